@@ -27,7 +27,7 @@ from fivefold.risk.facts.portfolio import AS_OF, ENTITY
 from fivefold.risk.facts.transactions import prepare
 from fivefold.risk.language.expressions import Condition
 from fivefold.risk.language.fields import FieldType
-from fivefold.risk.language.inputs import Aggregate, Window, key_of
+from fivefold.risk.language.inputs import Aggregate, Window, input_key
 
 assert Condition is not None  # what a condition is, the forms of aggregates know once its module is imported
 
@@ -147,7 +147,7 @@ def compare(plan: Plan) -> int:
     """Compute with both and compare every value, to the bit; the number of entities."""
     outputs: list[Callable[[Plan], pl.DataFrame]] = [compute, compute_sql]
     engine, sql = (output(plan) for output in outputs)
-    names = [key_of(form) for form in forms()]
+    names = [input_key(form) for form in forms()]
     assert engine.columns == ["user_id", *names]
     assert_frame_equal(sql.rename(dict(zip(sql.columns[1:], names, strict=True))), engine, check_exact=True)
     return len(engine)

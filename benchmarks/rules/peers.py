@@ -9,7 +9,7 @@ import polars as pl
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.program import Program, compile_ruleset
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
-from fivefold.risk.language.inputs import FieldInput, key_of
+from fivefold.risk.language.inputs import FieldInput, input_key
 from fivefold.risk.language.ruleset import Ruleset
 
 RULES = 30
@@ -64,7 +64,7 @@ def entities(count: int, seed: int = 1) -> pl.DataFrame:
 
 def as_inputs(frame: pl.DataFrame) -> pl.DataFrame:
     """Give the same frame as the engine resolves it."""
-    renamed = frame.rename({name: key_of(FieldInput(field=name)) for name in frame.columns})
+    renamed = frame.rename({name: input_key(FieldInput(field=name)) for name in frame.columns})
     ids = pl.int_range(pl.len(), dtype=pl.Int64).cast(pl.String).alias(ENTITY)
     return renamed.with_columns(ids, pl.lit(0, pl.Int64).alias(AS_OF))
 

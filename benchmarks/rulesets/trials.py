@@ -18,11 +18,11 @@ from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments, assess_inputs
 from fivefold.risk.engine.program import TOTAL, compile_ruleset
 from fivefold.risk.governance.validate.labels import refuse_leaks
-from fivefold.risk.governance.validate.ranking import Marks, Paired, compare
+from fivefold.risk.governance.validate.ranking import Marks, Paired, compare_rankings
 from fivefold.risk.governance.validate.run import Options, Validation, validate
 from fivefold.risk.governance.validate.splits import Repeated, halves, judge
-from fivefold.risk.governance.validate.stability import Stability, stability
-from fivefold.risk.language.inputs import key_of
+from fivefold.risk.governance.validate.stability import StabilityIndex, stability_indices
+from fivefold.risk.language.inputs import input_key
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import Ruleset
 
@@ -138,10 +138,10 @@ class Trials:
         options = Options(banned=self.trial.banned, undated_are_later=True, resamples=resamples)
         labels = self.trial.labels().filter(pl.Series(judged))
         total = found.outcomes[TOTAL].to_numpy()
-        against = compare(total, self.alone[judged], self.trial.confirmed[judged], resamples=resamples)
+        against = compare_rankings(total, self.alone[judged], self.trial.confirmed[judged], resamples=resamples)
         return Split(ruleset, found, validate(found, labels, options), against)
 
-    def drift(self) -> tuple[Stability, ...]:
+    def drift(self) -> tuple[StabilityIndex, ...]:
         """Compare the judged half of the first split at both moments."""
         judged, ruleset = self.judged[0], self.rulesets[0]
         sides = (
@@ -152,7 +152,7 @@ class Trials:
             assess(AnalysedRuleset(ruleset), part_of(known, judged), as_of.filter(pl.Series(judged)))
             for known, as_of in sides
         )
-        return stability(before, after)
+        return stability_indices(before, after)
 
     def rest(self, rules: Sequence[str]) -> list[Floats]:
         """Give the totals of the shape without some rules, tuned again."""
@@ -167,7 +167,7 @@ def key_of_rule(ruleset: Ruleset, rule: str) -> str:
     """Name the column of a rule's own input."""
     made = ruleset.rule(rule).input
     assert made is not None
-    return key_of(made)
+    return input_key(made)
 
 
 def reassessed(found: Assessments, ruleset: Ruleset) -> Assessments:

@@ -25,7 +25,7 @@ from fivefold.risk.engine.outcome_codes import slot_column
 from fivefold.risk.engine.program import TOTAL, compile_ruleset
 from fivefold.risk.engine.rules import CompiledRule
 from fivefold.risk.governance.validate.ranking import Marks
-from fivefold.risk.language.canonical import canonical_json
+from fivefold.risk.language.canonical import canonical_form
 from fivefold.risk.language.numbers import POINT_UNITS
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import Case, Outcome, Rule, Ruleset
@@ -160,7 +160,7 @@ def _with_points(ruleset: Ruleset, rules: Sequence[CompiledRule], points: dict[_
 
 def _changed(ruleset: Ruleset, **parts: Any) -> Ruleset:
     """Change parts of a ruleset; read again, as a copy would keep the canonical form of what it was copied from."""
-    return read_ruleset(canonical_json(ruleset.model_copy(update=parts)))
+    return read_ruleset(canonical_form(ruleset.model_copy(update=parts)))
 
 
 def _is_for(step: _Step, rule: CompiledRule, slot: int) -> bool:

@@ -64,7 +64,7 @@ def setup(
 ) -> None:
     """Choose the levels of a ruleset, declare its type of entity, put its lists. Then entities can come."""
     from fivefold.cli.portfolio.bundled import lists_with  # noqa: PLC0415 (imports the engine)
-    from fivefold.risk.language.canonical import canonical_json  # noqa: PLC0415 (as above)
+    from fivefold.risk.language.canonical import canonical_form  # noqa: PLC0415 (as above)
     from fivefold.usecases.accounts.entity_types import define_type  # noqa: PLC0415 (imports SQLAlchemy)
     from fivefold.usecases.accounts.organisations import actor_in_new  # noqa: PLC0415 (as above)
     from fivefold.usecases.accounts.second_person import allow_sole_operator  # noqa: PLC0415 (as above)
@@ -86,7 +86,7 @@ def setup(
     )
     define_type(engine, who, ruleset.entity_type, fields, transaction_fields, case_fields)
     for name in names:
-        put_list(engine, who, canonical_json(known[name]), reason=f"set-up of {ruleset.name}")
+        put_list(engine, who, canonical_form(known[name]), reason=f"set-up of {ruleset.name}")
     if sole_operator:
         allow_sole_operator(engine, who, sole_operator)
     read = f", and the lists {', '.join(names)}" if names else ""

@@ -65,7 +65,7 @@ def backtest_files(
     json: JsonOption = None,
 ) -> None:
     """Compare what A and B make of a portfolio: levels, who moves, hits of every case, and what cannot be assessed."""
-    from fivefold.risk.governance.backtest.run import Standing, backtest  # noqa: PLC0415 (imports Polars)
+    from fivefold.risk.governance.backtest.run import HeldLevels, backtest  # noqa: PLC0415 (imports Polars)
     from fivefold.risk.governance.reports.backtest import backtest_page  # noqa: PLC0415 (imports what draws pictures)
 
     if len(rulesets) > 2:
@@ -81,7 +81,7 @@ def backtest_files(
     )
     portfolio = read_portfolio(files, [draft, *before], lists_with(lists), at, model, name)
     warn_of_doubts(files, portfolio, draft, *before)
-    standing = Standing(
+    standing = HeldLevels(
         None if previous is None else read_standings(previous, draft.ruleset.levels, at),
         None if entered is None else _since(entered, at),
     )

@@ -9,7 +9,7 @@ from fivefold.cli.terminal import say, show_table, warn
 from fivefold.domain.files import replacing
 
 if TYPE_CHECKING:
-    from fivefold.risk.governance.reports.page import Found, Page
+    from fivefold.risk.governance.reports.page import Reportable, ReportPage
 
 HtmlOption = Annotated[
     Path | None, typer.Option("--html", help="Evidence as one HTML page, with pictures, that needs nothing else.")
@@ -21,7 +21,7 @@ SeedOption = Annotated[
 DataOption = Annotated[Path, typer.Option("--data", help="Entities: Parquet, CSV, JSON or JSON lines, one row each.")]
 
 
-def show(page: "Page") -> None:
+def show(page: "ReportPage") -> None:
     """Print a page: its tables, and what is to be known beforehand as warnings."""
     say(page.title)
     for name, value in page.facts:
@@ -38,7 +38,7 @@ def show(page: "Page") -> None:
         warn(caution)
 
 
-def keep(kind: str, found: "Found", page: "Page", html: Path | None, json: Path | None) -> None:
+def keep(kind: str, found: "Reportable", page: "ReportPage", html: Path | None, json: Path | None) -> None:
     """Write the evidence that was asked for: each file whole, or not at all."""
     from fivefold.risk.governance.reports.page import as_html  # noqa: PLC0415 (imports what draws pictures)
 
@@ -48,11 +48,11 @@ def keep(kind: str, found: "Found", page: "Page", html: Path | None, json: Path 
         write_json(kind, found, json)
 
 
-def write_json(kind: str, found: "Found", path: Path) -> None:
+def write_json(kind: str, found: "Reportable", path: Path) -> None:
     """Write a finding as JSON."""
-    from fivefold.risk.governance.reports.page import as_json  # noqa: PLC0415 (imports what draws pictures)
+    from fivefold.risk.governance.reports.page import report_json  # noqa: PLC0415 (imports what draws pictures)
 
-    _write(path, as_json(kind, found))
+    _write(path, report_json(kind, found))
 
 
 def _write(path: Path, text: str) -> None:

@@ -63,7 +63,7 @@ def propose_files(
     from fivefold.risk.compiler.analysis import analyse_text  # noqa: PLC0415 (imports Polars)
     from fivefold.risk.engine.assess import assess  # noqa: PLC0415 (imports Polars)
     from fivefold.risk.governance.thresholds.draft import draft_text  # noqa: PLC0415 (as the first)
-    from fivefold.risk.governance.thresholds.propose import propose  # noqa: PLC0415 (as the first)
+    from fivefold.risk.governance.thresholds.propose import propose_thresholds  # noqa: PLC0415 (as the first)
 
     if output.exists() and Path(path).exists() and output.samefile(path):
         raise ConfigError(f"--output is {output}, the ruleset itself; a draft is another file")
@@ -76,7 +76,7 @@ def propose_files(
     portfolio = read_portfolio(files, [analysed], lists_with(lists), at, model, name)
     warn_of_doubts(files, portfolio, analysed)
     found = assess(analysed, portfolio, at)
-    proposal = propose(found, None if shares is None else _shares(shares))
+    proposal = propose_thresholds(found, None if shares is None else _shares(shares))
     draft = draft_text(text, analysed.ruleset, proposal)
     with replacing(output) as unfinished:
         unfinished.write_text(draft, encoding="utf-8")

@@ -6,14 +6,14 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from fivefold.domain.errors import Finding, RulesetNotValid
-from fivefold.risk.compiler.checks import type_faults
-from fivefold.risk.compiler.diagnostics import Fault, findings
-from fivefold.risk.compiler.locations import Place, conditions_of, inputs_at, wheres_in
+from fivefold.risk.compiler.checks import type_diagnostics
+from fivefold.risk.compiler.diagnostics import Diagnostic, findings
+from fivefold.risk.compiler.locations import Location, conditions_of, inputs_at, wheres_in
 from fivefold.risk.compiler.policy_checks import distinct, inputs_of_policy
-from fivefold.risk.compiler.structure import structure_faults
+from fivefold.risk.compiler.structure import structure_diagnostics
 from fivefold.risk.compiler.value_types import Vocabulary, inputs_of, inputs_of_rule, vocabulary
-from fivefold.risk.compiler.weights import weight_faults
-from fivefold.risk.language.base import Part
+from fivefold.risk.compiler.weights import weight_diagnostics
+from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.documents.reader import Path
 from fivefold.risk.language.expressions import tests_in
 from fivefold.risk.language.inputs import Ratio, Window
@@ -48,7 +48,7 @@ class AnalysedRuleset:
         return vocabulary(self.ruleset)
 
     @cached_property
-    def inputs(self) -> tuple[Part, ...]:
+    def inputs(self) -> tuple[LanguageModel, ...]:
         """Every input that the ruleset reads, each once."""
         found = [made for rule in self.ruleset.rules for made in inputs_of_rule(rule)]
         for condition in self._entity_conditions:
@@ -56,12 +56,12 @@ class AnalysedRuleset:
         return tuple(distinct(found))
 
     @cached_property
-    def simple_inputs(self) -> tuple[Part, ...]:
+    def simple_inputs(self) -> tuple[LanguageModel, ...]:
         """The same, with both sides of a ratio in its place."""
         return _without_ratios(self.inputs)
 
     @cached_property
-    def signals(self) -> tuple[Part, ...]:
+    def signals(self) -> tuple[LanguageModel, ...]:
         """The inputs whose latest moments decay counts from, each once."""
         return tuple(distinct(signal_of_rule(rule) for rule in self.ruleset.rules if rule.decay is not None))
 
@@ -72,34 +72,34 @@ class AnalysedRuleset:
         return _lists_read([*cases, *self._entity_conditions], self.simple_inputs)
 
     @cached_property
-    def conditions(self) -> tuple[Place, ...]:
+    def conditions(self) -> tuple[Location, ...]:
         """The conditions about the entity, each with its path: the predicate, the choices of weights, and the cases."""
         return tuple(conditions_of(self.ruleset))
 
     @cached_property
-    def inputs_with_paths(self) -> tuple[tuple[Path, Part], ...]:
+    def inputs_with_paths(self) -> tuple[tuple[Path, LanguageModel], ...]:
         """Every input wherever it is written, with its path."""
         return tuple(inputs_at(self.ruleset, self.conditions))
 
     @cached_property
-    def wheres(self) -> tuple[Place, ...]:
+    def wheres(self) -> tuple[Location, ...]:
         """The conditions about linked facts, each with its path."""
         return tuple(place for path, made in self.inputs_with_paths for place in wheres_in(path, made))
 
     @cached_property
-    def structural_faults(self) -> tuple[Fault, ...]:
+    def structural_diagnostics(self) -> tuple[Diagnostic, ...]:
         """What is wrong with names, levels, cuts, decay and weights."""
-        return (*structure_faults(self.ruleset, self.names), *weight_faults(self.ruleset))
+        return (*structure_diagnostics(self.ruleset, self.names), *weight_diagnostics(self.ruleset))
 
     @cached_property
-    def faults(self) -> tuple[Fault, ...]:
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Everything that makes the ruleset unusable; nothing where it can be compiled and run."""
-        return (*self.structural_faults, *type_faults(self.inputs_with_paths, self.conditions, self.names))
+        return (*self.structural_diagnostics, *type_diagnostics(self.inputs_with_paths, self.conditions, self.names))
 
     @cached_property
     def errors(self) -> tuple[Finding, ...]:
         """The faults as people read them, without lines."""
-        return tuple(findings(self.faults, self.ruleset))
+        return tuple(findings(self.diagnostics, self.ruleset))
 
     def require_usable(self) -> None:
         """Raise RulesetNotValid, which names all errors, where there are any."""
@@ -125,11 +125,11 @@ def analyse_canonical(canonical: str) -> AnalysedRuleset:
     return AnalysedRuleset(read_canonical_ruleset(canonical))
 
 
-def signal_of_rule(rule: Rule) -> Part:
+def signal_of_rule(rule: Rule) -> LanguageModel:
     """Give the input whose latest moment a rule's decay counts from."""
     assert rule.decay is not None
     signal = rule.decay.signal or rule.input
-    assert isinstance(signal, Part)  # a decaying rule without a signal is refused before
+    assert isinstance(signal, LanguageModel)  # a decaying rule without a signal is refused before
     return signal
 
 
@@ -140,11 +140,11 @@ def lists_of_policy(policy: Policy) -> tuple[str, ...]:
     return _lists_read(conditions, _without_ratios(inputs_of_policy(policy)))
 
 
-def _without_ratios(inputs: Iterable[Any]) -> tuple[Part, ...]:
+def _without_ratios(inputs: Iterable[Any]) -> tuple[LanguageModel, ...]:
     return tuple(side for each in inputs for side in (each.ratio if isinstance(each, Ratio) else (each,)))
 
 
-def _lists_read(conditions: Sequence[Any], inputs: Sequence[Part]) -> tuple[str, ...]:
+def _lists_read(conditions: Sequence[Any], inputs: Sequence[LanguageModel]) -> tuple[str, ...]:
     wheres = [each.where for each in inputs if isinstance(each, Window) and each.where is not None]
     return tuple(sorted({name for condition in [*conditions, *wheres] for name in _lists_in(condition)}))
 

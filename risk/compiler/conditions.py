@@ -11,13 +11,13 @@ from typing import Any
 
 import polars as pl
 
-from fivefold.risk.compiler.operators import Lists, compare
+from fivefold.risk.compiler.operators import Lists, comparison
 from fivefold.risk.compiler.values import Column
-from fivefold.risk.language.base import Part
-from fivefold.risk.language.expressions import All, Any_, Not, OwnTest, subject_of
+from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.expressions import All, Any_, Not, OwnTest, input_of_test
 from fivefold.risk.language.operators import Operators
 
-Resolve = Callable[[Part], Column]
+Resolve = Callable[[LanguageModel], Column]
 """Finds the column of an input."""
 
 
@@ -48,9 +48,9 @@ class Compiler:
         return self._test(OwnTest.model_validate({"is": condition}) if isinstance(condition, str) else condition)
 
     def _test(self, test: Operators) -> pl.Expr:
-        subject = subject_of(test)
+        subject = input_of_test(test)
         column = self.own if subject is None else self.resolve(subject)
         assert column is not None  # lint refuses a comparison that has nothing to compare
         self.reads[column.name] = None
-        parts = [compare(operator, column, value, self.lists) for operator, value in test.comparisons()]
+        parts = [comparison(operator, column, value, self.lists) for operator, value in test.comparisons()]
         return reduce(and_, parts)

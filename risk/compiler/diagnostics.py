@@ -20,7 +20,7 @@ class Severity(IntEnum):
 
 
 @dataclass(frozen=True)
-class Fault:
+class Diagnostic:
     """One thing wrong, or doubtful.
 
     Attributes:
@@ -34,7 +34,7 @@ class Fault:
     severity: Severity = Severity.FATAL
 
 
-def findings(faults: Iterable[Fault], made: Ruleset | Policy, document: Document | None = None) -> list[Finding]:
+def findings(faults: Iterable[Diagnostic], made: Ruleset | Policy, document: Document | None = None) -> list[Finding]:
     """Write faults for people: with their lines, and in the order of the file, where there is a document."""
     examples = made.examples if isinstance(made, Ruleset) else ()
     named = {

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from fivefold.risk.compiler.value_types import SOURCES, source_of
-from fivefold.risk.language.base import Part
+from fivefold.risk.compiler.value_types import SOURCES, linked_source
+from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.documents.reader import Path
-from fivefold.risk.language.expressions import All, Any_, Not, OwnTest, subject_of
+from fivefold.risk.language.expressions import All, Any_, Not, OwnTest, input_of_test
 from fivefold.risk.language.inputs import Ratio, Window, word_of
 from fivefold.risk.language.operators import Operators
 from fivefold.risk.language.policy import Policy
@@ -17,7 +17,7 @@ from fivefold.risk.language.scoring import WeightedScore
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """A condition, and what it can speak of.
 
     Attributes:
@@ -30,33 +30,33 @@ class Place:
 
     path: Path
     condition: Any
-    own: Part | None = None
+    own: LanguageModel | None = None
     source: str | None = None
     currency: str | None = None
 
 
-def conditions_of(ruleset: Ruleset) -> Iterator[Place]:
+def conditions_of(ruleset: Ruleset) -> Iterator[Location]:
     """Give every condition about the entity: the predicate, the choices of weights, and the cases."""
     if ruleset.applies_to is not None:
-        yield Place(("applies_to",), ruleset.applies_to)
+        yield Location(("applies_to",), ruleset.applies_to)
     if isinstance(ruleset.score, WeightedScore):
         for number, choice in enumerate(ruleset.score.weighted.weights_by):
             if choice.when is not None:
-                yield Place(("score", "weighted", "weights_by", number, "when"), choice.when)
+                yield Location(("score", "weighted", "weights_by", number, "when"), choice.when)
     for position, rule in enumerate(ruleset.rules):
         for number, case in enumerate(rule.cases):
-            yield Place(("rules", position, "cases", number, "when"), case.when, rule.input)
+            yield Location(("rules", position, "cases", number, "when"), case.when, rule.input)
 
 
-def conditions_of_policy(policy: Policy) -> Iterator[Place]:
+def conditions_of_policy(policy: Policy) -> Iterator[Location]:
     """Give every condition of a policy."""
     for position, rule in enumerate(policy.rules):
-        yield Place(("rules", position, "when"), rule.when)
+        yield Location(("rules", position, "when"), rule.when)
         if rule.unless is not None:
-            yield Place(("rules", position, "unless"), rule.unless)
+            yield Location(("rules", position, "unless"), rule.unless)
 
 
-def inputs_at(ruleset: Ruleset, conditions: Iterable[Place]) -> Iterator[tuple[Path, Part]]:
+def inputs_at(ruleset: Ruleset, conditions: Iterable[Location]) -> Iterator[tuple[Path, LanguageModel]]:
     """Give every input, those of rules and of decay and those that tests in *conditions* name."""
     for position, rule in enumerate(ruleset.rules):
         if rule.input is not None:
@@ -67,24 +67,24 @@ def inputs_at(ruleset: Ruleset, conditions: Iterable[Place]) -> Iterator[tuple[P
         yield from inputs_named(place)
 
 
-def inputs_named(place: Place) -> Iterator[tuple[Path, Part]]:
+def inputs_named(place: Location) -> Iterator[tuple[Path, LanguageModel]]:
     """Give every input that the tests of a condition name."""
     for path, test in tests_at(place):
-        subject = subject_of(test)
+        subject = input_of_test(test)
         if subject is not None:
             yield path, subject
 
 
-def wheres_in(path: Path, made: Any) -> Iterator[Place]:
+def wheres_in(path: Path, made: Any) -> Iterator[Location]:
     """Give the `where` of an input, and those of both sides of a ratio."""
     if isinstance(made, Ratio):
         for number, side in enumerate(made.ratio):
             yield from wheres_in((*path, "ratio", number), side)
-    elif isinstance(made, Window) and made.where is not None and source_of(made) in SOURCES:
-        yield Place((*path, "where"), made.where, None, source_of(made), made.in_currency)
+    elif isinstance(made, Window) and made.where is not None and linked_source(made) in SOURCES:
+        yield Location((*path, "where"), made.where, None, linked_source(made), made.in_currency)
 
 
-def tests_at(place: Place) -> Iterator[tuple[Path, Operators]]:
+def tests_at(place: Location) -> Iterator[tuple[Path, Operators]]:
     """Give every test of a condition, with its own path."""
     yield from _tests(place.path, place.condition)
 
@@ -102,7 +102,7 @@ def _tests(path: Path, condition: Any) -> Iterator[tuple[Path, Operators]]:
         yield path, condition
 
 
-def word_at(path: Path, made: Part) -> Path:
+def word_at(path: Path, made: LanguageModel) -> Path:
     """Point at the word that names an input, as `field` in {field: country}."""
     word = word_of(made, POLICY_INPUTS)
     return path if word is None else (*path, word)

@@ -7,14 +7,14 @@ import polars as pl
 
 from fivefold.risk.compiler.fuzzy import nearly
 from fivefold.risk.compiler.values import Column, level_number, literal
-from fivefold.risk.language.fields import Kind
+from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.operators import Fuzzy
 
 Lists = Mapping[str, Sequence[str]]
 """Members of the named lists."""
 
 
-def compare(operator: str, column: Column, value: Any, lists: Lists) -> pl.Expr:
+def comparison(operator: str, column: Column, value: Any, lists: Lists) -> pl.Expr:
     """Build the expression of one operator; its kind was checked before."""
     if operator in {"in_list", "not_in_list"}:
         value = tuple(lists[value])
@@ -24,9 +24,9 @@ def compare(operator: str, column: Column, value: Any, lists: Lists) -> pl.Expr:
 
 
 def _present(column: Column, value: str) -> pl.Expr:
-    if column.kind is Kind.MARK:
+    if column.kind is ValueType.MARK:
         there = column.expr
-    elif column.kind is Kind.FINDING:
+    elif column.kind is ValueType.FINDING:
         there = column.expr > pl.lit(0.0)
     else:
         there = column.expr.is_not_null()
@@ -39,12 +39,12 @@ def _between(column: Column, ends: Sequence[Any]) -> pl.Expr:
 
 def _among(column: Column, values: Sequence[Any]) -> pl.Expr:
     """Tell whether the value, or one of a list of values, is among *values*."""
-    if column.kind is Kind.TEXTS:
+    if column.kind is ValueType.TEXTS:
         return _any_element(column, pl.element().is_in(pl.Series(values, dtype=pl.String).implode()))
-    if column.kind is Kind.LEVEL:
+    if column.kind is ValueType.LEVEL:
         typed = pl.Series([level_number(value, column.levels) for value in values], dtype=pl.Int64)
     else:
-        typed = pl.Series(map(float, values)) if column.kind is Kind.NUMBER else pl.Series(values, dtype=pl.String)
+        typed = pl.Series(map(float, values)) if column.kind is ValueType.NUMBER else pl.Series(values, dtype=pl.String)
     return column.expr.is_in(typed.implode())
 
 
@@ -54,13 +54,13 @@ def _any_element(column: Column, test: pl.Expr) -> pl.Expr:
 
 
 def _contains(column: Column, value: str) -> pl.Expr:
-    if column.kind is Kind.TEXTS:
+    if column.kind is ValueType.TEXTS:
         return column.expr.list.contains(pl.lit(value), nulls_equal=False)
     return column.expr.str.contains(value, literal=True)
 
 
 def _contains_any(column: Column, values: Sequence[str]) -> pl.Expr:
-    if column.kind is Kind.TEXTS:
+    if column.kind is ValueType.TEXTS:
         return _among(column, values)
     return pl.any_horizontal([_contains(column, value) for value in values])
 
@@ -68,7 +68,7 @@ def _contains_any(column: Column, values: Sequence[str]) -> pl.Expr:
 def _fuzzy(column: Column, value: tuple[Fuzzy, Sequence[str]]) -> pl.Expr:
     how, targets = value
     test = nearly(targets, how.scorer, how.at_least)
-    if column.kind is Kind.TEXTS:
+    if column.kind is ValueType.TEXTS:
         return _any_element(column, test(pl.element()))
     return test(column.expr)
 

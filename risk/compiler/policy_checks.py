@@ -3,35 +3,35 @@
 from collections.abc import Iterable, Iterator
 
 from fivefold.domain.errors import Finding
-from fivefold.risk.compiler.checks import type_faults
-from fivefold.risk.compiler.diagnostics import Fault, findings
+from fivefold.risk.compiler.checks import type_diagnostics
+from fivefold.risk.compiler.diagnostics import Diagnostic, findings
 from fivefold.risk.compiler.locations import conditions_of_policy, inputs_named
 from fivefold.risk.compiler.structure import taken_names, twice
 from fivefold.risk.compiler.value_types import inputs_of, vocabulary
-from fivefold.risk.language.base import Part
+from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.documents.reader import Path
-from fivefold.risk.language.inputs import key_of
+from fivefold.risk.language.inputs import input_key
 from fivefold.risk.language.policy import Policy, PolicyRule
 
 
-def check_policy(policy: Policy) -> list[Finding]:
+def policy_errors(policy: Policy) -> list[Finding]:
     """Find what makes a policy unusable; nothing where it can be compiled and run."""
-    return findings(policy_faults(policy), policy)
+    return findings(policy_diagnostics(policy), policy)
 
 
-def policy_faults(policy: Policy) -> list[Fault]:
+def policy_diagnostics(policy: Policy) -> list[Diagnostic]:
     """Find the same, each with its path."""
-    return [*_structure_faults(policy), *_type_faults(policy)]
+    return [*_structure_diagnostics(policy), *_type_diagnostics(policy)]
 
 
-def _structure_faults(policy: Policy) -> Iterator[Fault]:
+def _structure_diagnostics(policy: Policy) -> Iterator[Diagnostic]:
     yield from taken_names(policy)
     yield from twice(("rules",), [rule.id for rule in policy.rules], "rule")
     yield from twice(("levels",), policy.levels, "level")
     yield from twice(("actions",), policy.actions, "action")
     for path, action in actions_at(policy):
         if action not in policy.actions:
-            yield Fault(path, f"there is no action {action}; there are {', '.join(policy.actions)}")
+            yield Diagnostic(path, f"there is no action {action}; there are {', '.join(policy.actions)}")
 
 
 def actions_at(policy: Policy) -> Iterator[tuple[Path, str]]:
@@ -43,22 +43,22 @@ def actions_at(policy: Policy) -> Iterator[tuple[Path, str]]:
     yield ("otherwise",), policy.otherwise
 
 
-def _type_faults(policy: Policy) -> Iterator[Fault]:
+def _type_diagnostics(policy: Policy) -> Iterator[Diagnostic]:
     places = list(conditions_of_policy(policy))
     inputs = [at for place in places for at in inputs_named(place)]
-    yield from type_faults(inputs, places, vocabulary(policy))
+    yield from type_diagnostics(inputs, places, vocabulary(policy))
 
 
-def inputs_of_policy(policy: Policy) -> list[Part]:
+def inputs_of_policy(policy: Policy) -> list[LanguageModel]:
     """List every input that a policy reads, each once."""
     return distinct(made for rule in policy.rules for made in inputs_of_policy_rule(rule))
 
 
-def inputs_of_policy_rule(rule: PolicyRule) -> list[Part]:
+def inputs_of_policy_rule(rule: PolicyRule) -> list[LanguageModel]:
     """List every input that a rule of a policy reads, each once."""
     return distinct([*inputs_of(rule.when), *inputs_of(rule.unless)])
 
 
-def distinct(made: Iterable[Part]) -> list[Part]:
+def distinct(made: Iterable[LanguageModel]) -> list[LanguageModel]:
     """List inputs, each once, in the order in which they come first."""
-    return list({key_of(each): each for each in made}.values())
+    return list({input_key(each): each for each in made}.values())

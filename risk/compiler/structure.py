@@ -7,10 +7,10 @@ from itertools import pairwise
 from typing import Any
 
 from fivefold.domain.suggestions import perhaps
-from fivefold.risk.compiler.diagnostics import Fault
-from fivefold.risk.compiler.value_types import SOURCES, Misnamed, Vocabulary, kind_of_input, source_of
+from fivefold.risk.compiler.diagnostics import Diagnostic
+from fivefold.risk.compiler.value_types import SOURCES, UnknownNameError, Vocabulary, linked_source, value_type_of_input
 from fivefold.risk.language.documents.reader import Path
-from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS, Kind
+from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS, ValueType
 from fivefold.risk.language.inputs import FieldInput, Window
 from fivefold.risk.language.policy import Policy
 from fivefold.risk.language.ruleset import Outcome, Rule, Ruleset
@@ -28,7 +28,7 @@ TAKEN: dict[str, frozenset[str]] = {
 """Names of fields that have a meaning already."""
 
 
-def structure_faults(ruleset: Ruleset, names: Vocabulary) -> Iterator[Fault]:
+def structure_diagnostics(ruleset: Ruleset, names: Vocabulary) -> Iterator[Diagnostic]:
     """Find what no form can tell by itself."""
     yield from taken_names(ruleset)
     yield from twice(("rules",), [rule.id for rule in ruleset.rules], "rule")
@@ -44,56 +44,56 @@ def structure_faults(ruleset: Ruleset, names: Vocabulary) -> Iterator[Fault]:
         yield from _signal(("rules", position), rule, names)
 
 
-def taken_names(made: Ruleset | Policy) -> Iterator[Fault]:
+def taken_names(made: Ruleset | Policy) -> Iterator[Diagnostic]:
     """Find declared fields whose names have a meaning already."""
     for part, taken in TAKEN.items():
         for name in getattr(made, part):
             if name in taken:
-                yield Fault((part, name), f"{name} has a meaning already; choose another name")
+                yield Diagnostic((part, name), f"{name} has a meaning already; choose another name")
 
 
-def twice(path: Path, names: Sequence[str], what: str) -> Iterator[Fault]:
+def twice(path: Path, names: Sequence[str], what: str) -> Iterator[Diagnostic]:
     """Find names that are there more than once."""
     seen: Counter[str] = Counter()
     for number, name in enumerate(names):
         seen[name] += 1
         if seen[name] > 1:
-            yield Fault((*path, number), f"there is a {what} {name} already; each has a name of its own")
+            yield Diagnostic((*path, number), f"there is a {what} {name} already; each has a name of its own")
 
 
-def _cuts(path: Path, cuts: Sequence[Decimal], ruleset: Ruleset) -> Iterator[Fault]:
+def _cuts(path: Path, cuts: Sequence[Decimal], ruleset: Ruleset) -> Iterator[Diagnostic]:
     needed = len(ruleset.levels) - 1
     if len(cuts) != needed:
-        yield Fault(path, f"has {len(cuts)} numbers; {len(ruleset.levels)} levels need {needed}")
+        yield Diagnostic(path, f"has {len(cuts)} numbers; {len(ruleset.levels)} levels need {needed}")
     for number, (lower, upper) in enumerate(pairwise(cuts), 1):
         if upper <= lower:
-            yield Fault((*path, number), f"is {upper}, which is not above the {lower} before it")
+            yield Diagnostic((*path, number), f"is {upper}, which is not above the {lower} before it")
 
 
-def _tiers(score: TiersScore, ruleset: Ruleset) -> Iterator[Fault]:
+def _tiers(score: TiersScore, ruleset: Ruleset) -> Iterator[Diagnostic]:
     for number, tier in enumerate(score.tiers):
         path: Path = ("score", "tiers", number)
         yield from _level((*path, "level"), tier.level, ruleset)
         if tier.min is not None and tier.max is not None and tier.min > tier.max:
-            yield Fault(path, f"runs from {tier.min} to {tier.max}; min comes first")
+            yield Diagnostic(path, f"runs from {tier.min} to {tier.max}; min comes first")
 
 
-def _floors(path: Path, rule: Rule, ruleset: Ruleset) -> Iterator[Fault]:
-    for at, outcome in outcomes_of(rule):
+def _floors(path: Path, rule: Rule, ruleset: Ruleset) -> Iterator[Diagnostic]:
+    for at, outcome in outcomes_with_paths(rule):
         if outcome.floor is not None:
             yield from _level((*path, *at, "floor"), outcome.floor, ruleset)
 
 
-def _level(path: Path, level: LevelName, ruleset: Ruleset) -> Iterator[Fault]:
+def _level(path: Path, level: LevelName, ruleset: Ruleset) -> Iterator[Diagnostic]:
     try:
         ruleset.level_number(level)
     except KeyError:
         levels = ", ".join(ruleset.levels)
         near = perhaps(level, ruleset.levels)
-        yield Fault(path, f"there is no level {level}; there are {levels} (1 to {len(ruleset.levels)}){near}")
+        yield Diagnostic(path, f"there is no level {level}; there are {levels} (1 to {len(ruleset.levels)}){near}")
 
 
-def outcomes_of(rule: Rule) -> Iterable[tuple[Path, Outcome]]:
+def outcomes_with_paths(rule: Rule) -> Iterable[tuple[Path, Outcome]]:
     """Give everything that a rule can come to, and where it is written."""
     made: list[tuple[Path, Outcome]] = [(("cases", number), case) for number, case in enumerate(rule.cases)]
     made.append((("otherwise",), rule.otherwise))
@@ -102,22 +102,22 @@ def outcomes_of(rule: Rule) -> Iterable[tuple[Path, Outcome]]:
     return made
 
 
-def _signal(path: Path, rule: Rule, names: Vocabulary) -> Iterator[Fault]:
+def _signal(path: Path, rule: Rule, names: Vocabulary) -> Iterator[Diagnostic]:
     if rule.decay is None:
         return
     signal = rule.decay.signal or rule.input
     if signal is None or not _has_moment(signal, names):
         at = (*path, "decay") if rule.decay.signal is None else (*path, "decay", "signal")
-        yield Fault(at, "needs a signal that has a time: an aggregate, a date field, or a rule whose input is one of "
-                    "these or a pattern")  # fmt: skip
+        signals = "an aggregate, a date field, or a rule whose input is one of these or a pattern"
+        yield Diagnostic(at, f"needs a signal that has a time: {signals}")
 
 
 def _has_moment(signal: Any, names: Vocabulary) -> bool:
     if isinstance(signal, Window):
-        return source_of(signal) in SOURCES
+        return linked_source(signal) in SOURCES
     if isinstance(signal, FieldInput):
         try:
-            return kind_of_input(signal, names) is Kind.MOMENT
-        except Misnamed:
+            return value_type_of_input(signal, names) is ValueType.MOMENT
+        except UnknownNameError:
             return True  # that is told by itself
     return hasattr(signal, "pattern")

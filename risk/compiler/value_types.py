@@ -8,9 +8,16 @@ from fivefold.domain.money import minor_units
 from fivefold.domain.suggestions import perhaps
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.risk.compiler.values import Column
-from fivefold.risk.language.base import Part
-from fivefold.risk.language.expressions import subject_of, tests_in
-from fivefold.risk.language.fields import CASE_FIELDS, MONEY_FIELDS, TRANSACTION_FIELDS, FieldType, Kind, kind_of
+from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.expressions import input_of_test, tests_in
+from fivefold.risk.language.fields import (
+    CASE_FIELDS,
+    MONEY_FIELDS,
+    TRANSACTION_FIELDS,
+    FieldType,
+    ValueType,
+    value_type_of,
+)
 from fivefold.risk.language.inputs import (
     Count,
     DaysSince,
@@ -22,17 +29,17 @@ from fivefold.risk.language.inputs import (
     TagInput,
     ValueInput,
     Window,
-    key_of,
+    input_key,
 )
 from fivefold.risk.language.policy import Policy
 from fivefold.risk.language.policy_inputs import LevelInput, TransactionInput
 from fivefold.risk.language.ruleset import Rule, Ruleset
 
 SOURCES = ("transactions", "cases", "alerts")
-_NUMBERS = frozenset({Kind.NUMBER, Kind.MONEY})
+_NUMBERS = frozenset({ValueType.NUMBER, ValueType.MONEY})
 
 
-class Misnamed(LookupError):
+class UnknownNameError(LookupError):
     """An input that names what is not there, or is of no use here; its text says what would be right."""
 
 
@@ -67,7 +74,7 @@ def vocabulary(made: Ruleset | Policy) -> Vocabulary:
     )
 
 
-def source_of(made: Any) -> str:
+def linked_source(made: Any) -> str:
     """Tell which linked facts an aggregate is over; the name of a date field where it is one."""
     if isinstance(made, Count):
         return made.count
@@ -82,52 +89,54 @@ def column_of(made: Any) -> str | None:
     return str(getattr(made, word))
 
 
-def kind_of_input(made: Any, names: Vocabulary) -> Kind:
+def value_type_of_input(made: Any, names: Vocabulary) -> ValueType:
     """Tell what an input's values are.
 
     Raises:
         Misnamed: it names a field, source or indicator that is not there, or one of the wrong type.
     """
     if isinstance(made, FieldInput | TransactionInput):
-        return _kind_of_field(made, names)
+        return _value_type_of_field(made, names)
     if isinstance(made, Window):
-        return _kind_of_aggregate(made, names)
+        return _value_type_of_aggregate(made, names)
     if isinstance(made, Ratio):
         for side in made.ratio:
-            if kind_of_input(side, names) not in _NUMBERS:
-                raise Misnamed("is a ratio of something that is no number")
-        return Kind.NUMBER
+            if value_type_of_input(side, names) not in _NUMBERS:
+                raise UnknownNameError("is a ratio of something that is no number")
+        return ValueType.NUMBER
     if isinstance(made, IndicatorInput):
         if made.indicator not in catalogue().names:
             near = perhaps(made.indicator, catalogue().names, cutoff=0.7)
-            raise Misnamed(f"names the indicator {made.indicator}, which the catalogue does not have{near}")
-        return Kind.NUMBER
+            raise UnknownNameError(f"names the indicator {made.indicator}, which the catalogue does not have{near}")
+        return ValueType.NUMBER
     if isinstance(made, ValueInput | LevelInput):
-        return _KINDS_TOLD[made.value if isinstance(made, ValueInput) else made.level]
-    return Kind.MARK if isinstance(made, TagInput | ScreeningInput) else _kind_of_pattern(made, names)
+        return _VALUE_TYPES[made.value if isinstance(made, ValueInput) else made.level]
+    return ValueType.MARK if isinstance(made, TagInput | ScreeningInput) else _value_type_of_pattern(made, names)
 
 
-_KINDS_TOLD: Mapping[str, Kind] = {
-    "score": Kind.NUMBER,
-    "segment": Kind.TEXT,
-    "expected_value": Kind.NUMBER,
-    "in_force": Kind.LEVEL,
-    "rules": Kind.LEVEL,
-    "status": Kind.TEXT,
-    "source": Kind.TEXT,
-    "age_days": Kind.NUMBER,
+_VALUE_TYPES: Mapping[str, ValueType] = {
+    "score": ValueType.NUMBER,
+    "segment": ValueType.TEXT,
+    "expected_value": ValueType.NUMBER,
+    "in_force": ValueType.LEVEL,
+    "rules": ValueType.LEVEL,
+    "status": ValueType.TEXT,
+    "source": ValueType.TEXT,
+    "age_days": ValueType.NUMBER,
 }
 """What is told of the value and of the level."""
 
 
-def _kind_of_field(made: FieldInput | TransactionInput, names: Vocabulary) -> Kind:
+def _value_type_of_field(made: FieldInput | TransactionInput, names: Vocabulary) -> ValueType:
     if isinstance(made, FieldInput):
         return _declared(made.field, names.entity, "the entity")
     kind = _declared(made.transaction, names.transaction, "a transaction")
     if made.transaction in MONEY_FIELDS:
-        return Kind.MONEY
+        return ValueType.MONEY
     if made.in_currency is not None:
-        raise Misnamed(f"names a currency of {made.transaction}, which is no money; {' and '.join(MONEY_FIELDS)} are")
+        raise UnknownNameError(
+            f"names a currency of {made.transaction}, which is no money; {' and '.join(MONEY_FIELDS)} are"
+        )
     return kind
 
 
@@ -135,71 +144,75 @@ def column_for(made: Any, names: Vocabulary, base: str) -> Column:
     """Tell what an input is to a condition; *base* is the currency that money is in, where it names none itself.
 
     Raises:
-        Misnamed: as `kind_of_input`.
+        Misnamed: as `value_type_of_input`.
     """
-    kind = kind_of_input(made, names)
-    units = minor_units(getattr(made, "in_currency", None) or base) if kind is Kind.MONEY else 1
-    return Column(key_of(made), kind, units, names.levels if kind is Kind.LEVEL else ())
+    kind = value_type_of_input(made, names)
+    units = minor_units(getattr(made, "in_currency", None) or base) if kind is ValueType.MONEY else 1
+    return Column(input_key(made), kind, units, names.levels if kind is ValueType.LEVEL else ())
 
 
-def _declared(name: str, fields: Mapping[str, FieldType], whose: str) -> Kind:
+def _declared(name: str, fields: Mapping[str, FieldType], whose: str) -> ValueType:
     if name not in fields:
         known = ", ".join(fields) or "none"
-        raise Misnamed(
+        raise UnknownNameError(
             f"names the field {name}, which {whose} does not have{perhaps(name, fields)}; declared are {known}"
         )
-    return kind_of(fields[name])
+    return value_type_of(fields[name])
 
 
-def _kind_of_aggregate(made: Window, names: Vocabulary) -> Kind:
-    source = source_of(made)
+def _value_type_of_aggregate(made: Window, names: Vocabulary) -> ValueType:
+    source = linked_source(made)
     if isinstance(made, DaysSince) and source not in SOURCES:
-        if _declared(source, names.entity, "the entity") is not Kind.MOMENT:
-            raise Misnamed(f"counts days since {source}, which is no date; nor is it transactions, cases or alerts")
+        if _declared(source, names.entity, "the entity") is not ValueType.MOMENT:
+            raise UnknownNameError(
+                f"counts days since {source}, which is no date; nor is it transactions, cases or alerts"
+            )
         if made.where is not None or made.over is not None or made.in_currency is not None:
-            raise Misnamed(f"counts days since the field {source}: where, over and in_currency have no meaning there")
-        return Kind.NUMBER
+            raise UnknownNameError(
+                f"counts days since the field {source}: where, over and in_currency have no meaning there"
+            )
+        return ValueType.NUMBER
     if source != "transactions" and made.in_currency is not None:
-        raise Misnamed(f"is over {source}, which have no currency")
+        raise UnknownNameError(f"is over {source}, which have no currency")
     column = column_of(made)
     if column is None:
-        return Kind.NUMBER
+        return ValueType.NUMBER
     kind = _declared(column, names.transaction, "a transaction")
     if isinstance(made, Distinct):
-        if kind is Kind.TEXTS:
-            raise Misnamed(f"counts different values of {column}, which is a list")
-        return Kind.NUMBER
-    if kind is not Kind.NUMBER:
-        raise Misnamed(f"computes with {column}, which is a {kind.value}, not a number")
-    return Kind.MONEY if column in MONEY_FIELDS else Kind.NUMBER
+        if kind is ValueType.TEXTS:
+            raise UnknownNameError(f"counts different values of {column}, which is a list")
+        return ValueType.NUMBER
+    if kind is not ValueType.NUMBER:
+        raise UnknownNameError(f"computes with {column}, which is a {kind.value}, not a number")
+    return ValueType.MONEY if column in MONEY_FIELDS else ValueType.NUMBER
 
 
 _PATTERN_FIELDS = (
-    ("counterparty", "transaction", {Kind.TEXT}),
-    ("transaction_field", "transaction", {Kind.TEXT}),
-    ("expected_monthly", "entity", {Kind.NUMBER}),
-    ("declared", "entity", {Kind.TEXTS, Kind.TEXT}),
+    ("counterparty", "transaction", {ValueType.TEXT}),
+    ("transaction_field", "transaction", {ValueType.TEXT}),
+    ("expected_monthly", "entity", {ValueType.NUMBER}),
+    ("declared", "entity", {ValueType.TEXTS, ValueType.TEXT}),
 )
 """Parameters of patterns that name a field: whose it is, and what it must be."""
 
 
-def _kind_of_pattern(made: Any, names: Vocabulary) -> Kind:
+def _value_type_of_pattern(made: Any, names: Vocabulary) -> ValueType:
     for parameter, whose, wanted in _PATTERN_FIELDS:
         name = getattr(made, parameter, None)
         if name is not None and _declared(name, getattr(names, whose), f"the {whose}") not in wanted:
-            raise Misnamed(f"has {parameter}: {name}, which is not {' or '.join(sorted(wanted))}")
-    return Kind.FINDING
+            raise UnknownNameError(f"has {parameter}: {name}, which is not {' or '.join(sorted(wanted))}")
+    return ValueType.FINDING
 
 
-def inputs_of(condition: Any) -> Iterator[Part]:
+def inputs_of(condition: Any) -> Iterator[LanguageModel]:
     """Give the inputs that a condition names."""
     for test in tests_in(condition):
-        subject = subject_of(test)
+        subject = input_of_test(test)
         if subject is not None:
             yield subject
 
 
-def inputs_of_rule(rule: Rule) -> Iterator[Part]:
+def inputs_of_rule(rule: Rule) -> Iterator[LanguageModel]:
     """Give every input that a rule reads, its own first; the signal of its decay too."""
     if rule.input is not None:
         yield rule.input

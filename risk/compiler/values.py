@@ -9,10 +9,10 @@ import polars as pl
 from pydantic import TypeAdapter, ValidationError
 
 from fivefold.risk.language.durations import MomentText
-from fivefold.risk.language.fields import Kind
+from fivefold.risk.language.fields import ValueType
 
 _MOMENT: TypeAdapter[int] = TypeAdapter(MomentText)
-_NUMBERS = frozenset({Kind.NUMBER, Kind.MONEY, Kind.FINDING})
+_NUMBERS = frozenset({ValueType.NUMBER, ValueType.MONEY, ValueType.FINDING})
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Column:
     """
 
     name: str
-    kind: Kind
+    kind: ValueType
     units: int = 1
     levels: tuple[str, ...] = ()
 
@@ -38,49 +38,50 @@ class Column:
         return pl.col(self.name)
 
 
-def misfit(kind: Kind, value: Any) -> str | None:
+def misfit(kind: ValueType, value: Any) -> str | None:
     """Tell why a value cannot be compared with that kind; None where it can.
 
     >>> misfit(Kind.NUMBER, "ten")
     "compares a number with 'ten'; write one as 10000 or 0.5, without quotes and separators"
     """
-    if kind is Kind.MOMENT:
+    if kind is ValueType.MOMENT:
         try:
             _MOMENT.validate_python(value)
         except ValidationError:
-            return f"compares a date with {_shown(value)}; write one as 2024-07-01"
+            return f"compares a date with {_quoted(value)}; write one as 2024-07-01"
         return None
-    if kind is Kind.LEVEL:
-        return None if isinstance(value, str | Decimal) else f"compares a level with {_shown(value)}; write its name"
-    wanted: type = Decimal if kind in _NUMBERS else bool if kind in {Kind.FLAG, Kind.MARK} else str
+    if kind is ValueType.LEVEL:
+        return None if isinstance(value, str | Decimal) else f"compares a level with {_quoted(value)}; write its name"
+    wanted: type = Decimal if kind in _NUMBERS else bool if kind in {ValueType.FLAG, ValueType.MARK} else str
     if isinstance(value, wanted):
         return None
-    return f"compares {named(kind)} with {_shown(value)}{_HINTS.get(wanted, '') if isinstance(value, str) else ''}"
+    hint = _HINTS.get(wanted, "") if isinstance(value, str) else ""
+    return f"compares {value_type_phrase(kind)} with {_quoted(value)}{hint}"
 
 
-def named(kind: Kind) -> str:
+def value_type_phrase(kind: ValueType) -> str:
     """Name a kind in a sentence.
 
     >>> named(Kind.MONEY), named(Kind.FLAG)
     ('an amount of money', 'a flag')
     """
-    return "an amount of money" if kind is Kind.MONEY else f"a {kind}"
+    return "an amount of money" if kind is ValueType.MONEY else f"a {kind}"
 
 
 _HINTS = {Decimal: "; write one as 10000 or 0.5, without quotes and separators", bool: "; write true or false"}
 
 
-def _shown(value: Any) -> str:
+def _quoted(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return str(value) if isinstance(value, Decimal) else repr(value)
 
 
-def ordinal(kind: Kind, value: Any, levels: Sequence[str] = ()) -> Any:
+def ordinal(kind: ValueType, value: Any, levels: Sequence[str] = ()) -> Any:
     """Give what orders a value among others of its kind: moments by microseconds, levels by their number from 1."""
-    if kind is Kind.LEVEL:
+    if kind is ValueType.LEVEL:
         return level_number(value, levels)
-    return _MOMENT.validate_python(value) if kind is Kind.MOMENT else value
+    return _MOMENT.validate_python(value) if kind is ValueType.MOMENT else value
 
 
 def level_number(level: Any, levels: Sequence[str]) -> int | None:
@@ -103,9 +104,9 @@ def literal(column: Column, value: Any) -> pl.Expr:
     Money is compared in minor units: a bound between two of them is a fraction, which 64-bit floats hold exactly
     enough, as whole minor units are below 2^53.
     """
-    if column.kind is Kind.MONEY:
+    if column.kind is ValueType.MONEY:
         minor = value * column.units
         return pl.lit(int(minor), pl.Int64) if minor == minor.to_integral_value() else pl.lit(float(minor), pl.Float64)
-    if column.kind in {Kind.MOMENT, Kind.LEVEL}:
+    if column.kind in {ValueType.MOMENT, ValueType.LEVEL}:
         return pl.lit(ordinal(column.kind, value, column.levels), pl.Int64)
     return pl.lit(float(value), pl.Float64) if column.kind in _NUMBERS else pl.lit(value)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from fivefold.domain.suggestions import perhaps
-from fivefold.risk.compiler.diagnostics import Fault
-from fivefold.risk.compiler.structure import outcomes_of
+from fivefold.risk.compiler.diagnostics import Diagnostic
+from fivefold.risk.compiler.structure import outcomes_with_paths
 from fivefold.risk.language.documents.reader import Path
 from fivefold.risk.language.ruleset import Rule, Ruleset
 from fivefold.risk.language.scoring import Weighted, WeightedScore
@@ -15,7 +15,7 @@ LEAST, MOST = 1, 100
 _WEIGHTS: Path = ("score", "weighted", "weights")
 
 
-def weight_faults(ruleset: Ruleset) -> Iterator[Fault]:
+def weight_diagnostics(ruleset: Ruleset) -> Iterator[Diagnostic]:
     """Find factors without a score, columns without a factor, and choices without a column."""
     if not isinstance(ruleset.score, WeightedScore):
         return
@@ -25,10 +25,10 @@ def weight_faults(ruleset: Ruleset) -> Iterator[Fault]:
     for column, weights in weighted.weights.items():
         for name in weights:
             if name not in rules:
-                yield Fault((*_WEIGHTS, column, name), f"there is no rule {name}{perhaps(name, rules)}")
+                yield Diagnostic((*_WEIGHTS, column, name), f"there is no rule {name}{perhaps(name, rules)}")
         for name in factors:
             if name not in weights:
-                yield Fault(
+                yield Diagnostic(
                     (*_WEIGHTS, column), f"lacks the factor {name}, which other columns have; its weight may be 0"
                 )
     yield from _choices(weighted)
@@ -36,27 +36,27 @@ def weight_faults(ruleset: Ruleset) -> Iterator[Fault]:
         yield from _factor(("rules", position), rule) if rule.id in factors else _other(("rules", position), rule)
 
 
-def _choices(weighted: Weighted) -> Iterator[Fault]:
+def _choices(weighted: Weighted) -> Iterator[Diagnostic]:
     for number, choice in enumerate(weighted.weights_by):
         if choice.use not in weighted.weights:
             known = ", ".join(weighted.weights)
-            yield Fault(
+            yield Diagnostic(
                 ("score", "weighted", "weights_by", number, "use"),
                 f"there is no column {choice.use}; there are {known}",
             )
 
 
-def _factor(path: Path, rule: Rule) -> Iterator[Fault]:
-    for at, outcome in outcomes_of(rule):
+def _factor(path: Path, rule: Rule) -> Iterator[Diagnostic]:
+    for at, outcome in outcomes_with_paths(rule):
         if outcome.points is None:
             missing = "needs an otherwise with points" if at == ("otherwise",) else "gives no points"
-            yield Fault((*path, *at), f"is a factor of a weighted score and {missing}, {LEAST} to {MOST}")
+            yield Diagnostic((*path, *at), f"is a factor of a weighted score and {missing}, {LEAST} to {MOST}")
         elif not LEAST <= outcome.points <= MOST:
-            yield Fault((*path, *at, "points"), f"is {outcome.points}; a factor scores {LEAST} to {MOST}")
+            yield Diagnostic((*path, *at, "points"), f"is {outcome.points}; a factor scores {LEAST} to {MOST}")
 
 
-def _other(path: Path, rule: Rule) -> Iterator[Fault]:
-    for at, outcome in outcomes_of(rule):
+def _other(path: Path, rule: Rule) -> Iterator[Diagnostic]:
+    for at, outcome in outcomes_with_paths(rule):
         if outcome.points:
-            yield Fault((*path, *at, "points"), "has no weight in any column, so its points would count for nothing; "
-                        "give it a weight, or a floor alone")  # fmt: skip
+            without = "has no weight in any column, so its points would count for nothing"
+            yield Diagnostic((*path, *at, "points"), f"{without}; give it a weight, or a floor alone")

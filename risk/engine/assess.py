@@ -8,7 +8,7 @@ import polars as pl
 from fivefold.domain.errors import LayoutError
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT, AnalysedRuleset
 from fivefold.risk.engine.assessments import VERSIONS, Assessments, assess_inputs
-from fivefold.risk.engine.held_levels import refuse_levels
+from fivefold.risk.engine.held_levels import validate_held_levels
 from fivefold.risk.engine.program import Program, compile_ruleset
 from fivefold.risk.facts.inputs import Needs, resolve, sources_of
 from fivefold.risk.facts.lists import ListVersion, NamedList, members_at
@@ -42,9 +42,9 @@ def assess(
     analysed.require_usable()
     ruleset = analysed.ruleset
     if previous is not None:
-        refuse_levels("levels held until now", previous, len(ruleset.levels), "entered", needed=True)
+        validate_held_levels("levels held until now", previous, len(ruleset.levels), "entered", needed=True)
     if overrides is not None:
-        refuse_levels("overrides", overrides, len(ruleset.levels), "until")
+        validate_held_levels("overrides", overrides, len(ruleset.levels), "until")
     entities = known_entities(portfolio.entities, as_of)
     if entities[AS_OF].null_count():
         timeless = entities.filter(pl.col(AS_OF).is_null())[ENTITY][0]

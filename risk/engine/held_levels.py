@@ -6,7 +6,7 @@ from fivefold.domain.errors import LayoutError
 from fivefold.risk.facts.portfolio import ENTITY
 
 
-def refuse_levels(what: str, given: pl.DataFrame, levels: int, moment: str, *, needed: bool = False) -> None:
+def validate_held_levels(what: str, given: pl.DataFrame, levels: int, moment: str, *, needed: bool = False) -> None:
     """Refuse levels of which nobody could say what they come to.
 
     Args:

@@ -17,7 +17,7 @@ NEXT, WHY = "next_us", "why"
 _NEVER: Final = 2**63 - 1
 
 
-class Change(StrEnum):
+class NextChange(StrEnum):
     """What comes to pass; of several at the same moment the first of these is told."""
 
     EXPIRY = "expiry"
@@ -38,7 +38,7 @@ def next_changes(
         lists: the named lists; a version that begins later changes what was found with the one before.
 
     Returns:
-        n rows: `entity_id`, `next_us` (after as-of), `why` (a `Change`).
+        n rows: `entity_id`, `next_us` (after as-of), `why` (a `NextChange`).
     """
     frame = assessments.outcomes
     signals = [rule for rule in assessments.program.rules if rule.signal is not None]
@@ -48,15 +48,17 @@ def next_changes(
         ends = overrides.select(ENTITY, pl.col("until").cast(pl.Int64).alias("override_until"))
         frame = frame.join(ends, on=ENTITY, how="left", maintain_order="left")
     moments = {
-        Change.EXPIRY: pl.when(OVERRIDDEN).then("override_until") if overrides is not None else pl.lit(None, pl.Int64),
-        Change.MOVE_DOWN: pl.min_horizontal(
+        NextChange.EXPIRY: pl.when(OVERRIDDEN).then("override_until")
+        if overrides is not None
+        else pl.lit(None, pl.Int64),
+        NextChange.MOVE_DOWN: pl.min_horizontal(
             pl.when(pl.col(WITHHELD).is_not_null()).then(MAY_MOVE_DOWN_ON), FLOOR_HELD_UNTIL
         ),
-        Change.DECAY: pl.when(pl.col(STATUS) != pl.lit(Status.NOT_APPLICABLE.value)).then(
+        NextChange.DECAY: pl.when(pl.col(STATUS) != pl.lit(Status.NOT_APPLICABLE.value)).then(
             _earliest([_next_step(rule) for rule in signals])
         ),
-        Change.LIST: _next_version(assessments, lists or {}),
-        Change.INTERVAL: assessments.program.ruleset.max_recompute_interval.after(pl.col(AS_OF)),
+        NextChange.LIST: _next_version(assessments, lists or {}),
+        NextChange.INTERVAL: assessments.program.ruleset.max_recompute_interval.after(pl.col(AS_OF)),
     }
     # A moment that is reached already has been counted: an override that ended, a level that may move down now.
     later = [pl.when(moment > pl.col(AS_OF)).then(moment).fill_null(_NEVER) for moment in moments.values()]

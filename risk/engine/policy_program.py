@@ -11,20 +11,20 @@ import polars as pl
 from fivefold.domain.errors import RulesetNotValid
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT
 from fivefold.risk.compiler.conditions import Compiler
-from fivefold.risk.compiler.policy_checks import check_policy, inputs_of_policy
+from fivefold.risk.compiler.policy_checks import inputs_of_policy, policy_errors
 from fivefold.risk.compiler.value_types import column_for, vocabulary
 from fivefold.risk.compiler.values import Column
 from fivefold.risk.engine.outcome_codes import rule_column
 from fivefold.risk.facts.lists import ListVersion
-from fivefold.risk.language.base import Part
-from fivefold.risk.language.inputs import key_of
+from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.inputs import input_key
 from fivefold.risk.language.policy import Policy, PolicyRule, read_canonical_policy
 
 ACTION, DECIDED = "action", "decided"
 """Columns beside the rules' outcomes: the position of the action, and of the rule that gave it; null for none."""
 
 
-class Outcome(IntEnum):
+class PolicyOutcome(IntEnum):
     """What a rule came to.
 
     SUPPRESSED: it would have given an action, and its `unless` holds. UNKNOWN: it cannot be told whether it holds.
@@ -61,7 +61,7 @@ class PolicyProgram:
             frame: a column for each of `inputs`, null where unknown or unreadable.
 
         Returns:
-            `rule_column` of each rule, an `Outcome` (Int8); `decided`, the position of the rule whose action was
+            `rule_column` of each rule, an `PolicyOutcome` (Int8); `decided`, the position of the rule whose action was
             taken, null where none gave one (Int32); `action`, its position among the policy's actions (Int32).
         """
         made = frame.select(*self.outcomes, *self.given).with_columns(*self.decision)
@@ -77,10 +77,10 @@ def compile_policy(policy: Policy, lists: Mapping[str, Sequence[str]], base: str
         base: the currency that money is in.
     """
     names = vocabulary(policy)
-    inputs = {key_of(made): column_for(made, names, base) for made in inputs_of_policy(policy)}
+    inputs = {input_key(made): column_for(made, names, base) for made in inputs_of_policy(policy)}
 
-    def resolve(made: Part) -> Column:
-        return inputs[key_of(made)]
+    def resolve(made: LanguageModel) -> Column:
+        return inputs[input_key(made)]
 
     compiler = Compiler(resolve, lists)
     outcomes, given = [], []
@@ -109,17 +109,17 @@ def _rule(rule: PolicyRule, policy: Policy, compiler: Compiler) -> tuple[pl.Expr
             suppressed &= when.is_not_null()  # there is nothing to suppress
     outcome = (
         pl.when(when == pl.lit(False))
-        .then(_outcome(Outcome.NOT_HELD))
+        .then(_outcome(PolicyOutcome.NOT_HELD))
         .when(suppressed)
-        .then(_outcome(Outcome.SUPPRESSED))
+        .then(_outcome(PolicyOutcome.SUPPRESSED))
         .when(when)
-        .then(_outcome(Outcome.HELD))
-        .otherwise(_outcome(Outcome.UNKNOWN))
+        .then(_outcome(PolicyOutcome.HELD))
+        .otherwise(_outcome(PolicyOutcome.UNKNOWN))
     )
     return outcome, pl.when(~suppressed).then(gives)
 
 
-def _outcome(outcome: Outcome) -> pl.Expr:
+def _outcome(outcome: PolicyOutcome) -> pl.Expr:
     return pl.lit(int(outcome), pl.Int8)
 
 
@@ -149,7 +149,7 @@ def policy_program_for(canonical: str, versions: Mapping[str, ListVersion], base
 @lru_cache(maxsize=VERSIONS_KEPT)
 def _compiled(canonical: str, members: tuple[tuple[str, tuple[str, ...]], ...], base: str) -> PolicyProgram:
     policy = kept_policy(canonical)
-    problems = check_policy(policy)
+    problems = policy_errors(policy)
     if problems:
         raise RulesetNotValid(problems, f"policy {policy.name}")
     return compile_policy(policy, dict(members), base)

@@ -16,8 +16,8 @@ from fivefold.risk.engine.outcome_codes import slot_column
 from fivefold.risk.engine.rules import CompiledRule, compile_rule
 from fivefold.risk.engine.totals import WEIGHTS_USED, Total, total_of
 from fivefold.risk.facts.portfolio import AS_OF, error_of, signal_of
-from fivefold.risk.language.base import Part
-from fivefold.risk.language.inputs import key_of
+from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.inputs import input_key
 from fivefold.risk.language.ruleset import Ruleset
 
 TOTAL, TOTAL_LEVEL, FLOOR, HARD_FLOOR, APPLIES, UNDETERMINED, FAILED = (
@@ -200,13 +200,13 @@ def compile_ruleset(analysed: AnalysedRuleset, lists: Mapping[str, Sequence[str]
     ruleset, names = analysed.ruleset, analysed.names
     inputs: dict[str, Column] = {}
 
-    def resolve(made: Part) -> Column:
-        key = key_of(made)
+    def resolve(made: LanguageModel) -> Column:
+        key = input_key(made)
         if key not in inputs:
             inputs[key] = column_for(made, names, base)
         return inputs[key]
 
-    signals = {rule.id: key_of(signal_of_rule(rule)) for rule in ruleset.rules if rule.decay is not None}
+    signals = {rule.id: input_key(signal_of_rule(rule)) for rule in ruleset.rules if rule.decay is not None}
     rules = []
     for made in analysed.inputs:
         resolve(made)

@@ -7,13 +7,13 @@ from polars.lazyframe.group_by import LazyGroupBy
 
 from fivefold.domain.errors import Finding, RulesetNotValid
 from fivefold.risk.compiler.operators import Lists
-from fivefold.risk.compiler.value_types import source_of
-from fivefold.risk.facts.linked import LINK, SPOILT, TIME, Facts
+from fivefold.risk.compiler.value_types import linked_source
+from fivefold.risk.facts.linked import LINKED_ENTITY, TIME, UNREADABLE, LinkedFacts
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
-from fivefold.risk.facts.row_errors import spoilt
+from fivefold.risk.facts.row_errors import without_unreadable
 from fivefold.risk.facts.running_aggregates import Partials
 from fivefold.risk.facts.windows import Masks, is_opening, starts
-from fivefold.risk.language.inputs import Window, key_of
+from fivefold.risk.language.inputs import Window, input_key
 
 ROW = "@row"
 FEW_ENTITIES = 10_000
@@ -22,7 +22,7 @@ FEW_ENTITIES = 10_000
 
 def aggregate(
     entities: pl.DataFrame,
-    sources: Mapping[str, Facts],
+    sources: Mapping[str, LinkedFacts],
     aggregates: Sequence[Window],
     lists: Lists,
     signals: Collection[str] = (),
@@ -37,15 +37,15 @@ def aggregate(
         signals: the keys of the aggregates whose latest fact is wanted as well.
 
     Returns:
-        One row per row of *entities*, in its order. For each aggregate, named by `key_of`: Float64, or for money
+        One row per row of *entities*, in its order. For each aggregate, named by `input_key`: Float64, or for money
         Int64 of minor units (a mean Float64 of them); null where unknown. Beside it `signal_of` the key where that
         is among *signals* (Int64, microseconds), and `error_of` the key where there are values that cannot be computed.
 
     Raises:
         RulesetNotValid: there are no facts of a source.
     """
-    wanted = {key_of(made): made for made in aggregates}
-    missing = sorted({source_of(made) for made in wanted.values()} - set(sources))
+    wanted = {input_key(made): made for made in aggregates}
+    missing = sorted({linked_source(made) for made in wanted.values()} - set(sources))
     if missing:
         held = ", ".join(sorted(sources)) or "none"
         raise RulesetNotValid(
@@ -54,24 +54,24 @@ def aggregate(
         )
     frames = [entities.select(ENTITY)]
     for source, facts in sources.items():
-        held_by = {key: made for key, made in wanted.items() if source_of(made) == source}
+        held_by = {key: made for key, made in wanted.items() if linked_source(made) == source}
         if held_by:
             frames.append(_of_source(entities, facts, held_by, lists, signals))
     return pl.concat(frames, how="horizontal").select(ENTITY, pl.exclude(ENTITY))
 
 
 def _of_source(
-    entities: pl.DataFrame, facts: Facts, wanted: Mapping[str, Window], lists: Lists, signals: Collection[str]
+    entities: pl.DataFrame, facts: LinkedFacts, wanted: Mapping[str, Window], lists: Lists, signals: Collection[str]
 ) -> pl.DataFrame:
     rows = pl.int_range(pl.len(), dtype=pl.UInt32).alias(ROW)
-    asked = entities.select(rows, pl.col(ENTITY).alias(LINK), AS_OF).with_columns(**starts([*wanted.values()]))
+    asked = entities.select(rows, pl.col(ENTITY).alias(LINKED_ENTITY), AS_OF).with_columns(**starts([*wanted.values()]))
     partials = Partials(facts, Masks(facts, lists))
     for name, made in wanted.items():
         partials.add(name, made, signal=name in signals)
     grouped, key = _grouped(asked, partials, bounded=all(made.over is not None for made in wanted.values()))
-    counted = grouped.agg(pl.col(SPOILT).any(), **partials.sums).collect(engine="streaming")
+    counted = grouped.agg(pl.col(UNREADABLE).any(), **partials.sums).collect(engine="streaming")
     values = partials.values(asked.join(counted, on=key, how="left", maintain_order="left"))
-    return spoilt(values, asked, partials.masks, wanted) if counted[SPOILT].any() else values
+    return without_unreadable(values, asked, partials.masks, wanted) if counted[UNREADABLE].any() else values
 
 
 def _grouped(asked: pl.DataFrame, partials: Partials, *, bounded: bool) -> tuple[LazyGroupBy, str]:
@@ -83,11 +83,11 @@ def _grouped(asked: pl.DataFrame, partials: Partials, *, bounded: bool) -> tuple
     rows = partials.facts.rows
     openings = [name for name in asked.columns if is_opening(name)]
     if len(asked) <= FEW_ENTITIES:
-        rows = rows.filter(pl.col(LINK).is_in(asked[LINK].unique().implode()))
-    if len(asked) and asked[AS_OF].n_unique() == 1 and not asked[LINK].is_duplicated().any():
-        moments, key = {name: pl.lit(asked[name][0], pl.Int64) for name in (AS_OF, *openings)}, LINK
+        rows = rows.filter(pl.col(LINKED_ENTITY).is_in(asked[LINKED_ENTITY].unique().implode()))
+    if len(asked) and asked[AS_OF].n_unique() == 1 and not asked[LINKED_ENTITY].is_duplicated().any():
+        moments, key = {name: pl.lit(asked[name][0], pl.Int64) for name in (AS_OF, *openings)}, LINKED_ENTITY
     else:
-        rows = rows.join(asked.lazy(), on=LINK, how="inner")
+        rows = rows.join(asked.lazy(), on=LINKED_ENTITY, how="inner")
         moments, key = {name: pl.col(name) for name in (AS_OF, *openings)}, ROW
     undated = pl.col(TIME).is_null()  # such rows cannot be used, and are looked at for that alone
     rows = rows.filter((pl.col(TIME) <= moments[AS_OF]) | undated)
@@ -97,4 +97,4 @@ def _grouped(asked: pl.DataFrame, partials: Partials, *, bounded: bool) -> tuple
     masks = partials.masks
     seen = known.with_columns(**masks.parts).with_columns(**masks.wholes)
     # Grouping costs far more than this: mostly, most facts are older than any window or of no interest.
-    return seen.filter(pl.any_horizontal(SPOILT, *sorted(partials.used))).group_by(key), key
+    return seen.filter(pl.any_horizontal(UNREADABLE, *sorted(partials.used))).group_by(key), key

@@ -12,7 +12,7 @@ from fivefold.domain.errors import LayoutError
 from fivefold.features.reading.columns import ErrorCollector, read_times
 from fivefold.risk.facts.portfolio import ENTITY, error_of
 from fivefold.risk.language.countries import COUNTRIES, described
-from fivefold.risk.language.fields import FieldType, Kind, OneOf, kind_of
+from fivefold.risk.language.fields import FieldType, OneOf, ValueType, value_type_of
 
 LIST_SEPARATOR = ";"
 """Between the words of a list in a format without lists, such as CSV."""
@@ -32,14 +32,14 @@ def read_field(column: pl.Series, declared: FieldType) -> tuple[pl.Series, pl.Se
         could.
     """
     if column.dtype == pl.Null:
-        return pl.Series(column.name, [None] * len(column), dtype=_TYPES[kind_of(declared)]), None
+        return pl.Series(column.name, [None] * len(column), dtype=_TYPES[value_type_of(declared)]), None
     if isinstance(column.dtype, pl.Categorical | pl.Enum):
         column = column.cast(pl.String)
     if column.dtype == pl.String:
         blank = (column.str.strip_chars() if declared == "text" else column) == ""
         column = column.set(blank, None) if blank.any() else column
-    values = _READERS[kind_of(declared)](column)
-    if kind_of(declared) is Kind.TEXT:
+    values = _READERS[value_type_of(declared)](column)
+    if value_type_of(declared) is ValueType.TEXT:
         values = values.set(~_allowed(values, declared), None) if not _allowed(values, declared).all() else values
     wrong = values.is_null() & column.is_not_null()
     if column.dtype.is_float():
@@ -124,25 +124,25 @@ def _lists(column: pl.Series) -> pl.Series:
 
 
 _READERS = {
-    Kind.NUMBER: _numbers,
-    Kind.TEXT: _texts,
-    Kind.FLAG: _flags,
-    Kind.MOMENT: read_moments,
-    Kind.TEXTS: _lists,
+    ValueType.NUMBER: _numbers,
+    ValueType.TEXT: _texts,
+    ValueType.FLAG: _flags,
+    ValueType.MOMENT: read_moments,
+    ValueType.TEXTS: _lists,
 }
-_TYPES: dict[Kind, Any] = {
-    Kind.NUMBER: pl.Float64,
-    Kind.TEXT: pl.String,
-    Kind.FLAG: pl.Boolean,
-    Kind.MOMENT: pl.Int64,
-    Kind.TEXTS: pl.List(pl.String),
+_TYPES: dict[ValueType, Any] = {
+    ValueType.NUMBER: pl.Float64,
+    ValueType.TEXT: pl.String,
+    ValueType.FLAG: pl.Boolean,
+    ValueType.MOMENT: pl.Int64,
+    ValueType.TEXTS: pl.List(pl.String),
 }
-_PYTHON: dict[Kind, tuple[type, ...]] = {
-    Kind.NUMBER: (int, float, Decimal),
-    Kind.TEXT: (str,),
-    Kind.FLAG: (bool,),
-    Kind.MOMENT: (str, date, datetime),
-    Kind.TEXTS: (list, tuple),
+_PYTHON: dict[ValueType, tuple[type, ...]] = {
+    ValueType.NUMBER: (int, float, Decimal),
+    ValueType.TEXT: (str,),
+    ValueType.FLAG: (bool,),
+    ValueType.MOMENT: (str, date, datetime),
+    ValueType.TEXTS: (list, tuple),
 }
 
 
@@ -167,10 +167,10 @@ def entities_from_rows(rows: Iterable[Mapping[str, Any]], fields: Mapping[str, F
 
 
 def _column_of_rows(name: str, values: list[Any], declared: FieldType) -> dict[str, pl.Series]:
-    kind = kind_of(declared)
+    kind = value_type_of(declared)
     fits = [value is None or _fits(value, kind) for value in values]
     kept = [_as_read(value, kind) if fit else None for value, fit in zip(values, fits, strict=True)]
-    wanted = pl.String if kind is Kind.MOMENT else _TYPES[kind]
+    wanted = pl.String if kind is ValueType.MOMENT else _TYPES[kind]
     made = {name: pl.Series(name, kept, dtype=wanted)}
     if not all(fits):
         wrong = [None if fit else _written(value) for value, fit in zip(values, fits, strict=True)]
@@ -183,19 +183,19 @@ def _written(value: Any) -> str:
     return str(value) if isinstance(value, Decimal) else repr(value)
 
 
-def _fits(value: Any, kind: Kind) -> bool:
-    if isinstance(value, bool) and kind is not Kind.FLAG:
+def _fits(value: Any, kind: ValueType) -> bool:
+    if isinstance(value, bool) and kind is not ValueType.FLAG:
         return False
-    if kind is Kind.TEXTS and isinstance(value, list | tuple):
+    if kind is ValueType.TEXTS and isinstance(value, list | tuple):
         return all(isinstance(word, str) for word in value)
-    if kind is Kind.NUMBER and isinstance(value, int) and abs(value) > _LARGEST:
+    if kind is ValueType.NUMBER and isinstance(value, int) and abs(value) > _LARGEST:
         return False
     return isinstance(value, _PYTHON[kind])
 
 
-def _as_read(value: Any, kind: Kind) -> Any:
+def _as_read(value: Any, kind: ValueType) -> Any:
     if value is None:
         return None
-    if kind is Kind.NUMBER:
+    if kind is ValueType.NUMBER:
         return float(value)
     return value.isoformat() if isinstance(value, date) else value

@@ -10,18 +10,18 @@ from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import Finding, RulesetNotValid
 from fivefold.domain.money import minor_units
 from fivefold.risk.compiler.operators import Lists
-from fivefold.risk.compiler.value_types import SOURCES, Vocabulary, kind_of_input, source_of
+from fivefold.risk.compiler.value_types import SOURCES, Vocabulary, linked_source, value_type_of_input
 from fivefold.risk.facts.aggregates import aggregate
 from fivefold.risk.facts.fields import read_field
-from fivefold.risk.facts.linked import CONVERTED, FACT, FIELD, LINK, PROBLEM, TIME, Facts
+from fivefold.risk.facts.linked import CONVERTED, FACT, FIELD, LINKED_ENTITY, PROBLEM, TIME, LinkedFacts
 from fivefold.risk.facts.patterns import find
 from fivefold.risk.facts.pending_transaction import at_hand, prepare_at_hand
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, NOT_READ, Portfolio, error_of, signal_of
 from fivefold.risk.facts.records import Recorded, prepare_records, screened, tagged
 from fivefold.risk.facts.running_aggregates import quotient
 from fivefold.risk.facts.transactions import prepare
-from fivefold.risk.language.base import Part
-from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS, FieldType, Kind
+from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS, FieldType, ValueType
 from fivefold.risk.language.inputs import (
     DaysSince,
     FieldInput,
@@ -31,7 +31,7 @@ from fivefold.risk.language.inputs import (
     TagInput,
     ValueInput,
     Window,
-    key_of,
+    input_key,
 )
 from fivefold.risk.language.policy_inputs import LevelInput, TransactionInput
 from fivefold.risk.language.ruleset import OptionalTable
@@ -59,24 +59,24 @@ class Needs:
         names: the fields that are declared.
     """
 
-    inputs: Sequence[Part]
-    signals: Sequence[Part]
+    inputs: Sequence[LanguageModel]
+    signals: Sequence[LanguageModel]
     names: Vocabulary
 
-    def everything(self) -> list[Part]:
+    def everything(self) -> list[LanguageModel]:
         """List the inputs, and those that other inputs are made of before them, each once."""
         below = [part for made in self.inputs for part in _made_of(made)]
-        return list({key_of(made): made for made in (*below, *self.signals, *self.inputs)}.values())
+        return list({input_key(made): made for made in (*below, *self.signals, *self.inputs)}.values())
 
 
-def _made_of(made: Any) -> list[Part]:
+def _made_of(made: Any) -> list[LanguageModel]:
     if isinstance(made, Ratio):
         return list(made.ratio)
     names = [getattr(made, name, None) for name in ("expected_monthly", "declared")]
     return [FieldInput(field=name) for name in names if name is not None]
 
 
-def sources_of(needs: Needs, portfolio: Portfolio) -> dict[str, Facts]:
+def sources_of(needs: Needs, portfolio: Portfolio) -> dict[str, LinkedFacts]:
     """Prepare the linked facts that are read, once for all entities.
 
     Raises:
@@ -109,11 +109,11 @@ def own_fields(names: Vocabulary) -> dict[str, FieldType]:
 def part_of(made: Any) -> str | None:
     """Name the part of a portfolio that an input needs; None where it needs the entity alone."""
     if isinstance(made, Window):
-        return source_of(made) if source_of(made) in SOURCES else None
+        return linked_source(made) if linked_source(made) in SOURCES else None
     return "transactions" if hasattr(made, "pattern") else _FRAMES.get(type(made))
 
 
-def _require(everything: Sequence[Part], portfolio: Portfolio) -> None:
+def _require(everything: Sequence[LanguageModel], portfolio: Portfolio) -> None:
     problems = []
     needed = {part: made for made in reversed(everything) if (part := part_of(made)) is not None}
     for part, made in needed.items():
@@ -121,7 +121,7 @@ def _require(everything: Sequence[Part], portfolio: Portfolio) -> None:
             problems.append(
                 Finding(
                     part,
-                    f"are read, as by {key_of(made)}, and none were given; {_without(part)}",
+                    f"are read, as by {input_key(made)}, and none were given; {_without(part)}",
                 )
             )
     for made in everything:
@@ -139,7 +139,7 @@ def _without(part: str) -> str:
 
 
 def resolve(
-    needs: Needs, portfolio: Portfolio, sources: Mapping[str, Facts], lists: Lists, entities: pl.DataFrame
+    needs: Needs, portfolio: Portfolio, sources: Mapping[str, LinkedFacts], lists: Lists, entities: pl.DataFrame
 ) -> pl.DataFrame:
     """Resolve inputs for some entities.
 
@@ -162,7 +162,7 @@ def resolve(
     if deciding_on:
         columns |= at_hand(sources["at_hand"], deciding_on, entities)
     linked = [made for made in everything if isinstance(made, Window) and part_of(made) is not None]
-    signals = {key_of(made) for made in needs.signals}
+    signals = {input_key(made) for made in needs.signals}
     if linked:
         found = aggregate(entities.select(ENTITY, AS_OF), sources, linked, lists, signals)
         columns |= {name: found[name] for name in found.columns if name != ENTITY}
@@ -177,9 +177,11 @@ def resolve(
     return frame.with_columns(*signal_fields) if signal_fields else frame
 
 
-def _of_entity(made: Part, names: Vocabulary, portfolio: Portfolio, entities: pl.DataFrame) -> dict[str, pl.Series]:
+def _of_entity(
+    made: LanguageModel, names: Vocabulary, portfolio: Portfolio, entities: pl.DataFrame
+) -> dict[str, pl.Series]:
     """Resolve what is not linked: fields, tags, screenings, indicators, the value."""
-    key, part = key_of(made), part_of(made)
+    key, part = input_key(made), part_of(made)
     if part is None and isinstance(made, FieldInput):
         return _field(made.field, key, names, entities)
     if part is None and isinstance(made, DaysSince):
@@ -236,20 +238,20 @@ def _looked_up(frame: pl.DataFrame, column: str, entities: pl.DataFrame, kind: A
     return Recorded(found.fill_nan(None) if kind == pl.Float64 else found, wrong)
 
 
-def _with_pattern(frame: pl.DataFrame, made: Any, facts: Facts, units: int) -> pl.DataFrame:
+def _with_pattern(frame: pl.DataFrame, made: Any, facts: LinkedFacts, units: int) -> pl.DataFrame:
     found = find(frame, facts.rows, made, units).drop(ENTITY)
-    key = key_of(made)
+    key = input_key(made)
     frame = frame.with_columns(*found)
     # A pattern looks at settled transactions alone; what is known to be another one spoils nothing.
     settled = (pl.col(FACT).struct.field("state") == "settled").fill_null(True)
-    bad = facts.found_problems.filter(settled).select(pl.col(LINK).alias(ENTITY), TIME, FIELD, PROBLEM)
+    bad = facts.found_problems.filter(settled).select(pl.col(LINKED_ENTITY).alias(ENTITY), TIME, FIELD, PROBLEM)
     met = bad.join(frame.select(ENTITY, AS_OF), on=ENTITY, maintain_order="left")
     first = met.filter(_concerns(made)).group_by(ENTITY).agg(pl.col(PROBLEM).first())
     problems = [frame.select(ENTITY).join(first, on=ENTITY, how="left", maintain_order="left")[PROBLEM]]
     problems += [
-        frame.select(pl.format("{} is {}", pl.lit(part.field), pl.col(error_of(key_of(part))))).to_series()
+        frame.select(pl.format("{} is {}", pl.lit(part.field), pl.col(error_of(input_key(part))))).to_series()
         for part in _made_of(made)
-        if isinstance(part, FieldInput) and error_of(key_of(part)) in frame.columns
+        if isinstance(part, FieldInput) and error_of(input_key(part)) in frame.columns
     ]
     wrong = frame.select(pl.coalesce(problems)).to_series()
     if wrong.null_count() == len(wrong):
@@ -274,16 +276,16 @@ def _with_ratio(frame: pl.DataFrame, made: Ratio, names: Vocabulary, base: str) 
     """Divide once: each side over its own units first would put 3 of 30 cents below 0.1."""
 
     def units(part: Any) -> int:
-        money = kind_of_input(part, names) is Kind.MONEY
+        money = value_type_of_input(part, names) is ValueType.MONEY
         return minor_units(getattr(part, "in_currency", None) or base) if money else 1
 
-    sides = [pl.col(key_of(part)).cast(pl.Float64) for part in made.ratio]
+    sides = [pl.col(input_key(part)).cast(pl.Float64) for part in made.ratio]
     least = min(map(units, made.ratio))  # powers of ten
     over, under = (side * (units(other) // least) for side, other in zip(sides, reversed(made.ratio), strict=True))
-    wrong = [error_of(key_of(part)) for part in made.ratio if error_of(key_of(part)) in frame.columns]
-    ratio = pl.when(under != 0).then(over / under).alias(key_of(made))
-    return frame.with_columns(ratio, *([pl.coalesce(wrong).alias(error_of(key_of(made)))] if wrong else []))
+    wrong = [error_of(input_key(part)) for part in made.ratio if error_of(input_key(part)) in frame.columns]
+    ratio = pl.when(under != 0).then(over / under).alias(input_key(made))
+    return frame.with_columns(ratio, *([pl.coalesce(wrong).alias(error_of(input_key(made)))] if wrong else []))
 
 
 def _signal_field(made: FieldInput) -> pl.Expr:
-    return pl.col(key_of(made)).alias(signal_of(key_of(made)))
+    return pl.col(input_key(made)).alias(signal_of(input_key(made)))

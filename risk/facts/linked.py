@@ -9,16 +9,16 @@ import polars as pl
 
 from fivefold.domain.money import minor_units
 from fivefold.risk.compiler.values import Column
-from fivefold.risk.language.fields import MONEY_FIELDS, FieldType, Kind, kind_of
+from fivefold.risk.language.fields import MONEY_FIELDS, FieldType, ValueType, value_type_of
 
-LINK = "entity"
+LINKED_ENTITY = "entity"
 TIME = "time"
 FIELD = "field"
 PROBLEM = "problem"
 FACT = "fact"
-SPOILT = "@spoilt"
+UNREADABLE = "@spoilt"
 
-PROBLEM_SCHEMA: Mapping[str, Any] = {LINK: pl.String, TIME: pl.Int64, FIELD: pl.String, PROBLEM: pl.String}
+PROBLEM_SCHEMA: Mapping[str, Any] = {LINKED_ENTITY: pl.String, TIME: pl.Int64, FIELD: pl.String, PROBLEM: pl.String}
 """One thing that could not be read: whose, when (null where that is what could not be read, or what makes the fact
 count at any time), in which field (null where the whole fact cannot be used), and the value in words."""
 
@@ -35,7 +35,7 @@ def nothing_wrong() -> pl.DataFrame:
 
 
 @dataclass(frozen=True)
-class Facts:
+class LinkedFacts:
     """Facts that are linked to entities, ready to be counted.
 
     Attributes:
@@ -71,9 +71,9 @@ class Facts:
     def column(self, name: str, currency: str | None = None) -> Column:
         """Tell what a field is to a condition; with a *currency*, money is the original amount in it."""
         if self.base is None or name not in MONEY_FIELDS:
-            return Column(name, kind_of(self.fields[name]))
+            return Column(name, value_type_of(self.fields[name]))
         held = name if currency is None else original_of(name)
-        return Column(held, Kind.MONEY, minor_units(currency or self.base))
+        return Column(held, ValueType.MONEY, minor_units(currency or self.base))
 
 
 def original_of(name: str) -> str:

@@ -8,13 +8,13 @@ from pydantic import Field, model_validator
 
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import Finding, RulesetNotValid
-from fivefold.risk.language.base import Identifier, Part, Words
+from fivefold.risk.language.base import Identifier, LanguageModel, Words
 from fivefold.risk.language.documents.reader import Document
 from fivefold.risk.language.durations import MomentText
-from fivefold.risk.language.reading import checked
+from fivefold.risk.language.reading import validate_document
 
 
-class ListVersion(Part):
+class ListVersion(LanguageModel):
     """The members from one moment on.
 
     Attributes:
@@ -28,7 +28,7 @@ class ListVersion(Part):
     source: Words | None = None
 
 
-class NamedList(Part):
+class NamedList(LanguageModel):
     """A list and all its versions, oldest first."""
 
     name: Identifier = Field(alias="list")
@@ -50,7 +50,7 @@ class NamedList(Part):
 
 def read_list(text: str, source: str = "the list") -> NamedList:
     """Read a list from YAML or JSON; RulesetNotValid, with the line, where it is none."""
-    return checked(NamedList, Document(text, source), source)
+    return validate_document(NamedList, Document(text, source), source)
 
 
 def members_at(lists: Mapping[str, NamedList], names: Sequence[str], as_of: int) -> dict[str, ListVersion]:

@@ -6,17 +6,17 @@ import polars as pl
 
 from fivefold.domain.errors import LayoutError
 from fivefold.domain.money import RateTable
-from fivefold.risk.facts.linked import CONVERTED, FIELD, LINK, PROBLEM, SPOILT, Facts
+from fivefold.risk.facts.linked import CONVERTED, FIELD, LINKED_ENTITY, PROBLEM, UNREADABLE, LinkedFacts
 from fivefold.risk.facts.portfolio import ENTITY, error_of
 from fivefold.risk.facts.transactions import prepare
 from fivefold.risk.language.fields import MONEY_FIELDS, FieldType
-from fivefold.risk.language.inputs import key_of
+from fivefold.risk.language.inputs import input_key
 from fivefold.risk.language.policy_inputs import TransactionInput
 
 _EAGERLY = pl.QueryOptFlags._eager()  # noqa: SLF001 (as eager frames do: these are so few rows that plans cost more)
 
 
-def prepare_at_hand(frame: pl.DataFrame, rates: RateTable, declared: Mapping[str, FieldType]) -> Facts:
+def prepare_at_hand(frame: pl.DataFrame, rates: RateTable, declared: Mapping[str, FieldType]) -> LinkedFacts:
     """Read the transactions at hand, as `risk.facts.transactions.prepare` does.
 
     Raises:
@@ -25,38 +25,38 @@ def prepare_at_hand(frame: pl.DataFrame, rates: RateTable, declared: Mapping[str
     """
     facts = prepare(frame, rates, declared)
     rows = facts.rows.collect(optimizations=_EAGERLY)
-    read = Facts(rows.lazy(), facts.fields, facts.find_problems, facts.base)
-    if rows[SPOILT].any():
+    read = LinkedFacts(rows.lazy(), facts.fields, facts.find_problems, facts.base)
+    if rows[UNREADABLE].any():
         unread = read.problems.filter(pl.col(FIELD).ne_missing(CONVERTED))
         if len(unread):
             raise LayoutError(f"a transaction at hand cannot be read: {unread[PROBLEM][0]}")
     return read
 
 
-def at_hand(facts: Facts, wanted: Sequence[TransactionInput], entities: pl.DataFrame) -> dict[str, pl.Series]:
+def at_hand(facts: LinkedFacts, wanted: Sequence[TransactionInput], entities: pl.DataFrame) -> dict[str, pl.Series]:
     """Give fields of each entity's transaction at hand, in the order of *entities*; null where it has none.
 
     Money in a currency without a rate is an error, in the column that `error_of` names.
     """
-    columns = [_column(facts, made).alias(key_of(made)) for made in wanted]
+    columns = [_column(facts, made).alias(input_key(made)) for made in wanted]
     found = _looked_up(facts, columns, entities)
-    if not facts.rows.select(pl.col(SPOILT).any()).collect(optimizations=_EAGERLY).item():
+    if not facts.rows.select(pl.col(UNREADABLE).any()).collect(optimizations=_EAGERLY).item():
         return found
-    unknown = facts.problems.select(pl.col(LINK).alias(ENTITY), PROBLEM)
+    unknown = facts.problems.select(pl.col(LINKED_ENTITY).alias(ENTITY), PROBLEM)
     problem = entities.select(ENTITY).join(unknown, on=ENTITY, how="left", maintain_order="left")[PROBLEM]
-    money = [key_of(made) for made in wanted if made.transaction in MONEY_FIELDS and made.in_currency is None]
+    money = [input_key(made) for made in wanted if made.transaction in MONEY_FIELDS and made.in_currency is None]
     return found | {error_of(key): problem for key in money}
 
 
-def _looked_up(facts: Facts, columns: Sequence[pl.Expr], entities: pl.DataFrame) -> dict[str, pl.Series]:
+def _looked_up(facts: LinkedFacts, columns: Sequence[pl.Expr], entities: pl.DataFrame) -> dict[str, pl.Series]:
     names = [column.meta.output_name() for column in columns]
-    rows = facts.rows.select(pl.col(LINK).alias(ENTITY), *columns).collect(optimizations=_EAGERLY)
+    rows = facts.rows.select(pl.col(LINKED_ENTITY).alias(ENTITY), *columns).collect(optimizations=_EAGERLY)
     if rows[ENTITY].equals(entities[ENTITY]):  # as for one entity: what is beside each other need not be searched
         return {name: rows[name] for name in names}
     found = entities.select(ENTITY).join(rows, on=ENTITY, how="left", validate="m:1", maintain_order="left")
     return {name: found[name] for name in names}
 
 
-def _column(facts: Facts, made: TransactionInput) -> pl.Expr:
+def _column(facts: LinkedFacts, made: TransactionInput) -> pl.Expr:
     value = facts.column(made.transaction, made.in_currency).expr
     return value if made.in_currency is None else pl.when(pl.col("currency") == made.in_currency).then(value)

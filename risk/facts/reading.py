@@ -10,9 +10,13 @@ from fivefold.domain.errors import Finding, LayoutError, RulesetNotValid
 from fivefold.features.schema import LARGEST_MAGNITUDE
 from fivefold.risk.facts.fields import read_field, read_moments, whole_microseconds
 from fivefold.risk.language.countries import COUNTRIES
-from fivefold.risk.language.fields import FieldType, Kind, OneOf, kind_of
+from fivefold.risk.language.fields import FieldType, OneOf, ValueType, value_type_of
 
-_TYPES: dict[Kind, Any] = {Kind.FLAG: pl.Boolean, Kind.MOMENT: pl.Int64, Kind.TEXTS: pl.List(pl.String)}
+_TYPES: dict[ValueType, Any] = {
+    ValueType.FLAG: pl.Boolean,
+    ValueType.MOMENT: pl.Int64,
+    ValueType.TEXTS: pl.List(pl.String),
+}
 
 
 @dataclass(frozen=True)
@@ -30,12 +34,12 @@ class Read:
 
 def read_declared(name: str, dtype: pl.DataType, declared: FieldType) -> Read:
     """Read a declared field of facts as `risk.facts.fields.read_field` reads one of entities; numbers have a limit."""
-    kind = kind_of(declared)
+    kind = value_type_of(declared)
     if dtype == pl.Null:
-        return Read(pl.col(name).cast(_TYPES.get(kind, pl.Float64 if kind is Kind.NUMBER else pl.String)))
-    if kind is Kind.NUMBER:
+        return Read(pl.col(name).cast(_TYPES.get(kind, pl.Float64 if kind is ValueType.NUMBER else pl.String)))
+    if kind is ValueType.NUMBER:
         return read_number(name, dtype)
-    if kind is Kind.TEXT:
+    if kind is ValueType.TEXT:
         return read_text(name, dtype, _words_of(declared))
     value = pl.col(name).map_batches(
         lambda column: read_field(column, declared)[0], return_dtype=_TYPES[kind], is_elementwise=True

@@ -8,10 +8,10 @@ import polars as pl
 
 from fivefold.domain.errors import LayoutError
 from fivefold.risk.facts.fields import read_field
-from fivefold.risk.facts.linked import LINK, SPOILT, TIME, Facts
+from fivefold.risk.facts.linked import LINKED_ENTITY, TIME, UNREADABLE, LinkedFacts
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, NOT_KNOWN, NOT_READ, error_of
 from fivefold.risk.facts.reading import Read, read_declared, read_text, read_time, refuse_link, refuse_missing
-from fivefold.risk.facts.row_errors import Check, find_problems, marked
+from fivefold.risk.facts.row_errors import Check, find_problems, with_problems
 from fivefold.risk.language.fields import CASE_FIELDS, FieldType
 
 KNOWN_AT: Final = "known_at"
@@ -19,7 +19,7 @@ OPENED, CLOSED, OUTCOME, STATUS = "opened", "closed", "outcome", "status"
 OPEN: Final = "open"
 """The status of a case that is not closed yet, whatever became of it later."""
 
-_TAKEN = frozenset({LINK, AS_OF, ENTITY, OPENED, *CASE_FIELDS})
+_TAKEN = frozenset({LINKED_ENTITY, AS_OF, ENTITY, OPENED, *CASE_FIELDS})
 _NUMBER = "@number"
 _UNREAD = "@unread "
 _MOMENT = "it must be an ISO 8601 date or time"
@@ -109,7 +109,9 @@ def _unknown(latest: pl.DataFrame, unread: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def prepare_records(frame: pl.DataFrame, declared: Mapping[str, FieldType], what: str = "cases or alerts") -> Facts:
+def prepare_records(
+    frame: pl.DataFrame, declared: Mapping[str, FieldType], what: str = "cases or alerts"
+) -> LinkedFacts:
     """Read cases or alerts: facts whose time is when they were closed, and until then when they were opened.
 
     So what was confirmed counts from its confirmation, however long that took. Until a case was closed its `closed`
@@ -134,9 +136,9 @@ def prepare_records(frame: pl.DataFrame, declared: Mapping[str, FieldType], what
         read_text(name, schema[name]) if name in schema else Read(pl.lit(None, pl.String)) for name in (OUTCOME, STATUS)
     )
     fields = {name: read_declared(name, schema[name], form) for name, form in declared.items()}
-    rows = frame.lazy().with_columns(link.value.alias(LINK), opened.value.alias(TIME))
+    rows = frame.lazy().with_columns(link.value.alias(LINKED_ENTITY), opened.value.alias(TIME))
     checks = [Check(NOT_READ, None, pl.col(NOT_READ).is_not_null())] if NOT_READ in schema else []
-    checks += [Check(ENTITY, None, pl.col(LINK).is_null()), Check(OPENED, None, pl.col(TIME).is_null())]
+    checks += [Check(ENTITY, None, pl.col(LINKED_ENTITY).is_null()), Check(OPENED, None, pl.col(TIME).is_null())]
     checks += [Check(name, name, read.wrong) for name, read in fields.items() if read.wrong is not None]
     if closed.wrong is not None:
         checks += [Check(CLOSED, name, closed.wrong) for name in (CLOSED, OUTCOME, STATUS)]
@@ -144,8 +146,10 @@ def prepare_records(frame: pl.DataFrame, declared: Mapping[str, FieldType], what
         undated = outcome.value.is_not_null() & (pl.col(CLOSED).is_null() if CLOSED in schema else pl.lit(True))
         checks.append(Check(OUTCOME, OUTCOME, undated, f"with {CLOSED}, the moment from which it was known"))
     read = {CLOSED: closed, OUTCOME: outcome, STATUS: status, **fields}
-    return Facts(
-        marked(rows, checks).select(LINK, TIME, SPOILT, **{name: one.value for name, one in read.items()}),
+    return LinkedFacts(
+        with_problems(rows, checks).select(
+            LINKED_ENTITY, TIME, UNREADABLE, **{name: one.value for name, one in read.items()}
+        ),
         {**declared, **CASE_FIELDS},
         lambda: find_problems(rows, checks),
         as_known=_as_known(),

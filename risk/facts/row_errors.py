@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from fivefold.risk.facts.linked import CONVERTED, FACT, FIELD, LINK, PROBLEM, SPOILT, TIME, nothing_wrong
+from fivefold.risk.facts.linked import CONVERTED, FACT, FIELD, LINKED_ENTITY, PROBLEM, TIME, UNREADABLE, nothing_wrong
 from fivefold.risk.facts.portfolio import AS_OF, NOT_READ, error_of
 from fivefold.risk.facts.windows import Masks, fields_in, start_of, value_field
 from fivefold.risk.language.fields import MONEY_FIELDS
@@ -32,7 +32,7 @@ class Check:
     allowed: str = ""
 
 
-def marked(rows: pl.LazyFrame, checks: Sequence[Check]) -> pl.LazyFrame:
+def with_problems(rows: pl.LazyFrame, checks: Sequence[Check]) -> pl.LazyFrame:
     """Take the time from rows that cannot be used, and add `@spoilt`, true where any check finds something.
 
     So one pass over the facts both counts them and tells whether there is anything to name; mostly there is not.
@@ -40,7 +40,7 @@ def marked(rows: pl.LazyFrame, checks: Sequence[Check]) -> pl.LazyFrame:
     whole = pl.any_horizontal([pl.lit(False), *(check.wrong for check in checks if check.field is None)])
     parts = pl.any_horizontal([pl.lit(False), *(check.wrong for check in checks if check.field is not None)])
     timed = rows.with_columns(pl.when(~whole).then(pl.col(TIME)).alias(TIME))
-    return timed.with_columns((pl.col(TIME).is_null() | parts.fill_null(False)).alias(SPOILT))
+    return timed.with_columns((pl.col(TIME).is_null() | parts.fill_null(False)).alias(UNREADABLE))
 
 
 def find_problems(
@@ -59,7 +59,7 @@ def find_problems(
         bad.lazy()
         .filter(check.wrong)
         .select(
-            LINK,
+            LINKED_ENTITY,
             TIME,
             pl.lit(check.field, pl.String).alias(FIELD),
             _in_words(check).alias(PROBLEM),
@@ -80,7 +80,9 @@ def _in_words(check: Check) -> pl.Expr:
     return pl.coalesce(shown, missing) + pl.lit(allowed)
 
 
-def spoilt(values: pl.DataFrame, asked: pl.DataFrame, masks: Masks, wanted: Mapping[str, Window]) -> pl.DataFrame:
+def without_unreadable(
+    values: pl.DataFrame, asked: pl.DataFrame, masks: Masks, wanted: Mapping[str, Window]
+) -> pl.DataFrame:
     """Take away every value that a fact which cannot be read may belong to, and tell the first such problem.
 
     A problem counts for an aggregate that reads its field, where its moment is in the window or cannot be told, and
@@ -94,7 +96,7 @@ def spoilt(values: pl.DataFrame, asked: pl.DataFrame, masks: Masks, wanted: Mapp
     """
     numbered = asked.with_row_index("@number")
     named = {FIELD: _FIELD, PROBLEM: _PROBLEM}
-    met = masks.facts.found_problems.join(numbered, on=LINK, how="inner", maintain_order="left").rename(named)
+    met = masks.facts.found_problems.join(numbered, on=LINKED_ENTITY, how="inner", maintain_order="left").rename(named)
     legible = FACT in met.columns
     met = met.unnest(FACT) if legible else met
     for key, made in wanted.items():

@@ -8,10 +8,10 @@ import polars as pl
 
 from fivefold.domain.clock import DAY_US
 from fivefold.risk.compiler.values import Column
-from fivefold.risk.facts.linked import TIME, Facts
+from fivefold.risk.facts.linked import TIME, LinkedFacts
 from fivefold.risk.facts.portfolio import AS_OF, error_of, signal_of
 from fivefold.risk.facts.windows import Masks, value_column
-from fivefold.risk.language.fields import Kind
+from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.inputs import Count, Distinct, Least, Mean, Sum, Window
 
 NUMBER_UNITS = 10**9
@@ -39,7 +39,7 @@ class Partials:
         used: the masks that they read.
     """
 
-    facts: Facts
+    facts: LinkedFacts
     masks: Masks
     sums: dict[str, pl.Expr] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
@@ -85,7 +85,7 @@ class Partials:
 
     def _sum(self, key: str, made: Window, column: Column) -> pl.Expr:
         total = self._total(made, column).fill_null(0)
-        if column.kind is not Kind.MONEY:
+        if column.kind is not ValueType.MONEY:
             return in_numbers(total)
         self._totals[key] = total
         return total.cast(pl.Int64, strict=False)
@@ -94,12 +94,12 @@ class Partials:
         return pl.col(self._part("count", TIME, self._known(made, column))).fill_null(0).cast(pl.Float64)
 
     def _total(self, made: Window, column: Column) -> pl.Expr:
-        how = "money" if column.kind is Kind.MONEY else "number"
+        how = "money" if column.kind is ValueType.MONEY else "number"
         return pl.col(self._part(how, column.name, self.masks.of(made)))
 
     def _known(self, made: Window, column: Column | None) -> str:
         """Name the mask of facts whose value is known; an amount always is."""
-        return self.masks.of(made, None if column is None or column.kind is Kind.MONEY else column.name)
+        return self.masks.of(made, None if column is None or column.kind is ValueType.MONEY else column.name)
 
     def _part(self, how: str, column: str, mask: str) -> str:
         """Name the result of *how* over the values of a column where a mask is true."""
@@ -145,7 +145,7 @@ def billionths(value: pl.Expr) -> pl.Expr:
 
 
 def _units(column: Column) -> int:
-    return 1 if column.kind is Kind.MONEY else NUMBER_UNITS
+    return 1 if column.kind is ValueType.MONEY else NUMBER_UNITS
 
 
 def _where(value: pl.Expr, mask: pl.Expr) -> pl.Expr:

@@ -20,7 +20,7 @@ from fivefold.features.schema import (
     TRANSACTION_ID,
     USER_ID,
 )
-from fivefold.risk.facts.linked import CONVERTED, LINK, MOST_MINOR, SPOILT, TIME, Facts, original_of
+from fivefold.risk.facts.linked import CONVERTED, LINKED_ENTITY, MOST_MINOR, TIME, UNREADABLE, LinkedFacts, original_of
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, NOT_READ
 from fivefold.risk.facts.reading import (
     Read,
@@ -31,13 +31,13 @@ from fivefold.risk.facts.reading import (
     refuse_link,
     refuse_missing,
 )
-from fivefold.risk.facts.row_errors import Check, find_problems, marked
+from fivefold.risk.facts.row_errors import Check, find_problems, with_problems
 from fivefold.risk.language.fields import MONEY_FIELDS, TRANSACTION_FIELDS, FieldType
 
 REQUIRED: Final = (AMOUNT, CURRENCY, DATE)
 CONTRADICTS: Final = "@contradicts"
 """A column that may stand beside: true where another row of the entity has the same number and other content."""
-_TAKEN = frozenset({LINK, AS_OF, *TRANSACTION_FIELDS, *map(original_of, MONEY_FIELDS)})
+_TAKEN = frozenset({LINKED_ENTITY, AS_OF, *TRANSACTION_FIELDS, *map(original_of, MONEY_FIELDS)})
 _NUMBER, _POSITION, _UNITS, _LIMIT, _OWN, _BASED = "@number", "@position", "@units", "@limit", "@own", "@based"
 _WORDS = {SETTLED: "settled", PENDING: "pending", FAILED: "failed"}
 _STATE_WORDS = [form for word in STATES for form in (word, word.lower(), word.title())]
@@ -45,7 +45,7 @@ _STATE_VALUES = pl.Series([_WORDS[code] for code in STATES.values() for _ in ran
 """What each of the words means, each as it is mostly written; other mixtures of case take the slow way."""
 
 
-def prepare(frame: pl.DataFrame | pl.LazyFrame, rates: RateTable, declared: Mapping[str, FieldType]) -> Facts:
+def prepare(frame: pl.DataFrame | pl.LazyFrame, rates: RateTable, declared: Mapping[str, FieldType]) -> LinkedFacts:
     """Read transactions.
 
     Money is brought to whole minor units of its own currency, then converted at the table's rate into whole minor
@@ -76,9 +76,9 @@ def prepare(frame: pl.DataFrame | pl.LazyFrame, rates: RateTable, declared: Mapp
     checks = parts.checks() + [Check(name, name, read.wrong) for name, read in fields.items() if read.wrong is not None]
     columns = {**{name: read.value for name, read in fields.items()}, **parts.columns()}
     read = parts.read(lazy)
-    fact = {name: value for name, value in columns.items() if name not in {LINK, TIME, SPOILT}}
-    return Facts(
-        marked(read, checks).select(**columns),
+    fact = {name: value for name, value in columns.items() if name not in {LINKED_ENTITY, TIME, UNREADABLE}}
+    return LinkedFacts(
+        with_problems(read, checks).select(**columns),
         {**declared, **TRANSACTION_FIELDS},
         lambda: find_problems(read, checks, fact),
         base=rates.base,
@@ -100,7 +100,7 @@ class _Parts:
         self.state = _state(schema)
         position = pl.col(CURRENCY).cast(pl.String).cast(pl.Enum(rates.codes), strict=False).to_physical()
         self.raw = {
-            LINK: read_text(owner, schema[owner]).value,
+            LINKED_ENTITY: read_text(owner, schema[owner]).value,
             TIME: read_time(DATE, schema[DATE]).value,
             _NUMBER: read_number(AMOUNT, schema[AMOUNT]).value,
             _POSITION: position,
@@ -129,9 +129,9 @@ class _Parts:
         has_id = TRANSACTION_ID in self.schema
         size, original = (pl.col(name).cast(pl.Int64, strict=False) for name in (_BASED, _OWN))
         return {
-            LINK: pl.col(LINK),
+            LINKED_ENTITY: pl.col(LINKED_ENTITY),
             TIME: pl.col(TIME),
-            SPOILT: pl.col(SPOILT),
+            UNREADABLE: pl.col(UNREADABLE),
             "amount": size,
             "signed_amount": pl.when(number < 0).then(-size).otherwise(size),
             original_of("amount"): original,
@@ -150,7 +150,7 @@ class _Parts:
         unread = [Check(NOT_READ, None, pl.col(NOT_READ).is_not_null())] if NOT_READ in self.schema else []
         made = [
             *unread,
-            Check(self.owner, None, pl.col(LINK).is_null()),
+            Check(self.owner, None, pl.col(LINKED_ENTITY).is_null()),
             Check(AMOUNT, None, number.is_null(), f"a finite number of at most {LARGEST_MAGNITUDE:g}"),
             Check(CURRENCY, None, pl.col(_UNITS).is_null(), "three capital letters, ISO 4217"),
             Check(

@@ -11,11 +11,11 @@ from fivefold.risk.compiler.conditions import Compiler
 from fivefold.risk.compiler.operators import Lists
 from fivefold.risk.compiler.value_types import inputs_of
 from fivefold.risk.compiler.values import Column
-from fivefold.risk.facts.linked import TIME, Facts
+from fivefold.risk.facts.linked import TIME, LinkedFacts
 from fivefold.risk.facts.portfolio import AS_OF
-from fivefold.risk.language.base import Part
+from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.durations import Duration
-from fivefold.risk.language.inputs import FieldInput, Window, key_of
+from fivefold.risk.language.inputs import FieldInput, Window, input_key
 
 _OPENING = "@after "
 """Names with @ cannot be those of fields."""
@@ -60,7 +60,7 @@ class Masks:
         wholes: masks by the names of their columns; they read `parts`.
     """
 
-    facts: Facts
+    facts: LinkedFacts
     lists: Lists
     parts: dict[str, pl.Expr] = field(default_factory=dict)
     wholes: dict[str, pl.Expr] = field(default_factory=dict)
@@ -93,11 +93,11 @@ class Masks:
             yield self._condition(made)
 
     def _condition(self, made: Window) -> tuple[str, pl.Expr]:
-        def resolve(wanted: Part) -> Column:
+        def resolve(wanted: LanguageModel) -> Column:
             assert isinstance(wanted, FieldInput)  # lint refuses every other input inside `where`
             return self.facts.column(wanted.field, made.in_currency)
 
-        name = key_of(Window(where=made.where, in_currency=made.in_currency))
+        name = input_key(Window(where=made.where, in_currency=made.in_currency))
         return f"@where {name}", Compiler(resolve, self.lists).condition(made.where)
 
     def _part(self, name: str, made: pl.Expr) -> str:
@@ -111,7 +111,7 @@ def value_field(made: Window) -> str | None:
     return None if word in {"count", "days_since"} else str(getattr(made, word))
 
 
-def value_column(made: Window, facts: Facts) -> Column | None:
+def value_column(made: Window, facts: LinkedFacts) -> Column | None:
     """Find the column of that field."""
     name = value_field(made)
     return None if name is None else facts.column(name, made.in_currency)

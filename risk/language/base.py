@@ -14,7 +14,7 @@ Words = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_wh
 """What is written for people."""
 
 
-class Part(BaseModel):
+class LanguageModel(BaseModel):
     """A part of a ruleset."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)

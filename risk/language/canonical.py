@@ -4,11 +4,11 @@ import json
 from decimal import Decimal
 from typing import Any
 
-from fivefold.risk.language.base import Part
-from fivefold.risk.language.numbers import plain
+from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.numbers import json_number
 
 
-def canonical_json(part: Part) -> str:
+def canonical_form(part: LanguageModel) -> str:
     """Write a part in its one canonical form: defaults left out, keys sorted, numbers plain, ASCII.
 
     Order of keys, comments, spelled-out defaults and the form of numbers (31 or 31.0) make no difference.
@@ -22,4 +22,4 @@ def _plain(value: Any) -> Any:
         return {key: _plain(below) for key, below in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(below) for below in value]
-    return plain(value) if isinstance(value, Decimal) else value
+    return json_number(value) if isinstance(value, Decimal) else value

@@ -9,7 +9,7 @@ import polars as pl
 from pydantic import BeforeValidator, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
 
 from fivefold.domain.clock import iso_text, to_microseconds
-from fivefold.risk.language.numbers import shown
+from fivefold.risk.language.numbers import quoted_value
 
 _WRITTEN = re.compile(r"^([0-9]{1,5}) (day|month|year|hour)s?$")
 _OFFSETS = {"hour": "h", "day": "d", "month": "mo", "year": "y"}
@@ -67,10 +67,10 @@ def parse_duration(text: Any) -> Duration:
         return text
     found = _WRITTEN.match(text.strip()) if isinstance(text, str) else None
     if found is None or int(found[1]) == 0:
-        raise ValueError(f"{shown(text)} is not a duration; write one as 180 days, 24 hours, 6 months or 1 year")
+        raise ValueError(f"{quoted_value(text)} is not a duration; write one as 180 days, 24 hours, 6 months or 1 year")
     made = Duration(int(found[1]), found[2])
     if made.days > LONGEST.days:
-        raise ValueError(f"{shown(text)} is longer than {LONGEST}; for everything so far leave it out")
+        raise ValueError(f"{quoted_value(text)} is longer than {LONGEST}; for everything so far leave it out")
     return made
 
 
@@ -90,7 +90,9 @@ def _moment(value: Any, info: ValidationInfo) -> int:
     try:
         return to_microseconds(datetime.fromisoformat(value))
     except (TypeError, ValueError):
-        raise ValueError(f"{shown(value)} is not a date; write one as 2024-07-01 or 2024-07-01T12:00:00Z") from None
+        raise ValueError(
+            f"{quoted_value(value)} is not a date; write one as 2024-07-01 or 2024-07-01T12:00:00Z"
+        ) from None
 
 
 MomentText = Annotated[

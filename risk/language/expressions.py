@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
 
 from pydantic import Discriminator, Field, Tag, create_model
 
-from fivefold.risk.language.base import Part
+from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.inputs import PLAIN_INPUTS, NumberInput, Ratio, Window, word_of
 from fivefold.risk.language.operators import Operators
 
@@ -16,25 +16,25 @@ class OwnTest(Operators):
     """A test of the rule's own input."""
 
 
-class All(Part):
+class All(LanguageModel):
     """True if all hold, false if one fails, otherwise unknown."""
 
     all: Annotated[tuple["Condition", ...], Field(min_length=1)]
 
 
-class Any_(Part):  # noqa: N801 (Python keeps the word for itself)
+class Any_(LanguageModel):  # noqa: N801 (Python keeps the word for itself)
     """True if one holds, false if all fail, otherwise unknown."""
 
     any: Annotated[tuple["Condition", ...], Field(min_length=1)]
 
 
-class Not(Part):
+class Not(LanguageModel):
     """True if it fails, false if it holds, unknown if it is unknown."""
 
     negated: "Condition" = Field(alias="not")
 
 
-def test_of(form: type[Part]) -> type[Operators]:
+def test_of(form: type[LanguageModel]) -> type[Operators]:
     """Make the form of a test of one kind of input, which it names itself."""
     made = create_model(f"{form.__name__}Test", __base__=(form, Operators), __doc__=f"A test. {form.__doc__}")
     return cast("type[Operators]", made)
@@ -43,10 +43,10 @@ def test_of(form: type[Part]) -> type[Operators]:
 TESTS: dict[str, type[Operators]] = {word: test_of(form) for word, form in PLAIN_INPUTS.items()}
 """A test that names its own input, by the word that names it."""
 
-JOINS: dict[str, type[Part]] = {"all": All, "any": Any_, "not": Not}
+JOINS: dict[str, type[LanguageModel]] = {"all": All, "any": Any_, "not": Not}
 
 
-def any_of(joins: Mapping[str, type[Part]], tests: Mapping[str, type[Operators]]) -> Any:
+def any_of(joins: Mapping[str, type[LanguageModel]], tests: Mapping[str, type[Operators]]) -> Any:
     """Make the type of any condition that is joined by some forms and made of some tests, each by its word."""
 
     def form(value: Any) -> str | None:
@@ -74,20 +74,20 @@ else:
     Condition = any_of(JOINS, TESTS)
 """Any condition; `present` and `absent` alone speak of the rule's own input."""
 
-_RECURSIVE: tuple[type[Part], ...] = (All, Any_, Not, Window, Ratio, *PLAIN_INPUTS.values(), *TESTS.values())
+_RECURSIVE: tuple[type[LanguageModel], ...] = (All, Any_, Not, Window, Ratio, *PLAIN_INPUTS.values(), *TESTS.values())
 for _made in _RECURSIVE:
     _made.model_rebuild(_types_namespace={"Condition": Condition, "NumberInput": NumberInput})
 
 
-def subject_of(test: Operators) -> Part | None:
+def input_of_test(test: Operators) -> LanguageModel | None:
     """Give the input that a test names; None where it is the rule's own."""
     form: Any = type(test).__bases__[0]  # as `test_of` made it
     if form is Operators:
         return None
-    return cast("Part", form.model_construct(**{name: getattr(test, name) for name in form.model_fields}))
+    return cast("LanguageModel", form.model_construct(**{name: getattr(test, name) for name in form.model_fields}))
 
 
-def parts_of(condition: Any) -> tuple[Any, ...]:
+def branches(condition: Any) -> tuple[Any, ...]:
     """Give the conditions that a join is made of; none for a test."""
     if isinstance(condition, All):
         return condition.all
@@ -102,5 +102,5 @@ def tests_in(condition: Any) -> Iterator[Operators]:
         yield condition
     elif isinstance(condition, str):
         yield OwnTest.model_validate({"is": condition})
-    for part in parts_of(condition):
+    for part in branches(condition):
         yield from tests_in(part)

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, Tag
 
-from fivefold.risk.language.base import Part
+from fivefold.risk.language.base import LanguageModel
 
 
-class Kind(StrEnum):
+class ValueType(StrEnum):
     """What a value is to a condition.
 
     MONEY is kept in whole minor units, MOMENT in microseconds, LEVEL as its number from 1 (lowest). A MARK is there or
@@ -27,7 +27,7 @@ class Kind(StrEnum):
     LEVEL = "level"
 
 
-class OneOf(Part):
+class OneOf(LanguageModel):
     """Text that can only be one of these."""
 
     one_of: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -53,23 +53,23 @@ FieldType = Annotated[
 """text, number, flag (true or false), date, country (ISO 3166 alpha-2), [text], or {one_of: [a, b]}."""
 
 _KINDS = {
-    "text": Kind.TEXT,
-    "number": Kind.NUMBER,
-    "flag": Kind.FLAG,
-    "date": Kind.MOMENT,
-    "country": Kind.TEXT,
+    "text": ValueType.TEXT,
+    "number": ValueType.NUMBER,
+    "flag": ValueType.FLAG,
+    "date": ValueType.MOMENT,
+    "country": ValueType.TEXT,
 }
 
 
-def kind_of(declared: FieldType) -> Kind:
+def value_type_of(declared: FieldType) -> ValueType:
     """Tell what a field of that type is to a condition.
 
     >>> kind_of("country").value, kind_of(("text",)).value
     ('text', 'list of text')
     """
     if isinstance(declared, OneOf):
-        return Kind.TEXT
-    return _KINDS[declared] if isinstance(declared, str) else Kind.TEXTS
+        return ValueType.TEXT
+    return _KINDS[declared] if isinstance(declared, str) else ValueType.TEXTS
 
 
 TRANSACTION_FIELDS: dict[str, FieldType] = {

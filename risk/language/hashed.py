@@ -5,17 +5,17 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Self
 
-from fivefold.risk.language.base import Part
-from fivefold.risk.language.canonical import canonical_json
+from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.canonical import canonical_form
 
 
-class Hashed(Part):
+class ContentHashed(LanguageModel):
     """A whole document of the language."""
 
     @cached_property
     def canonical(self) -> str:
         """The document's one canonical form, which its reader reads back."""
-        return canonical_json(self)
+        return canonical_form(self)
 
     @cached_property
     def content_hash(self) -> str:

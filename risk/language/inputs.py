@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Discriminator, StringConstraints, Tag
 
-from fivefold.risk.language.base import Name, Part
+from fivefold.risk.language.base import LanguageModel, Name
 from fivefold.risk.language.durations import DurationText
 from fivefold.risk.language.patterns import Pattern
 
@@ -18,13 +18,13 @@ Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=80)]
 
 
-class FieldInput(Part):
+class FieldInput(LanguageModel):
     """A field of the entity; inside `where`, a field of the transaction, case or alert."""
 
     field: Name
 
 
-class Window(Part):
+class Window(LanguageModel):
     """Which linked facts an aggregate is over: those in (as-of − over, as-of] for which `where` is true.
 
     Attributes:
@@ -81,37 +81,37 @@ class DaysSince(Window):
     days_since: Name
 
 
-class Ratio(Part):
+class Ratio(LanguageModel):
     """The first number over the second; unknown where the second is 0 or one of them unknown."""
 
     ratio: tuple["NumberInput", "NumberInput"]
 
 
-class IndicatorInput(Part):
+class IndicatorInput(LanguageModel):
     """An indicator of the catalogue, as of the assessment."""
 
     indicator: Name
 
 
-class ValueInput(Part):
+class ValueInput(LanguageModel):
     """What the value model says."""
 
     value: Literal["score", "segment", "expected_value"]
 
 
-class TagInput(Part):
+class TagInput(LanguageModel):
     """A tag that people gave; absent where it was not given, never unknown."""
 
     tag: Label
 
 
-class ScreeningInput(Part):
+class ScreeningInput(LanguageModel):
     """A screening's result: present where it found something, absent where not, unknown where never screened."""
 
     screening: Label
 
 
-PLAIN_INPUTS: dict[str, type[Part]] = {
+PLAIN_INPUTS: dict[str, type[LanguageModel]] = {
     "field": FieldInput,
     "count": Count,
     "sum": Sum,
@@ -131,7 +131,7 @@ PLAIN_INPUTS: dict[str, type[Part]] = {
 
 def word_of(value: Any, words: Iterable[str]) -> str | None:
     """Find which of *words* names a mapping, or a part already made; None where none does."""
-    held = value if isinstance(value, dict) else type(value).model_fields if isinstance(value, Part) else ()
+    held = value if isinstance(value, dict) else type(value).model_fields if isinstance(value, LanguageModel) else ()
     return next((word for word in words if word in held), None)
 
 
@@ -173,7 +173,7 @@ Input = Annotated[
 """Any input of a rule."""
 
 
-def key_of(made: Part) -> str:
+def input_key(made: LanguageModel) -> str:
     """Name an input: the same text for the same input, wherever in a ruleset it stands.
 
     >>> key_of(FieldInput(field="country"))

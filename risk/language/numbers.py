@@ -38,22 +38,24 @@ def exact(value: Any) -> Decimal:
     """
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise ValueError(  # noqa: TRY004 (pydantic takes a ValueError as a finding)
-            f"{shown(value)} is not a number; write one as 10000 or 0.5, without quotes and separators"
+            f"{quoted_value(value)} is not a number; write one as 10000 or 0.5, without quotes and separators"
         )
     number = Decimal(str(value))
     if not number.is_finite():
-        raise ValueError(f"{shown(value)} is not a finite number")
+        raise ValueError(f"{quoted_value(value)} is not a finite number")
     if not number:
         return Decimal(0)
     if not -MOST_DIGITS <= number.adjusted() < MOST_DIGITS:
-        raise ValueError(f"{shown(value)} is out of range; numbers are below {MOST_SIZE:,}, with {MOST_DIGITS} digits")
+        raise ValueError(
+            f"{quoted_value(value)} is out of range; numbers are below {MOST_SIZE:,}, with {MOST_DIGITS} digits"
+        )
     _, digits, exponent = number.normalize().as_tuple()
     if len(digits) > MOST_DIGITS or int(exponent) < -MOST_DIGITS:
-        raise ValueError(f"{shown(value)} has too many digits; at most {MOST_DIGITS}")
-    return Decimal(str(plain(number)))
+        raise ValueError(f"{quoted_value(value)} has too many digits; at most {MOST_DIGITS}")
+    return Decimal(str(json_number(number)))
 
 
-def shown(value: Any) -> str:
+def quoted_value(value: Any) -> str:
     """Repeat what was written in place of a number or another form, where it is short."""
     if value is None:
         return "nothing"
@@ -65,7 +67,7 @@ def shown(value: Any) -> str:
     return text if len(text) <= 40 and not isinstance(value, str) else f"{text[:40]!r}"
 
 
-def plain(number: Decimal) -> int | float:
+def json_number(number: Decimal) -> int | float:
     """Write an exact number for JSON; reading it back as a decimal gives the same number.
 
     >>> plain(Decimal("31.0")), plain(Decimal("30.50"))
@@ -92,13 +94,13 @@ def _percent(number: Decimal) -> Decimal:
 
 _SCHEMA = WithJsonSchema({"type": "number"})
 
-Number = Annotated[Decimal, BeforeValidator(exact), PlainSerializer(plain), _SCHEMA]
+Number = Annotated[Decimal, BeforeValidator(exact), PlainSerializer(json_number), _SCHEMA]
 """A number that inputs are compared with."""
 
-Points = Annotated[Decimal, BeforeValidator(exact), AfterValidator(_points), PlainSerializer(plain), _SCHEMA]
+Points = Annotated[Decimal, BeforeValidator(exact), AfterValidator(_points), PlainSerializer(json_number), _SCHEMA]
 """Points, or a threshold: at most two decimals."""
 
-Percent = Annotated[Decimal, BeforeValidator(exact), AfterValidator(_percent), PlainSerializer(plain), _SCHEMA]
+Percent = Annotated[Decimal, BeforeValidator(exact), AfterValidator(_percent), PlainSerializer(json_number), _SCHEMA]
 """A weight in percent."""
 
 

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
-from fivefold.risk.language.base import Identifier, Part
-from fivefold.risk.language.fields import Kind
-from fivefold.risk.language.numbers import exact, plain
+from fivefold.risk.language.base import Identifier, LanguageModel
+from fivefold.risk.language.fields import ValueType
+from fivefold.risk.language.numbers import exact, json_number
 
 
 def _scalar(value: Any) -> str | bool | Decimal:
@@ -20,7 +20,7 @@ def _scalar(value: Any) -> str | bool | Decimal:
 Scalar = Annotated[
     str | bool | Decimal,
     BeforeValidator(_scalar),
-    PlainSerializer(lambda value: plain(value) if isinstance(value, Decimal) else value),
+    PlainSerializer(lambda value: json_number(value) if isinstance(value, Decimal) else value),
     WithJsonSchema({"type": ["string", "number", "boolean"]}),
 ]
 """Text, a number, or true or false; a date is text."""
@@ -30,7 +30,7 @@ Text = Annotated[str, Field(min_length=1)]
 Texts = Annotated[tuple[Text, ...], Field(min_length=1)]
 
 
-class Fuzzy(Part):
+class Fuzzy(LanguageModel):
     """Text that is nearly the same, whatever the case, accents, foreign letters and the order of words.
 
     Attributes:
@@ -53,7 +53,7 @@ class Fuzzy(Part):
         return self
 
 
-class Operators(Part):
+class Operators(LanguageModel):
     """Comparisons of one value; where several are given, all of them must hold."""
 
     state: Literal["present", "absent"] | None = Field(default=None, alias="is")
@@ -91,14 +91,14 @@ class Operators(Part):
 _ATTRIBUTES = {"is": "state", "in": "among", "not_in": "not_among"}
 """Operators whose names Python keeps for itself."""
 
-_ORDERED = frozenset({Kind.NUMBER, Kind.MONEY, Kind.MOMENT, Kind.FINDING, Kind.LEVEL})
-_EQUAL = _ORDERED | {Kind.TEXT, Kind.FLAG, Kind.MARK}
-_MEMBER = frozenset({Kind.TEXT, Kind.NUMBER, Kind.LEVEL})
-_TEXT = frozenset({Kind.TEXT})
-_SOME_TEXT = frozenset({Kind.TEXT, Kind.TEXTS})
+_ORDERED = frozenset({ValueType.NUMBER, ValueType.MONEY, ValueType.MOMENT, ValueType.FINDING, ValueType.LEVEL})
+_EQUAL = _ORDERED | {ValueType.TEXT, ValueType.FLAG, ValueType.MARK}
+_MEMBER = frozenset({ValueType.TEXT, ValueType.NUMBER, ValueType.LEVEL})
+_TEXT = frozenset({ValueType.TEXT})
+_SOME_TEXT = frozenset({ValueType.TEXT, ValueType.TEXTS})
 
-OPERATOR_KINDS: dict[str, frozenset[Kind]] = {
-    "is": frozenset(Kind),
+OPERATOR_KINDS: dict[str, frozenset[ValueType]] = {
+    "is": frozenset(ValueType),
     "equals": _EQUAL,
     "not_equals": _EQUAL,
     "above": _ORDERED,

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, PlainSerializer, WithJsonSchema
 
-from fivefold.risk.language.base import Name, Part
+from fivefold.risk.language.base import LanguageModel, Name
 from fivefold.risk.language.durations import Duration, DurationText
-from fivefold.risk.language.numbers import Number, exact, shown
+from fivefold.risk.language.numbers import Number, exact, quoted_value
 
 MOST_TIMES = 1_000_000
 """Largest factor; with it, what is compared fits 128 bits."""
@@ -18,15 +18,15 @@ _Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 
 def _share(value: Any) -> Decimal:
     if not (isinstance(value, str) and value.strip().endswith("%")):
-        raise ValueError(f"{shown(value)} is not a share; write one as 10%")
+        raise ValueError(f"{quoted_value(value)} is not a share; write one as 10%")
     try:
         share = exact(Decimal(value.strip()[:-1].strip()))
     except InvalidOperation:
-        raise ValueError(f"{shown(value)} is not a share; write one as 10%") from None
+        raise ValueError(f"{quoted_value(value)} is not a share; write one as 10%") from None
     if not 0 < share <= 100:
-        raise ValueError(f"{shown(value)} is out of range; above 0% and at most 100%")
+        raise ValueError(f"{quoted_value(value)} is out of range; above 0% and at most 100%")
     if share != round(share, 2):
-        raise ValueError(f"{shown(value)} has more than two decimals")
+        raise ValueError(f"{quoted_value(value)} has more than two decimals")
     return share
 
 
@@ -53,7 +53,7 @@ Money = Annotated[Number, Field(gt=0)]
 """An amount in whole base currency, above 0."""
 
 
-class Structuring(Part):
+class Structuring(LanguageModel):
     """Deposits kept under a reporting threshold: just below it, or round amounts below it.
 
     Its number is that of such deposits in the window where there are `at_least` so many and they add up to the
@@ -74,7 +74,7 @@ class Structuring(Part):
     over: DurationText
 
 
-class Velocity(Part):
+class Velocity(LanguageModel):
     """Very many transactions within some 24 hours, across many counterparties.
 
     Its number is the largest count in any 24 hours (t − 24 h, t] of the window that has so many counterparties,
@@ -89,7 +89,7 @@ class Velocity(Part):
     over: DurationText
 
 
-class PassThrough(Part):
+class PassThrough(LanguageModel):
     """Money that comes in and goes out again within days.
 
     Its number is that of deposits of at least `minimum` in the window of which `share` or more was withdrawn `within`
@@ -105,7 +105,7 @@ class PassThrough(Part):
     over: DurationText
 
 
-class VolumeDeviation(Part):
+class VolumeDeviation(LanguageModel):
     """Turnover far above what the customer declared.
 
     Its number is turnover (deposits and withdrawals) in the window over what was declared for as long, where that
@@ -122,7 +122,7 @@ class VolumeDeviation(Part):
     over: DurationText
 
 
-class PurposeDeviation(Part):
+class PurposeDeviation(LanguageModel):
     """Turnover outside the declared purpose.
 
     Its number is the share of turnover, in percent, whose `transaction_field` is not among the words of `declared`,
@@ -137,7 +137,7 @@ class PurposeDeviation(Part):
     over: DurationText
 
 
-class DormantThenActive(Part):
+class DormantThenActive(LanguageModel):
     """An account that slept and is busy all at once.
 
     Its number is that of transactions in the window `active` where there are `at_least` so many, some came before
@@ -150,7 +150,7 @@ class DormantThenActive(Part):
     at_least: _Count
 
 
-class Fan(Part):
+class Fan(LanguageModel):
     """Money from many counterparties (fan-in) or to many (fan-out) within the window.
 
     Its number is that of distinct counterparties where there are `at_least` so many, otherwise 0.

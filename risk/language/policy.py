@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from pydantic import Field, StringConstraints
 
 from fivefold.domain.errors import Finding, RulesetNotValid
-from fivefold.risk.language.base import Identifier, Name, Part, Words
+from fivefold.risk.language.base import Identifier, LanguageModel, Name, Words
 from fivefold.risk.language.documents.reader import Document
 from fivefold.risk.language.expressions import TESTS, All, Any_, Not, any_of, test_of
 from fivefold.risk.language.fields import FieldType
-from fivefold.risk.language.hashed import Hashed
+from fivefold.risk.language.hashed import ContentHashed
 from fivefold.risk.language.policy_inputs import POLICY_INPUTS, PolicyNumber, PolicyRatio
-from fivefold.risk.language.reading import checked, read_canonical
+from fivefold.risk.language.reading import read_canonical, validate_document
 
 
 class PolicyAll(All):
@@ -33,19 +33,19 @@ class PolicyNot(Not):
 
 
 _OWN = {word: test_of(form) for word, form in POLICY_INPUTS.items() if word not in TESTS or form is PolicyRatio}
-_JOINS: dict[str, type[Part]] = {"all": PolicyAll, "any": PolicyAny, "not": PolicyNot}
+_JOINS: dict[str, type[LanguageModel]] = {"all": PolicyAll, "any": PolicyAny, "not": PolicyNot}
 if TYPE_CHECKING:
     PolicyCondition: TypeAlias = Any
 else:
     PolicyCondition = any_of(_JOINS, {**TESTS, **_OWN})
 """Any condition of a policy."""
 
-_RECURSIVE: tuple[type[Part], ...] = (PolicyRatio, *_OWN.values(), *_JOINS.values())
+_RECURSIVE: tuple[type[LanguageModel], ...] = (PolicyRatio, *_OWN.values(), *_JOINS.values())
 for _made in _RECURSIVE:
     _made.model_rebuild(_types_namespace={"PolicyCondition": PolicyCondition, "PolicyNumber": PolicyNumber})
 
 
-class PolicyRule(Part):
+class PolicyRule(LanguageModel):
     """One reason for an action.
 
     Attributes:
@@ -65,7 +65,7 @@ class PolicyRule(Part):
     on_unknown: Identifier | None = None
 
 
-class Policy(Hashed):
+class Policy(ContentHashed):
     """Everything that decides on the transactions of one type of entity.
 
     Attributes:
@@ -108,4 +108,4 @@ def policy_of(document: Document, source: str = "the policy") -> Policy:
     """Make a policy of a document that was read; RulesetNotValid as above."""
     if not isinstance(document.data, dict):
         raise RulesetNotValid([Finding("the policy", "must be a mapping that begins with `policy: NAME`")], source)
-    return checked(Policy, document, source)
+    return validate_document(Policy, document, source)

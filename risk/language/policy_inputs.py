@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import Discriminator, Tag
 
-from fivefold.risk.language.base import Name, Part
+from fivefold.risk.language.base import LanguageModel, Name
 from fivefold.risk.language.inputs import NUMERIC_WORDS, PLAIN_INPUTS, Currency, Ratio, word_of
 
 STATUSES = ("assessed", "failed", "unclassified", "undetermined", "not applicable", "no ruleset")
@@ -16,7 +16,7 @@ SOURCES_OF_LEVELS = ("rules", "override", "decay", "expiry")
 """What can have made a level what it is."""
 
 
-class LevelInput(Part):
+class LevelInput(LanguageModel):
     """Where the entity stands; unknown where it was never assessed.
 
     Attributes:
@@ -28,7 +28,7 @@ class LevelInput(Part):
     level: Literal["in_force", "rules", "status", "source", "age_days"]
 
 
-class TransactionInput(Part):
+class TransactionInput(LanguageModel):
     """A field of the transaction at hand.
 
     Attributes:
@@ -47,7 +47,7 @@ class PolicyRatio(Ratio):
     ratio: tuple["PolicyNumber", "PolicyNumber"]
 
 
-POLICY_INPUTS: dict[str, type[Part]] = {
+POLICY_INPUTS: dict[str, type[LanguageModel]] = {
     **PLAIN_INPUTS,
     "ratio": PolicyRatio,
     "level": LevelInput,

@@ -12,7 +12,7 @@ from fivefold.risk.language.documents.messages import EMPTY, problem_of
 from fivefold.risk.language.documents.reader import Document, Path
 from fivefold.risk.language.ruleset import Ruleset
 
-Made = TypeVar("Made", bound=BaseModel)
+Form = TypeVar("Form", bound=BaseModel)
 
 WRITTEN = {"written": True}
 """Tells the checks that what they see was written by people: dates, for one, are never bare numbers there."""
@@ -36,7 +36,7 @@ def read_canonical_ruleset(canonical: str, source: str = "the ruleset") -> Rules
     return read_canonical(Ruleset, canonical) or read_ruleset(canonical, source)
 
 
-def read_canonical(form: type[Made], canonical: str) -> Made | None:
+def read_canonical(form: type[Form], canonical: str) -> Form | None:
     """Read a document from its canonical form, which is JSON; None where it is not in the form."""
     try:
         return _validated(form, json.loads(canonical, parse_float=Decimal))
@@ -44,7 +44,7 @@ def read_canonical(form: type[Made], canonical: str) -> Made | None:
         return None
 
 
-def _validated(form: type[Made], data: Any) -> Made:
+def _validated(form: type[Form], data: Any) -> Form:
     return form.model_validate(data, by_alias=True, by_name=False, context=WRITTEN)
 
 
@@ -52,10 +52,10 @@ def ruleset_of(document: Document, source: str = "the ruleset") -> Ruleset:
     """Make a ruleset of a document that was read; RulesetNotValid as above."""
     if not isinstance(document.data, dict):
         raise RulesetNotValid([Finding("the ruleset", "must be a mapping that begins with `ruleset: NAME`")], source)
-    return checked(Ruleset, document, source)
+    return validate_document(Ruleset, document, source)
 
 
-def checked(form: type[Made], document: Document, source: str) -> Made:
+def validate_document(form: type[Form], document: Document, source: str) -> Form:
     """Check a document against a form of the language.
 
     Raises:
@@ -67,7 +67,7 @@ def checked(form: type[Made], document: Document, source: str) -> Made:
     except ValidationError as error:
         raise RulesetNotValid(findings_of(error, document), source) from None
     if empty:
-        raise RulesetNotValid([_nothing_said(path, document) for path in empty], source)
+        raise RulesetNotValid([_empty_value(path, document) for path in empty], source)
     return made
 
 
@@ -81,7 +81,7 @@ def _empty(data: Any, path: Path) -> Iterator[Path]:
             yield from _empty(value, (*path, step))
 
 
-def _nothing_said(path: Path, document: Document) -> Finding:
+def _empty_value(path: Path, document: Document) -> Finding:
     return Finding(where_of(path, document.data), EMPTY, document.line(path))
 
 

@@ -5,13 +5,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, PlainSerializer, StringConstraints, Tag
 
-from fivefold.risk.language.base import Identifier, Name, Part, Words
+from fivefold.risk.language.base import Identifier, LanguageModel, Name, Words
 from fivefold.risk.language.durations import Duration, DurationText, MomentText
 from fivefold.risk.language.expressions import Condition
 from fivefold.risk.language.fields import FieldType
-from fivefold.risk.language.hashed import Hashed
+from fivefold.risk.language.hashed import ContentHashed
 from fivefold.risk.language.inputs import Input, word_of
-from fivefold.risk.language.numbers import Percent, Points, exact, plain
+from fivefold.risk.language.numbers import Percent, Points, exact, json_number
 from fivefold.risk.language.scoring import LevelName, PointsScore, TiersScore, WeightedScore
 
 Category = Literal[
@@ -25,7 +25,7 @@ Category = Literal[
 """The FATF's families of risk factors."""
 
 
-class Outcome(Part):
+class Outcome(LanguageModel):
     """What a rule gives: points, and perhaps a level below which the entity does not come."""
 
     points: Points | None = None
@@ -45,7 +45,7 @@ def _whole_days(half_life: Duration) -> Duration:
     return half_life
 
 
-class Decay(Part):
+class Decay(LanguageModel):
     """Points halve for every full half-life since the signal: points × ½^floor(elapsed ÷ half-life); floors stay.
 
     Attributes:
@@ -58,7 +58,7 @@ class Decay(Part):
     signal: Input | None = None
 
 
-class Rule(Part):
+class Rule(LanguageModel):
     """One reason for points.
 
     Attributes:
@@ -95,14 +95,14 @@ def _plainly(value: Any) -> Any:
         return {name: _plainly(below) for name, below in value.items()}
     if isinstance(value, list):
         return [_plainly(below) for below in value]
-    return plain(value) if isinstance(value, Decimal) else value
+    return json_number(value) if isinstance(value, Decimal) else value
 
 
 Given = Annotated[dict[str, Any], AfterValidator(_exactly), PlainSerializer(_plainly)]
 """Values by name: text, exact numbers, true, false, nothing, and lists and mappings of these."""
 
 
-class Example(Part):
+class Example(LanguageModel):
     """An entity as it might be, and what must come of it.
 
     Attributes:
@@ -118,7 +118,7 @@ class Example(Part):
     expect: "Expectation"
 
 
-class Expectation(Part):
+class Expectation(LanguageModel):
     """What an example must come to; what is not written is not compared."""
 
     level: LevelName | None = None
@@ -130,7 +130,7 @@ class Expectation(Part):
     )
 
 
-class Coverage(Part):
+class Coverage(LanguageModel):
     """The least share of rules, and of cases, that examples must reach before a ruleset may be committed."""
 
     rules: Percent = Decimal(100)
@@ -145,7 +145,7 @@ def _score_form(value: Any) -> str | None:
     return word_of(value, ("points", "tiers", "weighted"))
 
 
-class Ruleset(Hashed):
+class Ruleset(ContentHashed):
     """Everything that decides the level of one type of entity.
 
     Attributes:

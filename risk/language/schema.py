@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from fivefold.risk.language.base import Part
+from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.policy import Policy
 from fivefold.risk.language.ruleset import Ruleset
 
@@ -39,7 +39,7 @@ def policy_schema_json() -> str:
     return _written(policy_schema())
 
 
-def _schema_of(form: type[Part], title: str) -> dict[str, Any]:
+def _schema_of(form: type[LanguageModel], title: str) -> dict[str, Any]:
     made = form.model_json_schema(by_alias=True)
     made = _named_as_files_do(_plain(made), _names(made["$defs"]))
     return {"$schema": DIALECT, "title": title, **{word: made[word] for word in made if word != "title"}}

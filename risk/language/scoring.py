@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from fivefold.risk.language.base import Identifier, Part, Words
+from fivefold.risk.language.base import Identifier, LanguageModel, Words
 from fivefold.risk.language.expressions import Condition
 from fivefold.risk.language.numbers import Percent, Points
 
@@ -26,19 +26,19 @@ LevelName = Annotated[str | int, Field(union_mode="left_to_right"), BeforeValida
 Rising = Annotated[tuple[Points, ...], Field(min_length=2, max_length=5)]
 
 
-class Thresholds(Part):
+class Thresholds(LanguageModel):
     """Totals that begin the levels above the lowest: a total equal to a threshold is in the upper level."""
 
     thresholds: Rising
 
 
-class PointsScore(Part):
+class PointsScore(LanguageModel):
     """Points add up over rules; N levels have N − 1 strictly ascending thresholds."""
 
     points: Thresholds
 
 
-class Tier(Part):
+class Tier(LanguageModel):
     """A named range of totals, both ends included, and the level that it means."""
 
     title: Words
@@ -47,20 +47,20 @@ class Tier(Part):
     level: LevelName
 
 
-class TiersScore(Part):
+class TiersScore(LanguageModel):
     """Named ranges in order: the first that contains the total wins; a total that none contains is unclassified."""
 
     tiers: Annotated[tuple[Tier, ...], Field(min_length=1)]
 
 
-class UseWeights(Part):
+class UseWeights(LanguageModel):
     """Which column of weights is used when a condition on the entity holds; without one, for all others."""
 
     when: Condition | None = None
     use: Identifier
 
 
-class Weighted(Part):
+class Weighted(LanguageModel):
     """Factors score 1 to 100; the total is the sum of weight times factor score.
 
     Attributes:
@@ -82,7 +82,7 @@ class Weighted(Part):
         return self
 
 
-class WeightedScore(Part):
+class WeightedScore(LanguageModel):
     """A weighted sum of factors, cut into levels by the rule of thresholds."""
 
     weighted: Weighted

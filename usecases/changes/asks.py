@@ -6,7 +6,7 @@ from sqlalchemy import Engine
 
 from fivefold.domain.rate_files import DatedRates
 from fivefold.risk.facts.lists import NamedList, read_list
-from fivefold.risk.language.canonical import canonical_json
+from fivefold.risk.language.canonical import canonical_form
 from fivefold.store.rulesets.activations import PER_SECOND
 from fivefold.store.sql.database import reading
 from fivefold.usecases.accounts.lists import ListPut, list_version, missing_versions
@@ -125,7 +125,7 @@ def put_list(engine: Engine, actor: Actor, document: str, now_us: int | None = N
 
 
 def _add(engine: Engine, actor: Actor, given: NamedList, reason: str, now_us: int | None) -> Outcome:
-    return ask_for(engine, actor, ListVersionsAdded(given.name, canonical_json(given)), reason, now_us)
+    return ask_for(engine, actor, ListVersionsAdded(given.name, canonical_form(given)), reason, now_us)
 
 
 def put_rates(engine: Engine, actor: Actor, rates: DatedRates, reason: str = "", now_us: int | None = None) -> Outcome:

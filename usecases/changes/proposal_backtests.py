@@ -12,7 +12,13 @@ from fivefold.domain.errors import ActionRefused
 from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.facts.lists import NamedList
 from fivefold.risk.facts.portfolio import Portfolio
-from fivefold.risk.governance.backtest.compositions import Before, Comparison, Composition, compare, joined
+from fivefold.risk.governance.backtest.compositions import (
+    Before,
+    Composition,
+    CompositionComparison,
+    compare_compositions,
+    joined_comparisons,
+)
 from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.rulesets.backfills import count_of_type
 from fivefold.store.rulesets.proposals import PROPOSED, proposal_numbered
@@ -79,7 +85,7 @@ def run_proposal_backtest(engine: Engine, setting: ProposalSetting, progress: Pr
     """
     before, after = _composition(setting.reached.before), _composition(setting.reached.after)
     rulesets = list(dict.fromkeys(analysed for side in (before, after) for analysed in side.rulesets.values()))
-    found: Comparison | None = None
+    found: CompositionComparison | None = None
     counted = _Released()
     of = (setting.type_id, setting.until_id, setting.customers, setting.attempt)
     for part in parts_of_type(engine, *of):
@@ -95,8 +101,8 @@ def run_proposal_backtest(engine: Engine, setting: ProposalSetting, progress: Pr
             counted.add(made)
             with writing(engine) as session:
                 keep_releases(session, setting.organisation_id, setting.backtest_id, made.rows)
-        compared = compare(before, after, portfolio, then, setting.as_of_us, standing, going_on)
-        found = compared if found is None else joined([found, compared])
+        compared = compare_compositions(before, after, portfolio, then, setting.as_of_us, standing, going_on)
+        found = compared if found is None else joined_comparisons([found, compared])
     progress(setting.customers, setting.customers, "")
     return _report(setting, found, counted)
 
@@ -161,7 +167,7 @@ def _as_if_now(made: NamedList, present: NamedList | None, as_of_us: int) -> Nam
     return made.model_copy(update={"versions": (*held, later[-1].model_copy(update={"since": as_of_us}))})
 
 
-def _report(setting: ProposalSetting, found: Comparison | None, counted: _Released) -> str:
+def _report(setting: ProposalSetting, found: CompositionComparison | None, counted: _Released) -> str:
     said = {
         **({} if setting.reached.releases is None else {"released": vars(counted)}),
         "basis": "customers",
@@ -182,5 +188,5 @@ def _report(setting: ProposalSetting, found: Comparison | None, counted: _Releas
 _EMPTY = {"entities": 0, "movers": [], "draft": {"failures": []}, "present": {"failures": []}}
 
 
-def _changed(found: Comparison, which: str) -> int:
+def _changed(found: CompositionComparison, which: str) -> int:
     return sum(cell.entities for cell in getattr(found, which) if cell.before != cell.after)

@@ -17,7 +17,7 @@ from fivefold.domain.clock import DAY_US
 from fivefold.risk.engine.levels import ENTERED, FLOOR_LOST, HARD_FLOOR_LOST, HELD_FLOOR, HELD_HARD_FLOOR, RULES_LEVEL
 from fivefold.risk.engine.lost_floors import as_text
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
-from fivefold.risk.governance.backtest.compositions import Before, Composition, decided
+from fivefold.risk.governance.backtest.compositions import Before, Composition, deciding_assessments
 from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.tables.levels import LevelRelease
 from fivefold.usecases.levels.assess import held_before
@@ -103,7 +103,9 @@ def _through(
         entities = portfolio.entities.filter(pl.col(ENTITY).is_in(list(now)))
         as_of = pl.Series("as_of", [now[entity] for entity in entities[ENTITY]], dtype=pl.Int64)
         parts = [state.filter(~pl.col(ENTITY).is_in(list(now)))]
-        for _, found in decided(after, replace(portfolio, entities=entities), as_of, Before(state, families)):
+        for _, found in deciding_assessments(
+            after, replace(portfolio, entities=entities), as_of, Before(state, families)
+        ):
             reached = found.outcomes.filter(pl.col(RULES_LEVEL).is_not_null()).select(
                 ENTITY,
                 *(

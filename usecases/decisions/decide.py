@@ -19,7 +19,7 @@ from fivefold.domain.characters import control_in
 from fivefold.domain.clock import iso_text, now_microseconds
 from fivefold.domain.errors import ActionRefused, ConfigError, NotThere
 from fivefold.features import schema as c
-from fivefold.risk.engine.explain.policies import PolicySaid, decided
+from fivefold.risk.engine.explain.policies import DecisionExplanation, explain_decisions
 from fivefold.risk.engine.policy_program import kept_policy, policy_program_for
 from fivefold.risk.facts.lists import ListVersion
 from fivefold.store.decisions.decisions import (
@@ -49,7 +49,7 @@ ENGINE: Final = "1"
 
 def answered(
     canonical: str, versions: Mapping[str, ListVersion], inputs: pl.DataFrame, kept: Mapping[str, Any]
-) -> tuple[PolicySaid, str]:
+) -> tuple[DecisionExplanation, str]:
     """Decide, and write the answer in canonical JSON.
 
     Args:
@@ -58,7 +58,7 @@ def answered(
         inputs: the row that it reads.
         kept: everything else that is kept of the decision.
     """
-    (said,) = decided(policy_program_for(canonical, versions, kept["base"]), inputs, kept["base"])
+    (said,) = explain_decisions(policy_program_for(canonical, versions, kept["base"]), inputs, kept["base"])
     answer = {
         "at": iso_text(kept["at_us"]),
         "engine": ENGINE,

@@ -16,10 +16,10 @@ from fivefold.domain.errors import ActionRefused, NotThere
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.compiler.policy_checks import inputs_of_policy_rule
 from fivefold.risk.compiler.value_types import vocabulary
-from fivefold.risk.engine.explain.inputs import cuts_in
+from fivefold.risk.engine.explain.inputs import numbers_in
 from fivefold.risk.engine.explain.policies import OUTCOMES
-from fivefold.risk.engine.policy_program import Outcome, kept_policy
-from fivefold.risk.language.inputs import key_of
+from fivefold.risk.engine.policy_program import PolicyOutcome, kept_policy
+from fivefold.risk.language.inputs import input_key
 from fivefold.risk.language.policy import Policy, PolicyRule
 from fivefold.store.decisions.decisions import decision_numbered, decisions_of
 from fivefold.store.ingest.entities import entity_named
@@ -143,16 +143,16 @@ def view_decision(engine: Engine, actor: Actor, number: int) -> DecisionSeen | N
         policy = kept_policy(session.get_one(PolicyRow, found.policy_id).canonical)
         answer, kept = json.loads(found.answer), json.loads(found.inputs)
     told = zip(policy.rules, answer["rules"], strict=True)
-    hidden = OUTCOMES[Outcome.NOT_HELD]
+    hidden = OUTCOMES[PolicyOutcome.NOT_HELD]
     rules = tuple(_seen(rule, said, policy, kept) for rule, said in told if said["outcome"] != hidden)
     return DecisionSeen(answer["line"], answer["level"], answer["value"], answer["transaction"], rules)
 
 
 def _seen(rule: PolicyRule, said: Mapping[str, Any], policy: Policy, kept: Mapping[str, Any]) -> RuleSeen:
-    cuts = cuts_in([rule.when] if rule.unless is None else [rule.when, rule.unless])
+    cuts = numbers_in([rule.when] if rule.unless is None else [rule.when, rule.unless])
     names = vocabulary(policy)
     values = tuple(
-        value_seen(made, kept["inputs"][key_of(made)], names, kept["base"], cuts.get(key_of(made), ()))
+        value_seen(made, kept["inputs"][input_key(made)], names, kept["base"], cuts.get(input_key(made), ()))
         for made in inputs_of_policy_rule(rule)
     )
     return RuleSeen(rule.title, rule.rationale, said["outcome"], said["action"], values)

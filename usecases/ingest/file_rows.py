@@ -8,7 +8,7 @@ import polars as pl
 from fivefold.domain.errors import DataNotValid, LayoutError, Problem
 from fivefold.features.reading.columns import short_text
 from fivefold.risk.facts.fields import read_field
-from fivefold.risk.language.fields import CASE_FIELDS, FieldType, Kind, kind_of
+from fivefold.risk.language.fields import CASE_FIELDS, FieldType, ValueType, value_type_of
 from fivefold.usecases.ingest.bulk_facts import RecordRow, ScreeningRow, TagRow
 from fivefold.usecases.ingest.facts import RecordGiven
 from fivefold.usecases.ingest.ownerships import OwnersRow
@@ -192,7 +192,7 @@ def _read_fields(part: pl.DataFrame, fields: Mapping[str, FieldType], names: Seq
                 for row, text in enumerate(wrong.to_list())
                 if text is not None
             ]
-        moments = kind_of(declared) is Kind.MOMENT
+        moments = value_type_of(declared) is ValueType.MOMENT
         read = values.cast(pl.Datetime("us")).dt.to_string("iso:strict") if moments else values
         columns[name] = read.to_list()
     if problems:

@@ -17,8 +17,8 @@ from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.compiler.value_types import Vocabulary, column_for, vocabulary
 from fivefold.risk.engine.assessments import Status
 from fivefold.risk.engine.explain.describe import input_words, value_words
-from fivefold.risk.language.expressions import subject_of, tests_in
-from fivefold.risk.language.inputs import Ratio, Window, key_of
+from fivefold.risk.language.expressions import input_of_test, tests_in
+from fivefold.risk.language.inputs import Ratio, Window, input_key
 from fivefold.risk.language.operators import Operators
 from fivefold.risk.language.ruleset import Case, Rule, Ruleset
 from fivefold.store.sql.database import reading
@@ -130,11 +130,11 @@ def _values(rule: Rule, case: Case | None, ruleset: Ruleset, kept: Mapping[str, 
     """Tell what the case that held looked at; where none did, what the rule is about."""
     looked: dict[str, tuple[Any, list[Decimal]]] = {}
     if case is None and rule.input is not None:
-        looked[key_of(rule.input)] = (rule.input, [])
+        looked[input_key(rule.input)] = (rule.input, [])
     for test in tests_in(case.when) if case is not None else ():
-        made = subject_of(test) or rule.input
+        made = input_of_test(test) or rule.input
         if made is not None:
-            looked.setdefault(key_of(made), (made, []))[1].extend(_numbers(test))
+            looked.setdefault(input_key(made), (made, []))[1].extend(_numbers(test))
     for key, (made, cuts) in looked.items():
         if key in kept["inputs"]:
             yield value_seen(made, kept["inputs"][key], vocabulary(ruleset), kept["base"], cuts)

@@ -20,8 +20,8 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.facts.inputs import Needs, part_of
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.facts.value_inputs import indicator_frame
-from fivefold.risk.language.base import Part
-from fivefold.risk.language.fields import CASE_FIELDS, FieldType, Kind, kind_of
+from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.fields import CASE_FIELDS, FieldType, ValueType, value_type_of
 from fivefold.store.accounts.settings import base_currency_of
 from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.tables.entities import EntityType
@@ -72,12 +72,12 @@ def _merged(first: str | None, more: Sequence[str]) -> str:
     return json.dumps(fields, ensure_ascii=False)
 
 
-_JSON_TYPES: Mapping[Kind, Any] = {
-    Kind.TEXT: pl.String,
-    Kind.NUMBER: pl.Float64,
-    Kind.FLAG: pl.Boolean,
-    Kind.MOMENT: pl.String,
-    Kind.TEXTS: pl.List(pl.String),
+_JSON_TYPES: Mapping[ValueType, Any] = {
+    ValueType.TEXT: pl.String,
+    ValueType.NUMBER: pl.Float64,
+    ValueType.FLAG: pl.Boolean,
+    ValueType.MOMENT: pl.String,
+    ValueType.TEXTS: pl.List(pl.String),
 }
 """As what a type's own fields of transactions and cases are read from their JSON."""
 
@@ -160,7 +160,7 @@ def parts_of(analysed: AnalysedRuleset) -> set[str]:
     return parts_read(analysed.inputs, analysed.signals)
 
 
-def parts_read(inputs: Sequence[Part], signals: Sequence[Part] = ()) -> set[str]:
+def parts_read(inputs: Sequence[LanguageModel], signals: Sequence[LanguageModel] = ()) -> set[str]:
     """Name the parts of a portfolio that some inputs need, and the latest moments of others."""
     needs = Needs(inputs, signals, names=_NO_NAMES)
     return {part for made in needs.everything() if (part := part_of(made)) is not None}
@@ -234,7 +234,9 @@ def _mixed(session: Session, whose: pl.DataFrame, part: str, declared: Mapping[s
     """Tell whether something that is owned is of a type that means something else by the name of a field."""
     for type_id in whose["type_id"].drop_nulls().unique():
         theirs = FIELDS.validate_json(getattr(session.get_one(EntityType, type_id), part))
-        if any(kind_of(theirs[name]) is not kind_of(form) for name, form in declared.items() if name in theirs):
+        if any(
+            value_type_of(theirs[name]) is not value_type_of(form) for name, form in declared.items() if name in theirs
+        ):
             return True
     return False
 
@@ -259,7 +261,7 @@ def _own_fields(content: pl.Series, declared: Mapping[str, FieldType], *, mixed:
     """Read own fields from their JSON; all at once where each is of its kind, which `json_decode` would not look at."""
     if not declared:
         return []
-    kinds = {name: _JSON_TYPES[kind_of(form)] for name, form in declared.items()}
+    kinds = {name: _JSON_TYPES[value_type_of(form)] for name, form in declared.items()}
     filled = content.fill_null("{}")
     if mixed:
         return _own_fields_one_by_one(filled, kinds)

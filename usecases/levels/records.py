@@ -15,7 +15,7 @@ from fivefold.risk.engine.assessments import STATUS, VERSIONS, Assessments
 from fivefold.risk.engine.explain.breakdown import as_json_text, explain_all
 from fivefold.risk.engine.levels import HELD_FLOOR, HELD_HARD_FLOOR
 from fivefold.risk.engine.lost_floors import FLOORS_LOST, as_text, from_text
-from fivefold.risk.engine.next_change import NEXT, WHY, Change, next_changes
+from fivefold.risk.engine.next_change import NEXT, WHY, NextChange, next_changes
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
 from fivefold.store.levels.assessment_queue import Reason
 
@@ -101,11 +101,11 @@ NO_RULESET = "no ruleset"
 """The status of an entity for whose type nothing is active."""
 
 REASONS: Mapping[str, Reason] = {
-    Change.EXPIRY: Reason.EXPIRY,
-    Change.MOVE_DOWN: Reason.MOVE_DOWN,
-    Change.DECAY: Reason.DECAY,
-    Change.LIST: Reason.LIST,
-    Change.INTERVAL: Reason.INTERVAL,
+    NextChange.EXPIRY: Reason.EXPIRY,
+    NextChange.MOVE_DOWN: Reason.MOVE_DOWN,
+    NextChange.DECAY: Reason.DECAY,
+    NextChange.LIST: Reason.LIST,
+    NextChange.INTERVAL: Reason.INTERVAL,
 }
 
 

@@ -14,11 +14,11 @@ from fivefold.features.histories import Floats
 from fivefold.models.drift import LEAST_CUSTOMERS, stability_index, stability_verdict
 from fivefold.risk.engine.assessments import Status
 from fivefold.risk.governance.validate.levels import NO_LEVEL, TOP_LEVELS
-from fivefold.risk.governance.validate.ranking import RESAMPLES, Interval, Marks, rank, share
-from fivefold.risk.governance.validate.verdicts import Floors
+from fivefold.risk.governance.validate.ranking import RESAMPLES, Marks, RankingInterval, rank, share
+from fivefold.risk.governance.validate.verdicts import AcceptanceLimits
 from fivefold.usecases.monitoring.history import CONFIRMED, NOT_CONFIRMED, OPEN, WITHOUT_OUTCOME, History, Period
 
-LEAST = Floors().confirmed
+LEAST = AcceptanceLimits().confirmed
 """Of confirmed entities, or of alerts that were decided: a figure that rests on fewer is not given."""
 
 MEASURED, TOO_FEW = "measured", "too few"
@@ -174,7 +174,7 @@ def _by(frame: pl.DataFrame, version: int | None) -> pl.DataFrame:
     return frame.filter(pl.col("version_id").is_not_null()).sort("entity", "number").unique("entity", keep="first")
 
 
-def measured(found: Interval | None, of: int, enough: bool) -> Measure:
+def measured(found: RankingInterval | None, of: int, enough: bool) -> Measure:
     """Give a figure, or that it would rest on too few."""
     if found is None or not enough:
         return Measure(of, TOO_FEW)

@@ -5,7 +5,7 @@ from typing import Any
 
 from fivefold.domain.clock import day_text
 from fivefold.domain.number_text import percent
-from fivefold.risk.governance.reports.page import Page, Section, Table
+from fivefold.risk.governance.reports.page import ReportPage, Section, Table
 from fivefold.risk.governance.validate.ranking import CONFIDENCE
 from fivefold.usecases.monitoring.measures import MEASURED
 
@@ -17,7 +17,7 @@ CAUTIONS = (
 )
 
 
-def validation_page(number: int, reason: str, report: Plain) -> Page:
+def validation_page(number: int, reason: str, report: Plain) -> ReportPage:
     """Lay out a validation for people.
 
     Args:
@@ -34,7 +34,7 @@ def validation_page(number: int, reason: str, report: Plain) -> Page:
         ("Intervals", f"{percent(CONFIDENCE, 0)}; no figure rests on fewer than {report['least']}"),
     ]
     cautions = [*_hindsight(report), *CAUTIONS, *_left_aside(overall)]
-    return Page(f"Validation of levels {number}", facts, cautions, list(_sections(report)))
+    return ReportPage(f"Validation of levels {number}", facts, cautions, list(_sections(report)))
 
 
 def _hindsight(report: Plain) -> Iterator[str]:

@@ -14,7 +14,7 @@ from fivefold.domain.clock import DAY_US, day_text, resolve_now
 from fivefold.domain.errors import ActionRefused, ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.models.drift import SHIFTED
-from fivefold.risk.governance.validate.verdicts import Floors
+from fivefold.risk.governance.validate.verdicts import AcceptanceLimits
 from fivefold.store.monitoring.revalidation import change_numbered, changes_of, run_numbered
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.events import MaterialChange
@@ -68,7 +68,7 @@ class Trigger:
 def measured_triggers(groups: Iterable[Group], overrides: OverrideFigures) -> list[Trigger]:
     """Judge what a validation measured; of versions those by which somebody stood at the end."""
     made: list[Trigger] = []
-    floors = Floors()
+    floors = AcceptanceLimits()
     for group in groups:
         if group.version is not None and not group.drift.ended:
             continue

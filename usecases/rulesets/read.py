@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.compiler.analysis import analyse_canonical
-from fivefold.risk.governance.diff.compare import Difference, diff
+from fivefold.risk.governance.diff.compare import RulesetDifference, diff
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.rulesets.rulesets import (
     draft_of,
@@ -123,7 +123,7 @@ def read_version(engine: Engine, actor: Actor, family: str, number: int) -> Vers
         return VersionShown(**_said(version, found), document=version.document, tests=json.loads(version.tests))
 
 
-def compare_versions(engine: Engine, actor: Actor, family: str, number: int, before: int) -> Difference:
+def compare_versions(engine: Engine, actor: Actor, family: str, number: int, before: int) -> RulesetDifference:
     """Tell what changed between two versions of a family; NotThere where there is no such family or version."""
     with reading(engine) as session:
         found = family_named(session, actor.organisation_id, family)

@@ -25,8 +25,8 @@ from fivefold.risk.engine.assessments import STATUS, Status
 from fivefold.risk.facts.lists import ListVersion, NamedList
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.governance.backtest.moves import Cell
-from fivefold.risk.governance.backtest.parts import joined
-from fivefold.risk.governance.backtest.run import Backtest, Standing, backtest
+from fivefold.risk.governance.backtest.parts import joined_backtests
+from fivefold.risk.governance.backtest.run import Backtest, HeldLevels, backtest
 from fivefold.risk.governance.examples.facts import example_portfolio, previous_levels
 from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.levels import bulk_reads as loading
@@ -207,11 +207,11 @@ def _on_customers(engine: Engine, setting: Setting, progress: Progress) -> tuple
         with reading(engine) as session:
             of = (setting.organisation_id, setting.type_id, list(part.ids))
             portfolio = read_portfolio(session, *of, rulesets, setting.as_of_us)
-            standing = Standing(_levels(session, part.ids) if setting.has_standings else None)
+            standing = HeldLevels(_levels(session, part.ids) if setting.has_standings else None)
         left = _left(portfolio, setting, decided)
         if len(left.entities):
             made = backtest(setting.draft, left, setting.as_of_us, present, standing)
-            found = made if found is None else joined([found, made])
+            found = made if found is None else joined_backtests([found, made])
     return found, decided
 
 
@@ -281,7 +281,7 @@ def _on_examples(setting: Setting) -> Backtest:
         setting.draft,
         example_portfolio(setting.draft, setting.lists, setting.as_of_us),
         pl.Series("as_of", moments, dtype=pl.Int64),
-        standing=Standing(previous if len(previous) else None),
+        standing=HeldLevels(previous if len(previous) else None),
     )
 
 

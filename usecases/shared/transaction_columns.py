@@ -25,7 +25,7 @@ from fivefold.features.reading.columns import (
 )
 from fivefold.features.reading.fast_columns import CodedWords
 from fivefold.risk.facts.fields import LIST_SEPARATOR, read_field
-from fivefold.risk.language.fields import FieldType, Kind, kind_of
+from fivefold.risk.language.fields import FieldType, ValueType, value_type_of
 from fivefold.usecases.shared.entity_checks import MOST_CHARACTERS, allowed_values, storable
 
 NEEDED = (c.TRANSACTION_ID, c.AMOUNT, c.CURRENCY, c.DATE)
@@ -212,7 +212,7 @@ class TransactionColumns:
         if wrong is not None:
             bad = wrong.is_not_null().to_numpy()
             self.findings.add(bad, name, lambda row: f"is {short_text(wrong[row])}", allowed_values(declared))
-        if kind_of(declared) is not Kind.MOMENT:
+        if value_type_of(declared) is not ValueType.MOMENT:
             return values.alias(name)
         texts = column if column.dtype == pl.String else values.cast(pl.Datetime("us")).dt.to_string("iso:strict")
         return texts.alias(name)
@@ -288,7 +288,7 @@ def plain_frame(
     problems += [problem for name in columns.keys() & _MONEY for problem in _texts_among_numbers(name, columns[name])]
     if problems:
         raise DataNotValid(problems)
-    for name in columns.keys() & {name for name, form in own.items() if kind_of(form) is Kind.TEXTS}:
+    for name in columns.keys() & {name for name, form in own.items() if value_type_of(form) is ValueType.TEXTS}:
         columns[name] = [_words(value) if isinstance(value, str) else value for value in columns[name]]
     return pl.DataFrame({name: pl.Series(name, values, strict=False) for name, values in columns.items()})
 

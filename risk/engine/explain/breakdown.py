@@ -13,8 +13,8 @@ from fivefold.domain.clock import day_text, iso_text
 from fivefold.risk.engine.assessments import STATUS, VERSIONS, Assessments, Status
 from fivefold.risk.engine.explain.failures import PREDICATE
 from fivefold.risk.engine.explain.outcomes import RuleOutcome
-from fivefold.risk.engine.explain.rules import Columns, Teller, columns_of, teller_of
-from fivefold.risk.engine.explain.summary import NAMED, line_of
+from fivefold.risk.engine.explain.rules import Columns, Explainer, explained_columns, explainer_of
+from fivefold.risk.engine.explain.summary import NAMED, summary_line
 from fivefold.risk.engine.levels import (
     HELD_FLOOR,
     HELD_HARD_FLOOR,
@@ -120,8 +120,8 @@ class _Batch:
     def __init__(self, assessments: Assessments, positions: Sequence[int]) -> None:
         self._assessments = assessments
         self._positions = positions
-        self._teller: Teller = teller_of(assessments.program, assessments.base)
-        self._columns: Columns = columns_of(assessments, positions)
+        self._teller: Explainer = explainer_of(assessments.program, assessments.base)
+        self._columns: Columns = explained_columns(assessments, positions)
         self._levels = ("", *assessments.program.ruleset.levels)
         self._lists = [
             {name: day_text(version.since) for name, version in versions.items()} for versions in assessments.versions
@@ -167,7 +167,7 @@ class _Batch:
             row[MAY_MOVE_DOWN_ON],
             self._lists[row[VERSIONS]].copy(),
             tuple(failures),
-            line_of(rules, written, row, names, [where for where, _ in failed]),
+            summary_line(rules, written, row, names, [where for where, _ in failed]),
         )
 
     def _open_questions(self) -> dict[int, list[str]]:

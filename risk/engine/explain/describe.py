@@ -5,10 +5,10 @@ from decimal import Decimal
 from typing import Any
 
 from fivefold.domain.clock import day_text
-from fivefold.risk.compiler.value_types import SOURCES, column_of, source_of
+from fivefold.risk.compiler.value_types import SOURCES, column_of, linked_source
 from fivefold.risk.compiler.values import Column
-from fivefold.risk.language.expressions import All, Any_, Not, subject_of
-from fivefold.risk.language.fields import Kind
+from fivefold.risk.language.expressions import All, Any_, Not, input_of_test
+from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.inputs import (
     Count,
     DaysSince,
@@ -25,7 +25,7 @@ from fivefold.risk.language.inputs import (
     ValueInput,
     Window,
 )
-from fivefold.risk.language.numbers import plain
+from fivefold.risk.language.numbers import json_number
 from fivefold.risk.language.operators import Fuzzy, Operators
 from fivefold.risk.language.policy_inputs import LevelInput, PolicyRatio, TransactionInput
 
@@ -108,7 +108,7 @@ def _aggregate_words(made: Window) -> str:
     if isinstance(made, Count):
         words = f"{made.count}"
     elif isinstance(made, DaysSince):
-        source = source_of(made)
+        source = linked_source(made)
         words = f"days since {f'the latest of {source}' if source in SOURCES else source.replace('_', ' ')}"
     else:
         words = _FUNCTIONS[type(made)].format((column_of(made) or "").replace("_", " "))
@@ -129,7 +129,7 @@ def condition_words(condition: Any, own: str = "it") -> str:
         return " or ".join(_bracketed(part, own) for part in condition.any)
     if isinstance(condition, Not):
         return f"not ({condition_words(condition.negated, own)})"
-    subject = subject_of(condition)
+    subject = input_of_test(condition)
     name = own if subject is None else input_words(subject)
     return " and ".join(f"{name} {words}" for words in _tests_words(condition))
 
@@ -159,7 +159,7 @@ def _shown(value: Any) -> str:
         return ", ".join(map(_shown, value))
     if isinstance(value, str | bool):
         return str(value).lower() if isinstance(value, bool) else value
-    return f"{plain(value):,}"
+    return f"{json_number(value):,}"
 
 
 def value_words(value: Any, column: Column, currency: str = "", cuts: Sequence[Decimal] = ()) -> str:
@@ -174,11 +174,11 @@ def value_words(value: Any, column: Column, currency: str = "", cuts: Sequence[D
     """
     if value is None:
         return "unknown"
-    if column.kind is Kind.MONEY:
+    if column.kind is ValueType.MONEY:
         return f"{_money_words(value, column.units, cuts)} {currency}".rstrip()
-    if column.kind is Kind.NUMBER or column.kind is Kind.FINDING:
+    if column.kind is ValueType.NUMBER or column.kind is ValueType.FINDING:
         return _number_words(value, cuts)
-    if column.kind is Kind.LEVEL:
+    if column.kind is ValueType.LEVEL:
         return str(column.levels[value - 1])
     return _VALUES[column.kind](value)
 
@@ -214,10 +214,10 @@ def _uncrossed(exact: Decimal, cuts: Sequence[Decimal], places: Sequence[int]) -
     return exact
 
 
-_VALUES: Mapping[Kind, Callable[[Any], str]] = {
-    Kind.TEXT: str,
-    Kind.TEXTS: lambda words: ", ".join(words) or "none",
-    Kind.FLAG: lambda flag: str(flag).lower(),
-    Kind.MARK: lambda mark: "present" if mark else "absent",
-    Kind.MOMENT: day_text,
+_VALUES: Mapping[ValueType, Callable[[Any], str]] = {
+    ValueType.TEXT: str,
+    ValueType.TEXTS: lambda words: ", ".join(words) or "none",
+    ValueType.FLAG: lambda flag: str(flag).lower(),
+    ValueType.MARK: lambda mark: "present" if mark else "absent",
+    ValueType.MOMENT: day_text,
 }

@@ -6,13 +6,13 @@ from typing import Any
 
 from fivefold.risk.compiler.value_types import SOURCES, inputs_of
 from fivefold.risk.engine.explain.describe import input_words
-from fivefold.risk.engine.explain.inputs import SeenInput, seen_inputs
+from fivefold.risk.engine.explain.inputs import InputDescription, describe_inputs
 from fivefold.risk.engine.program import Program
 from fivefold.risk.engine.totals import WEIGHTS_USED
 from fivefold.risk.facts.portfolio import NOT_KNOWN, error_of
-from fivefold.risk.language.base import Part
+from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.fields import FieldType, OneOf
-from fivefold.risk.language.inputs import DaysSince, FieldInput, Ratio, key_of
+from fivefold.risk.language.inputs import DaysSince, FieldInput, Ratio, input_key
 from fivefold.risk.language.ruleset import Ruleset
 from fivefold.risk.language.scoring import WeightedScore
 
@@ -46,13 +46,13 @@ class Misfit:
     sides: tuple["Misfit", ...] = ()
 
 
-def misfits_of(made: Iterable[Part], ruleset: Ruleset) -> tuple[Misfit, ...]:
+def misfits_of(made: Iterable[LanguageModel], ruleset: Ruleset) -> tuple[Misfit, ...]:
     """Prepare to tell what of some inputs could not be read."""
-    return tuple(_misfit(each, ruleset) for each in {key_of(each): each for each in made}.values())
+    return tuple(_misfit(each, ruleset) for each in {input_key(each): each for each in made}.values())
 
 
-def _misfit(made: Part, ruleset: Ruleset) -> Misfit:
-    error, field = error_of(key_of(made)), _field_of(made)
+def _misfit(made: LanguageModel, ruleset: Ruleset) -> Misfit:
+    error, field = error_of(input_key(made)), _field_of(made)
     if field is None:
         sides = misfits_of(made.ratio, ruleset) if isinstance(made, Ratio) else ()
         return Misfit(error, f"{input_words(made)}: ", sides=sides)
@@ -60,7 +60,7 @@ def _misfit(made: Part, ruleset: Ruleset) -> Misfit:
     return Misfit(error, f"{name} is ", f", which is {_wrong(ruleset.fields[field])}")
 
 
-def _field_of(made: Part) -> str | None:
+def _field_of(made: LanguageModel) -> str | None:
     if isinstance(made, FieldInput):
         return made.field
     return made.days_since if isinstance(made, DaysSince) and made.days_since not in SOURCES else None
@@ -102,7 +102,7 @@ class EntityFailures:
 
     predicate: tuple[Misfit, ...]
     choice: tuple[Misfit, ...]
-    seen: tuple[SeenInput, ...]
+    seen: tuple[InputDescription, ...]
 
     def words(self, inputs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         """Tell what failed: where, and what was met there; *inputs* are one entity's, and its column of weights."""
@@ -113,7 +113,7 @@ class EntityFailures:
         if choice:
             yield CHOICE, " and ".join(choice)
         elif WEIGHTS_USED in inputs and inputs[WEIGHTS_USED] is None:
-            yield CHOICE, f"there is no column where {said(self.seen, inputs)}"
+            yield CHOICE, f"there is no column where {values_text(self.seen, inputs)}"
 
 
 def entity_failures(program: Program, base: str) -> EntityFailures:
@@ -123,9 +123,9 @@ def entity_failures(program: Program, base: str) -> EntityFailures:
         conditions = [choice.when for choice in ruleset.score.weighted.weights_by if choice.when is not None]
         made = [part for condition in conditions for part in inputs_of(condition)]
     predicate = misfits_of(inputs_of(ruleset.applies_to), ruleset)
-    return EntityFailures(predicate, misfits_of(made, ruleset), seen_inputs(made, program.inputs, base))
+    return EntityFailures(predicate, misfits_of(made, ruleset), describe_inputs(made, program.inputs, base))
 
 
-def said(seen: Iterable[SeenInput], inputs: Mapping[str, Any]) -> str:
+def values_text(seen: Iterable[InputDescription], inputs: Mapping[str, Any]) -> str:
     """Say what the inputs of one entity were."""
     return ", ".join(one.words(inputs[one.key], inputs.get(one.error)) for one in seen)

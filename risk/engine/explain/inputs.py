@@ -8,9 +8,9 @@ from typing import Any
 from fivefold.risk.compiler.values import Column
 from fivefold.risk.engine.explain.describe import input_words, value_words
 from fivefold.risk.facts.portfolio import error_of
-from fivefold.risk.language.base import Part
-from fivefold.risk.language.expressions import subject_of, tests_in
-from fivefold.risk.language.inputs import key_of
+from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.expressions import input_of_test, tests_in
+from fivefold.risk.language.inputs import input_key
 from fivefold.risk.language.ruleset import Rule
 
 Cuts = Mapping[str, tuple[Decimal, ...]]
@@ -18,7 +18,7 @@ Cuts = Mapping[str, tuple[Decimal, ...]]
 
 
 @dataclass(frozen=True)
-class SeenInput:
+class InputDescription:
     """An input, ready to be told.
 
     Attributes:
@@ -42,9 +42,9 @@ class SeenInput:
         return f"{self.name} is {problem or value_words(value, self.column, self.currency, self.cuts)}"
 
 
-def seen_inputs(
-    made: Iterable[Part], columns: Mapping[str, Column], base: str, cuts: Cuts | None = None
-) -> tuple[SeenInput, ...]:
+def describe_inputs(
+    made: Iterable[LanguageModel], columns: Mapping[str, Column], base: str, cuts: Cuts | None = None
+) -> tuple[InputDescription, ...]:
     """Prepare inputs, each once.
 
     Args:
@@ -54,7 +54,7 @@ def seen_inputs(
         cuts: what they are compared with; nothing where it is not given.
     """
     return tuple(
-        SeenInput(
+        InputDescription(
             key,
             error_of(key),
             input_words(each),
@@ -62,22 +62,22 @@ def seen_inputs(
             getattr(each, "in_currency", None) or base,
             (cuts or {}).get(key, ()),
         )
-        for key, each in {key_of(each): each for each in made}.items()
+        for key, each in {input_key(each): each for each in made}.items()
     )
 
 
-def cuts_of(rule: Rule) -> Cuts:
+def numbers_compared(rule: Rule) -> Cuts:
     """Collect the numbers that a rule compares each of its inputs with."""
-    return cuts_in([case.when for case in rule.cases], rule.input)
+    return numbers_in([case.when for case in rule.cases], rule.input)
 
 
-def cuts_in(conditions: Iterable[Any], own: Part | None = None) -> Cuts:
+def numbers_in(conditions: Iterable[Any], own: LanguageModel | None = None) -> Cuts:
     """Collect the numbers that conditions compare each input with; *own* is that of comparisons without a name."""
     cuts: dict[str, tuple[Decimal, ...]] = {}
     for test in (test for condition in conditions for test in tests_in(condition)):
-        subject = subject_of(test) or own
+        subject = input_of_test(test) or own
         for _, value in test.comparisons():
             numbers = [one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, Decimal)]
             if subject is not None and numbers:
-                cuts[key_of(subject)] = (*cuts.get(key_of(subject), ()), *numbers)
+                cuts[input_key(subject)] = (*cuts.get(input_key(subject), ()), *numbers)
     return cuts

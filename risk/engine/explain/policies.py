@@ -10,23 +10,23 @@ import polars as pl
 from fivefold.risk.compiler.policy_checks import distinct, inputs_of_policy_rule
 from fivefold.risk.compiler.value_types import inputs_of
 from fivefold.risk.engine.explain.describe import condition_words
-from fivefold.risk.engine.explain.inputs import SeenInput, cuts_in, seen_inputs
+from fivefold.risk.engine.explain.inputs import InputDescription, describe_inputs, numbers_in
 from fivefold.risk.engine.outcome_codes import rule_column
-from fivefold.risk.engine.policy_program import ACTION, DECIDED, Outcome, PolicyProgram
-from fivefold.risk.language.inputs import key_of
+from fivefold.risk.engine.policy_program import ACTION, DECIDED, PolicyOutcome, PolicyProgram
+from fivefold.risk.language.inputs import input_key
 from fivefold.risk.language.policy import PolicyRule
 
-_TELLERS_KEPT = 64
-OUTCOMES: Mapping[Outcome, str] = {
-    Outcome.NOT_HELD: "not held",
-    Outcome.HELD: "held",
-    Outcome.UNKNOWN: "unknown",
-    Outcome.SUPPRESSED: "suppressed",
+_EXPLAINERS_KEPT = 64
+OUTCOMES: Mapping[PolicyOutcome, str] = {
+    PolicyOutcome.NOT_HELD: "not held",
+    PolicyOutcome.HELD: "held",
+    PolicyOutcome.UNKNOWN: "unknown",
+    PolicyOutcome.SUPPRESSED: "suppressed",
 }
 
 
 @dataclass(frozen=True)
-class RuleSaid:
+class PolicyRuleExplanation:
     """What one rule came to.
 
     Attributes:
@@ -53,7 +53,7 @@ class RuleSaid:
 
 
 @dataclass(frozen=True)
-class PolicySaid:
+class DecisionExplanation:
     """What a policy came to.
 
     Attributes:
@@ -64,7 +64,7 @@ class PolicySaid:
 
     action: str
     decided_by: str | None
-    rules: tuple[RuleSaid, ...]
+    rules: tuple[PolicyRuleExplanation, ...]
     line: str
 
     def as_json(self) -> dict[str, Any]:
@@ -73,21 +73,21 @@ class PolicySaid:
 
 
 @dataclass(frozen=True, eq=False)
-class _Teller:
+class _PolicyRuleExplainer:
     """Tells what one rule came to; what belongs to the rule is prepared once."""
 
     rule: PolicyRule
-    seen: Sequence[SeenInput]
+    seen: Sequence[InputDescription]
     of_when: frozenset[str]
     of_unless: frozenset[str]
     asked: str
     unless: str
 
-    def said(self, outcome: Outcome, row: Mapping[str, Any]) -> RuleSaid:
+    def said(self, outcome: PolicyOutcome, row: Mapping[str, Any]) -> PolicyRuleExplanation:
         seen = ", ".join(one.words(row[one.key], row.get(one.error)) for one in self.seen)
-        action = {Outcome.HELD: self.rule.action, Outcome.UNKNOWN: self.rule.on_unknown}.get(outcome)
+        action = {PolicyOutcome.HELD: self.rule.action, PolicyOutcome.UNKNOWN: self.rule.on_unknown}.get(outcome)
         missing = tuple(self._missing(outcome, row))
-        return RuleSaid(
+        return PolicyRuleExplanation(
             self.rule.id,
             self.rule.title,
             self.rule.rationale,
@@ -100,39 +100,39 @@ class _Teller:
             f"{self.rule.title}: {seen}. {self._verdict(outcome, missing)}: {action or 'no action'}",
         )
 
-    def _missing(self, outcome: Outcome, row: Mapping[str, Any]) -> Iterator[str]:
+    def _missing(self, outcome: PolicyOutcome, row: Mapping[str, Any]) -> Iterator[str]:
         """Name what was unknown and left it open whether the rule holds, or whether it is suppressed."""
-        mattered = {Outcome.UNKNOWN: self.of_when, Outcome.HELD: self.of_unless}.get(outcome, frozenset())
+        mattered = {PolicyOutcome.UNKNOWN: self.of_when, PolicyOutcome.HELD: self.of_unless}.get(outcome, frozenset())
         return (one.name for one in self.seen if one.key in mattered and row[one.key] is None)
 
-    def _verdict(self, outcome: Outcome, missing: Sequence[str]) -> str:
-        if outcome is Outcome.UNKNOWN:
+    def _verdict(self, outcome: PolicyOutcome, missing: Sequence[str]) -> str:
+        if outcome is PolicyOutcome.UNKNOWN:
             return f"Not known is {', '.join(missing)}, so whether {self.asked}"
-        if outcome is Outcome.NOT_HELD:
+        if outcome is PolicyOutcome.NOT_HELD:
             return f"Does not hold, as it asks whether {self.asked}"
-        suppressed = f", and is suppressed, as {self.unless}" if outcome is Outcome.SUPPRESSED else ""
+        suppressed = f", and is suppressed, as {self.unless}" if outcome is PolicyOutcome.SUPPRESSED else ""
         return f"Holds, as {self.asked}{suppressed}"
 
 
-@lru_cache(maxsize=_TELLERS_KEPT)
-def _tellers(program: PolicyProgram, base: str) -> tuple[_Teller, ...]:
-    return tuple(_teller(rule, program, base) for rule in program.policy.rules)
+@lru_cache(maxsize=_EXPLAINERS_KEPT)
+def _rule_explainers(program: PolicyProgram, base: str) -> tuple[_PolicyRuleExplainer, ...]:
+    return tuple(_rule_explainer(rule, program, base) for rule in program.policy.rules)
 
 
-def _teller(rule: PolicyRule, program: PolicyProgram, base: str) -> _Teller:
+def _rule_explainer(rule: PolicyRule, program: PolicyProgram, base: str) -> _PolicyRuleExplainer:
     when, unless = distinct(inputs_of(rule.when)), distinct(inputs_of(rule.unless))
     conditions = [rule.when] if rule.unless is None else [rule.when, rule.unless]
-    return _Teller(
+    return _PolicyRuleExplainer(
         rule,
-        seen_inputs(inputs_of_policy_rule(rule), program.inputs, base, cuts_in(conditions)),
-        frozenset(map(key_of, when)),
-        frozenset(map(key_of, unless)),
+        describe_inputs(inputs_of_policy_rule(rule), program.inputs, base, numbers_in(conditions)),
+        frozenset(map(input_key, when)),
+        frozenset(map(input_key, unless)),
         condition_words(rule.when),
         "" if rule.unless is None else condition_words(rule.unless),
     )
 
 
-def decided(program: PolicyProgram, inputs: pl.DataFrame, base: str) -> list[PolicySaid]:
+def explain_decisions(program: PolicyProgram, inputs: pl.DataFrame, base: str) -> list[DecisionExplanation]:
     """Decide for every row of *inputs*, as `PolicyProgram.run` does, and say why.
 
     Args:
@@ -140,21 +140,23 @@ def decided(program: PolicyProgram, inputs: pl.DataFrame, base: str) -> list[Pol
         inputs: a column for each input that it reads; `error_of` one where something could not be read.
         base: the currency that money is in.
     """
-    tellers = _tellers(program, base)
+    tellers = _rule_explainers(program, base)
     rows = zip(inputs.iter_rows(named=True), program.run(inputs).iter_rows(named=True), strict=True)
     return [_said(program, tellers, row, made) for row, made in rows]
 
 
 def _said(
-    program: PolicyProgram, tellers: Sequence[_Teller], row: Mapping[str, Any], made: Mapping[str, Any]
-) -> PolicySaid:
+    program: PolicyProgram, tellers: Sequence[_PolicyRuleExplainer], row: Mapping[str, Any], made: Mapping[str, Any]
+) -> DecisionExplanation:
     policy, number = program.policy, made[DECIDED]
-    rules = tuple(teller.said(Outcome(made[rule_column(teller.rule.id)]), row) for teller in tellers)
+    rules = tuple(teller.said(PolicyOutcome(made[rule_column(teller.rule.id)]), row) for teller in tellers)
     action = policy.actions[made[ACTION]]
-    return PolicySaid(action, None if number is None else rules[number].rule, rules, _line(action, number, rules))
+    return DecisionExplanation(
+        action, None if number is None else rules[number].rule, rules, _line(action, number, rules)
+    )
 
 
-def _line(action: str, number: int | None, rules: Sequence[RuleSaid]) -> str:
+def _line(action: str, number: int | None, rules: Sequence[PolicyRuleExplanation]) -> str:
     by = "as no rule gives an action" if number is None else f"by {rules[number].title}"
     parts = [f"{action[:1].upper()}{action[1:]}, {by}"]
     for outcome, words in (("suppressed", "suppressed"), ("unknown", "not known")):

@@ -14,23 +14,23 @@ from fivefold.risk.compiler.value_types import inputs_of_rule
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.engine.explain.describe import condition_words, input_words
 from fivefold.risk.engine.explain.failures import EntityFailures, Misfit, entity_failures, misfit_words, misfits_of
-from fivefold.risk.engine.explain.inputs import SeenInput, cuts_of, seen_inputs
+from fivefold.risk.engine.explain.inputs import InputDescription, describe_inputs, numbers_compared
 from fivefold.risk.engine.explain.outcomes import CaseOutcome, RuleOutcome
 from fivefold.risk.engine.outcome_codes import points_of, slot_of
 from fivefold.risk.engine.program import Program
 from fivefold.risk.engine.rules import CompiledRule
 from fivefold.risk.engine.totals import WEIGHTS_USED
-from fivefold.risk.language.inputs import key_of
+from fivefold.risk.language.inputs import input_key
 from fivefold.risk.language.numbers import POINT_UNITS, WEIGHT_UNITS
 
 Columns = Mapping[str, Sequence[Any]]
 """The inputs and outcomes of some entities, by the names of their columns; lists in them as tuples."""
 
-_TELLERS_KEPT = 64
+_EXPLAINERS_KEPT = 64
 
 
 @dataclass(frozen=True, eq=False)
-class RuleTeller:
+class RuleExplainer:
     """Tells what one rule gave.
 
     Attributes:
@@ -46,7 +46,7 @@ class RuleTeller:
     compiled: CompiledRule
     levels: Sequence[str]
     asked: Sequence[str]
-    seen: Sequence[SeenInput]
+    seen: Sequence[InputDescription]
     misfits: Sequence[Misfit]
     weights: Sequence[int]
     signal: tuple[str, str]
@@ -137,7 +137,7 @@ class _Memory(dict[Hashable, Any]):
 
 
 @dataclass(frozen=True, eq=False)
-class Teller:
+class Explainer:
     """Tells what the rules of a program gave, and what there is to be told beside them.
 
     Attributes:
@@ -146,7 +146,7 @@ class Teller:
         open_questions: how it is told that an input of the predicate is unknown, by its key.
     """
 
-    rules: tuple[RuleTeller, ...]
+    rules: tuple[RuleExplainer, ...]
     failures: EntityFailures
     open_questions: Mapping[str, str]
 
@@ -155,37 +155,37 @@ class Teller:
         return list(zip(*[rule.outcomes(columns) for rule in self.rules], strict=True))
 
 
-@lru_cache(maxsize=_TELLERS_KEPT)
-def teller_of(program: Program, base: str) -> Teller:
+@lru_cache(maxsize=_EXPLAINERS_KEPT)
+def explainer_of(program: Program, base: str) -> Explainer:
     """Prepare to tell what a program's rules gave, once; *base* is the currency that money is in.
 
     Nothing that is told depends on the members of lists, so the program may be that of other versions.
     """
-    words = {key_of(made): input_words(made) for made in program.analysed.inputs}
-    return Teller(
-        tuple(_rule_teller(compiled, program, base) for compiled in program.rules),
+    words = {input_key(made): input_words(made) for made in program.analysed.inputs}
+    return Explainer(
+        tuple(_rule_explainer(compiled, program, base) for compiled in program.rules),
         entity_failures(program, base),
         {key: f"{words[key]} is unknown" for key in program.applies_reads},
     )
 
 
-def _rule_teller(compiled: CompiledRule, program: Program, base: str) -> RuleTeller:
+def _rule_explainer(compiled: CompiledRule, program: Program, base: str) -> RuleExplainer:
     rule, weights = compiled.rule, program.total.weights
     own = "it" if rule.input is None else input_words(rule.input)
     made = list(inputs_of_rule(rule))
     signal = None if compiled.signal is None else signal_of_rule(rule)
-    return RuleTeller(
+    return RuleExplainer(
         compiled,
         program.ruleset.levels,
         tuple(case.title or condition_words(case.when, own) for case in rule.cases),
-        seen_inputs(made, program.inputs, base, cuts_of(rule)),
+        describe_inputs(made, program.inputs, base, numbers_compared(rule)),
         misfits_of(made, program.ruleset),
         tuple(column[rule.id] for column in weights if rule.id in column),
-        ("", "") if signal is None else (key_of(signal), input_words(signal)),
+        ("", "") if signal is None else (input_key(signal), input_words(signal)),
     )
 
 
-def columns_of(assessments: Assessments, positions: Sequence[int]) -> Columns:
+def explained_columns(assessments: Assessments, positions: Sequence[int]) -> Columns:
     """Take what was read of some entities, and what came of it, out of the frames."""
     return _columns_of(assessments.inputs, positions) | _columns_of(assessments.outcomes, positions)
 
@@ -202,7 +202,7 @@ def _columns_of(frame: pl.DataFrame, positions: Sequence[int]) -> dict[str, Sequ
     return columns
 
 
-def outcomes_of(assessments: Assessments, position: int) -> tuple[RuleOutcome, ...]:
+def rule_outcomes(assessments: Assessments, position: int) -> tuple[RuleOutcome, ...]:
     """Tell what every rule gave the entity in one row."""
-    teller = teller_of(assessments.program, assessments.base)
-    return teller.outcomes(columns_of(assessments, [position]))[0]
+    teller = explainer_of(assessments.program, assessments.base)
+    return teller.outcomes(explained_columns(assessments, [position]))[0]

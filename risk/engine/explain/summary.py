@@ -24,7 +24,7 @@ NAMED = (TOTAL_LEVEL, FLOOR, LEVEL, RULES_LEVEL, WITHHELD)
 Row = Mapping[str, Any]
 
 
-def line_of(
+def summary_line(
     rules: Sequence[RuleOutcome],
     score: str,
     row: Row,

@@ -13,8 +13,8 @@ from fivefold.risk.facts.patterns.rows import LATEST, NUMBER
 from fivefold.risk.facts.patterns.structuring import find_structuring
 from fivefold.risk.facts.patterns.velocity import find_velocity
 from fivefold.risk.facts.portfolio import signal_of
-from fivefold.risk.language.base import Part
-from fivefold.risk.language.inputs import key_of
+from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.inputs import input_key
 from fivefold.risk.language.patterns import (
     DormantThenActive,
     Fan,
@@ -44,12 +44,12 @@ def find(entities: pl.DataFrame, transactions: pl.LazyFrame, pattern: Pattern, u
         One row per row of *entities*, in its order: `entity_id`; `key_of(pattern)`, Float64, 0 where it was not found,
         null where it is unknown; and its signal, the moment of the latest transaction that belongs to what was found.
     """
-    key = key_of(pattern)
+    key = input_key(pattern)
     found = _FINDERS[type(pattern)](entities, transactions, pattern, units)
     return found.rename({NUMBER: key, LATEST: signal_of(key)})
 
 
-_FINDERS: dict[type[Part], Callable[[pl.DataFrame, pl.LazyFrame, Any, int], pl.DataFrame]] = {
+_FINDERS: dict[type[LanguageModel], Callable[[pl.DataFrame, pl.LazyFrame, Any, int], pl.DataFrame]] = {
     Structuring: find_structuring,
     Velocity: find_velocity,
     PassThrough: find_pass_through,

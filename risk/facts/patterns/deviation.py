@@ -11,7 +11,7 @@ import polars as pl
 
 from fivefold.risk.facts.patterns.rows import AMOUNT, LATEST, NUMBER, ROW, TIME, WORD, answered, linked, total, wide
 from fivefold.risk.language.durations import Duration
-from fivefold.risk.language.inputs import FieldInput, key_of
+from fivefold.risk.language.inputs import FieldInput, input_key
 from fivefold.risk.language.patterns import PurposeDeviation, VolumeDeviation
 
 _DECLARED, _OUTSIDE = "declared", "outside"
@@ -28,7 +28,7 @@ def find_volume_deviation(
     entities: pl.DataFrame, transactions: pl.LazyFrame, pattern: VolumeDeviation, units: int
 ) -> pl.DataFrame:
     """Give turnover over what was declared for as long, where it is the factor or more."""
-    declared = (pl.col(key_of(FieldInput(field=pattern.expected_monthly))) * units).round(mode="half_to_even")
+    declared = (pl.col(input_key(FieldInput(field=pattern.expected_monthly))) * units).round(mode="half_to_even")
     declared = declared.cast(pl.Int64, strict=False)
     turnover = (
         linked(entities, transactions, pl.col(AMOUNT) > 0, pattern.over, amount=AMOUNT)
@@ -56,7 +56,7 @@ def find_purpose_deviation(
     entities: pl.DataFrame, transactions: pl.LazyFrame, pattern: PurposeDeviation, _units: int
 ) -> pl.DataFrame:
     """Give the percentage of turnover whose word was not declared, where it is the share or more."""
-    words = _words(entities, key_of(FieldInput(field=pattern.declared)))
+    words = _words(entities, input_key(FieldInput(field=pattern.declared)))
     named = (pl.col(AMOUNT) > 0) & pl.col(pattern.transaction_field).is_not_null()
     sums = (
         linked(entities, transactions, named, pattern.over, amount=AMOUNT, word=pattern.transaction_field)

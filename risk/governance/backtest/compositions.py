@@ -12,7 +12,7 @@ from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Stat
 from fivefold.risk.engine.deciding import DECIDES, deciders
 from fivefold.risk.engine.levels import RULES_LEVEL
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
-from fivefold.risk.governance.backtest.hits import Failure, failures
+from fivefold.risk.governance.backtest.hits import FailedAssessment, failures
 from fivefold.risk.governance.backtest.moves import Cell
 from fivefold.risk.governance.backtest.run import MOVERS
 
@@ -57,7 +57,7 @@ class CompositionSide:
     alone: dict[str, int]
     later: dict[str, int]
     failed: int
-    failures: tuple[Failure, ...]
+    failures: tuple[FailedAssessment, ...]
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class EntityMoved:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class CompositionComparison:
     """A composition against the one that decides now; `present` and `draft` are the two, as in other backtests."""
 
     entities: int
@@ -89,7 +89,7 @@ class Comparison:
     movers: tuple[EntityMoved, ...]
 
 
-def compare(
+def compare_compositions(
     before: Composition,
     after: Composition,
     portfolio: Portfolio,
@@ -97,7 +97,7 @@ def compare(
     as_of: int,
     standing: Before,
     standing_after: Before | None = None,
-) -> Comparison:
+) -> CompositionComparison:
     """Assess entities by what decides before and after a change.
 
     Args:
@@ -117,7 +117,7 @@ def compare(
         _decide(after, lists_after, as_of, standing_after or standing),
     )
     table = now.frame.join(then.frame, on=ENTITY, suffix="_after", validate="1:1", maintain_order="left")
-    return Comparison(
+    return CompositionComparison(
         len(table),
         now.side(),
         then.side(),
@@ -128,12 +128,12 @@ def compare(
 
 
 @dataclass(frozen=True)
-class _Decided:
+class _Decisions:
     """Everyone with the family that decides, the places, and what broke."""
 
     frame: pl.DataFrame
     failed: int
-    failures: tuple[Failure, ...]
+    failures: tuple[FailedAssessment, ...]
 
     def side(self) -> CompositionSide:
         """Count it."""
@@ -147,20 +147,20 @@ def _counts(frame: pl.DataFrame, column: str) -> dict[str, int]:
     return dict(frame[column].value_counts().sort(column).iter_rows())
 
 
-def _decide(what: Composition, portfolio: Portfolio, as_of: int, before: Before) -> _Decided:
+def _decide(what: Composition, portfolio: Portfolio, as_of: int, before: Before) -> _Decisions:
     """Let each entity be decided on as it is every day: by the first ruleset that applies (`risk.engine.deciding`)."""
-    parts, failed, broken = [_nowhere(portfolio.entities)], 0, list[Failure]()
-    for family, found in decided(what, portfolio, as_of, before):
+    parts, failed, broken = [_nowhere(portfolio.entities)], 0, list[FailedAssessment]()
+    for family, found in deciding_assessments(what, portfolio, as_of, before):
         wrong = found.outcomes[STATUS].is_in([Status.FAILED.value, Status.UNCLASSIFIED.value])
         failed += int(wrong.sum())
         broken += failures(found)
         parts.append(_places(found, family))
     frame = pl.concat(parts).unique(ENTITY, keep="last", maintain_order=True)
     frame = portfolio.entities.select(ENTITY).join(frame, on=ENTITY, how="left", maintain_order="left")
-    return _Decided(frame, failed, tuple(broken[:PROBLEMS_LISTED]))
+    return _Decisions(frame, failed, tuple(broken[:PROBLEMS_LISTED]))
 
 
-def decided(
+def deciding_assessments(
     what: Composition, portfolio: Portfolio, as_of: int | pl.Series, before: Before
 ) -> Iterator[tuple[str, Assessments]]:
     """Give for each family the assessments of those whom it decides on; whom none does is left out."""
@@ -230,9 +230,9 @@ def _movers(table: pl.DataFrame) -> tuple[EntityMoved, ...]:
     return tuple(EntityMoved(*row) for row in first.select(names).iter_rows())
 
 
-def joined(parts: Sequence[Comparison]) -> Comparison:
+def joined_comparisons(parts: Sequence[CompositionComparison]) -> CompositionComparison:
     """Put comparisons of other entities together, one at least, in the order of the portfolio."""
-    return Comparison(
+    return CompositionComparison(
         sum(part.entities for part in parts),
         _sides([part.present for part in parts]),
         _sides([part.draft for part in parts]),

@@ -8,7 +8,7 @@ import polars as pl
 from fivefold.domain.errors import PROBLEMS_LISTED
 from fivefold.risk.engine.assessments import STATUS, Assessments, Status
 from fivefold.risk.engine.explain.describe import condition_words
-from fivefold.risk.engine.explain.rules import outcomes_of
+from fivefold.risk.engine.explain.rules import rule_outcomes
 from fivefold.risk.engine.outcome_codes import points_of, slot_column
 from fivefold.risk.engine.program import APPLIES, TOTAL
 from fivefold.risk.engine.rules import CompiledRule
@@ -42,7 +42,7 @@ class CaseHits:
 
 
 @dataclass(frozen=True)
-class Failure:
+class FailedAssessment:
     """An entity that could not be assessed in full.
 
     Attributes:
@@ -87,18 +87,18 @@ def slot_name(rule: CompiledRule, slot: int) -> int | str:
     return {rule.otherwise: "otherwise", rule.unknown: "unknown", rule.failed: "failed"}.get(slot, slot + 1)
 
 
-def failures(assessments: Assessments, most: int = PROBLEMS_LISTED) -> tuple[Failure, ...]:
+def failures(assessments: Assessments, most: int = PROBLEMS_LISTED) -> tuple[FailedAssessment, ...]:
     """Name what could not be assessed, rule by rule, of the first so many entities."""
     status = assessments.outcomes[STATUS]
     broken = status.is_in([Status.FAILED.value, Status.UNCLASSIFIED.value, Status.UNDETERMINED.value])
     return tuple(found for place in broken.arg_true()[:most].to_list() for found in _failures(assessments, place))
 
 
-def _failures(assessments: Assessments, place: int) -> Sequence[Failure]:
+def _failures(assessments: Assessments, place: int) -> Sequence[FailedAssessment]:
     program, row = assessments.program, assessments.outcomes.row(place, named=True)
     if row[STATUS] == Status.UNCLASSIFIED:
-        return [Failure(row[ENTITY], "tiers", f"no tier owns the total {program.total.shown(row[TOTAL])}")]
-    outcomes = outcomes_of(assessments, place)
-    found = [Failure(row[ENTITY], outcome.rule, error) for outcome in outcomes for error in outcome.errors]
+        return [FailedAssessment(row[ENTITY], "tiers", f"no tier owns the total {program.total.shown(row[TOTAL])}")]
+    outcomes = rule_outcomes(assessments, place)
+    found = [FailedAssessment(row[ENTITY], outcome.rule, error) for outcome in outcomes for error in outcome.errors]
     other = "what chooses the weights, or to whom the ruleset applies, is unknown or cannot be read"
-    return found or [Failure(row[ENTITY], "applies_to, weights_by", other)]
+    return found or [FailedAssessment(row[ENTITY], "applies_to, weights_by", other)]

@@ -7,7 +7,7 @@ import polars as pl
 
 from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
 from fivefold.risk.engine.explain.outcomes import signed
-from fivefold.risk.engine.explain.rules import outcomes_of
+from fivefold.risk.engine.explain.rules import rule_outcomes
 from fivefold.risk.engine.levels import RULES_LEVEL
 from fivefold.risk.engine.program import TOTAL
 from fivefold.risk.facts.portfolio import ENTITY
@@ -149,5 +149,5 @@ def _outcomes(found: Assessments, place: int) -> dict[str, str]:
     """Give what each rule gave one entity: its points, and the floor."""
     return {
         each.rule: "failed" if each.errors else signed(each.points) + (f", at least {each.floor}" * bool(each.floor))
-        for each in outcomes_of(found, place)
+        for each in rule_outcomes(found, place)
     }

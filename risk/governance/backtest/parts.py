@@ -6,12 +6,12 @@ from dataclasses import replace
 from decimal import Decimal
 
 from fivefold.domain.errors import PROBLEMS_LISTED
-from fivefold.risk.governance.backtest.hits import CaseHits, Failure
+from fivefold.risk.governance.backtest.hits import CaseHits, FailedAssessment
 from fivefold.risk.governance.backtest.moves import Cell, Mover
 from fivefold.risk.governance.backtest.run import MOVERS, NO_REACH, Backtest, Side
 
 
-def joined(parts: Sequence[Backtest]) -> Backtest:
+def joined_backtests(parts: Sequence[Backtest]) -> Backtest:
     """Put backtests together that are of the same rulesets and moment, each of other entities.
 
     Args:
@@ -74,7 +74,7 @@ def _hits(parts: Sequence[tuple[CaseHits, ...]]) -> tuple[CaseHits, ...]:
     )
 
 
-def _first_failures(failures: Sequence[Failure]) -> tuple[Failure, ...]:
+def _first_failures(failures: Sequence[FailedAssessment]) -> tuple[FailedAssessment, ...]:
     """Keep those of the first so many entities; one entity may have several."""
     entities = list(dict.fromkeys(failure.entity for failure in failures))[:PROBLEMS_LISTED]
     kept = set(entities)

@@ -13,7 +13,7 @@ from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
 from fivefold.risk.engine.levels import ENTERED, RULES_LEVEL, WITHHELD
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
-from fivefold.risk.governance.backtest.hits import CaseHits, Failure, case_hits, failures
+from fivefold.risk.governance.backtest.hits import CaseHits, FailedAssessment, case_hits, failures
 from fivefold.risk.governance.backtest.moves import ALONE, LATER, Cell, Mover, matrix, movers, positions
 from fivefold.risk.governance.backtest.sample import draw
 from fivefold.risk.language.ruleset import Ruleset
@@ -56,7 +56,7 @@ class Side:
     withheld: int
     hits: tuple[CaseHits, ...]
     failed: int
-    failures: tuple[Failure, ...]
+    failures: tuple[FailedAssessment, ...]
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Backtest:
 
 
 @dataclass(frozen=True)
-class Standing:
+class HeldLevels:
     """The levels that stand before the draft decides.
 
     Attributes:
@@ -112,7 +112,7 @@ def backtest(
     portfolio: Portfolio,
     as_of: int | pl.Series,
     present: AnalysedRuleset | None = None,
-    standing: Standing | None = None,
+    standing: HeldLevels | None = None,
     size: int | None = None,
     seed: int = 0,
     progress: Progress | None = None,
@@ -133,7 +133,7 @@ def backtest(
         RulesetNotValid: a ruleset, or something that it needs, is not there or not right.
         ConfigError: the sample or the standing levels are none.
     """
-    standing = standing or Standing()
+    standing = standing or HeldLevels()
     _check(standing, [each.ruleset for each in (draft, present) if each is not None])
     part = draw(portfolio, as_of, size, seed)
     rounds = part.drawn * (1 + (present is not None))
@@ -162,7 +162,7 @@ def backtest(
     )
 
 
-def _check(standing: Standing, rulesets: list[Ruleset]) -> None:
+def _check(standing: HeldLevels, rulesets: list[Ruleset]) -> None:
     for ruleset in rulesets if standing.given is not None else ():
         assert standing.given is not None
         wrong = standing.given.filter(~pl.col("level").is_between(1, len(ruleset.levels)))
@@ -172,7 +172,7 @@ def _check(standing: Standing, rulesets: list[Ruleset]) -> None:
 
 
 def _standing(
-    standing: Standing, before: Assessments | None, draft: Ruleset
+    standing: HeldLevels, before: Assessments | None, draft: Ruleset
 ) -> tuple[pl.DataFrame | None, str, list[str]]:
     """Find the levels that stand before the draft, where they came from, and what to be told about them."""
     if standing.given is not None:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from fivefold.risk.governance.diff.alignment import Pair, align
-from fivefold.risk.governance.diff.text import exact_words, words_of
+from fivefold.risk.governance.diff.text import change_words, exact_words
 from fivefold.risk.language.ruleset import Ruleset
 
 Plain = Mapping[str, Any]
@@ -14,7 +14,7 @@ Sort = Literal["added", "removed", "moved", "changed"]
 
 
 @dataclass(frozen=True)
-class Change:
+class RulesetChange:
     """One thing that differs.
 
     Attributes:
@@ -43,7 +43,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Difference:
+class RulesetDifference:
     """Everything in which two rulesets differ.
 
     Attributes:
@@ -58,7 +58,7 @@ class Difference:
     after: str
     before_hash: str
     after_hash: str
-    changes: tuple[Change, ...]
+    changes: tuple[RulesetChange, ...]
 
     @property
     def same(self) -> bool:
@@ -74,13 +74,13 @@ class Difference:
         return {**asdict(self), "same": self.same, "changes": [asdict(change) for change in self.changes]}
 
 
-def diff(before: Ruleset, after: Ruleset) -> Difference:
+def diff(before: Ruleset, after: Ruleset) -> RulesetDifference:
     """Compare two rulesets; what makes no difference to the content hash is no change."""
     sides: list[dict[str, Any]] = [json.loads(side.canonical) for side in (before, after)]
-    return Difference(before.name, after.name, before.content_hash, after.content_hash, tuple(_ruleset(*sides)))
+    return RulesetDifference(before.name, after.name, before.content_hash, after.content_hash, tuple(_ruleset(*sides)))
 
 
-def _ruleset(before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change]:
+def _ruleset(before: dict[str, Any], after: dict[str, Any]) -> Iterator[RulesetChange]:
     own = [{word: part for word, part in side.items() if word not in _LISTS} for side in (before, after)]
     yield from _mapping("", *own)
     yield from _listed("rule", "id", before.get("rules", []), after.get("rules", []))
@@ -91,7 +91,7 @@ _LISTS = {"rules": ("rule", "id"), "examples": ("example", "name"), "cases": ("c
 """Lists whose items are paired: what one of them is called, and the word that names it."""
 
 
-def _mapping(where: str, before: Plain, after: Plain) -> Iterator[Change]:
+def _mapping(where: str, before: Plain, after: Plain) -> Iterator[RulesetChange]:
     for word in dict.fromkeys((*before, *after)):
         place = f"{where}, {word}" if where else word
         if word in _LISTS and isinstance(before.get(word, []), list) and isinstance(after.get(word, []), list):
@@ -101,30 +101,34 @@ def _mapping(where: str, before: Plain, after: Plain) -> Iterator[Change]:
             yield from _part(place, word, before.get(word), after.get(word))
 
 
-def _part(where: str, word: str, before: Any, after: Any) -> Iterator[Change]:
+def _part(where: str, word: str, before: Any, after: Any) -> Iterator[RulesetChange]:
     """Tell how one part changed: in words, or piece by piece where the words do not show it."""
     if before == after:
         return
     if before is None:
-        yield Change(where, "added", after=words_of(word, after))
+        yield RulesetChange(where, "added", after=change_words(word, after))
     elif after is None:
-        yield Change(where, "removed", before=words_of(word, before))
+        yield RulesetChange(where, "removed", before=change_words(word, before))
     elif isinstance(before, dict) and isinstance(after, dict) and not _shown(word, before, after):
         yield from _mapping(where, before, after)
     else:
-        said = words_of(word, before), words_of(word, after)
-        yield Change(where, "changed", *(said if said[0] != said[1] else (exact_words(before), exact_words(after))))
+        said = change_words(word, before), change_words(word, after)
+        yield RulesetChange(
+            where, "changed", *(said if said[0] != said[1] else (exact_words(before), exact_words(after)))
+        )
 
 
 def _shown(word: str, before: Plain, after: Plain) -> bool:
     """Tell whether there are words for a mapping, and they show the difference."""
-    return word in _WORDED and words_of(word, before) != words_of(word, after)
+    return word in _WORDED and change_words(word, before) != change_words(word, after)
 
 
 _WORDED = frozenset({"when", "applies_to", "input", "signal", "otherwise", "on_unknown"})
 
 
-def _listed(one: str, name: str, before: Sequence[Plain], after: Sequence[Plain], where: str = "") -> Iterator[Change]:
+def _listed(
+    one: str, name: str, before: Sequence[Plain], after: Sequence[Plain], where: str = ""
+) -> Iterator[RulesetChange]:
     """Compare lists of rules, cases, tiers or examples; cases have no name but what they ask."""
     keys = [[item[name] if name else exact_words(item["when"]) for item in side] for side in (before, after)]
     for pair in align(*keys, by_place=not name):
@@ -133,7 +137,7 @@ def _listed(one: str, name: str, before: Sequence[Plain], after: Sequence[Plain]
 
 def _item(
     pair: Pair, one: str, name: str, before: Sequence[Plain], after: Sequence[Plain], where: str
-) -> Iterator[Change]:
+) -> Iterator[RulesetChange]:
     old = None if pair.before is None else before[pair.before]
     new = None if pair.after is None else after[pair.after]
     known, place = (new, pair.after) if new is not None else (old, pair.before)
@@ -142,10 +146,10 @@ def _item(
     called = f"{one} {known[name] if name else place + 1}"
     at = f"{where}, {called}" if where else called
     if old is None:
-        yield Change(at, "added", after=words_of(one, new))
+        yield RulesetChange(at, "added", after=change_words(one, new))
     elif new is None:
-        yield Change(at, "removed", before=words_of(one, old))
+        yield RulesetChange(at, "removed", before=change_words(one, old))
     else:
         if pair.moved:
-            yield Change(at, "moved", str((pair.before or 0) + 1), str(place + 1))
+            yield RulesetChange(at, "moved", str((pair.before or 0) + 1), str(place + 1))
         yield from _mapping(at, old, new)

@@ -14,7 +14,7 @@ _CONDITION: TypeAdapter[Any] = TypeAdapter(Condition)
 _INPUT: TypeAdapter[Any] = TypeAdapter(Input)
 
 
-def words_of(word: str, part: Any) -> str:
+def change_words(word: str, part: Any) -> str:
     """Say what stands after a *word* of the language.
 
     >>> words_of("otherwise", {"points": 5, "floor": "high"}), words_of("when", {"at_least": 3})
@@ -23,10 +23,10 @@ def words_of(word: str, part: Any) -> str:
     if part is None:
         return "nothing"
     make = _WORDS.get(word)
-    return plain_words(part) if make is None else make(part)
+    return part_words(part) if make is None else make(part)
 
 
-def plain_words(part: Any) -> str:
+def part_words(part: Any) -> str:
     """Write plain data as short as it can be read: lists without brackets, everything else as JSON."""
     if isinstance(part, str):
         return part or "''"
@@ -55,7 +55,7 @@ def case_words(part: Mapping[str, Any]) -> str:
 
 def rule_words(part: Mapping[str, Any]) -> str:
     """Say what a rule is."""
-    seen = f", of {words_of('input', part['input'])}" if "input" in part else ""
+    seen = f", of {change_words('input', part['input'])}" if "input" in part else ""
     return f"{part['title']} ({part['category']}{seen}): " + "; ".join(map(case_words, part["cases"]))
 
 

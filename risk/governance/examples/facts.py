@@ -13,9 +13,9 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.facts.fields import entities_from_rows
 from fivefold.risk.facts.lists import NamedList
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
-from fivefold.risk.language.base import Part
+from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.inputs import ScreeningInput
-from fivefold.risk.language.numbers import shown
+from fivefold.risk.language.numbers import quoted_value
 from fivefold.risk.language.ruleset import Example, Ruleset
 
 BASE = "EUR"
@@ -137,7 +137,7 @@ def _each(examples: Sequence[Example], part: str) -> list[tuple[int, Any]]:
 def _unreadable(example: Example, part: str, right: str) -> RulesetNotValid:
     given = example.given.get(part)
     return RulesetNotValid(
-        [Finding(f"example {example.name}, {part}", f"is {shown(given)}; it must be {right}")], "an example"
+        [Finding(f"example {example.name}, {part}", f"is {quoted_value(given)}; it must be {right}")], "an example"
     )
 
 
@@ -171,7 +171,7 @@ def _records(examples: Sequence[Example], part: str, ruleset: Ruleset) -> pl.Dat
     return _frame(rows, (*_RECORD, *ruleset.case_fields))
 
 
-def _screenings(examples: Sequence[Example], inputs: Sequence[Part]) -> pl.DataFrame:
+def _screenings(examples: Sequence[Example], inputs: Sequence[LanguageModel]) -> pl.DataFrame:
     """Make the screenings of examples: one of any kind is one of every kind that the ruleset reads."""
     kinds = [made.screening for made in inputs if isinstance(made, ScreeningInput)]
     _each(examples, "screening")

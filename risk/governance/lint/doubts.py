@@ -7,12 +7,12 @@ from typing import Any
 
 from fivefold.domain.clock import DAY_US, day_text, parse_moment
 from fivefold.domain.errors import ConfigError
-from fivefold.risk.compiler.diagnostics import Fault, Severity
+from fivefold.risk.compiler.diagnostics import Diagnostic, Severity
 from fivefold.risk.compiler.fuzzy import folded
-from fivefold.risk.compiler.locations import Place, inputs_named, tests_at
+from fivefold.risk.compiler.locations import Location, inputs_named, tests_at
 from fivefold.risk.engine.explain.describe import input_words
 from fivefold.risk.language.documents.reader import Path
-from fivefold.risk.language.expressions import OwnTest, subject_of
+from fivefold.risk.language.expressions import OwnTest, input_of_test
 from fivefold.risk.language.inputs import ScreeningInput
 from fivefold.risk.language.operators import Fuzzy, Operators
 from fivefold.risk.language.ruleset import Coverage, Outcome, Rule, Ruleset
@@ -27,7 +27,7 @@ Span = tuple[Decimal | None, bool, Decimal | None, bool]
 of the upper one."""
 
 
-def doubt_faults(ruleset: Ruleset, members: Mapping[str, Sequence[str]] | None = None) -> Iterator[Fault]:
+def doubt_diagnostics(ruleset: Ruleset, members: Mapping[str, Sequence[str]] | None = None) -> Iterator[Diagnostic]:
     """Find doubts of single rules, and of what examples are asked for.
 
     *members* are those of the named lists, as far as they are there.
@@ -35,7 +35,7 @@ def doubt_faults(ruleset: Ruleset, members: Mapping[str, Sequence[str]] | None =
     for position, rule in enumerate(ruleset.rules):
         path: Path = ("rules", position)
         places = [
-            Place((*path, "cases", number, "when"), case.when, rule.input) for number, case in enumerate(rule.cases)
+            Location((*path, "cases", number, "when"), case.when, rule.input) for number, case in enumerate(rule.cases)
         ]
         yield from _unread_input(path, rule, places)
         yield from _screening_floor(rule, places)
@@ -45,22 +45,22 @@ def doubt_faults(ruleset: Ruleset, members: Mapping[str, Sequence[str]] | None =
     yield from _coverage(ruleset)
 
 
-def _unread_input(path: Path, rule: Rule, places: Sequence[Place]) -> Iterator[Fault]:
+def _unread_input(path: Path, rule: Rule, places: Sequence[Location]) -> Iterator[Diagnostic]:
     """Find an input that no case reads: the author may think that the cases are about it."""
     decays_by_it = rule.decay is not None and rule.decay.signal is None
     if rule.input is None or decays_by_it:
         return
-    if not any(subject_of(test) is None for place in places for _, test in tests_at(place)):
+    if not any(input_of_test(test) is None for place in places for _, test in tests_at(place)):
         yield _warning((*path, "input"), "is read by no case: each names an input of its own")
 
 
-def _screening_floor(rule: Rule, places: Sequence[Place]) -> Iterator[Fault]:
+def _screening_floor(rule: Rule, places: Sequence[Location]) -> Iterator[Diagnostic]:
     """Find a floor by a screening of which nothing is said where the screening was never made."""
     if rule.on_unknown is not None or rule.otherwise.floor is not None:
         return
     for place, case in zip(places, rule.cases, strict=True):
         read = [made for _, made in inputs_named(place)]
-        if any(subject_of(test) is None for _, test in tests_at(place)) and rule.input is not None:
+        if any(input_of_test(test) is None for _, test in tests_at(place)) and rule.input is not None:
             read.append(rule.input)
         screened = next((made for made in read if isinstance(made, ScreeningInput)), None)
         if case.floor is not None and screened is not None:
@@ -71,7 +71,7 @@ def _screening_floor(rule: Rule, places: Sequence[Place]) -> Iterator[Fault]:
             return
 
 
-def _gaps(path: Path, rule: Rule) -> Iterator[Fault]:
+def _gaps(path: Path, rule: Rule) -> Iterator[Diagnostic]:
     """Find numbers or dates between the ranges of two cases that belong to neither."""
     dated = any(_is_dated(case.when) for case in rule.cases)
     spans = []
@@ -174,7 +174,7 @@ def _is_narrow(below: Span, above: Span, unit: int) -> bool:
     return high is not None and low is not None and low - high <= unit and below[3] and above[1]
 
 
-def _short_likeness(place: Place, members: Mapping[str, Sequence[str]]) -> Iterator[Fault]:
+def _short_likeness(place: Location, members: Mapping[str, Sequence[str]]) -> Iterator[Diagnostic]:
     for path, test in tests_at(place):
         fuzzy = _fuzzy_of(test)
         if fuzzy is None or fuzzy.scorer != "partial":
@@ -190,7 +190,7 @@ def _fuzzy_of(test: Operators) -> Fuzzy | None:
     return next((value for _, value in test.comparisons() if isinstance(value, Fuzzy)), None)
 
 
-def _coverage(ruleset: Ruleset) -> Iterator[Fault]:
+def _coverage(ruleset: Ruleset) -> Iterator[Diagnostic]:
     usual = Coverage()
     for what in ("rules", "cases"):
         asked, normally = getattr(ruleset.coverage, what), getattr(usual, what)
@@ -202,5 +202,5 @@ def _coverage(ruleset: Ruleset) -> Iterator[Fault]:
             yield _warning(("examples", number, "expect"), "is empty, so the example tests nothing and fails")
 
 
-def _warning(path: Path, problem: str) -> Fault:
-    return Fault(path, problem, Severity.WARNING)
+def _warning(path: Path, problem: str) -> Diagnostic:
+    return Diagnostic(path, problem, Severity.WARNING)

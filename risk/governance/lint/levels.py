@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from itertools import pairwise
 
-from fivefold.risk.compiler.diagnostics import Fault, Severity
-from fivefold.risk.compiler.structure import outcomes_of
+from fivefold.risk.compiler.diagnostics import Diagnostic, Severity
+from fivefold.risk.compiler.structure import outcomes_with_paths
 from fivefold.risk.language.documents.reader import Path
 from fivefold.risk.language.numbers import POINT_UNITS, point_units, text_of
 from fivefold.risk.language.ruleset import Rule, Ruleset
@@ -19,11 +19,11 @@ Span = tuple[int, int]
 """Both ends included, in units of points."""
 
 
-def level_faults(ruleset: Ruleset) -> Iterator[Fault]:
+def level_diagnostics(ruleset: Ruleset) -> Iterator[Diagnostic]:
     """Find what is doubtful about totals and levels; the structure was checked before."""
     totals = possible_totals(ruleset)
     if isinstance(ruleset.score, TiersScore):
-        yield from _tier_faults(ruleset.score.tiers, ruleset, totals)
+        yield from _tier_diagnostics(ruleset.score.tiers, ruleset, totals)
     yield from _out_of_reach(ruleset, totals)
 
 
@@ -42,7 +42,7 @@ def possible_totals(ruleset: Ruleset) -> Span:
 
 
 def _points(rule: Rule) -> Span:
-    given = [point_units(outcome.points or Decimal(0)) for _, outcome in outcomes_of(rule)]
+    given = [point_units(outcome.points or Decimal(0)) for _, outcome in outcomes_with_paths(rule)]
     if rule.decay is not None:
         given.append(0)
     return min(given), max(given)
@@ -53,7 +53,7 @@ def _span(tier: Tier) -> Span:
     return low, _ENDLESS if tier.max is None else point_units(tier.max)
 
 
-def _tier_faults(tiers: Sequence[Tier], ruleset: Ruleset, totals: Span) -> Iterator[Fault]:
+def _tier_diagnostics(tiers: Sequence[Tier], ruleset: Ruleset, totals: Span) -> Iterator[Diagnostic]:
     spans = [_span(tier) for tier in tiers]
     for number, (low, high) in enumerate(spans):
         if _covers(spans[:number], (low, high)):
@@ -80,7 +80,7 @@ def _covers(spans: Sequence[Span], span: Span) -> bool:
     return reached > span[1]
 
 
-def _gaps(spans: Sequence[Span]) -> Iterator[Fault]:
+def _gaps(spans: Sequence[Span]) -> Iterator[Diagnostic]:
     reached: int | None = None
     for number in sorted(range(len(spans)), key=spans.__getitem__):
         low, high = spans[number]
@@ -93,27 +93,32 @@ def _gaps(spans: Sequence[Span]) -> Iterator[Fault]:
         reached = high if reached is None else max(reached, high)
 
 
-def _ends(spans: Sequence[Span], totals: Span) -> Iterator[Fault]:
+def _ends(spans: Sequence[Span], totals: Span) -> Iterator[Diagnostic]:
     lowest, highest = min(low for low, _ in spans), max(high for _, high in spans)
     if lowest > -_ENDLESS:
         can = f"; the rules can come to {_shown(totals[0])}" if totals[0] < lowest else ""
-        yield Fault(
+        yield Diagnostic(
             _TIERS, f"no tier owns a total below {_shown(lowest)}{can}; leave out min for that", Severity.WARNING
         )
     if highest < _ENDLESS:
         can = f"; the rules can come to {_shown(totals[1])}" if totals[1] > highest else ""
-        yield Fault(
+        yield Diagnostic(
             _TIERS, f"no tier owns a total above {_shown(highest)}{can}; leave out max for that", Severity.WARNING
         )
 
 
-def _out_of_reach(ruleset: Ruleset, totals: Span) -> Iterator[Fault]:
-    floors = {ruleset.level_number(made.floor) for rule in ruleset.rules for _, made in outcomes_of(rule) if made.floor}
+def _out_of_reach(ruleset: Ruleset, totals: Span) -> Iterator[Diagnostic]:
+    floors = {
+        ruleset.level_number(made.floor)
+        for rule in ruleset.rules
+        for _, made in outcomes_with_paths(rule)
+        if made.floor
+    }
     for number, level in enumerate(ruleset.levels, 1):
         spans, path = _spans_of_level(ruleset, number)
         if number not in floors and not any(low <= totals[1] and high >= totals[0] for low, high in spans):
             shown = f"{_shown(totals[0])} to {_shown(totals[1])}"
-            yield Fault(path, f"level {level} is out of reach: totals run from {shown}, and no floor raises to it",
+            yield Diagnostic(path, f"level {level} is out of reach: totals run from {shown}, and no floor raises to it",
                         Severity.WARNING)  # fmt: skip
 
 
@@ -129,8 +134,8 @@ def _spans_of_level(ruleset: Ruleset, number: int) -> tuple[list[Span], Path]:
     return [(ends[number - 1], ends[number] - 1)], path
 
 
-def _warning(number: int, problem: str) -> Fault:
-    return Fault((*_TIERS, number), problem, Severity.WARNING)
+def _warning(number: int, problem: str) -> Diagnostic:
+    return Diagnostic((*_TIERS, number), problem, Severity.WARNING)
 
 
 def _shown(units: int) -> str:

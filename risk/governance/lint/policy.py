@@ -7,14 +7,14 @@ import polars as pl
 
 from fivefold.domain.errors import Finding, RulesetNotValid
 from fivefold.risk.compiler.analysis import lists_of_policy
-from fivefold.risk.compiler.diagnostics import Fault, Severity, findings
-from fivefold.risk.compiler.locations import Place, conditions_of_policy, inputs_named, wheres_in
-from fivefold.risk.compiler.policy_checks import actions_at, inputs_of_policy_rule, policy_faults
+from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, findings
+from fivefold.risk.compiler.locations import Location, conditions_of_policy, inputs_named, wheres_in
+from fivefold.risk.compiler.policy_checks import actions_at, inputs_of_policy_rule, policy_diagnostics
 from fivefold.risk.compiler.value_types import vocabulary
-from fivefold.risk.governance.lint.reachability import Scope, tried
-from fivefold.risk.governance.lint.ruleset import Lists, list_faults, scope_of
+from fivefold.risk.governance.lint.reachability import LintScope, try_conditions
+from fivefold.risk.governance.lint.ruleset import Lists, lint_scope, list_diagnostics
 from fivefold.risk.language.documents.reader import Document, Path
-from fivefold.risk.language.inputs import key_of
+from fivefold.risk.language.inputs import input_key
 from fivefold.risk.language.policy import Policy, PolicyRule, policy_of
 
 
@@ -30,23 +30,23 @@ def lint_policy(text: str, lists: Lists | None = None) -> tuple[Policy | None, l
         policy = policy_of(document)
     except RulesetNotValid as error:
         return None, list(error.findings)
-    return policy, findings(_faults(policy, lists), policy, document)
+    return policy, findings(_diagnostics(policy, lists), policy, document)
 
 
-def _faults(policy: Policy, lists: Lists | None) -> list[Fault]:
-    fatal = policy_faults(policy)
-    found = [*fatal, *list_faults(_places(policy), lists), *_style_faults(policy)]
+def _diagnostics(policy: Policy, lists: Lists | None) -> list[Diagnostic]:
+    fatal = policy_diagnostics(policy)
+    found = [*fatal, *list_diagnostics(_places(policy), lists), *_style_diagnostics(policy)]
     if not fatal:
-        found += _reach_faults(policy, scope_of(vocabulary(policy), lists_of_policy(policy), lists))
+        found += _reach_diagnostics(policy, lint_scope(vocabulary(policy), lists_of_policy(policy), lists))
     return found
 
 
-def _places(policy: Policy) -> list[Place]:
+def _places(policy: Policy) -> list[Location]:
     places = list(conditions_of_policy(policy))
     return places + [where for place in places for path, made in inputs_named(place) for where in wheres_in(path, made)]
 
 
-def _style_faults(policy: Policy) -> Iterator[Fault]:
+def _style_diagnostics(policy: Policy) -> Iterator[Diagnostic]:
     if policy.rationale is None:
         yield _doubt(("policy",), "has no written rationale")
     for position, rule in enumerate(policy.rules):
@@ -84,18 +84,18 @@ def _arms(policy: Policy) -> list[_Arm]:
     return arms if policy.wins == "first" else sorted(arms, key=lambda arm: (-arm.severity, arm.position))
 
 
-def _reach_faults(policy: Policy, scope: Scope) -> Iterator[Fault]:
+def _reach_diagnostics(policy: Policy, scope: LintScope) -> Iterator[Diagnostic]:
     arms = _arms(policy)
     for number, arm in enumerate(arms):
-        yield from _arm_faults(policy, arm, arms[:number], scope)
+        yield from _arm_diagnostics(policy, arm, arms[:number], scope)
     for position, rule in enumerate(policy.rules):
-        yield from _unless_faults(position, rule, scope)
+        yield from _unless_diagnostics(position, rule, scope)
     truths = _tried(policy, arms, scope)
     if truths is not None and truths.select(pl.any_horizontal(pl.all())).to_series().all():
         yield _doubt(("otherwise",), "is never given: some rule always gives an action")
 
 
-def _arm_faults(policy: Policy, arm: _Arm, before: Sequence[_Arm], scope: Scope) -> Iterator[Fault]:
+def _arm_diagnostics(policy: Policy, arm: _Arm, before: Sequence[_Arm], scope: LintScope) -> Iterator[Diagnostic]:
     """Find whether one arm never gives its action, or never decides."""
     keys = _keys(policy.rules[arm.position])
     others = [other for other in before if _keys(policy.rules[other.position]) <= keys]
@@ -123,10 +123,10 @@ def _comes_first(policy: Policy, *, several: bool = False) -> str:
     return f"{'give' if several else 'gives'} an action as severe, or more so, whenever it gives one"
 
 
-def _unless_faults(position: int, rule: PolicyRule, scope: Scope) -> Iterator[Fault]:
+def _unless_diagnostics(position: int, rule: PolicyRule, scope: LintScope) -> Iterator[Diagnostic]:
     if rule.unless is None:
         return
-    found = tried([Place(("when",), rule.when), Place(("unless",), rule.unless)], scope)
+    found = try_conditions([Location(("when",), rule.when), Location(("unless",), rule.unless)], scope)
     if found is None or not found.exact:
         return
     when, unless = (truths.fill_null(value=False) for truths in found.truths.get_columns())
@@ -136,25 +136,25 @@ def _unless_faults(position: int, rule: PolicyRule, scope: Scope) -> Iterator[Fa
         yield _doubt(("rules", position, "unless"), "has no effect: it never holds where the rule gives an action")
 
 
-def _tried(policy: Policy, arms: Sequence[_Arm], scope: Scope) -> pl.DataFrame | None:
+def _tried(policy: Policy, arms: Sequence[_Arm], scope: LintScope) -> pl.DataFrame | None:
     """Tell for every combination of values which arms give an action; None where that cannot be told."""
-    places, columns = list[Place](), list[pl.Expr]()
+    places, columns = list[Location](), list[pl.Expr]()
     for number, arm in enumerate(arms):
         rule = policy.rules[arm.position]
         truth = pl.col(str(len(places)))
-        places.append(Place(("when",), rule.when))
+        places.append(Location(("when",), rule.when))
         gives = truth.is_null() if arm.word == "on_unknown" else truth.fill_null(value=False)
         if rule.unless is not None:
             gives &= ~pl.col(str(len(places))).fill_null(value=False)
-            places.append(Place(("unless",), rule.unless))
+            places.append(Location(("unless",), rule.unless))
         columns.append(gives.alias(f"arm {number}"))
-    found = tried(places, scope)
+    found = try_conditions(places, scope)
     return None if found is None or not found.exact else found.truths.select(columns)
 
 
 def _keys(rule: PolicyRule) -> frozenset[str]:
-    return frozenset(map(key_of, inputs_of_policy_rule(rule)))
+    return frozenset(map(input_key, inputs_of_policy_rule(rule)))
 
 
-def _doubt(path: Path, problem: str) -> Fault:
-    return Fault(path, problem, Severity.WARNING)
+def _doubt(path: Path, problem: str) -> Diagnostic:
+    return Diagnostic(path, problem, Severity.WARNING)

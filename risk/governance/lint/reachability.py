@@ -8,17 +8,17 @@ from math import prod
 import polars as pl
 
 from fivefold.domain.money import minor_units
-from fivefold.risk.compiler.checks import kind_at, type_of
+from fivefold.risk.compiler.checks import type_of, value_type_at
 from fivefold.risk.compiler.conditions import Compiler
-from fivefold.risk.compiler.diagnostics import Fault, Severity
-from fivefold.risk.compiler.locations import Place, tests_at
+from fivefold.risk.compiler.diagnostics import Diagnostic, Severity
+from fivefold.risk.compiler.locations import Location, tests_at
 from fivefold.risk.compiler.value_types import Vocabulary
 from fivefold.risk.compiler.values import Column
-from fivefold.risk.governance.lint.representative_values import Domain, Members, Subject, domain_of
-from fivefold.risk.language.base import Part
-from fivefold.risk.language.expressions import subject_of
-from fivefold.risk.language.fields import Kind
-from fivefold.risk.language.inputs import key_of
+from fivefold.risk.governance.lint.representative_values import Domain, Members, TestedInput, domain_of
+from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.expressions import input_of_test
+from fivefold.risk.language.fields import ValueType
+from fivefold.risk.language.inputs import input_key
 
 MOST_ROWS = 20_000
 """So many combinations of values are tried at most; where more would be needed, it cannot be told."""
@@ -30,7 +30,7 @@ HELD = "held"
 
 
 @dataclass(frozen=True)
-class Scope:
+class LintScope:
     """What conditions may speak of.
 
     Attributes:
@@ -45,7 +45,7 @@ class Scope:
 
 
 @dataclass(frozen=True)
-class Tried:
+class Trial:
     """Conditions, tried on values that stand for all others.
 
     Attributes:
@@ -57,24 +57,24 @@ class Tried:
     exact: bool
 
 
-def subjects_of(place: Place, scope: Scope) -> dict[str, Subject]:
+def subjects_of(place: Location, scope: LintScope) -> dict[str, TestedInput]:
     """Find what a condition is about, by the key of each input."""
-    found: dict[str, Subject] = {}
+    found: dict[str, TestedInput] = {}
     for _, test in tests_at(place):
-        made = subject_of(test) or place.own
+        made = input_of_test(test) or place.own
         assert made is not None  # lint looks at types first
-        key = key_of(made)
-        kind = kind_at(made, place, scope.names)
+        key = input_key(made)
+        kind = value_type_at(made, place, scope.names)
         currency = place.currency or getattr(made, "in_currency", None)
-        units = (minor_units(currency) if currency else _UNITS) if kind is Kind.MONEY else 1
-        column = Column(key, kind, units, scope.names.levels if kind is Kind.LEVEL else ())
-        found.setdefault(key, Subject(made, column, type_of(made, place, scope.names)))
+        units = (minor_units(currency) if currency else _UNITS) if kind is ValueType.MONEY else 1
+        column = Column(key, kind, units, scope.names.levels if kind is ValueType.LEVEL else ())
+        found.setdefault(key, TestedInput(made, column, type_of(made, place, scope.names)))
     return found
 
 
-def tried(places: Sequence[Place], scope: Scope) -> Tried | None:
+def try_conditions(places: Sequence[Location], scope: LintScope) -> Trial | None:
     """Try conditions together, on every combination of values; None where there are too many."""
-    subjects: dict[str, Subject] = {}
+    subjects: dict[str, TestedInput] = {}
     for place in places:
         subjects |= subjects_of(place, scope)
     domains = {key: _domain(key, subject, places, scope) for key, subject in subjects.items()}
@@ -82,15 +82,15 @@ def tried(places: Sequence[Place], scope: Scope) -> Tried | None:
         return None
     frame = _combined(domains)
     compiled = [_compiled(place, subjects, scope).alias(str(number)) for number, place in enumerate(places)]
-    return Tried(frame.select(compiled), all(domain.exact for domain in domains.values()))
+    return Trial(frame.select(compiled), all(domain.exact for domain in domains.values()))
 
 
-def _domain(key: str, subject: Subject, places: Sequence[Place], scope: Scope) -> Domain:
+def _domain(key: str, subject: TestedInput, places: Sequence[Location], scope: LintScope) -> Domain:
     comparisons = [
         comparison
         for place in places
         for _, test in tests_at(place)
-        if key_of(subject_of(test) or place.own) == key  # type: ignore[arg-type]  # one of them is there
+        if input_key(input_of_test(test) or place.own) == key  # type: ignore[arg-type]  # one of them is there
         for comparison in test.comparisons()
     ]
     return domain_of(subject, comparisons, scope.members, all_lists=scope.all_lists)
@@ -106,15 +106,15 @@ def _combined(domains: Mapping[str, Domain]) -> pl.DataFrame:
     )
 
 
-def _compiled(place: Place, subjects: Mapping[str, Subject], scope: Scope) -> pl.Expr:
-    def resolve(made: Part) -> Column:
-        return subjects[key_of(made)].column
+def _compiled(place: Location, subjects: Mapping[str, TestedInput], scope: LintScope) -> pl.Expr:
+    def resolve(made: LanguageModel) -> Column:
+        return subjects[input_key(made)].column
 
-    own = None if place.own is None or key_of(place.own) not in subjects else resolve(place.own)
+    own = None if place.own is None or input_key(place.own) not in subjects else resolve(place.own)
     return Compiler(resolve, scope.members, own).condition(place.condition)
 
 
-def order_faults(places: Sequence[Place], scope: Scope, what: str) -> Iterator[Fault]:
+def order_diagnostics(places: Sequence[Location], scope: LintScope, what: str) -> Iterator[Diagnostic]:
     """Find, among conditions tried in order, those that never hold, and those that others always come before.
 
     Args:
@@ -130,7 +130,7 @@ def order_faults(places: Sequence[Place], scope: Scope, what: str) -> Iterator[F
             yield _warning(path, f"is never reached: {what} {always + 1} always holds")
             continue
         before = [earlier for earlier in range(number) if keys[earlier] <= keys[number]]
-        found = tried([*(places[earlier] for earlier in before), place], scope)
+        found = try_conditions([*(places[earlier] for earlier in before), place], scope)
         if found is None:
             yield _cannot_tell(path)
             continue
@@ -141,7 +141,7 @@ def order_faults(places: Sequence[Place], scope: Scope, what: str) -> Iterator[F
             always = number
 
 
-def _problem(found: Tried, before: Sequence[int], what: str) -> str | None:
+def _problem(found: Trial, before: Sequence[int], what: str) -> str | None:
     *earlier, own = found.truths.fill_null(value=False).get_columns()
     if not own.any():
         return "never holds, whatever the values"
@@ -154,12 +154,12 @@ def _problem(found: Tried, before: Sequence[int], what: str) -> str | None:
     return None if free.any() else "is never reached: those before it hold whenever it does"
 
 
-def rest_faults(
-    places: Sequence[Place], rests: Iterable[str], path: tuple[str | int, ...], scope: Scope
-) -> Iterator[Fault]:
+def rest_diagnostics(
+    places: Sequence[Location], rests: Iterable[str], path: tuple[str | int, ...], scope: LintScope
+) -> Iterator[Diagnostic]:
     """Find whether `otherwise` and `on_unknown`, as far as they are written, can never be given."""
     wanted = list(rests)
-    found = tried(places, scope) if wanted else None
+    found = try_conditions(places, scope) if wanted else None
     if found is None or not found.exact:
         return
     held = found.truths.select(
@@ -172,9 +172,9 @@ def rest_faults(
         yield _warning((*path, "otherwise"), "is never given: some case always holds, or is unknown")
 
 
-def _warning(path: tuple[str | int, ...], problem: str) -> Fault:
-    return Fault(path, problem, Severity.WARNING)
+def _warning(path: tuple[str | int, ...], problem: str) -> Diagnostic:
+    return Diagnostic(path, problem, Severity.WARNING)
 
 
-def _cannot_tell(path: tuple[str | int, ...]) -> Fault:
-    return Fault(path, "cannot be told to be reachable or not", Severity.NOTE)
+def _cannot_tell(path: tuple[str | int, ...]) -> Diagnostic:
+    return Diagnostic(path, "cannot be told to be reachable or not", Severity.NOTE)

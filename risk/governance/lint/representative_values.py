@@ -13,10 +13,10 @@ from typing import Any
 import polars as pl
 
 from fivefold.domain.clock import DAY_US
-from fivefold.risk.compiler.value_types import SOURCES, column_of, source_of
+from fivefold.risk.compiler.value_types import SOURCES, column_of, linked_source
 from fivefold.risk.compiler.values import Column, ordinal
 from fivefold.risk.language.countries import COUNTRIES
-from fivefold.risk.language.fields import FieldType, Kind, OneOf
+from fivefold.risk.language.fields import FieldType, OneOf, ValueType
 from fivefold.risk.language.inputs import (
     Count,
     DaysSince,
@@ -46,7 +46,7 @@ Members = Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
-class Subject:
+class TestedInput:
     """What a test is about.
 
     Attributes:
@@ -73,7 +73,7 @@ class Domain:
     exact: bool
 
 
-def domain_of(subject: Subject, comparisons: Comparisons, members: Members, *, all_lists: bool) -> Domain:
+def domain_of(subject: TestedInput, comparisons: Comparisons, members: Members, *, all_lists: bool) -> Domain:
     """Find values that stand for all others under some comparisons.
 
     Args:
@@ -84,13 +84,13 @@ def domain_of(subject: Subject, comparisons: Comparisons, members: Members, *, a
     """
     kind = subject.column.kind
     exact = all_lists or not any(_list_of(operator, value) for operator, value in comparisons)
-    if kind is Kind.TEXT:
+    if kind is ValueType.TEXT:
         made, decided = _texts(subject.declared, comparisons, members)
-    elif kind is Kind.TEXTS:
+    elif kind is ValueType.TEXTS:
         made, decided = _lists_of_texts(comparisons, members)
-    elif kind in {Kind.FLAG, Kind.MARK}:
+    elif kind in {ValueType.FLAG, ValueType.MARK}:
         made, decided = [True, False], True
-    elif kind is Kind.LEVEL:
+    elif kind is ValueType.LEVEL:
         made, decided = list(range(1, len(subject.column.levels) + 1)), True
     else:
         made, decided = _numbers(subject, comparisons), True
@@ -98,17 +98,17 @@ def domain_of(subject: Subject, comparisons: Comparisons, members: Members, *, a
     return Domain(pl.Series([*made, *unknown], dtype=_dtype(subject), strict=False), exact and decided)
 
 
-def _dtype(subject: Subject) -> Any:
+def _dtype(subject: TestedInput) -> Any:
     kind = subject.column.kind
-    if kind in {Kind.FLAG, Kind.MARK}:
+    if kind in {ValueType.FLAG, ValueType.MARK}:
         return pl.Boolean
-    if kind in {Kind.TEXT, Kind.TEXTS}:
-        return pl.String if kind is Kind.TEXT else pl.List(pl.String)
-    return pl.Int64 if kind in {Kind.MOMENT, Kind.LEVEL} or _is_whole_money(subject) else pl.Float64
+    if kind in {ValueType.TEXT, ValueType.TEXTS}:
+        return pl.String if kind is ValueType.TEXT else pl.List(pl.String)
+    return pl.Int64 if kind in {ValueType.MOMENT, ValueType.LEVEL} or _is_whole_money(subject) else pl.Float64
 
 
-def _is_whole_money(subject: Subject) -> bool:
-    return subject.column.kind is Kind.MONEY and not isinstance(subject.made, Mean)
+def _is_whole_money(subject: TestedInput) -> bool:
+    return subject.column.kind is ValueType.MONEY and not isinstance(subject.made, Mean)
 
 
 def _can_be_unknown(made: Any) -> bool:
@@ -128,10 +128,10 @@ def _list_of(operator: str, value: Any) -> str | None:
 # Numbers, money and moments: below, at and above every bound.
 
 
-def _numbers(subject: Subject, comparisons: Comparisons) -> list[float]:
+def _numbers(subject: TestedInput, comparisons: Comparisons) -> list[float]:
     kind, units = subject.column.kind, subject.column.units
     bounds = [ordinal(kind, one) for _, value in comparisons for one in _several(value) if not isinstance(one, str)]
-    if kind is Kind.MOMENT:
+    if kind is ValueType.MOMENT:
         bounds = [ordinal(kind, one) for operator, value in comparisons if operator != "is" for one in _several(value)]
         return sorted({int(bound) + step for bound in bounds for step in (-1, 0, 1)} | {0, DAY_US})
     around: Callable[[Any], Iterable[float]] = _whole_around if _is_whole(subject) else _around
@@ -154,7 +154,7 @@ def _around(bound: Any) -> Iterable[float]:
     return (math.nextafter(at, -math.inf), at, math.nextafter(at, math.inf))
 
 
-def _is_whole(subject: Subject) -> bool:
+def _is_whole(subject: TestedInput) -> bool:
     made = subject.made
     is_count = hasattr(made, "pattern") and not (hasattr(made, "factor") or hasattr(made, "declared"))
     return _is_whole_money(subject) or isinstance(made, Count | Distinct) or is_count
@@ -174,7 +174,7 @@ def _possible(made: Any) -> Callable[[float], bool]:
         return lambda number: number == 0 or number >= least
     if isinstance(made, ValueInput) and made.value == "score":
         return lambda number: 1 <= number <= 5
-    if isinstance(made, Count | Distinct) or (isinstance(made, DaysSince) and source_of(made) in SOURCES):
+    if isinstance(made, Count | Distinct) or (isinstance(made, DaysSince) and linked_source(made) in SOURCES):
         return lambda number: number >= 0
     is_size = isinstance(made, Sum | Mean | Least | Most) and column_of(made) == "amount"
     is_size = is_size or (isinstance(made, FieldInput) and made.field == "amount")

@@ -4,15 +4,15 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from fivefold.domain.errors import Finding, RulesetNotValid
 from fivefold.risk.compiler.analysis import AnalysedRuleset
-from fivefold.risk.compiler.diagnostics import Fault, Severity, findings
-from fivefold.risk.compiler.locations import Place, tests_at
+from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, findings
+from fivefold.risk.compiler.locations import Location, tests_at
 from fivefold.risk.compiler.value_types import Vocabulary
 from fivefold.risk.facts.lists import NamedList
 from fivefold.risk.governance.examples.facts import check_examples
-from fivefold.risk.governance.lint.doubts import doubt_faults
-from fivefold.risk.governance.lint.levels import level_faults
-from fivefold.risk.governance.lint.reachability import Scope, order_faults, rest_faults
-from fivefold.risk.governance.lint.style import style_faults
+from fivefold.risk.governance.lint.doubts import doubt_diagnostics
+from fivefold.risk.governance.lint.levels import level_diagnostics
+from fivefold.risk.governance.lint.reachability import LintScope, order_diagnostics, rest_diagnostics
+from fivefold.risk.governance.lint.style import style_diagnostics
 from fivefold.risk.language.documents.reader import Document, Path
 from fivefold.risk.language.operators import Fuzzy
 from fivefold.risk.language.reading import ruleset_of
@@ -33,7 +33,7 @@ def lint(
         document: what it was read from; without it the findings have no lines.
         notes: tell also what could not be decided.
     """
-    return findings(_faults(analysed, lists, notes=notes), analysed.ruleset, document)
+    return findings(_diagnostics(analysed, lists, notes=notes), analysed.ruleset, document)
 
 
 def lint_text(
@@ -48,49 +48,57 @@ def lint_text(
     return analysed, lint(analysed, lists, document, notes=notes)
 
 
-def _faults(analysed: AnalysedRuleset, lists: Lists | None, *, notes: bool) -> list[Fault]:
-    ruleset, fatal = analysed.ruleset, analysed.faults
-    missing = list_faults([*analysed.conditions, *analysed.wheres], lists)
+def _diagnostics(analysed: AnalysedRuleset, lists: Lists | None, *, notes: bool) -> list[Diagnostic]:
+    ruleset, fatal = analysed.ruleset, analysed.diagnostics
+    missing = list_diagnostics([*analysed.conditions, *analysed.wheres], lists)
     members = {name: held.versions[-1].members for name, held in (lists or {}).items()}
-    found = [*fatal, *missing, *style_faults(analysed), *doubt_faults(ruleset, members), *_example_faults(ruleset)]
-    if not analysed.structural_faults:
-        found += level_faults(ruleset)
-    found += _reach_faults(analysed, scope_of(analysed.names, analysed.lists, lists), [fault.path for fault in fatal])
+    found = [
+        *fatal,
+        *missing,
+        *style_diagnostics(analysed),
+        *doubt_diagnostics(ruleset, members),
+        *_example_diagnostics(ruleset),
+    ]
+    if not analysed.structural_diagnostics:
+        found += level_diagnostics(ruleset)
+    found += _reach_diagnostics(
+        analysed, lint_scope(analysed.names, analysed.lists, lists), [fault.path for fault in fatal]
+    )
     return [fault for fault in found if notes or fault.severity is not Severity.NOTE]
 
 
-def _example_faults(ruleset: Ruleset) -> Iterator[Fault]:
+def _example_diagnostics(ruleset: Ruleset) -> Iterator[Diagnostic]:
     """Find examples that could not be run as they are written."""
     names = [f"example {example.name}" for example in ruleset.examples]
     for finding in check_examples(ruleset):
         number = next(number for number, name in enumerate(names) if f"{finding.where}, ".startswith(f"{name}, "))
         part = finding.where.removeprefix(names[number])[2:]
         path: Path = ("examples", number, "given", part) if part else ("examples", number)
-        yield Fault(path, finding.problem, Severity.WARNING)
+        yield Diagnostic(path, finding.problem, Severity.WARNING)
 
 
-def scope_of(names: Vocabulary, read: Sequence[str], lists: Lists | None) -> Scope:
+def lint_scope(names: Vocabulary, read: Sequence[str], lists: Lists | None) -> LintScope:
     """Give what conditions may speak of, where they read some named lists.
 
     A list that is not there has one member, a word that is in no other list.
     """
     there = lists or {}
     members = {name: there[name].versions[-1].members if name in there else (f"@{name}",) for name in read}
-    return Scope(names, members, all(name in there for name in read))
+    return LintScope(names, members, all(name in there for name in read))
 
 
-def list_faults(places: Sequence[Place], lists: Lists | None) -> Iterator[Fault]:
+def list_diagnostics(places: Sequence[Location], lists: Lists | None) -> Iterator[Diagnostic]:
     """Find conditions that name a list which is not there; without lists, all that name one."""
     for path, name in ((path, name) for place in places for path, name in _lists_named(place)):
         if lists is None:
-            yield Fault(path, f"names the list {name}; no lists were given to look it up in", Severity.WARNING)
+            yield Diagnostic(path, f"names the list {name}; no lists were given to look it up in", Severity.WARNING)
         elif name not in lists:
-            yield Fault(
+            yield Diagnostic(
                 path, f"names the list {name}, which is missing; there are {', '.join(sorted(lists)) or 'none'}"
             )
 
 
-def _lists_named(place: Place) -> Iterator[tuple[Path, str]]:
+def _lists_named(place: Location) -> Iterator[tuple[Path, str]]:
     for path, test in tests_at(place):
         for operator, value in test.comparisons():
             if operator in {"in_list", "not_in_list"}:
@@ -99,10 +107,10 @@ def _lists_named(place: Place) -> Iterator[tuple[Path, str]]:
                 yield (*path, operator, "list"), value.list
 
 
-def _reach_faults(analysed: AnalysedRuleset, scope: Scope, wrong: Sequence[Path]) -> Iterator[Fault]:
+def _reach_diagnostics(analysed: AnalysedRuleset, scope: LintScope, wrong: Sequence[Path]) -> Iterator[Diagnostic]:
     """Find what is never reached, where nothing is *wrong*."""
 
-    def right(place: Place) -> bool:
+    def right(place: Location) -> bool:
         within = place.path[:2] if place.path[0] == "rules" else place.path
         return not any(path[: len(within)] == within for path in wrong)
 
@@ -112,21 +120,21 @@ def _reach_faults(analysed: AnalysedRuleset, scope: Scope, wrong: Sequence[Path]
         cases = [place for place in places if place.path[:2] == path]
         if not cases:
             continue
-        yield from order_faults(cases, scope, "case")
+        yield from order_diagnostics(cases, scope, "case")
         rests = ["on_unknown"] if rule.on_unknown is not None else []
         if rule.otherwise != Outcome() and not isinstance(ruleset.score, WeightedScore):
             rests.append("otherwise")
-        yield from rest_faults(cases, rests, path, scope)
+        yield from rest_diagnostics(cases, rests, path, scope)
     for place in places:
         if place.path == ("applies_to",):
             yield from _never([place], scope, "so the ruleset applies to nobody")
-    yield from order_faults([place for place in places if "weights_by" in place.path], scope, "choice")
+    yield from order_diagnostics([place for place in places if "weights_by" in place.path], scope, "choice")
     for place in analysed.wheres:
         if right(place):
             yield from _never([place], scope, "so no fact is ever counted")
 
 
-def _never(places: Sequence[Place], scope: Scope, so: str) -> Iterator[Fault]:
-    for fault in order_faults(places, scope, "condition"):
+def _never(places: Sequence[Location], scope: LintScope, so: str) -> Iterator[Diagnostic]:
+    for fault in order_diagnostics(places, scope, "condition"):
         is_sure = fault.severity is Severity.WARNING
-        yield Fault(places[0].path, f"{fault.problem}, {so}" if is_sure else fault.problem, fault.severity)
+        yield Diagnostic(places[0].path, f"{fault.problem}, {so}" if is_sure else fault.problem, fault.severity)

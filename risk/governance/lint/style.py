@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from fivefold.risk.compiler.analysis import AnalysedRuleset
-from fivefold.risk.compiler.diagnostics import Fault, Severity
-from fivefold.risk.compiler.structure import outcomes_of
+from fivefold.risk.compiler.diagnostics import Diagnostic, Severity
+from fivefold.risk.compiler.structure import outcomes_with_paths
 from fivefold.risk.facts.inputs import part_of
 from fivefold.risk.language.documents.reader import Path
 from fivefold.risk.language.durations import Duration
@@ -16,7 +16,7 @@ HALF_LIVES = 2
 """A decaying rule sees its facts for at least so many half-lives: points should fade before they vanish."""
 
 
-def style_faults(analysed: AnalysedRuleset) -> Iterator[Fault]:
+def style_diagnostics(analysed: AnalysedRuleset) -> Iterator[Diagnostic]:
     """Find missing reasons and examples, and parts without effect."""
     ruleset = analysed.ruleset
     if ruleset.rationale is None:
@@ -37,8 +37,8 @@ def style_faults(analysed: AnalysedRuleset) -> Iterator[Fault]:
         yield from _columns(ruleset.score)
 
 
-def _effects(path: Path, rule: Rule) -> Iterator[Fault]:
-    outcomes = [outcome for _, outcome in outcomes_of(rule)]
+def _effects(path: Path, rule: Rule) -> Iterator[Diagnostic]:
+    outcomes = [outcome for _, outcome in outcomes_with_paths(rule)]
     if not any(outcome.points or outcome.floor is not None for outcome in outcomes):
         yield _warning(path, "gives neither points nor a floor in any case")
     if rule.otherwise.floor is not None:
@@ -48,7 +48,7 @@ def _effects(path: Path, rule: Rule) -> Iterator[Fault]:
         yield _warning((*path, "overridable"), "says that its floor may be overridden, but it has none")
 
 
-def _decay(path: Path, rule: Rule) -> Iterator[Fault]:
+def _decay(path: Path, rule: Rule) -> Iterator[Diagnostic]:
     if rule.decay is None:
         return
     if not any(case.points for case in rule.cases):
@@ -69,7 +69,7 @@ def _window(made: Any) -> Duration | None:
     return over if isinstance(over, Duration) else None
 
 
-def _columns(score: WeightedScore) -> Iterator[Fault]:
+def _columns(score: WeightedScore) -> Iterator[Diagnostic]:
     weighted, path = score.weighted, ("score", "weighted")
     used = {choice.use for choice in weighted.weights_by}
     for column in weighted.weights:
@@ -81,8 +81,8 @@ def _columns(score: WeightedScore) -> Iterator[Fault]:
             yield _warning((*path, "weights_by", number), told)
     if all(choice.when is not None for choice in weighted.weights_by):
         told = "has no choice without a condition: an entity for which none holds fails, visibly"
-        yield Fault((*path, "weights_by"), told, Severity.NOTE)
+        yield Diagnostic((*path, "weights_by"), told, Severity.NOTE)
 
 
-def _warning(path: Path, problem: str) -> Fault:
-    return Fault(path, problem, Severity.WARNING)
+def _warning(path: Path, problem: str) -> Diagnostic:
+    return Diagnostic(path, problem, Severity.WARNING)

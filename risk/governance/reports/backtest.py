@@ -10,10 +10,10 @@ from fivefold.domain.number_text import percent
 from fivefold.risk.governance.backtest.hits import CaseHits
 from fivefold.risk.governance.backtest.moves import NEW, Cell
 from fivefold.risk.governance.backtest.run import Backtest, Side
-from fivefold.risk.governance.reports.page import Page, Section, Table
+from fivefold.risk.governance.reports.page import ReportPage, Section, Table
 
 
-def backtest_page(found: Backtest) -> Page:
+def backtest_page(found: Backtest) -> ReportPage:
     """Lay out a backtest for people: distribution, migration, who moves, hits and failures."""
     facts = [
         ("Draft", f"{found.draft.ruleset} {found.draft.content_hash}"),
@@ -23,7 +23,7 @@ def backtest_page(found: Backtest) -> Page:
         ("Standing levels", found.standing),
         ("Lists", lists_words(found.draft.lists if found.present is None else found.present.lists | found.draft.lists)),
     ]
-    return Page(f"Backtest of {found.draft.ruleset}", facts, found.cautions, list(_sections(found)))
+    return ReportPage(f"Backtest of {found.draft.ruleset}", facts, found.cautions, list(_sections(found)))
 
 
 def _entities(found: Backtest) -> str:

@@ -44,7 +44,7 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Page:
+class ReportPage:
     """Everything that is shown of one finding.
 
     Attributes:
@@ -60,7 +60,7 @@ class Page:
     sections: Sequence[Section]
 
 
-class Found(Protocol):
+class Reportable(Protocol):
     """A backtest, a validation, a proposal: whatever gives itself as plain data."""
 
     def to_dict(self) -> dict[str, Any]:
@@ -68,13 +68,13 @@ class Found(Protocol):
         ...
 
 
-def as_json(kind: str, found: Found, indent: int | None = 2) -> str:
+def report_json(kind: str, found: Reportable, indent: int | None = 2) -> str:
     """Write a finding as JSON, with its kind and the number of its form."""
     content = {"kind": kind, "form": FORM, **found.to_dict()}
     return json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def as_html(page: Page) -> str:
+def as_html(page: ReportPage) -> str:
     """Write a page as HTML: styles and pictures inside, no scripts, nothing fetched, all text escaped."""
     pictures = [None if section.picture is None else _inline(section, at) for at, section in enumerate(page.sections)]
     return _TEMPLATE.render(page=page, sections=list(zip(page.sections, pictures, strict=True)))

@@ -10,9 +10,9 @@ from fivefold.charts.confirmed import confirmed
 from fivefold.charts.stability import stability
 from fivefold.domain.number_text import percent
 from fivefold.models.drift import SHIFTED, STABLE
-from fivefold.risk.governance.backtest.hits import Failure
+from fivefold.risk.governance.backtest.hits import FailedAssessment
 from fivefold.risk.governance.reports.backtest import lists_words
-from fivefold.risk.governance.reports.page import Page, Section, Table
+from fivefold.risk.governance.reports.page import ReportPage, Section, Table
 from fivefold.risk.governance.validate.ranking import CONFIDENCE, Paired
 from fivefold.risk.governance.validate.run import Validation
 from fivefold.risk.governance.validate.verdicts import interval_words
@@ -20,7 +20,7 @@ from fivefold.risk.governance.validate.verdicts import interval_words
 PICTURED_FACTORS = 25
 
 
-def validation_page(found: Validation) -> Page:
+def validation_page(found: Validation) -> ReportPage:
     """Lay out a validation for people: verdicts first, then what they rest on."""
     who = found.population
     facts = [
@@ -39,7 +39,7 @@ def validation_page(found: Validation) -> Page:
         ("Lists", lists_words(found.lists)),
         ("Intervals", f"{percent(CONFIDENCE, 0)}, {found.resamples:,} resamples, seed {found.seed}"),
     ]
-    return Page(f"Validation of {found.ruleset}", facts, found.cautions, list(_sections(found)))
+    return ReportPage(f"Validation of {found.ruleset}", facts, found.cautions, list(_sections(found)))
 
 
 def _sections(found: Validation) -> Iterator[Section]:
@@ -197,6 +197,6 @@ def _stability(found: Validation) -> Section:
     )
 
 
-def _failures(failures: tuple[Failure, ...]) -> Section:
+def _failures(failures: tuple[FailedAssessment, ...]) -> Section:
     rows = [[failure.entity, failure.rule, failure.problem] for failure in failures]
     return Section("Not assessed in full", "The first of them.", Table(["entity", "rule", "problem"], rows, words=3))

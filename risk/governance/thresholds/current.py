@@ -25,7 +25,7 @@ class Cuts:
     tiers: tuple[int, ...] = ()
 
 
-def cuts_of(ruleset: Ruleset) -> Cuts:
+def present_cuts(ruleset: Ruleset) -> Cuts:
     """Read the thresholds; ConfigError where tiers are not exactly one for each level, in order and without overlap."""
     if isinstance(ruleset.score, TiersScore):
         return _of_tiers(ruleset, ruleset.score.tiers)

@@ -11,8 +11,8 @@ from fivefold.charts.text.numbers import one_line
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.number_text import percent
 from fivefold.risk.governance.diff.compare import diff
-from fivefold.risk.governance.thresholds.current import cuts_of, whole_points
-from fivefold.risk.governance.thresholds.propose import Proposal
+from fivefold.risk.governance.thresholds.current import present_cuts, whole_points
+from fivefold.risk.governance.thresholds.propose import ThresholdProposal
 from fivefold.risk.language.numbers import POINT_UNITS, text_of
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import Ruleset
@@ -26,7 +26,7 @@ _EARLIER = re.compile(rf"\A# {re.escape(FIRST)}\n(#.*\n)*?# {re.escape(LAST)}\n"
 """The reasons of a proposal before this one: they are of no more use."""
 
 
-def draft_text(text: str, ruleset: Ruleset, proposal: Proposal) -> str:
+def draft_text(text: str, ruleset: Ruleset, proposal: ThresholdProposal) -> str:
     """Write the draft.
 
     Everything that is not a threshold stays as it was written, remarks and order included.
@@ -46,12 +46,12 @@ def draft_text(text: str, ruleset: Ruleset, proposal: Proposal) -> str:
     made = "".join(f"# {one_line(line)}\n" for line in (FIRST, *reasons(proposal), LAST)) + _replaced(own, changes)
     read = read_ruleset(made, "the draft")
     others = [change for change in diff(ruleset, read).changes if not change.where.startswith("score, ")]
-    if others or cuts_of(read).units != tuple(int(value * POINT_UNITS) for value in proposal.values):
+    if others or present_cuts(read).units != tuple(int(value * POINT_UNITS) for value in proposal.values):
         raise ConfigError("the thresholds cannot be changed in this text without changing more; change them by hand")
     return made
 
 
-def reasons(proposal: Proposal) -> list[str]:
+def reasons(proposal: ThresholdProposal) -> list[str]:
     """Say why, line by line, for the top of the file."""
     left_out = ", ".join(f"{count} {what}" for what, count in proposal.left_out.items() if count) or "nobody"
     lines = [
@@ -72,10 +72,10 @@ def reasons(proposal: Proposal) -> list[str]:
     return [*lines, f"{proposal.moved} entities would be in another level.", *proposal.cautions]
 
 
-def _changes(ruleset: Ruleset, proposal: Proposal) -> Iterator[tuple[Path, Decimal]]:
+def _changes(ruleset: Ruleset, proposal: ThresholdProposal) -> Iterator[tuple[Path, Decimal]]:
     """Name the places of the numbers that change."""
     if isinstance(ruleset.score, TiersScore):
-        order = cuts_of(ruleset).tiers
+        order = present_cuts(ruleset).tiers
         size = Decimal(1) if whole_points(ruleset) and _are_whole(proposal) else Decimal(1) / POINT_UNITS
         for number, value in enumerate(proposal.values):
             yield ("score", "tiers", order[number], "max"), value - size
@@ -86,7 +86,7 @@ def _changes(ruleset: Ruleset, proposal: Proposal) -> Iterator[tuple[Path, Decim
         yield ("score", *form, number), value
 
 
-def _are_whole(proposal: Proposal) -> bool:
+def _are_whole(proposal: ThresholdProposal) -> bool:
     return all(value == value.to_integral_value() for value in proposal.values)
 
 

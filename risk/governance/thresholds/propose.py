@@ -12,8 +12,8 @@ from fivefold.features.histories import Floats, Integers
 from fivefold.risk.engine.assessments import STATUS, Assessments, Status
 from fivefold.risk.engine.program import FLOOR, TOTAL
 from fivefold.risk.governance.backtest.run import list_days, moments_words
-from fivefold.risk.governance.thresholds.current import cuts_of
-from fivefold.risk.governance.validate.verdicts import Floors
+from fivefold.risk.governance.thresholds.current import present_cuts
+from fivefold.risk.governance.validate.verdicts import AcceptanceLimits
 from fivefold.risk.language.numbers import POINT_UNITS, text_of
 
 LEAST_ENTITIES = 500
@@ -60,7 +60,7 @@ class CutProposal:
 
 
 @dataclass(frozen=True)
-class Proposal:
+class ThresholdProposal:
     """Thresholds for a new draft.
 
     Attributes:
@@ -103,11 +103,11 @@ def default_targets() -> tuple[float, ...]:
     >>> [round(share, 4) for share in default_targets()]
     [0.6436, 0.2228, 0.099, 0.0347]
     """
-    middles = [(least + most) / 2 for least, most in Floors().shares]
+    middles = [(least + most) / 2 for least, most in AcceptanceLimits().shares]
     return tuple(middle / sum(middles) for middle in middles)
 
 
-def propose(found: Assessments, targets: Sequence[float] | None = None) -> Proposal:
+def propose_thresholds(found: Assessments, targets: Sequence[float] | None = None) -> ThresholdProposal:
     """Find the thresholds whose shares come nearest to the targets.
 
     Levels are counted as the rules alone give them, floors included: who is raised by a floor is in the level that it
@@ -124,7 +124,7 @@ def propose(found: Assessments, targets: Sequence[float] | None = None) -> Propo
     """
     ruleset = found.program.ruleset
     wanted = _targets(targets, ruleset.levels)
-    present = cuts_of(ruleset)
+    present = present_cuts(ruleset)
     status = found.outcomes[STATUS]
     held = found.outcomes.filter(status == Status.ASSESSED.value)
     if len(held) < LEAST_ENTITIES:
@@ -137,7 +137,7 @@ def propose(found: Assessments, targets: Sequence[float] | None = None) -> Propo
     cuts = _cuts(points, floors, np.cumsum(wanted)[:-1], present.units, ruleset.levels)
     before, after = (_levels(points, floors, sides) for sides in (present.units, [units for units, _ in cuts]))
     others = {each.value: int((status == each.value).sum()) for each in Status if each is not Status.ASSESSED}
-    return Proposal(
+    return ThresholdProposal(
         ruleset.name,
         ruleset.content_hash,
         moments_words(found),

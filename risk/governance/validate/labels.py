@@ -13,8 +13,8 @@ from fivefold.risk.engine.explain.describe import input_words
 from fivefold.risk.facts.fields import read_field, read_moments
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
 from fivefold.risk.governance.validate.ranking import Marks
-from fivefold.risk.language.base import Part
-from fivefold.risk.language.inputs import key_of
+from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.inputs import input_key
 
 CONFIRMED, AT = "confirmed", "at"
 LABELS_ARE = ("cases", "alerts")
@@ -22,7 +22,7 @@ LABELS_ARE = ("cases", "alerts")
 
 
 @dataclass(frozen=True)
-class Marked:
+class LabelledEntities:
     """Labels beside entities, as they look from each entity's as-of.
 
     Attributes:
@@ -40,9 +40,9 @@ class Marked:
     strangers: tuple[str, ...]
 
 
-def mark(
+def match_labels(
     labels: pl.DataFrame, entities: pl.DataFrame, until: int | None = None, *, undated_are_later: bool = False
-) -> Marked:
+) -> LabelledEntities:
     """Put labels beside entities; who has none is not confirmed.
 
     Args:
@@ -63,7 +63,7 @@ def mark(
     later = (has & over).to_numpy() & ~known
     strangers = first.join(entities, on=ENTITY, how="anti").sort(ENTITY)[ENTITY]
     undated = int((has & at.is_null()).sum())
-    return Marked(has.to_numpy() & ~known & ~later, known, later, undated, tuple(strangers))
+    return LabelledEntities(has.to_numpy() & ~known & ~later, known, later, undated, tuple(strangers))
 
 
 def _earliest(labels: pl.DataFrame, *, undated_are_later: bool) -> pl.DataFrame:
@@ -112,11 +112,11 @@ def refuse_leaks(analysed: AnalysedRuleset, banned: Sequence[str] = (), made_of:
         for made in inputs_of_rule(rule)
         for name in sorted(wanted & set(names_in(made)))
     ]
-    in_rules = {key_of(made) for rule in ruleset.rules for made in inputs_of_rule(rule)}
+    in_rules = {input_key(made) for rule in ruleset.rules for made in inputs_of_rule(rule)}
     found += [
         Finding("applies_to, weights_by", f"reads {input_words(made)}: {name} {_why(name, made_of)}")
         for made in analysed.inputs
-        if key_of(made) not in in_rules
+        if input_key(made) not in in_rules
         for name in sorted(wanted & set(names_in(made)))
     ]
     if found:
@@ -129,7 +129,7 @@ def _why(name: str, made_of: Sequence[str]) -> str:
     return "are what the labels are made of; say so if the labels come from elsewhere"
 
 
-def names_in(made: Part) -> Iterator[str]:
+def names_in(made: LanguageModel) -> Iterator[str]:
     """Give every name that an input, and the conditions inside it, speak of."""
     yield from _texts(made.model_dump(mode="json", by_alias=True, exclude_none=True))
 

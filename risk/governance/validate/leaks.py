@@ -9,7 +9,7 @@ import polars as pl
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.engine.explain.describe import input_words
 from fivefold.risk.governance.validate.ranking import Marks, Numbers, Paired, auc, compare_all
-from fivefold.risk.language.inputs import key_of
+from fivefold.risk.language.inputs import input_key
 
 SUSPICIOUS_AUC = 0.98
 """What separates better than this was probably made from the label, or after it."""
@@ -64,7 +64,7 @@ def singles(
 
 def input_names(found: Assessments) -> dict[str, str]:
     """Name the columns of inputs in words."""
-    return {key_of(made): input_words(made) for made in found.program.analysed.inputs}
+    return {input_key(made): input_words(made) for made in found.program.analysed.inputs}
 
 
 def columns_alone(inputs: pl.DataFrame, names: Mapping[str, str]) -> Iterator[tuple[str, Numbers]]:

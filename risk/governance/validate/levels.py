@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fivefold.features.histories import Integers
-from fivefold.risk.governance.validate.ranking import Interval, Marks, share
+from fivefold.risk.governance.validate.ranking import Marks, RankingInterval, share
 
 TOP_LEVELS = 2
 """Where confirmed cases should be."""
@@ -28,7 +28,7 @@ class LevelRow:
     entities: int
     share: float
     confirmed: int
-    rate: Interval | None
+    rate: RankingInterval | None
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class Capture:
     top: tuple[str, ...]
     top_share: float
     prevalence: float
-    captured: Interval
+    captured: RankingInterval
     possible: float
-    missed: Interval
+    missed: RankingInterval
 
 
 NO_LEVEL = "(no level)"
@@ -66,7 +66,7 @@ def _row(name: str, held: Marks, confirmed: Marks) -> LevelRow:
     return LevelRow(name, entities, entities / len(held), hits, share(hits, entities))
 
 
-def capture(level: Integers, confirmed: Marks, names: Sequence[str], top: int = TOP_LEVELS) -> Capture | None:
+def captured_share(level: Integers, confirmed: Marks, names: Sequence[str], top: int = TOP_LEVELS) -> Capture | None:
     """Measure what the top levels hold; None where nobody is confirmed.
 
     >>> found = capture(np.array([1, 1, 2, 3]), np.array([True, False, False, True]), ["low", "medium", "high"], 1)

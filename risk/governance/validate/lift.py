@@ -13,7 +13,7 @@ from fivefold.risk.engine.program import TOTAL
 from fivefold.risk.engine.rules import CompiledRule
 from fivefold.risk.engine.totals import WEIGHTS_USED
 from fivefold.risk.governance.backtest.hits import slot_name
-from fivefold.risk.governance.validate.ranking import Interval, Marks, Numbers, Paired, compare_all, share
+from fivefold.risk.governance.validate.ranking import Marks, Numbers, Paired, RankingInterval, compare_all, share
 
 CURVE_POINTS = 200
 
@@ -37,7 +37,7 @@ class Lift:
     asked: str
     entities: int
     confirmed: int
-    lift: Interval | None
+    lift: RankingInterval | None
     of_confirmed: float
 
 
@@ -72,7 +72,7 @@ def _lift(rule: CompiledRule, case: int | str, asked: str, got: Marks, held: Mar
     rate, prevalence = share(hits, entities), everyone / max(1, int(held.sum()))
     lift = None
     if rate is not None and prevalence:
-        lift = Interval(rate.estimate / prevalence, rate.low / prevalence, rate.high / prevalence)
+        lift = RankingInterval(rate.estimate / prevalence, rate.low / prevalence, rate.high / prevalence)
     return Lift(rule.rule.id, case, asked, entities, hits, lift, hits / everyone if everyone else 0.0)
 
 

@@ -30,7 +30,7 @@ _CELL_COSTS = 10
 
 
 @dataclass(frozen=True)
-class Interval:
+class RankingInterval:
     """An estimate and the interval that it was found to lie in at `CONFIDENCE`."""
 
     estimate: float
@@ -51,8 +51,8 @@ class Ranking:
 
     entities: int
     confirmed: int
-    auc: Interval
-    gini: Interval
+    auc: RankingInterval
+    gini: RankingInterval
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Paired:
 
     first: float
     second: float
-    difference: Interval
+    difference: RankingInterval
     share_above: float
 
 
@@ -114,11 +114,16 @@ def rank(score: Numbers, confirmed: Marks, seed: int = 0, resamples: int = RESAM
     drawn = _aucs([score], confirmed, seed, resamples)[0]
     estimate = auc(score, confirmed)
     return Ranking(
-        len(score), int(confirmed.sum()), interval(estimate, drawn), interval(2 * estimate - 1, 2 * drawn - 1)
+        len(score),
+        int(confirmed.sum()),
+        ranking_interval(estimate, drawn),
+        ranking_interval(2 * estimate - 1, 2 * drawn - 1),
     )
 
 
-def compare(first: Numbers, second: Numbers, confirmed: Marks, seed: int = 0, resamples: int = RESAMPLES) -> Paired:
+def compare_rankings(
+    first: Numbers, second: Numbers, confirmed: Marks, seed: int = 0, resamples: int = RESAMPLES
+) -> Paired:
     """Compare the Gini of two scores of the same n entities, resampling both together."""
     return compare_all(first, [second], confirmed, seed, resamples)[0]
 
@@ -133,17 +138,17 @@ def compare_all(
     for other, sample in zip(others, drawn[1:], strict=True):
         theirs, differences = gini(other, confirmed), drawn[0] - sample
         above = float((np.sign(differences) + 1).mean() / 2)
-        made.append(Paired(own, theirs, interval(own - theirs, differences), above))
+        made.append(Paired(own, theirs, ranking_interval(own - theirs, differences), above))
     return made
 
 
-def interval(estimate: float, drawn: Floats) -> Interval:
+def ranking_interval(estimate: float, drawn: Floats) -> RankingInterval:
     """Give an estimate with the interval between the percentiles of its resamples."""
     low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Interval(float(estimate), float(low), float(high))
+    return RankingInterval(float(estimate), float(low), float(high))
 
 
-def share(hits: int, of: int) -> Interval | None:
+def share(hits: int, of: int) -> RankingInterval | None:
     """Give a share with its Wilson score interval; None where there is nothing to share.
 
     Source: Wilson, "Probable inference, the law of succession, and statistical inference" (1927).
@@ -154,7 +159,7 @@ def share(hits: int, of: int) -> Interval | None:
     if not of:
         return None
     ends = stats.binomtest(hits, of).proportion_ci(CONFIDENCE, method="wilson")
-    return Interval(hits / of, float(ends.low), float(ends.high))
+    return RankingInterval(hits / of, float(ends.low), float(ends.high))
 
 
 def _codes(score: Numbers, confirmed: Marks) -> Integers:

@@ -11,15 +11,15 @@ from fivefold.features.histories import Integers
 from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
 from fivefold.risk.engine.program import APPLIES, TOTAL
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
-from fivefold.risk.governance.backtest.hits import Failure, failures
+from fivefold.risk.governance.backtest.hits import FailedAssessment, failures
 from fivefold.risk.governance.backtest.run import list_days, moments_words
-from fivefold.risk.governance.validate.labels import Marked, mark, refuse_leaks
+from fivefold.risk.governance.validate.labels import LabelledEntities, match_labels, refuse_leaks
 from fivefold.risk.governance.validate.leaks import Single, singles
-from fivefold.risk.governance.validate.levels import Capture, LevelRow, capture, level_rows
+from fivefold.risk.governance.validate.levels import Capture, LevelRow, captured_share, level_rows
 from fivefold.risk.governance.validate.lift import Addition, Lift, additions, capture_curve, lifts
-from fivefold.risk.governance.validate.ranking import RESAMPLES, Marks, Numbers, Paired, Ranking, compare, rank
-from fivefold.risk.governance.validate.stability import Stability, stability
-from fivefold.risk.governance.validate.verdicts import Floors, Verdict, verdicts
+from fivefold.risk.governance.validate.ranking import RESAMPLES, Marks, Numbers, Paired, Ranking, compare_rankings, rank
+from fivefold.risk.governance.validate.stability import StabilityIndex, stability_indices
+from fivefold.risk.governance.validate.verdicts import AcceptanceLimits, LimitVerdict, verdicts
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,9 @@ class Validation:
     additions: tuple[Addition, ...]
     singles: tuple[Single, ...]
     other: tuple[str, Paired] | None
-    stability: tuple[Stability, ...]
-    verdicts: tuple[Verdict, ...]
-    failures: tuple[Failure, ...]
+    stability: tuple[StabilityIndex, ...]
+    verdicts: tuple[LimitVerdict, ...]
+    failures: tuple[FailedAssessment, ...]
     cautions: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -123,7 +123,7 @@ class Options:
         cautions: what is known to be doubtful about the facts, such as what has no date.
     """
 
-    floors: Floors = field(default_factory=Floors)
+    floors: AcceptanceLimits = field(default_factory=AcceptanceLimits)
     banned: tuple[str, ...] = ()
     made_of: tuple[str, ...] = ("cases", "alerts")
     until: int | None = None
@@ -161,7 +161,7 @@ def validate(
     """
     options = options or Options()
     refuse_leaks(found.program.analysed, options.banned, options.made_of)
-    marked = mark(labels, found.outcomes, options.until, undated_are_later=options.undated_are_later)
+    marked = match_labels(labels, found.outcomes, options.until, undated_are_later=options.undated_are_later)
     judged = found.outcomes[APPLIES].to_numpy() & ~marked.known
     if not judged.any():
         raise NotEnoughData(
@@ -171,7 +171,7 @@ def validate(
     ranked = judged & (found.outcomes[STATUS] == Status.ASSESSED.value).to_numpy()
     population = _population(found, marked, judged, ranked)
     levels = level_rows(_levels(found)[judged], marked.confirmed[judged], found.program.ruleset.levels)
-    held = capture(_levels(found)[judged], marked.confirmed[judged], found.program.ruleset.levels)
+    held = captured_share(_levels(found)[judged], marked.confirmed[judged], found.program.ruleset.levels)
     measured = _Measured(found, ranked, marked.confirmed, options)
     ruleset = found.program.ruleset
     gini = measured.ranking.gini if measured.ranking else None
@@ -192,7 +192,7 @@ def validate(
         measured.additions,
         measured.singles,
         None if other is None else _compared(found, other, ranked, marked.confirmed, options),
-        () if reference is None else stability(reference, found),
+        () if reference is None else stability_indices(reference, found),
         verdicts(gini, held, population.confirmed, levels, options.floors),
         failures(found),
         tuple(_cautions(population, measured.singles, options)),
@@ -221,7 +221,7 @@ def _levels(found: Assessments) -> Integers:
     return found.outcomes[COMPUTED].fill_null(0).cast(pl.Int64).to_numpy()
 
 
-def _population(found: Assessments, marked: Marked, judged: Marks, ranked: Marks) -> Population:
+def _population(found: Assessments, marked: LabelledEntities, judged: Marks, ranked: Marks) -> Population:
     applies = found.outcomes[APPLIES].to_numpy()
     broken = judged & ~ranked
     return Population(
@@ -249,7 +249,7 @@ def _compared(
     refuse_leaks(other.program.analysed, options.banned, options.made_of)
     both = ranked & (other.outcomes[STATUS] == Status.ASSESSED.value).to_numpy()
     first, second = (side.outcomes[TOTAL].to_numpy()[both] for side in (found, other))
-    return other.program.ruleset.name, compare(first, second, confirmed[both], options.seed, options.resamples)
+    return other.program.ruleset.name, compare_rankings(first, second, confirmed[both], options.seed, options.resamples)
 
 
 def _cautions(population: Population, alone: tuple[Single, ...], options: Options) -> list[str]:

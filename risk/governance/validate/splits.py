@@ -7,7 +7,7 @@ import numpy as np
 
 from fivefold.domain.errors import NotEnoughData
 from fivefold.features.histories import Floats, Integers
-from fivefold.risk.governance.validate.ranking import RESAMPLES, Interval, Marks, Numbers, gini, interval
+from fivefold.risk.governance.validate.ranking import RESAMPLES, Marks, Numbers, RankingInterval, gini, ranking_interval
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Repeated:
     """
 
     ginis: tuple[float, ...]
-    mean: Interval
+    mean: RankingInterval
     others: tuple[float, ...] = ()
-    difference: Interval | None = None
+    difference: RankingInterval | None = None
     share_above: float | None = None
 
 
@@ -76,12 +76,12 @@ def judge(
     if not judged:
         raise NotEnoughData("there are no splits to judge")
     ginis, drawn = _measured(judged, scores, confirmed, seed, resamples)
-    mean = interval(float(np.mean(ginis)), drawn)
+    mean = ranking_interval(float(np.mean(ginis)), drawn)
     if others is None:
         return Repeated(ginis, mean)
     theirs, their_drawn = _measured(judged, others, confirmed, seed, resamples)
     differences = drawn - their_drawn
-    difference = interval(float(np.mean(ginis) - np.mean(theirs)), differences)
+    difference = ranking_interval(float(np.mean(ginis) - np.mean(theirs)), differences)
     return Repeated(ginis, mean, theirs, difference, float((np.sign(differences) + 1).mean() / 2))
 
 

@@ -12,11 +12,11 @@ from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Stat
 from fivefold.risk.engine.outcome_codes import slot_column
 from fivefold.risk.engine.program import APPLIES, TOTAL
 from fivefold.risk.governance.validate.leaks import input_names
-from fivefold.risk.language.fields import Kind
+from fivefold.risk.language.fields import ValueType
 
 
 @dataclass(frozen=True)
-class Stability:
+class StabilityIndex:
     """How far one factor has moved.
 
     Attributes:
@@ -32,7 +32,7 @@ class Stability:
     verdict: str
 
 
-def stability(reference: Assessments, present: Assessments) -> tuple[Stability, ...]:
+def stability_indices(reference: Assessments, present: Assessments) -> tuple[StabilityIndex, ...]:
     """Compare two assessments by one ruleset: of a reference period, and of now; the furthest first."""
     both = [found.outcomes.filter(pl.col(APPLIES)) for found in (reference, present)]
     levels = [_counts(side, pl.when(pl.col(STATUS) == Status.ASSESSED.value).then(COMPUTED)) for side in both]
@@ -56,12 +56,12 @@ def _aligned(before: dict[int | None, int], after: dict[int | None, int]) -> tup
     )
 
 
-def _tenths(reference: Assessments, present: Assessments) -> list[Stability]:
+def _tenths(reference: Assessments, present: Assessments) -> list[StabilityIndex]:
     """Cut every numeric input, and the total, at the tenths of the reference."""
     columns = [
         name
         for name, column in present.program.inputs.items()
-        if column.kind in {Kind.NUMBER, Kind.MONEY, Kind.FINDING}
+        if column.kind in {ValueType.NUMBER, ValueType.MONEY, ValueType.FINDING}
     ]
     sides = [_matrix(found, columns) for found in (reference, present)]
     base = DriftReference.of(tuple(columns), *sides[0])
@@ -80,7 +80,7 @@ def _matrix(found: Assessments, columns: Sequence[str]) -> tuple[Floats, Floats]
     return np.ascontiguousarray(matrix), totals
 
 
-def _judged(factor: str, sort: str, reference: Integers, counts: Integers) -> Stability:
+def _judged(factor: str, sort: str, reference: Integers, counts: Integers) -> StabilityIndex:
     enough = reference.sum() >= LEAST_CUSTOMERS  # a small reference says as little as a small present
     index = stability_index(reference, counts) if enough else None
-    return Stability(factor, sort, index, stability_verdict(index))
+    return StabilityIndex(factor, sort, index, stability_verdict(index))

@@ -5,11 +5,11 @@ from enum import StrEnum
 
 from fivefold.domain.number_text import percent
 from fivefold.risk.governance.validate.levels import Capture, LevelRow
-from fivefold.risk.governance.validate.ranking import CONFIDENCE, Interval, share
+from fivefold.risk.governance.validate.ranking import CONFIDENCE, RankingInterval, share
 
 
 @dataclass(frozen=True)
-class Floors:
+class AcceptanceLimits:
     """What a ruleset is asked to reach. Source: the guide for EU banks that docs/rules-governance.md names.
 
     Attributes:
@@ -40,7 +40,7 @@ class Floors:
         )
 
 
-class Answer(StrEnum):
+class VerdictAnswer(StrEnum):
     """What a verdict says. RECALIBRATE: so far from the floor that work must start."""
 
     MET = "met"
@@ -51,7 +51,7 @@ class Answer(StrEnum):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class LimitVerdict:
     """One floor, and whether it is reached.
 
     Attributes:
@@ -66,12 +66,12 @@ class Verdict:
     what: str
     floor: str
     measured: str
-    answer: Answer
+    answer: VerdictAnswer
     sure: bool
     because: str = ""
 
 
-def interval_words(found: Interval, *, percent: bool = False) -> str:
+def interval_words(found: RankingInterval, *, percent: bool = False) -> str:
     """Write an estimate with its interval.
 
     >>> interval_words(Interval(0.7, 0.65, 0.75)), interval_words(Interval(0.8, 0.7, 0.88), percent=True)
@@ -83,8 +83,12 @@ def interval_words(found: Interval, *, percent: bool = False) -> str:
 
 
 def verdicts(
-    gini: Interval | None, held: Capture | None, confirmed: int, levels: tuple[LevelRow, ...], floors: Floors
-) -> tuple[Verdict, ...]:
+    gini: RankingInterval | None,
+    held: Capture | None,
+    confirmed: int,
+    levels: tuple[LevelRow, ...],
+    floors: AcceptanceLimits,
+) -> tuple[LimitVerdict, ...]:
     """Judge what was measured.
 
     Args:
@@ -97,28 +101,32 @@ def verdicts(
     made = [_gini(gini, floors), *_capture(held, floors)]
     if confirmed < floors.confirmed:
         few = f"{confirmed} are confirmed; {floors.why_so_many}"
-        made = [Verdict(each.what, each.floor, each.measured, Answer.TOO_FEW, True, few) for each in made]
+        made = [LimitVerdict(each.what, each.floor, each.measured, VerdictAnswer.TOO_FEW, True, few) for each in made]
     return (*made, *_shares(levels, floors))
 
 
-def _gini(found: Interval | None, floors: Floors) -> Verdict:
+def _gini(found: RankingInterval | None, floors: AcceptanceLimits) -> LimitVerdict:
     asked = f"above {floors.gini}; recalibrate below {floors.recalibrate}"
     if found is None:
-        return Verdict("Gini of the total", asked, "not measured", Answer.TOO_FEW, True)
+        return LimitVerdict("Gini of the total", asked, "not measured", VerdictAnswer.TOO_FEW, True)
     answers = [
-        Answer.MET if value > floors.gini else Answer.NOT_MET if value >= floors.recalibrate else Answer.RECALIBRATE
+        VerdictAnswer.MET
+        if value > floors.gini
+        else VerdictAnswer.NOT_MET
+        if value >= floors.recalibrate
+        else VerdictAnswer.RECALIBRATE
         for value in (found.estimate, found.low, found.high)
     ]
-    return Verdict("Gini of the total", asked, interval_words(found), answers[0], len(set(answers)) == 1)
+    return LimitVerdict("Gini of the total", asked, interval_words(found), answers[0], len(set(answers)) == 1)
 
 
-def _capture(held: Capture | None, floors: Floors) -> list[Verdict]:
+def _capture(held: Capture | None, floors: AcceptanceLimits) -> list[LimitVerdict]:
     names = "the top levels" if held is None else " and ".join(held.top)
     capture, misses = f"Confirmed in {names}", f"Confirmed below {names}"
     asked = f"at least {percent(floors.capture, 0)}", f"more than {percent(floors.misses, 0)} starts a recalibration"
     if held is None:
         return [
-            Verdict(what, floor, "not measured", Answer.TOO_FEW, True)
+            LimitVerdict(what, floor, "not measured", VerdictAnswer.TOO_FEW, True)
             for what, floor in zip((capture, misses), asked, strict=True)
         ]
     found, missed = held.captured, held.missed
@@ -129,35 +137,43 @@ def _capture(held: Capture | None, floors: Floors) -> list[Verdict]:
         f"confirmed, so at most {percent(held.possible)} can be captured"
     )
     return [
-        Verdict(
+        LimitVerdict(
             capture,
             asked[0],
             interval_words(found, percent=True),
-            Answer.UNREACHABLE if held.possible < floors.capture else Answer.MET if met[0] else Answer.NOT_MET,
+            VerdictAnswer.UNREACHABLE
+            if held.possible < floors.capture
+            else VerdictAnswer.MET
+            if met[0]
+            else VerdictAnswer.NOT_MET,
             held.possible < floors.capture or len(set(met)) == 1,
             room,
         ),
-        Verdict(
+        LimitVerdict(
             misses,
             asked[1],
             interval_words(missed, percent=True),
-            Answer.UNREACHABLE if 1 - held.possible > floors.misses else Answer.MET if kept[0] else Answer.RECALIBRATE,
+            VerdictAnswer.UNREACHABLE
+            if 1 - held.possible > floors.misses
+            else VerdictAnswer.MET
+            if kept[0]
+            else VerdictAnswer.RECALIBRATE,
             1 - held.possible > floors.misses or len(set(kept)) == 1,
             room,
         ),
     ]
 
 
-def _shares(levels: tuple[LevelRow, ...], floors: Floors) -> list[Verdict]:
+def _shares(levels: tuple[LevelRow, ...], floors: AcceptanceLimits) -> list[LimitVerdict]:
     named = [row for row in levels if not row.level.startswith("(")]
     if len(named) != len(floors.shares):
         return []
     return [
-        Verdict(
+        LimitVerdict(
             f"Portfolio in {row.level}",
             f"{100 * least:g} to {100 * most:g} %",
             percent(row.share),
-            Answer.MET if least <= row.share <= most else Answer.NOT_MET,
+            VerdictAnswer.MET if least <= row.share <= most else VerdictAnswer.NOT_MET,
             True,
         )
         for row, (least, most) in zip(named, floors.shares, strict=True)

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from fivefold.domain.suggestions import perhaps
-from fivefold.risk.language.base import Part
+from fivefold.risk.language.base import LanguageModel
 
 _LOOKS_LIKE = {
     "^[a-z][a-z0-9]*(-[a-z0-9]+)*$": "names here are lower-case letters, digits and hyphens, such as cash-out",
@@ -137,7 +137,7 @@ def words_of_the_language() -> tuple[str, ...]:
     >>> {"points", "floor", "when", "not"} <= set(words_of_the_language())
     True
     """
-    forms, words = [Part], set()
+    forms, words = [LanguageModel], set()
     while forms:
         form = forms.pop()
         forms += form.__subclasses__()

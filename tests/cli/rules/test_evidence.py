@@ -9,7 +9,7 @@ from fivefold.cli.rules.evidence import keep, show
 from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import ConfigError
 from fivefold.risk.compiler.analysis import analyse_text
-from fivefold.risk.governance.reports.page import Page, Section
+from fivefold.risk.governance.reports.page import ReportPage, Section
 from tests.cli.running import AS_OF, Home
 from tests.risk.governance.making import TEXT
 
@@ -33,13 +33,13 @@ def test_a_portfolio_has_what_any_of_its_rulesets_reads(home: Home, tmp_path: Pa
 
 def test_evidence_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no folder"):
-        keep("nothing", Nothing(), Page("t", [], [], []), tmp_path / "none" / "a.html", None)
-    keep("nothing", Nothing(), Page("t", [], [], []), None, None)
+        keep("nothing", Nothing(), ReportPage("t", [], [], []), tmp_path / "none" / "a.html", None)
+    keep("nothing", Nothing(), ReportPage("t", [], [], []), None, None)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_words_without_a_table_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    show(Page("Title", [("fact", "value")], ["Beware."], [Section("Part", "said")]))
+    show(ReportPage("Title", [("fact", "value")], ["Beware."], [Section("Part", "said")]))
     said = capsys.readouterr()
     assert said.out == "Title\n  fact: value\nPart: said\n"
     assert said.err == "warning: Beware.\n"

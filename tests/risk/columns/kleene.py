@@ -8,7 +8,7 @@ from typing import Any
 from fivefold.domain.clock import to_microseconds
 from fivefold.risk.compiler.fuzzy import likeness
 from fivefold.risk.language.expressions import All, Any_, Not
-from fivefold.risk.language.fields import Kind
+from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.operators import Fuzzy
 
 Truth = bool | None
@@ -28,7 +28,7 @@ def negation(part: Truth) -> Truth:
     return None if part is None else not part
 
 
-def holds(condition: Any, kind: Kind, value: Any, lists: Mapping[str, Sequence[str]], units: int = 1) -> Truth:
+def holds(condition: Any, kind: ValueType, value: Any, lists: Mapping[str, Sequence[str]], units: int = 1) -> Truth:
     """Evaluate a condition on one own value."""
     if isinstance(condition, All):
         return conjunction([holds(part, kind, value, lists, units) for part in condition.all])
@@ -41,9 +41,11 @@ def holds(condition: Any, kind: Kind, value: Any, lists: Mapping[str, Sequence[s
     return conjunction([compared(word, made, kind, value, lists, units) for word, made in condition.comparisons()])
 
 
-def compared(word: str, made: Any, kind: Kind, value: Any, lists: Mapping[str, Sequence[str]], units: int = 1) -> Truth:
+def compared(
+    word: str, made: Any, kind: ValueType, value: Any, lists: Mapping[str, Sequence[str]], units: int = 1
+) -> Truth:
     """Evaluate one operator on one value."""
-    if word == "is" and kind not in {Kind.MARK, Kind.FINDING}:
+    if word == "is" and kind not in {ValueType.MARK, ValueType.FINDING}:
         return (value is not None) is (str(made) == "present")
     if value is None:
         return None
@@ -56,18 +58,18 @@ def compared(word: str, made: Any, kind: Kind, value: Any, lists: Mapping[str, S
 OPPOSITES = {"not_equals": "equals", "not_in": "in", "not_in_list": "in_list"}
 
 
-def known(word: str, made: Any, kind: Kind, value: Any, lists: Mapping[str, Sequence[str]], units: int) -> Any:
+def known(word: str, made: Any, kind: ValueType, value: Any, lists: Mapping[str, Sequence[str]], units: int) -> Any:
     def at(bound: Any) -> Any:
-        if kind is Kind.MONEY:
+        if kind is ValueType.MONEY:
             return Decimal(bound) * units
-        if kind is Kind.MOMENT:
+        if kind is ValueType.MOMENT:
             return to_microseconds(datetime.fromisoformat(bound))
-        if kind is Kind.LEVEL:
+        if kind is ValueType.LEVEL:
             return LEVELS.index(bound) + 1 if isinstance(bound, str) else int(bound)
-        return float(bound) if kind in {Kind.NUMBER, Kind.FINDING} else bound
+        return float(bound) if kind in {ValueType.NUMBER, ValueType.FINDING} else bound
 
     meanings: dict[str, Callable[[], Any]] = {
-        "is": lambda: (value > 0 if kind is Kind.FINDING else value) == (made == "present"),
+        "is": lambda: (value > 0 if kind is ValueType.FINDING else value) == (made == "present"),
         "equals": lambda: value == at(made),
         "above": lambda: value > at(made),
         "at_least": lambda: value >= at(made),

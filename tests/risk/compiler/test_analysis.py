@@ -6,7 +6,7 @@ import pytest
 
 from fivefold.domain.errors import RulesetNotValid
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical, lists_of_policy, signal_of_rule
-from fivefold.risk.language.inputs import key_of
+from fivefold.risk.language.inputs import input_key
 from tests.risk.engine.policies_small import policy
 from tests.risk.engine.small import case, rule, ruleset
 
@@ -44,15 +44,15 @@ def test_those_of_a_policy_are_found_everywhere() -> None:
 
 
 def test_inputs_are_found_once() -> None:
-    keys = [key_of(made) for made in EVERYWHERE.inputs]
+    keys = [input_key(made) for made in EVERYWHERE.inputs]
     assert len(keys) == len(set(keys)) == 6
     assert sum('"ratio"' in key for key in keys) == 1
     assert '{"count":"cases"}' in keys
 
 
 def test_signal_is_the_rules_own_input_where_none_is_named() -> None:
-    assert [key_of(made) for made in EVERYWHERE.signals] == ['{"count":"cases"}']
-    assert key_of(signal_of_rule(RULESET.rule("fades-too"))) == key_of(signal_of_rule(RULESET.rule("fades")))
+    assert [input_key(made) for made in EVERYWHERE.signals] == ['{"count":"cases"}']
+    assert input_key(signal_of_rule(RULESET.rule("fades-too"))) == input_key(signal_of_rule(RULESET.rule("fades")))
 
 
 def test_choice_of_weights_is_read_too() -> None:

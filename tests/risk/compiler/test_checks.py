@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from fivefold.risk.compiler.analysis import AnalysedRuleset
-from fivefold.risk.compiler.checks import kind_at, type_of
-from fivefold.risk.compiler.locations import Place
-from fivefold.risk.compiler.value_types import Misnamed, vocabulary
-from fivefold.risk.language.fields import Kind, OneOf
+from fivefold.risk.compiler.checks import type_of, value_type_at
+from fivefold.risk.compiler.locations import Location
+from fivefold.risk.compiler.value_types import UnknownNameError, vocabulary
+from fivefold.risk.language.fields import OneOf, ValueType
 from fivefold.risk.language.inputs import FieldInput, TagInput, ValueInput
 from tests.risk.columns.rulesets_made import made
 
@@ -17,7 +17,9 @@ FIELDS = {"country": "country", "income": "number", "kind": {"one_of": ["a", "b"
 
 def paths(when: Any, **rule: Any) -> list[Any]:
     ruleset = made({"cases": [{"when": when}], **rule}, fields=FIELDS, transaction_fields={"cash": "flag"})
-    return [fault.path[4:] if fault.path[2] == "cases" else fault.path[2:] for fault in AnalysedRuleset(ruleset).faults]
+    return [
+        fault.path[4:] if fault.path[2] == "cases" else fault.path[2:] for fault in AnalysedRuleset(ruleset).diagnostics
+    ]
 
 
 @pytest.mark.parametrize(
@@ -61,11 +63,14 @@ def test_a_ruleset_without_faults_can_be_used() -> None:
 
 def test_what_a_subject_is_depends_on_where_it_stands() -> None:
     names = vocabulary(made(fields={"amount": "text"}))
-    inside = Place((), None, source="transactions")
+    inside = Location((), None, source="transactions")
     amount = FieldInput(field="amount")
-    assert (kind_at(amount, Place((), None), names), kind_at(amount, inside, names)) == (Kind.TEXT, Kind.MONEY)
-    assert (type_of(amount, Place((), None), names), type_of(amount, inside, names)) == ("text", "number")
-    assert isinstance(type_of(ValueInput(value="segment"), Place((), None), names), OneOf)
-    assert type_of(TagInput(tag="x"), Place((), None), names) is None
-    with pytest.raises(Misnamed, match="which cases do not have"):
-        kind_at(amount, Place((), None, source="cases"), names)
+    assert (value_type_at(amount, Location((), None), names), value_type_at(amount, inside, names)) == (
+        ValueType.TEXT,
+        ValueType.MONEY,
+    )
+    assert (type_of(amount, Location((), None), names), type_of(amount, inside, names)) == ("text", "number")
+    assert isinstance(type_of(ValueInput(value="segment"), Location((), None), names), OneOf)
+    assert type_of(TagInput(tag="x"), Location((), None), names) is None
+    with pytest.raises(UnknownNameError, match="which cases do not have"):
+        value_type_at(amount, Location((), None, source="cases"), names)

@@ -8,10 +8,10 @@ from pydantic import TypeAdapter
 
 from fivefold.risk.compiler.conditions import Compiler
 from fivefold.risk.compiler.values import Column
-from fivefold.risk.language.base import Part
+from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import Condition
-from fivefold.risk.language.fields import Kind
-from fivefold.risk.language.inputs import key_of
+from fivefold.risk.language.fields import ValueType
+from fivefold.risk.language.inputs import input_key
 
 condition = TypeAdapter[Any](Condition)
 
@@ -20,8 +20,8 @@ def compiler(own: Column | None = None) -> Compiler:
     return Compiler(resolve, {}, own)
 
 
-def resolve(made: Part) -> Column:
-    return Column(key_of(made), Kind.NUMBER)
+def resolve(made: LanguageModel) -> Column:
+    return Column(input_key(made), ValueType.NUMBER)
 
 
 A, B = '{"field":"a"}', '{"field":"b"}'
@@ -41,7 +41,7 @@ FRAME = pl.DataFrame({A: [1.0, 1.0, None], B: [None, 2.0, 2.0], "own": [5.0, Non
     ],
 )
 def test_a_condition_reads_what_it_names(data: Any, truths: list[bool | None], reads: list[str]) -> None:
-    made = compiler(Column("own", Kind.NUMBER))
+    made = compiler(Column("own", ValueType.NUMBER))
     found = FRAME.select(made.condition(condition.validate_python(data)).alias("it"))["it"].to_list()
     assert (found, list(made.reads)) == (truths, reads)
 

@@ -2,7 +2,7 @@
 
 from fivefold.risk.compiler.locations import conditions_of, inputs_at, wheres_in, word_at
 from fivefold.risk.compiler.locations import tests_at as all_tests_at
-from fivefold.risk.language.canonical import canonical_json
+from fivefold.risk.language.canonical import canonical_form
 from fivefold.risk.language.documents.reader import Document
 from fivefold.risk.language.inputs import Count, FieldInput
 from tests.risk.columns.rulesets_made import made
@@ -26,7 +26,7 @@ RULESET = made(RULE, applies_to={"field": "a", "is": "present"}, score={"weighte
 
 def test_every_place_leads_to_what_is_written_there() -> None:
     """The paths are those of the file, where it is written out."""
-    data = Document(canonical_json(RULESET)).data
+    data = Document(canonical_form(RULESET)).data
     places = list(conditions_of(RULESET))
     places += [
         place

@@ -10,25 +10,25 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from fivefold.risk.compiler.conditions import Compiler
-from fivefold.risk.compiler.operators import compare
+from fivefold.risk.compiler.operators import comparison
 from fivefold.risk.compiler.values import Column, misfit
 from fivefold.risk.language.expressions import Condition
-from fivefold.risk.language.fields import Kind
+from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.operators import OPERATOR_KINDS
 from tests.risk.columns.kleene import LEVELS, compared, holds
 
 condition = TypeAdapter[Any](Condition)
 LISTS = {"some": ["a", "NO", "Lech Wałęsa"], "none": []}
-DTYPES: dict[Kind, Any] = {
-    Kind.TEXT: pl.String,
-    Kind.NUMBER: pl.Float64,
-    Kind.MONEY: pl.Int64,
-    Kind.FLAG: pl.Boolean,
-    Kind.MOMENT: pl.Int64,
-    Kind.TEXTS: pl.List(pl.String),
-    Kind.MARK: pl.Boolean,
-    Kind.FINDING: pl.Float64,
-    Kind.LEVEL: pl.Int64,
+DTYPES: dict[ValueType, Any] = {
+    ValueType.TEXT: pl.String,
+    ValueType.NUMBER: pl.Float64,
+    ValueType.MONEY: pl.Int64,
+    ValueType.FLAG: pl.Boolean,
+    ValueType.MOMENT: pl.Int64,
+    ValueType.TEXTS: pl.List(pl.String),
+    ValueType.MARK: pl.Boolean,
+    ValueType.FINDING: pl.Float64,
+    ValueType.LEVEL: pl.Int64,
 }
 DAYS = ["2024-02-29", "2024-03-01T00:00:00Z", "1970-01-01"]
 MOMENTS = [-1, 0, 1, 1_709_164_800_000_000, 1_709_251_199_999_999, 1_709_251_200_000_000]
@@ -36,31 +36,31 @@ texts = st.sampled_from(["a", "ab", "ba", "NO", "", "A", "Walesa Lech", "é", "e
 bounds = st.sampled_from(
     [Decimal(text) for text in ("0", "1", "-1", "0.1", "0.3", "12.345", "100", "99999999999999.9")]
 )
-VALUES: dict[Kind, st.SearchStrategy[Any]] = {
-    Kind.TEXT: texts,
-    Kind.NUMBER: st.one_of(bounds.map(float), st.just(0.1 + 0.2), st.just(float("inf")), st.just(-0.0)),
-    Kind.MONEY: st.sampled_from([0, 10, 30, 100, 1234, 1235, -100, 9_999_999_999_999_990, 2**53 - 1]),
-    Kind.FLAG: st.booleans(),
-    Kind.MOMENT: st.sampled_from(MOMENTS),
-    Kind.TEXTS: st.lists(st.one_of(st.none(), texts), max_size=3),
-    Kind.MARK: st.booleans(),
-    Kind.FINDING: st.sampled_from([0.0, 1.0, 3.0, 0.5]),
-    Kind.LEVEL: st.integers(1, len(LEVELS)),
+VALUES: dict[ValueType, st.SearchStrategy[Any]] = {
+    ValueType.TEXT: texts,
+    ValueType.NUMBER: st.one_of(bounds.map(float), st.just(0.1 + 0.2), st.just(float("inf")), st.just(-0.0)),
+    ValueType.MONEY: st.sampled_from([0, 10, 30, 100, 1234, 1235, -100, 9_999_999_999_999_990, 2**53 - 1]),
+    ValueType.FLAG: st.booleans(),
+    ValueType.MOMENT: st.sampled_from(MOMENTS),
+    ValueType.TEXTS: st.lists(st.one_of(st.none(), texts), max_size=3),
+    ValueType.MARK: st.booleans(),
+    ValueType.FINDING: st.sampled_from([0.0, 1.0, 3.0, 0.5]),
+    ValueType.LEVEL: st.integers(1, len(LEVELS)),
 }
 
 
-def literals(kind: Kind) -> st.SearchStrategy[Any]:
+def literals(kind: ValueType) -> st.SearchStrategy[Any]:
     """What a value of that kind is compared with."""
-    if kind is Kind.MOMENT:
+    if kind is ValueType.MOMENT:
         return st.sampled_from(DAYS)
-    if kind in {Kind.FLAG, Kind.MARK}:
+    if kind in {ValueType.FLAG, ValueType.MARK}:
         return st.booleans()
-    if kind is Kind.LEVEL:
+    if kind is ValueType.LEVEL:
         return st.one_of(st.sampled_from(LEVELS), st.integers(1, len(LEVELS)).map(Decimal))
-    return texts.filter(bool) if kind in {Kind.TEXT, Kind.TEXTS} else bounds
+    return texts.filter(bool) if kind in {ValueType.TEXT, ValueType.TEXTS} else bounds
 
 
-def operands(word: str, kind: Kind) -> st.SearchStrategy[Any]:
+def operands(word: str, kind: ValueType) -> st.SearchStrategy[Any]:
     some = literals(kind)
     if word == "is":
         return st.sampled_from(["present", "absent"])
@@ -80,20 +80,20 @@ def operands(word: str, kind: Kind) -> st.SearchStrategy[Any]:
     return st.tuples(side, how).map(lambda pair: {**pair[0], **pair[1]})
 
 
-PAIRS = [(word, kind) for word, kinds in OPERATOR_KINDS.items() for kind in Kind if kind in kinds]
+PAIRS = [(word, kind) for word, kinds in OPERATOR_KINDS.items() for kind in ValueType if kind in kinds]
 
 
-def units_of(kind: Kind) -> int:
-    return 100 if kind is Kind.MONEY else 1
+def units_of(kind: ValueType) -> int:
+    return 100 if kind is ValueType.MONEY else 1
 
 
-def column_of(kind: Kind) -> Column:
-    return Column("it", kind, units_of(kind), LEVELS if kind is Kind.LEVEL else ())
+def column_of(kind: ValueType) -> Column:
+    return Column("it", kind, units_of(kind), LEVELS if kind is ValueType.LEVEL else ())
 
 
 @pytest.mark.parametrize(("word", "kind"), PAIRS, ids=str)
 @given(data=st.data())
-def test_an_operator_is_as_the_book_has_it(word: str, kind: Kind, data: st.DataObject) -> None:
+def test_an_operator_is_as_the_book_has_it(word: str, kind: ValueType, data: st.DataObject) -> None:
     """For every operator and every kind that it is for, unknown values among them."""
     test = condition.validate_python({word: data.draw(operands(word, kind))})
     ((name, operand),) = test.comparisons()
@@ -101,19 +101,19 @@ def test_an_operator_is_as_the_book_has_it(word: str, kind: Kind, data: st.DataO
     values = data.draw(st.lists(st.one_of(st.none(), VALUES[kind]), min_size=1, max_size=6))
     column = column_of(kind)
     frame = pl.DataFrame({"it": pl.Series(values, dtype=DTYPES[kind])})
-    found = frame.select(compare(name, column, operand, LISTS).alias("found"))["found"]
+    found = frame.select(comparison(name, column, operand, LISTS).alias("found"))["found"]
     assert found.dtype == pl.Boolean
     assert found.to_list() == [compared(name, operand, kind, value, LISTS, units_of(kind)) for value in values]
 
 
-def misfits(kind: Kind, word: str, operand: Any) -> list[str]:
+def misfits(kind: ValueType, word: str, operand: Any) -> list[str]:
     if word in {"is", "in_list", "not_in_list", "fuzzy"}:
         return []
     several = operand if isinstance(operand, tuple) else (operand,)
     return [told for value in several if (told := misfit(kind, value))]
 
 
-def joined(kind: Kind) -> st.SearchStrategy[Any]:
+def joined(kind: ValueType) -> st.SearchStrategy[Any]:
     words = [word for word, kinds in OPERATOR_KINDS.items() if kind in kinds and word != "fuzzy"]
     tests = st.sampled_from(words).flatmap(lambda word: operands(word, kind).map(lambda value: {word: value}))
     return st.recursive(
@@ -127,9 +127,9 @@ def joined(kind: Kind) -> st.SearchStrategy[Any]:
     )
 
 
-@pytest.mark.parametrize("kind", list(Kind), ids=str)
+@pytest.mark.parametrize("kind", list(ValueType), ids=str)
 @given(data=st.data())
-def test_conditions_are_kleenes(kind: Kind, data: st.DataObject) -> None:
+def test_conditions_are_kleenes(kind: ValueType, data: st.DataObject) -> None:
     """All, any and not, nested, with unknown values: as the book has it."""
     made = condition.validate_python(data.draw(joined(kind)))
     values = data.draw(st.lists(st.one_of(st.none(), VALUES[kind]), min_size=1, max_size=6))
@@ -140,13 +140,17 @@ def test_conditions_are_kleenes(kind: Kind, data: st.DataObject) -> None:
 
 
 def test_a_mean_of_money_is_compared_with_its_fractions() -> None:
-    column = Column("it", Kind.MONEY, 100)
+    column = Column("it", ValueType.MONEY, 100)
     frame = pl.DataFrame({"it": [1234.5, 1234.0, None]})
-    assert frame.select(compare("at_least", column, Decimal("12.345"), {})).to_series().to_list() == [True, False, None]
-    assert frame.select(compare("equals", column, Decimal("12.34"), {})).to_series().to_list() == [False, True, None]
+    assert frame.select(comparison("at_least", column, Decimal("12.345"), {})).to_series().to_list() == [
+        True,
+        False,
+        None,
+    ]
+    assert frame.select(comparison("equals", column, Decimal("12.34"), {})).to_series().to_list() == [False, True, None]
 
 
 def test_an_empty_element_of_a_list_is_no_element() -> None:
     frame = pl.DataFrame({"it": [[None], [None, "a"]]}, schema={"it": pl.List(pl.String)})
-    column = Column("it", Kind.TEXTS)
-    assert frame.select(compare("contains", column, "a", {})).to_series().to_list() == [False, True]
+    column = Column("it", ValueType.TEXTS)
+    assert frame.select(comparison("contains", column, "a", {})).to_series().to_list() == [False, True]

@@ -6,12 +6,12 @@ import pytest
 
 from fivefold.risk.compiler.policy_checks import (
     actions_at,
-    check_policy,
     inputs_of_policy,
     inputs_of_policy_rule,
-    policy_faults,
+    policy_diagnostics,
+    policy_errors,
 )
-from fivefold.risk.language.inputs import key_of
+from fivefold.risk.language.inputs import input_key
 from tests.risk.engine.policies_small import policy
 
 GOOD: dict[str, Any] = {
@@ -23,7 +23,7 @@ GOOD: dict[str, Any] = {
 
 
 def test_in_a_good_one_there_is_nothing_to_find() -> None:
-    assert check_policy(policy(GOOD, {**GOOD, "when": {"transaction": "operation", "equals": "cash"}})) == []
+    assert policy_errors(policy(GOOD, {**GOOD, "when": {"transaction": "operation", "equals": "cash"}})) == []
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_in_a_good_one_there_is_nothing_to_find() -> None:
     ],
 )
 def test_what_is_wrong_is_found_at_its_place(changed: Any, path: Any, told: str) -> None:
-    found = policy_faults(policy({**GOOD, **changed}))
+    found = policy_diagnostics(policy({**GOOD, **changed}))
     assert (path, True) in [(fault.path, told in fault.problem) for fault in found], found
 
 
@@ -73,16 +73,16 @@ def test_what_is_wrong_is_found_at_its_place(changed: Any, path: Any, told: str)
     ],
 )
 def test_what_is_wrong_with_the_whole_is_found(parts: Any, told: str) -> None:
-    assert any(told in str(finding) for finding in check_policy(policy(GOOD, **parts)))
+    assert any(told in str(finding) for finding in policy_errors(policy(GOOD, **parts)))
 
 
 def test_two_rules_do_not_share_a_name() -> None:
-    assert "there is a rule r0 already" in str(check_policy(policy(GOOD, {**GOOD, "id": "r0"}))[0])
+    assert "there is a rule r0 already" in str(policy_errors(policy(GOOD, {**GOOD, "id": "r0"}))[0])
 
 
 def test_what_it_reads_and_comes_to_is_listed() -> None:
     made = policy(GOOD, {"when": {"level": "in_force", "equals": 1}, "action": "note"})
     keys = ['{"level":"in_force"}', '{"transaction":"amount"}', '{"tag":"known"}']
-    assert [key_of(each) for each in inputs_of_policy(made)] == keys
-    assert [key_of(each) for each in inputs_of_policy_rule(made.rules[1])] == keys[:1]
+    assert [input_key(each) for each in inputs_of_policy(made)] == keys
+    assert [input_key(each) for each in inputs_of_policy_rule(made.rules[1])] == keys[:1]
     assert [action for _, action in actions_at(made)] == ["block", "review", "note", "allow"]

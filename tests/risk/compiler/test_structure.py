@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from fivefold.risk.compiler.structure import outcomes_of, structure_faults
+from fivefold.risk.compiler.structure import outcomes_with_paths, structure_diagnostics
 from fivefold.risk.compiler.value_types import vocabulary
 from tests.risk.columns.rulesets_made import made
 
 
 def paths(ruleset: Any) -> list[Any]:
-    return [fault.path for fault in structure_faults(ruleset, vocabulary(ruleset))]
+    return [fault.path for fault in structure_diagnostics(ruleset, vocabulary(ruleset))]
 
 
 def test_what_is_right_has_no_fault() -> None:
@@ -65,5 +65,9 @@ def test_decay_needs_a_moment_to_count_from(own: Any, signal: Any, has_one: bool
 
 def test_a_rule_comes_to_its_cases_and_what_else_is_written() -> None:
     ruleset = made({"on_unknown": {"points": 1}})
-    assert [path for path, _ in outcomes_of(ruleset.rules[0])] == [("cases", 0), ("otherwise",), ("on_unknown",)]
-    assert [path for path, _ in outcomes_of(made().rules[0])] == [("cases", 0), ("otherwise",)]
+    assert [path for path, _ in outcomes_with_paths(ruleset.rules[0])] == [
+        ("cases", 0),
+        ("otherwise",),
+        ("on_unknown",),
+    ]
+    assert [path for path, _ in outcomes_with_paths(made().rules[0])] == [("cases", 0), ("otherwise",)]

@@ -6,16 +6,16 @@ import pytest
 from pydantic import TypeAdapter
 
 from fivefold.risk.compiler.value_types import (
-    Misnamed,
+    UnknownNameError,
     column_for,
     column_of,
     inputs_of_rule,
-    kind_of_input,
-    source_of,
+    linked_source,
+    value_type_of_input,
     vocabulary,
 )
 from fivefold.risk.compiler.values import Column
-from fivefold.risk.language.fields import Kind
+from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.inputs import Input, word_of
 from fivefold.risk.language.policy import PolicyRule
 from fivefold.risk.language.policy_inputs import POLICY_INPUTS
@@ -39,27 +39,27 @@ def of_policy(data: Any) -> Any:
 @pytest.mark.parametrize(
     ("data", "kind"),
     [
-        ({"field": "country"}, Kind.TEXT),
-        ({"field": "words"}, Kind.TEXTS),
-        ({"count": "cases"}, Kind.NUMBER),
-        ({"sum": "amount"}, Kind.MONEY),
-        ({"mean": "signed_amount", "in_currency": "JPY"}, Kind.MONEY),
-        ({"max": "fee"}, Kind.NUMBER),
-        ({"distinct": "counterparty_id"}, Kind.NUMBER),
-        ({"distinct": "amount"}, Kind.NUMBER),
-        ({"days_since": "alerts", "over": "1 day"}, Kind.NUMBER),
-        ({"days_since": "born"}, Kind.NUMBER),
-        ({"ratio": [{"sum": "amount"}, {"field": "income"}]}, Kind.NUMBER),
-        ({"indicator": "account_age"}, Kind.NUMBER),
-        ({"value": "segment"}, Kind.TEXT),
-        ({"value": "expected_value"}, Kind.NUMBER),
-        ({"tag": "x"}, Kind.MARK),
-        ({"screening": "pep"}, Kind.MARK),
-        ({"pattern": "fan-in", "at_least": 3}, Kind.FINDING),
+        ({"field": "country"}, ValueType.TEXT),
+        ({"field": "words"}, ValueType.TEXTS),
+        ({"count": "cases"}, ValueType.NUMBER),
+        ({"sum": "amount"}, ValueType.MONEY),
+        ({"mean": "signed_amount", "in_currency": "JPY"}, ValueType.MONEY),
+        ({"max": "fee"}, ValueType.NUMBER),
+        ({"distinct": "counterparty_id"}, ValueType.NUMBER),
+        ({"distinct": "amount"}, ValueType.NUMBER),
+        ({"days_since": "alerts", "over": "1 day"}, ValueType.NUMBER),
+        ({"days_since": "born"}, ValueType.NUMBER),
+        ({"ratio": [{"sum": "amount"}, {"field": "income"}]}, ValueType.NUMBER),
+        ({"indicator": "account_age"}, ValueType.NUMBER),
+        ({"value": "segment"}, ValueType.TEXT),
+        ({"value": "expected_value"}, ValueType.NUMBER),
+        ({"tag": "x"}, ValueType.MARK),
+        ({"screening": "pep"}, ValueType.MARK),
+        ({"pattern": "fan-in", "at_least": 3}, ValueType.FINDING),
     ],
 )
-def test_every_input_is_of_a_kind(data: Any, kind: Kind) -> None:
-    assert kind_of_input(any_input.validate_python(data), NAMES) is kind
+def test_every_input_is_of_a_kind(data: Any, kind: ValueType) -> None:
+    assert value_type_of_input(any_input.validate_python(data), NAMES) is kind
 
 
 @pytest.mark.parametrize(
@@ -85,28 +85,28 @@ def test_every_input_is_of_a_kind(data: Any, kind: Kind) -> None:
     ],
 )
 def test_what_is_misnamed_is_told(data: Any, told: str) -> None:
-    with pytest.raises(Misnamed) as refused:
-        kind_of_input(any_input.validate_python(data), NAMES)
+    with pytest.raises(UnknownNameError) as refused:
+        value_type_of_input(any_input.validate_python(data), NAMES)
     assert told in str(refused.value)
 
 
 @pytest.mark.parametrize(
     ("data", "kind"),
     [
-        ({"level": "in_force"}, Kind.LEVEL),
-        ({"level": "rules"}, Kind.LEVEL),
-        ({"level": "status"}, Kind.TEXT),
-        ({"level": "age_days"}, Kind.NUMBER),
-        ({"transaction": "amount"}, Kind.MONEY),
-        ({"transaction": "signed_amount", "in_currency": "JPY"}, Kind.MONEY),
-        ({"transaction": "fee"}, Kind.NUMBER),
-        ({"transaction": "labels"}, Kind.TEXTS),
-        ({"transaction": "time"}, Kind.MOMENT),
-        ({"ratio": [{"transaction": "amount"}, {"level": "age_days"}]}, Kind.NUMBER),
+        ({"level": "in_force"}, ValueType.LEVEL),
+        ({"level": "rules"}, ValueType.LEVEL),
+        ({"level": "status"}, ValueType.TEXT),
+        ({"level": "age_days"}, ValueType.NUMBER),
+        ({"transaction": "amount"}, ValueType.MONEY),
+        ({"transaction": "signed_amount", "in_currency": "JPY"}, ValueType.MONEY),
+        ({"transaction": "fee"}, ValueType.NUMBER),
+        ({"transaction": "labels"}, ValueType.TEXTS),
+        ({"transaction": "time"}, ValueType.MOMENT),
+        ({"ratio": [{"transaction": "amount"}, {"level": "age_days"}]}, ValueType.NUMBER),
     ],
 )
-def test_every_input_of_a_policy_is_of_a_kind(data: Any, kind: Kind) -> None:
-    assert kind_of_input(of_policy(data), NAMES) is kind
+def test_every_input_of_a_policy_is_of_a_kind(data: Any, kind: ValueType) -> None:
+    assert value_type_of_input(of_policy(data), NAMES) is kind
 
 
 @pytest.mark.parametrize(
@@ -121,22 +121,25 @@ def test_every_input_of_a_policy_is_of_a_kind(data: Any, kind: Kind) -> None:
     ],
 )
 def test_what_is_misnamed_in_a_policy_is_told(data: Any, told: str) -> None:
-    with pytest.raises(Misnamed) as refused:
-        kind_of_input(of_policy(data), NAMES)
+    with pytest.raises(UnknownNameError) as refused:
+        value_type_of_input(of_policy(data), NAMES)
     assert told in str(refused.value)
 
 
 @pytest.mark.parametrize(
     ("data", "column"),
     [
-        ({"level": "in_force"}, Column('{"level":"in_force"}', Kind.LEVEL, 1, ("low", "medium", "high"))),
-        ({"transaction": "amount"}, Column('{"transaction":"amount"}', Kind.MONEY, 100)),
+        ({"level": "in_force"}, Column('{"level":"in_force"}', ValueType.LEVEL, 1, ("low", "medium", "high"))),
+        ({"transaction": "amount"}, Column('{"transaction":"amount"}', ValueType.MONEY, 100)),
         (
             {"transaction": "amount", "in_currency": "JPY"},
-            Column('{"in_currency":"JPY","transaction":"amount"}', Kind.MONEY, 1),
+            Column('{"in_currency":"JPY","transaction":"amount"}', ValueType.MONEY, 1),
         ),
-        ({"sum": "amount", "in_currency": "KWD"}, Column('{"in_currency":"KWD","sum":"amount"}', Kind.MONEY, 1000)),
-        ({"field": "income"}, Column('{"field":"income"}', Kind.NUMBER)),
+        (
+            {"sum": "amount", "in_currency": "KWD"},
+            Column('{"in_currency":"KWD","sum":"amount"}', ValueType.MONEY, 1000),
+        ),
+        ({"field": "income"}, Column('{"field":"income"}', ValueType.NUMBER)),
     ],
 )
 def test_an_input_has_a_column(data: Any, column: Column) -> None:
@@ -146,7 +149,7 @@ def test_an_input_has_a_column(data: Any, column: Column) -> None:
 def test_an_aggregate_has_a_source_and_perhaps_a_column() -> None:
     forms = [{"count": "alerts"}, {"sum": "amount"}, {"days_since": "cases"}, {"days_since": "born"}]
     inputs = [any_input.validate_python(data) for data in forms]
-    assert [source_of(given) for given in inputs] == ["alerts", "transactions", "cases", "born"]
+    assert [linked_source(given) for given in inputs] == ["alerts", "transactions", "cases", "born"]
     assert [column_of(given) for given in inputs] == [None, "amount", None, None]
 
 

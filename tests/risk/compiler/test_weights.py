@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fivefold.risk.compiler.weights import weight_faults
+from fivefold.risk.compiler.weights import weight_diagnostics
 from tests.risk.columns.rulesets_made import made
 
 WEIGHTS: Any = {"a": {"one": 40, "two": 60}, "b": {"one": 100, "two": 0}}
@@ -15,12 +15,12 @@ def paths(one: Any = None, other: Any = None, weights: Any = None, use: str = "a
     factor = {"input": {"tag": "x"}, "otherwise": {"points": 1}}
     floor = {"id": "three", "input": {"tag": "x"}, "cases": [{"when": "present", "floor": 2}]}
     rules = [{**factor, "id": "one", **(one or {})}, {**factor, "id": "two"}, {**floor, **(other or {})}]
-    return [fault.path for fault in weight_faults(made(rules=rules, score={"weighted": score}))]
+    return [fault.path for fault in weight_diagnostics(made(rules=rules, score={"weighted": score}))]
 
 
 def test_what_fits_has_no_fault() -> None:
     assert paths() == []
-    assert list(weight_faults(made())) == []
+    assert list(weight_diagnostics(made())) == []
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from fivefold.domain.money import base_only
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
-from fivefold.risk.engine.next_change import Change, next_changes
+from fivefold.risk.engine.next_change import NextChange, next_changes
 from fivefold.risk.facts.lists import ListVersion, NamedList
 from fivefold.risk.facts.portfolio import Portfolio
 from tests.risk.engine.small import FIELDS, case, rule
@@ -57,47 +57,47 @@ PLAIN = rule("plain", case({"field": "country", "equals": "NO"}, 10))
 
 
 def test_where_nothing_else_comes_it_is_the_interval() -> None:
-    assert looked_at(made(PLAIN)) == (180, Change.INTERVAL)
+    assert looked_at(made(PLAIN)) == (180, NextChange.INTERVAL)
 
 
 def test_an_override_ends_and_one_without_an_end_or_that_has_ended_does_not() -> None:
-    assert looked_at(made(PLAIN), override=(3, NOW + 5 * DAY_US)) == (5, Change.EXPIRY)
-    assert looked_at(made(PLAIN), override=(3, None)) == (180, Change.INTERVAL)
-    assert looked_at(made(PLAIN), override=(3, NOW)) == (180, Change.INTERVAL)
+    assert looked_at(made(PLAIN), override=(3, NOW + 5 * DAY_US)) == (5, NextChange.EXPIRY)
+    assert looked_at(made(PLAIN), override=(3, None)) == (180, NextChange.INTERVAL)
+    assert looked_at(made(PLAIN), override=(3, NOW)) == (180, NextChange.INTERVAL)
 
 
 def test_a_level_that_is_withheld_may_go_down_and_no_other() -> None:
     ruleset = made(PLAIN, cooldown="30 days")
-    assert looked_at(ruleset, previous=(3, NOW - 10 * DAY_US)) == (20, Change.MOVE_DOWN)
-    assert looked_at(ruleset, previous=(1, NOW - 10 * DAY_US)) == (180, Change.INTERVAL)
+    assert looked_at(ruleset, previous=(3, NOW - 10 * DAY_US)) == (20, NextChange.MOVE_DOWN)
+    assert looked_at(ruleset, previous=(1, NOW - 10 * DAY_US)) == (180, NextChange.INTERVAL)
 
 
 @pytest.mark.parametrize(("days", "expected"), [(0, 80), (79, 1), (80, 90), (81, 89)])
 def test_points_fade_in_steps(days: int, expected: int) -> None:
     """The alert is 100 days old; points halve every 90 days."""
     fading = rule("fading", case({"at_least": 1}, 64), input={"count": "alerts"}, decay={"half_life": "90 days"})
-    assert looked_at(made(fading), NOW + days * DAY_US) == (expected, Change.DECAY)
+    assert looked_at(made(fading), NOW + days * DAY_US) == (expected, NextChange.DECAY)
 
 
 def test_points_that_are_none_do_not_fade() -> None:
     fading = rule("fading", case({"at_least": 5}, 64), input={"count": "alerts"}, decay={"half_life": "90 days"})
-    assert looked_at(made(fading)) == (180, Change.INTERVAL)
+    assert looked_at(made(fading)) == (180, NextChange.INTERVAL)
 
 
 def test_of_whom_a_ruleset_does_not_apply_to_nothing_fades() -> None:
     fading = rule("fading", case({"at_least": 1}, 64), input={"count": "alerts"}, decay={"half_life": "90 days"})
     others = {"field": "country", "equals": "SE"}
-    assert looked_at(made(fading, applies_to=others)) == (180, Change.INTERVAL)
+    assert looked_at(made(fading, applies_to=others)) == (180, NextChange.INTERVAL)
 
 
 def test_a_lists_next_version_begins_where_the_ruleset_reads_it() -> None:
     listed = rule("listed", case({"field": "country", "in_list": "hot"}, 10))
-    assert looked_at(made(listed)) == (7, Change.LIST)
-    assert looked_at(made(listed), NOW + 7 * DAY_US) == (180, Change.INTERVAL)
-    assert looked_at(made(PLAIN)) == (180, Change.INTERVAL)
+    assert looked_at(made(listed)) == (7, NextChange.LIST)
+    assert looked_at(made(listed), NOW + 7 * DAY_US) == (180, NextChange.INTERVAL)
+    assert looked_at(made(PLAIN)) == (180, NextChange.INTERVAL)
 
 
 def test_of_several_the_first_one_is_told() -> None:
     listed = rule("listed", case({"field": "country", "in_list": "hot"}, 10))
-    assert looked_at(made(listed), override=(3, NOW + 7 * DAY_US)) == (7, Change.EXPIRY)
-    assert looked_at(made(listed), override=(3, NOW + 8 * DAY_US)) == (7, Change.LIST)
+    assert looked_at(made(listed), override=(3, NOW + 7 * DAY_US)) == (7, NextChange.EXPIRY)
+    assert looked_at(made(listed), override=(3, NOW + 8 * DAY_US)) == (7, NextChange.LIST)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fivefold.domain.errors import RulesetNotValid
 from fivefold.risk.engine.explain.policies import OUTCOMES
 from fivefold.risk.engine.outcome_codes import rule_column
-from fivefold.risk.engine.policy_program import ACTION, DECIDED, Outcome, kept_policy, policy_program_for
+from fivefold.risk.engine.policy_program import ACTION, DECIDED, PolicyOutcome, kept_policy, policy_program_for
 from tests.risk.engine.policies_small import (
     ACTIONS,
     COLUMNS,
@@ -38,7 +38,7 @@ def test_a_policy_decides_as_the_book_does(wins: str, rules: list[Any], drawn: l
         decided = out[DECIDED]
         assert (ACTIONS[out[ACTION]], decided) == decision_of(rules, wins, row)
         for rule, told in zip(made.rules, rules, strict=True):
-            assert OUTCOMES[Outcome(out[rule_column(rule.id)])] == outcome_of(told, row)[0]
+            assert OUTCOMES[PolicyOutcome(out[rule_column(rule.id)])] == outcome_of(told, row)[0]
 
 
 @given(rules=drawn_rules, drawn=rows, wins=st.sampled_from(["first", "most severe"]))

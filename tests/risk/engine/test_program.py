@@ -10,8 +10,8 @@ from fivefold.risk.engine.assess import program_for
 from fivefold.risk.engine.explain.breakdown import explain
 from fivefold.risk.engine.program import APPLIES, FAILED, FLOOR, HARD_FLOOR, TOTAL, TOTAL_LEVEL, compile_ruleset
 from fivefold.risk.facts.portfolio import AS_OF
-from fivefold.risk.language.fields import Kind
-from fivefold.risk.language.inputs import FieldInput, key_of
+from fivefold.risk.language.fields import ValueType
+from fivefold.risk.language.inputs import FieldInput, input_key
 from tests.risk.engine.small import DAY, assessed, case, exactly, rule, ruleset
 
 Data = dict[str, Any]
@@ -91,12 +91,16 @@ def test_money_is_in_minor_units_of_its_currency() -> None:
         rule("kind", case({"field": "kind", "equals": "person"}, 1)),
     )
     columns = list(program_for(AnalysedRuleset(made), {}, "EUR").inputs.values())
-    assert [(column.kind, column.units) for column in columns] == [(Kind.MONEY, 100), (Kind.MONEY, 1), (Kind.TEXT, 1)]
+    assert [(column.kind, column.units) for column in columns] == [
+        (ValueType.MONEY, 100),
+        (ValueType.MONEY, 1),
+        (ValueType.TEXT, 1),
+    ]
 
 
 def test_program_runs_on_a_frame_of_inputs() -> None:
     program = compile_ruleset(AnalysedRuleset(ruleset(exactly(0))), {}, "EUR")
-    key = key_of(FieldInput(field="n0"))
+    key = input_key(FieldInput(field="n0"))
     made = program.run(pl.DataFrame({key: [31.0, None], AS_OF: [DAY, DAY]}))
     assert made.columns == program.outputs
     assert made.select(TOTAL, TOTAL_LEVEL, APPLIES, FAILED).rows() == [(3100, 2, True, False), (0, 1, True, False)]

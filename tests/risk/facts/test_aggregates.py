@@ -16,12 +16,12 @@ from fivefold.domain.errors import RulesetNotValid
 from fivefold.domain.money import Rate, RateTable
 from fivefold.risk.facts import aggregates
 from fivefold.risk.facts.aggregates import aggregate
-from fivefold.risk.facts.linked import Facts
+from fivefold.risk.facts.linked import LinkedFacts
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, error_of, signal_of
 from fivefold.risk.facts.records import prepare_records
 from fivefold.risk.facts.transactions import prepare
 from fivefold.risk.language.expressions import Condition
-from fivefold.risk.language.inputs import Aggregate, Window, key_of
+from fivefold.risk.language.inputs import Aggregate, Window, input_key
 from tests.risk.facts.slow_aggregates import Wanted, before, read_transaction, slow
 
 FORMS: TypeAdapter[Window] = TypeAdapter(Aggregate)
@@ -148,7 +148,7 @@ asked = st.lists(
 )
 
 
-def facts_of(rows: Sequence[Mapping[str, Any]]) -> Facts:
+def facts_of(rows: Sequence[Mapping[str, Any]]) -> LinkedFacts:
     frame = pl.DataFrame(rows, schema=SCHEMA, orient="row")
     dated = frame.with_columns(
         transaction_date=pl.col("time").cast(pl.Datetime("us")), on=pl.col("on").cast(pl.Datetime("us"))
@@ -168,17 +168,17 @@ def same(found: Any, expected: Any) -> bool:
 
 def check(rows: Sequence[Mapping[str, Any]], entities: Sequence[tuple[str, int]], wants: Sequence[Wanted]) -> None:
     aggregates = [FORMS.validate_python(want.written) for want in wants]
-    keys = {key_of(made) for made in aggregates}
+    keys = {input_key(made) for made in aggregates}
     made = aggregate(entities_of(entities), {"transactions": facts_of(rows)}, aggregates, LISTS, keys)
     facts = [{**read_transaction(row, RATES), "transaction_id": None} for row in rows]
     facts = [{**fact, "size": None if fact["size"] != fact["size"] else fact["size"]} for fact in facts]
     assert made[ENTITY].to_list() == [entity for entity, _ in entities]
     for want, form in zip(wants, aggregates, strict=True):
         expected = [slow(facts, want, *one) for one in entities]
-        values, latest = made[key_of(form)].to_list(), made[signal_of(key_of(form))].to_list()
+        values, latest = made[input_key(form)].to_list(), made[signal_of(input_key(form))].to_list()
         assert all(map(same, values, [value for value, _ in expected])), (want.written, values, expected)
         assert latest == [moment for _, moment in expected], want.written
-        assert error_of(key_of(form)) not in made.columns
+        assert error_of(input_key(form)) not in made.columns
 
 
 @settings(max_examples=150, deadline=None)
@@ -210,7 +210,7 @@ def row(**given_values: Any) -> dict[str, Any]:
 
 def one(rows: Sequence[Mapping[str, Any]], written: Mapping[str, Any], as_of: int = MOMENTS[0]) -> Any:
     form = FORMS.validate_python(written)
-    return aggregate(entities_of([("a", as_of)]), {"transactions": facts_of(rows)}, [form], {})[key_of(form)].item()
+    return aggregate(entities_of([("a", as_of)]), {"transactions": facts_of(rows)}, [form], {})[input_key(form)].item()
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_the_window_opens_after_its_first_moment_and_closes_at_as_of(as_of: int,
         facts = {"transactions": facts_of([row(time=time)])}
         for entities in ([("a", as_of)], [("a", as_of), ("b", as_of - 1)]):
             made = aggregate(entities_of(entities), facts, forms, {})
-            assert tuple(made[key_of(form)][0] for form in forms) == inside
+            assert tuple(made[input_key(form)][0] for form in forms) == inside
 
 
 def test_amounts_add_up_as_on_paper() -> None:
@@ -250,8 +250,8 @@ def test_days_are_divided_exactly_for_one_entity_and_for_many() -> None:
     facts = {"transactions": facts_of(rows)}
     expected = [(MOMENTS[0] - time) / DAY_US for time in times]
     entities = [(str(number), MOMENTS[0]) for number in range(len(times))]
-    assert aggregate(entities_of(entities), facts, [form], {})[key_of(form)].to_list() == expected
-    assert aggregate(entities_of(entities[6:7]), facts, [form], {})[key_of(form)].to_list() == expected[6:7]
+    assert aggregate(entities_of(entities), facts, [form], {})[input_key(form)].to_list() == expected
+    assert aggregate(entities_of(entities[6:7]), facts, [form], {})[input_key(form)].to_list() == expected[6:7]
 
 
 def test_a_sum_that_does_not_fit_is_an_error_of_its_entity_alone() -> None:
@@ -260,12 +260,12 @@ def test_a_sum_that_does_not_fit_is_an_error_of_its_entity_alone() -> None:
     mean = FORMS.validate_python({"mean": "amount"})
     entities = entities_of([("a", MOMENTS[0]), ("b", MOMENTS[0])])
     made = aggregate(entities, {"transactions": facts_of(rows)}, [form, mean], {})
-    assert made[key_of(form)].to_list() == [92 * 10**17, None]
-    assert made[error_of(key_of(form))].to_list() == [
+    assert made[input_key(form)].to_list() == [92 * 10**17, None]
+    assert made[error_of(input_key(form))].to_list() == [
         None,
         "the sum is 9300000000000000000 minor units, more than can be kept",
     ]
-    assert made[key_of(mean)].to_list() == [1e17, 1e17]
+    assert made[input_key(mean)].to_list() == [1e17, 1e17]
 
 
 def test_columns_are_of_the_types_that_conditions_expect() -> None:
@@ -282,16 +282,16 @@ def test_columns_are_of_the_types_that_conditions_expect() -> None:
         for pair in (*wants.items(), ("days_since", "transactions"), ("sum", "size"))
     ]
     made = aggregate(entities_of([("a", 0)]), {"transactions": facts_of([])}, forms, {})
-    assert [made.schema[key_of(form)] for form in forms] == [
+    assert [made.schema[input_key(form)] for form in forms] == [
         pl.Float64, pl.Int64, pl.Float64, pl.Int64, pl.Float64, pl.Float64, pl.Float64, pl.Float64,
     ]  # fmt: skip
-    assert [made[key_of(form)].item() for form in forms] == [0, 0, None, None, None, 0, None, 0]
+    assert [made[input_key(form)].item() for form in forms] == [0, 0, None, None, None, 0, None, 0]
 
 
 def test_without_entities_there_are_no_rows() -> None:
     form = FORMS.validate_python({"sum": "amount", "over": "30 days"})
     made = aggregate(entities_of([]), {"transactions": facts_of([row()])}, [form], {})
-    assert made.schema == {ENTITY: pl.String, key_of(form): pl.Int64}
+    assert made.schema == {ENTITY: pl.String, input_key(form): pl.Int64}
     assert made.is_empty()
 
 
@@ -317,8 +317,8 @@ def spoilt(written: Mapping[str, Any], **bad: Any) -> tuple[list[Any], list[Any]
     form = FORMS.validate_python(written)
     entities = entities_of([("good", moment(2024, 7, 1)), ("bad", moment(2024, 7, 1))])
     made = aggregate(entities, {"transactions": facts}, [form], {})
-    errors = made[error_of(key_of(form))].to_list() if error_of(key_of(form)) in made.columns else [None, None]
-    return made[key_of(form)].to_list(), errors
+    errors = made[error_of(input_key(form))].to_list() if error_of(input_key(form)) in made.columns else [None, None]
+    return made[input_key(form)].to_list(), errors
 
 
 def test_a_transaction_that_cannot_be_read_spoils_the_value_of_its_entity() -> None:
@@ -376,7 +376,7 @@ def test_cases_count_as_they_were_known_then(as_of: int, confirmed: Any, open_ca
         FORMS.validate_python({"days_since": "cases"}),
     ]
     made = aggregate(entities_of([("a", as_of), ("b", as_of)]), {"cases": prepare_records(CASES, {})}, forms, {})
-    assert [made[key_of(form)].to_list() for form in forms] == [confirmed, open_cases, days]
+    assert [made[input_key(form)].to_list() for form in forms] == [confirmed, open_cases, days]
 
 
 def test_a_confirmation_counts_from_its_own_day_however_long_the_case_was_open() -> None:
@@ -384,16 +384,16 @@ def test_a_confirmation_counts_from_its_own_day_however_long_the_case_was_open()
         {"count": "cases", "where": {"field": "outcome", "equals": "confirmed"}, "over": "30 days"}
     )
     entities = entities_of([("b", moment(2024, 6, 30, 23)), ("b", moment(2024, 7, 1))])
-    made = aggregate(entities, {"cases": prepare_records(CASES, {})}, [form], {}, {key_of(form)})
-    assert made[key_of(form)].to_list() == [1, 0]
-    assert made[signal_of(key_of(form))].to_list() == [moment(2024, 6, 1), None]
+    made = aggregate(entities, {"cases": prepare_records(CASES, {})}, [form], {}, {input_key(form)})
+    assert made[input_key(form)].to_list() == [1, 0]
+    assert made[signal_of(input_key(form))].to_list() == [moment(2024, 6, 1), None]
 
 
 def test_each_entity_sees_cases_as_of_its_own_moment() -> None:
     form = FORMS.validate_python({"count": "cases", "where": {"field": "outcome", "equals": "confirmed"}})
     entities = entities_of([("a", moment(2024, 1, 15)), ("a", moment(2024, 2, 15)), ("b", moment(2024, 7, 1))])
     made = aggregate(entities, {"cases": prepare_records(CASES, {})}, [form], {})
-    assert made[key_of(form)].to_list() == [0, 1, 1]
+    assert made[input_key(form)].to_list() == [0, 1, 1]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from fivefold.risk.facts.inputs import Needs, resolve, sources_of
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio, error_of, signal_of
 from fivefold.risk.language.expressions import Condition
 from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS
-from fivefold.risk.language.inputs import FieldInput, Input, key_of
+from fivefold.risk.language.inputs import FieldInput, Input, input_key
 
 FORMS: TypeAdapter[Any] = TypeAdapter(Input)
 assert Condition is not None  # the forms know what a condition is once its module is imported
@@ -73,7 +73,7 @@ def test_ratio_of_money_is_divided_once(part: int, rest: int) -> None:
     facts = rows({"transaction_amount": part / 100}, {"transaction_amount": -rest / 100})
     found = resolved([ratio(DEPOSITS, ALL)], Portfolio(entities(), RATES, facts))
     wanted = part / (part + rest) if part + rest else None
-    assert found[key_of(made(ratio(DEPOSITS, ALL)))].item() == wanted
+    assert found[input_key(made(ratio(DEPOSITS, ALL)))].item() == wanted
 
 
 def test_ratio_of_different_units() -> None:
@@ -81,36 +81,36 @@ def test_ratio_of_different_units() -> None:
     facts = rows({"transaction_amount": 3.0, "transaction_currency": "JPY"}, {"transaction_amount": 30.0})
     asked = [ratio(yen, ALL), ratio(ALL, income), ratio(income, ALL), ratio(income, {"count": "transactions"})]
     found = resolved(asked, Portfolio(entities(income=[0.5]), RATES, facts))
-    assert [found[key_of(made(one))].item() for one in asked] == [3 / 30.75, 61.5, 0.5 / 30.75, 0.25]
+    assert [found[input_key(made(one))].item() for one in asked] == [3 / 30.75, 61.5, 0.5 / 30.75, 0.25]
 
 
 def test_ratio_with_nothing_below_is_unknown_and_an_error_stays_one() -> None:
     asked = ratio({"count": "transactions"}, {"field": "income"})
     found = resolved([asked], Portfolio(entities(4, income=["0", "ten", None, "2"]), RATES, rows()))
-    assert found[key_of(made(asked))].to_list() == [None, None, None, 0.0]
-    assert found[error_of(key_of(made(asked)))].to_list() == [None, "ten", None, None]
+    assert found[input_key(made(asked))].to_list() == [None, None, None, 0.0]
+    assert found[error_of(input_key(made(asked)))].to_list() == [None, "ten", None, None]
 
 
 def test_days_since_a_field_is_exact() -> None:
     asked = {"days_since": "opened_on"}
     moments = [JULY - timedelta(days=90), JULY - timedelta(hours=36), JULY + timedelta(days=1), None]
     found = resolved([asked], Portfolio(entities(4, opened_on=moments), RATES))
-    assert found[key_of(made(asked))].to_list() == [90.0, 1.5, -1.0, None]
+    assert found[input_key(made(asked))].to_list() == [90.0, 1.5, -1.0, None]
 
 
 def test_error_found_with_the_rows_is_kept() -> None:
     frame = entities(2, income=[None, 5.0]).with_columns(pl.Series(error_of("income"), ["'ten'", None]))
     found = resolved([{"field": "income"}], Portfolio(frame, RATES))
-    assert found[error_of(key_of(made({"field": "income"})))].to_list() == ["'ten'", None]
-    assert found[key_of(made({"field": "income"}))].to_list() == [None, 5.0]
+    assert found[error_of(input_key(made({"field": "income"})))].to_list() == ["'ten'", None]
+    assert found[input_key(made({"field": "income"}))].to_list() == [None, 5.0]
 
 
 def test_signals_stand_beside_their_inputs() -> None:
     field, count = {"field": "opened_on"}, {"count": "transactions"}
     portfolio = Portfolio(entities(opened_on=["2024-06-01"]), RATES, rows({"transaction_amount": 1.0}))
     found = resolved([field, count], portfolio, field, count)
-    assert found[signal_of(key_of(made(field)))].item() == to_microseconds(JULY) - 30 * DAY_US
-    assert found[signal_of(key_of(made(count)))].item() == to_microseconds(JULY)
+    assert found[signal_of(input_key(made(field)))].item() == to_microseconds(JULY) - 30 * DAY_US
+    assert found[signal_of(input_key(made(count)))].item() == to_microseconds(JULY)
 
 
 def test_values_by_entity_whatever_their_order() -> None:
@@ -118,9 +118,9 @@ def test_values_by_entity_whatever_their_order() -> None:
     values = pl.DataFrame({"entity_id": ["e1"], "score": [3], "segment": ["top"], "expected_value": [1.5]})
     asked: list[Data] = [{"indicator": "account_age"}, {"value": "score"}, {"value": "segment"}]
     found = resolved(asked, Portfolio(entities(3), RATES, indicators=frame, values=values))
-    assert found[key_of(made(asked[0]))].to_list() == [5.0, None, None]
-    assert found[key_of(made(asked[1]))].to_list() == [None, 3.0, None]
-    assert found[key_of(made(asked[2]))].to_list() == [None, "top", None]
+    assert found[input_key(made(asked[0]))].to_list() == [5.0, None, None]
+    assert found[input_key(made(asked[1]))].to_list() == [None, 3.0, None]
+    assert found[input_key(made(asked[2]))].to_list() == [None, "top", None]
 
 
 def test_indicator_that_is_no_column_is_refused() -> None:
@@ -157,7 +157,7 @@ OLD = JULY - timedelta(days=31)
 def test_pattern_is_spoilt_by_what_it_reads_alone(wrong: Data, problem: str | None) -> None:
     asked = [STRUCTURING, {"sum": "size"}]
     found = resolved(asked, Portfolio(entities(), RATES, rows(*NEAR, wrong)))
-    key = key_of(made(STRUCTURING))
+    key = input_key(made(STRUCTURING))
     assert (found[error_of(key)].item() if error_of(key) in found.columns else None) == problem
     assert found[key].item() == (2.0 if problem is None else None)
 
@@ -166,7 +166,7 @@ def test_sleep_is_spoilt_by_what_was_before() -> None:
     asked: Data = {"pattern": "dormant-then-active", "dormant": "90 days", "active": "30 days", "at_least": 1}
     wrong = {"transaction_amount": float("inf"), "transaction_date": OLD}
     found = resolved([asked], Portfolio(entities(), RATES, rows(*NEAR, wrong)))
-    assert found[error_of(key_of(made(asked)))].item() is not None
+    assert found[error_of(input_key(made(asked)))].item() is not None
 
 
 def test_declared_amount_that_cannot_be_read_fails_its_pattern() -> None:
@@ -174,17 +174,17 @@ def test_declared_amount_that_cannot_be_read_fails_its_pattern() -> None:
         "pattern": "volume-deviation", "expected_monthly": "declared", "factor": 2, "over": "30 days"
     }  # fmt: skip
     found = resolved([asked], Portfolio(entities(2, declared=["much", "10"]), RATES, rows(*NEAR)))
-    assert found[error_of(key_of(made(asked)))].to_list() == ["declared is much", None]
+    assert found[error_of(input_key(made(asked)))].to_list() == ["declared is much", None]
 
 
 def test_list_of_a_where_is_that_which_was_given() -> None:
     asked = {"count": "transactions", "where": {"field": "purpose", "in_list": "watched"}}
     facts = rows({"transaction_amount": 1.0, "purpose": "x"}, {"transaction_amount": 1.0, "purpose": "y"})
     found = resolved([asked], Portfolio(entities(), RATES, facts), lists={"watched": ("x",)})
-    assert found[key_of(made(asked))].item() == 1
+    assert found[input_key(made(asked))].item() == 1
 
 
 def test_parts_of_inputs_are_there_as_well() -> None:
     needs = Needs([made(ratio(DEPOSITS, {"field": "income"}))], [], NAMES)
-    assert [key_of(one) for one in needs.everything()][1] == key_of(FieldInput(field="income"))
+    assert [input_key(one) for one in needs.everything()][1] == input_key(FieldInput(field="income"))
     assert len(needs.everything()) == 3

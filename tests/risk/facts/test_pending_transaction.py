@@ -17,7 +17,7 @@ from fivefold.risk.facts.pending_transaction import at_hand, prepare_at_hand
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio, error_of
 from fivefold.risk.facts.transactions import prepare
 from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS
-from fivefold.risk.language.inputs import key_of, word_of
+from fivefold.risk.language.inputs import input_key, word_of
 from fivefold.risk.language.policy import PolicyRule
 from fivefold.risk.language.policy_inputs import POLICY_INPUTS, TransactionInput
 
@@ -49,7 +49,7 @@ def resolved(portfolio: Portfolio, *written: Data) -> list[Any]:
     wanted = [POLICY_INPUTS[word_of(data, POLICY_INPUTS) or ""].model_validate(data) for data in written]
     needs = Needs(wanted, [], NAMES)
     found = resolve(needs, portfolio, sources_of(needs, portfolio), {}, ENTITIES)
-    return [found[key_of(made)][0] for made in wanted]
+    return [found[input_key(made)][0] for made in wanted]
 
 
 def deciding(*facts: Data, **parts: Any) -> Portfolio:
@@ -92,7 +92,7 @@ def test_amounts_are_those_of_stored_ones(drawn: list[tuple[int, str]]) -> None:
     )
     made = TransactionInput(transaction="signed_amount")
     entities = pl.DataFrame({ENTITY: [f"e{number}" for number in range(len(drawn))]})
-    found = at_hand(prepare_at_hand(frame, RATES, OWN), [made], entities)[key_of(made)]
+    found = at_hand(prepare_at_hand(frame, RATES, OWN), [made], entities)[input_key(made)]
     assert found.to_list() == prepare(frame, RATES, OWN).rows.collect()["signed_amount"].to_list()
 
 
@@ -125,9 +125,9 @@ def test_money_without_a_rate_is_unknown_in_the_base_and_known_in_its_own_curren
     wanted = [TransactionInput.model_validate(one) for one in asked]
     needs = Needs(wanted, [], NAMES)
     found = resolve(needs, portfolio, sources_of(needs, portfolio), {}, ENTITIES)
-    wrong = found[error_of(key_of(wanted[0]))].to_list()
+    wrong = found[error_of(input_key(wanted[0]))].to_list()
     assert wrong == ["transaction_currency is AED; allowed: a currency with a rate into EUR", None]
-    assert error_of(key_of(wanted[1])) not in found.columns
+    assert error_of(input_key(wanted[1])) not in found.columns
 
 
 @pytest.mark.parametrize("data", [{"transaction": "amount"}, {"level": "in_force"}])

@@ -3,10 +3,10 @@
 import polars as pl
 import pytest
 
-from fivefold.risk.facts.linked import LINK, SPOILT, TIME
-from fivefold.risk.facts.row_errors import LONGEST_SHOWN, Check, find_problems, marked
+from fivefold.risk.facts.linked import LINKED_ENTITY, TIME, UNREADABLE
+from fivefold.risk.facts.row_errors import LONGEST_SHOWN, Check, find_problems, with_problems
 
-ROWS = pl.LazyFrame({LINK: ["a", "b"], TIME: [1, 2], "size": ["x" * 60, None]})
+ROWS = pl.LazyFrame({LINKED_ENTITY: ["a", "b"], TIME: [1, 2], "size": ["x" * 60, None]})
 LONG = Check("size", "size", pl.col("size").str.len_chars() > 40, "short text")
 MISSING = Check("size", None, pl.col("size").is_null())
 
@@ -21,9 +21,9 @@ MISSING = Check("size", None, pl.col("size").is_null())
     ],
 )
 def test_a_row_that_cannot_be_used_loses_its_time(checks: list[Check], times: list[int], spoilt: list[bool]) -> None:
-    made = marked(ROWS, checks).collect()
+    made = with_problems(ROWS, checks).collect()
     assert made[TIME].to_list() == times
-    assert made[SPOILT].to_list() == spoilt
+    assert made[UNREADABLE].to_list() == spoilt
 
 
 def test_problems_are_named_with_the_value_and_what_is_allowed() -> None:

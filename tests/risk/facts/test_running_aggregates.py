@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from fivefold.risk.facts.linked import Facts
+from fivefold.risk.facts.linked import LinkedFacts
 from fivefold.risk.facts.running_aggregates import NUMBER_UNITS, Partials, billionths, in_numbers, quotient
 from fivefold.risk.facts.windows import Masks
 from fivefold.risk.language.expressions import Condition
 from fivefold.risk.language.fields import TRANSACTION_FIELDS
-from fivefold.risk.language.inputs import Aggregate, Window, key_of
+from fivefold.risk.language.inputs import Aggregate, Window, input_key
 
 FORMS: TypeAdapter[Window] = TypeAdapter(Aggregate)
 assert Condition is not None  # the forms know what a condition is once its module is imported
@@ -29,12 +29,12 @@ assert Condition is not None  # the forms know what a condition is once its modu
     ],
 )
 def test_what_several_need_is_computed_once(words: list[str], parts: set[str]) -> None:
-    facts = Facts(pl.LazyFrame(), TRANSACTION_FIELDS, base="EUR")
+    facts = LinkedFacts(pl.LazyFrame(), TRANSACTION_FIELDS, base="EUR")
     partials = Partials(facts, Masks(facts, {}))
     for word in words:
         made = FORMS.validate_python({word: "amount"})
-        partials.add(key_of(made), made, signal=False)
-        partials.add(key_of(made), made, signal=False)
+        partials.add(input_key(made), made, signal=False)
+        partials.add(input_key(made), made, signal=False)
     assert {" ".join(name.split()[:2]) for name in partials.sums} == parts
     assert partials.used <= {*partials.masks.parts, *partials.masks.wholes}
 

@@ -12,7 +12,7 @@ from fivefold.domain.clock import to_microseconds
 from fivefold.domain.errors import LayoutError, RulesetNotValid
 from fivefold.domain.money import Rate, RateTable, minor_units
 from fivefold.features.schema import LARGEST_MAGNITUDE, STATES
-from fivefold.risk.facts.linked import Facts
+from fivefold.risk.facts.linked import LinkedFacts
 from fivefold.risk.facts.transactions import prepare
 from fivefold.risk.language.fields import OneOf
 
@@ -44,7 +44,7 @@ def read(**columns: object) -> pl.DataFrame:
     return facts.rows.collect()
 
 
-def usable(facts: Facts) -> pl.DataFrame:
+def usable(facts: LinkedFacts) -> pl.DataFrame:
     """Take the rows that lie in any window at all."""
     return facts.rows.filter(pl.col("time").is_not_null()).collect()
 
@@ -218,7 +218,7 @@ def test_a_declared_column_that_is_missing_or_taken_refuses_everything(name: str
 DECLARED = {"word": "text", "size": "number", "sure": "flag", "on": "date", "where": "country", "words": ("text",)}
 
 
-def declared(**columns: object) -> Facts:
+def declared(**columns: object) -> LinkedFacts:
     return prepare(frame(**columns), RATES, {**DECLARED, "how": OneOf(one_of=("cash", "card"))})
 
 

@@ -3,7 +3,7 @@
 import polars as pl
 from pydantic import TypeAdapter
 
-from fivefold.risk.facts.linked import Facts
+from fivefold.risk.facts.linked import LinkedFacts
 from fivefold.risk.facts.portfolio import AS_OF
 from fivefold.risk.facts.windows import Masks, fields_in, is_opening, start_of, starts, value_field
 from fivefold.risk.language.durations import parse_duration
@@ -14,7 +14,7 @@ from fivefold.risk.language.inputs import Aggregate, Window
 FORMS: TypeAdapter[Window] = TypeAdapter(Aggregate)
 assert Condition is not None  # the forms know what a condition is once its module is imported
 CASH = {"all": [{"field": "word", "equals": "cash"}, {"not": {"field": "sure", "equals": True}}]}
-FACTS = Facts(
+FACTS = LinkedFacts(
     pl.LazyFrame(),
     {"word": "text", "sure": "flag", **TRANSACTION_FIELDS},
     base="EUR",
@@ -45,7 +45,7 @@ def test_a_condition_in_another_currency_is_another() -> None:
 
 
 def test_without_anything_to_ask_all_facts_that_have_a_time_count() -> None:
-    masks = Masks(Facts(pl.LazyFrame(), {}), {})
+    masks = Masks(LinkedFacts(pl.LazyFrame(), {}), {})
     name = masks.of(form(count="cases"))
     made = pl.DataFrame({"time": [1, None]}).select(masks.parts[name])
     assert made.to_series().to_list() == [True, False]

@@ -5,9 +5,9 @@ from typing import Any
 from hypothesis import given
 from pydantic import TypeAdapter
 
-from fivefold.risk.language.expressions import Condition, OwnTest, parts_of, subject_of
+from fivefold.risk.language.expressions import Condition, OwnTest, branches, input_of_test
 from fivefold.risk.language.expressions import tests_in as all_tests_in
-from fivefold.risk.language.inputs import PLAIN_INPUTS, Input, key_of
+from fivefold.risk.language.inputs import PLAIN_INPUTS, Input, input_key
 from fivefold.risk.language.operators import OPERATOR_KINDS
 from tests.risk.language.documents_made import Data, conditions, plain_inputs
 
@@ -46,13 +46,13 @@ def test_every_test_of_a_condition_is_found(data: Any) -> None:
 @given(plain_inputs)
 def test_a_test_knows_the_input_that_it_names(data: Data) -> None:
     test = condition.validate_python({**data, "is": "present"})
-    subject = subject_of(test)
+    subject = input_of_test(test)
     assert subject is not None
     assert subject == any_input.validate_python(data)
-    assert key_of(subject) == key_of(any_input.validate_python(data))
+    assert input_key(subject) == input_key(any_input.validate_python(data))
 
 
 def test_a_comparison_alone_is_of_the_rules_own_input() -> None:
-    assert subject_of(condition.validate_python({"at_least": 3})) is None
+    assert input_of_test(condition.validate_python({"at_least": 3})) is None
     assert isinstance(condition.validate_python({"at_least": 3}), OwnTest)
-    assert parts_of(condition.validate_python({"at_least": 3})) == ()
+    assert branches(condition.validate_python({"at_least": 3})) == ()

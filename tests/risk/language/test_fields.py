@@ -5,24 +5,24 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from fivefold.risk.language.fields import FieldType, Kind, OneOf, kind_of
+from fivefold.risk.language.fields import FieldType, OneOf, ValueType, value_type_of
 
 
 @pytest.mark.parametrize(
     ("declared", "kind"),
     [
-        ("text", Kind.TEXT),
-        ("country", Kind.TEXT),
-        ("number", Kind.NUMBER),
-        ("flag", Kind.FLAG),
-        ("date", Kind.MOMENT),
-        (["text"], Kind.TEXTS),
-        ({"one_of": ["a"]}, Kind.TEXT),
+        ("text", ValueType.TEXT),
+        ("country", ValueType.TEXT),
+        ("number", ValueType.NUMBER),
+        ("flag", ValueType.FLAG),
+        ("date", ValueType.MOMENT),
+        (["text"], ValueType.TEXTS),
+        ({"one_of": ["a"]}, ValueType.TEXT),
     ],
 )
-def test_a_declared_type_is_of_a_kind(declared: Any, kind: Kind) -> None:
+def test_a_declared_type_is_of_a_kind(declared: Any, kind: ValueType) -> None:
     made = TypeAdapter[Any](FieldType).validate_python(declared)
-    assert kind_of(made) is kind
+    assert value_type_of(made) is kind
     assert isinstance(made, OneOf) == isinstance(declared, dict)
 
 

@@ -2,10 +2,10 @@
 
 import hashlib
 
-from fivefold.risk.language.hashed import Hashed
+from fivefold.risk.language.hashed import ContentHashed
 
 
-class Note(Hashed):
+class Note(ContentHashed):
     """A document for this test."""
 
     words: str

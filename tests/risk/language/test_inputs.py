@@ -8,7 +8,7 @@ from hypothesis import given
 from pydantic import TypeAdapter, ValidationError
 
 from fivefold.risk.language.expressions import Condition
-from fivefold.risk.language.inputs import PLAIN_INPUTS, FieldInput, Input, key_of, word_of
+from fivefold.risk.language.inputs import PLAIN_INPUTS, FieldInput, Input, input_key, word_of
 from tests.risk.language.documents_made import Data, patterns
 
 condition = TypeAdapter[Any](Condition)
@@ -28,8 +28,8 @@ def test_the_same_input_has_one_key() -> None:
     second = any_input.validate_python(
         {"where": {"equals": Decimal("1.0"), "field": "state"}, "over": "30 day", "sum": "amount"}
     )
-    assert key_of(first) == key_of(second)
-    assert key_of(first) != key_of(any_input.validate_python({"sum": "amount", "over": "31 days"}))
+    assert input_key(first) == input_key(second)
+    assert input_key(first) != input_key(any_input.validate_python({"sum": "amount", "over": "31 days"}))
 
 
 def test_the_first_word_names_the_input() -> None:

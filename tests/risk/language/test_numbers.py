@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from fivefold.risk.language.numbers import MOST_DIGITS, MOST_SIZE, Percent, Points, exact, plain, point_units, text_of
+from fivefold.risk.language.numbers import (
+    MOST_DIGITS,
+    MOST_SIZE,
+    Percent,
+    Points,
+    exact,
+    json_number,
+    point_units,
+    text_of,
+)
 
 digits = st.integers(-(10**MOST_DIGITS) + 1, 10**MOST_DIGITS - 1)
 
@@ -18,7 +27,7 @@ digits = st.integers(-(10**MOST_DIGITS) + 1, 10**MOST_DIGITS - 1)
 def test_numbers_survive_json(whole: int, decimals: int) -> None:
     """A number of 15 digits comes back from JSON, which keeps it as a float, as it was."""
     number = Decimal(whole).scaleb(-decimals)
-    again = json.loads(json.dumps(plain(exact(number))), parse_float=Decimal)
+    again = json.loads(json.dumps(json_number(exact(number))), parse_float=Decimal)
     assert exact(again) == exact(float(number)) == exact(number) == number
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from fivefold.risk.language.fields import Kind
+from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.operators import OPERATOR_KINDS, Fuzzy, Operators
 from tests.risk.language.documents_made import Data
 
@@ -20,7 +20,7 @@ def test_every_operator_is_for_some_kind_and_every_kind_has_one() -> None:
     fields = {field.alias or name for name, field in Operators.model_fields.items()}
     assert fields == set(OPERATOR_KINDS)
     assert all(OPERATOR_KINDS.values())
-    assert OPERATOR_KINDS["is"] == set(Kind)
+    assert OPERATOR_KINDS["is"] == set(ValueType)
 
 
 @pytest.mark.parametrize(("value", "is_same"), [(True, 1), (1, True), ("1", 1), (Decimal("1.5"), "1.5")])

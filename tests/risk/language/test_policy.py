@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from fivefold.domain.errors import RulesetNotValid
-from fivefold.risk.language.expressions import subject_of
+from fivefold.risk.language.expressions import input_of_test
 from fivefold.risk.language.expressions import tests_in as all_tests_in
 from fivefold.risk.language.policy import PolicyAll, PolicyAny, PolicyNot, read_canonical_policy, read_policy
 from fivefold.risk.language.policy_inputs import LevelInput, PolicyRatio, TransactionInput
@@ -49,17 +49,17 @@ def test_everything_that_is_written_is_read() -> None:
     assert isinstance(rule.when, PolicyAll)
     assert isinstance(rule.when.all[2], PolicyAny)
     assert isinstance(rule.when.all[3], PolicyNot)
-    assert [type(subject_of(test)).__name__ for test in all_tests_in(rule.when)] == [
+    assert [type(input_of_test(test)).__name__ for test in all_tests_in(rule.when)] == [
         "LevelInput",
         "TransactionInput",
         "TransactionInput",
         "ValueInput",
         "PolicyRatio",
     ]
-    ratio: Any = subject_of(rule.when.all[3].negated)
+    ratio: Any = input_of_test(rule.when.all[3].negated)
     assert isinstance(ratio, PolicyRatio)
     assert ratio.ratio[0] == TransactionInput(transaction="amount")
-    assert subject_of(rule.when.all[0]) == LevelInput(level="in_force")
+    assert input_of_test(rule.when.all[0]) == LevelInput(level="in_force")
     assert (rule.action, rule.on_unknown, policy.otherwise, policy.wins) == ("block", "review", "allow", "first")
 
 

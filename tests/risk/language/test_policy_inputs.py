@@ -4,7 +4,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from fivefold.risk.engine.assessments import Status
-from fivefold.risk.language.inputs import NUMERIC_WORDS, PLAIN_INPUTS, key_of
+from fivefold.risk.language.inputs import NUMERIC_WORDS, PLAIN_INPUTS, input_key
 from fivefold.risk.language.policy import PolicyRule
 from fivefold.risk.language.policy_inputs import POLICY_INPUTS, STATUSES, LevelInput, PolicyNumber, TransactionInput
 from fivefold.usecases.levels.records import NO_RULESET
@@ -34,5 +34,5 @@ def test_what_is_no_number_is_refused(data: object) -> None:
 
 
 def test_amounts_in_different_currencies_are_different_inputs() -> None:
-    keys = {key_of(TransactionInput(transaction="amount", in_currency=code)) for code in (None, "USD", "EUR")}
+    keys = {input_key(TransactionInput(transaction="amount", in_currency=code)) for code in (None, "USD", "EUR")}
     assert len(keys) == 3

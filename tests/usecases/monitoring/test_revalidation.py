@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ActionRefused, ConfigError, NotThere
 from fivefold.models.drift import SHIFTED
-from fivefold.risk.governance.validate.verdicts import Floors
+from fivefold.risk.governance.validate.verdicts import AcceptanceLimits
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.monitoring.measures import (
@@ -78,7 +78,7 @@ def found(name: str, *groups: Group, overrides: OverrideFigures = NONE) -> Trigg
 def test_gini_below_the_alarm(gini: float, answer: str) -> None:
     trigger = found(GINI, group(gini=measure(gini)))
     assert (trigger.answer, trigger.figure, trigger.limit, trigger.source) == (answer, gini, 0.60, GUIDE)
-    assert trigger.limit == Floors().recalibrate
+    assert trigger.limit == AcceptanceLimits().recalibrate
 
 
 @pytest.mark.parametrize(("missed", "answer"), [(0.2001, REACHED), (0.20, NOT_REACHED)])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fivefold.risk.compiler.values import Column
 from fivefold.risk.engine.explain.describe import condition_words, input_words, value_words
-from fivefold.risk.language.fields import Kind
+from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.policy_inputs import POLICY_INPUTS
 from tests.risk.engine.small import case, rule, ruleset
 
@@ -68,7 +68,7 @@ def test_input_of_a_policy(made: Data, words: str) -> None:
 
 
 def test_a_level_goes_by_its_name() -> None:
-    assert value_words(2, Column("it", Kind.LEVEL, levels=("low", "high"))) == "high"
+    assert value_words(2, Column("it", ValueType.LEVEL, levels=("low", "high"))) == "high"
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_condition(when: Any, words: str) -> None:
     assert condition_words(rule_of({"field": "income"}, when).cases[0].when) == words
 
 
-MONEY, YEN, NUMBER = Column("m", Kind.MONEY, 100), Column("y", Kind.MONEY), Column("n", Kind.NUMBER)
+MONEY, YEN, NUMBER = Column("m", ValueType.MONEY, 100), Column("y", ValueType.MONEY), Column("n", ValueType.NUMBER)
 
 
 @pytest.mark.parametrize(
@@ -116,17 +116,17 @@ MONEY, YEN, NUMBER = Column("m", Kind.MONEY, 100), Column("y", Kind.MONEY), Colu
         (1e300, NUMBER, "1e+300"),
         (1e-300, NUMBER, "1e-300"),
         (10000.0, NUMBER, "10,000"),
-        (3.0, Column("f", Kind.FINDING), "3"),
+        (3.0, Column("f", ValueType.FINDING), "3"),
         (-1, MONEY, "-0.01 EUR"),
         (9_007_199_254_740_993, MONEY, "90,071,992,547,409.93 EUR"),
         (1234.5678, MONEY, "12.35 EUR"),  # a mean, in fractions of cents
         (1234, YEN, "1,234 EUR"),
-        (True, Column("f", Kind.FLAG), "true"),
-        (False, Column("t", Kind.MARK), "absent"),
-        ([], Column("l", Kind.TEXTS), "none"),
-        (["a", "b"], Column("l", Kind.TEXTS), "a, b"),
-        ("NO", Column("t", Kind.TEXT), "NO"),
-        (0, Column("d", Kind.MOMENT), "1970-01-01"),
+        (True, Column("f", ValueType.FLAG), "true"),
+        (False, Column("t", ValueType.MARK), "absent"),
+        ([], Column("l", ValueType.TEXTS), "none"),
+        (["a", "b"], Column("l", ValueType.TEXTS), "a, b"),
+        ("NO", Column("t", ValueType.TEXT), "NO"),
+        (0, Column("d", ValueType.MOMENT), "1970-01-01"),
     ],
 )
 def test_value(value: Any, column: Column, words: str) -> None:
@@ -147,7 +147,7 @@ def test_value_is_shown_on_its_own_side_of_a_cut(cut: int, beside: float, column
 def words_slowly(value: float, column: Column, cuts: list[Decimal]) -> str:
     """Write a number as it reads: rounded, more finely as long as that would put it elsewhere beside a cut."""
     exact = Decimal(str(value)) / column.units
-    money, size = column.kind is Kind.MONEY, exact.adjusted()
+    money, size = column.kind is ValueType.MONEY, exact.adjusted()
     if not money and exact and not -15 <= size < 15:
         return str(value)
     minor = len(str(column.units)) - 1
@@ -160,7 +160,7 @@ def words_slowly(value: float, column: Column, cuts: list[Decimal]) -> str:
 
 all_cuts = st.lists(st.decimals(-1000, 1000, places=4), max_size=3)
 numbers = st.one_of(st.floats(-1e17, 1e17), st.floats(-2, 2), st.integers(-(10**17), 10**17), st.integers(-1000, 1000))
-COLUMNS = [MONEY, YEN, Column("l", Kind.MONEY, 10_000), NUMBER, Column("f", Kind.FINDING)]
+COLUMNS = [MONEY, YEN, Column("l", ValueType.MONEY, 10_000), NUMBER, Column("f", ValueType.FINDING)]
 
 
 @settings(max_examples=500)

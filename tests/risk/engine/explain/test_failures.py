@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from fivefold.risk.engine.explain.breakdown import explain
-from fivefold.risk.engine.explain.failures import said
-from fivefold.risk.engine.explain.inputs import seen_inputs
+from fivefold.risk.engine.explain.failures import values_text
+from fivefold.risk.engine.explain.inputs import describe_inputs
 from fivefold.risk.language.inputs import FieldInput
 from tests.risk.engine.small import assessed, case, rule, ruleset
 
@@ -89,6 +89,6 @@ def test_choice_that_no_column_is_for_says_each_input_once() -> None:
 
 def test_inputs_are_said_as_they_were_met() -> None:
     found = assessed(ruleset(rule("asks", case("present", 1), input={"field": "income"})), {"income": 5})
-    seen = seen_inputs([FieldInput(field="income"), FieldInput(field="income")], found.program.inputs, "EUR")
-    assert said(seen, found.inputs.row(0, named=True)) == "income is 5"
-    assert said(seen, {seen[0].key: None, seen[0].error: "'ten'"}) == "income is 'ten'"
+    seen = describe_inputs([FieldInput(field="income"), FieldInput(field="income")], found.program.inputs, "EUR")
+    assert values_text(seen, found.inputs.row(0, named=True)) == "income is 5"
+    assert values_text(seen, {seen[0].key: None, seen[0].error: "'ten'"}) == "income is 'ten'"

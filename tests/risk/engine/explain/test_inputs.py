@@ -5,9 +5,9 @@ from typing import Any
 
 from fivefold.risk.compiler.value_types import inputs_of_rule
 from fivefold.risk.compiler.values import Column
-from fivefold.risk.engine.explain.inputs import cuts_of, seen_inputs
-from fivefold.risk.language.fields import Kind
-from fivefold.risk.language.inputs import key_of
+from fivefold.risk.engine.explain.inputs import describe_inputs, numbers_compared
+from fivefold.risk.language.fields import ValueType
+from fivefold.risk.language.inputs import input_key
 from tests.risk.engine.small import Data, case, rule, ruleset
 
 
@@ -22,7 +22,7 @@ def test_cuts_are_the_numbers_that_each_input_is_compared_with() -> None:
         case({"not": {"field": "n0", "above": 5}}),
         input={"field": "income"},
     )
-    assert cuts_of(made) == {
+    assert numbers_compared(made) == {
         '{"field":"income"}': (Decimal(10), Decimal("20.5"), Decimal(1), Decimal(2)),
         '{"field":"n0"}': (Decimal(3), Decimal(4), Decimal(5)),
     }
@@ -31,9 +31,9 @@ def test_cuts_are_the_numbers_that_each_input_is_compared_with() -> None:
 def test_each_input_is_seen_once_in_its_own_currency() -> None:
     sums: list[Data] = [{"sum": "amount"}, {"sum": "amount", "in_currency": "USD"}]
     made = rule_of(case({"all": [{**one, "above": 5} for one in sums]}), case({**sums[0], "above": 7}))
-    keys = [key_of(part) for part in inputs_of_rule(made)]
-    money = {key: Column(key, Kind.MONEY, 100) for key in keys}
-    own, foreign = seen_inputs(inputs_of_rule(made), money, "EUR", cuts_of(made))
+    keys = [input_key(part) for part in inputs_of_rule(made)]
+    money = {key: Column(key, ValueType.MONEY, 100) for key in keys}
+    own, foreign = describe_inputs(inputs_of_rule(made), money, "EUR", numbers_compared(made))
     assert own.words(499, None) == "sum of amount is 4.99 EUR"
     assert own.words(699.99999, None) == "sum of amount is 6.9999999000 EUR"
     assert foreign.words(699.99999, None) == "sum of amount in USD is 7.00 USD"

@@ -6,7 +6,7 @@ import polars as pl
 from hypothesis import given
 
 from fivefold.domain.canonical import canonical_json
-from fivefold.risk.engine.explain.policies import decided
+from fivefold.risk.engine.explain.policies import explain_decisions
 from fivefold.risk.facts.portfolio import error_of
 from tests.risk.engine.policies_small import COLUMNS, drawn_rules, outcome_of, policy, program, rows
 
@@ -19,7 +19,7 @@ CASH: dict[str, Any] = {
 
 def said(*rules: Any, row: tuple[Any, ...], **more: Any) -> Any:
     frame = pl.DataFrame([row], schema=COLUMNS, orient="row").with_columns(**more)
-    (made,) = decided(program(policy(*rules)), frame, "EUR")
+    (made,) = explain_decisions(program(policy(*rules)), frame, "EUR")
     return made
 
 
@@ -66,7 +66,7 @@ def test_a_value_that_could_not_be_read_is_unknown_and_told_as_it_was_met() -> N
 
 @given(rules=drawn_rules, drawn=rows)
 def test_words_agree_with_outcomes(rules: list[Any], drawn: list[tuple[Any, ...]]) -> None:
-    made = decided(program(policy(*rules)), pl.DataFrame(drawn, schema=COLUMNS, orient="row"), "EUR")
+    made = explain_decisions(program(policy(*rules)), pl.DataFrame(drawn, schema=COLUMNS, orient="row"), "EUR")
     for row, one in zip(drawn, made, strict=True):
         assert [(rule.outcome, rule.action) for rule in one.rules] == [outcome_of(rule, row) for rule in rules]
         assert all((rule.outcome == "unknown") <= bool(rule.missing) for rule in one.rules)

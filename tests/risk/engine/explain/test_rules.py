@@ -13,7 +13,7 @@ from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.engine.explain import rules as tellers
 from fivefold.risk.engine.explain.breakdown import explain, explain_all
 from fivefold.risk.engine.explain.outcomes import RuleOutcome
-from fivefold.risk.engine.explain.rules import outcomes_of, teller_of
+from fivefold.risk.engine.explain.rules import explainer_of, rule_outcomes
 from fivefold.risk.facts.fields import entities_from_rows
 from fivefold.risk.facts.portfolio import Portfolio
 from fivefold.risk.language.ruleset import Ruleset
@@ -40,13 +40,13 @@ def test_words_are_prepared_once(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delattr(tellers, name)
     assert list(explain_all(found)) == before
     program = program_for(AnalysedRuleset(ruleset(ASKS, fields=FIELDS)), {}, "EUR")
-    assert teller_of(program, "EUR") is teller_of(found.program, "EUR")
+    assert explainer_of(program, "EUR") is explainer_of(found.program, "EUR")
 
 
 def test_money_is_in_the_base_currency() -> None:
     made = ruleset(rule("asks", case({"at_least": 1}, 1), input={"sum": "amount"}))
     program = program_for(AnalysedRuleset(made), {}, "EUR")
-    words = [teller_of(program, base).rules[0].seen[0].words(150, None) for base in ("EUR", "USD")]
+    words = [explainer_of(program, base).rules[0].seen[0].words(150, None) for base in ("EUR", "USD")]
     assert words == ["sum of amount is 1.50 EUR", "sum of amount is 1.50 USD"]
 
 
@@ -106,4 +106,4 @@ def test_lists_are_seen_as_they_are() -> None:
 def test_outcomes_of_one_are_those_of_its_explanation() -> None:
     found = assessed(ruleset(ASKS, ASKS | {"id": "again"}, fields=FIELDS), {"name": "x"}, {"income": 2})
     for position in (0, 1):
-        assert outcomes_of(found, position) == explain(found, position).rules
+        assert rule_outcomes(found, position) == explain(found, position).rules

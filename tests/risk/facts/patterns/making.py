@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from fivefold.domain.clock import DAY_US, to_microseconds
 from fivefold.risk.facts.patterns import find
 from fivefold.risk.facts.portfolio import signal_of
-from fivefold.risk.language.inputs import FieldInput, key_of
+from fivefold.risk.language.inputs import FieldInput, input_key
 from fivefold.risk.language.patterns import Pattern
 
 HOUR_US = DAY_US // 24
@@ -71,14 +71,14 @@ def prepared(facts: Sequence[Fact]) -> pl.LazyFrame:
 def people(rows: Sequence[tuple[str, int]], **fields: pl.Series) -> pl.DataFrame:
     """Make entities: who, and as of when."""
     frame = pl.DataFrame(rows, schema={"entity_id": pl.String, "as_of": pl.Int64}, orient="row")
-    return frame.with_columns(values.alias(key_of(FieldInput(field=name))) for name, values in fields.items())
+    return frame.with_columns(values.alias(input_key(FieldInput(field=name))) for name, values in fields.items())
 
 
 def answers(entities: pl.DataFrame, facts: Sequence[Fact], written: Mapping[str, Any]) -> list[Answer]:
     """Look for a pattern, and give what every row of *entities* was answered."""
     pattern = pattern_of(written)
     found = find(entities, prepared(facts), pattern, UNITS)
-    key = key_of(pattern)
+    key = input_key(pattern)
     assert found.schema == {"entity_id": pl.String, key: pl.Float64, signal_of(key): pl.Int64}
     assert found["entity_id"].to_list() == entities["entity_id"].to_list()
     return found.select(key, signal_of(key)).rows()

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from fivefold.risk.facts.patterns import find
-from fivefold.risk.language.inputs import key_of
+from fivefold.risk.language.inputs import input_key
 from fivefold.training.simulation.simulator import Simulation, simulate
 from tests.risk.facts.patterns.making import NOW, TYPES, UNITS, Fact, pattern_of, people, prepared
 
@@ -49,4 +49,4 @@ def found_among(facts: Sequence[Fact], written: Mapping[str, Any], **fields: pl.
     added = prepared([{**made, "entity": "planted"} for made in facts])
     pattern = pattern_of(written)
     found = find(everybody, pl.concat([noise().lazy(), added]), pattern, UNITS)
-    return set(found.filter(pl.col(key_of(pattern)) > 0)["entity_id"])
+    return set(found.filter(pl.col(input_key(pattern)) > 0)["entity_id"])

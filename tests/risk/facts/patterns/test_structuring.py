@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fivefold.domain.clock import DAY_US
 from fivefold.risk.facts.patterns import find
-from fivefold.risk.language.inputs import key_of
+from fivefold.risk.language.inputs import input_key
 from tests.risk.facts.patterns.making import (
     NOTHING,
     NOW,
@@ -100,7 +100,7 @@ def test_units_of_the_base_currency_count() -> None:
     yen = [fact(95, 20), fact(99, 12), fact(97, 3)]
     pattern = pattern_of(WRITTEN)
     found = find(people([("a", NOW)]), prepared(yen), pattern, 1)
-    assert found[key_of(pattern)].to_list() == [3.0]
+    assert found[input_key(pattern)].to_list() == [3.0]
 
 
 def test_among_ordinary_customers_the_planted_one_stands_out() -> None:

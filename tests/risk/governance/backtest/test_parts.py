@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.facts.portfolio import ENTITY
-from fivefold.risk.governance.backtest.parts import joined
-from fivefold.risk.governance.backtest.run import NO_REACH, Backtest, Standing, backtest
+from fivefold.risk.governance.backtest.parts import joined_backtests
+from fivefold.risk.governance.backtest.run import NO_REACH, Backtest, HeldLevels, backtest
 from tests.risk.governance.making import AS_OF, DAY, TEXT, analysed, mixed, portfolio, ruleset
 
 DRAFT = TEXT.replace("[20, 40, 60]", "[25, 50, 60]").replace("points: 25}", "points: 22}")
@@ -28,7 +28,7 @@ STANDING = pl.DataFrame(
 def run(begin: int, end: int, standing: pl.DataFrame | None, *, compared: bool) -> Backtest:
     part = replace(EVERYONE, entities=EVERYONE.entities[begin:end])
     before = analysed() if compared else None
-    return backtest(analysed(DRAFT), part, AS_OF, before, Standing(standing))
+    return backtest(analysed(DRAFT), part, AS_OF, before, HeldLevels(standing))
 
 
 @settings(max_examples=15)
@@ -37,7 +37,7 @@ def test_any_parts_come_to_the_whole(cuts: set[int], compared: bool, standing: b
     ends = [0, *sorted(cuts), 240]
     levels = STANDING if standing else None
     parts = [run(begin, end, levels, compared=compared) for begin, end in pairwise(ends)]
-    assert joined(parts) == run(0, 240, levels, compared=compared)
+    assert joined_backtests(parts) == run(0, 240, levels, compared=compared)
 
 
 def test_of_failures_the_first_hundred_entities_are_kept() -> None:
@@ -48,8 +48,8 @@ def test_of_failures_the_first_hundred_entities_are_kept() -> None:
         backtest(analysed(), replace(failing, entities=failing.entities[begin : begin + 80]), AS_OF)
         for begin in (0, 80, 160)
     ]
-    assert joined(parts) == whole
-    assert len({failure.entity for failure in joined(parts).draft.failures}) == 100
+    assert joined_backtests(parts) == whole
+    assert len({failure.entity for failure in joined_backtests(parts).draft.failures}) == 100
 
 
 def test_a_draft_that_applies_to_none_is_said_first_for_the_whole_alone() -> None:
@@ -61,5 +61,5 @@ def test_a_draft_that_applies_to_none_is_said_first_for_the_whole_alone() -> Non
     rich = portfolio([{"income": "2000000000"}])
     parts = [backtest(AnalysedRuleset(nobody), part, AS_OF, analysed()) for part in (one, rich)]
     assert [NO_REACH in part.cautions for part in parts] == [True, False]
-    assert NO_REACH not in joined(parts).cautions
-    assert joined([parts[0], parts[0]]).cautions[0] == NO_REACH
+    assert NO_REACH not in joined_backtests(parts).cautions
+    assert joined_backtests([parts[0], parts[0]]).cautions[0] == NO_REACH

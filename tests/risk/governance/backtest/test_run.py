@@ -12,7 +12,7 @@ from fivefold.domain.errors import ConfigError, RulesetNotValid
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.explain.breakdown import explain
-from fivefold.risk.governance.backtest.run import Standing, backtest
+from fivefold.risk.governance.backtest.run import HeldLevels, backtest
 from tests.risk.governance.making import AS_OF, DAY, TEXT, analysed, mixed, portfolio, ruleset
 
 DRAFT = TEXT.replace("[20, 40, 60]", "[25, 50, 60]").replace("points: 25}", "points: 22}")
@@ -38,7 +38,7 @@ def test_everyone_is_in_one_place_on_both_sides() -> None:
 
 def test_the_matrix_is_that_of_explanations_one_by_one() -> None:
     people = mixed(30)
-    found = backtest(analysed(DRAFT), people, AS_OF, analysed(), Standing(entered=AS_OF - 10 * DAY))
+    found = backtest(analysed(DRAFT), people, AS_OF, analysed(), HeldLevels(entered=AS_OF - 10 * DAY))
     sides = [assess(analysed(text), people, AS_OF) for text in (TEXT, DRAFT)]
     made = [[explain(side, place) for place in range(30)] for side in sides]
     places = [[one.level if one.status == "assessed" else f"({one.status})" for one in side] for side in made]
@@ -47,8 +47,8 @@ def test_the_matrix_is_that_of_explanations_one_by_one() -> None:
 
 def test_the_cooldown_keeps_who_entered_lately() -> None:
     people = mixed(50)
-    young = backtest(analysed(DRAFT), people, AS_OF, analysed(), Standing(entered=AS_OF - 10 * DAY))
-    old = backtest(analysed(DRAFT), people, AS_OF, analysed(), Standing(entered=AS_OF - 30 * DAY))
+    young = backtest(analysed(DRAFT), people, AS_OF, analysed(), HeldLevels(entered=AS_OF - 10 * DAY))
+    old = backtest(analysed(DRAFT), people, AS_OF, analysed(), HeldLevels(entered=AS_OF - 30 * DAY))
     assert young.draft.later is not None
     assert young.draft.withheld == 10
     assert young.draft.later["low"] == young.draft.alone["low"] - 5
@@ -63,7 +63,7 @@ def test_the_cooldown_keeps_who_entered_lately() -> None:
 def test_standing_levels_may_be_given_without_a_ruleset() -> None:
     people = portfolio([{}, {"country": "ZA"}, {}])
     given = pl.DataFrame({"entity_id": ["e0000", "e0001"], "level": [4, 1], "entered": [AS_OF - DAY, AS_OF - DAY]})
-    found = backtest(analysed(), people, AS_OF, standing=Standing(given))
+    found = backtest(analysed(), people, AS_OF, standing=HeldLevels(given))
     assert {(cell.before, cell.after) for cell in found.alone} == {
         ("critical", "low"), ("low", "high"), ("(no level before)", "low"),
     }  # fmt: skip
@@ -72,10 +72,10 @@ def test_standing_levels_may_be_given_without_a_ruleset() -> None:
     assert [(mover.entity, mover.steps) for mover in found.movers[:2]] == [("e0000", -3), ("e0001", 2)]
     wrong = given.with_columns(level=pl.lit(5))
     with pytest.raises(ConfigError, match=r"e0000 stands at level 5; retail has levels 1 to 4"):
-        backtest(analysed(), people, AS_OF, standing=Standing(wrong))
+        backtest(analysed(), people, AS_OF, standing=HeldLevels(wrong))
     three = ruleset(TEXT.replace(", critical]", "]").replace("[20, 40, 60]", "[20, 40]"))
     with pytest.raises(ConfigError, match=r"e0000 stands at level 4; retail has levels 1 to 3"):
-        backtest(analysed(), people, AS_OF, AnalysedRuleset(three), Standing(given))
+        backtest(analysed(), people, AS_OF, AnalysedRuleset(three), HeldLevels(given))
 
 
 def test_a_draft_alone_shows_where_everyone_would_be() -> None:
@@ -107,7 +107,7 @@ def test_failures_are_counted_and_named_with_rule_and_value() -> None:
 
 def test_rulesets_with_other_levels_have_no_common_cooldown() -> None:
     three = ruleset(TEXT.replace("[low, medium, high, critical]", "[a, b, high]").replace("[20, 40, 60]", "[20, 40]"))
-    found = backtest(AnalysedRuleset(three), mixed(20), AS_OF, analysed(), Standing(entered=AS_OF - DAY))
+    found = backtest(AnalysedRuleset(three), mixed(20), AS_OF, analysed(), HeldLevels(entered=AS_OF - DAY))
     assert found.later is None
     assert [caution.partition(":")[0] for caution in found.cautions] == [
         "The cooldown is left out",
@@ -145,7 +145,7 @@ def test_what_is_not_there_is_refused_before_anyone_is_assessed() -> None:
 @settings(max_examples=20, deadline=None)
 @given(st.integers(1, 40), st.integers(0, 5), st.sampled_from([None, 0, 10, 31]))
 def test_it_is_plain_data_whatever_is_compared(size: int, seed: int, days: int | None) -> None:
-    standing = None if days is None else Standing(entered=AS_OF - days * DAY)
+    standing = None if days is None else HeldLevels(entered=AS_OF - days * DAY)
     found = backtest(analysed(DRAFT), mixed(20), AS_OF, analysed(), standing, size, seed)
     plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert plain["drawn"] == min(size, 20) == sum(plain["draft"]["alone"].values())

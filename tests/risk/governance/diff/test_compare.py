@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
-from fivefold.risk.governance.diff.compare import Change, diff
+from fivefold.risk.governance.diff.compare import RulesetChange, diff
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import Ruleset
 from tests.risk.language.documents_made import as_json, rulesets
@@ -98,7 +98,7 @@ def test_a_rule_that_comes_goes_or_is_moved() -> None:
         "rule country: moved from place 1 to 3",
     ]
     (gone,) = diff(made(), made(first + country + structuring)).changes
-    assert gone == Change(
+    assert gone == RulesetChange(
         "rule cash",
         "removed",
         "Cash (transaction execution, of sum of amount in 180 days): it is at least 50,000: 20 points",

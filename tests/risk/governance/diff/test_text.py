@@ -2,7 +2,7 @@
 
 import pytest
 
-from fivefold.risk.governance.diff.text import exact_words, plain_words, words_of
+from fivefold.risk.governance.diff.text import change_words, exact_words, part_words
 
 
 @pytest.mark.parametrize(
@@ -22,9 +22,9 @@ from fivefold.risk.governance.diff.text import exact_words, plain_words, words_o
     ],
 )
 def test_a_part_is_said_in_words(word: str, part: object, said: str) -> None:
-    assert words_of(word, part) == said
+    assert change_words(word, part) == said
 
 
 def test_what_differs_never_looks_alike_where_it_is_written_out() -> None:
-    assert plain_words(["1"]) == plain_words([1])
+    assert part_words(["1"]) == part_words([1])
     assert exact_words(["1"]) != exact_words([1])

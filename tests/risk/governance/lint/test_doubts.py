@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from fivefold.risk.facts.lists import read_list
-from fivefold.risk.governance.lint.doubts import doubt_faults
+from fivefold.risk.governance.lint.doubts import doubt_diagnostics
 from fivefold.risk.language.reading import read_ruleset
 
 Data = dict[str, Any]
@@ -26,7 +26,7 @@ def doubts(rule: Data, **parts: Any) -> list[str]:
         "rules": [{"id": "r", "title": "R", "category": "other", **rule}],
         **parts,
     }
-    return [fault.problem for fault in doubt_faults(read_ruleset(json.dumps(whole)), MEMBERS)]
+    return [fault.problem for fault in doubt_diagnostics(read_ruleset(json.dumps(whole)), MEMBERS)]
 
 
 def cases(*conditions: Any, **parts: Any) -> Data:

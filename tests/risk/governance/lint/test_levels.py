@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fivefold.risk.compiler.diagnostics import Fault
-from fivefold.risk.governance.lint.levels import level_faults, possible_totals
+from fivefold.risk.compiler.diagnostics import Diagnostic
+from fivefold.risk.governance.lint.levels import level_diagnostics, possible_totals
 from fivefold.risk.language.numbers import POINT_UNITS
 from fivefold.risk.language.ruleset import Ruleset
 
@@ -77,7 +77,7 @@ def test_tiers_are_judged_as_a_list_of_totals_would_be(made: list[tuple[int | No
         ends = {word: end for word, end in (("min", low), ("max", high)) if end is not None}
         tiers.append({"title": f"T{number}", "level": 1, **ends})
     rules = [{"cases": [{"when": "present", "points": 1, "floor": 3}, {"when": "present", "floor": 2}]}]
-    found = list(level_faults(ruleset({"tiers": tiers}, rules)))
+    found = list(level_diagnostics(ruleset({"tiers": tiers}, rules)))
     totals = range(-700, 701)
 
     def owners(total: int) -> list[int]:
@@ -100,5 +100,5 @@ def test_tiers_are_judged_as_a_list_of_totals_would_be(made: list[tuple[int | No
     assert {fault.path[2] for fault in found if "overlaps" in fault.problem} == overlaps
 
 
-def told(found: list[Fault], words: str) -> int:
+def told(found: list[Diagnostic], words: str) -> int:
     return sum(words in fault.problem for fault in found)

@@ -10,16 +10,22 @@ from pydantic import TypeAdapter
 
 from fivefold.risk.compiler.conditions import Compiler
 from fivefold.risk.compiler.diagnostics import Severity
-from fivefold.risk.compiler.locations import Place
+from fivefold.risk.compiler.locations import Location
 from fivefold.risk.compiler.value_types import Vocabulary
 from fivefold.risk.compiler.values import Column
-from fivefold.risk.governance.lint.reachability import Scope, order_faults, rest_faults, subjects_of, tried
+from fivefold.risk.governance.lint.reachability import (
+    LintScope,
+    order_diagnostics,
+    rest_diagnostics,
+    subjects_of,
+    try_conditions,
+)
 from fivefold.risk.language.expressions import Condition
-from fivefold.risk.language.fields import Kind
-from fivefold.risk.language.inputs import FieldInput, key_of
+from fivefold.risk.language.fields import ValueType
+from fivefold.risk.language.inputs import FieldInput, input_key
 
 condition = TypeAdapter[Any](Condition)
-SCOPE = Scope(Vocabulary({"a": "number", "b": "number", "t": "text"}, {}, {}), {}, all_lists=True)
+SCOPE = LintScope(Vocabulary({"a": "number", "b": "number", "t": "text"}, {}, {}), {}, all_lists=True)
 OWN = FieldInput(field="a")
 bounds = st.integers(0, 3)
 tests: st.SearchStrategy[Any] = st.recursive(
@@ -38,22 +44,24 @@ tests: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-def places(made: list[Any]) -> list[Place]:
+def places(made: list[Any]) -> list[Location]:
     return [
-        Place(("rules", 0, "cases", number, "when"), condition.validate_python(data), OWN)
+        Location(("rules", 0, "cases", number, "when"), condition.validate_python(data), OWN)
         for number, data in enumerate(made)
     ]
 
 
 def faults(*made: Any) -> list[tuple[Any, str, Severity]]:
-    return [(fault.path[3], fault.problem, fault.severity) for fault in order_faults(places(list(made)), SCOPE, "case")]
+    return [
+        (fault.path[3], fault.problem, fault.severity) for fault in order_diagnostics(places(list(made)), SCOPE, "case")
+    ]
 
 
 @given(st.lists(tests, min_size=1, max_size=4))
 def test_a_case_is_told_as_never_reached_when_no_value_reaches_it(made: list[Any]) -> None:
     """Against every quarter from -1 to 4, and unknown."""
-    frame = pl.DataFrame({key_of(OWN): [*np.arange(-1, 4.25, 0.25).tolist(), None]})
-    compiler = Compiler(lambda _: Column("", Kind.NUMBER), {}, Column(key_of(OWN), Kind.NUMBER))
+    frame = pl.DataFrame({input_key(OWN): [*np.arange(-1, 4.25, 0.25).tolist(), None]})
+    compiler = Compiler(lambda _: Column("", ValueType.NUMBER), {}, Column(input_key(OWN), ValueType.NUMBER))
     first: list[int | None] = [None] * len(frame)
     for number, place in enumerate(places(made)):
         holds = frame.select(compiler.condition(place.condition)).to_series()
@@ -85,11 +93,11 @@ def test_cases_about_several_inputs_are_decided_together() -> None:
 def test_too_many_combinations_cannot_be_told() -> None:
     many = {"all": [{"field": name, "in": list(range(60))} for name in ("a", "b")]}
     assert faults(many) == [(0, "cannot be told to be reachable or not", Severity.NOTE)]
-    assert tried(places([many]), SCOPE) is None
+    assert try_conditions(places([many]), SCOPE) is None
 
 
 def rests(made: list[Any], *wanted: str) -> list[Any]:
-    return [fault.path[2] for fault in rest_faults(places(made), wanted, ("rules", 0), SCOPE)]
+    return [fault.path[2] for fault in rest_diagnostics(places(made), wanted, ("rules", 0), SCOPE)]
 
 
 def test_what_is_given_where_no_case_holds_is_looked_at_too() -> None:
@@ -103,5 +111,5 @@ def test_what_is_given_where_no_case_holds_is_looked_at_too() -> None:
 
 def test_a_condition_knows_what_it_is_about() -> None:
     made = condition.validate_python({"all": [{"field": "t", "equals": "x"}, {"field": "a", "above": 1}]})
-    found = subjects_of(Place(("applies_to",), made), SCOPE)
-    assert [subject.column.kind for subject in found.values()] == [Kind.TEXT, Kind.NUMBER]
+    found = subjects_of(Location(("applies_to",), made), SCOPE)
+    assert [subject.column.kind for subject in found.values()] == [ValueType.TEXT, ValueType.NUMBER]

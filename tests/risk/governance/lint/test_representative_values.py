@@ -8,36 +8,36 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from fivefold.risk.compiler.operators import compare
-from fivefold.risk.governance.lint.representative_values import Subject, domain_of
+from fivefold.risk.compiler.operators import comparison
+from fivefold.risk.governance.lint.representative_values import TestedInput, domain_of
 from fivefold.risk.language.expressions import Condition
-from fivefold.risk.language.fields import FieldType, Kind, OneOf
+from fivefold.risk.language.fields import FieldType, OneOf, ValueType
 from fivefold.risk.language.inputs import Input
 from tests.risk.compiler.test_operators import DTYPES, LISTS, PAIRS, VALUES, column_of, operands
 
 any_input = TypeAdapter[Any](Input)
 condition = TypeAdapter[Any](Condition)
-MADE: dict[Kind, Any] = {
-    Kind.MONEY: {"sum": "signed_amount"},
-    Kind.FINDING: {"pattern": "volume-deviation", "expected_monthly": "income", "factor": 0.5, "over": "30 days"},
-    Kind.MARK: {"screening": "pep"},
+MADE: dict[ValueType, Any] = {
+    ValueType.MONEY: {"sum": "signed_amount"},
+    ValueType.FINDING: {"pattern": "volume-deviation", "expected_monthly": "income", "factor": 0.5, "over": "30 days"},
+    ValueType.MARK: {"screening": "pep"},
 }
 
 
-def subject(kind: Kind, made: Any = None, declared: FieldType | None = None) -> Subject:
+def subject(kind: ValueType, made: Any = None, declared: FieldType | None = None) -> TestedInput:
     given_input = made or MADE.get(kind, {"field": "it"})
-    return Subject(any_input.validate_python(given_input), column_of(kind), declared)
+    return TestedInput(any_input.validate_python(given_input), column_of(kind), declared)
 
 
-def truths(kind: Kind, comparisons: list[tuple[str, Any]], values: pl.Series) -> set[tuple[bool | None, ...]]:
+def truths(kind: ValueType, comparisons: list[tuple[str, Any]], values: pl.Series) -> set[tuple[bool | None, ...]]:
     column = column_of(kind)
-    tests = [compare(word, column, value, LISTS).alias(str(at)) for at, (word, value) in enumerate(comparisons)]
+    tests = [comparison(word, column, value, LISTS).alias(str(at)) for at, (word, value) in enumerate(comparisons)]
     return set(values.alias("it").to_frame().select(tests).rows())
 
 
-@pytest.mark.parametrize("kind", list(Kind), ids=str)
+@pytest.mark.parametrize("kind", list(ValueType), ids=str)
 @given(data=st.data())
-def test_what_any_value_does_one_of_them_does(kind: Kind, data: st.DataObject) -> None:
+def test_what_any_value_does_one_of_them_does(kind: ValueType, data: st.DataObject) -> None:
     words = [word for word, made_for in PAIRS if made_for is kind and word != "fuzzy"]
     chosen = data.draw(st.lists(st.sampled_from(words), min_size=1, max_size=3))
     tests = [condition.validate_python({word: data.draw(operands(word, kind))}) for word in chosen]
@@ -52,23 +52,23 @@ def test_what_any_value_does_one_of_them_does(kind: Kind, data: st.DataObject) -
 @pytest.mark.parametrize(
     ("made", "kind", "impossible"),
     [
-        ({"count": "cases"}, Kind.NUMBER, [None, -1.0, 1.5]),
-        ({"distinct": "currency"}, Kind.NUMBER, [None, -1.0, 1.5]),
-        ({"sum": "amount"}, Kind.MONEY, [None, -1]),
-        ({"mean": "amount"}, Kind.MONEY, [-1.0]),
-        ({"days_since": "transactions"}, Kind.NUMBER, [-1.0]),
-        ({"value": "score"}, Kind.NUMBER, [0.0, 6.0]),
-        ({"tag": "vip"}, Kind.MARK, [None]),
+        ({"count": "cases"}, ValueType.NUMBER, [None, -1.0, 1.5]),
+        ({"distinct": "currency"}, ValueType.NUMBER, [None, -1.0, 1.5]),
+        ({"sum": "amount"}, ValueType.MONEY, [None, -1]),
+        ({"mean": "amount"}, ValueType.MONEY, [-1.0]),
+        ({"days_since": "transactions"}, ValueType.NUMBER, [-1.0]),
+        ({"value": "score"}, ValueType.NUMBER, [0.0, 6.0]),
+        ({"tag": "vip"}, ValueType.MARK, [None]),
         (
             {"pattern": "structuring", "threshold": 9, "margin": "1%", "at_least": 3, "over": "1 day"},
-            Kind.FINDING,
+            ValueType.FINDING,
             [None, 1.0, 2.0, 3.5],
         ),
-        ({"pattern": "velocity", "more_than": 50, "over": "1 day"}, Kind.FINDING, [None, 50.0]),
+        ({"pattern": "velocity", "more_than": 50, "over": "1 day"}, ValueType.FINDING, [None, 50.0]),
     ],
 )
-def test_what_an_input_never_comes_to_is_not_tried(made: Any, kind: Kind, impossible: list[Any]) -> None:
-    test = condition.validate_python({"is": "present"} if kind is Kind.MARK else {"between": [-1, 50]})
+def test_what_an_input_never_comes_to_is_not_tried(made: Any, kind: ValueType, impossible: list[Any]) -> None:
+    test = condition.validate_python({"is": "present"} if kind is ValueType.MARK else {"between": [-1, 50]})
     tried = domain_of(subject(kind, made), list(test.comparisons()), {}, all_lists=True).values
     assert not set(impossible) & set(tried)
     assert len(tried) >= 2
@@ -83,7 +83,7 @@ def test_what_an_input_never_comes_to_is_not_tried(made: Any, kind: Kind, imposs
     ],
 )
 def test_declared_text_is_only_what_it_can_be(declared: FieldType, tried: list[Any], missing: list[str]) -> None:
-    made = domain_of(subject(Kind.TEXT, None, declared), [("starts_with", "no")], {}, all_lists=True)
+    made = domain_of(subject(ValueType.TEXT, None, declared), [("starts_with", "no")], {}, all_lists=True)
     assert set(tried) <= {value if value is None else value.rstrip("※") for value in made.values}
     assert not set(missing) & set(made.values) or declared == "text"
 
@@ -91,14 +91,16 @@ def test_declared_text_is_only_what_it_can_be(declared: FieldType, tried: list[A
 @pytest.mark.parametrize(
     ("kind", "comparisons", "members", "all_lists"),
     [
-        (Kind.TEXT, {"in_list": "some"}, {"some": ["@some"]}, False),
-        (Kind.TEXT, {"fuzzy": {"to": "x", "scorer": "ratio", "at_least": 90}}, {}, True),
-        (Kind.TEXTS, {"fuzzy": {"to": "x", "scorer": "ratio", "at_least": 90}}, {}, True),
-        (Kind.TEXT, {"contains_any": [f"w{number}" for number in range(13)]}, {}, True),
-        (Kind.TEXTS, {"contains_any": [f"w{number}" for number in range(13)]}, {}, True),
+        (ValueType.TEXT, {"in_list": "some"}, {"some": ["@some"]}, False),
+        (ValueType.TEXT, {"fuzzy": {"to": "x", "scorer": "ratio", "at_least": 90}}, {}, True),
+        (ValueType.TEXTS, {"fuzzy": {"to": "x", "scorer": "ratio", "at_least": 90}}, {}, True),
+        (ValueType.TEXT, {"contains_any": [f"w{number}" for number in range(13)]}, {}, True),
+        (ValueType.TEXTS, {"contains_any": [f"w{number}" for number in range(13)]}, {}, True),
     ],
 )
-def test_what_is_too_much_to_try_does_not_decide(kind: Kind, comparisons: Any, members: Any, all_lists: bool) -> None:
+def test_what_is_too_much_to_try_does_not_decide(
+    kind: ValueType, comparisons: Any, members: Any, all_lists: bool
+) -> None:
     made = list(condition.validate_python(comparisons).comparisons())
     found = domain_of(subject(kind), made, members, all_lists=all_lists)
     assert not found.exact
@@ -107,6 +109,6 @@ def test_what_is_too_much_to_try_does_not_decide(kind: Kind, comparisons: Any, m
 
 def test_of_many_members_that_are_alike_one_is_tried() -> None:
     members = {"some": [f"w{number}" for number in range(1_000)]}
-    found = domain_of(subject(Kind.TEXTS), [("in_list", "some")], members, all_lists=True)
+    found = domain_of(subject(ValueType.TEXTS), [("in_list", "some")], members, all_lists=True)
     assert found.exact
     assert len(found.values) < 10

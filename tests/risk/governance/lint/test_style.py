@@ -5,14 +5,16 @@ from typing import Any
 import pytest
 
 from fivefold.risk.compiler.analysis import AnalysedRuleset
-from fivefold.risk.governance.lint.style import style_faults
+from fivefold.risk.governance.lint.style import style_diagnostics
 from fivefold.risk.language.reading import read_ruleset
 from tests.risk.governance.linted import changed, clean
 
 
 def problems(text: str) -> list[tuple[Any, str]]:
     return [
-        (fault.path, fault.problem) for fault in style_faults(AnalysedRuleset(read_ruleset(text))) if fault.severity < 2
+        (fault.path, fault.problem)
+        for fault in style_diagnostics(AnalysedRuleset(read_ruleset(text)))
+        if fault.severity < 2
     ]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fivefold.risk.governance.backtest.run import Standing, backtest
+from fivefold.risk.governance.backtest.run import HeldLevels, backtest
 from fivefold.risk.governance.reports.backtest import backtest_page
 from fivefold.risk.governance.reports.page import Section, as_html
 from tests.risk.governance.making import AS_OF, DAY, TEXT, analysed, mixed, ruleset
@@ -22,7 +22,7 @@ def test_everything_that_was_found_is_there() -> None:
         mixed(50),
         AS_OF,
         analysed(),
-        Standing(entered=AS_OF - 10 * DAY),
+        HeldLevels(entered=AS_OF - 10 * DAY),
         size=40,
         seed=3,
     )
@@ -60,7 +60,7 @@ def test_a_rule_that_one_side_lacks_is_not_there() -> None:
 
 @pytest.mark.parametrize("days", [None, 40])
 def test_a_cooldown_that_keeps_nobody_is_said_and_not_drawn_again(days: int | None) -> None:
-    standing = None if days is None else Standing(entered=AS_OF - days * DAY)
+    standing = None if days is None else HeldLevels(entered=AS_OF - days * DAY)
     page = backtest_page(backtest(analysed(DRAFT), mixed(20), AS_OF, analysed(), standing))
     after = [each for each in page.sections if each.title == "After the cooldown"]
     assert bool(after) == (days is not None)

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from fivefold.charts.levels import levels
-from fivefold.risk.governance.reports.page import Page, Section, Table, as_html, as_json
+from fivefold.risk.governance.reports.page import ReportPage, Section, Table, as_html, report_json
 
 NASTY = '<script>alert("1")</script> & \x00\x1b[31m "quoted" {{ 7 * 7 }}'
 VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -52,10 +52,10 @@ def picture() -> Any:
     return levels(pl.DataFrame({"group": [NASTY, "low"], "series": ["a", "a"], "entities": [1, 2]}))
 
 
-def page() -> Page:
+def page() -> ReportPage:
     table = Table(["name", NASTY], [[NASTY, "1"], ["b", "2"]])
     sections = [Section(NASTY, NASTY, table, picture()), Section("second", picture=picture()), Section("third")]
-    return Page(f"Title {NASTY}", [("fact", NASTY)], [NASTY], sections)
+    return ReportPage(f"Title {NASTY}", [("fact", NASTY)], [NASTY], sections)
 
 
 def test_a_page_is_whole_and_asks_for_nothing() -> None:
@@ -82,7 +82,7 @@ def test_pictures_of_one_page_do_not_share_names() -> None:
 
 
 def test_what_was_left_out_is_not_there() -> None:
-    tree = read(as_html(Page("t", [], [], [Section("only", "words")])))
+    tree = read(as_html(ReportPage("t", [], [], [Section("only", "words")])))
     assert not {"table", "svg"} & set(tree.tags)
     assert "To be known beforehand" not in tree.text
 
@@ -96,6 +96,6 @@ class Finding:
 
 
 def test_json_says_what_it_is_and_holds_no_numbers_that_json_lacks() -> None:
-    assert json.loads(as_json("backtest", Finding("é"))) == {"kind": "backtest", "form": 1, "value": "é"}
+    assert json.loads(report_json("backtest", Finding("é"))) == {"kind": "backtest", "form": 1, "value": "é"}
     with pytest.raises(ValueError, match="not JSON compliant"):
-        as_json("backtest", Finding(float("nan")))
+        report_json("backtest", Finding(float("nan")))

@@ -3,21 +3,21 @@
 import pytest
 
 from fivefold.domain.errors import ConfigError
-from fivefold.risk.governance.thresholds.current import Cuts, cuts_of, whole_points
+from fivefold.risk.governance.thresholds.current import Cuts, present_cuts, whole_points
 from tests.risk.governance.making import TEXT, TIERED_TEXT, WEIGHTED_TEXT, ruleset
 
 
 def test_every_form_of_score_has_its_thresholds() -> None:
-    assert cuts_of(ruleset()) == Cuts((2000, 4000, 6000))
-    assert cuts_of(ruleset(WEIGHTED_TEXT)) == Cuts((3100, 6100, 8600))
-    assert cuts_of(ruleset(TIERED_TEXT)) == Cuts((2000, 4000, 6000), (0, 1, 2, 3))
+    assert present_cuts(ruleset()) == Cuts((2000, 4000, 6000))
+    assert present_cuts(ruleset(WEIGHTED_TEXT)) == Cuts((3100, 6100, 8600))
+    assert present_cuts(ruleset(TIERED_TEXT)) == Cuts((2000, 4000, 6000), (0, 1, 2, 3))
 
 
 def test_tiers_may_stand_in_any_order() -> None:
     lines = TIERED_TEXT.splitlines()
     at = next(number for number, line in enumerate(lines) if "title: Low" in line)
     lines[at], lines[at + 3] = lines[at + 3], lines[at]
-    assert cuts_of(ruleset("\n".join(lines))).tiers == (3, 1, 2, 0)
+    assert present_cuts(ruleset("\n".join(lines))).tiers == (3, 1, 2, 0)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_tiers_may_stand_in_any_order() -> None:
 )
 def test_tiers_that_no_threshold_can_stand_for_are_refused(old: str, new: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        cuts_of(ruleset(TIERED_TEXT.replace(old, new)))
+        present_cuts(ruleset(TIERED_TEXT.replace(old, new)))
 
 
 def test_whole_points_are_told_from_parts() -> None:

@@ -13,9 +13,9 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.governance.diff.compare import diff
 from fivefold.risk.governance.thresholds import draft as thresholds_draft
-from fivefold.risk.governance.thresholds.current import cuts_of
+from fivefold.risk.governance.thresholds.current import present_cuts
 from fivefold.risk.governance.thresholds.draft import FIRST, LAST, draft_text
-from fivefold.risk.governance.thresholds.propose import propose
+from fivefold.risk.governance.thresholds.propose import propose_thresholds
 from fivefold.risk.language.reading import read_ruleset
 from tests.risk.governance.making import AS_OF, TEXT, TIERED_TEXT, WEIGHTED_TEXT, analysed, mixed, ruleset
 
@@ -31,10 +31,10 @@ SHARES = st.lists(st.integers(1, 9), min_size=4, max_size=4).map(lambda parts: [
 @given(st.sampled_from([TEXT, BLOCK, TIERED_TEXT, WEIGHTED_TEXT]), SHARES)
 def test_nothing_but_the_thresholds_differs(text: str, shares: list[float]) -> None:
     before = ruleset(text)
-    proposal = propose(assess(AnalysedRuleset(before), mixed(1000), AS_OF), shares)
+    proposal = propose_thresholds(assess(AnalysedRuleset(before), mixed(1000), AS_OF), shares)
     made = draft_text(text, before, proposal)
     after = read_ruleset(made)
-    assert [cut / 100 for cut in cuts_of(after).units] == [float(value) for value in proposal.values]
+    assert [cut / 100 for cut in present_cuts(after).units] == [float(value) for value in proposal.values]
     assert all(change.where.startswith("score, ") for change in diff(before, after).changes)
     body = made[made.index(f"# {LAST}\n") + len(LAST) + 3 :].splitlines()
     changed = [pair for pair in zip(text.splitlines(), body, strict=True) if pair[0] != pair[1]]
@@ -43,7 +43,7 @@ def test_nothing_but_the_thresholds_differs(text: str, shares: list[float]) -> N
 
 
 def test_the_reasons_stand_above_it() -> None:
-    proposal = propose(assess(analysed(), mixed(1000), AS_OF))
+    proposal = propose_thresholds(assess(analysed(), mixed(1000), AS_OF))
     made = draft_text(TEXT, ruleset(), proposal)
     assert made.startswith(f"# {FIRST}\n# Made from retail {ruleset().content_hash}, as of 2024-07-01.\n")
     assert "# 800 entities were assessed in full; left out: 100 failed, 100 not applicable.\n" in made
@@ -52,10 +52,10 @@ def test_the_reasons_stand_above_it() -> None:
 
 
 def test_the_reasons_of_last_quarter_are_replaced() -> None:
-    proposal = propose(assess(analysed(), mixed(1000), AS_OF))
+    proposal = propose_thresholds(assess(analysed(), mixed(1000), AS_OF))
     once = draft_text(TEXT, ruleset(), proposal)
     again = read_ruleset(once)
-    twice = draft_text(once, again, propose(assess(AnalysedRuleset(again), mixed(1000), AS_OF)))
+    twice = draft_text(once, again, propose_thresholds(assess(AnalysedRuleset(again), mixed(1000), AS_OF)))
     assert twice.count(FIRST) == 1
     assert twice.count("# Ours; remarks must survive.") == 1
 
@@ -63,7 +63,9 @@ def test_the_reasons_of_last_quarter_are_replaced() -> None:
 def test_tiers_stay_without_gaps() -> None:
     before = ruleset(TIERED_TEXT)
     made = draft_text(
-        TIERED_TEXT, before, propose(assess(AnalysedRuleset(before), mixed(1000), AS_OF), [0.3, 0.3, 0.2, 0.2])
+        TIERED_TEXT,
+        before,
+        propose_thresholds(assess(AnalysedRuleset(before), mixed(1000), AS_OF), [0.3, 0.3, 0.2, 0.2]),
     )
     tiers = read_ruleset(made).score.tiers  # type: ignore[union-attr]  # it has tiers
     for lower, upper in pairwise(tiers):
@@ -74,20 +76,22 @@ def test_tiers_stay_without_gaps() -> None:
 def test_whole_tiers_stay_whole() -> None:
     text = TIERED_TEXT.replace(".99", "").replace("10.5", "10")
     before = ruleset(text)
-    made = draft_text(text, before, propose(assess(AnalysedRuleset(before), mixed(1000), AS_OF), [0.3, 0.3, 0.2, 0.2]))
+    made = draft_text(
+        text, before, propose_thresholds(assess(AnalysedRuleset(before), mixed(1000), AS_OF), [0.3, 0.3, 0.2, 0.2])
+    )
     tiers = read_ruleset(made).score.tiers  # type: ignore[union-attr]  # it has tiers
     assert [upper.min - lower.max for lower, upper in pairwise(tiers)] == [1, 1, 1]
 
 
 def test_a_proposal_for_something_else_is_refused() -> None:
-    proposal = propose(assess(analysed(), mixed(1000), AS_OF))
+    proposal = propose_thresholds(assess(analysed(), mixed(1000), AS_OF))
     other = TEXT.replace("rationale: Ours.", "rationale: Theirs.")
     with pytest.raises(ConfigError, match="made for another ruleset"):
         draft_text(other, ruleset(other), proposal)
 
 
 def test_a_draft_that_came_out_otherwise_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    proposal = propose(assess(analysed(), mixed(1000), AS_OF))
+    proposal = propose_thresholds(assess(analysed(), mixed(1000), AS_OF))
     for old, new in (("rationale: Ours.", "rationale: Theirs."), ("[20, 40, 60]", "[20, 40, 61]")):
         monkeypatch.setattr(thresholds_draft, "_replaced", lambda text, _, old=old, new=new: text.replace(old, new))
         with pytest.raises(ConfigError, match="change them by hand"):
@@ -96,8 +100,8 @@ def test_a_draft_that_came_out_otherwise_is_refused(monkeypatch: pytest.MonkeyPa
 
 def test_json_is_changed_in_place_as_well() -> None:
     compact = ruleset().canonical
-    proposal = propose(assess(analysed(), mixed(1000), AS_OF))
-    assert cuts_of(read_ruleset(draft_text(compact, ruleset(), proposal))).units == tuple(
+    proposal = propose_thresholds(assess(analysed(), mixed(1000), AS_OF))
+    assert present_cuts(read_ruleset(draft_text(compact, ruleset(), proposal))).units == tuple(
         int(value * 100) for value in proposal.values
     )
     with pytest.raises(ConfigError, match="cannot be changed in place"):

@@ -5,6 +5,7 @@ from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
+from fivefold.risk.governance.thresholds.propose_thresholds import LEAST_ENTITIES, ThresholdProposal, propose_thresholds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,8 +13,7 @@ from fivefold.domain.errors import ConfigError, NotEnoughData
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
-from fivefold.risk.governance.thresholds import propose as thresholds
-from fivefold.risk.governance.thresholds.propose import LEAST_ENTITIES, Proposal, propose
+from fivefold.risk.governance.thresholds import propose_thresholds as thresholds
 from fivefold.risk.language.ruleset import Ruleset
 from tests.risk.governance.making import (
     AS_OF,
@@ -70,7 +70,7 @@ def moved(text: str, values: tuple[Decimal, ...]) -> Ruleset:
 def test_the_shares_that_are_promised_are_those_that_come() -> None:
     words = [STEPS[number % 9] for number in range(900)]
     marks = ["high" if number % 10 == 0 else "critical" if number % 33 == 0 else "" for number in range(900)]
-    found = propose(spread(words, marks), [0.4, 0.3, 0.2, 0.1])
+    found = propose_thresholds(spread(words, marks), [0.4, 0.3, 0.2, 0.1])
     people = portfolio([{"word": word, "mark": mark} for word, mark in zip(words, marks, strict=True)])
     after = assess(AnalysedRuleset(moved(FLOORED, found.values)), people, AS_OF)
     before = assess(analysed(FLOORED), people, AS_OF)
@@ -94,7 +94,7 @@ def test_no_other_thresholds_come_nearer(words: list[str], parts: list[int], flo
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(thresholds, "LEAST_ENTITIES", 1)
         side = spread(words, marks)
-        found = propose(side, targets)
+        found = propose_thresholds(side, targets)
     totals, lows = side.outcomes["total"].to_numpy(), side.outcomes["floor"].to_numpy()
     below = np.cumsum(targets)[:-1]
 
@@ -110,7 +110,7 @@ def test_no_other_thresholds_come_nearer(words: list[str], parts: list[int], flo
 
 
 def test_ties_cannot_be_split_and_it_is_said_what_can_be_reached() -> None:
-    found = propose(spread(["a"] * 700 + ["b"] * 200 + ["c"] * 60 + ["d"] * 40), [0.5, 0.3, 0.15, 0.05])
+    found = propose_thresholds(spread(["a"] * 700 + ["b"] * 200 + ["c"] * 60 + ["d"] * 40), [0.5, 0.3, 0.15, 0.05])
     first = found.cuts[0]
     assert (first.target_below, first.reached_below, first.next_below) == (0.5, 0.7, (0.0, 0.9))
     assert [level.proposed for level in found.levels] == pytest.approx([0.7, 0.2, 0.06, 0.04])
@@ -120,14 +120,14 @@ def test_a_threshold_that_parts_them_already_stays() -> None:
     side = assess(analysed(SPREAD.replace("[1, 2, 3]", "[3, 10.2, 16.5]")), portfolio(
         [{"word": STEPS[number % 4]} for number in range(800)]
     ), AS_OF)  # fmt: skip
-    found = propose(side, [0.25, 0.25, 0.25, 0.25])
+    found = propose_thresholds(side, [0.25, 0.25, 0.25, 0.25])
     assert [str(cut.proposed) for cut in found.cuts] == ["3", "10.2", "16.5"]
     assert found.moved == 0
 
 
 def test_weights_are_cut_on_the_scale_that_thresholds_have() -> None:
     side = assess(analysed(WEIGHTED_TEXT), mixed(1000), AS_OF)
-    found = propose(side, [0.55, 0.2, 0.15, 0.1])
+    found = propose_thresholds(side, [0.55, 0.2, 0.15, 0.1])
     text = WEIGHTED_TEXT.replace("[31, 61, 86]", str([float(value) for value in found.values]))
     after = assess(analysed(text), mixed(1000), AS_OF)
     full = after.outcomes.filter(after.outcomes["status"] == "assessed")
@@ -139,8 +139,8 @@ def test_weights_are_cut_on_the_scale_that_thresholds_have() -> None:
 
 def test_totals_that_no_tier_owns_are_left_out_and_told() -> None:
     narrow = TIERED_TEXT.replace("max: 200", "max: 60")
-    found = propose(assess(analysed(narrow), mixed(1000), AS_OF), [0.5, 0.2, 0.2, 0.1])
-    assert isinstance(found, Proposal)
+    found = propose_thresholds(assess(analysed(narrow), mixed(1000), AS_OF), [0.5, 0.2, 0.2, 0.1])
+    assert isinstance(found, ThresholdProposal)
     assert found.left_out["unclassified"] == 100
     assert any("200 entities could not be assessed in full" in caution for caution in found.cautions)
 
@@ -155,25 +155,25 @@ def test_totals_that_no_tier_owns_are_left_out_and_told() -> None:
 )
 def test_targets_that_do_not_fit_are_refused(targets: list[float], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        propose(assess(analysed(), mixed(1000), AS_OF), targets)
+        propose_thresholds(assess(analysed(), mixed(1000), AS_OF), targets)
 
 
 def test_too_little_is_refused() -> None:
     with pytest.raises(NotEnoughData, match=f"at least {LEAST_ENTITIES} are needed"):
-        propose(assess(analysed(), mixed(LEAST_ENTITIES), AS_OF))
+        propose_thresholds(assess(analysed(), mixed(LEAST_ENTITIES), AS_OF))
     with pytest.raises(NotEnoughData, match="3 different totals for 4 levels"):
-        propose(spread([STEPS[number % 3] for number in range(600)]))
+        propose_thresholds(spread([STEPS[number % 3] for number in range(600)]))
 
 
 def test_levels_of_another_number_need_targets_of_their_own() -> None:
     three = TEXT.replace(SCORE, "score: {points: {thresholds: [20, 40]}}\n").replace(", critical]", "]")
     with pytest.raises(ConfigError, match="4 target shares were given for 3 levels"):
-        propose(assess(analysed(three), mixed(1000), AS_OF))
-    assert len(propose(assess(analysed(three), mixed(1000), AS_OF), [0.6, 0.3, 0.1]).cuts) == 2
+        propose_thresholds(assess(analysed(three), mixed(1000), AS_OF))
+    assert len(propose_thresholds(assess(analysed(three), mixed(1000), AS_OF), [0.6, 0.3, 0.1]).cuts) == 2
 
 
 def test_a_draft_that_is_further_from_the_targets_than_what_is_says_so() -> None:
     words = ["a"] * 300 + ["b"] * 100 + ["c"] * 200 + ["d"] * 200
     far = "The present thresholds come nearer to the targets"
-    assert propose(spread(words), [0.02, 0.02, 0.02, 0.94]).cautions[0].startswith(far)
-    assert not any(line.startswith(far) for line in propose(spread(words), [0.4, 0.1, 0.2, 0.3]).cautions)
+    assert propose_thresholds(spread(words), [0.02, 0.02, 0.02, 0.94]).cautions[0].startswith(far)
+    assert not any(line.startswith(far) for line in propose_thresholds(spread(words), [0.4, 0.1, 0.2, 0.3]).cautions)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import LayoutError, RulesetNotValid
 from fivefold.risk.compiler.analysis import AnalysedRuleset
-from fivefold.risk.governance.validate.labels import mark, names_in, refuse_leaks
+from fivefold.risk.governance.validate.labels import match_labels, names_in, refuse_leaks
 from fivefold.risk.language.inputs import FieldInput
 from tests.risk.governance.making import AS_OF, DAY, TEXT, analysed, ruleset
 
@@ -41,7 +41,7 @@ def test_only_what_became_known_after_as_of_and_by_the_horizon_is_confirmed(
             "at": pl.Series([day(row[2]) for row in rows], dtype=pl.Date),
         }
     )
-    found = mark(frame, ENTITIES, AS_OF + horizon * DAY_US)
+    found = match_labels(frame, ENTITIES, AS_OF + horizon * DAY_US)
     first = {name: min(row[2] for row in rows if row[:2] == (name, True)) for name, yes, _ in rows if yes}
     for place, name in enumerate("abcd"):
         at = first.get(name)
@@ -55,18 +55,18 @@ def test_only_what_became_known_after_as_of_and_by_the_horizon_is_confirmed(
 def test_every_entity_has_its_own_moment() -> None:
     entities = ENTITIES.with_columns(as_of=pl.Series([AS_OF + number * DAY for number in range(4)]))
     labels = pl.DataFrame({"entity_id": ["a", "b", "c", "d"], "at": ["2024-07-03T00:00:00"] * 4})
-    assert mark(labels, entities).confirmed.tolist() == [True, True, False, False]
+    assert match_labels(labels, entities).confirmed.tolist() == [True, True, False, False]
 
 
 def test_labels_without_a_date_are_refused_unless_it_is_said_what_they_are() -> None:
     labels = pl.DataFrame({"entity_id": ["a", "b"], "confirmed": ["true", "0"]})
     with pytest.raises(LayoutError, match="1 confirmed labels have no date"):
-        mark(labels, ENTITIES)
-    found = mark(labels, ENTITIES, undated_are_later=True)
+        match_labels(labels, ENTITIES)
+    found = match_labels(labels, ENTITIES, undated_are_later=True)
     assert found.confirmed.tolist() == [True, False, False, False]
     assert found.undated == 1
     mixed = pl.DataFrame({"entity_id": ["a", "a"], "at": ["", "2024-01-01"]})
-    assert mark(mixed, ENTITIES, undated_are_later=True).known.tolist()[0]
+    assert match_labels(mixed, ENTITIES, undated_are_later=True).known.tolist()[0]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_labels_without_a_date_are_refused_unless_it_is_said_what_they_are() -> 
 )
 def test_what_cannot_be_read_is_refused(columns: dict[str, list[str]], said: str) -> None:
     with pytest.raises(LayoutError, match=said):
-        mark(pl.DataFrame(columns), ENTITIES)
+        match_labels(pl.DataFrame(columns), ENTITIES)
 
 
 def test_inputs_made_of_the_label_are_refused_with_their_rules() -> None:

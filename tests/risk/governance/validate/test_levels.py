@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fivefold.risk.governance.validate.levels import NO_LEVEL, capture, level_rows
+from fivefold.risk.governance.validate.levels import NO_LEVEL, captured_share, level_rows
 
 NAMES = ("low", "medium", "high", "critical")
 entities = st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=1, max_size=60)
@@ -26,7 +26,7 @@ def test_everyone_is_in_one_row(rows: list[tuple[int, bool]]) -> None:
 @given(entities)
 def test_no_more_can_be_captured_than_arithmetic_allows(rows: list[tuple[int, bool]]) -> None:
     level, confirmed = (np.array(side) for side in zip(*rows, strict=True))
-    found = capture(level, confirmed, NAMES)
+    found = captured_share(level, confirmed, NAMES)
     if found is None:
         assert not confirmed.any()
         return

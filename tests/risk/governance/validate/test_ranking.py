@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from fivefold.domain.errors import NotEnoughData
 from fivefold.risk.governance.validate import ranking as statistics
-from fivefold.risk.governance.validate.ranking import auc, compare, compare_all, gini, rank, share
+from fivefold.risk.governance.validate.ranking import auc, compare_all, compare_rankings, gini, rank, share
 
 
 @st.composite
@@ -103,7 +103,7 @@ def test_a_paired_interval_is_narrower_than_two_apart() -> None:
     confirmed = np.arange(1000) < 200
     score = random.normal(size=1000) + confirmed
     worse = score + random.normal(size=1000) / 4
-    paired = compare(score, worse, confirmed, 1)
+    paired = compare_rankings(score, worse, confirmed, 1)
     assert paired.difference.estimate == pytest.approx(gini(score, confirmed) - gini(worse, confirmed))
     alone = rank(score, confirmed, 1).gini
     assert paired.difference.high - paired.difference.low < (alone.high - alone.low) / 2

@@ -13,7 +13,7 @@ from fivefold.domain.errors import NotEnoughData, RulesetNotValid
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.governance.validate.run import Options, Validation, validate, validate_scores
-from fivefold.risk.governance.validate.verdicts import Answer
+from fivefold.risk.governance.validate.verdicts import VerdictAnswer
 from tests.risk.governance.making import AS_OF, DAY, TEXT, analysed, mixed, ruleset
 
 SIZE = 600
@@ -65,17 +65,17 @@ def test_a_failed_entity_counts_as_missed_and_is_named() -> None:
 
 def test_verdicts_follow_from_what_was_measured() -> None:
     answers = {verdict.what: verdict.answer for verdict in validated().verdicts}
-    assert answers["Confirmed in high and critical"] == Answer.MET
-    assert answers["Portfolio in low"] == Answer.NOT_MET
+    assert answers["Confirmed in high and critical"] == VerdictAnswer.MET
+    assert answers["Portfolio in low"] == VerdictAnswer.NOT_MET
     few = validate(found(size=50), labels(50), Options(resamples=200))
-    assert {verdict.answer for verdict in few.verdicts[:3]} == {Answer.TOO_FEW}
+    assert {verdict.answer for verdict in few.verdicts[:3]} == {VerdictAnswer.TOO_FEW}
 
 
 def test_who_was_confirmed_before_is_not_predicted_again() -> None:
     made = validate(found(), labels(at=date(2024, 6, 1)), Options(resamples=200))
     assert (made.population.known, made.population.confirmed) == (144, 0)
     assert (made.ranking, made.capture, made.additions, made.singles, made.curve) == (None, None, (), (), ())
-    assert made.verdicts[0].answer == Answer.TOO_FEW
+    assert made.verdicts[0].answer == VerdictAnswer.TOO_FEW
     assert {lift.lift for lift in made.lifts} == {None}
 
 
@@ -146,7 +146,7 @@ def test_every_entity_may_have_its_own_moment() -> None:
 
 def test_it_is_plain_data() -> None:
     plain = json.loads(json.dumps(validated().to_dict(), allow_nan=False))
-    assert plain["verdicts"][0]["answer"] in list(Answer)
+    assert plain["verdicts"][0]["answer"] in list(VerdictAnswer)
     assert plain["content_hash"] == ruleset().content_hash
     assert np.isclose(plain["curve"][-1][1], 1)
 

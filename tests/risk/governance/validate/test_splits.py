@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fivefold.domain.errors import NotEnoughData
-from fivefold.risk.governance.validate.ranking import compare, gini, rank
+from fivefold.risk.governance.validate.ranking import compare_rankings, gini, rank
 from fivefold.risk.governance.validate.splits import halves, judge
 
 CONFIRMED = np.arange(400) % 5 == 0
@@ -33,7 +33,7 @@ def test_ginis_are_those_of_the_judged_alone() -> None:
 def test_judging_everyone_once_is_ranking_everyone() -> None:
     everyone = [np.ones(400, dtype=bool)]
     found = judge(everyone, [SCORE], CONFIRMED, [WORSE], resamples=2000)
-    alone, paired = rank(SCORE, CONFIRMED, resamples=2000), compare(SCORE, WORSE, CONFIRMED, resamples=2000)
+    alone, paired = rank(SCORE, CONFIRMED, resamples=2000), compare_rankings(SCORE, WORSE, CONFIRMED, resamples=2000)
     assert found.mean.estimate == pytest.approx(alone.gini.estimate)
     assert found.mean.low == pytest.approx(alone.gini.low, abs=0.02)
     assert found.mean.high == pytest.approx(alone.gini.high, abs=0.02)

@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from fivefold.domain.suggestions import perhaps
-from fivefold.risk.language.base import Part
+from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.documents.messages import problem_of, words_of_the_language
 from fivefold.risk.language.operators import Fuzzy, Operators
 from fivefold.risk.language.patterns import Velocity
@@ -41,7 +41,7 @@ def problems(form: type[BaseModel], data: Any) -> list[str]:
         (Expectation, {"floor_by": "x" * 81}, "is too long; at most 80 characters"),
     ],
 )
-def test_a_fault_is_told_in_plain_words(form: type[Part], data: Any, told: str) -> None:
+def test_a_fault_is_told_in_plain_words(form: type[LanguageModel], data: Any, told: str) -> None:
     assert any(told in problem for problem in problems(form, data))
 
 
