@@ -98,7 +98,7 @@ class AnalysedRuleset:
 
     @cached_property
     def errors(self) -> tuple[Finding, ...]:
-        """The faults as people read them, without lines."""
+        """The diagnostics as people read them, without lines."""
         return tuple(findings(self.diagnostics, self.ruleset))
 
     def require_usable(self) -> None:

@@ -1,4 +1,4 @@
-"""Faults of a ruleset or a policy, each with the path that leads to it, so that its line can be found."""
+"""Diagnostics of a ruleset or a policy, each with the path that leads to it, so that its line can be found."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from fivefold.risk.language.ruleset import Ruleset
 
 
 class Severity(IntEnum):
-    """How bad a fault is: FATAL rulesets cannot be used, a WARNING is doubtful, a NOTE is what could not be told."""
+    """How bad it is: FATAL makes a ruleset unusable, a WARNING is a doubt, a NOTE is what could not be decided."""
 
     FATAL = 0
     WARNING = 1
@@ -34,15 +34,17 @@ class Diagnostic:
     severity: Severity = Severity.FATAL
 
 
-def findings(faults: Iterable[Diagnostic], made: Ruleset | Policy, document: Document | None = None) -> list[Finding]:
-    """Write faults for people: with their lines, and in the order of the file, where there is a document."""
+def findings(
+    diagnostics: Iterable[Diagnostic], made: Ruleset | Policy, document: Document | None = None
+) -> list[Finding]:
+    """Write diagnostics for people: with their lines, and in the order of the file, where there is a document."""
     examples = made.examples if isinstance(made, Ruleset) else ()
     named = {
         "rules": [{"id": rule.id} for rule in made.rules],
         "examples": [{"name": example.name} for example in examples],
     }
     found = []
-    for fault in dict.fromkeys(faults):
+    for fault in dict.fromkeys(diagnostics):
         line = document.line(fault.path) if document is not None else None
         found.append(Finding(where_of(fault.path, named), fault.problem, line, fault.severity is Severity.FATAL))
     return sorted(found, key=lambda finding: finding.line or 0)

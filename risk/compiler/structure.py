@@ -119,5 +119,5 @@ def _has_moment(signal: Any, names: Vocabulary) -> bool:
         try:
             return value_type_of_input(signal, names) is ValueType.MOMENT
         except UnknownNameError:
-            return True  # that is told by itself
+            return True  # the input has a diagnostic of its own
     return hasattr(signal, "pattern")

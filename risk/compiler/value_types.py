@@ -1,4 +1,4 @@
-"""What each input of a ruleset is: its kind, found from the declared fields; the one place where types are told."""
+"""The value type of each input of a ruleset, from the declared fields."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -124,7 +124,7 @@ _VALUE_TYPES: Mapping[str, ValueType] = {
     "source": ValueType.TEXT,
     "age_days": ValueType.NUMBER,
 }
-"""What is told of the value and of the level."""
+"""The types of the fields of the value and of the level."""
 
 
 def _value_type_of_field(made: FieldInput | TransactionInput, names: Vocabulary) -> ValueType:

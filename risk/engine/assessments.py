@@ -1,4 +1,4 @@
-"""Assessments: a compiled ruleset, what it read and what came of it, one row for each entity."""
+"""Assessments: a compiled ruleset, its inputs and its outcomes, one row for each entity."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -7,14 +7,14 @@ from fivefold.risk.facts.portfolio import ENTITY
 
 
 def validate_held_levels(what: str, given: pl.DataFrame, levels: int, moment: str, *, needed: bool = False) -> None:
-    """Refuse levels of which nobody could say what they come to.
+    """Refuse levels that an assessment cannot go on from.
 
     Args:
         what: they are called in errors.
         given: `entity_id`, `level` (number), and a moment (microseconds).
         levels: how many levels there are.
         moment: the column of the moment.
-        needed: a level without a moment is refused: no cooldown could be told, and the level would be lost at once.
+        needed: a level without a moment is refused: its cooldown has no begin, and the level would be lost at once.
 
     Raises:
         LayoutError: a column is missing or of another type, an entity stands there twice, a level or a floor is none of

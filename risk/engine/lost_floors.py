@@ -21,7 +21,7 @@ def from_text(texts: pl.Series) -> list[pl.Series]:
     """Read them back: the columns `floor_lost` and `hard_floor_lost`.
 
     Raises:
-        polars.exceptions.ComputeError: a text is none that `as_text` wrote.
+        polars.exceptions.ComputeError: a text was not written by `as_text`.
     """
     filled = texts.cast(pl.String).fill_null("{}")
     read = filled.str.json_decode(pl.Struct(dict.fromkeys(_KEPT, MOMENTS)))

@@ -18,7 +18,7 @@ _NEVER: Final = 2**63 - 1
 
 
 class NextChange(StrEnum):
-    """What comes to pass; of several at the same moment the first of these is told."""
+    """What changes; of several at the same moment it is the first of these."""
 
     EXPIRY = "expiry"
     MOVE_DOWN = "move down"
@@ -30,7 +30,7 @@ class NextChange(StrEnum):
 def next_changes(
     assessments: Assessments, overrides: pl.DataFrame | None = None, lists: Mapping[str, NamedList] | None = None
 ) -> pl.DataFrame:
-    """Tell for each entity when it must be looked at again, and why.
+    """Give the moment at which each entity must be assessed again, and why.
 
     Args:
         assessments: what was computed.

@@ -27,7 +27,7 @@ ACTION, DECIDED = "action", "decided"
 class PolicyOutcome(IntEnum):
     """What a rule came to.
 
-    SUPPRESSED: it would have given an action, and its `unless` holds. UNKNOWN: it cannot be told whether it holds.
+    SUPPRESSED: it would have given an action, and its `unless` holds. UNKNOWN: the facts do not decide it.
     """
 
     NOT_HELD = 0

@@ -153,7 +153,7 @@ class Program:
             met = [pl.col(error_of(name)).is_not_null() for name in sorted(errors.intersection(reads))]
             return pl.any_horizontal(met) if met else pl.lit(False)
 
-        # Only a predicate that is false lets go of an entity; what could not be read is told as a failure.
+        # Only a predicate that is false lets go of an entity; a value that could not be read is a failure.
         applies = pl.lit(True) if self.applies is None else self.applies.fill_null(True)
         undetermined = pl.lit(False)
         if self.applies is not None:
@@ -179,7 +179,7 @@ def _highest(floors: Sequence[pl.Expr]) -> pl.Expr:
 
 
 def floor_of(rule: CompiledRule) -> pl.Expr:
-    """Give the level of the outcome's floor; a decayed code has other points, so there the slot tells."""
+    """Give the level of the outcome's floor; a decayed code has other points, so there the slot decides."""
     outcome = slot_column(pl.col(rule.column)) if rule.signal else pl.col(rule.column)
     chain: Any = pl
     for slot, (joined, level) in enumerate(zip(rule.codes, rule.floors, strict=True)):

@@ -49,7 +49,7 @@ class NamedList(LanguageModel):
 
 
 def read_list(text: str, source: str = "the list") -> NamedList:
-    """Read a list from YAML or JSON; RulesetNotValid, with the line, where it is none."""
+    """Read a list from YAML or JSON; RulesetNotValid, with the line, where the text is not a list."""
     return validate_document(NamedList, Document(text, source), source)
 
 

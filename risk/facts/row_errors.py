@@ -35,7 +35,7 @@ class Check:
 def with_problems(rows: pl.LazyFrame, checks: Sequence[Check]) -> pl.LazyFrame:
     """Take the time from rows that cannot be used, and add `@spoilt`, true where any check finds something.
 
-    So one pass over the facts both counts them and tells whether there is anything to name; mostly there is not.
+    So one pass over the facts counts them and finds whether any problem must be named; mostly none must.
     """
     whole = pl.any_horizontal([pl.lit(False), *(check.wrong for check in checks if check.field is None)])
     parts = pl.any_horizontal([pl.lit(False), *(check.wrong for check in checks if check.field is not None)])

@@ -61,7 +61,7 @@ def parse_duration(text: Any) -> Duration:
     (Duration(count=180, unit='day'), '1 year')
 
     Raises:
-        ValueError: it is none; the message says what one looks like.
+        ValueError: the text is not a duration; the message shows the form of one.
     """
     if isinstance(text, Duration):
         return text

@@ -1,4 +1,4 @@
-"""The ready-made patterns and their parameters; how each is found is told in `risk.facts`."""
+"""The ready-made patterns and their parameters; `risk.facts` finds them."""
 
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Literal

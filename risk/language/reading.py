@@ -15,7 +15,7 @@ from fivefold.risk.language.ruleset import Ruleset
 Form = TypeVar("Form", bound=BaseModel)
 
 WRITTEN = {"written": True}
-"""Tells the checks that what they see was written by people: dates, for one, are never bare numbers there."""
+"""The context of a validation of what people wrote: dates, for one, are never bare numbers there."""
 
 
 def read_ruleset(text: str, source: str = "the ruleset") -> Ruleset:

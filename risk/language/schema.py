@@ -12,7 +12,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schema() -> dict[str, Any]:
-    """Give the JSON Schema of a ruleset. It tells words and forms; what they mean together, lint tells.
+    """Give the JSON Schema of a ruleset. It has words and forms; lint checks what they mean together.
 
     >>> schema()["additionalProperties"]
     False

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import resolve_now
 from fivefold.domain.errors import Finding, FivefoldError, RulesetNotValid
 from fivefold.risk.facts.lists import NamedList
-from fivefold.risk.governance.examples.run import TestedExamples, run_examples
+from fivefold.risk.governance.examples.run import ExampleResults, run_examples
 from fivefold.risk.governance.lint.ruleset import lint_text
 from fivefold.risk.language.policy import Policy
 from fivefold.risk.language.ruleset import Ruleset
@@ -125,7 +125,7 @@ def _review(
     ruleset: Ruleset,
     errors: list[Finding],
     warnings: tuple[Finding, ...],
-    tested: TestedExamples | None,
+    tested: ExampleResults | None,
 ) -> Review:
     lines = [] if tested is None else tested.results
     return Review(
@@ -150,7 +150,7 @@ def _percent(share: Decimal) -> str:
     return str(share.quantize(Decimal("0.1"), ROUND_DOWN))
 
 
-def _failures(tested: TestedExamples, ruleset: Ruleset, minimum: int) -> Iterator[Finding]:
+def _failures(tested: ExampleResults, ruleset: Ruleset, minimum: int) -> Iterator[Finding]:
     for result in tested.results:
         for difference in result.differences:
             yield Finding(f"example {result.name}", difference)

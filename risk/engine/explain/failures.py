@@ -31,7 +31,7 @@ _WRONG = {
 
 @dataclass(frozen=True)
 class Misfit:
-    """How it is told that an input could not be read.
+    """The words for an input that could not be read.
 
     Attributes:
         error: the column of what was met.
@@ -47,7 +47,7 @@ class Misfit:
 
 
 def misfits_of(made: Iterable[LanguageModel], ruleset: Ruleset) -> tuple[Misfit, ...]:
-    """Prepare to tell what of some inputs could not be read."""
+    """Prepare the words for inputs that could not be read."""
     return tuple(_misfit(each, ruleset) for each in {input_key(each): each for each in made}.values())
 
 
@@ -76,15 +76,15 @@ def misfit_words(misfits: Iterable[Misfit], met: Mapping[str, Any]) -> tuple[str
     """Name every value that could not be read, and what would have been right, each once.
 
     Args:
-        misfits: how that is told.
+        misfits: the words for it.
         met: what was met in one entity's columns of errors.
     """
     return tuple(dict.fromkeys(words for misfit in misfits for words in _words_of(misfit, met)))
 
 
 def _words_of(misfit: Misfit, met: Mapping[str, Any]) -> Iterator[str]:
-    told = misfit.sides if any(met.get(side.error) is not None for side in misfit.sides) else (misfit,)
-    for one in told:
+    parts = misfit.sides if any(met.get(side.error) is not None for side in misfit.sides) else (misfit,)
+    for one in parts:
         problem = met.get(one.error)
         if problem is not None:
             yield f"{one.before}{problem}{'' if problem.startswith(NOT_KNOWN) else one.after}"
@@ -92,7 +92,7 @@ def _words_of(misfit: Misfit, met: Mapping[str, Any]) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class EntityFailures:
-    """How it is told what failed beside the rules.
+    """The words for what failed beside the rules.
 
     Attributes:
         predicate: what could not be read of the inputs that decide to whom the ruleset applies.

@@ -19,7 +19,7 @@ Cuts = Mapping[str, tuple[Decimal, ...]]
 
 @dataclass(frozen=True)
 class InputDescription:
-    """An input, ready to be told.
+    """An input, ready to be described.
 
     Attributes:
         key: the column of its values.

@@ -48,7 +48,7 @@ class CaseOutcome:
 
     @cached_property
     def json_parts(self) -> tuple[str, str, str, str]:
-        """The canonical JSON around what is the entity's own: the errors, what is missing, what was seen."""
+        """The canonical JSON around the parts of one entity: its errors, its missing inputs, its values."""
         factor = None if self.factor is None else [str(part) for part in self.factor]
         asked, case, category, title = map(canonical_json, (self.asked, self.case, self.category, self.title))
         return (

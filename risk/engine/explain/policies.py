@@ -74,7 +74,7 @@ class DecisionExplanation:
 
 @dataclass(frozen=True, eq=False)
 class _PolicyRuleExplainer:
-    """Tells what one rule came to; what belongs to the rule is prepared once."""
+    """Explains the outcome of one rule; what belongs to the rule is prepared once."""
 
     rule: PolicyRule
     seen: Sequence[InputDescription]

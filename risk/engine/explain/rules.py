@@ -1,4 +1,4 @@
-"""Telling what rules gave: what belongs to a rule is prepared once, and entities are told column by column."""
+"""Explanations of rules: what belongs to a rule is prepared once, and entities are explained column by column."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,14 +31,14 @@ _EXPLAINERS_KEPT = 64
 
 @dataclass(frozen=True, eq=False)
 class RuleExplainer:
-    """Tells what one rule gave.
+    """Explains what one rule gave.
 
     Attributes:
         compiled: the rule.
         levels: their names, lowest first.
         asked: what each case asks, in plain words.
         seen: the rule's inputs.
-        misfits: how it is told that one of them could not be read.
+        misfits: the words for an input that could not be read.
         weights: of the rule in each column of weights, in units; empty where its points are just added.
         signal: the key and the words of the input that decay counts from; empty for none.
     """
@@ -52,7 +52,7 @@ class RuleExplainer:
     signal: tuple[str, str]
 
     def outcomes(self, columns: Columns) -> list[RuleOutcome]:
-        """Tell what the rule gave each of some entities; those of whom it read the same share one outcome."""
+        """Explain what the rule gave each of some entities; entities with the same values share one outcome."""
         moments = None if self.compiled.signal is None else columns[self.compiled.signal]
         errors = [name for name in self._errors if name in columns]
         facts = zip(
@@ -63,8 +63,8 @@ class RuleExplainer:
             *[columns[name] for name in errors],
             strict=False,  # what is always the same has no end
         )
-        told = _Memory(lambda fact: self._outcome(fact, errors))
-        return list(map(told.__getitem__, facts))
+        outcomes = _Memory(lambda fact: self._outcome(fact, errors))
+        return list(map(outcomes.__getitem__, facts))
 
     @cached_property
     def _errors(self) -> list[str]:
@@ -138,12 +138,12 @@ class _Memory(dict[Hashable, Any]):
 
 @dataclass(frozen=True, eq=False)
 class Explainer:
-    """Tells what the rules of a program gave, and what there is to be told beside them.
+    """Explains what the rules of a program gave, and what failed or is unknown beside them.
 
     Attributes:
         rules: in the ruleset's order.
-        failures: how it is told what failed beside the rules.
-        open_questions: how it is told that an input of the predicate is unknown, by its key.
+        failures: the words for what failed beside the rules.
+        open_questions: the words for an unknown input of the predicate, by its key.
     """
 
     rules: tuple[RuleExplainer, ...]
@@ -151,15 +151,15 @@ class Explainer:
     open_questions: Mapping[str, str]
 
     def outcomes(self, columns: Columns) -> list[tuple[RuleOutcome, ...]]:
-        """Tell what every rule gave each of some entities."""
+        """Explain what every rule gave each of some entities."""
         return list(zip(*[rule.outcomes(columns) for rule in self.rules], strict=True))
 
 
 @lru_cache(maxsize=_EXPLAINERS_KEPT)
 def explainer_of(program: Program, base: str) -> Explainer:
-    """Prepare to tell what a program's rules gave, once; *base* is the currency that money is in.
+    """Prepare the explanation of a program's rules, once; *base* is the currency that money is in.
 
-    Nothing that is told depends on the members of lists, so the program may be that of other versions.
+    No explanation depends on the members of lists, so the program may be of other versions of them.
     """
     words = {input_key(made): input_words(made) for made in program.analysed.inputs}
     return Explainer(
@@ -186,7 +186,7 @@ def _rule_explainer(compiled: CompiledRule, program: Program, base: str) -> Rule
 
 
 def explained_columns(assessments: Assessments, positions: Sequence[int]) -> Columns:
-    """Take what was read of some entities, and what came of it, out of the frames."""
+    """Take the inputs and the outcomes of some entities out of the frames."""
     return _columns_of(assessments.inputs, positions) | _columns_of(assessments.outcomes, positions)
 
 
@@ -203,6 +203,6 @@ def _columns_of(frame: pl.DataFrame, positions: Sequence[int]) -> dict[str, Sequ
 
 
 def rule_outcomes(assessments: Assessments, position: int) -> tuple[RuleOutcome, ...]:
-    """Tell what every rule gave the entity in one row."""
+    """Explain what every rule gave the entity in one row."""
     teller = explainer_of(assessments.program, assessments.base)
     return teller.outcomes(explained_columns(assessments, [position]))[0]

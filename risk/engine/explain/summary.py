@@ -19,7 +19,7 @@ from fivefold.risk.engine.levels import (
 from fivefold.risk.engine.program import FLOOR, HARD_FLOOR, TOTAL_LEVEL
 
 NAMED = (TOTAL_LEVEL, FLOOR, LEVEL, RULES_LEVEL, WITHHELD)
-"""The columns of levels' numbers whose names are told."""
+"""The columns of level numbers; a summary has the names of these levels."""
 
 Row = Mapping[str, Any]
 

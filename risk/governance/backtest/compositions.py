@@ -1,4 +1,4 @@
-"""A change across families: whom which ruleset decides for, before and after it, and at which level."""
+"""A change across families: the ruleset that decides on each entity, and its level, before and after the change."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -163,7 +163,7 @@ def _decide(what: Composition, portfolio: Portfolio, as_of: int, before: Before)
 def deciding_assessments(
     what: Composition, portfolio: Portfolio, as_of: int | pl.Series, before: Before
 ) -> Iterator[tuple[str, Assessments]]:
-    """Give for each family the assessments of those whom it decides on; whom none does is left out."""
+    """Give for each family the assessments of the entities on which it decides."""
     names = list(what.rulesets)
     places = {entity: names.index(family) for entity, family in before.families.items() if family in what.rulesets}
     left, tried = portfolio.entities, list[Assessments]()

@@ -127,7 +127,7 @@ def backtest(
         standing: without it the rules are shown alone, without cooldown.
         size: of the sample; everyone where it is not given.
         seed: of the sample.
-        progress: told how many assessments are done, and of how many; it always ends at all of them.
+        progress: called with the number of assessments that are done, and of all; the last call is of all.
 
     Raises:
         RulesetNotValid: a ruleset, or something that it needs, is not there or not right.
@@ -174,7 +174,7 @@ def _check(standing: HeldLevels, rulesets: list[Ruleset]) -> None:
 def _standing(
     standing: HeldLevels, before: Assessments | None, draft: Ruleset
 ) -> tuple[pl.DataFrame | None, str, list[str]]:
-    """Find the levels that stand before the draft, where they came from, and what to be told about them."""
+    """Find the levels that are held before the draft, their source in words, and cautions about them."""
     if standing.given is not None:
         return standing.given, "the levels that were given", []
     if before is None or standing.entered is None:

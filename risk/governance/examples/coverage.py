@@ -1,4 +1,4 @@
-"""Of which cases examples expect something: a case that holds where nobody would notice what it gives is not tested."""
+"""The cases of which examples expect something: a case is tested only where an expectation depends on it."""
 
 from collections.abc import Iterator, Sequence
 

@@ -1,4 +1,4 @@
-"""Examples beside a ruleset: each is assessed, compared with what must come of it, and counted for coverage."""
+"""Examples beside a ruleset: each is assessed, compared with what it expects, and counted for coverage."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class ExampleResult:
 
 
 @dataclass(frozen=True)
-class TestedExamples:
+class ExampleResults:
     """A ruleset's examples, and what they reach.
 
     Attributes:
@@ -81,7 +81,7 @@ def _percent(part: int, whole: int) -> Decimal:
     return Decimal(100) * part / whole if whole else Decimal(100)
 
 
-def run_examples(analysed: AnalysedRuleset, lists: Mapping[str, NamedList], as_of: int) -> TestedExamples:
+def run_examples(analysed: AnalysedRuleset, lists: Mapping[str, NamedList], as_of: int) -> ExampleResults:
     """Assess all examples of a ruleset at once and compare.
 
     Args:
@@ -110,7 +110,7 @@ def run_examples(analysed: AnalysedRuleset, lists: Mapping[str, NamedList], as_o
         for rule, case in expected_cases(ruleset, found, explained):
             expected[rule].add(case)
     cases = {rule.id: len(rule.cases) for rule in ruleset.rules}
-    return TestedExamples(tuple(results), _frozen(expected), cases, _frozen(held))
+    return ExampleResults(tuple(results), _frozen(expected), cases, _frozen(held))
 
 
 def _frozen(numbers: Mapping[str, set[int]]) -> dict[str, frozenset[int]]:

@@ -14,7 +14,7 @@ from fivefold.risk.compiler.diagnostics import Diagnostic, Severity
 from fivefold.risk.compiler.locations import Location, tests_at
 from fivefold.risk.compiler.value_types import Vocabulary
 from fivefold.risk.compiler.values import Column
-from fivefold.risk.governance.lint.representative_values import Domain, Members, TestedInput, domain_of
+from fivefold.risk.governance.lint.representative_values import ComparedInput, Domain, Members, domain_of
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import input_of_test
 from fivefold.risk.language.fields import ValueType
@@ -57,9 +57,9 @@ class Trial:
     exact: bool
 
 
-def subjects_of(place: Location, scope: LintScope) -> dict[str, TestedInput]:
+def subjects_of(place: Location, scope: LintScope) -> dict[str, ComparedInput]:
     """Find what a condition is about, by the key of each input."""
-    found: dict[str, TestedInput] = {}
+    found: dict[str, ComparedInput] = {}
     for _, test in tests_at(place):
         made = input_of_test(test) or place.own
         assert made is not None  # lint looks at types first
@@ -68,13 +68,13 @@ def subjects_of(place: Location, scope: LintScope) -> dict[str, TestedInput]:
         currency = place.currency or getattr(made, "in_currency", None)
         units = (minor_units(currency) if currency else _UNITS) if kind is ValueType.MONEY else 1
         column = Column(key, kind, units, scope.names.levels if kind is ValueType.LEVEL else ())
-        found.setdefault(key, TestedInput(made, column, type_of(made, place, scope.names)))
+        found.setdefault(key, ComparedInput(made, column, type_of(made, place, scope.names)))
     return found
 
 
 def try_conditions(places: Sequence[Location], scope: LintScope) -> Trial | None:
     """Try conditions together, on every combination of values; None where there are too many."""
-    subjects: dict[str, TestedInput] = {}
+    subjects: dict[str, ComparedInput] = {}
     for place in places:
         subjects |= subjects_of(place, scope)
     domains = {key: _domain(key, subject, places, scope) for key, subject in subjects.items()}
@@ -85,7 +85,7 @@ def try_conditions(places: Sequence[Location], scope: LintScope) -> Trial | None
     return Trial(frame.select(compiled), all(domain.exact for domain in domains.values()))
 
 
-def _domain(key: str, subject: TestedInput, places: Sequence[Location], scope: LintScope) -> Domain:
+def _domain(key: str, subject: ComparedInput, places: Sequence[Location], scope: LintScope) -> Domain:
     comparisons = [
         comparison
         for place in places
@@ -106,7 +106,7 @@ def _combined(domains: Mapping[str, Domain]) -> pl.DataFrame:
     )
 
 
-def _compiled(place: Location, subjects: Mapping[str, TestedInput], scope: LintScope) -> pl.Expr:
+def _compiled(place: Location, subjects: Mapping[str, ComparedInput], scope: LintScope) -> pl.Expr:
     def resolve(made: LanguageModel) -> Column:
         return subjects[input_key(made)].column
 

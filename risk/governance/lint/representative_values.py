@@ -46,7 +46,7 @@ Members = Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
-class TestedInput:
+class ComparedInput:
     """What a test is about.
 
     Attributes:
@@ -73,7 +73,7 @@ class Domain:
     exact: bool
 
 
-def domain_of(subject: TestedInput, comparisons: Comparisons, members: Members, *, all_lists: bool) -> Domain:
+def domain_of(subject: ComparedInput, comparisons: Comparisons, members: Members, *, all_lists: bool) -> Domain:
     """Find values that stand for all others under some comparisons.
 
     Args:
@@ -98,7 +98,7 @@ def domain_of(subject: TestedInput, comparisons: Comparisons, members: Members, 
     return Domain(pl.Series([*made, *unknown], dtype=_dtype(subject), strict=False), exact and decided)
 
 
-def _dtype(subject: TestedInput) -> Any:
+def _dtype(subject: ComparedInput) -> Any:
     kind = subject.column.kind
     if kind in {ValueType.FLAG, ValueType.MARK}:
         return pl.Boolean
@@ -107,7 +107,7 @@ def _dtype(subject: TestedInput) -> Any:
     return pl.Int64 if kind in {ValueType.MOMENT, ValueType.LEVEL} or _is_whole_money(subject) else pl.Float64
 
 
-def _is_whole_money(subject: TestedInput) -> bool:
+def _is_whole_money(subject: ComparedInput) -> bool:
     return subject.column.kind is ValueType.MONEY and not isinstance(subject.made, Mean)
 
 
@@ -128,7 +128,7 @@ def _list_of(operator: str, value: Any) -> str | None:
 # Numbers, money and moments: below, at and above every bound.
 
 
-def _numbers(subject: TestedInput, comparisons: Comparisons) -> list[float]:
+def _numbers(subject: ComparedInput, comparisons: Comparisons) -> list[float]:
     kind, units = subject.column.kind, subject.column.units
     bounds = [ordinal(kind, one) for _, value in comparisons for one in _several(value) if not isinstance(one, str)]
     if kind is ValueType.MOMENT:
@@ -154,7 +154,7 @@ def _around(bound: Any) -> Iterable[float]:
     return (math.nextafter(at, -math.inf), at, math.nextafter(at, math.inf))
 
 
-def _is_whole(subject: TestedInput) -> bool:
+def _is_whole(subject: ComparedInput) -> bool:
     made = subject.made
     is_count = hasattr(made, "pattern") and not (hasattr(made, "factor") or hasattr(made, "declared"))
     return _is_whole_money(subject) or isinstance(made, Count | Distinct) or is_count

@@ -18,7 +18,7 @@ def dated_only(portfolio: Portfolio, *, undated_known: bool = False) -> tuple[Po
 
     Args:
         portfolio: as it was read.
-        undated_known: whoever asks says that undated rows were known at as-of; they are kept, and that is said.
+        undated_known: the caller says that undated rows were known at as-of; they are kept, with a caution.
     """
     cautions = []
     for name, column in _DATES.items():

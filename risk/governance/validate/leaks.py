@@ -1,4 +1,4 @@
-"""Inputs that say too much: one column alone that tells the confirmed from the others almost always."""
+"""Inputs that leak the label: one column alone separates the confirmed from the others almost always."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

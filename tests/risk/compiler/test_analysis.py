@@ -74,7 +74,17 @@ def test_a_stored_ruleset_is_read_once_and_is_the_one_that_was_written() -> None
 
 def test_each_part_is_computed_once() -> None:
     """A second walk over a thousand rules, for every assessment, is what this saves."""
-    for name in ("names", "inputs", "simple_inputs", "signals", "lists", "conditions", "wheres", "faults", "errors"):
+    for name in (
+        "names",
+        "inputs",
+        "simple_inputs",
+        "signals",
+        "lists",
+        "conditions",
+        "wheres",
+        "diagnostics",
+        "errors",
+    ):
         assert getattr(EVERYWHERE, name) is getattr(EVERYWHERE, name), name
 
 

@@ -28,7 +28,7 @@ every_ruleset = pytest.mark.parametrize("name", shipped_rulesets())
 
 
 @cache
-def run(name: str) -> examples.TestedExamples:
+def run(name: str) -> examples.ExampleResults:
     return examples.run_examples(AnalysedRuleset(shipped_ruleset(name)), shipped_lists(), TODAY)
 
 

@@ -36,7 +36,7 @@ def told(made: Data, *rows: Data) -> list[RuleOutcome]:
 def test_words_are_prepared_once(monkeypatch: pytest.MonkeyPatch) -> None:
     found = assessed(ruleset(ASKS, fields=FIELDS), {"name": "x", "income": 2}, {"income": 3})
     before = [explain(found, 0), explain(found, 1)]
-    for name in ("input_words", "condition_words", "key_of", "seen_inputs", "misfits_of"):
+    for name in ("input_words", "condition_words", "input_key", "describe_inputs", "misfits_of"):
         monkeypatch.delattr(tellers, name)
     assert list(explain_all(found)) == before
     program = program_for(AnalysedRuleset(ruleset(ASKS, fields=FIELDS)), {}, "EUR")

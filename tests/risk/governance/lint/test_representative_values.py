@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from fivefold.risk.compiler.operators import comparison
-from fivefold.risk.governance.lint.representative_values import TestedInput, domain_of
+from fivefold.risk.governance.lint.representative_values import ComparedInput, domain_of
 from fivefold.risk.language.expressions import Condition
 from fivefold.risk.language.fields import FieldType, OneOf, ValueType
 from fivefold.risk.language.inputs import Input
@@ -24,9 +24,9 @@ MADE: dict[ValueType, Any] = {
 }
 
 
-def subject(kind: ValueType, made: Any = None, declared: FieldType | None = None) -> TestedInput:
+def subject(kind: ValueType, made: Any = None, declared: FieldType | None = None) -> ComparedInput:
     given_input = made or MADE.get(kind, {"field": "it"})
-    return TestedInput(any_input.validate_python(given_input), column_of(kind), declared)
+    return ComparedInput(any_input.validate_python(given_input), column_of(kind), declared)
 
 
 def truths(kind: ValueType, comparisons: list[tuple[str, Any]], values: pl.Series) -> set[tuple[bool | None, ...]]:

@@ -5,7 +5,6 @@ from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
-from fivefold.risk.governance.thresholds.propose_thresholds import LEAST_ENTITIES, ThresholdProposal, propose_thresholds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +12,8 @@ from fivefold.domain.errors import ConfigError, NotEnoughData
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
-from fivefold.risk.governance.thresholds import propose_thresholds as thresholds
+from fivefold.risk.governance.thresholds import propose as thresholds
+from fivefold.risk.governance.thresholds.propose import LEAST_ENTITIES, ThresholdProposal, propose_thresholds
 from fivefold.risk.language.ruleset import Ruleset
 from tests.risk.governance.making import (
     AS_OF,
