@@ -21,7 +21,7 @@ from fivefold.models.value_model import Scores, ValueModel
 
 
 @dataclass(frozen=True)
-class Answer:
+class ScoredRows:
     """The scores of a request's customers, in order of first appearance.
 
     Attributes:
@@ -38,7 +38,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckedRows:
     """The rows of a request, checked and in order: nothing behind this can be wrong with them.
 
     Attributes:
@@ -55,14 +55,14 @@ class Checked:
 
 def score_rows(
     model: ValueModel, rows: BodyColumns | Sequence[Mapping[str, Any]], *, as_of: int | None, now: int, explained: bool
-) -> Answer:
+) -> ScoredRows:
     """Score the customers of a request: `check_rows`, then `score_checked`."""
     return score_checked(model, check_rows(model, rows, as_of=as_of, now=now), explained=explained)
 
 
 def check_rows(
     model: ValueModel, rows: BodyColumns | Sequence[Mapping[str, Any]], *, as_of: int | None, now: int
-) -> Checked:
+) -> CheckedRows:
     """Check the rows of a request, which takes a small part of the time that scoring them does.
 
     Without *as_of* it is now (microseconds): rows dated up to a day ahead count as now, later ones are refused.
@@ -86,17 +86,17 @@ def check_rows(
     unseen = histories.time[histories.offsets[:-1]] > moment - model.settlement_lag_us
     if unseen.any():
         raise _unseen(rows, histories, unseen, moment, model.settlement_lag_us)
-    return Checked(histories, moment)
+    return CheckedRows(histories, moment)
 
 
-def score_checked(model: ValueModel, checked: Checked, *, explained: bool) -> Answer:
+def score_checked(model: ValueModel, checked: CheckedRows, *, explained: bool) -> ScoredRows:
     """Score the customers of a request whose rows were checked."""
     matrix, _ = model.matrix(checked.histories, checked.moment)
     user_ids: list[str] = checked.histories.user_ids.to_pylist()
     explanations = explain(model, matrix) if explained else None
     if explanations is None:
-        return Answer(user_ids, model.scores(matrix), matrix, None)
-    return Answer(
+        return ScoredRows(user_ids, model.scores(matrix), matrix, None)
+    return ScoredRows(
         user_ids, explanations.scores, matrix, explanations, history_reaches(checked.histories, checked.moment)
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.usecases.levels.worker import BATCH, SIDE_BY_SIDE
+from fivefold.usecases.levels.worker import BATCH_SIZE, PARALLEL_BATCHES
 
 INGEST_AIM, BACKFILL_AIM, LAG_AIM_SECONDS = 0.3, 0.5, 2.0
 
@@ -46,8 +46,8 @@ usual settings on the same machine. Trust the ratios.
 ## Backfill
 
 - Everybody ({backfill["entities"]:,} customers, 9 rules, {_share(ingest, sizes):.0f} transactions each) becomes due
-  and is assessed by one worker, {SIDE_BY_SIDE} batches of {BATCH:,} side by side: claimed, read, assessed, explained,
-  stored.
+  and is assessed by one worker, {PARALLEL_BATCHES} batches of {BATCH_SIZE:,} side by side: claimed, read, assessed,
+  explained, stored.
 - The floor is what no backfill can do without, on the same customers: the engine over frames that were read before,
   breakdowns as JSON, and COPY of the very rows that were stored, into twins of their tables.
 - Every assessment is made to be stored (`standings.digest` is emptied before). What comes to the same as the last one

@@ -26,9 +26,9 @@ from fivefold.risk.compiler.analysis import analyse_text
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.explain.breakdown import as_json_text, explain_all
 from fivefold.usecases.ingest.transactions import add_transactions
-from fivefold.usecases.levels.portfolio import read_portfolio
-from fivefold.usecases.levels.read import view_profile
-from fivefold.usecases.levels.worker import BATCH, SIDE_BY_SIDE, run_batch
+from fivefold.usecases.levels.portfolio import read_stored_portfolio
+from fivefold.usecases.levels.read import read_level_of_profile
+from fivefold.usecases.levels.worker import BATCH_SIZE, PARALLEL_BATCHES, run_batch
 from fivefold.usecases.shared.actors import Actor
 
 VIEWS = 300
@@ -189,7 +189,7 @@ def _drain(engine: Engine) -> None:
         while run_batch(engine) is not None:
             pass
 
-    threads = [Thread(target=keep_on) for _ in range(SIDE_BY_SIDE)]
+    threads = [Thread(target=keep_on) for _ in range(PARALLEL_BATCHES)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -213,8 +213,10 @@ def _floor(engine: Engine, actor: Actor, customers: int, before: dict[str, int])
     with Session(engine) as session:
         kind = session.execute(text("SELECT id FROM entity_types")).scalar_one()
         portfolios = [
-            read_portfolio(session, actor.organisation_id, kind, ids[begin : begin + BATCH], [analysed], now)
-            for begin in range(0, customers, BATCH)
+            read_stored_portfolio(
+                session, actor.organisation_id, kind, ids[begin : begin + BATCH_SIZE], [analysed], now
+            )
+            for begin in range(0, customers, BATCH_SIZE)
         ]
     assessed = clocked(lambda: found.extend(assess(analysed, portfolio, now) for portfolio in portfolios))
     explained = clocked(lambda: [[as_json_text(explanation) for explanation in explain_all(one)] for one in found])
@@ -251,6 +253,6 @@ def measure_views(engine: Engine, actor: Actor, sizes: Sizes) -> dict[str, Any]:
             {"now": now_microseconds(), "names": stale},
         )
     return {
-        name: [clocked(lambda one=one: view_profile(engine, actor, "customer", one))[0] for one in wanted]
+        name: [clocked(lambda one=one: read_level_of_profile(engine, actor, "customer", one))[0] for one in wanted]
         for name, wanted in (("nothing new", fresh), ("something new", stale))
     }

@@ -28,9 +28,9 @@ def add_to(app: typer.Typer) -> None:
 
 def check() -> None:
     """Compare the clocks, and count what is dated after now. Exit code 1 where anything is."""
-    from fivefold.usecases.levels.clock_repair import look  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.levels.clock_repair import read_clocks  # noqa: PLC0415 (imports SQLAlchemy)
 
-    found = look(open_current_database())
+    found = read_clocks(open_current_database())
     seconds = (found.machine_us - found.database_us) / 1_000_000
     say(f"By the database it is {day_text(found.database_us)}; this machine's clock is {seconds:+,.1f} s from that.")
     if found.ahead:
@@ -42,7 +42,7 @@ def check() -> None:
 
 def repair(reason: Annotated[str, typer.Option("--reason", help="Why, for the audit log.")]) -> None:
     """Mend what is dated after now: whoever it concerns is assessed again. History stays as it is."""
-    from fivefold.usecases.levels.clock_repair import repair as mend  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.levels.clock_repair import repair_dates as mend  # noqa: PLC0415 (imports SQLAlchemy)
 
     found = mend(open_current_database(), actor(), reason)
     if not found:

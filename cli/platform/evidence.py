@@ -40,9 +40,9 @@ def evidence(
 
 def _collect(name: str, output: Path, organisation: str) -> None:
     from fivefold.usecases.evidence.build import build_evidence  # noqa: PLC0415 (imports SQLAlchemy and Polars)
-    from fivefold.usecases.shared.inputs import quarter_named  # noqa: PLC0415 (as above)
+    from fivefold.usecases.shared.inputs import read_quarter  # noqa: PLC0415 (as above)
 
-    quarter = quarter_named(name)
+    quarter = read_quarter(name)
     if quarter.until_us > now_microseconds():
         warn(f"{name} is not over; what is still to come is not in the archive")
     engine = open_current_database()

@@ -68,7 +68,7 @@ def setup(
     from fivefold.usecases.accounts.entity_types import define_type  # noqa: PLC0415 (imports SQLAlchemy)
     from fivefold.usecases.accounts.organisations import actor_in_new  # noqa: PLC0415 (as above)
     from fivefold.usecases.accounts.second_person import allow_sole_operator  # noqa: PLC0415 (as above)
-    from fivefold.usecases.accounts.settings import SettingsGiven, choose_levels  # noqa: PLC0415 (as above)
+    from fivefold.usecases.accounts.settings import SettingsChange, choose_levels  # noqa: PLC0415 (as above)
     from fivefold.usecases.changes.asks import change_settings, put_list  # noqa: PLC0415 (imports SQLAlchemy)
 
     analysed = load_ruleset(path)
@@ -79,7 +79,7 @@ def setup(
     engine = open_current_database()
     who = actor_in_new(engine, organisation, actor())
     if choose_levels(engine, who, ruleset.levels).base_currency != base:
-        change_settings(engine, who, SettingsGiven(base_currency=base), f"set-up of {ruleset.name}")
+        change_settings(engine, who, SettingsChange(base_currency=base), f"set-up of {ruleset.name}")
     said = ruleset.model_dump(mode="json", by_alias=True)
     fields, transaction_fields, case_fields = (
         said.get(name) or {} for name in ("fields", "transaction_fields", "case_fields")

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from fivefold.usecases.levels.entity_profile import RelatedLine
-    from fivefold.usecases.levels.read import LevelShown
-    from fivefold.usecases.levels.value_scores import Valuer
+    from fivefold.usecases.levels.read import LevelView
+    from fivefold.usecases.levels.value_scores import EntityScorer
 
 
 def add_to(app: typer.Typer) -> None:
@@ -40,7 +40,7 @@ def level(
 ) -> None:
     """Show a stored customer's level and why, or count all levels."""
     from fivefold.usecases.levels.entity_profile import read_entity  # noqa: PLC0415 (imports SQLAlchemy)
-    from fivefold.usecases.levels.read import Freshness, history, read_level  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.levels.read import Freshness, level_history, read_level  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
     if customer is None:
@@ -52,7 +52,7 @@ def level(
         freshness = Freshness.NOW if now else Freshness.STORED
         found = read_level(engine, actor, kind, customer, freshness, valuer=valuer)
         entity = read_entity(engine, actor, kind, customer)
-        lines = list(every_row(partial(history, engine, actor, kind, customer))) if past else []
+        lines = list(every_row(partial(level_history, engine, actor, kind, customer))) if past else []
     finally:
         engine.dispose()
     if as_json:
@@ -69,16 +69,16 @@ def level(
         show_table("\nAssessments, the latest first", ("number", "as of", "level", "why"), rows, left=4)
 
 
-def _valuer(engine: "Engine") -> "Valuer | None":
+def _valuer(engine: "Engine") -> "EntityScorer | None":
     """Load the champion where there is one: rules may read the value."""
-    from fivefold.usecases.levels.worker_loop import Champion  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.levels.worker_loop import ChampionWatcher  # noqa: PLC0415 (imports SQLAlchemy)
 
-    champion = Champion(engine, read_settings())
+    champion = ChampionWatcher(engine, read_settings())
     champion.load()
     return champion.valuer
 
 
-def _show(found: "LevelShown") -> None:
+def _show(found: "LevelView") -> None:
     since = "" if found.since_us is None else f", since {day_text(found.since_us)}"
     say(f"{found.external_id}: {found.level or 'no level'}{since}")
     if found.breakdown is None:
@@ -156,5 +156,5 @@ def show_distribution(engine: "Engine", organisation: str, kind: str = "customer
     show_table(f"{found.entities:,} of type {kind} in {organisation}", ("level", "entities", "share"), rows)
 
 
-def _ruleset(found: "LevelShown") -> str:
+def _ruleset(found: "LevelView") -> str:
     return "no ruleset" if found.ruleset is None else f"{found.ruleset[0]} version {found.ruleset[1]}"

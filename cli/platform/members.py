@@ -70,5 +70,5 @@ def leave(member: NumberArgument, organisation: OrganisationOption = "default") 
     from fivefold.usecases.accounts import organisations  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
-    gone = organisations.leave(engine, acting_in(engine, organisation), member)
+    gone = organisations.end_membership(engine, acting_in(engine, organisation), member)
     say(f"{gone.name} has left, and their tokens have ended.")

@@ -65,6 +65,8 @@ def hold(
 
     engine = open_current_database()
     register = read_settings().erasures
-    erasing.hold(engine, acting_in(engine, organisation), kind, entity, moment(until, "--until"), reason, register)
+    erasing.set_legal_hold(
+        engine, acting_in(engine, organisation), kind, entity, moment(until, "--until"), reason, register
+    )
     say(f"{kind} {entity} is on hold until {until}.")
     say(f"The register {register} says so in numbers: keep it where a restored backup does not replace it.")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from fivefold.usecases.changes.effects import Champions
-    from fivefold.usecases.changes.proposals import Outcome, ProposalLine
+    from fivefold.usecases.changes.proposals import ChangeOutcome, ProposalLine
     from fivefold.usecases.shared.actors import Actor, Role
 
 proposals_app = typer.Typer(
@@ -121,7 +121,7 @@ def show(number: NumberArgument, organisation: OrganisationOption = "default") -
             show_table("After the cooldown", ("from", "to", "entities"), rows, left=2)
 
 
-def tell_outcome(outcome: "Outcome") -> None:
+def tell_outcome(outcome: "ChangeOutcome") -> None:
     """Say whether what was asked for is done, or so already, or proposed and under which number."""
     if not outcome.changes:
         say("Nothing is changed: it is so already.")
@@ -238,7 +238,7 @@ def settings(
     token: TokenOption = "",
 ) -> None:
     """Propose other settings: the cap on overrides, retention, the least coverage, what needs a second person."""
-    from fivefold.usecases.accounts.settings import SettingsGiven  # noqa: PLC0415 (as above)
+    from fivefold.usecases.accounts.settings import SettingsChange  # noqa: PLC0415 (as above)
     from fivefold.usecases.changes.asks import change_settings  # noqa: PLC0415 (imports SQLAlchemy)
     from fivefold.usecases.shared.actors import Role  # noqa: PLC0415 (as above)
 
@@ -246,7 +246,7 @@ def settings(
     who, role = person(engine, organisation, token)
     if role is not Role.ADMIN:
         raise ConfigError("settings are proposed by admins; the token is a publisher's")
-    given = SettingsGiven(
+    given = SettingsChange(
         None, override_cap, retention_days, minimum_coverage, programs_lower_levels, two_people_promote
     )
     tell_outcome(change_settings(engine, who, given, reason))

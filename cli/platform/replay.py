@@ -25,10 +25,10 @@ def replay(
 
     It is made from its recorded inputs and versions. Exit code 1 where it is not the same.
     """
-    from fivefold.usecases.decisions.read import replay_named  # noqa: PLC0415 (imports the engine)
+    from fivefold.usecases.decisions.read import replay_by_name  # noqa: PLC0415 (imports the engine)
 
     engine = open_current_database()
-    found = replay_named(engine, acting_in(engine, organisation), assessment)
+    found = replay_by_name(engine, acting_in(engine, organisation), assessment)
     what = f"{'decision' if assessment.startswith('d:') else 'assessment'} {assessment}"
     if show:
         say(json.dumps(json.loads(found.made), indent=2, ensure_ascii=False))

@@ -38,22 +38,22 @@ def validate_levels(
     """
     from fivefold.usecases.monitoring import validate as validation  # noqa: PLC0415 (imports SQLAlchemy and Polars)
     from fivefold.usecases.monitoring.history import CONFIRMED  # noqa: PLC0415 (as above)
-    from fivefold.usecases.monitoring.page import validation_page  # noqa: PLC0415 (as above)
+    from fivefold.usecases.monitoring.page import validation_sections  # noqa: PLC0415 (as above)
 
     from_us, until_us = _time(quarter, begins, ends)
     engine = open_current_database()
     who, words = acting_in(engine, organisation), tuple(confirmed or [CONFIRMED])
     made = validation.validate_levels(engine, who, from_us, until_us, reason, words)
-    page = validation_page(made.id, made.reason, made.report)
+    page = validation_sections(made.id, made.reason, made.report)
     show(page)
     keep("level validation", made, page, html, json)
 
 
 def _time(quarter: str | None, begins: str | None, ends: str | None) -> tuple[int, int]:
-    from fivefold.usecases.shared.inputs import quarter_named  # noqa: PLC0415 (its room imports SQLAlchemy)
+    from fivefold.usecases.shared.inputs import read_quarter  # noqa: PLC0415 (its room imports SQLAlchemy)
 
     if quarter is not None and begins is None and ends is None:
-        found = quarter_named(quarter)
+        found = read_quarter(quarter)
         return found.from_us, found.until_us
     if quarter is None and begins is not None and ends is not None:
         return parse_moment(begins, "--from"), parse_moment(ends, "--until")

@@ -163,7 +163,7 @@ def replay(
         raise ConfigError("--from and --to belong together; leave both out to send again what was given up")
     numbers = None if from_ is None or to is None else (from_, to)
     engine = open_current_database()
-    again = endpoints.replay(engine, acting_in(engine, organisation), endpoint, numbers)
+    again = endpoints.replay_dead_letters(engine, acting_in(engine, organisation), endpoint, numbers)
     say(f"{again:,} {'delivery waits' if again == 1 else 'deliveries wait'} to be sent again.")
 
 

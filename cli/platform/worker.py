@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from fivefold.serving.metrics.worker import WorkerPages
     from fivefold.usecases.levels.worker import Tally
-    from fivefold.usecases.levels.worker_loop import Duty
+    from fivefold.usecases.levels.worker_loop import PeriodicTask
 
 
 def add_to(app: typer.Typer) -> None:
@@ -70,18 +70,18 @@ def _work(
     engine: "Engine", clock: "Callable[[], int]", batch: int | None, health_port: int | None, *, once: bool
 ) -> None:
     from fivefold.serving.metrics.worker import WorkerPages, served  # noqa: PLC0415 (imports SQLAlchemy)
-    from fivefold.usecases.levels.worker import SIDE_BY_SIDE, Tally  # noqa: PLC0415 (as above)
-    from fivefold.usecases.levels.worker_loop import Duty, Pulse, finish, perform  # noqa: PLC0415 (as above)
-    from fivefold.usecases.rulesets.activate import backfills_wait  # noqa: PLC0415 (imports SQLAlchemy and the engine)
+    from fivefold.usecases.levels.worker import PARALLEL_BATCHES, Tally  # noqa: PLC0415 (as above)
+    from fivefold.usecases.levels.worker_loop import LoopHealth, PeriodicTask, drain, run_forever  # noqa: PLC0415 (as above)
+    from fivefold.usecases.rulesets.activate import has_waiting_backfills  # noqa: PLC0415 (imports SQLAlchemy and the engine)
     from fivefold.usecases.webhooks.dispatcher import deliver_due, keep_delivering  # noqa: PLC0415 (as above)
 
     tally = Tally()
     stop = Event()
-    pages = WorkerPages(engine, Pulse())
-    duties = _duties(engine, clock, batch, tally, stop, pages)
+    pages = WorkerPages(engine, LoopHealth())
+    tasks = _tasks(engine, clock, batch, tally, stop, pages)
     if once:
-        told = Duty("webhooks", lambda: deliver_due(engine) > 0, 0.5)
-        finish([*duties, told], until=lambda: not backfills_wait(engine))
+        webhooks_task = PeriodicTask("webhooks", lambda: deliver_due(engine) > 0, 0.5)
+        drain([*tasks, webhooks_task], until=lambda: not has_waiting_backfills(engine))
         say(f"{_counted(tally)}; nothing is left to do.")
         if tally.assessed > tally.with_level:
             say("`fivefold level` says why some have no level.")
@@ -89,15 +89,15 @@ def _work(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     if engine.dialect.name == "postgresql":
-        duties += [duties[0]] * (SIDE_BY_SIDE - 1)
+        tasks += [tasks[0]] * (PARALLEL_BATCHES - 1)
     with served(pages, health_port) as port:
         where = "" if port is None else f" Its health: http://127.0.0.1:{port}/livez, /readyz and /metrics."
         model = "without a value model" if pages.model is None else f"with version {pages.model} of the value model"
-        does = ", ".join(dict.fromkeys(duty.name for duty in duties))
+        does = ", ".join(dict.fromkeys(task.name for task in tasks))
         say(f"On {engine.dialect.name}, {model}: {does}, webhooks.{where}")
         say("The worker runs; Ctrl-C ends it.")
         sys.stdout.flush()
-        perform(duties, stop, lambda stop: keep_delivering(engine, stop), pulse=pages.pulse)
+        run_forever(tasks, stop, lambda stop: keep_delivering(engine, stop), health=pages.health)
     say(f"The worker has ended: {_counted(tally)}.")
 
 
@@ -105,25 +105,25 @@ def _counted(tally: "Tally") -> str:
     return f"{tally.assessed:,} assessed ({tally.with_level:,} with a level), {tally.failed:,} failed"
 
 
-def _duties(
+def _tasks(
     engine: "Engine",
     clock: "Callable[[], int]",
     batch: int | None,
     tally: "Tally",
     stop: Event,
     pages: "WorkerPages",
-) -> "list[Duty]":
+) -> "list[PeriodicTask]":
     from fivefold.usecases.changes.backtests import run_next_backtest  # noqa: PLC0415 (as above)
     from fivefold.usecases.levels.worker import (  # noqa: PLC0415 (as above)
-        BATCH,
+        BATCH_SIZE,
         Turns,
         run_batch,
     )
-    from fivefold.usecases.levels.worker_loop import Champion, Duty  # noqa: PLC0415 (as above)
+    from fivefold.usecases.levels.worker_loop import ChampionWatcher, PeriodicTask  # noqa: PLC0415 (as above)
     from fivefold.usecases.rulesets.activate import advance_backfills  # noqa: PLC0415 (as above)
     from fivefold.usecases.shared.idempotency import prune_keys  # noqa: PLC0415 (as above)
 
-    champion = Champion(engine, read_settings(), clock)
+    champion = ChampionWatcher(engine, read_settings(), clock)
     champion.look()
     pages.model = None if champion.valuer is None else champion.valuer.version
     turns = Turns()
@@ -131,18 +131,18 @@ def _duties(
     def assess() -> bool:
         pages.model = None if champion.valuer is None else champion.valuer.version
         begun = monotonic_ns()
-        done = run_batch(engine, clock=clock, most=batch or BATCH, valuer=champion.valuer, turns=turns)
+        done = run_batch(engine, clock=clock, most=batch or BATCH_SIZE, valuer=champion.valuer, turns=turns)
         if done is not None:
             tally.add(done)
             pages.assessed(done, (monotonic_ns() - begun) / 1e9)
         return done is not None
 
     return [
-        Duty("assess", assess, 0.1),
-        Duty("backfills", lambda: advance_backfills(engine, clock()) > 0, 1.0),
-        Duty("backtests", lambda: run_next_backtest(engine, clock(), stopping=stop.is_set), 1.0),
-        Duty("idempotency keys", lambda: prune_keys(engine, clock=clock) > 0, 600.0),
-        Duty("value model", champion.look, 30.0),
+        PeriodicTask("assess", assess, 0.1),
+        PeriodicTask("backfills", lambda: advance_backfills(engine, clock()) > 0, 1.0),
+        PeriodicTask("backtests", lambda: run_next_backtest(engine, clock(), stopping=stop.is_set), 1.0),
+        PeriodicTask("idempotency keys", lambda: prune_keys(engine, clock=clock) > 0, 600.0),
+        PeriodicTask("value model", champion.look, 30.0),
     ]
 
 

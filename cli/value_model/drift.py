@@ -29,12 +29,12 @@ def drift(
 ) -> None:
     """Tell how far scored customers drifted. The training reference is compared with the counts of the service."""
     require_name(name)
-    from fivefold.usecases.monitoring.drift import counted_as, measure_drift  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.monitoring.drift import drift_key, measure_drift  # noqa: PLC0415 (imports SQLAlchemy)
 
     number, model = _model_of(name, version)
     engine = open_current_database()
     since = day_text(now_microseconds() - days * DAY_US)[:10]
-    drifts = measure_drift(engine, model.reference, counted_as(name, model), number, since)
+    drifts = measure_drift(engine, model.reference, drift_key(name, model), number, since)
     rows = [
         [line.name, "" if line.index is None else f"{line.index:.3f}", line.verdict, f"{line.customers:,}"]
         for line in (drifts if every else drifts[:SHOWN])

@@ -10,8 +10,8 @@ from sqlalchemy import Engine
 from fivefold.domain.clock import DAY_US, day_text, now_microseconds
 from fivefold.features.histories import Integers
 from fivefold.serving.champion.loader import Served
-from fivefold.usecases.monitoring.drift import Drift, counted_as, keep_counts, measure_drift
-from fivefold.usecases.scoring import Answer
+from fivefold.usecases.monitoring.drift import ColumnDrift, drift_key, keep_counts, measure_drift
+from fivefold.usecases.scoring import ScoredRows
 
 KEEP_SECONDS = 60.0
 WATCHED_DAYS = 30
@@ -27,7 +27,7 @@ class Counter:
 
     def __init__(self, engine: Engine) -> None:
         """Count nothing yet."""
-        self.drift: list[Drift] = []
+        self.drift: list[ColumnDrift] = []
         self._engine = engine
         self._worker = secrets.token_hex(8)
         self._newest: Served | None = None
@@ -45,7 +45,7 @@ class Counter:
         self._ended.set()
         self._thread.join()
 
-    def add(self, served: Served, answer: Answer) -> None:
+    def add(self, served: Served, answer: ScoredRows) -> None:
         """Count the customers of an answer that was charged."""
         reference = served.model.reference
         day = _day(now_microseconds() // DAY_US)
@@ -62,14 +62,14 @@ class Counter:
         with self._lock:
             found = [(served, day, counts.copy()) for (_, day), (served, counts) in self._counts.items()]
         for served, day, counts in found:
-            model = counted_as(served.name, served.model)
+            model = drift_key(served.name, served.model)
             keep_counts(self._engine, self._worker, model, served.version, day, counts)
             if day < day_text(now - DAY_US)[:10]:  # nobody is counted there any more: it and its model need not stay
                 self._counts.pop((served.version, day), None)
         newest = self._newest
         if newest is not None:
             since = day_text(now - WATCHED_DAYS * DAY_US)[:10]
-            model = counted_as(newest.name, newest.model)
+            model = drift_key(newest.name, newest.model)
             self.drift = measure_drift(self._engine, newest.model.reference, model, newest.version, since)
 
     def _keep_now_and_then(self) -> None:

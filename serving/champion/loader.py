@@ -18,7 +18,7 @@ from fivefold.models.registry import Registry
 from fivefold.models.value_model import ValueModel
 from fivefold.serving.champion.trial import require_sound
 from fivefold.serving.champion.warm_up import warmed
-from fivefold.usecases.levels.value_scores import Valuer
+from fivefold.usecases.levels.value_scores import EntityScorer
 
 POLL_SECONDS = 10.0
 """How often the alias is looked at: a new champion serves within half a minute."""
@@ -85,10 +85,10 @@ class ModelHolder:
         if self._thread.is_alive():
             self._thread.join(STOP_SECONDS)
 
-    def valuer(self) -> Valuer | None:
+    def valuer(self) -> EntityScorer | None:
         """Give what is asked for the values of stored entities; None until there is a model."""
         served = self.current
-        return None if served is None else Valuer(served.model, served.name, served.version)
+        return None if served is None else EntityScorer(served.model, served.name, served.version)
 
     def refresh(self) -> None:
         """Look at the alias once: load, check and warm a new champion, then swap; keep the present one otherwise."""

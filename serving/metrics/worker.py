@@ -12,12 +12,12 @@ from sqlalchemy import Engine
 
 from fivefold.domain.errors import ConfigError, FivefoldError
 from fivefold.store.sql.database import SchemaWatch, writing
-from fivefold.usecases.levels.worker import Done
-from fivefold.usecases.levels.worker_loop import Pulse
+from fivefold.usecases.levels.worker import BatchResult
+from fivefold.usecases.levels.worker_loop import LoopHealth
 
 HOST: Final = "127.0.0.1"
 SILENT_SECONDS: Final = 600.0
-"""A worker of which no duty came to an end of a round for so long hangs: a batch takes seconds."""
+"""A worker hangs when no task ended a round for so long: a batch takes seconds."""
 _SECONDS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -26,13 +26,13 @@ class WorkerPages:
     """Counts what a worker does, and tells it.
 
     Attributes:
-        pulse: how its duties go.
+        health: the state of its tasks.
         model: the version of the value model that it asks; None where it has none.
     """
 
-    def __init__(self, engine: Engine, pulse: Pulse) -> None:
+    def __init__(self, engine: Engine, health: LoopHealth) -> None:
         """Register the metrics in a registry of their own."""
-        self._engine, self.pulse = engine, pulse
+        self._engine, self.health = engine, health
         self._schema = SchemaWatch(engine)
         self._schema.look()
         self.model: int | None = None
@@ -51,7 +51,7 @@ class WorkerPages:
             "fivefold_worker_model_version", "Version of the value model, 0 for none", registry=self._registry
         )
 
-    def assessed(self, done: Done, seconds: float) -> None:
+    def assessed(self, done: BatchResult, seconds: float) -> None:
         """Count a batch."""
         self._batches.inc()
         self._seconds.observe(seconds)
@@ -61,7 +61,7 @@ class WorkerPages:
     def page(self, path: str) -> tuple[int, str, bytes]:
         """Give status, content type and content of a page."""
         if path == "/metrics":
-            for duty, error in self.pulse.errors().items():
+            for duty, error in self.health.errors().items():
                 self._failing.labels(duty=duty).set(int(error is not None))
             self._version.set(self.model or 0)
             return 200, TEXT, generate_latest(self._registry)
@@ -72,13 +72,13 @@ class WorkerPages:
         return 404, "application/json", b'{"detail": "Not Found"}'
 
     def _hanging(self) -> dict[str, str]:
-        seconds = self.pulse.silent_seconds()
+        seconds = self.health.silent_seconds()
         if seconds < SILENT_SECONDS:
             return {}
         return {"duties": f"no duty came to an end for {seconds:.0f} s"}
 
     def _not_ready(self) -> dict[str, str]:
-        problems = {duty: f"{duty}: {error}" for duty, error in self.pulse.errors().items() if error is not None}
+        problems = {duty: f"{duty}: {error}" for duty, error in self.health.errors().items() if error is not None}
         try:
             self._schema.require_usable()
             with writing(self._engine):  # which compares the clocks

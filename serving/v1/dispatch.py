@@ -29,11 +29,11 @@ from fivefold.serving.v1.paging import LINK, link_to, list_name
 from fivefold.serving.v1.path_encoding import is_readable, parts_of
 from fivefold.serving.v1.reading import is_refused, read_form, read_part, read_query
 from fivefold.serving.v1.route import Asked, Route, Work
-from fivefold.store.accounts.idempotency import Attempt, attempting
+from fivefold.store.accounts.idempotency import RequestAttempt, attempting
 from fivefold.store.accounts.plans import Plan
 from fivefold.store.sql.database import reachable
 from fivefold.usecases.accounts.tokens import Credential, find_credential, note_use
-from fivefold.usecases.levels.value_scores import Valuer
+from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.shared.actors import OF_MEMBERS, Role
 
 LANES: Mapping[Work, Lane] = {
@@ -56,7 +56,7 @@ class PlatformDesk:
         self,
         engine: Engine,
         limits: Limits,
-        valuer: Callable[[], Valuer | None],
+        valuer: Callable[[], EntityScorer | None],
         plans: Mapping[str, Plan] | None = None,
     ) -> None:
         """Answer from a database, within the limits of one request, with the value model that *valuer* gives.
@@ -139,7 +139,7 @@ def require_role(route: Route, credential: Credential) -> None:
 
 
 def answered_by(
-    route: Route, asked: Asked, request: Request, body: bytes, most_rows: int, attempt: Attempt | None
+    route: Route, asked: Asked, request: Request, body: bytes, most_rows: int, attempt: RequestAttempt | None
 ) -> Response:
     """Read what is asked, let the route's handler do it, and write what came of it; *attempt* is what stores it."""
     with suppress(StoreError):  # it is for people to look at; a locked database is no reason to refuse

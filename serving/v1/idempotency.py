@@ -11,9 +11,9 @@ from starlette.responses import Response
 from fivefold.domain.errors import FivefoldError
 from fivefold.serving.v1.errors import answer_of, misplaced
 from fivefold.serving.v1.route import Asked, Route
-from fivefold.store.accounts.idempotency import Attempt
+from fivefold.store.accounts.idempotency import RequestAttempt
 from fivefold.usecases.shared import idempotency
-from fivefold.usecases.shared.idempotency import Answer
+from fivefold.usecases.shared.idempotency import StoredAnswer
 
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotency-Replayed"
@@ -21,7 +21,7 @@ _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 JSON: Final = "application/json"
 UNKNOWN: Final = 504
 
-Work = Callable[[Attempt | None], Response]
+Work = Callable[[RequestAttempt | None], Response]
 
 
 def answered_once(route: Route, asked: Asked, request: Request, body: bytes, work: Work) -> Response:
@@ -34,14 +34,16 @@ def answered_once(route: Route, asked: Asked, request: Request, body: bytes, wor
     of = (asked.actor.organisation_id, asked.credential.token_id, key)
     made: list[Response] = []
 
-    def attempt(name: Attempt) -> Answer:
+    def attempt(name: RequestAttempt) -> StoredAnswer:
         response = work(name)
         made.append(response)
         kept = None if route.tells_secret else bytes(response.body).decode()
-        return Answer(response.status_code, kept, unknown=response.status_code == UNKNOWN)
+        return StoredAnswer(response.status_code, kept, unknown=response.status_code == UNKNOWN)
 
     try:
-        answer = idempotency.answer_once(asked.engine, idempotency.Request(*of, _digest(request, body)), attempt)
+        answer = idempotency.answer_once(
+            asked.engine, idempotency.IdempotentRequest(*of, _digest(request, body)), attempt
+        )
     except FivefoldError as error:
         told = answer_of(error)
         if told is None:

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from fivefold.domain.paging import Page
 from fivefold.usecases.accounts.tokens import Credential
-from fivefold.usecases.levels.value_scores import Valuer
+from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.shared.actors import Actor, Role
 
 _IN_PATH = re.compile(r"{(\w+)}")
@@ -29,7 +29,7 @@ class Asked:
 
     engine: Engine
     credential: Credential
-    valuer: Valuer | None = None
+    valuer: EntityScorer | None = None
 
     @property
     def actor(self) -> Actor:

@@ -18,7 +18,7 @@ from fivefold.features.request_body.body import BodyColumns, measure_body, scan_
 from fivefold.models.explain import explanation_content
 from fivefold.models.value_model import ValueModel
 from fivefold.serving.responses import UNPROCESSABLE, Refusal
-from fivefold.usecases.scoring import Answer
+from fivefold.usecases.scoring import ScoredRows
 
 Text = Annotated[str, Strict()]
 Number = Annotated[float, Strict()]
@@ -165,7 +165,7 @@ def rounded(score: float, category: str, cut_points: Sequence[float]) -> float:
     return round(near - 0.01 if near > score else near + 0.01, 2)
 
 
-def written(answer: Answer, model: ValueModel, named: Mapping[str, Any]) -> list[dict[str, Any]]:
+def written(answer: ScoredRows, model: ValueModel, named: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Write the scores as the contract has them; with everything behind them where that was asked for."""
     scores = answer.scores
     elements = [

@@ -25,7 +25,7 @@ from fivefold.serving.v4.contract import read_rows, written
 from fivefold.store.accounts.plans import Plan
 from fivefold.store.accounts.tokens import Allowance, Charge
 from fivefold.usecases.accounts.tokens import Credential, month_of, seconds_to_next_month, within_allowance
-from fivefold.usecases.scoring import Answer, Checked, check_rows, score_checked
+from fivefold.usecases.scoring import CheckedRows, ScoredRows, check_rows, score_checked
 
 ROWS_IN_LOOP = 2_000
 """Larger requests are computed in a thread, so that the others do not wait for them."""
@@ -163,7 +163,7 @@ def _cost(credential: Credential, plan: Plan, users: int, now: int) -> Charge:
     return Charge(credential.token_id, month_of(now), users, allowance, now)
 
 
-def _computed(served: Served, checked: Checked, asked: Asked) -> tuple[bytes, Answer]:
+def _computed(served: Served, checked: CheckedRows, asked: Asked) -> tuple[bytes, ScoredRows]:
     answer = score_checked(served.model, checked, explained=asked.explained)
     named = served.named() if asked.explained else {}
     return to_json(written(answer, served.model, named)), answer

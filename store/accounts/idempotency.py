@@ -22,7 +22,7 @@ _INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.
 STARTED, STORED, ANSWERED = "started", "stored", "answered"
 
 
-class Attempt(NamedTuple):
+class RequestAttempt(NamedTuple):
     """One attempt at a request; *name* is unique."""
 
     token_id: int
@@ -30,11 +30,11 @@ class Attempt(NamedTuple):
     name: str
 
 
-_CURRENT: ContextVar[Attempt | None] = ContextVar("attempt", default=None)
+_CURRENT: ContextVar[RequestAttempt | None] = ContextVar("attempt", default=None)
 
 
 @contextmanager
-def attempting(attempt: Attempt | None) -> Iterator[None]:
+def attempting(attempt: RequestAttempt | None) -> Iterator[None]:
     """Make an attempt the current one within the block; None for no attempt."""
     token = _CURRENT.set(attempt)
     try:
@@ -53,13 +53,13 @@ def mark_stored(session: Session) -> None:
         raise ActionRefused("another attempt with the same Idempotency-Key took over; nothing was done")
 
 
-def _of(attempt: Attempt) -> tuple[Any, ...]:
+def _of(attempt: RequestAttempt) -> tuple[Any, ...]:
     token_id, key, name = attempt
     return _KEYS.c.token_id == token_id, _KEYS.c.key == key, _KEYS.c.attempt == name
 
 
 def begin_attempt(
-    session: Session, attempt: Attempt, organisation_id: int, digest: str, now_us: int, moments: tuple[int, int]
+    session: Session, attempt: RequestAttempt, organisation_id: int, digest: str, now_us: int, moments: tuple[int, int]
 ) -> IdempotencyKey | None:
     """Begin an attempt, or return the row of an earlier one.
 
@@ -88,17 +88,17 @@ def begin_attempt(
     return None
 
 
-def store_answer(session: Session, attempt: Attempt, status: int, answer: str | None) -> None:
+def store_answer(session: Session, attempt: RequestAttempt, status: int, answer: str | None) -> None:
     """Store the answer; None for an answer that is given only once."""
     session.execute(update(_KEYS).where(*_of(attempt)).values(state=ANSWERED, status=status, answer=answer))
 
 
-def release_key(session: Session, attempt: Attempt) -> None:
+def release_key(session: Session, attempt: RequestAttempt) -> None:
     """Let the key be used again: nothing was done."""
     session.execute(delete(_KEYS).where(*_of(attempt)))
 
 
-def abandon(session: Session, attempt: Attempt) -> None:
+def abandon(session: Session, attempt: RequestAttempt) -> None:
     """Mark the attempt as ended without a known outcome: unless it stored something, another may begin at once."""
     session.execute(update(_KEYS).where(*_of(attempt), _KEYS.c.state == STARTED).values(begun_us=1))
 

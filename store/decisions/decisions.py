@@ -21,7 +21,7 @@ _INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.
 
 
 @dataclass(frozen=True)
-class Parties:
+class DecisionSubjects:
     """The entity of a decision, its type, the organisation's settings, and the policy; the settings are only loaded."""
 
     entity: Entity
@@ -30,7 +30,9 @@ class Parties:
     policy: Policy | None
 
 
-def parties_of(session: Session, organisation_id: int, type_name: str, external_id: str, policy: str) -> Parties:
+def parties_of(
+    session: Session, organisation_id: int, type_name: str, external_id: str, policy: str
+) -> DecisionSubjects:
     """Find an entity and the active version of a policy, in one statement; NotThere if there is no such entity."""
     active = (Policy.organisation_id == organisation_id, Policy.name == policy, Policy.state == ACTIVE)
     row = session.execute(
@@ -46,11 +48,11 @@ def parties_of(session: Session, organisation_id: int, type_name: str, external_
     ).one_or_none()
     if row is None:
         raise NotThere(f"there is no {type_name} {external_id!r}")
-    return Parties(*row)
+    return DecisionSubjects(*row)
 
 
 @dataclass(frozen=True)
-class Standpoint:
+class EntityState:
     """An entity's current level, the ruleset's version behind it, and the latest value score.
 
     Attributes:
@@ -67,7 +69,7 @@ class Standpoint:
     value: ValueScore | None
 
 
-def standpoint_of(session: Session, entity_id: int) -> Standpoint:
+def standpoint_of(session: Session, entity_id: int) -> EntityState:
     """Find an entity's current level and value score, in one statement."""
     latest = select(func.max(ValueScore.as_of_us)).where(ValueScore.entity_id == entity_id).scalar_subquery()
     valued = (ValueScore.entity_id == Entity.id, ValueScore.as_of_us == latest, ValueScore.score.is_not(None))
@@ -81,7 +83,7 @@ def standpoint_of(session: Session, entity_id: int) -> Standpoint:
         .outerjoin(ValueScore, and_(*valued))
         .where(Entity.id == entity_id)
     ).one()
-    return Standpoint(*row)
+    return EntityState(*row)
 
 
 def decision_keyed(session: Session, organisation_id: int, key: str) -> Decision | None:

@@ -9,7 +9,7 @@ from fivefold.store.tables.entities import Ownership, Transaction, ValueScore
 from fivefold.store.tables.levels import Standing
 
 
-def valued_otherwise(session: Session, model: str, version: int) -> Sequence[int]:
+def scored_by_other_version(session: Session, model: str, version: int) -> Sequence[int]:
     """List assessed entities whose latest value score is not from this model version.
 
     An entity without any score is listed only if it, or what it owns or owned, has transactions.

@@ -16,7 +16,7 @@ from fivefold.usecases.levels.overrides import OverrideLine, revoke_override_in
 from fivefold.usecases.rulesets import drafts as rulesets
 from fivefold.usecases.rulesets.activate import roll_back_in
 from fivefold.usecases.shared.actors import Actor
-from fivefold.usecases.shared.inputs import checked_rate, checked_reason
+from fivefold.usecases.shared.inputs import checked_per_second, checked_reason
 
 
 def _now(now_us: int | None) -> int:
@@ -32,7 +32,7 @@ def order_families(
     per_second: int = PER_SECOND,
     now_us: int | None = None,
 ) -> tuple[str, ...]:
-    why, rate = checked_reason(reason), checked_rate(per_second)
+    why, rate = checked_reason(reason), checked_per_second(per_second)
     with writing(engine) as session:
         return rulesets.order_families_in(session, actor, type_name, names, why, rate, _now(now_us))
 
@@ -46,7 +46,7 @@ def switch_family(
     per_second: int = PER_SECOND,
     now_us: int | None = None,
 ) -> None:
-    why, rate = checked_reason(reason), checked_rate(per_second)
+    why, rate = checked_reason(reason), checked_per_second(per_second)
     with writing(engine) as session:
         settings_row(session, actor.organisation_id, locked=True)
         rulesets.switch_family_in(session, actor, family, on, why, rate, _now(now_us))
@@ -61,7 +61,7 @@ def roll_back(
     per_second: int = PER_SECOND,
     now_us: int | None = None,
 ) -> None:
-    why, rate = checked_reason(reason), checked_rate(per_second)
+    why, rate = checked_reason(reason), checked_per_second(per_second)
     with writing(engine) as session:
         settings_row(session, actor.organisation_id, locked=True)
         roll_back_in(session, actor, family, version, why, rate, _now(now_us))
@@ -108,4 +108,4 @@ def revoke_override(
 
 def change_settings(engine: Engine, actor: Actor, **given: Any) -> settings.Settings:
     with writing(engine) as session:
-        return settings.change_settings_in(session, actor, settings.SettingsGiven(**given))
+        return settings.change_settings_in(session, actor, settings.SettingsChange(**given))

@@ -17,10 +17,10 @@ from fivefold.store.tables.events import OutboxEvent
 from fivefold.store.tables.levels import Assessment, AssessmentInputs, DueMark, OverrideRow, Standing, Transition
 from fivefold.store.tables.rulesets import Family, RulesetVersion
 from fivefold.usecases.audit.record import record
-from fivefold.usecases.ingest.entities import Taken, put_entities
-from fivefold.usecases.ingest.transactions import TransactionsTaken, add_transactions
-from fivefold.usecases.levels.value_scores import Valuer
-from fivefold.usecases.levels.worker import Done, run_batch
+from fivefold.usecases.ingest.entities import RowCounts, put_entities
+from fivefold.usecases.ingest.transactions import TransactionCounts, add_transactions
+from fivefold.usecases.levels.value_scores import EntityScorer
+from fivefold.usecases.levels.worker import BatchResult, run_batch
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.entity_checks import EntityRow, OwnerGiven
 from tests.usecases import platforms
@@ -87,7 +87,7 @@ class Bank:
         self.of = platforms.organisation(engine, name)
         self.actor: Actor = platforms.actor(self.of)
         self.now = platforms.NOW
-        self.valuer: Valuer | None = None
+        self.valuer: EntityScorer | None = None
 
     @property
     def day(self) -> str:
@@ -104,11 +104,11 @@ class Bank:
         kind: str = "customer",
         owners: Sequence[OwnerGiven] | None = None,
         **attributes: Any,
-    ) -> Taken:
+    ) -> RowCounts:
         row = EntityRow(name, attributes, owner, owners)
         return put_entities(self.engine, self.actor, kind, [row], self.now)
 
-    def pay(self, number: int, user: str = "a", kind: str = "customer", **changed: Any) -> TransactionsTaken:
+    def pay(self, number: int, user: str = "a", kind: str = "customer", **changed: Any) -> TransactionCounts:
         """A deposit in cash of 2,000, now; each number is another one."""
         given = {"operation": "cash", "transaction_amount": 2000.0, "transaction_date": self.day, **changed}
         row = platforms.transaction(number, user, **given)
@@ -198,7 +198,7 @@ class Bank:
         with Session(self.engine) as session, session.begin():
             due.mark(session, [subject_of(self._entity(session, name))], reason, self.now)
 
-    def run(self, most: int = 1000) -> Done | None:
+    def run(self, most: int = 1000) -> BatchResult | None:
         """One batch of the worker."""
         return run_batch(self.engine, clock=lambda: self.now, most=most, valuer=self.valuer)
 

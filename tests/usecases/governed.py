@@ -20,7 +20,7 @@ from fivefold.store.tables.rulesets import Backtest
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.accounts.settings import choose_levels
 from fivefold.usecases.changes.backtests import run_next_backtest
-from fivefold.usecases.changes.proposals import Outcome, ProposalLine, approve_proposal
+from fivefold.usecases.changes.proposals import ChangeOutcome, ProposalLine, approve_proposal
 from fivefold.usecases.rulesets.deciding import reached_by
 from fivefold.usecases.rulesets.run_backtest import validity
 from fivefold.usecases.shared.actors import Actor
@@ -158,7 +158,7 @@ def store_backtest(engine: Engine, organisation_id: int, name: str, number: int,
         )
 
 
-def agreed(engine: Engine, checker: Actor, outcome: Outcome, now_us: int | None = None) -> ProposalLine:
+def agreed(engine: Engine, checker: Actor, outcome: ChangeOutcome, now_us: int | None = None) -> ProposalLine:
     """Let workers run what a proposal needs, and another person approve it."""
     assert outcome.proposal is not None, "it was done at once"
     while run_next_backtest(engine, now_us):

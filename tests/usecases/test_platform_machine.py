@@ -35,11 +35,11 @@ from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.store.tables.rulesets import Family, RulesetVersion
 from fivefold.usecases.audit.verify import AuditFinding, verify
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
-from fivefold.usecases.levels.assess import Result, assess_entities
+from fivefold.usecases.levels.assess import AssessmentResult, assess_entities
 from fivefold.usecases.levels.overrides import approve_override, request_override
 from fivefold.usecases.levels.persist import store_result
-from fivefold.usecases.levels.read import HOUR_US, Freshness, LevelShown, read_level, view_profile
-from fivefold.usecases.levels.worker import BATCH, LEASE_US, MOST_LEFT, run_batch
+from fivefold.usecases.levels.read import HOUR_US, Freshness, LevelView, read_level, read_level_of_profile
+from fivefold.usecases.levels.worker import BATCH_SIZE, LEASE_US, MAX_ABANDONED_LEASES, run_batch
 from fivefold.usecases.rulesets.activate import activate, advance_backfills
 from fivefold.usecases.shared.actors import Actor
 from tests.store import databases
@@ -91,7 +91,7 @@ class Machine(RuleBasedStateMachine):
         self.versions: dict[int, tuple[str, int]] = {}
         self.before: set[tuple[str, int]] = set()
         self.backfill: tuple[int, int] | None = None
-        self.slow: list[tuple[Batch, Result, dict[str, tuple[int, Outcome]]]] = []
+        self.slow: list[tuple[Batch, AssessmentResult, dict[str, tuple[int, Outcome]]]] = []
         self.numbers = iter(range(1, 10_000))
         self._write_rulesets()
 
@@ -422,7 +422,7 @@ class Machine(RuleBasedStateMachine):
             pass
 
     def _work(self) -> bool:
-        self.model.give_up(self.now, MOST_LEFT)
+        self.model.give_up(self.now, MAX_ABANDONED_LEASES)
         due_now = self.model.due(self.now)
         done = run_batch(self.engine, clock=lambda: self.now)
         if done is None:
@@ -430,7 +430,7 @@ class Machine(RuleBasedStateMachine):
             return False
         assessed = due_now - self._due()
         assert (done.assessed, done.failed) == (len(assessed), 0)
-        self._is_one_batch(assessed, due_now, BATCH)
+        self._is_one_batch(assessed, due_now, BATCH_SIZE)
         self._assessed(assessed, "worker")
         return True
 
@@ -473,11 +473,11 @@ class Machine(RuleBasedStateMachine):
         while True:
             lease, until = f"lease-{next(self.numbers)}", self.now + LEASE_US
             if name is None:
-                self.model.give_up(self.now, MOST_LEFT)
+                self.model.give_up(self.now, MAX_ABANDONED_LEASES)
             due_now = self.model.due(self.now)
             with writing(self.engine) as session:
                 if name is None:
-                    batch = claiming.claim(session, lease, self.now, until, 1000, MOST_LEFT)
+                    batch = claiming.claim(session, lease, self.now, until, 1000, MAX_ABANDONED_LEASES)
                 else:
                     subject = subject_of(session.get_one(entity_tables.Entity, self.model.entities[name].id))
                     batch = claiming.claim_one(session, subject, lease, self.now, until)
@@ -539,7 +539,7 @@ class Machine(RuleBasedStateMachine):
         last = entity.last
         waits = entity.due is not None and entity.due <= self.now
         at_once = last is None or self.now - last.as_of > HOUR_US or waits
-        shown = view_profile(self.engine, self.bank.actor, entity.kind, name, clock=lambda: self.now)
+        shown = read_level_of_profile(self.engine, self.bank.actor, entity.kind, name, clock=lambda: self.now)
         if at_once and self.model.is_free(entity, self.now):
             self._assessed({name}, "view")
         self._is_shown(shown, entity)
@@ -555,7 +555,7 @@ class Machine(RuleBasedStateMachine):
             self.model.mark([name], Reason.VIEW, self.now)
         self._is_shown(shown, entity)
 
-    def _is_shown(self, shown: LevelShown, entity: Entity) -> None:
+    def _is_shown(self, shown: LevelView, entity: Entity) -> None:
         last = entity.last
         waits = entity.due is not None and entity.due <= self.now
         leased = entity.lease is not None and entity.lease_until > self.now

@@ -16,7 +16,7 @@ from fivefold.domain.money import RateTable
 from fivefold.features.reading.sources import read_histories
 from fivefold.models.scoring import score_histories
 from fivefold.models.value_model import ValueModel
-from fivefold.usecases.scoring import CLOCK_SLACK_US, Answer, score_rows
+from fivefold.usecases.scoring import CLOCK_SLACK_US, ScoredRows, score_rows
 from tests.features import strategies
 from tests.features.strategies import Row, iso, row
 from tests.models.making import value_model
@@ -33,7 +33,7 @@ def model() -> ValueModel:
     return replace(made, rates=RateTable("EUR", made.rates.as_known_on, strategies.RATES.rates, "tests"))
 
 
-def answer(model: ValueModel, rows: list[Row], as_of: int | None = None, *, explained: bool = False) -> Answer:
+def answer(model: ValueModel, rows: list[Row], as_of: int | None = None, *, explained: bool = False) -> ScoredRows:
     return score_rows(model, rows, as_of=as_of, now=NOW, explained=explained)
 
 
@@ -43,7 +43,7 @@ def problems(model: ValueModel, rows: list[Row], as_of: int | None = None) -> li
     return list(caught.value.problems)
 
 
-def bits(found: Answer) -> dict[str, tuple[bytes, ...]]:
+def bits(found: ScoredRows) -> dict[str, tuple[bytes, ...]]:
     """Everything that was computed for each customer, to the last bit."""
     parts = (found.matrix, found.scores.expected_value, found.scores.percentile, found.scores.score)
     return {

@@ -26,14 +26,14 @@ from fivefold.training.config import TrainingConfig
 from fivefold.training.data import TransactionSource
 from fivefold.training.plan import make_plan
 from fivefold.training.simulation.simulator import Simulation, write_simulation
-from fivefold.usecases.accounts.settings import SettingsGiven, read_settings
+from fivefold.usecases.accounts.settings import SettingsChange, read_settings
 from fivefold.usecases.changes.asks import change_settings, order_families
 from fivefold.usecases.changes.proposals import approve_proposal
-from fivefold.usecases.erasure.erase import erase_entity, hold
+from fivefold.usecases.erasure.erase import erase_entity, set_legal_hold
 from fivefold.usecases.ingest.facts import add_screening, set_tag
-from fivefold.usecases.levels.clock_repair import refuse_future, repair
+from fivefold.usecases.levels.clock_repair import refuse_future, repair_dates
 from fivefold.usecases.levels.entity_profile import list_tags
-from fivefold.usecases.levels.read import Freshness, LevelShown, read_level
+from fivefold.usecases.levels.read import Freshness, LevelView, read_level
 from fivefold.usecases.levels.worker import Turns, run_batch
 from tests.store.filling import filled_once
 from tests.usecases import banks
@@ -54,7 +54,7 @@ def bank(engine: Engine) -> Bank:
     return Bank(engine)
 
 
-def shown(bank: Bank, name: str = "a", freshness: Freshness = Freshness.STORED) -> LevelShown:
+def shown(bank: Bank, name: str = "a", freshness: Freshness = Freshness.STORED) -> LevelView:
     return read_level(bank.engine, bank.actor, "customer", name, freshness, clock=lambda: bank.now)
 
 
@@ -175,7 +175,7 @@ class TestClocks:
         bank.run()
         assert shown(bank).status == "failed"
         assert "clock" in (shown(bank).problem or "")
-        repair(bank.engine, "cli:operator", "the machine's clock was wrong")
+        repair_dates(bank.engine, "cli:operator", "the machine's clock was wrong")
         bank.now = now_microseconds()
         bank.settle()
         assert (shown(bank).status, bank.level()) == ("assessed", MEDIUM)
@@ -192,7 +192,7 @@ class TestOnePersonIsNotTwo:
     def test_a_setting_that_decides_waits_for_another_person(self, bank: Bank, change: str) -> None:
         decide_by(bank, banks.document({"country": banks.COUNTRY}))
         before = read_settings(bank.engine, bank.actor)
-        asked = change_settings(bank.engine, bank.actor, SettingsGiven(**{change: 1}), "I want it", bank.now)
+        asked = change_settings(bank.engine, bank.actor, SettingsChange(**{change: 1}), "I want it", bank.now)
         assert asked.proposal is not None
         with pytest.raises(ActionRefused, match="another person approves it"):
             approve_proposal(bank.engine, bank.actor, asked.proposal.id, "and I agree", now_us=bank.now)
@@ -231,7 +231,7 @@ class TestWhatMustBeKept:
         bank.put("a")
         bank.wait(days=3000)
         whose = (bank.engine, bank.actor, "customer", "a")
-        hold(*whose, bank.now + 100 * DAY_US, "Court order 7.", tmp_path / "register", now_us=bank.now)
+        set_legal_hold(*whose, bank.now + 100 * DAY_US, "Court order 7.", tmp_path / "register", now_us=bank.now)
         with pytest.raises(ActionRefused, match="legal hold"):
             erase_entity(*whose, tmp_path / "register", now_us=bank.now)
 

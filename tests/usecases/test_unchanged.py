@@ -12,9 +12,9 @@ from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.accounts.organisations import add_member, set_roles
 from fivefold.usecases.accounts.rate_tables import rates_from_rows
 from fivefold.usecases.accounts.second_person import require_two_people
-from fivefold.usecases.accounts.settings import SettingsGiven, choose_levels
+from fivefold.usecases.accounts.settings import SettingsChange, choose_levels
 from fivefold.usecases.changes import asks
-from fivefold.usecases.erasure.erase import hold
+from fivefold.usecases.erasure.erase import set_legal_hold
 from fivefold.usecases.ingest.bulk_facts import RecordRow, TagRow, put_records, put_tags
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, put_record, set_tag
 from fivefold.usecases.rulesets.drafts import save_draft
@@ -67,7 +67,7 @@ CALLS: dict[str, Callable[[Bank, Path], object]] = {
     ),
     "attributes": lambda bank, _: bank.put("a", country="NO"),
     "a type": lambda bank, _: define_type(bank.engine, bank.actor, "customer", {"vip": "flag"}, now_us=bank.now),
-    "a hold": lambda bank, folder: hold(*of_a(bank), UNTIL, "a court", folder / "register", now_us=bank.now),
+    "a hold": lambda bank, folder: set_legal_hold(*of_a(bank), UNTIL, "a court", folder / "register", now_us=bank.now),
     "two people": lambda bank, _: require_two_people(bank.engine, bank.actor, "as agreed"),
 }
 
@@ -115,7 +115,7 @@ def test_settings_lists_and_rates_that_hold_already_are_not_proposed(engine: Eng
     again = [
         asks.put_list_version(*given, *WATCHED, bank.now + DAY_US),
         asks.put_rates(*given, DIRHAM, now_us=bank.now + DAY_US),
-        asks.change_settings(*given, SettingsGiven(override_cap_percent=10), now_us=bank.now),
+        asks.change_settings(*given, SettingsChange(override_cap_percent=10), now_us=bank.now),
     ]
     assert [(one.proposal, one.changes) for one in again] == [(None, False)] * 3
     assert rows(bank) == before

@@ -58,14 +58,14 @@ def define_type(
     """Make a type of entity, or add fields to one; fields that are there and not named again stay.
 
     Raises:
-        ConfigError: a name or a type is none.
+        ConfigError: a name or a type is invalid.
         ActionRefused: a field is there with another type: facts were taken, and rulesets written, for that one.
     """
     now = resolve_now(now_us)
     _check_name(name)
-    wanted = {
-        part: checked_fields(part, given)
-        for part, given in zip(PARTS, (fields, transaction_fields or {}, case_fields or {}), strict=True)
+    declared = {
+        part: checked_fields(part, fields_of_part)
+        for part, fields_of_part in zip(PARTS, (fields, transaction_fields or {}, case_fields or {}), strict=True)
     }
     with writing(engine) as session:
         lock_organisation(session, actor.organisation_id)
@@ -75,8 +75,8 @@ def define_type(
             row = EntityType(organisation_id=actor.organisation_id, name=name, created_us=now)
             row.fields = row.transaction_fields = row.case_fields = "{}"
             session.add(row)
-        for part, given in wanted.items():
-            setattr(row, part, _joined(part, getattr(row, part), given))
+        for part, fields_of_part in declared.items():
+            setattr(row, part, _joined(part, getattr(row, part), fields_of_part))
         session.flush()
         after = vars(_line(row))
         if after != before:
@@ -107,17 +107,17 @@ def _check_name(name: str) -> None:
         raise ConfigError(f"the type's name {problem_of(error.errors(include_url=False)[0], ())}") from None
 
 
-def checked_fields(part: str, given: Mapping[str, Any]) -> dict[str, FieldType]:
-    """Read typed fields as people write them; ConfigError names every one that is none."""
+def checked_fields(part: str, definitions: Mapping[str, Any]) -> dict[str, FieldType]:
+    """Read typed fields as people write them; ConfigError names every invalid one."""
     try:
-        read = FIELDS.validate_python(dict(given))
+        read = FIELDS.validate_python(dict(definitions))
     except ValidationError as error:
         faults = error.errors(include_url=False)
-        said = "; ".join(f"{fault['loc'][0]} {problem_of(fault, ())}" for fault in faults)
-        raise ConfigError(f"{part}: {said}") from None
-    taken = sorted((TAKEN[part] | (CORRECTIONS if part == "transaction_fields" else frozenset())) & set(read))
-    if taken:
-        raise ConfigError(f"{part}: {', '.join(taken)} has a meaning already; choose another name")
+        faults_text = "; ".join(f"{fault['loc'][0]} {problem_of(fault, ())}" for fault in faults)
+        raise ConfigError(f"{part}: {faults_text}") from None
+    reserved = sorted((TAKEN[part] | (CORRECTIONS if part == "transaction_fields" else frozenset())) & set(read))
+    if reserved:
+        raise ConfigError(f"{part}: {', '.join(reserved)} has a meaning already; choose another name")
     return read
 
 
@@ -126,13 +126,13 @@ def read_fields(text: str) -> dict[str, FieldType]:
     return FIELDS.validate_json(text)
 
 
-def _joined(part: str, text: str, given: Fields) -> str:
+def _joined(part: str, text: str, new_fields: Fields) -> str:
     there = read_fields(text)
-    changed = [name for name, kind in given.items() if name in there and not same_type(kind, there[name])]
+    changed = [name for name, kind in new_fields.items() if name in there and not same_type(kind, there[name])]
     if changed:
-        told = ", ".join(f"{name} is {written(there[name])}" for name in changed)
-        raise ActionRefused(f"{part}: {told}, for good; give the new field another name")
-    return canonical_json({name: written(kind) for name, kind in {**given, **there}.items()})
+        changes_text = ", ".join(f"{name} is {type_json(there[name])}" for name in changed)
+        raise ActionRefused(f"{part}: {changes_text}, for good; give the new field another name")
+    return canonical_json({name: type_json(kind) for name, kind in {**new_fields, **there}.items()})
 
 
 def same_type(one: FieldType, other: FieldType) -> bool:
@@ -146,10 +146,10 @@ def same_type(one: FieldType, other: FieldType) -> bool:
     return one == other
 
 
-def written(kind: FieldType) -> Any:
+def type_json(kind: FieldType) -> Any:
     """Give a type as it is written in JSON.
 
-    >>> written(("text",)), written(OneOf(one_of=("a", "b")))
+    >>> type_json(("text",)), type_json(OneOf(one_of=("a", "b")))
     (['text'], {'one_of': ['a', 'b']})
     """
     if isinstance(kind, OneOf):

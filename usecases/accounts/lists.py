@@ -75,10 +75,10 @@ def named_lists(session: Session, organisation_id: int) -> dict[str, NamedList]:
     Every version keeps its own source; title and source of the list are those of its newest version.
     """
     rows = list_rows(session, organisation_id)
-    return {name: _named(list(group)) for name, group in groupby(rows, key=lambda row: row.name)}
+    return {name: _named_list(list(group)) for name, group in groupby(rows, key=lambda row: row.name)}
 
 
-def _named(rows: Sequence[ListVersionRow]) -> NamedList:
+def _named_list(rows: Sequence[ListVersionRow]) -> NamedList:
     versions = tuple(
         ListVersion(since=row.since_us, members=tuple(json.loads(row.members)), source=row.source) for row in rows
     )
@@ -92,7 +92,7 @@ def list_lists(engine: Engine, actor: Actor, part: Part = WHOLE) -> Page[ListLin
 
 
 def list_version(name: str, since_us: int, members: Sequence[str], title: str, source: str) -> NamedList:
-    """Read one version of a list; ConfigError where the name, a member, the title or the source is none."""
+    """Read one version of a list; ConfigError where the name, a member, the title or the source is invalid."""
     if isinstance(members, str) or not all(isinstance(member, str) for member in members):
         raise ConfigError(f"members of the list {name} must be a list of text")
     if len(members) > MOST_MEMBERS:
@@ -109,59 +109,61 @@ def list_version(name: str, since_us: int, members: Sequence[str], title: str, s
         raise ConfigError(f"list {name}: {'.'.join(map(str, fault['loc']))} {problem_of(fault, ())}") from None
 
 
-def missing_versions(session: Session, organisation_id: int, given: NamedList) -> NamedList | None:
+def missing_versions(session: Session, organisation_id: int, document: NamedList) -> NamedList | None:
     """Give a list with those of its versions that are not kept yet; None where all are.
 
     ActionRefused where a version that is kept says something else.
     """
-    rows = [_row(organisation_id, given, version, 0) for version in given.versions]
-    new = {row.since_us for row in _not_there(rows, list_rows(session, organisation_id, given.name))}
-    left = tuple(version for version in given.versions if version.since in new)
-    return given.model_copy(update={"versions": left}) if left else None
+    rows = [_row(organisation_id, document, version, 0) for version in document.versions]
+    new = {row.since_us for row in _not_there(rows, list_rows(session, organisation_id, document.name))}
+    missing = tuple(version for version in document.versions if version.since in new)
+    return document.model_copy(update={"versions": missing}) if missing else None
 
 
-def put_list_in(session: Session, actor: Actor, given: NamedList, now_us: int, *, marks: bool = True) -> ListPut:
-    """Add versions of a list, later than all that are there; whoever they touch becomes due then.
+def put_list_in(session: Session, actor: Actor, document: NamedList, now_us: int, *, marks: bool = True) -> ListPut:
+    """Add versions of a list, later than all that are there; the entities that they touch become due.
 
-    What happens once that is approved, in its transaction. *marks*: where not, nobody becomes due, and `touched` is 0.
+    Called once the change is approved, in its transaction. Without *marks* no entity becomes due, and `touched` is 0.
 
     Raises:
         ConfigError: a member cannot be kept.
         ActionRefused: a version is there that is as late, or later.
     """
-    new = [_row(actor.organisation_id, given, version, now_us) for version in given.versions]
-    for member in (member for version in given.versions for member in version.members):
-        if found := control_in(member):
-            raise ConfigError(f"list {given.name}: {member[:40]!r} has the control character {found}; none may")
+    new = [_row(actor.organisation_id, document, version, now_us) for version in document.versions]
+    for member in (member for version in document.versions for member in version.members):
+        if character := control_in(member):
+            raise ConfigError(f"list {document.name}: {member[:40]!r} has the control character {character}; none may")
     lock_organisation(session, actor.organisation_id)
-    there = list_rows(session, actor.organisation_id, given.name)
+    there = list_rows(session, actor.organisation_id, document.name)
     if there and new[0].since_us <= there[-1].since_us:
         raise ActionRefused(
-            f"the list {given.name} has a version since {day_text(there[-1].since_us)};"
+            f"the list {document.name} has a version since {day_text(there[-1].since_us)};"
             f" another one must be later, not since {day_text(new[0].since_us)}"
         )
     session.add_all(new)
     session.flush()
     touched = sum(
         mark_type(session, type_id, Reason.LIST, max(now_us, new[0].since_us))
-        for type_id in _types_reading(session, actor.organisation_id, given.name)
+        for type_id in _types_reading(session, actor.organisation_id, document.name)
         if marks
     )
     _record(session, actor, new, touched)
     return ListPut(tuple(map(_line, new)), touched)
 
 
-def _row(organisation_id: int, given: NamedList, version: ListVersion, now_us: int) -> ListVersionRow:
-    source = version.source or given.source
+def _row(organisation_id: int, document: NamedList, version: ListVersion, now_us: int) -> ListVersionRow:
+    source = version.source or document.source
     members = list(dict.fromkeys(version.members))
-    for text in (*members, given.title, source):
+    for text in (*members, document.title, source):
         if not text or not storable(text):
-            raise ConfigError(f"list {given.name}: {text!r} cannot be kept; it must be text without NUL, and not empty")
+            raise ConfigError(
+                f"list {document.name}: {text!r} cannot be kept; it must be text without NUL, and not empty"
+            )
     return ListVersionRow(
         organisation_id=organisation_id,
-        name=given.name,
+        name=document.name,
         since_us=version.since,
-        title=given.title,
+        title=document.title,
         source=source,
         members=canonical_json(members),
         created_us=now_us,
@@ -169,24 +171,24 @@ def _row(organisation_id: int, given: NamedList, version: ListVersion, now_us: i
 
 
 def _not_there(rows: Sequence[ListVersionRow], there: Sequence[ListVersionRow]) -> list[ListVersionRow]:
-    known = {row.since_us: row for row in there}
+    stored = {row.since_us: row for row in there}
     for row in rows:
-        if row.since_us in known and known[row.since_us].members != row.members:
+        if row.since_us in stored and stored[row.since_us].members != row.members:
             raise ActionRefused(
                 f"the list {row.name} has a version since {day_text(row.since_us)} with other members;"
                 " a version is never changed: add a later one"
             )
-    return [row for row in rows if row.since_us not in known]
+    return [row for row in rows if row.since_us not in stored]
 
 
 def _types_reading(session: Session, organisation_id: int, name: str) -> list[int]:
     """Find the types of which a ruleset in force reads a list."""
-    found = {
+    type_ids = {
         type_id
         for type_id, version in all_active_versions(session, organisation_id)
         if name in analyse_canonical(version.canonical).lists
     }
-    return sorted(found)
+    return sorted(type_ids)
 
 
 def _record(session: Session, actor: Actor, new: Sequence[ListVersionRow], touched: int) -> None:

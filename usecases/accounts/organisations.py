@@ -25,18 +25,18 @@ DEFAULT_ORGANISATION = "default"
 
 
 def actor_in(engine: Engine, organisation: str, who: str) -> Actor:
-    """Name somebody who acts in an organisation, which is known by its name; ConfigError where there is none."""
+    """Give the actor of a name in the organisation of a name; ConfigError where there is no such organisation."""
     with reading(engine) as session:
-        found = accounts.organisation_of(session, organisation)
-        if found is None:
+        row = accounts.organisation_of(session, organisation)
+        if row is None:
             raise ConfigError(
                 f"there is no organisation {organisation!r}; its first member or token, or an import's set-up, makes it"
             )
-        return Actor(found.id, who)
+        return Actor(row.id, who)
 
 
 def actor_in_new(engine: Engine, organisation: str, who: str) -> Actor:
-    """Name somebody who acts in an organisation, which is made where there is none; ConfigError for a bad name."""
+    """Give the actor of a name in an organisation, which is created if missing; ConfigError for an invalid name."""
     refuse_long_name("organisation", organisation)
     with writing(engine) as session:
         return Actor(accounts.organisation_named(session, organisation, now_microseconds()).id, who)
@@ -54,7 +54,7 @@ class MemberLine:
 
     Attributes:
         roles: in the order of their names.
-        left_us: when they left, microseconds; None for whoever is there.
+        left_us: when they left, microseconds; None for present members.
     """
 
     id: int
@@ -65,30 +65,30 @@ class MemberLine:
 
 
 def add_member(engine: Engine, actor: Actor, name: str, roles: Sequence[str], now_us: int | None = None) -> MemberLine:
-    """Add a member; whoever left and has the same name comes back, without the tokens that they had.
+    """Add a member. A former member of the same name comes back, without their old tokens.
 
     Raises:
-        ConfigError: the name cannot be kept, or a role is none.
+        ConfigError: the name cannot be stored, or there is no such role.
         ActionRefused: there is a member of that name.
     """
     now = resolve_now(now_us)
-    wanted = _checked(roles)
+    role_set = _checked(roles)
     if not 1 <= len(name) <= NAME_CHARACTERS or name != name.strip() or not name.isprintable():
         raise ConfigError(
             f"the name {name!r} cannot be kept; it must have 1 to {NAME_CHARACTERS} characters, in one line and"
             " without spaces around them"
         )
     with writing(engine) as session:
-        found = member_named(session, actor.organisation_id, name)
-        if found is not None and found.left_us is None:
+        member = member_named(session, actor.organisation_id, name)
+        if member is not None and member.left_us is None:
             raise ActionRefused(f"there is a member {name!r} already")
-        back = found is not None
-        if found is None:
-            found = Member(organisation_id=actor.organisation_id, name=name, created_us=now)
-        found.roles, found.left_us = roles_text(wanted), None
-        add_alone(session, found)
-        _record(session, actor, found, "member.returned" if back else "member.added", after={"name": name})
-        return _line(found)
+        back = member is not None
+        if member is None:
+            member = Member(organisation_id=actor.organisation_id, name=name, created_us=now)
+        member.roles, member.left_us = roles_text(role_set), None
+        add_alone(session, member)
+        _record(session, actor, member, "member.returned" if back else "member.added", after={"name": name})
+        return _line(member)
 
 
 def set_roles(
@@ -98,24 +98,24 @@ def set_roles(
 
     Raises:
         NotThere: the organisation has no such member.
-        ConfigError: a role is none.
+        ConfigError: there is no such role.
         ActionRefused: the member has left.
     """
     now = resolve_now(now_us)
-    wanted = _checked(roles)
+    role_set = _checked(roles)
     with writing(engine) as session:
-        found = _present(session, actor, member_id)
-        before = set(roles_of(found))
-        if wanted == before:
-            return _line(found)
-        lost = before - wanted
-        found.roles = roles_text(wanted)
-        ended = end_tokens(session, found.id, lost, now)
-        _record(session, actor, found, "member.roles_set", lost=sorted(lost), ended=ended)
-        return _line(found)
+        member = _present(session, actor, member_id)
+        before = set(roles_of(member))
+        if role_set == before:
+            return _line(member)
+        lost = before - role_set
+        member.roles = roles_text(role_set)
+        ended = end_tokens(session, member.id, lost, now)
+        _record(session, actor, member, "member.roles_set", lost=sorted(lost), ended=ended)
+        return _line(member)
 
 
-def leave(engine: Engine, actor: Actor, member_id: int, now_us: int | None = None) -> MemberLine:
+def end_membership(engine: Engine, actor: Actor, member_id: int, now_us: int | None = None) -> MemberLine:
     """Note that a member has left; all their tokens end at once.
 
     Raises:
@@ -124,11 +124,11 @@ def leave(engine: Engine, actor: Actor, member_id: int, now_us: int | None = Non
     """
     now = resolve_now(now_us)
     with writing(engine) as session:
-        found = _present(session, actor, member_id)
-        found.left_us = now
-        ended = end_tokens(session, found.id, OF_MEMBERS, now)
-        _record(session, actor, found, "member.left", ended=ended)
-        return _line(found)
+        member_row = _present(session, actor, member_id)
+        member_row.left_us = now
+        ended = end_tokens(session, member_row.id, OF_MEMBERS, now)
+        _record(session, actor, member_row, "member.left", ended=ended)
+        return _line(member_row)
 
 
 def list_members(engine: Engine, actor: Actor, part: Part = WHOLE) -> Page[MemberLine]:
@@ -138,20 +138,20 @@ def list_members(engine: Engine, actor: Actor, part: Part = WHOLE) -> Page[Membe
 
 
 def _checked(roles: Iterable[str]) -> set[str]:
-    wanted = set(roles)
-    if not wanted or not wanted <= OF_MEMBERS:
+    role_set = set(roles)
+    if not role_set or not role_set <= OF_MEMBERS:
         raise ConfigError(
-            f"the roles are {', '.join(sorted(wanted)) or 'none'}; a member has one or more of"
+            f"the roles are {', '.join(sorted(role_set)) or 'none'}; a member has one or more of"
             f" {', '.join(sorted(OF_MEMBERS))}"
         )
-    return wanted
+    return role_set
 
 
 def _present(session: Session, actor: Actor, member_id: int) -> Member:
-    found = locked_member(session, actor.organisation_id, member_id)
-    if found.left_us is not None:
+    member = locked_member(session, actor.organisation_id, member_id)
+    if member.left_us is not None:
         raise ActionRefused(f"member {member_id} has left; to come back they are added again, by the same name")
-    return found
+    return member
 
 
 def _record(

@@ -85,10 +85,10 @@ class RatesShown:
 def rates_from_rows(rows: Iterable[Mapping[str, Any]], source: str) -> DatedRates:
     """Read rates as a call has them: `currency`, `date`, `rate` (what one unit buys in the base currency).
 
-    ConfigError names the row that is none.
+    ConfigError names the invalid row.
     """
-    found = tuple(checked_rate(row, f"rate {number}") for number, row in enumerate(rows))
-    return DatedRates(None, found, source)
+    checked = tuple(checked_rate(row, f"rate {number}") for number, row in enumerate(rows))
+    return DatedRates(None, checked, source)
 
 
 def checked_rates(engine: Engine, actor: Actor, rates: DatedRates, now_us: int | None = None) -> DatedRates:
@@ -108,9 +108,9 @@ def checked_rates(engine: Engine, actor: Actor, rates: DatedRates, now_us: int |
     with reading(engine) as session:
         base = base_currency_of(session, actor.organisation_id)
     refuse_contradictions(rates, base)
-    kept = _into(rates, base)
-    refuse_inverse(kept.table(base, today), rates.source)
-    return kept
+    converted = _into(rates, base)
+    refuse_inverse(converted.table(base, today), rates.source)
+    return converted
 
 
 def rates_content(rates: DatedRates) -> str:
@@ -175,12 +175,12 @@ def show_rates(engine: Engine, actor: Actor, now_us: int | None = None) -> Rates
         table = rates_for(session, of, base_currency_of(session, of), from_microseconds(now).date())
         stored = transactions_by_currency(session, of)
     stale = set(table.stale(STALE_AFTER))
-    shown = tuple(
+    lines = tuple(
         RateShown(code, rate.per_unit, rate.known_on.isoformat(), code in stale)
         for code, rate in sorted(table.rates.items())
     )
     unknown = {code: many for code, many in sorted(stored.items()) if code not in table.positions}
-    return RatesShown(table.base, table.source, table.newest.isoformat(), shown, unknown)
+    return RatesShown(table.base, table.source, table.newest.isoformat(), lines, unknown)
 
 
 def _into(rates: DatedRates, base: str) -> DatedRates:

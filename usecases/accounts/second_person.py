@@ -1,6 +1,6 @@
 """Who counts as a second person, wherever two are needed.
 
-A person is a member, whichever of their tokens they use. An account of the machine is nobody in particular: the same
+A person is a member, whichever of their tokens they use. An account of the machine is no known person: the same
 person may have both, so what is done with one never counts as a second person, nor as a first one.
 """
 
@@ -31,22 +31,22 @@ def is_member(name: str) -> bool:
     return name.startswith(_MEMBER)
 
 
-def sole_operator(session: Session, organisation_id: int) -> bool:
+def has_sole_operator(session: Session, organisation_id: int) -> bool:
     """Tell whether one person may approve what they proposed, which the organisation chose before anything decided."""
-    found = session.get(OrganisationSettings, organisation_id)
-    return found is not None and found.sole_operator_us is not None
+    row = session.get(OrganisationSettings, organisation_id)
+    return row is not None and row.sole_operator_us is not None
 
 
 def refuse_same_person(session: Session, checker: Actor, makers: Collection[str], what: str) -> None:
-    """Raise ActionRefused unless who approves is another person than all who took part.
+    """Raise ActionRefused unless the approver is another person than all who took part.
 
     Args:
         session: to read with.
         checker: who approves.
-        makers: everybody who took part, as the audit log names them.
-        what: they did, for the message: it stands behind the name of whoever approves.
+        makers: all who took part, as the audit log names them.
+        what: what the approver did before; the message has it after their name.
     """
-    if sole_operator(session, checker.organisation_id):
+    if has_sole_operator(session, checker.organisation_id):
         return
     if checker.name in makers:
         raise ActionRefused(f"{checker.name} {what}")
@@ -60,8 +60,8 @@ def refuse_same_person(session: Session, checker: Actor, makers: Collection[str]
 
 
 def refuse_nobody(session: Session, actor: Actor) -> None:
-    """Raise ActionRefused where an actor is no person who is known, and two people are needed."""
-    if not is_member(actor.name) and not sole_operator(session, actor.organisation_id):
+    """Raise ActionRefused where two people are needed and the actor is no known person."""
+    if not is_member(actor.name) and not has_sole_operator(session, actor.organisation_id):
         raise ActionRefused(
             f"{actor.name} is no member: two people change what decides, and an account of the machine or a"
             " program's token is nobody in particular; use a member's own token"
@@ -79,7 +79,7 @@ def allow_sole_operator(engine: Engine, actor: Actor, reason: str, now_us: int |
     why = checked_reason(reason)
     with writing(engine) as session:
         lock_organisation(session, actor.organisation_id)
-        if needs_two_people(session, actor.organisation_id) and not sole_operator(session, actor.organisation_id):
+        if needs_two_people(session, actor.organisation_id) and not has_sole_operator(session, actor.organisation_id):
             raise ActionRefused(
                 "two people decided on a ruleset of this organisation; one alone can be chosen only before that"
             )

@@ -34,7 +34,7 @@ class Settings:
         locked_us: since when levels and base currency cannot change: the first draft of a ruleset; None before.
         base_currency: every amount is converted into it.
         override_cap_percent: of the entities with a level, so many may stand below what the rules say.
-        retention_days: nobody is erased before they are over.
+        retention_days: an entity may be erased after this time.
         minimum_coverage_percent: so much of every ruleset's rules and cases must examples reach.
         sole_operator_us: since when one person may approve what they proposed; None where two are needed.
         programs_lower_levels: programs take back what holds a level up without a second person.
@@ -89,7 +89,7 @@ def choose_levels(engine: Engine, actor: Actor, levels: Sequence[str]) -> Settin
     with writing(engine) as session:
         lock_organisation(session, actor.organisation_id)
         row = session.get(OrganisationSettings, actor.organisation_id, with_for_update=True)
-        before = None if row is None else _said(row)
+        before = None if row is None else _audit_fields(row)
         if row is not None and row.levels == canonical_json(list(names)):
             return _settings(row)
         if row is None:
@@ -123,7 +123,7 @@ def _checked_levels(levels: Sequence[str]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class SettingsGiven:
+class SettingsChange:
     """What is to change; None for what stays as it is."""
 
     base_currency: str | None = None
@@ -134,42 +134,42 @@ class SettingsGiven:
     two_people_promote: bool | None = None
 
 
-def change_settings_in(session: Session, actor: Actor, given: SettingsGiven) -> Settings:
-    """Change what is given, and leave the rest as it is; what happens once that is approved, in its transaction.
+def change_settings_in(session: Session, actor: Actor, change: SettingsChange) -> Settings:
+    """Change the values that are set, and leave the rest. Called once the change is approved, in its transaction.
 
     Raises:
-        ConfigError: a value is none.
+        ConfigError: a value is invalid.
         ActionRefused: the levels were not chosen yet; or the base currency is to change although a ruleset was
             written: the sums of money in it would mean something else.
     """
-    check_values(given)
+    check_values(change)
     row = settings_row(session, actor.organisation_id, locked=True)
-    before = _said(row)
-    if given.base_currency not in {None, row.base_currency} and row.locked_us is not None:
+    before = _audit_fields(row)
+    if change.base_currency not in {None, row.base_currency} and row.locked_us is not None:
         raise ActionRefused(f"the base currency is {row.base_currency} for good: a ruleset was written in it")
-    for name, value in vars(given).items():
+    for name, value in vars(change).items():
         if value is not None:
             setattr(row, name, value)
     session.flush()
-    if _said(row) != before:
+    if _audit_fields(row) != before:
         _record(session, actor, "settings.changed", row, before)
     return _settings(row)
 
 
-def check_values(given: SettingsGiven) -> None:
-    """Raise ConfigError where a value is none."""
-    if given.base_currency is not None and not re.fullmatch("[A-Z]{3}", given.base_currency):
-        raise ConfigError(f"base_currency is {given.base_currency!r}; it must be three capital letters such as EUR")
+def check_values(change: SettingsChange) -> None:
+    """Raise ConfigError where a value is invalid."""
+    if change.base_currency is not None and not re.fullmatch("[A-Z]{3}", change.base_currency):
+        raise ConfigError(f"base_currency is {change.base_currency!r}; it must be three capital letters such as EUR")
     for name, most in (
         ("override_cap_percent", 100),
         ("retention_days", MOST_RETENTION_DAYS),
         ("minimum_coverage_percent", 100),
     ):
-        value = getattr(given, name)
+        value = getattr(change, name)
         if value is not None and (type(value) is not int or not 0 <= value <= most):
             raise ConfigError(f"{name} is {value!r}; it must be a whole number from 0 to {most}")
     for name in ("programs_lower_levels", "two_people_promote"):
-        switch = getattr(given, name)
+        switch = getattr(change, name)
         if switch is not None and type(switch) is not bool:
             raise ConfigError(f"{name} is {switch!r}; it must be true or false")
 
@@ -194,7 +194,7 @@ def set_sole_operator_in(session: Session, actor: Actor, since_us: int | None, w
     return _settings(row)
 
 
-def held_settings(session: Session, organisation_id: int) -> Settings:
+def locked_settings(session: Session, organisation_id: int) -> Settings:
     """Give the settings, and keep others that hold them waiting until the transaction ends."""
     return _settings(settings_row(session, organisation_id, locked=True))
 
@@ -218,7 +218,7 @@ def _digest_of(session: Session, row: OrganisationSettings) -> Digests:
 def _record(
     session: Session, actor: Actor, action: str, row: OrganisationSettings, before: dict[str, object] | None
 ) -> None:
-    after = _said(row)
+    after = _audit_fields(row)
     audit.record(
         session,
         actor.organisation_id,
@@ -232,7 +232,7 @@ def _record(
     )
 
 
-def _said(row: OrganisationSettings) -> dict[str, object]:
+def _audit_fields(row: OrganisationSettings) -> dict[str, object]:
     return {
         "levels": json.loads(row.levels),
         "base_currency": row.base_currency,

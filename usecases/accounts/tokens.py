@@ -35,7 +35,7 @@ class Credential:
 
     Attributes:
         expires_us: when it ends, microseconds; None for never.
-        member_id: whose it is; None for a program's, and for an admin's that is older than members.
+        member_id: its owner; None for a program's token, and for an admin's that is older than members.
     """
 
     token_id: int
@@ -52,13 +52,13 @@ class Credential:
         >>> Credential(12, "publisher", "trial", None, 1, 3).actor
         Actor(organisation_id=1, name='member:3')
         """
-        named = f"token:{self.token_id}" if self.member_id is None else f"member:{self.member_id}"
-        return Actor(self.organisation_id, named)
+        name = f"token:{self.token_id}" if self.member_id is None else f"member:{self.member_id}"
+        return Actor(self.organisation_id, name)
 
 
 @dataclass(frozen=True)
 class TokenLine:
-    """A token as it is listed: everything but its secret, which nobody knows any more."""
+    """A token as it is listed: everything but its secret, which is not stored."""
 
     id: int
     organisation: str
@@ -109,7 +109,7 @@ def create_token(
     _require_owner(role, member)
     for what, name in (("organisation", organisation), ("label", label)):
         refuse_long_name(what, name)
-    # A trial ends; a person's access ends with their role, or when somebody says so.
+    # A trial ends by itself; a person's access ends with their role, or when it is revoked.
     days = (None if member else limits.expires_days) if expires_days is None else expires_days
     if days is not None and not 1 <= days <= MOST_DAYS:
         raise ConfigError(f"expires_days is {days}; it must be from 1 to {MOST_DAYS}")
@@ -117,7 +117,7 @@ def create_token(
     secret = secrets.token_urlsafe(SECRET_BYTES)
     with writing(engine) as session:
         organisation_id = accounts.organisation_named(session, organisation, now).id
-        made = Token(
+        token = Token(
             organisation_id=organisation_id,
             member_id=_owner(session, organisation_id, member, role).id if member else None,
             sha256=hash_of(secret),
@@ -127,18 +127,18 @@ def create_token(
             created_us=now,
             expires_us=None if days is None else now + timedelta(days=days) // timedelta(microseconds=1),
         )
-        session.add(made)
+        session.add(token)
         session.flush()
         audit.record(
             session,
-            made.organisation_id,
+            token.organisation_id,
             "token.created",
-            ("token", made.id),
+            ("token", token.id),
             actor=actor,
-            after={"organisation": organisation, "label": label, **_said_of(made)},
-            details=_said_of(made),
+            after={"organisation": organisation, "label": label, **_said_of(token)},
+            details=_said_of(token),
         )
-        return made.id, secret
+        return token.id, secret
 
 
 def _require_owner(role: str, member: str) -> None:
@@ -152,12 +152,12 @@ def _require_owner(role: str, member: str) -> None:
 
 def _owner(session: Session, organisation_id: int, name: str, role: str) -> Member:
     """Find the member that a token is to belong to, who stays as they are until the transaction ends."""
-    found = member_named(session, organisation_id, name)
-    if found is None or found.left_us is not None:
+    member = member_named(session, organisation_id, name)
+    if member is None or member.left_us is not None:
         raise ConfigError(f"there is no member {name!r}; `fivefold members list` shows them")
-    if role not in roles_of(found):
-        raise ConfigError(f"{name!r} does not have the role {role}; theirs: {', '.join(roles_of(found))}")
-    return found
+    if role not in roles_of(member):
+        raise ConfigError(f"{name!r} does not have the role {role}; theirs: {', '.join(roles_of(member))}")
+    return member
 
 
 def find_credential(engine: Engine, secret: str) -> Credential | None:
@@ -167,14 +167,14 @@ def find_credential(engine: Engine, secret: str) -> Credential | None:
     out of reach.
     """
     with reading(engine) as session:
-        found = accounts.token_by_hash(session, hash_of(secret))
-        if found is None or _state(found, now_microseconds()) != "live":
+        row = accounts.token_by_hash(session, hash_of(secret))
+        if row is None or _state(row, now_microseconds()) != "live":
             return None
-        if found.member_id is not None:
-            member = session.get_one(Member, found.member_id)
-            if member.left_us is not None or found.role not in roles_of(member):
+        if row.member_id is not None:
+            member = session.get_one(Member, row.member_id)
+            if member.left_us is not None or row.role not in roles_of(member):
                 return None
-        return Credential(found.id, found.role, found.plan, found.expires_us, found.organisation_id, found.member_id)
+        return Credential(row.id, row.role, row.plan, row.expires_us, row.organisation_id, row.member_id)
 
 
 def note_use(engine: Engine, token_id: int, now_us: int) -> None:
@@ -242,19 +242,19 @@ def list_tokens(engine: Engine, month: str) -> list[TokenLine]:
 def charge_all(
     till: Till,
     costs: list[Charge],
-    wanted: Callable[[int], bool] = lambda _: True,
+    is_wanted: Callable[[int], bool] = lambda _: True,
     note: Callable[[Charge, Used], None] = lambda *_: None,
 ) -> list[bool | None]:
     """Charge several requests in one commit; for each: charged, refused by its plan, or (None) token ended since.
 
-    *wanted* is asked once the database is ready to write: a charge that nobody waits for any more is left out. *note*
+    *is_wanted* is called once the database is ready to write: a charge whose request has ended is left out. *note*
     is given what each token has used up then.
     """
     results: list[bool | None] = [None] * len(costs)
     with till.transaction():
         # In the order of tokens: two processes that locked the same ones in different orders would wait for each other.
         numbers = sorted(
-            filter(wanted, range(len(costs))), key=lambda number: (costs[number].token_id, costs[number].month)
+            filter(is_wanted, range(len(costs))), key=lambda number: (costs[number].token_id, costs[number].month)
         )
         for (token_id, _), group in groupby(numbers, key=lambda number: (costs[number].token_id, costs[number].month)):
             members = list(group)

@@ -11,7 +11,7 @@ from fivefold.store.rulesets.activations import PER_SECOND
 from fivefold.store.sql.database import reading
 from fivefold.usecases.accounts.lists import ListPut, list_version, missing_versions
 from fivefold.usecases.accounts.rate_tables import checked_rates, rates_content
-from fivefold.usecases.accounts.settings import SettingsGiven, check_values
+from fivefold.usecases.accounts.settings import SettingsChange, check_values
 from fivefold.usecases.changes.contents import (
     ListVersionsAdded,
     OverrideRevoked,
@@ -22,9 +22,9 @@ from fivefold.usecases.changes.contents import (
     RulesetSwitched,
     SettingsChanged,
 )
-from fivefold.usecases.changes.proposals import Outcome, ask_for
+from fivefold.usecases.changes.proposals import ChangeOutcome, ask_for
 from fivefold.usecases.shared.actors import Actor
-from fivefold.usecases.shared.inputs import checked_rate, checked_reason
+from fivefold.usecases.shared.inputs import checked_per_second, checked_reason
 
 
 def order_families(
@@ -35,7 +35,7 @@ def order_families(
     reason: str,
     per_second: int = PER_SECOND,
     now_us: int | None = None,
-) -> Outcome:
+) -> ChangeOutcome:
     """Put the families of a type in another order: the first one that applies assesses.
 
     Raises:
@@ -43,7 +43,7 @@ def order_families(
         NotThere: there is no such type.
         ActionRefused: who asks is no member.
     """
-    content = RulesetsOrdered(type_name, tuple(names), checked_rate(per_second))
+    content = RulesetsOrdered(type_name, tuple(names), checked_per_second(per_second))
     return ask_for(engine, actor, content, checked_reason(reason), now_us)
 
 
@@ -55,7 +55,7 @@ def switch_family(
     reason: str,
     per_second: int = PER_SECOND,
     now_us: int | None = None,
-) -> Outcome:
+) -> ChangeOutcome:
     """Switch a family on or off: while it is off others assess whom it applies to.
 
     Raises:
@@ -63,7 +63,7 @@ def switch_family(
         NotThere: there is no such family.
         ActionRefused: it is switched like that already; or who asks is no member.
     """
-    content = RulesetSwitched(family, on, checked_rate(per_second))
+    content = RulesetSwitched(family, on, checked_per_second(per_second))
     return ask_for(engine, actor, content, checked_reason(reason), now_us)
 
 
@@ -77,7 +77,7 @@ def roll_back(
     now_us: int | None = None,
     *,
     release: bool = False,
-) -> Outcome:
+) -> ChangeOutcome:
     """Let a version that was active before decide again; *release* levels that only the present one raised.
 
     Raises:
@@ -85,7 +85,7 @@ def roll_back(
         NotThere: there is no such family or version.
         ActionRefused: it is active, or never was; or who asks is no member.
     """
-    content = RulesetRolledBack(family, version, checked_rate(per_second), release)
+    content = RulesetRolledBack(family, version, checked_per_second(per_second), release)
     return ask_for(engine, actor, content, checked_reason(reason), now_us)
 
 
@@ -99,17 +99,17 @@ def put_list_version(
     source: str,
     now_us: int | None = None,
     reason: str = "",
-) -> Outcome:
+) -> ChangeOutcome:
     """Add a version of a list, the first one or one later than all others; its result is a `ListPut`.
 
     Raises:
-        ConfigError: the name, a member, the title or the source is none; or the reason is empty and it is proposed.
+        ConfigError: the name, a member, the title or the source is invalid; or it is proposed without a reason.
         ActionRefused: a version is there that is as late, or later; or who asks is no member.
     """
-    return _add(engine, actor, list_version(name, since_us, members, title, source), reason, now_us)
+    return _request_list(engine, actor, list_version(name, since_us, members, title, source), reason, now_us)
 
 
-def put_list(engine: Engine, actor: Actor, document: str, now_us: int | None = None, reason: str = "") -> Outcome:
+def put_list(engine: Engine, actor: Actor, document: str, now_us: int | None = None, reason: str = "") -> ChangeOutcome:
     """Add the versions of a list in YAML or JSON that are not there yet; its result is a `ListPut`.
 
     Raises:
@@ -118,17 +118,25 @@ def put_list(engine: Engine, actor: Actor, document: str, now_us: int | None = N
         ActionRefused: a version that is there says something else, or would lie between others; or who asks is no
             member.
     """
-    given = read_list(document)
+    named_list = read_list(document)
     with reading(engine) as session:
-        missing = missing_versions(session, actor.organisation_id, given)
-    return Outcome(ListPut((), 0), None) if missing is None else _add(engine, actor, missing, reason, now_us)
+        missing = missing_versions(session, actor.organisation_id, named_list)
+    return (
+        ChangeOutcome(ListPut((), 0), None)
+        if missing is None
+        else _request_list(engine, actor, missing, reason, now_us)
+    )
 
 
-def _add(engine: Engine, actor: Actor, given: NamedList, reason: str, now_us: int | None) -> Outcome:
-    return ask_for(engine, actor, ListVersionsAdded(given.name, canonical_form(given)), reason, now_us)
+def _request_list(
+    engine: Engine, actor: Actor, named_list: NamedList, reason: str, now_us: int | None
+) -> ChangeOutcome:
+    return ask_for(engine, actor, ListVersionsAdded(named_list.name, canonical_form(named_list)), reason, now_us)
 
 
-def put_rates(engine: Engine, actor: Actor, rates: DatedRates, reason: str = "", now_us: int | None = None) -> Outcome:
+def put_rates(
+    engine: Engine, actor: Actor, rates: DatedRates, reason: str = "", now_us: int | None = None
+) -> ChangeOutcome:
     """Let own exchange rates hold from now on, dated ones, before those that ship; its result is a `RateTableLine`.
 
     Raises:
@@ -136,14 +144,14 @@ def put_rates(engine: Engine, actor: Actor, rates: DatedRates, reason: str = "",
             empty and it is proposed.
         ActionRefused: the base currency was not chosen yet; or who asks is no member.
     """
-    kept = checked_rates(engine, actor, rates, now_us)
-    content = RatesReplaced(str(kept.base), kept.source, rates_content(kept))
+    converted = checked_rates(engine, actor, rates, now_us)
+    content = RatesReplaced(str(converted.base), converted.source, rates_content(converted))
     return ask_for(engine, actor, content, reason, now_us)
 
 
 def retire_policy(
     engine: Engine, actor: Actor, name: str, number: int, reason: str, now_us: int | None = None
-) -> Outcome:
+) -> ChangeOutcome:
     """Let an active version of a policy decide no more; its result is a `PolicyLine`.
 
     Raises:
@@ -155,20 +163,22 @@ def retire_policy(
 
 
 def change_settings(
-    engine: Engine, actor: Actor, given: SettingsGiven, reason: str = "", now_us: int | None = None
-) -> Outcome:
+    engine: Engine, actor: Actor, change: SettingsChange, reason: str = "", now_us: int | None = None
+) -> ChangeOutcome:
     """Change the settings that are given; its result are all `Settings`.
 
     Raises:
-        ConfigError: a value is none; or the reason is empty and it is proposed.
+        ConfigError: a value is invalid; or it is proposed without a reason.
         ActionRefused: the levels were not chosen yet; the base currency is to change although a ruleset was written;
             or who asks is no member.
     """
-    check_values(given)
-    return ask_for(engine, actor, SettingsChanged(**vars(given)), reason, now_us)
+    check_values(change)
+    return ask_for(engine, actor, SettingsChanged(**vars(change)), reason, now_us)
 
 
-def revoke_override(engine: Engine, actor: Actor, override_id: int, reason: str, now_us: int | None = None) -> Outcome:
+def revoke_override(
+    engine: Engine, actor: Actor, override_id: int, reason: str, now_us: int | None = None
+) -> ChangeOutcome:
     """End an override that holds: at once where it lies below what the rules say, and proposed where it does not.
 
     Raises:

@@ -36,7 +36,7 @@ from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.rulesets import Backtest, Family
 from fivefold.usecases.audit import record as audit
 from fivefold.usecases.changes.proposal_backtests import proposal_setting, run_proposal_backtest
-from fivefold.usecases.rulesets.review import read_fitting, surroundings_of
+from fivefold.usecases.rulesets.review import context_of, read_matching_ruleset
 from fivefold.usecases.rulesets.run_backtest import run_backtest, setting_of
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.inputs import checked_reason
@@ -102,14 +102,14 @@ def request_backtest(
         ruleset = _content(session, family_named(session, actor.organisation_id, family), version)
     with writing(engine) as session:
         settings_row(session, actor.organisation_id, locked=True)
-        found = family_named(session, actor.organisation_id, family)
-        running = under_way(session, found.id, ruleset.content_hash)
+        family_row = family_named(session, actor.organisation_id, family)
+        running = under_way(session, family_row.id, ruleset.content_hash)
         if running is not None:
             return _line(session, running)
-        made = Backtest(
+        backtest = Backtest(
             organisation_id=actor.organisation_id,
-            family_id=found.id,
-            type_id=found.type_id,
+            family_id=family_row.id,
+            type_id=family_row.type_id,
             content_hash=ruleset.content_hash,
             canonical=ruleset.canonical,
             state="queued",
@@ -118,15 +118,15 @@ def request_backtest(
             done=0,
             total=0,
         )
-        session.add(made)
+        session.add(backtest)
         session.flush()
-        _record(session, made, "backtest.requested", actor.name)
-        return _line(session, made)
+        _record(session, backtest, "backtest.requested", actor.name)
+        return _line(session, backtest)
 
 
 def _content(session: Session, family: Family, version: int | None) -> Ruleset:
     if version is None:
-        return read_fitting(draft_of(session, family).document, surroundings_of(session, family))
+        return read_matching_ruleset(draft_of(session, family).document, context_of(session, family))
     return analyse_canonical(version_numbered(session, family, version).canonical).ruleset
 
 
@@ -142,8 +142,8 @@ def _record(session: Session, backtest: Backtest, action: str, actor: str, after
 def list_backtests(engine: Engine, actor: Actor, family: str, part: Part = WHOLE) -> Page[BacktestLine]:
     """List the backtests of a family, the newest first; NotThere where there is none of that name."""
     with reading(engine) as session:
-        found = family_named(session, actor.organisation_id, family)
-        return backtests_of(session, found.id, part).map(partial(_line, session))
+        family_row = family_named(session, actor.organisation_id, family)
+        return backtests_of(session, family_row.id, part).map(partial(_line, session))
 
 
 def report_of(engine: Engine, actor: Actor, number: int) -> dict[str, Any]:
@@ -159,15 +159,15 @@ def report_of(engine: Engine, actor: Actor, number: int) -> dict[str, Any]:
         return report
 
 
-def _name_customers(session: Session, organisation_id: int, found: dict[str, Any]) -> None:
+def _name_customers(session: Session, organisation_id: int, report: dict[str, Any]) -> None:
     """Put names outside in place of numbers: the report itself has none, so that who is erased is not in it by name."""
-    sides = [side for side in (found["draft"], found["present"]) if side is not None]
-    rows = [*found["movers"], *(failure for side in sides for failure in side["failures"])]
+    sides = [side for side in (report["draft"], report["present"]) if side is not None]
+    rows = [*report["movers"], *(failure for side in sides for failure in side["failures"])]
     numbers = {int(row["entity"]) for row in rows}
-    wanted = select(Entity.id, Entity.external_id).where(
+    rows_query = select(Entity.id, Entity.external_id).where(
         Entity.organisation_id == organisation_id, Entity.id.in_(numbers)
     )
-    names = dict(session.execute(wanted).all())
+    names = dict(session.execute(rows_query).all())
     for row in rows:
         row["entity"] = names.get(int(row["entity"]), row["entity"])
 
@@ -269,10 +269,10 @@ class _Lease:
 
     def end(self, *, report: str | None = None, error: str | None = None) -> None:
         with writing(self._engine) as session:
-            kept = None if report is None else without_erased(session, report)
-            state = "failed" if kept is None else "done"
+            stored_report = None if report is None else without_erased(session, report)
+            state = "failed" if stored_report is None else "done"
             ended = {"lease_until_us": None, "finished_us": self._now_us()}
-            self._set(session, state=state, report=kept, error=error, **ended)
+            self._set(session, state=state, report=stored_report, error=error, **ended)
             _record(session, session.get_one(Backtest, self._number), f"backtest.{state}", audit.SYSTEM)
 
     def _now_us(self) -> int:
@@ -296,7 +296,7 @@ def _run(engine: Engine, claimed: tuple[int, int], lease: _Lease) -> None:
         raise  # it is begun again once the database is back
     except FivefoldError as error:
         _fail(lease, str(error))
-    except Exception as error:  # noqa: BLE001 (whatever it is, it must be seen, and not stop the worker)
+    except Exception as error:  # noqa: BLE001 (any error must be logged, and must not stop the worker)
         raise_if_out_of_reach(error)
         log.warning("backtest not run", backtest=number, error=type(error).__name__)
         _fail(lease, f"it broke off: {type(error).__name__}")

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from fivefold.domain.canonical import canonical_json
 from fivefold.store.rulesets.activations import PER_SECOND
-from fivefold.usecases.accounts.settings import SettingsGiven
+from fivefold.usecases.accounts.settings import SettingsChange
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class PolicyRetired:
 
 
 @dataclass(frozen=True)
-class SettingsChanged(SettingsGiven):
+class SettingsChanged(SettingsChange):
     """Settings that are to have other values."""
 
     kind: ClassVar[str] = "settings.change"
@@ -241,7 +241,7 @@ KINDS: Mapping[str, type[Content]] = {
 }
 
 
-def written(content: Content) -> str:
+def content_json(content: Content) -> str:
     """Write a content as canonical JSON, without its kind."""
     return canonical_json(asdict(content))
 
@@ -252,5 +252,5 @@ def read_content(kind: str, text: str) -> Content:
     >>> read_content("ruleset.switch", '{"family": "retail", "on": false, "per_second": 200}').subject
     'ruleset retail off'
     """
-    made: Any = TypeAdapter(KINDS[kind]).validate_python(json.loads(text))
-    return made  # type: ignore[no-any-return]  # one of the union
+    content: Any = TypeAdapter(KINDS[kind]).validate_python(json.loads(text))
+    return content  # type: ignore[no-any-return]  # one of the union

@@ -12,7 +12,7 @@ from fivefold.store.ingest.entities import entity_named
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.usecases.accounts.lists import ListPut, missing_versions, put_list_in
 from fivefold.usecases.accounts.rate_tables import RateTableLine, put_rates_in, rates_in_force
-from fivefold.usecases.accounts.settings import Settings, SettingsGiven, change_settings_in, settings_of
+from fivefold.usecases.accounts.settings import Settings, SettingsChange, change_settings_in, settings_of
 from fivefold.usecases.changes.contents import (
     Content,
     Fact,
@@ -63,17 +63,17 @@ def apply_content(  # noqa: C901, PLR0911 (one for each kind)
     marks: bool = True,
     champions: Champions | None = None,
 ) -> Result:
-    """Do what a content says, in a transaction that the caller ends; give what was changed.
+    """Carry out a change, in a transaction that the caller ends; give its result.
 
-    *marks*: where not, nobody becomes due by it. Whatever forbids it now is raised, as each kind says.
+    Without *marks* no entity becomes due. The errors are those of each kind of change.
     """
     match content:
         case ModelPromoted():
             _at_hand(champions).promote(session, actor, content, why)
             return None
         case RulesetsOrdered():
-            given = (content.entity_type, content.families, why, content.per_second, now_us)
-            return order_families_in(session, actor, *given)
+            activation = (content.entity_type, content.families, why, content.per_second, now_us)
+            return order_families_in(session, actor, *activation)
         case RulesetSwitched():
             switch_family_in(session, actor, content.family, content.on, why, content.per_second, now_us)
             return None
@@ -87,7 +87,7 @@ def apply_content(  # noqa: C901, PLR0911 (one for each kind)
         case PolicyRetired():
             return retire_policy_in(session, actor, content.policy, content.number, why)
         case SettingsChanged():
-            return change_settings_in(session, actor, SettingsGiven(**asdict(content)))
+            return change_settings_in(session, actor, SettingsChange(**asdict(content)))
         case OverrideRevoked():
             revoke_override_in(session, actor, content.override, why, now_us, marks=marks)
             return None  # the override itself says the rest; a copy of it here would outlast an erasure
@@ -96,19 +96,19 @@ def apply_content(  # noqa: C901, PLR0911 (one for each kind)
             return None
 
 
-def already(session: Session, actor: Actor, content: Content) -> Result:
-    """Give the result of a content that says what is so already; None where it changes something, or cannot be done.
+def result_in_force(session: Session, actor: Actor, content: Content) -> Result:
+    """Give the result of a change that is in force already; None where it would change something, or is refused.
 
-    A call that is sent again so adds no row, makes nobody due, and asks no second person.
+    So a repeated call adds no row, makes no entity due, and needs no second person.
     """
     match content:
         case SettingsChanged():
             present = settings_of(session, actor.organisation_id)
-            given = {name: value for name, value in asdict(content).items() if value is not None}
-            return present if replace(present, **given) == present else None
+            fields = {name: value for name, value in asdict(content).items() if value is not None}
+            return present if replace(present, **fields) == present else None
         case ListVersionsAdded():
-            left = missing_versions(session, actor.organisation_id, read_list(content.list))
-            return ListPut((), 0) if left is None else None
+            missing = missing_versions(session, actor.organisation_id, read_list(content.list))
+            return ListPut((), 0) if missing is None else None
         case RatesReplaced():
             return rates_in_force(session, actor, content.base, content.source, content.rates)
         case _:
@@ -125,9 +125,9 @@ def _at_hand(champions: Champions | None) -> Champions:
 
 def _apply_fact(session: Session, actor: Actor, content: Fact, now_us: int) -> None:
     """Store what would lower a level, without asking again who may; NotThere where its entity was erased."""
-    found = session.get_one(Entity, content.entity)
-    kind = session.get_one(EntityType, found.type_id).name
-    entity = entity_named(session, actor.organisation_id, kind, found.external_id, alone=True)
+    entity_row = session.get_one(Entity, content.entity)
+    kind = session.get_one(EntityType, entity_row.type_id).name
+    entity = entity_named(session, actor.organisation_id, kind, entity_row.external_id, alone=True)
     match content:
         case TagChanged() if content.ended or (content.until_us is not None and content.until_us <= now_us):
             end_tag_in(session, actor, entity, content.tag, now_us)
@@ -136,7 +136,7 @@ def _apply_fact(session: Session, actor: Actor, content: Fact, now_us: int) -> N
         case ScreeningCleared():
             add_screening_in(session, actor, entity, content.screening, found=False, at=content.at_us, now=now_us)
         case RecordChanged():
-            given = RecordGiven(
+            record = RecordGiven(
                 content.external_id,
                 content.opened_us,
                 content.closed_us,
@@ -144,16 +144,16 @@ def _apply_fact(session: Session, actor: Actor, content: Fact, now_us: int) -> N
                 content.status,
                 json.loads(content.fields),
             )
-            put_record_in(session, actor, entity, content.of, given, now_us)
+            put_record_in(session, actor, entity, content.of, record, now_us)
 
 
 def rehearse(
     session: Session, actor: Actor, content: Content, why: str, now_us: int, champions: Champions | None = None
 ) -> dict[int, Reached]:
-    """Do what a content says, look at what decides then, and take it back; nothing of it stays.
+    """Carry out a change, read what decides then, and roll it back.
 
-    Gives the types on which something else decides after it. Whatever forbids it now is raised. The registry of models
-    takes nothing back, so a promotion is only checked: it is on no type.
+    Gives the types on which something else decides afterwards. Errors are those of the change. The registry of models
+    cannot be rolled back, so a promotion is only checked; it concerns no type.
     """
     if isinstance(content, ModelPromoted):
         _at_hand(champions).check(content, why)
@@ -181,4 +181,4 @@ def _withdrawn(content: Content, pair: Reached) -> int | None:
     """Name the version whose raises a roll-back releases."""
     if not isinstance(content, RulesetRolledBack) or not content.release:
         return None
-    return next((made.version_id for made in pair.before.versions if made.family == content.family), None)
+    return next((version.version_id for version in pair.before.versions if version.family == content.family), None)

@@ -13,14 +13,14 @@ from fivefold.store.ingest.entities import entity_named
 from fivefold.store.sql.database import reading
 from fivefold.usecases.accounts.second_person import is_member
 from fivefold.usecases.changes.contents import Fact, RecordChanged, ScreeningCleared, TagChanged
-from fivefold.usecases.changes.proposals import Outcome, ask_for
+from fivefold.usecases.changes.proposals import ChangeOutcome, ask_for
 from fivefold.usecases.ingest import facts as ingest_facts
 from fivefold.usecases.ingest.facts import RecordGiven
-from fivefold.usecases.levels.lowering import WouldLower
+from fivefold.usecases.levels.lowering import WouldLowerError
 from fivefold.usecases.shared.actors import Actor
 
 
-def set_tag(
+def request_tag(
     engine: Engine,
     actor: Actor,
     type_name: str,
@@ -30,7 +30,7 @@ def set_tag(
     until_us: int | None = None,
     reason: str = "",
     now_us: int | None = None,
-) -> Outcome:
+) -> ChangeOutcome:
     """Set a tag, as `ingest_facts.set_tag` does; what would lower a level is proposed.
 
     Raises:
@@ -45,7 +45,7 @@ def set_tag(
     return _store_or_propose(of, store, lambda entity, _: TagChanged(entity, tag, until_us, False), reason, now_us)
 
 
-def end_tag(
+def request_tag_end(
     engine: Engine,
     actor: Actor,
     type_name: str,
@@ -54,8 +54,8 @@ def end_tag(
     *,
     reason: str = "",
     now_us: int | None = None,
-) -> Outcome:
-    """Take a tag off; what would lower a level is proposed. Errors are those of `set_tag`."""
+) -> ChangeOutcome:
+    """Take a tag off; what would lower a level is proposed. Errors are those of `request_tag`."""
     of = (engine, actor, type_name, external_id)
 
     def store(now: int) -> None:
@@ -64,7 +64,7 @@ def end_tag(
     return _store_or_propose(of, store, lambda entity, _: TagChanged(entity, tag, None, True), reason, now_us)
 
 
-def add_screening(
+def request_screening(
     engine: Engine,
     actor: Actor,
     type_name: str,
@@ -75,8 +75,8 @@ def add_screening(
     at_us: int | None = None,
     reason: str = "",
     now_us: int | None = None,
-) -> Outcome:
-    """Note a screening; a clean one that would lower a level is proposed. Errors are those of `set_tag`."""
+) -> ChangeOutcome:
+    """Note a screening; a clean one that would lower a level is proposed. Errors are those of `request_tag`."""
     of = (engine, actor, type_name, external_id)
 
     def store(now: int) -> None:
@@ -88,26 +88,29 @@ def add_screening(
     return _store_or_propose(of, store, content, reason, now_us)
 
 
-def put_record(
+def request_record(
     engine: Engine,
     actor: Actor,
     type_name: str,
     external_id: str,
     kind: Literal["case", "alert"],
-    given: RecordGiven,
+    record: RecordGiven,
     *,
     reason: str = "",
     now_us: int | None = None,
-) -> Outcome:
-    """Open, change or close a case or an alert; what would lower a level is proposed. Errors are those of `set_tag`."""
+) -> ChangeOutcome:
+    """Open, change or close a case or an alert; a change that would lower a level is proposed.
+
+    Errors are those of `request_tag`.
+    """
     of = (engine, actor, type_name, external_id)
 
     def store(now: int) -> None:
-        ingest_facts.put_record(*of, kind, given, now_us=now)
+        ingest_facts.put_record(*of, kind, record, now_us=now)
 
     def content(entity: int, _: int) -> Fact:
-        said: dict[str, Any] = asdict(given) | {"fields": json.dumps(dict(given.fields), ensure_ascii=False)}
-        return RecordChanged(entity, kind, **said)
+        fields: dict[str, Any] = asdict(record) | {"fields": json.dumps(dict(record.fields), ensure_ascii=False)}
+        return RecordChanged(entity, kind, **fields)
 
     return _store_or_propose(of, store, content, reason, now_us)
 
@@ -118,12 +121,12 @@ def _store_or_propose(
     content: Callable[[int, int], Fact],
     reason: str,
     now_us: int | None,
-) -> Outcome:
+) -> ChangeOutcome:
     engine, actor, type_name, external_id = of
     now = resolve_now(now_us)
     try:
         store(now)
-    except WouldLower as found:
+    except WouldLowerError as found:
         if not is_member(actor.name):
             raise
         if not reason.strip():
@@ -132,4 +135,4 @@ def _store_or_propose(
             number = entity_named(session, actor.organisation_id, type_name, external_id).id
         reach = {"falls": [{**asdict(fall), "through": sorted(fall.through)} for fall in found.falls]}
         return ask_for(engine, actor, content(number, now), reason, now, reach)
-    return Outcome(None, None)
+    return ChangeOutcome(None, None)

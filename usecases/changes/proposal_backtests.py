@@ -28,8 +28,8 @@ from fivefold.store.tables.rulesets import Backtest, Family, RulesetVersion
 from fivefold.usecases.changes.contents import read_content
 from fivefold.usecases.changes.effects import rehearse
 from fivefold.usecases.changes.releasing import Releases, forget_releases, keep_releases, releases_of
-from fivefold.usecases.levels.assess import held_before, released
-from fivefold.usecases.levels.portfolio import read_portfolio
+from fivefold.usecases.levels.assess import held_before, with_releases
+from fivefold.usecases.levels.portfolio import read_stored_portfolio
 from fivefold.usecases.rulesets.deciding import Deciding, Reached
 from fivefold.usecases.rulesets.run_backtest import Progress, parts_of_type, validity
 from fivefold.usecases.shared.actors import Actor
@@ -85,14 +85,14 @@ def run_proposal_backtest(engine: Engine, setting: ProposalSetting, progress: Pr
     """
     before, after = _composition(setting.reached.before), _composition(setting.reached.after)
     rulesets = list(dict.fromkeys(analysed for side in (before, after) for analysed in side.rulesets.values()))
-    found: CompositionComparison | None = None
+    comparison: CompositionComparison | None = None
     counted = _Released()
     of = (setting.type_id, setting.until_id, setting.customers, setting.attempt)
     for part in parts_of_type(engine, *of):
         progress(part.done, setting.customers, part.words)
         with reading(engine) as session:
             whose = (setting.organisation_id, setting.type_id, list(part.ids))
-            portfolio = read_portfolio(session, *whose, rulesets, setting.as_of_us)
+            portfolio = read_stored_portfolio(session, *whose, rulesets, setting.as_of_us)
             standing = before_of(session, part.ids)
             then = replace(portfolio, lists=_in_force(setting, portfolio.lists))
             made = _releases(session, part.ids, setting, after, then)
@@ -102,9 +102,9 @@ def run_proposal_backtest(engine: Engine, setting: ProposalSetting, progress: Pr
             with writing(engine) as session:
                 keep_releases(session, setting.organisation_id, setting.backtest_id, made.rows)
         compared = compare_compositions(before, after, portfolio, then, setting.as_of_us, standing, going_on)
-        found = compared if found is None else joined_comparisons([found, compared])
+        comparison = compared if comparison is None else joined_comparisons([comparison, compared])
     progress(setting.customers, setting.customers, "")
-    return _report(setting, found, counted)
+    return _report(setting, comparison, counted)
 
 
 @dataclass
@@ -115,10 +115,10 @@ class _Released:
     released: int = 0
     unknown: int = 0
 
-    def add(self, made: Releases) -> None:
-        self.raised += made.raised
-        self.released += len(made.rows)
-        self.unknown += made.unknown
+    def add(self, releases: Releases) -> None:
+        self.raised += releases.raised
+        self.released += len(releases.rows)
+        self.unknown += releases.unknown
 
 
 def _releases(
@@ -129,7 +129,7 @@ def _releases(
 
 
 def _going_on(session: Session, ids: Sequence[int], standing: Before, rows: pl.DataFrame) -> Before:
-    return replace(standing, standing=held_before(released(loading.current_levels(session, ids), rows)))
+    return replace(standing, standing=held_before(with_releases(loading.current_levels(session, ids), rows)))
 
 
 def _composition(what: Deciding) -> Composition:
@@ -140,12 +140,12 @@ def before_of(session: Session, ids: Sequence[int]) -> Before:
     """Read what stands, and which family decided on each entity."""
     rows = loading.current_levels(session, ids)
     versions = rows["version_id"].drop_nulls().unique().to_list()
-    wanted = (
+    versions_query = (
         select(RulesetVersion.id, Family.name)
         .join(Family, Family.id == RulesetVersion.family_id)
         .where(RulesetVersion.id.in_(versions))
     )
-    names = dict(session.execute(wanted).all())
+    names = dict(session.execute(versions_query).all())
     decided = rows.select("entity", "version_id").drop_nulls().iter_rows()
     return Before(held_before(rows), {str(entity): names[version] for entity, version in decided})
 
@@ -158,17 +158,17 @@ def _in_force(setting: ProposalSetting, present: Mapping[str, NamedList]) -> dic
     }
 
 
-def _as_if_now(made: NamedList, present: NamedList | None, as_of_us: int) -> NamedList:
-    known = () if present is None else present.versions
-    later = [version for version in made.versions if version not in known and version.since > as_of_us]
+def _as_if_now(proposed: NamedList, present: NamedList | None, as_of_us: int) -> NamedList:
+    present_versions = () if present is None else present.versions
+    later = [version for version in proposed.versions if version not in present_versions and version.since > as_of_us]
     if not later:
-        return made
-    held = [version for version in made.versions if version.since < as_of_us]
-    return made.model_copy(update={"versions": (*held, later[-1].model_copy(update={"since": as_of_us}))})
+        return proposed
+    past_versions = [version for version in proposed.versions if version.since < as_of_us]
+    return proposed.model_copy(update={"versions": (*past_versions, later[-1].model_copy(update={"since": as_of_us}))})
 
 
-def _report(setting: ProposalSetting, found: CompositionComparison | None, counted: _Released) -> str:
-    said = {
+def _report(setting: ProposalSetting, comparison: CompositionComparison | None, counted: _Released) -> str:
+    report = {
         **({} if setting.reached.releases is None else {"released": vars(counted)}),
         "basis": "customers",
         "as_of_us": setting.as_of_us,
@@ -179,14 +179,14 @@ def _report(setting: ProposalSetting, found: CompositionComparison | None, count
             "before": [[made.family, made.version_id] for made in setting.reached.before.versions],
             "after": [[made.family, made.version_id] for made in setting.reached.after.versions],
         },
-        "changed": {which: 0 if found is None else _changed(found, which) for which in ("alone", "later")},
-        "backtest": _EMPTY if found is None else asdict(found),
+        "changed": {which: 0 if comparison is None else _changed(comparison, which) for which in ("alone", "later")},
+        "backtest": _EMPTY if comparison is None else asdict(comparison),
     }
-    return json.dumps(said, ensure_ascii=False, allow_nan=False, sort_keys=True)
+    return json.dumps(report, ensure_ascii=False, allow_nan=False, sort_keys=True)
 
 
 _EMPTY = {"entities": 0, "movers": [], "draft": {"failures": []}, "present": {"failures": []}}
 
 
-def _changed(found: CompositionComparison, which: str) -> int:
-    return sum(cell.entities for cell in getattr(found, which) if cell.before != cell.after)
+def _changed(comparison: CompositionComparison, which: str) -> int:
+    return sum(cell.entities for cell in getattr(comparison, which) if cell.before != cell.after)

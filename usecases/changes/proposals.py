@@ -45,10 +45,10 @@ from fivefold.usecases.changes.contents import (
     ModelPromoted,
     OverrideRevoked,
     SettingsChanged,
+    content_json,
     read_content,
-    written,
 )
-from fivefold.usecases.changes.effects import Champions, Result, already, apply_content, rehearse
+from fivefold.usecases.changes.effects import Champions, Result, apply_content, rehearse, result_in_force
 from fivefold.usecases.changes.reach import reach_of
 from fivefold.usecases.changes.releasing import activate_releases
 from fivefold.usecases.levels.overrides import raises_without
@@ -101,7 +101,7 @@ class ProposalLine:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ChangeOutcome:
     """What asking for a change gave: it was done at once, with a result, or is proposed, or is so already."""
 
     result: Result
@@ -117,7 +117,7 @@ def ask_for(
     now_us: int | None = None,
     reach: Mapping[str, Any] | None = None,
     champions: Champions | None = None,
-) -> Outcome:
+) -> ChangeOutcome:
     """Propose a change; it is done at once where it needs one person alone, and nothing happens where it is so already.
 
     *reach*: whom, where that is known already. *champions*: to promote a model with, where it is about one.
@@ -129,10 +129,10 @@ def ask_for(
     now = resolve_now(now_us)
     with writing(engine) as session:
         _hold(session, actor)
-        if (result := already(session, actor, content)) is not None:
-            return Outcome(result, None, changes=False)
+        if (result := result_in_force(session, actor, content)) is not None:
+            return ChangeOutcome(result, None, changes=False)
         if _one_person_suffices(session, actor, content):
-            return Outcome(apply_content(session, actor, content, reason.strip(), now), None)
+            return ChangeOutcome(apply_content(session, actor, content, reason.strip(), now), None)
         why = checked_reason(reason)
         refuse_nobody(session, actor)
         reached = rehearse(session, actor, content, why, now, champions)
@@ -140,7 +140,7 @@ def ask_for(
             organisation_id=actor.organisation_id,
             kind=content.kind,
             subject=content.subject,
-            content=written(content),
+            content=content_json(content),
             reach=canonical_json(reach_of(session, actor, content, reached, now) if reach is None else dict(reach)),
             entity_id=content.entity if isinstance(content, FACTS) else None,
             reason=why,
@@ -153,7 +153,7 @@ def ask_for(
         _note(session, content, now)
         _request_backtests(session, actor, row, reached, now)
         _record(session, actor, "proposal.made", row, {"reason": why})
-        return Outcome(None, _line(session, row))
+        return ChangeOutcome(None, _line(session, row))
 
 
 def _note(session: Session, content: Content, now: int) -> None:
@@ -178,10 +178,10 @@ def _hold(session: Session, actor: Actor) -> None:
 
 
 def _request_backtests(session: Session, actor: Actor, row: Proposal, reached: Mapping[int, Reached], now: int) -> None:
-    waiting = {made.type_id for made in backtests_of_proposal(session, row.id) if made.state in _UNDER_WAY}
+    waiting = {backtest.type_id for backtest in backtests_of_proposal(session, row.id) if backtest.state in _UNDER_WAY}
     for type_id, pair in reached.items():
         if type_id not in waiting and count_of_type(session, type_id):
-            made = Backtest(
+            backtest = Backtest(
                 organisation_id=row.organisation_id,
                 proposal_id=row.id,
                 type_id=type_id,
@@ -193,10 +193,10 @@ def _request_backtests(session: Session, actor: Actor, row: Proposal, reached: M
                 done=0,
                 total=0,
             )
-            session.add(made)
+            session.add(backtest)
             session.flush()
-            details = {"proposal_id": row.id, "content_hash": made.content_hash}
-            of = ("backtest", made.id)
+            details = {"proposal_id": row.id, "content_hash": backtest.content_hash}
+            of = ("backtest", backtest.id)
             audit.record(session, row.organisation_id, "backtest.requested", of, actor=actor.name, details=details)
 
 
@@ -290,10 +290,10 @@ def _kinds_for(role: Role) -> tuple[str, ...] | None:
 
 
 def _tests(session: Session, row: Proposal, reached: Mapping[int, Reached], now_us: int) -> list[int]:
-    """Name the backtests that count; ActionRefused where somebody is reached without one that does."""
+    """Give the backtests that count; ActionRefused where a type that is reached has none."""
     newest: dict[int, Backtest] = {}
-    for made in _done(session, row):  # the newest first
-        newest.setdefault(made.type_id, made)
+    for backtest in _done(session, row):  # the newest first
+        newest.setdefault(backtest.type_id, backtest)
     for type_id, pair in reached.items():
         if type_id in newest:
             refuse_outdated(session, newest[type_id], pair, f"proposal {row.id}", now_us)
@@ -304,7 +304,7 @@ def _tests(session: Session, row: Proposal, reached: Mapping[int, Reached], now_
 
 
 def _done(session: Session, row: Proposal) -> list[Backtest]:
-    return [made for made in backtests_of_proposal(session, row.id) if made.state == "done"]
+    return [backtest for backtest in backtests_of_proposal(session, row.id) if backtest.state == "done"]
 
 
 def _decide(row: Proposal, state: str, actor: Actor, why: str, now_us: int) -> None:
@@ -334,10 +334,10 @@ def refuse_proposal(
             _refuse_role(row, role, _REFUSERS)
         _decide(row, WITHDRAWN if row.proposed_by == actor.name else REFUSED, actor, why, now)
         _note(session, read_content(row.kind, row.content), now)
-        for made in backtests_of_proposal(session, number):
-            if made.state in _UNDER_WAY:
-                made.state, made.error = "cancelled", f"proposal {number} was {row.state}"
-                made.lease_until_us, made.finished_us = None, now
+        for backtest in backtests_of_proposal(session, number):
+            if backtest.state in _UNDER_WAY:
+                backtest.state, backtest.error = "cancelled", f"proposal {number} was {row.state}"
+                backtest.lease_until_us, backtest.finished_us = None, now
         session.flush()
         _record(session, actor, f"proposal.{row.state}", row, {"reason": why})
         return _line(session, row)
@@ -371,8 +371,8 @@ def read_proposal(engine: Engine, actor: Actor, number: int, role: Role = Role.A
 
 def _line(session: Session, row: Proposal) -> ProposalLine:
     newest: dict[int, Backtest] = {}
-    for made in backtests_of_proposal(session, row.id):
-        newest.setdefault(made.type_id, made)
+    for backtest in backtests_of_proposal(session, row.id):
+        newest.setdefault(backtest.type_id, backtest)
     return ProposalLine(
         row.id,
         row.kind,
@@ -389,14 +389,14 @@ def _line(session: Session, row: Proposal) -> ProposalLine:
         None if row.result is None else json.loads(row.result),
         tuple(
             ProposalBacktest(
-                made.id,
+                backtest.id,
                 session.get_one(EntityType, type_id).name,
-                made.state,
-                made.done,
-                made.total,
-                made.error,
+                backtest.state,
+                backtest.done,
+                backtest.total,
+                backtest.error,
             )
-            for type_id, made in sorted(newest.items())
+            for type_id, backtest in sorted(newest.items())
         ),
     )
 

@@ -40,37 +40,37 @@ def reach_of(
 def _of_policy(session: Session, actor: Actor, content: PolicyRetired, now_us: int) -> dict[str, Any]:
     """Count what the version decided lately: so much would have been without a decision."""
     row = policy_numbered(session, actor.organisation_id, content.policy, content.number)
-    wanted = (
+    types_query = (
         select(Decision.action, func.count())
         .where(Decision.policy_id == row.id, Decision.at_us > now_us - LOOKED_BACK_DAYS * DAY_US)
         .group_by(Decision.action)
         .order_by(Decision.action)
     )
-    counts = dict(session.execute(wanted).all())
+    counts = dict(session.execute(types_query).all())
     return {"days": LOOKED_BACK_DAYS, "decisions": counts}
 
 
 def _of_settings(session: Session, actor: Actor, content: SettingsChanged, now_us: int) -> dict[str, Any]:
     present = settings_of(session, actor.organisation_id)
-    found: dict[str, Any] = {
+    settings_values: dict[str, Any] = {
         name: {"from": getattr(present, name), "to": value}
         for name, value in vars(content).items()
         if value is not None
     }
     if content.override_cap_percent is not None:
-        found["override_cap_percent"] |= {
+        settings_values["override_cap_percent"] |= {
             "overridden_below": count_below(session, actor.organisation_id, now_us, without=0),
             "with_level": count_with_level(session, actor.organisation_id),
         }
     if content.retention_days is not None:
         days = {"older_before": present.retention_days, "older_after": content.retention_days}
-        found["retention_days"] |= {
+        settings_values["retention_days"] |= {
             name: _added_before(session, actor, now_us - count * DAY_US) for name, count in days.items()
         }
     if content.minimum_coverage_percent is not None:
         below = _covered_below(session, actor, content.minimum_coverage_percent)
-        found["minimum_coverage_percent"]["active_below"] = below
-    return found
+        settings_values["minimum_coverage_percent"]["active_below"] = below
+    return settings_values
 
 
 def _added_before(session: Session, actor: Actor, at_us: int) -> int:
@@ -80,9 +80,9 @@ def _added_before(session: Session, actor: Actor, at_us: int) -> int:
 
 def _covered_below(session: Session, actor: Actor, percent: int) -> list[str]:
     """Name the active versions whose examples reach less: they go on deciding, and none like them is committed."""
-    found = []
+    types = []
     for _, version in all_active_versions(session, actor.organisation_id):
         tests = json.loads(version.tests)
         if min(float(tests.get(name, 0)) for name in ("rules_percent", "cases_percent")) < percent:
-            found.append(f"{session.get_one(Family, version.family_id).name} {version.number}")
-    return found
+            types.append(f"{session.get_one(Family, version.family_id).name} {version.number}")
+    return types

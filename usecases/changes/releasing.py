@@ -63,16 +63,16 @@ def releases_of(
     moments: dict[str, list[int]] = {}
     for (entity,), run in runs.group_by("entity", maintain_order=True):
         content = run["content"][0]
-        found = _moments(run["as_of_us"].to_list(), as_of_us)
-        if content is None or len(found) > MOST_MOMENTS:
+        times = _moments(run["as_of_us"].to_list(), as_of_us)
+        if content is None or len(times) > MOST_MOMENTS:
             continue
-        moments[str(entity)] = found
+        moments[str(entity)] = times
         stood = previous_of(json.loads(content)["previous"], str(entity))
         if stood is not None:
             before = pl.concat([before, stood.select(before.columns)])
     state = _through(after, portfolio, moments, before)
-    kept = standing.with_columns(pl.col("entity").cast(pl.String).alias(ENTITY)).join(state, on=ENTITY)
-    rows = kept.filter(pl.col("level_right") < pl.col("rules_level")).select(
+    previous = standing.with_columns(pl.col("entity").cast(pl.String).alias(ENTITY)).join(state, on=ENTITY)
+    rows = previous.filter(pl.col("level_right") < pl.col("rules_level")).select(
         "entity",
         "version_id",
         "assessed_us",
@@ -87,9 +87,9 @@ def releases_of(
     return Releases(rows, len(standing), len(standing) - len(moments))
 
 
-def _moments(made: list[int], as_of_us: int) -> list[int]:
-    days = range(made[0] + DAY_US, as_of_us, DAY_US) if as_of_us - made[0] < MOST_MOMENTS * DAY_US else ()
-    return sorted({*made, *days, as_of_us})
+def _moments(assessed_us: list[int], as_of_us: int) -> list[int]:
+    days = range(assessed_us[0] + DAY_US, as_of_us, DAY_US) if as_of_us - assessed_us[0] < MOST_MOMENTS * DAY_US else ()
+    return sorted({*assessed_us, *days, as_of_us})
 
 
 def _through(
@@ -131,16 +131,16 @@ _NEXT = {
 
 
 def keep_releases(session: Session, organisation_id: int, backtest_id: int, rows: pl.DataFrame) -> None:
-    """Keep what a part gave, for whoever approves; it counts for nothing until then."""
-    given = [
+    """Store the releases of a part. They take effect when the proposal is approved."""
+    rows_given = [
         {**row, "entity_id": row["entity"], "organisation_id": organisation_id, "backtest_id": backtest_id}
         for row in rows.iter_rows(named=True)
     ]
-    for row in given:
+    for row in rows_given:
         row.pop("entity")
         row["active"] = False
-    if given:
-        session.execute(insert(LevelRelease), given)
+    if rows_given:
+        session.execute(insert(LevelRelease), rows_given)
 
 
 def forget_releases(session: Session, backtest_id: int) -> None:

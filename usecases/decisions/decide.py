@@ -23,8 +23,8 @@ from fivefold.risk.engine.explain.policies import DecisionExplanation, explain_d
 from fivefold.risk.engine.policy_program import kept_policy, policy_program_for
 from fivefold.risk.facts.lists import ListVersion
 from fivefold.store.decisions.decisions import (
-    Parties,
-    Standpoint,
+    DecisionSubjects,
+    EntityState,
     add_decision,
     decision_keyed,
     parties_of,
@@ -36,9 +36,9 @@ from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.events import Decision, Policy
 from fivefold.usecases.audit import record as audit
-from fivefold.usecases.decisions.inputs import Material, gather
+from fivefold.usecases.decisions.inputs import DecisionInputs, load_decision_inputs
 from fivefold.usecases.levels.read import Freshness
-from fivefold.usecases.levels.value_scores import Valuer
+from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.levels.worker import assess_now
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.entity_checks import MOST_CHARACTERS, storable
@@ -47,8 +47,8 @@ ENGINE: Final = "1"
 """Of what decides: another one where the same inputs could come to something else."""
 
 
-def answered(
-    canonical: str, versions: Mapping[str, ListVersion], inputs: pl.DataFrame, kept: Mapping[str, Any]
+def outcome_and_answer(
+    canonical: str, versions: Mapping[str, ListVersion], inputs: pl.DataFrame, inputs_kept: Mapping[str, Any]
 ) -> tuple[DecisionExplanation, str]:
     """Decide, and write the answer in canonical JSON.
 
@@ -56,19 +56,21 @@ def answered(
         canonical: the policy.
         versions: of the named lists that it reads.
         inputs: the row that it reads.
-        kept: everything else that is kept of the decision.
+        inputs_kept: all else that is kept of the decision.
     """
-    (said,) = explain_decisions(policy_program_for(canonical, versions, kept["base"]), inputs, kept["base"])
+    (outcome,) = explain_decisions(
+        policy_program_for(canonical, versions, inputs_kept["base"]), inputs, inputs_kept["base"]
+    )
     answer = {
-        "at": iso_text(kept["at_us"]),
+        "at": iso_text(inputs_kept["at_us"]),
         "engine": ENGINE,
-        "entity": kept["entity"],
-        "policy": kept["policy"],
-        "lists": {name: iso_text(since) for name, since in kept["lists"].items()},
-        **kept["said"],
-        **said.as_json(),
+        "entity": inputs_kept["entity"],
+        "policy": inputs_kept["policy"],
+        "lists": {name: iso_text(since) for name, since in inputs_kept["lists"].items()},
+        **inputs_kept["said"],
+        **outcome.as_json(),
     }
-    return said, canonical_json(answer)
+    return outcome, canonical_json(answer)
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class DecisionMade:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _DecisionRequest:
     """What is asked: which policy decides on whose transaction."""
 
     policy: str
@@ -105,13 +107,13 @@ class _Asked:
 
     @property
     def digest(self) -> str:
-        """What makes it the same question; as fresh as its answer must be is none of it."""
-        asked = [self.policy, self.type_name, self.external_id, self.transaction]
-        return sha256(json.dumps(asked, sort_keys=True, default=repr).encode()).hexdigest()
+        """Hash of the question, for idempotency; `freshness` is no part of it."""
+        parts = [self.policy, self.type_name, self.external_id, self.transaction]
+        return sha256(json.dumps(parts, sort_keys=True, default=repr).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
-class _Decided:
+class _Decision:
     """Everything that is to be written down."""
 
     entity_id: int
@@ -136,7 +138,7 @@ def decide(
     decision_key: str | None = None,
     *,
     clock: Callable[[], int] = now_microseconds,
-    valuer: Valuer | None = None,
+    valuer: EntityScorer | None = None,
 ) -> DecisionMade:
     """Decide on a transaction by the active version of a policy, and write the decision down.
 
@@ -148,7 +150,7 @@ def decide(
         external_id: of the entity whose transaction it is.
         transaction: as POST /v1/transactions takes it; its number, date and state may be missing. It is not stored.
         freshness: of the level, as `usecases.levels.read.read_level` has it.
-        decision_key: what whoever asks calls this decision; the transaction's number where it is not given. Asked again
+        decision_key: the caller's key of this decision; by default the transaction's number. Asked again
             under the same key, the policy gives the decision that it made.
         clock: tells the present.
         valuer: the value model, where the level is computed for the answer.
@@ -160,144 +162,156 @@ def decide(
         ActionRefused: something else was decided under the key.
         RulesetNotValid: something that the policy reads is not there, such as a list.
     """
-    asked = _Asked(policy, type_name, external_id, transaction, freshness, _key(policy, decision_key, transaction))
-    made, assessed = _made(engine, actor, asked, clock, valuer)
-    if isinstance(made, DecisionMade):
-        return made
-    stored = _stored(engine, actor, asked, made, assessed=assessed)
+    request = _DecisionRequest(
+        policy, type_name, external_id, transaction, freshness, _key(policy, decision_key, transaction)
+    )
+    decision, assessed = _decide_and_store(engine, actor, request, clock, valuer)
+    if isinstance(decision, DecisionMade):
+        return decision
+    stored = _store(engine, actor, request, decision, assessed=assessed)
     if stored is not None:
         return stored
-    with reading(engine) as session:  # somebody asked the same at the same time
-        other = _recorded(session, actor, asked)
+    with reading(engine) as session:  # the same was asked at the same time
+        other = _earlier_decision(session, actor, request)
     assert other is not None
     return other
 
 
-def _key(policy: str, given: str | None, transaction: Mapping[str, Any]) -> str | None:
-    own = transaction.get(c.TRANSACTION_ID) if given is None else given
+def _key(policy: str, explicit: str | None, transaction: Mapping[str, Any]) -> str | None:
+    own = transaction.get(c.TRANSACTION_ID) if explicit is None else explicit
     if own is None:
         return None
-    what = c.TRANSACTION_ID if given is None else "decision_key"
+    what = c.TRANSACTION_ID if explicit is None else "decision_key"
     if not isinstance(own, str) or not 1 <= len(own) <= MOST_CHARACTERS or not storable(own):
         raise ConfigError(f"{what} must be text of 1 to {MOST_CHARACTERS} characters, without NUL")
-    if found := control_in(own):
-        raise ConfigError(f"{what} is {own[:40]!r}, with the control character {found}; it must have none")
+    if character := control_in(own):
+        raise ConfigError(f"{what} is {own[:40]!r}, with the control character {character}; it must have none")
     return f"{policy}/{own}"
 
 
-def _recorded(session: Session, actor: Actor, asked: _Asked) -> DecisionMade | None:
+def _earlier_decision(session: Session, actor: Actor, request: _DecisionRequest) -> DecisionMade | None:
     """Find the decision under the key; ActionRefused where it is one on something else."""
-    found = None if asked.key is None else decision_keyed(session, actor.organisation_id, asked.key)
-    if found is None or asked.key is None:
+    decision = None if request.key is None else decision_keyed(session, actor.organisation_id, request.key)
+    if decision is None or request.key is None:
         return None
-    if found.inputs is None or json.loads(found.inputs)["asked"] != asked.digest:
-        own = asked.key.removeprefix(f"{asked.policy}/")
+    if decision.inputs is None or json.loads(decision.inputs)["asked"] != request.digest:
+        own = request.key.removeprefix(f"{request.policy}/")
         raise ActionRefused(
-            f"{asked.policy} decided on something else under {own!r}; give it a decision_key of its own"
+            f"{request.policy} decided on something else under {own!r}; give it a decision_key of its own"
         )
-    return shown(found, session.get_one(Policy, found.policy_id), repeated=True)
+    return decision_view(decision, session.get_one(Policy, decision.policy_id), repeated=True)
 
 
-def shown(row: Decision, policy: Policy, *, repeated: bool = False) -> DecisionMade:
+def decision_view(row: Decision, policy: Policy, *, repeated: bool = False) -> DecisionMade:
     """Give a decision as it was recorded."""
     answer = None if row.answer is None else json.loads(row.answer)
     return DecisionMade(row.id, repeated, row.action, (policy.name, policy.number), row.at_us, row.actor, answer)
 
 
-def _made(
-    engine: Engine, actor: Actor, asked: _Asked, clock: Callable[[], int], valuer: Valuer | None
-) -> tuple[DecisionMade | _Decided, bool]:
+def _decide_and_store(
+    engine: Engine, actor: Actor, request: _DecisionRequest, clock: Callable[[], int], valuer: EntityScorer | None
+) -> tuple[DecisionMade | _Decision, bool]:
     """Decide, unless that was done before under the key; tell too whether the level was computed for it."""
     with reading(engine) as session:
-        recorded = _recorded(session, actor, asked)
+        recorded = _earlier_decision(session, actor, request)
         if recorded is not None:
             return recorded, False
-        parties, policy = _found(session, actor, asked)
+        parties, policy = _subjects_and_policy(session, actor, request)
         point = standpoint_of(session, parties.entity.id)
         never = point.standing is None
-        if asked.freshness is Freshness.STORED or (asked.freshness is Freshness.REFRESH and not never):
-            return _decided(session, asked, parties, policy, point, clock()), False
+        if request.freshness is Freshness.STORED or (request.freshness is Freshness.REFRESH and not never):
+            return _decide_once(session, request, parties, policy, point, clock()), False
         subject = subject_of(parties.entity)
     assess_now(engine, subject, clock=clock, valuer=valuer, actor=actor.name)
     with reading(engine) as session:
-        parties, policy = _found(session, actor, asked)
+        parties, policy = _subjects_and_policy(session, actor, request)
         point = standpoint_of(session, parties.entity.id)
-        return _decided(session, asked, parties, policy, point, clock()), True
+        return _decide_once(session, request, parties, policy, point, clock()), True
 
 
-def _found(session: Session, actor: Actor, asked: _Asked) -> tuple[Parties, Policy]:
-    parties = parties_of(session, actor.organisation_id, asked.type_name, asked.external_id, asked.policy)
+def _subjects_and_policy(session: Session, actor: Actor, request: _DecisionRequest) -> tuple[DecisionSubjects, Policy]:
+    parties = parties_of(session, actor.organisation_id, request.type_name, request.external_id, request.policy)
     if parties.policy is None:
-        raise NotThere(f"there is no active policy {asked.policy!r}")
+        raise NotThere(f"there is no active policy {request.policy!r}")
     decides_on = kept_policy(parties.policy.canonical).entity_type
-    if decides_on != asked.type_name:
-        raise ConfigError(f"the policy {asked.policy} decides on entities of the type {decides_on} alone")
+    if decides_on != request.type_name:
+        raise ConfigError(f"the policy {request.policy} decides on entities of the type {decides_on} alone")
     return parties, parties.policy
 
 
-def _decided(
-    session: Session, asked: _Asked, parties: Parties, policy: Policy, point: Standpoint, now_us: int
-) -> _Decided:
-    material = gather(session, policy.canonical, parties, point, asked.transaction, now_us)
-    kept = _kept(material, asked, policy, now_us)
-    said, answer = answered(policy.canonical, material.versions, material.inputs, kept)
-    return _Decided(
+def _decide_once(
+    session: Session,
+    request: _DecisionRequest,
+    parties: DecisionSubjects,
+    policy: Policy,
+    point: EntityState,
+    now_us: int,
+) -> _Decision:
+    inputs = load_decision_inputs(session, policy.canonical, parties, point, request.transaction, now_us)
+    replay = _replay_inputs(inputs, request, policy, now_us)
+    outcome, answer = outcome_and_answer(policy.canonical, inputs.versions, inputs.inputs, replay)
+    return _Decision(
         parties.entity.id,
         policy.id,
         (policy.name, policy.number),
         None if point.standing is None else point.standing.number,
-        material.value_as_of_us,
+        inputs.value_as_of_us,
         now_us,
-        said.action,
-        json.dumps(kept, sort_keys=True, ensure_ascii=False, separators=(",", ":")),
+        outcome.action,
+        json.dumps(replay, sort_keys=True, ensure_ascii=False, separators=(",", ":")),
         answer,
     )
 
 
-def _kept(material: Material, asked: _Asked, policy: Policy, now_us: int) -> dict[str, Any]:
+def _replay_inputs(inputs: DecisionInputs, request: _DecisionRequest, policy: Policy, now_us: int) -> dict[str, Any]:
     return {
-        **material.kept(),
-        "asked": asked.digest,
+        **inputs.kept(),
+        "asked": request.digest,
         "at_us": now_us,
-        "entity": {"type": asked.type_name, "external_id": asked.external_id},
+        "entity": {"type": request.type_name, "external_id": request.external_id},
         "policy": {"name": policy.name, "version": policy.number, "content_hash": policy.content_hash},
     }
 
 
-def _stored(engine: Engine, actor: Actor, asked: _Asked, made: _Decided, *, assessed: bool) -> DecisionMade | None:
-    """Write a decision down; None where somebody else decided under its key meanwhile."""
+def _store(
+    engine: Engine, actor: Actor, request: _DecisionRequest, decision: _Decision, *, assessed: bool
+) -> DecisionMade | None:
+    """Store a decision; None where its key was taken meanwhile."""
     with writing(engine) as session:
-        entity = entity_named(session, actor.organisation_id, asked.type_name, asked.external_id, kept=True)
-        if entity.id != made.entity_id:  # it was erased meanwhile, and somebody else has its name
-            raise NotThere(f"there is no {asked.type_name} {asked.external_id!r}")
+        entity = entity_named(session, actor.organisation_id, request.type_name, request.external_id, kept=True)
+        if entity.id != decision.entity_id:  # it was erased meanwhile, and another entity has its name
+            raise NotThere(f"there is no {request.type_name} {request.external_id!r}")
         number = add_decision(
             session,
             {
                 "organisation_id": actor.organisation_id,
-                "policy_id": made.policy_id,
-                "entity_id": made.entity_id,
-                "assessment_number": made.number_of_assessment,
-                "value_as_of_us": made.value_as_of_us,
-                "at_us": made.at_us,
+                "policy_id": decision.policy_id,
+                "entity_id": decision.entity_id,
+                "assessment_number": decision.number_of_assessment,
+                "value_as_of_us": decision.value_as_of_us,
+                "at_us": decision.at_us,
                 "actor": actor.name,
-                "action": made.action,
-                "decision_key": asked.key,
-                "inputs": made.inputs,
-                "answer": made.answer,
+                "action": decision.action,
+                "decision_key": request.key,
+                "inputs": decision.inputs,
+                "answer": decision.answer,
             },
         )
         if number is None:
             return None
-        if asked.freshness is Freshness.REFRESH and not assessed:
-            due.mark(session, [subject_of(entity)], Reason.VIEW, made.at_us)
-        _record(session, actor, made, number)
-    return DecisionMade(number, False, made.action, made.policy, made.at_us, actor.name, json.loads(made.answer))
+        if request.freshness is Freshness.REFRESH and not assessed:
+            due.mark(session, [subject_of(entity)], Reason.VIEW, decision.at_us)
+        _record(session, actor, decision, number)
+    return DecisionMade(
+        number, False, decision.action, decision.policy, decision.at_us, actor.name, json.loads(decision.answer)
+    )
 
 
-def _record(session: Session, actor: Actor, made: _Decided, number: int) -> None:
-    name, version = made.policy
+def _record(session: Session, actor: Actor, decision: _Decision, number: int) -> None:
+    name, version = decision.policy
     digests = {
-        name: sha256(text.encode()).hexdigest() for name, text in (("inputs", made.inputs), ("answer", made.answer))
+        name: sha256(text.encode()).hexdigest()
+        for name, text in (("inputs", decision.inputs), ("answer", decision.answer))
     }
     audit.record(
         session,
@@ -306,5 +320,5 @@ def _record(session: Session, actor: Actor, made: _Decided, number: int) -> None
         ("decision", number),
         actor=actor.name,
         after=digests,
-        details={"policy": name, "version": version, "action": made.action},
+        details={"policy": name, "version": version, "action": decision.action},
     )

@@ -28,16 +28,16 @@ from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
 from fivefold.risk.language.fields import FieldType
 from fivefold.risk.language.policy import Policy
 from fivefold.store.accounts.settings import base_currency_of
-from fivefold.store.decisions.decisions import Parties, Standpoint
+from fivefold.store.decisions.decisions import DecisionSubjects, EntityState
 from fivefold.store.levels.levels import is_refreshing
 from fivefold.store.sql.clocks import ahead_error
 from fivefold.store.tables.entities import ValueScore
 from fivefold.store.tables.levels import Standing
-from fivefold.usecases.levels.portfolio import as_given, parts_read, read_parts
+from fivefold.usecases.levels.portfolio import parts_read, read_parts, transactions_frame
 from fivefold.usecases.levels.records import NEVER_ASSESSED, types_of
 from fivefold.usecases.shared.entity_checks import FIELDS
 from fivefold.usecases.shared.rates import rates_for, stale_days
-from fivefold.usecases.shared.transaction_columns import KNOWN, OWNERS, frame_of, read_columns
+from fivefold.usecases.shared.transaction_columns import KNOWN, OWNERS, read_columns, transaction_frame
 
 _UNNAMED = "unnamed"
 """Stands in place of a transaction's number, where it has none, while it is checked."""
@@ -46,7 +46,7 @@ _STATE = "PENDING"
 
 
 @dataclass(frozen=True)
-class AtHand:
+class PendingTransaction:
     """A transaction at hand.
 
     Attributes:
@@ -60,71 +60,77 @@ class AtHand:
     transaction_id: str | None
 
 
-def read_at_hand(
-    given: Mapping[str, Any],
+def read_pending_transaction(
+    transaction: Mapping[str, Any],
     declared: Mapping[str, FieldType],
     entity: tuple[int, str],
     now_us: int,
-) -> AtHand:
+) -> PendingTransaction:
     """Check a transaction, in the columns of the API, and bring it into those of the engine.
 
     Without a date it happens now, and without a state it is pending. The balance, the channel and the account's age,
     which other calls send with it, are taken and not used.
 
     Args:
-        given: as somebody sent it.
+        transaction: as the caller sent it.
         declared: the fields that the entity type declares for its transactions.
-        entity: number and external id of whose it is.
+        entity: number and external id of its entity.
         now_us: the present moment.
 
     Raises:
-        DataNotValid: names everything that is wrong with it: a field that nobody knows would be one that no rule sees.
+        DataNotValid: names every problem. An unknown field is one, since no rule would see it.
     """
     number, external_id = entity
-    _refuse_strange(given, declared, external_id)
-    there = {name: value for name, value in given.items() if value is not None}
+    _refuse_strange(transaction, declared, external_id)
+    there = {name: value for name, value in transaction.items() if value is not None}
     moment = from_microseconds(now_us).replace(tzinfo=None).isoformat()
     usual = {c.TRANSACTION_ID: _UNNAMED, c.DATE: moment, c.STATE: _STATE, OWNERS[0]: external_id}
-    read = read_columns(frame_of([{**usual, **there}], declared), declared, now_us, text=False)
+    read = read_columns(transaction_frame([{**usual, **there}], declared), declared, now_us, text=False)
     stored = read.hstack([pl.Series("entity", [number], dtype=pl.Int64)])
     if c.TRANSACTION_ID not in there:
         nothing = pl.Series("transaction_id", [None], dtype=pl.String)
         stored = stored.replace_column(stored.get_column_index("transaction_id"), nothing)
     row = stored.row(0, named=True)
-    said = {name: row[name] for name in ("transaction_id", "at_us", "currency", "state", "content")}
-    return AtHand(as_given(stored, declared), {**said, "amount": repr(row["amount"])}, row["transaction_id"])
+    fields = {name: row[name] for name in ("transaction_id", "at_us", "currency", "state", "content")}
+    return PendingTransaction(
+        transactions_frame(stored, declared), {**fields, "amount": repr(row["amount"])}, row["transaction_id"]
+    )
 
 
-def _refuse_strange(given: Mapping[str, Any], declared: Mapping[str, FieldType], external_id: str) -> None:
-    known = (*KNOWN, *declared)
-    problems = [Problem(0, name, "is no field of it", ", ".join(known)) for name in given if name not in known]
+def _refuse_strange(transaction: Mapping[str, Any], declared: Mapping[str, FieldType], external_id: str) -> None:
+    known_fields = (*KNOWN, *declared)
+    problems = [
+        Problem(0, name, "is no field of it", ", ".join(known_fields))
+        for name in transaction
+        if name not in known_fields
+    ]
     problems += [
         Problem(0, name, "is missing", "an amount and its currency")
         for name in (c.AMOUNT, c.CURRENCY)
-        if given.get(name) is None
+        if transaction.get(name) is None
     ]
     problems += [
-        Problem(0, name, f"is {short_text(given[name])}", f"{external_id}, whom it is decided on, or nothing")
+        Problem(0, name, f"is {short_text(transaction[name])}", f"{external_id}, whom it is decided on, or nothing")
         for name in OWNERS
-        if given.get(name) is not None and given[name] != external_id
+        if transaction.get(name) is not None and transaction[name] != external_id
     ]
     if problems:
         raise DataNotValid(problems)
 
 
-def rate_said(rates: RateTable, currency: str) -> dict[str, Any]:
+def rate_answer(rates: RateTable, currency: str) -> dict[str, Any]:
     """Tell at which rate an amount is brought into the base currency, and of which day that rate is.
 
     Both are None for a currency without a rate, whose money is unknown in the base.
     """
-    said: dict[str, Any] = {"base": rates.base, "currency": currency, "day": None, "per_unit": None}
+    answer: dict[str, Any] = {"base": rates.base, "currency": currency, "day": None, "per_unit": None}
     if currency in rates.positions:
-        said |= {"day": rates.known_on(currency).isoformat(), "per_unit": repr(rates.per_unit(currency))}
-    return said
+        answer |= {"day": rates.known_on(currency).isoformat(), "per_unit": repr(rates.per_unit(currency))}
+    return answer
 
 
 @dataclass(frozen=True)
-class Material:
+class DecisionInputs:
     """What a decision is made from.
 
     Attributes:
@@ -154,14 +160,14 @@ class Material:
         }
 
 
-def gather(
+def load_decision_inputs(
     session: Session,
     canonical: str,
-    parties: Parties,
-    point: Standpoint,
+    parties: DecisionSubjects,
+    point: EntityState,
     transaction: Mapping[str, Any],
     now_us: int,
-) -> Material:
+) -> DecisionInputs:
     """Read everything that a policy reads, as of now.
 
     Args:
@@ -182,7 +188,7 @@ def gather(
     base, today = base_currency_of(session, entity.organisation_id), from_microseconds(now_us).date()
     rates = rates_for(session, entity.organisation_id, base, today)
     declared = FIELDS.validate_json(parties.kind.transaction_fields)
-    at_hand = read_at_hand(transaction, declared, (entity.id, entity.external_id), now_us)
+    at_hand = read_pending_transaction(transaction, declared, (entity.id, entity.external_id), now_us)
     whose = (entity.organisation_id, entity.type_id, [entity.id])
     read = read_parts(session, *whose, reads.parts, now_us, lists=bool(reads.lists))
     portfolio = replace(
@@ -194,14 +200,14 @@ def gather(
     versions = members_at(portfolio.lists, reads.lists, now_us)
     converts = at_hand.said["currency"] != base or bool(reads.parts & {"transactions", "indicators"})
     resolved = _resolved(reads.needs, portfolio, versions, now_us)
-    said = {
+    answers = {
         "level": _level_said(point, policy, now_us, ahead=ahead),
         "value": _value_said(value),
         "transaction": _transaction_said(at_hand),
-        "rate": rate_said(rates, at_hand.said["currency"]),
+        "rate": rate_answer(rates, at_hand.said["currency"]),
         "stale_rates_days": stale_days(rates, today) if converts else None,
     }
-    return Material(resolved, versions, rates.base, said, None if value is None else value.as_of_us)
+    return DecisionInputs(resolved, versions, rates.base, answers, None if value is None else value.as_of_us)
 
 
 @dataclass(frozen=True)
@@ -227,8 +233,8 @@ def _resolved(needs: Needs, portfolio: Portfolio, versions: Mapping[str, ListVer
     return resolve(needs, portfolio, sources_of(needs, portfolio), members, entities)
 
 
-def _levels(entity_id: int, point: Standpoint, now_us: int, *, ahead: bool) -> pl.DataFrame:
-    """Give the level as policies read it; one that is dated *ahead* has failed, and nobody knows how old it is."""
+def _levels(entity_id: int, point: EntityState, now_us: int, *, ahead: bool) -> pl.DataFrame:
+    """Give the level as policies read it; one that is dated *ahead* has failed, and its age is unknown."""
     standing = point.standing
     row: dict[str, Any] = {ENTITY: str(entity_id)}
     if standing is not None:
@@ -260,7 +266,7 @@ def _status(standing: Standing, *, ahead: bool) -> str:
     return Status.FAILED.value if ahead else standing.status
 
 
-def _level_said(point: Standpoint, policy: Policy, now_us: int, *, ahead: bool) -> dict[str, Any]:
+def _level_said(point: EntityState, policy: Policy, now_us: int, *, ahead: bool) -> dict[str, Any]:
     """Tell where the entity stands: the level that holds, that of the rules beneath it, and what made it."""
     standing, names = point.standing, (None, *policy.levels)
     waits = is_refreshing(point.mark, now_us)
@@ -296,14 +302,14 @@ def _value_said(value: ValueScore | None) -> dict[str, Any] | None:
     }
 
 
-def _transaction_said(at_hand: AtHand) -> dict[str, Any]:
-    said = at_hand.said
-    own = {} if said["content"] is None else json.loads(said["content"], parse_float=str)
+def _transaction_said(at_hand: PendingTransaction) -> dict[str, Any]:
+    fields = at_hand.said
+    own = {} if fields["content"] is None else json.loads(fields["content"], parse_float=str)
     return {
-        "transaction_id": said["transaction_id"],
-        "amount": said["amount"],
-        "currency": said["currency"],
-        "state": said["state"],
-        "time": iso_text(said["at_us"]),
+        "transaction_id": fields["transaction_id"],
+        "amount": fields["amount"],
+        "currency": fields["currency"],
+        "state": fields["state"],
+        "time": iso_text(fields["at_us"]),
         "fields": own,
     }

@@ -22,7 +22,7 @@ from fivefold.store.tables.events import Policy
 from fivefold.usecases.accounts.second_person import refuse_same_person
 from fivefold.usecases.accounts.settings import lock_settings
 from fivefold.usecases.audit import record as audit
-from fivefold.usecases.rulesets.review import Surroundings, misfits, surroundings_of_type
+from fivefold.usecases.rulesets.review import OrganisationContext, context_of_type, organisation_findings
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.inputs import checked_reason
 
@@ -51,7 +51,7 @@ class PolicyLine:
 
 
 @dataclass(frozen=True)
-class PolicyShown(PolicyLine):
+class PolicyView(PolicyLine):
     """A version of a policy as it was written, and what lint doubts in it."""
 
     document: str
@@ -59,7 +59,7 @@ class PolicyShown(PolicyLine):
 
 
 def check_policy(engine: Engine, actor: Actor, document: str) -> tuple[Finding, ...]:
-    """Look through a policy as proposing it does, and change nothing: what is wrong, and what is doubtful.
+    """Check a policy as proposing it does, and change nothing: errors and warnings.
 
     NotThere where there is no such entity type.
     """
@@ -69,18 +69,18 @@ def check_policy(engine: Engine, actor: Actor, document: str) -> tuple[Finding, 
 def propose_policy(
     engine: Engine, actor: Actor, document: str, reason: str, accept_warnings: str = "", now_us: int | None = None
 ) -> PolicyLine:
-    """Propose a version of a policy; somebody else approves it.
+    """Propose a version of a policy; another person approves it.
 
     Args:
         engine: the database.
         actor: who writes it, and so cannot approve it.
         document: YAML or JSON.
         reason: why.
-        accept_warnings: why it is proposed although lint has doubts.
+        accept_warnings: why it is proposed in spite of lint's warnings.
         now_us: the present, microseconds.
 
     Raises:
-        RulesetNotValid: it cannot be read or run, or does not fit the organisation; or there are doubts that nobody
+        RulesetNotValid: it cannot be read or run, or does not fit the organisation; or there are warnings that were not
             accepted.
         ConfigError: there is no reason.
         NotThere: there is no such entity type.
@@ -89,7 +89,7 @@ def propose_policy(
     now = resolve_now(now_us)
     why = checked_reason(reason)
     accepted = checked_reason(accept_warnings, "accept_warnings") if accept_warnings else ""
-    policy, findings = _looked_through(engine, actor, document)  # takes a while, so nobody waits for it
+    policy, findings = _looked_through(engine, actor, document)  # takes a while, so before the transaction
     policy = _accepted(policy, findings, accepted)
     with writing(engine) as session:
         written = lock_settings(session, actor.organisation_id, now)
@@ -99,7 +99,7 @@ def propose_policy(
         session.flush()
         doubts = {"accept_warnings": accepted} if findings else {}
         _record(session, actor, "policy.proposed", row, {"reason": why, **doubts}, written)
-        return line_of(row)
+        return policy_line(row)
 
 
 def _looked_through(engine: Engine, actor: Actor, document: str) -> tuple[language.Policy, list[Finding]]:
@@ -107,11 +107,11 @@ def _looked_through(engine: Engine, actor: Actor, document: str) -> tuple[langua
     with reading(engine) as session:
         around = _surroundings(session, actor, policy)
     findings = lint_policy(document, around.lists)[1]
-    return policy, [*misfits(policy, around), *findings]
+    return policy, [*organisation_findings(policy, around), *findings]
 
 
-def _surroundings(session: Session, actor: Actor, policy: language.Policy) -> Surroundings:
-    return surroundings_of_type(session, type_named(session, actor.organisation_id, policy.entity_type))
+def _surroundings(session: Session, actor: Actor, policy: language.Policy) -> OrganisationContext:
+    return context_of_type(session, type_named(session, actor.organisation_id, policy.entity_type))
 
 
 def _accepted(policy: language.Policy, findings: list[Finding], why: str) -> language.Policy:
@@ -123,9 +123,9 @@ def _accepted(policy: language.Policy, findings: list[Finding], why: str) -> lan
     return policy
 
 
-def _refuse_misfits(policy: language.Policy, around: Surroundings) -> None:
+def _refuse_misfits(policy: language.Policy, around: OrganisationContext) -> None:
     """Look once more, under the lock: levels may have been chosen anew since."""
-    wrong = misfits(policy, around)
+    wrong = organisation_findings(policy, around)
     if wrong:
         raise RulesetNotValid(wrong, SOURCE)
 
@@ -171,7 +171,7 @@ def approve_policy(
         row.state, row.approved_by, row.approved_us = ACTIVE, actor.name, now
         replaced = None if before is None else before.number
         _record(session, actor, "policy.approved", row, {"reason": why}, replaced=replaced)
-        return line_of(row)
+        return policy_line(row)
 
 
 def _refuse_approval(session: Session, row: Policy, active: Policy | None, actor: Actor) -> None:
@@ -221,25 +221,25 @@ def _retired(session: Session, actor: Actor, row: Policy, why: str) -> PolicyLin
     was, row.state = row.state, RETIRED
     session.flush()
     _record(session, actor, "policy.retired", row, {"reason": why}, was=was)
-    return line_of(row)
+    return policy_line(row)
 
 
 def policies_of(engine: Engine, actor: Actor, name: str | None = None, part: Part = WHOLE) -> Page[PolicyLine]:
     """List the versions of one policy, or of all: by name, the newest first."""
     with reading(engine) as session:
-        return policy_versions(session, actor.organisation_id, name, part).map(line_of)
+        return policy_versions(session, actor.organisation_id, name, part).map(policy_line)
 
 
-def show_policy(engine: Engine, actor: Actor, name: str, number: int) -> PolicyShown:
+def show_policy(engine: Engine, actor: Actor, name: str, number: int) -> PolicyView:
     """Show a version as it was written, with what lint doubts in it today; NotThere where there is none."""
     with reading(engine) as session:
         row = policy_numbered(session, actor.organisation_id, name, number)
         around = _surroundings(session, actor, kept_policy(row.canonical))
-        line, document = line_of(row), row.document
-    return PolicyShown(**vars(line), document=document, doubts=tuple(lint_policy(document, around.lists)[1]))
+        line, document = policy_line(row), row.document
+    return PolicyView(**vars(line), document=document, doubts=tuple(lint_policy(document, around.lists)[1]))
 
 
-def line_of(row: Policy) -> PolicyLine:
+def policy_line(row: Policy) -> PolicyLine:
     """Give a version as it is listed."""
     return PolicyLine(
         row.name,

@@ -26,10 +26,10 @@ from fivefold.store.ingest.entities import entity_named
 from fivefold.store.sql.database import reading
 from fivefold.store.tables.events import Decision
 from fivefold.store.tables.events import Policy as PolicyRow
-from fivefold.usecases.decisions.decide import ENGINE, DecisionMade, answered, shown
-from fivefold.usecases.levels.explain import ValueSeen, value_seen
+from fivefold.usecases.decisions.decide import ENGINE, DecisionMade, decision_view, outcome_and_answer
+from fivefold.usecases.levels.explain import VisibleValue, visible_value
 from fivefold.usecases.levels.records import read_inputs
-from fivefold.usecases.levels.replay import Replayed, list_versions_used, replay
+from fivefold.usecases.levels.replay import Replayed, list_versions_used, replay_assessment
 from fivefold.usecases.shared.actors import Actor
 
 
@@ -48,8 +48,8 @@ class DecisionLine:
 def read_decision(engine: Engine, actor: Actor, number: int) -> DecisionMade:
     """Give a decision as it was recorded; NotThere where the organisation has none of that number."""
     with reading(engine) as session:
-        found = decision_numbered(session, actor.organisation_id, number)
-        return shown(found, session.get_one(PolicyRow, found.policy_id))
+        decision = decision_numbered(session, actor.organisation_id, number)
+        return decision_view(decision, session.get_one(PolicyRow, decision.policy_id))
 
 
 def list_decisions(
@@ -66,11 +66,11 @@ def _line(row: Decision, policy: PolicyRow) -> DecisionLine:
     return DecisionLine(row.id, row.at_us, row.action, (policy.name, policy.number), row.actor, line)
 
 
-def replay_named(engine: Engine, actor: Actor, name: str) -> Replayed:
+def replay_by_name(engine: Engine, actor: Actor, name: str) -> Replayed:
     """Make an assessment, such as 12.3, or a decision, such as d:12, again; errors as of the one or the other."""
     kind, _, number = name.rpartition(":")
     if kind != "d":
-        return replay(engine, actor, name)
+        return replay_assessment(engine, actor, name)
     if not _NUMBER.fullmatch(number):
         raise NotThere(f"there is no decision {number!r}")
     return replay_decision(engine, actor, int(number))
@@ -88,20 +88,25 @@ def replay_decision(engine: Engine, actor: Actor, number: int) -> Replayed:
         ActionRefused: what it was made from was erased.
     """
     with reading(engine) as session:
-        found = decision_numbered(session, actor.organisation_id, number)
-        if found.inputs is None or found.answer is None:
+        decision = decision_numbered(session, actor.organisation_id, number)
+        if decision.inputs is None or decision.answer is None:
             raise ActionRefused(f"decision {number} was erased: what it was made from is gone")
-        policy = session.get_one(PolicyRow, found.policy_id)
-        inputs, kept = read_inputs(found.inputs, found.at_us, str(found.entity_id))
-        versions = list_versions_used(session, actor.organisation_id, kept["lists"])
-        made = answered(policy.canonical, versions, inputs, kept)[1]
+        policy = session.get_one(PolicyRow, decision.policy_id)
+        inputs, replay_inputs = read_inputs(decision.inputs, decision.at_us, str(decision.entity_id))
+        versions = list_versions_used(session, actor.organisation_id, replay_inputs["lists"])
+        replayed = outcome_and_answer(policy.canonical, versions, inputs, replay_inputs)[1]
         return Replayed(
-            f"d:{number}", made == found.answer, found.answer, made, json.loads(found.answer)["engine"], ENGINE
+            f"d:{number}",
+            replayed == decision.answer,
+            decision.answer,
+            replayed,
+            json.loads(decision.answer)["engine"],
+            ENGINE,
         )
 
 
 @dataclass(frozen=True)
-class RuleSeen:
+class VisibleRule:
     """A rule that held, was suppressed, or of which it is unknown.
 
     Attributes:
@@ -113,7 +118,7 @@ class RuleSeen:
     rationale: str | None
     outcome: str
     action: str | None
-    values: tuple[ValueSeen, ...]
+    values: tuple[VisibleValue, ...]
 
 
 @dataclass(frozen=True)
@@ -131,28 +136,40 @@ class DecisionSeen:
     level: Mapping[str, Any]
     value: Mapping[str, Any] | None
     transaction: Mapping[str, Any]
-    rules: tuple[RuleSeen, ...]
+    rules: tuple[VisibleRule, ...]
 
 
 def view_decision(engine: Engine, actor: Actor, number: int) -> DecisionSeen | None:
     """Give what may be seen of a decision; None once it was erased, NotThere where the organisation has none."""
     with reading(engine) as session:
-        found = decision_numbered(session, actor.organisation_id, number)
-        if found.answer is None or found.inputs is None:
+        decision = decision_numbered(session, actor.organisation_id, number)
+        if decision.answer is None or decision.inputs is None:
             return None
-        policy = kept_policy(session.get_one(PolicyRow, found.policy_id).canonical)
-        answer, kept = json.loads(found.answer), json.loads(found.inputs)
-    told = zip(policy.rules, answer["rules"], strict=True)
+        policy = kept_policy(session.get_one(PolicyRow, decision.policy_id).canonical)
+        answer, replay_inputs = json.loads(decision.answer), json.loads(decision.inputs)
+    outcomes = zip(policy.rules, answer["rules"], strict=True)
     hidden = OUTCOMES[PolicyOutcome.NOT_HELD]
-    rules = tuple(_seen(rule, said, policy, kept) for rule, said in told if said["outcome"] != hidden)
+    rules = tuple(
+        _visible_rule(rule, outcome, policy, replay_inputs)
+        for rule, outcome in outcomes
+        if outcome["outcome"] != hidden
+    )
     return DecisionSeen(answer["line"], answer["level"], answer["value"], answer["transaction"], rules)
 
 
-def _seen(rule: PolicyRule, said: Mapping[str, Any], policy: Policy, kept: Mapping[str, Any]) -> RuleSeen:
+def _visible_rule(
+    rule: PolicyRule, outcome: Mapping[str, Any], policy: Policy, replay_inputs: Mapping[str, Any]
+) -> VisibleRule:
     cuts = numbers_in([rule.when] if rule.unless is None else [rule.when, rule.unless])
     names = vocabulary(policy)
     values = tuple(
-        value_seen(made, kept["inputs"][input_key(made)], names, kept["base"], cuts.get(input_key(made), ()))
-        for made in inputs_of_policy_rule(rule)
+        visible_value(
+            input_,
+            replay_inputs["inputs"][input_key(input_)],
+            names,
+            replay_inputs["base"],
+            cuts.get(input_key(input_), ()),
+        )
+        for input_ in inputs_of_policy_rule(rule)
     )
-    return RuleSeen(rule.title, rule.rationale, said["outcome"], said["action"], values)
+    return VisibleRule(rule.title, rule.rationale, outcome["outcome"], outcome["action"], values)

@@ -79,29 +79,29 @@ def add_hold(register: Path, organisation: str, entity: Numbered, until_us: int,
 
 def _add(register: Path, line: Mapping[str, Any]) -> None:
     make_private_folder(register.parent)
-    with register.open("a", encoding="utf-8") as kept:
-        kept.write(json.dumps(line) + "\n")
-        kept.flush()
-        os.fsync(kept.fileno())
+    with register.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read_register(register: Path) -> list[ErasureLine | HoldLine]:
     """Read all lines, in their order; ConfigError names the one that cannot be read."""
-    found: list[ErasureLine | HoldLine] = []
+    lines: list[ErasureLine | HoldLine] = []
     for number, text in enumerate(register.read_text(encoding="utf-8").splitlines(), 1):
         try:
-            found.append(_line(number, json.loads(text)))
+            lines.append(_line(number, json.loads(text)))
         except (ValueError, KeyError, TypeError):
             raise ConfigError(f"{register}, line {number}, is no line of a register of erasures") from None
-    return found
+    return lines
 
 
-def _line(number: int, said: Mapping[str, Any]) -> ErasureLine | HoldLine:
-    organisation, at_us = str(said["organisation"]), int(said["at_us"])
-    if "hold" in said:
-        entity, created_us = said["hold"]
-        return HoldLine(number, organisation, (int(entity), int(created_us)), int(said["until_us"]), at_us)
-    entities = tuple((int(entity), int(created_us)) for entity, created_us in said["entities"])
+def _line(number: int, entry: Mapping[str, Any]) -> ErasureLine | HoldLine:
+    organisation, at_us = str(entry["organisation"]), int(entry["at_us"])
+    if "hold" in entry:
+        entity, created_us = entry["hold"]
+        return HoldLine(number, organisation, (int(entity), int(created_us)), int(entry["until_us"]), at_us)
+    entities = tuple((int(entity), int(created_us)) for entity, created_us in entry["entities"])
     return ErasureLine(number, organisation, entities, at_us)
 
 
@@ -117,14 +117,14 @@ class Erased:
 
 
 @dataclass(frozen=True)
-class DoneAgain:
+class RepeatedErasures:
     """What was done again after a restore: how many entities were erased, and on how many a hold was put again."""
 
     erased: int
     held: int
 
 
-def hold(
+def set_legal_hold(
     engine: Engine,
     actor: Actor,
     type_name: str,
@@ -135,7 +135,7 @@ def hold(
     *,
     now_us: int | None = None,
 ) -> None:
-    """Put a legal hold on an entity: nobody erases it before it ends. A later hold replaces an earlier one.
+    """Set a legal hold on an entity: it cannot be erased before the hold ends. A later hold replaces an earlier one.
 
     A moment that is past releases it. The register has a hold before it holds, and a release once it is released: at
     worst a hold that failed stands there, and keeps what could go. NotThere where there is no such entity; ConfigError
@@ -148,11 +148,11 @@ def hold(
         entity = entity_named(session, actor.organisation_id, type_name, external_id, kept=True)
         before = {"until_us": entity.hold_until_us, "reason": entity.hold_reason}
         _put_hold(session, actor, entity, (until_us, reason), before, now)
-        noted = (register, _organisation_name(session, actor.organisation_id), (entity.id, entity.created_us))
+        register_entry = (register, _organisation_name(session, actor.organisation_id), (entity.id, entity.created_us))
         if until_us > now:
-            add_hold(*noted, until_us, now)
+            add_hold(*register_entry, until_us, now)
     if until_us <= now:
-        add_hold(*noted, until_us, now)
+        add_hold(*register_entry, until_us, now)
 
 
 def _put_hold(
@@ -180,7 +180,7 @@ def _organisation_name(session: Session, organisation_id: int) -> str:
 def erase_entity(
     engine: Engine, actor: Actor, type_name: str, external_id: str, register: Path, *, now_us: int | None = None
 ) -> Erased:
-    """Erase an entity and what it owns alone. Levels and history stay as numbers of nobody; the audit chain holds.
+    """Erase an entity and what it owns alone. Levels and history stay without a name; the audit chain stays valid.
 
     What others own too, or did, stays theirs. While the entity is among its present owners, what happens to it counts
     for retention, and a legal hold on it holds.
@@ -201,9 +201,9 @@ def erase_entity(
     """
     now = resolve_now(now_us)
     with _permitted(), writing(engine) as session:
-        found = entity_named(session, actor.organisation_id, type_name, external_id)
-        entities, shared = erasing.with_owned(session, found, now)
-        if found not in entities:  # it was erased, perhaps just now
+        row = entity_named(session, actor.organisation_id, type_name, external_id)
+        entities, shared = erasing.with_owned(session, row, now)
+        if row not in entities:  # it was erased, perhaps just now
             raise NotThere(f"there is no {type_name} {external_id!r}")
         _refuse_held([*entities, *shared], now)
         _refuse_kept(session, [*entities, *shared], now)
@@ -254,9 +254,9 @@ def _seal_again(session: Session, actor: Actor, batches: Sequence[int]) -> list[
     """Seal what is left of batches that lost transactions; give the entries whose seals are over what is gone."""
     former = []
     if batches:
-        wanted = set(batches)
+        batch_set = set(batches)
         for number, details in history_reading.sealing_entries(session, actor.organisation_id):
-            if json.loads(details).get("batch") in wanted:
+            if json.loads(details).get("batch") in batch_set:
                 former.append(number)
     for batch in batches:
         lines = history_reading.lines_of_batch(session, batch)
@@ -265,9 +265,11 @@ def _seal_again(session: Session, actor: Actor, batches: Sequence[int]) -> list[
 
 
 def _refuse_held(entities: Sequence[Entity], now: int) -> None:
-    held = [entity for entity in entities if entity.hold_until_us is not None and entity.hold_until_us > now]
-    if held:
-        raise ActionRefused(f"a legal hold is on it until {day_text(held[0].hold_until_us or 0)}; nothing was erased")
+    on_hold = [entity for entity in entities if entity.hold_until_us is not None and entity.hold_until_us > now]
+    if on_hold:
+        raise ActionRefused(
+            f"a legal hold is on it until {day_text(on_hold[0].hold_until_us or 0)}; nothing was erased"
+        )
 
 
 def _refuse_kept(session: Session, entities: Sequence[Entity], now: int) -> None:
@@ -289,16 +291,16 @@ def _refuse_kept(session: Session, entities: Sequence[Entity], now: int) -> None
 
 
 def _refuse_taken(session: Session, entities: Sequence[Entity]) -> None:
-    taken = erasing.conflicting_entity(session, entities)
-    if taken is not None:
+    reused = erasing.conflicting_entity(session, entities)
+    if reused is not None:
         raise ActionRefused(
-            f"there is an entity {taken.external_id!r} already, which that of this number would be called;"
+            f"there is an entity {reused.external_id!r} already, which that of this number would be called;"
             " nothing was erased; erase the other one first"
         )
 
 
-def erase_again(engine: Engine, who: str, register: Path, *, now_us: int | None = None) -> DoneAgain:
-    """Put holds again, and erase once more whatever stands in the register and is there: after a restore.
+def erase_again(engine: Engine, who: str, register: Path, *, now_us: int | None = None) -> RepeatedErasures:
+    """Repeat the holds and erasures of the register after a restore, for the entities that are there.
 
     The last word of the register about an entity's hold is put first; nothing that is on hold is erased then. A line
     that fails does not hold up those behind it.
@@ -310,28 +312,28 @@ def erase_again(engine: Engine, who: str, register: Path, *, now_us: int | None 
     now = resolve_now(now_us)
     lines = read_register(register)
     last_holds = {(line.organisation, line.entity): line for line in lines if isinstance(line, HoldLine)}
-    held = erased = 0
+    holds = erased = 0
     failed = []
     erasures = [line for line in lines if isinstance(line, ErasureLine)]
     both: list[ErasureLine | HoldLine] = [*last_holds.values(), *erasures]
     for line in both:
         try:
             if isinstance(line, HoldLine):
-                held += _hold_again(engine, who, line, now)
+                holds += _hold_again(engine, who, line, now)
             else:
                 erased += _erase_line(engine, who, line, now)
-        except Exception as error:  # noqa: BLE001 (whatever it is, those behind it are to be erased)
+        except Exception as error:  # noqa: BLE001 (the lines after it must be carried out all the same)
             failed.append(_failure_of(line, error))
     if failed:
         raise FivefoldError(
             f"some lines of {register} could not be erased again, and are still there; {erased} of the entities that"
-            f" the others name were there again, and erased; {_holds_put(held)}:\n" + "\n".join(failed)
+            f" the others name were there again, and erased; {_holds_put(holds)}:\n" + "\n".join(failed)
         )
-    return DoneAgain(erased, held)
+    return RepeatedErasures(erased, holds)
 
 
-def _holds_put(held: int) -> str:
-    return "1 legal hold was put again" if held == 1 else f"{held} legal holds were put again"
+def _holds_put(holds: int) -> str:
+    return "1 legal hold was put again" if holds == 1 else f"{holds} legal holds were put again"
 
 
 def _failure_of(line: ErasureLine | HoldLine, error: Exception) -> str:
@@ -348,10 +350,10 @@ def _present(session: Session, organisation: str, numbers: Sequence[Numbered]) -
     of = session.scalar(select(Organisation.id).where(Organisation.name == organisation))
     if of is None:
         return 0, []
-    found = ((erasing.entity_by_id(session, of, entity_id), created_us) for entity_id, created_us in numbers)
+    rows = ((erasing.entity_by_id(session, of, entity_id), created_us) for entity_id, created_us in numbers)
     return of, [
         entity
-        for entity, created_us in found
+        for entity, created_us in rows
         if entity is not None and entity.created_us == created_us and entity.erased_us is None
     ]
 

@@ -41,17 +41,17 @@ def json_file(name: str, value: Any) -> File:
     return text_file(name, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, sort_keys=True) + "\n")
 
 
-def write_archive(path: Path, files: Iterable[File], said: Callable[[], Mapping[str, Any]]) -> str:
+def write_archive(path: Path, files: Iterable[File], manifest_fields: Callable[[], Mapping[str, Any]]) -> str:
     """Write files, sorted by their names, and last a manifest; give the manifest's SHA-256.
 
     Args:
         path: the archive; it is there once it is whole.
         files: no two of one name.
-        said: what else the manifest says, asked for once all is written.
+        manifest_fields: what else the manifest says, asked for once all is written.
     """
     with replacing(path) as unfinished, zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as archive:
         listed = [_write(archive, file) for file in sorted(files, key=lambda file: file.name)]
-        manifest = json_file(MANIFEST, {"kind": KIND, "form": FORM, **said(), "files": listed})
+        manifest = json_file(MANIFEST, {"kind": KIND, "form": FORM, **manifest_fields(), "files": listed})
         return str(_write(archive, manifest)["sha256"])
 
 
@@ -92,12 +92,12 @@ class Manifest(_Part):
 
 
 @dataclass(frozen=True)
-class Checked:
+class ArchiveCheck:
     """What checking an archive found.
 
     Attributes:
         files: that the manifest lists.
-        manifest_sha256: to be compared with the one that was told when the archive was made: whoever changes files
+        manifest_sha256: to be compared with that of the archive's making: a person who changes files
             can write another manifest.
         problems: what is wrong, a line each.
     """
@@ -107,8 +107,8 @@ class Checked:
     problems: tuple[str, ...]
 
 
-def check_archive(path: Path) -> Checked:
-    """Hold every file of an archive against its manifest; ConfigError where it is none that can be checked."""
+def check_archive(path: Path) -> ArchiveCheck:
+    """Compare every file of an archive with its manifest; ConfigError where it cannot be checked."""
     try:
         with zipfile.ZipFile(path) as archive:
             content = _manifest_bytes(archive, path)
@@ -122,7 +122,7 @@ def check_archive(path: Path) -> Checked:
         raise ConfigError(f"{path} is no archive that can be read: {error}") from None
     except ValidationError:
         raise ConfigError(f"the {MANIFEST} of {path} is not as `fivefold evidence` writes it") from None
-    return Checked(len(manifest.files), sha256(content).hexdigest(), problems)
+    return ArchiveCheck(len(manifest.files), sha256(content).hexdigest(), problems)
 
 
 def _manifest_bytes(archive: zipfile.ZipFile, path: Path) -> bytes:
@@ -169,7 +169,7 @@ def _pieces(opened: IO[bytes]) -> Iterator[bytes]:
 
 
 @dataclass(frozen=True)
-class Part:
+class ArchiveSection:
     """Some files of an archive, and how many things of each kind are in them."""
 
     files: Sequence[File]

@@ -20,12 +20,19 @@ from fivefold.store.evidence.archive import entries_in, head_of, validations_in
 from fivefold.store.sql.database import reachable
 from fivefold.store.tables.events import ValidationRun
 from fivefold.usecases.audit.verify import verify_picture
-from fivefold.usecases.evidence.archive import File, Part, json_file, optional_iso_text, text_file, write_archive
+from fivefold.usecases.evidence.archive import (
+    ArchiveSection,
+    File,
+    json_file,
+    optional_iso_text,
+    text_file,
+    write_archive,
+)
 from fivefold.usecases.evidence.in_force import in_force_part
 from fivefold.usecases.evidence.models import models_part
 from fivefold.usecases.evidence.people import people_part
 from fivefold.usecases.evidence.rulesets import rulesets_part
-from fivefold.usecases.monitoring.page import validation_page
+from fivefold.usecases.monitoring.page import validation_sections
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.inputs import Quarter
 
@@ -73,7 +80,7 @@ class Evidence:
 def build_evidence(engine: Engine, actor: Actor, quarter: Quarter, path: Path, settings: Settings) -> Evidence:
     """Write the evidence of a quarter of an actor's organisation; the same database gives the same bytes.
 
-    Everything is read in one picture of the database, whatever happens meanwhile.
+    Everything is read in one snapshot of the database.
     """
     models = models_part(settings, quarter)
     with reachable(), picture(engine) as connection, Session(bind=connection) as session:
@@ -112,15 +119,15 @@ def _said_of(quarter: Quarter) -> dict[str, Any]:
     return {**vars(quarter), "from": optional_iso_text(quarter.from_us), "until": optional_iso_text(quarter.until_us)}
 
 
-def validations_part(session: Session, organisation_id: int, quarter: Quarter) -> Part:
+def validations_part(session: Session, organisation_id: int, quarter: Quarter) -> ArchiveSection:
     """Collect the validations that look at some of a quarter, or were made in it."""
     runs = validations_in(session, organisation_id, quarter.from_us, quarter.until_us)
-    return Part([file for run in runs for file in _files_of(run)], {"validations": len(runs)})
+    return ArchiveSection([file for run in runs for file in _files_of(run)], {"validations": len(runs)})
 
 
 def _files_of(run: ValidationRun) -> list[File]:
     report, place = json.loads(run.report), f"validations/{run.id:06}"
-    said = {
+    counts = {
         "validation": run.id,
         "reason": run.trigger,
         "from": optional_iso_text(run.from_us),
@@ -128,8 +135,8 @@ def _files_of(run: ValidationRun) -> list[File]:
         "made": optional_iso_text(run.made_us),
         "report": report,
     }
-    page = validation_page(run.id, run.trigger, report)
-    return [json_file(f"{place}.json", said), text_file(f"{place}.html", as_html(page))]
+    page = validation_sections(run.id, run.trigger, report)
+    return [json_file(f"{place}.json", counts), text_file(f"{place}.html", as_html(page))]
 
 
 class _Log:
@@ -144,19 +151,23 @@ class _Log:
         self.entries = self.findings = 0
         self._connection, self._of, self._name, self._quarter = connection, organisation_id, name, quarter
 
-    def part(self, session: Session) -> Part:
-        told: list[str] = []
-        verified = verify_picture(self._connection, lambda found: told.append(str(found)), organisation=self._name)
+    def part(self, session: Session) -> ArchiveSection:
+        findings: list[str] = []
+        verified = verify_picture(
+            self._connection, lambda finding: findings.append(str(finding)), organisation=self._name
+        )
         self.findings = verified.findings
         head = head_of(session, self._of)
         proof = {
             "whole": not verified.findings,
             "entries": verified.entries,
             "values_erased": verified.erased,
-            "findings": told,
+            "findings": findings,
             "head": None if head is None else {"number": head[0], "hash": head[1]},
         }
-        return Part([json_file("audit/verification.json", proof), File("audit/entries.jsonl", self._lines)], {})
+        return ArchiveSection(
+            [json_file("audit/verification.json", proof), File("audit/entries.jsonl", self._lines)], {}
+        )
 
     def _lines(self) -> Iterator[bytes]:
         for row in entries_in(self._connection, self._of, self._quarter.from_us, self._quarter.until_us):

@@ -12,17 +12,17 @@ from fivefold.store.accounts.members import members_of
 from fivefold.store.decisions.policies import policy_versions
 from fivefold.store.tables.entities import EntityType, ListVersionRow, OrganisationSettings
 from fivefold.store.tables.events import Member, Policy
-from fivefold.usecases.evidence.archive import File, Part, json_file, optional_iso_text, text_file
+from fivefold.usecases.evidence.archive import ArchiveSection, File, json_file, optional_iso_text, text_file
 from fivefold.usecases.shared.inputs import Quarter
 
 
-def in_force_part(session: Session, organisation_id: int, quarter: Quarter) -> Part:
+def in_force_part(session: Session, organisation_id: int, quarter: Quarter) -> ArchiveSection:
     """Collect the lists and policies that were in force at some moment of a quarter, the settings and the roster."""
     stored = [row for row in list_rows(session, organisation_id) if row.created_us < quarter.until_us]
     lists = _in_force(stored, quarter)
     policies = [row for row in policy_versions(session, organisation_id) if row.written_us < quarter.until_us]
     members = [row for row in members_of(session, organisation_id) if row.created_us < quarter.until_us]
-    return Part(
+    return ArchiveSection(
         [
             json_file("lists.json", [_list(row) for row in lists]),
             json_file("policies/versions.json", [_policy(row) for row in policies]),
@@ -78,12 +78,12 @@ def _settings(session: Session, organisation_id: int) -> dict[str, Any]:
     """Tell the settings as they are when the archive is made; the audit log has every change and its moment."""
     row = session.get(OrganisationSettings, organisation_id)
     types = session.scalars(select(EntityType).where(EntityType.organisation_id == organisation_id))
-    kept = {} if row is None else {column.name: getattr(row, column.name) for column in row.__table__.columns}
-    kept.pop("organisation_id", None)
+    values = {} if row is None else {column.name: getattr(row, column.name) for column in row.__table__.columns}
+    values.pop("organisation_id", None)
     return {
-        **kept,
-        "levels": json.loads(kept["levels"]) if kept else [],
-        "locked_us": optional_iso_text(kept.get("locked_us")),
+        **values,
+        "levels": json.loads(values["levels"]) if values else [],
+        "locked_us": optional_iso_text(values.get("locked_us")),
         "entity_types": {
             each.name: {
                 "fields": json.loads(each.fields),

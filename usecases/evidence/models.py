@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fivefold.domain.settings import Settings
-from fivefold.usecases.evidence.archive import File, Part, json_file, optional_iso_text, text_file
+from fivefold.usecases.evidence.archive import ArchiveSection, File, json_file, optional_iso_text, text_file
 from fivefold.usecases.shared.inputs import Quarter
 
 if TYPE_CHECKING:
@@ -20,13 +20,13 @@ _OWN_TAGS = "mlflow."
 """What MLflow itself notes of a run, such as the file that started it."""
 
 
-def models_part(settings: Settings, quarter: Quarter) -> Part:
+def models_part(settings: Settings, quarter: Quarter) -> ArchiveSection:
     """Collect the promotions of a quarter, and of every version that served in it its card and what it came from.
 
-    A machine without a registry has none of that, which is told; none is made.
+    A machine without a registry has none of that; the archive says so, and no registry is created.
     """
     if not settings.has_registry:
-        return Part([text_file("models/none.txt", NONE)], {"models": 0, "promotions": 0})
+        return ArchiveSection([text_file("models/none.txt", NONE)], {"models": 0, "promotions": 0})
     from fivefold.models.promotions import promotions_between  # noqa: PLC0415 (imports MLflow)
     from fivefold.models.registry import Registry  # noqa: PLC0415 (as above)
 
@@ -37,12 +37,12 @@ def models_part(settings: Settings, quarter: Quarter) -> Part:
         json_file("models/promotions.json", [_promotion(promotion) for promotion in served]),
         *(file for version in versions for file in _files_of(registry, version)),
     ]
-    return Part(files, {"models": len(versions), "promotions": len(served)})
+    return ArchiveSection(files, {"models": len(versions), "promotions": len(served)})
 
 
-def _promotion(found: "Promotion") -> dict[str, Any]:
-    said = asdict(found)
-    return {**said, "at": optional_iso_text(said.pop("at_us"))}
+def _promotion(promotion: "Promotion") -> dict[str, Any]:
+    fields = asdict(promotion)
+    return {**fields, "at": optional_iso_text(fields.pop("at_us"))}
 
 
 def _files_of(registry: "Registry", number: int) -> list[File]:
@@ -58,7 +58,7 @@ def _files_of(registry: "Registry", number: int) -> list[File]:
         "run_tags": _own(run.data.tags),
         "parameters": dict(run.data.params),
         "metrics": {name: float(value) for name, value in run.data.metrics.items()},
-        "data": [_data(made.dataset) for made in (run.inputs.dataset_inputs if run.inputs else [])],
+        "data": [_data(dataset_input.dataset) for dataset_input in (run.inputs.dataset_inputs if run.inputs else [])],
     }
     return [json_file(f"{place}-lineage.json", lineage), text_file(f"{place}-card.md", _card(registry, version.run_id))]
 
@@ -77,7 +77,7 @@ def _data(dataset: Any) -> dict[str, Any]:
 
 
 def _card(registry: "Registry", run_id: str) -> str:
-    if CARD not in {found.path for found in registry.client.list_artifacts(run_id)}:
+    if CARD not in {artifact.path for artifact in registry.client.list_artifacts(run_id)}:
         return f"Run {run_id} has no {CARD} any more.\n"
     with tempfile.TemporaryDirectory() as folder:
         return Path(registry.client.download_artifacts(run_id, CARD, folder)).read_text(encoding="utf-8")

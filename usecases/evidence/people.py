@@ -26,11 +26,11 @@ from fivefold.store.tables.events import MaterialChange
 from fivefold.store.tables.levels import OverrideRow
 from fivefold.store.tables.proposals import Proposal
 from fivefold.usecases.changes.contents import OverrideRevoked
-from fivefold.usecases.evidence.archive import Part, json_file, optional_iso_text
+from fivefold.usecases.evidence.archive import ArchiveSection, json_file, optional_iso_text
 from fivefold.usecases.shared.inputs import Quarter
 
 
-def people_part(session: Session, organisation_id: int, quarter: Quarter) -> Part:
+def people_part(session: Session, organisation_id: int, quarter: Quarter) -> ArchiveSection:
     """Collect overrides, proposals, material changes and approvals."""
     settings = session.get(OrganisationSettings, organisation_id)
     levels = [] if settings is None else json.loads(settings.levels)
@@ -39,7 +39,7 @@ def people_part(session: Session, organisation_id: int, quarter: Quarter) -> Par
     proposals = proposals_in(session, organisation_id, *time)
     changes = changes_in(session, organisation_id, *time)
     approvals = _approvals(session, organisation_id, quarter)
-    return Part(
+    return ArchiveSection(
         [
             json_file("overrides.json", [_override(row, levels) for row in overrides]),
             json_file("proposals.json", [_proposal(row) for row in proposals]),
@@ -72,7 +72,7 @@ def _override(row: OverrideRow, levels: Sequence[str]) -> dict[str, Any]:
 
 
 def _proposal(row: Proposal) -> dict[str, Any]:
-    said: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "proposal": row.id,
         "kind": row.kind,
         "state": row.state,
@@ -83,11 +83,11 @@ def _proposal(row: Proposal) -> dict[str, Any]:
     }
     content = json.loads(row.content)
     if row.kind == OverrideRevoked.kind:
-        return {**said, **content}
+        return {**fields, **content}
     if row.entity_id is not None:
-        return {**said, "entity": row.entity_id}
+        return {**fields, "entity": row.entity_id}
     why = {"reason": row.reason, "decision_reason": row.decision_reason}
-    return {**said, "subject": row.subject, "content": content, "reach": json.loads(row.reach), **why}
+    return {**fields, "subject": row.subject, "content": content, "reach": json.loads(row.reach), **why}
 
 
 def _change(row: MaterialChange) -> dict[str, Any]:
@@ -128,7 +128,7 @@ class _Approval:
 def _approvals(session: Session, organisation_id: int, quarter: Quarter) -> list[dict[str, Any]]:
     """List what one asked for and another approved, in the order in which it was approved."""
     time = quarter.from_us, quarter.until_us
-    found = [
+    approvals = [
         *_activations(session, organisation_id, quarter.until_us),
         *(
             _Approval(row.decided_us, _decision(row), row.id, (row.requested_by,), row.decided_by)
@@ -151,7 +151,7 @@ def _approvals(session: Session, organisation_id: int, quarter: Quarter) -> list
             if row.approved_us is not None
         ),
     ]
-    return [each.told() for each in sorted(found) if quarter.from_us <= each.at_us < quarter.until_us]
+    return [each.told() for each in sorted(approvals) if quarter.from_us <= each.at_us < quarter.until_us]
 
 
 def _decision(row: OverrideRow) -> str:

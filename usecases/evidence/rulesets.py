@@ -16,7 +16,7 @@ from fivefold.risk.governance.diff.compare import diff
 from fivefold.store.evidence.archive import activations_before, backtests_in, versions_of_organisation
 from fivefold.store.rulesets.rulesets import editors_of
 from fivefold.store.tables.rulesets import Activation, Backtest, Family, RulesetVersion
-from fivefold.usecases.evidence.archive import File, Part, json_file, optional_iso_text, text_file
+from fivefold.usecases.evidence.archive import ArchiveSection, File, json_file, optional_iso_text, text_file
 from fivefold.usecases.shared.inputs import Quarter
 
 
@@ -29,29 +29,29 @@ class InForce:
     until_us: int | None
 
 
-def rulesets_part(session: Session, organisation_id: int, quarter: Quarter) -> Part:
+def rulesets_part(session: Session, organisation_id: int, quarter: Quarter) -> ArchiveSection:
     """Collect the versions that were committed or in force, with differences, activations and backtests."""
     versions = versions_of_organisation(session, organisation_id)
-    named = {version.id: (family.name, version.number) for version, family in versions}
+    version_names = {version.id: (family.name, version.number) for version, family in versions}
     activations = activations_before(session, organisation_id, quarter.until_us)
     forces = list(in_force(activations, quarter))
-    wanted = {force.version_id for force in forces}
-    shown = [
+    version_ids = {force.version_id for force in forces}
+    lines = [
         (version, family)
         for version, family in versions
-        if version.id in wanted or quarter.from_us <= version.committed_us < quarter.until_us
+        if version.id in version_ids or quarter.from_us <= version.committed_us < quarter.until_us
     ]
     before = {(family.name, version.number): version for version, family in versions}
-    made = [row for row in activations if row.at_us >= quarter.from_us]
-    tested = [row.backtest_id for row in made if row.backtest_id is not None]
+    in_quarter = [row for row in activations if row.at_us >= quarter.from_us]
+    tested = [row.backtest_id for row in in_quarter if row.backtest_id is not None]
     backtests = backtests_in(session, organisation_id, quarter.from_us, quarter.until_us, tested)
     files = [
-        *(file for version, family in shown for file in _files_of(version, family, before)),
-        json_file("rulesets/versions.json", [_version(version, family, forces) for version, family in shown]),
-        json_file("rulesets/activations.json", [_activation(row, named) for row in made]),
+        *(file for version, family in lines for file in _files_of(version, family, before)),
+        json_file("rulesets/versions.json", [_version(version, family, forces) for version, family in lines]),
+        json_file("rulesets/activations.json", [_activation(row, version_names) for row in in_quarter]),
         *(_backtest_file(backtest, name) for backtest, name in backtests),
     ]
-    return Part(files, {"rulesets": len(shown), "activations": len(made), "backtests": len(backtests)})
+    return ArchiveSection(files, {"rulesets": len(lines), "activations": len(in_quarter), "backtests": len(backtests)})
 
 
 def in_force(activations: Sequence[Activation], quarter: Quarter) -> Iterator[InForce]:
@@ -74,10 +74,10 @@ def _files_of(
     yield text_file(f"{place}.yaml", version.document)
     before = versions.get((family.name, version.number - 1))
     if before is not None:
-        found = diff(*(analyse_canonical(each.canonical).ruleset for each in (before, version)))
+        differences = diff(*(analyse_canonical(each.canonical).ruleset for each in (before, version)))
         numbers = {"before_version": before.number, "after_version": version.number}
-        yield json_file(f"{place}-diff.json", {**found.to_dict(), **numbers})
-        yield text_file(f"{place}-diff.txt", "".join(f"{line}\n" for line in found.lines()))
+        yield json_file(f"{place}-diff.json", {**differences.to_dict(), **numbers})
+        yield text_file(f"{place}-diff.txt", "".join(f"{line}\n" for line in differences.lines()))
 
 
 def _version(version: RulesetVersion, family: Family, forces: Sequence[InForce]) -> dict[str, Any]:
@@ -97,9 +97,9 @@ def _version(version: RulesetVersion, family: Family, forces: Sequence[InForce])
     }
 
 
-def _activation(row: Activation, named: Mapping[int, tuple[str, int]]) -> dict[str, Any]:
-    ruleset, version = named.get(row.version_id or 0, (None, None))
-    previous_ruleset, previous = named.get(row.previous_version_id or 0, (None, None))
+def _activation(row: Activation, version_names: Mapping[int, tuple[str, int]]) -> dict[str, Any]:
+    ruleset, version = version_names.get(row.version_id or 0, (None, None))
+    previous_ruleset, previous = version_names.get(row.previous_version_id or 0, (None, None))
     return {
         "activation": row.id,
         "kind": row.kind,

@@ -20,10 +20,10 @@ from fivefold.store.sql.bulk import write_rows
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.entities import EntityType, Record, Tag
 from fivefold.usecases.audit import record as audit
-from fivefold.usecases.ingest.entities import AT_ONCE, Taken
+from fivefold.usecases.ingest.entities import AT_ONCE, RowCounts
 from fivefold.usecases.ingest.facts import MOST_WORD_CHARACTERS, RecordGiven
 from fivefold.usecases.ingest.owners import mark_with_owners
-from fivefold.usecases.levels.lowering import HOW, Concern, Watch, dated_far_back
+from fivefold.usecases.levels.lowering import HOW, Concern, LoweringGuard, dated_far_back
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.entity_checks import (
     FIELDS,
@@ -74,7 +74,9 @@ class _Known:
     numbers: Mapping[str, int]
 
 
-def put_tags(engine: Engine, actor: Actor, type_name: str, rows: Sequence[TagRow], now_us: int | None = None) -> Taken:
+def put_tags(
+    engine: Engine, actor: Actor, type_name: str, rows: Sequence[TagRow], now_us: int | None = None
+) -> RowCounts:
     """Set tags. One that the entity has from the same moment on is known, and gets the end that the row gives.
 
     A tag without a first moment holds from now on; an entity that has it already keeps it, with the row's end.
@@ -87,27 +89,27 @@ def put_tags(engine: Engine, actor: Actor, type_name: str, rows: Sequence[TagRow
     problems = [problem for number, row in enumerate(rows) for problem in _problems_of_tag(number, row, now)]
     problems += _twice(rows, "tag", lambda row: (row.external_id, row.tag, row.from_us), lambda row: row.until_us)
     with writing(engine) as session:
-        known = _known(session, actor, type_name, rows, problems)
-        lock_entities(session, known.numbers.values())
-        there = bulk_facts.tags(session, [*known.numbers.values()])
+        entities = _known(session, actor, type_name, rows, problems)
+        lock_entities(session, entities.numbers.values())
+        there = bulk_facts.tags(session, [*entities.numbers.values()])
         of_moment = {(entity, tag, begin): (key, end) for key, entity, tag, begin, end in there}
         live = {(entity, tag): (key, end) for key, entity, tag, begin, end in there if begin <= now < (end or now + 1)}
         added: dict[tuple[int, str, int], TagRow] = {}
         changed: dict[int, tuple[int, TagRow]] = {}
         for row in dict.fromkeys(rows):
-            entity = known.numbers[row.external_id]
-            found = (
+            entity = entities.numbers[row.external_id]
+            present = (
                 live.get((entity, row.tag)) if row.from_us is None else of_moment.get((entity, row.tag, row.from_us))
             )
-            if found is None:
+            if present is None:
                 added[entity, row.tag, now if row.from_us is None else row.from_us] = row
-            elif found[1] != row.until_us:
-                changed[found[0]] = (entity, row)
+            elif present[1] != row.until_us:
+                changed[present[0]] = (entity, row)
         about = {entity: Concern(now) for entity, _, _ in added}
         about |= {entity: Concern(max(now, row.until_us or now), True) for entity, row in changed.values()}
-        watch = Watch(session, actor, "tags", about, now)
-        of = known.kind.organisation_id
-        made = _add(
+        watch = LoweringGuard(session, actor, "tags", about, now)
+        of = entities.kind.organisation_id
+        ids = _add(
             session,
             "tags",
             ("organisation_id", "entity_id", "tag", "from_us", "until_us", "set_by"),
@@ -115,40 +117,40 @@ def put_tags(engine: Engine, actor: Actor, type_name: str, rows: Sequence[TagRow
         )
         if changed:
             session.execute(update(Tag), [{"id": key, "until_us": row.until_us} for key, (_, row) in changed.items()])
-        _refuse_falls(watch, known, rows, "tag")
+        _refuse_falls(watch, entities, rows, "tag")
         touched = [entity for entity, _, _ in added] + [entity for entity, _ in changed.values()]
-        taken = Taken(len(added), len(changed), len(rows) - len(added) - len(changed))
-        written = ("tags", [*made, *changed])
-        _finish(session, actor, "tags.put", known, taken, touched, written, Reason.TAG, now)
-        return taken
+        counts = RowCounts(len(added), len(changed), len(rows) - len(added) - len(changed))
+        sealed = ("tags", [*ids, *changed])
+        _finish(session, actor, "tags.put", entities, counts, touched, sealed, Reason.TAG, now)
+        return counts
 
 
 def add_screenings(
     engine: Engine, actor: Actor, type_name: str, rows: Sequence[ScreeningRow], now_us: int | None = None
-) -> Taken:
+) -> RowCounts:
     """Note screenings. One of the same entity, word, moment and result is known; errors are those of `put_tags`."""
     now = resolve_now(now_us)
     problems = [problem for number, row in enumerate(rows) for problem in _problems_of_screening(number, row, now)]
     with writing(engine) as session:
-        known = _known(session, actor, type_name, rows, problems)
-        there = set(bulk_facts.screenings(session, [*known.numbers.values()]))
-        wanted = {(known.numbers[row.external_id], row.screening, row.at_us, int(row.found)): row for row in rows}
-        added = {key: row for key, row in wanted.items() if key not in there}
+        entities = _known(session, actor, type_name, rows, problems)
+        there = set(bulk_facts.screenings(session, [*entities.numbers.values()]))
+        by_key = {(entities.numbers[row.external_id], row.screening, row.at_us, int(row.found)): row for row in rows}
+        added = {key: row for key, row in by_key.items() if key not in there}
         hits = _last_found(there)
         cleared = {entity for entity, word, _, hit in added if not hit and (entity, word) in hits}
-        watch = Watch(session, actor, "screenings", {entity: Concern(now, True) for entity in cleared}, now)
-        of = known.kind.organisation_id
-        made = _add(
+        watch = LoweringGuard(session, actor, "screenings", {entity: Concern(now, True) for entity in cleared}, now)
+        of = entities.kind.organisation_id
+        ids = _add(
             session,
             "screenings",
             ("organisation_id", "entity_id", "screening", "found", "at_us", "recorded_us"),
             [(of, entity, screening, row.found, at, now) for (entity, screening, at, _), row in added.items()],
         )
-        _refuse_falls(watch, known, rows, "found")
-        taken = Taken(len(added), 0, len(rows) - len(added))
-        touched, written = [key[0] for key in added], ("screenings", made)
-        _finish(session, actor, "screenings.added", known, taken, touched, written, Reason.SCREENING, now)
-        return taken
+        _refuse_falls(watch, entities, rows, "found")
+        counts = RowCounts(len(added), 0, len(rows) - len(added))
+        touched, sealed = [key[0] for key in added], ("screenings", ids)
+        _finish(session, actor, "screenings.added", entities, counts, touched, sealed, Reason.SCREENING, now)
+        return counts
 
 
 def put_records(
@@ -158,7 +160,7 @@ def put_records(
     rows: Sequence[RecordRow],
     kind: Literal["case", "alert"],
     now_us: int | None = None,
-) -> Taken:
+) -> RowCounts:
     """Open, change or close cases or alerts, known by their numbers; errors are those of `put_tags`."""
     now = resolve_now(now_us)
     problems = [problem for number, row in enumerate(rows) for problem in _problems_of_record(number, row, now)]
@@ -166,47 +168,47 @@ def put_records(
     with writing(engine) as session:
         declared = FIELDS.validate_json(type_named(session, actor.organisation_id, type_name).case_fields)
         problems += problems_of_fields([row.given.fields for row in rows], declared)
-        known = _known(session, actor, type_name, rows, problems)
-        of = known.kind.organisation_id
+        entities = _known(session, actor, type_name, rows, problems)
+        of = entities.kind.organisation_id
         there = bulk_facts.records(session, of, kind, [row.given.external_id for row in rows])
-        _refuse_others(rows, kind, known.numbers, there)
+        _refuse_others(rows, kind, entities.numbers, there)
         numbers = [(number, row.given.external_id) for number, row in enumerate(rows)]
         if problems := problems_of_new_names([one for one in numbers if one[1] not in there], "number"):
             raise DataNotValid(problems)
-        wanted = {row.given.external_id: row for row in rows}
+        by_name = {row.given.external_id: row for row in rows}
         added, changed = [], []
-        for name, row in wanted.items():
-            said = _said(row.given)
+        for name, row in by_name.items():
+            values = _said(row.given)
             if name not in there:
-                added.append((of, kind, name, known.numbers[row.external_id], *said))
-            elif there[name].said != said:
-                changed.append((there[name], said))
+                added.append((of, kind, name, entities.numbers[row.external_id], *values))
+            elif there[name].said != values:
+                changed.append((there[name], values))
         about = {row[3]: Concern(now) for row in added}
         about |= {record.entity_id: Concern(now, True) for record, _ in changed}
-        watch = Watch(session, actor, f"{kind}s", about, now)
+        watch = LoweringGuard(session, actor, f"{kind}s", about, now)
         columns = ("opened_us", "closed_us", "outcome", "status", "content")
         names = ("organisation_id", "kind", "external_id", "entity_id", *columns)
-        made = _add(session, "records", names, added)
+        ids = _add(session, "records", names, added)
         if changed:
-            news = [{"id": record.id, **dict(zip(columns, said, strict=True))} for record, said in changed]
+            news = [{"id": record.id, **dict(zip(columns, values, strict=True))} for record, values in changed]
             session.execute(update(Record), news)
-        _refuse_falls(watch, known, rows, "number")
-        earlier = [record.id for record, said in changed if _moment(said) < _moment(record.said)]
+        _refuse_falls(watch, entities, rows, "number")
+        earlier = [record.id for record, values in changed if _moment(values) < _moment(record.said)]
         if earlier:
             with dated_far_back(session, earlier):
-                _refuse_falls(watch, known, rows, "number")
+                _refuse_falls(watch, entities, rows, "number")
         touched = [row[3] for row in added] + [record.entity_id for record, _ in changed]
-        taken = Taken(len(added), len(changed), len(rows) - len(added) - len(changed))
-        written = ("records", [*made, *(record.id for record, _ in changed)])
-        _finish(session, actor, f"{kind}s.put", known, taken, touched, written, Reason.RECORD, now)
-        return taken
+        counts = RowCounts(len(added), len(changed), len(rows) - len(added) - len(changed))
+        sealed = ("records", [*ids, *(record.id for record, _ in changed)])
+        _finish(session, actor, f"{kind}s.put", entities, counts, touched, sealed, Reason.RECORD, now)
+        return counts
 
 
 def _known(session: Session, actor: Actor, type_name: str, rows: Sequence[Any], problems: list[Problem]) -> _Known:
     """Find the entities of the rows; DataNotValid for everything that is wrong, unknown entities among it."""
     kind = type_named(session, actor.organisation_id, type_name, locked=True)
-    named = entity_numbers(session, kind.id, [row.external_id for row in rows if isinstance(row.external_id, str)])
-    numbers = dict(named.select("external_id", "entity_id").iter_rows())
+    by_name = entity_numbers(session, kind.id, [row.external_id for row in rows if isinstance(row.external_id, str)])
+    numbers = dict(by_name.select("external_id", "entity_id").iter_rows())
     problems += [
         Problem(
             number, "entity_id", f"is {short_text(row.external_id)}: there is no such {type_name}", "one that was added"
@@ -221,39 +223,39 @@ def _known(session: Session, actor: Actor, type_name: str, rows: Sequence[Any], 
 
 def _add(session: Session, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> list[int]:
     """Add rows that the audit log binds; give their numbers."""
-    made = new_ids(session, table, len(rows))
-    numbered_rows = ((key, salt, *row) for key, salt, row in zip(made, new_salts(len(rows)), rows, strict=True))
+    ids = new_ids(session, table, len(rows))
+    numbered_rows = ((key, salt, *row) for key, salt, row in zip(ids, new_salts(len(rows)), rows, strict=True))
     write_rows(session, table, ("id", "salt", *columns), numbered_rows)
-    return made
+    return ids
 
 
 def _finish(
     session: Session,
     actor: Actor,
     action: str,
-    known: _Known,
-    taken: Taken,
+    entities: _Known,
+    counts: RowCounts,
     touched: Sequence[int],
-    written: tuple[str, Sequence[int]],
+    sealed: tuple[str, Sequence[int]],
     reason: Reason,
     now: int,
 ) -> None:
     """Mark those about whom anything is new, and their owners; record the call once, with the rows that it wrote."""
     if not touched:
         return
-    kind = known.kind
+    kind = entities.kind
     subjects = [Subject(entity, kind.organisation_id, kind.id) for entity in dict.fromkeys(touched)]
     record_activity(session, touched, now)
     mark_with_owners(session, subjects, reason, now, BULK if len(subjects) > AT_ONCE else EVENT)
-    rows = digests(session, *written)
+    rows = digests(session, *sealed)
     audit.record(
         session,
         actor.organisation_id,
         action,
         ("entity", None),
         actor=actor.name,
-        details=vars(taken),
-        bulk=audit.bulk_of(taken.new + taken.changed, rows),
+        details=vars(counts),
+        bulk=audit.bulk_of(counts.new + counts.changed, rows),
         rows=rows,
     )
 
@@ -266,13 +268,13 @@ def _last_found(there: Iterable[tuple[int, str, int, int]]) -> set[tuple[int, st
     return {key for key, (_, hit) in last.items() if hit}
 
 
-def _refuse_falls(watch: Watch, known: _Known, rows: Sequence[Any], field: str) -> None:
+def _refuse_falls(watch: LoweringGuard, entities: _Known, rows: Sequence[Any], field: str) -> None:
     """Refuse the rows by which a level or a floor would fall: a file has no second person."""
     falls = {entity: fall for fall in watch.falls() for entity in fall.through}
     if falls:
-        numbers = [known.numbers[row.external_id] for row in rows]
-        found = [(number, falls[entity]) for number, entity in enumerate(numbers) if entity in falls]
-        raise DataNotValid([Problem(number, field, f"cannot be taken alone: {fall}", HOW) for number, fall in found])
+        numbers = [entities.numbers[row.external_id] for row in rows]
+        fallen = [(number, falls[entity]) for number, entity in enumerate(numbers) if entity in falls]
+        raise DataNotValid([Problem(number, field, f"cannot be taken alone: {fall}", HOW) for number, fall in fallen])
 
 
 def _refuse_others(
@@ -289,14 +291,14 @@ def _refuse_others(
         raise DataNotValid(problems)
 
 
-def _said(given: RecordGiven) -> tuple[Any, ...]:
-    content = json.dumps(dict(given.fields), sort_keys=True, ensure_ascii=False) if given.fields else None
-    return (given.opened_us, given.closed_us, given.outcome, given.status, content)
+def _said(record_given: RecordGiven) -> tuple[Any, ...]:
+    content = json.dumps(dict(record_given.fields), sort_keys=True, ensure_ascii=False) if record_given.fields else None
+    return (record_given.opened_us, record_given.closed_us, record_given.outcome, record_given.status, content)
 
 
-def _moment(said: Sequence[Any]) -> int:
+def _moment(values: Sequence[Any]) -> int:
     """Give when a record counts from: when it was closed, and until then when it was opened."""
-    opened, closed = said[:2]
+    opened, closed = values[:2]
     return int(opened if closed is None else closed)
 
 
@@ -329,16 +331,16 @@ def _problems_of_screening(number: int, row: ScreeningRow, now: int) -> list[Pro
 
 
 def _problems_of_record(number: int, row: RecordRow, now: int) -> list[Problem]:
-    given = row.given
-    problems = _problem_of_word(number, "number", given.external_id, MOST_CHARACTERS)
-    for field, word in (("outcome", given.outcome), ("status", given.status)):
+    record_given = row.given
+    problems = _problem_of_word(number, "number", record_given.external_id, MOST_CHARACTERS)
+    for field, word in (("outcome", record_given.outcome), ("status", record_given.status)):
         problems += [] if word is None else _problem_of_word(number, field, word)
-    for field, at in (("opened", given.opened_us), ("closed", given.closed_us)):
+    for field, at in (("opened", record_given.opened_us), ("closed", record_given.closed_us)):
         if at is not None and at > now:
             problems.append(Problem(number, field, "is still to come", MOMENT))
-    if given.closed_us is not None and given.closed_us < given.opened_us:
+    if record_given.closed_us is not None and record_given.closed_us < record_given.opened_us:
         problems.append(Problem(number, "closed", "is before opened", "a later moment, or nothing"))
-    if given.closed_us is None and given.outcome is not None:
+    if record_given.closed_us is None and record_given.outcome is not None:
         problems.append(Problem(number, "outcome", "has no closed beside it", "closed, the moment it was known from"))
     return problems
 

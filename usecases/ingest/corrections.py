@@ -70,7 +70,9 @@ class _Row:
         return known in {None, other["known_us"]} and all(self.said[name] == other[name] for name in _SAME)
 
 
-def take(session: Session, actor: Actor, kind: EntityType, read: pl.DataFrame, now: int) -> CorrectionsTaken:
+def store_corrections(
+    session: Session, actor: Actor, kind: EntityType, read: pl.DataFrame, now: int
+) -> CorrectionsTaken:
     """Store corrections that are new, of transactions that are there; what they change holds from when it is known.
 
     Args:
@@ -82,14 +84,14 @@ def take(session: Session, actor: Actor, kind: EntityType, read: pl.DataFrame, n
 
     Raises:
         DataNotValid: rows that cannot be taken, each named.
-        ActionRefused: somebody else takes the same number for another transaction at this moment.
+        ActionRefused: another call takes the same number for another transaction at this moment.
     """
-    rows = [_Row(place, said) for place, said in enumerate(read.iter_rows(named=True))]
+    rows = [_Row(place, values) for place, values in enumerate(read.iter_rows(named=True))]
     numbers = {row.names for row in rows} | {row.number for row in rows}
-    # Locked first, so that whoever corrects the same one at this moment is seen.
-    named = corrections.transactions_named(session, kind.organisation_id, sorted(numbers))
+    # Locked first, so that a simultaneous correction of the same transaction is seen.
+    transactions = corrections.transactions_named(session, kind.organisation_id, sorted(numbers))
     there = corrections.corrections_named(session, kind.organisation_id, sorted(numbers))
-    _refuse(_problems(rows, named, there, kind))
+    _refuse(_problems(rows, transactions, there, kind))
     new: dict[str, _Row] = {}
     for row in rows:
         if row.number not in there:
@@ -97,10 +99,10 @@ def take(session: Session, actor: Actor, kind: EntityType, read: pl.DataFrame, n
     if not new:
         return CorrectionsTaken(repeated=len(rows))
     dated = [row if row.said["known_us"] is not None else _known(row, now) for row in new.values()]
-    touched = frozenset(named[row.names].entity_id for row in dated)
+    touched = frozenset(transactions[row.names].entity_id for row in dated)
     _refuse(_reversed_twice(dated, corrections.correction_kinds(session, sorted(touched))))
     batch = new_batch()
-    stored = [{**row.said, "entity_id": named[row.names].entity_id, "actor": actor.name} for row in dated]
+    stored = [{**row.said, "entity_id": transactions[row.names].entity_id, "actor": actor.name} for row in dated]
     corrections.add_corrections(
         session, [(*(each[name] for name in SEALED), kind.organisation_id, now, batch) for each in stored]
     )
@@ -115,13 +117,13 @@ def _known(row: _Row, now: int) -> _Row:
 
 
 def _refuse(problems: Iterator[Problem]) -> None:
-    if found := list(problems):
-        raise DataNotValid(found)
+    if problem_list := list(problems):
+        raise DataNotValid(problem_list)
 
 
 def _problems(
     rows: list[_Row],
-    named: Mapping[str, CorrectedTransaction],
+    transactions: Mapping[str, CorrectedTransaction],
     there: Mapping[str, Mapping[str, Any]],
     kind: EntityType,
 ) -> Iterator[Problem]:
@@ -133,9 +135,9 @@ def _problems(
             row.number in there and not row.says(there[row.number])
         ):
             yield Problem(place, TRANSACTION_ID, f"{number} was taken with other content", "the same, or a new number")
-        elif row.number in named:
+        elif row.number in transactions:
             yield Problem(place, TRANSACTION_ID, f"is {number}, a transaction that is there", "a number of its own")
-        elif (wrong := _wrong_target(row, named.get(row.names), first, there, kind)) is not None:
+        elif (wrong := _wrong_target(row, transactions.get(row.names), first, there, kind)) is not None:
             yield wrong
 
 
@@ -163,15 +165,15 @@ def _wrong_target(
 def _reversed_twice(rows: list[_Row], before: list[tuple[str, int, str]]) -> Iterator[Problem]:
     """Name reversals of transactions that are reversed already when they are known."""
     # Those that are there come first: of one moment, what came later holds.
-    facts = [_Fact(name, known, kind, None) for name, known, kind in before]
+    facts = [_Fact(name, known_row, kind, None) for name, known_row, kind in before]
     facts += [_Fact(row.names, row.said["known_us"], row.said["kind"], row.place) for row in rows]
     facts.sort(key=attrgetter("transaction_id", "known_us"))
     for name, group in groupby(facts, key=attrgetter("transaction_id")):
         last: _Fact | None = None
         for fact in group:
             if fact.place is not None and fact.kind == REVERSAL and last is not None and last.kind == REVERSAL:
-                said = f"is {short_text(name)}, which is reversed since {day_text(last.known_us)}"
-                yield Problem(fact.place, REVERSES, said, "one that counts; a correction lets it count again")
+                message = f"is {short_text(name)}, which is reversed since {day_text(last.known_us)}"
+                yield Problem(fact.place, REVERSES, message, "one that counts; a correction lets it count again")
             else:
                 last = fact
 

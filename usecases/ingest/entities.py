@@ -30,7 +30,7 @@ from fivefold.store.sql.bulk import write_rows
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.entities import Attributes, Entity, EntityType
 from fivefold.usecases.audit import record as audit
-from fivefold.usecases.ingest.ownerships import OwnersChanged, OwnersRow, change_owners, find_owners, owners_rows
+from fivefold.usecases.ingest.ownerships import OwnersChanged, OwnersRow, change_owners, find_owners, rows_with_owners
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.entity_checks import FIELDS, EntityRow, problems_of_new_names, refuse_bad_rows
 
@@ -39,7 +39,7 @@ AT_ONCE = 20
 
 
 @dataclass(frozen=True)
-class Taken:
+class RowCounts:
     """What became of rows: how many were new, changed something, and said what was known."""
 
     new: int
@@ -49,8 +49,8 @@ class Taken:
 
 def put_entities(
     engine: Engine, actor: Actor, type_name: str, rows: Sequence[EntityRow], now_us: int | None = None
-) -> Taken:
-    """Add entities, or change attributes and owners of those that are there; whoever is new or changed becomes due.
+) -> RowCounts:
+    """Add entities, or change attributes and owners of those that are there; new and changed ones become due.
 
     Raises:
         NotThere: there is no such type.
@@ -58,44 +58,44 @@ def put_entities(
     """
     now = resolve_now(now_us)
     with writing(engine) as session:
-        said = owners_rows(rows)
-        if said:
-            # Before any type: circles go through several, and whoever changes types holds the organisation first.
+        owner_rows = rows_with_owners(rows)
+        if owner_rows:
+            # Before any type: a cycle may go through several, and a change of types locks the organisation first.
             lock_organisation(session, actor.organisation_id)
         kind = type_named(session, actor.organisation_id, type_name, locked=True)
         refuse_bad_rows(rows, FIELDS.validate_json(kind.fields))
-        owners = find_owners(session, actor, type_name, said, "owner", now)
+        owners = find_owners(session, actor, type_name, owner_rows, "owner", now)
         there = entities_named(session, kind.id, [row.external_id for row in rows])
         new = [(number, row.external_id) for number, row in enumerate(rows) if row.external_id not in there]
         if problems := problems_of_new_names(new, ENTITY):
             raise DataNotValid(problems)
-        known = latest_attributes(session, [entity.id for entity in there.values()])
+        attributes = latest_attributes(session, [entity.id for entity in there.values()])
         numbers = {name: entity.id for name, entity in there.items()}
         numbers |= (added := _add_new(session, kind, [row for row in rows if row.external_id not in there], now))
-        owned = change_owners(session, numbers, said, owners, "owner", now)
-        versions = dict(one for row in rows if (one := _change(session, row, there, known, now)) is not None)
+        owned = change_owners(session, numbers, owner_rows, owners, "owner", now)
+        versions = dict(one for row in rows if (one := _change(session, row, there, attributes, now)) is not None)
         others = versions.keys() | (owned.spans.keys() - set(added.values()))
-        made, changed = (
+        added_ids, changed = (
             [Subject(one, kind.organisation_id, kind.id) for one in ids] for ids in (added.values(), others)
         )
         priority = BULK if len(rows) > AT_ONCE else EVENT
         record_activity(session, owned.owners | owned.spans.keys(), now)
-        due.mark(session, made, Reason.NEW, now, priority)
+        due.mark(session, added_ids, Reason.NEW, now, priority)
         due.mark(session, [*changed, *subjects(session, owned.owners)], Reason.ATTRIBUTE, now, priority)
-        taken = Taken(len(made), len(changed), len(rows) - len(made) - len(changed))
-        if made or changed:
-            before = known.get(changed[0].entity_id, (0, {}))[1] if changed else {}
-            written = digests(session, "attributes", [*((one, 1) for one in added.values()), *versions.items()])
-            written = joined(
-                digests(session, "entities", added.values()), written, digests(session, "ownerships", owned.written)
+        counts = RowCounts(len(added_ids), len(changed), len(rows) - len(added_ids) - len(changed))
+        if added_ids or changed:
+            before = attributes.get(changed[0].entity_id, (0, {}))[1] if changed else {}
+            sealed = digests(session, "attributes", [*((one, 1) for one in added.values()), *versions.items()])
+            sealed = joined(
+                digests(session, "entities", added.values()), sealed, digests(session, "ownerships", owned.written)
             )
-            _record(session, actor, taken, rows, before, [*made, *changed], owned, written)
-        return taken
+            _record(session, actor, counts, rows, before, [*added_ids, *changed], owned, sealed)
+        return counts
 
 
 def put_owners(
     engine: Engine, actor: Actor, type_name: str, rows: Sequence[OwnersRow], now_us: int | None = None
-) -> Taken:
+) -> RowCounts:
     """Add owners of entities that are there, or correct from when until when they own them; others stay.
 
     Raises:
@@ -123,31 +123,31 @@ def put_owners(
         concerned = subjects(session, owned.owners | owned.spans.keys())
         record_activity(session, (one.entity_id for one in concerned), now)
         due.mark(session, concerned, Reason.ATTRIBUTE, now, priority)
-        taken = Taken(owned.new, owned.changed, len(rows) - owned.new - owned.changed)
+        counts = RowCounts(owned.new, owned.changed, len(rows) - owned.new - owned.changed)
         if owned.spans:
-            written = digests(session, "ownerships", owned.written)
+            sealed = digests(session, "ownerships", owned.written)
             audit.record(
                 session,
                 actor.organisation_id,
                 "owners.put",
                 ("entity", None),
                 actor=actor.name,
-                details=vars(taken),
-                bulk=audit.bulk_of(owned.new + owned.changed, written),
-                rows=written,
+                details=vars(counts),
+                bulk=audit.bulk_of(owned.new + owned.changed, sealed),
+                rows=sealed,
             )
-        return taken
+        return counts
 
 
 def _record(
     session: Session,
     actor: Actor,
-    taken: Taken,
+    counts: RowCounts,
     rows: Sequence[EntityRow],
     before: Mapping[str, Any],
     touched: Sequence[Subject],
     owned: OwnersChanged,
-    written: Digests,
+    sealed: Digests,
 ) -> None:
     many = len(rows) > 1
     audit.record(
@@ -158,9 +158,9 @@ def _record(
         actor=actor.name,
         before=None if many else {"attributes": _content(before), **_owners_said(owned.before)},
         after=None if many else {"attributes": _content({**before, **rows[0].attributes}), **_owners_said(owned.spans)},
-        details=vars(taken),
-        bulk=audit.bulk_of(len(rows), written) if many else None,
-        rows=written,
+        details=vars(counts),
+        bulk=audit.bulk_of(len(rows), sealed) if many else None,
+        rows=sealed,
     )
 
 
@@ -179,7 +179,7 @@ def _owners_lines(spans: Mapping[int, Sequence[Span]]) -> list[str]:
 
 def latest_attributes(session: Session, entity_ids: Sequence[int]) -> dict[int, tuple[int, dict[str, Any]]]:
     """Give the latest version of the attributes of each entity: its number and what it says."""
-    found: dict[int, tuple[int, dict[str, Any]]] = {}
+    latest: dict[int, tuple[int, dict[str, Any]]] = {}
     for begin in range(0, len(entity_ids), MOST_IN_ONE):
         part = entity_ids[begin : begin + MOST_IN_ONE]
         last = (
@@ -193,8 +193,8 @@ def latest_attributes(session: Session, entity_ids: Sequence[int]) -> dict[int, 
                 last, (last.c.entity_id == Attributes.entity_id) & (last.c.number == Attributes.number)
             )
         )
-        found |= {entity_id: (number, json.loads(content)) for entity_id, number, content in rows}
-    return found
+        latest |= {entity_id: (number, json.loads(content)) for entity_id, number, content in rows}
+    return latest
 
 
 def _add_new(session: Session, kind: EntityType, rows: Sequence[EntityRow], now: int) -> dict[str, int]:
@@ -217,14 +217,14 @@ def _change(
     session: Session,
     row: EntityRow,
     there: Mapping[str, Entity],
-    known: Mapping[int, tuple[int, dict[str, Any]]],
+    attributes: Mapping[int, tuple[int, dict[str, Any]]],
     now: int,
 ) -> tuple[int, int] | None:
     """Keep attributes that changed, and give the entity's number and that of the version; None where nothing did."""
     entity = there.get(row.external_id)
     if entity is None:
         return None
-    number, before = known.get(entity.id, (0, {}))
+    number, before = attributes.get(entity.id, (0, {}))
     content = _content({**before, **row.attributes})
     if content == _content(before):
         return None
@@ -233,5 +233,5 @@ def _change(
 
 
 def _content(attributes: Mapping[str, Any]) -> str:
-    kept = {name: value for name, value in attributes.items() if value is not None}
-    return json.dumps(kept, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
+    present = {name: value for name, value in attributes.items() if value is not None}
+    return json.dumps(present, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)

@@ -20,7 +20,7 @@ from fivefold.store.sql.database import add_alone, writing
 from fivefold.store.tables.entities import Entity, EntityType, Record, Screening, Tag
 from fivefold.usecases.audit import record as audit
 from fivefold.usecases.ingest.owners import mark_with_owners
-from fivefold.usecases.levels.lowering import Concern, Watch, dated_far_back
+from fivefold.usecases.levels.lowering import Concern, LoweringGuard, dated_far_back
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.entity_checks import FIELDS, MOST_CHARACTERS, refuse_bad_fields, storable
 
@@ -35,8 +35,8 @@ class RecordGiven:
         external_id: its number where it is worked on; sent again, it is changed.
         opened_us: microseconds.
         closed_us: microseconds; None while it is open.
-        outcome: what came of it, such as confirmed; only with `closed_us`.
-        status: where it stands, in the words of whoever works on it.
+        outcome: such as confirmed; only with `closed_us`.
+        status: in the organisation's own words.
         fields: those that the entity type declares for cases.
     """
 
@@ -75,7 +75,7 @@ def set_tag(
         there = _live_tag(session, entity, tag, now)
         ends_before = until_us is not None and there is not None and until_us < (there["until_us"] or until_us + 1)
         concern = Concern(until_us or now, takes_back=True) if ends_before else Concern(now)
-        watch = Watch(session, actor, "tags", {entity.id: concern}, now)
+        watch = LoweringGuard(session, actor, "tags", {entity.id: concern}, now)
         set_tag_in(session, actor, entity, tag, until_us, now)
         watch.refuse_falls()
 
@@ -87,7 +87,7 @@ def set_tag_in(session: Session, actor: Actor, entity: Entity, tag: str, until_u
     if _live_tag(session, entity, tag, now) == {"tag": tag, "until_us": until_us}:
         return
     before, ended = _end_live(session, entity, tag, now)
-    made = Tag(
+    tag_row = Tag(
         organisation_id=entity.organisation_id,
         entity_id=entity.id,
         tag=tag,
@@ -95,10 +95,10 @@ def set_tag_in(session: Session, actor: Actor, entity: Entity, tag: str, until_u
         until_us=until_us,
         set_by=actor.name,
     )
-    session.add(made)
+    session.add(tag_row)
     _mark(session, entity, Reason.TAG, now)
     session.flush()
-    rows = digests(session, "tags", [*ended, made.id])
+    rows = digests(session, "tags", [*ended, tag_row.id])
     _record(session, actor, "tag.set", entity, rows, before, {"tag": tag, "until_us": until_us})
 
 
@@ -114,7 +114,7 @@ def end_tag(
     now = now_microseconds() if now_us is None else now_us
     with writing(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id, alone=True)
-        watch = Watch(session, actor, "tags", {entity.id: Concern(now, takes_back=True)}, now)
+        watch = LoweringGuard(session, actor, "tags", {entity.id: Concern(now, takes_back=True)}, now)
         end_tag_in(session, actor, entity, tag, now)
         watch.refuse_falls()
 
@@ -137,8 +137,8 @@ def _live(session: Session, entity: Entity, tag: str, now: int) -> tuple[ColumnE
 
 
 def _live_tag(session: Session, entity: Entity, tag: str, now: int) -> Mapping[str, Any] | None:
-    found = session.execute(select(Tag.tag, Tag.until_us).where(*_live(session, entity, tag, now))).first()
-    return None if found is None else {"tag": found.tag, "until_us": found.until_us}
+    live = session.execute(select(Tag.tag, Tag.until_us).where(*_live(session, entity, tag, now))).first()
+    return None if live is None else {"tag": live.tag, "until_us": live.until_us}
 
 
 def _end_live(session: Session, entity: Entity, tag: str, now: int) -> tuple[Mapping[str, Any] | None, list[int]]:
@@ -180,15 +180,19 @@ def add_screening(
     with writing(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id, kept=True)
         clears = not found and _was_found(session, entity, screening)
-        watch = Watch(session, actor, "screenings", {entity.id: Concern(now, takes_back=True)} if clears else {}, now)
+        watch = LoweringGuard(
+            session, actor, "screenings", {entity.id: Concern(now, takes_back=True)} if clears else {}, now
+        )
         add_screening_in(session, actor, entity, screening, found=found, at=at, now=now)
         watch.refuse_falls()
 
 
 def _was_found(session: Session, entity: Entity, screening: str) -> bool:
     same = (Screening.entity_id == entity.id, Screening.screening == screening)
-    wanted = select(Screening.found).where(*same).order_by(Screening.at_us.desc(), Screening.found.desc()).limit(1)
-    return bool(session.scalar(wanted))
+    latest_query = (
+        select(Screening.found).where(*same).order_by(Screening.at_us.desc(), Screening.found.desc()).limit(1)
+    )
+    return bool(session.scalar(latest_query))
 
 
 def add_screening_in(
@@ -220,7 +224,7 @@ def put_record(
     type_name: str,
     external_id: str,
     kind: Literal["case", "alert"],
-    given: RecordGiven,
+    record_given: RecordGiven,
     *,
     now_us: int | None = None,
 ) -> None:
@@ -233,38 +237,42 @@ def put_record(
         ConfigError: moments or fields are not right.
     """
     now = now_microseconds() if now_us is None else now_us
-    _refuse_record(kind, given, now)
+    _refuse_record(kind, record_given, now)
     with writing(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id, kept=True)
-        there = _record_numbered(session, entity, kind, given.external_id)
+        there = _record_numbered(session, entity, kind, record_given.external_id)
         before = None if there is None else (there.id, _moment(there))
-        watch = Watch(session, actor, f"{kind}s", {entity.id: Concern(now, takes_back=there is not None)}, now)
-        put_record_in(session, actor, entity, kind, given, now)
+        watch = LoweringGuard(session, actor, f"{kind}s", {entity.id: Concern(now, takes_back=there is not None)}, now)
+        put_record_in(session, actor, entity, kind, record_given, now)
         watch.refuse_falls()
-        if before is not None and _moment(given) < before[1]:
+        if before is not None and _moment(record_given) < before[1]:
             with dated_far_back(session, [before[0]]):
                 watch.refuse_falls()
 
 
 def put_record_in(
-    session: Session, actor: Actor, entity: Entity, kind: Literal["case", "alert"], given: RecordGiven, now: int
+    session: Session, actor: Actor, entity: Entity, kind: Literal["case", "alert"], record_given: RecordGiven, now: int
 ) -> None:
     """Put a case or an alert in a transaction that the caller ends, and that keeps the entity."""
-    _refuse_record(kind, given, now)
+    _refuse_record(kind, record_given, now)
     declared = FIELDS.validate_json(session.get_one(EntityType, entity.type_id).case_fields)
-    refuse_bad_fields(given.fields, declared)
-    there = _record_numbered(session, entity, kind, given.external_id)
+    refuse_bad_fields(record_given.fields, declared)
+    there = _record_numbered(session, entity, kind, record_given.external_id)
     if there is None:
-        _refuse_control(f"{kind}'s number", given.external_id)
+        _refuse_control(f"{kind}'s number", record_given.external_id)
     if there is not None and there.entity_id != entity.id:
-        raise ActionRefused(f"{kind} {given.external_id!r} is about another entity, and cannot be about this one")
+        raise ActionRefused(
+            f"{kind} {record_given.external_id!r} is about another entity, and cannot be about this one"
+        )
     before = None if there is None else _said(there)
     made = there or Record(
-        organisation_id=entity.organisation_id, kind=kind, external_id=given.external_id, entity_id=entity.id
+        organisation_id=entity.organisation_id, kind=kind, external_id=record_given.external_id, entity_id=entity.id
     )
-    made.opened_us, made.closed_us = given.opened_us, given.closed_us
-    made.outcome, made.status = given.outcome, given.status
-    made.content = json.dumps(dict(given.fields), sort_keys=True, ensure_ascii=False) if given.fields else None
+    made.opened_us, made.closed_us = record_given.opened_us, record_given.closed_us
+    made.outcome, made.status = record_given.outcome, record_given.status
+    made.content = (
+        json.dumps(dict(record_given.fields), sort_keys=True, ensure_ascii=False) if record_given.fields else None
+    )
     if before == _said(made):
         return
     add_alone(session, made)
@@ -287,18 +295,22 @@ def _said(record: Record) -> dict[str, Any]:
     return {name: getattr(record, name) for name in names}
 
 
-def _refuse_record(kind: str, given: RecordGiven, now: int) -> None:
-    for what, word in (("number", given.external_id), ("outcome", given.outcome), ("status", given.status)):
+def _refuse_record(kind: str, record_given: RecordGiven, now: int) -> None:
+    for what, word in (
+        ("number", record_given.external_id),
+        ("outcome", record_given.outcome),
+        ("status", record_given.status),
+    ):
         if word is not None:
             _refuse_word(f"{kind}'s {what}", word, MOST_CHARACTERS if what == "number" else MOST_WORD_CHARACTERS)
-    _refuse_future(f"the opening of a {kind}", given.opened_us, now)
-    if given.closed_us is not None:
-        _refuse_future(f"the end of a {kind}", given.closed_us, now)
-        if given.closed_us < given.opened_us:
-            raise ConfigError(f"{kind} {given.external_id!r} is closed before it was opened; that cannot be")
-    elif given.outcome is not None:
+    _refuse_future(f"the opening of a {kind}", record_given.opened_us, now)
+    if record_given.closed_us is not None:
+        _refuse_future(f"the end of a {kind}", record_given.closed_us, now)
+        if record_given.closed_us < record_given.opened_us:
+            raise ConfigError(f"{kind} {record_given.external_id!r} is closed before it was opened; that cannot be")
+    elif record_given.outcome is not None:
         raise ConfigError(
-            f"{kind} {given.external_id!r} has an outcome and no end; an outcome is known from the end on"
+            f"{kind} {record_given.external_id!r} has an outcome and no end; an outcome is known from the end on"
         )
 
 
@@ -308,8 +320,8 @@ def _refuse_word(what: str, word: str, most: int = MOST_WORD_CHARACTERS) -> None
 
 
 def _refuse_control(what: str, name: str) -> None:
-    if found := control_in(name):
-        raise ConfigError(f"the {what} is {name[:40]!r}, with the control character {found}; no name has any")
+    if character := control_in(name):
+        raise ConfigError(f"the {what} is {name[:40]!r}, with the control character {character}; no name has any")
 
 
 def _refuse_future(what: str, at: int, now: int) -> None:

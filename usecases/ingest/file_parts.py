@@ -25,7 +25,7 @@ _ADDED = (REFUSED_ROW, REFUSED_REASON)
 
 
 def format_of(path: Path) -> str:
-    """Tell the format of a file by its name; ConfigError where it is none that is imported."""
+    """Give the format of a file by its name; ConfigError where it cannot be imported."""
     suffix = suffix_of_name(path)
     if suffix not in SUFFIXES or (suffix == ".parquet" and is_gzipped(path)):
         raise ConfigError(
@@ -41,7 +41,7 @@ class ImportPart:
     Attributes:
         rows: those that can be read, under the file's own names.
         numbers: theirs, as people count them.
-        torn: torn lines, in the same columns as far as they can be told.
+        torn: torn lines, in the same columns as far as they can be read.
         torn_rows: what is wrong with each of them.
     """
 
@@ -69,7 +69,7 @@ def parts(path: Path, size: int, skip: int = 0) -> Iterator[ImportPart]:
     LayoutError where it cannot be read.
     """
     suffix = format_of(path)
-    with path.open("rb"):  # so that a file that is not there is told by its name
+    with path.open("rb"):  # so that the error names a missing file
         pass
     if suffix == ".csv":
         yield from _csv_parts(path, size, skip)
@@ -169,7 +169,7 @@ def _as_refused(rows: pl.DataFrame) -> pl.DataFrame:
     return unescape_formulas_of_frame(rows) if set(_ADDED) <= set(rows.columns) else rows
 
 
-def named(part: pl.DataFrame, names: ColumnMap, path: Path) -> pl.DataFrame:
+def renamed_columns(part: pl.DataFrame, names: ColumnMap, path: Path) -> pl.DataFrame:
     """Give a part under our names, without what an earlier import wrote beside refused rows."""
     own = part.drop(*_ADDED, strict=False)
     return own.rename(names.rename(own.columns, str(path)))
@@ -209,16 +209,16 @@ class RefusedRows:
             self.size = file.tell()
 
 
-def refused_path(path: Path, wanted: Path | None = None) -> Path:
+def refused_path(path: Path, chosen: Path | None = None) -> Path:
     """Name the file of refused rows: beside the import, and none that is there already.
 
-    A *wanted* one is taken as it is, and written anew; ConfigError where it is of another format.
+    A *chosen* one is taken as it is, and written anew; ConfigError where it is of another format.
     """
     suffix = ".csv" if format_of(path) == ".csv" else ".jsonl"
-    if wanted is not None:
-        if wanted.suffix.lower() != suffix:
-            raise ConfigError(f"the file of refused rows is {wanted}; for {path} it must end in {suffix}")
-        return wanted
+    if chosen is not None:
+        if chosen.suffix.lower() != suffix:
+            raise ConfigError(f"the file of refused rows is {chosen}; for {path} it must end in {suffix}")
+        return chosen
     stem = path.name.removesuffix(GZIP).rsplit(".", 1)[0]
     tried = [
         path.with_name(f"{stem}.refused{'' if number == 1 else f'-{number}'}{suffix}") for number in range(1, 1000)
@@ -242,5 +242,5 @@ def refused_rows(
     return rows[order], [numbers[place] for place in order], [reasons[place] for place in order]
 
 
-def _with_allowed(found: Problem | TornRow) -> str:
-    return f"{found.problem} (allowed: {found.allowed})"
+def _with_allowed(problem: Problem | TornRow) -> str:
+    return f"{problem.problem} (allowed: {problem.allowed})"

@@ -19,7 +19,9 @@ OWNER, OWNER_TYPE = "owner_id", "owner_type"
 NUMBER = "number"
 
 
-def entity_rows(part: pl.DataFrame, fields: Mapping[str, FieldType], type_name: str, source: str) -> list[EntityRow]:
+def read_entity_rows(
+    part: pl.DataFrame, fields: Mapping[str, FieldType], type_name: str, source: str
+) -> list[EntityRow]:
     """Read entities: `entity_id` (or `user_id`), fields of the type, perhaps `owner_id` and `owner_type`.
 
     Raises:
@@ -40,8 +42,8 @@ def entity_rows(part: pl.DataFrame, fields: Mapping[str, FieldType], type_name: 
     ]
 
 
-def owners_rows(part: pl.DataFrame, type_name: str, source: str) -> list[OwnersRow]:
-    """Read owners: `entity_id`, `owner_id`, perhaps `owner_type`, `from`, `until`; errors as of `entity_rows`."""
+def read_owner_rows(part: pl.DataFrame, type_name: str, source: str) -> list[OwnersRow]:
+    """Read owners: `entity_id`, `owner_id`, perhaps `owner_type`, `from`, `until`; errors as of `read_entity_rows`."""
     ids = _ids(part, source)
     _require(part, (OWNER,), source)
     _refuse_strange(part, (*NAMES, OWNER, OWNER_TYPE, "from", "until"), {}, source, "owners")
@@ -56,8 +58,8 @@ def owners_rows(part: pl.DataFrame, type_name: str, source: str) -> list[OwnersR
     ]
 
 
-def tag_rows(part: pl.DataFrame, source: str) -> list[TagRow]:
-    """Read tags: `entity_id`, `tag`, perhaps `from` and `until`; errors are those of `entity_rows`."""
+def read_tag_rows(part: pl.DataFrame, source: str) -> list[TagRow]:
+    """Read tags: `entity_id`, `tag`, perhaps `from` and `until`; errors are those of `read_entity_rows`."""
     ids = _ids(part, source)
     _require(part, ("tag",), source)
     _refuse_strange(part, (*NAMES, "tag", "from", "until"), {}, source, "tags")
@@ -67,8 +69,8 @@ def tag_rows(part: pl.DataFrame, source: str) -> list[TagRow]:
     return [TagRow(*row) for row in zip(_filled(ids), words, begins, ends, strict=True)]
 
 
-def screening_rows(part: pl.DataFrame, source: str) -> list[ScreeningRow]:
-    """Read screenings: `entity_id`, `screening`, `found`, `at`; errors are those of `entity_rows`.
+def read_screening_rows(part: pl.DataFrame, source: str) -> list[ScreeningRow]:
+    """Read screenings: `entity_id`, `screening`, `found`, `at`; errors are those of `read_entity_rows`.
 
     `at` is needed: without it, one that is sent again could not be known again.
     """
@@ -81,7 +83,7 @@ def screening_rows(part: pl.DataFrame, source: str) -> list[ScreeningRow]:
     return [ScreeningRow(*row) for row in zip(_filled(ids), words, found, at, strict=True)]
 
 
-def record_rows(part: pl.DataFrame, fields: Mapping[str, FieldType], source: str) -> list[RecordRow]:
+def read_record_rows(part: pl.DataFrame, fields: Mapping[str, FieldType], source: str) -> list[RecordRow]:
     """Read cases or alerts: `entity_id`, `number`, `opened`, perhaps `closed`, `outcome`, `status` and own fields."""
     ids = _ids(part, source)
     _require(part, (NUMBER, "opened"), source)
@@ -131,13 +133,13 @@ class _Reading:
             return [None] * len(self._part)
         values, wrong = read_field(self._part[name], declared)
         texts = [None] * len(values) if wrong is None else wrong.to_list()
-        found = values.to_list()
-        for row, (text, value) in enumerate(zip(texts, found, strict=True)):
+        values_read = values.to_list()
+        for row, (text, value) in enumerate(zip(texts, values_read, strict=True)):
             if text is not None:
                 self._problems.append(Problem(row, name, f"is {short_text(text)}", allowed))
             elif value is None and needed:
                 self._problems.append(Problem(row, name, "is missing", allowed))
-        return found
+        return values_read
 
     def raise_if_any(self) -> None:
         """Raise DataNotValid with everything that was noted."""
@@ -173,9 +175,9 @@ def _refuse_strange(
 ) -> None:
     strange = [name for name in part.columns if name not in usual and name not in fields]
     if strange:
-        known = ", ".join(fields) if fields or what not in {"owners", "tags", "screenings"} else ", ".join(usual)
+        known_names = ", ".join(fields) if fields or what not in {"owners", "tags", "screenings"} else ", ".join(usual)
         raise LayoutError(
-            f"{source} has {', '.join(strange)}, which are no fields of {what}; its fields are {known or 'none'}"
+            f"{source} has {', '.join(strange)}, which are no fields of {what}; its fields are {known_names or 'none'}"
         )
 
 

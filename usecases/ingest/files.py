@@ -20,27 +20,27 @@ from fivefold.risk.language.fields import FieldType
 from fivefold.store.ingest.entities import type_named
 from fivefold.usecases.ingest import file_rows as import_rows
 from fivefold.usecases.ingest.bulk_facts import add_screenings, put_records, put_tags
-from fivefold.usecases.ingest.entities import Taken, put_entities, put_owners
+from fivefold.usecases.ingest.entities import RowCounts, put_entities, put_owners
 from fivefold.usecases.ingest.file_parts import (
     ImportPart,
     RefusedRows,
     format_of,
-    named,
     parts,
     refused_path,
     refused_rows,
+    renamed_columns,
 )
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.entity_checks import FIELDS
-from fivefold.usecases.shared.row_results import take_sound
+from fivefold.usecases.shared.row_results import accept_rows
 
 ROWS = {"entities": 5_000, "transactions": 50_000}
 """Rows in a part, which is one transaction of the database; of everything else as many as of entities."""
 MOST_TOLD = 1000
-"""Problems of one import that are kept to be told; the file of refused rows has them all."""
+"""Problems of one import that are kept in memory; the file of refused rows has them all."""
 
-Take = Callable[[pl.DataFrame], Taken]
+Take = Callable[[pl.DataFrame], RowCounts]
 
 
 @dataclass(frozen=True)
@@ -108,16 +108,16 @@ class _Source:
 def _entities(source: _Source) -> Take:
     fields = source.declared("fields")
 
-    def take(part: pl.DataFrame) -> Taken:
-        rows = import_rows.entity_rows(part, fields, source.type_name, str(source.path))
+    def take(part: pl.DataFrame) -> RowCounts:
+        rows = import_rows.read_entity_rows(part, fields, source.type_name, str(source.path))
         return put_entities(source.engine, source.actor, source.type_name, rows, source.clock())
 
     return take
 
 
 def _owners(source: _Source) -> Take:
-    def take(part: pl.DataFrame) -> Taken:
-        rows = import_rows.owners_rows(part, source.type_name, str(source.path))
+    def take(part: pl.DataFrame) -> RowCounts:
+        rows = import_rows.read_owner_rows(part, source.type_name, str(source.path))
         return put_owners(source.engine, source.actor, source.type_name, rows, source.clock())
 
     return take
@@ -126,25 +126,25 @@ def _owners(source: _Source) -> Take:
 def _transactions(source: _Source) -> Take:
     text = suffix_of_name(source.path) == ".csv"
 
-    def take(part: pl.DataFrame) -> Taken:
+    def take(part: pl.DataFrame) -> RowCounts:
         where, now = (source.engine, source.actor), source.clock()
-        taken = add_transactions(*where, part, source.type_name, text=text, now_us=now, most_named=None)
-        return Taken(taken.new, taken.changed + taken.corrections, taken.repeated)
+        counts = add_transactions(*where, part, source.type_name, text=text, now_us=now, most_named=None)
+        return RowCounts(counts.new, counts.changed + counts.corrections, counts.repeated)
 
     return take
 
 
 def _tags(source: _Source) -> Take:
-    def take(part: pl.DataFrame) -> Taken:
-        rows = import_rows.tag_rows(part, str(source.path))
+    def take(part: pl.DataFrame) -> RowCounts:
+        rows = import_rows.read_tag_rows(part, str(source.path))
         return put_tags(source.engine, source.actor, source.type_name, rows, source.clock())
 
     return take
 
 
 def _screenings(source: _Source) -> Take:
-    def take(part: pl.DataFrame) -> Taken:
-        rows = import_rows.screening_rows(part, str(source.path))
+    def take(part: pl.DataFrame) -> RowCounts:
+        rows = import_rows.read_screening_rows(part, str(source.path))
         return add_screenings(source.engine, source.actor, source.type_name, rows, source.clock())
 
     return take
@@ -153,8 +153,8 @@ def _screenings(source: _Source) -> Take:
 def _records(kind: Literal["case", "alert"], source: _Source) -> Take:
     fields = source.declared("case_fields")
 
-    def take(part: pl.DataFrame) -> Taken:
-        rows = import_rows.record_rows(part, fields, str(source.path))
+    def take(part: pl.DataFrame) -> RowCounts:
+        rows = import_rows.read_record_rows(part, fields, str(source.path))
         return put_records(source.engine, source.actor, source.type_name, rows, kind, source.clock())
 
     return take
@@ -214,12 +214,12 @@ def _import(
     _keep(note, done, refused)  # so that one which is stopped goes on with the same file of refused rows
     told(done)
     for part in parts(path, ROWS.get(what[0], ROWS["entities"]), done.rows):
-        rows = named(part.rows, file.names, path)
-        taken, problems = take_sound(len(rows), partial(_take_some, rows, take))
+        rows = renamed_columns(part.rows, file.names, path)
+        row_counts, problems = accept_rows(len(rows), partial(_take_some, rows, take))
         if problems or part.torn_rows:
             refused.add(*refused_rows(part, problems))
             done = replace(done, problems=_told(done, part, problems), refused_path=refused.path)
-        counts = taken or Taken(0, 0, 0)
+        counts = row_counts or RowCounts(0, 0, 0)
         done = replace(
             done,
             rows=done.rows + len(part),
@@ -236,23 +236,23 @@ def _import(
     return done
 
 
-def _take_some(rows: pl.DataFrame, take: Take, places: Sequence[int] | None) -> Taken:
+def _take_some(rows: pl.DataFrame, take: Take, places: Sequence[int] | None) -> RowCounts:
     return take(rows if places is None else rows[places])
 
 
 def _told(done: Progress, part: ImportPart, problems: dict[int, list[Problem]]) -> tuple[Problem, ...]:
     """Keep the first problems, rows numbered as people count them."""
-    more = [replace(one, row=part.numbers[place]) for place, found in problems.items() for one in found]
+    more = [replace(one, row=part.numbers[place]) for place, row_problems in problems.items() for one in row_problems]
     more += [row.as_problem() for row in part.torn_rows]
     return (*done.problems, *sorted(more, key=lambda problem: problem.row))[:MOST_TOLD]
 
 
 def _note(engine: Engine, actor: Actor, what: Sequence[str], file: ImportFile) -> Path:
     """Name the note of how far an import is: of this file as it is now, into this database."""
-    found = file.path.stat()
+    status = file.path.stat()
     where = [engine.url.render_as_string(hide_password=True), actor.organisation_id, *what, str(file.path.absolute())]
     how = sorted(file.names.ours.items())
-    name = sha256(json.dumps([*where, found.st_size, found.st_mtime_ns, how]).encode()).hexdigest()[:16]
+    name = sha256(json.dumps([*where, status.st_size, status.st_mtime_ns, how]).encode()).hexdigest()[:16]
     file.notes.mkdir(parents=True, exist_ok=True)
     return file.notes / f"import-{name}.json"
 
@@ -261,20 +261,20 @@ def _begun(note: Path, file: ImportFile) -> tuple[Progress, RefusedRows]:
     """Read how far an import is; a new one is at its beginning, and its file of refused rows has a name of its own."""
     if not note.exists():
         return Progress(0, 0, 0, 0), RefusedRows(refused_path(file.path, file.refused), file.path)
-    kept = json.loads(note.read_text(encoding="utf-8"))
-    refused = RefusedRows(Path(kept["refused_path"]), file.path, kept["refused_bytes"])
-    problems = tuple(Problem(**problem) for problem in kept["problems"])
-    counts = {name: kept[name] for name in ("rows", "new", "changed", "same", "refused")}
-    return Progress(**counts, refused_path=refused.path if kept["refused"] else None, problems=problems), refused
+    note_values = json.loads(note.read_text(encoding="utf-8"))
+    refused = RefusedRows(Path(note_values["refused_path"]), file.path, note_values["refused_bytes"])
+    problems = tuple(Problem(**problem) for problem in note_values["problems"])
+    counts = {name: note_values[name] for name in ("rows", "new", "changed", "same", "refused")}
+    return Progress(**counts, refused_path=refused.path if note_values["refused"] else None, problems=problems), refused
 
 
 def _keep(note: Path, done: Progress, refused: RefusedRows) -> None:
     counts = {name: getattr(done, name) for name in ("rows", "new", "changed", "same", "refused")}
-    kept = {
+    note_values = {
         **counts,
         "problems": [vars(problem) for problem in done.problems],
         "refused_path": str(refused.path.absolute()),
         "refused_bytes": refused.size,
     }
     with replacing(note) as unfinished:
-        unfinished.write_text(json.dumps(kept), encoding="utf-8")
+        unfinished.write_text(json.dumps(note_values), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What happens to an account happens to whoever owns it: all become due. Nothing owns itself through others."""
+"""A fact about an account concerns its owners: they become due with it. Nothing owns itself through others."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -34,9 +34,9 @@ def mark_with_owners(
     and whoever owns it now is found and marked as well; or it waits for us, and marks the new owner after us.
     """
     marked = {subject.entity_id: subject for subject in concerned}
-    known = owner_numbers(session, marked) - marked.keys()
-    due.mark(session, [*marked.values(), *subjects(session, known)], reason, due_us, priority)
-    later = owner_numbers(session, marked) - known - marked.keys()
+    new_owners = owner_numbers(session, marked) - marked.keys()
+    due.mark(session, [*marked.values(), *subjects(session, new_owners)], reason, due_us, priority)
+    later = owner_numbers(session, marked) - new_owners - marked.keys()
     if later:
         due.mark(session, subjects(session, later), reason, due_us, priority)
 
@@ -99,9 +99,9 @@ def _cycle(above: Mapping[int, set[int]], new: NewOwner) -> list[int]:
 
 def _chain(session: Session, cycle: Sequence[int]) -> str:
     """Write who belongs to whom, from the first entity round to itself."""
-    named = cycle if len(cycle) <= MOST_NAMED else [*cycle[: MOST_NAMED - 1], cycle[-1]]
-    names = [f"{kind} {short_text(name)}" for kind, name in (entity_name(session, entity) for entity in named)]
+    shown_part = cycle if len(cycle) <= MOST_NAMED else [*cycle[: MOST_NAMED - 1], cycle[-1]]
+    names = [f"{kind} {short_text(name)}" for kind, name in (entity_name(session, entity) for entity in shown_part)]
     steps = [f"{names[0]} belongs to {names[1]}", *(f"which belongs to {name}" for name in (*names[2:], names[0]))]
-    if len(named) < len(cycle):
-        steps[-2] = f"which belongs through {len(cycle) - len(named)} others to {names[-1]}"
+    if len(shown_part) < len(cycle):
+        steps[-2] = f"which belongs through {len(cycle) - len(shown_part)} others to {names[-1]}"
     return f"would make {names[0]} own itself: {', '.join(steps)}"

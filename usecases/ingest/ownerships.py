@@ -1,7 +1,7 @@
 """Who owns what, as rows say it: owners that come, leave, and are corrected. Nothing here begins a transaction.
 
 Without `from` an ownership counts from the first fact on; of an owner who left before, from now on. A row about an
-owner who is there already corrects when that one came and left: nobody owns a thing twice at the same moment.
+owner who is there already corrects when that owner came and left: a thing has each owner once at a moment.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ Named = tuple[str, str]
 """Type and external id."""
 
 
-class Scope(Enum):
+class OwnershipScope(Enum):
     """What owners in a row say of those who are not in it.
 
     ONE: who owned it alone does so no longer; of several owners it must be one, and nothing changes.
@@ -43,7 +43,7 @@ class OwnersRow:
     row: int
     external_id: str
     owners: tuple[OwnerGiven, ...]
-    scope: Scope = Scope.SOME
+    scope: OwnershipScope = OwnershipScope.SOME
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class OwnersChanged:
         }
 
 
-def owners_rows(rows: Sequence[EntityRow]) -> list[OwnersRow]:
+def rows_with_owners(rows: Sequence[EntityRow]) -> list[OwnersRow]:
     """Give what entities say of their owners; those that say nothing are left out.
 
     Raises:
@@ -83,13 +83,13 @@ def owners_rows(rows: Sequence[EntityRow]) -> list[OwnersRow]:
     both = [number for number, row in enumerate(rows) if row.owner is not None and row.owners is not None]
     if both:
         raise DataNotValid([Problem(row, "owner", "is given beside owners", "one of them") for row in both])
-    said = []
+    rows_found = []
     for number, row in enumerate(rows):
         if row.owner is not None:
-            said.append(OwnersRow(number, row.external_id, (OwnerGiven(*row.owner),), Scope.ONE))
+            rows_found.append(OwnersRow(number, row.external_id, (OwnerGiven(*row.owner),), OwnershipScope.ONE))
         elif row.owners is not None:
-            said.append(OwnersRow(number, row.external_id, tuple(row.owners), Scope.ALL))
-    return said
+            rows_found.append(OwnersRow(number, row.external_id, tuple(row.owners), OwnershipScope.ALL))
+    return rows_found
 
 
 def find_owners(
@@ -101,28 +101,28 @@ def find_owners(
         NotThere: there is no type of that name.
         DataNotValid: an owner is not there, is the entity itself, or begins later than now; each is named.
     """
-    wanted: dict[str, set[str]] = {}
+    names_by_type: dict[str, set[str]] = {}
     for row in rows:
         for owner in row.owners:
-            wanted.setdefault(owner.type_name, set()).add(owner.external_id)
-    found: dict[Named, int] = {}
-    for type_name, names in wanted.items():
+            names_by_type.setdefault(owner.type_name, set()).add(owner.external_id)
+    numbers: dict[Named, int] = {}
+    for type_name, names in names_by_type.items():
         kind = type_named(session, actor.organisation_id, type_name)
-        found |= {(type_name, name): entity.id for name, entity in entities_named(session, kind.id, names).items()}
+        numbers |= {(type_name, name): entity.id for name, entity in entities_named(session, kind.id, names).items()}
     problems = []
     for row in rows:
         for owner in row.owners:
-            named = (owner.type_name, owner.external_id)
-            if named not in found:
+            key = (owner.type_name, owner.external_id)
+            if key not in numbers:
                 problem = f"{owner.type_name} {short_text(owner.external_id)} is not there"
                 problems.append(Problem(row.row, field, problem, "an entity that was added before"))
-            elif named == (own_type, row.external_id):  # it would count everything about itself twice
+            elif key == (own_type, row.external_id):  # it would count everything about itself twice
                 problems.append(Problem(row.row, field, "is the entity itself", "another entity, or none"))
             if owner.from_us is not None and owner.from_us > now_us:
                 problems.append(Problem(row.row, "from", "is still to come", "a moment that is not after now"))
     if problems:
         raise DataNotValid(problems)
-    return found
+    return numbers
 
 
 def change_owners(
@@ -150,9 +150,9 @@ def change_owners(
     new = changed = 0
     problems = []
     for row in rows:
-        given = [Span(owners[one.type_name, one.external_id], one.from_us, one.until_us) for one in row.owners]
+        spans_given = [Span(owners[one.type_name, one.external_id], one.from_us, one.until_us) for one in row.owners]
         try:
-            did = spans.take(numbers[row.external_id], given, row)
+            did = spans.take(numbers[row.external_id], spans_given, row)
         except _Refused as refused:
             problems.append(Problem(row.row, refused.field or field, refused.problem, refused.allowed))
         else:
@@ -162,9 +162,9 @@ def change_owners(
         raise DataNotValid(problems)
     after = spans.changed()
     refuse_cycles(session, {entity: spans.present(entity) for entity in after}, spans.added(), field, now_us)
-    written = write_spans(session, after, spans.before)
+    digests_written = write_spans(session, after, spans.before)
     before = {entity: spans.before.get(entity, ()) for entity in after}
-    return OwnersChanged(new, changed, after, before, written)
+    return OwnersChanged(new, changed, after, before, digests_written)
 
 
 class _Did(Enum):
@@ -183,59 +183,59 @@ class _Refused(Exception):
 class _Spans:
     """The ownerships of some entities, while rows change them."""
 
-    def __init__(self, session: Session, known: Mapping[int, Sequence[Span]], now_us: int) -> None:
-        self._session, self.before, self._now = session, known, now_us
-        self._spans = {entity: list(spans) for entity, spans in known.items()}
+    def __init__(self, session: Session, present: Mapping[int, Sequence[Span]], now_us: int) -> None:
+        self._session, self.before, self._now = session, present, now_us
+        self._spans = {entity: list(spans) for entity, spans in present.items()}
         self._said: dict[tuple[int, int], int] = {}  # the row by an entity and a place among its spans
 
-    def take(self, entity: int, given: Sequence[Span], row: OwnersRow) -> _Did:
+    def take(self, entity: int, wanted_spans: Sequence[Span], row: OwnersRow) -> _Did:
         spans = self._spans.setdefault(entity, [])
-        if row.scope is Scope.ONE:
+        if row.scope is OwnershipScope.ONE:
             present = self.present(entity)
-            if given[0].owner_id in present:
+            if wanted_spans[0].owner_id in present:
                 return _Did.SAME
             if len(present) > 1:
                 names = " and ".join(f"{kind} {short_text(name)}" for kind, name in self._names(present))
                 raise _Refused(f"is another than the owners {names}", "one of them, or owners, which names all")
-        did = [self._put(entity, span, row.row) for span in given]
-        if row.scope is not Scope.SOME:
+        did = [self._put(entity, span, row.row) for span in wanted_spans]
+        if row.scope is not OwnershipScope.SOME:
             for place, span in enumerate(spans):
                 if span.is_live(self._now) and (entity, place) not in self._said:
                     spans[place] = replace(span, until_us=self._now)
                     did.append(_Did.CHANGED)
         return max(did, key=lambda one: one.value, default=_Did.SAME)
 
-    def _put(self, entity: int, given: Span, row: int) -> _Did:
+    def _put(self, entity: int, span: Span, row: int) -> _Did:
         spans = self._spans[entity]
-        place, from_us = self._match(spans, given)
-        wanted = replace(given, from_us=from_us, number=None if place is None else spans[place].number)
-        if from_us is not None and wanted.until_us is not None and wanted.until_us < from_us:
+        place, from_us = self._match(spans, span)
+        new_span = replace(span, from_us=from_us, number=None if place is None else spans[place].number)
+        if from_us is not None and new_span.until_us is not None and new_span.until_us < from_us:
             raise _Refused(f"is before it began, on {day_text(from_us)}", "that moment or a later one", "until")
         if place is None:
             self._said[entity, len(spans)] = row
-            spans.append(wanted)
+            spans.append(new_span)
             return _Did.NEW
-        if spans[place] == wanted:
+        if spans[place] == new_span:
             self._said.setdefault((entity, place), row)
             return _Did.SAME
         if (entity, place) in self._said:
             raise _Refused("came before with other moments", "each time of an owner once")
         self._said[entity, place] = row
-        spans[place] = wanted
+        spans[place] = new_span
         return _Did.CHANGED
 
-    def _match(self, spans: Sequence[Span], given: Span) -> tuple[int | None, int | None]:
+    def _match(self, spans: Sequence[Span], wanted_span: Span) -> tuple[int | None, int | None]:
         """Find which ownership a given one is about - its place, None for a new one - and when that begins."""
-        mine = [place for place, span in enumerate(spans) if span.owner_id == given.owner_id]
-        if given.from_us is not None:
-            found = [place for place in mine if spans[place].overlaps(given)]
-            if len(found) > 1:
+        mine = [place for place, span in enumerate(spans) if span.owner_id == wanted_span.owner_id]
+        if wanted_span.from_us is not None:
+            overlapping = [place for place in mine if spans[place].overlaps(wanted_span)]
+            if len(overlapping) > 1:
                 raise _Refused("overlaps several known times of this owner", "one of them, or a time apart", "from")
-            return (found[0] if found else None), given.from_us
+            return (overlapping[0] if overlapping else None), wanted_span.from_us
         if not mine:
             return None, None
         latest = max(mine, key=lambda place: (spans[place].from_us is not None, spans[place].from_us))
-        if spans[latest].is_live(self._now) or not given.is_live(self._now):
+        if spans[latest].is_live(self._now) or not wanted_span.is_live(self._now):
             return latest, spans[latest].from_us
         return None, self._now
 
@@ -255,9 +255,9 @@ class _Spans:
 
     def added(self) -> list[NewOwner]:
         """Name the owners whom entities have now and had not before."""
-        found = []
+        added_spans = []
         for (entity, place), row in self._said.items():
             span = self._spans[entity][place]
             if span.is_live(self._now) and span.owner_id not in self._present(self.before.get(entity, ())):
-                found.append(NewOwner(entity, span.owner_id, row))
-        return found
+                added_spans.append(NewOwner(entity, span.owner_id, row))
+        return added_spans

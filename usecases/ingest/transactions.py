@@ -1,4 +1,4 @@
-"""Transactions in: each once, whatever is sent again; whoever they concern becomes due in the same transaction."""
+"""Stores transactions: a repeated one once. The entities that they concern become due in the same transaction."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,14 +24,14 @@ from fivefold.usecases.ingest import corrections
 from fivefold.usecases.ingest.entities import AT_ONCE
 from fivefold.usecases.ingest.owners import mark_with_owners
 from fivefold.usecases.shared.actors import Actor
-from fivefold.usecases.shared.correction_columns import Rows, divide, read_corrections
+from fivefold.usecases.shared.correction_columns import Rows, read_corrections, split_corrections
 from fivefold.usecases.shared.entity_checks import FIELDS
 from fivefold.usecases.shared.rates import rates_for
-from fivefold.usecases.shared.transaction_columns import frame_of, read_columns
+from fivefold.usecases.shared.transaction_columns import read_columns, transaction_frame
 
 
 @dataclass(frozen=True)
-class TransactionsTaken:
+class TransactionCounts:
     """What became of transactions: how many were new, changed their state, and had been taken before.
 
     Attributes:
@@ -55,7 +55,7 @@ def add_transactions(
     text: bool = False,
     now_us: int | None = None,
     most_named: int | None = PROBLEMS_LISTED,
-) -> TransactionsTaken:
+) -> TransactionCounts:
     """Take transactions of entities that are there. One whose number was taken before, with the same content, is left.
 
     A pending one may be sent again with another state. What was settled stays as it is: a row that `corrects` or
@@ -79,21 +79,21 @@ def add_transactions(
         DataNotValid: rows that cannot be taken, each named.
     """
     now = resolve_now(now_us)
-    plain, places, correcting, correcting_places = divide(rows)
+    plain, places, correcting, correcting_places = split_corrections(rows)
     with writing(engine) as session:
         kind = type_named(session, actor.organisation_id, type_name, kept=True)
         declared = FIELDS.validate_json(kind.transaction_fields)
         base = base_currency_of(session, actor.organisation_id)
         rates = rates_for(session, actor.organisation_id, base, from_microseconds(now).date())
         call = _Call(session, actor, kind, declared, now, text, most_named, len(rows))
-        taken = TransactionsTaken(0, 0, 0)
+        counts = TransactionCounts(0, 0, 0)
         if len(plain):
             with renumbered(places):
-                taken = _take_transactions(call, plain, rates)
+                counts = _take_transactions(call, plain, rates)
         if len(correcting):
             with renumbered(correcting_places):
-                taken = _take_corrections(call, correcting, rates, taken)
-        return taken
+                counts = _take_corrections(call, correcting, rates, counts)
+        return counts
 
 
 @dataclass(frozen=True)
@@ -116,59 +116,59 @@ class _Call:
         mark_with_owners(self.session, concerned, Reason.TRANSACTION, self.now, priority)
 
 
-def _take_transactions(call: _Call, rows: Rows, rates: RateTable) -> TransactionsTaken:
+def _take_transactions(call: _Call, rows: Rows, rates: RateTable) -> TransactionCounts:
     session, most_named, of = call.session, call.most_named, call.kind.organisation_id
-    frame = rows if isinstance(rows, pl.DataFrame) else frame_of(rows, call.declared)
+    frame = rows if isinstance(rows, pl.DataFrame) else transaction_frame(rows, call.declared)
     read = read_columns(frame, call.declared, call.now, text=call.text, most_named=most_named)
-    named = entity_numbers(session, call.kind.id, read["external_id"].unique().to_list())
-    staged = _once(_with_entities(read, named, call.kind.name, most_named), most_named).drop("external_id")
+    numbers = entity_numbers(session, call.kind.id, read["external_id"].unique().to_list())
+    staged = _once(_with_entities(read, numbers, call.kind.name, most_named), most_named).drop("external_id")
     added = transactions.add_transactions(session, of, staged, call.now)
     _refuse_conflicts(added.conflicts, read, most_named)
     call.mark(added.touched)
     unknown = int((~read["currency"].is_in(rates.codes)).sum())
     repeated = len(frame) - added.new - added.changed
-    taken = TransactionsTaken(added.new, added.changed, repeated, without_rate=unknown)
+    taken = TransactionCounts(added.new, added.changed, repeated, without_rate=unknown)
     if added.touched:
         about = (ADDED, "transaction", added.batch)
         audit.record_rows(session, call.actor, about, added.lines, vars(taken))
     return taken
 
 
-def _take_corrections(call: _Call, rows: Rows, rates: RateTable, before: TransactionsTaken) -> TransactionsTaken:
+def _take_corrections(call: _Call, rows: Rows, rates: RateTable, before: TransactionCounts) -> TransactionCounts:
     """Take corrections, of what was taken *before* in this call too; give all that was taken."""
     read = read_corrections(rows, call.declared, call.now, text=call.text, most_named=call.most_named)
-    made = corrections.take(call.session, call.actor, call.kind, read, call.now)
+    stored = corrections.store_corrections(call.session, call.actor, call.kind, read, call.now)
     unknown = int((~read["currency"].drop_nulls().is_in(rates.codes)).sum())
-    if made.new:
-        call.mark(made.touched)
-        about = (CORRECTED, "transaction", made.batch)
-        details = {"corrections": made.new, "repeated": made.repeated, "without_rate": unknown}
-        audit.record_rows(call.session, call.actor, about, made.lines, details)
+    if stored.new:
+        call.mark(stored.touched)
+        about = (CORRECTED, "transaction", stored.batch)
+        details = {"corrections": stored.new, "repeated": stored.repeated, "without_rate": unknown}
+        audit.record_rows(call.session, call.actor, about, stored.lines, details)
     return replace(
         before,
-        repeated=before.repeated + made.repeated,
-        corrections=made.new,
+        repeated=before.repeated + stored.repeated,
+        corrections=stored.new,
         without_rate=before.without_rate + unknown,
     )
 
 
-def _with_entities(read: pl.DataFrame, named: pl.DataFrame, type_name: str, most_named: int | None) -> pl.DataFrame:
-    """Say whose each transaction is by its number; DataNotValid where somebody is not there."""
-    found = read.join(named, on="external_id", how="left", maintain_order="left")
-    strangers = found.select("external_id").with_row_index("row").filter(found["entity_id"].is_null())
+def _with_entities(read: pl.DataFrame, numbers: pl.DataFrame, type_name: str, most_named: int | None) -> pl.DataFrame:
+    """Add the number of each transaction's entity; DataNotValid where an entity is missing."""
+    rows = read.join(numbers, on="external_id", how="left", maintain_order="left")
+    strangers = rows.select("external_id").with_row_index("row").filter(rows["entity_id"].is_null())
     problem = f": there is no such {type_name}"
     _refuse(strangers, "user_id", lambda name: f"is {name!r}{problem}", "one that was added", most_named)
-    return found
+    return rows
 
 
 def _once(staged: pl.DataFrame, most_named: int | None) -> pl.DataFrame:
     """Take each transaction once; DataNotValid where the same number stands for different content."""
     if staged["transaction_id"].n_unique() == len(staged):
         return staged
-    kept = staged.with_row_index("row").unique(staged.columns, keep="first", maintain_order=True)
-    twice = kept.select("row", "transaction_id").filter(kept["transaction_id"].is_duplicated())
+    unique_rows = staged.with_row_index("row").unique(staged.columns, keep="first", maintain_order=True)
+    twice = unique_rows.select("row", "transaction_id").filter(unique_rows["transaction_id"].is_duplicated())
     _refuse(twice, "transaction_id", lambda name: f"{name!r} stands for different content", "each once", most_named)
-    return kept.drop("row")
+    return unique_rows.drop("row")
 
 
 def _refuse_conflicts(conflicts: Sequence[str], read: pl.DataFrame, most_named: int | None) -> None:
@@ -190,8 +190,10 @@ def _refuse(
 ) -> None:
     """Raise DataNotValid for rows, given by number and name; none are fine."""
     if len(rows):
-        shown = rows if most_named is None else rows.head(most_named)
-        raise DataNotValid([Problem(row, field, problem(name), allowed) for row, name in shown.iter_rows()], len(rows))
+        first_rows = rows if most_named is None else rows.head(most_named)
+        raise DataNotValid(
+            [Problem(row, field, problem(name), allowed) for row, name in first_rows.iter_rows()], len(rows)
+        )
 
 
 @contextmanager

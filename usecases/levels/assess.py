@@ -19,18 +19,18 @@ from fivefold.store.rulesets.rulesets import active_versions, families_of_versio
 from fivefold.store.sql import clocks
 from fivefold.store.tables.rulesets import RulesetVersion
 from fivefold.usecases.levels.portfolio import (
-    corrections_to_come,
+    coming_corrections,
     entity_text,
-    parts_of,
-    read_portfolio,
-    transactions_of,
+    parts_of_ruleset,
+    read_stored_portfolio,
+    read_transactions,
 )
-from fivefold.usecases.levels.records import Made, Moment
-from fivefold.usecases.levels.value_scores import Valuer, Values
+from fivefold.usecases.levels.records import AssessmentContext, AssessmentRecord
+from fivefold.usecases.levels.value_scores import EntityScorer, EntityScores
 
 
 @dataclass(frozen=True)
-class Result:
+class AssessmentResult:
     """The assessments of some entities.
 
     Attributes:
@@ -39,9 +39,9 @@ class Result:
         values: what the value model said of them, at each moment.
     """
 
-    made: tuple[Made, ...]
+    records: tuple[AssessmentRecord, ...]
     absent: tuple[int, ...] = ()
-    values: tuple[Values, ...] = ()
+    values: tuple[EntityScores, ...] = ()
     ahead: Mapping[int, str] = field(default_factory=dict)
 
 
@@ -51,8 +51,8 @@ def assess_entities(
     type_id: int,
     reasons: Mapping[int, int],
     now_us: int,
-    valuer: Valuer | None = None,
-) -> Result:
+    valuer: EntityScorer | None = None,
+) -> AssessmentResult:
     """Assess entities of one type as of now; nothing is stored.
 
     Args:
@@ -64,9 +64,11 @@ def assess_entities(
         valuer: the value model; without it what it said last is read.
 
     Raises:
-        RulesetNotValid: a ruleset lacks something that it reads, such as a list; then nobody is assessed.
+        RulesetNotValid: a ruleset lacks something that it reads, such as a list; then no entity is assessed.
     """
-    standing = released(loading.current_levels(session, sorted(reasons)), loading.releases(session, sorted(reasons)))
+    standing = with_releases(
+        loading.current_levels(session, sorted(reasons)), loading.releases(session, sorted(reasons))
+    )
     last = dict(standing.select("entity", "assessed_us").iter_rows())
     latest = clocks.latest_us(session, now_us, max(last.values(), default=now_us))
     ahead = {entity: clocks.ahead_message(at) for entity, at in last.items() if at > latest}
@@ -77,15 +79,15 @@ def assess_entities(
         _assess_at(session, organisation_id, type_id, of_moment, as_of, valuer, _those(standing, of_moment))
         for as_of, of_moment in sorted(moments.items())
     ]
-    return Result(
-        tuple(sorted((made for result in results for made in result.made), key=lambda each: each.entity_id)),
+    return AssessmentResult(
+        tuple(sorted((record for result in results for record in result.records), key=lambda each: each.entity_id)),
         tuple(absent for result in results for absent in result.absent),
         tuple(values for result in results for values in result.values),
         ahead,
     )
 
 
-class ByRules(NamedTuple):
+class RulesLevel(NamedTuple):
     """What rules alone come to: the numbers of the level, and of the highest floor and hard floor; 0 for none."""
 
     level: int
@@ -95,25 +97,25 @@ class ByRules(NamedTuple):
 
 def levels_by_rules(
     session: Session, organisation_id: int, type_id: int, ids: Sequence[int], as_of_us: int, part: str
-) -> dict[int, ByRules] | None:
-    """Tell what the rules say of entities of one type, whatever held before and whatever people set by hand.
+) -> dict[int, RulesLevel] | None:
+    """Compute the levels of the rules alone for entities of one type, without earlier levels and overrides.
 
     Those that cannot be assessed in full are left out. None where no active ruleset of the type reads *part*.
     """
     versions = active_versions(session, organisation_id, type_id)
     rulesets = [analyse_canonical(version.canonical) for version in versions]
-    if not any(part in parts_of(ruleset) for ruleset in rulesets):
+    if not any(part in parts_of_ruleset(ruleset) for ruleset in rulesets):
         return None
-    portfolio = read_portfolio(session, organisation_id, type_id, ids, rulesets, as_of_us)
+    portfolio = read_stored_portfolio(session, organisation_id, type_id, ids, rulesets, as_of_us)
     nothing = (loading.current_levels(session, []), loading.overrides(session, []))
-    known = (Status.ASSESSED.value, Status.NOT_APPLICABLE.value)
+    with_rules = (Status.ASSESSED.value, Status.NOT_APPLICABLE.value)
     return {
-        int(entity): ByRules(level or 0, floor or 0, hard_floor or 0)
-        for _, found in _decided(rulesets, portfolio, as_of_us, *nothing, {})
-        for entity, status, level, floor, hard_floor in found.outcomes.select(
+        int(entity): RulesLevel(level or 0, floor or 0, hard_floor or 0)
+        for _, assessments in _decided(rulesets, portfolio, as_of_us, *nothing, {})
+        for entity, status, level, floor, hard_floor in assessments.outcomes.select(
             ENTITY, STATUS, RULES_LEVEL, HELD_FLOOR, HELD_HARD_FLOOR
         ).iter_rows()
-        if status in known
+        if status in with_rules
     }
 
 
@@ -123,22 +125,22 @@ def _assess_at(
     type_id: int,
     reasons: Mapping[int, int],
     as_of: int,
-    valuer: Valuer | None,
+    valuer: EntityScorer | None,
     standing: pl.DataFrame,
-) -> Result:
+) -> AssessmentResult:
     ids = sorted(reasons)
     overrides = loading.overrides(session, ids)
     versions = active_versions(session, organisation_id, type_id)
     rulesets = [analyse_canonical(version.canonical) for version in versions]
-    read = {part for ruleset in rulesets for part in parts_of(ruleset)}
+    read = {part for ruleset in rulesets for part in parts_of_ruleset(ruleset)}
     stored = to_come = None
     if valuer is not None or read & {"transactions", "indicators"}:
         for_value = valuer is not None or "indicators" in read
         whose = loading.owned(session, ids)
-        stored = transactions_of(session, whose, as_of, for_value=for_value)
-        to_come = corrections_to_come(session, whose, as_of)
+        stored = read_transactions(session, whose, as_of, for_value=for_value)
+        to_come = coming_corrections(session, whose, as_of)
     values = None if valuer is None or stored is None else valuer.values_of(session, ids, stored, as_of)
-    portfolio = read_portfolio(
+    portfolio = read_stored_portfolio(
         session,
         organisation_id,
         type_id,
@@ -148,19 +150,19 @@ def _assess_at(
         stored=stored,
         values=None if values is None else values.frame,
     )
-    known = sorted(int(entity) for entity in portfolio.entities[ENTITY])
+    entity_ids = sorted(int(entity) for entity in portfolio.entities[ENTITY])
     before = {row["entity"]: row for row in standing.iter_rows(named=True)}
     live = {row["entity"]: row for row in overrides.iter_rows(named=True)}
-    moment = Moment(as_of, before, live, reasons, _dated_after(portfolio, (stored, to_come), as_of))
-    made: list[Made] = []
+    context = AssessmentContext(as_of, before, live, reasons, _dated_after(portfolio, (stored, to_come), as_of))
+    records: list[AssessmentRecord] = []
     decided_before = _decided_before(session, versions, standing)
-    for version, found in _decided(rulesets, portfolio, as_of, standing, overrides, decided_before):
+    for version, assessments in _decided(rulesets, portfolio, as_of, standing, overrides, decided_before):
         version_id = None if version is None else versions[version].id
-        made += moment.made(found, version_id, portfolio, rulesets[:version])
+        records += context.records(assessments, version_id, portfolio, rulesets[:version])
     if not rulesets:
-        made = [moment.without_ruleset(entity) for entity in known]
-    absent = tuple(sorted(set(ids).difference(known)))
-    return Result(tuple(made), absent, () if values is None else (values,))
+        records = [context.without_ruleset(entity) for entity in entity_ids]
+    absent = tuple(sorted(set(ids).difference(entity_ids)))
+    return AssessmentResult(tuple(records), absent, () if values is None else (values,))
 
 
 def _those(frame: pl.DataFrame, entities: Collection[int]) -> pl.DataFrame:
@@ -171,8 +173,8 @@ def _decided_before(session: Session, versions: Sequence[RulesetVersion], standi
     """Tell which of the rulesets decided on each entity before, by the entity's number as text: its place in order."""
     families = families_of_versions(session, standing["version_id"].drop_nulls().unique().to_list())
     places = {version.family_id: place for place, version in enumerate(versions)}
-    found = standing.select("entity", "version_id").drop_nulls().iter_rows()
-    return {str(entity): places[families[of]] for entity, of in found if families.get(of) in places}
+    version_rows = standing.select("entity", "version_id").drop_nulls().iter_rows()
+    return {str(entity): places[families[of]] for entity, of in version_rows if families.get(of) in places}
 
 
 def _decided(
@@ -189,26 +191,26 @@ def _decided(
     """
     previous = held_before(standing)
     set_by_hand = overrides.select(entity_text(), level="level", until="until_us")
-    left, tried = portfolio.entities, []
+    undecided, tried = portfolio.entities, []
     for ruleset in rulesets:
-        if not len(left):
+        if not len(undecided):
             break
-        found = assess(ruleset, _only(portfolio, left), as_of, previous, set_by_hand)
-        tried.append(found)
-        left = left.filter(~found.outcomes[STATUS].is_in(DECIDES))
+        assessments = assess(ruleset, _only(portfolio, undecided), as_of, previous, set_by_hand)
+        tried.append(assessments)
+        undecided = undecided.filter(~assessments.outcomes[STATUS].is_in(DECIDES))
     if not tried:
         return
     deciding = deciders(tried, decided_before)
-    for number, found in enumerate(tried):
-        mine = _places_of(found, deciding).eq_missing(number)
+    for number, assessments in enumerate(tried):
+        mine = _places_of(assessments, deciding).eq_missing(number)
         if mine.any():
-            yield number, found.where(mine)
+            yield number, assessments.where(mine)
     none = _places_of(tried[-1], deciding).is_null()
     if len(tried) == len(rulesets) and none.any():
         yield None, tried[-1].where(none)
 
 
-def released(standing: pl.DataFrame, releases: pl.DataFrame) -> pl.DataFrame:
+def with_releases(standing: pl.DataFrame, releases: pl.DataFrame) -> pl.DataFrame:
     """Let those go on from where they would stand without a withdrawn version, whose standing is still the one left.
 
     The level that holds stays as it is: what is left is seen as a transition. What comes of it is stored in any case.
@@ -217,15 +219,15 @@ def released(standing: pl.DataFrame, releases: pl.DataFrame) -> pl.DataFrame:
         return standing
     keys = ["entity", "version_id", "rules_level", "entered_us", "assessed_us"]
     names = ("level", "entered_us", "floor", "hard_floor", "floors_lost")
-    given = releases.unique("entity", keep="last").select(
+    latest = releases.unique("entity", keep="last").select(
         *("entity", "version_id", "assessed_us"),
         *(pl.col(name).alias(f"released_{name}") for name in names),
         rules_level="held_level",
         entered_us="held_entered_us",
     )
-    found = standing.join(given, on=keys, how="left", maintain_order="left")
+    rows = standing.join(latest, on=keys, how="left", maintain_order="left")
     counts = pl.col("released_level").is_not_null()
-    return found.with_columns(
+    return rows.with_columns(
         *(
             pl.when(counts).then(f"released_{name}").otherwise(column).alias(column)
             for name, column in zip(names, ("rules_level", *names[1:]), strict=True)
@@ -240,8 +242,8 @@ def held_before(standing: pl.DataFrame) -> pl.DataFrame:
     return previous.with_columns(from_text(standing["floors_lost"]))
 
 
-def _places_of(found: Assessments, deciding: Mapping[str, int]) -> pl.Series:
-    return pl.Series([deciding.get(entity) for entity in found.outcomes[ENTITY]], dtype=pl.Int64)
+def _places_of(assessments: Assessments, deciding: Mapping[str, int]) -> pl.Series:
+    return pl.Series([deciding.get(entity) for entity in assessments.outcomes[ENTITY]], dtype=pl.Int64)
 
 
 def _only(portfolio: Portfolio, entities: pl.DataFrame) -> Portfolio:
@@ -254,15 +256,15 @@ def _dated_after(portfolio: Portfolio, moments: Sequence[pl.DataFrame | None], a
     Mostly these are ends of tags, and transactions dated ahead; the clock of who stored anything else may be ahead too.
     *moments* have `entity` and `at_us`.
     """
-    found = [each.select("entity", at="at_us") for each in moments if each is not None]
+    dated = [each.select("entity", at="at_us") for each in moments if each is not None]
     for part, columns in _MOMENTS.items():
         frame = getattr(portfolio, part)
         if frame is not None:
             entity = pl.col(ENTITY).cast(pl.Int64).alias("entity")
-            found += [frame.select(entity, pl.col(column).cast(pl.Int64).alias("at")) for column in columns]
-    if not found:
+            dated += [frame.select(entity, pl.col(column).cast(pl.Int64).alias("at")) for column in columns]
+    if not dated:
         return {}
-    first = pl.concat(found).filter(pl.col("at") > as_of).group_by("entity").agg(pl.col("at").min())
+    first = pl.concat(dated).filter(pl.col("at") > as_of).group_by("entity").agg(pl.col("at").min())
     return dict(first.iter_rows())
 
 

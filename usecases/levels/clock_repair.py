@@ -41,7 +41,7 @@ class Clocks:
     ahead: Sequence[FutureRows]
 
 
-def look(engine: Engine) -> Clocks:
+def read_clocks(engine: Engine) -> Clocks:
     """Compare the clocks, and count what is dated after now."""
     with reading(engine) as session:
         there = database_now_us(session)
@@ -59,7 +59,7 @@ def refuse_future(engine: Engine, at_us: int, what: str) -> None:
             )
 
 
-def repair(engine: Engine, actor: str, reason: str) -> Sequence[FutureRows]:
+def repair_dates(engine: Engine, actor: str, reason: str) -> Sequence[FutureRows]:
     """Mend what is dated after now, in all organisations; tell what there was.
 
     Each entity concerned stands again as before the first assessment that is dated ahead, as far as that is known, and
@@ -80,12 +80,12 @@ def repair(engine: Engine, actor: str, reason: str) -> Sequence[FutureRows]:
     with writing(engine) as session:  # which compares the clocks: one that is ahead must not mend
         now = database_now_us(session)
         latest = latest_us(session, now)
-        found = ahead.count_future_rows(session, latest)
+        counts = ahead.count_future_rows(session, latest)
         ahead.end_long_waits(session, latest, now)
-    for organisation_id in sorted({each.organisation_id for each in found}):
+    for organisation_id in sorted({each.organisation_id for each in counts}):
         while _part(engine, organisation_id, (latest, now), actor, reason):
             pass
-    return found
+    return counts
 
 
 def _part(engine: Engine, organisation_id: int, moments: tuple[int, int], actor: str, reason: str) -> int:
@@ -98,7 +98,7 @@ def _part(engine: Engine, organisation_id: int, moments: tuple[int, int], actor:
         ids = [subject.entity_id for subject in subjects]
         marked = [Subject(*subject[:3]) for subject in subjects if not subject.erased]
         due.mark(session, marked, Reason.CLOCK, now, BULK)
-        facts, written = ahead.redate_facts(session, ids, latest, now)
+        facts, digests = ahead.redate_facts(session, ids, latest, now)
         stands = ahead.restore_levels(session, ids, latest, now)
         mended = {
             "standings": len(stands),
@@ -114,6 +114,6 @@ def _part(engine: Engine, organisation_id: int, moments: tuple[int, int], actor:
             after={"stands": stands} if stands else None,
             details={"reason": reason, "latest_us": latest, **mended},
             bulk=(len(ids), digest_of(ids)),
-            rows=written,
+            rows=digests,
         )
         return len(ids)

@@ -97,7 +97,7 @@ def _count(groups: Iterable[LevelGroup]) -> int:
 def _versions(
     session: Session, actor: Actor, type_id: int, groups: list[LevelGroup], names: tuple[str, ...]
 ) -> Iterable[AtVersion]:
-    """Give the versions that somebody stands by, in the order of families, the newest first."""
+    """Give the versions by which an entity has its level, in the order of families, the newest first."""
     for family in families_of(session, actor.organisation_id, type_id):
         for version in reversed(versions_of(session, family)):
             mine = [group for group in groups if group.version_id == version.id]

@@ -173,13 +173,13 @@ def read_entity(engine: Engine, actor: Actor, type_name: str, external_id: str) 
         )
 
 
-def _related(found: Related, names: Sequence[str | None]) -> RelatedLine:
-    standing = found.standing
+def _related(related: Related, names: Sequence[str | None]) -> RelatedLine:
+    standing = related.standing
     return RelatedLine(
-        found.entity_type,
-        found.external_id,
-        found.from_us,
-        found.until_us,
+        related.entity_type,
+        related.external_id,
+        related.from_us,
+        related.until_us,
         None if standing is None else names[standing.level or 0],
         None if standing is None else standing.status,
     )
@@ -198,8 +198,8 @@ def list_entities(
         if level is not None and level not in names:
             raise ConfigError(f"there is no level {level!r}; there are {', '.join(names)}")
         number = None if level is None else names.index(level) + 1
-        found = facts.entities_of_type(session, actor.organisation_id, kind.id, part, number)
-        return found.map(lambda pair: _entity(*pair, names))
+        rows = facts.entities_of_type(session, actor.organisation_id, kind.id, part, number)
+        return rows.map(lambda pair: _entity(*pair, names))
 
 
 def _entity(entity: Entity, standing: Standing | None, names: Sequence[str]) -> EntityLine:
@@ -211,16 +211,20 @@ def list_tags(engine: Engine, actor: Actor, type_name: str, external_id: str, pa
     """List the tags that an entity has or had, the newest first; NotThere where there is no such entity."""
     with reading(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id)
-        found = facts.tags_of(session, entity.id, part)
-        return found.map(lambda tag: TagLine(tag.tag, tag.from_us, tag.until_us, tag.set_by))
+        rows = facts.tags_of(session, entity.id, part)
+        return rows.map(lambda tag: TagLine(tag.tag, tag.from_us, tag.until_us, tag.set_by))
 
 
 def list_screenings(engine: Engine, actor: Actor, type_name: str, external_id: str, part: Part) -> Page[ScreeningLine]:
     """List an entity's screenings, those made last first; NotThere where there is no such entity."""
     with reading(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id)
-        found = facts.screenings_of(session, entity.id, part)
-        return found.map(lambda made: ScreeningLine(made.screening, made.found, made.at_us, made.recorded_us))
+        rows = facts.screenings_of(session, entity.id, part)
+        return rows.map(
+            lambda screening: ScreeningLine(
+                screening.screening, screening.found, screening.at_us, screening.recorded_us
+            )
+        )
 
 
 def list_records(
@@ -232,9 +236,9 @@ def list_records(
         return facts.records_of(session, entity.id, kind, part).map(_record)
 
 
-def _record(found: Record) -> RecordLine:
-    fields = json.loads(found.content) if found.content else {}
-    return RecordLine(found.external_id, found.opened_us, found.closed_us, found.outcome, found.status, fields)
+def _record(record: Record) -> RecordLine:
+    fields = json.loads(record.content) if record.content else {}
+    return RecordLine(record.external_id, record.opened_us, record.closed_us, record.outcome, record.status, fields)
 
 
 def list_transactions(
@@ -253,42 +257,42 @@ def list_transactions(
     """
     with reading(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id)
-        wanted = facts.counted_transactions(entity.id, since_us, until_us)
-        page = facts.transactions_of(session, wanted, part)
-        said: dict[str, list[CorrectionLine]] = {}
-        for each in facts.corrections_of(session, [found for found, _, _ in page]):
-            said.setdefault(each.transaction_id, []).append(_correction(each))
-        return page.map(lambda row: _transaction(*row, said.get(row[0].transaction_id, ())))
+        rows_query = facts.counted_transactions(entity.id, since_us, until_us)
+        page = facts.transactions_of(session, rows_query, part)
+        corrections: dict[str, list[CorrectionLine]] = {}
+        for each in facts.corrections_of(session, [transaction_id for transaction_id, _, _ in page]):
+            corrections.setdefault(each.transaction_id, []).append(_correction(each))
+        return page.map(lambda row: _transaction(*row, corrections.get(row[0].transaction_id, ())))
 
 
-def _correction(found: Correction) -> CorrectionLine:
-    changes = {name: getattr(found, column) for column, name in SENT_AS.items()}
-    changes |= json.loads(found.content) if found.content else {}
+def _correction(correction: Correction) -> CorrectionLine:
+    changes = {name: getattr(correction, column) for column, name in SENT_AS.items()}
+    changes |= json.loads(correction.content) if correction.content else {}
     return CorrectionLine(
-        found.external_id,
-        found.kind,
-        found.counts_from_us,
-        found.recorded_us,
-        found.reason,
-        found.actor,
+        correction.external_id,
+        correction.kind,
+        correction.counts_from_us,
+        correction.recorded_us,
+        correction.reason,
+        correction.actor,
         {name: value for name, value in changes.items() if value is not None},
     )
 
 
 def _transaction(
-    found: Transaction, entity_type: str, external_id: str, corrections: Sequence[CorrectionLine]
+    row: Transaction, entity_type: str, external_id: str, corrections: Sequence[CorrectionLine]
 ) -> TransactionLine:
     return TransactionLine(
         entity_type,
         external_id,
-        found.transaction_id,
-        found.at_us,
-        found.amount,
-        found.currency,
-        found.state,
-        found.balance,
-        found.category,
-        found.recorded_us,
-        json.loads(found.content) if found.content else {},
+        row.transaction_id,
+        row.at_us,
+        row.amount,
+        row.currency,
+        row.state,
+        row.balance,
+        row.category,
+        row.recorded_us,
+        json.loads(row.content) if row.content else {},
         tuple(corrections),
     )

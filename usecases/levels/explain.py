@@ -32,7 +32,7 @@ NOT_APPLICABLE = "No ruleset applies, so there is no level"
 
 
 @dataclass(frozen=True)
-class ValueSeen:
+class VisibleValue:
     """What a case looked at, in plain words: the input without its conditions, and its value."""
 
     name: str
@@ -45,7 +45,7 @@ class FiredRule:
 
     Attributes:
         title: of the rule.
-        rationale: why there is such a rule; None where nobody wrote that.
+        rationale: why there is such a rule; None where the ruleset has none.
         case: the title of the case that held; None for a case without one, and where none held.
         values: what that case looked at; empty once it was erased.
         points: exact, as text.
@@ -55,14 +55,14 @@ class FiredRule:
     title: str
     rationale: str | None
     case: str | None
-    values: tuple[ValueSeen, ...]
+    values: tuple[VisibleValue, ...]
     points: str
     floor: str | None
 
 
 @dataclass(frozen=True)
 class Reasons:
-    """Why a level is what it is, as far as everybody may know who works with it.
+    """Why a level is what it is, as far as every user of the level may know.
 
     Attributes:
         line: the arithmetic in one line.
@@ -81,27 +81,29 @@ def read_reasons(engine: Engine, actor: Actor, assessment: str) -> Reasons | Non
     NotThere where the organisation has no such assessment.
     """
     with reading(engine) as session:
-        found = find_assessment(session, actor, assessment)
-        if found.breakdown is None:
+        assessment_row = find_assessment(session, actor, assessment)
+        if assessment_row.breakdown is None:
             return None
-        breakdown = json.loads(found.breakdown)
-        if found.version_id is None:
+        breakdown = json.loads(assessment_row.breakdown)
+        if assessment_row.version_id is None:
             return Reasons(shown_line(breakdown["status"], breakdown["line"]), "", ())
-        version = session.get_one(RulesetVersion, found.version_id)
-        kept = session.get_one(AssessmentInputs, (found.entity_id, found.number)).content
-        return cut(breakdown, analyse_canonical(version.canonical).ruleset, None if kept is None else json.loads(kept))
+        version = session.get_one(RulesetVersion, assessment_row.version_id)
+        inputs = session.get_one(AssessmentInputs, (assessment_row.entity_id, assessment_row.number)).content
+        return investigator_view(
+            breakdown, analyse_canonical(version.canonical).ruleset, None if inputs is None else json.loads(inputs)
+        )
 
 
-def cut(breakdown: Mapping[str, Any], ruleset: Ruleset, kept: Mapping[str, Any] | None) -> Reasons:
+def investigator_view(breakdown: Mapping[str, Any], ruleset: Ruleset, inputs: Mapping[str, Any] | None) -> Reasons:
     """Cut a breakdown down to what held.
 
     Args:
         breakdown: as `risk.engine.explain.breakdown.as_json` gives it.
         ruleset: that it is of.
-        kept: as `usecases.levels.records` keeps what it was made from; None once that was erased.
+        inputs: the inputs as `usecases.levels.records` keeps them; None once they were erased.
     """
     rules = tuple(
-        _fired(outcome, ruleset, kept)
+        _fired(outcome, ruleset, inputs)
         for outcome in breakdown["rules"]
         if isinstance(outcome["case"], int) or Decimal(outcome["points"]) or outcome["floor"]
     )
@@ -113,31 +115,31 @@ def shown_line(status: str, line: str) -> str:
     return NOT_APPLICABLE if status == Status.NOT_APPLICABLE else line
 
 
-def _fired(outcome: Mapping[str, Any], ruleset: Ruleset, kept: Mapping[str, Any] | None) -> FiredRule:
+def _fired(outcome: Mapping[str, Any], ruleset: Ruleset, inputs: Mapping[str, Any] | None) -> FiredRule:
     rule = ruleset.rule(outcome["rule"])
     case = rule.cases[outcome["case"] - 1] if isinstance(outcome["case"], int) else None
     return FiredRule(
         rule.title,
         rule.rationale,
         None if case is None else case.title,
-        () if kept is None else tuple(_values(rule, case, ruleset, kept)),
+        () if inputs is None else tuple(_values(rule, case, ruleset, inputs)),
         outcome["points"],
         outcome["floor"] or None,
     )
 
 
-def _values(rule: Rule, case: Case | None, ruleset: Ruleset, kept: Mapping[str, Any]) -> Iterator[ValueSeen]:
+def _values(rule: Rule, case: Case | None, ruleset: Ruleset, inputs: Mapping[str, Any]) -> Iterator[VisibleValue]:
     """Tell what the case that held looked at; where none did, what the rule is about."""
     looked: dict[str, tuple[Any, list[Decimal]]] = {}
     if case is None and rule.input is not None:
         looked[input_key(rule.input)] = (rule.input, [])
     for test in tests_in(case.when) if case is not None else ():
-        made = input_of_test(test) or rule.input
-        if made is not None:
-            looked.setdefault(input_key(made), (made, []))[1].extend(_numbers(test))
-    for key, (made, cuts) in looked.items():
-        if key in kept["inputs"]:
-            yield value_seen(made, kept["inputs"][key], vocabulary(ruleset), kept["base"], cuts)
+        input_ = input_of_test(test) or rule.input
+        if input_ is not None:
+            looked.setdefault(input_key(input_), (input_, []))[1].extend(_numbers(test))
+    for key, (input_, cuts) in looked.items():
+        if key in inputs["inputs"]:
+            yield visible_value(input_, inputs["inputs"][key], vocabulary(ruleset), inputs["base"], cuts)
 
 
 def _numbers(test: Operators) -> Iterator[Decimal]:
@@ -145,24 +147,24 @@ def _numbers(test: Operators) -> Iterator[Decimal]:
         yield from (one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, Decimal))
 
 
-def value_seen(made: Any, value: Any, names: Vocabulary, base: str, cuts: Sequence[Decimal]) -> ValueSeen:
+def visible_value(input_: Any, value: Any, names: Vocabulary, base: str, cuts: Sequence[Decimal]) -> VisibleValue:
     """Tell an input and its value, and nothing of what was asked of it.
 
     Args:
-        made: the input.
+        input_: the input.
         value: as it was kept.
         names: the fields that are declared.
         base: the currency that money is in, where the input names none.
         cuts: the numbers that it was compared with: the value is not shown rounded across one.
     """
-    currency = getattr(made, "in_currency", None) or base
-    return ValueSeen(_plainly(made), value_words(value, column_for(made, names, base), currency, cuts))
+    currency = getattr(input_, "in_currency", None) or base
+    return VisibleValue(_plainly(input_), value_words(value, column_for(input_, names, base), currency, cuts))
 
 
-def _plainly(made: Any) -> str:
+def _plainly(input_: Any) -> str:
     """Name an input without the conditions in it."""
-    if isinstance(made, Ratio):
-        return " over ".join(_plainly(side) for side in made.ratio)
-    if isinstance(made, Window) and made.where is not None:
-        return f"{input_words(made.model_copy(update={'where': None}))}, of what the rule counts"
-    return input_words(made)
+    if isinstance(input_, Ratio):
+        return " over ".join(_plainly(side) for side in input_.ratio)
+    if isinstance(input_, Window) and input_.where is not None:
+        return f"{input_words(input_.model_copy(update={'where': None}))}, of what the rule counts"
+    return input_words(input_)

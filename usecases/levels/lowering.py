@@ -19,8 +19,8 @@ from fivefold.store.ingest.ownerships import owner_numbers
 from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.rulesets.proposals import needs_two_people
 from fivefold.store.tables.entities import Entity, EntityType, Record
-from fivefold.usecases.accounts.second_person import is_member, sole_operator
-from fivefold.usecases.levels.assess import ByRules, levels_by_rules
+from fivefold.usecases.accounts.second_person import has_sole_operator, is_member
+from fivefold.usecases.levels.assess import RulesLevel, levels_by_rules
 from fivefold.usecases.shared.actors import Actor
 
 HOW = (
@@ -70,7 +70,7 @@ class Fall:
         raise AssertionError("nothing falls")
 
 
-class WouldLower(ActionRefused):
+class WouldLowerError(ActionRefused):
     """A change of facts that would lower a level or a floor, and that one person alone may not make.
 
     Attributes:
@@ -83,7 +83,7 @@ class WouldLower(ActionRefused):
         super().__init__(f"{falls[0]}; {HOW}")
 
 
-class Watch:
+class LoweringGuard:
     """Looks at whom a change is about before it is made; `falls` looks again after it, in the same transaction.
 
     Each is looked at when the change shows, and when the last of its tags that end by themselves is over: otherwise one
@@ -114,23 +114,23 @@ class Watch:
             return []
         after = self._levels()
         names = ("", *levels_of(self._session, self._actor.organisation_id))
-        found: dict[int, Fall] = {}
+        falls: dict[int, Fall] = {}
         for (entity, at_us), before in self._before.items():
-            if entity not in found and _falls(before, after[entity, at_us], self._concerns[entity].takes_back):
+            if entity not in falls and _falls(before, after[entity, at_us], self._concerns[entity].takes_back):
                 row = self._session.get_one(Entity, entity)
                 kind = self._session.get_one(EntityType, row.type_id).name
-                said = (_named(before, names), _named(after[entity, at_us], names))
-                found[entity] = Fall(kind, row.external_id, *said, frozenset(self._through[entity]))
-        return list(found.values())
+                before_and_after = (_named(before, names), _named(after[entity, at_us], names))
+                falls[entity] = Fall(kind, row.external_id, *before_and_after, frozenset(self._through[entity]))
+        return list(falls.values())
 
     def refuse_falls(self) -> None:
         """Raise WouldLower where the change lowers any level or floor: nothing of its transaction stays."""
         self._session.flush()
-        if found := self.falls():
-            raise WouldLower(found)
+        if falls := self.falls():
+            raise WouldLowerError(falls)
 
     def _concerned(self, about: Mapping[int, Concern], now_us: int) -> dict[int, Concern]:
-        """Add the owners; leave out who was never assessed: nobody went by a level of theirs."""
+        """Add the owners; leave out entities that were never assessed: they have no level that could fall."""
         owners = owner_numbers(self._session, about)
         self._through = {entity: {entity} for entity in about}
         concerns = dict(about)
@@ -163,17 +163,17 @@ class Watch:
                 groups.setdefault((type_id, at_us), []).append(entity)
         return groups
 
-    def _levels(self) -> dict[tuple[int, int], ByRules | None]:
+    def _levels(self) -> dict[tuple[int, int], RulesLevel | None]:
         """Give what the rules say of everyone at each moment that concerns them; None where that is not known."""
-        found: dict[tuple[int, int], ByRules | None] = {}
+        levels: dict[tuple[int, int], RulesLevel | None] = {}
         for (type_id, at_us), ids in self._moments.items():
             try:
-                made = levels_by_rules(self._session, self._actor.organisation_id, type_id, ids, at_us, self._part)
-            except RulesetNotValid:  # a list is missing: nobody is assessed, and nothing is known
-                made = {}
-            if made is not None:
-                found |= {(entity, at_us): made.get(entity) for entity in ids}
-        return found
+                computed = levels_by_rules(self._session, self._actor.organisation_id, type_id, ids, at_us, self._part)
+            except RulesetNotValid:  # a list is missing: no entity is assessed, and nothing is known
+                computed = {}
+            if computed is not None:
+                levels |= {(entity, at_us): computed.get(entity) for entity in ids}
+        return levels
 
 
 @contextmanager
@@ -197,16 +197,16 @@ def dated_far_back(session: Session, record_ids: Iterable[int]) -> Iterator[None
 def _needs_two(session: Session, actor: Actor) -> bool:
     """Tell whether a change that lowers a level needs a second person, if *actor* makes it."""
     of = actor.organisation_id
-    if not needs_two_people(session, of) or sole_operator(session, of):
+    if not needs_two_people(session, of) or has_sole_operator(session, of):
         return False
     return is_member(actor.name) or not settings_row(session, of).programs_lower_levels
 
 
-def _falls(before: ByRules | None, after: ByRules | None, takes_back: bool) -> bool:
+def _falls(before: RulesLevel | None, after: RulesLevel | None, takes_back: bool) -> bool:
     if before is None or after is None:
         return takes_back
     return any(now < then for then, now in zip(before, after, strict=True))
 
 
-def _named(levels: ByRules | None, names: tuple[str, ...]) -> tuple[str, str, str] | None:
+def _named(levels: RulesLevel | None, names: tuple[str, ...]) -> tuple[str, str, str] | None:
     return None if levels is None else (names[levels[0]], names[levels[1]], names[levels[2]])

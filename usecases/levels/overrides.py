@@ -32,7 +32,7 @@ from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.levels import OverrideRow, Standing
 from fivefold.usecases.accounts.second_person import refuse_same_person
-from fivefold.usecases.accounts.settings import Settings, held_settings, settings_of
+from fivefold.usecases.accounts.settings import Settings, locked_settings, settings_of
 from fivefold.usecases.audit import record as audit
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.inputs import checked_moment, checked_reason
@@ -104,16 +104,16 @@ def overrides_of(
         if type_name is not None and external_id is not None:
             entity_id = entity_named(session, actor.organisation_id, type_name, external_id).id
         settings = settings_of(session, actor.organisation_id)
-        found = overrides_with_levels(session, actor.organisation_id, entity_id, part=part)
-        return found.map(lambda each: _line(each, settings, now))
+        rows = overrides_with_levels(session, actor.organisation_id, entity_id, part=part)
+        return rows.map(lambda each: _line(each, settings, now))
 
 
 def read_override(engine: Engine, actor: Actor, number: int, now_us: int | None = None) -> OverrideLine:
     """Show an override; NotThere where there is none of that number."""
     now = resolve_now(now_us)
     with reading(engine) as session:
-        found = override_numbered(session, actor.organisation_id, number)
-        return line_of(session, found, settings_of(session, actor.organisation_id), now)
+        override = override_numbered(session, actor.organisation_id, number)
+        return override_line(session, override, settings_of(session, actor.organisation_id), now)
 
 
 def cap_of(engine: Engine, actor: Actor, now_us: int | None = None) -> OverrideCap:
@@ -125,18 +125,18 @@ def cap_of(engine: Engine, actor: Actor, now_us: int | None = None) -> OverrideC
         return OverrideCap(below, count_with_level(session, actor.organisation_id), percent)
 
 
-def line_of(session: Session, override: OverrideRow, settings: Settings, now_us: int) -> OverrideLine:
+def override_line(session: Session, override: OverrideRow, settings: Settings, now_us: int) -> OverrideLine:
     """Show one override."""
-    (found,) = overrides_with_levels(session, override.organisation_id, number=override.id)
-    return _line(found, settings, now_us)
+    (row,) = overrides_with_levels(session, override.organisation_id, number=override.id)
+    return _line(row, settings, now_us)
 
 
-def _line(found: OverrideWithLevel, settings: Settings, now_us: int) -> OverrideLine:
-    override, standing = found.override, found.standing
+def _line(row: OverrideWithLevel, settings: Settings, now_us: int) -> OverrideLine:
+    override, standing = row.override, row.standing
     return OverrideLine(
         override.id,
-        found.type_name,
-        found.entity.external_id,
+        row.type_name,
+        row.entity.external_id,
         settings.levels[override.level - 1],
         None if standing is None else _name(settings, standing.rules_level),
         None if standing is None else _name(settings, standing.level),
@@ -160,7 +160,7 @@ def _name(settings: Settings, level: int | None) -> str | None:
 
 
 def state_of(override: OverrideRow, now_us: int) -> str:
-    """Tell what became of an override: requested, refused, live, expired or revoked."""
+    """Give the state of an override: requested, refused, live, expired or revoked."""
     if override.state != "approved":
         return override.state
     return "live" if override.until_us is None or override.until_us > now_us else "expired"
@@ -176,7 +176,7 @@ def request_override(
     until_us: int | None = None,
     now_us: int | None = None,
 ) -> OverrideLine:
-    """Ask for a level; nothing changes until somebody else approves it.
+    """Request a level; nothing changes until another person approves it.
 
     Raises:
         NotThere: there is no such entity.
@@ -188,12 +188,12 @@ def request_override(
     with writing(engine) as session:
         settings = settings_of(session, actor.organisation_id)
         entity = entity_named(session, actor.organisation_id, type_name, external_id)
-        session.refresh(entity, with_for_update={"key_share": True})  # nobody erases it meanwhile
+        session.refresh(entity, with_for_update={"key_share": True})  # it cannot be erased meanwhile
         if entity.erased_us is not None:
             raise NotThere(f"there is no {type_name} {external_id!r}")
         if settings.locked_us is None:
             raise ActionRefused("there is no ruleset yet, so the levels may still change; nobody has one to override")
-        made = OverrideRow(
+        override = OverrideRow(
             organisation_id=actor.organisation_id,
             entity_id=entity.id,
             level=_number(settings, level),
@@ -203,11 +203,11 @@ def request_override(
             requested_by=actor.name,
             requested_us=now,
         )
-        _refuse_below_floor(session, made, settings)
-        session.add(made)
+        _refuse_below_floor(session, override, settings)
+        session.add(override)
         session.flush()
-        _record(session, actor, "override.requested", made, {"reason": why, "at_us": now})
-        return line_of(session, made, settings, now)
+        _record(session, actor, "override.requested", override, {"reason": why, "at_us": now})
+        return override_line(session, override, settings, now)
 
 
 def _number(settings: Settings, level: str) -> int:
@@ -235,7 +235,7 @@ def _refuse_below_floor(session: Session, override: OverrideRow, settings: Setti
 def approve_override(
     engine: Engine, actor: Actor, override_id: int, reason: str = "", now_us: int | None = None
 ) -> OverrideLine:
-    """Let a level that somebody else asked for hold; an override of the same entity that held is revoked by it.
+    """Approve a level that another person requested; it revokes the live override of the same entity.
 
     Raises:
         NotThere: there is no such override.
@@ -245,26 +245,31 @@ def approve_override(
     now = resolve_now(now_us)
     why = checked_reason(reason) if reason else None
     with writing(engine) as session:
-        settings = held_settings(session, actor.organisation_id)  # one approval at a time: the cap is counted
-        found = _to_decide(session, actor, override_id)
-        _checked_end(found.until_us, now)
-        _refuse_below_floor(session, found, settings)
-        _refuse_above_cap(session, found, settings, now)
-        replaced = [_revoke(older, actor, f"replaced by override {found.id}", now) for older in
-                    live_overrides(session, found.entity_id, now)]  # fmt: skip
-        found.state, found.decided_by, found.decided_us, found.decision_reason = "approved", actor.name, now, why
-        _mark(session, found, now)
-        _record(session, actor, "override.approved", found, {"reason": why, "at_us": now}, replaced)
-        return line_of(session, found, settings, now)
+        settings = locked_settings(session, actor.organisation_id)  # one approval at a time: the cap is counted
+        override = _to_decide(session, actor, override_id)
+        _checked_end(override.until_us, now)
+        _refuse_below_floor(session, override, settings)
+        _refuse_above_cap(session, override, settings, now)
+        replaced = [_revoke(older, actor, f"replaced by override {override.id}", now) for older in
+                    live_overrides(session, override.entity_id, now)]  # fmt: skip
+        override.state, override.decided_by, override.decided_us, override.decision_reason = (
+            "approved",
+            actor.name,
+            now,
+            why,
+        )
+        _mark(session, override, now)
+        _record(session, actor, "override.approved", override, {"reason": why, "at_us": now}, replaced)
+        return override_line(session, override, settings, now)
 
 
 def _to_decide(session: Session, actor: Actor, override_id: int) -> OverrideRow:
-    found = override_numbered(session, actor.organisation_id, override_id)
-    if found.state != "requested":
-        raise ActionRefused(f"override {override_id} was {found.state} already")
+    override = override_numbered(session, actor.organisation_id, override_id)
+    if override.state != "requested":
+        raise ActionRefused(f"override {override_id} was {override.state} already")
     what = f"asked for override {override_id}: somebody else decides"
-    refuse_same_person(session, actor, (found.requested_by,), what)
-    return found
+    refuse_same_person(session, actor, (override.requested_by,), what)
+    return override
 
 
 def _refuse_above_cap(session: Session, override: OverrideRow, settings: Settings, now_us: int) -> None:
@@ -283,7 +288,7 @@ def _refuse_above_cap(session: Session, override: OverrideRow, settings: Setting
 def refuse_override(
     engine: Engine, actor: Actor, override_id: int, reason: str, now_us: int | None = None
 ) -> OverrideLine:
-    """Refuse a level that somebody else asked for.
+    """Refuse a level that another person requested.
 
     Raises:
         NotThere: there is no such override.
@@ -293,11 +298,16 @@ def refuse_override(
     now = resolve_now(now_us)
     why = checked_reason(reason)
     with writing(engine) as session:
-        settings = held_settings(session, actor.organisation_id)
-        found = _to_decide(session, actor, override_id)
-        found.state, found.decided_by, found.decided_us, found.decision_reason = "refused", actor.name, now, why
-        _record(session, actor, "override.refused", found, {"reason": why, "at_us": now})
-        return line_of(session, found, settings, now)
+        settings = locked_settings(session, actor.organisation_id)
+        override = _to_decide(session, actor, override_id)
+        override.state, override.decided_by, override.decided_us, override.decision_reason = (
+            "refused",
+            actor.name,
+            now,
+            why,
+        )
+        _record(session, actor, "override.refused", override, {"reason": why, "at_us": now})
+        return override_line(session, override, settings, now)
 
 
 @dataclass(frozen=True)
@@ -310,8 +320,8 @@ class LevelsWithout:
 
 def levels_without(session: Session, actor: Actor, override_id: int) -> LevelsWithout:
     """Name the level of an override and the one beneath it; NotThere where there is no such override."""
-    found = override_numbered(session, actor.organisation_id, override_id)
-    line = line_of(session, found, settings_of(session, actor.organisation_id), now_us=0)
+    override = override_numbered(session, actor.organisation_id, override_id)
+    line = override_line(session, override, settings_of(session, actor.organisation_id), now_us=0)
     return LevelsWithout(line.level, line.rules_level)
 
 
@@ -323,11 +333,11 @@ def raises_without(session: Session, actor: Actor, override_id: int) -> bool:
     Raises:
         NotThere: there is no such override.
     """
-    found = override_numbered(session, actor.organisation_id, override_id)
-    standing = session.get(Standing, found.entity_id, populate_existing=True, with_for_update=True)
+    override = override_numbered(session, actor.organisation_id, override_id)
+    standing = session.get(Standing, override.entity_id, populate_existing=True, with_for_update=True)
     if standing is None or standing.status != "assessed" or standing.rules_level is None:
         return False
-    return found.level < standing.rules_level
+    return override.level < standing.rules_level
 
 
 def revoke_override_in(
@@ -341,15 +351,17 @@ def revoke_override_in(
         NotThere: there is no such override.
         ActionRefused: it does not hold: not approved, revoked, or over by itself.
     """
-    settings = held_settings(session, actor.organisation_id)
-    found = override_numbered(session, actor.organisation_id, override_id)
-    if state_of(found, now_us) != "live":
-        raise ActionRefused(f"override {override_id} is {state_of(found, now_us)}; only one that holds can be revoked")
-    _revoke(found, actor, why, now_us)
+    settings = locked_settings(session, actor.organisation_id)
+    override = override_numbered(session, actor.organisation_id, override_id)
+    if state_of(override, now_us) != "live":
+        raise ActionRefused(
+            f"override {override_id} is {state_of(override, now_us)}; only one that holds can be revoked"
+        )
+    _revoke(override, actor, why, now_us)
     if marks:
-        _mark(session, found, now_us)
-    _record(session, actor, "override.revoked", found, {"reason": why, "at_us": now_us})
-    return line_of(session, found, settings, now_us)
+        _mark(session, override, now_us)
+    _record(session, actor, "override.revoked", override, {"reason": why, "at_us": now_us})
+    return override_line(session, override, settings, now_us)
 
 
 def _revoke(override: OverrideRow, actor: Actor, why: str, now_us: int) -> int:

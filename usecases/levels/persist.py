@@ -1,4 +1,4 @@
-"""Storing assessments: with them what stands now, what changed, what others are told, and when to look again."""
+"""Stores assessments, and with them current levels, transitions, events for webhooks, and the next due time."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ from fivefold.store.tables.entities import Entity, EntityType, ValueScore
 from fivefold.store.tables.rulesets import Family, RulesetVersion
 from fivefold.store.webhooks.outbox import NewEvent, add_events
 from fivefold.usecases.audit import record as audit
-from fivefold.usecases.levels.assess import Result
-from fivefold.usecases.levels.records import Made
-from fivefold.usecases.levels.value_scores import Values
+from fivefold.usecases.levels.assess import AssessmentResult
+from fivefold.usecases.levels.records import AssessmentRecord
+from fivefold.usecases.levels.value_scores import EntityScores
 from fivefold.usecases.shared.actors import Actor
 
 ENGINE = "2"
@@ -32,7 +32,7 @@ ENGINE = "2"
 2: floors hold while they are missing, and a ruleset of which it is unknown whether it applies lets nobody go.
 """
 
-REACHED = "level.reached"
+LEVEL_REACHED = "level.reached"
 
 _ASSESSMENT = (
     "entity_id",
@@ -63,7 +63,7 @@ _TRANSITION = ("entity_id", "number", "organisation_id", "at_us", "from_level", 
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredLevels:
     """The entities whose assessments were stored, or are as they were before.
 
     Attributes:
@@ -83,39 +83,39 @@ class Stored:
         return sum(self.levels.values())
 
 
-def store_result(session: Session, batch: Batch, result: Result, actor: str) -> Stored:
+def store_result(session: Session, batch: Batch, result: AssessmentResult, actor: str) -> StoredLevels:
     """Store the assessments of those whose lease is still held, all in one transaction; count them.
 
-    What somebody else took over since is theirs to store: so nothing is told twice, or twice in a history.
+    Entities whose lease was lost are skipped, so no event or history row is written twice.
     """
-    held = claims.lock_leased(session, batch)
-    claims.clear(session, batch, dict.fromkeys(held.intersection(result.absent), (None, Reason(0))))
-    made = [each for each in result.made if each.entity_id in held]
-    if not made:
-        return Stored({})
+    leased = claims.lock_leased(session, batch)
+    claims.clear(session, batch, dict.fromkeys(leased.intersection(result.absent), (None, Reason(0))))
+    records = [each for each in result.records if each.entity_id in leased]
+    if not records:
+        return StoredLevels({})
     of = batch.organisation_id
-    new = [each._replace(inputs=with_standing(each.inputs, _stands(each))) for each in made if not each.same]
+    new = [each._replace(inputs=with_standing(each.inputs, _stands(each))) for each in records if not each.same]
     batch_number = history.new_batch()
     write_rows(session, "assessments", _ASSESSMENT, (_assessment(each, of, batch_number) for each in new))
     bound = _bound(new)
-    kept = [(each.entity_id, each.number, each.inputs, *pair) for each, pair in zip(new, bound, strict=True)]
-    write_rows(session, "assessment_inputs", ("entity_id", "number", "content", "salt", "sha256"), kept)
-    _store_standings(session, batch, made)
-    moved = [each for each in made if each.level != each.level_before]
+    inputs_rows = [(each.entity_id, each.number, each.inputs, *pair) for each, pair in zip(new, bound, strict=True)]
+    write_rows(session, "assessment_inputs", ("entity_id", "number", "content", "salt", "sha256"), inputs_rows)
+    _store_standings(session, batch, records)
+    moved = [each for each in records if each.level != each.level_before]
     transitions = (_transition(each, of) for each in moved)
     write_rows(session, "transitions", _TRANSITION, transitions)
     add_events(session, of, _events(session, batch, moved))
     for values in result.values:
-        _store_values(session, values, held)
-    claims.clear(session, batch, {each.entity_id: (each.next_us, each.next_reason) for each in made})
+        _store_values(session, values, leased)
+    claims.clear(session, batch, {each.entity_id: (each.next_us, each.next_reason) for each in records})
     if new:
         about = ("assessments.made", "assessment", batch_number)
         lines = history.assessment_lines(_sealed(new, [digest for _, digest in bound]))
         audit.record_rows(session, Actor(of, actor), about, lines, {"assessed": len(new), "moved": len(moved)})
-    return Stored({each.entity_id: each.level is not None for each in made})
+    return StoredLevels({each.entity_id: each.level is not None for each in records})
 
 
-def _bound(new: Sequence[Made]) -> list[tuple[str, str]]:
+def _bound(new: Sequence[AssessmentRecord]) -> list[tuple[str, str]]:
     """Hash the inputs and the breakdown of each assessment with a salt of its own: salts and digests."""
     salts = history.new_salts(len(new))
     return [
@@ -123,9 +123,9 @@ def _bound(new: Sequence[Made]) -> list[tuple[str, str]]:
     ]
 
 
-def _sealed(new: Sequence[Made], digests: Sequence[str]) -> pl.DataFrame:
+def _sealed(new: Sequence[AssessmentRecord], digests: Sequence[str]) -> pl.DataFrame:
     """Give what is sealed of assessments, in the columns of `history.ASSESSMENT`."""
-    columns: dict[str, Sequence[Any]] = dict(zip(Made._fields, zip(*new, strict=True), strict=True))
+    columns: dict[str, Sequence[Any]] = dict(zip(AssessmentRecord._fields, zip(*new, strict=True), strict=True))
     befores, afters = columns["level_before"], columns["level"]
     moves = [
         (before or 0, after or 0) if before != after else (None, None)
@@ -136,27 +136,29 @@ def _sealed(new: Sequence[Made], digests: Sequence[str]) -> pl.DataFrame:
     return pl.DataFrame({name: pl.Series(columns[name], dtype=kind) for name, kind in history.ASSESSMENT.items()})
 
 
-def _assessment(made: Made, organisation_id: int, batch: int) -> tuple[Any, ...]:
+def _assessment(assessment: AssessmentRecord, organisation_id: int, batch: int) -> tuple[Any, ...]:
     return (
-        made.entity_id,
-        made.number,
+        assessment.entity_id,
+        assessment.number,
         organisation_id,
-        made.as_of_us,
-        made.version_id,
-        made.source,
-        made.status,
-        made.level,
-        made.rules_level,
-        made.floor,
-        made.score,
+        assessment.as_of_us,
+        assessment.version_id,
+        assessment.source,
+        assessment.status,
+        assessment.level,
+        assessment.rules_level,
+        assessment.floor,
+        assessment.score,
         ENGINE,
-        made.breakdown,
+        assessment.breakdown,
         batch,
     )
 
 
-def _store_standings(session: Session, batch: Batch, made: Sequence[Made]) -> None:
-    delete_rows(session, "standings", "entity_id", [each.entity_id for each in made if each.number > 1 or each.same])
+def _store_standings(session: Session, batch: Batch, assessments: Sequence[AssessmentRecord]) -> None:
+    delete_rows(
+        session, "standings", "entity_id", [each.entity_id for each in assessments if each.number > 1 or each.same]
+    )
     rows = (
         (
             each.entity_id,
@@ -167,12 +169,12 @@ def _store_standings(session: Session, batch: Batch, made: Sequence[Made]) -> No
             *_stands(each),
             each.digest,
         )
-        for each in made
+        for each in assessments
     )
     write_rows(session, "standings", _STANDING, rows)
 
 
-def _stands(made: Made) -> tuple[Any, ...]:
+def _stands(made: AssessmentRecord) -> tuple[Any, ...]:
     """Give what a standing says, in the order of `store.audit.standings.COLUMNS`."""
     return (
         made.version_id,
@@ -189,64 +191,64 @@ def _stands(made: Made) -> tuple[Any, ...]:
     )
 
 
-def _transition(made: Made, organisation_id: int) -> tuple[Any, ...]:
+def _transition(assessment: AssessmentRecord, organisation_id: int) -> tuple[Any, ...]:
     return (
-        made.entity_id,
-        made.number,
+        assessment.entity_id,
+        assessment.number,
         organisation_id,
-        made.as_of_us,
-        made.level_before,
-        made.level,
-        made.source,
+        assessment.as_of_us,
+        assessment.level_before,
+        assessment.level,
+        assessment.source,
     )
 
 
-def _events(session: Session, batch: Batch, moved: Sequence[Made]) -> Iterable[NewEvent]:
+def _events(session: Session, batch: Batch, moved: Sequence[AssessmentRecord]) -> Iterable[NewEvent]:
     """Say who reached which level: once for each transition, since an event's name is that of its assessment."""
     if not moved:
         return []
     names = [None, *levels_of(session, batch.organisation_id)]
     type_name = session.get_one(EntityType, batch.type_id).name
-    found = session.execute(
+    entities = session.execute(
         select(Entity.id, Entity.external_id).where(Entity.id.in_([each.entity_id for each in moved]))
     )
-    external: Mapping[int, str] = {row.id: row.external_id for row in found}
+    external: Mapping[int, str] = {row.id: row.external_id for row in entities}
     rulesets = _rulesets(session, {each.version_id for each in moved if each.version_id is not None})
     return [
         NewEvent(
-            f"level-{made.entity_id}-{made.number}",
-            REACHED,
-            made.entity_id,
-            made.as_of_us,
+            f"level-{assessment.entity_id}-{assessment.number}",
+            LEVEL_REACHED,
+            assessment.entity_id,
+            assessment.as_of_us,
             canonical_json(
                 {
                     "entity_type": type_name,
-                    "external_id": external[made.entity_id],
-                    "from": names[made.level_before or 0],
-                    "to": names[made.level or 0],
-                    "at": iso_text(made.as_of_us),
-                    "source": made.source,
-                    "assessment": f"{made.entity_id}.{made.number}",
-                    **rulesets.get(made.version_id or 0, {"ruleset": None, "version": None}),
+                    "external_id": external[assessment.entity_id],
+                    "from": names[assessment.level_before or 0],
+                    "to": names[assessment.level or 0],
+                    "at": iso_text(assessment.as_of_us),
+                    "source": assessment.source,
+                    "assessment": f"{assessment.entity_id}.{assessment.number}",
+                    **rulesets.get(assessment.version_id or 0, {"ruleset": None, "version": None}),
                 }
             ),
         )
-        for made in moved
+        for assessment in moved
     ]
 
 
 def _rulesets(session: Session, version_ids: Iterable[int]) -> dict[int, dict[str, Any]]:
-    found = session.execute(
+    versions = session.execute(
         select(RulesetVersion.id, RulesetVersion.number, Family.name)
         .join(Family, Family.id == RulesetVersion.family_id)
         .where(RulesetVersion.id.in_(list(version_ids)))
     )
-    return {row.id: {"ruleset": row.name, "version": row.number} for row in found}
+    return {row.id: {"ruleset": row.name, "version": row.number} for row in versions}
 
 
-def _store_values(session: Session, values: Values, held: set[int]) -> None:
-    """Keep what the model said otherwise than before; a row of nulls says that somebody has no value any more."""
-    rows = [row for row in values.changed.iter_rows() if int(row[0]) in held]
+def _store_values(session: Session, values: EntityScores, leased: set[int]) -> None:
+    """Store the values that changed; a row of nulls says that an entity has no value any more."""
+    rows = [row for row in values.changed.iter_rows() if int(row[0]) in leased]
     if not rows:
         return
     same = (ValueScore.entity_id.in_([int(row[0]) for row in rows]), ValueScore.as_of_us == values.as_of_us)
@@ -283,6 +285,6 @@ def _store_values(session: Session, values: Values, held: set[int]) -> None:
     )
 
 
-def failures_of(error: Exception) -> str:
+def failure_text(error: Exception) -> str:
     """Write an error so that it can be kept and shown: the first lines of what it says."""
     return f"{type(error).__name__}: {error}"[:1000]

@@ -32,7 +32,7 @@ from fivefold.usecases.shared.rates import rates_for
 _KEYS = ("entity", "transaction_id")
 
 
-def corrected(stored: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+def with_corrections(stored: pl.DataFrame, corrections: pl.DataFrame) -> pl.DataFrame:
     """Let what is known of transactions hold; they stay in the order of time.
 
     A correction changes what it says and leaves all else, what an earlier correction said among it. Whether a
@@ -40,29 +40,29 @@ def corrected(stored: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         stored: `store.levels.bulk_reads.transactions`.
-        known: `store.levels.bulk_reads.corrections` of the same columns, known by now, in their order.
+        corrections: `store.levels.bulk_reads.corrections` of the same columns, known by now, in their order.
     """
-    if not len(known):
+    if not len(corrections):
         return stored
     values = [name for name in stored.columns if name not in {*_KEYS, "content"}]
-    said = known.group_by(_KEYS).agg(
+    newest = corrections.group_by(_KEYS).agg(
         *(pl.col(name).drop_nulls().last().alias(f"said_{name}") for name in values),
         said_content=pl.col("content").drop_nulls(),
         reversed=pl.col("kind").last() == "reversal",
     )
-    beside = stored.join(said, on=_KEYS, how="left", maintain_order="left")
-    left = beside.filter(~pl.col("reversed").fill_null(False))
-    found = left.with_columns(pl.coalesce(f"said_{name}", name).alias(name) for name in values)
-    return _with_contents(found).select(stored.columns).sort("entity", "at_us", "transaction_id")
+    beside = stored.join(newest, on=_KEYS, how="left", maintain_order="left")
+    counted = beside.filter(~pl.col("reversed").fill_null(False))
+    rows = counted.with_columns(pl.coalesce(f"said_{name}", name).alias(name) for name in values)
+    return _with_contents(rows).select(stored.columns).sort("entity", "at_us", "transaction_id")
 
 
-def _with_contents(found: pl.DataFrame) -> pl.DataFrame:
+def _with_contents(rows: pl.DataFrame) -> pl.DataFrame:
     """Let the fields of a type's own say what corrections say of them, field by field."""
-    places = (found["said_content"].list.len() > 0).fill_null(False).arg_true()
+    places = (rows["said_content"].list.len() > 0).fill_null(False).arg_true()
     if not len(places):
-        return found
-    merged = [_merged(first, more) for first, more in found[places].select("content", "said_content").iter_rows()]
-    return found.with_columns(found["content"].scatter(places, merged))
+        return rows
+    merged = [_merged(first, more) for first, more in rows[places].select("content", "said_content").iter_rows()]
+    return rows.with_columns(rows["content"].scatter(places, merged))
 
 
 def _merged(first: str | None, more: Sequence[str]) -> str:
@@ -82,7 +82,7 @@ _JSON_TYPES: Mapping[ValueType, Any] = {
 """As what a type's own fields of transactions and cases are read from their JSON."""
 
 
-def read_portfolio(
+def read_stored_portfolio(
     session: Session,
     organisation_id: int,
     type_id: int,
@@ -102,10 +102,10 @@ def read_portfolio(
         entity_ids: their numbers.
         rulesets: what is to be assessed with.
         as_of_us: the moment; later facts are read too, and the engine leaves them aside.
-        stored: `transactions_of` them, where those were read already, with all that the rulesets need.
+        stored: `read_transactions` them, where those were read already, with all that the rulesets need.
         values: what the value model says now, instead of what it said last.
     """
-    parts = {part for analysed in rulesets for part in parts_of(analysed)}
+    parts = {part for analysed in rulesets for part in parts_of_ruleset(analysed)}
     whose = (organisation_id, type_id, entity_ids)
     return read_parts(session, *whose, parts, as_of_us, stored=stored, values=values)
 
@@ -124,7 +124,7 @@ def read_parts(
 ) -> Portfolio:
     """Read the entities and some *parts* of what is known of them, and the named lists unless nothing names one.
 
-    The other arguments are those of `read_portfolio`.
+    The other arguments are those of `read_stored_portfolio`.
     """
     kind = session.get_one(EntityType, type_id)
     day = from_microseconds(as_of_us).date()
@@ -133,11 +133,11 @@ def read_parts(
     read: dict[str, pl.DataFrame] = {}
     if whose is not None and parts & {"transactions", "indicators"}:
         if stored is None:
-            stored = transactions_of(session, whose, as_of_us, for_value="indicators" in parts)
+            stored = read_transactions(session, whose, as_of_us, for_value="indicators" in parts)
         if "transactions" in parts:
             declared = FIELDS.validate_json(kind.transaction_fields)
             mixed = _mixed(session, whose, "transaction_fields", declared)
-            read["transactions"] = as_given(stored, declared, mixed=mixed)
+            read["transactions"] = transactions_frame(stored, declared, mixed=mixed)
         if "indicators" in parts:
             read["indicators"] = _indicators(stored, rates, as_of_us)
     for part in parts & {"cases", "alerts"}:
@@ -155,7 +155,7 @@ def read_parts(
     return Portfolio(entities, rates, **read, lists=named_lists(session, organisation_id) if lists else {})
 
 
-def parts_of(analysed: AnalysedRuleset) -> set[str]:
+def parts_of_ruleset(analysed: AnalysedRuleset) -> set[str]:
     """Name the parts of a portfolio that a ruleset reads, beside the entities."""
     return parts_read(analysed.inputs, analysed.signals)
 
@@ -163,35 +163,35 @@ def parts_of(analysed: AnalysedRuleset) -> set[str]:
 def parts_read(inputs: Sequence[LanguageModel], signals: Sequence[LanguageModel] = ()) -> set[str]:
     """Name the parts of a portfolio that some inputs need, and the latest moments of others."""
     needs = Needs(inputs, signals, names=_NO_NAMES)
-    return {part for made in needs.everything() if (part := part_of(made)) is not None}
+    return {part for input_ in needs.everything() if (part := part_of(input_)) is not None}
 
 
 _NO_NAMES: Any = None
 """What fields are called is not asked for here."""
 
 
-def transactions_of(session: Session, whose: pl.DataFrame, as_of_us: int, *, for_value: bool) -> pl.DataFrame:
+def read_transactions(session: Session, whose: pl.DataFrame, as_of_us: int, *, for_value: bool) -> pl.DataFrame:
     """Read the transactions that count for entities, in the order of time.
 
     These are their own, and those of what they own or did, of the time in which they did.
 
     They are as they were known at *as_of_us*: corrected, and without those reversed. *for_value* reads with them what
-    `histories_of` needs.
+    `read_histories` needs.
     """
     ids = whose["fact_of"].unique().to_list()
     stored = loading.transactions(session, ids, for_value=for_value)
-    known = loading.corrections(session, ids, for_value=for_value).filter(pl.col("known_us") <= as_of_us)
-    return _counted_for(corrected(stored, known), whose, "at_us")
+    corrections = loading.corrections(session, ids, for_value=for_value).filter(pl.col("known_us") <= as_of_us)
+    return _counted_for(with_corrections(stored, corrections), whose, "at_us")
 
 
-def corrections_to_come(session: Session, whose: pl.DataFrame, as_of_us: int) -> pl.DataFrame:
+def coming_corrections(session: Session, whose: pl.DataFrame, as_of_us: int) -> pl.DataFrame:
     """Tell for whom a correction of a transaction may count only later: `entity`, `at_us`."""
-    found = loading.corrections_to_come(session, whose["fact_of"].unique().to_list(), as_of_us)
-    about = found.rename({"entity": "fact_of"}).join(whose.select("fact_of", "entity"), on="fact_of")
+    coming = loading.corrections_to_come(session, whose["fact_of"].unique().to_list(), as_of_us)
+    about = coming.rename({"entity": "fact_of"}).join(whose.select("fact_of", "entity"), on="fact_of")
     return about.select("entity", "at_us")
 
 
-def histories_of(transactions: pl.DataFrame, rates: RateTable, absent: tuple[str, ...] | None = None) -> Histories:
+def read_histories(transactions: pl.DataFrame, rates: RateTable, absent: tuple[str, ...] | None = None) -> Histories:
     """Bring stored transactions into histories; an entity with one in a currency without a rate is left out.
 
     A transaction may lack balance, account or channel: what reads that is unknown of its entity from then on, and all
@@ -226,8 +226,8 @@ def _counted_for(facts: pl.DataFrame, whose: pl.DataFrame, at: str) -> pl.DataFr
 
 
 def _entities(session: Session, entity_ids: Sequence[int], fields: Mapping[str, FieldType]) -> pl.DataFrame:
-    found = loading.entities(session, entity_ids)
-    return found.select(entity_text(), *_own_fields(found["content"], fields, mixed=False))
+    rows = loading.entities(session, entity_ids)
+    return rows.select(entity_text(), *_own_fields(rows["content"], fields, mixed=False))
 
 
 def _mixed(session: Session, whose: pl.DataFrame, part: str, declared: Mapping[str, FieldType]) -> bool:
@@ -241,7 +241,7 @@ def _mixed(session: Session, whose: pl.DataFrame, part: str, declared: Mapping[s
     return False
 
 
-def as_given(stored: pl.DataFrame, declared: Mapping[str, FieldType], *, mixed: bool = False) -> pl.DataFrame:
+def transactions_frame(stored: pl.DataFrame, declared: Mapping[str, FieldType], *, mixed: bool = False) -> pl.DataFrame:
     """Give transactions in the columns that the engine reads; *declared* are the fields of their own.
 
     *mixed*: some of them may mean something else by the name of a field, and are taken not to say it.
@@ -287,7 +287,7 @@ def _is_of(kind: Any, value: Any) -> bool:
 def _indicators(stored: pl.DataFrame, rates: RateTable, as_of_us: int) -> pl.DataFrame:
     if not len(stored):
         return pl.DataFrame(schema={ENTITY: pl.String, **dict.fromkeys(catalogue().names, pl.Float64)})
-    return indicator_frame(histories_of(stored, rates), as_of_us)
+    return indicator_frame(read_histories(stored, rates), as_of_us)
 
 
 def _records(

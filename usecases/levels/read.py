@@ -25,9 +25,9 @@ from fivefold.store.sql.clocks import ahead_error, ahead_message, latest_us
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.levels import Assessment, DueMark, Standing, Transition
 from fivefold.store.tables.rulesets import RulesetVersion
-from fivefold.usecases.levels.portfolio import parts_of
+from fivefold.usecases.levels.portfolio import parts_of_ruleset
 from fivefold.usecases.levels.records import NEVER_ASSESSED
-from fivefold.usecases.levels.value_scores import Valuer
+from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.levels.worker import assess_now
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.rates import rates_for, stale_days
@@ -62,7 +62,7 @@ class OverrideShown:
 
 
 @dataclass(frozen=True)
-class LevelShown:
+class LevelView:
     """Where an entity stands.
 
     Attributes:
@@ -75,7 +75,7 @@ class LevelShown:
         assessment: the number of that assessment, as `fivefold replay` takes it.
         source: what made it: rules, override, decay or expiry.
         ruleset: name and version of the ruleset that decided.
-        refreshing: something happened since, or somebody is at it: it is about to be computed again.
+        refreshing: it is due or under way, so it is about to be computed again.
         problem: why it could not be computed, the last time that was tried.
         breakdown: why it is what it is; None where it was erased, or there is none.
         stale_rates_days: how old the newest exchange rate was when it was computed, where money was read and that is
@@ -115,15 +115,15 @@ class HistoryLine:
     line: str
 
 
-def view_profile(
+def read_level_of_profile(
     engine: Engine,
     actor: Actor,
     type_name: str,
     external_id: str,
     *,
     clock: Callable[[], int] = now_microseconds,
-    valuer: Valuer | None = None,
-) -> LevelShown:
+    valuer: EntityScorer | None = None,
+) -> LevelView:
     """Show a person where an entity stands: computed for the view where anything happened since, or an hour passed."""
     now = clock()
     with reading(engine) as session:
@@ -144,8 +144,8 @@ def read_level(
     freshness: Freshness = Freshness.REFRESH,
     *,
     clock: Callable[[], int] = now_microseconds,
-    valuer: Valuer | None = None,
-) -> LevelShown:
+    valuer: EntityScorer | None = None,
+) -> LevelView:
     """Tell a program where an entity stands, as fresh as it asks for."""
     now = clock()
     with reading(engine) as session:
@@ -160,24 +160,26 @@ def read_level(
     return _shown(engine, actor, type_name, external_id, clock())
 
 
-def history(engine: Engine, actor: Actor, type_name: str, external_id: str, part: Part = WHOLE) -> Page[HistoryLine]:
+def level_history(
+    engine: Engine, actor: Actor, type_name: str, external_id: str, part: Part = WHOLE
+) -> Page[HistoryLine]:
     """List an entity's assessments, the latest first; NotThere where there is no such entity."""
     with reading(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id)
         names = (None, *levels_of(session, actor.organisation_id))
 
-        def line(found: tuple[Assessment, Transition | None]) -> HistoryLine:
-            made, reached = found
+        def line(row: tuple[Assessment, Transition | None]) -> HistoryLine:
+            assessment, transition = row
             return HistoryLine(
-                f"{made.entity_id}.{made.number}",
-                made.as_of_us,
-                names[made.level or 0],
-                names[made.rules_level or 0],
-                made.status,
-                made.source,
-                levels.ruleset_named(session, made.version_id),
-                reached is not None,
-                "" if made.breakdown is None else json.loads(made.breakdown)["line"],
+                f"{assessment.entity_id}.{assessment.number}",
+                assessment.as_of_us,
+                names[assessment.level or 0],
+                names[assessment.rules_level or 0],
+                assessment.status,
+                assessment.source,
+                levels.ruleset_named(session, assessment.version_id),
+                transition is not None,
+                "" if assessment.breakdown is None else json.loads(assessment.breakdown)["line"],
             )
 
         return levels.assessments_of(session, entity.id, part).map(line)
@@ -186,12 +188,12 @@ def history(engine: Engine, actor: Actor, type_name: str, external_id: str, part
 def find_assessment(session: Session, actor: Actor, name: str) -> Assessment:
     """Find an assessment by the number that people know, such as 12.3; NotThere where there is none."""
     numbers = _NUMBERED.fullmatch(name)
-    found = None
+    assessment_row = None
     if numbers:
-        found = levels.assessment_of(session, actor.organisation_id, int(numbers[1]), int(numbers[2]))
-    if found is None:
+        assessment_row = levels.assessment_of(session, actor.organisation_id, int(numbers[1]), int(numbers[2]))
+    if assessment_row is None:
         raise NotThere(f"there is no assessment {name!r}")
-    return found
+    return assessment_row
 
 
 _NUMBERED = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})")
@@ -203,7 +205,7 @@ def _waits(mark: DueMark | None, now: int) -> bool:
     return mark is not None and ((mark.due_us is not None and mark.due_us <= now) or mark.quarantined)
 
 
-def _shown(engine: Engine, actor: Actor, type_name: str, external_id: str, now: int) -> LevelShown:
+def _shown(engine: Engine, actor: Actor, type_name: str, external_id: str, now: int) -> LevelView:
     with reading(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id)
         standing, mark = levels.current_level(session, entity.id), levels.due_mark(session, entity.id)
@@ -212,10 +214,10 @@ def _shown(engine: Engine, actor: Actor, type_name: str, external_id: str, now: 
         ahead = None if standing is None else ahead_error(session, standing.assessed_us, now)
         if standing is None:
             nothing = (None, None, NEVER_ASSESSED, None, None, None, None, None, None, None)
-            return LevelShown(type_name, external_id, *nothing, waits, problem, None)
+            return LevelView(type_name, external_id, *nothing, waits, problem, None)
         names = (None, *levels_of(session, actor.organisation_id))
-        made = levels.assessment_of(session, actor.organisation_id, entity.id, standing.number)
-        return LevelShown(
+        assessment = levels.assessment_of(session, actor.organisation_id, entity.id, standing.number)
+        return LevelView(
             type_name,
             external_id,
             names[standing.level or 0],
@@ -230,7 +232,7 @@ def _shown(engine: Engine, actor: Actor, type_name: str, external_id: str, now: 
             _override(session, standing, names),
             waits,
             ahead or problem,
-            None if made is None or made.breakdown is None else json.loads(made.breakdown),
+            None if assessment is None or assessment.breakdown is None else json.loads(assessment.breakdown),
             _stale_rates_days(session, standing),
         )
 
@@ -240,7 +242,7 @@ def _stale_rates_days(session: Session, standing: Standing) -> int | None:
     if standing.version_id is None:
         return None
     version = session.get_one(RulesetVersion, standing.version_id)
-    if not parts_of(analyse_canonical(version.canonical)) & {"transactions", "indicators"}:
+    if not parts_of_ruleset(analyse_canonical(version.canonical)) & {"transactions", "indicators"}:
         return None
     day = from_microseconds(standing.assessed_us).date()
     base = base_currency_of(session, standing.organisation_id)
@@ -250,14 +252,14 @@ def _stale_rates_days(session: Session, standing: Standing) -> int | None:
 def _override(session: Session, standing: Standing, names: tuple[str | None, ...]) -> OverrideShown | None:
     if standing.override_id is None:
         return None
-    found = levels.override_in_force(session, standing.override_id)
+    override = levels.override_in_force(session, standing.override_id)
     return OverrideShown(
-        found.id,
-        names[found.level] or "",
-        found.reason,
-        found.until_us,
-        found.requested_by,
-        found.decided_by or "",
+        override.id,
+        names[override.level] or "",
+        override.reason,
+        override.until_us,
+        override.requested_by,
+        override.decided_by or "",
     )
 
 
@@ -269,8 +271,8 @@ def list_failed(
     That is failed, unclassified, undetermined, quarantined, or an assessment that is dated after now.
     """
     with reading(engine) as session:
-        found = assessment_failures(session, actor.organisation_id, latest_us(session, clock()), part)
-        return found.map(lambda failure: (failure.entity_type, failure.external_id, _said(failure)))
+        failures = assessment_failures(session, actor.organisation_id, latest_us(session, clock()), part)
+        return failures.map(lambda failure: (failure.entity_type, failure.external_id, _said(failure)))
 
 
 def _said(failure: AssessmentFailure) -> str:

@@ -29,8 +29,8 @@ _LETTERS: Mapping[str, Any] = {
 """How the type of an input's column is written."""
 
 
-def kept_inputs(
-    found: Assessments, before: Mapping[int, Mapping[str, Any]], overrides: Mapping[int, Mapping[str, Any]]
+def replay_inputs(
+    assessments: Assessments, before: Mapping[int, Mapping[str, Any]], overrides: Mapping[int, Mapping[str, Any]]
 ) -> list[str]:
     """Write for each assessment what it was made from, as JSON.
 
@@ -38,24 +38,24 @@ def kept_inputs(
     was entered and, where floors held, those: floor, hard floor, since when they are unknown; or null), `override`
     (level and end, or null), `base` (the currency), `lists` (the version of each list, by when it began).
     """
-    columns = found.inputs.drop(ENTITY, AS_OF)
+    columns = assessments.inputs.drop(ENTITY, AS_OF)
     types = types_of(columns)
     rest = [
-        json.dumps({"base": found.base, "lists": {name: one.since for name, one in used.items()}, "types": types})
-        for used in found.versions
+        json.dumps({"base": assessments.base, "lists": {name: one.since for name, one in used.items()}, "types": types})
+        for used in assessments.versions
     ]
     inputs = columns.select(pl.struct(pl.all()).struct.json_encode()).to_series() if columns.width else repeat("{}")
-    kept = []
-    for (name, version), values in zip(found.outcomes.select(ENTITY, VERSIONS).iter_rows(), inputs, strict=False):
+    contents = []
+    for (name, version), values in zip(assessments.outcomes.select(ENTITY, VERSIONS).iter_rows(), inputs, strict=False):
         entity = int(name)
-        said = json.dumps(
+        content = json.dumps(
             {
                 "previous": _held_before(before.get(entity)),
                 "override": _pair(overrides.get(entity), "level", "until_us"),
             }
         )[:-1]
-        kept.append(f'{said}, "inputs": {values}, {rest[version][1:]}')
-    return kept
+        contents.append(f'{content}, "inputs": {values}, {rest[version][1:]}')
+    return contents
 
 
 def types_of(columns: pl.DataFrame) -> str:
@@ -71,11 +71,11 @@ def _held_before(row: Mapping[str, Any] | None) -> list[Any] | None:
     return [*pair, row["floor"], row["hard_floor"], row["floors_lost"]]
 
 
-def previous_of(held: list[Any] | None, entity: str) -> pl.DataFrame | None:
+def previous_of(values: list[Any] | None, entity: str) -> pl.DataFrame | None:
     """Give what was held before, as it was kept, in the frame that the engine reads; None for nothing."""
-    if held is None:
+    if values is None:
         return None
-    level, entered, *floors = held
+    level, entered, *floors = values
     floor, hard_floor, lost = floors or (0, 0, None)
     row = {ENTITY: entity, "level": level, "entered": entered, "floor": floor, "hard_floor": hard_floor}
     schema = {ENTITY: pl.String, **dict.fromkeys(("level", "entered", "floor", "hard_floor"), pl.Int64)}
@@ -88,12 +88,12 @@ def _pair(row: Mapping[str, Any] | None, level: str, moment: str) -> list[int | 
 
 def read_inputs(content: str, as_of_us: int, entity: str) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Read what was kept: the frame of one row that the engine was given, and everything else."""
-    kept = json.loads(content)
-    names = list(kept["inputs"])
-    schema = {name: _LETTERS[letter] for name, letter in zip(names, kept["types"], strict=True)}
+    inputs = json.loads(content)
+    names = list(inputs["inputs"])
+    schema = {name: _LETTERS[letter] for name, letter in zip(names, inputs["types"], strict=True)}
     moment = pl.DataFrame({ENTITY: [entity], AS_OF: [as_of_us]}, schema={ENTITY: pl.String, AS_OF: pl.Int64})
-    values = pl.DataFrame([[kept["inputs"][name]] for name in names], schema=schema, strict=True) if names else moment
-    return (moment.hstack(values) if names else moment), kept
+    values = pl.DataFrame([[inputs["inputs"][name]] for name in names], schema=schema, strict=True) if names else moment
+    return (moment.hstack(values) if names else moment), inputs
 
 
 NEVER_ASSESSED = "never assessed"
@@ -125,7 +125,7 @@ _KEPT = (
 """What is kept of an outcome: the breakdown tells the rest, such as every rule's case and points."""
 
 
-class Made(NamedTuple):
+class AssessmentRecord(NamedTuple):
     """One assessment, ready to be stored.
 
     Attributes:
@@ -141,7 +141,7 @@ class Made(NamedTuple):
         breakdown: canonical JSON.
         next_us: when it is to be looked at again, for `next_reason`; None where nothing is to come.
         inputs: what it was made from, JSON; empty where it comes to the same, since that is not stored again.
-        digest: of all that is told of it but its moment.
+        digest: of its content without its moment.
         same: it comes to the same as the last one, so that it is no assessment of its own.
     """
 
@@ -170,22 +170,22 @@ class Made(NamedTuple):
     same: bool = False
 
 
-def digest_of_told(made: Made) -> str:
-    """Hash all that is told of an assessment but its moment: what comes to the same is not stored twice.
+def content_digest_of(record: AssessmentRecord) -> str:
+    """Hash the content of an assessment without its moment: an equal one is not stored again.
 
-    Inputs are part of it as far as they are told: an age that has grown by a second is no change.
+    Inputs are part of it as the breakdown writes them: an age that has grown by a second is no change.
     """
-    told: tuple[Any, ...] = (made.version_id, made.status, made.level, made.rules_level)
-    told += (made.floor, made.hard_floor, made.override_id)
-    if made.floors_lost is not None or made.held_floor != made.floor:
-        told += (made.held_floor, made.floors_lost)
+    parts: tuple[Any, ...] = (record.version_id, record.status, record.level, record.rules_level)
+    parts += (record.floor, record.hard_floor, record.override_id)
+    if record.floors_lost is not None or record.held_floor != record.floor:
+        parts += (record.held_floor, record.floors_lost)
     # The breakdown is canonical JSON and begins with its moment; without a ruleset it has none.
-    _, _, content = made.breakdown.partition(',"content_hash":')
-    return sha256(f"{told}\n{content or made.breakdown}".encode()).hexdigest()
+    _, _, content = record.breakdown.partition(',"content_hash":')
+    return sha256(f"{parts}\n{content or record.breakdown}".encode()).hexdigest()
 
 
 @dataclass(frozen=True)
-class Moment:
+class AssessmentContext:
     """What the entities of one call had before, and what they have now."""
 
     as_of: int
@@ -194,26 +194,26 @@ class Moment:
     reasons: Mapping[int, int]
     dated: Mapping[int, int]
 
-    def made(
-        self, found: Assessments, version_id: int | None, portfolio: Portfolio, passed: Sequence[AnalysedRuleset]
-    ) -> list[Made]:
+    def records(
+        self, assessments: Assessments, version_id: int | None, portfolio: Portfolio, passed: Sequence[AnalysedRuleset]
+    ) -> list[AssessmentRecord]:
         """Bring assessments into the form that is stored; *passed* are the rulesets that did not apply before."""
-        if not len(found):
+        if not len(assessments):
             return []
         overrides = pl.DataFrame(
             [(str(entity), row["until_us"]) for entity, row in self.overrides.items()],
             schema={ENTITY: pl.String, "until": pl.Int64},
             orient="row",
         )
-        following = next_changes(found, overrides, portfolio.lists)
+        following = next_changes(assessments, overrides, portfolio.lists)
         list_begins = self._next_version(portfolio, passed)
         rows = zip(
-            found.outcomes.select(*_KEPT, as_text()).iter_rows(named=True),
+            assessments.outcomes.select(*_KEPT, as_text()).iter_rows(named=True),
             following.iter_rows(named=True),
-            explain_all(found),
+            explain_all(assessments),
             strict=True,
         )
-        made = []
+        records = []
         for row, following_row, explained in rows:
             entity = int(row[ENTITY])
             next_us, reason = following_row[NEXT], REASONS[following_row[WHY]]
@@ -221,7 +221,7 @@ class Moment:
                 if at is not None and at < next_us:
                     next_us, reason = at, why
             applies = version_id is not None
-            one = Made(
+            one = AssessmentRecord(
                 entity_id=entity,
                 number=self._number(entity),
                 as_of_us=row[AS_OF],
@@ -243,23 +243,23 @@ class Moment:
                 next_us=next_us,
                 next_reason=reason,
             )
-            made.append(self._compared(one))
-        return self._with_inputs(found, made)
+            records.append(self._compared(one))
+        return self._with_inputs(assessments, records)
 
-    def _with_inputs(self, found: Assessments, made: Sequence[Made]) -> list[Made]:
+    def _with_inputs(self, assessments: Assessments, records: Sequence[AssessmentRecord]) -> list[AssessmentRecord]:
         """Add what they were made from to those that come to something else: of the others it is not stored."""
-        new = found.where(pl.Series([not each.same for each in made]))
-        kept = iter(kept_inputs(new, self.before, self.overrides))
-        return [each if each.same else each._replace(inputs=next(kept)) for each in made]
+        new = assessments.where(pl.Series([not each.same for each in records]))
+        contents = iter(replay_inputs(new, self.before, self.overrides))
+        return [each if each.same else each._replace(inputs=next(contents)) for each in records]
 
-    def without_ruleset(self, entity: int) -> Made:
+    def without_ruleset(self, entity: int) -> AssessmentRecord:
         """Give what is stored where no ruleset is active: no level, but one that was set by hand, until it ends."""
         override = self.overrides.get(entity)
         until = None if override is None else override["until_us"]
         live = override if until is None or self.as_of < until else None
         line = "No ruleset is active for this type, so there is no level" + (" but the one set by hand" if live else "")
         return self._compared(
-            Made(
+            AssessmentRecord(
                 entity_id=entity,
                 number=self._number(entity),
                 as_of_us=self.as_of,
@@ -284,12 +284,12 @@ class Moment:
             )
         )
 
-    def _compared(self, made: Made) -> Made:
+    def _compared(self, record: AssessmentRecord) -> AssessmentRecord:
         """Number an assessment, or give it the number of the last one where it comes to the same."""
-        before, digest = self.before.get(made.entity_id), digest_of_told(made)
+        before, digest = self.before.get(record.entity_id), content_digest_of(record)
         if before is None or before["digest"] != digest:
-            return made._replace(digest=digest)
-        return made._replace(digest=digest, same=True, number=int(before["number"]), source=before["source"])
+            return record._replace(digest=digest)
+        return record._replace(digest=digest, same=True, number=int(before["number"]), source=before["source"])
 
     def _next_version(self, portfolio: Portfolio, passed: Sequence[AnalysedRuleset]) -> int | None:
         """Tell when a ruleset that did not apply may: when a list begins that it asks for."""
@@ -305,10 +305,10 @@ class Moment:
 
     def _source(self, entity: int, overridden: bool) -> str:
         """Say what made the difference: an override that began, was revoked or ended; decay alone; or the rules."""
-        held = self.before[entity]["override_id"] if entity in self.before else None
+        override_before = self.before[entity]["override_id"] if entity in self.before else None
         now = self.overrides.get(entity)
         if overridden and now is not None:
-            return "override" if held != now["id"] else "rules"
-        if held is not None:
-            return "expiry" if now is not None and now["id"] == held else "override"
+            return "override" if override_before != now["id"] else "rules"
+        if override_before is not None:
+            return "expiry" if now is not None and now["id"] == override_before else "override"
         return "decay" if self.reasons[entity] == Reason.DECAY else "rules"

@@ -45,7 +45,7 @@ class Replayed:
     engine_now: str = ENGINE
 
 
-def replay(engine: Engine, actor: Actor, name: str) -> Replayed:
+def replay_assessment(engine: Engine, actor: Actor, name: str) -> Replayed:
     """Make an assessment, such as 12.3, again from its recorded inputs and versions.
 
     Raises:
@@ -53,11 +53,11 @@ def replay(engine: Engine, actor: Actor, name: str) -> Replayed:
         ActionRefused: what it was made from was erased, or no ruleset took part in it.
     """
     with reading(engine) as session:
-        found = find_assessment(session, actor, name)
-        content = session.get_one(AssessmentInputs, (found.entity_id, found.number)).content
-        if found.breakdown is None or content is None:
+        assessment = find_assessment(session, actor, name)
+        content = session.get_one(AssessmentInputs, (assessment.entity_id, assessment.number)).content
+        if assessment.breakdown is None or content is None:
             raise ActionRefused(f"assessment {name} was erased: what it was made from is gone")
-        ruleset_hash = json.loads(found.breakdown).get("content_hash")
+        ruleset_hash = json.loads(assessment.breakdown).get("content_hash")
         if ruleset_hash is None:
             raise ActionRefused(
                 f"no ruleset was active when assessment {name} was made: there is nothing to make again"
@@ -67,10 +67,10 @@ def replay(engine: Engine, actor: Actor, name: str) -> Replayed:
             .where(RulesetVersion.organisation_id == actor.organisation_id, RulesetVersion.content_hash == ruleset_hash)
             .limit(1)
         ).one()
-        inputs, kept = read_inputs(content, found.as_of_us, str(found.entity_id))
-        versions = list_versions_used(session, actor.organisation_id, kept["lists"])
-        made = _assessed(analyse_canonical(canonical), versions, inputs, kept)
-        return Replayed(name, made == found.breakdown, found.breakdown, made, found.engine)
+        inputs, replay_inputs = read_inputs(content, assessment.as_of_us, str(assessment.entity_id))
+        versions = list_versions_used(session, actor.organisation_id, replay_inputs["lists"])
+        replayed = _assessed(analyse_canonical(canonical), versions, inputs, replay_inputs)
+        return Replayed(name, replayed == assessment.breakdown, assessment.breakdown, replayed, assessment.engine)
 
 
 def list_versions_used(session: Session, organisation_id: int, used: Mapping[str, int]) -> dict[str, ListVersion]:
@@ -83,13 +83,13 @@ def list_versions_used(session: Session, organisation_id: int, used: Mapping[str
 
 
 def _assessed(
-    analysed: AnalysedRuleset, versions: dict[str, ListVersion], inputs: pl.DataFrame, kept: dict[str, Any]
+    analysed: AnalysedRuleset, versions: dict[str, ListVersion], inputs: pl.DataFrame, replay_inputs: dict[str, Any]
 ) -> str:
-    program = program_for(analysed, versions, kept["base"])
-    previous = previous_of(kept["previous"], inputs[ENTITY][0])
-    override = _override(inputs, kept["override"])
+    program = program_for(analysed, versions, replay_inputs["base"])
+    previous = previous_of(replay_inputs["previous"], inputs[ENTITY][0])
+    override = _override(inputs, replay_inputs["override"])
     outcomes = assess_inputs(program, inputs, previous, override).with_columns(pl.lit(0, pl.Int32).alias(VERSIONS))
-    return as_json_text(explain(Assessments(program, inputs, outcomes, (versions,), kept["base"]), 0))
+    return as_json_text(explain(Assessments(program, inputs, outcomes, (versions,), replay_inputs["base"]), 0))
 
 
 def _override(inputs: pl.DataFrame, pair: list[int | None] | None) -> pl.DataFrame | None:

@@ -11,13 +11,13 @@ from fivefold.models.value_model import ValueModel
 from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.risk.facts.value_inputs import value_frame
 from fivefold.store.levels import bulk_reads as loading
-from fivefold.usecases.levels.portfolio import entity_text, histories_of
+from fivefold.usecases.levels.portfolio import entity_text, read_histories
 
 log = structlog.get_logger("fivefold.worker")
 
 
 @dataclass(frozen=True)
-class Values:
+class EntityScores:
     """What the value model says now.
 
     Attributes:
@@ -30,36 +30,41 @@ class Values:
     frame: pl.DataFrame
     changed: pl.DataFrame
     as_of_us: int
-    valuer: "Valuer"
+    valuer: "EntityScorer"
 
 
 @dataclass(frozen=True)
-class Valuer:
+class EntityScorer:
     """A value model and its place in the registry."""
 
     model: ValueModel
     name: str
     version: int
 
-    def values_of(self, session: Session, entity_ids: list[int], transactions: pl.DataFrame, as_of_us: int) -> Values:
-        """Ask the model about entities with these transactions, `usecases.levels.portfolio.transactions_of` them.
+    def values_of(
+        self, session: Session, entity_ids: list[int], transactions: pl.DataFrame, as_of_us: int
+    ) -> EntityScores:
+        """Ask the model about entities with these transactions, `usecases.levels.portfolio.read_transactions` them.
 
-        That somebody has no value is said too, of whoever has transactions or had a value: it ends what was said last.
+        An entity with transactions or an earlier value may have no value now; that is a result too, and ends the
+        earlier one.
         """
-        histories = histories_of(transactions, self.model.rates, self.model.absent)
+        histories = read_histories(transactions, self.model.rates, self.model.absent)
         for gap in missing_values(histories, as_of_us - self.model.settlement_lag_us, self.model.needs):
             log.info("no value", why=gap)
-        found = value_frame(self.model, histories, as_of_us)
-        kept = loading.value_scores(session, entity_ids)
-        asked = pl.concat([transactions["entity"], kept["entity"]]).unique().sort().to_frame().select(entity_text())
-        before = kept.select(
+        computed = value_frame(self.model, histories, as_of_us)
+        stored = loading.value_scores(session, entity_ids)
+        entities = (
+            pl.concat([transactions["entity"], stored["entity"]]).unique().sort().to_frame().select(entity_text())
+        )
+        before = stored.select(
             entity_text(),
             pl.col("score").alias("score_before"),
             pl.col("expected_value").alias("expected_before"),
             pl.col("model").alias("model_before"),
             pl.col("model_version").alias("version_before"),
         )
-        beside = asked.join(found, on=ENTITY, how="left", maintain_order="left")
+        beside = entities.join(computed, on=ENTITY, how="left", maintain_order="left")
         beside = beside.join(before, on=ENTITY, how="left", maintain_order="left")
         same = (
             pl.col("score").eq_missing(pl.col("score_before"))
@@ -67,4 +72,4 @@ class Valuer:
             & pl.col("model_before").eq_missing(pl.lit(self.name))
             & pl.col("version_before").eq_missing(pl.lit(self.version))
         )
-        return Values(found, beside.filter(~same).select(found.columns), as_of_us, self)
+        return EntityScores(computed, beside.filter(~same).select(computed.columns), as_of_us, self)

@@ -1,4 +1,4 @@
-"""The worker: takes who is due, assesses them together, stores what came of it. Any number may run, and any may die."""
+"""The worker: claims due entities, assesses them together and stores the results. Any number may run; any may die."""
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -17,14 +17,14 @@ from fivefold.store.levels.assessment_queue import BULK, EVENT, Subject
 from fivefold.store.levels.leases import Batch, Queue
 from fivefold.store.sql.database import reading, writing
 from fivefold.usecases.levels.assess import assess_entities
-from fivefold.usecases.levels.persist import Stored, failures_of, store_result
-from fivefold.usecases.levels.value_scores import Valuer
+from fivefold.usecases.levels.persist import StoredLevels, failure_text, store_result
+from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.levels.worker_loop import UNEXPECTED_ERRORS
 
 WEIGHTS: Final = {EVENT: 4.0, BULK: 1.0}
-"""What is urgent gets four fifths where both wait, and nobody else's urgency holds up a portfolio for ever."""
+"""Urgent work gets four fifths where both wait, so urgent work never holds up a portfolio for ever."""
 BATCH_COST: Final = 100
-"""What a batch costs whatever is in it, in entities: about a tenth of a second."""
+"""The fixed cost of a batch, in entities: about a tenth of a second."""
 
 
 class Turns:
@@ -38,7 +38,7 @@ class Turns:
     """
 
     def __init__(self) -> None:
-        """Begin with everybody equal."""
+        """Begin with all queues equal."""
         self._now = 0.0
         self._ends: dict[tuple[int, int], float] = {}
         self._lock = Lock()
@@ -70,22 +70,22 @@ class Turns:
 log = structlog.get_logger("fivefold.worker")
 
 LEASE_US: Final = 60 * SECOND_US
-"""How long a batch may take before somebody else takes it over; a batch takes seconds."""
-MOST_ATTEMPTS: Final = 6
+"""How long a batch may take before another worker takes it over; a batch takes seconds."""
+MAX_ATTEMPTS: Final = 6
 FIRST_BACK_OFF_US: Final = 5 * SECOND_US
 """After the first failure; each later one waits four times as long: about half an hour until the last."""
-MOST_LEFT: Final = 12
-"""How often in a row workers may not come back from an entity, the last times from it alone; then it is quarantined.
+MAX_ABANDONED_LEASES: Final = 12
+"""Consecutive abandoned leases before an entity is quarantined; the last attempts run it alone.
 A database that goes away now and then stays below that."""
-BATCH: Final = 2500
+BATCH_SIZE: Final = 2500
 """Fewer cost more each: about 0.1 s of a batch is the same however many there are. More hold up what just happened."""
 
-SIDE_BY_SIDE: Final = 2
+PARALLEL_BATCHES: Final = 2
 """Batches that a worker is at on PostgreSQL: one computes while the other waits for the database."""
 
 
 @dataclass(frozen=True)
-class Done:
+class BatchResult:
     """The outcome of one batch: how many were assessed, how many failed, and how many of the assessed have a level.
 
     Attributes:
@@ -108,7 +108,7 @@ class Tally:
         """Start with nothing."""
         self._outcomes = bytearray()
 
-    def add(self, done: Done) -> None:
+    def add(self, done: BatchResult) -> None:
         """Count a batch."""
         highest = max(done.levels, default=-1)
         self._outcomes.extend(bytes(max(0, highest + 1 - len(self._outcomes))))
@@ -140,31 +140,31 @@ def back_off_us(attempts: int) -> int:
     >>> [back_off_us(attempts) // SECOND_US for attempts in (1, 2, 5, 500)]
     [5, 20, 1280, 5120]
     """
-    return FIRST_BACK_OFF_US << 2 * (min(attempts, MOST_ATTEMPTS) - 1)
+    return FIRST_BACK_OFF_US << 2 * (min(attempts, MAX_ATTEMPTS) - 1)
 
 
 def run_batch(
     engine: Engine,
     *,
     clock: Callable[[], int] = now_microseconds,
-    most: int = BATCH,
-    valuer: Valuer | None = None,
+    most: int = BATCH_SIZE,
+    valuer: EntityScorer | None = None,
     actor: str = "system",
     turns: Turns | None = None,
-) -> Done | None:
-    """Assess up to *most* entities that are due; None where nobody is.
+) -> BatchResult | None:
+    """Assess up to *most* entities that are due; None where none is.
 
-    *turns* remember whose turn it is; without them what is urgent, and then what waits longest, is first.
+    *turns* order the queues; without them the urgent one, and then the one that waits longest, is first.
     """
     now, order = clock(), sorted if turns is None else turns.order
     with writing(engine) as session:
-        batch = claims.claim(session, new_lease(), now, now + LEASE_US, most, MOST_LEFT, order)
+        batch = claims.claim(session, new_lease(), now, now + LEASE_US, most, MAX_ABANDONED_LEASES, order)
     if batch is not None and turns is not None:
         turns.charge(batch)
     if batch is None:
         return None
     begun = monotonic()
-    done = work_on(engine, batch, clock=clock, valuer=valuer, actor=actor)
+    done = process_batch(engine, batch, clock=clock, valuer=valuer, actor=actor)
     log.info(
         "batch",
         organisation=batch.organisation_id,
@@ -178,7 +178,7 @@ def run_batch(
 
 
 def new_lease() -> str:
-    """Make the name of a lease that nobody else has."""
+    """Make a unique name for a lease."""
     return secrets.token_hex(16)
 
 
@@ -187,73 +187,75 @@ def assess_now(
     subject: Subject,
     *,
     clock: Callable[[], int] = now_microseconds,
-    valuer: Valuer | None = None,
+    valuer: EntityScorer | None = None,
     actor: str = "system",
-) -> Done | None:
-    """Assess one entity at once, whether it is due or not; None where somebody else is at it."""
+) -> BatchResult | None:
+    """Assess one entity at once, whether it is due or not; None where another worker has its lease."""
     now = clock()
     with writing(engine) as session:
         batch = claims.claim_one(session, subject, new_lease(), now, now + LEASE_US)
-    return None if batch is None else work_on(engine, batch, clock=clock, valuer=valuer, actor=actor, counts=False)
+    return (
+        None if batch is None else process_batch(engine, batch, clock=clock, valuer=valuer, actor=actor, counts=False)
+    )
 
 
-def work_on(
+def process_batch(
     engine: Engine,
     batch: Batch,
     *,
     clock: Callable[[], int] = now_microseconds,
-    valuer: Valuer | None = None,
+    valuer: EntityScorer | None = None,
     actor: str = "system",
     counts: bool = True,
-) -> Done:
-    """Assess a batch that was claimed; one that cannot be assessed, or stored, does not hold up the others.
+) -> BatchResult:
+    """Assess a claimed batch; an entity that cannot be assessed or stored does not hold up the others.
 
-    *counts*: a failure is one of those after which an entity waits longer each time and is quarantined at last; it is
-    none where somebody asked, who may ask as often as they like.
-    StoreError where the database is out of reach: that is nobody's failure, and the leases end by themselves.
+    *counts*: a failure delays the entity's next attempt, and quarantines it in the end. It is False for an assessment
+    on request, which may be repeated at will. StoreError where the database is out of reach: that is no entity's
+    failure, and the leases end by themselves.
     """
     reasons = {claim.entity_id: claim.reasons for claim in batch.claims}
-    work = _Work(engine, batch, clock(), valuer, actor)
+    work = _BatchWork(engine, batch, clock(), valuer, actor)
     stored, errors = work.on(reasons)
     if errors and counts:
-        _put_off(engine, batch, errors, clock())
+        _reschedule(engine, batch, errors, clock())
     elif errors:
         with writing(engine) as session:
             claims.return_leases(session, batch, errors)
-    return Done(stored.assessed, len(errors), stored.with_level, {**stored.levels, **dict.fromkeys(errors)})
+    return BatchResult(stored.assessed, len(errors), stored.with_level, {**stored.levels, **dict.fromkeys(errors)})
 
 
 @dataclass(frozen=True)
-class _Work:
+class _BatchWork:
     """What is the same for all of a batch."""
 
     engine: Engine
     batch: Batch
     now: int
-    valuer: Valuer | None
+    valuer: EntityScorer | None
     actor: str
 
-    def on(self, reasons: Mapping[int, int]) -> tuple[Stored, dict[int, str]]:
+    def on(self, reasons: Mapping[int, int]) -> tuple[StoredLevels, dict[int, str]]:
         """Assess and store entities together; where that fails by one of them, each half alone, down to the one."""
         try:
             return self._all_of(reasons)
         except StoreError:
             raise
         except (RulesetNotValid, ModelError) as error:  # the same for each of them
-            return Stored({}), dict.fromkeys(reasons, failures_of(error))
+            return StoredLevels({}), dict.fromkeys(reasons, failure_text(error))
         except UNEXPECTED_ERRORS as error:  # it must not hold up the others; it is kept and shown
             if len(reasons) == 1:
                 log.warning("entity not assessed", error=type(error).__name__)
-                return Stored({}), dict.fromkeys(reasons, failures_of(error))
+                return StoredLevels({}), dict.fromkeys(reasons, failure_text(error))
         ids = sorted(reasons)
-        stored, errors = Stored({}), dict[int, str]()
+        stored, errors = StoredLevels({}), dict[int, str]()
         for half in (ids[: len(ids) // 2], ids[len(ids) // 2 :]):
             part, failed = self.on({entity: reasons[entity] for entity in half})
-            stored = Stored({**stored.levels, **part.levels})
+            stored = StoredLevels({**stored.levels, **part.levels})
             errors |= failed
         return stored, errors
 
-    def _all_of(self, reasons: Mapping[int, int]) -> tuple[Stored, dict[int, str]]:
+    def _all_of(self, reasons: Mapping[int, int]) -> tuple[StoredLevels, dict[int, str]]:
         of = (self.batch.organisation_id, self.batch.type_id)
         with reading(self.engine) as session:
             result = assess_entities(session, *of, reasons, self.now, self.valuer)
@@ -263,8 +265,8 @@ class _Work:
             return store_result(session, self.batch, result, self.actor), dict(result.ahead)
 
 
-def _put_off(engine: Engine, batch: Batch, errors: Mapping[int, str], now: int) -> None:
+def _reschedule(engine: Engine, batch: Batch, errors: Mapping[int, str], now: int) -> None:
     attempts = {claim.entity_id: claim.attempts + 1 for claim in batch.claims}
     later = {entity: now + back_off_us(attempts[entity]) for entity in errors}
     with writing(engine) as session:
-        claims.fail(session, batch, errors, later, MOST_ATTEMPTS)
+        claims.fail(session, batch, errors, later, MAX_ATTEMPTS)

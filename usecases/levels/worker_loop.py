@@ -18,9 +18,9 @@ from fivefold.domain.settings import Settings
 from fivefold.store.ingest.entities import subjects
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import BULK, Reason
-from fivefold.store.levels.value_scores import valued_otherwise
+from fivefold.store.levels.value_scores import scored_by_other_version
 from fivefold.store.sql.database import writing
-from fivefold.usecases.levels.value_scores import Valuer
+from fivefold.usecases.levels.value_scores import EntityScorer
 
 log = structlog.get_logger("fivefold.worker")
 
@@ -30,12 +30,12 @@ UNEXPECTED_ERRORS = (Exception, PanicException)
 
 
 @dataclass(frozen=True)
-class Duty:
-    """One thing to be done again and again.
+class PeriodicTask:
+    """A task that runs again and again.
 
     Attributes:
         name: for the log.
-        run: does some of it, and tells whether there was anything to do: then it is called again at once.
+        run: does one round; True where there was work: then it is called again at once.
         idle_seconds: how long to rest where there was nothing.
     """
 
@@ -44,8 +44,8 @@ class Duty:
     idle_seconds: float
 
 
-class Pulse:
-    """How the duties of a worker go: which failed last, and when one came to an end of a round."""
+class LoopHealth:
+    """The state of a worker's tasks: the last error of each, and when a round last ended."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         """Begin with nothing wrong."""
@@ -54,31 +54,32 @@ class Pulse:
         self._beat = clock()
         self._lock = Lock()
 
-    def beat(self, duty: str, error: str | None) -> None:
-        """Note that a duty ended a round, well or with an error."""
+    def beat(self, task: str, error: str | None) -> None:
+        """Note that a task ended a round, with an error or without."""
         with self._lock:
-            self._errors[duty] = error
+            self._errors[task] = error
             self._beat = self._clock()
 
     def errors(self) -> dict[str, str | None]:
-        """Give the last error of each duty; None where its last round went well."""
+        """Give the last error of each task; None where its last round went well."""
         with self._lock:
             return dict(self._errors)
 
     def silent_seconds(self) -> float:
-        """Tell for how long no duty came to an end of a round."""
+        """Give the seconds since a task last ended a round."""
         with self._lock:
             return self._clock() - self._beat
 
 
-def perform(
-    duties: Sequence[Duty], stop: Event, *alongside: Callable[[Event], None], pulse: Pulse | None = None
+def run_forever(
+    tasks: Sequence[PeriodicTask], stop: Event, *alongside: Callable[[Event], None], health: LoopHealth | None = None
 ) -> None:
-    """Do all duties, each in a thread of its own, until *stop* is set; what has begun is finished.
+    """Run all tasks, each in a thread of its own, until *stop* is set; a round that has begun is finished.
 
-    What goes on *alongside* has a loop of its own, and ends by itself once *stop* is set. *pulse* notes how it goes.
+    A function *alongside* has a loop of its own, and ends by itself once *stop* is set. *health* keeps each task's
+    state.
     """
-    threads = [Thread(target=_keep_on, args=(duty, stop, pulse or Pulse()), name=duty.name) for duty in duties]
+    threads = [Thread(target=_loop, args=(task, stop, health or LoopHealth()), name=task.name) for task in tasks]
     threads += [Thread(target=function, args=(stop,)) for function in alongside]
     for thread in threads:
         thread.start()
@@ -86,37 +87,37 @@ def perform(
         thread.join()
 
 
-def finish(duties: Sequence[Duty], until: Callable[[], bool] = lambda: True) -> None:
-    """Do all duties in turn until none has anything left to do and *until* says so too; errors are raised."""
+def drain(tasks: Sequence[PeriodicTask], until: Callable[[], bool] = lambda: True) -> None:
+    """Run all tasks in turn until none has work left and *until* is true; errors are raised."""
     while True:
-        busy = [duty.run() for duty in duties]
+        busy = [task.run() for task in tasks]
         if not any(busy):
             if until():
                 return
-            sleep(min(duty.idle_seconds for duty in duties))
+            sleep(min(task.idle_seconds for task in tasks))
 
 
-def _keep_on(duty: Duty, stop: Event, pulse: Pulse) -> None:
+def _loop(task: PeriodicTask, stop: Event, health: LoopHealth) -> None:
     failures = 0
     while not stop.is_set():
         try:
-            busy = duty.run()
-        except UNEXPECTED_ERRORS as error:  # nothing ends a worker but who asked it to end; it is told and tried again
+            busy = task.run()
+        except UNEXPECTED_ERRORS as error:  # only a request ends a worker; the error is logged, and the task runs again
             failures += 1
-            pause = min(LONGEST_PAUSE_SECONDS, duty.idle_seconds * 2**failures)
+            pause = min(LONGEST_PAUSE_SECONDS, task.idle_seconds * 2**failures)
             details = str(error) if isinstance(error, StoreError) else type(error).__name__
-            pulse.beat(duty.name, details)
-            log.warning("duty failed", duty=duty.name, error=details, again_in_seconds=pause)
+            health.beat(task.name, details)
+            log.warning("task failed", task=task.name, error=details, again_in_seconds=pause)
             stop.wait(pause)
         else:
             failures = 0
-            pulse.beat(duty.name, None)
+            health.beat(task.name, None)
             if not busy:
-                stop.wait(duty.idle_seconds)
+                stop.wait(task.idle_seconds)
 
 
-class Champion:
-    """Gives the champion as it was at the last look; the last good one where a newer one cannot be loaded."""
+class ChampionWatcher:
+    """Polls the registry for the champion; keeps the last good one where a newer one cannot be loaded."""
 
     def __init__(self, engine: Engine, settings: Settings, clock: Callable[[], int] = now_microseconds) -> None:
         """Look at nothing yet."""
@@ -124,20 +125,20 @@ class Champion:
         self._clock = clock
         self._settings = settings
         self._lock = Lock()
-        self._valuer: Valuer | None = None
+        self._valuer: EntityScorer | None = None
         self._marked: int | None = None
 
     @property
-    def valuer(self) -> Valuer | None:
+    def valuer(self) -> EntityScorer | None:
         """The champion; None where there is none."""
         with self._lock:
             return self._valuer
 
     def look(self) -> bool:
-        """See whether there is another champion; then everybody whom it may value otherwise becomes due.
+        """Load a new champion, if there is one; then every entity that it may score otherwise becomes due.
 
-        It is there before they are, so that nobody is assessed by the one before it. Where they cannot be marked, the
-        next look does it.
+        It is loaded before they are marked, so that no entity is assessed by the one before it. Where marking fails,
+        the next poll does it.
 
         Raises:
             StoreError: the database is out of reach.
@@ -146,7 +147,7 @@ class Champion:
         champion = self.valuer
         if champion is None or champion.version == self._marked:
             return False
-        mark_valued_otherwise(self._engine, champion.name, champion.version, self._clock())
+        mark_scored_by_other_version(self._engine, champion.name, champion.version, self._clock())
         self._marked = champion.version
         return True
 
@@ -156,24 +157,24 @@ class Champion:
             return  # at once: MLflow takes seconds to import
         from fivefold.models.registry import Registry  # noqa: PLC0415 (imports MLflow)
 
-        known = self.valuer
+        present = self.valuer
         try:
             registry = Registry(self._settings, self._settings.model_name)
             version = registry.champion()
-            if version is None or (known is not None and known.version == version.number):
+            if version is None or (present is not None and present.version == version.number):
                 return
-            found = Valuer(registry.load(version.number), self._settings.model_name, version.number)
+            loaded = EntityScorer(registry.load(version.number), self._settings.model_name, version.number)
         except FivefoldError as error:
             log.warning("value model not loaded", error=str(error))
             return
         with self._lock:
-            self._valuer = found
-        log.info("value model", name=found.name, version=found.version)
+            self._valuer = loaded
+        log.info("value model", name=loaded.name, version=loaded.version)
 
 
-def mark_valued_otherwise(engine: Engine, model: str, version: int, now_us: int) -> int:
-    """Make everybody due whose value was not computed by this version of the model, or never; tell how many."""
+def mark_scored_by_other_version(engine: Engine, model: str, version: int, now_us: int) -> int:
+    """Make entities due whose latest value is from another version of the model, or missing; count them."""
     with writing(engine) as session:
-        found = subjects(session, valued_otherwise(session, model, version))
-        due.mark(session, found, Reason.VALUE, now_us, BULK)
-    return len(found)
+        entities = subjects(session, scored_by_other_version(session, model, version))
+        due.mark(session, entities, Reason.VALUE, now_us, BULK)
+    return len(entities)

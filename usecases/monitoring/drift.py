@@ -1,4 +1,4 @@
-"""Drift: what was scored lately against what the model learnt from, told from counts alone."""
+"""Drift: the customers that were scored lately against those that the model learnt from, by counts alone."""
 
 import json
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _NAME_CHARACTERS = 180
 
 
 @dataclass(frozen=True)
-class Drift:
+class ColumnDrift:
     """How far one column has drifted.
 
     Attributes:
@@ -31,7 +31,7 @@ class Drift:
     customers: int
 
 
-def counted_as(name: str, model: ValueModel) -> str:
+def drift_key(name: str, model: ValueModel) -> str:
     """Say under what a model's customers are counted; its number may be another's in a registry that was rebuilt."""
     return f"{name[:_NAME_CHARACTERS]}@{model.content_hash[:16]}"
 
@@ -42,18 +42,20 @@ def keep_counts(engine: Engine, worker: str, model: str, version: int, day: str,
         watching.store_counts(session, worker, model, version, day, json.dumps(counts.tolist()))
 
 
-def measure_drift(engine: Engine, reference: DriftReference, model: str, version: int, since_day: str) -> list[Drift]:
+def measure_drift(
+    engine: Engine, reference: DriftReference, model: str, version: int, since_day: str
+) -> list[ColumnDrift]:
     """Compare everything that was counted since a day (as 2026-11-20) with the reference, furthest first."""
     with reading(engine) as session:
-        kept = [json.loads(found) for found in watching.counts_since(session, model, version, since_day)]
-    total = sum((np.array(counts, dtype=np.int64) for counts in kept), reference.empty())
-    found = [
+        counts_kept = [json.loads(text) for text in watching.counts_since(session, model, version, since_day)]
+    total = sum((np.array(counts, dtype=np.int64) for counts in counts_kept), reference.empty())
+    text = [
         _drift(name, expected, counted)
         for name, expected, counted in zip(reference.names, reference.counts, total, strict=True)
     ]
-    return sorted(found, key=lambda drift: (-(drift.index or 0.0), drift.name))
+    return sorted(text, key=lambda drift: (-(drift.index or 0.0), drift.name))
 
 
-def _drift(name: str, expected: Integers, counted: Integers) -> Drift:
+def _drift(name: str, expected: Integers, counted: Integers) -> ColumnDrift:
     index = stability_index(expected, counted)
-    return Drift(name, index, stability_verdict(index), int(counted.sum()))
+    return ColumnDrift(name, index, stability_verdict(index), int(counted.sum()))

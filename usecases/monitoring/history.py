@@ -1,9 +1,9 @@
-"""What happened in a time, each thing as it was known at its own moment: where everybody stood, cases and alerts.
+"""What happened in a period, each thing as it was known at its own moment: levels, cases and alerts.
 
 A case or an alert is looked at with the level that held just before it was opened, and it counts in the time in which
 its outcome became known: so each counts once, however long it took. What became known after the end does not count.
 
-An assessment that was made long after its moment knew what was stored until then: it was nobody's level at its moment,
+An assessment that was made long after its moment knew what was stored until then: it was no level at its moment,
 so it is left out of everything but the count of those left out.
 """
 
@@ -17,14 +17,14 @@ from fivefold.domain.clock import DAY_US
 from fivefold.store.monitoring.validation import NO_ASSESSMENTS, assessment_frames, late_batches, records_before
 
 CONFIRMED, NOT_CONFIRMED, WITHOUT_OUTCOME, OPEN = "confirmed", "not confirmed", "without outcome", "open"
-"""What came of an alert."""
+"""Outcomes of an alert."""
 
 LATE_US = DAY_US
 """An assessment that was made later than this after its moment was made in hindsight; a worker that was off is not."""
 
 
 @dataclass(frozen=True)
-class Period:
+class ValidationPeriod:
     """From a moment on, and up to another one, which is not in it; microseconds."""
 
     from_us: int
@@ -49,20 +49,20 @@ class Late:
 
 
 @dataclass(frozen=True)
-class History:
+class LevelHistory:
     """What is looked back on; the frames have the columns of `store.monitoring.validation`.
 
     Attributes:
-        began: the assessment of everybody that held when the time began.
-        ended: the one that held when it ended.
-        first: of everybody and each version of a ruleset the first assessment of the time, or the one that held then.
+        began: the assessment of each entity that held when the period began.
+        ended: the assessment that held when it ended.
+        first: of each entity and ruleset version the first assessment of the period, or the one that held then.
         cases: confirmed, with where the entity stood just before each was opened; `number` is null where it was never
             assessed by then.
-        alerts: the same, with `answer` and `decided_us`: what came of each, and since when that is known.
+        alerts: the same, with `answer` and `decided_us`: the outcome of each, and since when it is known.
         late: what is in none of these.
     """
 
-    period: Period
+    period: ValidationPeriod
     began: pl.DataFrame
     ended: pl.DataFrame
     first: pl.DataFrame
@@ -71,24 +71,26 @@ class History:
     late: Late
 
 
-def read_history(session: Session, organisation_id: int, period: Period, confirmed: Sequence[str]) -> History:
+def read_level_histories(
+    session: Session, organisation_id: int, period: ValidationPeriod, confirmed: Sequence[str]
+) -> LevelHistory:
     """Read what happened; outcomes that are among *confirmed* are."""
     batches = late_batches(session, organisation_id, period.until_us, LATE_US)
-    parts, counted = [_picked(NO_ASSESSMENTS, period)], []
+    parts, counted = [_frames_in_period(NO_ASSESSMENTS, period)], []
     for part in assessment_frames(session, organisation_id, period.from_us, period.until_us, batches):
-        parts.append(_picked(part.filter(~pl.col("late")), period))
+        parts.append(_frames_in_period(part.filter(~pl.col("late")), period))
         counted.append(_counted(part))
     began, ended, first = (pl.concat(frames) for frames in zip(*parts, strict=True))
     records = known_by(records_before(session, organisation_id, period.until_us, batches), period.until_us)
     cases = records.filter(pl.col("kind") == "case")
     alerts = records.filter(pl.col("kind") == "alert")
-    return History(
+    return LevelHistory(
         period,
         began,
         ended,
         first,
         cases.filter(pl.col("outcome").is_in(list(confirmed))),
-        answered(alerts, cases, confirmed),
+        alert_outcomes(alerts, cases, confirmed),
         _late(counted, batches),
     )
 
@@ -104,7 +106,7 @@ def _counted(part: pl.DataFrame) -> tuple[int, int, int]:
     return int(part["late"].sum()), len(part), int(only["late"].sum())
 
 
-def _picked(part: pl.DataFrame, period: Period) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+def _frames_in_period(part: pl.DataFrame, period: ValidationPeriod) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Keep what is looked at of assessments that are in the order of entities and numbers."""
     began = part.filter(pl.col("as_of_us") <= period.from_us)
     ended = part.unique("entity", keep="last", maintain_order=True)
@@ -114,14 +116,14 @@ def _picked(part: pl.DataFrame, period: Period) -> tuple[pl.DataFrame, pl.DataFr
 
 def known_by(records: pl.DataFrame, until_us: int) -> pl.DataFrame:
     """Forget the ends and outcomes that became known at a moment, or after it."""
-    known = pl.col("closed_us") < until_us
+    by_then = pl.col("closed_us") < until_us
     return records.with_columns(
-        pl.when(known).then("closed_us").alias("closed_us"), pl.when(known).then("outcome").alias("outcome")
+        pl.when(by_then).then("closed_us").alias("closed_us"), pl.when(by_then).then("outcome").alias("outcome")
     )
 
 
-def answered(alerts: pl.DataFrame, cases: pl.DataFrame, confirmed: Sequence[str]) -> pl.DataFrame:
-    """Tell what came of alerts: `answer`, and since when that is known, `decided_us`.
+def alert_outcomes(alerts: pl.DataFrame, cases: pl.DataFrame, confirmed: Sequence[str]) -> pl.DataFrame:
+    """Give the outcomes of alerts: `answer`, and since when it is known, `decided_us`.
 
     An alert is confirmed by its own outcome, or by that of a case about the same entity that was opened while the alert
     was open. It stays open as long as such a case is, and is not confirmed once it and all of these are closed.
@@ -131,7 +133,7 @@ def answered(alerts: pl.DataFrame, cases: pl.DataFrame, confirmed: Sequence[str]
     own = pl.when(pl.col("outcome").is_in(list(confirmed))).then("closed_us")
     confirmed_us = pl.min_horizontal(own, "confirmed_us")
     is_open = pl.col("closed_us").is_null() | pl.col("any_open").fill_null(False)
-    said = pl.col("outcome").is_not_null() | pl.col("said").fill_null(False)
+    outcome_known = pl.col("outcome").is_not_null() | pl.col("said").fill_null(False)
     closed_us = pl.max_horizontal("closed_us", "last_us")
     return joined.select(
         *alerts.columns,
@@ -139,7 +141,7 @@ def answered(alerts: pl.DataFrame, cases: pl.DataFrame, confirmed: Sequence[str]
         .then(pl.lit(CONFIRMED))
         .when(is_open)
         .then(pl.lit(OPEN))
-        .when(said)
+        .when(outcome_known)
         .then(pl.lit(NOT_CONFIRMED))
         .otherwise(pl.lit(WITHOUT_OUTCOME))
         .alias("answer"),
@@ -148,7 +150,7 @@ def answered(alerts: pl.DataFrame, cases: pl.DataFrame, confirmed: Sequence[str]
 
 
 def _came_of(alerts: pl.DataFrame, cases: pl.DataFrame, confirmed: Sequence[str]) -> pl.DataFrame:
-    """Find the cases that were opened while an alert was open, and say of each alert what came of all of them."""
+    """Find the cases that were opened while an alert was open, and give each alert the outcome of all of them."""
     opened = cases.select("entity", case_us="opened_us", case_closed_us="closed_us", case_outcome="outcome")
     pairs = alerts.select("id", "entity", "opened_us", "closed_us").join(opened, on="entity")
     while_open = (pl.col("case_us") >= pl.col("opened_us")) & (

@@ -16,7 +16,14 @@ from fivefold.risk.engine.assessments import Status
 from fivefold.risk.governance.validate.levels import NO_LEVEL, TOP_LEVELS
 from fivefold.risk.governance.validate.ranking import RESAMPLES, Marks, RankingInterval, rank, share
 from fivefold.risk.governance.validate.verdicts import AcceptanceLimits
-from fivefold.usecases.monitoring.history import CONFIRMED, NOT_CONFIRMED, OPEN, WITHOUT_OUTCOME, History, Period
+from fivefold.usecases.monitoring.history import (
+    CONFIRMED,
+    NOT_CONFIRMED,
+    OPEN,
+    WITHOUT_OUTCOME,
+    LevelHistory,
+    ValidationPeriod,
+)
 
 LEAST = AcceptanceLimits().confirmed
 """Of confirmed entities, or of alerts that were decided: a figure that rests on fewer is not given."""
@@ -42,8 +49,8 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Ranked:
-    """How well the rules' totals, at the beginning or at an entity's first assessment, told who would be confirmed.
+class RankingMeasures:
+    """How well the rules' totals, at the beginning or at an entity's first assessment, ranked later confirmed ones.
 
     Attributes:
         entities: that were ranked: assessed in full, and not left aside.
@@ -60,12 +67,12 @@ class Ranked:
 
 
 @dataclass(frozen=True)
-class Caught:
+class CaptureMeasures:
     """Where those stood who were confirmed in the time, just before their first case was opened.
 
     Attributes:
         top: the names of the upper levels.
-        confirmed: how many, everybody counted once.
+        confirmed: how many entities, each counted once.
         captured: in the upper levels, as a share of these.
         missed: below them, or without a level.
         possible: what arithmetic allows: the upper levels hold no more than they have room for; None without anybody.
@@ -93,7 +100,7 @@ class LevelFigures:
         ended: the same when it ended.
         held: who was there when it ended, overrides too.
         confirmed: of those confirmed in the time, who stood there just before.
-        opened: alerts that were opened in the time about somebody who stood there.
+        opened: alerts that were opened in the period about an entity at this level.
         open: of all alerts, those that were open at the end.
         decided: alerts whose outcome became known in the time; the next ones are of these.
         alerts_confirmed: confirmed.
@@ -119,7 +126,7 @@ class LevelFigures:
 
 
 @dataclass(frozen=True)
-class Drift:
+class LevelDrift:
     """How far the rules' levels moved from the beginning to the end: population stability index."""
 
     index: float | None
@@ -129,7 +136,7 @@ class Drift:
 
 
 @dataclass(frozen=True)
-class Group:
+class VersionGroup:
     """All figures of one version of a ruleset; or of all, and then `ruleset` and `version` are None.
 
     Attributes:
@@ -138,16 +145,16 @@ class Group:
 
     ruleset: str | None
     version: int | None
-    ranked: Ranked
-    caught: Caught
+    ranked: RankingMeasures
+    caught: CaptureMeasures
     levels: tuple[LevelFigures, ...]
-    drift: Drift
+    drift: LevelDrift
     statuses: Mapping[str, int]
 
 
 def group_of(
-    history: History, names: Sequence[str], version: tuple[int, str, int] | None = None, resamples: int = RESAMPLES
-) -> Group:
+    history: LevelHistory, names: Sequence[str], version: tuple[int, str, int] | None = None, resamples: int = RESAMPLES
+) -> VersionGroup:
     """Measure one version - its row's number, its ruleset, which one it is - or all of them.
 
     What happened to an entity counts for the version by which it stood at that moment.
@@ -156,7 +163,7 @@ def group_of(
     first = _by(history.first, number)
     began, ended = _by(history.began, number), _by(history.ended, number)
     caught, where = _caught(history, first, names, number)
-    return Group(
+    return VersionGroup(
         None if version is None else version[1],
         None if version is None else version[2],
         _ranked(history, first, number, resamples),
@@ -174,56 +181,58 @@ def _by(frame: pl.DataFrame, version: int | None) -> pl.DataFrame:
     return frame.filter(pl.col("version_id").is_not_null()).sort("entity", "number").unique("entity", keep="first")
 
 
-def measured(found: RankingInterval | None, of: int, enough: bool) -> Measure:
+def measure_of(interval: RankingInterval | None, of: int, enough: bool) -> Measure:
     """Give a figure, or that it would rest on too few."""
-    if found is None or not enough:
+    if interval is None or not enough:
         return Measure(of, TOO_FEW)
-    return Measure(of, MEASURED, found.estimate, found.low, found.high)
+    return Measure(of, MEASURED, interval.estimate, interval.low, interval.high)
 
 
 def _share(hits: int, of: int) -> Measure:
-    return measured(share(hits, of), of, of >= LEAST)
+    return measure_of(share(hits, of), of, of >= LEAST)
 
 
-def _ranked(history: History, first: pl.DataFrame, version: int | None, resamples: int) -> Ranked:
+def _ranked(history: LevelHistory, first: pl.DataFrame, version: int | None, resamples: int) -> RankingMeasures:
     since = pl.max_horizontal("as_of_us", pl.lit(history.period.from_us)).alias("since_us")
     pairs = first.select("entity", since).join(history.cases, on="entity")
     later = pl.col("opened_us") > pl.col("since_us")
-    known = set(pairs.filter(pl.col("closed_us") <= pl.col("since_us"))["entity"])
-    under_way = set(pairs.filter(~later)["entity"]) - known
+    confirmed_before = set(pairs.filter(pl.col("closed_us") <= pl.col("since_us"))["entity"])
+    under_way = set(pairs.filter(~later)["entity"]) - confirmed_before
     confirmed = pairs.filter(later if version is None else later & (pl.col("version_id") == version))["entity"]
-    judged = first.filter(~pl.col("entity").is_in([*known, *under_way]), pl.col("status") == Status.ASSESSED.value)
-    marks = judged["entity"].is_in(confirmed.unique().implode()).to_numpy()
-    return Ranked(
-        len(judged),
+    ranked_rows = first.filter(
+        ~pl.col("entity").is_in([*confirmed_before, *under_way]), pl.col("status") == Status.ASSESSED.value
+    )
+    marks = ranked_rows["entity"].is_in(confirmed.unique().implode()).to_numpy()
+    return RankingMeasures(
+        len(ranked_rows),
         int(marks.sum()),
-        len(known),
+        len(confirmed_before),
         len(under_way),
-        _gini(_places(judged), marks, resamples),
+        _gini(_places(ranked_rows), marks, resamples),
     )
 
 
-def _places(judged: pl.DataFrame) -> Floats:
+def _places(ranked_rows: pl.DataFrame) -> Floats:
     """Give each total its place among those by the same version: totals of different ones cannot be compared."""
     total = pl.col("score").cast(pl.Float64)
-    return judged.select((total.rank("average") / pl.len()).over("version_id")).to_series().to_numpy()
+    return ranked_rows.select((total.rank("average") / pl.len()).over("version_id")).to_series().to_numpy()
 
 
 def _gini(score: Floats, marks: Marks, resamples: int) -> Measure:
     of = int(min(marks.sum(), (~marks).sum()))
     enough = of >= LEAST
-    return measured(rank(score, marks, resamples=resamples).gini if enough else None, int(marks.sum()), enough)
+    return measure_of(rank(score, marks, resamples=resamples).gini if enough else None, int(marks.sum()), enough)
 
 
 def _caught(
-    history: History, first: pl.DataFrame, names: Sequence[str], version: int | None
-) -> tuple[Caught, pl.DataFrame]:
+    history: LevelHistory, first: pl.DataFrame, names: Sequence[str], version: int | None
+) -> tuple[CaptureMeasures, pl.DataFrame]:
     """Measure who was caught; and give who was confirmed, with their levels."""
     in_time = pl.col("closed_us") >= history.period.from_us
     before = history.cases.filter(~in_time)["entity"].unique()
     new = history.cases.filter(in_time).sort("closed_us", "opened_us", "id").unique("entity", keep="first")
-    known = new["entity"].is_in(before.implode())
-    fresh = new.filter(~known)
+    confirmed_before = new["entity"].is_in(before.implode())
+    fresh = new.filter(~confirmed_before)
     assessed = fresh.filter(pl.col("number").is_not_null())
     where = assessed if version is None else assessed.filter(pl.col("version_id") == version)
     of, lowest = len(where), len(names) - TOP_LEVELS
@@ -235,7 +244,7 @@ def _caught(
         possible = min(1.0, room / prevalence)
     whole = version is None
     return (
-        Caught(
+        CaptureMeasures(
             tuple(names[-TOP_LEVELS:]),
             of,
             _share(top, of),
@@ -243,14 +252,14 @@ def _caught(
             possible,
             int(by_rules),
             len(fresh) - len(assessed) if whole else 0,
-            int(known.sum()) if whole else 0,
+            int(confirmed_before.sum()) if whole else 0,
         ),
         where,
     )
 
 
 def _levels(
-    history: History,
+    history: LevelHistory,
     names: Sequence[str],
     sides: tuple[pl.DataFrame, pl.DataFrame],
     confirmed: pl.DataFrame,
@@ -267,17 +276,17 @@ def _levels(
     return [
         _level(
             name,
-            (len(sides[0].filter(by_rules)), len(sides[1].filter(by_rules)), len(sides[1].filter(held))),
-            len(confirmed.filter(held)),
-            alerts.filter(held),
+            (len(sides[0].filter(by_rules)), len(sides[1].filter(by_rules)), len(sides[1].filter(in_level))),
+            len(confirmed.filter(in_level)),
+            alerts.filter(in_level),
             history,
         )
-        for name, held, by_rules in slots
+        for name, in_level, by_rules in slots
     ]
 
 
 def _level(
-    name: str, entities: tuple[int, int, int], confirmed: int, alerts: pl.DataFrame, history: History
+    name: str, entities: tuple[int, int, int], confirmed: int, alerts: pl.DataFrame, history: LevelHistory
 ) -> LevelFigures:
     begun = pl.col("opened_us") >= history.period.from_us
     decided = alerts.filter(pl.col("decided_us") >= history.period.from_us)
@@ -299,14 +308,14 @@ def _level(
     )
 
 
-def _drift(began: pl.DataFrame, ended: pl.DataFrame, levels: int) -> Drift:
+def _drift(began: pl.DataFrame, ended: pl.DataFrame, levels: int) -> LevelDrift:
     counts = [
         np.array([int((side["rules_level"].fill_null(0) == level).sum()) for level in range(levels + 1)])
         for side in (began, ended)
     ]
     enough = len(began) >= LEAST_CUSTOMERS
     index = stability_index(*counts) if enough else None
-    return Drift(index, stability_verdict(index), len(began), len(ended))
+    return LevelDrift(index, stability_verdict(index), len(began), len(ended))
 
 
 @dataclass(frozen=True)
@@ -317,7 +326,7 @@ class OverrideFigures:
         requested: asked for in the time, and so on with the others.
         expired: ended by themselves.
         live: held at the end.
-        live_share: of the portfolio; None where nobody had a level.
+        live_share: of the portfolio; None where no entity had a level.
         downward: of these, below what the rules said.
         downward_share: of the portfolio; the cap is for these.
         cap_percent: so many may be downward, at most.
@@ -339,12 +348,14 @@ class OverrideFigures:
     with_level: int
 
 
-def override_figures(overrides: pl.DataFrame, ended: pl.DataFrame, period: Period, cap_percent: int) -> OverrideFigures:
+def override_figures(
+    overrides: pl.DataFrame, ended: pl.DataFrame, period: ValidationPeriod, cap_percent: int
+) -> OverrideFigures:
     """Count overrides.
 
     Args:
         overrides: as `store.monitoring.validation.overrides_before` reads them.
-        ended: where everybody stood at the end of the time.
+        ended: the levels at the end of the period.
         period: the time.
         cap_percent: the organisation's.
     """
@@ -352,11 +363,11 @@ def override_figures(overrides: pl.DataFrame, ended: pl.DataFrame, period: Perio
     revoked = (pl.col("state") == "revoked") & _within("revoked_us", period)
     over = pl.col("until_us").is_not_null() & _within("until_us", period)
     ended_before = pl.col("revoked_us").is_not_null() & (pl.col("revoked_us") < pl.col("until_us"))
-    held = overrides.filter(granted & _held_at(period.until_us))
+    live = overrides.filter(granted & _held_at(period.until_us))
     with_level = ended.filter(pl.col("level").is_not_null())
-    beneath = held.join(ended.select("entity", "rules_level"), on="entity")
+    beneath = live.join(ended.select("entity", "rules_level"), on="entity")
     downward = len(beneath.filter(pl.col("level") < pl.col("rules_level")))
-    ages = (period.until_us - held["decided_us"]) / DAY_US
+    ages = (period.until_us - live["decided_us"]) / DAY_US
     of = len(with_level)
     return OverrideFigures(
         len(overrides.filter(_within("requested_us", period))),
@@ -364,17 +375,17 @@ def override_figures(overrides: pl.DataFrame, ended: pl.DataFrame, period: Perio
         len(overrides.filter((pl.col("state") == "refused") & _within("decided_us", period))),
         len(overrides.filter(revoked)),
         len(overrides.filter(granted & over & ~ended_before)),
-        len(held),
-        len(held) / of if of else None,
+        len(live),
+        len(live) / of if of else None,
         downward,
         downward / of if of else None,
         cap_percent,
-        float(ages.sum()) / len(held) if len(held) else None,
+        float(ages.sum()) / len(live) if len(live) else None,
         of,
     )
 
 
-def _within(moment: str, period: Period) -> pl.Expr:
+def _within(moment: str, period: ValidationPeriod) -> pl.Expr:
     return pl.col(moment).is_between(period.from_us, period.until_us, closed="left").fill_null(False)
 
 

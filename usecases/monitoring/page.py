@@ -17,7 +17,7 @@ CAUTIONS = (
 )
 
 
-def validation_page(number: int, reason: str, report: Plain) -> ReportPage:
+def validation_sections(number: int, reason: str, report: Plain) -> ReportPage:
     """Lay out a validation for people.
 
     Args:
@@ -45,15 +45,15 @@ def _hindsight(report: Plain) -> Iterator[str]:
     late = report.get("assessed_late", {"assessments": 0})
     if not late["assessments"]:
         return
-    made = (
+    hindsight = (
         f"{late['assessments']:,} of {late['of']:,} assessments were made more than a day after their moment, such "
         "as by `fivefold worker --as-of`. A tag, a screening, a case or an attribute that was stored since, with a "
         "date before it, counts in them as known then"
     )
     if "entities" not in late:
-        yield f"{made}: what these levels seem to have foreseen may be hindsight."
+        yield f"{hindsight}: what these levels seem to have foreseen may be hindsight."
         return
-    yield f"{made}, so they are left out of every figure; {late['entities']:,} entities have no other assessment."
+    yield f"{hindsight}, so they are left out of every figure; {late['entities']:,} entities have no other assessment."
     if late["assessments"] == late["of"]:
         yield "Nobody is left: no assessment was made in time, so there is nothing that could be validated."
 
@@ -148,10 +148,10 @@ def _levels(group: Plain) -> Section:
     return Section(f"Levels and alerts, {_name(group)}", words, Table(columns, rows))
 
 
-def _measure(found: Plain, *, percent: bool = False) -> str:
-    if found["answer"] != MEASURED:
-        return f"{found['answer']} ({found['of']:,})"
-    values = [found[name] for name in ("estimate", "low", "high")]
+def _measure(measure: Plain, *, percent: bool = False) -> str:
+    if measure["answer"] != MEASURED:
+        return f"{measure['answer']} ({measure['of']:,})"
+    values = [measure[name] for name in ("estimate", "low", "high")]
     one, low, high = (f"{100 * value:.1f}" if percent else f"{value:.3f}" for value in values)
     return f"{one}{' %' if percent else ''} ({low} to {high})"
 
@@ -163,13 +163,13 @@ def _transitions(transitions: Sequence[Plain]) -> Section:
     return Section("Levels reached", "", Table(["from", "to", "by", "times"], rows, words=3))
 
 
-def _overrides(found: Plain) -> Section:
+def _overrides(figures: Plain) -> Section:
     counted = ("requested", "approved", "refused", "revoked", "expired", "live", "downward")
-    rows = [[name, f"{found[name]:,}"] for name in counted]
-    shares = ["none" if found[name] is None else percent(found[name]) for name in ("live_share", "downward_share")]
-    age = "" if found["mean_age_days"] is None else f", {found['mean_age_days']:.0f} days old on average"
+    rows = [[name, f"{figures[name]:,}"] for name in counted]
+    shares = ["none" if figures[name] is None else percent(figures[name]) for name in ("live_share", "downward_share")]
+    age = "" if figures["mean_age_days"] is None else f", {figures['mean_age_days']:.0f} days old on average"
     words = (
-        f"At the end {shares[0]} of the {found['with_level']:,} entities with a level were overridden{age}; "
-        f"{shares[1]} below what the rules said, of {found['cap_percent']} % that may be."
+        f"At the end {shares[0]} of the {figures['with_level']:,} entities with a level were overridden{age}; "
+        f"{shares[1]} below what the rules said, of {figures['cap_percent']} % that may be."
     )
     return Section("Overrides", words, Table(["", "overrides"], rows))

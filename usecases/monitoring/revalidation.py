@@ -20,10 +20,10 @@ from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.events import MaterialChange
 from fivefold.usecases.accounts.second_person import refuse_same_person
 from fivefold.usecases.audit import record as audit
-from fivefold.usecases.monitoring.measures import MEASURED, Group, Measure, OverrideFigures
+from fivefold.usecases.monitoring.measures import MEASURED, Measure, OverrideFigures, VersionGroup
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.entity_checks import storable
-from fivefold.usecases.shared.inputs import MOST_CHARACTERS
+from fivefold.usecases.shared.inputs import MAX_REASON_CHARACTERS
 
 OLDEST_DAYS: Final = 365
 """The guide asks for a review each quarter; after a year without one, what was found says nothing of now."""
@@ -65,9 +65,9 @@ class Trigger:
     sure: bool = True
 
 
-def measured_triggers(groups: Iterable[Group], overrides: OverrideFigures) -> list[Trigger]:
-    """Judge what a validation measured; of versions those by which somebody stood at the end."""
-    made: list[Trigger] = []
+def measured_triggers(groups: Iterable[VersionGroup], overrides: OverrideFigures) -> list[Trigger]:
+    """Compare measures with their limits; of versions those by which an entity had its level at the end."""
+    triggers: list[Trigger] = []
     floors = AcceptanceLimits()
     for group in groups:
         if group.version is not None and not group.drift.ended:
@@ -77,30 +77,34 @@ def measured_triggers(groups: Iterable[Group], overrides: OverrideFigures) -> li
         above = f"more than {floors.misses:.0%} of the confirmed below the upper levels"
         shifted = f"a population stability index of {SHIFTED} or more"
         index = group.drift.index
-        made += [
-            _judged(GINI, of, group.ranked.gini, floors.recalibrate, below),
-            _judged(MISSES, of, group.caught.missed, floors.misses, above),
+        triggers += [
+            _measure_trigger(GINI, of, group.ranked.gini, floors.recalibrate, below),
+            _measure_trigger(MISSES, of, group.caught.missed, floors.misses, above),
             Trigger(DRIFT, of, index, SHIFTED, shifted, INDEX, _answer(None if index is None else index >= SHIFTED)),
         ]
-    return [*made, _overrides(overrides)]
+    return [*triggers, _overrides(overrides)]
 
 
-def _judged(name: str, of: str, found: Measure, limit: float, rule: str) -> Trigger:
-    if found.answer != MEASURED or found.estimate is None or found.low is None or found.high is None:
+def _measure_trigger(name: str, of: str, measure: Measure, limit: float, rule: str) -> Trigger:
+    if measure.answer != MEASURED or measure.estimate is None or measure.low is None or measure.high is None:
         return Trigger(name, of, None, limit, rule, GUIDE, UNKNOWN)
-    beyond = [value < limit if name == GINI else value > limit for value in (found.estimate, found.low, found.high)]
-    return Trigger(name, of, found.estimate, limit, rule, GUIDE, _answer(beyond[0]), len(set(beyond)) == 1)
+    beyond = [
+        value < limit if name == GINI else value > limit for value in (measure.estimate, measure.low, measure.high)
+    ]
+    return Trigger(name, of, measure.estimate, limit, rule, GUIDE, _answer(beyond[0]), len(set(beyond)) == 1)
 
 
-def _overrides(found: OverrideFigures) -> Trigger:
-    rule = f"more than {found.cap_percent} % of the portfolio overridden downwards"
-    beyond = None if found.downward_share is None else found.downward * 100 > found.cap_percent * found.with_level
-    limit = found.cap_percent / 100
-    return Trigger(OVERRIDES, EVERYTHING, found.downward_share, limit, rule, OWN_CAP, _answer(beyond))
+def _overrides(figures: OverrideFigures) -> Trigger:
+    rule = f"more than {figures.cap_percent} % of the portfolio overridden downwards"
+    beyond = (
+        None if figures.downward_share is None else figures.downward * 100 > figures.cap_percent * figures.with_level
+    )
+    limit = figures.cap_percent / 100
+    return Trigger(OVERRIDES, EVERYTHING, figures.downward_share, limit, rule, OWN_CAP, _answer(beyond))
 
 
 def triggers_now(last_made_us: int | None, open_changes: int, now_us: int) -> list[Trigger]:
-    """Judge what needs no measuring: how old the last validation is, and which changes nobody signed off."""
+    """Give the triggers that need no measures: the age of the last validation, and open material changes."""
     age = None if last_made_us is None else (now_us - last_made_us) / DAY_US
     old = f"never validated, or last more than {OLDEST_DAYS} days ago"
     changed = "a material change that nobody signed off"
@@ -120,7 +124,7 @@ def still_measured(report: Mapping[str, Any]) -> list[Trigger]:
 
 
 def worst(triggers: Sequence[Trigger], name: str) -> bool | None:
-    """Tell whether a trigger is reached by anything that it is about; None where nobody can tell."""
+    """Tell whether a trigger is reached by anything that it is about; None where it is unknown."""
     answers = {trigger.answer for trigger in triggers if trigger.name == name}
     return True if REACHED in answers else False if NOT_REACHED in answers else None
 
@@ -149,7 +153,7 @@ class ChangeLine:
 
     @property
     def is_open(self) -> bool:
-        """Tell whether nobody signed it off yet."""
+        """Tell whether it is not signed off yet."""
         return self.signed_us is None
 
 
@@ -161,7 +165,7 @@ def register_change(engine: Engine, actor: Actor, kind: str, description: str, n
     now = resolve_now(now_us)
     if kind not in KINDS:
         raise ConfigError(f"kind is {kind!r}; it must be {', '.join(KINDS[:-1])} or {KINDS[-1]}")
-    made = MaterialChange(
+    change = MaterialChange(
         organisation_id=actor.organisation_id,
         kind=kind,
         description=_checked(description, "description must say what changes"),
@@ -169,18 +173,18 @@ def register_change(engine: Engine, actor: Actor, kind: str, description: str, n
         registered_us=now,
     )
     with writing(engine) as session:
-        session.add(made)
+        session.add(change)
         session.flush()
-        line = _line(made)
-        _record(session, actor, "material_change.registered", made, {"description": made.description})
+        line = _line(change)
+        _record(session, actor, "material_change.registered", change, {"description": change.description})
         return line
 
 
 def _checked(text: str, must: str) -> str:
-    said = text.strip() if isinstance(text, str) else ""
-    if not 1 <= len(said) <= MOST_CHARACTERS or not storable(said):
-        raise ConfigError(f"{must}, in 1 to {MOST_CHARACTERS} characters")
-    return said
+    words = text.strip() if isinstance(text, str) else ""
+    if not 1 <= len(words) <= MAX_REASON_CHARACTERS or not storable(words):
+        raise ConfigError(f"{must}, in 1 to {MAX_REASON_CHARACTERS} characters")
+    return words
 
 
 def sign_off(
@@ -196,21 +200,21 @@ def sign_off(
     now = resolve_now(now_us)
     why = _checked(conclusion, "conclusion must say what follows")
     with writing(engine) as session:
-        found = change_numbered(session, actor.organisation_id, change)
+        change_row = change_numbered(session, actor.organisation_id, change)
         run = run_numbered(session, actor.organisation_id, validation)
-        if found.signed_us is not None:
-            raise ActionRefused(f"material change {change} was signed off already, by {found.signed_by}")
+        if change_row.signed_us is not None:
+            raise ActionRefused(f"material change {change} was signed off already, by {change_row.signed_by}")
         what = f"registered material change {change}: somebody else signs it off"
-        refuse_same_person(session, actor, (found.registered_by,), what)
-        if run.made_us <= found.registered_us:
+        refuse_same_person(session, actor, (change_row.registered_by,), what)
+        if run.made_us <= change_row.registered_us:
             raise ActionRefused(
                 f"validation {validation} is of {day_text(run.made_us)}, before the change was registered"
-                f" on {day_text(found.registered_us)}; make another one"
+                f" on {day_text(change_row.registered_us)}; make another one"
             )
-        found.validation_id, found.conclusion = validation, why
-        found.signed_by, found.signed_us = actor.name, now
-        line = _line(found)
-        _record(session, actor, "material_change.signed_off", found, {"conclusion": why})
+        change_row.validation_id, change_row.conclusion = validation, why
+        change_row.signed_by, change_row.signed_us = actor.name, now
+        line = _line(change_row)
+        _record(session, actor, "material_change.signed_off", change_row, {"conclusion": why})
         return line
 
 

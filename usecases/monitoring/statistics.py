@@ -1,4 +1,4 @@
-"""The figures that an operator watches: what waits, where everybody stands, and what the last validations found."""
+"""The figures that an operator watches: queue depths, levels, and the findings of the last validations."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -69,13 +69,13 @@ class OrganisationFigures:
     validation: LastValidation | None = None
 
     def triggers(self, now_us: int) -> dict[str, bool | None]:
-        """Tell which triggers of a revalidation are reached; None where nobody can tell."""
+        """Tell which triggers of a revalidation are reached; None where it is unknown."""
         last = self.validation
-        found = [
+        triggers = [
             *([] if last is None else still_measured(last.report)),
             *triggers_now(None if last is None else last.made_us, self.open_changes, now_us),
         ]
-        return {name: worst(found, name) for name in TRIGGERS}
+        return {name: worst(triggers, name) for name in TRIGGERS}
 
 
 class PlatformFigures:
@@ -126,14 +126,16 @@ class PlatformFigures:
     def _last(self, session: Session) -> dict[int, LastValidation]:
         latest = figures.latest_runs(session)
         new = [number for number in latest.values() if number not in self._validations]
-        kept = {number: found for number, found in self._validations.items() if number in latest.values()}
-        kept |= {run.id: last_validation(run.id, run.made_us, run.report) for run in figures.runs(session, new)}
-        self._validations = kept
-        return {organisation_id: kept[number] for organisation_id, number in latest.items()}
+        known_runs = {
+            number: validation for number, validation in self._validations.items() if number in latest.values()
+        }
+        known_runs |= {run.id: last_validation(run.id, run.made_us, run.report) for run in figures.runs(session, new)}
+        self._validations = known_runs
+        return {organisation_id: known_runs[number] for organisation_id, number in latest.items()}
 
 
 class _Found(dict[int, OrganisationFigures]):
-    """Figures by organisation: of those that chose their levels, and of whoever has something to be counted."""
+    """Figures by organisation: of those that chose their levels, and of those with anything to count."""
 
     def __init__(self, numbers: Iterable[int]) -> None:
         super().__init__({number: OrganisationFigures(number) for number in numbers})
@@ -143,10 +145,10 @@ class _Found(dict[int, OrganisationFigures]):
         return self[number]
 
 
-def _add_level(found: OrganisationFigures, counted: figures.LevelCount, names: list[str]) -> None:
+def _add_level(figures_of: OrganisationFigures, counted: figures.LevelCount, names: list[str]) -> None:
     level = NO_LEVEL if counted.level is None else names[counted.level - 1]
-    found.levels[counted.type_name, level] = counted.entities
-    found.with_level += 0 if counted.level is None else counted.entities
+    figures_of.levels[counted.type_name, level] = counted.entities
+    figures_of.with_level += 0 if counted.level is None else counted.entities
 
 
 def last_validation(number: int, made_us: int, text: str) -> LastValidation:

@@ -19,8 +19,8 @@ from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.events import ValidationRun
 from fivefold.usecases.accounts.settings import Settings, settings_of
 from fivefold.usecases.audit import record as audit
-from fivefold.usecases.monitoring.history import CONFIRMED, History, Period, read_history
-from fivefold.usecases.monitoring.measures import LEAST, Group, group_of, override_figures
+from fivefold.usecases.monitoring.history import CONFIRMED, LevelHistory, ValidationPeriod, read_level_histories
+from fivefold.usecases.monitoring.measures import LEAST, VersionGroup, group_of, override_figures
 from fivefold.usecases.monitoring.revalidation import Trigger, measured_triggers, still_measured, triggers_now
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.entity_checks import storable
@@ -77,7 +77,7 @@ def validate_levels(
         resamples: of the intervals around Gini.
 
     Raises:
-        ConfigError: the time is none, or not over; no reason is given, or no outcome.
+        ConfigError: the period is empty or not over; or there is no reason, or no outcome.
         ActionRefused: the organisation has not chosen its levels yet.
     """
     now = resolve_now(now_us)
@@ -85,7 +85,7 @@ def validate_levels(
     with reading(engine) as session:
         report = _report(session, actor.organisation_id, period, words, now, resamples)
     with writing(engine) as session:
-        made = ValidationRun(
+        run = ValidationRun(
             organisation_id=actor.organisation_id,
             trigger=why,
             from_us=period.from_us,
@@ -93,22 +93,24 @@ def validate_levels(
             made_us=now,
             report=json.dumps(report, ensure_ascii=False, allow_nan=False, sort_keys=True),
         )
-        session.add(made)
+        session.add(run)
         session.flush()
         reached = sorted({each["name"] for each in report["triggers"] if each["answer"] == "reached"})
         details = {"from_us": period.from_us, "until_us": period.until_us, "reached": reached}
-        kept = _validated(made)
+        validation = _validated(run)
         audit.record(
-            session, actor.organisation_id, "levels.validated", ("validation", made.id), actor=actor.name,
+            session, actor.organisation_id, "levels.validated", ("validation", run.id), actor=actor.name,
             after={"reason": why}, details=details,
         )  # fmt: skip
-        return kept
+        return validation
 
 
-def _checked(from_us: int, until_us: int, now_us: int) -> Period:
-    period = Period(checked_moment(from_us, "from_us"), checked_moment(until_us, "until_us"))
+def _checked(from_us: int, until_us: int, now_us: int) -> ValidationPeriod:
+    period = ValidationPeriod(checked_moment(from_us, "from_us"), checked_moment(until_us, "until_us"))
     if period.from_us >= period.until_us:
-        raise ConfigError(f"the time from {day_text(from_us)} until {day_text(until_us)} is none; it must be longer")
+        raise ConfigError(
+            f"the time from {day_text(from_us)} until {day_text(until_us)} is empty; it must end after it begins"
+        )
     if period.until_us > now_us:
         raise ConfigError(f"the time ends on {day_text(until_us)}, which is still to come; it must be over")
     return period
@@ -122,10 +124,15 @@ def _checked_words(confirmed: Sequence[str]) -> list[str]:
 
 
 def _report(
-    session: Session, organisation_id: int, period: Period, confirmed: Sequence[str], now_us: int, resamples: int
+    session: Session,
+    organisation_id: int,
+    period: ValidationPeriod,
+    confirmed: Sequence[str],
+    now_us: int,
+    resamples: int,
 ) -> dict[str, Any]:
     settings = settings_of(session, organisation_id)
-    history = read_history(session, organisation_id, period, confirmed)
+    history = read_level_histories(session, organisation_id, period, confirmed)
     groups = _groups(session, organisation_id, history, settings, resamples)
     overrides = override_figures(
         overrides_before(session, organisation_id, period.until_us),
@@ -156,30 +163,32 @@ def _report(
 
 
 def _groups(
-    session: Session, organisation_id: int, history: History, settings: Settings, resamples: int
-) -> list[Group]:
+    session: Session, organisation_id: int, history: LevelHistory, settings: Settings, resamples: int
+) -> list[VersionGroup]:
     """Measure all together, then each version that took part, in the order of rulesets and versions."""
     names = versions_named(session, organisation_id)
-    seen = {*history.first["version_id"], *history.ended["version_id"]}
-    seen |= {*history.alerts["version_id"], *history.cases["version_id"]}
-    versions = sorted((*names[number], number) for number in seen if number is not None)
+    version_ids = {*history.first["version_id"], *history.ended["version_id"]}
+    version_ids |= {*history.alerts["version_id"], *history.cases["version_id"]}
+    versions = sorted((*names[number], number) for number in version_ids if number is not None)
     return [
         group_of(history, settings.levels, resamples=resamples),
         *(group_of(history, settings.levels, (row, name, number), resamples) for name, number, row in versions),
     ]
 
 
-def _transitions(session: Session, organisation_id: int, history: History, settings: Settings) -> list[dict[str, Any]]:
+def _transitions(
+    session: Session, organisation_id: int, history: LevelHistory, settings: Settings
+) -> list[dict[str, Any]]:
     names, period = (None, *settings.levels), history.period
-    found = transitions_between(session, organisation_id, period.from_us, period.until_us, history.late.batches)
+    rows = transitions_between(session, organisation_id, period.from_us, period.until_us, history.late.batches)
     return [
         {"from": names[before or 0], "to": names[after or 0], "source": source, "entities": count}
-        for before, after, source, count in found
+        for before, after, source, count in rows
     ]
 
 
 def _now(session: Session, organisation_id: int, now_us: int) -> dict[str, Any]:
-    """Tell what is known of the present alone: nobody keeps what waited when."""
+    """Give the present queue depth: its history is not stored."""
     waiting = queue_depth(session, organisation_id, now_us)
     age = None if waiting.oldest_us is None else (now_us - waiting.oldest_us) // SECOND_US
     return {"due": waiting.due, "oldest_due_seconds": age, "quarantined": waiting.quarantined}

@@ -1,9 +1,9 @@
-"""Which version decides: activated by somebody who neither wrote nor committed it, rolled back for a reason.
+"""Which version decides: activated by a person who neither wrote nor committed it, rolled back for a reason.
 
-Nobody is assessed at once: everyone of the type becomes due, so many a second, in the order of their numbers, and
-whoever something happens to in between is assessed by the new version then. All of it stands in rows that workers work
+No entity is assessed at once: all of the type become due, so many a second, in the order of their numbers. An entity
+with a new fact in between is assessed by the new version then. The progress is stored in rows that workers work
 off (`advance_backfills`), so that it goes on where it stopped. Switching a family on or off, and another order of
-families, go the same way. A newer change of the type takes in everyone again and ends what an older one had left.
+families, go the same way. A newer change of the type takes in all entities again and ends an older one.
 """
 
 from dataclasses import dataclass, replace
@@ -41,7 +41,7 @@ from fivefold.usecases.audit import record as audit
 from fivefold.usecases.rulesets.deciding import reached_by
 from fivefold.usecases.rulesets.run_backtest import refuse_outdated
 from fivefold.usecases.shared.actors import Actor
-from fivefold.usecases.shared.inputs import checked_rate, checked_reason
+from fivefold.usecases.shared.inputs import checked_per_second, checked_reason
 
 MOST_SECONDS = 10
 """A worker that was away does not make up for more than that at once: the rate is there to be kept."""
@@ -90,20 +90,20 @@ def activate(
             counts (`usecases.rulesets.run_backtest`).
     """
     now = resolve_now(now_us)
-    why, rate = checked_reason(reason), checked_rate(per_second)
+    why, rate = checked_reason(reason), checked_per_second(per_second)
     with writing(engine) as session:
-        found, wanted = _held(session, actor, family, version)
+        family_row, version_row = _locked_version(session, actor, family, version)
         refuse_same_person(
             session,
             actor,
-            (wanted.committed_by, *editors_of(wanted)),
+            (version_row.committed_by, *editors_of(version_row)),
             f"edited or committed version {version} of {family}: somebody else activates",
         )
-        backtest = _backtest(session, found, wanted, now)
+        backtest = _backtest(session, family_row, version_row, now)
         change = ActivationChange(
-            "activation", wanted.id, found.active_version_id, why, actor.name, rate, now, backtest.id
+            "activation", version_row.id, family_row.active_version_id, why, actor.name, rate, now, backtest.id
         )
-        _switch(session, actor, found, wanted, change)
+        _switch(session, actor, family_row, version_row, change)
 
 
 def roll_back_in(
@@ -115,30 +115,32 @@ def roll_back_in(
         NotThere: there is no such family or version.
         ActionRefused: it is active, or never was.
     """
-    found, wanted = _held(session, actor, family, version)
-    if not was_active(session, wanted):
+    family_row, version_row = _locked_version(session, actor, family, version)
+    if not was_active(session, version_row):
         raise ActionRefused(f"version {version} of {family} was never active; it needs to be activated")
-    change = ActivationChange("rollback", wanted.id, found.active_version_id, why, actor.name, per_second, now_us)
-    return _switch(session, actor, found, wanted, change)
+    change = ActivationChange(
+        "rollback", version_row.id, family_row.active_version_id, why, actor.name, per_second, now_us
+    )
+    return _switch(session, actor, family_row, version_row, change)
 
 
-def _held(session: Session, actor: Actor, family: str, version: int) -> tuple[Family, RulesetVersion]:
+def _locked_version(session: Session, actor: Actor, family: str, version: int) -> tuple[Family, RulesetVersion]:
     """Find a family and a version that is not active, with others that change what decides waiting."""
     settings_row(session, actor.organisation_id, locked=True)
-    found = family_named(session, actor.organisation_id, family)
-    wanted = version_numbered(session, found, version)
-    if found.active_version_id == wanted.id:
+    family_row = family_named(session, actor.organisation_id, family)
+    version_row = version_numbered(session, family_row, version)
+    if family_row.active_version_id == version_row.id:
         raise ActionRefused(f"version {version} of {family} is active already")
-    return found, wanted
+    return family_row, version_row
 
 
 def _backtest(session: Session, family: Family, version: RulesetVersion, now_us: int) -> Backtest:
-    found = newest_done(session, family.id, version.content_hash)
+    backtest = newest_done(session, family.id, version.content_hash)
     called = f"version {version.number} of {family.name}"
-    if found is None:
+    if backtest is None:
         raise ActionRefused(f"{called} has no backtest that is done; request one of it, and look at it first")
-    refuse_outdated(session, found, reached_by(session, family, version.canonical), called, now_us)
-    return found
+    refuse_outdated(session, backtest, reached_by(session, family, version.canonical), called, now_us)
+    return backtest
 
 
 def _switch(
@@ -146,7 +148,7 @@ def _switch(
 ) -> Activation:
     before = family.active_version_id
     family.active_version_id = version.id
-    made = begin(session, family, change)
+    activation = begin(session, family, change)
     audit.record(
         session,
         actor.organisation_id,
@@ -158,14 +160,14 @@ def _switch(
         details={"ruleset": family.name, "version": version.number, "content_hash": version.content_hash},
         rows=joined(
             digests(session, "ruleset_families", [family.id]),
-            digests(session, "activations", [made.id]),
+            digests(session, "activations", [activation.id]),
         ),
     )
-    return made
+    return activation
 
 
 def advance_backfills(engine: Engine, now_us: int | None = None) -> int:
-    """Mark due whoever the time since the last call allows, of every change that is under way; tell how many.
+    """Mark as many entities due as the time since the last call allows, of every change under way; count them.
 
     To be called by workers every second or so; several of them share the rate.
     """
@@ -176,7 +178,7 @@ def advance_backfills(engine: Engine, now_us: int | None = None) -> int:
 
 
 def _advance(engine: Engine, backfill: Backfill, now_us: int) -> int:
-    """Mark whom the rate allows, in transactions that are short however many they are; nobody else waits for long."""
+    """Mark as many entities as the rate allows, in short transactions, so that no other writer waits for long."""
     marked, following = 0, _mark_part(engine, backfill, now_us)
     while following is not None:
         part, backfill = following
@@ -219,8 +221,8 @@ def _record_part(session: Session, row: Activation, marked: list[int]) -> None:
 def list_activations(engine: Engine, actor: Actor, family: str, part: Part = WHOLE) -> Page[ActivationLine]:
     """List what was activated, rolled back and switched in a family, the newest first; NotThere where there is none."""
     with reading(engine) as session:
-        found = family_named(session, actor.organisation_id, family)
-        return activations_of(session, found.id, part).map(partial(_line, session, found))
+        family_row = family_named(session, actor.organisation_id, family)
+        return activations_of(session, family_row.id, part).map(partial(_line, session, family_row))
 
 
 def _line(session: Session, family: Family, row: Activation) -> ActivationLine:
@@ -243,7 +245,7 @@ def _line(session: Session, family: Family, row: Activation) -> ActivationLine:
     )
 
 
-def backfills_wait(engine: Engine) -> bool:
-    """Tell whether somebody is yet to become due by a change that is under way."""
+def has_waiting_backfills(engine: Engine) -> bool:
+    """Tell whether entities are yet to become due by a change under way."""
     with reading(engine) as session:
         return bool(open_backfills(session))

@@ -17,7 +17,7 @@ from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion
 from fivefold.usecases.audit import record as audit
 from fivefold.usecases.rulesets.drafts import refuse_other_revision
-from fivefold.usecases.rulesets.review import Review, review, surroundings_of
+from fivefold.usecases.rulesets.review import Review, context_of, review
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.inputs import checked_reason
 
@@ -59,30 +59,30 @@ def commit(
     Raises:
         NotThere: there is no such family, or no draft of it.
         RulesetNotValid: it cannot be read or run, does not fit the organisation, fails its examples, or they cover too
-            little; or there are doubts that nobody accepted.
+            little; or there are warnings that were not accepted.
         ActionRefused: the draft was saved or committed in between; or the newest version has this content already.
     """
     now = resolve_now(now_us)
     why = checked_reason(accept_warnings, "accept_warnings") if accept_warnings else ""
     with reading(engine) as session:
-        found = family_named(session, actor.organisation_id, family)
-        draft = draft_of(session, found)
-        refuse_other_revision(found, draft, expected_revision)
-        around = surroundings_of(session, found)
-    looked, ruleset = review(draft, family, around, now)  # takes a while, so nobody waits for it
+        family_row = family_named(session, actor.organisation_id, family)
+        draft = draft_of(session, family_row)
+        refuse_other_revision(family_row, draft, expected_revision)
+        around = context_of(session, family_row)
+    looked, ruleset = review(draft, family, around, now)  # takes a while, so before the transaction
     ruleset = _accepted(looked, ruleset, why)
     why = why if looked.warnings else ""
     with writing(engine) as session:
         settings_row(session, actor.organisation_id, locked=True)
-        found = family_named(session, actor.organisation_id, family)
-        present = session.get(Draft, found.id)
-        refuse_other_revision(found, present, expected_revision)
+        family_row = family_named(session, actor.organisation_id, family)
+        present = session.get(Draft, family_row.id)
+        refuse_other_revision(family_row, present, expected_revision)
         assert present is not None
-        version = _version(session, found, present, ruleset, _tests(looked, why, now), actor, now)
+        version = _version(session, family_row, present, ruleset, _tests(looked, why, now), actor, now)
         session.add(version)
         session.delete(present)
         session.flush()
-        _record(session, actor, found, version, why)
+        _record(session, actor, family_row, version, why)
         return Committed(family, version.number, version.content_hash, tuple(editors_of(version)))
 
 

@@ -33,18 +33,24 @@ class Deciding:
     @property
     def digest(self) -> dict[str, Any]:
         """Give what two of them are compared by."""
-        lists = {name: [[one.since, sorted(one.members)] for one in made.versions] for name, made in self.lists.items()}
-        return {"versions": [[made.family, made.version_id] for made in self.versions], "lists": digest_of([lists])}
+        lists = {
+            name: [[one.since, sorted(one.members)] for one in named_list.versions]
+            for name, named_list in self.lists.items()
+        }
+        return {
+            "versions": [[named_list.family, named_list.version_id] for named_list in self.versions],
+            "lists": digest_of([lists]),
+        }
 
 
 def deciding(session: Session, organisation_id: int) -> dict[int, Deciding]:
     """Tell what decides now, by the number of each type for which anything does."""
     lists = named_lists(session, organisation_id)
-    found: dict[int, list[ActiveVersion]] = {}
+    by_type: dict[int, list[ActiveVersion]] = {}
     for type_id, version in all_active_versions(session, organisation_id):
         family = session.get_one(Family, version.family_id).name
-        found.setdefault(type_id, []).append(ActiveVersion(family, version.id, version.canonical))
-    return {type_id: Deciding(tuple(versions), _read_by(versions, lists)) for type_id, versions in found.items()}
+        by_type.setdefault(type_id, []).append(ActiveVersion(family, version.id, version.canonical))
+    return {type_id: Deciding(tuple(versions), _read_by(versions, lists)) for type_id, versions in by_type.items()}
 
 
 def _read_by(versions: Sequence[ActiveVersion], lists: Mapping[str, NamedList]) -> dict[str, NamedList]:
@@ -73,7 +79,9 @@ class Reached:
 def reached_by(session: Session, family: Family, canonical: str) -> Reached:
     """Tell what decides on the type of a family now, and with a content of that family as what decides in it."""
     before = deciding(session, family.organisation_id).get(family.type_id, Deciding())
-    tried = {made.family: made for made in before.versions} | {family.name: ActiveVersion(family.name, None, canonical)}
+    tried = {version.family: version for version in before.versions} | {
+        family.name: ActiveVersion(family.name, None, canonical)
+    }
     order = [other.name for other in families_of(session, family.organisation_id, family.type_id)]
     after = tuple(tried[name] for name in order if name in tried)
     return Reached(before, Deciding(after, _read_by(after, named_lists(session, family.organisation_id))))

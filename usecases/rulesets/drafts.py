@@ -1,7 +1,7 @@
 """Rulesets: families in the order in which they are tried, each with a draft that publishers edit.
 
-The first draft of a name makes its family, at the end of the order of its entity type. Whoever saves a draft says which
-revision they began with: two who edit at once do not overwrite each other without knowing.
+The first draft of a name makes its family, at the end of the order of its entity type. A call that saves a draft names
+the revision that it began with: two people who edit at once do not overwrite each other unknowingly.
 """
 
 from collections.abc import Sequence
@@ -47,8 +47,8 @@ class DraftSaved:
 
     Attributes:
         family: the ruleset's name.
-        revision: to be told by whoever saves, or commits, next.
-        editors: everybody who edited it.
+        revision: the next call that saves or commits must name it.
+        editors: all who edited it.
     """
 
     family: str
@@ -74,10 +74,10 @@ def save_draft(
     Raises:
         RulesetNotValid: it is neither YAML nor JSON, or does not say what it is of.
         NotThere: there is no such entity type.
-        ActionRefused: somebody saved or committed in between; or the ruleset is of another type.
+        ActionRefused: it was saved or committed in between; or the ruleset is of another type.
     """
     now = resolve_now(now_us)
-    name, type_name = named_in(document)
+    name, type_name = name_and_type_of(document)
     with writing(engine) as session:
         written = lock_settings(session, actor.organisation_id, now)
         family, made = _family(session, actor.organisation_id, name, type_name, now)
@@ -113,7 +113,7 @@ def _record_draft(session: Session, actor: Actor, family: Family, saved: DraftSa
     )
 
 
-def named_in(document: str) -> tuple[str, str]:
+def name_and_type_of(document: str) -> tuple[str, str]:
     """Tell the names of the ruleset and of the entity type of a document; RulesetNotValid where it has none."""
     read = Document(document, "the draft")
     if not isinstance(read.data, dict):
@@ -152,7 +152,7 @@ def _family(session: Session, organisation_id: int, name: str, type_name: str, n
 
 
 def refuse_other_revision(family: Family, draft: Draft | None, expected_revision: int) -> None:
-    """Raise ActionRefused where a draft is not the one that somebody had before them."""
+    """Raise ActionRefused where a draft is not of the expected revision."""
     present = NO_DRAFT if draft is None else draft.revision
     if present != expected_revision:
         there = "has no draft now (revision 0)" if draft is None else f"has a draft of revision {present}"
@@ -212,17 +212,19 @@ def switch_family_in(
         NotThere: there is no such family.
         ActionRefused: it is switched like that already.
     """
-    found = family_named(session, actor.organisation_id, family)
-    if found.enabled == on:
+    family_row = family_named(session, actor.organisation_id, family)
+    if family_row.enabled == on:
         raise ActionRefused(f"{family} is {'on' if on else 'off'} already")
-    found.enabled = on
-    rows = digests(session, "ruleset_families", [found.id])
-    active = found.active_version_id
+    family_row.enabled = on
+    rows = digests(session, "ruleset_families", [family_row.id])
+    active = family_row.active_version_id
     if active is not None:
         kind, version, previous = ("activation", active, None) if on else ("off", None, active)
-        made = begin(session, found, ActivationChange(kind, version, previous, why, actor.name, per_second, now_us))
+        made = begin(
+            session, family_row, ActivationChange(kind, version, previous, why, actor.name, per_second, now_us)
+        )
         rows = joined(rows, digests(session, "activations", [made.id]))
-    _record_change(session, actor, ("ruleset.switched", found.id), {"on": not on}, {"on": on}, why, rows)
+    _record_change(session, actor, ("ruleset.switched", family_row.id), {"on": not on}, {"on": on}, why, rows)
 
 
 def _record_change(

@@ -71,7 +71,7 @@ class VersionLine:
 
 
 @dataclass(frozen=True)
-class VersionShown(VersionLine):
+class VersionView(VersionLine):
     """A committed version: as it was written, and what its examples came to."""
 
     document: str
@@ -111,27 +111,31 @@ def read_draft(engine: Engine, actor: Actor, family: str) -> DraftShown:
 def list_versions(engine: Engine, actor: Actor, family: str, part: Part = WHOLE) -> Page[VersionLine]:
     """List the versions of a family, the newest first; NotThere where there is no such family."""
     with reading(engine) as session:
-        found = family_named(session, actor.organisation_id, family)
-        return latest_versions(session, found.id, part).map(lambda version: VersionLine(**_said(version, found)))
+        family_row = family_named(session, actor.organisation_id, family)
+        return latest_versions(session, family_row.id, part).map(
+            lambda version: VersionLine(**_version_fields(version, family_row))
+        )
 
 
-def read_version(engine: Engine, actor: Actor, family: str, number: int) -> VersionShown:
+def read_version(engine: Engine, actor: Actor, family: str, number: int) -> VersionView:
     """Show a version; NotThere where there is no such family or version."""
     with reading(engine) as session:
-        found = family_named(session, actor.organisation_id, family)
-        version = version_numbered(session, found, number)
-        return VersionShown(**_said(version, found), document=version.document, tests=json.loads(version.tests))
+        family_row = family_named(session, actor.organisation_id, family)
+        version = version_numbered(session, family_row, number)
+        return VersionView(
+            **_version_fields(version, family_row), document=version.document, tests=json.loads(version.tests)
+        )
 
 
 def compare_versions(engine: Engine, actor: Actor, family: str, number: int, before: int) -> RulesetDifference:
     """Tell what changed between two versions of a family; NotThere where there is no such family or version."""
     with reading(engine) as session:
-        found = family_named(session, actor.organisation_id, family)
-        texts = [version_numbered(session, found, each).canonical for each in (before, number)]
+        family_row = family_named(session, actor.organisation_id, family)
+        texts = [version_numbered(session, family_row, each).canonical for each in (before, number)]
     return diff(*(analyse_canonical(text).ruleset for text in texts))
 
 
-def _said(version: RulesetVersion, family: Family) -> dict[str, Any]:
+def _version_fields(version: RulesetVersion, family: Family) -> dict[str, Any]:
     return {
         "number": version.number,
         "content_hash": version.content_hash,

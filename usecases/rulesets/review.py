@@ -19,14 +19,14 @@ from fivefold.store.rulesets.rulesets import draft_of, family_named
 from fivefold.store.sql.database import reading
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.rulesets import Draft, Family
-from fivefold.usecases.accounts.entity_types import PARTS, Fields, read_fields, same_type, written
+from fivefold.usecases.accounts.entity_types import PARTS, Fields, read_fields, same_type, type_json
 from fivefold.usecases.accounts.lists import named_lists
 from fivefold.usecases.accounts.settings import settings_of
 from fivefold.usecases.shared.actors import Actor
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class OrganisationContext:
     """What a ruleset has to fit: levels, the type's fields, lists and least coverage of its organisation."""
 
     levels: tuple[str, ...]
@@ -53,7 +53,7 @@ class Review:
         revision: of the draft that was looked at.
         content_hash: what its backtest must be of; None where it cannot be read.
         errors: what makes it impossible to commit; the examples are run only without any.
-        warnings: what is doubtful; it can be committed with them if somebody says why.
+        warnings: it can be committed with them if a reason is given.
         examples: in the order of the draft.
         rules_percent: rules that some example reaches, with one decimal, as text.
         cases_percent: the same of cases.
@@ -72,23 +72,23 @@ class Review:
 
 
 def review_draft(engine: Engine, actor: Actor, family: str, now_us: int | None = None) -> Review:
-    """Look through a draft as committing it does, and change nothing; NotThere where there is none."""
+    """Check a draft as committing it does, and change nothing; NotThere where there is none."""
     now = resolve_now(now_us)
     with reading(engine) as session:
-        found = family_named(session, actor.organisation_id, family)
-        draft, around = draft_of(session, found), surroundings_of(session, found)
+        family_row = family_named(session, actor.organisation_id, family)
+        draft, around = draft_of(session, family_row), context_of(session, family_row)
     return review(draft, family, around, now)[0]
 
 
-def surroundings_of(session: Session, family: Family) -> Surroundings:
+def context_of(session: Session, family: Family) -> OrganisationContext:
     """Read what the rulesets of a family have to fit."""
-    return surroundings_of_type(session, session.get_one(EntityType, family.type_id))
+    return context_of_type(session, session.get_one(EntityType, family.type_id))
 
 
-def surroundings_of_type(session: Session, kind: EntityType) -> Surroundings:
+def context_of_type(session: Session, kind: EntityType) -> OrganisationContext:
     """Read what rulesets and policies of a type have to fit."""
     settings = settings_of(session, kind.organisation_id)
-    return Surroundings(
+    return OrganisationContext(
         settings.levels,
         kind.name,
         {part: read_fields(getattr(kind, part)) for part in PARTS},
@@ -97,7 +97,7 @@ def surroundings_of_type(session: Session, kind: EntityType) -> Surroundings:
     )
 
 
-def review(draft: Draft, name: str, around: Surroundings, now_us: int) -> tuple[Review, Ruleset | None]:
+def review(draft: Draft, name: str, around: OrganisationContext, now_us: int) -> tuple[Review, Ruleset | None]:
     """Look through a draft; give the ruleset too, where it can be read."""
     analysed, findings = lint_text(draft.document, around.lists)
     errors = [finding for finding in findings if finding.fatal]
@@ -105,14 +105,14 @@ def review(draft: Draft, name: str, around: Surroundings, now_us: int) -> tuple[
     if analysed is None:
         return Review(name, draft.revision, None, tuple(errors), warnings, (), "0.0", "0.0", ()), None
     ruleset = analysed.ruleset
-    errors += misfits(ruleset, around)
+    errors += organisation_findings(ruleset, around)
     tested = None
     if not errors:
         try:
             tested = run_examples(analysed, around.lists, now_us)
         except RulesetNotValid as wrong:
             errors += wrong.findings
-        except FivefoldError as wrong:  # such as a moment that is none
+        except FivefoldError as wrong:  # such as an invalid moment
             errors.append(Finding("examples", str(wrong)))
     if tested is not None:
         errors += _failures(tested, ruleset, around.minimum_coverage_percent)
@@ -167,34 +167,35 @@ def _failures(tested: ExampleResults, ruleset: Ruleset, minimum: int) -> Iterato
             )
 
 
-def misfits(made: Ruleset | Policy, around: Surroundings) -> list[Finding]:
+def organisation_findings(document: Ruleset | Policy, context: OrganisationContext) -> list[Finding]:
     """Find where a ruleset or a policy does not fit its organisation: other levels, other fields."""
-    found = []
-    if made.levels != around.levels:
-        there = ", ".join(around.levels)
-        found.append(Finding("levels", f"are {', '.join(made.levels)}; those of the organisation are {there}"))
+    findings = []
+    if document.levels != context.levels:
+        there = ", ".join(context.levels)
+        findings.append(Finding("levels", f"are {', '.join(document.levels)}; those of the organisation are {there}"))
     for part in PARTS:
-        found += _strange_fields(part, getattr(made, part), around)
-    return found
+        findings += _strange_fields(part, getattr(document, part), context)
+    return findings
 
 
-def _strange_fields(part: str, declared: Fields, around: Surroundings) -> Iterator[Finding]:
-    there: Any = around.fields[part]
+def _strange_fields(part: str, declared: Fields, context: OrganisationContext) -> Iterator[Finding]:
+    there: Any = context.fields[part]
     for name, kind in declared.items():
         if name not in there:
-            known = ", ".join(there) or "none"
-            yield Finding(f"{part}, {name}", f"is no field of the type {around.type_name}; there are {known}")
+            known_names = ", ".join(there) or "none"
+            yield Finding(f"{part}, {name}", f"is no field of the type {context.type_name}; there are {known_names}")
         elif not same_type(kind, there[name]):
             yield Finding(
-                f"{part}, {name}", f"is {written(kind)}; of the type {around.type_name} it is {written(there[name])}"
+                f"{part}, {name}",
+                f"is {type_json(kind)}; of the type {context.type_name} it is {type_json(there[name])}",
             )
 
 
-def read_fitting(document: str, around: Surroundings) -> Ruleset:
+def read_matching_ruleset(document: str, around: OrganisationContext) -> Ruleset:
     """Read a ruleset that can be run on what an organisation has; RulesetNotValid names what stands against it."""
     analysed, findings = lint_text(document, around.lists)
     wrong = [finding for finding in findings if finding.fatal]
-    wrong += [] if analysed is None else misfits(analysed.ruleset, around)
+    wrong += [] if analysed is None else organisation_findings(analysed.ruleset, around)
     if analysed is None or wrong:
         raise RulesetNotValid(wrong)
     return analysed.ruleset

@@ -40,7 +40,7 @@ from fivefold.store.tables.rulesets import Backtest as BacktestRow
 from fivefold.store.tables.rulesets import Family, RulesetVersion
 from fivefold.usecases.accounts.lists import named_lists
 from fivefold.usecases.levels.assess import held_before
-from fivefold.usecases.levels.portfolio import read_portfolio
+from fivefold.usecases.levels.portfolio import read_stored_portfolio
 from fivefold.usecases.rulesets.deciding import Reached, reached_by
 
 MOST_DAYS = 30
@@ -67,23 +67,23 @@ def refuse_outdated(session: Session, backtest: BacktestRow, reached: Reached, c
 
 
 def _why_outdated(
-    session: Session, backtest: BacktestRow, reached: Reached, named: str, now_us: int, there: int
+    session: Session, backtest: BacktestRow, reached: Reached, called: str, now_us: int, there: int
 ) -> str | None:
     report, type_name = json.loads(backtest.report or "{}"), session.get_one(EntityType, backtest.type_id).name
-    kept = report.get("validity")  # there is none in a report that an older version wrote
-    if kept is None or kept["fingerprint"] != reached.fingerprint:
-        return f"what decides on {type_name} has changed since {named}"
+    validity_kept = report.get("validity")  # there is none in a report that an older version wrote
+    if validity_kept is None or validity_kept["fingerprint"] != reached.fingerprint:
+        return f"what decides on {type_name} has changed since {called}"
     as_of_us = report["as_of_us"]
     for list_name, version in _lists_of(session, backtest.organisation_id, reached):
         if as_of_us < version.since <= now_us:
-            return f"a version of the list {list_name} came into force since {named}"
+            return f"a version of the list {list_name} came into force since {called}"
     if abs(now_us - as_of_us) > MOST_DAYS * DAY_US:  # a clock that was ahead makes no backtest younger
-        return f"{named} is as of {from_microseconds(as_of_us).date()}, and a backtest counts for {MOST_DAYS} days"
+        return f"{called} is as of {from_microseconds(as_of_us).date()}, and a backtest counts for {MOST_DAYS} days"
     # Some were erased since; and rows that were on their way may have come with numbers below the last one.
-    tested = min(report["customers"], count_of_type(session, backtest.type_id, kept["until_id"]))
+    tested = min(report["customers"], count_of_type(session, backtest.type_id, validity_kept["until_id"]))
     if tested * 100 < there * LEAST_PERCENT:
         return (
-            f"{named} looked at {tested:,} of the {there:,} entities of type {type_name} that there are now,"
+            f"{called} looked at {tested:,} of the {there:,} entities of type {type_name} that there are now,"
             f" and at least {LEAST_PERCENT} % are needed"
         )
     return None
@@ -115,8 +115,8 @@ class Setting:
         reached: what decides on the type now, and with the content.
         present: the version of the family that decides now; None where none does.
         before: names and versions of the families that are tried before it.
-        until_id: whoever is added later is not looked at.
-        has_standings: somebody stands at a level.
+        until_id: entities that are added later are left out.
+        has_standings: an entity has a level.
         attempt: from 1.
     """
 
@@ -174,10 +174,10 @@ def run_backtest(engine: Engine, setting: Setting, progress: Progress) -> str:
     """
     total = setting.customers or len(setting.draft.ruleset.examples)
     progress(0, total, "")
-    found, decided_before = _on_customers(engine, setting, progress)
+    result, decided_before = _on_customers(engine, setting, progress)
     on = "customers"
-    if found is None:
-        on, found = "examples", _on_examples(setting)
+    if result is None:
+        on, result = "examples", _on_examples(setting)
     progress(total, total, "")
     report = {
         "basis": on,
@@ -187,8 +187,8 @@ def run_backtest(engine: Engine, setting: Setting, progress: Progress) -> str:
         "present_version": None if setting.present is None else setting.present.number,
         "customers": setting.customers,
         "decided_before": decided_before,
-        "changed": {"alone": _changed(found.alone), "later": None if found.later is None else _changed(found.later)},
-        "backtest": _named(asdict(found), setting.draft.ruleset) if on == "examples" else asdict(found),
+        "changed": {"alone": _changed(result.alone), "later": None if result.later is None else _changed(result.later)},
+        "backtest": _with_names(asdict(result), setting.draft.ruleset) if on == "examples" else asdict(result),
     }
     return json.dumps(report, ensure_ascii=False, allow_nan=False, sort_keys=True)
 
@@ -198,7 +198,7 @@ def _changed(cells: tuple[Cell, ...]) -> int:
 
 
 def _on_customers(engine: Engine, setting: Setting, progress: Progress) -> tuple[Backtest | None, dict[str, int]]:
-    found: Backtest | None = None
+    result: Backtest | None = None
     decided = dict.fromkeys((name for name, _ in setting.before), 0)
     present = None if setting.present is None else analyse_canonical(setting.present.canonical)
     rulesets = [setting.draft, *([] if present is None else [present]), *(ruleset for _, ruleset in setting.before)]
@@ -206,13 +206,13 @@ def _on_customers(engine: Engine, setting: Setting, progress: Progress) -> tuple
         progress(part.done, setting.customers, part.words)
         with reading(engine) as session:
             of = (setting.organisation_id, setting.type_id, list(part.ids))
-            portfolio = read_portfolio(session, *of, rulesets, setting.as_of_us)
+            portfolio = read_stored_portfolio(session, *of, rulesets, setting.as_of_us)
             standing = HeldLevels(_levels(session, part.ids) if setting.has_standings else None)
-        left = _left(portfolio, setting, decided)
-        if len(left.entities):
-            made = backtest(setting.draft, left, setting.as_of_us, present, standing)
-            found = made if found is None else joined_backtests([found, made])
-    return found, decided
+        remaining = _without_decided(portfolio, setting, decided)
+        if len(remaining.entities):
+            part_result = backtest(setting.draft, remaining, setting.as_of_us, present, standing)
+            result = part_result if result is None else joined_backtests([result, part_result])
+    return result, decided
 
 
 @dataclass(frozen=True)
@@ -242,15 +242,17 @@ def parts_of_type(
             subjects = entities_after(session, type_id, reached, most)
             ids = [subject.entity_id for subject in subjects if subject.entity_id <= until_id]
             counts = count_transactions(session, ids)
-        taken, transactions = 0, 0
-        while taken < len(ids) and (not taken or transactions + counts.get(ids[taken], 0) <= most_transactions):
-            transactions += counts.get(ids[taken], 0)
-            taken += 1
-        if not taken:
+        entities, transactions = 0, 0
+        while entities < len(ids) and (
+            not entities or transactions + counts.get(ids[entities], 0) <= most_transactions
+        ):
+            transactions += counts.get(ids[entities], 0)
+            entities += 1
+        if not entities:
             return
-        words = f"customers {done + 1:,} to {done + taken:,} of {total:,} ({transactions:,} transactions)"
-        yield EntitiesTogether(tuple(ids[:taken]), done, words)
-        done, reached = done + taken, ids[taken - 1]
+        words = f"customers {done + 1:,} to {done + entities:,} of {total:,} ({transactions:,} transactions)"
+        yield EntitiesTogether(tuple(ids[:entities]), done, words)
+        done, reached = done + entities, ids[entities - 1]
 
 
 def _levels(session: Session, ids: Sequence[int]) -> pl.DataFrame:
@@ -258,16 +260,16 @@ def _levels(session: Session, ids: Sequence[int]) -> pl.DataFrame:
     return held_before(loading.current_levels(session, ids).drop_nulls(["rules_level", "entered_us"]))
 
 
-def _left(portfolio: Portfolio, setting: Setting, decided: dict[str, int]) -> Portfolio:
+def _without_decided(portfolio: Portfolio, setting: Setting, decided: dict[str, int]) -> Portfolio:
     """Leave those out for whom a family that comes before decides, and count them."""
     for name, ruleset in setting.before:
         if not len(portfolio.entities):
             break
         outcomes = assess(ruleset, portfolio, setting.as_of_us).outcomes
-        taken = outcomes.filter(pl.col(STATUS) != Status.NOT_APPLICABLE.value)[ENTITY]
-        decided[name] += len(taken)
-        kept = portfolio.entities.filter(~pl.col(ENTITY).is_in(taken.implode()))
-        portfolio = replace(portfolio, entities=kept)
+        decided_ids = outcomes.filter(pl.col(STATUS) != Status.NOT_APPLICABLE.value)[ENTITY]
+        decided[name] += len(decided_ids)
+        remaining = portfolio.entities.filter(~pl.col(ENTITY).is_in(decided_ids.implode()))
+        portfolio = replace(portfolio, entities=remaining)
     return portfolio
 
 
@@ -285,8 +287,8 @@ def _on_examples(setting: Setting) -> Backtest:
     )
 
 
-def _named(found: dict[str, Any], draft: Ruleset) -> dict[str, Any]:
+def _with_names(report: dict[str, Any], draft: Ruleset) -> dict[str, Any]:
     """Call examples by their names."""
-    for row in (*found["movers"], *found["draft"]["failures"]):
+    for row in (*report["movers"], *report["draft"]["failures"]):
         row["entity"] = draft.examples[int(row["entity"])].name
-    return found
+    return report

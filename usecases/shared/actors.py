@@ -1,4 +1,4 @@
-"""Actors and their roles: a person, a program with a token, somebody at the machine, or fivefold itself.
+"""Actors and their roles: a person, a program with a token, an operator at the machine, or fivefold itself.
 
 `serving.v1.permissions` says which role may send which request.
 """
@@ -14,8 +14,8 @@ class Actor:
     Attributes:
         organisation_id: nothing of any other is seen or touched.
         name: `member:3` for a person, whatever token they use; `token:12` for a program; `cli:NAME` for an account
-            of the machine; `system` for fivefold itself. It is what the audit log says, and whoever has the same name
-            cannot approve what they asked for.
+            of the machine; `system` for fivefold itself. The audit log has it, and an actor of the same name
+            cannot approve what this one asked for.
     """
 
     organisation_id: int
@@ -33,4 +33,4 @@ class Role(StrEnum):
 
 
 OF_MEMBERS = frozenset(Role) - {Role.APP}
-"""Roles of people. Whoever asks is never whoever approves, so it must be known who they are."""
+"""Roles of people: one person asks and another approves, so it must be known who they are."""

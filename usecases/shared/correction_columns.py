@@ -29,14 +29,14 @@ _VALUES = tuple(SENT_AS.values())
 Rows = Sequence[Mapping[str, Any]] | pl.DataFrame
 
 
-def divide(rows: Rows) -> tuple[Rows, Sequence[int] | None, Rows, Sequence[int]]:
+def split_corrections(rows: Rows) -> tuple[Rows, Sequence[int] | None, Rows, Sequence[int]]:
     """Divide what is given into transactions and corrections, each with the places of its rows.
 
     The places of transactions are None where all rows are such, which is nearly always so.
     """
     if isinstance(rows, pl.DataFrame):
-        named = [pl.col(name).cast(pl.String).fill_null("") != "" for name in (CORRECTS, REVERSES) if name in rows]
-        mask = rows.select(pl.any_horizontal(named)).to_series() if named else None
+        refers = [pl.col(name).cast(pl.String).fill_null("") != "" for name in (CORRECTS, REVERSES) if name in rows]
+        mask = rows.select(pl.any_horizontal(refers)).to_series() if refers else None
         if mask is None or not mask.any():
             return rows, None, (), ()
         return rows.filter(~mask), (~mask).arg_true().to_list(), rows.filter(mask), mask.arg_true().to_list()
@@ -68,13 +68,13 @@ def read_corrections(
     Raises:
         DataNotValid: rows that cannot be taken, each named.
     """
-    given = _complete(rows if isinstance(rows, pl.DataFrame) else plain_frame(rows, own, {*KNOWN, *NAMES}))
-    reverses = given[REVERSES].is_not_null()
-    both = reverses & given[CORRECTS].is_not_null()
-    frame = given.with_columns(pl.coalesce(CORRECTS, REVERSES).alias(CORRECTS))
+    frame_given = _complete(rows if isinstance(rows, pl.DataFrame) else plain_frame(rows, own, {*KNOWN, *NAMES}))
+    reverses = frame_given[REVERSES].is_not_null()
+    both = reverses & frame_given[CORRECTS].is_not_null()
+    frame = frame_given.with_columns(pl.coalesce(CORRECTS, REVERSES).alias(CORRECTS))
     columns = TransactionColumns(frame, text=text, most_named=most_named)
     owner = next((name for name in OWNERS if name in frame.columns), None)
-    made = {
+    series = {
         "external_id": columns.new_names(c.TRANSACTION_ID),
         "transaction_id": columns.names(CORRECTS),
         "kind": reverses.replace_strict({True: REVERSAL, False: CORRECTION}, return_dtype=pl.String),
@@ -86,25 +86,25 @@ def read_corrections(
         **columns.values(own, now + AHEAD_US, optional=True),
     }
     _note(columns, both, REVERSES, "stands beside corrects", "one of them")
-    same = (made["external_id"] == made["transaction_id"]).fill_null(False)
+    same = (series["external_id"] == series["transaction_id"]).fill_null(False)
     _note(columns, same, c.TRANSACTION_ID, "is that of the transaction itself", "a number of its own")
-    said = [name for name in (*_VALUES, *own) if name in frame.columns]
-    for name in said:
+    value_names = [name for name in (*_VALUES, *own) if name in frame.columns]
+    for name in value_names:
         right = "nothing: a reversal takes all of the transaction away, and a correction says what of it is right"
         _note(columns, reverses & frame[name].is_not_null(), name, "is given with a reversal", right)
-    nothing = ~reverses & (frame.select(pl.all_horizontal(pl.lit(True), pl.col(said).is_null())).to_series())
+    nothing = ~reverses & (frame.select(pl.all_horizontal(pl.lit(True), pl.col(value_names).is_null())).to_series())
     right = f"one that says what is right, by {', '.join((*_VALUES, *own))}"
     _note(columns, nothing, CORRECTS, "has nothing beside it", right)
     columns.findings.raise_if_any()
-    return pl.DataFrame(made)
+    return pl.DataFrame(series)
 
 
 def _complete(frame: pl.DataFrame) -> pl.DataFrame:
     """Say nothing where the text is empty, and in the columns that are not there at all."""
     missing = [name for name in (c.TRANSACTION_ID, CORRECTS, REVERSES, REASON) if name not in frame.columns]
     filled = frame.with_columns(pl.lit(None, pl.String).alias(name) for name in missing)
-    named = filled.with_columns(pl.col(CORRECTS, REVERSES).cast(pl.String))
-    return named.with_columns(pl.when(pl.col(pl.String) != "").then(pl.col(pl.String)).name.keep())
+    typed = filled.with_columns(pl.col(CORRECTS, REVERSES).cast(pl.String))
+    return typed.with_columns(pl.when(pl.col(pl.String) != "").then(pl.col(pl.String)).name.keep())
 
 
 def _note(columns: TransactionColumns, bad: pl.Series, field: str, problem: str, allowed: str) -> None:

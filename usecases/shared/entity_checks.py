@@ -1,4 +1,4 @@
-"""What is wrong with entities as they are given, found before anything is stored."""
+"""Checks of entities as a call sends them, before anything is stored."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -86,10 +86,13 @@ def problems_of_new_names(names: Iterable[tuple[int, str]], field: str) -> list[
     """Name new identifiers, by their rows, that have a control character; what has one already is found by it."""
     return [
         Problem(
-            number, field, f"is {short_text(name)}, with the control character {found}", "text without such characters"
+            number,
+            field,
+            f"is {short_text(name)}, with the control character {character}",
+            "text without such characters",
         )
         for number, name in names
-        if (found := control_in(name))
+        if (character := control_in(name))
     ]
 
 
@@ -100,8 +103,8 @@ def storable(text: str) -> bool:
 
 def _problems_of_values(rows: Sequence[EntityRow], fields: Mapping[str, FieldType]) -> list[Problem]:
     """Read the values as the engine will: what it could not read is refused here, not found in an assessment."""
-    named = sorted({name for row in rows for name in row.attributes})
-    declared = {name: fields[name] for name in named}
+    names = sorted({name for row in rows for name in row.attributes})
+    declared = {name: fields[name] for name in names}
     frame = entities_from_rows([{ENTITY: str(number), **row.attributes} for number, row in enumerate(rows)], declared)
     problems = [
         Problem(number, name, "is not finite", "a finite number, or null for none")
@@ -109,7 +112,7 @@ def _problems_of_values(rows: Sequence[EntityRow], fields: Mapping[str, FieldTyp
         for name, value in row.attributes.items()
         if isinstance(value, float) and not isfinite(value)
     ]
-    for name in named:
+    for name in names:
         wrong = [frame[error_of(name)]] if error_of(name) in frame.columns else []
         read = read_field(frame[name], declared[name])[1]
         for bad in [*wrong, *([] if read is None else [read])]:
@@ -123,9 +126,9 @@ def _problems_of_values(rows: Sequence[EntityRow], fields: Mapping[str, FieldTyp
 
 def _unstorable(number: int, attributes: Mapping[str, Any]) -> list[Problem]:
     """Name texts that cannot be kept; nothing else can be done with them either, not even to read them."""
-    said = "has a character that cannot be kept"
+    message = "has a character that cannot be kept"
     return [
-        Problem(number, name, said, "text without NUL and without half surrogates")
+        Problem(number, name, message, "text without NUL and without half surrogates")
         for name, value in attributes.items()
         for text in (value if isinstance(value, list | tuple) else [value])
         if isinstance(text, str) and not storable(text)
@@ -146,11 +149,11 @@ def allowed_values(declared: FieldType) -> str:
     return "a list of texts" if isinstance(declared, tuple) else f"one of {', '.join(declared.one_of)}"
 
 
-def problems_of_fields(given: Sequence[Mapping[str, Any]], fields: Mapping[str, FieldType]) -> list[Problem]:
+def problems_of_fields(rows_of_fields: Sequence[Mapping[str, Any]], fields: Mapping[str, FieldType]) -> list[Problem]:
     """Name what is wrong with the fields of several things, by their places."""
-    return problems_of_rows([EntityRow(str(number), one) for number, one in enumerate(given)], fields)
+    return problems_of_rows([EntityRow(str(number), one) for number, one in enumerate(rows_of_fields)], fields)
 
 
-def refuse_bad_fields(given: Mapping[str, Any], fields: Mapping[str, FieldType]) -> None:
+def refuse_bad_fields(values: Mapping[str, Any], fields: Mapping[str, FieldType]) -> None:
     """Raise DataNotValid where the fields of one thing are not as they are declared."""
-    refuse_bad_rows([EntityRow("it", given)], fields)
+    refuse_bad_rows([EntityRow("it", values)], fields)

@@ -1,4 +1,4 @@
-"""Requests that are carried out once: the same key again gives the same answer, whatever happened to the first."""
+"""Requests that are carried out once: the same key again gives the same answer."""
 
 import secrets
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from fivefold.domain.clock import DAY_US, now_microseconds
 from fivefold.domain.errors import ActionRefused, ConfigError, StoreError
 from fivefold.store.accounts import idempotency
-from fivefold.store.accounts.idempotency import ANSWERED, STARTED, Attempt
+from fivefold.store.accounts.idempotency import ANSWERED, STARTED, RequestAttempt
 from fivefold.store.sql.database import writing
 
 KEPT_US: Final = DAY_US
@@ -24,8 +24,8 @@ BAD: Final = 400
 
 
 @dataclass(frozen=True)
-class Request:
-    """What is asked: by whom, with which key, and a digest of everything that is asked."""
+class IdempotentRequest:
+    """A request with a key: its organisation and token, the key, and a digest of the whole request."""
 
     organisation_id: int
     token_id: int
@@ -34,7 +34,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Answer:
+class StoredAnswer:
     """What is answered.
 
     Attributes:
@@ -50,8 +50,12 @@ class Answer:
 
 
 def answer_once(
-    engine: Engine, request: Request, work: Callable[[Attempt], Answer], *, clock: Callable[[], int] = now_microseconds
-) -> Answer:
+    engine: Engine,
+    request: IdempotentRequest,
+    work: Callable[[RequestAttempt], StoredAnswer],
+    *,
+    clock: Callable[[], int] = now_microseconds,
+) -> StoredAnswer:
     """Carry a request out, unless that was done before: then give the answer of then.
 
     An answer of 400 and above says that nothing was done, and the key may be used again.
@@ -66,36 +70,38 @@ def answer_once(
         ConfigError: the key stands for another request.
         ActionRefused: the first request is under way, or was carried out and its answer is not there.
     """
-    attempt = Attempt(request.token_id, request.key, secrets.token_hex(16))
+    attempt = RequestAttempt(request.token_id, request.key, secrets.token_hex(16))
     now = clock()
     with writing(engine) as session:
         moments = (now - KEPT_US, now - LEFT_US)
-        found = idempotency.begin_attempt(session, attempt, request.organisation_id, request.digest, now, moments)
-        before = None if found is None else (found.digest, found.state, found.status, found.answer)
+        stored = idempotency.begin_attempt(session, attempt, request.organisation_id, request.digest, now, moments)
+        before = None if stored is None else (stored.digest, stored.state, stored.status, stored.answer)
     if before is not None:
         return _answer_of(request, *before)
     try:
         answer = work(attempt)
     except BaseException:
-        _end(engine, attempt, Answer(500, None, unknown=True))
+        _end(engine, attempt, StoredAnswer(500, None, unknown=True))
         raise
     _end(engine, attempt, answer)
     return answer
 
 
-def _answer_of(request: Request, digest: str, state: str, status: int | None, body: str | None) -> Answer:
-    named = f"Idempotency-Key {request.key!r}"
+def _answer_of(
+    request: IdempotentRequest, digest: str, state: str, status: int | None, body: str | None
+) -> StoredAnswer:
+    key_name = f"Idempotency-Key {request.key!r}"
     if digest != request.digest:
-        raise ConfigError(f"{named} was sent with another request before; every request needs a key of its own")
+        raise ConfigError(f"{key_name} was sent with another request before; every request needs a key of its own")
     if state == STARTED:
-        raise ActionRefused(f"the request of {named} is under way; send it again when it has ended")
+        raise ActionRefused(f"the request of {key_name} is under way; send it again when it has ended")
     if state == ANSWERED and status is not None and body is not None:
-        return Answer(status, body, replayed=True)
-    raise ActionRefused(f"the request of {named} was carried out, and its answer was not kept; look what there is")
+        return StoredAnswer(status, body, replayed=True)
+    raise ActionRefused(f"the request of {key_name} was carried out, and its answer was not kept; look what there is")
 
 
-def _end(engine: Engine, attempt: Attempt, answer: Answer) -> None:
-    """Keep the answer, or let go of the key. What cannot be said now is found out by whoever sends it again."""
+def _end(engine: Engine, attempt: RequestAttempt, answer: StoredAnswer) -> None:
+    """Store the answer, or release the key. Where the outcome is unknown, the next attempt finds it out."""
     with suppress(StoreError), writing(engine) as session:
         if answer.unknown:
             idempotency.abandon(session, attempt)

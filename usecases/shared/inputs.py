@@ -8,7 +8,7 @@ from fivefold.domain.clock import EARLIEST_YEAR, to_microseconds
 from fivefold.domain.errors import ConfigError
 from fivefold.usecases.shared.entity_checks import storable
 
-MOST_CHARACTERS = 2000
+MAX_REASON_CHARACTERS = 2000
 MOST_PER_SECOND = 100_000
 EARLIEST_US, LATEST_US = to_microseconds(date(EARLIEST_YEAR, 1, 1)), to_microseconds(date(9000, 1, 1))
 """Moments that can be meant, and written down."""
@@ -16,13 +16,13 @@ EARLIEST_US, LATEST_US = to_microseconds(date(EARLIEST_YEAR, 1, 1)), to_microsec
 
 def checked_reason(reason: str, what: str = "reason") -> str:
     """Give a reason without the space around it; ConfigError where nothing is said, or more than is kept."""
-    said = reason.strip() if isinstance(reason, str) else ""
-    if not 1 <= len(said) <= MOST_CHARACTERS or not storable(said):
-        raise ConfigError(f"{what} must say why, in 1 to {MOST_CHARACTERS} characters")
-    return said
+    text = reason.strip() if isinstance(reason, str) else ""
+    if not 1 <= len(text) <= MAX_REASON_CHARACTERS or not storable(text):
+        raise ConfigError(f"{what} must say why, in 1 to {MAX_REASON_CHARACTERS} characters")
+    return text
 
 
-def checked_rate(per_second: int) -> int:
+def checked_per_second(per_second: int) -> int:
     """Give how many entities are to become due in a second; ConfigError where it is no such number."""
     if type(per_second) is not int or not 1 <= per_second <= MOST_PER_SECOND:
         raise ConfigError(f"per_second is {per_second!r}; it must be a whole number from 1 to {MOST_PER_SECOND}")
@@ -30,7 +30,7 @@ def checked_rate(per_second: int) -> int:
 
 
 def checked_moment(moment_us: int, what: str) -> int:
-    """Give a moment in microseconds; ConfigError where it is none that can be meant."""
+    """Give a moment in microseconds; ConfigError where it is invalid."""
     if type(moment_us) is not int or not EARLIEST_US <= moment_us < LATEST_US:
         raise ConfigError(f"{what} is {moment_us!r}; it must be a moment in microseconds since 1970, from 1900 to 9000")
     return moment_us
@@ -49,15 +49,15 @@ class Quarter:
     until_us: int
 
 
-def quarter_named(name: str) -> Quarter:
+def read_quarter(name: str) -> Quarter:
     """Find a quarter by its name; ConfigError where there is none of that name.
 
-    >>> found = quarter_named("1970Q1")
+    >>> found = read_quarter("1970Q1")
     >>> (found.from_us, found.until_us // 86_400_000_000)
     (0, 90)
     """
-    found = _WRITTEN.fullmatch(name)
-    year, number = (int(found[1]), int(found[2])) if found else (0, 0)
+    match = _WRITTEN.fullmatch(name)
+    year, number = (int(match[1]), int(match[2])) if match else (0, 0)
     if not EARLIEST_YEAR <= year <= LATEST_YEAR:
         raise ConfigError(f"the quarter is {name!r}; it must be a year and a quarter from Q1 to Q4, such as 2026Q3")
     begins = date(year, 3 * number - 2, 1)

@@ -16,7 +16,7 @@ MOST_ATTEMPTS: Final = 8
 
 
 @dataclass(frozen=True)
-class TakenInPart(Generic[Made]):
+class AcceptedRows(Generic[Made]):
     """What became of the rows of a request.
 
     Attributes:
@@ -30,7 +30,9 @@ class TakenInPart(Generic[Made]):
     problems: tuple[Problem, ...] = ()
 
 
-def take_in_part(rows: Sequence[Row], take: Callable[[Sequence[Row]], Made], *, atomic: bool) -> TakenInPart[Made]:
+def accept_valid_rows(
+    rows: Sequence[Row], take: Callable[[Sequence[Row]], Made], *, atomic: bool
+) -> AcceptedRows[Made]:
     """Take the rows of a request without those that cannot be taken; *atomic*: all of them, or none.
 
     Args:
@@ -42,20 +44,20 @@ def take_in_part(rows: Sequence[Row], take: Callable[[Sequence[Row]], Made], *, 
         DataNotValid: nothing was taken: every row is wrong, or more than `MOST_REFUSED`.
     """
     if atomic:
-        return TakenInPart(take(rows))
-    made, refused = take_sound(
+        return AcceptedRows(take(rows))
+    result, refused = accept_rows(
         len(rows),
         lambda places: take(rows if places is None else [rows[place] for place in places]),
         most_refused=MOST_REFUSED,
         most_attempts=MOST_ATTEMPTS,
     )
-    problems = [problem for _, found in sorted(refused.items()) for problem in found]
-    if made is None:
+    problems = [problem for _, row_problems in sorted(refused.items()) for problem in row_problems]
+    if result is None:
         raise DataNotValid(problems)
-    return TakenInPart(made, len(refused), tuple(problems))
+    return AcceptedRows(result, len(refused), tuple(problems))
 
 
-def take_sound(
+def accept_rows(
     count: int,
     take: Callable[[Sequence[int] | None], Made],
     *,
@@ -81,14 +83,14 @@ def take_sound(
         try:
             return take(None if len(places) == count else places), refused
         except DataNotValid as error:
-            found: dict[int, list[Problem]] = {}
+            row_problems: dict[int, list[Problem]] = {}
             for problem in error.every:
                 place = places[problem.row]
-                found.setdefault(place, []).append(replace(problem, row=place))
-            if not found:
+                row_problems.setdefault(place, []).append(replace(problem, row=place))
+            if not row_problems:
                 raise
-            refused |= found
+            refused |= row_problems
             if attempts == most_attempts or (most_refused is not None and len(refused) > most_refused):
                 raise DataNotValid([problem for each in refused.values() for problem in each]) from None
-            places = [place for place in places if place not in found]
+            places = [place for place in places if place not in row_problems]
     return None, refused

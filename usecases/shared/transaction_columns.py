@@ -43,7 +43,7 @@ SENT_AS = {
     "category": c.CATEGORY,
     "account_created_us": c.CREATED,
 }
-"""By the columns of the table what whoever sends a transaction calls them."""
+"""The API's names of the table's columns."""
 
 _MONEY = {c.AMOUNT, c.BALANCE}
 _PLAIN = "text, a number below 2^63 or null"
@@ -78,13 +78,13 @@ def read_columns(
     """
     owner = _owner_among(frame.columns)
     columns = TransactionColumns(frame, text=text, most_named=most_named)
-    made = {
+    series = {
         "transaction_id": columns.new_names(c.TRANSACTION_ID),
         "external_id": columns.names(owner),
         **columns.values(own, now + AHEAD_US),
     }
     columns.findings.raise_if_any()
-    return pl.DataFrame(made)
+    return pl.DataFrame(series)
 
 
 def _owner_among(names: Sequence[str]) -> str:
@@ -107,7 +107,7 @@ class _FindingsOfGiven(ErrorCollector):
 
 
 class TransactionColumns:
-    """The columns of a frame; what is wrong with them is noted in `findings`."""
+    """The columns of a frame; their problems are collected in `findings`."""
 
     def __init__(self, frame: pl.DataFrame, *, text: bool, most_named: int | None) -> None:
         """Read nothing yet; *text*: numbers may be written as text."""
@@ -130,35 +130,35 @@ class TransactionColumns:
 
     def names(self, name: str, most: int = MOST_CHARACTERS) -> pl.Series:
         """Read identifiers, or other text that is not empty."""
-        found = read_identifiers(_arrow(self._frame[name]), name, self.findings)
-        bad = pc.or_(pc.match_substring(found, "\0"), pc.greater(pc.utf8_length(found), most))
+        names = read_identifiers(_arrow(self._frame[name]), name, self.findings)
+        bad = pc.or_(pc.match_substring(names, "\0"), pc.greater(pc.utf8_length(names), most))
         allowed = f"{ALLOWED_TEXT}, at most {most} characters, none of them NUL"
         wrong = bad.fill_null(False).to_numpy(zero_copy_only=False)
-        self.findings.add(wrong, name, lambda row: f"is {short_text(found[row].as_py())}", allowed)
-        return pl.Series(found, dtype=pl.String)
+        self.findings.add(wrong, name, lambda row: f"is {short_text(names[row].as_py())}", allowed)
+        return pl.Series(names, dtype=pl.String)
 
     def new_names(self, name: str) -> pl.Series:
         """Read identifiers of what is new, which have no control characters."""
-        found = self.names(name)
-        bad = found.str.contains(f"[{CONTROL}]").fill_null(value=False).to_numpy()
+        names = self.names(name)
+        bad = names.str.contains(f"[{CONTROL}]").fill_null(value=False).to_numpy()
         described = "is {}, with the control character {}"
         allowed = "text without such characters"
         self.findings.add(
-            bad, name, lambda row: described.format(short_text(found[row]), control_in(found[row])), allowed
+            bad, name, lambda row: described.format(short_text(names[row]), control_in(names[row])), allowed
         )
-        return found
+        return names
 
     def currencies(self, name: str, *, optional: bool = False) -> pl.Series:
         """Read codes of currencies: a transaction whose currency has no rate is kept, and its money is unknown."""
         if optional and self._nothing(name):
             return self._nulls(pl.String)
         column, nothing = self._filled(name, optional=optional)
-        found = read_identifiers(_arrow(column), name, self.findings)
-        wrong = pc.invert(pc.match_substring_regex(found, "^[A-Z]{3}$")).fill_null(False)
+        codes = read_identifiers(_arrow(column), name, self.findings)
+        wrong = pc.invert(pc.match_substring_regex(codes, "^[A-Z]{3}$")).fill_null(False)
         allowed = "three capital letters, ISO 4217, such as EUR"
         bad = wrong.to_numpy(zero_copy_only=False)
-        self.findings.add(bad, name, lambda row: f"is {short_text(found[row].as_py())}", allowed)
-        return self._without(pl.Series(found, dtype=pl.String), nothing)
+        self.findings.add(bad, name, lambda row: f"is {short_text(codes[row].as_py())}", allowed)
+        return self._without(pl.Series(codes, dtype=pl.String), nothing)
 
     def times(self, name: str, latest: int, *, optional: bool = False) -> pl.Series:
         """Read moments up to *latest*, as microseconds."""
@@ -176,13 +176,13 @@ class TransactionColumns:
         column, nothing = self._filled(name, optional=optional)
         return self._without(pl.Series(read_numbers(_arrow(column), name, self.findings, text=self._text)), nothing)
 
-    def words(self, name: str, known: CodedWords, *, optional: bool = False) -> pl.Series:
+    def words(self, name: str, allowed: CodedWords, *, optional: bool = False) -> pl.Series:
         """Read words of a fixed list."""
         if optional and self._nothing(name):
             return self._nulls(pl.String)
         column, nothing = self._filled(name, optional=optional)
-        codes = read_words(_arrow(column), name, self.findings, known, any_case=name == c.STATE)
-        return self._without(pl.Series(np.array([*known], dtype=object)[codes], dtype=pl.String), nothing)
+        codes = read_words(_arrow(column), name, self.findings, allowed, any_case=name == c.STATE)
+        return self._without(pl.Series(np.array([*allowed], dtype=object)[codes], dtype=pl.String), nothing)
 
     def json(self, own: Mapping[str, FieldType]) -> pl.Series:
         """Keep a type's own fields as one JSON object, with those alone that say something; null where none does.
@@ -193,17 +193,17 @@ class TransactionColumns:
         if not there:
             return pl.Series([None], dtype=pl.String).new_from_index(0, len(self._frame))
         frame = pl.DataFrame([self._own_field(name, own[name]) for name in there])
-        said = [
+        problems = [
             pl.when(pl.col(name).is_not_null()).then(pl.struct(name).struct.json_encode().str.slice(1).str.head(-1))
             for name in there
         ]
-        joined = pl.concat_str(said, separator=",", ignore_nulls=True)
+        joined = pl.concat_str(problems, separator=",", ignore_nulls=True)
         anything = pl.any_horizontal(pl.col(there).is_not_null())
         whole = pl.when(anything).then(pl.format("{}{}{}", pl.lit("{"), joined, pl.lit("}")))
-        found = frame.select(whole).to_series()
-        bad = found.str.contains("\\u0000", literal=True).fill_null(False).to_numpy()
+        contents = frame.select(whole).to_series()
+        bad = contents.str.contains("\\u0000", literal=True).fill_null(False).to_numpy()
         self.findings.add(bad, ", ".join(there), lambda _: "has a NUL character", "text without NUL")
-        return found
+        return contents
 
     def _own_field(self, name: str, declared: FieldType) -> pl.Series:
         """Read a field as the engine will; moments stay as they were written, or are written in ISO form."""
@@ -261,10 +261,10 @@ def _arrow(column: pl.Series) -> Any:
     return column.to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
-def frame_of(rows: Sequence[Mapping[str, Any]], own: Mapping[str, FieldType]) -> pl.DataFrame:
+def transaction_frame(rows: Sequence[Mapping[str, Any]], own: Mapping[str, FieldType]) -> pl.DataFrame:
     """Make a frame of rows as a request has them: a column of numbers and texts together is one of text.
 
-    What nobody declared is left out, whatever it holds. LayoutError where a column that all have is missing;
+    A field that is not declared is left out. LayoutError where a column that all have is missing;
     DataNotValid for values that no column can hold, half a surrogate among them: JSON can write one, and nothing can
     keep it.
     """
@@ -273,11 +273,11 @@ def frame_of(rows: Sequence[Mapping[str, Any]], own: Mapping[str, FieldType]) ->
 
 
 def plain_frame(
-    rows: Sequence[Mapping[str, Any]], own: Mapping[str, FieldType], known: Collection[str]
+    rows: Sequence[Mapping[str, Any]], own: Mapping[str, FieldType], allowed: Collection[str]
 ) -> pl.DataFrame:
-    """Make a frame of the columns that are *known* or *own*; errors are those of `frame_of`, unless one is missing."""
+    """Build a frame of the *allowed* and *own* columns; one may be missing. Errors are those of `transaction_frame`."""
     names = dict.fromkeys(chain.from_iterable(rows))
-    columns = {name: [row.get(name) for row in rows] for name in names if name in known or name in own}
+    columns = {name: [row.get(name) for row in rows] for name in names if name in allowed or name in own}
     problems = [
         Problem(number, name, f"is {short_text(value)}", allowed_values(own[name]) if name in own else _PLAIN)
         for name, values in columns.items()

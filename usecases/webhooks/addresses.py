@@ -56,20 +56,20 @@ _GLOBAL_V6 = ip_network("2000::/3")
 
 @cache
 def _ranges() -> tuple[tuple[str, IPv4Network | IPv6Network], ...]:
-    return tuple((name, ip_network(written)) for name, several in _RANGES.items() for written in several)
+    return tuple((name, ip_network(text)) for name, several in _RANGES.items() for text in several)
 
 
-def why_refused(address: str) -> str | None:
+def refusal_reason(address: str) -> str | None:
     """Name the range for which an address is refused; None for a public one.
 
-    >>> why_refused("10.1.2.3"), why_refused("93.184.215.14"), why_refused("::ffff:93.184.215.14")
+    >>> refusal_reason("10.1.2.3"), refusal_reason("93.184.215.14"), refusal_reason("::ffff:93.184.215.14")
     ('private', None, 'IPv4-mapped')
     """
-    found = ip_address(address)
+    parsed = ip_address(address)
     for name, network in _ranges():
-        if found.version == network.version and found in network:
+        if parsed.version == network.version and parsed in network:
             return name
-    return "reserved" if found.version == 6 and found not in _GLOBAL_V6 else None
+    return "reserved" if parsed.version == 6 and parsed not in _GLOBAL_V6 else None
 
 
 MOST_URL_CHARACTERS = 2000
@@ -94,8 +94,8 @@ def checked_url(text: str, *, private_allowed: bool, http_allowed: bool = False)
         raise ConfigError("the endpoint's URL has a part after #, which is never sent; leave it out")
     if url.port is not None and not 1 <= url.port <= 65535:
         raise ConfigError(f"the endpoint's URL has the port {url.port}; it must be from 1 to 65535")
-    if not private_allowed and (written := _written_address(url.host)) and (why := why_refused(written)):
-        raise ConfigError(f"the endpoint's URL has the address {written}, which is {why}; it must be a public one")
+    if not private_allowed and (ip_text := _written_address(url.host)) and (why := refusal_reason(ip_text)):
+        raise ConfigError(f"the endpoint's URL has the address {ip_text}, which is {why}; it must be a public one")
     if url.scheme == "http" and not (http_allowed or private_allowed):
         raise ConfigError(
             "the endpoint's URL begins with http://, which others on the way can read; it must be https://, or an"
@@ -131,14 +131,14 @@ async def addresses_of(url: httpx.URL, *, private_allowed: bool) -> tuple[str, .
     """Look up a URL's host, now; give its addresses, all of which may be connected to.
 
     Raises:
-        ActionRefused: one of them is none that may be.
-        OSError: the name is not known, or nobody says so.
+        ActionRefused: one of them is not allowed.
+        OSError: the name is unknown, or no name server answers.
     """
     host = url.raw_host.decode("ascii")
-    found = await asyncio.get_running_loop().getaddrinfo(host, port_of(url), type=socket.SOCK_STREAM)
-    addresses = tuple(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
+    records = await asyncio.get_running_loop().getaddrinfo(host, port_of(url), type=socket.SOCK_STREAM)
+    addresses = tuple(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in records))
     for address in addresses:
-        why = None if private_allowed else why_refused(address)
+        why = None if private_allowed else refusal_reason(address)
         if why is not None:
             raise ActionRefused(f"{host} has the address {address}, which is {why}; it must be a public one")
     return addresses

@@ -17,10 +17,10 @@ from sqlalchemy import Engine
 from fivefold.domain.clock import now_microseconds
 from fivefold.store.webhooks.deliveries import LeasedDelivery
 from fivefold.usecases.webhooks.plan import (
-    Attempt,
     Batch,
+    DeliveryAttempt,
     claim_deliveries,
-    endpoints_with_work,
+    endpoints_to_serve,
     plan_deliveries,
     prune_deliveries,
     record_attempts,
@@ -46,23 +46,23 @@ def deliver_due(engine: Engine, now_us: int | None = None) -> int:
     clock = now_microseconds if now_us is None else lambda: now_us
 
     async def deliver() -> int:
-        courier = _Courier(engine, clock, threading.Event())
+        courier = _Dispatcher(engine, clock, threading.Event())
         with courier.threads:
             await courier.ask(plan_deliveries, engine, clock())
-            found = await courier.ask(endpoints_with_work, engine, clock())
-            return sum(await asyncio.gather(*map(courier.serve, found)))
+            endpoint_ids = await courier.ask(endpoints_to_serve, engine, clock())
+            return sum(await asyncio.gather(*map(courier.serve, endpoint_ids)))
 
     return asyncio.run(deliver())
 
 
 def keep_delivering(engine: Engine, stop: threading.Event) -> None:
-    """Plan and send until told to stop; what is on its way then is brought to its end.
+    """Plan and send until *stop* is set; what is being sent then is finished.
 
-    A database that is out of reach is asked again, and whatever is wrong with one endpoint stops no other.
+    A database that is out of reach is asked again, and a fault of one endpoint stops no other.
     """
 
     async def keep() -> None:
-        courier = _Courier(engine, now_microseconds, stop)
+        courier = _Dispatcher(engine, now_microseconds, stop)
         with courier.threads:
             serving: dict[int, asyncio.Task[int]] = {}
             pruned_at = float(-PRUNED_SECONDS)
@@ -77,7 +77,7 @@ def keep_delivering(engine: Engine, stop: threading.Event) -> None:
     asyncio.run(keep())
 
 
-class _Courier:
+class _Dispatcher:
     """Serves endpoints, all at once, on the event loop that it is made on."""
 
     def __init__(self, engine: Engine, clock: Clock, stop: threading.Event) -> None:
@@ -95,13 +95,13 @@ class _Courier:
         """Plan, and begin to serve each endpoint that has work and is not being served."""
         for endpoint_id, task in serving.items():
             if task.done() and (error := task.exception()) is not None:
-                log.warning("endpoint not served", endpoint=endpoint_id, error=_said(error))
+                log.warning("endpoint not served", endpoint=endpoint_id, error=_error_text(error))
         going_on = {endpoint_id: task for endpoint_id, task in serving.items() if not task.done()}
         try:
             await self.ask(plan_deliveries, self._engine, self._clock())
-            found = await self.ask(endpoints_with_work, self._engine, self._clock())
-        except Exception as error:  # noqa: BLE001 (whatever it is, it is told, and tried again)
-            log.warning("deliveries not planned", error=_said(error))
+            found = await self.ask(endpoints_to_serve, self._engine, self._clock())
+        except Exception as error:  # noqa: BLE001 (it is logged, and tried again)
+            log.warning("deliveries not planned", error=_error_text(error))
             return going_on
         begun = {number: asyncio.create_task(self.serve(number)) for number in found if number not in going_on}
         return going_on | begun
@@ -110,13 +110,13 @@ class _Courier:
         """Delete what arrived long ago; where that fails it is tried again an hour later."""
         try:
             await self.ask(prune_deliveries, self._engine, self._clock())
-        except Exception as error:  # noqa: BLE001 (whatever it is, nothing else waits for it)
-            log.warning("deliveries not pruned", error=_said(error))
+        except Exception as error:  # noqa: BLE001 (no other endpoint waits for it)
+            log.warning("deliveries not pruned", error=_error_text(error))
 
     async def serve(self, endpoint_id: int) -> int:
         """Send what an endpoint may be sent, and what follows that, until nothing is left; tell how many attempts."""
         made = 0
-        flying: set[asyncio.Task[Attempt | None]] = set()
+        flying: set[asyncio.Task[DeliveryAttempt | None]] = set()
         async with open_transport() as transport:
             lookups = _Lookups()
             try:
@@ -139,7 +139,7 @@ class _Courier:
 
     def _begin(
         self, transport: httpx.AsyncBaseTransport, lookups: "_Lookups", batch: Batch | None
-    ) -> set[asyncio.Task[Attempt | None]]:
+    ) -> set[asyncio.Task[DeliveryAttempt | None]]:
         if batch is None:
             return set()
         looked_up = lookups.begin(batch.destination)
@@ -153,15 +153,15 @@ class _Courier:
         destination: Destination,
         looked_up: asyncio.Task[Found],
         claim: LeasedDelivery,
-    ) -> Attempt | None:
-        """Send, and tell what came of it; None where so little is left of the lease that another may send too."""
+    ) -> DeliveryAttempt | None:
+        """Send, and give the outcome; None where the lease ends so soon that another worker may send too."""
         now = self._clock()
         if now + LIMIT_SECONDS * 1_000_000 >= claim.lease_until_us:
             return None
         error = await send(transport, destination, looked_up, claim, now // 1_000_000)
         if error is not None:
             log.info("webhook failed", endpoint=claim.endpoint_id, sequence=claim.event_number, error=error)
-        return Attempt(claim, error)
+        return DeliveryAttempt(claim, error)
 
 
 class _Lookups:
@@ -178,12 +178,12 @@ class _Lookups:
 
 
 async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """End tasks that nobody waits for any more; the leases of what they were sending end by themselves."""
+    """Cancel tasks; the leases of what they were sending end by themselves."""
     ending = list(tasks)
     for task in ending:
         task.cancel()
     await asyncio.gather(*ending, return_exceptions=True)
 
 
-def _said(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"

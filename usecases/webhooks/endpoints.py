@@ -23,7 +23,7 @@ from fivefold.store.webhooks.outbox import settled_number
 from fivefold.usecases.audit import record as audit
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.webhooks.addresses import checked_url
-from fivefold.usecases.webhooks.signing import Secret, live, read_secrets, rotated, written_secrets
+from fivefold.usecases.webhooks.signing import Secret, live_secrets, read_secrets, rotate, secrets_json
 
 SECRET_BYTES = 32
 WRITTEN_FIRST = "whsec_"
@@ -39,7 +39,7 @@ class EndpointLine:
     """An endpoint as it is listed, without its secrets.
 
     Attributes:
-        kinds: of events that it is told of; all of them where there are none.
+        kinds: of events that it receives; empty for all.
         secrets: how many sign now: two for a while after a rotation.
         waiting: deliveries that are not sent yet, or are tried again.
         dead: deliveries that were given up.
@@ -58,7 +58,7 @@ class EndpointLine:
 
 @dataclass(frozen=True)
 class MadeSecret:
-    """A new secret of an endpoint, to be shown once: afterwards nobody is told."""
+    """A new secret of an endpoint, which is shown once."""
 
     endpoint_id: int
     secret: str = field(repr=False)
@@ -74,20 +74,20 @@ def add_endpoint(
     http_allowed: bool = False,
     now_us: int | None = None,
 ) -> MadeSecret:
-    """Add an endpoint, to be told of what happens from now on; give its number and its secret.
+    """Add an endpoint for events from now on; give its number and its secret.
 
     Args:
         engine: the database.
         actor: who adds it.
         url: https or http, without a user in it.
         kinds: of events; all of them by default.
-        private_allowed: it may have an address of a private range. Only whoever is at the machine may say so: to
+        private_allowed: it may have an address of a private range. Only an operator at the machine may allow it: to
             others these are places that the machine can reach, and they cannot.
         http_allowed: it may be plain http, though not in a private range. Only an operator at the machine may say so.
         now_us: now, microseconds.
 
     Raises:
-        ConfigError: the URL, or a kind, is none.
+        ConfigError: the URL or a kind is invalid.
         ActionRefused: a private range, and the actor is not at the machine.
     """
     now = resolve_now(now_us)
@@ -97,24 +97,29 @@ def add_endpoint(
             " --allow-private, or --allow-http"
         )
     target = checked_url(url, private_allowed=private_allowed, http_allowed=http_allowed)
-    wanted = _checked_kinds(kinds)
+    kind_names = _checked_kinds(kinds)
     secret = _new_secret()
     with writing(engine) as session:
-        made = Endpoint(
+        endpoint = Endpoint(
             organisation_id=actor.organisation_id,
             url=str(target),
-            kinds=canonical_json(wanted),
-            secrets=written_secrets([Secret(secret)]),
+            kinds=canonical_json(kind_names),
+            secrets=secrets_json([Secret(secret)]),
             enabled=True,
             private_allowed=private_allowed,
             planned_id=settled_number(session),
             created_us=now,
         )
-        session.add(made)
+        session.add(endpoint)
         session.flush()
-        said = {"scheme": target.scheme, "host": target.host, "kinds": wanted, "private_allowed": private_allowed}
-        record(session, actor, made, "added", details=said)
-        return MadeSecret(made.id, secret)
+        details = {
+            "scheme": target.scheme,
+            "host": target.host,
+            "kinds": kind_names,
+            "private_allowed": private_allowed,
+        }
+        record_endpoint_change(session, actor, endpoint, "added", details=details)
+        return MadeSecret(endpoint.id, secret)
 
 
 def list_endpoints(engine: Engine, actor: Actor, now_us: int | None = None, part: Part = WHOLE) -> Page[EndpointLine]:
@@ -131,7 +136,7 @@ def _line(endpoint: Endpoint, waiting: int, dead: int, now_us: int) -> EndpointL
         kinds=tuple(json.loads(endpoint.kinds)),
         enabled=endpoint.enabled,
         private_allowed=endpoint.private_allowed,
-        secrets=len(live(read_secrets(endpoint.secrets), now_us)),
+        secrets=len(live_secrets(read_secrets(endpoint.secrets), now_us)),
         waiting=waiting,
         dead=dead,
         created_us=endpoint.created_us,
@@ -153,27 +158,27 @@ def rotate_secret(
     secret = _new_secret()
     with writing(engine) as session:
         endpoint = endpoints.find_endpoint(session, actor.organisation_id, endpoint_id, locked=True)
-        signing = rotated(read_secrets(endpoint.secrets), secret, now, now + kept_hours * HOUR_US)
-        endpoint.secrets = written_secrets(signing)
-        record(session, actor, endpoint, "secret_rotated", details={"kept_hours": kept_hours})
+        signing = rotate(read_secrets(endpoint.secrets), secret, now, now + kept_hours * HOUR_US)
+        endpoint.secrets = secrets_json(signing)
+        record_endpoint_change(session, actor, endpoint, "secret_rotated", details={"kept_hours": kept_hours})
         return MadeSecret(endpoint_id, secret)
 
 
 def drop_old_secrets(engine: Engine, actor: Actor, endpoint_id: int, now_us: int | None = None) -> int:
-    """Let only the newest secret sign from now on; tell how many did so before. NotThere where there is none such."""
+    """Let only the newest secret sign from now on; count the others. NotThere where there is no such endpoint."""
     now = resolve_now(now_us)
     with writing(engine) as session:
         endpoint = endpoints.find_endpoint(session, actor.organisation_id, endpoint_id, locked=True)
-        newest, *older = live(read_secrets(endpoint.secrets), now)
+        newest, *older = live_secrets(read_secrets(endpoint.secrets), now)
         if not older:
             return 0
-        endpoint.secrets = written_secrets([newest])
-        record(session, actor, endpoint, "old_secrets_dropped", details={"dropped": len(older)})
+        endpoint.secrets = secrets_json([newest])
+        record_endpoint_change(session, actor, endpoint, "old_secrets_dropped", details={"dropped": len(older)})
         return len(older)
 
 
 def set_enabled(engine: Engine, actor: Actor, endpoint_id: int, *, enabled: bool) -> None:
-    """Let an endpoint be told, or not for now: what happens meanwhile waits, and is told once it is enabled again.
+    """Enable or disable an endpoint: events wait while it is disabled, and are sent once it is enabled again.
 
     NotThere where the organisation has no such endpoint. Nothing is changed or recorded where it is so already.
     """
@@ -181,7 +186,7 @@ def set_enabled(engine: Engine, actor: Actor, endpoint_id: int, *, enabled: bool
         endpoint = endpoints.find_endpoint(session, actor.organisation_id, endpoint_id, locked=True)
         if endpoint.enabled != enabled:
             endpoint.enabled = enabled
-            record(
+            record_endpoint_change(
                 session,
                 actor,
                 endpoint,
@@ -199,7 +204,7 @@ def remove_endpoint(engine: Engine, actor: Actor, endpoint_id: int) -> int:
     with writing(engine) as session:
         endpoint = endpoints.find_endpoint(session, actor.organisation_id, endpoint_id, locked=True)
         waiting = endpoints.remove(session, endpoint)
-        record(session, actor, endpoint, "removed", details={"waiting": waiting})
+        record_endpoint_change(session, actor, endpoint, "removed", details={"waiting": waiting})
         return waiting
 
 
@@ -210,11 +215,11 @@ def encrypt_secrets(engine: Engine, who: str) -> int:
     is changed.
     """
     with writing(engine) as session:
-        found = endpoints.all_endpoints(session)
-        for endpoint in found:
-            endpoint.secrets = written_secrets(read_secrets(endpoint.secrets))
-            record(session, Actor(endpoint.organisation_id, who), endpoint, "secrets_encrypted")
-        return len(found)
+        rows = endpoints.all_endpoints(session)
+        for endpoint in rows:
+            endpoint.secrets = secrets_json(read_secrets(endpoint.secrets))
+            record_endpoint_change(session, Actor(endpoint.organisation_id, who), endpoint, "secrets_encrypted")
+        return len(rows)
 
 
 def _new_secret() -> str:
@@ -222,16 +227,16 @@ def _new_secret() -> str:
 
 
 def _checked_kinds(kinds: Sequence[str]) -> list[str]:
-    wanted = sorted(set(kinds))
-    if len(wanted) > MOST_KINDS:
-        raise ConfigError(f"there are {len(wanted)} kinds of events; at most {MOST_KINDS} can be asked for")
-    for kind in wanted:
+    kind_names = sorted(set(kinds))
+    if len(kind_names) > MOST_KINDS:
+        raise ConfigError(f"there are {len(kind_names)} kinds of events; at most {MOST_KINDS} can be asked for")
+    for kind in kind_names:
         if not KIND.fullmatch(kind):
-            raise ConfigError(f"the kind {kind!r} is none; a kind is a word such as level.reached")
-    return wanted
+            raise ConfigError(f"the kind {kind!r} is invalid; a kind is a word such as level.reached")
+    return kind_names
 
 
-def record(
+def record_endpoint_change(
     session: Session,
     actor: Actor,
     endpoint: Endpoint,
@@ -242,7 +247,7 @@ def record(
     details: Mapping[str, Any] | None = None,
     bulk: tuple[int, str] | None = None,
 ) -> None:
-    """Record what somebody did to an endpoint, as the last thing in the transaction."""
+    """Record a change of an endpoint in the audit log, as the last thing in the transaction."""
     audit.record(
         session,
         actor.organisation_id,
@@ -310,7 +315,7 @@ def _letter(delivery: Delivery, event: OutboxEvent, entity_type: str | None, ent
     )
 
 
-def replay(
+def replay_dead_letters(
     engine: Engine,
     actor: Actor,
     endpoint_id: int,
@@ -335,5 +340,7 @@ def replay(
         again = endpoints.replay(session, endpoint.id, numbers, now)
         if again:
             details = {"first": again[0], "last": again[-1], "dead_only": numbers is None}
-            record(session, actor, endpoint, "replayed", details=details, bulk=(len(again), digest_of(again)))
+            record_endpoint_change(
+                session, actor, endpoint, "replayed", details=details, bulk=(len(again), digest_of(again))
+            )
         return len(again)

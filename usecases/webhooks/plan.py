@@ -1,7 +1,7 @@
-"""Deliveries are planned from the outbox, claimed to be sent, and what came of them is recorded.
+"""Deliveries are planned from the outbox, claimed to be sent, and their outcome is recorded.
 
 A claim is committed before anything is sent, so nothing waits for a receiver but what comes after it for the same
-endpoint and entity. Whoever dies while sending leaves a lease behind; once that ends, somebody sends again.
+endpoint and entity. A process that dies while sending leaves a lease behind; once it ends, another sends again.
 `usecases.webhooks.dispatcher` does the sending.
 """
 
@@ -20,7 +20,7 @@ from fivefold.store.webhooks import deliveries
 from fivefold.store.webhooks.deliveries import DeliveryFailure, LeasedDelivery, PlanningBacklog
 from fivefold.store.webhooks.outbox import settled_number
 from fivefold.usecases.webhooks.send import Destination
-from fivefold.usecases.webhooks.signing import live, read_secrets
+from fivefold.usecases.webhooks.signing import live_secrets, read_secrets
 
 PLANNED_AT_ONCE = 5_000
 """Events in one transaction of the planner."""
@@ -51,7 +51,7 @@ def wait_us(event_id: str, attempts: int) -> int:
 def plan_deliveries(engine: Engine, now_us: int | None = None) -> int:
     """Make a delivery of every event in the outbox for each endpoint that wants it; tell how many.
 
-    Disabled endpoints are left where they are: enabled again, they are told of everything since.
+    Disabled endpoints are left where they are: enabled again, they receive everything since.
     """
     now = resolve_now(now_us)
     with reading(engine) as session:
@@ -89,7 +89,7 @@ class Batch:
     claims: tuple[LeasedDelivery, ...]
 
 
-def endpoints_with_work(engine: Engine, now_us: int) -> Sequence[int]:
+def endpoints_to_serve(engine: Engine, now_us: int) -> Sequence[int]:
     """List endpoints, of all organisations, that may have something to be sent now."""
     with reading(engine) as session:
         return deliveries.endpoints_with_work(session, now_us)
@@ -103,20 +103,20 @@ def claim_deliveries(engine: Engine, endpoint_id: int, now_us: int, most: int) -
         endpoint = session.get(Endpoint, endpoint_id) if claims else None
         if endpoint is None:
             return None
-        secrets = live(read_secrets(endpoint.secrets), now_us)
+        secrets = live_secrets(read_secrets(endpoint.secrets), now_us)
         return Batch(Destination(httpx.URL(endpoint.url), endpoint.private_allowed, secrets), tuple(claims))
 
 
 @dataclass(frozen=True)
-class Attempt:
+class DeliveryAttempt:
     """A delivery that was tried: it arrived, or *error* says why not."""
 
     claim: LeasedDelivery
     error: str | None
 
 
-def record_attempts(engine: Engine, attempts: Sequence[Attempt], now_us: int) -> None:
-    """Record what came of attempts: arrived, to be tried again after a while, or dead after the last one."""
+def record_attempts(engine: Engine, attempts: Sequence[DeliveryAttempt], now_us: int) -> None:
+    """Record the outcome of attempts: arrived, to be tried again after a while, or dead after the last one."""
     by_number = sorted(attempts, key=lambda attempt: attempt.claim.event_number)
     failures = [_failure(attempt.claim, attempt.error, now_us) for attempt in by_number if attempt.error is not None]
     if by_number:
@@ -128,5 +128,7 @@ def record_attempts(engine: Engine, attempts: Sequence[Attempt], now_us: int) ->
 
 
 def _failure(claim: LeasedDelivery, error: str, now_us: int) -> DeliveryFailure:
-    made = claim.attempts + 1
-    return DeliveryFailure(claim, error, None if made >= MOST_ATTEMPTS else now_us + wait_us(claim.event_id, made))
+    attempts = claim.attempts + 1
+    return DeliveryFailure(
+        claim, error, None if attempts >= MOST_ATTEMPTS else now_us + wait_us(claim.event_id, attempts)
+    )

@@ -13,7 +13,7 @@ from fivefold.domain.clock import utc_text
 from fivefold.domain.errors import ActionRefused
 from fivefold.store.webhooks.deliveries import LeasedDelivery
 from fivefold.usecases.webhooks.addresses import addresses_of
-from fivefold.usecases.webhooks.signing import Secret, signature
+from fivefold.usecases.webhooks.signing import Secret, webhook_signature
 
 LIMIT_SECONDS = 10
 """An attempt takes no longer, from looking up the host to the end of the answer."""
@@ -35,7 +35,7 @@ class Destination:
 
 @dataclass(frozen=True)
 class Found:
-    """What came of looking up a host: addresses to connect to, or why there are none."""
+    """The result of looking up a host: addresses to connect to, or why there are none."""
 
     addresses: tuple[str, ...] = ()
     error: str = ""
@@ -44,7 +44,7 @@ class Found:
 def body_of(claim: LeasedDelivery) -> bytes:
     """Write what a webhook says, as JSON; of what was erased it tells that it happened, and not to whom."""
     entity = {"type": claim.entity_type, "id": claim.external_id}
-    told = {
+    body = {
         "event_id": claim.event_id,
         "sequence": claim.event_number,
         "kind": claim.kind,
@@ -53,7 +53,7 @@ def body_of(claim: LeasedDelivery) -> bytes:
         "data": None if claim.body is None else json.loads(claim.body),
         "erased": claim.body is None,
     }
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def headers_of(claim: LeasedDelivery, secrets: Sequence[Secret], timestamp_s: int, body: bytes) -> dict[str, str]:
@@ -64,7 +64,7 @@ def headers_of(claim: LeasedDelivery, secrets: Sequence[Secret], timestamp_s: in
         "Fivefold-Event-Id": claim.event_id,
         "Fivefold-Sequence": str(claim.event_number),
         "Fivefold-Timestamp": str(timestamp_s),
-        "Fivefold-Signature": signature(secrets, timestamp_s, body),
+        "Fivefold-Signature": webhook_signature(secrets, timestamp_s, body),
     }
 
 
@@ -75,7 +75,7 @@ def _trusted() -> SSLContext:
 
 
 def open_transport() -> httpx.AsyncHTTPTransport:
-    """Open connections to one endpoint, and never to two: they are kept by address, whatever name they were made for.
+    """Open connections to one endpoint, and never to two: they are kept by address, not by name.
 
     The bare transport follows no redirect, keeps no cookie and knows of no proxy.
     """
@@ -114,7 +114,7 @@ async def send(
             )
     except TimeoutError:
         return f"no whole answer within {LIMIT_SECONDS} s"
-    except Exception as error:  # noqa: BLE001 (whatever is wrong with one webhook must be seen, and stop no other)
+    except Exception as error:  # noqa: BLE001 (an error of one webhook is recorded, and must stop no other)
         return f"{type(error).__name__}: {error}".rstrip(": ")[:MOST_ERROR_CHARACTERS]
     if httpx.codes.is_success(status):
         return None

@@ -22,12 +22,12 @@ from fivefold.domain.settings import read_settings
 _MODE = 0o600
 
 
-def encrypted(text: str) -> str:
+def encrypt(text: str) -> str:
     """Encrypt a text with the newest key: a Fernet token (AES-128-CBC with HMAC-SHA256), in ASCII."""
     return _box(*_where(), may_make=True).encrypt(text.encode()).decode("ascii")
 
 
-def decrypted(token: str) -> str:
+def decrypt(token: str) -> str:
     """Decrypt a token, whichever of the keys made it; ConfigError where none of them did."""
     keys, file = _where()
     try:
@@ -53,7 +53,7 @@ def _box(keys: tuple[str, ...], file: Path, *, may_make: bool) -> MultiFernet:
     except ValueError:
         where = "FIVEFOLD_WEBHOOK_KEYS" if keys else str(file)
         raise ConfigError(
-            f"{where} has a key that is none: 32 bytes in URL-safe base64; `fivefold webhooks new-key` prints one"
+            f"{where} has an invalid key; a key is 32 bytes in URL-safe base64, as `fivefold webhooks new-key` prints"
         ) from None
 
 
@@ -66,8 +66,8 @@ def _key_in(file: Path, *, may_make: bool) -> str:
         except FileExistsError:  # another process made it at this moment
             pass
         else:
-            with os.fdopen(descriptor, "w", encoding="ascii") as kept:
-                kept.write(new_key())
+            with os.fdopen(descriptor, "w", encoding="ascii") as key_file:
+                key_file.write(new_key())
     return file.read_text(encoding="ascii").strip() if file.exists() else ""
 
 
@@ -82,7 +82,7 @@ SCHEME = "v1"
 
 @dataclass(frozen=True)
 class Secret:
-    """What an endpoint and fivefold both know, and nobody else.
+    """A secret that an endpoint and fivefold share.
 
     Attributes:
         text: as it was shown when it was made; its bytes in UTF-8 are the key.
@@ -93,33 +93,33 @@ class Secret:
     until_us: int | None = None
 
 
-def rotated(secrets: Sequence[Secret], made: str, now_us: int, until_us: int) -> tuple[Secret, ...]:
+def rotate(secrets: Sequence[Secret], new_secret: str, now_us: int, until_us: int) -> tuple[Secret, ...]:
     """Put a new secret first; those before it sign until *until_us*, or until they end anyway."""
-    kept = live(secrets, now_us) if until_us > now_us else ()
-    before = (replace(secret, until_us=min(secret.until_us or until_us, until_us)) for secret in kept)
-    return (Secret(made), *before)
+    older = live_secrets(secrets, now_us) if until_us > now_us else ()
+    before = (replace(secret, until_us=min(secret.until_us or until_us, until_us)) for secret in older)
+    return (Secret(new_secret), *before)
 
 
-def live(secrets: Sequence[Secret], now_us: int) -> tuple[Secret, ...]:
+def live_secrets(secrets: Sequence[Secret], now_us: int) -> tuple[Secret, ...]:
     """Keep the secrets that sign at a moment, in their order: the newest first."""
     return tuple(secret for secret in secrets if secret.until_us is None or secret.until_us > now_us)
 
 
-def read_secrets(written: str) -> tuple[Secret, ...]:
+def read_secrets(text: str) -> tuple[Secret, ...]:
     """Read secrets as the database keeps them: encrypted, or plainly where they are from before that."""
-    plain = written if written.startswith("[") else decrypted(written)
+    plain = text if text.startswith("[") else decrypt(text)
     return tuple(Secret(**secret) for secret in json.loads(plain))
 
 
-def written_secrets(secrets: Sequence[Secret]) -> str:
+def secrets_json(secrets: Sequence[Secret]) -> str:
     """Write secrets as the database keeps them: encrypted with the newest key."""
-    return encrypted(canonical_json([vars(secret) for secret in secrets]))
+    return encrypt(canonical_json([vars(secret) for secret in secrets]))
 
 
-def signature(secrets: Sequence[Secret], timestamp_s: int, body: bytes) -> str:
+def webhook_signature(secrets: Sequence[Secret], timestamp_s: int, body: bytes) -> str:
     """Sign a moment and a body with each secret: HMAC-SHA256, in hexadecimal, by commas.
 
-    >>> signature([Secret("a"), Secret("b")], 1_800_000_000, b"{}").split(",")[0]
+    >>> webhook_signature([Secret("a"), Secret("b")], 1_800_000_000, b"{}").split(",")[0]
     'v1=a36e6ba6b74072c6c8438b9048d55b8020c527afda2812d9fae8235223c28f05'
     """
     signed = str(timestamp_s).encode() + b"." + body

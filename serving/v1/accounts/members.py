@@ -55,4 +55,4 @@ def set_roles(asked: Asked, member: Number, body: RolesGiven) -> Member:
 
 def leave(asked: Asked, member: Number) -> Member:
     """Note that a member has left; all their tokens end at once."""
-    return Member.of(organisations.leave(asked.engine, asked.actor, member))
+    return Member.of(organisations.end_membership(asked.engine, asked.actor, member))

@@ -85,7 +85,7 @@ def choose_levels(asked: Asked, body: LevelsGiven) -> Settings:
 
 def change_settings(asked: Asked, body: SettingsGiven) -> SettingsAsked:
     """Change settings, or propose it once anything decides."""
-    given = settings.SettingsGiven(**body.model_dump(exclude={"reason"}))
+    given = settings.SettingsChange(**body.model_dump(exclude={"reason"}))
     made = asks.change_settings(asked.engine, asked.actor, given, body.reason)
     present = settings.read_settings(asked.engine, asked.actor)
     return SettingsAsked.of({**vars(present), "proposal": made.proposal})

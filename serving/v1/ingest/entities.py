@@ -11,12 +11,12 @@ from fivefold.serving.v1.ingest.taken_rows import TakenRows
 from fivefold.serving.v1.route import Asked
 from fivefold.serving.v1.schemas import Given, MomentGiven, Shown, Text
 from fivefold.usecases.changes import facts
-from fivefold.usecases.changes.proposals import Outcome
+from fivefold.usecases.changes.proposals import ChangeOutcome
 from fivefold.usecases.ingest import entities as ingest_entities
 from fivefold.usecases.ingest import transactions as ingest_transactions
 from fivefold.usecases.ingest.facts import RecordGiven
 from fivefold.usecases.shared.entity_checks import EntityRow, OwnerGiven
-from fivefold.usecases.shared.row_results import MOST_REFUSED, take_in_part
+from fivefold.usecases.shared.row_results import MOST_REFUSED, accept_valid_rows
 
 Rows = Annotated[list[dict[str, Any]], Field(min_length=1)]
 
@@ -144,7 +144,7 @@ def put_entities(
     """Add or change several entities: those that can be taken; with `atomic` all of them, or none."""
     rows = [_row(given.external_id, given) for given in body]
     take = partial(ingest_entities.put_entities, asked.engine, asked.actor, type_)
-    return RowsTaken.in_part(take_in_part(rows, take, atomic=query.atomic))
+    return RowsTaken.in_part(accept_valid_rows(rows, take, atomic=query.atomic))
 
 
 def _row(external_id: str, given: EntityGiven) -> EntityRow:
@@ -167,43 +167,43 @@ def post_transactions(asked: Asked, query: TypeOfTransactions, body: Rows) -> Tr
     than 1,000, it is 422 and nothing is stored; with `atomic` that is so where any is refused.
     """
 
-    def take(rows: Sequence[Mapping[str, Any]]) -> ingest_transactions.TransactionsTaken:
+    def take(rows: Sequence[Mapping[str, Any]]) -> ingest_transactions.TransactionCounts:
         named = MOST_REFUSED + 1
         return ingest_transactions.add_transactions(asked.engine, asked.actor, rows, query.type, most_named=named)
 
-    return TransactionsTaken.in_part(take_in_part(body, take, atomic=query.atomic))
+    return TransactionsTaken.in_part(accept_valid_rows(body, take, atomic=query.atomic))
 
 
 def set_tag(asked: Asked, type_: Text, external_id: Text, tag: Text, body: TagGiven) -> Proposal | None:
     """Set a tag on an entity, or give it another end; proposed where a level would fall."""
     of = (asked.engine, asked.actor, type_, external_id)
-    return _proposal(facts.set_tag(*of, tag, until_us=body.until, reason=body.reason))
+    return _proposal(facts.request_tag(*of, tag, until_us=body.until, reason=body.reason))
 
 
 def end_tag(asked: Asked, type_: Text, external_id: Text, tag: Text, query: Why) -> Proposal | None:
     """Take a tag off an entity; proposed where a level would fall."""
-    return _proposal(facts.end_tag(asked.engine, asked.actor, type_, external_id, tag, reason=query.reason))
+    return _proposal(facts.request_tag_end(asked.engine, asked.actor, type_, external_id, tag, reason=query.reason))
 
 
 def add_screening(asked: Asked, type_: Text, external_id: Text, body: ScreeningGiven) -> Proposal | None:
     """Note that an entity was screened, and whether anything was found; proposed where a hit is cleared by it."""
     of = (asked.engine, asked.actor, type_, external_id)
-    return _proposal(facts.add_screening(*of, body.screening, found=body.found, at_us=body.at, reason=body.reason))
+    return _proposal(facts.request_screening(*of, body.screening, found=body.found, at_us=body.at, reason=body.reason))
 
 
 def put_case(asked: Asked, type_: Text, external_id: Text, number: Text, body: CaseGiven) -> Proposal | None:
     """Open, change or close a case about an entity; proposed where a level would fall."""
     of = (asked.engine, asked.actor, type_, external_id)
-    return _proposal(facts.put_record(*of, "case", _record(number, body), reason=body.reason))
+    return _proposal(facts.request_record(*of, "case", _record(number, body), reason=body.reason))
 
 
 def put_alert(asked: Asked, type_: Text, external_id: Text, number: Text, body: CaseGiven) -> Proposal | None:
     """Open, change or close an alert about an entity; proposed where a level would fall."""
     of = (asked.engine, asked.actor, type_, external_id)
-    return _proposal(facts.put_record(*of, "alert", _record(number, body), reason=body.reason))
+    return _proposal(facts.request_record(*of, "alert", _record(number, body), reason=body.reason))
 
 
-def _proposal(made: Outcome) -> Proposal | None:
+def _proposal(made: ChangeOutcome) -> Proposal | None:
     return None if made.proposal is None else Proposal.of(made.proposal)
 
 

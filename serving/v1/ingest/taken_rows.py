@@ -4,7 +4,7 @@ from typing import Any, Self
 
 from fivefold.serving.v1.errors import Row, row_lines
 from fivefold.serving.v1.schemas import Shown
-from fivefold.usecases.shared.row_results import TakenInPart
+from fivefold.usecases.shared.row_results import AcceptedRows
 
 IN_PART = 207
 """Status of an answer that refuses some rows."""
@@ -17,7 +17,7 @@ class TakenRows(Shown):
     errors: list[Row]
 
     @classmethod
-    def in_part(cls, taken: TakenInPart[Any]) -> Self:
+    def in_part(cls, taken: AcceptedRows[Any]) -> Self:
         """Give the form of what became of the rows of a call."""
         more = {"refused": taken.refused, "errors": row_lines(taken.problems)}
         return cls.model_validate({**vars(taken.made), **more})

@@ -128,7 +128,7 @@ class Transaction(EntityNamed):
 def view_entity(asked: Asked, type_: Text, external_id: Text) -> Profile:
     """Show an entity with its level, computed for the view where anything happened since, or an hour passed."""
     found = facts.read_entity(asked.engine, asked.actor, type_, external_id)
-    viewed = levels.view_profile(asked.engine, asked.actor, type_, external_id, valuer=asked.valuer)
+    viewed = levels.read_level_of_profile(asked.engine, asked.actor, type_, external_id, valuer=asked.valuer)
     return Profile.model_validate(
         {
             "entity_type": type_,

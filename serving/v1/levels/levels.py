@@ -10,7 +10,7 @@ from fivefold.serving.v1.route import Asked
 from fivefold.serving.v1.schemas import Given, Moment, Shown, Text
 from fivefold.usecases.levels import explain as views
 from fivefold.usecases.levels import read as levels
-from fivefold.usecases.levels.read import Freshness, LevelShown
+from fivefold.usecases.levels.read import Freshness, LevelView
 from fivefold.usecases.shared.actors import Role
 
 SEE_EVERYTHING = frozenset({Role.PUBLISHER, Role.ADMIN})
@@ -145,7 +145,7 @@ def read_risk(asked: Asked, type_: Text, external_id: Text, query: HowFresh) -> 
     return level_for(asked, found)
 
 
-def level_for(asked: Asked, found: LevelShown) -> LevelAnswer:
+def level_for(asked: Asked, found: LevelView) -> LevelAnswer:
     """Give of a level what the role of whoever asks is told."""
     if asked.role is Role.APP:
         return LevelForApps.of(found)
@@ -161,7 +161,7 @@ def level_for(asked: Asked, found: LevelShown) -> LevelAnswer:
 
 def read_history(asked: Asked, type_: Text, external_id: Text, query: PageAsked) -> Page[HistoryLine]:
     """List the assessments of an entity, the latest first."""
-    return levels.history(asked.engine, asked.actor, type_, external_id, query.part).map(_history_line)
+    return levels.level_history(asked.engine, asked.actor, type_, external_id, query.part).map(_history_line)
 
 
 def _history_line(line: levels.HistoryLine) -> HistoryLine:

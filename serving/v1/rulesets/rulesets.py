@@ -169,7 +169,7 @@ def list_families(asked: Asked, query: OfType) -> Page[FamilyLine]:
 
 def save_draft(asked: Asked, family: Text, body: DraftGiven) -> DraftSaved:
     """Save a draft; the first one of a name makes the ruleset. It may still be wrong."""
-    named = rulesets.named_in(body.document)[0]
+    named = rulesets.name_and_type_of(body.document)[0]
     if named != family:
         raise RulesetNotValid([Finding("ruleset", f"is {named}; here it must be {family}")], "the draft")
     return DraftSaved.of(rulesets.save_draft(asked.engine, asked.actor, body.document, body.revision))

@@ -116,4 +116,4 @@ def replay_deliveries(asked: Asked, endpoint: Number, body: ReplayGiven) -> Coun
     numbers = None
     if body.first is not None or body.last is not None:
         numbers = (body.first or 1, body.last or LARGEST_BIG)
-    return Counted(count=endpoints.replay(asked.engine, asked.actor, endpoint, numbers))
+    return Counted(count=endpoints.replay_dead_letters(asked.engine, asked.actor, endpoint, numbers))

@@ -75,7 +75,7 @@ def test_what_was_given_up_is_seen_and_sent_again(tmp_path: Path) -> None:
     [
         (["add", "hooks.example"], "it must be https://"),
         (["add", "http://127.0.0.1/"], "127.0.0.1, which is loopback; it must be a public one"),
-        (["add", URL, "--kind", "Level"], "the kind 'Level' is none"),
+        (["add", URL, "--kind", "Level"], "the kind 'Level' is invalid"),
         (["rotate", "7"], "there is no endpoint 7"),
         (["drop-old", "7"], "there is no endpoint 7"),
         (["disable", "7"], "there is no endpoint 7"),

@@ -11,7 +11,7 @@ import pytest
 from fivefold.domain.settings import Settings
 from fivefold.models.registry import Registry
 from fivefold.store.sql.database import open_database
-from fivefold.usecases.monitoring.drift import counted_as, keep_counts
+from fivefold.usecases.monitoring.drift import drift_key, keep_counts
 from tests.cli.running import Home, cells, refuse, succeed
 from tests.store.databases import upgrade_by_copy
 
@@ -41,7 +41,7 @@ def test_scored_customers_are_compared_with_the_reference(bucket: int | None, ve
         counts = one
     engine = open_database(settings.database)
     upgrade_by_copy(engine)
-    keep_counts(engine, "worker", counted_as("fivefold-value", model), 2, f"{datetime.now(UTC):%Y-%m-%d}", counts)
+    keep_counts(engine, "worker", drift_key("fivefold-value", model), 2, f"{datetime.now(UTC):%Y-%m-%d}", counts)
     engine.dispose()
     out = succeed(registry, "drift", "--version", 2, "--days", 2)
     furthest = cells(out, title(2, out))[0]

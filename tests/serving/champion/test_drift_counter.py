@@ -20,8 +20,8 @@ from fivefold.serving.champion import drift_counter as counter
 from fivefold.serving.champion.drift_counter import Counter
 from fivefold.serving.champion.loader import Served
 from fivefold.store.tables.accounts import Counted
-from fivefold.usecases.monitoring.drift import counted_as
-from fivefold.usecases.scoring import Answer, score_rows
+from fivefold.usecases.monitoring.drift import drift_key
+from fivefold.usecases.scoring import ScoredRows, score_rows
 from tests.models.making import AS_OF, known_matrix, value_model
 from tests.serving.inprocess import rows_of
 from tests.store import databases
@@ -48,14 +48,14 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return clock
 
 
-def answer(*users: str, **changes: object) -> Answer:
+def answer(*users: str, **changes: object) -> ScoredRows:
     return score_rows(served().model, rows_of(*users, **changes), as_of=AS_OF, now=AS_OF, explained=False)
 
 
-def many(customers: int) -> Answer:
+def many(customers: int) -> ScoredRows:
     """An answer to as many customers, from those that are simulated."""
     matrix = np.resize(known_matrix(), (customers, known_matrix().shape[1]))
-    return Answer([str(number) for number in range(customers)], served().model.scores(matrix), matrix, None)
+    return ScoredRows([str(number) for number in range(customers)], served().model.scores(matrix), matrix, None)
 
 
 def kept(engine: Engine) -> dict[tuple[str, int, str], Integers]:
@@ -64,7 +64,7 @@ def kept(engine: Engine) -> dict[tuple[str, int, str], Integers]:
         return {(one.model.partition("@")[0], one.version, one.day): np.array(json.loads(one.counts)) for one in found}
 
 
-def counts_of(*answers: Answer) -> Integers:
+def counts_of(*answers: ScoredRows) -> Integers:
     counts = served().model.reference.empty()
     for one in answers:
         served().model.reference.count(counts, one.matrix, one.scores.score)
@@ -98,7 +98,7 @@ def test_keeping_again_counts_nobody_twice(engine: Engine, now: list[int]) -> No
 def test_another_model_of_the_same_number_is_counted_apart(engine: Engine, now: list[int]) -> None:
     """A registry that was rebuilt begins with number 1 again."""
     other = replace(served(), model=value_model("poisson"))
-    assert counted_as("value", other.model) != counted_as("value", served().model)
+    assert drift_key("value", other.model) != drift_key("value", served().model)
     for found in (served(), other):
         made = Counter(engine)
         made.add(found, many(LEAST_CUSTOMERS))
@@ -125,7 +125,7 @@ def test_the_same_portfolio_has_not_drifted_and_another_has(engine: Engine, now:
     same.keep()
     assert {drift.verdict for drift in same.drift} == {"stable"}
     alike = np.repeat(known_matrix()[:1], LEAST_CUSTOMERS, axis=0)
-    other.add(replace(own, version=2), Answer([], own.model.scores(alike), alike, None))
+    other.add(replace(own, version=2), ScoredRows([], own.model.scores(alike), alike, None))
     other.keep()
     assert other.drift[0].verdict == "shifted"
 

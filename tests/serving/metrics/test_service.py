@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from fivefold.serving.champion.drift_counter import Counter
 from fivefold.serving.champion.loader import ModelHolder, Served
 from fivefold.serving.metrics.service import OTHER, ROUTE, ROUTES, Watch
-from fivefold.usecases.monitoring.drift import Drift
+from fivefold.usecases.monitoring.drift import ColumnDrift
 from tests.store import databases
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -96,11 +96,14 @@ def test_a_refused_champion_is_told_and_taken_back(watch: Watch) -> None:
 
 def test_drift_is_told_by_indicator_and_unknown_is_no_number(watch: Watch) -> None:
     assert not [name for name, _ in samples(watch) if name == "fivefold_drift_psi"]
-    watch._counter.drift = [Drift("score", 0.31, "shifted", 900), Drift("balance_last", 0.02, "stable", 900)]
+    watch._counter.drift = [
+        ColumnDrift("score", 0.31, "shifted", 900),
+        ColumnDrift("balance_last", 0.02, "stable", 900),
+    ]
     found = samples(watch)
     assert found["fivefold_drift_psi", (("indicator", "score"),)] == 0.31
     assert found["fivefold_drift_psi", (("indicator", "balance_last"),)] == 0.02
-    watch._counter.drift = [Drift("score", None, "unknown", 3), Drift("balance_last", 0.0, "stable", 900)]
+    watch._counter.drift = [ColumnDrift("score", None, "unknown", 3), ColumnDrift("balance_last", 0.0, "stable", 900)]
     found = samples(watch)
     assert isnan(found["fivefold_drift_psi", (("indicator", "score"),)]), "a new model has none yet"
     assert found["fivefold_drift_psi", (("indicator", "balance_last"),)] == 0.0

@@ -12,8 +12,8 @@ from sqlalchemy import text
 from fivefold.domain.errors import ConfigError
 from fivefold.serving.metrics.worker import SILENT_SECONDS, WorkerPages, served
 from fivefold.store.sql.database import open_database
-from fivefold.usecases.levels.worker import Done
-from fivefold.usecases.levels.worker_loop import Pulse
+from fivefold.usecases.levels.worker import BatchResult
+from fivefold.usecases.levels.worker_loop import LoopHealth
 from tests.store import databases
 
 
@@ -32,7 +32,7 @@ def clock() -> Clock:
 @pytest.fixture
 def pages(tmp_path: Path, clock: Clock) -> Iterator[WorkerPages]:
     with databases.opened(databases.new_url("sqlite", tmp_path)) as engine:
-        yield WorkerPages(engine, Pulse(clock))
+        yield WorkerPages(engine, LoopHealth(clock))
 
 
 def samples(pages: WorkerPages) -> dict[str, float]:
@@ -42,11 +42,11 @@ def samples(pages: WorkerPages) -> dict[str, float]:
 
 
 def test_what_was_done_is_counted(pages: WorkerPages) -> None:
-    pages.assessed(Done(20, 2, 20), 0.3)
-    pages.assessed(Done(5, 0, 5), 0.2)
+    pages.assessed(BatchResult(20, 2, 20), 0.3)
+    pages.assessed(BatchResult(5, 0, 5), 0.2)
     pages.model = 7
-    pages.pulse.beat("assess", None)
-    pages.pulse.beat("backtests", "the database cannot be reached")
+    pages.health.beat("assess", None)
+    pages.health.beat("backtests", "the database cannot be reached")
     found = samples(pages)
     assert found["fivefold_worker_batches_total"] == 2
     assert found["fivefold_worker_entities_total assessed"] == 25
@@ -62,33 +62,33 @@ def test_it_is_alive_while_its_duties_come_to_an_end(pages: WorkerPages, clock: 
     clock.seconds += 1
     status, _, said = pages.page("/livez")
     assert (status, json.loads(said)["detail"]) == (503, "no duty came to an end for 600 s")
-    pages.pulse.beat("assess", None)
+    pages.health.beat("assess", None)
     assert pages.page("/livez")[0] == 200
 
 
 @pytest.mark.parametrize("kind", databases.KINDS)
 def test_it_stays_ready_when_a_newer_worker_brings_the_schema_forward(kind: str, tmp_path: Path, clock: Clock) -> None:
     with databases.opened(databases.new_url(kind, tmp_path)) as engine:
-        old = WorkerPages(engine, Pulse(clock))
+        old = WorkerPages(engine, LoopHealth(clock))
         with engine.begin() as connection:
             connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
         assert old.page("/readyz")[0] == 200
-        status, _, said = WorkerPages(engine, Pulse(clock)).page("/readyz")
+        status, _, said = WorkerPages(engine, LoopHealth(clock)).page("/readyz")
         assert (status, "has schema 9999" in json.loads(said)["detail"]) == (503, True)
 
 
 def test_it_is_ready_where_its_duties_go_well_and_its_database_answers(pages: WorkerPages) -> None:
     assert pages.page("/readyz")[0] == 200
-    pages.pulse.beat("assess", "ValueError")
+    pages.health.beat("assess", "ValueError")
     status, _, said = pages.page("/readyz")
     assert (status, json.loads(said)["parts"]) == (503, {"assess": "assess: ValueError"})
-    pages.pulse.beat("assess", None)
+    pages.health.beat("assess", None)
     assert pages.page("/readyz")[0] == 200
 
 
 def test_without_its_database_it_is_not_ready_and_says_nothing_of_where_that_is() -> None:
     engine = open_database("postgresql://nobody@127.0.0.1:9/secret?connect_timeout=1")
-    status, _, said = WorkerPages(engine, Pulse()).page("/readyz")
+    status, _, said = WorkerPages(engine, LoopHealth()).page("/readyz")
     assert (status, json.loads(said)["parts"]) == (503, {"database": "the database cannot be used"})
 
 

@@ -15,7 +15,7 @@ from fivefold.store.sql import database
 from fivefold.store.tables.entities import Screening
 from fivefold.store.tables.idempotency import IdempotencyKey
 from fivefold.store.tables.levels import OverrideRow
-from fivefold.usecases.changes.proposals import Outcome
+from fivefold.usecases.changes.proposals import ChangeOutcome
 from fivefold.usecases.shared.idempotency import KEPT_US, LEFT_US, prune_keys
 from tests.serving.v1.examples import furnish
 from tests.serving.v1.places import Place, settled
@@ -101,9 +101,9 @@ def test_a_key_that_is_none_is_told(place: Place, key: str) -> None:
 
 def while_at_it(place: Place, monkeypatch: pytest.MonkeyPatch, after_us: int) -> list[httpx.Response]:
     """Send the same once more while the first is under way, so much later."""
-    real, seen = entities.facts.add_screening, list[httpx.Response]()
+    real, seen = entities.facts.request_screening, list[httpx.Response]()
 
-    def slow(*given: Any, **named: Any) -> Outcome:
+    def slow(*given: Any, **named: Any) -> ChangeOutcome:
         if not seen:
             with Session(place.engine) as session, session.begin():
                 row = session.scalars(select(IdempotencyKey)).one()
@@ -112,7 +112,7 @@ def while_at_it(place: Place, monkeypatch: pytest.MonkeyPatch, after_us: int) ->
             seen.append(send(place, "k1"))
         return real(*given, **named)
 
-    monkeypatch.setattr(entities.facts, "add_screening", slow)
+    monkeypatch.setattr(entities.facts, "request_screening", slow)
     return [send(place, "k1"), *seen[1:]]
 
 
@@ -133,14 +133,14 @@ def test_an_attempt_that_was_taken_over_stores_nothing(place: Place, monkeypatch
 def test_after_a_commit_whose_end_is_not_known_the_key_tells(
     place: Place, monkeypatch: pytest.MonkeyPatch, kept: bool
 ) -> None:
-    real = entities.facts.add_screening
+    real = entities.facts.request_screening
 
     def lost(*given: Any, **named: Any) -> None:
         if kept:
             real(*given, **named)
         raise OutcomeUnknown(database.MAY_BE_DONE)
 
-    monkeypatch.setattr(entities.facts, "add_screening", lost)
+    monkeypatch.setattr(entities.facts, "request_screening", lost)
     answer = send(place, "k1")
     assert (answer.status_code, "may have been done" in answer.text) == (504, True)
     monkeypatch.undo()

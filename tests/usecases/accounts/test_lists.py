@@ -18,7 +18,7 @@ from fivefold.store.tables.levels import DueMark
 from fivefold.store.tables.rulesets import Family
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.accounts.lists import ListLine, ListPut, list_lists, named_lists
-from fivefold.usecases.accounts.settings import SettingsGiven
+from fivefold.usecases.accounts.settings import SettingsChange
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes.asks import change_settings
 from fivefold.usecases.rulesets.commit import commit
@@ -230,7 +230,7 @@ def test_wherever_a_ruleset_reads_a_list_it_is_touched(engine: Engine, ana: Acto
     put(engine, ana, name="elsewhere", members=["XX"])
     text = document().replace(old, new)
     text = text[: text.index("examples:")].replace("levels:", "coverage: {rules: 0, cases: 0}\nlevels:")
-    change_settings(engine, ana, SettingsGiven(minimum_coverage_percent=0))
+    change_settings(engine, ana, SettingsChange(minimum_coverage_percent=0))
     in_force(engine, ana, text)
     add_entities(engine, ana, ["a"])
     assert put(engine, ana, 5, ["YY"], "elsewhere").touched == 1

@@ -16,7 +16,14 @@ from fivefold.store.audit.log import entries
 from fivefold.store.sql.database import open_database
 from fivefold.store.tables.audit import AuditEntry, AuditValues
 from fivefold.store.tables.events import Member
-from fivefold.usecases.accounts.organisations import actor_in, actor_in_new, add_member, leave, list_members, set_roles
+from fivefold.usecases.accounts.organisations import (
+    actor_in,
+    actor_in_new,
+    add_member,
+    end_membership,
+    list_members,
+    set_roles,
+)
 from fivefold.usecases.accounts.tokens import create_token, find_credential, list_tokens
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.shared.actors import Actor
@@ -100,7 +107,7 @@ def test_all_tokens_of_who_leaves_end_at_once_and_nobody_elses(engine: Engine) -
     join(engine, organisation=THEIRS)
     gone = [token(engine, role=role) for role in ("publisher", "approver", "publisher")]
     stays = [token(engine, "Ana"), token(engine, organisation=THEIRS), create_token(engine, PLANS, plan="trial")[1]]
-    leave(engine, at(engine), number, 77)
+    end_membership(engine, at(engine), number, 77)
     assert [find_credential(engine, secret) for secret in gone] == [None] * 3
     assert all(find_credential(engine, secret) for secret in stays)
     assert [line.left_us for line in list_members(engine, at(engine))] == [77, None]
@@ -116,8 +123,11 @@ def test_all_tokens_of_who_leaves_end_at_once_and_nobody_elses(engine: Engine) -
 def test_who_has_left_can_do_nothing_until_they_come_back_as_the_same_member(engine: Engine) -> None:
     number = join(engine)
     secret = token(engine)
-    leave(engine, at(engine), number)
-    for ask in (lambda: leave(engine, at(engine), number), lambda: set_roles(engine, at(engine), number, ["admin"])):
+    end_membership(engine, at(engine), number)
+    for ask in (
+        lambda: end_membership(engine, at(engine), number),
+        lambda: set_roles(engine, at(engine), number, ["admin"]),
+    ):
         with pytest.raises(ActionRefused, match=f"member {number} has left"):
             ask()
     with pytest.raises(ConfigError, match="there is no member 'Zoë'"):
@@ -184,7 +194,7 @@ def test_another_organisations_members_are_not_there(engine: Engine) -> None:
         with pytest.raises(NotThere, match=f"^there is no member {missing}$"):
             set_roles(engine, at(engine), missing, ["admin"])
         with pytest.raises(NotThere, match=f"^there is no member {missing}$"):
-            leave(engine, at(engine), missing)
+            end_membership(engine, at(engine), missing)
     assert [(line.roles, line.left_us) for line in list_members(engine, at(engine, THEIRS))] == [(("publisher",), None)]
 
 
@@ -193,7 +203,7 @@ def test_each_change_is_recorded_once_and_names_stay_out_of_the_entries(engine: 
     token(engine)
     set_roles(engine, at(engine), number, ["admin", "approver"])
     token(engine, role="admin")
-    leave(engine, at(engine), number)
+    end_membership(engine, at(engine), number)
     join(engine, roles=["admin"])
     said = recorded(engine)
     assert [(action, of) for action, of, _ in said] == [
@@ -240,6 +250,6 @@ def test_nothing_is_left_of_a_token_that_is_made_while_its_member_leaves(kind: s
             with ThreadPoolExecutor(1) as pool:
                 made = pool.submit(make)
                 together.wait()
-                leave(engine, at(engine), member)
+                end_membership(engine, at(engine), member)
                 assert (secret := made.result()) is None or find_credential(engine, secret) is None
         assert {line.state for line in list_tokens(engine, "2026-11")} <= {"revoked"}

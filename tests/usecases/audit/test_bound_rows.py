@@ -23,7 +23,7 @@ from fivefold.usecases.ingest.bulk_facts import RecordRow, ScreeningRow, TagRow,
 from fivefold.usecases.ingest.entities import put_entities, put_owners
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
 from fivefold.usecases.ingest.ownerships import OwnersRow
-from fivefold.usecases.levels.clock_repair import repair
+from fivefold.usecases.levels.clock_repair import repair_dates
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.entity_checks import EntityRow, OwnerGiven
 from tests.store import databases
@@ -101,7 +101,7 @@ def proposals(bank: Bank) -> None:
         set_tag(*of, now_us=bank.now)
         bank.settle()
         bank.wait(days=20)
-        asked = facts.end_tag(*of, reason=WHY, now_us=bank.now).proposal
+        asked = facts.request_tag_end(*of, reason=WHY, now_us=bank.now).proposal
         assert asked is not None
         if decide is not None:
             decide(bank.engine, other, asked.id, "seen", now_us=bank.now)
@@ -251,7 +251,11 @@ def test_the_repair_of_a_clock_that_was_ahead_is_no_break(engine: Engine) -> Non
     files(bank, "a")
     by_hand(bank, "a")
     assert findings(bank) == []
-    assert {each.kind for each in repair(engine, "cli:ana", "NTP was off")} >= {"attributes", "screenings", "tags"}
+    assert {each.kind for each in repair_dates(engine, "cli:ana", "NTP was off")} >= {
+        "attributes",
+        "screenings",
+        "tags",
+    }
     assert findings(bank) == []
 
 

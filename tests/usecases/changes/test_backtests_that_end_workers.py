@@ -47,7 +47,7 @@ def three(engine: Engine) -> People:
 
 def parts(monkeypatch: pytest.MonkeyPatch, kill_at: int | None) -> list[int]:
     """How many entities were read together; the worker is killed where there are at least so many."""
-    real, seen = backtest_running.read_portfolio, list[int]()
+    real, seen = backtest_running.read_stored_portfolio, list[int]()
 
     def reading(session: Any, organisation: int, kind: int, ids: list[int], *rest: Any, **more: Any) -> Any:
         seen.append(len(ids))
@@ -55,7 +55,7 @@ def parts(monkeypatch: pytest.MonkeyPatch, kill_at: int | None) -> list[int]:
             raise Killed
         return real(session, organisation, kind, ids, *rest, **more)
 
-    monkeypatch.setattr(backtest_running, "read_portfolio", reading)
+    monkeypatch.setattr(backtest_running, "read_stored_portfolio", reading)
     return seen
 
 
@@ -143,7 +143,7 @@ def test_one_that_runs_is_cancelled_and_stops_at_its_next_part(
     monkeypatch.setattr(backtest_running, "MOST_ENTITIES", 2)
     number = request_backtest(engine, three[0], "retail", now_us=NOW).id
     seen = []
-    real = backtest_running.read_portfolio
+    real = backtest_running.read_stored_portfolio
 
     def cancelling(*given: Any, **more: Any) -> Any:
         seen.append(1)
@@ -151,7 +151,7 @@ def test_one_that_runs_is_cancelled_and_stops_at_its_next_part(
             cancel_backtest(engine, three[2], number, "too slow today")
         return real(*given, **more)
 
-    monkeypatch.setattr(backtest_running, "read_portfolio", cancelling)
+    monkeypatch.setattr(backtest_running, "read_stored_portfolio", cancelling)
     assert run_next_backtest(engine, NOW)
     assert len(seen) == 2
     (line,) = list_backtests(engine, three[0], "retail")

@@ -16,12 +16,12 @@ from fivefold.store.tables.proposals import Proposal
 from fivefold.store.tables.rulesets import Activation, RulesetVersion
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes import facts
-from fivefold.usecases.changes.proposals import Outcome, approve_proposal, refuse_proposal
+from fivefold.usecases.changes.proposals import ChangeOutcome, approve_proposal, refuse_proposal
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.ingest.bulk_facts import RecordRow, ScreeningRow, TagRow, add_screenings, put_records, put_tags
 from fivefold.usecases.ingest.facts import RecordGiven
 from fivefold.usecases.levels.entity_profile import list_records, list_tags
-from fivefold.usecases.levels.lowering import WouldLower
+from fivefold.usecases.levels.lowering import WouldLowerError
 from fivefold.usecases.shared.actors import Actor, Role
 from tests.store.filling import filled_once
 from tests.usecases import banks
@@ -72,26 +72,28 @@ def decided(bank: Bank, version: int) -> None:
         session.add(made)
 
 
-def tag(bank: Bank, who: Actor | None = None, **changed: Any) -> Outcome:
-    return facts.set_tag(bank.engine, who or bank.actor, "customer", "a", "watch", now_us=bank.now, **changed)
+def tag(bank: Bank, who: Actor | None = None, **changed: Any) -> ChangeOutcome:
+    return facts.request_tag(bank.engine, who or bank.actor, "customer", "a", "watch", now_us=bank.now, **changed)
 
 
-def untag(bank: Bank, who: Actor | None = None, reason: str = WHY) -> Outcome:
-    return facts.end_tag(bank.engine, who or bank.actor, "customer", "a", "watch", reason=reason, now_us=bank.now)
+def untag(bank: Bank, who: Actor | None = None, reason: str = WHY) -> ChangeOutcome:
+    return facts.request_tag_end(
+        bank.engine, who or bank.actor, "customer", "a", "watch", reason=reason, now_us=bank.now
+    )
 
 
-def screen(bank: Bank, found: bool, who: Actor | None = None, name: str = "a") -> Outcome:
+def screen(bank: Bank, found: bool, who: Actor | None = None, name: str = "a") -> ChangeOutcome:
     whose = (bank.engine, who or bank.actor, "customer", name)
-    return facts.add_screening(*whose, "sanctions", found=found, reason=WHY, now_us=bank.now)
+    return facts.request_screening(*whose, "sanctions", found=found, reason=WHY, now_us=bank.now)
 
 
-def case(bank: Bank, outcome: str, who: Actor | None = None) -> Outcome:
+def case(bank: Bank, outcome: str, who: Actor | None = None) -> ChangeOutcome:
     given = RecordGiven("7", bank.now - 3 * DAY_US, bank.now, outcome)
     whose = (bank.engine, who or bank.actor, "customer", "a")
-    return facts.put_record(*whose, "case", given, reason=WHY, now_us=bank.now)
+    return facts.request_record(*whose, "case", given, reason=WHY, now_us=bank.now)
 
 
-Way = tuple[Callable[..., Outcome], Callable[..., Outcome], str]
+Way = tuple[Callable[..., ChangeOutcome], Callable[..., ChangeOutcome], str]
 WAYS: dict[str, Way] = {
     "a tag": (tag, untag, "fact.tag"),
     "an earlier end": (tag, lambda bank, who=None: tag(bank, who, until_us=bank.now + 1, reason=WHY), "fact.tag"),
@@ -103,7 +105,7 @@ ways = pytest.mark.parametrize(("raise_", "lower", "kind"), WAYS.values(), ids=W
 
 @ways
 def test_one_person_raises_a_level_and_two_lower_it(
-    bank: Bank, raise_: Callable[..., Outcome], lower: Callable[..., Outcome], kind: str
+    bank: Bank, raise_: Callable[..., ChangeOutcome], lower: Callable[..., ChangeOutcome], kind: str
 ) -> None:
     assert raise_(bank).proposal is None, "to raise a level one person is enough"
     bank.settle()
@@ -129,13 +131,15 @@ def test_one_person_raises_a_level_and_two_lower_it(
 
 @ways
 def test_a_program_does_not_lower_a_level_unless_two_people_let_it(
-    bank: Bank, raise_: Callable[..., Outcome], lower: Callable[..., Outcome], kind: str
+    bank: Bank, raise_: Callable[..., ChangeOutcome], lower: Callable[..., ChangeOutcome], kind: str
 ) -> None:
     raise_(bank)
     bank.settle()
     bank.wait(days=20)
     program = Actor(bank.of, "token:9")
-    with pytest.raises(WouldLower, match=r"level of customer 'a' would fall from high to low; .* with their own token"):
+    with pytest.raises(
+        WouldLowerError, match=r"level of customer 'a' would fall from high to low; .* with their own token"
+    ):
         lower(bank, program)
     assert rows_of(bank.engine, Proposal) == []
     with Session(bank.engine) as session, session.begin():
@@ -153,8 +157,8 @@ def test_a_member_is_asked_for_a_reason_and_it_is_stored_nowhere_without(bank: B
 def test_what_lowers_nothing_needs_one_person(bank: Bank) -> None:
     """A tag that no rule reads, one of two things that hold the level, and a clean screening after a clean one."""
     of = (bank.engine, bank.actor, "customer", "a")
-    facts.set_tag(*of, "vip", now_us=bank.now)
-    assert facts.end_tag(*of, "vip", now_us=bank.now).proposal is None
+    facts.request_tag(*of, "vip", now_us=bank.now)
+    assert facts.request_tag_end(*of, "vip", now_us=bank.now).proposal is None
     assert screen(bank, False).proposal is None
     tag(bank)
     case(bank, "confirmed")
@@ -179,7 +183,7 @@ def test_who_cannot_be_computed_does_not_lose_a_tag_to_one_person(bank: Bank) ->
     found = untag(bank).proposal
     assert found is not None
     assert (found.reach["falls"][0]["before"], found.reach["falls"][0]["after"]) == (None, None)
-    facts.set_tag(bank.engine, bank.actor, "customer", "a", "another", now_us=bank.now)
+    facts.request_tag(bank.engine, bank.actor, "customer", "a", "another", now_us=bank.now)
 
 
 def test_a_proposal_can_be_refused_and_nothing_happened(bank: Bank) -> None:
@@ -240,11 +244,11 @@ def test_one_person_does_not_date_back_what_holds_a_level_up(engine: Engine, kin
     long_ago, almost_out = bank.now - 300 * DAY_US, bank.now - 180 * DAY_US + 3_600_000_000
     of = (bank.engine, bank.actor, "customer", "a", kind)
     there, back = RecordGiven("7", long_ago, bank.now, "confirmed"), RecordGiven("7", long_ago, almost_out, "confirmed")
-    assert facts.put_record(*of, there, now_us=bank.now).proposal is None
+    assert facts.request_record(*of, there, now_us=bank.now).proposal is None
     other = RecordGiven("8", long_ago, bank.now, "confirmed")
-    facts.put_record(bank.engine, bank.actor, "customer", "b", kind, other, now_us=bank.now)
+    facts.request_record(bank.engine, bank.actor, "customer", "b", kind, other, now_us=bank.now)
     bank.settle()
-    asked = facts.put_record(*of, back, reason=WHY, now_us=bank.now).proposal
+    asked = facts.request_record(*of, back, reason=WHY, now_us=bank.now).proposal
     assert asked is not None
     assert asked.reach["falls"][0]["after"] == ["low", "", ""]
     machine, row = Actor(bank.of, "cli:ana"), RecordRow("a", back)
@@ -253,9 +257,9 @@ def test_one_person_does_not_date_back_what_holds_a_level_up(engine: Engine, kin
     lines = list_records(bank.engine, bank.actor, "customer", "a", kind, Part(9))
     assert [line.closed_us for line in lines] == [bank.now], "nothing was moved by looking"
     later = RecordGiven("7", bank.now - DAY_US, bank.now, "confirmed")
-    assert facts.put_record(*of, later, now_us=bank.now).proposal is None, "it counts from its end, as before"
-    facts.put_record(*of, RecordGiven("9", bank.now), now_us=bank.now)
-    assert facts.put_record(*of, back, now_us=bank.now).proposal is None, "another one holds it"
+    assert facts.request_record(*of, later, now_us=bank.now).proposal is None, "it counts from its end, as before"
+    facts.request_record(*of, RecordGiven("9", bank.now), now_us=bank.now)
+    assert facts.request_record(*of, back, now_us=bank.now).proposal is None, "another one holds it"
 
 
 def test_what_holds_up_the_owner_is_protected_too(bank: Bank) -> None:
@@ -263,11 +267,11 @@ def test_what_holds_up_the_owner_is_protected_too(bank: Bank) -> None:
     bank.put("acc", ("customer", "a"), "account")
     of = (bank.engine, bank.actor, "account", "acc")
     given = RecordGiven("9", bank.now, bank.now, "confirmed")
-    facts.put_record(*of, "case", given, now_us=bank.now)
+    facts.request_record(*of, "case", given, now_us=bank.now)
     bank.settle()
     assert bank.level() == HIGH
     changed = RecordGiven("9", bank.now, bank.now, "no harm")
-    asked = facts.put_record(*of, "case", changed, reason=WHY, now_us=bank.now).proposal
+    asked = facts.request_record(*of, "case", changed, reason=WHY, now_us=bank.now).proposal
     assert asked is not None
     assert asked.reach["falls"][0]["external_id"] == "a"
 

@@ -13,7 +13,7 @@ from fivefold.models.promotions import promotion_history
 from fivefold.models.registry import Registry
 from fivefold.usecases.accounts.organisations import actor_in_new
 from fivefold.usecases.accounts.second_person import allow_sole_operator
-from fivefold.usecases.accounts.settings import SettingsGiven, read_settings
+from fivefold.usecases.accounts.settings import SettingsChange, read_settings
 from fivefold.usecases.audit.verify import AuditFinding, verify
 from fivefold.usecases.changes.asks import change_settings
 from fivefold.usecases.changes.promotions import (
@@ -50,7 +50,7 @@ def three(engine: Engine, registry: Registry) -> People:
     three = founded(engine)
     promote_model(engine, registry, 1, "cli:ann")
     assert need_of_two_people(engine) == ""
-    change_settings(engine, three[0], SettingsGiven(two_people_promote=True))
+    change_settings(engine, three[0], SettingsChange(two_people_promote=True))
     return three
 
 
@@ -80,7 +80,7 @@ def test_one_person_who_tries_to_be_two_promotes_nothing(engine: Engine, registr
         with pytest.raises(ActionRefused, match=r"another person approves it|is no member"):
             approve(engine, registry, who, proposal)
     # She takes the need for a second person away, alone.
-    asked = change_settings(engine, ana, SettingsGiven(two_people_promote=False), "it is in my way")
+    asked = change_settings(engine, ana, SettingsChange(two_people_promote=False), "it is in my way")
     assert asked.proposal is not None
     with pytest.raises(ActionRefused, match="another person approves it"):
         approve_proposal(engine, ana, asked.proposal.id, "still in my way")
@@ -187,4 +187,4 @@ def test_who_wants_no_second_person_proposes_nothing(engine: Engine, registry: R
     with pytest.raises(PromotionRefused, match="two people promote a model in acme"):
         propose_promotion(engine, registry, 2, other)
     with pytest.raises(ConfigError, match="two_people_promote is 1; it must be true or false"):
-        change_settings(engine, three[0], SettingsGiven(two_people_promote=1), "one")
+        change_settings(engine, three[0], SettingsChange(two_people_promote=1), "one")

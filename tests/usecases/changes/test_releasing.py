@@ -9,7 +9,7 @@ from fivefold.usecases.changes.asks import put_list_version, roll_back
 from fivefold.usecases.changes.backtests import report_of, run_next_backtest
 from fivefold.usecases.changes.proposals import read_proposal
 from fivefold.usecases.ingest.entities import put_entities
-from fivefold.usecases.levels.replay import replay
+from fivefold.usecases.levels.replay import replay_assessment
 from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.usecases.changes.test_two_people import People, decide, levels, work
 from tests.usecases.governed import DAY, NOW, SECOND, agreed, document, founded, rows_of
@@ -78,7 +78,7 @@ def test_with_one_everyone_stands_as_if_it_had_never_decided(engine: Engine, thr
     moved = [(row["from_level"], row["to_level"]) for row in rows_of(engine, Transition) if row["entity_id"] == 1]
     assert moved == [(None, 1), (1, 3), (3, 1)]
     for row in rows_of(engine, Assessment):
-        assert replay(engine, three[0], f"{row['entity_id']}.{row['number']}").same
+        assert replay_assessment(engine, three[0], f"{row['entity_id']}.{row['number']}").same
     assert verify(engine, print).entries > 0
     work(engine, LATER + 2 * DAY)
     put_entities(engine, three[0], "customer", [EntityRow("c0", {"country": "KP"})], LATER + 3 * DAY)

@@ -13,7 +13,7 @@ from fivefold.store.tables.levels import Standing
 from fivefold.store.tables.proposals import Proposal
 from fivefold.store.tables.rulesets import Activation, Family
 from fivefold.usecases.accounts.second_person import allow_sole_operator, require_two_people
-from fivefold.usecases.accounts.settings import SettingsGiven, choose_levels, read_settings
+from fivefold.usecases.accounts.settings import SettingsChange, choose_levels, read_settings
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes.asks import (
     change_settings,
@@ -25,7 +25,7 @@ from fivefold.usecases.changes.asks import (
 )
 from fivefold.usecases.changes.backtests import report_of, request_backtest, run_next_backtest
 from fivefold.usecases.changes.proposals import (
-    Outcome,
+    ChangeOutcome,
     approve_proposal,
     list_proposals,
     read_proposal,
@@ -49,7 +49,7 @@ LENIENT = document("lenient", medium=59).replace("points: 10, floor: high", "poi
     "expect: {level: high, floor_by: country, total: 50}", "expect: {level: low, total: 50}"
 ).replace("expect: {level: medium}", "expect: {level: low, total: 30}")  # fmt: skip
 LATER = NOW + DAY
-Ask = Callable[[Engine, Actor], Outcome]
+Ask = Callable[[Engine, Actor], ChangeOutcome]
 
 CHANGES: dict[str, Ask] = {
     "order": lambda engine, who: order_families(engine, who, "customer", ["lenient", "retail"], "why", now_us=LATER),
@@ -58,10 +58,10 @@ CHANGES: dict[str, Ask] = {
     "file": lambda engine, who: put_list(
         engine, who, "{list: watched, title: W, source: us, versions: [{since: 2026-11-21, members: []}]}", LATER, "why"
     ),
-    "cap": lambda engine, who: change_settings(engine, who, SettingsGiven(override_cap_percent=99), "why", LATER),
-    "retention": lambda engine, who: change_settings(engine, who, SettingsGiven(retention_days=0), "why", LATER),
+    "cap": lambda engine, who: change_settings(engine, who, SettingsChange(override_cap_percent=99), "why", LATER),
+    "retention": lambda engine, who: change_settings(engine, who, SettingsChange(retention_days=0), "why", LATER),
     "coverage": lambda engine, who: change_settings(
-        engine, who, SettingsGiven(minimum_coverage_percent=0), "why", LATER
+        engine, who, SettingsChange(minimum_coverage_percent=0), "why", LATER
     ),
 }
 every_change = pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
@@ -234,8 +234,8 @@ def test_what_cannot_be_done_is_refused_when_it_is_proposed_and_leaves_nothing(e
         (lambda: switch_family(engine, three[0], "nothing", True, "why"), NotThere),
         (lambda: put_list_version(engine, three[0], "watched", 0, [], "W", "us", LATER, "why"), ActionRefused),
         (lambda: put_list_version(engine, three[0], "watched", LATER, [], "W", "us", LATER, " "), ConfigError),
-        (lambda: change_settings(engine, three[0], SettingsGiven(override_cap_percent=101), "why"), ConfigError),
-        (lambda: change_settings(engine, three[0], SettingsGiven(base_currency="USD"), "why"), ActionRefused),
+        (lambda: change_settings(engine, three[0], SettingsChange(override_cap_percent=101), "why"), ConfigError),
+        (lambda: change_settings(engine, three[0], SettingsChange(base_currency="USD"), "why"), ActionRefused),
         (lambda: roll_back(engine, three[0], "retail", 1, "why"), ActionRefused),
     ):
         with pytest.raises(error):
@@ -291,7 +291,7 @@ def test_only_ones_own_proposals_are_there(engine: Engine, three: People) -> Non
 
 
 def test_the_least_coverage_of_the_organisation_holds_whatever_a_ruleset_says(engine: Engine, three: People) -> None:
-    asked = change_settings(engine, three[0], SettingsGiven(minimum_coverage_percent=90), "why", LATER)
+    asked = change_settings(engine, three[0], SettingsChange(minimum_coverage_percent=90), "why", LATER)
     assert asked.proposal is not None
     assert asked.proposal.reach["minimum_coverage_percent"]["active_below"] == []
     agreed(engine, three[1], asked, LATER)
@@ -315,7 +315,7 @@ def test_before_anything_decides_one_person_sets_up(engine: Engine) -> None:
     ana = founded(engine)[0]
     at_machine = Actor(ana.organisation_id, "cli:ana")
     assert put_list_version(engine, at_machine, "watched", 0, ["IR"], "W", "us", NOW).proposal is None
-    assert change_settings(engine, at_machine, SettingsGiven(override_cap_percent=5)).proposal is None
+    assert change_settings(engine, at_machine, SettingsChange(override_cap_percent=5)).proposal is None
     save_draft(engine, ana, document())
     assert switch_family(engine, ana, "retail", False, "not yet").proposal is None
     assert choose_levels(engine, ana, ("low", "medium", "high")).locked_us is not None, "the same ones again"

@@ -18,7 +18,7 @@ from fivefold.risk.language.policy import read_policy
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.tables.entities import Transaction
 from fivefold.usecases.audit.verify import verify
-from fivefold.usecases.decisions.decide import ENGINE, answered
+from fivefold.usecases.decisions.decide import ENGINE, outcome_and_answer
 from fivefold.usecases.decisions.read import read_decision, replay_decision
 from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.levels.read import Freshness
@@ -355,7 +355,7 @@ def test_who_is_erased_meanwhile_leaves_nothing(desk: Desk, tmp_path: Path, monk
     from fivefold.usecases.erasure.erase import erase_entity
 
     desk.publish(CASH)
-    made = decisions.answered
+    made = decisions.outcome_and_answer
 
     def erased_meanwhile(*given: Any) -> Any:
         found = made(*given)
@@ -364,7 +364,7 @@ def test_who_is_erased_meanwhile_leaves_nothing(desk: Desk, tmp_path: Path, monk
         desk.bank.put("ada", country="NO")
         return found
 
-    monkeypatch.setattr(decisions, "answered", erased_meanwhile)
+    monkeypatch.setattr(decisions, "outcome_and_answer", erased_meanwhile)
     with pytest.raises(NotThere, match="there is no customer 'ada'"):
         desk.decide()
     assert desk.rows() == []
@@ -443,7 +443,7 @@ KEPT: dict[str, Any] = {
 
 def made(**changed: Any) -> tuple[Any, str]:
     inputs, kept = read_inputs(json.dumps({**KEPT, **changed}), 1, "7")
-    return answered(read_policy(document([CASH_OF_HIGH])).canonical, {}, inputs, kept)
+    return outcome_and_answer(read_policy(document([CASH_OF_HIGH])).canonical, {}, inputs, kept)
 
 
 def test_the_answer_says_everything_that_is_kept_and_what_follows() -> None:

@@ -19,10 +19,16 @@ from fivefold.features import schema as c
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
 from fivefold.risk.language.policy import read_policy
 from fivefold.store.decisions.decisions import parties_of, standpoint_of
-from fivefold.usecases.decisions.inputs import AtHand, Material, gather, rate_said, read_at_hand
-from fivefold.usecases.levels.portfolio import as_given
+from fivefold.usecases.decisions.inputs import (
+    DecisionInputs,
+    PendingTransaction,
+    load_decision_inputs,
+    rate_answer,
+    read_pending_transaction,
+)
+from fivefold.usecases.levels.portfolio import transactions_frame
 from fivefold.usecases.levels.records import NEVER_ASSESSED, read_inputs
-from fivefold.usecases.shared.transaction_columns import frame_of, read_columns
+from fivefold.usecases.shared.transaction_columns import read_columns, transaction_frame
 from tests.usecases import banks
 from tests.usecases.deciding import Desk, cash, document, opened
 from tests.usecases.platforms import NOW
@@ -33,12 +39,14 @@ def desk(engine: Engine) -> Desk:
     return opened(engine)
 
 
-def gathered(desk: Desk, *conditions: Any, name: str = "ada") -> Material:
+def gathered(desk: Desk, *conditions: Any, name: str = "ada") -> DecisionInputs:
     rules = [{"when": condition, "action": "note"} for condition in conditions]
     with Session(desk.bank.engine) as session:
         parties = parties_of(session, desk.bank.of, "customer", name, "")
         point = standpoint_of(session, parties.entity.id)
-        return gather(session, read_policy(document(rules)).canonical, parties, point, cash(), desk.bank.now)
+        return load_decision_inputs(
+            session, read_policy(document(rules)).canonical, parties, point, cash(), desk.bank.now
+        )
 
 
 def test_what_is_kept_is_read_back_to_the_bit(desk: Desk) -> None:
@@ -93,8 +101,8 @@ RATES = RateTable("EUR", DAY, {"USD": Rate(0.9, DAY)}, "test")
 OWN: dict[str, Any] = {"operation": "text", "fee": "number"}
 
 
-def read(**changed: Any) -> AtHand:
-    return read_at_hand(cash(**changed), OWN, (7, "ada"), NOW)
+def read(**changed: Any) -> PendingTransaction:
+    return read_pending_transaction(cash(**changed), OWN, (7, "ada"), NOW)
 
 
 def test_what_is_missing_is_now_and_pending() -> None:
@@ -128,8 +136,10 @@ def test_what_is_missing_is_now_and_pending() -> None:
 def test_it_is_read_and_refused_as_a_stored_one_would_be(changed: Any) -> None:
     row = {**cash(**changed), "transaction_id": "t", "user_id": "ada"}
     row = {"transaction_state": "PENDING", "transaction_date": "2026-11-20", **row}
-    stored = tried(lambda: as_given(_with_entity(read_columns(frame_of([row], OWN), OWN, NOW, text=False)), OWN))
-    at_hand = tried(lambda: read_at_hand(row, OWN, (7, "ada"), NOW).frame)
+    stored = tried(
+        lambda: transactions_frame(_with_entity(read_columns(transaction_frame([row], OWN), OWN, NOW, text=False)), OWN)
+    )
+    at_hand = tried(lambda: read_pending_transaction(row, OWN, (7, "ada"), NOW).frame)
     assert at_hand.equals(stored) if isinstance(stored, pl.DataFrame) else at_hand == stored
 
 
@@ -146,13 +156,16 @@ def _with_entity(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def test_nothing_is_no_value() -> None:
-    assert read_at_hand({**cash(), "transaction_id": None, "fee": None}, OWN, (7, "ada"), NOW).said == read().said
+    assert (
+        read_pending_transaction({**cash(), "transaction_id": None, "fee": None}, OWN, (7, "ada"), NOW).said
+        == read().said
+    )
 
 
 @pytest.mark.parametrize("name", ["amount", "Transaction_amount", "", "entity"])
 def test_a_field_that_nobody_knows_is_refused(name: str) -> None:
     with pytest.raises(DataNotValid, match=f"{name} is no field of it; allowed: transaction_id.*operation, fee"):
-        read_at_hand({**cash(), name: 5}, OWN, (7, "ada"), NOW)
+        read_pending_transaction({**cash(), name: 5}, OWN, (7, "ada"), NOW)
 
 
 NESTED = st.recursive(
@@ -167,13 +180,13 @@ NAMES = [c.TRANSACTION_ID, c.AMOUNT, c.CURRENCY, c.DATE, c.STATE, c.BALANCE, c.C
 @given(st.dictionaries(st.sampled_from(NAMES), NESTED, max_size=4))
 def test_whatever_is_sent_is_taken_or_refused(changed: Any) -> None:
     """JSON of any form; nothing of it is a fault of the program."""
-    found = tried(lambda: read_at_hand({**cash(), **changed}, WHATEVER, (7, "ada"), NOW).frame)
+    found = tried(lambda: read_pending_transaction({**cash(), **changed}, WHATEVER, (7, "ada"), NOW).frame)
     assert isinstance(found, str) or len(found) == 1
 
 
 def test_everything_that_is_wrong_is_told_at_once() -> None:
     with pytest.raises(DataNotValid) as told:
-        read_at_hand({"amount": 5, "user_id": "bo"}, OWN, (7, "ada"), NOW)
+        read_pending_transaction({"amount": 5, "user_id": "bo"}, OWN, (7, "ada"), NOW)
     assert sorted(problem.field for problem in told.value.problems) == [
         "amount",
         "transaction_amount",
@@ -183,5 +196,5 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
 
 
 def test_the_rate_is_told() -> None:
-    assert rate_said(RATES, "USD") == {"base": "EUR", "currency": "USD", "day": "2026-11-20", "per_unit": "0.9"}
-    assert rate_said(RATES, "EUR")["per_unit"] == "1.0"
+    assert rate_answer(RATES, "USD") == {"base": "EUR", "currency": "USD", "day": "2026-11-20", "per_unit": "0.9"}
+    assert rate_answer(RATES, "EUR")["per_unit"] == "1.0"

@@ -12,7 +12,7 @@ from fivefold.domain.errors import ActionRefused, NotThere
 from fivefold.domain.paging import Part
 from fivefold.store.tables.events import Decision
 from fivefold.usecases.audit.verify import verify
-from fivefold.usecases.decisions.read import list_decisions, read_decision, replay_decision, replay_named
+from fivefold.usecases.decisions.read import list_decisions, read_decision, replay_by_name, replay_decision
 from fivefold.usecases.erasure.erase import erase_entity
 from tests.store.audits import bind_unnamed, forged
 from tests.store.filling import filled_once
@@ -102,13 +102,13 @@ def test_a_replay_is_asked_for_by_name(desk: Desk) -> None:
     desk.publish(CASH)
     made = desk.decide()
     ask = (desk.bank.engine, desk.ana)
-    assert replay_named(*ask, f"d:{made.number}").made == replay_decision(*ask, made.number).made
-    assert '"ruleset":"retail"' in replay_named(*ask, f"{desk.bank.id_of('ada')}.1").made
+    assert replay_by_name(*ask, f"d:{made.number}").made == replay_decision(*ask, made.number).made
+    assert '"ruleset":"retail"' in replay_by_name(*ask, f"{desk.bank.id_of('ada')}.1").made
     for name in ("d:", "d:x", "d:1.1", "d:-1", "d:99", f"d:{10**18}"):
         with pytest.raises(NotThere, match="there is no decision"):
-            replay_named(*ask, name)
+            replay_by_name(*ask, name)
     with pytest.raises(NotThere, match="there is no assessment 'e:1'"):
-        replay_named(*ask, "e:1")
+        replay_by_name(*ask, "e:1")
 
 
 def test_an_erased_one_says_so_and_keeps_its_action(desk: Desk, tmp_path: Path) -> None:

@@ -24,12 +24,12 @@ from fivefold.store.tables.events import Decision, Policy
 from fivefold.store.tables.levels import DueMark
 from fivefold.usecases.audit.record import record
 from fivefold.usecases.audit.verify import verify
-from fivefold.usecases.erasure.erase import DoneAgain, erase_again, erase_entity, hold
+from fivefold.usecases.erasure.erase import RepeatedErasures, erase_again, erase_entity, set_legal_hold
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
 from fivefold.usecases.levels.entity_profile import read_entity
 from fivefold.usecases.levels.overrides import request_override
-from fivefold.usecases.levels.read import Freshness, read_level, view_profile
-from fivefold.usecases.levels.replay import replay
+from fivefold.usecases.levels.read import Freshness, read_level, read_level_of_profile
+from fivefold.usecases.levels.replay import replay_assessment
 from tests.store import databases
 from tests.store.audits import bind_unnamed, forged
 from tests.store.filling import filled_once
@@ -155,7 +155,7 @@ def test_nothing_is_left_of_the_person_and_nothing_is_lost_of_others(bank: Bank,
     assert bank.level("bystander") == 3
     bank.settle()
     with pytest.raises(ActionRefused, match="was erased"):
-        replay(bank.engine, bank.actor, f"{done.entity_ids[0]}.1")
+        replay_assessment(bank.engine, bank.actor, f"{done.entity_ids[0]}.1")
     with pytest.raises(NotThere):
         erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", register, now_us=bank.now)
 
@@ -184,7 +184,7 @@ def test_whoever_was_erased_does_not_come_back(bank: Bank, tmp_path: Path) -> No
             read_level(
                 bank.engine, bank.actor, "customer", f"erased-{number}", freshness, clock=lambda: bank.now + DAY_US
             )
-        view_profile(bank.engine, bank.actor, "customer", f"erased-{number}", clock=lambda: bank.now + DAY_US)
+        read_level_of_profile(bank.engine, bank.actor, "customer", f"erased-{number}", clock=lambda: bank.now + DAY_US)
     assert everything(bank.engine) == before, "what is left may be read, and nothing comes of it"
     set_tag(bank.engine, bank.actor, "customer", "lodger", "watch", now_us=bank.now)
     bank.pay(9, "lodger")
@@ -207,7 +207,7 @@ def _attempts(bank: Bank, name: str, folder: Path) -> list[Callable[[], object]]
         lambda: add_screening(*of, "sanctions", found=True, now_us=bank.now),
         lambda: put_record(*of, "case", case, now_us=bank.now),
         lambda: request_override(*of, "low", "We know them.", now_us=bank.now),
-        lambda: hold(*of, bank.now + 10, "Court order 7.", folder / "e", now_us=bank.now),
+        lambda: set_legal_hold(*of, bank.now + 10, "Court order 7.", folder / "e", now_us=bank.now),
         lambda: erase_entity(*of, folder / "e", now_us=bank.now + 3650 * DAY_US),
     ]
 
@@ -258,17 +258,19 @@ def test_records_are_kept_as_long_as_they_must_be(bank: Bank, tmp_path: Path) ->
 
 def test_a_legal_hold_keeps_them_and_is_released(bank: Bank, tmp_path: Path) -> None:
     whose = (bank.engine, bank.actor, "customer")
-    hold(*whose, f"{WORD}-1-account", bank.now + 10, "Court order 7.", tmp_path / "e", now_us=bank.now)
+    set_legal_hold(*whose, f"{WORD}-1-account", bank.now + 10, "Court order 7.", tmp_path / "e", now_us=bank.now)
     with pytest.raises(ActionRefused, match="a legal hold is on it until"):
         erase_entity(*whose, f"{WORD}-1", tmp_path / "e", now_us=bank.now)
-    hold(*whose, f"{WORD}-1-account", bank.now, "Lifted.", tmp_path / "e", now_us=bank.now)
+    set_legal_hold(*whose, f"{WORD}-1-account", bank.now, "Lifted.", tmp_path / "e", now_us=bank.now)
     erase_entity(*whose, f"{WORD}-1", tmp_path / "e", now_us=bank.now)
     assert "Court" not in str(everything(bank.engine))
 
 
 def test_a_hold_needs_a_reason(bank: Bank, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="needs a reason"):
-        hold(bank.engine, bank.actor, "customer", "bystander", bank.now + 10, " ", tmp_path / "e", now_us=bank.now)
+        set_legal_hold(
+            bank.engine, bank.actor, "customer", "bystander", bank.now + 10, " ", tmp_path / "e", now_us=bank.now
+        )
 
 
 def test_other_organisations_cannot_erase_or_hold(bank: Bank, tmp_path: Path) -> None:
@@ -276,7 +278,7 @@ def test_other_organisations_cannot_erase_or_hold(bank: Bank, tmp_path: Path) ->
     with pytest.raises(NotThere):
         erase_entity(bank.engine, other.actor, "customer", f"{WORD}-1", tmp_path / "e", now_us=bank.now)
     with pytest.raises(NotThere):
-        hold(
+        set_legal_hold(
             bank.engine,
             other.actor,
             "customer",
@@ -304,7 +306,7 @@ def test_a_worker_that_is_at_it_stores_nothing_more(
     bank.settle()
     bank.mark(f"{WORD}-1")
     monkeypatch.setattr(worker, "assess_entities", erased_meanwhile)
-    assert bank.run() == worker.Done(0, 0, 0)
+    assert bank.run() == worker.BatchResult(0, 0, 0)
     assert [table for table, content in everything(bank.engine).items() if WORD in content] == []
 
 
@@ -346,9 +348,9 @@ def test_after_a_restore_it_is_erased_again(bank: Bank, kind: str, tmp_path: Pat
     erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", register, now_us=bank.now)
     with databases.opened(restore(bank, kind, kept, tmp_path)) as restored:
         assert WORD in str(everything(restored))
-        assert erase_again(restored, "cli:ana", register, now_us=bank.now) == DoneAgain(2, 0)
+        assert erase_again(restored, "cli:ana", register, now_us=bank.now) == RepeatedErasures(2, 0)
         assert WORD not in str(everything(restored))
-        assert erase_again(restored, "cli:ana", register, now_us=bank.now) == DoneAgain(0, 0)
+        assert erase_again(restored, "cli:ana", register, now_us=bank.now) == RepeatedErasures(0, 0)
         chain_holds(restored)
 
 
@@ -389,7 +391,7 @@ def test_a_line_that_fails_does_not_hold_up_those_behind_it(
     assert "half done" not in str(everything(bank.engine)), "what failed did nothing"
     monkeypatch.undo()
     rename(bank, f"erased-{numbers['taken']}", "bystander")
-    assert erase_again(bank.engine, "cli:ana", register, now_us=bank.now) == DoneAgain(2, 0)
+    assert erase_again(bank.engine, "cli:ana", register, now_us=bank.now) == RepeatedErasures(2, 0)
     chain_holds(bank.engine)
 
 
@@ -398,7 +400,7 @@ def test_a_number_that_is_somebody_elses_after_a_restore_is_left_alone(bank: Ban
     erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", register, now_us=bank.now)
     with forged(bank.engine) as connection:
         connection.execute(update(Entity).values(created_us=Entity.created_us + 1, erased_us=None))
-    assert erase_again(bank.engine, "cli:ana", register, now_us=bank.now) == DoneAgain(0, 0)
+    assert erase_again(bank.engine, "cli:ana", register, now_us=bank.now) == RepeatedErasures(0, 0)
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"organisation": "bank", "entities": [1]}', '{"entities": []}'])

@@ -18,7 +18,7 @@ from fivefold.store.tables.events import Decision, Policy
 from fivefold.store.tables.levels import OverrideRow
 from fivefold.usecases.changes.contents import OverrideRevoked
 from fivefold.usecases.changes.proposals import ask_for, refuse_proposal
-from fivefold.usecases.erasure.erase import DoneAgain, erase_again, erase_entity, hold
+from fivefold.usecases.erasure.erase import RepeatedErasures, erase_again, erase_entity, set_legal_hold
 from fivefold.usecases.ingest.bulk_facts import RecordRow, TagRow, put_records, put_tags
 from fivefold.usecases.ingest.entities import put_owners
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
@@ -196,13 +196,13 @@ def test_a_hold_that_was_put_after_the_backup_holds_after_the_restore(bank: Bank
     """Otherwise a restore loses it without a word, and whoever is on hold may be erased."""
     register, whose = tmp_path / "register", (bank.engine, bank.actor, "customer")
     bank.put("released")
-    hold(*whose, "released", bank.now + DAY_US, "Court order 8.", register, now_us=bank.now)
+    set_legal_hold(*whose, "released", bank.now + DAY_US, "Court order 8.", register, now_us=bank.now)
     kept = backup(bank, kind, tmp_path)
-    hold(*whose, "old", bank.now + 100 * DAY_US, "Court order 7.", register, now_us=bank.now)
-    hold(*whose, "released", bank.now, "Over.", register, now_us=bank.now)
+    set_legal_hold(*whose, "old", bank.now + 100 * DAY_US, "Court order 7.", register, now_us=bank.now)
+    set_legal_hold(*whose, "released", bank.now, "Over.", register, now_us=bank.now)
     assert "Court" not in register.read_text()
     with databases.opened(restore(bank, kind, kept, tmp_path)) as restored:
-        assert erase_again(restored, "cli:ana", register, now_us=bank.now) == DoneAgain(0, 2)
+        assert erase_again(restored, "cli:ana", register, now_us=bank.now) == RepeatedErasures(0, 2)
         again = (restored, bank.actor, "customer", "old", register)
         with pytest.raises(ActionRefused, match="a legal hold is on it until"):
             erase_entity(*again, now_us=bank.now)
@@ -210,7 +210,7 @@ def test_a_hold_that_was_put_after_the_backup_holds_after_the_restore(bank: Bank
             assert session.scalars(text("SELECT external_id FROM entities WHERE hold_until_us > :now"), {
                 "now": bank.now
             }).all() == ["old"]  # fmt: skip
-        assert erase_again(restored, "cli:ana", register, now_us=bank.now) == DoneAgain(0, 0)
+        assert erase_again(restored, "cli:ana", register, now_us=bank.now) == RepeatedErasures(0, 0)
         chain_holds(restored)
 
 
@@ -220,11 +220,11 @@ def test_erasing_again_leaves_who_is_on_hold(bank: Bank, kind: str, tmp_path: Pa
     kept = backup(bank, kind, tmp_path)
     _erase(bank, tmp_path)
     with databases.opened(restore(bank, kind, kept, tmp_path)) as restored:
-        hold(restored, bank.actor, "customer", "old", bank.now + DAY_US, "Court.", register, now_us=bank.now)
+        set_legal_hold(restored, bank.actor, "customer", "old", bank.now + DAY_US, "Court.", register, now_us=bank.now)
         with pytest.raises(FivefoldError, match="a legal hold is on it until") as failure:
             erase_again(restored, "cli:ana", register, now_us=bank.now)
         assert "0 legal holds were put again" in str(failure.value)
-        assert erase_again(restored, "cli:ana", register, now_us=bank.now + DAY_US) == DoneAgain(1, 0)
+        assert erase_again(restored, "cli:ana", register, now_us=bank.now + DAY_US) == RepeatedErasures(1, 0)
         chain_holds(restored)
 
 

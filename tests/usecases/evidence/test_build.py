@@ -28,13 +28,13 @@ from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.entity_checks import EntityRow
-from fivefold.usecases.shared.inputs import Quarter, quarter_named
+from fivefold.usecases.shared.inputs import Quarter, read_quarter
 from tests.store.audits import bind_unnamed, forged
 from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version, revoke_override, roll_back
 from tests.usecases.governed import DAY, NOW, add_entities, document, founded, rows_of, stand
 
-QUARTER = quarter_named("2026Q4")
+QUARTER = read_quarter("2026Q4")
 NAME, REASON = "Wolfgang Amadeus", "Salieri vouches for them"
 Content = dict[str, bytes]
 
@@ -235,7 +235,7 @@ def test_another_organisation_has_its_own(engine: Engine, people: tuple[Actor, .
 
 def test_a_version_is_there_as_long_as_it_decides(engine: Engine, people: tuple[Actor, ...], tmp_path: Path) -> None:
     """In the next quarter version 1 decides still, and version 2 does not."""
-    following = build(engine, people[0], tmp_path, quarter_named("2027Q1"))
+    following = build(engine, people[0], tmp_path, read_quarter("2027Q1"))
     content = read(following)
     assert (following.counts["rulesets"], following.counts["activations"], following.counts["approvals"]) == (1, 0, 0)
     (line,) = parsed(content, "rulesets/versions.json")
@@ -244,7 +244,7 @@ def test_a_version_is_there_as_long_as_it_decides(engine: Engine, people: tuple[
     assert [each["override"] for each in parsed(content, "overrides.json")] == [3], "which waits still"
     assert following.counts["audit_entries"] == 0
     assert parsed(content, "audit/verification.json")["entries"] > 0
-    before = build(engine, people[0], tmp_path, quarter_named("2026Q3"))
+    before = build(engine, people[0], tmp_path, read_quarter("2026Q3"))
     assert {before.counts[kind] for kind in ("rulesets", "activations", "overrides", "material_changes")} == {0}
     assert before.counts["validations"] == 1, "it looks at some of that quarter"
 

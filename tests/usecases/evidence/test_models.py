@@ -12,12 +12,12 @@ from fivefold.domain.settings import Settings
 from fivefold.models.promotions import promote
 from fivefold.models.registry import Registry
 from fivefold.usecases.evidence.models import models_part
-from fivefold.usecases.shared.inputs import Quarter, quarter_named
+from fivefold.usecases.shared.inputs import Quarter, read_quarter
 from tests.mlflow_address import kept_address
 from tests.models import making
 
 NOW = datetime.now(UTC)
-QUARTER = quarter_named(f"{NOW.year}Q{(NOW.month + 2) // 3}")
+QUARTER = read_quarter(f"{NOW.year}Q{(NOW.month + 2) // 3}")
 CARD = "# value\n\nTrained on simulated customers.\n"
 
 
@@ -77,10 +77,10 @@ def test_promotions_say_who_and_why(registry: Registry) -> None:
 
 def test_what_serves_on_is_there_in_the_next_quarter(registry: Registry) -> None:
     year = NOW.year + 1
-    files, counts = read(registry, quarter_named(f"{year}Q4"))
+    files, counts = read(registry, read_quarter(f"{year}Q4"))
     assert counts == {"models": 1, "promotions": 1}
     assert json.loads(files["models/promotions.json"])[0]["version"] == 2
-    assert read(registry, quarter_named("2020Q1"))[1] == {"models": 0, "promotions": 0}
+    assert read(registry, read_quarter("2020Q1"))[1] == {"models": 0, "promotions": 0}
 
 
 def test_the_same_registry_gives_the_same_bytes(registry: Registry) -> None:

@@ -17,10 +17,10 @@ from fivefold.store.levels.assessment_queue import Reason
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.ingest.files import ImportFile, import_table
-from fivefold.usecases.ingest.transactions import TransactionsTaken, add_transactions
+from fivefold.usecases.ingest.transactions import TransactionCounts, add_transactions
 from fivefold.usecases.levels.entity_profile import list_transactions
-from fivefold.usecases.levels.portfolio import transactions_of
-from fivefold.usecases.levels.replay import replay
+from fivefold.usecases.levels.portfolio import read_transactions
+from fivefold.usecases.levels.replay import replay_assessment
 from tests.store.audits import bind_unnamed, forged
 from tests.store.filling import filled_once
 from tests.usecases import banks
@@ -41,11 +41,11 @@ def bank(engine: Engine) -> Bank:
     return made
 
 
-def take(bank: Bank, *rows: dict[str, Any]) -> TransactionsTaken:
+def take(bank: Bank, *rows: dict[str, Any]) -> TransactionCounts:
     return add_transactions(bank.engine, bank.actor, list(rows), now_us=bank.now)
 
 
-def correct(bank: Bank, number: str, about: str = "t1", **changed: Any) -> TransactionsTaken:
+def correct(bank: Bank, number: str, about: str = "t1", **changed: Any) -> TransactionCounts:
     return take(bank, correction(number, about, **changed))
 
 
@@ -82,7 +82,7 @@ def test_a_large_payment_is_reversed_the_next_day(bank: Bank) -> None:
     assert (bank.level(), cash_seen(bank)) == (MEDIUM, "2000")
     first = f"{bank.id_of('a')}.{bank.assessments()[-1].number}"
     bank.wait(days=1)
-    assert take(bank, reversal("r1")) == TransactionsTaken(0, 0, 0, corrections=1)
+    assert take(bank, reversal("r1")) == TransactionCounts(0, 0, 0, corrections=1)
     assert bank.mark_of("a").reasons & Reason.TRANSACTION
     bank.settle()
     assert bank.level() == MEDIUM, "the cooldown of ten days is not over"
@@ -91,7 +91,7 @@ def test_a_large_payment_is_reversed_the_next_day(bank: Bank) -> None:
     bank.wait(days=10)
     bank.settle()
     assert bank.level() == LOW
-    assert replay(bank.engine, bank.actor, first).same, "what was assessed before is what it was"
+    assert replay_assessment(bank.engine, bank.actor, first).same, "what was assessed before is what it was"
     assert findings(bank) == []
 
 
@@ -101,8 +101,8 @@ def test_what_is_sent_again_counts_once(bank: Bank) -> None:
     assert take(bank, reversal("r1"), reversal("r1")).corrections == 1
     bank.wait(days=1)
     bank.settle()
-    assert take(bank, reversal("r1")) == TransactionsTaken(0, 0, 1)
-    assert take(bank, reversal("r1", **known)) == TransactionsTaken(0, 0, 1)
+    assert take(bank, reversal("r1")) == TransactionCounts(0, 0, 1)
+    assert take(bank, reversal("r1", **known)) == TransactionCounts(0, 0, 1)
     assert not bank.mark_of("a").reasons & Reason.TRANSACTION
     with pytest.raises(DataNotValid, match="'r1' was taken with other content"):
         take(bank, reversal("r1", correction_reason="another"))
@@ -164,7 +164,7 @@ def test_a_reversal_by_mistake_is_undone_by_a_correction(bank: Bank) -> None:
 
 
 def test_it_may_come_before_what_it_names(bank: Bank) -> None:
-    assert take(bank, reversal("r1"), payment(bank)) == TransactionsTaken(1, 0, 0, corrections=1)
+    assert take(bank, reversal("r1"), payment(bank)) == TransactionCounts(1, 0, 0, corrections=1)
     bank.settle()
     assert bank.level() == LOW
 
@@ -304,8 +304,8 @@ def test_the_value_model_reads_what_is_right(bank: Bank) -> None:
     take(bank, correction("c1", user_balance=7.0, transaction_date="2026-11-18"), reversal("r2", "t2"))
     whose = pl.DataFrame({"fact_of": [bank.id_of("a")], "entity": [bank.id_of("a")]})
     with Session(bank.engine) as session:
-        before = transactions_of(session, whose, bank.now - 1, for_value=True)
-        after = transactions_of(session, whose, bank.now, for_value=True)
+        before = read_transactions(session, whose, bank.now - 1, for_value=True)
+        after = read_transactions(session, whose, bank.now, for_value=True)
     assert before["balance"].to_list() == [5.0, 5.0]
     assert after.select("transaction_id", "balance", "amount", "at_us").rows() == [
         ("t1", 7.0, 2000.0, parse_moment("2026-11-18"))

@@ -7,7 +7,7 @@ from sqlalchemy import Engine, text
 
 from fivefold.domain.errors import DataNotValid, NotThere
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason
-from fivefold.usecases.ingest.entities import AT_ONCE, Taken, put_entities
+from fivefold.usecases.ingest.entities import AT_ONCE, RowCounts, put_entities
 from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.store.filling import filled_once
 from tests.usecases.banks import Bank
@@ -19,7 +19,7 @@ def bank(engine: Engine) -> Bank:
     return Bank(engine)
 
 
-def put(bank: Bank, *rows: EntityRow, kind: str = "customer") -> Taken:
+def put(bank: Bank, *rows: EntityRow, kind: str = "customer") -> RowCounts:
     return put_entities(bank.engine, bank.actor, kind, rows, bank.now)
 
 
@@ -30,9 +30,9 @@ def versions(bank: Bank) -> list[tuple[int, str]]:
 
 
 def test_what_is_given_is_changed_and_the_rest_stays(bank: Bank) -> None:
-    assert put(bank, EntityRow("a", {"country": "NO", "income": 5})) == Taken(1, 0, 0)
-    assert put(bank, EntityRow("a", {"income": 6.5})) == Taken(0, 1, 0)
-    assert put(bank, EntityRow("a", {"income": None, "pep": True}), EntityRow("b")) == Taken(1, 1, 0)
+    assert put(bank, EntityRow("a", {"country": "NO", "income": 5})) == RowCounts(1, 0, 0)
+    assert put(bank, EntityRow("a", {"income": 6.5})) == RowCounts(0, 1, 0)
+    assert put(bank, EntityRow("a", {"income": None, "pep": True}), EntityRow("b")) == RowCounts(1, 1, 0)
     assert versions(bank) == [
         (1, '{"country":"NO","income":5}'),
         (2, '{"country":"NO","income":6.5}'),
@@ -44,7 +44,7 @@ def test_what_is_given_is_changed_and_the_rest_stays(bank: Bank) -> None:
 def test_what_was_known_makes_nobody_due(bank: Bank) -> None:
     put(bank, EntityRow("a", {"country": "NO"}))
     bank.settle()
-    assert put(bank, EntityRow("a", {"country": "NO"})) == Taken(0, 0, 1)
+    assert put(bank, EntityRow("a", {"country": "NO"})) == RowCounts(0, 0, 1)
     assert bank.run() is None
     put(bank, EntityRow("a", {"country": "SE"}))
     assert bank.mark_of("a").reasons & Reason.ATTRIBUTE
@@ -97,7 +97,7 @@ def test_a_name_that_nobody_erased_can_have_is_taken(bank: Bank) -> None:
         "erased--1",
         "erased-1 ",
     )
-    assert put(bank, *(EntityRow(name) for name in names)) == Taken(len(names), 0, 0)
+    assert put(bank, *(EntityRow(name) for name in names)) == RowCounts(len(names), 0, 0)
 
 
 def test_a_type_or_an_owners_type_that_is_not_there_is_told(bank: Bank) -> None:

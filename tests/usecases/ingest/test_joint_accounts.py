@@ -12,13 +12,13 @@ from fivefold.domain.errors import ActionRefused, DataNotValid
 from fivefold.domain.paging import WHOLE, Part
 from fivefold.store.ingest.ownerships import Span, spans_of
 from fivefold.usecases.audit.verify import verify
-from fivefold.usecases.erasure.erase import erase_entity, hold
-from fivefold.usecases.ingest.entities import Taken, put_owners
+from fivefold.usecases.erasure.erase import erase_entity, set_legal_hold
+from fivefold.usecases.ingest.entities import RowCounts, put_owners
 from fivefold.usecases.ingest.facts import RecordGiven, put_record
 from fivefold.usecases.ingest.files import ImportFile, import_table
 from fivefold.usecases.ingest.ownerships import OwnersRow
 from fivefold.usecases.levels.entity_profile import list_transactions, read_entity
-from fivefold.usecases.levels.replay import replay
+from fivefold.usecases.levels.replay import replay_assessment
 from fivefold.usecases.shared.entity_checks import OwnerGiven
 from tests.store.audits import bind_unnamed
 from tests.store.filling import filled_once
@@ -42,11 +42,11 @@ def bank(engine: Engine) -> Bank:
     return made
 
 
-def owners(bank: Bank, *given: OwnerGiven) -> Taken:
+def owners(bank: Bank, *given: OwnerGiven) -> RowCounts:
     return bank.put("joint", kind="account", owners=given)
 
 
-def from_a_table(bank: Bank, *given: OwnerGiven) -> Taken:
+def from_a_table(bank: Bank, *given: OwnerGiven) -> RowCounts:
     rows = [OwnersRow(row, "joint", (one,)) for row, one in enumerate(given)]
     return put_owners(bank.engine, bank.actor, "account", rows, bank.now)
 
@@ -84,7 +84,7 @@ def test_one_owner_leaves_and_the_others_level_stays(bank: Bank) -> None:
     assert levels(bank) == (3, 2, 1)
     for name in "ab":
         for made in bank.assessments(name):
-            assert replay(bank.engine, bank.actor, f"{made.entity_id}.{made.number}").same
+            assert replay_assessment(bank.engine, bank.actor, f"{made.entity_id}.{made.number}").same
 
 
 def test_what_is_known_late_counts_for_who_owned_it_then(bank: Bank) -> None:
@@ -103,20 +103,20 @@ def test_an_owner_given_twice_by_a_retry_is_known(bank: Bank) -> None:
     for _ in range(2):
         assert owners(bank, A, B).same == 1
         assert owners(bank, A, A, B).same == 1
-        assert from_a_table(bank, A, B, B) == Taken(0, 0, 3)
+        assert from_a_table(bank, A, B, B) == RowCounts(0, 0, 3)
         assert bank.put("joint", ("customer", "b"), "account").same == 1, "one of them, as the old column says it"
     assert levels(bank) == (2, 2, 1)
     assert bank.assessments("b")[-1].score == "40", "once"
     later = OwnerGiven("customer", "c", bank.now - 5, bank.now + 5)
-    assert [from_a_table(bank, later) for _ in range(2)] == [Taken(1, 0, 0), Taken(0, 0, 1)]
+    assert [from_a_table(bank, later) for _ in range(2)] == [RowCounts(1, 0, 0), RowCounts(0, 0, 1)]
 
 
 def test_a_dated_row_corrects_what_was_undated_and_nobody_counts_twice(bank: Bank) -> None:
     begin = bank.now - 10 * DAY_US
-    assert from_a_table(bank, OwnerGiven("customer", "b", begin)) == Taken(0, 1, 0)
-    assert from_a_table(bank, OwnerGiven("customer", "b", begin - 9, begin + 9)) == Taken(0, 1, 0)
+    assert from_a_table(bank, OwnerGiven("customer", "b", begin)) == RowCounts(0, 1, 0)
+    assert from_a_table(bank, OwnerGiven("customer", "b", begin - 9, begin + 9)) == RowCounts(0, 1, 0)
     assert spans(bank) == [("a", None, None), ("b", begin - 9, begin + 9)]
-    assert from_a_table(bank, OwnerGiven("customer", "b", bank.now)) == Taken(1, 0, 0), "who came back"
+    assert from_a_table(bank, OwnerGiven("customer", "b", bank.now)) == RowCounts(1, 0, 0), "who came back"
     with pytest.raises(DataNotValid, match="from overlaps several known times of this owner"):
         from_a_table(bank, OwnerGiven("customer", "b", begin))
     with pytest.raises(DataNotValid, match="until is before it began"):
@@ -190,7 +190,7 @@ def test_a_circle_through_a_joint_account_is_refused_and_one_that_is_past_is_not
     assert bank.put("c", owners=[OwnerGiven("account", "joint")]).changed == 1
     with pytest.raises(DataNotValid, match="which belongs to account 'joint'"):
         from_a_table(bank, B)
-    assert from_a_table(bank, OwnerGiven("customer", "b", bank.now - 9, bank.now - 5)) == Taken(0, 1, 0)
+    assert from_a_table(bank, OwnerGiven("customer", "b", bank.now - 9, bank.now - 5)) == RowCounts(0, 1, 0)
 
 
 def test_the_change_is_in_the_audit_log_by_numbers_alone(bank: Bank) -> None:
@@ -212,13 +212,15 @@ def test_one_owner_is_erased_and_the_account_stays_the_others(bank: Bank, tmp_pa
         erase(bank, "a", tmp_path)
     owners(bank, B)
     bank.wait(1827)
-    hold(bank.engine, bank.actor, "account", "joint", bank.now + 9, "Order 7.", tmp_path / "e", now_us=bank.now)
+    set_legal_hold(
+        bank.engine, bank.actor, "account", "joint", bank.now + 9, "Order 7.", tmp_path / "e", now_us=bank.now
+    )
     with pytest.raises(ActionRefused, match="a legal hold"):
         erase(bank, "b", tmp_path)
     assert erase(bank, "a", tmp_path) == [a]
     assert [line.external_id for line in read_entity(bank.engine, bank.actor, "account", "joint").owners] == ["b"]
     bank.settle()
-    assert replay(bank.engine, bank.actor, f"{b}.1").same
+    assert replay_assessment(bank.engine, bank.actor, f"{b}.1").same
     bank.wait(1)
     assert erase(bank, "b", tmp_path) == [b, joint]
     findings: list[object] = []

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import DataNotValid
 from fivefold.usecases.ingest import entities as ingest_entities
-from fivefold.usecases.ingest.entities import Taken, put_entities
+from fivefold.usecases.ingest.entities import RowCounts, put_entities
 from fivefold.usecases.ingest.files import ImportFile, import_table
 from fivefold.usecases.ingest.owners import MOST_NAMED
 from fivefold.usecases.shared.entity_checks import EntityRow
@@ -32,7 +32,7 @@ def bank(engine: Engine) -> Bank:
     return filled
 
 
-def give(bank: Bank, **owners: str) -> Taken:
+def give(bank: Bank, **owners: str) -> RowCounts:
     """Give customers other owners, which are customers too, in one call."""
     rows = [EntityRow(name, {}, ("customer", owner)) for name, owner in owners.items()]
     return put_entities(bank.engine, bank.actor, "customer", rows, bank.now)
@@ -117,7 +117,7 @@ def test_an_import_sets_aside_the_row_that_closes_the_circle(bank: Bank, tmp_pat
 def test_of_two_calls_that_race_one_is_refused(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are of two types, and each sees nothing wrong before the other is done."""
     record = ingest_entities._record
-    racing: list[Future[Taken]] = []
+    racing: list[Future[RowCounts]] = []
 
     with ThreadPoolExecutor(1) as pool:
 

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import DataNotValid, LayoutError, NotThere
 from fivefold.store.levels.assessment_queue import Reason
-from fivefold.usecases.ingest.transactions import TransactionsTaken, add_transactions
+from fivefold.usecases.ingest.transactions import TransactionCounts, add_transactions
 from fivefold.usecases.shared.actors import Actor
 from tests.store.audits import forged
 from tests.store.filling import filled_once
@@ -148,7 +148,7 @@ def test_another_organisation_has_its_own(bank: Bank) -> None:
     other.put("a")
     take(bank, transaction(1))
     taken = add_transactions(other.engine, other.actor, [transaction(1, transaction_amount=3.0)], now_us=other.now)
-    assert taken == TransactionsTaken(1, 0, 0)
+    assert taken == TransactionCounts(1, 0, 0)
     with pytest.raises(NotThere):
         add_transactions(bank.engine, Actor(99, "member:1"), [transaction(1)], now_us=bank.now)
 

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from fivefold.domain.clock import DAY_US
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
-from fivefold.usecases.levels.read import Freshness, read_level, view_profile
+from fivefold.usecases.levels.read import Freshness, read_level, read_level_of_profile
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.at_once import put_list_version
@@ -197,16 +197,16 @@ def test_money_that_leaves_a_window_is_seen_at_the_interval(engine: Engine) -> N
 def test_a_view_computes_what_is_older_than_an_hour(bank: Bank) -> None:
     begun = bank.standing().assessed_us
     bank.wait(microseconds=HOUR_US - 1)
-    viewed = view_profile(bank.engine, bank.actor, "customer", "a", clock=lambda: bank.now)
+    viewed = read_level_of_profile(bank.engine, bank.actor, "customer", "a", clock=lambda: bank.now)
     assert viewed.assessed_us == begun
     bank.wait(microseconds=1)
-    viewed = view_profile(bank.engine, bank.actor, "customer", "a", clock=lambda: bank.now)
+    viewed = read_level_of_profile(bank.engine, bank.actor, "customer", "a", clock=lambda: bank.now)
     assert (viewed.assessed_us, viewed.assessment) == (bank.now, "1.1"), "looked at again, and the same"
 
 
 def test_a_view_computes_what_changed_since(bank: Bank) -> None:
     bank.put("a", country="KP")
-    shown = view_profile(bank.engine, bank.actor, "customer", "a", clock=lambda: bank.now)
+    shown = read_level_of_profile(bank.engine, bank.actor, "customer", "a", clock=lambda: bank.now)
     assert (shown.level, shown.assessment, shown.refreshing) == ("high", "1.2", False)
     assert bank.settle() == 0
 

@@ -166,7 +166,7 @@ def test_nothing_is_stored_by_assessing(engine: Engine) -> None:
     with Session(engine) as session:
         result = assess_entities(session, bank.of, 1, {bank.id_of("a"): 1}, bank.now)
         assert not session.new
-    assert [(made.level, made.number) for made in result.made] == [(3, 1)]
+    assert [(made.level, made.number) for made in result.records] == [(3, 1)]
     assert bank.assessments() == []
 
 

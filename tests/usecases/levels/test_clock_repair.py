@@ -15,9 +15,9 @@ from fivefold.store.tables.entities import Screening, Tag, ValueScore
 from fivefold.store.tables.levels import DueMark
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, put_record, set_tag
-from fivefold.usecases.levels.clock_repair import look, refuse_future, repair
+from fivefold.usecases.levels.clock_repair import read_clocks, refuse_future, repair_dates
 from fivefold.usecases.levels.read import Freshness, list_failed, read_level
-from fivefold.usecases.levels.replay import replay
+from fivefold.usecases.levels.replay import replay_assessment
 from fivefold.usecases.monitoring.statistics import PlatformFigures
 from tests.store.audits import bind_unnamed
 from tests.usecases import banks
@@ -62,16 +62,16 @@ def test_after_a_clock_that_was_ahead_payments_count_again_once_it_is_mended(ban
     failed = list_failed(bank.engine, bank.actor, clock=lambda: bank.now)
     assert [(name, "a clock was ahead" in why) for _, name, why in failed] == [("a", True), ("b", True)]
     assert [each.ahead for each in PlatformFigures(bank.engine, lambda: bank.now).read()] == [2]
-    assert [(each.kind, each.entries) for each in look(bank.engine).ahead] == [("assessments", 2)]
+    assert [(each.kind, each.entries) for each in read_clocks(bank.engine).ahead] == [("assessments", 2)]
 
-    assert repair(bank.engine, "cli:op", "NTP was off")
+    assert repair_dates(bank.engine, "cli:op", "NTP was off")
     bank.now = now_microseconds()
     assert bank.settle() == 2
     shown = read_level(bank.engine, bank.actor, "customer", "a", Freshness.STORED, clock=lambda: bank.now)
     assert (shown.status, shown.level, shown.problem) == ("assessed", "medium", None)
-    assert look(bank.engine).ahead == []
+    assert read_clocks(bank.engine).ahead == []
     assert list_failed(bank.engine, bank.actor, clock=lambda: bank.now) == []
-    assert replay(bank.engine, bank.actor, shown.assessment or "").same
+    assert replay_assessment(bank.engine, bank.actor, shown.assessment or "").same
     bind_unnamed(bank.engine)
     findings: list[object] = []
     assert verify(bank.engine, findings.append).findings == 0, findings
@@ -84,7 +84,7 @@ def test_what_the_rules_said_before_and_since_when_is_what_counts_after_the_repa
     bank.put("a", country="NO")  # it falls after the cooldown, which a clock far ahead takes to be over
     at(bank, FUTURE)
     assert (before.level, bank.level()) == (3, 1)
-    repair(bank.engine, "cli:op", "NTP was off")
+    repair_dates(bank.engine, "cli:op", "NTP was off")
     mended = bank.standing()
     assert (mended.level, mended.rules_level, mended.entered_us) == (1, 3, before.entered_us)
     assert (mended.status, len(bank.assessments())) == ("failed", 3)
@@ -100,8 +100,8 @@ def test_facts_that_a_clock_ahead_dated_are_known_from_the_repair_on(bank: Bank)
     add_screening(bank.engine, bank.actor, "customer", "a", "pep", found=False, now_us=bank.now + HOUR_US)
     bank.settle()
     assert bank.level() == 1
-    assert [each.kind for each in look(bank.engine).ahead] == ["screenings", "tags"]
-    repair(bank.engine, "cli:op", "NTP was off")
+    assert [each.kind for each in read_clocks(bank.engine).ahead] == ["screenings", "tags"]
+    repair_dates(bank.engine, "cli:op", "NTP was off")
     with Session(bank.engine) as session:
         assert session.scalars(select(Tag.from_us)).one() <= now_microseconds()
         assert session.scalars(select(Screening.recorded_us)).one() <= now_microseconds()
@@ -118,11 +118,11 @@ def test_a_case_that_was_opened_in_time_and_closed_by_a_clock_ahead_counts_after
     given = RecordGiven("7", bank.now - HOUR_US, FUTURE, "confirmed")
     put_record(bank.engine, bank.actor, "customer", "a", "case", given, now_us=FUTURE)
     bank.settle()
-    assert (bank.level(), [each.kind for each in look(bank.engine).ahead]) == (1, ["cases and alerts"])
-    repair(bank.engine, "cli:op", "NTP was off")
+    assert (bank.level(), [each.kind for each in read_clocks(bank.engine).ahead]) == (1, ["cases and alerts"])
+    repair_dates(bank.engine, "cli:op", "NTP was off")
     bank.now = now_microseconds()
     bank.settle()
-    assert (bank.level(), look(bank.engine).ahead) == (2, [])
+    assert (bank.level(), read_clocks(bank.engine).ahead) == (2, [])
 
 
 def test_a_value_of_a_moment_to_come_goes_and_an_erased_customer_is_left_alone(bank: Bank) -> None:
@@ -130,7 +130,7 @@ def test_a_value_of_a_moment_to_come_goes_and_an_erased_customer_is_left_alone(b
         said = {"currency": "EUR", "model": "m", "model_version": 1, "fingerprint": "f"}
         for moment in (bank.now - DAY_US, FUTURE):
             session.add(ValueScore(entity_id=bank.id_of("a"), as_of_us=moment, score=1.0, **said))
-    repair(bank.engine, "cli:op", "NTP was off")
+    repair_dates(bank.engine, "cli:op", "NTP was off")
     with Session(bank.engine) as session:
         assert session.scalars(select(ValueScore.as_of_us)).all() == [bank.now - DAY_US]
 
@@ -144,8 +144,8 @@ def test_a_lease_of_a_worker_whose_clock_was_ahead_ends_by_itself(bank: Bank) ->
 
 def test_a_repair_needs_a_reason_and_without_anything_ahead_changes_nothing(bank: Bank) -> None:
     with pytest.raises(ConfigError, match="a repair needs a reason"):
-        repair(bank.engine, "cli:op", " ")
-    assert repair(bank.engine, "cli:op", "to be sure") == []
+        repair_dates(bank.engine, "cli:op", " ")
+    assert repair_dates(bank.engine, "cli:op", "to be sure") == []
     assert bank.run() is None
 
 

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from fivefold.domain.errors import NotThere
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.levels import Assessment, AssessmentInputs
-from fivefold.usecases.levels.explain import NOT_APPLICABLE, FiredRule, Reasons, ValueSeen, read_reasons
-from fivefold.usecases.levels.read import history
+from fivefold.usecases.levels.explain import NOT_APPLICABLE, FiredRule, Reasons, VisibleValue, read_reasons
+from fivefold.usecases.levels.read import level_history
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
@@ -49,8 +49,8 @@ def test_the_case_that_held_is_told_with_what_it_looked_at(bank: Bank) -> None:
         "Score 110: Country 70 + Income 40; High",
         "110",
         (
-            FiredRule("Country", "Because.", None, (ValueSeen("country", "IR"),), "70", None),
-            FiredRule("Income", "Because.", None, (ValueSeen("income", "1,234.5"),), "40", None),
+            FiredRule("Country", "Because.", None, (VisibleValue("country", "IR"),), "70", None),
+            FiredRule("Income", "Because.", None, (VisibleValue("income", "1,234.5"),), "40", None),
         ),
     )
 
@@ -70,7 +70,7 @@ def test_a_case_has_its_own_title_and_another_ones_inputs_are_not_told(bank: Ban
     attributes = {"income": 100, "pep": True, "occupation": "baker", "opened_on": "2021-01-01"}
     (fired,) = reasons(bank, {"mixed": rule({"field": "income"}, *cases)}, **attributes).rules
     assert (fired.case, fired.points) == ("An earner", "5")
-    assert fired.values == (ValueSeen("income", "100"), ValueSeen("pep", "true"))
+    assert fired.values == (VisibleValue("income", "100"), VisibleValue("pep", "true"))
 
 
 def test_conditions_in_an_input_are_not_told(bank: Bank) -> None:
@@ -81,7 +81,7 @@ def test_conditions_in_an_input_are_not_told(bank: Bank) -> None:
     found = reasons(bank, rules, income=1000)
     told = [value for fired in found.rules for value in fired.values]
     name = "sum of amount in 180 days, of what the rule counts"
-    assert told == [ValueSeen(name, "2,000.00 EUR"), ValueSeen(f"{name} over income", "2")]
+    assert told == [VisibleValue(name, "2,000.00 EUR"), VisibleValue(f"{name} over income", "2")]
     assert "operation" not in repr(found)
 
 
@@ -90,9 +90,9 @@ def test_a_floor_is_told_and_what_was_unknown_too(bank: Bank) -> None:
     otherwise = rule({"field": "income"}, {"when": {"above": 77001}, "points": 9}, otherwise={"points": 2})
     found = reasons(bank, {"pep": with_floor, "screened": banks.SCREENED, "otherwise": otherwise}, pep=True, income=5)
     assert [(fired.title, fired.points, fired.floor, fired.values) for fired in found.rules] == [
-        ("Pep", "0", "high", (ValueSeen("pep", "true"),)),
+        ("Pep", "0", "high", (VisibleValue("pep", "true"),)),
         ("Screened", "35", None, ()),
-        ("Otherwise", "2", None, (ValueSeen("income", "5"),)),
+        ("Otherwise", "2", None, (VisibleValue("income", "5"),)),
     ]
     assert "77001" not in repr(found)
 
@@ -144,7 +144,7 @@ def test_a_past_assessment_has_the_reasons_of_then(bank: Bank) -> None:
     bank.settle()
     told = [
         [(fired.points, fired.values[0].value) for fired in found.rules]
-        for line in history(bank.engine, bank.actor, "customer", "a")
+        for line in level_history(bank.engine, bank.actor, "customer", "a")
         if (found := read_reasons(bank.engine, bank.actor, line.assessment))
     ]
     assert told == [[("1", "RU")], [("5", "NO")]]
@@ -169,9 +169,9 @@ def test_moments_tags_and_counts_are_told_in_words(bank: Bank) -> None:
     }
     found = reasons(bank, rules)
     assert [value for fired in found.rules for value in fired.values] == [
-        ValueSeen("opened on", "2020-02-03"),
-        ValueSeen("tag vip", "absent"),
-        ValueSeen("alerts", "0"),
-        ValueSeen("occupation", "baker"),
+        VisibleValue("opened on", "2020-02-03"),
+        VisibleValue("tag vip", "absent"),
+        VisibleValue("alerts", "0"),
+        VisibleValue("occupation", "baker"),
     ]
     assert "sekret" not in json.dumps([fired.points for fired in found.rules])

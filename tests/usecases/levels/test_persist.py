@@ -11,9 +11,9 @@ from fivefold.store.levels import leases as claims
 from fivefold.store.levels.leases import Batch
 from fivefold.store.sql.database import writing
 from fivefold.usecases.levels import persist as storing
-from fivefold.usecases.levels.assess import Result, assess_entities
-from fivefold.usecases.levels.persist import failures_of, store_result
-from fivefold.usecases.levels.worker import LEASE_US, MOST_LEFT
+from fivefold.usecases.levels.assess import AssessmentResult, assess_entities
+from fivefold.usecases.levels.persist import failure_text, store_result
+from fivefold.usecases.levels.worker import LEASE_US, MAX_ABANDONED_LEASES
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 
@@ -29,16 +29,16 @@ def bank(engine: Engine) -> Bank:
     return made
 
 
-def computed(bank: Bank) -> tuple[Batch, Result]:
+def computed(bank: Bank) -> tuple[Batch, AssessmentResult]:
     with writing(bank.engine) as session:
-        batch = claims.claim(session, "lease", bank.now, bank.now + LEASE_US, 100, MOST_LEFT)
+        batch = claims.claim(session, "lease", bank.now, bank.now + LEASE_US, 100, MAX_ABANDONED_LEASES)
     assert batch is not None
     reasons = {claim.entity_id: claim.reasons for claim in batch.claims}
     with Session(bank.engine) as session:
         return batch, assess_entities(session, bank.of, batch.type_id, reasons, bank.now)
 
 
-def store(bank: Bank, batch: Batch, result: Result) -> int:
+def store(bank: Bank, batch: Batch, result: AssessmentResult) -> int:
     with writing(bank.engine) as session:
         return store_result(session, batch, result, "system").assessed
 
@@ -115,4 +115,4 @@ def test_what_does_not_move_is_in_the_history_and_told_to_nobody(bank: Bank) -> 
 
 
 def test_an_error_is_kept_short() -> None:
-    assert failures_of(ValueError("x" * 5000)) == f"ValueError: {'x' * 988}"
+    assert failure_text(ValueError("x" * 5000)) == f"ValueError: {'x' * 988}"

@@ -15,7 +15,13 @@ from fivefold.risk.compiler.analysis import analyse_text
 from fivefold.risk.facts.portfolio import Portfolio
 from fivefold.risk.facts.value_inputs import indicator_frame
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, put_record, set_tag
-from fivefold.usecases.levels.portfolio import _own_fields, histories_of, parts_of, read_portfolio, transactions_of
+from fivefold.usecases.levels.portfolio import (
+    _own_fields,
+    parts_of_ruleset,
+    read_histories,
+    read_stored_portfolio,
+    read_transactions,
+)
 from fivefold.usecases.shared.rates import rates_of
 from tests.store.filling import filled_once
 from tests.usecases import banks
@@ -55,7 +61,7 @@ def bank(engine: Engine) -> Bank:
 def read(bank: Bank, name: str, *rules: str) -> Portfolio:
     ruleset = analyse_text(banks.document({rule: READS[rule][0] for rule in rules}))
     with Session(bank.engine) as session:
-        return read_portfolio(session, bank.of, 1, [bank.id_of(name)], [ruleset], bank.now)
+        return read_stored_portfolio(session, bank.of, 1, [bank.id_of(name)], [ruleset], bank.now)
 
 
 def frame(portfolio: Portfolio, part: str) -> pl.DataFrame:
@@ -67,7 +73,7 @@ def frame(portfolio: Portfolio, part: str) -> pl.DataFrame:
 @pytest.mark.parametrize("rule", READS)
 def test_what_a_ruleset_does_not_read_is_not_read(bank: Bank, rule: str) -> None:
     form, reads = READS[rule]
-    assert parts_of(analyse_text(banks.document({rule: form}))) == reads
+    assert parts_of_ruleset(analyse_text(banks.document({rule: form}))) == reads
     portfolio = read(bank, "a", rule)
     assert {part for part in PARTS if getattr(portfolio, part) is not None} == reads
 
@@ -84,7 +90,7 @@ def test_facts_about_what_is_owned_count_for_the_owner_and_tags_and_screenings_d
 def test_what_an_owner_has_does_not_count_for_what_it_owns(bank: Bank) -> None:
     ruleset = analyse_text(banks.document({"cash": banks.CASH}))
     with Session(bank.engine) as session:
-        portfolio = read_portfolio(session, bank.of, 2, [bank.id_of("x")], [ruleset], bank.now)
+        portfolio = read_stored_portfolio(session, bank.of, 2, [bank.id_of("x")], [ruleset], bank.now)
     assert frame(portfolio, "transactions")["transaction_id"].to_list() == ["t1"]
 
 
@@ -93,7 +99,7 @@ def test_two_who_are_read_together_keep_their_own(bank: Bank) -> None:
     ruleset = analyse_text(banks.document({"cash": banks.CASH}))
     ids = [bank.id_of("a"), bank.id_of("x")]
     with Session(bank.engine) as session:
-        portfolio = read_portfolio(session, bank.of, 1, ids, [ruleset], bank.now)
+        portfolio = read_stored_portfolio(session, bank.of, 1, ids, [ruleset], bank.now)
     found = sorted(frame(portfolio, "transactions").select("entity_id", "transaction_id").rows())
     assert found == [(str(ids[0]), "t0"), (str(ids[0]), "t1"), (str(ids[1]), "t1")]
 
@@ -172,8 +178,8 @@ def test_a_transaction_without_a_balance_hides_what_reads_balances_and_nothing_e
     ids = [bank.id_of("a"), bank.id_of("b")]
     with Session(bank.engine) as session:
         whose = pl.DataFrame({"fact_of": ids, "entity": ids})
-        histories = histories_of(
-            transactions_of(session, whose, bank.now, for_value=True),
+        histories = read_histories(
+            read_transactions(session, whose, bank.now, for_value=True),
             rates_of("EUR", from_microseconds(bank.now).date()),
         )
     assert sorted(histories.user_ids.to_pylist()) == sorted(map(str, ids))

@@ -17,12 +17,12 @@ from fivefold.usecases.levels import worker
 from fivefold.usecases.levels.read import (
     HOUR_US,
     Freshness,
-    LevelShown,
+    LevelView,
     find_assessment,
-    history,
+    level_history,
     list_failed,
     read_level,
-    view_profile,
+    read_level_of_profile,
 )
 from fivefold.usecases.shared import rates
 from fivefold.usecases.shared.actors import Actor
@@ -41,12 +41,12 @@ def bank(engine: Engine) -> Bank:
     return made
 
 
-def read(bank: Bank, freshness: Freshness) -> LevelShown:
+def read(bank: Bank, freshness: Freshness) -> LevelView:
     return read_level(bank.engine, bank.actor, "customer", "a", freshness, clock=lambda: bank.now)
 
 
-def view(bank: Bank) -> LevelShown:
-    return view_profile(bank.engine, bank.actor, "customer", "a", clock=lambda: bank.now)
+def view(bank: Bank) -> LevelView:
+    return read_level_of_profile(bank.engine, bank.actor, "customer", "a", clock=lambda: bank.now)
 
 
 def test_whoever_was_never_assessed_is_told_so_or_assessed(bank: Bank) -> None:
@@ -92,7 +92,7 @@ def test_while_somebody_is_at_it_the_stored_one_is_given(bank: Bank, monkeypatch
     bank.settle()
     bank.put("a", country="IR")
     made = worker.assess_entities
-    seen: list[LevelShown] = []
+    seen: list[LevelView] = []
 
     def meanwhile(*given: Any, **named: Any) -> Any:
         if not seen:
@@ -125,14 +125,14 @@ def test_history_tells_what_was_reached_and_goes_on_where_asked(bank: Bank) -> N
         bank.put("a", country=country)
         bank.mark("a")
         bank.settle()
-    lines = history(bank.engine, bank.actor, "customer", "a")
+    lines = level_history(bank.engine, bank.actor, "customer", "a")
     assert [(line.assessment, line.level, line.reached) for line in lines] == [
         ("1.4", "high", True),
         ("1.3", "medium", False),
         ("1.2", "medium", True),
         ("1.1", "low", True),
     ]
-    rest = history(bank.engine, bank.actor, "customer", "a", Part(2, (3,)))
+    rest = level_history(bank.engine, bank.actor, "customer", "a", Part(2, (3,)))
     assert [line.assessment for line in rest] == ["1.2", "1.1"]
     assert lines[0].line == "Score 70: Country 70; High"
 
@@ -142,7 +142,7 @@ def test_what_failed_is_listed_with_its_reason(bank: Bank, monkeypatch: pytest.M
         raise ValueError("no such luck")
 
     monkeypatch.setattr(worker, "assess_entities", broken)
-    for _ in range(worker.MOST_ATTEMPTS):
+    for _ in range(worker.MAX_ATTEMPTS):
         bank.run()
         bank.wait(1)
     (line,) = list_failed(bank.engine, bank.actor)
@@ -150,10 +150,10 @@ def test_what_failed_is_listed_with_its_reason(bank: Bank, monkeypatch: pytest.M
 
 
 ASKED: list[Callable[[Bank, Actor], Any]] = [
-    lambda bank, actor: view_profile(bank.engine, actor, "customer", "a"),
+    lambda bank, actor: read_level_of_profile(bank.engine, actor, "customer", "a"),
     lambda bank, actor: read_level(bank.engine, actor, "customer", "a", Freshness.STORED),
     lambda bank, actor: read_level(bank.engine, actor, "customer", "a", Freshness.NOW),
-    lambda bank, actor: history(bank.engine, actor, "customer", "a"),
+    lambda bank, actor: level_history(bank.engine, actor, "customer", "a"),
 ]
 
 

@@ -9,7 +9,7 @@ from fivefold.domain.errors import ActionRefused, NotThere
 from fivefold.store.tables.entities import ListVersionRow
 from fivefold.store.tables.levels import Assessment
 from fivefold.usecases.ingest.facts import RecordGiven, put_record, set_tag
-from fivefold.usecases.levels.replay import replay
+from fivefold.usecases.levels.replay import replay_assessment
 from fivefold.usecases.shared.actors import Actor
 from tests.store.audits import forged
 from tests.store.filling import filled_once
@@ -77,7 +77,7 @@ def test_every_assessment_comes_out_again_to_the_byte(bank: Bank) -> None:
     without = 0
     for name in numbers(bank):
         try:
-            found = replay(bank.engine, bank.actor, name)
+            found = replay_assessment(bank.engine, bank.actor, name)
         except ActionRefused as refused:
             assert "no ruleset was active" in str(refused)  # noqa: PT017 (two kinds of assessments are in one history)
             without += 1
@@ -96,7 +96,7 @@ def test_one_that_was_changed_does_not(bank: Bank) -> None:
         assert found.breakdown is not None
         found.breakdown = found.breakdown.replace('"score":"', '"score":"1')
         session.flush()
-    replayed = replay(bank.engine, bank.actor, name)
+    replayed = replay_assessment(bank.engine, bank.actor, name)
     assert not replayed.same
     assert replayed.stored != replayed.made
 
@@ -106,16 +106,16 @@ def test_an_erased_one_says_so(bank: Bank) -> None:
         connection.execute(text("UPDATE assessment_inputs SET content = NULL"))
         connection.execute(update(Assessment).values(breakdown=None))
     with pytest.raises(ActionRefused, match=r"assessment 1\.2 was erased"):
-        replay(bank.engine, bank.actor, "1.2")
+        replay_assessment(bank.engine, bank.actor, "1.2")
 
 
 @pytest.mark.parametrize("name", ["1.99", "9.1", "1", "1.x", "", "-1.1", "1.1.1", "99999999999999999999.1"])
 def test_what_is_not_there_is_not_there(bank: Bank, name: str) -> None:
     with pytest.raises(NotThere, match="there is no assessment"):
-        replay(bank.engine, bank.actor, name)
+        replay_assessment(bank.engine, bank.actor, name)
 
 
 def test_nor_is_that_of_another_organisation(bank: Bank) -> None:
     other = Bank(bank.engine, "other")
     with pytest.raises(NotThere):
-        replay(bank.engine, Actor(other.of, "member:9"), "1.2")
+        replay_assessment(bank.engine, Actor(other.of, "member:9"), "1.2")

@@ -15,7 +15,7 @@ from fivefold.features.reading.sources import read_histories
 from fivefold.models.scoring import score_histories
 from fivefold.models.value_model import ValueModel
 from fivefold.store.tables.entities import ValueScore
-from fivefold.usecases.levels.value_scores import Valuer
+from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.shared.entity_checks import OwnerGiven
 from tests.models.making import model_of_amounts, value_model
 from tests.usecases import banks
@@ -37,7 +37,7 @@ def model() -> ValueModel:
 def bank(engine: Engine, model: ValueModel) -> Bank:
     """A customer of whom the model knows enough, one of whom it does not, and one who never moved any money."""
     made = Bank(engine)
-    made.valuer = Valuer(model, "fivefold-value", 3)
+    made.valuer = EntityScorer(model, "fivefold-value", 3)
     made.activate(banks.document({"valued": VALUED}))
     for name in ("known", "holes", "still"):
         made.put(name)
@@ -98,7 +98,7 @@ def test_the_same_is_kept_again_of_another_model_with_the_same_version(
     bank: Bank, model: ValueModel, name: str
 ) -> None:
     bank.wait(1)
-    bank.valuer = Valuer(model, "another", 3)
+    bank.valuer = EntityScorer(model, "another", 3)
     bank.mark(name)
     bank.settle()
     assert [kept.model for kept in scores(bank, name)] == ["fivefold-value", "another"]
@@ -124,7 +124,7 @@ def test_a_value_that_is_lost_is_unknown_to_rules_with_a_model_and_without(bank:
 
 def test_a_model_of_amounts_has_a_value_of_those_too_whose_balance_nobody_said(bank: Bank, model: ValueModel) -> None:
     bank.wait(1)
-    bank.valuer = Valuer(replace(model_of_amounts(), rates=model.rates), "fivefold-value", 4)
+    bank.valuer = EntityScorer(replace(model_of_amounts(), rates=model.rates), "fivefold-value", 4)
     for name in ("known", "holes"):
         bank.mark(name)
     bank.settle()
@@ -158,7 +158,7 @@ def test_a_value_that_is_lost_is_none_to_decisions(bank: Bank) -> None:
 
 def test_a_value_is_lost_with_what_was_no_longer_owned(engine: Engine, model: ValueModel) -> None:
     bank = Bank(engine)
-    bank.valuer = Valuer(model, "fivefold-value", 3)
+    bank.valuer = EntityScorer(model, "fivefold-value", 3)
     bank.add_type("account", {}, {"operation": "text"})
     for name in ("known", "other"):
         bank.put(name)
@@ -199,7 +199,7 @@ def test_another_figure_is_kept_and_so_is_another_version(bank: Bank, model: Val
     bank.settle()
     assert len(scores(bank)) == 2
     bank.wait(1)
-    bank.valuer = Valuer(model, "fivefold-value", 4)
+    bank.valuer = EntityScorer(model, "fivefold-value", 4)
     bank.mark("known")
     bank.settle()
     assert [kept.model_version for kept in scores(bank)] == [3, 3, 4]

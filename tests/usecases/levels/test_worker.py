@@ -21,18 +21,18 @@ from fivefold.usecases.audit.verify import AuditFinding, verify
 from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.levels import persist as storing
 from fivefold.usecases.levels import worker
-from fivefold.usecases.levels.assess import Result, assess_entities
+from fivefold.usecases.levels.assess import AssessmentResult, assess_entities
 from fivefold.usecases.levels.read import list_failed
 from fivefold.usecases.levels.worker import (
     LEASE_US,
-    MOST_ATTEMPTS,
-    MOST_LEFT,
-    Done,
+    MAX_ABANDONED_LEASES,
+    MAX_ATTEMPTS,
+    BatchResult,
     Tally,
     assess_now,
     back_off_us,
+    process_batch,
     run_batch,
-    work_on,
 )
 from tests.store.audits import bind_unnamed, forged
 from tests.store.filling import filled_once
@@ -56,7 +56,7 @@ def bank(engine: Engine) -> Bank:
 def claimed(bank: Bank, lease: str) -> Batch:
     """What a worker claimed that then was slow, or died."""
     with writing(bank.engine) as session:
-        batch = claims.claim(session, lease, bank.now, bank.now + LEASE_US, 100, MOST_LEFT)
+        batch = claims.claim(session, lease, bank.now, bank.now + LEASE_US, 100, MAX_ABANDONED_LEASES)
     assert batch is not None
     return batch
 
@@ -64,7 +64,9 @@ def claimed(bank: Bank, lease: str) -> Batch:
 def poisoned(monkeypatch: pytest.MonkeyPatch, number: int, error: BaseException) -> None:
     """Let every assessment of one entity fail, with whomever it is assessed."""
 
-    def assess(session: Session, organisation_id: int, type_id: int, reasons: dict[int, int], *others: Any) -> Result:
+    def assess(
+        session: Session, organisation_id: int, type_id: int, reasons: dict[int, int], *others: Any
+    ) -> AssessmentResult:
         if number in reasons:
             raise error
         return assess_entities(session, organisation_id, type_id, reasons, *others)
@@ -73,7 +75,7 @@ def poisoned(monkeypatch: pytest.MonkeyPatch, number: int, error: BaseException)
 
 
 def test_one_batch_is_as_large_as_asked(bank: Bank) -> None:
-    assert [bank.run(most=3), bank.run(most=3), bank.run(most=3)] == [Done(3, 0, 3), Done(2, 0, 2), None]
+    assert [bank.run(most=3), bank.run(most=3), bank.run(most=3)] == [BatchResult(3, 0, 3), BatchResult(2, 0, 2), None]
 
 
 def test_who_is_assessed_twice_is_counted_once(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +100,7 @@ def test_who_is_assessed_twice_is_counted_once(bank: Bank, monkeypatch: pytest.M
 
 def test_one_that_cannot_be_assessed_holds_up_nobody(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     poisoned(monkeypatch, bank.id_of("c"), ValueError("bad luck"))
-    assert bank.run() == Done(4, 1, 4)
+    assert bank.run() == BatchResult(4, 1, 4)
     assert [len(bank.assessments(name)) for name in "abcde"] == [1, 1, 0, 1, 1]
     mark = bank.mark_of("c")
     assert (mark.due_us, mark.error, mark.lease) == (bank.now + back_off_us(1), "ValueError: bad luck", None)
@@ -110,19 +112,19 @@ def test_whatever_goes_wrong_with_one_ends_no_worker(
     bank: Bank, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     poisoned(monkeypatch, bank.id_of("c"), error)
-    assert bank.run() == Done(4, 1, 4)
+    assert bank.run() == BatchResult(4, 1, 4)
 
 
 def test_one_that_cannot_be_stored_holds_up_nobody(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     number = bank.id_of("c")
 
-    def store(session: Session, batch: Batch, result: Result, actor: str) -> storing.Stored:
-        if any(made.entity_id == number for made in result.made):
+    def store(session: Session, batch: Batch, result: AssessmentResult, actor: str) -> storing.StoredLevels:
+        if any(made.entity_id == number for made in result.records):
             raise ArithmeticError("out of range")
         return storing.store_result(session, batch, result, actor)
 
     monkeypatch.setattr(worker, "store_result", store)
-    assert bank.run() == Done(4, 1, 4)
+    assert bank.run() == BatchResult(4, 1, 4)
     assert bank.mark_of("c").error == "ArithmeticError: out of range"
     assert bank.run() is None
 
@@ -131,14 +133,14 @@ def test_who_fails_again_and_again_is_quarantined_with_the_error_to_be_seen(
     bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poisoned(monkeypatch, bank.id_of("c"), ValueError("bad luck"))
-    for attempt in range(1, MOST_ATTEMPTS + 1):
-        assert bank.run() in {Done(4, 1, 4), Done(0, 1, 0)}
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        assert bank.run() in {BatchResult(4, 1, 4), BatchResult(0, 1, 0)}
         bank.now += back_off_us(attempt) - 1
         assert bank.run() is None
         bank.now += 1
     assert bank.run() is None
     mark = bank.mark_of("c")
-    assert (mark.quarantined, mark.attempts, mark.error) == (True, MOST_ATTEMPTS, "ValueError: bad luck")
+    assert (mark.quarantined, mark.attempts, mark.error) == (True, MAX_ATTEMPTS, "ValueError: bad luck")
     monkeypatch.undo()
     assert bank.run() is None  # time alone releases nobody
     bank.put("c", country="RU")
@@ -153,7 +155,7 @@ def test_to_be_asked_for_is_no_attempt_however_often_it_fails(bank: Bank, monkey
     with Session(bank.engine) as session:
         subject = subject_of(session.get_one(Entity, bank.id_of("c")))
     for _ in range(40):
-        assert assess_now(bank.engine, subject, clock=lambda: bank.now) == Done(0, 1, 0)
+        assert assess_now(bank.engine, subject, clock=lambda: bank.now) == BatchResult(0, 1, 0)
     mark = bank.mark_of("c")
     assert (mark.attempts, mark.quarantined, mark.due_us, mark.error) == (0, False, before, "ValueError: bad luck")
 
@@ -174,21 +176,21 @@ def test_a_ruleset_that_lacks_a_list_fails_all_of_them_until_the_list_is_there(e
     bank.activate(banks.document({"listed": banks.LISTED}))
     bank.put("a", country="KP")
     bank.put("b", country="NO")
-    assert bank.run() == Done(0, 2, 0)
+    assert bank.run() == BatchResult(0, 2, 0)
     assert "hot" in (bank.mark_of().error or "")
     put_list_version(engine, bank.actor, "hot", 0, ["KP"], "Hot", "ours", bank.now)
-    assert bank.run() == Done(2, 0, 2)
+    assert bank.run() == BatchResult(2, 0, 2)
     assert (bank.level("a"), bank.level("b")) == (2, 1)
 
 
 def test_a_database_out_of_reach_is_nobodys_failure(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     """However often it is away: whoever was claimed is tried again, and never quarantined for that."""
 
-    def away(*_: object) -> Result:
+    def away(*_: object) -> AssessmentResult:
         raise StoreError("the database cannot be reached")
 
     monkeypatch.setattr(worker, "assess_entities", away)
-    for _ in range(MOST_ATTEMPTS + 1):
+    for _ in range(MAX_ATTEMPTS + 1):
         with pytest.raises(StoreError):
             bank.run()
         bank.now += LEASE_US
@@ -204,14 +206,14 @@ def test_who_ends_every_worker_holds_up_nobody_and_is_quarantined_with_why(
     """As if by a kill: nothing is caught, nothing is given back. New facts about it change nothing of that."""
     killer, sizes = bank.id_of("c"), list[int]()
 
-    def dies(session: Session, of: int, kind: int, reasons: Mapping[int, int], *rest: Any) -> Result:
+    def dies(session: Session, of: int, kind: int, reasons: Mapping[int, int], *rest: Any) -> AssessmentResult:
         sizes.append(len(reasons))
         if killer in reasons:
             raise KeyboardInterrupt
         return assess_entities(session, of, kind, reasons, *rest)
 
     monkeypatch.setattr(worker, "assess_entities", dies)
-    for _ in range(MOST_LEFT):
+    for _ in range(MAX_ABANDONED_LEASES):
         assert not bank.mark_of("c").quarantined
         goes_on = True
         while goes_on:
@@ -234,7 +236,7 @@ def test_who_was_claimed_by_one_that_died_is_assessed_when_the_lease_ends(bank: 
     bank.now += LEASE_US - 1
     assert bank.run() is None
     bank.now += 1
-    assert bank.run() == Done(5, 0, 5)
+    assert bank.run() == BatchResult(5, 0, 5)
 
 
 def test_a_worker_that_lost_its_lease_stores_nothing(bank: Bank) -> None:
@@ -242,7 +244,7 @@ def test_a_worker_that_lost_its_lease_stores_nothing(bank: Bank) -> None:
     bank.now += LEASE_US
     assert bank.settle() == 5
     before = [bank.assessments(name) for name in "abcde"]
-    assert work_on(bank.engine, slow, clock=lambda: bank.now) == Done(0, 0, 0)
+    assert process_batch(bank.engine, slow, clock=lambda: bank.now) == BatchResult(0, 0, 0)
     assert [len(bank.assessments(name)) for name in "abcde"] == [len(made) for made in before] == [1] * 5
     assert [len(bank.events(name)) for name in "abcde"] == [1] * 5
 
@@ -255,7 +257,7 @@ def test_a_slow_worker_that_fails_puts_off_nobody_who_was_taken_over(
     bank.settle()
     later = bank.next_us("c")
     poisoned(monkeypatch, bank.id_of("c"), ValueError("bad luck"))
-    work_on(bank.engine, slow, clock=lambda: bank.now)
+    process_batch(bank.engine, slow, clock=lambda: bank.now)
     mark = bank.mark_of("c")
     assert (mark.due_us, mark.attempts, mark.error) == (later, 0, None)
 
@@ -264,7 +266,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) ->
     """Let something happen once while an assessment is under way, after everything was read."""
     left = [happens]
 
-    def assess(*given: Any) -> Result:
+    def assess(*given: Any) -> AssessmentResult:
         found = assess_entities(*given)
         if left:
             left.pop()()
@@ -285,9 +287,9 @@ def test_facts_come_in_while_an_assessment_is_open_and_are_not_lost(
         set_tag(bank.engine, bank.actor, "customer", "c", "watch", now_us=bank.now)
 
     meanwhile(monkeypatch, tag)
-    assert bank.run() == Done(5, 0, 5)
+    assert bank.run() == BatchResult(5, 0, 5)
     assert bank.level("c") == 1
-    assert bank.run() == Done(1, 0, 1)
+    assert bank.run() == BatchResult(1, 0, 1)
     assert bank.level("c") == 3
     assert bank.transitions("c") == [(None, 1), (1, 3)]
 
@@ -295,18 +297,18 @@ def test_facts_come_in_while_an_assessment_is_open_and_are_not_lost(
 def test_a_lease_that_is_lost_while_it_computes_stores_nothing(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     def takes_over() -> None:
         bank.now += LEASE_US
-        assert run_batch(bank.engine, clock=lambda: bank.now) == Done(5, 0, 5)
+        assert run_batch(bank.engine, clock=lambda: bank.now) == BatchResult(5, 0, 5)
 
     meanwhile(monkeypatch, takes_over)
-    assert bank.run() == Done(0, 0, 0)
+    assert bank.run() == BatchResult(0, 0, 0)
     assert [len(bank.assessments(name)) for name in "abcde"] == [1] * 5
 
 
 def test_one_is_assessed_at_once_whether_it_is_due_or_not(bank: Bank) -> None:
     with Session(bank.engine) as session:
         subject = subject_of(session.get_one(Entity, bank.id_of("a")))
-    assert assess_now(bank.engine, subject, clock=lambda: bank.now) == Done(1, 0, 1)
-    assert assess_now(bank.engine, subject, clock=lambda: bank.now) == Done(1, 0, 1)
+    assert assess_now(bank.engine, subject, clock=lambda: bank.now) == BatchResult(1, 0, 1)
+    assert assess_now(bank.engine, subject, clock=lambda: bank.now) == BatchResult(1, 0, 1)
     claimed(bank, "other")  # all the others
     with writing(bank.engine) as session:
         claims.claim_one(session, subject, "other", bank.now, bank.now + LEASE_US)
@@ -333,7 +335,7 @@ def test_who_has_nothing_known_any_more_is_not_claimed_for_ever(bank: Bank) -> N
     number = bank.id_of("c")
     with forged(bank.engine) as connection:
         connection.execute(text("DELETE FROM attributes WHERE entity_id = :of"), {"of": number})
-    assert bank.run() == Done(4, 0, 4)
+    assert bank.run() == BatchResult(4, 0, 4)
     mark = bank.mark_of("c")
     assert (mark.due_us, mark.lease, mark.quarantined) == (None, None, False)
 
@@ -343,4 +345,4 @@ def test_an_error_of_the_database_that_is_no_outage_is_that_of_the_entity(
 ) -> None:
     broken = OperationalError("SELECT", {}, Exception("a statement that is not right"))
     poisoned(monkeypatch, bank.id_of("c"), broken)
-    assert bank.run() == Done(4, 1, 4)
+    assert bank.run() == BatchResult(4, 1, 4)

@@ -19,8 +19,14 @@ from fivefold.models import registry
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.tables.entities import ValueScore
 from fivefold.usecases.levels import worker_loop as under_test
-from fivefold.usecases.levels.value_scores import Valuer
-from fivefold.usecases.levels.worker_loop import Champion, Duty, finish, mark_valued_otherwise, perform
+from fivefold.usecases.levels.value_scores import EntityScorer
+from fivefold.usecases.levels.worker_loop import (
+    ChampionWatcher,
+    PeriodicTask,
+    drain,
+    mark_scored_by_other_version,
+    run_forever,
+)
 from tests.models.making import value_model
 from tests.usecases import banks
 from tests.usecases.banks import Bank
@@ -45,7 +51,7 @@ def counting(times: int, then: Callable[[], None] = lambda: None) -> tuple[list[
 def test_each_is_done_until_nothing_is_left() -> None:
     few, run_few = counting(2)
     many, run_many = counting(5)
-    finish([Duty("few", run_few, 0.01), Duty("many", run_many, 0.01)])
+    drain([PeriodicTask("few", run_few, 0.01), PeriodicTask("many", run_many, 0.01)])
     assert (len(few), len(many)) == (2, 5)
 
 
@@ -57,7 +63,7 @@ def test_and_goes_on_while_something_is_to_come() -> None:
         return len(asked) == 3
 
     done, run = counting(1)
-    finish([Duty("one", run, 0.01)], until)
+    drain([PeriodicTask("one", run, 0.01)], until)
     assert (len(done), len(asked)) == (1, 3)
 
 
@@ -66,7 +72,7 @@ def test_errors_are_raised_where_it_is_done_once() -> None:
         raise StoreError("gone")
 
     with pytest.raises(StoreError):
-        finish([Duty("bad", run, 0.01)])
+        drain([PeriodicTask("bad", run, 0.01)])
 
 
 @pytest.mark.parametrize(
@@ -85,7 +91,7 @@ def test_one_that_fails_is_tried_again_and_holds_up_no_other(
         raise error
 
     begun = monotonic()
-    perform([Duty("good", run_good, 0.001), Duty("bad", run_bad, 0.001)], stop)
+    run_forever([PeriodicTask("good", run_good, 0.001), PeriodicTask("bad", run_bad, 0.001)], stop)
     assert len(good) == 50
     assert len(failed) >= 3
     assert monotonic() - begun < LONGEST_SECONDS
@@ -99,7 +105,7 @@ def test_what_goes_on_alongside_is_told_to_stop() -> None:
         ended.append(asked.wait(LONGEST_SECONDS))
 
     _, run = counting(1, stop.set)
-    perform([Duty("one", run, 0.001)], stop, alongside)
+    run_forever([PeriodicTask("one", run, 0.001)], stop, alongside)
     assert ended == [True]
 
 
@@ -122,21 +128,21 @@ class Shelf:
 
 
 @pytest.fixture
-def champion(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Champion:
+def champion(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ChampionWatcher:
     monkeypatch.setattr(registry, "Registry", Shelf)
     monkeypatch.setattr(Shelf, "number", None)
     monkeypatch.setattr(Shelf, "broken", False)
     settings = Settings(tmp_path)
     settings.registry.touch()
-    return Champion(engine, settings)
+    return ChampionWatcher(engine, settings)
 
 
-def test_without_one_there_is_none(champion: Champion) -> None:
+def test_without_one_there_is_none(champion: ChampionWatcher) -> None:
     assert not champion.look()
     assert champion.valuer is None
 
 
-def test_where_no_model_was_ever_trained_there_is_none(champion: Champion) -> None:
+def test_where_no_model_was_ever_trained_there_is_none(champion: ChampionWatcher) -> None:
     """And nobody waits for MLflow to be imported."""
     Shelf.number = 1
     champion._settings.registry.unlink()
@@ -144,7 +150,7 @@ def test_where_no_model_was_ever_trained_there_is_none(champion: Champion) -> No
     assert champion.valuer is None
 
 
-def test_another_one_is_seen_and_a_broken_one_leaves_the_last_good_one(champion: Champion) -> None:
+def test_another_one_is_seen_and_a_broken_one_leaves_the_last_good_one(champion: ChampionWatcher) -> None:
     Shelf.number = 1
     assert champion.look()
     assert not champion.look()
@@ -195,7 +201,7 @@ def test_whom_it_values_otherwise_becomes_due(engine: Engine) -> None:
         say(bank, name, score, version)
     say(bank, "without before", None, 1)
     say(bank, "renamed", 3.0, 2, "another")
-    assert mark_valued_otherwise(engine, MODEL, 2, bank.now) == 4
+    assert mark_scored_by_other_version(engine, MODEL, 2, bank.now) == 4
     assert due_for_value(bank, *names) == {"before", "never", "without before", "renamed"}
     assert bank.settle() == 4
 
@@ -208,8 +214,8 @@ def test_what_was_said_last_counts_where_a_version_comes_back(engine: Engine) ->
     for version in (1, 2):
         bank.wait(1)
         say(bank, "a", 3.0, version)
-    assert mark_valued_otherwise(engine, MODEL, 2, bank.now) == 0
-    assert mark_valued_otherwise(engine, MODEL, 1, bank.now) == 1
+    assert mark_scored_by_other_version(engine, MODEL, 2, bank.now) == 0
+    assert mark_scored_by_other_version(engine, MODEL, 1, bank.now) == 1
 
 
 def test_a_kept_value_counts_where_no_transactions_are_left(engine: Engine) -> None:
@@ -217,29 +223,29 @@ def test_a_kept_value_counts_where_no_transactions_are_left(engine: Engine) -> N
     bank.put("a")
     bank.settle()
     say(bank, "a", 3.0, 1)
-    assert mark_valued_otherwise(engine, MODEL, 1, bank.now) == 0
-    assert mark_valued_otherwise(engine, MODEL, 2, bank.now) == 1
+    assert mark_scored_by_other_version(engine, MODEL, 1, bank.now) == 0
+    assert mark_scored_by_other_version(engine, MODEL, 2, bank.now) == 1
 
 
 def test_at_another_start_nobody_is_due_whom_the_same_version_looked_at(engine: Engine) -> None:
     """Of some it found no value; one has no transactions at all."""
     bank = Bank(engine)
-    bank.valuer = Valuer(value_model(), MODEL, 1)
+    bank.valuer = EntityScorer(value_model(), MODEL, 1)
     whole = {"user_balance": 500.0, "user_created": "2025-01-01", "user_category": "WEB"}
     for name in ("known", "holes", "still"):
         bank.put(name)
     bank.pay(1, "known", **whole)
     bank.pay(2, "holes")
     bank.settle()
-    assert mark_valued_otherwise(engine, MODEL, 1, bank.now) == 0
+    assert mark_scored_by_other_version(engine, MODEL, 1, bank.now) == 0
     bank.valuer = replace(bank.valuer, version=2)
-    assert mark_valued_otherwise(engine, MODEL, 2, bank.now) == 2
+    assert mark_scored_by_other_version(engine, MODEL, 2, bank.now) == 2
     assert bank.settle() == 2
-    assert mark_valued_otherwise(engine, MODEL, 2, bank.now) == 0
+    assert mark_scored_by_other_version(engine, MODEL, 2, bank.now) == 0
 
 
 def test_those_who_could_not_be_marked_are_marked_at_the_next_look(
-    champion: Champion, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    champion: ChampionWatcher, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even where the version after that one cannot be loaded."""
     bank = Bank(engine)
@@ -248,7 +254,7 @@ def test_those_who_could_not_be_marked_are_marked_at_the_next_look(
     bank.settle()
     Shelf.number = 1
     with monkeypatch.context() as patched:
-        patched.setattr(under_test, "mark_valued_otherwise", out_of_reach)
+        patched.setattr(under_test, "mark_scored_by_other_version", out_of_reach)
         for _ in range(2):
             with pytest.raises(StoreError, match="out of reach"):
                 champion.look()
@@ -261,13 +267,13 @@ def test_those_who_could_not_be_marked_are_marked_at_the_next_look(
 
 
 def test_whoever_becomes_due_meets_the_one_they_became_due_for(
-    champion: Champion, monkeypatch: pytest.MonkeyPatch
+    champion: ChampionWatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Marked before, they might be assessed by the one before it, and never again."""
     met: list[int | None] = []
     monkeypatch.setattr(
         under_test,
-        "mark_valued_otherwise",
+        "mark_scored_by_other_version",
         lambda *_: met.append(None if champion.valuer is None else champion.valuer.version),
     )
     for number in (1, 2):
@@ -288,5 +294,5 @@ def test_whoever_owns_what_has_transactions_is_valued_by_them(engine: Engine) ->
     bank.pay(1, "account", "account")
     bank.settle()
     bank.wait(microseconds=1)
-    mark_valued_otherwise(engine, MODEL, 1, bank.now)
+    mark_scored_by_other_version(engine, MODEL, 1, bank.now)
     assert bank.mark_of("owner").reasons & Reason.VALUE

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from fivefold.features.histories import Integers
 from fivefold.models.drift import LEAST_CUSTOMERS, SHIFTED, STABLE, DriftReference
 from fivefold.store.tables.accounts import Counted
-from fivefold.usecases.monitoring.drift import Drift, keep_counts, measure_drift
+from fivefold.usecases.monitoring.drift import ColumnDrift, keep_counts, measure_drift
 
 NAMES = ("first", "second")
 DAY = "2026-11-20"
@@ -32,7 +32,7 @@ def keep(engine: Engine, counts: Integers, worker: str = "w", version: int = 1, 
     keep_counts(engine, worker, "value", version, day, counts)
 
 
-def measured(engine: Engine, version: int = 1, since: str = DAY) -> dict[str, Drift]:
+def measured(engine: Engine, version: int = 1, since: str = DAY) -> dict[str, ColumnDrift]:
     return {drift.name: drift for drift in measure_drift(engine, REFERENCE, "value", version, since)}
 
 

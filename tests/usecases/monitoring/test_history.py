@@ -6,7 +6,13 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.store.monitoring.validation import RECORDS
-from fivefold.usecases.monitoring.history import CONFIRMED, Period, answered, known_by, read_history
+from fivefold.usecases.monitoring.history import (
+    CONFIRMED,
+    ValidationPeriod,
+    alert_outcomes,
+    known_by,
+    read_level_histories,
+)
 from tests.store.filling import filled_once
 from tests.usecases.planted import Given, Planted, Step, day, planted
 
@@ -23,7 +29,7 @@ def came_of(*rows: Row, until_us: int = 100) -> tuple[str, int | None]:
     """What came of the one alert among these, and when that was known."""
     known = known_by(records(*rows), until_us)
     alerts, cases = (known.filter(pl.col("kind") == kind) for kind in ("alert", "case"))
-    (row,) = answered(alerts, cases, [CONFIRMED]).iter_rows(named=True)
+    (row,) = alert_outcomes(alerts, cases, [CONFIRMED]).iter_rows(named=True)
     return row["answer"], row["decided_us"]
 
 
@@ -81,7 +87,9 @@ def test_everybody_is_looked_at_where_they_stood(bank: Planted) -> None:
     steps = [Step(day(number), version, level, level) for number, level in ((-9, 1), (0, 2), (5, 3), (90, 1), (91, 2))]
     one, other = bank.add_all([steps, [Step(day(95), version, 1, 1)]])
     with Session(bank.engine) as session:
-        found = read_history(session, bank.actor.organisation_id, Period(day(0), day(90)), [CONFIRMED])
+        found = read_level_histories(
+            session, bank.actor.organisation_id, ValidationPeriod(day(0), day(90)), [CONFIRMED]
+        )
     assert found.began.select("entity", "number", "level").rows() == [(one, 2, 2)]
     assert found.ended.select("entity", "number", "level").rows() == [(one, 4, 1)]
     assert found.first.select("entity", "number").rows() == [(one, 2)]
@@ -93,5 +101,5 @@ def test_any_outcome_may_mean_confirmed(bank: Planted) -> None:
     bank.record(Given("case", one, day(1), day(2), "reported"), Given("case", one, day(1), day(2), "confirmed"))
     with Session(bank.engine) as session:
         for words, count in ((["reported"], 1), (["confirmed", "reported"], 2), (["other"], 0)):
-            found = read_history(session, bank.actor.organisation_id, Period(day(0), day(90)), words)
+            found = read_level_histories(session, bank.actor.organisation_id, ValidationPeriod(day(0), day(90)), words)
             assert len(found.cases) == count

@@ -7,8 +7,8 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.usecases.monitoring import measures as validation_figures
-from fivefold.usecases.monitoring.history import CONFIRMED, Period, read_history
-from fivefold.usecases.monitoring.measures import LEAST, MEASURED, TOO_FEW, Group, group_of, measured
+from fivefold.usecases.monitoring.history import CONFIRMED, ValidationPeriod, read_level_histories
+from fivefold.usecases.monitoring.measures import LEAST, MEASURED, TOO_FEW, VersionGroup, group_of, measure_of
 from tests.store.filling import filled_once
 from tests.usecases.planted import Given, Planted, Step, day, fill, planted
 from tests.usecases.slow_validation import NAMES, Slow
@@ -17,9 +17,9 @@ LEVELS = ["low", "medium", "high"]
 FROM, UNTIL = day(0), day(90)
 
 
-def looked_back(bank: Planted, version: int | None = None, **more: Any) -> Group:
+def looked_back(bank: Planted, version: int | None = None, **more: Any) -> VersionGroup:
     with Session(bank.engine) as session:
-        history = read_history(session, bank.actor.organisation_id, Period(FROM, UNTIL), [CONFIRMED])
+        history = read_level_histories(session, bank.actor.organisation_id, ValidationPeriod(FROM, UNTIL), [CONFIRMED])
     called = None if version is None else (bank.versions[version - 1], "retail", version)
     return group_of(history, LEVELS, called, **{"resamples": 20, **more})
 
@@ -55,7 +55,7 @@ def test_every_figure_is_that_of_a_slow_look(engine: Engine, few: None, seed: in
     assert min(unassessed, known_before) > 0, "of which there are some"
 
 
-def compare_levels(group: Group, slow: Slow, version: int | None) -> None:
+def compare_levels(group: VersionGroup, slow: Slow, version: int | None) -> None:
     alerts, where = slow.alerts(), slow.caught()[0]
     began, ended = slow.spread(FROM), slow.spread(UNTIL)
     held = slow.spread(UNTIL, rules=False)
@@ -90,7 +90,7 @@ def bank(engine: Engine) -> Planted:
     return made
 
 
-def confirmed_where(group: Group) -> dict[str, int]:
+def confirmed_where(group: VersionGroup) -> dict[str, int]:
     return {figures.level: figures.confirmed for figures in group.levels if figures.confirmed}
 
 
@@ -220,4 +220,4 @@ def test_the_upper_levels_hold_no_more_than_they_have_room_for(bank: Planted, fe
 
 
 def test_a_figure_needs_both_an_interval_and_enough() -> None:
-    assert measured(None, 70, enough=True).answer == TOO_FEW
+    assert measure_of(None, 70, enough=True).answer == TOO_FEW

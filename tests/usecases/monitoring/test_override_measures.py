@@ -6,11 +6,11 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.store.monitoring.validation import overrides_before
-from fivefold.usecases.monitoring.history import CONFIRMED, Period, read_history
+from fivefold.usecases.monitoring.history import CONFIRMED, ValidationPeriod, read_level_histories
 from fivefold.usecases.monitoring.measures import OverrideFigures, override_figures
 from tests.usecases.planted import Planted, Step, day, planted
 
-PERIOD = Period(day(0), day(90))
+PERIOD = ValidationPeriod(day(0), day(90))
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def bank(engine: Engine) -> Planted:
 
 def figures(bank: Planted, cap: int = 10) -> OverrideFigures:
     with Session(bank.engine) as session:
-        ended = read_history(session, bank.actor.organisation_id, PERIOD, [CONFIRMED]).ended
+        ended = read_level_histories(session, bank.actor.organisation_id, PERIOD, [CONFIRMED]).ended
         asked = overrides_before(session, bank.actor.organisation_id, PERIOD.until_us)
     return override_figures(asked, ended, PERIOD, cap)
 
@@ -67,7 +67,7 @@ def test_without_a_portfolio_there_is_no_share(engine: Engine) -> None:
 def test_nobody_without_a_level_is_in_the_portfolio(bank: Planted) -> None:
     bank.add(Step(day(-9), None, None, None))
     with Session(bank.engine) as session:
-        history = read_history(session, bank.actor.organisation_id, PERIOD, [CONFIRMED])
+        history = read_level_histories(session, bank.actor.organisation_id, PERIOD, [CONFIRMED])
     assert override_figures(pl.DataFrame(schema=_SCHEMA), history.ended, PERIOD, 10).with_level == 10
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from fivefold.risk.governance.reports.page import as_html
 from fivefold.usecases.monitoring import measures as validation_figures
-from fivefold.usecases.monitoring.page import validation_page
+from fivefold.usecases.monitoring.page import validation_sections
 from fivefold.usecases.monitoring.validate import validate_levels
 from tests.usecases import platforms
 from tests.usecases.planted import day, fill, planted
@@ -24,7 +24,7 @@ def report(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def test_everything_that_was_found_is_on_the_page(report: dict[str, Any]) -> None:
-    page = validation_page(7, "the <quarter>", report)
+    page = validation_sections(7, "the <quarter>", report)
     assert page.title == "Validation of levels 7"
     titles = [section.title for section in page.sections]
     assert titles == [
@@ -47,16 +47,16 @@ def test_everything_that_was_found_is_on_the_page(report: dict[str, Any]) -> Non
 
 
 def test_the_page_is_html_with_all_text_escaped(report: dict[str, Any]) -> None:
-    written = as_html(validation_page(7, "the <quarter>", report))
+    written = as_html(validation_sections(7, "the <quarter>", report))
     assert "<quarter>" not in written
     assert "<b>medium</b>" not in written
     assert "&lt;b&gt;medium&lt;/b&gt;" in written
-    assert written == as_html(validation_page(7, "the <quarter>", report)), "the same report is the same page"
+    assert written == as_html(validation_sections(7, "the <quarter>", report)), "the same report is the same page"
 
 
 def test_what_rests_on_too_few_says_so(engine: Engine) -> None:
     bank = planted(engine)
     made = validate_levels(engine, bank.actor, day(0), day(90), now_us=platforms.NOW, resamples=20)
-    written = as_html(validation_page(1, "why", made.report))
+    written = as_html(validation_sections(1, "why", made.report))
     assert "too few (0)" in written
     assert "nobody" in written

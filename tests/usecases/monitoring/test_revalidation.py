@@ -17,12 +17,12 @@ from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.monitoring.measures import (
     MEASURED,
     TOO_FEW,
-    Caught,
-    Drift,
-    Group,
+    CaptureMeasures,
+    LevelDrift,
     Measure,
     OverrideFigures,
-    Ranked,
+    RankingMeasures,
+    VersionGroup,
 )
 from fivefold.usecases.monitoring.revalidation import (  # fmt: skip
     AGE,
@@ -62,14 +62,14 @@ def measure(estimate: float, spread: float = 0.0) -> Measure:
     return Measure(60, MEASURED, estimate, estimate - spread, estimate + spread)
 
 
-def group(gini: Measure = FEW, missed: Measure = FEW, index: float | None = None, **more: Any) -> Group:
-    ranked = Ranked(100, 60, 0, 0, gini)
-    caught = Caught(("medium", "high"), 60, FEW, missed, 1.0, 0, 0, 0)
-    drift = Drift(index, "", 900, more.pop("ended", 900))
-    return Group(more.get("ruleset"), more.get("version"), ranked, caught, (), drift, {})
+def group(gini: Measure = FEW, missed: Measure = FEW, index: float | None = None, **more: Any) -> VersionGroup:
+    ranked = RankingMeasures(100, 60, 0, 0, gini)
+    caught = CaptureMeasures(("medium", "high"), 60, FEW, missed, 1.0, 0, 0, 0)
+    drift = LevelDrift(index, "", 900, more.pop("ended", 900))
+    return VersionGroup(more.get("ruleset"), more.get("version"), ranked, caught, (), drift, {})
 
 
-def found(name: str, *groups: Group, overrides: OverrideFigures = NONE) -> Trigger:
+def found(name: str, *groups: VersionGroup, overrides: OverrideFigures = NONE) -> Trigger:
     (trigger,) = [each for each in measured_triggers(groups or [group()], overrides) if each.name == name]
     return trigger
 

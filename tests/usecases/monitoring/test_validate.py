@@ -14,7 +14,7 @@ from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.ingest.bulk_facts import TagRow, put_tags
 from fivefold.usecases.ingest.facts import RecordGiven, put_record
 from fivefold.usecases.levels.worker import run_batch
-from fivefold.usecases.monitoring.page import validation_page
+from fivefold.usecases.monitoring.page import validation_sections
 from fivefold.usecases.monitoring.revalidation import register_change
 from fivefold.usecases.monitoring.validate import (
     Validated,
@@ -152,7 +152,7 @@ def test_a_leak_of_hindsight_is_not_in_the_figures(hindsight: Hindsight) -> None
     assert overall["ranked"]["gini"]["estimate"] == 0, "what was known by then told nobody apart"
     assert overall["caught"]["captured"]["estimate"] == 0
     assert leaked.report["assessed_late"] == {"assessments": 60, "of": 260, "entities": 0}
-    first = validation_page(leaked.id, leaked.reason, leaked.report).cautions[0]
+    first = validation_sections(leaked.id, leaked.reason, leaked.report).cautions[0]
     assert "60 of 260 assessments were made more than a day after their moment" in first
     assert "left out of every figure; 0 entities have no other assessment" in first
 
@@ -173,7 +173,7 @@ def test_where_all_is_hindsight_nobody_is_left(hindsight: Hindsight) -> None:
     assert (overall["caught"]["confirmed"], overall["caught"]["unassessed"]) == (0, 60)
     assert made.report["transitions"] == []
     assert made.report["assessed_late"] == {"assessments": 120, "of": 120, "entities": 120}
-    cautions = validation_page(made.id, made.reason, made.report).cautions
+    cautions = validation_sections(made.id, made.reason, made.report).cautions
     assert "120 entities have no other assessment" in cautions[0]
     assert cautions[1].startswith("Nobody is left: no assessment was made in time")
     assert all(
@@ -187,22 +187,22 @@ def test_a_worker_that_was_off_for_hours_is_no_hindsight(hindsight: Hindsight) -
     hindsight.assess_as_of(hindsight.begins)
     made = hindsight.validate(hindsight.begins, hindsight.bank.now)
     assert made.report["assessed_late"] == {"assessments": 0, "of": 1, "entities": 0}
-    assert "hindsight" not in validation_page(made.id, made.reason, made.report).cautions[0]
+    assert "hindsight" not in validation_sections(made.id, made.reason, made.report).cautions[0]
 
 
 def test_the_page_of_a_validation_from_before_they_were_left_out(hindsight: Hindsight) -> None:
     """It was kept with hindsight in its figures, and still says so."""
     report = dict(hindsight.validate(hindsight.begins - DAY_US, hindsight.begins).report)
     report["assessed_late"] = {"assessments": 3, "of": 9}
-    cautions = validation_page(1, "why", report).cautions
+    cautions = validation_sections(1, "why", report).cautions
     assert "3 of 9 assessments" in cautions[0]
     assert cautions[0].endswith("what these levels seem to have foreseen may be hindsight.")
 
 
 def test_a_time_that_is_none_is_refused(bank: Planted) -> None:
     for begins, ends, told in (
-        (UNTIL, UNTIL, "is none; it must be longer"),
-        (UNTIL, FROM, "is none; it must be longer"),
+        (UNTIL, UNTIL, "is empty; it must end after it begins"),
+        (UNTIL, FROM, "is empty; it must end after it begins"),
         (FROM, NOW + 1, "which is still to come; it must be over"),
         ("2026", NOW, "from_us is '2026'; it must be a moment"),
     ):

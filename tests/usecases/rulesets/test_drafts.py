@@ -14,7 +14,7 @@ from fivefold.store.tables.rulesets import Activation, Draft, Family
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.accounts.settings import choose_levels, read_settings
 from fivefold.usecases.audit.verify import verify
-from fivefold.usecases.rulesets.drafts import DraftSaved, named_in, save_draft
+from fivefold.usecases.rulesets.drafts import DraftSaved, name_and_type_of, save_draft
 from fivefold.usecases.shared.actors import Actor
 from tests.store.filling import filled_once
 from tests.usecases.at_once import order_families, switch_family
@@ -133,7 +133,7 @@ def test_a_document_that_does_not_say_what_it_is_of_is_refused(
 
 
 def test_json_is_a_draft_as_well() -> None:
-    assert named_in('{"ruleset": "retail", "entity_type": "customer"}') == ("retail", "customer")
+    assert name_and_type_of('{"ruleset": "retail", "entity_type": "customer"}') == ("retail", "customer")
 
 
 def test_a_draft_needs_levels_and_its_type(engine: Engine) -> None:

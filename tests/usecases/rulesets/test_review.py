@@ -11,7 +11,7 @@ from fivefold.store.rulesets.rulesets import family_named
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.rulesets.drafts import save_draft
-from fivefold.usecases.rulesets.review import Review, read_fitting, review_draft, surroundings_of
+from fivefold.usecases.rulesets.review import Review, context_of, read_matching_ruleset, review_draft
 from fivefold.usecases.shared.actors import Actor
 from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version
@@ -106,10 +106,10 @@ def test_fields_that_others_declare_need_not_be_declared(engine: Engine, ana: Ac
 def test_what_is_to_be_run_has_to_fit(engine: Engine, ana: Actor) -> None:
     save_draft(engine, ana, document())
     with Session(engine) as session:
-        around = surroundings_of(session, family_named(session, ana.organisation_id, "retail"))
+        around = context_of(session, family_named(session, ana.organisation_id, "retail"))
     assert around.levels == LEVELS
-    assert read_fitting(document(), around).name == "retail"
+    assert read_matching_ruleset(document(), around).name == "retail"
     wrong: dict[str, Any] = {"levels: [low": "levels: [lowest", "{in_list: watched}": "{in_list: gone}", "score:": "s:"}
     for old, new in wrong.items():
         with pytest.raises(RulesetNotValid):
-            read_fitting(document().replace(old, new), around)
+            read_matching_ruleset(document().replace(old, new), around)

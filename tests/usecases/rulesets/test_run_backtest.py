@@ -15,7 +15,7 @@ from fivefold.store.rulesets.rulesets import family_named, newest_version
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.levels import Standing
 from fivefold.store.tables.rulesets import Activation, Backtest, Family
-from fivefold.usecases.accounts.settings import SettingsGiven
+from fivefold.usecases.accounts.settings import SettingsChange
 from fivefold.usecases.changes.asks import change_settings, switch_family
 from fivefold.usecases.changes.backtests import report_of, request_backtest, run_next_backtest
 from fivefold.usecases.changes.proposals import approve_proposal, list_proposals, request_proposal_backtests
@@ -153,7 +153,7 @@ def test_an_override_is_no_level_of_the_rules(engine: Engine, ana: Actor) -> Non
 
 def test_whom_a_family_before_decides_for_is_counted_and_left_out(engine: Engine, ana: Actor) -> None:
     only = "applies_to: {field: country, equals: KP}\nlevels:"
-    change_settings(engine, ana, SettingsGiven(minimum_coverage_percent=60))
+    change_settings(engine, ana, SettingsChange(minimum_coverage_percent=60))
     in_force(
         engine,
         ana,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from fivefold.domain.errors import DataNotValid, Problem
-from fivefold.usecases.shared.row_results import MOST_ATTEMPTS, MOST_REFUSED, take_in_part, take_sound
+from fivefold.usecases.shared.row_results import MOST_ATTEMPTS, MOST_REFUSED, accept_rows, accept_valid_rows
 
 Take = Callable[[Sequence[int]], list[int]]
 
@@ -24,7 +24,7 @@ def refusing(*rounds: set[int]) -> Take:
 
 
 def test_what_shows_only_after_other_rows_are_gone_is_found_too() -> None:
-    taken = take_in_part(range(10), refusing({3, 7}, {0}, {9}), atomic=False)
+    taken = accept_valid_rows(range(10), refusing({3, 7}, {0}, {9}), atomic=False)
     assert (taken.made, taken.refused) == ([1, 2, 4, 5, 6, 8], 4)
     assert [(problem.row, problem.problem) for problem in taken.problems] == [
         (0, "is 0"),
@@ -36,7 +36,7 @@ def test_what_shows_only_after_other_rows_are_gone_is_found_too() -> None:
 
 def test_all_or_nothing() -> None:
     with pytest.raises(DataNotValid, match="row 3"):
-        take_in_part(range(10), refusing({3}), atomic=True)
+        accept_valid_rows(range(10), refusing({3}), atomic=True)
 
 
 ONE_BY_ONE = refusing(*({row} for row in range(MOST_ATTEMPTS)))
@@ -45,7 +45,7 @@ ONE_BY_ONE = refusing(*({row} for row in range(MOST_ATTEMPTS)))
 @pytest.mark.parametrize("take", [refusing(set(range(2_000))), refusing(set(range(MOST_REFUSED + 1))), ONE_BY_ONE])
 def test_beyond_the_bounds_nothing_is_taken(take: Take) -> None:
     with pytest.raises(DataNotValid) as refused:
-        take_in_part(range(2_000), take, atomic=False)
+        accept_valid_rows(range(2_000), take, atomic=False)
     assert refused.value.problems[0].row == 0
 
 
@@ -54,4 +54,4 @@ def test_an_error_that_names_no_row_is_one_of_the_call() -> None:
         raise DataNotValid([], 5)
 
     with pytest.raises(DataNotValid):
-        take_sound(3, take)
+        accept_rows(3, take)

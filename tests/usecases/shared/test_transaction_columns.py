@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fivefold.domain.errors import DataNotValid
 from fivefold.domain.money import base_only
 from fivefold.risk.language.fields import FieldType, OneOf
-from fivefold.usecases.shared.transaction_columns import KNOWN, frame_of, read_columns
+from fivefold.usecases.shared.transaction_columns import KNOWN, read_columns, transaction_frame
 from tests.usecases.platforms import NOW
 
 OWN: dict[str, FieldType] = {
@@ -39,7 +39,7 @@ def row(**changed: Any) -> dict[str, Any]:
 
 
 def read(*rows: dict[str, Any], text: bool = False) -> pl.DataFrame:
-    return read_columns(frame_of(rows, OWN), OWN, NOW, text=text)
+    return read_columns(transaction_frame(rows, OWN), OWN, NOW, text=text)
 
 
 ROWS = st.builds(
@@ -114,8 +114,8 @@ def test_a_truth_is_no_number_and_no_text_whatever_stands_beside_it(name: str, b
 
 
 def test_csv_and_parquet_say_the_same() -> None:
-    typed = frame_of([row(fee=1.5, seen=True, booked=datetime(2026, 2, 1), user_balance=2)], OWN)  # noqa: DTZ001 (as files have them)
-    texts = frame_of(
+    typed = transaction_frame([row(fee=1.5, seen=True, booked=datetime(2026, 2, 1), user_balance=2)], OWN)  # noqa: DTZ001 (as files have them)
+    texts = transaction_frame(
         [row(transaction_amount="1.0", fee="1.5", seen="true", booked="2026-02-01", user_balance="2")], OWN
     )
     first, second = (read_columns(one, OWN, NOW, text=True) for one in (typed, texts))

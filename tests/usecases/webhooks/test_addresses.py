@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fivefold.domain.errors import ActionRefused, ConfigError
-from fivefold.usecases.webhooks.addresses import MOST_URL_CHARACTERS, addresses_of, checked_url, port_of, why_refused
+from fivefold.usecases.webhooks.addresses import MOST_URL_CHARACTERS, addresses_of, checked_url, port_of, refusal_reason
 
 REFUSED = {
     "loopback": ["127.0.0.1", "127.255.255.255", "::1"],
@@ -34,7 +34,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("why", "address"), [(why, address) for why, all_ in REFUSED.items() for address in all_])
 def test_what_is_not_public_is_refused(why: str, address: str) -> None:
-    assert why_refused(address) == why
+    assert refusal_reason(address) == why
 
 
 @pytest.mark.parametrize(
@@ -42,21 +42,21 @@ def test_what_is_not_public_is_refused(why: str, address: str) -> None:
                 "128.0.0.1", "2606:2800:21f:cb07::1", "2a00:1450:4001::1"]
 )  # fmt: skip
 def test_what_is_public_is_not(address: str) -> None:
-    assert why_refused(address) is None
+    assert refusal_reason(address) is None
 
 
 @given(st.ip_addresses())
 @example(ip_address("224.0.1.1"))
 def test_only_global_addresses_that_are_no_groups_are_left(address: IPv4Address | IPv6Address) -> None:
     if not address.is_global or address.is_multicast or address.is_reserved:
-        assert why_refused(str(address))
+        assert refusal_reason(str(address))
 
 
 @given(st.ip_addresses(v=4))
 def test_an_address_within_an_address_is_refused_whatever_it_is(address: IPv4Address) -> None:
     packed = int(address)
     for within in (0xFFFF << 32 | packed, packed, (0x64FF9B << 96) | packed, 0x2002 << 112 | packed << 80):
-        assert why_refused(str(IPv6Address(within)))
+        assert refusal_reason(str(IPv6Address(within)))
 
 
 @pytest.mark.parametrize(

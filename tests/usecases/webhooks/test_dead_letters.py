@@ -14,7 +14,7 @@ from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.events import Delivery
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.webhooks.dispatcher import deliver_due
-from fivefold.usecases.webhooks.endpoints import dead_letters, replay
+from fivefold.usecases.webhooks.endpoints import dead_letters, replay_dead_letters
 from fivefold.usecases.webhooks.plan import plan_deliveries
 from tests.usecases.platforms import NOW
 from tests.usecases.receivers import MACHINE, SECOND_US, endpoint, organisation, receiving, tell
@@ -81,7 +81,7 @@ def test_a_range_is_sent_again_in_order_whether_it_arrived_or_not(engine: Engine
         deliver_due(engine, NOW)
         sequences = {got.told["event_id"]: got.told["sequence"] for got in receiver.got}
         receiver.ended.clear()
-        assert replay(engine, ours, told, (sequences["c1-a"], sequences["c1-b"]), NOW + SECOND_US) == 3
+        assert replay_dead_letters(engine, ours, told, (sequences["c1-a"], sequences["c1-b"]), NOW + SECOND_US) == 3
         assert deliver_due(engine, NOW + SECOND_US) == 3
         assert [event for event in receiver.events() if event != "c2-a"] == ["c1-a", "c1-b"]
         assert sorted(receiver.events()) == ["c1-a", "c1-b", "c2-a"]
@@ -93,8 +93,8 @@ def test_a_replay_is_recorded_as_how_many_and_their_digest(engine: Engine, ours:
     plan_deliveries(engine, NOW)
     give_up(engine)
     numbers = [line.sequence for line in dead_letters(engine, ours)]
-    assert replay(engine, ours, told, now_us=NOW) == 2
-    assert replay(engine, ours, told, now_us=NOW) == 0
+    assert replay_dead_letters(engine, ours, told, now_us=NOW) == 2
+    assert replay_dead_letters(engine, ours, told, now_us=NOW) == 0
     with Session(engine) as session:
         *_, entry = entries(session, ours.organisation_id)
     assert (entry.action, entry.actor, entry.subject_id) == ("webhook.replayed", MACHINE, str(told))
@@ -106,4 +106,4 @@ def test_a_replay_is_recorded_as_how_many_and_their_digest(engine: Engine, ours:
 def test_a_range_that_ends_before_it_begins_is_told(engine: Engine, ours: Actor) -> None:
     told = endpoint(engine, ours.organisation_id, URL).endpoint_id
     with pytest.raises(ConfigError, match="the range begins at 3 and ends at 2"):
-        replay(engine, ours, told, (3, 2))
+        replay_dead_letters(engine, ours, told, (3, 2))

@@ -23,7 +23,13 @@ from fivefold.store.tables.events import Delivery
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.webhooks import dispatcher as webhook_courier
 from fivefold.usecases.webhooks.dispatcher import deliver_due, keep_delivering
-from fivefold.usecases.webhooks.endpoints import add_endpoint, dead_letters, list_endpoints, replay, rotate_secret
+from fivefold.usecases.webhooks.endpoints import (
+    add_endpoint,
+    dead_letters,
+    list_endpoints,
+    replay_dead_letters,
+    rotate_secret,
+)
 from fivefold.usecases.webhooks.plan import (
     FIRST_WAIT_SECONDS,
     LEASE_SECONDS,
@@ -241,7 +247,7 @@ def test_dead_letters_are_listed_and_replayed_in_order(engine: Engine) -> None:
         assert (first.attempts, first.error, first.external_id) == (MOST_ATTEMPTS, "answered 503", "c1")
         assert deliver_due(engine, now) == 0
         status[0], receiver.ended[:] = 200, []
-        assert replay(engine, actor, told, now_us=now) == 2
+        assert replay_dead_letters(engine, actor, told, now_us=now) == 2
         tell(engine, ours, ["c1-c"])
         assert deliver_due(engine, now) == 3
         assert receiver.events() == ["c1-a", "c1-b", "c1-c"]

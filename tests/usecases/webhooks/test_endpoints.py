@@ -99,8 +99,8 @@ def test_what_cannot_be_an_endpoint_is_refused(engine: Engine, ours: Actor) -> N
     for url, kinds, words in (
         ("ftp://hooks.example", [], "must be https://"),
         ("http://10.0.0.1/", [], "which is private"),
-        (URL, ["Level"], "the kind 'Level' is none"),
-        (URL, ["x" * 51], "is none"),
+        (URL, ["Level"], "the kind 'Level' is invalid"),
+        (URL, ["x" * 51], "is invalid"),
         (URL, [f"kind{number}" for number in range(51)], "at most 50"),
     ):
         with pytest.raises(ConfigError, match=words):
@@ -162,7 +162,7 @@ def test_a_removed_endpoint_is_gone_with_what_it_was_to_be_told(engine: Engine, 
         lambda engine, actor, number: set_enabled(engine, actor, number, enabled=False),
         remove_endpoint,
         webhooks.dead_letters,
-        webhooks.replay,
+        webhooks.replay_dead_letters,
     ],
 )
 def test_another_organisations_endpoint_is_as_if_it_were_not_there(

@@ -24,10 +24,10 @@ from fivefold.usecases.webhooks.plan import (
     LEASE_SECONDS,
     MOST_ATTEMPTS,
     MOST_WAIT_SECONDS,
-    Attempt,
     Batch,
+    DeliveryAttempt,
     claim_deliveries,
-    endpoints_with_work,
+    endpoints_to_serve,
     plan_deliveries,
     prune_deliveries,
     record_attempts,
@@ -56,7 +56,7 @@ def names(batch: Batch | None) -> list[str]:
 
 def arrive(engine: Engine, batch: Batch | None, now_us: int = NOW, error: str | None = None) -> None:
     assert batch
-    record_attempts(engine, [Attempt(claim, error) for claim in batch.claims], now_us)
+    record_attempts(engine, [DeliveryAttempt(claim, error) for claim in batch.claims], now_us)
 
 
 def row(engine: Engine, event_id: str) -> Delivery:
@@ -101,11 +101,11 @@ def test_a_disabled_endpoint_is_told_later(engine: Engine) -> None:
     tell(engine, ours, ["c1-b"])
     assert plan_deliveries(engine, NOW) == 0
     assert claimed(engine, told) is None
-    assert list(endpoints_with_work(engine, NOW)) == []
+    assert list(endpoints_to_serve(engine, NOW)) == []
     set_enabled(engine, actor, told, enabled=True)
     assert plan_deliveries(engine, NOW) == 1
     assert planned(engine, told) == ["c1-a", "c1-b"]
-    assert list(endpoints_with_work(engine, NOW)) == [told]
+    assert list(endpoints_to_serve(engine, NOW)) == [told]
 
 
 @pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
@@ -176,7 +176,9 @@ def test_of_each_pair_the_first_is_claimed_and_what_follows_waits_for_it(engine:
     assert claimed(engine, told) is None, "both pairs are being sent"
     assert names(claimed(engine, other, most=1)) == ["c1-a"], "another endpoint's pairs are others"
     assert first
-    record_attempts(engine, [Attempt(first.claims[0], None), Attempt(first.claims[1], "answered 500")], NOW)
+    record_attempts(
+        engine, [DeliveryAttempt(first.claims[0], None), DeliveryAttempt(first.claims[1], "answered 500")], NOW
+    )
     assert names(claimed(engine, told)) == ["c1-b"], "the failed one blocks its pair alone"
     later = NOW + FIRST_WAIT_SECONDS * SECOND_US
     assert names(claimed(engine, told, later)) == ["c2-a"]
@@ -241,7 +243,7 @@ def test_what_waits_behind_a_failed_one_is_not_looked_at_before_it(engine: Engin
     tell(engine, ours, ["c1-a", "c1-b", "c2-a"])
     plan_deliveries(engine, NOW)
     arrive(engine, claimed(engine, told), error="answered 500")
-    assert list(endpoints_with_work(engine, NOW)) == []
+    assert list(endpoints_to_serve(engine, NOW)) == []
     assert row(engine, "c1-b").next_us == row(engine, "c1-a").next_us
 
 

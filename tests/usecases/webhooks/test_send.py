@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from fivefold.store.webhooks.deliveries import LeasedDelivery
 from fivefold.usecases.webhooks import send as webhook_sending
 from fivefold.usecases.webhooks.send import Destination, Found, body_of, look_up, open_transport, send
-from fivefold.usecases.webhooks.signing import Secret, signature
+from fivefold.usecases.webhooks.signing import Secret, webhook_signature
 from tests.usecases.platforms import NOW
 from tests.usecases.receivers import Receiver, receiving
 
@@ -86,7 +86,7 @@ def test_a_webhook_says_what_happened_to_whom_and_is_signed_with_every_secret() 
         "Fivefold-Event-Id": "bank-5-2",
         "Fivefold-Sequence": "17",
         "Fivefold-Timestamp": str(AT_S),
-        "Fivefold-Signature": signature(SECRETS, AT_S, got.body),
+        "Fivefold-Signature": webhook_signature(SECRETS, AT_S, got.body),
     }
     assert got.headers["Fivefold-Signature"].count("v1=") == 2
 

@@ -13,7 +13,15 @@ from sqlalchemy import Engine, text
 from fivefold.domain.errors import ActionRefused, ConfigError
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.webhooks.endpoints import add_endpoint, encrypt_secrets, list_endpoints
-from fivefold.usecases.webhooks.signing import Secret, live, new_key, read_secrets, rotated, signature, written_secrets
+from fivefold.usecases.webhooks.signing import (
+    Secret,
+    live_secrets,
+    new_key,
+    read_secrets,
+    rotate,
+    secrets_json,
+    webhook_signature,
+)
 from tests.usecases import platforms
 
 texts = st.text(st.characters(codec="utf-8"), min_size=1)
@@ -27,7 +35,7 @@ def test_a_signature_is_the_hmac_of_moment_and_body_with_each_secret(
 ) -> None:
     signed = f"{timestamp_s}.".encode() + body
     expected = [f"v1={hmac.digest(secret.encode(), signed, hashlib.sha256).hex()}" for secret in secrets]
-    assert signature([Secret(secret) for secret in secrets], timestamp_s, body).split(",") == expected
+    assert webhook_signature([Secret(secret) for secret in secrets], timestamp_s, body).split(",") == expected
 
 
 @given(texts, st.integers(0, 2**40), st.integers(0, 2**40), st.binary(), st.binary())
@@ -35,7 +43,9 @@ def test_another_moment_or_body_has_another_signature(
     secret: str, one_s: int, other_s: int, one: bytes, other: bytes
 ) -> None:
     same = (one_s, one) == (other_s, other)
-    assert (signature([Secret(secret)], one_s, one) == signature([Secret(secret)], other_s, other)) is same
+    assert (
+        webhook_signature([Secret(secret)], one_s, one) == webhook_signature([Secret(secret)], other_s, other)
+    ) is same
 
 
 @given(several, moments, st.integers(0, 10**12))
@@ -44,27 +54,27 @@ def test_rotation_puts_the_new_one_first_and_ends_the_others_together_at_the_lat
 ) -> None:
     secrets: tuple[Secret, ...] = (Secret(made[0]),)
     for number, secret in enumerate(made[1:]):
-        secrets = rotated(secrets, secret, now_us + number, now_us + number + kept_us)
+        secrets = rotate(secrets, secret, now_us + number, now_us + number + kept_us)
     assert secrets[0] == Secret(made[-1])
     untils = [secret.until_us or 0 for secret in secrets[1:]]
     assert untils == sorted(untils, reverse=True), "each ends when it was first to, not later for a newer rotation"
     last_us = now_us + len(made) - 2 + kept_us
-    assert live(secrets, max(last_us, now_us)) == secrets[:1]
+    assert live_secrets(secrets, max(last_us, now_us)) == secrets[:1]
     if kept_us and len(made) > 1:
-        assert [secret.text for secret in live(secrets, now_us + len(made) - 2)][:2] == made[:-3:-1]
+        assert [secret.text for secret in live_secrets(secrets, now_us + len(made) - 2)][:2] == made[:-3:-1]
 
 
 def test_a_secret_ends_at_its_moment() -> None:
-    secrets = rotated([Secret("old")], "new", 10, 20)
-    assert [secret.text for secret in live(secrets, 19)] == ["new", "old"]
-    assert [secret.text for secret in live(secrets, 20)] == ["new"]
-    assert rotated([Secret("old")], "new", 10, 10) == (Secret("new"),)
+    secrets = rotate([Secret("old")], "new", 10, 20)
+    assert [secret.text for secret in live_secrets(secrets, 19)] == ["new", "old"]
+    assert [secret.text for secret in live_secrets(secrets, 20)] == ["new"]
+    assert rotate([Secret("old")], "new", 10, 10) == (Secret("new"),)
 
 
 @given(several)
 def test_secrets_are_read_as_they_were_written(made: list[str]) -> None:
     secrets = tuple(Secret(text, number or None) for number, text in enumerate(made))
-    assert read_secrets(written_secrets(secrets)) == secrets
+    assert read_secrets(secrets_json(secrets)) == secrets
 
 
 def test_a_secret_is_not_in_what_is_printed() -> None:
@@ -120,7 +130,7 @@ def test_secrets_of_before_are_read_and_then_encrypted(engine: Engine, actor: Ac
 def test_without_a_setting_a_machine_makes_its_own_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FIVEFOLD_WEBHOOK_KEYS")
     monkeypatch.setenv("FIVEFOLD_VAR", str(tmp_path / "var"))
-    written = written_secrets([Secret("a")])
+    written = secrets_json([Secret("a")])
     file = tmp_path / "var" / "webhook.key"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
@@ -133,8 +143,8 @@ def test_without_a_setting_a_machine_makes_its_own_key(tmp_path: Path, monkeypat
 
 def test_a_key_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FIVEFOLD_WEBHOOK_KEYS", "short")
-    with pytest.raises(ConfigError, match="FIVEFOLD_WEBHOOK_KEYS has a key that is none"):
-        written_secrets([Secret("a")])
+    with pytest.raises(ConfigError, match="FIVEFOLD_WEBHOOK_KEYS has an invalid key"):
+        secrets_json([Secret("a")])
 
 
 def test_plain_http_is_for_an_operator_at_the_machine(engine: Engine, actor: Actor) -> None:

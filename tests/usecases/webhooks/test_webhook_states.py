@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session
 
 from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent
 from fivefold.usecases.shared.actors import Actor
-from fivefold.usecases.webhooks.endpoints import replay, set_enabled
+from fivefold.usecases.webhooks.endpoints import replay_dead_letters, set_enabled
 from fivefold.usecases.webhooks.plan import (
     LEASE_SECONDS,
     MOST_ATTEMPTS,
-    Attempt,
     Batch,
+    DeliveryAttempt,
     claim_deliveries,
     plan_deliveries,
     record_attempts,
@@ -123,7 +123,7 @@ class Deliveries:
         if held is None:
             return  # nothing was claimed
         error = None if arrives else "answered 500"
-        record_attempts(self.engine, [Attempt(claim, error) for claim in held.batch.claims], self.now_us)
+        record_attempts(self.engine, [DeliveryAttempt(claim, error) for claim in held.batch.claims], self.now_us)
         for claim in held.batch.claims:
             each = self.expected[claim.event_number]
             if each.holder == held.lease:
@@ -160,7 +160,7 @@ class Deliveries:
             for number, each in self.expected.items()
             if (each.state == "dead" if dead_only else ends[0] <= number <= ends[1] and each.holder is None)
         }
-        assert replay(
+        assert replay_dead_letters(
             self.engine, self.actor, self.told, None if dead_only else (ends[0], ends[1]), self.now_us
         ) == len(wanted)
         for each in wanted.values():
@@ -192,7 +192,7 @@ class Deliveries:
         order: list[int] = []
         while batch := claim_deliveries(self.engine, self.told, self.now_us, 10):
             order += [claim.event_number for claim in batch.claims]
-            record_attempts(self.engine, [Attempt(claim, None) for claim in batch.claims], self.now_us)
+            record_attempts(self.engine, [DeliveryAttempt(claim, None) for claim in batch.claims], self.now_us)
         with Session(self.engine) as session:
             rows = session.scalars(select(Delivery).order_by(Delivery.event_number)).all()
         assert not [row.event_number for row in rows if row.state == "waiting"]

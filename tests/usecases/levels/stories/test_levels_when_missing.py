@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import Engine
 
 from fivefold.domain.clock import DAY_US
-from fivefold.usecases.levels.read import list_failed, view_profile
-from fivefold.usecases.levels.replay import replay
+from fivefold.usecases.levels.read import list_failed, read_level_of_profile
+from fivefold.usecases.levels.replay import replay_assessment
 from tests.usecases import banks, platforms
 from tests.usecases.banks import Bank
 
@@ -37,7 +37,7 @@ def bank(engine: Engine) -> Iterator[Bank]:
         made.settle()
     yield made
     numbers = [f"{one.entity_id}.{one.number}" for one in made.assessments()]
-    assert [number for number in numbers if not replay(engine, made.actor, number).same] == []
+    assert [number for number in numbers if not replay_assessment(engine, made.actor, number).same] == []
 
 
 def day(bank: Bank, days: float, **attributes: Any) -> None:
@@ -173,7 +173,7 @@ def test_a_new_customer_of_whom_it_is_unknown_whether_the_ruleset_applies_gets_i
     bank.put("b", occupation="clerk")
     bank.settle()
     assert (bank.level("a"), bank.level("b")) == (3, None)
-    shown = view_profile(engine, bank.actor, "customer", "b", clock=lambda: bank.now)
+    shown = read_level_of_profile(engine, bank.actor, "customer", "b", clock=lambda: bank.now)
     assert (shown.status, shown.level) == ("undetermined", None)
     assert shown.breakdown["line"].endswith("it is unknown whether the ruleset applies: there is no level yet")
 

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from fivefold.domain.clock import DAY_US
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.usecases.ingest.facts import RecordGiven, put_record, set_tag
-from fivefold.usecases.levels.read import Freshness, LevelShown, history, read_level, view_profile
+from fivefold.usecases.levels.read import Freshness, LevelView, level_history, read_level, read_level_of_profile
 from fivefold.usecases.levels.records import NEVER_ASSESSED
 from tests.store.filling import filled_once
 from tests.usecases import banks
@@ -35,11 +35,11 @@ def move(bank: Bank, country: str, days: float = 0) -> None:
     bank.settle()
 
 
-def view(bank: Bank) -> LevelShown:
-    return view_profile(bank.engine, bank.actor, "customer", "a", clock=lambda: bank.now)
+def view(bank: Bank) -> LevelView:
+    return read_level_of_profile(bank.engine, bank.actor, "customer", "a", clock=lambda: bank.now)
 
 
-def read(bank: Bank, freshness: Freshness) -> LevelShown:
+def read(bank: Bank, freshness: Freshness) -> LevelView:
     return read_level(bank.engine, bank.actor, "customer", "a", freshness, clock=lambda: bank.now)
 
 
@@ -81,8 +81,8 @@ def test_trap_a_level_withheld_is_nowhere_given_for_the_one_that_holds(bank: Ban
     assert (shown.level, shown.rules_level) == ("high", "high")
     assert read(bank, Freshness.NOW).level == "high"
     assert read(bank, Freshness.STORED).level == "high"
-    assert [line.level for line in history(bank.engine, bank.actor, "customer", "a")] == ["high"] * 2 + ["low"]
-    assert "held" in history(bank.engine, bank.actor, "customer", "a")[0].line
+    assert [line.level for line in level_history(bank.engine, bank.actor, "customer", "a")] == ["high"] * 2 + ["low"]
+    assert "held" in level_history(bank.engine, bank.actor, "customer", "a")[0].line
 
 
 def test_trap_a_level_is_announced_when_it_is_reached_and_never_else(bank: Bank) -> None:

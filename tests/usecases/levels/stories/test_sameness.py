@@ -10,9 +10,9 @@ from fivefold.domain.clock import DAY_US
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.usecases.levels import records as moments
-from fivefold.usecases.levels.read import Freshness, LevelShown, history, read_level
-from fivefold.usecases.levels.records import kept_inputs
-from fivefold.usecases.levels.replay import replay
+from fivefold.usecases.levels.read import Freshness, LevelView, level_history, read_level
+from fivefold.usecases.levels.records import replay_inputs
+from fivefold.usecases.levels.replay import replay_assessment
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 
@@ -30,7 +30,7 @@ def bank(engine: Engine) -> Bank:
     return made
 
 
-def read(bank: Bank) -> LevelShown:
+def read(bank: Bank) -> LevelView:
     """Ask for a level that is computed for the answer, a second later."""
     bank.wait(microseconds=1_000_000)
     return read_level(bank.engine, bank.actor, "customer", "a", Freshness.NOW, clock=lambda: bank.now)
@@ -51,7 +51,7 @@ def test_fifty_reads_of_what_does_not_change_are_one_row_whose_moment_moves(bank
     assert bank.next_us() == bank.now + 30 * DAY_US  # the next look counts from the last one
     assert bank.assessments()[0].as_of_us == before[0].as_of_us
     assert bank.transitions() == [(None, 1)]
-    assert replay(bank.engine, bank.actor, shown.assessment or "").same
+    assert replay_assessment(bank.engine, bank.actor, shown.assessment or "").same
 
 
 def test_what_is_not_stored_is_not_written_out(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,9 +59,9 @@ def test_what_is_not_stored_is_not_written_out(bank: Bank, monkeypatch: pytest.M
 
     def kept(found: Assessments, *rest: Any) -> list[str]:
         written.append(len(found))
-        return kept_inputs(found, *rest)
+        return replay_inputs(found, *rest)
 
-    monkeypatch.setattr(moments, "kept_inputs", kept)
+    monkeypatch.setattr(moments, "replay_inputs", kept)
     bank.put("b", country="KP")
     bank.settle()
     assert written[-1] == 1
@@ -74,14 +74,14 @@ def test_what_changes_is_stored_and_what_then_stays_is_not(bank: Bank) -> None:
     assert [read(bank).level for _ in range(3)] == ["medium"] * 3
     bank.put("a", country="KP")
     assert [read(bank).level for _ in range(3)] == ["high"] * 3
-    assert [line.level for line in history(bank.engine, bank.actor, "customer", "a")] == ["high", "medium", "low"]
+    assert [line.level for line in level_history(bank.engine, bank.actor, "customer", "a")] == ["high", "medium", "low"]
     bank.put("a", country="RU")  # the cooldown withholds it: the same level for another reason
     assert [read(bank).level for _ in range(3)] == ["high"] * 3
     assert len(bank.assessments()) == 4
     bank.wait(days=10)
     assert (read(bank).level, len(bank.assessments())) == ("medium", 5)
     for number in range(1, 6):
-        assert replay(bank.engine, bank.actor, f"{bank.id_of('a')}.{number}").same
+        assert replay_assessment(bank.engine, bank.actor, f"{bank.id_of('a')}.{number}").same
 
 
 def test_an_override_that_comes_and_goes_is_seen_in_the_history_and_named_as_the_source_while_it_holds(
@@ -104,7 +104,7 @@ def test_an_age_that_grows_is_a_change_once_it_is_told_otherwise(engine: Engine)
     bank.wait(days=1)
     read(bank)
     assert len(bank.assessments()) == 2
-    assert replay(bank.engine, bank.actor, f"{bank.id_of('a')}.2").same
+    assert replay_assessment(bank.engine, bank.actor, f"{bank.id_of('a')}.2").same
 
 
 def test_an_account_without_a_ruleset_has_one_row_however_many_transactions_come(engine: Engine) -> None:
