@@ -1,4 +1,4 @@
-"""What is not installed: who only scores files installs little, and is told in one line what a command needs more."""
+"""Optional dependencies: scoring files needs few, and a command that needs more names its extra."""
 
 EXTRAS = {
     "charts": ("altair", "vl_convert"),
@@ -20,7 +20,7 @@ EXTRAS = {
 
 
 def missing_extra(error: ModuleNotFoundError) -> str:
-    """Say in one line which extra has the module that was not found; empty where it is of none.
+    """Name the extra of a missing module in one line; empty if no extra has it.
 
     >>> missing_extra(ModuleNotFoundError(name="altair.vegalite"))
     "this needs altair, which is not installed here: pip install 'fivefold[charts]'"

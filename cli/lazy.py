@@ -1,4 +1,4 @@
-"""Commands that are imported when they are asked for: an overview of all of them loads none.
+"""Commands that are imported on use: the overview imports none of them.
 
 Each command is named here with its module and its summary, the first sentence of its docstring; a test compares them.
 """
@@ -33,8 +33,8 @@ COMMANDS = {
     "rates": ("platform.rates", "The exchange rates in force, and tables of your own."),
     "backtests": ("platform.backtests", "Backtests of rulesets, which workers run."),
     "proposals": ("platform.proposals", "Changes of what decides: one person proposes, another approves."),
-    "worker": ("platform.worker", "Assess whoever is due, and tell others of levels reached."),
-    "webhooks": ("platform.webhooks", "Webhooks: who is told of what happens, and what came of it."),
+    "worker": ("platform.worker", "Assess entities that are due, and deliver webhooks."),
+    "webhooks": ("platform.webhooks", "Webhooks: endpoints, deliveries and dead letters."),
     "erase": ("platform.privacy", "Erase what is known of an entity, and of what it owns."),
     "erase-again": ("platform.privacy", "Put legal holds and erasures again, after a restore."),
     "hold": ("platform.privacy", "Put a legal hold on an entity, against erasure."),

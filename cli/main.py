@@ -1,4 +1,4 @@
-"""The entry point: every command, and one place where errors meet the person at the terminal."""
+"""The entry point: all commands, and the one place that prints errors."""
 
 import platform
 import sys
@@ -21,8 +21,8 @@ STOPPED = 130
 app = typer.Typer(cls=LazyGroup, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
-def _show_version(asked: bool) -> None:
-    if asked:
+def _show_version(is_requested: bool) -> None:
+    if is_requested:
         typer.echo(f"fivefold {release()}, Python {platform.python_version()}")
         raise typer.Exit
 
@@ -37,7 +37,7 @@ def overview(
 
 
 def main() -> None:
-    """Run a command; what fivefold refuses is told in plain words, with exit code 2, and Ctrl-C with 130."""
+    """Run a command; print an error of fivefold with exit code 2, and Ctrl-C with 130."""
     write_plainly_where_needed()
     try:
         app(prog_name="fivefold")
@@ -56,7 +56,7 @@ def main() -> None:
         _errors().print(f"fivefold: {error.filename2 or error.filename}: {error.strerror}", soft_wrap=True)
         sys.exit(2)
     except SystemExit as end:
-        if end.code == STOPPED:  # what typer makes of Ctrl-C, without a word
+        if end.code == STOPPED:  # typer ends so after Ctrl-C, silently
             _errors().print("fivefold: stopped; no file is half written")
         raise
 

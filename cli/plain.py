@@ -1,4 +1,4 @@
-"""Output where the terminal knows fewer signs than text has: each is written with the signs that it has."""
+"""Output for terminals without Unicode: characters are replaced by ASCII."""
 
 import codecs
 import sys
@@ -26,7 +26,7 @@ _SIGNS = str.maketrans(
 
 
 def plain(text: str) -> str:
-    """Write text with the signs of ASCII alone; `?` for what has no likeness there.
+    """Replace all characters beyond ASCII by similar ones, or by `?`.
 
     >>> plain("café: 4 → 3 ░░┊██")
     'cafe: 4 -> 3 --:##'
@@ -36,7 +36,7 @@ def plain(text: str) -> str:
 
 
 def write_plainly_where_needed() -> None:
-    """Let standard output and standard error write what their encoding lacks as plain text, and not fail over it."""
+    """Let standard output and error replace characters that their encoding lacks, instead of failing."""
     codecs.register_error(NAME, _replaced)
     for stream in (sys.stdout, sys.stderr):
         change = getattr(stream, "reconfigure", None)

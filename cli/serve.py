@@ -44,7 +44,7 @@ def serve(
     from fivefold.store.accounts.plans import read_plans  # noqa: PLC0415 (imports SQLAlchemy)
 
     settings = read_settings()
-    read_plans(settings.plans_file)  # what is wrong with them is told here, not by workers that start over and over
+    read_plans(settings.plans_file)  # report invalid plans here, not by workers that restart forever
     require_free(host, port)
     open_current_database().dispose()
     protect_folder(settings.var)
@@ -61,15 +61,15 @@ def serve(
     address = ["--host", host, "--port", str(port)]
     sys.stdout.flush()
     try:
-        # BentoML's own command takes this process's place, so that signals reach it and nobody else.
+        # BentoML's own command replaces this process, so that signals reach it directly.
         command = [sys.executable, "-P", "-m", "bentoml", "serve", *service, *address]
-        os.execv(sys.executable, command)  # noqa: S606 (our own words)
-    finally:  # where nothing took this process's place
+        os.execv(sys.executable, command)  # noqa: S606 (our own command)
+    finally:  # reached only if exec failed
         os.close(claim)
 
 
 def claim_address(host: str, port: int, folder: Path) -> int:
-    """Keep an address from other starts until this process, or what takes its place, ends; ConfigError if one has it.
+    """Lock an address until this process, or the one that replaces it, ends; ConfigError if it is locked already.
 
     A service listens only seconds after its start, and until then another one would find the port free.
     """
@@ -104,12 +104,12 @@ def require_free(host: str, port: int) -> None:
 
 
 def _absolute_paths(settings: Settings) -> dict[str, str]:
-    """Spell out what is relative to this folder: the service runs in another one."""
-    found = {"FIVEFOLD_VAR": str(settings.var), "FIVEFOLD_DATABASE_URL": _absolute(settings.database_url)}
-    found |= {"MLFLOW_TRACKING_URI": _absolute(settings.tracking)}
+    """Make relative paths absolute: the service runs in another folder."""
+    variables = {"FIVEFOLD_VAR": str(settings.var), "FIVEFOLD_DATABASE_URL": _absolute(settings.database_url)}
+    variables |= {"MLFLOW_TRACKING_URI": _absolute(settings.tracking)}
     if settings.plans_file:
-        found["FIVEFOLD_PLANS_FILE"] = str(settings.plans_file.absolute())
-    return {name: value for name, value in found.items() if value}
+        variables["FIVEFOLD_PLANS_FILE"] = str(settings.plans_file.absolute())
+    return {name: value for name, value in variables.items() if value}
 
 
 def _absolute(address: str) -> str:
@@ -150,7 +150,7 @@ def list_() -> None:
     """List the tokens."""
     from fivefold.usecases.accounts.tokens import list_tokens, month_of  # noqa: PLC0415 (imports SQLAlchemy)
 
-    found = list_tokens(open_current_database(), month_of(now_microseconds()))
+    tokens = list_tokens(open_current_database(), month_of(now_microseconds()))
     rows = [
         [
             str(line.id),
@@ -163,7 +163,7 @@ def list_() -> None:
             _day(line.last_used_us),
             line.member,
         ]
-        for line in found
+        for line in tokens
     ]
     columns = ("id", "organisation", "label", "role", "plan", "state", "expires", "last used", "member")
     show_table("Tokens", columns, rows, left=9)
@@ -182,8 +182,8 @@ def usage(month: Annotated[str, typer.Option("--month", help="As 2026-11; this m
     from fivefold.store.accounts.plans import read_plans  # noqa: PLC0415 (imports SQLAlchemy)
     from fivefold.usecases.accounts.tokens import list_tokens, month_of  # noqa: PLC0415 (as above)
 
-    shown = month or month_of(now_microseconds())
-    if not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", shown):
+    chosen = month or month_of(now_microseconds())
+    if not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", chosen):
         raise ConfigError(f"--month is {month!r}; it must be a month such as 2026-11")
     plans = read_plans(read_settings().plans_file)
     rows = [
@@ -196,9 +196,9 @@ def usage(month: Annotated[str, typer.Option("--month", help="As 2026-11; this m
             f"{line.users:,}",
             _of(plans, line.plan, "users_per_month"),
         ]
-        for line in list_tokens(open_current_database(), shown)
+        for line in list_tokens(open_current_database(), chosen)
     ]
-    show_table(f"Usage in {shown}", ("id", "label", "plan", "calls", "of", "users", "of"), rows, left=3)
+    show_table(f"Usage in {chosen}", ("id", "label", "plan", "calls", "of", "users", "of"), rows, left=3)
 
 
 def _of(plans: "dict[str, Plan]", plan: str, limit: str) -> str:

@@ -1,4 +1,4 @@
-"""What commands print with: tables, warnings, and options that several of them share."""
+"""Printing for commands: lines, tables, warnings; and the options that several commands share."""
 
 import logging
 import os
@@ -54,9 +54,9 @@ class _Colours(Highlighter):
 
 
 class Terminal(Console):
-    """Prints texts with every control character visible, but for tabs and the ends of lines.
+    """Prints text with visible control characters, except tabs and line ends.
 
-    No markup and no emoji: a customer's name or a reason is shown as it is, whatever brackets it holds.
+    No markup and no emoji: brackets in a customer's name or a reason are printed as they are.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -71,10 +71,10 @@ console = Terminal()
 errors = Terminal(stderr=True)
 
 MOST_NAME_COLUMNS = 30
-"""Up to this a name in the first column is never folded, so that it can be copied."""
+"""Longest name in the first column that is never folded, so that it can be copied."""
 
 MOST_PIPED_COLUMNS = 10_000
-"""Where there is no terminal, a table has this much room: no row is broken that a program may read."""
+"""Width of a table without a terminal: a program reads each row on one line."""
 
 PathArgument = Annotated[Path, typer.Argument(help="Transactions: Parquet (file or folder), CSV, JSON or JSON lines.")]
 NameOption = Annotated[str, typer.Option("--name", help="Name of the registered model.")]
@@ -88,20 +88,20 @@ AsOfOption = Annotated[
 
 
 def moment(text: str | None, option: str) -> int:
-    """Read an option that is a moment; now, in whole seconds, where it was not given."""
+    """Read the moment of an option; now, in whole seconds, if it is missing."""
     return now_microseconds() // 1_000_000 * 1_000_000 if text is None else parse_moment(text, option)
 
 
-def say(text: str = "") -> None:
-    """Print a line, which the terminal wraps: a path in it can be copied whole."""
+def echo(text: str = "") -> None:
+    """Print a line without wrapping it, so that a path in it can be copied."""
     console.print(text, soft_wrap=True)
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
     """Print a table as wide as the terminal allows; the first *left* columns are words, the others numbers.
 
-    Words are broken between words, and inside one only where it alone is wider than its column. Piped on, where there
-    is no terminal, a table is as wide as its rows.
+    Text is folded between words, and inside a word only if it is wider than its column. Without a terminal a table is
+    as wide as its rows.
     """
     console.print(title, style="bold", soft_wrap=True)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -119,19 +119,19 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
 
 
 def quoted(path: Path | str) -> str:
-    """Write a path as a shell takes it, so that the command around it can be pasted."""
+    """Quote a path for the shell."""
     return shlex.quote(str(path))
 
 
 def warn(text: str) -> None:
-    """Print a warning where it does not disturb what is piped on."""
+    """Print a warning on standard error."""
     errors.print(f"warning: {text}", soft_wrap=True)
 
 
 def open_registry(name: str = DEFAULT_NAME) -> "Registry":
-    """Open the registry; MLflow takes seconds to import, so only commands that need it pay for it.
+    """Open the registry; MLflow takes seconds to import, so it is imported here.
 
-    ConfigError where no model can have that name.
+    ConfigError if the name is invalid.
     """
     require_name(name)
     from fivefold.models.registry import Registry  # noqa: PLC0415 (imports MLflow)
@@ -140,13 +140,13 @@ def open_registry(name: str = DEFAULT_NAME) -> "Registry":
 
 
 def require_name(name: str) -> None:
-    """Raise ConfigError where no model can have that name."""
+    """Raise ConfigError if the name of a model is invalid."""
     if not re.fullmatch(r"[\w.-]+", name):
         raise ConfigError(f"the model's name is {name!r}; it may hold letters, digits and the signs . _ -")
 
 
 def open_current_database() -> "Engine":
-    """Open the database of the settings, brought forward to the schema that this program knows."""
+    """Open the database of the settings and upgrade its schema."""
     from fivefold.store.sql.database import open_database, upgrade  # noqa: PLC0415 (imports SQLAlchemy)
 
     settings = read_settings()
@@ -157,10 +157,10 @@ def open_current_database() -> "Engine":
 
 
 class _Compiling(logging.Handler):
-    """Prints that the indicators are being compiled, while that happens."""
+    """Prints the log line about the compilation of indicators."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print it once, beside what is piped on."""
+        """Print it on standard error."""
         errors.print(record.getMessage(), soft_wrap=True)
 
 
@@ -172,12 +172,12 @@ if not _compiling.handlers:
 
 
 def actor() -> str:
-    """Name the person at the terminal for the audit log: the machine's account, whatever the environment says."""
+    """Name the actor for the audit log: the machine's account, independent of the environment."""
     return f"cli:{account_name()}"
 
 
 def acting_in(engine: "Engine", organisation: str) -> "Actor":
-    """Name the person at the terminal, who acts in an organisation; ConfigError where there is none of that name."""
+    """Give the actor at the terminal in an organisation; ConfigError if there is no such organisation."""
     from fivefold.usecases.accounts.organisations import actor_in  # noqa: PLC0415 (imports SQLAlchemy)
 
     return actor_in(engine, organisation, actor())
@@ -189,44 +189,44 @@ MapOption = Annotated[
 
 
 def mapped(path: Path, names: Sequence[str] | None, ours: Mapping[str, str] | None = None) -> MappedFile:
-    """Give a file whose columns have names of their own: those of options, and *ours* by theirs for the others."""
-    given = ColumnMap.read(names or [])
-    return MappedFile(path, ColumnMap({**(ours or {}), **given.ours}))
+    """Give a file with renamed columns: by the options *names*, and else by *ours*, from the file's name to ours."""
+    options = ColumnMap.read(names or [])
+    return MappedFile(path, ColumnMap({**(ours or {}), **options.ours}))
 
 
 def warn_of_currency(source: MappedFile, base: str) -> None:
-    """Warn where a file's amounts are all in one currency, and that is not the base."""
+    """Warn if no amount of a file is in the base currency."""
     from fivefold.features.reading.sources import currencies_of  # noqa: PLC0415 (loads the readers)
 
-    found = currencies_of(source)
-    if found and base not in found:
+    currencies = currencies_of(source)
+    if currencies and base not in currencies:
         warn(
-            f"no amount of {source} is in {base}, the base currency: all are in {', '.join(found[:5])}, and are "
-            f"converted; with the base {found[0]} nothing would have to be"
+            f"no amount of {source} is in {base}, the base currency: all are in {', '.join(currencies[:5])}, and are "
+            f"converted; with the base {currencies[0]} nothing would have to be"
         )
 
 
 def require_source(path: Path) -> None:
-    """Raise LayoutError where a file of transactions is none that is read, before anything heavy is imported."""
+    """Raise LayoutError if a file of transactions has an unknown format, before anything heavy is imported."""
     suffix_of(path)
 
 
 def load_model(uri: str | None, name: str = DEFAULT_NAME) -> "ValueModel":
-    """Load the model that a command was asked for, the champion by default.
+    """Load the model of a URI, by default the champion.
 
-    The champion of the embedded registry is read where it lies: opening MLflow takes longer than scoring a file.
+    The champion of the embedded registry is read from its folder: opening MLflow takes longer than scoring a file.
     """
     from fivefold.models.embedded import embedded_champion, load_embedded_champion  # noqa: PLC0415 (imports LightGBM)
 
     require_name(name)
-    kept = None if uri else embedded_champion(read_settings(), name)
-    if kept is not None:
-        return load_embedded_champion(kept)
+    embedded = None if uri else embedded_champion(read_settings(), name)
+    if embedded is not None:
+        return load_embedded_champion(embedded)
     registry = open_registry(name)
     return registry.load_uri(uri) if uri else registry.load_champion()
 
 
-def say_absent(model: "ValueModel") -> None:
-    """Say what a model does not read, as its training data lacked it; nothing of one that reads all."""
+def print_absent_columns(model: "ValueModel") -> None:
+    """Print the columns that the model was trained without, if there are any."""
     if model.absent:
-        say(f"This model was trained without {', '.join(model.absent)}, and scores every customer without.")
+        echo(f"This model was trained without {', '.join(model.absent)}, and scores every customer without.")

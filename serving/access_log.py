@@ -1,8 +1,8 @@
-"""The access log: one line a request, with who asked and what became of it, and not a word of what was sent.
+"""The access log: one line a request, with the caller and the status, and nothing of the content.
 
-Lines are kept for a moment and written by a thread of their own, because a terminal or a full pipe may be slow. What
-every line has: `request_id`, `method`, `route` (a pattern, never a path), `status`, `ms`. Where it is known: who asked
-(`organisation`, `actor`), why they could not (`sign_in`), and which record it was about (`record`, a digest).
+Lines are buffered briefly and written by a thread of their own, because a terminal or a full pipe may be slow. Every
+line has `request_id`, `method`, `route` (a pattern, never a path), `status`, `ms`; if known also the caller
+(`organisation`, `actor`), why authentication failed (`sign_in`), and the record (`record`, a digest).
 """
 
 import sys
@@ -18,16 +18,16 @@ from starlette.types import Scope
 
 WHO, SIGN_IN, RECORD = "fivefold.who", "fivefold.sign_in", "fivefold.record"
 NO_TOKEN, BAD_TOKEN, NOT_ALLOWED = "no token", "not valid", "not for this role"
-KEPT_SECONDS: Final = 0.2
-MOST_KEPT: Final = 100_000
-"""Lines that wait to be written; beyond it they are counted and left out, so that a stuck log takes no memory."""
+FLUSH_SECONDS: Final = 0.2
+MOST_LINES: Final = 100_000
+"""Most buffered lines; more are counted and dropped, so that a stuck log takes no memory."""
 DIGEST_CHARACTERS: Final = 16
 
 Line = tuple[float, Mapping[str, Any]]
 
 
 def digest_of_record(type_name: str, external_id: str) -> str:
-    """Name an entity in the log: whoever knows its name finds its lines, and the log tells it to nobody.
+    """Name an entity in the log by a digest: its lines can be found by its identifier, which the log does not show.
 
     >>> digest_of_record("customer", "customer-17")
     '2931124c67220cc9'
@@ -36,7 +36,7 @@ def digest_of_record(type_name: str, external_id: str) -> str:
 
 
 def line_of(scope: Scope, route: str, request_id: str, status: int, seconds: float) -> dict[str, Any]:
-    """Make the line of a request that was answered."""
+    """Make the line of an answered request."""
     line: dict[str, Any] = {
         "event": "request",
         "level": "info" if status < 500 else "error",
@@ -46,9 +46,9 @@ def line_of(scope: Scope, route: str, request_id: str, status: int, seconds: flo
         "status": status,
         "ms": round(seconds * 1000, 3),
     }
-    who = scope.get(WHO)
-    if who is not None:
-        line["organisation"], line["actor"] = who
+    caller = scope.get(WHO)
+    if caller is not None:
+        line["organisation"], line["actor"] = caller
     for name, key in (("record", RECORD), ("sign_in", SIGN_IN)):
         if key in scope:
             line[name] = scope[key]
@@ -61,45 +61,45 @@ class AccessLog:
     """Writes a line for each request; one in each process."""
 
     def __init__(self, write: Callable[[bytes], Any] | None = None) -> None:
-        """Write nothing yet; to stderr unless *write* is given."""
+        """Write to stderr, or by *write*."""
         self._write = write or _to_stderr
         self._lines: list[Line] = []
-        self._left_out = 0
+        self._dropped = 0
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._write_now_and_then, name="access-log", daemon=True)
+        self._thread = threading.Thread(target=self._flush_regularly, name="access-log", daemon=True)
 
     def start(self) -> None:
         """Begin to write."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Write what waits, then end."""
+        """Write the buffered lines, then end."""
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join()
         self.flush()
 
     def add(self, line: Mapping[str, Any]) -> None:
-        """Keep a line until it is written."""
-        if len(self._lines) < MOST_KEPT:
+        """Buffer a line."""
+        if len(self._lines) < MOST_LINES:
             self._lines.append((time(), line))
         else:
-            self._left_out += 1
+            self._dropped += 1
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write the buffered lines."""
         lines, self._lines = self._lines, []
-        left_out, self._left_out = self._left_out, 0
-        if left_out:
-            lines.append((time(), {"event": "requests not logged", "level": "warning", "count": left_out}))
+        dropped, self._dropped = self._dropped, 0
+        if dropped:
+            lines.append((time(), {"event": "requests not logged", "level": "warning", "count": dropped}))
         if lines:
             self._write(b"".join(to_json({**line, "timestamp": _moment(at)}) + b"\n" for at, line in lines))
 
-    def _write_now_and_then(self) -> None:
-        while not self._ended.wait(KEPT_SECONDS):
+    def _flush_regularly(self) -> None:
+        while not self._ended.wait(FLUSH_SECONDS):
             try:
                 self.flush()
-            except (OSError, ValueError):  # stderr is gone: there is nobody to tell, and serving goes on
+            except (OSError, ValueError):  # stderr is closed: nothing can report that, and serving goes on
                 continue
 
 

@@ -1,4 +1,4 @@
-"""Who may ask: tokens are looked up once and remembered for a moment; the charge at the end decides again."""
+"""Authentication of scoring: a token is looked up and cached briefly; the charge at the end checks it again."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,42 +11,44 @@ from typing import TypeVar
 from sqlalchemy import Engine
 
 from fivefold.domain.clock import now_microseconds
-from fivefold.serving.responses import NO_CREDENTIALS, Refusal
+from fivefold.serving.responses import NO_CREDENTIALS, ApiError
 from fivefold.usecases.accounts.tokens import Credential, find_credential, hash_of
 
 REMEMBERED_SECONDS = 2.0
 MOST_REMEMBERED = 10_000
 MAY_SCORE = ("app", "admin")
 
-_SHORT = ThreadPoolExecutor(4, thread_name_prefix="short")
+_SHORT_POOL = ThreadPoolExecutor(4, thread_name_prefix="short")
 Result = TypeVar("Result")
 
 
-async def soon(function: Callable[[], Result]) -> Result:
-    """Run what is short in a thread that large requests never have, so that it does not wait behind them."""
-    return await asyncio.get_running_loop().run_in_executor(_SHORT, function)
+async def run_in_short_pool(function: Callable[[], Result]) -> Result:
+    """Run a short blocking call in a pool that large requests never use."""
+    return await asyncio.get_running_loop().run_in_executor(_SHORT_POOL, function)
 
 
-class Gatekeeper:
-    """Checks tokens against the database, each at most every other second."""
+class Authenticator:
+    """Checks tokens against the database, each once in REMEMBERED_SECONDS at most."""
 
     def __init__(self, engine: Engine) -> None:
-        """Remember nobody yet."""
+        """Begin with an empty cache."""
         self._engine = engine
         self._known: dict[str, tuple[float, Credential | None]] = {}
 
-    async def admit(self, secret: str | None) -> Credential:
-        """Give the credential of a token; Refusal 401 where it may not be used."""
+    async def authenticate(self, secret: str | None) -> Credential:
+        """Give the credential of a token; ApiError 401 if it may not score."""
         if not secret:
-            raise Refusal(401, NO_CREDENTIALS)
+            raise ApiError(401, NO_CREDENTIALS)
         key = hash_of(secret)
-        checked, found = self._known.get(key, (-inf, None))
+        checked, credential = self._known.get(key, (-inf, None))
         if monotonic() - checked > REMEMBERED_SECONDS:
-            found = await soon(partial(find_credential, self._engine, secret))
+            credential = await run_in_short_pool(partial(find_credential, self._engine, secret))
             if len(self._known) >= MOST_REMEMBERED:
                 self._known.clear()
-            self._known[key] = (monotonic(), found)
-        ended = found is not None and found.expires_us is not None and found.expires_us <= now_microseconds()
-        if found is None or ended or found.role not in MAY_SCORE:
-            raise Refusal(401, NO_CREDENTIALS)
-        return found
+            self._known[key] = (monotonic(), credential)
+        expired = (
+            credential is not None and credential.expires_us is not None and credential.expires_us <= now_microseconds()
+        )
+        if credential is None or expired or credential.role not in MAY_SCORE:
+            raise ApiError(401, NO_CREDENTIALS)
+        return credential

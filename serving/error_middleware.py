@@ -1,4 +1,4 @@
-"""The edge: what every answer carries, and that every error is an array, whoever made it."""
+"""The outermost layer: headers of every response, and every error as an array, wherever it arose."""
 
 import asyncio
 import re
@@ -12,32 +12,33 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fivefold.serving.access_log import AccessLog, line_of
-from fivefold.serving.metrics.service import Watch, route_of
-from fivefold.serving.responses import ARRAY, refused
+from fivefold.serving.metrics.service import ServiceMetrics, route_of
+from fivefold.serving.responses import ARRAY, error_response
 
 CALLER_LEFT = 499
-"""Counted, never sent, where a caller leaves before its body is whole; the number is that of other servers."""
+"""Counted, never sent, if a caller disconnects before its body is complete; nginx uses the same number."""
 
 _MARK = ARRAY.encode()
 SAFE_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-"""What a caller may call a request: no longer, and nothing that a log or a header could take for something else."""
+"""Request ids that are accepted from callers: short, and harmless in a log and a header."""
 
 log = structlog.get_logger("fivefold.request")
 
 
-class Edge:
-    """ASGI middleware around everything, BentoML's own answers included.
+class ErrorMiddleware:
+    """ASGI middleware around everything, BentoML's own responses included.
 
-    Every answer gets X-Request-Id (the caller's own, where that is safe) and X-Model-Version; an error that is no array
-    becomes one; an exception becomes a 500 and a log line that says where it arose, but never its message, which may
-    quote the request.
+    Every response gets X-Request-Id (the caller's own if it is safe) and X-Model-Version. Every error becomes an
+    array. An exception becomes a 500 and a log line with its place, but never its message, which may quote the request.
     """
 
-    def __init__(self, app: ASGIApp, watch: Watch, limit_seconds: float, access: AccessLog | None = None) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: ServiceMetrics, limit_seconds: float, access: AccessLog | None = None
+    ) -> None:
         """Wrap *app*; each request gets a line in the *access* log."""
         self._access = access
         self._app = app
-        self._watch = watch
+        self._metrics = metrics
         self._limit_seconds = limit_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,60 +47,60 @@ class Edge:
             await self._app(scope, receive, send)
             return
         request_id = scope["fivefold.request_id"] = _own_id(scope) or secrets.token_hex(8)
-        begun = perf_counter()
-        outgoing = _Outgoing(scope, send, self._watch.model_version)
+        start = perf_counter()
+        outgoing = _Outgoing(scope, send, self._metrics.model_version)
         deadline = scope["fivefold.deadline"] = asyncio.timeout(self._limit_seconds)
         try:
             async with deadline:
                 await self._app(scope, receive, outgoing.send)
         except ClientDisconnect:
             outgoing.status = CALLER_LEFT
-        except Exception as error:  # noqa: BLE001 (whatever it is, the caller gets an answer)
+        except Exception as error:  # noqa: BLE001 (the caller gets a response to any error)
             if isinstance(error, TimeoutError) and deadline.expired():
-                await outgoing.instead(504)
+                await outgoing.replace_by(504)
             else:
                 _report(scope, error)
-                await outgoing.instead(500)
-        seconds = perf_counter() - begun
-        self._watch.answered(scope, outgoing.status, seconds)
+                await outgoing.replace_by(500)
+        seconds = perf_counter() - start
+        self._metrics.count_response(scope, outgoing.status, seconds)
         if self._access is not None:
             self._access.add(line_of(scope, route_of(scope), request_id, outgoing.status, seconds))
 
 
 class _Outgoing:
-    """Passes an answer on, or replaces it before its first byte."""
+    """Passes a response on, or replaces it before its first byte."""
 
     def __init__(self, scope: Scope, send: Send, model_version: Any) -> None:
         self.status = 0
         self._scope = scope
         self._send = send
         self._model_version = model_version
-        self._begun = False
-        self._replaced = False
+        self._has_started = False
+        self._is_replaced = False
 
     async def send(self, message: Message) -> None:
         if message["type"] != "http.response.start":
-            if not self._replaced:
+            if not self._is_replaced:
                 await self._send(message)
             return
         status, headers = message["status"], message.get("headers", [])
         if status >= 400 and not any(name == _MARK for name, _ in headers):
-            await self.instead(status, [pair for pair in headers if pair[0].lower() in {b"allow", b"retry-after"}])
+            await self.replace_by(status, [pair for pair in headers if pair[0].lower() in {b"allow", b"retry-after"}])
             return
-        self.status, self._begun = status, True
-        kept = headers if status < 400 else [pair for pair in headers if pair[0] != _MARK]
-        await self._send({**message, "headers": [*kept, *self._own_headers()]})
+        self.status, self._has_started = status, True
+        visible = headers if status < 400 else [pair for pair in headers if pair[0] != _MARK]
+        await self._send({**message, "headers": [*visible, *self._own_headers()]})
 
-    async def instead(self, status: int, headers: list[tuple[bytes, bytes]] | None = None) -> None:
-        """Answer *status* in place of what was being answered, if nothing has gone out yet."""
-        if self._replaced or self._begun:
+    async def replace_by(self, status: int, headers: list[tuple[bytes, bytes]] | None = None) -> None:
+        """Answer *status* instead, if nothing was sent yet."""
+        if self._is_replaced or self._has_started:
             return
-        self.status, self._replaced = status, True
-        answer = refused(status)
-        own = [pair for pair in answer.raw_headers if pair[0] != _MARK]
+        self.status, self._is_replaced = status, True
+        response = error_response(status)
+        own = [pair for pair in response.raw_headers if pair[0] != _MARK]
         all_headers = [*own, *(headers or []), *self._own_headers()]
         await self._send({"type": "http.response.start", "status": status, "headers": all_headers})
-        await self._send({"type": "http.response.body", "body": answer.body})
+        await self._send({"type": "http.response.body", "body": response.body})
 
     def _own_headers(self) -> list[tuple[bytes, bytes]]:
         version = self._scope.get("fivefold.model_version", self._model_version())
@@ -110,7 +111,7 @@ class _Outgoing:
 
 
 def _own_id(scope: Scope) -> str:
-    """Give the caller's own name of a request, where it is one that can be logged and sent back as it is."""
+    """Give the caller's own request id if it is safe; else an empty text."""
     for name, value in scope["headers"]:
         if name == b"x-request-id":
             return value.decode("ascii") if SAFE_ID.fullmatch(value) else ""
@@ -118,11 +119,11 @@ def _own_id(scope: Scope) -> str:
 
 
 def _report(scope: Scope, error: BaseException) -> None:
-    """Log an error without its traceback, which would quote what the request said."""
+    """Log an error without its traceback, which would quote the request."""
     log.error("failed", request_id=scope["fivefold.request_id"], error=type(error).__name__, at=_where(error))
 
 
 def _where(error: BaseException) -> str:
-    """Name the place of an error without a word of what was said there."""
+    """Name the place of an error without any value."""
     frames = traceback.extract_tb(error.__traceback__)
     return " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames[-5:]))

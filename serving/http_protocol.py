@@ -1,7 +1,7 @@
-"""HTTP itself, with bounds: what comes before any application sees a request, and connections that say nothing.
+"""HTTP with bounds on connections and heads, before an application sees a request.
 
-uvicorn bounds neither the size of a head, which httptools joins in quadratic time, nor the time it takes, nor how many
-connections there are. All answers of this layer are arrays too.
+uvicorn limits neither the size of a head, which httptools joins in quadratic time, nor its duration, nor the number
+of connections. The errors of this layer are arrays too.
 """
 
 import os
@@ -14,46 +14,46 @@ from starlette.types import Receive, Scope, Send
 from uvicorn import config as uvicorn_config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from fivefold.serving.responses import ARRAY, refused
+from fivefold.serving.responses import ARRAY, error_response
 
 HEAD_BYTES: Final = 32_768
-"""Largest head, address and headers together; also the most that may come of a body's end without a body."""
+"""Largest head, URL and headers together; also the most bytes without a part of a body."""
 HEAD_SECONDS: Final = 10.0
-"""So long a caller has to send the head of a request."""
+"""Time limit for the head of a request."""
 FLUSH_SECONDS: Final = 120.0
-"""So long a caller has to take what it was answered, after which it is cut off."""
+"""Time limit for a caller to read its response; afterwards the connection is aborted."""
 SPARE_FILES: Final = 200
-"""Open files that are no connections: the database's, the model's, logs."""
+"""Open files other than connections: of the database, the model, the logs."""
 MOST_FILES: Final = 65_536
 DEFAULT_CONNECTIONS: Final = 1_000
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """One connection. Where there are too many, the oldest that wait for their callers make room for new ones.
+    """One connection. If there are too many, the connection that has waited longest for its caller is closed.
 
     Attributes:
-        most_connections: of this process.
-        waiting: connections that have no request running, those that wait longest first.
-        untaken: connections whose callers do not take their answers, those that wait longest first; however many
-            requests they sent at once, for which nothing more is done meanwhile.
+        most_connections: limit of this process.
+        waiting: connections without a running request, the longest waiting first.
+        unread: connections whose callers do not read their responses, the longest waiting first; their further
+            requests are not processed meanwhile.
     """
 
     most_connections = DEFAULT_CONNECTIONS
     waiting: "dict[GuardedProtocol, None]" = {}  # noqa: RUF012 (shared by all, as it must be)
-    untaken: "dict[GuardedProtocol, None]" = {}  # noqa: RUF012 (as above)
+    unread: "dict[GuardedProtocol, None]" = {}  # noqa: RUF012 (as above)
 
-    def __init__(self, *given: Any, **more: Any) -> None:
+    def __init__(self, *arguments: Any, **options: Any) -> None:
         """Wait for the first request."""
-        super().__init__(*given, **more)
+        super().__init__(*arguments, **options)
         self._unread = self._head = 0
         self._head_timer: Any = None
         self._flush_timer: Any = None
 
     def connection_made(self, transport: Any) -> None:
-        """Begin, if there is room or can be made."""
+        """Accept the connection; close the longest waiting one if there are too many, or refuse with 503."""
         super().connection_made(transport)
         if len(self.connections) > self.most_connections:
-            oldest = next(iter(self.waiting), None) or next(iter(self.untaken), None)
+            oldest = next(iter(self.waiting), None) or next(iter(self.unread), None)
             if oldest is None:
                 self._refuse(503, (b"retry-after", b"2"))
                 return
@@ -62,14 +62,14 @@ class GuardedProtocol(HttpToolsProtocol):
         self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End."""
+        """Forget the connection."""
         self.waiting.pop(self, None)
         self._disarm()
-        self._taken()
+        self._caller_has_read()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take what came; what is no end of a head, and no body, may not go on for ever."""
+        """Read bytes; 431 if too many come without completing a head or a part of a body."""
         self._unread += len(data)
         super().data_received(data)
         if self.transport.is_closing():
@@ -80,23 +80,23 @@ class GuardedProtocol(HttpToolsProtocol):
             self._arm()
 
     def pause_writing(self) -> None:
-        """Wait for the caller to take what it was answered, but not for ever."""
+        """Wait for the caller to read its response, for FLUSH_SECONDS at most."""
         super().pause_writing()
-        self.untaken[self] = None
+        self.unread[self] = None
         self._flush_timer = self.loop.call_later(FLUSH_SECONDS, self.give_up)
 
     def resume_writing(self) -> None:
-        """Go on: most of it was taken."""
-        self._taken()
+        """Go on: the caller has read most of it."""
+        self._caller_has_read()
         super().resume_writing()
 
     def on_message_begin(self) -> None:
-        """Begin to count a head."""
+        """Begin to count the bytes of a head."""
         self._head = 0
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Count a header."""
+        """Count the bytes of a header."""
         self._head += len(name) + len(value)
         super().on_header(name, value)
 
@@ -106,11 +106,11 @@ class GuardedProtocol(HttpToolsProtocol):
         self.waiting.pop(self, None)
         self._disarm()
         if self._head + len(self.url) > HEAD_BYTES:
-            self.app = _too_large_a_head
+            self.app = _refuse_large_head
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of a body."""
+        """Read a part of a body."""
         self._unread = 0
         super().on_body(body)
 
@@ -120,7 +120,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Wait for the next request, or see that the connection ends."""
+        """Wait for the next request, or bound the closing of the connection."""
         super().on_response_complete()
         if self.transport.is_closing():
             self.loop.call_later(FLUSH_SECONDS, self.transport.abort)
@@ -128,31 +128,31 @@ class GuardedProtocol(HttpToolsProtocol):
             self._wait()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close a connection that is not used, whether its caller reads or not."""
+        """Close an unused connection, even if its caller does not read."""
         super().timeout_keep_alive_handler()
         self.loop.call_later(FLUSH_SECONDS, self.transport.abort)
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP."""
+        """Refuse what is not HTTP."""
         self._refuse(400)
 
     def give_up(self) -> None:
-        """Make room for another connection."""
+        """Abort this connection in favour of another."""
         self.waiting.pop(self, None)
-        self._taken()
+        self._caller_has_read()
         self.transport.abort()
 
     def _should_upgrade(self) -> bool:
-        return False  # nothing here speaks WebSocket, and what does not go by this class is not bounded
+        return False  # no WebSocket: an upgraded connection would leave this class and its bounds
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Say nothing: the request is answered as any other."""
+        """Log nothing: the request is answered as any other."""
 
     def _wait(self) -> None:
         self.waiting[self] = None
 
-    def _taken(self) -> None:
-        self.untaken.pop(self, None)
+    def _caller_has_read(self) -> None:
+        self.unread.pop(self, None)
         if self._flush_timer is not None:
             self._flush_timer.cancel()
             self._flush_timer = None
@@ -170,7 +170,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._refuse(408)
 
     def _refuse(self, status: int, *more: tuple[bytes, bytes]) -> None:
-        """Answer without any application, and close; in the middle of an answer, close alone."""
+        """Respond without the application, and close; in the middle of a response only close."""
         if self.transport.is_closing():
             return
         if self.cycle is None or self.cycle.response_complete:
@@ -180,7 +180,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
 
 def _answer(status: int, *more: tuple[bytes, bytes]) -> bytes:
-    answer = refused(status)
+    answer = error_response(status)
     headers = [*_headers_of(answer.raw_headers), *more]
     return b"".join(
         [STATUS_LINE[status], *(name + b": " + value + b"\r\n" for name, value in headers), b"\r\n", bytes(answer.body)]
@@ -196,36 +196,36 @@ def _headers_of(raw: Any) -> list[tuple[bytes, bytes]]:
     ]
 
 
-async def _too_large_a_head(_: Scope, __: Receive, send: Send) -> None:
-    answer = refused(431)
+async def _refuse_large_head(_: Scope, __: Receive, send: Send) -> None:
+    answer = error_response(431)
     await send({"type": "http.response.start", "status": 431, "headers": _headers_of(answer.raw_headers)})
     await send({"type": "http.response.body", "body": answer.body})
 
 
 def guard(connections: int, limit: Callable[[], int] | None = None) -> int:
-    """Make uvicorn speak HTTP within bounds in this process; give how many connections there may be.
+    """Make uvicorn use GuardedProtocol in this process; give the limit of connections.
 
-    There are never more than there are files to be opened, of which as many are asked for as the system grants.
+    Open files bound it too; their limit is raised as far as the system allows.
     """
-    files = _more_files() if limit is None else limit()
+    files = _raise_file_limit() if limit is None else limit()
     GuardedProtocol.most_connections = max(1, min(connections, files - SPARE_FILES))
     uvicorn_config.HTTP_PROTOCOLS["auto"] = f"{__name__}:{GuardedProtocol.__name__}"
     return GuardedProtocol.most_connections
 
 
 def trust_proxies(proxies: Sequence[str]) -> None:
-    """Believe `X-Forwarded-Proto` and `X-Forwarded-For` from these addresses and networks alone, in this process.
+    """Trust `X-Forwarded-Proto` and `X-Forwarded-For` from these addresses and networks alone, in this process.
 
-    BentoML starts uvicorn without naming any, and uvicorn then reads this variable; where it is missing, every program
-    on the same machine is believed.
+    BentoML passes uvicorn no such list, so uvicorn reads this variable; without it, every program on the same machine
+    is trusted.
     """
     os.environ["FORWARDED_ALLOW_IPS"] = ",".join(proxies)
 
 
-def _more_files() -> int:
+def _raise_file_limit() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        return wanted
+    limit = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+        return limit
     return MOST_FILES if soft == resource.RLIM_INFINITY else soft

@@ -1,4 +1,4 @@
-"""Lanes: threads that organisations share fairly, with an end to how much may wait; and room for bodies."""
+"""Lanes: threads that organisations share fairly, with bounded queues; and bounds on the memory of bodies."""
 
 import asyncio
 import threading
@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from fivefold.serving.responses import Refusal
+from fivefold.serving.responses import ApiError
 
 Result = TypeVar("Result")
 AGAIN_SECONDS = 2
-"""After so long it is worth to ask again where a lane was full: most of what runs there has ended by then."""
+"""Retry-After of a full lane: most of what runs there has ended by then."""
 TOO_MANY = "Too many requests of your organisation wait already; send the next ones when those are answered"
 SLOW = "Half of all connections wait for bodies of your token already; nothing was done"
 BUSY = "Too many requests wait already; nothing was done"
@@ -21,54 +21,54 @@ BUSY = "Too many requests wait already; nothing was done"
 
 @dataclass
 class _Item(Generic[Result]):
-    """Something that waits for a thread, or runs in one."""
+    """A call that waits for a thread, or runs in one."""
 
     organisation: int
     function: Callable[[], Result]
     future: "Future[Result]"
 
     def run(self) -> None:
-        """Run it, unless its caller has left."""
+        """Run it, unless its future was cancelled."""
         if not self.future.set_running_or_notify_cancel():
             return
         try:
             result = self.function()
-        except BaseException as error:  # noqa: BLE001 (the caller is told, and the thread goes on)
+        except BaseException as error:  # noqa: BLE001 (the caller gets it, and the thread goes on)
             self.future.set_exception(error)
         else:
             self.future.set_result(result)
 
 
 class Lane:
-    """A few threads; organisations take turns, so that nobody's many requests keep another's one waiting.
+    """A few threads; organisations take turns, so that many requests of one do not delay those of another.
 
-    What runs is never given up: a request that is answered for its time limit holds its thread until it ends.
+    A running call is never interrupted: after a request's time limit it holds its thread until it ends.
     """
 
     def __init__(self, name: str, threads: int, *, each: int, waiting_each: int, waiting: int) -> None:
-        """Start nothing yet.
+        """Set the bounds; threads start with the first calls.
 
         Args:
-            name: of the threads.
-            threads: how many there are.
-            each: how many of them one organisation may have at once.
-            waiting_each: how many of its requests may wait; more are refused with 429.
-            waiting: how many may wait in all; more are refused with 503.
+            name: prefix of the threads' names.
+            threads: number of threads.
+            each: most threads of one organisation at once.
+            waiting_each: most waiting requests of one organisation; more are refused with 429.
+            waiting: most waiting requests in all; more are refused with 503.
         """
         self._threads, self._each, self._waiting_each, self._most_waiting = threads, each, waiting_each, waiting
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._lock = threading.Lock()
         self._running: Counter[int] = Counter()
         self._queues: OrderedDict[int, deque[_Item[Any]]] = OrderedDict()
-        """Those who wait, by organisation; the first organisation's turn is next."""
+        """Waiting calls by organisation; the first organisation's turn is next."""
 
     async def run(self, organisation: int, function: Callable[[], Result]) -> Result:
-        """Run a function in one of the threads; Refusal 429 or 503 where too much waits already."""
+        """Run a function in one of the threads; ApiError 429 or 503 if too many wait already."""
         item: _Item[Result] = _Item(organisation, function, Future())
-        self._take(item)
+        self._enqueue(item)
         return await asyncio.wrap_future(item.future)
 
-    def _take(self, item: _Item[Any]) -> None:
+    def _enqueue(self, item: _Item[Any]) -> None:
         with self._lock:
             if self._may_run(item.organisation):
                 self._running[item.organisation] += 1
@@ -79,7 +79,7 @@ class Lane:
             if full or sum(map(len, self._queues.values())) >= self._most_waiting:
                 if not queue:
                     del self._queues[item.organisation]
-                raise Refusal(429 if full else 503, TOO_MANY if full else BUSY, headers=_later())
+                raise ApiError(429 if full else 503, TOO_MANY if full else BUSY, headers=_later())
             queue.append(item)
 
     def _may_run(self, organisation: int) -> bool:
@@ -91,7 +91,7 @@ class Lane:
             item = self._next_after(item.organisation)
 
     def _next_after(self, organisation: int) -> _Item[Any] | None:
-        """End one, and give whose turn it is; None where nobody waits who may run."""
+        """Note the end of a call; give the next one that may run, or None."""
         with self._lock:
             self._running[organisation] -= 1
             if not self._running[organisation]:
@@ -112,55 +112,58 @@ class Lane:
             return item
 
 
-class Room:
-    """Bytes of large bodies that a worker holds at once: what is sent to it must not be more than it has memory for."""
+class BodyMemory:
+    """Bounds the bytes of large bodies that a worker holds at once, in all and of one organisation."""
 
     def __init__(self, most: int, most_each: int) -> None:
-        """Hold nothing yet; at most *most* bytes in all, and *most_each* of one organisation."""
+        """Allow *most* bytes in all, and *most_each* of one organisation."""
         self._most, self._most_each = most, most_each
-        self._held: Counter[int] = Counter()
+        self._reserved: Counter[int] = Counter()
         self._lock = threading.Lock()
 
     @contextmanager
-    def held_by(self, organisation: int) -> Iterator[Callable[[int], None]]:
-        """Give what takes room for so many bytes more, until the block ends; it raises Refusal 429 or 503."""
-        taken = 0
+    def reserving_for(self, organisation: int) -> Iterator[Callable[[int], None]]:
+        """Give a function that reserves bytes until the block ends; it raises ApiError 429 or 503."""
+        reserved = 0
 
-        def take(size: int) -> None:
-            nonlocal taken
+        def reserve(size: int) -> None:
+            nonlocal reserved
             with self._lock:
-                full = self._held[organisation] + size > self._most_each
-                if full or self._held.total() + size > self._most:
-                    raise Refusal(429 if full else 503, TOO_MANY if full else BUSY, headers=_later())
-                self._held[organisation] += size
-                taken += size
+                full = self._reserved[organisation] + size > self._most_each
+                if full or self._reserved.total() + size > self._most:
+                    raise ApiError(429 if full else 503, TOO_MANY if full else BUSY, headers=_later())
+                self._reserved[organisation] += size
+                reserved += size
 
         try:
-            yield take
+            yield reserve
         finally:
-            if taken:
-                self._give_back(organisation, taken)
+            if reserved:
+                self._release(organisation, reserved)
 
-    def _give_back(self, organisation: int, size: int) -> None:
+    def _release(self, organisation: int, size: int) -> None:
         with self._lock:
-            self._held[organisation] -= size
-            if not self._held[organisation]:
-                del self._held[organisation]
+            self._reserved[organisation] -= size
+            if not self._reserved[organisation]:
+                del self._reserved[organisation]
 
 
-class Bodies:
-    """Bodies that are on their way, of which none takes much room: a slow one keeps its connection all the same."""
+class PendingBodies:
+    """Counts bodies still being received: a slow one occupies its connection, however small it is."""
 
     def __init__(self, most_each: Callable[[], int]) -> None:
-        """Wait for none yet; for at most so many of one token, as *most_each* gives it then."""
+        """Allow as many of one token as *most_each* gives at the time."""
         self._most_each = most_each
         self._waiting: Counter[int] = Counter()
 
     @contextmanager
     def awaited_from(self, token: int) -> Iterator[None]:
-        """Count a body of a token until the block ends; Refusal 503 where too many are on their way. One loop alone."""
+        """Count a body of a token until the block ends; ApiError 503 where too many are on their way.
+
+        Only for one event loop.
+        """
         if self._waiting[token] >= self._most_each():
-            raise Refusal(503, SLOW, headers=_later())
+            raise ApiError(503, SLOW, headers=_later())
         self._waiting[token] += 1
         try:
             yield

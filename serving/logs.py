@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line on stderr, with nothing of any request's content."""
+"""Structured logs: one JSON object a line on stderr, without the content of requests."""
 
 import logging
 import sys
@@ -15,6 +15,6 @@ def configure_logs(lowest_level: int = logging.INFO) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.JSONRenderer(),
         ],
-        # Whatever stderr is by then: a logger that is kept goes on writing to one that was closed or replaced.
+        # stderr of the moment: a cached logger would go on writing to one that was closed or replaced.
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )

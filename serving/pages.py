@@ -1,4 +1,4 @@
-"""Pages: what a browser is shown, all of it from this machine; and the end of every path that is not documented."""
+"""Pages for browsers, served from this machine alone; every undocumented path is 404."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -10,12 +10,12 @@ import bentoml
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fivefold.serving.authentication import soon
-from fivefold.serving.responses import refused
+from fivefold.serving.authentication import run_in_short_pool
+from fivefold.serving.responses import error_response
 
 OURS: Final = Path(__file__).parent / "static"
 EXPLORER: Final = Path(bentoml.__file__).parent / "_internal" / "server" / "static_content"
-"""Swagger UI (Apache 2.0), of which BentoML brings a copy; a test says when it does not any more."""
+"""Swagger UI (Apache 2.0) as BentoML ships it; a test fails if it no longer does."""
 
 FILES: Final[Mapping[str, tuple[Path, str]]] = {
     "/": (OURS / "home.html", "text/html; charset=utf-8"),
@@ -32,20 +32,20 @@ SAFE: Final[Mapping[str, str]] = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "public, max-age=300",
 }
-"""A browser loads nothing from elsewhere, and sends nothing there, whatever a page may say."""
+"""With these headers a browser loads nothing from other hosts, and sends nothing there."""
 
 PAGE_SECONDS: Final = 5.0
-"""So long a page is waited for that is computed: most take some milliseconds, and the contract a second once."""
+"""Time limit of a computed page: most take some milliseconds, the OpenAPI document a second once."""
 PASSED_ON: Final = ("/v4/", "/v1/")
 PASSED_ON_EXACTLY: Final = frozenset({"/livez", "/healthz"})
-"""Everything else of the framework's own answers without a token, and is needed by nobody, or costs too much."""
+"""The framework's other routes answer without a token, and are unused or too costly."""
 
 
 class Pages:
-    """Answers pages; passes documented routes on; everything else is 404."""
+    """Serves pages, passes documented routes on, and answers 404 to everything else."""
 
     def __init__(self, app: ASGIApp, computed: Mapping[str, Callable[[], Response]]) -> None:
-        """Stand before *app*, with the pages that are computed when they are asked for."""
+        """Wrap *app*; *computed* are the pages that are made for each request."""
         self._app = app
         self._computed = computed
         self._running: dict[str, asyncio.Future[Response]] = {}
@@ -58,33 +58,33 @@ class Pages:
         path = scope["path"]
         page = self._computed.get(path)
         if page is None and path not in FILES:
-            known = path.startswith(PASSED_ON) or path in PASSED_ON_EXACTLY
-            await (self._app if known else refused(404))(scope, receive, send)
+            is_known = path.startswith(PASSED_ON) or path in PASSED_ON_EXACTLY
+            await (self._app if is_known else error_response(404))(scope, receive, send)
         elif scope["method"] not in {"GET", "HEAD"}:
-            await refused(405, headers={"Allow": "GET, HEAD"})(scope, receive, send)
+            await error_response(405, headers={"Allow": "GET, HEAD"})(scope, receive, send)
         elif page is None:
             await file_at(path)(scope, receive, send)
         else:
             await (await self._page(path, page))(scope, receive, send)
 
     async def _page(self, path: str, page: Callable[[], Response]) -> Response:
-        """Compute a page in a thread, once for all who ask meanwhile; 503 where it hangs, as the database may."""
+        """Compute a page in a thread, once for concurrent requests; 503 if it hangs, as the database may."""
         running = self._running.get(path)
         if running is None:
-            running = self._running[path] = asyncio.ensure_future(soon(page))
+            running = self._running[path] = asyncio.ensure_future(run_in_short_pool(page))
             running.add_done_callback(lambda _: self._running.pop(path))
         try:
             async with asyncio.timeout(PAGE_SECONDS):
                 return await asyncio.shield(running)
         except TimeoutError:
-            return refused(503, "the database does not answer")
+            return error_response(503, "the database does not answer")
 
 
 def file_at(path: str) -> Response:
-    """Give a page or a part of one; 404 where its file is not there."""
+    """Respond with a static file; 404 if it is missing."""
     file, kind = FILES[path]
     content = _content(file)
-    return refused(404) if content is None else Response(content, media_type=kind, headers=dict(SAFE))
+    return error_response(404) if content is None else Response(content, media_type=kind, headers=dict(SAFE))
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The ledger: charges requests against their plans, at once where nobody is in the way, else together in a thread."""
+"""Charges requests against their plans: in the event loop where the database is free, else together in a thread."""
 
 import asyncio
 import queue
@@ -13,43 +13,43 @@ from sqlalchemy import Engine
 
 from fivefold.domain.errors import StoreError
 from fivefold.store.accounts.tokens import Charge, Used
-from fivefold.store.sql.fast_statements import Till
+from fivefold.store.sql.fast_statements import PreparedStatements
 from fivefold.usecases.accounts.tokens import charge_all
 
 MOST_TOGETHER = 64
-"""Charges in one commit: more would keep the first of them waiting."""
+"""Most charges in one commit: more would delay the first of them."""
 STUCK_SECONDS = 5.0
-"""Charges that take longer are a reason to send requests elsewhere."""
-MOST_NOTED = 10_000
-"""Tokens of which it is known what they have used up."""
+"""A worker whose charges take longer is not ready."""
+MOST_TOKENS = 10_000
+"""Most tokens whose usage is cached."""
 CHECKPOINT_COMMITS = 1_000
-"""So often the thread brings SQLite's write-ahead log back into the file, which waits for the disk."""
+"""After so many commits the thread checkpoints SQLite's write-ahead log, which waits for the disk."""
 
-log = structlog.get_logger("fivefold.ledger")
+log = structlog.get_logger("fivefold.quota")
 
 
 @dataclass(slots=True)
 class _Waiting:
-    """A request that waits for its charge; whoever takes the claim decides whether it is charged or has left."""
+    """A request that waits for its charge. The claim decides once: it is charged, or its caller has left."""
 
     cost: Charge
     loop: asyncio.AbstractEventLoop
     future: "asyncio.Future[bool | None]"
     claim: threading.Lock = field(default_factory=threading.Lock)
 
-    def claimed(self) -> bool:
-        """Claim it; False where it was claimed before."""
+    def take_claim(self) -> bool:
+        """Take the claim; False if it is taken already."""
         return self.claim.acquire(blocking=False)
 
-    def tell(self, result: bool | Exception | None) -> None:
-        """Give it its result, from any thread."""
+    def resolve(self, result: bool | Exception | None) -> None:
+        """Set the result or the error, from any thread."""
         if self.loop is _loop_here():
-            self._tell(result)
+            self._set(result)
         else:
-            with suppress(RuntimeError):  # its loop was closed: nobody waits any more
-                self.loop.call_soon_threadsafe(self._tell, result)
+            with suppress(RuntimeError):  # its loop was closed, so nothing waits for the result
+                self.loop.call_soon_threadsafe(self._set, result)
 
-    def _tell(self, result: bool | Exception | None) -> None:
+    def _set(self, result: bool | Exception | None) -> None:
         if self.future.cancelled():
             return
         if isinstance(result, Exception):
@@ -65,26 +65,26 @@ def _loop_here() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-class _Word(Enum):
-    """What else the thread is told."""
+class _Control(Enum):
+    """Commands to the thread."""
 
     END = auto()
     CHECKPOINT = auto()
 
 
-class Ledger:
-    """Charges in the event loop where SQLite is free, which takes microseconds; otherwise in one thread a process.
+class QuotaCharger:
+    """Charges in the event loop if SQLite is free, which takes microseconds; otherwise in one thread a process.
 
-    Any number of processes share the database's own exactness.
+    The database decides each charge, so any number of processes stay within a plan.
     """
 
     def __init__(self, engine: Engine) -> None:
-        """Start nothing yet."""
-        self._queue: queue.SimpleQueue[_Waiting | _Word] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._write, name="ledger", daemon=True)
-        self._till = Till(engine)
+        """Prepare the statements; `start` starts the thread."""
+        self._queue: queue.SimpleQueue[_Waiting | _Control] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._write, name="quota", daemon=True)
+        self._statements = PreparedStatements(engine)
         self.engine = engine
-        self._quick = Till(engine, quick=True) if engine.dialect.name == "sqlite" else None
+        self._quick = PreparedStatements(engine, quick=True) if engine.dialect.name == "sqlite" else None
         self._turn = threading.Lock()
         self._arrived: dict[asyncio.AbstractEventLoop, list[_Waiting]] = {}
         self._commits = 0
@@ -93,35 +93,35 @@ class Ledger:
         self._used: dict[tuple[int, str], Used] = {}
 
     def start(self) -> None:
-        """Begin to write."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Write what waits, then end."""
-        self._queue.put(_Word.END)
+        """Charge the waiting requests, then end."""
+        self._queue.put(_Control.END)
         self._thread.join()
         if self._quick is not None:
             self._quick.close()
 
     def problem(self) -> str:
-        """Say why requests to score cannot be charged now; empty where they can, as far as is known."""
+        """Give the reason why requests cannot be charged now; empty if none is known."""
         since = self._since
         stuck = since is not None and monotonic() - since > STUCK_SECONDS
         return "charges wait for the database" if stuck else ""
 
     def used(self, cost: Charge) -> Used | None:
-        """Tell what the token of a charge had used up when this process charged it last; None where that is unknown."""
+        """Give the usage of a token at its last charge in this process; None if there was none."""
         return self._used.get((cost.token_id, cost.month))
 
     def _note(self, cost: Charge, used: Used) -> None:
-        if len(self._used) >= MOST_NOTED:
+        if len(self._used) >= MOST_TOKENS:
             self._used.clear()
         self._used[cost.token_id, cost.month] = used
 
     async def charge(self, cost: Charge) -> bool | None:
-        """Charge one request: True charged, False refused by its plan, None where the token ended meanwhile.
+        """Charge one request: True charged, False refused by its plan, None if the token was revoked meanwhile.
 
-        A request that is cancelled meanwhile is not charged; where its commit has begun, it is not cancelled.
+        A request that is cancelled before its commit begins is not charged; afterwards it is not cancelled.
 
         Raises:
             StoreError: the database is out of reach.
@@ -129,76 +129,76 @@ class Ledger:
         loop = asyncio.get_running_loop()
         waiting = _Waiting(cost, loop, loop.create_future())
         if self._quick is None or self._busy:
-            self._hand_over([waiting])
+            self._enqueue([waiting])
         else:
             together = self._arrived.setdefault(loop, [])
             together.append(waiting)
-            if len(together) == 1:  # after those that were read from the network with it: all of them share a commit
+            if len(together) == 1:  # later in this turn of the loop: requests that arrived together share a commit
                 loop.call_soon(self._charge_arrived, self._quick, loop)
         try:
             return await asyncio.shield(waiting.future)
         except asyncio.CancelledError:
-            if waiting.claimed():
+            if waiting.take_claim():
                 raise
             return await waiting.future
 
-    def _charge_arrived(self, till: Till, loop: asyncio.AbstractEventLoop) -> None:
+    def _charge_arrived(self, statements: PreparedStatements, loop: asyncio.AbstractEventLoop) -> None:
         batch = self._arrived.pop(loop)
         if not self._turn.acquire(blocking=False):
-            self._hand_over(batch)
+            self._enqueue(batch)
             return
         try:
-            left = self._settle(till, batch)
+            unsettled = self._settle(statements, batch)
         finally:
             self._turn.release()
-        if left:  # another process writes: the thread waits for it
-            self._hand_over(left)
+        if unsettled:  # another process writes: the thread waits for it
+            self._enqueue(unsettled)
         self._commits += 1
         if self._commits % CHECKPOINT_COMMITS == 0:
-            self._queue.put(_Word.CHECKPOINT)
+            self._queue.put(_Control.CHECKPOINT)
 
-    def _hand_over(self, batch: list[_Waiting]) -> None:
+    def _enqueue(self, batch: list[_Waiting]) -> None:
         self._busy = True
         for waiting in batch:
             self._queue.put(waiting)
 
     def _write(self) -> None:
-        going = True
-        while going:
+        runs = True
+        while runs:
             batch = [self._queue.get()]
             while len(batch) < MOST_TOGETHER and not self._queue.empty():
                 batch.append(self._queue.get())
-            going = _Word.END not in batch
-            if waiting := [one for one in batch if isinstance(one, _Waiting)]:
+            runs = _Control.END not in batch
+            if waiting := [item for item in batch if isinstance(item, _Waiting)]:
                 self._since = monotonic()
-                self._settle(self._till, waiting)
+                self._settle(self._statements, waiting)
                 self._since = None
-            if _Word.CHECKPOINT in batch:
-                self._bring_back()
+            if _Control.CHECKPOINT in batch:
+                self._checkpoint()
             self._busy = not self._queue.empty()
 
-    def _settle(self, till: Till, batch: list[_Waiting]) -> list[_Waiting]:
-        """Charge those who still wait; give back those for whom a quick till could not."""
+    def _settle(self, statements: PreparedStatements, batch: list[_Waiting]) -> list[_Waiting]:
+        """Charge the requests that still wait; give back those that need the thread."""
         claimed = [False] * len(batch)
 
-        def wanted(number: int) -> bool:  # asked when the locks are had, which may have taken longer than a request
-            claimed[number] = batch[number].claimed()
+        def is_wanted(number: int) -> bool:  # called once the locks are held, which may take longer than a request
+            claimed[number] = batch[number].take_claim()
             return claimed[number]
 
         results: list[bool | None] | Exception
         try:
-            results = charge_all(till, [waiting.cost for waiting in batch], wanted, self._note)
-        except Exception as error:  # noqa: BLE001 (each request is told; the thread must live on)
-            if till is self._quick and isinstance(error, StoreError) and not any(claimed):
+            results = charge_all(statements, [waiting.cost for waiting in batch], is_wanted, self._note)
+        except Exception as error:  # noqa: BLE001 (each request gets the error; the thread must go on)
+            if statements is self._quick and isinstance(error, StoreError) and not any(claimed):
                 return batch
             results = error
         for number, waiting in enumerate(batch):
-            if claimed[number] or (isinstance(results, Exception) and waiting.claimed()):
-                waiting.tell(results if isinstance(results, Exception) else results[number])
+            if claimed[number] or (isinstance(results, Exception) and waiting.take_claim()):
+                waiting.resolve(results if isinstance(results, Exception) else results[number])
         return []
 
-    def _bring_back(self) -> None:
+    def _checkpoint(self) -> None:
         try:
-            self._till.bring_back_log()
-        except Exception as error:  # noqa: BLE001 (it is tried again later; the thread must live on)
-            log.warning("log not brought back", error=type(error).__name__)
+            self._statements.checkpoint()
+        except Exception as error:  # noqa: BLE001 (it is tried again later; the thread must go on)
+            log.warning("write-ahead log not checkpointed", error=type(error).__name__)

@@ -1,4 +1,4 @@
-"""What every route reads of a request: its token, its headers, and its body within the limits."""
+"""Reads the token, the headers and the body of a request, within the limits."""
 
 from collections.abc import Callable
 
@@ -6,28 +6,28 @@ from starlette.requests import Request
 
 from fivefold.domain.errors import Problem
 from fivefold.serving.http_protocol import GuardedProtocol
-from fivefold.serving.lanes import Bodies, Room
-from fivefold.serving.responses import Refusal
+from fivefold.serving.lanes import BodyMemory, PendingBodies
+from fivefold.serving.responses import ApiError
 from fivefold.serving.v4.contract import TOO_LARGE
 
 SMALL_BYTES = 256_000
-"""Up to here a body takes no room that anybody counts: a connection's own buffers are as large."""
-ROOM_BYTES, ROOM_BYTES_EACH = 384_000_000, 192_000_000
-"""Large bodies that a worker holds at once, in all and of one organisation: some of the largest."""
+"""Bodies up to here are not counted: a connection's own buffers are as large."""
+MEMORY_BYTES, MEMORY_BYTES_EACH = 384_000_000, 192_000_000
+"""Large bodies that a worker holds at once, in all and of one organisation."""
 
-BODIES = Bodies(lambda: max(1, GuardedProtocol.most_connections // 2))
-"""Of a worker: no token's slow bodies keep more than half of its connections."""
+PENDING_BODIES = PendingBodies(lambda: max(1, GuardedProtocol.most_connections // 2))
+"""Of this worker: slow bodies of one token occupy half of its connections at most."""
 
 
-def room_of() -> Room:
-    """Make the room of a worker."""
-    return Room(ROOM_BYTES, ROOM_BYTES_EACH)
+def body_memory() -> BodyMemory:
+    """Make the bounds of a worker."""
+    return BodyMemory(MEMORY_BYTES, MEMORY_BYTES_EACH)
 
 
 def header_of(request: Request, name: bytes) -> str | None:
-    """Give the first header of a name, in small letters; None where there is none."""
-    for found, value in request.scope["headers"]:
-        if found == name:
+    """Give the first header of a name, which is in lower case; None if it is missing."""
+    for header, value in request.scope["headers"]:
+        if header == name:
             return str(value.decode("latin-1"))
     return None
 
@@ -42,34 +42,34 @@ def secret_of(request: Request) -> str:
 
 
 async def read_body(
-    request: Request, token: int, limit_bytes: int, hold: Callable[[int], None] = lambda _: None
+    request: Request, token: int, limit_bytes: int, reserve: Callable[[int], None] = lambda _: None
 ) -> bytes:
-    """Read the body; Refusal 413 as soon as it is known to be beyond the limit, 503 where too many of its *token* wait.
+    """Read the body; ApiError 413 as soon as it exceeds the limit, 503 where too many bodies of the *token* wait.
 
-    *hold* is asked for room before it is taken, and may raise Refusal.
+    *reserve* is called before memory is used, and may raise ApiError.
     """
-    with BODIES.awaited_from(token):
-        return await _whole(request, limit_bytes, hold)
+    with PENDING_BODIES.awaited_from(token):
+        return await _read_stream(request, limit_bytes, reserve)
 
 
-async def _whole(request: Request, limit_bytes: int, hold: Callable[[int], None]) -> bytes:
+async def _read_stream(request: Request, limit_bytes: int, reserve: Callable[[int], None]) -> bytes:
     announced = header_of(request, b"content-length") or ""
     expected = int(announced) if announced.isdecimal() else 0
     if expected > limit_bytes:
         raise _too_many_bytes(limit_bytes)
-    held = SMALL_BYTES
+    reserved = SMALL_BYTES
     parts: list[bytes] = []
     size = 0
     async for part in request.stream():
         size += len(part)
         if size > limit_bytes:
             raise _too_many_bytes(limit_bytes)
-        if (needed := max(size, expected)) > held:
-            hold(needed - held)
-            held = needed
+        if (needed := max(size, expected)) > reserved:
+            reserve(needed - reserved)
+            reserved = needed
         parts.append(part)
     return b"".join(parts)
 
 
-def _too_many_bytes(limit_bytes: int) -> Refusal:
-    return Refusal(413, TOO_LARGE, [Problem(0, "body", "is too large", f"{limit_bytes} bytes")])
+def _too_many_bytes(limit_bytes: int) -> ApiError:
+    return ApiError(413, TOO_LARGE, [Problem(0, "body", "is too large", f"{limit_bytes} bytes")])

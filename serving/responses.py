@@ -1,4 +1,4 @@
-"""Answers: everything that this service says is JSON, and every error is an array with a `detail`."""
+"""Responses: every body is JSON, and every error is an array with a `detail`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -11,7 +11,7 @@ from starlette.responses import Response
 from fivefold.domain.errors import Problem
 
 ARRAY = "x-fivefold-array"
-"""Marks an error that is an array already; the edge takes it off and rewrites errors without it."""
+"""Marks an error that is an array already; the error middleware removes it and rewrites errors without it."""
 
 DATA_NOT_VALID = "Data not valid"
 NO_CREDENTIALS = "Could not validate credentials"
@@ -21,8 +21,8 @@ UNPROCESSABLE = "Unprocessable Entity"
 USED_UP = "The maximum monthly number of calls or predictions for your account has been exceeded"
 
 
-class Refusal(Exception):
-    """Ends a request with an error answer."""
+class ApiError(Exception):
+    """Ends a request with an error response."""
 
     def __init__(
         self,
@@ -39,16 +39,16 @@ class Refusal(Exception):
         self.headers = dict(headers or {})
 
     def response(self) -> Response:
-        """Write the answer."""
-        return refused(self.status, self.text, self.problems, self.headers)
+        """Build the response."""
+        return error_response(self.status, self.text, self.problems, self.headers)
 
 
-def answered(content: Any, headers: Mapping[str, str] | None = None) -> Response:
+def json_response(content: Any, headers: Mapping[str, str] | None = None) -> Response:
     """Answer 200 with JSON."""
     return Response(to_json(content), media_type="application/json", headers=dict(headers or {}))
 
 
-def refused(
+def error_response(
     status: int, text: str = "", problems: Sequence[Problem] | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Answer with an error: an array of one object with `detail`, and `errors` where there are any."""

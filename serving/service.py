@@ -1,7 +1,7 @@
 """The BentoML service: workers, lifecycle, health, metrics and packaging around the routes.
 
 Settings are measured: tracing, access log and BentoML's own request metrics (whose labels are raw paths) would cost
-two thirds of the throughput; freezing what is there after start takes the long tail away.
+two thirds of the throughput; freezing the objects that exist after start takes the long tail away.
 """
 
 import gc
@@ -18,21 +18,21 @@ from fivefold.domain.errors import FivefoldError, StoreError
 from fivefold.domain.settings import read_settings
 from fivefold.features.request_body.body import measure_body
 from fivefold.serving.access_log import AccessLog
-from fivefold.serving.authentication import Gatekeeper
-from fivefold.serving.champion.drift_counter import Counter
-from fivefold.serving.champion.loader import ModelHolder
-from fivefold.serving.error_middleware import Edge
+from fivefold.serving.authentication import Authenticator
+from fivefold.serving.champion.drift_counter import DriftCounter
+from fivefold.serving.champion.loader import ChampionLoader
+from fivefold.serving.error_middleware import ErrorMiddleware
 from fivefold.serving.http_protocol import guard, trust_proxies
 from fivefold.serving.logs import configure_logs
 from fivefold.serving.metrics.platform import PlatformMetrics
-from fivefold.serving.metrics.service import Watch
+from fivefold.serving.metrics.service import ServiceMetrics
 from fivefold.serving.pages import Pages
-from fivefold.serving.quota import Ledger
-from fivefold.serving.responses import ARRAY, answered, refused
-from fivefold.serving.v1.dispatch import PlatformDesk
+from fivefold.serving.quota import QuotaCharger
+from fivefold.serving.responses import ARRAY, error_response, json_response
+from fivefold.serving.v1.dispatch import Dispatcher
 from fivefold.serving.v1.router import add_platform
-from fivefold.serving.v4.app import SCORING, Front, build_app
-from fivefold.serving.v4.endpoint import Desk
+from fivefold.serving.v4.app import SCORING, ScoringFastPath, build_app
+from fivefold.serving.v4.endpoint import ScoringEndpoint
 from fivefold.store.accounts.plans import read_plans
 from fivefold.store.sql.database import SchemaNotCurrent, SchemaWatch, bring_forward, open_database
 from fivefold.usecases.monitoring.statistics import PlatformFigures
@@ -44,32 +44,34 @@ SETTINGS = read_settings()
 guard(SETTINGS.limits.connections)
 trust_proxies(SETTINGS.trusted_proxies)
 ANSWER_SECONDS = 10.0
-"""So long scoring waits for PostgreSQL at a time; a request may try again within its own limit."""
+"""Longest that scoring waits for PostgreSQL at a time; a request may retry within its own limit."""
 ENGINE: Engine = open_database(SETTINGS.database, SETTINGS.clock_tolerance_seconds, ANSWER_SECONDS)
-PLATFORM: Engine = (  # its statements may take longer, and its connections are no business of scoring's
+PLATFORM: Engine = (  # its statements may take longer, and it has connections of its own
     ENGINE
     if ENGINE.dialect.name == "sqlite"
     else open_database(SETTINGS.database, SETTINGS.clock_tolerance_seconds, SETTINGS.limits.seconds)
 )
-HOLDER = ModelHolder(SETTINGS)
-LEDGER = Ledger(ENGINE)
+CHAMPION_LOADER = ChampionLoader(SETTINGS)
+QUOTA_CHARGER = QuotaCharger(ENGINE)
 ACCESS = AccessLog()
-COUNTER = Counter(ENGINE)
-WATCH = Watch(HOLDER, COUNTER, PlatformMetrics(PlatformFigures(PLATFORM)))
+DRIFT_COUNTER = DriftCounter(ENGINE)
+SERVICE_METRICS = ServiceMetrics(CHAMPION_LOADER, DRIFT_COUNTER, PlatformMetrics(PlatformFigures(PLATFORM)))
 PLANS = read_plans(SETTINGS.plans_file)
-DESK = Desk(SETTINGS, PLANS, HOLDER, Gatekeeper(ENGINE), LEDGER, COUNTER)
-APP = build_app(DESK)
-add_platform(APP, PlatformDesk(PLATFORM, SETTINGS.limits, HOLDER.valuer, PLANS))
+SCORING_ENDPOINT = ScoringEndpoint(
+    SETTINGS, PLANS, CHAMPION_LOADER, Authenticator(ENGINE), QUOTA_CHARGER, DRIFT_COUNTER
+)
+APP = build_app(SCORING_ENDPOINT)
+add_platform(APP, Dispatcher(PLATFORM, SETTINGS.limits, CHAMPION_LOADER.valuer, PLANS))
 SWITCH_SECONDS = 0.0005
 SLACK_SECONDS = 30
 """BentoML's own time limit comes so much later than ours, whose answer is an array."""
 
 
-class Gate:
-    """Puts the edge, and what is asked most, around the whole application once it starts.
+class OutermostMiddleware:
+    """Puts the error middleware and the scoring fast path around the whole application at its start.
 
-    A middleware stands inside of BentoML's own, of which the time limit alone takes a task and a timer of a minute for
-    each request.
+    A middleware that is added the usual way runs inside BentoML's own, whose time limit alone costs a task and a timer
+    for each request.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -77,12 +79,12 @@ class Gate:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Move to the outside at the start; every request has come by the edge then."""
+        """Move to the outside at the start, before any request; pass everything else on."""
         if scope["type"] == "lifespan":
             whole = scope["app"]
-            whole.router.redirect_slashes = False  # nobody needs it, and it names whatever host the caller claims
-            front = Front(DESK, Pages(whole.middleware_stack, COMPUTED))
-            whole.middleware_stack = Edge(front, WATCH, SETTINGS.limits.seconds, ACCESS)
+            whole.router.redirect_slashes = False  # unused, and it would repeat whatever host the caller claims
+            front = ScoringFastPath(SCORING_ENDPOINT, Pages(whole.middleware_stack, COMPUTED))
+            whole.middleware_stack = ErrorMiddleware(front, SERVICE_METRICS, SETTINGS.limits.seconds, ACCESS)
         await self._app(scope, receive, send)
 
 
@@ -90,27 +92,27 @@ SCHEMA = SchemaWatch(ENGINE)
 
 
 def readiness() -> Response:
-    """Say whether requests can be answered, with which model, and why not with a newer one."""
-    problem = _database_problem() or LEDGER.problem()
-    served = HOLDER.current
+    """Answer whether this worker is ready, with which model, and why a newer one does not serve."""
+    problem = _database_problem() or QUOTA_CHARGER.problem()
+    served = CHAMPION_LOADER.current
     if problem:
-        return refused(503, problem)
+        return error_response(503, problem)
     if served is None:
-        body = [{"detail": HOLDER.refused, "ready_for": ["/v1"]}]
+        body = [{"detail": CHAMPION_LOADER.refused, "ready_for": ["/v1"]}]
         return Response(to_json(body), 503, media_type="application/json", headers={ARRAY: "1"})
     state = {"detail": "ready", "model_version": served.version}
-    return answered([{**state, "refused": HOLDER.refused} if HOLDER.refused else state])
+    return json_response([{**state, "refused": CHAMPION_LOADER.refused} if CHAMPION_LOADER.refused else state])
 
 
 def _bring_forward() -> None:
     """Bring the database to the schema of this program, whichever command started it.
 
-    Where that fails, the process lives on, is not ready, and says why: the database may only be out of reach for now.
+    If that fails, the process goes on, is not ready, and reports why: the database may be out of reach only for now.
     """
     try:
         bring_forward(SETTINGS.database, SETTINGS.clock_tolerance_seconds)
     except StoreError as error:
-        log.error("database not brought forward", problem=str(error))  # noqa: TRY400 (a traceback says no more)
+        log.error("database not brought forward", problem=str(error))  # noqa: TRY400 (a traceback adds nothing)
     SCHEMA.look()
 
 
@@ -126,22 +128,22 @@ def _database_problem() -> str:
 
 def metrics() -> Response:
     """Write the metrics."""
-    return Response(WATCH.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(SERVICE_METRICS.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def readiness_of_platform() -> Response:
-    """Say whether requests to /v1 can be answered, which need no model."""
+    """Answer whether /v1 is ready, which needs no model."""
     problem = _database_problem()
-    return refused(503, problem) if problem else answered([{"detail": "ready"}])
+    return error_response(503, problem) if problem else json_response([{"detail": "ready"}])
 
 
-def document() -> Response:
-    """Give the contract for machines. It needs no token, so it is written once: the framework writes it each time."""
-    return Response(APP.written, media_type="application/json")
+def openapi_document() -> Response:
+    """Give the OpenAPI document, serialized once; it needs no token, and the framework would serialize it each time."""
+    return Response(APP.document_bytes, media_type="application/json")
 
 
 COMPUTED = {
-    "/openapi.json": document,
+    "/openapi.json": openapi_document,
     "/readyz": readiness,
     "/readyz/v1": readiness_of_platform,
     "/metrics": metrics,
@@ -161,35 +163,35 @@ class Fivefold:
     """Scores customers, and keeps their levels; see /openapi.json."""
 
     def __init__(self) -> None:
-        """Start what this worker runs; a model that cannot be loaded never ends it."""
+        """Start the threads of this worker; a model that cannot be loaded never ends it."""
         ACCESS.start()
         _bring_forward()
-        LEDGER.start()
-        COUNTER.start()
-        HOLDER.start()
-        measure_body(b"[]")  # loads, or compiles, what counts a body before it is read
-        document()  # kept from here on: it takes a second, for which requests would wait
-        # What is there now stays: the collector need not look at it again, which took the long tail away.
+        QUOTA_CHARGER.start()
+        DRIFT_COUNTER.start()
+        CHAMPION_LOADER.start()
+        measure_body(b"[]")  # loads or compiles the loop that counts a body before it is read
+        openapi_document()  # cached from here on: it takes a second, for which requests would wait
+        # The objects of the start stay: the collector need not scan them again, which took the long tail away.
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
-        # The ledger's thread asks for the interpreter after every step of SQLite; at Python's 5 ms it would wait
-        # longer for its turns than it works.
+        # The charging thread takes the interpreter lock after every step of SQLite; at Python's 5 ms it would wait
+        # longer than it works.
         sys.setswitchinterval(SWITCH_SECONDS)
 
     def __is_ready__(self) -> bool:
-        """Tell BentoML."""
-        return HOLDER.current is not None
+        """Tell BentoML whether a model is loaded."""
+        return CHAMPION_LOADER.current is not None
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]  # BentoML ships no types for it
     def close(self) -> None:
-        """Finish what was started."""
-        HOLDER.stop()
-        LEDGER.stop()
-        COUNTER.stop()
+        """Stop the threads and close the connections."""
+        CHAMPION_LOADER.stop()
+        QUOTA_CHARGER.stop()
+        DRIFT_COUNTER.stop()
         ACCESS.stop()
         ENGINE.dispose()
         PLATFORM.dispose()
 
 
-Fivefold.add_asgi_middleware(Gate)  # type: ignore[attr-defined]  # the decorator made it a BentoML service
+Fivefold.add_asgi_middleware(OutermostMiddleware)  # type: ignore[attr-defined]  # the decorator made it a BentoML service

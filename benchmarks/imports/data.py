@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import yaml
 
-from fivefold.cli.portfolio.bundled import shipped_lists
+from fivefold.cli.portfolio.bundled import bundled_lists
 from fivefold.domain.clock import from_microseconds
 
 OPERATIONS = {
@@ -70,7 +70,7 @@ BANKS = (
 def write_lists(folder: Path) -> None:
     """Write the lists that ship as if their first version had been in force long before: these banks are older."""
     folder.mkdir()
-    for name, found in shipped_lists().items():
+    for name, found in bundled_lists().items():
         said = {
             "list": name,
             "title": str(found.title),

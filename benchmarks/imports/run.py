@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 
 from benchmarks.imports.data import BANKS, Bank, write_lists
 from benchmarks.platform.data import postgresql
-from fivefold.cli.portfolio.bundled import shipped_text
+from fivefold.cli.portfolio.bundled import bundled_text
 from fivefold.domain.clock import parse_moment
 from fivefold.store.sql.database import open_database, upgrade
 from fivefold.usecases.accounts.organisations import actor_in
@@ -96,7 +96,7 @@ def _govern(engine: Engine, folder: Path, past: list[str]) -> list[Step]:
     """One person writes and commits the ruleset and asks for a backtest; another activates it."""
     author, publisher = (actor_in(engine, "default", f"member:{number}") for number in (1, 2))
     now = parse_moment(past[1])
-    saved = save_draft(engine, author, shipped_text(RULESET), 0, now_us=now)
+    saved = save_draft(engine, author, bundled_text(RULESET), 0, now_us=now)
     commit(engine, author, RULESET, saved.revision, "A ruleset that ships, as it is.", now_us=now)
     request_backtest(engine, author, RULESET, 1, now_us=now)
     steps = [_run(engine, folder, "worker", "--once", *past)]

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from statistics import median
 
-from fivefold.cli.portfolio.bundled import shipped_rulesets, shipped_text
+from fivefold.cli.portfolio.bundled import bundled_rulesets, bundled_text
 from fivefold.risk.language.reading import read_canonical_ruleset, read_ruleset
 from fivefold.risk.language.ruleset import Ruleset
 
@@ -17,8 +17,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15, help="readings by each")
     rounds = parser.parse_args().rounds
-    for name in shipped_rulesets():
-        canonical = read_ruleset(shipped_text(name), name).canonical
+    for name in bundled_rulesets():
+        canonical = read_ruleset(bundled_text(name), name).canonical
         times: dict[str, list[float]] = {reader: [] for reader in READERS}
         for _ in range(rounds):
             for reader, read in READERS.items():

@@ -24,11 +24,11 @@ from fivefold.features.reading.columns import ErrorCollector
 from fivefold.features.reading.validate import TransactionReader
 from fivefold.features.request_body.body import BodyColumns
 from fivefold.serving.v4.contract import ROWS as ORDINARY
-from fivefold.serving.v4.contract import read_rows, written
+from fivefold.serving.v4.contract import read_rows, response_rows
 from fivefold.store.accounts.plans import read_plans
 from fivefold.store.accounts.tokens import Allowance, Charge
 from fivefold.store.sql.database import open_database, upgrade
-from fivefold.store.sql.fast_statements import Till
+from fivefold.store.sql.fast_statements import PreparedStatements
 from fivefold.usecases.accounts.tokens import charge_all, create_token, month_of
 from fivefold.usecases.scoring import score_rows
 
@@ -60,7 +60,7 @@ def stages() -> dict[str, float]:
         engine = open_database(f"sqlite:///{Path(folder) / 'accounts.db'}")
         upgrade(engine)
         number, _ = create_token(engine, read_plans(None), plan="unlimited")
-        now, till = now_microseconds(), Till(engine, quick=True)
+        now, statements = now_microseconds(), PreparedStatements(engine, quick=True)
         cost = Charge(number, month_of(now), 1, Allowance(10**9, 10**9), now)
         found = {
             "the floor's own json.loads": microseconds(lambda: json.loads(body)),
@@ -69,12 +69,12 @@ def stages() -> dict[str, float]:
             "validating rows": microseconds(lambda: reader.read(rows.columns, ErrorCollector())),
             "kernel": microseconds(lambda: indicator_matrix(histories, AS_OF_US)),
             "prediction, score and segment": microseconds(lambda: model.scores(matrix)),
-            "charge, alone in its commit": microseconds(lambda: charge_all(till, [cost])),
-            "charge, one of eight in a commit": microseconds(lambda: charge_all(till, [cost] * 8)) / 8,
+            "charge, alone in its commit": microseconds(lambda: charge_all(statements, [cost])),
+            "charge, one of eight in a commit": microseconds(lambda: charge_all(statements, [cost] * 8)) / 8,
             "counts by bucket": microseconds(lambda: model.reference.count(counts, matrix, answer.scores.score)),
-            "writing the answer": microseconds(lambda: to_json(written(answer, model, {}))),
+            "writing the answer": microseconds(lambda: to_json(response_rows(answer, model, {}))),
         }
-        till.close()
+        statements.close()
         engine.dispose()
     return found
 

@@ -6,7 +6,7 @@ import typer
 
 from fivefold.cli.demo import levels as demo_levels
 from fivefold.cli.demo import sample
-from fivefold.cli.terminal import load_model, open_registry, quoted, say
+from fivefold.cli.terminal import echo, load_model, open_registry, quoted
 from fivefold.cli.value_model import explain, score, train
 from fivefold.domain.clock import to_microseconds
 from fivefold.domain.settings import read_settings
@@ -26,17 +26,17 @@ def demo(
     config = TrainingConfig()
     path = train.simulated_file()
     if open_registry(config.name).champion() is None:
-        say("Training on them (the first time on a machine, the indicators are compiled as well) ...")
+        echo("Training on them (the first time on a machine, the indicators are compiled as well) ...")
         train.show_outcome(train.run(path, config), config)
     elif not serve:
-        say(f"There is a champion already; `fivefold train` would train another one on {path}.")
+        echo(f"There is a champion already; `fivefold train` would train another one on {path}.")
     if serve:
         sample.serve_until_stopped(port)
         return
     _show_scores()
     sample.serve_once(port)
     demo_levels.show_levels()
-    say(
+    echo(
         f"""
 What next:
   make serve                                              the service again, and a call to paste
@@ -57,9 +57,9 @@ def _show_scores() -> None:
     model = load_model(None, DEFAULT_NAME)
     as_of = to_microseconds(Simulation(customers=1).end)
     output = read_settings().var / "demo" / "scores.csv"
-    say()
+    echo()
     score.score_file(model, path, output, as_of).show(model, as_of, asked=True)
-    say(f"Every customer's score: {output}")
-    say()
+    echo(f"Every customer's score: {output}")
+    echo()
     explain.show(model, path, "user_000027", as_of)
-    say()
+    echo()

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fivefold.cli.platform import importing, levels, worker
-from fivefold.cli.portfolio.bundled import shipped_text
-from fivefold.cli.terminal import actor, open_current_database, say
+from fivefold.cli.portfolio.bundled import bundled_text
+from fivefold.cli.terminal import actor, echo, open_current_database
 from fivefold.domain.clock import from_microseconds, now_microseconds
 from fivefold.domain.settings import read_settings
 
@@ -58,7 +58,7 @@ def show_levels() -> None:
     engine = open_current_database()
     try:
         if _is_set_up(engine):
-            say("The risk side, as an earlier demo left it (`make clean` begins anew):")
+            echo("The risk side, as an earlier demo left it (`make clean` begins anew):")
             levels.show_distribution(engine, ORGANISATION)
             return
         sample = _store_sample()
@@ -67,9 +67,9 @@ def show_levels() -> None:
         _work()
         levels.show_distribution(engine, ORGANISATION)
         _raise_one(engine, people, sample.ordinary)
-        say("\nOther customers worth a look, by `fivefold level CUSTOMER --organisation demo`:")
+        echo("\nOther customers worth a look, by `fivefold level CUSTOMER --organisation demo`:")
         for story, customer in sample.stories.items():
-            say(f"  {customer}  {story}")
+            echo(f"  {customer}  {story}")
     finally:
         engine.dispose()
 
@@ -90,7 +90,7 @@ def _is_set_up(engine: "Engine") -> bool:
 def _store_sample() -> "SamplePortfolio":
     from fivefold.training.simulation.sample_portfolio import write_sample  # noqa: PLC0415 (heavy to import)
 
-    say("The risk side. Invented customers are stored for the organisation `demo`, as `fivefold import` does:")
+    echo("The risk side. Invented customers are stored for the organisation `demo`, as `fivefold import` does:")
     sample = write_sample(read_settings().var / "demo" / "sample", CUSTOMERS)
     importing.setup(RULESET, ORGANISATION)
     for table, path in (
@@ -101,13 +101,13 @@ def _store_sample() -> "SamplePortfolio":
         ("cases", sample.cases),
         ("alerts", sample.alerts),
     ):
-        say(f"{path.name}:")
+        echo(f"{path.name}:")
         importing.take_file(table, path, organisation=ORGANISATION)
     return sample
 
 
 def _work() -> None:
-    """Assess everyone who is due, as `fivefold worker --once` does."""
+    """Assess all entities that are due, as `fivefold worker --once` does."""
     worker.worker(once=True, quiet=True)
 
 
@@ -136,13 +136,13 @@ def _activate(engine: "Engine", people: _People) -> None:
     from fivefold.usecases.rulesets.commit import commit  # noqa: PLC0415 (as above)
     from fivefold.usecases.rulesets.drafts import save_draft  # noqa: PLC0415 (as above)
 
-    draft = save_draft(engine, people.author, shipped_text(RULESET))
+    draft = save_draft(engine, people.author, bundled_text(RULESET))
     version = commit(engine, people.author, RULESET, draft.revision).number
     request_backtest(engine, people.author, RULESET, version)
     while run_next_backtest(engine):
         pass
     activate(engine, people.approver, RULESET, version, "The first ruleset of the demo.", per_second=10_000)
-    say(f"{AUTHOR} wrote {RULESET} version {version}, a backtest ran on all customers, and {APPROVER} activated it.")
+    echo(f"{AUTHOR} wrote {RULESET} version {version}, a backtest ran on all customers, and {APPROVER} activated it.")
     policy = propose_policy(engine, people.author, POLICY, "The first policy of the demo.")
     approve_policy(engine, people.approver, policy.name, policy.number, "Read and agreed.")
 
@@ -151,10 +151,10 @@ def _raise_one(engine: "Engine", people: _People, customer: str) -> None:
     """Show a customer and a decision before and after a transaction with a listed country."""
     from fivefold.usecases.ingest.transactions import add_transactions  # noqa: PLC0415 (imports the engine)
 
-    say(f"\nOne ordinary customer, and a payment of 1,500 euro that {customer} wants to make:\n")
+    echo(f"\nOne ordinary customer, and a payment of 1,500 euro that {customer} wants to make:\n")
     levels.level(customer, organisation=ORGANISATION)
     _decide(engine, people.operator, customer)
-    say("\nThen a transfer of 150 euro to North Korea arrives, a country under the FATF's call for action:\n")
+    echo("\nThen a transfer of 150 euro to North Korea arrives, a country under the FATF's call for action:\n")
     row = {
         "transaction_id": f"{customer}_to_a_listed_country",
         "user_id": customer,
@@ -181,4 +181,4 @@ def _decide(engine: "Engine", operator: "Actor", customer: str) -> None:
     found = decide(engine, operator, "payments", "customer", customer, PAYMENT, Freshness.STORED)
     name, version = found.policy
     line = "" if found.answer is None else f": {found.answer['line']}"
-    say(f"\nThe policy {name} version {version} says {found.action}{line}")
+    echo(f"\nThe policy {name} version {version} says {found.action}{line}")

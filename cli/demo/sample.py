@@ -116,7 +116,7 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int, log: Path) 
                 return
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             sleep(0.5)
-    raise FivefoldError(f"the service did not become ready; what it said is in {log}")
+    raise FivefoldError(f"the service did not become ready; its output is in {log}")
 
 
 def _post(port: int, secret: str, more: str) -> Any:
@@ -135,7 +135,7 @@ def _free(port: int) -> bool:
 
 
 def any_port() -> int:
-    """Find a port of the loopback address that nobody listens on."""
+    """Find a free port of the loopback address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fivefold.cli.terminal import open_current_database, say, show_table
+from fivefold.cli.terminal import echo, open_current_database, show_table
 from fivefold.domain.clock import day_text
 
 if TYPE_CHECKING:
     from fivefold.usecases.audit.verify import AuditFinding
 
-FOUND = 1
-"""Exit code where the log is not whole; a command that was refused ends with 2."""
+FINDINGS = 1
+"""Exit code if the log is not whole; a refused command ends with 2."""
 
 audit_app = typer.Typer(help="The audit log: prove it whole, keep its heads, read it.", no_args_is_help=True)
 
@@ -34,14 +34,14 @@ def verify(
     from fivefold.usecases.audit import verify as audit_verify  # noqa: PLC0415 (as above)
 
     exported = None if kept is None else audit.read_heads(kept)
-    verified = audit_verify.verify(open_current_database(), _tell, exported=exported)
-    looked = f"{_count(verified.entries, 'entry', 'entries')} of {_count(verified.chains, 'organisation')}"
+    verified = audit_verify.verify(open_current_database(), _print_finding, exported=exported)
+    scope = f"{_count(verified.entries, 'entry', 'entries')} of {_count(verified.chains, 'organisation')}"
     erased = f"values of {_count(verified.erased, 'entry', 'entries')} erased"
     if verified.findings:
-        say(f"{looked}: {_count(verified.findings, 'finding')}, {erased}.")
-        raise typer.Exit(FOUND)
+        echo(f"{scope}: {_count(verified.findings, 'finding')}, {erased}.")
+        raise typer.Exit(FINDINGS)
     against = f"against the heads of {day_text(exported.exported_us)}" if exported else "without exported heads"
-    say(f"{looked}, {against}: the audit log is whole; {erased}.")
+    echo(f"{scope}, {against}: the audit log is whole; {erased}.")
 
 
 def heads(
@@ -51,7 +51,7 @@ def heads(
     from fivefold.usecases.audit.record import export_heads  # noqa: PLC0415 (imports SQLAlchemy)
 
     exported = export_heads(open_current_database(), output)
-    say(f"heads of {_count(len(exported.heads), 'organisation')}: {output}")
+    echo(f"heads of {_count(len(exported.heads), 'organisation')}: {output}")
 
 
 def show(
@@ -77,8 +77,8 @@ def show(
     show_table("Audit log", columns, rows, left=7)
 
 
-def _tell(finding: "AuditFinding") -> None:
-    say(str(finding))
+def _print_finding(finding: "AuditFinding") -> None:
+    echo(str(finding))
 
 
 def _count(number: int, one: str, many: str = "") -> str:

@@ -1,16 +1,13 @@
-"""`fivefold backtests`: how far they are, why one ended, and ending one."""
+"""`fivefold backtests`: list the backtests of a ruleset, and cancel one."""
 
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from fivefold.cli.terminal import OrganisationOption, acting_in, open_current_database, say, show_table
+from fivefold.cli.terminal import OrganisationOption, acting_in, echo, open_current_database, show_table
 from fivefold.domain.clock import day_text
 from fivefold.domain.paging import every_row
-
-if TYPE_CHECKING:
-    from fivefold.usecases.changes.backtests import BacktestLine
 
 backtests_app = typer.Typer(help="Backtests of rulesets, which workers run.", no_args_is_help=True)
 
@@ -44,12 +41,8 @@ def list_(
     ]
     show_table(f"Backtests of {family}", ("id", "state", "version", "requested", "done", "attempts"), rows, left=4)
     for line in lines:
-        if said := _said(line):
-            say(f"{line.id}: {said}")
-
-
-def _said(line: "BacktestLine") -> str | None:
-    return line.part or line.error
+        if note := line.part or line.error:
+            echo(f"{line.id}: {note}")
 
 
 def cancel(
@@ -62,4 +55,4 @@ def cancel(
 
     engine = open_current_database()
     line = cancel_backtest(engine, acting_in(engine, organisation), number, reason)
-    say(f"Backtest {line.id} of {line.family} is {line.state}.")
+    echo(f"Backtest {line.id} of {line.family} is {line.state}.")

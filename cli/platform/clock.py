@@ -1,10 +1,10 @@
-"""`fivefold clock`: compare the clocks, and mend what one that was ahead left behind."""
+"""`fivefold clock`: compare the clocks, and mend rows that a clock ahead left behind."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fivefold.cli.terminal import actor, open_current_database, say, show_table
+from fivefold.cli.terminal import actor, echo, open_current_database, show_table
 from fivefold.domain.clock import day_text
 
 if TYPE_CHECKING:
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from fivefold.store.levels.future_rows import FutureRows
 
 
-FOUND = 1
-"""Exit code where something is dated after now."""
+FINDINGS = 1
+"""Exit code if rows are dated after now."""
 
 clock_app = typer.Typer(help="The clocks of this machine and of the database.", no_args_is_help=True)
 
@@ -30,28 +30,28 @@ def check() -> None:
     """Compare the clocks, and count what is dated after now. Exit code 1 where anything is."""
     from fivefold.usecases.levels.clock_repair import read_clocks  # noqa: PLC0415 (imports SQLAlchemy)
 
-    found = read_clocks(open_current_database())
-    seconds = (found.machine_us - found.database_us) / 1_000_000
-    say(f"By the database it is {day_text(found.database_us)}; this machine's clock is {seconds:+,.1f} s from that.")
-    if found.ahead:
-        _show(found.ahead)
-        say("A clock was ahead. When it is right again: fivefold clock repair --reason WHY")
-        raise typer.Exit(FOUND)
-    say("Nothing is dated after now.")
+    clocks = read_clocks(open_current_database())
+    seconds = (clocks.machine_us - clocks.database_us) / 1_000_000
+    echo(f"By the database it is {day_text(clocks.database_us)}; this machine's clock is {seconds:+,.1f} s from that.")
+    if clocks.ahead:
+        _show(clocks.ahead)
+        echo("A clock was ahead. When it is right again: fivefold clock repair --reason WHY")
+        raise typer.Exit(FINDINGS)
+    echo("Nothing is dated after now.")
 
 
 def repair(reason: Annotated[str, typer.Option("--reason", help="Why, for the audit log.")]) -> None:
-    """Mend what is dated after now: whoever it concerns is assessed again. History stays as it is."""
+    """Mend rows dated after now: their entities are assessed again. History stays as it is."""
     from fivefold.usecases.levels.clock_repair import repair_dates as mend  # noqa: PLC0415 (imports SQLAlchemy)
 
-    found = mend(open_current_database(), actor(), reason)
-    if not found:
-        say("Nothing is dated after now; nothing was changed.")
+    rows = mend(open_current_database(), actor(), reason)
+    if not rows:
+        echo("Nothing is dated after now; nothing was changed.")
         return
-    _show(found)
-    say("These are mended, and whoever they concern is due: a worker assesses them again.")
+    _show(rows)
+    echo("These rows are mended, and their entities are due: a worker assesses them again.")
 
 
-def _show(found: "Sequence[FutureRows]") -> None:
-    rows = [[str(each.organisation_id), each.kind, f"{each.entries:,}", day_text(each.latest_us)] for each in found]
+def _show(ahead: "Sequence[FutureRows]") -> None:
+    rows = [[str(each.organisation_id), each.kind, f"{each.entries:,}", day_text(each.latest_us)] for each in ahead]
     show_table("Dated after now", ("organisation", "what", "how many", "the latest"), rows, left=2)

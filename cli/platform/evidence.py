@@ -1,17 +1,17 @@
-"""`fivefold evidence`: one archive of what decided in a quarter, and of who decided that; or a check of one."""
+"""`fivefold evidence`: make the evidence archive of a quarter, or check one."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fivefold.cli.terminal import acting_in, open_current_database, say, warn
+from fivefold.cli.terminal import acting_in, echo, open_current_database, warn
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.settings import read_settings
 
-FOUND = 1
-"""Exit code where a check found something, or the audit log is not whole; what is refused ends with 2."""
+FINDINGS = 1
+"""Exit code if a check has findings, or the audit log is not whole; a refused command ends with 2."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -46,23 +46,23 @@ def _collect(name: str, output: Path, organisation: str) -> None:
     if quarter.until_us > now_microseconds():
         warn(f"{name} is not over; what is still to come is not in the archive")
     engine = open_current_database()
-    made = build_evidence(engine, acting_in(engine, organisation), quarter, output, read_settings())
-    counted = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in made.counts.items())
-    say(f"Evidence of {name}: {output}")
-    say(f"  {counted}")
-    say(f"  SHA-256 of its manifest, to be kept elsewhere: {made.manifest_sha256}")
-    if made.findings:
-        warn(f"the audit log is not whole, {made.findings} findings; audit/verification.json names them")
-        raise typer.Exit(FOUND)
+    archive = build_evidence(engine, acting_in(engine, organisation), quarter, output, read_settings())
+    counted = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in archive.counts.items())
+    echo(f"Evidence of {name}: {output}")
+    echo(f"  {counted}")
+    echo(f"  SHA-256 of its manifest, to be kept elsewhere: {archive.manifest_sha256}")
+    if archive.findings:
+        warn(f"the audit log is not whole, {archive.findings} findings; audit/verification.json names them")
+        raise typer.Exit(FINDINGS)
 
 
 def _check(path: Path) -> None:
     from fivefold.usecases.evidence.archive import check_archive  # noqa: PLC0415 (imports pydantic)
 
-    found = check_archive(path)
-    for problem in found.problems:
-        say(problem)
-    say(f"{path}: {found.files:,} files, {len(found.problems):,} problems")
-    say(f"  SHA-256 of its manifest: {found.manifest_sha256}")
-    if found.problems:
-        raise typer.Exit(FOUND)
+    result = check_archive(path)
+    for problem in result.problems:
+        echo(problem)
+    echo(f"{path}: {result.files:,} files, {len(result.problems):,} problems")
+    echo(f"  SHA-256 of its manifest: {result.manifest_sha256}")
+    if result.problems:
+        raise typer.Exit(FINDINGS)

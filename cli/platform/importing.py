@@ -1,4 +1,4 @@
-"""`fivefold import`: a portfolio from files into the platform, with progress; stopped ones go on where they were."""
+"""`fivefold import`: import a portfolio from files, with progress; a stopped import resumes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +8,7 @@ import typer
 from tqdm import tqdm
 
 from fivefold.cli.rules.options import ListsOption, RulesetArgument, load_ruleset
-from fivefold.cli.terminal import acting_in, actor, moment, open_current_database, say, warn
+from fivefold.cli.terminal import acting_in, actor, echo, moment, open_current_database, warn
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ConfigError, first_row_of, problem_lines
 from fivefold.domain.number_text import count_text
@@ -39,17 +39,17 @@ TABLES = {
     "cases": "Take cases: entity_id, number, opened, perhaps closed, outcome, status and fields.",
     "alerts": "Take alerts, in the columns of cases.",
 }
-"""What is imported, and what each command says of it."""
+"""The help text of each command by table."""
 
 SOME_REFUSED = 1
-"""Exit code where some rows were refused and the others are stored."""
+"""Exit code if some rows were refused and the others are stored."""
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     import_app.command()(setup)
-    for table, words in TABLES.items():
-        import_app.command(table, help=words)(take_command(table))
+    for table, text in TABLES.items():
+        import_app.command(table, help=text)(take_command(table))
     app.add_typer(import_app, name="import")
 
 
@@ -75,14 +75,14 @@ def setup(
     ruleset, names, known = analysed.ruleset, analysed.lists, lists_with(lists)
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise ConfigError(f"{path} reads the list {unknown[0]}, which nobody has; give a folder that has it by --lists")
+        raise ConfigError(f"{path} reads the list {unknown[0]}, which does not exist; give a folder with it by --lists")
     engine = open_current_database()
     who = actor_in_new(engine, organisation, actor())
     if choose_levels(engine, who, ruleset.levels).base_currency != base:
         change_settings(engine, who, SettingsChange(base_currency=base), f"set-up of {ruleset.name}")
-    said = ruleset.model_dump(mode="json", by_alias=True)
+    content = ruleset.model_dump(mode="json", by_alias=True)
     fields, transaction_fields, case_fields = (
-        said.get(name) or {} for name in ("fields", "transaction_fields", "case_fields")
+        content.get(name) or {} for name in ("fields", "transaction_fields", "case_fields")
     )
     define_type(engine, who, ruleset.entity_type, fields, transaction_fields, case_fields)
     for name in names:
@@ -90,7 +90,7 @@ def setup(
     if sole_operator:
         allow_sole_operator(engine, who, sole_operator)
     read = f", and the lists {', '.join(names)}" if names else ""
-    say(f"{organisation} has the levels {', '.join(ruleset.levels)}, the type {ruleset.entity_type}{read}.")
+    echo(f"{organisation} has the levels {', '.join(ruleset.levels)}, the type {ruleset.entity_type}{read}.")
 
 
 def take_command(table: str) -> Callable[..., None]:
@@ -118,7 +118,7 @@ def take_file(
     names: list[str] | None = None,
     refused: Path | None = None,
 ) -> None:
-    """Import a file of a table, one of TABLES, and say what was new; ends with SOME_REFUSED where a row was refused."""
+    """Import a file of a table, one of TABLES, and print the counts; exit code SOME_REFUSED if a row was refused."""
     from fivefold.features.reading.text_files import ColumnMap  # noqa: PLC0415 (imports Arrow with its room)
     from fivefold.usecases.ingest.files import ImportFile, import_table  # noqa: PLC0415 (as above)
     from fivefold.usecases.levels.clock_repair import refuse_future  # noqa: PLC0415 (imports SQLAlchemy)
@@ -130,7 +130,7 @@ def take_file(
         refuse_future(engine, clock(), "--as-of")
     who = acting_in(engine, organisation)
     done = import_table(engine, who, table, kind, file, _bar(path), clock)
-    say(f"{count_text(done.rows, 'row')}: {done.new:,} new, {done.changed:,} changed, {done.same:,} known before.")
+    echo(f"{count_text(done.rows, 'row')}: {done.new:,} new, {done.changed:,} changed, {done.same:,} known before.")
     if done.refused:
         _show_refused(done, path)
         raise typer.Exit(SOME_REFUSED)
@@ -153,12 +153,12 @@ def _clock(as_of: str | None) -> Callable[[], int]:
 
 
 def _bar(path: Path) -> "Callable[[Progress], None]":
-    bar = tqdm(unit=" rows", desc=path.name, unit_scale=True, disable=None)  # only where somebody looks on
+    bar = tqdm(unit=" rows", desc=path.name, unit_scale=True, disable=None)  # only on a terminal
 
-    def told(progress: "Progress") -> None:
+    def update(progress: "Progress") -> None:
         bar.update(progress.rows - bar.n)
         bar.refresh()
         if progress.finished:
             bar.close()
 
-    return told
+    return update

@@ -1,4 +1,4 @@
-"""`fivefold level`: where a stored customer stands, and why."""
+"""`fivefold level`: a stored customer's level and its reasons, or counts of all levels."""
 
 import json
 from decimal import Decimal
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fivefold.cli.terminal import OrganisationOption, acting_in, open_current_database, say, show_table
+from fivefold.cli.terminal import OrganisationOption, acting_in, echo, open_current_database, show_table
 from fivefold.domain.clock import day_text
 from fivefold.domain.number_text import percent
 from fivefold.domain.paging import every_row
@@ -59,7 +59,7 @@ def level(
         known = {**vars(found), "override": None if found.override is None else vars(found.override)}
         known |= {name: [vars(line) for line in getattr(entity, name)] for name in ("owners", "owns")}
         known |= {"history": [vars(line) for line in lines]} if past else {}
-        say(json.dumps(known, indent=2, ensure_ascii=False))
+        echo(json.dumps(known, indent=2, ensure_ascii=False))
         return
     _show(found)
     _show_related("Owners", entity.owners)
@@ -80,15 +80,15 @@ def _valuer(engine: "Engine") -> "EntityScorer | None":
 
 def _show(found: "LevelView") -> None:
     since = "" if found.since_us is None else f", since {day_text(found.since_us)}"
-    say(f"{found.external_id}: {found.level or 'no level'}{since}")
+    echo(f"{found.external_id}: {found.level or 'no level'}{since}")
     if found.breakdown is None:
-        say(f"{found.status}; `fivefold worker --once` assesses everyone who is due, --now this one")
+        echo(f"{found.status}; `fivefold worker --once` assesses all that are due, --now this one")
         return
-    say(found.breakdown["line"])
+    echo(found.breakdown["line"])
     if found.override is not None:
         by = found.override
         until = "" if by.until_us is None else f" until {day_text(by.until_us)}"
-        say(f"Override to {by.level}{until}, approved by {by.approved_by}: {by.reason}")
+        echo(f"Override to {by.level}{until}, approved by {by.approved_by}: {by.reason}")
     rows = [
         [rule["title"], str(rule["case"]), rule["seen"], rule["points"], rule["floor"]]
         for rule in found.breakdown.get("rules", [])
@@ -96,23 +96,23 @@ def _show(found: "LevelView") -> None:
     ]
     if rows:
         show_table("", ("rule", "case", "seen", "points", "floor"), rows, left=3)
-    say()
+    echo()
     if found.assessed_us is not None:
-        say(
+        echo(
             f"{found.status.capitalize()} as of {day_text(found.assessed_us)} by {_ruleset(found)};"
             f" `fivefold replay {found.assessment}` computes it again and compares"
         )
     if found.stale_rates_days is not None:
-        say(
+        echo(
             f"Its exchange rates are stale: the newest was {found.stale_rates_days:,} days old when it was computed;"
             " `fivefold rates` takes newer ones."
         )
     if found.may_move_down_us is not None:
-        say(f"A lower level can follow from {day_text(found.may_move_down_us)} on.")
+        echo(f"A lower level can follow from {day_text(found.may_move_down_us)} on.")
     if found.refreshing:
-        say("Something happened since: a worker will compute it again; --now does so at once.")
+        echo("Something happened since: a worker will compute it again; --now does so at once.")
     if found.problem is not None:
-        say(f"The last attempt to compute it failed: {found.problem}")
+        echo(f"The last attempt to compute it failed: {found.problem}")
 
 
 def _show_related(title: str, lines: "Sequence[RelatedLine]") -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fivefold.cli.terminal import OrganisationOption, acting_in, actor, open_current_database, say, show_table
+from fivefold.cli.terminal import OrganisationOption, acting_in, actor, echo, open_current_database, show_table
 from fivefold.domain.clock import day_text
 from fivefold.domain.paging import every_row
 
@@ -33,8 +33,8 @@ def add(
     from fivefold.usecases.accounts.organisations import actor_in_new, add_member  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
-    made = add_member(engine, actor_in_new(engine, organisation, actor()), name, role)
-    say(f"{made.name} is member {made.id}: {', '.join(made.roles)}.")
+    member = add_member(engine, actor_in_new(engine, organisation, actor()), name, role)
+    echo(f"{member.name} is member {member.id}: {', '.join(member.roles)}.")
 
 
 def list_(organisation: OrganisationOption = "default") -> None:
@@ -62,7 +62,7 @@ def roles(member: NumberArgument, role: RolesOption, organisation: OrganisationO
 
     engine = open_current_database()
     changed = set_roles(engine, acting_in(engine, organisation), member, role)
-    say(f"{changed.name} is now {', '.join(changed.roles)}.")
+    echo(f"{changed.name} is now {', '.join(changed.roles)}.")
 
 
 def leave(member: NumberArgument, organisation: OrganisationOption = "default") -> None:
@@ -71,4 +71,4 @@ def leave(member: NumberArgument, organisation: OrganisationOption = "default") 
 
     engine = open_current_database()
     gone = organisations.end_membership(engine, acting_in(engine, organisation), member)
-    say(f"{gone.name} has left, and their tokens have ended.")
+    echo(f"{gone.name} has left, and their tokens have ended.")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fivefold.cli.terminal import acting_in, actor, moment, open_current_database, say
+from fivefold.cli.terminal import acting_in, actor, echo, moment, open_current_database
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.settings import read_settings
 
@@ -32,8 +32,8 @@ def erase(entity: EntityArgument, kind: TypeOption = "customer", organisation: O
     register = read_settings().erasures
     done = erase_entity(engine, acting_in(engine, organisation), kind, entity, register)
     also = f", and {len(done.entity_ids) - 1} that it owned" if len(done.entity_ids) > 1 else ""
-    say(f"{kind} {entity} is erased{also}; values of {done.entries} audit entries went with it.")
-    say(f"The register {register} says so in numbers: keep it where a restored backup does not replace it.")
+    echo(f"{kind} {entity} is erased{also}; values of {done.entries} audit entries went with it.")
+    echo(f"The register {register} says so in numbers: keep it where a restored backup does not replace it.")
 
 
 def erase_again(
@@ -48,9 +48,9 @@ def erase_again(
     if not path.is_file():
         raise ConfigError(f"there is no register {path}; --register names another file")
     done = erasing.erase_again(open_current_database(), actor(), path)
-    say(f"{done.erased} {'entity was' if done.erased == 1 else 'entities were'} there again, and erased.")
+    echo(f"{done.erased} {'entity was' if done.erased == 1 else 'entities were'} there again, and erased.")
     if done.held:
-        say(f"{done.held} legal {'hold was' if done.held == 1 else 'holds were'} put again.")
+        echo(f"{done.held} legal {'hold was' if done.held == 1 else 'holds were'} put again.")
 
 
 def hold(
@@ -68,5 +68,5 @@ def hold(
     erasing.set_legal_hold(
         engine, acting_in(engine, organisation), kind, entity, moment(until, "--until"), reason, register
     )
-    say(f"{kind} {entity} is on hold until {until}.")
-    say(f"The register {register} says so in numbers: keep it where a restored backup does not replace it.")
+    echo(f"{kind} {entity} is on hold until {until}.")
+    echo(f"The register {register} says so in numbers: keep it where a restored backup does not replace it.")

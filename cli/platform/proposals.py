@@ -1,4 +1,4 @@
-"""`fivefold proposals`: changes of what decides, which one person proposes and another approves."""
+"""`fivefold proposals`: changes that one person proposes and another approves."""
 
 import json
 from pathlib import Path
@@ -10,9 +10,9 @@ from fivefold.cli.terminal import (
     OrganisationOption,
     acting_in,
     actor,
+    echo,
     open_current_database,
     open_registry,
-    say,
     show_table,
 )
 from fivefold.domain.clock import day_text
@@ -60,19 +60,19 @@ def add_to(app: typer.Typer) -> None:
 
 
 def person(engine: "Engine", organisation: str, token: str) -> "tuple[Actor, Role]":
-    """Tell who acts, and as what: the member of the token; without one the machine's account, which is no person."""
+    """Give the actor and the role: the member of the token; without one the machine's account, which is no person."""
     from fivefold.usecases.accounts.tokens import find_credential  # noqa: PLC0415 (as above)
     from fivefold.usecases.shared.actors import Role  # noqa: PLC0415 (imports SQLAlchemy)
 
     at_machine = acting_in(engine, organisation)
     if not token:
         return at_machine, Role.ADMIN
-    found = find_credential(engine, token)
-    if found is None or found.organisation_id != at_machine.organisation_id:
-        raise ConfigError(f"the token is none of {organisation} that may be used")
-    if Role(found.role) not in {Role.PUBLISHER, Role.ADMIN}:
-        raise ConfigError(f"the token is of the role {found.role}; it must be a publisher's or an admin's")
-    return found.actor, Role(found.role)
+    credential = find_credential(engine, token)
+    if credential is None or credential.organisation_id != at_machine.organisation_id:
+        raise ConfigError(f"the token is not valid in {organisation}")
+    if Role(credential.role) not in {Role.PUBLISHER, Role.ADMIN}:
+        raise ConfigError(f"the token is of the role {credential.role}; it must be a publisher's or an admin's")
+    return credential.actor, Role(credential.role)
 
 
 def list_(
@@ -92,7 +92,7 @@ def list_(
 
 
 def _tested(line: "ProposalLine") -> str:
-    return ", ".join(f"{made.id} {made.state}" for made in line.backtests)
+    return ", ".join(f"{each.id} {each.state}" for each in line.backtests)
 
 
 def show(number: NumberArgument, organisation: OrganisationOption = "default") -> None:
@@ -103,39 +103,39 @@ def show(number: NumberArgument, organisation: OrganisationOption = "default") -
     engine = open_current_database()
     who = acting_in(engine, organisation)
     line = read_proposal(engine, who, number)
-    say(f"Proposal {line.id}, {line.state}: {line.subject}, by {line.proposed_by}: {line.reason}")
+    echo(f"Proposal {line.id}, {line.state}: {line.subject}, by {line.proposed_by}: {line.reason}")
     if line.decided_by is not None:
-        say(f"{line.state} by {line.decided_by}: {line.decision_reason}")
-    say(f"Would change: {json.dumps(dict(line.content), ensure_ascii=False)}")
-    say(f"Would reach: {json.dumps(dict(line.reach), ensure_ascii=False)}")
-    for made in line.backtests:
-        say(f"Backtest {made.id} on {made.entity_type}: {made.state}" + (f": {made.error}" if made.error else ""))
-        if made.state == "done":
-            report = report_of(engine, who, made.id)
-            say(f"{report['changed']['alone']:,} of {report['customers']:,} would be at another level by the rules")
+        echo(f"{line.state} by {line.decided_by}: {line.decision_reason}")
+    echo(f"Would change: {json.dumps(dict(line.content), ensure_ascii=False)}")
+    echo(f"Would reach: {json.dumps(dict(line.reach), ensure_ascii=False)}")
+    for each in line.backtests:
+        echo(f"Backtest {each.id} on {each.entity_type}: {each.state}" + (f": {each.error}" if each.error else ""))
+        if each.state == "done":
+            report = report_of(engine, who, each.id)
+            echo(f"{report['changed']['alone']:,} of {report['customers']:,} would be at another level by the rules")
             if "released" in report:
                 counts = report["released"]
-                say(f"{counts['released']:,} of {counts['raised']:,} that the present version decided on are released")
+                echo(f"{counts['released']:,} of {counts['raised']:,} that the present version decided on are released")
             cells = [cell for cell in report["backtest"].get("later", ()) if cell["before"] != cell["after"]]
             rows = [[cell["before"], cell["after"], f"{cell['entities']:,}"] for cell in cells]
             show_table("After the cooldown", ("from", "to", "entities"), rows, left=2)
 
 
-def tell_outcome(outcome: "ChangeOutcome") -> None:
-    """Say whether what was asked for is done, or so already, or proposed and under which number."""
+def print_outcome(outcome: "ChangeOutcome") -> None:
+    """Print whether a change is done, unnecessary or proposed, and the number of the proposal."""
     if not outcome.changes:
-        say("Nothing is changed: it is so already.")
+        echo("Nothing is changed: it is so already.")
         return
     if outcome.proposal is None:
-        say("Done at once: nothing decides in this organisation yet.")
+        echo("Done at once: nothing decides in this organisation yet.")
         return
-    tell_proposal(outcome.proposal)
+    print_proposal(outcome.proposal)
 
 
-def tell_proposal(line: "ProposalLine") -> None:
-    """Say under which number something is proposed, and what comes next."""
+def print_proposal(line: "ProposalLine") -> None:
+    """Print the number of a proposal, and the next step."""
     tests = f"; backtests {_tested(line)}" if line.backtests else ""
-    say(f"Proposal {line.id}: {line.subject}{tests}. Another person approves it: fivefold proposals approve {line.id}")
+    echo(f"Proposal {line.id}: {line.subject}{tests}. Another person approves it: fivefold proposals approve {line.id}")
 
 
 def order(
@@ -151,7 +151,7 @@ def order(
     from fivefold.usecases.changes.asks import order_families  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
-    tell_outcome(order_families(engine, person(engine, organisation, token)[0], kind, families, reason))
+    print_outcome(order_families(engine, person(engine, organisation, token)[0], kind, families, reason))
 
 
 def switch(
@@ -165,7 +165,7 @@ def switch(
     from fivefold.usecases.changes.asks import switch_family  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
-    tell_outcome(switch_family(engine, person(engine, organisation, token)[0], family, on, reason))
+    print_outcome(switch_family(engine, person(engine, organisation, token)[0], family, on, reason))
 
 
 def rollback(
@@ -182,7 +182,7 @@ def rollback(
     from fivefold.usecases.changes.asks import roll_back  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
-    tell_outcome(roll_back(engine, person(engine, organisation, token)[0], family, version, reason, release=release))
+    print_outcome(roll_back(engine, person(engine, organisation, token)[0], family, version, reason, release=release))
 
 
 def add_list(
@@ -196,7 +196,7 @@ def add_list(
 
     engine = open_current_database()
     who = person(engine, organisation, token)[0]
-    tell_outcome(put_list(engine, who, path.read_text(encoding="utf-8"), reason=reason))
+    print_outcome(put_list(engine, who, path.read_text(encoding="utf-8"), reason=reason))
 
 
 def retire_policy(
@@ -210,7 +210,7 @@ def retire_policy(
     from fivefold.usecases.changes import asks  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
-    tell_outcome(asks.retire_policy(engine, person(engine, organisation, token)[0], policy, version, reason))
+    print_outcome(asks.retire_policy(engine, person(engine, organisation, token)[0], policy, version, reason))
 
 
 def settings(
@@ -249,7 +249,7 @@ def settings(
     given = SettingsChange(
         None, override_cap, retention_days, minimum_coverage, programs_lower_levels, two_people_promote
     )
-    tell_outcome(change_settings(engine, who, given, reason))
+    print_outcome(change_settings(engine, who, given, reason))
 
 
 def approve(
@@ -264,10 +264,10 @@ def approve(
 
     engine = open_current_database()
     who, role = person(engine, organisation, token)
-    asked = read_proposal(engine, who, number, role)
-    champions = _champions(asked.content["model"]) if asked.kind == ModelPromoted.kind else None
+    proposal = read_proposal(engine, who, number, role)
+    champions = _champions(proposal.content["model"]) if proposal.kind == ModelPromoted.kind else None
     line = approve_proposal(engine, who, number, reason, role, champions=champions)
-    say(f"Proposal {line.id} is approved: {line.subject}.")
+    echo(f"Proposal {line.id} is approved: {line.subject}.")
 
 
 def _champions(model: str) -> "Champions":
@@ -288,7 +288,7 @@ def refuse(
     engine = open_current_database()
     who, role = person(engine, organisation, token)
     line = refuse_proposal(engine, who, number, reason, role)
-    say(f"Proposal {line.id} is {line.state}: {line.subject}.")
+    echo(f"Proposal {line.id} is {line.state}: {line.subject}.")
 
 
 def backtests(number: NumberArgument, organisation: OrganisationOption = "default", token: TokenOption = "") -> None:
@@ -297,7 +297,7 @@ def backtests(number: NumberArgument, organisation: OrganisationOption = "defaul
 
     engine = open_current_database()
     line = request_proposal_backtests(engine, person(engine, organisation, token)[0], number)
-    say(f"Proposal {line.id}: backtests {_tested(line) or 'are not needed, nobody is reached'}.")
+    echo(f"Proposal {line.id}: backtests {_tested(line) or 'are not needed: no entity is affected'}.")
 
 
 def sole_operator(reason: ReasonOption, organisation: OrganisationOption = "default") -> None:
@@ -307,7 +307,7 @@ def sole_operator(reason: ReasonOption, organisation: OrganisationOption = "defa
 
     engine = open_current_database()
     allow_sole_operator(engine, actor_in(engine, organisation, actor()), reason)
-    say(f"One person may approve what they proposed in {organisation}; the audit log says so.")
+    echo(f"One person may approve what they proposed in {organisation}; the audit log says so.")
 
 
 def two_people(reason: ReasonOption, organisation: OrganisationOption = "default") -> None:
@@ -317,4 +317,4 @@ def two_people(reason: ReasonOption, organisation: OrganisationOption = "default
 
     engine = open_current_database()
     require_two_people(engine, actor_in(engine, organisation, actor()), reason)
-    say(f"Two people are needed in {organisation} from now on.")
+    echo(f"Two people are needed in {organisation} from now on.")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fivefold.cli.platform.proposals import ReasonOption, TokenOption, person, tell_outcome
+from fivefold.cli.platform.proposals import ReasonOption, TokenOption, person, print_outcome
 from fivefold.cli.terminal import OrganisationOption, acting_in, open_current_database, show_table, warn
 from fivefold.domain.paging import every_row
 
@@ -61,4 +61,4 @@ def propose(
 
     rates = read_dated_rates(path)
     engine = open_current_database()
-    tell_outcome(put_rates(engine, person(engine, organisation, token)[0], rates, reason))
+    print_outcome(put_rates(engine, person(engine, organisation, token)[0], rates, reason))

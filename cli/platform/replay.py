@@ -1,14 +1,14 @@
-"""`fivefold replay`: make a stored assessment, or decision, again from what was kept of it, and compare the bytes."""
+"""`fivefold replay`: compute a stored assessment or decision again from its inputs, and compare the bytes."""
 
 import json
 from typing import Annotated
 
 import typer
 
-from fivefold.cli.terminal import acting_in, open_current_database, say, warn
+from fivefold.cli.terminal import acting_in, echo, open_current_database, warn
 
 DIFFERENT = 1
-"""Exit code where other bytes came out; a replay that was refused ends with 2."""
+"""Exit code if the bytes differ; a refused replay ends with 2."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -28,19 +28,19 @@ def replay(
     from fivefold.usecases.decisions.read import replay_by_name  # noqa: PLC0415 (imports the engine)
 
     engine = open_current_database()
-    found = replay_by_name(engine, acting_in(engine, organisation), assessment)
+    outcome = replay_by_name(engine, acting_in(engine, organisation), assessment)
     what = f"{'decision' if assessment.startswith('d:') else 'assessment'} {assessment}"
     if show:
-        say(json.dumps(json.loads(found.made), indent=2, ensure_ascii=False))
-    if found.same:
-        say(f"{what.capitalize()}: the same {len(found.made):,} bytes came out.")
-        age = json.loads(found.made).get("stale_rates_days")
+        echo(json.dumps(json.loads(outcome.made), indent=2, ensure_ascii=False))
+    if outcome.same:
+        echo(f"{what.capitalize()}: the same {len(outcome.made):,} bytes came out.")
+        age = json.loads(outcome.made).get("stale_rates_days")
         if age is not None:
-            say(f"Its exchange rates were stale: the newest was {age:,} days old when it was made.")
+            echo(f"Its exchange rates were stale: the newest was {age:,} days old when it was made.")
         return
-    warn(f"{what} came out different; it was made by engine {found.engine}, this is {found.engine_now}")
-    stored, made = json.loads(found.stored), json.loads(found.made)
-    for key in sorted({*stored, *made}):
-        if stored.get(key) != made.get(key):
-            warn(f"{key}: stored {json.dumps(stored.get(key))[:200]}, made {json.dumps(made.get(key))[:200]}")
+    warn(f"{what} came out different; it was made by engine {outcome.engine}, this is {outcome.engine_now}")
+    stored, computed = json.loads(outcome.stored), json.loads(outcome.made)
+    for key in sorted({*stored, *computed}):
+        if stored.get(key) != computed.get(key):
+            warn(f"{key}: stored {json.dumps(stored.get(key))[:200]}, computed {json.dumps(computed.get(key))[:200]}")
     raise typer.Exit(DIFFERENT)

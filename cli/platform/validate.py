@@ -1,10 +1,10 @@
-"""`fivefold validate`: what the levels of a time were worth; kept in the platform, and shown."""
+"""`fivefold validate`: measure the levels of a past period, store the result and print it."""
 
 from typing import Annotated
 
 import typer
 
-from fivefold.cli.rules.evidence import HtmlOption, JsonOption, keep, show
+from fivefold.cli.rules.evidence import HtmlOption, JsonOption, show, write_evidence
 from fivefold.cli.terminal import OrganisationOption, acting_in, open_current_database
 from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import ConfigError
@@ -40,21 +40,21 @@ def validate_levels(
     from fivefold.usecases.monitoring.history import CONFIRMED  # noqa: PLC0415 (as above)
     from fivefold.usecases.monitoring.page import validation_sections  # noqa: PLC0415 (as above)
 
-    from_us, until_us = _time(quarter, begins, ends)
+    from_us, until_us = _period(quarter, begins, ends)
     engine = open_current_database()
     who, words = acting_in(engine, organisation), tuple(confirmed or [CONFIRMED])
-    made = validation.validate_levels(engine, who, from_us, until_us, reason, words)
-    page = validation_sections(made.id, made.reason, made.report)
+    result = validation.validate_levels(engine, who, from_us, until_us, reason, words)
+    page = validation_sections(result.id, result.reason, result.report)
     show(page)
-    keep("level validation", made, page, html, json)
+    write_evidence("level validation", result, page, html, json)
 
 
-def _time(quarter: str | None, begins: str | None, ends: str | None) -> tuple[int, int]:
+def _period(quarter: str | None, begins: str | None, ends: str | None) -> tuple[int, int]:
     from fivefold.usecases.shared.inputs import read_quarter  # noqa: PLC0415 (its room imports SQLAlchemy)
 
     if quarter is not None and begins is None and ends is None:
-        found = read_quarter(quarter)
-        return found.from_us, found.until_us
+        period = read_quarter(quarter)
+        return period.from_us, period.until_us
     if quarter is None and begins is not None and ends is not None:
         return parse_moment(begins, "--from"), parse_moment(ends, "--until")
     raise ConfigError("validate takes --quarter, or --from and --until")

@@ -1,4 +1,4 @@
-"""`fivefold webhooks`: who is told of what happens, what could not be delivered, and sending again."""
+"""`fivefold webhooks`: endpoints, dead letters and replays."""
 
 from functools import partial
 from itertools import islice
@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from fivefold.cli.terminal import OrganisationOption, acting_in, actor, open_current_database, say, show_table, warn
+from fivefold.cli.terminal import OrganisationOption, acting_in, actor, echo, open_current_database, show_table, warn
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import every_row
 
-webhooks_app = typer.Typer(help="Webhooks: who is told of what happens, and what came of it.", no_args_is_help=True)
+webhooks_app = typer.Typer(help="Webhooks: endpoints, deliveries and dead letters.", no_args_is_help=True)
 
 EndpointArgument = Annotated[int, typer.Argument(metavar="ENDPOINT", help="The number in `fivefold webhooks list`.")]
 
@@ -43,9 +43,9 @@ def add(
     engine = open_current_database()
     who = actor_in_new(engine, organisation, actor())
     allowed = {"private_allowed": allow_private, "http_allowed": allow_http}
-    made = add_endpoint(engine, who, url, kinds=kind or (), **allowed)
-    warn(f"this is endpoint {made.endpoint_id}; keep its secret now, it is not shown again")
-    typer.echo(made.secret)
+    endpoint = add_endpoint(engine, who, url, kinds=kind or (), **allowed)
+    warn(f"this is endpoint {endpoint.endpoint_id}; keep its secret now, it is not shown again")
+    typer.echo(endpoint.secret)
 
 
 def list_(organisation: OrganisationOption = "default") -> None:
@@ -82,9 +82,9 @@ def rotate(
 
     engine = open_current_database()
     kept_hours = 0 if at_once else KEPT_HOURS
-    made = rotate_secret(engine, acting_in(engine, organisation), endpoint, kept_hours=kept_hours)
+    rotated = rotate_secret(engine, acting_in(engine, organisation), endpoint, kept_hours=kept_hours)
     warn("keep this secret now, it is not shown again")
-    typer.echo(made.secret)
+    typer.echo(rotated.secret)
 
 
 def drop_old(endpoint: EndpointArgument, organisation: OrganisationOption = "default") -> None:
@@ -93,7 +93,7 @@ def drop_old(endpoint: EndpointArgument, organisation: OrganisationOption = "def
 
     engine = open_current_database()
     dropped = drop_old_secrets(engine, acting_in(engine, organisation), endpoint)
-    say(f"Endpoint {endpoint} signs with its newest secret alone; {dropped} ended.")
+    echo(f"Endpoint {endpoint} signs with its newest secret alone; {dropped} ended.")
 
 
 def disable(endpoint: EndpointArgument, organisation: OrganisationOption = "default") -> None:
@@ -111,7 +111,7 @@ def _set_enabled(endpoint: int, organisation: str, *, enabled: bool) -> None:
 
     engine = open_current_database()
     set_enabled(engine, acting_in(engine, organisation), endpoint, enabled=enabled)
-    say(f"Endpoint {endpoint} is {'enabled' if enabled else 'disabled'}.")
+    echo(f"Endpoint {endpoint} is {'enabled' if enabled else 'disabled'}.")
 
 
 def remove(endpoint: EndpointArgument, organisation: OrganisationOption = "default") -> None:
@@ -120,7 +120,7 @@ def remove(endpoint: EndpointArgument, organisation: OrganisationOption = "defau
 
     engine = open_current_database()
     waiting = remove_endpoint(engine, acting_in(engine, organisation), endpoint)
-    say(f"Endpoint {endpoint} is removed; {waiting:,} deliveries had been waiting.")
+    echo(f"Endpoint {endpoint} is removed; {waiting:,} deliveries had been waiting.")
 
 
 def dead(
@@ -164,7 +164,7 @@ def replay(
     numbers = None if from_ is None or to is None else (from_, to)
     engine = open_current_database()
     again = endpoints.replay_dead_letters(engine, acting_in(engine, organisation), endpoint, numbers)
-    say(f"{again:,} {'delivery waits' if again == 1 else 'deliveries wait'} to be sent again.")
+    echo(f"{again:,} {'delivery waits' if again == 1 else 'deliveries wait'} to be sent again.")
 
 
 def encrypt() -> None:
@@ -172,7 +172,7 @@ def encrypt() -> None:
     from fivefold.usecases.webhooks.endpoints import encrypt_secrets  # noqa: PLC0415 (imports SQLAlchemy)
 
     count = encrypt_secrets(open_current_database(), actor())
-    say(f"The secrets of {count:,} {'endpoint is' if count == 1 else 'endpoints are'} encrypted with the newest key.")
+    echo(f"The secrets of {count:,} {'endpoint is' if count == 1 else 'endpoints are'} encrypted with the newest key.")
 
 
 def new_key() -> None:

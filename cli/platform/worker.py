@@ -1,4 +1,4 @@
-"""`fivefold worker`: keeps levels fresh, tells others, runs backtests, until it is asked to stop."""
+"""`fivefold worker`: assesses entities, delivers webhooks and runs backtests until it is stopped."""
 
 import logging
 import signal
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from filelock import FileLock, Timeout
 
-from fivefold.cli.terminal import moment, open_current_database, say
+from fivefold.cli.terminal import echo, moment, open_current_database
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import protect_folder
@@ -45,31 +45,31 @@ def worker(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Log warnings and errors alone.")] = False,
 ) -> None:
-    """Assess whoever is due, and tell others of levels reached. Any number may run on PostgreSQL, one on SQLite."""
+    """Assess entities that are due, and deliver webhooks. Any number may run on PostgreSQL, one on SQLite."""
     from fivefold.serving.logs import configure_logs  # noqa: PLC0415 (as below)
     from fivefold.usecases.levels.clock_repair import refuse_future  # noqa: PLC0415 (as below)
 
     if as_of is not None and not once:
-        raise ConfigError("--as-of is for --once: a worker that goes on lives in the present")
+        raise ConfigError("--as-of needs --once: a worker that goes on uses the present time")
     configure_logs(logging.WARNING if quiet else logging.INFO)
     at = None if as_of is None else moment(as_of, "--as-of")
     engine = open_current_database()
     if at is not None:
         refuse_future(engine, at, "--as-of")
     clock = now_microseconds if at is None else _clock_from(at)
-    alone = _alone() if engine.dialect.name == "sqlite" else None
+    lock = _single_worker_lock() if engine.dialect.name == "sqlite" else None
     try:
         _work(engine, clock, batch, health_port, once=once)
     finally:
         engine.dispose()
-        if alone is not None:
-            alone.release()
+        if lock is not None:
+            lock.release()
 
 
 def _work(
     engine: "Engine", clock: "Callable[[], int]", batch: int | None, health_port: int | None, *, once: bool
 ) -> None:
-    from fivefold.serving.metrics.worker import WorkerPages, served  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.serving.metrics.worker import WorkerPages, serving  # noqa: PLC0415 (imports SQLAlchemy)
     from fivefold.usecases.levels.worker import PARALLEL_BATCHES, Tally  # noqa: PLC0415 (as above)
     from fivefold.usecases.levels.worker_loop import LoopHealth, PeriodicTask, drain, run_forever  # noqa: PLC0415 (as above)
     from fivefold.usecases.rulesets.activate import has_waiting_backfills  # noqa: PLC0415 (imports SQLAlchemy and the engine)
@@ -82,26 +82,26 @@ def _work(
     if once:
         webhooks_task = PeriodicTask("webhooks", lambda: deliver_due(engine) > 0, 0.5)
         drain([*tasks, webhooks_task], until=lambda: not has_waiting_backfills(engine))
-        say(f"{_counted(tally)}; nothing is left to do.")
+        echo(f"{_summary(tally)}; nothing is left to do.")
         if tally.assessed > tally.with_level:
-            say("`fivefold level` says why some have no level.")
+            echo("`fivefold level` says why some have no level.")
         return
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     if engine.dialect.name == "postgresql":
         tasks += [tasks[0]] * (PARALLEL_BATCHES - 1)
-    with served(pages, health_port) as port:
+    with serving(pages, health_port) as port:
         where = "" if port is None else f" Its health: http://127.0.0.1:{port}/livez, /readyz and /metrics."
         model = "without a value model" if pages.model is None else f"with version {pages.model} of the value model"
         does = ", ".join(dict.fromkeys(task.name for task in tasks))
-        say(f"On {engine.dialect.name}, {model}: {does}, webhooks.{where}")
-        say("The worker runs; Ctrl-C ends it.")
+        echo(f"On {engine.dialect.name}, {model}: {does}, webhooks.{where}")
+        echo("The worker runs; Ctrl-C ends it.")
         sys.stdout.flush()
         run_forever(tasks, stop, lambda stop: keep_delivering(engine, stop), health=pages.health)
-    say(f"The worker has ended: {_counted(tally)}.")
+    echo(f"The worker has ended: {_summary(tally)}.")
 
 
-def _counted(tally: "Tally") -> str:
+def _summary(tally: "Tally") -> str:
     return f"{tally.assessed:,} assessed ({tally.with_level:,} with a level), {tally.failed:,} failed"
 
 
@@ -130,11 +130,11 @@ def _tasks(
 
     def assess() -> bool:
         pages.model = None if champion.valuer is None else champion.valuer.version
-        begun = monotonic_ns()
+        start = monotonic_ns()
         done = run_batch(engine, clock=clock, most=batch or BATCH_SIZE, valuer=champion.valuer, turns=turns)
         if done is not None:
             tally.add(done)
-            pages.assessed(done, (monotonic_ns() - begun) / 1e9)
+            pages.count_batch(done, (monotonic_ns() - start) / 1e9)
         return done is not None
 
     return [
@@ -147,13 +147,13 @@ def _tasks(
 
 
 def _clock_from(at_us: int) -> "Callable[[], int]":
-    """Give a clock that shows that moment now, and goes on."""
-    begun = monotonic_ns()
-    return lambda: at_us + (monotonic_ns() - begun) // 1000
+    """Give a clock that starts at a moment and runs."""
+    start = monotonic_ns()
+    return lambda: at_us + (monotonic_ns() - start) // 1000
 
 
-def _alone() -> FileLock:
-    """Be the one worker: SQLite has one writer, and two workers would only wait for each other."""
+def _single_worker_lock() -> FileLock:
+    """Take the lock of the only worker: SQLite has one writer, and two workers would only wait for each other."""
     settings = read_settings()
     protect_folder(settings.var)
     lock = FileLock(settings.var / "worker.lock")

@@ -23,38 +23,38 @@ class _Readable(Protocol):
     def read_text(self, encoding: str) -> str: ...
 
 
-def shipped_rulesets() -> tuple[str, ...]:
+def bundled_rulesets() -> tuple[str, ...]:
     """Name the rulesets that ship.
 
-    >>> shipped_rulesets()
+    >>> bundled_rulesets()
     ('eu-bank-weighted', 'fatf-retail', 'session-verification')
     """
-    return tuple(sorted(Path(file.name).stem for file in _shipped("rulesets")))
+    return tuple(sorted(Path(file.name).stem for file in _bundled_files("rulesets")))
 
 
-def shipped_ruleset(name: str) -> Ruleset:
+def bundled_ruleset(name: str) -> Ruleset:
     """Read a ruleset that ships; ConfigError where there is none of that name.
 
-    >>> shipped_ruleset("fatf-retail").levels
+    >>> bundled_ruleset("fatf-retail").levels
     ('low', 'medium', 'high', 'critical')
     """
-    return read_ruleset(shipped_text(name), name)
+    return read_ruleset(bundled_text(name), name)
 
 
-def shipped_text(name: str) -> str:
+def bundled_text(name: str) -> str:
     """Give the text of a ruleset that ships, to begin one's own with; ConfigError where there is none of that name."""
-    if name not in shipped_rulesets():
-        raise ConfigError(f"no ruleset named {name} ships; there are {', '.join(shipped_rulesets())}")
+    if name not in bundled_rulesets():
+        raise ConfigError(f"no ruleset named {name} ships; there are {', '.join(bundled_rulesets())}")
     return (files("fivefold.risk") / "rulesets" / f"{name}.yaml").read_text("utf-8")
 
 
-def shipped_lists() -> dict[str, NamedList]:
+def bundled_lists() -> dict[str, NamedList]:
     """Read the lists that ship, by name.
 
-    >>> len(shipped_lists()["eea"].versions[-1].members)
+    >>> len(bundled_lists()["eea"].versions[-1].members)
     30
     """
-    return _by_name(_shipped("lists"))
+    return _by_name(_bundled_files("lists"))
 
 
 def lists_with(folder: Path | None) -> Mapping[str, NamedList]:
@@ -67,16 +67,16 @@ def lists_with(folder: Path | None) -> Mapping[str, NamedList]:
         RulesetNotValid: a file is no list, or two of the folder's files are of the same list.
     """
     if folder is None:
-        return shipped_lists()
+        return bundled_lists()
     if not folder.is_dir():
         raise ConfigError(f"{folder} must be a folder of lists")
     found = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
     if not found:
         raise ConfigError(f"{folder} has no list; one is a file that ends in {', '.join(SUFFIXES)}")
-    return {**shipped_lists(), **_by_name(found)}
+    return {**bundled_lists(), **_by_name(found)}
 
 
-def _shipped(room: str) -> Iterator[_Readable]:
+def _bundled_files(room: str) -> Iterator[_Readable]:
     return (file for file in (files("fivefold.risk") / room).iterdir() if file.name.endswith(".yaml"))
 
 

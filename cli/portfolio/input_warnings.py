@@ -17,7 +17,7 @@ _LINKED = ("transactions", "cases", "alerts", "tags", "screenings")
 _WORDS: dict[Any, str] = {TagInput: "tag", ScreeningInput: "screening"}
 
 
-def warn_of_doubts(files: PortfolioFiles, portfolio: Portfolio, *rulesets: AnalysedRuleset) -> None:
+def print_input_warnings(files: PortfolioFiles, portfolio: Portfolio, *rulesets: AnalysedRuleset) -> None:
     """Warn of everything that makes a file say nothing, where it was probably meant to say something."""
     paths = {field.name: getattr(files, field.name) for field in fields(files)}
     for part in _LINKED:

@@ -9,7 +9,7 @@ import typer
 from fivefold.cli.portfolio.bundled import lists_with
 from fivefold.cli.portfolio.columns import PortfolioColumns, PortfolioMapOption
 from fivefold.cli.portfolio.files import PortfolioFiles, read_portfolio
-from fivefold.cli.portfolio.input_warnings import warn_of_doubts, warn_of_strangers
+from fivefold.cli.portfolio.input_warnings import print_input_warnings, warn_of_strangers
 from fivefold.cli.portfolio.level_files import read_overrides, read_standings
 from fivefold.cli.rules.options import (
     AlertsOption,
@@ -23,7 +23,7 @@ from fivefold.cli.rules.options import (
     TransactionsOption,
     load_ruleset,
 )
-from fivefold.cli.terminal import AsOfOption, ModelOption, NameOption, moment, say, show_table, warn
+from fivefold.cli.terminal import AsOfOption, ModelOption, NameOption, echo, moment, show_table, warn
 from fivefold.cli.value_model.output import open_output
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
@@ -79,7 +79,7 @@ def assess_files(
         entities, transactions, cases, alerts, tags, screenings, base, rates, PortfolioColumns(names or [])
     )
     portfolio = read_portfolio(files, [analysed], lists_with(lists), at, model, name)
-    warn_of_doubts(files, portfolio, analysed)
+    print_input_warnings(files, portfolio, analysed)
     levels = analysed.ruleset.levels
     set_by_hand = None if overrides is None else read_overrides(overrides, levels)
     if overrides is not None and set_by_hand is not None:
@@ -107,8 +107,8 @@ def _show_one(found: Assessments, entity: str) -> None:
     if position is None:
         raise ConfigError(f"there is no entity {entity} among the {len(found):,} that were read")
     made = explain(found, position)
-    say(f"{entity}: {made.level or 'no level'}, as of {day_text(made.as_of)}")
-    say(made.line)
+    echo(f"{entity}: {made.level or 'no level'}, as of {day_text(made.as_of)}")
+    echo(made.line)
     for failure in made.failures:
         warn(failure)
     rows = [

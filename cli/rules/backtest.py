@@ -9,9 +9,9 @@ from tqdm import tqdm
 from fivefold.cli.portfolio.bundled import lists_with
 from fivefold.cli.portfolio.columns import PortfolioColumns, PortfolioMapOption
 from fivefold.cli.portfolio.files import PortfolioFiles, read_portfolio
-from fivefold.cli.portfolio.input_warnings import warn_of_doubts
+from fivefold.cli.portfolio.input_warnings import print_input_warnings
 from fivefold.cli.portfolio.level_files import read_standings
-from fivefold.cli.rules.evidence import DataOption, HtmlOption, JsonOption, SeedOption, keep, show
+from fivefold.cli.rules.evidence import DataOption, HtmlOption, JsonOption, SeedOption, show, write_evidence
 from fivefold.cli.rules.options import (
     AlertsOption,
     BaseOption,
@@ -80,21 +80,21 @@ def backtest_files(
         data, transactions, cases, alerts, tags, screenings, base, rates, PortfolioColumns(names or [])
     )
     portfolio = read_portfolio(files, [draft, *before], lists_with(lists), at, model, name)
-    warn_of_doubts(files, portfolio, draft, *before)
+    print_input_warnings(files, portfolio, draft, *before)
     standing = HeldLevels(
         None if previous is None else read_standings(previous, draft.ruleset.levels, at),
         None if entered is None else _since(entered, at),
     )
     with tqdm(total=None, desc="assessed", file=errors.file, disable=not errors.is_terminal, leave=False) as bar:
 
-        def tell(done: int, of: int) -> None:
+        def advance(done: int, of: int) -> None:
             bar.total = of
             bar.update(done - bar.n)
 
-        found = backtest(draft, portfolio, at, before[0] if before else None, standing, sample, seed, tell)
-    page = backtest_page(found)
+        result = backtest(draft, portfolio, at, before[0] if before else None, standing, sample, seed, advance)
+    page = backtest_page(result)
     show(page)
-    keep("backtest", found, page, html, json)
+    write_evidence("backtest", result, page, html, json)
 
 
 def _since(entered: str, as_of: int) -> int:

@@ -6,7 +6,7 @@ import typer
 
 from fivefold.cli.rules.evidence import JsonOption, write_json
 from fivefold.cli.rules.options import ruleset_text
-from fivefold.cli.terminal import say
+from fivefold.cli.terminal import echo
 
 BeforeArgument = Annotated[str, typer.Argument(metavar="A", help="A ruleset's file, or the name of one that ships.")]
 AfterArgument = Annotated[str, typer.Argument(metavar="B", help="What it is compared with.")]
@@ -28,6 +28,6 @@ def diff_files(
 
     found = diff(*(read_ruleset(ruleset_text(given), given) for given in (before, after)))
     for line in found.lines():
-        say(line)
+        echo(line)
     if json is not None:
         write_json("diff", found, json)

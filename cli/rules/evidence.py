@@ -1,11 +1,11 @@
-"""What a backtest or a validation found, in the terminal and as files."""
+"""Prints the results of backtests and validations, and writes them as files."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fivefold.cli.terminal import say, show_table, warn
+from fivefold.cli.terminal import echo, show_table, warn
 from fivefold.domain.files import replacing
 
 if TYPE_CHECKING:
@@ -22,24 +22,24 @@ DataOption = Annotated[Path, typer.Option("--data", help="Entities: Parquet, CSV
 
 
 def show(page: "ReportPage") -> None:
-    """Print a page: its tables, and what is to be known beforehand as warnings."""
-    say(page.title)
+    """Print a page: its facts, its tables, and its cautions as warnings."""
+    echo(page.title)
     for name, value in page.facts:
-        say(f"  {name}: {value}")
+        echo(f"  {name}: {value}")
     for section in page.sections:
         if section.table is None:
-            say(f"{section.title}: {section.words}")
+            echo(f"{section.title}: {section.words}")
             continue
         show_table(section.title, section.table.columns, section.table.rows, left=section.table.words)
         if section.words:
-            say(section.words)
-        say()
+            echo(section.words)
+        echo()
     for caution in page.cautions:
         warn(caution)
 
 
-def keep(kind: str, found: "Reportable", page: "ReportPage", html: Path | None, json: Path | None) -> None:
-    """Write the evidence that was asked for: each file whole, or not at all."""
+def write_evidence(kind: str, found: "Reportable", page: "ReportPage", html: Path | None, json: Path | None) -> None:
+    """Write the evidence as HTML and as JSON, where a path is given; each file is complete or absent."""
     from fivefold.risk.governance.reports.page import as_html  # noqa: PLC0415 (imports what draws pictures)
 
     if html is not None:
@@ -58,4 +58,4 @@ def write_json(kind: str, found: "Reportable", path: Path) -> None:
 def _write(path: Path, text: str) -> None:
     with replacing(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
-    say(f"written to {path}")
+    echo(f"written to {path}")

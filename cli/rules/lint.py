@@ -6,7 +6,7 @@ import typer
 
 from fivefold.cli.portfolio.bundled import lists_with
 from fivefold.cli.rules.options import ListsOption, ruleset_text
-from fivefold.cli.terminal import say
+from fivefold.cli.terminal import echo
 from fivefold.domain.errors import Finding
 
 FOUND_FATAL = 1
@@ -34,10 +34,10 @@ def lint(
     found = {given: lint_text(ruleset_text(given), named, notes=every)[1] for given in rulesets}
     for given, findings in found.items():
         for finding in findings:
-            say(_line(given, finding))
+            echo(_line(given, finding))
     together = [finding for findings in found.values() for finding in findings]
     fatal = sum(finding.fatal for finding in together)
-    say(_summary(len(found), fatal, len(together) - fatal))
+    echo(_summary(len(found), fatal, len(together) - fatal))
     if fatal:
         raise typer.Exit(FOUND_FATAL)
 

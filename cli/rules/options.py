@@ -1,11 +1,11 @@
-"""What several `fivefold rules` commands are asked: which ruleset, which lists, which portfolio."""
+"""Options that several `fivefold rules` commands share: ruleset, lists, portfolio."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fivefold.cli.portfolio.bundled import shipped_rulesets, shipped_text
+from fivefold.cli.portfolio.bundled import bundled_rulesets, bundled_text
 from fivefold.domain.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,10 +39,10 @@ RatesOption = Annotated[
 def ruleset_text(given: str) -> str:
     """Read the text of a ruleset's file, or of one that ships; ConfigError where it is neither."""
     path = Path(given)
-    if given in shipped_rulesets() and not path.exists():
-        return shipped_text(given)
+    if given in bundled_rulesets() and not path.exists():
+        return bundled_text(given)
     if not path.is_file():
-        raise ConfigError(f"{given} is no file, and no ruleset of that name ships ({', '.join(shipped_rulesets())})")
+        raise ConfigError(f"{given} is neither a file nor a bundled ruleset ({', '.join(bundled_rulesets())})")
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:

@@ -6,7 +6,7 @@ import typer
 
 from fivefold.cli.portfolio.bundled import lists_with
 from fivefold.cli.rules.options import ListsOption, RulesetArgument, load_ruleset
-from fivefold.cli.terminal import AsOfOption, moment, say
+from fivefold.cli.terminal import AsOfOption, echo, moment
 from fivefold.risk.governance.examples.run import ExampleResult, run_examples
 
 FAILED = 1
@@ -31,19 +31,19 @@ def run_tests(
         if result.differences or verbose:
             _show(result)
     failed = sum(bool(result.differences) for result in tested.results)
-    say(f"{len(tested.results)} examples, {failed} failed")
-    say(
+    echo(f"{len(tested.results)} examples, {failed} failed")
+    echo(
         f"They expect something of {tested.rule_share:.1f} % of rules (at least {ruleset.coverage.rules} %) "
         f"and {tested.case_share:.1f} % of cases (at least {ruleset.coverage.cases} %)"
     )
     for place in tested.missing():
-        say(f"  not covered: {place}")
+        echo(f"  not covered: {place}")
     if not tested.passed(ruleset):
         raise typer.Exit(FAILED)
 
 
 def _show(result: ExampleResult) -> None:
-    say(f"{'FAILED' if result.differences else 'passed'}  {result.name}")
-    say(f"        {result.explanation.line}")
+    echo(f"{'FAILED' if result.differences else 'passed'}  {result.name}")
+    echo(f"        {result.explanation.line}")
     for difference in result.differences:
-        say(f"        {difference}")
+        echo(f"        {difference}")

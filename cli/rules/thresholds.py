@@ -8,7 +8,7 @@ import typer
 from fivefold.cli.portfolio.bundled import lists_with
 from fivefold.cli.portfolio.columns import PortfolioColumns, PortfolioMapOption
 from fivefold.cli.portfolio.files import PortfolioFiles, read_portfolio
-from fivefold.cli.portfolio.input_warnings import warn_of_doubts
+from fivefold.cli.portfolio.input_warnings import print_input_warnings
 from fivefold.cli.rules.evidence import DataOption, JsonOption, write_json
 from fivefold.cli.rules.options import (
     AlertsOption,
@@ -22,7 +22,7 @@ from fivefold.cli.rules.options import (
     TransactionsOption,
     ruleset_text,
 )
-from fivefold.cli.terminal import AsOfOption, ModelOption, NameOption, moment, say, show_table, warn
+from fivefold.cli.terminal import AsOfOption, ModelOption, NameOption, echo, moment, show_table, warn
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import replacing
 from fivefold.domain.number_text import percent
@@ -74,7 +74,7 @@ def propose_files(
         data, transactions, cases, alerts, tags, screenings, base, rates, PortfolioColumns(names or [])
     )
     portfolio = read_portfolio(files, [analysed], lists_with(lists), at, model, name)
-    warn_of_doubts(files, portfolio, analysed)
+    print_input_warnings(files, portfolio, analysed)
     found = assess(analysed, portfolio, at)
     proposal = propose_thresholds(found, None if shares is None else _shares(shares))
     draft = draft_text(text, analysed.ruleset, proposal)
@@ -97,7 +97,7 @@ def propose_files(
     ]
     columns = ("level begins at", "now", "draft", "below it", "next lower share", "next higher share")
     show_table("", columns, cuts)
-    say(f"{proposal.moved:,} entities would be in another level. The draft is {output}; nothing is in force.")
+    echo(f"{proposal.moved:,} entities would be in another level. The draft is {output}; nothing is in force.")
     for caution in proposal.cautions:
         warn(caution)
 

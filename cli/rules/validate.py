@@ -1,4 +1,4 @@
-"""`fivefold rules validate`: a ruleset against what was confirmed afterwards."""
+"""`fivefold rules validate`: a ruleset against later confirmed outcomes."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +10,8 @@ import typer
 from fivefold.cli.portfolio.bundled import lists_with
 from fivefold.cli.portfolio.columns import PortfolioColumns, PortfolioMapOption
 from fivefold.cli.portfolio.files import PortfolioFiles, read_labels, read_portfolio
-from fivefold.cli.portfolio.input_warnings import warn_of_doubts
-from fivefold.cli.rules.evidence import DataOption, HtmlOption, JsonOption, SeedOption, keep, show
+from fivefold.cli.portfolio.input_warnings import print_input_warnings
+from fivefold.cli.rules.evidence import DataOption, HtmlOption, JsonOption, SeedOption, show, write_evidence
 from fivefold.cli.rules.options import (
     AlertsOption,
     BaseOption,
@@ -89,7 +89,7 @@ def validate_files(
         data, transactions, cases, alerts, tags, screenings, base, rates, PortfolioColumns(names or [])
     )
     labelled, unread = read_labels(labels, files.rename("labels"))
-    asked: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "made_of": () if elsewhere else LABELS_ARE,
         "undated_are_later": undated,
         "seed": seed,
@@ -98,10 +98,10 @@ def validate_files(
     last = None if until is None else _after(until, at)
     before = None if reference is None else _before(reference, at)
     found, earlier, compared, cautions = _assessed(files, rulesets, named, at, before, model, name, unread, known=known)
-    options = Options(banned=tuple(banned or ()), until=last, cautions=cautions, **asked)
-    made = validate(found, labelled, options, earlier, compared)
-    show(page := validation_page(made))
-    keep("validation", made, page, html, json)
+    options = Options(banned=tuple(banned or ()), until=last, cautions=cautions, **settings)
+    result = validate(found, labelled, options, earlier, compared)
+    show(page := validation_page(result))
+    write_evidence("validation", result, page, html, json)
 
 
 def _assessed(
@@ -116,9 +116,9 @@ def _assessed(
     *,
     known: bool,
 ) -> "tuple[Assessments, Assessments | None, Assessments | None, tuple[str, ...]]":
-    """Assess as of now, as of the reference period, and by the other ruleset; say what had no date.
+    """Assess as of now, as of the reference period, and by the other ruleset; give cautions about missing dates.
 
-    Left out is whose label is *unread*: nobody can say whether they were confirmed.
+    Entities with an unreadable label, *unread*, are left out: their outcome is unknown.
     """
     aside = unread.drop_nulls().unique()
     from fivefold.risk.engine.assess import assess  # noqa: PLC0415 (imports Polars)
@@ -130,7 +130,7 @@ def _assessed(
         return dated_only(replace(read, entities=entities), undated_known=known)
 
     portfolio, cautions = read(rulesets, at)
-    warn_of_doubts(files, portfolio, *rulesets)
+    print_input_warnings(files, portfolio, *rulesets)
     earlier = None if before is None else assess(rulesets[0], read(rulesets[:1], before)[0], before)
     compared = None if len(rulesets) == 1 else assess(rulesets[1], portfolio, at)
     cautions += _unread(len(aside), unread.null_count())
@@ -138,13 +138,13 @@ def _assessed(
 
 
 def _unread(aside: int, nameless: int) -> tuple[str, ...]:
-    """Say what became of labels that cannot be read."""
-    said = []
+    """Describe how unreadable labels are treated."""
+    cautions = []
     if aside:
-        said.append(f"{aside:,} entities have a label that cannot be read, and are left out.")
+        cautions.append(f"{aside:,} entities have a label that cannot be read, and are left out.")
     if nameless:
-        said.append(f"{nameless:,} labels cannot be read and do not say whose they are: they count as not confirmed.")
-    return tuple(said)
+        cautions.append(f"{nameless:,} labels cannot be read and name no entity: they count as not confirmed.")
+    return tuple(cautions)
 
 
 def _before(reference: str, at: int) -> int:

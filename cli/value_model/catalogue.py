@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from fivefold.cli.terminal import say, show_table
+from fivefold.cli.terminal import echo, show_table
 
 
 def add_to(app: typer.Typer) -> None:
@@ -28,7 +28,7 @@ def indicators(
         [each.name, each.label, each.family, each.unit, empty_text(each), each.meaning] for each in known.indicators
     ]
     show_table(f"{len(rows)} indicators", ("indicator", "label", "family", "unit", "empty", "meaning"), rows, left=6)
-    say(f"fingerprint {known.fingerprint}")
+    echo(f"fingerprint {known.fingerprint}")
 
 
 def warm() -> None:
@@ -36,4 +36,4 @@ def warm() -> None:
     from fivefold.features.indicator_matrix import warm as compile_now  # noqa: PLC0415 (loads the indicators)
 
     compile_now()
-    say("The indicators are compiled.")
+    echo("The indicators are compiled.")

@@ -15,12 +15,12 @@ from fivefold.cli.terminal import (
     NameOption,
     PathArgument,
     console,
+    echo,
     load_model,
     mapped,
     moment,
+    print_absent_columns,
     require_source,
-    say,
-    say_absent,
 )
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
@@ -94,27 +94,27 @@ def show(
     else:
         _print(headline, found, most)
         history_text = f"{reach.days:,} days of history" if CREATED in model.absent else str(reach)
-        say(f"The starting point is the score at the model's average prediction. Seen: {history_text}.")
-        say_absent(model)
+        echo(f"The starting point is the score at the model's average prediction. Seen: {history_text}.")
+        print_absent_columns(model)
     if png:
         from fivefold.charts.render import save  # noqa: PLC0415 (imports Altair)
         from fivefold.charts.waterfall import waterfall  # noqa: PLC0415 (as above)
 
         save(waterfall(found, title=headline, most=most), png)
         if not as_json:
-            say(f"Drawn into {png}")
+            echo(f"Drawn into {png}")
 
 
 def _print(headline: str, breakdown: "Breakdown", most: int) -> None:
     from fivefold.charts.text.numbers import signed  # noqa: PLC0415 (the room imports what draws)
     from fivefold.charts.text.waterfall import waterfall_text  # noqa: PLC0415 (as above)
 
-    say(headline)
-    say()
-    say(waterfall_text(breakdown, width_columns=max(console.width, 72), most=most))
-    say()
+    echo(headline)
+    echo()
+    echo(waterfall_text(breakdown, width_columns=max(console.width, 72), most=most))
+    echo()
     families = ", ".join(f"{family} {signed(points)}" for family, points in breakdown.families().items())
-    say(f"By family: {families}")
+    echo(f"By family: {families}")
 
 
 def _plain(value: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fivefold.cli.terminal import PathArgument, say, show_table
+from fivefold.cli.terminal import PathArgument, echo, show_table
 from fivefold.domain.errors import ConfigError
 
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="The Parquet file to write.")]
@@ -29,7 +29,7 @@ def simulate(
 
     _require_parquet(output)
     rows = write_simulation(Simulation(customers=customers, seed=seed), output)
-    say(f"{rows:,} transactions of {customers:,} simulated customers: {output}")
+    echo(f"{rows:,} transactions of {customers:,} simulated customers: {output}")
 
 
 def sample(
@@ -50,11 +50,11 @@ def sample(
         left=2,
     )
     parts = " ".join(f"--{path.stem} {shlex.quote(str(path))}" for path in tables.paths[1:])
-    say("\nTry the shipped ruleset on them:")
-    say(f"  fivefold rules assess fatf-retail {shlex.quote(str(tables.customers))} {parts}")
-    say(f"with --explain {tables.stories['structuring']} (cash below the reporting threshold), or one of these:")
+    echo("\nTry the shipped ruleset on them:")
+    echo(f"  fivefold rules assess fatf-retail {shlex.quote(str(tables.customers))} {parts}")
+    echo(f"with --explain {tables.stories['structuring']} (cash below the reporting threshold), or one of these:")
     for story, customer in tables.stories.items():
-        say(f"  {customer}  {story}")
+        echo(f"  {customer}  {story}")
 
 
 def sort(path: PathArgument, output: OutputOption) -> None:
@@ -63,7 +63,7 @@ def sort(path: PathArgument, output: OutputOption) -> None:
 
     _require_parquet(output)
     rows = sort_by_customer(path, output)
-    say(f"{rows:,} rows, grouped by customer: {output}")
+    echo(f"{rows:,} rows, grouped by customer: {output}")
 
 
 def _require_parquet(output: Path) -> None:

@@ -10,11 +10,11 @@ from fivefold.cli.terminal import (
     ModelOption,
     NameOption,
     console,
+    echo,
     mapped,
     open_registry,
     require_name,
     require_source,
-    say,
     show_table,
     warn,
 )
@@ -68,17 +68,17 @@ def show(outcome: "Recalibration", name: str) -> None:
     show_table(
         f"{customers:,} customers known on {day}: curve of version {lineage.parent}, and new", columns, change.rows()
     )
-    say()
+    echo()
     for sentence in change_sentences(lineage, change):
-        say(sentence)
-    say()
-    say(f"Registered as {name} version {outcome.version}; model hash {model.content_hash[:12]}.")
+        echo(sentence)
+    echo()
+    echo(f"Registered as {name} version {outcome.version}; model hash {model.content_hash[:12]}.")
     console.print(f"The gate: {outcome.verdict}.")
     option = "" if name == DEFAULT_NAME else f" --name {name}"
     command = f"fivefold promote {outcome.version}{option}"
     if outcome.verdict.promote:
-        say(f"What served before still serves. To make it champion: {command} --reason TEXT")
+        echo(f"What served before still serves. To make it champion: {command} --reason TEXT")
         return
-    say(
+    echo(
         f"The gate does not allow it, and what served before still serves. To overrule: {command} --force --reason TEXT"
     )

@@ -4,15 +4,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fivefold.cli.platform.proposals import TokenOption, person, tell_proposal
+from fivefold.cli.platform.proposals import TokenOption, person, print_proposal
 from fivefold.cli.terminal import (
     NameOption,
     OrganisationOption,
     actor,
     console,
+    echo,
     open_current_database,
     open_registry,
-    say,
     show_table,
 )
 from fivefold.domain.clock import day_text, from_microseconds, parse_moment
@@ -45,7 +45,7 @@ def models(
         return
     versions = registry.versions()
     if not versions:
-        say(f"{name} has no versions yet: run `fivefold train`")
+        echo(f"{name} has no versions yet: run `fivefold train`")
         return
     metrics = ("model_normalised_gini", "model_top_decile_capture", "model_spearman")
     rows = [
@@ -62,10 +62,10 @@ def models(
     show_table(name, columns, rows, left=4)
     for version in reversed(versions):
         if version.absent:
-            say(f"Version {version.number} was trained without {', '.join(version.absent)}.")
+            echo(f"Version {version.number} was trained without {', '.join(version.absent)}.")
         if version.parent is not None:
-            say(f"Version {version.number} has the trees of version {version.parent} and a later score curve.")
-    say()
+            echo(f"Version {version.number} has the trees of version {version.parent} and a later score curve.")
+    echo()
     _show_promotions("Promotions", promotion_history(registry))
 
 
@@ -88,7 +88,7 @@ def promote(
         _print_promotion(promoting.promote_model(engine, registry, version, actor(), force=force, reason=reason))
         return
     who = person(engine, organisation, token)[0]
-    tell_proposal(promoting.propose_promotion(engine, registry, version, who, force=force, reason=reason))
+    print_proposal(promoting.propose_promotion(engine, registry, version, who, force=force, reason=reason))
 
 
 def rollback(reason: ReasonOption = "", name: NameOption = DEFAULT_NAME) -> None:
@@ -116,7 +116,7 @@ def _action_text(promotion: "Promotion") -> str:
 
 def _show_promotions(title: str, promotions: "list[Promotion]") -> None:
     if not promotions:
-        say(f"{title}: none")
+        echo(f"{title}: none")
         return
     rows = [
         [

@@ -17,12 +17,12 @@ from fivefold.cli.terminal import (
     ModelOption,
     NameOption,
     PathArgument,
+    echo,
     load_model,
     mapped,
     moment,
+    print_absent_columns,
     require_source,
-    say,
-    say_absent,
     show_table,
     warn,
     warn_of_currency,
@@ -80,7 +80,7 @@ def score(
     if before is not None:
         summary.show_moves(before, when)
     if output:
-        say(f"Written to {output}: {count_text(summary.customers, 'customer')}")
+        echo(f"Written to {output}: {count_text(summary.customers, 'customer')}")
 
 
 class Summary:
@@ -121,11 +121,11 @@ class Summary:
         ]
         value = f"mean expected value ({model.currency}, {model.horizon_days} days)"
         show_table(f"Customers as of {day_text(as_of)}", ("segment", "customers", "mean score", value), rows)
-        say(f"Scores are places among the {model.curve.customers:,} customers known on {day_text(model.test_as_of)}.")
-        say_absent(model)
+        echo(f"Scores are places among the {model.curve.customers:,} customers known on {day_text(model.test_as_of)}.")
+        print_absent_columns(model)
         self._warn_of_shares(model)
         if self.left_out:
-            say(f"Left out, for want of a row by {day_text(as_of)}: {count_text(self.left_out, 'customer')}")
+            echo(f"Left out, for want of a row by {day_text(as_of)}: {count_text(self.left_out, 'customer')}")
         if not asked and self.newest is not None and self.newest > as_of + CLOCK_SLACK_US:
             warn(f"the newest row is dated {day_text(self.newest)}, in the future: no row after now was seen")
         if not asked and self.newest is not None and self.newest < as_of - model.horizon_days * DAY_US:
@@ -153,11 +153,11 @@ class Summary:
     def show_moves(self, before: int, as_of: int) -> None:
         """Print how customers moved between segments, and who fell furthest."""
         rows = [[source, *(f"{self._moves.get((source, target), 0):,}" for target in SEGMENTS)] for source in SEGMENTS]
-        say()
+        echo()
         title = f"Segments: {day_text(before)} (rows) to {day_text(as_of)} (columns)"
         show_table(title, ("", *SEGMENTS), rows)
         if self._falls is not None and len(self._falls):
-            say()
+            echo()
             falls = [
                 [one_line(user_id), f"{was:.2f}", f"{now:.2f}", f"{old} → {new}" if old != new else old, f"{move:+.2f}"]
                 for user_id, was, now, old, new, move in self._falls.iter_rows()

@@ -5,19 +5,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fivefold.cli.platform.proposals import TokenOption, person, tell_proposal
+from fivefold.cli.platform.proposals import TokenOption, person, print_proposal
 from fivefold.cli.terminal import (
     MapOption,
     NameOption,
     OrganisationOption,
     actor,
     console,
+    echo,
     mapped,
     open_current_database,
     open_registry,
     require_name,
     require_source,
-    say,
     show_table,
     warn,
     warn_of_currency,
@@ -70,7 +70,7 @@ def train(
         from fivefold.usecases.changes.promotions import propose_promotion  # noqa: PLC0415 (imports SQLAlchemy)
 
         registry = open_registry(settings.name)
-        tell_proposal(propose_promotion(open_current_database(), registry, outcome.version, proposer))
+        print_proposal(propose_promotion(open_current_database(), registry, outcome.version, proposer))
 
 
 def _proposer(organisation: str, token: str) -> "Actor | None":
@@ -102,14 +102,14 @@ def show_plan(plan: "TrainingPlan") -> None:
     currencies = ", ".join(
         f"{code} {percent(count / quality.rows, 0)}" for code, count in quality.currencies.most_common(5)
     )
-    say(
+    echo(
         f"Data: {plan.source}, {summary.rows:,} rows of {summary.customers:,} customers, "
         f"{day_text(summary.period.first)[:10]} to {day_text(summary.period.last)[:10]}"
     )
-    say(f"Rows: {kinds}; {currencies}")
+    echo(f"Rows: {kinds}; {currencies}")
     for text in plan.assumptions:
-        say(f"Absent: {text}")
-    say(
+        echo(f"Absent: {text}")
+    echo(
         f"Learns at {len(dates.training)} dates, {day_text(int(dates.training[0]))} to {day_text(dates.validation)}, "
         f"{len(plan.rows.values):,} rows ({percent(plan.rows.share, 0)} of the customers)"
     )
@@ -137,7 +137,7 @@ def simulated_file() -> Path:
     path = read_settings().var / "demo" / "transactions.parquet"
     if not path.exists():
         rows = write_simulation(Simulation(customers=DEMO_CUSTOMERS), path)
-        say(f"Simulated {DEMO_CUSTOMERS:,} customers with {rows:,} transactions: {path}")
+        echo(f"Simulated {DEMO_CUSTOMERS:,} customers with {rows:,} transactions: {path}")
     return path
 
 
@@ -148,30 +148,30 @@ def show_outcome(outcome: "TrainingResult", config: TrainingConfig) -> None:
         [name, f"{metrics.normalised_gini:.4f}", f"{metrics.top_decile_capture:.4f}", f"{metrics.spearman:.4f}"]
         for name, metrics in evaluation.by_name.items()
     ]
-    say()
+    echo()
     columns = ("", "normalised Gini", "top-decile capture", "Spearman")
     show_table(f"On {evaluation.customers:,} customers of a window that the model never saw", columns, rows)
-    say()
+    echo()
     segments = [
         [row["segment"], f"{row['customers']:,}", f"{row['value_mean']:,.2f}", percent(row["value_share"])]
         for row in evaluation.segments.to_dicts()
     ]
     money = f"mean value ({config.base_currency})"
     show_table("What each segment was then worth", ("segment", "customers", money, "share of value"), segments)
-    say()
-    say(f"Registered as {config.name} version {outcome.version}; model hash {outcome.model.content_hash[:12]}.")
+    echo()
+    echo(f"Registered as {config.name} version {outcome.version}; model hash {outcome.model.content_hash[:12]}.")
     console.print(f"The gate: {outcome.verdict}.")
     if outcome.promoted:
-        say(f"Version {outcome.version} is the champion now.")
+        echo(f"Version {outcome.version} is the champion now.")
         return
     name = "" if config.name == DEFAULT_NAME else f" --name {config.name}"
     if outcome.verdict.promote:
-        say(
+        echo(
             f"Not promoted yet: two people promote a model here. What served before still serves. One proposes it,"
             f" another approves: fivefold promote {outcome.version}{name} --token TOKEN"
         )
         return
-    say(
+    echo(
         f"Not promoted: version {outcome.version} is the challenger, and what served before still serves. "
         f"To overrule: fivefold promote {outcome.version}{name} --force --reason TEXT",
     )

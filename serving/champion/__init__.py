@@ -1,1 +1,1 @@
-"""The champion that answers: loaded, tried in a child process, warmed up and watched for drift."""
+"""The served champion: loaded, tried in a child process, warmed up and watched for drift."""

@@ -1,4 +1,4 @@
-"""The model that answers: the champion, pinned in BentoML's store, swapped while requests go on."""
+"""Loads the champion, pinned in BentoML's store, and swaps it while requests go on."""
 
 import threading
 from dataclasses import dataclass
@@ -17,32 +17,32 @@ from fivefold.domain.settings import Settings
 from fivefold.models.registry import Registry
 from fivefold.models.value_model import ValueModel
 from fivefold.serving.champion.trial import require_sound
-from fivefold.serving.champion.warm_up import warmed
+from fivefold.serving.champion.warm_up import warm_up_model
 from fivefold.usecases.levels.value_scores import EntityScorer
 
 POLL_SECONDS = 10.0
-"""How often the alias is looked at: a new champion serves within half a minute."""
+"""Interval between looks at the alias: a new champion serves within half a minute."""
 STOP_SECONDS = 10.0
-"""How long the end waits for a model that is just being loaded."""
+"""Longest that `stop` waits for a model that is being loaded."""
 RETRY_SECONDS = 60.0
-"""After this a version that could not be loaded is tried again: what was in the way may have passed."""
+"""After this a version that could not be loaded is tried again: the cause may be gone."""
 FIRST_LOOK_SECONDS = 60.0
-"""How long a worker waits at its start for a registry that does not answer, before it goes on without a model."""
+"""Longest that a worker waits at its start for the registry, before it goes on without a model."""
 _ARTIFACT = ("mlflow_model", "artifacts", "value_model")
 
 log = structlog.get_logger("fivefold.model")
 
 
 @dataclass(frozen=True)
-class Served:
-    """A model and what it is called; a request takes one of these and keeps it to its end."""
+class ServedModel:
+    """A model, its version and its name; a request uses one of these to its end."""
 
     model: ValueModel
     version: int
     name: str
 
-    def named(self) -> dict[str, Any]:
-        """Say which model answered, as an explanation does."""
+    def description(self) -> dict[str, Any]:
+        """Describe the model as explanations show it."""
         return {
             "name": self.name,
             "version": self.version,
@@ -51,52 +51,52 @@ class Served:
         }
 
 
-class ModelHolder:
-    """Holds the model that answers, and looks for a new champion in a thread of its own.
+class ChampionLoader:
+    """Loads the champion, and polls the registry for a new one in a thread of its own.
 
     Attributes:
-        current: None until the first model is warm.
+        current: the model that serves; None until the first one is warm.
         refused: why the newest champion does not serve; empty where it does.
     """
 
     def __init__(self, settings: Settings) -> None:
-        """Hold nothing yet; nothing is loaded before `start`."""
-        self.current: Served | None = None
+        """Load nothing before `start`."""
+        self.current: ServedModel | None = None
         self.refused = "no model was loaded yet"
         self._settings = settings
         self._refused_version: int | None = None
         self._retry_at = inf
         self._note = settings.var / f"{settings.model_name}.served"
-        self._looked = threading.Event()
+        self._first_poll_done = threading.Event()
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="model-watch", daemon=True)
+        self._thread = threading.Thread(target=self._poll, name="model-watch", daemon=True)
 
     def start(self) -> None:
-        """Begin to watch, and wait for the first look: a worker takes no requests that others could answer better.
+        """Start polling, and wait for the first poll, so that a worker takes no requests before it has a model.
 
-        A model that cannot be loaded, or no model, ends the wait as well: it stops nothing.
+        The wait also ends without a model: it never keeps a worker from starting.
         """
         self._thread.start()
-        self._looked.wait(FIRST_LOOK_SECONDS)
+        self._first_poll_done.wait(FIRST_LOOK_SECONDS)
 
     def stop(self) -> None:
-        """Stop watching; what is being loaded is finished, for a thread that is cut off there may keep the process."""
+        """Stop polling after the load in progress: a thread that is cut off there may block the end of the process."""
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join(STOP_SECONDS)
 
     def valuer(self) -> EntityScorer | None:
-        """Give what is asked for the values of stored entities; None until there is a model."""
+        """Give the valuer of stored entities; None until there is a model."""
         served = self.current
         return None if served is None else EntityScorer(served.model, served.name, served.version)
 
     def refresh(self) -> None:
-        """Look at the alias once: load, check and warm a new champion, then swap; keep the present one otherwise."""
+        """Poll the alias once: load, check and warm a new champion, then swap; otherwise keep the present one."""
         try:
             champion = Registry(self._settings, self._settings.model_name).champion()
-        except Exception as error:  # noqa: BLE001 (whatever keeps the registry from answering, serving goes on)
+        except Exception as error:  # noqa: BLE001 (whatever the registry fails with, serving goes on)
             self._refuse(None, f"the registry cannot be reached: {type(error).__name__}")
-            self._fall_back()
+            self._serve_last_known()
             return
         if champion is None:
             self._refuse(None, f"{self._settings.model_name} has no champion: run `fivefold train`")
@@ -107,12 +107,12 @@ class ModelHolder:
         if champion.number != self._refused_version or monotonic() > self._retry_at:
             self._swap_to(champion.number, champion.run_id)
             if self.current is None:
-                self._serve_last_good(champion.number)
+                self._serve_previous(champion.number)
 
-    def _serve_last_good(self, refused: int) -> None:
-        """At start, where the champion cannot serve, serve what served here last; the champion stays refused."""
-        last = self._remembered()
-        if last is None or last == refused or _found(f"{self._settings.model_name}:v{last}") is None:
+    def _serve_previous(self, refused: int) -> None:
+        """At start, if the champion cannot serve, serve the last version served here; the champion stays refused."""
+        last = self._last_served()
+        if last is None or last == refused or _pinned_model(f"{self._settings.model_name}:v{last}") is None:
             return
         why = self.refused, self._refused_version, self._retry_at
         self._swap_to(last, None)
@@ -121,8 +121,8 @@ class ModelHolder:
 
     def _swap_to(self, number: int, run_id: str | None) -> None:
         try:
-            served = Served(warmed(self._pinned(number, run_id)), number, self._settings.model_name)
-        except FivefoldError as error:  # it is what it is, until the alias moves
+            served = ServedModel(warm_up_model(self._pinned(number, run_id)), number, self._settings.model_name)
+        except FivefoldError as error:  # a defect of the model itself: no retry until the alias moves
             self._refuse(number, str(error))
         except Exception as error:  # noqa: BLE001 (a broken model must not end the service)
             self._refuse(number, f"version {number} cannot be loaded: {type(error).__name__}")
@@ -136,12 +136,12 @@ class ModelHolder:
     def _pinned(self, number: int, run_id: str | None) -> ValueModel:
         """Import a version into BentoML's store, once on this machine, and load it from there.
 
-        *run_id* is that of its training; one of the same number from a registry that was there before is replaced.
+        *run_id* is the run of its training; the same number of another run, from an earlier registry, is replaced.
         """
         name = self._settings.model_name
         tag = f"{name}:v{number}"
         with FileLock(self._settings.var / "bentoml.lock"):
-            pinned = _found(tag)
+            pinned = _pinned_model(tag)
             if pinned is not None and run_id is not None and pinned.info.metadata.get("mlflow_run_id") != run_id:
                 bentoml.models.delete(tag)
                 pinned = None
@@ -155,21 +155,21 @@ class ModelHolder:
             require_sound(folder, self._settings.var / f"{name}.trials", number, str(trained))
         return ValueModel.load(folder)
 
-    def _fall_back(self) -> None:
-        """At start, without a registry, serve what was served here last, or else what was pinned last."""
+    def _serve_last_known(self) -> None:
+        """At start, without a registry, serve the version that served here last, or else the newest pinned one."""
         if self.current is not None:
             return
         try:
-            kept = bentoml.models.list(self._settings.model_name)
-        except bentoml.exceptions.NotFound:  # none of that name was ever pinned here
+            models = bentoml.models.list(self._settings.model_name)
+        except bentoml.exceptions.NotFound:  # no model of that name was pinned here
             return
         pinned = [
             (model.creation_time, int(str(model.info.metadata["mlflow_version"])))
-            for model in kept
+            for model in models
             if "mlflow_version" in model.info.metadata
         ]
         if pinned:
-            why, last = self.refused, self._remembered()
+            why, last = self.refused, self._last_served()
             self._swap_to(last if last in {number for _, number in pinned} else max(pinned)[1], None)
             self.refused = self.refused or why
 
@@ -179,30 +179,30 @@ class ModelHolder:
         self.refused, self._refused_version, self._retry_at = why, number, inf
 
     def _remember(self, number: int) -> None:
-        """Note which version serves, for a start without a registry."""
+        """Write down the version that serves, for a start without a registry."""
         try:
             with replacing(self._note) as unfinished:
                 unfinished.write_text(str(number), encoding="utf-8")
-        except (OSError, ConfigError) as error:  # it serves all the same
+        except (OSError, ConfigError) as error:  # serving does not depend on it
             log.warning("version not noted", version=number, error=type(error).__name__)
 
-    def _remembered(self) -> int | None:
+    def _last_served(self) -> int | None:
         try:
             return int(self._note.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
 
-    def _watch(self) -> None:
+    def _poll(self) -> None:
         while not self._ended.is_set():
             try:
                 self.refresh()
-            except Exception as error:  # noqa: BLE001 (a damaged store of models must not end the watch)
-                self._refuse(None, f"no model can be looked for: {type(error).__name__}")
-            self._looked.set()
+            except Exception as error:  # noqa: BLE001 (a damaged store of models must not end the polling)
+                self._refuse(None, f"the models cannot be read: {type(error).__name__}")
+            self._first_poll_done.set()
             self._ended.wait(POLL_SECONDS)
 
 
-def _found(tag: str) -> bentoml.Model | None:
+def _pinned_model(tag: str) -> bentoml.Model | None:
     try:
         return bentoml.models.get(tag)
     except bentoml.exceptions.NotFound:

@@ -1,4 +1,4 @@
-"""Running a model once before it serves: no request is the first, or finds that it cannot be run."""
+"""Runs a model once before it serves, so that no request pays for compilation or finds a defect."""
 
 import numpy as np
 
@@ -6,9 +6,9 @@ from fivefold.features.indicator_matrix import warm
 from fivefold.models.value_model import ValueModel
 
 
-def warmed(model: ValueModel) -> ValueModel:
-    """Run everything that a request runs once; give the model."""
+def warm_up_model(model: ValueModel) -> ValueModel:
+    """Run every step of a request once; give the model."""
     warm()
-    nobody = np.full((1, len(model.catalogue.names)), np.nan)
-    model.reference.count(model.reference.empty(), nobody, model.scores(nobody).score)
+    empty_row = np.full((1, len(model.catalogue.names)), np.nan)
+    model.reference.count(model.reference.empty(), empty_row, model.scores(empty_row).score)
     return model

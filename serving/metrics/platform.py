@@ -1,6 +1,6 @@
-"""The platform's metrics: read when they are asked for, kept for a while, with labels of which there are few.
+"""The platform's metrics: read at a scrape, cached for a while, with bounded labels.
 
-The page has no token, so an organisation is named by its number there, and those beyond `MOST_ORGANISATIONS` are one.
+The page needs no token, so it names organisations by number; those beyond `MOST_ORGANISATIONS` share one label.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,10 +22,10 @@ MOST_ORGANISATIONS: Final = 50
 MOST_TYPES: Final = 20
 OTHER: Final = "other"
 LEAST_SECONDS: Final = 15.0
-"""So long what was read is shown again: Prometheus asks about as often."""
+"""Least time between two reads: Prometheus scrapes about as often."""
 SECOND_US: Final = 1_000_000
 REST: Final = 50
-"""What took a second to read is kept for so many: the database spends at most one part in fifty on this page."""
+"""A read that took a second is cached for so many: this page takes at most a fiftieth of the database's time."""
 
 log = structlog.get_logger("fivefold.metrics")
 
@@ -39,10 +39,10 @@ class PlatformMetrics:
         clock: Callable[[], int] = now_microseconds,
         seconds: Callable[[], float] = monotonic,
     ) -> None:
-        """Read nothing yet."""
+        """Read at the first scrape."""
         self._figures, self._clock, self._seconds = figures, clock, seconds
         self._lock = Lock()
-        self._kept: list[OrganisationFigures] | None = None
+        self._cached: list[OrganisationFigures] | None = None
         self._until = 0.0
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -52,58 +52,61 @@ class PlatformMetrics:
         return generate_latest(self._registry)
 
     def collect(self) -> Iterator[Metric]:
-        """Give the metrics; where the database cannot be asked, that alone."""
-        found = self._read()
+        """Give the metrics; only fivefold_platform_up if the database is out of reach."""
+        figures = self._read()
         up = GaugeMetricFamily("fivefold_platform_up", "1 where the database could be asked for what follows")
-        up.add_metric([], float(found is not None))
+        up.add_metric([], float(figures is not None))
         yield up
-        if found is not None:
+        if figures is not None:
             clock = GaugeMetricFamily("fivefold_clock_ahead_seconds", "Of this machine's clock, to the database's")
             clock.add_metric([], self._figures.clock_ahead_us() / SECOND_US)
             yield clock
-        if found:
-            yield from families(found, self._clock())
+        if figures:
+            yield from families(figures, self._clock())
 
     def describe(self) -> Iterable[Metric]:
-        """Name nothing beforehand: nobody else writes to this registry."""
+        """Name nothing beforehand: the registry is this collector's own."""
         return ()
 
     def _read(self) -> list[OrganisationFigures] | None:
-        """Give what was read last, or read again once that is old; whoever asks meanwhile waits for it."""
+        """Give the cached figures, or read them again once they are old; concurrent scrapes wait."""
         with self._lock:
-            begun = self._seconds()
-            if begun >= self._until:
+            start = self._seconds()
+            if start >= self._until:
                 try:
-                    self._kept = self._figures.read()
-                except (StoreError, SQLAlchemyError) as error:  # the page tells; what else it shows must come
+                    self._cached = self._figures.read()
+                except (
+                    StoreError,
+                    SQLAlchemyError,
+                ) as error:  # fivefold_platform_up shows it; the other metrics must still come
                     log.warning("platform figures not read", error=type(error).__name__)
-                    self._kept = None
-                ended = self._seconds()
-                self._until = ended + max(LEAST_SECONDS, REST * (ended - begun))
-            return self._kept
+                    self._cached = None
+                end = self._seconds()
+                self._until = end + max(LEAST_SECONDS, REST * (end - start))
+            return self._cached
 
 
-def families(found: list[OrganisationFigures], now_us: int) -> Iterator[Metric]:
-    """Make metrics of figures; what is unknown is no number."""
+def families(figures: list[OrganisationFigures], now_us: int) -> Iterator[Metric]:
+    """Convert figures to metrics; an unknown figure is NaN."""
     for name, text, count in _COUNTS:
-        yield _gauge(name, text, ["organisation"], _added(found, count))
-    yield _gauge("due_oldest_seconds", "Since the first of those due is", ["organisation"], _oldest(found, now_us))
-    yield _gauge("level_entities", "Entities by level", ["organisation", "type", "level"], _by_level(found))
-    known = found[:MOST_ORGANISATIONS]
+        yield _gauge(name, text, ["organisation"], _added(figures, count))
+    yield _gauge("due_oldest_seconds", "Since the first of those due is", ["organisation"], _oldest(figures, now_us))
+    yield _gauge("level_entities", "Entities by level", ["organisation", "type", "level"], _by_level(figures))
+    named = figures[:MOST_ORGANISATIONS]
     for name, text, state in _STATES:
-        values: Values = {(str(each.number),): state(each, now_us) for each in known}
+        values: Values = {(str(each.number),): state(each, now_us) for each in named}
         yield _gauge(name, text, ["organisation"], values)
     for name, text, part in _BY_LEVEL:
         shares: Values = {
             (str(each.number), level): share
-            for each in known
+            for each in named
             if each.validation is not None
             for level, share in part(each.validation).items()
         }
         yield _gauge(name, text, ["organisation", "level"], shares)
     reached: Values = {
         (str(each.number), name): None if is_reached is None else float(is_reached)
-        for each in known
+        for each in named
         for name, is_reached in each.triggers(now_us).items()
     }
     yield _gauge("revalidation_trigger", "1 where it asks for a revalidation", ["organisation", "trigger"], reached)
@@ -120,7 +123,7 @@ _COUNTS: tuple[tuple[str, str, Callable[[OrganisationFigures], int]], ...] = (
     ("deliveries_dead", "Webhook deliveries that were given up", lambda each: each.dead),
     ("material_changes_open", "Material changes that nobody signed off", lambda each: each.open_changes),
 )
-"""What can be added up; organisations beyond the first many are counted as one."""
+"""Counts, which are summed over the organisations beyond MOST_ORGANISATIONS."""
 
 
 def _share_downward(each: OrganisationFigures, _: int) -> float | None:
@@ -150,29 +153,29 @@ _BY_LEVEL: tuple[tuple[str, str, Callable[[LastValidation], Mapping[str, float |
 )
 
 
-def _added(found: list[OrganisationFigures], count: Callable[[OrganisationFigures], int]) -> Values:
+def _added(figures: list[OrganisationFigures], count: Callable[[OrganisationFigures], int]) -> Values:
     values: Values = {}
-    for label, each in _labelled(found):
+    for label, each in _labelled(figures):
         values[label,] = (values.get((label,)) or 0) + count(each)
     return values
 
 
-def _oldest(found: list[OrganisationFigures], now_us: int) -> Values:
+def _oldest(figures: list[OrganisationFigures], now_us: int) -> Values:
     values: Values = {}
-    for label, each in _labelled(found):
+    for label, each in _labelled(figures):
         age = 0.0 if each.oldest_us is None else (now_us - each.oldest_us) / SECOND_US
         values[label,] = max(values.get((label,)) or 0.0, age)
     return values
 
 
-def _labelled(found: list[OrganisationFigures]) -> Iterator[tuple[str, OrganisationFigures]]:
-    for place, each in enumerate(found):
+def _labelled(figures: list[OrganisationFigures]) -> Iterator[tuple[str, OrganisationFigures]]:
+    for place, each in enumerate(figures):
         yield str(each.number) if place < MOST_ORGANISATIONS else OTHER, each
 
 
-def _by_level(found: list[OrganisationFigures]) -> Values:
+def _by_level(figures: list[OrganisationFigures]) -> Values:
     values: Values = {}
-    for each in found[:MOST_ORGANISATIONS]:
+    for each in figures[:MOST_ORGANISATIONS]:
         types = sorted({kind for kind, _ in each.levels})[:MOST_TYPES]
         for (kind, level), entities in each.levels.items():
             key = (str(each.number), kind if kind in types else OTHER, level)
@@ -181,7 +184,7 @@ def _by_level(found: list[OrganisationFigures]) -> Values:
 
 
 def _gauge(name: str, text: str, labels: list[str], values: Mapping[tuple[str, ...], float | None]) -> Metric:
-    made = GaugeMetricFamily(f"fivefold_{name}", text, labels=labels)
+    family = GaugeMetricFamily(f"fivefold_{name}", text, labels=labels)
     for key, value in values.items():
-        made.add_metric(key, nan if value is None else float(value))
-    return made
+        family.add_metric(key, nan if value is None else float(value))
+    return family

@@ -1,4 +1,4 @@
-"""What the operator sees: counts and times with bounded labels, and which model answers."""
+"""Metrics of the service: counts and times with bounded labels, and the version of the model."""
 
 from math import nan
 from typing import Any, Final
@@ -6,11 +6,11 @@ from typing import Any, Final
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from fivefold.serving.champion import drift_counter as counter
-from fivefold.serving.champion.loader import ModelHolder
+from fivefold.serving.champion.drift_counter import DriftCounter
+from fivefold.serving.champion.loader import ChampionLoader
 from fivefold.serving.metrics.platform import PlatformMetrics
 
-ROUTES = (
+FIXED_PATHS = (
     "/v4/scoring",
     "/v4/indicators",
     "/",
@@ -24,24 +24,24 @@ ROUTES = (
 )
 OTHER = "other"
 ROUTE = "fivefold.route"
-"""Where a request says which of the platform's routes it is for: by its pattern, of which there are few."""
+"""Key of the ASGI scope that holds the pattern of a platform route."""
 _NEWEST: Final = "mostrecent"
-"""A state is as the worker says that looked last: an older worker's, or a dead one's, would be the past."""
+"""A gauge shows the worker that wrote last: the value of an older or a dead worker is out of date."""
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
 def route_of(scope: Any) -> str:
-    """Name the route of a request, of which there are few: never its path."""
+    """Name the route of a request by its pattern, never by its path."""
     known: str | None = scope.get(ROUTE)
-    return known or (scope["path"] if scope["path"] in ROUTES else OTHER)
+    return known or (scope["path"] if scope["path"] in FIXED_PATHS else OTHER)
 
 
-class Watch:
-    """Counts answers; a path that is none of ours is counted as `other`, so that labels stay bounded."""
+class ServiceMetrics:
+    """Counts responses; unknown paths are counted as `other`, so that labels stay bounded."""
 
-    def __init__(self, holder: ModelHolder, counted: counter.Counter, platform: PlatformMetrics | None = None) -> None:
+    def __init__(self, loader: ChampionLoader, counted: DriftCounter, platform: PlatformMetrics | None = None) -> None:
         """Register the metrics; once in each process."""
-        self._holder = holder
+        self._loader = loader
         self._platform = platform
         self._counter = counted
         self._labelled: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
@@ -67,35 +67,35 @@ class Watch:
         )
 
     def model_version(self) -> int | str:
-        """Give the version that answers now; `none` before the first."""
-        return self._holder.current.version if self._holder.current else "none"
+        """Give the version that serves; `none` before the first."""
+        return self._loader.current.version if self._loader.current else "none"
 
-    def answered(self, scope: Any, status: int, seconds: float) -> None:
-        """Count one answer."""
+    def count_response(self, scope: Any, status: int, seconds: float) -> None:
+        """Count one response."""
         route = route_of(scope)
-        found = self._labelled.get((route, status))
-        if found is None:  # looked up once: that takes longer than to count
-            found = self._requests.labels(route=route, status=str(status)), self._seconds.labels(route=route)
-            self._labelled[route, status] = found
-        found[0].inc()
-        found[1].observe(seconds)
+        pair = self._labelled.get((route, status))
+        if pair is None:  # cached: the lookup of labels takes longer than to count
+            pair = self._requests.labels(route=route, status=str(status)), self._seconds.labels(route=route)
+            self._labelled[route, status] = pair
+        pair[0].inc()
+        pair[1].observe(seconds)
 
     def refresh(self) -> None:
-        """Set what is not counted but true now."""
-        self._version.set(self._holder.current.version if self._holder.current else 0)
-        self._refused.set(int(bool(self._holder.refused)))
-        for drift in self._counter.drift:  # unknown is no number: that of the model before must not stay
+        """Set the gauges."""
+        self._version.set(self._loader.current.version if self._loader.current else 0)
+        self._refused.set(int(bool(self._loader.refused)))
+        for drift in self._counter.drift:  # NaN if unknown: the value of the previous model must not stay
             self._drift.labels(indicator=drift.name).set(nan if drift.index is None else drift.index)
 
     def page(self) -> bytes:
-        """Write the metrics of all workers, which share files where BentoML started them, and the platform's."""
+        """Write the metrics of all workers, which share files under BentoML, and the platform's."""
         return self._of_workers() + (b"" if self._platform is None else self._platform.page())
 
     def _of_workers(self) -> bytes:
         self.refresh()
-        together = CollectorRegistry()
+        registry = CollectorRegistry()
         try:
-            MultiProcessCollector(together)  # type: ignore[no-untyped-call]  # it ships half of its types
-        except ValueError:  # no folder for such files: there is this process alone
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # it ships half of its types
+        except ValueError:  # no shared folder: there is only this process
             return generate_latest(REGISTRY)
-        return generate_latest(together)
+        return generate_latest(registry)

@@ -1,4 +1,4 @@
-"""What a worker says of itself over HTTP, on this machine alone: is it alive, can it work, what has it done."""
+"""Health and metrics of a worker over HTTP, on this machine alone."""
 
 import json
 from collections.abc import Iterator
@@ -23,11 +23,11 @@ TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class WorkerPages:
-    """Counts what a worker does, and tells it.
+    """Counts the work of a worker, and serves its pages.
 
     Attributes:
         health: the state of its tasks.
-        model: the version of the value model that it asks; None where it has none.
+        model: the version of its value model; None if it has none.
     """
 
     def __init__(self, engine: Engine, health: LoopHealth) -> None:
@@ -51,7 +51,7 @@ class WorkerPages:
             "fivefold_worker_model_version", "Version of the value model, 0 for none", registry=self._registry
         )
 
-    def assessed(self, done: BatchResult, seconds: float) -> None:
+    def count_batch(self, done: BatchResult, seconds: float) -> None:
         """Count a batch."""
         self._batches.inc()
         self._seconds.observe(seconds)
@@ -67,8 +67,8 @@ class WorkerPages:
             return 200, TEXT, generate_latest(self._registry)
         if path in {"/livez", "/readyz"}:
             problems = self._hanging() if path == "/livez" else self._not_ready()
-            said = {"detail": "; ".join(problems.values()) or "ok", "parts": problems}
-            return 503 if problems else 200, "application/json", json.dumps(said).encode()
+            body = {"detail": "; ".join(problems.values()) or "ok", "parts": problems}
+            return 503 if problems else 200, "application/json", json.dumps(body).encode()
         return 404, "application/json", b'{"detail": "Not Found"}'
 
     def _hanging(self) -> dict[str, str]:
@@ -81,7 +81,7 @@ class WorkerPages:
         problems = {duty: f"{duty}: {error}" for duty, error in self.health.errors().items() if error is not None}
         try:
             self._schema.require_usable()
-            with writing(self._engine):  # which compares the clocks
+            with writing(self._engine):  # it compares the clocks too
                 pass
         except FivefoldError as error:
             problems["database"] = str(error).partition(":")[0]  # without the driver's words, which name the host
@@ -89,10 +89,10 @@ class WorkerPages:
 
 
 @contextmanager
-def served(pages: WorkerPages, port: int | None) -> Iterator[int | None]:
-    """Answer on a port of this machine while the block lasts; 0 takes any that is free, None answers nowhere.
+def serving(pages: WorkerPages, port: int | None) -> Iterator[int | None]:
+    """Serve the pages on a local port during the block; 0 takes any free port, None serves nothing.
 
-    Gives the port. ConfigError where it is taken.
+    Gives the port. ConfigError if it cannot be used.
     """
     if port is None:
         yield None
@@ -114,7 +114,7 @@ def served(pages: WorkerPages, port: int | None) -> Iterator[int | None]:
 
 def _handler(pages: WorkerPages) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
-        timeout = 10  # of a connection that says nothing
+        timeout = 10  # seconds, of a silent connection
 
         def do_GET(self) -> None:
             status, kind, content = pages.page(self.path.partition("?")[0])
@@ -125,6 +125,6 @@ def _handler(pages: WorkerPages) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(content)
 
         def log_message(self, *_: Any) -> None:
-            """Write nothing: probes come every few seconds."""
+            """Log nothing: probes come every few seconds."""
 
     return Handler

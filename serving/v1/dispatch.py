@@ -1,4 +1,4 @@
-"""Answering a route: who asks, may they, what do they ask, and what comes of it; in that order."""
+"""Answers a route: authentication, permission, reading of the request, handler, response; in that order."""
 
 import asyncio
 import re
@@ -19,16 +19,16 @@ from fivefold.domain.settings import Limits
 from fivefold.serving.access_log import BAD_TOKEN, NO_TOKEN, NOT_ALLOWED, RECORD, SIGN_IN, WHO, digest_of_record
 from fivefold.serving.lanes import Lane
 from fivefold.serving.metrics.service import ROUTE
-from fivefold.serving.rate_limits import Rates
-from fivefold.serving.request_reading import read_body, room_of, secret_of
-from fivefold.serving.responses import NO_CREDENTIALS, Refusal
-from fivefold.serving.v1.errors import LATER, answer_of, misplaced
-from fivefold.serving.v1.idempotency import answered_once
+from fivefold.serving.rate_limits import RateLimiter
+from fivefold.serving.request_reading import body_memory, read_body, secret_of
+from fivefold.serving.responses import NO_CREDENTIALS, ApiError
+from fivefold.serving.v1.errors import LATER, invalid_part, response_to
+from fivefold.serving.v1.idempotency import respond_once
 from fivefold.serving.v1.ingest.taken_rows import IN_PART, TakenRows
 from fivefold.serving.v1.paging import LINK, link_to, list_name
 from fivefold.serving.v1.path_encoding import is_readable, parts_of
-from fivefold.serving.v1.reading import is_refused, read_form, read_part, read_query
-from fivefold.serving.v1.route import Asked, Route, Work
+from fivefold.serving.v1.reading import is_error, read_form, read_part, read_query
+from fivefold.serving.v1.route import RequestContext, Route, Work
 from fivefold.store.accounts.idempotency import RequestAttempt, attempting
 from fivefold.store.accounts.plans import Plan
 from fivefold.store.sql.database import reachable
@@ -41,15 +41,15 @@ LANES: Mapping[Work, Lane] = {
     Work.BULK: Lane("v1-bulk", 2, each=1, waiting_each=4, waiting=32),
     Work.READING: Lane("v1-reading", 1, each=1, waiting_each=4, waiting=32),
 }
-"""Of their own, so that scoring never waits behind them; their connections and scoring's are what the pool holds."""
+"""Separate from scoring, which never waits behind them; the connection pool has room for both."""
 
 _NUMBER = re.compile(r"[0-9]{1,19}(\.[0-9]{1,19})?")
-_ADMISSIONS = ThreadPoolExecutor(3, thread_name_prefix="v1-admission")
-"""Who asks is looked up in threads that nobody's work has; only then is it known whose turn it takes."""
+_AUTHENTICATION_POOL = ThreadPoolExecutor(3, thread_name_prefix="v1-admission")
+"""Tokens are looked up in threads of their own: the organisation, and so its lane, is known only afterwards."""
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 
-class PlatformDesk:
+class Dispatcher:
     """Answers the routes of the table; one in each worker."""
 
     def __init__(
@@ -67,49 +67,49 @@ class PlatformDesk:
         self._limits = limits
         self._valuer = valuer
         self._plans = plans or {}
-        self._rates = Rates()
-        self._room = room_of()
+        self._rate_limiter = RateLimiter()
+        self._body_memory = body_memory()
 
     async def answer(self, route: Route, request: Request) -> Response:
-        """Answer one request, whether well or with an error."""
+        """Answer one request, errors included."""
         request.scope[ROUTE] = route.path
         if record := record_of(request):
             request.scope[RECORD] = record
-        answer = await self._answered(route, request)
-        answer.headers["Cache-Control"] = "no-store"  # it is about people, and somebody else may ask next
-        return answer
+        response = await self._response(route, request)
+        response.headers["Cache-Control"] = "no-store"  # it is about people; a shared cache must not keep it
+        return response
 
-    async def _answered(self, route: Route, request: Request) -> Response:
+    async def _response(self, route: Route, request: Request) -> Response:
         try:
             secret = secret_of(request)
-            request.scope[SIGN_IN] = BAD_TOKEN if secret else NO_TOKEN  # until it is known to be a good one
-            credential = await _soon(partial(admit, self._engine, secret))
+            request.scope[SIGN_IN] = BAD_TOKEN if secret else NO_TOKEN  # until it proves valid
+            credential = await _run_in_authentication_pool(partial(authenticate, self._engine, secret))
             request.scope[WHO] = (credential.organisation_id, credential.actor.name)
             request.scope[SIGN_IN] = NOT_ALLOWED
             require_role(route, credential)
             del request.scope[SIGN_IN]
             plan = self._plans.get(credential.plan)
-            self._rates.require(credential.token_id, None if plan is None else plan.requests_per_minute)
-            with self._room.held_by(credential.organisation_id) as hold:
+            self._rate_limiter.require(credential.token_id, None if plan is None else plan.requests_per_minute)
+            with self._body_memory.reserving_for(credential.organisation_id) as reserve:
                 most_bytes = route.most_bytes(self._limits.body_bytes)
-                body = await read_body(request, credential.token_id, most_bytes, hold)
-                asked = Asked(self._engine, credential, self._valuer())
-                work = partial(answered_by, route, asked, request, body, self._most_rows(plan))
-                answer = partial(answered_once, route, asked, request, body, work)
+                body = await read_body(request, credential.token_id, most_bytes, reserve)
+                context = RequestContext(self._engine, credential, self._valuer())
+                work = partial(respond, route, context, request, body, self._most_rows(plan))
+                answer = partial(respond_once, route, context, request, body, work)
                 return await LANES[route.work].run(credential.organisation_id, answer)
-        except Refusal as refusal:
+        except ApiError as refusal:
             return refusal.response()
         except OutcomeUnknown as error:
-            return Refusal(504, str(error)).response()
+            return ApiError(504, str(error)).response()
         except StoreError:
-            return Refusal(503, headers=LATER).response()
+            return ApiError(503, headers=LATER).response()
 
     def _most_rows(self, plan: Plan | None) -> int:
         return self._limits.rows if plan is None else min(self._limits.rows, plan.rows_per_request)
 
 
 def record_of(request: Request) -> str | None:
-    """Name the record that a request is about, as the log may: an entity by a digest, others by their numbers."""
+    """Name the record that a request is about, for the log: an entity by a digest, others by their numbers."""
     parts = parts_of(request)
     if "external_id" in parts:
         return digest_of_record(parts["type"], parts["external_id"])
@@ -117,60 +117,60 @@ def record_of(request: Request) -> str | None:
     return " ".join(numbers) or None
 
 
-async def _soon(function: Callable[[], Credential]) -> Credential:
-    return await asyncio.get_running_loop().run_in_executor(_ADMISSIONS, function)
+async def _run_in_authentication_pool(function: Callable[[], Credential]) -> Credential:
+    return await asyncio.get_running_loop().run_in_executor(_AUTHENTICATION_POOL, function)
 
 
-def admit(engine: Engine, secret: str) -> Credential:
-    """Find out who asks, anew at every call: a right that was taken is gone at once. Refusal 401 where nobody knows."""
-    found = find_credential(engine, secret) if secret else None
-    if found is None:
-        raise Refusal(401, NO_CREDENTIALS, headers=_CHALLENGE)
-    return found
+def authenticate(engine: Engine, secret: str) -> Credential:
+    """Look up the credential of a token, anew at every call: a revocation holds at once. ApiError 401 if unknown."""
+    credential = find_credential(engine, secret) if secret else None
+    if credential is None:
+        raise ApiError(401, NO_CREDENTIALS, headers=_CHALLENGE)
+    return credential
 
 
 def require_role(route: Route, credential: Credential) -> None:
-    """Raise Refusal 403 unless the route is for whoever asks."""
+    """Raise ApiError 403 unless the route is for the role of the credential."""
     if credential.role not in route.roles:
-        wanted = ", ".join(role for role in Role if role in route.roles)
-        raise Refusal(403, f"Not for the role {credential.role}; for: {wanted}")
+        allowed = ", ".join(role for role in Role if role in route.roles)
+        raise ApiError(403, f"Not for the role {credential.role}; for: {allowed}")
     if credential.role in OF_MEMBERS and credential.member_id is None:
-        raise Refusal(403, "This token belongs to no member; nobody can tell who asks with it")
+        raise ApiError(403, "This token belongs to no member, so the person behind it is unknown")
 
 
-def answered_by(
-    route: Route, asked: Asked, request: Request, body: bytes, most_rows: int, attempt: RequestAttempt | None
+def respond(
+    route: Route, context: RequestContext, request: Request, body: bytes, most_rows: int, attempt: RequestAttempt | None
 ) -> Response:
-    """Read what is asked, let the route's handler do it, and write what came of it; *attempt* is what stores it."""
-    with suppress(StoreError):  # it is for people to look at; a locked database is no reason to refuse
-        note_use(asked.engine, asked.credential.token_id, now_microseconds())
+    """Read a request, call the route's handler and write its result; *attempt* stores it under its idempotency key."""
+    with suppress(StoreError):  # the last use is only displayed; a locked database is no reason to refuse
+        note_use(context.engine, context.credential.token_id, now_microseconds())
     if not is_readable(request.scope):
-        return misplaced("path", "is not UTF-8, in which an identifier is written before it is percent-encoded")
+        return invalid_part("path", "is not UTF-8, in which an identifier is written before it is percent-encoded")
     parts = parts_of(request)
-    given = {name: read_part(route, name, text) for name, text in parts.items()}
-    list_ = list_name(asked, route, parts, request.query_params)
+    arguments = {name: read_part(route, name, text) for name, text in parts.items()}
+    list_ = list_name(context, route, parts, request.query_params)
     for name, read in (
         ("query", partial(read_query, route, request, list_)),
         ("body", partial(read_form, route, body, most_rows)),
     ):
-        if name in route.takes or name == "query":  # where there is none, nothing may be said in it
-            found = read()
-            if is_refused(found):
-                return cast("Response", found)
+        if name in route.takes or name == "query":  # a route without a query takes no parameters
+            value = read()
+            if is_error(value):
+                return cast("Response", value)
             if name in route.takes:
-                given[name] = found
+                arguments[name] = value
     try:
         with reachable(), attempting(attempt):
-            made = route.called(asked, given)
+            result = route.call(context, arguments)
     except FivefoldError as error:
-        told = answer_of(error)
-        if told is None:
+        response = response_to(error)
+        if response is None:
             raise
-        return told
-    if made is None:
+        return response
+    if result is None:
         return Response(status_code=204)
-    status = IN_PART if isinstance(made, TakenRows) and made.refused else route.status
-    response = Response(route.writer.dump_json(made), status, media_type="application/json")
-    if isinstance(made, Page) and made.next is not None:
-        response.headers[LINK] = link_to(list_, route, parts, request.query_params, made.next)
+    status = IN_PART if isinstance(result, TakenRows) and result.refused else route.status
+    response = Response(route.writer.dump_json(result), status, media_type="application/json")
+    if isinstance(result, Page) and result.next is not None:
+        response.headers[LINK] = link_to(list_, route, parts, request.query_params, result.next)
     return response

@@ -1,4 +1,4 @@
-"""One table from error to status, and how errors are written: as arrays, with what is wrong listed."""
+"""The status of each error, and how errors are written: as arrays that list every problem."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -22,7 +22,7 @@ from fivefold.domain.errors import (
     RulesetNotValid,
     StoreError,
 )
-from fivefold.serving.responses import ARRAY, UNPROCESSABLE, refused
+from fivefold.serving.responses import ARRAY, UNPROCESSABLE, error_response
 
 STATUS: tuple[tuple[type[FivefoldError], int], ...] = (
     (NotThere, 404),
@@ -35,11 +35,11 @@ STATUS: tuple[tuple[type[FivefoldError], int], ...] = (
     (OutcomeUnknown, 504),
     (StoreError, 503),
 )
-"""Whatever else is raised is a 500, of which only the place is logged."""
+"""Any other error is a 500, of which only the place is logged."""
 
 LATER = {"Retry-After": "10"}
 MOST_CHARACTERS = 2_000
-"""Of any text that an error repeats."""
+"""Longest text that an error repeats from a request."""
 
 
 class Row(BaseModel):
@@ -54,7 +54,7 @@ class Row(BaseModel):
 
 
 def row_lines(problems: Sequence[Problem]) -> list[Row]:
-    """Write what is wrong with rows, each text cut to what an error repeats."""
+    """Convert the problems of rows, each text cut to MOST_CHARACTERS."""
     return [Row(**_cut(asdict(problem))) for problem in problems]
 
 
@@ -78,8 +78,8 @@ class Faults(BaseModel):
     errors: list[Row] | list[Place] | None = None
 
 
-def answer_of(error: FivefoldError) -> Response | None:
-    """Write an error that somebody may be told; None for one that is nobody's business."""
+def response_to(error: FivefoldError) -> Response | None:
+    """Write the response to an error; None for one that is internal."""
     status = next((status for kind, status in STATUS if isinstance(error, kind)), None)
     if status is None:
         return None
@@ -89,52 +89,53 @@ def answer_of(error: FivefoldError) -> Response | None:
         more = _rest(len(error.findings))
         return _listed(_headline(error) + more, [_cut(asdict(each)) for each in error.findings[:PROBLEMS_LISTED]])
     if status == 503:
-        return refused(503, headers=LATER)  # whoever asks need not know how the database fails
-    return refused(status, str(error))
+        return error_response(503, headers=LATER)  # the caller need not know how the database fails
+    return error_response(status, str(error))
 
 
 def _headline(error: FivefoldError) -> str:
     return str(error).partition("\n")[0]
 
 
-def _cut(said: dict[str, Any]) -> dict[str, Any]:
-    return {name: _short(value) if isinstance(value, str) else value for name, value in said.items()}
+def _cut(entry: dict[str, Any]) -> dict[str, Any]:
+    return {name: _short(value) if isinstance(value, str) else value for name, value in entry.items()}
 
 
-def not_as_asked(what: str, error: ValidationError) -> Response:
-    """Write what is wrong with the form of a request: its body or its query."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    return _listed(f"{UNPROCESSABLE}{_rest(len(found))}", [_place(what, each) for each in found[:PROBLEMS_LISTED]])
+def invalid_request(what: str, error: ValidationError) -> Response:
+    """Write every validation problem of a body or a query, up to PROBLEMS_LISTED."""
+    problems = error.errors(include_url=False, include_context=False, include_input=False)
+    places = [_place(what, each) for each in problems[:PROBLEMS_LISTED]]
+    return _listed(f"{UNPROCESSABLE}{_rest(len(problems))}", places)
 
 
-def rows_not_as_asked(found: Sequence[ErrorDetails]) -> Response:
-    """Write what is wrong with rows, as far as it was looked for: to one more than are listed."""
-    more = f": the first {PROBLEMS_LISTED} problems, and there are more" if len(found) > PROBLEMS_LISTED else ""
-    return _listed(f"{UNPROCESSABLE}{more}", [_place("body", each) for each in found[:PROBLEMS_LISTED]])
+def invalid_rows(problems: Sequence[ErrorDetails]) -> Response:
+    """Write the problems of rows; the caller collects up to one more than are listed."""
+    more = f": the first {PROBLEMS_LISTED} problems, and there are more" if len(problems) > PROBLEMS_LISTED else ""
+    return _listed(f"{UNPROCESSABLE}{more}", [_place("body", each) for each in problems[:PROBLEMS_LISTED]])
 
 
 def _rest(count: int) -> str:
     return f": the first {PROBLEMS_LISTED} of {count} problems" if count > PROBLEMS_LISTED else ""
 
 
-def misplaced(where: str, problem: str) -> Response:
-    """Write one thing that is wrong with a request."""
-    return _listed(UNPROCESSABLE, [_said(where, problem)])
+def invalid_part(where: str, problem: str) -> Response:
+    """Write one problem of a request."""
+    return _listed(UNPROCESSABLE, [_entry(where, problem)])
 
 
-def _place(what: str, found: ErrorDetails) -> dict[str, Any]:
-    if found["type"] == "json_invalid":
-        return _said(what, "is not JSON")
-    words = found["msg"].removeprefix("Value error, ")
-    return _said(".".join([what, *map(str, found["loc"])]), words[:1].lower() + words[1:])
+def _place(what: str, details: ErrorDetails) -> dict[str, Any]:
+    if details["type"] == "json_invalid":
+        return _entry(what, "is not JSON")
+    text = details["msg"].removeprefix("Value error, ")
+    return _entry(".".join([what, *map(str, details["loc"])]), text[:1].lower() + text[1:])
 
 
-def _said(where: str, problem: str) -> dict[str, Any]:
+def _entry(where: str, problem: str) -> dict[str, Any]:
     return {"where": _short(where), "problem": _short(problem), "line": None, "fatal": True}
 
 
 def _short(text: str) -> str:
-    """Cut what was sent itself: a name of a megabyte, a hundred times, is no answer."""
+    """Cut text from the request: a name of a megabyte, repeated a hundred times, must not come back."""
     return text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 3]}..."
 
 

@@ -1,9 +1,9 @@
-"""What `/docs` fills in: an example of every body and every parameter, of one bank in its first days."""
+"""Examples of every body and every parameter, which `/docs` fills in."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
-from fivefold.serving.v1.permissions import TABLE
+from fivefold.serving.v1.permissions import ROUTES
 
 WHY: Final = "Agreed on 20 November"
 _LEVELS: Final = ["low", "medium", "high"]
@@ -82,7 +82,7 @@ _TRANSACTION: Final = {
     "operation": "cash",
 }
 
-BODIES: Final[Mapping[str, Any]] = {
+BODY_EXAMPLES: Final[Mapping[str, Any]] = {
     "choose_levels": {"levels": _LEVELS},
     "define_type": {"fields": _FIELDS, "transaction_fields": _TRANSACTION_FIELDS},
     "change_settings": {"override_cap_percent": 10, "retention_days": 1826, "reason": WHY},
@@ -146,7 +146,7 @@ BODIES: Final[Mapping[str, Any]] = {
     "validate_levels": {"begins": "2026-07-01", "ends": "2026-10-01", "reason": "The third quarter"},
     "sign_off": {"validation": 1, "conclusion": "The levels rank as before"},
 }
-"""By the names of handlers."""
+"""By handler name."""
 
 PARAMETERS: Final[Mapping[str, Any]] = {
     "type": "customer",
@@ -175,7 +175,7 @@ PARAMETERS: Final[Mapping[str, Any]] = {
     "since": "2026-07-01",
     "until": "2026-10-01",
 }
-"""Of paths and queries, by name; `after` is what a page gave, and none is good to begin with."""
+"""Of paths and queries, by name; `after` comes from a page, so it has no example."""
 
 _OWN: Final[Mapping[str, Mapping[str, Any]]] = {
     "put_case": {"number": "case-1"},
@@ -183,22 +183,22 @@ _OWN: Final[Mapping[str, Mapping[str, Any]]] = {
     "add_list_version": {"name": "watched"},
     "compare_versions": {"number": "2"},
 }
-"""Of parameters that mean something else at one route."""
+"""Examples of one route that differ from PARAMETERS."""
 
 
 def examples_of(handler: str) -> Mapping[str, Any]:
-    """Give the examples of a route's parameters by name; the route is named by its handler."""
+    """Give the examples of a handler's parameters by name."""
     return {**PARAMETERS, **_OWN.get(handler, {})}
 
 
 def add_examples(document: dict[str, Any]) -> None:
-    """Write the examples into an OpenAPI document, where the explorer takes them from."""
-    for route in TABLE:
+    """Add the examples to an OpenAPI document."""
+    for route in ROUTES:
         name = route.handler.__name__
         operation = document["paths"][route.path][route.method.lower()]
-        known = examples_of(name)
+        examples = examples_of(name)
         for parameter in operation.get("parameters", []):
-            if parameter["in"] != "header" and parameter["name"] in known:
-                parameter["example"] = known[parameter["name"]]
-        if name in BODIES:
-            operation["requestBody"]["content"]["application/json"]["example"] = BODIES[name]
+            if parameter["in"] != "header" and parameter["name"] in examples:
+                parameter["example"] = examples[parameter["name"]]
+        if name in BODY_EXAMPLES:
+            operation["requestBody"]["content"]["application/json"]["example"] = BODY_EXAMPLES[name]

@@ -11,19 +11,19 @@ from pydantic_core import to_json
 
 from fivefold.domain.paging import NO_PLACE, Key, Part
 from fivefold.serving.v1.path_encoding import path_to
-from fivefold.serving.v1.route import Asked, Route
-from fivefold.serving.v1.schemas import Given, Text
+from fivefold.serving.v1.route import RequestContext, Route
+from fivefold.serving.v1.schemas import RequestModel, Text
 
 LINK: Final = "Link"
 ROWS, MOST_ROWS = 100, 1_000
-"""Of a page, unless another number is asked for; and at most."""
+"""Rows of a page: by default, and at most."""
 _PAGE: Final = frozenset({"after", "limit"})
 _WRITTEN: TypeAdapter[list[int | str]] = TypeAdapter(list[Annotated[int, Field(strict=True)] | Text])
 _SCHEMA = {"type": "string", "description": "Where the page begins: as the `Link` of the page before says it"}
 
 
 def _read(text: str, info: ValidationInfo) -> Key:
-    """Read a cursor; ValueError where it is none of the list that the context names."""
+    """Read a cursor; ValueError if it belongs to another list than the context names."""
     try:
         name, *key = _WRITTEN.validate_json(b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True))
     except ValueError:
@@ -34,10 +34,10 @@ def _read(text: str, info: ValidationInfo) -> Key:
 
 
 Cursor = Annotated[Any, PlainValidator(_read), WithJsonSchema(_SCHEMA)]
-"""The place where a page begins: opaque outside, the key of a row inside. It is of one list alone."""
+"""The place where a page begins: opaque outside, the key of a row inside. Valid for one list only."""
 
 
-class PageAsked(Given):
+class PageQuery(RequestModel):
     """Which page of a list: without `after` the first one."""
 
     after: Cursor | None = None
@@ -45,18 +45,18 @@ class PageAsked(Given):
 
     @property
     def part(self) -> Part:
-        """Name the rows as use cases do."""
+        """The same for use cases."""
         return Part(self.limit, self.after)
 
 
-def list_name(asked: Asked, route: Route, parts: Mapping[str, Any], query: Mapping[str, str]) -> str:
-    """Name a list: whose it is, which route's, of what, and what of it is asked for."""
+def list_name(context: RequestContext, route: Route, parts: Mapping[str, Any], query: Mapping[str, str]) -> str:
+    """Identify a list by organisation, route, variable parts and filters."""
     filters = sorted((name, text) for name, text in query.items() if name not in _PAGE)
-    about = [asked.actor.organisation_id, route.path, sorted(parts.items()), filters]
+    about = [context.actor.organisation_id, route.path, sorted(parts.items()), filters]
     return sha256(to_json(about)).hexdigest()[:16]
 
 
 def link_to(name: str, route: Route, parts: Mapping[str, str], query: Mapping[str, str], key: Key) -> str:
-    """Write the header that leads to the page behind a key, with everything else that was asked."""
+    """Write the Link header of the page after a key, with the same query otherwise."""
     cursor = urlsafe_b64encode(to_json([name, *key])).decode().rstrip("=")
     return f'<{path_to(route.path, **parts)}?{urlencode({**query, "after": cursor})}>; rel="next"'

@@ -1,4 +1,4 @@
-"""Paths, read part by part: an identifier may hold a slash, which is written %2F and stays within its part."""
+"""Paths, read part by part: a slash within an identifier is written %2F and stays within its part."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,11 +8,11 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 _SLASH = "\udc2f"
-"""Stands for a slash within a part while routes are compared: half a character, which no path can have."""
+"""Stands for a slash within a part while routes are matched: half a surrogate pair, which no path can hold."""
 
 
 def in_parts(scope: Scope) -> Scope:
-    """Give a request whose path has other slashes only between its parts."""
+    """Replace the slashes within parts of a path by a placeholder."""
     raw: Any = scope.get("raw_path")
     if not raw or b"%2f" not in raw.lower():
         return scope
@@ -21,7 +21,7 @@ def in_parts(scope: Scope) -> Scope:
 
 
 def is_readable(scope: Scope) -> bool:
-    """Tell whether the path is UTF-8. Of other octets servers make one sign, so that many names would be the same one.
+    """Tell whether the path is UTF-8; a server decodes all other octets to one character, so names would collide.
 
     >>> [is_readable({"path": "/a\ufffd", "raw_path": raw}) for raw in (b"/a%EF%BF%BD", b"/a%FC")]
     [True, False]
@@ -36,7 +36,7 @@ def is_readable(scope: Scope) -> bool:
 
 
 def parts_of(request: Request) -> Mapping[str, str]:
-    """Give the variable parts of a request's path by their names, as they were meant."""
+    """Give the decoded variable parts of a request's path by name."""
     return {name: text.replace(_SLASH, "/") for name, text in request.path_params.items()}
 
 

@@ -1,4 +1,4 @@
-"""Who may ask what: the one table of the platform's routes. docs/security.md shows it, and tests ask all of it."""
+"""The one table of the platform's routes and their roles, shown in docs/security.md and tested cell by cell."""
 
 from fivefold.serving.v1.accounts import lists, members, rates, settings
 from fivefold.serving.v1.audit import log as audit
@@ -15,18 +15,18 @@ from fivefold.usecases.shared.actors import OF_MEMBERS, Role
 
 ADMINS = frozenset({Role.ADMIN})
 PUBLISHERS = frozenset({Role.PUBLISHER, Role.ADMIN})
-"""Whoever writes rulesets; they see all of them, drafts and thresholds too."""
+"""Authors of rulesets, who see drafts and thresholds too."""
 FEEDERS = frozenset({Role.APP, Role.ADMIN})
-"""Programs that bring facts in."""
+"""Programs that send facts."""
 TAGGERS = frozenset({Role.APP, Role.INVESTIGATOR, Role.ADMIN})
 DECIDERS = TAGGERS
-"""Programs in the way of a transaction, and people who look at one."""
+"""Programs that check a transaction, and people who investigate one."""
 INVESTIGATORS = frozenset({Role.INVESTIGATOR, Role.ADMIN})
 APPROVERS = frozenset({Role.APPROVER, Role.ADMIN})
 REVIEWERS = frozenset({Role.APPROVER, Role.PUBLISHER, Role.ADMIN})
-"""Whoever looks after what levels are worth."""
+"""The roles that validate levels."""
 READERS = OF_MEMBERS
-"""Everybody who is a person."""
+"""All people."""
 EVERYBODY = frozenset(Role)
 
 _ENTITY = "/v1/entities/{type}/{external_id}"
@@ -36,7 +36,7 @@ _POLICY = "/v1/policies/{policy}/versions/{number}"
 _PROPOSAL = "/v1/proposals/{proposal}"
 _ENDPOINT = "/v1/webhooks/{endpoint}"
 
-TABLE: tuple[Route, ...] = (
+ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/entities/{type}", READERS, facts.list_entities),
     Route("POST", "/v1/entities/{type}", FEEDERS, entities.put_entities, work=Work.BULK),
     Route("GET", _ENTITY, READERS, facts.view_entity),

@@ -1,4 +1,4 @@
-"""The table of docs/security.md, written from the table of routes; a test fails where the page says something else.
+"""Writes the table of docs/security.md from the table of routes; a test compares the two.
 
 Run `python -m fivefold.serving.v1.permissions_page docs/security.md` after a change of routes.
 """
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from fivefold.domain.files import replacing
-from fivefold.serving.v1.permissions import TABLE
+from fivefold.serving.v1.permissions import ROUTES
 from fivefold.serving.v1.route import Route
 from fivefold.usecases.shared.actors import Role
 
@@ -19,7 +19,7 @@ def rights_markdown() -> str:
     """Write every route with every role as a table."""
     head = ["route", *Role, "what"]
     lines = [_line(head), _line(["---", *(":-:" for _ in Role), "---"])]
-    return "\n".join([*lines, *(_line(_cells(route)) for route in TABLE)])
+    return "\n".join([*lines, *(_line(_cells(route)) for route in ROUTES)])
 
 
 def page_with(table: str, page: str) -> str:
@@ -39,7 +39,7 @@ def _line(cells: list[str]) -> str:
 
 
 def main() -> None:
-    """Write the table into the page that is named."""
+    """Write the table into the page that is the first argument."""
     path = Path(sys.argv[1])
     page = page_with(rights_markdown(), path.read_text(encoding="utf-8"))
     with replacing(path) as unfinished:

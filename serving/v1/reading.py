@@ -1,4 +1,4 @@
-"""Reading what is asked: the parts of a path, the query, the body; what is wrong is named up to a bound."""
+"""Reads the parts of a path, the query and the body; problems are listed up to a bound."""
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -10,42 +10,42 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fivefold.domain.errors import PROBLEMS_LISTED
-from fivefold.serving.responses import Refusal
-from fivefold.serving.v1.errors import misplaced, not_as_asked, rows_not_as_asked
+from fivefold.serving.responses import ApiError
+from fivefold.serving.v1.errors import invalid_part, invalid_request, invalid_rows
 from fivefold.serving.v1.route import Route, Work
 from fivefold.serving.v4.contract import require_shape
 
 ROWS_WORTH = 100_000
-"""A body may have as many values as so many rows with twice the usual fields: each value may be a problem to name."""
+"""Bounds the values of a body to those of so many rows: each value may be a problem to list."""
 
 
 def read_part(route: Route, name: str, text: str) -> Any:
-    """Read a part of the path; what can be nothing's name names nothing."""
+    """Read a part of the path; ApiError 404 if it cannot be an identifier."""
     try:
         return route.readers[name].validate_strings(text)
     except ValidationError:
-        raise Refusal(404) from None
+        raise ApiError(404) from None
 
 
 def read_query(route: Route, request: Request, list_: str) -> Any:
-    """Read the query; a Response where it is not as asked, which every name is that the route does not know.
+    """Read the query; an error Response if it is invalid or has an unknown parameter.
 
-    *list_* names the list that a page is asked of: cursors of others are refused.
+    *list_* identifies the list: cursors of others are refused.
     """
     pairs = request.query_params.multi_items()
-    given: Mapping[str, str] = dict(pairs)
-    if len(given) < len(pairs):
-        return misplaced("query", "says the same thing twice")
+    parameters: Mapping[str, str] = dict(pairs)
+    if len(parameters) < len(pairs):
+        return invalid_part("query", "says the same thing twice")
     if "query" not in route.takes:
-        return misplaced(f"query.{pairs[0][0]}", "is no parameter: this route has none") if pairs else None
+        return invalid_part(f"query.{pairs[0][0]}", "is no parameter: this route has none") if pairs else None
     try:
-        return route.readers["query"].validate_strings(given, context=list_)
+        return route.readers["query"].validate_strings(parameters, context=list_)
     except ValidationError as error:
-        return not_as_asked("query", error)
+        return invalid_request("query", error)
 
 
 def read_form(route: Route, body: bytes, most_rows: int) -> Any:
-    """Read the body; a Response where it is not as asked, Refusal 413 where there is more than is read."""
+    """Read the body; an error Response if it is invalid, ApiError 413 if it is too large."""
     row = route.row
     if row is not None:
         require_shape(body, most_rows, min(most_rows, ROWS_WORTH))
@@ -54,26 +54,26 @@ def read_form(route: Route, body: bytes, most_rows: int) -> Any:
     try:
         return route.readers["body"].validate_json(body)
     except ValidationError as error:
-        found = [] if row is None else list(islice(_problems(route, body), PROBLEMS_LISTED + 1))
-        return rows_not_as_asked(found) if found else not_as_asked("body", error)
+        problems = [] if row is None else list(islice(_problems(route, body), PROBLEMS_LISTED + 1))
+        return invalid_rows(problems) if problems else invalid_request("body", error)
 
 
 def _problems(route: Route, body: bytes) -> Iterator[ErrorDetails]:
-    """Name what is wrong with rows one after the other: the reader of all of them ends at the first bad one."""
+    """Find the problems of rows one by one: the reader of the whole list ends at the first invalid row."""
     try:
         rows = from_json(body)
     except ValueError:
         return
     if not isinstance(rows, list) or route.row is None:
         return
-    for number, given in enumerate(rows):
+    for number, content in enumerate(rows):
         try:
-            route.row.validate_json(to_json(given))
+            route.row.validate_json(to_json(content))
         except ValidationError as error:
-            for found in error.errors(include_url=False, include_context=False, include_input=False):
-                yield cast("ErrorDetails", {**found, "loc": (number, *found["loc"])})
+            for details in error.errors(include_url=False, include_context=False, include_input=False):
+                yield cast("ErrorDetails", {**details, "loc": (number, *details["loc"])})
 
 
-def is_refused(found: Any) -> bool:
-    """Tell whether what was read is an answer that says why it could not be."""
-    return isinstance(found, Response)
+def is_error(value: Any) -> bool:
+    """Tell whether reading gave an error response instead of a value."""
+    return isinstance(value, Response)

@@ -1,4 +1,4 @@
-"""What a route is: who may ask it, what it takes and gives, and the function that answers."""
+"""A route: its roles, its parameters, the type of its response, and its handler."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -20,8 +20,8 @@ _IN_PATH = re.compile(r"{(\w+)}")
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Who asks, once admitted, and what answers.
+class RequestContext:
+    """The authenticated caller and what answers.
 
     Attributes:
         valuer: the value model that serves; None where none does.
@@ -33,46 +33,46 @@ class Asked:
 
     @property
     def actor(self) -> Actor:
-        """As use cases name whoever asks."""
+        """The caller, as use cases name it."""
         return self.credential.actor
 
     @property
     def role(self) -> Role:
-        """What the token is for."""
+        """The role of the token."""
         return Role(self.credential.role)
 
 
 class Work(StrEnum):
-    """How much there is to do for a request."""
+    """How much work a request is."""
 
     QUICK = auto()
     """Milliseconds: nearly all."""
     BULK = auto()
     """Rows by the thousand."""
     READING = auto()
-    """Documents that people write, such as rulesets: to read one takes up to seconds of a processor."""
+    """Documents such as rulesets: reading one takes up to seconds of processor time."""
 
 
 FORM_BYTES, DOCUMENT_BYTES = 1_000_000, 256_000
-"""Largest body of a form, and of one with a document in it; a ruleset of a hundred rules has a fifth of that."""
+"""Largest body of a form, and of a form with a document; a ruleset of a hundred rules has a fifth of that."""
 
 
 @dataclass(frozen=True)
 class Route:
-    """One route, which is all that its handler's annotations and these say.
+    """One route, described by its handler's annotations and these attributes.
 
-    A handler takes `asked`; each name of the path (one that Python has already with an underscore behind it); perhaps
-    `query`, a form whose fields are the query's; perhaps `body`, a form of the JSON that was sent. What it returns is
-    the answer, and nothing is 204, whatever the status of an answer is.
+    A handler takes `context`; each variable part of the path (with a trailing underscore where Python has the name);
+    optionally `query`, a model of the query; optionally `body`, a model of the JSON body. Its return value is the
+    answer; None is 204, whatever *status* is.
 
     Attributes:
-        work: how much there is to do for it; it decides where it waits, and how large a body may be.
+        work: decides the lane, and the largest body.
         method: GET, POST, PUT, PATCH or DELETE.
-        path: with the names of its variable parts in braces.
-        roles: who may ask; all others are refused before anything is looked at.
-        handler: parses nothing, calls one use case, and gives the form of the answer.
-        status: of a good answer.
-        tells_secret: the answer has a secret, which is told once and kept nowhere.
+        path: with its variable parts in braces.
+        roles: which may call it; all others are refused before the body is read.
+        handler: parses nothing, calls one use case, and gives the response model.
+        status: of a successful response.
+        tells_secret: the response holds a secret, which is shown once and stored nowhere.
     """
 
     method: str
@@ -90,15 +90,15 @@ class Route:
 
     @cached_property
     def takes(self) -> Mapping[str, Any]:
-        """Give the type of each name of the path, and of the query and the body where there are such."""
+        """Give the type of each part of the path, of the query and of the body, by name."""
         hints = get_type_hints(self.handler, include_extras=True)
-        return {name.rstrip("_"): hints[name] for name in hints if name not in {"asked", "return"}}
+        return {name.rstrip("_"): hints[name] for name in hints if name not in {"context", "return"}}
 
     @cached_property
     def gives(self) -> Any:
         """Give the type of the answer; a page is answered as the list of its rows."""
-        made = self._returns
-        return list[get_args(made)[0]] if self.is_paged else made  # type: ignore[misc]  # known when it runs
+        type_ = self._returns
+        return list[get_args(type_)[0]] if self.is_paged else type_  # type: ignore[misc]  # known when it runs
 
     @cached_property
     def is_paged(self) -> bool:
@@ -111,46 +111,46 @@ class Route:
 
     @cached_property
     def may_give_nothing(self) -> bool:
-        """Tell whether there are good answers without a body: 204."""
+        """Tell whether a successful response may be empty: 204."""
         return type(None) in {self.gives, *get_args(self.gives)}
 
     @cached_property
     def readers(self) -> Mapping[str, TypeAdapter[Any]]:
-        """Give what reads each name of the path, the query and the body."""
+        """Give the validators of the parts of the path, the query and the body, by name."""
         return {
-            name: TypeAdapter(Annotated[made, FailFast()] if name == "body" and self.row is not None else made)
-            for name, made in self.takes.items()
+            name: TypeAdapter(Annotated[type_, FailFast()] if name == "body" and self.row is not None else type_)
+            for name, type_ in self.takes.items()
         }
 
     @cached_property
     def row(self) -> TypeAdapter[Any] | None:
-        """Give what reads one row of the body; None where the body is no array of rows."""
-        made = self.takes.get("body")
-        plain = get_args(made)[0] if get_origin(made) is Annotated else made
+        """Give the validator of one row; None where the body is no array of rows."""
+        body = self.takes.get("body")
+        plain = get_args(body)[0] if get_origin(body) is Annotated else body
         return TypeAdapter(get_args(plain)[0]) if get_origin(plain) is list else None
 
     def most_bytes(self, limit: int) -> int:
-        """Give how large a body may be, where the server takes up to *limit*."""
+        """Give the largest body in bytes, where the server takes up to *limit*."""
         own = {Work.QUICK: FORM_BYTES, Work.READING: DOCUMENT_BYTES, Work.BULK: limit}[self.work]
         return min(own, limit)
 
     @cached_property
     def writer(self) -> TypeAdapter[Any]:
-        """Give what writes the answer."""
+        """Give the serializer of the answer."""
         return TypeAdapter(self.gives)
 
     @cached_property
     def summary(self) -> str:
-        """Say what it is for, in the handler's own words."""
+        """Give the first line of the handler's docstring."""
         return (getdoc(self.handler) or "").partition("\n")[0].rstrip(".")
 
     @cached_property
     def description(self) -> str:
-        """Say more, as far as the handler does, and who may ask."""
+        """Give the rest of the handler's docstring, and the roles."""
         more = (getdoc(self.handler) or "").partition("\n")[2].strip()
         return "\n\n".join(filter(None, [more, f"For: {', '.join(role for role in Role if role in self.roles)}."]))
 
-    def called(self, asked: Asked, given: Mapping[str, Any]) -> Any:
-        """Call the handler with what was read of a request."""
+    def call(self, context: RequestContext, arguments: Mapping[str, Any]) -> Any:
+        """Call the handler with the values read from a request, by name."""
         own = {name.rstrip("_"): name for name in get_type_hints(self.handler)}
-        return self.handler(asked, **{own[name]: value for name, value in given.items()})
+        return self.handler(context, **{own[name]: value for name, value in arguments.items()})

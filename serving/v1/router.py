@@ -1,4 +1,4 @@
-"""The table as FastAPI has it: documented from what handlers say of themselves, and answered by the desk."""
+"""Adds the table of routes to FastAPI: documented from the handlers, answered by the dispatcher."""
 
 from collections.abc import Callable, Coroutine, Mapping
 from inspect import Parameter, Signature
@@ -12,14 +12,14 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
-from fivefold.serving.responses import NO_CREDENTIALS, UNPROCESSABLE, refused
-from fivefold.serving.v1.dispatch import PlatformDesk
+from fivefold.serving.responses import NO_CREDENTIALS, UNPROCESSABLE, error_response
+from fivefold.serving.v1.dispatch import Dispatcher
 from fivefold.serving.v1.errors import Faults
 from fivefold.serving.v1.examples import add_examples
 from fivefold.serving.v1.ingest.taken_rows import IN_PART, TakenRows
 from fivefold.serving.v1.paging import LINK
 from fivefold.serving.v1.path_encoding import in_parts
-from fivefold.serving.v1.permissions import TABLE
+from fivefold.serving.v1.permissions import ROUTES
 from fivefold.serving.v1.route import Route
 from fivefold.serving.v4.app import EVERYWHERE, LATER, Documented
 
@@ -52,33 +52,33 @@ _KEY = Annotated[
 
 
 class PartedRoute(APIRoute):
-    """A route of the table: compared part by part, and answered by its endpoint without FastAPI's own reading."""
+    """A route of the table: matched part by part, and answered without FastAPI's own validation."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Tell whether a request is for this route."""
+        """Match a request part by part."""
         return super().matches(in_parts(scope) if scope["type"] == "http" else scope)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Give what answers a request."""
+        """Give the endpoint itself, which validates for itself."""
         answer: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
         return answer
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request for this route's path; with another method, name all that the path has."""
+        """Answer a request for this route's path; 405 names all methods of the path."""
         if scope["method"] in (self.methods or ()):
             await super().handle(scope, receive, send)
         else:
-            others = sorted(route.method for route in TABLE if route.path == self.path)
-            await refused(405, headers={"Allow": ", ".join(others)})(scope, receive, send)
+            others = sorted(route.method for route in ROUTES if route.path == self.path)
+            await error_response(405, headers={"Allow": ", ".join(others)})(scope, receive, send)
 
 
-def add_platform(app: Documented, desk: PlatformDesk) -> None:
+def add_platform(app: Documented, dispatcher: Dispatcher) -> None:
     """Add the routes of the table to an application, and their examples to its document."""
     app.completing.append(add_examples)
-    for route in TABLE:
+    for route in ROUTES:
         app.router.add_api_route(
             route.path,
-            _endpoint(desk, route),
+            _endpoint(dispatcher, route),
             methods=[route.method],
             status_code=_status(route),
             response_model=None,
@@ -92,31 +92,31 @@ def add_platform(app: Documented, desk: PlatformDesk) -> None:
 
 
 def group_of(route: Route) -> str:
-    """Name what a route is about: the first word of its path.
+    """Name the group of a route: the first word of its path.
 
-    >>> from fivefold.serving.v1.permissions import TABLE
-    >>> group_of(TABLE[0])
+    >>> from fivefold.serving.v1.permissions import ROUTES
+    >>> group_of(ROUTES[0])
     'entities'
     """
     return route.path.split("/")[2]
 
 
-def _endpoint(desk: PlatformDesk, route: Route) -> Callable[..., Any]:
-    """Make what answers, with a signature that FastAPI reads to document it."""
+def _endpoint(dispatcher: Dispatcher, route: Route) -> Callable[..., Any]:
+    """Make the endpoint of a route, with a signature that FastAPI reads to document it."""
 
     async def answer(request: Request) -> Response:
-        return await desk.answer(route, request)
+        return await dispatcher.answer(route, request)
 
     headers = {"token": _TOKEN} | ({} if route.method == "GET" else {"idempotency_key": _KEY})
     parameters = headers | {
-        name: Annotated[made, _WHICH[name] if name in _WHICH else Path()] for name, made in route.takes.items()
+        name: Annotated[type_, _WHICH[name] if name in _WHICH else Path()] for name, type_ in route.takes.items()
     }
     answer.__signature__ = Signature(  # type: ignore[attr-defined]  # a function may have one of its own
         [
             Parameter(
-                name, Parameter.KEYWORD_ONLY, annotation=made, default=None if name in headers else Parameter.empty
+                name, Parameter.KEYWORD_ONLY, annotation=type_, default=None if name in headers else Parameter.empty
             )
-            for name, made in parameters.items()
+            for name, type_ in parameters.items()
         ]
     )
     return answer
@@ -127,10 +127,10 @@ def _status(route: Route) -> int:
 
 
 def _responses(route: Route) -> dict[int | str, dict[str, Any]]:
-    good: dict[str, Any] = {"headers": {**EVERYWHERE, **(_NEXT if route.is_paged else {})}}
+    success: dict[str, Any] = {"headers": {**EVERYWHERE, **(_NEXT if route.is_paged else {})}}
     if _status(route) != 204:
-        good["model"] = route.gives
-    bad: dict[int | str, dict[str, Any]] = {
+        success["model"] = route.gives
+    errors: dict[int | str, dict[str, Any]] = {
         status: {
             "model": list[Faults],
             "description": text,
@@ -144,5 +144,5 @@ def _responses(route: Route) -> dict[int | str, dict[str, Any]]:
     }
     nothing: dict[int | str, dict[str, Any]] = {204: {"headers": EVERYWHERE}} if route.may_give_nothing else {}
     if isinstance(route.gives, type) and issubclass(route.gives, TakenRows):
-        bad[IN_PART] = {**good, "description": "Some rows were refused, and the others are stored"}
-    return {**nothing, _status(route): good, **bad}
+        errors[IN_PART] = {**success, "description": "Some rows were refused, and the others are stored"}
+    return {**nothing, _status(route): success, **errors}

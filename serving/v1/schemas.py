@@ -1,4 +1,4 @@
-"""What forms of requests and answers are made of."""
+"""Base models and field types of requests and responses."""
 
 import re
 from typing import Annotated, Any, Self
@@ -9,26 +9,26 @@ from fivefold.domain.clock import from_microseconds, parse_moment, to_microsecon
 from fivefold.domain.errors import ConfigError
 
 LARGEST, LARGEST_BIG = 2**31 - 1, 2**63 - 1
-"""Of the numbers that databases give to what there is little of, and to what there is much of."""
+"""Largest number of a row in small tables, and in large ones."""
 
 _FINER = re.compile(r"\.\d{6}0*[1-9]")
 
 
-class Given(BaseModel):
-    """What somebody sends: these fields and no others, of exactly these types."""
+class RequestModel(BaseModel):
+    """A request: these fields and no others, of exactly these types."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class Shown(BaseModel):
-    """What somebody is told: these fields and no others, whatever else the use case knows."""
+class ResponseModel(BaseModel):
+    """A response: these fields and no others of a use case's result."""
 
     model_config = ConfigDict(from_attributes=True, frozen=True)
 
     @classmethod
-    def of(cls, made: object) -> Self:
-        """Take the fields that are shown from what a use case gave."""
-        return cls.model_validate(made)
+    def of(cls, result: object) -> Self:
+        """Take these fields from a use case's result."""
+        return cls.model_validate(result)
 
 
 def _moment(text: Any) -> int:
@@ -48,7 +48,7 @@ def _storable(text: str) -> str:
 
 
 def _plain(text: Any) -> int:
-    """Take digits alone: 01 and 1.0 are no other names of 1."""
+    """Read plain digits: 01 and 1.0 are refused."""
     if not isinstance(text, str) or not re.fullmatch("[1-9][0-9]{0,18}", text):
         raise ValueError("must be a whole number from 1 on, in plain digits")
     return int(text)
@@ -58,12 +58,12 @@ _MOMENT_SCHEMA = {"type": "string", "format": "date-time"}
 _GIVEN_SCHEMA = {"type": "string", "description": "ISO 8601 date or time; without a zone it is UTC"}
 
 Moment = Annotated[int, PlainSerializer(utc_text, return_type=str), WithJsonSchema(_MOMENT_SCHEMA)]
-"""A moment that is told: microseconds inside, ISO 8601 in UTC outside."""
+"""A moment in a response: microseconds inside, ISO 8601 in UTC outside."""
 MomentGiven = Annotated[int, BeforeValidator(_moment), WithJsonSchema(_GIVEN_SCHEMA)]
-"""A moment that is sent: ISO 8601 outside, microseconds inside."""
+"""A moment in a request: ISO 8601 outside, microseconds inside."""
 Text = Annotated[str, AfterValidator(_storable)]
-"""Text that every database keeps."""
+"""Text that every database can store."""
 Number = Annotated[int, BeforeValidator(_plain), Field(ge=1, le=LARGEST)]
-"""The number of something, as the database gave it, in a path or a query."""
+"""The number of a row of a small table, in a path or a query."""
 BigNumber = Annotated[int, BeforeValidator(_plain), Field(ge=1, le=LARGEST_BIG)]
-"""The same of something that there may be much of: entities, overrides, events, entries."""
+"""The number of a row of a large table: entities, overrides, events, entries."""

@@ -1,4 +1,4 @@
-"""The HTTP routes: FastAPI documents them all, and the one that is asked most is answered in front of it."""
+"""The HTTP routes: FastAPI documents all of them; scoring is answered in front of it."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -22,9 +22,9 @@ from fivefold.features.indicator_matrix import catalogue
 from fivefold.features.reading.columns import ALLOWED_TIME
 from fivefold.features.schema import LARGEST_MAGNITUDE
 from fivefold.serving import responses as answers
-from fivefold.serving.responses import Refusal, answered, refused
+from fivefold.serving.responses import ApiError, error_response, json_response
 from fivefold.serving.v4.contract import ROWS
-from fivefold.serving.v4.endpoint import Desk, refuse_unknown
+from fivefold.serving.v4.endpoint import ScoringEndpoint, refuse_unknown
 
 SCORING = "/v4/scoring"
 INDICATORS = "/v4/indicators"
@@ -121,7 +121,7 @@ class Described(Exact):
     empty: str
 
 
-class Described_catalogue(Exact):  # noqa: N801 (its name is shown in the document)
+class Described_catalogue(Exact):  # noqa: N801 (its name is in the OpenAPI document)
     """The catalogue."""
 
     fingerprint: str
@@ -129,7 +129,7 @@ class Described_catalogue(Exact):  # noqa: N801 (its name is shown in the docume
 
 
 LISTED = (400, 413, 422)
-"""Errors that say where they arose."""
+"""Statuses of errors that list places."""
 
 EVERYWHERE = {
     "X-Request-Id": {"description": "Names this request in the log", "schema": {"type": "string"}},
@@ -176,66 +176,66 @@ EXAMPLE = {
 }
 
 
-class Front:
+class ScoringFastPath:
     """Answers POST /v4/scoring ahead of everything that a framework does for a request; passes the rest on.
 
-    The frameworks' own way to the same desk took a third of the throughput, and 401 must come before their 422.
+    The frameworks' own way to the same endpoint cost a third of the throughput, and 401 must come before their 422.
     """
 
-    def __init__(self, desk: Desk, app: ASGIApp) -> None:
-        """Stand before *app*."""
-        self._desk = desk
+    def __init__(self, endpoint: ScoringEndpoint, app: ASGIApp) -> None:
+        """Wrap *app*."""
+        self._endpoint = endpoint
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] == "http" and scope["path"] == SCORING and scope["method"] == "POST":
-            await (await scored(self._desk, Request(scope, receive)))(scope, receive, send)
+            await (await respond(self._endpoint, Request(scope, receive)))(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
 
-async def scored(desk: Desk, request: Request) -> Response:
-    """Answer a request to score, whether well or with an error."""
+async def respond(endpoint: ScoringEndpoint, request: Request) -> Response:
+    """Answer a request to score, errors included."""
     try:
-        return await desk.answer(request)
-    except Refusal as refusal:
+        return await endpoint.answer(request)
+    except ApiError as refusal:
         return refusal.response()
     except StoreError:
-        return refused(503, headers={"Retry-After": "10"})
+        return error_response(503, headers={"Retry-After": "10"})
 
 
 class Documented(FastAPI):
-    """Says in its document how to sign in, and whatever `completing` adds."""
+    """Adds the ways to authenticate to its OpenAPI document, and what the functions in `completing` add."""
 
     def __init__(self, **parts: Any) -> None:
-        """Make an application as FastAPI does."""
+        """Take FastAPI's parameters."""
         super().__init__(**parts)
         self.completing: list[Callable[[dict[str, Any]], None]] = []
 
     def openapi(self) -> dict[str, Any]:
-        """Give the document, made once."""
+        """Give the OpenAPI document, built once."""
         if self.openapi_schema is not None:
             return self.openapi_schema
-        made = super().openapi()
+        document = super().openapi()
         for complete in self.completing:
-            complete(made)
-        made.setdefault("components", {})["securitySchemes"] = {
+            complete(document)
+        document.setdefault("components", {})["securitySchemes"] = {
             "token": {"type": "apiKey", "in": "header", "name": "token"},
             "bearer": {"type": "http", "scheme": "bearer"},
         }
-        made["security"] = [{"token": []}, {"bearer": []}]
-        made["paths"].get(INDICATORS, {}).get("get", {})["security"] = []
-        return made
+        document["security"] = [{"token": []}, {"bearer": []}]
+        document["paths"].get(INDICATORS, {}).get("get", {})["security"] = []
+        return document
 
     @cached_property
-    def written(self) -> bytes:
-        """Give the document as it is sent, written once: to write it takes as long as hundreds of scores."""
+    def document_bytes(self) -> bytes:
+        """Give the document as JSON, serialized once: that takes as long as hundreds of scores."""
         return to_json(self.openapi())
 
 
-def build_app(desk: Desk) -> Documented:
-    """Build the application around the desk of this worker; `Front` answers its main route."""
+def build_app(endpoint: ScoringEndpoint) -> Documented:
+    """Build the application around the endpoint of this worker; `ScoringFastPath` answers its main route."""
     app = Documented(title="fivefold", version="4", docs_url=None, redoc_url=None, redirect_slashes=False)
     app.add_exception_handler(HTTPException, _http)  # type: ignore[arg-type]  # each handler gets its own exception
     app.add_exception_handler(RequestValidationError, _validation)  # type: ignore[arg-type]  # as above
@@ -250,8 +250,9 @@ def build_app(desk: Desk) -> Documented:
         explain: Annotated[bool, Query(description="Add the breakdown of each score")] = False,
     ) -> Response:
         """Predict each customer's score from 1 to 5 and segment from deposits and withdrawals."""
-        del token, user_type, as_of, explain  # named for the document alone: the desk reads them from the request
-        return await scored(desk, request)
+        # Declared for the document alone: the endpoint reads them from the request.
+        del token, user_type, as_of, explain
+        return await respond(endpoint, request)
 
     app.add_api_route(
         SCORING,
@@ -262,7 +263,7 @@ def build_app(desk: Desk) -> Documented:
         responses={200: {"model": list[Score] | list[Explained], "headers": {**EVERYWHERE, **QUOTA}}, **ERRORS},
         openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": _rows_schema()}}}},
     )
-    of_indicators: dict[int | str, dict[str, Any]] = {
+    indicator_responses: dict[int | str, dict[str, Any]] = {
         200: {"model": Described_catalogue, "headers": EVERYWHERE},
         400: ERRORS[400],
         500: ERRORS[500],
@@ -273,29 +274,29 @@ def build_app(desk: Desk) -> Documented:
         """Describe the catalogue that scores are made of."""
         try:
             refuse_unknown(request)
-        except Refusal as refusal:
+        except ApiError as refusal:
             return refusal.response()
-        served = desk.holder.current
-        return described(catalogue() if served is None else served.model.catalogue)
+        served = endpoint.loader.current
+        return catalogue_response(catalogue() if served is None else served.model.catalogue)
 
-    app.add_api_route(INDICATORS, indicators, methods=["GET"], tags=["Scoring"], responses=of_indicators)
+    app.add_api_route(INDICATORS, indicators, methods=["GET"], tags=["Scoring"], responses=indicator_responses)
     return app
 
 
-def described(found: Catalogue) -> Response:
+def catalogue_response(described: Catalogue) -> Response:
     """Describe a catalogue."""
     rows = [
         Described(
-            indicator=made.name,
-            family=made.family,
-            unit=made.unit,
-            meaning=made.meaning,
-            window_days=made.window_days,
-            empty=empty_text(made),
+            indicator=each.name,
+            family=each.family,
+            unit=each.unit,
+            meaning=each.meaning,
+            window_days=each.window_days,
+            empty=empty_text(each),
         ).model_dump()
-        for made in found.indicators
+        for each in described.indicators
     ]
-    return answered({"fingerprint": found.fingerprint, "indicators": rows})
+    return json_response({"fingerprint": described.fingerprint, "indicators": rows})
 
 
 REQUIRED_WHERE = "Required where the served model was trained with it"
@@ -307,7 +308,7 @@ WHAT_IS_REQUIRED = (
 
 
 def _rows_schema() -> dict[str, Any]:
-    """Describe the rows of any model: required is what every one needs, whatever the served one was trained with."""
+    """Give the JSON schema of rows; only fields that every model needs are required."""
     schema = ROWS.json_schema(ref_template="#/components/schemas/{model}")
     row = schema.pop("$defs")["Row"]
     row["required"] = [name for name in row["required"] if name not in c.ABSENT]
@@ -324,14 +325,14 @@ def _rows_schema() -> dict[str, Any]:
     }.items():
         row["properties"][field] |= more
     for field in c.ABSENT:
-        said = row["properties"][field].get("description", "")
-        row["properties"][field]["description"] = f"{said}{'. ' if said else ''}{REQUIRED_WHERE}"
+        text = row["properties"][field].get("description", "")
+        row["properties"][field]["description"] = f"{text}{'. ' if text else ''}{REQUIRED_WHERE}"
     return {"type": "array", "minItems": 1, "items": row, "examples": [[EXAMPLE]]}
 
 
 async def _http(_: Request, error: HTTPException) -> Response:
-    return refused(error.status_code, headers=error.headers)
+    return error_response(error.status_code, headers=error.headers)
 
 
 async def _validation(_: Request, __: RequestValidationError) -> Response:
-    return refused(422, answers.UNPROCESSABLE)
+    return error_response(422, answers.UNPROCESSABLE)

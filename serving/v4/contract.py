@@ -1,4 +1,4 @@
-"""The contract of /v4/scoring: what a body must be, and how a score is written."""
+"""The contract of /v4/scoring: the form of a body, and of a score."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from fivefold.features.reading.columns import short_text
 from fivefold.features.request_body.body import BodyColumns, measure_body, scan_body
 from fivefold.models.explain import explanation_content
 from fivefold.models.value_model import ValueModel
-from fivefold.serving.responses import UNPROCESSABLE, Refusal
+from fivefold.serving.responses import UNPROCESSABLE, ApiError
 from fivefold.usecases.scoring import ScoredRows
 
 Text = Annotated[str, Strict()]
@@ -39,18 +39,18 @@ class Row(TypedDict):
 
 
 ROWS = TypeAdapter(Annotated[list[Row], FailFast()])
-"""Ends at the first bad row: a list of everything that is wrong with a large body would take seconds, and gigabytes."""
+"""Ends at the first invalid row: a list of all problems of a large body would take seconds, and gigabytes."""
 _ALLOWED = {"user_balance": "a number", "transaction_amount": "a number"}
 TOO_LARGE = "Request Entity Too Large"
 WIDEST = 1_000
-"""Most fields of one object: what is wrong is told with the object that it is in, which is copied for each of them."""
+"""Most fields of one object: each problem carries a copy of its object."""
 VALUES_PER_ROW = 20
-"""Most values on average, where there are many rows: twice as many as a row has of its own."""
+"""Most values of a row on average: twice as many as the contract's fields."""
 
 
 @dataclass(frozen=True)
 class Form:
-    """How rows are read: `of_list` ends at the first bad one, `of_row` names all that is wrong with one."""
+    """Validators of rows: `of_list` ends at the first invalid row, `of_row` lists every problem of one."""
 
     of_list: TypeAdapter[Any]
     of_row: TypeAdapter[Any]
@@ -58,23 +58,23 @@ class Form:
 
 @lru_cache(maxsize=32)
 def form_of(absent: tuple[str, ...]) -> Form:
-    """Give the form of the rows of a model whose training data lacked columns (`ValueModel.absent`).
+    """Give the validators for a model whose training data lacked columns (`ValueModel.absent`).
 
-    These are fields like any that nobody knows, but for the currency: it may be there, and is then read.
+    These columns are ignored like unknown fields, except the currency, which is optional.
     """
     if not absent:
         return Form(ROWS, TypeAdapter(Row))
     fields = {name: kind for name, kind in get_type_hints(Row, include_extras=True).items() if name not in absent}
     if c.CURRENCY in absent:
         fields[c.CURRENCY] = NotRequired[Text | None]
-    row: Any = TypedDict("Row", fields)  # type: ignore[misc]  # its fields are known when it is asked for
+    row: Any = TypedDict("Row", fields)  # type: ignore[misc]  # its fields are known only at run time
     return Form(TypeAdapter(Annotated[list[row], FailFast()]), TypeAdapter(row))
 
 
 def read_rows(body: bytes, limits: Limits, absent: tuple[str, ...] = ()) -> BodyColumns | list[Row]:
-    """Read a body; Refusal 413 beyond the server's limits, 422 where it is no array of rows.
+    """Read a body; ApiError 413 beyond the server's limits, 422 if it is no array of rows.
 
-    A plain body with every field is scanned into columns; `form_of(absent)` reads any other, and says what is wrong.
+    A plain body with every field is scanned into columns; `form_of(absent)` reads any other, and lists its problems.
     """
     form = form_of(absent)
     scanned = scan_body(body, min(limits.rows, limits.users))  # as many rows cannot have more users
@@ -84,21 +84,21 @@ def read_rows(body: bytes, limits: Limits, absent: tuple[str, ...] = ()) -> Body
     try:
         rows: list[Row] = form.of_list.validate_json(body)
     except ValidationError as error:
-        found = _lenient(body)
-        _require_small(found, limits)
-        problems = _problems(found, form) or [_problem(error.errors(include_url=False)[0])]
-        raise Refusal(422, UNPROCESSABLE, problems) from None
+        objects = _parse_leniently(body)
+        _require_small(objects, limits)
+        problems = _problems(objects, form) or [_problem(error.errors(include_url=False)[0])]
+        raise ApiError(422, UNPROCESSABLE, problems) from None
     _require_small(rows, limits)
     return rows
 
 
 def require_shape(body: bytes, most_rows: int | None, rows_worth: int | None = None) -> None:
-    """Raise Refusal 413 where a JSON body holds more than is read of one, as far as that can be counted.
+    """Raise ApiError 413 if a body is too large or too wide to be parsed.
 
     Args:
-        body: JSON, or what is sent for it.
-        most_rows: elements that the outermost array may have; None where it is to be no array of rows.
-        rows_worth: it may have as many values as so many rows; *most_rows* where it is not given.
+        body: the bytes of the request, perhaps no JSON.
+        most_rows: most elements of the outermost array; None for a body that is no array of rows.
+        rows_worth: bounds the values to those of so many rows; *most_rows* by default.
     """
     shape = measure_body(body)
     if most_rows is not None and shape.rows > most_rows:
@@ -110,16 +110,16 @@ def require_shape(body: bytes, most_rows: int | None, rows_worth: int | None = N
         raise _too_large(0, "body", f"has {shape.values} values", f"{most_values} values")
 
 
-def _too_large(row: int, field: str, problem: str, allowed: str) -> Refusal:
-    return Refusal(413, TOO_LARGE, [Problem(row, field, problem, allowed)])
+def _too_large(row: int, field: str, problem: str, allowed: str) -> ApiError:
+    return ApiError(413, TOO_LARGE, [Problem(row, field, problem, allowed)])
 
 
-def _lenient(body: bytes) -> list[Any]:
+def _parse_leniently(body: bytes) -> list[Any]:
     try:
-        found = from_json(body)
+        content = from_json(body)
     except ValueError:
         return []
-    return found if isinstance(found, list) else []
+    return content if isinstance(content, list) else []
 
 
 def _require_small(rows: Sequence[Any], limits: Limits) -> None:
@@ -129,32 +129,32 @@ def _require_small(rows: Sequence[Any], limits: Limits) -> None:
 
 
 def _problems(rows: Sequence[Any], form: Form) -> list[Problem]:
-    """Name what is wrong with the rows, up to the hundred that are listed."""
+    """List the problems of rows, up to PROBLEMS_LISTED."""
     problems: list[Problem] = []
     for number, row in enumerate(rows):
         try:
-            form.of_row.validate_json(to_json(row))  # JSON again: Python's own numbers have other rules
+            form.of_row.validate_json(to_json(row))  # as JSON: Python's numbers are validated by other rules
         except ValidationError as error:
-            problems += [_problem(found, number) for found in error.errors(include_url=False)]
+            problems += [_problem(details, number) for details in error.errors(include_url=False)]
         if len(problems) >= PROBLEMS_LISTED:
             break
     return problems[:PROBLEMS_LISTED]
 
 
-def _problem(found: Mapping[str, Any], row: int | None = None) -> Problem:
-    if found["type"] == "json_invalid":
+def _problem(details: Mapping[str, Any], row: int | None = None) -> Problem:
+    if details["type"] == "json_invalid":
         return Problem(0, "body", "is not JSON", "a JSON array of objects")
     if row is None:
-        return Problem(0, "body", f"is {short_text(found['input'])}", "a JSON array of objects")
-    if not found["loc"]:
-        return Problem(row, "row", f"is {short_text(found['input'])}", "an object with the fields of a transaction")
-    field = str(found["loc"][0])
-    what = "is missing" if found["type"] == "missing" else f"is {short_text(found['input'])}"
+        return Problem(0, "body", f"is {short_text(details['input'])}", "a JSON array of objects")
+    if not details["loc"]:
+        return Problem(row, "row", f"is {short_text(details['input'])}", "an object with the fields of a transaction")
+    field = str(details["loc"][0])
+    what = "is missing" if details["type"] == "missing" else f"is {short_text(details['input'])}"
     return Problem(row, field, what, _ALLOWED.get(field, "text"))
 
 
 def rounded(score: float, category: str, cut_points: Sequence[float]) -> float:
-    """Round a score to two decimals, but never across a cut: 3.997 is "high" and must not read 4.00.
+    """Round a score to two decimals, but never across a cut point: 3.997 is "high" and must not become 4.00.
 
     >>> rounded(4.354, "top", (2.0, 3.0, 4.0)), rounded(3.997, "high", (2.0, 3.0, 4.0))
     (4.35, 3.99)
@@ -165,8 +165,8 @@ def rounded(score: float, category: str, cut_points: Sequence[float]) -> float:
     return round(near - 0.01 if near > score else near + 0.01, 2)
 
 
-def written(answer: ScoredRows, model: ValueModel, named: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Write the scores as the contract has them; with everything behind them where that was asked for."""
+def response_rows(answer: ScoredRows, model: ValueModel, model_description: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Convert scores to the contract's form, with their explanations if they were requested."""
     scores = answer.scores
     elements = [
         {"user_id": user_id, "score": rounded(score, category, model.cut_points), "category": category}
@@ -180,7 +180,7 @@ def written(answer: ScoredRows, model: ValueModel, named: Mapping[str, Any]) -> 
                 **element,
                 **explanation_content(model, answer.explanations, number),
                 "history": reach.to_dict(),
-                "model": named,
+                "model": model_description,
             }
             for number, (element, reach) in enumerate(zip(elements, answer.reaches, strict=True))
         ]

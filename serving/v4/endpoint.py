@@ -1,4 +1,4 @@
-"""POST /v4/scoring: parse, score, charge, write; in the order that the contract's precedence asks for."""
+"""POST /v4/scoring: authenticate, read, score, charge, respond; the contract fixes which error comes first."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,81 +14,81 @@ from fivefold.domain.clock import CLOCK_SLACK_US, now_microseconds, parse_moment
 from fivefold.domain.errors import ConfigError, DataNotValid, Problem
 from fivefold.domain.settings import Limits, Settings
 from fivefold.serving.access_log import BAD_TOKEN, NO_TOKEN, SIGN_IN, WHO
-from fivefold.serving.authentication import Gatekeeper, soon
-from fivefold.serving.champion.drift_counter import Counter
-from fivefold.serving.champion.loader import ModelHolder, Served
-from fivefold.serving.lanes import Lane, Result, Room
-from fivefold.serving.quota import Ledger
-from fivefold.serving.request_reading import read_body, room_of, secret_of
-from fivefold.serving.responses import DATA_NOT_VALID, NO_CREDENTIALS, TOO_MANY_ROWS, USED_UP, USER_TYPE, Refusal
-from fivefold.serving.v4.contract import read_rows, written
+from fivefold.serving.authentication import Authenticator, run_in_short_pool
+from fivefold.serving.champion.drift_counter import DriftCounter
+from fivefold.serving.champion.loader import ChampionLoader, ServedModel
+from fivefold.serving.lanes import BodyMemory, Lane, Result
+from fivefold.serving.quota import QuotaCharger
+from fivefold.serving.request_reading import body_memory, read_body, secret_of
+from fivefold.serving.responses import DATA_NOT_VALID, NO_CREDENTIALS, TOO_MANY_ROWS, USED_UP, USER_TYPE, ApiError
+from fivefold.serving.v4.contract import read_rows, response_rows
 from fivefold.store.accounts.plans import Plan
 from fivefold.store.accounts.tokens import Allowance, Charge
 from fivefold.usecases.accounts.tokens import Credential, month_of, seconds_to_next_month, within_allowance
 from fivefold.usecases.scoring import CheckedRows, ScoredRows, check_rows, score_checked
 
 ROWS_IN_LOOP = 2_000
-"""Larger requests are computed in a thread, so that the others do not wait for them."""
+"""Larger requests are computed in a thread, so that they do not delay the others."""
 EXPLAINED_IN_LOOP = 100
-"""The same with an explanation: each row may be a customer of its own, and each of those takes 2 ms."""
+"""The same with explanations: each row may be another customer, which takes 2 ms."""
 BYTES_IN_LOOP = 600_000
-"""Larger bodies are read in a thread too; `ROWS_IN_LOOP` rows are nearly as many bytes."""
+"""Larger bodies are read in a thread too; `ROWS_IN_LOOP` rows have nearly as many bytes."""
 LARGE_THREADS = max(3, cpu_count() or 1)
 REMEMBERED_SECONDS = 2.0
-"""So long it is remembered what a token was refused for its plan: the same, or more, need not be computed for it."""
+"""So long a token's used-up plan is cached: a request of the same size or more is refused before its work."""
 MOST_REMEMBERED = 10_000
 _YES, _NO = ("true", "1", "yes"), ("false", "0", "no", "")
 _KNOWN = frozenset({"user_type", "as_of", "explain"})
 MOST_SHOWN = 40
-"""Characters of an unknown name that are told."""
+"""Characters of an unknown name that an error repeats."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the query of a request says."""
+class ScoringQuery:
+    """The query of a scoring request."""
 
     as_of: int | None
     explained: bool
 
 
 def large_lane() -> Lane:
-    """Make the threads of large requests: an organisation never has all of them."""
+    """Make the lane of large requests; one organisation never occupies all of its threads."""
     return Lane("large", LARGE_THREADS, each=LARGE_THREADS - 1, waiting_each=8, waiting=32)
 
 
 @dataclass(frozen=True)
-class Desk:
-    """Everything that answering needs; one in each worker."""
+class ScoringEndpoint:
+    """Answers POST /v4/scoring; one in each worker."""
 
     settings: Settings
     plans: Mapping[str, Plan]
-    holder: ModelHolder
-    gatekeeper: Gatekeeper
-    ledger: Ledger
-    counter: Counter
+    loader: ChampionLoader
+    authenticator: Authenticator
+    charger: QuotaCharger
+    counter: DriftCounter
     lane: Lane = field(default_factory=large_lane)
-    room: Room = field(default_factory=room_of)
-    refused: dict[tuple[int, str], tuple[float, int]] = field(default_factory=dict)
-    """By token and month: until when it is remembered that so many users were refused."""
+    body_memory: BodyMemory = field(default_factory=body_memory)
+    used_up: dict[tuple[int, str], tuple[float, int]] = field(default_factory=dict)
+    """By token and month: until when the refusal is cached, and of how many users."""
 
     async def answer(self, request: Request) -> Response:
-        """Answer one request; Refusal for everything that is not a 200."""
+        """Answer one request; ApiError for every status but 200."""
         secret = secret_of(request)
-        request.scope[SIGN_IN] = BAD_TOKEN if secret else NO_TOKEN  # until it is known to be a good one
-        credential = await self.gatekeeper.admit(secret)
+        request.scope[SIGN_IN] = BAD_TOKEN if secret else NO_TOKEN  # until it proves valid
+        credential = await self.authenticator.authenticate(secret)
         del request.scope[SIGN_IN]
         request.scope[WHO] = (credential.organisation_id, credential.actor.name)
         plan = self._plan(credential)
         if request.query_params.get("user_type", "PERSON") != "PERSON":
-            raise Refusal(405, USER_TYPE)
-        with self.room.held_by(credential.organisation_id) as hold:
-            body = await read_body(request, credential.token_id, self.settings.limits.body_bytes, hold)
-            return await self._scored(request, body, credential, plan)
+            raise ApiError(405, USER_TYPE)
+        with self.body_memory.reserving_for(credential.organisation_id) as reserve:
+            body = await read_body(request, credential.token_id, self.settings.limits.body_bytes, reserve)
+            return await self._score(request, body, credential, plan)
 
-    async def _scored(self, request: Request, body: bytes, credential: Credential, plan: Plan) -> Response:
-        served = self.holder.current
+    async def _score(self, request: Request, body: bytes, credential: Credential, plan: Plan) -> Response:
+        served = self.loader.current
         if served is None:
-            raise Refusal(503, headers={"Retry-After": "10"})
+            raise ApiError(503, headers={"Retry-After": "10"})
         request.scope["fivefold.model_version"] = served.version
         large = len(body) > BYTES_IN_LOOP
 
@@ -96,25 +96,25 @@ class Desk:
             return await self.lane.run(credential.organisation_id, function) if large else function()
 
         rows = await run(partial(read_rows, body, self._limits(request), served.model.absent))
-        asked = read_query(request, now := now_microseconds())
-        large = large or len(rows) > (EXPLAINED_IN_LOOP if asked.explained else ROWS_IN_LOOP)
+        query = read_query(request, now := now_microseconds())
+        large = large or len(rows) > (EXPLAINED_IN_LOOP if query.explained else ROWS_IN_LOOP)
         try:
-            checked = await run(partial(check_rows, served.model, rows, as_of=asked.as_of, now=now))
+            checked = await run(partial(check_rows, served.model, rows, as_of=query.as_of, now=now))
         except DataNotValid as error:
-            raise Refusal(400, DATA_NOT_VALID, error.problems) from None
+            raise ApiError(400, DATA_NOT_VALID, error.problems) from None
         if len(rows) > plan.rows_per_request:
-            raise Refusal(406, TOO_MANY_ROWS)
+            raise ApiError(406, TOO_MANY_ROWS)
         cost = _cost(credential, plan, len(checked), now)
         await self._require_allowance(cost, look=large)
-        content, answer = await run(partial(_computed, served, checked, asked))
-        left = await self._charge(cost)
+        content, answer = await run(partial(_compute, served, checked, query))
+        quota_headers = await self._charge(cost)
         if (deadline := request.scope.get("fivefold.deadline")) is not None and not deadline.expired():
-            deadline.reschedule(None)  # from here on the request is answered: a charge without an answer is a wrong one
+            deadline.reschedule(None)  # no time limit from here on: a charge needs its answer
         self.counter.add(served, answer)
-        return Response(content, media_type="application/json", headers=left)
+        return Response(content, media_type="application/json", headers=quota_headers)
 
     def _limits(self, request: Request) -> Limits:
-        """Give the limits of a request: fewer customers where they are to be explained."""
+        """Give the limits of a request: fewer customers with explanations."""
         limits = self.settings.limits
         if request.query_params.get("explain", "").lower() not in _YES:
             return limits
@@ -122,28 +122,28 @@ class Desk:
 
     def _plan(self, credential: Credential) -> Plan:
         plan = self.plans.get(credential.plan)
-        if plan is None:  # the operator took it out of the file: nothing is known of what the token may do
-            raise Refusal(401, NO_CREDENTIALS)
+        if plan is None:  # the operator removed it from the file, so the rights of the token are unknown
+            raise ApiError(401, NO_CREDENTIALS)
         return plan
 
     async def _require_allowance(self, cost: Charge, *, look: bool) -> None:
-        """Raise Refusal 429 where the charge at the end would be refused, as far as that is known before the work.
+        """Raise ApiError 429 if the charge at the end would be refused, as far as that is known before the work.
 
-        The database is asked for large requests alone; of small ones it is remembered what was refused just now.
+        Large requests look in the database, small ones only in the cache of recent refusals.
         """
-        until, users = self.refused.get((cost.token_id, cost.month), (0.0, 0))
+        until, users = self.used_up.get((cost.token_id, cost.month), (0.0, 0))
         remembered = monotonic() < until and cost.users >= users
-        if remembered or (look and not await soon(partial(within_allowance, self.ledger.engine, cost))):
+        if remembered or (look and not await run_in_short_pool(partial(within_allowance, self.charger.engine, cost))):
             raise self._used_up(cost)
 
     async def _charge(self, cost: Charge) -> dict[str, str]:
-        """Charge; give the headers that say what is left."""
-        charged = await self.ledger.charge(cost)
+        """Charge; give the headers with the remaining quota."""
+        charged = await self.charger.charge(cost)
         if charged is None:
-            raise Refusal(401, NO_CREDENTIALS)
+            raise ApiError(401, NO_CREDENTIALS)
         if not charged:
             raise self._used_up(cost)
-        used = self.ledger.used(cost)
+        used = self.charger.used(cost)
         if used is None:
             return {}
         return {
@@ -151,11 +151,11 @@ class Desk:
             "X-Quota-Users-Left": str(max(0, cost.allowance.users - used.users)),
         }
 
-    def _used_up(self, cost: Charge) -> Refusal:
-        if len(self.refused) >= MOST_REMEMBERED:
-            self.refused.clear()
-        self.refused[cost.token_id, cost.month] = (monotonic() + REMEMBERED_SECONDS, cost.users)
-        return Refusal(429, USED_UP, headers={"Retry-After": str(seconds_to_next_month(cost.at_us))})
+    def _used_up(self, cost: Charge) -> ApiError:
+        if len(self.used_up) >= MOST_REMEMBERED:
+            self.used_up.clear()
+        self.used_up[cost.token_id, cost.month] = (monotonic() + REMEMBERED_SECONDS, cost.users)
+        return ApiError(429, USED_UP, headers={"Retry-After": str(seconds_to_next_month(cost.at_us))})
 
 
 def _cost(credential: Credential, plan: Plan, users: int, now: int) -> Charge:
@@ -163,14 +163,14 @@ def _cost(credential: Credential, plan: Plan, users: int, now: int) -> Charge:
     return Charge(credential.token_id, month_of(now), users, allowance, now)
 
 
-def _computed(served: Served, checked: CheckedRows, asked: Asked) -> tuple[bytes, ScoredRows]:
-    answer = score_checked(served.model, checked, explained=asked.explained)
-    named = served.named() if asked.explained else {}
-    return to_json(written(answer, served.model, named)), answer
+def _compute(served: ServedModel, checked: CheckedRows, query: ScoringQuery) -> tuple[bytes, ScoredRows]:
+    answer = score_checked(served.model, checked, explained=query.explained)
+    description = served.description() if query.explained else {}
+    return to_json(response_rows(answer, served.model, description)), answer
 
 
-def read_query(request: Request, now: int) -> Asked:
-    """Read as_of and explain; Refusal 400 where they cannot be read, or anything else is asked."""
+def read_query(request: Request, now: int) -> ScoringQuery:
+    """Read as_of and explain; ApiError 400 for an invalid or an unknown parameter."""
     refuse_unknown(request, _KNOWN)
     text, flag = request.query_params.get("as_of"), request.query_params.get("explain", "").lower()
     if flag not in (*_YES, *_NO):
@@ -181,16 +181,16 @@ def read_query(request: Request, now: int) -> Asked:
         raise _bad_query("as_of", "is not an ISO 8601 time", "a time such as 2024-07-01T12:00:00Z") from None
     if as_of is not None and as_of > now + CLOCK_SLACK_US:
         raise _bad_query("as_of", "is in the future", "a time up to now")
-    return Asked(as_of, flag in _YES)
+    return ScoringQuery(as_of, flag in _YES)
 
 
 def refuse_unknown(request: Request, known: frozenset[str] = frozenset()) -> None:
-    """Raise Refusal 400 where a request has a query parameter that its route does not know."""
+    """Raise ApiError 400 if a request has an unknown query parameter."""
     unknown = sorted(set(request.query_params) - known)
     if unknown:
         allowed = ", ".join(sorted(known)) or "none"
         raise _bad_query(unknown[0][:MOST_SHOWN], "is no parameter of this route", allowed)
 
 
-def _bad_query(field: str, problem: str, allowed: str) -> Refusal:
-    return Refusal(400, DATA_NOT_VALID, [Problem(0, field, problem, allowed)])
+def _bad_query(field: str, problem: str, allowed: str) -> ApiError:
+    return ApiError(400, DATA_NOT_VALID, [Problem(0, field, problem, allowed)])

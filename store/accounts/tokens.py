@@ -8,7 +8,7 @@ from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from fivefold.store.sql.fast_statements import Till
+from fivefold.store.sql.fast_statements import PreparedStatements
 from fivefold.store.tables.accounts import Organisation, Token, Usage
 from fivefold.store.tables.events import Member
 
@@ -127,7 +127,9 @@ def usage_of(session: Session, token_id: int, month: str) -> Usage | None:
     return session.scalar(select(Usage).where(Usage.token_id == token_id, Usage.month == month))
 
 
-def charge(till: Till, cost: Charge, note: Callable[[Charge, Used], None] = lambda *_: None) -> bool:
+def charge(
+    statements: PreparedStatements, cost: Charge, note: Callable[[Charge, Used], None] = lambda *_: None
+) -> bool:
     """Use up one call and its users, if that stays within the allowance; return whether it did.
 
     One conditional update decides, so concurrent callers and processes never exceed it. *note* receives the usage
@@ -142,16 +144,16 @@ def charge(till: Till, cost: Charge, note: Callable[[Charge, Used], None] = lamb
         "most_users": cost.allowance.users,
     }
     whose = {"of_token": cost.token_id, "in_month": cost.month}
-    if not till.run(_SPEND, usage):
-        till.run(_OPEN_MONTH[till.engine.dialect.name], whose)
-        if not till.run(_SPEND, usage):
+    if not statements.run(_SPEND, usage):
+        statements.run(_OPEN_MONTH[statements.engine.dialect.name], whose)
+        if not statements.run(_SPEND, usage):
             return False
-    used = till.first(_USED, whose)
+    used = statements.first(_USED, whose)
     if used is not None:
         note(cost, Used(*used))
     return True
 
 
-def live(till: Till, token_id: int, now_us: int) -> bool:
+def live(statements: PreparedStatements, token_id: int, now_us: int) -> bool:
     """Tell whether a token may be used now, and store the time of its use."""
-    return bool(till.run(_TOUCH, {"of_token": token_id, "now_us": now_us}))
+    return bool(statements.run(_TOUCH, {"of_token": token_id, "now_us": now_us}))

@@ -26,7 +26,7 @@ class Statement:
         return [values.get(name, fixed) for name, fixed in self._order]
 
 
-class Till:
+class PreparedStatements:
     """Runs statements in transactions; each statement is compiled once.
 
     A *quick* one keeps its own connection to SQLite, never waits for a lock, and leaves checkpoints of the write-ahead
@@ -91,7 +91,7 @@ class Till:
             self._statements[id(statement)] = (statement, compiled)  # kept alive, so that its id stays unique
         return self._connection.execute(compiled.text, compiled.bound(values))
 
-    def bring_back_log(self) -> None:
+    def checkpoint(self) -> None:
         """Checkpoint SQLite's write-ahead log, as far as no reader needs it."""
         with reachable(), self.engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")

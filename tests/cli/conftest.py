@@ -9,7 +9,7 @@ import pytest
 from fivefold.cli.demo import app as demo
 from fivefold.cli.demo import levels as demo_levels
 from fivefold.cli.demo import sample
-from fivefold.cli.terminal import say
+from fivefold.cli.terminal import echo
 from fivefold.cli.value_model import train
 from fivefold.domain.settings import read_settings
 from fivefold.features.indicator_matrix import warm
@@ -53,8 +53,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     config.write_text(CONFIG)
     with kept_address(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(train, "DEMO_CUSTOMERS", CUSTOMERS)
-        patch.setattr(sample, "serve_once", lambda port: say(f"served on {port}"))
-        patch.setattr(demo_levels, "show_levels", lambda: say("levels shown"))
+        patch.setattr(sample, "serve_once", lambda port: echo(f"served on {port}"))
+        patch.setattr(demo_levels, "show_levels", lambda: echo("levels shown"))
         patch.setattr(demo, "TrainingConfig", lambda: read_config(config))
         first = run(var, "demo")
     with kept_address():

@@ -7,7 +7,7 @@ from io import StringIO
 
 import pytest
 
-from fivefold.cli.terminal import Terminal, actor, load_model, moment, open_registry, say, show_table, warn
+from fivefold.cli.terminal import Terminal, actor, echo, load_model, moment, open_registry, show_table, warn
 from fivefold.domain.clock import now_microseconds, parse_moment
 from fivefold.domain.errors import ConfigError
 from tests.cli.running import Home
@@ -60,7 +60,7 @@ def test_a_table_that_is_piped_on_has_its_rows_whole(
 
 
 def test_lines_are_whole_and_plain(capsys: pytest.CaptureFixture[str]) -> None:
-    say("/a/path " * 40 + "[red]:smile:[/red]")
+    echo("/a/path " * 40 + "[red]:smile:[/red]")
     warn("[blue]careful")
     captured = capsys.readouterr()
     assert captured.out == "/a/path " * 40 + "[red]:smile:[/red]\n"
@@ -91,7 +91,7 @@ def test_the_person_at_the_terminal_is_the_machines_account(monkeypatch: pytest.
 def test_control_characters_are_shown_and_never_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
     """A customer called so could clear the screen, or write over the line that says what was found."""
     name = "a\x1b[2J\rb\x9bc\u202ed"
-    say(name)
+    echo(name)
     warn(name)
     show_table("Title", ("name",), [[name]])
     shown = capsys.readouterr()
@@ -105,7 +105,7 @@ def test_what_stands_in_a_table_stays_in_its_line(capsys: pytest.CaptureFixture[
     show_table("Title", ("name",), [["a\nfivefold: all is well"], ["b\u2028c\u061cd"]])
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert lines[2:] == ["a\\nfivefold: all is well", "b\\u2028c\\u061cd"]
-    say("a reason\nof two lines\u2029")
+    echo("a reason\nof two lines\u2029")
     assert capsys.readouterr().out == "a reason\nof two lines\\u2029\n"
 
 

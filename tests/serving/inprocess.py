@@ -16,14 +16,14 @@ from sqlalchemy.orm import Session
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fivefold.domain.settings import Limits, Settings
-from fivefold.serving.authentication import Gatekeeper
-from fivefold.serving.champion.drift_counter import Counter
-from fivefold.serving.champion.loader import Served
-from fivefold.serving.error_middleware import Edge
+from fivefold.serving.authentication import Authenticator
+from fivefold.serving.champion.drift_counter import DriftCounter
+from fivefold.serving.champion.loader import ServedModel
+from fivefold.serving.error_middleware import ErrorMiddleware
 from fivefold.serving.metrics.service import ROUTE
-from fivefold.serving.quota import Ledger
-from fivefold.serving.v4.app import Front, build_app
-from fivefold.serving.v4.endpoint import Desk
+from fivefold.serving.quota import QuotaCharger
+from fivefold.serving.v4.app import ScoringFastPath, build_app
+from fivefold.serving.v4.endpoint import ScoringEndpoint
 from fivefold.store.accounts.plans import Plan
 from fivefold.store.tables.accounts import Usage
 from fivefold.usecases.accounts.tokens import create_token
@@ -49,9 +49,9 @@ LIMITS = Limits(body_bytes=20_000, rows=40, users=20, seconds=10)
 
 @dataclass
 class Holding:
-    """Stands in for the holder: the model that a test puts there."""
+    """Stands in for the champion loader: the model that a test puts there."""
 
-    current: Served | None
+    current: ServedModel | None
     refused: str = ""
 
 
@@ -59,14 +59,14 @@ class Holding:
 class Watching:
     """Stands in for the metrics: keeps what was answered."""
 
-    holder: Holding
+    loader: Holding
     seen: list[tuple[str, int]] = field(default_factory=list)
     routes: list[str | None] = field(default_factory=list)
 
     def model_version(self) -> int | str:
-        return self.holder.current.version if self.holder.current else "none"
+        return self.loader.current.version if self.loader.current else "none"
 
-    def answered(self, scope: Scope, status: int, seconds: float) -> None:
+    def count_response(self, scope: Scope, status: int, seconds: float) -> None:
         assert seconds >= 0
         self.seen.append((scope["path"], status))
         self.routes.append(scope.get(ROUTE))
@@ -81,16 +81,16 @@ class Place:
     """
 
     engine: Engine
-    holder: Holding
-    desk: Desk
+    loader: Holding
+    endpoint: ScoringEndpoint
     app: FastAPI
     watching: Watching
     in_front: bool = True
 
     @property
-    def edge(self) -> Edge:
-        app = Front(self.desk, self.app) if self.in_front else self.app
-        return Edge(app, self.watching, self.desk.settings.limits.seconds)  # type: ignore[arg-type]  # stands in
+    def edge(self) -> ErrorMiddleware:
+        app = ScoringFastPath(self.endpoint, self.app) if self.in_front else self.app
+        return ErrorMiddleware(app, self.watching, self.endpoint.settings.limits.seconds)  # type: ignore[arg-type]  # stands in
 
     def token(self, plan: str = "unlimited", **more: Any) -> str:
         return create_token(self.engine, {**PLANS, GONE: PLANS["unlimited"]}, plan=plan, **more)[1]
@@ -126,12 +126,12 @@ def client(app: ASGIApp) -> httpx.AsyncClient:
 def started(folder: Path, limits: Limits = LIMITS, kind: str = "sqlite") -> Iterator[Place]:
     """Start a service whose model is that of the tests, version 7."""
     with databases.opened(databases.new_url(kind, folder)) as engine:
-        holder, ledger = Holding(Served(value_model(), 7, "value")), Ledger(engine)
+        loader, charger = Holding(ServedModel(value_model(), 7, "value")), QuotaCharger(engine)
         settings = replace(Settings(var=folder), limits=limits)
-        desk = Desk(settings, PLANS, holder, Gatekeeper(engine), ledger, Counter(engine))  # type: ignore[arg-type]  # stands in
-        ledger.start()
-        yield Place(engine, holder, desk, build_app(desk), Watching(holder))
-        ledger.stop()
+        endpoint = ScoringEndpoint(settings, PLANS, loader, Authenticator(engine), charger, DriftCounter(engine))  # type: ignore[arg-type]  # stands in
+        charger.start()
+        yield Place(engine, loader, endpoint, build_app(endpoint), Watching(loader))
+        charger.stop()
 
 
 def rows_of(*users: str, **changes: Any) -> list[dict[str, Any]]:

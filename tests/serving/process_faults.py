@@ -8,7 +8,7 @@ from typing import Any
 
 from fivefold.features.request_body.body import BodyColumns
 from fivefold.models.value_model import ValueModel
-from fivefold.serving.champion import loader as holder
+from fivefold.serving.champion import loader
 from fivefold.serving.service import Fivefold
 from fivefold.serving.v4 import endpoint as scoring
 from fivefold.usecases.scoring import CheckedRows
@@ -19,7 +19,7 @@ __all__ = ["Fivefold"]
 
 SLEEP_SECONDS = 4.0
 
-holder.POLL_SECONDS = 1.0
+loader.POLL_SECONDS = 1.0
 _sound = scoring.check_rows
 
 

@@ -1,4 +1,4 @@
-"""The gatekeeper: who is remembered, for how long, and that what ended is never charged."""
+"""Authentication: which tokens are cached, for how long, and that an expired one is never charged."""
 
 import asyncio
 import time
@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from fivefold.domain.clock import DAY_US, now_microseconds
-from fivefold.serving import authentication as gatekeeper
-from fivefold.serving.authentication import REMEMBERED_SECONDS, Gatekeeper
-from fivefold.serving.responses import Refusal
+from fivefold.serving import authentication
+from fivefold.serving.authentication import REMEMBERED_SECONDS, Authenticator
+from fivefold.serving.responses import ApiError
 from fivefold.usecases.accounts.tokens import Credential, find_credential, revoke_token
 from tests.serving.inprocess import Place, rows_of, started
 
@@ -26,7 +26,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """A clock that a test sets: its only item; it begins where a machine's does."""
     clock = [0.0]
-    monkeypatch.setattr(gatekeeper, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(authentication, "monotonic", lambda: clock[0])
     return clock
 
 
@@ -39,46 +39,46 @@ def looked_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         asked.append(secret)
         return find_credential(engine, secret)  # type: ignore[arg-type]  # passed on
 
-    monkeypatch.setattr(gatekeeper, "find_credential", noted)
+    monkeypatch.setattr(authentication, "find_credential", noted)
     return asked
 
 
-def admit(keeper: Gatekeeper, secret: str | None) -> Credential:
-    return asyncio.run(keeper.admit(secret))
+def authenticate(authenticator: Authenticator, secret: str | None) -> Credential:
+    return asyncio.run(authenticator.authenticate(secret))
 
 
-def refuse(keeper: Gatekeeper, secret: str | None) -> None:
-    with pytest.raises(Refusal) as caught:
-        admit(keeper, secret)
+def refuse(authenticator: Authenticator, secret: str | None) -> None:
+    with pytest.raises(ApiError) as caught:
+        authenticate(authenticator, secret)
     assert (caught.value.status, caught.value.text) == (401, "Could not validate credentials")
 
 
 def test_a_token_is_looked_up_once_in_a_while(place: Place, clock: list[float], looked_up: list[str]) -> None:
-    keeper, token = Gatekeeper(place.engine), place.token()
+    authenticator, token = Authenticator(place.engine), place.token()
     for now, asked in ((0.0, 1), (1.0, 1), (REMEMBERED_SECONDS, 1), (2.1, 2), (4.0, 2), (4.2, 3)):
         clock[0] = now
-        assert admit(keeper, token) == Credential(1, "app", "unlimited", None, 1)
+        assert authenticate(authenticator, token) == Credential(1, "app", "unlimited", None, 1)
         assert len(looked_up) == asked, now
 
 
 def test_nobody_is_asked_about_no_token(place: Place, looked_up: list[str]) -> None:
     for secret in (None, ""):
-        refuse(Gatekeeper(place.engine), secret)
+        refuse(Authenticator(place.engine), secret)
     assert looked_up == []
 
 
 def test_an_unknown_token_is_remembered_too_and_may_become_a_known_one(
     place: Place, clock: list[float], looked_up: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keeper = Gatekeeper(place.engine)
+    authenticator = Authenticator(place.engine)
     monkeypatch.setattr("fivefold.usecases.accounts.tokens.secrets.token_urlsafe", lambda _: "later")
     for _ in range(3):
-        refuse(keeper, "later")
+        refuse(authenticator, "later")
     place.token()
-    refuse(keeper, "later")
+    refuse(authenticator, "later")
     assert looked_up == ["later"]
     clock[0] = REMEMBERED_SECONDS + 0.1
-    assert admit(keeper, "later").token_id == 1
+    assert authenticate(authenticator, "later").token_id == 1
 
 
 def test_a_revoked_token_is_refused_when_it_is_looked_up_again_and_never_charged(
@@ -87,10 +87,10 @@ def test_a_revoked_token_is_refused_when_it_is_looked_up_again_and_never_charged
     token = place.token()
     assert place.post(rows_of("a"), token).status_code == 200
     revoke_token(place.engine, 1)
-    assert admit(place.desk.gatekeeper, token).token_id == 1, "remembered"
+    assert authenticate(place.endpoint.authenticator, token).token_id == 1, "remembered"
     assert place.post(rows_of("a"), token).status_code == 401, "but the charge looks for itself"
     clock[0] = REMEMBERED_SECONDS + 0.1
-    refuse(place.desk.gatekeeper, token)
+    refuse(place.endpoint.authenticator, token)
     assert len(looked_up) == 2
     assert place.usage() == (1, 1)
 
@@ -98,56 +98,56 @@ def test_a_revoked_token_is_refused_when_it_is_looked_up_again_and_never_charged
 def test_a_token_that_ends_while_it_is_remembered_is_refused_at_once(
     place: Place, clock: list[float], looked_up: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keeper, token = Gatekeeper(place.engine), place.token(expires_days=1)
-    ends = admit(keeper, token).expires_us
+    authenticator, token = Authenticator(place.engine), place.token(expires_days=1)
+    ends = authenticate(authenticator, token).expires_us
     assert ends is not None
     assert abs(ends - now_microseconds() - DAY_US) < 60_000_000
-    monkeypatch.setattr(gatekeeper, "now_microseconds", lambda: ends - 1)
-    admit(keeper, token)
-    monkeypatch.setattr(gatekeeper, "now_microseconds", lambda: ends)
-    refuse(keeper, token)
+    monkeypatch.setattr(authentication, "now_microseconds", lambda: ends - 1)
+    authenticate(authenticator, token)
+    monkeypatch.setattr(authentication, "now_microseconds", lambda: ends)
+    refuse(authenticator, token)
     assert len(looked_up) == 1
 
 
 def test_a_role_without_the_right_is_refused(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     found = Credential(1, "app", "unlimited", None, 1)
     for role in ("investigator", "approver", "publisher", "auditor", "", "App"):
-        monkeypatch.setattr(gatekeeper, "find_credential", lambda *_, role=role: replace(found, role=role))
-        refuse(Gatekeeper(place.engine), "token")
+        monkeypatch.setattr(authentication, "find_credential", lambda *_, role=role: replace(found, role=role))
+        refuse(Authenticator(place.engine), "token")
 
 
 def test_guesses_do_not_fill_the_memory(
     place: Place, clock: list[float], looked_up: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gatekeeper, "MOST_REMEMBERED", 10)
-    keeper, token = Gatekeeper(place.engine), place.token()
+    monkeypatch.setattr(authentication, "MOST_REMEMBERED", 10)
+    authenticator, token = Authenticator(place.engine), place.token()
     sizes = []
     for number in range(35):
-        refuse(keeper, f"guess {number}")
-        assert admit(keeper, token).token_id == 1
-        sizes.append(len(keeper._known))
+        refuse(authenticator, f"guess {number}")
+        assert authenticate(authenticator, token).token_id == 1
+        sizes.append(len(authenticator._known))
     assert max(sizes) <= 10
     assert len(looked_up) > 35
 
 
 def test_no_secret_is_kept_in_memory(place: Place) -> None:
-    keeper, token = Gatekeeper(place.engine), place.token()
-    admit(keeper, token)
-    refuse(keeper, "a-wrong-guess")
-    assert token not in repr(keeper._known)
-    assert "a-wrong-guess" not in repr(keeper._known)
+    authenticator, token = Authenticator(place.engine), place.token()
+    authenticate(authenticator, token)
+    refuse(authenticator, "a-wrong-guess")
+    assert token not in repr(authenticator._known)
+    assert "a-wrong-guess" not in repr(authenticator._known)
 
 
 def test_others_go_on_while_the_database_is_slow(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gatekeeper, "find_credential", lambda *_: time.sleep(0.2))
+    monkeypatch.setattr(authentication, "find_credential", lambda *_: time.sleep(0.2))
     ticks = []
 
     async def both() -> None:
-        asked = asyncio.create_task(Gatekeeper(place.engine).admit("token"))
+        asked = asyncio.create_task(Authenticator(place.engine).authenticate("token"))
         while not asked.done():
             ticks.append(1)
             await asyncio.sleep(0.01)
-        with pytest.raises(Refusal):
+        with pytest.raises(ApiError):
             await asked
 
     asyncio.run(both())
@@ -157,13 +157,13 @@ def test_others_go_on_while_the_database_is_slow(place: Place, monkeypatch: pyte
 def test_a_database_that_is_down_is_an_error_and_is_not_remembered(
     place: Place, clock: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keeper, token = Gatekeeper(place.engine), place.token()
+    authenticator, token = Authenticator(place.engine), place.token()
 
     def down(*_: object) -> None:
         raise ConnectionError
 
     with monkeypatch.context() as patch:
-        patch.setattr(gatekeeper, "find_credential", down)
+        patch.setattr(authentication, "find_credential", down)
         with pytest.raises(ConnectionError):
-            admit(keeper, token)
-    assert admit(keeper, token).token_id == 1
+            authenticate(authenticator, token)
+    assert authenticate(authenticator, token).token_id == 1

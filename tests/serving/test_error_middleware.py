@@ -1,4 +1,4 @@
-"""The edge: what every answer carries, and what becomes of answers that others made, or did not make."""
+"""The error middleware: headers of every response, and the responses of other layers."""
 
 import asyncio
 import json
@@ -10,9 +10,9 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 from structlog.testing import capture_logs
 
-from fivefold.serving.champion.loader import Served
-from fivefold.serving.error_middleware import CALLER_LEFT, Edge
-from fivefold.serving.responses import answered, refused
+from fivefold.serving.champion.loader import ServedModel
+from fivefold.serving.error_middleware import CALLER_LEFT, ErrorMiddleware
+from fivefold.serving.responses import error_response, json_response
 from tests.serving.inprocess import Application, Holding, Watching, exchange
 
 SECRET = "a-word-of-the-request"
@@ -25,13 +25,13 @@ class Broken(Exception):
         super().__init__(SECRET)
 
 
-def edge(app: Application, seconds: float = 5.0) -> tuple[Edge, Watching]:
+def edge(app: Application, seconds: float = 5.0) -> tuple[ErrorMiddleware, Watching]:
     watching = Watching(Holding(None))
-    return Edge(app, watching, seconds), watching  # type: ignore[arg-type]  # stands in for the metrics
+    return ErrorMiddleware(app, watching, seconds), watching  # type: ignore[arg-type]  # stands in for the metrics
 
 
 def ask(app: Application, seconds: float = 5.0, **scope: Any) -> tuple[list[Message], list[tuple[str, int]]]:
-    """Give the messages that left the edge, and what was counted."""
+    """Give the messages that were sent, and the counted responses."""
     wrapped, watching = edge(app, seconds)
     return asyncio.run(exchange(wrapped, **scope)), watching.seen
 
@@ -63,14 +63,14 @@ async def continue_(send: Send, body: bytes, *, more: bool = True) -> None:
 
 
 def test_a_good_answer_passes_with_its_headers_and_two_more() -> None:
-    (start, body), seen = ask(answered({"a": 1}, {"X-One": "1"}))
+    (start, body), seen = ask(json_response({"a": 1}, {"X-One": "1"}))
     assert (start["status"], body["body"]) == (200, b'{"a":1}')
     assert set(headers_of(start)) == {"content-length", "content-type", "x-one", "x-request-id", "x-model-version"}
     assert seen == [("/", 200)]
 
 
 def test_an_error_that_is_an_array_passes_without_its_mark() -> None:
-    (start, body), seen = ask(refused(422, "no", [], {"X-One": "1"}))
+    (start, body), seen = ask(error_response(422, "no", [], {"X-One": "1"}))
     assert (start["status"], body["body"]) == (422, b'[{"detail":"no","errors":[]}]')
     assert set(headers_of(start)) == {"content-length", "content-type", "x-one", "x-request-id", "x-model-version"}
     assert seen == [("/", 422)]
@@ -129,7 +129,7 @@ def test_after_an_answer_has_begun_nothing_is_sent_in_its_place(status: int) -> 
     """Whether it is a good one or an error that is an array already."""
 
     async def broken(scope: Scope, receive: Receive, send: Send) -> None:
-        answer = answered([]) if status == 200 else refused(status)
+        answer = json_response([]) if status == 200 else error_response(status)
         await begin(send, status, list(answer.raw_headers))
         await continue_(send, b"[")
         raise Broken
@@ -212,7 +212,7 @@ def test_a_caller_who_left_is_counted_and_not_answered() -> None:
 
 
 def test_every_request_has_an_identifier_of_its_own() -> None:
-    wrapped, _ = edge(answered([]))
+    wrapped, _ = edge(json_response([]))
 
     async def ask_all() -> list[list[Message]]:
         return [await exchange(wrapped) for _ in range(500)]
@@ -224,14 +224,14 @@ def test_every_request_has_an_identifier_of_its_own() -> None:
 
 @pytest.mark.parametrize("own", ["order-17", "a" * 64, "0af7651916cd43dd8448eb211c80319c", "A.b_c-9"])
 def test_a_callers_own_name_of_a_request_is_kept(own: str) -> None:
-    (start, _), _ = ask(answered([]), headers=[(b"x-request-id", own.encode())])
+    (start, _), _ = ask(json_response([]), headers=[(b"x-request-id", own.encode())])
     assert headers_of(start)["x-request-id"] == own
 
 
 @pytest.mark.parametrize("own", ["", "a b", "a" * 65, "-a", "a\nb", "ä", "<b>", 'a"b', "{}"])
 def test_a_name_that_is_not_safe_to_repeat_is_not_taken_over(own: str) -> None:
     headers = [(b"x-request-id", own.encode("latin-1")), (b"x-model-version", b"99")]
-    found = headers_of(ask(answered([]), headers=headers)[0][0])
+    found = headers_of(ask(json_response([]), headers=headers)[0][0])
     assert len(found["x-request-id"]) == 16
     assert found["x-request-id"] != own
     assert found["x-model-version"] == "none"
@@ -241,11 +241,11 @@ def test_the_version_is_that_of_the_request_or_else_of_now() -> None:
     async def answering(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == "/scored":
             scope["fivefold.model_version"] = 3
-        await answered([])(scope, receive, send)
+        await json_response([])(scope, receive, send)
 
     wrapped, watching = edge(answering)
     for current, path, version in ((None, "/", "none"), (None, "/scored", "3"), (8, "/", "8"), (8, "/scored", "3")):
-        watching.holder.current = None if current is None else Served(None, current, "value")  # type: ignore[arg-type]  # no model is asked
+        watching.loader.current = None if current is None else ServedModel(None, current, "value")  # type: ignore[arg-type]  # no model is asked
         start = asyncio.run(exchange(wrapped, path=path))[0]
         assert headers_of(start)["x-model-version"] == version
 

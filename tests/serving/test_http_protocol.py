@@ -14,7 +14,7 @@ from uvicorn import config as uvicorn_config
 
 from fivefold.serving import http_protocol as protocol
 from fivefold.serving.http_protocol import HEAD_BYTES, SPARE_FILES, GuardedProtocol, guard
-from fivefold.serving.responses import answered
+from fivefold.serving.responses import json_response
 
 LARGE_BYTES = 8_000_000
 GOOD = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
@@ -25,7 +25,7 @@ def guarded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(uvicorn_config.HTTP_PROTOCOLS, "auto", uvicorn_config.HTTP_PROTOCOLS["auto"])  # type: ignore[misc]  # put back at the end
     monkeypatch.setattr(GuardedProtocol, "most_connections", 1000)
     monkeypatch.setattr(GuardedProtocol, "waiting", {})
-    monkeypatch.setattr(GuardedProtocol, "untaken", {})
+    monkeypatch.setattr(GuardedProtocol, "unread", {})
     guard(1000, lambda: 10_000)
 
 
@@ -38,7 +38,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if not message.get("more_body"):
             break
     more = {"more": "x" * LARGE_BYTES} if scope["path"] == "/large" else {}
-    await answered({"path": scope["path"], "size": size, **more})(scope, receive, send)
+    await json_response({"path": scope["path"], "size": size, **more})(scope, receive, send)
 
 
 @asynccontextmanager
@@ -194,12 +194,12 @@ def test_where_all_connections_are_at_work_a_new_one_is_refused(monkeypatch: pyt
                 writer.write(begun)
                 working.append((reader, writer))
             await asyncio.sleep(0.1)
-            refused = await said(port)
+            error_response = await said(port)
             for reader, writer in working:
                 writer.write(b"ab")
                 assert (await reader.read(1000)).startswith(b"HTTP/1.1 200 ")
                 await ended(writer)
-            return refused
+            return error_response
 
     answer = asyncio.run(run())
     assert_refused(answer, b"503 ", "Service Unavailable")
@@ -228,7 +228,7 @@ def test_callers_that_do_not_take_their_answers_make_room(monkeypatch: pytest.Mo
     async def run() -> bytes:
         async with served() as port:
             writers = await unread(port, 4)
-            assert len(GuardedProtocol.untaken) == 4
+            assert len(GuardedProtocol.unread) == 4
             answer = await said(port, GOOD.replace(b"Host", b"Connection: close\r\nHost"))
             for writer in writers:
                 writer.transport.abort()
@@ -243,9 +243,9 @@ def test_an_answer_that_is_not_taken_ends_its_connection(monkeypatch: pytest.Mon
     async def run() -> None:
         async with served() as port:
             (writer,) = await unread(port, 1)
-            (connection,) = GuardedProtocol.untaken
+            (connection,) = GuardedProtocol.unread
             await asyncio.sleep(0.6)
-            assert not GuardedProtocol.untaken
+            assert not GuardedProtocol.unread
             assert connection.transport.is_closing()
             writer.transport.abort()
 
@@ -261,7 +261,7 @@ def test_answers_that_are_taken_slowly_come_whole() -> None:
             while part := await reader.read(65_536):
                 size += len(part)
                 await asyncio.sleep(0.001)
-            assert not GuardedProtocol.untaken
+            assert not GuardedProtocol.unread
             await ended(writer)
             return size
 
@@ -271,7 +271,7 @@ def test_answers_that_are_taken_slowly_come_whole() -> None:
 def test_a_slow_body_that_is_not_read_does_not_keep_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a good token a caller is answered before its body; it may not go on sending for ever."""
     monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.3)
-    monkeypatch.setattr(__name__ + ".application", answered({"detail": "no"}))
+    monkeypatch.setattr(__name__ + ".application", json_response({"detail": "no"}))
 
     async def run() -> tuple[bytes, float]:
         async with served() as port:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from fivefold.serving.lanes import Lane, Room
-from fivefold.serving.responses import Refusal
+from fivefold.serving.lanes import BodyMemory, Lane
+from fivefold.serving.responses import ApiError
 
 OURS, THEIRS = 1, 2
 
@@ -70,7 +70,7 @@ def test_more_of_one_organisation_than_may_wait_are_refused_and_others_are_not()
 
     async def ask() -> None:
         ours = await begun(one, OURS, *(work.named("ours") for _ in range(4)))
-        with pytest.raises(Refusal) as refused:
+        with pytest.raises(ApiError) as refused:
             await one.run(OURS, work.named("one more"))
         assert refused.value.status == 429
         assert int(refused.value.headers["Retry-After"]) > 0
@@ -86,7 +86,7 @@ def test_when_all_wait_the_server_is_busy_and_soon_it_is_not() -> None:
 
     async def ask() -> None:
         ours = await begun(one, OURS, *(work.named("ours") for _ in range(3)))
-        with pytest.raises(Refusal) as refused:
+        with pytest.raises(ApiError) as refused:
             await one.run(THEIRS, work.named("theirs"))
         assert refused.value.status == 503
         work.gate.set()
@@ -142,15 +142,15 @@ def test_an_error_reaches_who_asked_and_the_thread_goes_on() -> None:
 
 
 def test_bodies_are_held_up_to_a_limit_each_and_in_all() -> None:
-    room = Room(100, 60)
-    with room.held_by(OURS) as ours, room.held_by(THEIRS) as theirs:
+    room = BodyMemory(100, 60)
+    with room.reserving_for(OURS) as ours, room.reserving_for(THEIRS) as theirs:
         ours(60)
-        with pytest.raises(Refusal) as refused:
+        with pytest.raises(ApiError) as refused:
             ours(1)
         assert refused.value.status == 429
         theirs(40)
-        with pytest.raises(Refusal) as refused:
+        with pytest.raises(ApiError) as refused:
             theirs(1)
         assert refused.value.status == 503
-    with room.held_by(THEIRS) as theirs:
+    with room.reserving_for(THEIRS) as theirs:
         theirs(60)

@@ -10,9 +10,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Message
 
 from fivefold.serving import pages as serving_pages
-from fivefold.serving.error_middleware import Edge
+from fivefold.serving.error_middleware import ErrorMiddleware
 from fivefold.serving.pages import EXPLORER, FILES, OURS, Pages
-from fivefold.serving.responses import answered
+from fivefold.serving.responses import json_response
 from fivefold.serving.v4.app import build_app
 from tests.serving.inprocess import Holding, Watching, exchange
 
@@ -22,8 +22,8 @@ BENTOML = PlainTextResponse("BentoML's own page")
 
 
 def ask(path: str, method: str = "GET") -> list[Message]:
-    pages = Pages(BENTOML, dict.fromkeys(("/readyz", "/metrics", "/openapi.json"), lambda: answered([])))
-    return asyncio.run(exchange(Edge(pages, Watching(Holding(None)), 5), path=path, method=method))  # type: ignore[arg-type]  # stands in
+    pages = Pages(BENTOML, dict.fromkeys(("/readyz", "/metrics", "/openapi.json"), lambda: json_response([])))
+    return asyncio.run(exchange(ErrorMiddleware(pages, Watching(Holding(None)), 5), path=path, method=method))  # type: ignore[arg-type]  # stands in
 
 
 @pytest.mark.parametrize("path", FILES)
@@ -78,8 +78,8 @@ def test_what_the_framework_answers_besides_is_not_there(path: str) -> None:
 def test_the_document_is_written_once() -> None:
     """The framework wrote it at each request: two callers without a token left scoring a tenth of its throughput."""
     app = build_app(None)  # type: ignore[arg-type]  # nobody scores here
-    assert app.written is app.written
-    assert json.loads(app.written) == app.openapi()
+    assert app.document_bytes is app.document_bytes
+    assert json.loads(app.document_bytes) == app.openapi()
     assert ask("/openapi.json")[1]["body"] != BENTOML.body
 
 
@@ -104,9 +104,9 @@ def test_probes_of_a_database_that_hangs_are_503_in_time_and_take_one_thread(mon
     def hangs() -> Response:
         begun.append(1)
         assert go_on.wait(20)
-        return answered([{"detail": "ready"}])
+        return json_response([{"detail": "ready"}])
 
-    edge = Edge(Pages(BENTOML, {"/readyz": hangs}), Watching(Holding(None)), 5)  # type: ignore[arg-type]  # stands in
+    edge = ErrorMiddleware(Pages(BENTOML, {"/readyz": hangs}), Watching(Holding(None)), 5)  # type: ignore[arg-type]  # stands in
 
     async def story() -> tuple[list[int], list[int]]:
         asked = [exchange(edge, path="/readyz") for _ in range(6)]
@@ -121,6 +121,6 @@ def test_probes_of_a_database_that_hangs_are_503_in_time_and_take_one_thread(mon
 
 @pytest.mark.parametrize("path", ["/readyz", "/metrics", "/", "/docs"])
 def test_a_probe_may_add_a_parameter_against_caches(path: str) -> None:
-    pages = Pages(BENTOML, dict.fromkeys(("/readyz", "/metrics"), lambda: answered([])))
-    asked = exchange(Edge(pages, Watching(Holding(None)), 5), path=path, query="_=1732190000")  # type: ignore[arg-type]  # stands in
+    pages = Pages(BENTOML, dict.fromkeys(("/readyz", "/metrics"), lambda: json_response([])))
+    asked = exchange(ErrorMiddleware(pages, Watching(Holding(None)), 5), path=path, query="_=1732190000")  # type: ignore[arg-type]  # stands in
     assert asyncio.run(asked)[0]["status"] == 200

@@ -3,7 +3,7 @@
 import re
 import secrets
 
-from fivefold.serving.v1.permissions import TABLE
+from fivefold.serving.v1.permissions import ROUTES
 from tests.serving.process_service import Service, sample_rows, together
 
 SCORED = 'fivefold_requests_total{route="/v4/scoring",status="200"}'
@@ -29,7 +29,7 @@ def test_labels_are_a_few_known_words(on_sqlite: Service) -> None:
     assert {name for name, _ in labels} <= {"route", "status", "le", "indicator", *platform}
     routes = {value for name, value in labels if name == "route"}
     assert routes <= {
-        *(route.path for route in TABLE),
+        *(route.path for route in ROUTES),
         "/v4/scoring",
         "/v4/indicators",
         "/openapi.json",

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from fivefold.serving.v1.permissions import TABLE
+from fivefold.serving.v1.permissions import ROUTES
 from fivefold.store.accounts.plans import read_plans
 from fivefold.usecases.accounts.organisations import actor_in_new, add_member
 from fivefold.usecases.accounts.tokens import create_token
@@ -135,7 +135,7 @@ def test_requests_are_counted_by_patterns_and_logged_without_a_word(on_sqlite: S
 
 
 def test_every_answer_names_its_request_and_errors_are_arrays(on_sqlite: Service) -> None:
-    for route in TABLE:
+    for route in ROUTES:
         path = route.path.replace("{", "").replace("}", "")
         with on_sqlite.client() as client:
             answer = client.request(route.method, path)

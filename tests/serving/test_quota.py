@@ -1,4 +1,4 @@
-"""The ledger: requests that come together share a commit, and each learns its own result."""
+"""Quota charges: requests that come together share a commit, and each learns its own result."""
 
 import asyncio
 import threading
@@ -14,11 +14,11 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import StoreError
-from fivefold.serving import quota as ledger
-from fivefold.serving.quota import MOST_TOGETHER, Ledger
+from fivefold.serving import quota as charger
+from fivefold.serving.quota import MOST_TOGETHER, QuotaCharger
 from fivefold.store.accounts.plans import read_plans
 from fivefold.store.accounts.tokens import Allowance, Charge, usage_in
-from fivefold.store.sql.fast_statements import Till
+from fivefold.store.sql.fast_statements import PreparedStatements
 from fivefold.usecases.accounts.tokens import charge_all, create_token, revoke_token
 from tests.store import databases
 
@@ -35,9 +35,9 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
         yield opened
 
 
-def locked(till: Till) -> None:
+def locked(statements: PreparedStatements) -> None:
     """Another process writes: whoever does not wait is refused."""
-    if till._quick:
+    if statements._quick:
         raise StoreError("the database cannot be reached")
 
 
@@ -46,12 +46,12 @@ def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many charges went into each commit of the thread, with which the database is never free at once."""
     sizes: list[int] = []
 
-    def noted(till: Till, costs: list[Charge], *wanted: Wanted) -> list[bool | None]:
-        locked(till)
+    def noted(statements: PreparedStatements, costs: list[Charge], *wanted: Wanted) -> list[bool | None]:
+        locked(statements)
         sizes.append(len(costs))
-        return charge_all(till, costs, *wanted)
+        return charge_all(statements, costs, *wanted)
 
-    monkeypatch.setattr(ledger, "charge_all", noted)
+    monkeypatch.setattr(charger, "charge_all", noted)
     return sizes
 
 
@@ -60,13 +60,13 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, thr
     """The first commit waits for its lock: an event that says it has begun, and one that lets it go on."""
     begun, go_on = threading.Event(), threading.Event()
 
-    def waiting(till: Till, costs: list[Charge], *wanted: Wanted) -> list[bool | None]:
-        locked(till)
+    def waiting(statements: PreparedStatements, costs: list[Charge], *wanted: Wanted) -> list[bool | None]:
+        locked(statements)
         begun.set()
         assert go_on.wait(20)
-        return charge_all(till, costs, *wanted)
+        return charge_all(statements, costs, *wanted)
 
-    monkeypatch.setattr(ledger, "charge_all", waiting)
+    monkeypatch.setattr(charger, "charge_all", waiting)
     yield begun, go_on
     go_on.set()
 
@@ -85,13 +85,13 @@ def used(engine: Engine, token: int) -> tuple[int, int]:
         return (found.calls, found.users) if found else (0, 0)
 
 
-def started(engine: Engine) -> Ledger:
-    made = Ledger(engine)
+def started(engine: Engine) -> QuotaCharger:
+    made = QuotaCharger(engine)
     made.start()
     return made
 
 
-async def charge_together(book: Ledger, costs: list[Charge]) -> list[bool | None]:
+async def charge_together(book: QuotaCharger, costs: list[Charge]) -> list[bool | None]:
     return await asyncio.gather(*(book.charge(one) for one in costs))
 
 
@@ -130,7 +130,7 @@ def test_an_error_reaches_everyone_who_waits_and_the_next_are_charged(
         return await asyncio.gather(*(book.charge(cost(token)) for _ in range(10)), return_exceptions=True)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ledger, "charge_all", down)
+        patch.setattr(charger, "charge_all", down)
         assert [type(result) for result in asyncio.run(gather())] == [OperationalError] * 10
     assert asyncio.run(gather()) == [True] * 10
     assert used(engine, token) == (10, 10)
@@ -190,14 +190,16 @@ def test_who_would_leave_during_the_commit_gets_its_result(engine: Engine, monke
     book, token = started(engine), add(engine)
     begun, go_on = threading.Event(), threading.Event()
 
-    def claimed_and_held(till: Till, costs: list[Charge], wanted: Wanted, *note: Any) -> list[bool | None]:
-        locked(till)
+    def claimed_and_held(
+        statements: PreparedStatements, costs: list[Charge], wanted: Wanted, *note: Any
+    ) -> list[bool | None]:
+        locked(statements)
         claimed = [wanted(number) for number in range(len(costs))]
         begun.set()
         assert go_on.wait(20)
-        return charge_all(till, costs, claimed.__getitem__, *note)
+        return charge_all(statements, costs, claimed.__getitem__, *note)
 
-    monkeypatch.setattr(ledger, "charge_all", claimed_and_held)
+    monkeypatch.setattr(charger, "charge_all", claimed_and_held)
 
     async def leave() -> None:
         first = asyncio.create_task(book.charge(cost(token)))
@@ -234,16 +236,16 @@ def test_a_locked_database_is_waited_for_no_longer_than_the_request_lives(tmp_pa
 
 def test_the_log_is_brought_back_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     brought: list[bool] = []
-    monkeypatch.setattr(ledger, "CHECKPOINT_COMMITS", 1)
-    real = Till.bring_back_log
+    monkeypatch.setattr(charger, "CHECKPOINT_COMMITS", 1)
+    real = PreparedStatements.checkpoint
 
-    def noted(till: Till) -> None:
-        real(till)
+    def noted(statements: PreparedStatements) -> None:
+        real(statements)
         brought.append(True)
         if len(brought) == 1:
             raise StoreError("not now")  # the thread lives on
 
-    monkeypatch.setattr(Till, "bring_back_log", noted)
+    monkeypatch.setattr(PreparedStatements, "checkpoint", noted)
     with databases.opened(databases.new_url("sqlite", tmp_path)) as engine:
         book, token = started(engine), add(engine)
         for _ in range(3):
@@ -274,7 +276,7 @@ def test_an_event_loop_that_is_gone_disturbs_nobody(
     book.stop()
 
 
-def test_threads_and_loops_share_a_ledger(engine: Engine) -> None:
+def test_threads_and_loops_share_a_charger(engine: Engine) -> None:
     book, token = started(engine), add(engine)
     allowance = Allowance(calls=90, users=10**6)
     results: list[bool | None] = []

@@ -9,7 +9,7 @@ from starlette.types import Message
 
 from fivefold.serving.http_protocol import GuardedProtocol
 from fivefold.serving.request_reading import read_body
-from fivefold.serving.responses import Refusal
+from fivefold.serving.responses import ApiError
 
 OURS, THEIRS = 7, 8
 
@@ -35,7 +35,7 @@ def test_one_tokens_slow_bodies_keep_at_most_half_of_the_connections(monkeypatch
 
         waiting = [asyncio.ensure_future(reading(OURS, slow)) for _ in range(2)]
         await asyncio.sleep(0)
-        with pytest.raises(Refusal) as refused:
+        with pytest.raises(ApiError) as refused:
             await reading(OURS, at_once)
         assert (refused.value.status, refused.value.headers) == (503, {"Retry-After": "2"})
         assert await reading(THEIRS, at_once) == b"[]"

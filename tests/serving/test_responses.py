@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from fivefold.domain.errors import Problem
 from fivefold.serving import responses as answers
-from fivefold.serving.responses import ARRAY, Refusal, answered, refused
+from fivefold.serving.responses import ARRAY, ApiError, error_response, json_response
 
 PROBLEM = Problem(3, "user_category", "is 'APP'", "API or WEB")
 
@@ -32,7 +32,7 @@ PROBLEM = Problem(3, "user_category", "is 'APP'", "API or WEB")
     ],
 )
 def test_the_texts_of_the_contract(status: int, text: str, body: bytes) -> None:
-    for answer in (refused(status, text), Refusal(status, text).response()):
+    for answer in (error_response(status, text), ApiError(status, text).response()):
         assert (answer.status_code, answer.body) == (status, body)
         assert answer.headers["content-type"] == "application/json"
 
@@ -42,28 +42,28 @@ WORDS = {404: "Not Found", 500: "Internal Server Error", 504: "Gateway Timeout"}
 
 @pytest.mark.parametrize(("status", "text"), WORDS.items())
 def test_an_error_without_words_has_those_of_its_status(status: int, text: str) -> None:
-    assert refused(status).body == b'[{"detail":"%s"}]' % text.encode()
+    assert error_response(status).body == b'[{"detail":"%s"}]' % text.encode()
 
 
 def test_problems_are_a_second_key() -> None:
-    assert json.loads(refused(400, "no", [PROBLEM]).body) == [
+    assert json.loads(error_response(400, "no", [PROBLEM]).body) == [
         {
             "detail": "no",
             "errors": [{"row": 3, "field": "user_category", "problem": "is 'APP'", "allowed": "API or WEB"}],
         }
     ]
-    assert refused(422, "no", []).body == b'[{"detail":"no","errors":[]}]'
-    assert json.loads(Refusal(400, "no", [PROBLEM] * 2).response().body)[0]["errors"][1]["row"] == 3
+    assert error_response(422, "no", []).body == b'[{"detail":"no","errors":[]}]'
+    assert json.loads(ApiError(400, "no", [PROBLEM] * 2).response().body)[0]["errors"][1]["row"] == 3
 
 
 def test_an_array_says_that_it_is_one_and_keeps_its_headers() -> None:
-    answer = Refusal(429, "no", headers={"Retry-After": "60"}).response()
+    answer = ApiError(429, "no", headers={"Retry-After": "60"}).response()
     assert {name: answer.headers[name] for name in (ARRAY, "retry-after")} == {ARRAY: "1", "retry-after": "60"}
-    assert ARRAY not in answered([]).headers
+    assert ARRAY not in json_response([]).headers
 
 
 def test_what_goes_well_is_json() -> None:
-    answer: Response = answered([{"user_id": "é\u2028😀", "score": 4.35}], {"X-One": "1"})
+    answer: Response = json_response([{"user_id": "é\u2028😀", "score": 4.35}], {"X-One": "1"})
     assert answer.status_code == 200
     assert json.loads(answer.body) == [{"user_id": "é\u2028😀", "score": 4.35}]
     assert answer.headers["content-type"] == "application/json"

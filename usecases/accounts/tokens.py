@@ -19,7 +19,7 @@ from fivefold.store.accounts.members import member_named, roles_of
 from fivefold.store.accounts.plans import MOST_DAYS, Plan, plan_named
 from fivefold.store.accounts.tokens import Charge, Used
 from fivefold.store.sql.database import reading, writing
-from fivefold.store.sql.fast_statements import Till
+from fivefold.store.sql.fast_statements import PreparedStatements
 from fivefold.store.tables.accounts import Token
 from fivefold.store.tables.events import Member
 from fivefold.usecases.accounts.organisations import DEFAULT_ORGANISATION, refuse_long_name
@@ -240,7 +240,7 @@ def list_tokens(engine: Engine, month: str) -> list[TokenLine]:
 
 
 def charge_all(
-    till: Till,
+    statements: PreparedStatements,
     costs: list[Charge],
     is_wanted: Callable[[int], bool] = lambda _: True,
     note: Callable[[Charge, Used], None] = lambda *_: None,
@@ -251,15 +251,15 @@ def charge_all(
     is given what each token has used up then.
     """
     results: list[bool | None] = [None] * len(costs)
-    with till.transaction():
+    with statements.transaction():
         # In the order of tokens: two processes that locked the same ones in different orders would wait for each other.
         numbers = sorted(
             filter(is_wanted, range(len(costs))), key=lambda number: (costs[number].token_id, costs[number].month)
         )
         for (token_id, _), group in groupby(numbers, key=lambda number: (costs[number].token_id, costs[number].month)):
             members = list(group)
-            if accounts.live(till, token_id, max(costs[number].at_us for number in members)):
-                charged = _charge_group(till, [costs[number] for number in members], note)
+            if accounts.live(statements, token_id, max(costs[number].at_us for number in members)):
+                charged = _charge_group(statements, [costs[number] for number in members], note)
                 for number, result in zip(members, charged, strict=True):
                     results[number] = result
     return results
@@ -273,13 +273,15 @@ def within_allowance(engine: Engine, cost: Charge) -> bool:
     return calls + cost.calls <= cost.allowance.calls and users + cost.users <= cost.allowance.users
 
 
-def _charge_group(till: Till, costs: list[Charge], note: Callable[[Charge, Used], None]) -> list[bool]:
+def _charge_group(
+    statements: PreparedStatements, costs: list[Charge], note: Callable[[Charge, Used], None]
+) -> list[bool]:
     """Charge one token's requests as one where all fit, which is nearly always; else one by one."""
     if len(costs) > 1 and len({cost.allowance for cost in costs}) == 1:
         calls, users = sum(cost.calls for cost in costs), sum(cost.users for cost in costs)
-        if accounts.charge(till, replace(costs[0], calls=calls, users=users), note):
+        if accounts.charge(statements, replace(costs[0], calls=calls, users=users), note):
             return [True] * len(costs)
-    return [accounts.charge(till, cost, note) for cost in costs]
+    return [accounts.charge(statements, cost, note) for cost in costs]
 
 
 def seconds_to_next_month(now_us: int) -> int:

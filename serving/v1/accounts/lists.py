@@ -4,14 +4,14 @@ from pydantic import Field
 
 from fivefold.domain.paging import Page
 from fivefold.serving.v1.changes.proposals import Proposal
-from fivefold.serving.v1.paging import PageAsked
-from fivefold.serving.v1.route import Asked
-from fivefold.serving.v1.schemas import Given, Moment, MomentGiven, Shown, Text
+from fivefold.serving.v1.paging import PageQuery
+from fivefold.serving.v1.route import RequestContext
+from fivefold.serving.v1.schemas import Moment, MomentGiven, RequestModel, ResponseModel, Text
 from fivefold.usecases.accounts import lists
 from fivefold.usecases.changes import asks
 
 
-class ListVersionGiven(Given):
+class ListVersionGiven(RequestModel):
     """A version of a list: its members, and from when on it is in force, later than all versions that are there.
 
     `reason` is needed once anything decides: then the version is proposed.
@@ -24,7 +24,7 @@ class ListVersionGiven(Given):
     reason: Text = ""
 
 
-class ListVersion(Shown):
+class ListVersion(ResponseModel):
     """A version of a list; `members` says how many there are."""
 
     name: str
@@ -34,7 +34,7 @@ class ListVersion(Shown):
     members: int
 
 
-class ListPut(Shown):
+class ListPut(ResponseModel):
     """The versions that were added, and how many entities are assessed again by that; or the proposal to add them."""
 
     versions: list[ListVersion]
@@ -42,14 +42,14 @@ class ListPut(Shown):
     proposal: Proposal | None
 
 
-def list_lists(asked: Asked, query: PageAsked) -> Page[ListVersion]:
+def list_lists(context: RequestContext, query: PageQuery) -> Page[ListVersion]:
     """List all versions of all lists: by name, the oldest version first."""
-    return lists.list_lists(asked.engine, asked.actor, query.part).map(ListVersion.of)
+    return lists.list_lists(context.engine, context.actor, query.part).map(ListVersion.of)
 
 
-def add_list_version(asked: Asked, name: Text, body: ListVersionGiven) -> ListPut:
+def add_list_version(context: RequestContext, name: Text, body: ListVersionGiven) -> ListPut:
     """Add a version of a list, or propose it once anything decides; those that are there never change."""
-    given = (name, body.since, body.members, body.title, body.source)
-    made = asks.put_list_version(asked.engine, asked.actor, *given, reason=body.reason)
-    done = made.result if isinstance(made.result, lists.ListPut) else lists.ListPut((), 0)
-    return ListPut.of({**vars(done), "proposal": made.proposal})
+    arguments = (name, body.since, body.members, body.title, body.source)
+    outcome = asks.put_list_version(context.engine, context.actor, *arguments, reason=body.reason)
+    done = outcome.result if isinstance(outcome.result, lists.ListPut) else lists.ListPut((), 0)
+    return ListPut.of({**vars(done), "proposal": outcome.proposal})

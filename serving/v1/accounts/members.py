@@ -5,15 +5,15 @@ from typing import Literal
 from pydantic import Field
 
 from fivefold.domain.paging import Page
-from fivefold.serving.v1.paging import PageAsked
-from fivefold.serving.v1.route import Asked
-from fivefold.serving.v1.schemas import Given, Moment, Number, Shown, Text
+from fivefold.serving.v1.paging import PageQuery
+from fivefold.serving.v1.route import RequestContext
+from fivefold.serving.v1.schemas import Moment, Number, RequestModel, ResponseModel, Text
 from fivefold.usecases.accounts import organisations
 
 RoleOfMember = Literal["investigator", "approver", "publisher", "admin"]
 
 
-class RolesGiven(Given):
+class RolesGiven(RequestModel):
     """The roles that a member is to have, and no others."""
 
     roles: list[RoleOfMember] = Field(min_length=1)
@@ -25,7 +25,7 @@ class MemberGiven(RolesGiven):
     name: Text = Field(min_length=1, max_length=200)
 
 
-class Member(Shown):
+class Member(ResponseModel):
     """A member; one who left has no tokens any more."""
 
     id: int
@@ -35,24 +35,24 @@ class Member(Shown):
     left_at: Moment | None = Field(validation_alias="left_us")
 
 
-def list_members(asked: Asked, query: PageAsked) -> Page[Member]:
+def list_members(context: RequestContext, query: PageQuery) -> Page[Member]:
     """List the members, those who left too."""
-    return organisations.list_members(asked.engine, asked.actor, query.part).map(Member.of)
+    return organisations.list_members(context.engine, context.actor, query.part).map(Member.of)
 
 
-def add_member(asked: Asked, body: MemberGiven) -> Member:
+def add_member(context: RequestContext, body: MemberGiven) -> Member:
     """Add a member, or take back one who left.
 
     Tokens are not made here: `fivefold tokens create --member NAME` makes them, on the machine.
     """
-    return Member.of(organisations.add_member(asked.engine, asked.actor, body.name, body.roles))
+    return Member.of(organisations.add_member(context.engine, context.actor, body.name, body.roles))
 
 
-def set_roles(asked: Asked, member: Number, body: RolesGiven) -> Member:
+def set_roles(context: RequestContext, member: Number, body: RolesGiven) -> Member:
     """Give a member these roles and no others; tokens of roles that they lose end at once."""
-    return Member.of(organisations.set_roles(asked.engine, asked.actor, member, body.roles))
+    return Member.of(organisations.set_roles(context.engine, context.actor, member, body.roles))
 
 
-def leave(asked: Asked, member: Number) -> Member:
+def leave(context: RequestContext, member: Number) -> Member:
     """Note that a member has left; all their tokens end at once."""
-    return Member.of(organisations.end_membership(asked.engine, asked.actor, member))
+    return Member.of(organisations.end_membership(context.engine, context.actor, member))

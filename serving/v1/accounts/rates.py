@@ -6,14 +6,14 @@ from pydantic import Field
 
 from fivefold.domain.paging import Page
 from fivefold.serving.v1.changes.proposals import Proposal
-from fivefold.serving.v1.paging import PageAsked
-from fivefold.serving.v1.route import Asked
-from fivefold.serving.v1.schemas import Given, Moment, Shown, Text
+from fivefold.serving.v1.paging import PageQuery
+from fivefold.serving.v1.route import RequestContext
+from fivefold.serving.v1.schemas import Moment, RequestModel, ResponseModel, Text
 from fivefold.usecases.accounts import rate_tables
 from fivefold.usecases.changes import asks
 
 
-class Rate(Shown):
+class Rate(ResponseModel):
     """What one unit of a currency buys in the base currency, and of which day that is."""
 
     currency: str
@@ -22,7 +22,7 @@ class Rate(Shown):
     stale: bool
 
 
-class Rates(Shown):
+class Rates(ResponseModel):
     """The rates in force, and the currencies of stored transactions that have none, with their number."""
 
     base: str
@@ -32,7 +32,7 @@ class Rates(Shown):
     without_rate: dict[str, int]
 
 
-class RateTable(Shown):
+class RateTable(ResponseModel):
     """A table of an organisation's own rates; the newest one holds."""
 
     number: int
@@ -44,7 +44,7 @@ class RateTable(Shown):
     created_at: Moment = Field(validation_alias="created_us")
 
 
-class RatesGiven(Given):
+class RatesGiven(RequestModel):
     """Rates as `currency`, `date` and `rate`: 1 unit of the currency buys `rate` units of the base currency.
 
     `reason` is needed once anything decides: then the table is proposed.
@@ -55,25 +55,25 @@ class RatesGiven(Given):
     reason: Text = ""
 
 
-class RatesPut(Shown):
+class RatesPut(ResponseModel):
     """The table that was added; or the proposal to add it."""
 
     table: RateTable | None
     proposal: Proposal | None
 
 
-def read_rates(asked: Asked) -> Rates:
+def read_rates(context: RequestContext) -> Rates:
     """Show the rates in force, each with the day that it is of."""
-    return Rates.of(rate_tables.show_rates(asked.engine, asked.actor))
+    return Rates.of(rate_tables.show_rates(context.engine, context.actor))
 
 
-def list_rate_tables(asked: Asked, query: PageAsked) -> Page[RateTable]:
+def list_rate_tables(context: RequestContext, query: PageQuery) -> Page[RateTable]:
     """List the organisation's own tables, the newest first."""
-    return rate_tables.list_rate_tables(asked.engine, asked.actor, query.part).map(RateTable.of)
+    return rate_tables.list_rate_tables(context.engine, context.actor, query.part).map(RateTable.of)
 
 
-def add_rates(asked: Asked, body: RatesGiven) -> RatesPut:
+def add_rates(context: RequestContext, body: RatesGiven) -> RatesPut:
     """Add a table of own rates, or propose it once anything decides; for what it lacks the ECB's go on holding."""
     rates = rate_tables.rates_from_rows(body.rates, body.source)
-    made = asks.put_rates(asked.engine, asked.actor, rates, body.reason)
-    return RatesPut.of({"table": made.result, "proposal": made.proposal})
+    outcome = asks.put_rates(context.engine, context.actor, rates, body.reason)
+    return RatesPut.of({"table": outcome.result, "proposal": outcome.proposal})

@@ -6,20 +6,20 @@ from pydantic import Field
 
 from fivefold.domain.paging import Page
 from fivefold.serving.v1.changes.proposals import Proposal
-from fivefold.serving.v1.paging import PageAsked
-from fivefold.serving.v1.route import Asked
-from fivefold.serving.v1.schemas import Given, Moment, Shown, Text
+from fivefold.serving.v1.paging import PageQuery
+from fivefold.serving.v1.route import RequestContext
+from fivefold.serving.v1.schemas import Moment, RequestModel, ResponseModel, Text
 from fivefold.usecases.accounts import entity_types, settings
 from fivefold.usecases.changes import asks
 
 
-class LevelsGiven(Given):
+class LevelsGiven(RequestModel):
     """The names of the levels, the lowest first."""
 
     levels: Annotated[list[Text], Field(min_length=settings.FEWEST_LEVELS, max_length=settings.MOST_LEVELS)]
 
 
-class SettingsGiven(Given):
+class SettingsGiven(RequestModel):
     """What is to change; what is not given stays. `reason` is needed once anything decides: then it is proposed."""
 
     base_currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
@@ -31,7 +31,7 @@ class SettingsGiven(Given):
     reason: Text = ""
 
 
-class Settings(Shown):
+class Settings(ResponseModel):
     """The settings; levels and base currency cannot change any more from `locked_at` on.
 
     `programs_lower_levels`: programs take back what holds a level up without a second person.
@@ -56,7 +56,7 @@ class SettingsAsked(Settings):
     proposal: Proposal | None
 
 
-class FieldsGiven(Given):
+class FieldsGiven(RequestModel):
     """Typed fields, as rulesets declare them: of the entity, of its transactions, of its cases and alerts."""
 
     fields: dict[str, Any] = Field(default_factory=dict)
@@ -64,7 +64,7 @@ class FieldsGiven(Given):
     case_fields: dict[str, Any] = Field(default_factory=dict)
 
 
-class EntityType(Shown):
+class EntityType(ResponseModel):
     """A type of entity and its typed fields."""
 
     name: str
@@ -73,32 +73,32 @@ class EntityType(Shown):
     case_fields: dict[str, Any]
 
 
-def read_settings(asked: Asked) -> Settings:
+def read_settings(context: RequestContext) -> Settings:
     """Show the settings."""
-    return Settings.of(settings.read_settings(asked.engine, asked.actor))
+    return Settings.of(settings.read_settings(context.engine, context.actor))
 
 
-def choose_levels(asked: Asked, body: LevelsGiven) -> Settings:
+def choose_levels(context: RequestContext, body: LevelsGiven) -> Settings:
     """Choose the levels; refused once a ruleset was written for those that are there."""
-    return Settings.of(settings.choose_levels(asked.engine, asked.actor, body.levels))
+    return Settings.of(settings.choose_levels(context.engine, context.actor, body.levels))
 
 
-def change_settings(asked: Asked, body: SettingsGiven) -> SettingsAsked:
+def change_settings(context: RequestContext, body: SettingsGiven) -> SettingsAsked:
     """Change settings, or propose it once anything decides."""
     given = settings.SettingsChange(**body.model_dump(exclude={"reason"}))
-    made = asks.change_settings(asked.engine, asked.actor, given, body.reason)
-    present = settings.read_settings(asked.engine, asked.actor)
-    return SettingsAsked.of({**vars(present), "proposal": made.proposal})
+    outcome = asks.change_settings(context.engine, context.actor, given, body.reason)
+    present = settings.read_settings(context.engine, context.actor)
+    return SettingsAsked.of({**vars(present), "proposal": outcome.proposal})
 
 
-def list_types(asked: Asked, query: PageAsked) -> Page[EntityType]:
+def list_types(context: RequestContext, query: PageQuery) -> Page[EntityType]:
     """List the types of entities, by name."""
-    return entity_types.list_types(asked.engine, asked.actor, query.part).map(EntityType.of)
+    return entity_types.list_types(context.engine, context.actor, query.part).map(EntityType.of)
 
 
-def define_type(asked: Asked, name: Text, body: FieldsGiven) -> EntityType:
+def define_type(context: RequestContext, name: Text, body: FieldsGiven) -> EntityType:
     """Make a type of entity, or add fields to one; fields that are there stay as they are."""
-    made = entity_types.define_type(
-        asked.engine, asked.actor, name, body.fields, body.transaction_fields, body.case_fields
+    entity_type = entity_types.define_type(
+        context.engine, context.actor, name, body.fields, body.transaction_fields, body.case_fields
     )
-    return EntityType.of(made)
+    return EntityType.of(entity_type)

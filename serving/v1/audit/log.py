@@ -5,13 +5,13 @@ from typing import Any
 from pydantic import Field
 
 from fivefold.domain.paging import Page
-from fivefold.serving.v1.paging import PageAsked
-from fivefold.serving.v1.route import Asked
-from fivefold.serving.v1.schemas import Moment, Shown
+from fivefold.serving.v1.paging import PageQuery
+from fivefold.serving.v1.route import RequestContext
+from fivefold.serving.v1.schemas import Moment, ResponseModel
 from fivefold.usecases.audit import pages as audit_pages
 
 
-class Entry(Shown):
+class Entry(ResponseModel):
     """Who did what, to which, when. Values before and after are not shown."""
 
     number: int
@@ -25,6 +25,6 @@ class Entry(Shown):
     hash: str
 
 
-def list_entries(asked: Asked, query: PageAsked) -> Page[Entry]:
+def list_entries(context: RequestContext, query: PageQuery) -> Page[Entry]:
     """List what was done, the newest first."""
-    return audit_pages.list_entries(asked.engine, asked.actor, query.part).map(Entry.of)
+    return audit_pages.list_entries(context.engine, context.actor, query.part).map(Entry.of)

@@ -5,13 +5,13 @@ from typing import Any, Literal
 from pydantic import Field
 
 from fivefold.domain.paging import Page
-from fivefold.serving.v1.paging import PageAsked
-from fivefold.serving.v1.route import Asked
-from fivefold.serving.v1.schemas import Given, Moment, Number, Shown, Text
+from fivefold.serving.v1.paging import PageQuery
+from fivefold.serving.v1.route import RequestContext
+from fivefold.serving.v1.schemas import Moment, Number, RequestModel, ResponseModel, Text
 from fivefold.usecases.changes import proposals
 
 
-class ProposalBacktest(Shown):
+class ProposalBacktest(ResponseModel):
     """The newest backtest of a proposal on one type of entity."""
 
     id: int
@@ -22,8 +22,8 @@ class ProposalBacktest(Shown):
     error: str | None
 
 
-class Proposal(Shown):
-    """A change of what decides: what would change, whom it would reach, who proposed it and who decided.
+class Proposal(ResponseModel):
+    """A change of what decides: what would change, which entities it would reach, who proposed it and who decided.
 
     `state` is proposed, approved, refused or withdrawn. `result` says what was changed, once it is approved.
     """
@@ -44,45 +44,47 @@ class Proposal(Shown):
     backtests: list[ProposalBacktest]
 
 
-class Proposed(Shown):
+class Proposed(ResponseModel):
     """The proposal that was made of what was asked for; null where nothing decides yet, or it is so already."""
 
     proposal: Proposal | None
 
 
-class PageOfProposals(PageAsked):
+class PageOfProposals(PageQuery):
     """Which proposals: of one state or of all."""
 
     state: Literal["proposed", "approved", "refused", "withdrawn"] | None = None
 
 
-class WhyDecided(Given):
+class WhyDecided(RequestModel):
     """Why."""
 
     reason: Text
 
 
-def list_proposals(asked: Asked, query: PageOfProposals) -> Page[Proposal]:
+def list_proposals(context: RequestContext, query: PageOfProposals) -> Page[Proposal]:
     """List proposals, the newest first; for approvers those about one entity."""
-    return proposals.list_proposals(asked.engine, asked.actor, query.state, asked.role, query.part).map(Proposal.of)
+    return proposals.list_proposals(context.engine, context.actor, query.state, context.role, query.part).map(
+        Proposal.of
+    )
 
 
-def read_proposal(asked: Asked, proposal: Number) -> Proposal:
+def read_proposal(context: RequestContext, proposal: Number) -> Proposal:
     """Show a proposal, and how far its backtests are."""
-    return Proposal.of(proposals.read_proposal(asked.engine, asked.actor, proposal, asked.role))
+    return Proposal.of(proposals.read_proposal(context.engine, context.actor, proposal, context.role))
 
 
-def approve_proposal(asked: Asked, proposal: Number, body: WhyDecided) -> Proposal:
+def approve_proposal(context: RequestContext, proposal: Number, body: WhyDecided) -> Proposal:
     """Do what another person proposed. It needs backtests of what decides now, on every type that it reaches."""
-    made = proposals.approve_proposal(asked.engine, asked.actor, proposal, body.reason, asked.role)
-    return Proposal.of(made)
+    proposal_line = proposals.approve_proposal(context.engine, context.actor, proposal, body.reason, context.role)
+    return Proposal.of(proposal_line)
 
 
-def refuse_proposal(asked: Asked, proposal: Number, body: WhyDecided) -> Proposal:
+def refuse_proposal(context: RequestContext, proposal: Number, body: WhyDecided) -> Proposal:
     """Refuse a proposal, or withdraw one's own."""
-    return Proposal.of(proposals.refuse_proposal(asked.engine, asked.actor, proposal, body.reason, asked.role))
+    return Proposal.of(proposals.refuse_proposal(context.engine, context.actor, proposal, body.reason, context.role))
 
 
-def request_proposal_backtests(asked: Asked, proposal: Number) -> Proposal:
+def request_proposal_backtests(context: RequestContext, proposal: Number) -> Proposal:
     """Ask for the backtests of a proposal anew, such as after what decides has changed."""
-    return Proposal.of(proposals.request_proposal_backtests(asked.engine, asked.actor, proposal))
+    return Proposal.of(proposals.request_proposal_backtests(context.engine, context.actor, proposal))

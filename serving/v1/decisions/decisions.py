@@ -1,4 +1,4 @@
-"""Decisions on transactions: programs are told what to do, people what held, publishers everything."""
+"""Decisions on transactions: programs see the action, people the rules that held, publishers everything."""
 
 from typing import Any, Self
 
@@ -6,19 +6,18 @@ from pydantic import Field
 
 from fivefold.domain.paging import Page
 from fivefold.serving.v1.levels.levels import SEE_EVERYTHING, ValueSeen
-from fivefold.serving.v1.paging import PageAsked
-from fivefold.serving.v1.route import Asked
-from fivefold.serving.v1.schemas import BigNumber, Given, Moment, Shown, Text
+from fivefold.serving.v1.paging import PageQuery
+from fivefold.serving.v1.route import RequestContext
+from fivefold.serving.v1.schemas import BigNumber, Moment, RequestModel, ResponseModel, Text
 from fivefold.usecases.decisions import decide as decisions
 from fivefold.usecases.decisions import read as decision_reading
-from fivefold.usecases.decisions import read as decision_views
 from fivefold.usecases.decisions.decide import DecisionMade
 from fivefold.usecases.levels.read import Freshness
 from fivefold.usecases.shared.actors import Role
 
 
-class DecisionAsked(Given):
-    """Which policy is to decide on whose transaction.
+class DecisionAsked(RequestModel):
+    """Which policy is to decide on which entity's transaction.
 
     The transaction has the fields of POST /v1/transactions; its number, date and state may be missing. It is not
     stored. `decision_key` is what you call this decision, by default the transaction's number: asked again under the
@@ -33,7 +32,7 @@ class DecisionAsked(Given):
     freshness: Freshness = Field(default=Freshness.REFRESH, strict=False)
 
 
-class PolicyNamed(Shown):
+class PolicyNamed(ResponseModel):
     """A version of a policy."""
 
     name: str
@@ -45,14 +44,14 @@ class PolicyNamed(Shown):
         return cls(name=pair[0], version=pair[1])
 
 
-class RuleNamed(Shown):
+class RuleNamed(ResponseModel):
     """A rule of a policy."""
 
     rule: str
     title: str
 
 
-class DecisionForApps(Shown):
+class DecisionForApps(ResponseModel):
     """What is to be done.
 
     `repeated`: it was decided before, under the same key. `decided_by`: the rule whose action it is; null where no rule
@@ -71,7 +70,7 @@ class DecisionForApps(Shown):
     stale_rates_days: int | None
 
 
-class RuleSeen(Shown):
+class RuleSeen(ResponseModel):
     """A rule that held, was suppressed, or of which it is unknown, and what it looked at."""
 
     title: str
@@ -81,8 +80,8 @@ class RuleSeen(Shown):
     values: list[ValueSeen]
 
 
-class DecisionReasons(Shown):
-    """What held; the other rules of a policy, its conditions and thresholds are not told."""
+class DecisionReasons(ResponseModel):
+    """What held; the other rules of a policy, its conditions and thresholds are not shown."""
 
     line: str
     level: dict[str, Any]
@@ -104,7 +103,7 @@ class DecisionForPublishers(DecisionForPeople):
     answer: dict[str, Any] | None
 
 
-class DecisionLine(Shown):
+class DecisionLine(ResponseModel):
     """A decision as it is listed; `line` is empty once it was erased."""
 
     decision: int
@@ -118,59 +117,59 @@ class DecisionLine(Shown):
 DecisionAnswer = DecisionForApps | DecisionForPeople | DecisionForPublishers
 
 
-def decide(asked: Asked, body: DecisionAsked) -> DecisionAnswer:
+def decide(context: RequestContext, body: DecisionAsked) -> DecisionAnswer:
     """Decide on a transaction by level, value and the transaction itself, and write the decision down."""
-    made = decisions.decide(
-        asked.engine,
-        asked.actor,
+    decision = decisions.decide(
+        context.engine,
+        context.actor,
         body.policy,
         body.type,
         body.external_id,
         body.transaction,
         body.freshness,
         body.decision_key,
-        valuer=asked.valuer,
+        valuer=context.valuer,
     )
-    return _for(asked, made)
+    return _for(context, decision)
 
 
-def read_decision(asked: Asked, decision: BigNumber) -> DecisionAnswer:
-    """Tell a decision as it was made."""
-    return _for(asked, decision_reading.read_decision(asked.engine, asked.actor, decision))
+def read_decision(context: RequestContext, decision: BigNumber) -> DecisionAnswer:
+    """Show a decision as it was made."""
+    return _for(context, decision_reading.read_decision(context.engine, context.actor, decision))
 
 
-def _for(asked: Asked, made: DecisionMade) -> DecisionAnswer:
-    """Give of a decision what the role of whoever asks is told."""
-    known = _told(made)
-    if asked.role is Role.APP:
-        return DecisionForApps.model_validate(known)
-    reasons = decision_views.view_decision(asked.engine, asked.actor, made.number)
-    known |= {"actor": made.actor, "reasons": reasons, "answer": made.answer}
-    return (DecisionForPublishers if asked.role in SEE_EVERYTHING else DecisionForPeople).model_validate(known)
+def _for(context: RequestContext, decision: DecisionMade) -> DecisionAnswer:
+    """Give the fields of a decision that the caller's role may see."""
+    fields = _fields(decision)
+    if context.role is Role.APP:
+        return DecisionForApps.model_validate(fields)
+    reasons = decision_reading.view_decision(context.engine, context.actor, decision.number)
+    fields |= {"actor": decision.actor, "reasons": reasons, "answer": decision.answer}
+    return (DecisionForPublishers if context.role in SEE_EVERYTHING else DecisionForPeople).model_validate(fields)
 
 
-def _told(made: DecisionMade) -> dict[str, Any]:
-    answer = made.answer or {"rules": (), "decided_by": None, "level": {"level": None}}
+def _fields(decision: DecisionMade) -> dict[str, Any]:
+    answer = decision.answer or {"rules": (), "decided_by": None, "level": {"level": None}}
     rules = {rule["rule"]: rule for rule in answer["rules"]}
     return {
-        "decision": made.number,
-        "repeated": made.repeated,
-        "action": made.action,
-        "policy": PolicyNamed.named(made.policy),
-        "at": made.at_us,
+        "decision": decision.number,
+        "repeated": decision.repeated,
+        "action": decision.action,
+        "policy": PolicyNamed.named(decision.policy),
+        "at": decision.at_us,
         "decided_by": rules.get(answer["decided_by"]),
-        "unknown": None if made.answer is None else [r for r in rules.values() if r["outcome"] == "unknown"],
+        "unknown": None if decision.answer is None else [r for r in rules.values() if r["outcome"] == "unknown"],
         "level": answer["level"]["level"],
-        "stale_rates_days": answer.get("stale_rates_days"),  # one that was made before has none
+        "stale_rates_days": answer.get("stale_rates_days"),  # older decisions lack it
     }
 
 
-def list_decisions(asked: Asked, type_: Text, external_id: Text, query: PageAsked) -> Page[DecisionLine]:
+def list_decisions(context: RequestContext, type_: Text, external_id: Text, query: PageQuery) -> Page[DecisionLine]:
     """List the decisions on an entity's transactions, the latest first."""
-    found = decision_reading.list_decisions(asked.engine, asked.actor, type_, external_id, query.part)
-    return found.map(_line)
+    page = decision_reading.list_decisions(context.engine, context.actor, type_, external_id, query.part)
+    return page.map(_line)
 
 
 def _line(line: decision_reading.DecisionLine) -> DecisionLine:
-    known = {name: getattr(line, name) for name in ("action", "actor", "line")}
-    return DecisionLine(**known, decision=line.number, at=line.at_us, policy=PolicyNamed.named(line.policy))
+    fields = {name: getattr(line, name) for name in ("action", "actor", "line")}
+    return DecisionLine(**fields, decision=line.number, at=line.at_us, policy=PolicyNamed.named(line.policy))

@@ -1,19 +1,19 @@
-"""Policies, which decide on transactions. For publishers alone: whoever reads them knows every threshold."""
+"""Policies, which decide on transactions. For publishers alone: they show every threshold."""
 
 from pydantic import Field
 
 from fivefold.domain.paging import Page
 from fivefold.serving.v1.changes.proposals import Proposal
 from fivefold.serving.v1.errors import Place
-from fivefold.serving.v1.paging import PageAsked
-from fivefold.serving.v1.route import Asked
-from fivefold.serving.v1.schemas import Given, Moment, Number, Shown, Text
+from fivefold.serving.v1.paging import PageQuery
+from fivefold.serving.v1.route import RequestContext
+from fivefold.serving.v1.schemas import Moment, Number, RequestModel, ResponseModel, Text
 from fivefold.store.decisions.policies import ACTIVE
 from fivefold.usecases.changes import asks
 from fivefold.usecases.decisions import policies
 
 
-class PolicyGiven(Given):
+class PolicyGiven(RequestModel):
     """A policy as it is written, in YAML or JSON."""
 
     document: Text
@@ -26,20 +26,20 @@ class PolicyProposed(PolicyGiven):
     accept_warnings: Text = ""
 
 
-class Why(Given):
+class Why(RequestModel):
     """Why."""
 
     reason: Text
 
 
-class OfPolicy(PageAsked):
+class OfPolicy(PageQuery):
     """Of which policy; of all where none is named."""
 
     policy: Text | None = None
 
 
-class PolicyLine(Shown):
-    """A version of a policy; of those of one name one is active at most, and whoever wrote it never approved it."""
+class PolicyLine(ResponseModel):
+    """A version of a policy; one version of a name is active at most, and its author never approved it."""
 
     name: str
     entity_type: str
@@ -65,37 +65,39 @@ class Policy(PolicyLine):
     doubts: list[Place]
 
 
-def list_policies(asked: Asked, query: OfPolicy) -> Page[PolicyLine]:
+def list_policies(context: RequestContext, query: OfPolicy) -> Page[PolicyLine]:
     """List the versions of a policy, or of all: by name, the newest first."""
-    return policies.policies_of(asked.engine, asked.actor, query.policy, query.part).map(PolicyLine.of)
+    return policies.policies_of(context.engine, context.actor, query.policy, query.part).map(PolicyLine.of)
 
 
-def check_policy(asked: Asked, body: PolicyGiven) -> list[Place]:
+def check_policy(context: RequestContext, body: PolicyGiven) -> list[Place]:
     """Look through a policy as proposing it does, and change nothing: faults and doubts, each with its line."""
-    return [Place.model_validate(found) for found in policies.check_policy(asked.engine, asked.actor, body.document)]
+    return [
+        Place.model_validate(finding) for finding in policies.check_policy(context.engine, context.actor, body.document)
+    ]
 
 
-def propose_policy(asked: Asked, body: PolicyProposed) -> PolicyLine:
-    """Propose a version of a policy, which decides once somebody else approves it."""
-    made = policies.propose_policy(asked.engine, asked.actor, body.document, body.reason, body.accept_warnings)
-    return PolicyLine.of(made)
+def propose_policy(context: RequestContext, body: PolicyProposed) -> PolicyLine:
+    """Propose a version of a policy, which decides once another person approves it."""
+    line = policies.propose_policy(context.engine, context.actor, body.document, body.reason, body.accept_warnings)
+    return PolicyLine.of(line)
 
 
-def read_policy(asked: Asked, policy: Text, number: Number) -> Policy:
+def read_policy(context: RequestContext, policy: Text, number: Number) -> Policy:
     """Show a version of a policy as it was written, and what is doubtful in it."""
-    return Policy.of(policies.show_policy(asked.engine, asked.actor, policy, number))
+    return Policy.of(policies.show_policy(context.engine, context.actor, policy, number))
 
 
-def approve_policy(asked: Asked, policy: Text, number: Number, body: Why) -> PolicyLine:
-    """Let a version decide that somebody else proposed, in place of the one before."""
-    return PolicyLine.of(policies.approve_policy(asked.engine, asked.actor, policy, number, body.reason))
+def approve_policy(context: RequestContext, policy: Text, number: Number, body: Why) -> PolicyLine:
+    """Activate a version that another person proposed, in place of the one before."""
+    return PolicyLine.of(policies.approve_policy(context.engine, context.actor, policy, number, body.reason))
 
 
-def retire_policy(asked: Asked, policy: Text, number: Number, body: Why) -> PolicyRetired:
+def retire_policy(context: RequestContext, policy: Text, number: Number, body: Why) -> PolicyRetired:
     """Refuse a proposed version, or propose that an active one decides no more."""
-    shown = policies.show_policy(asked.engine, asked.actor, policy, number)
-    if shown.state != ACTIVE:
-        line = policies.refuse_policy(asked.engine, asked.actor, policy, number, body.reason)
+    policy_shown = policies.show_policy(context.engine, context.actor, policy, number)
+    if policy_shown.state != ACTIVE:
+        line = policies.refuse_policy(context.engine, context.actor, policy, number, body.reason)
         return PolicyRetired.of({**vars(line), "proposal": None})
-    made = asks.retire_policy(asked.engine, asked.actor, policy, number, body.reason)
-    return PolicyRetired.of({**vars(made.result or shown), "proposal": made.proposal})
+    outcome = asks.retire_policy(context.engine, context.actor, policy, number, body.reason)
+    return PolicyRetired.of({**vars(outcome.result or policy_shown), "proposal": outcome.proposal})

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from fivefold.serving.v1.changes.proposals import Proposal
 from fivefold.serving.v1.ingest.taken_rows import TakenRows
-from fivefold.serving.v1.route import Asked
-from fivefold.serving.v1.schemas import Given, MomentGiven, Shown, Text
+from fivefold.serving.v1.route import RequestContext
+from fivefold.serving.v1.schemas import MomentGiven, RequestModel, ResponseModel, Text
 from fivefold.usecases.changes import facts
 from fivefold.usecases.changes.proposals import ChangeOutcome
 from fivefold.usecases.ingest import entities as ingest_entities
@@ -21,8 +21,8 @@ from fivefold.usecases.shared.row_results import MOST_REFUSED, accept_valid_rows
 Rows = Annotated[list[dict[str, Any]], Field(min_length=1)]
 
 
-class Owner(Given):
-    """Whose an entity is: what happens to an account happens to whoever owns it."""
+class Owner(RequestModel):
+    """The owner of an entity: facts about an account count for its owner."""
 
     type: Text
     external_id: Text
@@ -38,11 +38,11 @@ class OwnerOfSeveral(Owner):
     until: MomentGiven | None = None
 
 
-class EntityGiven(Given):
+class EntityGiven(RequestModel):
     """What is known of an entity. Attributes that are not given stay; null takes one away.
 
-    `owner` is whose it is alone: who owned it alone before does so no longer. `owners` are all who own it, or did; who
-    owns it and is not among them leaves now. One of both, or neither: then owners stay.
+    `owner` is the only owner, and replaces the one before. `owners` are all present and past owners; a present owner
+    that is missing leaves now. Send one of both, or neither: then the owners stay.
     """
 
     attributes: dict[str, Any] = Field(default_factory=dict)
@@ -56,8 +56,8 @@ class EntityOfMany(EntityGiven):
     external_id: Text
 
 
-class Taken(Shown):
-    """How many were new, changed something, and said what was known."""
+class Taken(ResponseModel):
+    """How many were new, changed, or known already."""
 
     new: int
     changed: int
@@ -65,7 +65,7 @@ class Taken(Shown):
 
 
 class RowsTaken(TakenRows, Taken):
-    """How many were new, changed something, and said what was known; and what is wrong with those refused."""
+    """How many were new, changed, or known already; and the problems of the refused rows."""
 
 
 class TransactionsTaken(TakenRows):
@@ -82,7 +82,7 @@ class TransactionsTaken(TakenRows):
     without_rate: int
 
 
-class HowToTake(Given):
+class HowToTake(RequestModel):
     """Whether nothing is taken where anything is wrong; rows that are right are taken otherwise."""
 
     atomic: bool = False
@@ -94,21 +94,21 @@ class TypeOfTransactions(HowToTake):
     type: Text = "customer"
 
 
-class TagGiven(Given):
+class TagGiven(RequestModel):
     """Until when a tag holds; without an end where none is given. `reason` where a level would fall."""
 
     until: MomentGiven | None = None
     reason: Text = ""
 
 
-class Why(Given):
+class Why(RequestModel):
     """Why: needed where a level would fall, as another person approves it then."""
 
     reason: Text = ""
 
 
-class ScreeningGiven(Given):
-    """What somebody was screened for, and whether anything was found; now, unless another moment is given.
+class ScreeningGiven(RequestModel):
+    """What an entity was screened for, and whether anything was found; the moment is now by default.
 
     `reason` where a level would fall.
     """
@@ -119,7 +119,7 @@ class ScreeningGiven(Given):
     reason: Text = ""
 
 
-class CaseGiven(Given):
+class CaseGiven(RequestModel):
     """Where a case or an alert stands; sent again, it is changed. An outcome is known from the end on.
 
     `reason` where a level would fall.
@@ -133,29 +133,29 @@ class CaseGiven(Given):
     reason: Text = ""
 
 
-def put_entity(asked: Asked, type_: Text, external_id: Text, body: EntityGiven) -> Taken:
+def put_entity(context: RequestContext, type_: Text, external_id: Text, body: EntityGiven) -> Taken:
     """Add an entity, or change its attributes or its owner."""
-    return Taken.of(ingest_entities.put_entities(asked.engine, asked.actor, type_, [_row(external_id, body)]))
+    return Taken.of(ingest_entities.put_entities(context.engine, context.actor, type_, [_row(external_id, body)]))
 
 
 def put_entities(
-    asked: Asked, type_: Text, query: HowToTake, body: Annotated[list[EntityOfMany], Field(min_length=1)]
+    context: RequestContext, type_: Text, query: HowToTake, body: Annotated[list[EntityOfMany], Field(min_length=1)]
 ) -> RowsTaken:
     """Add or change several entities: those that can be taken; with `atomic` all of them, or none."""
-    rows = [_row(given.external_id, given) for given in body]
-    take = partial(ingest_entities.put_entities, asked.engine, asked.actor, type_)
+    rows = [_row(entity.external_id, entity) for entity in body]
+    take = partial(ingest_entities.put_entities, context.engine, context.actor, type_)
     return RowsTaken.in_part(accept_valid_rows(rows, take, atomic=query.atomic))
 
 
-def _row(external_id: str, given: EntityGiven) -> EntityRow:
-    owner = None if given.owner is None else (given.owner.type, given.owner.external_id)
+def _row(external_id: str, entity: EntityGiven) -> EntityRow:
+    owner = None if entity.owner is None else (entity.owner.type, entity.owner.external_id)
     owners = None
-    if given.owners is not None:
-        owners = [OwnerGiven(one.type, one.external_id, one.from_, one.until) for one in given.owners]
-    return EntityRow(external_id, given.attributes, owner, owners)
+    if entity.owners is not None:
+        owners = [OwnerGiven(one.type, one.external_id, one.from_, one.until) for one in entity.owners]
+    return EntityRow(external_id, entity.attributes, owner, owners)
 
 
-def post_transactions(asked: Asked, query: TypeOfTransactions, body: Rows) -> TransactionsTaken:
+def post_transactions(context: RequestContext, query: TypeOfTransactions, body: Rows) -> TransactionsTaken:
     """Take transactions of entities that are there, each once, whatever is sent again.
 
     The fields are those of /v4/scoring, with a `transaction_id`, which says what is the same one; `user_id` is the
@@ -169,42 +169,44 @@ def post_transactions(asked: Asked, query: TypeOfTransactions, body: Rows) -> Tr
 
     def take(rows: Sequence[Mapping[str, Any]]) -> ingest_transactions.TransactionCounts:
         named = MOST_REFUSED + 1
-        return ingest_transactions.add_transactions(asked.engine, asked.actor, rows, query.type, most_named=named)
+        return ingest_transactions.add_transactions(context.engine, context.actor, rows, query.type, most_named=named)
 
     return TransactionsTaken.in_part(accept_valid_rows(body, take, atomic=query.atomic))
 
 
-def set_tag(asked: Asked, type_: Text, external_id: Text, tag: Text, body: TagGiven) -> Proposal | None:
+def set_tag(context: RequestContext, type_: Text, external_id: Text, tag: Text, body: TagGiven) -> Proposal | None:
     """Set a tag on an entity, or give it another end; proposed where a level would fall."""
-    of = (asked.engine, asked.actor, type_, external_id)
+    of = (context.engine, context.actor, type_, external_id)
     return _proposal(facts.request_tag(*of, tag, until_us=body.until, reason=body.reason))
 
 
-def end_tag(asked: Asked, type_: Text, external_id: Text, tag: Text, query: Why) -> Proposal | None:
+def end_tag(context: RequestContext, type_: Text, external_id: Text, tag: Text, query: Why) -> Proposal | None:
     """Take a tag off an entity; proposed where a level would fall."""
-    return _proposal(facts.request_tag_end(asked.engine, asked.actor, type_, external_id, tag, reason=query.reason))
+    return _proposal(facts.request_tag_end(context.engine, context.actor, type_, external_id, tag, reason=query.reason))
 
 
-def add_screening(asked: Asked, type_: Text, external_id: Text, body: ScreeningGiven) -> Proposal | None:
+def add_screening(context: RequestContext, type_: Text, external_id: Text, body: ScreeningGiven) -> Proposal | None:
     """Note that an entity was screened, and whether anything was found; proposed where a hit is cleared by it."""
-    of = (asked.engine, asked.actor, type_, external_id)
+    of = (context.engine, context.actor, type_, external_id)
     return _proposal(facts.request_screening(*of, body.screening, found=body.found, at_us=body.at, reason=body.reason))
 
 
-def put_case(asked: Asked, type_: Text, external_id: Text, number: Text, body: CaseGiven) -> Proposal | None:
+def put_case(context: RequestContext, type_: Text, external_id: Text, number: Text, body: CaseGiven) -> Proposal | None:
     """Open, change or close a case about an entity; proposed where a level would fall."""
-    of = (asked.engine, asked.actor, type_, external_id)
+    of = (context.engine, context.actor, type_, external_id)
     return _proposal(facts.request_record(*of, "case", _record(number, body), reason=body.reason))
 
 
-def put_alert(asked: Asked, type_: Text, external_id: Text, number: Text, body: CaseGiven) -> Proposal | None:
+def put_alert(
+    context: RequestContext, type_: Text, external_id: Text, number: Text, body: CaseGiven
+) -> Proposal | None:
     """Open, change or close an alert about an entity; proposed where a level would fall."""
-    of = (asked.engine, asked.actor, type_, external_id)
+    of = (context.engine, context.actor, type_, external_id)
     return _proposal(facts.request_record(*of, "alert", _record(number, body), reason=body.reason))
 
 
-def _proposal(made: ChangeOutcome) -> Proposal | None:
-    return None if made.proposal is None else Proposal.of(made.proposal)
+def _proposal(outcome: ChangeOutcome) -> Proposal | None:
+    return None if outcome.proposal is None else Proposal.of(outcome.proposal)
 
 
 def _record(number: str, given: CaseGiven) -> RecordGiven:

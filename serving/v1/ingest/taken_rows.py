@@ -1,16 +1,16 @@
-"""The answer to a call about many rows: what was taken, and what is wrong with each row that was not."""
+"""The response to a call with many rows: counts of the stored rows, and the problems of the refused ones."""
 
 from typing import Any, Self
 
 from fivefold.serving.v1.errors import Row, row_lines
-from fivefold.serving.v1.schemas import Shown
+from fivefold.serving.v1.schemas import ResponseModel
 from fivefold.usecases.shared.row_results import AcceptedRows
 
 IN_PART = 207
-"""Status of an answer that refuses some rows."""
+"""Status of a response that refuses some rows."""
 
 
-class TakenRows(Shown):
+class TakenRows(ResponseModel):
     """What was taken. `refused` rows were not; what is wrong with them stands in `errors`, rows counted from 0."""
 
     refused: int
@@ -18,6 +18,6 @@ class TakenRows(Shown):
 
     @classmethod
     def in_part(cls, taken: AcceptedRows[Any]) -> Self:
-        """Give the form of what became of the rows of a call."""
+        """Convert the result of a call with many rows."""
         more = {"refused": taken.refused, "errors": row_lines(taken.problems)}
         return cls.model_validate({**vars(taken.made), **more})

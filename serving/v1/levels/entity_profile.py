@@ -1,4 +1,4 @@
-"""What is known of entities, as people read it."""
+"""Entities and their facts, for people."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ from pydantic import Field
 
 from fivefold.domain.paging import Page
 from fivefold.serving.v1.levels.levels import LevelForPeople, LevelForPublishers, level_for
-from fivefold.serving.v1.paging import PageAsked
-from fivefold.serving.v1.route import Asked
-from fivefold.serving.v1.schemas import Moment, MomentGiven, Shown, Text
+from fivefold.serving.v1.paging import PageQuery
+from fivefold.serving.v1.route import RequestContext
+from fivefold.serving.v1.schemas import Moment, MomentGiven, ResponseModel, Text
 from fivefold.usecases.levels import entity_profile as facts
 from fivefold.usecases.levels import read as levels
 
 
-class EntityNamed(Shown):
+class EntityNamed(ResponseModel):
     """An entity by its type and its identifier."""
 
     type: str = Field(validation_alias="entity_type")
@@ -44,13 +44,13 @@ class Profile(EntityNamed):
     risk: LevelForPeople | LevelForPublishers
 
 
-class PageOfEntities(PageAsked):
+class PageOfEntities(PageQuery):
     """Which entities: of one level or of all."""
 
     level: Text | None = None
 
 
-class EntityLine(Shown):
+class EntityLine(ResponseModel):
     """An entity as it is listed."""
 
     id: int
@@ -59,7 +59,7 @@ class EntityLine(Shown):
     status: str | None
 
 
-class Tag(Shown):
+class Tag(ResponseModel):
     """A tag that an entity has, or had."""
 
     tag: str
@@ -68,7 +68,7 @@ class Tag(Shown):
     set_by: str
 
 
-class Screening(Shown):
+class Screening(ResponseModel):
     """What an entity was screened for."""
 
     screening: str
@@ -77,7 +77,7 @@ class Screening(Shown):
     recorded_at: Moment = Field(validation_alias="recorded_us")
 
 
-class Case(Shown):
+class Case(ResponseModel):
     """A case or an alert."""
 
     number: str
@@ -88,15 +88,15 @@ class Case(Shown):
     fields: dict[str, Any]
 
 
-class PageOfTransactions(PageAsked):
+class PageOfTransactions(PageQuery):
     """Which transactions: from `since` until before `until`."""
 
     since: MomentGiven | None = None
     until: MomentGiven | None = None
 
 
-class Correction(Shown):
-    """What was said of a transaction later; `changes` has what is right, by the names of columns as they are sent."""
+class Correction(ResponseModel):
+    """A later correction of a transaction; `changes` has the corrected values by column, as they are sent."""
 
     number: str
     kind: str
@@ -110,7 +110,7 @@ class Correction(Shown):
 class Transaction(EntityNamed):
     """A transaction as it was sent, in its own currency: a deposit is positive. What was corrected stands beside it.
 
-    `type` and `external_id` say whose it is: the entity's own, or of what that owned then.
+    `type` and `external_id` name its entity: this one, or one that it owned then.
     """
 
     transaction_id: str
@@ -125,52 +125,54 @@ class Transaction(EntityNamed):
     corrections: list[Correction]
 
 
-def view_entity(asked: Asked, type_: Text, external_id: Text) -> Profile:
+def view_entity(context: RequestContext, type_: Text, external_id: Text) -> Profile:
     """Show an entity with its level, computed for the view where anything happened since, or an hour passed."""
-    found = facts.read_entity(asked.engine, asked.actor, type_, external_id)
-    viewed = levels.read_level_of_profile(asked.engine, asked.actor, type_, external_id, valuer=asked.valuer)
+    entity = facts.read_entity(context.engine, context.actor, type_, external_id)
+    viewed = levels.read_level_of_profile(context.engine, context.actor, type_, external_id, valuer=context.valuer)
     return Profile.model_validate(
         {
             "entity_type": type_,
             "external_id": external_id,
-            "owners": [Related.of(line) for line in found.owners],
-            "owns": [Related.of(line) for line in found.owns],
-            "attributes": found.attributes,
-            "created_at": found.created_us,
-            "known_at": found.known_us,
-            "erased_at": found.erased_us,
-            "risk": level_for(asked, viewed),
+            "owners": [Related.of(line) for line in entity.owners],
+            "owns": [Related.of(line) for line in entity.owns],
+            "attributes": entity.attributes,
+            "created_at": entity.created_us,
+            "known_at": entity.known_us,
+            "erased_at": entity.erased_us,
+            "risk": level_for(context, viewed),
         }
     )
 
 
-def list_entities(asked: Asked, type_: Text, query: PageOfEntities) -> Page[EntityLine]:
+def list_entities(context: RequestContext, type_: Text, query: PageOfEntities) -> Page[EntityLine]:
     """List entities of a type and where they stand, in the order in which they were added."""
-    return facts.list_entities(asked.engine, asked.actor, type_, query.part, query.level).map(EntityLine.of)
+    return facts.list_entities(context.engine, context.actor, type_, query.part, query.level).map(EntityLine.of)
 
 
-def list_tags(asked: Asked, type_: Text, external_id: Text, query: PageAsked) -> Page[Tag]:
+def list_tags(context: RequestContext, type_: Text, external_id: Text, query: PageQuery) -> Page[Tag]:
     """List the tags that an entity has or had, the newest first."""
-    return facts.list_tags(asked.engine, asked.actor, type_, external_id, query.part).map(Tag.of)
+    return facts.list_tags(context.engine, context.actor, type_, external_id, query.part).map(Tag.of)
 
 
-def list_screenings(asked: Asked, type_: Text, external_id: Text, query: PageAsked) -> Page[Screening]:
+def list_screenings(context: RequestContext, type_: Text, external_id: Text, query: PageQuery) -> Page[Screening]:
     """List an entity's screenings, those that were made last first."""
-    return facts.list_screenings(asked.engine, asked.actor, type_, external_id, query.part).map(Screening.of)
+    return facts.list_screenings(context.engine, context.actor, type_, external_id, query.part).map(Screening.of)
 
 
-def list_cases(asked: Asked, type_: Text, external_id: Text, query: PageAsked) -> Page[Case]:
+def list_cases(context: RequestContext, type_: Text, external_id: Text, query: PageQuery) -> Page[Case]:
     """List the cases about an entity, those that were opened last first."""
-    return facts.list_records(asked.engine, asked.actor, type_, external_id, "case", query.part).map(Case.of)
+    return facts.list_records(context.engine, context.actor, type_, external_id, "case", query.part).map(Case.of)
 
 
-def list_alerts(asked: Asked, type_: Text, external_id: Text, query: PageAsked) -> Page[Case]:
+def list_alerts(context: RequestContext, type_: Text, external_id: Text, query: PageQuery) -> Page[Case]:
     """List the alerts about an entity, those that were opened last first."""
-    return facts.list_records(asked.engine, asked.actor, type_, external_id, "alert", query.part).map(Case.of)
+    return facts.list_records(context.engine, context.actor, type_, external_id, "alert", query.part).map(Case.of)
 
 
-def list_transactions(asked: Asked, type_: Text, external_id: Text, query: PageOfTransactions) -> Page[Transaction]:
+def list_transactions(
+    context: RequestContext, type_: Text, external_id: Text, query: PageOfTransactions
+) -> Page[Transaction]:
     """List the transactions that an entity's level reads, the latest first: its own, and of what it owned then."""
-    about = (asked.engine, asked.actor, type_, external_id)
-    found = facts.list_transactions(*about, query.part, since_us=query.since, until_us=query.until)
-    return found.map(Transaction.of)
+    about = (context.engine, context.actor, type_, external_id)
+    page = facts.list_transactions(*about, query.part, since_us=query.since, until_us=query.until)
+    return page.map(Transaction.of)

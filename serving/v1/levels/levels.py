@@ -1,23 +1,23 @@
-"""Levels: programs are told the level, people why it is what it is, publishers everything."""
+"""Levels: programs see the level, people also the reasons, publishers everything."""
 
 from typing import Annotated, Any, Self
 
 from pydantic import Field
 
 from fivefold.domain.paging import Page
-from fivefold.serving.v1.paging import PageAsked
-from fivefold.serving.v1.route import Asked
-from fivefold.serving.v1.schemas import Given, Moment, Shown, Text
+from fivefold.serving.v1.paging import PageQuery
+from fivefold.serving.v1.route import RequestContext
+from fivefold.serving.v1.schemas import Moment, RequestModel, ResponseModel, Text
 from fivefold.usecases.levels import explain as views
 from fivefold.usecases.levels import read as levels
 from fivefold.usecases.levels.read import Freshness, LevelView
 from fivefold.usecases.shared.actors import Role
 
 SEE_EVERYTHING = frozenset({Role.PUBLISHER, Role.ADMIN})
-"""Whoever writes rulesets knows what they ask."""
+"""Authors of rulesets know all conditions anyway."""
 
 
-class RulesetNamed(Shown):
+class RulesetNamed(ResponseModel):
     """A version of a ruleset."""
 
     name: str
@@ -29,14 +29,14 @@ class RulesetNamed(Shown):
         return None if pair is None else cls(name=pair[0], version=pair[1])
 
 
-class ValueSeen(Shown):
+class ValueSeen(ResponseModel):
     """What a case looked at."""
 
     name: str
     value: str
 
 
-class FiredRule(Shown):
+class FiredRule(ResponseModel):
     """A rule that gave something; `case` is the title of the case that held."""
 
     title: str
@@ -47,15 +47,15 @@ class FiredRule(Shown):
     floor: str | None
 
 
-class Reasons(Shown):
-    """What held; a ruleset's other cases, thresholds and conditions are not told."""
+class Reasons(ResponseModel):
+    """What held; a ruleset's other cases, thresholds and conditions are not shown."""
 
     line: str
     score: str
     rules: list[FiredRule]
 
 
-class OverrideInForce(Shown):
+class OverrideInForce(ResponseModel):
     """The override that holds."""
 
     id: int
@@ -66,8 +66,8 @@ class OverrideInForce(Shown):
     approved_by: str
 
 
-class LevelForApps(Shown):
-    """Where an entity stands, as programs are told.
+class LevelForApps(ResponseModel):
+    """An entity's level, as programs see it.
 
     `stale_rates_days`: how old the newest exchange rate was when money was converted for it; null up to a week.
     """
@@ -82,7 +82,7 @@ class LevelForApps(Shown):
 
 
 class LevelForPeople(LevelForApps):
-    """Where an entity stands, what the rules say beneath an override, and why.
+    """An entity's level, the level of the rules beneath an override, and the reasons.
 
     `refreshing`: something happened since, and it is about to be computed again. `failing`: that could not be done.
     """
@@ -105,13 +105,13 @@ class LevelForPublishers(LevelForPeople):
     breakdown: dict[str, Any] | None
 
 
-class HowFresh(Given):
+class HowFresh(RequestModel):
     """`stored`: as it stands. `refresh`: the same, and computed again behind the answer. `now`: computed for it."""
 
     freshness: Freshness = Freshness.REFRESH
 
 
-class HistoryLine(Shown):
+class HistoryLine(ResponseModel):
     """An assessment; `reached` says whether the level became another one."""
 
     assessment: str
@@ -125,8 +125,8 @@ class HistoryLine(Shown):
     line: str
 
 
-class ReasonsOfAssessment(Shown):
-    """Why an assessment came to what it did; null once that was erased."""
+class ReasonsOfAssessment(ResponseModel):
+    """The reasons of an assessment; null once they were erased."""
 
     assessment: str
     reasons: Reasons | None
@@ -135,42 +135,42 @@ class ReasonsOfAssessment(Shown):
 LevelAnswer = LevelForApps | LevelForPeople | LevelForPublishers
 
 
-def read_risk(asked: Asked, type_: Text, external_id: Text, query: HowFresh) -> LevelAnswer:
-    """Tell the level of an entity, as fresh as it is asked for.
+def read_risk(context: RequestContext, type_: Text, external_id: Text, query: HowFresh) -> LevelAnswer:
+    """Show the level of an entity, as fresh as requested.
 
-    One that was never assessed is assessed for the answer, unless the stored one is asked for. Programs are told level,
-    status, since when it holds and from when a lower one may follow; people also why.
+    An entity without an assessment is assessed first, unless `stored` is requested. Programs see level, status, since
+    when it holds and from when a lower one may follow; people also the reasons.
     """
-    found = levels.read_level(asked.engine, asked.actor, type_, external_id, query.freshness, valuer=asked.valuer)
-    return level_for(asked, found)
+    level = levels.read_level(context.engine, context.actor, type_, external_id, query.freshness, valuer=context.valuer)
+    return level_for(context, level)
 
 
-def level_for(asked: Asked, found: LevelView) -> LevelAnswer:
-    """Give of a level what the role of whoever asks is told."""
-    if asked.role is Role.APP:
-        return LevelForApps.of(found)
-    reasons = None if found.assessment is None else views.read_reasons(asked.engine, asked.actor, found.assessment)
-    known = {
-        **vars(found),
-        "decided_by": RulesetNamed.named(found.ruleset),
-        "failing": found.problem is not None,
+def level_for(context: RequestContext, level: LevelView) -> LevelAnswer:
+    """Give the fields of a level that the caller's role may see."""
+    if context.role is Role.APP:
+        return LevelForApps.of(level)
+    reasons = None if level.assessment is None else views.read_reasons(context.engine, context.actor, level.assessment)
+    fields = {
+        **vars(level),
+        "decided_by": RulesetNamed.named(level.ruleset),
+        "failing": level.problem is not None,
         "reasons": reasons,
     }
-    return (LevelForPublishers if asked.role in SEE_EVERYTHING else LevelForPeople).model_validate(known)
+    return (LevelForPublishers if context.role in SEE_EVERYTHING else LevelForPeople).model_validate(fields)
 
 
-def read_history(asked: Asked, type_: Text, external_id: Text, query: PageAsked) -> Page[HistoryLine]:
+def read_history(context: RequestContext, type_: Text, external_id: Text, query: PageQuery) -> Page[HistoryLine]:
     """List the assessments of an entity, the latest first."""
-    return levels.level_history(asked.engine, asked.actor, type_, external_id, query.part).map(_history_line)
+    return levels.level_history(context.engine, context.actor, type_, external_id, query.part).map(_history_line)
 
 
 def _history_line(line: levels.HistoryLine) -> HistoryLine:
-    known = {name: value for name, value in vars(line).items() if name in HistoryLine.model_fields}
-    known |= {"at": line.at_us, "line": views.shown_line(line.status, line.line)}
-    return HistoryLine(**known, decided_by=RulesetNamed.named(line.ruleset))
+    fields = {name: value for name, value in vars(line).items() if name in HistoryLine.model_fields}
+    fields |= {"at": line.at_us, "line": views.shown_line(line.status, line.line)}
+    return HistoryLine(**fields, decided_by=RulesetNamed.named(line.ruleset))
 
 
-def read_reasons(asked: Asked, assessment: Annotated[Text, Field(max_length=30)]) -> ReasonsOfAssessment:
-    """Tell why an assessment, such as 12.3, came to what it did."""
-    found = views.read_reasons(asked.engine, asked.actor, assessment)
-    return ReasonsOfAssessment.of({"assessment": assessment, "reasons": found})
+def read_reasons(context: RequestContext, assessment: Annotated[Text, Field(max_length=30)]) -> ReasonsOfAssessment:
+    """Show the reasons of an assessment, such as 12.3."""
+    reasons = views.read_reasons(context.engine, context.actor, assessment)
+    return ReasonsOfAssessment.of({"assessment": assessment, "reasons": reasons})

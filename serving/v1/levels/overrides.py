@@ -1,37 +1,37 @@
-"""Overrides: asked for by one person, decided by another."""
+"""Overrides: requested by one person, decided by another."""
 
 from pydantic import Field
 
 from fivefold.domain.paging import Page
 from fivefold.serving.v1.changes.proposals import Proposal
-from fivefold.serving.v1.paging import PageAsked
-from fivefold.serving.v1.route import Asked
-from fivefold.serving.v1.schemas import BigNumber, Given, Moment, MomentGiven, Shown, Text
+from fivefold.serving.v1.paging import PageQuery
+from fivefold.serving.v1.route import RequestContext
+from fivefold.serving.v1.schemas import BigNumber, Moment, MomentGiven, RequestModel, ResponseModel, Text
 from fivefold.usecases.changes import asks
 from fivefold.usecases.levels import overrides
 
 
-class OverrideGiven(Given):
-    """The level that is asked for, why, and until when it is to hold: without an end where none is given."""
+class OverrideGiven(RequestModel):
+    """The requested level, why, and until when it is to hold; without an end by default."""
 
     level: Text
     reason: Text
     until: MomentGiven | None = None
 
 
-class DecisionGiven(Given):
-    """Why, where somebody wants to say so."""
+class DecisionGiven(RequestModel):
+    """Why; may be empty."""
 
     reason: Text = ""
 
 
-class ReasonGiven(Given):
+class ReasonGiven(RequestModel):
     """Why."""
 
     reason: Text
 
 
-class Override(Shown):
+class Override(ResponseModel):
     """An override, with what the rules say beneath it; `below_floor`: a live floor is higher, and holds instead."""
 
     id: int
@@ -60,7 +60,7 @@ class Revocation(Override):
     proposal: Proposal | None
 
 
-class OverrideCap(Shown):
+class OverrideCap(ResponseModel):
     """How many entities stand below what the rules say, of how many with a level, and how many percent may."""
 
     below: int
@@ -68,43 +68,43 @@ class OverrideCap(Shown):
     percent: int
 
 
-def list_overrides(asked: Asked, query: PageAsked) -> Page[Override]:
+def list_overrides(context: RequestContext, query: PageQuery) -> Page[Override]:
     """List all overrides, the newest first."""
-    return overrides.overrides_of(asked.engine, asked.actor, part=query.part).map(Override.of)
+    return overrides.overrides_of(context.engine, context.actor, part=query.part).map(Override.of)
 
 
-def read_cap(asked: Asked) -> OverrideCap:
-    """Tell how much of the portfolio is overridden below what the rules say."""
-    return OverrideCap.of(overrides.cap_of(asked.engine, asked.actor))
+def read_cap(context: RequestContext) -> OverrideCap:
+    """Show how much of the portfolio is overridden below the levels of the rules."""
+    return OverrideCap.of(overrides.cap_of(context.engine, context.actor))
 
 
-def list_overrides_of(asked: Asked, type_: Text, external_id: Text, query: PageAsked) -> Page[Override]:
+def list_overrides_of(context: RequestContext, type_: Text, external_id: Text, query: PageQuery) -> Page[Override]:
     """List the overrides of an entity, the newest first."""
-    found = overrides.overrides_of(asked.engine, asked.actor, type_, external_id, part=query.part)
-    return found.map(Override.of)
+    page = overrides.overrides_of(context.engine, context.actor, type_, external_id, part=query.part)
+    return page.map(Override.of)
 
 
-def request_override(asked: Asked, type_: Text, external_id: Text, body: OverrideGiven) -> Override:
-    """Ask for a level; nothing changes until somebody else approves it."""
-    made = overrides.request_override(
-        asked.engine, asked.actor, type_, external_id, body.level, body.reason, body.until
+def request_override(context: RequestContext, type_: Text, external_id: Text, body: OverrideGiven) -> Override:
+    """Request a level; nothing changes until another person approves it."""
+    requested = overrides.request_override(
+        context.engine, context.actor, type_, external_id, body.level, body.reason, body.until
     )
-    return Override.of(made)
+    return Override.of(requested)
 
 
-def approve_override(asked: Asked, override: BigNumber, body: DecisionGiven) -> Override:
-    """Let a level hold that somebody else asked for."""
-    return Override.of(overrides.approve_override(asked.engine, asked.actor, override, body.reason))
+def approve_override(context: RequestContext, override: BigNumber, body: DecisionGiven) -> Override:
+    """Approve a level that another person requested."""
+    return Override.of(overrides.approve_override(context.engine, context.actor, override, body.reason))
 
 
-def refuse_override(asked: Asked, override: BigNumber, body: ReasonGiven) -> Override:
-    """Refuse a level that somebody else asked for."""
-    return Override.of(overrides.refuse_override(asked.engine, asked.actor, override, body.reason))
+def refuse_override(context: RequestContext, override: BigNumber, body: ReasonGiven) -> Override:
+    """Refuse a level that another person requested."""
+    return Override.of(overrides.refuse_override(context.engine, context.actor, override, body.reason))
 
 
-def revoke_override(asked: Asked, override: BigNumber, body: ReasonGiven) -> Revocation:
+def revoke_override(context: RequestContext, override: BigNumber, body: ReasonGiven) -> Revocation:
     """End an override that holds, at once where that raises the level; where it may lower it, propose that."""
-    made = asks.revoke_override(asked.engine, asked.actor, override, body.reason)
-    line = overrides.read_override(asked.engine, asked.actor, override)
-    proposal = None if made.proposal is None else Proposal.of(made.proposal)
+    outcome = asks.revoke_override(context.engine, context.actor, override, body.reason)
+    line = overrides.read_override(context.engine, context.actor, override)
+    proposal = None if outcome.proposal is None else Proposal.of(outcome.proposal)
     return Revocation.model_validate({**vars(line), "proposal": proposal})

@@ -1,21 +1,21 @@
-"""A whole portfolio at a glance: where everyone stands, and who could not be assessed."""
+"""A whole portfolio: the distribution of levels, and entities that could not be assessed."""
 
 from fivefold.domain.paging import Page
-from fivefold.serving.v1.paging import PageAsked
-from fivefold.serving.v1.route import Asked
-from fivefold.serving.v1.schemas import Given, Shown, Text
+from fivefold.serving.v1.paging import PageQuery
+from fivefold.serving.v1.route import RequestContext
+from fivefold.serving.v1.schemas import RequestModel, ResponseModel, Text
 from fivefold.usecases.levels import distribution
 from fivefold.usecases.levels import read as levels
 
 
-class WhichType(Given):
+class WhichType(RequestModel):
     """Which type of entity."""
 
     type: Text
 
 
-class AtVersion(Shown):
-    """Those whom one version assessed, and who are not overridden; `active`: it decides now."""
+class AtVersion(ResponseModel):
+    """Entities that one version assessed and no override changes; `active`: the version decides now."""
 
     ruleset: str
     version: int
@@ -26,15 +26,15 @@ class AtVersion(Shown):
     undetermined: int
 
 
-class Overridden(Shown):
-    """Those at a level that people set, and where they would stand by the rules; null for no level."""
+class Overridden(ResponseModel):
+    """Entities at an overridden level, and their level by the rules; null for no level."""
 
     level: str | None
     rules_level: str | None
     entities: int
 
 
-class Distribution(Shown):
+class Distribution(ResponseModel):
     """Everyone of a type: each is in `versions`, `overridden`, `no_level` or `not_assessed`, in one of them alone.
 
     `quarantined`: so many of all of these failed so often that they are not tried again by themselves.
@@ -49,7 +49,7 @@ class Distribution(Shown):
     quarantined: int
 
 
-class Failure(Shown):
+class Failure(ResponseModel):
     """An entity that could not be assessed in full, and why: its status, or quarantined with its error.
 
     The status is failed, unclassified (no tier owns its total) or undetermined (the ruleset may not apply).
@@ -60,12 +60,12 @@ class Failure(Shown):
     problem: str
 
 
-def read_distribution(asked: Asked, query: WhichType) -> Distribution:
-    """Tell how the present levels of a type are distributed, by version, overrides apart."""
-    return Distribution.of(distribution.distribution(asked.engine, asked.actor, query.type))
+def read_distribution(context: RequestContext, query: WhichType) -> Distribution:
+    """Show the distribution of the present levels of a type, by version, overrides apart."""
+    return Distribution.of(distribution.distribution(context.engine, context.actor, query.type))
 
 
-def list_failures(asked: Asked, query: PageAsked) -> Page[Failure]:
-    """List who could not be assessed in full, and why."""
-    found = levels.list_failed(asked.engine, asked.actor, query.part)
-    return found.map(lambda line: Failure(entity_type=line[0], external_id=line[1], problem=line[2]))
+def list_failures(context: RequestContext, query: PageQuery) -> Page[Failure]:
+    """List entities that could not be assessed in full, and why."""
+    page = levels.list_failed(context.engine, context.actor, query.part)
+    return page.map(lambda line: Failure(entity_type=line[0], external_id=line[1], problem=line[2]))

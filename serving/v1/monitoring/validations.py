@@ -1,13 +1,13 @@
-"""Whether levels are still worth something: validations, what asks for the next one, and material changes."""
+"""Validations of levels, triggers of the next one, and material changes."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from fivefold.domain.paging import Key, Page, page_among
-from fivefold.serving.v1.paging import PageAsked
-from fivefold.serving.v1.route import Asked
-from fivefold.serving.v1.schemas import LARGEST, Given, Moment, MomentGiven, Number, Shown, Text
+from fivefold.serving.v1.paging import PageQuery
+from fivefold.serving.v1.route import RequestContext
+from fivefold.serving.v1.schemas import LARGEST, Moment, MomentGiven, Number, RequestModel, ResponseModel, Text
 from fivefold.usecases.monitoring import revalidation
 from fivefold.usecases.monitoring import validate as validation
 from fivefold.usecases.monitoring.history import CONFIRMED
@@ -15,7 +15,7 @@ from fivefold.usecases.monitoring.revalidation import REACHED
 from fivefold.usecases.monitoring.validate import Validated
 
 
-class ValidationGiven(Given):
+class ValidationGiven(RequestModel):
     """Which time is looked at (its end is not in it), why, and which outcomes of cases and alerts mean confirmed."""
 
     begins: MomentGiven
@@ -24,7 +24,7 @@ class ValidationGiven(Given):
     confirmed: list[Text] = Field(default=[CONFIRMED])
 
 
-class ValidationLine(Shown):
+class ValidationLine(ResponseModel):
     """A validation, and the triggers of a revalidation that it found reached."""
 
     id: int
@@ -41,7 +41,7 @@ class Validation(ValidationLine):
     report: dict[str, Any]
 
 
-class Trigger(Shown):
+class Trigger(ResponseModel):
     """What asks for a revalidation: the figure, the limit, where that comes from, and whether it is reached.
 
     `about` is overall, or a ruleset and its version; `sure`: the whole interval says the same.
@@ -57,22 +57,22 @@ class Trigger(Shown):
     sure: bool
 
 
-class ChangeGiven(Given):
+class ChangeGiven(RequestModel):
     """What changes: product, channel, country or regulator."""
 
     kind: Literal["product", "channel", "country", "regulator"]
     description: Text
 
 
-class SignOffGiven(Given):
+class SignOffGiven(RequestModel):
     """The number of a validation that was made after the change, and what follows from it."""
 
     validation: Annotated[int, Field(ge=1, le=LARGEST)]
     conclusion: Text
 
 
-class Change(Shown):
-    """A material change; open until somebody else signed it off."""
+class Change(ResponseModel):
+    """A material change; open until another person signed it off."""
 
     id: int
     kind: str
@@ -85,61 +85,61 @@ class Change(Shown):
     conclusion: str | None
 
 
-def list_validations(asked: Asked, query: PageAsked) -> Page[ValidationLine]:
+def list_validations(context: RequestContext, query: PageQuery) -> Page[ValidationLine]:
     """List validations, the newest first."""
-    found = validation.list_validations(asked.engine, asked.actor, query.part)
-    return found.map(lambda made: ValidationLine(**_said(made)))
+    page = validation.list_validations(context.engine, context.actor, query.part)
+    return page.map(lambda line: ValidationLine(**_fields(line)))
 
 
-def validate_levels(asked: Asked, body: ValidationGiven) -> Validation:
+def validate_levels(context: RequestContext, body: ValidationGiven) -> Validation:
     """Measure what the levels of a time were worth, and keep what was found."""
-    made = validation.validate_levels(
-        asked.engine, asked.actor, body.begins, body.ends, body.reason, tuple(body.confirmed)
+    result = validation.validate_levels(
+        context.engine, context.actor, body.begins, body.ends, body.reason, tuple(body.confirmed)
     )
-    return _shown(made)
+    return _with_report(result)
 
 
-def read_validation(asked: Asked, validation_: Number) -> Validation:
+def read_validation(context: RequestContext, validation_: Number) -> Validation:
     """Show a validation with all that it found."""
-    return _shown(validation.read_validation(asked.engine, asked.actor, validation_))
+    return _with_report(validation.read_validation(context.engine, context.actor, validation_))
 
 
-def read_revalidation(asked: Asked, query: PageAsked) -> Page[Trigger]:
-    """Tell what asks for a revalidation now, and what does not; by what it is about."""
-    found = sorted(validation.revalidation(asked.engine, asked.actor), key=_place)
-    return page_among(found, _place, query.part).map(Trigger.of)
+def read_revalidation(context: RequestContext, query: PageQuery) -> Page[Trigger]:
+    """List the triggers of a revalidation, reached or not, by subject."""
+    triggers = sorted(validation.revalidation(context.engine, context.actor), key=_place)
+    return page_among(triggers, _place, query.part).map(Trigger.of)
 
 
 def _place(trigger: revalidation.Trigger) -> Key:
     return trigger.about, trigger.name
 
 
-def list_changes(asked: Asked, query: PageAsked) -> Page[Change]:
+def list_changes(context: RequestContext, query: PageQuery) -> Page[Change]:
     """List material changes, the newest first."""
-    return revalidation.list_changes(asked.engine, asked.actor, query.part).map(Change.of)
+    return revalidation.list_changes(context.engine, context.actor, query.part).map(Change.of)
 
 
-def register_change(asked: Asked, body: ChangeGiven) -> Change:
-    """Register a material change: a revalidation is asked for until somebody else signs it off."""
-    return Change.of(revalidation.register_change(asked.engine, asked.actor, body.kind, body.description))
+def register_change(context: RequestContext, body: ChangeGiven) -> Change:
+    """Register a material change: a revalidation is due until another person signs it off."""
+    return Change.of(revalidation.register_change(context.engine, context.actor, body.kind, body.description))
 
 
-def sign_off(asked: Asked, change: Number, body: SignOffGiven) -> Change:
-    """Close a material change that somebody else registered, with a validation that was made after it."""
-    return Change.of(revalidation.sign_off(asked.engine, asked.actor, change, body.validation, body.conclusion))
+def sign_off(context: RequestContext, change: Number, body: SignOffGiven) -> Change:
+    """Close a material change that another person registered, with a validation made after it."""
+    return Change.of(revalidation.sign_off(context.engine, context.actor, change, body.validation, body.conclusion))
 
 
-def _shown(made: Validated) -> Validation:
-    return Validation(**_said(made), report=dict(made.report))
+def _with_report(result: Validated) -> Validation:
+    return Validation(**_fields(result), report=dict(result.report))
 
 
-def _said(made: Validated) -> dict[str, Any]:
-    reached = sorted({each["name"] for each in made.report["triggers"] if each["answer"] == REACHED})
+def _fields(result: Validated) -> dict[str, Any]:
+    reached = sorted({each["name"] for each in result.report["triggers"] if each["answer"] == REACHED})
     return {
-        "id": made.id,
-        "reason": made.reason,
-        "begins": made.from_us,
-        "ends": made.until_us,
-        "made_at": made.made_us,
+        "id": result.id,
+        "reason": result.reason,
+        "begins": result.from_us,
+        "ends": result.until_us,
+        "made_at": result.made_us,
         "reached": reached,
     }

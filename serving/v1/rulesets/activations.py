@@ -1,4 +1,4 @@
-"""Which version decides, and what it would do: activations, rollbacks, backtests."""
+"""Activations, rollbacks and backtests of rulesets."""
 
 from typing import Any
 
@@ -6,16 +6,16 @@ from pydantic import Field
 
 from fivefold.domain.paging import Page
 from fivefold.serving.v1.changes.proposals import Proposed
-from fivefold.serving.v1.paging import PageAsked
-from fivefold.serving.v1.route import Asked
+from fivefold.serving.v1.paging import PageQuery
+from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.rulesets.rulesets import Rate
-from fivefold.serving.v1.schemas import LARGEST, Given, Moment, Number, Shown, Text
+from fivefold.serving.v1.schemas import LARGEST, Moment, Number, RequestModel, ResponseModel, Text
 from fivefold.store.rulesets.activations import PER_SECOND
 from fivefold.usecases.changes import asks, backtests
 from fivefold.usecases.rulesets import activate as activations
 
 
-class ActivationGiven(Given):
+class ActivationGiven(RequestModel):
     """The version that is to decide, and why; who activates neither edited nor committed it."""
 
     version: int = Field(ge=1, le=LARGEST)
@@ -29,7 +29,7 @@ class RollbackGiven(ActivationGiven):
     release: bool = False
 
 
-class ActivationLine(Shown):
+class ActivationLine(ResponseModel):
     """A change of what decides; `reached` of `total` entities are due so far, null once all were."""
 
     kind: str
@@ -44,19 +44,19 @@ class ActivationLine(Shown):
     total: int | None = Field(validation_alias="of")
 
 
-class BacktestGiven(Given):
+class BacktestGiven(RequestModel):
     """A version, or null for the draft."""
 
     version: int | None = Field(default=None, ge=1, le=LARGEST)
 
 
-class BacktestCancelled(Given):
+class BacktestCancelled(RequestModel):
     """Why it is not wanted any more."""
 
     reason: Text
 
 
-class BacktestLine(Shown):
+class BacktestLine(ResponseModel):
     """A backtest; `done` of `total` entities were assessed so far, and `part` is assessed now.
 
     `state` is queued, running, done, failed, cancelled, or quarantined where it ended `attempts` workers; `error` says
@@ -79,38 +79,38 @@ class BacktestLine(Shown):
     part: str | None
 
 
-def activate(asked: Asked, family: Text, body: ActivationGiven) -> None:
-    """Let a version decide from now on. It needs a backtest that is done, and somebody who did not write it."""
-    activations.activate(asked.engine, asked.actor, family, body.version, body.reason, body.per_second)
+def activate(context: RequestContext, family: Text, body: ActivationGiven) -> None:
+    """Let a version decide from now on. It needs a finished backtest, and another person than its editors."""
+    activations.activate(context.engine, context.actor, family, body.version, body.reason, body.per_second)
 
 
-def roll_back(asked: Asked, family: Text, body: RollbackGiven) -> Proposed:
+def roll_back(context: RequestContext, family: Text, body: RollbackGiven) -> Proposed:
     """Propose to let a version decide again that did before."""
-    given = (family, body.version, body.reason, body.per_second)
-    made = asks.roll_back(asked.engine, asked.actor, *given, release=body.release)
-    return Proposed.of(made)
+    arguments = (family, body.version, body.reason, body.per_second)
+    outcome = asks.roll_back(context.engine, context.actor, *arguments, release=body.release)
+    return Proposed.of(outcome)
 
 
-def list_activations(asked: Asked, family: Text, query: PageAsked) -> Page[ActivationLine]:
-    """List what was activated, rolled back and switched, the newest first, and how far everyone is assessed by it."""
-    return activations.list_activations(asked.engine, asked.actor, family, query.part).map(ActivationLine.of)
+def list_activations(context: RequestContext, family: Text, query: PageQuery) -> Page[ActivationLine]:
+    """List what was activated, rolled back and switched, the newest first, and the progress of the reassessment."""
+    return activations.list_activations(context.engine, context.actor, family, query.part).map(ActivationLine.of)
 
 
-def request_backtest(asked: Asked, family: Text, body: BacktestGiven) -> BacktestLine:
+def request_backtest(context: RequestContext, family: Text, body: BacktestGiven) -> BacktestLine:
     """Ask for a backtest, which runs in the background."""
-    return BacktestLine.of(backtests.request_backtest(asked.engine, asked.actor, family, body.version))
+    return BacktestLine.of(backtests.request_backtest(context.engine, context.actor, family, body.version))
 
 
-def list_backtests(asked: Asked, family: Text, query: PageAsked) -> Page[BacktestLine]:
+def list_backtests(context: RequestContext, family: Text, query: PageQuery) -> Page[BacktestLine]:
     """List the backtests of a ruleset, the newest first."""
-    return backtests.list_backtests(asked.engine, asked.actor, family, query.part).map(BacktestLine.of)
+    return backtests.list_backtests(context.engine, context.actor, family, query.part).map(BacktestLine.of)
 
 
-def read_backtest(asked: Asked, backtest: Number) -> dict[str, Any]:
+def read_backtest(context: RequestContext, backtest: Number) -> dict[str, Any]:
     """Show what a backtest that is done has found."""
-    return backtests.report_of(asked.engine, asked.actor, backtest)
+    return backtests.report_of(context.engine, context.actor, backtest)
 
 
-def cancel_backtest(asked: Asked, backtest: Number, body: BacktestCancelled) -> BacktestLine:
+def cancel_backtest(context: RequestContext, backtest: Number, body: BacktestCancelled) -> BacktestLine:
     """Cancel a backtest that waits or runs."""
-    return BacktestLine.of(backtests.cancel_backtest(asked.engine, asked.actor, backtest, body.reason))
+    return BacktestLine.of(backtests.cancel_backtest(context.engine, context.actor, backtest, body.reason))

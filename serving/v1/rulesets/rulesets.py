@@ -1,4 +1,4 @@
-"""Rulesets: families in order, drafts, versions. For publishers alone: whoever reads them knows every threshold."""
+"""Rulesets: families in order, drafts, versions. For publishers alone: they show every threshold."""
 
 from typing import Annotated, Any
 
@@ -8,9 +8,9 @@ from fivefold.domain.errors import Finding, RulesetNotValid
 from fivefold.domain.paging import Page
 from fivefold.serving.v1.changes.proposals import Proposed
 from fivefold.serving.v1.errors import Place
-from fivefold.serving.v1.paging import PageAsked
-from fivefold.serving.v1.route import Asked
-from fivefold.serving.v1.schemas import Given, Moment, Number, Shown, Text
+from fivefold.serving.v1.paging import PageQuery
+from fivefold.serving.v1.route import RequestContext
+from fivefold.serving.v1.schemas import Moment, Number, RequestModel, ResponseModel, Text
 from fivefold.store.rulesets.activations import PER_SECOND
 from fivefold.usecases.changes import asks
 from fivefold.usecases.rulesets import commit as ruleset_commits
@@ -23,13 +23,13 @@ Rate = Annotated[int, Field(ge=1, le=MOST_PER_SECOND, description="Entities that
 Revision = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
-class OfType(PageAsked):
+class OfType(PageQuery):
     """Of which type of entity; of all where none is named."""
 
     type: Text | None = None
 
 
-class FamilyLine(Shown):
+class FamilyLine(ResponseModel):
     """A ruleset and its versions; the first in order that applies to an entity decides."""
 
     name: str
@@ -41,15 +41,15 @@ class FamilyLine(Shown):
     draft_revision: int | None
 
 
-class DraftGiven(Given):
+class DraftGiven(RequestModel):
     """A draft as it is written, in YAML or JSON, and the revision that was edited: 0 where there was no draft."""
 
     document: Text
     revision: Revision = 0
 
 
-class DraftSaved(Shown):
-    """A draft as it was saved; the revision is told by whoever saves or commits next."""
+class DraftSaved(ResponseModel):
+    """A draft as it was saved; the next save or commit sends its revision."""
 
     family: str
     entity_type: str
@@ -57,7 +57,7 @@ class DraftSaved(Shown):
     editors: list[str]
 
 
-class Draft(Shown):
+class Draft(ResponseModel):
     """A draft as it was written."""
 
     family: str
@@ -67,7 +67,7 @@ class Draft(Shown):
     edited_at: Moment = Field(validation_alias="edited_us")
 
 
-class ExampleLine(Shown):
+class ExampleLine(ResponseModel):
     """What became of an example."""
 
     name: str
@@ -75,7 +75,7 @@ class ExampleLine(Shown):
     differences: list[str]
 
 
-class Review(Shown):
+class Review(ResponseModel):
     """Everything that is to be known of a draft before it is committed."""
 
     family: str
@@ -89,14 +89,14 @@ class Review(Shown):
     not_reached: list[str]
 
 
-class CommitGiven(Given):
+class CommitGiven(RequestModel):
     """The revision that was looked at; and why it is committed although there are doubts, where there are."""
 
     revision: Revision
     accept_warnings: Text = ""
 
 
-class Committed(Shown):
+class Committed(ResponseModel):
     """A version that was committed; neither its editors nor who committed it may activate it."""
 
     family: str
@@ -105,7 +105,7 @@ class Committed(Shown):
     editors: list[str]
 
 
-class VersionLine(Shown):
+class VersionLine(ResponseModel):
     """A committed version."""
 
     number: int
@@ -117,19 +117,19 @@ class VersionLine(Shown):
 
 
 class Version(VersionLine):
-    """A committed version: as it was written, and what its examples came to."""
+    """A committed version as it was written, and the results of its examples."""
 
     document: str
     tests: dict[str, Any]
 
 
-class ComparedWith(Given):
+class ComparedWith(RequestModel):
     """The version that was before."""
 
     before: Number
 
 
-class Change(Shown):
+class Change(ResponseModel):
     """One thing that differs, in words."""
 
     where: str
@@ -138,7 +138,7 @@ class Change(Shown):
     after: str
 
 
-class Difference(Shown):
+class Difference(ResponseModel):
     """Everything in which two versions differ."""
 
     before_hash: str
@@ -146,7 +146,7 @@ class Difference(Shown):
     changes: list[Change]
 
 
-class OrderGiven(Given):
+class OrderGiven(RequestModel):
     """All families of a type, in the order in which they are to be tried, and why."""
 
     families: list[Text] = Field(min_length=1)
@@ -154,7 +154,7 @@ class OrderGiven(Given):
     per_second: Rate = PER_SECOND
 
 
-class SwitchGiven(Given):
+class SwitchGiven(RequestModel):
     """Whether a family is on, and why."""
 
     on: bool
@@ -162,58 +162,58 @@ class SwitchGiven(Given):
     per_second: Rate = PER_SECOND
 
 
-def list_families(asked: Asked, query: OfType) -> Page[FamilyLine]:
+def list_families(context: RequestContext, query: OfType) -> Page[FamilyLine]:
     """List the rulesets, by type in the order in which they are tried."""
-    return ruleset_reading.list_families(asked.engine, asked.actor, query.type, query.part).map(FamilyLine.of)
+    return ruleset_reading.list_families(context.engine, context.actor, query.type, query.part).map(FamilyLine.of)
 
 
-def save_draft(asked: Asked, family: Text, body: DraftGiven) -> DraftSaved:
+def save_draft(context: RequestContext, family: Text, body: DraftGiven) -> DraftSaved:
     """Save a draft; the first one of a name makes the ruleset. It may still be wrong."""
-    named = rulesets.name_and_type_of(body.document)[0]
-    if named != family:
-        raise RulesetNotValid([Finding("ruleset", f"is {named}; here it must be {family}")], "the draft")
-    return DraftSaved.of(rulesets.save_draft(asked.engine, asked.actor, body.document, body.revision))
+    name = rulesets.name_and_type_of(body.document)[0]
+    if name != family:
+        raise RulesetNotValid([Finding("ruleset", f"is {name}; here it must be {family}")], "the draft")
+    return DraftSaved.of(rulesets.save_draft(context.engine, context.actor, body.document, body.revision))
 
 
-def read_draft(asked: Asked, family: Text) -> Draft:
+def read_draft(context: RequestContext, family: Text) -> Draft:
     """Show a draft as it was written."""
-    return Draft.of(ruleset_reading.read_draft(asked.engine, asked.actor, family))
+    return Draft.of(ruleset_reading.read_draft(context.engine, context.actor, family))
 
 
-def review_draft(asked: Asked, family: Text) -> Review:
+def review_draft(context: RequestContext, family: Text) -> Review:
     """Look through a draft as committing it does: faults, doubts, examples and what they reach."""
-    return Review.of(ruleset_reviews.review_draft(asked.engine, asked.actor, family))
+    return Review.of(ruleset_reviews.review_draft(context.engine, context.actor, family))
 
 
-def commit(asked: Asked, family: Text, body: CommitGiven) -> Committed:
+def commit(context: RequestContext, family: Text, body: CommitGiven) -> Committed:
     """Make a version of a draft, which nothing changes any more. It must be without faults, tested and covered."""
-    made = ruleset_commits.commit(asked.engine, asked.actor, family, body.revision, body.accept_warnings)
-    return Committed.of(made)
+    committed = ruleset_commits.commit(context.engine, context.actor, family, body.revision, body.accept_warnings)
+    return Committed.of(committed)
 
 
-def list_versions(asked: Asked, family: Text, query: PageAsked) -> Page[VersionLine]:
+def list_versions(context: RequestContext, family: Text, query: PageQuery) -> Page[VersionLine]:
     """List the versions of a ruleset, the newest first."""
-    return ruleset_reading.list_versions(asked.engine, asked.actor, family, query.part).map(VersionLine.of)
+    return ruleset_reading.list_versions(context.engine, context.actor, family, query.part).map(VersionLine.of)
 
 
-def read_version(asked: Asked, family: Text, number: Number) -> Version:
-    """Show a version as it was written, and what its examples came to."""
-    return Version.of(ruleset_reading.read_version(asked.engine, asked.actor, family, number))
+def read_version(context: RequestContext, family: Text, number: Number) -> Version:
+    """Show a version as it was written, and the results of its examples."""
+    return Version.of(ruleset_reading.read_version(context.engine, context.actor, family, number))
 
 
-def compare_versions(asked: Asked, family: Text, number: Number, query: ComparedWith) -> Difference:
-    """Tell everything that changed from one version to another."""
-    found = ruleset_reading.compare_versions(asked.engine, asked.actor, family, number, query.before)
-    return Difference.of(found)
+def compare_versions(context: RequestContext, family: Text, number: Number, query: ComparedWith) -> Difference:
+    """List every change from one version to another."""
+    difference = ruleset_reading.compare_versions(context.engine, context.actor, family, number, query.before)
+    return Difference.of(difference)
 
 
-def order_families(asked: Asked, type_: Text, body: OrderGiven) -> Proposed:
+def order_families(context: RequestContext, type_: Text, body: OrderGiven) -> Proposed:
     """Propose an order of the rulesets of a type: the first that applies decides."""
-    made = asks.order_families(asked.engine, asked.actor, type_, body.families, body.reason, body.per_second)
-    return Proposed.of(made)
+    outcome = asks.order_families(context.engine, context.actor, type_, body.families, body.reason, body.per_second)
+    return Proposed.of(outcome)
 
 
-def switch_family(asked: Asked, family: Text, body: SwitchGiven) -> Proposed:
+def switch_family(context: RequestContext, family: Text, body: SwitchGiven) -> Proposed:
     """Propose to switch a ruleset on or off."""
-    made = asks.switch_family(asked.engine, asked.actor, family, body.on, body.reason, body.per_second)
-    return Proposed.of(made)
+    outcome = asks.switch_family(context.engine, context.actor, family, body.on, body.reason, body.per_second)
+    return Proposed.of(outcome)

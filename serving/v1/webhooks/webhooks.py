@@ -1,29 +1,29 @@
-"""Webhooks: who is told of what happens, what could not be told, and sending again."""
+"""Webhooks: endpoints, dead letters and replays."""
 
 from pydantic import Field
 
 from fivefold.domain.paging import Page
-from fivefold.serving.v1.paging import PageAsked
-from fivefold.serving.v1.route import Asked
-from fivefold.serving.v1.schemas import LARGEST_BIG, Given, Moment, Number, Shown, Text
+from fivefold.serving.v1.paging import PageQuery
+from fivefold.serving.v1.route import RequestContext
+from fivefold.serving.v1.schemas import LARGEST_BIG, Moment, Number, RequestModel, ResponseModel, Text
 from fivefold.usecases.webhooks import endpoints
 
 
-class EndpointGiven(Given):
-    """Where to tell, and what: all kinds of events where none is named."""
+class EndpointGiven(RequestModel):
+    """The URL of an endpoint, and the kinds of events to deliver: all by default."""
 
     url: Text
     kinds: list[Text] = Field(default_factory=list)
 
 
-class EndpointMade(Shown):
-    """A new endpoint, or its new secret, which is told this once."""
+class EndpointMade(ResponseModel):
+    """A new endpoint, or its new secret, which is shown only once."""
 
     endpoint_id: int
     secret: str
 
 
-class Endpoint(Shown):
+class Endpoint(ResponseModel):
     """An endpoint, without its secrets: `secrets` says how many sign now."""
 
     id: int
@@ -37,19 +37,19 @@ class Endpoint(Shown):
     created_at: Moment = Field(validation_alias="created_us")
 
 
-class EnabledGiven(Given):
-    """Whether an endpoint is told for now; what happens meanwhile waits."""
+class EnabledGiven(RequestModel):
+    """Whether deliveries to an endpoint are on; meanwhile they wait."""
 
     enabled: bool
 
 
-class RotationGiven(Given):
+class RotationGiven(RequestModel):
     """How many hours older secrets go on signing."""
 
     kept_hours: int = Field(default=endpoints.KEPT_HOURS, ge=0, le=endpoints.KEPT_HOURS)
 
 
-class DeadLetter(Shown):
+class DeadLetter(ResponseModel):
     """A delivery that was given up."""
 
     sequence: int
@@ -62,58 +62,58 @@ class DeadLetter(Shown):
     error: str
 
 
-class ReplayGiven(Given):
+class ReplayGiven(RequestModel):
     """All dead letters, or everything of a range of sequence numbers, both ends included."""
 
     first: int | None = Field(default=None, ge=1, le=LARGEST_BIG)
     last: int | None = Field(default=None, ge=1, le=LARGEST_BIG)
 
 
-class Counted(Shown):
+class Counted(ResponseModel):
     """How many."""
 
     count: int
 
 
-def list_endpoints(asked: Asked, query: PageAsked) -> Page[Endpoint]:
+def list_endpoints(context: RequestContext, query: PageQuery) -> Page[Endpoint]:
     """List the endpoints."""
-    return endpoints.list_endpoints(asked.engine, asked.actor, part=query.part).map(Endpoint.of)
+    return endpoints.list_endpoints(context.engine, context.actor, part=query.part).map(Endpoint.of)
 
 
-def add_endpoint(asked: Asked, body: EndpointGiven) -> EndpointMade:
-    """Add an endpoint, which is told of what happens from now on. Its secret is told this once."""
-    return EndpointMade.of(endpoints.add_endpoint(asked.engine, asked.actor, body.url, kinds=body.kinds))
+def add_endpoint(context: RequestContext, body: EndpointGiven) -> EndpointMade:
+    """Add an endpoint, which receives events from now on. Its secret is shown only once."""
+    return EndpointMade.of(endpoints.add_endpoint(context.engine, context.actor, body.url, kinds=body.kinds))
 
 
-def remove_endpoint(asked: Asked, endpoint: Number) -> Counted:
-    """Remove an endpoint with all its deliveries; tell how many of them were waiting."""
-    return Counted(count=endpoints.remove_endpoint(asked.engine, asked.actor, endpoint))
+def remove_endpoint(context: RequestContext, endpoint: Number) -> Counted:
+    """Remove an endpoint with all its deliveries; the count is of those that were waiting."""
+    return Counted(count=endpoints.remove_endpoint(context.engine, context.actor, endpoint))
 
 
-def set_enabled(asked: Asked, endpoint: Number, body: EnabledGiven) -> None:
-    """Let an endpoint be told, or not for now."""
-    endpoints.set_enabled(asked.engine, asked.actor, endpoint, enabled=body.enabled)
+def set_enabled(context: RequestContext, endpoint: Number, body: EnabledGiven) -> None:
+    """Switch the deliveries to an endpoint on or off."""
+    endpoints.set_enabled(context.engine, context.actor, endpoint, enabled=body.enabled)
 
 
-def rotate_secret(asked: Asked, endpoint: Number, body: RotationGiven) -> EndpointMade:
+def rotate_secret(context: RequestContext, endpoint: Number, body: RotationGiven) -> EndpointMade:
     """Make an endpoint a new secret; older ones go on signing for a while."""
-    made = endpoints.rotate_secret(asked.engine, asked.actor, endpoint, kept_hours=body.kept_hours)
-    return EndpointMade.of(made)
+    rotated = endpoints.rotate_secret(context.engine, context.actor, endpoint, kept_hours=body.kept_hours)
+    return EndpointMade.of(rotated)
 
 
-def drop_old_secrets(asked: Asked, endpoint: Number) -> Counted:
-    """Let only the newest secret sign from now on; tell how many did so beside it."""
-    return Counted(count=endpoints.drop_old_secrets(asked.engine, asked.actor, endpoint))
+def drop_old_secrets(context: RequestContext, endpoint: Number) -> Counted:
+    """Let only the newest secret sign from now on; the count is of the secrets that ended."""
+    return Counted(count=endpoints.drop_old_secrets(context.engine, context.actor, endpoint))
 
 
-def list_dead_letters(asked: Asked, endpoint: Number, query: PageAsked) -> Page[DeadLetter]:
+def list_dead_letters(context: RequestContext, endpoint: Number, query: PageQuery) -> Page[DeadLetter]:
     """List what could not be delivered, by sequence number."""
-    return endpoints.dead_letters(asked.engine, asked.actor, endpoint, query.part).map(DeadLetter.of)
+    return endpoints.dead_letters(context.engine, context.actor, endpoint, query.part).map(DeadLetter.of)
 
 
-def replay_deliveries(asked: Asked, endpoint: Number, body: ReplayGiven) -> Counted:
-    """Send again, in their order; tell how many that are."""
+def replay_deliveries(context: RequestContext, endpoint: Number, body: ReplayGiven) -> Counted:
+    """Send deliveries again, in their order; the count is of these."""
     numbers = None
     if body.first is not None or body.last is not None:
         numbers = (body.first or 1, body.last or LARGEST_BIG)
-    return Counted(count=endpoints.replay_dead_letters(asked.engine, asked.actor, endpoint, numbers))
+    return Counted(count=endpoints.replay_dead_letters(context.engine, context.actor, endpoint, numbers))

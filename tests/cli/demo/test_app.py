@@ -9,7 +9,7 @@ import pytest
 from fivefold.cli.demo import app as demo
 from fivefold.cli.demo import levels as demo_levels
 from fivefold.cli.demo import sample
-from fivefold.cli.terminal import say
+from fivefold.cli.terminal import echo
 from fivefold.cli.value_model import train
 from tests.cli.running import AS_OF, Home, run
 from tests.test_docs import wrong
@@ -45,8 +45,8 @@ def test_what_comes_next_can_be_typed(home: Home) -> None:
 
 
 def test_the_second_time_trains_nothing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sample, "serve_once", lambda port: say(f"served on {port}"))
-    monkeypatch.setattr(demo_levels, "show_levels", lambda: say("levels shown"))
+    monkeypatch.setattr(sample, "serve_once", lambda port: echo(f"served on {port}"))
+    monkeypatch.setattr(demo_levels, "show_levels", lambda: echo("levels shown"))
 
     def must_not(*_: object) -> None:
         raise AssertionError("trained or simulated again")

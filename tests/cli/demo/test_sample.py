@@ -91,7 +91,7 @@ def test_a_service_that_does_not_come_up_says_where_it_told_why(
 ) -> None:
     monkeypatch.setattr(sample, "START_SECONDS", 0)
     monkeypatch.setattr(sample, "AS_LONG_AS_BEFORE", 0.0)
-    with pytest.raises(FivefoldError, match=f"what it said is in {demo_var}/demo/service.log"):
+    with pytest.raises(FivefoldError, match=f"its output is in {demo_var}/demo/service.log"):
         sample.serve_once(sample.any_port())
     assert [process.poll() is not None for process in started] == [True]
 

@@ -59,7 +59,7 @@ def test_a_list_that_nobody_has_is_told_before_anything_is_put(tmp_path: Path) -
     text = (files("fivefold.risk") / "rulesets" / "fatf-retail.yaml").read_text(encoding="utf-8")
     ruleset.write_text(text.replace("fatf-call-for-action", "our-black-list"), encoding="utf-8")
     words = refuse(tmp_path / "var", "import", "setup", ruleset)
-    assert words.endswith("reads the list our-black-list, which nobody has; give a folder that has it by --lists")
+    assert words.endswith("reads the list our-black-list, which does not exist; give a folder with it by --lists")
     assert not (tmp_path / "var").exists()
 
 

@@ -57,7 +57,7 @@ def test_one_proposes_and_another_approves(tmp_path: Path, people: dict[str, str
     assert "is no member" in refuse(tmp_path, *approve)
     assert "member:1 proposed 1: another person approves it" in refuse(tmp_path, *approve, "--token", people["ana"])
     assert "is of the role investigator" in refuse(tmp_path, *approve, "--token", people["eve"])
-    assert "the token is none of default" in refuse(tmp_path, *approve, "--token", "unknown")
+    assert "the token is not valid in default" in refuse(tmp_path, *approve, "--token", "unknown")
     (row,) = cells(succeed(tmp_path, "proposals", "list"), "Proposals")
     assert row[:3] == ["1", "proposed", "ruleset retail off"]
     assert succeed(tmp_path, *approve, "--token", people["ben"]) == "Proposal 1 is approved: ruleset retail off.\n"
@@ -87,7 +87,7 @@ def test_two_people_promote_a_model(registry: Path, monkeypatch: pytest.MonkeyPa
 
     force = ("promote", 2, "--force", "--reason", "new fees")
     assert refuse(registry, *force).startswith("two people promote a model in default: a member proposes it with")
-    assert refuse(registry, *force, "--token", "unknown") == "the token is none of default that may be used"
+    assert refuse(registry, *force, "--token", "unknown") == "the token is not valid in default"
     said = succeed(registry, *force, *tokens["ana"], columns=400)
     assert said.startswith(
         "Proposal 1: fivefold-value version 2 as champion against the gate. Another person approves it"
@@ -111,7 +111,7 @@ def test_two_people_promote_a_model(registry: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(train, "show_outcome", lambda *_: None)
     ask = ("train", "--data", home.rows, "--config", home.config, "--name", settings.name)
     assert succeed(registry, *ask) == ""
-    assert "the token is none of default" in refuse(registry, *ask, "--token", "unknown")
+    assert "the token is not valid in default" in refuse(registry, *ask, "--token", "unknown")
     assert promoted == [None], "a wrong token is refused before anything is trained"
     assert "Proposal 2: fivefold-value version 2 as champion. Another" in succeed(registry, *ask, *tokens["ana"])
     assert promoted == [None, None]
@@ -137,9 +137,9 @@ def test_a_set_up_is_made_again_with_drafts_there_and_alone_where_that_is_chosen
     setup = ("import", "setup", "fatf-retail")
     succeed(tmp_path, *setup, "--sole-operator", "a try-out")
     engine = create_engine(f"sqlite:///{tmp_path / 'fivefold.db'}")
-    from fivefold.cli.portfolio.bundled import shipped_text
+    from fivefold.cli.portfolio.bundled import bundled_text
 
-    save_draft(engine, actor_in(engine, "default", "cli:ana"), shipped_text("fatf-retail"))
+    save_draft(engine, actor_in(engine, "default", "cli:ana"), bundled_text("fatf-retail"))
     engine.dispose()
     assert succeed(tmp_path, *setup).startswith("default has the levels low, medium, high, critical")
     assert "organisation.sole_operator" in succeed(tmp_path, "audit", "show", columns=200)

@@ -22,7 +22,7 @@ def test_a_second_one_on_sqlite_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_the_past_is_for_once(tmp_path: Path) -> None:
-    assert "--as-of is for --once" in refuse(tmp_path, "worker", "--as-of", "2020-01-01")
+    assert "--as-of needs --once" in refuse(tmp_path, "worker", "--as-of", "2020-01-01")
 
 
 @pytest.mark.parametrize("arguments", [("worker", "--once"), ("import", "entities", "e.jsonl")])

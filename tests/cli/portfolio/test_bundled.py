@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fivefold.cli.portfolio.bundled import lists_with, shipped_lists, shipped_ruleset, shipped_rulesets, shipped_text
+from fivefold.cli.portfolio.bundled import bundled_lists, bundled_ruleset, bundled_rulesets, bundled_text, lists_with
 from fivefold.domain.errors import ConfigError, RulesetNotValid
 
 OWN = """
@@ -18,21 +18,21 @@ versions:
 
 
 def test_a_ruleset_goes_by_the_name_of_its_file() -> None:
-    assert [shipped_ruleset(name).name for name in shipped_rulesets()] == list(shipped_rulesets())
-    assert f"ruleset: {shipped_rulesets()[0]}" in shipped_text(shipped_rulesets()[0])
+    assert [bundled_ruleset(name).name for name in bundled_rulesets()] == list(bundled_rulesets())
+    assert f"ruleset: {bundled_rulesets()[0]}" in bundled_text(bundled_rulesets()[0])
 
 
 def test_an_unknown_name_is_answered_with_those_that_there_are() -> None:
     with pytest.raises(ConfigError, match=r"no ruleset named fatf ships; there are eu-bank-weighted, fatf-retail"):
-        shipped_text("fatf")
+        bundled_text("fatf")
 
 
 def test_a_list_goes_by_the_name_inside() -> None:
-    assert {name: read.name for name, read in shipped_lists().items()} == {name: name for name in shipped_lists()}
+    assert {name: read.name for name, read in bundled_lists().items()} == {name: name for name in bundled_lists()}
 
 
 def test_without_a_folder_there_is_what_ships() -> None:
-    assert lists_with(None) == shipped_lists()
+    assert lists_with(None) == bundled_lists()
 
 
 def test_a_list_of_the_folder_takes_the_place_of_a_shipped_one(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_a_list_of_the_folder_takes_the_place_of_a_shipped_one(tmp_path: Path) -
     found = lists_with(tmp_path)
     assert found["eea"].versions[-1].members == ("XX",)
     assert len(found["eea"].versions) == 1
-    assert set(found) == {*shipped_lists(), "ours"}
+    assert set(found) == {*bundled_lists(), "ours"}
 
 
 def test_a_list_stands_in_one_file(tmp_path: Path) -> None:

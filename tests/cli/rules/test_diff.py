@@ -34,4 +34,4 @@ def test_it_is_json_where_that_is_wanted(folder: Path) -> None:
 
 
 def test_what_is_no_ruleset_is_refused(folder: Path) -> None:
-    assert "no ruleset of that name ships" in refuse(folder, "rules", "diff", folder / "now.yaml", "nothing")
+    assert "neither a file nor a bundled ruleset" in refuse(folder, "rules", "diff", folder / "now.yaml", "nothing")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fivefold.cli.portfolio.files import PortfolioFiles, read_portfolio
-from fivefold.cli.rules.evidence import keep, show
+from fivefold.cli.rules.evidence import show, write_evidence
 from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import ConfigError
 from fivefold.risk.compiler.analysis import analyse_text
@@ -33,8 +33,8 @@ def test_a_portfolio_has_what_any_of_its_rulesets_reads(home: Home, tmp_path: Pa
 
 def test_evidence_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no folder"):
-        keep("nothing", Nothing(), ReportPage("t", [], [], []), tmp_path / "none" / "a.html", None)
-    keep("nothing", Nothing(), ReportPage("t", [], [], []), None, None)
+        write_evidence("nothing", Nothing(), ReportPage("t", [], [], []), tmp_path / "none" / "a.html", None)
+    write_evidence("nothing", Nothing(), ReportPage("t", [], [], []), None, None)
     assert list(tmp_path.iterdir()) == []
 
 

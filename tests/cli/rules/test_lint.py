@@ -70,7 +70,7 @@ def test_a_list_that_is_missing_is_an_error(tmp_path: Path) -> None:
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path, lists: Path) -> None:
-    assert "is no file" in refuse(tmp_path, "rules", "lint", tmp_path / "nothing.yaml")
+    assert "is neither a file nor a bundled ruleset" in refuse(tmp_path, "rules", "lint", tmp_path / "nothing.yaml")
     assert "must be a folder" in refuse(tmp_path, "rules", "lint", "fatf-retail", "--lists", lists / "grey.yaml")
     (lists / "bad.yaml").write_text("list: bad")
     assert "bad.yaml" in refuse(tmp_path, "rules", "lint", "fatf-retail", "--lists", lists)

@@ -21,7 +21,7 @@ def test_a_file_of_that_name_comes_first(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_neither_is_refused() -> None:
-    with pytest.raises(ConfigError, match="no file, and no ruleset of that name ships"):
+    with pytest.raises(ConfigError, match="neither a file nor a bundled ruleset"):
         load_ruleset("nothing")
 
 

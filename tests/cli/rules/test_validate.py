@@ -56,7 +56,7 @@ def test_a_torn_label_leaves_out_whom_it_names(folder: Path) -> None:
     assert f"row {place + 1}: line has 4 fields" in done.err
     words = " ".join((done.out + done.err).split())
     assert "1 entities have a label that cannot be read, and are left out." in words
-    assert "1 labels cannot be read and do not say whose they are: they count as not confirmed." in words
+    assert "1 labels cannot be read and name no entity: they count as not confirmed." in words
     before, after = (json.loads((folder / f"{name}.json").read_text())["population"] for name in ("whole", "torn"))
     assert after["confirmed"] == before["confirmed"] - 1
 

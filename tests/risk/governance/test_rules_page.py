@@ -6,7 +6,7 @@ from textwrap import indent
 
 import pytest
 
-from fivefold.cli.portfolio.bundled import shipped_lists
+from fivefold.cli.portfolio.bundled import bundled_lists
 from fivefold.risk.governance.lint.ruleset import lint_text
 from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS
 from fivefold.risk.language.operators import OPERATOR_KINDS
@@ -17,7 +17,7 @@ RULES = [block for block in BLOCKS if block.startswith("- id:")]
 
 
 def problems(text: str) -> list[str]:
-    ruleset, found = lint_text(text, shipped_lists())
+    ruleset, found = lint_text(text, bundled_lists())
     assert ruleset is not None, found
     return [str(finding) for finding in found]
 

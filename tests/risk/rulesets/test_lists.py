@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from fivefold.cli.portfolio.bundled import shipped_lists
+from fivefold.cli.portfolio.bundled import bundled_lists
 from fivefold.domain.clock import day_text, parse_moment
 
 CALL, GREY, EU, EEA = "fatf-call-for-action", "fatf-increased-monitoring", "eu-high-risk-third-countries", "eea"
@@ -13,7 +13,7 @@ COUNTRIES = (CALL, GREY, EU, EEA)
 
 
 def members(name: str, day: str) -> set[str]:
-    version = shipped_lists()[name].in_force(parse_moment(day, "day"))
+    version = bundled_lists()[name].in_force(parse_moment(day, "day"))
     assert version is not None
     return set(version.members)
 
@@ -95,7 +95,7 @@ def test_no_country_is_both_called_on_and_monitored(day: str) -> None:
 
 @pytest.mark.parametrize("name", COUNTRIES)
 def test_versions_hold_all_members_once_and_in_order(name: str) -> None:
-    for version in shipped_lists()[name].versions:
+    for version in bundled_lists()[name].versions:
         assert list(version.members) == sorted(set(version.members))
         assert all(re.fullmatch("[A-Z]{2}", country) for country in version.members)
         assert version.source
@@ -103,7 +103,7 @@ def test_versions_hold_all_members_once_and_in_order(name: str) -> None:
 
 @pytest.mark.parametrize("name", COUNTRIES)
 def test_every_version_changes_something(name: str) -> None:
-    for earlier, later in pairwise(shipped_lists()[name].versions):
+    for earlier, later in pairwise(bundled_lists()[name].versions):
         assert set(earlier.members) != set(later.members), day_text(later.since)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fivefold.cli.portfolio.bundled import shipped_lists, shipped_ruleset, shipped_rulesets, shipped_text
+from fivefold.cli.portfolio.bundled import bundled_lists, bundled_ruleset, bundled_rulesets, bundled_text
 from fivefold.domain.clock import parse_moment
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_text
 from fivefold.risk.compiler.value_types import inputs_of_rule
@@ -24,12 +24,12 @@ RETAIL, WEIGHTED, SESSION = "fatf-retail", "eu-bank-weighted", "session-verifica
 TODAY = parse_moment("2026-11-20", "today")
 PAGE = Path(__file__).parents[3] / "docs" / "rulesets.md"
 
-every_ruleset = pytest.mark.parametrize("name", shipped_rulesets())
+every_ruleset = pytest.mark.parametrize("name", bundled_rulesets())
 
 
 @cache
 def run(name: str) -> examples.ExampleResults:
-    return examples.run_examples(AnalysedRuleset(shipped_ruleset(name)), shipped_lists(), TODAY)
+    return examples.run_examples(AnalysedRuleset(bundled_ruleset(name)), bundled_lists(), TODAY)
 
 
 @every_ruleset
@@ -41,17 +41,17 @@ def test_examples_come_out_as_expected(name: str) -> None:
 @every_ruleset
 def test_examples_reach_every_rule_and_what_the_ruleset_asks_of_cases(name: str) -> None:
     assert run(name).rule_share == 100
-    assert run(name).passed(shipped_ruleset(name)), run(name).missing()
+    assert run(name).passed(bundled_ruleset(name)), run(name).missing()
 
 
 @every_ruleset
 def test_lint_finds_nothing(name: str) -> None:
-    assert not list(map(str, lint(AnalysedRuleset(shipped_ruleset(name)), shipped_lists())))
+    assert not list(map(str, lint(AnalysedRuleset(bundled_ruleset(name)), bundled_lists())))
 
 
 def test_lint_notes_that_an_unknown_kind_fails_which_is_meant() -> None:
     notes = {
-        name: lint(AnalysedRuleset(shipped_ruleset(name)), shipped_lists(), notes=True) for name in shipped_rulesets()
+        name: lint(AnalysedRuleset(bundled_ruleset(name)), bundled_lists(), notes=True) for name in bundled_rulesets()
     }
     assert [note.problem for note in notes[WEIGHTED]] == [
         "has no choice without a condition: an entity for which none holds fails, visibly"
@@ -68,12 +68,12 @@ def test_only_the_fastest_customers_are_shown_here_and_not_in_an_example() -> No
 @every_ruleset
 def test_every_example_names_its_day(name: str) -> None:
     """Lists have versions and windows end: without a day an example would come out otherwise tomorrow."""
-    assert not [example.name for example in shipped_ruleset(name).examples if example.as_of is None]
+    assert not [example.name for example in bundled_ruleset(name).examples if example.as_of is None]
 
 
 @every_ruleset
 def test_every_rule_has_a_reason_and_its_source(name: str) -> None:
-    for rule in shipped_ruleset(name).rules:
+    for rule in bundled_ruleset(name).rules:
         reason, _, source = (rule.rationale or "").partition(" Source: ")
         assert len(reason.split()) >= 8, rule.id
         assert source.endswith("."), rule.id
@@ -88,7 +88,7 @@ def test_the_page_names_every_rule_with_its_source(name: str) -> None:
     rows = PAGE.read_text(encoding="utf-8").splitlines()
     missing = [
         row
-        for rule in shipped_ruleset(name).rules
+        for rule in bundled_ruleset(name).rules
         if (row := f"| `{rule.id}` | {rule.category} | {source_of(rule)} |") not in rows
     ]
     assert not missing
@@ -96,16 +96,16 @@ def test_the_page_names_every_rule_with_its_source(name: str) -> None:
 
 @every_ruleset
 def test_a_change_of_what_decides_changes_the_hash_and_a_comment_does_not(name: str) -> None:
-    text = shipped_text(name)
+    text = bundled_text(name)
     same = read_ruleset(f"# ours\n{text}")
     changed, count = re.subn(r"points: 20\b|points: 30\b", "points: 21", text, count=1)
     assert count == 1
-    assert same.content_hash == shipped_ruleset(name).content_hash
+    assert same.content_hash == bundled_ruleset(name).content_hash
     assert read_ruleset(changed).content_hash != same.content_hash
 
 
 def test_retail_has_all_categories_and_all_kinds_of_inputs() -> None:
-    ruleset = shipped_ruleset(RETAIL)
+    ruleset = bundled_ruleset(RETAIL)
     made = [each for rule in ruleset.rules for each in inputs_of_rule(rule)]
     assert isinstance(ruleset.score, PointsScore)
     assert ruleset.score.points.thresholds == (31, 61, 86)
@@ -120,7 +120,7 @@ def floors(rule: Rule) -> list[Any]:
 
 
 def test_retail_floors_are_what_law_and_the_fatf_ask_for() -> None:
-    ruleset = shipped_ruleset(RETAIL)
+    ruleset = bundled_ruleset(RETAIL)
     assert floors(ruleset.rule("politically-exposed")) == ["high"]
     assert floors(ruleset.rule("sanctions")) == ["critical"]
     assert floors(ruleset.rule("country-of-residence"))[0] == "high"
@@ -130,7 +130,7 @@ def test_retail_floors_are_what_law_and_the_fatf_ask_for() -> None:
 
 def test_points_that_are_taken_away_never_come_near_a_level() -> None:
     """Good signs together take away less than one strong reason gives."""
-    ruleset = shipped_ruleset(RETAIL)
+    ruleset = bundled_ruleset(RETAIL)
     best = [min([*(case.points or 0 for case in rule.cases), 0]) for rule in ruleset.rules]
     assert sum(best) == -20
 
@@ -141,7 +141,7 @@ def weighted(ruleset: Ruleset) -> Any:
 
 
 def test_the_weights_are_those_of_the_description() -> None:
-    score = weighted(shipped_ruleset(WEIGHTED))
+    score = weighted(bundled_ruleset(WEIGHTED))
     order = ("geography", "customer-type", "product", "behavioural-deviation", "velocity")
     assert {column: [int(weights[factor]) for factor in order] for column, weights in score.weights.items()} == {
         "retail": [15, 10, 10, 25, 40],
@@ -153,7 +153,7 @@ def test_the_weights_are_those_of_the_description() -> None:
 
 
 def test_factors_score_from_1_to_100_and_are_told_when_nothing_holds() -> None:
-    ruleset = shipped_ruleset(WEIGHTED)
+    ruleset = bundled_ruleset(WEIGHTED)
     for factor in weighted(ruleset).weights["retail"]:
         rule = ruleset.rule(factor)
         outcomes = [*rule.cases, rule.otherwise, *([rule.on_unknown] if rule.on_unknown else [])]
@@ -165,7 +165,7 @@ def test_a_factor_that_fades_never_scores_less_than_an_ordinary_customer() -> No
 
     Without this an old deviation would count for less than none.
     """
-    ruleset = shipped_ruleset(WEIGHTED)
+    ruleset = bundled_ruleset(WEIGHTED)
     fading = [rule for rule in ruleset.rules if rule.decay]
     assert [rule.id for rule in fading] == ["behavioural-deviation", "velocity"]
     for rule in fading:
@@ -179,7 +179,7 @@ def test_a_factor_that_fades_never_scores_less_than_an_ordinary_customer() -> No
 
 def test_whoever_gets_the_column_of_high_risk_has_a_floor() -> None:
     """That column gives velocity 5 % instead of 40 %: without a floor a worse customer could have a lower level."""
-    ruleset = shipped_ruleset(WEIGHTED)
+    ruleset = bundled_ruleset(WEIGHTED)
     assert floors(ruleset.rule("politically-exposed")) == ["high"]
     assert floors(ruleset.rule("geography"))[:2] == ["high", "high"]
     choice = weighted(ruleset).weights_by[0]
@@ -208,9 +208,9 @@ def busy(count: int) -> str:
     [(10, "otherwise", "8"), (11, 3, "18"), (25, 3, "18"), (26, 2, "30"), (50, 2, "30"), (51, 1, "46")],
 )
 def test_more_than_fifty_transactions_a_day_is_the_highest_velocity(count: int, case: Any, total: str) -> None:
-    head = shipped_text(WEIGHTED).split("\nexamples:\n")[0]
+    head = bundled_text(WEIGHTED).split("\nexamples:\n")[0]
     made = analyse_text(f"{head}\nexamples:{busy(count)}")
-    found = examples.run_examples(made, shipped_lists(), TODAY).results[0].explanation
+    found = examples.run_examples(made, bundled_lists(), TODAY).results[0].explanation
     assert {outcome.rule: outcome.case for outcome in found.rules}["velocity"] == case
     assert found.total == Decimal(total)
 
@@ -230,7 +230,7 @@ def test_more_than_fifty_transactions_a_day_is_the_highest_velocity(count: int, 
 )
 def test_every_total_of_a_session_has_a_tier(points: float, level: str) -> None:
     """0-30, 31-70 and 71-100, with nothing that no tier owns below, above or between."""
-    ruleset = shipped_ruleset(SESSION)
+    ruleset = bundled_ruleset(SESSION)
     assert isinstance(ruleset.score, TiersScore)
     owners = [
         tier

@@ -17,8 +17,8 @@ from fivefold.domain.clock import DAY_US, parse_moment
 from fivefold.features.histories import Integers
 from fivefold.models.drift import LEAST_CUSTOMERS, DriftReference
 from fivefold.serving.champion import drift_counter as counter
-from fivefold.serving.champion.drift_counter import Counter
-from fivefold.serving.champion.loader import Served
+from fivefold.serving.champion.drift_counter import DriftCounter
+from fivefold.serving.champion.loader import ServedModel
 from fivefold.store.tables.accounts import Counted
 from fivefold.usecases.monitoring.drift import drift_key
 from fivefold.usecases.scoring import ScoredRows, score_rows
@@ -30,8 +30,8 @@ NOON = parse_moment("2026-11-20T12:00:00Z")
 
 
 @cache
-def served() -> Served:
-    return Served(value_model(), 1, "value")
+def served() -> ServedModel:
+    return ServedModel(value_model(), 1, "value")
 
 
 @pytest.fixture(params=databases.KINDS)
@@ -72,11 +72,11 @@ def counts_of(*answers: ScoredRows) -> Integers:
 
 
 def test_counts_are_those_of_the_buckets(engine: Engine, now: list[int]) -> None:
-    made, answers = Counter(engine), [answer("a", "b"), answer("a", user_balance=9e6), many(50)]
+    made, answers = DriftCounter(engine), [answer("a", "b"), answer("a", user_balance=9e6), many(50)]
     for one in answers:
         made.add(served(), one)
     assert kept(engine) == {}
-    made.keep()
+    made.store()
     ((key, counts),) = kept(engine).items()
     assert key == ("value", 1, "2026-11-20")
     assert counts.tolist() == counts_of(*answers).tolist()
@@ -84,13 +84,13 @@ def test_counts_are_those_of_the_buckets(engine: Engine, now: list[int]) -> None
 
 
 def test_keeping_again_counts_nobody_twice(engine: Engine, now: list[int]) -> None:
-    made = Counter(engine)
-    made.keep()
+    made = DriftCounter(engine)
+    made.store()
     assert kept(engine) == {}
     for _ in range(3):
         made.add(served(), answer("a"))
-        made.keep()
-        made.keep()
+        made.store()
+        made.store()
     (counts,) = kept(engine).values()
     assert counts.tolist() == counts_of(*[answer("a")] * 3).tolist()
 
@@ -100,17 +100,17 @@ def test_another_model_of_the_same_number_is_counted_apart(engine: Engine, now: 
     other = replace(served(), model=value_model("poisson"))
     assert drift_key("value", other.model) != drift_key("value", served().model)
     for found in (served(), other):
-        made = Counter(engine)
+        made = DriftCounter(engine)
         made.add(found, many(LEAST_CUSTOMERS))
-        made.keep()
+        made.store()
         assert {drift.customers for drift in made.drift} == {LEAST_CUSTOMERS}
 
 
 def test_workers_are_added_up_by_whoever_measures(engine: Engine, now: list[int]) -> None:
-    workers = [Counter(engine) for _ in range(3)]
+    workers = [DriftCounter(engine) for _ in range(3)]
     for worker in workers:
         worker.add(served(), many(LEAST_CUSTOMERS // 2))
-        worker.keep()
+        worker.store()
     with Session(engine) as session:
         assert len({one.worker for one in session.scalars(select(Counted))}) == 3
     assert [{drift.customers for drift in worker.drift} for worker in workers] == [{250}, {500}, {750}]
@@ -118,15 +118,15 @@ def test_workers_are_added_up_by_whoever_measures(engine: Engine, now: list[int]
 
 
 def test_the_same_portfolio_has_not_drifted_and_another_has(engine: Engine, now: list[int]) -> None:
-    same, other = Counter(engine), Counter(engine)
+    same, other = DriftCounter(engine), DriftCounter(engine)
     everyone = len(known_matrix())
     own = replace(served(), model=replace(served().model, reference=_reference_of_everyone()))
     same.add(own, many(everyone))
-    same.keep()
+    same.store()
     assert {drift.verdict for drift in same.drift} == {"stable"}
     alike = np.repeat(known_matrix()[:1], LEAST_CUSTOMERS, axis=0)
     other.add(replace(own, version=2), ScoredRows([], own.model.scores(alike), alike, None))
-    other.keep()
+    other.store()
     assert other.drift[0].verdict == "shifted"
 
 
@@ -136,20 +136,20 @@ def _reference_of_everyone() -> DriftReference:
 
 
 def test_days_and_versions_are_counted_apart_and_old_days_are_let_go(engine: Engine, now: list[int]) -> None:
-    made = Counter(engine)
+    made = DriftCounter(engine)
     made.add(served(), answer("a"))
     made.add(replace(served(), version=2), answer("a", "b"))
     now[0] += DAY_US
     made.add(served(), answer("a", "b", "c"))
-    made.keep()
+    made.store()
     sizes = {key[1:]: int(counts[0].sum()) for key, counts in kept(engine).items()}
     assert sizes == {(1, "2026-11-20"): 1, (2, "2026-11-20"): 2, (1, "2026-11-21"): 3}
     assert len(made._counts) == 3, "yesterday may still be added to"
     now[0] += DAY_US
-    made.keep()
+    made.store()
     assert set(made._counts) == {(1, "2026-11-21")}
     made.add(served(), answer("a"))
-    made.keep()
+    made.store()
     assert {key[1:]: int(counts[0].sum()) for key, counts in kept(engine).items()} == {
         **sizes,
         (1, "2026-11-22"): 1,
@@ -158,27 +158,27 @@ def test_days_and_versions_are_counted_apart_and_old_days_are_let_go(engine: Eng
 
 def test_drift_is_of_the_version_that_was_counted_last(engine: Engine, now: list[int]) -> None:
     """After a rollback it is the older one again."""
-    made = Counter(engine)
+    made = DriftCounter(engine)
     for version, customers in ((2, 5), (1, 3), (2, 1), (1, 4)):
         made.add(replace(served(), version=version), many(customers))
-    made.keep()
+    made.store()
     assert {drift.customers for drift in made.drift} == {7}
 
 
 def test_the_last_thirty_days_are_watched(engine: Engine, now: list[int]) -> None:
-    made = Counter(engine)
+    made = DriftCounter(engine)
     for days, customers in ((0, 3), (1, 4), (30, 5)):
         now[0] = NOON + days * DAY_US
         made.add(served(), many(customers))
-        made.keep()
+        made.store()
     assert {drift.customers for drift in made.drift} == {3 + 4 + 5}
     now[0] += DAY_US
-    made.keep()
+    made.store()
     assert {drift.customers for drift in made.drift} == {4 + 5}
 
 
 def test_the_end_keeps_what_was_counted(engine: Engine) -> None:
-    made = Counter(engine)
+    made = DriftCounter(engine)
     made.start()
     made.add(served(), answer("a", "b"))
     made.stop()
@@ -188,7 +188,7 @@ def test_the_end_keeps_what_was_counted(engine: Engine) -> None:
 
 
 def test_counts_are_kept_every_now_and_then(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counter, "KEEP_SECONDS", 0.01)
+    monkeypatch.setattr(counter, "STORE_SECONDS", 0.01)
     saved = threading.Event()
     real = counter.keep_counts
 
@@ -197,7 +197,7 @@ def test_counts_are_kept_every_now_and_then(engine: Engine, monkeypatch: pytest.
         saved.set()
 
     monkeypatch.setattr(counter, "keep_counts", noted)
-    made = Counter(engine)
+    made = DriftCounter(engine)
     made.start()
     made.add(served(), answer("a"))
     assert saved.wait(10)
@@ -207,7 +207,7 @@ def test_counts_are_kept_every_now_and_then(engine: Engine, monkeypatch: pytest.
 def test_a_database_that_is_down_ends_nothing_and_its_words_are_not_logged(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counter, "KEEP_SECONDS", 0.01)
+    monkeypatch.setattr(counter, "STORE_SECONDS", 0.01)
     failed, go_on = threading.Event(), threading.Event()
     real = counter.keep_counts
 
@@ -219,7 +219,7 @@ def test_a_database_that_is_down_ends_nothing_and_its_words_are_not_logged(
         real(*words)  # type: ignore[arg-type]  # passed on
 
     monkeypatch.setattr(counter, "keep_counts", down)
-    made = Counter(engine)
+    made = DriftCounter(engine)
     with capture_logs() as logs:
         made.start()
         made.add(served(), answer("a"))
@@ -229,12 +229,12 @@ def test_a_database_that_is_down_ends_nothing_and_its_words_are_not_logged(
         made.stop()
     (counts,) = kept(engine).values()
     assert counts[0].sum() == 2
-    assert logs[0] == {"event": "counts not kept", "error": "ConnectionError", "log_level": "warning"}
+    assert logs[0] == {"event": "counts not stored", "error": "ConnectionError", "log_level": "warning"}
     assert "a word" not in repr(logs)
 
 
 def test_nobody_is_lost_between_threads(engine: Engine, now: list[int]) -> None:
-    made, one = Counter(engine), answer("a")
+    made, one = DriftCounter(engine), answer("a")
     together = threading.Barrier(5)
 
     def add() -> None:
@@ -247,19 +247,19 @@ def test_nobody_is_lost_between_threads(engine: Engine, now: list[int]) -> None:
         thread.start()
     together.wait()
     for _ in range(5):
-        made.keep()
+        made.store()
     for thread in threads:
         thread.join()
-    made.keep()
+    made.store()
     (counts,) = kept(engine).values()
     assert counts.tolist() == counts_of(*[one] * 160).tolist()
 
 
 def test_only_counts_are_kept(tmp_path: Path) -> None:
     with databases.opened(databases.new_url("sqlite", tmp_path)) as engine:
-        made = Counter(engine)
+        made = DriftCounter(engine)
         made.add(served(), answer("MARKED-user", user_balance=7654321.25, transaction_amount=8765432.75))
-        made.keep()
+        made.store()
     stored = b"".join(file.read_bytes() for file in tmp_path.iterdir())
     assert b"2026" in stored
     for trace in (b"MARKED", b"7654321", b"8765432", np.float64(7654321.25).tobytes()):

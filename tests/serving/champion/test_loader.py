@@ -1,4 +1,4 @@
-"""The holder: which model answers, when the champion changes, is none of ours, or cannot be asked about."""
+"""The champion loader: which model serves when the champion changes, is unusable, or cannot be looked up."""
 
 import threading
 from collections.abc import Iterator
@@ -17,8 +17,8 @@ from fivefold.domain.settings import Settings
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.models.registry import CHAMPION, Registry
 from fivefold.models.value_model import ValueModel
-from fivefold.serving.champion import loader as holder
-from fivefold.serving.champion.loader import ModelHolder
+from fivefold.serving.champion import loader
+from fivefold.serving.champion.loader import ChampionLoader
 from tests.mlflow_address import kept_address
 from tests.models.making import reference_matrix
 from tests.serving.process_registry import (
@@ -37,7 +37,7 @@ from tests.serving.process_registry import (
 def trials(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Models are tried in no process of their own here, which takes seconds; those that would be are noted."""
     tried: list[int] = []
-    monkeypatch.setattr(holder, "require_sound", lambda *given: tried.append(given[2]))
+    monkeypatch.setattr(loader, "require_sound", lambda *given: tried.append(given[2]))
     return tried
 
 
@@ -87,8 +87,8 @@ def imported(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return tags
 
 
-def held(registry: Registry) -> ModelHolder:
-    return ModelHolder(registry.settings)
+def held(registry: Registry) -> ChampionLoader:
+    return ChampionLoader(registry.settings)
 
 
 def unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +99,7 @@ def unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Registry, "champion", down)
 
 
-def version_of(found: ModelHolder) -> int | None:
+def version_of(found: ChampionLoader) -> int | None:
     return None if found.current is None else found.current.version
 
 
@@ -114,7 +114,7 @@ def test_the_champion_is_pinned_and_serves(registry: Registry, store: ModelStore
         made.refresh()
     assert made.current is not None
     assert (made.current.version, made.refused) == (FIRST, "")
-    assert made.current.named() == {
+    assert made.current.description() == {
         "name": NAME,
         "version": FIRST,
         "fingerprint": catalogue().fingerprint,
@@ -216,13 +216,13 @@ def test_whatever_a_model_does_when_it_is_tried_is_a_refusal(
 def test_a_model_that_could_not_be_counted_is_refused(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     """A request would be charged, and then fail."""
     made = held(registry)
-    real = holder.warmed
+    real = loader.warm_up_model
 
     def with_a_shorter_reference(found: ValueModel) -> ValueModel:
         object.__setattr__(found, "reference", type(found.reference)((), np.empty((0, 9)), np.empty((0, 11), np.int64)))
         return real(found)
 
-    monkeypatch.setattr(holder, "warmed", with_a_shorter_reference)
+    monkeypatch.setattr(loader, "warm_up_model", with_a_shorter_reference)
     made.refresh()
     assert made.current is None
     assert "cannot be loaded" in made.refused
@@ -297,7 +297,7 @@ def test_at_the_start_without_a_registry_the_one_that_served_last_serves_after_a
 
 def test_what_kept_a_model_from_loading_may_pass(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     made, clock = held(registry), [0.0]
-    monkeypatch.setattr(holder, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(loader, "monotonic", lambda: clock[0])
     with monkeypatch.context() as patch:
 
         def full(*_: object) -> None:
@@ -306,10 +306,10 @@ def test_what_kept_a_model_from_loading_may_pass(registry: Registry, monkeypatch
         patch.setattr(made, "_pinned", full)
         made.refresh()
     assert (made.current, made.refused) == (None, "version 1 cannot be loaded: OSError")
-    clock[0] = holder.RETRY_SECONDS - 1
+    clock[0] = loader.RETRY_SECONDS - 1
     made.refresh()
     assert made.current is None, "not at every look"
-    clock[0] = holder.RETRY_SECONDS + 1
+    clock[0] = loader.RETRY_SECONDS + 1
     made.refresh()
     assert (version_of(made), made.refused) == (FIRST, "")
 
@@ -331,7 +331,7 @@ def test_a_version_is_pinned_once_on_a_machine(registry: Registry, imported: lis
     holders = [held(registry) for _ in range(3)]
     together = threading.Barrier(3)
 
-    def start(one: ModelHolder) -> None:
+    def start(one: ChampionLoader) -> None:
         together.wait()
         one.refresh()
 
@@ -364,7 +364,7 @@ def test_a_pinned_one_of_a_registry_that_was_there_before_is_replaced(registry: 
 def test_the_watch_sees_a_new_champion_and_outlives_any_error(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(holder, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(loader, "POLL_SECONDS", 0.02)
     made, failed, go_on = held(registry), threading.Event(), threading.Event()
     real = made.refresh
 
@@ -377,7 +377,7 @@ def test_the_watch_sees_a_new_champion_and_outlives_any_error(
     made.start()
     assert version_of(made) == FIRST, "the start waits for the first one"
     failed.set()
-    _until(lambda: made.refused == "no model can be looked for: RuntimeError")
+    _until(lambda: made.refused == "the models cannot be read: RuntimeError")
     assert version_of(made) == FIRST
     registry.set_alias(CHAMPION, SECOND)
     go_on.set()
@@ -413,7 +413,7 @@ def test_a_version_is_tried_before_it_is_loaded_and_one_that_fails_is_never_load
     def ends(*given: Any) -> None:
         raise ModelError(f"version {given[2]} is quarantined: to load it ended a process with signal 11")
 
-    monkeypatch.setattr(holder, "require_sound", ends)
+    monkeypatch.setattr(loader, "require_sound", ends)
     registry.set_alias(CHAMPION, SECOND)
     for _ in range(3):
         made.refresh()
@@ -433,7 +433,7 @@ def test_at_a_start_with_a_champion_that_is_quarantined_the_last_good_one_serves
         if given[2] == SECOND:
             raise ModelError("version 2 is quarantined")
 
-    monkeypatch.setattr(holder, "require_sound", ends)
+    monkeypatch.setattr(loader, "require_sound", ends)
     made = held(registry)
     for _ in range(2):
         made.refresh()

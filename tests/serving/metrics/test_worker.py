@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
 from fivefold.domain.errors import ConfigError
-from fivefold.serving.metrics.worker import SILENT_SECONDS, WorkerPages, served
+from fivefold.serving.metrics.worker import SILENT_SECONDS, WorkerPages, serving
 from fivefold.store.sql.database import open_database
 from fivefold.usecases.levels.worker import BatchResult
 from fivefold.usecases.levels.worker_loop import LoopHealth
@@ -42,8 +42,8 @@ def samples(pages: WorkerPages) -> dict[str, float]:
 
 
 def test_what_was_done_is_counted(pages: WorkerPages) -> None:
-    pages.assessed(BatchResult(20, 2, 20), 0.3)
-    pages.assessed(BatchResult(5, 0, 5), 0.2)
+    pages.count_batch(BatchResult(20, 2, 20), 0.3)
+    pages.count_batch(BatchResult(5, 0, 5), 0.2)
     pages.model = 7
     pages.health.beat("assess", None)
     pages.health.beat("backtests", "the database cannot be reached")
@@ -93,12 +93,12 @@ def test_without_its_database_it_is_not_ready_and_says_nothing_of_where_that_is(
 
 
 def test_it_answers_on_this_machine_and_the_port_is_free_again(pages: WorkerPages) -> None:
-    with served(pages, 0) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+    with serving(pages, 0) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
         assert [client.get(path).status_code for path in ("/livez", "/readyz", "/metrics", "/else")] == [200] * 3 + [
             404
         ]
         assert "fivefold_worker_batches_total" in client.get("/metrics?x=1").text
-        with pytest.raises(ConfigError, match="cannot be used"), served(pages, port):
+        with pytest.raises(ConfigError, match="cannot be used"), serving(pages, port):
             pass
-    with served(pages, port), served(pages, None) as none:
+    with serving(pages, port), serving(pages, None) as none:
         assert none is None

@@ -16,8 +16,8 @@ from sqlalchemy import Engine
 from starlette.types import ASGIApp
 
 from fivefold.domain.settings import Limits
-from fivefold.serving.error_middleware import Edge
-from fivefold.serving.v1.dispatch import PlatformDesk
+from fivefold.serving.error_middleware import ErrorMiddleware
+from fivefold.serving.v1.dispatch import Dispatcher
 from fivefold.serving.v1.router import add_platform
 from fivefold.serving.v4.app import build_app
 from fivefold.store.accounts.plans import read_plans
@@ -34,11 +34,11 @@ LIMITS = Limits(body_bytes=50_000, rows=30, seconds=20)
 
 
 @cache
-def routes() -> tuple[FastAPI, PlatformDesk]:
+def routes() -> tuple[FastAPI, Dispatcher]:
     """The routes, made once: that takes a second."""
-    app, desk = build_app(None), PlatformDesk(None, LIMITS, lambda: None)  # type: ignore[arg-type]  # nobody scores here
-    add_platform(app, desk)
-    return app, desk
+    app, dispatcher = build_app(None), Dispatcher(None, LIMITS, lambda: None)  # type: ignore[arg-type]  # nobody scores here
+    add_platform(app, dispatcher)
+    return app, dispatcher
 
 
 @dataclass
@@ -60,9 +60,9 @@ class Place:
     @property
     def edge(self) -> ASGIApp:
         """The routes, on this place's database: one place is asked at a time."""
-        app, desk = routes()
-        desk._engine = self.engine
-        return Edge(app, self.watching, LIMITS.seconds)  # type: ignore[arg-type]  # stands in
+        app, dispatcher = routes()
+        dispatcher._engine = self.engine
+        return ErrorMiddleware(app, self.watching, LIMITS.seconds)  # type: ignore[arg-type]  # stands in
 
     def actor(self, role: str, organisation: str = OURS) -> Actor:
         """Somebody as use cases know them."""

@@ -10,8 +10,8 @@ import pytest
 
 from fivefold.serving import access_log as access
 from fivefold.serving.access_log import AccessLog, digest_of_record
-from fivefold.serving.error_middleware import Edge
-from fivefold.serving.v4.app import Front
+from fivefold.serving.error_middleware import ErrorMiddleware
+from fivefold.serving.v4.app import ScoringFastPath
 from tests.serving.inprocess import SCORING, client, rows_of, started
 from tests.serving.v1.places import LIMITS, OURS, Place, routes
 
@@ -39,7 +39,7 @@ class Written:
 
 def platform(place: Place, written: Written, method: str, path: str, **more: Any) -> Any:
     routes()[1]._engine = place.engine
-    edge = Edge(routes()[0], place.watching, LIMITS.seconds, written.log)  # type: ignore[arg-type]  # stands in
+    edge = ErrorMiddleware(routes()[0], place.watching, LIMITS.seconds, written.log)  # type: ignore[arg-type]  # stands in
 
     async def ask() -> Any:
         async with client(edge) as asking:
@@ -98,7 +98,7 @@ def test_nothing_of_a_request_is_in_the_log(tmp_path: Path) -> None:
     written = Written()
     with started(tmp_path) as place:
         token = place.token(label=MARK)
-        edge = Edge(Front(place.desk, place.app), place.watching, 5, written.log)  # type: ignore[arg-type]  # stands in
+        edge = ErrorMiddleware(ScoringFastPath(place.endpoint, place.app), place.watching, 5, written.log)  # type: ignore[arg-type]  # stands in
 
         async def ask() -> list[int]:
             async with client(edge) as asking:
@@ -122,7 +122,7 @@ def test_nothing_of_a_request_is_in_the_log(tmp_path: Path) -> None:
 
 
 def test_a_log_that_is_stuck_takes_no_memory_and_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(access, "MOST_KEPT", 3)
+    monkeypatch.setattr(access, "MOST_LINES", 3)
     written = Written()
     for number in range(5):
         written.log.add({"event": "request", "number": number})

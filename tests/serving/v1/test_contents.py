@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from fivefold.serving.v1.permissions import TABLE
+from fivefold.serving.v1.permissions import ROUTES
 from fivefold.serving.v1.route import Route
 from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent
 from tests.serving.v1.bank_rulesets import document
@@ -17,7 +17,7 @@ from tests.serving.v1.examples import EXAMPLES
 from tests.serving.v1.places import Place
 
 NEW = "/v1/rulesets/new"
-ON_ANSWERS = [route for route in TABLE if route.gives is not type(None)]
+ON_ANSWERS = [route for route in ROUTES if route.gives is not type(None)]
 
 
 def forms_in(made: Any) -> Iterator[type[BaseModel]]:
@@ -76,7 +76,7 @@ def test_a_delivery_that_was_given_up_is_listed(place: Place) -> None:
 def test_what_is_listed_is_not_empty_where_one_of_everything_is_there(furnished: Place) -> None:
     """So that an answer of 200 in the tests of rights means that its forms were filled."""
     empty = set()
-    for route in TABLE:
+    for route in ROUTES:
         if route.method == "GET":
             example = EXAMPLES[route.handler.__name__]
             path = example.path(route)

@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import StoreError
 from fivefold.domain.paging import Page
-from fivefold.serving.rate_limits import Rates
-from fivefold.serving.v1 import dispatch as desk
-from fivefold.serving.v1.permissions import TABLE
+from fivefold.serving.rate_limits import RateLimiter
+from fivefold.serving.v1 import dispatch
+from fivefold.serving.v1.permissions import ROUTES
 from fivefold.serving.v1.route import Route
 from fivefold.store.tables.accounts import Token
 from fivefold.usecases.accounts.tokens import hash_of
@@ -99,9 +99,9 @@ def test_nobody_is_refused_for_a_token_that_cannot_be_looked_up(place: Place, mo
     def fails(*_: object) -> None:
         raise StoreError("the database cannot be reached")
 
-    monkeypatch.setattr(desk, "note_use", fails)
+    monkeypatch.setattr(dispatch, "note_use", fails)
     assert place.ask("GET", "/v1/settings", role="admin").status_code == 200, "to note its use is no reason"
-    monkeypatch.setattr(desk, "find_credential", fails)
+    monkeypatch.setattr(dispatch, "find_credential", fails)
     assert place.ask("GET", "/v1/settings", role="admin").status_code == 503
 
 
@@ -128,7 +128,7 @@ def last_used(place: Place) -> int | None:
 def test_a_tokens_use_is_noted_once_a_day(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     noon, day = 1_900_000_000_000_000, 86_400_000_000
     for now, noted in ((noon, noon), (noon + 1, noon), (noon + day, noon + day)):
-        monkeypatch.setattr(desk, "now_microseconds", lambda now=now: now)
+        monkeypatch.setattr(dispatch, "now_microseconds", lambda now=now: now)
         place.good("GET", "/v1/settings", role="approver")
         assert last_used(place) == noted
 
@@ -208,7 +208,7 @@ def test_what_was_sent_is_not_repeated_at_any_length(place: Place) -> None:
         assert len(answer.content) < 10_000
 
 
-@pytest.mark.parametrize("route", TABLE, ids=lambda route: f"{route.method} {route.path}")
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
 def test_a_parameter_that_a_route_does_not_have_is_refused(furnished: Place, route: Route) -> None:
     path = re.sub("{[a-z_]+}", "1", route.path)
     role = next(role for role in Role if role in route.roles)
@@ -218,7 +218,7 @@ def test_a_parameter_that_a_route_does_not_have_is_refused(furnished: Place, rou
 
 
 def test_a_route_takes_no_larger_body_than_its_work_needs() -> None:
-    most = {route.path: route.most_bytes(64_000_000) for route in TABLE if route.method in {"POST", "PUT"}}
+    most = {route.path: route.most_bytes(64_000_000) for route in ROUTES if route.method in {"POST", "PUT"}}
     assert most["/v1/transactions"] == 64_000_000
     assert most["/v1/rulesets/{family}/draft"] == 256_000
     assert most["/v1/members"] == 1_000_000
@@ -252,7 +252,7 @@ def test_drafts_that_take_long_keep_nobody_else_waiting(place: Place, monkeypatc
 def test_a_token_asks_no_more_often_than_its_plan_says(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = PLANS["unlimited"].model_copy(update={"requests_per_minute": 2})
     monkeypatch.setattr(routes()[1], "_plans", {"unlimited": plan})
-    monkeypatch.setattr(routes()[1], "_rates", Rates())
+    monkeypatch.setattr(routes()[1], "_rate_limiter", RateLimiter())
     assert [place.ask("GET", "/v1/settings", role="admin").status_code for _ in range(3)] == [200, 200, 429]
     refused = place.ask("GET", "/v1/settings", role="admin")
     assert int(refused.headers["retry-after"]) <= 30

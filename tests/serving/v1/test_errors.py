@@ -10,7 +10,7 @@ from starlette.responses import Response
 from fivefold.domain import errors
 from fivefold.domain.errors import Finding, FivefoldError, Problem
 from fivefold.serving.responses import ARRAY
-from fivefold.serving.v1.errors import Faults, answer_of, misplaced, not_as_asked
+from fivefold.serving.v1.errors import Faults, invalid_part, invalid_request, response_to
 
 
 def told(answer: Response | None) -> tuple[int, dict[str, Any]]:
@@ -33,11 +33,11 @@ def told(answer: Response | None) -> tuple[int, dict[str, Any]]:
     ],
 )
 def test_an_error_has_a_status_and_says_what_is_wrong(error: FivefoldError, status: int, detail: str) -> None:
-    assert told(answer_of(error)) == (status, {"detail": detail})
+    assert told(response_to(error)) == (status, {"detail": detail})
 
 
 def test_rows_that_cannot_be_taken_are_listed() -> None:
-    status, body = told(answer_of(errors.DataNotValid([Problem(3, "country", "is 'XX'", "a country")], 7)))
+    status, body = told(response_to(errors.DataNotValid([Problem(3, "country", "is 'XX'", "a country")], 7)))
     assert status == 422
     assert body == {
         "detail": "Data not valid: 7 problems (rows count from 0)",
@@ -47,7 +47,7 @@ def test_rows_that_cannot_be_taken_are_listed() -> None:
 
 def test_what_is_wrong_with_a_ruleset_is_listed_with_its_lines() -> None:
     findings = [Finding("rule a", "is empty", 4), Finding("rule b", "has no rationale", fatal=False)]
-    status, body = told(answer_of(errors.RulesetNotValid(findings, "the draft")))
+    status, body = told(response_to(errors.RulesetNotValid(findings, "the draft")))
     assert status == 422
     assert body["detail"] == "the draft is not valid:"
     assert body["errors"] == [
@@ -64,7 +64,7 @@ def test_every_error_that_use_cases_raise_for_people_is_in_the_table() -> None:
     missing = {
         kind
         for kind in kinds
-        if answer_of(kind([]) if kind in {errors.DataNotValid, errors.RulesetNotValid} else kind("x")) is None  # type: ignore[arg-type]  # each has arguments of its own
+        if response_to(kind([]) if kind in {errors.DataNotValid, errors.RulesetNotValid} else kind("x")) is None  # type: ignore[arg-type]  # each has arguments of its own
     }
     assert missing == ours | {FivefoldError}
 
@@ -93,12 +93,12 @@ class Form(BaseModel):
 def test_a_body_of_another_form_is_told_place_by_place(body: bytes, found: list[tuple[str, str]]) -> None:
     with pytest.raises(ValidationError) as caught:
         Form.model_validate_json(body)
-    status, said = told(not_as_asked("body", caught.value))
+    status, said = told(invalid_request("body", caught.value))
     assert (status, said["detail"]) == (422, "Unprocessable Entity")
     assert [(error["where"], error["problem"]) for error in said["errors"]] == found
 
 
 def test_one_thing_is_told_alone() -> None:
-    assert told(misplaced("query", "says it twice"))[1]["errors"] == [
+    assert told(invalid_part("query", "says it twice"))[1]["errors"] == [
         {"where": "query", "problem": "says it twice", "line": None, "fatal": True}
     ]

@@ -5,12 +5,12 @@ from typing import Any
 import jsonschema
 import pytest
 
-from fivefold.serving.v1.examples import BODIES
-from fivefold.serving.v1.permissions import TABLE
+from fivefold.serving.v1.examples import BODY_EXAMPLES
+from fivefold.serving.v1.permissions import ROUTES
 from fivefold.serving.v1.route import Route
 from tests.serving.v1.places import Place
 
-WITH_BODY = [route for route in TABLE if "body" in route.takes]
+WITH_BODY = [route for route in ROUTES if "body" in route.takes]
 NOT_FILLED_IN = {"after", "token", "Idempotency-Key"}
 """Nobody knows a good one before."""
 
@@ -25,16 +25,16 @@ def operation(document: dict[str, Any], route: Route) -> dict[str, Any]:
 
 
 def test_every_writing_route_has_an_example_of_its_body(document: dict[str, Any]) -> None:
-    assert {route.handler.__name__ for route in WITH_BODY} == set(BODIES)
+    assert {route.handler.__name__ for route in WITH_BODY} == set(BODY_EXAMPLES)
     for route in WITH_BODY:
         content = operation(document, route)["requestBody"]["content"]["application/json"]
         schema = {**content["schema"], "components": document["components"]}
         jsonschema.validate(content["example"], schema)
-        assert content["example"] == BODIES[route.handler.__name__]
+        assert content["example"] == BODY_EXAMPLES[route.handler.__name__]
 
 
 def test_every_parameter_has_an_example_of_its_form(document: dict[str, Any]) -> None:
-    for route in TABLE:
+    for route in ROUTES:
         for parameter in operation(document, route).get("parameters", []):
             if parameter["name"] in NOT_FILLED_IN:
                 assert "example" not in parameter

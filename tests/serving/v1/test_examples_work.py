@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from fivefold.serving.v1.path_encoding import path_to
-from fivefold.serving.v1.permissions import TABLE
+from fivefold.serving.v1.permissions import ROUTES
 from fivefold.serving.v1.route import Route
 from fivefold.usecases.accounts.organisations import actor_in_new
 from fivefold.usecases.accounts.tokens import create_token
@@ -20,7 +20,7 @@ from tests.serving.v1.places import PLANS, Place
 from tests.store import databases
 
 BANK = "first days"
-ROUTES = {route.handler.__name__: route for route in TABLE}
+BY_HANDLER = {route.handler.__name__: route for route in ROUTES}
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Bank:
         """Send the example of a route; it must be answered as the document says of what is done."""
         if step.first is not None:
             step.first(self)
-        route = ROUTES[step.handler]
+        route = BY_HANDLER[step.handler]
         said = self.document["paths"][route.path][route.method.lower()]
         shown = [each for each in said.get("parameters", []) if "example" in each]
         query = {each["name"]: each["example"] for each in shown if each["in"] == "query"}
@@ -70,7 +70,7 @@ class Bank:
 
     def body(self, handler: str) -> Any:
         """Give the example of a route's body; None where it takes none."""
-        route = ROUTES[handler]
+        route = BY_HANDLER[handler]
         said = self.document["paths"][route.path][route.method.lower()].get("requestBody")
         return None if said is None else said["content"]["application/json"]["example"]
 
@@ -199,7 +199,7 @@ FIRST_DAYS = (
 
 
 def test_every_example_works(furnished: Place, tmp_path: Path) -> None:
-    assert {step.handler for step in FIRST_DAYS} == set(ROUTES), "of every route"
+    assert {step.handler for step in FIRST_DAYS} == set(BY_HANDLER), "of every route"
     document = furnished.ask("GET", "/openapi.json").json()
     with databases.opened(databases.new_url("sqlite", tmp_path)) as engine:
         bank = Bank(engine, document)

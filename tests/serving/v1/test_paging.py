@@ -11,14 +11,14 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from fivefold.serving.v1.paging import MOST_ROWS, PageAsked
-from fivefold.serving.v1.permissions import TABLE
+from fivefold.serving.v1.paging import MOST_ROWS, PageQuery
+from fivefold.serving.v1.permissions import ROUTES
 from fivefold.serving.v1.route import Route
 from tests.serving.v1.examples import EXAMPLES
 from tests.serving.v1.more_rows import MORE
 from tests.serving.v1.places import OURS, THEIRS, Place, copied
 
-LISTS = [route for route in TABLE if route.method == "GET" and get_origin(route.gives) is list]
+LISTS = [route for route in ROUTES if route.method == "GET" and get_origin(route.gives) is list]
 ROWS = 3
 """Of each list, at least."""
 _NUMBERS = count(1)
@@ -86,7 +86,7 @@ def lasting(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_every_list_has_pages_and_something_to_page_through() -> None:
-    assert [route.path for route in LISTS if not (route.is_paged and issubclass(route.takes["query"], PageAsked))] == []
+    assert [route.path for route in LISTS if not (route.is_paged and issubclass(route.takes["query"], PageQuery))] == []
     assert {route.handler.__name__ for route in LISTS} == set(MORE)
 
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from fivefold.serving.v1.permissions import TABLE
+from fivefold.serving.v1.permissions import ROUTES
 from fivefold.serving.v1.route import Route
 from fivefold.store.tables.accounts import Token
 from fivefold.store.tables.audit import AuditHead
@@ -18,7 +18,7 @@ from tests.serving.v1.examples import EXAMPLES
 from tests.serving.v1.places import OURS, THEIRS, Place, copied
 
 NO_CREDENTIALS = [{"detail": "Could not validate credentials"}]
-WITH_PARTS = [route for route in TABLE if EXAMPLES[route.handler.__name__].own]
+WITH_PARTS = [route for route in ROUTES if EXAMPLES[route.handler.__name__].own]
 
 
 def name_of(route: Route) -> str:
@@ -28,7 +28,7 @@ def name_of(route: Route) -> str:
 ONCE = {"save_draft", "remove_endpoint", "revoke_override"}
 """Whose examples do not hold any more once the others were asked."""
 
-every_route = pytest.mark.parametrize("route", TABLE, ids=name_of)
+every_route = pytest.mark.parametrize("route", ROUTES, ids=name_of)
 
 
 def ask(place: Place, route: Route, token: str, **other: str) -> httpx.Response:
@@ -43,13 +43,13 @@ def entries(place: Place) -> int:
 
 
 def test_every_route_has_an_example_and_each_handler_a_route() -> None:
-    names = [route.handler.__name__ for route in TABLE]
+    names = [route.handler.__name__ for route in ROUTES]
     assert sorted(names) == sorted(set(names)) == sorted(EXAMPLES)
-    assert len({name_of(route) for route in TABLE}) == len(TABLE)
+    assert len({name_of(route) for route in ROUTES}) == len(ROUTES)
 
 
 def test_roles_are_never_empty_and_an_admin_may_do_everything() -> None:
-    assert not [name_of(route) for route in TABLE if Role.ADMIN not in route.roles]
+    assert not [name_of(route) for route in ROUTES if Role.ADMIN not in route.roles]
 
 
 @every_route
@@ -115,7 +115,7 @@ def test_each_part_that_names_something_of_ours_is_looked_for(furnished: Place) 
             assert answer.status_code == 404, (name_of(route), name)
 
 
-@pytest.mark.parametrize("route", TABLE, ids=name_of)
+@pytest.mark.parametrize("route", ROUTES, ids=name_of)
 def test_an_admins_token_without_a_member_is_refused(place: Place, route: Route) -> None:
     """As there were before there were members: nobody could tell who approves with it."""
     token = place.tokens[OURS, "app"]
@@ -125,19 +125,19 @@ def test_an_admins_token_without_a_member_is_refused(place: Place, route: Route)
         answer = ask(place, route, token)
         assert (answer.status_code, answer.json()) == (
             403,
-            [{"detail": "This token belongs to no member; nobody can tell who asks with it"}],
+            [{"detail": "This token belongs to no member, so the person behind it is unknown"}],
         )
 
 
 @pytest.mark.full
 def test_the_rights_are_the_same_on_postgresql(on_postgresql: Place) -> None:
     """Those who may not, others' things, and whoever may, as far as one does not take away what another asks about."""
-    for route in TABLE:
+    for route in ROUTES:
         for role in set(Role) - route.roles:
             assert ask(on_postgresql, route, on_postgresql.tokens[OURS, role]).status_code == 403
         if route in WITH_PARTS:
             refuses_strangers(on_postgresql, route)
-    in_turn = [route for route in TABLE if route.handler.__name__ not in ONCE]
+    in_turn = [route for route in ROUTES if route.handler.__name__ not in ONCE]
     for route in sorted(in_turn, key=lambda route: route.method == "DELETE"):
         answer = ask(on_postgresql, route, on_postgresql.tokens[OURS, Role.ADMIN])
         wanted = {EXAMPLES[route.handler.__name__].status or route.status, 204}
@@ -147,7 +147,7 @@ def test_the_rights_are_the_same_on_postgresql(on_postgresql: Place) -> None:
 def test_numbers_that_no_database_holds_name_nothing(on_postgresql: Place) -> None:
     """Nor do they in a query or in a body: never a fault of ours."""
     token = on_postgresql.tokens[OURS, Role.ADMIN]
-    for route in TABLE:
+    for route in ROUTES:
         example = EXAMPLES[route.handler.__name__]
         for name in example.parts:
             if example.parts[name].isdecimal():
@@ -162,7 +162,7 @@ def test_numbers_that_no_database_holds_name_nothing(on_postgresql: Place) -> No
 def test_whatever_others_list_has_nothing_of_ours(furnished: Place) -> None:
     """Not even a name; the same lists of ours have all of these."""
     told = {OURS: "", THEIRS: ""}
-    for route in TABLE:
+    for route in ROUTES:
         if route.method == "GET" and route not in WITH_PARTS:
             for organisation, role in product(told, route.roles):
                 told[organisation] += ask(furnished, route, furnished.tokens[organisation, role]).text

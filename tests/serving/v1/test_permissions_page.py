@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fivefold.serving.v1 import permissions_page as document
-from fivefold.serving.v1.permissions import TABLE
+from fivefold.serving.v1.permissions import ROUTES
 from fivefold.serving.v1.permissions_page import page_with, rights_markdown
 
 PAGE = Path(__file__).parents[3] / "docs" / "security.md"
@@ -17,7 +17,7 @@ def test_the_page_has_the_table_of_the_code() -> None:
     assert page == page_with(rights_markdown(), page), (
         "run: .venv/bin/python -m fivefold.serving.v1.permissions_page docs/security.md"
     )
-    assert page.count("| `") == len(TABLE)
+    assert page.count("| `") == len(ROUTES)
 
 
 def test_the_command_brings_a_page_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

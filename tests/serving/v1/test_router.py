@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 
 from fivefold.serving.v1.path_encoding import path_to
-from fivefold.serving.v1.permissions import TABLE
+from fivefold.serving.v1.permissions import ROUTES
 from fivefold.serving.v1.route import Route
 from tests.serving.v1.examples import EXAMPLES
 from tests.serving.v1.places import Place
@@ -27,8 +27,8 @@ def test_every_route_and_every_status_is_documented(document: dict[str, Any]) ->
         if path.startswith("/v1/")
         for method, said in methods.items()
     }
-    assert set(described) == {(route.method, route.path) for route in TABLE}
-    for route in TABLE:
+    assert set(described) == {(route.method, route.path) for route in ROUTES}
+    for route in ROUTES:
         said = described[route.method, route.path]
         good = set() if route.gives is type(None) else {str(route.status)}
         good |= {"204"} if route.may_give_nothing else set()
@@ -39,7 +39,7 @@ def test_every_route_and_every_status_is_documented(document: dict[str, Any]) ->
         assert ("requestBody" in said) is ("body" in route.takes)
 
 
-@pytest.mark.parametrize("route", TABLE, ids=lambda route: route.handler.__name__)
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.handler.__name__)
 def test_answers_are_as_documented(place: Place, document: dict[str, Any], route: Route) -> None:
     """A good one, one for another role, and one of a request that cannot be read."""
     example = EXAMPLES[route.handler.__name__]

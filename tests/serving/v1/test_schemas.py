@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from fivefold.domain.clock import from_microseconds, to_microseconds
-from fivefold.serving.v1.schemas import BigNumber, Given, Moment, MomentGiven, Number, Shown, Text
+from fivefold.serving.v1.schemas import BigNumber, Moment, MomentGiven, Number, RequestModel, ResponseModel, Text
 
 GIVEN: TypeAdapter[int] = TypeAdapter(MomentGiven)
 TOLD: TypeAdapter[int] = TypeAdapter(Moment)
@@ -59,7 +59,7 @@ def test_what_is_no_number_of_anything_is_refused(sent: str) -> None:
                 reader.validate_strings(wrong)
 
 
-class Asked(Given):
+class Asked(RequestModel):
     """Something sent."""
 
     count: int
@@ -72,7 +72,7 @@ def test_forms_are_taken_exactly(sent: str) -> None:
 
 
 def test_what_is_shown_is_cut_to_its_fields() -> None:
-    class Seen(Shown):
+    class Seen(ResponseModel):
         """Something told."""
 
         name: str

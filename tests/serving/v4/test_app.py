@@ -12,7 +12,7 @@ import pytest
 
 from fivefold.features.catalogue_page import empty_text
 from fivefold.features.indicator_matrix import catalogue
-from fivefold.serving.champion.loader import Served
+from fivefold.serving.champion.loader import ServedModel
 from fivefold.serving.v4.app import ERRORS
 from tests.models.making import model_of_amounts
 from tests.serving.inprocess import INDICATORS, SCORING, Place, client, now_text, rows_of, started
@@ -149,7 +149,7 @@ def test_every_answer_is_as_the_document_says(place: Place, document: dict[str, 
         answer = place.ask("POST", SCORING, **request)
         holds(document, answer)
         seen.add(answer.status_code)
-    place.holder.current = None
+    place.loader.current = None
     none_ready = place.post(rows_of("a"), place.token())
     with place.engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE tokens RENAME TO others")
@@ -260,7 +260,7 @@ def test_nothing_of_a_request_is_kept_or_said(
     statuses.append(crashed.status_code)
     assert statuses == [200, 400, 422, 422, 413, 401, 405, 400, 404, 500]
     assert crashed.json() == [{"detail": "Internal Server Error"}]
-    place.desk.counter.keep()
+    place.endpoint.counter.store()
     place.engine.dispose()
     kept = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
     printed = "".join(capfd.readouterr())
@@ -290,7 +290,7 @@ BARE = [
 def test_a_model_of_amounts_is_asked_with_customer_date_and_amount_alone(
     place: Place, document: dict[str, Any]
 ) -> None:
-    place.holder.current = Served(model_of_amounts(), 8, "value")
+    place.loader.current = ServedModel(model_of_amounts(), 8, "value")
     token = place.token()
     answer = place.post(BARE, token)
     assert answer.status_code == 200
@@ -312,7 +312,7 @@ def test_a_model_of_amounts_is_asked_with_customer_date_and_amount_alone(
 
 
 def test_what_a_model_of_amounts_reads_must_be_there_and_right(place: Place) -> None:
-    place.holder.current = Served(model_of_amounts(), 8, "value")
+    place.loader.current = ServedModel(model_of_amounts(), 8, "value")
     token = place.token()
     answer = place.post([{**BARE[0], "transaction_amount": None}, {"user_id": "a"}], token)
     assert answer.status_code == 422

@@ -15,8 +15,8 @@ from fivefold.domain.errors import Problem
 from fivefold.domain.segments import DEFAULT_CUT_POINTS, segments_of
 from fivefold.domain.settings import Limits
 from fivefold.features.request_body.body import BodyColumns
-from fivefold.serving.responses import Refusal
-from fivefold.serving.v4.contract import read_rows, rounded, written
+from fivefold.serving.responses import ApiError
+from fivefold.serving.v4.contract import read_rows, response_rows, rounded
 from fivefold.usecases.scoring import score_rows
 from tests.models.making import AS_OF, value_model
 from tests.serving.inprocess import rows_of
@@ -39,8 +39,8 @@ def known(rows: Any) -> list[dict[str, Any]]:
     return [{field: value for field, value in row.items() if value is not None} for row in rows]
 
 
-def refusal(rows: Any, limits: Limits = LIMITS) -> Refusal:
-    with pytest.raises(Refusal) as caught:
+def refusal(rows: Any, limits: Limits = LIMITS) -> ApiError:
+    with pytest.raises(ApiError) as caught:
         read(rows, limits)
     return caught.value
 
@@ -323,7 +323,7 @@ def test_away_from_a_cut_it_is_plain_rounding(score: float) -> None:
 def test_scores_are_written_with_these_keys_in_this_order() -> None:
     model = value_model()
     answer = score_rows(model, rows_of("b", "a"), as_of=AS_OF, now=AS_OF, explained=False)
-    elements = written(answer, model, {})
+    elements = response_rows(answer, model, {})
     assert [list(element) for element in elements] == [["user_id", "score", "category"]] * 2
     assert [element["user_id"] for element in elements] == ["b", "a"]
     assert all(element["score"] == round(element["score"], 2) for element in elements)
@@ -332,7 +332,7 @@ def test_scores_are_written_with_these_keys_in_this_order() -> None:
 def test_an_explanation_is_written_with_everything_behind_the_score() -> None:
     model = value_model()
     answer = score_rows(model, rows_of("a"), as_of=AS_OF, now=AS_OF, explained=True)
-    (element,) = written(answer, model, {"name": "value"})
+    (element,) = response_rows(answer, model, {"name": "value"})
     assert list(element) == [
         "user_id",
         "score",

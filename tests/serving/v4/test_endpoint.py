@@ -1,4 +1,4 @@
-"""The desk: which refusal comes first, what a request may ask, and that only a 200 costs anything."""
+"""The scoring endpoint: which error comes first, what a request may ask, and that only a 200 costs anything."""
 
 import asyncio
 import json
@@ -20,13 +20,13 @@ from starlette.types import Message
 
 from fivefold.domain.clock import DAY_US, from_microseconds, now_microseconds, parse_moment
 from fivefold.domain.settings import Limits
-from fivefold.serving.authentication import Gatekeeper
+from fivefold.serving.authentication import Authenticator
 from fivefold.serving.lanes import Lane
-from fivefold.serving.quota import Ledger
+from fivefold.serving.quota import QuotaCharger
 from fivefold.serving.request_reading import read_body
-from fivefold.serving.responses import Refusal
+from fivefold.serving.responses import ApiError
 from fivefold.serving.v4 import endpoint as scoring
-from fivefold.serving.v4.endpoint import Asked, read_query
+from fivefold.serving.v4.endpoint import ScoringQuery, read_query
 from fivefold.store.accounts.tokens import Charge
 from fivefold.store.sql.database import open_database
 from fivefold.store.tables.accounts import Token
@@ -179,7 +179,7 @@ def test_a_charge_is_for_the_month_and_the_moment_of_the_request(place: Place, m
 
 
 def test_without_a_model_it_is_503_but_who_may_not_ask_does_not_learn_that(place: Place) -> None:
-    place.holder.current = None
+    place.loader.current = None
     answer = place.post(rows_of("a"), place.token())
     assert (answer.status_code, answer.json()) == (503, [{"detail": "Service Unavailable"}])
     assert answer.headers["retry-after"] == "10"
@@ -192,15 +192,15 @@ def test_a_database_out_of_reach_is_503_for_now(tmp_path: Path) -> None:
     with started(tmp_path) as place:
         token = place.token()
         away = open_database("postgresql://nobody@127.0.0.1:1/nothing")
-        place.desk = replace(place.desk, gatekeeper=Gatekeeper(away))
+        place.endpoint = replace(place.endpoint, authenticator=Authenticator(away))
         answer = place.post(rows_of("a"), token)
         assert (answer.status_code, answer.json()) == (503, [{"detail": "Service Unavailable"}])
         assert int(answer.headers["retry-after"]) > 0
-        place.desk = replace(place.desk, gatekeeper=Gatekeeper(place.engine), ledger=Ledger(away))
-        place.desk.ledger.start()
+        place.endpoint = replace(place.endpoint, authenticator=Authenticator(place.engine), charger=QuotaCharger(away))
+        place.endpoint.charger.start()
         answer = place.post(rows_of("a"), token)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
-        place.desk.ledger.stop()
+        place.endpoint.charger.stop()
 
 
 def test_a_locked_database_is_504_in_time_and_costs_nothing(tmp_path: Path) -> None:
@@ -254,9 +254,9 @@ def test_a_large_request_in_a_thread_is_answered_in_the_same_way(
 
 def test_now_is_the_default_and_a_row_a_day_ahead_is_taken(place: Place) -> None:
     token = place.token()
-    soon = (from_microseconds(now_microseconds()) + timedelta(hours=23)).isoformat()
+    run_in_short_pool = (from_microseconds(now_microseconds()) + timedelta(hours=23)).isoformat()
     late = (from_microseconds(now_microseconds()) + timedelta(hours=25)).isoformat()
-    for moment, status in ((now_text(), 200), (soon, 200), (late, 400)):
+    for moment, status in ((now_text(), 200), (run_in_short_pool, 200), (late, 400)):
         rows = rows_of("a", transaction_date=moment)
         assert place.post(rows, token, as_of="now").status_code == status
     assert place.post(rows_of("a", transaction_date=late), token).json()[0]["errors"] == [
@@ -315,7 +315,7 @@ def request_of(query: str = "", headers: dict[str, str] | None = None, parts: li
     ],
 )
 def test_a_query_is_read(query: str, as_of: str | None, explained: bool) -> None:
-    expected = Asked(None if as_of is None else parse_moment(as_of), explained)
+    expected = ScoringQuery(None if as_of is None else parse_moment(as_of), explained)
     assert read_query(request_of(query), NOW) == expected
 
 
@@ -340,7 +340,7 @@ def test_a_query_that_cannot_be_read_is_400_and_named(query: str, field: str) ->
     if not field:
         assert read_query(request_of(query), NOW).as_of is not None
         return
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(ApiError) as caught:
         read_query(request_of(query), NOW)
     assert (caught.value.status, caught.value.text) == (400, "Data not valid")
     assert caught.value.problems is not None
@@ -360,7 +360,7 @@ def test_a_body_is_read_whole_whatever_its_parts() -> None:
 
 def test_a_body_beyond_the_limit_is_413_before_it_is_all_there() -> None:
     unread = parts_of(b"x" * 3, b"x" * 3, b"x" * 10**6)
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(ApiError) as caught:
         run(lambda: read_body(request_of(parts=unread), 1, 5))
     assert (caught.value.status, caught.value.text) == (413, "Request Entity Too Large")
     assert caught.value.problems is not None
@@ -368,7 +368,7 @@ def test_a_body_beyond_the_limit_is_413_before_it_is_all_there() -> None:
 
 
 def test_a_body_that_is_announced_beyond_the_limit_is_not_even_begun() -> None:
-    with pytest.raises(Refusal, match="Request Entity Too Large"):
+    with pytest.raises(ApiError, match="Request Entity Too Large"):
         run(lambda: read_body(request_of(headers={"content-length": "6"}), 1, 5))
     for length in ("5", "0", "many", "-1", "²"):
         request = request_of(headers={"content-length": length}, parts=parts_of(b"abc"))
@@ -403,15 +403,15 @@ def test_the_limit_of_bytes_holds_over_http_with_and_without_a_length(place: Pla
 
 def test_a_request_takes_one_model_and_keeps_it_to_its_end(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """The champion changes while a request waits for its charge."""
-    token, ledger = place.token(), place.desk.ledger
-    old, real = place.holder.current, ledger.charge
+    token, charger = place.token(), place.endpoint.charger
+    old, real = place.loader.current, charger.charge
     assert old is not None
 
     async def swapped(cost: Charge) -> bool | None:
-        place.holder.current = replace(old, version=8)
+        place.loader.current = replace(old, version=8)
         return await real(cost)
 
-    monkeypatch.setattr(ledger, "charge", swapped)
+    monkeypatch.setattr(charger, "charge", swapped)
     first = place.post(rows_of("a"), token, explain="true")
     second = place.post(rows_of("a"), token, explain="true")
     for answer, version in ((first, 7), (second, 8)):
@@ -466,8 +466,8 @@ def test_a_plan_is_looked_at_before_the_work(place: Place, monkeypatch: pytest.M
 
 def test_large_requests_wait_for_each_other_and_too_many_are_refused(tmp_path: Path) -> None:
     with started(tmp_path, Limits()) as place:
-        desk = replace(place.desk, lane=Lane("test", 1, each=1, waiting_each=1, waiting=9))
-        place.desk = desk
+        endpoint = replace(place.endpoint, lane=Lane("test", 1, each=1, waiting_each=1, waiting=9))
+        place.endpoint = endpoint
         token, rows = place.token(), rows_of(*map(str, range(scoring.EXPLAINED_IN_LOOP + 1)))
 
         async def ask() -> list[int]:

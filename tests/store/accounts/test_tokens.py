@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.store.accounts import tokens as accounts
 from fivefold.store.accounts.tokens import Allowance, Charge
-from fivefold.store.sql.fast_statements import Till
+from fivefold.store.sql.fast_statements import PreparedStatements
 from fivefold.store.tables.accounts import Organisation, Token, Usage
 
 MONTH = "2026-11"
@@ -33,9 +33,9 @@ def add_token(engine: Engine, **fields: object) -> int:
 
 
 def charge(engine: Engine, cost: Charge) -> bool:
-    till = Till(engine)
-    with till.transaction():
-        return accounts.charge(till, cost)
+    statements = PreparedStatements(engine)
+    with statements.transaction():
+        return accounts.charge(statements, cost)
 
 
 def used(engine: Engine, token_id: int, month: str = MONTH) -> tuple[int, int]:
@@ -193,17 +193,17 @@ def test_any_run_of_requests_is_counted_as_on_paper(
 
 def test_a_live_token_is_noted_as_used(engine: Engine) -> None:
     token = add_token(engine, expires_us=100)
-    till = Till(engine)
-    with till.transaction():
-        assert accounts.live(till, token, 99)
+    statements = PreparedStatements(engine)
+    with statements.transaction():
+        assert accounts.live(statements, token, 99)
     with Session(engine) as session:
         assert session.get_one(Token, token).last_used_us == 99
 
 
 def test_a_token_that_ended_is_neither_live_nor_noted_as_used(engine: Engine) -> None:
     ended = [add_token(engine, expires_us=100), add_token(engine, revoked_us=1), 999_999]
-    till = Till(engine)
-    with till.transaction():
-        assert [accounts.live(till, token, 100) for token in ended] == [False, False, False]
+    statements = PreparedStatements(engine)
+    with statements.transaction():
+        assert [accounts.live(statements, token, 100) for token in ended] == [False, False, False]
     with Session(engine) as session:
         assert [session.get_one(Token, token).last_used_us for token in ended[:2]] == [None, None]

@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import Engine, text
 
 from fivefold.domain.errors import StoreError
-from fivefold.serving import quota as ledgers
-from fivefold.serving.authentication import Gatekeeper
-from fivefold.serving.quota import Ledger
+from fivefold.serving import quota
+from fivefold.serving.authentication import Authenticator
+from fivefold.serving.quota import QuotaCharger
 from fivefold.store.accounts.plans import read_plans
 from fivefold.store.accounts.tokens import Allowance, Charge
 from fivefold.store.sql.connections import KEEPALIVE
@@ -100,11 +100,11 @@ def test_what_the_address_says_itself_holds(way: Way) -> None:
 def test_scoring_recovers_from_a_database_that_went_silent(engine: Engine, way: Way) -> None:
     """The token is looked up, and the request charged, on other connections."""
     _, secret = create_token(engine, read_plans(None), plan="unlimited")
-    book = Ledger(engine)
+    book = QuotaCharger(engine)
     book.start()
 
     async def score() -> bool | None:
-        credential = await Gatekeeper(engine).admit(secret)
+        credential = await Authenticator(engine).authenticate(secret)
         return await book.charge(Charge(credential.token_id, "2026-11", 1, Allowance(9, 9), 1_800_000_000_000_000))
 
     assert asyncio.run(score()) is True
@@ -124,9 +124,9 @@ def test_charges_that_wait_are_a_reason_not_to_be_ready(engine: Engine, monkeypa
         assert go_on.wait(20)
         return [True] * len(costs)
 
-    monkeypatch.setattr(ledgers, "charge_all", waits)
-    monkeypatch.setattr(ledgers, "STUCK_SECONDS", 0.05)
-    book = Ledger(engine)
+    monkeypatch.setattr(quota, "charge_all", waits)
+    monkeypatch.setattr(quota, "STUCK_SECONDS", 0.05)
+    book = QuotaCharger(engine)
     book.start()
 
     async def charge() -> None:

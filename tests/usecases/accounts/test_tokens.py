@@ -25,7 +25,7 @@ from fivefold.store.accounts.tokens import Allowance, Charge, usage_in
 from fivefold.store.audit import log as audit
 from fivefold.store.audit.log import entries
 from fivefold.store.sql.database import open_database
-from fivefold.store.sql.fast_statements import Till
+from fivefold.store.sql.fast_statements import PreparedStatements
 from fivefold.store.tables.accounts import Base, Token
 from fivefold.store.tables.audit import AuditEntry, AuditHead, AuditValues
 from fivefold.usecases.accounts import tokens
@@ -280,7 +280,7 @@ def test_tokens_that_are_made_and_revoked_at_once_are_each_recorded_once(kind: s
 def test_tokens_are_listed_with_their_states_and_what_they_used(engine: Engine, now: list[int]) -> None:
     made = {name: add(engine, plan="trial", label=name)[0] for name in ("live", "expired", "revoked", "both")}
     charges = [Charge(made["live"], month_of(now[0]), users, PLENTY, now[0] + users) for users in (3, 4)]
-    assert charge_all(Till(engine), charges) == [True, True]
+    assert charge_all(PreparedStatements(engine), charges) == [True, True]
     with Session(engine) as session, session.begin():
         for name in ("expired", "both"):
             session.get_one(Token, made[name]).expires_us = now[0]
@@ -304,13 +304,13 @@ def test_a_token_that_ended_is_not_charged(engine: Engine, now: list[int]) -> No
     revoked, expired = add(engine)[0], add(engine, expires_days=1)[0]
     revoke_token(engine, revoked)
     costs = [Charge(token, MONTH, 1, PLENTY, now[0] + DAY_US) for token in (revoked, expired, 999_999)]
-    assert charge_all(Till(engine), costs) == [None, None, None]
+    assert charge_all(PreparedStatements(engine), costs) == [None, None, None]
     assert [used(engine, token) for token in (revoked, expired)] == [(0, 0), (0, 0)]
     assert [line.last_used_us for line in list_tokens(engine, MONTH)] == [None, None]
 
 
 def test_nothing_to_charge_is_nothing(engine: Engine) -> None:
-    assert charge_all(Till(engine), []) == []
+    assert charge_all(PreparedStatements(engine), []) == []
 
 
 def test_charging_together_is_charging_one_after_the_other(engine: Engine, now: list[int]) -> None:
@@ -324,8 +324,8 @@ def test_charging_together_is_charging_one_after_the_other(engine: Engine, now: 
     for made in (together, alone):
         revoke_token(engine, made[2])
     expected = [True, True, None, True, False, False, True, False]
-    assert charge_all(Till(engine), costs(*together)) == expected
-    assert [charge_all(Till(engine), [cost])[0] for cost in costs(*alone)] == expected
+    assert charge_all(PreparedStatements(engine), costs(*together)) == expected
+    assert [charge_all(PreparedStatements(engine), [cost])[0] for cost in costs(*alone)] == expected
     assert [used(engine, token) for token in together] == [used(engine, token) for token in alone]
     assert [used(engine, token) for token in together] == [(3, 20), (1, 20), (0, 0)]
 
@@ -350,7 +350,9 @@ def test_any_group_is_charged_as_its_requests_are_one_after_the_other(
     def costs(made: list[int]) -> list[Charge]:
         return [Charge(made[of], month, some, Allowance(calls, users), now) for of, month, some, calls in asked]
 
-    assert charge_all(Till(engine), costs(together)) == [charge_all(Till(engine), [cost])[0] for cost in costs(alone)]
+    assert charge_all(PreparedStatements(engine), costs(together)) == [
+        charge_all(PreparedStatements(engine), [cost])[0] for cost in costs(alone)
+    ]
     for month in ("2026-11", "2026-12"):
         assert [used(engine, token, month) for token in together] == [used(engine, token, month) for token in alone]
 
@@ -359,15 +361,18 @@ def test_charges_that_fail_together_cost_nothing(engine: Engine, monkeypatch: py
     first, second = add(engine)[0], add(engine)[0]
     real = tokens.accounts.charge
 
-    def fails_at_the_second(till: Till, cost: Charge, *_: object) -> bool:
-        charged = real(till, cost)
+    def fails_at_the_second(statements: PreparedStatements, cost: Charge, *_: object) -> bool:
+        charged = real(statements, cost)
         if cost.token_id == second:
             raise ConnectionError
         return charged
 
     monkeypatch.setattr(tokens.accounts, "charge", fails_at_the_second)
     with pytest.raises(ConnectionError):
-        charge_all(Till(engine), [Charge(token, MONTH, 1, PLENTY, now_microseconds()) for token in (first, second)])
+        charge_all(
+            PreparedStatements(engine),
+            [Charge(token, MONTH, 1, PLENTY, now_microseconds()) for token in (first, second)],
+        )
     assert used(engine, first) == used(engine, second) == (0, 0)
 
 
@@ -386,7 +391,7 @@ def test_groups_of_charges_are_exact_when_processes_charge_at_once(kind: str, tm
             order = made[number % 6 :] + made[: number % 6]  # each begins with another token, or backwards
             costs = [Charge(token, MONTH, 2, allowance, at) for token in (order if number % 2 else order[::-1])]
             together.wait()
-            charged = sum(charge_all(Till(own), costs).count(True) for _ in range(groups))
+            charged = sum(charge_all(PreparedStatements(own), costs).count(True) for _ in range(groups))
             own.dispose()
             return charged
 

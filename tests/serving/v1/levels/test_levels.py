@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fivefold.serving.v1.path_encoding import path_to
-from fivefold.serving.v1.permissions import TABLE
+from fivefold.serving.v1.permissions import ROUTES
 from fivefold.usecases.shared.actors import Role
 from tests.serving.v1.bank_rulesets import SECRETS
 from tests.serving.v1.examples import CUSTOMER, EXAMPLES
@@ -83,7 +83,7 @@ def test_nobody_else_is_ever_told_of_other_cases_thresholds_or_drafts(spent: Pla
     spent.good("PUT", path_to("/v1/entities/{t}/{e}/tags/t", t="customer", e=CUSTOMER), {}, role="app")
     seen = {"publisher": ""}
     for role in Role:
-        for route in TABLE:
+        for route in ROUTES:
             example = EXAMPLES[route.handler.__name__]
             with copied(spent, tmp_path) as place:
                 answer = place.ask(
