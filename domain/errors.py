@@ -277,7 +277,7 @@ class PromotionRefused(FivefoldError):
 
 
 class NotThere(FivefoldError):
-    """Nothing of that name for this organisation; whether another one has it is not told."""
+    """Nothing of that name for this organisation; the answer does not say whether another one has it."""
 
 
 class ActionRefused(FivefoldError):

@@ -25,7 +25,7 @@ from fivefold.risk.engine.outcome_codes import slot_column
 from fivefold.risk.engine.program import TOTAL, compile_ruleset
 from fivefold.risk.engine.rules import CompiledRule
 from fivefold.risk.governance.validate.ranking import Marks
-from fivefold.risk.language.canonical import canonical_form
+from fivefold.risk.language.base import canonical_form
 from fivefold.risk.language.numbers import POINT_UNITS
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import Case, Outcome, Rule, Ruleset

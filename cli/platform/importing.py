@@ -64,7 +64,7 @@ def setup(
 ) -> None:
     """Choose the levels of a ruleset, declare its type of entity, put its lists. Then entities can come."""
     from fivefold.cli.portfolio.bundled import lists_with  # noqa: PLC0415 (imports the engine)
-    from fivefold.risk.language.canonical import canonical_form  # noqa: PLC0415 (as above)
+    from fivefold.risk.language.base import canonical_form  # noqa: PLC0415 (as above)
     from fivefold.usecases.accounts.entity_types import define_type  # noqa: PLC0415 (imports SQLAlchemy)
     from fivefold.usecases.accounts.organisations import actor_in_new  # noqa: PLC0415 (as above)
     from fivefold.usecases.accounts.second_person import allow_sole_operator  # noqa: PLC0415 (as above)

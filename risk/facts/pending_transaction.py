@@ -1,4 +1,4 @@
-"""The transaction at hand: one of each entity, read as stored ones are, and counted with none of them."""
+"""The pending transaction: one of each entity, read as stored ones are, and counted with none of them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,7 +17,7 @@ _EAGERLY = pl.QueryOptFlags._eager()  # noqa: SLF001 (as eager frames do: these 
 
 
 def prepare_at_hand(frame: pl.DataFrame, rates: RateTable, declared: Mapping[str, FieldType]) -> LinkedFacts:
-    """Read the transactions at hand, as `risk.facts.transactions.prepare` does.
+    """Read the pending transactions, as `risk.facts.transactions.prepare` does.
 
     Raises:
         LayoutError: one cannot be read; it was to be checked before it came here.
@@ -29,12 +29,12 @@ def prepare_at_hand(frame: pl.DataFrame, rates: RateTable, declared: Mapping[str
     if rows[UNREADABLE].any():
         unread = read.problems.filter(pl.col(FIELD).ne_missing(CONVERTED))
         if len(unread):
-            raise LayoutError(f"a transaction at hand cannot be read: {unread[PROBLEM][0]}")
+            raise LayoutError(f"a pending transaction cannot be read: {unread[PROBLEM][0]}")
     return read
 
 
 def at_hand(facts: LinkedFacts, wanted: Sequence[TransactionInput], entities: pl.DataFrame) -> dict[str, pl.Series]:
-    """Give fields of each entity's transaction at hand, in the order of *entities*; null where it has none.
+    """Give fields of each entity's pending transaction, in the order of *entities*; null where it has none.
 
     Money in a currency without a rate is an error, in the column that `error_of` names.
     """

@@ -85,7 +85,7 @@ def without_unreadable(
 ) -> pl.DataFrame:
     """Take away every value that a fact which cannot be read may belong to, and tell the first such problem.
 
-    A problem counts for an aggregate that reads its field, where its moment is in the window or cannot be told, and
+    A problem counts for an aggregate that reads its field, where its moment is in the window or is unknown, and
     where what could be read of the fact does not keep it out: one that is known to have failed is not counted anyway.
 
     Args:

@@ -1,8 +1,15 @@
 """What every part of a ruleset has in common: frozen, and nothing in it that the language does not know."""
 
-from typing import Annotated
+import hashlib
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from functools import cached_property
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
+
+from fivefold.risk.language.numbers import json_number
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=80)]
 """Names that people write in files and read in breakdowns: cash-out, country-of-residence."""
@@ -18,3 +25,41 @@ class LanguageModel(BaseModel):
     """A part of a ruleset."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
+
+
+def canonical_form(part: LanguageModel) -> str:
+    """Write a part in its one canonical form: defaults left out, keys sorted, numbers plain, ASCII.
+
+    Order of keys, comments, spelled-out defaults and the form of numbers (31 or 31.0) make no difference.
+    """
+    content = part.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+    return json.dumps(_plain(content), sort_keys=True, separators=(",", ":"))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(below) for key, below in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(below) for below in value]
+    return json_number(value) if isinstance(value, Decimal) else value
+
+
+class ContentHashed(LanguageModel):
+    """A whole document of the language."""
+
+    @cached_property
+    def canonical(self) -> str:
+        """The document's one canonical form, which its reader reads back."""
+        return canonical_form(self)
+
+    @cached_property
+    def content_hash(self) -> str:
+        """The SHA-256 of the canonical form, in hexadecimal."""
+        return hashlib.sha256(self.canonical.encode()).hexdigest()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Copy the document, perhaps changed; what was computed of the original is not copied with it."""
+        copied = super().model_copy(update=update, deep=deep)
+        for name in ("canonical", "content_hash"):
+            copied.__dict__.pop(name, None)
+        return copied

@@ -126,7 +126,7 @@ PLAIN_INPUTS: dict[str, type[LanguageModel]] = {
     "tag": TagInput,
     "screening": ScreeningInput,
 }
-"""The word that names each input, and its form; a pattern is told apart by its own name."""
+"""The word that names each input, and its form; a pattern is known by its own name."""
 
 
 def word_of(value: Any, words: Iterable[str]) -> str | None:

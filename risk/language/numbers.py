@@ -18,7 +18,7 @@ MOST_DIGITS = 15
 """Numbers of a ruleset have at most so many digits: JSON and a 64-bit float keep those."""
 
 MOST_SIZE = 10**15
-"""Numbers of a ruleset are below this, as amounts are at the doorway."""
+"""Numbers of a ruleset are below this, as amounts of transactions are."""
 
 MOST_POINTS = 1_000_000
 """Largest size of a rule's points or of a threshold; totals of a thousand rules fit 64 bits with room."""

@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from pydantic import Field, StringConstraints
 
 from fivefold.domain.errors import Finding, RulesetNotValid
-from fivefold.risk.language.base import Identifier, LanguageModel, Name, Words
+from fivefold.risk.language.base import ContentHashed, Identifier, LanguageModel, Name, Words
 from fivefold.risk.language.documents.reader import Document
 from fivefold.risk.language.expressions import TESTS, All, Any_, Not, any_of, test_of
 from fivefold.risk.language.fields import FieldType
-from fivefold.risk.language.hashed import ContentHashed
 from fivefold.risk.language.policy_inputs import POLICY_INPUTS, PolicyNumber, PolicyRatio
 from fivefold.risk.language.reading import read_canonical, validate_document
 
@@ -51,7 +50,7 @@ class PolicyRule(LanguageModel):
     Attributes:
         id: how answers name it.
         when: what must hold.
-        unless: where this holds too, the rule gives no action, and is still told to hold.
+        unless: where this holds too, the rule gives no action, and is still listed as holding.
         action: what it gives.
         on_unknown: given where it is unknown whether the rule holds; nothing where it is not written.
     """

@@ -1,4 +1,4 @@
-"""What a policy looks at beside what rulesets do: where the entity stands, and the transaction at hand."""
+"""What a policy reads beside what rulesets read: the entity's level and value, and the pending transaction."""
 
 from functools import reduce
 from operator import or_
@@ -29,7 +29,7 @@ class LevelInput(LanguageModel):
 
 
 class TransactionInput(LanguageModel):
-    """A field of the transaction at hand.
+    """A field of the pending transaction.
 
     Attributes:
         transaction: the field.

@@ -5,11 +5,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, PlainSerializer, StringConstraints, Tag
 
-from fivefold.risk.language.base import Identifier, LanguageModel, Name, Words
+from fivefold.risk.language.base import ContentHashed, Identifier, LanguageModel, Name, Words
 from fivefold.risk.language.durations import Duration, DurationText, MomentText
 from fivefold.risk.language.expressions import Condition
 from fivefold.risk.language.fields import FieldType
-from fivefold.risk.language.hashed import ContentHashed
 from fivefold.risk.language.inputs import Input, word_of
 from fivefold.risk.language.numbers import Percent, Points, exact, json_number
 from fivefold.risk.language.scoring import LevelName, PointsScore, TiersScore, WeightedScore
@@ -103,7 +102,7 @@ Given = Annotated[dict[str, Any], AfterValidator(_exactly), PlainSerializer(_pla
 
 
 class Example(LanguageModel):
-    """An entity as it might be, and what must come of it.
+    """An invented entity, and the result that is expected of it.
 
     Attributes:
         given: its fields by name; also `transactions`, `cases`, `alerts` (rows), `tags` (words), `screening` (what

@@ -102,7 +102,7 @@ def _lines(added: Sequence[Row], settled: Sequence[Row], corrected: Sequence[Row
 
 
 def _framed(rows: Sequence[Row], schema: Mapping[str, Any]) -> pl.DataFrame:
-    """Bring rows into the columns that are sealed; a column whose type somebody changed is read as far as it goes."""
+    """Bring rows into the columns that are sealed; a column whose type was changed is read as far as it goes."""
     read = itemgetter(*schema)
     return pl.DataFrame([read(row) for row in rows], schema=dict(schema), orient="row", strict=False)
 

@@ -44,7 +44,7 @@ class Appended:
 def append(session: Session, entry: Entry) -> Appended:
     """Add an entry to its organisation's chain, in the transaction of the change that it records.
 
-    It is the last thing that a transaction does: from here until the end of it, whoever else appends for that
+    It is the last thing that a transaction does: from here until the end of it, each process that appends for that
     organisation waits. One that appends for several organisations does so in the order of their numbers, since two
     that took them in different orders would wait for each other.
     """

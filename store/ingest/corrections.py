@@ -69,4 +69,4 @@ def add_corrections(session: Session, rows: Sequence[tuple[Any, ...]]) -> None:
     try:
         write_rows(session, "corrections", COLUMNS, rows)
     except UniqueViolation as error:
-        raise ActionRefused("somebody else stored the same at this moment; look, and send it again") from error
+        raise ActionRefused("another call stored the same at this moment; look, and send it again") from error

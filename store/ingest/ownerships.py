@@ -1,6 +1,6 @@
 """Who owns what, from when until when. Nothing here begins or ends a transaction.
 
-Whoever changes ownerships holds the organisation's lock, so that what was read of them holds until the end.
+A use case that changes ownerships holds the organisation's lock, so that what it read of them stays true until the end.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

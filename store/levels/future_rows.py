@@ -98,7 +98,7 @@ def restore_levels(session: Session, entity_ids: Sequence[int], latest_us: int, 
 
     Gives by the number of each, as text, that of its newest assessment and where it stands now, for the audit log.
 
-    The level is the one that was announced, since whoever listens must hear of each change; the next assessment moves
+    The level is the one that was announced, since a receiver must learn of each change; the next assessment moves
     it. What the rules said before, and since when, is what that first assessment was made from.
     """
     statement = select(Standing).where(Standing.entity_id.in_(entity_ids), Standing.assessed_us > latest_us)

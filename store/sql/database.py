@@ -197,7 +197,7 @@ def add_alone(session: Session, row: Base) -> None:
         session.flush()
     except IntegrityError as error:
         if isinstance(error.orig, UniqueViolation):
-            raise ActionRefused("somebody else stored the same at this moment; look, and send it again") from error
+            raise ActionRefused("another call stored the same at this moment; look, and send it again") from error
         raise
 
 

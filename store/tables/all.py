@@ -1,4 +1,4 @@
-"""Every table: whoever needs them all together - migrations, and tests that compare with them - imports this."""
+"""Every table: migrations, and tests that compare with them, import this."""
 
 import fivefold.store.accounts.rate_tables
 import fivefold.store.tables.audit

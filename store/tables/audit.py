@@ -12,7 +12,7 @@ _CLUSTERED = {"sqlite_with_rowid": False}
 
 
 class AuditEntry(Base):
-    """What somebody did: one call of a use case, chained to the entry before it. Never changed, never deleted.
+    """What an actor did: one call of a use case, chained to the entry before it. Never changed, never deleted.
 
     `docs/audit.md` says what is hashed, byte for byte.
     """

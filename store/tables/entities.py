@@ -79,7 +79,7 @@ class EntityType(Base):
 
 
 class Entity(Base):
-    """Somebody or something that has a level; the facts about what it owns count for the owner too.
+    """A person or a thing that has a level; the facts about what it owns count for the owner too.
 
     Attributes:
         noted_us: when people or other systems last said something of it that has no such moment of its own, or whose
@@ -238,7 +238,7 @@ class Tag(Base):
 
 
 class Screening(Base):
-    """What somebody was screened for, when, and whether something was found: a clean one counts too."""
+    """What an entity was screened for, when, and whether something was found: a clean one counts too."""
 
     __tablename__ = "screenings"
     __table_args__ = (Index("ix_screenings_entity_id_screening", "entity_id", "screening"),)
@@ -254,7 +254,7 @@ class Screening(Base):
 
 
 class Record(Base):
-    """A case or an alert: opened, perhaps closed, with what came of it."""
+    """A case or an alert: opened, perhaps closed, with its outcome."""
 
     __tablename__ = "records"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""The tables of what others are told - outbox, endpoints, deliveries - and of decisions and changes of note."""
+"""The tables of what is sent to others - outbox, endpoints, deliveries - and of decisions and changes of note."""
 
 from sqlalchemy import BigInteger, Boolean, CheckConstraint, ForeignKey, Index, Integer, String, Text, text
 from sqlalchemy import UniqueConstraint as Unique
@@ -27,7 +27,7 @@ class OutboxEvent(Base):
 
 
 class Endpoint(Base):
-    """Where an organisation wants to be told. `kinds` and `secrets` are JSON; the newest secret stands first.
+    """Where an organisation receives events. `kinds` and `secrets` are JSON; the newest secret stands first.
 
     Attributes:
         planned_id: events up to here have their deliveries.
@@ -98,10 +98,10 @@ class Policy(Base):
 
 
 class Decision(Base):
-    """A decision on a transaction: what was seen on both sides, every version involved, and what came of it.
+    """A decision on a transaction: what was seen on both sides, every version involved, and the result.
 
     Attributes:
-        decision_key: what whoever asked calls it, behind the policy's name: asked again, nothing is decided again.
+        decision_key: the caller's name of it, behind the policy's name: asked again, nothing is decided again.
     """
 
     __tablename__ = "decisions"
@@ -153,7 +153,7 @@ class ValidationRun(Base):
 
 
 class Member(Base):
-    """A person of an organisation: whoever asks is never whoever approves."""
+    """A person of an organisation: the person who asks is never the person who approves."""
 
     __tablename__ = "members"
     __table_args__ = (Unique("organisation_id", "name"),)

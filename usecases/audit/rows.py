@@ -130,6 +130,6 @@ def _digest(text: str | None) -> str | None:
 def _of_list(row: Row) -> dict[str, str | None]:
     try:
         members = digest_of(json.loads(row["members"]))
-    except (TypeError, ValueError):  # whatever somebody made of it is no list of text any more
+    except (TypeError, ValueError):  # after a change by hand it is no list of text any more
         members = None
     return {"members": members, "words": digest_of([row["title"], row["source"]])}

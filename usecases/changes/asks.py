@@ -6,7 +6,7 @@ from sqlalchemy import Engine
 
 from fivefold.domain.rate_files import DatedRates
 from fivefold.risk.facts.lists import NamedList, read_list
-from fivefold.risk.language.canonical import canonical_form
+from fivefold.risk.language.base import canonical_form
 from fivefold.store.rulesets.activations import PER_SECOND
 from fivefold.store.sql.database import reading
 from fivefold.usecases.accounts.lists import ListPut, list_version, missing_versions

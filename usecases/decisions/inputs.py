@@ -47,7 +47,7 @@ _STATE = "PENDING"
 
 @dataclass(frozen=True)
 class PendingTransaction:
-    """A transaction at hand.
+    """A pending transaction.
 
     Attributes:
         frame: one row, in the columns that the engine reads.

@@ -36,7 +36,7 @@ class PolicyLine:
     Attributes:
         number: from 1 in each policy.
         state: proposed, active or retired.
-        approved_by: who let it decide, if anybody did; never who wrote it.
+        approved_by: who let it decide, or None; never who wrote it.
     """
 
     name: str
@@ -178,7 +178,7 @@ def _refuse_approval(session: Session, row: Policy, active: Policy | None, actor
     if row.state != PROPOSED:
         raise ActionRefused(f"version {row.number} of {row.name} is {row.state}; what is proposed can be approved")
     of = f"version {row.number} of {row.name}"
-    refuse_same_person(session, actor, (row.written_by,), f"wrote {of}; somebody else approves it")
+    refuse_same_person(session, actor, (row.written_by,), f"wrote {of}; another person approves it")
     if active is not None and active.number > row.number:
         raise ActionRefused(f"version {active.number} of {row.name} is active and newer; propose this one anew")
 

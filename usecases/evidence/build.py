@@ -56,8 +56,8 @@ models/             value models that served: cards, training lineage, promotion
 audit/              entries.jsonl, the audit log of the quarter without values; verification.json, of the whole log
 manifest.json       SHA-256 of every file; `fivefold evidence --check` compares
 
-People and customers have internal numbers here, and no names. Keep the SHA-256 of manifest.json elsewhere: whoever can
-change files can write another manifest.
+People and customers have internal numbers here, and no names. Keep the SHA-256 of manifest.json elsewhere: a
+person who can change files can write another manifest.
 """
 
 

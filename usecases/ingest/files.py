@@ -178,7 +178,7 @@ def import_table(
     table: str,
     type_name: str,
     file: ImportFile,
-    told: Callable[[Progress], None] = _ignore,
+    report: Callable[[Progress], None] = _ignore,
     clock: Callable[[], int] = now_microseconds,
 ) -> Progress:
     """Import a file part by part, each part in a transaction of its own.
@@ -189,14 +189,14 @@ def import_table(
         table: what the rows are, one of TABLES.
         type_name: of the entities.
         file: what is imported.
-        told: hears of each part.
+        report: called after each part.
         clock: the present.
 
     Raises:
         LayoutError: the file cannot be read, a column is missing, or is no field of the type.
     """
     take = TABLES[table](_Source(engine, actor, type_name, file.path, clock))
-    return _import(engine, actor, (table, type_name), file, told, take)
+    return _import(engine, actor, (table, type_name), file, report, take)
 
 
 def _import(
@@ -204,7 +204,7 @@ def _import(
     actor: Actor,
     what: tuple[str, str],
     file: ImportFile,
-    told: Callable[[Progress], None],
+    report: Callable[[Progress], None],
     take: Take,
 ) -> Progress:
     path = file.path
@@ -212,7 +212,7 @@ def _import(
     note = _note(engine, actor, what, file)
     done, refused = _begun(note, file)
     _keep(note, done, refused)  # so that one which is stopped goes on with the same file of refused rows
-    told(done)
+    report(done)
     for part in parts(path, ROWS.get(what[0], ROWS["entities"]), done.rows):
         rows = renamed_columns(part.rows, file.names, path)
         row_counts, problems = accept_rows(len(rows), partial(_take_some, rows, take))
@@ -229,10 +229,10 @@ def _import(
             refused=done.refused + len(problems) + len(part.torn_rows),
         )
         _keep(note, done, refused)
-        told(done)
+        report(done)
     note.unlink(missing_ok=True)
     done = replace(done, finished=True)
-    told(done)
+    report(done)
     return done
 
 

@@ -30,8 +30,8 @@ def mark_with_owners(
 ) -> None:
     """Mark entities due, and those who own them or did: the fact may be of their time.
 
-    Whoever gives something another owner marks it too. So either that is done by the time that our own mark is set,
-    and whoever owns it now is found and marked as well; or it waits for us, and marks the new owner after us.
+    A call that gives an entity another owner marks it too. So either that is done by the time that our own mark is set,
+    and the present owner is found and marked as well; or it waits for us, and marks the new owner after us.
     """
     marked = {subject.entity_id: subject for subject in concerned}
     new_owners = owner_numbers(session, marked) - marked.keys()

@@ -213,7 +213,7 @@ def _decided(
 def with_releases(standing: pl.DataFrame, releases: pl.DataFrame) -> pl.DataFrame:
     """Let those go on from where they would stand without a withdrawn version, whose standing is still the one left.
 
-    The level that holds stays as it is: what is left is seen as a transition. What comes of it is stored in any case.
+    The level that holds stays as it is: what is left is seen as a transition. The result is stored in any case.
     """
     if not len(releases):
         return standing

@@ -267,7 +267,7 @@ def _to_decide(session: Session, actor: Actor, override_id: int) -> OverrideRow:
     override = override_numbered(session, actor.organisation_id, override_id)
     if override.state != "requested":
         raise ActionRefused(f"override {override_id} was {override.state} already")
-    what = f"asked for override {override_id}: somebody else decides"
+    what = f"asked for override {override_id}: another person decides"
     refuse_same_person(session, actor, (override.requested_by,), what)
     return override
 

@@ -75,7 +75,7 @@ class CaptureMeasures:
         confirmed: how many entities, each counted once.
         captured: in the upper levels, as a share of these.
         missed: below them, or without a level.
-        possible: what arithmetic allows: the upper levels hold no more than they have room for; None without anybody.
+        possible: what arithmetic allows: the upper levels hold no more than they have room for; None without entities.
         missed_by_override: missed, and in the upper levels by the rules.
         unassessed: confirmed and never assessed in time before; they count nowhere else.
         known: confirmed before the time already; they count nowhere else.

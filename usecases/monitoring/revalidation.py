@@ -204,7 +204,7 @@ def sign_off(
         run = run_numbered(session, actor.organisation_id, validation)
         if change_row.signed_us is not None:
             raise ActionRefused(f"material change {change} was signed off already, by {change_row.signed_by}")
-        what = f"registered material change {change}: somebody else signs it off"
+        what = f"registered material change {change}: another person signs it off"
         refuse_same_person(session, actor, (change_row.registered_by,), what)
         if run.made_us <= change_row.registered_us:
             raise ActionRefused(

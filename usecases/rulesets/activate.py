@@ -97,7 +97,7 @@ def activate(
             session,
             actor,
             (version_row.committed_by, *editors_of(version_row)),
-            f"edited or committed version {version} of {family}: somebody else activates",
+            f"edited or committed version {version} of {family}: another person activates",
         )
         backtest = _backtest(session, family_row, version_row, now)
         change = ActivationChange(

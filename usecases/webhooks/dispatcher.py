@@ -1,4 +1,4 @@
-"""The courier: it sends what is due to all endpoints at once, and never keeps one waiting for another.
+"""The dispatcher: it sends what is due to all endpoints at once, and never keeps one waiting for another.
 
 Everything that waits for the world outside is on one event loop; the database is asked in threads of their own.
 """
@@ -46,11 +46,11 @@ def deliver_due(engine: Engine, now_us: int | None = None) -> int:
     clock = now_microseconds if now_us is None else lambda: now_us
 
     async def deliver() -> int:
-        courier = _Dispatcher(engine, clock, threading.Event())
-        with courier.threads:
-            await courier.ask(plan_deliveries, engine, clock())
-            endpoint_ids = await courier.ask(endpoints_to_serve, engine, clock())
-            return sum(await asyncio.gather(*map(courier.serve, endpoint_ids)))
+        dispatcher = _Dispatcher(engine, clock, threading.Event())
+        with dispatcher.threads:
+            await dispatcher.ask(plan_deliveries, engine, clock())
+            endpoint_ids = await dispatcher.ask(endpoints_to_serve, engine, clock())
+            return sum(await asyncio.gather(*map(dispatcher.serve, endpoint_ids)))
 
     return asyncio.run(deliver())
 
@@ -62,15 +62,15 @@ def keep_delivering(engine: Engine, stop: threading.Event) -> None:
     """
 
     async def keep() -> None:
-        courier = _Dispatcher(engine, now_microseconds, stop)
-        with courier.threads:
+        dispatcher = _Dispatcher(engine, now_microseconds, stop)
+        with dispatcher.threads:
             serving: dict[int, asyncio.Task[int]] = {}
             pruned_at = float(-PRUNED_SECONDS)
             while not stop.is_set():
-                serving = await courier.look_after(serving)
+                serving = await dispatcher.look_after(serving)
                 if monotonic() - pruned_at >= PRUNED_SECONDS:
                     pruned_at = monotonic()
-                    await courier.prune()
+                    await dispatcher.prune()
                 await asyncio.sleep(POLL_SECONDS)
             await asyncio.gather(*serving.values(), return_exceptions=True)
 
@@ -88,7 +88,7 @@ class _Dispatcher:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(LOOKUP_THREADS, "webhooks-lookup"))
 
     async def ask(self, question: Callable[..., Answer], *arguments: Any) -> Answer:
-        """Ask the database, without keeping anybody else waiting."""
+        """Ask the database, without keeping other endpoints waiting."""
         return await asyncio.get_running_loop().run_in_executor(self.threads, question, *arguments)
 
     async def look_after(self, serving: dict[int, asyncio.Task[int]]) -> dict[int, asyncio.Task[int]]:

@@ -29,11 +29,11 @@ from fivefold.risk.engine.program import FLOOR, HARD_FLOOR, TOTAL, TOTAL_LEVEL
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
 
 _AT_ONCE = 1_024
-"""So many entities are told together: enough to share words, and few enough for their words to fit in memory."""
+"""So many entities are explained together: enough to share words, and few enough for their words to fit in memory."""
 
 _FLOORS = (HARD_FLOOR, HELD_FLOOR, HELD_HARD_FLOOR)
 _ROW = (ENTITY, AS_OF, STATUS, TOTAL, *NAMED, MAY_MOVE_DOWN_ON, OVERRIDDEN, RAISED, *_FLOORS, VERSIONS)
-"""The columns of outcomes that are told beside the rules."""
+"""The columns of outcomes that are explained beside the rules."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def explain(assessments: Assessments, position: int) -> Explanation:
 def explain_all(assessments: Assessments, positions: Sequence[int] | None = None) -> Iterator[Explanation]:
     """Explain the assessments in some rows, or in all of them, in their order.
 
-    What is told of the ruleset is prepared once, and rows are taken out of the frames many at a time.
+    The texts of the ruleset are prepared once, and rows are taken out of the frames many at a time.
     """
     wanted = range(len(assessments)) if positions is None else positions
     for first in range(0, len(wanted), _AT_ONCE):
@@ -131,9 +131,9 @@ class _Batch:
         columns = self._columns
         scores = self._assessments.program.total.shown_of(columns[TOTAL])
         rows = zip(*[columns[name] for name in _ROW], strict=True)
-        told = zip(rows, scores, self._teller.outcomes(columns), strict=True)
+        explained = zip(rows, scores, self._teller.outcomes(columns), strict=True)
         unknown = self._open_questions()
-        for place, (values, score, rules) in enumerate(told):
+        for place, (values, score, rules) in enumerate(explained):
             row = dict(zip(_ROW, values, strict=True))
             yield self._explanation(place, row, score, rules, unknown.get(place, []))
 

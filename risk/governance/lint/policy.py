@@ -137,7 +137,7 @@ def _unless_diagnostics(position: int, rule: PolicyRule, scope: LintScope) -> It
 
 
 def _tried(policy: Policy, arms: Sequence[_Arm], scope: LintScope) -> pl.DataFrame | None:
-    """Tell for every combination of values which arms give an action; None where that cannot be told."""
+    """Find for every combination of values which arms give an action; None where that cannot be decided."""
     places, columns = list[Location](), list[pl.Expr]()
     for number, arm in enumerate(arms):
         rule = policy.rules[arm.position]

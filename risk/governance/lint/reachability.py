@@ -21,7 +21,7 @@ from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.inputs import input_key
 
 MOST_ROWS = 20_000
-"""So many combinations of values are tried at most; where more would be needed, it cannot be told."""
+"""So many combinations of values are tried at most; where more would be needed, it is undecided."""
 
 _UNITS = minor_units("EUR")
 """The base currency is not known here; almost all have as many minor units."""
@@ -177,4 +177,4 @@ def _warning(path: tuple[str | int, ...], problem: str) -> Diagnostic:
 
 
 def _cannot_tell(path: tuple[str | int, ...]) -> Diagnostic:
-    return Diagnostic(path, "cannot be told to be reachable or not", Severity.NOTE)
+    return Diagnostic(path, "may be reachable or not: there are too many combinations to try", Severity.NOTE)

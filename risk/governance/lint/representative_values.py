@@ -33,7 +33,7 @@ from fivefold.risk.language.operators import Fuzzy
 from fivefold.risk.language.policy_inputs import LevelInput, TransactionInput
 
 MOST_TEXTS = 4_000
-"""So many made-up texts are tried at most; where more would be needed, it cannot be told."""
+"""So many made-up texts are tried at most; where more would be needed, it is undecided."""
 
 MOST_WORDS_OF_A_LIST = 10
 """Of so many words every choice is tried."""

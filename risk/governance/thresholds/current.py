@@ -30,7 +30,7 @@ def present_cuts(ruleset: Ruleset) -> Cuts:
     if isinstance(ruleset.score, TiersScore):
         return _of_tiers(ruleset, ruleset.score.tiers)
     points = isinstance(ruleset.score, PointsScore)
-    values = ruleset.score.points.thresholds if points else ruleset.score.weighted.bands  # type: ignore[union-attr]  # told apart above
+    values = ruleset.score.points.thresholds if points else ruleset.score.weighted.bands  # type: ignore[union-attr]  # checked above
     return Cuts(tuple(point_units(value) for value in values))
 
 

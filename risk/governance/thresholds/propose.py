@@ -157,7 +157,7 @@ def propose_thresholds(found: Assessments, targets: Sequence[float] | None = Non
 def _cuts(
     points: Integers, floors: Integers, below: Floats, present: Sequence[int], levels: Sequence[str]
 ) -> list[tuple[int, CutProposal]]:
-    """Choose the thresholds: each in hundredths of a point, and as it is told."""
+    """Choose the thresholds: each in hundredths of a point, and as it is shown."""
     distinct, reach = _reach(points, floors, len(below))
     made = []
     for number, at in enumerate(_nearest(reach, below)):
@@ -244,11 +244,11 @@ def _nearer(before: Integers, after: Integers, wanted: Floats) -> tuple[str, ...
         sum(abs((levels <= number).mean() - below) for number, below in zip(numbers, np.cumsum(wanted), strict=False))
         for levels in (before, after)
     )
-    told = (
+    message = (
         "The present thresholds come nearer to the targets than this draft: there are few different totals, and in a "
         "draft every level has some of its own."
     )
-    return (told,) if draft > now + _ROUNDING else ()
+    return (message,) if draft > now + _ROUNDING else ()
 
 
 def _cautions(left_out: dict[str, int]) -> list[str]:

@@ -165,7 +165,7 @@ def share(hits: int, of: int) -> RankingInterval | None:
 def _codes(score: Numbers, confirmed: Marks) -> Integers:
     """Number the scores in order so that every AUC stays the same, with as few numbers as possible.
 
-    Neighbouring scores that only confirmed entities have, or only the others, need not be told apart.
+    Neighbouring scores that only confirmed entities have, or only the others, need not be distinguished.
     """
     if confirmed.all() or not confirmed.any():
         raise NotEnoughData(f"{int(confirmed.sum())} of {len(confirmed)} are confirmed; a ranking needs both kinds")

@@ -114,7 +114,7 @@ def test_an_entity_has_one_at_most() -> None:
 
 
 def test_one_that_cannot_be_read_is_refused() -> None:
-    with pytest.raises(LayoutError, match="a transaction at hand cannot be read: transaction_currency is EURO"):
+    with pytest.raises(LayoutError, match="a pending transaction cannot be read: transaction_currency is EURO"):
         resolved(deciding({"transaction_amount": 1.0, "transaction_currency": "EURO"}), {"transaction": "amount"})
 
 

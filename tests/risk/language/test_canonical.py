@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from fivefold.risk.language.canonical import canonical_form
+from fivefold.risk.language.base import canonical_form
 from fivefold.risk.language.operators import Operators
 from fivefold.risk.language.ruleset import Coverage, Outcome
 

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from fivefold.risk.language.hashed import ContentHashed
+from fivefold.risk.language.base import ContentHashed
 
 
 class Note(ContentHashed):

@@ -50,7 +50,7 @@ def states(desk: Desk) -> dict[int, str]:
 def test_a_version_is_written_by_one_and_approved_by_another(desk: Desk) -> None:
     made = propose(desk, CASH)
     assert (made.number, made.state, made.written_by, made.approved_by) == (1, "proposed", "member:1", None)
-    with pytest.raises(ActionRefused, match="member:1 wrote version 1 of payments; somebody else approves it"):
+    with pytest.raises(ActionRefused, match="member:1 wrote version 1 of payments; another person approves it"):
         approve(desk, actor=desk.ana)
     assert states(desk) == {1: "proposed"}
     line = approve(desk)

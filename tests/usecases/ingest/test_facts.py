@@ -169,7 +169,7 @@ def test_two_who_open_the_same_case_at_once_are_no_fault_of_ours(bank: Bank) -> 
         sleep(0.3)
         assert not other.done(), "it waits for the first"
         session.commit()
-        with pytest.raises(ActionRefused, match="somebody else stored the same at this moment"):
+        with pytest.raises(ActionRefused, match="another call stored the same at this moment"):
             other.result(10)
     record(bank, opened(bank, status="found"))
     assert rows(bank, "external_id, status", "records") == [("1", "found")]

@@ -92,7 +92,7 @@ def test_another_person_approves_and_the_worker_is_told(engine: Engine, three: P
 def test_nobody_decides_on_what_they_asked_for(engine: Engine, three: People, decide: Any) -> None:
     made = asked(engine, three[0])
     again = Actor(three[0].organisation_id, "member:1")
-    with pytest.raises(ActionRefused, match=f"member:1 asked for override {made.id}: somebody else decides"):
+    with pytest.raises(ActionRefused, match=f"member:1 asked for override {made.id}: another person decides"):
         decide(engine, again, made.id, "why")
     assert overrides_of(engine, three[0])[0].state == "requested"
 

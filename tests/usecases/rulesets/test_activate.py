@@ -97,14 +97,14 @@ def test_whoever_edited_once_stays_an_editor_whatever_others_save_after(engine: 
     request_backtest(engine, cyd, "retail", 2)
     run_next_backtest(engine, NOW)
     for actor in three:
-        with pytest.raises(ActionRefused, match="somebody else activates"):
+        with pytest.raises(ActionRefused, match="another person activates"):
             activate(engine, actor, "retail", 2, "why")
 
 
 def test_another_token_of_the_same_person_is_the_same_person(engine: Engine, three: People) -> None:
     """Actors are people, whatever they sign in with: the name alone counts."""
     again = Actor(three[0].organisation_id, "member:1")
-    with pytest.raises(ActionRefused, match="somebody else activates"):
+    with pytest.raises(ActionRefused, match="another person activates"):
         activate(engine, again, "retail", 1, "why")
 
 

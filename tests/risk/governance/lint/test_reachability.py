@@ -92,7 +92,7 @@ def test_cases_about_several_inputs_are_decided_together() -> None:
 
 def test_too_many_combinations_cannot_be_told() -> None:
     many = {"all": [{"field": name, "in": list(range(60))} for name in ("a", "b")]}
-    assert faults(many) == [(0, "cannot be told to be reachable or not", Severity.NOTE)]
+    assert faults(many) == [(0, "may be reachable or not: there are too many combinations to try", Severity.NOTE)]
     assert try_conditions(places([many]), SCOPE) is None
 
 

@@ -84,7 +84,7 @@ def test_what_cannot_be_decided_is_a_note() -> None:
     text = changed("clean-points", "{tag: vip, is: present}", f"{{all: [{alike}, {unlike}]}}")
     assert told(text) == []
     assert told(text, notes=True) == [
-        "warning line 72: rule mixture, case 9: cannot be told to be reachable or not",
+        "warning line 72: rule mixture, case 9: may be reachable or not: there are too many combinations to try",
     ]
 
 

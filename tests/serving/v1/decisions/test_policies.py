@@ -22,7 +22,7 @@ def test_nobody_approves_what_they_wrote_whichever_role_they_use(place: Place) -
     for token in (writing, approving):
         answer = place.ask("POST", f"{VERSION}/approve", {"reason": WHY}, token=token)
         assert answer.status_code == 409
-        assert "somebody else approves it" in answer.json()[0]["detail"]
+        assert "another person approves it" in answer.json()[0]["detail"]
     approved = place.good("POST", f"{VERSION}/approve", {"reason": WHY}, role="publisher")
     assert (approved["state"], approved["approved_by"]) == ("active", f"member:{place.members[OURS, 'publisher']}")
     assert approved["written_at"].endswith("Z")

@@ -17,7 +17,7 @@ def test_nobody_approves_what_they_asked_for_whichever_role_they_use(place: Plac
     for action, body in (("approve", {}), ("refuse", {"reason": WHY})):
         answer = place.ask("POST", f"/v1/overrides/{made['id']}/{action}", body, token=approving)
         assert answer.status_code == 409
-        assert "somebody else decides" in answer.json()[0]["detail"]
+        assert "another person decides" in answer.json()[0]["detail"]
     approved = place.good("POST", f"/v1/overrides/{made['id']}/approve", {"reason": "Yes."}, role="approver")
     assert (approved["state"], approved["decision_reason"]) == ("live", "Yes.")
     assert approved["decided_by"] == f"member:{place.members[OURS, 'approver']}"

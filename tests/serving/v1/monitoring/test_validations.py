@@ -47,7 +47,7 @@ def test_two_people_close_a_change(place: Place) -> None:
     body = {"validation": 1, "conclusion": WHY}
     answer = place.ask("POST", f"{CHANGES}/{made['id']}/sign-off", body, role="publisher")
     assert answer.status_code == 409
-    assert "somebody else signs it off" in answer.text
+    assert "another person signs it off" in answer.text
     answer = place.ask("POST", f"{CHANGES}/{made['id']}/sign-off", body, role="approver")
     assert answer.status_code == 409
     assert "before the change was registered" in answer.text

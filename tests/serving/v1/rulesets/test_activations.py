@@ -28,7 +28,7 @@ def test_neither_editor_nor_committer_activates_whichever_token_or_role_they_use
     for token in tokens[maker]:
         answer = place.ask("POST", f"{NEW}/activate", BODY, token=token)
         assert answer.status_code == 409
-        assert "somebody else activates" in answer.json()[0]["detail"]
+        assert "another person activates" in answer.json()[0]["detail"]
     assert place.good("POST", f"{NEW}/activate", BODY, token=tokens["checker"][1]) is None
 
 
