@@ -198,6 +198,8 @@ def warn_of_currency(source: MappedFile, base: str) -> None:
     """Warn if no amount of a file is in the base currency."""
     from fivefold.features.reading.sources import currencies_of  # noqa: PLC0415 (loads the readers)
 
+    if not (source.path.is_file() or source.path.is_dir()):
+        return  # a pipe can be read once
     currencies = currencies_of(source)
     if currencies and base not in currencies:
         warn(

@@ -183,7 +183,7 @@ def test_a_database_that_is_behind_is_said_with_the_command(started: Started) ->
     try:
         with engine.begin() as connection:
             newest = connection.scalar(text("SELECT version_num FROM alembic_version"))
-            connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+            connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
         answer = started.get("/readyz/v1")
         with engine.begin() as connection:
             connection.execute(text("UPDATE alembic_version SET version_num = :newest"), {"newest": newest})
@@ -191,7 +191,7 @@ def test_a_database_that_is_behind_is_said_with_the_command(started: Started) ->
         engine.dispose()
     assert answer.status_code == 503
     (said,) = answer.json()
-    assert said["detail"].startswith(f"the database has schema 0001, and this program needs {newest}: run `fivefold")
+    assert said["detail"].startswith(f"the database has schema 0000, and this program needs {newest}: run `fivefold")
     assert started.get("/readyz/v1").status_code == 200
 
 
