@@ -7,6 +7,7 @@ import typer
 from fivefold.cli.portfolio.bundled import lists_with
 from fivefold.cli.rules.options import ListsOption, RulesetArgument, load_ruleset
 from fivefold.cli.terminal import AsOfOption, echo, moment
+from fivefold.domain.number_text import count_text
 from fivefold.risk.governance.examples.run import ExampleResult, run_examples
 
 FAILED = 1
@@ -31,7 +32,7 @@ def run_tests(
         if result.differences or verbose:
             _show(result)
     failed = sum(bool(result.differences) for result in tested.results)
-    echo(f"{len(tested.results)} examples, {failed} failed")
+    echo(f"{count_text(len(tested.results), 'example')}, {failed} failed")
     echo(
         f"They expect something of {tested.rule_share:.1f} % of rules (at least {ruleset.coverage.rules} %) "
         f"and {tested.case_share:.1f} % of cases (at least {ruleset.coverage.cases} %)"

@@ -84,7 +84,7 @@ def score(
 
 
 class Summary:
-    """What is told of a scored file, gathered batch by batch in bounded memory."""
+    """The summary of a scored file, gathered batch by batch in bounded memory."""
 
     def __init__(self) -> None:
         """Start with nothing."""

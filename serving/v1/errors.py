@@ -59,7 +59,7 @@ def row_lines(problems: Sequence[Problem]) -> list[Row]:
 
 
 class Place(BaseModel):
-    """What is wrong at one place of a request, or of a ruleset, whose line is told where it is known."""
+    """What is wrong at one place of a request, or of a ruleset, with its line where that is known."""
 
     model_config = ConfigDict(extra="forbid", from_attributes=True)
 
@@ -70,7 +70,7 @@ class Place(BaseModel):
 
 
 class Faults(BaseModel):
-    """An error; with 422 what is wrong, as far as that can be told one by one."""
+    """An error; with 422 what is wrong, as far as the problems can be listed one by one."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -141,7 +141,7 @@ BODY_EXAMPLES: Final[Mapping[str, Any]] = {
     "request_override": {"level": "high", "reason": "Known from an earlier bank", "until": "2030-01-01"},
     "approve_override": {"reason": WHY},
     "refuse_override": {"reason": "The reason is not known enough"},
-    "revoke_override": {"reason": "It was somebody of the same name"},
+    "revoke_override": {"reason": "It was another person of the same name"},
     "register_change": {"kind": "product", "description": "Loans for companies"},
     "validate_levels": {"begins": "2026-07-01", "ends": "2026-10-01", "reason": "The third quarter"},
     "sign_off": {"validation": 1, "conclusion": "The levels rank as before"},
