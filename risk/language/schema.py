@@ -30,12 +30,12 @@ def policy_schema() -> dict[str, Any]:
 
 
 def schema_json() -> str:
-    """Write that of rulesets, one word a line, as `docs/ruleset.schema.json` has it."""
+    """Write that of rulesets, one word a line, as `fivefold rules schema` prints it."""
     return _written(schema())
 
 
 def policy_schema_json() -> str:
-    """Write that of policies, as `docs/policy.schema.json` has it."""
+    """Write that of policies, as `fivefold rules schema --policy` prints it."""
     return _written(policy_schema())
 
 

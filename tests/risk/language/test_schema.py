@@ -12,7 +12,7 @@ from hypothesis import given
 from fivefold.domain.errors import RulesetNotValid
 from fivefold.risk.language.documents.reader import Document
 from fivefold.risk.language.reading import read_ruleset
-from fivefold.risk.language.schema import policy_schema, policy_schema_json, schema, schema_json
+from fivefold.risk.language.schema import policy_schema, schema, schema_json
 from tests.risk.language.documents_made import Data, as_json, rulesets
 from tests.risk.language.test_policy import WRITTEN
 from tests.risk.language.test_reading import TEXT, mistakes
@@ -45,18 +45,6 @@ def plain(data: Any) -> Any:
 
 def fits(text: str) -> bool:
     return bool(VALIDATOR.is_valid(plain(Document(text).data)))
-
-
-def test_the_committed_schema_is_current() -> None:
-    assert (ROOT / "docs" / "ruleset.schema.json").read_text(encoding="utf-8") == schema_json(), (
-        "run: .venv/bin/fivefold rules schema > docs/ruleset.schema.json"
-    )
-
-
-def test_the_committed_schema_of_policies_is_current() -> None:
-    assert (ROOT / "docs" / "policy.schema.json").read_text(encoding="utf-8") == policy_schema_json(), (
-        "run: .venv/bin/fivefold rules schema --policy > docs/policy.schema.json"
-    )
 
 
 @pytest.mark.parametrize("made", [schema, policy_schema])

@@ -192,7 +192,7 @@ def test_a_change_is_open_until_it_is_signed_off(engine: Engine, ana: Actor, ben
 
 def test_nobody_signs_off_what_they_registered(engine: Engine, ana: Actor, ben: Actor) -> None:
     made, run = registered(engine, ana), validated(engine, ben)
-    with pytest.raises(ActionRefused, match=f"member:1 registered material change {made.id}: somebody else signs"):
+    with pytest.raises(ActionRefused, match=f"member:1 registered material change {made.id}: another person signs"):
         sign_off(engine, Actor(ana.organisation_id, "member:1"), made.id, run, "fine")
     assert list_changes(engine, ana)[0].is_open
 

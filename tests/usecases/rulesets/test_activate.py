@@ -83,7 +83,9 @@ def test_a_version_decides_once_somebody_else_activates_it(engine: Engine, three
 
 @pytest.mark.parametrize("who", [0, 1])
 def test_neither_who_edited_nor_who_committed_activates(engine: Engine, three: People, who: int) -> None:
-    with pytest.raises(ActionRefused, match=f"member:{who + 1} edited or committed version 1 of retail: somebody else"):
+    with pytest.raises(
+        ActionRefused, match=f"member:{who + 1} edited or committed version 1 of retail: another person"
+    ):
         activate(engine, three[who], "retail", 1, "why")
     assert active(engine) == {"retail": None}
 
