@@ -209,7 +209,7 @@ def warn_of_currency(source: MappedFile, base: str) -> None:
 
 
 def require_source(path: Path) -> None:
-    """Raise LayoutError if a file of transactions has an unknown format, before anything heavy is imported."""
+    """Raise FileFormatError if a file of transactions has an unknown format, before anything heavy is imported."""
     suffix_of(path)
 
 

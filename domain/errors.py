@@ -1,21 +1,21 @@
 """Every error that fivefold raises on purpose, in one tree.
 
 FivefoldError                 anything below; its text is meant for a person
-├── DataNotValid              rows that cannot be taken, each named
-├── LayoutError               a file whose rows are not grouped by customer, or is too large to sort
-├── RulesetNotValid           a ruleset that cannot be used, each fault named
+├── InvalidDataError              rows that cannot be taken, each named
+├── FileFormatError               a file whose rows are not grouped by customer, or is too large to sort
+├── InvalidRulesetError           a ruleset that cannot be used, each fault named
 ├── ConfigError               a setting or a configuration file that cannot be used
-├── NotEnoughData             valid data from which nothing can be learnt
+├── NotEnoughDataError             valid data from which nothing can be learnt
 ├── ModelError                a model that cannot be loaded or used here
-│   ├── FingerprintMismatch   it was trained on other indicators
-│   ├── ModelNotFound         the registry has no such version
+│   ├── FingerprintMismatchError   it was trained on other indicators
+│   ├── ModelNotFoundError         the registry has no such version
 │   └── RegistryError         the registry named by the settings cannot be asked
 ├── StoreError                a database that cannot be reached, or has an unknown schema
-│   ├── OutcomeUnknown        the database went away while it stored: it may have been done
-│   └── ClockNotTrusted       this machine's clock and the database's differ too much
-├── PromotionRefused          the gate, or the operator's own words, forbid it
-├── NotThere                  nothing of that name, for this organisation
-└── ActionRefused             what is asked for is well formed, and a rule of the platform forbids it now
+│   ├── UnknownOutcomeError        the database went away while it stored: it may have been done
+│   └── UntrustedClockError       this machine's clock and the database's differ too much
+├── PromotionRefusedError          the gate, or the operator's own words, forbid it
+├── NotFoundError                  nothing of that name, for this organisation
+└── ConflictError             what is asked for is well formed, and a rule of the platform forbids it now
 """
 
 import re
@@ -81,7 +81,7 @@ def kind_of(problem: Problem) -> tuple[Kind, str]:
     return Kind(problem.field, "is ", named["rest"], problem.allowed), named["value"]
 
 
-class DataNotValid(FivefoldError):
+class InvalidDataError(FivefoldError):
     """Rows that cannot be taken.
 
     Attributes:
@@ -195,7 +195,7 @@ def _local_form(values: Sequence[str], allowed: str) -> str:
     return ""
 
 
-class LayoutError(FivefoldError):
+class FileFormatError(FivefoldError):
     """A file whose rows are not grouped by customer where that is needed, or that is too large to sort."""
 
 
@@ -223,7 +223,7 @@ class Finding:
         return f"{place}{self.where}: {self.problem}"
 
 
-class RulesetNotValid(FivefoldError):
+class InvalidRulesetError(FivefoldError):
     """A ruleset, list or example that cannot be used.
 
     Attributes:
@@ -240,7 +240,7 @@ class ConfigError(FivefoldError):
     """A setting or a configuration file that cannot be used."""
 
 
-class NotEnoughData(FivefoldError):
+class NotEnoughDataError(FivefoldError):
     """Valid data from which nothing can be learnt."""
 
 
@@ -248,11 +248,11 @@ class ModelError(FivefoldError):
     """A model that cannot be loaded or used here."""
 
 
-class FingerprintMismatch(ModelError):
+class FingerprintMismatchError(ModelError):
     """A model that was trained on other indicators than this program computes."""
 
 
-class ModelNotFound(ModelError):
+class ModelNotFoundError(ModelError):
     """The registry has no such model, version or alias."""
 
 
@@ -264,21 +264,21 @@ class StoreError(FivefoldError):
     """A database that cannot be reached, or whose schema this program does not know."""
 
 
-class OutcomeUnknown(StoreError):
+class UnknownOutcomeError(StoreError):
     """The database went away just while it was asked to keep something: whether it did, nobody here can tell."""
 
 
-class ClockNotTrusted(StoreError):
+class UntrustedClockError(StoreError):
     """This machine's clock and the database's differ by more than is allowed: what it would store would be misdated."""
 
 
-class PromotionRefused(FivefoldError):
+class PromotionRefusedError(FivefoldError):
     """A promotion or rollback that the gate, or the operator's missing reason, forbids."""
 
 
-class NotThere(FivefoldError):
+class NotFoundError(FivefoldError):
     """Nothing of that name for this organisation; the answer does not say whether another one has it."""
 
 
-class ActionRefused(FivefoldError):
+class ConflictError(FivefoldError):
     """What is asked for is well formed, and a rule of the platform forbids it now: four eyes, a cap, a lock."""

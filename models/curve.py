@@ -5,7 +5,7 @@ from typing import Self
 
 import numpy as np
 
-from fivefold.domain.errors import NotEnoughData
+from fivefold.domain.errors import NotEnoughDataError
 from fivefold.domain.segments import HIGHEST_SCORE, LOWEST_SCORE
 from fivefold.features.histories import Floats
 
@@ -36,7 +36,7 @@ class ScoreCurve:
         [0.125, 0.5, 0.875]
         """
         if not len(predictions):
-            raise NotEnoughData("the reference portfolio has no customers, so no score can be placed in it")
+            raise NotEnoughDataError("the reference portfolio has no customers, so no score can be placed in it")
         values, counts = np.unique(predictions, return_counts=True)
         below = np.cumsum(counts) - counts
         return cls(values, (below + counts / 2) / len(predictions), len(predictions))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fivefold.domain.account import account_name
 from fivefold.domain.clock import DAY_US, now_microseconds
-from fivefold.domain.errors import ModelError, PromotionRefused
+from fivefold.domain.errors import ModelError, PromotionRefusedError
 from fivefold.models.registry import CHAMPION, RegisteredVersion, Registry
 
 PROMOTE, ROLLBACK = "promote", "rollback"
@@ -60,16 +60,16 @@ def rollback(registry: Registry, reason: str = "") -> Promotion:
 def plan_promotion(registry: Registry, number: int, *, force: bool = False, reason: str = "") -> Promotion:
     """Plan to make a version champion, if the gate allowed it against the champion that serves now.
 
-    PromotionRefused where the gate forbade it or judged it against another champion; *force* with a *reason* overrules.
+    PromotionRefusedError where the gate forbade it or judged it against another champion; *force* overrules.
     """
     version, champion = registry.version(number), registry.champion()
     if champion is not None and champion.number == number:
-        raise PromotionRefused(f"version {number} is the champion already")
+        raise PromotionRefusedError(f"version {number} is the champion already")
     refusal = _refusal(version, champion)
     if refusal and not force:
-        raise PromotionRefused(f"version {number} is not promoted: {refusal}; overrule with --force --reason TEXT")
+        raise PromotionRefusedError(f"version {number} is not promoted: {refusal}; overrule with --force --reason TEXT")
     if force and not reason.strip():
-        raise PromotionRefused("--force needs --reason TEXT: it is recorded with the promotion")
+        raise PromotionRefusedError("--force needs --reason TEXT: it is recorded with the promotion")
     why = reason.strip() or version.tags.get("gate_reasons", "")
     return _planned(registry, PROMOTE, number, champion, why, forced=force)
 
@@ -83,7 +83,7 @@ def plan_rollback(registry: Registry, reason: str = "") -> Promotion:
         elif champions:
             champions.pop()
     if len(champions) < 2:
-        raise PromotionRefused("there is nothing to roll back to: no champion was replaced before")
+        raise PromotionRefusedError("there is nothing to roll back to: no champion was replaced before")
     why = reason.strip() or "rolled back"
     return _planned(registry, ROLLBACK, champions[-2], registry.champion(), why, forced=False)
 
@@ -135,11 +135,11 @@ def apply_promotion(registry: Registry, promotion: Promotion) -> Promotion:
 
 
 def _require_loads(registry: Registry, number: int) -> None:
-    """Raise PromotionRefused where a version does not load; force does not overrule that."""
+    """Raise PromotionRefusedError where a version does not load; force does not overrule that."""
     try:
         registry.load(number)
     except ModelError as error:
-        raise PromotionRefused(f"version {number} does not load, so the champion stays: {error}") from error
+        raise PromotionRefusedError(f"version {number} does not load, so the champion stays: {error}") from error
 
 
 def _read(tags: dict[str, str]) -> Promotion:

@@ -24,7 +24,7 @@ class ScoringModel(PythonModel):
     """Scores a data frame whose columns are the catalogue's indicators."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Load the logged value model; FingerprintMismatch where it was trained on another catalogue."""
+        """Load the logged value model; FingerprintMismatchError where it was trained on another catalogue."""
         self.value_model = ValueModel.load(Path(context.artifacts["value_model"]))
 
     def predict(

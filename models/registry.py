@@ -20,7 +20,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.environment_variables import MLFLOW_TRACKING_URI
 from mlflow.exceptions import MlflowException
 
-from fivefold.domain.errors import ConfigError, ModelNotFound, RegistryError
+from fivefold.domain.errors import ConfigError, ModelNotFoundError, RegistryError
 from fivefold.domain.files import protect_folder
 from fivefold.domain.settings import Settings, without_password
 from fivefold.models.embedded import ARTIFACT, relocate, require_registered
@@ -145,19 +145,19 @@ class Registry:
         return sorted((self._version(version) for version in versions), key=lambda version: -version.number)
 
     def version(self, number: int) -> RegisteredVersion:
-        """Find one version; ModelNotFound names those that there are."""
+        """Find one version; ModelNotFoundError names those that there are."""
         try:
             return self._version(self.client.get_model_version(self.name, str(number)))
         except MlflowException:
             versions = ", ".join(str(version.number) for version in self.versions()) or "none yet: run `fivefold train`"
-            raise ModelNotFound(f"{self.name} has no version {number}; there are: {versions}") from None
+            raise ModelNotFoundError(f"{self.name} has no version {number}; there are: {versions}") from None
 
     def find(self, uri: str) -> RegisteredVersion:
         """Find a version of this model by MLflow's address.
 
         Raises:
             ConfigError: it is no address, or one of another model.
-            ModelNotFound: there is no such version or alias.
+            ModelNotFoundError: there is no such version or alias.
         """
         name, at, rest = parse_model_uri(uri)
         if name != self.name:
@@ -166,7 +166,7 @@ class Registry:
             return self.version(int(rest))
         version = self._aliased(rest)
         if version is None:
-            raise ModelNotFound(f"{self.name} has no version with the alias {rest}")
+            raise ModelNotFoundError(f"{self.name} has no version with the alias {rest}")
         return version
 
     def champion(self) -> RegisteredVersion | None:
@@ -191,9 +191,9 @@ class Registry:
         """Load a version.
 
         Raises:
-            ModelNotFound: there is none of that number, or its files are gone.
+            ModelNotFoundError: there is none of that number, or its files are gone.
             ModelError: it is damaged, or not the one that was registered.
-            FingerprintMismatch: it is of another catalogue.
+            FingerprintMismatchError: it is of another catalogue.
         """
         uri = f"models:/{self.name}/{number}"
         model = self._load(uri)
@@ -201,10 +201,10 @@ class Registry:
         return model
 
     def load_champion(self) -> ValueModel:
-        """Load the version that serves; ModelNotFound where nothing was promoted yet."""
+        """Load the version that serves; ModelNotFoundError where nothing was promoted yet."""
         champion = self.champion()
         if champion is None:
-            raise ModelNotFound(
+            raise ModelNotFoundError(
                 f"{self.name} has no champion in {self.settings.var}: run `fivefold train`, or promote a version "
                 "(`fivefold models` lists them)"
             )
@@ -232,7 +232,7 @@ class Registry:
                 artifacts = mlflow.artifacts.download_artifacts(uri, dst_path=target)
             except (MlflowException, OSError) as error:
                 why = _one_line(error)
-                raise ModelNotFound(f"{uri} cannot be loaded from {self.settings.tracking_shown}: {why}") from None
+                raise ModelNotFoundError(f"{uri} cannot be loaded from {self.settings.tracking_shown}: {why}") from None
             return ValueModel.load(Path(artifacts) / ARTIFACT)
 
     def _aliased(self, alias: str) -> RegisteredVersion | None:

@@ -184,7 +184,7 @@ class ValueModel:
 
         Raises:
             ModelError: the folder holds no value model, a damaged one, or one of another format.
-            FingerprintMismatch: it was trained on other indicators than this program computes.
+            FingerprintMismatchError: it was trained on other indicators than this program computes.
         """
         try:
             rest = dict(json.loads((folder / _REST).read_text(encoding="utf-8")))

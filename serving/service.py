@@ -34,7 +34,7 @@ from fivefold.serving.v1.router import add_platform
 from fivefold.serving.v4.app import SCORING, ScoringFastPath, build_app
 from fivefold.serving.v4.endpoint import ScoringEndpoint
 from fivefold.store.accounts.plans import read_plans
-from fivefold.store.sql.database import SchemaNotCurrent, SchemaWatch, bring_forward, open_database
+from fivefold.store.sql.database import SchemaVersionError, SchemaWatch, bring_forward, open_database
 from fivefold.usecases.monitoring.statistics import PlatformFigures
 
 configure_logs()
@@ -119,7 +119,7 @@ def _bring_forward() -> None:
 def _database_problem() -> str:
     try:
         SCHEMA.require_usable()
-    except SchemaNotCurrent as error:
+    except SchemaVersionError as error:
         return str(error)
     except FivefoldError as error:
         return str(error).partition(":")[0]  # without the driver's own words, which name the host and the user

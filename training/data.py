@@ -11,7 +11,7 @@ import pyarrow.parquet
 from tqdm import tqdm
 
 from fivefold.domain.clock import CLOCK_SLACK_US, now_microseconds
-from fivefold.domain.errors import NotEnoughData
+from fivefold.domain.errors import NotEnoughDataError
 from fivefold.domain.money import Rate, RateTable
 from fivefold.features.histories import Floats, Histories, Integers
 from fivefold.features.indicator_matrix import catalogue, select_columns, snapshots
@@ -174,7 +174,7 @@ class TransactionSource:
                     digest.update(_bytes(part, name, rates_of_one.codes))
                 bar.update(part.customers)
         if not quality.rows:
-            raise NotEnoughData("the source has no rows")
+            raise NotEnoughDataError("the source has no rows")
         whole = hashlib.blake2b(b"".join(digest.digest() for digest in digests.values()), digest_size=16)
         first_rows = np.concatenate(firsts)
         period = DataPeriod(int(first_rows.min()), max(lasts))
@@ -246,5 +246,5 @@ def training_rows(
         values[start:end] = window_values[known]
         as_ofs[start:end] = np.broadcast_to(dates.training, known.shape)[known]
     if not rows:
-        raise NotEnoughData("no customer has a history at any training date")
+        raise NotEnoughDataError("no customer has a history at any training date")
     return TrainingRows(matrix, values, as_ofs, rows / summary.known_at(moments), windows)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fivefold.domain.clock import DAY_US, day_text
-from fivefold.domain.errors import NotEnoughData
+from fivefold.domain.errors import NotEnoughDataError
 from fivefold.features.histories import Integers
 from fivefold.training.config import TrainingConfig
 
@@ -60,7 +60,7 @@ def choose_test(
 ) -> int:
     """Choose the test as-of (microseconds): that of the settings, or the last whose window the data cover.
 
-    NotEnoughData, with the *advice*, where the data do not cover the window of the settings.
+    NotEnoughDataError, with the *advice*, where the data do not cover the window of the settings.
     """
     horizon_us, lag_us = config.horizon_days * DAY_US, config.settlement_lag_days * DAY_US
     complete = period.last - lag_us
@@ -68,7 +68,7 @@ def choose_test(
     # A day's slack: daily data have their last rows at midnight and cover the day before it.
     if test + horizon_us > complete + DAY_US:
         late = f", the last {config.settlement_lag_days} of them incomplete (settlement_lag_days)" if lag_us else ""
-        raise NotEnoughData(
+        raise NotEnoughDataError(
             f"test as-of {day_text(test)} plus {config.horizon_days} days ends {day_text(test + horizon_us)}, but "
             f"the data cover {_covered(period)}{late}: {advice}"
         )
@@ -76,7 +76,7 @@ def choose_test(
 
 
 def choose_dates(config: TrainingConfig, period: DataPeriod) -> Dates:
-    """Choose all dates; NotEnoughData where the data do not cover a test window and one training window."""
+    """Choose all dates; NotEnoughDataError where the data do not cover a test window and one training window."""
     horizon_us, lag_us = config.horizon_days * DAY_US, config.settlement_lag_days * DAY_US
     test = choose_test(config, period)
     spacing_us = config.snapshots.spacing_days * DAY_US
@@ -84,7 +84,7 @@ def choose_dates(config: TrainingConfig, period: DataPeriod) -> Dates:
     every = np.arange(latest, period.first + lag_us, -spacing_us, dtype=np.int64)
     training = every[: config.snapshots.most][::-1].copy()
     if not len(training):
-        raise NotEnoughData(
+        raise NotEnoughDataError(
             f"nothing can be learnt before the test window: the data cover {_covered(period)}, and a training date "
             f"needs a history before it and {config.horizon_days} days up to the test as-of {day_text(test)}"
         )

@@ -9,7 +9,7 @@ import lightgbm
 import numpy as np
 from tqdm import tqdm
 
-from fivefold.domain.errors import NotEnoughData
+from fivefold.domain.errors import NotEnoughDataError
 from fivefold.features.histories import Floats
 from fivefold.models.estimator import ValueRegressor
 from fivefold.models.prediction import expected_value
@@ -80,12 +80,12 @@ def fold_gini(fold: Fold, trees: TreeSettings, seed: int, rounds: int) -> float:
 
 
 def fit(rows: TrainingRows, trees: TreeSettings, seed: int, rounds: int) -> ValueRegressor:
-    """Fit on every training date; NotEnoughData where all customers have the same value."""
+    """Fit on every training date; NotEnoughDataError where all customers have the same value."""
     values = floor_at_zero(rows.values)
     if len(values) < 2:
-        raise NotEnoughData("there is one customer at one training date: nothing can be learnt from that")
+        raise NotEnoughDataError("there is one customer at one training date: nothing can be learnt from that")
     if not values.any():
-        raise NotEnoughData("no customer was worth anything at any training date, so there is nothing to learn")
+        raise NotEnoughDataError("no customer was worth anything at any training date, so there is nothing to learn")
     with _progress("fitting", rounds) as advance:
         return regressor(trees, seed, rounds).fit(rows.matrix, values, callbacks=[advance])
 

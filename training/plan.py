@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from fivefold.domain.errors import ConfigError, NotEnoughData
+from fivefold.domain.errors import ConfigError, NotEnoughDataError
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.features.reading.paths import MappedFile
 from fivefold.features.reading.tables import Source
@@ -38,9 +38,9 @@ class TrainingPlan:
     refusals: tuple[str, ...]
 
     def check(self) -> None:
-        """Raise NotEnoughData with every reason, where the data do not allow learning."""
+        """Raise NotEnoughDataError with every reason, where the data do not allow learning."""
         if self.refusals:
-            raise NotEnoughData("\n".join(["nothing was learnt from these data:", *self.refusals]))
+            raise NotEnoughDataError("\n".join(["nothing was learnt from these data:", *self.refusals]))
 
 
 def make_plan(portfolio: TransactionSource, config: TrainingConfig) -> TrainingPlan:

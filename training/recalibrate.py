@@ -8,7 +8,7 @@ import polars as pl
 from pydantic import ValidationError
 
 from fivefold.domain.clock import day_text
-from fivefold.domain.errors import ConfigError, ModelError, ModelNotFound, NotEnoughData
+from fivefold.domain.errors import ConfigError, ModelError, ModelNotFoundError, NotEnoughDataError
 from fivefold.domain.release import release
 from fivefold.domain.segments import SEGMENTS
 from fivefold.features.indicator_matrix import warm
@@ -66,10 +66,10 @@ def recalibrate(
         now: the present, microseconds; rows dated more than a day later are refused.
 
     Raises:
-        DataNotValid, LayoutError: the source cannot be read; nothing was registered.
-        NotEnoughData: the data do not cover the window, have too few customers or rows, or nothing would change.
+        InvalidDataError, FileFormatError: the source cannot be read; nothing was registered.
+        NotEnoughDataError: the data do not cover the window, have too few customers or rows, or nothing would change.
         ConfigError: the as-of lies before that of the version whose trees are kept.
-        ModelNotFound, ModelError: there is no such version, or it cannot be judged.
+        ModelNotFoundError, ModelError: there is no such version, or it cannot be judged.
     """
     parent, champion = _parent(registry, uri), registry.champion()
     model = registry.load(parent.number)
@@ -83,7 +83,7 @@ def recalibrate(
     judged = predict_test_window(portfolio, dates, config, model.booster, None, model.absent)
     new = with_new_curve(model, judged, dates)
     if new.content_hash == model.content_hash:
-        raise NotEnoughData(
+        raise NotEnoughDataError(
             f"nothing would change: version {parent.number} has the curve of the customers known on "
             f"{day_text(dates.test)} in these data already; give later data"
         )
@@ -171,7 +171,7 @@ def _parent(registry: Registry, uri: str | None) -> RegisteredVersion:
         return registry.find(uri)
     champion = registry.champion()
     if champion is None:
-        raise ModelNotFound(
+        raise ModelNotFoundError(
             f"{registry.name} has no champion to recalibrate: run `fivefold train`, or name a version with --model"
         )
     return champion
@@ -191,7 +191,7 @@ def _dates(config: TrainingConfig, summary: SourceSummary, parent: RegisteredVer
 def _window(
     portfolio: TransactionSource, dates: Dates, config: TrainingConfig, summary: SourceSummary
 ) -> tuple[Windows, tuple[str, ...]]:
-    """Count the customers and rows of the window; NotEnoughData with every reason where they are too few."""
+    """Count the customers and rows of the window; NotEnoughDataError with every reason where they are too few."""
     windows = Windows.empty(dates)
     for part in portfolio.batches("counting the window"):
         windows.add(part, dates.lag_us)
@@ -201,7 +201,7 @@ def _window(
     )
     refusals = [refusal for refused, _ in checks for refusal in refused]
     if refusals:
-        raise NotEnoughData("\n".join(["nothing was recalibrated from these data:", *refusals]))
+        raise NotEnoughDataError("\n".join(["nothing was recalibrated from these data:", *refusals]))
     return windows, tuple(warning for _, doubtful in checks for warning in doubtful)
 
 

@@ -67,8 +67,8 @@ def retrain(
         now: the present, microseconds; rows dated more than a day later are refused.
 
     Raises:
-        DataNotValid, LayoutError: the source cannot be read; nothing was learnt or written.
-        NotEnoughData: the data do not cover a training window and a test window, or have too few customers or rows.
+        InvalidDataError, FileFormatError: the source cannot be read; nothing was learnt or written.
+        NotEnoughDataError: the data cover no training and test window, or have too few customers or rows.
     """
     rates = config.rate_table()
     require_columns(source, rates)

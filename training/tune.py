@@ -5,7 +5,7 @@ import sys
 
 import optuna
 
-from fivefold.domain.errors import NotEnoughData
+from fivefold.domain.errors import NotEnoughDataError
 from fivefold.training.config import TreeSettings
 from fivefold.training.fit import Fold, find_rounds, fold_gini
 
@@ -13,10 +13,12 @@ from fivefold.training.fit import Fold, find_rounds, fold_gini
 def tune(fold: Fold | None, trees: TreeSettings, seed: int, trials: int) -> TreeSettings:
     """Try *trials* configurations, the given one first, and give the one with the best held-out Gini.
 
-    The number of rounds is found for each and fixed in the result. NotEnoughData where the history is too short.
+    The number of rounds is found for each and fixed in the result. NotEnoughDataError where the history is too short.
     """
     if fold is None:
-        raise NotEnoughData("the history is too short to tune: it needs a training date a horizon before the last one")
+        raise NotEnoughDataError(
+            "the history is too short to tune: it needs a training date a horizon before the last one"
+        )
     validation: Fold = fold
     trials_done: list[tuple[float, TreeSettings]] = []
 

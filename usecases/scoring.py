@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fivefold.domain.clock import CLOCK_SLACK_US, DAY_US, day_text
-from fivefold.domain.errors import DataNotValid, Problem
+from fivefold.domain.errors import InvalidDataError, Problem
 from fivefold.features import schema as c
 from fivefold.features.histories import Floats, Histories
 from fivefold.features.reading.columns import ErrorCollector
@@ -69,7 +69,7 @@ def check_rows(
     With it, rows after it are ignored.
 
     Raises:
-        DataNotValid: rows with bad values, or a customer without a row by *as_of*; everything wrong is named.
+        InvalidDataError: rows with bad values, or a customer without a row by *as_of*; everything wrong is named.
     """
     errors = ErrorCollector()
     if not len(rows):
@@ -103,7 +103,7 @@ def score_checked(model: ValueModel, checked: CheckedRows, *, explained: bool) -
 
 def _unseen(
     rows: BodyColumns | Sequence[Mapping[str, Any]], histories: Histories, unseen: np.ndarray, as_of: int, lag_us: int
-) -> DataNotValid:
+) -> InvalidDataError:
     """Name each customer who has no row by the as-of, at the customer's first row."""
     first: dict[str, int] = {}
     user_ids = (
@@ -119,4 +119,4 @@ def _unseen(
         needed = f"at least one row {lag_us // DAY_US} days before as_of: this model counts later rows as incomplete"
     what = f"is after {by} in every row of this user"
     ids = histories.user_ids.filter(unseen).to_pylist()
-    return DataNotValid([Problem(first[user_id], c.DATE, what, needed) for user_id in ids])
+    return InvalidDataError([Problem(first[user_id], c.DATE, what, needed) for user_id in ids])

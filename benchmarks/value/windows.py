@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from fivefold.domain.clock import DAY_US, day_text
-from fivefold.domain.errors import NotEnoughData
+from fivefold.domain.errors import NotEnoughDataError
 from fivefold.features.histories import Floats
 from fivefold.features.indicator_matrix import warm
 from fivefold.features.schema import ABSENT, BALANCE
@@ -100,7 +100,7 @@ def read_windows(
     for test in tests:
         try:
             judged = {name: _judged(portfolio, summary, config, test, CANDIDATES[name]) for name in CANDIDATES}
-        except NotEnoughData:
+        except NotEnoughDataError:
             break
         print(day_text(test), {name: round(_gini(one), 4) for name, one in judged.items()}, flush=True)
         found.append(Window(test, summary.first_rows <= test, judged))

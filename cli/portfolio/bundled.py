@@ -5,7 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Protocol
 
-from fivefold.domain.errors import ConfigError, Finding, RulesetNotValid
+from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError
 from fivefold.risk.facts.lists import NamedList, read_list
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import Ruleset
@@ -64,7 +64,7 @@ def lists_with(folder: Path | None) -> Mapping[str, NamedList]:
 
     Raises:
         ConfigError: there is no such folder, nothing to read in it, or a file is not in UTF-8.
-        RulesetNotValid: a file is no list, or two of the folder's files are of the same list.
+        InvalidRulesetError: a file is no list, or two of the folder's files are of the same list.
     """
     if folder is None:
         return bundled_lists()
@@ -87,7 +87,7 @@ def _by_name(found: Iterator[_Readable] | list[Path]) -> dict[str, NamedList]:
         read = read_list(_text(file), file.name)
         if read.name in lists:
             said = f"is in {where[read.name]} as well; a list is one file, with all of its versions"
-            raise RulesetNotValid([Finding(f"list {read.name}", said)], file.name)
+            raise InvalidRulesetError([Finding(f"list {read.name}", said)], file.name)
         lists[read.name], where[read.name] = read, file.name
     return lists
 

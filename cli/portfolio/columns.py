@@ -36,7 +36,7 @@ class PortfolioColumns:
         self._read: set[str] = set()
 
     def rename(self, part: str, frame: pl.DataFrame, source: str) -> pl.DataFrame:
-        """Give the table of a part under our names; LayoutError where it lacks a column that is its own alone."""
+        """Give the table of a part under our names; FileFormatError where it lacks a column that is its own alone."""
         names = frame.columns
         own = self._own[part].rename(names, source)
         common = {theirs: ours for theirs, ours in self._common.ours.items() if theirs in names}

@@ -15,7 +15,7 @@ from fivefold.cli.portfolio.columns import PortfolioColumns
 from fivefold.cli.portfolio.values import ValueSide
 from fivefold.cli.terminal import warn
 from fivefold.domain.clock import from_microseconds
-from fivefold.domain.errors import ConfigError, LayoutError, problem_lines
+from fivefold.domain.errors import ConfigError, FileFormatError, problem_lines
 from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.domain.number_text import count_text
 from fivefold.domain.rate_files import read_rates
@@ -77,12 +77,12 @@ def _as_it_is(frame: pl.DataFrame) -> pl.DataFrame:
 def read_frame(path: Path, rename: Rename = _as_it_is) -> pl.DataFrame:
     """Read a table from Parquet, CSV, JSON or JSON lines, text perhaps gzipped; everything in CSV is text.
 
-    LayoutError where it cannot be read, a line is torn or a row does not say whose it is; ConfigError where the file
+    FileFormatError where it cannot be read, a line is torn or a row names no entity; ConfigError where the file
     is of another format.
     """
     frame = read_linked(path, rename)
     if NOT_READ in frame.columns:
-        raise LayoutError("; ".join(frame[NOT_READ].drop_nulls().head(SHOWN)))
+        raise FileFormatError("; ".join(frame[NOT_READ].drop_nulls().head(SHOWN)))
     return _refuse_nameless(frame, path)
 
 
@@ -98,7 +98,9 @@ def read_labels(path: Path, rename: Rename = _as_it_is) -> tuple[pl.DataFrame, p
 def _refuse_nameless(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
     nameless = frame[ENTITY].null_count()
     if nameless:
-        raise LayoutError(f"{path} has {count_text(nameless, 'row')} without {ENTITY}; every row must say whose it is")
+        raise FileFormatError(
+            f"{path} has {count_text(nameless, 'row')} without {ENTITY}; every row must say whose it is"
+        )
     return frame
 
 
@@ -120,7 +122,7 @@ def read_linked(path: Path, rename: Rename = _as_it_is) -> pl.DataFrame:
         else:
             return _read_json_lines(path, rename)
     except (pl.exceptions.PolarsError, UnicodeDecodeError, EOFError, BadGzipFile) as error:
-        raise LayoutError(f"{path} cannot be read: {error}") from None
+        raise FileFormatError(f"{path} cannot be read: {error}") from None
     return _with_entity(rename(frame), path)
 
 
@@ -235,26 +237,26 @@ def _json_rows(path: Path) -> list[dict[str, Any]]:
         with open_text(path) as file:
             rows = json.load(file)
     except (UnicodeDecodeError, ValueError, EOFError, BadGzipFile) as error:
-        raise LayoutError(f"{path} cannot be read: {error}") from None
+        raise FileFormatError(f"{path} cannot be read: {error}") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise LayoutError(f"{path} must hold objects, one for each entity")
+        raise FileFormatError(f"{path} must hold objects, one for each entity")
     return rows
 
 
 def _with_entity(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
     owner = next((name for name in (ENTITY, "user_id") if name in frame.columns), None)
     if owner is None:
-        raise LayoutError(f"{path} has no column {ENTITY} (or user_id); it has {', '.join(frame.columns)}")
+        raise FileFormatError(f"{path} has no column {ENTITY} (or user_id); it has {', '.join(frame.columns)}")
     refuse_link(str(path), owner, frame.schema[owner])
     named = frame.rename({owner: ENTITY}).with_columns(pl.col(ENTITY).cast(pl.String))
     return named.with_columns(pl.when(pl.col(ENTITY) != "").then(pl.col(ENTITY)).alias(ENTITY))
 
 
 def _with_names(names: Sequence[Any], path: Path) -> list[int]:
-    """Number the rows that have an identifier, and warn of the others; LayoutError where none has one."""
+    """Number the rows that have an identifier, and warn of the others; FileFormatError where none has one."""
     named = [number for number, name in enumerate(names) if name not in {None, ""}]
     if names and not named:
-        raise LayoutError(f"{path} has no row with an {ENTITY}; every row must have one")
+        raise FileFormatError(f"{path} has no row with an {ENTITY}; every row must have one")
     if len(named) < len(names):
         nameless = sorted(set(range(len(names))).difference(named))
         shown = ", ".join(str(number + 1) for number in nameless[:SHOWN]) + (", ..." if len(nameless) > SHOWN else "")

@@ -50,7 +50,7 @@ def ruleset_text(given: str) -> str:
 
 
 def load_ruleset(given: str) -> "AnalysedRuleset":
-    """Read a ruleset; RulesetNotValid names everything that is wrong with it."""
+    """Read a ruleset; InvalidRulesetError names everything that is wrong with it."""
     from fivefold.risk.compiler.analysis import analyse_text  # noqa: PLC0415 (imports Polars and the indicators)
 
     return analyse_text(ruleset_text(given), given)

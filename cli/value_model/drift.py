@@ -6,7 +6,7 @@ import typer
 
 from fivefold.cli.terminal import NameOption, console, open_current_database, open_registry, require_name, show_table
 from fivefold.domain.clock import DAY_US, day_text, now_microseconds
-from fivefold.domain.errors import ModelNotFound
+from fivefold.domain.errors import ModelNotFoundError
 from fivefold.domain.settings import read_settings
 from fivefold.training.config import DEFAULT_NAME
 
@@ -55,5 +55,5 @@ def _model_of(name: str, version: int | None) -> "tuple[int, ValueModel]":
     champion = registry.champion()
     number = version or (champion.number if champion else None)
     if number is None:
-        raise ModelNotFound(f"{name} has no champion: run `fivefold train`")
+        raise ModelNotFoundError(f"{name} has no champion: run `fivefold train`")
     return number, registry.load(number)

@@ -16,7 +16,7 @@ from fivefold.cli.terminal import (
     show_table,
 )
 from fivefold.domain.clock import day_text, from_microseconds, parse_moment
-from fivefold.domain.errors import PromotionRefused
+from fivefold.domain.errors import PromotionRefusedError
 from fivefold.training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def promote(
 ) -> None:
     """Make a version champion, if the gate allowed it. Where an organisation wants two people, it is proposed."""
     if force and not reason.strip():
-        raise PromotionRefused("--force needs --reason TEXT: it is recorded with the promotion")
+        raise PromotionRefusedError("--force needs --reason TEXT: it is recorded with the promotion")
     registry = open_registry(name)
     from fivefold.usecases.changes import promotions as promoting  # noqa: PLC0415 (imports MLflow)
 

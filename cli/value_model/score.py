@@ -29,7 +29,7 @@ from fivefold.cli.terminal import (
 )
 from fivefold.cli.value_model.output import Write, open_output, require_output
 from fivefold.domain.clock import CLOCK_SLACK_US, DAY_US, day_text, parse_moment
-from fivefold.domain.errors import ConfigError, LayoutError
+from fivefold.domain.errors import ConfigError, FileFormatError
 from fivefold.domain.number_text import count_text, percent
 from fivefold.domain.segments import SEGMENTS
 from fivefold.training.config import DEFAULT_NAME
@@ -174,7 +174,7 @@ def score_file(
     explain: bool = False,
     compare_as_of: int | None = None,
 ) -> Summary:
-    """Stream a file through the model into another, which is there only once it is whole; LayoutError without rows."""
+    """Stream a file through the model into another, which appears once it is whole; FileFormatError without rows."""
     from fivefold.models.scoring import score_source  # noqa: PLC0415 (loads the indicators)
 
     summary = Summary()
@@ -185,7 +185,7 @@ def score_file(
             summary.add(batch)
             progress.update(len(batch.table))
         if summary.newest is None:
-            raise LayoutError(f"{path} has no rows")
+            raise FileFormatError(f"{path} has no rows")
     return summary
 
 

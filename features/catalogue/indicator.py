@@ -13,7 +13,7 @@ from math import isnan
 from types import ModuleType
 from typing import Any, Final, TypeVar
 
-from fivefold.domain.errors import ConfigError, FingerprintMismatch
+from fivefold.domain.errors import ConfigError, FingerprintMismatchError
 from fivefold.features import schema as columns
 from fivefold.features.catalogue import statistics
 
@@ -112,9 +112,9 @@ class Catalogue:
         return tuple(sys.modules[name] for name in (columns.__name__, statistics.__name__, *sorted(names)))
 
     def require(self, fingerprint: str, whose: str) -> None:
-        """Raise FingerprintMismatch unless *fingerprint*, which *whose* carries, is this catalogue's."""
+        """Raise FingerprintMismatchError unless *fingerprint*, which *whose* carries, is this catalogue's."""
         if fingerprint != self.fingerprint:
-            raise FingerprintMismatch(
+            raise FingerprintMismatchError(
                 f"{whose} was trained on other indicators (catalogue {fingerprint[:12]}) than this program computes "
                 f"(catalogue {self.fingerprint[:12]}): train again, or use the program that it was trained with"
             )

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fivefold.domain.clock import EARLIEST_YEAR, to_microseconds
-from fivefold.domain.errors import PROBLEMS_LISTED, DataNotValid, Kind, Problem, kind_of
+from fivefold.domain.errors import PROBLEMS_LISTED, InvalidDataError, Kind, Problem, kind_of
 from fivefold.features.histories import Floats, Integers
 from fivefold.features.reading.fast_columns import (
     as_arrow,
@@ -99,9 +99,9 @@ class ErrorCollector:
         return marked
 
     def raise_if_any(self, source: str = "") -> None:
-        """Raise DataNotValid with all problems, if there are any."""
+        """Raise InvalidDataError with all problems, if there are any."""
         if self.count:
-            raise DataNotValid(self._problems, self.count, source, self._beyond)
+            raise InvalidDataError(self._problems, self.count, source, self._beyond)
 
 
 def short_text(value: object) -> str:

@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.csv
 
-from fivefold.domain.errors import LayoutError
+from fivefold.domain.errors import FileFormatError
 from fivefold.features.histories import Integers
 from fivefold.features.reading.text_files import TornRow, csv_header, open_text
 
@@ -50,7 +50,7 @@ def csv_parts(path: Path, size: int = ROWS_A_PART) -> Iterator[CsvPart]:
     lines; where its quotation mark is not closed, the line that opens it is torn and the next line is a row.
 
     Raises:
-        LayoutError: there is no header line, or the file cannot be unpacked.
+        FileFormatError: there is no header line, or the file cannot be unpacked.
     """
     names, delimiter = csv_header(path)
     try:
@@ -61,15 +61,15 @@ def csv_parts(path: Path, size: int = ROWS_A_PART) -> Iterator[CsvPart]:
             while (part := reader.part(size)).rows.size or part.torn or reader.is_open:
                 yield part
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise LayoutError(f"{path} cannot be unpacked: {error}") from None
+        raise FileFormatError(f"{path} cannot be unpacked: {error}") from None
 
 
 def csv_frame(table: pa.Table, path: Path) -> pl.DataFrame:
-    """Give the columns that have a name as a frame; LayoutError where two have the same name."""
+    """Give the columns that have a name as a frame; FileFormatError where two have the same name."""
     names = [name for name in table.column_names if name]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
-        raise LayoutError(f"{path} has more than one column {twice[0]}")
+        raise FileFormatError(f"{path} has more than one column {twice[0]}")
     return pl.DataFrame({name: pl.Series(name, table[name], dtype=pl.String) for name in names})
 
 

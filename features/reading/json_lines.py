@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from fivefold.domain.errors import LayoutError
+from fivefold.domain.errors import FileFormatError
 from fivefold.features.histories import Integers
 from fivefold.features.reading.text_files import TornRow, open_text
 
@@ -59,7 +59,7 @@ def json_lines(path: Path, *, finite: bool = False) -> Iterator[JsonLine]:
     With *finite* a line is torn that has a number such as NaN or 1e400: Python reads it, JSON has no such number.
 
     Raises:
-        LayoutError: the file cannot be unpacked.
+        FileFormatError: the file cannot be unpacked.
     """
     for number, line in enumerate(_lines(path), 1):
         if line.strip():
@@ -76,11 +76,11 @@ def _lines(path: Path) -> Iterator[str]:
         with open_text(path, newline="\n", errors="surrogateescape") as file:
             yield from file
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise LayoutError(f"{path} cannot be unpacked: {error}") from None
+        raise FileFormatError(f"{path} cannot be unpacked: {error}") from None
 
 
 def read_json_lines(path: Path) -> JsonRows:
-    """Read a whole file of JSON lines; LayoutError where it cannot be unpacked."""
+    """Read a whole file of JSON lines; FileFormatError where it cannot be unpacked."""
     rows, numbers, torn = [], [], []
     for line in json_lines(path):
         if line.torn is None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fivefold.domain.errors import ConfigError, LayoutError
+from fivefold.domain.errors import ConfigError, FileFormatError
 from fivefold.domain.suggestions import perhaps
 from fivefold.features.reading.text_files import GZIP, ColumnMap, is_gzipped, suffix_of_name
 from fivefold.features.schema import COLUMNS
@@ -12,15 +12,17 @@ SUFFIXES = (".parquet", ".csv", ".json", ".jsonl", ".ndjson")
 
 
 def suffix_of(path: Path) -> str:
-    """Give the format of *path*: '' for a folder of Parquet files; LayoutError where it cannot be read."""
+    """Give the format of *path*: '' for a folder of Parquet files; FileFormatError where it cannot be read."""
     if not path.exists():
-        raise LayoutError(f"{path} does not exist; give a file ending in {', '.join(SUFFIXES)}, or a folder of Parquet")
+        raise FileFormatError(
+            f"{path} does not exist; give a file ending in {', '.join(SUFFIXES)}, or a folder of Parquet"
+        )
     if path.is_dir():
         return ""
     suffix = suffix_of_name(path)
     if suffix not in SUFFIXES or (suffix == ".parquet" and is_gzipped(path)):
         known = f"{', '.join(SUFFIXES)} (text also with {GZIP})"
-        raise LayoutError(f"{path} ends in {path.suffix!r}; files that can be read end in {known}")
+        raise FileFormatError(f"{path} ends in {path.suffix!r}; files that can be read end in {known}")
     return suffix
 
 

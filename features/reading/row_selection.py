@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from fivefold.domain.errors import DataNotValid
+from fivefold.domain.errors import InvalidDataError
 from fivefold.domain.money import RateTable
 from fivefold.features import schema as c
 from fivefold.features.histories import Histories
@@ -31,7 +31,7 @@ def readable_histories(
         The histories, and by customer the first problem of those who were left out.
 
     Raises:
-        LayoutError: a column that all rows need is missing.
+        FileFormatError: a column that all rows need is missing.
     """
     reader = TransactionReader(rates, text, source, completes=True, absent=absent, nullable=True)
     if c.USER_ID in rows.columns:
@@ -43,7 +43,7 @@ def readable_histories(
         table = rows.drop(empty).to_arrow(compat_level=pl.CompatLevel.oldest())
         try:
             return reader.read(table, ErrorCollector(most_named=None)), wrong
-        except DataNotValid as error:
+        except InvalidDataError as error:
             whose = rows[c.USER_ID]
             for problem in error.every:
                 wrong.setdefault(whose[problem.row], f"{problem.field} {problem.problem}; allowed: {problem.allowed}")

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet
 from tqdm import tqdm
 
-from fivefold.domain.errors import DataNotValid, LayoutError, first_row_of
+from fivefold.domain.errors import FileFormatError, InvalidDataError, first_row_of
 from fivefold.domain.files import replacing
 from fivefold.features import schema as c
 from fivefold.features.reading.columns import MOST_NAMED_IN_FILES, ErrorCollector, read_numbers
@@ -34,8 +34,8 @@ def sort_by_customer(source: Path, output: Path) -> int:
     complete.
 
     Raises:
-        LayoutError: the source cannot be read, has no column to sort by, or files whose columns differ.
-        DataNotValid: money in CSV that is not a number, or torn lines.
+        FileFormatError: the source cannot be read, has no column to sort by, or files whose columns differ.
+        InvalidDataError: money in CSV that is not a number, or torn lines.
     """
     rows = _count(source)
     buckets = max(1, -(-rows // ROWS_A_BUCKET))
@@ -53,7 +53,7 @@ def sort_by_customer(source: Path, output: Path) -> int:
             writer.write_table(table, row_group_size=1 << 19)
             file.unlink()
         if writer is None:
-            raise LayoutError(f"{source} has no rows")
+            raise FileFormatError(f"{source} has no rows")
         writer.close()
     return rows
 
@@ -79,11 +79,11 @@ def _batches(source: Path) -> Iterator[pa.RecordBatch]:
 
 
 def _refuse(torn: Sequence[TornRow], source: Path) -> None:
-    """Raise DataNotValid with the torn rows, if there are any."""
+    """Raise InvalidDataError with the torn rows, if there are any."""
     if torn:
         first = first_row_of(str(source))
         problems = [replace(row.as_problem(), row=row.row - first) for row in torn[:MOST_NAMED_IN_FILES]]
-        raise DataNotValid(problems, len(torn), str(source))
+        raise InvalidDataError(problems, len(torn), str(source))
 
 
 def _json_table(rows: list[Any], source: Path) -> pa.Table:
@@ -91,7 +91,7 @@ def _json_table(rows: list[Any], source: Path) -> pa.Table:
         names = dict.fromkeys(name for row in rows for name in row)
         return pa.table({name: _array([row.get(name) for row in rows]) for name in names})
     except (pa.ArrowInvalid, pa.ArrowTypeError, AttributeError, TypeError, OverflowError, UnicodeEncodeError) as error:
-        raise LayoutError(
+        raise FileFormatError(
             f"the rows of {source} are not objects with values of one type for each name: {error}"
         ) from None
 
@@ -113,7 +113,7 @@ def _rows_of(file: Path) -> int:
     try:
         return int(pyarrow.parquet.read_metadata(file).num_rows)
     except (pa.ArrowInvalid, OSError) as error:
-        raise LayoutError(f"{file} cannot be read as Parquet: {error}") from None
+        raise FileFormatError(f"{file} cannot be read as Parquet: {error}") from None
 
 
 def _with_numbers(batch: pa.RecordBatch, errors: ErrorCollector, source: Path) -> pa.RecordBatch:
@@ -137,9 +137,9 @@ def _partition(source: Path, files: list[Path], rows: int) -> None:
             first_row += batch.num_rows
             for name in (c.USER_ID, c.DATE):
                 if name not in batch.schema.names:
-                    raise LayoutError(f"{source} has no column {name}; it has {', '.join(batch.schema.names)}")
+                    raise FileFormatError(f"{source} has no column {name}; it has {', '.join(batch.schema.names)}")
                 if batch.schema.names.count(name) > 1:
-                    raise LayoutError(f"{source} has more than one column {name}")
+                    raise FileFormatError(f"{source} has more than one column {name}")
             of_row = (pl.Series(batch[c.USER_ID].cast(pa.string())).hash() % len(files)).fill_null(0).to_numpy()
             for number in np.unique(of_row).tolist():
                 part = batch.filter(pa.array(of_row == number))
@@ -147,7 +147,7 @@ def _partition(source: Path, files: list[Path], rows: int) -> None:
                     writer = pyarrow.parquet.ParquetWriter(files[number], part.schema)
                     writers[number] = stack.enter_context(writer)
                 if not part.schema.equals(writers[number].schema):
-                    raise LayoutError(f"the files of {source} differ in their columns or the types of these")
+                    raise FileFormatError(f"the files of {source} differ in their columns or the types of these")
                 writers[number].write_batch(part)
             bar.update(batch.num_rows)
 

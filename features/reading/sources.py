@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet
 
-from fivefold.domain.errors import DataNotValid, Kind, LayoutError, Problem, first_row_of, kind_of
+from fivefold.domain.errors import FileFormatError, InvalidDataError, Kind, Problem, first_row_of, kind_of
 from fivefold.domain.money import RateTable
 from fivefold.features import schema as c
 from fivefold.features.histories import Histories, Integers, concatenate
@@ -56,8 +56,8 @@ def read_histories(
     1
 
     Raises:
-        DataNotValid: rows with bad values, the first hundred of them named.
-        LayoutError: a file that cannot be read, lacks a column, or is not grouped and too large to sort.
+        InvalidDataError: rows with bad values, the first hundred of them named.
+        FileFormatError: a file that cannot be read, lacks a column, or is not grouped and too large to sort.
     """
     parts = [part for part in stream_histories(source, rates, absent=absent, nullable=nullable) if part.rows]
     return concatenate(parts) if parts else TransactionReader(rates).histories(table_from_rows([], ErrorCollector()))
@@ -103,7 +103,7 @@ def require_columns(source: Source, rates: RateTable, *, absent: tuple[str, ...]
     """Check the header of a file, before anything is compiled for its rows; JSON and sources in memory have none.
 
     Raises:
-        LayoutError: a required column is missing, a column is there twice, or the file cannot be read.
+        FileFormatError: a required column is missing, a column is there twice, or the file cannot be read.
     """
     if isinstance(source, Path | str | MappedFile):
         file = source if isinstance(source, MappedFile) else MappedFile(Path(source))
@@ -125,7 +125,7 @@ def _header(file: MappedFile) -> list[str] | None:
         try:
             theirs = pyarrow.parquet.read_schema(first).names
         except (pa.ArrowInvalid, OSError) as error:
-            raise LayoutError(f"{first} cannot be read as Parquet: {error}") from None
+            raise FileFormatError(f"{first} cannot be read as Parquet: {error}") from None
     else:
         return None
     names = file.names.rename(theirs, str(file))
@@ -187,15 +187,15 @@ def _of_lines(
     beyond: Mapping[Kind, int] = {}
     try:
         histories = _in_memory(table(), reader)
-    except DataNotValid as error:
+    except InvalidDataError as error:
         problems += [replace(problem, row=int(rows[problem.row]) - first) for problem in error.every]
         count += error.count
         beyond = error.beyond
-    except LayoutError:
+    except FileFormatError:
         if len(rows) or not problems:
             raise
     if count:
-        raise DataNotValid(problems, count, reader.source, beyond)
+        raise InvalidDataError(problems, count, reader.source, beyond)
     return histories
 
 
@@ -233,7 +233,7 @@ def _whole(file: MappedFile) -> pa.Table:
     try:
         return pa.concat_tables(_parquet_tables(file), promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise LayoutError(f"all files of a folder must have their columns in the same types: {error}") from None
+        raise FileFormatError(f"all files of a folder must have their columns in the same types: {error}") from None
 
 
 def _is_small_and_ungrouped(file: MappedFile) -> bool:
@@ -262,7 +262,7 @@ def _stream_parquet(file: MappedFile, reader: TransactionReader) -> Iterator[His
     for table in _whole_customers(_parquet_tables(file)):
         try:
             part = reader.histories(table, first_row)
-        except DataNotValid as error:  # goes on: the error names all bad rows, not only those of the first batch
+        except InvalidDataError as error:  # goes on: the error names all bad rows, not only those of the first batch
             room = max(0, MOST_NAMED_IN_FILES - len(problems))
             problems += error.every[:room]
             beyond.update(kind_of(problem)[0] for problem in error.every[room:])
@@ -274,7 +274,7 @@ def _stream_parquet(file: MappedFile, reader: TransactionReader) -> Iterator[His
                 yield part
         first_row += table.num_rows
     if count:
-        raise DataNotValid(problems, count, str(path), beyond)
+        raise InvalidDataError(problems, count, str(path), beyond)
     customers.check()
 
 
@@ -295,7 +295,7 @@ def _parquet_tables(source: MappedFile, columns: tuple[str, ...] = c.COLUMNS) ->
                     table = pa.Table.from_batches([batch])
                     yield table.rename_columns([names.get(name, name) for name in table.column_names])
         except (pa.ArrowInvalid, OSError) as error:
-            raise LayoutError(f"{file} cannot be read as Parquet: {error}") from None
+            raise FileFormatError(f"{file} cannot be read as Parquet: {error}") from None
 
 
 def _whole_customers(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
@@ -315,7 +315,7 @@ def _join(carry_over: pa.Table, table: pa.Table) -> pa.Table:
     try:
         return pa.concat_tables([carry_over, table], promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise LayoutError(f"all files of a folder must have their columns in the same types: {error}") from None
+        raise FileFormatError(f"all files of a folder must have their columns in the same types: {error}") from None
 
 
 def _last_customer(table: pa.Table) -> int:
@@ -366,8 +366,8 @@ class _SeenCustomers:
                     raise self._refusal(user_id)
                 user_ids.add(user_id)
 
-    def _refusal(self, user_id: str) -> LayoutError:
-        return LayoutError(
+    def _refusal(self, user_id: str) -> FileFormatError:
+        return FileFormatError(
             f"{self._file} is not grouped by customer: the rows of customer {user_id!r} are not adjacent; group them "
             f"first: fivefold sort {shlex.quote(str(self._file))} --output grouped.parquet"
         )

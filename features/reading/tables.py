@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet
 
-from fivefold.domain.errors import LayoutError
+from fivefold.domain.errors import FileFormatError
 from fivefold.features import schema as c
 from fivefold.features.reading.columns import ALLOWED_NUMBER, ALLOWED_TEXT, ALLOWED_TIME, ErrorCollector, short_text
 from fivefold.features.reading.csv_file import CsvPart, csv_parts
@@ -39,7 +39,7 @@ def parquet_files(path: Path) -> list[Path]:
     """List the Parquet files of a folder, by name, or the one file itself."""
     files = sorted(file for file in path.rglob("*.parquet") if file.is_file()) if path.is_dir() else [path]
     if not files:
-        raise LayoutError(f"{path} is a folder without a file ending in .parquet")
+        raise FileFormatError(f"{path} is a folder without a file ending in .parquet")
     return files
 
 
@@ -105,19 +105,19 @@ def _float(value: float) -> float:
 
 
 def read_json(path: Path) -> list[Any]:
-    """Read a JSON array of rows; LayoutError where it is none."""
+    """Read a JSON array of rows; FileFormatError where it is none."""
     try:
         with open_text(path) as file:
             rows = json.load(file)
     except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and endless nesting
-        raise LayoutError(f"{path} is not valid JSON: {error}") from None
+        raise FileFormatError(f"{path} is not valid JSON: {error}") from None
     if not isinstance(rows, list):
-        raise LayoutError(f"{path} holds a JSON {type(rows).__name__}; it must be an array of rows")
+        raise FileFormatError(f"{path} holds a JSON {type(rows).__name__}; it must be an array of rows")
     return rows
 
 
 def read_csv(path: Path) -> CsvPart:
-    """Read a whole CSV file, everything as text; LayoutError beyond the rows that are sorted in memory."""
+    """Read a whole CSV file, everything as text; FileFormatError beyond the rows that are sorted in memory."""
     parts: list[CsvPart] = []
     rows = 0
     for part in csv_parts(path):
@@ -126,7 +126,7 @@ def read_csv(path: Path) -> CsvPart:
         if rows > c.ROWS_SORTED_IN_MEMORY:
             raise too_large(str(path))
     if not rows and not any(part.torn for part in parts):
-        raise LayoutError(f"{path} has no rows")
+        raise FileFormatError(f"{path} has no rows")
     return CsvPart(
         pa.concat_tables([part.table for part in parts]),
         np.concatenate([part.rows for part in parts]),
@@ -134,9 +134,9 @@ def read_csv(path: Path) -> CsvPart:
     )
 
 
-def too_large(source: str) -> LayoutError:
+def too_large(source: str) -> FileFormatError:
     """Create the error for a source that is too large to sort in memory; it names the command that sorts it."""
-    return LayoutError(
+    return FileFormatError(
         f"{source} has more than {c.ROWS_SORTED_IN_MEMORY:,} rows that are not grouped by customer; group them first: "
         f"fivefold sort {shlex.quote(source)} --output grouped.parquet"
     )

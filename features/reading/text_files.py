@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Final, Self, cast
 
 from fivefold.domain.characters import delimiter_of
-from fivefold.domain.errors import ConfigError, LayoutError, Problem
+from fivefold.domain.errors import ConfigError, FileFormatError, Problem
 
 GZIP: Final = ".gz"
 _SPOKEN = {"\t": "tab"}
@@ -72,7 +72,7 @@ def open_text(path: Path, newline: str | None = "", errors: str = "strict") -> I
 def csv_header(path: Path) -> tuple[list[str], str]:
     """Read the header line of a CSV file: the names of its columns, and the delimiter.
 
-    The delimiter is the sign that gives the most columns, or else a comma. LayoutError where there is no header line.
+    The delimiter is the sign that gives the most columns, or else a comma. FileFormatError without a header line.
     """
     try:
         with open_text(path, errors="surrogateescape") as file:
@@ -82,11 +82,11 @@ def csv_header(path: Path) -> tuple[list[str], str]:
             file.seek(0)
             names = next(csv.reader(file, delimiter=delimiter), [])
     except UnicodeEncodeError:  # a byte that is not UTF-8 was read as half a surrogate
-        raise LayoutError(f"{path} is not text in UTF-8; a spreadsheet saves it so as CSV UTF-8") from None
+        raise FileFormatError(f"{path} is not text in UTF-8; a spreadsheet saves it so as CSV UTF-8") from None
     except (csv.Error, EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise LayoutError(f"{path} is not CSV with a header line: {error}") from None
+        raise FileFormatError(f"{path} is not CSV with a header line: {error}") from None
     if not names:
-        raise LayoutError(f"{path} is not CSV with a header line: its first line is empty")
+        raise FileFormatError(f"{path} is not CSV with a header line: its first line is empty")
     return names, delimiter
 
 
@@ -124,12 +124,12 @@ class ColumnMap:
         """Give the pairs for the columns of one file.
 
         Raises:
-            LayoutError: the file lacks a column, or already has a column of the new name.
+            FileFormatError: the file lacks a column, or already has a column of the new name.
         """
         missing = [theirs for theirs in self.ours if theirs not in names]
         if missing:
-            raise LayoutError(f"{source} has no column {', '.join(missing)} to map; it has {', '.join(names)}")
+            raise FileFormatError(f"{source} has no column {', '.join(missing)} to map; it has {', '.join(names)}")
         twice = [own for theirs, own in self.ours.items() if own in names and own not in self.ours and own != theirs]
         if twice:
-            raise LayoutError(f"{source} has a column {twice[0]} itself; map that one to another name as well")
+            raise FileFormatError(f"{source} has a column {twice[0]} itself; map that one to another name as well")
         return dict(self.ours)

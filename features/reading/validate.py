@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fivefold.domain.clock import day_text
-from fivefold.domain.errors import PROBLEMS_LISTED, LayoutError
+from fivefold.domain.errors import PROBLEMS_LISTED, FileFormatError
 from fivefold.domain.money import RateTable
 from fivefold.domain.suggestions import nearest
 from fivefold.features import schema as c
@@ -80,8 +80,8 @@ class TransactionReader:
         """Check the rows of *table* (numbered from *first_row*) and build their histories.
 
         Raises:
-            DataNotValid: rows with bad values, every one of them named.
-            LayoutError: a required column is missing, or a column is there twice.
+            InvalidDataError: rows with bad values, every one of them named.
+            FileFormatError: a required column is missing, or a column is there twice.
         """
         errors = self.collector(first_row)
         return self.read(table, errors)
@@ -117,13 +117,13 @@ class TransactionReader:
         return columns
 
     def require_columns(self, names: Sequence[str]) -> None:
-        """Raise LayoutError where a table of columns of these names cannot be read."""
+        """Raise FileFormatError where a table of columns of these names cannot be read."""
         completed = c.ABSENT if self.completes else self.absent or ()
         if self.absent is not None and c.BALANCE not in self.absent:
             completed = tuple(name for name in completed if name != c.BALANCE)
         missing = [name for name in c.REQUIRED if name not in names and name not in completed]
         if missing:
-            raise LayoutError(
+            raise FileFormatError(
                 f"{self.source or 'the table'} has no column {', '.join(missing)}; it has "
                 f"{', '.join(names)}; needed are {', '.join(name for name in c.REQUIRED if name not in completed)}, "
                 f"and {' and '.join([*completed, *c.OPTIONAL])} may be there"
@@ -136,7 +136,7 @@ class TransactionReader:
             )
         twice = [name for name in c.COLUMNS if names.count(name) > 1]
         if twice:
-            raise LayoutError(f"{self.source or 'the table'} has more than one column {', '.join(twice)}")
+            raise FileFormatError(f"{self.source or 'the table'} has more than one column {', '.join(twice)}")
 
     def _rows(self, chunk: Columns, customer: Integers, errors: ErrorCollector) -> CheckedRows:
         state, identifiers = chunk.get(c.STATE), chunk.get(c.TRANSACTION_ID)

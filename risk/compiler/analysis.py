@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from fivefold.domain.errors import Finding, RulesetNotValid
+from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.risk.compiler.checks import type_diagnostics
 from fivefold.risk.compiler.diagnostics import Diagnostic, findings
 from fivefold.risk.compiler.locations import Location, conditions_of, inputs_at, wheres_in
@@ -102,9 +102,9 @@ class AnalysedRuleset:
         return tuple(findings(self.diagnostics, self.ruleset))
 
     def require_usable(self) -> None:
-        """Raise RulesetNotValid, which names all errors, where there are any."""
+        """Raise InvalidRulesetError, which names all errors, where there are any."""
         if self.errors:
-            raise RulesetNotValid(list(self.errors), f"ruleset {self.ruleset.name}")
+            raise InvalidRulesetError(list(self.errors), f"ruleset {self.ruleset.name}")
 
     @property
     def _entity_conditions(self) -> list[Any]:
@@ -115,13 +115,13 @@ class AnalysedRuleset:
 
 
 def analyse_text(text: str, source: str = "the ruleset") -> AnalysedRuleset:
-    """Read a ruleset that people wrote; RulesetNotValid, with the lines, names everything that does not fit."""
+    """Read a ruleset that people wrote; InvalidRulesetError, with the lines, names everything that does not fit."""
     return AnalysedRuleset(read_ruleset(text, source))
 
 
 @lru_cache(maxsize=VERSIONS_KEPT)
 def analyse_canonical(canonical: str) -> AnalysedRuleset:
-    """Read a stored ruleset from its canonical form, once for the same content; RulesetNotValid as above."""
+    """Read a stored ruleset from its canonical form, once for the same content; InvalidRulesetError as above."""
     return AnalysedRuleset(read_canonical_ruleset(canonical))
 
 

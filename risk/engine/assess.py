@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import polars as pl
 
-from fivefold.domain.errors import LayoutError
+from fivefold.domain.errors import FileFormatError
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT, AnalysedRuleset
 from fivefold.risk.engine.assessments import VERSIONS, Assessments, assess_inputs
 from fivefold.risk.engine.held_levels import validate_held_levels
@@ -33,9 +33,9 @@ def assess(
         overrides: `entity_id`, `level` (number), `until` (microseconds; null for no end).
 
     Raises:
-        RulesetNotValid: the ruleset, or something it needs (a list, a frame, a column), is not there or not right;
+        InvalidRulesetError: the ruleset, or something it needs (a list, a frame, a column), is not there or not right;
             then nobody is assessed.
-        LayoutError: the rows of the entities are not right, or one has no moment; a column of *previous* or *overrides*
+        FileFormatError: the rows of the entities are wrong, or one has no moment; a column of *previous* or *overrides*
             is missing or of another type, an entity has two of them, a level that the ruleset lacks, or one without
             the moment at which it was entered.
     """
@@ -48,7 +48,7 @@ def assess(
     entities = known_entities(portfolio.entities, as_of)
     if entities[AS_OF].null_count():
         timeless = entities.filter(pl.col(AS_OF).is_null())[ENTITY][0]
-        raise LayoutError(f"entity {timeless!r} has no moment of assessment; every row needs one")
+        raise FileFormatError(f"entity {timeless!r} has no moment of assessment; every row needs one")
     portfolio = portfolio.with_empty_tables(ruleset.optional_tables, ruleset.case_fields)
     needs = Needs(analysed.inputs, analysed.signals, analysed.names)
     parts = list(_parts(entities, portfolio.lists, analysed.lists))

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from fivefold.domain.errors import LayoutError
+from fivefold.domain.errors import FileFormatError
 from fivefold.risk.facts.portfolio import ENTITY
 
 
@@ -17,7 +17,7 @@ def validate_held_levels(what: str, given: pl.DataFrame, levels: int, moment: st
         needed: a level without a moment is refused: its cooldown has no begin, and the level would be lost at once.
 
     Raises:
-        LayoutError: a column is missing or of another type, an entity stands there twice, a level or a floor is none of
+        FileFormatError: a column is missing or of another type, an entity is there twice, a level or a floor is none of
             the ruleset's, or a moment is missing.
     """
     _refuse_columns(what, given, moment)
@@ -25,14 +25,14 @@ def validate_held_levels(what: str, given: pl.DataFrame, levels: int, moment: st
     level = given["level"]
     if given[ENTITY].n_unique() < len(given):
         twice = given.filter(given[ENTITY].is_duplicated())
-        raise LayoutError(f"{what} have entity {twice[ENTITY][0]!r} {_times(twice)}; each may have one level")
+        raise FileFormatError(f"{what} have entity {twice[ENTITY][0]!r} {_times(twice)}; each may have one level")
     if not level.drop_nulls().is_between(1, levels).all():
         one = given.filter(~pl.col("level").is_between(1, levels)).row(0, named=True)
-        raise LayoutError(f"{what}: entity {one[ENTITY]!r} has level {one['level']}; there are 1 to {levels}")
+        raise FileFormatError(f"{what}: entity {one[ENTITY]!r} has level {one['level']}; there are 1 to {levels}")
     if needed and given[moment].null_count():
         timeless = given.filter(level.is_not_null() & given[moment].is_null())[ENTITY]
         if len(timeless):
-            raise LayoutError(
+            raise FileFormatError(
                 f"{what}: entity {timeless[0]!r} has a level without {moment}, the moment since when it is held"
             )
 
@@ -41,18 +41,18 @@ def _refuse_columns(what: str, given: pl.DataFrame, moment: str) -> None:
     """Refuse other columns: a date read as microseconds would be in 1970, and its cooldown long over."""
     missing = [name for name in (ENTITY, "level", moment) if name not in given.columns]
     if missing:
-        raise LayoutError(f"{what} have no {', '.join(missing)}; there are {', '.join(given.columns) or 'none'}")
+        raise FileFormatError(f"{what} have no {', '.join(missing)}; there are {', '.join(given.columns) or 'none'}")
     for name, right in ((ENTITY, "text"), ("level", "whole numbers"), (moment, "whole numbers, microseconds UTC")):
         dtype = given.schema[name]
         if not (dtype == pl.Null or (dtype == pl.String if name == ENTITY else dtype.is_integer())):
-            raise LayoutError(f"{what}: {name} is {dtype}; it must be {right}")
+            raise FileFormatError(f"{what}: {name} is {dtype}; it must be {right}")
 
 
 def _refuse_floors(what: str, given: pl.DataFrame, levels: int) -> None:
     for name in ("floor", "hard_floor"):
         if name in given.columns and not given[name].drop_nulls().is_between(0, levels).all():
             one = given.filter(~pl.col(name).is_between(0, levels)).row(0, named=True)
-            raise LayoutError(
+            raise FileFormatError(
                 f"{what}: entity {one[ENTITY]!r} has {name} {one[name]}; there are 1 to {levels}, 0 for none"
             )
 

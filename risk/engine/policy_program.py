@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from fivefold.domain.errors import RulesetNotValid
+from fivefold.domain.errors import InvalidRulesetError
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT
 from fivefold.risk.compiler.conditions import Compiler
 from fivefold.risk.compiler.policy_checks import inputs_of_policy, policy_errors
@@ -141,7 +141,7 @@ def _decision(policy: Policy) -> tuple[pl.Expr, pl.Expr]:
 
 
 def policy_program_for(canonical: str, versions: Mapping[str, ListVersion], base: str) -> PolicyProgram:
-    """Compile a policy for some versions of its lists, once; RulesetNotValid names everything that is wrong with it."""
+    """Compile a policy for some versions of its lists, once; InvalidRulesetError names all that is wrong with it."""
     members = tuple((name, version.members) for name, version in sorted(versions.items()))
     return _compiled(canonical, members, base)
 
@@ -151,7 +151,7 @@ def _compiled(canonical: str, members: tuple[tuple[str, tuple[str, ...]], ...], 
     policy = kept_policy(canonical)
     problems = policy_errors(policy)
     if problems:
-        raise RulesetNotValid(problems, f"policy {policy.name}")
+        raise InvalidRulesetError(problems, f"policy {policy.name}")
     return compile_policy(policy, dict(members), base)
 
 

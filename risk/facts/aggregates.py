@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 import polars as pl
 from polars.lazyframe.group_by import LazyGroupBy
 
-from fivefold.domain.errors import Finding, RulesetNotValid
+from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.risk.compiler.operators import Lists
 from fivefold.risk.compiler.value_types import linked_source
 from fivefold.risk.facts.linked import LINKED_ENTITY, TIME, UNREADABLE, LinkedFacts
@@ -42,13 +42,13 @@ def aggregate(
         is among *signals* (Int64, microseconds), and `error_of` the key where there are values that cannot be computed.
 
     Raises:
-        RulesetNotValid: there are no facts of a source.
+        InvalidRulesetError: there are no facts of a source.
     """
     wanted = {input_key(made): made for made in aggregates}
     missing = sorted({linked_source(made) for made in wanted.values()} - set(sources))
     if missing:
         held = ", ".join(sorted(sources)) or "none"
-        raise RulesetNotValid(
+        raise InvalidRulesetError(
             [Finding(source, f"are needed and missing; there are {held}") for source in missing],
             "what the ruleset needs",
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from fivefold.domain.errors import LayoutError
+from fivefold.domain.errors import FileFormatError
 from fivefold.features.reading.columns import ErrorCollector, read_times
 from fivefold.risk.facts.portfolio import ENTITY, error_of
 from fivefold.risk.language.countries import COUNTRIES, described
@@ -152,12 +152,12 @@ def entities_from_rows(rows: Iterable[Mapping[str, Any]], fields: Mapping[str, F
     What is of another type than its field goes into the column of errors beside it. Other keys are left out.
 
     Raises:
-        LayoutError: a row has no `entity_id`.
+        FileFormatError: a row has no `entity_id`.
     """
     rows = list(rows)
     for number, row in enumerate(rows):
         if not isinstance(row.get(ENTITY), str | int) or isinstance(row.get(ENTITY), bool):
-            raise LayoutError(
+            raise FileFormatError(
                 f"entity {number} has no {ENTITY}; every entity must have one, as text (rows count from 0)"
             )
     columns = {ENTITY: pl.Series([str(row[ENTITY]) for row in rows], dtype=pl.String)}

@@ -7,7 +7,7 @@ from typing import Any, get_args
 import polars as pl
 
 from fivefold.domain.clock import DAY_US
-from fivefold.domain.errors import Finding, RulesetNotValid
+from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.domain.money import minor_units
 from fivefold.risk.compiler.operators import Lists
 from fivefold.risk.compiler.value_types import SOURCES, Vocabulary, linked_source, value_type_of_input
@@ -80,7 +80,7 @@ def sources_of(needs: Needs, portfolio: Portfolio) -> dict[str, LinkedFacts]:
     """Prepare the linked facts that are read, once for all entities.
 
     Raises:
-        RulesetNotValid: something that is read was not given at all; nobody is assessed without it.
+        InvalidRulesetError: something that is read was not given at all; nobody is assessed without it.
     """
     everything = needs.everything()
     _require(everything, portfolio)
@@ -129,7 +129,7 @@ def _require(everything: Sequence[LanguageModel], portfolio: Portfolio) -> None:
             there = ", ".join(portfolio.entities.columns)
             problems.append(Finding(f"field {made.field}", f"is no column of the entities; they have {there}"))
     if problems:
-        raise RulesetNotValid(problems, "what the ruleset needs")
+        raise InvalidRulesetError(problems, "what the ruleset needs")
 
 
 def _without(part: str) -> str:
@@ -227,7 +227,9 @@ def _days_since(name: str, key: str, names: Vocabulary, entities: pl.DataFrame) 
 
 def _looked_up(frame: pl.DataFrame, column: str, entities: pl.DataFrame, kind: Any) -> Recorded:
     if column not in frame.columns:
-        raise RulesetNotValid([Finding(column, f"is no column; there are {', '.join(frame.columns)}")], "the inputs")
+        raise InvalidRulesetError(
+            [Finding(column, f"is no column; there are {', '.join(frame.columns)}")], "the inputs"
+        )
     if frame[ENTITY].equals(entities[ENTITY]):  # as for one entity: what is beside each other need not be searched
         joined = frame
     else:

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from fivefold.domain.clock import day_text
-from fivefold.domain.errors import Finding, RulesetNotValid
+from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.risk.language.base import Identifier, LanguageModel, Words
 from fivefold.risk.language.documents.reader import Document
 from fivefold.risk.language.durations import MomentText
@@ -49,7 +49,7 @@ class NamedList(LanguageModel):
 
 
 def read_list(text: str, source: str = "the list") -> NamedList:
-    """Read a list from YAML or JSON; RulesetNotValid, with the line, where the text is not a list."""
+    """Read a list from YAML or JSON; InvalidRulesetError, with the line, where the text is not a list."""
     return validate_document(NamedList, Document(text, source), source)
 
 
@@ -57,7 +57,7 @@ def members_at(lists: Mapping[str, NamedList], names: Sequence[str], as_of: int)
     """Find the versions in force of every list that is needed.
 
     Raises:
-        RulesetNotValid: one is missing, or had no version yet: nobody is assessed without it.
+        InvalidRulesetError: one is missing, or had no version yet: nobody is assessed without it.
     """
     found: dict[str, ListVersion] = {}
     problems = []
@@ -71,5 +71,5 @@ def members_at(lists: Mapping[str, NamedList], names: Sequence[str], as_of: int)
         else:
             problems.append(Finding(f"list {name}", f"is missing; there are {', '.join(sorted(lists)) or 'none'}"))
     if problems:
-        raise RulesetNotValid(problems, "what the ruleset needs")
+        raise InvalidRulesetError(problems, "what the ruleset needs")
     return found

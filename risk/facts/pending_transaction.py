@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from fivefold.domain.errors import LayoutError
+from fivefold.domain.errors import FileFormatError
 from fivefold.domain.money import RateTable
 from fivefold.risk.facts.linked import CONVERTED, FIELD, LINKED_ENTITY, PROBLEM, UNREADABLE, LinkedFacts
 from fivefold.risk.facts.portfolio import ENTITY, error_of
@@ -20,8 +20,8 @@ def prepare_at_hand(frame: pl.DataFrame, rates: RateTable, declared: Mapping[str
     """Read the pending transactions, as `risk.facts.transactions.prepare` does.
 
     Raises:
-        LayoutError: one cannot be read; it was to be checked before it came here.
-        RulesetNotValid: a column that the policy declares is missing.
+        FileFormatError: one cannot be read; it was to be checked before it came here.
+        InvalidRulesetError: a column that the policy declares is missing.
     """
     facts = prepare(frame, rates, declared)
     rows = facts.rows.collect(optimizations=_EAGERLY)
@@ -29,7 +29,7 @@ def prepare_at_hand(frame: pl.DataFrame, rates: RateTable, declared: Mapping[str
     if rows[UNREADABLE].any():
         unread = read.problems.filter(pl.col(FIELD).ne_missing(CONVERTED))
         if len(unread):
-            raise LayoutError(f"a pending transaction cannot be read: {unread[PROBLEM][0]}")
+            raise FileFormatError(f"a pending transaction cannot be read: {unread[PROBLEM][0]}")
     return read
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from fivefold.domain.errors import Finding, LayoutError, RulesetNotValid
+from fivefold.domain.errors import FileFormatError, Finding, InvalidRulesetError
 from fivefold.features.schema import LARGEST_MAGNITUDE
 from fivefold.risk.facts.fields import read_field, read_moments, whole_microseconds
 from fivefold.risk.language.countries import COUNTRIES
@@ -100,10 +100,10 @@ def refuse_link(what: str, name: str, dtype: pl.DataType) -> None:
     """Refuse a column of identifiers that are neither text nor whole numbers: 1.0 would be nobody's, not that of 1.
 
     Raises:
-        LayoutError: it is one.
+        FileFormatError: it is one.
     """
     if not (dtype in {pl.String, pl.Null} or dtype.is_integer() or isinstance(dtype, pl.Categorical | pl.Enum)):
-        raise LayoutError(f"{what}: {name} is {dtype}; identifiers must be text or whole numbers")
+        raise FileFormatError(f"{what}: {name} is {dtype}; identifiers must be text or whole numbers")
 
 
 def refuse_missing(
@@ -112,13 +112,13 @@ def refuse_missing(
     """Refuse facts that lack a column, before anyone is assessed.
 
     Raises:
-        LayoutError: a column that all such facts have is missing.
-        RulesetNotValid: one that the ruleset declares is missing, or has a name that is *taken*.
+        FileFormatError: a column that all such facts have is missing.
+        InvalidRulesetError: one that the ruleset declares is missing, or has a name that is *taken*.
     """
     there = ", ".join(schema.names()) or "none"
     missing = [name for name in required if name not in schema]
     if missing:
-        raise LayoutError(f"{what} have no {', '.join(missing)}; there are {there}")
+        raise FileFormatError(f"{what} have no {', '.join(missing)}; there are {there}")
     findings = [
         Finding(f"field {name} of {what}", "has a name that means something else") for name in declared if name in taken
     ]
@@ -126,4 +126,4 @@ def refuse_missing(
         Finding(f"field {name} of {what}", f"is missing; there are {there}") for name in declared if name not in schema
     ]
     if findings:
-        raise RulesetNotValid(findings, "what the ruleset needs")
+        raise InvalidRulesetError(findings, "what the ruleset needs")

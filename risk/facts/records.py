@@ -6,7 +6,7 @@ from typing import Final
 
 import polars as pl
 
-from fivefold.domain.errors import LayoutError
+from fivefold.domain.errors import FileFormatError
 from fivefold.risk.facts.fields import read_field
 from fivefold.risk.facts.linked import LINKED_ENTITY, TIME, UNREADABLE, LinkedFacts
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, NOT_KNOWN, NOT_READ, error_of
@@ -53,17 +53,17 @@ def known_entities(rows: pl.DataFrame, as_of: int | pl.Series) -> pl.DataFrame:
         One row for each entity, in the order of their first rows: `entity_id`, `as_of`, the attributes.
 
     Raises:
-        LayoutError: no entity_id, several rows of an entity without `known_at` or with different moments, or moments
+        FileFormatError: no entity_id, some rows of an entity without `known_at` or with different moments, or moments
             that are no microseconds or not one for each row.
     """
     if ENTITY not in rows.columns:
-        raise LayoutError(f"entities have no {ENTITY}; there are {', '.join(rows.columns) or 'none'}")
+        raise FileFormatError(f"entities have no {ENTITY}; there are {', '.join(rows.columns) or 'none'}")
     entity = read_field(rows[ENTITY], "text")[0]
     if entity.null_count():
-        raise LayoutError(f"entity {entity.is_null().arg_max()} has no {ENTITY}, as text (rows count from 0)")
+        raise FileFormatError(f"entity {entity.is_null().arg_max()} has no {ENTITY}, as text (rows count from 0)")
     moments = as_of if isinstance(as_of, pl.Series) else pl.repeat(as_of, len(rows), dtype=pl.Int64, eager=True)
     if len(moments) != len(rows) or not (moments.dtype.is_integer() or moments.dtype == pl.Null):
-        raise LayoutError(
+        raise FileFormatError(
             f"as_of has {len(moments):,} values of {moments.dtype} for {len(rows):,} rows of entities; "
             "it must be one moment for each, in whole microseconds UTC"
         )
@@ -79,12 +79,12 @@ def _latest_rows(dated: pl.DataFrame) -> pl.DataFrame:
     asked = dated.select(ENTITY, AS_OF).unique(maintain_order=True)
     twice = asked.filter(pl.col(ENTITY).is_duplicated())
     if len(twice):
-        raise LayoutError(
+        raise FileFormatError(
             f"entity {twice[ENTITY][0]!r} has rows with different moments of assessment; it must have one"
         )
     if KNOWN_AT not in dated.columns:
         name = dated.filter(pl.col(ENTITY).is_duplicated())[ENTITY][0]
-        raise LayoutError(
+        raise FileFormatError(
             f"entity {name!r} has several rows, and there is no column {KNOWN_AT} to tell which one holds"
         )
     read, wrong = _moments(dated, KNOWN_AT)
@@ -124,8 +124,8 @@ def prepare_records(
         what: they are called in errors.
 
     Raises:
-        LayoutError: a column that all have is missing, or `entity_id` is no identifier.
-        RulesetNotValid: a column that the ruleset declares is missing.
+        FileFormatError: a column that all have is missing, or `entity_id` is no identifier.
+        InvalidRulesetError: a column that the ruleset declares is missing.
     """
     schema = frame.schema
     refuse_missing(what, schema, (ENTITY, OPENED), declared, _TAKEN)
@@ -195,11 +195,11 @@ def screened(screenings: pl.DataFrame, screening: str, entities: pl.DataFrame) -
         entities: `entity_id` and `as_of`.
 
     Raises:
-        LayoutError: there is no column `found`.
+        FileFormatError: there is no column `found`.
     """
     met = _asked(screenings, "screening", screening, entities, "at")
     if "found" not in met.columns:
-        raise LayoutError(f"screenings have no found; there are {', '.join(screenings.columns)}")
+        raise FileFormatError(f"screenings have no found; there are {', '.join(screenings.columns)}")
     found, wrong = read_field(met["found"], "flag")
     unread = pl.lit(None, pl.String) if wrong is None else pl.format("found is {}; it must be true or false", wrong)
     unread = pl.coalesce(NOT_READ, unread) if NOT_READ in met.columns else unread
@@ -228,7 +228,7 @@ def _asked(frame: pl.DataFrame, column: str, word: str, entities: pl.DataFrame, 
     missing = [name for name in (ENTITY, column) if name not in frame.columns]
     if missing:
         there = ", ".join(frame.columns) or "none"
-        raise LayoutError(f"{column}s have no {', '.join(missing)}; there are {there}")
+        raise FileFormatError(f"{column}s have no {', '.join(missing)}; there are {there}")
     refuse_link(f"{column}s", ENTITY, frame.schema[ENTITY])
     unread = pl.col(NOT_READ).is_not_null() if NOT_READ in frame.columns else pl.lit(False)  # may be about any word
     about = frame.filter((pl.col(column).cast(pl.String) == word) | unread)

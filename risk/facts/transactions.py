@@ -5,7 +5,7 @@ from typing import Final
 
 import polars as pl
 
-from fivefold.domain.errors import LayoutError
+from fivefold.domain.errors import FileFormatError
 from fivefold.domain.money import RateTable, minor_units, unusual_minor_units
 from fivefold.features.schema import (
     AMOUNT,
@@ -63,8 +63,8 @@ def prepare(frame: pl.DataFrame | pl.LazyFrame, rates: RateTable, declared: Mapp
         `direction` (null for 0), `currency`, `state`, `transaction_id`, and the declared fields.
 
     Raises:
-        LayoutError: a column that all transactions have is missing, or owners are no identifiers.
-        RulesetNotValid: a column that the ruleset declares is missing.
+        FileFormatError: a column that all transactions have is missing, or owners are no identifiers.
+        InvalidRulesetError: a column that the ruleset declares is missing.
     """
     lazy = frame.lazy()
     schema = lazy.collect_schema()
@@ -214,4 +214,6 @@ def _owner(schema: pl.Schema) -> str:
     for name in (ENTITY, USER_ID):
         if name in schema:
             return name
-    raise LayoutError(f"transactions have no {USER_ID} (or {ENTITY}); there are {', '.join(schema.names()) or 'none'}")
+    raise FileFormatError(
+        f"transactions have no {USER_ID} (or {ENTITY}); there are {', '.join(schema.names()) or 'none'}"
+    )

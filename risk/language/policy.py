@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, StringConstraints
 
-from fivefold.domain.errors import Finding, RulesetNotValid
+from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.risk.language.base import ContentHashed, Identifier, LanguageModel, Name, Words
 from fivefold.risk.language.documents.reader import Document
 from fivefold.risk.language.expressions import TESTS, All, Any_, Not, any_of, test_of
@@ -94,17 +94,17 @@ class Policy(ContentHashed):
 
 
 def read_policy(text: str, source: str = "the policy") -> Policy:
-    """Read a policy from YAML or JSON; RulesetNotValid, with the lines, names everything that does not fit."""
+    """Read a policy from YAML or JSON; InvalidRulesetError, with the lines, names everything that does not fit."""
     return policy_of(Document(text, source), source)
 
 
 def read_canonical_policy(canonical: str, source: str = "the policy") -> Policy:
-    """Read a policy from its canonical form, as `read_policy` does; RulesetNotValid as above."""
+    """Read a policy from its canonical form, as `read_policy` does; InvalidRulesetError as above."""
     return read_canonical(Policy, canonical) or read_policy(canonical, source)
 
 
 def policy_of(document: Document, source: str = "the policy") -> Policy:
-    """Make a policy of a document that was read; RulesetNotValid as above."""
+    """Make a policy of a document that was read; InvalidRulesetError as above."""
     if not isinstance(document.data, dict):
-        raise RulesetNotValid([Finding("the policy", "must be a mapping that begins with `policy: NAME`")], source)
+        raise InvalidRulesetError([Finding("the policy", "must be a mapping that begins with `policy: NAME`")], source)
     return validate_document(Policy, document, source)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from fivefold.domain.errors import Finding, RulesetNotValid
+from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.risk.language.documents.messages import EMPTY, problem_of
 from fivefold.risk.language.documents.reader import Document, Path
 from fivefold.risk.language.ruleset import Ruleset
@@ -22,7 +22,7 @@ def read_ruleset(text: str, source: str = "the ruleset") -> Ruleset:
     """Read a ruleset from YAML or JSON.
 
     Raises:
-        RulesetNotValid: everything that does not fit the language, each with its line.
+        InvalidRulesetError: everything that does not fit the language, each with its line.
     """
     return ruleset_of(Document(text, source), source)
 
@@ -31,7 +31,7 @@ def read_canonical_ruleset(canonical: str, source: str = "the ruleset") -> Rules
     """Read a ruleset from its canonical form: what `read_ruleset` reads from it, in a fraction of the time.
 
     Raises:
-        RulesetNotValid: everything that does not fit the language.
+        InvalidRulesetError: everything that does not fit the language.
     """
     return read_canonical(Ruleset, canonical) or read_ruleset(canonical, source)
 
@@ -49,9 +49,11 @@ def _validated(form: type[Form], data: Any) -> Form:
 
 
 def ruleset_of(document: Document, source: str = "the ruleset") -> Ruleset:
-    """Make a ruleset of a document that was read; RulesetNotValid as above."""
+    """Make a ruleset of a document that was read; InvalidRulesetError as above."""
     if not isinstance(document.data, dict):
-        raise RulesetNotValid([Finding("the ruleset", "must be a mapping that begins with `ruleset: NAME`")], source)
+        raise InvalidRulesetError(
+            [Finding("the ruleset", "must be a mapping that begins with `ruleset: NAME`")], source
+        )
     return validate_document(Ruleset, document, source)
 
 
@@ -59,15 +61,15 @@ def validate_document(form: type[Form], document: Document, source: str) -> Form
     """Check a document against a form of the language.
 
     Raises:
-        RulesetNotValid: everything that does not fit, each with its line.
+        InvalidRulesetError: everything that does not fit, each with its line.
     """
     empty = [] if not isinstance(document.data, dict) else list(_empty(document.data, ()))
     try:
         made = _validated(form, document.data)
     except ValidationError as error:
-        raise RulesetNotValid(findings_of(error, document), source) from None
+        raise InvalidRulesetError(findings_of(error, document), source) from None
     if empty:
-        raise RulesetNotValid([_empty_value(path, document) for path in empty], source)
+        raise InvalidRulesetError([_empty_value(path, document) for path in empty], source)
     return made
 
 

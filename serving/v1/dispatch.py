@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fivefold.domain.clock import now_microseconds
-from fivefold.domain.errors import FivefoldError, OutcomeUnknown, StoreError
+from fivefold.domain.errors import FivefoldError, StoreError, UnknownOutcomeError
 from fivefold.domain.paging import Page
 from fivefold.domain.settings import Limits
 from fivefold.serving.access_log import BAD_TOKEN, NO_TOKEN, NOT_ALLOWED, RECORD, SIGN_IN, WHO, digest_of_record
@@ -99,7 +99,7 @@ class Dispatcher:
                 return await LANES[route.work].run(credential.organisation_id, answer)
         except ApiError as refusal:
             return refusal.response()
-        except OutcomeUnknown as error:
+        except UnknownOutcomeError as error:
             return ApiError(504, str(error)).response()
         except StoreError:
             return ApiError(503, headers=LATER).response()

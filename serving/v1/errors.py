@@ -10,29 +10,29 @@ from starlette.responses import Response
 
 from fivefold.domain.errors import (
     PROBLEMS_LISTED,
-    ActionRefused,
     ConfigError,
-    DataNotValid,
+    ConflictError,
+    FileFormatError,
     FivefoldError,
-    LayoutError,
-    NotEnoughData,
-    NotThere,
-    OutcomeUnknown,
+    InvalidDataError,
+    InvalidRulesetError,
+    NotEnoughDataError,
+    NotFoundError,
     Problem,
-    RulesetNotValid,
     StoreError,
+    UnknownOutcomeError,
 )
 from fivefold.serving.responses import ARRAY, UNPROCESSABLE, error_response
 
 STATUS: tuple[tuple[type[FivefoldError], int], ...] = (
-    (NotThere, 404),
-    (ActionRefused, 409),
-    (NotEnoughData, 409),
-    (DataNotValid, 422),
-    (RulesetNotValid, 422),
-    (LayoutError, 422),
+    (NotFoundError, 404),
+    (ConflictError, 409),
+    (NotEnoughDataError, 409),
+    (InvalidDataError, 422),
+    (InvalidRulesetError, 422),
+    (FileFormatError, 422),
     (ConfigError, 422),
-    (OutcomeUnknown, 504),
+    (UnknownOutcomeError, 504),
     (StoreError, 503),
 )
 """Any other error is a 500, of which only the place is logged."""
@@ -83,9 +83,9 @@ def response_to(error: FivefoldError) -> Response | None:
     status = next((status for kind, status in STATUS if isinstance(error, kind)), None)
     if status is None:
         return None
-    if isinstance(error, DataNotValid):
+    if isinstance(error, InvalidDataError):
         return _listed(_headline(error), [_cut(asdict(problem)) for problem in error.problems])
-    if isinstance(error, RulesetNotValid):
+    if isinstance(error, InvalidRulesetError):
         more = _rest(len(error.findings))
         return _listed(_headline(error) + more, [_cut(asdict(each)) for each in error.findings[:PROBLEMS_LISTED]])
     if status == 503:

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fivefold.domain.clock import CLOCK_SLACK_US, now_microseconds, parse_moment
-from fivefold.domain.errors import ConfigError, DataNotValid, Problem
+from fivefold.domain.errors import ConfigError, InvalidDataError, Problem
 from fivefold.domain.settings import Limits, Settings
 from fivefold.serving.access_log import BAD_TOKEN, NO_TOKEN, SIGN_IN, WHO
 from fivefold.serving.authentication import Authenticator, run_in_short_pool
@@ -100,7 +100,7 @@ class ScoringEndpoint:
         large = large or len(rows) > (EXPLAINED_IN_LOOP if query.explained else ROWS_IN_LOOP)
         try:
             checked = await run(partial(check_rows, served.model, rows, as_of=query.as_of, now=now))
-        except DataNotValid as error:
+        except InvalidDataError as error:
             raise ApiError(400, DATA_NOT_VALID, error.problems) from None
         if len(rows) > plan.rows_per_request:
             raise ApiError(406, TOO_MANY_ROWS)

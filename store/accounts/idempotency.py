@@ -13,7 +13,7 @@ from sqlalchemy import Table, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ActionRefused
+from fivefold.domain.errors import ConflictError
 from fivefold.store.tables.idempotency import IdempotencyKey
 
 _KEYS = cast("Table", IdempotencyKey.__table__)
@@ -44,13 +44,13 @@ def attempting(attempt: RequestAttempt | None) -> Iterator[None]:
 
 
 def mark_stored(session: Session) -> None:
-    """Mark the current attempt, if any, as stored; ActionRefused if another one took over."""
+    """Mark the current attempt, if any, as stored; ConflictError if another one took over."""
     attempt = _CURRENT.get()
     if attempt is None:
         return
     result: Any = session.connection().execute(update(_KEYS).where(*_of(attempt)).values(state=STORED))
     if not result.rowcount:
-        raise ActionRefused("another attempt with the same Idempotency-Key took over; nothing was done")
+        raise ConflictError("another attempt with the same Idempotency-Key took over; nothing was done")
 
 
 def _of(attempt: RequestAttempt) -> tuple[Any, ...]:

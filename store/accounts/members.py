@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import NotThere
+from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.sql.keyset import scalars_of
 from fivefold.store.tables.accounts import Token
@@ -16,11 +16,11 @@ from fivefold.store.tables.events import Member
 def locked_member(session: Session, organisation_id: int, member_id: int) -> Member:
     """Find a member, and lock it until the transaction ends.
 
-    NotThere if the organisation has none of that number.
+    NotFoundError if the organisation has none of that number.
     """
     row = _locked(session, organisation_id, Member.id == member_id)
     if row is None:
-        raise NotThere(f"there is no member {member_id}")
+        raise NotFoundError(f"there is no member {member_id}")
     return row
 
 

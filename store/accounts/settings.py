@@ -5,19 +5,19 @@ import json
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ActionRefused
+from fivefold.domain.errors import ConflictError
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.entities import OrganisationSettings
 
 
 def settings_row(session: Session, organisation_id: int, *, locked: bool = False) -> OrganisationSettings:
-    """Find the settings of an organisation; ActionRefused if its levels are not chosen yet.
+    """Find the settings of an organisation; ConflictError if its levels are not chosen yet.
 
     *locked* locks them until the transaction ends.
     """
     row = session.get(OrganisationSettings, organisation_id, with_for_update=locked or None)
     if row is None:
-        raise ActionRefused("the organisation has not chosen its levels yet; that comes first")
+        raise ConflictError("the organisation has not chosen its levels yet; that comes first")
     return row
 
 

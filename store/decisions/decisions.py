@@ -8,7 +8,7 @@ from sqlalchemy import and_, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import NotThere
+from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Page, Part
 from fivefold.store.decisions.policies import ACTIVE
 from fivefold.store.sql.keyset import rows_of
@@ -33,7 +33,7 @@ class DecisionSubjects:
 def parties_of(
     session: Session, organisation_id: int, type_name: str, external_id: str, policy: str
 ) -> DecisionSubjects:
-    """Find an entity and the active version of a policy, in one statement; NotThere if there is no such entity."""
+    """Find an entity and the active version of a policy, in one statement; NotFoundError if there is no such entity."""
     active = (Policy.organisation_id == organisation_id, Policy.name == policy, Policy.state == ACTIVE)
     row = session.execute(
         select(Entity, EntityType, OrganisationSettings, Policy)
@@ -47,7 +47,7 @@ def parties_of(
         )
     ).one_or_none()
     if row is None:
-        raise NotThere(f"there is no {type_name} {external_id!r}")
+        raise NotFoundError(f"there is no {type_name} {external_id!r}")
     return DecisionSubjects(*row)
 
 
@@ -93,10 +93,10 @@ def decision_keyed(session: Session, organisation_id: int, key: str) -> Decision
 
 
 def decision_numbered(session: Session, organisation_id: int, number: int) -> Decision:
-    """Find a decision; NotThere where the organisation has none of that number."""
+    """Find a decision; NotFoundError where the organisation has none of that number."""
     row = session.get(Decision, number)
     if row is None or row.organisation_id != organisation_id:
-        raise NotThere(f"there is no decision {number}")
+        raise NotFoundError(f"there is no decision {number}")
     return row
 
 

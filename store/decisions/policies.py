@@ -3,7 +3,7 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import NotThere
+from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.sql.keyset import scalars_of
 from fivefold.store.tables.events import Policy
@@ -23,11 +23,11 @@ def policy_versions(
 
 
 def policy_numbered(session: Session, organisation_id: int, name: str, number: int) -> Policy:
-    """Find a version; NotThere where the organisation has none of that name and number."""
+    """Find a version; NotFoundError where the organisation has none of that name and number."""
     of = (Policy.organisation_id == organisation_id, Policy.name == name, Policy.number == number)
     row = session.scalar(select(Policy).where(*of))
     if row is None:
-        raise NotThere(f"there is no version {number} of a policy {name!r}")
+        raise NotFoundError(f"there is no version {number} of a policy {name!r}")
     return row
 
 

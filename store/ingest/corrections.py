@@ -8,7 +8,7 @@ from psycopg.errors import UniqueViolation
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ActionRefused
+from fivefold.domain.errors import ConflictError
 from fivefold.store.audit.history import CORRECTION
 from fivefold.store.levels.bulk_reads import read_rows
 from fivefold.store.sql.arrays import among
@@ -65,8 +65,8 @@ def correction_kinds(session: Session, entity_ids: Sequence[int]) -> list[tuple[
 
 
 def add_corrections(session: Session, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Add corrections, `COLUMNS`; ActionRefused if a concurrent transaction took one of the numbers."""
+    """Add corrections, `COLUMNS`; ConflictError if a concurrent transaction took one of the numbers."""
     try:
         write_rows(session, "corrections", COLUMNS, rows)
     except UniqueViolation as error:
-        raise ActionRefused("another call stored the same at this moment; look, and send it again") from error
+        raise ConflictError("another call stored the same at this moment; look, and send it again") from error

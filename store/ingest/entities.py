@@ -6,7 +6,7 @@ import polars as pl
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import NotThere
+from fivefold.domain.errors import NotFoundError
 from fivefold.store.levels.assessment_queue import Subject
 from fivefold.store.levels.bulk_reads import read_rows
 from fivefold.store.sql.arrays import among
@@ -19,7 +19,7 @@ MOST_IN_ONE = 1000
 def type_named(
     session: Session, organisation_id: int, name: str, *, locked: bool = False, kept: bool = False
 ) -> EntityType:
-    """Find a type of entity; NotThere where the organisation has none of that name.
+    """Find a type of entity; NotFoundError where the organisation has none of that name.
 
     *locked* locks it until the transaction ends, also against transactions that add entities of it; *kept* only
     against erasure.
@@ -29,14 +29,14 @@ def type_named(
         statement = statement.with_for_update(key_share=True, read=kept)
     row = session.scalar(statement)
     if row is None:
-        raise NotThere(f"there is no entity type {name!r}")
+        raise NotFoundError(f"there is no entity type {name!r}")
     return row
 
 
 def entity_named(
     session: Session, organisation_id: int, type_name: str, external_id: str, *, kept: bool = False, alone: bool = False
 ) -> Entity:
-    """Find an entity; NotThere where the organisation has none of that type and name.
+    """Find an entity; NotFoundError where the organisation has none of that type and name.
 
     *alone* locks it until the transaction ends, against erasure and others that ask for it alone. *kept*, for a
     transaction that adds a fact, locks it against erasure only. With either an erased entity is not found; without
@@ -57,7 +57,7 @@ def entity_named(
         )
     row = session.scalar(statement)
     if row is None:
-        raise NotThere(f"there is no {type_name} {external_id!r}")
+        raise NotFoundError(f"there is no {type_name} {external_id!r}")
     return row
 
 

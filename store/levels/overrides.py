@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import NotThere
+from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.sql.keyset import rows_of
 from fivefold.store.tables.entities import Entity, EntityType
@@ -16,7 +16,7 @@ from fivefold.store.tables.levels import OverrideRow, Standing
 def override_numbered(session: Session, organisation_id: int, number: int) -> OverrideRow:
     """Find an override, and lock its entity against erasure until the transaction ends.
 
-    NotThere if the organisation has none of that number, or its entity was erased.
+    NotFoundError if the organisation has none of that number, or its entity was erased.
     """
     row = session.scalar(
         select(OverrideRow)
@@ -25,7 +25,7 @@ def override_numbered(session: Session, organisation_id: int, number: int) -> Ov
         .with_for_update(key_share=True, of=Entity)
     )
     if row is None:
-        raise NotThere(f"there is no override {number}")
+        raise NotFoundError(f"there is no override {number}")
     return row
 
 

@@ -3,7 +3,7 @@
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import NotThere
+from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.sql.keyset import scalars_of
 from fivefold.store.tables.events import MaterialChange, ValidationRun
@@ -22,18 +22,18 @@ def runs_of(session: Session, organisation_id: int, part: Part = WHOLE) -> Page[
 
 
 def run_numbered(session: Session, organisation_id: int, number: int) -> ValidationRun:
-    """Find a validation; NotThere where the organisation has none of that number."""
+    """Find a validation; NotFoundError where the organisation has none of that number."""
     row = session.get(ValidationRun, number)
     if row is None or row.organisation_id != organisation_id:
-        raise NotThere(f"there is no validation {number}")
+        raise NotFoundError(f"there is no validation {number}")
     return row
 
 
 def change_numbered(session: Session, organisation_id: int, number: int) -> MaterialChange:
-    """Find a material change, and lock it; NotThere where the organisation has none of that number."""
+    """Find a material change, and lock it; NotFoundError where the organisation has none of that number."""
     row = session.get(MaterialChange, number, with_for_update=True)
     if row is None or row.organisation_id != organisation_id:
-        raise NotThere(f"there is no material change {number}")
+        raise NotFoundError(f"there is no material change {number}")
     return row
 
 

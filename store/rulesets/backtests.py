@@ -12,7 +12,7 @@ import polars as pl
 from sqlalchemy import ColumnElement, Select, Table, and_, or_, select, update
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import NotThere
+from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.sql.keyset import scalars_of
@@ -76,10 +76,10 @@ def _waiting(now_us: int) -> ColumnElement[bool]:
 
 
 def backtest_numbered(session: Session, organisation_id: int, number: int, *, locked: bool = False) -> Backtest:
-    """Find a backtest of an organisation; NotThere where it has none of that number. *locked*: until the end."""
+    """Find a backtest of an organisation; NotFoundError where it has none of that number. *locked*: until the end."""
     row = session.get(Backtest, number, with_for_update=locked or None)
     if row is None or row.organisation_id != organisation_id:
-        raise NotThere(f"there is no backtest {number}")
+        raise NotFoundError(f"there is no backtest {number}")
     return row
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import NotThere
+from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Page, Part
 from fivefold.store.sql.keyset import scalars_of
 from fivefold.store.tables.entities import OrganisationSettings
@@ -31,10 +31,10 @@ def needs_two_people(session: Session, organisation_id: int) -> bool:
 
 
 def proposal_numbered(session: Session, organisation_id: int, number: int, *, locked: bool = False) -> Proposal:
-    """Find a proposal of an organisation; NotThere where it has none of that number. *locked*: until the end."""
+    """Find a proposal of an organisation; NotFoundError where it has none of that number. *locked*: until the end."""
     row = session.get(Proposal, number, with_for_update=locked or None, populate_existing=locked)
     if row is None or row.organisation_id != organisation_id:
-        raise NotThere(f"there is no proposal {number}")
+        raise NotFoundError(f"there is no proposal {number}")
     return row
 
 

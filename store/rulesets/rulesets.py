@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import NotThere
+from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.sql.keyset import scalars_of
 from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion
@@ -48,18 +48,18 @@ def family_or_none(session: Session, organisation_id: int, name: str) -> Family 
 
 
 def family_named(session: Session, organisation_id: int, name: str) -> Family:
-    """Find a family by the name of its rulesets; NotThere where the organisation has none of that name."""
+    """Find a family by the name of its rulesets; NotFoundError where the organisation has none of that name."""
     row = family_or_none(session, organisation_id, name)
     if row is None:
-        raise NotThere(f"there is no ruleset {name!r}")
+        raise NotFoundError(f"there is no ruleset {name!r}")
     return row
 
 
 def draft_of(session: Session, family: Family) -> Draft:
-    """Find the draft of a family; NotThere where it has none."""
+    """Find the draft of a family; NotFoundError where it has none."""
     row = session.get(Draft, family.id)
     if row is None:
-        raise NotThere(f"there is no draft of {family.name}")
+        raise NotFoundError(f"there is no draft of {family.name}")
     return row
 
 
@@ -82,12 +82,12 @@ def newest_version(session: Session, family_id: int) -> RulesetVersion | None:
 
 
 def version_numbered(session: Session, family: Family, number: int) -> RulesetVersion:
-    """Find a version of a family; NotThere where it has none of that number."""
+    """Find a version of a family; NotFoundError where it has none of that number."""
     row = session.scalar(
         select(RulesetVersion).where(RulesetVersion.family_id == family.id, RulesetVersion.number == number)
     )
     if row is None:
-        raise NotThere(f"there is no version {number} of {family.name}")
+        raise NotFoundError(f"there is no version {number} of {family.name}")
     return row
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import day_text, now_microseconds
-from fivefold.domain.errors import ClockNotTrusted
+from fivefold.domain.errors import UntrustedClockError
 
 SECOND_US: Final = 1_000_000
 TOLERANCE_SECONDS: Final = 60
@@ -41,7 +41,7 @@ class DatabaseClock:
     _trusted_until: float = field(default=float("-inf"), repr=False)
 
     def compare(self, connection: Connection) -> None:
-        """Raise ClockNotTrusted where the machine's clock is off by more than the tolerance; asks now and then."""
+        """Raise UntrustedClockError where the machine's clock is off by more than the tolerance; asks now and then."""
         if connection.dialect.name == "sqlite" or monotonic() < self._trusted_until:
             return
         before = now_microseconds()
@@ -51,7 +51,7 @@ class DatabaseClock:
         self.ahead_us = before - there if there < before else min(after - there, 0)
         if abs(self.ahead_us) > self.tolerance_us:
             side = "ahead of" if self.ahead_us > 0 else "behind"
-            raise ClockNotTrusted(
+            raise UntrustedClockError(
                 f"this machine's clock is {_seconds(abs(self.ahead_us))} s {side}"
                 f" the database's, and at most {_seconds(self.tolerance_us)} s are allowed: nothing is stored from here"
                 " until the clocks agree"

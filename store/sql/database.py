@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ActionRefused, ConfigError, OutcomeUnknown, StoreError
+from fivefold.domain.errors import ConfigError, ConflictError, StoreError, UnknownOutcomeError
 from fivefold.domain.files import make_private_folder
 from fivefold.store.accounts import idempotency
 from fivefold.store.sql import clocks
@@ -89,23 +89,23 @@ def bring_forward(url: str, clock_tolerance_seconds: int = clocks.TOLERANCE_SECO
     try:
         try:
             require_current(engine)
-        except SchemaNotCurrent:
+        except SchemaVersionError:
             upgrade(engine)
     finally:
         engine.dispose()
 
 
-class SchemaNotCurrent(StoreError):
+class SchemaVersionError(StoreError):
     """The database has another schema than this program needs; the message names both and no address."""
 
 
 def require_current(engine: Engine) -> None:
-    """Raise SchemaNotCurrent unless the schema is exactly the one that this program knows."""
+    """Raise SchemaVersionError unless the schema is exactly the one that this program knows."""
     newest = ScriptDirectory.from_config(_alembic()).get_current_head()
     with _readable_errors(), engine.connect() as connection:
         revision = MigrationContext.configure(connection).get_current_revision()
     if revision != newest:
-        raise SchemaNotCurrent(
+        raise SchemaVersionError(
             f"the database has schema {revision or 'none'}, and this program needs {newest}: run `fivefold serve`"
             " or `fivefold tokens` of the matching version once to bring it forward"
         )
@@ -172,8 +172,8 @@ def writing(engine: Engine) -> Iterator[Session]:
 
     Raises:
         StoreError: the database is out of reach.
-        OutcomeUnknown: it went away during the commit.
-        ClockNotTrusted: this machine's clock is off, so what it stored would be misdated.
+        UnknownOutcomeError: it went away during the commit.
+        UntrustedClockError: this machine's clock is off, so what it stored would be misdated.
     """
     with reachable(), Session(engine) as session:  # rolls back at its end what was not committed
         if engine.dialect.name == "sqlite":
@@ -186,18 +186,18 @@ def writing(engine: Engine) -> Iterator[Session]:
             session.commit()
         except DBAPIError as error:
             if _may_be_kept(error.orig):
-                raise OutcomeUnknown(MAY_BE_DONE) from error
+                raise UnknownOutcomeError(MAY_BE_DONE) from error
             raise
 
 
 def add_alone(session: Session, row: Base) -> None:
-    """Add a row whose key was free; ActionRefused if a concurrent transaction, which is waited for, took it."""
+    """Add a row whose key was free; ConflictError if a concurrent transaction, which is waited for, took it."""
     session.add(row)
     try:
         session.flush()
     except IntegrityError as error:
         if isinstance(error.orig, UniqueViolation):
-            raise ActionRefused("another call stored the same at this moment; look, and send it again") from error
+            raise ConflictError("another call stored the same at this moment; look, and send it again") from error
         raise
 
 

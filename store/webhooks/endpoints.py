@@ -6,7 +6,7 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, Table, and_, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import NotThere
+from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.sql.keyset import rows_of
 from fivefold.store.tables.entities import Entity, EntityType
@@ -19,12 +19,12 @@ _DELIVERIES = cast("Table", Delivery.__table__)
 def find_endpoint(session: Session, organisation_id: int, endpoint_id: int, *, locked: bool = False) -> Endpoint:
     """Find an endpoint, and lock it until the transaction ends if *locked*.
 
-    NotThere if the organisation has no such endpoint.
+    NotFoundError if the organisation has no such endpoint.
     """
     statement = select(Endpoint).where(Endpoint.id == endpoint_id, Endpoint.organisation_id == organisation_id)
     row = session.scalar(statement.with_for_update(key_share=True) if locked else statement)
     if row is None:
-        raise NotThere(f"there is no endpoint {endpoint_id}")
+        raise NotFoundError(f"there is no endpoint {endpoint_id}")
     return row
 
 

@@ -12,7 +12,7 @@ from polars.testing import assert_frame_equal
 import benchmarks
 from benchmarks.rulesets.data import AMLGENTEX_BANNED, RULESETS, Trial, read_trial, transfers
 from benchmarks.rulesets.trials import Trials
-from fivefold.domain.errors import RulesetNotValid
+from fivefold.domain.errors import InvalidRulesetError
 from fivefold.features.schema import DATE, USER_ID
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
@@ -73,7 +73,7 @@ def test_what_gives_the_label_away_is_refused() -> None:
     for banned in ("{count: transactions, over: 180 days}", "{min: user_balance, over: 180 days}"):
         changed = text.replace("input: {max: amount, over: 180 days}", f"input: {banned}")
         changed = changed.replace("met_before: flag}", "met_before: flag, user_balance: number}")
-        with pytest.raises(RulesetNotValid, match="is banned from this validation"):
+        with pytest.raises(InvalidRulesetError, match="is banned from this validation"):
             refuse_leaks(AnalysedRuleset(read_ruleset(changed)), AMLGENTEX_BANNED)
 
 

@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 from fivefold.domain import errors
-from fivefold.domain.errors import DataNotValid, FivefoldError, Kind, Problem, problem_lines
+from fivefold.domain.errors import FivefoldError, InvalidDataError, Kind, Problem, problem_lines
 
 NUMBER, TIME = "allowed: a finite number", "allowed: an ISO 8601 date"
 COMMA = "; these have a decimal comma, which is to be a point"
@@ -25,13 +25,13 @@ def test_every_error_is_in_the_tree_and_in_its_picture() -> None:
 
 
 def test_all_problems_are_in_the_message_up_to_a_hundred() -> None:
-    error = DataNotValid([problem(row) for row in range(100)])
+    error = InvalidDataError([problem(row) for row in range(100)])
     assert str(error).count("\n") == 100
     assert "more" not in str(error)
 
 
 def test_problems_beyond_a_hundred_are_counted() -> None:
-    error = DataNotValid([problem(row) for row in reversed(range(150))], count=1000, source="a.csv")
+    error = InvalidDataError([problem(row) for row in reversed(range(150))], count=1000, source="a.csv")
     assert [found.row for found in error.problems] == list(range(100))
     assert str(error).startswith("Data not valid: 1000 problems in a.csv (the header is row 1)\n")
     assert str(error).endswith("\n... and 850 more")
@@ -39,7 +39,7 @@ def test_problems_beyond_a_hundred_are_counted() -> None:
 
 def test_equal_problems_of_a_file_are_one_line() -> None:
     equal = [Problem(row, "user_balance", "is missing", "a number") for row in range(2000)]
-    text = str(DataNotValid([*equal, Problem(7, "user_id", "is missing", "text")], source="rows.csv.gz"))
+    text = str(InvalidDataError([*equal, Problem(7, "user_id", "is missing", "text")], source="rows.csv.gz"))
     assert text.splitlines()[1:] == [
         "rows 2, 3, 4 and 1,997 more: user_balance is missing; allowed: a number",
         "row 9: user_id is missing; allowed: text",
@@ -51,7 +51,7 @@ def test_problems_of_one_kind_are_one_line_whatever_their_values() -> None:
     amounts = [Problem(row, "amount", f"is '-1446,{row}'", "a finite number") for row in range(150)]
     days = [Problem(row, "date", f"is '{row % 28 + 1}.10.2024'", "an ISO 8601 date") for row in range(150)]
     missing = [Problem(151, "amount", "is missing", "a finite number")]
-    text = str(DataNotValid([*amounts, *days, *missing], source="rows.csv"))
+    text = str(InvalidDataError([*amounts, *days, *missing], source="rows.csv"))
     assert text.splitlines() == [
         "Data not valid: 301 problems in rows.csv (the header is row 1)",
         f"rows 2, 3, 4 and 147 more: amount is '-1446,0', '-1446,1', '-1446,2' and others; {NUMBER}{COMMA}",
@@ -80,21 +80,23 @@ def test_braces_of_a_problem_that_names_no_value_are_kept() -> None:
 
 def test_problems_that_were_only_counted_are_of_their_line() -> None:
     kind = Kind("a", "is ", "", "a number")
-    error = DataNotValid([Problem(0, "a", "is 'x'", "a number")], 2_000_001, "rows.csv", {kind: 2_000_000})
+    error = InvalidDataError([Problem(0, "a", "is 'x'", "a number")], 2_000_001, "rows.csv", {kind: 2_000_000})
     assert str(error).splitlines()[1:] == ["rows 2 and 2,000,000 more: a is 'x'; allowed: a number"]
 
 
 def test_very_many_kinds_of_problems_are_counted() -> None:
-    text = str(DataNotValid([Problem(row, f"a{row}", "is 0", "a number") for row in range(150)], source="rows.parquet"))
+    text = str(
+        InvalidDataError([Problem(row, f"a{row}", "is 0", "a number") for row in range(150)], source="rows.parquet")
+    )
     assert text.splitlines()[1] == "row 1: a0 is 0; allowed: a number"
     assert text.splitlines()[-1] == "... and 50 kinds of problems more"
 
 
 @pytest.mark.parametrize(("count", "word"), [(1, "1 problem "), (2, "2 problems ")])
 def test_one_problem_is_not_many(count: int, word: str) -> None:
-    assert word in str(DataNotValid([problem(row) for row in range(count)]))
+    assert word in str(InvalidDataError([problem(row) for row in range(count)]))
 
 
 def test_problems_of_one_row_keep_their_order() -> None:
     first, second = Problem(1, "b", "is missing", "text"), Problem(1, "a", "is missing", "text")
-    assert DataNotValid([first, problem(0), second]).problems == (problem(0), first, second)
+    assert InvalidDataError([first, problem(0), second]).problems == (problem(0), first, second)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fivefold.domain.errors import DataNotValid, LayoutError
+from fivefold.domain.errors import FileFormatError, InvalidDataError
 from fivefold.features import schema as c
 from tests.features.equality import same
 from tests.features.reading.test_tables import as_csv, read, written
@@ -42,12 +42,12 @@ def test_text_in_csv_stays_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("field", c.REQUIRED)
 def test_an_empty_field_in_csv_is_missing(field: str, tmp_path: Path) -> None:
-    with pytest.raises(DataNotValid, match=f"1 problem in .*rows.csv .*\nrow 3: {field} is missing"):
+    with pytest.raises(InvalidDataError, match=f"1 problem in .*rows.csv .*\nrow 3: {field} is missing"):
         read(as_csv([row(), row(**{field: None})], tmp_path))
 
 
 def test_a_bad_number_in_csv_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataNotValid) as caught:
+    with pytest.raises(InvalidDataError) as caught:
         read(as_csv([row(), row(user_balance="1.000,50"), row(transaction_amount="nan")], tmp_path))
     assert [(found.row, found.problem) for found in caught.value.problems] == [(1, "is '1.000,50'"), (2, "is nan")]
 
@@ -74,7 +74,7 @@ def test_a_bad_number_in_csv_is_named(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_says_why(name: str, content: bytes, message: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(LayoutError, match=message) as caught:
+    with pytest.raises(FileFormatError, match=message) as caught:
         read(path)
     assert str(path) in str(caught.value)
 
@@ -84,7 +84,7 @@ def test_torn_lines_of_csv_are_named_with_everything_else_that_is_wrong(tmp_path
     path = as_csv([good, good, bad], tmp_path)
     head, first, second, last = path.read_text().splitlines()
     path.write_text("\n".join([head, first, "", f"{second},more", "2024-06-01,\xff", last]), encoding="latin-1")
-    with pytest.raises(DataNotValid) as caught:
+    with pytest.raises(InvalidDataError) as caught:
         read(path)
     named = [(problem.row, problem.field) for problem in caught.value.problems]
     assert named == [(2, "line"), (3, "line"), (4, "user_balance")]
@@ -95,18 +95,18 @@ def test_torn_lines_of_csv_are_named_with_everything_else_that_is_wrong(tmp_path
 def test_torn_lines_of_json_are_named_with_everything_else_that_is_wrong(tmp_path: Path) -> None:
     lines = [json.dumps(row()), "", '{"user_id": "a", "user_bal', json.dumps(row(user_balance="much"))]
     path = written(tmp_path / "a.jsonl", "\n".join(lines))
-    with pytest.raises(DataNotValid) as caught:
+    with pytest.raises(InvalidDataError) as caught:
         read(path)
     named = [(problem.row, problem.field) for problem in caught.value.problems]
     assert named == [(2, "line"), (3, "user_balance")]
     assert "row 3: line is not valid JSON: Unterminated string starting at" in str(caught.value)
     assert "row 4: user_balance is 'much'" in str(caught.value)
-    with pytest.raises(DataNotValid, match="row 1: line is not valid JSON"):
+    with pytest.raises(InvalidDataError, match="row 1: line is not valid JSON"):
         read(written(tmp_path / "b.ndjson", "nothing"))
 
 
 def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
-    with pytest.raises(LayoutError, match=r"none.csv does not exist; give a file ending in .parquet"):
+    with pytest.raises(FileFormatError, match=r"none.csv does not exist; give a file ending in .parquet"):
         read(tmp_path / "none.csv")
 
 
@@ -116,10 +116,10 @@ def test_json_as_people_write_it(tmp_path: Path) -> None:
     assert read(written(tmp_path / "A.JSON", "\ufeff" + json.dumps([row()]))).rows == 1
     for number in ("1e400", "NaN", "-Infinity", str(2**70), "true", '"5"'):
         text = json.dumps([row(user_balance="?")]).replace('"?"', number)
-        with pytest.raises(DataNotValid, match="row 1: user_balance is "):
+        with pytest.raises(InvalidDataError, match="row 1: user_balance is "):
             read(written(tmp_path / "b.json", text))
 
 
 def test_half_a_surrogate_pair_in_json_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataNotValid, match=r"row 1: user_id is '\\udc00'"):
+    with pytest.raises(InvalidDataError, match=r"row 1: user_id is '\\udc00'"):
         read(written(tmp_path / "a.json", json.dumps([row(user_id="\udc00")])))

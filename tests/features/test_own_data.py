@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from fivefold.domain.clock import parse_moment
-from fivefold.domain.errors import ConfigError, DataNotValid, LayoutError
+from fivefold.domain.errors import ConfigError, FileFormatError, InvalidDataError
 from fivefold.domain.money import Rate, RateTable
 from fivefold.features import schema as c
 from fivefold.features.histories import Histories, missing_values
@@ -82,7 +82,7 @@ def test_of_a_file_the_header_alone_is_looked_at_first(
     for reader in ("csv_parts", "_parquet_tables"):
         monkeypatch.setattr(sources, reader, read_rows)
     require_columns(MappedFile(path, MAP), RATES)
-    with pytest.raises(LayoutError, match="user_id"):
+    with pytest.raises(FileFormatError, match="user_id"):
         require_columns(path, RATES)
 
 
@@ -124,7 +124,7 @@ def test_a_missing_balance_hides_from_its_moment_on_what_reads_balances_and_noth
          "user_balance": balance, "user_category": "WEB", "user_created": "2024-01-01"}
         for user, day, balance in (("a", "2024-05-01", 5.0), ("a", "2024-06-01", None), ("b", "2024-05-01", 5.0))
     ]  # fmt: skip
-    with pytest.raises(DataNotValid, match="row 1: user_balance is missing"):
+    with pytest.raises(InvalidDataError, match="row 1: user_balance is missing"):
         read_histories(rows, RATES)
     found = read_histories(rows, RATES, nullable=True)
     early, late = values_of(found, parse_moment("2024-05-31")), values_of(found)
@@ -144,9 +144,9 @@ def test_a_value_that_cannot_be_read_is_wrong_where_nothing_would_not_be() -> No
     rows = [{**row, "user_balance": None, "user_category": None, "user_created": None}]
     assert len(missing_values(read_histories(rows, RATES, nullable=True), JULY)) == 3
     for wrong in ({"user_balance": "much"}, {"user_category": "FAX"}, {"user_created": "soon"}):
-        with pytest.raises(DataNotValid, match=next(iter(wrong))):
+        with pytest.raises(InvalidDataError, match=next(iter(wrong))):
             read_histories([{**rows[0], **wrong}], RATES, nullable=True)
-    with pytest.raises(DataNotValid, match="transaction_amount is missing"):
+    with pytest.raises(InvalidDataError, match="transaction_amount is missing"):
         read_histories([{**rows[0], "transaction_amount": None}], RATES, nullable=True)
 
 
@@ -156,7 +156,7 @@ def test_files_of_a_folder_lack_the_same_columns(tmp_path: Path) -> None:
     )
     frame.head(1).write_parquet(tmp_path / "a.parquet")
     frame.tail(1).with_columns(user_category=pl.lit("WEB")).write_parquet(tmp_path / "b.parquet")
-    with pytest.raises(DataNotValid, match="row 1: user_category is missing"):
+    with pytest.raises(InvalidDataError, match="row 1: user_category is missing"):
         read_histories(tmp_path, RATES)
 
 
@@ -181,22 +181,22 @@ def test_what_is_half_a_microsecond_after_as_of_does_not_count(form: str) -> Non
 
 def test_rows_of_a_call_must_still_be_whole() -> None:
     row = {"user_id": "a", "transaction_date": "2024-01-01", "transaction_amount": 1.0, "user_balance": 1.0}
-    with pytest.raises(DataNotValid, match="user_category is missing"):
+    with pytest.raises(InvalidDataError, match="user_category is missing"):
         read_histories([row], RATES)
 
 
 def test_what_is_missing_is_named_with_how_to_say_it(tmp_path: Path) -> None:
-    with pytest.raises(LayoutError, match="has no column user_id, transaction_amount, transaction_date"):
+    with pytest.raises(FileFormatError, match="has no column user_id, transaction_amount, transaction_date"):
         read_histories(written(tmp_path / "r.parquet"), RATES)
-    with pytest.raises(LayoutError, match="such as --map customer_id=user_id"):
+    with pytest.raises(FileFormatError, match="such as --map customer_id=user_id"):
         read_histories(written(tmp_path / "r.csv"), RATES)
-    with pytest.raises(LayoutError, match="has no column konto to map"):
+    with pytest.raises(FileFormatError, match="has no column konto to map"):
         read_histories(MappedFile(tmp_path / "r.csv", ColumnMap.read(["konto=user_id"])), RATES)
 
 
 def test_a_header_that_is_nearly_ours_gets_the_options_to_paste(tmp_path: Path) -> None:
     (tmp_path / "r.csv").write_text("User_ID;Transaction Date;Betrag;user_balance\na;2024-01-01;1;1\n")
-    with pytest.raises(LayoutError) as caught:
+    with pytest.raises(FileFormatError) as caught:
         read_histories(tmp_path / "r.csv", RATES)
     assert str(caught.value).endswith("such as --map User_ID=user_id --map 'Transaction Date=transaction_date'")
 
@@ -212,7 +212,7 @@ def test_a_column_cannot_be_mapped_to_a_name_that_nothing_reads(tmp_path: Path) 
 
 def test_rows_are_numbered_as_in_a_spreadsheet(tmp_path: Path) -> None:
     path = written(tmp_path / "r.csv", [*ROWS, ("c", "soon", 1.0, 1.0)])
-    with pytest.raises(DataNotValid, match="row 5: transaction_date is 'soon'"):
+    with pytest.raises(InvalidDataError, match="row 5: transaction_date is 'soon'"):
         read_histories(MappedFile(path, MAP), RATES)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fivefold.domain.errors import LayoutError
+from fivefold.domain.errors import FileFormatError
 from fivefold.features.reading import sources
 from fivefold.features.reading.sources import read_ahead, stream_histories
 from tests.features.equality import same
@@ -25,11 +25,11 @@ def test_reading_ahead_passes_an_exception_on_after_what_came_before() -> None:
     def items() -> Iterator[int]:
         yield 1
         yield 2
-        raise LayoutError("the third cannot be read")
+        raise FileFormatError("the third cannot be read")
 
     ahead = read_ahead(items())
     assert [next(ahead), next(ahead)] == [1, 2]
-    with pytest.raises(LayoutError, match="the third"):
+    with pytest.raises(FileFormatError, match="the third"):
         next(ahead)
 
 

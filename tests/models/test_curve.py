@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fivefold.domain.errors import NotEnoughData
+from fivefold.domain.errors import NotEnoughDataError
 from fivefold.models.curve import ScoreCurve
 
 Money = st.one_of(
@@ -87,5 +87,5 @@ def test_between_two_customers_it_is_linear() -> None:
 
 
 def test_a_portfolio_without_customers_is_refused() -> None:
-    with pytest.raises(NotEnoughData, match="no customers"):
+    with pytest.raises(NotEnoughDataError, match="no customers"):
         ScoreCurve.of(np.empty(0))

@@ -7,7 +7,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from fivefold.domain.errors import ModelError, ModelNotFound, PromotionRefused
+from fivefold.domain.errors import ModelError, ModelNotFoundError, PromotionRefusedError
 from fivefold.domain.settings import Settings
 from fivefold.models.embedded import embedded_champion, load_embedded_champion, relocate
 from fivefold.models.promotions import promote, rollback
@@ -128,7 +128,7 @@ def test_a_version_whose_files_were_saved_anew_is_not_the_one_that_was_registere
 def test_a_version_that_does_not_load_is_never_made_champion(copied: Path, tmp_path: Path) -> None:
     registry = Registry(Settings(var=copied), "value")
     empty = add_bare_version(registry)
-    with pytest.raises(PromotionRefused, match=f"version {empty} does not load, so the champion stays"):
+    with pytest.raises(PromotionRefusedError, match=f"version {empty} does not load, so the champion stays"):
         promote(registry, empty, force=True, reason="because")
     champion = registry.champion()
     assert champion is not None
@@ -141,7 +141,7 @@ def test_a_rollback_to_a_version_that_does_not_load_is_refused(copied: Path, tmp
     promote(registry, second, force=True, reason="a change")
     first = next(path for path in copied.rglob("value_model/model.json") if "tweedie" in path.read_text())
     first.unlink()
-    with pytest.raises(PromotionRefused, match="version 1 does not load"):
+    with pytest.raises(PromotionRefusedError, match="version 1 does not load"):
         rollback(registry)
     assert registry.champion() == registry.version(second)
     assert CHAMPION in registry.version(second).aliases
@@ -151,7 +151,7 @@ def test_artifacts_that_are_gone_are_named_in_one_line(copied: Path) -> None:
     shutil.rmtree(copied / "artifacts")
     with sqlite3.connect(copied / "mlflow.db") as database:
         database.execute("UPDATE model_versions SET storage_location = 'file:///nowhere/artifacts/value/models/m-1'")
-    with pytest.raises(ModelNotFound, match="models:/value/1") as refused:
+    with pytest.raises(ModelNotFoundError, match="models:/value/1") as refused:
         Registry(Settings(var=copied), "value").load(1)
     assert "\n" not in str(refused.value)
 

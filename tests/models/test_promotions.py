@@ -7,7 +7,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from fivefold.domain.clock import DAY_US, to_microseconds
-from fivefold.domain.errors import ModelNotFound, PromotionRefused
+from fivefold.domain.errors import ModelNotFoundError, PromotionRefusedError
 from fivefold.domain.settings import Settings
 from fivefold.models import promotions
 from fivefold.models.promotions import (
@@ -106,23 +106,23 @@ def test_the_operator_s_own_words_stand_in_place_of_the_gate_s(registry: Registr
 
 def test_what_the_gate_refused_is_not_promoted(registry: Registry) -> None:
     number = add(registry, gate=False, reasons="it does not beat rfm")
-    with pytest.raises(PromotionRefused, match="the gate said: it does not beat rfm; overrule with --force"):
+    with pytest.raises(PromotionRefusedError, match="the gate said: it does not beat rfm; overrule with --force"):
         promote(registry, number)
     assert champion_of(registry) is None
     assert promotion_history(registry) == []
 
 
 def test_a_version_without_a_verdict_is_not_promoted(registry: Registry) -> None:
-    with pytest.raises(PromotionRefused, match="the gate said: nothing"):
+    with pytest.raises(PromotionRefusedError, match="the gate said: nothing"):
         promote(registry, add_bare_version(registry))
 
 
 def test_a_verdict_against_another_champion_does_not_count(three: Registry) -> None:
     number = add(three, against=2)
-    with pytest.raises(PromotionRefused, match="not comparable: it was judged against 2, and version 3 serves"):
+    with pytest.raises(PromotionRefusedError, match="not comparable: it was judged against 2, and version 3 serves"):
         promote(three, number)
     number = add(three, against=None)
-    with pytest.raises(PromotionRefused, match="judged against no champion, and version 3 serves"):
+    with pytest.raises(PromotionRefusedError, match="judged against no champion, and version 3 serves"):
         promote(three, number)
     assert champion_of(three) == 3
     assert len(promotion_history(three)) == 3
@@ -130,7 +130,7 @@ def test_a_verdict_against_another_champion_does_not_count(three: Registry) -> N
 
 def test_the_champion_is_not_promoted_again_even_by_force(three: Registry) -> None:
     for force in (False, True):
-        with pytest.raises(PromotionRefused, match="version 3 is the champion already"):
+        with pytest.raises(PromotionRefusedError, match="version 3 is the champion already"):
             promote(three, 3, force=force, reason="again")
     assert len(promotion_history(three)) == 3
 
@@ -138,7 +138,7 @@ def test_the_champion_is_not_promoted_again_even_by_force(three: Registry) -> No
 @pytest.mark.parametrize("reason", ["", "   ", "\n"])
 def test_force_without_a_reason_is_refused(registry: Registry, reason: str) -> None:
     for gate in (False, True):
-        with pytest.raises(PromotionRefused, match="--force needs --reason TEXT"):
+        with pytest.raises(PromotionRefusedError, match="--force needs --reason TEXT"):
             promote(registry, add(registry, gate=gate), force=True, reason=reason)
     assert champion_of(registry) is None
 
@@ -155,7 +155,7 @@ def test_a_forced_promotion_records_who_when_why_and_what_it_replaced(three: Reg
 
 
 def test_an_unknown_version_is_not_promoted_and_the_others_are_listed(three: Registry) -> None:
-    with pytest.raises(ModelNotFound, match="no version 9; there are: 3, 2, 1"):
+    with pytest.raises(ModelNotFoundError, match="no version 9; there are: 3, 2, 1"):
         promote(three, 9, force=True, reason="typing error")
     assert len(promotion_history(three)) == 3
 
@@ -169,7 +169,7 @@ def test_rolling_back_goes_one_back_and_again_one_further(three: Registry, clock
     second = rollback(three, reason="still wrong")
     assert (second.version, second.replaced, second.why) == (1, 2, "still wrong")
     assert champion_of(three) == 1
-    with pytest.raises(PromotionRefused, match="nothing to roll back to"):
+    with pytest.raises(PromotionRefusedError, match="nothing to roll back to"):
         rollback(three)
     assert champion_of(three) == 1
     assert [made.action for made in promotion_history(three)] == [PROMOTE] * 3 + [ROLLBACK] * 2
@@ -196,10 +196,10 @@ def test_what_was_rolled_back_may_be_promoted_again(three: Registry, clock: Cloc
 
 
 def test_nothing_to_roll_back_to(registry: Registry) -> None:
-    with pytest.raises(PromotionRefused, match="nothing to roll back to"):
+    with pytest.raises(PromotionRefusedError, match="nothing to roll back to"):
         rollback(registry)
     promote(registry, add(registry))
-    with pytest.raises(PromotionRefused, match="nothing to roll back to"):
+    with pytest.raises(PromotionRefusedError, match="nothing to roll back to"):
         rollback(registry)
     assert champion_of(registry) == 1
 

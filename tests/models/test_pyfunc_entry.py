@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
 
-from fivefold.domain.errors import FingerprintMismatch
+from fivefold.domain.errors import FingerprintMismatchError
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.models.pyfunc_entry import ScoringModel
 from fivefold.models.registry import Registry
@@ -76,5 +76,5 @@ def test_a_model_of_another_catalogue_does_not_load(tmp_path: Path) -> None:
     value_model().save(tmp_path)
     content = json.loads((tmp_path / "model.json").read_text(encoding="utf-8"))
     (tmp_path / "model.json").write_text(json.dumps({**content, "fingerprint": "0" * 64}), encoding="utf-8")
-    with pytest.raises(FingerprintMismatch):
+    with pytest.raises(FingerprintMismatchError):
         ScoringModel().load_context(SimpleNamespace(artifacts={"value_model": str(tmp_path)}))

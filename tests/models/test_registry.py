@@ -10,7 +10,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 
-from fivefold.domain.errors import ConfigError, FingerprintMismatch, ModelError, ModelNotFound
+from fivefold.domain.errors import ConfigError, FingerprintMismatchError, ModelError, ModelNotFoundError
 from fivefold.domain.settings import Settings
 from fivefold.models.registry import CHALLENGER, CHAMPION, Registry
 from tests.models.making import (
@@ -70,11 +70,11 @@ def test_a_version_without_tags_is_still_listed(registry: Registry) -> None:
 
 
 def test_an_unknown_version_names_those_that_there_are(registry: Registry) -> None:
-    with pytest.raises(ModelNotFound, match="value has no version 1; there are: none yet: run `fivefold train`"):
+    with pytest.raises(ModelNotFoundError, match="value has no version 1; there are: none yet: run `fivefold train`"):
         registry.version(1)
     add_bare_version(registry)
     add_bare_version(registry)
-    with pytest.raises(ModelNotFound, match=r"value has no version 7; there are: 2, 1$"):
+    with pytest.raises(ModelNotFoundError, match=r"value has no version 7; there are: 2, 1$"):
         registry.version(7)
 
 
@@ -113,15 +113,15 @@ def test_an_address_of_another_kind_is_refused(filled: Registry, uri: str) -> No
     "uri", ["models:/value/99", "models:/nobody/1", "models:/value@nobody", "models:/value", "models:/value/abc"]
 )
 def test_an_address_of_nothing_says_where_was_looked(filled: Registry, uri: str) -> None:
-    with pytest.raises(ModelNotFound, match=rf"{uri} cannot be loaded from sqlite:///"):
+    with pytest.raises(ModelNotFoundError, match=rf"{uri} cannot be loaded from sqlite:///"):
         filled.load_uri(uri)
 
 
 def test_without_a_champion_the_message_says_how_to_get_one(registry: Registry) -> None:
-    with pytest.raises(ModelNotFound, match="run `fivefold train`, or promote a version"):
+    with pytest.raises(ModelNotFoundError, match="run `fivefold train`, or promote a version"):
         registry.load_champion()
     add_bare_version(registry)
-    with pytest.raises(ModelNotFound, match="value has no champion"):
+    with pytest.raises(ModelNotFoundError, match="value has no champion"):
         registry.load_champion()
 
 
@@ -137,7 +137,7 @@ def test_a_version_of_another_catalogue_is_refused_by_whoever_loads_it(registry:
     (written,) = registry.settings.artifacts.rglob("value_model/model.json")
     fingerprint = value_model().fingerprint
     written.write_text(written.read_text(encoding="utf-8").replace(fingerprint, "f" * 64), encoding="utf-8")
-    with pytest.raises(FingerprintMismatch):
+    with pytest.raises(FingerprintMismatchError):
         registry.load(number)
 
 

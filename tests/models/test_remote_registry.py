@@ -11,7 +11,7 @@ from time import monotonic, sleep
 import httpx
 import pytest
 
-from fivefold.domain.errors import ModelNotFound, RegistryError
+from fivefold.domain.errors import ModelNotFoundError, RegistryError
 from fivefold.domain.settings import Settings, read_settings
 from fivefold.models.promotions import promote, promotion_history
 from fivefold.models.registry import Registry
@@ -70,9 +70,9 @@ def test_a_model_goes_to_a_server_and_comes_back_on_another_machine(server: str,
     assert there.load_champion().content_hash == model.content_hash
     assert there.load_uri(f"models:/value/{number}").content_hash == model.content_hash
     assert [made.version for made in promotion_history(there)] == [number]
-    with pytest.raises(ModelNotFound, match="value has no version 7"):
+    with pytest.raises(ModelNotFoundError, match="value has no version 7"):
         there.version(7)
-    with pytest.raises(ModelNotFound, match="models:/value/7 cannot be loaded from http"):
+    with pytest.raises(ModelNotFoundError, match="models:/value/7 cannot be loaded from http"):
         there.load(7)
 
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fivefold.domain.clock import DAY_US, from_microseconds, to_microseconds
-from fivefold.domain.errors import DataNotValid, LayoutError
+from fivefold.domain.errors import FileFormatError, InvalidDataError
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.features.reading import sources
 from fivefold.features.reading.sources import read_histories
@@ -179,9 +179,9 @@ def test_no_rows_score_nobody(model: ValueModel) -> None:
 
 
 def test_bad_rows_and_unreadable_files_are_errors(model: ValueModel, tmp_path: Path) -> None:
-    with pytest.raises(DataNotValid):
+    with pytest.raises(InvalidDataError):
         scored(model, [{"user_id": "a"}])
-    with pytest.raises(LayoutError):
+    with pytest.raises(FileFormatError):
         scored(model, tmp_path / "nothing.parquet")
 
 
@@ -214,7 +214,9 @@ def test_a_model_that_reads_balances_refuses_a_file_without_and_says_what_would_
     model: ValueModel, table: pa.Table, tmp_path: Path
 ) -> None:
     pl.from_arrow(table).drop("user_balance").write_csv(tmp_path / "r.csv")
-    with pytest.raises(LayoutError, match=r"no column user_balance.*This model reads user_balance; one that `fivefold"):
+    with pytest.raises(
+        FileFormatError, match=r"no column user_balance.*This model reads user_balance; one that `fivefold"
+    ):
         scored(model, tmp_path / "r.csv")
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fivefold.domain.clock import DAY_US
-from fivefold.domain.errors import ConfigError, FingerprintMismatch, ModelError
+from fivefold.domain.errors import ConfigError, FingerprintMismatchError, ModelError
 from fivefold.domain.segments import SEGMENTS
 from fivefold.features.schema import ABSENT
 from fivefold.models.curve import ScoreCurve
@@ -122,13 +122,13 @@ def test_a_model_remembers_which_columns_it_was_learnt_without(model: ValueModel
     assert made.fingerprint != model.fingerprint
     assert "absent" not in json.loads((saved / "model.json").read_text(encoding="utf-8"))
     change(tmp_path / "amounts", absent=[])
-    with pytest.raises(FingerprintMismatch):
+    with pytest.raises(FingerprintMismatchError):
         ValueModel.load(tmp_path / "amounts")
 
 
 def test_a_model_of_other_indicators_is_refused(saved: Path) -> None:
     change(saved, fingerprint="0" * 64)
-    with pytest.raises(FingerprintMismatch, match=r"trained on other indicators \(catalogue 000000000000\)"):
+    with pytest.raises(FingerprintMismatchError, match=r"trained on other indicators \(catalogue 000000000000\)"):
         ValueModel.load(saved)
 
 

@@ -18,7 +18,7 @@ from tests.serving.inprocess import Application, Holding, Watching, exchange
 SECRET = "a-word-of-the-request"
 
 
-class Broken(Exception):
+class BrokenError(Exception):
     """What an application raises, with what it must not say."""
 
     def __init__(self) -> None:
@@ -113,7 +113,7 @@ def test_an_exception_is_500_and_a_log_line_without_its_words() -> None:
         messages, seen = ask(broken, headers=[(b"token", SECRET.encode())])
     assert_is_array(messages, 500, "Internal Server Error")
     (line,) = logs
-    assert (line["event"], line["log_level"], line["error"]) == ("failed", "error", "Broken")
+    assert (line["event"], line["log_level"], line["error"]) == ("failed", "error", "BrokenError")
     assert line["request_id"] == headers_of(messages[0])["x-request-id"]
     assert line["at"].startswith("_raise_at_a_place_with_a_name:")
     assert SECRET not in repr(logs) + repr(messages)
@@ -121,7 +121,7 @@ def test_an_exception_is_500_and_a_log_line_without_its_words() -> None:
 
 
 def _raise_at_a_place_with_a_name() -> None:
-    raise Broken
+    raise BrokenError
 
 
 @pytest.mark.parametrize("status", [200, 404, 500])
@@ -132,13 +132,13 @@ def test_after_an_answer_has_begun_nothing_is_sent_in_its_place(status: int) -> 
         answer = json_response([]) if status == 200 else error_response(status)
         await begin(send, status, list(answer.raw_headers))
         await continue_(send, b"[")
-        raise Broken
+        raise BrokenError
 
     with capture_logs() as logs:
         messages, seen = ask(broken)
     assert [message["type"] for message in messages] == ["http.response.start", "http.response.body"]
     assert messages[1]["body"] == b"["
-    assert [line["error"] for line in logs] == ["Broken"]
+    assert [line["error"] for line in logs] == ["BrokenError"]
     assert seen == [("/", status)]
 
 
@@ -147,7 +147,7 @@ def test_an_error_that_was_replaced_is_not_replaced_again() -> None:
 
     async def broken(scope: Scope, receive: Receive, send: Send) -> None:
         await PlainTextResponse("Internal Server Error", 500)(scope, receive, send)
-        raise Broken
+        raise BrokenError
 
     with capture_logs() as logs:
         messages, seen = ask(broken)

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
-from fivefold.domain.errors import OutcomeUnknown, StoreError
+from fivefold.domain.errors import StoreError, UnknownOutcomeError
 from fivefold.store.sql.database import writing
 
 
@@ -46,7 +46,7 @@ def test_where_the_database_goes_away_at_the_end_nobody_says_that_nothing_was_do
     engine: Engine, monkeypatch: pytest.MonkeyPatch, kept: bool
 ) -> None:
     lost(engine, monkeypatch, gone(engine), kept=kept)
-    with pytest.raises(OutcomeUnknown, match="it may have been done, so look"):
+    with pytest.raises(UnknownOutcomeError, match="it may have been done, so look"):
         store_one(engine)
     with engine.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM organisations")).scalar() == int(kept)
@@ -60,7 +60,7 @@ def test_where_the_database_itself_refuses_nothing_was_done(engine: Engine, monk
     lost(engine, monkeypatch, error, kept=False)
     with pytest.raises(StoreError) as found:
         store_one(engine)
-    assert not isinstance(found.value, OutcomeUnknown)
+    assert not isinstance(found.value, UnknownOutcomeError)
 
 
 def test_an_error_on_the_way_undoes_everything(engine: Engine) -> None:

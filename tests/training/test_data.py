@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fivefold.domain.clock import DAY_US, to_microseconds
-from fivefold.domain.errors import DataNotValid, NotEnoughData
+from fivefold.domain.errors import InvalidDataError, NotEnoughDataError
 from fivefold.features.indicator_matrix import catalogue, indicator_matrix
 from fivefold.features.reading import sources
 from fivefold.features.reading.sources import read_histories
@@ -120,13 +120,13 @@ def test_data_before_1970_have_their_period_too(overview_of: Any, frame: pl.Data
 def test_an_empty_source_is_not_enough(overview_of: Any, frame: pl.DataFrame, tmp_path: Path) -> None:
     pq.write_table(frame.head(0).to_arrow(), tmp_path / "empty.parquet")
     for source in (tmp_path / "empty.parquet", []):
-        with pytest.raises(NotEnoughData, match="the source has no rows"):
+        with pytest.raises(NotEnoughDataError, match="the source has no rows"):
             overview_of(source)
 
 
 def test_bad_rows_are_found_before_anything_is_learnt(overview_of: Any, frame: pl.DataFrame) -> None:
     bad = frame.with_columns(user_balance=pl.when(pl.int_range(pl.len()) == 5).then(float("nan")).otherwise(1.0))
-    with pytest.raises(DataNotValid, match="row 5: user_balance"):
+    with pytest.raises(InvalidDataError, match="row 5: user_balance"):
         overview_of(bad)
 
 
@@ -214,5 +214,5 @@ def test_customers_who_came_later_change_no_sample(frame: pl.DataFrame, config: 
 
 
 def test_a_sample_of_nobody_is_not_enough(file: Path, config: TrainingConfig) -> None:
-    with pytest.raises(NotEnoughData):
+    with pytest.raises(NotEnoughDataError):
         sampled(file, config, 1)

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from fivefold.domain.clock import DAY_US, to_microseconds
-from fivefold.domain.errors import NotEnoughData
+from fivefold.domain.errors import NotEnoughDataError
 from fivefold.training.config import SnapshotSettings, TrainingConfig
 from fivefold.training.dates import DataPeriod, Dates, choose_dates
 
@@ -30,7 +30,7 @@ periods = st.tuples(moments, moments).map(lambda ends: DataPeriod(min(ends), max
 def chosen(config: TrainingConfig, period: DataPeriod) -> Dates:
     try:
         return choose_dates(config, period)
-    except NotEnoughData:
+    except NotEnoughDataError:
         assume(False)
         raise
 
@@ -94,12 +94,12 @@ def test_a_window_may_end_at_midnight_after_the_last_day_but_not_later() -> None
     period = DataPeriod(day(2024, 1, 1), day(2024, 12, 31))  # rows by the day: the last ones are at midnight
     ends_with_the_year = TrainingConfig(horizon_days=31, test_as_of=day(2024, 12, 1))
     assert choose_dates(ends_with_the_year, period).test == day(2024, 12, 1)
-    with pytest.raises(NotEnoughData, match="give an earlier test_as_of or a shorter horizon_days"):
+    with pytest.raises(NotEnoughDataError, match="give an earlier test_as_of or a shorter horizon_days"):
         choose_dates(TrainingConfig(horizon_days=31, test_as_of=day(2024, 12, 2)), period)
 
 
 def test_data_that_do_not_reach_through_the_window_are_refused_with_both_dates() -> None:
-    with pytest.raises(NotEnoughData) as caught:
+    with pytest.raises(NotEnoughDataError) as caught:
         choose_dates(TrainingConfig(test_as_of=day(2024, 12, 1)), DataPeriod(day(2023, 1, 1), day(2024, 12, 31)))
     assert "test as-of 2024-12-01 plus 90 days ends 2025-03-01" in str(caught.value)
     assert "the data cover 2023-01-01 to 2024-12-31" in str(caught.value)
@@ -108,7 +108,7 @@ def test_data_that_do_not_reach_through_the_window_are_refused_with_both_dates()
 @pytest.mark.parametrize("days", [0, 1, 60, 89, 90, 91, 179, 180])
 def test_data_shorter_than_two_horizons_are_refused(days: int) -> None:
     first = day(2024, 1, 1)
-    with pytest.raises(NotEnoughData, match=r"nothing can be learnt before the test window|ends"):
+    with pytest.raises(NotEnoughDataError, match=r"nothing can be learnt before the test window|ends"):
         choose_dates(TrainingConfig(), DataPeriod(first, first + days * DAY_US))
 
 
@@ -120,7 +120,7 @@ def test_two_horizons_and_a_day_are_enough() -> None:
 
 
 def test_a_test_as_of_before_the_data_is_refused() -> None:
-    with pytest.raises(NotEnoughData, match="nothing can be learnt"):
+    with pytest.raises(NotEnoughDataError, match="nothing can be learnt"):
         choose_dates(TrainingConfig(test_as_of=day(2020, 1, 1)), DataPeriod(day(2023, 1, 1), day(2024, 12, 31)))
 
 

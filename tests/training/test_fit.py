@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fivefold.domain.clock import DAY_US
-from fivefold.domain.errors import NotEnoughData
+from fivefold.domain.errors import NotEnoughDataError
 from fivefold.training.config import TreeSettings
 from fivefold.training.data import TrainingRows
 from fivefold.training.dates import Dates
@@ -103,14 +103,14 @@ def test_values_below_0_are_fitted_as_0() -> None:
 @pytest.mark.parametrize("objective", ["tweedie", "poisson", "regression", "regression_l1"])
 def test_nothing_is_learnt_where_nobody_was_ever_worth_anything(objective: str) -> None:
     rows = replace(learning_rows(), values=np.full(150 * len(DATES.training), -2.0))
-    with pytest.raises(NotEnoughData, match="no customer was worth anything"):
+    with pytest.raises(NotEnoughDataError, match="no customer was worth anything"):
         fit(rows, FEW.model_copy(update={"objective": objective}), 1, 5)
 
 
 def test_one_row_is_not_enough() -> None:
     rows = learning_rows()
     one = TrainingRows(rows.matrix[:1], np.array([5.0]), rows.as_of[:1], 1.0, Windows.empty(DATES))
-    with pytest.raises(NotEnoughData, match="one customer at one training date"):
+    with pytest.raises(NotEnoughDataError, match="one customer at one training date"):
         fit(one, FEW, 1, 5)
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from fivefold.domain.clock import DAY_US, from_microseconds, to_microseconds
-from fivefold.domain.errors import ConfigError, DataNotValid, NotEnoughData
+from fivefold.domain.errors import ConfigError, InvalidDataError, NotEnoughDataError
 from fivefold.features.indicator_matrix import catalogue, indicator_matrix
 from fivefold.features.reading.sources import read_histories
 from fivefold.training.config import CheckSettings, TrainingConfig, ValueSettings
@@ -51,7 +51,9 @@ def with_row(frame: pl.DataFrame, day: str, position: int = 100) -> pl.DataFrame
 
 
 def test_one_row_dated_2029_is_refused_by_number_and_moves_no_window(frame: pl.DataFrame, plan: Planned) -> None:
-    with pytest.raises(DataNotValid, match=r"row 100: transaction_date is in the future; allowed: a time up to 2025"):
+    with pytest.raises(
+        InvalidDataError, match=r"row 100: transaction_date is in the future; allowed: a time up to 2025"
+    ):
         plan(with_row(frame, "2029-03-01"))
 
 
@@ -62,7 +64,7 @@ def test_a_row_of_tomorrow_is_taken_as_in_serving(frame: pl.DataFrame, plan: Pla
 
 def test_a_file_is_refused_as_well_and_names_every_row(frame: pl.DataFrame, plan: Planned, tmp_path: Path) -> None:
     with_row(with_row(frame, "2029-03-01"), "2031-01-01", 105).write_parquet(tmp_path / "rows.parquet")
-    with pytest.raises(DataNotValid, match=r"2 problems in .*rows.parquet(.|\n)*rows 101, 106"):
+    with pytest.raises(InvalidDataError, match=r"2 problems in .*rows.parquet(.|\n)*rows 101, 106"):
         plan(tmp_path / "rows.parquet")
 
 
@@ -72,7 +74,7 @@ def test_one_late_row_that_is_not_in_the_future_is_refused_with_the_day_on_which
     """The data end with 2024; a single row of April 2026 would have moved the test window to January 2026."""
     changed = with_row(frame, "2026-04-01")
     later = make_plan(TransactionSource(changed, config.rate_table(), to_microseconds(datetime(2026, 5, 1))), config)  # noqa: DTZ001 (as above)
-    with pytest.raises(NotEnoughData) as caught:
+    with pytest.raises(NotEnoughDataError) as caught:
         later.check()
     said = str(caught.value)
     assert "1 customers have a row in the test window 2026-01-01 to 2026-04-01; it needs 30" in said
@@ -87,7 +89,7 @@ def test_a_handful_of_customers_is_no_portfolio(frame: pl.DataFrame, plan: Plann
     said = " ".join(plan(one).refusals)
     assert "1 customers are known at the test as-of" in said
     assert "a percentile needs 100 (checks.least_customers)" in said
-    with pytest.raises(NotEnoughData, match="nothing was learnt from these data:"):
+    with pytest.raises(NotEnoughDataError, match="nothing was learnt from these data:"):
         learn(one)
 
 

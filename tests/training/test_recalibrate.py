@@ -9,7 +9,13 @@ import pyarrow as pa
 import pytest
 
 from fivefold.domain.clock import DAY_US, day_text, parse_moment
-from fivefold.domain.errors import ConfigError, ModelError, ModelNotFound, NotEnoughData, PromotionRefused
+from fivefold.domain.errors import (
+    ConfigError,
+    ModelError,
+    ModelNotFoundError,
+    NotEnoughDataError,
+    PromotionRefusedError,
+)
 from fivefold.domain.settings import Settings
 from fivefold.models.promotions import promote, promotion_history
 from fivefold.models.registry import CHALLENGER, CHAMPION, Registry
@@ -151,7 +157,7 @@ def test_trees_that_lose_to_a_baseline_are_not_passed_on_with_a_new_curve(
     assert outcome.verdict.comparable
     assert "does not beat" in str(outcome.verdict)
     with pytest.raises(
-        PromotionRefused, match="version 2 is not promoted: the gate said: ranking is that of version 1"
+        PromotionRefusedError, match="version 2 is not promoted: the gate said: ranking is that of version 1"
     ):
         promote(registry, 2, reason="customers have changed")
 
@@ -159,7 +165,7 @@ def test_trees_that_lose_to_a_baseline_are_not_passed_on_with_a_new_curve(
 def test_the_same_curve_again_is_refused_and_not_registered(registry: Registry, file: Path) -> None:
     made = recalibrate(file, registry)
     with pytest.raises(
-        NotEnoughData, match=r"nothing would change: version 2 has the curve .* 2024-10-02 in these data"
+        NotEnoughDataError, match=r"nothing would change: version 2 has the curve .* 2024-10-02 in these data"
     ):
         recalibrate(file, registry, uri="models:/fivefold-value/2")
     assert [version.number for version in registry.versions()] == [made.version, 1]
@@ -168,7 +174,7 @@ def test_the_same_curve_again_is_refused_and_not_registered(registry: Registry, 
 def test_an_as_of_can_be_given_and_must_be_over(registry: Registry, file: Path) -> None:
     asked = parse_moment("2024-08-01")
     assert recalibrate(file, registry, as_of=asked).model.test_as_of == asked
-    with pytest.raises(NotEnoughData, match=r"2024-11-01 plus 90 days ends 2025-01-30.* give an earlier --as-of"):
+    with pytest.raises(NotEnoughDataError, match=r"2024-11-01 plus 90 days ends 2025-01-30.* give an earlier --as-of"):
         recalibrate(file, registry, as_of=parse_moment("2024-11-01"))
     with pytest.raises(
         ConfigError, match=r"2024-03-31, before 2024-04-01, that of version 1: its trees may have learnt"
@@ -181,7 +187,7 @@ def test_a_thin_window_is_refused_as_in_training(registry: Registry, frame: pl.D
     """One row of 2026 would have made a curve of customers who have all gone."""
     late = pl.when(pl.int_range(pl.len()) == 100).then(pl.lit("2026-04-01").str.to_datetime(time_unit="us"))
     changed = frame.with_columns(late.otherwise("transaction_date").alias("transaction_date"))
-    with pytest.raises(NotEnoughData) as caught:
+    with pytest.raises(NotEnoughDataError) as caught:
         recalibrate(changed.to_arrow(), registry, now=parse_moment("2026-05-01"))
     said = str(caught.value)
     assert said.startswith("nothing was recalibrated from these data:")
@@ -198,16 +204,16 @@ def test_trees_of_another_version_than_the_champion_cannot_replace_it_without_fo
     third = recalibrate(file, registry, uri="models:/fivefold-value/1")
     assert not third.verdict.comparable
     assert "not comparable with the champion: the trees are those of version 1" in str(third.verdict)
-    with pytest.raises(PromotionRefused, match="judged against no champion, and version 2 serves"):
+    with pytest.raises(PromotionRefusedError, match="judged against no champion, and version 2 serves"):
         promote(registry, third.version, reason="why not")
 
 
 def test_versions_that_are_not_there_are_named(registry: Registry, file: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelNotFound, match="has no champion to recalibrate: run `fivefold train`"):
+    with pytest.raises(ModelNotFoundError, match="has no champion to recalibrate: run `fivefold train`"):
         recalibrate(file, new_registry(tmp_path / "empty"))
-    with pytest.raises(ModelNotFound, match="has no version 7; there are: 1"):
+    with pytest.raises(ModelNotFoundError, match="has no version 7; there are: 1"):
         recalibrate(file, registry, uri="models:/fivefold-value/7")
-    with pytest.raises(ModelNotFound, match="has no version with the alias best"):
+    with pytest.raises(ModelNotFoundError, match="has no version with the alias best"):
         recalibrate(file, registry, uri="models:/fivefold-value@best")
     with pytest.raises(ConfigError, match="give --name other"):
         recalibrate(file, registry, uri="models:/other/1")

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fivefold.domain.clock import DAY_US
-from fivefold.domain.errors import DataNotValid, FivefoldError, LayoutError, NotEnoughData
+from fivefold.domain.errors import FileFormatError, FivefoldError, InvalidDataError, NotEnoughDataError
 from fivefold.features.reading.paths import MappedFile
 from fivefold.features.reading.text_files import ColumnMap
 from fivefold.models.promotions import promote, promotion_history, rollback
@@ -199,12 +199,12 @@ def test_without_a_champion_there_is_nothing_to_compare_with(config: TrainingCon
 @pytest.mark.parametrize(
     ("spoil", "error"),
     [
-        (lambda frame: frame.with_columns(user_balance=pl.lit(float("nan"))), DataNotValid),
-        (lambda frame: frame.with_columns(transaction_currency=pl.lit("XXX")), DataNotValid),
-        (lambda frame: frame.drop("transaction_amount"), LayoutError),
-        (lambda frame: frame.head(0), NotEnoughData),
-        (lambda frame: frame.filter(pl.col("transaction_date") < pl.datetime(2023, 4, 1)), NotEnoughData),
-        (lambda frame: frame.with_columns(transaction_state=pl.lit("FAILED"), user_balance=-1.0), NotEnoughData),
+        (lambda frame: frame.with_columns(user_balance=pl.lit(float("nan"))), InvalidDataError),
+        (lambda frame: frame.with_columns(transaction_currency=pl.lit("XXX")), InvalidDataError),
+        (lambda frame: frame.drop("transaction_amount"), FileFormatError),
+        (lambda frame: frame.head(0), NotEnoughDataError),
+        (lambda frame: frame.filter(pl.col("transaction_date") < pl.datetime(2023, 4, 1)), NotEnoughDataError),
+        (lambda frame: frame.with_columns(transaction_state=pl.lit("FAILED"), user_balance=-1.0), NotEnoughDataError),
     ],
 )  # fmt: skip
 def test_nothing_is_registered_when_the_data_are_bad(
@@ -229,7 +229,7 @@ def test_a_header_without_a_column_is_refused_before_anything_is_compiled(
     frame.write_csv(path) if suffix == ".csv" else frame.write_parquet(path)
     registry = new_registry(tmp_path / "var", config.name)
     for source in (path, str(path), MappedFile(path, ColumnMap({"Betrag": "transaction_amount"}))):
-        with pytest.raises(LayoutError, match="has no column"):
+        with pytest.raises(FileFormatError, match="has no column"):
             retrain(source, config, registry)
     assert nothing_was_kept(registry)
 

@@ -5,7 +5,7 @@ from math import nan
 import numpy as np
 import pytest
 
-from fivefold.domain.errors import NotEnoughData
+from fivefold.domain.errors import NotEnoughDataError
 from fivefold.training.config import TreeSettings
 from fivefold.training.fit import Fold, find_rounds, fold_gini
 from fivefold.training.tune import tune
@@ -70,7 +70,7 @@ def test_many_trials_from_outside_work_too(fold: Fold) -> None:
 
 
 def test_a_history_too_short_to_hold_a_date_out_cannot_be_tuned_on() -> None:
-    with pytest.raises(NotEnoughData, match="too short to tune"):
+    with pytest.raises(NotEnoughDataError, match="too short to tune"):
         tune(None, TREES, 1, 2)
 
 

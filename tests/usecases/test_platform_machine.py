@@ -23,7 +23,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, from_microseconds
-from fivefold.domain.errors import ActionRefused, DataNotValid
+from fivefold.domain.errors import ConflictError, InvalidDataError
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.store.ingest.entities import subject_of
 from fivefold.store.levels import leases as claiming
@@ -174,7 +174,7 @@ class Machine(RuleBasedStateMachine):
         entity = self.model.entities.get(name)
         present = set() if entity is None else {one.owner for one in self.model.present_owners(name, self.now)}
         if len(present) > 1 and owner not in present:
-            with pytest.raises(DataNotValid, match="is another than the owners"):
+            with pytest.raises(InvalidDataError, match="is another than the owners"):
                 self.bank.put(name, ("customer", owner), "account")
             return
         self.bank.put(name, ("customer", owner), "account")
@@ -221,7 +221,7 @@ class Machine(RuleBasedStateMachine):
         known = self.model.transactions[number]
         given = Transaction(known.entity, known.at, known.amount, known.operation, state)
         if known.at > self.now + DAY_US or (known.state not in {state, "PENDING"}):
-            with pytest.raises(DataNotValid):
+            with pytest.raises(InvalidDataError):
                 self._send(number, given)
         elif known.state == state:
             assert self._send(number, given).repeated == 1
@@ -305,7 +305,7 @@ class Machine(RuleBasedStateMachine):
         until = None if lasts is None else self.now + lasts
         given = ("customer", name, LEVELS[level], "We know them.", until, self.now)
         if level < self._floor(name):
-            with pytest.raises(ActionRefused, match="below"):
+            with pytest.raises(ConflictError, match="below"):
                 request_override(self.engine, self.bank.actor, *given)
             return
         number = request_override(self.engine, self.bank.actor, *given).id
@@ -332,7 +332,7 @@ class Machine(RuleBasedStateMachine):
     def _approve(self, override: Override) -> None:
         over = override.until is not None and override.until <= self.now
         if over or override.level < self._floor(override.entity):
-            with pytest.raises(ActionRefused):
+            with pytest.raises(ConflictError):
                 approve_override(self.engine, self.other, override.id, now_us=self.now)
             return
         approve_override(self.engine, self.other, override.id, now_us=self.now)
@@ -348,7 +348,7 @@ class Machine(RuleBasedStateMachine):
     def revoke(self, data: st.DataObject) -> None:
         override = data.draw(st.sampled_from(self._overrides("approved")))
         if override.until is not None and override.until <= self.now:
-            with pytest.raises(ActionRefused):
+            with pytest.raises(ConflictError):
                 revoke_override(self.engine, self.other, override.id, "It is over.", self.now)
             return
         revoke_override(self.engine, self.other, override.id, "It is over.", self.now)
@@ -365,7 +365,7 @@ class Machine(RuleBasedStateMachine):
         back = (family, number) in self.before
         change = roll_back if back else activate
         if self.model.active.get(family) == number:
-            with pytest.raises(ActionRefused, match="active already"):
+            with pytest.raises(ConflictError, match="active already"):
                 change(self.engine, self.other, family, number, "It is better.", RATE, self.now)
             return
         if not back:

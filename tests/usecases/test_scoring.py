@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 
 from fivefold.domain.clock import DAY_US, to_microseconds
-from fivefold.domain.errors import DataNotValid, Problem
+from fivefold.domain.errors import InvalidDataError, Problem
 from fivefold.domain.money import RateTable
 from fivefold.features.reading.sources import read_histories
 from fivefold.models.scoring import score_histories
@@ -38,7 +38,7 @@ def answer(model: ValueModel, rows: list[Row], as_of: int | None = None, *, expl
 
 
 def problems(model: ValueModel, rows: list[Row], as_of: int | None = None) -> list[Problem]:
-    with pytest.raises(DataNotValid) as caught:
+    with pytest.raises(InvalidDataError) as caught:
         answer(model, rows, as_of)
     return list(caught.value.problems)
 

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, now_microseconds, parse_moment
-from fivefold.domain.errors import ActionRefused, ConfigError, DataNotValid
+from fivefold.domain.errors import ConfigError, ConflictError, InvalidDataError
 from fivefold.domain.money import base_only
 from fivefold.domain.paging import Part
 from fivefold.risk.compiler.analysis import AnalysedRuleset
@@ -194,7 +194,7 @@ class TestOnePersonIsNotTwo:
         before = read_settings(bank.engine, bank.actor)
         asked = change_settings(bank.engine, bank.actor, SettingsChange(**{change: 1}), "I want it", bank.now)
         assert asked.proposal is not None
-        with pytest.raises(ActionRefused, match="another person approves it"):
+        with pytest.raises(ConflictError, match="another person approves it"):
             approve_proposal(bank.engine, bank.actor, asked.proposal.id, "and I agree", now_us=bank.now)
         assert read_settings(bank.engine, bank.actor) == before
 
@@ -207,7 +207,7 @@ class TestOnePersonIsNotTwo:
             bank.engine, bank.actor, "customer", ["lenient", "strict"], "mine first", now_us=bank.now
         )
         assert asked.proposal is not None
-        with pytest.raises(ActionRefused, match="another person approves it"):
+        with pytest.raises(ConflictError, match="another person approves it"):
             approve_proposal(bank.engine, bank.actor, asked.proposal.id, "and I agree", now_us=bank.now)
         bank.wait(days=1)
         bank.mark("a")
@@ -223,7 +223,7 @@ class TestWhatMustBeKept:
         bank.put("a")
         bank.wait(days=3000)
         add_screening(bank.engine, bank.actor, "customer", "a", "sanctions", found=True, now_us=bank.now)
-        with pytest.raises(ActionRefused, match="records are kept"):
+        with pytest.raises(ConflictError, match="records are kept"):
             erase_entity(bank.engine, bank.actor, "customer", "a", tmp_path / "register", now_us=bank.now)
 
     def test_what_a_legal_hold_protects_survives_a_second_erasure(self, bank: Bank, tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ class TestWhatMustBeKept:
         bank.wait(days=3000)
         whose = (bank.engine, bank.actor, "customer", "a")
         set_legal_hold(*whose, bank.now + 100 * DAY_US, "Court order 7.", tmp_path / "register", now_us=bank.now)
-        with pytest.raises(ActionRefused, match="legal hold"):
+        with pytest.raises(ConflictError, match="legal hold"):
             erase_entity(*whose, tmp_path / "register", now_us=bank.now)
 
 
@@ -279,7 +279,7 @@ class TestOneRow:
             pl.when(number == 7).then(late).otherwise("transaction_date").alias("transaction_date")
         ).write_parquet(path)
         config = TrainingConfig()
-        with pytest.raises(DataNotValid, match="row 8: transaction_date is in the future"):
+        with pytest.raises(InvalidDataError, match="row 8: transaction_date is in the future"):
             make_plan(TransactionSource(path, config.rate_table()), config)
 
     def test_one_tag_that_nobody_can_read_fails_its_customer_alone(self) -> None:

@@ -6,7 +6,7 @@ import lightgbm
 import numpy as np
 import pyarrow as pa
 
-from fivefold.domain.errors import NotEnoughData
+from fivefold.domain.errors import NotEnoughDataError
 from fivefold.features.histories import Floats, Histories, Integers
 from fivefold.features.indicator_matrix import catalogue, select_columns, snapshots
 from fivefold.models.prediction import expected_value
@@ -70,9 +70,9 @@ def predict_test_window(
     joined = {name: np.concatenate([part[name] for part in columns]) for name in columns[0]}
     realised = joined.pop("realised")
     if not len(realised):
-        raise NotEnoughData("no customer has a history at the test as-of")
+        raise NotEnoughDataError("no customer has a history at the test as-of")
     if not (realised > 0).any():
-        raise NotEnoughData("no customer is worth anything in the test window, so no model can be judged on it")
+        raise NotEnoughDataError("no customer is worth anything in the test window, so no model can be judged on it")
     return WindowPredictions(
         predicted=joined["predicted"],
         before=joined["before"],

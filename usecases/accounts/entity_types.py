@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import resolve_now
-from fivefold.domain.errors import ActionRefused, ConfigError
+from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.compiler.structure import TAKEN
 from fivefold.risk.language.base import Identifier, Name
@@ -59,7 +59,7 @@ def define_type(
 
     Raises:
         ConfigError: a name or a type is invalid.
-        ActionRefused: a field is there with another type: facts were taken, and rulesets written, for that one.
+        ConflictError: a field is there with another type: facts were taken, and rulesets written, for that one.
     """
     now = resolve_now(now_us)
     _check_name(name)
@@ -131,7 +131,7 @@ def _joined(part: str, text: str, new_fields: Fields) -> str:
     changed = [name for name, kind in new_fields.items() if name in there and not same_type(kind, there[name])]
     if changed:
         changes_text = ", ".join(f"{name} is {type_json(there[name])}" for name in changed)
-        raise ActionRefused(f"{part}: {changes_text}, for good; give the new field another name")
+        raise ConflictError(f"{part}: {changes_text}, for good; give the new field another name")
     return canonical_json({name: type_json(kind) for name, kind in {**new_fields, **there}.items()})
 
 

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.characters import control_in
 from fivefold.domain.clock import day_text
-from fivefold.domain.errors import ActionRefused, ConfigError
+from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.facts.lists import ListVersion, NamedList
@@ -112,7 +112,7 @@ def list_version(name: str, since_us: int, members: Sequence[str], title: str, s
 def missing_versions(session: Session, organisation_id: int, document: NamedList) -> NamedList | None:
     """Give a list with those of its versions that are not kept yet; None where all are.
 
-    ActionRefused where a version that is kept says something else.
+    ConflictError where a version that is kept says something else.
     """
     rows = [_row(organisation_id, document, version, 0) for version in document.versions]
     new = {row.since_us for row in _not_there(rows, list_rows(session, organisation_id, document.name))}
@@ -127,7 +127,7 @@ def put_list_in(session: Session, actor: Actor, document: NamedList, now_us: int
 
     Raises:
         ConfigError: a member cannot be kept.
-        ActionRefused: a version is there that is as late, or later.
+        ConflictError: a version is there that is as late, or later.
     """
     new = [_row(actor.organisation_id, document, version, now_us) for version in document.versions]
     for member in (member for version in document.versions for member in version.members):
@@ -136,7 +136,7 @@ def put_list_in(session: Session, actor: Actor, document: NamedList, now_us: int
     lock_organisation(session, actor.organisation_id)
     there = list_rows(session, actor.organisation_id, document.name)
     if there and new[0].since_us <= there[-1].since_us:
-        raise ActionRefused(
+        raise ConflictError(
             f"the list {document.name} has a version since {day_text(there[-1].since_us)};"
             f" another one must be later, not since {day_text(new[0].since_us)}"
         )
@@ -174,7 +174,7 @@ def _not_there(rows: Sequence[ListVersionRow], there: Sequence[ListVersionRow]) 
     stored = {row.since_us: row for row in there}
     for row in rows:
         if row.since_us in stored and stored[row.since_us].members != row.members:
-            raise ActionRefused(
+            raise ConflictError(
                 f"the list {row.name} has a version since {day_text(row.since_us)} with other members;"
                 " a version is never changed: add a later one"
             )

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import now_microseconds, resolve_now
-from fivefold.domain.errors import ActionRefused, ConfigError
+from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts import tokens as accounts
 from fivefold.store.accounts.members import end_tokens, locked_member, member_named, members_of, roles_of, roles_text
@@ -69,7 +69,7 @@ def add_member(engine: Engine, actor: Actor, name: str, roles: Sequence[str], no
 
     Raises:
         ConfigError: the name cannot be stored, or there is no such role.
-        ActionRefused: there is a member of that name.
+        ConflictError: there is a member of that name.
     """
     now = resolve_now(now_us)
     role_set = _checked(roles)
@@ -81,7 +81,7 @@ def add_member(engine: Engine, actor: Actor, name: str, roles: Sequence[str], no
     with writing(engine) as session:
         member = member_named(session, actor.organisation_id, name)
         if member is not None and member.left_us is None:
-            raise ActionRefused(f"there is a member {name!r} already")
+            raise ConflictError(f"there is a member {name!r} already")
         back = member is not None
         if member is None:
             member = Member(organisation_id=actor.organisation_id, name=name, created_us=now)
@@ -97,9 +97,9 @@ def set_roles(
     """Give a member these roles and no others; their tokens of other roles end at once.
 
     Raises:
-        NotThere: the organisation has no such member.
+        NotFoundError: the organisation has no such member.
         ConfigError: there is no such role.
-        ActionRefused: the member has left.
+        ConflictError: the member has left.
     """
     now = resolve_now(now_us)
     role_set = _checked(roles)
@@ -119,8 +119,8 @@ def end_membership(engine: Engine, actor: Actor, member_id: int, now_us: int | N
     """Note that a member has left; all their tokens end at once.
 
     Raises:
-        NotThere: the organisation has no such member.
-        ActionRefused: the member has left already.
+        NotFoundError: the organisation has no such member.
+        ConflictError: the member has left already.
     """
     now = resolve_now(now_us)
     with writing(engine) as session:
@@ -150,7 +150,7 @@ def _checked(roles: Iterable[str]) -> set[str]:
 def _present(session: Session, actor: Actor, member_id: int) -> Member:
     member = locked_member(session, actor.organisation_id, member_id)
     if member.left_us is not None:
-        raise ActionRefused(f"member {member_id} has left; to come back they are added again, by the same name")
+        raise ConflictError(f"member {member_id} has left; to come back they are added again, by the same name")
     return member
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import from_microseconds, resolve_now
-from fivefold.domain.errors import ActionRefused, ConfigError
+from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.domain.rate_files import DatedRate, DatedRates, checked_rate, refuse_contradictions, refuse_inverse
 from fivefold.store.accounts.organisation_lock import lock_organisation
@@ -97,7 +97,7 @@ def checked_rates(engine: Engine, actor: Actor, rates: DatedRates, now_us: int |
     Raises:
         ConfigError: there is none, one is of a day after today, two contradict each other, or the table is the wrong
             way round.
-        ActionRefused: the organisation has not chosen its levels and base currency yet.
+        ConflictError: the organisation has not chosen its levels and base currency yet.
     """
     today = from_microseconds(resolve_now(now_us)).date()
     if not rates.rows:
@@ -123,12 +123,12 @@ def put_rates_in(
 ) -> RateTableLine:
     """Add a table, which holds from now on; every entity becomes due, unless *marks* is False.
 
-    ActionRefused where the base currency is another one by now.
+    ConflictError where the base currency is another one by now.
     """
     lock_organisation(session, actor.organisation_id)
     present = base_currency_of(session, actor.organisation_id)
     if base != present:
-        raise ActionRefused(f"the table is into {base}, and the base currency is {present}")
+        raise ConflictError(f"the table is into {base}, and the base currency is {present}")
     before = newest_rates(session, actor.organisation_id)
     row = RateTableRow(
         organisation_id=actor.organisation_id,

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import resolve_now
-from fivefold.domain.errors import ActionRefused
+from fivefold.domain.errors import ConflictError
 from fivefold.store.accounts.organisation_lock import lock_organisation
 from fivefold.store.rulesets.proposals import needs_two_people
 from fivefold.store.sql.database import writing
@@ -38,7 +38,7 @@ def has_sole_operator(session: Session, organisation_id: int) -> bool:
 
 
 def refuse_same_person(session: Session, checker: Actor, makers: Collection[str], what: str) -> None:
-    """Raise ActionRefused unless the approver is another person than all who took part.
+    """Raise ConflictError unless the approver is another person than all who took part.
 
     Args:
         session: to read with.
@@ -49,20 +49,20 @@ def refuse_same_person(session: Session, checker: Actor, makers: Collection[str]
     if has_sole_operator(session, checker.organisation_id):
         return
     if checker.name in makers:
-        raise ActionRefused(f"{checker.name} {what}")
+        raise ConflictError(f"{checker.name} {what}")
     refuse_nobody(session, checker)
     unknown = sorted(name for name in makers if not is_member(name))
     if unknown:
-        raise ActionRefused(
+        raise ConflictError(
             f"{unknown[0]} is no member, so nothing says that {checker.name} is another person;"
             " let a member propose it, with their own token"
         )
 
 
 def refuse_nobody(session: Session, actor: Actor) -> None:
-    """Raise ActionRefused where two people are needed and the actor is no known person."""
+    """Raise ConflictError where two people are needed and the actor is no known person."""
     if not is_member(actor.name) and not has_sole_operator(session, actor.organisation_id):
-        raise ActionRefused(
+        raise ConflictError(
             f"{actor.name} is no member: two people change what decides, and an account of the machine or a"
             " program's token is nobody in particular; use a member's own token"
         )
@@ -73,14 +73,14 @@ def allow_sole_operator(engine: Engine, actor: Actor, reason: str, now_us: int |
 
     Raises:
         ConfigError: the reason is empty.
-        ActionRefused: the levels were not chosen yet, or two people decided already: one cannot take that back.
+        ConflictError: the levels were not chosen yet, or two people decided already: one cannot take that back.
     """
     now = resolve_now(now_us)
     why = checked_reason(reason)
     with writing(engine) as session:
         lock_organisation(session, actor.organisation_id)
         if needs_two_people(session, actor.organisation_id) and not has_sole_operator(session, actor.organisation_id):
-            raise ActionRefused(
+            raise ConflictError(
                 "two people decided on a ruleset of this organisation; one alone can be chosen only before that"
             )
         return set_sole_operator_in(session, actor, now, why)

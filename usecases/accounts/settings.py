@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
-from fivefold.domain.errors import ActionRefused, ConfigError
+from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.store.accounts.organisation_lock import lock_organisation
 from fivefold.store.accounts.settings import settings_row
 from fivefold.store.audit.bound_rows import Digests, digests
@@ -53,7 +53,7 @@ class Settings:
 
 
 def settings_of(session: Session, organisation_id: int) -> Settings:
-    """Give the settings; ActionRefused where the levels were not chosen yet."""
+    """Give the settings; ConflictError where the levels were not chosen yet."""
     return _settings(settings_row(session, organisation_id))
 
 
@@ -73,7 +73,7 @@ def _settings(row: OrganisationSettings) -> Settings:
 
 
 def read_settings(engine: Engine, actor: Actor) -> Settings:
-    """Give the settings of an actor's organisation; ActionRefused where the levels were not chosen yet."""
+    """Give the settings of an actor's organisation; ConflictError where the levels were not chosen yet."""
     with reading(engine) as session:
         return settings_of(session, actor.organisation_id)
 
@@ -83,7 +83,7 @@ def choose_levels(engine: Engine, actor: Actor, levels: Sequence[str]) -> Settin
 
     Raises:
         ConfigError: there are not 3 to 6 different names.
-        ActionRefused: a ruleset was written: what it says of levels would mean something else.
+        ConflictError: a ruleset was written: what it says of levels would mean something else.
     """
     names = _checked_levels(levels)
     with writing(engine) as session:
@@ -96,7 +96,7 @@ def choose_levels(engine: Engine, actor: Actor, levels: Sequence[str]) -> Settin
             row = OrganisationSettings(organisation_id=actor.organisation_id)
             session.add(row)
         elif row.locked_us is not None:
-            raise ActionRefused(
+            raise ConflictError(
                 f"the levels are {', '.join(json.loads(row.levels))} for good: a ruleset was written for them"
             )
         row.levels = canonical_json(list(names))
@@ -139,14 +139,14 @@ def change_settings_in(session: Session, actor: Actor, change: SettingsChange) -
 
     Raises:
         ConfigError: a value is invalid.
-        ActionRefused: the levels were not chosen yet; or the base currency is to change although a ruleset was
+        ConflictError: the levels were not chosen yet; or the base currency is to change although a ruleset was
             written: the sums of money in it would mean something else.
     """
     check_values(change)
     row = settings_row(session, actor.organisation_id, locked=True)
     before = _audit_fields(row)
     if change.base_currency not in {None, row.base_currency} and row.locked_us is not None:
-        raise ActionRefused(f"the base currency is {row.base_currency} for good: a ruleset was written in it")
+        raise ConflictError(f"the base currency is {row.base_currency} for good: a ruleset was written in it")
     for name, value in vars(change).items():
         if value is not None:
             setattr(row, name, value)

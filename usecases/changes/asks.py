@@ -40,8 +40,8 @@ def order_families(
 
     Raises:
         ConfigError: the reason is empty, or the names are not those of all families of the type, each once.
-        NotThere: there is no such type.
-        ActionRefused: who asks is no member.
+        NotFoundError: there is no such type.
+        ConflictError: who asks is no member.
     """
     content = RulesetsOrdered(type_name, tuple(names), checked_per_second(per_second))
     return ask_for(engine, actor, content, checked_reason(reason), now_us)
@@ -60,8 +60,8 @@ def switch_family(
 
     Raises:
         ConfigError: the reason is empty.
-        NotThere: there is no such family.
-        ActionRefused: it is switched like that already; or who asks is no member.
+        NotFoundError: there is no such family.
+        ConflictError: it is switched like that already; or who asks is no member.
     """
     content = RulesetSwitched(family, on, checked_per_second(per_second))
     return ask_for(engine, actor, content, checked_reason(reason), now_us)
@@ -82,8 +82,8 @@ def roll_back(
 
     Raises:
         ConfigError: the reason is empty, or the rate none.
-        NotThere: there is no such family or version.
-        ActionRefused: it is active, or never was; or who asks is no member.
+        NotFoundError: there is no such family or version.
+        ConflictError: it is active, or never was; or who asks is no member.
     """
     content = RulesetRolledBack(family, version, checked_per_second(per_second), release)
     return ask_for(engine, actor, content, checked_reason(reason), now_us)
@@ -104,7 +104,7 @@ def put_list_version(
 
     Raises:
         ConfigError: the name, a member, the title or the source is invalid; or it is proposed without a reason.
-        ActionRefused: a version is there that is as late, or later; or who asks is no member.
+        ConflictError: a version is there that is as late, or later; or who asks is no member.
     """
     return _request_list(engine, actor, list_version(name, since_us, members, title, source), reason, now_us)
 
@@ -113,9 +113,9 @@ def put_list(engine: Engine, actor: Actor, document: str, now_us: int | None = N
     """Add the versions of a list in YAML or JSON that are not there yet; its result is a `ListPut`.
 
     Raises:
-        RulesetNotValid: it is no list.
+        InvalidRulesetError: it is no list.
         ConfigError: a member cannot be kept; or the reason is empty and it is proposed.
-        ActionRefused: a version that is there says something else, or would lie between others; or who asks is no
+        ConflictError: a version that is there says something else, or would lie between others; or who asks is no
             member.
     """
     named_list = read_list(document)
@@ -142,7 +142,7 @@ def put_rates(
     Raises:
         ConfigError: there is no rate, one is of a day to come, or the table is the wrong way round; or the reason is
             empty and it is proposed.
-        ActionRefused: the base currency was not chosen yet; or who asks is no member.
+        ConflictError: the base currency was not chosen yet; or who asks is no member.
     """
     converted = checked_rates(engine, actor, rates, now_us)
     content = RatesReplaced(str(converted.base), converted.source, rates_content(converted))
@@ -156,8 +156,8 @@ def retire_policy(
 
     Raises:
         ConfigError: there is no reason.
-        NotThere: there is no such version.
-        ActionRefused: it is not active; or who asks is no member.
+        NotFoundError: there is no such version.
+        ConflictError: it is not active; or who asks is no member.
     """
     return ask_for(engine, actor, PolicyRetired(name, number), checked_reason(reason), now_us)
 
@@ -169,7 +169,7 @@ def change_settings(
 
     Raises:
         ConfigError: a value is invalid; or it is proposed without a reason.
-        ActionRefused: the levels were not chosen yet; the base currency is to change although a ruleset was written;
+        ConflictError: the levels were not chosen yet; the base currency is to change although a ruleset was written;
             or who asks is no member.
     """
     check_values(change)
@@ -183,7 +183,7 @@ def revoke_override(
 
     Raises:
         ConfigError: the reason is empty.
-        NotThere: there is no such override.
-        ActionRefused: it does not hold; or it is proposed, and who asks is no member.
+        NotFoundError: there is no such override.
+        ConflictError: it does not hold; or it is proposed, and who asks is no member.
     """
     return ask_for(engine, actor, OverrideRevoked(override_id), checked_reason(reason), now_us)

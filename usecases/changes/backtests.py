@@ -16,7 +16,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import resolve_now
-from fivefold.domain.errors import ActionRefused, FivefoldError, NotThere, StoreError
+from fivefold.domain.errors import ConflictError, FivefoldError, NotFoundError, StoreError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.language.ruleset import Ruleset
@@ -49,11 +49,11 @@ MOST_ATTEMPTS = 5
 """After so many workers that ended while they ran it, a backtest is quarantined: it is what ends them."""
 
 
-class _Lost(Exception):
+class _LeaseLostError(Exception):
     """Another worker has the backtest now, or it was cancelled."""
 
 
-class _Stopped(Exception):
+class _StoppedError(Exception):
     """The worker is asked to end, and gives the backtest back."""
 
 
@@ -94,8 +94,8 @@ def request_backtest(
     """Ask for a backtest of a version, or of the draft; where one of its content is under way already, of that one.
 
     Raises:
-        NotThere: there is no such family or version, or no draft.
-        RulesetNotValid: the draft cannot be run, or does not fit the organisation.
+        NotFoundError: there is no such family or version, or no draft.
+        InvalidRulesetError: the draft cannot be run, or does not fit the organisation.
     """
     now = resolve_now(now_us)
     with reading(engine) as session:
@@ -140,18 +140,18 @@ def _record(session: Session, backtest: Backtest, action: str, actor: str, after
 
 
 def list_backtests(engine: Engine, actor: Actor, family: str, part: Part = WHOLE) -> Page[BacktestLine]:
-    """List the backtests of a family, the newest first; NotThere where there is none of that name."""
+    """List the backtests of a family, the newest first; NotFoundError where there is none of that name."""
     with reading(engine) as session:
         family_row = family_named(session, actor.organisation_id, family)
         return backtests_of(session, family_row.id, part).map(partial(_line, session))
 
 
 def report_of(engine: Engine, actor: Actor, number: int) -> dict[str, Any]:
-    """Give what a backtest found, with customers by their names outside; NotThere where none of that number is done."""
+    """Give the result of a backtest, with customers by their external names; NotFoundError unless it is done."""
     with reading(engine) as session:
         row = session.get(Backtest, number)
         if row is None or row.organisation_id != actor.organisation_id or row.report is None:
-            raise NotThere(f"there is no backtest {number} that is done")
+            raise NotFoundError(f"there is no backtest {number} that is done")
         report: dict[str, Any] = json.loads(row.report)
         report.pop("validity", None)  # numbers that mean nothing outside
         if report["basis"] == "customers":
@@ -199,15 +199,15 @@ def cancel_backtest(engine: Engine, actor: Actor, number: int, reason: str, now_
 
     Raises:
         ConfigError: the reason is empty.
-        NotThere: there is no such backtest.
-        ActionRefused: it has ended already.
+        NotFoundError: there is no such backtest.
+        ConflictError: it has ended already.
     """
     now = resolve_now(now_us)
     why = checked_reason(reason)
     with writing(engine) as session:
         row = backtest_numbered(session, actor.organisation_id, number, locked=True)
         if row.state not in {"queued", "running"}:
-            raise ActionRefused(f"backtest {number} is {row.state}; one that waits or runs can be cancelled")
+            raise ConflictError(f"backtest {number} is {row.state}; one that waits or runs can be cancelled")
         row.state, row.error = "cancelled", f"{actor.name} cancelled it: {why}"
         row.lease_until_us, row.finished_us = None, now
         _record(session, row, "backtest.cancelled", actor.name, {"reason": why})
@@ -257,7 +257,7 @@ class _Lease:
 
     def progress(self, done: int, total: int, part: str) -> None:
         if self._stopping():
-            raise _Stopped
+            raise _StoppedError
         until = self._now_us() + LEASE_US
         with writing(self._engine) as session:
             self._set(session, done=done, total=total, part=part or None, lease_until_us=until)
@@ -280,17 +280,17 @@ class _Lease:
 
     def _set(self, session: Session, **values: Any) -> None:
         if not update_leased(session, self._number, self._until_us, **values):
-            raise _Lost
+            raise _LeaseLostError
 
 
 def _run(engine: Engine, claimed: tuple[int, int], lease: _Lease) -> None:
     number, attempt = claimed
     try:
         lease.end(report=_report(engine, number, attempt, lease))
-    except _Lost:
+    except _LeaseLostError:
         log.warning("backtest taken over or cancelled", backtest=number)
-    except _Stopped:
-        with suppress(_Lost):
+    except _StoppedError:
+        with suppress(_LeaseLostError):
             lease.give_back(attempt)
     except StoreError:
         raise  # it is begun again once the database is back
@@ -319,5 +319,5 @@ def _report(engine: Engine, number: int, attempt: int, lease: _Lease) -> str:
 def _fail(lease: _Lease, why: str) -> None:
     try:
         lease.end(error=why)
-    except _Lost:
+    except _LeaseLostError:
         log.warning("backtest taken over or cancelled")

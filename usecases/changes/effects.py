@@ -6,7 +6,7 @@ from typing import Protocol
 
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ActionRefused
+from fivefold.domain.errors import ConflictError
 from fivefold.risk.facts.lists import read_list
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.tables.entities import Entity, EntityType
@@ -45,7 +45,7 @@ class Champions(Protocol):
     """What makes a version of a model champion: `usecases.changes.promotions`, where the registry is."""
 
     def check(self, content: ModelPromoted, why: str) -> object:
-        """Raise PromotionRefused where the version may not become champion now; nothing is changed."""
+        """Raise PromotionRefusedError where the version may not become champion now; nothing is changed."""
         ...
 
     def promote(self, session: Session, actor: Actor, content: ModelPromoted, why: str) -> None:
@@ -117,14 +117,14 @@ def result_in_force(session: Session, actor: Actor, content: Content) -> Result:
 
 def _at_hand(champions: Champions | None) -> Champions:
     if champions is None:
-        raise ActionRefused(
+        raise ConflictError(
             "a model is promoted at the machine that has the model registry: fivefold proposals approve NUMBER"
         )
     return champions
 
 
 def _apply_fact(session: Session, actor: Actor, content: Fact, now_us: int) -> None:
-    """Store what would lower a level, without asking again who may; NotThere where its entity was erased."""
+    """Store what would lower a level, without asking again who may; NotFoundError where its entity was erased."""
     entity_row = session.get_one(Entity, content.entity)
     kind = session.get_one(EntityType, entity_row.type_id).name
     entity = entity_named(session, actor.organisation_id, kind, entity_row.external_id, alone=True)

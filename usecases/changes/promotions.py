@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import now_microseconds
-from fivefold.domain.errors import PromotionRefused
+from fivefold.domain.errors import PromotionRefusedError
 from fivefold.models.promotions import PROMOTE, Promotion, apply_promotion, plan_promotion, plan_rollback
 from fivefold.models.registry import Registry
 from fivefold.store.accounts import tokens as accounts
@@ -52,7 +52,7 @@ def promote_model(
         reason: why; needed with *force*.
 
     Raises:
-        PromotionRefused: the gate did not allow it, the version does not load, or an organisation wants two people.
+        PromotionRefusedError: the gate did not allow it, the version does not load, or it takes two people.
         StoreError: the audit log cannot be written; then nothing is promoted.
     """
     return _recorded(engine, registry, plan_promotion(registry, number, force=force, reason=reason), actor)
@@ -77,12 +77,12 @@ def propose_promotion(
         reason: why; by default what the gate said.
 
     Raises:
-        PromotionRefused: the gate did not allow it, the version does not load, or the organisation wants no two people.
-        ActionRefused: who asks is no member.
+        PromotionRefusedError: the gate did not allow it, the version does not load, or it takes one person.
+        ConflictError: who asks is no member.
     """
     with reading(engine) as session:
         if actor.organisation_id not in where_two_people_promote(session):
-            raise PromotionRefused(_need_of_two_people(session) or "one person promotes a model here")
+            raise PromotionRefusedError(_need_of_two_people(session) or "one person promotes a model here")
     planned = plan_promotion(registry, number, force=force, reason=reason)
     content = ModelPromoted(registry.name, number, _content_hash(registry, number), planned.replaced, force, actor.name)
     reach = {"gate": registry.version(number).tags.get("gate_reasons", "")}
@@ -101,18 +101,18 @@ class RegistryChampions:
         """Plan what was proposed, by what the gate says now.
 
         Raises:
-            PromotionRefused: the gate does not allow it; or the version or the champion is another one by now.
+            PromotionRefusedError: the gate does not allow it; or the version or the champion is another one by now.
         """
         serving = self.registry.champion()
         replaced = None if serving is None else serving.number
         planned = plan_promotion(self.registry, content.version, force=content.force, reason=why)
         if replaced != content.replaced:
-            raise PromotionRefused(
+            raise PromotionRefusedError(
                 f"{_called(content.replaced)} served when this was proposed, and {_called(replaced)} serves now;"
                 " refuse the proposal and make another one"
             )
         if _content_hash(self.registry, content.version) != content.content_hash:
-            raise PromotionRefused(f"version {content.version} is not the model that was proposed")
+            raise PromotionRefusedError(f"version {content.version} is not the model that was proposed")
         return planned
 
     def promote(self, session: Session, actor: Actor, content: ModelPromoted, why: str) -> None:
@@ -136,7 +136,7 @@ def _recorded(engine: Engine, registry: Registry, planned: Promotion, actor: str
     with writing(engine) as session:
         need = _need_of_two_people(session)
         if need and planned.action == PROMOTE:
-            raise PromotionRefused(need)
+            raise PromotionRefusedError(need)
         _record(session, registry, planned, actor)
         return apply_promotion(registry, planned)
 

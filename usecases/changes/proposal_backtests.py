@@ -8,7 +8,7 @@ import polars as pl
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ActionRefused
+from fivefold.domain.errors import ConflictError
 from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.facts.lists import NamedList
 from fivefold.risk.facts.portfolio import Portfolio
@@ -57,20 +57,20 @@ class ProposalSetting:
 def proposal_setting(engine: Engine, number: int, as_of_us: int, attempt: int) -> ProposalSetting:
     """Read what a backtest of a proposal is run on, as it is now; its fingerprint becomes the backtest's content.
 
-    ActionRefused where the proposal was decided, or cannot be applied any more, or changes nothing for this type.
+    ConflictError where the proposal was decided, or cannot be applied any more, or changes nothing for this type.
     """
     with writing(engine) as session:
         row = session.get_one(Backtest, number)
         assert row.proposal_id is not None
         proposal = proposal_numbered(session, row.organisation_id, row.proposal_id)
         if proposal.state != PROPOSED:
-            raise ActionRefused(f"proposal {proposal.id} was {proposal.state} already")
+            raise ConflictError(f"proposal {proposal.id} was {proposal.state} already")
         content = read_content(proposal.kind, proposal.content)
         actor = Actor(row.organisation_id, proposal.proposed_by)
         type_id, reason = row.type_id, proposal.reason
         reached = rehearse(session, actor, content, reason, as_of_us).get(type_id)
         if reached is None:
-            raise ActionRefused("what decides is the same with and without this change by now")
+            raise ConflictError("what decides is the same with and without this change by now")
         session.get_one(Backtest, number).content_hash = reached.fingerprint
         until_id = session.scalar(select(func.max(Entity.id)).where(Entity.type_id == type_id)) or 0
         customers = count_of_type(session, type_id, until_id)
@@ -81,7 +81,7 @@ def proposal_setting(engine: Engine, number: int, as_of_us: int, attempt: int) -
 def run_proposal_backtest(engine: Engine, setting: ProposalSetting, progress: Progress) -> str:
     """Run the backtest of a proposal; the report is JSON.
 
-    RulesetNotValid where a ruleset lacks something that it needs.
+    InvalidRulesetError where a ruleset lacks something that it needs.
     """
     before, after = _composition(setting.reached.before), _composition(setting.reached.after)
     rulesets = list(dict.fromkeys(analysed for side in (before, after) for analysed in side.rulesets.values()))

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import resolve_now
-from fivefold.domain.errors import ActionRefused, NotThere
+from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts.organisation_lock import lock_organisation
 from fivefold.store.audit.bound_rows import digests
@@ -124,7 +124,7 @@ def ask_for(
 
     Raises:
         ConfigError: the reason is empty although it is proposed; or as the kind says.
-        NotThere, ActionRefused: it cannot be done now; or who asks is no member.
+        NotFoundError, ConflictError: it cannot be done now; or who asks is no member.
     """
     now = resolve_now(now_us)
     with writing(engine) as session:
@@ -204,8 +204,8 @@ def request_proposal_backtests(engine: Engine, actor: Actor, number: int, now_us
     """Ask for the backtests of a proposal anew, such as after what decides has changed.
 
     Raises:
-        NotThere: there is no such proposal.
-        ActionRefused: it was decided, or cannot be done any more.
+        NotFoundError: there is no such proposal.
+        ConflictError: it was decided, or cannot be done any more.
     """
     now = resolve_now(now_us)
     with writing(engine) as session:
@@ -229,11 +229,11 @@ def approve_proposal(
 
     Raises:
         ConfigError: the reason is empty.
-        NotThere: there is no such proposal.
-        ActionRefused: the actor proposed it, or is no member; it was decided; it cannot be done any more; a backtest
+        NotFoundError: there is no such proposal.
+        ConflictError: the actor proposed it, or is no member; it was decided; it cannot be done any more; a backtest
             that counts (`backtest_validity`) is not done for a type that it reaches; it is not for the role; or a
             model is to be promoted without *champions*.
-        PromotionRefused: the gate does not allow it any more, or another version serves by now.
+        PromotionRefusedError: the gate does not allow it any more, or another version serves by now.
     """
     now = resolve_now(now_us)
     why = checked_reason(reason)
@@ -256,7 +256,7 @@ def approve_proposal(
 def _open(session: Session, actor: Actor, number: int) -> Proposal:
     row = proposal_numbered(session, actor.organisation_id, number, locked=True)
     if row.state != PROPOSED:
-        raise ActionRefused(f"proposal {number} was {row.state} already")
+        raise ConflictError(f"proposal {number} was {row.state} already")
     return row
 
 
@@ -273,7 +273,7 @@ def _refuse_role(row: Proposal, role: Role, by_kind: Mapping[str, frozenset[Role
     roles = by_kind.get(row.kind, _PUBLISHERS)
     if role not in roles:
         who = " and ".join(f"{each}s" for each in Role if each in roles)
-        raise ActionRefused(f"proposal {row.id} is about {_about(row.kind)}, which {who} decide")
+        raise ConflictError(f"proposal {row.id} is about {_about(row.kind)}, which {who} decide")
 
 
 def _about(kind: str) -> str:
@@ -290,7 +290,7 @@ def _kinds_for(role: Role) -> tuple[str, ...] | None:
 
 
 def _tests(session: Session, row: Proposal, reached: Mapping[int, Reached], now_us: int) -> list[int]:
-    """Give the backtests that count; ActionRefused where a type that is reached has none."""
+    """Give the backtests that count; ConflictError where a type that is reached has none."""
     newest: dict[int, Backtest] = {}
     for backtest in _done(session, row):  # the newest first
         newest.setdefault(backtest.type_id, backtest)
@@ -299,7 +299,7 @@ def _tests(session: Session, row: Proposal, reached: Mapping[int, Reached], now_
             refuse_outdated(session, newest[type_id], pair, f"proposal {row.id}", now_us)
         elif count_of_type(session, type_id):
             name = session.get_one(EntityType, type_id).name
-            raise ActionRefused(f"proposal {row.id} has no backtest on {name} that is done; look at it first")
+            raise ConflictError(f"proposal {row.id} has no backtest on {name} that is done; look at it first")
     return [newest[type_id].id for type_id in reached if type_id in newest]
 
 
@@ -322,8 +322,8 @@ def refuse_proposal(
 
     Raises:
         ConfigError: the reason is empty.
-        NotThere: there is no such proposal.
-        ActionRefused: it was decided already; or it is another person's, and not for the role.
+        NotFoundError: there is no such proposal.
+        ConflictError: it was decided already; or it is another person's, and not for the role.
     """
     now = resolve_now(now_us)
     why = checked_reason(reason)
@@ -360,12 +360,12 @@ def list_proposals(
 
 
 def read_proposal(engine: Engine, actor: Actor, number: int, role: Role = Role.ADMIN) -> ProposalLine:
-    """Show a proposal; NotThere where there is none of that number, or the role may not see it."""
+    """Show a proposal; NotFoundError where there is none of that number, or the role may not see it."""
     kinds = _kinds_for(role)
     with reading(engine) as session:
         row = proposal_numbered(session, actor.organisation_id, number)
         if kinds is not None and row.kind not in kinds:
-            raise NotThere(f"there is no proposal {number}")
+            raise NotFoundError(f"there is no proposal {number}")
         return _line(session, row)
 
 

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.characters import control_in
 from fivefold.domain.clock import iso_text, now_microseconds
-from fivefold.domain.errors import ActionRefused, ConfigError, NotThere
+from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.features import schema as c
 from fivefold.risk.engine.explain.policies import DecisionExplanation, explain_decisions
 from fivefold.risk.engine.policy_program import kept_policy, policy_program_for
@@ -156,11 +156,11 @@ def decide(
         valuer: the value model, where the level is computed for the answer.
 
     Raises:
-        NotThere: there is no such entity, or no active policy of that name.
+        NotFoundError: there is no such entity, or no active policy of that name.
         ConfigError: the policy is for another entity type, or the key cannot be kept.
-        DataNotValid: the transaction cannot be read.
-        ActionRefused: something else was decided under the key.
-        RulesetNotValid: something that the policy reads is not there, such as a list.
+        InvalidDataError: the transaction cannot be read.
+        ConflictError: something else was decided under the key.
+        InvalidRulesetError: something that the policy reads is not there, such as a list.
     """
     request = _DecisionRequest(
         policy, type_name, external_id, transaction, freshness, _key(policy, decision_key, transaction)
@@ -190,13 +190,13 @@ def _key(policy: str, explicit: str | None, transaction: Mapping[str, Any]) -> s
 
 
 def _earlier_decision(session: Session, actor: Actor, request: _DecisionRequest) -> DecisionMade | None:
-    """Find the decision under the key; ActionRefused where it is one on something else."""
+    """Find the decision under the key; ConflictError where it is one on something else."""
     decision = None if request.key is None else decision_keyed(session, actor.organisation_id, request.key)
     if decision is None or request.key is None:
         return None
     if decision.inputs is None or json.loads(decision.inputs)["asked"] != request.digest:
         own = request.key.removeprefix(f"{request.policy}/")
-        raise ActionRefused(
+        raise ConflictError(
             f"{request.policy} decided on something else under {own!r}; give it a decision_key of its own"
         )
     return decision_view(decision, session.get_one(Policy, decision.policy_id), repeated=True)
@@ -232,7 +232,7 @@ def _decide_and_store(
 def _subjects_and_policy(session: Session, actor: Actor, request: _DecisionRequest) -> tuple[DecisionSubjects, Policy]:
     parties = parties_of(session, actor.organisation_id, request.type_name, request.external_id, request.policy)
     if parties.policy is None:
-        raise NotThere(f"there is no active policy {request.policy!r}")
+        raise NotFoundError(f"there is no active policy {request.policy!r}")
     decides_on = kept_policy(parties.policy.canonical).entity_type
     if decides_on != request.type_name:
         raise ConfigError(f"the policy {request.policy} decides on entities of the type {decides_on} alone")
@@ -280,7 +280,7 @@ def _store(
     with writing(engine) as session:
         entity = entity_named(session, actor.organisation_id, request.type_name, request.external_id, kept=True)
         if entity.id != decision.entity_id:  # it was erased meanwhile, and another entity has its name
-            raise NotThere(f"there is no {request.type_name} {request.external_id!r}")
+            raise NotFoundError(f"there is no {request.type_name} {request.external_id!r}")
         number = add_decision(
             session,
             {

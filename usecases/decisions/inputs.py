@@ -13,7 +13,7 @@ import polars as pl
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, from_microseconds, iso_text
-from fivefold.domain.errors import DataNotValid, Problem
+from fivefold.domain.errors import InvalidDataError, Problem
 from fivefold.domain.money import RateTable
 from fivefold.features import schema as c
 from fivefold.features.reading.columns import short_text
@@ -78,7 +78,7 @@ def read_pending_transaction(
         now_us: the present moment.
 
     Raises:
-        DataNotValid: names every problem. An unknown field is one, since no rule would see it.
+        InvalidDataError: names every problem. An unknown field is one, since no rule would see it.
     """
     number, external_id = entity
     _refuse_strange(transaction, declared, external_id)
@@ -115,7 +115,7 @@ def _refuse_strange(transaction: Mapping[str, Any], declared: Mapping[str, Field
         if transaction.get(name) is not None and transaction[name] != external_id
     ]
     if problems:
-        raise DataNotValid(problems)
+        raise InvalidDataError(problems)
 
 
 def rate_answer(rates: RateTable, currency: str) -> dict[str, Any]:
@@ -179,8 +179,8 @@ def load_decision_inputs(
         now_us: the present.
 
     Raises:
-        DataNotValid: the transaction cannot be read.
-        RulesetNotValid: something that the policy reads is not there, such as a list.
+        InvalidDataError: the transaction cannot be read.
+        InvalidRulesetError: something that the policy reads is not there, such as a list.
     """
     policy, reads = kept_policy(canonical), _reads(canonical)
     ahead = point.standing is not None and ahead_error(session, point.standing.assessed_us, now_us) is not None

@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import resolve_now
-from fivefold.domain.errors import ActionRefused, Finding, RulesetNotValid
+from fivefold.domain.errors import ConflictError, Finding, InvalidRulesetError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.engine.policy_program import kept_policy
 from fivefold.risk.governance.lint.policy import lint_policy
@@ -61,7 +61,7 @@ class PolicyView(PolicyLine):
 def check_policy(engine: Engine, actor: Actor, document: str) -> tuple[Finding, ...]:
     """Check a policy as proposing it does, and change nothing: errors and warnings.
 
-    NotThere where there is no such entity type.
+    NotFoundError where there is no such entity type.
     """
     return tuple(_looked_through(engine, actor, document)[1])
 
@@ -80,11 +80,11 @@ def propose_policy(
         now_us: the present, microseconds.
 
     Raises:
-        RulesetNotValid: it cannot be read or run, or does not fit the organisation; or there are warnings that were not
+        InvalidRulesetError: it cannot be read or run, or does not fit the organisation; or there are warnings not
             accepted.
         ConfigError: there is no reason.
-        NotThere: there is no such entity type.
-        ActionRefused: the newest version says the same, and is not retired.
+        NotFoundError: there is no such entity type.
+        ConflictError: the newest version says the same, and is not retired.
     """
     now = resolve_now(now_us)
     why = checked_reason(reason)
@@ -119,7 +119,7 @@ def _accepted(policy: language.Policy, findings: list[Finding], why: str) -> lan
     if errors or (findings and not why):
         if not errors:
             findings = [*findings, Finding("accept_warnings", "is empty; say why it is to be with these doubts")]
-        raise RulesetNotValid(findings, SOURCE)
+        raise InvalidRulesetError(findings, SOURCE)
     return policy
 
 
@@ -127,15 +127,15 @@ def _refuse_misfits(policy: language.Policy, around: OrganisationContext) -> Non
     """Look once more, under the lock: levels may have been chosen anew since."""
     wrong = organisation_findings(policy, around)
     if wrong:
-        raise RulesetNotValid(wrong, SOURCE)
+        raise InvalidRulesetError(wrong, SOURCE)
 
 
 def _row(session: Session, actor: Actor, policy: language.Policy, document: str, now_us: int) -> Policy:
     versions = policy_versions(session, actor.organisation_id, policy.name)
     if versions and versions[0].content_hash == policy.content_hash and versions[0].state != RETIRED:
-        raise ActionRefused(f"version {versions[0].number} of {policy.name} says the same, and is {versions[0].state}")
+        raise ConflictError(f"version {versions[0].number} of {policy.name} says the same, and is {versions[0].state}")
     if versions and kept_policy(versions[0].canonical).entity_type != policy.entity_type:
-        raise ActionRefused(f"the policy {policy.name} is of another entity type than {policy.entity_type}, for good")
+        raise ConflictError(f"the policy {policy.name} is of another entity type than {policy.entity_type}, for good")
     return Policy(
         organisation_id=actor.organisation_id,
         name=policy.name,
@@ -156,8 +156,8 @@ def approve_policy(
 
     Raises:
         ConfigError: there is no reason.
-        NotThere: there is no such version.
-        ActionRefused: it is not proposed any more, its writer approves it, or a newer one is active.
+        NotFoundError: there is no such version.
+        ConflictError: it is not proposed any more, its writer approves it, or a newer one is active.
     """
     now = resolve_now(now_us)
     why = checked_reason(reason)
@@ -176,11 +176,11 @@ def approve_policy(
 
 def _refuse_approval(session: Session, row: Policy, active: Policy | None, actor: Actor) -> None:
     if row.state != PROPOSED:
-        raise ActionRefused(f"version {row.number} of {row.name} is {row.state}; what is proposed can be approved")
+        raise ConflictError(f"version {row.number} of {row.name} is {row.state}; what is proposed can be approved")
     of = f"version {row.number} of {row.name}"
     refuse_same_person(session, actor, (row.written_by,), f"wrote {of}; another person approves it")
     if active is not None and active.number > row.number:
-        raise ActionRefused(f"version {active.number} of {row.name} is active and newer; propose this one anew")
+        raise ConflictError(f"version {active.number} of {row.name} is active and newer; propose this one anew")
 
 
 def refuse_policy(engine: Engine, actor: Actor, name: str, number: int, reason: str) -> PolicyLine:
@@ -188,15 +188,15 @@ def refuse_policy(engine: Engine, actor: Actor, name: str, number: int, reason: 
 
     Raises:
         ConfigError: there is no reason.
-        NotThere: there is no such version.
-        ActionRefused: it is active, or retired already.
+        NotFoundError: there is no such version.
+        ConflictError: it is active, or retired already.
     """
     why = checked_reason(reason)
     with writing(engine) as session:
         settings_row(session, actor.organisation_id, locked=True)
         row = policy_numbered(session, actor.organisation_id, name, number)
         if row.state == ACTIVE:
-            raise ActionRefused(f"version {number} of {name} is active; to retire it is proposed, and approved")
+            raise ConflictError(f"version {number} of {name} is active; to retire it is proposed, and approved")
         return _retired(session, actor, row, why)
 
 
@@ -206,18 +206,18 @@ def retire_policy_in(session: Session, actor: Actor, name: str, number: int, why
     What happens once that is approved, in its transaction.
 
     Raises:
-        NotThere: there is no such version.
-        ActionRefused: it is not active.
+        NotFoundError: there is no such version.
+        ConflictError: it is not active.
     """
     row = policy_numbered(session, actor.organisation_id, name, number)
     if row.state != ACTIVE:
-        raise ActionRefused(f"version {number} of {name} is {row.state}; one that is active can be retired")
+        raise ConflictError(f"version {number} of {name} is {row.state}; one that is active can be retired")
     return _retired(session, actor, row, why)
 
 
 def _retired(session: Session, actor: Actor, row: Policy, why: str) -> PolicyLine:
     if row.state == RETIRED:
-        raise ActionRefused(f"version {row.number} of {row.name} is retired already")
+        raise ConflictError(f"version {row.number} of {row.name} is retired already")
     was, row.state = row.state, RETIRED
     session.flush()
     _record(session, actor, "policy.retired", row, {"reason": why}, was=was)
@@ -231,7 +231,7 @@ def policies_of(engine: Engine, actor: Actor, name: str | None = None, part: Par
 
 
 def show_policy(engine: Engine, actor: Actor, name: str, number: int) -> PolicyView:
-    """Show a version as it was written, with what lint doubts in it today; NotThere where there is none."""
+    """Show a version as it was written, with what lint doubts in it today; NotFoundError where there is none."""
     with reading(engine) as session:
         row = policy_numbered(session, actor.organisation_id, name, number)
         around = _surroundings(session, actor, kept_policy(row.canonical))

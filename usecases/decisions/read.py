@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from fivefold.domain.errors import ActionRefused, NotThere
+from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.compiler.policy_checks import inputs_of_policy_rule
 from fivefold.risk.compiler.value_types import vocabulary
@@ -46,7 +46,7 @@ class DecisionLine:
 
 
 def read_decision(engine: Engine, actor: Actor, number: int) -> DecisionMade:
-    """Give a decision as it was recorded; NotThere where the organisation has none of that number."""
+    """Give a decision as it was recorded; NotFoundError where the organisation has none of that number."""
     with reading(engine) as session:
         decision = decision_numbered(session, actor.organisation_id, number)
         return decision_view(decision, session.get_one(PolicyRow, decision.policy_id))
@@ -55,7 +55,7 @@ def read_decision(engine: Engine, actor: Actor, number: int) -> DecisionMade:
 def list_decisions(
     engine: Engine, actor: Actor, type_name: str, external_id: str, part: Part = WHOLE
 ) -> Page[DecisionLine]:
-    """List the decisions on an entity's transactions, the latest first; NotThere where there is no such entity."""
+    """List the decisions on an entity's transactions, the latest first; NotFoundError where there is no such entity."""
     with reading(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id)
         return decisions_of(session, entity.id, part).map(lambda pair: _line(*pair))
@@ -72,7 +72,7 @@ def replay_by_name(engine: Engine, actor: Actor, name: str) -> Replayed:
     if kind != "d":
         return replay_assessment(engine, actor, name)
     if not _NUMBER.fullmatch(number):
-        raise NotThere(f"there is no decision {number!r}")
+        raise NotFoundError(f"there is no decision {number!r}")
     return replay_decision(engine, actor, int(number))
 
 
@@ -84,13 +84,13 @@ def replay_decision(engine: Engine, actor: Actor, number: int) -> Replayed:
     """Make a decision again from its recorded inputs and versions, and compare the bytes of the answer.
 
     Raises:
-        NotThere: there is no such decision.
-        ActionRefused: what it was made from was erased.
+        NotFoundError: there is no such decision.
+        ConflictError: what it was made from was erased.
     """
     with reading(engine) as session:
         decision = decision_numbered(session, actor.organisation_id, number)
         if decision.inputs is None or decision.answer is None:
-            raise ActionRefused(f"decision {number} was erased: what it was made from is gone")
+            raise ConflictError(f"decision {number} was erased: what it was made from is gone")
         policy = session.get_one(PolicyRow, decision.policy_id)
         inputs, replay_inputs = read_inputs(decision.inputs, decision.at_us, str(decision.entity_id))
         versions = list_versions_used(session, actor.organisation_id, replay_inputs["lists"])
@@ -140,7 +140,7 @@ class DecisionSeen:
 
 
 def view_decision(engine: Engine, actor: Actor, number: int) -> DecisionSeen | None:
-    """Give what may be seen of a decision; None once it was erased, NotThere where the organisation has none."""
+    """Give what may be seen of a decision; None once it was erased, NotFoundError where the organisation has none."""
     with reading(engine) as session:
         decision = decision_numbered(session, actor.organisation_id, number)
         if decision.answer is None or decision.inputs is None:

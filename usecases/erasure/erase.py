@@ -20,7 +20,7 @@ from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, day_text, resolve_now
-from fivefold.domain.errors import ActionRefused, ConfigError, FivefoldError, NotThere
+from fivefold.domain.errors import ConfigError, ConflictError, FivefoldError, NotFoundError
 from fivefold.domain.files import make_private_folder
 from fivefold.store.accounts.settings import settings_row
 from fivefold.store.audit import history_reading
@@ -138,7 +138,7 @@ def set_legal_hold(
     """Set a legal hold on an entity: it cannot be erased before the hold ends. A later hold replaces an earlier one.
 
     A moment that is past releases it. The register has a hold before it holds, and a release once it is released: at
-    worst a hold that failed stands there, and keeps what could go. NotThere where there is no such entity; ConfigError
+    worst a hold that failed stands there, and keeps what could go. NotFoundError without such an entity; ConfigError
     without a reason.
     """
     if not 1 <= len(reason.strip()) <= MOST_REASON_CHARACTERS:
@@ -195,8 +195,8 @@ def erase_entity(
         now_us: the present.
 
     Raises:
-        NotThere: there is no such entity.
-        ActionRefused: retention is not over, or a legal hold is on it; the message says until when. Or a case or an
+        NotFoundError: there is no such entity.
+        ConflictError: retention is not over, or a legal hold is on it; the message says until when. Or a case or an
             alert about it is open, or another entity has the name that would be left to it.
     """
     now = resolve_now(now_us)
@@ -204,7 +204,7 @@ def erase_entity(
         row = entity_named(session, actor.organisation_id, type_name, external_id)
         entities, shared = erasing.with_owned(session, row, now)
         if row not in entities:  # it was erased, perhaps just now
-            raise NotThere(f"there is no {type_name} {external_id!r}")
+            raise NotFoundError(f"there is no {type_name} {external_id!r}")
         _refuse_held([*entities, *shared], now)
         _refuse_kept(session, [*entities, *shared], now)
         _refuse_taken(session, entities)
@@ -222,7 +222,7 @@ def _permitted() -> Iterator[None]:
         yield
     except ProgrammingError as error:
         if isinstance(error.orig, InsufficientPrivilege):
-            raise ActionRefused(
+            raise ConflictError(
                 "this role of the database may not erase; give the command the FIVEFOLD_DATABASE_URL of the role that"
                 " owns the tables; nothing was erased"
             ) from error
@@ -267,7 +267,7 @@ def _seal_again(session: Session, actor: Actor, batches: Sequence[int]) -> list[
 def _refuse_held(entities: Sequence[Entity], now: int) -> None:
     on_hold = [entity for entity in entities if entity.hold_until_us is not None and entity.hold_until_us > now]
     if on_hold:
-        raise ActionRefused(
+        raise ConflictError(
             f"a legal hold is on it until {day_text(on_hold[0].hold_until_us or 0)}; nothing was erased"
         )
 
@@ -280,11 +280,11 @@ def _refuse_kept(session: Session, entities: Sequence[Entity], now: int) -> None
     ids = [entity.id for entity in entities]
     under_way = erasing.open_record(session, ids)
     if under_way is not None:
-        raise ActionRefused(f"the {under_way.kind} {under_way.external_id!r} about it is open; nothing was erased")
+        raise ConflictError(f"the {under_way.kind} {under_way.external_id!r} about it is open; nothing was erased")
     days = settings_row(session, entities[0].organisation_id).retention_days
     until = erasing.last_activity_us(session, ids, now) + days * DAY_US
     if until > now:
-        raise ActionRefused(
+        raise ConflictError(
             f"records are kept for {days:,} days after the last activity, here until {day_text(until)[:10]};"
             " nothing was erased"
         )
@@ -293,7 +293,7 @@ def _refuse_kept(session: Session, entities: Sequence[Entity], now: int) -> None
 def _refuse_taken(session: Session, entities: Sequence[Entity]) -> None:
     reused = erasing.conflicting_entity(session, entities)
     if reused is not None:
-        raise ActionRefused(
+        raise ConflictError(
             f"there is an entity {reused.external_id!r} already, which that of this number would be called;"
             " nothing was erased; erase the other one first"
         )
@@ -386,7 +386,7 @@ def _refuse_active(session: Session, entities: Sequence[Entity], erased_us: int,
     """Refuse what is no longer as it was when it could be erased: something happened to it since."""
     last = erasing.last_activity_us(session, [entity.id for entity in entities], now)
     if last > erased_us:
-        raise ActionRefused(
+        raise ConflictError(
             f"something happened on {day_text(last)[:10]}, after it was erased: a fact was sent again by the old name;"
             " nothing was erased; `fivefold erase` takes it out once retention is over"
         )

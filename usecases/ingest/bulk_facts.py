@@ -9,7 +9,7 @@ from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import resolve_now
-from fivefold.domain.errors import DataNotValid, Problem
+from fivefold.domain.errors import InvalidDataError, Problem
 from fivefold.features.reading.columns import short_text
 from fivefold.store.audit.bound_rows import digests, new_ids
 from fivefold.store.audit.history import new_salts
@@ -82,8 +82,8 @@ def put_tags(
     A tag without a first moment holds from now on; an entity that has it already keeps it, with the row's end.
 
     Raises:
-        NotThere: there is no such type.
-        DataNotValid: rows that cannot be taken, each named; then nothing was taken.
+        NotFoundError: there is no such type.
+        InvalidDataError: rows that cannot be taken, each named; then nothing was taken.
     """
     now = resolve_now(now_us)
     problems = [problem for number, row in enumerate(rows) for problem in _problems_of_tag(number, row, now)]
@@ -174,7 +174,7 @@ def put_records(
         _refuse_others(rows, kind, entities.numbers, there)
         numbers = [(number, row.given.external_id) for number, row in enumerate(rows)]
         if problems := problems_of_new_names([one for one in numbers if one[1] not in there], "number"):
-            raise DataNotValid(problems)
+            raise InvalidDataError(problems)
         by_name = {row.given.external_id: row for row in rows}
         added, changed = [], []
         for name, row in by_name.items():
@@ -205,7 +205,7 @@ def put_records(
 
 
 def _known(session: Session, actor: Actor, type_name: str, rows: Sequence[Any], problems: list[Problem]) -> _Known:
-    """Find the entities of the rows; DataNotValid for everything that is wrong, unknown entities among it."""
+    """Find the entities of the rows; InvalidDataError for everything that is wrong, unknown entities among it."""
     kind = type_named(session, actor.organisation_id, type_name, locked=True)
     by_name = entity_numbers(session, kind.id, [row.external_id for row in rows if isinstance(row.external_id, str)])
     numbers = dict(by_name.select("external_id", "entity_id").iter_rows())
@@ -217,7 +217,7 @@ def _known(session: Session, actor: Actor, type_name: str, rows: Sequence[Any], 
         if row.external_id not in numbers
     ]
     if problems:
-        raise DataNotValid(problems)
+        raise InvalidDataError(problems)
     return _Known(kind, numbers)
 
 
@@ -274,7 +274,9 @@ def _refuse_falls(watch: LoweringGuard, entities: _Known, rows: Sequence[Any], f
     if falls:
         numbers = [entities.numbers[row.external_id] for row in rows]
         fallen = [(number, falls[entity]) for number, entity in enumerate(numbers) if entity in falls]
-        raise DataNotValid([Problem(number, field, f"cannot be taken alone: {fall}", HOW) for number, fall in fallen])
+        raise InvalidDataError(
+            [Problem(number, field, f"cannot be taken alone: {fall}", HOW) for number, fall in fallen]
+        )
 
 
 def _refuse_others(
@@ -288,7 +290,7 @@ def _refuse_others(
         if row.given.external_id in there and there[row.given.external_id].entity_id != numbers[row.external_id]
     ]
     if problems:
-        raise DataNotValid(problems)
+        raise InvalidDataError(problems)
 
 
 def _said(record_given: RecordGiven) -> tuple[Any, ...]:

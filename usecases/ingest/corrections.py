@@ -10,7 +10,7 @@ import polars as pl
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import day_text
-from fivefold.domain.errors import DataNotValid, Problem
+from fivefold.domain.errors import InvalidDataError, Problem
 from fivefold.features.reading.columns import short_text
 from fivefold.features.schema import TRANSACTION_ID
 from fivefold.store.audit.history import CORRECTION as SEALED
@@ -83,8 +83,8 @@ def store_corrections(
         now: the present moment, from which those count that do not say when they were known.
 
     Raises:
-        DataNotValid: rows that cannot be taken, each named.
-        ActionRefused: another call takes the same number for another transaction at this moment.
+        InvalidDataError: rows that cannot be taken, each named.
+        ConflictError: another call takes the same number for another transaction at this moment.
     """
     rows = [_Row(place, values) for place, values in enumerate(read.iter_rows(named=True))]
     numbers = {row.names for row in rows} | {row.number for row in rows}
@@ -118,7 +118,7 @@ def _known(row: _Row, now: int) -> _Row:
 
 def _refuse(problems: Iterator[Problem]) -> None:
     if problem_list := list(problems):
-        raise DataNotValid(problem_list)
+        raise InvalidDataError(problem_list)
 
 
 def _problems(

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import resolve_now
-from fivefold.domain.errors import DataNotValid, Problem
+from fivefold.domain.errors import InvalidDataError, Problem
 from fivefold.features.reading.columns import short_text
 from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.store.accounts.organisation_lock import lock_organisation
@@ -53,8 +53,8 @@ def put_entities(
     """Add entities, or change attributes and owners of those that are there; new and changed ones become due.
 
     Raises:
-        NotThere: there is no such type.
-        DataNotValid: a name, a field or an owner is not right, or an entity would own itself; then nothing was taken.
+        NotFoundError: there is no such type.
+        InvalidDataError: a name, a field or an owner is not right, or an entity would own itself; nothing is taken.
     """
     now = resolve_now(now_us)
     with writing(engine) as session:
@@ -68,7 +68,7 @@ def put_entities(
         there = entities_named(session, kind.id, [row.external_id for row in rows])
         new = [(number, row.external_id) for number, row in enumerate(rows) if row.external_id not in there]
         if problems := problems_of_new_names(new, ENTITY):
-            raise DataNotValid(problems)
+            raise InvalidDataError(problems)
         attributes = latest_attributes(session, [entity.id for entity in there.values()])
         numbers = {name: entity.id for name, entity in there.items()}
         numbers |= (added := _add_new(session, kind, [row for row in rows if row.external_id not in there], now))
@@ -99,8 +99,8 @@ def put_owners(
     """Add owners of entities that are there, or correct from when until when they own them; others stay.
 
     Raises:
-        NotThere: there is no such type.
-        DataNotValid: an entity, an owner or a moment is not right, or an entity would own itself.
+        NotFoundError: there is no such type.
+        InvalidDataError: an entity, an owner or a moment is not right, or an entity would own itself.
     """
     now = resolve_now(now_us)
     with writing(engine) as session:
@@ -115,7 +115,7 @@ def put_owners(
             if row.external_id not in there
         ]
         if problems:
-            raise DataNotValid(problems)
+            raise InvalidDataError(problems)
         owners = find_owners(session, actor, type_name, rows, "owner_id", now)
         numbers = {name: entity.id for name, entity in there.items()}
         owned = change_owners(session, numbers, rows, owners, "owner_id", now)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.characters import control_in
 from fivefold.domain.clock import day_text, now_microseconds
-from fivefold.domain.errors import ActionRefused, ConfigError, NotThere
+from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.store.audit.bound_rows import Digests, digests
 from fivefold.store.ingest.entities import entity_named, record_activity, subject_of
 from fivefold.store.levels.assessment_queue import Reason
@@ -63,7 +63,7 @@ def set_tag(
     Where it has the tag with that end already, nothing is stored.
 
     Raises:
-        NotThere: there is no such entity.
+        NotFoundError: there is no such entity.
         ConfigError: the tag or its end is not right.
         WouldLower: a level or a floor would fall, and one person alone asks.
     """
@@ -108,7 +108,7 @@ def end_tag(
     """Take a tag off an entity.
 
     Raises:
-        NotThere: there is no such entity, or it does not have the tag.
+        NotFoundError: there is no such entity, or it does not have the tag.
         WouldLower: a level or a floor would fall, and one person alone asks.
     """
     now = now_microseconds() if now_us is None else now_us
@@ -120,11 +120,11 @@ def end_tag(
 
 
 def end_tag_in(session: Session, actor: Actor, entity: Entity, tag: str, now: int) -> None:
-    """Take a tag off in a transaction that the caller ends, and that holds the entity; NotThere without the tag."""
+    """Take a tag off in the caller's transaction, which holds the entity; NotFoundError without the tag."""
     before, ended = _end_live(session, entity, tag, now)
     if before is None:
         kind = session.get_one(EntityType, entity.type_id).name
-        raise NotThere(f"{kind} {entity.external_id!r} does not have the tag {tag!r}")
+        raise NotFoundError(f"{kind} {entity.external_id!r} does not have the tag {tag!r}")
     _mark(session, entity, Reason.TAG, now)
     _record(session, actor, "tag.ended", entity, digests(session, "tags", ended), before, None)
 
@@ -168,7 +168,7 @@ def add_screening(
     One of the same moment and result that is there already is the same one, and is not stored again.
 
     Raises:
-        NotThere: there is no such entity.
+        NotFoundError: there is no such entity.
         ConfigError: the moment is still to come.
         WouldLower: nothing was found where something was before, a level or a floor would fall, and one person alone
             asks.
@@ -231,8 +231,8 @@ def put_record(
     """Open, change or close a case or an alert about an entity.
 
     Raises:
-        NotThere: there is no such entity.
-        ActionRefused: the number is that of another entity's; WouldLower where a level or a floor would fall, and one
+        NotFoundError: there is no such entity.
+        ConflictError: the number is that of another entity's; WouldLower where a level or a floor would fall, and one
             person alone asks.
         ConfigError: moments or fields are not right.
     """
@@ -261,7 +261,7 @@ def put_record_in(
     if there is None:
         _refuse_control(f"{kind}'s number", record_given.external_id)
     if there is not None and there.entity_id != entity.id:
-        raise ActionRefused(
+        raise ConflictError(
             f"{kind} {record_given.external_id!r} is about another entity, and cannot be about this one"
         )
     before = None if there is None else _said(there)

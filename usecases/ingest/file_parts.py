@@ -12,7 +12,7 @@ from typing import Final
 
 import polars as pl
 
-from fivefold.domain.errors import ConfigError, LayoutError, Problem, first_row_of
+from fivefold.domain.errors import ConfigError, FileFormatError, Problem, first_row_of
 from fivefold.features.reading.csv_file import csv_frame, csv_parts, torn_frame
 from fivefold.features.reading.formulas import escape_formulas_of_frame, unescape_formulas_of_frame
 from fivefold.features.reading.json_lines import JsonLine, has_blank_line, json_lines
@@ -66,7 +66,7 @@ class ImportPart:
 def parts(path: Path, size: int, skip: int = 0) -> Iterator[ImportPart]:
     """Read a file in parts of about so many rows, without those to be skipped; everything in CSV is text.
 
-    LayoutError where it cannot be read.
+    FileFormatError where it cannot be read.
     """
     suffix = format_of(path)
     with path.open("rb"):  # so that the error names a missing file
@@ -81,7 +81,7 @@ def parts(path: Path, size: int, skip: int = 0) -> Iterator[ImportPart]:
 
 
 def _lazy_parts(lazy: pl.LazyFrame, path: Path, size: int, skip: int, numbers: Sequence[int]) -> Iterator[ImportPart]:
-    """Read rows of these numbers; LayoutError where they cannot be read."""
+    """Read rows of these numbers; FileFormatError where they cannot be read."""
     done = skip
     try:
         for batch in lazy.slice(skip).collect_batches(chunk_size=size, maintain_order=True):
@@ -89,7 +89,7 @@ def _lazy_parts(lazy: pl.LazyFrame, path: Path, size: int, skip: int, numbers: S
                 yield ImportPart(part, numbers[done : done + len(part)])
                 done += len(part)
     except pl.exceptions.PolarsError as error:
-        raise LayoutError(f"{path} cannot be read: {error}") from None
+        raise FileFormatError(f"{path} cannot be read: {error}") from None
 
 
 def _json_parts(path: Path, size: int, skip: int) -> Iterator[ImportPart]:
@@ -107,7 +107,7 @@ def _json_parts(path: Path, size: int, skip: int) -> Iterator[ImportPart]:
         sound = Path(folder) / "sound.jsonl"
         numbers, torn = _copy_sound(path, sound)
         if not numbers:
-            raise LayoutError(f"{path} has no line that is a JSON object" + _first_of(torn))
+            raise FileFormatError(f"{path} has no line that is a JSON object" + _first_of(torn))
         yield from _with_torn(sound, path, size, skip, numbers, torn)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from fivefold.domain.errors import DataNotValid, LayoutError, Problem
+from fivefold.domain.errors import FileFormatError, InvalidDataError, Problem
 from fivefold.features.reading.columns import short_text
 from fivefold.risk.facts.fields import read_field
 from fivefold.risk.language.fields import CASE_FIELDS, FieldType, ValueType, value_type_of
@@ -25,8 +25,8 @@ def read_entity_rows(
     """Read entities: `entity_id` (or `user_id`), fields of the type, perhaps `owner_id` and `owner_type`.
 
     Raises:
-        LayoutError: a column is missing, or is no field of the type.
-        DataNotValid: values that cannot be read, each named.
+        FileFormatError: a column is missing, or is no field of the type.
+        InvalidDataError: values that cannot be read, each named.
     """
     ids = _ids(part, source)
     _refuse_strange(part, (*NAMES, OWNER, OWNER_TYPE), fields, source, type_name)
@@ -142,15 +142,15 @@ class _Reading:
         return values_read
 
     def raise_if_any(self) -> None:
-        """Raise DataNotValid with everything that was noted."""
+        """Raise InvalidDataError with everything that was noted."""
         if self._problems:
-            raise DataNotValid(self._problems)
+            raise InvalidDataError(self._problems)
 
 
 def _ids(part: pl.DataFrame, source: str) -> list[str | None]:
     name = next((name for name in NAMES if name in part.columns), None)
     if name is None:
-        raise LayoutError(
+        raise FileFormatError(
             f"{source} has no column {' or '.join(NAMES)}; it has {', '.join(part.columns)}. "
             f"A column of another name is given by --map, such as --map {part.columns[0]}={NAMES[0]}"
         )
@@ -164,7 +164,7 @@ def _filled(ids: Sequence[str | None]) -> list[str]:
 def _require(part: pl.DataFrame, names: Sequence[str], source: str) -> None:
     missing = [name for name in names if name not in part.columns]
     if missing:
-        raise LayoutError(
+        raise FileFormatError(
             f"{source} has no column {', '.join(missing)}; it has {', '.join(part.columns)}. "
             f"A column of another name is given by --map, such as --map {part.columns[0]}={missing[0]}"
         )
@@ -176,13 +176,13 @@ def _refuse_strange(
     strange = [name for name in part.columns if name not in usual and name not in fields]
     if strange:
         known_names = ", ".join(fields) if fields or what not in {"owners", "tags", "screenings"} else ", ".join(usual)
-        raise LayoutError(
+        raise FileFormatError(
             f"{source} has {', '.join(strange)}, which are no fields of {what}; its fields are {known_names or 'none'}"
         )
 
 
 def _read_fields(part: pl.DataFrame, fields: Mapping[str, FieldType], names: Sequence[str]) -> dict[str, list[Any]]:
-    """Read columns as the engine will, into values as JSON has them; DataNotValid where any is not right."""
+    """Read columns as the engine will, into values as JSON has them; InvalidDataError where any is not right."""
     problems: list[Problem] = []
     columns: dict[str, list[Any]] = {}
     for name in names:
@@ -198,7 +198,7 @@ def _read_fields(part: pl.DataFrame, fields: Mapping[str, FieldType], names: Seq
         read = values.cast(pl.Datetime("us")).dt.to_string("iso:strict") if moments else values
         columns[name] = read.to_list()
     if problems:
-        raise DataNotValid(problems)
+        raise InvalidDataError(problems)
     return columns
 
 

@@ -193,7 +193,7 @@ def import_table(
         clock: the present.
 
     Raises:
-        LayoutError: the file cannot be read, a column is missing, or is no field of the type.
+        FileFormatError: the file cannot be read, a column is missing, or is no field of the type.
     """
     take = TABLES[table](_Source(engine, actor, type_name, file.path, clock))
     return _import(engine, actor, (table, type_name), file, report, take)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import DataNotValid, Problem
+from fivefold.domain.errors import InvalidDataError, Problem
 from fivefold.features.reading.columns import short_text
 from fivefold.store.ingest.entities import subjects
 from fivefold.store.ingest.facts import entity_name
@@ -57,7 +57,7 @@ def refuse_cycles(
         now_us: the present.
 
     Raises:
-        DataNotValid: for each circle, at the last row that is in it; the message names the chain.
+        InvalidDataError: for each circle, at the last row that is in it; the message names the chain.
     """
     above = {**owners_above(session, {new.owner_id for new in added}, now_us), **present}
     rows = {(new.entity_id, new.owner_id): new.row for new in added}
@@ -75,7 +75,7 @@ def refuse_cycles(
                 "an owner that does not belong to the entity, directly or through others",
             )
     if problems:
-        raise DataNotValid(sorted(problems.values(), key=lambda problem: problem.row))
+        raise InvalidDataError(sorted(problems.values(), key=lambda problem: problem.row))
 
 
 def _cycle(above: Mapping[int, set[int]], new: NewOwner) -> list[int]:

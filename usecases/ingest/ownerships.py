@@ -11,7 +11,7 @@ from enum import Enum
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import day_text
-from fivefold.domain.errors import DataNotValid, Problem
+from fivefold.domain.errors import InvalidDataError, Problem
 from fivefold.features.reading.columns import short_text
 from fivefold.store.ingest.entities import entities_named, type_named
 from fivefold.store.ingest.facts import entity_name
@@ -78,11 +78,11 @@ def rows_with_owners(rows: Sequence[EntityRow]) -> list[OwnersRow]:
     """Give what entities say of their owners; those that say nothing are left out.
 
     Raises:
-        DataNotValid: one says it in both forms.
+        InvalidDataError: one says it in both forms.
     """
     both = [number for number, row in enumerate(rows) if row.owner is not None and row.owners is not None]
     if both:
-        raise DataNotValid([Problem(row, "owner", "is given beside owners", "one of them") for row in both])
+        raise InvalidDataError([Problem(row, "owner", "is given beside owners", "one of them") for row in both])
     rows_found = []
     for number, row in enumerate(rows):
         if row.owner is not None:
@@ -98,8 +98,8 @@ def find_owners(
     """Find the numbers of owners.
 
     Raises:
-        NotThere: there is no type of that name.
-        DataNotValid: an owner is not there, is the entity itself, or begins later than now; each is named.
+        NotFoundError: there is no type of that name.
+        InvalidDataError: an owner is not there, is the entity itself, or begins later than now; each is named.
     """
     names_by_type: dict[str, set[str]] = {}
     for row in rows:
@@ -121,7 +121,7 @@ def find_owners(
             if owner.from_us is not None and owner.from_us > now_us:
                 problems.append(Problem(row.row, "from", "is still to come", "a moment that is not after now"))
     if problems:
-        raise DataNotValid(problems)
+        raise InvalidDataError(problems)
     return numbers
 
 
@@ -144,7 +144,7 @@ def change_owners(
         now_us: the present.
 
     Raises:
-        DataNotValid: a row cannot be taken, or an entity would own itself.
+        InvalidDataError: a row cannot be taken, or an entity would own itself.
     """
     spans = _Spans(session, spans_of(session, {numbers[row.external_id] for row in rows}), now_us)
     new = changed = 0
@@ -153,13 +153,13 @@ def change_owners(
         spans_given = [Span(owners[one.type_name, one.external_id], one.from_us, one.until_us) for one in row.owners]
         try:
             did = spans.take(numbers[row.external_id], spans_given, row)
-        except _Refused as refused:
+        except _RefusedError as refused:
             problems.append(Problem(row.row, refused.field or field, refused.problem, refused.allowed))
         else:
             new += did is _Did.NEW
             changed += did is _Did.CHANGED
     if problems:
-        raise DataNotValid(problems)
+        raise InvalidDataError(problems)
     after = spans.changed()
     refuse_cycles(session, {entity: spans.present(entity) for entity in after}, spans.added(), field, now_us)
     digests_written = write_spans(session, after, spans.before)
@@ -173,7 +173,7 @@ class _Did(Enum):
     NEW = 2
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """Why a row cannot be taken; it becomes a problem of that row."""
 
     def __init__(self, problem: str, allowed: str, field: str | None = None) -> None:
@@ -196,7 +196,7 @@ class _Spans:
                 return _Did.SAME
             if len(present) > 1:
                 names = " and ".join(f"{kind} {short_text(name)}" for kind, name in self._names(present))
-                raise _Refused(f"is another than the owners {names}", "one of them, or owners, which names all")
+                raise _RefusedError(f"is another than the owners {names}", "one of them, or owners, which names all")
         did = [self._put(entity, span, row.row) for span in wanted_spans]
         if row.scope is not OwnershipScope.SOME:
             for place, span in enumerate(spans):
@@ -210,7 +210,7 @@ class _Spans:
         place, from_us = self._match(spans, span)
         new_span = replace(span, from_us=from_us, number=None if place is None else spans[place].number)
         if from_us is not None and new_span.until_us is not None and new_span.until_us < from_us:
-            raise _Refused(f"is before it began, on {day_text(from_us)}", "that moment or a later one", "until")
+            raise _RefusedError(f"is before it began, on {day_text(from_us)}", "that moment or a later one", "until")
         if place is None:
             self._said[entity, len(spans)] = row
             spans.append(new_span)
@@ -219,7 +219,7 @@ class _Spans:
             self._said.setdefault((entity, place), row)
             return _Did.SAME
         if (entity, place) in self._said:
-            raise _Refused("came before with other moments", "each time of an owner once")
+            raise _RefusedError("came before with other moments", "each time of an owner once")
         self._said[entity, place] = row
         spans[place] = new_span
         return _Did.CHANGED
@@ -230,7 +230,9 @@ class _Spans:
         if wanted_span.from_us is not None:
             overlapping = [place for place in mine if spans[place].overlaps(wanted_span)]
             if len(overlapping) > 1:
-                raise _Refused("overlaps several known times of this owner", "one of them, or a time apart", "from")
+                raise _RefusedError(
+                    "overlaps several known times of this owner", "one of them, or a time apart", "from"
+                )
             return (overlapping[0] if overlapping else None), wanted_span.from_us
         if not mine:
             return None, None

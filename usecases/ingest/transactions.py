@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import from_microseconds, resolve_now
-from fivefold.domain.errors import PROBLEMS_LISTED, DataNotValid, Problem
+from fivefold.domain.errors import PROBLEMS_LISTED, InvalidDataError, Problem
 from fivefold.domain.money import RateTable
 from fivefold.risk.language.fields import FieldType
 from fivefold.store.accounts.settings import base_currency_of
@@ -74,9 +74,9 @@ def add_transactions(
         most_named: how many rows with problems of one kind are named; None for all of them.
 
     Raises:
-        NotThere: there is no such type.
-        LayoutError: a column that all have is missing.
-        DataNotValid: rows that cannot be taken, each named.
+        NotFoundError: there is no such type.
+        FileFormatError: a column that all have is missing.
+        InvalidDataError: rows that cannot be taken, each named.
     """
     now = resolve_now(now_us)
     plain, places, correcting, correcting_places = split_corrections(rows)
@@ -153,7 +153,7 @@ def _take_corrections(call: _Call, rows: Rows, rates: RateTable, before: Transac
 
 
 def _with_entities(read: pl.DataFrame, numbers: pl.DataFrame, type_name: str, most_named: int | None) -> pl.DataFrame:
-    """Add the number of each transaction's entity; DataNotValid where an entity is missing."""
+    """Add the number of each transaction's entity; InvalidDataError where an entity is missing."""
     rows = read.join(numbers, on="external_id", how="left", maintain_order="left")
     strangers = rows.select("external_id").with_row_index("row").filter(rows["entity_id"].is_null())
     problem = f": there is no such {type_name}"
@@ -162,7 +162,7 @@ def _with_entities(read: pl.DataFrame, numbers: pl.DataFrame, type_name: str, mo
 
 
 def _once(staged: pl.DataFrame, most_named: int | None) -> pl.DataFrame:
-    """Take each transaction once; DataNotValid where the same number stands for different content."""
+    """Take each transaction once; InvalidDataError where the same number stands for different content."""
     if staged["transaction_id"].n_unique() == len(staged):
         return staged
     unique_rows = staged.with_row_index("row").unique(staged.columns, keep="first", maintain_order=True)
@@ -188,10 +188,10 @@ def _refuse_conflicts(conflicts: Sequence[str], read: pl.DataFrame, most_named: 
 def _refuse(
     rows: pl.DataFrame, field: str, problem: Callable[[str], str], allowed: str, most_named: int | None
 ) -> None:
-    """Raise DataNotValid for rows, given by number and name; none are fine."""
+    """Raise InvalidDataError for rows, given by number and name; none are fine."""
     if len(rows):
         first_rows = rows if most_named is None else rows.head(most_named)
-        raise DataNotValid(
+        raise InvalidDataError(
             [Problem(row, field, problem(name), allowed) for row, name in first_rows.iter_rows()], len(rows)
         )
 
@@ -201,8 +201,8 @@ def renumbered(places: Sequence[int] | None) -> Iterator[None]:
     """Name rows that cannot be taken by their *places* among all; None where they are all."""
     try:
         yield
-    except DataNotValid as error:
+    except InvalidDataError as error:
         if places is None:
             raise
         problems = [replace(problem, row=places[problem.row]) for problem in error.every]
-        raise DataNotValid(problems, error.count) from None
+        raise InvalidDataError(problems, error.count) from None

@@ -64,7 +64,7 @@ def assess_entities(
         valuer: the value model; without it what it said last is read.
 
     Raises:
-        RulesetNotValid: a ruleset lacks something that it reads, such as a list; then no entity is assessed.
+        InvalidRulesetError: a ruleset lacks something that it reads, such as a list; then no entity is assessed.
     """
     standing = with_releases(
         loading.current_levels(session, sorted(reasons)), loading.releases(session, sorted(reasons))

@@ -70,7 +70,7 @@ class Distribution:
 
 
 def distribution(engine: Engine, actor: Actor, type_name: str) -> Distribution:
-    """Count everyone of a type as they were last assessed; NotThere where there is no such type."""
+    """Count everyone of a type as they were last assessed; NotFoundError where there is no such type."""
     with reading(engine) as session:
         kind = type_named(session, actor.organisation_id, type_name)
         names = settings_of(session, actor.organisation_id).levels

@@ -156,7 +156,7 @@ class TransactionLine:
 
 
 def read_entity(engine: Engine, actor: Actor, type_name: str, external_id: str) -> EntityShown:
-    """Show an entity; NotThere where the organisation has none of that type and name."""
+    """Show an entity; NotFoundError where the organisation has none of that type and name."""
     with reading(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id)
         latest = facts.attributes_of(session, entity.id)
@@ -190,7 +190,7 @@ def list_entities(
 ) -> Page[EntityLine]:
     """List entities of a type, of one level or of all, in the order in which they were added.
 
-    NotThere where there is no such type; ConfigError where there is no such level.
+    NotFoundError where there is no such type; ConfigError where there is no such level.
     """
     with reading(engine) as session:
         kind = type_named(session, actor.organisation_id, type_name)
@@ -208,7 +208,7 @@ def _entity(entity: Entity, standing: Standing | None, names: Sequence[str]) -> 
 
 
 def list_tags(engine: Engine, actor: Actor, type_name: str, external_id: str, part: Part) -> Page[TagLine]:
-    """List the tags that an entity has or had, the newest first; NotThere where there is no such entity."""
+    """List the tags that an entity has or had, the newest first; NotFoundError where there is no such entity."""
     with reading(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id)
         rows = facts.tags_of(session, entity.id, part)
@@ -216,7 +216,7 @@ def list_tags(engine: Engine, actor: Actor, type_name: str, external_id: str, pa
 
 
 def list_screenings(engine: Engine, actor: Actor, type_name: str, external_id: str, part: Part) -> Page[ScreeningLine]:
-    """List an entity's screenings, those made last first; NotThere where there is no such entity."""
+    """List an entity's screenings, those made last first; NotFoundError where there is no such entity."""
     with reading(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id)
         rows = facts.screenings_of(session, entity.id, part)
@@ -230,7 +230,7 @@ def list_screenings(engine: Engine, actor: Actor, type_name: str, external_id: s
 def list_records(
     engine: Engine, actor: Actor, type_name: str, external_id: str, kind: Literal["case", "alert"], part: Part
 ) -> Page[RecordLine]:
-    """List an entity's cases or alerts, those opened last first; NotThere where there is no such entity."""
+    """List an entity's cases or alerts, those opened last first; NotFoundError where there is no such entity."""
     with reading(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id)
         return facts.records_of(session, entity.id, kind, part).map(_record)
@@ -253,7 +253,7 @@ def list_transactions(
 ) -> Page[TransactionLine]:
     """List the transactions that an entity's level reads, the latest first: its own, and those of what it owned then.
 
-    Only those from *since_us* until before *until_us* are listed. NotThere where there is no such entity.
+    Only those from *since_us* until before *until_us* are listed. NotFoundError where there is no such entity.
     """
     with reading(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id)

@@ -78,7 +78,7 @@ class Reasons:
 def read_reasons(engine: Engine, actor: Actor, assessment: str) -> Reasons | None:
     """Give the reasons of an assessment, such as 12.3; None where they were erased, or no ruleset took part.
 
-    NotThere where the organisation has no such assessment.
+    NotFoundError where the organisation has no such assessment.
     """
     with reading(engine) as session:
         assessment_row = find_assessment(session, actor, assessment)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import case, update
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ActionRefused, RulesetNotValid
+from fivefold.domain.errors import ConflictError, InvalidRulesetError
 from fivefold.store.accounts.settings import levels_of, settings_row
 from fivefold.store.ingest import bulk_facts
 from fivefold.store.ingest.ownerships import owner_numbers
@@ -70,7 +70,7 @@ class Fall:
         raise AssertionError("nothing falls")
 
 
-class WouldLowerError(ActionRefused):
+class WouldLowerError(ConflictError):
     """A change of facts that would lower a level or a floor, and that one person alone may not make.
 
     Attributes:
@@ -169,7 +169,7 @@ class LoweringGuard:
         for (type_id, at_us), ids in self._moments.items():
             try:
                 computed = levels_by_rules(self._session, self._actor.organisation_id, type_id, ids, at_us, self._part)
-            except RulesetNotValid:  # a list is missing: no entity is assessed, and nothing is known
+            except InvalidRulesetError:  # a list is missing: no entity is assessed, and nothing is known
                 computed = {}
             if computed is not None:
                 levels |= {(entity, at_us): computed.get(entity) for entity in ids}

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import day_text, resolve_now
-from fivefold.domain.errors import ActionRefused, ConfigError, NotThere
+from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.ingest.entities import entity_named, subject_of
 from fivefold.store.levels import assessment_queue as due
@@ -96,7 +96,7 @@ def overrides_of(
 ) -> Page[OverrideLine]:
     """List the overrides of one entity, or of all where none is named, the newest first.
 
-    NotThere where an entity is named that is not there.
+    NotFoundError where an entity is named that is not there.
     """
     now = resolve_now(now_us)
     with reading(engine) as session:
@@ -109,7 +109,7 @@ def overrides_of(
 
 
 def read_override(engine: Engine, actor: Actor, number: int, now_us: int | None = None) -> OverrideLine:
-    """Show an override; NotThere where there is none of that number."""
+    """Show an override; NotFoundError where there is none of that number."""
     now = resolve_now(now_us)
     with reading(engine) as session:
         override = override_numbered(session, actor.organisation_id, number)
@@ -179,9 +179,9 @@ def request_override(
     """Request a level; nothing changes until another person approves it.
 
     Raises:
-        NotThere: there is no such entity.
+        NotFoundError: there is no such entity.
         ConfigError: there is no such level, the reason is empty, or the end is no moment.
-        ActionRefused: no ruleset was written yet, the end is past, or the level is below a live floor.
+        ConflictError: no ruleset was written yet, the end is past, or the level is below a live floor.
     """
     now = resolve_now(now_us)
     why = checked_reason(reason)
@@ -190,9 +190,9 @@ def request_override(
         entity = entity_named(session, actor.organisation_id, type_name, external_id)
         session.refresh(entity, with_for_update={"key_share": True})  # it cannot be erased meanwhile
         if entity.erased_us is not None:
-            raise NotThere(f"there is no {type_name} {external_id!r}")
+            raise NotFoundError(f"there is no {type_name} {external_id!r}")
         if settings.locked_us is None:
-            raise ActionRefused("there is no ruleset yet, so the levels may still change; nobody has one to override")
+            raise ConflictError("there is no ruleset yet, so the levels may still change; nobody has one to override")
         override = OverrideRow(
             organisation_id=actor.organisation_id,
             entity_id=entity.id,
@@ -218,7 +218,7 @@ def _number(settings: Settings, level: str) -> int:
 
 def _checked_end(until_us: int | None, now_us: int) -> int | None:
     if until_us is not None and checked_moment(until_us, "until_us") <= now_us:
-        raise ActionRefused(f"the override would end on {day_text(until_us)}, which is past; its end must lie ahead")
+        raise ConflictError(f"the override would end on {day_text(until_us)}, which is past; its end must lie ahead")
     return until_us
 
 
@@ -226,7 +226,7 @@ def _refuse_below_floor(session: Session, override: OverrideRow, settings: Setti
     standing = session.get(Standing, override.entity_id, populate_existing=True)
     floor = 0 if standing is None else standing.hard_floor
     if override.level < floor:
-        raise ActionRefused(
+        raise ConflictError(
             f"a floor keeps the level at {settings.levels[floor - 1]} or above;"
             f" an override cannot go below it, to {settings.levels[override.level - 1]}"
         )
@@ -238,8 +238,8 @@ def approve_override(
     """Approve a level that another person requested; it revokes the live override of the same entity.
 
     Raises:
-        NotThere: there is no such override.
-        ActionRefused: the actor asked for it; it was decided; it would be over; it is below a live floor; or too much
+        NotFoundError: there is no such override.
+        ConflictError: the actor asked for it; it was decided; it would be over; it is below a live floor; or too much
             of the portfolio would be below what the rules say.
     """
     now = resolve_now(now_us)
@@ -266,7 +266,7 @@ def approve_override(
 def _to_decide(session: Session, actor: Actor, override_id: int) -> OverrideRow:
     override = override_numbered(session, actor.organisation_id, override_id)
     if override.state != "requested":
-        raise ActionRefused(f"override {override_id} was {override.state} already")
+        raise ConflictError(f"override {override_id} was {override.state} already")
     what = f"asked for override {override_id}: another person decides"
     refuse_same_person(session, actor, (override.requested_by,), what)
     return override
@@ -279,7 +279,7 @@ def _refuse_above_cap(session: Session, override: OverrideRow, settings: Setting
     below = count_below(session, override.organisation_id, now_us, without=override.entity_id) + 1
     of = count_with_level(session, override.organisation_id)
     if below * 100 > settings.override_cap_percent * of:
-        raise ActionRefused(
+        raise ConflictError(
             f"{below} of {of} entities would stand below what the rules say;"
             f" at most {settings.override_cap_percent} % may"
         )
@@ -291,9 +291,9 @@ def refuse_override(
     """Refuse a level that another person requested.
 
     Raises:
-        NotThere: there is no such override.
+        NotFoundError: there is no such override.
         ConfigError: the reason is empty.
-        ActionRefused: the actor asked for it, or it was decided.
+        ConflictError: the actor asked for it, or it was decided.
     """
     now = resolve_now(now_us)
     why = checked_reason(reason)
@@ -319,7 +319,7 @@ class LevelsWithout:
 
 
 def levels_without(session: Session, actor: Actor, override_id: int) -> LevelsWithout:
-    """Name the level of an override and the one beneath it; NotThere where there is no such override."""
+    """Name the level of an override and the one beneath it; NotFoundError where there is no such override."""
     override = override_numbered(session, actor.organisation_id, override_id)
     line = override_line(session, override, settings_of(session, actor.organisation_id), now_us=0)
     return LevelsWithout(line.level, line.rules_level)
@@ -331,7 +331,7 @@ def raises_without(session: Session, actor: Actor, override_id: int) -> bool:
     What the rules say must be known: it is not while no assessment gave a level, or the last one failed.
 
     Raises:
-        NotThere: there is no such override.
+        NotFoundError: there is no such override.
     """
     override = override_numbered(session, actor.organisation_id, override_id)
     standing = session.get(Standing, override.entity_id, populate_existing=True, with_for_update=True)
@@ -348,13 +348,13 @@ def revoke_override_in(
     *marks*: where not, the entity does not become due.
 
     Raises:
-        NotThere: there is no such override.
-        ActionRefused: it does not hold: not approved, revoked, or over by itself.
+        NotFoundError: there is no such override.
+        ConflictError: it does not hold: not approved, revoked, or over by itself.
     """
     settings = locked_settings(session, actor.organisation_id)
     override = override_numbered(session, actor.organisation_id, override_id)
     if state_of(override, now_us) != "live":
-        raise ActionRefused(
+        raise ConflictError(
             f"override {override_id} is {state_of(override, now_us)}; only one that holds can be revoked"
         )
     _revoke(override, actor, why, now_us)

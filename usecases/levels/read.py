@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import HOUR_US, from_microseconds, now_microseconds
-from fivefold.domain.errors import NotThere
+from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.engine.assessments import Status
@@ -163,7 +163,7 @@ def read_level(
 def level_history(
     engine: Engine, actor: Actor, type_name: str, external_id: str, part: Part = WHOLE
 ) -> Page[HistoryLine]:
-    """List an entity's assessments, the latest first; NotThere where there is no such entity."""
+    """List an entity's assessments, the latest first; NotFoundError where there is no such entity."""
     with reading(engine) as session:
         entity = entity_named(session, actor.organisation_id, type_name, external_id)
         names = (None, *levels_of(session, actor.organisation_id))
@@ -186,13 +186,13 @@ def level_history(
 
 
 def find_assessment(session: Session, actor: Actor, name: str) -> Assessment:
-    """Find an assessment by the number that people know, such as 12.3; NotThere where there is none."""
+    """Find an assessment by the number that people know, such as 12.3; NotFoundError where there is none."""
     numbers = _NUMBERED.fullmatch(name)
     assessment_row = None
     if numbers:
         assessment_row = levels.assessment_of(session, actor.organisation_id, int(numbers[1]), int(numbers[2]))
     if assessment_row is None:
-        raise NotThere(f"there is no assessment {name!r}")
+        raise NotFoundError(f"there is no assessment {name!r}")
     return assessment_row
 
 

@@ -9,7 +9,7 @@ import polars as pl
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ActionRefused
+from fivefold.domain.errors import ConflictError
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
 from fivefold.risk.engine.assess import program_for
 from fivefold.risk.engine.assessments import VERSIONS, Assessments, assess_inputs
@@ -49,17 +49,17 @@ def replay_assessment(engine: Engine, actor: Actor, name: str) -> Replayed:
     """Make an assessment, such as 12.3, again from its recorded inputs and versions.
 
     Raises:
-        NotThere: there is no such assessment.
-        ActionRefused: what it was made from was erased, or no ruleset took part in it.
+        NotFoundError: there is no such assessment.
+        ConflictError: what it was made from was erased, or no ruleset took part in it.
     """
     with reading(engine) as session:
         assessment = find_assessment(session, actor, name)
         content = session.get_one(AssessmentInputs, (assessment.entity_id, assessment.number)).content
         if assessment.breakdown is None or content is None:
-            raise ActionRefused(f"assessment {name} was erased: what it was made from is gone")
+            raise ConflictError(f"assessment {name} was erased: what it was made from is gone")
         ruleset_hash = json.loads(assessment.breakdown).get("content_hash")
         if ruleset_hash is None:
-            raise ActionRefused(
+            raise ConflictError(
                 f"no ruleset was active when assessment {name} was made: there is nothing to make again"
             )
         canonical = session.scalars(

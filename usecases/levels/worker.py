@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import Engine
 
 from fivefold.domain.clock import SECOND_US, now_microseconds
-from fivefold.domain.errors import ModelError, RulesetNotValid, StoreError
+from fivefold.domain.errors import InvalidRulesetError, ModelError, StoreError
 from fivefold.store.levels import leases as claims
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Subject
 from fivefold.store.levels.leases import Batch, Queue
@@ -241,7 +241,7 @@ class _BatchWork:
             return self._all_of(reasons)
         except StoreError:
             raise
-        except (RulesetNotValid, ModelError) as error:  # the same for each of them
+        except (InvalidRulesetError, ModelError) as error:  # the same for each of them
             return StoredLevels({}), dict.fromkeys(reasons, failure_text(error))
         except UNEXPECTED_ERRORS as error:  # it must not hold up the others; it is kept and shown
             if len(reasons) == 1:

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, day_text, resolve_now
-from fivefold.domain.errors import ActionRefused, ConfigError
+from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.models.drift import SHIFTED
 from fivefold.risk.governance.validate.verdicts import AcceptanceLimits
@@ -193,9 +193,9 @@ def sign_off(
     """Close a change with a validation that was made after it, and with what follows from that.
 
     Raises:
-        NotThere: there is no such change or validation.
+        NotFoundError: there is no such change or validation.
         ConfigError: nothing is concluded.
-        ActionRefused: the actor registered the change; it is signed off already; or the validation is older.
+        ConflictError: the actor registered the change; it is signed off already; or the validation is older.
     """
     now = resolve_now(now_us)
     why = _checked(conclusion, "conclusion must say what follows")
@@ -203,11 +203,11 @@ def sign_off(
         change_row = change_numbered(session, actor.organisation_id, change)
         run = run_numbered(session, actor.organisation_id, validation)
         if change_row.signed_us is not None:
-            raise ActionRefused(f"material change {change} was signed off already, by {change_row.signed_by}")
+            raise ConflictError(f"material change {change} was signed off already, by {change_row.signed_by}")
         what = f"registered material change {change}: another person signs it off"
         refuse_same_person(session, actor, (change_row.registered_by,), what)
         if run.made_us <= change_row.registered_us:
-            raise ActionRefused(
+            raise ConflictError(
                 f"validation {validation} is of {day_text(run.made_us)}, before the change was registered"
                 f" on {day_text(change_row.registered_us)}; make another one"
             )

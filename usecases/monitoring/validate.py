@@ -78,7 +78,7 @@ def validate_levels(
 
     Raises:
         ConfigError: the period is empty or not over; or there is no reason, or no outcome.
-        ActionRefused: the organisation has not chosen its levels yet.
+        ConflictError: the organisation has not chosen its levels yet.
     """
     now = resolve_now(now_us)
     period, why, words = _checked(from_us, until_us, now), checked_reason(reason), _checked_words(confirmed)
@@ -201,7 +201,7 @@ def list_validations(engine: Engine, actor: Actor, part: Part = WHOLE) -> Page[V
 
 
 def read_validation(engine: Engine, actor: Actor, number: int) -> Validated:
-    """Give a validation; NotThere where there is none of that number."""
+    """Give a validation; NotFoundError where there is none of that number."""
     with reading(engine) as session:
         return _validated(run_numbered(session, actor.organisation_id, number))
 

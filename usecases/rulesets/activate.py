@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import SECOND_US, resolve_now
-from fivefold.domain.errors import ActionRefused
+from fivefold.domain.errors import ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts.settings import settings_row
 from fivefold.store.audit.bound_rows import digests, joined
@@ -85,8 +85,8 @@ def activate(
 
     Raises:
         ConfigError: the reason is empty, or the rate none.
-        NotThere: there is no such family or version.
-        ActionRefused: it is active; the actor edited or committed it; or no backtest of its content is done that
+        NotFoundError: there is no such family or version.
+        ConflictError: it is active; the actor edited or committed it; or no backtest of its content is done that
             counts (`usecases.rulesets.run_backtest`).
     """
     now = resolve_now(now_us)
@@ -112,12 +112,12 @@ def roll_back_in(
     """Let a version that was active before decide again; what happens once that is approved, in its transaction.
 
     Raises:
-        NotThere: there is no such family or version.
-        ActionRefused: it is active, or never was.
+        NotFoundError: there is no such family or version.
+        ConflictError: it is active, or never was.
     """
     family_row, version_row = _locked_version(session, actor, family, version)
     if not was_active(session, version_row):
-        raise ActionRefused(f"version {version} of {family} was never active; it needs to be activated")
+        raise ConflictError(f"version {version} of {family} was never active; it needs to be activated")
     change = ActivationChange(
         "rollback", version_row.id, family_row.active_version_id, why, actor.name, per_second, now_us
     )
@@ -130,7 +130,7 @@ def _locked_version(session: Session, actor: Actor, family: str, version: int) -
     family_row = family_named(session, actor.organisation_id, family)
     version_row = version_numbered(session, family_row, version)
     if family_row.active_version_id == version_row.id:
-        raise ActionRefused(f"version {version} of {family} is active already")
+        raise ConflictError(f"version {version} of {family} is active already")
     return family_row, version_row
 
 
@@ -138,7 +138,7 @@ def _backtest(session: Session, family: Family, version: RulesetVersion, now_us:
     backtest = newest_done(session, family.id, version.content_hash)
     called = f"version {version.number} of {family.name}"
     if backtest is None:
-        raise ActionRefused(f"{called} has no backtest that is done; request one of it, and look at it first")
+        raise ConflictError(f"{called} has no backtest that is done; request one of it, and look at it first")
     refuse_outdated(session, backtest, reached_by(session, family, version.canonical), called, now_us)
     return backtest
 
@@ -219,7 +219,7 @@ def _record_part(session: Session, row: Activation, marked: list[int]) -> None:
 
 
 def list_activations(engine: Engine, actor: Actor, family: str, part: Part = WHOLE) -> Page[ActivationLine]:
-    """List what was activated, rolled back and switched in a family, the newest first; NotThere where there is none."""
+    """List what was activated, rolled back and switched in a family, the newest first; NotFoundError without it."""
     with reading(engine) as session:
         family_row = family_named(session, actor.organisation_id, family)
         return activations_of(session, family_row.id, part).map(partial(_line, session, family_row))

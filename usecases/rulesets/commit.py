@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import resolve_now
-from fivefold.domain.errors import ActionRefused, Finding, RulesetNotValid
+from fivefold.domain.errors import ConflictError, Finding, InvalidRulesetError
 from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.accounts.settings import settings_row
 from fivefold.store.audit.bound_rows import digests
@@ -57,10 +57,10 @@ def commit(
         now_us: the present, microseconds; examples without a moment of their own are as of it.
 
     Raises:
-        NotThere: there is no such family, or no draft of it.
-        RulesetNotValid: it cannot be read or run, does not fit the organisation, fails its examples, or they cover too
+        NotFoundError: there is no such family, or no draft of it.
+        InvalidRulesetError: it cannot be read or run, does not fit the organisation, fails its examples, they cover too
             little; or there are warnings that were not accepted.
-        ActionRefused: the draft was saved or committed in between; or the newest version has this content already.
+        ConflictError: the draft was saved or committed in between; or the newest version has this content already.
     """
     now = resolve_now(now_us)
     why = checked_reason(accept_warnings, "accept_warnings") if accept_warnings else ""
@@ -91,7 +91,7 @@ def _accepted(looked: Review, ruleset: Ruleset | None, why: str) -> Ruleset:
     if ruleset is None or findings:
         if not looked.errors:
             findings.append(Finding("accept_warnings", "is empty; say why it is to be committed with these doubts"))
-        raise RulesetNotValid(findings, f"the draft of {looked.family}, revision {looked.revision},")
+        raise InvalidRulesetError(findings, f"the draft of {looked.family}, revision {looked.revision},")
     return ruleset
 
 
@@ -106,7 +106,7 @@ def _version(
 ) -> RulesetVersion:
     newest = newest_version(session, family.id)
     if newest is not None and newest.content_hash == ruleset.content_hash:
-        raise ActionRefused(f"version {newest.number} of {family.name} has this content already")
+        raise ConflictError(f"version {newest.number} of {family.name} has this content already")
     return RulesetVersion(
         organisation_id=actor.organisation_id,
         family_id=family.id,

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import resolve_now
-from fivefold.domain.errors import ActionRefused, ConfigError, Finding, RulesetNotValid
+from fivefold.domain.errors import ConfigError, ConflictError, Finding, InvalidRulesetError
 from fivefold.risk.language.base import Identifier
 from fivefold.risk.language.documents.messages import problem_of
 from fivefold.risk.language.documents.reader import Document
@@ -72,9 +72,9 @@ def save_draft(
         now_us: the present, microseconds.
 
     Raises:
-        RulesetNotValid: it is neither YAML nor JSON, or does not say what it is of.
-        NotThere: there is no such entity type.
-        ActionRefused: it was saved or committed in between; or the ruleset is of another type.
+        InvalidRulesetError: it is neither YAML nor JSON, or does not say what it is of.
+        NotFoundError: there is no such entity type.
+        ConflictError: it was saved or committed in between; or the ruleset is of another type.
     """
     now = resolve_now(now_us)
     name, type_name = name_and_type_of(document)
@@ -114,10 +114,12 @@ def _record_draft(session: Session, actor: Actor, family: Family, saved: DraftSa
 
 
 def name_and_type_of(document: str) -> tuple[str, str]:
-    """Tell the names of the ruleset and of the entity type of a document; RulesetNotValid where it has none."""
+    """Tell the names of the ruleset and of the entity type of a document; InvalidRulesetError where it has none."""
     read = Document(document, "the draft")
     if not isinstance(read.data, dict):
-        raise RulesetNotValid([Finding("the draft", "must be a mapping that begins with `ruleset: NAME`")], "the draft")
+        raise InvalidRulesetError(
+            [Finding("the draft", "must be a mapping that begins with `ruleset: NAME`")], "the draft"
+        )
     names, faults = [], []
     for word in ("ruleset", "entity_type"):
         try:
@@ -126,7 +128,7 @@ def name_and_type_of(document: str) -> tuple[str, str]:
             problem = problem_of(error.errors(include_url=False)[0], ()) if word in read.data else "is missing"
             faults.append(Finding(word, problem, read.line((word,)) if word in read.data else None))
     if faults:
-        raise RulesetNotValid(faults, "the draft")
+        raise InvalidRulesetError(faults, "the draft")
     return names[0], names[1]
 
 
@@ -136,7 +138,7 @@ def _family(session: Session, organisation_id: int, name: str, type_name: str, n
     family = family_or_none(session, organisation_id, name)
     if family is not None:
         if family.type_id != kind.id:
-            raise ActionRefused(f"the ruleset {name} is of another entity type than {type_name}, for good")
+            raise ConflictError(f"the ruleset {name} is of another entity type than {type_name}, for good")
         return family, False
     family = Family(
         organisation_id=organisation_id,
@@ -152,11 +154,11 @@ def _family(session: Session, organisation_id: int, name: str, type_name: str, n
 
 
 def refuse_other_revision(family: Family, draft: Draft | None, expected_revision: int) -> None:
-    """Raise ActionRefused where a draft is not of the expected revision."""
+    """Raise ConflictError where a draft is not of the expected revision."""
     present = NO_DRAFT if draft is None else draft.revision
     if present != expected_revision:
         there = "has no draft now (revision 0)" if draft is None else f"has a draft of revision {present}"
-        raise ActionRefused(f"{family.name} {there}, not {expected_revision}: another call was faster; read it first")
+        raise ConflictError(f"{family.name} {there}, not {expected_revision}: another call was faster; read it first")
 
 
 def order_families_in(
@@ -169,7 +171,7 @@ def order_families_in(
 
     Raises:
         ConfigError: the names are not those of all families of the type, each once.
-        NotThere: there is no such type.
+        NotFoundError: there is no such type.
     """
     kind = type_named(session, actor.organisation_id, type_name)
     families = families_of(session, actor.organisation_id, kind.id)
@@ -209,12 +211,12 @@ def switch_family_in(
     """Switch a family on or off: while it is off others assess whom it applies to. All is done gradually, as above.
 
     Raises:
-        NotThere: there is no such family.
-        ActionRefused: it is switched like that already.
+        NotFoundError: there is no such family.
+        ConflictError: it is switched like that already.
     """
     family_row = family_named(session, actor.organisation_id, family)
     if family_row.enabled == on:
-        raise ActionRefused(f"{family} is {'on' if on else 'off'} already")
+        raise ConflictError(f"{family} is {'on' if on else 'off'} already")
     family_row.enabled = on
     rows = digests(session, "ruleset_families", [family_row.id])
     active = family_row.active_version_id

@@ -79,7 +79,7 @@ class VersionView(VersionLine):
 
 
 def list_families(engine: Engine, actor: Actor, type_name: str | None = None, part: Part = WHOLE) -> Page[FamilyLine]:
-    """List the families of a type, or of all; NotThere where there is no such type."""
+    """List the families of a type, or of all; NotFoundError where there is no such type."""
     with reading(engine) as session:
         of = actor.organisation_id
         kind = None if type_name is None else type_named(session, of, type_name).id
@@ -102,14 +102,14 @@ def _family(session: Session, family: Family) -> FamilyLine:
 
 
 def read_draft(engine: Engine, actor: Actor, family: str) -> DraftShown:
-    """Show a draft; NotThere where there is no such family, or no draft of it."""
+    """Show a draft; NotFoundError where there is no such family, or no draft of it."""
     with reading(engine) as session:
         draft = draft_of(session, family_named(session, actor.organisation_id, family))
         return DraftShown(family, draft.revision, draft.document, tuple(editors_of(draft)), draft.edited_us)
 
 
 def list_versions(engine: Engine, actor: Actor, family: str, part: Part = WHOLE) -> Page[VersionLine]:
-    """List the versions of a family, the newest first; NotThere where there is no such family."""
+    """List the versions of a family, the newest first; NotFoundError where there is no such family."""
     with reading(engine) as session:
         family_row = family_named(session, actor.organisation_id, family)
         return latest_versions(session, family_row.id, part).map(
@@ -118,7 +118,7 @@ def list_versions(engine: Engine, actor: Actor, family: str, part: Part = WHOLE)
 
 
 def read_version(engine: Engine, actor: Actor, family: str, number: int) -> VersionView:
-    """Show a version; NotThere where there is no such family or version."""
+    """Show a version; NotFoundError where there is no such family or version."""
     with reading(engine) as session:
         family_row = family_named(session, actor.organisation_id, family)
         version = version_numbered(session, family_row, number)
@@ -128,7 +128,7 @@ def read_version(engine: Engine, actor: Actor, family: str, number: int) -> Vers
 
 
 def compare_versions(engine: Engine, actor: Actor, family: str, number: int, before: int) -> RulesetDifference:
-    """Tell what changed between two versions of a family; NotThere where there is no such family or version."""
+    """Tell what changed between two versions of a family; NotFoundError where there is no such family or version."""
     with reading(engine) as session:
         family_row = family_named(session, actor.organisation_id, family)
         texts = [version_numbered(session, family_row, each).canonical for each in (before, number)]

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import resolve_now
-from fivefold.domain.errors import Finding, FivefoldError, RulesetNotValid
+from fivefold.domain.errors import Finding, FivefoldError, InvalidRulesetError
 from fivefold.risk.facts.lists import NamedList
 from fivefold.risk.governance.examples.run import ExampleResults, run_examples
 from fivefold.risk.governance.lint.ruleset import lint_text
@@ -72,7 +72,7 @@ class Review:
 
 
 def review_draft(engine: Engine, actor: Actor, family: str, now_us: int | None = None) -> Review:
-    """Check a draft as committing it does, and change nothing; NotThere where there is none."""
+    """Check a draft as committing it does, and change nothing; NotFoundError where there is none."""
     now = resolve_now(now_us)
     with reading(engine) as session:
         family_row = family_named(session, actor.organisation_id, family)
@@ -110,7 +110,7 @@ def review(draft: Draft, name: str, around: OrganisationContext, now_us: int) ->
     if not errors:
         try:
             tested = run_examples(analysed, around.lists, now_us)
-        except RulesetNotValid as wrong:
+        except InvalidRulesetError as wrong:
             errors += wrong.findings
         except FivefoldError as wrong:  # such as an invalid moment
             errors.append(Finding("examples", str(wrong)))
@@ -192,10 +192,10 @@ def _strange_fields(part: str, declared: Fields, context: OrganisationContext) -
 
 
 def read_matching_ruleset(document: str, around: OrganisationContext) -> Ruleset:
-    """Read a ruleset that can be run on what an organisation has; RulesetNotValid names what stands against it."""
+    """Read a ruleset that can be run on what an organisation has; InvalidRulesetError names what stands against it."""
     analysed, findings = lint_text(document, around.lists)
     wrong = [finding for finding in findings if finding.fatal]
     wrong += [] if analysed is None else organisation_findings(analysed.ruleset, around)
     if analysed is None or wrong:
-        raise RulesetNotValid(wrong)
+        raise InvalidRulesetError(wrong)
     return analysed.ruleset

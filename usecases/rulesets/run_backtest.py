@@ -18,7 +18,7 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, from_microseconds
-from fivefold.domain.errors import ActionRefused, NotEnoughData
+from fivefold.domain.errors import ConflictError, NotEnoughDataError
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import STATUS, Status
@@ -55,7 +55,7 @@ def validity(reached: Reached, until_id: int) -> dict[str, Any]:
 
 
 def refuse_outdated(session: Session, backtest: BacktestRow, reached: Reached, called: str, now_us: int) -> None:
-    """Raise ActionRefused where a backtest that is done says too little about a change as it would be now.
+    """Raise ConflictError where a backtest that is done says too little about a change as it would be now.
 
     *reached*: what decides before and after the change, as it is now. *called*: of what the backtest is, for people.
     A type without entities needs none.
@@ -63,7 +63,7 @@ def refuse_outdated(session: Session, backtest: BacktestRow, reached: Reached, c
     there = count_of_type(session, backtest.type_id)
     why = _why_outdated(session, backtest, reached, f"the backtest of {called}", now_us, there) if there else None
     if why is not None:
-        raise ActionRefused(f"{why}; request another one")
+        raise ConflictError(f"{why}; request another one")
 
 
 def _why_outdated(
@@ -169,8 +169,8 @@ def run_backtest(engine: Engine, setting: Setting, progress: Progress) -> str:
     """Run a backtest; the report is JSON.
 
     Raises:
-        RulesetNotValid: a ruleset lacks something that it needs.
-        NotEnoughData: there are neither customers whom it reaches nor examples.
+        InvalidRulesetError: a ruleset lacks something that it needs.
+        NotEnoughDataError: there are neither customers whom it reaches nor examples.
     """
     total = setting.customers or len(setting.draft.ruleset.examples)
     progress(0, total, "")
@@ -276,7 +276,7 @@ def _without_decided(portfolio: Portfolio, setting: Setting, decided: dict[str, 
 def _on_examples(setting: Setting) -> Backtest:
     draft = setting.draft.ruleset
     if not draft.examples:
-        raise NotEnoughData(f"{draft.name} reaches no customer, and has no examples to run on; give it some")
+        raise NotEnoughDataError(f"{draft.name} reaches no customer, and has no examples to run on; give it some")
     moments = [setting.as_of_us if example.as_of is None else example.as_of for example in draft.examples]
     previous = previous_levels(draft)
     return backtest(

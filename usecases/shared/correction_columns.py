@@ -66,7 +66,7 @@ def read_corrections(
         `store.audit.history.VALUES`.
 
     Raises:
-        DataNotValid: rows that cannot be taken, each named.
+        InvalidDataError: rows that cannot be taken, each named.
     """
     frame_given = _complete(rows if isinstance(rows, pl.DataFrame) else plain_frame(rows, own, {*KNOWN, *NAMES}))
     reverses = frame_given[REVERSES].is_not_null()

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from fivefold.domain.characters import control_in
-from fivefold.domain.errors import DataNotValid, Problem
+from fivefold.domain.errors import InvalidDataError, Problem
 from fivefold.features.reading.columns import short_text
 from fivefold.risk.facts.fields import entities_from_rows, read_field
 from fivefold.risk.facts.portfolio import ENTITY, error_of
@@ -50,10 +50,10 @@ class EntityRow:
 
 
 def refuse_bad_rows(rows: Sequence[EntityRow], fields: Mapping[str, FieldType]) -> None:
-    """Raise DataNotValid where a name or a value cannot be taken, each of them named."""
+    """Raise InvalidDataError where a name or a value cannot be taken, each of them named."""
     problems = problems_of_rows(rows, fields)
     if problems:
-        raise DataNotValid(problems)
+        raise InvalidDataError(problems)
 
 
 def problems_of_rows(rows: Sequence[EntityRow], fields: Mapping[str, FieldType]) -> list[Problem]:
@@ -155,5 +155,5 @@ def problems_of_fields(rows_of_fields: Sequence[Mapping[str, Any]], fields: Mapp
 
 
 def refuse_bad_fields(values: Mapping[str, Any], fields: Mapping[str, FieldType]) -> None:
-    """Raise DataNotValid where the fields of one thing are not as they are declared."""
+    """Raise InvalidDataError where the fields of one thing are not as they are declared."""
     refuse_bad_rows([EntityRow("it", values)], fields)

@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import Engine
 
 from fivefold.domain.clock import DAY_US, now_microseconds
-from fivefold.domain.errors import ActionRefused, ConfigError, StoreError
+from fivefold.domain.errors import ConfigError, ConflictError, StoreError
 from fivefold.store.accounts import idempotency
 from fivefold.store.accounts.idempotency import ANSWERED, STARTED, RequestAttempt
 from fivefold.store.sql.database import writing
@@ -68,7 +68,7 @@ def answer_once(
 
     Raises:
         ConfigError: the key stands for another request.
-        ActionRefused: the first request is under way, or was carried out and its answer is not there.
+        ConflictError: the first request is under way, or was carried out and its answer is not there.
     """
     attempt = RequestAttempt(request.token_id, request.key, secrets.token_hex(16))
     now = clock()
@@ -94,10 +94,10 @@ def _answer_of(
     if digest != request.digest:
         raise ConfigError(f"{key_name} was sent with another request before; every request needs a key of its own")
     if state == STARTED:
-        raise ActionRefused(f"the request of {key_name} is under way; send it again when it has ended")
+        raise ConflictError(f"the request of {key_name} is under way; send it again when it has ended")
     if state == ANSWERED and status is not None and body is not None:
         return StoredAnswer(status, body, replayed=True)
-    raise ActionRefused(f"the request of {key_name} was carried out, and its answer was not kept; look what there is")
+    raise ConflictError(f"the request of {key_name} was carried out, and its answer was not kept; look what there is")
 
 
 def _end(engine: Engine, attempt: RequestAttempt, answer: StoredAnswer) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Generic, TypeVar
 
-from fivefold.domain.errors import DataNotValid, Problem
+from fivefold.domain.errors import InvalidDataError, Problem
 
 Made = TypeVar("Made")
 Row = TypeVar("Row")
@@ -37,11 +37,11 @@ def accept_valid_rows(
 
     Args:
         rows: all of them.
-        take: takes rows in one transaction, or raises DataNotValid, which names those that it cannot take.
+        take: takes rows in one transaction, or raises InvalidDataError, which names those that it cannot take.
         atomic: nothing is taken where anything is wrong.
 
     Raises:
-        DataNotValid: nothing was taken: every row is wrong, or more than `MOST_REFUSED`.
+        InvalidDataError: nothing was taken: every row is wrong, or more than `MOST_REFUSED`.
     """
     if atomic:
         return AcceptedRows(take(rows))
@@ -53,7 +53,7 @@ def accept_valid_rows(
     )
     problems = [problem for _, row_problems in sorted(refused.items()) for problem in row_problems]
     if result is None:
-        raise DataNotValid(problems)
+        raise InvalidDataError(problems)
     return AcceptedRows(result, len(refused), tuple(problems))
 
 
@@ -68,12 +68,12 @@ def accept_rows(
 
     Args:
         count: how many there are.
-        take: takes those of some places, None for all; or raises DataNotValid, with the places among these.
+        take: takes those of some places, None for all; or raises InvalidDataError, with the places among these.
         most_refused: beyond so many nothing is taken.
         most_attempts: after so many nothing is taken.
 
     Raises:
-        DataNotValid: it names no row, or the bounds are passed.
+        InvalidDataError: it names no row, or the bounds are passed.
     """
     places: Sequence[int] = range(count)
     refused: dict[int, list[Problem]] = {}
@@ -82,7 +82,7 @@ def accept_rows(
         attempts += 1
         try:
             return take(None if len(places) == count else places), refused
-        except DataNotValid as error:
+        except InvalidDataError as error:
             row_problems: dict[int, list[Problem]] = {}
             for problem in error.every:
                 place = places[problem.row]
@@ -91,6 +91,6 @@ def accept_rows(
                 raise
             refused |= row_problems
             if attempts == most_attempts or (most_refused is not None and len(refused) > most_refused):
-                raise DataNotValid([problem for each in refused.values() for problem in each]) from None
+                raise InvalidDataError([problem for each in refused.values() for problem in each]) from None
             places = [place for place in places if place not in row_problems]
     return None, refused

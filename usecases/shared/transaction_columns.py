@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from fivefold.domain.characters import CONTROL, control_in
 from fivefold.domain.clock import DAY_US, day_text
-from fivefold.domain.errors import PROBLEMS_LISTED, DataNotValid, LayoutError, Problem
+from fivefold.domain.errors import PROBLEMS_LISTED, FileFormatError, InvalidDataError, Problem
 from fivefold.features import schema as c
 from fivefold.features.reading.columns import (
     ALLOWED_NUMBER,
@@ -73,8 +73,8 @@ def read_columns(
         most_named: how many problems of one kind are named; None for all of them.
 
     Raises:
-        LayoutError: a column that all have is missing.
-        DataNotValid: rows that cannot be taken, each named.
+        FileFormatError: a column that all have is missing.
+        InvalidDataError: rows that cannot be taken, each named.
     """
     owner = _owner_among(frame.columns)
     columns = TransactionColumns(frame, text=text, most_named=most_named)
@@ -88,11 +88,11 @@ def read_columns(
 
 
 def _owner_among(names: Sequence[str]) -> str:
-    """Name the column that says whose they are; LayoutError where one that all have is missing."""
+    """Name the column that says whose they are; FileFormatError where one that all have is missing."""
     owner = next((name for name in OWNERS if name in names), None)
     missing = [name for name in NEEDED if name not in names] + ([] if owner else [" or ".join(OWNERS)])
     if missing or owner is None:
-        raise LayoutError(f"transactions have no {', '.join(missing)}; they have {', '.join(names) or 'none'}")
+        raise FileFormatError(f"transactions have no {', '.join(missing)}; they have {', '.join(names) or 'none'}")
     return owner
 
 
@@ -264,9 +264,8 @@ def _arrow(column: pl.Series) -> Any:
 def transaction_frame(rows: Sequence[Mapping[str, Any]], own: Mapping[str, FieldType]) -> pl.DataFrame:
     """Make a frame of rows as a request has them: a column of numbers and texts together is one of text.
 
-    A field that is not declared is left out. LayoutError where a column that all have is missing;
-    DataNotValid for values that no column can hold, half a surrogate among them: JSON can write one, and nothing can
-    keep it.
+    A field that is not declared is left out. FileFormatError where a column that all have is missing;
+    InvalidDataError for values that no column can hold, such as half a surrogate, which JSON can write.
     """
     _owner_among(list(dict.fromkeys(chain.from_iterable(rows))))
     return plain_frame(rows, own, KNOWN)
@@ -287,7 +286,7 @@ def plain_frame(
     ]
     problems += [problem for name in columns.keys() & _MONEY for problem in _texts_among_numbers(name, columns[name])]
     if problems:
-        raise DataNotValid(problems)
+        raise InvalidDataError(problems)
     for name in columns.keys() & {name for name, form in own.items() if value_type_of(form) is ValueType.TEXTS}:
         columns[name] = [_words(value) if isinstance(value, str) else value for value in columns[name]]
     return pl.DataFrame({name: pl.Series(name, values, strict=False) for name, values in columns.items()})

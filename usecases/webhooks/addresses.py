@@ -15,7 +15,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 import httpx
 
-from fivefold.domain.errors import ActionRefused, ConfigError
+from fivefold.domain.errors import ConfigError, ConflictError
 
 _RANGES = {
     "loopback": ("127.0.0.0/8", "::1/128"),
@@ -131,7 +131,7 @@ async def addresses_of(url: httpx.URL, *, private_allowed: bool) -> tuple[str, .
     """Look up a URL's host, now; give its addresses, all of which may be connected to.
 
     Raises:
-        ActionRefused: one of them is not allowed.
+        ConflictError: one of them is not allowed.
         OSError: the name is unknown, or no name server answers.
     """
     host = url.raw_host.decode("ascii")
@@ -140,5 +140,5 @@ async def addresses_of(url: httpx.URL, *, private_allowed: bool) -> tuple[str, .
     for address in addresses:
         why = None if private_allowed else refusal_reason(address)
         if why is not None:
-            raise ActionRefused(f"{host} has the address {address}, which is {why}; it must be a public one")
+            raise ConflictError(f"{host} has the address {address}, which is {why}; it must be a public one")
     return addresses

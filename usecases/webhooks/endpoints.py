@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import HOUR_US, resolve_now
-from fivefold.domain.errors import ActionRefused, ConfigError
+from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.audit.chain import digest_of
 from fivefold.store.sql.database import reading, writing
@@ -88,11 +88,11 @@ def add_endpoint(
 
     Raises:
         ConfigError: the URL or a kind is invalid.
-        ActionRefused: a private range, and the actor is not at the machine.
+        ConflictError: a private range, and the actor is not at the machine.
     """
     now = resolve_now(now_us)
     if (private_allowed or http_allowed) and not actor.name.startswith("cli:"):
-        raise ActionRefused(
+        raise ConflictError(
             "private addresses and plain http can be allowed at the machine only: fivefold webhooks add"
             " --allow-private, or --allow-http"
         )
@@ -150,7 +150,7 @@ def rotate_secret(
 
     Raises:
         ConfigError: a number of hours that cannot be.
-        NotThere: the organisation has no such endpoint.
+        NotFoundError: the organisation has no such endpoint.
     """
     now = resolve_now(now_us)
     if not 0 <= kept_hours <= KEPT_HOURS:
@@ -165,7 +165,7 @@ def rotate_secret(
 
 
 def drop_old_secrets(engine: Engine, actor: Actor, endpoint_id: int, now_us: int | None = None) -> int:
-    """Let only the newest secret sign from now on; count the others. NotThere where there is no such endpoint."""
+    """Let only the newest secret sign from now on; count the others. NotFoundError where there is no such endpoint."""
     now = resolve_now(now_us)
     with writing(engine) as session:
         endpoint = endpoints.find_endpoint(session, actor.organisation_id, endpoint_id, locked=True)
@@ -180,7 +180,7 @@ def drop_old_secrets(engine: Engine, actor: Actor, endpoint_id: int, now_us: int
 def set_enabled(engine: Engine, actor: Actor, endpoint_id: int, *, enabled: bool) -> None:
     """Enable or disable an endpoint: events wait while it is disabled, and are sent once it is enabled again.
 
-    NotThere where the organisation has no such endpoint. Nothing is changed or recorded where it is so already.
+    NotFoundError where the organisation has no such endpoint. Nothing is changed or recorded where it is so already.
     """
     with writing(engine) as session:
         endpoint = endpoints.find_endpoint(session, actor.organisation_id, endpoint_id, locked=True)
@@ -199,7 +199,7 @@ def set_enabled(engine: Engine, actor: Actor, endpoint_id: int, *, enabled: bool
 def remove_endpoint(engine: Engine, actor: Actor, endpoint_id: int) -> int:
     """Remove an endpoint with all its deliveries, for good; tell how many of these were waiting.
 
-    NotThere where the organisation has no such endpoint.
+    NotFoundError where the organisation has no such endpoint.
     """
     with writing(engine) as session:
         endpoint = endpoints.find_endpoint(session, actor.organisation_id, endpoint_id, locked=True)
@@ -290,7 +290,7 @@ def dead_letters(engine: Engine, actor: Actor, endpoint_id: int | None = None, p
     Args:
         engine: the database.
         actor: who asks.
-        endpoint_id: of one endpoint only; NotThere where the organisation has none such.
+        endpoint_id: of one endpoint only; NotFoundError where the organisation has none such.
         part: which of them.
     """
     with reading(engine) as session:
@@ -327,7 +327,7 @@ def replay_dead_letters(
     Tell how many that are; those that are being sent now are left to that. Nothing is recorded where there are none.
 
     Raises:
-        NotThere: the organisation has no such endpoint.
+        NotFoundError: the organisation has no such endpoint.
         ConfigError: the range ends before it begins.
     """
     now = resolve_now(now_us)

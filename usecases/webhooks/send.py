@@ -10,7 +10,7 @@ from ssl import SSLContext
 import httpx
 
 from fivefold.domain.clock import utc_text
-from fivefold.domain.errors import ActionRefused
+from fivefold.domain.errors import ConflictError
 from fivefold.store.webhooks.deliveries import LeasedDelivery
 from fivefold.usecases.webhooks.addresses import addresses_of
 from fivefold.usecases.webhooks.signing import Secret, webhook_signature
@@ -86,7 +86,7 @@ async def look_up(destination: Destination) -> Found:
     """Look up where to connect to, now."""
     try:
         return Found(await addresses_of(destination.url, private_allowed=destination.private_allowed))
-    except ActionRefused as error:
+    except ConflictError as error:
         return Found(error=str(error))
     except (OSError, UnicodeError) as error:
         return Found(error=f"{destination.url.host} cannot be looked up: {error}")

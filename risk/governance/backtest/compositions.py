@@ -110,7 +110,7 @@ def compare_compositions(
         standing_after: what the change would go on from, where that is something else.
 
     Raises:
-        RulesetNotValid: a ruleset lacks something that it needs.
+        InvalidRulesetError: a ruleset lacks something that it needs.
     """
     now, then = (
         _decide(before, portfolio, as_of, standing),

@@ -130,7 +130,7 @@ def backtest(
         progress: called with the number of assessments that are done, and of all; the last call is of all.
 
     Raises:
-        RulesetNotValid: a ruleset, or something that it needs, is not there or not right.
+        InvalidRulesetError: a ruleset, or something that it needs, is not there or not right.
         ConfigError: the sample or the standing levels are none.
     """
     standing = standing or HeldLevels()

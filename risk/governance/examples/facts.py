@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from fivefold.domain.clock import from_microseconds, parse_moment
-from fivefold.domain.errors import Finding, RulesetNotValid
+from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.domain.money import base_only
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.risk.compiler.analysis import AnalysedRuleset
@@ -92,7 +92,7 @@ def _is_level(level: str | int, ruleset: Ruleset) -> bool:
 def example_portfolio(analysed: AnalysedRuleset, lists: Mapping[str, NamedList], as_of: int) -> Portfolio:
     """Make the portfolio whose entities are the examples, numbered from 0.
 
-    RulesetNotValid where an example gives something in a form that cannot be read.
+    InvalidRulesetError where an example gives something in a form that cannot be read.
     """
     ruleset, examples = analysed.ruleset, analysed.ruleset.examples
     rows = [{ENTITY: str(number), **example.given} for number, example in enumerate(examples)]
@@ -134,9 +134,9 @@ def _each(examples: Sequence[Example], part: str) -> list[tuple[int, Any]]:
     return found
 
 
-def _unreadable(example: Example, part: str, right: str) -> RulesetNotValid:
+def _unreadable(example: Example, part: str, right: str) -> InvalidRulesetError:
     given = example.given.get(part)
-    return RulesetNotValid(
+    return InvalidRulesetError(
         [Finding(f"example {example.name}, {part}", f"is {quoted_value(given)}; it must be {right}")], "an example"
     )
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import polars as pl
 
-from fivefold.domain.errors import RulesetNotValid
+from fivefold.domain.errors import InvalidRulesetError
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
@@ -90,12 +90,12 @@ def run_examples(analysed: AnalysedRuleset, lists: Mapping[str, NamedList], as_o
         as_of: for examples that name no moment of their own (microseconds).
 
     Raises:
-        RulesetNotValid: an example gives something that the ruleset does not know.
+        InvalidRulesetError: an example gives something that the ruleset does not know.
     """
     ruleset = analysed.ruleset
     problems = check_examples(ruleset)
     if problems:
-        raise RulesetNotValid(problems, f"the examples of {ruleset.name}")
+        raise InvalidRulesetError(problems, f"the examples of {ruleset.name}")
     held: dict[str, set[int]] = {rule.id: set() for rule in ruleset.rules}
     expected: dict[str, set[int]] = {rule.id: set() for rule in ruleset.rules}
     results = []

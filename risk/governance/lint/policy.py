@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from fivefold.domain.errors import Finding, RulesetNotValid
+from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.risk.compiler.analysis import lists_of_policy
 from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, findings
 from fivefold.risk.compiler.locations import Location, conditions_of_policy, inputs_named, wheres_in
@@ -28,7 +28,7 @@ def lint_policy(text: str, lists: Lists | None = None) -> tuple[Policy | None, l
     try:
         document = Document(text, "the policy")
         policy = policy_of(document)
-    except RulesetNotValid as error:
+    except InvalidRulesetError as error:
         return None, list(error.findings)
     return policy, findings(_diagnostics(policy, lists), policy, document)
 

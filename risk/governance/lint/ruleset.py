@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from fivefold.domain.errors import Finding, RulesetNotValid
+from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, findings
 from fivefold.risk.compiler.locations import Location, tests_at
@@ -43,7 +43,7 @@ def lint_text(
     try:
         document = Document(text)
         analysed = AnalysedRuleset(ruleset_of(document))
-    except RulesetNotValid as error:
+    except InvalidRulesetError as error:
         return None, list(error.findings)
     return analysed, lint(analysed, lists, document, notes=notes)
 

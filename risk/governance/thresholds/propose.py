@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fivefold.domain.errors import ConfigError, NotEnoughData
+from fivefold.domain.errors import ConfigError, NotEnoughDataError
 from fivefold.features.histories import Floats, Integers
 from fivefold.risk.engine.assessments import STATUS, Assessments, Status
 from fivefold.risk.engine.program import FLOOR, TOTAL
@@ -120,7 +120,7 @@ def propose_thresholds(found: Assessments, targets: Sequence[float] | None = Non
 
     Raises:
         ConfigError: the targets do not fit the levels, or the ruleset's tiers are not one for each level in order.
-        NotEnoughData: too few entities, or too few different totals.
+        NotEnoughDataError: too few entities, or too few different totals.
     """
     ruleset = found.program.ruleset
     wanted = _targets(targets, ruleset.levels)
@@ -128,7 +128,7 @@ def propose_thresholds(found: Assessments, targets: Sequence[float] | None = Non
     status = found.outcomes[STATUS]
     held = found.outcomes.filter(status == Status.ASSESSED.value)
     if len(held) < LEAST_ENTITIES:
-        raise NotEnoughData(
+        raise NotEnoughDataError(
             f"{len(held)} entities were assessed in full; at least {LEAST_ENTITIES} are needed, since below that a "
             "level of 2 % holds fewer than ten"
         )
@@ -199,7 +199,9 @@ def _nearest(reach: Floats, below: Floats) -> list[int]:
     """Choose a rising position for each cut so that the distances from the targets are least in sum."""
     cuts, places = reach.shape[0], reach.shape[1] - 1
     if places <= cuts:
-        raise NotEnoughData(f"there are {places} different totals for {cuts + 1} levels; no thresholds can part them")
+        raise NotEnoughDataError(
+            f"there are {places} different totals for {cuts + 1} levels; no thresholds can part them"
+        )
     distance = np.abs(reach - below[:, None])
     distance[:, 0] = distance[:, -1] = np.inf  # every level is to hold some total
     cost, steps = distance[0].copy(), []

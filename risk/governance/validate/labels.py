@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from fivefold.domain.errors import Finding, LayoutError, RulesetNotValid
+from fivefold.domain.errors import FileFormatError, Finding, InvalidRulesetError
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.compiler.value_types import inputs_of_rule
 from fivefold.risk.engine.explain.describe import input_words
@@ -53,7 +53,7 @@ def match_labels(
         undated_are_later: labels without a moment are taken to have become known after as-of; otherwise refused.
 
     Raises:
-        LayoutError: a column is missing, or something in it cannot be read, or a moment is missing.
+        FileFormatError: a column is missing, or something in it cannot be read, or a moment is missing.
     """
     first = _earliest(labels, undated_are_later=undated_are_later)
     held = entities.select(ENTITY, AS_OF).join(first, on=ENTITY, how="left", validate="m:1", maintain_order="left")
@@ -69,19 +69,23 @@ def match_labels(
 def _earliest(labels: pl.DataFrame, *, undated_are_later: bool) -> pl.DataFrame:
     """Keep one row for each confirmed entity."""
     if ENTITY not in labels.columns:
-        raise LayoutError(f"labels have no {ENTITY}; there are {', '.join(labels.columns) or 'none'}")
+        raise FileFormatError(f"labels have no {ENTITY}; there are {', '.join(labels.columns) or 'none'}")
     confirmed = _read(labels, CONFIRMED, pl.repeat(True, len(labels), eager=True))
     if confirmed.null_count():
-        raise LayoutError(f"label {confirmed.is_null().arg_max()} has no confirmed: true or false (rows count from 0)")
+        raise FileFormatError(
+            f"label {confirmed.is_null().arg_max()} has no confirmed: true or false (rows count from 0)"
+        )
     at = read_moments(labels[AT]) if AT in labels.columns else pl.repeat(None, len(labels), dtype=pl.Int64, eager=True)
     given = labels[AT].cast(pl.String) if AT in labels.columns else pl.Series([], dtype=pl.String)
     unread = at.is_null() & given.is_not_null() & (given != "") if AT in labels.columns else at.is_not_null()
     if unread.any():
         place = unread.arg_max()
-        raise LayoutError(f"label {place} has at {given[place or 0]!r}, which is no date or time (rows count from 0)")
+        raise FileFormatError(
+            f"label {place} has at {given[place or 0]!r}, which is no date or time (rows count from 0)"
+        )
     missing = confirmed & at.is_null()
     if missing.any() and not undated_are_later:
-        raise LayoutError(
+        raise FileFormatError(
             f"{int(missing.sum())} confirmed labels have no date in the column at: when it became known. Without it "
             "nobody can tell what was known before; say so if all of them became known after as-of"
         )
@@ -103,7 +107,7 @@ def refuse_leaks(analysed: AnalysedRuleset, banned: Sequence[str] = (), made_of:
         made_of: the sources that the label itself was made of; none where it comes from elsewhere.
 
     Raises:
-        RulesetNotValid: each such input, with the rule that reads it.
+        InvalidRulesetError: each such input, with the rule that reads it.
     """
     ruleset, wanted = analysed.ruleset, {*banned, *made_of}
     found = [
@@ -120,7 +124,7 @@ def refuse_leaks(analysed: AnalysedRuleset, banned: Sequence[str] = (), made_of:
         for name in sorted(wanted & set(names_in(made)))
     ]
     if found:
-        raise RulesetNotValid(list(dict.fromkeys(found)), f"what ruleset {ruleset.name} would be validated with")
+        raise InvalidRulesetError(list(dict.fromkeys(found)), f"what ruleset {ruleset.name} would be validated with")
 
 
 def _why(name: str, made_of: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse, stats
 
-from fivefold.domain.errors import NotEnoughData
+from fivefold.domain.errors import NotEnoughDataError
 from fivefold.features.histories import Floats, Integers
 
 Numbers = Floats | Integers
@@ -78,7 +78,7 @@ def auc(score: Numbers, confirmed: Marks) -> float:
     Source: Hanley and McNeil, "The meaning and use of the area under a ROC curve" (1982).
 
     Raises:
-        NotEnoughData: all are confirmed, or none is, or a score is not a number.
+        NotEnoughDataError: all are confirmed, or none is, or a score is not a number.
 
     >>> auc(np.array([1, 2, 2, 3]), np.array([False, False, True, True]))
     0.875
@@ -168,9 +168,11 @@ def _codes(score: Numbers, confirmed: Marks) -> Integers:
     Neighbouring scores that only confirmed entities have, or only the others, need not be distinguished.
     """
     if confirmed.all() or not confirmed.any():
-        raise NotEnoughData(f"{int(confirmed.sum())} of {len(confirmed)} are confirmed; a ranking needs both kinds")
+        raise NotEnoughDataError(
+            f"{int(confirmed.sum())} of {len(confirmed)} are confirmed; a ranking needs both kinds"
+        )
     if score.dtype.kind == "f" and np.isnan(score).any():
-        raise NotEnoughData("some scores are no numbers; leave these entities out, and count them")
+        raise NotEnoughDataError("some scores are no numbers; leave these entities out, and count them")
     _, place = np.unique(score, return_inverse=True)
     hits = np.bincount(place, weights=confirmed) > 0
     others = np.bincount(place, weights=~confirmed) > 0

@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from fivefold.domain.clock import day_text
-from fivefold.domain.errors import NotEnoughData
+from fivefold.domain.errors import NotEnoughDataError
 from fivefold.features.histories import Integers
 from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
 from fivefold.risk.engine.program import APPLIES, TOTAL
@@ -155,16 +155,16 @@ def validate(
         other: another ruleset on the same entities, to be compared with.
 
     Raises:
-        RulesetNotValid: an input reads what the label was made of, or is banned.
-        LayoutError: the labels cannot be read.
-        NotEnoughData: nobody is judged, or the other assessments are of other entities.
+        InvalidRulesetError: an input reads what the label was made of, or is banned.
+        FileFormatError: the labels cannot be read.
+        NotEnoughDataError: nobody is judged, or the other assessments are of other entities.
     """
     options = options or Options()
     refuse_leaks(found.program.analysed, options.banned, options.made_of)
     marked = match_labels(labels, found.outcomes, options.until, undated_are_later=options.undated_are_later)
     judged = found.outcomes[APPLIES].to_numpy() & ~marked.known
     if not judged.any():
-        raise NotEnoughData(
+        raise NotEnoughDataError(
             f"of {len(found)} entities nobody is left to judge: the ruleset does not apply to them, or they were "
             "confirmed before"
         )
@@ -245,7 +245,9 @@ def _compared(
 ) -> tuple[str, Paired]:
     same = other.outcomes.select(ENTITY, AS_OF).equals(found.outcomes.select(ENTITY, AS_OF))
     if not same:
-        raise NotEnoughData("the two rulesets were not assessed for the same entities and moments, in the same order")
+        raise NotEnoughDataError(
+            "the two rulesets were not assessed for the same entities and moments, in the same order"
+        )
     refuse_leaks(other.program.analysed, options.banned, options.made_of)
     both = ranked & (other.outcomes[STATUS] == Status.ASSESSED.value).to_numpy()
     first, second = (side.outcomes[TOTAL].to_numpy()[both] for side in (found, other))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fivefold.domain.errors import NotEnoughData
+from fivefold.domain.errors import NotEnoughDataError
 from fivefold.features.histories import Floats, Integers
 from fivefold.risk.governance.validate.ranking import RESAMPLES, Marks, Numbers, RankingInterval, gini, ranking_interval
 
@@ -71,10 +71,10 @@ def judge(
         resamples: how many.
 
     Raises:
-        NotEnoughData: the judged of a split are all confirmed, or none is; or there are no splits.
+        NotEnoughDataError: the judged of a split are all confirmed, or none is; or there are no splits.
     """
     if not judged:
-        raise NotEnoughData("there are no splits to judge")
+        raise NotEnoughDataError("there are no splits to judge")
     ginis, drawn = _measured(judged, scores, confirmed, seed, resamples)
     mean = ranking_interval(float(np.mean(ginis)), drawn)
     if others is None:

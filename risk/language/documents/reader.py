@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from fivefold.domain.errors import Finding, RulesetNotValid
+from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.risk.language.documents.errors import in_plain_words
 
 MOST_BYTES = 5_000_000
@@ -120,17 +120,17 @@ class Document:
     """
 
     def __init__(self, text: str, source: str = "the document") -> None:
-        """Read *text*, YAML or JSON; RulesetNotValid, with the line, where it is neither."""
+        """Read *text*, YAML or JSON; InvalidRulesetError, with the line, where it is neither."""
         if len(text) > MOST_BYTES:
-            raise RulesetNotValid([Finding("the document", f"has more than {MOST_BYTES:,} characters")], source)
+            raise InvalidRulesetError([Finding("the document", f"has more than {MOST_BYTES:,} characters")], source)
         try:
             loader = _Loader(text)
             self._node = loader.get_single_node()
             self.data: Any = loader.construct_document(self._node) if self._node else None
         except TooLarge as error:
-            raise RulesetNotValid([Finding("the document", str(error))], source) from None
+            raise InvalidRulesetError([Finding("the document", str(error))], source) from None
         except yaml.YAMLError as error:
-            raise RulesetNotValid([in_plain_words(error, text)], source) from None
+            raise InvalidRulesetError([in_plain_words(error, text)], source) from None
 
     def line(self, path: Path) -> int | None:
         """Tell the line, from 1, of a path; of as much of it as is there. None in an empty document."""

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from fivefold.domain.errors import Finding, RulesetNotValid
+from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.domain.paging import Page
 from fivefold.serving.v1.changes.proposals import Proposed
 from fivefold.serving.v1.errors import Place
@@ -171,7 +171,7 @@ def save_draft(context: RequestContext, family: Text, body: DraftGiven) -> Draft
     """Save a draft; the first one of a name makes the ruleset. It may still be wrong."""
     name = rulesets.name_and_type_of(body.document)[0]
     if name != family:
-        raise RulesetNotValid([Finding("ruleset", f"is {name}; here it must be {family}")], "the draft")
+        raise InvalidRulesetError([Finding("ruleset", f"is {name}; here it must be {family}")], "the draft")
     return DraftSaved.of(rulesets.save_draft(context.engine, context.actor, body.document, body.revision))
 
 

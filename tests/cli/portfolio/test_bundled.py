@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fivefold.cli.portfolio.bundled import bundled_lists, bundled_ruleset, bundled_rulesets, bundled_text, lists_with
-from fivefold.domain.errors import ConfigError, RulesetNotValid
+from fivefold.domain.errors import ConfigError, InvalidRulesetError
 
 OWN = """
 list: {name}
@@ -48,13 +48,13 @@ def test_a_list_of_the_folder_takes_the_place_of_a_shipped_one(tmp_path: Path) -
 def test_a_list_stands_in_one_file(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(OWN.format(name="ours"))
     (tmp_path / "b.yaml").write_text(OWN.format(name="ours"))
-    with pytest.raises(RulesetNotValid, match=r"b\.yaml[\s\S]*list ours: is in a\.yaml as well"):
+    with pytest.raises(InvalidRulesetError, match=r"b\.yaml[\s\S]*list ours: is in a\.yaml as well"):
         lists_with(tmp_path)
 
 
 def test_a_file_that_is_no_list_is_named(tmp_path: Path) -> None:
     (tmp_path / "wrong.yaml").write_text("list: ours\n")
-    with pytest.raises(RulesetNotValid, match=r"wrong\.yaml[\s\S]*versions: is missing"):
+    with pytest.raises(InvalidRulesetError, match=r"wrong\.yaml[\s\S]*versions: is missing"):
         lists_with(tmp_path)
 
 

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from fivefold.cli.portfolio.files import read_entities, read_frame, read_linked, without_repeats
-from fivefold.domain.errors import ConfigError, LayoutError
+from fivefold.domain.errors import ConfigError, FileFormatError
 from fivefold.risk.compiler.analysis import analyse_text
 from tests.cli.rules.test_assess import RULES
 
@@ -48,11 +48,11 @@ def test_several_rows_of_an_entity_keep_when_they_were_known(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("name", "content", "kind", "message"),
     [
-        ("a.json", "{", LayoutError, "cannot be read"),
-        ("a.json", '{"entity_id": 1}', LayoutError, "must hold objects, one for each entity"),
-        ("a.json", "[{}]", LayoutError, "has no row with an entity_id"),
-        ("a.csv", "x\n1\n", LayoutError, "has no column entity_id"),
-        ("a.parquet", "x", LayoutError, "cannot be read"),
+        ("a.json", "{", FileFormatError, "cannot be read"),
+        ("a.json", '{"entity_id": 1}', FileFormatError, "must hold objects, one for each entity"),
+        ("a.json", "[{}]", FileFormatError, "has no row with an entity_id"),
+        ("a.csv", "x\n1\n", FileFormatError, "has no column entity_id"),
+        ("a.parquet", "x", FileFormatError, "cannot be read"),
         ("a.txt", "", ConfigError, "must end in"),
         ("gone.csv", None, ConfigError, "there is no file"),
     ],
@@ -69,7 +69,7 @@ def test_what_cannot_be_read_is_named(
 
 def test_identifiers_with_decimals_are_refused_instead_of_being_nobody_s(tmp_path: Path) -> None:
     pl.DataFrame({"user_id": [1.0, None]}).write_parquet(tmp_path / "rows.parquet")
-    with pytest.raises(LayoutError, match="user_id is Float64; identifiers must be text or whole numbers"):
+    with pytest.raises(FileFormatError, match="user_id is Float64; identifiers must be text or whole numbers"):
         read_frame(tmp_path / "rows.parquet")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from fivefold.domain.errors import NotEnoughData
+from fivefold.domain.errors import NotEnoughDataError
 from tests.cli.running import Home, cells, refuse, run, succeed
 
 
@@ -51,7 +51,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     def retrain(source: Path, config: Any, registry: Any, *, tune_trials: int, show: Any, promote_by: Any) -> None:
         found.update(source=source, config=config, name=registry.name, trials=tune_trials)
-        raise NotEnoughData("asked enough")
+        raise NotEnoughDataError("asked enough")
 
     monkeypatch.setattr("fivefold.training.retrain.retrain", retrain)
     return found

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fivefold.domain.errors import ConfigError, FingerprintMismatch
+from fivefold.domain.errors import ConfigError, FingerprintMismatchError
 from fivefold.features.catalogue.indicator import Catalogue, code_of, collect, indicator
 from fivefold.features.indicators import CATALOGUE
 from tests.features.modules import INDICATORS, load
@@ -111,7 +111,9 @@ def test_the_fingerprint_is_the_same_in_another_process(tmp_path: Path) -> None:
 
 def test_another_fingerprint_is_refused_by_name() -> None:
     CATALOGUE.require(CATALOGUE.fingerprint, "the model")
-    with pytest.raises(FingerprintMismatch, match=r"^models:/value/7 was trained on other indicators \(catalogue 0123"):
+    with pytest.raises(
+        FingerprintMismatchError, match=r"^models:/value/7 was trained on other indicators \(catalogue 0123"
+    ):
         CATALOGUE.require("0123456789abcdef", "models:/value/7")
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fivefold.domain.errors import DataNotValid, Problem
+from fivefold.domain.errors import InvalidDataError, Problem
 from fivefold.features.reading.columns import ErrorCollector, read_numbers, read_times, short_text
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -21,7 +21,7 @@ NOON_US = 1_719_748_800_000_000
 def problems_of(errors: ErrorCollector) -> tuple[Problem, ...]:
     try:
         errors.raise_if_any()
-    except DataNotValid as error:
+    except InvalidDataError as error:
         return error.problems
     return ()
 
@@ -233,7 +233,7 @@ def test_findings_list_the_first_hundred_rows_and_count_all() -> None:
     errors = ErrorCollector(first_row=1000)
     errors.add(np.arange(500) % 2 == 1, "b", lambda row: f"is {row}", "even")
     errors.add(np.arange(500) >= 0, "a", lambda row: f"is {row}", "nothing")
-    with pytest.raises(DataNotValid) as caught:
+    with pytest.raises(InvalidDataError) as caught:
         errors.raise_if_any("file.csv")
     assert caught.value.count == errors.count == 750
     listed = [(problem.row, problem.field) for problem in caught.value.problems]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fivefold.domain.errors import LayoutError
+from fivefold.domain.errors import FileFormatError
 from fivefold.features.reading import csv_file
 from fivefold.features.reading.csv_file import CsvPart, csv_frame, csv_parts, torn_frame
 
@@ -81,7 +81,7 @@ def test_the_fields_of_torn_rows_stand_in_their_columns_as_far_as_there_are_some
     ]
     assert [row.line for row in part.torn] == ["1", "2,x,3,4", "5,\ufffd,6"]
     (twice,) = parts_of(tmp_path, "a,a\n1,2\n")
-    with pytest.raises(LayoutError, match="more than one column a"):
+    with pytest.raises(FileFormatError, match="more than one column a"):
         csv_frame(twice.table, tmp_path)
 
 
@@ -94,7 +94,7 @@ def test_a_file_without_rows_has_one_part_and_a_column_of_one_is_read(tmp_path: 
 def test_a_gzip_file_that_was_cut_off_is_told(tmp_path: Path) -> None:
     packed = gzip.compress("".join(f"{number},x\n" for number in range(9_000)).encode())
     (tmp_path / "rows.csv.gz").write_bytes(packed[:-2000])
-    with pytest.raises(LayoutError, match=r"rows.csv.gz cannot be unpacked"):
+    with pytest.raises(FileFormatError, match=r"rows.csv.gz cannot be unpacked"):
         list(csv_parts(tmp_path / "rows.csv.gz"))
 
 

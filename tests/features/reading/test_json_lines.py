@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fivefold.domain.errors import LayoutError
+from fivefold.domain.errors import FileFormatError
 from fivefold.features.reading.json_lines import has_blank_line, json_lines, read_json_lines
 
 TORN: dict[bytes, str] = {
@@ -62,5 +62,5 @@ def test_blank_lines_and_files_that_cannot_be_unpacked(tmp_path: Path) -> None:
         path.write_bytes(gzip.compress(text.encode()))
         assert has_blank_line(path) is blank
     path.write_bytes(b"nothing")
-    with pytest.raises(LayoutError, match="cannot be unpacked"):
+    with pytest.raises(FileFormatError, match="cannot be unpacked"):
         has_blank_line(path)

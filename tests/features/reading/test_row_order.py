@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fivefold.domain.errors import DataNotValid
+from fivefold.domain.errors import InvalidDataError
 from fivefold.features.reading.sources import read_histories
 from tests.features.equality import by_user
 from tests.features.events import history_of
@@ -96,7 +96,7 @@ def test_the_same_identifier_of_two_customers_is_two_transactions() -> None:
 )
 def test_an_identifier_with_other_values_is_an_error_that_names_both_rows(other: Row) -> None:
     ledger = [row(transaction_id="s"), row(transaction_id="t"), row(transaction_id="t", **other)]
-    with pytest.raises(DataNotValid) as caught:
+    with pytest.raises(InvalidDataError) as caught:
         read_histories(ledger, RATES)
     (problem,) = caught.value.problems
     assert (problem.field, problem.allowed) == ("transaction_id", "one row for each transaction, or exact repeats")
@@ -112,7 +112,7 @@ def test_words_for_the_same_thing_are_no_other_values(other: Row) -> None:
 def test_a_microsecond_in_a_far_year_is_another_value() -> None:
     """A double has no room for it."""
     far = [row(transaction_id="t", transaction_date=f"9999-01-01T00:00:00.00000{digit}") for digit in (1, 2)]
-    with pytest.raises(DataNotValid, match="with other values"):
+    with pytest.raises(InvalidDataError, match="with other values"):
         read_histories(far, RATES)
 
 
@@ -123,7 +123,7 @@ def test_bad_values_are_not_blamed_on_the_identifier_as_well() -> None:
         row(transaction_id="t", user_balance="much"),
         row(transaction_id="t", transaction_date="soon"),
     ]
-    with pytest.raises(DataNotValid) as caught:
+    with pytest.raises(InvalidDataError) as caught:
         read_histories(ledger, RATES)
     assert [problem.field for problem in caught.value.problems] == ["user_id", "user_balance", "transaction_date"]
 

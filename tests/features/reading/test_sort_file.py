@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fivefold.domain.errors import ConfigError, DataNotValid, FivefoldError, LayoutError
+from fivefold.domain.errors import ConfigError, FileFormatError, FivefoldError, InvalidDataError
 from fivefold.features import schema as c
 from fivefold.features.histories import Histories
 from fivefold.features.reading import sort_file as sort
@@ -58,7 +58,7 @@ def folder_of(rows: list[Row], tmp_path: Path) -> Path:
 
 def test_money_in_csv_that_is_no_number_is_named(tmp_path: Path) -> None:
     rows = [*LEDGER[:7], row(user_balance="much"), row(transaction_amount=None)]
-    with pytest.raises(DataNotValid) as caught:
+    with pytest.raises(InvalidDataError) as caught:
         sort_by_customer(as_csv(rows, tmp_path), tmp_path / "grouped.parquet")
     found = [(problem.row, problem.field, problem.problem) for problem in caught.value.problems]
     assert found == [(7, c.BALANCE, "is 'much'"), (8, c.AMOUNT, "is missing")]
@@ -92,14 +92,14 @@ def test_sorting_onto_itself_is_safe(tmp_path: Path) -> None:
 @pytest.mark.parametrize("missing", [c.USER_ID, c.DATE])
 def test_a_missing_column_is_named(missing: str, tmp_path: Path) -> None:
     pq.write_table(arrow(LEDGER).drop_columns([missing]), tmp_path / "a.parquet")
-    with pytest.raises(LayoutError, match=f"has no column {missing}; it has"):
+    with pytest.raises(FileFormatError, match=f"has no column {missing}; it has"):
         sort_by_customer(tmp_path / "a.parquet", tmp_path / "b.parquet")
     assert not (tmp_path / "b.parquet").exists()
 
 
 def test_nothing_to_sort_says_so(tmp_path: Path) -> None:
     pq.write_table(arrow([]), tmp_path / "a.parquet")
-    with pytest.raises(LayoutError, match="has no rows"):
+    with pytest.raises(FileFormatError, match="has no rows"):
         sort_by_customer(tmp_path / "a.parquet", tmp_path / "b.parquet")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.parquet"]
 
@@ -143,7 +143,7 @@ def test_files_that_disagree_in_types_are_refused_in_our_words(tmp_path: Path) -
 
 def test_a_column_that_is_there_twice_is_named(tmp_path: Path) -> None:
     path = written(tmp_path / "a.csv", "user_id,user_id,transaction_date\na,a,2024-01-01\n")
-    with pytest.raises(LayoutError, match="has more than one column user_id"):
+    with pytest.raises(FileFormatError, match="has more than one column user_id"):
         sort_by_customer(path, tmp_path / "b.parquet")
     assert list(tmp_path.iterdir()) == [path]
 

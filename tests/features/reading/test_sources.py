@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fivefold.domain.errors import DataNotValid, LayoutError
+from fivefold.domain.errors import FileFormatError, InvalidDataError
 from fivefold.features import schema as c
 from fivefold.features.histories import Histories, concatenate
 from fivefold.features.reading import sources, validate
@@ -89,11 +89,11 @@ def test_a_customer_met_twice_is_refused(
     monkeypatch.setattr(sources, "ROWS_A_BATCH", batch)
     path = lay_out(of(users), cuts, tmp_path)
     twice = {"aabbabb": "a", "abcbd": "b"}.get(users, users[-1])
-    with pytest.raises(LayoutError) as caught:
+    with pytest.raises(FileFormatError) as caught:
         streamed(path)
     assert f"the rows of customer '{twice}' are not adjacent" in str(caught.value)
     assert f"fivefold sort {path} --output grouped.parquet" in str(caught.value)
-    with pytest.raises(LayoutError, match="not grouped by customer"):
+    with pytest.raises(FileFormatError, match="not grouped by customer"):
         read_histories(path, RATES)
 
 
@@ -107,7 +107,7 @@ def test_refused_exactly_when_a_customer_is_met_twice(users: str, batch: int, cu
         if len(runs) == len(set(runs)):
             assert sum(part.rows for part in streamed(path)) == len(users)
         else:
-            with pytest.raises(LayoutError, match="not adjacent"):
+            with pytest.raises(FileFormatError, match="not adjacent"):
                 streamed(path)
 
 
@@ -115,7 +115,7 @@ def test_equal_hashes_of_different_customers_are_no_refusal(tmp_path: Path, monk
     monkeypatch.setattr(sources, "ROWS_A_BATCH", 1)
     monkeypatch.setattr(pl.Series, "hash", lambda series: pl.Series([7] * len(series), dtype=pl.UInt64))
     assert sum(part.rows for part in streamed(lay_out(of("aabcc"), [1, 3], tmp_path))) == 5
-    with pytest.raises(LayoutError, match="rows of customer 'b' are not adjacent"):
+    with pytest.raises(FileFormatError, match="rows of customer 'b' are not adjacent"):
         streamed(lay_out(of("abbcb"), [1, 3], tmp_path))
 
 
@@ -127,7 +127,7 @@ def test_bad_rows_of_all_batches_are_named_by_their_place_in_the_whole(
     for place in (0, 5, 6, 13, 17):
         rows[place]["user_category"] = f"APP{place}"
     rows[9]["user_id"] = None
-    with pytest.raises(DataNotValid) as caught:
+    with pytest.raises(InvalidDataError) as caught:
         streamed(lay_out(rows, [6, 11], tmp_path))
     found = [(problem.row, problem.problem) for problem in caught.value.problems]
     wanted = [(place, f"is 'APP{place}'") for place in (0, 5, 6, 13, 17)]
@@ -139,7 +139,7 @@ def test_bad_rows_of_all_batches_are_named_by_their_place_in_the_whole(
 def test_many_bad_rows_of_many_batches_list_the_first_hundred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "ROWS_A_BATCH", 7)
     rows = [row(user_id=f"u{n:03}", transaction_currency="XXX") for n in range(250)]
-    with pytest.raises(DataNotValid) as caught:
+    with pytest.raises(InvalidDataError) as caught:
         streamed(lay_out(rows, [100], tmp_path))
     assert caught.value.count == 250
     assert [problem.row for problem in caught.value.problems] == list(range(100))
@@ -162,7 +162,7 @@ def test_a_file_in_german_is_two_lines_however_long_it_is(
         pl.DataFrame(rows).write_csv(path, separator=";")
     else:
         pl.DataFrame(rows).write_parquet(path)
-    with pytest.raises(DataNotValid) as caught:
+    with pytest.raises(InvalidDataError) as caught:
         streamed(path)
     head, *lines = str(caught.value).splitlines()
     assert "500 problems" in head
@@ -177,7 +177,7 @@ def test_nothing_comes_after_the_first_bad_batch(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(sources, "ROWS_A_BATCH", 1)
     stream = stream_histories(lay_out([*of("ab"), row(user_id="c", user_balance=None), *of("de")], [], tmp_path), RATES)
     assert [next(stream).user_ids.to_pylist(), next(stream).user_ids.to_pylist()] == [["a"], ["b"]]
-    with pytest.raises(DataNotValid, match="row 3: user_balance is missing"):
+    with pytest.raises(InvalidDataError, match="row 3: user_balance is missing"):
         next(stream)
 
 
@@ -196,7 +196,7 @@ def test_files_of_a_folder_are_read_by_name_however_deep(tmp_path: Path) -> None
 
 
 def test_a_folder_without_parquet_says_so(tmp_path: Path) -> None:
-    with pytest.raises(LayoutError, match=r"is a folder without a file ending in \.parquet"):
+    with pytest.raises(FileFormatError, match=r"is a folder without a file ending in \.parquet"):
         read_histories(tmp_path, RATES)
 
 
@@ -212,7 +212,7 @@ def test_files_without_rows_are_no_customers(tmp_path: Path) -> None:
 def test_a_column_that_is_missing_in_all_files_is_named(tmp_path: Path) -> None:
     pq.write_table(arrow(of("ab")).drop_columns(["user_id"]), tmp_path / "a.parquet")
     pq.write_table(arrow(of("cd")).drop_columns(["user_id"]), tmp_path / "b.parquet")
-    with pytest.raises(LayoutError, match=f"{tmp_path} has no column user_id; it has"):
+    with pytest.raises(FileFormatError, match=f"{tmp_path} has no column user_id; it has"):
         streamed(tmp_path)
 
 
@@ -226,7 +226,7 @@ def test_optional_columns_may_be_missing(missing: list[str], tmp_path: Path) -> 
 def test_a_column_that_is_missing_in_one_file_is_not_made_up(tmp_path: Path) -> None:
     pq.write_table(arrow(of("ab")), tmp_path / "a.parquet")
     pq.write_table(arrow(of("cd")).drop_columns(["user_balance"]), tmp_path / "b.parquet")
-    with pytest.raises((LayoutError, DataNotValid), match="user_balance"):
+    with pytest.raises((FileFormatError, InvalidDataError), match="user_balance"):
         streamed(tmp_path)
 
 
@@ -234,7 +234,7 @@ def test_a_column_that_is_there_twice_is_named(tmp_path: Path) -> None:
     for twice in (c.USER_ID, c.AMOUNT):
         table = arrow(of("ab"))
         pq.write_table(table.append_column(twice, table[twice]), tmp_path / "a.parquet")
-        with pytest.raises(LayoutError, match=f"has more than one column {twice}"):
+        with pytest.raises(FileFormatError, match=f"has more than one column {twice}"):
             streamed(tmp_path)
 
 
@@ -244,7 +244,7 @@ def test_files_that_disagree_in_types_are_refused_in_our_words(column: str, tmp_
     other = table.set_column(table.column_names.index(column), column, pa.array([True, False]))
     pq.write_table(table, tmp_path / "a.parquet")
     pq.write_table(other, tmp_path / "b.parquet")
-    with pytest.raises(LayoutError, match="all files of a folder must have their columns in the same types"):
+    with pytest.raises(FileFormatError, match="all files of a folder must have their columns in the same types"):
         streamed(tmp_path)
 
 
@@ -253,7 +253,7 @@ def test_identifiers_of_a_typed_column_are_found_twice_as_well(tmp_path: Path, m
     table = arrow(of("abca"))
     numbers = table.set_column(table.column_names.index(c.USER_ID), c.USER_ID, pa.array([7, 8, 9, 7]))
     pq.write_table(numbers, tmp_path / "a.parquet")
-    with pytest.raises(LayoutError, match="rows of customer '7' are not adjacent"):
+    with pytest.raises(FileFormatError, match="rows of customer '7' are not adjacent"):
         streamed(tmp_path)
 
 
@@ -274,7 +274,7 @@ def test_too_many_ungrouped_rows_are_refused(kind: str, tmp_path: Path, monkeypa
     monkeypatch.setattr(c, "ROWS_SORTED_IN_MEMORY", 3)
     assert read_histories(source, RATES).rows == 3
     monkeypatch.setattr(c, "ROWS_SORTED_IN_MEMORY", 2)
-    with pytest.raises(LayoutError, match=r"more than 2 rows that are not grouped by customer; .*fivefold sort"):
+    with pytest.raises(FileFormatError, match=r"more than 2 rows that are not grouped by customer; .*fivefold sort"):
         read_histories(source, RATES)
 
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 
-from fivefold.domain.errors import DataNotValid, FivefoldError
+from fivefold.domain.errors import FivefoldError, InvalidDataError
 from fivefold.features import schema as c
 from fivefold.features.histories import Histories
 from fivefold.features.reading.sources import read_histories
@@ -187,7 +187,7 @@ def test_frames_with_identifiers_that_are_whole_numbers() -> None:
 def test_missing_in_pandas_is_missing_however_it_is_written() -> None:
     frame = pd.DataFrame([row(transaction_id="t")] * 4).assign(transaction_id=["t", None, float("nan"), pd.NA])
     assert read(frame).rows == 4
-    with pytest.raises(DataNotValid, match="row 1: user_balance is missing"):
+    with pytest.raises(InvalidDataError, match="row 1: user_balance is missing"):
         read(frame.assign(user_balance=[1.0, float("nan"), 2.0, 3.0]))
 
 
@@ -205,7 +205,7 @@ def test_missing_in_pandas_is_missing_however_it_is_written() -> None:
 def test_a_pandas_column_of_mixed_types_names_the_row(field: str, value: Any, problem: str) -> None:
     frame = pd.DataFrame([row()] * 3).astype({field: object})
     frame.loc[1, field] = value
-    with pytest.raises(DataNotValid) as caught:
+    with pytest.raises(InvalidDataError) as caught:
         read(frame)
     assert [(found.row, found.field, found.problem) for found in caught.value.problems] == [(1, field, problem)]
 
@@ -223,7 +223,7 @@ def test_the_index_of_a_pandas_frame_does_not_matter() -> None:
 
 
 def test_nan_in_polars_is_named() -> None:
-    with pytest.raises(DataNotValid, match="row 0: user_balance is nan"):
+    with pytest.raises(InvalidDataError, match="row 0: user_balance is nan"):
         read(pl.DataFrame([row(user_balance=float("nan"))]))
 
 

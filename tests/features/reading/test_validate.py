@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fivefold.domain.clock import DAY_US
-from fivefold.domain.errors import DataNotValid, LayoutError, Problem
+from fivefold.domain.errors import FileFormatError, InvalidDataError, Problem
 from fivefold.domain.money import Rate, RateTable, base_only
 from fivefold.features import schema as c
 from fivefold.features.reading.sources import read_histories
@@ -44,8 +44,8 @@ BAD: list[tuple[str, list[Any], str]] = [
 CASES = [(field, value, allowed) for field, values, allowed in BAD for value in values]
 
 
-def refused(rows: Any, rates: RateTable = RATES) -> DataNotValid:
-    with pytest.raises(DataNotValid) as caught:
+def refused(rows: Any, rates: RateTable = RATES) -> InvalidDataError:
+    with pytest.raises(InvalidDataError) as caught:
         read_histories(rows, rates)
     return caught.value
 
@@ -137,16 +137,16 @@ def test_no_rows_are_no_customers() -> None:
 @pytest.mark.parametrize("missing", c.REQUIRED)
 def test_a_missing_column_is_named_with_those_that_are_there(missing: str) -> None:
     table = pa.Table.from_pylist([row()]).drop_columns([missing])
-    with pytest.raises(LayoutError, match=f"has no column {missing}; it has .*needed are user_id, .*may be there"):
+    with pytest.raises(FileFormatError, match=f"has no column {missing}; it has .*needed are user_id, .*may be there"):
         read_histories(table, RATES)
-    with pytest.raises(LayoutError, match=f"has no column {missing}; it has"):
+    with pytest.raises(FileFormatError, match=f"has no column {missing}; it has"):
         read_histories(table.slice(0, 0), RATES)
 
 
 @pytest.mark.parametrize("twice", c.COLUMNS)
 def test_a_column_that_is_there_twice_is_named(twice: str) -> None:
     table = pa.Table.from_pylist([row(transaction_id="t")])
-    with pytest.raises(LayoutError, match=f"has more than one column {twice}"):
+    with pytest.raises(FileFormatError, match=f"has more than one column {twice}"):
         read_histories(table.append_column(twice, table[twice]), RATES)
 
 
@@ -213,7 +213,7 @@ def test_no_row_is_dropped(ledger: list[Row], chance: random.Random) -> None:
 
 def test_rows_are_numbered_from_where_the_caller_says() -> None:
     table = pa.Table.from_pylist([row(), row(user_category="APP")])
-    with pytest.raises(DataNotValid, match="row 1002: user_category is 'APP'") as caught:
+    with pytest.raises(InvalidDataError, match="row 1002: user_category is 'APP'") as caught:
         TransactionReader(RATES, source="part.parquet").histories(table, first_row=1000)
     assert caught.value.source == "part.parquet"
     assert "1 problem in part.parquet (rows count from 1)" in str(caught.value)
@@ -236,7 +236,7 @@ def test_nothing_in_a_dictionary_is_a_missing_value() -> None:
 def refused_at(door: TransactionReader, *rows: Row) -> list[tuple[int, str, str]]:
     try:
         door.histories(pa.Table.from_pylist(list(rows)))
-    except DataNotValid as error:
+    except InvalidDataError as error:
         return [(problem.row, problem.field, problem.problem) for problem in error.problems]
     return []
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fivefold.domain.errors import RulesetNotValid
+from fivefold.domain.errors import InvalidRulesetError
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical, lists_of_policy, signal_of_rule
 from fivefold.risk.language.inputs import input_key
 from tests.risk.engine.policies_small import policy
@@ -90,7 +90,7 @@ def test_each_part_is_computed_once() -> None:
 
 def test_an_unusable_ruleset_names_everything_that_is_wrong() -> None:
     broken = AnalysedRuleset(ruleset(rule("a", case({"field": "incone", "above": 1}, 1)), applies_to="present"))
-    with pytest.raises(RulesetNotValid) as refused:
+    with pytest.raises(InvalidRulesetError) as refused:
         broken.require_usable()
     assert [finding.where for finding in refused.value.findings] == ["rule a, case 1, when, field", "applies_to"]
     EVERYWHERE.require_usable()

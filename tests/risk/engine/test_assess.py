@@ -14,7 +14,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from fivefold.domain.clock import from_microseconds, parse_moment
-from fivefold.domain.errors import LayoutError, RulesetNotValid
+from fivefold.domain.errors import FileFormatError, InvalidRulesetError
 from fivefold.domain.money import base_only
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical, analyse_text
 from fivefold.risk.engine.assess import _compiled, assess, program_for
@@ -157,9 +157,9 @@ def portfolio(rows: list[Data], **parts: Any) -> Portfolio:
 
 
 def test_no_list_nobody_is_assessed() -> None:
-    with pytest.raises(RulesetNotValid, match="list watched: is missing; there are none"):
+    with pytest.raises(InvalidRulesetError, match="list watched: is missing; there are none"):
         assess(AnalysedRuleset(read(ruleset_with(LISTED))), portfolio([{"entity_id": "a", "country": "NO"}]), DAY)
-    with pytest.raises(RulesetNotValid, match="list watched: is missing"):
+    with pytest.raises(InvalidRulesetError, match="list watched: is missing"):
         assess(AnalysedRuleset(read(ruleset_with(LISTED))), portfolio([]), DAY)
 
 
@@ -178,13 +178,13 @@ def test_no_list_nobody_is_assessed() -> None:
 )
 def test_no_frame_nobody_is_assessed(made: Data, missing: str) -> None:
     asking = read(ruleset_with(rule("asks", "present", input=made)))
-    with pytest.raises(RulesetNotValid, match=missing):
+    with pytest.raises(InvalidRulesetError, match=missing):
         assess(AnalysedRuleset(asking), portfolio([{"entity_id": "a"}]), DAY)
 
 
 def test_no_column_nobody_is_assessed() -> None:
     bare = Portfolio(pl.DataFrame({"entity_id": ["a"]}), base_only("EUR", date(2024, 7, 1)))
-    with pytest.raises(RulesetNotValid, match="field kind: is no column of the entities; they have entity_id"):
+    with pytest.raises(InvalidRulesetError, match="field kind: is no column of the entities; they have entity_id"):
         assess(AnalysedRuleset(read(ruleset_with(rule("kind", {"field": "kind", "equals": "x"})))), bare, DAY)
 
 
@@ -202,7 +202,7 @@ def test_list_is_that_of_each_rows_moment() -> None:
 
 def test_list_that_had_no_version_yet_is_refused() -> None:
     held = {"watched": named_list("watched", [(datetime(2024, 7, 1, tzinfo=UTC), ["NO"])])}
-    with pytest.raises(RulesetNotValid, match="has no version before 2024-07-01; as-of is 2024-06-30"):
+    with pytest.raises(InvalidRulesetError, match="has no version before 2024-07-01; as-of is 2024-06-30"):
         assess(AnalysedRuleset(read(ruleset_with(LISTED))), portfolio([{"entity_id": "a"}], lists=held), DAY - 1)
 
 
@@ -214,7 +214,7 @@ def test_nobody_is_a_portfolio_too() -> None:
 
 
 def test_every_row_needs_its_moment() -> None:
-    with pytest.raises(LayoutError, match="entity 'b' has no moment"):
+    with pytest.raises(FileFormatError, match="entity 'b' has no moment"):
         assess(
             AnalysedRuleset(read(ruleset_with(rule("kind", {"field": "kind", "equals": "x"})))),
             portfolio([{"entity_id": "a"}, {"entity_id": "b"}]),
@@ -223,7 +223,7 @@ def test_every_row_needs_its_moment() -> None:
 
 
 def test_faulty_ruleset_is_refused() -> None:
-    with pytest.raises(RulesetNotValid, match="there is no level 9"):
+    with pytest.raises(InvalidRulesetError, match="there is no level 9"):
         assess(
             AnalysedRuleset(read(ruleset_with(rule("kind", {"field": "kind", "equals": "x"}, otherwise={"floor": 9})))),
             portfolio([]),

@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from fivefold.domain.errors import LayoutError
+from fivefold.domain.errors import FileFormatError
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from tests.risk.engine.small import DAY, exactly, portfolio, ruleset
@@ -29,7 +29,7 @@ def given(*rows: tuple[str, int | None, int | None], moment: str) -> pl.DataFram
 def test_levels_held_before_that_cannot_be_used_are_refused(
     rows: list[tuple[str, int | None, int | None]], problem: str
 ) -> None:
-    with pytest.raises(LayoutError, match=problem):
+    with pytest.raises(FileFormatError, match=problem):
         assess(AnalysedRuleset(ruleset(exactly(0))), portfolio([{"n0": 0.0}]), DAY, given(*rows, moment="entered"))
 
 
@@ -43,7 +43,7 @@ def test_levels_held_before_that_cannot_be_used_are_refused(
 def test_overrides_that_cannot_be_used_are_refused(
     rows: list[tuple[str, int | None, int | None]], problem: str
 ) -> None:
-    with pytest.raises(LayoutError, match=problem):
+    with pytest.raises(FileFormatError, match=problem):
         assess(AnalysedRuleset(ruleset(exactly(0))), portfolio([{"n0": 0.0}]), DAY, None, given(*rows, moment="until"))
 
 
@@ -67,5 +67,5 @@ def test_no_level_needs_no_moment_and_an_override_no_end() -> None:
     ],
 )
 def test_other_columns_are_refused_instead_of_being_taken_for_1970(columns: Any, problem: str) -> None:
-    with pytest.raises(LayoutError, match=problem):
+    with pytest.raises(FileFormatError, match=problem):
         assess(AnalysedRuleset(ruleset(exactly(0))), portfolio([{"n0": 0.0}]), DAY, pl.DataFrame(columns))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fivefold.domain.errors import RulesetNotValid
+from fivefold.domain.errors import InvalidRulesetError
 from fivefold.risk.engine.explain.policies import OUTCOMES
 from fivefold.risk.engine.outcome_codes import rule_column
 from fivefold.risk.engine.policy_program import ACTION, DECIDED, PolicyOutcome, kept_policy, policy_program_for
@@ -59,5 +59,5 @@ def test_the_same_policy_is_compiled_once() -> None:
 
 def test_a_policy_that_is_wrong_is_not_compiled() -> None:
     made = policy({"when": HIGH, "action": "blokc"}, {"when": {"field": "age", "above": 3}, "action": "block"})
-    with pytest.raises(RulesetNotValid, match=r"(?s)policy small is not valid.*no action blokc.*the field age"):
+    with pytest.raises(InvalidRulesetError, match=r"(?s)policy small is not valid.*no action blokc.*the field age"):
         program(made)

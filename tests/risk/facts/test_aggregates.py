@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from fivefold.domain.clock import DAY_US, to_microseconds
-from fivefold.domain.errors import RulesetNotValid
+from fivefold.domain.errors import InvalidRulesetError
 from fivefold.domain.money import Rate, RateTable
 from fivefold.risk.facts import aggregates
 from fivefold.risk.facts.aggregates import aggregate
@@ -297,7 +297,7 @@ def test_without_entities_there_are_no_rows() -> None:
 
 def test_a_source_that_was_not_given_refuses_everything() -> None:
     form = FORMS.validate_python({"count": "cases"})
-    with pytest.raises(RulesetNotValid, match="cases: are needed and missing; there are transactions"):
+    with pytest.raises(InvalidRulesetError, match="cases: are needed and missing; there are transactions"):
         aggregate(entities_of([("a", 0)]), {"transactions": facts_of([])}, [form], {})
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fivefold.domain.clock import to_microseconds
-from fivefold.domain.errors import LayoutError
+from fivefold.domain.errors import FileFormatError
 from fivefold.risk.facts.fields import entities_from_rows, read_field, read_moments
 from fivefold.risk.language.fields import OneOf
 
@@ -101,7 +101,7 @@ def test_rows_of_any_types() -> None:
 
 @pytest.mark.parametrize("row", [{}, {"entity_id": None}, {"entity_id": 1.5}, {"entity_id": True}])
 def test_row_without_entity_is_refused(row: dict[str, Any]) -> None:
-    with pytest.raises(LayoutError, match="entity 1 has no entity_id"):
+    with pytest.raises(FileFormatError, match="entity 1 has no entity_id"):
         entities_from_rows([{"entity_id": "a"}, row], {})
 
 

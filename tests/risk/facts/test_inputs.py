@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from fivefold.domain.clock import DAY_US, to_microseconds
-from fivefold.domain.errors import RulesetNotValid
+from fivefold.domain.errors import InvalidRulesetError
 from fivefold.domain.money import Rate, RateTable
 from fivefold.risk.compiler.value_types import Vocabulary
 from fivefold.risk.facts.inputs import Needs, resolve, sources_of
@@ -125,7 +125,7 @@ def test_values_by_entity_whatever_their_order() -> None:
 
 def test_indicator_that_is_no_column_is_refused() -> None:
     frame = pl.DataFrame({"entity_id": ["e0"]})
-    with pytest.raises(RulesetNotValid, match="account_age: is no column; there are entity_id"):
+    with pytest.raises(InvalidRulesetError, match="account_age: is no column; there are entity_id"):
         resolved([{"indicator": "account_age"}], Portfolio(entities(), RATES, indicators=frame))
 
 
@@ -133,7 +133,7 @@ def test_everything_missing_is_told_at_once_and_once() -> None:
     asked = [{"count": "cases"}, {"count": "cases", "over": "1 day"}, {"tag": "x"}, {"field": "gone"}]
     names = Vocabulary({**FIELDS, "gone": "text"}, NAMES.transaction, NAMES.case)
     needs = Needs([made(one) for one in asked], [], names)
-    with pytest.raises(RulesetNotValid) as refused:
+    with pytest.raises(InvalidRulesetError) as refused:
         sources_of(needs, Portfolio(entities(), RATES))
     assert [finding.where for finding in refused.value.findings] == ["tags", "cases", "field gone"]
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fivefold.domain.clock import DAY_US, parse_moment
-from fivefold.domain.errors import RulesetNotValid
+from fivefold.domain.errors import InvalidRulesetError
 from fivefold.risk.facts.lists import ListVersion, NamedList, members_at, read_list
 
 GREY = """
@@ -49,13 +49,13 @@ def test_the_latest_version_that_has_begun_is_in_force(starts: list[int], as_of:
     ],
 )
 def test_what_is_no_list_is_refused_with_its_line(was: str, becomes: str, message: str) -> None:
-    with pytest.raises(RulesetNotValid, match=message):
+    with pytest.raises(InvalidRulesetError, match=message):
         read_list(GREY.replace(was, becomes), "grey.yaml")
 
 
 def test_every_list_that_is_missing_is_named_at_once() -> None:
     lists = {"grey": read_list(GREY)}
-    with pytest.raises(RulesetNotValid) as raised:
+    with pytest.raises(InvalidRulesetError) as raised:
         members_at(lists, ["black", "grey", "white"], parse_moment("2023-01-01"))
     text = str(raised.value)
     assert "list black: is missing; there are grey" in text

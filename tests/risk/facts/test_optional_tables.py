@@ -6,7 +6,7 @@ from importlib.resources import files
 import polars as pl
 import pytest
 
-from fivefold.domain.errors import RulesetNotValid
+from fivefold.domain.errors import InvalidRulesetError
 from fivefold.domain.money import ecb_rates
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_text
 from fivefold.risk.engine.assess import assess
@@ -61,7 +61,7 @@ def test_a_table_that_is_there_counts_although_it_is_optional() -> None:
 
 
 def test_what_is_not_optional_is_refused_with_the_way_out() -> None:
-    with pytest.raises(RulesetNotValid) as refused:
+    with pytest.raises(InvalidRulesetError) as refused:
         assess(ruleset("optional_tables: [cases]"), portfolio(), AS_OF)
     assert "tags" in str(refused.value)
     assert "`optional_tables: [tags]`" in str(refused.value)
@@ -69,7 +69,7 @@ def test_what_is_not_optional_is_refused_with_the_way_out() -> None:
 
 
 def test_screenings_are_never_optional() -> None:
-    with pytest.raises(RulesetNotValid, match="screenings"):
+    with pytest.raises(InvalidRulesetError, match="screenings"):
         ruleset("optional_tables: [screenings]")
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fivefold.domain.clock import to_microseconds
-from fivefold.domain.errors import LayoutError, RulesetNotValid
+from fivefold.domain.errors import FileFormatError, InvalidRulesetError
 from fivefold.domain.money import Rate, RateTable
 from fivefold.risk.compiler.value_types import Vocabulary
 from fivefold.risk.facts.inputs import Needs, own_fields, resolve, sources_of
@@ -114,7 +114,7 @@ def test_an_entity_has_one_at_most() -> None:
 
 
 def test_one_that_cannot_be_read_is_refused() -> None:
-    with pytest.raises(LayoutError, match="a pending transaction cannot be read: transaction_currency is EURO"):
+    with pytest.raises(FileFormatError, match="a pending transaction cannot be read: transaction_currency is EURO"):
         resolved(deciding({"transaction_amount": 1.0, "transaction_currency": "EURO"}), {"transaction": "amount"})
 
 
@@ -132,7 +132,7 @@ def test_money_without_a_rate_is_unknown_in_the_base_and_known_in_its_own_curren
 
 @pytest.mark.parametrize("data", [{"transaction": "amount"}, {"level": "in_force"}])
 def test_without_what_is_read_nobody_is_decided_on(data: Data) -> None:
-    with pytest.raises(RulesetNotValid, match="are read, as by"):
+    with pytest.raises(InvalidRulesetError, match="are read, as by"):
         resolved(Portfolio(ENTITIES.drop(AS_OF), RATES), data)
 
 

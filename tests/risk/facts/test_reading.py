@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fivefold.domain.errors import LayoutError
+from fivefold.domain.errors import FileFormatError
 from fivefold.risk.facts.fields import read_field
 from fivefold.risk.facts.reading import read_declared, refuse_link
 from fivefold.risk.language.fields import FieldType, OneOf
@@ -53,7 +53,7 @@ def test_numbers_of_facts_have_a_limit(number: float) -> None:
 
 @pytest.mark.parametrize("dtype", [pl.Float64(), pl.Boolean(), pl.List(pl.String())])
 def test_what_identifies_nobody_is_refused(dtype: pl.DataType) -> None:
-    with pytest.raises(LayoutError, match=r"user_id is .*; identifiers must be text or whole numbers"):
+    with pytest.raises(FileFormatError, match=r"user_id is .*; identifiers must be text or whole numbers"):
         refuse_link("transactions", "user_id", dtype)
 
 

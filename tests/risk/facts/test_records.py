@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fivefold.domain.clock import DAY_US, parse_moment, to_microseconds
-from fivefold.domain.errors import LayoutError, RulesetNotValid
+from fivefold.domain.errors import FileFormatError, InvalidRulesetError
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, error_of
 from fivefold.risk.facts.records import known_entities, prepare_records, screened, tagged
 
@@ -128,12 +128,12 @@ def test_without_known_at_rows_are_taken_as_they_are() -> None:
     ],
 )
 def test_entities_that_cannot_be_told_apart_are_refused(rows: Any, as_of: Any, message: str) -> None:
-    with pytest.raises(LayoutError, match=message):
+    with pytest.raises(FileFormatError, match=message):
         known_entities(pl.DataFrame(rows), as_of)
 
 
 def test_screenings_without_what_was_found_are_refused() -> None:
-    with pytest.raises(LayoutError, match="screenings have no found; there are entity_id, screening"):
+    with pytest.raises(FileFormatError, match="screenings have no found; there are entity_id, screening"):
         screened(pl.DataFrame({ENTITY: ["a"], "screening": ["pep"]}), "pep", entities_of([("a", 0)]))
 
 
@@ -184,7 +184,7 @@ def test_attributes_are_unknown_where_the_moment_they_were_known_at_cannot_be_re
 
 
 def test_tags_without_the_column_of_words_are_refused() -> None:
-    with pytest.raises(LayoutError, match="tags have no tag; there are entity_id"):
+    with pytest.raises(FileFormatError, match="tags have no tag; there are entity_id"):
         tagged(pl.DataFrame({ENTITY: ["a"]}), "vip", entities_of([("a", 0)]))
 
 
@@ -257,9 +257,14 @@ def test_declared_fields_of_cases_are_read() -> None:
 @pytest.mark.parametrize(
     ("columns", "declared", "error", "message"),
     [
-        ({ENTITY: ["a"]}, {}, LayoutError, "alerts have no opened; there are entity_id"),
-        (CASE, {"severity": "text"}, RulesetNotValid, "field severity of alerts: is missing; there are entity_id"),
-        (CASE, {"outcome": "text"}, RulesetNotValid, "field outcome of alerts: has a name that means something else"),
+        ({ENTITY: ["a"]}, {}, FileFormatError, "alerts have no opened; there are entity_id"),
+        (CASE, {"severity": "text"}, InvalidRulesetError, "field severity of alerts: is missing; there are entity_id"),
+        (
+            CASE,
+            {"outcome": "text"},
+            InvalidRulesetError,
+            "field outcome of alerts: has a name that means something else",
+        ),
     ],
 )
 def test_missing_columns_refuse_everything(columns: Any, declared: Any, error: type[Exception], message: str) -> None:
@@ -269,17 +274,17 @@ def test_missing_columns_refuse_everything(columns: Any, declared: Any, error: t
 
 def test_identifiers_with_decimals_are_refused_instead_of_being_nobody_s() -> None:
     entities = pl.DataFrame({ENTITY: ["1"], AS_OF: [0]})
-    with pytest.raises(LayoutError, match="alerts: entity_id is Float64"):
+    with pytest.raises(FileFormatError, match="alerts: entity_id is Float64"):
         prepare_records(pl.DataFrame({ENTITY: [1.0], "opened": ["2024-01-01"]}), {}, "alerts")
-    with pytest.raises(LayoutError, match="tags: entity_id is Float64"):
+    with pytest.raises(FileFormatError, match="tags: entity_id is Float64"):
         tagged(pl.DataFrame({ENTITY: [1.0], "tag": ["vip"]}), "vip", entities)
-    with pytest.raises(LayoutError, match="screenings: entity_id is Float64"):
+    with pytest.raises(FileFormatError, match="screenings: entity_id is Float64"):
         screened(pl.DataFrame({ENTITY: [1.0], "screening": ["pep"], "found": [True]}), "pep", entities)
 
 
 @pytest.mark.parametrize("moments", [pl.Series([0, 0]), pl.Series([date(2024, 7, 1)]), pl.Series([0.5])])
 def test_moments_of_assessment_are_microseconds_one_for_each_row(moments: pl.Series) -> None:
-    with pytest.raises(LayoutError, match="it must be one moment for each, in whole microseconds UTC"):
+    with pytest.raises(FileFormatError, match="it must be one moment for each, in whole microseconds UTC"):
         known_entities(pl.DataFrame({ENTITY: ["a"]}), moments)
 
 

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fivefold.domain.clock import to_microseconds
-from fivefold.domain.errors import LayoutError, RulesetNotValid
+from fivefold.domain.errors import FileFormatError, InvalidRulesetError
 from fivefold.domain.money import Rate, RateTable, minor_units
 from fivefold.features.schema import LARGEST_MAGNITUDE, STATES
 from fivefold.risk.facts.linked import LinkedFacts
@@ -203,7 +203,7 @@ def test_every_problem_of_a_row_is_named() -> None:
 
 @pytest.mark.parametrize("missing", ["user_id", "transaction_amount", "transaction_currency", "transaction_date"])
 def test_a_missing_column_refuses_everything(missing: str) -> None:
-    with pytest.raises(LayoutError, match=f"{missing}.*there are "):
+    with pytest.raises(FileFormatError, match=f"{missing}.*there are "):
         prepare(frame().drop(missing), RATES, {})
 
 
@@ -211,7 +211,7 @@ def test_a_missing_column_refuses_everything(missing: str) -> None:
     ("name", "message"), [("operation", "is missing; there are user_id"), ("amount", "something else")]
 )
 def test_a_declared_column_that_is_missing_or_taken_refuses_everything(name: str, message: str) -> None:
-    with pytest.raises(RulesetNotValid, match=message):
+    with pytest.raises(InvalidRulesetError, match=message):
         prepare(frame(), RATES, {name: "text"})
 
 
@@ -272,5 +272,5 @@ def test_a_lazy_frame_is_read_like_an_eager_one() -> None:
 
 
 def test_owners_with_decimals_are_refused_instead_of_losing_all_rows() -> None:
-    with pytest.raises(LayoutError, match="transactions: user_id is Float64"):
+    with pytest.raises(FileFormatError, match="transactions: user_id is Float64"):
         prepare(frame(user_id=[1.0]), RATES, {})

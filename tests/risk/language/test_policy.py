@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fivefold.domain.errors import RulesetNotValid
+from fivefold.domain.errors import InvalidRulesetError
 from fivefold.risk.language.expressions import input_of_test
 from fivefold.risk.language.expressions import tests_in as all_tests_in
 from fivefold.risk.language.policy import PolicyAll, PolicyAny, PolicyNot, read_canonical_policy, read_policy
@@ -38,7 +38,7 @@ otherwise: allow
 
 def refused(old: str, new: str) -> str:
     assert old in WRITTEN
-    with pytest.raises(RulesetNotValid) as told:
+    with pytest.raises(InvalidRulesetError) as told:
         read_policy(WRITTEN.replace(old, new))
     return str(told.value)
 
@@ -98,7 +98,7 @@ def test_what_does_not_fit_is_told_with_its_place(old: str, new: str, told: str)
 
 @pytest.mark.parametrize("text", ["", "[]", "policy"])
 def test_what_is_no_mapping_is_no_policy(text: str) -> None:
-    with pytest.raises(RulesetNotValid, match="must be a mapping that begins with `policy: NAME`"):
+    with pytest.raises(InvalidRulesetError, match="must be a mapping that begins with `policy: NAME`"):
         read_policy(text)
 
 
@@ -107,5 +107,5 @@ def test_rulesets_have_no_levels_to_look_at() -> None:
 {ruleset: a, entity_type: b, levels: [x, y, z], score: {points: {thresholds: [1, 2]}}, max_recompute_interval: 1 day,
  rules: [{id: a, title: A, category: other, cases: [{when: {level: in_force, equals: x}, points: 1}]}]}
 """
-    with pytest.raises(RulesetNotValid, match="level: is a word of the language, but has no meaning here"):
+    with pytest.raises(InvalidRulesetError, match="level: is a word of the language, but has no meaning here"):
         read_ruleset(text)

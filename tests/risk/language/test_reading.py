@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from fivefold.domain.errors import RulesetNotValid
+from fivefold.domain.errors import InvalidRulesetError
 from fivefold.risk.language.reading import read_canonical_ruleset, read_ruleset
 from tests.risk.language.documents_made import Data, as_json, as_yaml, rulesets
 
@@ -42,7 +42,7 @@ examples:
 
 
 def faults(text: str) -> list[str]:
-    with pytest.raises(RulesetNotValid) as refused:
+    with pytest.raises(InvalidRulesetError) as refused:
         read_ruleset(text, "small.yaml")
     assert str(refused.value).startswith("small.yaml is not valid:")
     return [str(finding) for finding in refused.value.findings]
@@ -97,7 +97,7 @@ def in_order(value: Any) -> Any:
 
 @pytest.mark.parametrize(("stored", "wrong"), [("{", "bracket that is never closed"), ("{}", "ruleset: is missing")])
 def test_a_canonical_form_that_was_damaged_is_refused_with_what_is_wrong(stored: str, wrong: str) -> None:
-    with pytest.raises(RulesetNotValid, match=wrong):
+    with pytest.raises(InvalidRulesetError, match=wrong):
         read_canonical_ruleset(stored, "version 3")
 
 
@@ -148,7 +148,7 @@ def test_any_change_changes_the_hash(data: Data, draw: st.DataObject) -> None:
     before, at[path[-1]] = at[path[-1]], value
     try:
         made = read_ruleset(as_json(changed))
-    except RulesetNotValid:
+    except InvalidRulesetError:
         return
     is_same = value == before or (isinstance(value, str) and value.strip() == before.strip())
     assert (made.content_hash == read_ruleset(as_json(data)).content_hash) == is_same

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 from hypothesis import given
 
-from fivefold.domain.errors import RulesetNotValid
+from fivefold.domain.errors import InvalidRulesetError
 from fivefold.risk.language.documents.reader import Document
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.schema import policy_schema, schema, schema_json
@@ -97,7 +97,7 @@ def test_a_word_that_is_none_of_the_language_fits_nowhere(part: str) -> None:
         at = at[int(step) if step.isdigit() else step]
     at["frobnicate"] = 1
     assert not VALIDATOR.is_valid(plain(data))
-    with pytest.raises(RulesetNotValid, match="frobnicate"):
+    with pytest.raises(InvalidRulesetError, match="frobnicate"):
         read_ruleset(as_json(data))
 
 

@@ -24,11 +24,11 @@ def told(answer: Response | None) -> tuple[int, dict[str, Any]]:
 @pytest.mark.parametrize(
     ("error", "status", "detail"),
     [
-        (errors.NotThere("there is no customer 'a'"), 404, "there is no customer 'a'"),
-        (errors.ActionRefused("somebody else must"), 409, "somebody else must"),
-        (errors.NotEnoughData("nobody to look at"), 409, "nobody to look at"),
+        (errors.NotFoundError("there is no customer 'a'"), 404, "there is no customer 'a'"),
+        (errors.ConflictError("somebody else must"), 409, "somebody else must"),
+        (errors.NotEnoughDataError("nobody to look at"), 409, "nobody to look at"),
         (errors.ConfigError("it must be 3"), 422, "it must be 3"),
-        (errors.LayoutError("a column is missing"), 422, "a column is missing"),
+        (errors.FileFormatError("a column is missing"), 422, "a column is missing"),
         (errors.StoreError("password=secret"), 503, "Service Unavailable"),
     ],
 )
@@ -37,7 +37,7 @@ def test_an_error_has_a_status_and_says_what_is_wrong(error: FivefoldError, stat
 
 
 def test_rows_that_cannot_be_taken_are_listed() -> None:
-    status, body = told(response_to(errors.DataNotValid([Problem(3, "country", "is 'XX'", "a country")], 7)))
+    status, body = told(response_to(errors.InvalidDataError([Problem(3, "country", "is 'XX'", "a country")], 7)))
     assert status == 422
     assert body == {
         "detail": "Data not valid: 7 problems (rows count from 0)",
@@ -47,7 +47,7 @@ def test_rows_that_cannot_be_taken_are_listed() -> None:
 
 def test_what_is_wrong_with_a_ruleset_is_listed_with_its_lines() -> None:
     findings = [Finding("rule a", "is empty", 4), Finding("rule b", "has no rationale", fatal=False)]
-    status, body = told(response_to(errors.RulesetNotValid(findings, "the draft")))
+    status, body = told(response_to(errors.InvalidRulesetError(findings, "the draft")))
     assert status == 422
     assert body["detail"] == "the draft is not valid:"
     assert body["errors"] == [
@@ -58,13 +58,13 @@ def test_what_is_wrong_with_a_ruleset_is_listed_with_its_lines() -> None:
 
 def test_every_error_that_use_cases_raise_for_people_is_in_the_table() -> None:
     """The others are faults of ours, or are never raised by what a route calls."""
-    of_models = {errors.ModelError, errors.FingerprintMismatch, errors.ModelNotFound, errors.RegistryError}
-    ours = of_models | {errors.PromotionRefused}
+    of_models = {errors.ModelError, errors.FingerprintMismatchError, errors.ModelNotFoundError, errors.RegistryError}
+    ours = of_models | {errors.PromotionRefusedError}
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, FivefoldError)]
     missing = {
         kind
         for kind in kinds
-        if response_to(kind([]) if kind in {errors.DataNotValid, errors.RulesetNotValid} else kind("x")) is None  # type: ignore[arg-type]  # each has arguments of its own
+        if response_to(kind([]) if kind in {errors.InvalidDataError, errors.InvalidRulesetError} else kind("x")) is None  # type: ignore[arg-type]  # each has arguments of its own
     }
     assert missing == ours | {FivefoldError}
 

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import now_microseconds
-from fivefold.domain.errors import OutcomeUnknown
+from fivefold.domain.errors import UnknownOutcomeError
 from fivefold.serving.v1.ingest import entities
 from fivefold.store.sql import database
 from fivefold.store.tables.entities import Screening
@@ -138,7 +138,7 @@ def test_after_a_commit_whose_end_is_not_known_the_key_tells(
     def lost(*given: Any, **named: Any) -> None:
         if kept:
             real(*given, **named)
-        raise OutcomeUnknown(database.MAY_BE_DONE)
+        raise UnknownOutcomeError(database.MAY_BE_DONE)
 
     monkeypatch.setattr(entities.facts, "request_screening", lost)
     answer = send(place, "k1")

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import NotThere
+from fivefold.domain.errors import NotFoundError
 from fivefold.store.accounts.members import end_tokens, locked_member, member_named, members_of, roles_of, roles_text
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.accounts import Token
@@ -32,7 +32,7 @@ def test_a_member_is_found_by_number_and_by_name_within_the_organisation(engine:
         assert roles_of(locked_member(session, theirs, other)) == ("admin", "publisher")
         said = []
         for number in (other, other + 1):
-            with pytest.raises(NotThere) as caught:
+            with pytest.raises(NotFoundError) as caught:
                 locked_member(session, ours, number)
             said.append(str(caught.value).replace(str(number), "N"))
         assert said == ["there is no member N"] * 2, "nobody is told which of them another organisation has"

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ActionRefused
+from fivefold.domain.errors import ConflictError
 from fivefold.store.accounts import settings
 from fivefold.store.accounts import tokens as accounts
 from tests.usecases import platforms
@@ -27,5 +27,5 @@ def test_who_has_not_chosen_levels_is_told_to(engine: Engine) -> None:
     with Session(engine) as session:
         made = accounts.organisation_named(session, "new", 1)
         session.flush()
-        with pytest.raises(ActionRefused, match="has not chosen its levels yet"):
+        with pytest.raises(ConflictError, match="has not chosen its levels yet"):
             settings.levels_of(session, made.id)

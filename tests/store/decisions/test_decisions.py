@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import NotThere
+from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Part
 from fivefold.store.decisions.decisions import (
     add_decision,
@@ -64,7 +64,7 @@ def test_one_of_another_organisation_is_not_there(desk: Desk) -> None:
         number = add_decision(session, row(desk))
         assert number is not None
         assert decision_numbered(session, desk.bank.of, number).action == "allow"
-        with pytest.raises(NotThere, match=f"there is no decision {number}"):
+        with pytest.raises(NotFoundError, match=f"there is no decision {number}"):
             decision_numbered(session, desk.bank.of + 1, number)
 
 
@@ -87,7 +87,7 @@ def test_whose_transaction_it_is_is_found_with_what_decides(desk: Desk) -> None:
         assert (found.policy.name, found.policy.number) == ("payments", 1)
         assert parties_of(session, desk.bank.of, "customer", "ada", "nothing").policy is None
         for of, kind, name in ((desk.bank.of + 1, "customer", "ada"), (desk.bank.of, "company", "ada")):
-            with pytest.raises(NotThere, match=f"there is no {kind} 'ada'"):
+            with pytest.raises(NotFoundError, match=f"there is no {kind} 'ada'"):
                 parties_of(session, of, kind, name, "payments")
 
 

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import NotThere
+from fivefold.domain.errors import NotFoundError
 from fivefold.store.decisions.policies import active_policy, policy_numbered, policy_versions
 from tests.usecases.deciding import CASH, WORTH, Desk, opened
 
@@ -30,7 +30,7 @@ def test_one_is_found_by_its_number(desk: Desk) -> None:
     with Session(desk.bank.engine) as session:
         assert policy_numbered(session, desk.bank.of, "payments", 1).state == "retired"
         for of, name, number in ((desk.bank.of, "payments", 3), (desk.bank.of + 1, "payments", 1)):
-            with pytest.raises(NotThere, match=f"there is no version {number} of a policy 'payments'"):
+            with pytest.raises(NotFoundError, match=f"there is no version {number} of a policy 'payments'"):
                 policy_numbered(session, of, name, number)
 
 

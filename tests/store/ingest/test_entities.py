@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import NotThere
+from fivefold.domain.errors import NotFoundError
 from fivefold.store.ingest import entities
 from fivefold.store.tables.entities import Entity, EntityType
 from tests.store.filling import filled_once
@@ -33,7 +33,7 @@ def test_a_type_is_found_in_its_organisation_alone(engine: Engine, bank: int, ho
     with Session(engine) as session:
         assert entities.type_named(session, bank, "customer", **how).organisation_id == bank
         assert entities.type_named(session, other, "customer", **how).organisation_id == other
-        with pytest.raises(NotThere, match="no entity type 'company'"):
+        with pytest.raises(NotFoundError, match="no entity type 'company'"):
             entities.type_named(session, bank, "company", **how)
 
 
@@ -46,7 +46,7 @@ def test_an_entity_is_found_in_its_organisation_alone(engine: Engine, bank: int,
         assert entities.entity_named(session, bank, "customer", "a", kept=kept) is mine
         assert entities.entity_named(session, other, "customer", "b", kept=kept) is theirs
         for type_name, name in (("customer", "b"), ("customer", "c"), ("company", "a")):
-            with pytest.raises(NotThere, match=f"there is no {type_name} '{name}'"):
+            with pytest.raises(NotFoundError, match=f"there is no {type_name} '{name}'"):
                 entities.entity_named(session, bank, type_name, name, kept=kept)
 
 
@@ -74,7 +74,7 @@ def test_who_was_erased_is_left_to_be_read_and_is_not_there_for_anything_new(eng
         session.flush()
         kind, names = gone.type_id, ["erased-1", "here"]
         assert entities.entity_named(session, bank, "customer", "erased-1") is gone
-        with pytest.raises(NotThere, match="there is no customer 'erased-1'"):
+        with pytest.raises(NotFoundError, match="there is no customer 'erased-1'"):
             entities.entity_named(session, bank, "customer", "erased-1", kept=True)
         assert entities.entities_named(session, kind, names) == {"here": here}
         assert entities.entity_numbers(session, kind, names)["entity_id"].to_list() == [here.id]

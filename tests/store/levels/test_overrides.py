@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import NotThere
+from fivefold.domain.errors import NotFoundError
 from fivefold.store.levels.overrides import (
     count_below,
     count_with_level,
@@ -123,9 +123,9 @@ def test_others_and_who_was_erased_have_none(engine: Engine) -> None:
         number = override(session, one, 1)
         assert override_numbered(session, one.organisation_id, number).id == number
         for organisation_id, wanted in ((99, number), (one.organisation_id, 99)):
-            with pytest.raises(NotThere, match=f"there is no override {wanted}"):
+            with pytest.raises(NotFoundError, match=f"there is no override {wanted}"):
                 override_numbered(session, organisation_id, wanted)
         one.erased_us = 1
         session.flush()
-        with pytest.raises(NotThere):
+        with pytest.raises(NotFoundError):
             override_numbered(session, one.organisation_id, number)

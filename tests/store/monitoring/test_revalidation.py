@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import NotThere
+from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Part
 from fivefold.store.monitoring.revalidation import (  # fmt: skip
     change_numbered,
@@ -40,7 +40,7 @@ def test_validations_are_found(bank: Planted) -> None:
         assert [each.id for each in runs_of(session, of, Part(3))] == [4, 3, 2]
         assert run_numbered(session, of, 4).until_us == 7
         for number in (5, 6):
-            with pytest.raises(NotThere, match=f"there is no validation {number}"):
+            with pytest.raises(NotFoundError, match=f"there is no validation {number}"):
                 run_numbered(session, of, number)
         assert latest_run(session, 99) is None
 
@@ -59,6 +59,6 @@ def test_changes_are_found(bank: Planted) -> None:
         assert count_open_changes(session, of) == 2
         assert [each.id for each in changes_of(session, of)] == [3, 2, 1]
         assert change_numbered(session, of, 2).signed_us == 5
-        with pytest.raises(NotThere, match="there is no material change 1"):
+        with pytest.raises(NotFoundError, match="there is no material change 1"):
             change_numbered(session, 99, 1)
         assert (count_open_changes(session, 99), list(changes_of(session, 99))) == (0, [])

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import NotThere
+from fivefold.domain.errors import NotFoundError
 from fivefold.store.rulesets.rulesets import (
     active_versions,
     all_active_versions,
@@ -51,7 +51,7 @@ def test_families_are_found_within_their_organisation(engine: Engine) -> None:
         assert list(families_of(session, kind.organisation_id, 99)) == []
         assert family_named(session, other.organisation_id, "b") is theirs
         assert family_or_none(session, other.organisation_id, "a") is None
-        with pytest.raises(NotThere, match="there is no ruleset 'a'"):
+        with pytest.raises(NotFoundError, match="there is no ruleset 'a'"):
             family_named(session, other.organisation_id, "a")
         assert (next_position(session, kind.id), next_position(session, 99)) == (3, 1)
 
@@ -66,9 +66,9 @@ def test_versions_and_drafts_of_a_family(engine: Engine) -> None:
         assert (newest.number, revision_of(newest), editors_of(newest)) == (3, 30, ["member:1", "member:2"])
         assert newest_version(session, other.id) is None
         assert version_numbered(session, family, 2).number == 2
-        with pytest.raises(NotThere, match="there is no version 1 of b"):
+        with pytest.raises(NotFoundError, match="there is no version 1 of b"):
             version_numbered(session, other, 1)
-        with pytest.raises(NotThere, match="there is no draft of a"):
+        with pytest.raises(NotFoundError, match="there is no draft of a"):
             draft_of(session, family)
         session.add(Draft(family_id=family.id, document="", revision=1, editors="[]", edited_us=1))
         session.flush()

@@ -18,7 +18,7 @@ from fivefold.store import migrations
 from fivefold.store.sql import database
 from fivefold.store.sql.database import (
     BUSY_SECONDS,
-    SchemaNotCurrent,
+    SchemaVersionError,
     SchemaWatch,
     bring_forward,
     open_database,
@@ -301,5 +301,5 @@ def test_a_program_brings_a_database_forward_only_where_that_is_needed(kind: str
         set_version(engine, "9999")
         with pytest.raises(StoreError, match="does not know"):
             bring_forward(url)
-        with pytest.raises(SchemaNotCurrent, match="has schema 9999"):
+        with pytest.raises(SchemaVersionError, match="has schema 9999"):
             require_current(engine)

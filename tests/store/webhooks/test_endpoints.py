@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import NotThere
+from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Part
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent
@@ -55,7 +55,7 @@ def test_an_endpoint_is_found_within_its_organisation_alone(filled: Engine, lock
     with Session(filled) as session:
         assert endpoints.find_endpoint(session, 1, 1, locked=locked).organisation_id == 1
         for organisation_id, endpoint_id in ((1, 2), (2, 1), (1, 3)):
-            with pytest.raises(NotThere, match=f"there is no endpoint {endpoint_id}"):
+            with pytest.raises(NotFoundError, match=f"there is no endpoint {endpoint_id}"):
                 endpoints.find_endpoint(session, organisation_id, endpoint_id, locked=locked)
 
 

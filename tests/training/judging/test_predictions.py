@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from fivefold.domain.clock import DAY_US
-from fivefold.domain.errors import NotEnoughData
+from fivefold.domain.errors import NotEnoughDataError
 from fivefold.features.indicator_matrix import catalogue, indicator_matrix
 from fivefold.features.reading import sources
 from fivefold.features.reading.sources import read_histories
@@ -132,7 +132,7 @@ def test_values_below_0_are_raised_and_their_share_is_told(
 def test_nobody_at_the_test_as_of_is_not_enough(
     runs: Runs, config: TrainingConfig, portfolio: TransactionSource, dates: Dates
 ) -> None:
-    with pytest.raises(NotEnoughData, match="no customer has a history at the test as-of"):
+    with pytest.raises(NotEnoughDataError, match="no customer has a history at the test as-of"):
         predict_test_window(portfolio, replace(dates, test=0), config, runs.first.model.booster, None)
 
 
@@ -140,5 +140,5 @@ def test_a_window_in_which_nobody_is_worth_anything_judges_nothing(
     runs: Runs, config: TrainingConfig, portfolio: TransactionSource, dates: Dates
 ) -> None:
     costs = config.model_copy(update={"value": ValueSettings(deposit_fee=-1, withdrawal_fee=-1, yearly_margin=0)})
-    with pytest.raises(NotEnoughData, match="no customer is worth anything in the test window"):
+    with pytest.raises(NotEnoughDataError, match="no customer is worth anything in the test window"):
         predict_test_window(portfolio, dates, costs, runs.first.model.booster, None)

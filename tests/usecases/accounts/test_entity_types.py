@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ActionRefused, ConfigError
+from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.risk.compiler.structure import TAKEN
 from fivefold.risk.language.fields import OneOf
 from fivefold.store.ingest.entities import type_named
@@ -70,7 +70,7 @@ def test_fields_are_added_and_those_that_are_not_named_stay(engine: Engine, ana:
 )
 def test_the_type_of_a_field_is_for_good(engine: Engine, ana: Actor, part: str, was: Any, becomes: Any) -> None:
     before = define_type(engine, ana, "customer", **{"fields": {}, part: {"x": was}})
-    with pytest.raises(ActionRefused, match=f"{part}: x is .*, for good; give the new field another name"):
+    with pytest.raises(ConflictError, match=f"{part}: x is .*, for good; give the new field another name"):
         define_type(engine, ana, "customer", **{"fields": {"other": "text"}, part: {"new": "text", "x": becomes}})
     assert list_types(engine, ana) == [before], "not even the new field was added"
     assert len(rows_of(engine, AuditEntry)) == 1

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ActionRefused, ConfigError, RulesetNotValid
+from fivefold.domain.errors import ConfigError, ConflictError, InvalidRulesetError
 from fivefold.risk.facts.lists import ListVersion, NamedList
 from fivefold.store.levels.assessment_queue import BULK, Reason
 from fivefold.store.tables.audit import AuditEntry, AuditValues
@@ -96,7 +96,7 @@ def test_a_list_grows_by_versions(engine: Engine, ana: Actor) -> None:
 def test_a_version_is_later_than_all_others(engine: Engine, ana: Actor, since: int) -> None:
     put(engine, ana, 5)
     put(engine, ana, 9)
-    with pytest.raises(ActionRefused, match="the list watched has a version since 1970"):
+    with pytest.raises(ConflictError, match="the list watched has a version since 1970"):
         put(engine, ana, since, ["KP"])
     assert len(rows_of(engine, ListVersionRow)) == 2
 
@@ -149,13 +149,13 @@ def test_a_file_brings_all_its_versions_and_later_only_the_new_ones(engine: Engi
 )
 def test_a_file_does_not_change_what_was(engine: Engine, ana: Actor, old: str, new: str, told: str) -> None:
     put_list(engine, ana, FILE)
-    with pytest.raises(ActionRefused, match=told):
+    with pytest.raises(ConflictError, match=told):
         put_list(engine, ana, FILE.replace(old, new))
     assert len(rows_of(engine, ListVersionRow)) == 2
 
 
 def test_a_file_that_is_no_list_is_refused(engine: Engine, ana: Actor) -> None:
-    with pytest.raises(RulesetNotValid, match="each later than the one before"):
+    with pytest.raises(InvalidRulesetError, match="each later than the one before"):
         put_list(engine, ana, FILE.replace("2025", "2023"))
 
 
@@ -254,7 +254,7 @@ def test_of_two_who_put_a_version_at_once_the_earlier_comes_first_or_is_refused(
     done = [each.versions[0].since_us for each in made if isinstance(each, ListPut)]
     assert 5 in done
     assert len(done) == len(set(done))
-    assert all(isinstance(each, ListPut | ActionRefused) for each in made), made
+    assert all(isinstance(each, ListPut | ConflictError) for each in made), made
 
 
 def test_a_list_with_too_many_members_is_told_so(engine: Engine, ana: Actor, monkeypatch: pytest.MonkeyPatch) -> None:

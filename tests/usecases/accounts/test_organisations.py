@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ActionRefused, ConfigError, NotThere
+from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.store.accounts.plans import read_plans
 from fivefold.store.audit.log import entries
 from fivefold.store.sql.database import open_database
@@ -80,7 +80,7 @@ def test_members_belong_to_one_organisation_and_are_listed_in_order(engine: Engi
 
 def test_a_name_is_taken_once(engine: Engine) -> None:
     join(engine)
-    with pytest.raises(ActionRefused, match="there is a member 'Zoë' already"):
+    with pytest.raises(ConflictError, match="there is a member 'Zoë' already"):
         join(engine)
     assert len(list_members(engine, at(engine))) == 1
 
@@ -128,7 +128,7 @@ def test_who_has_left_can_do_nothing_until_they_come_back_as_the_same_member(eng
         lambda: end_membership(engine, at(engine), number),
         lambda: set_roles(engine, at(engine), number, ["admin"]),
     ):
-        with pytest.raises(ActionRefused, match=f"member {number} has left"):
+        with pytest.raises(ConflictError, match=f"member {number} has left"):
             ask()
     with pytest.raises(ConfigError, match="there is no member 'Zoë'"):
         token(engine)
@@ -191,9 +191,9 @@ def test_tokens_that_belong_to_nobody_fit_are_refused(engine: Engine, role: str,
 def test_another_organisations_members_are_not_there(engine: Engine) -> None:
     number = join(engine, organisation=THEIRS)
     for missing in (number, 10**6):
-        with pytest.raises(NotThere, match=f"^there is no member {missing}$"):
+        with pytest.raises(NotFoundError, match=f"^there is no member {missing}$"):
             set_roles(engine, at(engine), missing, ["admin"])
-        with pytest.raises(NotThere, match=f"^there is no member {missing}$"):
+        with pytest.raises(NotFoundError, match=f"^there is no member {missing}$"):
             end_membership(engine, at(engine), missing)
     assert [(line.roles, line.left_us) for line in list_members(engine, at(engine, THEIRS))] == [(("publisher",), None)]
 

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import from_microseconds
-from fivefold.domain.errors import ActionRefused, ConfigError
+from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.domain.rate_files import DatedRate, DatedRates
 from fivefold.usecases.accounts.rate_tables import RateTableLine, list_rate_tables, rates_from_rows, show_rates
 from fivefold.usecases.changes.asks import put_rates
@@ -58,7 +58,7 @@ def test_money_without_a_rate_is_known_once_two_people_gave_one(bank: Bank) -> N
     assert (made.result is None, made.proposal is not None) == _needs_two(bank)
     if made.proposal is not None:
         assert list_rate_tables(bank.engine, bank.actor) == []
-        with pytest.raises(ActionRefused, match="another person approves it"):
+        with pytest.raises(ConflictError, match="another person approves it"):
             approve_proposal(bank.engine, writer, made.proposal.id, "fine", now_us=bank.now)
         approve_proposal(bank.engine, other, made.proposal.id, "fine", now_us=bank.now)
     bank.settle()

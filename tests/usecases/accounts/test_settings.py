@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ActionRefused, ConfigError
+from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.audit import AuditEntry, AuditValues
 from fivefold.usecases.accounts.settings import Settings, choose_levels, lock_settings, read_settings, settings_of
@@ -41,7 +41,7 @@ def test_levels_are_chosen_by_name_with_what_else_holds(engine: Engine, ana: Act
 
 def test_nothing_is_settled_before_the_levels(engine: Engine, ana: Actor) -> None:
     for ask in (lambda: read_settings(engine, ana), lambda: change_settings(engine, ana), lambda: lock(engine, ana)):
-        with pytest.raises(ActionRefused, match="has not chosen its levels yet"):
+        with pytest.raises(ConflictError, match="has not chosen its levels yet"):
             ask()
     assert rows_of(engine, AuditEntry) == []
 
@@ -79,7 +79,7 @@ def test_levels_may_be_chosen_anew_until_a_ruleset_is_written_and_never_after(en
     again = choose_levels(engine, ana, ["d", "e", "f", "g"])
     assert (again.levels, again.retention_days) == (("d", "e", "f", "g"), 9)
     assert lock(engine, ana).locked_us == NOW
-    with pytest.raises(ActionRefused, match="the levels are d, e, f, g for good"):
+    with pytest.raises(ConflictError, match="the levels are d, e, f, g for good"):
         choose_levels(engine, ana, ["a", "b", "c"])
     entries = len(audited(engine))
     assert choose_levels(engine, ana, ["d", "e", "f", "g"]).locked_us == NOW, "the same ones change nothing"
@@ -95,7 +95,7 @@ def test_settings_are_changed_one_by_one(engine: Engine, ana: Actor) -> None:
     assert change_settings(engine, ana, retention_days=3650) == Settings(("a", "b", "c"), None, "CZK", 0, 3650, 80)
     lock(engine, ana)
     assert change_settings(engine, ana, override_cap_percent=100, base_currency="CZK").override_cap_percent == 100
-    with pytest.raises(ActionRefused, match="the base currency is CZK for good"):
+    with pytest.raises(ConflictError, match="the base currency is CZK for good"):
         change_settings(engine, ana, base_currency="EUR", retention_days=1)
     assert read_settings(engine, ana).retention_days == 3650, "all of a call or nothing"
 
@@ -170,7 +170,7 @@ def test_whoever_chooses_while_a_ruleset_locks_comes_before_or_is_refused(kind: 
     chosen, locked = together(
         kind, tmp_path, prepare, lambda engine, actor: choose_levels(engine, actor, ["d", "e", "f"]), lock
     )
-    if isinstance(chosen, ActionRefused):
+    if isinstance(chosen, ConflictError):
         assert locked.levels == ("a", "b", "c")
     else:
         assert locked.levels == ("d", "e", "f"), "what was locked is what was chosen"

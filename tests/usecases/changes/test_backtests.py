@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import NotThere, RulesetNotValid, StoreError
+from fivefold.domain.errors import InvalidRulesetError, NotFoundError, StoreError
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import Entity
@@ -69,7 +69,7 @@ def test_a_version_is_tested_as_it_was_committed(engine: Engine, three: People) 
     save_draft(engine, three[0], document(medium=25))
     asked = request_backtest(engine, three[0], "retail", 1)
     assert (asked.version, asked.content_hash) == (1, made.content_hash)
-    with pytest.raises(NotThere, match="there is no version 2 of retail"):
+    with pytest.raises(NotFoundError, match="there is no version 2 of retail"):
         request_backtest(engine, three[0], "retail", 2)
 
 
@@ -105,7 +105,7 @@ def revision(engine: Engine) -> int:
 def test_a_draft_that_cannot_be_run_is_refused_at_once(engine: Engine, three: People) -> None:
     for old, new in (("score:", "scores:"), ("[low, medium", "[low, mid"), ("{in_list: watched}", "{in_list: gone}")):
         save_draft(engine, three[0], document().replace(old, new), revision(engine))
-        with pytest.raises(RulesetNotValid):
+        with pytest.raises(InvalidRulesetError):
             request_backtest(engine, three[0], "retail")
     assert rows_of(engine, Backtest) == []
 
@@ -113,7 +113,7 @@ def test_a_draft_that_cannot_be_run_is_refused_at_once(engine: Engine, three: Pe
 def test_only_ones_own_are_seen(engine: Engine, three: People) -> None:
     other = founded(engine, "other")[0]
     number = request_backtest(engine, three[0], "retail").id
-    with pytest.raises(NotThere, match=f"there is no backtest {number} that is done"):
+    with pytest.raises(NotFoundError, match=f"there is no backtest {number} that is done"):
         report_of(engine, three[0], number)
     run_next_backtest(engine, NOW)
     assert report_of(engine, three[0], number)["basis"] == "examples"
@@ -122,9 +122,9 @@ def test_only_ones_own_are_seen(engine: Engine, three: People) -> None:
         lambda: list_backtests(engine, other, "retail"),
         lambda: request_backtest(engine, other, "retail"),
     ):
-        with pytest.raises(NotThere):
+        with pytest.raises(NotFoundError):
             ask()
-    with pytest.raises(NotThere, match="there is no backtest 99 that is done"):
+    with pytest.raises(NotFoundError, match="there is no backtest 99 that is done"):
         report_of(engine, three[0], 99)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from fivefold.domain.errors import ActionRefused, NotThere
+from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.store.tables.rulesets import Backtest
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes import backtests
@@ -132,7 +132,7 @@ def test_one_that_waits_is_cancelled_and_never_run(engine: Engine, three: People
     assert (line.state, line.error) == ("cancelled", "member:2 cancelled it: of another draft")
     assert run_next_backtest(engine, NOW) is False
     assert audited(engine)[-1][:3] == ("member:2", "backtest.cancelled", str(number))
-    with pytest.raises(ActionRefused, match=f"backtest {number} is cancelled; one that waits or runs can be cancelled"):
+    with pytest.raises(ConflictError, match=f"backtest {number} is cancelled; one that waits or runs can be cancelled"):
         cancel_backtest(engine, three[1], number, "again")
     assert request_backtest(engine, three[0], "retail").id != number
 
@@ -162,7 +162,7 @@ def test_one_that_runs_is_cancelled_and_stops_at_its_next_part(
 def test_nobody_cancels_what_is_anothers_or_without_a_reason(engine: Engine, three: People) -> None:
     number = request_backtest(engine, three[0], "retail", now_us=NOW).id
     other = founded(engine, "other")[0]
-    with pytest.raises(NotThere, match=f"there is no backtest {number}"):
+    with pytest.raises(NotFoundError, match=f"there is no backtest {number}"):
         cancel_backtest(engine, other, number, "why not")
     with pytest.raises(Exception, match="reason must say why"):
         cancel_backtest(engine, three[0], number, " ")

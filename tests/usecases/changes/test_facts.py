@@ -9,7 +9,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
-from fivefold.domain.errors import ActionRefused, ConfigError, DataNotValid
+from fivefold.domain.errors import ConfigError, ConflictError, InvalidDataError
 from fivefold.domain.paging import Part
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.store.tables.proposals import Proposal
@@ -119,7 +119,7 @@ def test_one_person_raises_a_level_and_two_lower_it(
     bank.wait(days=1)
     bank.settle()
     assert bank.level() == HIGH, "nothing changes as long as one person asked"
-    with pytest.raises(ActionRefused, match="another person approves it"):
+    with pytest.raises(ConflictError, match="another person approves it"):
         approve_proposal(bank.engine, bank.actor, proposal.id, "I agree", Role.APPROVER, bank.now)
     other = Actor(bank.of, "member:2")
     assert approve_proposal(bank.engine, other, proposal.id, "seen", Role.APPROVER, bank.now).state == "approved"
@@ -210,7 +210,7 @@ def test_a_file_lowers_nobody_and_the_other_rows_are_taken(bank: Bank) -> None:
     assert put_tags(bank.engine, machine, "customer", both, bank.now).changed == 1, "case and screening hold it too"
     put_records(bank.engine, machine, "customer", [RecordRow("a", done)], "case", bank.now)
     rows = [ScreeningRow("a", "sanctions", False, bank.now), ScreeningRow("b", "sanctions", False, bank.now)]
-    with pytest.raises(DataNotValid, match="the level of customer 'a' would fall from high to low") as told:
+    with pytest.raises(InvalidDataError, match="the level of customer 'a' would fall from high to low") as told:
         add_screenings(bank.engine, machine, "customer", rows, bank.now)
     assert [problem.row for problem in told.value.problems] == [0]
     assert add_screenings(bank.engine, machine, "customer", rows[1:], bank.now).new == 1
@@ -221,13 +221,13 @@ def test_the_last_row_of_a_file_that_holds_a_level_is_refused(bank: Bank) -> Non
     machine = Actor(bank.of, "cli:ana")
     put_tags(bank.engine, machine, "customer", [TagRow("a", "watch", bank.now - 5)], bank.now)
     bank.settle()
-    with pytest.raises(DataNotValid, match="two people take back what holds a level up"):
+    with pytest.raises(InvalidDataError, match="two people take back what holds a level up"):
         put_tags(bank.engine, machine, "customer", [TagRow("a", "watch", bank.now - 5, bank.now + 9)], bank.now)
     given = RecordGiven("7", bank.now - 9, bank.now, "confirmed")
     put_records(bank.engine, machine, "customer", [RecordRow("b", given)], "case", bank.now)
     bank.settle()
     done = RecordGiven("7", bank.now - 9, bank.now, "no harm")
-    with pytest.raises(DataNotValid, match="customer 'b' would fall from high to low"):
+    with pytest.raises(InvalidDataError, match="customer 'b' would fall from high to low"):
         put_records(bank.engine, machine, "customer", [RecordRow("b", done)], "case", bank.now)
 
 
@@ -252,7 +252,7 @@ def test_one_person_does_not_date_back_what_holds_a_level_up(engine: Engine, kin
     assert asked is not None
     assert asked.reach["falls"][0]["after"] == ["low", "", ""]
     machine, row = Actor(bank.of, "cli:ana"), RecordRow("a", back)
-    with pytest.raises(DataNotValid, match="customer 'a' would fall from high to low"):
+    with pytest.raises(InvalidDataError, match="customer 'a' would fall from high to low"):
         put_records(bank.engine, machine, "customer", [row], kind, bank.now)
     lines = list_records(bank.engine, bank.actor, "customer", "a", kind, Part(9))
     assert [line.closed_us for line in lines] == [bank.now], "nothing was moved by looking"

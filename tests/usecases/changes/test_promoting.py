@@ -10,7 +10,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.account import account_name
-from fivefold.domain.errors import PromotionRefused, StoreError
+from fivefold.domain.errors import PromotionRefusedError, StoreError
 from fivefold.models import promotions
 from fivefold.models.promotions import promotion_history
 from fivefold.models.registry import Registry
@@ -63,10 +63,10 @@ def test_every_organisation_s_log_says_which_model_values_it(engine: Engine, reg
 
 
 def test_what_is_refused_is_not_in_the_log(engine: Engine, registry: Registry) -> None:
-    with pytest.raises(PromotionRefused, match="nothing to roll back to"):
+    with pytest.raises(PromotionRefusedError, match="nothing to roll back to"):
         roll_back_model(engine, registry, "cli:ann")
     promote_model(engine, registry, 1, "cli:ann")
-    with pytest.raises(PromotionRefused, match="is the champion already"):
+    with pytest.raises(PromotionRefusedError, match="is the champion already"):
         promote_model(engine, registry, 1, "cli:ann")
     assert len(entries(engine)) == 1
 

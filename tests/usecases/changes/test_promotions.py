@@ -7,7 +7,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy import Engine
 
 from fivefold.domain.account import account_name
-from fivefold.domain.errors import ActionRefused, ConfigError, PromotionRefused
+from fivefold.domain.errors import ConfigError, ConflictError, PromotionRefusedError
 from fivefold.models import promotions
 from fivefold.models.promotions import promotion_history
 from fivefold.models.registry import Registry
@@ -69,22 +69,22 @@ def test_one_person_who_tries_to_be_two_promotes_nothing(engine: Engine, registr
     at_machine = Actor(ana.organisation_id, "cli:ana")
     # At the machine, as before: it needs two now, forced or not.
     for force in (False, True):
-        with pytest.raises(PromotionRefused, match="two people promote a model in acme: a member proposes it"):
+        with pytest.raises(PromotionRefusedError, match="two people promote a model in acme: a member proposes it"):
             promote_model(engine, registry, 2, at_machine.name, force=force, reason="mine")
     # The machine's account is nobody in particular, so it does not propose what she would approve.
-    with pytest.raises(ActionRefused, match="cli:ana is no member"):
+    with pytest.raises(ConflictError, match="cli:ana is no member"):
         propose_promotion(engine, registry, 2, at_machine, reason="mine")
     # She proposes it herself, and approves it as herself, as the machine, and as a program.
     proposal = propose_promotion(engine, registry, 2, ana, reason="mine")
     for who in (ana, at_machine, Actor(ana.organisation_id, "token:7")):
-        with pytest.raises(ActionRefused, match=r"another person approves it|is no member"):
+        with pytest.raises(ConflictError, match=r"another person approves it|is no member"):
             approve(engine, registry, who, proposal)
     # She takes the need for a second person away, alone.
     asked = change_settings(engine, ana, SettingsChange(two_people_promote=False), "it is in my way")
     assert asked.proposal is not None
-    with pytest.raises(ActionRefused, match="another person approves it"):
+    with pytest.raises(ConflictError, match="another person approves it"):
         approve_proposal(engine, ana, asked.proposal.id, "still in my way")
-    with pytest.raises(ActionRefused, match="one alone can be chosen only before that"):
+    with pytest.raises(ConflictError, match="one alone can be chosen only before that"):
         allow_sole_operator(engine, at_machine, "there is only me")
     assert read_settings(engine, ana).two_people_promote
     assert champion(registry) == 1
@@ -113,11 +113,11 @@ def test_both_people_stand_in_the_log_and_in_mlflow(engine: Engine, registry: Re
 
 def test_the_gate_is_asked_again_when_it_is_approved(engine: Engine, registry: Registry, three: People) -> None:
     ana, ben, _ = three
-    with pytest.raises(PromotionRefused, match="version 4 is not promoted: the gate said"):
+    with pytest.raises(PromotionRefusedError, match="version 4 is not promoted: the gate said"):
         propose_promotion(engine, registry, 4, ana, reason="please")
     first, second = (propose_promotion(engine, registry, number, ana) for number in (2, 3))
     approve(engine, registry, ben, first)
-    with pytest.raises(PromotionRefused, match="it was judged against 1, and version 2 serves"):
+    with pytest.raises(PromotionRefusedError, match="it was judged against 1, and version 2 serves"):
         approve(engine, registry, ben, second)
     assert read_proposal(engine, ben, second.id).state == "proposed"
     assert champion(registry) == 2
@@ -130,12 +130,14 @@ def test_against_the_gate_two_people_are_needed_and_only_for_what_they_saw(
     forced = propose_promotion(engine, registry, 4, ana, force=True, reason="new fees")
     assert forced.subject.endswith("version 4 as champion against the gate")
     approve(engine, registry, ben, propose_promotion(engine, registry, 2, cyd))
-    with pytest.raises(PromotionRefused, match="version 1 served when this was proposed, and version 2 serves now"):
+    with pytest.raises(
+        PromotionRefusedError, match="version 1 served when this was proposed, and version 2 serves now"
+    ):
         approve(engine, registry, ben, forced)
     refuse_proposal(engine, ben, forced.id, "version 2 serves")
     again = propose_promotion(engine, registry, 4, ana, force=True, reason="new fees")
     registry.client.set_model_version_tag(registry.name, "4", "content_hash", "another")
-    with pytest.raises(PromotionRefused, match="version 4 is not the model that was proposed"):
+    with pytest.raises(PromotionRefusedError, match="version 4 is not the model that was proposed"):
         approve(engine, registry, ben, again)
     registry.client.set_model_version_tag(registry.name, "4", "content_hash", "ab")
     approve(engine, registry, ben, again)
@@ -148,7 +150,7 @@ def test_a_rollback_needs_one_person_and_the_way_back_two(engine: Engine, regist
     roll_back_model(engine, registry, "cli:ann", "complaints")
     assert champion(registry) == 1
     assert audited(engine)[-1][:2] == ("cli:ann", "model.rolled_back")
-    with pytest.raises(PromotionRefused, match="two people promote a model in acme"):
+    with pytest.raises(PromotionRefusedError, match="two people promote a model in acme"):
         promote_model(engine, registry, 2, "cli:ann")
 
 
@@ -175,16 +177,16 @@ def test_without_a_registry_it_is_refused_and_can_be_withdrawn(
 ) -> None:
     ana, ben, _ = three
     proposal = propose_promotion(engine, registry, 2, ana)
-    with pytest.raises(ActionRefused, match="at the machine that has the model registry"):
+    with pytest.raises(ConflictError, match="at the machine that has the model registry"):
         approve_proposal(engine, ben, proposal.id, "by the API")
-    with pytest.raises(ActionRefused, match="is about which model serves, which publishers and admins decide"):
+    with pytest.raises(ConflictError, match="is about which model serves, which publishers and admins decide"):
         approve_proposal(engine, ben, proposal.id, "by the API", Role.APPROVER)
     assert refuse_proposal(engine, ana, proposal.id, "not yet").state == "withdrawn"
 
 
 def test_who_wants_no_second_person_proposes_nothing(engine: Engine, registry: Registry, three: People) -> None:
     other = actor_in_new(engine, "elsewhere", "member:9")
-    with pytest.raises(PromotionRefused, match="two people promote a model in acme"):
+    with pytest.raises(PromotionRefusedError, match="two people promote a model in acme"):
         propose_promotion(engine, registry, 2, other)
     with pytest.raises(ConfigError, match="two_people_promote is 1; it must be true or false"):
         change_settings(engine, three[0], SettingsChange(two_people_promote=1), "one")

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ActionRefused, ConfigError, NotThere
+from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.store.tables.audit import AuditEntry, AuditValues
 from fivefold.store.tables.levels import DueMark, OverrideRow
 from fivefold.store.tables.proposals import Proposal
@@ -70,7 +70,7 @@ def test_one_person_does_not_end_a_protective_override_alone(engine: Engine, thr
     assert (proposal.reach, proposal.backtests) == ({"level": level, "rules_level": "medium"}, ())
     assert (state(engine, number), due_reasons(engine)) == ("approved", {}), "it holds as long as one person asked"
     for alone in (three[1], Actor(three[1].organisation_id, "cli:ben"), Actor(three[1].organisation_id, "token:9")):
-        with pytest.raises(ActionRefused, match=r"another person approves it|is no member"):
+        with pytest.raises(ConflictError, match=r"another person approves it|is no member"):
             approve_proposal(engine, alone, proposal.id, "I said so", Role.APPROVER, NOW)
     assert state(engine, number) == "approved"
     done = approve_proposal(engine, three[2], proposal.id, "seen the papers", Role.APPROVER, NOW + 5)
@@ -109,7 +109,7 @@ def test_what_was_never_assessed_is_protected_too(engine: Engine, three: People)
 def test_an_account_or_a_program_does_not_propose_it(engine: Engine, three: People) -> None:
     number = held(engine, three, "high")
     for name in ("cli:ben", "token:9"):
-        with pytest.raises(ActionRefused, match=f"{name} is no member"):
+        with pytest.raises(ConflictError, match=f"{name} is no member"):
             revoke_override(engine, Actor(three[0].organisation_id, name), number, "why", NOW)
     assert (rows_of(engine, Proposal), state(engine, number)) == ([], "approved")
 
@@ -118,10 +118,10 @@ def test_without_a_reason_or_an_override_that_holds_nothing_is_proposed(engine: 
     number = held(engine, three, "high")
     with pytest.raises(ConfigError, match="reason must say why"):
         revoke_override(engine, three[1], number, " ", NOW)
-    with pytest.raises(NotThere, match="there is no override 99"):
+    with pytest.raises(NotFoundError, match="there is no override 99"):
         revoke_override(engine, three[1], 99, "why", NOW)
     asked = request_override(engine, three[0], "customer", "c1", "high", "why", None, NOW)
-    with pytest.raises(ActionRefused, match="is requested; only one that holds can be revoked"):
+    with pytest.raises(ConflictError, match="is requested; only one that holds can be revoked"):
         revoke_override(engine, three[1], asked.id, "why", NOW)
     assert rows_of(engine, Proposal) == []
 
@@ -134,7 +134,7 @@ def test_a_second_proposal_or_a_newer_override_leaves_nothing_to_approve(engine:
     assert second is not None
     newer = held(engine, three, "high")
     for proposal in (first, second):
-        with pytest.raises(ActionRefused, match=f"override {number} is revoked"):
+        with pytest.raises(ConflictError, match=f"override {number} is revoked"):
             approve_proposal(engine, three[2], proposal.id, "why", Role.APPROVER, NOW)
     assert state(engine, newer) == "approved"
     assert refuse_proposal(engine, three[2], first.id, "over", Role.APPROVER, NOW).state == "refused"
@@ -145,7 +145,7 @@ def test_approvers_decide_these_and_see_no_others(engine: Engine, three: People)
     proposal = revoke_override(engine, three[0], number, "why", NOW).proposal
     assert proposal is not None
     for act in (approve_proposal, refuse_proposal):
-        with pytest.raises(ActionRefused, match="is about one entity, which approvers and admins decide"):
+        with pytest.raises(ConflictError, match="is about one entity, which approvers and admins decide"):
             act(engine, three[1], proposal.id, "why", Role.PUBLISHER, NOW)
     with Session(engine) as session, session.begin():
         row = session.get_one(Proposal, proposal.id)
@@ -156,10 +156,10 @@ def test_approvers_decide_these_and_see_no_others(engine: Engine, three: People)
         switch = other.id
     assert [line.id for line in list_proposals(engine, three[1], role=Role.APPROVER)] == [proposal.id]
     assert [line.id for line in list_proposals(engine, three[1], role=Role.PUBLISHER)] == [switch, proposal.id]
-    with pytest.raises(NotThere, match=f"there is no proposal {switch}"):
+    with pytest.raises(NotFoundError, match=f"there is no proposal {switch}"):
         read_proposal(engine, three[1], switch, Role.APPROVER)
     for act in (approve_proposal, refuse_proposal):
-        with pytest.raises(ActionRefused, match="is about what assesses, which publishers and admins decide"):
+        with pytest.raises(ConflictError, match="is about what assesses, which publishers and admins decide"):
             act(engine, three[1], switch, "why", Role.APPROVER, NOW)
     assert refuse_proposal(engine, three[0], proposal.id, "no", Role.PUBLISHER, NOW).state == "withdrawn"
 

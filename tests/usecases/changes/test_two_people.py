@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from fivefold.domain.errors import ActionRefused, ConfigError, NotThere
+from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.paging import Part
 from fivefold.store.tables.entities import ListVersionRow, OrganisationSettings
 from fivefold.store.tables.levels import Standing
@@ -116,13 +116,13 @@ def test_asking_changes_nothing_until_another_person_approves(engine: Engine, th
     assert outcome.proposal is not None
     while run_next_backtest(engine, LATER):
         pass
-    with pytest.raises(ActionRefused, match=r"member:1 proposed \d+: another person approves it"):
+    with pytest.raises(ConflictError, match=r"member:1 proposed \d+: another person approves it"):
         approve_proposal(engine, three[0], outcome.proposal.id, "I said so")
     assert governing(engine) == before
     done = approve_proposal(engine, three[1], outcome.proposal.id, "seen", now_us=LATER)
     assert (done.state, done.decided_by, done.decision_reason) == ("approved", "member:2", "seen")
     assert governing(engine) != before
-    with pytest.raises(ActionRefused, match="was approved already"):
+    with pytest.raises(ConflictError, match="was approved already"):
         approve_proposal(engine, three[2], outcome.proposal.id, "again")
     assert [entry[1] for entry in audited(engine) if entry[1].startswith("proposal.")] == [
         "proposal.made",
@@ -138,13 +138,13 @@ def test_asking_changes_nothing_until_another_person_approves(engine: Engine, th
 def test_an_account_or_a_program_is_no_person(engine: Engine, three: People, change: Ask, name: str) -> None:
     """The person of a token may have the machine's account too."""
     nobody = Actor(three[0].organisation_id, name)
-    with pytest.raises(ActionRefused, match=f"{name} is no member"):
+    with pytest.raises(ConflictError, match=f"{name} is no member"):
         change(engine, nobody)
     outcome = change(engine, three[0])
     assert outcome.proposal is not None
     while run_next_backtest(engine, LATER):
         pass
-    with pytest.raises(ActionRefused, match=f"{name} is no member"):
+    with pytest.raises(ConflictError, match=f"{name} is no member"):
         approve_proposal(engine, nobody, outcome.proposal.id, "why")
     assert read_proposal(engine, three[0], outcome.proposal.id).state == "proposed"
 
@@ -156,7 +156,7 @@ def test_without_a_backtest_of_those_whom_it_reaches_nobody_approves(
     outcome = change(engine, three[0])
     assert outcome.proposal is not None
     assert outcome.proposal.reach == {"entities": {"customer": 6}}
-    with pytest.raises(ActionRefused, match="has no backtest on customer that is done; look at it first"):
+    with pytest.raises(ConflictError, match="has no backtest on customer that is done; look at it first"):
         approve_proposal(engine, three[1], outcome.proposal.id, "unseen")
     agreed(engine, three[1], outcome, LATER)
 
@@ -213,7 +213,7 @@ def test_a_backtest_of_what_decided_before_does_not_count(engine: Engine, three:
         pass
     agreed(engine, three[1], CHANGES["list"](engine, three[0]), LATER)
     assert first.proposal is not None
-    with pytest.raises(ActionRefused, match="what decides on customer has changed since the backtest of proposal"):
+    with pytest.raises(ConflictError, match="what decides on customer has changed since the backtest of proposal"):
         approve_proposal(engine, three[1], first.proposal.id, "seen")
     request_proposal_backtests(engine, three[2], first.proposal.id, LATER)
     agreed(engine, three[1], first, LATER)
@@ -230,13 +230,13 @@ def test_what_cannot_be_done_is_refused_when_it_is_proposed_and_leaves_nothing(e
     before = (governing(engine), audited(engine))
     for ask, error in (
         (lambda: order_families(engine, three[0], "customer", ["retail"], "why"), ConfigError),
-        (lambda: switch_family(engine, three[0], "retail", True, "why"), ActionRefused),
-        (lambda: switch_family(engine, three[0], "nothing", True, "why"), NotThere),
-        (lambda: put_list_version(engine, three[0], "watched", 0, [], "W", "us", LATER, "why"), ActionRefused),
+        (lambda: switch_family(engine, three[0], "retail", True, "why"), ConflictError),
+        (lambda: switch_family(engine, three[0], "nothing", True, "why"), NotFoundError),
+        (lambda: put_list_version(engine, three[0], "watched", 0, [], "W", "us", LATER, "why"), ConflictError),
         (lambda: put_list_version(engine, three[0], "watched", LATER, [], "W", "us", LATER, " "), ConfigError),
         (lambda: change_settings(engine, three[0], SettingsChange(override_cap_percent=101), "why"), ConfigError),
-        (lambda: change_settings(engine, three[0], SettingsChange(base_currency="USD"), "why"), ActionRefused),
-        (lambda: roll_back(engine, three[0], "retail", 1, "why"), ActionRefused),
+        (lambda: change_settings(engine, three[0], SettingsChange(base_currency="USD"), "why"), ConflictError),
+        (lambda: roll_back(engine, three[0], "retail", 1, "why"), ConflictError),
     ):
         with pytest.raises(error):
             ask()  # type: ignore[no-untyped-call]  # one of the above
@@ -247,7 +247,7 @@ def test_what_cannot_be_done_any_more_is_not_approved(engine: Engine, three: Peo
     first, second = (CHANGES["switch"](engine, person) for person in three[:2])
     agreed(engine, three[2], first, LATER)
     assert second.proposal is not None
-    with pytest.raises(ActionRefused, match="retail is off already"):
+    with pytest.raises(ConflictError, match="retail is off already"):
         approve_proposal(engine, three[2], second.proposal.id, "why")
 
 
@@ -268,7 +268,7 @@ def test_settings_are_approved_by_admins(engine: Engine, three: People) -> None:
     assert outcome.proposal is not None
     reach = {"from": 10, "to": 99, "overridden_below": 0, "with_level": 6}
     assert outcome.proposal.reach == {"override_cap_percent": reach}
-    with pytest.raises(ActionRefused, match="is about settings, which admins decide"):
+    with pytest.raises(ConflictError, match="is about settings, which admins decide"):
         approve_proposal(engine, three[1], outcome.proposal.id, "why", Role.PUBLISHER)
     approve_proposal(engine, three[1], outcome.proposal.id, "why", Role.ADMIN)
     assert read_settings(engine, three[0]).override_cap_percent == 99
@@ -285,7 +285,7 @@ def test_only_ones_own_proposals_are_there(engine: Engine, three: People) -> Non
         lambda: refuse_proposal(engine, other, number, "why"),
         lambda: request_proposal_backtests(engine, other, number),
     ):
-        with pytest.raises(NotThere, match=f"there is no proposal {number}"):
+        with pytest.raises(NotFoundError, match=f"there is no proposal {number}"):
             ask()
     assert list_proposals(engine, other) == []
 
@@ -333,15 +333,15 @@ def test_a_sole_operator_is_chosen_before_anything_decides_and_is_in_the_log(eng
     outcome = switch_family(engine, ana, "retail", False, "why", now_us=LATER)
     agreed(engine, ana, outcome, LATER)
     assert require_two_people(engine, at_machine, "it is real now").sole_operator_us is None
-    with pytest.raises(ActionRefused, match="two people decided"):
+    with pytest.raises(ConflictError, match="two people decided"):
         allow_sole_operator(engine, at_machine, "once more")
     outcome = switch_family(engine, ana, "retail", True, "why", now_us=LATER)
-    with pytest.raises(ActionRefused, match="another person approves"):
+    with pytest.raises(ConflictError, match="another person approves"):
         agreed(engine, ana, outcome, LATER)
 
 
 def test_an_override_is_not_approved_by_an_account_of_the_machine(engine: Engine, three: People) -> None:
     asked = request_override(engine, three[0], "customer", "c0", "high", "a hint", now_us=LATER)
-    with pytest.raises(ActionRefused, match="cli:ana is no member"):
+    with pytest.raises(ConflictError, match="cli:ana is no member"):
         approve_override(engine, Actor(three[0].organisation_id, "cli:ana"), asked.id, now_us=LATER)
     approve_override(engine, three[1], asked.id, now_us=LATER)

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import DAY_US, from_microseconds
-from fivefold.domain.errors import ActionRefused, ConfigError, DataNotValid, NotThere, RulesetNotValid
+from fivefold.domain.errors import ConfigError, ConflictError, InvalidDataError, InvalidRulesetError, NotFoundError
 from fivefold.risk.language.policy import read_policy
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.tables.entities import Transaction
@@ -147,7 +147,7 @@ def test_a_key_stands_for_one_question(desk: Desk) -> None:
     desk.publish(CASH, name="transfers")
     first = desk.decide(given=cash(transaction_id="t-1"))
     for name, other in (("bo", cash(transaction_id="t-1")), ("ada", cash(-5.0, transaction_id="t-1"))):
-        with pytest.raises(ActionRefused, match="payments decided on something else under 't-1'"):
+        with pytest.raises(ConflictError, match="payments decided on something else under 't-1'"):
             desk.decide(name, other)
     assert desk.decide(given=cash(transaction_id="t-1"), policy="transfers").number != first.number
 
@@ -158,10 +158,10 @@ def test_another_organisation_has_keys_of_its_own(desk: Desk, engine: Engine) ->
         one.publish(CASH)
     mine, theirs = (one.decide(given=cash(transaction_id="t-1")) for one in (desk, other))
     assert not theirs.repeated
-    with pytest.raises(NotThere, match=f"there is no decision {mine.number}"):
+    with pytest.raises(NotFoundError, match=f"there is no decision {mine.number}"):
         read_decision(engine, other.ana, mine.number)
     desk.bank.put("only ours", country="NO")
-    with pytest.raises(NotThere, match="there is no customer 'only ours'"):
+    with pytest.raises(NotFoundError, match="there is no customer 'only ours'"):
         other.decide("only ours")
 
 
@@ -170,7 +170,7 @@ def test_a_key_can_be_kept(desk: Desk, key: Any) -> None:
     desk.publish(CASH)
     with pytest.raises(ConfigError, match="decision_key must be text of 1 to 200 characters"):
         desk.decide(decision_key=key)
-    with pytest.raises((ConfigError, DataNotValid), match="transaction_id"):
+    with pytest.raises((ConfigError, InvalidDataError), match="transaction_id"):
         desk.decide(given=cash(transaction_id=key))
 
 
@@ -302,7 +302,7 @@ def test_what_does_not_concern_the_entity_is_not_counted(desk: Desk) -> None:
 )
 def test_a_transaction_that_cannot_be_read_is_refused(desk: Desk, given: Any, told: str) -> None:
     desk.publish(CASH)
-    with pytest.raises(DataNotValid) as refused:
+    with pytest.raises(InvalidDataError) as refused:
         desk.decide(given={**cash(), **given})
     assert told in str(refused.value)
     assert desk.rows() == []
@@ -337,14 +337,14 @@ def test_the_policy_is_for_the_type_of_the_entity(desk: Desk) -> None:
     desk.publish(CASH, name="of-accounts", entity_type="account")
     with pytest.raises(ConfigError, match="the policy of-accounts decides on entities of the type account alone"):
         desk.decide(policy="of-accounts")
-    with pytest.raises(NotThere, match="there is no customer 'nobody'"):
+    with pytest.raises(NotFoundError, match="there is no customer 'nobody'"):
         desk.decide("nobody", policy="of-accounts")
 
 
 def test_a_list_without_a_version_yet_is_told(desk: Desk) -> None:
     put_list_version(desk.bank.engine, desk.bank.actor, "late", desk.bank.now + 1, ["IR"], "Late", "us", desk.bank.now)
     desk.publish({"when": {"field": "country", "in_list": "late"}, "action": "block"})
-    with pytest.raises(RulesetNotValid, match="has no version before"):
+    with pytest.raises(InvalidRulesetError, match="has no version before"):
         desk.decide()
     desk.bank.wait(microseconds=1)
     assert desk.decide().action == "block"
@@ -365,7 +365,7 @@ def test_who_is_erased_meanwhile_leaves_nothing(desk: Desk, tmp_path: Path, monk
         return found
 
     monkeypatch.setattr(decisions, "outcome_and_answer", erased_meanwhile)
-    with pytest.raises(NotThere, match="there is no customer 'ada'"):
+    with pytest.raises(NotFoundError, match="there is no customer 'ada'"):
         desk.decide()
     assert desk.rows() == []
 

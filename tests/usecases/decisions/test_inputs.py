@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import to_microseconds
-from fivefold.domain.errors import DataNotValid
+from fivefold.domain.errors import InvalidDataError
 from fivefold.domain.money import Rate, RateTable
 from fivefold.features import schema as c
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
@@ -147,7 +147,7 @@ def tried(read: Callable[[], pl.DataFrame]) -> Any:
     """Give what was read, or what was said against it."""
     try:
         return read()
-    except DataNotValid as refused:
+    except InvalidDataError as refused:
         return str(refused)
 
 
@@ -164,7 +164,7 @@ def test_nothing_is_no_value() -> None:
 
 @pytest.mark.parametrize("name", ["amount", "Transaction_amount", "", "entity"])
 def test_a_field_that_nobody_knows_is_refused(name: str) -> None:
-    with pytest.raises(DataNotValid, match=f"{name} is no field of it; allowed: transaction_id.*operation, fee"):
+    with pytest.raises(InvalidDataError, match=f"{name} is no field of it; allowed: transaction_id.*operation, fee"):
         read_pending_transaction({**cash(), name: 5}, OWN, (7, "ada"), NOW)
 
 
@@ -185,7 +185,7 @@ def test_whatever_is_sent_is_taken_or_refused(changed: Any) -> None:
 
 
 def test_everything_that_is_wrong_is_told_at_once() -> None:
-    with pytest.raises(DataNotValid) as told:
+    with pytest.raises(InvalidDataError) as told:
         read_pending_transaction({"amount": 5, "user_id": "bo"}, OWN, (7, "ada"), NOW)
     assert sorted(problem.field for problem in told.value.problems) == [
         "amount",

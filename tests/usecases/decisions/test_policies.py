@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from fivefold.domain.errors import ActionRefused, ConfigError, NotThere, RulesetNotValid
+from fivefold.domain.errors import ConfigError, ConflictError, InvalidRulesetError, NotFoundError
 from fivefold.store.tables.events import Policy
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes import asks
@@ -50,12 +50,12 @@ def states(desk: Desk) -> dict[int, str]:
 def test_a_version_is_written_by_one_and_approved_by_another(desk: Desk) -> None:
     made = propose(desk, CASH)
     assert (made.number, made.state, made.written_by, made.approved_by) == (1, "proposed", "member:1", None)
-    with pytest.raises(ActionRefused, match="member:1 wrote version 1 of payments; another person approves it"):
+    with pytest.raises(ConflictError, match="member:1 wrote version 1 of payments; another person approves it"):
         approve(desk, actor=desk.ana)
     assert states(desk) == {1: "proposed"}
     line = approve(desk)
     assert (line.state, line.approved_by, line.approved_us) == ("active", "member:2", desk.bank.now)
-    with pytest.raises(ActionRefused, match="is active; what is proposed can be approved"):
+    with pytest.raises(ConflictError, match="is active; what is proposed can be approved"):
         approve(desk)
     (row,) = rows_of(desk.bank.engine, Policy)
     assert row["document"] == document([CASH])
@@ -67,7 +67,7 @@ def test_the_next_version_takes_the_place_of_the_one_before(desk: Desk) -> None:
         assert propose(desk, rule).number == number
     approve(desk, 2)
     assert states(desk) == {3: "proposed", 2: "active", 1: "proposed"}
-    with pytest.raises(ActionRefused, match="version 2 of payments is active and newer; propose this one anew"):
+    with pytest.raises(ConflictError, match="version 2 of payments is active and newer; propose this one anew"):
         approve(desk, 1)
     approve(desk, 3)
     assert states(desk) == {3: "active", 2: "retired", 1: "proposed"}
@@ -87,15 +87,15 @@ def test_one_that_is_retired_decides_no_more(desk: Desk) -> None:
     desk.publish(CASH)
     assert desk.decide().action == "allow"
     retire_policy(desk.bank.engine, desk.ana, "payments", 1, WHY)
-    with pytest.raises(NotThere, match="there is no active policy 'payments'"):
+    with pytest.raises(NotFoundError, match="there is no active policy 'payments'"):
         desk.decide()
-    with pytest.raises(ActionRefused, match="is retired; one that is active can be retired"):
+    with pytest.raises(ConflictError, match="is retired; one that is active can be retired"):
         retire_policy(desk.bank.engine, desk.ana, "payments", 1, WHY)
     assert propose(desk, CASH).number == 2, "the same may be proposed again"
     assert refuse_policy(desk.bank.engine, desk.ana, "payments", 2, WHY).state == "retired"
-    with pytest.raises(ActionRefused, match="retired already"):
+    with pytest.raises(ConflictError, match="retired already"):
         refuse_policy(desk.bank.engine, desk.ana, "payments", 2, WHY)
-    with pytest.raises(ActionRefused, match="is retired; what is proposed"):
+    with pytest.raises(ConflictError, match="is retired; what is proposed"):
         approve(desk, 2)
 
 
@@ -103,25 +103,25 @@ def test_an_active_one_is_not_retired_by_one_person(desk: Desk) -> None:
     desk.publish(CASH)
     desk.decide()
     engine = desk.bank.engine
-    with pytest.raises(ActionRefused, match="is active; to retire it is proposed, and approved"):
+    with pytest.raises(ConflictError, match="is active; to retire it is proposed, and approved"):
         refuse_policy(engine, desk.ana, "payments", 1, WHY)
     outcome = asks.retire_policy(engine, desk.ana, "payments", 1, WHY, desk.bank.now)
     assert outcome.proposal is not None
     assert outcome.proposal.reach == {"days": 90, "decisions": {"allow": 1}}
-    with pytest.raises(ActionRefused, match="another person approves"):
+    with pytest.raises(ConflictError, match="another person approves"):
         approve_proposal(engine, desk.ana, outcome.proposal.id, WHY)
     assert desk.decide().action == "allow"
     approve_proposal(engine, desk.ben, outcome.proposal.id, WHY)
-    with pytest.raises(NotThere, match="there is no active policy 'payments'"):
+    with pytest.raises(NotFoundError, match="there is no active policy 'payments'"):
         desk.decide()
 
 
 def test_the_same_is_not_proposed_twice(desk: Desk) -> None:
     propose(desk, CASH)
-    with pytest.raises(ActionRefused, match="version 1 of payments says the same, and is proposed"):
+    with pytest.raises(ConflictError, match="version 1 of payments says the same, and is proposed"):
         propose_policy(desk.bank.engine, desk.ben, f"# a remark\n{document([CASH])}", WHY, WHY)
     approve(desk)
-    with pytest.raises(ActionRefused, match="says the same, and is active"):
+    with pytest.raises(ConflictError, match="says the same, and is active"):
         propose(desk, CASH)
 
 
@@ -144,14 +144,16 @@ def test_the_same_is_not_proposed_twice(desk: Desk) -> None:
 def test_what_could_not_be_run_is_refused_with_its_place(desk: Desk, old: str, new: str, told: str) -> None:
     text = document([CASH])
     assert old in text
-    with pytest.raises(RulesetNotValid, match=f"(?s)the policy is not valid:.*{told}"):
+    with pytest.raises(InvalidRulesetError, match=f"(?s)the policy is not valid:.*{told}"):
         propose_policy(desk.bank.engine, desk.ana, text.replace(old, new), WHY, WHY)
     assert rows_of(desk.bank.engine, Policy) == []
 
 
 def test_doubts_are_accepted_with_a_reason(desk: Desk) -> None:
     text = document([CASH, {**CASH, "id": "again"}])
-    with pytest.raises(RulesetNotValid, match=r"(?s)rule again: never decides: rule cash comes first.*accept_warnings"):
+    with pytest.raises(
+        InvalidRulesetError, match=r"(?s)rule again: never decides: rule cash comes first.*accept_warnings"
+    ):
         propose_policy(desk.bank.engine, desk.ana, text, WHY)
     assert propose_policy(desk.bank.engine, desk.ana, text, WHY, WHY).number == 1
     shown = show_policy(desk.bank.engine, desk.ben, "payments", 1)
@@ -184,9 +186,9 @@ def test_every_change_needs_a_reason(desk: Desk, reason: str) -> None:
 def test_a_policy_keeps_its_type(desk: Desk) -> None:
     desk.publish(CASH)
     desk.bank.add_type("account", {"country": "country"}, {"operation": "text"})
-    with pytest.raises(ActionRefused, match="of another entity type than account, for good"):
+    with pytest.raises(ConflictError, match="of another entity type than account, for good"):
         propose(desk, CASH, entity_type="account")
-    with pytest.raises(NotThere, match="there is no entity type 'session'"):
+    with pytest.raises(NotFoundError, match="there is no entity type 'session'"):
         propose(desk, CASH, entity_type="session")
 
 
@@ -199,9 +201,9 @@ def test_what_is_another_organisations_is_not_there(desk: Desk, engine: Engine) 
         lambda: retire_policy(engine, other.ben, "payments", 1, WHY),
         lambda: show_policy(engine, other.ben, "payments", 1),
     ):
-        with pytest.raises(NotThere, match="there is no version 1 of a policy 'payments'"):
+        with pytest.raises(NotFoundError, match="there is no version 1 of a policy 'payments'"):
             ask()
-    with pytest.raises(NotThere, match="there is no active policy 'payments'"):
+    with pytest.raises(NotFoundError, match="there is no active policy 'payments'"):
         other.decide()
     other.publish(WORTH)
     assert states(desk) == {1: "active"}, "each has its own"
@@ -233,7 +235,7 @@ def test_levels_are_never_chosen_anew_once_a_policy_speaks_of_them(desk: Desk) -
     from fivefold.usecases.accounts.settings import choose_levels
 
     propose(desk, CASH)
-    with pytest.raises(ActionRefused, match="for good"):
+    with pytest.raises(ConflictError, match="for good"):
         choose_levels(desk.bank.engine, desk.ana, ["a", "b", "c"])
 
 
@@ -253,6 +255,6 @@ def test_of_two_who_approve_at_once_one_is_told(kind: str, tmp_path: Path) -> No
         kind, tmp_path, prepare, approving(1, "member:2"), approving(2, "member:3"), approving(2, "member:4")
     )
     numbers = [each for each in made if isinstance(each, int)]
-    refused = [each for each in made if isinstance(each, ActionRefused)]
+    refused = [each for each in made if isinstance(each, ConflictError)]
     assert len(numbers) + len(refused) == 3, made
     assert numbers.count(2) == 1

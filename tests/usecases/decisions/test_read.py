@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, update
 
 from fivefold.domain.clock import DAY_US
-from fivefold.domain.errors import ActionRefused, NotThere
+from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.domain.paging import Part
 from fivefold.store.tables.events import Decision
 from fivefold.usecases.audit.verify import verify
@@ -105,9 +105,9 @@ def test_a_replay_is_asked_for_by_name(desk: Desk) -> None:
     assert replay_by_name(*ask, f"d:{made.number}").made == replay_decision(*ask, made.number).made
     assert '"ruleset":"retail"' in replay_by_name(*ask, f"{desk.bank.id_of('ada')}.1").made
     for name in ("d:", "d:x", "d:1.1", "d:-1", "d:99", f"d:{10**18}"):
-        with pytest.raises(NotThere, match="there is no decision"):
+        with pytest.raises(NotFoundError, match="there is no decision"):
             replay_by_name(*ask, name)
-    with pytest.raises(NotThere, match="there is no assessment 'e:1'"):
+    with pytest.raises(NotFoundError, match="there is no assessment 'e:1'"):
         replay_by_name(*ask, "e:1")
 
 
@@ -116,11 +116,11 @@ def test_an_erased_one_says_so_and_keeps_its_action(desk: Desk, tmp_path: Path) 
     made = desk.decide(given=cash(transaction_id="t-1", operation="cash"))
     later = desk.bank.now + 4000 * DAY_US
     erase_entity(desk.bank.engine, desk.ana, "customer", "ada", tmp_path / "erased", now_us=later)
-    with pytest.raises(ActionRefused, match=f"decision {made.number} was erased: what it was made from is gone"):
+    with pytest.raises(ConflictError, match=f"decision {made.number} was erased: what it was made from is gone"):
         replay_decision(desk.bank.engine, desk.ana, made.number)
     found = read_decision(desk.bank.engine, desk.ana, made.number)
     assert (found.action, found.answer, found.policy) == ("block", None, ("payments", 1))
-    with pytest.raises(NotThere):
+    with pytest.raises(NotFoundError):
         list_decisions(desk.bank.engine, desk.ana, "customer", "ada")
     (line,) = list_decisions(desk.bank.engine, desk.ana, "customer", f"erased-{desk.rows()[0].entity_id}")
     assert (line.action, line.line) == ("block", "")
@@ -147,7 +147,7 @@ def test_digests_of_what_was_decided_stand_in_the_audit_log(desk: Desk) -> None:
 @pytest.mark.parametrize("number", [0, 99, 2**62])
 def test_what_is_not_there_is_not_there(desk: Desk, number: int) -> None:
     for ask in (read_decision, replay_decision):
-        with pytest.raises(NotThere, match=f"there is no decision {number}"):
+        with pytest.raises(NotFoundError, match=f"there is no decision {number}"):
             ask(desk.bank.engine, desk.ana, number)
 
 
@@ -156,9 +156,9 @@ def test_nor_is_that_of_another_organisation(desk: Desk, engine: Engine) -> None
     made = desk.decide()
     other = opened(engine, "other")
     for ask in (read_decision, replay_decision):
-        with pytest.raises(NotThere, match=f"there is no decision {made.number}"):
+        with pytest.raises(NotFoundError, match=f"there is no decision {made.number}"):
             ask(engine, other.ana, made.number)
     desk.bank.put("only ours", country="NO")
-    with pytest.raises(NotThere, match="there is no customer 'only ours'"):
+    with pytest.raises(NotFoundError, match="there is no customer 'only ours'"):
         list_decisions(engine, other.ana, "customer", "only ours")
     assert list_decisions(engine, other.ana, "customer", "ada") == []

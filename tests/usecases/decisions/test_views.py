@@ -6,7 +6,7 @@ from dataclasses import asdict
 import pytest
 from sqlalchemy import Engine, update
 
-from fivefold.domain.errors import NotThere
+from fivefold.domain.errors import NotFoundError
 from fivefold.store.tables.events import Decision
 from fivefold.usecases.decisions.read import view_decision
 from fivefold.usecases.levels.explain import VisibleValue
@@ -67,5 +67,5 @@ def test_of_an_erased_one_nothing_is_seen(desk: Desk) -> None:
 def test_that_of_another_organisation_is_not_there(desk: Desk, engine: Engine) -> None:
     desk.publish(CASH)
     made = desk.decide()
-    with pytest.raises(NotThere, match=f"there is no decision {made.number}"):
+    with pytest.raises(NotFoundError, match=f"there is no decision {made.number}"):
         view_decision(engine, opened(engine, "other").ana, made.number)

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, make_url, select, text, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, to_microseconds
-from fivefold.domain.errors import ActionRefused, ConfigError, DataNotValid, FivefoldError, NotThere
+from fivefold.domain.errors import ConfigError, ConflictError, FivefoldError, InvalidDataError, NotFoundError
 from fivefold.store.evidence import erasure as erasing
 from fivefold.store.evidence.erasure import with_owned
 from fivefold.store.sql.database import upgrade
@@ -154,9 +154,9 @@ def test_nothing_is_left_of_the_person_and_nothing_is_lost_of_others(bank: Bank,
     chain_holds(bank.engine)
     assert bank.level("bystander") == 3
     bank.settle()
-    with pytest.raises(ActionRefused, match="was erased"):
+    with pytest.raises(ConflictError, match="was erased"):
         replay_assessment(bank.engine, bank.actor, f"{done.entity_ids[0]}.1")
-    with pytest.raises(NotThere):
+    with pytest.raises(NotFoundError):
         erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", register, now_us=bank.now)
 
 
@@ -178,7 +178,9 @@ def test_whoever_was_erased_does_not_come_back(bank: Bank, tmp_path: Path) -> No
     before = everything(bank.engine)
     for number in done.entity_ids:
         for attempt in _attempts(bank, f"erased-{number}", tmp_path):
-            with pytest.raises((NotThere, DataNotValid), match=r"there is no|as those are called|is not there"):
+            with pytest.raises(
+                (NotFoundError, InvalidDataError), match=r"there is no|as those are called|is not there"
+            ):
                 attempt()
         for freshness in Freshness:
             read_level(
@@ -216,7 +218,7 @@ def test_a_name_that_is_to_be_left_and_is_taken_is_told_before_anything_happens(
     number, whose = bank.id_of(f"{WORD}-1"), (bank.engine, bank.actor, "customer")
     rename(bank, "bystander", f"erased-{number}")
     before = everything(bank.engine)
-    with pytest.raises(ActionRefused, match=f"there is an entity 'erased-{number}' already"):
+    with pytest.raises(ConflictError, match=f"there is an entity 'erased-{number}' already"):
         erase_entity(*whose, f"{WORD}-1", tmp_path / "e", now_us=bank.now)
     assert everything(bank.engine) == before
     assert not (tmp_path / "e").exists()
@@ -249,7 +251,7 @@ def test_what_is_to_be_erased_is_looked_at_as_it_is_once_it_is_locked(bank: Bank
 def test_records_are_kept_as_long_as_they_must_be(bank: Bank, tmp_path: Path) -> None:
     before = everything(bank.engine)
     last = bank.now - 3650 * DAY_US
-    with pytest.raises(ActionRefused, match="kept for 1,826 days after the last activity, here until 2020-12-31"):
+    with pytest.raises(ConflictError, match="kept for 1,826 days after the last activity, here until 2020-12-31"):
         erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", tmp_path / "e", now_us=last + 1826 * DAY_US - 1)
     assert everything(bank.engine) == before
     assert not (tmp_path / "e").exists()
@@ -259,7 +261,7 @@ def test_records_are_kept_as_long_as_they_must_be(bank: Bank, tmp_path: Path) ->
 def test_a_legal_hold_keeps_them_and_is_released(bank: Bank, tmp_path: Path) -> None:
     whose = (bank.engine, bank.actor, "customer")
     set_legal_hold(*whose, f"{WORD}-1-account", bank.now + 10, "Court order 7.", tmp_path / "e", now_us=bank.now)
-    with pytest.raises(ActionRefused, match="a legal hold is on it until"):
+    with pytest.raises(ConflictError, match="a legal hold is on it until"):
         erase_entity(*whose, f"{WORD}-1", tmp_path / "e", now_us=bank.now)
     set_legal_hold(*whose, f"{WORD}-1-account", bank.now, "Lifted.", tmp_path / "e", now_us=bank.now)
     erase_entity(*whose, f"{WORD}-1", tmp_path / "e", now_us=bank.now)
@@ -275,9 +277,9 @@ def test_a_hold_needs_a_reason(bank: Bank, tmp_path: Path) -> None:
 
 def test_other_organisations_cannot_erase_or_hold(bank: Bank, tmp_path: Path) -> None:
     other = Bank(bank.engine, "other bank")
-    with pytest.raises(NotThere):
+    with pytest.raises(NotFoundError):
         erase_entity(bank.engine, other.actor, "customer", f"{WORD}-1", tmp_path / "e", now_us=bank.now)
-    with pytest.raises(NotThere):
+    with pytest.raises(NotFoundError):
         set_legal_hold(
             bank.engine,
             other.actor,
@@ -419,7 +421,7 @@ def test_a_service_that_does_not_own_its_tables_does_all_but_erase(tmp_path: Pat
     with databases.with_least_rights(url) as engine:
         bank = peopled(engine)
         erasure = (bank.actor, "customer", f"{WORD}-1", tmp_path / "erased.jsonl")
-        with pytest.raises(ActionRefused, match="the role that owns the tables"):
+        with pytest.raises(ConflictError, match="the role that owns the tables"):
             erase_entity(engine, *erasure, now_us=bank.now)
         assert not erasure[-1].exists()
         with databases.opened(url) as owner:

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
-from fivefold.domain.errors import ActionRefused, FivefoldError
+from fivefold.domain.errors import ConflictError, FivefoldError
 from fivefold.domain.paging import Part
 from fivefold.store.evidence import erasure as erasing
 from fivefold.store.tables.accounts import Base
@@ -158,7 +158,7 @@ ACTIVITIES: dict[str, Callable[[Bank], object]] = {
 def test_whatever_happens_today_begins_retention_again(bank: Bank, tmp_path: Path, what: str) -> None:
     """A customer with a hit and a block today was erased, for only transactions, attributes and cases counted."""
     ACTIVITIES[what](bank)
-    with pytest.raises(ActionRefused, match="records are kept for 1,826 days after the last activity"):
+    with pytest.raises(ConflictError, match="records are kept for 1,826 days after the last activity"):
         _erase(bank, tmp_path)
     assert not (tmp_path / "register").exists()
     bank.wait(RETENTION_DAYS)
@@ -177,7 +177,7 @@ def test_an_open_case_keeps_whom_it_is_about(bank: Bank, tmp_path: Path) -> None
     """It was opened six years ago, so nothing had happened since, and a customer under investigation was erased."""
     opened = bank.now - 2100 * DAY_US
     _case(bank, opened)
-    with pytest.raises(ActionRefused, match="the case 'case-1' about it is open; nothing was erased"):
+    with pytest.raises(ConflictError, match="the case 'case-1' about it is open; nothing was erased"):
         _erase(bank, tmp_path)
     assert not (tmp_path / "register").exists()
     _case(bank, opened, bank.now)
@@ -204,7 +204,7 @@ def test_a_hold_that_was_put_after_the_backup_holds_after_the_restore(bank: Bank
     with databases.opened(restore(bank, kind, kept, tmp_path)) as restored:
         assert erase_again(restored, "cli:ana", register, now_us=bank.now) == RepeatedErasures(0, 2)
         again = (restored, bank.actor, "customer", "old", register)
-        with pytest.raises(ActionRefused, match="a legal hold is on it until"):
+        with pytest.raises(ConflictError, match="a legal hold is on it until"):
             erase_entity(*again, now_us=bank.now)
         with Session(restored) as session:
             assert session.scalars(text("SELECT external_id FROM entities WHERE hold_until_us > :now"), {

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import Engine, text
 
-from fivefold.domain.errors import ConfigError, DataNotValid
+from fivefold.domain.errors import ConfigError, InvalidDataError
 from fivefold.usecases.ingest.bulk_facts import RecordRow, ScreeningRow, TagRow, add_screenings, put_records, put_tags
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, put_record, set_tag
 from fivefold.usecases.ingest.transactions import add_transactions
@@ -69,7 +69,7 @@ GIVEN: dict[str, Callable[[Bank, str], object]] = {
 def test_a_name_with_a_control_character_is_refused_and_the_character_is_named(
     bank: Bank, what: str, character: str
 ) -> None:
-    with pytest.raises((ConfigError, DataNotValid), match=f"the control character U\\+{ord(character):04X}"):
+    with pytest.raises((ConfigError, InvalidDataError), match=f"the control character U\\+{ord(character):04X}"):
         GIVEN[what](bank, f"b{character}forged")
     GIVEN[what](bank, "Müller\u200d 漢")  # joins letters in some scripts, and steers nothing
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import parse_moment
-from fivefold.domain.errors import DataNotValid
+from fivefold.domain.errors import InvalidDataError
 from fivefold.domain.paging import Part
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.usecases.audit.verify import verify
@@ -104,7 +104,7 @@ def test_what_is_sent_again_counts_once(bank: Bank) -> None:
     assert take(bank, reversal("r1")) == TransactionCounts(0, 0, 1)
     assert take(bank, reversal("r1", **known)) == TransactionCounts(0, 0, 1)
     assert not bank.mark_of("a").reasons & Reason.TRANSACTION
-    with pytest.raises(DataNotValid, match="'r1' was taken with other content"):
+    with pytest.raises(InvalidDataError, match="'r1' was taken with other content"):
         take(bank, reversal("r1", correction_reason="another"))
 
 
@@ -152,14 +152,14 @@ def test_a_reversal_by_mistake_is_undone_by_a_correction(bank: Bank) -> None:
     bank.pay(1)
     take(bank, reversal("r1"))
     bank.wait(microseconds=1)
-    with pytest.raises(DataNotValid, match="reverses is 't1', which is reversed since 2026-11-20"):
+    with pytest.raises(InvalidDataError, match="reverses is 't1', which is reversed since 2026-11-20"):
         take(bank, reversal("r2"))
     correct(bank, "c1", transaction_amount=2000.0)
     bank.settle()
     assert cash_seen(bank) == "2000"
     bank.wait(microseconds=1)
     assert take(bank, reversal("r2")).corrections == 1
-    with pytest.raises(DataNotValid, match="row 2: reverses is 't2', which is reversed since"):
+    with pytest.raises(InvalidDataError, match="row 2: reverses is 't2', which is reversed since"):
         take(bank, payment(bank, 2), reversal("r4", "t2"), reversal("r3", "t2"))
 
 
@@ -190,7 +190,7 @@ def test_it_may_come_before_what_it_names(bank: Bank) -> None:
 )
 def test_what_names_nothing_that_is_there_is_refused_by_its_row(bank: Bank, row: dict[str, Any], words: str) -> None:
     take(bank, payment(bank), payment(bank, 2), correction("c0", operation="cash"))
-    with pytest.raises(DataNotValid, match=words) as refused:
+    with pytest.raises(InvalidDataError, match=words) as refused:
         take(bank, payment(bank, 3), row)
     assert [problem.row for problem in refused.value.problems] == [1]
 
@@ -199,7 +199,7 @@ def test_another_organisations_transaction_is_not_there(bank: Bank) -> None:
     other = Bank(bank.engine, "other")
     other.put("a")
     bank.pay(1)
-    with pytest.raises(DataNotValid, match="no customer has such a transaction"):
+    with pytest.raises(InvalidDataError, match="no customer has such a transaction"):
         take(other, reversal("r1"))
     other.pay(1)
     assert take(other, reversal("r1")).corrections == 1
@@ -260,7 +260,7 @@ def test_who_is_erased_cannot_be_corrected_and_nothing_of_it_is_left(bank: Bank,
         left = connection.execute(text("SELECT external_id FROM corrections")).scalars().all()
     assert left == ["r2"]
     assert findings(bank) == []
-    with pytest.raises(DataNotValid, match="no customer has such a transaction"):
+    with pytest.raises(InvalidDataError, match="no customer has such a transaction"):
         take(bank, reversal("r1"))
     with forged(bank.engine) as connection:
         connection.execute(text("UPDATE corrections SET reason = 'x'"))

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from fivefold.domain.errors import DataNotValid, NotThere
+from fivefold.domain.errors import InvalidDataError, NotFoundError
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason
 from fivefold.usecases.ingest.entities import AT_ONCE, RowCounts, put_entities
 from fivefold.usecases.shared.entity_checks import EntityRow
@@ -82,7 +82,7 @@ def test_many_wait_behind_what_happens_to_one(bank: Bank) -> None:
     ],
 )
 def test_what_is_wrong_is_named_and_nothing_is_taken(bank: Bank, row: EntityRow, words: str) -> None:
-    with pytest.raises(DataNotValid, match=f"row 1: {words}"):
+    with pytest.raises(InvalidDataError, match=f"row 1: {words}"):
         put(bank, EntityRow("good", {"income": 1}), row)
     assert versions(bank) == []
 
@@ -101,9 +101,9 @@ def test_a_name_that_nobody_erased_can_have_is_taken(bank: Bank) -> None:
 
 
 def test_a_type_or_an_owners_type_that_is_not_there_is_told(bank: Bank) -> None:
-    with pytest.raises(NotThere, match="there is no entity type 'ship'"):
+    with pytest.raises(NotFoundError, match="there is no entity type 'ship'"):
         put(bank, EntityRow("a"), kind="ship")
-    with pytest.raises(NotThere, match="there is no entity type 'ship'"):
+    with pytest.raises(NotFoundError, match="there is no entity type 'ship'"):
         put(bank, EntityRow("a", owner=("ship", "b")))
 
 
@@ -123,5 +123,5 @@ def test_what_changed_is_in_the_audit_log_apart_from_the_entry(bank: Bank) -> No
 def test_nobody_owns_themselves(bank: Bank) -> None:
     """Everything about them would count twice."""
     put(bank, EntityRow("a"))
-    with pytest.raises(DataNotValid, match="owner is the entity itself"):
+    with pytest.raises(InvalidDataError, match="owner is the entity itself"):
         put(bank, EntityRow("a", owner=("customer", "a")))

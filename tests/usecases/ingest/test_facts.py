@@ -11,7 +11,7 @@ from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
-from fivefold.domain.errors import ActionRefused, ConfigError, DataNotValid, NotThere
+from fivefold.domain.errors import ConfigError, ConflictError, InvalidDataError, NotFoundError
 from fivefold.store.tables.entities import Record, Tag
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
 from tests.store.filling import filled_once
@@ -54,12 +54,12 @@ def opened(bank: Bank, **changed: Any) -> RecordGiven:
 
 
 REFUSED: dict[str, tuple[Callable[[Bank], object], type[Exception], str]] = {
-    "no such entity": (lambda bank: tag(bank, "z"), NotThere, "there is no customer 'z'"),
+    "no such entity": (lambda bank: tag(bank, "z"), NotFoundError, "there is no customer 'z'"),
     "no tag": (lambda bank: tag(bank, word=""), ConfigError, "the tag is ''; it must be text of 1 to 100"),
     "a tag with NUL": (lambda bank: tag(bank, word="a\0"), ConfigError, "none of them NUL"),
     "a tag with half a character": (lambda bank: tag(bank, word="\ud800"), ConfigError, "the tag is"),
     "a tag that ended": (lambda bank: tag(bank, until_us=bank.now), ConfigError, "that is past"),
-    "a tag that it has not": (untag, NotThere, "does not have the tag 'watch'"),
+    "a tag that it has not": (untag, NotFoundError, "does not have the tag 'watch'"),
     "a screening to come": (lambda bank: screen(bank, at_us=bank.now + 1), ConfigError, "still to come"),
     "a screening without a name": (lambda bank: screen(bank, word=""), ConfigError, "the screening is ''"),
     "a case to come": (lambda bank: record(bank, opened(bank, opened_us=bank.now + 1)), ConfigError, "still to come"),
@@ -79,7 +79,7 @@ REFUSED: dict[str, tuple[Callable[[Bank], object], type[Exception], str]] = {
         "has an outcome and no end",
     ),
     "a case without a number": (lambda bank: record(bank, opened(bank, external_id="")), ConfigError, "case's number"),
-    "a field that cases lack": (lambda bank: record(bank, opened(bank, fields={"x": 1})), DataNotValid, "no field"),
+    "a field that cases lack": (lambda bank: record(bank, opened(bank, fields={"x": 1})), InvalidDataError, "no field"),
 }
 
 
@@ -102,7 +102,7 @@ def test_what_cannot_be_is_refused_and_leaves_nothing(bank: Bank, what: str) -> 
 def test_another_organisations_entities_are_not_there(bank: Bank) -> None:
     other = Bank(bank.engine, "other")
     for happens in (tag, untag, screen, lambda one: record(one, opened(one))):
-        with pytest.raises(NotThere, match="there is no customer 'a'"):
+        with pytest.raises(NotFoundError, match="there is no customer 'a'"):
             happens(other)
 
 
@@ -119,7 +119,7 @@ def test_a_tag_that_is_set_again_has_the_new_end(bank: Bank) -> None:
         (begun + DAY_US, begun + 2 * DAY_US),
         (begun + 3 * DAY_US, begun + 3 * DAY_US),
     ]
-    with pytest.raises(NotThere):
+    with pytest.raises(NotFoundError):
         untag(bank)
 
 
@@ -137,7 +137,7 @@ def test_a_case_sent_again_is_changed_or_nothing_new(bank: Bank) -> None:
 
 def test_a_case_stays_with_its_entity_and_an_alert_may_have_the_same_number(bank: Bank) -> None:
     record(bank, opened(bank))
-    with pytest.raises(ActionRefused, match="about another entity"):
+    with pytest.raises(ConflictError, match="about another entity"):
         record(bank, opened(bank), "b")
     put_record(bank.engine, bank.actor, "customer", "b", "alert", opened(bank), now_us=bank.now)
     other = Bank(bank.engine, "other")
@@ -169,7 +169,7 @@ def test_two_who_open_the_same_case_at_once_are_no_fault_of_ours(bank: Bank) -> 
         sleep(0.3)
         assert not other.done(), "it waits for the first"
         session.commit()
-        with pytest.raises(ActionRefused, match="another call stored the same at this moment"):
+        with pytest.raises(ConflictError, match="another call stored the same at this moment"):
             other.result(10)
     record(bank, opened(bank, status="found"))
     assert rows(bank, "external_id, status", "records") == [("1", "found")]

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from sqlalchemy import Engine, text
 
-from fivefold.domain.errors import ConfigError, LayoutError
+from fivefold.domain.errors import ConfigError, FileFormatError
 from fivefold.features.reading.text_files import ColumnMap
 from fivefold.usecases.ingest import files as importing
 from fivefold.usecases.ingest.file_parts import parts
@@ -37,7 +37,7 @@ def count(bank: Bank, table: str) -> int:
         return int(connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """Somebody pulled the plug."""
 
 
@@ -46,9 +46,9 @@ def test_one_that_was_stopped_goes_on_where_it_was(bank: Bank, tmp_path: Path) -
 
     def stop(progress: Progress) -> None:
         if progress.rows == 20:
-            raise Stopped
+            raise StoppedError
 
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         import_table(bank.engine, bank.actor, "entities", "customer", ImportFile(path, notes), stop)
     assert count(bank, "entities") == 20
     told: list[Progress] = []
@@ -64,9 +64,9 @@ def test_another_file_of_that_name_begins_anew(bank: Bank, tmp_path: Path) -> No
 
     def stop(progress: Progress) -> None:
         if progress.rows:
-            raise Stopped
+            raise StoppedError
 
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         import_table(bank.engine, bank.actor, "entities", "customer", ImportFile(path, notes), stop)
     entities(path, income=["77"] * COUNT)
     assert import_table(bank.engine, bank.actor, "entities", "customer", ImportFile(path, notes)).changed == 10
@@ -122,9 +122,9 @@ def test_one_that_was_stopped_writes_no_refused_row_twice(bank: Bank, tmp_path: 
 
     def stop(progress: Progress) -> None:
         if progress.rows == 10:
-            raise Stopped
+            raise StoppedError
 
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         import_table(bank.engine, bank.actor, "entities", "customer", ImportFile(path, tmp_path / "notes"), stop)
     with (tmp_path / "e.refused.csv").open("a") as file:
         file.write("what was written before the plug was pulled\n")
@@ -176,9 +176,9 @@ def test_torn_lines_are_counted_where_a_stopped_import_goes_on(
 
     def stop(progress: Progress) -> None:
         if progress.rows >= stop_at:
-            raise Stopped
+            raise StoppedError
 
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         import_table(bank.engine, bank.actor, "entities", "customer", ImportFile(path, tmp_path / "notes"), stop)
     monkeypatch.setattr(importing, "ROWS", {"entities": 2})  # as if a newer version went on
     done = bad_rows(bank, path, tmp_path)
@@ -217,7 +217,9 @@ def test_a_torn_line_of_json_is_one_refused_row(bank: Bank, tmp_path: Path) -> N
 
 def test_a_file_without_any_object_is_refused_whole(bank: Bank, tmp_path: Path) -> None:
     (tmp_path / "e.jsonl").write_text("entity_id\nc1\n")
-    with pytest.raises(LayoutError, match=r"e.jsonl has no line that is a JSON object: row 1: line is not valid JSON"):
+    with pytest.raises(
+        FileFormatError, match=r"e.jsonl has no line that is a JSON object: row 1: line is not valid JSON"
+    ):
         bad_rows(bank, tmp_path / "e.jsonl", tmp_path)
 
 
@@ -232,9 +234,9 @@ def test_torn_lines_of_json_are_counted_where_a_stopped_import_goes_on(
 
     def stop(progress: Progress) -> None:
         if progress.rows >= stop_at:
-            raise Stopped
+            raise StoppedError
 
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         import_table(bank.engine, bank.actor, "entities", "customer", ImportFile(path, tmp_path / "notes"), stop)
     monkeypatch.setattr(importing, "ROWS", {"entities": 2})  # as if a newer version went on
     done = bad_rows(bank, path, tmp_path)
@@ -313,7 +315,7 @@ def test_what_an_import_of_tags_changes_becomes_due(bank: Bank, tmp_path: Path) 
 
 def test_a_column_that_no_tag_has_is_refused_with_what_would_be_right(bank: Bank, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("customer,tag\na,vip\n")
-    with pytest.raises(LayoutError, match="such as --map customer=entity_id"):
+    with pytest.raises(FileFormatError, match="such as --map customer=entity_id"):
         import_table(bank.engine, bank.actor, "tags", "customer", ImportFile(tmp_path / "t.csv", tmp_path / "notes"))
 
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from fivefold.domain.clock import DAY_US
-from fivefold.domain.errors import ActionRefused, DataNotValid
+from fivefold.domain.errors import ConflictError, InvalidDataError
 from fivefold.domain.paging import WHOLE, Part
 from fivefold.store.ingest.ownerships import Span, spans_of
 from fivefold.usecases.audit.verify import verify
@@ -117,13 +117,13 @@ def test_a_dated_row_corrects_what_was_undated_and_nobody_counts_twice(bank: Ban
     assert from_a_table(bank, OwnerGiven("customer", "b", begin - 9, begin + 9)) == RowCounts(0, 1, 0)
     assert spans(bank) == [("a", None, None), ("b", begin - 9, begin + 9)]
     assert from_a_table(bank, OwnerGiven("customer", "b", bank.now)) == RowCounts(1, 0, 0), "who came back"
-    with pytest.raises(DataNotValid, match="from overlaps several known times of this owner"):
+    with pytest.raises(InvalidDataError, match="from overlaps several known times of this owner"):
         from_a_table(bank, OwnerGiven("customer", "b", begin))
-    with pytest.raises(DataNotValid, match="until is before it began"):
+    with pytest.raises(InvalidDataError, match="until is before it began"):
         from_a_table(bank, OwnerGiven("customer", "b", bank.now, bank.now - 1))
-    with pytest.raises(DataNotValid, match="came before with other moments"):
+    with pytest.raises(InvalidDataError, match="came before with other moments"):
         from_a_table(bank, A, OwnerGiven("customer", "a", until_us=bank.now))
-    with pytest.raises(DataNotValid, match="from is still to come"):
+    with pytest.raises(InvalidDataError, match="from is still to come"):
         from_a_table(bank, OwnerGiven("customer", "c", bank.now + 1))
     assert spans(bank) == [("a", None, None), ("b", begin - 9, begin + 9), ("b", bank.now, None)]
 
@@ -147,7 +147,7 @@ def test_an_owner_who_never_was_is_taken_back(bank: Bank) -> None:
 
 
 def test_another_owner_alone_is_no_answer_for_a_joint_account(bank: Bank) -> None:
-    with pytest.raises(DataNotValid, match="owner is another than the owners customer 'a' and customer 'b'"):
+    with pytest.raises(InvalidDataError, match="owner is another than the owners customer 'a' and customer 'b'"):
         bank.put("joint", ("customer", "c"), "account")
     owners(bank, A)
     bank.put("joint", ("customer", "c"), "account")
@@ -157,7 +157,7 @@ def test_another_owner_alone_is_no_answer_for_a_joint_account(bank: Bank) -> Non
 
 
 def test_both_forms_at_once_are_refused(bank: Bank) -> None:
-    with pytest.raises(DataNotValid, match="owner is given beside owners"):
+    with pytest.raises(InvalidDataError, match="owner is given beside owners"):
         bank.put("joint", ("customer", "a"), "account", [A])
 
 
@@ -180,7 +180,7 @@ def test_an_owner_who_is_not_known_yet_is_set_aside_and_comes_later(bank: Bank, 
 
 def test_a_circle_through_a_joint_account_is_refused_and_one_that_is_past_is_not(bank: Bank) -> None:
     bank.put("b", ("customer", "c"))
-    with pytest.raises(DataNotValid) as refused:
+    with pytest.raises(InvalidDataError) as refused:
         bank.put("c", owners=[A, OwnerGiven("account", "joint")])
     assert (
         "would make customer 'c' own itself: customer 'c' belongs to account 'joint', which belongs to customer 'b',"
@@ -188,7 +188,7 @@ def test_a_circle_through_a_joint_account_is_refused_and_one_that_is_past_is_not
     )
     owners(bank, A)
     assert bank.put("c", owners=[OwnerGiven("account", "joint")]).changed == 1
-    with pytest.raises(DataNotValid, match="which belongs to account 'joint'"):
+    with pytest.raises(InvalidDataError, match="which belongs to account 'joint'"):
         from_a_table(bank, B)
     assert from_a_table(bank, OwnerGiven("customer", "b", bank.now - 9, bank.now - 5)) == RowCounts(0, 1, 0)
 
@@ -208,14 +208,14 @@ def test_one_owner_is_erased_and_the_account_stays_the_others(bank: Bank, tmp_pa
     joint, a, b = (bank.id_of(name) for name in ("joint", "a", "b"))
     bank.wait(1827)
     bank.pay(2, "joint", "account")
-    with pytest.raises(ActionRefused, match="records are kept for"):
+    with pytest.raises(ConflictError, match="records are kept for"):
         erase(bank, "a", tmp_path)
     owners(bank, B)
     bank.wait(1827)
     set_legal_hold(
         bank.engine, bank.actor, "account", "joint", bank.now + 9, "Order 7.", tmp_path / "e", now_us=bank.now
     )
-    with pytest.raises(ActionRefused, match="a legal hold"):
+    with pytest.raises(ConflictError, match="a legal hold"):
         erase(bank, "b", tmp_path)
     assert erase(bank, "a", tmp_path) == [a]
     assert [line.external_id for line in read_entity(bank.engine, bank.actor, "account", "joint").owners] == ["b"]

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import DataNotValid
+from fivefold.domain.errors import InvalidDataError
 from fivefold.usecases.ingest import entities as ingest_entities
 from fivefold.usecases.ingest.entities import RowCounts, put_entities
 from fivefold.usecases.ingest.files import ImportFile, import_table
@@ -49,7 +49,7 @@ def owners_of(bank: Bank) -> Mapping[str, str]:
 
 def test_an_owner_is_not_owned_by_what_it_owns(bank: Bank) -> None:
     bank.put("x", ("customer", "a"), "account")
-    with pytest.raises(DataNotValid) as refused:
+    with pytest.raises(InvalidDataError) as refused:
         bank.put("a", ("account", "x"))
     assert str(refused.value.every[0]) == (
         "row 0: owner would make customer 'a' own itself: customer 'a' belongs to account 'x', "
@@ -64,13 +64,13 @@ def test_the_whole_chain_is_named_across_calls(bank: Bank) -> None:
     give(bank, b="c")
     give(bank, c="d")
     chain = "'d' belongs to customer 'a', which belongs to customer 'b', .* 'c', which belongs to customer 'd'"
-    with pytest.raises(DataNotValid, match=chain):
+    with pytest.raises(InvalidDataError, match=chain):
         give(bank, d="a")
     assert owners_of(bank) == {"a": "b", "b": "c", "c": "d"}
 
 
 def test_in_one_call_the_last_row_of_each_circle_is_at_fault(bank: Bank) -> None:
-    with pytest.raises(DataNotValid) as refused:
+    with pytest.raises(InvalidDataError) as refused:
         give(bank, a="b", c="d", b="a", d="c")
     assert [problem.row for problem in refused.value.every] == [2, 3]
     assert owners_of(bank) == {}
@@ -86,7 +86,7 @@ def test_a_long_chain_is_fine_and_a_long_circle_is_named_in_part(bank: Bank) -> 
     names = [f"n{number}" for number in range(MOST_NAMED + 5)]
     put_entities(bank.engine, bank.actor, "customer", [EntityRow(name) for name in names], bank.now)
     give(bank, **dict(pairwise(names)))
-    with pytest.raises(DataNotValid, match="which belongs through 5 others to customer 'n13', which"):
+    with pytest.raises(InvalidDataError, match="which belongs through 5 others to customer 'n13', which"):
         give(bank, n14="n0")
 
 
@@ -130,6 +130,6 @@ def test_of_two_calls_that_race_one_is_refused(bank: Bank, monkeypatch: pytest.M
 
         monkeypatch.setattr(ingest_entities, "_record", meanwhile)
         bank.put("x", ("customer", "a"), "account")
-        with pytest.raises(DataNotValid, match="'a' belongs to account 'x'"):
+        with pytest.raises(InvalidDataError, match="'a' belongs to account 'x'"):
             racing[0].result(20)
     assert owners_of(bank) == {"x": "a"}

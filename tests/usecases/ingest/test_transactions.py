@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
 from fivefold.domain.clock import DAY_US
-from fivefold.domain.errors import DataNotValid, LayoutError, NotThere
+from fivefold.domain.errors import FileFormatError, InvalidDataError, NotFoundError
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.usecases.ingest.transactions import TransactionCounts, add_transactions
 from fivefold.usecases.shared.actors import Actor
@@ -75,7 +75,7 @@ def test_only_a_pending_state_may_change(bank: Bank, before: str | None, after: 
         assert stored(bank)[0][4] == after
         assert bank.mark_of("a").reasons & Reason.TRANSACTION
     else:
-        with pytest.raises(DataNotValid, match="was taken with other content"):
+        with pytest.raises(InvalidDataError, match="was taken with other content"):
             take(bank, transaction(1, transaction_state=after))
         assert stored(bank)[0][4] == before
 
@@ -104,7 +104,7 @@ def test_only_a_pending_state_may_change(bank: Bank, before: str | None, after: 
     ],
 )
 def test_one_bad_row_is_named_and_nothing_is_taken(bank: Bank, change: dict[str, Any], words: str) -> None:
-    with pytest.raises(DataNotValid, match=words) as refused:
+    with pytest.raises(InvalidDataError, match=words) as refused:
         take(bank, transaction(1), {**transaction(2), **change})
     assert {problem.row for problem in refused.value.problems} <= {0, 1}
     assert stored(bank) == []
@@ -114,13 +114,13 @@ def test_one_bad_row_is_named_and_nothing_is_taken(bank: Bank, change: dict[str,
 def test_who_says_nothing_is_not_refused_for_who_says_something_wrong(bank: Bank) -> None:
     """A null had the next row's value in its place while the column was read, and was refused with it."""
     rows = [transaction(1, user_created=None), transaction(2, user_created="x")]
-    with pytest.raises(DataNotValid) as refused:
+    with pytest.raises(InvalidDataError) as refused:
         take(bank, *rows)
     assert [problem.row for problem in refused.value.problems] == [1]
 
 
 def test_one_text_among_numbers_makes_no_texts_of_them(bank: Bank) -> None:
-    with pytest.raises(DataNotValid) as refused:
+    with pytest.raises(InvalidDataError) as refused:
         take(bank, transaction(1), transaction(2, transaction_amount="5"), transaction(3, user_balance=1.5))
     assert [(problem.row, problem.problem) for problem in refused.value.problems] == [(1, "is '5'")]
 
@@ -128,7 +128,7 @@ def test_one_text_among_numbers_makes_no_texts_of_them(bank: Bank) -> None:
 def test_of_what_conflicts_nothing_is_taken(bank: Bank) -> None:
     take(bank, transaction(1, transaction_state="PENDING"), transaction(2))
     before = stored(bank)
-    with pytest.raises(DataNotValid, match="row 1: transaction_id 't2' was taken with other content"):
+    with pytest.raises(InvalidDataError, match="row 1: transaction_id 't2' was taken with other content"):
         take(bank, transaction(1, transaction_state="FAILED"), transaction(2, transaction_amount=9.0))
     assert stored(bank) == before
 
@@ -139,7 +139,9 @@ def test_a_day_ahead_is_the_most(bank: Bank) -> None:
 
 
 def test_columns_that_all_have_are_named(bank: Bank) -> None:
-    with pytest.raises(LayoutError, match="have no transaction_amount, user_id or entity_id; they have transaction_id"):
+    with pytest.raises(
+        FileFormatError, match="have no transaction_amount, user_id or entity_id; they have transaction_id"
+    ):
         take(bank, {"transaction_id": "1", "transaction_currency": "EUR", "transaction_date": "2026-01-01"})
 
 
@@ -149,7 +151,7 @@ def test_another_organisation_has_its_own(bank: Bank) -> None:
     take(bank, transaction(1))
     taken = add_transactions(other.engine, other.actor, [transaction(1, transaction_amount=3.0)], now_us=other.now)
     assert taken == TransactionCounts(1, 0, 0)
-    with pytest.raises(NotThere):
+    with pytest.raises(NotFoundError):
         add_transactions(bank.engine, Actor(99, "member:1"), [transaction(1)], now_us=bank.now)
 
 

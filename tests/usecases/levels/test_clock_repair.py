@@ -7,7 +7,7 @@ from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, now_microseconds, parse_moment
-from fivefold.domain.errors import ClockNotTrusted, ConfigError
+from fivefold.domain.errors import ConfigError, UntrustedClockError
 from fivefold.store.sql import clocks
 from fivefold.store.sql.database import open_database, writing
 from fivefold.store.tables.accounts import Base
@@ -173,7 +173,7 @@ def test_a_machine_whose_clock_is_off_the_databases_stores_nothing(
             own = open_database(url, tolerance)
             try:
                 if refused:
-                    with pytest.raises(ClockNotTrusted, match=said), writing(own):
+                    with pytest.raises(UntrustedClockError, match=said), writing(own):
                         pass
                     patched.undo()
                 with writing(own):

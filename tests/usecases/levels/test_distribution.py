@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import NotThere
+from fivefold.domain.errors import NotFoundError
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import Subject
 from fivefold.store.tables.entities import Entity
@@ -108,7 +108,7 @@ def test_others_and_who_was_erased_are_not_counted(engine: Engine, ana: Actor) -
         session.execute(update(Entity).where(Entity.id == mine[0]).values(erased_us=NOW))
     found = distribution(engine, ana, "customer")
     assert (found.entities, found.versions[0].levels, found.not_assessed) == (1, none(medium=1), 0)
-    with pytest.raises(NotThere, match="there is no entity type 'company'"):
+    with pytest.raises(NotFoundError, match="there is no entity type 'company'"):
         distribution(engine, other, "company")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from fivefold.domain.errors import ConfigError, NotThere
+from fivefold.domain.errors import ConfigError, NotFoundError
 from fivefold.domain.paging import Part
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, put_record, set_tag
 from fivefold.usecases.levels import entity_profile as facts
@@ -111,7 +111,7 @@ ASKED: list[Callable[..., Any]] = [
 def test_another_organisations_entities_are_not_there(bank: Bank, ask: Callable[..., Any]) -> None:
     other = Bank(bank.engine, "other")
     for name in ("a", "nobody"):
-        with pytest.raises(NotThere, match=f"^there is no customer '{name}'$"):
+        with pytest.raises(NotFoundError, match=f"^there is no customer '{name}'$"):
             ask(bank.engine, other.actor, "customer", name)
-    with pytest.raises(NotThere, match=r"^there is no entity type 'company'$"):
+    with pytest.raises(NotFoundError, match=r"^there is no entity type 'company'$"):
         list_entities(bank.engine, other.actor, "company", Part(9))

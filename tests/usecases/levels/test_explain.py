@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import NotThere
+from fivefold.domain.errors import NotFoundError
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.levels import Assessment, AssessmentInputs
 from fivefold.usecases.levels.explain import NOT_APPLICABLE, FiredRule, Reasons, VisibleValue, read_reasons
@@ -154,7 +154,7 @@ def test_another_organisations_assessments_are_not_there(bank: Bank) -> None:
     reasons(bank, {"country": banks.COUNTRY}, country="NO")
     other = Bank(bank.engine, "other")
     for name in (f"{bank.id_of('a')}.1", "999.1"):
-        with pytest.raises(NotThere, match=f"^there is no assessment '{name}'$"):
+        with pytest.raises(NotFoundError, match=f"^there is no assessment '{name}'$"):
             read_reasons(bank.engine, other.actor, name)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ActionRefused, ConfigError, NotThere
+from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.store.levels.assessment_queue import EVENT, Reason
 from fivefold.store.tables.audit import AuditEntry, AuditValues
 from fivefold.store.tables.entities import Entity
@@ -92,7 +92,7 @@ def test_another_person_approves_and_the_worker_is_told(engine: Engine, three: P
 def test_nobody_decides_on_what_they_asked_for(engine: Engine, three: People, decide: Any) -> None:
     made = asked(engine, three[0])
     again = Actor(three[0].organisation_id, "member:1")
-    with pytest.raises(ActionRefused, match=f"member:1 asked for override {made.id}: another person decides"):
+    with pytest.raises(ConflictError, match=f"member:1 asked for override {made.id}: another person decides"):
         decide(engine, again, made.id, "why")
     assert overrides_of(engine, three[0])[0].state == "requested"
 
@@ -104,7 +104,7 @@ def test_a_request_is_decided_once(engine: Engine, three: People) -> None:
     approve_override(engine, three[1], other.id)
     for number, state in ((made.id, "refused"), (other.id, "approved")):
         for decide in (approve_override, refuse_override):
-            with pytest.raises(ActionRefused, match=f"override {number} was {state} already"):
+            with pytest.raises(ConflictError, match=f"override {number} was {state} already"):
                 decide(engine, three[2], number, "why")
     assert due_reasons(engine).keys() == {2}, "a refusal changes nothing"
 
@@ -123,7 +123,7 @@ def test_without_a_reason_nothing_is_asked_for_refused_or_revoked(engine: Engine
 
 @pytest.mark.parametrize("until", [NOW, NOW - 1, 0, -5])
 def test_an_end_in_the_past_is_refused(engine: Engine, three: People, until: int) -> None:
-    with pytest.raises(ActionRefused, match="which is past; its end must lie ahead"):
+    with pytest.raises(ConflictError, match="which is past; its end must lie ahead"):
         asked(engine, three[0], until_us=until)
     assert rows_of(engine, OverrideRow) == []
 
@@ -136,7 +136,7 @@ def test_an_end_that_is_no_moment_is_refused(engine: Engine, three: People, unti
 
 def test_what_would_be_over_when_it_is_approved_is_refused(engine: Engine, three: People) -> None:
     made = asked(engine, three[0], until_us=NOW + DAY)
-    with pytest.raises(ActionRefused, match="which is past"):
+    with pytest.raises(ConflictError, match="which is past"):
         approve_override(engine, three[1], made.id, now_us=NOW + DAY)
     assert approve_override(engine, three[1], made.id, now_us=NOW + DAY - 1).state == "live"
 
@@ -145,16 +145,16 @@ def test_an_override_is_over_at_its_instant(engine: Engine, three: People) -> No
     approved(engine, three, until_us=NOW + DAY)
     assert overrides_of(engine, three[0], now_us=NOW + DAY - 1)[0].state == "live"
     assert overrides_of(engine, three[0], now_us=NOW + DAY)[0].state == "expired"
-    with pytest.raises(ActionRefused, match="is expired; only one that holds can be revoked"):
+    with pytest.raises(ConflictError, match="is expired; only one that holds can be revoked"):
         revoke_override(engine, three[1], 1, "why", NOW + DAY)
 
 
 def test_only_levels_and_entities_that_are_there(engine: Engine, three: People) -> None:
     with pytest.raises(ConfigError, match="there is no level 'lowest'; there are low, medium, high"):
         asked(engine, three[0], level="lowest")
-    with pytest.raises(NotThere, match="there is no customer 'nobody'"):
+    with pytest.raises(NotFoundError, match="there is no customer 'nobody'"):
         asked(engine, three[0], "nobody")
-    with pytest.raises(NotThere, match="there is no company 'c0'"):
+    with pytest.raises(NotFoundError, match="there is no company 'c0'"):
         request_override(engine, three[0], "company", "c0", "low", "why")
 
 
@@ -162,16 +162,16 @@ def test_who_was_erased_has_no_level_to_override(engine: Engine, three: People) 
     made = asked(engine, three[0])
     with Session(engine) as session, session.begin():
         session.execute(update(Entity).values(erased_us=NOW))
-    with pytest.raises(NotThere, match="there is no customer 'c0'"):
+    with pytest.raises(NotFoundError, match="there is no customer 'c0'"):
         asked(engine, three[0])
-    with pytest.raises(NotThere, match=f"there is no override {made.id}"):
+    with pytest.raises(NotFoundError, match=f"there is no override {made.id}"):
         approve_override(engine, three[1], made.id)
 
 
 def test_before_there_is_a_ruleset_no_level_means_anything(engine: Engine) -> None:
     three = founded(engine)
     add_entities(engine, three[0], ["c0"])
-    with pytest.raises(ActionRefused, match="there is no ruleset yet, so the levels may still change"):
+    with pytest.raises(ConflictError, match="there is no ruleset yet, so the levels may still change"):
         asked(engine, three[0])
 
 
@@ -179,23 +179,23 @@ def test_others_overrides_are_not_there(engine: Engine, three: People) -> None:
     other = founded(engine, "other")
     made = asked(engine, three[0])
     for act in (approve_override, refuse_override, revoke_override):
-        with pytest.raises(NotThere, match=f"there is no override {made.id}"):
+        with pytest.raises(NotFoundError, match=f"there is no override {made.id}"):
             act(engine, other[1], made.id, "why")
-        with pytest.raises(NotThere, match="there is no override 99"):
+        with pytest.raises(NotFoundError, match="there is no override 99"):
             act(engine, three[1], 99, "why")
     assert overrides_of(engine, other[0]) == []
-    with pytest.raises(NotThere, match="there is no customer 'c0'"):
+    with pytest.raises(NotFoundError, match="there is no customer 'c0'"):
         overrides_of(engine, other[0], "customer", "c0")
 
 
 def test_none_goes_below_a_live_floor(engine: Engine, three: People) -> None:
     stand(engine, 1, 3, hard_floor=2)
     told = "a floor keeps the level at medium or above; an override cannot go below it, to low"
-    with pytest.raises(ActionRefused, match=told):
+    with pytest.raises(ConflictError, match=told):
         asked(engine, three[0])
     made = asked(engine, three[0], level="medium")
     stand(engine, 1, 3, hard_floor=3)
-    with pytest.raises(ActionRefused, match="a floor keeps the level at high or above"):
+    with pytest.raises(ConflictError, match="a floor keeps the level at high or above"):
         approve_override(engine, three[1], made.id)
     stand(engine, 1, 3, hard_floor=2)
     assert approve_override(engine, three[1], made.id).below_floor is False
@@ -232,9 +232,9 @@ def test_an_override_is_revoked_with_a_reason_and_the_worker_is_told(engine: Eng
         "revoked", "member:1", NOW + 9, "they moved",
     )  # fmt: skip
     assert due_reasons(engine) == {1: Reason.OVERRIDE}
-    with pytest.raises(ActionRefused, match="is revoked; only one that holds can be revoked"):
+    with pytest.raises(ConflictError, match="is revoked; only one that holds can be revoked"):
         revoke_override(engine, three[0], made.id, "again")
-    with pytest.raises(ActionRefused, match="is requested; only one that holds can be revoked"):
+    with pytest.raises(ConflictError, match="is requested; only one that holds can be revoked"):
         revoke_override(engine, three[1], asked(engine, three[0]).id, "why")
 
 
@@ -244,7 +244,7 @@ def test_only_so_much_of_the_portfolio_stands_below_what_the_rules_say(engine: E
         approved(engine, three, name)
     third = asked(engine, three[0], "c2")
     told = "3 of 20 entities would stand below what the rules say; at most 10 % may"
-    with pytest.raises(ActionRefused, match=told):
+    with pytest.raises(ConflictError, match=told):
         approve_override(engine, three[1], third.id, now_us=NOW)
     cap = cap_of(engine, three[0], NOW)
     assert (cap.below, cap.with_level, cap.percent) == (2, 20, 10)
@@ -263,18 +263,18 @@ def test_only_what_is_below_the_rules_counts_and_is_refused(engine: Engine, thre
     assert cap_of(engine, three[0], NOW).below == 0
     stand(engine, 5, 2)
     assert cap_of(engine, three[0], NOW).below == 1, "now they do"
-    with pytest.raises(ActionRefused, match="2 of 20 entities would stand below"):
+    with pytest.raises(ConflictError, match="2 of 20 entities would stand below"):
         approved(engine, three, "c5", "medium")
 
 
 def test_what_does_not_hold_any_more_does_not_count(engine: Engine, three: People) -> None:
     change_settings(engine, three[0], override_cap_percent=5)
     first = approved(engine, three, "c0")
-    with pytest.raises(ActionRefused):
+    with pytest.raises(ConflictError):
         approved(engine, three, "c1")
     revoke_override(engine, three[0], first.id, "why", NOW)
     approved(engine, three, "c1", until_us=NOW + DAY)
-    with pytest.raises(ActionRefused):
+    with pytest.raises(ConflictError):
         approved(engine, three, "c2")
     waiting = asked(engine, three[0], "c3")
     assert approve_override(engine, three[1], waiting.id, now_us=NOW + DAY).state == "live", "c1's is over"
@@ -287,7 +287,7 @@ def test_who_was_erased_fills_the_cap_no_more_and_is_no_part_of_the_portfolio(en
         session.execute(update(Entity).where(Entity.external_id == "c0").values(erased_us=NOW))
     cap = cap_of(engine, three[0], NOW)
     assert (cap.below, cap.with_level) == (1, 19)
-    with pytest.raises(ActionRefused, match="2 of 19 entities would stand below"):
+    with pytest.raises(ConflictError, match="2 of 19 entities would stand below"):
         approved(engine, three, "c2")
     change_settings(engine, three[0], override_cap_percent=11)
     assert approved(engine, three, "c2").state == "live"
@@ -302,7 +302,7 @@ def test_in_place_of_ones_own_override_nothing_is_added(engine: Engine, three: P
 def test_who_has_no_level_is_not_counted_in_the_portfolio(engine: Engine, three: People) -> None:
     for entity_id in range(2, 21):
         stand(engine, entity_id, None)
-    with pytest.raises(ActionRefused, match="1 of 1 entities would stand below"):
+    with pytest.raises(ConflictError, match="1 of 1 entities would stand below"):
         approved(engine, three, "c0")
 
 
@@ -311,7 +311,7 @@ def test_the_portfolio_of_others_does_not_count(engine: Engine, three: People) -
     save_draft(engine, other[0], document())
     for entity_id in add_entities(engine, other[0], [f"o{number}" for number in range(9)]):
         stand(engine, entity_id, 3)
-    with pytest.raises(ActionRefused, match="1 of 9 entities"):
+    with pytest.raises(ConflictError, match="1 of 9 entities"):
         approved(engine, other, "o0")
     for name in ("c0", "c1"):
         approved(engine, three, name)
@@ -368,7 +368,7 @@ def test_however_many_approve_at_once_the_cap_holds(kind: str, tmp_path: Path) -
             for number in range(1, 7)
         ),
     )
-    assert sorted(type(each).__name__ for each in made) == ["ActionRefused"] * 4 + ["OverrideLine"] * 2
+    assert sorted(type(each).__name__ for each in made) == ["ConflictError"] * 4 + ["OverrideLine"] * 2
 
 
 def test_of_two_who_decide_at_once_one_does(kind: str, tmp_path: Path) -> None:
@@ -385,7 +385,7 @@ def test_of_two_who_decide_at_once_one_does(kind: str, tmp_path: Path) -> None:
         lambda engine, three: refuse_override(engine, three[2], 1, "no", NOW),
         lambda engine, three: approve_override(engine, three[2], 1, now_us=NOW),
     )
-    assert sorted(type(each).__name__ for each in made) == ["ActionRefused", "ActionRefused", "OverrideLine"]
+    assert sorted(type(each).__name__ for each in made) == ["ConflictError", "ConflictError", "OverrideLine"]
 
 
 def test_of_two_overrides_of_one_entity_that_are_approved_at_once_one_holds(engine: Engine, three: People) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import from_microseconds
-from fivefold.domain.errors import NotThere
+from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Part
 from fivefold.store.levels.levels import is_refreshing
 from fivefold.store.tables.levels import DueMark
@@ -161,9 +161,9 @@ ASKED: list[Callable[[Bank, Actor], Any]] = [
 def test_another_organisation_sees_nobody(bank: Bank, ask: Callable[[Bank, Actor], Any]) -> None:
     other = Bank(bank.engine, "other")
     bank.settle()
-    with pytest.raises(NotThere, match="there is no customer 'a'"):
+    with pytest.raises(NotFoundError, match="there is no customer 'a'"):
         ask(bank, other.actor)
-    with Session(bank.engine) as session, pytest.raises(NotThere):
+    with Session(bank.engine) as session, pytest.raises(NotFoundError):
         find_assessment(session, other.actor, "1.1")
     assert len(bank.assessments("a")) == 1
 

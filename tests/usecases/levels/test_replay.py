@@ -5,7 +5,7 @@ from sqlalchemy import Engine, select, text, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
-from fivefold.domain.errors import ActionRefused, NotThere
+from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.store.tables.entities import ListVersionRow
 from fivefold.store.tables.levels import Assessment
 from fivefold.usecases.ingest.facts import RecordGiven, put_record, set_tag
@@ -78,7 +78,7 @@ def test_every_assessment_comes_out_again_to_the_byte(bank: Bank) -> None:
     for name in numbers(bank):
         try:
             found = replay_assessment(bank.engine, bank.actor, name)
-        except ActionRefused as refused:
+        except ConflictError as refused:
             assert "no ruleset was active" in str(refused)  # noqa: PT017 (two kinds of assessments are in one history)
             without += 1
         else:
@@ -105,17 +105,17 @@ def test_an_erased_one_says_so(bank: Bank) -> None:
     with forged(bank.engine) as connection:
         connection.execute(text("UPDATE assessment_inputs SET content = NULL"))
         connection.execute(update(Assessment).values(breakdown=None))
-    with pytest.raises(ActionRefused, match=r"assessment 1\.2 was erased"):
+    with pytest.raises(ConflictError, match=r"assessment 1\.2 was erased"):
         replay_assessment(bank.engine, bank.actor, "1.2")
 
 
 @pytest.mark.parametrize("name", ["1.99", "9.1", "1", "1.x", "", "-1.1", "1.1.1", "99999999999999999999.1"])
 def test_what_is_not_there_is_not_there(bank: Bank, name: str) -> None:
-    with pytest.raises(NotThere, match="there is no assessment"):
+    with pytest.raises(NotFoundError, match="there is no assessment"):
         replay_assessment(bank.engine, bank.actor, name)
 
 
 def test_nor_is_that_of_another_organisation(bank: Bank) -> None:
     other = Bank(bank.engine, "other")
-    with pytest.raises(NotThere):
+    with pytest.raises(NotFoundError):
         replay_assessment(bank.engine, Actor(other.of, "member:9"), "1.2")

@@ -13,7 +13,7 @@ from polars.exceptions import PanicException
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import FingerprintMismatch, StoreError
+from fivefold.domain.errors import FingerprintMismatchError, StoreError
 from fivefold.domain.settings import Settings
 from fivefold.models import registry
 from fivefold.store.levels.assessment_queue import Reason
@@ -123,7 +123,7 @@ class Shelf:
 
     def load(self, number: int) -> Any:
         if Shelf.broken:
-            raise FingerprintMismatch("other indicators")
+            raise FingerprintMismatchError("other indicators")
         return f"model {number}"
 
 

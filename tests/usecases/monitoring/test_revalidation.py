@@ -9,7 +9,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
-from fivefold.domain.errors import ActionRefused, ConfigError, NotThere
+from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.models.drift import SHIFTED
 from fivefold.risk.governance.validate.verdicts import AcceptanceLimits
 from fivefold.store.tables.audit import AuditEntry
@@ -192,7 +192,7 @@ def test_a_change_is_open_until_it_is_signed_off(engine: Engine, ana: Actor, ben
 
 def test_nobody_signs_off_what_they_registered(engine: Engine, ana: Actor, ben: Actor) -> None:
     made, run = registered(engine, ana), validated(engine, ben)
-    with pytest.raises(ActionRefused, match=f"member:1 registered material change {made.id}: another person signs"):
+    with pytest.raises(ConflictError, match=f"member:1 registered material change {made.id}: another person signs"):
         sign_off(engine, Actor(ana.organisation_id, "member:1"), made.id, run, "fine")
     assert list_changes(engine, ana)[0].is_open
 
@@ -202,14 +202,14 @@ def test_a_validation_from_before_the_change_says_nothing_of_it(
     engine: Engine, ana: Actor, ben: Actor, made_us: int
 ) -> None:
     run, made = validated(engine, ana, made_us), registered(engine, ana)
-    with pytest.raises(ActionRefused, match="before the change was registered on 2026-11-20; make another one"):
+    with pytest.raises(ConflictError, match="before the change was registered on 2026-11-20; make another one"):
         sign_off(engine, ben, made.id, run, "fine")
 
 
 def test_a_change_is_signed_off_once(engine: Engine, ana: Actor, ben: Actor) -> None:
     made, run = registered(engine, ana), validated(engine, ana)
     sign_off(engine, ben, made.id, run, "fine")
-    with pytest.raises(ActionRefused, match=f"material change {made.id} was signed off already, by member:2"):
+    with pytest.raises(ConflictError, match=f"material change {made.id} was signed off already, by member:2"):
         sign_off(engine, Actor(ana.organisation_id, "member:3"), made.id, run, "still fine")
 
 
@@ -227,10 +227,10 @@ def test_others_changes_and_validations_are_not_there(engine: Engine, ana: Actor
     other = planted(engine, "other").actor
     made, run, theirs = registered(engine, ana), validated(engine, ana), validated(engine, other)
     for change in (made.id, 99):
-        with pytest.raises(NotThere, match=f"there is no material change {change}"):
+        with pytest.raises(NotFoundError, match=f"there is no material change {change}"):
             sign_off(engine, other, change, theirs, "fine")
     for validation in (theirs, 99):
-        with pytest.raises(NotThere, match=f"there is no validation {validation}"):
+        with pytest.raises(NotFoundError, match=f"there is no validation {validation}"):
             sign_off(engine, ben, made.id, validation, "fine")
     assert list_changes(engine, other) == []
     assert sign_off(engine, ben, made.id, run, "fine").validation == run

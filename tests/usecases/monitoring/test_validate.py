@@ -7,7 +7,7 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
-from fivefold.domain.errors import ActionRefused, ConfigError, NotThere
+from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.events import ValidationRun
 from fivefold.usecases.audit.verify import verify
@@ -220,7 +220,7 @@ def test_a_reason_and_outcomes_are_needed(bank: Planted) -> None:
 
 
 def test_without_levels_there_is_nothing_to_validate(engine: Engine) -> None:
-    with pytest.raises(ActionRefused, match="has not chosen its levels yet"):
+    with pytest.raises(ConflictError, match="has not chosen its levels yet"):
         validate_levels(engine, Actor(99, "member:1"), FROM, UNTIL, now_us=NOW)
 
 
@@ -232,7 +232,7 @@ def test_others_validations_and_histories_are_not_there(bank: Planted) -> None:
     assert again.report["groups"] == mine.report["groups"]
     assert again.report["transitions"] == mine.report["transitions"]
     for number in (mine.id, 99):
-        with pytest.raises(NotThere, match=f"there is no validation {number}"):
+        with pytest.raises(NotFoundError, match=f"there is no validation {number}"):
             read_validation(bank.engine, other.actor, number)
     assert list_validations(bank.engine, other.actor) == []
     assert {trigger.name for trigger in revalidation(bank.engine, other.actor, NOW)} == {"age", "material change"}

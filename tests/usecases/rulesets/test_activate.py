@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ActionRefused, ConfigError, NotThere
+from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.store.levels.assessment_queue import BULK, Reason
 from fivefold.store.rulesets.activations import PER_SECOND
 from fivefold.store.tables.audit import AuditEntry
@@ -84,7 +84,7 @@ def test_a_version_decides_once_somebody_else_activates_it(engine: Engine, three
 @pytest.mark.parametrize("who", [0, 1])
 def test_neither_who_edited_nor_who_committed_activates(engine: Engine, three: People, who: int) -> None:
     with pytest.raises(
-        ActionRefused, match=f"member:{who + 1} edited or committed version 1 of retail: another person"
+        ConflictError, match=f"member:{who + 1} edited or committed version 1 of retail: another person"
     ):
         activate(engine, three[who], "retail", 1, "why")
     assert active(engine) == {"retail": None}
@@ -99,14 +99,14 @@ def test_whoever_edited_once_stays_an_editor_whatever_others_save_after(engine: 
     request_backtest(engine, cyd, "retail", 2)
     run_next_backtest(engine, NOW)
     for actor in three:
-        with pytest.raises(ActionRefused, match="another person activates"):
+        with pytest.raises(ConflictError, match="another person activates"):
             activate(engine, actor, "retail", 2, "why")
 
 
 def test_another_token_of_the_same_person_is_the_same_person(engine: Engine, three: People) -> None:
     """Actors are people, whatever they sign in with: the name alone counts."""
     again = Actor(three[0].organisation_id, "member:1")
-    with pytest.raises(ActionRefused, match="another person activates"):
+    with pytest.raises(ConflictError, match="another person activates"):
         activate(engine, again, "retail", 1, "why")
 
 
@@ -117,10 +117,10 @@ def test_without_a_backtest_of_this_very_content_nothing_is_activated(engine: En
     run_next_backtest(engine, NOW)
     save_draft(engine, ana, document(medium=28), 2)
     commit(engine, ben, "retail", 3)
-    with pytest.raises(ActionRefused, match="version 2 of retail has no backtest that is done"):
+    with pytest.raises(ConflictError, match="version 2 of retail has no backtest that is done"):
         activate(engine, cyd, "retail", 2, "why")
     request_backtest(engine, ana, "retail", 2)
-    with pytest.raises(ActionRefused, match="has no backtest that is done"):
+    with pytest.raises(ConflictError, match="has no backtest that is done"):
         activate(engine, cyd, "retail", 2, "it is queued")
     run_next_backtest(engine, NOW)
     activate(engine, cyd, "retail", 2, "it is done")
@@ -140,14 +140,14 @@ def test_a_backtest_of_the_draft_counts_for_the_version_of_the_same_content(engi
 def test_a_backtest_that_is_not_done_does_not_count(engine: Engine, three: People, state: str) -> None:
     with Session(engine) as session, session.begin():
         session.execute(update(Backtest).values(state=state))
-    with pytest.raises(ActionRefused, match="has no backtest that is done"):
+    with pytest.raises(ConflictError, match="has no backtest that is done"):
         activate(engine, three[2], "retail", 1, "why")
 
 
 def test_a_backtest_on_examples_does_not_count_once_there_are_customers(engine: Engine, three: People) -> None:
     add_entities(engine, three[0], ["c1"])
     with pytest.raises(
-        ActionRefused, match="backtest of version 1 of retail looked at 0 of the 1 entities of type cust"
+        ConflictError, match="backtest of version 1 of retail looked at 0 of the 1 entities of type cust"
     ):
         activate(engine, three[2], "retail", 1, "why", now_us=NOW)
     with Session(engine) as session, session.begin():
@@ -158,7 +158,7 @@ def test_a_backtest_on_examples_does_not_count_once_there_are_customers(engine: 
 def test_what_is_active_is_not_activated_again(engine: Engine, three: People) -> None:
     activate(engine, three[2], "retail", 1, "why")
     for change in (activate, roll_back):
-        with pytest.raises(ActionRefused, match="version 1 of retail is active already"):
+        with pytest.raises(ConflictError, match="version 1 of retail is active already"):
             change(engine, three[2], "retail", 1, "why")
     assert len(rows_of(engine, Activation)) == 1
 
@@ -167,7 +167,7 @@ def test_rolling_back_needs_a_reason_and_nothing_else(engine: Engine, three: Peo
     ana, _, cyd = three
     activate(engine, cyd, "retail", 1, "why", now_us=NOW)
     committed(engine, three, 29)
-    with pytest.raises(ActionRefused, match="version 2 of retail was never active; it needs to be activated"):
+    with pytest.raises(ConflictError, match="version 2 of retail was never active; it needs to be activated"):
         roll_back(engine, ana, "retail", 2, "why")
     activate(engine, cyd, "retail", 2, "why", now_us=NOW + 1)
     for reason in ("", "  "):
@@ -188,13 +188,13 @@ def test_rolling_back_needs_a_reason_and_nothing_else(engine: Engine, three: Peo
 def test_others_and_nothing_are_not_there(engine: Engine, three: People) -> None:
     other = founded(engine, "other")[2]
     for change in (activate, roll_back):
-        with pytest.raises(NotThere, match="there is no ruleset 'retail'"):
+        with pytest.raises(NotFoundError, match="there is no ruleset 'retail'"):
             change(engine, other, "retail", 1, "why")
-        with pytest.raises(NotThere, match="there is no ruleset 'nothing'"):
+        with pytest.raises(NotFoundError, match="there is no ruleset 'nothing'"):
             change(engine, three[2], "nothing", 1, "why")
-        with pytest.raises(NotThere, match="there is no version 2 of retail"):
+        with pytest.raises(NotFoundError, match="there is no version 2 of retail"):
             change(engine, three[2], "retail", 2, "why")
-    with pytest.raises(NotThere):
+    with pytest.raises(NotFoundError):
         list_activations(engine, other, "retail")
 
 
@@ -378,7 +378,7 @@ def test_of_two_who_activate_at_once_one_comes_after_the_other(kind: str, tmp_pa
 
     made = together(kind, tmp_path, prepare, change(1), change(2), change(1))
     assert sorted(type(each).__name__ for each in made) in (
-        ["ActionRefused", "NoneType", "NoneType"],
+        ["ConflictError", "NoneType", "NoneType"],
         ["NoneType", "NoneType", "NoneType"],
     )
 
@@ -390,7 +390,7 @@ def test_what_two_did_at_once_is_one_line_of_changes(engine: Engine, three: Peop
     def change(number: int) -> None:
         try:
             activate(engine, three[2], "retail", 1 + number % 2, "why", 1, NOW)
-        except ActionRefused:
+        except ConflictError:
             return
 
     with ThreadPoolExecutor(4) as pool:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from fivefold.domain.errors import ActionRefused, ConfigError, NotThere, RulesetNotValid
+from fivefold.domain.errors import ConfigError, ConflictError, InvalidRulesetError, NotFoundError
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.rulesets import Draft, RulesetVersion
@@ -68,7 +68,7 @@ def test_numbers_count_up_and_revisions_go_on(engine: Engine, three: People) -> 
     ana, ben, _ = three
     save_draft(engine, ana, document())
     commit(engine, ana, "retail", 1)
-    with pytest.raises(ActionRefused, match=r"retail has no draft now \(revision 0\), not 1"):
+    with pytest.raises(ConflictError, match=r"retail has no draft now \(revision 0\), not 1"):
         save_draft(engine, ben, document(medium=29), 1)
     saved = save_draft(engine, ben, document(medium=29), 0)
     assert (saved.revision, saved.editors) == (2, ("member:2",)), "never again the revision of an earlier draft"
@@ -82,7 +82,7 @@ def test_the_content_of_the_newest_version_is_not_committed_again(engine: Engine
         save_draft(engine, ana, document(medium=medium))
         commit(engine, ana, "retail", revision)
     save_draft(engine, ana, document(medium=29, remark="only a remark"))
-    with pytest.raises(ActionRefused, match="version 2 of retail has this content already"):
+    with pytest.raises(ConflictError, match="version 2 of retail has this content already"):
         commit(engine, ana, "retail", 3)
     save_draft(engine, ana, document(medium=30), 3)
     assert commit(engine, ana, "retail", 4).number == 3, "that of an older one is a change"
@@ -92,7 +92,7 @@ def test_what_was_not_looked_at_is_not_committed(engine: Engine, three: People) 
     ana, ben, _ = three
     save_draft(engine, ana, document())
     save_draft(engine, ben, document(medium=25), 1)
-    with pytest.raises(ActionRefused, match="retail has a draft of revision 2, not 1"):
+    with pytest.raises(ConflictError, match="retail has a draft of revision 2, not 1"):
         commit(engine, ana, "retail", 1)
     assert rows_of(engine, RulesetVersion) == []
 
@@ -111,7 +111,7 @@ def test_what_is_saved_while_the_examples_run_is_not_committed_unseen(
         return real(*given)
 
     monkeypatch.setattr(ruleset_commits, "review", slow)
-    with pytest.raises(ActionRefused, match="revision 2, not 1"):
+    with pytest.raises(ConflictError, match="revision 2, not 1"):
         commit(engine, ana, "retail", 1)
     assert rows_of(engine, RulesetVersion) == []
 
@@ -129,9 +129,9 @@ def test_what_is_saved_while_the_examples_run_is_not_committed_unseen(
 )
 def test_what_is_wrong_is_refused_with_its_place(engine: Engine, three: People, old: str, new: str, told: str) -> None:
     save_draft(engine, three[0], document().replace(old, new))
-    with pytest.raises(RulesetNotValid, match=f"(?s)the draft of retail, revision 1, is not valid:.*{told}"):
+    with pytest.raises(InvalidRulesetError, match=f"(?s)the draft of retail, revision 1, is not valid:.*{told}"):
         commit(engine, three[0], "retail", 1)
-    with pytest.raises(RulesetNotValid):
+    with pytest.raises(InvalidRulesetError):
         commit(engine, three[0], "retail", 1, "somebody says that it is fine")
     assert rows_of(engine, RulesetVersion) == []
     assert len(rows_of(engine, Draft)) == 1
@@ -139,7 +139,9 @@ def test_what_is_wrong_is_refused_with_its_place(engine: Engine, three: People, 
 
 def test_doubts_are_accepted_with_a_reason_and_stay_with_the_version(engine: Engine, three: People) -> None:
     save_draft(engine, three[0], DOUBTFUL)
-    with pytest.raises(RulesetNotValid, match=r"(?s)no written rationale.*accept_warnings: is empty; say why") as told:
+    with pytest.raises(
+        InvalidRulesetError, match=r"(?s)no written rationale.*accept_warnings: is empty; say why"
+    ) as told:
         commit(engine, three[0], "retail", 1)
     assert [finding.fatal for finding in told.value.findings] == [False, True]
     with pytest.raises(ConfigError, match="accept_warnings must say why"):
@@ -160,10 +162,10 @@ def test_only_what_is_there_is_committed(engine: Engine, three: People) -> None:
     other = founded(engine, "other")[0]
     save_draft(engine, three[0], document())
     for actor, family in ((three[0], "nothing"), (other, "retail")):
-        with pytest.raises(NotThere, match=f"there is no ruleset '{family}'"):
+        with pytest.raises(NotFoundError, match=f"there is no ruleset '{family}'"):
             commit(engine, actor, family, 1)
     commit(engine, three[0], "retail", 1)
-    with pytest.raises(NotThere, match="there is no draft of retail"):
+    with pytest.raises(NotFoundError, match="there is no draft of retail"):
         commit(engine, three[0], "retail", 1)
 
 
@@ -190,7 +192,7 @@ def test_of_two_who_commit_at_once_one_is_told(kind: str, tmp_path: Path) -> Non
     )
     found = sorted(type(each).__name__ for each in made)
     assert found.count("Committed") == 1
-    assert set(found) <= {"Committed", "ActionRefused", "NotThere"}
+    assert set(found) <= {"Committed", "ConflictError", "NotFoundError"}
 
 
 def test_a_version_is_never_changed_by_what_comes_after(engine: Engine, three: People) -> None:

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ActionRefused, ConfigError, NotThere, RulesetNotValid
+from fivefold.domain.errors import ConfigError, ConflictError, InvalidRulesetError, NotFoundError
 from fivefold.store.rulesets.activations import PER_SECOND
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.rulesets import Activation, Draft, Family
@@ -72,7 +72,7 @@ def test_the_first_draft_makes_the_family_and_locks_the_levels(engine: Engine, t
     assert save_draft(engine, ben, document("other"), 0, NOW + 1).revision == 1
     assert families(engine) == [("retail", 1, True), ("other", 2, True)]
     assert read_settings(engine, ana).locked_us == NOW
-    with pytest.raises(ActionRefused, match="for good"):
+    with pytest.raises(ConflictError, match="for good"):
         choose_levels(engine, ana, ["a", "b", "c"])
 
 
@@ -96,14 +96,14 @@ def test_whoever_began_with_another_revision_is_told_the_present_one(
 ) -> None:
     save_draft(engine, three[0], document())
     save_draft(engine, three[0], document(medium=31), 1)
-    with pytest.raises(ActionRefused, match=f"retail has a draft of revision 2, not {expected}"):
+    with pytest.raises(ConflictError, match=f"retail has a draft of revision 2, not {expected}"):
         save_draft(engine, three[1], document(medium=40), expected)
     assert rows_of(engine, Draft)[0]["document"] == document(medium=31)
     assert rows_of(engine, Draft)[0]["editors"] == '["member:1"]'
 
 
 def test_a_draft_that_is_not_there_has_the_revision_0(engine: Engine, three: People) -> None:
-    with pytest.raises(ActionRefused, match=r"retail has no draft now \(revision 0\), not 4"):
+    with pytest.raises(ConflictError, match=r"retail has no draft now \(revision 0\), not 4"):
         save_draft(engine, three[0], document(), 4)
     assert families(engine) == []
     assert read_settings(engine, three[0]).locked_us is None, "nothing was written"
@@ -127,7 +127,7 @@ def test_a_draft_that_is_not_there_has_the_revision_0(engine: Engine, three: Peo
 def test_a_document_that_does_not_say_what_it_is_of_is_refused(
     engine: Engine, three: People, text: str, told: str
 ) -> None:
-    with pytest.raises(RulesetNotValid, match=told):
+    with pytest.raises(InvalidRulesetError, match=told):
         save_draft(engine, three[0], text)
     assert families(engine) == []
 
@@ -138,17 +138,17 @@ def test_json_is_a_draft_as_well() -> None:
 
 def test_a_draft_needs_levels_and_its_type(engine: Engine) -> None:
     ana = people(organisation(engine))[0]
-    with pytest.raises(ActionRefused, match="has not chosen its levels yet"):
+    with pytest.raises(ConflictError, match="has not chosen its levels yet"):
         save_draft(engine, ana, document())
     choose_levels(engine, ana, LEVELS)
-    with pytest.raises(NotThere, match="there is no entity type 'customer'"):
+    with pytest.raises(NotFoundError, match="there is no entity type 'customer'"):
         save_draft(engine, ana, document())
 
 
 def test_a_family_stays_with_its_type(engine: Engine, three: People) -> None:
     define_type(engine, three[0], "company", {})
     save_draft(engine, three[0], document())
-    with pytest.raises(ActionRefused, match="the ruleset retail is of another entity type than company"):
+    with pytest.raises(ConflictError, match="the ruleset retail is of another entity type than company"):
         save_draft(engine, three[0], document().replace("entity_type: customer", "entity_type: company"), 1)
 
 
@@ -156,10 +156,10 @@ def test_organisations_have_rulesets_of_the_same_name_and_see_their_own(engine: 
     other = founded(engine, "other")[0]
     save_draft(engine, three[0], document())
     assert save_draft(engine, other, document(medium=40)).revision == 1
-    with pytest.raises(NotThere, match="there is no ruleset 'nothing'"):
+    with pytest.raises(NotFoundError, match="there is no ruleset 'nothing'"):
         switch_family(engine, other, "nothing", False, "why")
     save_draft(engine, three[0], document("mine"))
-    with pytest.raises(NotThere, match="there is no ruleset 'mine'"):
+    with pytest.raises(NotFoundError, match="there is no ruleset 'mine'"):
         switch_family(engine, other, "mine", False, "why")
     with pytest.raises(ConfigError, match="the families of customer are retail; name each of them once"):
         order_families(engine, other, "customer", ["retail", "mine"], "why")
@@ -181,7 +181,7 @@ def test_an_order_names_every_family_once(engine: Engine, three: People, names: 
         save_draft(engine, three[0], document(name))
     with pytest.raises(ConfigError, match="the families of customer are a, b; name each of them once, in order"):
         order_families(engine, three[0], "customer", names, "why")
-    with pytest.raises(NotThere):
+    with pytest.raises(NotFoundError):
         order_families(engine, three[0], "company", [], "why")
 
 
@@ -217,10 +217,10 @@ def test_a_family_is_switched_off_and_on(engine: Engine, three: People) -> None:
 
 def test_what_is_switched_like_that_already_is_refused(engine: Engine, three: People) -> None:
     save_draft(engine, three[0], document("a"))
-    with pytest.raises(ActionRefused, match="a is on already"):
+    with pytest.raises(ConflictError, match="a is on already"):
         switch_family(engine, three[0], "a", True, "why")
     switch_family(engine, three[0], "a", False, "why")
-    with pytest.raises(ActionRefused, match="a is off already"):
+    with pytest.raises(ConflictError, match="a is off already"):
         switch_family(engine, three[0], "a", False, "why")
 
 
@@ -277,7 +277,7 @@ def test_of_two_who_save_at_once_one_is_told(kind: str, tmp_path: Path) -> None:
             for number in range(3)
         ),
     )
-    assert sorted(type(each).__name__ for each in made) == ["ActionRefused", "ActionRefused", "DraftSaved"]
+    assert sorted(type(each).__name__ for each in made) == ["ConflictError", "ConflictError", "DraftSaved"]
 
 
 def test_of_two_first_drafts_at_once_one_makes_the_family(kind: str, tmp_path: Path) -> None:
@@ -287,4 +287,4 @@ def test_of_two_first_drafts_at_once_one_makes_the_family(kind: str, tmp_path: P
         founded,
         *(lambda engine, three, number=number: save_draft(engine, three[number], document()) for number in range(3)),
     )
-    assert sorted(type(each).__name__ for each in made) == ["ActionRefused", "ActionRefused", "DraftSaved"]
+    assert sorted(type(each).__name__ for each in made) == ["ConflictError", "ConflictError", "DraftSaved"]

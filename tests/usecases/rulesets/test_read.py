@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import Engine
 
-from fivefold.domain.errors import NotThere
+from fivefold.domain.errors import NotFoundError
 from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.rulesets.read import compare_versions, list_families, list_versions, read_draft, read_version
@@ -45,13 +45,13 @@ def test_another_organisations_rulesets_are_not_there(engine: Engine) -> None:
     assert list_families(engine, other) == []
     for name in ("retail", "nothing"):
         for ask in (read_draft, list_versions):
-            with pytest.raises(NotThere, match=f"^there is no ruleset '{name}'$"):
+            with pytest.raises(NotFoundError, match=f"^there is no ruleset '{name}'$"):
                 ask(engine, other, name)
-        with pytest.raises(NotThere, match=f"^there is no ruleset '{name}'$"):
+        with pytest.raises(NotFoundError, match=f"^there is no ruleset '{name}'$"):
             read_version(engine, other, name, 1)
-        with pytest.raises(NotThere, match=f"^there is no ruleset '{name}'$"):
+        with pytest.raises(NotFoundError, match=f"^there is no ruleset '{name}'$"):
             compare_versions(engine, other, name, 2, 1)
-    with pytest.raises(NotThere, match=r"^there is no version 1 of retail$"):
+    with pytest.raises(NotFoundError, match=r"^there is no version 1 of retail$"):
         read_version(engine, ana, "retail", 1)
-    with pytest.raises(NotThere, match=r"^there is no entity type 'company'$"):
+    with pytest.raises(NotFoundError, match=r"^there is no entity type 'company'$"):
         list_families(engine, ana, "company")

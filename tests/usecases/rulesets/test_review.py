@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import NotThere, RulesetNotValid
+from fivefold.domain.errors import InvalidRulesetError, NotFoundError
 from fivefold.store.rulesets.rulesets import family_named
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.usecases.accounts.entity_types import define_type
@@ -94,7 +94,7 @@ def test_only_what_is_there_is_reviewed(engine: Engine, ana: Actor) -> None:
     other = founded(engine, "other")[0]
     save_draft(engine, ana, document())
     for actor, family in ((ana, "nothing"), (other, "retail")):
-        with pytest.raises(NotThere, match=f"there is no ruleset '{family}'"):
+        with pytest.raises(NotFoundError, match=f"there is no ruleset '{family}'"):
             review_draft(engine, actor, family)
 
 
@@ -111,5 +111,5 @@ def test_what_is_to_be_run_has_to_fit(engine: Engine, ana: Actor) -> None:
     assert read_matching_ruleset(document(), around).name == "retail"
     wrong: dict[str, Any] = {"levels: [low": "levels: [lowest", "{in_list: watched}": "{in_list: gone}", "score:": "s:"}
     for old, new in wrong.items():
-        with pytest.raises(RulesetNotValid):
+        with pytest.raises(InvalidRulesetError):
             read_matching_ruleset(document().replace(old, new), around)

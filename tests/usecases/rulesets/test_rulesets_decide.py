@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from fivefold.domain.errors import ActionRefused
+from fivefold.domain.errors import ConflictError
 from fivefold.store.tables.levels import Assessment, Standing, Transition
 from fivefold.store.tables.rulesets import RulesetVersion
 from fivefold.usecases.audit.verify import verify
@@ -132,7 +132,7 @@ def test_an_override_that_is_revoked_gives_back_what_the_rules_say(engine: Engin
 
 
 def test_a_floor_of_the_rules_is_known_when_an_override_is_asked_for(engine: Engine, three: People) -> None:
-    with pytest.raises(ActionRefused, match="a floor keeps the level at high or above"):
+    with pytest.raises(ConflictError, match="a floor keeps the level at high or above"):
         request_override(engine, three[0], "customer", "c2", "low", "we know them", now_us=NOW + DAY)
 
 

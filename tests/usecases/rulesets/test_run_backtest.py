@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ActionRefused, NotEnoughData
+from fivefold.domain.errors import ConflictError, NotEnoughDataError
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.store.rulesets.rulesets import family_named, newest_version
 from fivefold.store.tables.entities import Entity
@@ -103,7 +103,7 @@ def test_without_examples_there_is_nothing_to_run_on(engine: Engine, ana: Actor)
     text = document()
     text = text[: text.index("examples:")]
     save_draft(engine, ana, text)
-    with pytest.raises(NotEnoughData, match="retail reaches no customer, and has no examples to run on"):
+    with pytest.raises(NotEnoughDataError, match="retail reaches no customer, and has no examples to run on"):
         run(engine, ana, text)
 
 
@@ -278,7 +278,7 @@ def refused_until_tested_again(
     engine: Engine, three: People, change: Change, why: str, now_us: int = NOW + DAY
 ) -> None:
     before = rows_of(engine, Activation)
-    with pytest.raises(ActionRefused, match=why + ".*; request another one"):
+    with pytest.raises(ConflictError, match=why + ".*; request another one"):
         change.decide(engine, three, now_us)
     assert rows_of(engine, Activation) == before
     change.backtest(engine, three, now_us)
@@ -373,7 +373,7 @@ def test_a_ruleset_that_was_put_in_another_place_before_it_ever_decided_is_teste
     request_backtest(engine, strict[0], "lenient", version, NOW)
     assert run_next_backtest(engine, NOW)
     order_families(engine, strict[0], "customer", ["lenient", "retail"], "why", 1000, NOW + SECOND)
-    with pytest.raises(ActionRefused, match="what decides on customer has changed since"):
+    with pytest.raises(ConflictError, match="what decides on customer has changed since"):
         activate(engine, strict[2], "lenient", version, "as agreed", 1000, NOW + DAY)
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fivefold.domain.errors import DataNotValid
+from fivefold.domain.errors import InvalidDataError
 from fivefold.domain.money import base_only
 from fivefold.risk.language.fields import FieldType, OneOf
 from fivefold.usecases.shared.transaction_columns import KNOWN, read_columns, transaction_frame
@@ -90,14 +90,14 @@ def test_any_json_is_read_or_refused_in_words(changed: dict[str, Any], other: An
 def tried(read_them: Callable[[], pl.DataFrame]) -> pl.DataFrame | str:
     try:
         return read_them()
-    except DataNotValid as error:
+    except InvalidDataError as error:
         return str(error)
 
 
 @pytest.mark.parametrize("value", [2**63, -(2**64), 10**400, {"a": 1}, {"\0": 1}, [["a"]], [1], ["\ud800"], "\udfff"])
 @pytest.mark.parametrize("name", ["transaction_amount", "operation", "transaction_state"])
 def test_what_no_column_holds_is_refused(name: str, value: Any) -> None:
-    with pytest.raises(DataNotValid, match=rf"row 0: {name} is "):
+    with pytest.raises(InvalidDataError, match=rf"row 0: {name} is "):
         read(row(**{name: value}))
 
 
@@ -109,7 +109,7 @@ def test_words_beside_lists_stay_words() -> None:
 @pytest.mark.parametrize("name", ["transaction_amount", "user_balance", "fee", "operation", "transaction_id", "words"])
 @pytest.mark.parametrize("beside", [True, False])
 def test_a_truth_is_no_number_and_no_text_whatever_stands_beside_it(name: str, beside: bool) -> None:
-    with pytest.raises(DataNotValid, match=rf"row 0: {name} is True"):
+    with pytest.raises(InvalidDataError, match=rf"row 0: {name} is True"):
         read(*[row(**{name: True}), row()][: 1 + beside])
 
 
@@ -136,5 +136,5 @@ def test_csv_and_parquet_say_the_same() -> None:
     ],
 )
 def test_a_field_that_is_not_as_declared_is_named(change: dict[str, Any], words: str) -> None:
-    with pytest.raises(DataNotValid, match=f"row 1: {words}"):
+    with pytest.raises(InvalidDataError, match=f"row 1: {words}"):
         read(row(), row(**change))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fivefold.domain.errors import ActionRefused, ConfigError
+from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.usecases.webhooks.addresses import MOST_URL_CHARACTERS, addresses_of, checked_url, port_of, refusal_reason
 
 REFUSED = {
@@ -111,7 +111,7 @@ def look_up(url: str, *, private_allowed: bool = False) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1", "2130706433", "0x7f000001", "0177.1", "[::1]"])
 def test_however_this_machine_is_written_it_is_refused(host: str) -> None:
-    with pytest.raises(ActionRefused, match="which is loopback"):
+    with pytest.raises(ConflictError, match="which is loopback"):
         look_up(f"http://{host}/")
     assert set(look_up(f"http://{host}/", private_allowed=True)) <= {"127.0.0.1", "::1"}
 
@@ -119,7 +119,7 @@ def test_however_this_machine_is_written_it_is_refused(host: str) -> None:
 def test_one_private_address_among_public_ones_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (found, 443)) for found in ("8.8.8.8", "10.0.0.7")]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answers)
-    with pytest.raises(ActionRefused, match=r"hooks\.example has the address 10\.0\.0\.7, which is private"):
+    with pytest.raises(ConflictError, match=r"hooks\.example has the address 10\.0\.0\.7, which is private"):
         look_up("https://hooks.example/")
     answers.pop()
     assert look_up("https://hooks.example/") == ("8.8.8.8",)

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ActionRefused, ConfigError, NotThere
+from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.store.audit.log import entries
 from fivefold.store.tables.audit import AuditEntry, AuditValues
 from fivefold.store.tables.events import Delivery, Endpoint
@@ -111,7 +111,7 @@ def test_what_cannot_be_an_endpoint_is_refused(engine: Engine, ours: Actor) -> N
 
 def test_private_addresses_are_allowed_at_the_machine_alone(engine: Engine, ours: Actor) -> None:
     for name in ("member:1", "token:7", "system"):
-        with pytest.raises(ActionRefused, match="at the machine only"):
+        with pytest.raises(ConflictError, match="at the machine only"):
             add_endpoint(engine, Actor(ours.organisation_id, name), "http://10.0.0.1/", private_allowed=True)
     add_endpoint(engine, Actor(ours.organisation_id, MACHINE), "http://10.0.0.1/", private_allowed=True)
     assert list_endpoints(engine, ours)[0].private_allowed
@@ -171,9 +171,9 @@ def test_another_organisations_endpoint_is_as_if_it_were_not_there(
     theirs = Actor(organisation(engine, "other"), "member:1")
     made = add_endpoint(engine, theirs, URL, now_us=NOW)
     before = secrets_of(engine, made.endpoint_id)
-    with pytest.raises(NotThere, match=f"^there is no endpoint {made.endpoint_id}$"):
+    with pytest.raises(NotFoundError, match=f"^there is no endpoint {made.endpoint_id}$"):
         ask(engine, ours, made.endpoint_id)
-    with pytest.raises(NotThere, match=r"^there is no endpoint 99$"):
+    with pytest.raises(NotFoundError, match=r"^there is no endpoint 99$"):
         ask(engine, ours, 99)
     assert secrets_of(engine, made.endpoint_id) == before
     assert (list_endpoints(engine, ours), recorded(engine, ours)) == ([], [])

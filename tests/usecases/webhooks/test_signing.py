@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
-from fivefold.domain.errors import ActionRefused, ConfigError
+from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.webhooks.endpoints import add_endpoint, encrypt_secrets, list_endpoints
 from fivefold.usecases.webhooks.signing import (
@@ -148,7 +148,7 @@ def test_a_key_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_plain_http_is_for_an_operator_at_the_machine(engine: Engine, actor: Actor) -> None:
-    with pytest.raises(ActionRefused, match="at the machine only"):
+    with pytest.raises(ConflictError, match="at the machine only"):
         add_endpoint(engine, Actor(actor.organisation_id, "token:1"), "http://example.com/", http_allowed=True)
     with pytest.raises(ConfigError, match="others on the way can read"):
         add_endpoint(engine, actor, "http://example.com/")

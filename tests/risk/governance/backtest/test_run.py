@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fivefold.domain.errors import ConfigError, RulesetNotValid
+from fivefold.domain.errors import ConfigError, InvalidRulesetError
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.explain.breakdown import explain
@@ -138,7 +138,7 @@ def test_every_row_may_have_its_own_as_of() -> None:
 
 def test_what_is_not_there_is_refused_before_anyone_is_assessed() -> None:
     listed = TEXT.replace("{equals: ZA}", "{in_list: nowhere}")
-    with pytest.raises(RulesetNotValid, match="list nowhere"):
+    with pytest.raises(InvalidRulesetError, match="list nowhere"):
         backtest(analysed(listed), mixed(5), AS_OF)
 
 

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from fivefold.domain.clock import parse_moment
-from fivefold.domain.errors import RulesetNotValid
+from fivefold.domain.errors import InvalidRulesetError
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.explain.breakdown import explain
 from fivefold.risk.governance.examples.facts import check_examples, example_portfolio, previous_levels
@@ -101,7 +101,7 @@ def test_amount_in_a_currency_without_a_rate_fails_visibly() -> None:
     ],
 )
 def test_form_that_cannot_be_read(given: Data, problem: str) -> None:
-    with pytest.raises(RulesetNotValid, match=problem):
+    with pytest.raises(InvalidRulesetError, match=problem):
         example_portfolio(AnalysedRuleset(ruleset({"given": given})), {}, DAY)
 
 
@@ -143,5 +143,5 @@ def test_levels_held_before() -> None:
 
 @pytest.mark.parametrize("held", ["high", {"level": "high"}, {"level": "top", "entered": "2024-01-01"}])
 def test_levels_held_before_in_another_form(held: Any) -> None:
-    with pytest.raises(RulesetNotValid, match=r"previous: is .*; it must be {level: high"):
+    with pytest.raises(InvalidRulesetError, match=r"previous: is .*; it must be {level: high"):
         previous_levels(ruleset({"given": {"previous": held}}))

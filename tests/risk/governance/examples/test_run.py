@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fivefold.domain.clock import parse_moment
-from fivefold.domain.errors import RulesetNotValid
+from fivefold.domain.errors import InvalidRulesetError
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.facts.lists import read_list
 from fivefold.risk.governance.examples.run import run_examples
@@ -192,5 +192,5 @@ def test_ruleset_without_examples_reaches_nothing() -> None:
 
 
 def test_example_that_gives_what_is_unknown_is_refused() -> None:
-    with pytest.raises(RulesetNotValid, match="example 0: gives contry"):
+    with pytest.raises(InvalidRulesetError, match="example 0: gives contry"):
         run_examples(AnalysedRuleset(ruleset(example({"contry": "NO"}))), LISTS, DAY)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fivefold.domain.errors import ConfigError, NotEnoughData
+from fivefold.domain.errors import ConfigError, NotEnoughDataError
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
@@ -159,9 +159,9 @@ def test_targets_that_do_not_fit_are_refused(targets: list[float], said: str) ->
 
 
 def test_too_little_is_refused() -> None:
-    with pytest.raises(NotEnoughData, match=f"at least {LEAST_ENTITIES} are needed"):
+    with pytest.raises(NotEnoughDataError, match=f"at least {LEAST_ENTITIES} are needed"):
         propose_thresholds(assess(analysed(), mixed(LEAST_ENTITIES), AS_OF))
-    with pytest.raises(NotEnoughData, match="3 different totals for 4 levels"):
+    with pytest.raises(NotEnoughDataError, match="3 different totals for 4 levels"):
         propose_thresholds(spread([STEPS[number % 3] for number in range(600)]))
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fivefold.domain.clock import DAY_US
-from fivefold.domain.errors import LayoutError, RulesetNotValid
+from fivefold.domain.errors import FileFormatError, InvalidRulesetError
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.governance.validate.labels import match_labels, names_in, refuse_leaks
 from fivefold.risk.language.inputs import FieldInput
@@ -60,7 +60,7 @@ def test_every_entity_has_its_own_moment() -> None:
 
 def test_labels_without_a_date_are_refused_unless_it_is_said_what_they_are() -> None:
     labels = pl.DataFrame({"entity_id": ["a", "b"], "confirmed": ["true", "0"]})
-    with pytest.raises(LayoutError, match="1 confirmed labels have no date"):
+    with pytest.raises(FileFormatError, match="1 confirmed labels have no date"):
         match_labels(labels, ENTITIES)
     found = match_labels(labels, ENTITIES, undated_are_later=True)
     assert found.confirmed.tolist() == [True, False, False, False]
@@ -78,18 +78,18 @@ def test_labels_without_a_date_are_refused_unless_it_is_said_what_they_are() -> 
     ],
 )
 def test_what_cannot_be_read_is_refused(columns: dict[str, list[str]], said: str) -> None:
-    with pytest.raises(LayoutError, match=said):
+    with pytest.raises(FileFormatError, match=said):
         match_labels(pl.DataFrame(columns), ENTITIES)
 
 
 def test_inputs_made_of_the_label_are_refused_with_their_rules() -> None:
     reads = ruleset(TEXT + CASES)
-    with pytest.raises(RulesetNotValid, match=r"rule before: reads cases .* cases are what the labels are made of"):
+    with pytest.raises(InvalidRulesetError, match=r"rule before: reads cases .* cases are what the labels are made of"):
         refuse_leaks(AnalysedRuleset(reads))
     refuse_leaks(AnalysedRuleset(reads), made_of=("alerts",))
-    with pytest.raises(RulesetNotValid, match=r"rule before: .* outcome is banned"):
+    with pytest.raises(InvalidRulesetError, match=r"rule before: .* outcome is banned"):
         refuse_leaks(AnalysedRuleset(reads), ["outcome"], ())
-    with pytest.raises(RulesetNotValid) as refused:
+    with pytest.raises(InvalidRulesetError) as refused:
         refuse_leaks(analysed(), ["income", "kind", "city"])
     assert [finding.where for finding in refused.value.findings] == ["rule income", "applies_to, weights_by"]
     refuse_leaks(analysed())

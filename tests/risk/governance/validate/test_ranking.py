@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from fivefold.domain.errors import NotEnoughData
+from fivefold.domain.errors import NotEnoughDataError
 from fivefold.risk.governance.validate import ranking as statistics
 from fivefold.risk.governance.validate.ranking import auc, compare_all, compare_rankings, gini, rank, share
 
@@ -127,9 +127,9 @@ def test_equal_seeds_give_equal_intervals_and_others_do_not() -> None:
 
 
 def test_what_cannot_be_ranked_is_refused() -> None:
-    with pytest.raises(NotEnoughData, match="0 of 2 are confirmed"):
+    with pytest.raises(NotEnoughDataError, match="0 of 2 are confirmed"):
         auc(np.array([1, 2]), np.array([False, False]))
-    with pytest.raises(NotEnoughData, match="no numbers"):
+    with pytest.raises(NotEnoughDataError, match="no numbers"):
         auc(np.array([1.0, np.nan]), np.array([True, False]))
 
 

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from fivefold.domain.errors import NotEnoughData, RulesetNotValid
+from fivefold.domain.errors import InvalidRulesetError, NotEnoughDataError
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.governance.validate.run import Options, Validation, validate, validate_scores
@@ -87,7 +87,7 @@ def test_labels_after_the_horizon_do_not_count_yet() -> None:
 
 
 def test_what_the_label_was_made_of_is_refused() -> None:
-    with pytest.raises(RulesetNotValid, match="income is banned"):
+    with pytest.raises(InvalidRulesetError, match="income is banned"):
         validated(banned=("income",))
 
 
@@ -124,7 +124,7 @@ def test_another_ruleset_is_compared_on_whom_both_assess() -> None:
     assert made.ranking is not None
     assert paired.first == made.ranking.gini.estimate
     assert paired.difference.estimate == pytest.approx(paired.first - paired.second)
-    with pytest.raises(NotEnoughData, match="not assessed for the same entities"):
+    with pytest.raises(NotEnoughDataError, match="not assessed for the same entities"):
         validate(found(), labels(), other=found(size=50))
 
 
@@ -153,5 +153,5 @@ def test_it_is_plain_data() -> None:
 
 def test_nobody_who_could_be_judged_is_an_answer_in_words() -> None:
     everyone = labels(at=date(2024, 6, 1)).with_columns(confirmed=pl.lit(True))
-    with pytest.raises(NotEnoughData, match="of 600 entities nobody is left to judge"):
+    with pytest.raises(NotEnoughDataError, match="of 600 entities nobody is left to judge"):
         validate(found(), everyone, Options(resamples=200))

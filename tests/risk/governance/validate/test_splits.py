@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fivefold.domain.errors import NotEnoughData
+from fivefold.domain.errors import NotEnoughDataError
 from fivefold.risk.governance.validate.ranking import compare_rankings, gini, rank
 from fivefold.risk.governance.validate.splits import halves, judge
 
@@ -56,7 +56,7 @@ def test_a_score_against_itself_is_no_difference() -> None:
 
 
 def test_what_cannot_be_judged_is_refused() -> None:
-    with pytest.raises(NotEnoughData, match="no splits"):
+    with pytest.raises(NotEnoughDataError, match="no splits"):
         judge([], [], CONFIRMED)
-    with pytest.raises(NotEnoughData, match="a ranking needs both kinds"):
+    with pytest.raises(NotEnoughDataError, match="a ranking needs both kinds"):
         judge([~CONFIRMED], [SCORE], CONFIRMED)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fivefold.domain.errors import RulesetNotValid
+from fivefold.domain.errors import InvalidRulesetError
 from fivefold.risk.language.documents.reader import MOST_BYTES, MOST_DEPTH, Document
 from tests.risk.language.documents_made import as_json, as_yaml
 
@@ -32,7 +32,7 @@ blocks = st.recursive(
 
 
 def refused(text: str) -> str:
-    with pytest.raises(RulesetNotValid) as caught:
+    with pytest.raises(InvalidRulesetError) as caught:
         Document(text)
     (finding,) = caught.value.findings
     return str(finding)
