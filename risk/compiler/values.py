@@ -41,7 +41,7 @@ class Column:
 def misfit(kind: ValueType, value: Any) -> str | None:
     """Tell why a value cannot be compared with that kind; None where it can.
 
-    >>> misfit(Kind.NUMBER, "ten")
+    >>> misfit(ValueType.NUMBER, "ten")
     "compares a number with 'ten'; write one as 10000 or 0.5, without quotes and separators"
     """
     if kind is ValueType.MOMENT:
@@ -62,7 +62,7 @@ def misfit(kind: ValueType, value: Any) -> str | None:
 def value_type_phrase(kind: ValueType) -> str:
     """Name a kind in a sentence.
 
-    >>> named(Kind.MONEY), named(Kind.FLAG)
+    >>> value_type_phrase(ValueType.MONEY), value_type_phrase(ValueType.FLAG)
     ('an amount of money', 'a flag')
     """
     return "an amount of money" if kind is ValueType.MONEY else f"a {kind}"

@@ -64,7 +64,7 @@ _KINDS = {
 def value_type_of(declared: FieldType) -> ValueType:
     """Tell what a field of that type is to a condition.
 
-    >>> kind_of("country").value, kind_of(("text",)).value
+    >>> value_type_of("country").value, value_type_of(("text",)).value
     ('text', 'list of text')
     """
     if isinstance(declared, OneOf):

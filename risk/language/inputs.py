@@ -176,7 +176,7 @@ Input = Annotated[
 def input_key(made: LanguageModel) -> str:
     """Name an input: the same text for the same input, wherever in a ruleset it stands.
 
-    >>> key_of(FieldInput(field="country"))
+    >>> input_key(FieldInput(field="country"))
     '{"field":"country"}'
     """
     return json.dumps(

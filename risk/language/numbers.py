@@ -70,7 +70,7 @@ def quoted_value(value: Any) -> str:
 def json_number(number: Decimal) -> int | float:
     """Write an exact number for JSON; reading it back as a decimal gives the same number.
 
-    >>> plain(Decimal("31.0")), plain(Decimal("30.50"))
+    >>> json_number(Decimal("31.0")), json_number(Decimal("30.50"))
     (31, 30.5)
     """
     return int(number) if number == number.to_integral_value() else float(number)

@@ -273,7 +273,7 @@ def _move_money(traits: Traits, events: Events, settled: Flags) -> tuple[Floats,
 def _number_texts(prefix: str, numbers: Integers, digits: int) -> pa.Array:
     """Write numbers with leading zeros after a prefix.
 
-    >>> _numbered("user_", np.array([7]), 6).to_pylist()
+    >>> _number_texts("user_", np.array([7]), 6).to_pylist()
     ['user_000007']
     """
     text = pc.utf8_lpad(pa.array(numbers).cast(pa.string()), digits, "0")

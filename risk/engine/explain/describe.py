@@ -167,9 +167,9 @@ def value_words(value: Any, column: Column, currency: str = "", cuts: Sequence[D
 
     Numbers are rounded, but never across one of *cuts*, or it would seem that a comparison came out wrong.
 
-    >>> value_words(1250050, Column("x", Kind.MONEY, 100), "EUR")
+    >>> value_words(1250050, Column("x", ValueType.MONEY, 100), "EUR")
     '12,500.50 EUR'
-    >>> value_words(0.79999999, Column("x", Kind.NUMBER), cuts=(Decimal("0.8"),))
+    >>> value_words(0.79999999, Column("x", ValueType.NUMBER), cuts=(Decimal("0.8"),))
     '0.79999999'
     """
     if value is None:

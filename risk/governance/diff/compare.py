@@ -23,7 +23,7 @@ class RulesetChange:
         before: what was there, in words; empty where it was added.
         after: what is there now, in words; empty where it was removed.
 
-    >>> print(Change("thresholds", "changed", "31, 61", "30, 61"))
+    >>> print(RulesetChange("thresholds", "changed", "31, 61", "30, 61"))
     thresholds: 31, 61 → 30, 61
     """
 

@@ -17,7 +17,7 @@ _INPUT: TypeAdapter[Any] = TypeAdapter(Input)
 def change_words(word: str, part: Any) -> str:
     """Say what stands after a *word* of the language.
 
-    >>> words_of("otherwise", {"points": 5, "floor": "high"}), words_of("when", {"at_least": 3})
+    >>> change_words("otherwise", {"points": 5, "floor": "high"}), change_words("when", {"at_least": 3})
     ('5 points, at least high', 'it is at least 3')
     """
     if part is None:

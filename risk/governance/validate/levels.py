@@ -69,8 +69,9 @@ def _row(name: str, held: Marks, confirmed: Marks) -> LevelRow:
 def captured_share(level: Integers, confirmed: Marks, names: Sequence[str], top: int = TOP_LEVELS) -> Capture | None:
     """Measure what the top levels hold; None where nobody is confirmed.
 
-    >>> found = capture(np.array([1, 1, 2, 3]), np.array([True, False, False, True]), ["low", "medium", "high"], 1)
-    >>> (found.captured.estimate, found.possible)
+    >>> level, confirmed = np.array([1, 1, 2, 3]), np.array([True, False, False, True])
+    >>> capture = captured_share(level, confirmed, ["low", "medium", "high"], 1)
+    >>> (capture.captured.estimate, capture.possible)
     (0.5, 0.5)
     """
     count = int(confirmed.sum())

@@ -74,7 +74,7 @@ class LimitVerdict:
 def interval_words(found: RankingInterval, *, percent: bool = False) -> str:
     """Write an estimate with its interval.
 
-    >>> interval_words(Interval(0.7, 0.65, 0.75)), interval_words(Interval(0.8, 0.7, 0.88), percent=True)
+    >>> interval_words(RankingInterval(0.7, 0.65, 0.75)), interval_words(RankingInterval(0.8, 0.7, 0.88), percent=True)
     ('0.700 (0.650 to 0.750)', '80.0 % (70.0 to 88.0 %)')
     """
     if percent:
