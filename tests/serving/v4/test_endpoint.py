@@ -4,7 +4,7 @@ import asyncio
 import json
 import resource
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from itertools import product
@@ -464,9 +464,28 @@ def test_a_plan_is_looked_at_before_the_work(place: Place, monkeypatch: pytest.M
     assert worked == [1]
 
 
+class LaneOfFour(Lane):
+    """Begins its work once four requests are there."""
+
+    requests = 0
+
+    async def run(self, organisation: int, function: Callable[[], Any]) -> Any:
+        self.requests += 1
+        if self.requests == 1:
+            self.four_are_there = threading.Event()
+        if self.requests == 4:
+            asyncio.get_running_loop().call_later(0.2, self.four_are_there.set)
+
+        def work() -> Any:
+            assert self.four_are_there.wait(60)
+            return function()
+
+        return await super().run(organisation, work)
+
+
 def test_large_requests_wait_for_each_other_and_too_many_are_refused(tmp_path: Path) -> None:
     with started(tmp_path, Limits()) as place:
-        endpoint = replace(place.endpoint, lane=Lane("test", 1, each=1, waiting_each=1, waiting=9))
+        endpoint = replace(place.endpoint, lane=LaneOfFour("test", 1, each=1, waiting_each=1, waiting=9))
         place.endpoint = endpoint
         token, rows = place.token(), rows_of(*map(str, range(scoring.EXPLAINED_IN_LOOP + 1)))
 
