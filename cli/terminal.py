@@ -194,20 +194,6 @@ def mapped(path: Path, names: Sequence[str] | None, ours: Mapping[str, str] | No
     return MappedFile(path, ColumnMap({**(ours or {}), **options.ours}))
 
 
-def warn_of_currency(source: MappedFile, base: str) -> None:
-    """Warn if no amount of a file is in the base currency."""
-    from fivefold.features.reading.sources import currencies_of  # noqa: PLC0415 (loads the readers)
-
-    if not (source.path.is_file() or source.path.is_dir()):
-        return  # a pipe can be read once
-    currencies = currencies_of(source)
-    if currencies and base not in currencies:
-        warn(
-            f"no amount of {source} is in {base}, the base currency: all are in {', '.join(currencies[:5])}, and are "
-            f"converted; with the base {currencies[0]} nothing would have to be"
-        )
-
-
 def require_source(path: Path) -> None:
     """Raise FileFormatError if a file of transactions has an unknown format, before anything heavy is imported."""
     suffix_of(path)

@@ -22,11 +22,13 @@ class ScoredBatch:
         left_out: customers without a row by the as-of, or with a row that lacks a value which the model reads; they
             have no score.
         newest: time of the newest row read, whatever the as-of, microseconds; None where there was no row.
+        currencies: codes of the amounts that were read, before they were converted.
     """
 
     table: pl.DataFrame
     left_out: int
     newest: int | None
+    currencies: frozenset[str]
 
 
 def score_source(
@@ -66,7 +68,8 @@ def score_histories(
         points = {f"points_{name}": explanations.points[:, number] for number, name in enumerate(model.catalogue.names)}
         table = table.with_columns(pl.Series("base", np.full(len(table), explanations.base)), **_series(points))
     newest = int(histories.time.max()) if histories.rows else None
-    return ScoredBatch(table, int((~known).sum()), newest)
+    currencies = frozenset(model.rates.codes[position] for position in np.flatnonzero(np.bincount(histories.currency)))
+    return ScoredBatch(table, int((~known).sum()), newest, currencies)
 
 
 def _before(model: ValueModel, histories: Histories, as_of: int, known: np.ndarray, now: np.ndarray) -> list[pl.Series]:

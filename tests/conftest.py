@@ -76,8 +76,10 @@ def _runs_in_ci_alone(item: pytest.Item) -> bool:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what CI alone runs; put first what takes long, in the processes of xdist."""
     if DEPTH == "quick":
-        left_out = [item for item in items if _runs_in_ci_alone(item)]
-        items[:] = [item for item in items if not _runs_in_ci_alone(item)]
+        left_out, chosen = [], []
+        for item in items:
+            (left_out if _runs_in_ci_alone(item) else chosen).append(item)
+        items[:] = chosen
         config.hook.pytest_deselected(items=left_out)
     if hasattr(config, "workerinput"):
         items.sort(

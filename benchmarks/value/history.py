@@ -74,7 +74,7 @@ def measure(histories: Histories, rows: TrainingRows, dates: Dates, config: Trai
 
 
 def sent_days(histories: Histories, as_of: int, days: int | None) -> Sent:
-    """Give the indicators of the customers with a row in the last *days* days; of all if it is None."""
+    """Give the indicators of customers with a row in the last *days* days, or of all customers without *days*."""
     kept = histories if days is None else cut_short(histories, as_of - days * DAY_US)
     matrix, seen = indicator_matrix(kept, as_of)
     return Sent(seen > 0, matrix[seen > 0])

@@ -25,7 +25,6 @@ from fivefold.cli.terminal import (
     require_source,
     show_table,
     warn,
-    warn_of_currency,
 )
 from fivefold.cli.value_model.output import Write, open_output, require_output
 from fivefold.domain.clock import CLOCK_SLACK_US, DAY_US, day_text, parse_moment
@@ -74,8 +73,8 @@ def score(
     require_source(path)
     source = mapped(path, names)
     used = load_model(model, name)
-    warn_of_currency(source, used.currency)
     summary = score_file(used, source, output, when, explain=explain, compare_as_of=before)
+    summary.warn_of_currency(source, used.currency)
     summary.show(used, when, asked=as_of is not None)
     if before is not None:
         summary.show_moves(before, when)
@@ -91,6 +90,7 @@ class Summary:
         self.customers = 0
         self.left_out = 0
         self.newest: int | None = None
+        self.currencies: set[str] = set()
         self._segments: dict[str, list[float]] = {segment: [0.0, 0.0, 0.0] for segment in SEGMENTS}
         self._moves: dict[tuple[str, str], int] = {}
         self._falls: pl.DataFrame | None = None
@@ -99,6 +99,7 @@ class Summary:
         """Take in one batch."""
         self.customers += len(batch.table)
         self.left_out += batch.left_out
+        self.currencies |= batch.currencies
         self.newest = max((found for found in (self.newest, batch.newest) if found is not None), default=None)
         sums = batch.table.group_by("category").agg(pl.len(), pl.sum("score"), pl.sum("expected_value"))
         for category, *figures in sums.iter_rows():
@@ -112,6 +113,15 @@ class Summary:
         falls = table.filter(pl.col("move") < 0)
         joined = falls if self._falls is None else pl.concat([self._falls, falls])
         self._falls = joined.sort("move", "user_id").head(SHOWN_FALLS)
+
+    def warn_of_currency(self, source: "MappedFile", base: str) -> None:
+        """Warn if no amount of the file is in the base currency."""
+        if self.currencies and base not in self.currencies:
+            currencies = sorted(self.currencies)
+            warn(
+                f"no amount of {source} is in {base}, the base currency: all are in {', '.join(currencies[:5])}, "
+                f"and are converted; with the base {currencies[0]} nothing would have to be"
+            )
 
     def show(self, model: "ValueModel", as_of: int, *, asked: bool) -> None:
         """Print the segments, and warn of what a reader might overlook."""

@@ -20,7 +20,6 @@ from fivefold.cli.terminal import (
     require_source,
     show_table,
     warn,
-    warn_of_currency,
 )
 from fivefold.domain.clock import day_text
 from fivefold.domain.number_text import percent
@@ -62,7 +61,6 @@ def train(
     import fivefold.training.retrain  # noqa: F401, PLC0415 (where that cannot be imported, nothing is simulated for it)
 
     source = mapped(data or simulated_file(), names, settings.columns if data else {})
-    warn_of_currency(source, settings.base_currency)
     proposer = _proposer(organisation, token) if token else None
     outcome = run(source if source.names.ours else source.path, settings, tune)
     show_outcome(outcome, settings)

@@ -19,7 +19,6 @@ from fivefold.domain.money import RateTable
 from fivefold.features import schema as c
 from fivefold.features.histories import Histories, Integers, concatenate
 from fivefold.features.reading.columns import MOST_NAMED_IN_FILES, ErrorCollector
-from fivefold.features.reading.csv_file import csv_parts
 from fivefold.features.reading.json_lines import read_json_lines
 from fivefold.features.reading.paths import MappedFile, suffix_of
 from fivefold.features.reading.tables import (
@@ -130,26 +129,6 @@ def _header(file: MappedFile) -> list[str] | None:
         return None
     names = file.names.rename(theirs, str(file))
     return [names.get(name, name) for name in theirs]
-
-
-def currencies_of(file: MappedFile) -> list[str]:
-    """List the currencies of a file's rows; nothing where it has no such column."""
-    suffix = suffix_of(file.path)
-    if suffix not in {"", ".parquet", ".csv"}:
-        rows = read_json(file.path) if suffix == ".json" else read_json_lines(file.path).rows
-        said = (row.get(c.CURRENCY) for row in _renamed_rows(rows, file) if isinstance(row, dict))
-        return sorted({word for word in said if isinstance(word, str) and word})
-    tables = _tables(file, (c.CURRENCY,))
-    columns = (table[c.CURRENCY].cast(pa.string()) for table in tables if table.column_names.count(c.CURRENCY) == 1)
-    return sorted({word for column in columns for word in column.unique().to_pylist() if word})
-
-
-def _tables(file: MappedFile, columns: tuple[str, ...]) -> Iterator[pa.Table]:
-    """Give the rows of Parquet, *columns* alone, or of CSV, a part at a time."""
-    if suffix_of(file.path) == ".csv":
-        yield from (_renamed(part.table, file) for part in csv_parts(file.path))
-    else:
-        yield from _parquet_tables(file, columns)
 
 
 def read_ahead(items: Iterable[Item]) -> Iterator[Item]:

@@ -1,6 +1,6 @@
 """A change across families: the ruleset that decides on each entity, and its level, before and after the change."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import polars as pl
@@ -14,6 +14,7 @@ from fivefold.risk.engine.levels import RULES_LEVEL
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.governance.backtest.hits import FailedAssessment, failures
 from fivefold.risk.governance.backtest.moves import Cell
+from fivefold.risk.governance.backtest.parts import sum_cells, sum_counts
 from fivefold.risk.governance.backtest.run import MOVERS
 
 NOBODY = "(no ruleset)"
@@ -236,8 +237,8 @@ def joined_comparisons(parts: Sequence[CompositionComparison]) -> CompositionCom
         sum(part.entities for part in parts),
         _sides([part.present for part in parts]),
         _sides([part.draft for part in parts]),
-        _cells(part.alone for part in parts),
-        _cells(part.later for part in parts),
+        sum_cells(part.alone for part in parts),
+        sum_cells(part.later for part in parts),
         tuple(sorted((mover for part in parts for mover in part.movers), key=_furthest)[:MOVERS]),
     )
 
@@ -248,24 +249,9 @@ def _furthest(mover: EntityMoved) -> tuple[int, str]:
 
 def _sides(sides: Sequence[CompositionSide]) -> CompositionSide:
     return CompositionSide(
-        _sums(side.families for side in sides),
-        _sums(side.alone for side in sides),
-        _sums(side.later for side in sides),
+        sum_counts(side.families for side in sides),
+        sum_counts(side.alone for side in sides),
+        sum_counts(side.later for side in sides),
         sum(side.failed for side in sides),
         tuple(failure for side in sides for failure in side.failures)[:PROBLEMS_LISTED],
     )
-
-
-def _sums(counts: Iterable[dict[str, int]]) -> dict[str, int]:
-    total: dict[str, int] = {}
-    for part in counts:
-        total |= {name: total.get(name, 0) + count for name, count in part.items()}
-    return total
-
-
-def _cells(parts: Iterable[tuple[Cell, ...]]) -> tuple[Cell, ...]:
-    counts: dict[tuple[str, str], int] = {}
-    for part in parts:
-        for cell in part:
-            counts[cell.before, cell.after] = counts.get((cell.before, cell.after), 0) + cell.entities
-    return tuple(Cell(before, after, entities) for (before, after), entities in counts.items())

@@ -27,8 +27,8 @@ def joined_backtests(parts: Sequence[Backtest]) -> Backtest:
         drawn=sum(part.drawn for part in parts),
         draft=_sides([part.draft for part in parts]),
         present=_sides(presents) if presents else None,
-        alone=_cells(part.alone for part in parts),
-        later=None if first.later is None else _cells(part.later or () for part in parts),
+        alone=sum_cells(part.alone for part in parts),
+        later=None if first.later is None else sum_cells(part.later or () for part in parts),
         movers=tuple(sorted((mover for part in parts for mover in part.movers), key=_furthest)[:MOVERS]),
         cautions=(*reach, *cautions),
     )
@@ -38,8 +38,8 @@ def _sides(sides: Sequence[Side]) -> Side:
     first = sides[0]
     return replace(
         first,
-        alone=_sums(side.alone for side in sides),
-        later=None if first.later is None else _sums(side.later or {} for side in sides),
+        alone=sum_counts(side.alone for side in sides),
+        later=None if first.later is None else sum_counts(side.later or {} for side in sides),
         withheld=sum(side.withheld for side in sides),
         hits=_hits([side.hits for side in sides]),
         failed=sum(side.failed for side in sides),
@@ -47,14 +47,16 @@ def _sides(sides: Sequence[Side]) -> Side:
     )
 
 
-def _sums(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+def sum_counts(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    """Add up the counts of parts, name by name."""
     total: dict[str, int] = {}
     for part in counts:
         total |= {name: total.get(name, 0) + count for name, count in part.items()}
     return total
 
 
-def _cells(parts: Iterable[tuple[Cell, ...]]) -> tuple[Cell, ...]:
+def sum_cells(parts: Iterable[tuple[Cell, ...]]) -> tuple[Cell, ...]:
+    """Add up the moves of parts, from level to level."""
     counts: dict[tuple[str, str], int] = {}
     for part in parts:
         for cell in part:

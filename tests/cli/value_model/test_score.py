@@ -256,6 +256,27 @@ def test_columns_of_other_names_and_a_currency_that_is_not_the_base(home: Home, 
     assert len(pl.read_csv(tmp_path / "out.csv")) == few["kunde"].n_unique()
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".json", ".jsonl", ".parquet"])
+def test_currencies_are_known_of_every_format(suffix: str, home: Home, tmp_path: Path) -> None:
+    """USD and NOK are named, in alphabetical order; one amount in the base currency is enough for silence."""
+    rows = home.table.head(200).with_columns(
+        pl.Series("transaction_currency", ["USD", *["NOK"] * 199]),
+        pl.col("transaction_date", "user_created").dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
+    writers = {
+        ".csv": rows.write_csv,
+        ".json": rows.write_json,
+        ".jsonl": rows.write_ndjson,
+        ".parquet": rows.write_parquet,
+    }
+    writers[suffix](tmp_path / f"few{suffix}")
+    done = run(home.var, "score", tmp_path / f"few{suffix}", "--as-of", AS_OF)
+    assert done.code == 0, done.err
+    assert f"few{suffix} is in EUR, the base currency: all are in NOK, USD, and are converted" in done.err
+    rows.with_columns(pl.Series("transaction_currency", ["EUR", *["NOK"] * 199])).write_csv(tmp_path / "one.csv")
+    assert "base currency" not in run(home.var, "score", tmp_path / "one.csv", "--as-of", AS_OF).err
+
+
 def test_the_advice_for_rows_that_are_not_grouped_works(
     home: Home, scored: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,14 +2,12 @@
 
 import asyncio
 import json
-import resource
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from itertools import product
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import pytest
@@ -21,7 +19,6 @@ from starlette.types import Message
 from fivefold.domain.clock import DAY_US, from_microseconds, now_microseconds, parse_moment
 from fivefold.domain.settings import Limits
 from fivefold.serving.authentication import Authenticator
-from fivefold.serving.lanes import Lane
 from fivefold.serving.quota import QuotaCharger
 from fivefold.serving.request_reading import read_body
 from fivefold.serving.responses import ApiError
@@ -462,72 +459,3 @@ def test_a_plan_is_looked_at_before_the_work(place: Place, monkeypatch: pytest.M
     token = place.token("used_up")
     assert [place.post(few, token, explain="true").status_code for _ in range(3)] == [200, 429, 429]
     assert worked == [1]
-
-
-class LaneOfFour(Lane):
-    """Begins its work once four requests are there."""
-
-    requests = 0
-
-    async def run(self, organisation: int, function: Callable[[], Any]) -> Any:
-        self.requests += 1
-        if self.requests == 1:
-            self.four_are_there = threading.Event()
-        if self.requests == 4:
-            asyncio.get_running_loop().call_later(0.2, self.four_are_there.set)
-
-        def work() -> Any:
-            assert self.four_are_there.wait(60)
-            return function()
-
-        return await super().run(organisation, work)
-
-
-def test_large_requests_wait_for_each_other_and_too_many_are_refused(tmp_path: Path) -> None:
-    with started(tmp_path, Limits()) as place:
-        endpoint = replace(place.endpoint, lane=LaneOfFour("test", 1, each=1, waiting_each=1, waiting=9))
-        place.endpoint = endpoint
-        token, rows = place.token(), rows_of(*map(str, range(scoring.EXPLAINED_IN_LOOP + 1)))
-
-        async def ask() -> list[int]:
-            asked = [
-                place.asked("POST", SCORING, json=rows, headers={"token": token}, params={"explain": "1"})
-                for _ in range(4)
-            ]
-            answers = await asyncio.gather(*asked)
-            assert all("retry-after" in answer.headers for answer in answers if answer.status_code == 429)
-            return sorted(answer.status_code for answer in answers)
-
-        assert asyncio.run(ask()) == [200, 200, 429, 429]
-        assert place.usage()[0] == 2
-
-
-HOSTILE = {
-    "a million ones": b"[" + b"1," * 10**6 + b"1]",
-    "a million unknown fields": b'[{"user_id":"a",' + b",".join(b'"k%d":%d' % (n, n) for n in range(10**6)) + b"}]",
-    "a million nested": b'[{"user_id":"a","x":' + b"[" * 10**6,
-    "many values": b'[{"user_id":"a","x":[' + b"1," * (10**6 * 5) + b"1]}]",
-}
-
-
-@pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
-def test_a_hostile_body_is_refused_in_no_time_and_little_memory(body: bytes, tmp_path: Path) -> None:
-    """Each of these froze a worker for seconds, or took gigabytes."""
-    with started(tmp_path, Limits()) as place:
-        token = place.token()
-        place.post(b"[{}]", token)  # loops are compiled
-        before, begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, perf_counter()
-        answer = place.post(body, token)
-        assert answer.status_code in {413, 422}
-        assert len(answer.content) < 50_000
-        assert perf_counter() - begun < 2
-        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000
-
-
-def test_more_customers_than_are_explained_at_once_are_413(tmp_path: Path) -> None:
-    with started(tmp_path, Limits(explained=3)) as place:
-        token = place.token()
-        assert place.post(rows_of(*"abcd"), token).status_code == 200
-        answer = place.post(rows_of(*"abcd"), token, explain="true")
-        assert (answer.status_code, answer.json()[0]["errors"][0]["problem"]) == (413, "has 4 users")
-        assert place.post(rows_of(*"abcabc"), token, explain="true").status_code in {200, 400}
