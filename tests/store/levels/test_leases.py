@@ -58,7 +58,8 @@ ASKED = {"now_us": NOW, "organisation": 1, "of_priority": 1}
 MANY_MARKS = text(
     """INSERT INTO due_marks
     (entity_id, organisation_id, type_id, revision, due_us, priority, reasons, attempts, quarantined)
-    SELECT -n, n % 20 + 1, 1, 1, :now_us + 1000000 * CAST(n AS bigint), n / 20 % 2, 1, 0, false FROM generate_series(1, 20000) AS n"""
+    SELECT -n, n % 20 + 1, 1, 1, :now_us + 1000000 * CAST(n AS bigint), n / 20 % 2, 1, 0, false
+    FROM generate_series(1, 20000) AS n"""
 )
 """Of 20 organisations, all in the future: of few rows, PostgreSQL takes any index, or none."""
 
