@@ -35,6 +35,7 @@ from fivefold.serving.v4.app import SCORING, ScoringFastPath, build_app
 from fivefold.serving.v4.endpoint import ScoringEndpoint
 from fivefold.store.accounts.plans import read_plans
 from fivefold.store.sql.database import SchemaVersionError, SchemaWatch, bring_forward, open_database
+from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.monitoring.statistics import PlatformFigures
 
 configure_logs()
@@ -61,7 +62,15 @@ SCORING_ENDPOINT = ScoringEndpoint(
     SETTINGS, PLANS, CHAMPION_LOADER, Authenticator(ENGINE), QUOTA_CHARGER, DRIFT_COUNTER
 )
 APP = build_app(SCORING_ENDPOINT)
-add_platform(APP, Dispatcher(PLATFORM, SETTINGS.limits, CHAMPION_LOADER.valuer, PLANS))
+
+
+def entity_scorer() -> EntityScorer | None:
+    """Give the champion as it scores stored entities; None until there is one."""
+    served = CHAMPION_LOADER.current
+    return None if served is None else EntityScorer(served.model, served.name, served.version)
+
+
+add_platform(APP, Dispatcher(PLATFORM, SETTINGS.limits, entity_scorer, PLANS))
 SWITCH_SECONDS = 0.0005
 SLACK_SECONDS = 30
 """BentoML's own time limit comes so much later than ours, whose answer is an array."""

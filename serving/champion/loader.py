@@ -18,7 +18,6 @@ from fivefold.models.registry import Registry
 from fivefold.models.value_model import ValueModel
 from fivefold.serving.champion.trial import require_sound
 from fivefold.serving.champion.warm_up import warm_up_model
-from fivefold.usecases.levels.value_scores import EntityScorer
 
 POLL_SECONDS = 10.0
 """Interval between looks at the alias: a new champion serves within half a minute."""
@@ -84,11 +83,6 @@ class ChampionLoader:
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join(STOP_SECONDS)
-
-    def valuer(self) -> EntityScorer | None:
-        """Give the valuer of stored entities; None until there is a model."""
-        served = self.current
-        return None if served is None else EntityScorer(served.model, served.name, served.version)
 
     def refresh(self) -> None:
         """Poll the alias once: load, check and warm a new champion, then swap; otherwise keep the present one."""
