@@ -7,8 +7,8 @@ from pathlib import Path
 import polars as pl
 import yaml
 
-from fivefold.cli.portfolio.bundled import bundled_lists
 from fivefold.domain.clock import from_microseconds
+from fivefold.usecases.portfolio_files.bundled import bundled_lists
 
 OPERATIONS = {
     "cash_deposit": "cash",

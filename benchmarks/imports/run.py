@@ -18,12 +18,12 @@ from sqlalchemy import Engine
 
 from benchmarks.imports.data import BANKS, Bank, write_lists
 from benchmarks.platform.data import postgresql
-from fivefold.cli.portfolio.bundled import bundled_text
 from fivefold.domain.clock import parse_moment
 from fivefold.store.sql.database import open_database, upgrade
 from fivefold.usecases.accounts.organisations import actor_in
 from fivefold.usecases.changes.backtests import list_backtests, request_backtest
 from fivefold.usecases.levels.distribution import distribution
+from fivefold.usecases.portfolio_files.bundled import bundled_text
 from fivefold.usecases.rulesets.activate import activate
 from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import save_draft

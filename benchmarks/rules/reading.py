@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable
 from statistics import median
 
-from fivefold.cli.portfolio.bundled import bundled_rulesets, bundled_text
 from fivefold.risk.language.reading import read_canonical_ruleset, read_ruleset
 from fivefold.risk.language.ruleset import Ruleset
+from fivefold.usecases.portfolio_files.bundled import bundled_rulesets, bundled_text
 
 READERS: dict[str, Callable[[str], Ruleset]] = {"document": read_ruleset, "canonical": read_canonical_ruleset}
 

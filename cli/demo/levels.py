@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fivefold.cli.platform import importing, levels, worker
-from fivefold.cli.portfolio.bundled import bundled_text
 from fivefold.cli.terminal import actor, echo, open_current_database
 from fivefold.domain.clock import from_microseconds, now_microseconds
 from fivefold.domain.settings import read_settings
+from fivefold.usecases.portfolio_files.bundled import bundled_text
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

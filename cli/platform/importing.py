@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from tqdm import tqdm
 
-from fivefold.cli.rules.options import ListsOption, RulesetArgument, load_ruleset
+from fivefold.cli.rules.options import ListsOption, RulesetArgument
 from fivefold.cli.terminal import acting_in, actor, echo, moment, open_current_database, warn
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ConfigError, first_row_of, problem_lines
@@ -63,13 +63,13 @@ def setup(
     ] = "",
 ) -> None:
     """Choose the levels of a ruleset, declare its type of entity, put its lists. Then entities can come."""
-    from fivefold.cli.portfolio.bundled import lists_with  # noqa: PLC0415 (imports the engine)
-    from fivefold.risk.language.base import canonical_form  # noqa: PLC0415 (as above)
+    from fivefold.risk.language.base import canonical_form  # noqa: PLC0415 (imports the engine)
     from fivefold.usecases.accounts.entity_types import define_type  # noqa: PLC0415 (imports SQLAlchemy)
     from fivefold.usecases.accounts.organisations import actor_in_new  # noqa: PLC0415 (as above)
     from fivefold.usecases.accounts.second_person import allow_sole_operator  # noqa: PLC0415 (as above)
     from fivefold.usecases.accounts.settings import SettingsChange, choose_levels  # noqa: PLC0415 (as above)
     from fivefold.usecases.changes.asks import change_settings, put_list  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.portfolio_files.bundled import lists_with, load_ruleset  # noqa: PLC0415 (imports the engine)
 
     analysed = load_ruleset(path)
     ruleset, names, known = analysed.ruleset, analysed.lists, lists_with(lists)

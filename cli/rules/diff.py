@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from fivefold.cli.rules.evidence import JsonOption, write_json
-from fivefold.cli.rules.options import ruleset_text
 from fivefold.cli.terminal import echo
+from fivefold.usecases.portfolio_files.bundled import ruleset_text
 
 BeforeArgument = Annotated[str, typer.Argument(metavar="A", help="A ruleset's file, or the name of one that ships.")]
 AfterArgument = Annotated[str, typer.Argument(metavar="B", help="What it is compared with.")]

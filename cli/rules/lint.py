@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from fivefold.cli.portfolio.bundled import lists_with
-from fivefold.cli.rules.options import ListsOption, ruleset_text
+from fivefold.cli.rules.options import ListsOption
 from fivefold.cli.terminal import echo
 from fivefold.domain.errors import Finding
+from fivefold.usecases.portfolio_files.bundled import lists_with, ruleset_text
 
 FOUND_FATAL = 1
 """Exit code where a ruleset cannot be used; a command that was refused ends with 2."""

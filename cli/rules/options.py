@@ -1,15 +1,19 @@
 """Options that several `fivefold rules` commands share: ruleset, lists, portfolio."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, is_dataclass
+from functools import partial
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from fivefold.cli.portfolio.bundled import bundled_rulesets, bundled_text
-from fivefold.domain.errors import ConfigError
+from fivefold.cli.terminal import ModelOption, NameOption, load_model, warn
+from fivefold.training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
-    from fivefold.risk.compiler.analysis import AnalysedRuleset
+    from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
 
 RulesetArgument = Annotated[
     str, typer.Argument(metavar="RULESET", help="A ruleset's file, or the name of one that ships.")
@@ -18,39 +22,93 @@ ListsOption = Annotated[
     Path | None, typer.Option("--lists", help="A folder of named lists, beside those that ship; its own come first.")
 ]
 
-TransactionsOption = Annotated[Path | None, typer.Option("--transactions", help="Transactions, as the API has them.")]
-CasesOption = Annotated[Path | None, typer.Option("--cases", help="Cases: entity_id, opened, closed, outcome.")]
-AlertsOption = Annotated[Path | None, typer.Option("--alerts", help="Alerts: entity_id, opened, closed, outcome.")]
-TagsOption = Annotated[Path | None, typer.Option("--tags", help="Tags: entity_id, tag, from, until.")]
-ScreeningsOption = Annotated[
-    Path | None, typer.Option("--screenings", help="Screenings, clean ones too: entity_id, screening, found, at.")
-]
-BaseOption = Annotated[str, typer.Option("--base", help="The currency that money is in.")]
-RatesOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--rates",
-        help="Your own rates: CSV with currency, date, rate (1 of the currency = rate of --base), or the ECB's file"
-        " eurofxref-hist.csv; else the ECB's as they are shipped.",
-    ),
-]
+
+@dataclass(frozen=True, kw_only=True)
+class PartOptions:
+    """The files beside the entities, and our names of their columns."""
+
+    transactions: Annotated[Path | None, typer.Option("--transactions", help="Transactions, as the API has them.")] = (
+        None
+    )
+    cases: Annotated[Path | None, typer.Option("--cases", help="Cases: entity_id, opened, closed, outcome.")] = None
+    alerts: Annotated[Path | None, typer.Option("--alerts", help="Alerts: entity_id, opened, closed, outcome.")] = None
+    tags: Annotated[Path | None, typer.Option("--tags", help="Tags: entity_id, tag, from, until.")] = None
+    screenings: Annotated[
+        Path | None, typer.Option("--screenings", help="Screenings, clean ones too: entity_id, screening, found, at.")
+    ] = None
+    lists: ListsOption = None
+    names: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            help="What a column is, such as customer_id=entity_id, in every file that has it; of one file alone: "
+            "transactions.day=transaction_date. Repeat it.",
+        ),
+    ] = None
 
 
-def ruleset_text(given: str) -> str:
-    """Read the text of a ruleset's file, or of one that ships; ConfigError where it is neither."""
-    path = Path(given)
-    if given in bundled_rulesets() and not path.exists():
-        return bundled_text(given)
-    if not path.is_file():
-        raise ConfigError(f"{given} is neither a file nor a bundled ruleset ({', '.join(bundled_rulesets())})")
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise ConfigError(f"{given} is not text in UTF-8") from None
+@dataclass(frozen=True, kw_only=True)
+class ValueOptions:
+    """What money and the value are computed with."""
+
+    base: Annotated[str, typer.Option("--base", help="The currency that money is in.")] = "EUR"
+    rates: Annotated[
+        Path | None,
+        typer.Option(
+            "--rates",
+            help="Your own rates: CSV with currency, date, rate (1 of the currency = rate of --base), or the ECB's file"
+            " eurofxref-hist.csv; else the ECB's as they are shipped.",
+        ),
+    ] = None
+    model: ModelOption = None
+    name: NameOption = DEFAULT_NAME
 
 
-def load_ruleset(given: str) -> "AnalysedRuleset":
-    """Read a ruleset; InvalidRulesetError names everything that is wrong with it."""
-    from fivefold.risk.compiler.analysis import analyse_text  # noqa: PLC0415 (imports Polars and the indicators)
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give typer the fields of each dataclass of options as parameters of their own, in its place."""
+    parameters: list[Parameter] = []
+    groups: dict[str, Any] = {}
+    hints = get_type_hints(command, include_extras=True)
+    for name, parameter in signature(command).parameters.items():
+        if is_dataclass(hints[name]):
+            groups[name] = hints[name]
+            own = get_type_hints(hints[name], include_extras=True)
+            parameters += [
+                each.replace(annotation=own[each.name]) for each in signature(groups[name]).parameters.values()
+            ]
+        else:
+            parameters.append(parameter.replace(annotation=hints[name], kind=Parameter.KEYWORD_ONLY))
 
-    return analyse_text(ruleset_text(given), given)
+    def run(**values: Any) -> None:
+        options = {
+            name: group(**{each: values.pop(each) for each in signature(group).parameters})
+            for name, group in groups.items()
+        }
+        command(**values, **options)
+
+    run.__doc__ = command.__doc__
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # a function may have one of its own
+    return run
+
+
+def portfolio_files(entities: Path, parts: PartOptions, value: ValueOptions) -> "PortfolioFiles":
+    """Give the files that the options name; warnings about them are printed."""
+    from fivefold.usecases.portfolio_files.bundled import lists_with  # noqa: PLC0415 (imports Polars)
+    from fivefold.usecases.portfolio_files.columns import PortfolioColumns  # noqa: PLC0415 (as above)
+    from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles  # noqa: PLC0415 (as above)
+
+    return PortfolioFiles(
+        entities=entities,
+        transactions=parts.transactions,
+        cases=parts.cases,
+        alerts=parts.alerts,
+        tags=parts.tags,
+        screenings=parts.screenings,
+        lists=lists_with(parts.lists),
+        base=value.base,
+        rates=value.rates,
+        names=PortfolioColumns(parts.names or []),
+        load_model=partial(load_model, value.model, value.name),
+        warn=warn,
+    )

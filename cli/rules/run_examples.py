@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
-from fivefold.cli.portfolio.bundled import lists_with
-from fivefold.cli.rules.options import ListsOption, RulesetArgument, load_ruleset
+from fivefold.cli.rules.options import ListsOption, RulesetArgument
 from fivefold.cli.terminal import AsOfOption, echo, moment
 from fivefold.domain.number_text import count_text
 from fivefold.risk.governance.examples.run import ExampleResult, run_examples
+from fivefold.usecases.portfolio_files.bundled import lists_with, load_ruleset
 
 FAILED = 1
 """Exit code where an example fails, or too little is covered."""

@@ -5,28 +5,12 @@ from typing import Annotated
 
 import typer
 
-from fivefold.cli.portfolio.bundled import lists_with
-from fivefold.cli.portfolio.columns import PortfolioColumns, PortfolioMapOption
-from fivefold.cli.portfolio.files import PortfolioFiles, read_portfolio
-from fivefold.cli.portfolio.input_warnings import print_input_warnings
 from fivefold.cli.rules.evidence import DataOption, JsonOption, write_json
-from fivefold.cli.rules.options import (
-    AlertsOption,
-    BaseOption,
-    CasesOption,
-    ListsOption,
-    RatesOption,
-    RulesetArgument,
-    ScreeningsOption,
-    TagsOption,
-    TransactionsOption,
-    ruleset_text,
-)
-from fivefold.cli.terminal import AsOfOption, ModelOption, NameOption, echo, moment, show_table, warn
+from fivefold.cli.rules.options import PartOptions, RulesetArgument, ValueOptions, portfolio_files, with_options
+from fivefold.cli.terminal import AsOfOption, echo, moment, show_table, warn
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import replacing
 from fivefold.domain.number_text import percent
-from fivefold.training.config import DEFAULT_NAME
 
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="The draft that is written.")]
 SharesOption = Annotated[
@@ -37,47 +21,29 @@ SharesOption = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(name="propose-thresholds")(propose_files)
+    app.command(name="propose-thresholds")(with_options(propose))
 
 
-def propose_files(
+def propose(
     path: RulesetArgument,
     data: DataOption,
     output: OutputOption,
     shares: SharesOption = None,
-    transactions: TransactionsOption = None,
-    cases: CasesOption = None,
-    alerts: AlertsOption = None,
-    tags: TagsOption = None,
-    screenings: ScreeningsOption = None,
-    lists: ListsOption = None,
-    names: PortfolioMapOption = None,
+    *,
+    parts: PartOptions,
     as_of: AsOfOption = None,
-    base: BaseOption = "EUR",
-    rates: RatesOption = None,
-    model: ModelOption = None,
-    name: NameOption = DEFAULT_NAME,
+    value: ValueOptions,
     json: JsonOption = None,
 ) -> None:
     """Write a draft whose thresholds bring a portfolio to target shares. It is a proposal; nothing is put in force."""
-    from fivefold.risk.compiler.analysis import analyse_text  # noqa: PLC0415 (imports Polars)
-    from fivefold.risk.engine.assess import assess  # noqa: PLC0415 (imports Polars)
-    from fivefold.risk.governance.thresholds.draft import draft_text  # noqa: PLC0415 (as the first)
-    from fivefold.risk.governance.thresholds.propose import propose_thresholds  # noqa: PLC0415 (as the first)
+    from fivefold.usecases.portfolio_files.bundled import ruleset_text  # noqa: PLC0415 (imports Polars)
+    from fivefold.usecases.portfolio_files.governance import propose_from_files  # noqa: PLC0415 (as above)
 
     if output.exists() and Path(path).exists() and output.samefile(path):
         raise ConfigError(f"--output is {output}, the ruleset itself; a draft is another file")
-    text = ruleset_text(path)
-    analysed = analyse_text(text, path)
-    at = moment(as_of, "--as-of")
-    files = PortfolioFiles(
-        data, transactions, cases, alerts, tags, screenings, base, rates, PortfolioColumns(names or [])
-    )
-    portfolio = read_portfolio(files, [analysed], lists_with(lists), at, model, name)
-    print_input_warnings(files, portfolio, analysed)
-    found = assess(analysed, portfolio, at)
-    proposal = propose_thresholds(found, None if shares is None else _shares(shares))
-    draft = draft_text(text, analysed.ruleset, proposal)
+    text, at = ruleset_text(path), moment(as_of, "--as-of")
+    targets = None if shares is None else _shares(shares)
+    proposal, draft = propose_from_files(text, path, portfolio_files(data, parts, value), at, targets)
     with replacing(output) as unfinished:
         unfinished.write_text(draft, encoding="utf-8")
     if json is not None:

@@ -137,7 +137,7 @@ def test_a_set_up_is_made_again_with_drafts_there_and_alone_where_that_is_chosen
     setup = ("import", "setup", "fatf-retail")
     succeed(tmp_path, *setup, "--sole-operator", "a try-out")
     engine = create_engine(f"sqlite:///{tmp_path / 'fivefold.db'}")
-    from fivefold.cli.portfolio.bundled import bundled_text
+    from fivefold.usecases.portfolio_files.bundled import bundled_text
 
     save_draft(engine, actor_in(engine, "default", "cli:ana"), bundled_text("fatf-retail"))
     engine.dispose()

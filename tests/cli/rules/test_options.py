@@ -1,32 +1,24 @@
-"""Which ruleset a command means."""
+"""Options that several commands share."""
 
 from pathlib import Path
 
-import pytest
-
-from fivefold.cli.rules.options import load_ruleset
-from fivefold.domain.errors import ConfigError
-
-
-def test_a_name_that_ships_is_a_ruleset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert load_ruleset("fatf-retail").ruleset.name == "fatf-retail"
+from fivefold.cli.rules.options import PartOptions, ValueOptions, portfolio_files
+from fivefold.domain.clock import parse_moment
+from fivefold.risk.compiler.analysis import analyse_text
+from fivefold.usecases.portfolio_files.portfolio import read_portfolio
+from tests.cli.running import AS_OF, Home
+from tests.risk.governance.making import TEXT
 
 
-def test_a_file_of_that_name_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("fatf-retail").write_text("not a ruleset")
-    with pytest.raises(Exception, match="must be a mapping"):
-        load_ruleset("fatf-retail")
-
-
-def test_neither_is_refused() -> None:
-    with pytest.raises(ConfigError, match="neither a file nor a bundled ruleset"):
-        load_ruleset("nothing")
-
-
-def test_text_that_is_none_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "rules.yaml"
-    path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ConfigError, match="not text in UTF-8"):
-        load_ruleset(str(path))
+def test_a_portfolio_has_what_any_of_its_rulesets_reads(home: Home, tmp_path: Path) -> None:
+    people, value = tmp_path / "people.csv", ValueOptions()
+    people.write_text("entity_id,kind,country,income\nuser_000001,person,XC,5\n")
+    with_indicator = TEXT.replace("input: {field: income}", "input: {indicator: account_age_days}")
+    own, reads = analyse_text(TEXT), analyse_text(with_indicator)
+    for rulesets in ([own, reads], [reads, own]):
+        files = portfolio_files(people, PartOptions(transactions=home.rows), value)
+        portfolio = read_portfolio(files, rulesets, parse_moment(AS_OF))
+        assert portfolio.indicators is not None
+        assert portfolio.values is None
+    alone = portfolio_files(people, PartOptions(), value)
+    assert read_portfolio(alone, [own], parse_moment(AS_OF)).indicators is None

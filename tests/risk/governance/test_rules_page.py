@@ -6,10 +6,10 @@ from textwrap import indent
 
 import pytest
 
-from fivefold.cli.portfolio.bundled import bundled_lists
 from fivefold.risk.governance.lint.ruleset import lint_text
 from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS
 from fivefold.risk.language.operators import OPERATOR_KINDS
+from fivefold.usecases.portfolio_files.bundled import bundled_lists
 
 PAGE = (Path(__file__).parents[3] / "docs" / "rules.md").read_text(encoding="utf-8")
 RULESET, *BLOCKS = re.findall(r"^```yaml(?: rule)?\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from fivefold.cli.portfolio.bundled import bundled_lists
 from fivefold.domain.clock import day_text, parse_moment
+from fivefold.usecases.portfolio_files.bundled import bundled_lists
 
 CALL, GREY, EU, EEA = "fatf-call-for-action", "fatf-increased-monitoring", "eu-high-risk-third-countries", "eea"
 COUNTRIES = (CALL, GREY, EU, EEA)

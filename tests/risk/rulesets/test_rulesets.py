@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from fivefold.cli.portfolio.bundled import bundled_lists, bundled_ruleset, bundled_rulesets, bundled_text
 from fivefold.domain.clock import parse_moment
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_text
 from fivefold.risk.compiler.value_types import inputs_of_rule
@@ -19,6 +18,7 @@ from fivefold.risk.language.inputs import Count, FieldInput, IndicatorInput, Rat
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import Category, Rule, Ruleset
 from fivefold.risk.language.scoring import PointsScore, TiersScore, WeightedScore
+from fivefold.usecases.portfolio_files.bundled import bundled_lists, bundled_ruleset, bundled_rulesets, bundled_text
 
 RETAIL, WEIGHTED, SESSION = "fatf-retail", "eu-bank-weighted", "session-verification"
 TODAY = parse_moment("2026-11-20", "today")

@@ -48,7 +48,7 @@ def test_in_a_clean_ruleset_nothing_is_found(name: str) -> None:
 
 @pytest.mark.parametrize("path", sorted((Path(__file__).parents[4] / "risk" / "rulesets").glob("*.yaml")), ids=str)
 def test_what_ships_is_clean(path: Path) -> None:
-    from fivefold.cli.portfolio.bundled import bundled_lists
+    from fivefold.usecases.portfolio_files.bundled import bundled_lists
 
     _, findings = lint_text(path.read_text(encoding="utf-8"), bundled_lists())
     assert findings == []

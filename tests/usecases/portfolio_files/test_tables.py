@@ -6,13 +6,17 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from fivefold.cli.portfolio.files import read_entities, read_frame, read_linked, without_repeats
 from fivefold.domain.errors import ConfigError, FileFormatError
 from fivefold.risk.compiler.analysis import analyse_text
+from fivefold.usecases.portfolio_files.tables import TableFile, read_entities, read_frame, read_linked, without_repeats
 from tests.cli.rules.test_assess import RULES
 
 RULESET = analyse_text(RULES)
 ROWS = [{"user_id": "a", "kind": "person", "age": 5}, {"user_id": "b", "kind": 7, "age": "old"}]
+
+
+def file(path: Path) -> TableFile:
+    return TableFile(path, lambda _: None)
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".json", ".jsonl"])
@@ -26,14 +30,14 @@ def test_every_format_gives_the_same_entities(tmp_path: Path, suffix: str) -> No
         ".jsonl": frame.write_ndjson,
     }
     write[suffix](path)
-    assert read_entities(path, RULESET).select("entity_id", "kind").rows() == [("a", "person"), ("b", "company")]
-    assert read_frame(path).columns == ["entity_id", "kind"]
+    assert read_entities(file(path), RULESET).select("entity_id", "kind").rows() == [("a", "person"), ("b", "company")]
+    assert read_frame(file(path)).columns == ["entity_id", "kind"]
 
 
 def test_a_value_of_a_wrong_type_in_json_stands_beside_its_field(tmp_path: Path) -> None:
     path = tmp_path / "entities.json"
     path.write_text(json.dumps(ROWS))
-    made = read_entities(path, RULESET)
+    made = read_entities(file(path), RULESET)
     assert made["kind"].to_list() == ["person", None]
     assert made["kind!"].to_list() == [None, "7"]
     assert made["age!"].to_list() == [None, "'old'"]
@@ -42,7 +46,7 @@ def test_a_value_of_a_wrong_type_in_json_stands_beside_its_field(tmp_path: Path)
 def test_several_rows_of_an_entity_keep_when_they_were_known(tmp_path: Path) -> None:
     path = tmp_path / "entities.json"
     path.write_text(json.dumps([{**row, "known_at": "2024-01-01"} for row in ROWS]))
-    assert read_entities(path, RULESET)["known_at"].to_list() == ["2024-01-01"] * 2
+    assert read_entities(file(path), RULESET)["known_at"].to_list() == ["2024-01-01"] * 2
 
 
 @pytest.mark.parametrize(
@@ -64,13 +68,13 @@ def test_what_cannot_be_read_is_named(
     if content is not None:
         path.write_text(content)
     with pytest.raises(kind, match=message):
-        read_entities(path, RULESET)
+        read_entities(file(path), RULESET)
 
 
 def test_identifiers_with_decimals_are_refused_instead_of_being_nobody_s(tmp_path: Path) -> None:
     pl.DataFrame({"user_id": [1.0, None]}).write_parquet(tmp_path / "rows.parquet")
     with pytest.raises(FileFormatError, match="user_id is Float64; identifiers must be text or whole numbers"):
-        read_frame(tmp_path / "rows.parquet")
+        read_frame(file(tmp_path / "rows.parquet"))
 
 
 def test_a_torn_line_of_json_is_a_row_of_the_entity_that_it_names(tmp_path: Path) -> None:
@@ -78,12 +82,12 @@ def test_a_torn_line_of_json_is_a_row_of_the_entity_that_it_names(tmp_path: Path
     path.write_text(
         '{"entity_id": "a", "country": 5}\n\n{"entity_id": "b", "country": "I\n{"entity_i\n{"entity_id": "c"}'
     )
-    found = read_entities(path, RULESET)
+    found = read_entities(file(path), RULESET)
     assert found["entity_id"].to_list() == ["a", "c", "b"]
     wrong = found["country!"].to_list()
     assert wrong[:2] == ["5", None]
     assert wrong[2].startswith("not known, since row 3 of people.jsonl is not valid JSON: Unterminated string")
-    linked = read_linked(path.rename(tmp_path / "tags.ndjson"))
+    linked = read_linked(file(path.rename(tmp_path / "tags.ndjson")))
     assert linked["entity_id"].to_list() == ["a", "c", "b", None]
     assert linked["@not_read"].is_not_null().to_list() == [False, False, True, True]
 

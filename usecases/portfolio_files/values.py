@@ -1,4 +1,4 @@
-"""Indicators and the value of a portfolio from files, computed from its transactions."""
+"""Indicators and the value of a portfolio, computed from its transactions."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from fivefold.cli.terminal import load_model, warn
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.money import RateTable
 from fivefold.features.reading.text_files import suffix_of_name
@@ -19,54 +18,55 @@ from fivefold.risk.language.inputs import IndicatorInput, ValueInput
 
 if TYPE_CHECKING:
     from fivefold.features.histories import Histories
+    from fivefold.models.value_model import ValueModel
 
 Compute = Callable[["Histories", int], pl.DataFrame]
 Needs = tuple[tuple[str, ...], tuple[str, ...] | None, str]
-"""Columns that every row should say, columns that are not read, and what follows where a row does not say one."""
+"""Columns that every row should have, columns that are not read, and what follows where a row lacks one."""
 
 
 @dataclass(frozen=True)
 class ValueSide:
-    """What rulesets ask of the value side, and by what it is answered.
+    """Computes what rulesets read of the value side.
 
     Attributes:
         rulesets: those that may read indicators or the value.
         rates: into the base currency, for indicators; the value model has its own.
         as_of: nothing later is seen.
-        model: of the registry; the champion where it is None.
-        name: of the registered model.
+        load_model: loads the value model.
+        warn: takes warnings about missing values.
     """
 
     rulesets: Sequence[AnalysedRuleset]
     rates: RateTable
     as_of: int
-    model: str | None
-    name: str
+    load_model: "Callable[[], ValueModel]"
+    warn: Callable[[str], None]
 
     def frames(self, path: Path | None, rows: pl.DataFrame | None) -> tuple[pl.DataFrame | None, pl.DataFrame | None]:
         """Compute `Portfolio.indicators` and `Portfolio.values`, each None where no ruleset reads it.
 
-        Nothing is computed of an entity with a row that cannot be read; the reason stands beside it.
+        An entity with an unreadable row has the reason instead.
         """
-        kinds = {type(made): each.ruleset.name for each in reversed(self.rulesets) for made in each.simple_inputs}
-        wants_indicators, wants_value = IndicatorInput in kinds, ValueInput in kinds
-        if not (wants_indicators or wants_value):
+        readers = {type(input_): each.ruleset.name for each in reversed(self.rulesets) for input_ in each.simple_inputs}
+        reads_indicators, reads_value = IndicatorInput in readers, ValueInput in readers
+        if not (reads_indicators or reads_value):
             return None, None
         if path is None or rows is None:
-            reader = kinds.get(IndicatorInput) or kinds[ValueInput]
+            reader = readers.get(IndicatorInput) or readers[ValueInput]
             raise ConfigError(
                 f"ruleset {reader} reads indicators or the value, which are computed from --transactions; "
                 "none are given"
             )
-        from fivefold.risk.facts.value_inputs import indicator_frame, value_frame  # noqa: PLC0415 (heavy to import)
+        from fivefold.risk.facts.value_inputs import indicator_frame, value_frame  # noqa: PLC0415 (imports Numba)
 
         indicators = None
-        if wants_indicators:
+        if reads_indicators:
             unknown = "indicators that read it are unknown of them"
             indicators = self._computed(path, rows, self.rates, indicator_frame, (NULLABLE, None, unknown))
-        if not wants_value:
+        if not reads_value:
             return indicators, None
-        model = load_model(self.model, self.name)
+        model = self.load_model()
         needs = (model.needs, model.absent, "the value model reads it, and the value is unknown of them")
         values = self._computed(path, rows, model.rates, lambda part, at: value_frame(model, part, at), needs)
         return indicators, values
@@ -74,8 +74,9 @@ class ValueSide:
     def _computed(
         self, path: Path, rows: pl.DataFrame, rates: RateTable, compute: Compute, needs: Needs
     ) -> pl.DataFrame:
-        from fivefold.features.histories import missing_values  # noqa: PLC0415 (heavy to import)
-        from fivefold.features.reading.row_selection import readable_histories  # noqa: PLC0415 (heavy to import)
+        """Compute a frame of the rows up to as-of, with a reason for each entity that has an unreadable row."""
+        from fivefold.features.histories import missing_values  # noqa: PLC0415 (imports Numba)
+        from fivefold.features.reading.row_selection import readable_histories  # noqa: PLC0415 (as above)
 
         seen = rows
         if DATE in rows.columns:
@@ -91,10 +92,10 @@ class ValueSide:
         text = suffix_of_name(path) == ".csv"
         histories, wrong = readable_histories(seen, rates, str(path), text=text, absent=absent)
         for gap in missing_values(histories, self.as_of, columns):
-            warn(f"{gap}; {unknown}")
+            self.warn(f"{gap}; {unknown}")
         reasons = {**wrong, **unread}
-        made = compute(histories, self.as_of)
+        computed = compute(histories, self.as_of)
         if not reasons:
-            return made
-        bad = pl.DataFrame({ENTITY: list(reasons), NOT_READ: list(reasons.values())})
-        return pl.concat([made, bad], how="diagonal")
+            return computed
+        unreadable = pl.DataFrame({ENTITY: list(reasons), NOT_READ: list(reasons.values())})
+        return pl.concat([computed, unreadable], how="diagonal")

@@ -1,35 +1,36 @@
-"""Files of levels: those that are held, and those that people set."""
+"""Files of levels: those that entities hold, and those that people set."""
 
 from pathlib import Path
 
 import polars as pl
 
-from fivefold.cli.portfolio.files import read_frame
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
 from fivefold.risk.engine.lost_floors import FLOORS_LOST, from_text
 from fivefold.risk.facts.fields import read_moments
+from fivefold.risk.facts.portfolio import ENTITY
+from fivefold.usecases.portfolio_files.tables import TableFile, read_frame
 
 
-def read_standings(path: Path, levels: tuple[str, ...], as_of: int) -> pl.DataFrame:
+def read_held_levels(path: Path, levels: tuple[str, ...], as_of: int) -> pl.DataFrame:
     """Read the levels held until now, as `--output` writes them: names of levels, and when they were entered.
 
-    ConfigError where one was entered after as-of: nobody held it then.
+    ConfigError where one was entered after as-of: no entity held it then.
     """
     frame = _with_columns(path, ("rules_level", "entered")).drop_nulls("rules_level")
     entered = _moments(frame["entered"], path)
     later = frame.filter(entered > as_of)
     if len(later):
         raise ConfigError(
-            f"{path}: entity {later['entity_id'][0]} entered its level on {later['entered'][0]}, "
+            f"{path}: entity {later[ENTITY][0]} entered its level on {later['entered'][0]}, "
             f"which is after --as-of, {day_text(as_of)}"
         )
-    held = frame.select("entity_id", _numbers(frame["rules_level"], levels, path), entered)
+    held = frame.select(ENTITY, _required_levels(frame["rules_level"], levels, path), entered)
     return held.with_columns(_floors(frame, levels, path))
 
 
 def _floors(frame: pl.DataFrame, levels: tuple[str, ...], path: Path) -> list[pl.Series]:
-    """Read the floors that were held, where the file has them: files that were written by hand need none."""
+    """Read the floors that were held, where the file has them: one that was written by hand needs none."""
     floors = [
         _level_numbers(frame[column], levels, path).fill_null(0).alias(name)
         for column, name in (("held_floor", "floor"), ("held_hard_floor", "hard_floor"))
@@ -45,23 +46,26 @@ def _floors(frame: pl.DataFrame, levels: tuple[str, ...], path: Path) -> list[pl
 
 
 def read_overrides(path: Path, levels: tuple[str, ...]) -> pl.DataFrame:
-    """Read the levels that people set: names of levels, and until when; no moment is no end."""
+    """Read the levels that people set: names of levels, and until when; without a time they have no end."""
     frame = _with_columns(path, ("level", "until"))
-    return frame.select("entity_id", _numbers(frame["level"], levels, path), _moments(frame["until"], path))
+    return frame.select(ENTITY, _required_levels(frame["level"], levels, path), _moments(frame["until"], path))
 
 
 def _with_columns(path: Path, columns: tuple[str, ...]) -> pl.DataFrame:
-    frame = read_frame(path)
+    """Read a file with these columns and one row for each entity."""
+    # A torn row is an error here, which says more than the warning about it.
+    frame = read_frame(TableFile(path, lambda _: None))
     missing = [name for name in columns if name not in frame.columns]
     if missing:
         raise ConfigError(f"{path} has no column {', '.join(missing)}; it has {', '.join(frame.columns)}")
-    twice = frame.filter(pl.col("entity_id").is_duplicated())["entity_id"]
-    if len(twice):
-        raise ConfigError(f"{path} has entity {twice[0]} more than once; every entity must have one row")
+    repeated = frame.filter(pl.col(ENTITY).is_duplicated())[ENTITY]
+    if len(repeated):
+        raise ConfigError(f"{path} has entity {repeated[0]} more than once; every entity must have one row")
     return frame
 
 
-def _numbers(names: pl.Series, levels: tuple[str, ...], path: Path) -> pl.Series:
+def _required_levels(names: pl.Series, levels: tuple[str, ...], path: Path) -> pl.Series:
+    """Number the levels; ConfigError where one is missing."""
     unknown = sorted(set(names.drop_nulls().cast(pl.String)) - set(levels))
     if unknown or names.null_count():
         raise ConfigError(f"{path} has the level {', '.join(unknown) or 'empty'}; there are {', '.join(levels)}")
@@ -69,19 +73,19 @@ def _numbers(names: pl.Series, levels: tuple[str, ...], path: Path) -> pl.Series
 
 
 def _level_numbers(names: pl.Series, levels: tuple[str, ...], path: Path) -> pl.Series:
-    given = names.cast(pl.String)
-    unknown = sorted(set(given.drop_nulls()) - {*levels, ""})
+    texts = names.cast(pl.String)
+    unknown = sorted(set(texts.drop_nulls()) - {*levels, ""})
     if unknown:
         raise ConfigError(f"{path}: {names.name} is {', '.join(unknown)}; there are {', '.join(levels)}")
-    return given.replace_strict(
+    return texts.replace_strict(
         {level: number for number, level in enumerate(levels, 1)}, default=None, return_dtype=pl.Int8
     )
 
 
 def _moments(times: pl.Series, path: Path) -> pl.Series:
-    given = times.set(times == "", None) if times.dtype == pl.String else times
-    read = read_moments(given)
-    if read.null_count() > given.null_count():
-        wrong = given.filter(read.is_null() & given.is_not_null())[0]
+    texts = times.set(times == "", None) if times.dtype == pl.String else times
+    moments = read_moments(texts)
+    if moments.null_count() > texts.null_count():
+        wrong = texts.filter(moments.is_null() & texts.is_not_null())[0]
         raise ConfigError(f"{path}: {times.name} is {wrong!r}; it must be an ISO date or time")
-    return read
+    return moments

@@ -1,1 +1,0 @@
-"""A portfolio from files, as `fivefold rules` takes it."""

@@ -1,0 +1,1 @@
+"""Portfolios from files: read, assessed and governed by rulesets, without a database."""

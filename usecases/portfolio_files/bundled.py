@@ -1,0 +1,119 @@
+"""Rulesets and lists: those that ship with fivefold, and one's own files."""
+
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError
+from fivefold.risk.facts.lists import NamedList, read_list
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.language.ruleset import Ruleset
+
+if TYPE_CHECKING:
+    from fivefold.risk.compiler.analysis import AnalysedRuleset
+
+SUFFIXES = (".yaml", ".yml", ".json")
+"""How files of rulesets and lists end."""
+
+
+class _Readable(Protocol):
+    """A file on disk, or one inside an installed package."""
+
+    @property
+    def name(self) -> str: ...
+
+    def read_text(self, encoding: str) -> str: ...
+
+
+def bundled_rulesets() -> tuple[str, ...]:
+    """Name the rulesets that ship.
+
+    >>> bundled_rulesets()
+    ('eu-bank-weighted', 'fatf-retail', 'session-verification')
+    """
+    return tuple(sorted(Path(file.name).stem for file in _bundled_files("rulesets")))
+
+
+def bundled_ruleset(name: str) -> Ruleset:
+    """Read a ruleset that ships; ConfigError where none has that name.
+
+    >>> bundled_ruleset("fatf-retail").levels
+    ('low', 'medium', 'high', 'critical')
+    """
+    return read_ruleset(bundled_text(name), name)
+
+
+def bundled_text(name: str) -> str:
+    """Give the text of a ruleset that ships; ConfigError where none has that name."""
+    if name not in bundled_rulesets():
+        raise ConfigError(f"no ruleset named {name} ships; there are {', '.join(bundled_rulesets())}")
+    return (files("fivefold.risk") / "rulesets" / f"{name}.yaml").read_text("utf-8")
+
+
+def ruleset_text(source: str) -> str:
+    """Read the text of a ruleset's file, or of one that ships; ConfigError where *source* is neither."""
+    path = Path(source)
+    if source in bundled_rulesets() and not path.exists():
+        return bundled_text(source)
+    if not path.is_file():
+        raise ConfigError(f"{source} is neither a file nor a bundled ruleset ({', '.join(bundled_rulesets())})")
+    return _text(path, source)
+
+
+def load_ruleset(source: str) -> "AnalysedRuleset":
+    """Read a ruleset; InvalidRulesetError names everything that is wrong with it."""
+    from fivefold.risk.compiler.analysis import analyse_text  # noqa: PLC0415 (imports Polars and the indicators)
+
+    return analyse_text(ruleset_text(source), source)
+
+
+def bundled_lists() -> dict[str, NamedList]:
+    """Read the lists that ship, by name.
+
+    >>> len(bundled_lists()["eea"].versions[-1].members)
+    30
+    """
+    return _by_name(_bundled_files("lists"))
+
+
+def lists_with(folder: Path | None) -> Mapping[str, NamedList]:
+    """Read the lists that ship and those of a folder; one of the folder replaces a shipped one entirely.
+
+    Every file of the folder that ends in one of `SUFFIXES` must be a list; its name is the one inside.
+
+    Raises:
+        ConfigError: the folder does not exist or has no list, or a file is not in UTF-8.
+        InvalidRulesetError: a file is no list, or two of the folder's files are of the same list.
+    """
+    if folder is None:
+        return bundled_lists()
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} must be a folder of lists")
+    own = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+    if not own:
+        raise ConfigError(f"{folder} has no list; one is a file that ends in {', '.join(SUFFIXES)}")
+    return {**bundled_lists(), **_by_name(own)}
+
+
+def _bundled_files(folder: str) -> Iterable[_Readable]:
+    return (file for file in (files("fivefold.risk") / folder).iterdir() if file.name.endswith(".yaml"))
+
+
+def _by_name(files_: Iterable[_Readable]) -> dict[str, NamedList]:
+    lists: dict[str, NamedList] = {}
+    sources: dict[str, str] = {}
+    for file in files_:
+        list_ = read_list(_text(file, file.name), file.name)
+        if list_.name in lists:
+            problem = f"is in {sources[list_.name]} as well; a list is one file, with all of its versions"
+            raise InvalidRulesetError([Finding(f"list {list_.name}", problem)], file.name)
+        lists[list_.name], sources[list_.name] = list_, file.name
+    return lists
+
+
+def _text(file: _Readable, source: str) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ConfigError(f"{source} is not text in UTF-8") from None

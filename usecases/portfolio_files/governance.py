@@ -1,0 +1,95 @@
+"""A portfolio from files in governance: backtests, validations, proposed thresholds."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+
+from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_text
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.engine.assessments import Assessments
+from fivefold.risk.facts.portfolio import ENTITY, Portfolio
+from fivefold.risk.governance.backtest.run import Backtest, HeldLevels, backtest
+from fivefold.risk.governance.thresholds.draft import draft_text
+from fivefold.risk.governance.thresholds.propose import ThresholdProposal, propose_thresholds
+from fivefold.risk.governance.validate.dates import dated_only
+from fivefold.risk.governance.validate.run import Options, Validation, validate
+from fivefold.usecases.portfolio_files.levels import read_held_levels
+from fivefold.usecases.portfolio_files.portfolio import (
+    PortfolioFiles,
+    read_portfolio,
+    read_with_warnings,
+    warn_about_portfolio,
+)
+from fivefold.usecases.portfolio_files.tables import read_labels
+
+
+def backtest_files(
+    draft: AnalysedRuleset,
+    present: AnalysedRuleset | None,
+    files: PortfolioFiles,
+    as_of: int,
+    *,
+    previous: Path | None = None,
+    entered: int | None = None,
+    size: int | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Backtest:
+    """Compare a draft with the ruleset in force; *previous* holds the levels until now, or *entered* dates its own."""
+    rulesets = [draft] if present is None else [draft, present]
+    portfolio = read_with_warnings(files, rulesets, as_of)
+    held = None if previous is None else read_held_levels(previous, draft.ruleset.levels, as_of)
+    return backtest(draft, portfolio, as_of, present, HeldLevels(held, entered), size, seed, progress)
+
+
+def propose_from_files(
+    text: str, name: str, files: PortfolioFiles, as_of: int, shares: Sequence[float] | None = None
+) -> tuple[ThresholdProposal, str]:
+    """Propose thresholds for a ruleset's *text* that bring its levels to *shares*; give the draft's text too."""
+    ruleset = analyse_text(text, name)
+    proposal = propose_thresholds(assess(ruleset, read_with_warnings(files, [ruleset], as_of), as_of), shares)
+    return proposal, draft_text(text, ruleset.ruleset, proposal)
+
+
+def validate_files(
+    rulesets: Sequence[AnalysedRuleset],
+    files: PortfolioFiles,
+    labels: Path,
+    as_of: int,
+    options: Options,
+    *,
+    reference: int | None = None,
+    undated_known: bool = False,
+) -> Validation:
+    """Validate the first ruleset, beside the second if there is one; *reference* is the drift's other as-of.
+
+    Entities with an unreadable label are left out: their outcome is unknown.
+    """
+    labelled, unread = read_labels(files.table("labels", labels))
+    unreadable = unread.drop_nulls().unique()
+
+    def dated(portfolio: Portfolio) -> tuple[Portfolio, tuple[str, ...]]:
+        entities = portfolio.entities.filter(~portfolio.entities[ENTITY].cast(pl.String).is_in(unreadable.implode()))
+        return dated_only(replace(portfolio, entities=entities), undated_known=undated_known)
+
+    def as_of_reference(moment: int) -> Assessments:
+        return assess(rulesets[0], dated(read_portfolio(files, rulesets[:1], moment))[0], moment)
+
+    portfolio, cautions = dated(read_portfolio(files, rulesets, as_of))
+    warn_about_portfolio(files, portfolio, rulesets)
+    earlier = None if reference is None else as_of_reference(reference)
+    assessed = [assess(ruleset, portfolio, as_of) for ruleset in rulesets]
+    options = replace(options, cautions=(*cautions, *_unread(len(unreadable), unread.null_count())))
+    return validate(assessed[0], labelled, options, earlier, assessed[1] if len(assessed) > 1 else None)
+
+
+def _unread(entities: int, nameless: int) -> tuple[str, ...]:
+    """Describe how unreadable labels are treated."""
+    cautions = []
+    if entities:
+        cautions.append(f"{entities:,} entities have a label that cannot be read, and are left out.")
+    if nameless:
+        cautions.append(f"{nameless:,} labels cannot be read and name no entity: they count as not confirmed.")
+    return tuple(cautions)

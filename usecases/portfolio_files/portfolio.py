@@ -1,0 +1,148 @@
+"""A portfolio from files: entities and everything linked to them, as rulesets read it."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from fivefold.domain.clock import from_microseconds
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.money import RateTable, ecb_rates
+from fivefold.domain.rate_files import read_rates
+from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.facts.lists import NamedList
+from fivefold.risk.facts.portfolio import ENTITY, Portfolio
+from fivefold.risk.language.inputs import ScreeningInput, TagInput
+from fivefold.usecases.portfolio_files.columns import PortfolioColumns
+from fivefold.usecases.portfolio_files.tables import (
+    SHOWN,
+    TableFile,
+    Warn,
+    read_entities,
+    read_linked,
+    without_repeats,
+)
+from fivefold.usecases.portfolio_files.values import ValueSide
+
+if TYPE_CHECKING:
+    from fivefold.models.value_model import ValueModel
+
+_LINKED: Final = ("transactions", "cases", "alerts", "tags", "screenings")
+_NAMED: Mapping[Any, str] = {TagInput: "tag", ScreeningInput: "screening"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PortfolioFiles:
+    """The files of a portfolio; None for a part without one.
+
+    Attributes:
+        entities: `entity_id` (or `user_id`) and the ruleset's fields.
+        transactions: rows as the API names them, and the ruleset's own fields.
+        cases: `entity_id`, `opened`, `closed`, `outcome`.
+        alerts: the same for alerts.
+        tags: `entity_id`, `tag`, perhaps `from` and `until`.
+        screenings: `entity_id`, `screening`, `found`, perhaps `at`.
+        lists: the named lists that rulesets read.
+        base: the currency that money is in.
+        rates: the operator's own table of rates; the ECB's without one.
+        names: our names of the files' columns.
+        load_model: loads the value model, if a ruleset reads the value.
+        warn: takes each warning as it arises.
+    """
+
+    entities: Path
+    transactions: Path | None = None
+    cases: Path | None = None
+    alerts: Path | None = None
+    tags: Path | None = None
+    screenings: Path | None = None
+    lists: Mapping[str, NamedList]
+    base: str = "EUR"
+    rates: Path | None = None
+    names: PortfolioColumns = field(default_factory=PortfolioColumns)
+    load_model: "Callable[[], ValueModel]"
+    warn: Warn
+
+    def table(self, part: str, path: Path) -> TableFile:
+        """Give the file of a part, its columns by our names."""
+        return TableFile(path, self.warn, lambda frame: self.names.rename(part, frame, str(path)))
+
+
+def read_portfolio(files: PortfolioFiles, rulesets: Sequence[AnalysedRuleset], as_of: int) -> Portfolio:
+    """Read everything that any of the rulesets reads; indicators and the value are computed from the transactions."""
+    rates = _rates(files, as_of)
+    paths: dict[str, Path | None] = {part: getattr(files, part) for part in _LINKED}
+    parts = {part: None if path is None else read_linked(files.table(part, path)) for part, path in paths.items()}
+    entities = read_entities(files.table("entities", files.entities), *rulesets)
+    files.names.refuse_unused()
+    if parts["transactions"] is not None:
+        parts["transactions"] = without_repeats(parts["transactions"])
+    value_side = ValueSide(rulesets, rates, as_of, files.load_model, files.warn)
+    indicators, values = value_side.frames(files.transactions, parts["transactions"])
+    return Portfolio(entities, rates, **parts, indicators=indicators, values=values, lists=files.lists)
+
+
+def read_with_warnings(files: PortfolioFiles, rulesets: Sequence[AnalysedRuleset], as_of: int) -> Portfolio:
+    """Read a portfolio as `read_portfolio` does, and warn as `warn_about_portfolio` does."""
+    portfolio = read_portfolio(files, rulesets, as_of)
+    warn_about_portfolio(files, portfolio, rulesets)
+    return portfolio
+
+
+def _rates(files: PortfolioFiles, as_of: int) -> RateTable:
+    if not re.fullmatch("[A-Z]{3}", files.base):
+        raise ConfigError(f"--base is {files.base!r}; it must be three capital letters, ISO 4217, such as EUR")
+    day = from_microseconds(as_of).date()
+    return read_rates(files.rates, files.base, day) if files.rates else ecb_rates(files.base, day)
+
+
+def warn_about_portfolio(files: PortfolioFiles, portfolio: Portfolio, rulesets: Sequence[AnalysedRuleset]) -> None:
+    """Warn of rows without a known entity, and of tags and screenings that a ruleset spells differently."""
+    for part in _LINKED:
+        rows, path = getattr(portfolio, part), getattr(files, part)
+        if rows is not None and path is not None:
+            warn_of_unknown_entities(path, rows, portfolio.entities, files.warn)
+    for doubt in dict.fromkeys(doubt for ruleset in rulesets for doubt in _other_spellings(portfolio, ruleset)):
+        files.warn(doubt)
+
+
+def warn_of_unknown_entities(path: Path, rows: pl.DataFrame, entities: pl.DataFrame, warn: Warn) -> None:
+    """Warn of rows whose entity was not read, or is missing: they count for no entity."""
+    if not len(rows) or not len(entities):
+        return
+    known = rows[ENTITY].is_in(entities[ENTITY].implode())
+    unknown = rows.filter(~known & rows[ENTITY].is_not_null())[ENTITY]
+    if not known.any() and len(unknown):
+        warn(
+            f"none of the {len(rows):,} rows of {path} is of an entity that was read; "
+            f"it has {unknown[0]!r}, where entities are called {entities[ENTITY][0]!r}"
+        )
+    elif len(unknown):
+        shown = ", ".join(map(repr, unknown.unique(maintain_order=True).head(SHOWN)))
+        warn(f"{len(unknown):,} of the {len(rows):,} rows of {path} are of no entity that was read, such as {shown}")
+    nameless = rows[ENTITY].null_count()
+    if nameless:
+        warn(f"{nameless:,} of the {len(rows):,} rows of {path} have no {ENTITY}, and count for no entity")
+
+
+def _other_spellings(portfolio: Portfolio, analysed: AnalysedRuleset) -> Iterator[str]:
+    """Describe tags and screenings that differ from the ruleset's in case or signs alone."""
+    for input_ in analysed.inputs:
+        column = _NAMED.get(type(input_))
+        frame = None if column is None else getattr(portfolio, f"{column}s")
+        if column is not None and frame is not None and column in frame.columns:
+            expected = getattr(input_, column)
+            words = frame[column].cast(pl.String).unique().drop_nulls().sort()
+            for word in words.filter(words != expected):
+                if _plain(word) == _plain(expected):
+                    yield (
+                        f"there are {column}s called {word!r}; "
+                        f"ruleset {analysed.ruleset.name} asks for {expected!r} alone"
+                    )
+
+
+def _plain(word: str) -> str:
+    return "".join(sign for sign in word.casefold() if sign.isalnum())

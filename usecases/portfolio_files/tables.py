@@ -1,0 +1,256 @@
+"""One file of a portfolio as a table: any format, our column names, an entity in every row, torn rows marked."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from gzip import BadGzipFile
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from fivefold.domain.errors import ConfigError, FileFormatError, problem_lines
+from fivefold.domain.number_text import count_text
+from fivefold.features.reading.csv_file import csv_frame, csv_parts, torn_frame
+from fivefold.features.reading.json_lines import JsonLine, json_lines
+from fivefold.features.reading.text_files import GZIP, TornRow, is_gzipped, open_text, suffix_of_name
+from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.facts.fields import entities_from_rows
+from fivefold.risk.facts.portfolio import ENTITY, NOT_KNOWN, NOT_READ, error_of
+from fivefold.risk.facts.reading import refuse_link
+from fivefold.risk.facts.records import KNOWN_AT
+from fivefold.risk.facts.transactions import CONTRADICTS
+from fivefold.risk.language.fields import FieldType
+
+SUFFIXES = (".parquet", ".csv", ".json", ".jsonl", ".ndjson")
+SHOWN = 5
+"""How many rows or identifiers a warning names."""
+
+Warn = Callable[[str], None]
+"""Takes a warning; the command line prints it at once, before the work that follows."""
+
+
+def _unchanged(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """A file of a portfolio.
+
+    Attributes:
+        path: Parquet, CSV, JSON or JSON lines, text perhaps gzipped; everything in CSV is text.
+        warn: takes the warnings about its rows.
+        rename: gives its columns our names.
+    """
+
+    path: Path
+    warn: Warn
+    rename: Callable[[pl.DataFrame], pl.DataFrame] = _unchanged
+
+
+def read_frame(file: TableFile) -> pl.DataFrame:
+    """Read a table; FileFormatError where it cannot be read, a line is torn or a row has no entity.
+
+    ConfigError where the file has another format.
+    """
+    frame = read_linked(file)
+    if NOT_READ in frame.columns:
+        raise FileFormatError("; ".join(frame[NOT_READ].drop_nulls().head(SHOWN)))
+    return _refuse_nameless(frame, file.path)
+
+
+def read_labels(file: TableFile) -> tuple[pl.DataFrame, pl.Series]:
+    """Read labels as `read_frame` does, and the entities of torn lines; null where a line names none."""
+    frame = read_linked(file)
+    if NOT_READ not in frame.columns:
+        return _refuse_nameless(frame, file.path), pl.Series([], dtype=pl.String)
+    torn = pl.col(NOT_READ).is_not_null()
+    return _refuse_nameless(frame.filter(~torn).drop(NOT_READ), file.path), frame.filter(torn)[ENTITY]
+
+
+def _refuse_nameless(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
+    nameless = frame[ENTITY].null_count()
+    if nameless:
+        raise FileFormatError(
+            f"{path} has {count_text(nameless, 'row')} without {ENTITY}; every row must say whose it is"
+        )
+    return frame
+
+
+def read_linked(file: TableFile) -> pl.DataFrame:
+    """Read a table as `read_frame` does; rows without an entity have a null.
+
+    A torn line of CSV or JSON lines is a row with its entity alone, as far as the line has it, and with the reason in
+    `NOT_READ`; a warning names it.
+    """
+    suffix, path = _suffix(file.path), file.path
+    try:
+        if suffix == ".parquet":
+            frame = pl.read_parquet(path)
+        elif suffix == ".csv":
+            return _read_csv(file)
+        elif suffix == ".json":
+            with open_text(path) as text:
+                frame = pl.read_json(text.read().encode())
+        else:
+            return _read_json_lines(file)
+    except (pl.exceptions.PolarsError, UnicodeDecodeError, EOFError, BadGzipFile) as error:
+        raise FileFormatError(f"{path} cannot be read: {error}") from None
+    return _with_entity(frame, file)
+
+
+def _read_csv(file: TableFile) -> pl.DataFrame:
+    parts = list(csv_parts(file.path))
+    sound = _with_entity(pl.concat([csv_frame(part.table, file.path) for part in parts]), file)
+    rows = [row for part in parts for row in part.torn]
+    if not rows:
+        return sound
+    torn = _with_entity(pl.concat([torn_frame(part, file.path) for part in parts]), file)
+    width = len(parts[0].table.column_names)
+    place = torn.columns.index(ENTITY)
+    # Where a line ends too early, its last field may have been cut: it would name another entity.
+    has_entity = [place < len(row.fields) - (len(row.fields) < width) for row in rows]
+    entities = [name if legible else None for name, legible in zip(torn[ENTITY], has_entity, strict=True)]
+    return pl.concat([sound, _torn_rows(rows, entities, file)], how="diagonal")
+
+
+def _read_json_lines(file: TableFile) -> pl.DataFrame:
+    lines = list(json_lines(file.path, finite=True))
+    content = "\n".join(line.text for line in lines if line.torn is None)
+    sound = _with_entity(pl.read_ndjson(content.encode(), infer_schema_length=None), file)
+    return pl.concat([sound, _torn_lines(lines, file)], how="diagonal")
+
+
+def _torn_lines(lines: Sequence[JsonLine], file: TableFile) -> pl.DataFrame:
+    """Give the torn lines as rows that cannot be read, and warn of them."""
+    ours = _our_names(file, (name for line in lines for name in line.values))
+    owner = next((name for name in (ENTITY, "user_id") if name in ours.values()), ENTITY)
+    torn = [line for line in lines if line.torn is not None]
+    entities = [next((value for name, value in line.values.items() if ours[name] == owner), None) for line in torn]
+    return _torn_rows(
+        [line.torn for line in torn if line.torn], [str(name) if name else None for name in entities], file
+    )
+
+
+def _torn_rows(rows: Sequence[TornRow], entities: Sequence[str | None], file: TableFile) -> pl.DataFrame:
+    """Give torn rows as rows that cannot be read, each of its entity, and warn of them."""
+    path = file.path
+    if rows:
+        fails = "fails the entity that it names" if len(rows) == 1 else "fail the entities that they name"
+        first = " (the header is row 1)" if suffix_of_name(path) == ".csv" else ""
+        file.warn(f"{count_text(len(rows), 'row')} of {path} cannot be read, and {fails}{first}:")
+    for line in problem_lines([row.as_problem() for row in rows]):
+        file.warn(line)
+    reasons = [f"row {row.row} of {path.name} {row.problem}; allowed: {row.allowed}" for row in rows]
+    schema = {ENTITY: pl.String, NOT_READ: pl.String} if rows else {ENTITY: pl.String}
+    return pl.DataFrame({ENTITY: list(entities), NOT_READ: reasons} if rows else {}, schema=schema)
+
+
+def _suffix(path: Path) -> str:
+    suffix = suffix_of_name(path)
+    if suffix not in SUFFIXES or (suffix == ".parquet" and is_gzipped(path)):
+        raise ConfigError(f"{path} must end in {', '.join(SUFFIXES)} (text also with {GZIP})")
+    if not path.exists():
+        raise ConfigError(f"there is no file {path}")
+    return suffix
+
+
+def read_entities(file: TableFile, *rulesets: AnalysedRuleset) -> pl.DataFrame:
+    """Read entities; in JSON a value may be of any type, and one of a wrong type fails its own entity alone.
+
+    A field has the type that the first of the *rulesets* declares.
+    """
+    suffix = _suffix(file.path)
+    if suffix in {".parquet", ".csv"}:
+        frame = read_linked(file)
+        return _with_errors(frame[_named_rows(frame[ENTITY].to_list(), file)])
+    unread = pl.DataFrame(schema={ENTITY: pl.String})
+    if suffix == ".json":
+        objects = _json_rows(file.path)
+    else:
+        lines = list(json_lines(file.path))
+        objects = [dict(line.values) for line in lines if line.torn is None]
+        unread = _torn_lines(lines, file)
+    ours = _our_names(file, (name for row in objects for name in row))
+    renamed = [{ours[name]: value for name, value in row.items()} for row in objects]
+    named = [{ENTITY: row.get("user_id"), **row} for row in renamed]
+    rows = [named[number] for number in _named_rows([row[ENTITY] for row in named], file)]
+    names = {name for row in rows for name in row}
+    dated: dict[str, FieldType] = {KNOWN_AT: "date"} if KNOWN_AT in names else {}
+    declared = {name: form for each in reversed(rulesets) for name, form in each.ruleset.fields.items()}
+    fields = {name: form for name, form in declared.items() if name in names}
+    entities = entities_from_rows(rows, {**fields, **dated})
+    return _with_errors(pl.concat([entities, unread.drop_nulls(ENTITY)], how="diagonal"))
+
+
+def _with_errors(entities: pl.DataFrame) -> pl.DataFrame:
+    """Make every field of an unreadable row an error."""
+    if NOT_READ not in entities.columns:
+        return entities
+    unread = pl.col(NOT_READ)
+    own = {ENTITY, NOT_READ, KNOWN_AT, *(error_of(name) for name in entities.columns)}
+    names = [name for name in entities.columns if name not in own]
+    reason = pl.when(unread.is_not_null()).then(pl.format("{}{}", pl.lit(NOT_KNOWN), unread))
+    marked = entities.with_columns(
+        pl.coalesce(reason, *({error_of(name)} & {*entities.columns})).alias(error_of(name)) for name in names
+    )
+    if KNOWN_AT in entities.columns:  # it may be the latest row of its entity
+        marked = marked.with_columns(pl.coalesce(unread, KNOWN_AT).alias(KNOWN_AT))
+    return marked.drop(NOT_READ)
+
+
+def _our_names(file: TableFile, theirs: Iterable[str]) -> dict[str, str]:
+    """Give our name of each column of JSON objects."""
+    names = list(dict.fromkeys(theirs))
+    return dict(zip(names, file.rename(pl.DataFrame(schema=dict.fromkeys(names, pl.String))).columns, strict=True))
+
+
+def _json_rows(path: Path) -> list[dict[str, Any]]:
+    try:
+        with open_text(path) as file:
+            rows = json.load(file)
+    except (UnicodeDecodeError, ValueError, EOFError, BadGzipFile) as error:
+        raise FileFormatError(f"{path} cannot be read: {error}") from None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise FileFormatError(f"{path} must hold objects, one for each entity")
+    return rows
+
+
+def _with_entity(theirs: pl.DataFrame, file: TableFile) -> pl.DataFrame:
+    """Rename the columns, and make the entity text; null where it is empty."""
+    frame = file.rename(theirs)
+    owner = next((name for name in (ENTITY, "user_id") if name in frame.columns), None)
+    if owner is None:
+        raise FileFormatError(f"{file.path} has no column {ENTITY} (or user_id); it has {', '.join(frame.columns)}")
+    refuse_link(str(file.path), owner, frame.schema[owner])
+    named = frame.rename({owner: ENTITY}).with_columns(pl.col(ENTITY).cast(pl.String))
+    return named.with_columns(pl.when(pl.col(ENTITY) != "").then(pl.col(ENTITY)).alias(ENTITY))
+
+
+def _named_rows(names: Sequence[Any], file: TableFile) -> list[int]:
+    """Number the rows that have an identifier, and warn of the others; FileFormatError where none has one."""
+    named = [number for number, name in enumerate(names) if name not in {None, ""}]
+    if names and not named:
+        raise FileFormatError(f"{file.path} has no row with an {ENTITY}; every row must have one")
+    if len(named) < len(names):
+        nameless = sorted(set(range(len(names))).difference(named))
+        shown = ", ".join(str(number + 1) for number in nameless[:SHOWN]) + (", ..." if len(nameless) > SHOWN else "")
+        file.warn(
+            f"{len(nameless):,} of the {len(names):,} entities of {file.path} have no {ENTITY}, and are not assessed: "
+            f"{shown} (the first is 1)"
+        )
+    return named
+
+
+def without_repeats(transactions: pl.DataFrame) -> pl.DataFrame:
+    """Drop rows that repeat a row with a transaction_id exactly, as the value side does.
+
+    Rows of one entity with the same transaction_id and other values stay, marked as what fails their entity.
+    """
+    if "transaction_id" not in transactions.columns:
+        return transactions
+    named = pl.col("transaction_id").cast(pl.String).fill_null("") != ""
+    distinct = transactions.filter(~named | pl.struct(pl.all()).is_first_distinct())
+    twice = distinct.select(named & pl.struct(ENTITY, "transaction_id").is_duplicated()).to_series()
+    return distinct.with_columns(twice.alias(CONTRADICTS)) if twice.any() else distinct
