@@ -26,9 +26,9 @@ def capture(name: str, curve: Sequence[tuple[float, float]], prevalence: float) 
         one_line(name): list(curve),
     }
     rows = [
-        {"name": label, "entities": first, "confirmed": found, "order": number}
+        {"name": label, "entities": first, "confirmed": confirmed, "order": number}
         for label, points in curves.items()
-        for number, (first, found) in enumerate(points)
+        for number, (first, confirmed) in enumerate(points)
     ]
     names = list(reversed(curves))
     look = alt.Scale(domain=names, range=[SERIES[0], INK, MUTED])
@@ -36,7 +36,7 @@ def capture(name: str, curve: Sequence[tuple[float, float]], prevalence: float) 
     widths = alt.Scale(domain=names, range=[3.0, 1.2, 1.2])
     legend = alt.Legend(title=None, orient="bottom-right", symbolSize=600, offset=12, labelLimit=320)
     axis: dict[str, Any] = {"axis": alt.Axis(labelExpr=PERCENT_LABEL, tickCount=10), "scale": alt.Scale(domain=[0, 1])}
-    drawn: alt.Chart = (
+    chart: alt.Chart = (
         alt.Chart(alt.InlineData(values=rows))
         .mark_line()
         .encode(
@@ -49,7 +49,7 @@ def capture(name: str, curve: Sequence[tuple[float, float]], prevalence: float) 
         )
     )
     return styled(
-        drawn.properties(width=WIDTH, height=HEIGHT),
+        chart.properties(width=WIDTH, height=HEIGHT),
         title="How many of the confirmed are found first",
         subtitle="In order of the total, highest first; equal totals come together.",
     )

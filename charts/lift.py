@@ -26,9 +26,9 @@ def lift(curves: pl.DataFrame) -> alt.Chart:
     # What comes later lies on top: the curves from worst to best.
     rows = [{"name": CHANCE, "customer_share": end, "value_share": end} for end in (0.0, 1.0)]
     rows += [row for name in names[-2::-1] for row in _thinned(curves.filter(pl.col("name") == name))]
-    drawn: alt.Chart = alt.Chart(alt.InlineData(values=rows)).mark_line().encode(**_encodings(names))
+    chart: alt.Chart = alt.Chart(alt.InlineData(values=rows)).mark_line().encode(**_encodings(names))
     return styled(
-        drawn.properties(width=WIDTH, height=HEIGHT),
+        chart.properties(width=WIDTH, height=HEIGHT),
         title="How much of the value the customers ranked first hold",
         subtitle="The steeper a curve rises, the better the ranking finds the valuable customers.",
     )

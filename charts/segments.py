@@ -44,14 +44,14 @@ def segments(table: pl.DataFrame, currency: str, known_on: str) -> alt.HConcatCh
 
 def _rows(table: pl.DataFrame) -> list[dict[str, Any]]:
     """One row for each segment, in their order, with the words to be shown."""
-    known = {row["segment"]: row for row in table.to_dicts()}
-    everyone = max(sum(row["customers"] for row in known.values()), 1)
-    return [_row(segment, known.get(segment, {}), everyone) for segment in SEGMENT_COLOURS]
+    comparable = {row["segment"]: row for row in table.to_dicts()}
+    everyone = max(sum(row["customers"] for row in comparable.values()), 1)
+    return [_row(segment, comparable.get(segment, {}), everyone) for segment in SEGMENT_COLOURS]
 
 
-def _row(segment: str, seen: dict[str, Any], everyone: int) -> dict[str, Any]:
-    customers = seen.get("customers", 0)
-    mean, share = (_finite(seen.get(name)) for name in ("value_mean", "value_share"))
+def _row(segment: str, counts: dict[str, Any], everyone: int) -> dict[str, Any]:
+    customers = counts.get("customers", 0)
+    mean, share = (_finite(counts.get(name)) for name in ("value_mean", "value_share"))
     return {
         "foot": f"{segment}\n{customers:,}",
         "colour": SEGMENT_COLOURS[segment],
@@ -70,8 +70,8 @@ def _finite(number: float | None) -> float | None:
 
 def _bars(rows: list[dict[str, Any]], height: str, in_scale: tuple[str, ...]) -> list[alt.Chart]:
     """One bar for each segment with its number on top, which makes a vertical axis needless."""
-    drawn = [row[name] or 0.0 for row in rows for name in in_scale]
-    scale = alt.Scale(domain=[min(0.0, *drawn), (max(drawn) or 1.0) * ROOM_ABOVE], nice=False)
+    heights = [row[name] or 0.0 for row in rows for name in in_scale]
+    scale = alt.Scale(domain=[min(0.0, *heights), (max(heights) or 1.0) * ROOM_ABOVE], nice=False)
     base = _across(rows).encode(y=alt.Y(f"{height}:Q", axis=None, scale=scale))
     number = base.encode(text=f"{height}_text:N")
     return [

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import fsum
 
-from fivefold.charts.text.numbers import one_line, seen
+from fivefold.charts.text.numbers import one_line, value_text
 from fivefold.domain.breakdown import Breakdown, Contribution
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.segments import HIGHEST_SCORE, LOWEST_SCORE
@@ -58,7 +58,7 @@ def waterfall_steps(breakdown: Breakdown, most: int = MOST_STEPS) -> list[Step]:
     ends = [fsum((breakdown.base, *(part.points for part in ordered[:count]))) for count in _counts(ordered, most)]
     starts = [breakdown.base, *ends]
     steps = [
-        Step(_label(part), start, end, part.points, seen(part))
+        Step(_label(part), start, end, part.points, value_text(part))
         for part, start, end in zip(ordered[:most], starts, ends, strict=False)
     ]
     rest = ordered[most:]

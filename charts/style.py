@@ -55,8 +55,8 @@ def styled(
         subtitle=[one_line(line) for line in lines if line],
         limit=alt.Undefined if title_width is None else title_width,
     )
-    named: AnyChart = chart.properties(title=heading, description=" ".join(titles), background=PAPER, padding=16)
-    look: AnyChart = named.configure(font=FONT, **_look())
+    titled: AnyChart = chart.properties(title=heading, description=" ".join(titles), background=PAPER, padding=16)
+    look: AnyChart = titled.configure(font=FONT, **_look())
     return look
 
 

@@ -57,13 +57,13 @@ def waterfall(
         _whole(total_label, axis[0], breakdown.total, decimals),
     ]
     domain = axis_around(breakdown.base, steps, axis)
-    drawn = _layers(rows, domain, f"{total_label} ({axis[0]:g} to {axis[1]:g})")
+    chart = _layers(rows, domain, f"{total_label} ({axis[0]:g} to {axis[1]:g})")
     start, end = rows[0]["number"], rows[-1]["number"]
     reading = f"From {start} to {end}: blue bars add points, orange bars take points away."
     # A title of one long line would make the picture wider than its bars, and leave it half empty.
     width = PLOT_WIDTH + _left_of_bars(rows)
     titles = lines_of(one_line(title), int(width / TITLE_SIGN_WIDTH), MOST_TITLE_LINES)
-    return styled(drawn, title=titles, subtitle=reading, title_width=width)
+    return styled(chart, title=titles, subtitle=reading, title_width=width)
 
 
 def _left_of_bars(rows: list[dict[str, Any]]) -> float:
@@ -121,23 +121,23 @@ def _layers(rows: list[dict[str, Any]], domain: tuple[float, float], axis_title:
 
 
 def _columns(
-    shown: list[dict[str, Any]], rows: list[dict[str, Any]], label_place: float, weight: Literal["normal", "bold"]
+    visible: list[dict[str, Any]], rows: list[dict[str, Any]], label_place: float, weight: Literal["normal", "bold"]
 ) -> list[alt.Chart]:
-    base = _placed(shown, rows)
+    base = _placed(visible, rows)
     points: alt.Chart = base.encode(x="right:Q", text="number:N", color=_COLOUR)
     return [
         *rimmed(points, align="left", dx=6, fontWeight=weight),
         base.mark_text(align="right", x=-12, color=MUTED, fontWeight=weight).encode(text="seen:N"),
-        *_labels(shown, rows, -label_place, weight),
+        *_labels(visible, rows, -label_place, weight),
     ]
 
 
 def _labels(
-    shown: list[dict[str, Any]], rows: list[dict[str, Any]], x: float, weight: Literal["normal", "bold"]
+    visible: list[dict[str, Any]], rows: list[dict[str, Any]], x: float, weight: Literal["normal", "bold"]
 ) -> list[alt.Chart]:
     """The labels, each line of them a text of its own: as many lines as a label has lie around its row's middle."""
     texts: dict[float, list[dict[str, Any]]] = {}
-    for row in shown:
+    for row in visible:
         for number, line in enumerate(row["label"]):
             dy = (number - (len(row["label"]) - 1) / 2) * LINE_HEIGHT
             texts.setdefault(dy, []).append({"row": row["row"], "text": line})
@@ -147,9 +147,9 @@ def _labels(
     ]
 
 
-def _placed(shown: list[dict[str, Any]], rows: list[dict[str, Any]], **how: Any) -> alt.Chart:
+def _placed(visible: list[dict[str, Any]], rows: list[dict[str, Any]], **how: Any) -> alt.Chart:
     """A chart of some of the rows, each at its place among all."""
     scale = alt.Scale(domain=list(range(len(rows))), padding=0.3)
     place = alt.Y("row:O", axis=None, scale=scale, **how)
-    placed: alt.Chart = alt.Chart(alt.InlineData(values=shown)).encode(y=place)
+    placed: alt.Chart = alt.Chart(alt.InlineData(values=visible)).encode(y=place)
     return placed

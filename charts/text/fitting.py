@@ -53,8 +53,8 @@ def fitted(svg: str) -> str:
     return _TEXT.sub(_fitted, svg)
 
 
-def _fitted(found: re.Match[str]) -> str:
-    attributes, content = found["attributes"], found["content"]
+def _fitted(match: re.Match[str]) -> str:
+    attributes, content = match["attributes"], match["content"]
     text, size = html.unescape(content).strip(), _SIZE.search(attributes)
     attributes = re.sub(r'font-family="[^"]*"', f'font-family="{STACK}"', attributes)
     if not text or size is None or "textLength" in attributes:

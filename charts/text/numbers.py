@@ -35,10 +35,10 @@ def signed(points: float, decimals: int = 2) -> str:
     return text if any(digit in text for digit in "123456789") else text[1:]
 
 
-def seen(contribution: Contribution) -> str:
+def value_text(contribution: Contribution) -> str:
     """Write what was seen of one input, with its unit.
 
-    >>> seen(Contribution("gap_mean_90d", "rhythm", 3.5, "days", -0.1, "Days between deposits"))
+    >>> value_text(Contribution("gap_mean_90d", "rhythm", 3.5, "days", -0.1, "Days between deposits"))
     '3.50 days'
     """
     if contribution.seen:

@@ -76,8 +76,8 @@ def waterfall_text(
         (one_line(total_label), "", f"{breakdown.total:,.{decimals}f}"),
     ]
     table = _aligned(words, max(width_columns, NARROWEST_COLUMNS))
-    left = len(table[0][0])
-    width = max(width_columns, NARROWEST_COLUMNS) - left
+    label_width = len(table[0][0])
+    width = max(width_columns, NARROWEST_COLUMNS) - label_width
     ruler = _ruler(axis_around(breakdown.base, steps, axis), axis, width)
     drawings = [
         _scale(ruler),
@@ -87,10 +87,10 @@ def waterfall_text(
     ]
     blank = "".join(_guides(ruler))
     rows = [
-        [(first + drawing).rstrip(), *(f"{more:<{left}}{blank}".rstrip() for more in rest)]
+        [(first + drawing).rstrip(), *(f"{more:<{label_width}}{blank}".rstrip() for more in rest)]
         for (first, *rest), drawing in zip(table, drawings, strict=True)
     ]
-    rows.insert(-1, [RULE * (left + ruler.columns + 1)])
+    rows.insert(-1, [RULE * (label_width + ruler.columns + 1)])
     lines = [line for row in rows for line in row]
     return "\n".join([*lines, "", f"{ADDS} adds   {TAKES} takes away"])
 
@@ -101,14 +101,14 @@ def _aligned(words: list[tuple[str, str, str]], width: int) -> list[list[str]]:
     Returns:
         One list a row: its line, and the lines that its label continues in.
     """
-    label, seen, points = (max(len(row[place]) for row in words) for place in range(3))
-    seen = min(seen, SEEN_COLUMNS)
-    room = width - seen - points - 3 * len(GAP) - LEAST_DRAWING_COLUMNS
+    label, value_width, points = (max(len(row[place]) for row in words) for place in range(3))
+    value_width = min(value_width, SEEN_COLUMNS)
+    room = width - value_width - points - 3 * len(GAP) - LEAST_DRAWING_COLUMNS
     label = max(min(label, room, round(width * LABEL_SHARE)), LEAST_LABEL_COLUMNS)
     rows = []
     for name, value, number in words:
         first, *rest = lines_of(name, label, MOST_LABEL_LINES)
-        line = f"{first:<{label}}{GAP}{cut_end(value, seen):>{seen}}{GAP}{number:>{points}}{GAP}"
+        line = f"{first:<{label}}{GAP}{cut_end(value, value_width):>{value_width}}{GAP}{number:>{points}}{GAP}"
         rows.append([line, *rest])
     return rows
 

@@ -50,10 +50,10 @@ class AnalysedRuleset:
     @cached_property
     def inputs(self) -> tuple[LanguageModel, ...]:
         """Every input that the ruleset reads, each once."""
-        found = [made for rule in self.ruleset.rules for made in inputs_of_rule(rule)]
+        inputs = [each for rule in self.ruleset.rules for each in inputs_of_rule(rule)]
         for condition in self._entity_conditions:
-            found += inputs_of(condition)
-        return tuple(distinct(found))
+            inputs += inputs_of(condition)
+        return tuple(distinct(inputs))
 
     @cached_property
     def simple_inputs(self) -> tuple[LanguageModel, ...]:
@@ -84,7 +84,7 @@ class AnalysedRuleset:
     @cached_property
     def wheres(self) -> tuple[Location, ...]:
         """The conditions about linked facts, each with its path."""
-        return tuple(place for path, made in self.inputs_with_paths for place in wheres_in(path, made))
+        return tuple(place for path, each in self.inputs_with_paths for place in wheres_in(path, each))
 
     @cached_property
     def structural_diagnostics(self) -> tuple[Diagnostic, ...]:
@@ -108,10 +108,10 @@ class AnalysedRuleset:
 
     @property
     def _entity_conditions(self) -> list[Any]:
-        found = [] if self.ruleset.applies_to is None else [self.ruleset.applies_to]
+        conditions = [] if self.ruleset.applies_to is None else [self.ruleset.applies_to]
         if isinstance(self.ruleset.score, WeightedScore):
-            found += [choice.when for choice in self.ruleset.score.weighted.weights_by if choice.when is not None]
-        return found
+            conditions += [choice.when for choice in self.ruleset.score.weighted.weights_by if choice.when is not None]
+        return conditions
 
 
 def analyse_text(text: str, source: str = "the ruleset") -> AnalysedRuleset:

@@ -23,19 +23,19 @@ def type_diagnostics(
     inputs: Iterable[tuple[Path, LanguageModel]], conditions: Iterable[Location], names: Vocabulary
 ) -> Iterator[Diagnostic]:
     """Find inputs, each with its path, that name what is not there, and tests that do not fit what they are of."""
-    for path, made in inputs:
-        yield from input_diagnostics(path, made, names)
+    for path, rule_input in inputs:
+        yield from input_diagnostics(path, rule_input, names)
     for place in conditions:
         yield from condition_diagnostics(place, names)
 
 
-def input_diagnostics(path: Path, made: LanguageModel, names: Vocabulary) -> Iterator[Diagnostic]:
+def input_diagnostics(path: Path, rule_input: LanguageModel, names: Vocabulary) -> Iterator[Diagnostic]:
     """Find what is wrong with an input, and with the conditions in it."""
     try:
-        value_type_of_input(made, names)
+        value_type_of_input(rule_input, names)
     except UnknownNameError as wrong:
-        yield Diagnostic(word_at(path, made), str(wrong))
-    for place in wheres_in(path, made):
+        yield Diagnostic(word_at(path, rule_input), str(wrong))
+    for place in wheres_in(path, rule_input):
         yield from condition_diagnostics(place, names)
 
 
@@ -44,8 +44,8 @@ def condition_diagnostics(place: Location, names: Vocabulary) -> Iterator[Diagno
     for path, test in tests_at(place):
         subject = input_of_test(test)
         if place.source is not None and not isinstance(subject, FieldInput):
-            known = ", ".join(names.linked(place.source))
-            yield Diagnostic(path, f"must test a field of {place.source}, as {{field: ...}} does; there are {known}")
+            declared = ", ".join(names.linked(place.source))
+            yield Diagnostic(path, f"must test a field of {place.source}, as {{field: ...}} does; there are {declared}")
         elif subject is None and place.own is None:
             yield Diagnostic(
                 path, "compares nothing: there is no input here; name one, as in {field: country, equals: NO}"
@@ -82,10 +82,10 @@ def value_type_at(subject: Any, place: Location, names: Vocabulary) -> ValueType
         return value_type_of_input(subject, names)
     fields = names.linked(place.source)
     if subject.field not in fields:
-        known = ", ".join(fields)
+        declared = ", ".join(fields)
         near = perhaps(subject.field, fields)
         raise UnknownNameError(
-            f"names the field {subject.field}, which {place.source} do not have{near}; declared are {known}"
+            f"names the field {subject.field}, which {place.source} do not have{near}; declared are {declared}"
         )
     if place.source == "transactions" and subject.field in MONEY_FIELDS:
         return ValueType.MONEY

@@ -35,16 +35,16 @@ class Diagnostic:
 
 
 def findings(
-    diagnostics: Iterable[Diagnostic], made: Ruleset | Policy, document: Document | None = None
+    diagnostics: Iterable[Diagnostic], definition: Ruleset | Policy, document: Document | None = None
 ) -> list[Finding]:
     """Write diagnostics for people: with their lines, and in the order of the file, where there is a document."""
-    examples = made.examples if isinstance(made, Ruleset) else ()
-    named = {
-        "rules": [{"id": rule.id} for rule in made.rules],
+    examples = definition.examples if isinstance(definition, Ruleset) else ()
+    names = {
+        "rules": [{"id": rule.id} for rule in definition.rules],
         "examples": [{"name": example.name} for example in examples],
     }
-    found = []
+    rows = []
     for fault in dict.fromkeys(diagnostics):
         line = document.line(fault.path) if document is not None else None
-        found.append(Finding(where_of(fault.path, named), fault.problem, line, fault.severity is Severity.FATAL))
-    return sorted(found, key=lambda finding: finding.line or 0)
+        rows.append(Finding(where_of(fault.path, names), fault.problem, line, fault.severity is Severity.FATAL))
+    return sorted(rows, key=lambda finding: finding.line or 0)

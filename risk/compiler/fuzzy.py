@@ -24,8 +24,8 @@ def folded(text: str) -> str:
     return " ".join(sorted("".join(sign if sign.isalnum() else " " for sign in plain).split()))
 
 
-def _jaro_winkler(left: str, right: str, *, score_cutoff: float | None = None) -> float:
-    return 100 * distance.JaroWinkler.similarity(left, right, score_cutoff=(score_cutoff or 0) / 100)
+def _jaro_winkler(first: str, second: str, *, score_cutoff: float | None = None) -> float:
+    return 100 * distance.JaroWinkler.similarity(first, second, score_cutoff=(score_cutoff or 0) / 100)
 
 
 _SCORERS: dict[str, Any] = {
@@ -43,13 +43,13 @@ _PREFILTER = 0.5
 """How far below the cut-off candidates are still looked at; rapidfuzz drops some that reach it by a hair."""
 
 
-def likeness(left: str, right: str, scorer: str) -> float:
+def likeness(first: str, second: str, scorer: str) -> float:
     """Tell how alike two texts are, 0 to 100; texts without a letter or digit are like nothing.
 
     >>> likeness("Lech Wałęsa", "walesa lech", "ratio")
     100.0
     """
-    pair = folded(left), folded(right)
+    pair = folded(first), folded(second)
     return float(_SCORERS[scorer](*pair)) if all(pair) else 0.0
 
 
@@ -58,19 +58,21 @@ def nearly(targets: Sequence[str], scorer: str, at_least: int) -> Test:
 
     Every different text is compared once.
     """
-    wanted = [target for target in map(folded, targets) if target]
+    folded_targets = [target for target in map(folded, targets) if target]
 
     def test(column: pl.Series) -> pl.Series:
         texts = column.unique().drop_nulls()
-        found = [_is_near(folded(text), wanted, scorer, at_least) for text in texts]
-        hits = column.is_in(texts.filter(pl.Series(found, dtype=pl.Boolean)).implode())
+        is_near = [_is_near(folded(text), folded_targets, scorer, at_least) for text in texts]
+        hits = column.is_in(texts.filter(pl.Series(is_near, dtype=pl.Boolean)).implode())
         return hits.alias(column.name)
 
     return lambda column: column.map_batches(test, return_dtype=pl.Boolean)
 
 
-def _is_near(text: str, wanted: Sequence[str], scorer: str, at_least: int) -> bool:
-    if not text or not wanted:
+def _is_near(text: str, targets: Sequence[str], scorer: str, at_least: int) -> bool:
+    if not text or not targets:
         return False
-    best = process.extractOne(text, wanted, scorer=_SCORERS[scorer], processor=None, score_cutoff=at_least - _PREFILTER)
+    best = process.extractOne(
+        text, targets, scorer=_SCORERS[scorer], processor=None, score_cutoff=at_least - _PREFILTER
+    )
     return best is not None and best[1] >= at_least - _ROUNDING

@@ -40,9 +40,9 @@ def _impossible(value: Any, kind: ValueType, declared: FieldType | None) -> str 
         no_level = f"there is no level {value}; there are {', '.join(names)} (1 to {len(names)}){perhaps(value, names)}"
         return no_level if level_number(value, names) is None else None
     if isinstance(declared, OneOf) and value not in declared.one_of:
-        known, near = ", ".join(declared.one_of), perhaps(value, declared.one_of)
-        return f"compares with {value!r}, which it can never be; it is one of {known}{near}"
+        choices, near = ", ".join(declared.one_of), perhaps(value, declared.one_of)
+        return f"compares with {value!r}, which it can never be; it is one of {choices}{near}"
     if declared == "country" and value not in COUNTRIES:
-        met = described(value) if described(value) != value else repr(value)
-        return f"compares a country with {met}; write two capital letters (ISO 3166 alpha-2), such as NO"
+        written_country = described(value) if described(value) != value else repr(value)
+        return f"compares a country with {written_country}; write two capital letters (ISO 3166 alpha-2), such as NO"
     return None

@@ -75,13 +75,13 @@ def inputs_named(place: Location) -> Iterator[tuple[Path, LanguageModel]]:
             yield path, subject
 
 
-def wheres_in(path: Path, made: Any) -> Iterator[Location]:
+def wheres_in(path: Path, rule_input: Any) -> Iterator[Location]:
     """Give the `where` of an input, and those of both sides of a ratio."""
-    if isinstance(made, Ratio):
-        for number, side in enumerate(made.ratio):
+    if isinstance(rule_input, Ratio):
+        for number, side in enumerate(rule_input.ratio):
             yield from wheres_in((*path, "ratio", number), side)
-    elif isinstance(made, Window) and made.where is not None and linked_source(made) in SOURCES:
-        yield Location((*path, "where"), made.where, None, linked_source(made), made.in_currency)
+    elif isinstance(rule_input, Window) and rule_input.where is not None and linked_source(rule_input) in SOURCES:
+        yield Location((*path, "where"), rule_input.where, None, linked_source(rule_input), rule_input.in_currency)
 
 
 def tests_at(place: Location) -> Iterator[tuple[Path, Operators]]:
@@ -102,7 +102,7 @@ def _tests(path: Path, condition: Any) -> Iterator[tuple[Path, Operators]]:
         yield path, condition
 
 
-def word_at(path: Path, made: LanguageModel) -> Path:
+def word_at(path: Path, rule_input: LanguageModel) -> Path:
     """Point at the word that names an input, as `field` in {field: country}."""
-    word = word_of(made, POLICY_INPUTS)
+    word = word_of(rule_input, POLICY_INPUTS)
     return path if word is None else (*path, word)

@@ -51,7 +51,7 @@ def _type_diagnostics(policy: Policy) -> Iterator[Diagnostic]:
 
 def inputs_of_policy(policy: Policy) -> list[LanguageModel]:
     """List every input that a policy reads, each once."""
-    return distinct(made for rule in policy.rules for made in inputs_of_policy_rule(rule))
+    return distinct(each for rule in policy.rules for each in inputs_of_policy_rule(rule))
 
 
 def inputs_of_policy_rule(rule: PolicyRule) -> list[LanguageModel]:
@@ -59,6 +59,6 @@ def inputs_of_policy_rule(rule: PolicyRule) -> list[LanguageModel]:
     return distinct([*inputs_of(rule.when), *inputs_of(rule.unless)])
 
 
-def distinct(made: Iterable[LanguageModel]) -> list[LanguageModel]:
+def distinct(inputs: Iterable[LanguageModel]) -> list[LanguageModel]:
     """List inputs, each once, in the order in which they come first."""
-    return list({input_key(each): each for each in made}.values())
+    return list({input_key(each): each for each in inputs}.values())

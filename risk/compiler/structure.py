@@ -44,20 +44,20 @@ def structure_diagnostics(ruleset: Ruleset, names: Vocabulary) -> Iterator[Diagn
         yield from _signal(("rules", position), rule, names)
 
 
-def taken_names(made: Ruleset | Policy) -> Iterator[Diagnostic]:
+def taken_names(definition: Ruleset | Policy) -> Iterator[Diagnostic]:
     """Find declared fields whose names have a meaning already."""
-    for part, taken in TAKEN.items():
-        for name in getattr(made, part):
-            if name in taken:
+    for part, reserved in TAKEN.items():
+        for name in getattr(definition, part):
+            if name in reserved:
                 yield Diagnostic((part, name), f"{name} has a meaning already; choose another name")
 
 
 def twice(path: Path, names: Sequence[str], what: str) -> Iterator[Diagnostic]:
     """Find names that are there more than once."""
-    seen: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for number, name in enumerate(names):
-        seen[name] += 1
-        if seen[name] > 1:
+        counts[name] += 1
+        if counts[name] > 1:
             yield Diagnostic((*path, number), f"there is a {what} {name} already; each has a name of its own")
 
 
@@ -95,11 +95,11 @@ def _level(path: Path, level: LevelName, ruleset: Ruleset) -> Iterator[Diagnosti
 
 def outcomes_with_paths(rule: Rule) -> Iterable[tuple[Path, Outcome]]:
     """Give everything that a rule can come to, and where it is written."""
-    made: list[tuple[Path, Outcome]] = [(("cases", number), case) for number, case in enumerate(rule.cases)]
-    made.append((("otherwise",), rule.otherwise))
+    outcomes: list[tuple[Path, Outcome]] = [(("cases", number), case) for number, case in enumerate(rule.cases)]
+    outcomes.append((("otherwise",), rule.otherwise))
     if rule.on_unknown is not None:
-        made.append((("on_unknown",), rule.on_unknown))
-    return made
+        outcomes.append((("on_unknown",), rule.on_unknown))
+    return outcomes
 
 
 def _signal(path: Path, rule: Rule, names: Vocabulary) -> Iterator[Diagnostic]:

@@ -64,54 +64,57 @@ class Vocabulary:
         return self.transaction if source == "transactions" else self.case
 
 
-def vocabulary(made: Ruleset | Policy) -> Vocabulary:
+def vocabulary(definition: Ruleset | Policy) -> Vocabulary:
     """Collect the names that a ruleset or a policy declares, beside those that are always there."""
     return Vocabulary(
-        made.fields,
-        {**made.transaction_fields, **TRANSACTION_FIELDS},
-        {**made.case_fields, **CASE_FIELDS},
-        made.levels,
+        definition.fields,
+        {**definition.transaction_fields, **TRANSACTION_FIELDS},
+        {**definition.case_fields, **CASE_FIELDS},
+        definition.levels,
     )
 
 
-def linked_source(made: Any) -> str:
+def linked_source(aggregate: Any) -> str:
     """Tell which linked facts an aggregate is over; the name of a date field where it is one."""
-    if isinstance(made, Count):
-        return made.count
-    return made.days_since if isinstance(made, DaysSince) else "transactions"
+    if isinstance(aggregate, Count):
+        return aggregate.count
+    return aggregate.days_since if isinstance(aggregate, DaysSince) else "transactions"
 
 
-def column_of(made: Any) -> str | None:
+def column_of(aggregate: Any) -> str | None:
     """Tell which field of transactions an aggregate reads; None where it reads none."""
-    if isinstance(made, Count | DaysSince):
+    if isinstance(aggregate, Count | DaysSince):
         return None
-    word = next(iter(set(type(made).model_fields) - set(Window.model_fields)))
-    return str(getattr(made, word))
+    word = next(iter(set(type(aggregate).model_fields) - set(Window.model_fields)))
+    return str(getattr(aggregate, word))
 
 
-def value_type_of_input(made: Any, names: Vocabulary) -> ValueType:
+def value_type_of_input(rule_input: Any, names: Vocabulary) -> ValueType:
     """Tell what an input's values are.
 
     Raises:
         Misnamed: it names a field, source or indicator that is not there, or one of the wrong type.
     """
-    if isinstance(made, FieldInput | TransactionInput):
-        return _value_type_of_field(made, names)
-    if isinstance(made, Window):
-        return _value_type_of_aggregate(made, names)
-    if isinstance(made, Ratio):
-        for side in made.ratio:
+    if isinstance(rule_input, FieldInput | TransactionInput):
+        return _value_type_of_field(rule_input, names)
+    if isinstance(rule_input, Window):
+        return _value_type_of_aggregate(rule_input, names)
+    if isinstance(rule_input, Ratio):
+        for side in rule_input.ratio:
             if value_type_of_input(side, names) not in _NUMBERS:
                 raise UnknownNameError("is a ratio of something that is no number")
         return ValueType.NUMBER
-    if isinstance(made, IndicatorInput):
-        if made.indicator not in catalogue().names:
-            near = perhaps(made.indicator, catalogue().names, cutoff=0.7)
-            raise UnknownNameError(f"names the indicator {made.indicator}, which the catalogue does not have{near}")
+    if isinstance(rule_input, IndicatorInput):
+        if rule_input.indicator not in catalogue().names:
+            near = perhaps(rule_input.indicator, catalogue().names, cutoff=0.7)
+            raise UnknownNameError(
+                f"names the indicator {rule_input.indicator}, which the catalogue does not have{near}"
+            )
         return ValueType.NUMBER
-    if isinstance(made, ValueInput | LevelInput):
-        return _VALUE_TYPES[made.value if isinstance(made, ValueInput) else made.level]
-    return ValueType.MARK if isinstance(made, TagInput | ScreeningInput) else _value_type_of_pattern(made, names)
+    if isinstance(rule_input, ValueInput | LevelInput):
+        return _VALUE_TYPES[rule_input.value if isinstance(rule_input, ValueInput) else rule_input.level]
+    is_mark = isinstance(rule_input, TagInput | ScreeningInput)
+    return ValueType.MARK if is_mark else _value_type_of_pattern(rule_input, names)
 
 
 _VALUE_TYPES: Mapping[str, ValueType] = {
@@ -127,58 +130,58 @@ _VALUE_TYPES: Mapping[str, ValueType] = {
 """The types of the fields of the value and of the level."""
 
 
-def _value_type_of_field(made: FieldInput | TransactionInput, names: Vocabulary) -> ValueType:
-    if isinstance(made, FieldInput):
-        return _declared(made.field, names.entity, "the entity")
-    kind = _declared(made.transaction, names.transaction, "a transaction")
-    if made.transaction in MONEY_FIELDS:
+def _value_type_of_field(rule_input: FieldInput | TransactionInput, names: Vocabulary) -> ValueType:
+    if isinstance(rule_input, FieldInput):
+        return _declared(rule_input.field, names.entity, "the entity")
+    kind = _declared(rule_input.transaction, names.transaction, "a transaction")
+    if rule_input.transaction in MONEY_FIELDS:
         return ValueType.MONEY
-    if made.in_currency is not None:
+    if rule_input.in_currency is not None:
         raise UnknownNameError(
-            f"names a currency of {made.transaction}, which is no money; {' and '.join(MONEY_FIELDS)} are"
+            f"names a currency of {rule_input.transaction}, which is no money; {' and '.join(MONEY_FIELDS)} are"
         )
     return kind
 
 
-def column_for(made: Any, names: Vocabulary, base: str) -> Column:
+def column_for(rule_input: Any, names: Vocabulary, base: str) -> Column:
     """Tell what an input is to a condition; *base* is the currency that money is in, where it names none itself.
 
     Raises:
         Misnamed: as `value_type_of_input`.
     """
-    kind = value_type_of_input(made, names)
-    units = minor_units(getattr(made, "in_currency", None) or base) if kind is ValueType.MONEY else 1
-    return Column(input_key(made), kind, units, names.levels if kind is ValueType.LEVEL else ())
+    kind = value_type_of_input(rule_input, names)
+    units = minor_units(getattr(rule_input, "in_currency", None) or base) if kind is ValueType.MONEY else 1
+    return Column(input_key(rule_input), kind, units, names.levels if kind is ValueType.LEVEL else ())
 
 
 def _declared(name: str, fields: Mapping[str, FieldType], whose: str) -> ValueType:
     if name not in fields:
-        known = ", ".join(fields) or "none"
+        names = ", ".join(fields) or "none"
         raise UnknownNameError(
-            f"names the field {name}, which {whose} does not have{perhaps(name, fields)}; declared are {known}"
+            f"names the field {name}, which {whose} does not have{perhaps(name, fields)}; declared are {names}"
         )
     return value_type_of(fields[name])
 
 
-def _value_type_of_aggregate(made: Window, names: Vocabulary) -> ValueType:
-    source = linked_source(made)
-    if isinstance(made, DaysSince) and source not in SOURCES:
+def _value_type_of_aggregate(aggregate: Window, names: Vocabulary) -> ValueType:
+    source = linked_source(aggregate)
+    if isinstance(aggregate, DaysSince) and source not in SOURCES:
         if _declared(source, names.entity, "the entity") is not ValueType.MOMENT:
             raise UnknownNameError(
                 f"counts days since {source}, which is no date; nor is it transactions, cases or alerts"
             )
-        if made.where is not None or made.over is not None or made.in_currency is not None:
+        if aggregate.where is not None or aggregate.over is not None or aggregate.in_currency is not None:
             raise UnknownNameError(
                 f"counts days since the field {source}: where, over and in_currency have no meaning there"
             )
         return ValueType.NUMBER
-    if source != "transactions" and made.in_currency is not None:
+    if source != "transactions" and aggregate.in_currency is not None:
         raise UnknownNameError(f"is over {source}, which have no currency")
-    column = column_of(made)
+    column = column_of(aggregate)
     if column is None:
         return ValueType.NUMBER
     kind = _declared(column, names.transaction, "a transaction")
-    if isinstance(made, Distinct):
+    if isinstance(aggregate, Distinct):
         if kind is ValueType.TEXTS:
             raise UnknownNameError(f"counts different values of {column}, which is a list")
         return ValueType.NUMBER
@@ -196,11 +199,11 @@ _PATTERN_FIELDS = (
 """Parameters of patterns that name a field: whose it is, and what it must be."""
 
 
-def _value_type_of_pattern(made: Any, names: Vocabulary) -> ValueType:
-    for parameter, whose, wanted in _PATTERN_FIELDS:
-        name = getattr(made, parameter, None)
-        if name is not None and _declared(name, getattr(names, whose), f"the {whose}") not in wanted:
-            raise UnknownNameError(f"has {parameter}: {name}, which is not {' or '.join(sorted(wanted))}")
+def _value_type_of_pattern(pattern: Any, names: Vocabulary) -> ValueType:
+    for parameter, whose, kinds in _PATTERN_FIELDS:
+        name = getattr(pattern, parameter, None)
+        if name is not None and _declared(name, getattr(names, whose), f"the {whose}") not in kinds:
+            raise UnknownNameError(f"has {parameter}: {name}, which is not {' or '.join(sorted(kinds))}")
     return ValueType.FINDING
 
 

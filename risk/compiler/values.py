@@ -52,10 +52,10 @@ def misfit(kind: ValueType, value: Any) -> str | None:
         return None
     if kind is ValueType.LEVEL:
         return None if isinstance(value, str | Decimal) else f"compares a level with {_quoted(value)}; write its name"
-    wanted: type = Decimal if kind in _NUMBERS else bool if kind in {ValueType.FLAG, ValueType.MARK} else str
-    if isinstance(value, wanted):
+    required: type = Decimal if kind in _NUMBERS else bool if kind in {ValueType.FLAG, ValueType.MARK} else str
+    if isinstance(value, required):
         return None
-    hint = _HINTS.get(wanted, "") if isinstance(value, str) else ""
+    hint = _HINTS.get(required, "") if isinstance(value, str) else ""
     return f"compares {value_type_phrase(kind)} with {_quoted(value)}{hint}"
 
 

@@ -39,10 +39,10 @@ def weight_diagnostics(ruleset: Ruleset) -> Iterator[Diagnostic]:
 def _choices(weighted: Weighted) -> Iterator[Diagnostic]:
     for number, choice in enumerate(weighted.weights_by):
         if choice.use not in weighted.weights:
-            known = ", ".join(weighted.weights)
+            columns = ", ".join(weighted.weights)
             yield Diagnostic(
                 ("score", "weighted", "weights_by", number, "use"),
-                f"there is no column {choice.use}; there are {known}",
+                f"there is no column {choice.use}; there are {columns}",
             )
 
 

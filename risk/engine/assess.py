@@ -58,8 +58,8 @@ def assess(
         members = {name: version.members for name, version in versions.items()}
         inputs.append(resolve(needs, portfolio, sources, members, part))
         program = program_for(analysed, versions, portfolio.rates.base)
-        made = assess_inputs(program, inputs[-1], previous, overrides)
-        outcomes.append(made.with_columns(pl.lit(number, pl.Int32).alias(VERSIONS)))
+        frame = assess_inputs(program, inputs[-1], previous, overrides)
+        outcomes.append(frame.with_columns(pl.lit(number, pl.Int32).alias(VERSIONS)))
     program = program_for(analysed, parts[0][1], portfolio.rates.base)
     versions_used = tuple(versions for _, versions in parts)
     base = portfolio.rates.base

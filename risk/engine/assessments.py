@@ -83,9 +83,9 @@ class Assessments:
     def __len__(self) -> int:
         return len(self.outcomes)
 
-    def where(self, wanted: pl.Series) -> Self:
+    def where(self, mask: pl.Series) -> Self:
         """Take the assessments of some entities."""
-        return replace(self, inputs=self.inputs.filter(wanted), outcomes=self.outcomes.filter(wanted))
+        return replace(self, inputs=self.inputs.filter(mask), outcomes=self.outcomes.filter(mask))
 
     def table(self) -> pl.DataFrame:
         """Give one plain row for each entity: level names instead of numbers, points instead of units.
@@ -94,28 +94,28 @@ class Assessments:
         """
         names = dict(enumerate(self.program.ruleset.levels, 1))
 
-        def named(column: str, called: str | None = None) -> pl.Expr:
+        def level_name(column: str, called: str | None = None) -> pl.Expr:
             level = pl.col(column).replace_strict(names, default=None, return_dtype=pl.String)
             return level.alias(called or column)
 
         return self.outcomes.select(
             pl.col(ENTITY),
             pl.col(AS_OF).cast(pl.Datetime("us", "UTC")),
-            named(LEVEL),
+            level_name(LEVEL),
             pl.col(STATUS),
             pl.when(pl.col(APPLIES))
             .then(quotient(pl.col(TOTAL).cast(pl.Float64), self.program.total.scale))
             .alias("score"),
-            pl.when(pl.col(STATUS) == Status.ASSESSED.value).then(named(TOTAL_LEVEL)).alias("score_level"),
-            named(FLOOR, "floor"),
+            pl.when(pl.col(STATUS) == Status.ASSESSED.value).then(level_name(TOTAL_LEVEL)).alias("score_level"),
+            level_name(FLOOR, "floor"),
             pl.when(pl.col(APPLIES)).then(self._floor_by()).alias("floor_by"),
-            named(RULES_LEVEL, "rules_level"),
+            level_name(RULES_LEVEL, "rules_level"),
             pl.col(ENTERED).cast(pl.Datetime("us", "UTC")),
             pl.col(MAY_MOVE_DOWN_ON).cast(pl.Datetime("us", "UTC")),
-            named(WITHHELD, "withheld_level"),
+            level_name(WITHHELD, "withheld_level"),
             pl.col(OVERRIDDEN, RAISED),
-            named(HELD_FLOOR, "held_floor"),
-            named(HELD_HARD_FLOOR, "held_hard_floor"),
+            level_name(HELD_FLOOR, "held_floor"),
+            level_name(HELD_HARD_FLOOR, "held_hard_floor"),
             as_text(),
         )
 
@@ -130,8 +130,8 @@ class Assessments:
 
     def position(self, entity: str) -> int | None:
         """Find an entity's row; None where there is none."""
-        found = (self.outcomes[ENTITY] == entity).arg_max()
-        return found if found is not None and self.outcomes[ENTITY][found] == entity else None
+        row = (self.outcomes[ENTITY] == entity).arg_max()
+        return row if row is not None and self.outcomes[ENTITY][row] == entity else None
 
 
 _LEVELS_BEFORE = {"level": "previous_level", "entered": "previous_entered"}
@@ -157,20 +157,22 @@ def assess_inputs(
         overrides: `entity_id`, `level`, `until`: the overrides there are.
     """
     ruleset = program.ruleset
-    frame, held = _beside(inputs, previous, _LEVELS_BEFORE | _FLOORS_BEFORE | _LOST_BEFORE, PREVIOUS)
-    frame, set_by_hand = _beside(frame, overrides, {"level": "override_level", "until": "override_until"}, _OVERRIDE)
+    frame, previous_columns = _beside(inputs, previous, _LEVELS_BEFORE | _FLOORS_BEFORE | _LOST_BEFORE, PREVIOUS)
+    frame, override_columns = _beside(
+        frame, overrides, {"level": "override_level", "until": "override_until"}, _OVERRIDE
+    )
     floors_held = previous is not None and "floor" in previous.columns and bool((previous["floor"] > 0).any())
     possible = program.possible_floors(frame) if floors_held else []
-    plan = program.plan(frame, ENTITY, AS_OF, *held, *set_by_hand, *possible).with_columns(_COMPUTED)
+    plan = program.plan(frame, ENTITY, AS_OF, *previous_columns, *override_columns, *possible).with_columns(_COMPUTED)
     floors = floor_stages(ruleset.cooldown, len(ruleset.levels)) if floors_held else settled_floors()
     for stage in (*floors, *level_stages(ruleset.cooldown)):
         plan = plan.with_columns(stage)
-    made = program.collect(plan, frame)
-    return made[[ENTITY, AS_OF, STATUS, COMPUTED, *LEVELS, *program.outputs]]
+    outcomes = program.collect(plan, frame)
+    return outcomes[[ENTITY, AS_OF, STATUS, COMPUTED, *LEVELS, *program.outputs]]
 
 
 def _beside(
-    made: pl.DataFrame, other: pl.DataFrame | None, names: Mapping[str, str], types: Mapping[Any, Any]
+    frame: pl.DataFrame, other: pl.DataFrame | None, names: Mapping[str, str], types: Mapping[Any, Any]
 ) -> tuple[pl.DataFrame, list[pl.Expr]]:
     """Bring what else is known of the entities beside them; the frame, and the columns to read: nulls without it."""
     there = {} if other is None else {old: new for old, new in names.items() if old in other.columns}
@@ -178,10 +180,10 @@ def _beside(
         pl.col(name) if name in there.values() else pl.lit(None, kind).alias(name) for name, kind in types.items()
     ]
     if other is None:
-        return made, columns
+        return frame, columns
     kinds: dict[Any, Any] = {new: types[new] for new in there.values()}
     renamed = other.select(ENTITY, *there).rename(there).cast(kinds)
-    return made.join(renamed, on=ENTITY, how="left", validate="m:1", maintain_order="left"), columns
+    return frame.join(renamed, on=ENTITY, how="left", validate="m:1", maintain_order="left"), columns
 
 
 def _say(status: Status) -> pl.Expr:

@@ -29,16 +29,16 @@ def deciders(tried: Sequence[Assessments], decided_before: Mapping[str, int]) ->
         it keeps where it decided before, and for its floors where it did not.
     """
     best: dict[str, tuple[int, bool, bool, int]] = {}
-    for place, found in enumerate(tried):
-        for entity, status, computed, rules_level, floor in found.outcomes.select(
+    for place, assessments in enumerate(tried):
+        for entity, status, computed, rules_level, floor in assessments.outcomes.select(
             ENTITY, STATUS, COMPUTED, RULES_LEVEL, FLOOR
         ).iter_rows():
             if status == Status.NOT_APPLICABLE:
                 continue
             before = decided_before.get(entity) == place
             applies = status != Status.UNDETERMINED
-            asked = computed if applies else rules_level if before else floor
-            rank = (asked or 0, before, applies, -place)
+            level = computed if applies else rules_level if before else floor
+            rank = (level or 0, before, applies, -place)
             if entity not in best or rank > best[entity]:
                 best[entity] = rank
     return {entity: -rank[3] for entity, rank in best.items()}

@@ -71,26 +71,26 @@ def next_levels(frame: pl.DataFrame, cooldown: Duration | None, levels: int) -> 
         that is unknown, withholds; null where nothing does. `overridden`: an override is live;
         `override_raised_by_floor`: a floor that holds is above it, and wins. Moments are microseconds.
     """
-    made = frame.lazy()
+    plan = frame.lazy()
     for stage in (*floor_stages(cooldown, levels), *level_stages(cooldown)):
-        made = made.with_columns(stage)
-    return made.select(LEVELS).collect()
+        plan = plan.with_columns(stage)
+    return plan.select(LEVELS).collect()
 
 
 @cache
 def level_stages(cooldown: Duration | None) -> tuple[list[pl.Expr], ...]:
     """Give the expressions that follow those of floors, step by step: the rules level, then what holds."""
     previous, computed, as_of = pl.col("previous_level"), pl.col("computed"), pl.col("as_of")
-    asked = pl.max_horizontal(computed, pl.when(pl.col(HELD_FLOOR) > 0).then(HELD_FLOOR))
-    waits = ((asked < previous) & (as_of < after(cooldown, pl.col("previous_entered")))).fill_null(False)
-    stays = asked.is_null() | (asked == previous).fill_null(False) | waits
+    target = pl.max_horizontal(computed, pl.when(pl.col(HELD_FLOOR) > 0).then(HELD_FLOOR))
+    waits = ((target < previous) & (as_of < after(cooldown, pl.col("previous_entered")))).fill_null(False)
+    stays = target.is_null() | (target == previous).fill_null(False) | waits
     override, floor = pl.col("override_level"), pl.col(HELD_HARD_FLOOR)
     level_ends = after(cooldown, pl.col(ENTERED))
     by_floor = (pl.col(HELD_FLOOR) >= pl.col(RULES_LEVEL)) & pl.col(WITHHELD).is_not_null()
     floor_ends = pl.when(by_floor).then(_FLOOR_ENDS)
     return (
         [
-            pl.when(stays).then(previous).otherwise(asked).alias(RULES_LEVEL),
+            pl.when(stays).then(previous).otherwise(target).alias(RULES_LEVEL),
             pl.when(stays).then(pl.col("previous_entered")).otherwise(as_of).alias(ENTERED),
             _live().alias(OVERRIDDEN),
         ],
@@ -136,9 +136,9 @@ def floor_stages(cooldown: Duration | None, levels: int) -> tuple[list[pl.Expr],
     kinds = (_Floor("floor", HELD_FLOOR, FLOOR_LOST, POSSIBLE_FLOOR, _FLOOR_ENDS), hard)
     numbers = range(2, levels + 1)
     return (
-        [expression for kind in kinds for expression in kind.lost(cooldown, numbers)],
-        [expression for kind in kinds for expression in kind.held(numbers)],
-        [expression for kind in kinds for expression in kind.ends(cooldown, numbers)],
+        [expression for kind in kinds for expression in kind.lost_columns(cooldown, numbers)],
+        [expression for kind in kinds for expression in kind.held_columns(numbers)],
+        [expression for kind in kinds for expression in kind.end_columns(cooldown, numbers)],
         [pl.min_horizontal(kind.end for kind in kinds).alias(FLOOR_HELD_UNTIL)],
     )
 
@@ -153,33 +153,33 @@ class _Floor:
     possible: str
     end: str
 
-    def lost(self, cooldown: Duration | None, numbers: Sequence[int]) -> list[pl.Expr]:
+    def lost_columns(self, cooldown: Duration | None, numbers: Sequence[int]) -> list[pl.Expr]:
         """Tell of each level whether a floor that is not triggered there holds, and since when it is unknown."""
-        made = []
+        expressions = []
         for number in numbers:
-            held = pl.col(f"previous_{self.triggered}").fill_null(0) >= number
-            missing = held & (pl.col(self.triggered) < number)
+            held_before = pl.col(f"previous_{self.triggered}").fill_null(0) >= number
+            missing = held_before & (pl.col(self.triggered) < number)
             before = pl.col(f"previous_{self.lost_name}").list.get(number - 2, null_on_oob=True)
             since = pl.coalesce(before, "as_of")
             in_time = pl.col("as_of") < after(cooldown, since)
             waits = missing & ~pl.col(KEEPS_FLOORS) & (pl.col(self.possible) >= number) & in_time
             keeps = missing & pl.col(KEEPS_FLOORS)
-            made += [
+            expressions += [
                 (keeps | waits).alias(self._holds(number)),
                 pl.when(waits).then(since).when(keeps).then(before).alias(self._since(number)),
             ]
-        return made
+        return expressions
 
-    def held(self, numbers: Sequence[int]) -> list[pl.Expr]:
+    def held_columns(self, numbers: Sequence[int]) -> list[pl.Expr]:
         highest = [pl.when(self._holds(number)).then(pl.lit(number, pl.Int8)) for number in numbers]
         moments = [pl.col(self._since(number)) for number in numbers]
-        known = pl.any_horizontal([moment.is_not_null() for moment in moments])
+        any_lost = pl.any_horizontal([moment.is_not_null() for moment in moments])
         return [
             pl.max_horizontal(self.triggered, *highest).alias(self.held_name),
-            pl.when(known).then(pl.concat_list(moments)).alias(self.lost_name),
+            pl.when(any_lost).then(pl.concat_list(moments)).alias(self.lost_name),
         ]
 
-    def ends(self, cooldown: Duration | None, numbers: Sequence[int]) -> list[pl.Expr]:
+    def end_columns(self, cooldown: Duration | None, numbers: Sequence[int]) -> list[pl.Expr]:
         top = [
             pl.when(pl.col(self.held_name) == number).then(after(cooldown, pl.col(self._since(number))))
             for number in numbers

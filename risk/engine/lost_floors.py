@@ -12,9 +12,9 @@ _KEPT = {"floor": FLOOR_LOST, "hard_floor": HARD_FLOOR_LOST}
 
 def as_text() -> pl.Expr:
     """Write the two columns of moments as JSON: `{"floor": [...], "hard_floor": [...]}`, microseconds or null."""
-    known = pl.any_horizontal(pl.col(column).is_not_null() for column in _KEPT.values())
-    written = pl.struct(pl.col(column).alias(name) for name, column in _KEPT.items()).struct.json_encode()
-    return pl.when(known).then(written).alias(FLOORS_LOST)
+    any_lost = pl.any_horizontal(pl.col(column).is_not_null() for column in _KEPT.values())
+    text = pl.struct(pl.col(column).alias(name) for name, column in _KEPT.items()).struct.json_encode()
+    return pl.when(any_lost).then(text).alias(FLOORS_LOST)
 
 
 def from_text(texts: pl.Series) -> list[pl.Series]:
@@ -24,5 +24,5 @@ def from_text(texts: pl.Series) -> list[pl.Series]:
         polars.exceptions.ComputeError: a text was not written by `as_text`.
     """
     filled = texts.cast(pl.String).fill_null("{}")
-    read = filled.str.json_decode(pl.Struct(dict.fromkeys(_KEPT, MOMENTS)))
-    return [read.struct.field(name).alias(column) for name, column in _KEPT.items()]
+    decoded = filled.str.json_decode(pl.Struct(dict.fromkeys(_KEPT, MOMENTS)))
+    return [decoded.struct.field(name).alias(column) for name, column in _KEPT.items()]

@@ -62,10 +62,10 @@ def next_changes(
     }
     # A moment that is reached already has been counted: an override that ended, a level that may move down now.
     later = [pl.when(moment > pl.col(AS_OF)).then(moment).fill_null(_NEVER) for moment in moments.values()]
-    found = frame.select(ENTITY, *(each.alias(change) for change, each in zip(moments, later, strict=True)))
+    frame_of_moments = frame.select(ENTITY, *(each.alias(change) for change, each in zip(moments, later, strict=True)))
     first = pl.min_horizontal(*moments)
     chain = pl.coalesce(pl.when(pl.col(change) == pl.col(NEXT)).then(pl.lit(change.value)) for change in moments)
-    return found.with_columns(first.alias(NEXT)).select(ENTITY, NEXT, chain.alias(WHY))
+    return frame_of_moments.with_columns(first.alias(NEXT)).select(ENTITY, NEXT, chain.alias(WHY))
 
 
 def _earliest(moments: list[pl.Expr]) -> pl.Expr:

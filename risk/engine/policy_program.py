@@ -44,14 +44,14 @@ class PolicyProgram:
         policy: as it was written.
         inputs: the column of every input that it reads, by its key.
         outcomes: of the rules in their order, each under the name of its column.
-        given: the position of the action that each rule gives; null where it gives none.
+        rule_actions: the position of the action that each rule gives; null where it gives none.
         decision: the action and the rule that gave it, from what the rules give.
     """
 
     policy: Policy
     inputs: Mapping[str, Column]
     outcomes: tuple[pl.Expr, ...]
-    given: tuple[pl.Expr, ...]
+    rule_actions: tuple[pl.Expr, ...]
     decision: tuple[pl.Expr, pl.Expr]
 
     def run(self, frame: pl.DataFrame) -> pl.DataFrame:
@@ -64,8 +64,8 @@ class PolicyProgram:
             `rule_column` of each rule, an `PolicyOutcome` (Int8); `decided`, the position of the rule whose action was
             taken, null where none gave one (Int32); `action`, its position among the policy's actions (Int32).
         """
-        made = frame.select(*self.outcomes, *self.given).with_columns(*self.decision)
-        return made[[*(rule_column(rule.id) for rule in self.policy.rules), DECIDED, ACTION]]
+        outcomes = frame.select(*self.outcomes, *self.rule_actions).with_columns(*self.decision)
+        return outcomes[[*(rule_column(rule.id) for rule in self.policy.rules), DECIDED, ACTION]]
 
 
 def compile_policy(policy: Policy, lists: Mapping[str, Sequence[str]], base: str) -> PolicyProgram:
@@ -77,21 +77,21 @@ def compile_policy(policy: Policy, lists: Mapping[str, Sequence[str]], base: str
         base: the currency that money is in.
     """
     names = vocabulary(policy)
-    inputs = {input_key(made): column_for(made, names, base) for made in inputs_of_policy(policy)}
+    inputs = {input_key(each): column_for(each, names, base) for each in inputs_of_policy(policy)}
 
-    def resolve(made: LanguageModel) -> Column:
-        return inputs[input_key(made)]
+    def resolve(rule_input: LanguageModel) -> Column:
+        return inputs[input_key(rule_input)]
 
     compiler = Compiler(resolve, lists)
-    outcomes, given = [], []
+    outcomes, actions = [], []
     for position, rule in enumerate(policy.rules):
-        held, gives = _rule(rule, policy, compiler)
-        outcomes.append(held.alias(rule_column(rule.id)))
-        given.append(gives.alias(_given(position)))
-    return PolicyProgram(policy, inputs, tuple(outcomes), tuple(given), _decision(policy))
+        outcome, action = _rule(rule, policy, compiler)
+        outcomes.append(outcome.alias(rule_column(rule.id)))
+        actions.append(action.alias(_action_column(position)))
+    return PolicyProgram(policy, inputs, tuple(outcomes), tuple(actions), _decision(policy))
 
 
-def _given(position: int) -> str:
+def _action_column(position: int) -> str:
     return f"given {position}"
 
 
@@ -126,15 +126,15 @@ def _outcome(outcome: PolicyOutcome) -> pl.Expr:
 def _decision(policy: Policy) -> tuple[pl.Expr, pl.Expr]:
     """Give the rule that decides and its action: the first one that gives any, or the first of the most severe."""
     count = len(policy.rules)
-    given = [pl.col(_given(position)) for position in range(count)]
+    actions = [pl.col(_action_column(position)) for position in range(count)]
     if policy.wins == "first":
         decided = pl.coalesce(
-            [pl.when(gives.is_not_null()).then(pl.lit(number, pl.Int32)) for number, gives in enumerate(given)]
+            [pl.when(gives.is_not_null()).then(pl.lit(number, pl.Int32)) for number, gives in enumerate(actions)]
         )
-        action = pl.coalesce(given)
+        action = pl.coalesce(actions)
     else:
         # One number says both: the more severe the larger, and of two as severe the earlier.
-        best = pl.max_horizontal([gives * count + (count - 1 - number) for number, gives in enumerate(given)])
+        best = pl.max_horizontal([gives * count + (count - 1 - number) for number, gives in enumerate(actions)])
         decided, action = (count - 1 - best % count).cast(pl.Int32), best // count
     otherwise = pl.lit(policy.actions.index(policy.otherwise), pl.Int32)
     return decided.alias(DECIDED), action.fill_null(otherwise).cast(pl.Int32).alias(ACTION)

@@ -79,19 +79,19 @@ class Program:
         """
         return self.collect(self.plan(frame), frame)[self.outputs]
 
-    def plan(self, frame: pl.DataFrame, *kept: str | pl.Expr) -> pl.LazyFrame:
-        """Plan the same, with the columns *kept* of the frame beside: more steps cost less than a run of their own."""
+    def plan(self, frame: pl.DataFrame, *also: str | pl.Expr) -> pl.LazyFrame:
+        """Plan the same, with the columns *also* of the frame beside: more steps cost less than a run of their own."""
         nulls = frozenset(name for name, count in zip(frame.columns, frame.null_count().row(0), strict=True) if count)
         there = set(frame.columns)
         errors = frozenset(name for name, wrong in self._errors if wrong in there)
         codes = [rule.code(nulls, errors) for rule in self.rules]
-        named = {name for name in kept if isinstance(name, str)}
-        beside = [name for name in self._decay_columns if name not in named]
+        also_names = {name for name in also if isinstance(name, str)}
+        beside = [name for name in self._decay_columns if name not in also_names]
         entity = self._entity_columns(errors) if errors else self._readable_entity_columns
-        made = frame.lazy().select(*codes, *entity, *kept, *beside)
+        plan = frame.lazy().select(*codes, *entity, *also, *beside)
         for stage in self._stages:
-            made = made.with_columns(stage)
-        return made
+            plan = plan.with_columns(stage)
+        return plan
 
     @staticmethod
     def collect(plan: pl.LazyFrame, frame: pl.DataFrame) -> pl.DataFrame:
@@ -150,21 +150,21 @@ class Program:
 
     def _entity_columns(self, errors: frozenset[str]) -> list[pl.Expr]:
         def unreadable(reads: Iterable[str]) -> pl.Expr:
-            met = [pl.col(error_of(name)).is_not_null() for name in sorted(errors.intersection(reads))]
-            return pl.any_horizontal(met) if met else pl.lit(False)
+            errors_met = [pl.col(error_of(name)).is_not_null() for name in sorted(errors.intersection(reads))]
+            return pl.any_horizontal(errors_met) if errors_met else pl.lit(False)
 
         # Only a predicate that is false lets go of an entity; a value that could not be read is a failure.
         applies = pl.lit(True) if self.applies is None else self.applies.fill_null(True)
         undetermined = pl.lit(False)
         if self.applies is not None:
             undetermined = self.applies.is_null() & ~unreadable(self.applies_reads)
-        read = (name for rule in self.rules for name in rule.reads)
-        failed = unreadable({*read, *self.applies_reads, *self.weights_reads})
-        made = [applies.alias(APPLIES), undetermined.alias(UNDETERMINED)]
+        rule_reads = (name for rule in self.rules for name in rule.reads)
+        failed = unreadable({*rule_reads, *self.applies_reads, *self.weights_reads})
+        columns = [applies.alias(APPLIES), undetermined.alias(UNDETERMINED)]
         if self.total.column is not None:
             failed |= self.total.column.is_null()
-            made.append(self.total.column.alias(WEIGHTS_USED))
-        return [*made, failed.alias(FAILED)]
+            columns.append(self.total.column.alias(WEIGHTS_USED))
+        return [*columns, failed.alias(FAILED)]
 
     def _decays(self) -> list[pl.Expr]:
         return [rule.decayed(pl.col(rule.column)).alias(rule.column) for rule in self.rules if rule.signal]
@@ -185,8 +185,8 @@ def floor_of(rule: CompiledRule) -> pl.Expr:
     for slot, (joined, level) in enumerate(zip(rule.codes, rule.floors, strict=True)):
         if level:
             chain = chain.when(outcome == (slot if rule.signal else joined)).then(pl.lit(level, pl.Int8))
-    made: pl.Expr = chain.otherwise(pl.lit(0, pl.Int8))
-    return made
+    floor: pl.Expr = chain.otherwise(pl.lit(0, pl.Int8))
+    return floor
 
 
 def compile_ruleset(analysed: AnalysedRuleset, lists: Mapping[str, Sequence[str]], base: str) -> Program:
@@ -200,16 +200,16 @@ def compile_ruleset(analysed: AnalysedRuleset, lists: Mapping[str, Sequence[str]
     ruleset, names = analysed.ruleset, analysed.names
     inputs: dict[str, Column] = {}
 
-    def resolve(made: LanguageModel) -> Column:
-        key = input_key(made)
+    def resolve(rule_input: LanguageModel) -> Column:
+        key = input_key(rule_input)
         if key not in inputs:
-            inputs[key] = column_for(made, names, base)
+            inputs[key] = column_for(rule_input, names, base)
         return inputs[key]
 
     signals = {rule.id: input_key(signal_of_rule(rule)) for rule in ruleset.rules if rule.decay is not None}
     rules = []
-    for made in analysed.inputs:
-        resolve(made)
+    for each in analysed.inputs:
+        resolve(each)
     for rule in ruleset.rules:
         own = None if rule.input is None else resolve(rule.input)
         rules.append(compile_rule(rule, ruleset, Compiler(resolve, lists, own), signals.get(rule.id)))

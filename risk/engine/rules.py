@@ -85,8 +85,8 @@ class CompiledRule:
         if has_nulls:
             unknown = pl.any_horizontal([condition.is_null() for condition in self.conditions])
             chain = chain.when(unknown).then(_lit(self.codes[self.unknown]))
-        made: pl.Expr = chain.otherwise(_lit(self.codes[self.otherwise]))
-        return made.alias(self.column)
+        expression: pl.Expr = chain.otherwise(_lit(self.codes[self.otherwise]))
+        return expression.alias(self.column)
 
     @cached_property
     def possible_floor(self) -> pl.Expr:
@@ -95,12 +95,12 @@ class CompiledRule:
         Where no case holds and one is unknown, none may, so the floor of `otherwise` is possible too.
         """
         unknown = pl.any_horizontal([condition.is_null() for condition in self.conditions])
-        made: pl.Expr = pl.when(unknown).then(_floor(self.floors[self.otherwise])).otherwise(_floor(0))
+        highest: pl.Expr = pl.when(unknown).then(_floor(self.floors[self.otherwise])).otherwise(_floor(0))
         for condition, floor in zip(reversed(self.conditions), self.floors[self.otherwise - 1 :: -1], strict=True):
-            later = pl.when(condition.fill_null(False)).then(_floor(0)).otherwise(made)
+            later = pl.when(condition.fill_null(False)).then(_floor(0)).otherwise(highest)
             own = pl.when(condition.is_null()).then(_floor(floor)).otherwise(_floor(0))
-            made = pl.max_horizontal(own, later) if floor else later
-        return made
+            highest = pl.max_horizontal(own, later) if floor else later
+        return highest
 
     def decayed(self, raw: pl.Expr) -> pl.Expr:
         """Halve the points of a case for every half-life since the signal.
@@ -120,14 +120,14 @@ class CompiledRule:
         for slot, floor in enumerate(self.floors[: self.otherwise]):
             if floor and floor >= self.floors[self.unknown]:
                 chain = chain.when(timeless & (slot_column(raw) == slot)).then(_lit(self.timeless(slot)))
-        made: pl.Expr = (
+        expression: pl.Expr = (
             chain.when(timeless)
             .then(_lit(self.codes[self.unknown]))
             .when(fades)
             .then(halved(points, halvings) * SLOTS + slot_column(raw))
             .otherwise(raw)
         )
-        return made
+        return expression
 
     def timeless(self, slot: int) -> int:
         """Give the code of a case whose floor holds, and whose points are those of the unknown."""

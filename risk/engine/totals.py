@@ -43,11 +43,11 @@ class Total:
     tiers: tuple[str, ...] = ()
     tier: Level | None = None
 
-    def shown(self, total: int) -> str:
-        """Write a total for people; see `shown_of`."""
-        return self.shown_of([total])[0]
+    def text(self, total: int) -> str:
+        """Write a total for people; see `texts`."""
+        return self.texts([total])[0]
 
-    def shown_of(self, totals: Sequence[int]) -> list[str]:
+    def texts(self, totals: Sequence[int]) -> list[str]:
         """Write totals for people: two decimals, and more or another rounding where that would cross a cut.
 
         The level of what is shown is the level of the total.
@@ -73,8 +73,8 @@ class Total:
 
     def _levels(self, totals: Sequence[int]) -> list[Any]:
         frame = pl.DataFrame({"total": pl.Series(totals, dtype=pl.Int64)})
-        made = frame.with_columns(level=self.level(pl.col("total")), tier=(self.tier or self.level)(pl.col("total")))
-        return made.select("level", "tier").rows()
+        levels = frame.with_columns(level=self.level(pl.col("total")), tier=(self.tier or self.level)(pl.col("total")))
+        return levels.select("level", "tier").rows()
 
 
 def _steps_beside(total: int, step: int) -> tuple[int, int]:
@@ -111,8 +111,8 @@ def _tiers(ruleset: Ruleset, score: TiersScore) -> Total:
             above = pl.lit(True) if least is None else total >= least
             below = pl.lit(True) if most is None else total <= most
             chain = chain.when(above & below).then(pl.lit(value, pl.Int8))
-        made: pl.Expr = chain.otherwise(pl.lit(None, pl.Int8))
-        return made
+        owner: pl.Expr = chain.otherwise(pl.lit(None, pl.Int8))
+        return owner
 
     levels = [ruleset.level_number(tier.level) for tier in score.tiers]
     return Total(
@@ -153,5 +153,5 @@ def _weight(rule: str, weights: Sequence[Mapping[str, int]]) -> pl.Expr:
     chain: Any = pl
     for number, column in enumerate(weights):
         chain = chain.when(pl.col(WEIGHTS_USED) == number).then(pl.lit(column[rule], pl.Int64))
-    made: pl.Expr = chain.otherwise(pl.lit(0, pl.Int64))
-    return made
+    weight: pl.Expr = chain.otherwise(pl.lit(0, pl.Int64))
+    return weight

@@ -44,57 +44,59 @@ def aggregate(
     Raises:
         InvalidRulesetError: there are no facts of a source.
     """
-    wanted = {input_key(made): made for made in aggregates}
-    missing = sorted({linked_source(made) for made in wanted.values()} - set(sources))
+    windows = {input_key(window): window for window in aggregates}
+    missing = sorted({linked_source(window) for window in windows.values()} - set(sources))
     if missing:
-        held = ", ".join(sorted(sources)) or "none"
+        there = ", ".join(sorted(sources)) or "none"
         raise InvalidRulesetError(
-            [Finding(source, f"are needed and missing; there are {held}") for source in missing],
+            [Finding(source, f"are needed and missing; there are {there}") for source in missing],
             "what the ruleset needs",
         )
     frames = [entities.select(ENTITY)]
     for source, facts in sources.items():
-        held_by = {key: made for key, made in wanted.items() if linked_source(made) == source}
-        if held_by:
-            frames.append(_of_source(entities, facts, held_by, lists, signals))
+        windows_of_source = {key: window for key, window in windows.items() if linked_source(window) == source}
+        if windows_of_source:
+            frames.append(_of_source(entities, facts, windows_of_source, lists, signals))
     return pl.concat(frames, how="horizontal").select(ENTITY, pl.exclude(ENTITY))
 
 
 def _of_source(
-    entities: pl.DataFrame, facts: LinkedFacts, wanted: Mapping[str, Window], lists: Lists, signals: Collection[str]
+    entities: pl.DataFrame, facts: LinkedFacts, windows: Mapping[str, Window], lists: Lists, signals: Collection[str]
 ) -> pl.DataFrame:
-    rows = pl.int_range(pl.len(), dtype=pl.UInt32).alias(ROW)
-    asked = entities.select(rows, pl.col(ENTITY).alias(LINKED_ENTITY), AS_OF).with_columns(**starts([*wanted.values()]))
+    row_number = pl.int_range(pl.len(), dtype=pl.UInt32).alias(ROW)
+    rows = entities.select(row_number, pl.col(ENTITY).alias(LINKED_ENTITY), AS_OF).with_columns(
+        **starts([*windows.values()])
+    )
     partials = Partials(facts, Masks(facts, lists))
-    for name, made in wanted.items():
-        partials.add(name, made, signal=name in signals)
-    grouped, key = _grouped(asked, partials, bounded=all(made.over is not None for made in wanted.values()))
-    counted = grouped.agg(pl.col(UNREADABLE).any(), **partials.sums).collect(engine="streaming")
-    values = partials.values(asked.join(counted, on=key, how="left", maintain_order="left"))
-    return without_unreadable(values, asked, partials.masks, wanted) if counted[UNREADABLE].any() else values
+    for name, window in windows.items():
+        partials.add(name, window, signal=name in signals)
+    grouped, key = _grouped(rows, partials, bounded=all(window.over is not None for window in windows.values()))
+    totals = grouped.agg(pl.col(UNREADABLE).any(), **partials.sums).collect(engine="streaming")
+    values = partials.values(rows.join(totals, on=key, how="left", maintain_order="left"))
+    return without_unreadable(values, rows, partials.masks, windows) if totals[UNREADABLE].any() else values
 
 
-def _grouped(asked: pl.DataFrame, partials: Partials, *, bounded: bool) -> tuple[LazyGroupBy, str]:
+def _grouped(entities: pl.DataFrame, partials: Partials, *, bounded: bool) -> tuple[LazyGroupBy, str]:
     """Bring every fact to those who ask about it, and leave out early what no window holds.
 
     Where all ask as of one moment, that is a number in the expressions and the entity itself is the group: that takes
     a fifth less time than to join every fact with its entity's own moment.
     """
     rows = partials.facts.rows
-    openings = [name for name in asked.columns if is_opening(name)]
-    if len(asked) <= FEW_ENTITIES:
-        rows = rows.filter(pl.col(LINKED_ENTITY).is_in(asked[LINKED_ENTITY].unique().implode()))
-    if len(asked) and asked[AS_OF].n_unique() == 1 and not asked[LINKED_ENTITY].is_duplicated().any():
-        moments, key = {name: pl.lit(asked[name][0], pl.Int64) for name in (AS_OF, *openings)}, LINKED_ENTITY
+    openings = [name for name in entities.columns if is_opening(name)]
+    if len(entities) <= FEW_ENTITIES:
+        rows = rows.filter(pl.col(LINKED_ENTITY).is_in(entities[LINKED_ENTITY].unique().implode()))
+    if len(entities) and entities[AS_OF].n_unique() == 1 and not entities[LINKED_ENTITY].is_duplicated().any():
+        moments, key = {name: pl.lit(entities[name][0], pl.Int64) for name in (AS_OF, *openings)}, LINKED_ENTITY
     else:
-        rows = rows.join(asked.lazy(), on=LINKED_ENTITY, how="inner")
+        rows = rows.join(entities.lazy(), on=LINKED_ENTITY, how="inner")
         moments, key = {name: pl.col(name) for name in (AS_OF, *openings)}, ROW
     undated = pl.col(TIME).is_null()  # such rows cannot be used, and are looked at for that alone
     rows = rows.filter((pl.col(TIME) <= moments[AS_OF]) | undated)
     if bounded and not partials.facts.as_known:  # what was not known from the start may be later than it began
         rows = rows.filter(pl.any_horizontal([undated, *(pl.col(TIME) > moments[name] for name in openings)]))
-    known = rows.with_columns(**moments).with_columns(*partials.facts.as_known)
+    facts = rows.with_columns(**moments).with_columns(*partials.facts.as_known)
     masks = partials.masks
-    seen = known.with_columns(**masks.parts).with_columns(**masks.wholes)
+    marked = facts.with_columns(**masks.parts).with_columns(**masks.wholes)
     # Grouping costs far more than this: mostly, most facts are older than any window or of no interest.
-    return seen.filter(pl.any_horizontal(UNREADABLE, *sorted(partials.used))).group_by(key), key
+    return marked.filter(pl.any_horizontal(UNREADABLE, *sorted(partials.used))).group_by(key), key

@@ -47,8 +47,8 @@ def read_field(column: pl.Series, declared: FieldType) -> tuple[pl.Series, pl.Se
     if not wrong.any():
         return values, None
     write = described if declared == "country" else str
-    shown = [write(str(value)) if bad else None for value, bad in zip(column.to_list(), wrong, strict=True)]
-    return values, pl.Series(error_of(column.name), shown, dtype=pl.String)
+    problems = [write(str(value)) if bad else None for value, bad in zip(column.to_list(), wrong, strict=True)]
+    return values, pl.Series(error_of(column.name), problems, dtype=pl.String)
 
 
 def _allowed(values: pl.Series, declared: FieldType) -> pl.Series:
@@ -100,8 +100,8 @@ def read_moments(column: pl.Series) -> pl.Series:
         return pl.Series(column.name, [None] * len(column), dtype=pl.Int64)
     errors = ErrorCollector()
     times = read_times(column.to_arrow(compat_level=pl.CompatLevel.oldest()), column.name, errors)
-    read = pl.Series(column.name, times, dtype=pl.Int64)
-    return read.set(pl.Series(errors.rows_with_any_error(len(column))), None) if errors.count else read
+    moments = pl.Series(column.name, times, dtype=pl.Int64)
+    return moments.set(pl.Series(errors.rows_with_any_error(len(column))), None) if errors.count else moments
 
 
 def whole_microseconds(moment: pl.Expr, dtype: pl.DataType) -> pl.Expr:
@@ -169,16 +169,16 @@ def entities_from_rows(rows: Iterable[Mapping[str, Any]], fields: Mapping[str, F
 def _column_of_rows(name: str, values: list[Any], declared: FieldType) -> dict[str, pl.Series]:
     kind = value_type_of(declared)
     fits = [value is None or _fits(value, kind) for value in values]
-    kept = [_as_read(value, kind) if fit else None for value, fit in zip(values, fits, strict=True)]
-    wanted = pl.String if kind is ValueType.MOMENT else _TYPES[kind]
-    made = {name: pl.Series(name, kept, dtype=wanted)}
+    readable = [_as_read(value, kind) if fit else None for value, fit in zip(values, fits, strict=True)]
+    dtype = pl.String if kind is ValueType.MOMENT else _TYPES[kind]
+    columns = {name: pl.Series(name, readable, dtype=dtype)}
     if not all(fits):
-        wrong = [None if fit else _written(value) for value, fit in zip(values, fits, strict=True)]
-        made[error_of(name)] = pl.Series(error_of(name), wrong, dtype=pl.String)
-    return made
+        wrong = [None if fit else _source_text(value) for value, fit in zip(values, fits, strict=True)]
+        columns[error_of(name)] = pl.Series(error_of(name), wrong, dtype=pl.String)
+    return columns
 
 
-def _written(value: Any) -> str:
+def _source_text(value: Any) -> str:
     """Write a value of any type as its source had it; a number stays a number, whatever holds it here."""
     return str(value) if isinstance(value, Decimal) else repr(value)
 

@@ -65,14 +65,14 @@ class Needs:
 
     def everything(self) -> list[LanguageModel]:
         """List the inputs, and those that other inputs are made of before them, each once."""
-        below = [part for made in self.inputs for part in _made_of(made)]
-        return list({input_key(made): made for made in (*below, *self.signals, *self.inputs)}.values())
+        below = [part for each in self.inputs for part in _parts_of(each)]
+        return list({input_key(each): each for each in (*below, *self.signals, *self.inputs)}.values())
 
 
-def _made_of(made: Any) -> list[LanguageModel]:
-    if isinstance(made, Ratio):
-        return list(made.ratio)
-    names = [getattr(made, name, None) for name in ("expected_monthly", "declared")]
+def _parts_of(rule_input: Any) -> list[LanguageModel]:
+    if isinstance(rule_input, Ratio):
+        return list(rule_input.ratio)
+    names = [getattr(rule_input, name, None) for name in ("expected_monthly", "declared")]
     return [FieldInput(field=name) for name in names if name is not None]
 
 
@@ -84,18 +84,18 @@ def sources_of(needs: Needs, portfolio: Portfolio) -> dict[str, LinkedFacts]:
     """
     everything = needs.everything()
     _require(everything, portfolio)
-    wanted = {part_of(made) for made in everything}
+    parts = {part_of(each) for each in everything}
     sources = {}
-    if "transactions" in wanted and portfolio.transactions is not None:
+    if "transactions" in parts and portfolio.transactions is not None:
         sources["transactions"] = prepare(portfolio.transactions, portfolio.rates, own_fields(needs.names))
-    if "at_hand" in wanted and portfolio.at_hand is not None:
+    if "at_hand" in parts and portfolio.at_hand is not None:
         sources["at_hand"] = prepare_at_hand(portfolio.at_hand, portfolio.rates, own_fields(needs.names))
     for source in ("cases", "alerts"):
         frame = getattr(portfolio, source)
-        if source in wanted and frame is not None:
+        if source in parts and frame is not None:
             own = {name: form for name, form in needs.names.case.items() if name not in CASE_FIELDS}
             sources[source] = prepare_records(frame, own)
-    if sum(hasattr(made, "pattern") for made in everything) > 1:  # each would read the transactions again
+    if sum(hasattr(rule_input, "pattern") for rule_input in everything) > 1:  # each would read the transactions again
         facts = sources["transactions"]
         sources["transactions"] = replace(facts, rows=facts.rows.collect(engine="streaming").lazy())
     return sources
@@ -106,28 +106,28 @@ def own_fields(names: Vocabulary) -> dict[str, FieldType]:
     return {name: form for name, form in names.transaction.items() if name not in TRANSACTION_FIELDS}
 
 
-def part_of(made: Any) -> str | None:
+def part_of(rule_input: Any) -> str | None:
     """Name the part of a portfolio that an input needs; None where it needs the entity alone."""
-    if isinstance(made, Window):
-        return linked_source(made) if linked_source(made) in SOURCES else None
-    return "transactions" if hasattr(made, "pattern") else _FRAMES.get(type(made))
+    if isinstance(rule_input, Window):
+        return linked_source(rule_input) if linked_source(rule_input) in SOURCES else None
+    return "transactions" if hasattr(rule_input, "pattern") else _FRAMES.get(type(rule_input))
 
 
 def _require(everything: Sequence[LanguageModel], portfolio: Portfolio) -> None:
     problems = []
-    needed = {part: made for made in reversed(everything) if (part := part_of(made)) is not None}
-    for part, made in needed.items():
+    needed = {part: rule_input for rule_input in reversed(everything) if (part := part_of(rule_input)) is not None}
+    for part, rule_input in needed.items():
         if getattr(portfolio, part) is None:
             problems.append(
                 Finding(
                     part,
-                    f"are read, as by {input_key(made)}, and none were given; {_without(part)}",
+                    f"are read, as by {input_key(rule_input)}, and none were given; {_without(part)}",
                 )
             )
-    for made in everything:
-        if isinstance(made, FieldInput) and made.field not in portfolio.entities.columns:
+    for rule_input in everything:
+        if isinstance(rule_input, FieldInput) and rule_input.field not in portfolio.entities.columns:
             there = ", ".join(portfolio.entities.columns)
-            problems.append(Finding(f"field {made.field}", f"is no column of the entities; they have {there}"))
+            problems.append(Finding(f"field {rule_input.field}", f"is no column of the entities; they have {there}"))
     if problems:
         raise InvalidRulesetError(problems, "what the ruleset needs")
 
@@ -156,51 +156,51 @@ def resolve(
     """
     everything = needs.everything()
     columns: dict[str, pl.Series] = {}
-    for made in everything:
-        columns |= _of_entity(made, needs.names, portfolio, entities)
-    deciding_on = [made for made in everything if isinstance(made, TransactionInput)]
+    for rule_input in everything:
+        columns |= _of_entity(rule_input, needs.names, portfolio, entities)
+    deciding_on = [rule_input for rule_input in everything if isinstance(rule_input, TransactionInput)]
     if deciding_on:
         columns |= at_hand(sources["at_hand"], deciding_on, entities)
-    linked = [made for made in everything if isinstance(made, Window) and part_of(made) is not None]
-    signals = {input_key(made) for made in needs.signals}
+    linked = [each for each in everything if isinstance(each, Window) and part_of(each) is not None]
+    signals = {input_key(each) for each in needs.signals}
     if linked:
-        found = aggregate(entities.select(ENTITY, AS_OF), sources, linked, lists, signals)
-        columns |= {name: found[name] for name in found.columns if name != ENTITY}
+        aggregates = aggregate(entities.select(ENTITY, AS_OF), sources, linked, lists, signals)
+        columns |= {name: aggregates[name] for name in aggregates.columns if name != ENTITY}
     frame = entities.select(ENTITY, AS_OF).with_columns(**columns)
     units = minor_units(portfolio.rates.base)
-    for made in everything:
-        if hasattr(made, "pattern"):
-            frame = _with_pattern(frame, made, sources["transactions"], units)
-        elif isinstance(made, Ratio):
-            frame = _with_ratio(frame, made, needs.names, portfolio.rates.base)
-    signal_fields = [_signal_field(made) for made in needs.signals if isinstance(made, FieldInput)]
+    for rule_input in everything:
+        if hasattr(rule_input, "pattern"):
+            frame = _with_pattern(frame, rule_input, sources["transactions"], units)
+        elif isinstance(rule_input, Ratio):
+            frame = _with_ratio(frame, rule_input, needs.names, portfolio.rates.base)
+    signal_fields = [_signal_field(rule_input) for rule_input in needs.signals if isinstance(rule_input, FieldInput)]
     return frame.with_columns(*signal_fields) if signal_fields else frame
 
 
 def _of_entity(
-    made: LanguageModel, names: Vocabulary, portfolio: Portfolio, entities: pl.DataFrame
+    rule_input: LanguageModel, names: Vocabulary, portfolio: Portfolio, entities: pl.DataFrame
 ) -> dict[str, pl.Series]:
     """Resolve what is not linked: fields, tags, screenings, indicators, the value."""
-    key, part = input_key(made), part_of(made)
-    if part is None and isinstance(made, FieldInput):
-        return _field(made.field, key, names, entities)
-    if part is None and isinstance(made, DaysSince):
-        return _days_since(made.days_since, key, names, entities)
-    read = _LOOKUPS.get(type(made))
-    if read is None:
+    key, part = input_key(rule_input), part_of(rule_input)
+    if part is None and isinstance(rule_input, FieldInput):
+        return _field(rule_input.field, key, names, entities)
+    if part is None and isinstance(rule_input, DaysSince):
+        return _days_since(rule_input.days_since, key, names, entities)
+    look_up = _LOOKUPS.get(type(rule_input))
+    if look_up is None:
         return {}
-    found = read(getattr(portfolio, str(part)), made, entities)
-    return {key: found.values} if found.wrong is None else {key: found.values, error_of(key): found.wrong}
+    recorded = look_up(getattr(portfolio, str(part)), rule_input, entities)
+    return {key: recorded.values} if recorded.wrong is None else {key: recorded.values, error_of(key): recorded.wrong}
 
 
 _LOOKUPS: Mapping[type, Callable[[pl.DataFrame, Any, pl.DataFrame], Recorded]] = {
-    TagInput: lambda tags, made, entities: tagged(tags, made.tag, entities),
-    ScreeningInput: lambda screenings, made, entities: screened(screenings, made.screening, entities),
-    IndicatorInput: lambda indicators, made, entities: _looked_up(indicators, made.indicator, entities, pl.Float64),
-    ValueInput: lambda values, made, entities: _looked_up(
-        values, made.value, entities, pl.String if made.value == "segment" else pl.Float64
+    TagInput: lambda tags, each, entities: tagged(tags, each.tag, entities),
+    ScreeningInput: lambda screenings, each, entities: screened(screenings, each.screening, entities),
+    IndicatorInput: lambda indicators, each, entities: _look_up(indicators, each.indicator, entities, pl.Float64),
+    ValueInput: lambda values, each, entities: _look_up(
+        values, each.value, entities, pl.String if each.value == "segment" else pl.Float64
     ),
-    LevelInput: lambda levels, made, entities: _looked_up(levels, made.level, entities, _LEVEL_TYPES[made.level]),
+    LevelInput: lambda levels, each, entities: _look_up(levels, each.level, entities, _LEVEL_TYPES[each.level]),
 }
 _LEVEL_TYPES: Mapping[str, Any] = {
     "in_force": pl.Int64,
@@ -220,12 +220,12 @@ def _field(name: str, key: str, names: Vocabulary, entities: pl.DataFrame) -> di
 
 
 def _days_since(name: str, key: str, names: Vocabulary, entities: pl.DataFrame) -> dict[str, pl.Series]:
-    made = _field(name, key, names, entities)
-    elapsed = (entities[AS_OF] - made[key]).cast(pl.Float64)
-    return {**made, key: elapsed.to_frame().select(quotient(pl.first(), DAY_US)).to_series()}
+    columns = _field(name, key, names, entities)
+    elapsed = (entities[AS_OF] - columns[key]).cast(pl.Float64)
+    return {**columns, key: elapsed.to_frame().select(quotient(pl.first(), DAY_US)).to_series()}
 
 
-def _looked_up(frame: pl.DataFrame, column: str, entities: pl.DataFrame, kind: Any) -> Recorded:
+def _look_up(frame: pl.DataFrame, column: str, entities: pl.DataFrame, kind: Any) -> Recorded:
     if column not in frame.columns:
         raise InvalidRulesetError(
             [Finding(column, f"is no column; there are {', '.join(frame.columns)}")], "the inputs"
@@ -233,26 +233,26 @@ def _looked_up(frame: pl.DataFrame, column: str, entities: pl.DataFrame, kind: A
     if frame[ENTITY].equals(entities[ENTITY]):  # as for one entity: what is beside each other need not be searched
         joined = frame
     else:
-        wanted = frame.select(ENTITY, column, *([NOT_READ] if NOT_READ in frame.columns else []))
-        joined = entities.select(ENTITY).join(wanted, on=ENTITY, how="left", validate="m:1", maintain_order="left")
-    found = joined[column].cast(kind)
+        rows = frame.select(ENTITY, column, *([NOT_READ] if NOT_READ in frame.columns else []))
+        joined = entities.select(ENTITY).join(rows, on=ENTITY, how="left", validate="m:1", maintain_order="left")
+    values = joined[column].cast(kind)
     wrong = joined[NOT_READ] if NOT_READ in joined.columns else None
-    return Recorded(found.fill_nan(None) if kind == pl.Float64 else found, wrong)
+    return Recorded(values.fill_nan(None) if kind == pl.Float64 else values, wrong)
 
 
-def _with_pattern(frame: pl.DataFrame, made: Any, facts: LinkedFacts, units: int) -> pl.DataFrame:
-    found = find(frame, facts.rows, made, units).drop(ENTITY)
-    key = input_key(made)
-    frame = frame.with_columns(*found)
+def _with_pattern(frame: pl.DataFrame, pattern: Any, facts: LinkedFacts, units: int) -> pl.DataFrame:
+    numbers = find(frame, facts.rows, pattern, units).drop(ENTITY)
+    key = input_key(pattern)
+    frame = frame.with_columns(*numbers)
     # A pattern looks at settled transactions alone; what is known to be another one spoils nothing.
     settled = (pl.col(FACT).struct.field("state") == "settled").fill_null(True)
     bad = facts.found_problems.filter(settled).select(pl.col(LINKED_ENTITY).alias(ENTITY), TIME, FIELD, PROBLEM)
-    met = bad.join(frame.select(ENTITY, AS_OF), on=ENTITY, maintain_order="left")
-    first = met.filter(_concerns(made)).group_by(ENTITY).agg(pl.col(PROBLEM).first())
+    concerned = bad.join(frame.select(ENTITY, AS_OF), on=ENTITY, maintain_order="left")
+    first = concerned.filter(_concerns(pattern)).group_by(ENTITY).agg(pl.col(PROBLEM).first())
     problems = [frame.select(ENTITY).join(first, on=ENTITY, how="left", maintain_order="left")[PROBLEM]]
     problems += [
         frame.select(pl.format("{} is {}", pl.lit(part.field), pl.col(error_of(input_key(part))))).to_series()
-        for part in _made_of(made)
+        for part in _parts_of(pattern)
         if isinstance(part, FieldInput) and error_of(input_key(part)) in frame.columns
     ]
     wrong = frame.select(pl.coalesce(problems)).to_series()
@@ -261,33 +261,33 @@ def _with_pattern(frame: pl.DataFrame, made: Any, facts: LinkedFacts, units: int
     return frame.with_columns(pl.when(wrong.is_null()).then(pl.col(key)).alias(key), wrong.alias(error_of(key)))
 
 
-def _concerns(made: Any) -> pl.Expr:
+def _concerns(pattern: Any) -> pl.Expr:
     """Tell which problems spoil a pattern: of what it reads, where their moment may be in its window.
 
     What was before the window matters to a pattern that asks whether anything was.
     """
-    read = [name for name in (getattr(made, word, None) for word in ("counterparty", "transaction_field")) if name]
-    read.append(CONVERTED)  # every pattern weighs amounts in the base currency
+    fields = [name for name in (getattr(pattern, word, None) for word in ("counterparty", "transaction_field")) if name]
+    fields.append(CONVERTED)  # every pattern weighs amounts in the base currency
     inside = pl.col(TIME) <= pl.col(AS_OF)
-    if hasattr(made, "over"):
-        inside &= pl.col(TIME) > made.over.before(pl.col(AS_OF))
-    return inside.fill_null(True) & (pl.col(FIELD).is_null() | pl.col(FIELD).is_in(read))
+    if hasattr(pattern, "over"):
+        inside &= pl.col(TIME) > pattern.over.before(pl.col(AS_OF))
+    return inside.fill_null(True) & (pl.col(FIELD).is_null() | pl.col(FIELD).is_in(fields))
 
 
-def _with_ratio(frame: pl.DataFrame, made: Ratio, names: Vocabulary, base: str) -> pl.DataFrame:
+def _with_ratio(frame: pl.DataFrame, ratio: Ratio, names: Vocabulary, base: str) -> pl.DataFrame:
     """Divide once: each side over its own units first would put 3 of 30 cents below 0.1."""
 
     def units(part: Any) -> int:
         money = value_type_of_input(part, names) is ValueType.MONEY
         return minor_units(getattr(part, "in_currency", None) or base) if money else 1
 
-    sides = [pl.col(input_key(part)).cast(pl.Float64) for part in made.ratio]
-    least = min(map(units, made.ratio))  # powers of ten
-    over, under = (side * (units(other) // least) for side, other in zip(sides, reversed(made.ratio), strict=True))
-    wrong = [error_of(input_key(part)) for part in made.ratio if error_of(input_key(part)) in frame.columns]
-    ratio = pl.when(under != 0).then(over / under).alias(input_key(made))
-    return frame.with_columns(ratio, *([pl.coalesce(wrong).alias(error_of(input_key(made)))] if wrong else []))
+    sides = [pl.col(input_key(part)).cast(pl.Float64) for part in ratio.ratio]
+    least = min(map(units, ratio.ratio))  # powers of ten
+    over, under = (side * (units(other) // least) for side, other in zip(sides, reversed(ratio.ratio), strict=True))
+    wrong = [error_of(input_key(part)) for part in ratio.ratio if error_of(input_key(part)) in frame.columns]
+    value = pl.when(under != 0).then(over / under).alias(input_key(ratio))
+    return frame.with_columns(value, *([pl.coalesce(wrong).alias(error_of(input_key(ratio)))] if wrong else []))
 
 
-def _signal_field(made: FieldInput) -> pl.Expr:
-    return pl.col(input_key(made)).alias(signal_of(input_key(made)))
+def _signal_field(rule_input: FieldInput) -> pl.Expr:
+    return pl.col(input_key(rule_input)).alias(signal_of(input_key(rule_input)))

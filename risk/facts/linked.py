@@ -72,8 +72,8 @@ class LinkedFacts:
         """Tell what a field is to a condition; with a *currency*, money is the original amount in it."""
         if self.base is None or name not in MONEY_FIELDS:
             return Column(name, value_type_of(self.fields[name]))
-        held = name if currency is None else original_of(name)
-        return Column(held, ValueType.MONEY, minor_units(currency or self.base))
+        column = name if currency is None else original_of(name)
+        return Column(column, ValueType.MONEY, minor_units(currency or self.base))
 
 
 def original_of(name: str) -> str:

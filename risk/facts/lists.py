@@ -44,8 +44,8 @@ class NamedList(LanguageModel):
 
     def in_force(self, as_of: int) -> ListVersion | None:
         """Find the version in force at a moment (microseconds); None before the first."""
-        held = [version for version in self.versions if version.since <= as_of]
-        return held[-1] if held else None
+        begun = [version for version in self.versions if version.since <= as_of]
+        return begun[-1] if begun else None
 
 
 def read_list(text: str, source: str = "the list") -> NamedList:
@@ -59,12 +59,12 @@ def members_at(lists: Mapping[str, NamedList], names: Sequence[str], as_of: int)
     Raises:
         InvalidRulesetError: one is missing, or had no version yet: nobody is assessed without it.
     """
-    found: dict[str, ListVersion] = {}
+    versions: dict[str, ListVersion] = {}
     problems = []
     for name in names:
         version = lists[name].in_force(as_of) if name in lists else None
         if version is not None:
-            found[name] = version
+            versions[name] = version
         elif name in lists:
             begins = day_text(lists[name].versions[0].since)
             problems.append(Finding(f"list {name}", f"has no version before {begins}; as-of is {day_text(as_of)}"))
@@ -72,4 +72,4 @@ def members_at(lists: Mapping[str, NamedList], names: Sequence[str], as_of: int)
             problems.append(Finding(f"list {name}", f"is missing; there are {', '.join(sorted(lists)) or 'none'}"))
     if problems:
         raise InvalidRulesetError(problems, "what the ruleset needs")
-    return found
+    return versions

@@ -25,38 +25,40 @@ def prepare_at_hand(frame: pl.DataFrame, rates: RateTable, declared: Mapping[str
     """
     facts = prepare(frame, rates, declared)
     rows = facts.rows.collect(optimizations=_EAGERLY)
-    read = LinkedFacts(rows.lazy(), facts.fields, facts.find_problems, facts.base)
+    pending = LinkedFacts(rows.lazy(), facts.fields, facts.find_problems, facts.base)
     if rows[UNREADABLE].any():
-        unread = read.problems.filter(pl.col(FIELD).ne_missing(CONVERTED))
+        unread = pending.problems.filter(pl.col(FIELD).ne_missing(CONVERTED))
         if len(unread):
             raise FileFormatError(f"a pending transaction cannot be read: {unread[PROBLEM][0]}")
-    return read
+    return pending
 
 
-def at_hand(facts: LinkedFacts, wanted: Sequence[TransactionInput], entities: pl.DataFrame) -> dict[str, pl.Series]:
+def at_hand(facts: LinkedFacts, inputs: Sequence[TransactionInput], entities: pl.DataFrame) -> dict[str, pl.Series]:
     """Give fields of each entity's pending transaction, in the order of *entities*; null where it has none.
 
     Money in a currency without a rate is an error, in the column that `error_of` names.
     """
-    columns = [_column(facts, made).alias(input_key(made)) for made in wanted]
-    found = _looked_up(facts, columns, entities)
+    expressions = [_column(facts, each).alias(input_key(each)) for each in inputs]
+    columns = _look_up(facts, expressions, entities)
     if not facts.rows.select(pl.col(UNREADABLE).any()).collect(optimizations=_EAGERLY).item():
-        return found
+        return columns
     unknown = facts.problems.select(pl.col(LINKED_ENTITY).alias(ENTITY), PROBLEM)
     problem = entities.select(ENTITY).join(unknown, on=ENTITY, how="left", maintain_order="left")[PROBLEM]
-    money = [input_key(made) for made in wanted if made.transaction in MONEY_FIELDS and made.in_currency is None]
-    return found | {error_of(key): problem for key in money}
+    money = [input_key(each) for each in inputs if each.transaction in MONEY_FIELDS and each.in_currency is None]
+    return columns | {error_of(key): problem for key in money}
 
 
-def _looked_up(facts: LinkedFacts, columns: Sequence[pl.Expr], entities: pl.DataFrame) -> dict[str, pl.Series]:
+def _look_up(facts: LinkedFacts, columns: Sequence[pl.Expr], entities: pl.DataFrame) -> dict[str, pl.Series]:
     names = [column.meta.output_name() for column in columns]
     rows = facts.rows.select(pl.col(LINKED_ENTITY).alias(ENTITY), *columns).collect(optimizations=_EAGERLY)
     if rows[ENTITY].equals(entities[ENTITY]):  # as for one entity: what is beside each other need not be searched
         return {name: rows[name] for name in names}
-    found = entities.select(ENTITY).join(rows, on=ENTITY, how="left", validate="m:1", maintain_order="left")
-    return {name: found[name] for name in names}
+    joined = entities.select(ENTITY).join(rows, on=ENTITY, how="left", validate="m:1", maintain_order="left")
+    return {name: joined[name] for name in names}
 
 
-def _column(facts: LinkedFacts, made: TransactionInput) -> pl.Expr:
-    value = facts.column(made.transaction, made.in_currency).expr
-    return value if made.in_currency is None else pl.when(pl.col("currency") == made.in_currency).then(value)
+def _column(facts: LinkedFacts, rule_input: TransactionInput) -> pl.Expr:
+    value = facts.column(rule_input.transaction, rule_input.in_currency).expr
+    return (
+        value if rule_input.in_currency is None else pl.when(pl.col("currency") == rule_input.in_currency).then(value)
+    )

@@ -44,10 +44,10 @@ def read_declared(name: str, dtype: pl.DataType, declared: FieldType) -> Read:
     value = pl.col(name).map_batches(
         lambda column: read_field(column, declared)[0], return_dtype=_TYPES[kind], is_elementwise=True
     )
-    return Read(value, value.is_null() & _given(name, dtype))
+    return Read(value, value.is_null() & _has_value(name, dtype))
 
 
-def _given(name: str, dtype: pl.DataType) -> pl.Expr:
+def _has_value(name: str, dtype: pl.DataType) -> pl.Expr:
     """Tell where there is a value: null, empty text and NaN are unknown, whatever is wanted of the column."""
     raw = pl.col(name)
     if dtype == pl.String:
@@ -63,15 +63,15 @@ def read_number(name: str, dtype: pl.DataType) -> Read:
     elif dtype.is_numeric() or dtype.is_decimal():
         number = raw.cast(pl.Float64)
     else:
-        return Read(pl.lit(None, pl.Float64), _given(name, dtype))
+        return Read(pl.lit(None, pl.Float64), _has_value(name, dtype))
     fits = (number.abs() <= LARGEST_MAGNITUDE).fill_null(False)  # Polars says that NaN is larger than any number
-    return Read(pl.when(fits).then(number), _given(name, dtype) & ~fits)
+    return Read(pl.when(fits).then(number), _has_value(name, dtype) & ~fits)
 
 
 def read_text(name: str, dtype: pl.DataType, words: Sequence[str] | None = None) -> Read:
     """Read text, only certain *words* where some are given; empty text is unknown, whole numbers are their digits."""
     if not (dtype == pl.String or dtype.is_integer() or isinstance(dtype, pl.Categorical | pl.Enum)):
-        return Read(pl.lit(None, pl.String), _given(name, dtype))
+        return Read(pl.lit(None, pl.String), _has_value(name, dtype))
     text = pl.col(name) if dtype == pl.String else pl.col(name).cast(pl.String)
     if words is None:
         return Read(pl.when(text != "").then(text))
@@ -91,9 +91,9 @@ def read_time(name: str, dtype: pl.DataType) -> Read:
     if dtype == pl.Date or isinstance(dtype, pl.Datetime):
         return Read(whole_microseconds(raw, dtype))
     if dtype != pl.String:
-        return Read(pl.lit(None, pl.Int64), _given(name, dtype))
+        return Read(pl.lit(None, pl.Int64), _has_value(name, dtype))
     value = raw.map_batches(read_moments, return_dtype=pl.Int64, is_elementwise=True)
-    return Read(value, value.is_null() & _given(name, dtype))
+    return Read(value, value.is_null() & _has_value(name, dtype))
 
 
 def refuse_link(what: str, name: str, dtype: pl.DataType) -> None:
@@ -107,20 +107,22 @@ def refuse_link(what: str, name: str, dtype: pl.DataType) -> None:
 
 
 def refuse_missing(
-    what: str, schema: pl.Schema, required: Sequence[str], declared: Mapping[str, FieldType], taken: Collection[str]
+    what: str, schema: pl.Schema, required: Sequence[str], declared: Mapping[str, FieldType], reserved: Collection[str]
 ) -> None:
     """Refuse facts that lack a column, before anyone is assessed.
 
     Raises:
         FileFormatError: a column that all such facts have is missing.
-        InvalidRulesetError: one that the ruleset declares is missing, or has a name that is *taken*.
+        InvalidRulesetError: one that the ruleset declares is missing, or has a name that is *reserved*.
     """
     there = ", ".join(schema.names()) or "none"
     missing = [name for name in required if name not in schema]
     if missing:
         raise FileFormatError(f"{what} have no {', '.join(missing)}; there are {there}")
     findings = [
-        Finding(f"field {name} of {what}", "has a name that means something else") for name in declared if name in taken
+        Finding(f"field {name} of {what}", "has a name that means something else")
+        for name in declared
+        if name in reserved
     ]
     findings += [
         Finding(f"field {name} of {what}", f"is missing; there are {there}") for name in declared if name not in schema

@@ -76,8 +76,8 @@ def known_entities(rows: pl.DataFrame, as_of: int | pl.Series) -> pl.DataFrame:
 
 
 def _latest_rows(dated: pl.DataFrame) -> pl.DataFrame:
-    asked = dated.select(ENTITY, AS_OF).unique(maintain_order=True)
-    twice = asked.filter(pl.col(ENTITY).is_duplicated())
+    entities = dated.select(ENTITY, AS_OF).unique(maintain_order=True)
+    twice = entities.filter(pl.col(ENTITY).is_duplicated())
     if len(twice):
         raise FileFormatError(
             f"entity {twice[ENTITY][0]!r} has rows with different moments of assessment; it must have one"
@@ -87,10 +87,10 @@ def _latest_rows(dated: pl.DataFrame) -> pl.DataFrame:
         raise FileFormatError(
             f"entity {name!r} has several rows, and there is no column {KNOWN_AT} to tell which one holds"
         )
-    read, wrong = _moments(dated, KNOWN_AT)
-    known = dated.with_columns(read).filter(_has_come(KNOWN_AT))
-    last = known.sort(KNOWN_AT, nulls_last=False, maintain_order=True).unique(ENTITY, keep="last", maintain_order=True)
-    latest = asked.join(last.drop(AS_OF, KNOWN_AT), on=ENTITY, how="left", maintain_order="left")
+    known_at, wrong = _moments(dated, KNOWN_AT)
+    rows = dated.with_columns(known_at).filter(_has_come(KNOWN_AT))
+    last = rows.sort(KNOWN_AT, nulls_last=False, maintain_order=True).unique(ENTITY, keep="last", maintain_order=True)
+    latest = entities.join(last.drop(AS_OF, KNOWN_AT), on=ENTITY, how="left", maintain_order="left")
     return latest if wrong is None else _unknown(latest, dated.select(ENTITY, wrong.alias(_NUMBER)))
 
 
@@ -139,16 +139,16 @@ def prepare_records(
     rows = frame.lazy().with_columns(link.value.alias(LINKED_ENTITY), opened.value.alias(TIME))
     checks = [Check(NOT_READ, None, pl.col(NOT_READ).is_not_null())] if NOT_READ in schema else []
     checks += [Check(ENTITY, None, pl.col(LINKED_ENTITY).is_null()), Check(OPENED, None, pl.col(TIME).is_null())]
-    checks += [Check(name, name, read.wrong) for name, read in fields.items() if read.wrong is not None]
+    checks += [Check(name, name, one.wrong) for name, one in fields.items() if one.wrong is not None]
     if closed.wrong is not None:
         checks += [Check(CLOSED, name, closed.wrong) for name in (CLOSED, OUTCOME, STATUS)]
     if OUTCOME in schema:
         undated = outcome.value.is_not_null() & (pl.col(CLOSED).is_null() if CLOSED in schema else pl.lit(True))
         checks.append(Check(OUTCOME, OUTCOME, undated, f"with {CLOSED}, the moment from which it was known"))
-    read = {CLOSED: closed, OUTCOME: outcome, STATUS: status, **fields}
+    columns = {CLOSED: closed, OUTCOME: outcome, STATUS: status, **fields}
     return LinkedFacts(
         with_problems(rows, checks).select(
-            LINKED_ENTITY, TIME, UNREADABLE, **{name: one.value for name, one in read.items()}
+            LINKED_ENTITY, TIME, UNREADABLE, **{name: one.value for name, one in columns.items()}
         ),
         {**declared, **CASE_FIELDS},
         lambda: find_problems(rows, checks),
@@ -157,10 +157,14 @@ def prepare_records(
 
 
 def _as_known() -> tuple[pl.Expr, ...]:
-    known = pl.col(CLOSED) <= pl.col(AS_OF)
-    status = pl.when(known).then(pl.col(STATUS).fill_null(CLOSED)).otherwise(pl.lit(OPEN))
-    time = pl.when(known).then(pl.col(CLOSED)).otherwise(pl.col(TIME)).alias(TIME)
-    return (*(pl.when(known).then(pl.col(name)).alias(name) for name in (CLOSED, OUTCOME)), status.alias(STATUS), time)
+    is_closed = pl.col(CLOSED) <= pl.col(AS_OF)
+    status = pl.when(is_closed).then(pl.col(STATUS).fill_null(CLOSED)).otherwise(pl.lit(OPEN))
+    time = pl.when(is_closed).then(pl.col(CLOSED)).otherwise(pl.col(TIME)).alias(TIME)
+    return (
+        *(pl.when(is_closed).then(pl.col(name)).alias(name) for name in (CLOSED, OUTCOME)),
+        status.alias(STATUS),
+        time,
+    )
 
 
 def tagged(tags: pl.DataFrame, tag: str, entities: pl.DataFrame) -> Recorded:
@@ -171,13 +175,13 @@ def tagged(tags: pl.DataFrame, tag: str, entities: pl.DataFrame) -> Recorded:
         tag: which.
         entities: `entity_id` and `as_of`.
     """
-    asked = _asked(tags, "tag", tag, entities, "from", "until")
-    read = pl.all_horizontal(pl.col(_UNREAD + "from", _UNREAD + "until").is_null())
+    rows = _rows_about(tags, "tag", tag, entities, "from", "until")
+    legible = pl.all_horizontal(pl.col(_UNREAD + "from", _UNREAD + "until").is_null())
     begun, lasts = _has_come("from"), pl.col("until").is_null() | (pl.col(AS_OF) < pl.col("until"))
-    held = asked.filter(read & begun & lasts)
+    valid = rows.filter(legible & begun & lasts)
     # What cannot be read has no moment: so it may have begun, and may last.
-    doubtful = asked.filter(~read & begun & lasts & ~pl.col(_NUMBER).is_in(held[_NUMBER].unique().implode()))
-    values = pl.int_range(len(entities), eager=True).is_in(held[_NUMBER].unique().implode())
+    doubtful = rows.filter(~legible & begun & lasts & ~pl.col(_NUMBER).is_in(valid[_NUMBER].unique().implode()))
+    values = pl.int_range(len(entities), eager=True).is_in(valid[_NUMBER].unique().implode())
     return _recorded(values, doubtful.select(_NUMBER, pl.coalesce(_UNREAD + "from", _UNREAD + "until")))
 
 
@@ -197,16 +201,18 @@ def screened(screenings: pl.DataFrame, screening: str, entities: pl.DataFrame) -
     Raises:
         FileFormatError: there is no column `found`.
     """
-    met = _asked(screenings, "screening", screening, entities, "at")
-    if "found" not in met.columns:
+    rows = _rows_about(screenings, "screening", screening, entities, "at")
+    if "found" not in rows.columns:
         raise FileFormatError(f"screenings have no found; there are {', '.join(screenings.columns)}")
-    found, wrong = read_field(met["found"], "flag")
+    result, wrong = read_field(rows["found"], "flag")
     unread = pl.lit(None, pl.String) if wrong is None else pl.format("found is {}; it must be true or false", wrong)
-    unread = pl.coalesce(NOT_READ, unread) if NOT_READ in met.columns else unread
-    read = met.with_columns(found, unread.alias(_UNREAD + "found"))
-    known = read.filter(_has_come("at") & (pl.col("found").is_not_null() | pl.col(_UNREAD + "found").is_not_null()))
-    undated = known.filter(pl.col(_UNREAD + "at").is_not_null()).select(_NUMBER, _UNREAD + "at")
-    last = known.sort("at", nulls_last=False, maintain_order=True).unique(_NUMBER, keep="last")
+    unread = pl.coalesce(NOT_READ, unread) if NOT_READ in rows.columns else unread
+    results = rows.with_columns(result, unread.alias(_UNREAD + "found"))
+    known_rows = results.filter(
+        _has_come("at") & (pl.col("found").is_not_null() | pl.col(_UNREAD + "found").is_not_null())
+    )
+    undated = known_rows.filter(pl.col(_UNREAD + "at").is_not_null()).select(_NUMBER, _UNREAD + "at")
+    last = known_rows.sort("at", nulls_last=False, maintain_order=True).unique(_NUMBER, keep="last")
     joined = entities.select(_numbered()).join(last, on=_NUMBER, how="left", maintain_order="left")
     unreadable = last.select(_NUMBER, pl.col(_UNREAD + "found").alias(_UNREAD + "at")).drop_nulls()
     return _recorded(joined["found"], pl.concat([undated, unreadable]))
@@ -223,7 +229,7 @@ def _recorded(values: pl.Series, doubtful: pl.DataFrame) -> Recorded:
     return Recorded(values.set(wrong.is_not_null(), None), wrong)
 
 
-def _asked(frame: pl.DataFrame, column: str, word: str, entities: pl.DataFrame, *moments: str) -> pl.DataFrame:
+def _rows_about(frame: pl.DataFrame, column: str, word: str, entities: pl.DataFrame, *moments: str) -> pl.DataFrame:
     """Join the rows about a *word* with who asks, in the order of the frame, and read their moments."""
     missing = [name for name in (ENTITY, column) if name not in frame.columns]
     if missing:
@@ -243,8 +249,8 @@ def _dated(frame: pl.DataFrame, name: str) -> list[pl.Series]:
     whole = frame[NOT_READ].alias(unread) if NOT_READ in frame.columns else _nothing(unread, len(frame))
     if name not in frame.columns:
         return [pl.Series(name, [None], pl.Int64).new_from_index(0, len(frame)), whole]
-    read, wrong = _moments(frame, name)
-    return [read, whole if wrong is None else whole.zip_with(whole.is_not_null(), wrong.alias(unread))]
+    moments, wrong = _moments(frame, name)
+    return [moments, whole if wrong is None else whole.zip_with(whole.is_not_null(), wrong.alias(unread))]
 
 
 def _nothing(name: str, rows: int) -> pl.Series:
@@ -257,11 +263,11 @@ def _numbered() -> pl.Expr:
 
 def _moments(frame: pl.DataFrame, name: str) -> tuple[pl.Series, pl.Series | None]:
     """Read moments, null where there is none; and in words what could not be read, None where everything could."""
-    read, wrong = read_field(frame[name], "date")
+    moments, wrong = read_field(frame[name], "date")
     if wrong is None:
-        return read, None
+        return moments, None
     words = pl.when(wrong.is_not_null()).then(pl.format("{} is {}; {}", pl.lit(name), wrong, pl.lit(_MOMENT)))
-    return read, frame.select(words.alias(name)).to_series()
+    return moments, frame.select(words.alias(name)).to_series()
 
 
 def _has_come(name: str) -> pl.Expr:

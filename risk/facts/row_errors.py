@@ -55,7 +55,7 @@ def find_problems(
     """
     bad = rows.filter(pl.any_horizontal([check.wrong for check in checks])).collect(engine="streaming")
     beside = [pl.struct([value.alias(name) for name, value in fields.items()]).alias(FACT)] if fields else []
-    found = [
+    problems = [
         bad.lazy()
         .filter(check.wrong)
         .select(
@@ -67,21 +67,21 @@ def find_problems(
         )
         for check in checks
     ]
-    return pl.concat([nothing_wrong(), *pl.collect_all(found)], how="diagonal")
+    return pl.concat([nothing_wrong(), *pl.collect_all(problems)], how="diagonal")
 
 
 def _in_words(check: Check) -> pl.Expr:
     if check.column == NOT_READ:
         return pl.col(NOT_READ)
     text = pl.col(check.column).cast(pl.String, strict=False)
-    shown = pl.format("{} is {}", pl.lit(check.column), text.str.slice(0, LONGEST_SHOWN))
+    value_text = pl.format("{} is {}", pl.lit(check.column), text.str.slice(0, LONGEST_SHOWN))
     missing = pl.lit(f"{check.column} is missing")
     allowed = f"; allowed: {check.allowed}" if check.allowed else ""
-    return pl.coalesce(shown, missing) + pl.lit(allowed)
+    return pl.coalesce(value_text, missing) + pl.lit(allowed)
 
 
 def without_unreadable(
-    values: pl.DataFrame, asked: pl.DataFrame, masks: Masks, wanted: Mapping[str, Window]
+    values: pl.DataFrame, entities: pl.DataFrame, masks: Masks, windows: Mapping[str, Window]
 ) -> pl.DataFrame:
     """Take away every value that a fact which cannot be read may belong to, and tell the first such problem.
 
@@ -89,19 +89,21 @@ def without_unreadable(
     where what could be read of the fact does not keep it out: one that is known to have failed is not counted anyway.
 
     Args:
-        values: a column for each of *wanted*, in the order of *asked*.
-        asked: `entity`, `as_of` and the openings of the windows.
+        values: a column for each of *windows*, in the order of *entities*.
+        entities: `entity`, `as_of` and the openings of the windows.
         masks: of the facts with their problems.
-        wanted: the aggregates by the names of their columns.
+        windows: the aggregates by the names of their columns.
     """
-    numbered = asked.with_row_index("@number")
-    named = {FIELD: _FIELD, PROBLEM: _PROBLEM}
-    met = masks.facts.found_problems.join(numbered, on=LINKED_ENTITY, how="inner", maintain_order="left").rename(named)
-    legible = FACT in met.columns
-    met = met.unnest(FACT) if legible else met
-    for key, made in wanted.items():
-        may_count = _may_count(made, masks) if legible else []
-        concerned = met.filter(pl.all_horizontal(_concerns(made), *may_count))
+    numbered = entities.with_row_index("@number")
+    prefixed = {FIELD: _FIELD, PROBLEM: _PROBLEM}
+    problems = masks.facts.found_problems.join(numbered, on=LINKED_ENTITY, how="inner", maintain_order="left").rename(
+        prefixed
+    )
+    legible = FACT in problems.columns
+    problems = problems.unnest(FACT) if legible else problems
+    for key, window in windows.items():
+        may_count = _may_count(window, masks) if legible else []
+        concerned = problems.filter(pl.all_horizontal(_concerns(window), *may_count))
         first = concerned.group_by("@number").agg(pl.col(_PROBLEM).first())
         if len(first):
             problem = numbered.join(first, on="@number", how="left", maintain_order="left")[_PROBLEM]
@@ -116,17 +118,17 @@ _FIELD, _PROBLEM = "@field", "@problem"
 """As they are called beside the fields of facts, which may have any name without @."""
 
 
-def _may_count(made: Window, masks: Masks) -> list[pl.Expr]:
+def _may_count(window: Window, masks: Masks) -> list[pl.Expr]:
     """Ask what a fact must be to be counted; what is asked of a field that could not be read is not known."""
-    unknown = pl.any_horizontal([pl.lit(False), *(pl.col(name).is_null() for name in sorted(fields_in(made)))])
-    return [met.fill_null(True) | unknown for _, met in masks.conditions(made)]
+    unknown = pl.any_horizontal([pl.lit(False), *(pl.col(name).is_null() for name in sorted(fields_in(window)))])
+    return [condition.fill_null(True) | unknown for _, condition in masks.conditions(window)]
 
 
-def _concerns(made: Window) -> pl.Expr:
-    read = {*fields_in(made), value_field(made)} - {None}
-    if made.in_currency is None and read.intersection(MONEY_FIELDS):
-        read.add(CONVERTED)
+def _concerns(window: Window) -> pl.Expr:
+    fields = {*fields_in(window), value_field(window)} - {None}
+    if window.in_currency is None and fields.intersection(MONEY_FIELDS):
+        fields.add(CONVERTED)
     inside = pl.col(TIME) <= pl.col(AS_OF)
-    if made.over is not None:
-        inside &= pl.col(TIME) > pl.col(start_of(made.over))
-    return inside.fill_null(True) & (pl.col(_FIELD).is_null() | pl.col(_FIELD).is_in(sorted(map(str, read))))
+    if window.over is not None:
+        inside &= pl.col(TIME) > pl.col(start_of(window.over))
+    return inside.fill_null(True) & (pl.col(_FIELD).is_null() | pl.col(_FIELD).is_in(sorted(map(str, fields))))

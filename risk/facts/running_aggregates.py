@@ -46,60 +46,62 @@ class Partials:
     _finals: dict[str, pl.Expr] = field(default_factory=dict)
     _totals: dict[str, pl.Expr] = field(default_factory=dict)
 
-    def add(self, key: str, made: Window, *, signal: bool) -> None:
+    def add(self, key: str, window: Window, *, signal: bool) -> None:
         """Collect what one aggregate needs, and perhaps the moment of the latest fact that it counted."""
-        column = value_column(made, self.facts)
-        self._finals[key] = self._lone(made) if column is None else self._over(key, made, column)
+        column = value_column(window, self.facts)
+        self._finals[key] = self._lone(window) if column is None else self._over(key, window, column)
         if signal:
-            self._finals[signal_of(key)] = pl.col(self._part("max", TIME, self._known(made, column)))
+            self._finals[signal_of(key)] = pl.col(self._part("max", TIME, self._known_mask(window, column)))
 
-    def values(self, counted: pl.DataFrame) -> pl.DataFrame:
+    def values(self, totals: pl.DataFrame) -> pl.DataFrame:
         """Make the values, and the errors where a sum of money is too large, from the row of each entity."""
-        made = counted.select(**self._finals)
+        values = totals.select(**self._finals)
         for key, total in self._totals.items():
-            if made[key].null_count():
+            if values[key].null_count():
                 text = pl.format("the sum is {} minor units, more than can be kept", total)
-                made = made.with_columns(counted.select(pl.when(made[key].is_null()).then(text).alias(error_of(key))))
-        return made
+                values = values.with_columns(
+                    totals.select(pl.when(values[key].is_null()).then(text).alias(error_of(key)))
+                )
+        return values
 
-    def _lone(self, made: Window) -> pl.Expr:
+    def _lone(self, window: Window) -> pl.Expr:
         """Make an aggregate of the facts themselves: their number, or the days since the latest."""
-        if isinstance(made, Count):
-            return self._count(made, None)
-        return quotient(pl.col(AS_OF) - pl.col(self._part("max", TIME, self.masks.of(made))), DAY_US)
+        if isinstance(window, Count):
+            return self._count(window, None)
+        return quotient(pl.col(AS_OF) - pl.col(self._part("max", TIME, self.masks.of(window))), DAY_US)
 
-    def _over(self, key: str, made: Window, column: Column) -> pl.Expr:
+    def _over(self, key: str, window: Window, column: Column) -> pl.Expr:
         """Make an aggregate of a field's values."""
-        match made:
+        match window:
             case Sum():
-                return self._sum(key, made, column)
+                return self._sum(key, window, column)
             case Mean():
-                count = self._count(made, column)
-                return pl.when(count > 0).then(self._total(made, column) / (count * _units(column)))
+                count = self._count(window, column)
+                return pl.when(count > 0).then(self._total(window, column) / (count * _units(column)))
             case Distinct():
-                name = self._part("distinct", column.name, self.masks.of(made, column.name))
+                name = self._part("distinct", column.name, self.masks.of(window, column.name))
                 return pl.col(name).fill_null(0).cast(pl.Float64)
             case _:
-                how = "min" if isinstance(made, Least) else "max"
-                return pl.col(self._part(how, column.name, self.masks.of(made)))
+                how = "min" if isinstance(window, Least) else "max"
+                return pl.col(self._part(how, column.name, self.masks.of(window)))
 
-    def _sum(self, key: str, made: Window, column: Column) -> pl.Expr:
-        total = self._total(made, column).fill_null(0)
+    def _sum(self, key: str, window: Window, column: Column) -> pl.Expr:
+        total = self._total(window, column).fill_null(0)
         if column.kind is not ValueType.MONEY:
             return in_numbers(total)
         self._totals[key] = total
         return total.cast(pl.Int64, strict=False)
 
-    def _count(self, made: Window, column: Column | None) -> pl.Expr:
-        return pl.col(self._part("count", TIME, self._known(made, column))).fill_null(0).cast(pl.Float64)
+    def _count(self, window: Window, column: Column | None) -> pl.Expr:
+        return pl.col(self._part("count", TIME, self._known_mask(window, column))).fill_null(0).cast(pl.Float64)
 
-    def _total(self, made: Window, column: Column) -> pl.Expr:
+    def _total(self, window: Window, column: Column) -> pl.Expr:
         how = "money" if column.kind is ValueType.MONEY else "number"
-        return pl.col(self._part(how, column.name, self.masks.of(made)))
+        return pl.col(self._part(how, column.name, self.masks.of(window)))
 
-    def _known(self, made: Window, column: Column | None) -> str:
+    def _known_mask(self, window: Window, column: Column | None) -> str:
         """Name the mask of facts whose value is known; an amount always is."""
-        return self.masks.of(made, None if column is None or column.kind is ValueType.MONEY else column.name)
+        return self.masks.of(window, None if column is None or column.kind is ValueType.MONEY else column.name)
 
     def _part(self, how: str, column: str, mask: str) -> str:
         """Name the result of *how* over the values of a column where a mask is true."""

@@ -15,10 +15,10 @@ def indicator_frame(histories: Histories, as_of: int) -> pl.DataFrame:
 
     Customers without a row by *as_of* (microseconds) are left out.
     """
-    matrix, seen = indicator_matrix(histories, as_of)
-    known = seen > 0
-    columns = {name: matrix[known, number] for number, name in enumerate(catalogue().names)}
-    user_ids = pl.Series(ENTITY, histories.user_ids.filter(np.asarray(known)), dtype=pl.String)
+    matrix, latest = indicator_matrix(histories, as_of)
+    present = latest > 0
+    columns = {name: matrix[present, number] for number, name in enumerate(catalogue().names)}
+    user_ids = pl.Series(ENTITY, histories.user_ids.filter(np.asarray(present)), dtype=pl.String)
     return pl.DataFrame([user_ids, *(pl.Series(name, values) for name, values in columns.items())]).fill_nan(None)
 
 

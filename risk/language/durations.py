@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, PlainSerializer, PlainValidator, Validatio
 from fivefold.domain.clock import iso_text, to_microseconds
 from fivefold.risk.language.numbers import quoted_value
 
-_WRITTEN = re.compile(r"^([0-9]{1,5}) (day|month|year|hour)s?$")
+_PATTERN = re.compile(r"^([0-9]{1,5}) (day|month|year|hour)s?$")
 _OFFSETS = {"hour": "h", "day": "d", "month": "mo", "year": "y"}
 HOURS_A_DAY = 24
 
@@ -65,13 +65,13 @@ def parse_duration(text: Any) -> Duration:
     """
     if isinstance(text, Duration):
         return text
-    found = _WRITTEN.match(text.strip()) if isinstance(text, str) else None
-    if found is None or int(found[1]) == 0:
+    match = _PATTERN.match(text.strip()) if isinstance(text, str) else None
+    if match is None or int(match[1]) == 0:
         raise ValueError(f"{quoted_value(text)} is not a duration; write one as 180 days, 24 hours, 6 months or 1 year")
-    made = Duration(int(found[1]), found[2])
-    if made.days > LONGEST.days:
+    duration = Duration(int(match[1]), match[2])
+    if duration.days > LONGEST.days:
         raise ValueError(f"{quoted_value(text)} is longer than {LONGEST}; for everything so far leave it out")
-    return made
+    return duration
 
 
 DurationText = Annotated[
@@ -84,8 +84,8 @@ DurationText = Annotated[
 
 
 def _moment(value: Any, info: ValidationInfo) -> int:
-    written = bool(info.context and info.context.get("written"))
-    if isinstance(value, int) and not isinstance(value, bool) and not written:
+    is_file = bool(info.context and info.context.get("written"))
+    if isinstance(value, int) and not isinstance(value, bool) and not is_file:
         return value
     try:
         return to_microseconds(datetime.fromisoformat(value))

@@ -36,8 +36,8 @@ class Not(LanguageModel):
 
 def test_of(form: type[LanguageModel]) -> type[Operators]:
     """Make the form of a test of one kind of input, which it names itself."""
-    made = create_model(f"{form.__name__}Test", __base__=(form, Operators), __doc__=f"A test. {form.__doc__}")
-    return cast("type[Operators]", made)
+    test_form = create_model(f"{form.__name__}Test", __base__=(form, Operators), __doc__=f"A test. {form.__doc__}")
+    return cast("type[Operators]", test_form)
 
 
 TESTS: dict[str, type[Operators]] = {word: test_of(form) for word, form in PLAIN_INPUTS.items()}
@@ -56,7 +56,9 @@ def any_of(joins: Mapping[str, type[LanguageModel]], tests: Mapping[str, type[Op
             return "not"
         return word_of(value, (*joins, *tests)) or ("own" if isinstance(value, dict | OwnTest) else None)
 
-    forms = [Annotated[made, Tag(word)] for word, made in (*joins.items(), *tests.items(), ("own", OwnTest))]
+    forms = [
+        Annotated[form_of_word, Tag(word)] for word, form_of_word in (*joins.items(), *tests.items(), ("own", OwnTest))
+    ]
     return Annotated[
         reduce(or_, forms, Annotated[Literal["present", "absent"], Tag("word")]),
         Discriminator(
@@ -75,8 +77,8 @@ else:
 """Any condition; `present` and `absent` alone speak of the rule's own input."""
 
 _RECURSIVE: tuple[type[LanguageModel], ...] = (All, Any_, Not, Window, Ratio, *PLAIN_INPUTS.values(), *TESTS.values())
-for _made in _RECURSIVE:
-    _made.model_rebuild(_types_namespace={"Condition": Condition, "NumberInput": NumberInput})
+for _form in _RECURSIVE:
+    _form.model_rebuild(_types_namespace={"Condition": Condition, "NumberInput": NumberInput})
 
 
 def input_of_test(test: Operators) -> LanguageModel | None:

@@ -131,8 +131,8 @@ PLAIN_INPUTS: dict[str, type[LanguageModel]] = {
 
 def word_of(value: Any, words: Iterable[str]) -> str | None:
     """Find which of *words* names a mapping, or a part already made; None where none does."""
-    held = value if isinstance(value, dict) else type(value).model_fields if isinstance(value, LanguageModel) else ()
-    return next((word for word in words if word in held), None)
+    names = value if isinstance(value, dict) else type(value).model_fields if isinstance(value, LanguageModel) else ()
+    return next((word for word in words if word in names), None)
 
 
 def _choice(words: tuple[str, ...], what: str) -> Discriminator:
@@ -173,12 +173,12 @@ Input = Annotated[
 """Any input of a rule."""
 
 
-def input_key(made: LanguageModel) -> str:
+def input_key(rule_input: LanguageModel) -> str:
     """Name an input: the same text for the same input, wherever in a ruleset it stands.
 
     >>> input_key(FieldInput(field="country"))
     '{"field":"country"}'
     """
     return json.dumps(
-        made.model_dump(mode="json", by_alias=True, exclude_none=True), sort_keys=True, separators=(",", ":")
+        rule_input.model_dump(mode="json", by_alias=True, exclude_none=True), sort_keys=True, separators=(",", ":")
     )

@@ -40,8 +40,8 @@ else:
 """Any condition of a policy."""
 
 _RECURSIVE: tuple[type[LanguageModel], ...] = (PolicyRatio, *_OWN.values(), *_JOINS.values())
-for _made in _RECURSIVE:
-    _made.model_rebuild(_types_namespace={"PolicyCondition": PolicyCondition, "PolicyNumber": PolicyNumber})
+for _form in _RECURSIVE:
+    _form.model_rebuild(_types_namespace={"PolicyCondition": PolicyCondition, "PolicyNumber": PolicyNumber})
 
 
 class PolicyRule(LanguageModel):

@@ -65,12 +65,12 @@ def validate_document(form: type[Form], document: Document, source: str) -> Form
     """
     empty = [] if not isinstance(document.data, dict) else list(_empty(document.data, ()))
     try:
-        made = _validated(form, document.data)
+        part = _validated(form, document.data)
     except ValidationError as error:
         raise InvalidRulesetError(findings_of(error, document), source) from None
     if empty:
         raise InvalidRulesetError([_empty_value(path, document) for path in empty], source)
-    return made
+    return part
 
 
 def _empty(data: Any, path: Path) -> Iterator[Path]:

@@ -31,43 +31,43 @@ def policy_schema() -> dict[str, Any]:
 
 def schema_json() -> str:
     """Write that of rulesets, one word a line, as `fivefold rules schema` prints it."""
-    return _written(schema())
+    return _as_text(schema())
 
 
 def policy_schema_json() -> str:
     """Write that of policies, as `fivefold rules schema --policy` prints it."""
-    return _written(policy_schema())
+    return _as_text(policy_schema())
 
 
 def _schema_of(form: type[LanguageModel], title: str) -> dict[str, Any]:
-    made = form.model_json_schema(by_alias=True)
-    made = _named_as_files_do(_plain(made), _names(made["$defs"]))
-    return {"$schema": DIALECT, "title": title, **{word: made[word] for word in made if word != "title"}}
+    content = form.model_json_schema(by_alias=True)
+    content = _with_file_names(_plain(content), _names(content["$defs"]))
+    return {"$schema": DIALECT, "title": title, **{word: content[word] for word in content if word != "title"}}
 
 
-def _written(made: dict[str, Any]) -> str:
-    return json.dumps(made, indent=2, ensure_ascii=False) + "\n"
+def _as_text(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def _plain(made: Any) -> Any:
+def _plain(part: Any) -> Any:
     """Take out what says nothing: generated titles, nothing (null) as a value, defaults in the program's own form.
 
     Names that do not look as names must are refused as unknown words are.
     """
-    if isinstance(made, list):
-        return [_plain(below) for below in made]
-    if not isinstance(made, dict):
-        return made
-    choices = made.get("anyOf")
+    if isinstance(part, list):
+        return [_plain(below) for below in part]
+    if not isinstance(part, dict):
+        return part
+    choices = part.get("anyOf")
     if isinstance(choices, list) and {"type": "null"} in choices:
-        left = [choice for choice in choices if choice != {"type": "null"}]
-        rest = {word: below for word, below in made.items() if word not in {"anyOf", "default"}}
-        return _plain({**rest, **left[0]} if len(left) == 1 else {**rest, "anyOf": left})
+        others = [choice for choice in choices if choice != {"type": "null"}]
+        rest = {word: below for word, below in part.items() if word not in {"anyOf", "default"}}
+        return _plain({**rest, **others[0]} if len(others) == 1 else {**rest, "anyOf": others})
     return {
         word: {name: _plain(below) for name, below in value.items()} if word in _NAMES_BELOW else _plain(value)
-        for word, value in made.items()
+        for word, value in part.items()
         if word in _NAMES_BELOW or not _says_nothing(word, value)
-    } | ({"additionalProperties": False} if "patternProperties" in made else {})
+    } | ({"additionalProperties": False} if "patternProperties" in part else {})
 
 
 _NAMES_BELOW = ("properties", "$defs")
@@ -84,19 +84,19 @@ def _names(forms: dict[str, Any]) -> dict[str, str]:
     return {name: re.sub(r"(?<!^)(?=[A-Z])", "-", name).strip("_").lower() for name in forms}
 
 
-def _named_as_files_do(made: Any, names: dict[str, str]) -> Any:
-    if isinstance(made, list):
-        return [_named_as_files_do(below, names) for below in made]
-    if not isinstance(made, dict):
-        return made
-    found: dict[str, Any] = {}
-    for word, value in made.items():
+def _with_file_names(part: Any, names: dict[str, str]) -> Any:
+    if isinstance(part, list):
+        return [_with_file_names(below, names) for below in part]
+    if not isinstance(part, dict):
+        return part
+    content: dict[str, Any] = {}
+    for word, value in part.items():
         if word == "$ref":
-            found[word] = f"#/$defs/{names[value.rpartition('/')[2]]}"
+            content[word] = f"#/$defs/{names[value.rpartition('/')[2]]}"
         elif word == "$defs":
-            found[word] = {names[name]: _named_as_files_do(below, names) for name, below in value.items()}
+            content[word] = {names[name]: _with_file_names(below, names) for name, below in value.items()}
         elif word == "description":
-            found[word] = value.partition("\n\n")[0].replace("\n", " ")
+            content[word] = value.partition("\n\n")[0].replace("\n", " ")
         else:
-            found[word] = _named_as_files_do(value, names)
-    return found
+            content[word] = _with_file_names(value, names)
+    return content

@@ -109,9 +109,9 @@ def explain_all(assessments: Assessments, positions: Sequence[int] | None = None
 
     The texts of the ruleset are prepared once, and rows are taken out of the frames many at a time.
     """
-    wanted = range(len(assessments)) if positions is None else positions
-    for first in range(0, len(wanted), _AT_ONCE):
-        yield from _Batch(assessments, wanted[first : first + _AT_ONCE]).explanations()
+    rows = range(len(assessments)) if positions is None else positions
+    for first in range(0, len(rows), _AT_ONCE):
+        yield from _Batch(assessments, rows[first : first + _AT_ONCE]).explanations()
 
 
 class _Batch:
@@ -129,7 +129,7 @@ class _Batch:
 
     def explanations(self) -> Iterator[Explanation]:
         columns = self._columns
-        scores = self._assessments.program.total.shown_of(columns[TOTAL])
+        scores = self._assessments.program.total.texts(columns[TOTAL])
         rows = zip(*[columns[name] for name in _ROW], strict=True)
         explained = zip(rows, scores, self._teller.outcomes(columns), strict=True)
         unknown = self._open_questions()
@@ -143,8 +143,8 @@ class _Batch:
         program, status = self._assessments.program, row[STATUS]
         names = {column: self._levels[row[column] or 0] for column in NAMED}
         total = Decimal(row[TOTAL]) / program.total.scale
-        written = score if Decimal(score) == total else f"{score} (exactly {total.normalize():f})"
-        failed = [(one.title, " and ".join(one.errors)) for one in rules if one.given.case == "failed"]
+        exact_score = score if Decimal(score) == total else f"{score} (exactly {total.normalize():f})"
+        failed = [(one.title, " and ".join(one.errors)) for one in rules if one.case_outcome.case == "failed"]
         if status == Status.FAILED:
             failed += self._teller.failures.words({name: values[place] for name, values in self._columns.items()})
         failures = [f"{where}: {problem}" for where, problem in failed]
@@ -167,7 +167,7 @@ class _Batch:
             row[MAY_MOVE_DOWN_ON],
             self._lists[row[VERSIONS]].copy(),
             tuple(failures),
-            summary_line(rules, written, row, names, [where for where, _ in failed]),
+            summary_line(rules, exact_score, row, names, [where for where, _ in failed]),
         )
 
     def _open_questions(self) -> dict[int, list[str]]:

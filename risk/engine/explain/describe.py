@@ -62,25 +62,25 @@ _OPERATORS = {
 }
 
 
-def input_words(made: Any) -> str:
+def input_words(rule_input: Any) -> str:
     """Name an input in plain words.
 
     >>> input_words(FieldInput(field="country_of_residence"))
     'country of residence'
     """
-    if isinstance(made, Window):
-        return _aggregate_words(made)
-    name = _NAMES.get(type(made))
-    return str(made.pattern).replace("-", " ") if name is None else name(made)
+    if isinstance(rule_input, Window):
+        return _aggregate_words(rule_input)
+    name = _NAMES.get(type(rule_input))
+    return str(rule_input.pattern).replace("-", " ") if name is None else name(rule_input)
 
 
-def _ratio_words(made: Ratio) -> str:
-    return f"{input_words(made.ratio[0])} over {input_words(made.ratio[1])}"
+def _ratio_words(ratio: Ratio) -> str:
+    return f"{input_words(ratio.ratio[0])} over {input_words(ratio.ratio[1])}"
 
 
-def _at_hand_words(made: TransactionInput) -> str:
-    words = f"{made.transaction.replace('_', ' ')} of the transaction"
-    return words if made.in_currency is None else f"{words} in {made.in_currency}"
+def _transaction_words(rule_input: TransactionInput) -> str:
+    words = f"{rule_input.transaction.replace('_', ' ')} of the transaction"
+    return words if rule_input.in_currency is None else f"{words} in {rule_input.in_currency}"
 
 
 _LEVELS: Mapping[str, str] = {
@@ -92,31 +92,31 @@ _LEVELS: Mapping[str, str] = {
 }
 
 _NAMES: Mapping[type, Callable[[Any], str]] = {
-    FieldInput: lambda made: made.field.replace("_", " "),
+    FieldInput: lambda rule_input: rule_input.field.replace("_", " "),
     Ratio: _ratio_words,
     PolicyRatio: _ratio_words,
-    LevelInput: lambda made: _LEVELS[made.level],
-    TransactionInput: _at_hand_words,
-    IndicatorInput: lambda made: made.indicator.replace("_", " "),
-    ValueInput: lambda made: f"value {made.value.replace('_', ' ')}",
-    TagInput: lambda made: f"tag {made.tag}",
-    ScreeningInput: lambda made: f"screening for {made.screening}",
+    LevelInput: lambda rule_input: _LEVELS[rule_input.level],
+    TransactionInput: _transaction_words,
+    IndicatorInput: lambda rule_input: rule_input.indicator.replace("_", " "),
+    ValueInput: lambda rule_input: f"value {rule_input.value.replace('_', ' ')}",
+    TagInput: lambda rule_input: f"tag {rule_input.tag}",
+    ScreeningInput: lambda rule_input: f"screening for {rule_input.screening}",
 }
 
 
-def _aggregate_words(made: Window) -> str:
-    if isinstance(made, Count):
-        words = f"{made.count}"
-    elif isinstance(made, DaysSince):
-        source = linked_source(made)
+def _aggregate_words(window: Window) -> str:
+    if isinstance(window, Count):
+        words = f"{window.count}"
+    elif isinstance(window, DaysSince):
+        source = linked_source(window)
         words = f"days since {f'the latest of {source}' if source in SOURCES else source.replace('_', ' ')}"
     else:
-        words = _FUNCTIONS[type(made)].format((column_of(made) or "").replace("_", " "))
-    if made.where is not None:
-        words += f" where {condition_words(made.where)}"
-    if made.in_currency is not None:
-        words += f" in {made.in_currency}"
-    return words if made.over is None else f"{words} in {made.over}"
+        words = _FUNCTIONS[type(window)].format((column_of(window) or "").replace("_", " "))
+    if window.where is not None:
+        words += f" where {condition_words(window.where)}"
+    if window.in_currency is not None:
+        words += f" in {window.in_currency}"
+    return words if window.over is None else f"{words} in {window.over}"
 
 
 def condition_words(condition: Any, own: str = "it") -> str:
@@ -143,9 +143,9 @@ def _tests_words(test: Operators) -> list[str]:
     return [
         _fuzzy_words(value)
         if isinstance(value, Fuzzy)
-        else f"is between {_shown(value[0])} and {_shown(value[1])}"
+        else f"is between {_literal_words(value[0])} and {_literal_words(value[1])}"
         if operator == "between"
-        else _OPERATORS[operator].format(_shown(value))
+        else _OPERATORS[operator].format(_literal_words(value))
         for operator, value in test.comparisons()
     ]
 
@@ -154,9 +154,9 @@ def _fuzzy_words(fuzzy: Fuzzy) -> str:
     return f"is like {fuzzy.to or f'one of the list {fuzzy.list}'} ({fuzzy.scorer} of at least {fuzzy.at_least})"
 
 
-def _shown(value: Any) -> str:
+def _literal_words(value: Any) -> str:
     if isinstance(value, tuple):
-        return ", ".join(map(_shown, value))
+        return ", ".join(map(_literal_words, value))
     if isinstance(value, str | bool):
         return str(value).lower() if isinstance(value, bool) else value
     return f"{json_number(value):,}"

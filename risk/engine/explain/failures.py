@@ -46,24 +46,24 @@ class Misfit:
     sides: tuple["Misfit", ...] = ()
 
 
-def misfits_of(made: Iterable[LanguageModel], ruleset: Ruleset) -> tuple[Misfit, ...]:
+def misfits_of(inputs: Iterable[LanguageModel], ruleset: Ruleset) -> tuple[Misfit, ...]:
     """Prepare the words for inputs that could not be read."""
-    return tuple(_misfit(each, ruleset) for each in {input_key(each): each for each in made}.values())
+    return tuple(_misfit(each, ruleset) for each in {input_key(each): each for each in inputs}.values())
 
 
-def _misfit(made: LanguageModel, ruleset: Ruleset) -> Misfit:
-    error, field = error_of(input_key(made)), _field_of(made)
+def _misfit(rule_input: LanguageModel, ruleset: Ruleset) -> Misfit:
+    error, field = error_of(input_key(rule_input)), _field_of(rule_input)
     if field is None:
-        sides = misfits_of(made.ratio, ruleset) if isinstance(made, Ratio) else ()
-        return Misfit(error, f"{input_words(made)}: ", sides=sides)
+        sides = misfits_of(rule_input.ratio, ruleset) if isinstance(rule_input, Ratio) else ()
+        return Misfit(error, f"{input_words(rule_input)}: ", sides=sides)
     name = input_words(FieldInput(field=field))
     return Misfit(error, f"{name} is ", f", which is {_wrong(ruleset.fields[field])}")
 
 
-def _field_of(made: LanguageModel) -> str | None:
-    if isinstance(made, FieldInput):
-        return made.field
-    return made.days_since if isinstance(made, DaysSince) and made.days_since not in SOURCES else None
+def _field_of(rule_input: LanguageModel) -> str | None:
+    if isinstance(rule_input, FieldInput):
+        return rule_input.field
+    return rule_input.days_since if isinstance(rule_input, DaysSince) and rule_input.days_since not in SOURCES else None
 
 
 def _wrong(declared: FieldType) -> str:
@@ -72,20 +72,20 @@ def _wrong(declared: FieldType) -> str:
     return _WRONG[declared] if isinstance(declared, str) else "no list of text"
 
 
-def misfit_words(misfits: Iterable[Misfit], met: Mapping[str, Any]) -> tuple[str, ...]:
+def misfit_words(misfits: Iterable[Misfit], errors: Mapping[str, Any]) -> tuple[str, ...]:
     """Name every value that could not be read, and what would have been right, each once.
 
     Args:
         misfits: the words for it.
-        met: what was met in one entity's columns of errors.
+        errors: what was met in one entity's columns of errors.
     """
-    return tuple(dict.fromkeys(words for misfit in misfits for words in _words_of(misfit, met)))
+    return tuple(dict.fromkeys(words for misfit in misfits for words in _words_of(misfit, errors)))
 
 
-def _words_of(misfit: Misfit, met: Mapping[str, Any]) -> Iterator[str]:
-    parts = misfit.sides if any(met.get(side.error) is not None for side in misfit.sides) else (misfit,)
+def _words_of(misfit: Misfit, errors: Mapping[str, Any]) -> Iterator[str]:
+    parts = misfit.sides if any(errors.get(side.error) is not None for side in misfit.sides) else (misfit,)
     for one in parts:
-        problem = met.get(one.error)
+        problem = errors.get(one.error)
         if problem is not None:
             yield f"{one.before}{problem}{'' if problem.startswith(NOT_KNOWN) else one.after}"
 
@@ -97,12 +97,12 @@ class EntityFailures:
     Attributes:
         predicate: what could not be read of the inputs that decide to whom the ruleset applies.
         choice: the same of those that choose the weights.
-        seen: these, as they are seen; empty where there are none to choose.
+        descriptions: these, as they are seen; empty where there are none to choose.
     """
 
     predicate: tuple[Misfit, ...]
     choice: tuple[Misfit, ...]
-    seen: tuple[InputDescription, ...]
+    descriptions: tuple[InputDescription, ...]
 
     def words(self, inputs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         """Tell what failed: where, and what was met there; *inputs* are one entity's, and its column of weights."""
@@ -113,19 +113,21 @@ class EntityFailures:
         if choice:
             yield CHOICE, " and ".join(choice)
         elif WEIGHTS_USED in inputs and inputs[WEIGHTS_USED] is None:
-            yield CHOICE, f"there is no column where {values_text(self.seen, inputs)}"
+            yield CHOICE, f"there is no column where {values_text(self.descriptions, inputs)}"
 
 
 def entity_failures(program: Program, base: str) -> EntityFailures:
     """Prepare to tell what failed beside the rules; *base* is the currency that money is in."""
-    ruleset, made = program.ruleset, []
+    ruleset, choice_inputs = program.ruleset, []
     if isinstance(ruleset.score, WeightedScore):
         conditions = [choice.when for choice in ruleset.score.weighted.weights_by if choice.when is not None]
-        made = [part for condition in conditions for part in inputs_of(condition)]
+        choice_inputs = [part for condition in conditions for part in inputs_of(condition)]
     predicate = misfits_of(inputs_of(ruleset.applies_to), ruleset)
-    return EntityFailures(predicate, misfits_of(made, ruleset), describe_inputs(made, program.inputs, base))
+    return EntityFailures(
+        predicate, misfits_of(choice_inputs, ruleset), describe_inputs(choice_inputs, program.inputs, base)
+    )
 
 
-def values_text(seen: Iterable[InputDescription], inputs: Mapping[str, Any]) -> str:
+def values_text(descriptions: Iterable[InputDescription], inputs: Mapping[str, Any]) -> str:
     """Say what the inputs of one entity were."""
-    return ", ".join(one.words(inputs[one.key], inputs.get(one.error)) for one in seen)
+    return ", ".join(one.words(inputs[one.key], inputs.get(one.error)) for one in descriptions)

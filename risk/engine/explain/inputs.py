@@ -43,12 +43,12 @@ class InputDescription:
 
 
 def describe_inputs(
-    made: Iterable[LanguageModel], columns: Mapping[str, Column], base: str, cuts: Cuts | None = None
+    inputs: Iterable[LanguageModel], columns: Mapping[str, Column], base: str, cuts: Cuts | None = None
 ) -> tuple[InputDescription, ...]:
     """Prepare inputs, each once.
 
     Args:
-        made: the inputs.
+        inputs: the inputs.
         columns: of a program's inputs, by their keys.
         base: the currency that money is in, where an input names none.
         cuts: what they are compared with; nothing where it is not given.
@@ -62,7 +62,7 @@ def describe_inputs(
             getattr(each, "in_currency", None) or base,
             (cuts or {}).get(key, ()),
         )
-        for key, each in {input_key(each): each for each in made}.items()
+        for key, each in {input_key(each): each for each in inputs}.items()
     )
 
 

@@ -64,13 +64,13 @@ class RuleOutcome:
     """What one rule gave.
 
     Attributes:
-        given: what the case that held gives to everyone.
+        case_outcome: what the case that held gives to everyone.
         seen: what the rule's inputs were, in plain words.
         missing: the inputs that were unknown, where that mattered.
         errors: what could not be read, where the rule failed.
     """
 
-    given: CaseOutcome
+    case_outcome: CaseOutcome
     seen: str
     missing: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
@@ -78,58 +78,58 @@ class RuleOutcome:
     @property
     def rule(self) -> str:
         """The rule's id."""
-        return self.given.rule
+        return self.case_outcome.rule
 
     @property
     def title(self) -> str:
         """The title of the rule."""
-        return self.given.title
+        return self.case_outcome.title
 
     @property
     def category(self) -> str:
         """The family of risk factors."""
-        return self.given.category
+        return self.case_outcome.category
 
     @property
     def case(self) -> int | str:
         """The number of the case that held, from 1; or otherwise, unknown, failed."""
-        return self.given.case
+        return self.case_outcome.case
 
     @property
     def asked(self) -> str:
         """What that case asks, in plain words."""
-        return self.given.asked
+        return self.case_outcome.asked
 
     @property
     def points(self) -> Decimal:
         """Exactly what it added to the total: weighted points in a weighted ruleset."""
-        return self.given.points
+        return self.case_outcome.points
 
     @property
     def factor(self) -> tuple[Decimal, Decimal] | None:
         """The factor's own score and its weight in percent; None where points are just added."""
-        return self.given.factor
+        return self.case_outcome.factor
 
     @property
     def floor(self) -> str:
         """The name of the level below which the entity does not come; empty for none."""
-        return self.given.floor
+        return self.case_outcome.floor
 
     @property
     def sentence(self) -> str:
         """The same in plain words."""
-        given = self.given
-        if given.case == "failed":
-            return f"{given.title}: failed, because {' and '.join(self.errors)}"
-        reason = f"Not known: {', '.join(self.missing)}" if given.case == "unknown" else given.reason
-        if self.missing and given.case != "unknown":
+        outcome = self.case_outcome
+        if outcome.case == "failed":
+            return f"{outcome.title}: failed, because {' and '.join(self.errors)}"
+        reason = f"Not known: {', '.join(self.missing)}" if outcome.case == "unknown" else outcome.reason
+        if self.missing and outcome.case != "unknown":
             reason += f"; not known: {', '.join(self.missing)}"
-        return f"{given.title}: {self.seen}. {reason}: {given.effect}"
+        return f"{outcome.title}: {self.seen}. {reason}: {outcome.effect}"
 
     @cached_property
     def json_text(self) -> str:
         """The canonical JSON of `as_json`: many entities share an outcome, so it is written once."""
-        asked, factor, points, title = self.given.json_parts
+        asked, factor, points, title = self.case_outcome.json_parts
         errors = canonical_json(self.errors) if self.errors else "[]"
         missing = canonical_json(self.missing) if self.missing else "[]"
         seen = f'{quoted(self.seen)},"sentence":{quoted(self.sentence)}'

@@ -77,14 +77,14 @@ class _PolicyRuleExplainer:
     """Explains the outcome of one rule; what belongs to the rule is prepared once."""
 
     rule: PolicyRule
-    seen: Sequence[InputDescription]
+    descriptions: Sequence[InputDescription]
     of_when: frozenset[str]
     of_unless: frozenset[str]
-    asked: str
+    condition_text: str
     unless: str
 
-    def said(self, outcome: PolicyOutcome, row: Mapping[str, Any]) -> PolicyRuleExplanation:
-        seen = ", ".join(one.words(row[one.key], row.get(one.error)) for one in self.seen)
+    def explain(self, outcome: PolicyOutcome, row: Mapping[str, Any]) -> PolicyRuleExplanation:
+        values_text = ", ".join(one.words(row[one.key], row.get(one.error)) for one in self.descriptions)
         action = {PolicyOutcome.HELD: self.rule.action, PolicyOutcome.UNKNOWN: self.rule.on_unknown}.get(outcome)
         missing = tuple(self._missing(outcome, row))
         return PolicyRuleExplanation(
@@ -93,25 +93,25 @@ class _PolicyRuleExplainer:
             self.rule.rationale,
             OUTCOMES[outcome],
             action,
-            self.asked,
+            self.condition_text,
             self.unless,
-            seen,
+            values_text,
             missing,
-            f"{self.rule.title}: {seen}. {self._verdict(outcome, missing)}: {action or 'no action'}",
+            f"{self.rule.title}: {values_text}. {self._verdict(outcome, missing)}: {action or 'no action'}",
         )
 
     def _missing(self, outcome: PolicyOutcome, row: Mapping[str, Any]) -> Iterator[str]:
         """Name what was unknown and left it open whether the rule holds, or whether it is suppressed."""
         mattered = {PolicyOutcome.UNKNOWN: self.of_when, PolicyOutcome.HELD: self.of_unless}.get(outcome, frozenset())
-        return (one.name for one in self.seen if one.key in mattered and row[one.key] is None)
+        return (one.name for one in self.descriptions if one.key in mattered and row[one.key] is None)
 
     def _verdict(self, outcome: PolicyOutcome, missing: Sequence[str]) -> str:
         if outcome is PolicyOutcome.UNKNOWN:
-            return f"Not known is {', '.join(missing)}, so whether {self.asked}"
+            return f"Not known is {', '.join(missing)}, so whether {self.condition_text}"
         if outcome is PolicyOutcome.NOT_HELD:
-            return f"Does not hold, as it asks whether {self.asked}"
+            return f"Does not hold, as it asks whether {self.condition_text}"
         suppressed = f", and is suppressed, as {self.unless}" if outcome is PolicyOutcome.SUPPRESSED else ""
-        return f"Holds, as {self.asked}{suppressed}"
+        return f"Holds, as {self.condition_text}{suppressed}"
 
 
 @lru_cache(maxsize=_EXPLAINERS_KEPT)
@@ -140,17 +140,22 @@ def explain_decisions(program: PolicyProgram, inputs: pl.DataFrame, base: str) -
         inputs: a column for each input that it reads; `error_of` one where something could not be read.
         base: the currency that money is in.
     """
-    tellers = _rule_explainers(program, base)
+    explainers = _rule_explainers(program, base)
     rows = zip(inputs.iter_rows(named=True), program.run(inputs).iter_rows(named=True), strict=True)
-    return [_said(program, tellers, row, made) for row, made in rows]
+    return [_explain_decision(program, explainers, *row) for row in rows]
 
 
-def _said(
-    program: PolicyProgram, tellers: Sequence[_PolicyRuleExplainer], row: Mapping[str, Any], made: Mapping[str, Any]
+def _explain_decision(
+    program: PolicyProgram,
+    explainers: Sequence[_PolicyRuleExplainer],
+    row: Mapping[str, Any],
+    outcomes: Mapping[str, Any],
 ) -> DecisionExplanation:
-    policy, number = program.policy, made[DECIDED]
-    rules = tuple(teller.said(PolicyOutcome(made[rule_column(teller.rule.id)]), row) for teller in tellers)
-    action = policy.actions[made[ACTION]]
+    policy, number = program.policy, outcomes[DECIDED]
+    rules = tuple(
+        explainer.explain(PolicyOutcome(outcomes[rule_column(explainer.rule.id)]), row) for explainer in explainers
+    )
+    action = policy.actions[outcomes[ACTION]]
     return DecisionExplanation(
         action, None if number is None else rules[number].rule, rules, _line(action, number, rules)
     )
@@ -160,7 +165,7 @@ def _line(action: str, number: int | None, rules: Sequence[PolicyRuleExplanation
     by = "as no rule gives an action" if number is None else f"by {rules[number].title}"
     parts = [f"{action[:1].upper()}{action[1:]}, {by}"]
     for outcome, words in (("suppressed", "suppressed"), ("unknown", "not known")):
-        named = [rule.title for rule in rules if rule.outcome == outcome]
-        if named:
-            parts.append(f"{words}: {', '.join(named)}")
+        titles = [rule.title for rule in rules if rule.outcome == outcome]
+        if titles:
+            parts.append(f"{words}: {', '.join(titles)}")
     return "; ".join(parts)

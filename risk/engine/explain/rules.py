@@ -36,8 +36,8 @@ class RuleExplainer:
     Attributes:
         compiled: the rule.
         levels: their names, lowest first.
-        asked: what each case asks, in plain words.
-        seen: the rule's inputs.
+        case_texts: what each case asks, in plain words.
+        descriptions: the rule's inputs.
         misfits: the words for an input that could not be read.
         weights: of the rule in each column of weights, in units; empty where its points are just added.
         signal: the key and the words of the input that decay counts from; empty for none.
@@ -45,8 +45,8 @@ class RuleExplainer:
 
     compiled: CompiledRule
     levels: Sequence[str]
-    asked: Sequence[str]
-    seen: Sequence[InputDescription]
+    case_texts: Sequence[str]
+    descriptions: Sequence[InputDescription]
     misfits: Sequence[Misfit]
     weights: Sequence[int]
     signal: tuple[str, str]
@@ -59,7 +59,7 @@ class RuleExplainer:
             columns[self.compiled.column],
             columns[WEIGHTS_USED] if self.weights else repeat(None),
             repeat(None) if moments is None else [moment is None for moment in moments],
-            *[columns[one.key] for one in self.seen],
+            *[columns[one.key] for one in self.descriptions],
             *[columns[name] for name in errors],
             strict=False,  # what is always the same has no end
         )
@@ -70,18 +70,20 @@ class RuleExplainer:
     def _errors(self) -> list[str]:
         """The columns of errors that may be there, of the inputs themselves and of the sides of ratios."""
         sides = [side.error for misfit in self.misfits for side in misfit.sides]
-        return list(dict.fromkeys([*(one.error for one in self.seen), *sides]))
+        return list(dict.fromkeys([*(one.error for one in self.descriptions), *sides]))
 
     def _outcome(self, fact: tuple[Any, ...], errors: Sequence[str]) -> RuleOutcome:
-        given, count = self._cases[fact[:2]], len(self.seen)
+        case_outcome, count = self._cases[fact[:2]], len(self.descriptions)
         values = fact[3 : 3 + count]
         problems = dict(zip(errors, fact[3 + count :], strict=True)) if errors else {}
-        words = [one.words(value, problems.get(one.error)) for one, value in zip(self.seen, values, strict=True)]
+        words = [
+            one.words(value, problems.get(one.error)) for one, value in zip(self.descriptions, values, strict=True)
+        ]
         return RuleOutcome(
-            given,
+            case_outcome,
             ", ".join(words),
-            self._missing_of(given, values, timeless=fact[2]),
-            misfit_words(self.misfits, problems) if given.case == "failed" else (),
+            self._missing_of(case_outcome, values, timeless=fact[2]),
+            misfit_words(self.misfits, problems) if case_outcome.case == "failed" else (),
         )
 
     @cached_property
@@ -102,26 +104,26 @@ class RuleExplainer:
             rule.title,
             rule.category,
             names.get(slot, slot + 1),
-            self.asked[slot] if slot < compiled.otherwise else "",
+            self.case_texts[slot] if slot < compiled.otherwise else "",
             points if factor is None else factor[0] * factor[1] / 100,
             factor,
             self.levels[level - 1] if level else "",
         )
 
-    def _missing_of(self, given: CaseOutcome, values: Sequence[Any], *, timeless: bool) -> tuple[str, ...]:
-        if given.case == "unknown":
+    def _missing_of(self, case_outcome: CaseOutcome, values: Sequence[Any], *, timeless: bool) -> tuple[str, ...]:
+        if case_outcome.case == "unknown":
             return self._missing(values, timeless)
-        if timeless and isinstance(given.case, int) and points_of(self.compiled.codes[given.case - 1]):
+        if timeless and isinstance(case_outcome.case, int) and points_of(self.compiled.codes[case_outcome.case - 1]):
             key, words = self.signal  # the points are those of the unknown
-            known = {one.key for one, value in zip(self.seen, values, strict=True) if value is not None}
-            return (f"when the latest was, of {words}" if key in known else words,)
+            known_keys = {one.key for one, value in zip(self.descriptions, values, strict=True) if value is not None}
+            return (f"when the latest was, of {words}" if key in known_keys else words,)
         return ()
 
     def _missing(self, values: Sequence[Any], timeless: bool) -> tuple[str, ...]:
-        known = {one.key: one for one, value in zip(self.seen, values, strict=True) if value is not None}
-        names = [one.name for one in self.seen if one.key not in known]
+        known_keys = {one.key: one for one, value in zip(self.descriptions, values, strict=True) if value is not None}
+        names = [one.name for one in self.descriptions if one.key not in known_keys]
         key, words = self.signal
-        return (*names, f"when the latest was, of {words}") if timeless and key in known else tuple(names)
+        return (*names, f"when the latest was, of {words}") if timeless and key in known_keys else tuple(names)
 
 
 class _Memory(dict[Hashable, Any]):
@@ -132,8 +134,8 @@ class _Memory(dict[Hashable, Any]):
         self._make = make
 
     def __missing__(self, fact: Any) -> Any:
-        made = self[fact] = self._make(fact)
-        return made
+        value = self[fact] = self._make(fact)
+        return value
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +163,7 @@ def explainer_of(program: Program, base: str) -> Explainer:
 
     No explanation depends on the members of lists, so the program may be of other versions of them.
     """
-    words = {input_key(made): input_words(made) for made in program.analysed.inputs}
+    words = {input_key(each): input_words(each) for each in program.analysed.inputs}
     return Explainer(
         tuple(_rule_explainer(compiled, program, base) for compiled in program.rules),
         entity_failures(program, base),
@@ -172,14 +174,14 @@ def explainer_of(program: Program, base: str) -> Explainer:
 def _rule_explainer(compiled: CompiledRule, program: Program, base: str) -> RuleExplainer:
     rule, weights = compiled.rule, program.total.weights
     own = "it" if rule.input is None else input_words(rule.input)
-    made = list(inputs_of_rule(rule))
+    inputs = list(inputs_of_rule(rule))
     signal = None if compiled.signal is None else signal_of_rule(rule)
     return RuleExplainer(
         compiled,
         program.ruleset.levels,
         tuple(case.title or condition_words(case.when, own) for case in rule.cases),
-        describe_inputs(made, program.inputs, base, numbers_compared(rule)),
-        misfits_of(made, program.ruleset),
+        describe_inputs(inputs, program.inputs, base, numbers_compared(rule)),
+        misfits_of(inputs, program.ruleset),
         tuple(column[rule.id] for column in weights if rule.id in column),
         ("", "") if signal is None else (input_key(signal), input_words(signal)),
     )
@@ -204,5 +206,5 @@ def _columns_of(frame: pl.DataFrame, positions: Sequence[int]) -> dict[str, Sequ
 
 def rule_outcomes(assessments: Assessments, position: int) -> tuple[RuleOutcome, ...]:
     """Explain what every rule gave the entity in one row."""
-    teller = explainer_of(assessments.program, assessments.base)
-    return teller.outcomes(explained_columns(assessments, [position]))[0]
+    explainer = explainer_of(assessments.program, assessments.base)
+    return explainer.outcomes(explained_columns(assessments, [position]))[0]

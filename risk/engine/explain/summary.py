@@ -51,7 +51,7 @@ def summary_line(
 
 def _sum(rules: Sequence[RuleOutcome]) -> str:
     """Write the sum as people write sums: 20 + 15 − 5, each with the title of its rule."""
-    terms = [terms for outcome in rules if (terms := outcome.given.terms)[0]]
+    terms = [terms for outcome in rules if (terms := outcome.case_outcome.terms)[0]]
     if not terms:
         return "no rule gave points"
     return " ".join([terms[0][0], *[later for _, later in terms[1:]]])

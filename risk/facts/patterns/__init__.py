@@ -45,8 +45,8 @@ def find(entities: pl.DataFrame, transactions: pl.LazyFrame, pattern: Pattern, u
         null where it is unknown; and its signal, the moment of the latest transaction that belongs to what was found.
     """
     key = input_key(pattern)
-    found = _FINDERS[type(pattern)](entities, transactions, pattern, units)
-    return found.rename({NUMBER: key, LATEST: signal_of(key)})
+    columns = _FINDERS[type(pattern)](entities, transactions, pattern, units)
+    return columns.rename({NUMBER: key, LATEST: signal_of(key)})
 
 
 _FINDERS: dict[type[LanguageModel], Callable[[pl.DataFrame, pl.LazyFrame, Any, int], pl.DataFrame]] = {

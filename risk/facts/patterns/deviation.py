@@ -9,7 +9,18 @@ from fractions import Fraction
 
 import polars as pl
 
-from fivefold.risk.facts.patterns.rows import AMOUNT, LATEST, NUMBER, ROW, TIME, WORD, answered, linked, total, wide
+from fivefold.risk.facts.patterns.rows import (
+    AMOUNT,
+    LATEST,
+    NUMBER,
+    ROW,
+    TIME,
+    WORD,
+    by_row,
+    linked,
+    total,
+    wide,
+)
 from fivefold.risk.language.durations import Duration
 from fivefold.risk.language.inputs import FieldInput, input_key
 from fivefold.risk.language.patterns import PurposeDeviation, VolumeDeviation
@@ -39,8 +50,8 @@ def find_volume_deviation(
     months = months_of(pattern.over)
     bound = Fraction(pattern.factor) * months
     number = wide(AMOUNT, months.denominator).cast(pl.Float64) / wide(_DECLARED, months.numerator).cast(pl.Float64)
-    found = beside.filter(wide(AMOUNT, bound.denominator) >= wide(_DECLARED, bound.numerator))
-    return answered(entities, found.with_columns(number.alias(NUMBER)), declared > 0)
+    deviating = beside.filter(wide(AMOUNT, bound.denominator) >= wide(_DECLARED, bound.numerator))
+    return by_row(entities, deviating.with_columns(number.alias(NUMBER)), declared > 0)
 
 
 def months_of(over: Duration) -> Fraction:
@@ -57,9 +68,9 @@ def find_purpose_deviation(
 ) -> pl.DataFrame:
     """Give the percentage of turnover whose word was not declared, where it is the share or more."""
     words = _words(entities, input_key(FieldInput(field=pattern.declared)))
-    named = (pl.col(AMOUNT) > 0) & pl.col(pattern.transaction_field).is_not_null()
+    has_word = (pl.col(AMOUNT) > 0) & pl.col(pattern.transaction_field).is_not_null()
     sums = (
-        linked(entities, transactions, named, pattern.over, amount=AMOUNT, word=pattern.transaction_field)
+        linked(entities, transactions, has_word, pattern.over, amount=AMOUNT, word=pattern.transaction_field)
         .group_by(ROW, WORD)
         .agg(total(AMOUNT).alias(AMOUNT), pl.col(TIME).max())
     )
@@ -72,9 +83,9 @@ def find_purpose_deviation(
         pl.col(TIME).filter(outside).max().alias(LATEST),
     )
     bound = Fraction(pattern.share)
-    found = shares.filter(wide(_OUTSIDE, 100 * bound.denominator) >= wide(AMOUNT, bound.numerator))
+    deviating = shares.filter(wide(_OUTSIDE, 100 * bound.denominator) >= wide(AMOUNT, bound.numerator))
     number = wide(_OUTSIDE, 100).cast(pl.Float64) / pl.col(AMOUNT).cast(pl.Float64)
-    return answered(entities, found.with_columns(number.alias(NUMBER)), words.list.drop_nulls().list.len() > 0)
+    return by_row(entities, deviating.with_columns(number.alias(NUMBER)), words.list.drop_nulls().list.len() > 0)
 
 
 def _numbered(entities: pl.DataFrame, declared: pl.Expr) -> pl.LazyFrame:

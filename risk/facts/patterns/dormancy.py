@@ -6,7 +6,7 @@ Virtual Assets: Red Flag Indicators (2020): transfers to an account that was ina
 
 import polars as pl
 
-from fivefold.risk.facts.patterns.rows import BEGIN, LATEST, NUMBER, ROW, TIME, answered, linked
+from fivefold.risk.facts.patterns.rows import BEGIN, LATEST, NUMBER, ROW, TIME, by_row, linked
 from fivefold.risk.language.patterns import DormantThenActive
 
 _FIRST, _BEFORE = "first", "before"
@@ -18,11 +18,11 @@ def find_dormancy(
     """Count the transactions of the active window that a long sleep came before."""
     rows = linked(entities, transactions, pl.lit(value=True), pattern.active, earlier=True)
     inside = pl.col(TIME) > pl.col(BEGIN)
-    counted = rows.group_by(ROW).agg(
+    counts = rows.group_by(ROW).agg(
         inside.sum().alias(NUMBER),
         pl.when(inside).then(TIME).min().alias(_FIRST),
         pl.when(~inside).then(TIME).max().alias(_BEFORE),
         pl.col(TIME).max().alias(LATEST),
     )
     slept = pl.col(_BEFORE) <= pattern.dormant.before(pl.col(_FIRST))
-    return answered(entities, counted.filter((pl.col(NUMBER) >= pattern.at_least) & slept))
+    return by_row(entities, counts.filter((pl.col(NUMBER) >= pattern.at_least) & slept))

@@ -15,7 +15,7 @@ from fivefold.risk.facts.patterns.rows import (
     ROW,
     TIME,
     WITHDRAWAL,
-    answered,
+    by_row,
     linked,
 )
 from fivefold.risk.language.patterns import Fan
@@ -24,12 +24,12 @@ from fivefold.risk.language.patterns import Fan
 def find_fan(entities: pl.DataFrame, transactions: pl.LazyFrame, pattern: Fan, _units: int) -> pl.DataFrame:
     """Count the different counterparties of deposits (fan-in) or withdrawals (fan-out)."""
     way = DEPOSIT if pattern.pattern == "fan-in" else WITHDRAWAL
-    wanted = (pl.col(DIRECTION) == way) & pl.col(pattern.counterparty).is_not_null()
-    counted = (
-        linked(entities, transactions, wanted, pattern.over, counterparty=pattern.counterparty)
+    relevant = (pl.col(DIRECTION) == way) & pl.col(pattern.counterparty).is_not_null()
+    counts = (
+        linked(entities, transactions, relevant, pattern.over, counterparty=pattern.counterparty)
         .group_by(ROW, COUNTERPARTY)
         .agg(pl.col(TIME).max())
         .group_by(ROW)
         .agg(pl.len().alias(NUMBER), pl.col(TIME).max().alias(LATEST))
     )
-    return answered(entities, counted.filter(pl.col(NUMBER) >= pattern.at_least))
+    return by_row(entities, counts.filter(pl.col(NUMBER) >= pattern.at_least))

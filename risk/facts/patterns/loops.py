@@ -23,7 +23,7 @@ def busiest(
     span: int,
     more_than: int,
     least: int,
-    held: Integers,
+    counters: Integers,
     most: Integers,
     latest: Integers,
 ) -> None:
@@ -31,27 +31,27 @@ def busiest(
 
     It is enough to look where t is a transaction's time: any other such window holds what the one at its last
     transaction holds, or less; so does one that has only the first of several at one time. *counterparty* is a number,
-    -1 where unknown; *held*, all 0 before and after, has a place for each. *most* stays 0 where there is none.
+    -1 where unknown; *counters*, all 0 before and after, has a place for each. *most* stays 0 where there is none.
     """
     for row in range(len(offsets) - 1):
         begin, end, different = offsets[row], offsets[row + 1], 0
         for at in range(begin, end):
             who = counterparty[at]
             if who >= 0:
-                different += 1 if held[who] == 0 else 0
-                held[who] += 1
+                different += 1 if counters[who] == 0 else 0
+                counters[who] += 1
             while time[begin] <= time[at] - span:
                 who = counterparty[begin]
                 if who >= 0:
-                    held[who] -= 1
-                    different -= 1 if held[who] == 0 else 0
+                    counters[who] -= 1
+                    different -= 1 if counters[who] == 0 else 0
                 begin += 1
             if at + 1 - begin > more_than and different >= least:
                 most[row] = max(most[row], at + 1 - begin)
                 latest[row] = time[at]
         for at in range(begin, end):
             if counterparty[at] >= 0:
-                held[counterparty[at]] -= 1
+                counters[counterparty[at]] -= 1
 
 
 def pass_on(
@@ -73,15 +73,15 @@ def pass_on(
         for at in range(offsets[row], offsets[row + 1]):
             if needed[at] > 0:
                 continue
-            left = amount[at]
+            remaining = amount[at]
             while first < at and (needed[first] == 0 or passed[first] == amount[first] or deadline[first] < time[at]):
                 first += 1
             for deposit in range(first, at):
-                if left == 0:
+                if remaining == 0:
                     break
                 if needed[deposit] == 0 or deadline[deposit] < time[at] or passed[deposit] == amount[deposit]:
                     continue
-                part = min(left, amount[deposit] - passed[deposit])
+                part = min(remaining, amount[deposit] - passed[deposit])
                 passed[deposit] += part
-                left -= part
+                remaining -= part
                 latest[deposit] = time[at]

@@ -20,7 +20,7 @@ from fivefold.risk.facts.patterns.rows import (
     ROW,
     TIME,
     WITHDRAWAL,
-    answered,
+    by_row,
     least_minor,
     linked,
     offsets_of,
@@ -37,12 +37,12 @@ def find_pass_through(
     """Count the deposits of which enough was withdrawn again in time."""
     deposit, withdrawal = (pl.col(DIRECTION) == way for way in (DEPOSIT, WITHDRAWAL))
     large = pl.col(AMOUNT) >= max(least_minor(Fraction(pattern.minimum), units), 1)
-    wanted = (deposit & large) | (withdrawal & (pl.col(AMOUNT) > 0))
-    rows = linked(entities, transactions, wanted, pattern.over, amount=AMOUNT, direction=DIRECTION).collect()
+    relevant = (deposit & large) | (withdrawal & (pl.col(AMOUNT) > 0))
+    rows = linked(entities, transactions, relevant, pattern.over, amount=AMOUNT, direction=DIRECTION).collect()
     deposited = rows.filter(deposit).select(ROW).unique()
     followed = _followed(rows.join(deposited, on=ROW, how="semi"), pattern)
-    counted = followed.lazy().group_by(ROW).agg(pl.len().alias(NUMBER), pl.col(LATEST).max())
-    return answered(entities, counted.filter(pl.col(NUMBER) >= pattern.at_least))
+    counts = followed.lazy().group_by(ROW).agg(pl.len().alias(NUMBER), pl.col(LATEST).max())
+    return by_row(entities, counts.filter(pl.col(NUMBER) >= pattern.at_least))
 
 
 def _followed(rows: pl.DataFrame, pattern: PassThrough) -> pl.DataFrame:

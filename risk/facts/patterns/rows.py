@@ -61,19 +61,19 @@ def linked(
     return inside.select(ROW, TIME, BEGIN, *fields)
 
 
-def answered(entities: pl.DataFrame, found: pl.LazyFrame, known: pl.Expr | None = None) -> pl.DataFrame:
+def by_row(entities: pl.DataFrame, hits: pl.LazyFrame, where_known: pl.Expr | None = None) -> pl.DataFrame:
     """Give every row of *entities* its number and latest moment: 0 and null where nothing was found.
 
     Args:
         entities: in the order of the answer.
-        found: ROW, NUMBER and LATEST of the rows where the pattern is.
-        known: of *entities*; where it is not true both are null.
+        hits: ROW, NUMBER and LATEST of the rows where the pattern is.
+        where_known: of *entities*; where it is not true both are null.
     """
-    kept = pl.lit(value=True) if known is None else known
+    is_known = pl.lit(value=True) if where_known is None else where_known
     return (
         entities.lazy()
-        .select(ENTITY, _PLACE, kept.alias("known"))
-        .join(found.select(ROW, NUMBER, LATEST), on=ROW, how="left", maintain_order="left")
+        .select(ENTITY, _PLACE, is_known.alias("known"))
+        .join(hits.select(ROW, NUMBER, LATEST), on=ROW, how="left", maintain_order="left")
         .select(
             ENTITY,
             pl.when("known").then(pl.col(NUMBER).cast(pl.Float64).fill_null(0.0)).alias(NUMBER),

@@ -16,7 +16,7 @@ from fivefold.risk.facts.patterns.rows import (
     NUMBER,
     ROW,
     TIME,
-    answered,
+    by_row,
     least_minor,
     linked,
     total,
@@ -31,11 +31,11 @@ def find_structuring(
     threshold = Fraction(pattern.threshold)
     suspect = (pl.col(DIRECTION) == DEPOSIT) & _suspect(pattern, units)
     deposits = linked(entities, transactions, suspect, pattern.over, amount=AMOUNT)
-    counted = deposits.group_by(ROW).agg(
+    counts = deposits.group_by(ROW).agg(
         pl.len().alias(NUMBER), total(AMOUNT).alias(AMOUNT), pl.col(TIME).max().alias(LATEST)
     )
     enough = (pl.col(NUMBER) >= pattern.at_least) & (pl.col(AMOUNT) >= least_minor(threshold, units))
-    return answered(entities, counted.filter(enough))
+    return by_row(entities, counts.filter(enough))
 
 
 def _suspect(pattern: Structuring, units: int) -> pl.Expr:

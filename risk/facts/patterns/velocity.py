@@ -10,7 +10,16 @@ import polars as pl
 from fivefold.domain.clock import DAY_US
 from fivefold.features.numba_cache import compile_loops
 from fivefold.risk.facts.patterns import loops
-from fivefold.risk.facts.patterns.rows import COUNTERPARTY, LATEST, NUMBER, ROW, TIME, answered, linked, offsets_of
+from fivefold.risk.facts.patterns.rows import (
+    COUNTERPARTY,
+    LATEST,
+    NUMBER,
+    ROW,
+    TIME,
+    by_row,
+    linked,
+    offsets_of,
+)
 from fivefold.risk.language.patterns import Velocity
 
 _NUMBERED = "numbered"
@@ -21,7 +30,7 @@ def find_velocity(entities: pl.DataFrame, transactions: pl.LazyFrame, pattern: V
     """Find the largest count in any 24 hours that have so many counterparties."""
     rows = linked(entities, transactions, pl.lit(value=True), pattern.over, counterparty=pattern.counterparty).collect()
     many = rows.group_by(ROW).len().filter(pl.col("len") > pattern.more_than)
-    return answered(entities, _busiest(rows.join(many, on=ROW, how="semi"), pattern).lazy())
+    return by_row(entities, _busiest(rows.join(many, on=ROW, how="semi"), pattern).lazy())
 
 
 def _busiest(rows: pl.DataFrame, pattern: Velocity) -> pl.DataFrame:
@@ -30,8 +39,8 @@ def _busiest(rows: pl.DataFrame, pattern: Velocity) -> pl.DataFrame:
     ordered = rows.join(names, on=COUNTERPARTY, how="left").select(ROW, TIME, number).sort(ROW, TIME)
     places, offsets = offsets_of(ordered)
     times, counterparties = (ordered[name].to_numpy() for name in (TIME, _NUMBERED))
-    held, most, latest = (np.zeros(size, np.int64) for size in (len(names), len(places), len(places)))
+    counters, most, latest = (np.zeros(size, np.int64) for size in (len(names), len(places), len(places)))
     limits = (DAY_US, pattern.more_than, pattern.counterparties)
-    compile_loops(loops).busiest(offsets, times, counterparties, *limits, held, most, latest)
-    found = pl.DataFrame({ROW: places, NUMBER: most, LATEST: latest})
-    return found.filter(pl.col(NUMBER) > 0)
+    compile_loops(loops).busiest(offsets, times, counterparties, *limits, counters, most, latest)
+    hits = pl.DataFrame({ROW: places, NUMBER: most, LATEST: latest})
+    return hits.filter(pl.col(NUMBER) > 0)

@@ -151,11 +151,11 @@ def _counts(frame: pl.DataFrame, column: str) -> dict[str, int]:
 def _decide(what: Composition, portfolio: Portfolio, as_of: int, before: Before) -> _Decisions:
     """Let each entity be decided on as it is every day: by the first ruleset that applies (`risk.engine.deciding`)."""
     parts, failed, broken = [_nowhere(portfolio.entities)], 0, list[FailedAssessment]()
-    for family, found in deciding_assessments(what, portfolio, as_of, before):
-        wrong = found.outcomes[STATUS].is_in([Status.FAILED.value, Status.UNCLASSIFIED.value])
+    for family, assessments in deciding_assessments(what, portfolio, as_of, before):
+        wrong = assessments.outcomes[STATUS].is_in([Status.FAILED.value, Status.UNCLASSIFIED.value])
         failed += int(wrong.sum())
-        broken += failures(found)
-        parts.append(_places(found, family))
+        broken += failures(assessments)
+        parts.append(_places(assessments, family))
     frame = pl.concat(parts).unique(ENTITY, keep="last", maintain_order=True)
     frame = portfolio.entities.select(ENTITY).join(frame, on=ENTITY, how="left", maintain_order="left")
     return _Decisions(frame, failed, tuple(broken[:PROBLEMS_LISTED]))
@@ -167,30 +167,36 @@ def deciding_assessments(
     """Give for each family the assessments of the entities on which it decides."""
     names = list(what.rulesets)
     places = {entity: names.index(family) for entity, family in before.families.items() if family in what.rulesets}
-    left, tried = portfolio.entities, list[Assessments]()
+    undecided, tried = portfolio.entities, list[Assessments]()
     for analysed in what.rulesets.values():
-        if not len(left):
+        if not len(undecided):
             break
-        moments = as_of if isinstance(as_of, int) else _moments_of(left, portfolio, as_of)
-        found = assess(analysed, replace(portfolio, entities=left), moments, before.standing)
-        tried.append(found)
-        left = left.filter(~found.outcomes[STATUS].is_in(DECIDES))
+        moments = as_of if isinstance(as_of, int) else _moments_of(undecided, portfolio, as_of)
+        assessments = assess(analysed, replace(portfolio, entities=undecided), moments, before.standing)
+        tried.append(assessments)
+        undecided = undecided.filter(~assessments.outcomes[STATUS].is_in(DECIDES))
     deciding = deciders(tried, places) if tried else {}
-    for place, found in enumerate(tried):
-        mine = pl.Series([deciding.get(entity) == place for entity in found.outcomes[ENTITY]], dtype=pl.Boolean)
-        if mine.any():
-            yield names[place], some(found, mine)
+    for place, assessments in enumerate(tried):
+        decided = pl.Series(
+            [deciding.get(entity) == place for entity in assessments.outcomes[ENTITY]], dtype=pl.Boolean
+        )
+        if decided.any():
+            yield names[place], some(assessments, decided)
 
 
-def _moments_of(left: pl.DataFrame, portfolio: Portfolio, as_of: pl.Series) -> pl.Series:
+def _moments_of(undecided: pl.DataFrame, portfolio: Portfolio, as_of: pl.Series) -> pl.Series:
     moments = portfolio.entities.select(ENTITY).with_columns(as_of.alias("as_of"))
-    return left.select(ENTITY).join(moments, on=ENTITY, how="left", maintain_order="left")["as_of"]
+    return undecided.select(ENTITY).join(moments, on=ENTITY, how="left", maintain_order="left")["as_of"]
 
 
-def some(found: Assessments, wanted: pl.Series) -> Assessments:
+def some(assessments: Assessments, mask: pl.Series) -> Assessments:
     """Give the assessments of some entities."""
     return Assessments(
-        found.program, found.inputs.filter(wanted), found.outcomes.filter(wanted), found.versions, found.base
+        assessments.program,
+        assessments.inputs.filter(mask),
+        assessments.outcomes.filter(mask),
+        assessments.versions,
+        assessments.base,
     )
 
 
@@ -200,26 +206,26 @@ def _nowhere(entities: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _places(found: Assessments, family: str) -> pl.DataFrame:
-    names = dict(enumerate(found.program.ruleset.levels, 1))
+def _places(assessments: Assessments, family: str) -> pl.DataFrame:
+    names = dict(enumerate(assessments.program.ruleset.levels, 1))
     assessed = pl.col(STATUS) == Status.ASSESSED.value
 
-    def named(column: str) -> pl.Expr:
+    def level_or_status(column: str) -> pl.Expr:
         level = pl.col(column).replace_strict(names, default=None, return_dtype=pl.String)
         return pl.when(assessed).then(level).otherwise(pl.format("({})", STATUS))
 
-    return found.outcomes.select(
+    return assessments.outcomes.select(
         ENTITY,
         pl.lit(family).alias("family"),
-        named(COMPUTED).alias(ALONE),
-        named(RULES_LEVEL).alias(LATER),
+        level_or_status(COMPUTED).alias(ALONE),
+        level_or_status(RULES_LEVEL).alias(LATER),
         pl.when(assessed).then(pl.col(COMPUTED).cast(pl.Int64)).alias("level"),
     )
 
 
 def _matrix(table: pl.DataFrame, which: str) -> tuple[Cell, ...]:
-    counted = table.group_by(which, f"{which}_after", maintain_order=True).len()
-    return tuple(Cell(*row) for row in counted.iter_rows())
+    counts = table.group_by(which, f"{which}_after", maintain_order=True).len()
+    return tuple(Cell(*row) for row in counts.iter_rows())
 
 
 def _movers(table: pl.DataFrame) -> tuple[EntityMoved, ...]:

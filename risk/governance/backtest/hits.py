@@ -58,13 +58,13 @@ class FailedAssessment:
 
 def case_hits(assessments: Assessments) -> tuple[CaseHits, ...]:
     """Count every outcome of every rule, those that never came as well, in the order of the ruleset."""
-    held = assessments.outcomes.filter(pl.col(APPLIES))
-    counts = held.select(slot_column(pl.col(rule.column)) for rule in assessments.program.rules)
-    made = []
+    applicable = assessments.outcomes.filter(pl.col(APPLIES))
+    counts = applicable.select(slot_column(pl.col(rule.column)) for rule in assessments.program.rules)
+    hits = []
     for rule in assessments.program.rules:
-        found = dict(counts[rule.column].value_counts().iter_rows())
-        made += [_hits(rule, slot, found.get(slot, 0), len(held), assessments) for slot in range(rule.failed + 1)]
-    return tuple(made)
+        slots = dict(counts[rule.column].value_counts().iter_rows())
+        hits += [_hits(rule, slot, slots.get(slot, 0), len(applicable), assessments) for slot in range(rule.failed + 1)]
+    return tuple(hits)
 
 
 def _hits(rule: CompiledRule, slot: int, entities: int, of: int, assessments: Assessments) -> CaseHits:
@@ -91,14 +91,14 @@ def failures(assessments: Assessments, most: int = PROBLEMS_LISTED) -> tuple[Fai
     """Name what could not be assessed, rule by rule, of the first so many entities."""
     status = assessments.outcomes[STATUS]
     broken = status.is_in([Status.FAILED.value, Status.UNCLASSIFIED.value, Status.UNDETERMINED.value])
-    return tuple(found for place in broken.arg_true()[:most].to_list() for found in _failures(assessments, place))
+    return tuple(failure for place in broken.arg_true()[:most].to_list() for failure in _failures(assessments, place))
 
 
 def _failures(assessments: Assessments, place: int) -> Sequence[FailedAssessment]:
     program, row = assessments.program, assessments.outcomes.row(place, named=True)
     if row[STATUS] == Status.UNCLASSIFIED:
-        return [FailedAssessment(row[ENTITY], "tiers", f"no tier owns the total {program.total.shown(row[TOTAL])}")]
+        return [FailedAssessment(row[ENTITY], "tiers", f"no tier owns the total {program.total.text(row[TOTAL])}")]
     outcomes = rule_outcomes(assessments, place)
-    found = [FailedAssessment(row[ENTITY], outcome.rule, error) for outcome in outcomes for error in outcome.errors]
+    errors = [FailedAssessment(row[ENTITY], outcome.rule, error) for outcome in outcomes for error in outcome.errors]
     other = "what chooses the weights, or to whom the ruleset applies, is unknown or cannot be read"
-    return found or [FailedAssessment(row[ENTITY], "applies_to, weights_by", other)]
+    return errors or [FailedAssessment(row[ENTITY], "applies_to, weights_by", other)]

@@ -59,9 +59,9 @@ def positions(after: Assessments, before: Assessments | None, standing: pl.DataF
     there is none); `before_level` and `after_level` (numbers by the rules alone), `steps`; `before_total` and
     `after_total` (points, for ordering only).
     """
-    frame = after.outcomes.select(ENTITY, *_named(after, "after"))
+    frame = after.outcomes.select(ENTITY, *_side_columns(after, "after"))
     if before is not None:
-        frame = frame.hstack(before.outcomes.select(_named(before, "before")))
+        frame = frame.hstack(before.outcomes.select(_side_columns(before, "before")))
     elif standing is not None:
         frame = frame.join(_standing(after, standing), on=ENTITY, how="left", validate="m:1", maintain_order="left")
         frame = frame.with_columns(pl.col("before_alone", "before_later").fill_null(NEW))
@@ -70,22 +70,22 @@ def positions(after: Assessments, before: Assessments | None, standing: pl.DataF
     return frame.with_columns(steps=pl.col("after_level") - pl.col("before_level"))
 
 
-def _names(found: Assessments) -> dict[int, str]:
-    return dict(enumerate(found.program.ruleset.levels, 1))
+def _names(assessments: Assessments) -> dict[int, str]:
+    return dict(enumerate(assessments.program.ruleset.levels, 1))
 
 
-def _named(found: Assessments, side: str) -> list[pl.Expr]:
+def _side_columns(assessments: Assessments, side: str) -> list[pl.Expr]:
     assessed = pl.col(STATUS) == Status.ASSESSED.value
 
-    def named(column: str) -> pl.Expr:
-        level = pl.col(column).replace_strict(_names(found), default=None, return_dtype=pl.String)
+    def level_or_status(column: str) -> pl.Expr:
+        level = pl.col(column).replace_strict(_names(assessments), default=None, return_dtype=pl.String)
         return pl.when(assessed).then(level).otherwise(pl.format("({})", STATUS))
 
     return [
-        named(COMPUTED).alias(f"{side}_{ALONE}"),
-        named(RULES_LEVEL).alias(f"{side}_{LATER}"),
+        level_or_status(COMPUTED).alias(f"{side}_{ALONE}"),
+        level_or_status(RULES_LEVEL).alias(f"{side}_{LATER}"),
         pl.when(assessed).then(pl.col(COMPUTED).cast(pl.Int64)).alias(f"{side}_level"),
-        pl.when(assessed).then(pl.col(TOTAL) / found.program.total.scale).alias(f"{side}_total"),
+        pl.when(assessed).then(pl.col(TOTAL) / assessments.program.total.scale).alias(f"{side}_total"),
     ]
 
 
@@ -103,8 +103,8 @@ def _standing(after: Assessments, standing: pl.DataFrame) -> pl.DataFrame:
 def matrix(table: pl.DataFrame, which: str) -> tuple[Cell, ...]:
     """Count everyone by where they were and where they would be; places that nobody is in are left out."""
     sides = f"before_{which}", f"after_{which}"
-    counted = table.group_by(*sides, maintain_order=True).len()
-    return tuple(Cell(*row) for row in counted.iter_rows())
+    counts = table.group_by(*sides, maintain_order=True).len()
+    return tuple(Cell(*row) for row in counts.iter_rows())
 
 
 def movers(table: pl.DataFrame, after: Assessments, before: Assessments | None, most: int) -> tuple[Mover, ...]:
@@ -131,9 +131,9 @@ def _mover(row: dict[str, Any], after: Assessments, before: Assessments | None) 
     )
 
 
-def _total(found: Assessments, place: int) -> str:
-    row = found.outcomes.row(place, named=True)
-    return found.program.total.shown(row[TOTAL]) if row[STATUS] == Status.ASSESSED else ""
+def _total(assessments: Assessments, place: int) -> str:
+    row = assessments.outcomes.row(place, named=True)
+    return assessments.program.total.text(row[TOTAL]) if row[STATUS] == Status.ASSESSED else ""
 
 
 def _reasons(after: Assessments, before: Assessments, place: int) -> tuple[str, ...]:
@@ -145,9 +145,9 @@ def _reasons(after: Assessments, before: Assessments, place: int) -> tuple[str, 
     )
 
 
-def _outcomes(found: Assessments, place: int) -> dict[str, str]:
+def _outcomes(assessments: Assessments, place: int) -> dict[str, str]:
     """Give what each rule gave one entity: its points, and the floor."""
     return {
         each.rule: "failed" if each.errors else signed(each.points) + (f", at least {each.floor}" * bool(each.floor))
-        for each in rule_outcomes(found, place)
+        for each in rule_outcomes(assessments, place)
     }

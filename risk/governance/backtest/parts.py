@@ -79,8 +79,8 @@ def _hits(parts: Sequence[tuple[CaseHits, ...]]) -> tuple[CaseHits, ...]:
 def _first_failures(failures: Sequence[FailedAssessment]) -> tuple[FailedAssessment, ...]:
     """Keep those of the first so many entities; one entity may have several."""
     entities = list(dict.fromkeys(failure.entity for failure in failures))[:PROBLEMS_LISTED]
-    kept = set(entities)
-    return tuple(failure for failure in failures if failure.entity in kept)
+    listed = set(entities)
+    return tuple(failure for failure in failures if failure.entity in listed)
 
 
 def _furthest(mover: Mover) -> tuple[int, Decimal, str]:

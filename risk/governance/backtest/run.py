@@ -99,11 +99,11 @@ class HeldLevels:
     """The levels that stand before the draft decides.
 
     Attributes:
-        given: `entity_id`, `level` (number), `entered` (microseconds); None for those of the present ruleset.
+        levels: `entity_id`, `level` (number), `entered` (microseconds); None for those of the present ruleset.
         entered: since when the levels of the present ruleset are taken to stand, microseconds; None: not known.
     """
 
-    given: pl.DataFrame | None = None
+    levels: pl.DataFrame | None = None
     entered: int | None = None
 
 
@@ -136,25 +136,25 @@ def backtest(
     standing = standing or HeldLevels()
     _check(standing, [each.ruleset for each in (draft, present) if each is not None])
     part = draw(portfolio, as_of, size, seed)
-    rounds = part.drawn * (1 + (present is not None))
-    tell = progress or (lambda *_: None)
-    tell(0, rounds)
-    before = None if present is None else assess(present, part.portfolio, part.as_of, standing.given)
+    rounds = part.size * (1 + (present is not None))
+    report = progress or (lambda *_: None)
+    report(0, rounds)
+    before = None if present is None else assess(present, part.portfolio, part.as_of, standing.levels)
     if before is not None:
-        tell(part.drawn, rounds)
-    levels, told, cautions = _standing(standing, before, draft.ruleset)
+        report(part.size, rounds)
+    levels, source, cautions = _standing(standing, before, draft.ruleset)
     after = assess(draft, part.portfolio, part.as_of, levels)
-    tell(rounds, rounds)
+    report(rounds, rounds)
     has_standing = levels is not None
     table = positions(after, before, levels)
     return Backtest(
         moments_words(after),
         part.entities,
-        part.drawn,
+        part.size,
         seed,
         _side(after, has_standing),
-        None if before is None else _side(before, standing.given is not None),
-        told,
+        None if before is None else _side(before, standing.levels is not None),
+        source,
         matrix(table, ALONE) if before is not None or has_standing else (),
         matrix(table, LATER) if has_standing else None,
         movers(table, after, before, MOVERS),
@@ -163,27 +163,27 @@ def backtest(
 
 
 def _check(standing: HeldLevels, rulesets: list[Ruleset]) -> None:
-    for ruleset in rulesets if standing.given is not None else ():
-        assert standing.given is not None
-        wrong = standing.given.filter(~pl.col("level").is_between(1, len(ruleset.levels)))
+    for ruleset in rulesets if standing.levels is not None else ():
+        assert standing.levels is not None
+        wrong = standing.levels.filter(~pl.col("level").is_between(1, len(ruleset.levels)))
         if len(wrong):
-            given = f"{wrong[ENTITY][0]} stands at level {wrong['level'][0]}"
-            raise ConfigError(f"{given}; {ruleset.name} has levels 1 to {len(ruleset.levels)}")
+            problem = f"{wrong[ENTITY][0]} stands at level {wrong['level'][0]}"
+            raise ConfigError(f"{problem}; {ruleset.name} has levels 1 to {len(ruleset.levels)}")
 
 
 def _standing(
     standing: HeldLevels, before: Assessments | None, draft: Ruleset
 ) -> tuple[pl.DataFrame | None, str, list[str]]:
     """Find the levels that are held before the draft, their source in words, and cautions about them."""
-    if standing.given is not None:
-        return standing.given, "the levels that were given", []
+    if standing.levels is not None:
+        return standing.levels, "the levels that were given", []
     if before is None or standing.entered is None:
         return None, "none", ["The cooldown is left out: it is not known which levels stand, and since when."]
     if len(before.program.ruleset.levels) != len(draft.levels):
         return None, "none", ["The cooldown is left out: the two rulesets do not have as many levels."]
-    held = before.outcomes.filter(pl.col(RULES_LEVEL).is_not_null())
+    with_level = before.outcomes.filter(pl.col(RULES_LEVEL).is_not_null())
     entered = pl.lit(standing.entered, pl.Int64).alias(ENTERED)
-    levels = held.select(ENTITY, pl.col(RULES_LEVEL).alias("level"), entered)
+    levels = with_level.select(ENTITY, pl.col(RULES_LEVEL).alias("level"), entered)
     since = f"those of {before.program.ruleset.name}, taken to stand since {day_text(standing.entered)}"
     return levels, since, []
 
@@ -201,44 +201,46 @@ def _cautions(after: Assessments, before: Assessments | None) -> list[str]:
     return []
 
 
-def _side(found: Assessments, has_standing: bool) -> Side:
-    ruleset = found.program.ruleset
-    failed = found.outcomes[STATUS].is_in([Status.FAILED.value, Status.UNCLASSIFIED.value, Status.UNDETERMINED.value])
+def _side(assessments: Assessments, has_standing: bool) -> Side:
+    ruleset = assessments.program.ruleset
+    failed = assessments.outcomes[STATUS].is_in(
+        [Status.FAILED.value, Status.UNCLASSIFIED.value, Status.UNDETERMINED.value]
+    )
     return Side(
         ruleset.name,
         ruleset.content_hash,
         ruleset.levels,
-        list_days(found),
-        groups(found, COMPUTED),
-        groups(found, RULES_LEVEL) if has_standing else None,
-        found.outcomes[WITHHELD].count(),
-        case_hits(found),
+        list_days(assessments),
+        groups(assessments, COMPUTED),
+        groups(assessments, RULES_LEVEL) if has_standing else None,
+        assessments.outcomes[WITHHELD].count(),
+        case_hits(assessments),
         int(failed.sum()),
-        failures(found),
+        failures(assessments),
     )
 
 
-def groups(found: Assessments, column: str) -> dict[str, int]:
+def groups(assessments: Assessments, column: str) -> dict[str, int]:
     """Count every entity once: in its level, or as failed, unclassified, undetermined or not applicable."""
-    status = found.outcomes[STATUS]
-    assessed = found.outcomes.filter(status == Status.ASSESSED.value)
+    status = assessments.outcomes[STATUS]
+    assessed = assessments.outcomes.filter(status == Status.ASSESSED.value)
     counts = dict(assessed[column].value_counts().iter_rows())
-    levels = {name: counts.get(number, 0) for number, name in enumerate(found.program.ruleset.levels, 1)}
+    levels = {name: counts.get(number, 0) for number, name in enumerate(assessments.program.ruleset.levels, 1)}
     others = {f"({other.value})": int((status == other.value).sum()) for other in Status if other != Status.ASSESSED}
     return levels | others
 
 
-def list_days(found: Assessments) -> dict[str, tuple[str, ...]]:
+def list_days(assessments: Assessments) -> dict[str, tuple[str, ...]]:
     """Tell which versions of its lists a ruleset used: the days since which they are in force."""
-    names = sorted({name for versions in found.versions for name in versions})
+    names = sorted({name for versions in assessments.versions for name in versions})
     return {
-        name: tuple(sorted({day_text(versions[name].since) for versions in found.versions if name in versions}))
+        name: tuple(sorted({day_text(versions[name].since) for versions in assessments.versions if name in versions}))
         for name in names
     }
 
 
-def moments_words(found: Assessments) -> str:
+def moments_words(assessments: Assessments) -> str:
     """Say which moments assessments are of."""
-    moments = found.outcomes[AS_OF]
+    moments = assessments.outcomes[AS_OF]
     first, last = (day_text(int(end)) for end in (moments.min(), moments.max()))  # type: ignore[arg-type]  # numbers
     return first if first == last else f"{first} to {last}, by entity"

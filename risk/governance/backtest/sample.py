@@ -17,13 +17,13 @@ class Sampled:
         portfolio: with the drawn entities alone.
         as_of: one moment, or one for each row of its entities.
         entities: how many entities the whole has.
-        drawn: how many were drawn.
+        size: how many were drawn.
     """
 
     portfolio: Portfolio
     as_of: int | pl.Series
     entities: int
-    drawn: int
+    size: int
 
 
 def draw(portfolio: Portfolio, as_of: int | pl.Series, size: int | None, seed: int) -> Sampled:
@@ -34,18 +34,18 @@ def draw(portfolio: Portfolio, as_of: int | pl.Series, size: int | None, seed: i
     if size is not None and size < 1:
         raise ConfigError(f"a sample of {size} entities was asked for; at least 1 is possible")
     names = portfolio.entities[ENTITY].cast(pl.String)
-    known = names.unique().sort()
-    if not len(known):
+    entities = names.unique().sort()
+    if not len(entities):
         raise ConfigError("the portfolio has no entities")
-    if size is None or size >= len(known):
-        return Sampled(portfolio, as_of, len(known), len(known))
-    places = np.random.default_rng(seed).choice(len(known), size, replace=False)
-    chosen = known.gather(np.sort(places))
-    held = names.is_in(chosen.implode())
+    if size is None or size >= len(entities):
+        return Sampled(portfolio, as_of, len(entities), len(entities))
+    places = np.random.default_rng(seed).choice(len(entities), size, replace=False)
+    chosen = entities.gather(np.sort(places))
+    in_sample = names.is_in(chosen.implode())
     part = replace(
-        portfolio, entities=portfolio.entities.filter(held), transactions=_linked(portfolio.transactions, chosen)
+        portfolio, entities=portfolio.entities.filter(in_sample), transactions=_linked(portfolio.transactions, chosen)
     )
-    return Sampled(part, as_of.filter(held) if isinstance(as_of, pl.Series) else as_of, len(known), size)
+    return Sampled(part, as_of.filter(in_sample) if isinstance(as_of, pl.Series) else as_of, len(entities), size)
 
 
 def _linked(rows: pl.DataFrame | pl.LazyFrame | None, chosen: pl.Series) -> pl.DataFrame | pl.LazyFrame | None:

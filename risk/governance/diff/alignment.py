@@ -39,14 +39,14 @@ def align(before: Sequence[str], after: Sequence[str], *, by_place: bool = False
     places = {name: place for place, name in enumerate(_numbered(before))}
     partners = {place: places[name] for place, name in enumerate(_numbered(after)) if name in places}
     staying = _longest_rising(list(partners.values()))
-    kept = {place: partner for place, partner in partners.items() if partner in staying}
+    in_order = {place: partner for place, partner in partners.items() if partner in staying}
     if by_place:
-        partners |= _between(kept, len(before), len(after), partners)
+        partners |= _between(in_order, len(before), len(after), partners)
     pairs = [
         Pair(
             partners.get(place),
             place,
-            place in partners and place not in kept and _named(before, after, partners, place),
+            place in partners and place not in in_order and _same_name(before, after, partners, place),
         )
         for place in range(len(after))
     ]
@@ -54,17 +54,17 @@ def align(before: Sequence[str], after: Sequence[str], *, by_place: bool = False
     return pairs + [Pair(place, None) for place in sorted(gone)]
 
 
-def _named(before: Sequence[str], after: Sequence[str], partners: dict[int, int], place: int) -> bool:
+def _same_name(before: Sequence[str], after: Sequence[str], partners: dict[int, int], place: int) -> bool:
     return before[partners[place]] == after[place]
 
 
 def _numbered(names: Iterable[str]) -> list[tuple[str, int]]:
-    seen: Counter[str] = Counter()
-    made = []
+    counts: Counter[str] = Counter()
+    numbered = []
     for name in names:
-        made.append((name, seen[name]))
-        seen[name] += 1
-    return made
+        numbered.append((name, counts[name]))
+        counts[name] += 1
+    return numbered
 
 
 def _longest_rising(numbers: Sequence[int]) -> set[int]:
@@ -75,26 +75,26 @@ def _longest_rising(numbers: Sequence[int]) -> set[int]:
         place = bisect_left(tails, number)
         before[number] = tails[place - 1] if place else None
         tails[place : place + 1] = [number]
-    found, number_or_none = set(), tails[-1] if tails else None
+    rising, number_or_none = set(), tails[-1] if tails else None
     while number_or_none is not None:
-        found.add(number_or_none)
+        rising.add(number_or_none)
         number_or_none = before[number_or_none]
-    return found
+    return rising
 
 
-def _between(kept: dict[int, int], before: int, after: int, partners: dict[int, int]) -> dict[int, int]:
+def _between(in_order: dict[int, int], before: int, after: int, partners: dict[int, int]) -> dict[int, int]:
     """Pair items without a partner that stand after the same neighbour, in their order."""
-    neighbours = {partner: place for place, partner in kept.items()}
+    neighbours = {partner: place for place, partner in in_order.items()}
     gaps: dict[int | None, list[int]] = defaultdict(list)
     last = None
-    taken = set(partners.values())
+    paired = set(partners.values())
     for place in range(before):
         last = neighbours.get(place, last)
-        if place not in taken:
+        if place not in paired:
             gaps[last].append(place)
-    made, last = {}, None
+    pairs, last = {}, None
     for place in range(after):
-        last = place if place in kept else last
+        last = place if place in in_order else last
         if place not in partners and gaps[last]:
-            made[place] = gaps[last].pop(0)
-    return made
+            pairs[place] = gaps[last].pop(0)
+    return pairs

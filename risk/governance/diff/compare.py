@@ -33,13 +33,13 @@ class RulesetChange:
     after: str = ""
 
     def __str__(self) -> str:
-        told = {
+        texts = {
             "added": f"added: {self.after}",
             "removed": f"removed: {self.before}",
             "moved": f"moved from place {self.before} to {self.after}",
             "changed": f"{self.before} → {self.after}",
         }
-        return f"{self.where}: {told[self.sort]}"
+        return f"{self.where}: {texts[self.sort]}"
 
 
 @dataclass(frozen=True)
@@ -109,16 +109,16 @@ def _part(where: str, word: str, before: Any, after: Any) -> Iterator[RulesetCha
         yield RulesetChange(where, "added", after=change_words(word, after))
     elif after is None:
         yield RulesetChange(where, "removed", before=change_words(word, before))
-    elif isinstance(before, dict) and isinstance(after, dict) and not _shown(word, before, after):
+    elif isinstance(before, dict) and isinstance(after, dict) and not _words_show_it(word, before, after):
         yield from _mapping(where, before, after)
     else:
-        said = change_words(word, before), change_words(word, after)
+        texts = change_words(word, before), change_words(word, after)
         yield RulesetChange(
-            where, "changed", *(said if said[0] != said[1] else (exact_words(before), exact_words(after)))
+            where, "changed", *(texts if texts[0] != texts[1] else (exact_words(before), exact_words(after)))
         )
 
 
-def _shown(word: str, before: Plain, after: Plain) -> bool:
+def _words_show_it(word: str, before: Plain, after: Plain) -> bool:
     """Tell whether there are words for a mapping, and they show the difference."""
     return word in _WORDED and change_words(word, before) != change_words(word, after)
 
@@ -140,11 +140,11 @@ def _item(
 ) -> Iterator[RulesetChange]:
     old = None if pair.before is None else before[pair.before]
     new = None if pair.after is None else after[pair.after]
-    known, place = (new, pair.after) if new is not None else (old, pair.before)
-    assert known is not None
+    item, place = (new, pair.after) if new is not None else (old, pair.before)
+    assert item is not None
     assert place is not None
-    called = f"{one} {known[name] if name else place + 1}"
-    at = f"{where}, {called}" if where else called
+    name_of_item = f"{one} {item[name] if name else place + 1}"
+    at = f"{where}, {name_of_item}" if where else name_of_item
     if old is None:
         yield RulesetChange(at, "added", after=change_words(one, new))
     elif new is None:

@@ -42,21 +42,21 @@ def exact_words(part: Any) -> str:
 
 def outcome_words(part: Mapping[str, Any]) -> str:
     """Say what a case, or `otherwise`, gives."""
-    given = [f"{part['points']} {'point' if part['points'] == 1 else 'points'}"] if "points" in part else []
-    given += [f"at least {part['floor']}"] if "floor" in part else []
-    return ", ".join(given) or "no points"
+    effects = [f"{part['points']} {'point' if part['points'] == 1 else 'points'}"] if "points" in part else []
+    effects += [f"at least {part['floor']}"] if "floor" in part else []
+    return ", ".join(effects) or "no points"
 
 
 def case_words(part: Mapping[str, Any]) -> str:
     """Say what a case asks and gives."""
-    asked = condition_words(_CONDITION.validate_python(part["when"]))
-    return f"{asked}: {outcome_words(part)}"
+    condition = condition_words(_CONDITION.validate_python(part["when"]))
+    return f"{condition}: {outcome_words(part)}"
 
 
 def rule_words(part: Mapping[str, Any]) -> str:
     """Say what a rule is."""
-    seen = f", of {change_words('input', part['input'])}" if "input" in part else ""
-    return f"{part['title']} ({part['category']}{seen}): " + "; ".join(map(case_words, part["cases"]))
+    own_input = f", of {change_words('input', part['input'])}" if "input" in part else ""
+    return f"{part['title']} ({part['category']}{own_input}): " + "; ".join(map(case_words, part["cases"]))
 
 
 _WORDS: Mapping[str, Callable[[Any], str]] = {

@@ -38,31 +38,31 @@ _RECORD = ("opened", "closed", "outcome", "status")
 
 def check_examples(ruleset: Ruleset) -> list[Finding]:
     """Find what examples give that the ruleset does not know, and what they expect that it does not have."""
-    known = {*ruleset.fields, *LINKED}
-    found = []
+    declared = {*ruleset.fields, *LINKED}
+    findings = []
     for example in ruleset.examples:
         where = f"example {example.name}"
-        found += [
-            Finding(where, f"gives {name}, which is no field; there are {', '.join(sorted(known))}")
+        findings += [
+            Finding(where, f"gives {name}, which is no field; there are {', '.join(sorted(declared))}")
             for name in example.given
-            if name not in known
+            if name not in declared
         ]
-        found += _strange_words(example, ruleset)
+        findings += _strange_words(example, ruleset)
         expect = example.expect
         rules = {rule.id: len(rule.cases) for rule in ruleset.rules}
-        named = {*expect.cases, *([expect.floor_by] if expect.floor_by else [])}
-        found += [
+        rules_expected = {*expect.cases, *([expect.floor_by] if expect.floor_by else [])}
+        findings += [
             Finding(where, f"expects something of the rule {name}, which is not there")
-            for name in sorted(named - set(rules))
+            for name in sorted(rules_expected - set(rules))
         ]
-        found += [
+        findings += [
             Finding(where, f"expects case {case} of the rule {name}, which has {rules[name]}")
             for name, case in expect.cases.items()
             if isinstance(case, int) and case > rules.get(name, case)
         ]
         if expect.level is not None and not _is_level(expect.level, ruleset):
-            found.append(Finding(where, f"expects the level {expect.level}; there are {', '.join(ruleset.levels)}"))
-    return found
+            findings.append(Finding(where, f"expects the level {expect.level}; there are {', '.join(ruleset.levels)}"))
+    return findings
 
 
 def _strange_words(example: Example, ruleset: Ruleset) -> Iterator[Finding]:
@@ -73,11 +73,11 @@ def _strange_words(example: Example, ruleset: Ruleset) -> Iterator[Finding]:
         "cases": records,
         "alerts": records,
     }
-    for part, known in words.items():
+    for part, declared in words.items():
         rows = example.given.get(part)
         for row in rows if isinstance(rows, list) else ():
-            for name in sorted(set(row) - known) if isinstance(row, dict) else ():
-                there = ", ".join(sorted(known))
+            for name in sorted(set(row) - declared) if isinstance(row, dict) else ():
+                there = ", ".join(sorted(declared))
                 yield Finding(f"example {example.name}, {part}", f"gives {name}, which is no field; there are {there}")
 
 
@@ -114,30 +114,30 @@ def previous_levels(ruleset: Ruleset) -> pl.DataFrame:
     """Collect the levels that examples held before: `previous: {level: high, entered: 2024-01-01}`."""
     rows = []
     for number, example in enumerate(ruleset.examples):
-        held = example.given.get("previous")
-        if held is not None:
+        previous = example.given.get("previous")
+        if previous is not None:
             try:
-                entered = parse_moment(str(held["entered"]), "entered")
-                rows.append({ENTITY: str(number), "level": ruleset.level_number(held["level"]), "entered": entered})
+                entered = parse_moment(str(previous["entered"]), "entered")
+                rows.append({ENTITY: str(number), "level": ruleset.level_number(previous["level"]), "entered": entered})
             except (KeyError, TypeError):
                 raise _unreadable(example, "previous", "{level: high, entered: 2024-01-01}") from None
     return pl.DataFrame(rows, schema={ENTITY: pl.String, "level": pl.Int8, "entered": pl.Int64})
 
 
 def _each(examples: Sequence[Example], part: str) -> list[tuple[int, Any]]:
-    found = []
+    items = []
     for number, example in enumerate(examples):
-        given = example.given.get(part, [])
-        if not isinstance(given, list):
+        value = example.given.get(part, [])
+        if not isinstance(value, list):
             raise _unreadable(example, part, "a list")
-        found += [(number, item) for item in given]
-    return found
+        items += [(number, item) for item in value]
+    return items
 
 
 def _unreadable(example: Example, part: str, right: str) -> InvalidRulesetError:
-    given = example.given.get(part)
+    value = example.given.get(part)
     return InvalidRulesetError(
-        [Finding(f"example {example.name}, {part}", f"is {quoted_value(given)}; it must be {right}")], "an example"
+        [Finding(f"example {example.name}, {part}", f"is {quoted_value(value)}; it must be {right}")], "an example"
     )
 
 
@@ -173,7 +173,7 @@ def _records(examples: Sequence[Example], part: str, ruleset: Ruleset) -> pl.Dat
 
 def _screenings(examples: Sequence[Example], inputs: Sequence[LanguageModel]) -> pl.DataFrame:
     """Make the screenings of examples: one of any kind is one of every kind that the ruleset reads."""
-    kinds = [made.screening for made in inputs if isinstance(made, ScreeningInput)]
+    kinds = [each.screening for each in inputs if isinstance(each, ScreeningInput)]
     _each(examples, "screening")
     rows = [
         {ENTITY: str(number), "screening": kind, "found": kind in example.given["screening"]}
@@ -187,9 +187,9 @@ def _screenings(examples: Sequence[Example], inputs: Sequence[LanguageModel]) ->
 def _values(examples: Sequence[Example], part: str, names: Sequence[str]) -> pl.DataFrame:
     rows = []
     for number, example in enumerate(examples):
-        given = example.given.get(part, {})
-        if not isinstance(given, dict) or not set(given) <= set(names):
+        value = example.given.get(part, {})
+        if not isinstance(value, dict) or not set(value) <= set(names):
             raise _unreadable(example, part, f"values by name, of {', '.join(names)}")
-        rows.append({ENTITY: str(number), **given})
+        rows.append({ENTITY: str(number), **value})
     kinds = {name: pl.String if name == "segment" else pl.Float64 for name in names}
     return pl.DataFrame(rows, schema={ENTITY: pl.String, **kinds}, strict=False)

@@ -51,7 +51,7 @@ class ExampleResults:
     @property
     def rule_share(self) -> Decimal:
         """Percent of rules of which some example expects something."""
-        return _percent(sum(1 for held in self.rules.values() if held), len(self.rules))
+        return _percent(sum(1 for cases in self.rules.values() if cases), len(self.rules))
 
     @property
     def case_share(self) -> Decimal:
@@ -96,21 +96,21 @@ def run_examples(analysed: AnalysedRuleset, lists: Mapping[str, NamedList], as_o
     problems = check_examples(ruleset)
     if problems:
         raise InvalidRulesetError(problems, f"the examples of {ruleset.name}")
-    held: dict[str, set[int]] = {rule.id: set() for rule in ruleset.rules}
+    cases_held: dict[str, set[int]] = {rule.id: set() for rule in ruleset.rules}
     expected: dict[str, set[int]] = {rule.id: set() for rule in ruleset.rules}
     results = []
     if ruleset.examples:
-        found = assess_examples(analysed, lists, as_of)
-        explained = list(explain_all(found))
+        assessments = assess_examples(analysed, lists, as_of)
+        explained = list(explain_all(assessments))
         for example, explanation in zip(ruleset.examples, explained, strict=True):
             for outcome in explanation.rules:
                 if isinstance(outcome.case, int):
-                    held[outcome.rule].add(outcome.case)
+                    cases_held[outcome.rule].add(outcome.case)
             results.append(ExampleResult(example.name, _differences(example.expect, explanation, ruleset), explanation))
-        for rule, case in expected_cases(ruleset, found, explained):
+        for rule, case in expected_cases(ruleset, assessments, explained):
             expected[rule].add(case)
     cases = {rule.id: len(rule.cases) for rule in ruleset.rules}
-    return ExampleResults(tuple(results), _frozen(expected), cases, _frozen(held))
+    return ExampleResults(tuple(results), _frozen(expected), cases, _frozen(cases_held))
 
 
 def _frozen(numbers: Mapping[str, set[int]]) -> dict[str, frozenset[int]]:
@@ -124,17 +124,21 @@ def assess_examples(analysed: AnalysedRuleset, lists: Mapping[str, NamedList], a
     return assess(analysed, portfolio, pl.Series("as_of", moments, dtype=pl.Int64), previous)
 
 
-def _differences(expect: Expectation, found: Explanation, ruleset: Ruleset) -> tuple[str, ...]:
-    floor_by = next((outcome.rule for outcome in found.rules if outcome.floor and outcome.floor == found.floor), None)
+def _differences(expect: Expectation, explanation: Explanation, ruleset: Ruleset) -> tuple[str, ...]:
+    floor_by = next(
+        (outcome.rule for outcome in explanation.rules if outcome.floor and outcome.floor == explanation.floor), None
+    )
     level = None if expect.level is None else ruleset.levels[ruleset.level_number(expect.level) - 1]
     compared: list[tuple[str, object, object]] = [
-        ("level", level, found.level or "none"),
-        ("total", expect.total, found.total),
-        ("status", expect.status, found.status),
+        ("level", level, explanation.level or "none"),
+        ("total", expect.total, explanation.total),
+        ("status", expect.status, explanation.status),
         ("floor_by", expect.floor_by, floor_by),
     ]
-    cases = {outcome.rule: outcome.case for outcome in found.rules}
+    cases = {outcome.rule: outcome.case for outcome in explanation.rules}
     compared += [(f"case of {rule}", case, cases[rule]) for rule, case in expect.cases.items()]
-    if all(wanted is None for _, wanted, _ in compared):
+    if all(expected is None for _, expected, _ in compared):
         return ("expects nothing, so it tests nothing; name a level, a total, a status, a floor or the case of a rule",)
-    return tuple(f"{what} is {came}, not {wanted}" for what, wanted, came in compared if wanted not in {None, came})
+    return tuple(
+        f"{what} is {actual}, not {expected}" for what, expected, actual in compared if expected not in {None, actual}
+    )

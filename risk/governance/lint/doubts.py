@@ -59,15 +59,15 @@ def _screening_floor(rule: Rule, places: Sequence[Location]) -> Iterator[Diagnos
     if rule.on_unknown is not None or rule.otherwise.floor is not None:
         return
     for place, case in zip(places, rule.cases, strict=True):
-        read = [made for _, made in inputs_named(place)]
+        inputs = [each for _, each in inputs_named(place)]
         if any(input_of_test(test) is None for _, test in tests_at(place)) and rule.input is not None:
-            read.append(rule.input)
-        screened = next((made for made in read if isinstance(made, ScreeningInput)), None)
+            inputs.append(rule.input)
+        screened = next((each for each in inputs if isinstance(each, ScreeningInput)), None)
         if case.floor is not None and screened is not None:
-            told = (
+            problem = (
                 f"is a floor by the {input_words(screened)}; without on_unknown who was never screened passes for clean"
             )
-            yield _warning((*place.path[:4], "floor"), told)
+            yield _warning((*place.path[:4], "floor"), problem)
             return
 
 
@@ -115,11 +115,11 @@ def _span_of(condition: Any, dated: bool) -> Span | None:
     if not isinstance(condition, OwnTest):
         return None
     low, low_in, high, high_in = None, False, None, False
-    for operator, written in condition.comparisons():
+    for operator, bound in condition.comparisons():
         if operator == "between":
-            lower, upper = (_number_of(one, dated) for one in written)
+            lower, upper = (_number_of(one, dated) for one in bound)
             return None if lower is None or upper is None else (lower, True, upper, True)
-        value = _number_of(written, dated)
+        value = _number_of(bound, dated)
         if value is None:
             return None
         if operator == "equals":
@@ -157,14 +157,12 @@ def _between(below: Span, above: Span, dated: bool = False) -> str | None:
     if high is None or low is None or low < high:
         return None
     if low == high:
-        return None if below[3] or above[1] else f"exactly {_shown(low, dated)}"
-    inside = _shown((high + low) / 2, dated)
-    return (
-        f"a {'date' if dated else 'number'} between {_shown(high, dated)} and {_shown(low, dated)}, such as {inside},"
-    )
+        return None if below[3] or above[1] else f"exactly {_bound_text(low, dated)}"
+    ends = f"{_bound_text(high, dated)} and {_bound_text(low, dated)}"
+    return f"a {'date' if dated else 'number'} between {ends}, such as {_bound_text((high + low) / 2, dated)},"
 
 
-def _shown(value: Decimal, dated: bool) -> str:
+def _bound_text(value: Decimal, dated: bool) -> str:
     return day_text(int(value)) if dated else f"{value:,f}"
 
 
@@ -182,8 +180,10 @@ def _short_likeness(place: Location, members: Mapping[str, Sequence[str]]) -> It
         words = [fuzzy.to] if fuzzy.to is not None else members.get(str(fuzzy.list), ())
         short = next((word for word in words if word is not None and len(folded(word)) < FEWEST_LETTERS), None)
         if short is not None:
-            told = f"looks for {short!r} as a part of other text, and nearly every text has such a part; take token_set"
-            yield _warning((*path, "fuzzy"), told)
+            problem = (
+                f"looks for {short!r} as a part of other text, and nearly every text has such a part; take token_set"
+            )
+            yield _warning((*path, "fuzzy"), problem)
 
 
 def _fuzzy_of(test: Operators) -> Fuzzy | None:
@@ -193,10 +193,10 @@ def _fuzzy_of(test: Operators) -> Fuzzy | None:
 def _coverage(ruleset: Ruleset) -> Iterator[Diagnostic]:
     usual = Coverage()
     for what in ("rules", "cases"):
-        asked, normally = getattr(ruleset.coverage, what), getattr(usual, what)
-        if asked < normally:
-            told = f"asks that examples cover {asked} % of {what}, less than the usual {normally} %"
-            yield _warning(("coverage", what), f"{told}; an organisation's own minimum holds all the same")
+        share, normally = getattr(ruleset.coverage, what), getattr(usual, what)
+        if share < normally:
+            problem = f"asks that examples cover {share} % of {what}, less than the usual {normally} %"
+            yield _warning(("coverage", what), f"{problem}; an organisation's own minimum holds all the same")
     for number, example in enumerate(ruleset.examples):
         if not example.expect.model_dump(exclude_defaults=True):
             yield _warning(("examples", number, "expect"), "is empty, so the example tests nothing and fails")

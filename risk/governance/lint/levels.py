@@ -42,10 +42,10 @@ def possible_totals(ruleset: Ruleset) -> Span:
 
 
 def _points(rule: Rule) -> Span:
-    given = [point_units(outcome.points or Decimal(0)) for _, outcome in outcomes_with_paths(rule)]
+    points = [point_units(outcome.points or Decimal(0)) for _, outcome in outcomes_with_paths(rule)]
     if rule.decay is not None:
-        given.append(0)
-    return min(given), max(given)
+        points.append(0)
+    return min(points), max(points)
 
 
 def _span(tier: Tier) -> Span:
@@ -62,8 +62,8 @@ def _tier_diagnostics(tiers: Sequence[Tier], ruleset: Ruleset, totals: Span) -> 
         for earlier in range(number):
             first, last = max(low, spans[earlier][0]), min(high, spans[earlier][1])
             if first <= last:
-                shown = _shown(first) if first == last else f"{_shown(first)} to {_shown(last)}"
-                yield _warning(number, f"overlaps {tiers[earlier].title}, which comes first and so owns {shown}")
+                totals_text = _total_text(first) if first == last else f"{_total_text(first)} to {_total_text(last)}"
+                yield _warning(number, f"overlaps {tiers[earlier].title}, which comes first and so owns {totals_text}")
     yield from _gaps(spans)
     yield from _ends(spans, totals)
     order = sorted(range(len(tiers)), key=spans.__getitem__)
@@ -85,8 +85,8 @@ def _gaps(spans: Sequence[Span]) -> Iterator[Diagnostic]:
     for number in sorted(range(len(spans)), key=spans.__getitem__):
         low, high = spans[number]
         if reached is not None and low > reached + 1:
-            between = f"between {_shown(reached)} and {_shown(low)}"
-            inside = _shown((reached + low) // 2)
+            between = f"between {_total_text(reached)} and {_total_text(low)}"
+            inside = _total_text((reached + low) // 2)
             yield _warning(
                 number, f"leaves a gap: no tier owns a total {between}, such as {inside}; it is unclassified"
             )
@@ -96,30 +96,30 @@ def _gaps(spans: Sequence[Span]) -> Iterator[Diagnostic]:
 def _ends(spans: Sequence[Span], totals: Span) -> Iterator[Diagnostic]:
     lowest, highest = min(low for low, _ in spans), max(high for _, high in spans)
     if lowest > -_ENDLESS:
-        can = f"; the rules can come to {_shown(totals[0])}" if totals[0] < lowest else ""
+        can = f"; the rules can come to {_total_text(totals[0])}" if totals[0] < lowest else ""
         yield Diagnostic(
-            _TIERS, f"no tier owns a total below {_shown(lowest)}{can}; leave out min for that", Severity.WARNING
+            _TIERS, f"no tier owns a total below {_total_text(lowest)}{can}; leave out min for that", Severity.WARNING
         )
     if highest < _ENDLESS:
-        can = f"; the rules can come to {_shown(totals[1])}" if totals[1] > highest else ""
+        can = f"; the rules can come to {_total_text(totals[1])}" if totals[1] > highest else ""
         yield Diagnostic(
-            _TIERS, f"no tier owns a total above {_shown(highest)}{can}; leave out max for that", Severity.WARNING
+            _TIERS, f"no tier owns a total above {_total_text(highest)}{can}; leave out max for that", Severity.WARNING
         )
 
 
 def _out_of_reach(ruleset: Ruleset, totals: Span) -> Iterator[Diagnostic]:
     floors = {
-        ruleset.level_number(made.floor)
+        ruleset.level_number(outcome.floor)
         for rule in ruleset.rules
-        for _, made in outcomes_with_paths(rule)
-        if made.floor
+        for _, outcome in outcomes_with_paths(rule)
+        if outcome.floor
     }
     for number, level in enumerate(ruleset.levels, 1):
         spans, path = _spans_of_level(ruleset, number)
         if number not in floors and not any(low <= totals[1] and high >= totals[0] for low, high in spans):
-            shown = f"{_shown(totals[0])} to {_shown(totals[1])}"
-            yield Diagnostic(path, f"level {level} is out of reach: totals run from {shown}, and no floor raises to it",
-                        Severity.WARNING)  # fmt: skip
+            totals_text = f"{_total_text(totals[0])} to {_total_text(totals[1])}"
+            problem = f"level {level} is out of reach: totals run from {totals_text}, and no floor raises to it"
+            yield Diagnostic(path, problem, Severity.WARNING)
 
 
 def _spans_of_level(ruleset: Ruleset, number: int) -> tuple[list[Span], Path]:
@@ -138,5 +138,5 @@ def _warning(number: int, problem: str) -> Diagnostic:
     return Diagnostic((*_TIERS, number), problem, Severity.WARNING)
 
 
-def _shown(units: int) -> str:
+def _total_text(units: int) -> str:
     return text_of(units, POINT_UNITS)

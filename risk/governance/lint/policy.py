@@ -35,15 +35,17 @@ def lint_policy(text: str, lists: Lists | None = None) -> tuple[Policy | None, l
 
 def _diagnostics(policy: Policy, lists: Lists | None) -> list[Diagnostic]:
     fatal = policy_diagnostics(policy)
-    found = [*fatal, *list_diagnostics(_places(policy), lists), *_style_diagnostics(policy)]
+    diagnostics = [*fatal, *list_diagnostics(_places(policy), lists), *_style_diagnostics(policy)]
     if not fatal:
-        found += _reach_diagnostics(policy, lint_scope(vocabulary(policy), lists_of_policy(policy), lists))
-    return found
+        diagnostics += _reach_diagnostics(policy, lint_scope(vocabulary(policy), lists_of_policy(policy), lists))
+    return diagnostics
 
 
 def _places(policy: Policy) -> list[Location]:
     places = list(conditions_of_policy(policy))
-    return places + [where for place in places for path, made in inputs_named(place) for where in wheres_in(path, made)]
+    return places + [
+        where for place in places for path, rule_input in inputs_named(place) for where in wheres_in(path, rule_input)
+    ]
 
 
 def _style_diagnostics(policy: Policy) -> Iterator[Diagnostic]:
@@ -52,9 +54,9 @@ def _style_diagnostics(policy: Policy) -> Iterator[Diagnostic]:
     for position, rule in enumerate(policy.rules):
         if rule.rationale is None:
             yield _doubt(("rules", position), "has no written rationale")
-    given = {action for _, action in actions_at(policy)}
+    possible = {action for _, action in actions_at(policy)}
     for number, action in enumerate(policy.actions):
-        if action not in given:
+        if action not in possible:
             yield _doubt(("actions", number), f"{action} is never given")
 
 
@@ -108,11 +110,11 @@ def _arm_diagnostics(policy: Policy, arm: _Arm, before: Sequence[_Arm], scope: L
         yield _doubt(path, "never gives its action, whatever the values" if arm.word == "action" else "is never given")
         return
     free = own
-    for other, given in zip(others, earlier, strict=True):
-        if not (own & ~given).any():
+    for other, gives in zip(others, earlier, strict=True):
+        if not (own & ~gives).any():
             yield _doubt(path, f"never decides: rule {policy.rules[other.position].id} {_comes_first(policy)}")
             return
-        free &= ~given
+        free &= ~gives
     if not free.any():
         yield _doubt(path, f"never decides: the rules before it, taken together, {_comes_first(policy, several=True)}")
 
@@ -126,12 +128,12 @@ def _comes_first(policy: Policy, *, several: bool = False) -> str:
 def _unless_diagnostics(position: int, rule: PolicyRule, scope: LintScope) -> Iterator[Diagnostic]:
     if rule.unless is None:
         return
-    found = try_conditions([Location(("when",), rule.when), Location(("unless",), rule.unless)], scope)
-    if found is None or not found.exact:
+    trial = try_conditions([Location(("when",), rule.when), Location(("unless",), rule.unless)], scope)
+    if trial is None or not trial.exact:
         return
-    when, unless = (truths.fill_null(value=False) for truths in found.truths.get_columns())
+    when, unless = (truths.fill_null(value=False) for truths in trial.truths.get_columns())
     if rule.on_unknown is not None:
-        when |= found.truths.to_series(0).is_null()
+        when |= trial.truths.to_series(0).is_null()
     if not (when & unless).any():
         yield _doubt(("rules", position, "unless"), "has no effect: it never holds where the rule gives an action")
 
@@ -148,8 +150,8 @@ def _tried(policy: Policy, arms: Sequence[_Arm], scope: LintScope) -> pl.DataFra
             gives &= ~pl.col(str(len(places))).fill_null(value=False)
             places.append(Location(("unless",), rule.unless))
         columns.append(gives.alias(f"arm {number}"))
-    found = try_conditions(places, scope)
-    return None if found is None or not found.exact else found.truths.select(columns)
+    trial = try_conditions(places, scope)
+    return None if trial is None or not trial.exact else trial.truths.select(columns)
 
 
 def _keys(rule: PolicyRule) -> frozenset[str]:

@@ -59,17 +59,17 @@ class Trial:
 
 def subjects_of(place: Location, scope: LintScope) -> dict[str, ComparedInput]:
     """Find what a condition is about, by the key of each input."""
-    found: dict[str, ComparedInput] = {}
+    subjects: dict[str, ComparedInput] = {}
     for _, test in tests_at(place):
-        made = input_of_test(test) or place.own
-        assert made is not None  # lint looks at types first
-        key = input_key(made)
-        kind = value_type_at(made, place, scope.names)
-        currency = place.currency or getattr(made, "in_currency", None)
+        subject = input_of_test(test) or place.own
+        assert subject is not None  # lint looks at types first
+        key = input_key(subject)
+        kind = value_type_at(subject, place, scope.names)
+        currency = place.currency or getattr(subject, "in_currency", None)
         units = (minor_units(currency) if currency else _UNITS) if kind is ValueType.MONEY else 1
         column = Column(key, kind, units, scope.names.levels if kind is ValueType.LEVEL else ())
-        found.setdefault(key, ComparedInput(made, column, type_of(made, place, scope.names)))
-    return found
+        subjects.setdefault(key, ComparedInput(subject, column, type_of(subject, place, scope.names)))
+    return subjects
 
 
 def try_conditions(places: Sequence[Location], scope: LintScope) -> Trial | None:
@@ -107,8 +107,8 @@ def _combined(domains: Mapping[str, Domain]) -> pl.DataFrame:
 
 
 def _compiled(place: Location, subjects: Mapping[str, ComparedInput], scope: LintScope) -> pl.Expr:
-    def resolve(made: LanguageModel) -> Column:
-        return subjects[input_key(made)].column
+    def resolve(rule_input: LanguageModel) -> Column:
+        return subjects[input_key(rule_input)].column
 
     own = None if place.own is None or input_key(place.own) not in subjects else resolve(place.own)
     return Compiler(resolve, scope.members, own).condition(place.condition)
@@ -130,19 +130,19 @@ def order_diagnostics(places: Sequence[Location], scope: LintScope, what: str) -
             yield _warning(path, f"is never reached: {what} {always + 1} always holds")
             continue
         before = [earlier for earlier in range(number) if keys[earlier] <= keys[number]]
-        found = try_conditions([*(places[earlier] for earlier in before), place], scope)
-        if found is None:
+        trial = try_conditions([*(places[earlier] for earlier in before), place], scope)
+        if trial is None:
             yield _cannot_tell(path)
             continue
-        problem = _problem(found, [earlier + 1 for earlier in before], what)
+        problem = _problem(trial, [earlier + 1 for earlier in before], what)
         if problem is not None:
-            yield _warning(path, problem) if found.exact else _cannot_tell(path)
-        elif found.exact and found.truths.to_series(-1).fill_null(value=False).all():
+            yield _warning(path, problem) if trial.exact else _cannot_tell(path)
+        elif trial.exact and trial.truths.to_series(-1).fill_null(value=False).all():
             always = number
 
 
-def _problem(found: Trial, before: Sequence[int], what: str) -> str | None:
-    *earlier, own = found.truths.fill_null(value=False).get_columns()
+def _problem(trial: Trial, before: Sequence[int], what: str) -> str | None:
+    *earlier, own = trial.truths.fill_null(value=False).get_columns()
     if not own.any():
         return "never holds, whatever the values"
     covering = [name for name, truths in zip(before, earlier, strict=True) if not (own & ~truths).any()]
@@ -158,17 +158,17 @@ def rest_diagnostics(
     places: Sequence[Location], rests: Iterable[str], path: tuple[str | int, ...], scope: LintScope
 ) -> Iterator[Diagnostic]:
     """Find whether `otherwise` and `on_unknown`, as far as they are written, can never be given."""
-    wanted = list(rests)
-    found = try_conditions(places, scope) if wanted else None
-    if found is None or not found.exact:
+    words = list(rests)
+    trial = try_conditions(places, scope) if words else None
+    if trial is None or not trial.exact:
         return
-    held = found.truths.select(
+    truths = trial.truths.select(
         held=pl.any_horizontal(pl.all().fill_null(value=False)), unknown=pl.any_horizontal(pl.all().is_null())
     )
-    left = held.filter(~pl.col(HELD))["unknown"]
-    if "on_unknown" in wanted and not left.any():
+    unheld = truths.filter(~pl.col(HELD))["unknown"]
+    if "on_unknown" in words and not unheld.any():
         yield _warning((*path, "on_unknown"), "is never given: where no case holds, none is unknown")
-    if "otherwise" in wanted and (left.is_empty() or ("on_unknown" in wanted and left.all())):
+    if "otherwise" in words and (unheld.is_empty() or ("on_unknown" in words and unheld.all())):
         yield _warning((*path, "otherwise"), "is never given: some case always holds, or is unknown")
 
 

@@ -50,12 +50,12 @@ class ComparedInput:
     """What a test is about.
 
     Attributes:
-        made: the input.
+        rule_input: the input.
         column: what conditions see of it.
         declared: the declared type, where it is a field.
     """
 
-    made: Any
+    rule_input: Any
     column: Column
     declared: FieldType | None
 
@@ -85,17 +85,17 @@ def domain_of(subject: ComparedInput, comparisons: Comparisons, members: Members
     kind = subject.column.kind
     exact = all_lists or not any(_list_of(operator, value) for operator, value in comparisons)
     if kind is ValueType.TEXT:
-        made, decided = _texts(subject.declared, comparisons, members)
+        values, decided = _texts(subject.declared, comparisons, members)
     elif kind is ValueType.TEXTS:
-        made, decided = _lists_of_texts(comparisons, members)
+        values, decided = _lists_of_texts(comparisons, members)
     elif kind in {ValueType.FLAG, ValueType.MARK}:
-        made, decided = [True, False], True
+        values, decided = [True, False], True
     elif kind is ValueType.LEVEL:
-        made, decided = list(range(1, len(subject.column.levels) + 1)), True
+        values, decided = list(range(1, len(subject.column.levels) + 1)), True
     else:
-        made, decided = _numbers(subject, comparisons), True
-    unknown = [None] if _can_be_unknown(subject.made) else []
-    return Domain(pl.Series([*made, *unknown], dtype=_dtype(subject), strict=False), exact and decided)
+        values, decided = _numbers(subject, comparisons), True
+    unknown = [None] if _can_be_unknown(subject.rule_input) else []
+    return Domain(pl.Series([*values, *unknown], dtype=_dtype(subject), strict=False), exact and decided)
 
 
 def _dtype(subject: ComparedInput) -> Any:
@@ -108,14 +108,14 @@ def _dtype(subject: ComparedInput) -> Any:
 
 
 def _is_whole_money(subject: ComparedInput) -> bool:
-    return subject.column.kind is ValueType.MONEY and not isinstance(subject.made, Mean)
+    return subject.column.kind is ValueType.MONEY and not isinstance(subject.rule_input, Mean)
 
 
-def _can_be_unknown(made: Any) -> bool:
-    if isinstance(made, Count | Sum | Distinct | TagInput):
+def _can_be_unknown(rule_input: Any) -> bool:
+    if isinstance(rule_input, Count | Sum | Distinct | TagInput):
         return False
-    if hasattr(made, "pattern"):
-        return hasattr(made, "declared") or hasattr(made, "expected_monthly")
+    if hasattr(rule_input, "pattern"):
+        return hasattr(rule_input, "declared") or hasattr(rule_input, "expected_monthly")
     return True
 
 
@@ -136,8 +136,8 @@ def _numbers(subject: ComparedInput, comparisons: Comparisons) -> list[float]:
         return sorted({int(bound) + step for bound in bounds for step in (-1, 0, 1)} | {0, DAY_US})
     around: Callable[[Any], Iterable[float]] = _whole_around if _is_whole(subject) else _around
     tried = {number for bound in bounds for number in around(bound * units)} | {0.0, 1.0}
-    possible = _possible(subject.made)
-    least = _least_of_pattern(subject.made) if hasattr(subject.made, "pattern") else 1.0
+    possible = _possible(subject.rule_input)
+    least = _least_of_pattern(subject.rule_input) if hasattr(subject.rule_input, "pattern") else 1.0
     return sorted(number for number in tried | set(around(least)) if possible(number))
 
 
@@ -155,31 +155,35 @@ def _around(bound: Any) -> Iterable[float]:
 
 
 def _is_whole(subject: ComparedInput) -> bool:
-    made = subject.made
-    is_count = hasattr(made, "pattern") and not (hasattr(made, "factor") or hasattr(made, "declared"))
-    return _is_whole_money(subject) or isinstance(made, Count | Distinct) or is_count
+    rule_input = subject.rule_input
+    is_count = hasattr(rule_input, "pattern") and not (hasattr(rule_input, "factor") or hasattr(rule_input, "declared"))
+    return _is_whole_money(subject) or isinstance(rule_input, Count | Distinct) or is_count
 
 
-def _least_of_pattern(made: Any) -> float:
+def _least_of_pattern(rule_input: Any) -> float:
     """Give the least number of a pattern that was found."""
-    if hasattr(made, "more_than"):
-        return float(made.more_than + 1)
-    return float(next(getattr(made, word) for word in ("at_least", "factor", "share") if hasattr(made, word)))
+    if hasattr(rule_input, "more_than"):
+        return float(rule_input.more_than + 1)
+    return float(
+        next(getattr(rule_input, word) for word in ("at_least", "factor", "share") if hasattr(rule_input, word))
+    )
 
 
-def _possible(made: Any) -> Callable[[float], bool]:
+def _possible(rule_input: Any) -> Callable[[float], bool]:
     """Tell which numbers an input can come to."""
-    if hasattr(made, "pattern"):
-        least = _least_of_pattern(made)
+    if hasattr(rule_input, "pattern"):
+        least = _least_of_pattern(rule_input)
         return lambda number: number == 0 or number >= least
-    if isinstance(made, ValueInput) and made.value == "score":
+    if isinstance(rule_input, ValueInput) and rule_input.value == "score":
         return lambda number: 1 <= number <= 5
-    if isinstance(made, Count | Distinct) or (isinstance(made, DaysSince) and linked_source(made) in SOURCES):
+    if isinstance(rule_input, Count | Distinct) or (
+        isinstance(rule_input, DaysSince) and linked_source(rule_input) in SOURCES
+    ):
         return lambda number: number >= 0
-    is_size = isinstance(made, Sum | Mean | Least | Most) and column_of(made) == "amount"
-    is_size = is_size or (isinstance(made, FieldInput) and made.field == "amount")
-    is_size = is_size or (isinstance(made, TransactionInput) and made.transaction == "amount")
-    is_size = is_size or (isinstance(made, LevelInput) and made.level == "age_days")
+    is_size = isinstance(rule_input, Sum | Mean | Least | Most) and column_of(rule_input) == "amount"
+    is_size = is_size or (isinstance(rule_input, FieldInput) and rule_input.field == "amount")
+    is_size = is_size or (isinstance(rule_input, TransactionInput) and rule_input.transaction == "amount")
+    is_size = is_size or (isinstance(rule_input, LevelInput) and rule_input.level == "age_days")
     return (lambda number: number >= 0) if is_size else (lambda _: True)
 
 
@@ -189,20 +193,20 @@ def _possible(made: Any) -> Callable[[float], bool]:
 def _texts(declared: FieldType | None, comparisons: Comparisons, members: Members) -> tuple[list[Any], bool]:
     if isinstance(declared, OneOf):
         return list(declared.one_of), True
-    named = _named(comparisons, members)
+    words = _words_compared(comparisons, members)
     if declared == "country":
-        return list(dict.fromkeys([*COUNTRIES, *named])), True
+        return list(dict.fromkeys([*COUNTRIES, *words])), True
     fuzzy = any(operator == "fuzzy" for operator, _ in comparisons)
     pieces = {word: _words(comparisons, word) for word in ("starts_with", "ends_with", "contains", "contains_any")}
     inner = list(dict.fromkeys([*pieces["contains"], *pieces["contains_any"]]))
     starts, ends = [_FRESH, *pieces["starts_with"]], [_FRESH, *pieces["ends_with"]]
     many = 2 ** len(inner) * len(starts) * len(ends) > MOST_TEXTS
     chosen = [*([], *([one] for one in inner))] if many else list(_subsets(inner))
-    made = [_FRESH.join([first, *middle, last]) for first, middle, last in product(starts, chosen, ends)]
-    return list(dict.fromkeys([*named, *made])), not (many or fuzzy)
+    joined = [_FRESH.join([first, *middle, last]) for first, middle, last in product(starts, chosen, ends)]
+    return list(dict.fromkeys([*words, *joined])), not (many or fuzzy)
 
 
-def _named(comparisons: Comparisons, members: Members) -> list[str]:
+def _words_compared(comparisons: Comparisons, members: Members) -> list[str]:
     words = [*_words(comparisons, "equals"), *_words(comparisons, "not_equals")]
     words += [*_words(comparisons, "in"), *_words(comparisons, "not_in")]
     for operator, value in comparisons:
@@ -213,8 +217,8 @@ def _named(comparisons: Comparisons, members: Members) -> list[str]:
 
 
 def _words(comparisons: Comparisons, word: str) -> list[str]:
-    found = [one for operator, value in comparisons if operator == word for one in _several(value)]
-    return list(dict.fromkeys(found))
+    values = [one for operator, value in comparisons if operator == word for one in _several(value)]
+    return list(dict.fromkeys(values))
 
 
 def _subsets(words: Sequence[str]) -> Iterable[list[str]]:
@@ -226,7 +230,7 @@ def _lists_of_texts(comparisons: Comparisons, members: Members) -> tuple[list[An
     direct = list(dict.fromkeys([*_words(comparisons, "contains"), *_words(comparisons, "contains_any")]))
     lists = [name for operator, value in comparisons if (name := _list_of(operator, value))]
     alike: dict[tuple[Any, ...], str] = {}
-    for word in [*direct, *_named(comparisons, members)]:
+    for word in [*direct, *_words_compared(comparisons, members)]:
         alike.setdefault((word if word in direct else None, *(word in members[name] for name in lists)), word)
     words = list(alike.values())
     fuzzy = any(operator == "fuzzy" for operator, _ in comparisons)

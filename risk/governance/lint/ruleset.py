@@ -51,8 +51,8 @@ def lint_text(
 def _diagnostics(analysed: AnalysedRuleset, lists: Lists | None, *, notes: bool) -> list[Diagnostic]:
     ruleset, fatal = analysed.ruleset, analysed.diagnostics
     missing = list_diagnostics([*analysed.conditions, *analysed.wheres], lists)
-    members = {name: held.versions[-1].members for name, held in (lists or {}).items()}
-    found = [
+    members = {name: named_list.versions[-1].members for name, named_list in (lists or {}).items()}
+    diagnostics = [
         *fatal,
         *missing,
         *style_diagnostics(analysed),
@@ -60,11 +60,11 @@ def _diagnostics(analysed: AnalysedRuleset, lists: Lists | None, *, notes: bool)
         *_example_diagnostics(ruleset),
     ]
     if not analysed.structural_diagnostics:
-        found += level_diagnostics(ruleset)
-    found += _reach_diagnostics(
+        diagnostics += level_diagnostics(ruleset)
+    diagnostics += _reach_diagnostics(
         analysed, lint_scope(analysed.names, analysed.lists, lists), [fault.path for fault in fatal]
     )
-    return [fault for fault in found if notes or fault.severity is not Severity.NOTE]
+    return [fault for fault in diagnostics if notes or fault.severity is not Severity.NOTE]
 
 
 def _example_diagnostics(ruleset: Ruleset) -> Iterator[Diagnostic]:
@@ -77,14 +77,14 @@ def _example_diagnostics(ruleset: Ruleset) -> Iterator[Diagnostic]:
         yield Diagnostic(path, finding.problem, Severity.WARNING)
 
 
-def lint_scope(names: Vocabulary, read: Sequence[str], lists: Lists | None) -> LintScope:
+def lint_scope(names: Vocabulary, names_of_lists: Sequence[str], lists: Lists | None) -> LintScope:
     """Give what conditions may speak of, where they read some named lists.
 
     A list that is not there has one member, a word that is in no other list.
     """
     there = lists or {}
-    members = {name: there[name].versions[-1].members if name in there else (f"@{name}",) for name in read}
-    return LintScope(names, members, all(name in there for name in read))
+    members = {name: there[name].versions[-1].members if name in there else (f"@{name}",) for name in names_of_lists}
+    return LintScope(names, members, all(name in there for name in names_of_lists))
 
 
 def list_diagnostics(places: Sequence[Location], lists: Lists | None) -> Iterator[Diagnostic]:

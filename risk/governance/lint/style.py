@@ -23,9 +23,9 @@ def style_diagnostics(analysed: AnalysedRuleset) -> Iterator[Diagnostic]:
         yield _warning(("ruleset",), "has no written rationale")
     if not ruleset.examples:
         yield _warning(("ruleset",), "has no examples, so nobody sees what it comes to")
-    read = {part_of(made) for made in analysed.simple_inputs}
+    tables = {part_of(each) for each in analysed.simple_inputs}
     for number, table in enumerate(ruleset.optional_tables):
-        if table not in read:
+        if table not in tables:
             yield _warning(("optional_tables", number), f"names {table}, which no rule reads")
     for position, rule in enumerate(ruleset.rules):
         path: Path = ("rules", position)
@@ -42,8 +42,8 @@ def _effects(path: Path, rule: Rule) -> Iterator[Diagnostic]:
     if not any(outcome.points or outcome.floor is not None for outcome in outcomes):
         yield _warning(path, "gives neither points nor a floor in any case")
     if rule.otherwise.floor is not None:
-        told = "raises everyone for whom no case holds"
-        yield _warning((*path, "otherwise", "floor"), told if rule.on_unknown else f"{told}, or it is unknown")
+        problem = "raises everyone for whom no case holds"
+        yield _warning((*path, "otherwise", "floor"), problem if rule.on_unknown else f"{problem}, or it is unknown")
     if rule.overridable and not any(outcome.floor is not None for outcome in outcomes):
         yield _warning((*path, "overridable"), "says that its floor may be overridden, but it has none")
 
@@ -53,19 +53,19 @@ def _decay(path: Path, rule: Rule) -> Iterator[Diagnostic]:
         return
     if not any(case.points for case in rule.cases):
         yield _warning((*path, "decay"), "has no effect: no case gives points")
-    wanted = HALF_LIVES * rule.decay.half_life.days
+    least_days = HALF_LIVES * rule.decay.half_life.days
     windows = (((*path, "input"), rule.input), ((*path, "decay", "signal"), rule.decay.signal))
-    for at, made in windows:
-        over = _window(made)
-        if over is not None and over.days < wanted:
-            told = (
+    for at, rule_input in windows:
+        over = _window(rule_input)
+        if over is not None and over.days < least_days:
+            problem = (
                 f"looks back {over}, less than two half-lives of {rule.decay.half_life}: points would vanish, not fade"
             )
-            yield _warning((*at, "over"), told)
+            yield _warning((*at, "over"), problem)
 
 
-def _window(made: Any) -> Duration | None:
-    over = getattr(made, "over", None) or getattr(made, "active", None)
+def _window(rule_input: Any) -> Duration | None:
+    over = getattr(rule_input, "over", None) or getattr(rule_input, "active", None)
     return over if isinstance(over, Duration) else None
 
 
@@ -77,11 +77,11 @@ def _columns(score: WeightedScore) -> Iterator[Diagnostic]:
             yield _warning((*path, "weights", column), "is never used: no choice of weights_by names it")
     for number, choice in enumerate(weighted.weights_by[:-1]):
         if choice.when is None:
-            told = "has no condition, so the choices after it are never reached"
-            yield _warning((*path, "weights_by", number), told)
+            problem = "has no condition, so the choices after it are never reached"
+            yield _warning((*path, "weights_by", number), problem)
     if all(choice.when is not None for choice in weighted.weights_by):
-        told = "has no choice without a condition: an entity for which none holds fails, visibly"
-        yield Diagnostic((*path, "weights_by"), told, Severity.NOTE)
+        problem = "has no choice without a condition: an entity for which none holds fails, visibly"
+        yield Diagnostic((*path, "weights_by"), problem, Severity.NOTE)
 
 
 def _warning(path: Path, problem: str) -> Diagnostic:

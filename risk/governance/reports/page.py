@@ -68,9 +68,9 @@ class Reportable(Protocol):
         ...
 
 
-def report_json(kind: str, found: Reportable, indent: int | None = 2) -> str:
+def report_json(kind: str, result: Reportable, indent: int | None = 2) -> str:
     """Write a finding as JSON, with its kind and the number of its form."""
-    content = {"kind": kind, "form": FORM, **found.to_dict()}
+    content = {"kind": kind, "form": FORM, **result.to_dict()}
     return json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -83,22 +83,22 @@ def as_html(page: ReportPage) -> str:
 def _inline(section: Section, number: int) -> str:
     """Draw a picture whose names (of clips and gradients) do not meet those of the other pictures of the page."""
     assert section.picture is not None
-    drawn = svg(section.picture)
-    names = set(re.findall(r'\bid="([^"]+)"', drawn))
+    picture = svg(section.picture)
+    names = set(re.findall(r'\bid="([^"]+)"', picture))
     for name in names:
-        drawn = drawn.replace(f'id="{name}"', f'id="p{number}-{name}"').replace(
+        picture = picture.replace(f'id="{name}"', f'id="p{number}-{name}"').replace(
             f"url(#{name})", f"url(#p{number}-{name})"
         )
-    return drawn
+    return picture
 
 
-def _shown(value: Any) -> Any:
+def _one_line(value: Any) -> Any:
     """Take control codes out of text; what is HTML already stays."""
     return one_line(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 _TEMPLATE = jinja2.Environment(
-    autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined, finalize=_shown
+    autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined, finalize=_one_line
 ).from_string(
     """{% macro look(column, table) %}{% if column <= table.words %} class="w"{% endif %}{% endmacro %}
 <!doctype html>

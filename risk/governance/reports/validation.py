@@ -20,15 +20,15 @@ from fivefold.risk.governance.validate.verdicts import interval_words
 PICTURED_FACTORS = 25
 
 
-def validation_page(found: Validation) -> ReportPage:
+def validation_page(result: Validation) -> ReportPage:
     """Lay out a validation for people: verdicts first, then what they rest on."""
-    who = found.population
+    who = result.population
     facts = [
-        ("Ruleset", f"{found.ruleset} {found.content_hash}"),
-        ("As of", found.as_of),
+        ("Ruleset", f"{result.ruleset} {result.content_hash}"),
+        ("As of", result.as_of),
         (
             "Labels that became known",
-            f"after that, up to {found.horizon}" if found.horizon else "at any time after that",
+            f"after that, up to {result.horizon}" if result.horizon else "at any time after that",
         ),
         (
             "Entities",
@@ -36,40 +36,40 @@ def validation_page(found: Validation) -> ReportPage:
         ),
         ("Confirmed among the judged", f"{who.confirmed:,}"),
         ("Assessed in full, so ranked", f"{who.ranked:,}, of them confirmed {who.ranked_confirmed:,}"),
-        ("Lists", lists_words(found.lists)),
-        ("Intervals", f"{percent(CONFIDENCE, 0)}, {found.resamples:,} resamples, seed {found.seed}"),
+        ("Lists", lists_words(result.lists)),
+        ("Intervals", f"{percent(CONFIDENCE, 0)}, {result.resamples:,} resamples, seed {result.seed}"),
     ]
-    return ReportPage(f"Validation of {found.ruleset}", facts, found.cautions, list(_sections(found)))
+    return ReportPage(f"Validation of {result.ruleset}", facts, result.cautions, list(_sections(result)))
 
 
-def _sections(found: Validation) -> Iterator[Section]:
-    yield _verdicts(found)
-    if found.ranking is not None:
-        yield _ranking(found)
-    yield _levels(found)
-    yield _lifts(found)
-    if found.additions:
+def _sections(result: Validation) -> Iterator[Section]:
+    yield _verdicts(result)
+    if result.ranking is not None:
+        yield _ranking(result)
+    yield _levels(result)
+    yield _lifts(result)
+    if result.additions:
         yield _compared(
             "What each rule adds",
             "Gini of the total, less Gini without the rule, in the same resamples. About 0: the rule adds nothing to "
             "the ranking; it may still be needed for its floor.",
-            [(added.rule, added.paired) for added in found.additions],
+            [(added.rule, added.paired) for added in result.additions],
             "without it",
         )
-    if found.singles:
-        yield _singles(found)
-    if found.other is not None:
-        name, paired = found.other
+    if result.singles:
+        yield _singles(result)
+    if result.other is not None:
+        name, paired = result.other
         yield _compared(
             "Beside another ruleset", "On the entities that both assess in full.", [(name, paired)], "its Gini"
         )
-    if found.stability:
-        yield _stability(found)
-    if found.failures:
-        yield _failures(found.failures)
+    if result.stability:
+        yield _stability(result)
+    if result.failures:
+        yield _failures(result.failures)
 
 
-def _verdicts(found: Validation) -> Section:
+def _verdicts(result: Validation) -> Section:
     rows = [
         [
             verdict.what,
@@ -82,24 +82,24 @@ def _verdicts(found: Validation) -> Section:
                 )
             ),
         ]
-        for verdict in found.verdicts
+        for verdict in result.verdicts
     ]
     return Section("Verdicts", "", Table(["what", "verdict", "asked", "measured", "remarks"], rows, words=5))
 
 
-def _ranking(found: Validation) -> Section:
-    assert found.ranking is not None
-    ranking = found.ranking
+def _ranking(result: Validation) -> Section:
+    assert result.ranking is not None
+    ranking = result.ranking
     rows = [["Gini", interval_words(ranking.gini)], ["AUC", interval_words(ranking.auc)]]
     return Section(
         "How well the total ranks",
         "Gini = 2 × AUC − 1: 0 is chance, 1 is perfect. Equal totals count as halves.",
         Table(["", "estimate (interval)"], rows),
-        capture(f"total of {found.ruleset}", found.curve, ranking.confirmed / ranking.entities),
+        capture(f"total of {result.ruleset}", result.curve, ranking.confirmed / ranking.entities),
     )
 
 
-def _levels(found: Validation) -> Section:
+def _levels(result: Validation) -> Section:
     rows = [
         [
             row.level,
@@ -108,30 +108,30 @@ def _levels(found: Validation) -> Section:
             f"{row.confirmed:,}",
             "" if row.rate is None else interval_words(row.rate, percent=True),
         ]
-        for row in found.levels
+        for row in result.levels
     ]
-    rates = [(None, None, None) if row.rate is None else astuple(row.rate) for row in found.levels]
+    rates = [(None, None, None) if row.rate is None else astuple(row.rate) for row in result.levels]
     table = pl.DataFrame(
         [
             {"level": row.level, "entities": row.entities, "rate": rate, "low": low, "high": high}
-            for row, (rate, low, high) in zip(found.levels, rates, strict=True)
+            for row, (rate, low, high) in zip(result.levels, rates, strict=True)
         ],
         schema_overrides={"rate": pl.Float64, "low": pl.Float64, "high": pl.Float64},
     )
-    prevalence = found.population.confirmed / max(1, found.population.judged)
-    held = found.capture
+    prevalence = result.population.confirmed / max(1, result.population.judged)
+    top = result.capture
     words = "By the rules alone, floors included, without cooldown and overrides." + (
         ""
-        if held is None
-        else f" {' and '.join(held.top)} hold {interval_words(held.captured, percent=True)} of the "
-        f"confirmed; with {percent(held.top_share)} of the portfolio and {percent(held.prevalence)} confirmed, "
-        f"arithmetic allows at most {percent(held.possible)}."
+        if top is None
+        else f" {' and '.join(top.top)} hold {interval_words(top.captured, percent=True)} of the "
+        f"confirmed; with {percent(top.top_share)} of the portfolio and {percent(top.prevalence)} confirmed, "
+        f"arithmetic allows at most {percent(top.possible)}."
     )
     columns = ["level", "entities", "share", "confirmed", "confirmed share (interval)"]
     return Section("Levels", words, Table(columns, rows), confirmed(table, prevalence))
 
 
-def _lifts(found: Validation) -> Section:
+def _lifts(result: Validation) -> Section:
     rows = [
         [
             lift.rule,
@@ -142,7 +142,7 @@ def _lifts(found: Validation) -> Section:
             percent(lift.of_confirmed),
             "" if lift.lift is None else f"{lift.lift.estimate:.2f} ({lift.lift.low:.2f} to {lift.lift.high:.2f})",
         ]
-        for lift in found.lifts
+        for lift in result.lifts
     ]
     columns = ["rule", "case", "asks", "entities", "confirmed", "of all confirmed", "lift (interval)"]
     words = "Lift: how many times as often those who get a case are confirmed as everyone. 1 is no difference."
@@ -164,28 +164,28 @@ def _compared(title: str, words: str, pairs: list[tuple[str, Paired]], other: st
     return Section(title, words, Table(columns, rows))
 
 
-def _singles(found: Validation) -> Section:
+def _singles(result: Validation) -> Section:
     return _compared(
         "Beside single inputs",
         "Each column as if it were the whole model, in the direction that suits it, known only with hindsight. A "
         "ruleset that ranks no better than its best column adds nothing to the ranking.",
         [
             (f"{single.column}{' (suspected leak)' if single.suspected else ''}", single.paired)
-            for single in found.singles
+            for single in result.singles
             if single.paired is not None
         ],
         "column alone",
     )
 
 
-def _stability(found: Validation) -> Section:
+def _stability(result: Validation) -> Section:
     rows = [
         [line.factor, line.sort, line.verdict, "" if line.index is None else f"{line.index:.3f}"]
-        for line in found.stability
+        for line in result.stability
     ]
-    shown = found.stability[:PICTURED_FACTORS]
+    pictured = result.stability[:PICTURED_FACTORS]
     table = pl.DataFrame(
-        [{"factor": line.factor, "index": line.index, "verdict": line.verdict} for line in shown],
+        [{"factor": line.factor, "index": line.index, "verdict": line.verdict} for line in pictured],
         schema_overrides={"index": pl.Float64},
     )
     return Section(

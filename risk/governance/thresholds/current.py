@@ -56,5 +56,5 @@ def whole_points(ruleset: Ruleset) -> bool:
         for rule in ruleset.rules
         for outcome in (*rule.cases, rule.otherwise, rule.on_unknown or rule.otherwise)
     ]
-    given = [point_units(outcome.points) for outcome in outcomes if outcome.points is not None]
-    return all(units % POINT_UNITS == 0 for units in given) and not any(rule.decay for rule in ruleset.rules)
+    points = [point_units(outcome.points) for outcome in outcomes if outcome.points is not None]
+    return all(units % POINT_UNITS == 0 for units in points) and not any(rule.decay for rule in ruleset.rules)

@@ -43,12 +43,12 @@ def draft_text(text: str, ruleset: Ruleset, proposal: ThresholdProposal) -> str:
         raise ConfigError("the proposal was made for another ruleset than the one that is to be changed")
     changes = dict(_changes(ruleset, proposal))
     own = _EARLIER.sub("", text.removeprefix("\ufeff"))
-    made = "".join(f"# {one_line(line)}\n" for line in (FIRST, *reasons(proposal), LAST)) + _replaced(own, changes)
-    read = read_ruleset(made, "the draft")
-    others = [change for change in diff(ruleset, read).changes if not change.where.startswith("score, ")]
-    if others or present_cuts(read).units != tuple(int(value * POINT_UNITS) for value in proposal.values):
+    draft = "".join(f"# {one_line(line)}\n" for line in (FIRST, *reasons(proposal), LAST)) + _replaced(own, changes)
+    draft_ruleset = read_ruleset(draft, "the draft")
+    others = [change for change in diff(ruleset, draft_ruleset).changes if not change.where.startswith("score, ")]
+    if others or present_cuts(draft_ruleset).units != tuple(int(value * POINT_UNITS) for value in proposal.values):
         raise ConfigError("the thresholds cannot be changed in this text without changing more; change them by hand")
-    return made
+    return draft
 
 
 def reasons(proposal: ThresholdProposal) -> list[str]:

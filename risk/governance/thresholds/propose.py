@@ -107,7 +107,7 @@ def default_targets() -> tuple[float, ...]:
     return tuple(middle / sum(middles) for middle in middles)
 
 
-def propose_thresholds(found: Assessments, targets: Sequence[float] | None = None) -> ThresholdProposal:
+def propose_thresholds(assessments: Assessments, targets: Sequence[float] | None = None) -> ThresholdProposal:
     """Find the thresholds whose shares come nearest to the targets.
 
     Levels are counted as the rules alone give them, floors included: who is raised by a floor is in the level that it
@@ -115,42 +115,42 @@ def propose_thresholds(found: Assessments, targets: Sequence[float] | None = Non
     possible together. Thresholds have at most two decimals, as the language has.
 
     Args:
-        found: the assessments of a portfolio by the present ruleset.
+        assessments: the assessments of a portfolio by the present ruleset.
         targets: the share of each level, lowest first; they must add up to 1.
 
     Raises:
         ConfigError: the targets do not fit the levels, or the ruleset's tiers are not one for each level in order.
         NotEnoughDataError: too few entities, or too few different totals.
     """
-    ruleset = found.program.ruleset
-    wanted = _targets(targets, ruleset.levels)
+    ruleset = assessments.program.ruleset
+    shares = _targets(targets, ruleset.levels)
     present = present_cuts(ruleset)
-    status = found.outcomes[STATUS]
-    held = found.outcomes.filter(status == Status.ASSESSED.value)
-    if len(held) < LEAST_ENTITIES:
+    status = assessments.outcomes[STATUS]
+    assessed = assessments.outcomes.filter(status == Status.ASSESSED.value)
+    if len(assessed) < LEAST_ENTITIES:
         raise NotEnoughDataError(
-            f"{len(held)} entities were assessed in full; at least {LEAST_ENTITIES} are needed, since below that a "
+            f"{len(assessed)} entities were assessed in full; at least {LEAST_ENTITIES} are needed, since below that a "
             "level of 2 % holds fewer than ten"
         )
-    step = found.program.total.scale // POINT_UNITS
-    points, floors = (held[TOTAL] // step).to_numpy(), held[FLOOR].to_numpy()
-    cuts = _cuts(points, floors, np.cumsum(wanted)[:-1], present.units, ruleset.levels)
+    step = assessments.program.total.scale // POINT_UNITS
+    points, floors = (assessed[TOTAL] // step).to_numpy(), assessed[FLOOR].to_numpy()
+    cuts = _cuts(points, floors, np.cumsum(shares)[:-1], present.units, ruleset.levels)
     before, after = (_levels(points, floors, sides) for sides in (present.units, [units for units, _ in cuts]))
     others = {each.value: int((status == each.value).sum()) for each in Status if each is not Status.ASSESSED}
     return ThresholdProposal(
         ruleset.name,
         ruleset.content_hash,
-        moments_words(found),
-        list_days(found),
-        len(held),
+        moments_words(assessments),
+        list_days(assessments),
+        len(assessed),
         others,
         tuple(
             LevelProposal(name, float(share), float((before == number).mean()), float((after == number).mean()))
-            for number, (name, share) in enumerate(zip(ruleset.levels, wanted, strict=True), 1)
+            for number, (name, share) in enumerate(zip(ruleset.levels, shares, strict=True), 1)
         ),
         tuple(cut for _, cut in cuts),
         int((before != after).sum()),
-        (*_nearer(before, after, wanted), *_cautions(others)),
+        (*_nearer(before, after, shares), *_cautions(others)),
     )
 
 
@@ -159,7 +159,7 @@ def _cuts(
 ) -> list[tuple[int, CutProposal]]:
     """Choose the thresholds: each in hundredths of a point, and as it is shown."""
     distinct, reach = _reach(points, floors, len(below))
-    made = []
+    cuts = []
     for number, at in enumerate(_nearest(reach, below)):
         units = _roundest(int(distinct[at - 1]), int(distinct[at]), present[number])
         shares = reach[number]
@@ -171,18 +171,18 @@ def _cuts(
             float(shares[at]),
             (float(shares[at - 1]), float(shares[at + 1])),
         )
-        made.append((units, cut))
-    return made
+        cuts.append((units, cut))
+    return cuts
 
 
 def _targets(targets: Sequence[float] | None, levels: Sequence[str]) -> Floats:
-    given = np.array(default_targets() if targets is None else targets, dtype=np.float64)
-    if len(given) != len(levels):
-        raise ConfigError(f"{len(given)} target shares were given for {len(levels)} levels: {', '.join(levels)}")
-    if not (given > 0).all() or abs(given.sum() - 1) > 1e-9:
-        shares = ", ".join(f"{share:g}" for share in given)
-        raise ConfigError(f"the target shares are {shares}; each must be above 0, and all must add up to 1")
-    return given
+    shares = np.array(default_targets() if targets is None else targets, dtype=np.float64)
+    if len(shares) != len(levels):
+        raise ConfigError(f"{len(shares)} target shares were given for {len(levels)} levels: {', '.join(levels)}")
+    if not (shares > 0).all() or abs(shares.sum() - 1) > 1e-9:
+        texts = ", ".join(f"{share:g}" for share in shares)
+        raise ConfigError(f"the target shares are {texts}; each must be above 0, and all must add up to 1")
+    return shares
 
 
 def _reach(points: Integers, floors: Integers, cuts: int) -> tuple[Integers, Floats]:
@@ -231,19 +231,19 @@ def _roundest(above: int, upto: int, present: int) -> int:
 
 def _levels(points: Integers, floors: Integers, cuts: Sequence[int]) -> Integers:
     by_total = 1 + np.searchsorted(np.array(cuts), points, side="right")
-    found: Integers = np.maximum(by_total, floors)
-    return found
+    levels: Integers = np.maximum(by_total, floors)
+    return levels
 
 
 _ROUNDING = 1e-9
 """What sums of shares may differ by without being different."""
 
 
-def _nearer(before: Integers, after: Integers, wanted: Floats) -> tuple[str, ...]:
+def _nearer(before: Integers, after: Integers, targets: Floats) -> tuple[str, ...]:
     """Say it where the present thresholds come nearer to the targets, as they may where a level holds nobody."""
-    numbers = np.arange(1, len(wanted))
+    numbers = np.arange(1, len(targets))
     now, draft = (
-        sum(abs((levels <= number).mean() - below) for number, below in zip(numbers, np.cumsum(wanted), strict=False))
+        sum(abs((levels <= number).mean() - below) for number, below in zip(numbers, np.cumsum(targets), strict=False))
         for levels in (before, after)
     )
     message = (
@@ -254,8 +254,8 @@ def _nearer(before: Integers, after: Integers, wanted: Floats) -> tuple[str, ...
 
 
 def _cautions(left_out: dict[str, int]) -> list[str]:
-    made = ["Shares say how the portfolio is spread, not where risk begins: a supervisor asks for the latter."]
+    cautions = ["Shares say how the portfolio is spread, not where risk begins: a supervisor asks for the latter."]
     lost = sum(left_out[status.value] for status in (Status.FAILED, Status.UNCLASSIFIED, Status.UNDETERMINED))
     if lost:
-        made.append(f"{lost} entities could not be assessed in full and were left out")
-    return made
+        cautions.append(f"{lost} entities could not be assessed in full and were left out")
+    return cautions

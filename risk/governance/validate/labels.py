@@ -27,14 +27,14 @@ class LabelledEntities:
 
     Attributes:
         confirmed: n marks: it became known after as-of (and no later than the horizon).
-        known: n marks: it was known at as-of already, so there is nothing left to predict.
+        known_before: n marks: it was known at as-of already, so there is nothing left to predict.
         later: n marks: it became known only after the horizon, and counts as not confirmed.
         undated: how many labels have no moment, and were taken to have become known after as-of.
         strangers: confirmed entities that the portfolio does not have.
     """
 
     confirmed: Marks
-    known: Marks
+    known_before: Marks
     later: Marks
     undated: int
     strangers: tuple[str, ...]
@@ -56,32 +56,32 @@ def match_labels(
         FileFormatError: a column is missing, or something in it cannot be read, or a moment is missing.
     """
     first = _earliest(labels, undated_are_later=undated_are_later)
-    held = entities.select(ENTITY, AS_OF).join(first, on=ENTITY, how="left", validate="m:1", maintain_order="left")
-    has, at = held["labelled"].fill_null(False), held[AT]
-    known = (has & (at <= held[AS_OF]).fill_null(False)).to_numpy()
-    over = (at > until).fill_null(False) if until is not None else pl.repeat(False, len(held), eager=True)
-    later = (has & over).to_numpy() & ~known
+    rows = entities.select(ENTITY, AS_OF).join(first, on=ENTITY, how="left", validate="m:1", maintain_order="left")
+    has, at = rows["labelled"].fill_null(False), rows[AT]
+    known_before = (has & (at <= rows[AS_OF]).fill_null(False)).to_numpy()
+    over = (at > until).fill_null(False) if until is not None else pl.repeat(False, len(rows), eager=True)
+    later = (has & over).to_numpy() & ~known_before
     strangers = first.join(entities, on=ENTITY, how="anti").sort(ENTITY)[ENTITY]
     undated = int((has & at.is_null()).sum())
-    return LabelledEntities(has.to_numpy() & ~known & ~later, known, later, undated, tuple(strangers))
+    return LabelledEntities(has.to_numpy() & ~known_before & ~later, known_before, later, undated, tuple(strangers))
 
 
 def _earliest(labels: pl.DataFrame, *, undated_are_later: bool) -> pl.DataFrame:
     """Keep one row for each confirmed entity."""
     if ENTITY not in labels.columns:
         raise FileFormatError(f"labels have no {ENTITY}; there are {', '.join(labels.columns) or 'none'}")
-    confirmed = _read(labels, CONFIRMED, pl.repeat(True, len(labels), eager=True))
+    confirmed = _flags(labels, CONFIRMED, pl.repeat(True, len(labels), eager=True))
     if confirmed.null_count():
         raise FileFormatError(
             f"label {confirmed.is_null().arg_max()} has no confirmed: true or false (rows count from 0)"
         )
     at = read_moments(labels[AT]) if AT in labels.columns else pl.repeat(None, len(labels), dtype=pl.Int64, eager=True)
-    given = labels[AT].cast(pl.String) if AT in labels.columns else pl.Series([], dtype=pl.String)
-    unread = at.is_null() & given.is_not_null() & (given != "") if AT in labels.columns else at.is_not_null()
+    texts = labels[AT].cast(pl.String) if AT in labels.columns else pl.Series([], dtype=pl.String)
+    unread = at.is_null() & texts.is_not_null() & (texts != "") if AT in labels.columns else at.is_not_null()
     if unread.any():
         place = unread.arg_max()
         raise FileFormatError(
-            f"label {place} has at {given[place or 0]!r}, which is no date or time (rows count from 0)"
+            f"label {place} has at {texts[place or 0]!r}, which is no date or time (rows count from 0)"
         )
     missing = confirmed & at.is_null()
     if missing.any() and not undated_are_later:
@@ -93,7 +93,7 @@ def _earliest(labels: pl.DataFrame, *, undated_are_later: bool) -> pl.DataFrame:
     return frame.group_by(ENTITY, maintain_order=True).agg(pl.col(AT).min(), pl.lit(True).alias("labelled"))
 
 
-def _read(labels: pl.DataFrame, name: str, otherwise: pl.Series) -> pl.Series:
+def _flags(labels: pl.DataFrame, name: str, otherwise: pl.Series) -> pl.Series:
     return read_field(labels[name], "flag")[0] if name in labels.columns else otherwise
 
 
@@ -109,22 +109,22 @@ def refuse_leaks(analysed: AnalysedRuleset, banned: Sequence[str] = (), made_of:
     Raises:
         InvalidRulesetError: each such input, with the rule that reads it.
     """
-    ruleset, wanted = analysed.ruleset, {*banned, *made_of}
-    found = [
-        Finding(f"rule {rule.id}", f"reads {input_words(made)}: {name} {_why(name, made_of)}")
+    ruleset, refused = analysed.ruleset, {*banned, *made_of}
+    findings = [
+        Finding(f"rule {rule.id}", f"reads {input_words(rule_input)}: {name} {_why(name, made_of)}")
         for rule in ruleset.rules
-        for made in inputs_of_rule(rule)
-        for name in sorted(wanted & set(names_in(made)))
+        for rule_input in inputs_of_rule(rule)
+        for name in sorted(refused & set(names_in(rule_input)))
     ]
-    in_rules = {input_key(made) for rule in ruleset.rules for made in inputs_of_rule(rule)}
-    found += [
-        Finding("applies_to, weights_by", f"reads {input_words(made)}: {name} {_why(name, made_of)}")
-        for made in analysed.inputs
-        if input_key(made) not in in_rules
-        for name in sorted(wanted & set(names_in(made)))
+    in_rules = {input_key(rule_input) for rule in ruleset.rules for rule_input in inputs_of_rule(rule)}
+    findings += [
+        Finding("applies_to, weights_by", f"reads {input_words(rule_input)}: {name} {_why(name, made_of)}")
+        for rule_input in analysed.inputs
+        if input_key(rule_input) not in in_rules
+        for name in sorted(refused & set(names_in(rule_input)))
     ]
-    if found:
-        raise InvalidRulesetError(list(dict.fromkeys(found)), f"what ruleset {ruleset.name} would be validated with")
+    if findings:
+        raise InvalidRulesetError(list(dict.fromkeys(findings)), f"what ruleset {ruleset.name} would be validated with")
 
 
 def _why(name: str, made_of: Sequence[str]) -> str:
@@ -133,9 +133,9 @@ def _why(name: str, made_of: Sequence[str]) -> str:
     return "are what the labels are made of; say so if the labels come from elsewhere"
 
 
-def names_in(made: LanguageModel) -> Iterator[str]:
+def names_in(rule_input: LanguageModel) -> Iterator[str]:
     """Give every name that an input, and the conditions inside it, speak of."""
-    yield from _texts(made.model_dump(mode="json", by_alias=True, exclude_none=True))
+    yield from _texts(rule_input.model_dump(mode="json", by_alias=True, exclude_none=True))
 
 
 _NAMING = frozenset(

@@ -38,33 +38,33 @@ class Single:
 
 
 def singles(
-    found: Assessments, total: Numbers, held: Marks, confirmed: Marks, seed: int, resamples: int
+    assessments: Assessments, total: Numbers, included: Marks, confirmed: Marks, seed: int, resamples: int
 ) -> tuple[Single, ...]:
     """Rank by every input column alone, the best first; the best few, and all suspected ones, are compared.
 
     Args:
-        found: the assessments of n entities.
-        total: the totals of those who are *held*.
-        held: n marks: who is looked at.
+        assessments: the assessments of n entities.
+        total: the totals of those who are *included*.
+        included: n marks: who is looked at.
         confirmed: n marks.
         seed: of the resamples.
         resamples: how many.
     """
-    names, marked = input_names(found), confirmed[held]
-    columns = [(words, _turned(score[held], marked)) for words, score in columns_alone(found.inputs, names)]
+    names, marked = input_names(assessments), confirmed[included]
+    columns = [(words, _turned(score[included], marked)) for words, score in columns_alone(assessments.inputs, names)]
     ranked = sorted(((auc(score, marked), words, score) for words, score in columns), key=lambda one: (-one[0], one[1]))
     suspects = sum(area > SUSPICIOUS_AUC for area, _, _ in ranked)
-    shown = ranked[: max(BEST_SHOWN, suspects)]
-    compared = compare_all(total, [score for _, _, score in shown], marked, seed, resamples)
+    compared_columns = ranked[: max(BEST_SHOWN, suspects)]
+    compared = compare_all(total, [score for _, _, score in compared_columns], marked, seed, resamples)
     return tuple(
         Single(words, area, area > SUSPICIOUS_AUC, paired)
-        for (area, words, _), paired in zip(shown, compared, strict=True)
+        for (area, words, _), paired in zip(compared_columns, compared, strict=True)
     )
 
 
-def input_names(found: Assessments) -> dict[str, str]:
+def input_names(assessments: Assessments) -> dict[str, str]:
     """Name the columns of inputs in words."""
-    return {input_key(made): input_words(made) for made in found.program.analysed.inputs}
+    return {input_key(each): input_words(each) for each in assessments.program.analysed.inputs}
 
 
 def columns_alone(inputs: pl.DataFrame, names: Mapping[str, str]) -> Iterator[tuple[str, Numbers]]:

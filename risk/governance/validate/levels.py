@@ -61,9 +61,9 @@ def level_rows(level: Integers, confirmed: Marks, names: Sequence[str]) -> tuple
     return (*rows, *([_row(NO_LEVEL, level == 0, confirmed)] if (level == 0).any() else []))
 
 
-def _row(name: str, held: Marks, confirmed: Marks) -> LevelRow:
-    entities, hits = int(held.sum()), int((held & confirmed).sum())
-    return LevelRow(name, entities, entities / len(held), hits, share(hits, entities))
+def _row(name: str, included: Marks, confirmed: Marks) -> LevelRow:
+    entities, hits = int(included.sum()), int((included & confirmed).sum())
+    return LevelRow(name, entities, entities / len(included), hits, share(hits, entities))
 
 
 def captured_share(level: Integers, confirmed: Marks, names: Sequence[str], top: int = TOP_LEVELS) -> Capture | None:

@@ -49,48 +49,52 @@ class Addition:
     paired: Paired
 
 
-def lifts(found: Assessments, held: Marks, confirmed: Marks) -> tuple[Lift, ...]:
-    """Measure every rule (any of its cases), then each outcome that came; *held* and *confirmed* are n marks."""
-    made = []
-    for rule in found.program.rules:
-        slots = found.outcomes.select(slot_column(pl.col(rule.column))).to_series().to_numpy()
-        made.append(_lift(rule, "any case", "", slots < rule.otherwise, held, confirmed))
+def lifts(assessments: Assessments, included: Marks, confirmed: Marks) -> tuple[Lift, ...]:
+    """Measure every rule (any of its cases), then each outcome that came; *included* and *confirmed* are n marks."""
+    measured = []
+    for rule in assessments.program.rules:
+        slots = assessments.outcomes.select(slot_column(pl.col(rule.column))).to_series().to_numpy()
+        measured.append(_lift(rule, "any case", "", slots < rule.otherwise, included, confirmed))
         for slot in range(rule.failed + 1):
-            asked = (
+            condition = (
                 ""
                 if slot >= rule.otherwise
                 else rule.rule.cases[slot].title or condition_words(rule.rule.cases[slot].when)
             )
-            if (held & (slots == slot)).any() or slot < rule.otherwise:
-                made.append(_lift(rule, slot_name(rule, slot), asked, slots == slot, held, confirmed))
-    return tuple(made)
+            if (included & (slots == slot)).any() or slot < rule.otherwise:
+                measured.append(_lift(rule, slot_name(rule, slot), condition, slots == slot, included, confirmed))
+    return tuple(measured)
 
 
-def _lift(rule: CompiledRule, case: int | str, asked: str, got: Marks, held: Marks, confirmed: Marks) -> Lift:
-    got, marked = got & held, confirmed & held
+def _lift(rule: CompiledRule, case: int | str, condition: str, got: Marks, included: Marks, confirmed: Marks) -> Lift:
+    got, marked = got & included, confirmed & included
     entities, hits, everyone = int(got.sum()), int((got & marked).sum()), int(marked.sum())
-    rate, prevalence = share(hits, entities), everyone / max(1, int(held.sum()))
+    rate, prevalence = share(hits, entities), everyone / max(1, int(included.sum()))
     lift = None
     if rate is not None and prevalence:
         lift = RankingInterval(rate.estimate / prevalence, rate.low / prevalence, rate.high / prevalence)
-    return Lift(rule.rule.id, case, asked, entities, hits, lift, hits / everyone if everyone else 0.0)
+    return Lift(rule.rule.id, case, condition, entities, hits, lift, hits / everyone if everyone else 0.0)
 
 
-def additions(found: Assessments, held: Marks, confirmed: Marks, seed: int, resamples: int) -> tuple[Addition, ...]:
-    """Take each rule away alone and compare; n marks, of which *held* are looked at."""
-    total = found.outcomes[TOTAL].to_numpy()[held]
-    others: list[Numbers] = [total - _share_of(found, rule)[held] for rule in found.program.rules]
-    compared = compare_all(total, others, confirmed[held], seed, resamples)
-    return tuple(Addition(rule.rule.id, made) for rule, made in zip(found.program.rules, compared, strict=True))
+def additions(
+    assessments: Assessments, included: Marks, confirmed: Marks, seed: int, resamples: int
+) -> tuple[Addition, ...]:
+    """Take each rule away alone and compare; n marks, of which *included* are looked at."""
+    total = assessments.outcomes[TOTAL].to_numpy()[included]
+    others: list[Numbers] = [total - _share_of(assessments, rule)[included] for rule in assessments.program.rules]
+    compared = compare_all(total, others, confirmed[included], seed, resamples)
+    return tuple(
+        Addition(rule.rule.id, paired) for rule, paired in zip(assessments.program.rules, compared, strict=True)
+    )
 
 
-def _share_of(found: Assessments, rule: CompiledRule) -> Integers:
+def _share_of(assessments: Assessments, rule: CompiledRule) -> Integers:
     """Give what a rule added to the total, in the total's units."""
-    points: Integers = found.outcomes.select(points_column(pl.col(rule.column))).to_series().to_numpy()
-    if not found.program.total.weights:
+    points: Integers = assessments.outcomes.select(points_column(pl.col(rule.column))).to_series().to_numpy()
+    if not assessments.program.total.weights:
         return points
-    weights = np.array([*(column.get(rule.rule.id, 0) for column in found.program.total.weights), 0])
-    used = found.outcomes[WEIGHTS_USED].fill_null(len(weights) - 1).to_numpy()
+    weights = np.array([*(column.get(rule.rule.id, 0) for column in assessments.program.total.weights), 0])
+    used = assessments.outcomes[WEIGHTS_USED].fill_null(len(weights) - 1).to_numpy()
     weighted: Integers = points * weights[used]
     return weighted
 
@@ -104,5 +108,5 @@ def capture_curve(score: Numbers, confirmed: Marks) -> list[tuple[float, float]]
     _, place = np.unique(-score, return_inverse=True)
     everyone: Floats = np.cumsum(np.bincount(place)) / len(score)
     hits: Floats = np.cumsum(np.bincount(place, weights=confirmed)) / max(1, int(confirmed.sum()))
-    kept = np.unique(np.linspace(0, len(hits) - 1, min(CURVE_POINTS, len(hits))).round().astype(np.int64))
-    return [(0.0, 0.0), *((float(everyone[at]), float(hits[at])) for at in kept)]
+    places = np.unique(np.linspace(0, len(hits) - 1, min(CURVE_POINTS, len(hits))).round().astype(np.int64))
+    return [(0.0, 0.0), *((float(everyone[at]), float(hits[at])) for at in places)]

@@ -111,13 +111,13 @@ def rank(score: Numbers, confirmed: Marks, seed: int = 0, resamples: int = RESAM
         seed: of the draws.
         resamples: how many.
     """
-    drawn = _aucs([score], confirmed, seed, resamples)[0]
+    resampled = _aucs([score], confirmed, seed, resamples)[0]
     estimate = auc(score, confirmed)
     return Ranking(
         len(score),
         int(confirmed.sum()),
-        ranking_interval(estimate, drawn),
-        ranking_interval(2 * estimate - 1, 2 * drawn - 1),
+        ranking_interval(estimate, resampled),
+        ranking_interval(2 * estimate - 1, 2 * resampled - 1),
     )
 
 
@@ -132,19 +132,19 @@ def compare_all(
     first: Numbers, others: Sequence[Numbers], confirmed: Marks, seed: int = 0, resamples: int = RESAMPLES
 ) -> list[Paired]:
     """Compare the Gini of one score with each of several, in the same resamples."""
-    drawn = 2 * _aucs([first, *others], confirmed, seed, resamples) - 1
+    resampled = 2 * _aucs([first, *others], confirmed, seed, resamples) - 1
     own = gini(first, confirmed)
-    made = []
-    for other, sample in zip(others, drawn[1:], strict=True):
-        theirs, differences = gini(other, confirmed), drawn[0] - sample
+    pairs = []
+    for other, sample in zip(others, resampled[1:], strict=True):
+        theirs, differences = gini(other, confirmed), resampled[0] - sample
         above = float((np.sign(differences) + 1).mean() / 2)
-        made.append(Paired(own, theirs, ranking_interval(own - theirs, differences), above))
-    return made
+        pairs.append(Paired(own, theirs, ranking_interval(own - theirs, differences), above))
+    return pairs
 
 
-def ranking_interval(estimate: float, drawn: Floats) -> RankingInterval:
+def ranking_interval(estimate: float, resampled: Floats) -> RankingInterval:
     """Give an estimate with the interval between the percentiles of its resamples."""
-    low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return RankingInterval(float(estimate), float(low), float(high))
 
 
@@ -226,15 +226,17 @@ def _draws(
     at_once = max(1, _CELLS_AT_ONCE // sum(map(len, sizes)))
     for start in range(0, resamples, at_once):
         count = min(at_once, resamples - start)
-        first, second = (_drawn(random, side, size, count) for side, size in zip((hits, others), sizes, strict=True))
+        first, second = (
+            _cell_counts(random, side, size, count) for side, size in zip((hits, others), sizes, strict=True)
+        )
         yield first, second
 
 
-def _drawn(random: np.random.Generator, cells: Integers, sizes: Integers, count: int) -> Floats:
+def _cell_counts(random: np.random.Generator, cells: Integers, sizes: Integers, count: int) -> Floats:
     """Draw as many entities as there are, so many times, and count them by cell: one by one, or cell by cell."""
     if len(sizes) * _CELL_COSTS < len(cells):
         return np.ascontiguousarray(random.multinomial(len(cells), sizes / len(cells), size=count).T, dtype=np.float64)
-    made = np.empty((len(sizes), count))
+    counts = np.empty((len(sizes), count))
     for number in range(count):
-        made[:, number] = np.bincount(cells[random.integers(len(cells), size=len(cells))], minlength=len(sizes))
-    return made
+        counts[:, number] = np.bincount(cells[random.integers(len(cells), size=len(cells))], minlength=len(sizes))
+    return counts

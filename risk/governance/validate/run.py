@@ -139,7 +139,7 @@ def validate_scores(total: Numbers, confirmed: Marks, seed: int = 0, resamples: 
 
 
 def validate(
-    found: Assessments,
+    assessments: Assessments,
     labels: pl.DataFrame,
     options: Options | None = None,
     reference: Assessments | None = None,
@@ -148,7 +148,7 @@ def validate(
     """Hold assessments as of one moment against what became known afterwards.
 
     Args:
-        found: the assessments, made of what was known at as-of, without standing levels or overrides.
+        assessments: the assessments, made of what was known at as-of, without standing levels or overrides.
         labels: see `risk.governance.validate.labels.mark`.
         options: floors, bans, horizon and resamples.
         reference: the same ruleset as of a reference period, for drift.
@@ -160,41 +160,43 @@ def validate(
         NotEnoughDataError: nobody is judged, or the other assessments are of other entities.
     """
     options = options or Options()
-    refuse_leaks(found.program.analysed, options.banned, options.made_of)
-    marked = match_labels(labels, found.outcomes, options.until, undated_are_later=options.undated_are_later)
-    judged = found.outcomes[APPLIES].to_numpy() & ~marked.known
-    if not judged.any():
+    refuse_leaks(assessments.program.analysed, options.banned, options.made_of)
+    marked = match_labels(labels, assessments.outcomes, options.until, undated_are_later=options.undated_are_later)
+    included = assessments.outcomes[APPLIES].to_numpy() & ~marked.known_before
+    if not included.any():
         raise NotEnoughDataError(
-            f"of {len(found)} entities nobody is left to judge: the ruleset does not apply to them, or they were "
+            f"of {len(assessments)} entities nobody is left to judge: the ruleset does not apply to them, or they were "
             "confirmed before"
         )
-    ranked = judged & (found.outcomes[STATUS] == Status.ASSESSED.value).to_numpy()
-    population = _population(found, marked, judged, ranked)
-    levels = level_rows(_levels(found)[judged], marked.confirmed[judged], found.program.ruleset.levels)
-    held = captured_share(_levels(found)[judged], marked.confirmed[judged], found.program.ruleset.levels)
-    measured = _Measured(found, ranked, marked.confirmed, options)
-    ruleset = found.program.ruleset
+    ranked = included & (assessments.outcomes[STATUS] == Status.ASSESSED.value).to_numpy()
+    population = _population(assessments, marked, included, ranked)
+    levels = level_rows(_levels(assessments)[included], marked.confirmed[included], assessments.program.ruleset.levels)
+    capture = captured_share(
+        _levels(assessments)[included], marked.confirmed[included], assessments.program.ruleset.levels
+    )
+    measured = _Measured(assessments, ranked, marked.confirmed, options)
+    ruleset = assessments.program.ruleset
     gini = measured.ranking.gini if measured.ranking else None
     return Validation(
         ruleset.name,
         ruleset.content_hash,
-        moments_words(found),
+        moments_words(assessments),
         "" if options.until is None else day_text(options.until),
-        list_days(found),
+        list_days(assessments),
         options.seed,
         options.resamples,
         population,
         measured.ranking,
         measured.curve,
         levels,
-        held,
-        lifts(found, judged, marked.confirmed),
+        capture,
+        lifts(assessments, included, marked.confirmed),
         measured.additions,
         measured.singles,
-        None if other is None else _compared(found, other, ranked, marked.confirmed, options),
-        () if reference is None else stability_indices(reference, found),
-        verdicts(gini, held, population.confirmed, levels, options.floors),
-        failures(found),
+        None if other is None else _compared(assessments, other, ranked, marked.confirmed, options),
+        () if reference is None else stability_indices(reference, assessments),
+        verdicts(gini, capture, population.confirmed, levels, options.floors),
+        failures(assessments),
         tuple(_cautions(population, measured.singles, options)),
     )
 
@@ -202,34 +204,34 @@ def validate(
 class _Measured:
     """All that ranks totals; nothing where there are not both kinds of entities."""
 
-    def __init__(self, found: Assessments, held: Marks, confirmed: Marks, options: Options) -> None:
+    def __init__(self, assessments: Assessments, included: Marks, confirmed: Marks, options: Options) -> None:
         self.ranking: Ranking | None = None
         self.curve: tuple[tuple[float, float], ...] = ()
         self.additions: tuple[Addition, ...] = ()
         self.singles: tuple[Single, ...] = ()
-        marks = confirmed[held]
+        marks = confirmed[included]
         if marks.any() and not marks.all():
-            total, drawn = found.outcomes[TOTAL].to_numpy()[held], (options.seed, options.resamples)
-            self.ranking = validate_scores(total, marks, *drawn)
+            total, draws = assessments.outcomes[TOTAL].to_numpy()[included], (options.seed, options.resamples)
+            self.ranking = validate_scores(total, marks, *draws)
             self.curve = tuple(capture_curve(total, marks))
-            self.additions = additions(found, held, confirmed, *drawn)
-            self.singles = singles(found, total, held, confirmed, *drawn)
+            self.additions = additions(assessments, included, confirmed, *draws)
+            self.singles = singles(assessments, total, included, confirmed, *draws)
 
 
-def _levels(found: Assessments) -> Integers:
+def _levels(assessments: Assessments) -> Integers:
     """Give the levels by the rules alone: 0 where there is none."""
-    return found.outcomes[COMPUTED].fill_null(0).cast(pl.Int64).to_numpy()
+    return assessments.outcomes[COMPUTED].fill_null(0).cast(pl.Int64).to_numpy()
 
 
-def _population(found: Assessments, marked: LabelledEntities, judged: Marks, ranked: Marks) -> Population:
-    applies = found.outcomes[APPLIES].to_numpy()
-    broken = judged & ~ranked
+def _population(assessments: Assessments, marked: LabelledEntities, included: Marks, ranked: Marks) -> Population:
+    applies = assessments.outcomes[APPLIES].to_numpy()
+    broken = included & ~ranked
     return Population(
-        len(found),
+        len(assessments),
         int((~applies).sum()),
-        int((applies & marked.known).sum()),
-        int(judged.sum()),
-        int((judged & marked.confirmed).sum()),
+        int((applies & marked.known_before).sum()),
+        int(included.sum()),
+        int((included & marked.confirmed).sum()),
         int(ranked.sum()),
         int((ranked & marked.confirmed).sum()),
         int(broken.sum()),
@@ -241,38 +243,38 @@ def _population(found: Assessments, marked: LabelledEntities, judged: Marks, ran
 
 
 def _compared(
-    found: Assessments, other: Assessments, ranked: Marks, confirmed: Marks, options: Options
+    assessments: Assessments, other: Assessments, ranked: Marks, confirmed: Marks, options: Options
 ) -> tuple[str, Paired]:
-    same = other.outcomes.select(ENTITY, AS_OF).equals(found.outcomes.select(ENTITY, AS_OF))
+    same = other.outcomes.select(ENTITY, AS_OF).equals(assessments.outcomes.select(ENTITY, AS_OF))
     if not same:
         raise NotEnoughDataError(
             "the two rulesets were not assessed for the same entities and moments, in the same order"
         )
     refuse_leaks(other.program.analysed, options.banned, options.made_of)
     both = ranked & (other.outcomes[STATUS] == Status.ASSESSED.value).to_numpy()
-    first, second = (side.outcomes[TOTAL].to_numpy()[both] for side in (found, other))
+    first, second = (side.outcomes[TOTAL].to_numpy()[both] for side in (assessments, other))
     return other.program.ruleset.name, compare_rankings(first, second, confirmed[both], options.seed, options.resamples)
 
 
 def _cautions(population: Population, alone: tuple[Single, ...], options: Options) -> list[str]:
-    made = list(options.cautions)
-    made += [
+    cautions = list(options.cautions)
+    cautions += [
         f"{single.column} alone has an AUC of {single.auc:.3f}: it was probably made from the label, or after it"
         for single in alone
         if single.suspected
     ]
     if population.undated:
-        made.append(
+        cautions.append(
             f"{population.undated} labels have no date and were taken to have become known after as-of; "
             "nothing here shows that they were not known before"
         )
     if population.strangers:
-        made.append(f"{len(population.strangers)} confirmed entities are not in the portfolio, and count nowhere")
+        cautions.append(f"{len(population.strangers)} confirmed entities are not in the portfolio, and count nowhere")
     if population.failed:
-        made.append(
+        cautions.append(
             f"{population.failed} entities could not be assessed in full, {population.failed_confirmed} of them "
             "confirmed: their totals are not ranked, and without a level they count as missed"
         )
     if not options.made_of:
-        made.append("The labels are said to come from elsewhere than cases and alerts; nothing here can check that")
-    return made
+        cautions.append("The labels are said to come from elsewhere than cases and alerts; nothing here can check that")
+    return cautions

@@ -34,14 +34,14 @@ class StabilityIndex:
 
 def stability_indices(reference: Assessments, present: Assessments) -> tuple[StabilityIndex, ...]:
     """Compare two assessments by one ruleset: of a reference period, and of now; the furthest first."""
-    both = [found.outcomes.filter(pl.col(APPLIES)) for found in (reference, present)]
+    both = [assessments.outcomes.filter(pl.col(APPLIES)) for assessments in (reference, present)]
     levels = [_counts(side, pl.when(pl.col(STATUS) == Status.ASSESSED.value).then(COMPUTED)) for side in both]
-    made = [_judged("level", "level", *_aligned(*levels))]
+    indices = [_stability_of("level", "level", *_aligned(*levels))]
     for rule in present.program.rules:
         slots = [_counts(side, slot_column(pl.col(rule.column))) for side in both]
-        made.append(_judged(rule.rule.title, "rule", *_aligned(*slots)))
-    made += _tenths(reference, present)
-    return tuple(sorted(made, key=lambda found: (-(found.index or 0.0), found.factor)))
+        indices.append(_stability_of(rule.rule.title, "rule", *_aligned(*slots)))
+    indices += _tenths(reference, present)
+    return tuple(sorted(indices, key=lambda assessments: (-(assessments.index or 0.0), assessments.factor)))
 
 
 def _counts(side: pl.DataFrame, value: pl.Expr) -> dict[int | None, int]:
@@ -63,24 +63,24 @@ def _tenths(reference: Assessments, present: Assessments) -> list[StabilityIndex
         for name, column in present.program.inputs.items()
         if column.kind in {ValueType.NUMBER, ValueType.MONEY, ValueType.FINDING}
     ]
-    sides = [_matrix(found, columns) for found in (reference, present)]
+    sides = [_matrix(assessments, columns) for assessments in (reference, present)]
     base = DriftReference.of(tuple(columns), *sides[0])
     counts = base.empty()
     base.count(counts, *sides[1])
     words = input_names(present)
-    named = [*((words[name], "input") for name in columns), ("total", "total")]
-    return [_judged(*name, *pair) for name, *pair in zip(named, base.counts, counts, strict=True)]
+    factors = [*((words[name], "input") for name in columns), ("total", "total")]
+    return [_stability_of(*name, *pair) for name, *pair in zip(factors, base.counts, counts, strict=True)]
 
 
-def _matrix(found: Assessments, columns: Sequence[str]) -> tuple[Floats, Floats]:
-    applies = found.outcomes[APPLIES].to_numpy()
-    inputs = found.inputs.select(pl.col(name).cast(pl.Float64).fill_null(np.nan) for name in columns)
+def _matrix(assessments: Assessments, columns: Sequence[str]) -> tuple[Floats, Floats]:
+    applies = assessments.outcomes[APPLIES].to_numpy()
+    inputs = assessments.inputs.select(pl.col(name).cast(pl.Float64).fill_null(np.nan) for name in columns)
     matrix = inputs.to_numpy()[applies] if columns else np.empty((int(applies.sum()), 0))
-    totals = found.outcomes[TOTAL].cast(pl.Float64).to_numpy()[applies]
+    totals = assessments.outcomes[TOTAL].cast(pl.Float64).to_numpy()[applies]
     return np.ascontiguousarray(matrix), totals
 
 
-def _judged(factor: str, sort: str, reference: Integers, counts: Integers) -> StabilityIndex:
+def _stability_of(factor: str, sort: str, reference: Integers, counts: Integers) -> StabilityIndex:
     enough = reference.sum() >= LEAST_CUSTOMERS  # a small reference says as little as a small present
     index = stability_index(reference, counts) if enough else None
     return StabilityIndex(factor, sort, index, stability_verdict(index))

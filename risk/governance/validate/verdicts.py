@@ -31,11 +31,11 @@ class AcceptanceLimits:
     @property
     def why_so_many(self) -> str:
         """Say why fewer labels give no verdict."""
-        found = share(round(self.capture * self.confirmed), self.confirmed)
-        assert found is not None
+        interval = share(round(self.capture * self.confirmed), self.confirmed)
+        assert interval is not None
         return (
             f"at least {self.confirmed} are needed: with these the {percent(CONFIDENCE, 0)} interval of a capture of "
-            f"{percent(self.capture, 0)} goes from {percent(found.low, 0)} to {percent(found.high, 0)}, "
+            f"{percent(self.capture, 0)} goes from {percent(interval.low, 0)} to {percent(interval.high, 0)}, "
             "with fewer it is wider still"
         )
 
@@ -71,20 +71,20 @@ class LimitVerdict:
     because: str = ""
 
 
-def interval_words(found: RankingInterval, *, percent: bool = False) -> str:
+def interval_words(interval: RankingInterval, *, percent: bool = False) -> str:
     """Write an estimate with its interval.
 
     >>> interval_words(RankingInterval(0.7, 0.65, 0.75)), interval_words(RankingInterval(0.8, 0.7, 0.88), percent=True)
     ('0.700 (0.650 to 0.750)', '80.0 % (70.0 to 88.0 %)')
     """
     if percent:
-        return f"{100 * found.estimate:.1f} % ({100 * found.low:.1f} to {100 * found.high:.1f} %)"
-    return f"{found.estimate:.3f} ({found.low:.3f} to {found.high:.3f})"
+        return f"{100 * interval.estimate:.1f} % ({100 * interval.low:.1f} to {100 * interval.high:.1f} %)"
+    return f"{interval.estimate:.3f} ({interval.low:.3f} to {interval.high:.3f})"
 
 
 def verdicts(
     gini: RankingInterval | None,
-    held: Capture | None,
+    capture: Capture | None,
     confirmed: int,
     levels: tuple[LevelRow, ...],
     floors: AcceptanceLimits,
@@ -93,80 +93,82 @@ def verdicts(
 
     Args:
         gini: of the total; None where it could not be measured.
-        held: what the top levels hold; None where nobody is confirmed.
+        capture: what the top levels hold; None where nobody is confirmed.
         confirmed: how many labels there are.
         levels: the portfolio by level.
         floors: what is asked.
     """
-    made = [_gini(gini, floors), *_capture(held, floors)]
+    measured = [_gini(gini, floors), *_capture(capture, floors)]
     if confirmed < floors.confirmed:
         few = f"{confirmed} are confirmed; {floors.why_so_many}"
-        made = [LimitVerdict(each.what, each.floor, each.measured, VerdictAnswer.TOO_FEW, True, few) for each in made]
-    return (*made, *_shares(levels, floors))
+        measured = [
+            LimitVerdict(each.what, each.floor, each.measured, VerdictAnswer.TOO_FEW, True, few) for each in measured
+        ]
+    return (*measured, *_shares(levels, floors))
 
 
-def _gini(found: RankingInterval | None, floors: AcceptanceLimits) -> LimitVerdict:
-    asked = f"above {floors.gini}; recalibrate below {floors.recalibrate}"
-    if found is None:
-        return LimitVerdict("Gini of the total", asked, "not measured", VerdictAnswer.TOO_FEW, True)
+def _gini(interval: RankingInterval | None, floors: AcceptanceLimits) -> LimitVerdict:
+    limit = f"above {floors.gini}; recalibrate below {floors.recalibrate}"
+    if interval is None:
+        return LimitVerdict("Gini of the total", limit, "not measured", VerdictAnswer.TOO_FEW, True)
     answers = [
         VerdictAnswer.MET
         if value > floors.gini
         else VerdictAnswer.NOT_MET
         if value >= floors.recalibrate
         else VerdictAnswer.RECALIBRATE
-        for value in (found.estimate, found.low, found.high)
+        for value in (interval.estimate, interval.low, interval.high)
     ]
-    return LimitVerdict("Gini of the total", asked, interval_words(found), answers[0], len(set(answers)) == 1)
+    return LimitVerdict("Gini of the total", limit, interval_words(interval), answers[0], len(set(answers)) == 1)
 
 
-def _capture(held: Capture | None, floors: AcceptanceLimits) -> list[LimitVerdict]:
-    names = "the top levels" if held is None else " and ".join(held.top)
-    capture, misses = f"Confirmed in {names}", f"Confirmed below {names}"
-    asked = f"at least {percent(floors.capture, 0)}", f"more than {percent(floors.misses, 0)} starts a recalibration"
-    if held is None:
+def _capture(capture: Capture | None, floors: AcceptanceLimits) -> list[LimitVerdict]:
+    names = "the top levels" if capture is None else " and ".join(capture.top)
+    captured_name, misses = f"Confirmed in {names}", f"Confirmed below {names}"
+    limits = f"at least {percent(floors.capture, 0)}", f"more than {percent(floors.misses, 0)} starts a recalibration"
+    if capture is None:
         return [
             LimitVerdict(what, floor, "not measured", VerdictAnswer.TOO_FEW, True)
-            for what, floor in zip((capture, misses), asked, strict=True)
+            for what, floor in zip((captured_name, misses), limits, strict=True)
         ]
-    found, missed = held.captured, held.missed
-    met = [value >= floors.capture for value in (found.estimate, found.low, found.high)]
-    kept = [value <= floors.misses for value in (missed.estimate, missed.low, missed.high)]
+    captured, missed = capture.captured, capture.missed
+    reached = [value >= floors.capture for value in (captured.estimate, captured.low, captured.high)]
+    few_missed = [value <= floors.misses for value in (missed.estimate, missed.low, missed.high)]
     room = (
-        f"these levels hold {percent(held.top_share)} of the portfolio and {percent(held.prevalence)} of it is "
-        f"confirmed, so at most {percent(held.possible)} can be captured"
+        f"these levels hold {percent(capture.top_share)} of the portfolio and {percent(capture.prevalence)} of it is "
+        f"confirmed, so at most {percent(capture.possible)} can be captured"
     )
     return [
         LimitVerdict(
-            capture,
-            asked[0],
-            interval_words(found, percent=True),
+            captured_name,
+            limits[0],
+            interval_words(captured, percent=True),
             VerdictAnswer.UNREACHABLE
-            if held.possible < floors.capture
+            if capture.possible < floors.capture
             else VerdictAnswer.MET
-            if met[0]
+            if reached[0]
             else VerdictAnswer.NOT_MET,
-            held.possible < floors.capture or len(set(met)) == 1,
+            capture.possible < floors.capture or len(set(reached)) == 1,
             room,
         ),
         LimitVerdict(
             misses,
-            asked[1],
+            limits[1],
             interval_words(missed, percent=True),
             VerdictAnswer.UNREACHABLE
-            if 1 - held.possible > floors.misses
+            if 1 - capture.possible > floors.misses
             else VerdictAnswer.MET
-            if kept[0]
+            if few_missed[0]
             else VerdictAnswer.RECALIBRATE,
-            1 - held.possible > floors.misses or len(set(kept)) == 1,
+            1 - capture.possible > floors.misses or len(set(few_missed)) == 1,
             room,
         ),
     ]
 
 
 def _shares(levels: tuple[LevelRow, ...], floors: AcceptanceLimits) -> list[LimitVerdict]:
-    named = [row for row in levels if not row.level.startswith("(")]
-    if len(named) != len(floors.shares):
+    levels_named = [row for row in levels if not row.level.startswith("(")]
+    if len(levels_named) != len(floors.shares):
         return []
     return [
         LimitVerdict(
@@ -176,5 +178,5 @@ def _shares(levels: tuple[LevelRow, ...], floors: AcceptanceLimits) -> list[Limi
             VerdictAnswer.MET if least <= row.share <= most else VerdictAnswer.NOT_MET,
             True,
         )
-        for row, (least, most) in zip(named, floors.shares, strict=True)
+        for row, (least, most) in zip(levels_named, floors.shares, strict=True)
     ]

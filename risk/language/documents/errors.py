@@ -47,7 +47,7 @@ def in_plain_words(error: yaml.YAMLError, text: str) -> Finding:
 
 def _translated(problem: str) -> str:
     for pattern, ours in _PLAIN:
-        found = re.search(pattern, problem)
-        if found:
-            return found.expand(ours)
+        match = re.search(pattern, problem)
+        if match:
+            return match.expand(ours)
     return problem

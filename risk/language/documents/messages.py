@@ -33,38 +33,38 @@ def problem_of(fault: Any, fields: Iterable[str]) -> str:
     kind: str = fault["type"]
     if fault["input"] is None:
         return EMPTY
-    written = _WRITTEN.get(kind) or next((make for end, make in _WRITTEN_BY_END if kind.endswith(end)), None)
+    write = _MESSAGES.get(kind) or next((make for end, make in _MESSAGES_BY_END if kind.endswith(end)), None)
     if kind == "extra_forbidden":
         return _unknown_word(str(fault["loc"][-1]), fields)
-    return written(fault) if written else _as_it_is(fault)
+    return write(fault) if write else _as_it_is(fault)
 
 
 def _unknown_word(word: str, fields: Iterable[str]) -> str:
-    said = "is not a word of the language here"
+    problem = "is not a word of the language here"
     if word in fields:
-        return f"{said}; {word} is a field: write {{field: {word}, ...}}"
+        return f"{problem}; {word} is a field: write {{field: {word}, ...}}"
     if word == "pattern":
-        return f"{said}; a pattern can only be a rule's own input"
+        return f"{problem}; a pattern can only be a rule's own input"
     if word in words_of_the_language():
         return "is a word of the language, but has no meaning here"
-    return said + perhaps(word, words_of_the_language())
+    return problem + perhaps(word, words_of_the_language())
 
 
 def _one_of(fault: Any) -> str:
-    told = fault["ctx"].get("expected") or fault["ctx"].get("expected_tags") or ""
-    words = [word.strip().strip("'") for word in told.replace(" or ", ", ").split(", ")]
-    given = fault["ctx"].get("tag", fault["input"])
+    expected = fault["ctx"].get("expected") or fault["ctx"].get("expected_tags") or ""
+    words = [word.strip().strip("'") for word in expected.replace(" or ", ", ").split(", ")]
+    value = fault["ctx"].get("tag", fault["input"])
     if words == ["present", "absent"]:
-        near = perhaps(given, words, cutoff=0.6)
-        return f"{_shown(given)}must be present, absent, or a comparison such as {{equals: ...}}{near}"
-    return f"{_shown(given)}must be one of {', '.join(words)}" + perhaps(given, words, cutoff=0.6)
+        near = perhaps(value, words, cutoff=0.6)
+        return f"{_value_phrase(value)}must be present, absent, or a comparison such as {{equals: ...}}{near}"
+    return f"{_value_phrase(value)}must be one of {', '.join(words)}" + perhaps(value, words, cutoff=0.6)
 
 
 def _looks_like(fault: Any) -> str:
     pattern = fault["ctx"]["pattern"]
     words = pattern.removeprefix("^(").removesuffix(")$").split("|") if pattern.startswith("^(") else ()
     form = _LOOKS_LIKE.get(pattern, "is written in another form")
-    return f"{_shown(fault['input'])}{form}{perhaps(fault['input'], words)}"
+    return f"{_value_phrase(fault['input'])}{form}{perhaps(fault['input'], words)}"
 
 
 def _too_few(fault: Any) -> str:
@@ -75,15 +75,15 @@ def _too_few(fault: Any) -> str:
 
 def _out_of_range(fault: Any) -> str:
     sign, bound = next((sign, fault["ctx"][sign]) for sign in ("ge", "gt", "le", "lt") if sign in fault["ctx"])
-    said = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}[sign]
-    return f"{_shown(fault['input'])}must be {said} {bound}"
+    relation = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}[sign]
+    return f"{_value_phrase(fault['input'])}must be {relation} {bound}"
 
 
 def _no_input(fault: Any) -> str:
     """Add to what an input must be the word that one of its keys was probably meant to be."""
-    given = fault["input"] if isinstance(fault["input"], dict) else {}
+    value = fault["input"] if isinstance(fault["input"], dict) else {}
     words = str(fault["msg"]).partition(" one of the words ")[2].split(", ")
-    return _as_it_is(fault) + next(filter(None, (perhaps(key, words) for key in given)), "")
+    return _as_it_is(fault) + next(filter(None, (perhaps(key, words) for key in value)), "")
 
 
 def _as_it_is(fault: Any) -> str:
@@ -91,10 +91,10 @@ def _as_it_is(fault: Any) -> str:
 
 
 def _text(fault: Any) -> str:
-    return f"{_shown(fault['input'])}must be text; in quotes, where it looks like a number: '12'"
+    return f"{_value_phrase(fault['input'])}must be text; in quotes, where it looks like a number: '12'"
 
 
-_WRITTEN: dict[str, Callable[[Any], str]] = {
+_MESSAGES: dict[str, Callable[[Any], str]] = {
     "input": _no_input,
     "missing": lambda _: "is missing",
     "literal_error": _one_of,
@@ -106,28 +106,28 @@ _WRITTEN: dict[str, Callable[[Any], str]] = {
     "string_type": _text,
     "string_too_short": lambda _: "must not be empty",
     "string_too_long": lambda fault: f"is too long; at most {fault['ctx']['max_length']} characters",
-    "tuple_type": lambda fault: f"{_shown(fault['input'])}must be a list, such as [a, b]",
-    "bool_type": lambda fault: f"{_shown(fault['input'])}must be true or false",
-    "bool_parsing": lambda fault: f"{_shown(fault['input'])}must be true or false",
-    "model_type": lambda fault: f"{_shown(fault['input'])}must be words with values, such as {{word: value}}",
-    "dict_type": lambda fault: f"{_shown(fault['input'])}must be words with values, such as {{word: value}}",
+    "tuple_type": lambda fault: f"{_value_phrase(fault['input'])}must be a list, such as [a, b]",
+    "bool_type": lambda fault: f"{_value_phrase(fault['input'])}must be true or false",
+    "bool_parsing": lambda fault: f"{_value_phrase(fault['input'])}must be true or false",
+    "model_type": lambda fault: f"{_value_phrase(fault['input'])}must be words with values, such as {{word: value}}",
+    "dict_type": lambda fault: f"{_value_phrase(fault['input'])}must be words with values, such as {{word: value}}",
 }
-_WRITTEN_BY_END: tuple[tuple[str, Callable[[Any], str]], ...] = (
+_MESSAGES_BY_END: tuple[tuple[str, Callable[[Any], str]], ...] = (
     ("_than_equal", _out_of_range),
     ("_than", _out_of_range),
-    ("int_type", lambda fault: f"{_shown(fault['input'])}must be a whole number"),
-    ("int_parsing", lambda fault: f"{_shown(fault['input'])}must be a whole number"),
-    ("int_from_float", lambda fault: f"{_shown(fault['input'])}must be a whole number"),
+    ("int_type", lambda fault: f"{_value_phrase(fault['input'])}must be a whole number"),
+    ("int_parsing", lambda fault: f"{_value_phrase(fault['input'])}must be a whole number"),
+    ("int_from_float", lambda fault: f"{_value_phrase(fault['input'])}must be a whole number"),
 )
 
 
-def _shown(given: Any) -> str:
+def _value_phrase(value: Any) -> str:
     """Repeat what was written, where it is short."""
-    if isinstance(given, bool):
-        return f"is {str(given).lower()}; "
-    if isinstance(given, str):
-        return f"is {given[:80]!r}; "
-    return "" if isinstance(given, dict | list | tuple | BaseModel) else f"is {given}; "
+    if isinstance(value, bool):
+        return f"is {str(value).lower()}; "
+    if isinstance(value, str):
+        return f"is {value[:80]!r}; "
+    return "" if isinstance(value, dict | list | tuple | BaseModel) else f"is {value}; "
 
 
 @cache

@@ -42,15 +42,15 @@ class _Loader(yaml.SafeLoader):
     depth = nodes = 0
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        found: dict[Hashable, Any] = {}
+        mapping: dict[Hashable, Any] = {}
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise _complaint("a name must be text, not a list or a mapping", key.start_mark)
             name = _text(self, key)
-            if name in found:
+            if name in mapping:
                 raise _complaint(f"{name} is there twice", key.start_mark)
-            found[name] = self.construct_object(value, deep=deep)
-        return found
+            mapping[name] = self.construct_object(value, deep=deep)
+        return mapping
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]  # PyYAML's parser has no types
@@ -136,23 +136,23 @@ class Document:
         """Tell the line, from 1, of a path; of as much of it as is there. None in an empty document."""
         return self.place(path)[1]
 
-    def place(self, location: Path, given: Any = None) -> tuple[Path, int | None]:
+    def place(self, location: Path, value: Any = None) -> tuple[Path, int | None]:
         """Find a checker's *location* in the document: the path that is really there, and its line from 1.
 
         The checker names the branches that it tried as well; they are left out. Where several paths could be meant,
-        it is the one that leads to what the checker was *given*, then the longest.
+        it is the one that leads to what the checker was *value*, then the longest.
         """
         if self._node is None:
             return (), None
-        path, mark = _Search(location, given).best(self._node, self.data, 0, self._node.start_mark)[1]
+        path, mark = _Search(location, value).best(self._node, self.data, 0, self._node.start_mark)[1]
         return path, mark.line + 1
 
 
 class _Search:
     """Goes down as far as a location leads, every step taken or left out, and each place looked at once."""
 
-    def __init__(self, location: Path, given: Any) -> None:
-        self._location, self._given = location, given
+    def __init__(self, location: Path, value: Any) -> None:
+        self._location, self._given = location, value
         self._known: dict[tuple[int, int], Any] = {}
 
     def best(self, node: Any, data: Any, step: int, mark: Any) -> tuple[tuple[bool, int, bool], tuple[Path, Any]]:
@@ -169,14 +169,14 @@ class _Search:
         word = self._location[step]
         below = _child(node, word)
         if below is not None:
-            (given, length, last), (path, found) = self.best(below[0], data[word], step + 1, below[1])
+            (has_value, length, last), (path, mark_below) = self.best(below[0], data[word], step + 1, below[1])
             is_last = last or step == len(self._location) - 1
-            ways.insert(0, ((given, length + 1, is_last), ((word, *path), found)))
+            ways.insert(0, ((has_value, length + 1, is_last), ((word, *path), mark_below)))
         return max(ways, key=lambda way: way[0])
 
 
-def _same_scalar(data: Any, given: Any) -> bool:
-    return isinstance(given, str | int | Decimal) and type(data) is type(given) and bool(data == given)
+def _same_scalar(data: Any, value: Any) -> bool:
+    return isinstance(value, str | int | Decimal) and type(data) is type(value) and bool(data == value)
 
 
 def _child(node: Any, step: str | int) -> tuple[Any, Any] | None:

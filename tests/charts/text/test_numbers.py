@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fivefold.charts.text.numbers import lines_of, one_line, plain, seen, signed
+from fivefold.charts.text.numbers import lines_of, one_line, plain, signed, value_text
 from fivefold.domain.breakdown import Contribution
 
 
@@ -40,8 +40,8 @@ def test_one_line_can_be_printed_and_changes_no_more(text: str) -> None:
 
 
 def test_a_value_from_outside_cannot_reach_the_terminal() -> None:
-    assert seen(Contribution("tag", "tags", "\x1b[2J\nVIP", "", 1.0, "", "")) == "[2J VIP"
+    assert value_text(Contribution("tag", "tags", "\x1b[2J\nVIP", "", 1.0, "", "")) == "[2J VIP"
 
 
 def test_an_infinite_value_is_undefined() -> None:
-    assert seen(Contribution("ratio", "trend", float("inf"), "", 1.0, "", "")) == "undefined"
+    assert value_text(Contribution("ratio", "trend", float("inf"), "", 1.0, "", "")) == "undefined"

@@ -144,7 +144,7 @@ def test_shown_total_has_the_level_of_the_exact_one(scale: str, data: st.DataObj
     total = program_for(AnalysedRuleset(made), {}, "EUR").total
     cut = data.draw(st.sampled_from([0, 30, 31, 61, 70, 71, 100]), "cut")
     units = cut * total.scale + data.draw(st.integers(-3 * total.scale // 100, 3 * total.scale // 100), "beside it")
-    shown = Decimal(total.shown(units))
+    shown = Decimal(total.text(units))
     assert level_of(total, int(shown * total.scale)) == level_of(total, units)
     assert abs(shown - Decimal(units) / total.scale) <= Decimal("0.01")
     if scale != "weighted":
@@ -153,18 +153,18 @@ def test_shown_total_has_the_level_of_the_exact_one(scale: str, data: st.DataObj
 
 def test_shown_total_is_rounded_to_two_decimals_where_no_cut_is_near() -> None:
     total = program_for(AnalysedRuleset(weighted({"a": (1, 100)})), {}, "EUR").total
-    assert total.shown(20_004_900) == "20"
-    assert total.shown(20_005_000) == "20"  # half to even
-    assert total.shown(20_015_000) == "20.02"
-    assert total.shown(30_999_999) == "30.99"
-    assert total.shown(-5_000_000) == "-5"
+    assert total.text(20_004_900) == "20"
+    assert total.text(20_005_000) == "20"  # half to even
+    assert total.text(20_015_000) == "20.02"
+    assert total.text(30_999_999) == "30.99"
+    assert total.text(-5_000_000) == "-5"
 
 
 @given(st.lists(st.integers(-(10**8), 10**8), max_size=20))
 def test_totals_are_shown_together_as_one_by_one(totals: list[int]) -> None:
     for made in (weighted({"a": (1, 100)}), ruleset(exactly(0)), ruleset(exactly(0), score=tiers((0, 30, "low")))):
         total = program_for(AnalysedRuleset(made), {}, "EUR").total
-        assert total.shown_of(totals) == [total.shown(one) for one in totals]
+        assert total.texts(totals) == [total.text(one) for one in totals]
 
 
 def test_shown_arithmetic_adds_up_where_the_score_was_rounded() -> None:

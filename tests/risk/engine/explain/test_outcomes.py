@@ -80,4 +80,4 @@ def test_terms_of_a_sum() -> None:
         ({"income": 0, "flag": True}, ("Income −5", "− Income 5")),
         ({"income": 0, "flag": False}, ("", "")),
     ]
-    assert [outcome(INCOME, row).given.terms for row, _ in rows] == [terms for _, terms in rows]
+    assert [outcome(INCOME, row).case_outcome.terms for row, _ in rows] == [terms for _, terms in rows]

@@ -46,7 +46,7 @@ def test_words_are_prepared_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_money_is_in_the_base_currency() -> None:
     made = ruleset(rule("asks", case({"at_least": 1}, 1), input={"sum": "amount"}))
     program = program_for(AnalysedRuleset(made), {}, "EUR")
-    words = [explainer_of(program, base).rules[0].seen[0].words(150, None) for base in ("EUR", "USD")]
+    words = [explainer_of(program, base).rules[0].descriptions[0].words(150, None) for base in ("EUR", "USD")]
     assert words == ["sum of amount is 1.50 EUR", "sum of amount is 1.50 USD"]
 
 
@@ -55,7 +55,7 @@ def test_those_of_whom_the_same_was_read_share_an_outcome() -> None:
         ASKS, {"name": "x", "income": 1}, {"name": "x", "income": 2}, {"name": "x", "income": 1}
     )
     assert first is third
-    assert first.given is second.given
+    assert first.case_outcome is second.case_outcome
     assert (first.seen, second.seen) == ("name is x, income is 1", "name is x, income is 2")
 
 

@@ -75,7 +75,7 @@ def people(rows: Sequence[tuple[str, int]], **fields: pl.Series) -> pl.DataFrame
 
 
 def answers(entities: pl.DataFrame, facts: Sequence[Fact], written: Mapping[str, Any]) -> list[Answer]:
-    """Look for a pattern, and give what every row of *entities* was answered."""
+    """Look for a pattern, and give what every row of *entities* was by_row."""
     pattern = pattern_of(written)
     found = find(entities, prepared(facts), pattern, UNITS)
     key = input_key(pattern)

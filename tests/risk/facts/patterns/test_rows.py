@@ -66,8 +66,8 @@ def test_answers_keep_the_order() -> None:
     found = pl.LazyFrame({"row": [2, 0], "number": [4, 3], "latest": [8, 9]}, schema_overrides={"row": pl.UInt32})
     entities = people([("c", 1), ("a", 2), ("b", 3)])
     known = pl.col("entity_id") != "b"
-    assert rows.answered(entities, found).rows() == [("c", 3.0, 9), ("a", 0.0, None), ("b", 4.0, 8)]
-    assert rows.answered(entities, found, known).rows() == [("c", 3.0, 9), ("a", 0.0, None), ("b", None, None)]
+    assert rows.by_row(entities, found).rows() == [("c", 3.0, 9), ("a", 0.0, None), ("b", 4.0, 8)]
+    assert rows.by_row(entities, found, known).rows() == [("c", 3.0, 9), ("a", 0.0, None), ("b", None, None)]
 
 
 def test_offsets() -> None:

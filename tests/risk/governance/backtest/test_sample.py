@@ -16,7 +16,7 @@ def test_equal_seeds_draw_the_same_entities_in_any_order() -> None:
     people = portfolio([{}] * 100)
     turned = portfolio(people.entities.reverse().to_dicts())
     first = draw(people, AS_OF, 10, 7)
-    assert (first.entities, first.drawn, len(first.portfolio.entities)) == (100, 10, 10)
+    assert (first.entities, first.size, len(first.portfolio.entities)) == (100, 10, 10)
     assert sorted(names(draw(turned, AS_OF, 10, 7).portfolio.entities)) == sorted(names(first.portfolio.entities))
     assert names(draw(people, AS_OF, 10, 8).portfolio.entities) != names(first.portfolio.entities)
 
@@ -32,7 +32,7 @@ def test_everyone_is_as_likely() -> None:
 
 def test_all_are_taken_where_there_are_no_more() -> None:
     people = portfolio([{}] * 5)
-    assert draw(people, AS_OF, 9, 0).drawn == 5
+    assert draw(people, AS_OF, 9, 0).size == 5
     assert draw(people, AS_OF, None, 0).portfolio is people
 
 

@@ -46,7 +46,7 @@ def test_only_what_became_known_after_as_of_and_by_the_horizon_is_confirmed(
     for place, name in enumerate("abcd"):
         at = first.get(name)
         assert found.confirmed[place] == (at is not None and 0 < at <= horizon)
-        assert found.known[place] == (at is not None and at <= 0)
+        assert found.known_before[place] == (at is not None and at <= 0)
         assert found.later[place] == (at is not None and at > max(0, horizon))
     assert found.strangers == (("z",) if "z" in first else ())
     assert found.undated == 0
@@ -66,7 +66,7 @@ def test_labels_without_a_date_are_refused_unless_it_is_said_what_they_are() -> 
     assert found.confirmed.tolist() == [True, False, False, False]
     assert found.undated == 1
     mixed = pl.DataFrame({"entity_id": ["a", "a"], "at": ["", "2024-01-01"]})
-    assert match_labels(mixed, ENTITIES, undated_are_later=True).known.tolist()[0]
+    assert match_labels(mixed, ENTITIES, undated_are_later=True).known_before.tolist()[0]
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_resampled_areas_are_those_of_the_entities_that_were_drawn(sample: tuple
 def test_both_ways_of_drawing_draw_each_entity_as_often(costs: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(statistics, "_CELL_COSTS", costs)
     cells, sizes = np.repeat([0, 1, 2], [5, 20, 75]), np.array([5, 20, 75])
-    made = statistics._drawn(np.random.default_rng(1), cells, sizes, 4000)
+    made = statistics._cell_counts(np.random.default_rng(1), cells, sizes, 4000)
     assert (made.sum(axis=0) == 100).all()
     assert made.mean(axis=1) == pytest.approx(sizes, rel=0.05)
     assert made.var(axis=1) == pytest.approx(sizes * (1 - sizes / 100), rel=0.1)
