@@ -25,9 +25,8 @@ from fivefold.domain.settings import read_settings
 from fivefold.risk.facts.aggregates import aggregate
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
 from fivefold.risk.facts.transactions import prepare
-from fivefold.risk.language.expressions import Condition
+from fivefold.risk.language.expressions import Aggregate, Condition, Window, input_key
 from fivefold.risk.language.fields import FieldType
-from fivefold.risk.language.inputs import Aggregate, Window, input_key
 
 assert Condition is not None  # what a condition is, the forms of aggregates know once its module is imported
 

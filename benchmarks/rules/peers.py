@@ -9,7 +9,7 @@ import polars as pl
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.program import Program, compile_ruleset
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
-from fivefold.risk.language.inputs import FieldInput, input_key
+from fivefold.risk.language.expressions import FieldInput, input_key
 from fivefold.risk.language.ruleset import Ruleset
 
 RULES = 30

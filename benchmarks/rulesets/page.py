@@ -11,7 +11,7 @@ from benchmarks.rulesets.data import TRIALS, read_trial
 from benchmarks.rulesets.trials import Split, Trials, key_of_rule
 from benchmarks.rulesets.tuning import written
 from fivefold.features.histories import Floats
-from fivefold.risk.governance.validate.lift import Lift
+from fivefold.risk.governance.validate.measures import Lift
 from fivefold.risk.governance.validate.ranking import RankingInterval, auc
 from fivefold.risk.governance.validate.splits import Repeated
 

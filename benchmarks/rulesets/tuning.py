@@ -26,10 +26,9 @@ from fivefold.risk.engine.program import TOTAL, compile_ruleset
 from fivefold.risk.engine.rules import CompiledRule
 from fivefold.risk.governance.validate.ranking import Marks
 from fivefold.risk.language.base import canonical_form
-from fivefold.risk.language.numbers import POINT_UNITS
+from fivefold.risk.language.quantities import POINT_UNITS
 from fivefold.risk.language.reading import read_ruleset
-from fivefold.risk.language.ruleset import Case, Outcome, Rule, Ruleset
-from fivefold.risk.language.scoring import PointsScore
+from fivefold.risk.language.ruleset import Case, Outcome, PointsScore, Rule, Ruleset
 
 DOUBLES_ODDS = 20
 """So many points double the odds of being confirmed."""

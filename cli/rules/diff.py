@@ -23,7 +23,7 @@ def diff_files(
     json: JsonOption = None,
 ) -> None:
     """Tell everything that changes from A to B: rules, cases, points, floors, thresholds, weights, wording."""
-    from fivefold.risk.governance.diff.compare import diff  # noqa: PLC0415 (imports Polars)
+    from fivefold.risk.governance.diff import diff  # noqa: PLC0415 (imports Polars)
     from fivefold.risk.language.reading import read_ruleset  # noqa: PLC0415 (imports Polars)
 
     found = diff(*(read_ruleset(ruleset_text(given), given) for given in (before, after)))

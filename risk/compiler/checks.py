@@ -1,22 +1,89 @@
-"""What no condition can be compiled with: names that are not declared, and tests that do not fit their input."""
+"""What makes a ruleset unusable: wrong names and levels, tests that do not fit their input, unusable weights."""
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 from fivefold.domain.segments import SEGMENTS
 from fivefold.domain.suggestions import perhaps
 from fivefold.risk.compiler.diagnostics import Diagnostic
-from fivefold.risk.compiler.literals import literal_diagnostics
 from fivefold.risk.compiler.locations import Location, tests_at, wheres_in, word_at
-from fivefold.risk.compiler.value_types import UnknownNameError, Vocabulary, value_type_of_input
-from fivefold.risk.compiler.values import value_type_phrase
+from fivefold.risk.compiler.value_types import (
+    SOURCES,
+    UnknownNameError,
+    Vocabulary,
+    level_number,
+    linked_source,
+    misfit,
+    ordinal,
+    value_type_of_input,
+    value_type_phrase,
+)
 from fivefold.risk.language.base import LanguageModel
-from fivefold.risk.language.documents.reader import Path
-from fivefold.risk.language.expressions import input_of_test
-from fivefold.risk.language.fields import MONEY_FIELDS, FieldType, OneOf, ValueType, value_type_of
-from fivefold.risk.language.inputs import FieldInput, ValueInput
+from fivefold.risk.language.documents import Path
+from fivefold.risk.language.expressions import FieldInput, ValueInput, Window, input_of_test
+from fivefold.risk.language.fields import (
+    CASE_FIELDS,
+    COUNTRIES,
+    MONEY_FIELDS,
+    TRANSACTION_FIELDS,
+    FieldType,
+    OneOf,
+    ValueType,
+    described,
+    value_type_of,
+)
 from fivefold.risk.language.operators import OPERATOR_KINDS, Operators
-from fivefold.risk.language.policy_inputs import SOURCES_OF_LEVELS, STATUSES, LevelInput, TransactionInput
+from fivefold.risk.language.policy import SOURCES_OF_LEVELS, STATUSES, LevelInput, Policy, TransactionInput
+from fivefold.risk.language.ruleset import (
+    LevelName,
+    Outcome,
+    PointsScore,
+    Rule,
+    Ruleset,
+    TiersScore,
+    Weighted,
+    WeightedScore,
+)
+
+_BY_VALUE = frozenset({"equals", "not_equals", "above", "at_least", "below", "at_most", "between", "in", "not_in"})
+"""Operators that compare with values of the subject's own kind; the others take words of their own."""
+
+
+def literal_diagnostics(
+    path: Path, operator: str, value: Any, kind: ValueType, declared: FieldType | None
+) -> Iterator[Diagnostic]:
+    """Find what does not fit in one comparison, whose operator is right for the kind."""
+    several = isinstance(value, tuple)
+    values = value if several else (value,)
+    if operator not in _BY_VALUE and not (operator == "contains_any" and kind is ValueType.TEXTS):
+        return
+    for number, one in enumerate(values):
+        at = (*path, number) if several else path
+        problem = misfit(kind, one) if kind is not ValueType.TEXTS else None
+        problem = problem or (_impossible(one, kind, declared) if kind in {ValueType.TEXT, ValueType.LEVEL} else None)
+        if problem is not None:
+            yield Diagnostic(at, problem)
+            return
+    names = declared.one_of if isinstance(declared, OneOf) else ()
+    if operator == "between" and ordinal(kind, value[0], names) > ordinal(kind, value[1], names):
+        yield Diagnostic(path, f"runs from {value[0]} to {value[1]}; the lower end comes first")
+
+
+def _impossible(value: Any, kind: ValueType, declared: FieldType | None) -> str | None:
+    if kind is ValueType.LEVEL and isinstance(declared, OneOf):
+        names = declared.one_of
+        no_level = f"there is no level {value}; there are {', '.join(names)} (1 to {len(names)}){perhaps(value, names)}"
+        return no_level if level_number(value, names) is None else None
+    if isinstance(declared, OneOf) and value not in declared.one_of:
+        choices, near = ", ".join(declared.one_of), perhaps(value, declared.one_of)
+        return f"compares with {value!r}, which it can never be; it is one of {choices}{near}"
+    if declared == "country" and value not in COUNTRIES:
+        written_country = described(value) if described(value) != value else repr(value)
+        return f"compares a country with {written_country}; write two capital letters (ISO 3166 alpha-2), such as NO"
+    return None
 
 
 def type_diagnostics(
@@ -105,3 +172,163 @@ def type_of(subject: Any, place: Location, names: Vocabulary) -> FieldType | Non
         return None
     fields = names.entity if place.source is None else names.linked(place.source)
     return fields.get(subject.field)
+
+
+TAKEN: dict[str, frozenset[str]] = {
+    "fields": frozenset(
+        {"entity_id", "as_of", "known_at", *SOURCES, "tags", "screening", "indicators", "value", "values", "previous"}
+    ),
+    "transaction_fields": frozenset(
+        {*TRANSACTION_FIELDS, "entity", "entity_id", "user_id", "original_amount", "original_signed_amount"}
+    ),
+    "case_fields": frozenset({*CASE_FIELDS, "entity", "entity_id", "opened"}),
+}
+"""Names of fields that have a meaning already."""
+
+
+def structure_diagnostics(ruleset: Ruleset, names: Vocabulary) -> Iterator[Diagnostic]:
+    """Find what no form can tell by itself."""
+    yield from taken_names(ruleset)
+    yield from twice(("rules",), [rule.id for rule in ruleset.rules], "rule")
+    yield from twice(("levels",), ruleset.levels, "level")
+    if isinstance(ruleset.score, PointsScore):
+        yield from _cuts(("score", "points", "thresholds"), ruleset.score.points.thresholds, ruleset)
+    elif isinstance(ruleset.score, TiersScore):
+        yield from _tiers(ruleset.score, ruleset)
+    else:
+        yield from _cuts(("score", "weighted", "bands"), ruleset.score.weighted.bands, ruleset)
+    for position, rule in enumerate(ruleset.rules):
+        yield from _floors(("rules", position), rule, ruleset)
+        yield from _signal(("rules", position), rule, names)
+
+
+def taken_names(definition: Ruleset | Policy) -> Iterator[Diagnostic]:
+    """Find declared fields whose names have a meaning already."""
+    for part, reserved in TAKEN.items():
+        for name in getattr(definition, part):
+            if name in reserved:
+                yield Diagnostic((part, name), f"{name} has a meaning already; choose another name")
+
+
+def twice(path: Path, names: Sequence[str], what: str) -> Iterator[Diagnostic]:
+    """Find names that are there more than once."""
+    counts: Counter[str] = Counter()
+    for number, name in enumerate(names):
+        counts[name] += 1
+        if counts[name] > 1:
+            yield Diagnostic((*path, number), f"there is a {what} {name} already; each has a name of its own")
+
+
+def _cuts(path: Path, cuts: Sequence[Decimal], ruleset: Ruleset) -> Iterator[Diagnostic]:
+    needed = len(ruleset.levels) - 1
+    if len(cuts) != needed:
+        yield Diagnostic(path, f"has {len(cuts)} numbers; {len(ruleset.levels)} levels need {needed}")
+    for number, (lower, upper) in enumerate(pairwise(cuts), 1):
+        if upper <= lower:
+            yield Diagnostic((*path, number), f"is {upper}, which is not above the {lower} before it")
+
+
+def _tiers(score: TiersScore, ruleset: Ruleset) -> Iterator[Diagnostic]:
+    for number, tier in enumerate(score.tiers):
+        path: Path = ("score", "tiers", number)
+        yield from _level((*path, "level"), tier.level, ruleset)
+        if tier.min is not None and tier.max is not None and tier.min > tier.max:
+            yield Diagnostic(path, f"runs from {tier.min} to {tier.max}; min comes first")
+
+
+def _floors(path: Path, rule: Rule, ruleset: Ruleset) -> Iterator[Diagnostic]:
+    for at, outcome in outcomes_with_paths(rule):
+        if outcome.floor is not None:
+            yield from _level((*path, *at, "floor"), outcome.floor, ruleset)
+
+
+def _level(path: Path, level: LevelName, ruleset: Ruleset) -> Iterator[Diagnostic]:
+    try:
+        ruleset.level_number(level)
+    except KeyError:
+        levels = ", ".join(ruleset.levels)
+        near = perhaps(level, ruleset.levels)
+        yield Diagnostic(path, f"there is no level {level}; there are {levels} (1 to {len(ruleset.levels)}){near}")
+
+
+def outcomes_with_paths(rule: Rule) -> Iterable[tuple[Path, Outcome]]:
+    """Give everything that a rule can come to, and where it is written."""
+    outcomes: list[tuple[Path, Outcome]] = [(("cases", number), case) for number, case in enumerate(rule.cases)]
+    outcomes.append((("otherwise",), rule.otherwise))
+    if rule.on_unknown is not None:
+        outcomes.append((("on_unknown",), rule.on_unknown))
+    return outcomes
+
+
+def _signal(path: Path, rule: Rule, names: Vocabulary) -> Iterator[Diagnostic]:
+    if rule.decay is None:
+        return
+    signal = rule.decay.signal or rule.input
+    if signal is None or not _has_moment(signal, names):
+        at = (*path, "decay") if rule.decay.signal is None else (*path, "decay", "signal")
+        signals = "an aggregate, a date field, or a rule whose input is one of these or a pattern"
+        yield Diagnostic(at, f"needs a signal that has a time: {signals}")
+
+
+def _has_moment(signal: Any, names: Vocabulary) -> bool:
+    if isinstance(signal, Window):
+        return linked_source(signal) in SOURCES
+    if isinstance(signal, FieldInput):
+        try:
+            return value_type_of_input(signal, names) is ValueType.MOMENT
+        except UnknownNameError:
+            return True  # the input has a diagnostic of its own
+    return hasattr(signal, "pattern")
+
+
+LEAST, MOST = 1, 100
+"""What a factor scores, at least and at most."""
+
+_WEIGHTS: Path = ("score", "weighted", "weights")
+
+
+def weight_diagnostics(ruleset: Ruleset) -> Iterator[Diagnostic]:
+    """Find factors without a score, columns without a factor, and choices without a column."""
+    if not isinstance(ruleset.score, WeightedScore):
+        return
+    weighted = ruleset.score.weighted
+    factors = dict.fromkeys(name for column in weighted.weights.values() for name in column)
+    rules = {rule.id: number for number, rule in enumerate(ruleset.rules)}
+    for column, weights in weighted.weights.items():
+        for name in weights:
+            if name not in rules:
+                yield Diagnostic((*_WEIGHTS, column, name), f"there is no rule {name}{perhaps(name, rules)}")
+        for name in factors:
+            if name not in weights:
+                yield Diagnostic(
+                    (*_WEIGHTS, column), f"lacks the factor {name}, which other columns have; its weight may be 0"
+                )
+    yield from _choices(weighted)
+    for position, rule in enumerate(ruleset.rules):
+        yield from _factor(("rules", position), rule) if rule.id in factors else _other(("rules", position), rule)
+
+
+def _choices(weighted: Weighted) -> Iterator[Diagnostic]:
+    for number, choice in enumerate(weighted.weights_by):
+        if choice.use not in weighted.weights:
+            columns = ", ".join(weighted.weights)
+            yield Diagnostic(
+                ("score", "weighted", "weights_by", number, "use"),
+                f"there is no column {choice.use}; there are {columns}",
+            )
+
+
+def _factor(path: Path, rule: Rule) -> Iterator[Diagnostic]:
+    for at, outcome in outcomes_with_paths(rule):
+        if outcome.points is None:
+            missing = "needs an otherwise with points" if at == ("otherwise",) else "gives no points"
+            yield Diagnostic((*path, *at), f"is a factor of a weighted score and {missing}, {LEAST} to {MOST}")
+        elif not LEAST <= outcome.points <= MOST:
+            yield Diagnostic((*path, *at, "points"), f"is {outcome.points}; a factor scores {LEAST} to {MOST}")
+
+
+def _other(path: Path, rule: Rule) -> Iterator[Diagnostic]:
+    for at, outcome in outcomes_with_paths(rule):
+        if outcome.points:
+            without = "has no weight in any column, so its points would count for nothing"
+            yield Diagnostic((*path, *at, "points"), f"{without}; give it a weight, or a floor alone")

@@ -1,21 +1,182 @@
-"""A condition as one expression: true, false, or null where it is unknown.
+"""A condition, and each of its operators, as one expression: true, false, or null where it is unknown.
 
 Polars' own &, | and ~ are Kleene's: AND with a false is false, OR with a true is true, whatever is unknown beside.
 """
 
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import and_, or_
 from typing import Any
 
 import polars as pl
+from anyascii import anyascii
+from rapidfuzz import distance, fuzz, process
 
-from fivefold.risk.compiler.operators import Lists, comparison
-from fivefold.risk.compiler.values import Column
+from fivefold.risk.compiler.value_types import Column, level_number, literal
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import All, Any_, Not, OwnTest, input_of_test
-from fivefold.risk.language.operators import Operators
+from fivefold.risk.language.fields import ValueType
+from fivefold.risk.language.operators import Fuzzy, Operators
+
+Test = Callable[[pl.Expr], pl.Expr]
+
+
+def folded(text: str) -> str:
+    """Bring a name to one form: no case, no accents, Latin letters, no punctuation, words in alphabetical order.
+
+    Normalisation takes accents off é but leaves letters such as ł and ø alone: these are transliterated. An
+    apostrophe is no end of a word: O'Brien is OBrien, and the one in Ol'ga stands for a letter that Latin lacks.
+
+    >>> folded("Wałęsa, Lech"), folded("SØREN  Kierkegaard"), folded("Ольга")
+    ('lech walesa', 'kierkegaard soren', 'olga')
+    """
+    plain = anyascii(unicodedata.normalize("NFKC", text)).casefold().replace("'", "")
+    return " ".join(sorted("".join(sign if sign.isalnum() else " " for sign in plain).split()))
+
+
+def _jaro_winkler(first: str, second: str, *, score_cutoff: float | None = None) -> float:
+    return 100 * distance.JaroWinkler.similarity(first, second, score_cutoff=(score_cutoff or 0) / 100)
+
+
+_SCORERS: dict[str, Any] = {
+    "ratio": fuzz.ratio,
+    "token_set": fuzz.token_set_ratio,
+    "partial": fuzz.partial_ratio,
+    "jaro_winkler": _jaro_winkler,
+}
+
+
+_ROUNDING = 1e-6
+"""What scores in floats may lack of the whole number that they come to: 33 letters of 100 score 32.99999999999999."""
+
+_PREFILTER = 0.5
+"""How far below the cut-off candidates are still looked at; rapidfuzz drops some that reach it by a hair."""
+
+
+def likeness(first: str, second: str, scorer: str) -> float:
+    """Tell how alike two texts are, 0 to 100; texts without a letter or digit are like nothing.
+
+    >>> likeness("Lech Wałęsa", "walesa lech", "ratio")
+    100.0
+    """
+    pair = folded(first), folded(second)
+    return float(_SCORERS[scorer](*pair)) if all(pair) else 0.0
+
+
+def nearly(targets: Sequence[str], scorer: str, at_least: int) -> Test:
+    """Make the test whether a text column is at least so like one of *targets*; null stays null.
+
+    Every different text is compared once.
+    """
+    folded_targets = [target for target in map(folded, targets) if target]
+
+    def test(column: pl.Series) -> pl.Series:
+        texts = column.unique().drop_nulls()
+        is_near = [_is_near(folded(text), folded_targets, scorer, at_least) for text in texts]
+        hits = column.is_in(texts.filter(pl.Series(is_near, dtype=pl.Boolean)).implode())
+        return hits.alias(column.name)
+
+    return lambda column: column.map_batches(test, return_dtype=pl.Boolean)
+
+
+def _is_near(text: str, targets: Sequence[str], scorer: str, at_least: int) -> bool:
+    if not text or not targets:
+        return False
+    best = process.extractOne(
+        text, targets, scorer=_SCORERS[scorer], processor=None, score_cutoff=at_least - _PREFILTER
+    )
+    return best is not None and best[1] >= at_least - _ROUNDING
+
+
+Lists = Mapping[str, Sequence[str]]
+"""Members of the named lists."""
+
+
+def comparison(operator: str, column: Column, value: Any, lists: Lists) -> pl.Expr:
+    """Build the expression of one operator; its kind was checked before."""
+    if operator in {"in_list", "not_in_list"}:
+        value = tuple(lists[value])
+    if isinstance(value, Fuzzy):
+        value = (value, (value.to,) if value.list is None else tuple(lists[value.list]))
+    return _BUILDERS[operator](column, value)
+
+
+def _present(column: Column, value: str) -> pl.Expr:
+    if column.kind is ValueType.MARK:
+        there = column.expr
+    elif column.kind is ValueType.FINDING:
+        there = column.expr > pl.lit(0.0)
+    else:
+        there = column.expr.is_not_null()
+    return there if value == "present" else ~there
+
+
+def _between(column: Column, ends: Sequence[Any]) -> pl.Expr:
+    return (column.expr >= literal(column, ends[0])) & (column.expr <= literal(column, ends[1]))
+
+
+def _among(column: Column, values: Sequence[Any]) -> pl.Expr:
+    """Tell whether the value, or one of a list of values, is among *values*."""
+    if column.kind is ValueType.TEXTS:
+        return _any_element(column, pl.element().is_in(pl.Series(values, dtype=pl.String).implode()))
+    if column.kind is ValueType.LEVEL:
+        typed = pl.Series([level_number(value, column.levels) for value in values], dtype=pl.Int64)
+    else:
+        typed = pl.Series(map(float, values)) if column.kind is ValueType.NUMBER else pl.Series(values, dtype=pl.String)
+    return column.expr.is_in(typed.implode())
+
+
+def _any_element(column: Column, test: pl.Expr) -> pl.Expr:
+    """True if the test is true of one element: no element is false, no list is unknown."""
+    return column.expr.list.eval(test, parallel=False).list.any()
+
+
+def _contains(column: Column, value: str) -> pl.Expr:
+    if column.kind is ValueType.TEXTS:
+        return column.expr.list.contains(pl.lit(value), nulls_equal=False)
+    return column.expr.str.contains(value, literal=True)
+
+
+def _contains_any(column: Column, values: Sequence[str]) -> pl.Expr:
+    if column.kind is ValueType.TEXTS:
+        return _among(column, values)
+    return pl.any_horizontal([_contains(column, value) for value in values])
+
+
+def _fuzzy(column: Column, value: tuple[Fuzzy, Sequence[str]]) -> pl.Expr:
+    how, targets = value
+    test = nearly(targets, how.scorer, how.at_least)
+    if column.kind is ValueType.TEXTS:
+        return _any_element(column, test(pl.element()))
+    return test(column.expr)
+
+
+def _not(build: Callable[[Column, Any], pl.Expr]) -> Callable[[Column, Any], pl.Expr]:
+    return lambda column, value: ~build(column, value)
+
+
+_BUILDERS: dict[str, Callable[[Column, Any], pl.Expr]] = {
+    "is": _present,
+    "equals": lambda column, value: column.expr == literal(column, value),
+    "not_equals": lambda column, value: column.expr != literal(column, value),
+    "above": lambda column, value: column.expr > literal(column, value),
+    "at_least": lambda column, value: column.expr >= literal(column, value),
+    "below": lambda column, value: column.expr < literal(column, value),
+    "at_most": lambda column, value: column.expr <= literal(column, value),
+    "between": _between,
+    "in": _among,
+    "not_in": _not(_among),
+    "in_list": _among,
+    "not_in_list": _not(_among),
+    "starts_with": lambda column, value: column.expr.str.starts_with(value),
+    "ends_with": lambda column, value: column.expr.str.ends_with(value),
+    "contains": _contains,
+    "contains_any": _contains_any,
+    "fuzzy": _fuzzy,
+}
+
 
 Resolve = Callable[[LanguageModel], Column]
 """Finds the column of an input."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from fivefold.domain.errors import Finding
-from fivefold.risk.language.documents.reader import Document, Path
+from fivefold.risk.language.documents import Document, Path
 from fivefold.risk.language.policy import Policy
 from fivefold.risk.language.reading import where_of
 from fivefold.risk.language.ruleset import Ruleset

@@ -6,14 +6,11 @@ from typing import Any
 
 from fivefold.risk.compiler.value_types import SOURCES, linked_source
 from fivefold.risk.language.base import LanguageModel
-from fivefold.risk.language.documents.reader import Path
-from fivefold.risk.language.expressions import All, Any_, Not, OwnTest, input_of_test
-from fivefold.risk.language.inputs import Ratio, Window, word_of
+from fivefold.risk.language.documents import Path
+from fivefold.risk.language.expressions import All, Any_, Not, OwnTest, Ratio, Window, input_of_test, word_of
 from fivefold.risk.language.operators import Operators
-from fivefold.risk.language.policy import Policy
-from fivefold.risk.language.policy_inputs import POLICY_INPUTS
-from fivefold.risk.language.ruleset import Ruleset
-from fivefold.risk.language.scoring import WeightedScore
+from fivefold.risk.language.policy import POLICY_INPUTS, Policy
+from fivefold.risk.language.ruleset import Ruleset, WeightedScore
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Iterator
 
 from fivefold.domain.errors import Finding
-from fivefold.risk.compiler.checks import type_diagnostics
+from fivefold.risk.compiler.checks import taken_names, twice, type_diagnostics
 from fivefold.risk.compiler.diagnostics import Diagnostic, findings
 from fivefold.risk.compiler.locations import conditions_of_policy, inputs_named
-from fivefold.risk.compiler.structure import taken_names, twice
 from fivefold.risk.compiler.value_types import inputs_of, vocabulary
 from fivefold.risk.language.base import LanguageModel
-from fivefold.risk.language.documents.reader import Path
-from fivefold.risk.language.inputs import input_key
+from fivefold.risk.language.documents import Path
+from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.policy import Policy, PolicyRule
 
 

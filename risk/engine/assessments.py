@@ -22,11 +22,11 @@ from fivefold.risk.engine.levels import (
     RAISED,
     RULES_LEVEL,
     WITHHELD,
+    as_text,
     floor_stages,
     level_stages,
     settled_floors,
 )
-from fivefold.risk.engine.lost_floors import as_text
 from fivefold.risk.engine.program import (
     APPLIES,
     FAILED,
@@ -38,9 +38,8 @@ from fivefold.risk.engine.program import (
     Program,
     floor_of,
 )
-from fivefold.risk.facts.lists import ListVersion
-from fivefold.risk.facts.portfolio import AS_OF, ENTITY
-from fivefold.risk.facts.running_aggregates import quotient
+from fivefold.risk.facts.aggregates import quotient
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, ListVersion
 
 STATUS, COMPUTED, VERSIONS = "status", "computed", "list_versions"
 

@@ -11,7 +11,7 @@ from functools import cache
 
 import polars as pl
 
-from fivefold.risk.language.durations import Duration
+from fivefold.risk.language.quantities import Duration
 
 LEVEL, RULES_LEVEL, ENTERED, MAY_MOVE_DOWN_ON, WITHHELD, OVERRIDDEN, RAISED = (
     "level",
@@ -203,3 +203,27 @@ def _live() -> pl.Expr:
     """Tell where an override is live: there is one, and the instant of its expiry is not reached."""
     until = pl.col("override_until")
     return pl.col("override_level").is_not_null() & (until.is_null() | (pl.col("as_of") < until))
+
+
+FLOORS_LOST = "floors_lost"
+"""The column of this text; null where no floor rests on what is unknown."""
+
+_KEPT = {"floor": FLOOR_LOST, "hard_floor": HARD_FLOOR_LOST}
+
+
+def as_text() -> pl.Expr:
+    """Write the two columns of moments as JSON: `{"floor": [...], "hard_floor": [...]}`, microseconds or null."""
+    any_lost = pl.any_horizontal(pl.col(column).is_not_null() for column in _KEPT.values())
+    text = pl.struct(pl.col(column).alias(name) for name, column in _KEPT.items()).struct.json_encode()
+    return pl.when(any_lost).then(text).alias(FLOORS_LOST)
+
+
+def from_text(texts: pl.Series) -> list[pl.Series]:
+    """Read them back: the columns `floor_lost` and `hard_floor_lost`.
+
+    Raises:
+        polars.exceptions.ComputeError: a text was not written by `as_text`.
+    """
+    filled = texts.cast(pl.String).fill_null("{}")
+    decoded = filled.str.json_decode(pl.Struct(dict.fromkeys(_KEPT, MOMENTS)))
+    return [decoded.struct.field(name).alias(column) for name, column in _KEPT.items()]

@@ -12,12 +12,11 @@ from fivefold.domain.errors import InvalidRulesetError
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT
 from fivefold.risk.compiler.conditions import Compiler
 from fivefold.risk.compiler.policy_checks import inputs_of_policy, policy_errors
-from fivefold.risk.compiler.value_types import column_for, vocabulary
-from fivefold.risk.compiler.values import Column
+from fivefold.risk.compiler.value_types import Column, column_for, vocabulary
 from fivefold.risk.engine.outcome_codes import rule_column
-from fivefold.risk.facts.lists import ListVersion
+from fivefold.risk.facts.portfolio import ListVersion
 from fivefold.risk.language.base import LanguageModel
-from fivefold.risk.language.inputs import input_key
+from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.policy import Policy, PolicyRule, read_canonical_policy
 
 ACTION, DECIDED = "action", "decided"

@@ -9,15 +9,14 @@ import polars as pl
 
 from fivefold.risk.compiler.analysis import AnalysedRuleset, signal_of_rule
 from fivefold.risk.compiler.conditions import Compiler
-from fivefold.risk.compiler.value_types import column_for
-from fivefold.risk.compiler.values import Column
+from fivefold.risk.compiler.value_types import Column, column_for
 from fivefold.risk.engine.levels import POSSIBLE_FLOOR, POSSIBLE_HARD_FLOOR
 from fivefold.risk.engine.outcome_codes import slot_column
 from fivefold.risk.engine.rules import CompiledRule, compile_rule
 from fivefold.risk.engine.totals import WEIGHTS_USED, Total, total_of
 from fivefold.risk.facts.portfolio import AS_OF, error_of, signal_of
 from fivefold.risk.language.base import LanguageModel
-from fivefold.risk.language.inputs import input_key
+from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.ruleset import Ruleset
 
 TOTAL, TOTAL_LEVEL, FLOOR, HARD_FLOOR, APPLIES, UNDETERMINED, FAILED = (

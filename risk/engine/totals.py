@@ -8,9 +8,8 @@ from typing import Any
 import polars as pl
 
 from fivefold.risk.engine.outcome_codes import points_column, rule_column
-from fivefold.risk.language.numbers import POINT_UNITS, WEIGHT_UNITS, point_units, text_of
-from fivefold.risk.language.ruleset import Ruleset
-from fivefold.risk.language.scoring import TiersScore, Weighted, WeightedScore
+from fivefold.risk.language.quantities import POINT_UNITS, WEIGHT_UNITS, point_units, text_of
+from fivefold.risk.language.ruleset import Ruleset, TiersScore, Weighted, WeightedScore
 
 Level = Callable[[pl.Expr], pl.Expr]
 """From a total to the number of its level; null where it has none."""

@@ -9,20 +9,18 @@ import polars as pl
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.domain.money import minor_units
-from fivefold.risk.compiler.operators import Lists
+from fivefold.risk.compiler.conditions import Lists
 from fivefold.risk.compiler.value_types import SOURCES, Vocabulary, linked_source, value_type_of_input
-from fivefold.risk.facts.aggregates import aggregate
-from fivefold.risk.facts.fields import read_field
+from fivefold.risk.facts.aggregates import aggregate, quotient
 from fivefold.risk.facts.linked import CONVERTED, FACT, FIELD, LINKED_ENTITY, PROBLEM, TIME, LinkedFacts
 from fivefold.risk.facts.patterns import find
 from fivefold.risk.facts.pending_transaction import at_hand, prepare_at_hand
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, NOT_READ, Portfolio, error_of, signal_of
+from fivefold.risk.facts.reading import read_field
 from fivefold.risk.facts.records import Recorded, prepare_records, screened, tagged
-from fivefold.risk.facts.running_aggregates import quotient
 from fivefold.risk.facts.transactions import prepare
 from fivefold.risk.language.base import LanguageModel
-from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS, FieldType, ValueType
-from fivefold.risk.language.inputs import (
+from fivefold.risk.language.expressions import (
     DaysSince,
     FieldInput,
     IndicatorInput,
@@ -33,7 +31,8 @@ from fivefold.risk.language.inputs import (
     Window,
     input_key,
 )
-from fivefold.risk.language.policy_inputs import LevelInput, TransactionInput
+from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS, FieldType, ValueType
+from fivefold.risk.language.policy import LevelInput, TransactionInput
 from fivefold.risk.language.ruleset import OptionalTable
 
 OPTIONAL_TABLES: tuple[str, ...] = get_args(OptionalTable)

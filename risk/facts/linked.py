@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from fivefold.domain.money import minor_units
-from fivefold.risk.compiler.values import Column
+from fivefold.risk.compiler.value_types import Column
 from fivefold.risk.language.fields import MONEY_FIELDS, FieldType, ValueType, value_type_of
 
 LINKED_ENTITY = "entity"

@@ -9,9 +9,9 @@ from fivefold.domain.money import RateTable
 from fivefold.risk.facts.linked import CONVERTED, FIELD, LINKED_ENTITY, PROBLEM, UNREADABLE, LinkedFacts
 from fivefold.risk.facts.portfolio import ENTITY, error_of
 from fivefold.risk.facts.transactions import prepare
+from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.fields import MONEY_FIELDS, FieldType
-from fivefold.risk.language.inputs import input_key
-from fivefold.risk.language.policy_inputs import TransactionInput
+from fivefold.risk.language.policy import TransactionInput
 
 _EAGERLY = pl.QueryOptFlags._eager()  # noqa: SLF001 (as eager frames do: these are so few rows that plans cost more)
 

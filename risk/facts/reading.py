@@ -1,18 +1,211 @@
-"""Columns of linked facts, read leniently as expressions: a value, and whether there was one that cannot be read."""
+"""Columns, read leniently: one bad value fails its own entity, never the frame.
 
-from collections.abc import Collection, Mapping, Sequence
+Fields of entities are read as columns; linked facts, which are many more, as expressions.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from sys import float_info
 from typing import Any
 
 import polars as pl
 
 from fivefold.domain.errors import FileFormatError, Finding, InvalidRulesetError
+from fivefold.features.reading.columns import ErrorCollector, read_times
 from fivefold.features.schema import LARGEST_MAGNITUDE
-from fivefold.risk.facts.fields import read_field, read_moments, whole_microseconds
-from fivefold.risk.language.countries import COUNTRIES
-from fivefold.risk.language.fields import FieldType, OneOf, ValueType, value_type_of
+from fivefold.risk.facts.portfolio import ENTITY, error_of
+from fivefold.risk.language.fields import COUNTRIES, FieldType, OneOf, ValueType, described, value_type_of
 
+LIST_SEPARATOR = ";"
+"""Between the words of a list in a format without lists, such as CSV."""
+
+_LARGEST = int(float_info.max)
+"""Above it a whole number is no 64-bit float."""
+
+_TRUTH = {"true": True, "false": False, "1": True, "0": False}
+
+
+def read_field(column: pl.Series, declared: FieldType) -> tuple[pl.Series, pl.Series | None]:
+    """Read a column as its declared type.
+
+    Returns:
+        The values, null where unknown (NaN, empty text and a text of spaces alone), in the form of
+        `risk.compiler.value_types.Column`; and, as text, what could not be read, null elsewhere: None where everything
+        could be.
+    """
+    if column.dtype == pl.Null:
+        return pl.Series(column.name, [None] * len(column), dtype=_TYPES[value_type_of(declared)]), None
+    if isinstance(column.dtype, pl.Categorical | pl.Enum):
+        column = column.cast(pl.String)
+    if column.dtype == pl.String:
+        blank = (column.str.strip_chars() if declared == "text" else column) == ""
+        column = column.set(blank, None) if blank.any() else column
+    values = _READERS[value_type_of(declared)](column)
+    if value_type_of(declared) is ValueType.TEXT:
+        values = values.set(~_allowed(values, declared), None) if not _allowed(values, declared).all() else values
+    wrong = values.is_null() & column.is_not_null()
+    if column.dtype.is_float():
+        wrong &= ~column.is_nan()
+    if not wrong.any():
+        return values, None
+    write = described if declared == "country" else str
+    problems = [write(str(value)) if bad else None for value, bad in zip(column.to_list(), wrong, strict=True)]
+    return values, pl.Series(error_of(column.name), problems, dtype=pl.String)
+
+
+def _allowed(values: pl.Series, declared: FieldType) -> pl.Series:
+    """Tell which texts a field may hold; null is allowed."""
+    if isinstance(declared, OneOf):
+        return values.is_in(list(declared.one_of)) | values.is_null()
+    if declared == "country":
+        return values.is_in(COUNTRIES) | values.is_null()
+    return pl.Series([True], dtype=pl.Boolean)
+
+
+def _numbers(column: pl.Series) -> pl.Series:
+    if column.dtype == pl.String:
+        column = column.str.strip_chars().cast(pl.Float64, strict=False)
+    if not (column.dtype.is_numeric() or column.dtype.is_decimal()):
+        return pl.Series(column.name, [None] * len(column), dtype=pl.Float64)
+    numbers = column.cast(pl.Float64, strict=False)
+    return numbers if numbers.is_finite().all() and not numbers.null_count() else _finite(numbers)
+
+
+def _finite(numbers: pl.Series) -> pl.Series:
+    return numbers.to_frame().select(pl.when(pl.first().is_finite()).then(pl.first())).to_series()
+
+
+def _texts(column: pl.Series) -> pl.Series:
+    if column.dtype == pl.String:
+        return column
+    if column.dtype.is_integer():
+        return column.cast(pl.String)
+    return pl.Series(column.name, [None] * len(column), dtype=pl.String)
+
+
+def _flags(column: pl.Series) -> pl.Series:
+    if column.dtype == pl.Boolean:
+        return column
+    if column.dtype == pl.String or column.dtype.is_integer():
+        return column.cast(pl.String).str.to_lowercase().replace_strict(_TRUTH, default=None, return_dtype=pl.Boolean)
+    return pl.Series(column.name, [None] * len(column), dtype=pl.Boolean)
+
+
+def read_moments(column: pl.Series) -> pl.Series:
+    """Read times of any kind as microseconds UTC: Datetime, Date, or ISO text; null where it is none of them.
+
+    What is finer is rounded up: a nanosecond after as-of is after it.
+    """
+    if column.dtype == pl.Date or isinstance(column.dtype, pl.Datetime):
+        return column.to_frame().select(whole_microseconds(pl.first(), column.dtype)).to_series()
+    if column.dtype != pl.String:
+        return pl.Series(column.name, [None] * len(column), dtype=pl.Int64)
+    errors = ErrorCollector()
+    times = read_times(column.to_arrow(compat_level=pl.CompatLevel.oldest()), column.name, errors)
+    moments = pl.Series(column.name, times, dtype=pl.Int64)
+    return moments.set(pl.Series(errors.rows_with_any_error(len(column))), None) if errors.count else moments
+
+
+def whole_microseconds(moment: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """Give moments of a column of type Date or Datetime in microseconds, rounded up."""
+    if isinstance(dtype, pl.Datetime) and dtype.time_unit == "ns":
+        return -(-moment.cast(pl.Int64) // _NANOSECONDS)
+    return moment.cast(pl.Datetime("us", getattr(dtype, "time_zone", None))).cast(pl.Int64)
+
+
+_NANOSECONDS = 1_000
+"""So many are a microsecond."""
+
+
+def _lists(column: pl.Series) -> pl.Series:
+    if column.dtype == pl.String:
+        column = column.str.split(LIST_SEPARATOR).list.eval(pl.element().str.strip_chars())
+    if not isinstance(column.dtype, pl.List) or column.dtype.inner not in {pl.String, pl.Null}:
+        return pl.Series(column.name, [None] * len(column), dtype=pl.List(pl.String))
+    return column.cast(pl.List(pl.String)).list.drop_nulls()
+
+
+_READERS = {
+    ValueType.NUMBER: _numbers,
+    ValueType.TEXT: _texts,
+    ValueType.FLAG: _flags,
+    ValueType.MOMENT: read_moments,
+    ValueType.TEXTS: _lists,
+}
 _TYPES: dict[ValueType, Any] = {
+    ValueType.NUMBER: pl.Float64,
+    ValueType.TEXT: pl.String,
+    ValueType.FLAG: pl.Boolean,
+    ValueType.MOMENT: pl.Int64,
+    ValueType.TEXTS: pl.List(pl.String),
+}
+_PYTHON: dict[ValueType, tuple[type, ...]] = {
+    ValueType.NUMBER: (int, float, Decimal),
+    ValueType.TEXT: (str,),
+    ValueType.FLAG: (bool,),
+    ValueType.MOMENT: (str, date, datetime),
+    ValueType.TEXTS: (list, tuple),
+}
+
+
+def entities_from_rows(rows: Iterable[Mapping[str, Any]], fields: Mapping[str, FieldType]) -> pl.DataFrame:
+    """Make the frame of entities from rows such as JSON gives, whose values may be of any type.
+
+    What is of another type than its field goes into the column of errors beside it. Other keys are left out.
+
+    Raises:
+        FileFormatError: a row has no `entity_id`.
+    """
+    rows = list(rows)
+    for number, row in enumerate(rows):
+        if not isinstance(row.get(ENTITY), str | int) or isinstance(row.get(ENTITY), bool):
+            raise FileFormatError(
+                f"entity {number} has no {ENTITY}; every entity must have one, as text (rows count from 0)"
+            )
+    columns = {ENTITY: pl.Series([str(row[ENTITY]) for row in rows], dtype=pl.String)}
+    for name, declared in fields.items():
+        columns |= _column_of_rows(name, [row.get(name) for row in rows], declared)
+    return pl.DataFrame(columns)
+
+
+def _column_of_rows(name: str, values: list[Any], declared: FieldType) -> dict[str, pl.Series]:
+    kind = value_type_of(declared)
+    fits = [value is None or _fits(value, kind) for value in values]
+    readable = [_as_read(value, kind) if fit else None for value, fit in zip(values, fits, strict=True)]
+    dtype = pl.String if kind is ValueType.MOMENT else _TYPES[kind]
+    columns = {name: pl.Series(name, readable, dtype=dtype)}
+    if not all(fits):
+        wrong = [None if fit else _source_text(value) for value, fit in zip(values, fits, strict=True)]
+        columns[error_of(name)] = pl.Series(error_of(name), wrong, dtype=pl.String)
+    return columns
+
+
+def _source_text(value: Any) -> str:
+    """Write a value of any type as its source had it; a number stays a number, whatever holds it here."""
+    return str(value) if isinstance(value, Decimal) else repr(value)
+
+
+def _fits(value: Any, kind: ValueType) -> bool:
+    if isinstance(value, bool) and kind is not ValueType.FLAG:
+        return False
+    if kind is ValueType.TEXTS and isinstance(value, list | tuple):
+        return all(isinstance(word, str) for word in value)
+    if kind is ValueType.NUMBER and isinstance(value, int) and abs(value) > _LARGEST:
+        return False
+    return isinstance(value, _PYTHON[kind])
+
+
+def _as_read(value: Any, kind: ValueType) -> Any:
+    if value is None:
+        return None
+    if kind is ValueType.NUMBER:
+        return float(value)
+    return value.isoformat() if isinstance(value, date) else value
+
+
+_LINKED_TYPES: dict[ValueType, Any] = {
     ValueType.FLAG: pl.Boolean,
     ValueType.MOMENT: pl.Int64,
     ValueType.TEXTS: pl.List(pl.String),
@@ -33,16 +226,16 @@ class Read:
 
 
 def read_declared(name: str, dtype: pl.DataType, declared: FieldType) -> Read:
-    """Read a declared field of facts as `risk.facts.fields.read_field` reads one of entities; numbers have a limit."""
+    """Read a declared field of facts as `risk.facts.reading.read_field` reads one of entities; numbers have a limit."""
     kind = value_type_of(declared)
     if dtype == pl.Null:
-        return Read(pl.col(name).cast(_TYPES.get(kind, pl.Float64 if kind is ValueType.NUMBER else pl.String)))
+        return Read(pl.col(name).cast(_LINKED_TYPES.get(kind, pl.Float64 if kind is ValueType.NUMBER else pl.String)))
     if kind is ValueType.NUMBER:
         return read_number(name, dtype)
     if kind is ValueType.TEXT:
         return read_text(name, dtype, _words_of(declared))
     value = pl.col(name).map_batches(
-        lambda column: read_field(column, declared)[0], return_dtype=_TYPES[kind], is_elementwise=True
+        lambda column: read_field(column, declared)[0], return_dtype=_LINKED_TYPES[kind], is_elementwise=True
     )
     return Read(value, value.is_null() & _has_value(name, dtype))
 

@@ -7,10 +7,17 @@ from typing import Final
 import polars as pl
 
 from fivefold.domain.errors import FileFormatError
-from fivefold.risk.facts.fields import read_field
 from fivefold.risk.facts.linked import LINKED_ENTITY, TIME, UNREADABLE, LinkedFacts
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, NOT_KNOWN, NOT_READ, error_of
-from fivefold.risk.facts.reading import Read, read_declared, read_text, read_time, refuse_link, refuse_missing
+from fivefold.risk.facts.reading import (
+    Read,
+    read_declared,
+    read_field,
+    read_text,
+    read_time,
+    refuse_link,
+    refuse_missing,
+)
 from fivefold.risk.facts.row_errors import Check, find_problems, with_problems
 from fivefold.risk.language.fields import CASE_FIELDS, FieldType
 

@@ -8,8 +8,8 @@ import polars as pl
 from fivefold.risk.facts.linked import CONVERTED, FACT, FIELD, LINKED_ENTITY, PROBLEM, TIME, UNREADABLE, nothing_wrong
 from fivefold.risk.facts.portfolio import AS_OF, NOT_READ, error_of
 from fivefold.risk.facts.windows import Masks, fields_in, start_of, value_field
+from fivefold.risk.language.expressions import Window
 from fivefold.risk.language.fields import MONEY_FIELDS
-from fivefold.risk.language.inputs import Window
 
 LONGEST_SHOWN = 40
 """Values are shown to so many signs."""

@@ -7,15 +7,13 @@ from operator import and_
 
 import polars as pl
 
-from fivefold.risk.compiler.conditions import Compiler
-from fivefold.risk.compiler.operators import Lists
-from fivefold.risk.compiler.value_types import inputs_of
-from fivefold.risk.compiler.values import Column
+from fivefold.risk.compiler.conditions import Compiler, Lists
+from fivefold.risk.compiler.value_types import Column, inputs_of
 from fivefold.risk.facts.linked import TIME, LinkedFacts
 from fivefold.risk.facts.portfolio import AS_OF
 from fivefold.risk.language.base import LanguageModel
-from fivefold.risk.language.durations import Duration
-from fivefold.risk.language.inputs import FieldInput, Window, input_key
+from fivefold.risk.language.expressions import FieldInput, Window, input_key
+from fivefold.risk.language.quantities import Duration
 
 _OPENING = "@after "
 """Names with @ cannot be those of fields."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-from fivefold.risk.language.numbers import json_number
+from fivefold.risk.language.quantities import json_number
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=80)]
 """Names that people write in files and read in breakdowns: cash-out, country-of-residence."""

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, mo
 
 from fivefold.risk.language.base import Identifier, LanguageModel
 from fivefold.risk.language.fields import ValueType
-from fivefold.risk.language.numbers import exact, json_number
+from fivefold.risk.language.quantities import exact, json_number
 
 
 def _scalar(value: Any) -> str | bool | Decimal:

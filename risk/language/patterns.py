@@ -6,8 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, PlainSerializer, WithJsonSchema
 
 from fivefold.risk.language.base import LanguageModel, Name
-from fivefold.risk.language.durations import Duration, DurationText
-from fivefold.risk.language.numbers import Number, exact, quoted_value
+from fivefold.risk.language.quantities import Duration, DurationText, Number, exact, quoted_value
 
 MOST_TIMES = 1_000_000
 """Largest factor; with it, what is compared fits 128 bits."""

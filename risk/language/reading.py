@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from fivefold.domain.errors import Finding, InvalidRulesetError
-from fivefold.risk.language.documents.messages import EMPTY, problem_of
-from fivefold.risk.language.documents.reader import Document, Path
+from fivefold.risk.language.documents import Document, Path
+from fivefold.risk.language.messages import EMPTY, problem_of
 from fivefold.risk.language.ruleset import Ruleset
 
 Form = TypeVar("Form", bound=BaseModel)

@@ -79,7 +79,7 @@ class Standing(Base):
         digest: of what that came to, by `usecases.levels.records`; None where the next one is to be stored anyway.
         floor: the highest floor that holds, 0 for none; it may have been triggered before.
         hard_floor: the same of those that no override goes below.
-        floors_lost: since when floors rest on what is unknown (`risk.engine.lost_floors`); None where none does.
+        floors_lost: since when floors rest on what is unknown (`risk.engine.levels`); None where none does.
     """
 
     __tablename__ = "standings"

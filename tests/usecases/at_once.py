@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from fivefold.domain.clock import now_microseconds
-from fivefold.risk.facts.lists import NamedList, read_list
+from fivefold.risk.facts.portfolio import NamedList, read_list
 from fivefold.store.accounts.settings import settings_row
 from fivefold.store.rulesets.activations import PER_SECOND
 from fivefold.store.sql.database import writing

@@ -13,10 +13,10 @@ from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import resolve_now
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
-from fivefold.risk.compiler.structure import TAKEN
+from fivefold.risk.compiler.checks import TAKEN
 from fivefold.risk.language.base import Identifier, Name
-from fivefold.risk.language.documents.messages import problem_of
 from fivefold.risk.language.fields import FieldType, OneOf
+from fivefold.risk.language.messages import problem_of
 from fivefold.store.accounts.organisation_lock import lock_organisation
 from fivefold.store.audit.bound_rows import digests
 from fivefold.store.sql.database import reading, writing

@@ -20,9 +20,9 @@ from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.compiler.analysis import analyse_canonical
-from fivefold.risk.facts.lists import ListVersion, NamedList
-from fivefold.risk.language.documents.messages import problem_of
-from fivefold.risk.language.documents.reader import MOST_NODES
+from fivefold.risk.facts.portfolio import ListVersion, NamedList
+from fivefold.risk.language.documents import MOST_NODES
+from fivefold.risk.language.messages import problem_of
 from fivefold.store.accounts.lists import list_rows
 from fivefold.store.accounts.organisation_lock import lock_organisation
 from fivefold.store.audit.chain import digest_of

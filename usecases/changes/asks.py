@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import Engine
 
 from fivefold.domain.rate_files import DatedRates
-from fivefold.risk.facts.lists import NamedList, read_list
+from fivefold.risk.facts.portfolio import NamedList, read_list
 from fivefold.risk.language.base import canonical_form
 from fivefold.store.rulesets.activations import PER_SECOND
 from fivefold.store.sql.database import reading

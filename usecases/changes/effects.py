@@ -7,7 +7,7 @@ from typing import Protocol
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError
-from fivefold.risk.facts.lists import read_list
+from fivefold.risk.facts.portfolio import read_list
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.usecases.accounts.lists import ListPut, missing_versions, put_list_in

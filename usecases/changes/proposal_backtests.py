@@ -10,8 +10,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError
 from fivefold.risk.compiler.analysis import analyse_canonical
-from fivefold.risk.facts.lists import NamedList
-from fivefold.risk.facts.portfolio import Portfolio
+from fivefold.risk.facts.portfolio import NamedList, Portfolio
 from fivefold.risk.governance.backtest.compositions import (
     Before,
     Composition,

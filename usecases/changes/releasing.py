@@ -14,8 +14,15 @@ from sqlalchemy import delete, insert, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
-from fivefold.risk.engine.levels import ENTERED, FLOOR_LOST, HARD_FLOOR_LOST, HELD_FLOOR, HELD_HARD_FLOOR, RULES_LEVEL
-from fivefold.risk.engine.lost_floors import as_text
+from fivefold.risk.engine.levels import (
+    ENTERED,
+    FLOOR_LOST,
+    HARD_FLOOR_LOST,
+    HELD_FLOOR,
+    HELD_HARD_FLOOR,
+    RULES_LEVEL,
+    as_text,
+)
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.governance.backtest.compositions import Before, Composition, deciding_assessments
 from fivefold.store.levels import bulk_reads as loading

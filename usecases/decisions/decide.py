@@ -21,7 +21,7 @@ from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.features import schema as c
 from fivefold.risk.engine.explain.policies import DecisionExplanation, explain_decisions
 from fivefold.risk.engine.policy_program import kept_policy, policy_program_for
-from fivefold.risk.facts.lists import ListVersion
+from fivefold.risk.facts.portfolio import ListVersion
 from fivefold.store.decisions.decisions import (
     DecisionSubjects,
     EntityState,

@@ -23,8 +23,7 @@ from fivefold.risk.compiler.value_types import vocabulary
 from fivefold.risk.engine.assessments import Status
 from fivefold.risk.engine.policy_program import kept_policy
 from fivefold.risk.facts.inputs import Needs, resolve, sources_of
-from fivefold.risk.facts.lists import ListVersion, members_at
-from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, ListVersion, Portfolio, members_at
 from fivefold.risk.language.fields import FieldType
 from fivefold.risk.language.policy import Policy
 from fivefold.store.accounts.settings import base_currency_of

@@ -16,10 +16,10 @@ from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.compiler.policy_checks import inputs_of_policy_rule
 from fivefold.risk.compiler.value_types import vocabulary
-from fivefold.risk.engine.explain.inputs import numbers_in
+from fivefold.risk.engine.explain.describe import numbers_in
 from fivefold.risk.engine.explain.policies import OUTCOMES
 from fivefold.risk.engine.policy_program import PolicyOutcome, kept_policy
-from fivefold.risk.language.inputs import input_key
+from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.policy import Policy, PolicyRule
 from fivefold.store.decisions.decisions import decision_numbered, decisions_of
 from fivefold.store.ingest.entities import entity_named

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from fivefold.risk.compiler.analysis import analyse_canonical
-from fivefold.risk.governance.diff.compare import diff
+from fivefold.risk.governance.diff import diff
 from fivefold.store.evidence.archive import activations_before, backtests_in, versions_of_organisation
 from fivefold.store.rulesets.rulesets import editors_of
 from fivefold.store.tables.rulesets import Activation, Backtest, Family, RulesetVersion

@@ -7,7 +7,7 @@ import polars as pl
 
 from fivefold.domain.errors import FileFormatError, InvalidDataError, Problem
 from fivefold.features.reading.columns import short_text
-from fivefold.risk.facts.fields import read_field
+from fivefold.risk.facts.reading import read_field
 from fivefold.risk.language.fields import CASE_FIELDS, FieldType, ValueType, value_type_of
 from fivefold.usecases.ingest.bulk_facts import RecordRow, ScreeningRow, TagRow
 from fivefold.usecases.ingest.facts import RecordGiven

@@ -11,8 +11,7 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import STATUS, Assessments, Status
 from fivefold.risk.engine.deciding import DECIDES, deciders
-from fivefold.risk.engine.levels import HELD_FLOOR, HELD_HARD_FLOOR, RULES_LEVEL
-from fivefold.risk.engine.lost_floors import from_text
+from fivefold.risk.engine.levels import HELD_FLOOR, HELD_HARD_FLOOR, RULES_LEVEL, from_text
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.rulesets.rulesets import active_versions, families_of_versions

@@ -17,8 +17,7 @@ from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.compiler.value_types import Vocabulary, column_for, vocabulary
 from fivefold.risk.engine.assessments import Status
 from fivefold.risk.engine.explain.describe import input_words, value_words
-from fivefold.risk.language.expressions import input_of_test, tests_in
-from fivefold.risk.language.inputs import Ratio, Window, input_key
+from fivefold.risk.language.expressions import Ratio, Window, input_key, input_of_test, tests_in
 from fivefold.risk.language.operators import Operators
 from fivefold.risk.language.ruleset import Case, Rule, Ruleset
 from fivefold.store.sql.database import reading

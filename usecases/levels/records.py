@@ -13,8 +13,7 @@ from fivefold.domain.canonical import canonical_json
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assessments import STATUS, VERSIONS, Assessments
 from fivefold.risk.engine.explain.breakdown import as_json_text, explain_all
-from fivefold.risk.engine.levels import HELD_FLOOR, HELD_HARD_FLOOR
-from fivefold.risk.engine.lost_floors import FLOORS_LOST, as_text, from_text
+from fivefold.risk.engine.levels import FLOORS_LOST, HELD_FLOOR, HELD_HARD_FLOOR, as_text, from_text
 from fivefold.risk.engine.next_change import NEXT, WHY, NextChange, next_changes
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
 from fivefold.store.levels.assessment_queue import Reason

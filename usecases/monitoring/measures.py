@@ -13,7 +13,7 @@ from fivefold.domain.clock import DAY_US
 from fivefold.features.histories import Floats
 from fivefold.models.drift import LEAST_CUSTOMERS, stability_index, stability_verdict
 from fivefold.risk.engine.assessments import Status
-from fivefold.risk.governance.validate.levels import NO_LEVEL, TOP_LEVELS
+from fivefold.risk.governance.validate.measures import NO_LEVEL, TOP_LEVELS
 from fivefold.risk.governance.validate.ranking import RESAMPLES, Marks, RankingInterval, rank, share
 from fivefold.risk.governance.validate.verdicts import AcceptanceLimits
 from fivefold.usecases.monitoring.history import (

@@ -10,7 +10,7 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import STATUS, Assessments, Status
 from fivefold.risk.engine.explain.breakdown import Explanation, as_json_text, explain, explain_all
-from fivefold.risk.engine.explain.outcomes import signed
+from fivefold.risk.engine.explain.rules import signed
 from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.usecases.portfolio_files.levels import read_held_levels, read_overrides
 from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles, read_with_warnings, warn_of_unknown_entities

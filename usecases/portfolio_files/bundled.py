@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError
-from fivefold.risk.facts.lists import NamedList, read_list
+from fivefold.risk.facts.portfolio import NamedList, read_list
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import Ruleset
 

@@ -13,7 +13,7 @@ from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.governance.backtest.run import Backtest, HeldLevels, backtest
 from fivefold.risk.governance.thresholds.draft import draft_text
 from fivefold.risk.governance.thresholds.propose import ThresholdProposal, propose_thresholds
-from fivefold.risk.governance.validate.dates import dated_only
+from fivefold.risk.governance.validate.labels import dated_only
 from fivefold.risk.governance.validate.run import Options, Validation, validate
 from fivefold.usecases.portfolio_files.levels import read_held_levels
 from fivefold.usecases.portfolio_files.portfolio import (

@@ -6,9 +6,9 @@ import polars as pl
 
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
-from fivefold.risk.engine.lost_floors import FLOORS_LOST, from_text
-from fivefold.risk.facts.fields import read_moments
+from fivefold.risk.engine.levels import FLOORS_LOST, from_text
 from fivefold.risk.facts.portfolio import ENTITY
+from fivefold.risk.facts.reading import read_moments
 from fivefold.usecases.portfolio_files.tables import TableFile, read_frame
 
 

@@ -13,9 +13,8 @@ from fivefold.domain.errors import ConfigError
 from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.domain.rate_files import read_rates
 from fivefold.risk.compiler.analysis import AnalysedRuleset
-from fivefold.risk.facts.lists import NamedList
-from fivefold.risk.facts.portfolio import ENTITY, Portfolio
-from fivefold.risk.language.inputs import ScreeningInput, TagInput
+from fivefold.risk.facts.portfolio import ENTITY, NamedList, Portfolio
+from fivefold.risk.language.expressions import ScreeningInput, TagInput
 from fivefold.usecases.portfolio_files.columns import PortfolioColumns
 from fivefold.usecases.portfolio_files.tables import (
     SHOWN,

@@ -15,9 +15,8 @@ from fivefold.features.reading.csv_file import csv_frame, csv_parts, torn_frame
 from fivefold.features.reading.json_lines import JsonLine, json_lines
 from fivefold.features.reading.text_files import GZIP, TornRow, is_gzipped, open_text, suffix_of_name
 from fivefold.risk.compiler.analysis import AnalysedRuleset
-from fivefold.risk.facts.fields import entities_from_rows
 from fivefold.risk.facts.portfolio import ENTITY, NOT_KNOWN, NOT_READ, error_of
-from fivefold.risk.facts.reading import refuse_link
+from fivefold.risk.facts.reading import entities_from_rows, refuse_link
 from fivefold.risk.facts.records import KNOWN_AT
 from fivefold.risk.facts.transactions import CONTRADICTS
 from fivefold.risk.language.fields import FieldType

@@ -12,9 +12,9 @@ from fivefold.domain.money import RateTable
 from fivefold.features.reading.text_files import suffix_of_name
 from fivefold.features.schema import DATE, NULLABLE, USER_ID
 from fivefold.risk.compiler.analysis import AnalysedRuleset
-from fivefold.risk.facts.fields import read_moments
 from fivefold.risk.facts.portfolio import ENTITY, NOT_READ
-from fivefold.risk.language.inputs import IndicatorInput, ValueInput
+from fivefold.risk.facts.reading import read_moments
+from fivefold.risk.language.expressions import IndicatorInput, ValueInput
 
 if TYPE_CHECKING:
     from fivefold.features.histories import Histories

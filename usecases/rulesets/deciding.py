@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from fivefold.risk.compiler.analysis import analyse_canonical
-from fivefold.risk.facts.lists import NamedList
+from fivefold.risk.facts.portfolio import NamedList
 from fivefold.store.audit.chain import digest_of
 from fivefold.store.rulesets.rulesets import all_active_versions, families_of
 from fivefold.store.tables.rulesets import Family

@@ -15,8 +15,8 @@ from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import resolve_now
 from fivefold.domain.errors import ConfigError, ConflictError, Finding, InvalidRulesetError
 from fivefold.risk.language.base import Identifier
-from fivefold.risk.language.documents.messages import problem_of
-from fivefold.risk.language.documents.reader import Document
+from fivefold.risk.language.documents import Document
+from fivefold.risk.language.messages import problem_of
 from fivefold.store.audit.bound_rows import Digests, digests, joined
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.rulesets.activations import ActivationChange, begin

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.compiler.analysis import analyse_canonical
-from fivefold.risk.governance.diff.compare import RulesetDifference, diff
+from fivefold.risk.governance.diff import RulesetDifference, diff
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.rulesets.rulesets import (
     draft_of,

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import resolve_now
 from fivefold.domain.errors import Finding, FivefoldError, InvalidRulesetError
-from fivefold.risk.facts.lists import NamedList
+from fivefold.risk.facts.portfolio import NamedList
 from fivefold.risk.governance.examples.run import ExampleResults, run_examples
 from fivefold.risk.governance.lint.ruleset import lint_text
 from fivefold.risk.language.policy import Policy

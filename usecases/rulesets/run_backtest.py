@@ -22,11 +22,9 @@ from fivefold.domain.errors import ConflictError, NotEnoughDataError
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import STATUS, Status
-from fivefold.risk.facts.lists import ListVersion, NamedList
-from fivefold.risk.facts.portfolio import ENTITY, Portfolio
+from fivefold.risk.facts.portfolio import ENTITY, ListVersion, NamedList, Portfolio
 from fivefold.risk.governance.backtest.moves import Cell
-from fivefold.risk.governance.backtest.parts import joined_backtests
-from fivefold.risk.governance.backtest.run import Backtest, HeldLevels, backtest
+from fivefold.risk.governance.backtest.run import Backtest, HeldLevels, backtest, joined_backtests
 from fivefold.risk.governance.examples.facts import example_portfolio, previous_levels
 from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.levels import bulk_reads as loading

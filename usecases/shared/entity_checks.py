@@ -10,8 +10,8 @@ from pydantic import TypeAdapter
 from fivefold.domain.characters import control_in
 from fivefold.domain.errors import InvalidDataError, Problem
 from fivefold.features.reading.columns import short_text
-from fivefold.risk.facts.fields import entities_from_rows, read_field
 from fivefold.risk.facts.portfolio import ENTITY, error_of
+from fivefold.risk.facts.reading import entities_from_rows, read_field
 from fivefold.risk.language.fields import FieldType
 from fivefold.store.evidence.erasure import ERASED_NAME
 

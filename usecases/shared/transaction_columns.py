@@ -24,7 +24,7 @@ from fivefold.features.reading.columns import (
     short_text,
 )
 from fivefold.features.reading.fast_columns import CodedWords
-from fivefold.risk.facts.fields import LIST_SEPARATOR, read_field
+from fivefold.risk.facts.reading import LIST_SEPARATOR, read_field
 from fivefold.risk.language.fields import FieldType, ValueType, value_type_of
 from fivefold.usecases.shared.entity_checks import MOST_CHARACTERS, allowed_values, storable
 

@@ -5,16 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from fivefold.risk.compiler.value_types import SOURCES, inputs_of
-from fivefold.risk.engine.explain.describe import input_words
-from fivefold.risk.engine.explain.inputs import InputDescription, describe_inputs
+from fivefold.risk.engine.explain.describe import InputDescription, describe_inputs, input_words
 from fivefold.risk.engine.program import Program
 from fivefold.risk.engine.totals import WEIGHTS_USED
 from fivefold.risk.facts.portfolio import NOT_KNOWN, error_of
 from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.expressions import DaysSince, FieldInput, Ratio, input_key
 from fivefold.risk.language.fields import FieldType, OneOf
-from fivefold.risk.language.inputs import DaysSince, FieldInput, Ratio, input_key
-from fivefold.risk.language.ruleset import Ruleset
-from fivefold.risk.language.scoring import WeightedScore
+from fivefold.risk.language.ruleset import Ruleset, WeightedScore
 
 PREDICATE = "whom the ruleset applies to"
 CHOICE = "the choice of weights"

@@ -5,16 +5,13 @@ from typing import Any
 
 import polars as pl
 
+from fivefold.risk.facts.patterns.counts import find_dormancy, find_fan, find_structuring, find_velocity
 from fivefold.risk.facts.patterns.deviation import find_purpose_deviation, find_volume_deviation
-from fivefold.risk.facts.patterns.dormancy import find_dormancy
-from fivefold.risk.facts.patterns.fan import find_fan
 from fivefold.risk.facts.patterns.pass_through import find_pass_through
 from fivefold.risk.facts.patterns.rows import LATEST, NUMBER
-from fivefold.risk.facts.patterns.structuring import find_structuring
-from fivefold.risk.facts.patterns.velocity import find_velocity
 from fivefold.risk.facts.portfolio import signal_of
 from fivefold.risk.language.base import LanguageModel
-from fivefold.risk.language.inputs import input_key
+from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.patterns import (
     DormantThenActive,
     Fan,

@@ -21,9 +21,9 @@ from fivefold.risk.facts.patterns.rows import (
     total,
     wide,
 )
-from fivefold.risk.language.durations import Duration
-from fivefold.risk.language.inputs import FieldInput, input_key
+from fivefold.risk.language.expressions import FieldInput, input_key
 from fivefold.risk.language.patterns import PurposeDeviation, VolumeDeviation
+from fivefold.risk.language.quantities import Duration
 
 _DECLARED, _OUTSIDE = "declared", "outside"
 _MONTHS = {

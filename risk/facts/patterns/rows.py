@@ -8,7 +8,7 @@ import numpy.typing as npt
 import polars as pl
 
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
-from fivefold.risk.language.durations import Duration
+from fivefold.risk.language.quantities import Duration
 
 Integers = npt.NDArray[np.int64]
 

@@ -12,10 +12,8 @@ from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Stat
 from fivefold.risk.engine.deciding import DECIDES, deciders
 from fivefold.risk.engine.levels import RULES_LEVEL
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
-from fivefold.risk.governance.backtest.hits import FailedAssessment, failures
-from fivefold.risk.governance.backtest.moves import Cell
-from fivefold.risk.governance.backtest.parts import sum_cells, sum_counts
-from fivefold.risk.governance.backtest.run import MOVERS
+from fivefold.risk.governance.backtest.moves import Cell, FailedAssessment, failures
+from fivefold.risk.governance.backtest.run import MOVERS, sum_cells, sum_counts
 
 NOBODY = "(no ruleset)"
 """Where an entity stands, and what decides for it, where no ruleset applies."""

@@ -1,22 +1,86 @@
-"""A draft on a real portfolio before it decides: who would be where, who moves, and what cannot be assessed."""
+"""A draft on a real portfolio before it decides: who would be where, who moves, and what cannot be assessed.
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+A portfolio may be sampled, or taken in parts whose backtests are put together again.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from fivefold.domain.clock import day_text
-from fivefold.domain.errors import ConfigError
+from fivefold.domain.errors import PROBLEMS_LISTED, ConfigError
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
 from fivefold.risk.engine.levels import ENTERED, RULES_LEVEL, WITHHELD
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
-from fivefold.risk.governance.backtest.hits import CaseHits, FailedAssessment, case_hits, failures
-from fivefold.risk.governance.backtest.moves import ALONE, LATER, Cell, Mover, matrix, movers, positions
-from fivefold.risk.governance.backtest.sample import draw
+from fivefold.risk.governance.backtest.moves import (
+    ALONE,
+    LATER,
+    CaseHits,
+    Cell,
+    FailedAssessment,
+    Mover,
+    case_hits,
+    failures,
+    matrix,
+    movers,
+    positions,
+)
 from fivefold.risk.language.ruleset import Ruleset
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """A part of a portfolio.
+
+    Attributes:
+        portfolio: with the drawn entities alone.
+        as_of: one moment, or one for each row of its entities.
+        entities: how many entities the whole has.
+        size: how many were drawn.
+    """
+
+    portfolio: Portfolio
+    as_of: int | pl.Series
+    entities: int
+    size: int
+
+
+def draw(portfolio: Portfolio, as_of: int | pl.Series, size: int | None, seed: int) -> Sampled:
+    """Draw so many entities at random, each as likely as the others; all of them where there are no more, or no size.
+
+    ConfigError where the size is no sample, or there are no entities.
+    """
+    if size is not None and size < 1:
+        raise ConfigError(f"a sample of {size} entities was asked for; at least 1 is possible")
+    names = portfolio.entities[ENTITY].cast(pl.String)
+    entities = names.unique().sort()
+    if not len(entities):
+        raise ConfigError("the portfolio has no entities")
+    if size is None or size >= len(entities):
+        return Sampled(portfolio, as_of, len(entities), len(entities))
+    places = np.random.default_rng(seed).choice(len(entities), size, replace=False)
+    chosen = entities.gather(np.sort(places))
+    in_sample = names.is_in(chosen.implode())
+    part = replace(
+        portfolio, entities=portfolio.entities.filter(in_sample), transactions=_linked(portfolio.transactions, chosen)
+    )
+    return Sampled(part, as_of.filter(in_sample) if isinstance(as_of, pl.Series) else as_of, len(entities), size)
+
+
+def _linked(rows: pl.DataFrame | pl.LazyFrame | None, chosen: pl.Series) -> pl.DataFrame | pl.LazyFrame | None:
+    """Leave out the transactions of others, which nobody reads; the other linked facts are few."""
+    if rows is None:
+        return None
+    link = ENTITY if ENTITY in rows.collect_schema() else "user_id"
+    return rows.filter(pl.col(link).cast(pl.String).is_in(chosen.implode()))
+
 
 MOVERS = 20
 """How many of those who change most are named."""
@@ -244,3 +308,82 @@ def moments_words(assessments: Assessments) -> str:
     moments = assessments.outcomes[AS_OF]
     first, last = (day_text(int(end)) for end in (moments.min(), moments.max()))  # type: ignore[arg-type]  # numbers
     return first if first == last else f"{first} to {last}, by entity"
+
+
+def joined_backtests(parts: Sequence[Backtest]) -> Backtest:
+    """Put backtests together that are of the same rulesets and moment, each of other entities.
+
+    Args:
+        parts: one at least, in the order of the portfolio.
+    """
+    first = parts[0]
+    cautions = dict.fromkeys(caution for part in parts for caution in part.cautions if caution != NO_REACH)
+    reach = [NO_REACH] if all(NO_REACH in part.cautions for part in parts) else []
+    presents = [part.present for part in parts if part.present is not None]
+    return replace(
+        first,
+        entities=sum(part.entities for part in parts),
+        drawn=sum(part.drawn for part in parts),
+        draft=_sides([part.draft for part in parts]),
+        present=_sides(presents) if presents else None,
+        alone=sum_cells(part.alone for part in parts),
+        later=None if first.later is None else sum_cells(part.later or () for part in parts),
+        movers=tuple(sorted((mover for part in parts for mover in part.movers), key=_furthest)[:MOVERS]),
+        cautions=(*reach, *cautions),
+    )
+
+
+def _sides(sides: Sequence[Side]) -> Side:
+    first = sides[0]
+    return replace(
+        first,
+        alone=sum_counts(side.alone for side in sides),
+        later=None if first.later is None else sum_counts(side.later or {} for side in sides),
+        withheld=sum(side.withheld for side in sides),
+        hits=_hits([side.hits for side in sides]),
+        failed=sum(side.failed for side in sides),
+        failures=_first_failures([failure for side in sides for failure in side.failures]),
+    )
+
+
+def sum_counts(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    """Add up the counts of parts, name by name."""
+    total: dict[str, int] = {}
+    for part in counts:
+        total |= {name: total.get(name, 0) + count for name, count in part.items()}
+    return total
+
+
+def sum_cells(parts: Iterable[tuple[Cell, ...]]) -> tuple[Cell, ...]:
+    """Add up the moves of parts, from level to level."""
+    counts: dict[tuple[str, str], int] = {}
+    for part in parts:
+        for cell in part:
+            counts[cell.before, cell.after] = counts.get((cell.before, cell.after), 0) + cell.entities
+    return tuple(Cell(before, after, entities) for (before, after), entities in counts.items())
+
+
+def _hits(parts: Sequence[tuple[CaseHits, ...]]) -> tuple[CaseHits, ...]:
+    """Add the hits up; everyone to whom the ruleset applies gets exactly one outcome of each rule."""
+    counts = [sum(part[place].entities for part in parts) for place in range(len(parts[0]))]
+    of: Counter[str] = Counter()
+    for hits, count in zip(parts[0], counts, strict=True):
+        of[hits.rule] += count
+    return tuple(
+        replace(hits, entities=count, share=count / of[hits.rule] if of[hits.rule] else 0.0)
+        for hits, count in zip(parts[0], counts, strict=True)
+    )
+
+
+def _first_failures(failures: Sequence[FailedAssessment]) -> tuple[FailedAssessment, ...]:
+    """Keep those of the first so many entities; one entity may have several."""
+    entities = list(dict.fromkeys(failure.entity for failure in failures))[:PROBLEMS_LISTED]
+    listed = set(entities)
+    return tuple(failure for failure in failures if failure.entity in listed)
+
+
+def _furthest(mover: Mover) -> tuple[int, Decimal, str]:
+    """Put those first who change most: by levels, then by points, then in the order of their names."""
+    points = [mover.points_before, mover.points_after]
+    moved = abs(Decimal(points[1]) - Decimal(points[0])) if all(points) else Decimal(0)
+    return -abs(mover.steps or 0), -moved, mover.entity

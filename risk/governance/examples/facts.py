@@ -10,12 +10,11 @@ from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.domain.money import base_only
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.risk.compiler.analysis import AnalysedRuleset
-from fivefold.risk.facts.fields import entities_from_rows
-from fivefold.risk.facts.lists import NamedList
-from fivefold.risk.facts.portfolio import ENTITY, Portfolio
+from fivefold.risk.facts.portfolio import ENTITY, NamedList, Portfolio
+from fivefold.risk.facts.reading import entities_from_rows
 from fivefold.risk.language.base import LanguageModel
-from fivefold.risk.language.inputs import ScreeningInput
-from fivefold.risk.language.numbers import quoted_value
+from fivefold.risk.language.expressions import ScreeningInput
+from fivefold.risk.language.quantities import quoted_value
 from fivefold.risk.language.ruleset import Example, Ruleset
 
 BASE = "EUR"

@@ -7,13 +7,12 @@ from typing import Any
 
 from fivefold.domain.clock import DAY_US, day_text, parse_moment
 from fivefold.domain.errors import ConfigError
+from fivefold.risk.compiler.conditions import folded
 from fivefold.risk.compiler.diagnostics import Diagnostic, Severity
-from fivefold.risk.compiler.fuzzy import folded
 from fivefold.risk.compiler.locations import Location, inputs_named, tests_at
 from fivefold.risk.engine.explain.describe import input_words
-from fivefold.risk.language.documents.reader import Path
-from fivefold.risk.language.expressions import OwnTest, input_of_test
-from fivefold.risk.language.inputs import ScreeningInput
+from fivefold.risk.language.documents import Path
+from fivefold.risk.language.expressions import OwnTest, ScreeningInput, input_of_test
 from fivefold.risk.language.operators import Fuzzy, Operators
 from fivefold.risk.language.ruleset import Coverage, Outcome, Rule, Ruleset
 

@@ -4,12 +4,11 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from itertools import pairwise
 
+from fivefold.risk.compiler.checks import outcomes_with_paths
 from fivefold.risk.compiler.diagnostics import Diagnostic, Severity
-from fivefold.risk.compiler.structure import outcomes_with_paths
-from fivefold.risk.language.documents.reader import Path
-from fivefold.risk.language.numbers import POINT_UNITS, point_units, text_of
-from fivefold.risk.language.ruleset import Rule, Ruleset
-from fivefold.risk.language.scoring import PointsScore, Tier, TiersScore, WeightedScore
+from fivefold.risk.language.documents import Path
+from fivefold.risk.language.quantities import POINT_UNITS, point_units, text_of
+from fivefold.risk.language.ruleset import PointsScore, Rule, Ruleset, Tier, TiersScore, WeightedScore
 
 _TIERS: Path = ("score", "tiers")
 _ENDLESS = 10**18

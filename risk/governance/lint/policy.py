@@ -13,8 +13,8 @@ from fivefold.risk.compiler.policy_checks import actions_at, inputs_of_policy_ru
 from fivefold.risk.compiler.value_types import vocabulary
 from fivefold.risk.governance.lint.reachability import LintScope, try_conditions
 from fivefold.risk.governance.lint.ruleset import Lists, lint_scope, list_diagnostics
-from fivefold.risk.language.documents.reader import Document, Path
-from fivefold.risk.language.inputs import input_key
+from fivefold.risk.language.documents import Document, Path
+from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.policy import Policy, PolicyRule, policy_of
 
 

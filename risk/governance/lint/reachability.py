@@ -12,13 +12,11 @@ from fivefold.risk.compiler.checks import type_of, value_type_at
 from fivefold.risk.compiler.conditions import Compiler
 from fivefold.risk.compiler.diagnostics import Diagnostic, Severity
 from fivefold.risk.compiler.locations import Location, tests_at
-from fivefold.risk.compiler.value_types import Vocabulary
-from fivefold.risk.compiler.values import Column
+from fivefold.risk.compiler.value_types import Column, Vocabulary
 from fivefold.risk.governance.lint.representative_values import ComparedInput, Domain, Members, domain_of
 from fivefold.risk.language.base import LanguageModel
-from fivefold.risk.language.expressions import input_of_test
+from fivefold.risk.language.expressions import input_key, input_of_test
 from fivefold.risk.language.fields import ValueType
-from fivefold.risk.language.inputs import input_key
 
 MOST_ROWS = 20_000
 """So many combinations of values are tried at most; where more would be needed, it is undecided."""

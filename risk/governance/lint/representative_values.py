@@ -13,11 +13,8 @@ from typing import Any
 import polars as pl
 
 from fivefold.domain.clock import DAY_US
-from fivefold.risk.compiler.value_types import SOURCES, column_of, linked_source
-from fivefold.risk.compiler.values import Column, ordinal
-from fivefold.risk.language.countries import COUNTRIES
-from fivefold.risk.language.fields import FieldType, OneOf, ValueType
-from fivefold.risk.language.inputs import (
+from fivefold.risk.compiler.value_types import SOURCES, Column, column_of, linked_source, ordinal
+from fivefold.risk.language.expressions import (
     Count,
     DaysSince,
     Distinct,
@@ -29,8 +26,9 @@ from fivefold.risk.language.inputs import (
     TagInput,
     ValueInput,
 )
+from fivefold.risk.language.fields import COUNTRIES, FieldType, OneOf, ValueType
 from fivefold.risk.language.operators import Fuzzy
-from fivefold.risk.language.policy_inputs import LevelInput, TransactionInput
+from fivefold.risk.language.policy import LevelInput, TransactionInput
 
 MOST_TEXTS = 4_000
 """So many made-up texts are tried at most; where more would be needed, it is undecided."""

@@ -7,8 +7,7 @@ import polars as pl
 from fivefold.charts.levels import levels
 from fivefold.charts.migration import migration
 from fivefold.domain.number_text import percent
-from fivefold.risk.governance.backtest.hits import CaseHits
-from fivefold.risk.governance.backtest.moves import NEW, Cell
+from fivefold.risk.governance.backtest.moves import NEW, CaseHits, Cell
 from fivefold.risk.governance.backtest.run import Backtest, Side
 from fivefold.risk.governance.reports.page import ReportPage, Section, Table
 

@@ -10,7 +10,7 @@ from fivefold.charts.confirmed import confirmed
 from fivefold.charts.stability import stability
 from fivefold.domain.number_text import percent
 from fivefold.models.drift import SHIFTED, STABLE
-from fivefold.risk.governance.backtest.hits import FailedAssessment
+from fivefold.risk.governance.backtest.moves import FailedAssessment
 from fivefold.risk.governance.reports.backtest import lists_words
 from fivefold.risk.governance.reports.page import ReportPage, Section, Table
 from fivefold.risk.governance.validate.ranking import CONFIDENCE, Paired

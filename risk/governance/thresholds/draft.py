@@ -10,13 +10,11 @@ import yaml
 from fivefold.charts.text.numbers import one_line
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.number_text import percent
-from fivefold.risk.governance.diff.compare import diff
-from fivefold.risk.governance.thresholds.current import present_cuts, whole_points
-from fivefold.risk.governance.thresholds.propose import ThresholdProposal
-from fivefold.risk.language.numbers import POINT_UNITS, text_of
+from fivefold.risk.governance.diff import diff
+from fivefold.risk.governance.thresholds.propose import ThresholdProposal, present_cuts, whole_points
+from fivefold.risk.language.quantities import POINT_UNITS, text_of
 from fivefold.risk.language.reading import read_ruleset
-from fivefold.risk.language.ruleset import Ruleset
-from fivefold.risk.language.scoring import PointsScore, TiersScore
+from fivefold.risk.language.ruleset import PointsScore, Ruleset, TiersScore
 
 Path = tuple[str | int, ...]
 

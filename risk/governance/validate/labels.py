@@ -1,7 +1,10 @@
-"""Labels: which entities were confirmed, when that became known, and what would give it away beforehand."""
+"""Labels: which entities were confirmed, when that became known, and what would give it away beforehand.
+
+What has no date says nothing about what was known at as-of, so it is left out of a validation, with a caution.
+"""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
@@ -10,11 +13,11 @@ from fivefold.domain.errors import FileFormatError, Finding, InvalidRulesetError
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.compiler.value_types import inputs_of_rule
 from fivefold.risk.engine.explain.describe import input_words
-from fivefold.risk.facts.fields import read_field, read_moments
-from fivefold.risk.facts.portfolio import AS_OF, ENTITY
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
+from fivefold.risk.facts.reading import read_field, read_moments
 from fivefold.risk.governance.validate.ranking import Marks
 from fivefold.risk.language.base import LanguageModel
-from fivefold.risk.language.inputs import input_key
+from fivefold.risk.language.expressions import input_key
 
 CONFIRMED, AT = "confirmed", "at"
 LABELS_ARE = ("cases", "alerts")
@@ -155,3 +158,45 @@ def _texts(part: Any) -> Iterator[str]:
     elif isinstance(part, list):
         for below in part:
             yield from _texts(below)
+
+
+KNOWN_AT = "known_at"
+_DATES = {"tags": "from", "screenings": "at"}
+
+
+def dated_only(portfolio: Portfolio, *, undated_known: bool = False) -> tuple[Portfolio, tuple[str, ...]]:
+    """Leave undated tags and screenings out, and say how many; also say where attributes have no date.
+
+    A tag that was set when a case was confirmed, and has no date, would tell the label. Attributes cannot be left out
+    without leaving out the entities, so that of them is said alone.
+
+    Args:
+        portfolio: as it was read.
+        undated_known: the caller says that undated rows were known at as-of; they are kept, with a caution.
+    """
+    cautions = []
+    for name, column in _DATES.items():
+        table: pl.DataFrame | None = getattr(portfolio, name)
+        if table is None or not len(table):
+            continue
+        dated = table[column].is_not_null() if column in table.columns else pl.Series([False] * len(table))
+        undated = int((~dated).sum())
+        if not undated:
+            continue
+        rows = f"{undated:,} of {len(table):,} {name} have no date ({column})"
+        if undated_known:
+            cautions.append(
+                f"{rows} and were taken as known at as-of, as was asked; one that was set later tells the label"
+            )
+        else:
+            cautions.append(f"{rows} and were left out: nothing shows that they were known at as-of")
+            rest = table.filter(dated)
+            portfolio = replace(portfolio, tags=rest) if name == "tags" else replace(portfolio, screenings=rest)
+    entities = portfolio.entities
+    undated = len(entities) if KNOWN_AT not in entities.columns else entities[KNOWN_AT].null_count()
+    if undated:
+        cautions.append(
+            f"the attributes of {undated:,} of {len(entities):,} entities have no date (known_at) and were taken as "
+            "known at as-of: an attribute that was set when a case was confirmed would tell the label"
+        )
+    return portfolio, tuple(cautions)

@@ -9,7 +9,7 @@ import polars as pl
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.engine.explain.describe import input_words
 from fivefold.risk.governance.validate.ranking import Marks, Numbers, Paired, auc, compare_all
-from fivefold.risk.language.inputs import input_key
+from fivefold.risk.language.expressions import input_key
 
 SUSPICIOUS_AUC = 0.98
 """What separates better than this was probably made from the label, or after it."""

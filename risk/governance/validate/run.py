@@ -11,14 +11,24 @@ from fivefold.features.histories import Integers
 from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
 from fivefold.risk.engine.program import APPLIES, TOTAL
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
-from fivefold.risk.governance.backtest.hits import FailedAssessment, failures
+from fivefold.risk.governance.backtest.moves import FailedAssessment, failures
 from fivefold.risk.governance.backtest.run import list_days, moments_words
 from fivefold.risk.governance.validate.labels import LabelledEntities, match_labels, refuse_leaks
 from fivefold.risk.governance.validate.leaks import Single, singles
-from fivefold.risk.governance.validate.levels import Capture, LevelRow, captured_share, level_rows
-from fivefold.risk.governance.validate.lift import Addition, Lift, additions, capture_curve, lifts
+from fivefold.risk.governance.validate.measures import (
+    Addition,
+    Capture,
+    LevelRow,
+    Lift,
+    StabilityIndex,
+    additions,
+    capture_curve,
+    captured_share,
+    level_rows,
+    lifts,
+    stability_indices,
+)
 from fivefold.risk.governance.validate.ranking import RESAMPLES, Marks, Numbers, Paired, Ranking, compare_rankings, rank
-from fivefold.risk.governance.validate.stability import StabilityIndex, stability_indices
 from fivefold.risk.governance.validate.verdicts import AcceptanceLimits, LimitVerdict, verdicts
 
 
@@ -149,7 +159,7 @@ def validate(
 
     Args:
         assessments: the assessments, made of what was known at as-of, without standing levels or overrides.
-        labels: see `risk.governance.validate.labels.mark`.
+        labels: see `risk.governance.validate.labels.match_labels`.
         options: floors, bans, horizon and resamples.
         reference: the same ruleset as of a reference period, for drift.
         other: another ruleset on the same entities, to be compared with.
@@ -168,14 +178,12 @@ def validate(
             f"of {len(assessments)} entities nobody is left to judge: the ruleset does not apply to them, or they were "
             "confirmed before"
         )
+    ruleset, confirmed = assessments.program.ruleset, marked.confirmed
     ranked = included & (assessments.outcomes[STATUS] == Status.ASSESSED.value).to_numpy()
     population = _population(assessments, marked, included, ranked)
-    levels = level_rows(_levels(assessments)[included], marked.confirmed[included], assessments.program.ruleset.levels)
-    capture = captured_share(
-        _levels(assessments)[included], marked.confirmed[included], assessments.program.ruleset.levels
-    )
-    measured = _Measured(assessments, ranked, marked.confirmed, options)
-    ruleset = assessments.program.ruleset
+    by_level = _levels(assessments)[included], confirmed[included], ruleset.levels
+    levels, capture = level_rows(*by_level), captured_share(*by_level)
+    measured = _Measured(assessments, ranked, confirmed, options)
     gini = measured.ranking.gini if measured.ranking else None
     return Validation(
         ruleset.name,
@@ -190,10 +198,10 @@ def validate(
         measured.curve,
         levels,
         capture,
-        lifts(assessments, included, marked.confirmed),
+        lifts(assessments, included, confirmed),
         measured.additions,
         measured.singles,
-        None if other is None else _compared(assessments, other, ranked, marked.confirmed, options),
+        None if other is None else _compared(assessments, other, ranked, confirmed, options),
         () if reference is None else stability_indices(reference, assessments),
         verdicts(gini, capture, population.confirmed, levels, options.floors),
         failures(assessments),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from fivefold.domain.number_text import percent
-from fivefold.risk.governance.validate.levels import Capture, LevelRow
+from fivefold.risk.governance.validate.measures import Capture, LevelRow
 from fivefold.risk.governance.validate.ranking import CONFIDENCE, RankingInterval, share
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from fivefold.domain.errors import InvalidRulesetError
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical, lists_of_policy, signal_of_rule
-from fivefold.risk.language.inputs import input_key
+from fivefold.risk.language.expressions import input_key
 from tests.risk.engine.policies_small import policy
 from tests.risk.engine.small import case, rule, ruleset
 

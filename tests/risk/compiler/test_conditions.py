@@ -1,17 +1,22 @@
 """The compiler: which columns a condition reads. What its expressions come to is in test_operators.py."""
 
+from decimal import Decimal
 from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import TypeAdapter
+from rapidfuzz import distance, fuzz
 
-from fivefold.risk.compiler.conditions import Compiler
-from fivefold.risk.compiler.values import Column
+from fivefold.risk.compiler.conditions import Compiler, comparison, folded, likeness, nearly
+from fivefold.risk.compiler.value_types import Column, misfit
 from fivefold.risk.language.base import LanguageModel
-from fivefold.risk.language.expressions import Condition
+from fivefold.risk.language.expressions import Condition, input_key
 from fivefold.risk.language.fields import ValueType
-from fivefold.risk.language.inputs import input_key
+from fivefold.risk.language.operators import OPERATOR_KINDS
+from tests.risk.compiler.kleene import LEVELS, compared, holds
 
 condition = TypeAdapter[Any](Condition)
 
@@ -56,3 +61,247 @@ def test_what_it_read_is_collected_over_conditions() -> None:
 def test_a_comparison_without_anything_to_compare_is_a_fault_of_the_program() -> None:
     with pytest.raises(AssertionError):
         compiler().condition(condition.validate_python({"above": 0}))
+
+
+LISTS = {"some": ["a", "NO", "Lech Wałęsa"], "none": []}
+DTYPES: dict[ValueType, Any] = {
+    ValueType.TEXT: pl.String,
+    ValueType.NUMBER: pl.Float64,
+    ValueType.MONEY: pl.Int64,
+    ValueType.FLAG: pl.Boolean,
+    ValueType.MOMENT: pl.Int64,
+    ValueType.TEXTS: pl.List(pl.String),
+    ValueType.MARK: pl.Boolean,
+    ValueType.FINDING: pl.Float64,
+    ValueType.LEVEL: pl.Int64,
+}
+DAYS = ["2024-02-29", "2024-03-01T00:00:00Z", "1970-01-01"]
+MOMENTS = [-1, 0, 1, 1_709_164_800_000_000, 1_709_251_199_999_999, 1_709_251_200_000_000]
+texts = st.sampled_from(["a", "ab", "ba", "NO", "", "A", "Walesa Lech", "é", "e\u0301", ".*"])
+bounds = st.sampled_from(
+    [Decimal(text) for text in ("0", "1", "-1", "0.1", "0.3", "12.345", "100", "99999999999999.9")]
+)
+VALUES: dict[ValueType, st.SearchStrategy[Any]] = {
+    ValueType.TEXT: texts,
+    ValueType.NUMBER: st.one_of(bounds.map(float), st.just(0.1 + 0.2), st.just(float("inf")), st.just(-0.0)),
+    ValueType.MONEY: st.sampled_from([0, 10, 30, 100, 1234, 1235, -100, 9_999_999_999_999_990, 2**53 - 1]),
+    ValueType.FLAG: st.booleans(),
+    ValueType.MOMENT: st.sampled_from(MOMENTS),
+    ValueType.TEXTS: st.lists(st.one_of(st.none(), texts), max_size=3),
+    ValueType.MARK: st.booleans(),
+    ValueType.FINDING: st.sampled_from([0.0, 1.0, 3.0, 0.5]),
+    ValueType.LEVEL: st.integers(1, len(LEVELS)),
+}
+
+
+def literals(kind: ValueType) -> st.SearchStrategy[Any]:
+    """What a value of that kind is compared with."""
+    if kind is ValueType.MOMENT:
+        return st.sampled_from(DAYS)
+    if kind in {ValueType.FLAG, ValueType.MARK}:
+        return st.booleans()
+    if kind is ValueType.LEVEL:
+        return st.one_of(st.sampled_from(LEVELS), st.integers(1, len(LEVELS)).map(Decimal))
+    return texts.filter(bool) if kind in {ValueType.TEXT, ValueType.TEXTS} else bounds
+
+
+def operands(word: str, kind: ValueType) -> st.SearchStrategy[Any]:
+    some = literals(kind)
+    if word == "is":
+        return st.sampled_from(["present", "absent"])
+    if word == "between":
+        return st.lists(some, min_size=2, max_size=2)
+    if word in {"in", "not_in", "contains_any"}:
+        return st.lists(some, min_size=1, max_size=3)
+    if word in {"in_list", "not_in_list"}:
+        return st.sampled_from(sorted(LISTS))
+    if word != "fuzzy":
+        return some
+    side = st.one_of(
+        st.fixed_dictionaries({"to": some}), st.fixed_dictionaries({"list": st.sampled_from(sorted(LISTS))})
+    )
+    scorers = st.sampled_from(["ratio", "token_set", "partial", "jaro_winkler"])
+    how = st.fixed_dictionaries({"scorer": scorers, "at_least": st.sampled_from([1, 50, 80, 100])})
+    return st.tuples(side, how).map(lambda pair: {**pair[0], **pair[1]})
+
+
+PAIRS = [(word, kind) for word, kinds in OPERATOR_KINDS.items() for kind in ValueType if kind in kinds]
+
+
+def units_of(kind: ValueType) -> int:
+    return 100 if kind is ValueType.MONEY else 1
+
+
+def column_of(kind: ValueType) -> Column:
+    return Column("it", kind, units_of(kind), LEVELS if kind is ValueType.LEVEL else ())
+
+
+@pytest.mark.parametrize(("word", "kind"), PAIRS, ids=str)
+@given(data=st.data())
+def test_an_operator_is_as_the_book_has_it(word: str, kind: ValueType, data: st.DataObject) -> None:
+    """For every operator and every kind that it is for, unknown values among them."""
+    test = condition.validate_python({word: data.draw(operands(word, kind))})
+    ((name, operand),) = test.comparisons()
+    assert misfits(kind, word, operand) == []
+    values = data.draw(st.lists(st.one_of(st.none(), VALUES[kind]), min_size=1, max_size=6))
+    column = column_of(kind)
+    frame = pl.DataFrame({"it": pl.Series(values, dtype=DTYPES[kind])})
+    found = frame.select(comparison(name, column, operand, LISTS).alias("found"))["found"]
+    assert found.dtype == pl.Boolean
+    assert found.to_list() == [compared(name, operand, kind, value, LISTS, units_of(kind)) for value in values]
+
+
+def misfits(kind: ValueType, word: str, operand: Any) -> list[str]:
+    if word in {"is", "in_list", "not_in_list", "fuzzy"}:
+        return []
+    several = operand if isinstance(operand, tuple) else (operand,)
+    return [told for value in several if (told := misfit(kind, value))]
+
+
+def joined(kind: ValueType) -> st.SearchStrategy[Any]:
+    words = [word for word, kinds in OPERATOR_KINDS.items() if kind in kinds and word != "fuzzy"]
+    tests = st.sampled_from(words).flatmap(lambda word: operands(word, kind).map(lambda value: {word: value}))
+    return st.recursive(
+        tests,
+        lambda below: st.one_of(
+            st.fixed_dictionaries({"all": st.lists(below, min_size=1, max_size=3)}),
+            st.fixed_dictionaries({"any": st.lists(below, min_size=1, max_size=3)}),
+            st.fixed_dictionaries({"not": below}),
+        ),
+        max_leaves=6,
+    )
+
+
+@pytest.mark.parametrize("kind", list(ValueType), ids=str)
+@given(data=st.data())
+def test_conditions_are_kleenes(kind: ValueType, data: st.DataObject) -> None:
+    """All, any and not, nested, with unknown values: as the book has it."""
+    made = condition.validate_python(data.draw(joined(kind)))
+    values = data.draw(st.lists(st.one_of(st.none(), VALUES[kind]), min_size=1, max_size=6))
+    frame = pl.DataFrame({"it": pl.Series(values, dtype=DTYPES[kind])})
+    compiler = Compiler(lambda _: pytest.fail("nothing is named"), LISTS, column_of(kind))
+    found = frame.select(compiler.condition(made).alias("found"))["found"].to_list()
+    assert found == [holds(made, kind, value, LISTS, units_of(kind)) for value in values]
+
+
+def test_a_mean_of_money_is_compared_with_its_fractions() -> None:
+    column = Column("it", ValueType.MONEY, 100)
+    frame = pl.DataFrame({"it": [1234.5, 1234.0, None]})
+    assert frame.select(comparison("at_least", column, Decimal("12.345"), {})).to_series().to_list() == [
+        True,
+        False,
+        None,
+    ]
+    assert frame.select(comparison("equals", column, Decimal("12.34"), {})).to_series().to_list() == [False, True, None]
+
+
+def test_an_empty_element_of_a_list_is_no_element() -> None:
+    frame = pl.DataFrame({"it": [[None], [None, "a"]]}, schema={"it": pl.List(pl.String)})
+    column = Column("it", ValueType.TEXTS)
+    assert frame.select(comparison("contains", column, "a", {})).to_series().to_list() == [False, True]
+
+
+SCORERS = ("ratio", "token_set", "partial", "jaro_winkler")
+letters = st.text(st.sampled_from("abcdeé ł-'"), max_size=12)
+
+
+def near(text: str | None, targets: list[str], scorer: str, at_least: int) -> bool | None:
+    frame = pl.DataFrame({"it": [text]}, schema={"it": pl.String})
+    return frame.select(nearly(targets, scorer, at_least)(pl.col("it"))).item()  # type: ignore[no-any-return]  # a truth
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("José", "jose"),
+        ("Jose\u0301", "jose"),
+        ("Wałęsa, Lech", "lech walesa"),
+        ("Kierkegaard Søren", "kierkegaard soren"),
+        ("Straße", "strasse"),
+        ("STRASSE", "strasse"),
+        ("Đorđe", "dorde"),
+        ("İstanbul", "istanbul"),
+        ("Þór", "thor"),
+        ("ﬁne", "fine"),
+        ("O'Brien", "obrien"),
+        ("O\u2019Brien", "obrien"),
+        ("Jean-Pierre", "jean pierre"),
+        ("Ольга Иванова", "ivanova olga"),
+        ("毛泽东", "maozedong"),
+        ("北京", "beijing"),
+        ("김정은", "gimjeongeun"),
+        ("A.B.  &  Co", "a b co"),
+        ("", ""),
+        ("...", ""),
+    ],
+)
+def test_names_have_one_form(text: str, form: str) -> None:
+    assert folded(text) == form
+
+
+@given(st.text(max_size=20))
+def test_folding_twice_changes_nothing(text: str) -> None:
+    once = folded(text)
+    assert folded(once) == once
+    assert once.isascii()
+    assert folded(text.upper().lower()) == folded(text.lower().upper().lower())
+
+
+@given(letters, st.randoms())
+def test_the_order_of_words_and_their_case_do_not_matter(text: str, random: object) -> None:
+    words = text.split()
+    random.shuffle(words)  # type: ignore[attr-defined]  # it is a random.Random
+    assert folded(" ".join(words)) == folded(text.upper()) == folded(text)
+
+
+@given(letters, letters, st.sampled_from(SCORERS))
+def test_likeness_is_rapidfuzzs_own(left: str, right: str, scorer: str) -> None:
+    one, other = folded(left), folded(right)
+    wanted = {
+        "ratio": fuzz.ratio(one, other),
+        "token_set": fuzz.token_set_ratio(one, other),
+        "partial": fuzz.partial_ratio(one, other),
+        "jaro_winkler": 100 * distance.JaroWinkler.similarity(one, other),
+    }[scorer]
+    assert likeness(left, right, scorer) == pytest.approx(wanted if one and other else 0, abs=1e-9)
+
+
+@given(letters, st.lists(letters, min_size=1, max_size=3), st.sampled_from(SCORERS), st.data())
+def test_a_text_is_near_from_its_cut_off_on(text: str, targets: list[str], scorer: str, data: st.DataObject) -> None:
+    best = max(likeness(text, target, scorer) for target in targets)
+    at_least = data.draw(
+        st.sampled_from(sorted({1, 100, *(min(max(round(best) + step, 1), 100) for step in (-1, 0, 1))}))
+    )
+    assert near(text, targets, scorer, at_least) is (best >= at_least - 1e-6)
+
+
+@pytest.mark.parametrize("same", range(1, 100))
+def test_a_cut_off_that_is_met_exactly_is_met(same: int) -> None:
+    """In floats 33 letters of 100 score 32.99999999999999."""
+    left, right = "a" * same + "b" * (100 - same), "a" * same + "c" * (100 - same)
+    assert near(left, [right], "ratio", same)
+    assert not near(left, [right], "ratio", same + 1)
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+@pytest.mark.parametrize(("text", "expected"), [(None, None), ("", False), ("...", False), ("Lech Wałęsa", True)])
+def test_unknown_text_stays_unknown_and_empty_text_is_like_nothing(
+    scorer: str, text: str | None, expected: bool | None
+) -> None:
+    assert near(text, ["...", "walesa lech"], scorer, 100) is expected
+    assert near(text, [], scorer, 1) is (None if text is None else False)
+    assert near(text, ["..."], scorer, 1) is (None if text is None else False)
+
+
+@pytest.mark.parametrize(
+    ("scorer", "left", "right", "at_least"),
+    [
+        ("ratio", "Jon Smith", "John Smith", 90),
+        ("token_set", "Bank of Cyprus Public Company", "Bank of Cyprus", 100),
+        ("partial", "Rosneft", "Rosneft Trading", 100),
+        ("jaro_winkler", "Martha", "Marhta", 96),
+    ],
+)
+def test_each_scorer_sees_what_it_is_for(scorer: str, left: str, right: str, at_least: int) -> None:
+    assert near(left, [right], scorer, at_least)
+    assert not near("Somebody else", [right], scorer, 90)

@@ -1,8 +1,8 @@
 """Faults, written for people."""
 
 from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, findings
-from fivefold.risk.language.documents.reader import Document
-from tests.risk.columns.rulesets_made import made
+from fivefold.risk.language.documents import Document
+from tests.risk.compiler.rulesets_made import made
 
 
 def test_faults_are_written_in_the_order_of_the_file() -> None:

@@ -3,9 +3,9 @@
 from fivefold.risk.compiler.locations import conditions_of, inputs_at, wheres_in, word_at
 from fivefold.risk.compiler.locations import tests_at as all_tests_at
 from fivefold.risk.language.base import canonical_form
-from fivefold.risk.language.documents.reader import Document
-from fivefold.risk.language.inputs import Count, FieldInput
-from tests.risk.columns.rulesets_made import made
+from fivefold.risk.language.documents import Document
+from fivefold.risk.language.expressions import Count, FieldInput
+from tests.risk.compiler.rulesets_made import made
 
 WHERE = {"not": {"field": "state", "equals": "failed"}}
 RULE = {

@@ -11,7 +11,7 @@ from fivefold.risk.compiler.policy_checks import (
     policy_diagnostics,
     policy_errors,
 )
-from fivefold.risk.language.inputs import input_key
+from fivefold.risk.language.expressions import input_key
 from tests.risk.engine.policies_small import policy
 
 GOOD: dict[str, Any] = {

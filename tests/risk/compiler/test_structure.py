@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from fivefold.risk.compiler.structure import outcomes_with_paths, structure_diagnostics
+from fivefold.risk.compiler.checks import outcomes_with_paths, structure_diagnostics
 from fivefold.risk.compiler.value_types import vocabulary
-from tests.risk.columns.rulesets_made import made
+from tests.risk.compiler.rulesets_made import made
 
 
 def paths(ruleset: Any) -> list[Any]:

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from fivefold.risk.compiler.weights import weight_diagnostics
-from tests.risk.columns.rulesets_made import made
+from fivefold.risk.compiler.checks import weight_diagnostics
+from tests.risk.compiler.rulesets_made import made
 
 WEIGHTS: Any = {"a": {"one": 40, "two": 60}, "b": {"one": 100, "two": 0}}
 

@@ -24,7 +24,7 @@ from fivefold.risk.engine.levels import (
     WITHHELD,
     next_levels,
 )
-from fivefold.risk.language.durations import Duration
+from fivefold.risk.language.quantities import Duration
 
 _SCHEMA: dict[str, Any] = {
     **PREVIOUS,

@@ -11,8 +11,8 @@ from fivefold.domain.money import base_only
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
-from fivefold.risk.facts.fields import entities_from_rows
 from fivefold.risk.facts.portfolio import Portfolio
+from fivefold.risk.facts.reading import entities_from_rows
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import Ruleset
 

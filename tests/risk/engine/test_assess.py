@@ -20,8 +20,8 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical, 
 from fivefold.risk.engine.assess import _compiled, assess, program_for
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.engine.explain.breakdown import as_json_text, explain, explain_all
-from fivefold.risk.facts.fields import entities_from_rows
 from fivefold.risk.facts.portfolio import Portfolio
+from fivefold.risk.facts.reading import entities_from_rows
 from fivefold.risk.language import reading
 from tests.risk.engine.reference import Answer, assess_slowly
 from tests.risk.engine.reference_conditions import World

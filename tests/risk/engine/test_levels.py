@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fivefold.domain.clock import DAY_US, from_microseconds, parse_moment, to_microseconds
 from fivefold.risk.engine.levels import next_levels
-from fivefold.risk.language.durations import Duration
+from fivefold.risk.language.quantities import Duration
 from tests.risk.engine.one_level import Computed, HeldFloor, Override, Standing, Step, next_level
 
 DAY = DAY_US

@@ -12,8 +12,7 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.engine.next_change import NextChange, next_changes
-from fivefold.risk.facts.lists import ListVersion, NamedList
-from fivefold.risk.facts.portfolio import Portfolio
+from fivefold.risk.facts.portfolio import ListVersion, NamedList, Portfolio
 from tests.risk.engine.small import FIELDS, case, rule
 from tests.risk.engine.small import ruleset as made
 

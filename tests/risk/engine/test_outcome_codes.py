@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fivefold.risk.engine.outcome_codes import SLOTS, code, points_column, points_of, rule_column, slot_column, slot_of
-from fivefold.risk.language.numbers import MOST_POINTS, POINT_UNITS
+from fivefold.risk.language.quantities import MOST_POINTS, POINT_UNITS
 
 MOST_UNITS = MOST_POINTS * POINT_UNITS
 MOST_SLOT = 202

@@ -10,8 +10,8 @@ from fivefold.risk.engine.assess import program_for
 from fivefold.risk.engine.explain.breakdown import explain
 from fivefold.risk.engine.program import APPLIES, FAILED, FLOOR, HARD_FLOOR, TOTAL, TOTAL_LEVEL, compile_ruleset
 from fivefold.risk.facts.portfolio import AS_OF
+from fivefold.risk.language.expressions import FieldInput, input_key
 from fivefold.risk.language.fields import ValueType
-from fivefold.risk.language.inputs import FieldInput, input_key
 from tests.risk.engine.small import DAY, assessed, case, exactly, rule, ruleset
 
 Data = dict[str, Any]

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from fivefold.domain.clock import DAY_US
 from fivefold.risk.engine.explain.breakdown import Explanation, explain
 from fivefold.risk.engine.rules import MOST_HALVINGS, halved
-from fivefold.risk.facts.fields import read_moments
-from fivefold.risk.language.numbers import MOST_POINTS, POINT_UNITS
+from fivefold.risk.facts.reading import read_moments
+from fivefold.risk.language.quantities import MOST_POINTS, POINT_UNITS
 from tests.risk.engine.small import DAY, assessed, case, rule, ruleset
 
 Data = dict[str, Any]

@@ -14,9 +14,8 @@ from fivefold.domain.money import Rate, RateTable
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
-from fivefold.risk.facts.fields import entities_from_rows
-from fivefold.risk.facts.lists import ListVersion, NamedList
-from fivefold.risk.facts.portfolio import Portfolio
+from fivefold.risk.facts.portfolio import ListVersion, NamedList, Portfolio
+from fivefold.risk.facts.reading import entities_from_rows
 from fivefold.risk.language.ruleset import Ruleset
 from tests.risk.engine.reference_conditions import World
 from tests.risk.engine.reference_facts import RATES

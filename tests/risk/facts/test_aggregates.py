@@ -20,8 +20,7 @@ from fivefold.risk.facts.linked import LinkedFacts
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, error_of, signal_of
 from fivefold.risk.facts.records import prepare_records
 from fivefold.risk.facts.transactions import prepare
-from fivefold.risk.language.expressions import Condition
-from fivefold.risk.language.inputs import Aggregate, Window, input_key
+from fivefold.risk.language.expressions import Aggregate, Condition, Window, input_key
 from tests.risk.facts.slow_aggregates import Wanted, before, read_transaction, slow
 
 FORMS: TypeAdapter[Window] = TypeAdapter(Aggregate)

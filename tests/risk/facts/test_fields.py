@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fivefold.domain.clock import to_microseconds
 from fivefold.domain.errors import FileFormatError
-from fivefold.risk.facts.fields import entities_from_rows, read_field, read_moments
+from fivefold.risk.facts.reading import entities_from_rows, read_field, read_moments
 from fivefold.risk.language.fields import OneOf
 
 JULY = to_microseconds(date(2024, 7, 1))

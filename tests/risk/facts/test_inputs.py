@@ -15,9 +15,8 @@ from fivefold.domain.money import Rate, RateTable
 from fivefold.risk.compiler.value_types import Vocabulary
 from fivefold.risk.facts.inputs import Needs, resolve, sources_of
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio, error_of, signal_of
-from fivefold.risk.language.expressions import Condition
+from fivefold.risk.language.expressions import Condition, FieldInput, Input, input_key
 from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS
-from fivefold.risk.language.inputs import FieldInput, Input, input_key
 
 FORMS: TypeAdapter[Any] = TypeAdapter(Input)
 assert Condition is not None  # the forms know what a condition is once its module is imported

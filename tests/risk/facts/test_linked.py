@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from fivefold.risk.compiler.values import Column
+from fivefold.risk.compiler.value_types import Column
 from fivefold.risk.facts.linked import PROBLEM_SCHEMA, LinkedFacts, nothing_wrong
 from fivefold.risk.language.fields import TRANSACTION_FIELDS, ValueType
 

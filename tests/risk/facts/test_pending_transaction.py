@@ -16,10 +16,9 @@ from fivefold.risk.facts.inputs import Needs, own_fields, resolve, sources_of
 from fivefold.risk.facts.pending_transaction import at_hand, prepare_at_hand
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio, error_of
 from fivefold.risk.facts.transactions import prepare
+from fivefold.risk.language.expressions import input_key, word_of
 from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS
-from fivefold.risk.language.inputs import input_key, word_of
-from fivefold.risk.language.policy import PolicyRule
-from fivefold.risk.language.policy_inputs import POLICY_INPUTS, TransactionInput
+from fivefold.risk.language.policy import POLICY_INPUTS, PolicyRule, TransactionInput
 
 assert PolicyRule is not None  # the forms know what a condition is once its module is imported
 JULY = datetime(2024, 7, 1, tzinfo=UTC)

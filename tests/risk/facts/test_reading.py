@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fivefold.domain.errors import FileFormatError
-from fivefold.risk.facts.fields import read_field
-from fivefold.risk.facts.reading import read_declared, refuse_link
+from fivefold.risk.facts.reading import read_declared, read_field, refuse_link
 from fivefold.risk.language.fields import FieldType, OneOf
 
 FORMS: tuple[FieldType, ...] = ("text", "number", "flag", "date", "country", ("text",), OneOf(one_of=("cash", "card")))

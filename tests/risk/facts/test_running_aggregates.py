@@ -9,12 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
+from fivefold.risk.facts.aggregates import NUMBER_UNITS, Partials, billionths, in_numbers, quotient
 from fivefold.risk.facts.linked import LinkedFacts
-from fivefold.risk.facts.running_aggregates import NUMBER_UNITS, Partials, billionths, in_numbers, quotient
 from fivefold.risk.facts.windows import Masks
-from fivefold.risk.language.expressions import Condition
+from fivefold.risk.language.expressions import Aggregate, Condition, Window, input_key
 from fivefold.risk.language.fields import TRANSACTION_FIELDS
-from fivefold.risk.language.inputs import Aggregate, Window, input_key
 
 FORMS: TypeAdapter[Window] = TypeAdapter(Aggregate)
 assert Condition is not None  # the forms know what a condition is once its module is imported

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fivefold.risk.facts.lists import NamedList, read_list
+from fivefold.risk.facts.portfolio import NamedList, read_list
 
 HERE = Path(__file__).parent
 LISTS: dict[str, NamedList] = {

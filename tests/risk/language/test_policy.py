@@ -3,13 +3,28 @@
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from fivefold.domain.errors import InvalidRulesetError
-from fivefold.risk.language.expressions import input_of_test
+from fivefold.risk.engine.assessments import Status
+from fivefold.risk.language.expressions import NUMERIC_WORDS, PLAIN_INPUTS, input_key, input_of_test
 from fivefold.risk.language.expressions import tests_in as all_tests_in
-from fivefold.risk.language.policy import PolicyAll, PolicyAny, PolicyNot, read_canonical_policy, read_policy
-from fivefold.risk.language.policy_inputs import LevelInput, PolicyRatio, TransactionInput
+from fivefold.risk.language.policy import (
+    POLICY_INPUTS,
+    STATUSES,
+    LevelInput,
+    PolicyAll,
+    PolicyAny,
+    PolicyNot,
+    PolicyNumber,
+    PolicyRatio,
+    PolicyRule,
+    TransactionInput,
+    read_canonical_policy,
+    read_policy,
+)
 from fivefold.risk.language.reading import read_ruleset
+from fivefold.usecases.levels.records import NO_RULESET
 
 WRITTEN = """\
 policy: payments
@@ -109,3 +124,32 @@ def test_rulesets_have_no_levels_to_look_at() -> None:
 """
     with pytest.raises(InvalidRulesetError, match="level: is a word of the language, but has no meaning here"):
         read_ruleset(text)
+
+
+assert PolicyRule is not None  # the forms know what a condition is once its module is imported
+NUMBER = TypeAdapter[object](PolicyNumber)
+
+
+def test_a_policy_looks_at_whatever_rulesets_do() -> None:
+    assert set(POLICY_INPUTS) == {*PLAIN_INPUTS, "level", "transaction"}
+
+
+def test_the_statuses_are_those_that_there_are() -> None:
+    assert {*STATUSES} == {*map(str, Status), NO_RULESET}
+
+
+def test_numbers_may_be_of_the_level_and_the_transaction() -> None:
+    assert NUMBER.validate_python({"transaction": "amount"}) == TransactionInput(transaction="amount")
+    assert NUMBER.validate_python({"level": "age_days"}) == LevelInput(level="age_days")
+    assert {"level", "transaction"}.isdisjoint(NUMERIC_WORDS)
+
+
+@pytest.mark.parametrize("data", [{"tag": "x"}, {"level": "now"}, {"transaction": "a b"}, {}])
+def test_what_is_no_number_is_refused(data: object) -> None:
+    with pytest.raises(ValidationError):
+        NUMBER.validate_python(data)
+
+
+def test_amounts_in_different_currencies_are_different_inputs() -> None:
+    keys = {input_key(TransactionInput(transaction="amount", in_currency=code)) for code in (None, "USD", "EUR")}
+    assert len(keys) == 3

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 
 from fivefold.domain.errors import InvalidRulesetError
-from fivefold.risk.language.documents.reader import Document
+from fivefold.risk.language.documents import Document
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.schema import policy_schema, schema, schema_json
 from tests.risk.language.documents_made import Data, as_json, rulesets

@@ -14,10 +14,9 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_text
 from fivefold.risk.compiler.value_types import inputs_of_rule
 from fivefold.risk.governance.examples import run as examples
 from fivefold.risk.governance.lint.ruleset import lint
-from fivefold.risk.language.inputs import Count, FieldInput, IndicatorInput, Ratio, ScreeningInput, Sum, TagInput
+from fivefold.risk.language.expressions import Count, FieldInput, IndicatorInput, Ratio, ScreeningInput, Sum, TagInput
 from fivefold.risk.language.reading import read_ruleset
-from fivefold.risk.language.ruleset import Category, Rule, Ruleset
-from fivefold.risk.language.scoring import PointsScore, TiersScore, WeightedScore
+from fivefold.risk.language.ruleset import Category, PointsScore, Rule, Ruleset, TiersScore, WeightedScore
 from fivefold.usecases.portfolio_files.bundled import bundled_lists, bundled_ruleset, bundled_rulesets, bundled_text
 
 RETAIL, WEIGHTED, SESSION = "fatf-retail", "eu-bank-weighted", "session-verification"

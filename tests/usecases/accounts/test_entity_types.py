@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError, ConflictError
-from fivefold.risk.compiler.structure import TAKEN
+from fivefold.risk.compiler.checks import TAKEN
 from fivefold.risk.language.fields import OneOf
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.tables.audit import AuditEntry

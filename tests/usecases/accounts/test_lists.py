@@ -10,7 +10,7 @@ from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError, ConflictError, InvalidRulesetError
-from fivefold.risk.facts.lists import ListVersion, NamedList
+from fivefold.risk.facts.portfolio import ListVersion, NamedList
 from fivefold.store.levels.assessment_queue import BULK, Reason
 from fivefold.store.tables.audit import AuditEntry, AuditValues
 from fivefold.store.tables.entities import Entity, ListVersionRow

@@ -14,8 +14,7 @@ from fivefold.domain.money import ecb_rates
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.explain.breakdown import as_json_text, explain
-from fivefold.risk.facts.lists import ListVersion, NamedList
-from fivefold.risk.facts.portfolio import Portfolio
+from fivefold.risk.facts.portfolio import ListVersion, NamedList, Portfolio
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, put_record, set_tag

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fivefold.risk.compiler.values import Column
+from fivefold.risk.compiler.value_types import Column
 from fivefold.risk.engine.explain.describe import condition_words, input_words, value_words
 from fivefold.risk.language.fields import ValueType
-from fivefold.risk.language.policy_inputs import POLICY_INPUTS
+from fivefold.risk.language.policy import POLICY_INPUTS
 from tests.risk.engine.small import case, rule, ruleset
 
 Data = dict[str, Any]

@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 
 from fivefold.risk.engine.explain.breakdown import explain
+from fivefold.risk.engine.explain.describe import describe_inputs
 from fivefold.risk.engine.explain.failures import values_text
-from fivefold.risk.engine.explain.inputs import describe_inputs
-from fivefold.risk.language.inputs import FieldInput
+from fivefold.risk.language.expressions import FieldInput
 from tests.risk.engine.small import assessed, case, rule, ruleset
 
 Data = dict[str, Any]

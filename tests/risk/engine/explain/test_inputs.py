@@ -3,11 +3,10 @@
 from decimal import Decimal
 from typing import Any
 
-from fivefold.risk.compiler.value_types import inputs_of_rule
-from fivefold.risk.compiler.values import Column
-from fivefold.risk.engine.explain.inputs import describe_inputs, numbers_compared
+from fivefold.risk.compiler.value_types import Column, inputs_of_rule
+from fivefold.risk.engine.explain.describe import describe_inputs, numbers_compared
+from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.fields import ValueType
-from fivefold.risk.language.inputs import input_key
 from tests.risk.engine.small import Data, case, rule, ruleset
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from fivefold.domain.canonical import canonical_json
 from fivefold.risk.engine.explain.breakdown import explain
-from fivefold.risk.engine.explain.outcomes import RuleOutcome, signed
+from fivefold.risk.engine.explain.rules import RuleOutcome, signed
 from tests.risk.engine.small import assessed, case, rule, ruleset
 
 Data = dict[str, Any]

@@ -12,10 +12,9 @@ from fivefold.risk.engine.assess import assess, program_for
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.engine.explain import rules as tellers
 from fivefold.risk.engine.explain.breakdown import explain, explain_all
-from fivefold.risk.engine.explain.outcomes import RuleOutcome
-from fivefold.risk.engine.explain.rules import explainer_of, rule_outcomes
-from fivefold.risk.facts.fields import entities_from_rows
+from fivefold.risk.engine.explain.rules import RuleOutcome, explainer_of, rule_outcomes
 from fivefold.risk.facts.portfolio import Portfolio
+from fivefold.risk.facts.reading import entities_from_rows
 from fivefold.risk.language.ruleset import Ruleset
 from tests.risk.engine.small import DAY, Data, case, rule, ruleset
 

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from fivefold.domain.clock import DAY_US, to_microseconds
 from fivefold.risk.facts.patterns import find
 from fivefold.risk.facts.portfolio import signal_of
-from fivefold.risk.language.inputs import FieldInput, input_key
+from fivefold.risk.language.expressions import FieldInput, input_key
 from fivefold.risk.language.patterns import Pattern
 
 HOUR_US = DAY_US // 24

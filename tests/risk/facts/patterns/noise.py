@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from fivefold.risk.facts.patterns import find
-from fivefold.risk.language.inputs import input_key
+from fivefold.risk.language.expressions import input_key
 from fivefold.training.simulation.simulator import Simulation, simulate
 from tests.risk.facts.patterns.making import NOW, TYPES, UNITS, Fact, pattern_of, people, prepared
 

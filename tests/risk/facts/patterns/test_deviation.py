@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fivefold.domain.clock import DAY_US
 from fivefold.risk.facts.patterns.deviation import months_of
-from fivefold.risk.language.durations import parse_duration
+from fivefold.risk.language.quantities import parse_duration
 from tests.risk.facts.patterns.making import (
     NOTHING,
     NOW,

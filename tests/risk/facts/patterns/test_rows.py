@@ -7,7 +7,7 @@ import pytest
 
 from fivefold.domain.clock import DAY_US
 from fivefold.risk.facts.patterns import rows
-from fivefold.risk.language.durations import Duration
+from fivefold.risk.language.quantities import Duration
 from tests.risk.facts.patterns.making import NOW, fact, people, prepared
 
 DAY = Duration(1, "day")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fivefold.domain.clock import DAY_US
 from fivefold.risk.facts.patterns import find
-from fivefold.risk.language.inputs import input_key
+from fivefold.risk.language.expressions import input_key
 from tests.risk.facts.patterns.making import (
     NOTHING,
     NOW,

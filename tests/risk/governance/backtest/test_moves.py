@@ -3,8 +3,8 @@
 import polars as pl
 
 from fivefold.risk.engine.assess import assess
-from fivefold.risk.governance.backtest.moves import ALONE, Cell, matrix, movers, positions
-from tests.risk.governance.making import AS_OF, TEXT, analysed, mixed, portfolio
+from fivefold.risk.governance.backtest.moves import ALONE, Cell, case_hits, failures, matrix, movers, positions
+from tests.risk.governance.making import AS_OF, TEXT, TIERED_TEXT, WEIGHTED_TEXT, analysed, mixed, portfolio
 
 
 def test_totals_and_steps_are_only_of_those_assessed_in_full() -> None:
@@ -29,3 +29,42 @@ def test_who_can_no_longer_be_assessed_is_among_the_movers() -> None:
     (mover,) = movers(positions(after, before, None), after, before, 5)
     assert (mover.before, mover.after, mover.steps, mover.points_before) == ("(failed)", "low", None, "")
     assert mover.reasons == ("income: failed → −5",)
+
+
+def test_every_outcome_is_counted_once_for_everyone_the_ruleset_applies_to() -> None:
+    hits = case_hits(assess(analysed(), mixed(30), AS_OF))
+    for rule in ("country", "income"):
+        own = [hit for hit in hits if hit.rule == rule]
+        assert [hit.case for hit in own] == [1, 2, "otherwise", "unknown", "failed"]
+        assert sum(hit.entities for hit in own) == 27
+        assert abs(sum(hit.share for hit in own) - 1) < 1e-9
+    found = {(hit.rule, hit.case): hit for hit in hits}
+    assert found["country", 1].entities == 6
+    assert (found["country", 1].points, found["country", 1].floor) == ("45", "high")
+    assert found["income", 2].points == "10.5"
+    assert found["income", 2].asked == "it is at least 100"
+    assert (found["country", "unknown"].entities, found["country", "unknown"].points) == (3, "10")
+    assert found["income", "failed"].entities == 3
+
+
+def test_nobody_is_nobody() -> None:
+    hits = case_hits(assess(analysed(), portfolio([{"kind": "company"}]), AS_OF))
+    assert {(hit.entities, hit.share) for hit in hits} == {(0, 0.0)}
+
+
+def test_a_total_that_no_tier_owns_is_told() -> None:
+    tiers = TIERED_TEXT.replace("min: -50", "min: 0")
+    found = assess(analysed(tiers), portfolio([{}, {"income": "150"}]), AS_OF)
+    (failure,) = failures(found)
+    assert (failure.entity, failure.rule, failure.problem) == ("e0000", "tiers", "no tier owns the total -5")
+
+
+def test_an_entity_without_a_column_of_weights_is_told() -> None:
+    text = WEIGHTED_TEXT.replace("{use: all}", "{when: {field: income, above: 1}, use: all}")
+    found = assess(analysed(text), portfolio([{"income": None}, {}]), AS_OF)
+    assert [(failure.entity, failure.rule) for failure in failures(found)] == [("e0000", "applies_to, weights_by")]
+
+
+def test_so_many_are_listed_and_no_more() -> None:
+    found = assess(analysed(), portfolio([{"income": "?"}] * 9), AS_OF)
+    assert len(failures(found, 4)) == 4

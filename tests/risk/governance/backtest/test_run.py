@@ -2,6 +2,8 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
 
 import polars as pl
 import pytest
@@ -12,7 +14,8 @@ from fivefold.domain.errors import ConfigError, InvalidRulesetError
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.explain.breakdown import explain
-from fivefold.risk.governance.backtest.run import HeldLevels, backtest
+from fivefold.risk.facts.portfolio import ENTITY
+from fivefold.risk.governance.backtest.run import NO_REACH, Backtest, HeldLevels, backtest, draw, joined_backtests
 from tests.risk.governance.making import AS_OF, DAY, TEXT, analysed, mixed, portfolio, ruleset
 
 DRAFT = TEXT.replace("[20, 40, 60]", "[25, 50, 60]").replace("points: 25}", "points: 22}")
@@ -150,3 +153,103 @@ def test_it_is_plain_data_whatever_is_compared(size: int, seed: int, days: int |
     plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert plain["drawn"] == min(size, 20) == sum(plain["draft"]["alone"].values())
     assert plain["draft"]["content_hash"] == ruleset(DRAFT).content_hash
+
+
+def names(found: pl.DataFrame) -> list[str]:
+    return found["entity_id"].to_list()
+
+
+def test_equal_seeds_draw_the_same_entities_in_any_order() -> None:
+    people = portfolio([{}] * 100)
+    turned = portfolio(people.entities.reverse().to_dicts())
+    first = draw(people, AS_OF, 10, 7)
+    assert (first.entities, first.size, len(first.portfolio.entities)) == (100, 10, 10)
+    assert sorted(names(draw(turned, AS_OF, 10, 7).portfolio.entities)) == sorted(names(first.portfolio.entities))
+    assert names(draw(people, AS_OF, 10, 8).portfolio.entities) != names(first.portfolio.entities)
+
+
+def test_everyone_is_as_likely() -> None:
+    people = portfolio([{}] * 10)
+    counts = dict.fromkeys(names(people.entities), 0)
+    for seed in range(400):
+        for name in names(draw(people, AS_OF, 3, seed).portfolio.entities):
+            counts[name] += 1
+    assert all(85 <= count <= 155 for count in counts.values())
+
+
+def test_all_are_taken_where_there_are_no_more() -> None:
+    people = portfolio([{}] * 5)
+    assert draw(people, AS_OF, 9, 0).size == 5
+    assert draw(people, AS_OF, None, 0).portfolio is people
+
+
+def test_all_rows_of_an_entity_and_its_moments_come_along() -> None:
+    rows = [{"entity_id": f"e{number % 6}"} for number in range(12)]
+    moments = pl.Series([AS_OF + number % 6 * DAY for number in range(12)])
+    for linked in ("entity_id", "user_id"):
+        transactions = pl.DataFrame({linked: [f"e{number}" for number in range(6)]})
+        found = draw(portfolio(rows, transactions=transactions.lazy()), moments, 2, 1)
+        assert len(found.portfolio.entities) == 4
+        assert isinstance(found.as_of, pl.Series)
+        assert found.as_of.n_unique() == 2
+        assert found.portfolio.transactions is not None
+        kept = found.portfolio.transactions.lazy().collect()[linked]
+        assert set(kept) == set(names(found.portfolio.entities))
+
+
+def test_what_is_no_sample_is_refused() -> None:
+    with pytest.raises(ConfigError, match="a sample of 0 entities"):
+        draw(portfolio([{}]), AS_OF, 0, 0)
+    with pytest.raises(ConfigError, match="no entities"):
+        draw(portfolio([{}]).__class__(pl.DataFrame({"entity_id": []}), portfolio([{}]).rates), AS_OF, None, 0)
+
+
+EVERYONE = mixed(240)
+NAMES = EVERYONE.entities[ENTITY].to_list()
+STANDING = pl.DataFrame(
+    {
+        ENTITY: NAMES[::3],
+        "level": [1 + number % 4 for number in range(len(NAMES[::3]))],
+        "entered": [AS_OF - (number % 60) * DAY for number in range(len(NAMES[::3]))],
+    }
+)
+
+
+def run(begin: int, end: int, standing: pl.DataFrame | None, *, compared: bool) -> Backtest:
+    part = replace(EVERYONE, entities=EVERYONE.entities[begin:end])
+    before = analysed() if compared else None
+    return backtest(analysed(DRAFT), part, AS_OF, before, HeldLevels(standing))
+
+
+@settings(max_examples=15)
+@given(st.sets(st.integers(1, 239), max_size=6), st.booleans(), st.booleans())
+def test_any_parts_come_to_the_whole(cuts: set[int], compared: bool, standing: bool) -> None:
+    ends = [0, *sorted(cuts), 240]
+    levels = STANDING if standing else None
+    parts = [run(begin, end, levels, compared=compared) for begin, end in pairwise(ends)]
+    assert joined_backtests(parts) == run(0, 240, levels, compared=compared)
+
+
+def test_of_failures_the_first_hundred_entities_are_kept() -> None:
+    failing = replace(EVERYONE, entities=EVERYONE.entities.with_columns(pl.lit("?").alias("income")))
+    whole = backtest(analysed(), failing, AS_OF)
+    assert whole.draft.failed > 100
+    parts = [
+        backtest(analysed(), replace(failing, entities=failing.entities[begin : begin + 80]), AS_OF)
+        for begin in (0, 80, 160)
+    ]
+    assert joined_backtests(parts) == whole
+    assert len({failure.entity for failure in joined_backtests(parts).draft.failures}) == 100
+
+
+def test_a_draft_that_applies_to_none_is_said_first_for_the_whole_alone() -> None:
+    applies = "applies_to: {field: income, above: 1000000000}"
+    nobody = ruleset(DRAFT.replace("applies_to: {field: kind, equals: person}", applies))
+    everyone = backtest(AnalysedRuleset(nobody), portfolio([{}, {}]), AS_OF, analysed())
+    assert everyone.cautions[0] == NO_REACH
+    one = portfolio([{}])
+    rich = portfolio([{"income": "2000000000"}])
+    parts = [backtest(AnalysedRuleset(nobody), part, AS_OF, analysed()) for part in (one, rich)]
+    assert [NO_REACH in part.cautions for part in parts] == [True, False]
+    assert NO_REACH not in joined_backtests(parts).cautions
+    assert joined_backtests([parts[0], parts[0]]).cautions[0] == NO_REACH

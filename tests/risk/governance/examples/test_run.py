@@ -9,7 +9,7 @@ import pytest
 from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import InvalidRulesetError
 from fivefold.risk.compiler.analysis import AnalysedRuleset
-from fivefold.risk.facts.lists import read_list
+from fivefold.risk.facts.portfolio import read_list
 from fivefold.risk.governance.examples.run import run_examples
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import Ruleset

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fivefold.risk.facts.lists import read_list
+from fivefold.risk.facts.portfolio import read_list
 from fivefold.risk.governance.lint.doubts import doubt_diagnostics
 from fivefold.risk.language.reading import read_ruleset
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fivefold.risk.compiler.diagnostics import Diagnostic
 from fivefold.risk.governance.lint.levels import level_diagnostics, possible_totals
-from fivefold.risk.language.numbers import POINT_UNITS
+from fivefold.risk.language.quantities import POINT_UNITS
 from fivefold.risk.language.ruleset import Ruleset
 
 points = st.one_of(st.none(), st.decimals(-5, 5, places=2), st.sampled_from([Decimal(0), Decimal(3)]))

@@ -11,8 +11,7 @@ from pydantic import TypeAdapter
 from fivefold.risk.compiler.conditions import Compiler
 from fivefold.risk.compiler.diagnostics import Severity
 from fivefold.risk.compiler.locations import Location
-from fivefold.risk.compiler.value_types import Vocabulary
-from fivefold.risk.compiler.values import Column
+from fivefold.risk.compiler.value_types import Column, Vocabulary
 from fivefold.risk.governance.lint.reachability import (
     LintScope,
     order_diagnostics,
@@ -20,9 +19,8 @@ from fivefold.risk.governance.lint.reachability import (
     subjects_of,
     try_conditions,
 )
-from fivefold.risk.language.expressions import Condition
+from fivefold.risk.language.expressions import Condition, FieldInput, input_key
 from fivefold.risk.language.fields import ValueType
-from fivefold.risk.language.inputs import FieldInput, input_key
 
 condition = TypeAdapter[Any](Condition)
 SCOPE = LintScope(Vocabulary({"a": "number", "b": "number", "t": "text"}, {}, {}), {}, all_lists=True)

@@ -8,12 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from fivefold.risk.compiler.operators import comparison
+from fivefold.risk.compiler.conditions import comparison
 from fivefold.risk.governance.lint.representative_values import ComparedInput, domain_of
-from fivefold.risk.language.expressions import Condition
+from fivefold.risk.language.expressions import Condition, Input
 from fivefold.risk.language.fields import FieldType, OneOf, ValueType
-from fivefold.risk.language.inputs import Input
-from tests.risk.compiler.test_operators import DTYPES, LISTS, PAIRS, VALUES, column_of, operands
+from tests.risk.compiler.test_conditions import DTYPES, LISTS, PAIRS, VALUES, column_of, operands
 
 any_input = TypeAdapter[Any](Input)
 condition = TypeAdapter[Any](Condition)

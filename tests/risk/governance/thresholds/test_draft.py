@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 from fivefold.domain.errors import ConfigError
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
-from fivefold.risk.governance.diff.compare import diff
+from fivefold.risk.governance.diff import diff
 from fivefold.risk.governance.thresholds import draft as thresholds_draft
-from fivefold.risk.governance.thresholds.current import present_cuts
 from fivefold.risk.governance.thresholds.draft import FIRST, LAST, draft_text
-from fivefold.risk.governance.thresholds.propose import propose_thresholds
+from fivefold.risk.governance.thresholds.propose import present_cuts, propose_thresholds
 from fivefold.risk.language.reading import read_ruleset
 from tests.risk.governance.making import AS_OF, TEXT, TIERED_TEXT, WEIGHTED_TEXT, analysed, mixed, ruleset
 

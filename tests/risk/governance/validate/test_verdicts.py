@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fivefold.risk.governance.validate.levels import captured_share, level_rows
+from fivefold.risk.governance.validate.measures import captured_share, level_rows
 from fivefold.risk.governance.validate.ranking import RankingInterval
 from fivefold.risk.governance.validate.verdicts import (
     AcceptanceLimits,

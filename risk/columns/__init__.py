@@ -1,1 +1,0 @@
-"""Conditions as columns: Polars expressions in three-valued logic, where null is unknown."""

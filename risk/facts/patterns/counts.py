@@ -1,0 +1,128 @@
+"""Patterns that count: structuring, velocity, fan-in and fan-out, dormant then active."""
+
+from fractions import Fraction
+
+import numpy as np
+import polars as pl
+
+from fivefold.domain.clock import DAY_US
+from fivefold.features.numba_cache import compile_loops
+from fivefold.risk.facts.patterns import loops
+from fivefold.risk.facts.patterns.rows import (
+    AMOUNT,
+    BEGIN,
+    COUNTERPARTY,
+    DEPOSIT,
+    DIRECTION,
+    LATEST,
+    NUMBER,
+    ROW,
+    TIME,
+    WITHDRAWAL,
+    by_row,
+    least_minor,
+    linked,
+    offsets_of,
+    total,
+)
+from fivefold.risk.language.patterns import DormantThenActive, Fan, Structuring, Velocity
+
+
+def find_structuring(
+    entities: pl.DataFrame, transactions: pl.LazyFrame, pattern: Structuring, units: int
+) -> pl.DataFrame:
+    """Count the deposits just below the threshold, or round and below it, that together reach it.
+
+    Source: 31 CFR 1010.314 with 1010.100(xx): breaking a sum that would be reported into several that are not, on one
+    day or several. FFIEC BSA/AML Examination Manual, appendices F (amounts just below a threshold; round amounts)
+    and G.
+    """
+    threshold = Fraction(pattern.threshold)
+    suspect = (pl.col(DIRECTION) == DEPOSIT) & _suspect(pattern, units)
+    deposits = linked(entities, transactions, suspect, pattern.over, amount=AMOUNT)
+    counts = deposits.group_by(ROW).agg(
+        pl.len().alias(NUMBER), total(AMOUNT).alias(AMOUNT), pl.col(TIME).max().alias(LATEST)
+    )
+    enough = (pl.col(NUMBER) >= pattern.at_least) & (pl.col(AMOUNT) >= least_minor(threshold, units))
+    return by_row(entities, counts.filter(enough))
+
+
+def _suspect(pattern: Structuring, units: int) -> pl.Expr:
+    threshold = Fraction(pattern.threshold)
+    amount = pl.col(AMOUNT)
+    near = amount >= least_minor(threshold * (100 - Fraction(pattern.margin)) / 100, units)
+    if pattern.round_to is not None:
+        # A whole number is a multiple of a fraction in lowest terms if it is one of its numerator.
+        step = (Fraction(pattern.round_to) * units).numerator
+        near |= amount % step == 0
+    return (amount > 0) & (amount < least_minor(threshold, units)) & near
+
+
+_NUMBERED = "numbered"
+"""Counterparties as numbers from 0, in any order; -1 where it is unknown, and therefore none."""
+
+
+def find_velocity(entities: pl.DataFrame, transactions: pl.LazyFrame, pattern: Velocity, _units: int) -> pl.DataFrame:
+    """Find the largest count in any 24 hours that have so many counterparties.
+
+    Source: FATF, Virtual Assets: Red Flag Indicators (2020): many transactions in short succession, such as within 24
+    hours; FFIEC BSA/AML Examination Manual, appendix F: an unusually large number and variety of beneficiaries.
+    """
+    rows = linked(entities, transactions, pl.lit(value=True), pattern.over, counterparty=pattern.counterparty).collect()
+    many = rows.group_by(ROW).len().filter(pl.col("len") > pattern.more_than)
+    return by_row(entities, _busiest(rows.join(many, on=ROW, how="semi"), pattern).lazy())
+
+
+def _busiest(rows: pl.DataFrame, pattern: Velocity) -> pl.DataFrame:
+    names = rows.select(pl.col(COUNTERPARTY).unique().drop_nulls()).with_row_index(_NUMBERED)
+    number = pl.col(_NUMBERED).cast(pl.Int64).fill_null(-1)
+    ordered = rows.join(names, on=COUNTERPARTY, how="left").select(ROW, TIME, number).sort(ROW, TIME)
+    places, offsets = offsets_of(ordered)
+    times, counterparties = (ordered[name].to_numpy() for name in (TIME, _NUMBERED))
+    counters, most, latest = (np.zeros(size, np.int64) for size in (len(names), len(places), len(places)))
+    limits = (DAY_US, pattern.more_than, pattern.counterparties)
+    compile_loops(loops).busiest(offsets, times, counterparties, *limits, counters, most, latest)
+    hits = pl.DataFrame({ROW: places, NUMBER: most, LATEST: latest})
+    return hits.filter(pl.col(NUMBER) > 0)
+
+
+def find_fan(entities: pl.DataFrame, transactions: pl.LazyFrame, pattern: Fan, _units: int) -> pl.DataFrame:
+    """Count the different counterparties of deposits (fan-in) or withdrawals (fan-out).
+
+    Source: the typologies fan-in and fan-out of the AMLSim simulator; FinCEN advisory FIN-2014-A005 (deposits by many
+    into one account); FFIEC BSA/AML Examination Manual, appendix F (an unusually large number and variety of
+    beneficiaries).
+    """
+    way = DEPOSIT if pattern.pattern == "fan-in" else WITHDRAWAL
+    relevant = (pl.col(DIRECTION) == way) & pl.col(pattern.counterparty).is_not_null()
+    counts = (
+        linked(entities, transactions, relevant, pattern.over, counterparty=pattern.counterparty)
+        .group_by(ROW, COUNTERPARTY)
+        .agg(pl.col(TIME).max())
+        .group_by(ROW)
+        .agg(pl.len().alias(NUMBER), pl.col(TIME).max().alias(LATEST))
+    )
+    return by_row(entities, counts.filter(pl.col(NUMBER) >= pattern.at_least))
+
+
+_FIRST, _BEFORE = "first", "before"
+
+
+def find_dormancy(
+    entities: pl.DataFrame, transactions: pl.LazyFrame, pattern: DormantThenActive, _units: int
+) -> pl.DataFrame:
+    """Count the transactions of the active window that a long sleep came before.
+
+    Source: FFIEC BSA/AML Examination Manual, appendix F (an account with little activity that suddenly has much); FATF,
+    Virtual Assets: Red Flag Indicators (2020): transfers to an account that was inactive before.
+    """
+    rows = linked(entities, transactions, pl.lit(value=True), pattern.active, earlier=True)
+    inside = pl.col(TIME) > pl.col(BEGIN)
+    counts = rows.group_by(ROW).agg(
+        inside.sum().alias(NUMBER),
+        pl.when(inside).then(TIME).min().alias(_FIRST),
+        pl.when(~inside).then(TIME).max().alias(_BEFORE),
+        pl.col(TIME).max().alias(LATEST),
+    )
+    slept = pl.col(_BEFORE) <= pattern.dormant.before(pl.col(_FIRST))
+    return by_row(entities, counts.filter((pl.col(NUMBER) >= pattern.at_least) & slept))

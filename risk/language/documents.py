@@ -1,0 +1,234 @@
+"""YAML as a compliance officer expects it: `NO` is Norway, numbers are exact, and no name stands twice.
+
+YAML 1.1, which PyYAML reads, makes false of NO and off, dates of 2024-01-01, and 750 of 12:30. Read here is the core
+of YAML 1.2, of which JSON is a part, without anchors, aliases, merge keys and tags. Names are always text.
+"""
+
+import re
+from collections.abc import Hashable
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import yaml
+
+from fivefold.domain.errors import Finding, InvalidRulesetError
+
+_COLON = (
+    "a colon followed by a space, where none can stand: put text that holds one in quotes, as in "
+    '"Cash: breaks the trail", and look whether the line is indented like its neighbours'
+)
+_CHARACTER = r"the character \1, which no text can hold; \\ and its number, in quotes, stand for it"
+_INDENTED = "a line that is indented differently from its neighbours, or lacks the dash that they have"
+
+_PLAIN = (
+    (r"mapping values are not allowed", _COLON),
+    (r"found character '\\t'", "a tab; indent with spaces"),
+    (r"found character '(.)' that cannot start", r"text that begins with \1 must stand in quotes"),
+    (r"but found another document", "a second document (after ---); a file holds one"),
+    (r"but got '<stream end>'|expected the node content, but found '<stream end>'", "a bracket that is never closed"),
+    (r"found unexpected end of stream", "a quote that is never closed"),
+    (r"could not find expected ':'", "a line without a colon, or indented wrongly"),
+    (r"sequence entries are not allowed", "a dash, where no list item can stand; begin the list on a line of its own"),
+    (r"expected alphabetic or numeric", "text that begins with * or & must stand in quotes"),
+    (r"unacceptable character #(\w+)", _CHARACTER),
+    (r"expected <block end>, but found", _INDENTED),
+    (r"expected ',' or '[\]}]', but got", "a comma that is missing, or a bracket that is closed by the wrong one"),
+)
+"""Patterns of its words, and ours."""
+
+
+def in_plain_words(error: yaml.YAMLError, text: str) -> Finding:
+    """Write a fault of YAML as a finding with its line.
+
+    >>> print(in_plain_words(yaml.MarkedYAMLError(problem="mapping values are not allowed here"), ""))
+    ... # doctest: +ELLIPSIS
+    YAML: a colon followed by a space, where none can stand: ...
+    """
+    if isinstance(error, yaml.MarkedYAMLError):
+        mark = error.problem_mark or error.context_mark
+        return Finding("YAML", _translated(str(error.problem)), mark.line + 1 if mark else None)
+    position = getattr(error, "position", None)
+    line = text.count("\n", 0, position) + 1 if isinstance(position, int) else None
+    return Finding("YAML", _translated(str(error)), line)
+
+
+def _translated(problem: str) -> str:
+    for pattern, ours in _PLAIN:
+        match = re.search(pattern, problem)
+        if match:
+            return match.expand(ours)
+    return problem
+
+
+MOST_BYTES = 5_000_000
+"""Largest document read: a ruleset of a thousand rules is a tenth of that."""
+
+MOST_NODES = 50_000
+"""Most names and values of a document: each takes a tenth of a millisecond, and a thousand rules have half of that."""
+
+MOST_DEPTH = 60
+"""Deepest nesting read."""
+
+
+class TooLarge(yaml.YAMLError):
+    """A document, YAML or JSON, with more than is read."""
+
+
+_INTEGER_DIGITS = 18
+"""Whole numbers of more digits are kept as decimals: none is of use, but the checker names them better."""
+
+Path = tuple[str | int, ...]
+"""The words and the numbers (from 0) of list items that lead to a part of a document."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads YAML 1.2's core: true, false, null, whole and decimal numbers, text."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 (PyYAML's way)
+    depth = nodes = 0
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        mapping: dict[Hashable, Any] = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise _complaint("a name must be text, not a list or a mapping", key.start_mark)
+            name = _text(self, key)
+            if name in mapping:
+                raise _complaint(f"{name} is there twice", key.start_mark)
+            mapping[name] = self.construct_object(value, deep=deep)
+        return mapping
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]  # PyYAML's parser has no types
+        if event.anchor is not None:
+            raise _complaint("anchors (&name) and aliases (*name) are not part of the language", event.start_mark)
+        if event.tag is not None:
+            raise _complaint("tags (!name) are not part of the language", event.start_mark)
+        self.nodes += 1
+        if self.nodes > MOST_NODES:
+            raise TooLarge(f"has more than {MOST_NODES:,} names and values")
+        self.depth += 1
+        if self.depth > MOST_DEPTH:
+            raise _complaint(f"is nested deeper than {MOST_DEPTH}", event.start_mark)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def scan_to_next_token(self) -> None:
+        """Skip tabs between brackets: JSON may be indented by them."""
+        super().scan_to_next_token()
+        while self.flow_level and self.peek() == "\t":
+            self.forward()
+            super().scan_to_next_token()
+
+
+def _complaint(problem: str, mark: Any) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
+
+
+def _text(_: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
+    """Give text with the signs that JSON writes as two halves joined."""
+    text = str(node.value)
+    try:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        raise _complaint("half a character (a surrogate that stands alone)", node.start_mark) from None
+
+
+def _whole(_: yaml.SafeLoader, node: yaml.ScalarNode) -> int | Decimal:
+    return int(node.value) if len(node.value) <= _INTEGER_DIGITS else Decimal(node.value)
+
+
+def _decimal(_: yaml.SafeLoader, node: yaml.ScalarNode) -> Decimal:
+    try:
+        return Decimal(node.value)
+    except InvalidOperation:
+        raise _complaint(f"{node.value} is out of range", node.start_mark) from None
+
+
+for _tag, _pattern, _first in (
+    ("bool", r"^(true|True|TRUE|false|False|FALSE)$", [*"tTfF"]),
+    ("null", r"^(~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("int", r"^[-+]?[0-9]+$", [*"-+0123456789"]),
+    ("float", r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$", [*"-+.0123456789"]),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
+_Loader.add_constructor("tag:yaml.org,2002:str", _text)
+_Loader.add_constructor("tag:yaml.org,2002:int", _whole)
+_Loader.add_constructor("tag:yaml.org,2002:float", _decimal)
+
+
+class Document:
+    """A document and where its parts stand.
+
+    Attributes:
+        data: plain mappings (names are text), lists, text, numbers (exact), true, false, None.
+    """
+
+    def __init__(self, text: str, source: str = "the document") -> None:
+        """Read *text*, YAML or JSON; InvalidRulesetError, with the line, where it is neither."""
+        if len(text) > MOST_BYTES:
+            raise InvalidRulesetError([Finding("the document", f"has more than {MOST_BYTES:,} characters")], source)
+        try:
+            loader = _Loader(text)
+            self._node = loader.get_single_node()
+            self.data: Any = loader.construct_document(self._node) if self._node else None
+        except TooLarge as error:
+            raise InvalidRulesetError([Finding("the document", str(error))], source) from None
+        except yaml.YAMLError as error:
+            raise InvalidRulesetError([in_plain_words(error, text)], source) from None
+
+    def line(self, path: Path) -> int | None:
+        """Tell the line, from 1, of a path; of as much of it as is there. None in an empty document."""
+        return self.place(path)[1]
+
+    def place(self, location: Path, value: Any = None) -> tuple[Path, int | None]:
+        """Find a checker's *location* in the document: the path that is really there, and its line from 1.
+
+        The checker names the branches that it tried as well; they are left out. Where several paths could be meant,
+        it is the one that leads to what the checker was *value*, then the longest.
+        """
+        if self._node is None:
+            return (), None
+        path, mark = _Search(location, value).best(self._node, self.data, 0, self._node.start_mark)[1]
+        return path, mark.line + 1
+
+
+class _Search:
+    """Goes down as far as a location leads, every step taken or left out, and each place looked at once."""
+
+    def __init__(self, location: Path, value: Any) -> None:
+        self._location, self._given = location, value
+        self._known: dict[tuple[int, int], Any] = {}
+
+    def best(self, node: Any, data: Any, step: int, mark: Any) -> tuple[tuple[bool, int, bool], tuple[Path, Any]]:
+        """Give the best way on from *node*: how good it is (what was given, length, last step), path, mark."""
+        if step == len(self._location):
+            is_given = self._given is not None and (data is self._given or _same_scalar(data, self._given))
+            return (is_given, 0, False), ((), mark)
+        if (id(node), step) not in self._known:
+            self._known[id(node), step] = self._ways(node, data, step, mark)
+        return self._known[id(node), step]  # type: ignore[no-any-return]  # what was put in above
+
+    def _ways(self, node: Any, data: Any, step: int, mark: Any) -> Any:
+        ways = [self.best(node, data, step + 1, mark)]
+        word = self._location[step]
+        below = _child(node, word)
+        if below is not None:
+            (has_value, length, last), (path, mark_below) = self.best(below[0], data[word], step + 1, below[1])
+            is_last = last or step == len(self._location) - 1
+            ways.insert(0, ((has_value, length + 1, is_last), ((word, *path), mark_below)))
+        return max(ways, key=lambda way: way[0])
+
+
+def _same_scalar(data: Any, value: Any) -> bool:
+    return isinstance(value, str | int | Decimal) and type(data) is type(value) and bool(data == value)
+
+
+def _child(node: Any, step: str | int) -> tuple[Any, Any] | None:
+    """Find a part of a node, and the mark of the word that names it."""
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        return node.value[step], node.value[step].start_mark
+    if isinstance(node, yaml.MappingNode):
+        return next(((value, key.start_mark) for key, value in node.value if key.value == step), None)
+    return None

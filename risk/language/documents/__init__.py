@@ -1,1 +1,0 @@
-"""YAML documents: read with positions, and what is wrong with them in plain words."""

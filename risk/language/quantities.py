@@ -1,0 +1,222 @@
+"""Exact numbers and durations.
+
+Points, weights and totals are whole numbers of a small unit, never floats.
+A float total puts edge cases a band too low: 10.1 + 20.7 + 0.2 is 30.999999999999996, not 31.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+import polars as pl
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
+
+from fivefold.domain.clock import iso_text, to_microseconds
+
+POINT_DIGITS = 2
+"""Points have at most two decimals."""
+
+POINT_UNITS = 10**POINT_DIGITS
+"""How many of the smallest unit make one point."""
+
+MOST_DIGITS = 15
+"""Numbers of a ruleset have at most so many digits: JSON and a 64-bit float keep those."""
+
+MOST_SIZE = 10**15
+"""Numbers of a ruleset are below this, as amounts of transactions are."""
+
+MOST_POINTS = 1_000_000
+"""Largest size of a rule's points or of a threshold; totals of a thousand rules fit 64 bits with room."""
+
+WEIGHT_UNITS = 10**4
+"""How many of the smallest unit make the whole weight of 100 %: a percentage has at most two decimals."""
+
+
+def exact(value: Any) -> Decimal:
+    """Read a number exactly, in its one form; a float counts as its shortest decimal form.
+
+    >>> exact(0.1), exact(Decimal("12.50")), exact(Decimal("31.0"))
+    (Decimal('0.1'), Decimal('12.5'), Decimal('31'))
+
+    Raises:
+        ValueError: it is no finite number.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        raise ValueError(  # noqa: TRY004 (pydantic takes a ValueError as a finding)
+            f"{quoted_value(value)} is not a number; write one as 10000 or 0.5, without quotes and separators"
+        )
+    number = Decimal(str(value))
+    if not number.is_finite():
+        raise ValueError(f"{quoted_value(value)} is not a finite number")
+    if not number:
+        return Decimal(0)
+    if not -MOST_DIGITS <= number.adjusted() < MOST_DIGITS:
+        raise ValueError(
+            f"{quoted_value(value)} is out of range; numbers are below {MOST_SIZE:,}, with {MOST_DIGITS} digits"
+        )
+    _, digits, exponent = number.normalize().as_tuple()
+    if len(digits) > MOST_DIGITS or int(exponent) < -MOST_DIGITS:
+        raise ValueError(f"{quoted_value(value)} has too many digits; at most {MOST_DIGITS}")
+    return Decimal(str(json_number(number)))
+
+
+def quoted_value(value: Any) -> str:
+    """Repeat what was written in place of a number or another form, where it is short."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict | list | tuple):
+        return "a list" if not isinstance(value, dict) else "a mapping"
+    text = str(value)
+    return text if len(text) <= 40 and not isinstance(value, str) else f"{text[:40]!r}"
+
+
+def json_number(number: Decimal) -> int | float:
+    """Write an exact number for JSON; reading it back as a decimal gives the same number.
+
+    >>> json_number(Decimal("31.0")), json_number(Decimal("30.50"))
+    (31, 30.5)
+    """
+    return int(number) if number == number.to_integral_value() else float(number)
+
+
+def _points(number: Decimal) -> Decimal:
+    if number != round(number, POINT_DIGITS):
+        raise ValueError(f"{number} has more than two decimals")
+    if abs(number) > MOST_POINTS:
+        raise ValueError(f"{number} is out of range; at most {MOST_POINTS:,} either way")
+    return number
+
+
+def _percent(number: Decimal) -> Decimal:
+    if number != round(number, 2):
+        raise ValueError(f"{number} has more than two decimals")
+    if not 0 <= number <= 100:
+        raise ValueError(f"{number} is out of range; a weight is 0 to 100 %")
+    return number
+
+
+_SCHEMA = WithJsonSchema({"type": "number"})
+
+Number = Annotated[Decimal, BeforeValidator(exact), PlainSerializer(json_number), _SCHEMA]
+"""A number that inputs are compared with."""
+
+Points = Annotated[Decimal, BeforeValidator(exact), AfterValidator(_points), PlainSerializer(json_number), _SCHEMA]
+"""Points, or a threshold: at most two decimals."""
+
+Percent = Annotated[Decimal, BeforeValidator(exact), AfterValidator(_percent), PlainSerializer(json_number), _SCHEMA]
+"""A weight in percent."""
+
+
+def point_units(points: Decimal) -> int:
+    """Give points as a whole number of the smallest unit.
+
+    >>> point_units(Decimal("12.5"))
+    1250
+    """
+    return int(points * POINT_UNITS)
+
+
+def text_of(units: int, scale: int) -> str:
+    """Write a whole number of units for people, exactly.
+
+    >>> text_of(3050, 100), text_of(3099_7500, 1_000_000), text_of(-500, 100)
+    ('30.5', '30.9975', '-5')
+    """
+    return f"{(Decimal(units) / scale).normalize():f}"
+
+
+_PATTERN = re.compile(r"^([0-9]{1,5}) (day|month|year|hour)s?$")
+_OFFSETS = {"hour": "h", "day": "d", "month": "mo", "year": "y"}
+HOURS_A_DAY = 24
+
+
+@dataclass(frozen=True)
+class Duration:
+    """A length of time; a day is 24 hours, a month or a year is counted on the calendar in UTC.
+
+    Counting months back from a day that the month lacks ends on the last day that it has.
+    """
+
+    count: int
+    unit: str
+
+    def __str__(self) -> str:
+        return f"{self.count} {self.unit}{'' if self.count == 1 else 's'}"
+
+    @property
+    def offset(self) -> str:
+        """The same as Polars writes it; days as hours, so that no calendar plays a part."""
+        if self.unit == "day":
+            return f"{self.count * HOURS_A_DAY}h"
+        return f"{self.count}{_OFFSETS[self.unit]}"
+
+    @property
+    def days(self) -> float:
+        """About how many days; for comparing lengths, never for moments."""
+        return self.count * {"hour": 1 / HOURS_A_DAY, "day": 1.0, "month": 30.436875, "year": 365.2425}[self.unit]
+
+    def before(self, moment: pl.Expr) -> pl.Expr:
+        """The moments (microseconds, as integers) that lie this long before *moment*."""
+        return moment.cast(pl.Datetime("us")).dt.offset_by(f"-{self.offset}").cast(pl.Int64)
+
+    def after(self, moment: pl.Expr) -> pl.Expr:
+        """The moments (microseconds, as integers) that lie this long after *moment*."""
+        return moment.cast(pl.Datetime("us")).dt.offset_by(self.offset).cast(pl.Int64)
+
+
+LONGEST = Duration(1000, "year")
+"""With longer ones, moments would leave the years that can be written."""
+
+
+def parse_duration(text: Any) -> Duration:
+    """Read a duration.
+
+    >>> parse_duration("180 days"), str(parse_duration("1 year"))
+    (Duration(count=180, unit='day'), '1 year')
+
+    Raises:
+        ValueError: the text is not a duration; the message shows the form of one.
+    """
+    if isinstance(text, Duration):
+        return text
+    match = _PATTERN.match(text.strip()) if isinstance(text, str) else None
+    if match is None or int(match[1]) == 0:
+        raise ValueError(f"{quoted_value(text)} is not a duration; write one as 180 days, 24 hours, 6 months or 1 year")
+    duration = Duration(int(match[1]), match[2])
+    if duration.days > LONGEST.days:
+        raise ValueError(f"{quoted_value(text)} is longer than {LONGEST}; for everything so far leave it out")
+    return duration
+
+
+DurationText = Annotated[
+    Duration,
+    PlainValidator(parse_duration),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "pattern": r"^[0-9]{1,5} (day|month|year|hour)s?$"}),
+]
+"""A duration in a ruleset."""
+
+
+def _moment(value: Any, info: ValidationInfo) -> int:
+    is_file = bool(info.context and info.context.get("written"))
+    if isinstance(value, int) and not isinstance(value, bool) and not is_file:
+        return value
+    try:
+        return to_microseconds(datetime.fromisoformat(value))
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{quoted_value(value)} is not a date; write one as 2024-07-01 or 2024-07-01T12:00:00Z"
+        ) from None
+
+
+MomentText = Annotated[
+    int,
+    BeforeValidator(_moment),
+    PlainSerializer(iso_text),
+    WithJsonSchema({"type": "string", "format": "date"}),
+]
+"""A date or time in a ruleset, kept in microseconds; in a file it is text: 20240701 would be a number."""

@@ -1,0 +1,225 @@
+"""Strict YAML: every trap of the format either reads as a compliance officer expects, or is refused with its line."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fivefold.domain.errors import InvalidRulesetError
+from fivefold.risk.language.documents import MOST_BYTES, MOST_DEPTH, Document, in_plain_words
+from tests.risk.language.documents_made import as_json, as_yaml
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+scalars = st.one_of(
+    st.none(), st.booleans(), st.integers(-(10**20), 10**20), st.decimals(allow_nan=False, allow_infinity=False), texts
+)
+data = st.recursive(
+    scalars,
+    lambda below: st.one_of(st.lists(below, max_size=3), st.dictionaries(texts, below, max_size=3)),
+    max_leaves=8,
+)
+names = st.sampled_from(["a", "b-c", "NO", "1"])
+blocks = st.recursive(
+    scalars,
+    lambda below: st.one_of(
+        st.lists(below, min_size=1, max_size=3), st.dictionaries(names, below, min_size=1, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+def refused(text: str) -> str:
+    with pytest.raises(InvalidRulesetError) as caught:
+        Document(text)
+    (finding,) = caught.value.findings
+    return str(finding)
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("a: NO", "NO"),
+        ("a: off", "off"),
+        ("a: Yes", "Yes"),
+        ("a: y", "y"),
+        ("a: 2024-01-01", "2024-01-01"),
+        ("a: 12:30", "12:30"),
+        ("a: 1_000", "1_000"),
+        ("a: 10,000", "10,000"),
+        ("a: 0x10", "0x10"),
+        ("a: 0o14", "0o14"),
+        ("a: 010", 10),
+        ("a: .5", Decimal("0.5")),
+        ("a: 5.", Decimal(5)),
+        ("a: 0.10", Decimal("0.10")),
+        ("a: 1e5", Decimal("1E+5")),
+        ("a: .inf", ".inf"),
+        ("a: .nan", ".nan"),
+        ("a: 99999999999999999999", Decimal(99999999999999999999)),
+        ("a: TRUE", True),
+        ("a: False", False),
+        ("a: ~", None),
+        ("a: NULL", None),
+        ("a:", None),
+        ("a: ''", ""),
+        ("a: 'true'", "true"),
+        ('a: "12"', "12"),
+        ("a: =", "="),
+        ("a: |\n  x\n  y\n", "x\ny\n"),
+        ("\ufeffa: 1", 1),
+        ("%YAML 1.1\n---\na: NO\n...\n", "NO"),
+        ("a: 1\r\n", 1),
+        ('{"a": "\\ud83d\\ude00"}', "😀"),
+        ('{\n\t"a"\t:\t1\n}', 1),
+    ],
+)
+def test_what_is_written_is_what_is_read(text: str, read: Any) -> None:
+    found = Document(text).data["a"]
+    assert found == read
+    assert type(found) is type(read)
+
+
+@pytest.mark.parametrize("name", ["1", "true", "null", "~", "1.5", "NO", "<<", "2024-01-01"])
+def test_names_are_text(name: str) -> None:
+    assert Document(f"{name}: x").data == {name: "x"}
+    assert Document(f"{{{name}: x}}").data == {name: "x"}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a: 1\nb: 2\na: 3", "line 3: YAML: a is there twice"),
+        ("x:\n  - a: 1\n    'a': 2", "line 3: YAML: a is there twice"),
+        ("1: x\n'1': y", "line 2: YAML: 1 is there twice"),
+        ("b: 1\na: &x 1", "line 2: YAML: anchors (&name) and aliases (*name) are not part of the language"),
+        ("a: *x", "line 1: YAML: anchors (&name) and aliases (*name) are not part of the language"),
+        ("a:\n  <<: *x", "line 2: YAML: anchors (&name) and aliases (*name) are not part of the language"),
+        ("a: !!str 1", "line 1: YAML: tags (!name) are not part of the language"),
+        ("a: !!python/object:os.system x", "line 1: YAML: tags (!name) are not part of the language"),
+        ("a: !!binary eA==", "line 1: YAML: tags (!name) are not part of the language"),
+        ("? [a, b]\n: x", "line 1: YAML: a name must be text, not a list or a mapping"),
+        ("{a: 1}: x", "line 1: YAML: a name must be text, not a list or a mapping"),
+        ("a:\n\tb: 1", "line 2: YAML: a tab; indent with spaces"),
+        ("a:\tb", "line 1: YAML: a tab; indent with spaces"),
+        ("a: 1\n---\nb: 2", "line 2: YAML: a second document (after ---); a file holds one"),
+        ("a: 1e99999999999999999999", "line 1: YAML: 1e99999999999999999999 is out of range"),
+        ('{"a": "\\ud800"}', "line 1: YAML: half a character (a surrogate that stands alone)"),
+        ("[" * 61 + "]" * 61, "line 1: YAML: is nested deeper than 60"),
+        ("[" * 100_000, "line 1: YAML: is nested deeper than 60"),
+        ("".join(" " * depth + "a:\n" for depth in range(500)), "line 60: YAML: is nested deeper than 60"),
+    ],
+)
+def test_traps_are_refused(text: str, told: str) -> None:
+    assert refused(text) == told
+
+
+def test_as_deep_as_allowed_is_read() -> None:
+    assert Document("[" * (MOST_DEPTH - 1) + "1" + "]" * (MOST_DEPTH - 1)).data
+
+
+def test_a_document_has_a_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert MOST_BYTES == 5_000_000
+    monkeypatch.setattr("fivefold.risk.language.documents.MOST_BYTES", 5_000)
+    assert Document("#" * 5_000).data is None
+    assert refused("#" * 5_001) == "the document: has more than 5,000 characters"
+    monkeypatch.setattr("fivefold.risk.language.documents.MOST_NODES", 3)
+    assert Document("[1, 2]").data == [1, 2]
+    assert refused("[1, 2, 3]") == "the document: has more than 3 names and values"
+
+
+@given(data, st.sampled_from([None, 2, "\t"]), st.booleans())
+def test_json_is_read_as_json(made: Any, indent: Any, ascii_only: bool) -> None:
+    """Whatever JSON says, spaced or indented in whatever way, is read as JSON has it, but for exact numbers."""
+    text = as_json(made)
+    loaded = json.loads(text, parse_float=Decimal)
+    assert Document(text).data == made
+    if "E" not in text:  # Python writes numbers with an exponent as floats
+        spaced = json.dumps(json.loads(text), indent=indent, ensure_ascii=True)
+        assert Document(spaced).data == json.loads(spaced, parse_float=Decimal)
+    assert loaded == made
+
+
+@given(blocks)
+def test_blocks_are_read_as_brackets_are(made: Any) -> None:
+    assert Document(as_yaml(made)).data == Document(as_json(made)).data == made
+
+
+TEXT = """\
+rules:
+  - id: a
+    cases:
+      - {when: {min: amount, at_least: 3}, points: 5}
+      - when:
+          not: {not: {not: {equals: 1}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("location", "path", "line"),
+    [
+        (("rules", 0), ("rules", 0), 2),
+        (("rules", 0, "cases"), ("rules", 0, "cases"), 3),
+        (("rules", 0, "cases", 0, "points"), ("rules", 0, "cases", 0, "points"), 4),
+        (("rules", 0, "cases", 0, "when", "min", "min"), ("rules", 0, "cases", 0, "when", "min"), 4),
+        (("rules", 0, "cases", 0, "when", "min", "over"), ("rules", 0, "cases", 0, "when", "min"), 4),
+        (("rules", 0, "cases", 0, "when", "min", "at_least"), ("rules", 0, "cases", 0, "when", "at_least"), 4),
+        (("rules", 0, "cases", 1, "when"), ("rules", 0, "cases", 1, "when"), 5),
+        (("rules", 0, "cases", 9, "when"), ("rules", 0, "cases"), 3),
+        (("nothing",), (), 1),
+    ],
+)
+def test_a_place_is_found(location: tuple[str | int, ...], path: tuple[str | int, ...], line: int) -> None:
+    """Branches that a checker tried are left out, and of two equally long ways the one with the last word is taken."""
+    assert Document(TEXT).place(location) == (path, line)
+
+
+def test_what_the_checker_was_given_decides_between_places() -> None:
+    document = Document(TEXT)
+    test = document.data["rules"][0]["cases"][0]["when"]
+    location = ("rules", 0, "cases", 0, "when", "min")
+    assert document.place(location, test)[0] == location[:-1]
+    assert document.place(location, "amount")[0] == location
+    inner = document.data["rules"][0]["cases"][1]["when"]["not"]["not"]
+    assert document.place(("rules", 0, "cases", 1, "when", *["not"] * 6), inner)[0] == (
+        *("rules", 0, "cases", 1, "when", "not", "not"),
+    )
+
+
+def test_an_empty_document_has_no_lines() -> None:
+    assert Document("# nothing").place(("a",)) == ((), None)
+    assert Document("a:\n  b: 1").line(("a", "b", "c")) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a: b: c", "line 1: YAML: a colon followed by a space, where none can stand"),
+        ("a: 1\n  b: 2", "line 2: YAML: a colon followed by a space, where none can stand"),
+        ("a:\n\tb: 1", "line 2: YAML: a tab; indent with spaces"),
+        ("a: %x", "line 1: YAML: text that begins with % must stand in quotes"),
+        ("a: @x", "line 1: YAML: text that begins with @ must stand in quotes"),
+        ("a: *", "line 1: YAML: text that begins with * or & must stand in quotes"),
+        ("a: 1\n---\nb: 2", "line 2: YAML: a second document (after ---); a file holds one"),
+        ("a: [1, 2", "line 1: YAML: a bracket that is never closed"),
+        ("a: {b: 1\n", "line 2: YAML: a bracket that is never closed"),
+        ('a: "x', "line 1: YAML: a quote that is never closed"),
+        ("a: 1\nbc\nd: 2", "line 3: YAML: a line without a colon, or indented wrongly"),
+        ("b: - 5", "line 1: YAML: a dash, where no list item can stand; begin the list on a line of its own"),
+        ("a:\n  - b\n c: 1", "line 3: YAML: a line that is indented differently from its neighbours"),
+        ("a: [1, 2}", "line 1: YAML: a comma that is missing, or a bracket that is closed by the wrong one"),
+        ("a: 1\nb: \x07", "line 2: YAML: the character x0007, which no text can hold"),
+        ("a: 1\n...\n%FOO\n", "YAML: "),
+    ],
+)
+def test_complaints_are_told_in_plain_words(text: str, told: str) -> None:
+    with pytest.raises(yaml.YAMLError) as caught:
+        yaml.SafeLoader(text).get_single_node()
+    assert told in str(in_plain_words(caught.value, text))
+
+
+def test_a_complaint_without_a_place_is_told_as_it_is() -> None:
+    assert str(in_plain_words(yaml.YAMLError("something else"), "")) == "YAML: something else"
