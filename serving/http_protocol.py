@@ -8,11 +8,13 @@ import os
 import resource
 import secrets
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from typing import Any, Final
 
+import structlog
 from starlette.types import Receive, Scope, Send
 from uvicorn import config as uvicorn_config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from fivefold.serving.responses import ARRAY, error_response
 
@@ -26,6 +28,8 @@ SPARE_FILES: Final = 200
 """Open files other than connections: of the database, the model, the logs."""
 MOST_FILES: Final = 65_536
 DEFAULT_CONNECTIONS: Final = 1_000
+
+log = structlog.get_logger("fivefold.service")
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -181,10 +185,9 @@ class GuardedProtocol(HttpToolsProtocol):
 
 def _answer(status: int, *more: tuple[bytes, bytes]) -> bytes:
     answer = error_response(status)
+    line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
     headers = [*_headers_of(answer.raw_headers), *more]
-    return b"".join(
-        [STATUS_LINE[status], *(name + b": " + value + b"\r\n" for name, value in headers), b"\r\n", bytes(answer.body)]
-    )
+    return b"".join([line, *(name + b": " + value + b"\r\n" for name, value in headers), b"\r\n", bytes(answer.body)])
 
 
 def _headers_of(raw: Any) -> list[tuple[bytes, bytes]]:
@@ -205,11 +208,16 @@ async def _refuse_large_head(_: Scope, __: Receive, send: Send) -> None:
 def guard(connections: int, limit: Callable[[], int] | None = None) -> int:
     """Make uvicorn use GuardedProtocol in this process; give the limit of connections.
 
-    Open files bound it too; their limit is raised as far as the system allows.
+    Open files bound it too; their limit is raised as far as the system allows. BentoML passes uvicorn no protocol, so
+    uvicorn's own table is changed; a uvicorn without it serves by its own protocol, and a log line says so.
     """
     files = _raise_file_limit() if limit is None else limit()
     GuardedProtocol.most_connections = max(1, min(connections, files - SPARE_FILES))
-    uvicorn_config.HTTP_PROTOCOLS["auto"] = f"{__name__}:{GuardedProtocol.__name__}"
+    protocols: dict[str, Any] | None = getattr(uvicorn_config, "HTTP_PROTOCOLS", None)
+    if protocols is None:
+        log.warning("connections and heads are not bounded", why="this uvicorn has no HTTP_PROTOCOLS")
+    else:
+        protocols["auto"] = f"{__name__}:{GuardedProtocol.__name__}"
     return GuardedProtocol.most_connections
 
 

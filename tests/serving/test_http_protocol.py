@@ -296,6 +296,14 @@ def test_websockets_are_not_spoken() -> None:
     assert b"101" not in answer.partition(b"\r\n")[0]
 
 
+def test_a_uvicorn_without_the_table_serves_by_its_own_protocol(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delattr(uvicorn_config, "HTTP_PROTOCOLS")
+    assert guard(1000, lambda: 10_000) == 1000
+    assert "connections and heads are not bounded" in capsys.readouterr().out
+
+
 def test_there_are_no_more_connections_than_files() -> None:
     assert guard(1000, lambda: 500) == 500 - SPARE_FILES
     assert guard(100, lambda: 500) == 100
