@@ -8,12 +8,12 @@ import numpy as np
 import polars as pl
 
 from benchmarks.rulesets.data import TRIALS, read_trial
+from benchmarks.rulesets.splits import Repeated
 from benchmarks.rulesets.trials import Split, Trials, key_of_rule
 from benchmarks.rulesets.tuning import written
 from fivefold.features.histories import Floats
 from fivefold.risk.governance.validate.measures import Lift
 from fivefold.risk.governance.validate.ranking import RankingInterval, auc
-from fivefold.risk.governance.validate.splits import Repeated
 
 FEWEST_SHOWN = 20
 """A case that fewer judged entities got is not named as a rule's strongest."""

@@ -11,6 +11,7 @@ from lightgbm import LGBMClassifier
 from tqdm import tqdm
 
 from benchmarks.rulesets.data import Trial, part_of
+from benchmarks.rulesets.splits import Repeated, halves, judge
 from benchmarks.rulesets.tuning import only, tune, without
 from fivefold.features.histories import Floats
 from fivefold.risk.compiler.analysis import AnalysedRuleset
@@ -21,7 +22,6 @@ from fivefold.risk.governance.validate.labels import refuse_leaks
 from fivefold.risk.governance.validate.measures import StabilityIndex, stability_indices
 from fivefold.risk.governance.validate.ranking import Marks, Paired, compare_rankings
 from fivefold.risk.governance.validate.run import Options, Validation, validate
-from fivefold.risk.governance.validate.splits import Repeated, halves, judge
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import Ruleset

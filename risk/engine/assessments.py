@@ -67,7 +67,7 @@ class Assessments:
     Attributes:
         program: the compiled ruleset; where lists changed between as-ofs, that of the first of `versions`.
         inputs: n rows: `entity_id`, `as_of`, a column for each input; null where unknown.
-        outcomes: n rows: `entity_id`, `as_of`, `status`, the columns of `Program.run` and those of `next_levels`,
+        outcomes: n rows: `entity_id`, `as_of`, `status`, the columns of `Program.run` and `risk.engine.levels.LEVELS`,
             `computed` (what the rules alone say now), `list_versions` (a position in *versions*).
         versions: the versions of the lists that were used, by name; several where as-ofs differ.
         base: the currency that money is in.

@@ -32,10 +32,17 @@ HELD_FLOOR, HELD_HARD_FLOOR, FLOOR_LOST, HARD_FLOOR_LOST, FLOOR_HELD_UNTIL = (
 )
 
 FLOORS = (HELD_FLOOR, HELD_HARD_FLOOR, FLOOR_LOST, HARD_FLOOR_LOST, FLOOR_HELD_UNTIL)
-"""The columns about floors of what `next_levels` gives."""
+"""What is known of floors: what holds, and since when it rests on what is unknown."""
 
 LEVELS = (LEVEL, RULES_LEVEL, ENTERED, MAY_MOVE_DOWN_ON, WITHHELD, OVERRIDDEN, RAISED, *FLOORS)
-"""The columns of what `next_levels` gives."""
+"""The columns of levels.
+
+`level` holds: the override's while one is live, otherwise the rules level; null where there is no level yet.
+`rules_level` is held since `entered`, with `FLOORS`. `may_move_down_on` is the moment from which a lower rules level is
+entered, null at the lowest. `withheld` is the lower level that the cooldown, or an unknown floor, withholds; null where
+nothing does. `overridden`: an override is live; `override_raised_by_floor`: a floor that holds is above it, and wins.
+Moments are microseconds.
+"""
 
 MOMENTS = pl.List(pl.Int64)
 """Of the levels from the second on: since when a floor there rests on what is unknown; null where none does."""
@@ -52,29 +59,6 @@ PREVIOUS = {
 
 POSSIBLE_FLOOR, POSSIBLE_HARD_FLOOR, KEEPS_FLOORS = "possible_floor", "possible_hard_floor", "keeps_floors"
 """The columns of what floors may come to where something is unknown, and where no floor may be let go of."""
-
-
-def next_levels(frame: pl.DataFrame, cooldown: Duration | None, levels: int) -> pl.DataFrame:
-    """Move a whole portfolio on: one row for each entity.
-
-    Args:
-        frame: the columns of `PREVIOUS` (null where there was none), computed (null where there is none), floor and
-            hard_floor (0 for none), what they may come to (`POSSIBLE_FLOOR`, `POSSIBLE_HARD_FLOOR`), `KEEPS_FLOORS`,
-            override_level (null for none) and override_until (null for no end), as_of.
-        cooldown: the least time at a level before a lower one is entered; None for none.
-        levels: how many there are.
-
-    Returns:
-        `LEVELS`: `level` holds: the override's while one is live, otherwise the rules level; null where there is no
-        level yet. `rules_level` is held since `entered`, with `FLOORS`. `may_move_down_on` is the moment from which a
-        lower rules level is entered, null at the lowest. `withheld` is the lower level that the cooldown, or a floor
-        that is unknown, withholds; null where nothing does. `overridden`: an override is live;
-        `override_raised_by_floor`: a floor that holds is above it, and wins. Moments are microseconds.
-    """
-    plan = frame.lazy()
-    for stage in (*floor_stages(cooldown, levels), *level_stages(cooldown)):
-        plan = plan.with_columns(stage)
-    return plan.select(LEVELS).collect()
 
 
 @cache

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property, lru_cache
 from itertools import repeat
-from json.encoder import encode_basestring as quoted  # what `canonical_json` writes text with
 from typing import Any
 
+import msgspec
 import polars as pl
 
-from fivefold.domain.canonical import canonical_json
 from fivefold.risk.compiler.analysis import signal_of_rule
 from fivefold.risk.compiler.value_types import inputs_of_rule
 from fivefold.risk.engine.assessments import Assessments
@@ -31,6 +30,9 @@ from fivefold.risk.engine.rules import CompiledRule
 from fivefold.risk.engine.totals import WEIGHTS_USED
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.quantities import POINT_UNITS, WEIGHT_UNITS
+
+JSON = msgspec.json.Encoder(order="sorted")
+"""Writes canonical JSON: of text, whole numbers and null it gives the bytes that `canonical_json` gives."""
 
 
 @dataclass(frozen=True)
@@ -71,16 +73,18 @@ class CaseOutcome:
         return first, f"{'+' if self.points > 0 else '−'} {size}"
 
     @cached_property
-    def json_parts(self) -> tuple[str, str, str, str]:
-        """The canonical JSON around the parts of one entity: its errors, its missing inputs, its values."""
-        factor = None if self.factor is None else [str(part) for part in self.factor]
-        asked, case, category, title = map(canonical_json, (self.asked, self.case, self.category, self.title))
-        return (
-            f'{{"asked":{asked},"case":{case},"category":{category},"errors":',
-            f',"factor":{canonical_json(factor)},"floor":{quoted(self.floor)},"missing":',
-            f',"points":"{self.points}","rule":{quoted(self.rule)},"seen":',
-            f',"title":{title}}}',
-        )
+    def shared(self) -> dict[str, Any]:
+        """The parts of `RuleOutcome.as_json` that all entities with this outcome share."""
+        return {
+            "rule": self.rule,
+            "title": self.title,
+            "category": self.category,
+            "case": self.case,
+            "asked": self.asked,
+            "points": str(self.points),
+            "factor": None if self.factor is None else [str(part) for part in self.factor],
+            "floor": self.floor,
+        }
 
 
 @dataclass(frozen=True)
@@ -151,30 +155,14 @@ class RuleOutcome:
         return f"{outcome.title}: {self.seen}. {reason}: {outcome.effect}"
 
     @cached_property
-    def json_text(self) -> str:
-        """The canonical JSON of `as_json`: many entities share an outcome, so it is written once."""
-        asked, factor, points, title = self.case_outcome.json_parts
-        errors = canonical_json(self.errors) if self.errors else "[]"
-        missing = canonical_json(self.missing) if self.missing else "[]"
-        seen = f'{quoted(self.seen)},"sentence":{quoted(self.sentence)}'
-        return f"{asked}{errors}{factor}{missing}{points}{seen}{title}"
+    def encoded(self) -> msgspec.Raw:
+        """`as_json` in canonical JSON: many entities share an outcome, so it is written once."""
+        return msgspec.Raw(JSON.encode(self.as_json()))
 
     def as_json(self) -> dict[str, Any]:
         """Give it as plain data for JSON: exact numbers as text."""
-        return {
-            "rule": self.rule,
-            "title": self.title,
-            "category": self.category,
-            "case": self.case,
-            "asked": self.asked,
-            "seen": self.seen,
-            "points": str(self.points),
-            "factor": None if self.factor is None else [str(part) for part in self.factor],
-            "floor": self.floor,
-            "missing": self.missing,
-            "errors": self.errors,
-            "sentence": self.sentence,
-        }
+        own = {"seen": self.seen, "missing": self.missing, "errors": self.errors, "sentence": self.sentence}
+        return {**self.case_outcome.shared, **own}
 
 
 def signed(points: Decimal) -> str:

@@ -28,7 +28,7 @@ from fivefold.risk.governance.validate.measures import (
     lifts,
     stability_indices,
 )
-from fivefold.risk.governance.validate.ranking import RESAMPLES, Marks, Numbers, Paired, Ranking, compare_rankings, rank
+from fivefold.risk.governance.validate.ranking import RESAMPLES, Marks, Paired, Ranking, compare_rankings, rank
 from fivefold.risk.governance.validate.verdicts import AcceptanceLimits, LimitVerdict, verdicts
 
 
@@ -143,11 +143,6 @@ class Options:
     cautions: tuple[str, ...] = ()
 
 
-def validate_scores(total: Numbers, confirmed: Marks, seed: int = 0, resamples: int = RESAMPLES) -> Ranking:
-    """Measure how well any n scores rank n marks; of a ruleset, of a column, or of a model."""
-    return rank(total, confirmed, seed, resamples)
-
-
 def validate(
     assessments: Assessments,
     labels: pl.DataFrame,
@@ -220,7 +215,7 @@ class _Measured:
         marks = confirmed[included]
         if marks.any() and not marks.all():
             total, draws = assessments.outcomes[TOTAL].to_numpy()[included], (options.seed, options.resamples)
-            self.ranking = validate_scores(total, marks, *draws)
+            self.ranking = rank(total, marks, *draws)
             self.curve = tuple(capture_curve(total, marks))
             self.additions = additions(assessments, included, confirmed, *draws)
             self.singles = singles(assessments, total, included, confirmed, *draws)

@@ -14,6 +14,7 @@ from fivefold.risk.engine.levels import (
     HELD_HARD_FLOOR,
     KEEPS_FLOORS,
     LEVEL,
+    LEVELS,
     MAY_MOVE_DOWN_ON,
     OVERRIDDEN,
     POSSIBLE_FLOOR,
@@ -22,7 +23,8 @@ from fivefold.risk.engine.levels import (
     RAISED,
     RULES_LEVEL,
     WITHHELD,
-    next_levels,
+    floor_stages,
+    level_stages,
 )
 from fivefold.risk.language.quantities import Duration
 
@@ -126,6 +128,22 @@ class Step:
     overridden: bool
     override_raised_by_floor: bool
     floor_held_until: int | None = None
+
+
+def next_levels(frame: pl.DataFrame, cooldown: Duration | None, levels: int) -> pl.DataFrame:
+    """Move a whole portfolio on, as the engine does: the columns of `LEVELS`, one row for each entity.
+
+    Args:
+        frame: the columns of `PREVIOUS` (null where there was none), computed (null where there is none), floor and
+            hard_floor (0 for none), what they may come to (`POSSIBLE_FLOOR`, `POSSIBLE_HARD_FLOOR`), `KEEPS_FLOORS`,
+            override_level (null for none) and override_until (null for no end), as_of.
+        cooldown: the least time at a level before a lower one is entered; None for none.
+        levels: how many there are.
+    """
+    plan = frame.lazy()
+    for stage in (*floor_stages(cooldown, levels), *level_stages(cooldown)):
+        plan = plan.with_columns(stage)
+    return plan.select(LEVELS).collect()
 
 
 def next_level(

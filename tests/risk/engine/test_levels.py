@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fivefold.domain.clock import DAY_US, from_microseconds, parse_moment, to_microseconds
-from fivefold.risk.engine.levels import next_levels
 from fivefold.risk.language.quantities import Duration
-from tests.risk.engine.one_level import Computed, HeldFloor, Override, Standing, Step, next_level
+from tests.risk.engine.one_level import Computed, HeldFloor, Override, Standing, Step, next_level, next_levels
 
 DAY = DAY_US
 START = parse_moment("2024-01-31")

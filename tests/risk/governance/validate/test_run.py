@@ -12,7 +12,8 @@ from sklearn.metrics import roc_auc_score
 from fivefold.domain.errors import InvalidRulesetError, NotEnoughDataError
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
-from fivefold.risk.governance.validate.run import Options, Validation, validate, validate_scores
+from fivefold.risk.governance.validate.ranking import rank
+from fivefold.risk.governance.validate.run import Options, Validation, validate
 from fivefold.risk.governance.validate.verdicts import VerdictAnswer
 from tests.risk.governance.making import AS_OF, DAY, TEXT, analysed, mixed, ruleset
 
@@ -49,7 +50,7 @@ def test_the_ranking_is_that_of_the_totals() -> None:
     assert made.ranking is not None
     totals = side.outcomes["total"].to_numpy()[full]
     assert made.ranking.auc.estimate == pytest.approx(roc_auc_score(marks, totals), abs=1e-9)
-    assert made.ranking == validate_scores(totals, marks, 0, 200)
+    assert made.ranking == rank(totals, marks, 0, 200)
     assert made.ranking.gini.low < made.ranking.gini.estimate < made.ranking.gini.high
 
 

@@ -41,19 +41,19 @@ def halves(confirmed: Marks, repeats: int = 10, seed: int = 0) -> list[Marks]:
     Returns:
         Marks of the judged, n each; the others are for tuning.
     """
-    made = []
+    parts = []
     for number in range(repeats):
         random = np.random.default_rng(seed + number)
-        judged = np.zeros(len(confirmed), dtype=bool)
+        part = np.zeros(len(confirmed), dtype=bool)
         for side in (confirmed, ~confirmed):
             places = np.flatnonzero(side)
-            judged[random.permutation(places)[: len(places) // 2]] = True
-        made.append(judged)
-    return made
+            part[random.permutation(places)[: len(places) // 2]] = True
+        parts.append(part)
+    return parts
 
 
 def judge(
-    judged: Sequence[Marks],
+    parts: Sequence[Marks],
     scores: Sequence[Numbers],
     confirmed: Marks,
     others: Sequence[Numbers] | None = None,
@@ -63,7 +63,7 @@ def judge(
     """Measure scores on the judged part of every split, and compare them with others pairwise.
 
     Args:
-        judged: n marks for each split.
+        parts: n marks for each split.
         scores: n scores for each split, as tuned on its other part; only the judged are read.
         confirmed: n marks.
         others: n scores for each split to compare with.
@@ -73,32 +73,32 @@ def judge(
     Raises:
         NotEnoughDataError: the judged of a split are all confirmed, or none is; or there are no splits.
     """
-    if not judged:
+    if not parts:
         raise NotEnoughDataError("there are no splits to judge")
-    ginis, drawn = _measured(judged, scores, confirmed, seed, resamples)
-    mean = ranking_interval(float(np.mean(ginis)), drawn)
+    ginis, means = _measured(parts, scores, confirmed, seed, resamples)
+    mean = ranking_interval(float(np.mean(ginis)), means)
     if others is None:
         return Repeated(ginis, mean)
-    theirs, their_drawn = _measured(judged, others, confirmed, seed, resamples)
-    differences = drawn - their_drawn
+    theirs, their_drawn = _measured(parts, others, confirmed, seed, resamples)
+    differences = means - their_drawn
     difference = ranking_interval(float(np.mean(ginis) - np.mean(theirs)), differences)
     return Repeated(ginis, mean, theirs, difference, float((np.sign(differences) + 1).mean() / 2))
 
 
 def _measured(
-    judged: Sequence[Marks], scores: Sequence[Numbers], confirmed: Marks, seed: int, resamples: int
+    parts: Sequence[Marks], scores: Sequence[Numbers], confirmed: Marks, seed: int, resamples: int
 ) -> tuple[tuple[float, ...], Floats]:
     """Give the Gini of each split, and the mean over splits in each resample; equal seeds draw the same entities."""
-    ginis = tuple(gini(score[part], confirmed[part]) for part, score in zip(judged, scores, strict=True))
-    drawn = np.zeros(resamples)
-    for number, counts in enumerate(_drawn(confirmed, seed, resamples)):
-        drawn[number] = np.mean(
-            [_gini(score[part], confirmed[part], counts[part]) for part, score in zip(judged, scores, strict=True)]
+    ginis = tuple(gini(score[part], confirmed[part]) for part, score in zip(parts, scores, strict=True))
+    means = np.zeros(resamples)
+    for number, counts in enumerate(_draw_counts(confirmed, seed, resamples)):
+        means[number] = np.mean(
+            [_gini(score[part], confirmed[part], counts[part]) for part, score in zip(parts, scores, strict=True)]
         )
-    return ginis, drawn
+    return ginis, means
 
 
-def _drawn(confirmed: Marks, seed: int, resamples: int) -> Sequence[Integers]:
+def _draw_counts(confirmed: Marks, seed: int, resamples: int) -> Sequence[Integers]:
     """Draw how often each entity comes in each resample, the confirmed and the others apart."""
     random = np.random.default_rng(seed)
     counts = np.empty((resamples, len(confirmed)), dtype=np.int64)

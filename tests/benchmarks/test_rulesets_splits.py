@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from benchmarks.rulesets.splits import halves, judge
 from fivefold.domain.errors import NotEnoughDataError
 from fivefold.risk.governance.validate.ranking import compare_rankings, gini, rank
-from fivefold.risk.governance.validate.splits import halves, judge
 
 CONFIRMED = np.arange(400) % 5 == 0
 RANDOM = np.random.default_rng(2)
