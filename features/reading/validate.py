@@ -1,4 +1,7 @@
-"""Validation: a table of raw rows is checked, sorted and converted to `Histories`; there is no other way to them."""
+"""Validation: a table of raw rows is checked, sorted and converted to `Histories`.
+
+Stored rows were checked by the same readers before: `features.stored` lays them out.
+"""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -103,7 +106,7 @@ class TransactionReader:
         order = sorted_row_numbers(rows, errors)
         errors.raise_if_any(self.source)
         absent = tuple(name for name in c.ABSENT if name not in source)
-        return self._build(user_ids, rows, order, absent)
+        return build_histories(user_ids, rows, order, self.rates, absent)
 
     def _columns_read(self, source: Columns) -> Columns:
         """Leave out the columns that the model does not read; an amount without a currency is in the base."""
@@ -157,7 +160,7 @@ class TransactionReader:
             read_words(chunk[c.CATEGORY], c.CATEGORY, errors, _CATEGORIES)
             if c.CATEGORY in chunk
             else np.full(len(customer), _CATEGORIES["WEB"], dtype=np.int16),
-            read_times(chunk[c.CREATED], c.CREATED, errors) if c.CREATED in chunk else _firsts(customer, times),
+            read_times(chunk[c.CREATED], c.CREATED, errors) if c.CREATED in chunk else first_moments(customer, times),
             None if identifiers is None else _read_identifiers(identifiers, errors),
             missing,
         )
@@ -194,20 +197,23 @@ class TransactionReader:
         first = np.full(customers, _FOREVER - slack)
         return bool(column_loops().times_hold(rows.customer, rows.time, rows.created, latest, slack, first))
 
-    def _build(self, user_ids: pa.Array, rows: CheckedRows, order: Integers, absent: tuple[str, ...]) -> Histories:
-        many = len(order)
-        offsets = np.zeros(len(user_ids) + 1, dtype=np.int64)
-        time, created = np.empty(many, dtype=np.int64), np.empty(many, dtype=np.int64)
-        money, small = np.empty((2, many)), np.empty((2, many), dtype=np.int8)
-        currency = np.empty(many, dtype=np.int16)
-        checked = (rows.customer, rows.time, rows.created, rows.amount, rows.balance, rows.state, rows.currency)
-        units = _units(self.rates.units)
-        column_loops().lay_out(
-            order, *checked, rows.category, units, _KINDS, offsets, time, created, money, small, currency
-        )
-        columns = (time, money[0], money[1], small[0], currency, small[1], created)
-        unknown_from = _unknown_from(rows, len(user_ids), absent)
-        return Histories(user_ids, offsets, *columns, self.rates.base, absent, unknown_from)
+
+def build_histories(
+    user_ids: pa.Array, rows: CheckedRows, order: Integers, rates: RateTable, absent: tuple[str, ...]
+) -> Histories:
+    """Copy checked rows in *order* into histories, and convert their money; *absent* columns were not read."""
+    many = len(order)
+    offsets = np.zeros(len(user_ids) + 1, dtype=np.int64)
+    time, created = np.empty(many, dtype=np.int64), np.empty(many, dtype=np.int64)
+    money, small = np.empty((2, many)), np.empty((2, many), dtype=np.int8)
+    currency = np.empty(many, dtype=np.int16)
+    checked = (rows.customer, rows.time, rows.created, rows.amount, rows.balance, rows.state, rows.currency)
+    units = _units(rates.units)
+    column_loops().lay_out(
+        order, *checked, rows.category, units, _KINDS, offsets, time, created, money, small, currency
+    )
+    columns = (time, money[0], money[1], small[0], currency, small[1], created)
+    return Histories(user_ids, offsets, *columns, rates.base, absent, _unknown_from(rows, len(user_ids), absent))
 
 
 def _map_options(names: Sequence[str]) -> str:
@@ -232,7 +238,7 @@ def _unknown_from(rows: CheckedRows, customers: int, absent: tuple[str, ...]) ->
     return unknown
 
 
-def _firsts(customer: Integers, times: Integers) -> Integers:
+def first_moments(customer: Integers, times: Integers) -> Integers:
     """Give for each row the first moment of its customer."""
     first = np.full(int(customer.max(initial=0)) + 1, _FOREVER)
     np.minimum.at(first, customer, times)

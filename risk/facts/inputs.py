@@ -14,11 +14,11 @@ from fivefold.risk.compiler.value_types import SOURCES, Vocabulary, linked_sourc
 from fivefold.risk.facts.aggregates import aggregate, quotient
 from fivefold.risk.facts.linked import CONVERTED, FACT, FIELD, LINKED_ENTITY, PROBLEM, TIME, LinkedFacts
 from fivefold.risk.facts.patterns import find
-from fivefold.risk.facts.pending_transaction import at_hand, prepare_at_hand
+from fivefold.risk.facts.pending_transaction import at_hand, at_hand_facts
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, NOT_READ, Portfolio, error_of, signal_of
 from fivefold.risk.facts.reading import read_field
 from fivefold.risk.facts.records import Recorded, prepare_records, screened, tagged
-from fivefold.risk.facts.transactions import prepare
+from fivefold.risk.facts.transactions import prepare, prepare_stored
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import (
     DaysSince,
@@ -85,10 +85,11 @@ def sources_of(needs: Needs, portfolio: Portfolio) -> dict[str, LinkedFacts]:
     _require(everything, portfolio)
     parts = {part_of(each) for each in everything}
     sources = {}
+    read, own = prepare_stored if portfolio.stored else prepare, own_fields(needs.names)
     if "transactions" in parts and portfolio.transactions is not None:
-        sources["transactions"] = prepare(portfolio.transactions, portfolio.rates, own_fields(needs.names))
+        sources["transactions"] = read(portfolio.transactions, portfolio.rates, own)
     if "at_hand" in parts and portfolio.at_hand is not None:
-        sources["at_hand"] = prepare_at_hand(portfolio.at_hand, portfolio.rates, own_fields(needs.names))
+        sources["at_hand"] = at_hand_facts(read(portfolio.at_hand, portfolio.rates, own))
     for source in ("cases", "alerts"):
         frame = getattr(portfolio, source)
         if source in parts and frame is not None:

@@ -1,29 +1,25 @@
 """The pending transaction: one of each entity, read as stored ones are, and counted with none of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import polars as pl
 
 from fivefold.domain.errors import FileFormatError
-from fivefold.domain.money import RateTable
 from fivefold.risk.facts.linked import CONVERTED, FIELD, LINKED_ENTITY, PROBLEM, UNREADABLE, LinkedFacts
 from fivefold.risk.facts.portfolio import ENTITY, error_of
-from fivefold.risk.facts.transactions import prepare
 from fivefold.risk.language.expressions import input_key
-from fivefold.risk.language.fields import MONEY_FIELDS, FieldType
+from fivefold.risk.language.fields import MONEY_FIELDS
 from fivefold.risk.language.policy import TransactionInput
 
 _EAGERLY = pl.QueryOptFlags._eager()  # noqa: SLF001 (as eager frames do: these are so few rows that plans cost more)
 
 
-def prepare_at_hand(frame: pl.DataFrame, rates: RateTable, declared: Mapping[str, FieldType]) -> LinkedFacts:
-    """Read the pending transactions, as `risk.facts.transactions.prepare` does.
+def at_hand_facts(facts: LinkedFacts) -> LinkedFacts:
+    """Compute the pending transactions, of which `risk.facts.transactions` read *facts*.
 
     Raises:
         FileFormatError: one cannot be read; it was to be checked before it came here.
-        InvalidRulesetError: a column that the policy declares is missing.
     """
-    facts = prepare(frame, rates, declared)
     rows = facts.rows.collect(optimizations=_EAGERLY)
     pending = LinkedFacts(rows.lazy(), facts.fields, facts.find_problems, facts.base)
     if rows[UNREADABLE].any():

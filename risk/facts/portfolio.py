@@ -111,6 +111,8 @@ class Portfolio:
         levels: for policies: `entity_id`, `in_force` and `rules` (numbers from 1), `status`, `source`, `age_days`.
         at_hand: for policies: the one transaction of each entity that is decided on, in the form of *transactions*;
             what must not count as one of them stands here alone.
+        stored: *transactions* and *at_hand* were checked when they were taken, and have the columns that
+            `risk.facts.transactions.prepare_stored` reads.
     """
 
     entities: pl.DataFrame
@@ -125,6 +127,7 @@ class Portfolio:
     lists: Mapping[str, NamedList] = field(default_factory=dict)
     levels: pl.DataFrame | None = None
     at_hand: pl.DataFrame | None = None
+    stored: bool = False
 
     def with_empty_tables(self, tables: Iterable[str], case_fields: Iterable[str]) -> "Portfolio":
         """Give the portfolio with an empty table in place of each of *tables* (cases, alerts, tags) that is absent."""

@@ -20,16 +20,18 @@ class Check:
     """One thing that may be wrong with a row.
 
     Attributes:
-        column: the raw column whose value is shown.
+        column: what the raw column is called where its value is shown.
         field: the field that it spoils; None where the whole row cannot be used.
         wrong: true where it is wrong, never null.
         allowed: what would be right.
+        read: the column whose value is shown, where it has another name.
     """
 
     column: str
     field: str | None
     wrong: pl.Expr
     allowed: str = ""
+    read: str = ""
 
 
 def with_problems(rows: pl.LazyFrame, checks: Sequence[Check]) -> pl.LazyFrame:
@@ -73,7 +75,7 @@ def find_problems(
 def _in_words(check: Check) -> pl.Expr:
     if check.column == NOT_READ:
         return pl.col(NOT_READ)
-    text = pl.col(check.column).cast(pl.String, strict=False)
+    text = pl.col(check.read or check.column).cast(pl.String, strict=False)
     value_text = pl.format("{} is {}", pl.lit(check.column), text.str.slice(0, LONGEST_SHOWN))
     missing = pl.lit(f"{check.column} is missing")
     allowed = f"; allowed: {check.allowed}" if check.allowed else ""

@@ -1,6 +1,6 @@
 """Transactions as rules read them: whole minor units, one clock, three states; what cannot be read is named."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import polars as pl
@@ -23,7 +23,6 @@ from fivefold.features.schema import (
 from fivefold.risk.facts.linked import CONVERTED, LINKED_ENTITY, MOST_MINOR, TIME, UNREADABLE, LinkedFacts, original_of
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, NOT_READ
 from fivefold.risk.facts.reading import (
-    Read,
     read_declared,
     read_number,
     read_text,
@@ -38,11 +37,13 @@ REQUIRED: Final = (AMOUNT, CURRENCY, DATE)
 CONTRADICTS: Final = "@contradicts"
 """A column that may stand beside: true where another row of the entity has the same number and other content."""
 _TAKEN = frozenset({LINKED_ENTITY, AS_OF, *TRANSACTION_FIELDS, *map(original_of, MONEY_FIELDS)})
-_NUMBER, _POSITION, _UNITS, _LIMIT, _OWN, _BASED = "@number", "@position", "@units", "@limit", "@own", "@based"
+_NUMBER, _CODE, _ID, _STATE = "@number", "@code", "@id", "@state"
+_POSITION, _UNITS, _LIMIT, _OWN, _BASED = "@position", "@units", "@limit", "@own", "@based"
+_UNUSUAL = pl.col(_CODE).replace_strict(unusual_minor_units(), default=100, return_dtype=pl.Float64)
+"""Minor units of a currency without a rate: its amount is known in its own units, and in the base's it is not."""
+_NO_TEXT = pl.lit(None, pl.String)
 _WORDS = {SETTLED: "settled", PENDING: "pending", FAILED: "failed"}
-_STATE_WORDS = [form for word in STATES for form in (word, word.lower(), word.title())]
-_STATE_VALUES = pl.Series([_WORDS[code] for code in STATES.values() for _ in range(3)], dtype=pl.String)
-"""What each of the words means, each as it is mostly written; other mixtures of case take the slow way."""
+_WORDS_OF_STATES: dict[str | None, str] = {**{word: _WORDS[code] for word, code in STATES.items()}, None: "settled"}
 
 
 def prepare(frame: pl.DataFrame | pl.LazyFrame, rates: RateTable, declared: Mapping[str, FieldType]) -> LinkedFacts:
@@ -71,115 +72,136 @@ def prepare(frame: pl.DataFrame | pl.LazyFrame, rates: RateTable, declared: Mapp
     owner = _owner(schema)
     refuse_link("transactions", owner, schema[owner])
     refuse_missing("transactions", schema, REQUIRED, declared, _TAKEN)
-    parts = _Parts(schema, owner, rates)
+    read = {
+        LINKED_ENTITY: read_text(owner, schema[owner]).value,
+        TIME: read_time(DATE, schema[DATE]).value,
+        _NUMBER: read_number(AMOUNT, schema[AMOUNT]).value,
+        **_currency(pl.col(CURRENCY).cast(pl.String), rates),
+        _ID: read_text(TRANSACTION_ID, schema[TRANSACTION_ID]).value if TRANSACTION_ID in schema else _NO_TEXT,
+        _STATE: _state(schema),
+    }
+    units = pl.coalesce(_by_currency(_minor(rates)), pl.when(pl.col(_CODE).str.contains("^[A-Z]{3}$")).then(_UNUSUAL))
+    unread = [Check(NOT_READ, None, pl.col(NOT_READ).is_not_null())] if NOT_READ in schema else []
+    first = [
+        *unread,
+        Check(owner, None, pl.col(LINKED_ENTITY).is_null()),
+        Check(AMOUNT, None, pl.col(_NUMBER).is_null(), f"a finite number of at most {LARGEST_MAGNITUDE:g}"),
+        Check(CURRENCY, None, pl.col(_UNITS).is_null(), "three capital letters, ISO 4217"),
+    ]
+    timed = Check(DATE, None, pl.col(TIME).is_null(), "an ISO 8601 date or time")
+    last = []
+    if CONTRADICTS in schema:
+        last.append(Check(TRANSACTION_ID, None, pl.col(CONTRADICTS), "one row for each transaction, or exact repeats"))
+    if STATE in schema:
+        last.append(Check(STATE, None, pl.col(_STATE).is_null(), ", ".join(STATES)))
+    unconverted, too_large = _money_checks(rates, CURRENCY, AMOUNT)
+    checks = [*first, unconverted, timed, too_large, *last]
+    return _facts(lazy.with_columns(**read), units, checks, rates, declared)
+
+
+def prepare_stored(
+    frame: pl.DataFrame | pl.LazyFrame, rates: RateTable, declared: Mapping[str, FieldType]
+) -> LinkedFacts:
+    """Read stored transactions as `prepare` does; what was checked when they were taken is not checked again.
+
+    Args:
+        frame: `entity_id`, `transaction_id`, `time`, `amount`, `currency`, `state` (null is settled) and the declared
+            fields, as `usecases.levels.portfolio` gives them.
+        rates: into the base currency.
+        declared: the ruleset's own fields of transactions.
+
+    Raises:
+        InvalidRulesetError: a column that the ruleset declares is missing.
+    """
+    lazy = frame.lazy()
+    refuse_missing("transactions", lazy.collect_schema(), (), declared, _TAKEN)
+    read = {
+        LINKED_ENTITY: pl.col(ENTITY),
+        _NUMBER: pl.col("amount"),
+        **_currency(pl.col("currency"), rates),
+        _ID: pl.col(TRANSACTION_ID),
+        _STATE: pl.col("state").replace_strict(_WORDS_OF_STATES, return_dtype=pl.String),
+    }
+    units = pl.coalesce(_by_currency(_minor(rates)), _UNUSUAL)
+    return _facts(lazy.with_columns(**read), units, _money_checks(rates, "currency", "amount"), rates, declared)
+
+
+def _facts(
+    rows: pl.LazyFrame,
+    units: pl.Expr,
+    checks: Sequence[Check],
+    rates: RateTable,
+    declared: Mapping[str, FieldType],
+) -> LinkedFacts:
+    """Convert the money of rows that were read, and add the declared fields.
+
+    The columns are made in steps: Polars computes an expression again wherever it is written, so what several columns
+    need is a column as well.
+    """
+    schema = rows.collect_schema()
+    minor = _minor(rates)
+    dearest = [max(units, rate * minor_units(rates.base)) for units, rate in zip(minor, rates.units, strict=True)]
+    limit = pl.coalesce(_by_currency([_limit(units) for units in dearest]), LARGEST_MAGNITUDE)
+    # 0.29 × 100 is 28.999999999999996: what was written is 29.
+    own = (pl.col(_NUMBER).abs() * pl.col(_UNITS)).round(mode="half_to_even")
+    steps = ({_UNITS: units, _LIMIT: limit}, {_OWN: own}, {_BASED: _converted(rates)})
+    for step in steps:
+        rows = rows.with_columns(**step)
     fields = {name: read_declared(name, schema[name], form) for name, form in declared.items()}
-    checks = parts.checks() + [Check(name, name, read.wrong) for name, read in fields.items() if read.wrong is not None]
-    columns = {**{name: read.value for name, read in fields.items()}, **parts.columns()}
-    read = parts.read(lazy)
-    fact = {name: value for name, value in columns.items() if name not in {LINKED_ENTITY, TIME, UNREADABLE}}
+    checks = [*checks, *(Check(name, name, read.wrong) for name, read in fields.items() if read.wrong is not None)]
+    own_fields, others = {name: read.value for name, read in fields.items()}, _columns()
+    keys = {name: pl.col(name) for name in (LINKED_ENTITY, TIME, UNREADABLE)}
     return LinkedFacts(
-        with_problems(read, checks).select(**columns),
+        with_problems(rows, checks).select(**own_fields, **keys, **others),
         {**declared, **TRANSACTION_FIELDS},
-        lambda: find_problems(read, checks, fact),
+        lambda: find_problems(rows, checks, own_fields | others),
         base=rates.base,
         usual=pl.col("state") == "settled",
         usual_field="state",
     )
 
 
-class _Parts:
-    """The columns that every transaction has, in steps: each step's expressions read the columns of those before.
-
-    Polars computes an expression again wherever it is written, so what several columns need is a column as well.
-    """
-
-    def __init__(self, schema: pl.Schema, owner: str, rates: RateTable) -> None:
-        self.rates = rates
-        self.schema = schema
-        self.owner = owner
-        self.state = _state(schema)
-        position = pl.col(CURRENCY).cast(pl.String).cast(pl.Enum(rates.codes), strict=False).to_physical()
-        self.raw = {
-            LINKED_ENTITY: read_text(owner, schema[owner]).value,
-            TIME: read_time(DATE, schema[DATE]).value,
-            _NUMBER: read_number(AMOUNT, schema[AMOUNT]).value,
-            _POSITION: position,
-        }
-        minor = [float(minor_units(code)) for code in rates.codes]
-        dearest = [max(units, rate * minor_units(rates.base)) for units, rate in zip(minor, rates.units, strict=True)]
-        # Of a currency without a rate the amount is known in its own units, and in the base's it is not.
-        code = pl.col(CURRENCY).cast(pl.String)
-        own = code.replace_strict(unusual_minor_units(), default=100, return_dtype=pl.Float64)
-        units = pl.coalesce(_by_currency(minor), pl.when(_is_code()).then(own))
-        limit = pl.coalesce(_by_currency([_limit(units) for units in dearest]), LARGEST_MAGNITUDE)
-        self.units = {_UNITS: units, _LIMIT: limit}
-        # 0.29 × 100 is 28.999999999999996: what was written is 29.
-        self.own = {_OWN: (pl.col(_NUMBER).abs() * pl.col(_UNITS)).round(mode="half_to_even")}
-        self.based = {_BASED: self._converted()}
-
-    def read(self, rows: pl.LazyFrame) -> pl.LazyFrame:
-        """Add the columns that the others and the checks are made of."""
-        for step in (self.raw, self.units, self.own, self.based):
-            rows = rows.with_columns(**step)
-        return rows
-
-    def columns(self) -> dict[str, pl.Expr]:
-        """Give each by its name, over what `read` added."""
-        number = pl.col(_NUMBER)
-        has_id = TRANSACTION_ID in self.schema
-        size, original = (pl.col(name).cast(pl.Int64, strict=False) for name in (_BASED, _OWN))
-        return {
-            LINKED_ENTITY: pl.col(LINKED_ENTITY),
-            TIME: pl.col(TIME),
-            UNREADABLE: pl.col(UNREADABLE),
-            "amount": size,
-            "signed_amount": pl.when(number < 0).then(-size).otherwise(size),
-            original_of("amount"): original,
-            original_of("signed_amount"): pl.when(number < 0).then(-original).otherwise(original),
-            "direction": pl.when(number > 0).then(pl.lit("deposit")).when(number < 0).then(pl.lit("withdrawal")),
-            "currency": pl.col(CURRENCY).cast(pl.String),
-            "state": self.state.value,
-            TRANSACTION_ID: read_text(TRANSACTION_ID, self.schema[TRANSACTION_ID]).value
-            if has_id
-            else pl.lit(None, pl.String),
-        }
-
-    def checks(self) -> list[Check]:
-        """Tell when a row cannot be used, over what `read` added."""
-        number, limit = pl.col(_NUMBER), pl.col(_LIMIT)
-        unread = [Check(NOT_READ, None, pl.col(NOT_READ).is_not_null())] if NOT_READ in self.schema else []
-        made = [
-            *unread,
-            Check(self.owner, None, pl.col(LINKED_ENTITY).is_null()),
-            Check(AMOUNT, None, number.is_null(), f"a finite number of at most {LARGEST_MAGNITUDE:g}"),
-            Check(CURRENCY, None, pl.col(_UNITS).is_null(), "three capital letters, ISO 4217"),
-            Check(
-                CURRENCY,
-                CONVERTED,
-                pl.col(_POSITION).is_null() & pl.col(_UNITS).is_not_null(),
-                f"a currency with a rate into {self.rates.base}",
-            ),
-            Check(DATE, None, pl.col(TIME).is_null(), "an ISO 8601 date or time"),
-            Check(AMOUNT, None, (number.abs() > limit).fill_null(False), f"at most {MOST_MINOR:.0f} minor units"),
-        ]
-        if CONTRADICTS in self.schema:
-            allowed = "one row for each transaction, or exact repeats"
-            made.append(Check(TRANSACTION_ID, None, pl.col(CONTRADICTS), allowed))
-        if self.state.wrong is not None:
-            made.append(Check(STATE, None, self.state.wrong, ", ".join(STATES)))
-        return made
-
-    def _converted(self) -> pl.Expr:
-        """Give whole minor units of the base currency, still as floats, as `_OWN` are of the transaction's own."""
-        base = self.rates.positions[self.rates.base]
-        per_unit = _by_currency(list(self.rates.units))
-        units = float(minor_units(self.rates.base))
-        converted = (pl.col(_OWN) / pl.col(_UNITS) * per_unit * units).round(mode="half_to_even")
-        return pl.when(pl.col(_POSITION) == base).then(pl.col(_OWN)).otherwise(converted)
+def _columns() -> dict[str, pl.Expr]:
+    """Give the fields that every transaction has, over the columns of `_facts`."""
+    number = pl.col(_NUMBER)
+    size, original = (pl.col(name).cast(pl.Int64, strict=False) for name in (_BASED, _OWN))
+    return {
+        "amount": size,
+        "signed_amount": pl.when(number < 0).then(-size).otherwise(size),
+        original_of("amount"): original,
+        original_of("signed_amount"): pl.when(number < 0).then(-original).otherwise(original),
+        "direction": pl.when(number > 0).then(pl.lit("deposit")).when(number < 0).then(pl.lit("withdrawal")),
+        "currency": pl.col(_CODE),
+        "state": pl.col(_STATE),
+        TRANSACTION_ID: pl.col(_ID),
+    }
 
 
-def _is_code() -> pl.Expr:
-    return pl.col(CURRENCY).cast(pl.String).str.contains("^[A-Z]{3}$")
+def _money_checks(rates: RateTable, currency: str, amount: str) -> list[Check]:
+    """Tell which money has no rate, or too many minor units to be counted; *currency* and *amount* show its value."""
+    without_rate = pl.col(_POSITION).is_null() & pl.col(_UNITS).is_not_null()
+    too_large = (pl.col(_NUMBER).abs() > pl.col(_LIMIT)).fill_null(False)
+    return [
+        Check(CURRENCY, CONVERTED, without_rate, f"a currency with a rate into {rates.base}", currency),
+        Check(AMOUNT, None, too_large, f"at most {MOST_MINOR:.0f} minor units", amount),
+    ]
+
+
+def _currency(code: pl.Expr, rates: RateTable) -> dict[str, pl.Expr]:
+    return {_CODE: code, _POSITION: code.cast(pl.Enum(rates.codes), strict=False).to_physical()}
+
+
+def _minor(rates: RateTable) -> list[float]:
+    return [float(minor_units(code)) for code in rates.codes]
+
+
+def _converted(rates: RateTable) -> pl.Expr:
+    """Give whole minor units of the base currency, still as floats, as `_OWN` are of the transaction's own."""
+    base = rates.positions[rates.base]
+    per_unit = _by_currency(list(rates.units))
+    units = float(minor_units(rates.base))
+    converted = (pl.col(_OWN) / pl.col(_UNITS) * per_unit * units).round(mode="half_to_even")
+    return pl.when(pl.col(_POSITION) == base).then(pl.col(_OWN)).otherwise(converted)
 
 
 def _limit(units: float) -> float:
@@ -191,23 +213,12 @@ def _by_currency(values: list[float]) -> pl.Expr:
     return pl.lit(pl.Series(values, dtype=pl.Float64)).gather(pl.col(_POSITION))
 
 
-def _state(schema: pl.Schema) -> Read:
+def _state(schema: pl.Schema) -> pl.Expr:
+    """Give what a state means; null where it is none."""
     if STATE not in schema or schema[STATE] == pl.Null:
-        return Read(pl.lit("settled"))
-    raw = pl.col(STATE)
-    read = raw.cast(pl.String).map_batches(_states, return_dtype=pl.String, is_elementwise=True)
-    return Read(read, read.is_null())
-
-
-def _states(words: pl.Series) -> pl.Series:
-    """Give what each word means, null where none is known; text is brought to capitals only where there is need."""
-    codes = words.cast(pl.Enum(_STATE_WORDS), strict=False)
-    if codes.null_count() > words.null_count():
-        codes = words.str.to_uppercase().cast(pl.Enum(_STATE_WORDS), strict=False)
-    states = _STATE_VALUES.gather(codes.to_physical())
-    if not codes.null_count():
-        return states
-    return states.zip_with(words.is_not_null() & (words != ""), pl.Series(["settled"], dtype=pl.String))
+        return pl.lit("settled")
+    words = pl.col(STATE).cast(pl.String).str.to_uppercase()
+    return words.replace_strict({**_WORDS_OF_STATES, "": "settled"}, default=None, return_dtype=pl.String)
 
 
 def _owner(schema: pl.Schema) -> str:

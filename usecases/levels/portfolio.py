@@ -12,10 +12,8 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import from_microseconds
 from fivefold.domain.money import RateTable
-from fivefold.features import schema as c
-from fivefold.features.histories import Histories
 from fivefold.features.indicator_matrix import catalogue
-from fivefold.features.reading.validate import TransactionReader
+from fivefold.features.stored import stored_histories
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.facts.inputs import Needs, part_of
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
@@ -152,7 +150,7 @@ def read_parts(
     if "values" in parts:
         read["values"] = values if values is not None else _values(session, entity_ids)
     entities = _entities(session, entity_ids, FIELDS.validate_json(kind.fields))
-    return Portfolio(entities, rates, **read, lists=named_lists(session, organisation_id) if lists else {})
+    return Portfolio(entities, rates, **read, lists=named_lists(session, organisation_id) if lists else {}, stored=True)
 
 
 def parts_of_ruleset(analysed: AnalysedRuleset) -> set[str]:
@@ -176,7 +174,7 @@ def read_transactions(session: Session, whose: pl.DataFrame, as_of_us: int, *, f
     These are their own, and those of what they own or did, of the time in which they did.
 
     They are as they were known at *as_of_us*: corrected, and without those reversed. *for_value* reads with them what
-    `read_histories` needs.
+    `features.stored.stored_histories` needs.
     """
     ids = whose["fact_of"].unique().to_list()
     stored = loading.transactions(session, ids, for_value=for_value)
@@ -189,29 +187,6 @@ def coming_corrections(session: Session, whose: pl.DataFrame, as_of_us: int) -> 
     coming = loading.corrections_to_come(session, whose["fact_of"].unique().to_list(), as_of_us)
     about = coming.rename({"entity": "fact_of"}).join(whose.select("fact_of", "entity"), on="fact_of")
     return about.select("entity", "at_us")
-
-
-def read_histories(transactions: pl.DataFrame, rates: RateTable, absent: tuple[str, ...] | None = None) -> Histories:
-    """Bring stored transactions into histories; an entity with one in a currency without a rate is left out.
-
-    A transaction may lack balance, account or channel: what reads that is unknown of its entity from then on, and all
-    else is known. *absent* is what a model does not read (`ValueModel.absent`).
-    """
-    convertible = transactions.filter(pl.col("currency").is_in(rates.codes).all().over("entity"))
-    table = convertible.select(
-        pl.col("entity").cast(pl.String).alias(c.USER_ID),
-        pl.col("transaction_id").alias(c.TRANSACTION_ID),
-        pl.col("state").alias(c.STATE),
-        pl.col("currency").alias(c.CURRENCY),
-        pl.col("balance").alias(c.BALANCE),
-        pl.col("amount").alias(c.AMOUNT),
-        pl.col("account_created_us").cast(pl.Datetime("us")).alias(c.CREATED),
-        pl.col("category").alias(c.CATEGORY),
-        pl.col("at_us").cast(pl.Datetime("us")).alias(c.DATE),
-    )
-    return TransactionReader(rates, absent=absent, nullable=True).histories(
-        table.to_arrow(compat_level=pl.CompatLevel.oldest())
-    )
 
 
 def _counted_for(facts: pl.DataFrame, whose: pl.DataFrame, at: str) -> pl.DataFrame:
@@ -249,10 +224,10 @@ def transactions_frame(stored: pl.DataFrame, declared: Mapping[str, FieldType], 
     return stored.select(
         entity_text(),
         "transaction_id",
-        pl.col("at_us").cast(pl.Datetime("us")).alias(c.DATE),
-        pl.col("amount").alias(c.AMOUNT),
-        pl.col("currency").alias(c.CURRENCY),
-        pl.col("state").alias(c.STATE),
+        pl.col("at_us").alias("time"),
+        "amount",
+        "currency",
+        "state",
         *_own_fields(stored["content"], declared, mixed=mixed),
     )
 
@@ -287,7 +262,7 @@ def _is_of(kind: Any, value: Any) -> bool:
 def _indicators(stored: pl.DataFrame, rates: RateTable, as_of_us: int) -> pl.DataFrame:
     if not len(stored):
         return pl.DataFrame(schema={ENTITY: pl.String, **dict.fromkeys(catalogue().names, pl.Float64)})
-    return indicator_frame(read_histories(stored, rates), as_of_us)
+    return indicator_frame(stored_histories(stored, rates), as_of_us)
 
 
 def _records(

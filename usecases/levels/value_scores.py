@@ -7,11 +7,12 @@ import structlog
 from sqlalchemy.orm import Session
 
 from fivefold.features.histories import missing_values
+from fivefold.features.stored import stored_histories
 from fivefold.models.value_model import ValueModel
 from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.risk.facts.value_inputs import value_frame
 from fivefold.store.levels import bulk_reads as loading
-from fivefold.usecases.levels.portfolio import entity_text, read_histories
+from fivefold.usecases.levels.portfolio import entity_text
 
 log = structlog.get_logger("fivefold.worker")
 
@@ -49,7 +50,7 @@ class EntityScorer:
         An entity with transactions or an earlier value may have no value now; that is a result too, and ends the
         earlier one.
         """
-        histories = read_histories(transactions, self.model.rates, self.model.absent)
+        histories = stored_histories(transactions, self.model.rates, self.model.absent)
         for gap in missing_values(histories, as_of_us - self.model.settlement_lag_us, self.model.needs):
             log.info("no value", why=gap)
         computed = value_frame(self.model, histories, as_of_us)

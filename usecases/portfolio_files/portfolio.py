@@ -74,7 +74,7 @@ def read_portfolio(files: PortfolioFiles, rulesets: Sequence[AnalysedRuleset], a
     """Read everything that any of the rulesets reads; indicators and the value are computed from the transactions."""
     rates = _rates(files, as_of)
     paths: dict[str, Path | None] = {part: getattr(files, part) for part in _LINKED}
-    parts = {part: None if path is None else read_linked(files.table(part, path)) for part, path in paths.items()}
+    parts: dict[str, Any] = {part: path and read_linked(files.table(part, path)) for part, path in paths.items()}
     entities = read_entities(files.table("entities", files.entities), *rulesets)
     files.names.refuse_unused()
     if parts["transactions"] is not None:

@@ -13,7 +13,7 @@ from fivefold.domain.errors import FileFormatError, InvalidRulesetError
 from fivefold.domain.money import Rate, RateTable
 from fivefold.risk.compiler.value_types import Vocabulary
 from fivefold.risk.facts.inputs import Needs, own_fields, resolve, sources_of
-from fivefold.risk.facts.pending_transaction import at_hand, prepare_at_hand
+from fivefold.risk.facts.pending_transaction import at_hand, at_hand_facts
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio, error_of
 from fivefold.risk.facts.transactions import prepare
 from fivefold.risk.language.expressions import input_key, word_of
@@ -91,7 +91,7 @@ def test_amounts_are_those_of_stored_ones(drawn: list[tuple[int, str]]) -> None:
     )
     made = TransactionInput(transaction="signed_amount")
     entities = pl.DataFrame({ENTITY: [f"e{number}" for number in range(len(drawn))]})
-    found = at_hand(prepare_at_hand(frame, RATES, OWN), [made], entities)[input_key(made)]
+    found = at_hand(at_hand_facts(prepare(frame, RATES, OWN)), [made], entities)[input_key(made)]
     assert found.to_list() == prepare(frame, RATES, OWN).rows.collect()["signed_amount"].to_list()
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import from_microseconds
+from fivefold.features.stored import stored_histories
 from fivefold.risk.compiler.analysis import analyse_text
 from fivefold.risk.facts.portfolio import Portfolio
 from fivefold.risk.facts.value_inputs import indicator_frame
@@ -18,7 +19,6 @@ from fivefold.usecases.ingest.facts import RecordGiven, add_screening, put_recor
 from fivefold.usecases.levels.portfolio import (
     _own_fields,
     parts_of_ruleset,
-    read_histories,
     read_stored_portfolio,
     read_transactions,
 )
@@ -178,7 +178,7 @@ def test_a_transaction_without_a_balance_hides_what_reads_balances_and_nothing_e
     ids = [bank.id_of("a"), bank.id_of("b")]
     with Session(bank.engine) as session:
         whose = pl.DataFrame({"fact_of": ids, "entity": ids})
-        histories = read_histories(
+        histories = stored_histories(
             read_transactions(session, whose, bank.now, for_value=True),
             rates_of("EUR", from_microseconds(bank.now).date()),
         )
