@@ -45,9 +45,12 @@ tests: $(READY)
 coverage: $(READY)
 	@$(MAKE) --no-print-directory tests FULL=1
 
-# The same properties with other examples each time, many times as many; and what takes long.
+# The same properties with other examples each time, many times as many; what takes long; and code that is changed, for
+# its tests to fail.
 soak: $(READY)
 	FIVEFOLD_TESTS=soak $(PYTEST)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev,soak]'
+	$(BIN)/python -m benchmarks.mutation
 
 # The pages of docs/ as a site, in build/site; a link that leads nowhere is an error.
 docs: $(READY)
