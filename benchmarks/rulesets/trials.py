@@ -173,4 +173,6 @@ def key_of_rule(ruleset: Ruleset, rule: str) -> str:
 def reassessed(found: Assessments, ruleset: Ruleset) -> Assessments:
     """Assess the same inputs by another ruleset that reads no others."""
     program = compile_ruleset(AnalysedRuleset(ruleset), {}, found.base)
-    return Assessments(program, found.inputs, assess_inputs(program, found.inputs), found.versions, found.base)
+    return Assessments(
+        program, found.inputs, assess_inputs(program, found.inputs), versions=found.versions, base=found.base
+    )

@@ -1,7 +1,7 @@
 """Where in a ruleset its conditions and inputs stand: each with the path that leads to it."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from fivefold.risk.compiler.value_types import SOURCES, linked_source
@@ -28,6 +28,7 @@ class Location:
     path: Path
     condition: Any
     own: LanguageModel | None = None
+    _: KW_ONLY
     source: str | None = None
     currency: str | None = None
 
@@ -78,7 +79,9 @@ def wheres_in(path: Path, rule_input: Any) -> Iterator[Location]:
         for number, side in enumerate(rule_input.ratio):
             yield from wheres_in((*path, "ratio", number), side)
     elif isinstance(rule_input, Window) and rule_input.where is not None and linked_source(rule_input) in SOURCES:
-        yield Location((*path, "where"), rule_input.where, None, linked_source(rule_input), rule_input.in_currency)
+        yield Location(
+            (*path, "where"), rule_input.where, None, source=linked_source(rule_input), currency=rule_input.in_currency
+        )
 
 
 def tests_at(place: Location) -> Iterator[tuple[Path, Operators]]:

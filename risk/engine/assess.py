@@ -117,7 +117,9 @@ def assess(
     program = program_for(analysed, parts[0][1], portfolio.rates.base)
     versions_used = tuple(versions for _, versions in parts)
     base = portfolio.rates.base
-    return Assessments(program, _joined(entities, inputs), _joined(entities, outcomes), versions_used, base)
+    return Assessments(
+        program, _joined(entities, inputs), _joined(entities, outcomes), versions=versions_used, base=base
+    )
 
 
 def _joined(entities: pl.DataFrame, parts: Sequence[pl.DataFrame]) -> pl.DataFrame:

@@ -1,7 +1,7 @@
 """Assessments: a compiled ruleset, its inputs and its outcomes, one row for each entity."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from enum import StrEnum
 from typing import Any, Self
 
@@ -76,6 +76,7 @@ class Assessments:
     program: Program
     inputs: pl.DataFrame
     outcomes: pl.DataFrame
+    _: KW_ONLY
     versions: tuple[Mapping[str, ListVersion], ...]
     base: str
 

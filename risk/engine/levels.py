@@ -6,7 +6,7 @@ one that is unknown for a cooldown from the moment at which it became so.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import cache
 
 import polars as pl
@@ -116,8 +116,8 @@ def floor_stages(cooldown: Duration | None, levels: int) -> tuple[list[pl.Expr],
     A floor holds where it is triggered; where it held and the rules could not be answered in full; and, until the
     cooldown has passed since it was lost, where it held and what is unknown may trigger it.
     """
-    hard = _Floor("hard_floor", HELD_HARD_FLOOR, HARD_FLOOR_LOST, POSSIBLE_HARD_FLOOR, "@hard floor ends")
-    kinds = (_Floor("floor", HELD_FLOOR, FLOOR_LOST, POSSIBLE_FLOOR, _FLOOR_ENDS), hard)
+    hard = _Floor("hard_floor", HELD_HARD_FLOOR, HARD_FLOOR_LOST, possible=POSSIBLE_HARD_FLOOR, end="@hard floor ends")
+    kinds = (_Floor("floor", HELD_FLOOR, FLOOR_LOST, possible=POSSIBLE_FLOOR, end=_FLOOR_ENDS), hard)
     numbers = range(2, levels + 1)
     return (
         [expression for kind in kinds for expression in kind.lost_columns(cooldown, numbers)],
@@ -134,6 +134,7 @@ class _Floor:
     triggered: str
     held_name: str
     lost_name: str
+    _: KW_ONLY
     possible: str
     end: str
 

@@ -35,7 +35,9 @@ class PolicyOutcome(IntEnum):
     SUPPRESSED = 3
 
 
-@dataclass(frozen=True, eq=False)  # expressions have no equality; what is prepared for a program is kept beside it
+@dataclass(
+    frozen=True, eq=False, kw_only=True
+)  # expressions have no equality; what is prepared for a program is kept beside it
 class PolicyProgram:
     """A compiled policy.
 
@@ -87,7 +89,9 @@ def compile_policy(policy: Policy, lists: Mapping[str, Sequence[str]], base: str
         outcome, action = _rule(rule, policy, compiler)
         outcomes.append(outcome.alias(rule_column(rule.id)))
         actions.append(action.alias(_action_column(position)))
-    return PolicyProgram(policy, inputs, tuple(outcomes), tuple(actions), _decision(policy))
+    return PolicyProgram(
+        policy=policy, inputs=inputs, outcomes=tuple(outcomes), rule_actions=tuple(actions), decision=_decision(policy)
+    )
 
 
 def _action_column(position: int) -> str:

@@ -34,7 +34,9 @@ _SMALL_ROWS = 1_000
 """Below this a frame costs by the number of expressions, above by the number of rows."""
 
 
-@dataclass(frozen=True, eq=False)  # expressions have no equality; what is prepared for a program is kept beside it
+@dataclass(
+    frozen=True, eq=False, kw_only=True
+)  # expressions have no equality; what is prepared for a program is kept beside it
 class Program:
     """A compiled ruleset.
 
@@ -216,4 +218,13 @@ def compile_ruleset(analysed: AnalysedRuleset, lists: Mapping[str, Sequence[str]
     applies = None if ruleset.applies_to is None else entity.condition(ruleset.applies_to)
     total = total_of(ruleset, choice.condition)
     moments = {rule: signal_of(key) for rule, key in signals.items()}
-    return Program(analysed, inputs, moments, tuple(rules), total, applies, tuple(entity.reads), tuple(choice.reads))
+    return Program(
+        analysed=analysed,
+        inputs=inputs,
+        signals=moments,
+        rules=tuple(rules),
+        total=total,
+        applies=applies,
+        applies_reads=tuple(entity.reads),
+        weights_reads=tuple(choice.reads),
+    )

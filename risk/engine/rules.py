@@ -1,7 +1,7 @@
 """One rule as one expression: the code of the first case that holds, of `otherwise`, of unknown, or of failed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -33,6 +33,7 @@ class CompiledRule:
 
     rule: Rule
     conditions: tuple[pl.Expr, ...]
+    _: KW_ONLY
     reads: tuple[str, ...]
     codes: tuple[int, ...]
     floors: tuple[int, ...]
@@ -173,8 +174,8 @@ def compile_rule(rule: Rule, ruleset: Ruleset, compiler: Compiler, signal: str |
     return CompiledRule(
         rule,
         conditions,
-        tuple(compiler.reads),
-        tuple(code(units, slot) for slot, units in enumerate(points)),
-        tuple(floors),
-        None if signal is None else signal_of(signal),
+        reads=tuple(compiler.reads),
+        codes=tuple(code(units, slot) for slot, units in enumerate(points)),
+        floors=tuple(floors),
+        signal=None if signal is None else signal_of(signal),
     )

@@ -1,7 +1,7 @@
 """From the codes of all rules to a total, and from the total to a level: points, tiers or weights."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -36,6 +36,7 @@ class Total:
     scale: int
     sum: Callable[[Sequence[str]], pl.Expr]
     level: Level
+    _: KW_ONLY
     columns: tuple[str, ...] = ()
     column: pl.Expr | None = None
     weights: tuple[Mapping[str, int], ...] = ()
@@ -141,7 +142,9 @@ def _weighted(score: Weighted, condition: Callable[[Any], pl.Expr]) -> Total:
         holds = pl.lit(True) if choice.when is None else condition(choice.when)
         chain = chain.when(holds).then(pl.lit(columns.index(choice.use), pl.Int8))
     column = chain.otherwise(pl.lit(None, pl.Int8))
-    return Total(scale, weighted_sum, _by_thresholds(score.bands, scale), columns, column, weights)
+    return Total(
+        scale, weighted_sum, _by_thresholds(score.bands, scale), columns=columns, column=column, weights=weights
+    )
 
 
 WEIGHTS_USED = "weights used"

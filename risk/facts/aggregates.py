@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 import polars as pl
@@ -48,6 +48,7 @@ class Partials:
 
     facts: LinkedFacts
     masks: Masks
+    _: KW_ONLY
     sums: dict[str, pl.Expr] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     _finals: dict[str, pl.Expr] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """Linked facts of one source - transactions, cases or alerts - in the one form that aggregates read."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -53,6 +53,7 @@ class LinkedFacts:
     rows: pl.LazyFrame
     fields: Mapping[str, FieldType]
     find_problems: Callable[[], pl.DataFrame] = nothing_wrong
+    _: KW_ONLY
     base: str | None = None
     usual: pl.Expr | None = None
     usual_field: str | None = None

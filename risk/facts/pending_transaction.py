@@ -21,7 +21,7 @@ def at_hand_facts(facts: LinkedFacts) -> LinkedFacts:
         FileFormatError: one cannot be read; it was to be checked before it came here.
     """
     rows = facts.rows.collect(optimizations=_EAGERLY)
-    pending = LinkedFacts(rows.lazy(), facts.fields, facts.find_problems, facts.base)
+    pending = LinkedFacts(rows.lazy(), facts.fields, facts.find_problems, base=facts.base)
     if rows[UNREADABLE].any():
         unread = pending.problems.filter(pl.col(FIELD).ne_missing(CONVERTED))
         if len(unread):

@@ -1,7 +1,7 @@
 """A portfolio: the entities of one type, everything linked to them, as frames, and the named lists."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from itertools import pairwise
 from typing import Annotated, Any
 
@@ -118,6 +118,7 @@ class Portfolio:
     entities: pl.DataFrame
     rates: RateTable
     transactions: pl.DataFrame | pl.LazyFrame | None = None
+    _: KW_ONLY
     cases: pl.DataFrame | None = None
     alerts: pl.DataFrame | None = None
     tags: pl.DataFrame | None = None

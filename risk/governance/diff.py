@@ -4,7 +4,7 @@ import json
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
@@ -215,6 +215,7 @@ class RulesetDifference:
 
     before: str
     after: str
+    _: KW_ONLY
     before_hash: str
     after_hash: str
     changes: tuple[RulesetChange, ...]
@@ -236,7 +237,13 @@ class RulesetDifference:
 def diff(before: Ruleset, after: Ruleset) -> RulesetDifference:
     """Compare two rulesets; what makes no difference to the content hash is no change."""
     sides: list[dict[str, Any]] = [json.loads(side.canonical) for side in (before, after)]
-    return RulesetDifference(before.name, after.name, before.content_hash, after.content_hash, tuple(_ruleset(*sides)))
+    return RulesetDifference(
+        before.name,
+        after.name,
+        before_hash=before.content_hash,
+        after_hash=after.content_hash,
+        changes=tuple(_ruleset(*sides)),
+    )
 
 
 def _ruleset(before: dict[str, Any], after: dict[str, Any]) -> Iterator[RulesetChange]:

@@ -88,7 +88,9 @@ def _assessed(
     previous = previous_of(replay_inputs["previous"], inputs[ENTITY][0])
     override = _override(inputs, replay_inputs["override"])
     outcomes = assess_inputs(program, inputs, previous, override).with_columns(pl.lit(0, pl.Int32).alias(VERSIONS))
-    return as_json_text(explain(Assessments(program, inputs, outcomes, (versions,), replay_inputs["base"]), 0))
+    return as_json_text(
+        explain(Assessments(program, inputs, outcomes, versions=(versions,), base=replay_inputs["base"]), 0)
+    )
 
 
 def _override(inputs: pl.DataFrame, pair: list[int | None] | None) -> pl.DataFrame | None:

@@ -117,7 +117,7 @@ _ROW = (ENTITY, AS_OF, STATUS, TOTAL, *NAMED, MAY_MOVE_DOWN_ON, OVERRIDDEN, RAIS
 """The columns of outcomes that are explained beside the rules."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Explanation:
     """One entity's assessment, explained. Levels are names; empty or None where there is none.
 
@@ -212,23 +212,23 @@ class _Batch:
         if unknown:
             failures.append(f"{PREDICATE}: {', '.join(unknown)}")
         return Explanation(
-            row[ENTITY],
-            row[AS_OF],
-            program.ruleset.name,
-            program.ruleset.content_hash,
-            status,
-            rules,
-            total,
-            score,
-            names[TOTAL_LEVEL] if status == Status.ASSESSED else "",
-            names[FLOOR] if status != Status.NOT_APPLICABLE else "",
-            names[LEVEL],
-            names[RULES_LEVEL],
-            names[WITHHELD],
-            row[MAY_MOVE_DOWN_ON],
-            self._lists[row[VERSIONS]].copy(),
-            tuple(failures),
-            summary_line(rules, exact_score, row, names, [where for where, _ in failed]),
+            entity=row[ENTITY],
+            as_of=row[AS_OF],
+            ruleset=program.ruleset.name,
+            content_hash=program.ruleset.content_hash,
+            status=status,
+            rules=rules,
+            total=total,
+            score=score,
+            score_level=names[TOTAL_LEVEL] if status == Status.ASSESSED else "",
+            floor=names[FLOOR] if status != Status.NOT_APPLICABLE else "",
+            level=names[LEVEL],
+            rules_level=names[RULES_LEVEL],
+            withheld=names[WITHHELD],
+            may_move_down_on=row[MAY_MOVE_DOWN_ON],
+            lists=self._lists[row[VERSIONS]].copy(),
+            failures=tuple(failures),
+            line=summary_line(rules, exact_score, row, names, [where for where, _ in failed]),
         )
 
     def _open_questions(self) -> dict[int, list[str]]:

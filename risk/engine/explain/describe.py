@@ -4,7 +4,7 @@ The words of a ruleset are prepared once, and then used for any number of entiti
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -254,6 +254,7 @@ class InputDescription:
     key: str
     error: str
     name: str
+    _: KW_ONLY
     column: Column
     currency: str
     cuts: tuple[Decimal, ...]
@@ -279,9 +280,9 @@ def describe_inputs(
             key,
             error_of(key),
             input_words(each),
-            columns[key],
-            getattr(each, "in_currency", None) or base,
-            (cuts or {}).get(key, ()),
+            column=columns[key],
+            currency=getattr(each, "in_currency", None) or base,
+            cuts=(cuts or {}).get(key, ()),
         )
         for key, each in {input_key(each): each for each in inputs}.items()
     )

@@ -24,7 +24,7 @@ OUTCOMES: Mapping[PolicyOutcome, str] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PolicyRuleExplanation:
     """What one rule came to.
 
@@ -71,7 +71,7 @@ class DecisionExplanation:
         return {**vars(self), "rules": [{**vars(rule), "missing": list(rule.missing)} for rule in self.rules]}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class _PolicyRuleExplainer:
     """Explains the outcome of one rule; what belongs to the rule is prepared once."""
 
@@ -87,16 +87,16 @@ class _PolicyRuleExplainer:
         action = {PolicyOutcome.HELD: self.rule.action, PolicyOutcome.UNKNOWN: self.rule.on_unknown}.get(outcome)
         missing = tuple(self._missing(outcome, row))
         return PolicyRuleExplanation(
-            self.rule.id,
-            self.rule.title,
-            self.rule.rationale,
-            OUTCOMES[outcome],
-            action,
-            self.condition_text,
-            self.unless,
-            values_text,
-            missing,
-            f"{self.rule.title}: {values_text}. {self._verdict(outcome, missing)}: {action or 'no action'}",
+            rule=self.rule.id,
+            title=self.rule.title,
+            rationale=self.rule.rationale,
+            outcome=OUTCOMES[outcome],
+            action=action,
+            asked=self.condition_text,
+            unless=self.unless,
+            seen=values_text,
+            missing=missing,
+            sentence=f"{self.rule.title}: {values_text}. {self._verdict(outcome, missing)}: {action or 'no action'}",
         )
 
     def _missing(self, outcome: PolicyOutcome, row: Mapping[str, Any]) -> Iterator[str]:
@@ -122,12 +122,12 @@ def _rule_explainer(rule: PolicyRule, program: PolicyProgram, base: str) -> _Pol
     when, unless = distinct(inputs_of(rule.when)), distinct(inputs_of(rule.unless))
     conditions = [rule.when] if rule.unless is None else [rule.when, rule.unless]
     return _PolicyRuleExplainer(
-        rule,
-        describe_inputs(inputs_of_policy_rule(rule), program.inputs, base, numbers_in(conditions)),
-        frozenset(map(input_key, when)),
-        frozenset(map(input_key, unless)),
-        condition_words(rule.when),
-        "" if rule.unless is None else condition_words(rule.unless),
+        rule=rule,
+        descriptions=describe_inputs(inputs_of_policy_rule(rule), program.inputs, base, numbers_in(conditions)),
+        of_when=frozenset(map(input_key, when)),
+        of_unless=frozenset(map(input_key, unless)),
+        condition_text=condition_words(rule.when),
+        unless="" if rule.unless is None else condition_words(rule.unless),
     )
 
 

@@ -35,7 +35,7 @@ JSON = msgspec.json.Encoder(order="sorted")
 """Writes canonical JSON: of text, whole numbers and null it gives the bytes that `canonical_json` gives."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CaseOutcome:
     """What one case of a rule gives, or otherwise, unknown, failed: the same to every entity that gets it.
 
@@ -181,7 +181,7 @@ Columns = Mapping[str, Sequence[Any]]
 _EXPLAINERS_KEPT = 64
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class RuleExplainer:
     """Explains what one rule gave.
 
@@ -252,14 +252,14 @@ class RuleExplainer:
         names = {compiled.otherwise: "otherwise", compiled.unknown: "unknown", compiled.failed: "failed"}
         level = compiled.floors[slot]
         return CaseOutcome(
-            rule.id,
-            rule.title,
-            rule.category,
-            names.get(slot, slot + 1),
-            self.case_texts[slot] if slot < compiled.otherwise else "",
-            points if factor is None else factor[0] * factor[1] / 100,
-            factor,
-            self.levels[level - 1] if level else "",
+            rule=rule.id,
+            title=rule.title,
+            category=rule.category,
+            case=names.get(slot, slot + 1),
+            asked=self.case_texts[slot] if slot < compiled.otherwise else "",
+            points=points if factor is None else factor[0] * factor[1] / 100,
+            factor=factor,
+            floor=self.levels[level - 1] if level else "",
         )
 
     def _missing_of(self, case_outcome: CaseOutcome, values: Sequence[Any], *, timeless: bool) -> tuple[str, ...]:
@@ -329,13 +329,13 @@ def _rule_explainer(compiled: CompiledRule, program: Program, base: str) -> Rule
     inputs = list(inputs_of_rule(rule))
     signal = None if compiled.signal is None else signal_of_rule(rule)
     return RuleExplainer(
-        compiled,
-        program.ruleset.levels,
-        tuple(case.title or condition_words(case.when, own) for case in rule.cases),
-        describe_inputs(inputs, program.inputs, base, numbers_compared(rule)),
-        misfits_of(inputs, program.ruleset),
-        tuple(column[rule.id] for column in weights if rule.id in column),
-        ("", "") if signal is None else (input_key(signal), input_words(signal)),
+        compiled=compiled,
+        levels=program.ruleset.levels,
+        case_texts=tuple(case.title or condition_words(case.when, own) for case in rule.cases),
+        descriptions=describe_inputs(inputs, program.inputs, base, numbers_compared(rule)),
+        misfits=misfits_of(inputs, program.ruleset),
+        weights=tuple(column[rule.id] for column in weights if rule.id in column),
+        signal=("", "") if signal is None else (input_key(signal), input_words(signal)),
     )
 
 

@@ -40,7 +40,7 @@ class Before:
     families: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CompositionSide:
     """What one composition makes of a portfolio.
 
@@ -59,7 +59,7 @@ class CompositionSide:
     failures: tuple[FailedAssessment, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EntityMoved:
     """An entity that would be elsewhere: where, and by which family, before and after.
 
@@ -76,7 +76,7 @@ class EntityMoved:
     steps: int | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CompositionComparison:
     """A composition against the one that decides now; `present` and `draft` are the two, as in other backtests."""
 
@@ -117,12 +117,12 @@ def compare_compositions(
     )
     table = now.frame.join(then.frame, on=ENTITY, suffix="_after", validate="1:1", maintain_order="left")
     return CompositionComparison(
-        len(table),
-        now.side(),
-        then.side(),
-        _matrix(table, ALONE),
-        _matrix(table, LATER),
-        _movers(table),
+        entities=len(table),
+        present=now.side(),
+        draft=then.side(),
+        alone=_matrix(table, ALONE),
+        later=_matrix(table, LATER),
+        movers=_movers(table),
     )
 
 
@@ -137,9 +137,12 @@ class _Decisions:
     def side(self) -> CompositionSide:
         """Count it."""
         return CompositionSide(
-            _counts(self.frame, "family"), _counts(self.frame, ALONE), _counts(self.frame, LATER), self.failed,
-            self.failures,
-        )  # fmt: skip
+            families=_counts(self.frame, "family"),
+            alone=_counts(self.frame, ALONE),
+            later=_counts(self.frame, LATER),
+            failed=self.failed,
+            failures=self.failures,
+        )
 
 
 def _counts(frame: pl.DataFrame, column: str) -> dict[str, int]:
@@ -193,8 +196,8 @@ def some(assessments: Assessments, mask: pl.Series) -> Assessments:
         assessments.program,
         assessments.inputs.filter(mask),
         assessments.outcomes.filter(mask),
-        assessments.versions,
-        assessments.base,
+        versions=assessments.versions,
+        base=assessments.base,
     )
 
 
@@ -231,19 +234,20 @@ def _movers(table: pl.DataFrame) -> tuple[EntityMoved, ...]:
     frame = table.with_columns(steps).with_columns(pl.col("steps").abs().fill_null(0).alias("size"))
     changed = (pl.col(ALONE) != pl.col(f"{ALONE}_after")) | (pl.col(LATER) != pl.col(f"{LATER}_after"))
     first = frame.filter(changed).sort("size", ENTITY, descending=[True, False]).head(MOVERS)
-    names = (ENTITY, ALONE, f"{ALONE}_after", f"{LATER}_after", "family", "family_after", "steps")
-    return tuple(EntityMoved(*row) for row in first.select(names).iter_rows())
+    columns = {"before": ALONE, "after": f"{ALONE}_after", "later": f"{LATER}_after", "decided_before": "family"}
+    rows = first.select("steps", entity=ENTITY, decided_after="family_after", **columns).iter_rows(named=True)
+    return tuple(EntityMoved(**row) for row in rows)
 
 
 def joined_comparisons(parts: Sequence[CompositionComparison]) -> CompositionComparison:
     """Put comparisons of other entities together, one at least, in the order of the portfolio."""
     return CompositionComparison(
-        sum(part.entities for part in parts),
-        _sides([part.present for part in parts]),
-        _sides([part.draft for part in parts]),
-        sum_cells(part.alone for part in parts),
-        sum_cells(part.later for part in parts),
-        tuple(sorted((mover for part in parts for mover in part.movers), key=_furthest)[:MOVERS]),
+        entities=sum(part.entities for part in parts),
+        present=_sides([part.present for part in parts]),
+        draft=_sides([part.draft for part in parts]),
+        alone=sum_cells(part.alone for part in parts),
+        later=sum_cells(part.later for part in parts),
+        movers=tuple(sorted((mover for part in parts for mover in part.movers), key=_furthest)[:MOVERS]),
     )
 
 
@@ -253,9 +257,9 @@ def _furthest(mover: EntityMoved) -> tuple[int, str]:
 
 def _sides(sides: Sequence[CompositionSide]) -> CompositionSide:
     return CompositionSide(
-        sum_counts(side.families for side in sides),
-        sum_counts(side.alone for side in sides),
-        sum_counts(side.later for side in sides),
-        sum(side.failed for side in sides),
-        tuple(failure for side in sides for failure in side.failures)[:PROBLEMS_LISTED],
+        families=sum_counts(side.families for side in sides),
+        alone=sum_counts(side.alone for side in sides),
+        later=sum_counts(side.later for side in sides),
+        failed=sum(side.failed for side in sides),
+        failures=tuple(failure for side in sides for failure in side.failures)[:PROBLEMS_LISTED],
     )

@@ -32,7 +32,7 @@ class Cell:
     entities: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Mover:
     """An entity that would be elsewhere, or there for other reasons.
 
@@ -125,14 +125,14 @@ def movers(table: pl.DataFrame, after: Assessments, before: Assessments | None, 
 
 def _mover(row: dict[str, Any], after: Assessments, before: Assessments | None) -> Mover:
     return Mover(
-        row[ENTITY],
-        row["before_alone"],
-        row["after_alone"],
-        row["after_later"],
-        row["steps"],
-        "" if before is None else _total(before, row["place"]),
-        _total(after, row["place"]),
-        () if before is None else _reasons(after, before, row["place"]),
+        entity=row[ENTITY],
+        before=row["before_alone"],
+        after=row["after_alone"],
+        later=row["after_later"],
+        steps=row["steps"],
+        points_before="" if before is None else _total(before, row["place"]),
+        points_after=_total(after, row["place"]),
+        reasons=() if before is None else _reasons(after, before, row["place"]),
     )
 
 
@@ -158,7 +158,7 @@ def _outcomes(assessments: Assessments, place: int) -> dict[str, str]:
     }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CaseHits:
     """How often one outcome of a rule came.
 
@@ -213,14 +213,14 @@ def _hits(rule: CompiledRule, slot: int, entities: int, of: int, assessments: As
     case = rule.rule.cases[slot] if slot < rule.otherwise else None
     floor = rule.floors[slot]
     return CaseHits(
-        rule.rule.id,
-        rule.rule.title,
-        slot_name(rule, slot),
-        "" if case is None else case.title or condition_words(case.when),
-        text_of(points_of(rule.codes[slot]), POINT_UNITS),
-        assessments.program.ruleset.levels[floor - 1] if floor else "",
-        entities,
-        entities / of if of else 0.0,
+        rule=rule.rule.id,
+        title=rule.rule.title,
+        case=slot_name(rule, slot),
+        asked="" if case is None else case.title or condition_words(case.when),
+        points=text_of(points_of(rule.codes[slot]), POINT_UNITS),
+        floor=assessments.program.ruleset.levels[floor - 1] if floor else "",
+        entities=entities,
+        share=entities / of if of else 0.0,
     )
 
 

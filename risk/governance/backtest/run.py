@@ -94,7 +94,7 @@ NO_REACH = (
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Side:
     """What one ruleset makes of the portfolio.
 
@@ -123,7 +123,7 @@ class Side:
     failures: tuple[FailedAssessment, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Backtest:
     """A draft against what decides now.
 
@@ -212,17 +212,17 @@ def backtest(
     has_standing = levels is not None
     table = positions(after, before, levels)
     return Backtest(
-        moments_words(after),
-        part.entities,
-        part.size,
-        seed,
-        _side(after, has_standing),
-        None if before is None else _side(before, standing.levels is not None),
-        source,
-        matrix(table, ALONE) if before is not None or has_standing else (),
-        matrix(table, LATER) if has_standing else None,
-        movers(table, after, before, MOVERS),
-        (*_reach(after), *cautions, *_cautions(after, before)),
+        as_of=moments_words(after),
+        entities=part.entities,
+        drawn=part.size,
+        seed=seed,
+        draft=_side(after, has_standing),
+        present=None if before is None else _side(before, standing.levels is not None),
+        standing=source,
+        alone=matrix(table, ALONE) if before is not None or has_standing else (),
+        later=matrix(table, LATER) if has_standing else None,
+        movers=movers(table, after, before, MOVERS),
+        cautions=(*_reach(after), *cautions, *_cautions(after, before)),
     )
 
 
@@ -271,16 +271,16 @@ def _side(assessments: Assessments, has_standing: bool) -> Side:
         [Status.FAILED.value, Status.UNCLASSIFIED.value, Status.UNDETERMINED.value]
     )
     return Side(
-        ruleset.name,
-        ruleset.content_hash,
-        ruleset.levels,
-        list_days(assessments),
-        groups(assessments, COMPUTED),
-        groups(assessments, RULES_LEVEL) if has_standing else None,
-        assessments.outcomes[WITHHELD].count(),
-        case_hits(assessments),
-        int(failed.sum()),
-        failures(assessments),
+        ruleset=ruleset.name,
+        content_hash=ruleset.content_hash,
+        levels=ruleset.levels,
+        lists=list_days(assessments),
+        alone=groups(assessments, COMPUTED),
+        later=groups(assessments, RULES_LEVEL) if has_standing else None,
+        withheld=assessments.outcomes[WITHHELD].count(),
+        hits=case_hits(assessments),
+        failed=int(failed.sum()),
+        failures=failures(assessments),
     )
 
 

@@ -89,7 +89,7 @@ class LevelProposal:
     proposed: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CutProposal:
     """One threshold.
 
@@ -111,7 +111,7 @@ class CutProposal:
     next_below: tuple[float, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ThresholdProposal:
     """Thresholds for a new draft.
 
@@ -190,19 +190,19 @@ def propose_thresholds(assessments: Assessments, targets: Sequence[float] | None
     before, after = (_levels(points, floors, sides) for sides in (present.units, [units for units, _ in cuts]))
     others = {each.value: int((status == each.value).sum()) for each in Status if each is not Status.ASSESSED}
     return ThresholdProposal(
-        ruleset.name,
-        ruleset.content_hash,
-        moments_words(assessments),
-        list_days(assessments),
-        len(assessed),
-        others,
-        tuple(
+        ruleset=ruleset.name,
+        content_hash=ruleset.content_hash,
+        as_of=moments_words(assessments),
+        lists=list_days(assessments),
+        entities=len(assessed),
+        left_out=others,
+        levels=tuple(
             LevelProposal(name, float(share), float((before == number).mean()), float((after == number).mean()))
             for number, (name, share) in enumerate(zip(ruleset.levels, shares, strict=True), 1)
         ),
-        tuple(cut for _, cut in cuts),
-        int((before != after).sum()),
-        (*_nearer(before, after, shares), *_cautions(others)),
+        cuts=tuple(cut for _, cut in cuts),
+        moved=int((before != after).sum()),
+        cautions=(*_nearer(before, after, shares), *_cautions(others)),
     )
 
 
@@ -216,12 +216,12 @@ def _cuts(
         units = _roundest(int(distinct[at - 1]), int(distinct[at]), present[number])
         shares = reach[number]
         cut = CutProposal(
-            levels[number + 1],
-            text_of(present[number], POINT_UNITS),
-            text_of(units, POINT_UNITS),
-            float(below[number]),
-            float(shares[at]),
-            (float(shares[at - 1]), float(shares[at + 1])),
+            level=levels[number + 1],
+            present=text_of(present[number], POINT_UNITS),
+            proposed=text_of(units, POINT_UNITS),
+            target_below=float(below[number]),
+            reached_below=float(shares[at]),
+            next_below=(float(shares[at - 1]), float(shares[at + 1])),
         )
         cuts.append((units, cut))
     return cuts

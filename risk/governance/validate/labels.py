@@ -24,7 +24,7 @@ LABELS_ARE = ("cases", "alerts")
 """What labels are taken to be made of, unless something else is said: inputs that read these are refused."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LabelledEntities:
     """Labels beside entities, as they look from each entity's as-of.
 
@@ -66,7 +66,13 @@ def match_labels(
     later = (has & over).to_numpy() & ~known_before
     strangers = first.join(entities, on=ENTITY, how="anti").sort(ENTITY)[ENTITY]
     undated = int((has & at.is_null()).sum())
-    return LabelledEntities(has.to_numpy() & ~known_before & ~later, known_before, later, undated, tuple(strangers))
+    return LabelledEntities(
+        confirmed=has.to_numpy() & ~known_before & ~later,
+        known_before=known_before,
+        later=later,
+        undated=undated,
+        strangers=tuple(strangers),
+    )
 
 
 def _earliest(labels: pl.DataFrame, *, undated_are_later: bool) -> pl.DataFrame:

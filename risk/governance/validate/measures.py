@@ -4,7 +4,7 @@ Drift is measured by the population stability index that models use.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 import polars as pl
@@ -25,7 +25,7 @@ from fivefold.risk.language.fields import ValueType
 CURVE_POINTS = 200
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Lift:
     """How confirmed the entities are that got one outcome of a rule.
 
@@ -80,7 +80,15 @@ def _lift(rule: CompiledRule, case: int | str, condition: str, got: Marks, inclu
     lift = None
     if rate is not None and prevalence:
         lift = RankingInterval(rate.estimate / prevalence, rate.low / prevalence, rate.high / prevalence)
-    return Lift(rule.rule.id, case, condition, entities, hits, lift, hits / everyone if everyone else 0.0)
+    return Lift(
+        rule=rule.rule.id,
+        case=case,
+        asked=condition,
+        entities=entities,
+        confirmed=hits,
+        lift=lift,
+        of_confirmed=hits / everyone if everyone else 0.0,
+    )
 
 
 def additions(
@@ -137,12 +145,13 @@ class LevelRow:
 
     level: str
     entities: int
+    _: KW_ONLY
     share: float
     confirmed: int
     rate: RankingInterval | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Capture:
     """How many of the confirmed are in the top levels.
 
@@ -174,7 +183,7 @@ def level_rows(level: Integers, confirmed: Marks, names: Sequence[str]) -> tuple
 
 def _row(name: str, included: Marks, confirmed: Marks) -> LevelRow:
     entities, hits = int(included.sum()), int((included & confirmed).sum())
-    return LevelRow(name, entities, entities / len(included), hits, share(hits, entities))
+    return LevelRow(name, entities, share=entities / len(included), confirmed=hits, rate=share(hits, entities))
 
 
 def captured_share(level: Integers, confirmed: Marks, names: Sequence[str], top: int = TOP_LEVELS) -> Capture | None:
@@ -192,7 +201,14 @@ def captured_share(level: Integers, confirmed: Marks, names: Sequence[str], top:
         return None
     top_share, prevalence = float(inside.mean()), float(np.mean(confirmed))
     possible = min(1.0, top_share / prevalence)
-    return Capture(tuple(names[-top:]), top_share, prevalence, captured, possible, missed)
+    return Capture(
+        top=tuple(names[-top:]),
+        top_share=top_share,
+        prevalence=prevalence,
+        captured=captured,
+        possible=possible,
+        missed=missed,
+    )
 
 
 @dataclass(frozen=True)

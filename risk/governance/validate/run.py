@@ -32,7 +32,7 @@ from fivefold.risk.governance.validate.ranking import RESAMPLES, Marks, Paired, 
 from fivefold.risk.governance.validate.verdicts import AcceptanceLimits, LimitVerdict, verdicts
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Population:
     """Who was looked at, everyone counted once in each line.
 
@@ -65,7 +65,7 @@ class Population:
     strangers: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Validation:
     """What validating a ruleset found.
 
@@ -118,7 +118,7 @@ class Validation:
         return asdict(self)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """How to validate.
 
@@ -181,26 +181,26 @@ def validate(
     measured = _Measured(assessments, ranked, confirmed, options)
     gini = measured.ranking.gini if measured.ranking else None
     return Validation(
-        ruleset.name,
-        ruleset.content_hash,
-        moments_words(assessments),
-        "" if options.until is None else day_text(options.until),
-        list_days(assessments),
-        options.seed,
-        options.resamples,
-        population,
-        measured.ranking,
-        measured.curve,
-        levels,
-        capture,
-        lifts(assessments, included, confirmed),
-        measured.additions,
-        measured.singles,
-        None if other is None else _compared(assessments, other, ranked, confirmed, options),
-        () if reference is None else stability_indices(reference, assessments),
-        verdicts(gini, capture, population.confirmed, levels, options.floors),
-        failures(assessments),
-        tuple(_cautions(population, measured.singles, options)),
+        ruleset=ruleset.name,
+        content_hash=ruleset.content_hash,
+        as_of=moments_words(assessments),
+        horizon="" if options.until is None else day_text(options.until),
+        lists=list_days(assessments),
+        seed=options.seed,
+        resamples=options.resamples,
+        population=population,
+        ranking=measured.ranking,
+        curve=measured.curve,
+        levels=levels,
+        capture=capture,
+        lifts=lifts(assessments, included, confirmed),
+        additions=measured.additions,
+        singles=measured.singles,
+        other=None if other is None else _compared(assessments, other, ranked, confirmed, options),
+        stability=() if reference is None else stability_indices(reference, assessments),
+        verdicts=verdicts(gini, capture, population.confirmed, levels, options.floors),
+        failures=failures(assessments),
+        cautions=tuple(_cautions(population, measured.singles, options)),
     )
 
 
@@ -230,18 +230,18 @@ def _population(assessments: Assessments, marked: LabelledEntities, included: Ma
     applies = assessments.outcomes[APPLIES].to_numpy()
     broken = included & ~ranked
     return Population(
-        len(assessments),
-        int((~applies).sum()),
-        int((applies & marked.known_before).sum()),
-        int(included.sum()),
-        int((included & marked.confirmed).sum()),
-        int(ranked.sum()),
-        int((ranked & marked.confirmed).sum()),
-        int(broken.sum()),
-        int((broken & marked.confirmed).sum()),
-        int(marked.later.sum()),
-        marked.undated,
-        marked.strangers,
+        entities=len(assessments),
+        not_applicable=int((~applies).sum()),
+        known=int((applies & marked.known_before).sum()),
+        judged=int(included.sum()),
+        confirmed=int((included & marked.confirmed).sum()),
+        ranked=int(ranked.sum()),
+        ranked_confirmed=int((ranked & marked.confirmed).sum()),
+        failed=int(broken.sum()),
+        failed_confirmed=int((broken & marked.confirmed).sum()),
+        later=int(marked.later.sum()),
+        undated=marked.undated,
+        strangers=marked.strangers,
     )
 
 

@@ -1,6 +1,6 @@
 """Verdicts: what was measured against named floors, and where nothing can be said."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
 
 from fivefold.domain.number_text import percent
@@ -8,7 +8,7 @@ from fivefold.risk.governance.validate.measures import Capture, LevelRow
 from fivefold.risk.governance.validate.ranking import CONFIDENCE, RankingInterval, share
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AcceptanceLimits:
     """What a ruleset is asked to reach. Source: the guide for EU banks that docs/rules-governance.md names.
 
@@ -66,6 +66,7 @@ class LimitVerdict:
     what: str
     floor: str
     measured: str
+    _: KW_ONLY
     answer: VerdictAnswer
     sure: bool
     because: str = ""
@@ -102,7 +103,8 @@ def verdicts(
     if confirmed < floors.confirmed:
         few = f"{confirmed} are confirmed; {floors.why_so_many}"
         measured = [
-            LimitVerdict(each.what, each.floor, each.measured, VerdictAnswer.TOO_FEW, True, few) for each in measured
+            LimitVerdict(each.what, each.floor, each.measured, answer=VerdictAnswer.TOO_FEW, sure=True, because=few)
+            for each in measured
         ]
     return (*measured, *_shares(levels, floors))
 
@@ -110,7 +112,7 @@ def verdicts(
 def _gini(interval: RankingInterval | None, floors: AcceptanceLimits) -> LimitVerdict:
     limit = f"above {floors.gini}; recalibrate below {floors.recalibrate}"
     if interval is None:
-        return LimitVerdict("Gini of the total", limit, "not measured", VerdictAnswer.TOO_FEW, True)
+        return LimitVerdict("Gini of the total", limit, "not measured", answer=VerdictAnswer.TOO_FEW, sure=True)
     answers = [
         VerdictAnswer.MET
         if value > floors.gini
@@ -119,7 +121,9 @@ def _gini(interval: RankingInterval | None, floors: AcceptanceLimits) -> LimitVe
         else VerdictAnswer.RECALIBRATE
         for value in (interval.estimate, interval.low, interval.high)
     ]
-    return LimitVerdict("Gini of the total", limit, interval_words(interval), answers[0], len(set(answers)) == 1)
+    return LimitVerdict(
+        "Gini of the total", limit, interval_words(interval), answer=answers[0], sure=len(set(answers)) == 1
+    )
 
 
 def _capture(capture: Capture | None, floors: AcceptanceLimits) -> list[LimitVerdict]:
@@ -128,7 +132,7 @@ def _capture(capture: Capture | None, floors: AcceptanceLimits) -> list[LimitVer
     limits = f"at least {percent(floors.capture, 0)}", f"more than {percent(floors.misses, 0)} starts a recalibration"
     if capture is None:
         return [
-            LimitVerdict(what, floor, "not measured", VerdictAnswer.TOO_FEW, True)
+            LimitVerdict(what, floor, "not measured", answer=VerdictAnswer.TOO_FEW, sure=True)
             for what, floor in zip((captured_name, misses), limits, strict=True)
         ]
     captured, missed = capture.captured, capture.missed
@@ -143,25 +147,25 @@ def _capture(capture: Capture | None, floors: AcceptanceLimits) -> list[LimitVer
             captured_name,
             limits[0],
             interval_words(captured, percent=True),
-            VerdictAnswer.UNREACHABLE
+            answer=VerdictAnswer.UNREACHABLE
             if capture.possible < floors.capture
             else VerdictAnswer.MET
             if reached[0]
             else VerdictAnswer.NOT_MET,
-            capture.possible < floors.capture or len(set(reached)) == 1,
-            room,
+            sure=capture.possible < floors.capture or len(set(reached)) == 1,
+            because=room,
         ),
         LimitVerdict(
             misses,
             limits[1],
             interval_words(missed, percent=True),
-            VerdictAnswer.UNREACHABLE
+            answer=VerdictAnswer.UNREACHABLE
             if 1 - capture.possible > floors.misses
             else VerdictAnswer.MET
             if few_missed[0]
             else VerdictAnswer.RECALIBRATE,
-            1 - capture.possible > floors.misses or len(set(few_missed)) == 1,
-            room,
+            sure=1 - capture.possible > floors.misses or len(set(few_missed)) == 1,
+            because=room,
         ),
     ]
 
@@ -175,8 +179,8 @@ def _shares(levels: tuple[LevelRow, ...], floors: AcceptanceLimits) -> list[Limi
             f"Portfolio in {row.level}",
             f"{100 * least:g} to {100 * most:g} %",
             percent(row.share),
-            VerdictAnswer.MET if least <= row.share <= most else VerdictAnswer.NOT_MET,
-            True,
+            answer=VerdictAnswer.MET if least <= row.share <= most else VerdictAnswer.NOT_MET,
+            sure=True,
         )
         for row, (least, most) in zip(levels_named, floors.shares, strict=True)
     ]

@@ -116,24 +116,34 @@ words = st.text(max_size=5) | st.sampled_from(['"', "\\", "\x00\x1f", "\x7f", "\
 exact = st.decimals(allow_nan=False, allow_infinity=False)
 cases = st.builds(
     CaseOutcome,
-    words,
-    words,
-    words,
-    st.integers(1, 200) | words,
-    words,
-    exact,
-    st.none() | st.tuples(exact, exact),
-    words,
+    **dict.fromkeys(("rule", "title", "category", "asked", "floor"), words),
+    case=st.integers(1, 200) | words,
+    points=exact,
+    factor=st.none() | st.tuples(exact, exact),
 )
 outcomes = st.builds(RuleOutcome, cases, words, *[st.lists(words, max_size=2).map(tuple)] * 2)
 moments = st.integers(0, 2**51)
+texts = (
+    "entity",
+    "ruleset",
+    "content_hash",
+    "status",
+    "score",
+    "score_level",
+    "floor",
+    "level",
+    "rules_level",
+    "withheld",
+)
 explanations = st.builds(
     Explanation,
-    *[words, moments, words, words, words, st.lists(outcomes, max_size=2).map(tuple), exact, *[words] * 6],
-    st.none() | moments,
-    st.dictionaries(words, words, max_size=3),
-    st.lists(words, max_size=2).map(tuple),
-    words,
+    **dict.fromkeys((*texts, "line"), words),
+    as_of=moments,
+    rules=st.lists(outcomes, max_size=2).map(tuple),
+    total=exact,
+    may_move_down_on=st.none() | moments,
+    lists=st.dictionaries(words, words, max_size=3),
+    failures=st.lists(words, max_size=2).map(tuple),
 )
 
 
