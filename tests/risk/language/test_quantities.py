@@ -15,7 +15,6 @@ from pydantic import TypeAdapter, ValidationError
 from fivefold.domain.clock import from_microseconds, to_microseconds
 from fivefold.risk.language.quantities import (
     MOST_DIGITS,
-    MOST_SIZE,
     Duration,
     DurationText,
     MomentText,
@@ -27,6 +26,7 @@ from fivefold.risk.language.quantities import (
     point_units,
     text_of,
 )
+from tests.golden import compare
 
 digits = st.integers(-(10**MOST_DIGITS) + 1, 10**MOST_DIGITS - 1)
 
@@ -39,30 +39,13 @@ def test_numbers_survive_json(whole: int, decimals: int) -> None:
     assert exact(again) == exact(float(number)) == exact(number) == number
 
 
-@pytest.mark.parametrize(
-    ("value", "told"),
-    [
-        ("5", "'5' is not a number; write one as 10000"),
-        ("x" * 50, f"'{'x' * 40}' is not a number"),
-        (True, "true is not a number"),
-        (None, "nothing is not a number"),
-        ([1], "a list is not a number"),
-        ({}, "a mapping is not a number"),
-        (float("nan"), "nan is not a finite number"),
-        (Decimal("Infinity"), "Infinity is not a finite number"),
-        (MOST_SIZE, "out of range"),
-        (-MOST_SIZE, "out of range"),
-        (Decimal("1E+999999"), "out of range"),
-        (Decimal("1E-999999"), "out of range"),
-        (Decimal("1E-16"), "out of range"),
-        (Decimal("0.1234567890123456"), "too many digits; at most 15"),
-        (Decimal("10.0000000000000001"), "too many digits; at most 15"),
-    ],
-)
-def test_what_is_no_exact_number_is_refused(value: Any, told: str) -> None:
-    with pytest.raises(ValueError, match=r".") as refused:
-        exact(value)
-    assert told in str(refused.value)
+def test_what_is_no_exact_number_is_refused() -> None:
+    def refused(value: Any) -> str:
+        with pytest.raises(ValueError, match=r".") as error:
+            exact(value)
+        return str(error.value)
+
+    compare("number_errors", refused)
 
 
 @pytest.mark.parametrize("value", [0, Decimal("-0.00"), Decimal("0E+999999"), 0.0, Decimal("0E-999999")])
