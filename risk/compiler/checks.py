@@ -89,7 +89,7 @@ def _impossible(value: Any, kind: ValueType, declared: FieldType | None) -> str 
 def type_diagnostics(
     inputs: Iterable[tuple[Path, LanguageModel]], conditions: Iterable[Location], names: Vocabulary
 ) -> Iterator[Diagnostic]:
-    """Find inputs, each with its path, that name what is not there, and tests that do not fit what they are of."""
+    """Find inputs, each with its path, that name something unknown, and tests that do not fit their subject."""
     for path, rule_input in inputs:
         yield from input_diagnostics(path, rule_input, names)
     for place in conditions:
@@ -140,7 +140,7 @@ def _test_diagnostics(path: Path, test: Operators, place: Location, names: Vocab
 
 
 def value_type_at(subject: Any, place: Location, names: Vocabulary) -> ValueType:
-    """Tell what the values of a test's subject are, where it stands.
+    """Give the value type of a test's subject, where it stands.
 
     Raises:
         Misnamed: it names what is not there.
@@ -187,7 +187,7 @@ TAKEN: dict[str, frozenset[str]] = {
 
 
 def structure_diagnostics(ruleset: Ruleset, names: Vocabulary) -> Iterator[Diagnostic]:
-    """Find what no form can tell by itself."""
+    """Find what is wrong between the parts of a ruleset; each part alone was validated when it was read."""
     yield from taken_names(ruleset)
     yield from twice(("rules",), [rule.id for rule in ruleset.rules], "rule")
     yield from twice(("levels",), ruleset.levels, "level")
@@ -252,7 +252,7 @@ def _level(path: Path, level: LevelName, ruleset: Ruleset) -> Iterator[Diagnosti
 
 
 def outcomes_with_paths(rule: Rule) -> Iterable[tuple[Path, Outcome]]:
-    """Give everything that a rule can come to, and where it is written."""
+    """Give every outcome of a rule, and where it is written."""
     outcomes: list[tuple[Path, Outcome]] = [(("cases", number), case) for number, case in enumerate(rule.cases)]
     outcomes.append((("otherwise",), rule.otherwise))
     if rule.on_unknown is not None:

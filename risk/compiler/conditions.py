@@ -56,7 +56,7 @@ _PREFILTER = 0.5
 
 
 def likeness(first: str, second: str, scorer: str) -> float:
-    """Tell how alike two texts are, 0 to 100; texts without a letter or digit are like nothing.
+    """Give how alike two texts are, 0 to 100; a text without a letter or digit is like no other.
 
     >>> likeness("Lech Wałęsa", "walesa lech", "ratio")
     100.0
@@ -118,7 +118,7 @@ def _between(column: Column, ends: Sequence[Any]) -> pl.Expr:
 
 
 def _among(column: Column, values: Sequence[Any]) -> pl.Expr:
-    """Tell whether the value, or one of a list of values, is among *values*."""
+    """True where the value, or one of a list of values, is among *values*."""
     if column.kind is ValueType.TEXTS:
         return _any_element(column, pl.element().is_in(pl.Series(values, dtype=pl.String).implode()))
     if column.kind is ValueType.LEVEL:

@@ -15,7 +15,7 @@ from fivefold.risk.language.ruleset import Ruleset, WeightedScore
 
 @dataclass(frozen=True)
 class Location:
-    """A condition, and what it can speak of.
+    """A condition, where it stands, and the names that it may use.
 
     Attributes:
         path: leads to it.

@@ -34,7 +34,7 @@ def _structure_diagnostics(policy: Policy) -> Iterator[Diagnostic]:
 
 
 def actions_at(policy: Policy) -> Iterator[tuple[Path, str]]:
-    """Give every action that a policy may come to, and where it is written."""
+    """Give every action of a policy, and where it is written."""
     for position, rule in enumerate(policy.rules):
         yield ("rules", position, "action"), rule.action
         if rule.on_unknown is not None:

@@ -67,7 +67,7 @@ class Column:
 
 
 def misfit(kind: ValueType, value: Any) -> str | None:
-    """Tell why a value cannot be compared with that kind; None where it can.
+    """Say why a value cannot be compared with that kind; None where it can.
 
     >>> misfit(ValueType.NUMBER, "ten")
     "compares a number with 'ten'; write one as 10000 or 0.5, without quotes and separators"
@@ -145,7 +145,7 @@ _NUMBERS = frozenset({ValueType.NUMBER, ValueType.MONEY})
 
 
 class UnknownNameError(LookupError):
-    """An input that names what is not there, or is of no use here; its text says what would be right."""
+    """An input names something unknown, or something of the wrong type; the message names what would be right."""
 
 
 @dataclass(frozen=True)
@@ -180,14 +180,14 @@ def vocabulary(definition: Ruleset | Policy) -> Vocabulary:
 
 
 def linked_source(aggregate: Any) -> str:
-    """Tell which linked facts an aggregate is over; the name of a date field where it is one."""
+    """Name the linked facts that an aggregate is over; for days since a date field, that field."""
     if isinstance(aggregate, Count):
         return aggregate.count
     return aggregate.days_since if isinstance(aggregate, DaysSince) else "transactions"
 
 
 def column_of(aggregate: Any) -> str | None:
-    """Tell which field of transactions an aggregate reads; None where it reads none."""
+    """Name the field of transactions that an aggregate reads; None where it reads none."""
     if isinstance(aggregate, Count | DaysSince):
         return None
     word = next(iter(set(type(aggregate).model_fields) - set(Window.model_fields)))
@@ -195,7 +195,7 @@ def column_of(aggregate: Any) -> str | None:
 
 
 def value_type_of_input(rule_input: Any, names: Vocabulary) -> ValueType:
-    """Tell what an input's values are.
+    """Give the value type of an input.
 
     Raises:
         Misnamed: it names a field, source or indicator that is not there, or one of the wrong type.
@@ -249,7 +249,7 @@ def _value_type_of_field(rule_input: FieldInput | TransactionInput, names: Vocab
 
 
 def column_for(rule_input: Any, names: Vocabulary, base: str) -> Column:
-    """Tell what an input is to a condition; *base* is the currency that money is in, where it names none itself.
+    """Give the column of an input; *base* is the currency of money where the input names none.
 
     Raises:
         Misnamed: as `value_type_of_input`.

@@ -15,7 +15,7 @@ from fivefold.risk.facts.records import known_entities
 
 
 def validate_held_levels(what: str, frame: pl.DataFrame, levels: int, moment: str, *, needed: bool = False) -> None:
-    """Refuse levels that an assessment cannot go on from.
+    """Refuse held levels that cannot be used.
 
     Args:
         what: they are called in errors.

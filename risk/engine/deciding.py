@@ -17,7 +17,7 @@ DECIDES: Final = (Status.ASSESSED.value, Status.FAILED.value, Status.UNCLASSIFIE
 
 
 def deciders(tried: Sequence[Assessments], decided_before: Mapping[str, int]) -> dict[str, int]:
-    """Tell which ruleset decides on each entity; those that none applies to, or may apply to, are left out.
+    """Find the ruleset that decides on each entity; entities without one are left out.
 
     Args:
         tried: what each ruleset said of those whom none before it applied to, in the order of the rulesets.

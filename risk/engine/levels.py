@@ -95,7 +95,7 @@ _FLOOR_ENDS = "@floor ends"
 
 @cache
 def settled_floors() -> tuple[list[pl.Expr], ...]:
-    """Give the expressions for those of whom no floor was held before: what is triggered holds."""
+    """Give the expressions where no floor was held before: a triggered floor holds."""
     nothing = pl.lit(None, MOMENTS)
     return (
         [
@@ -139,7 +139,7 @@ class _Floor:
     end: str
 
     def lost_columns(self, cooldown: Duration | None, numbers: Sequence[int]) -> list[pl.Expr]:
-        """Tell of each level whether a floor that is not triggered there holds, and since when it is unknown."""
+        """Give for each level whether a floor that is not triggered holds, and since when it is unknown."""
         expressions = []
         for number in numbers:
             held_before = pl.col(f"previous_{self.triggered}").fill_null(0) >= number
@@ -180,12 +180,12 @@ class _Floor:
 
 
 def after(cooldown: Duration | None, moment: pl.Expr) -> pl.Expr:
-    """Tell when a cooldown that began at a moment has passed."""
+    """Give the moment at which a cooldown that began at *moment* has passed."""
     return moment if cooldown is None else cooldown.after(moment)
 
 
 def _live() -> pl.Expr:
-    """Tell where an override is live: there is one, and the instant of its expiry is not reached."""
+    """True where an override is live: there is one, and it has not expired."""
     until = pl.col("override_until")
     return pl.col("override_level").is_not_null() & (until.is_null() | (pl.col("as_of") < until))
 

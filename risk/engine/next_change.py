@@ -1,4 +1,4 @@
-"""When an assessment may come to something else by time alone: no new fact is needed for that, only another look."""
+"""The moment from which an assessment may change by time alone, without a new fact."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -72,7 +72,7 @@ def _earliest(moments: list[pl.Expr]) -> pl.Expr:
 
 
 def _next_step(rule: CompiledRule) -> pl.Expr:
-    """Tell when a rule's points halve next: a half-life after the last step, and never where they are none."""
+    """Give the moment at which a rule's points halve next, a half-life after the last step; null without points."""
     assert rule.rule.decay is not None
     half_life = length_us(rule.rule.decay.half_life)
     signal = pl.col(str(rule.signal))

@@ -1,4 +1,4 @@
-"""How a rule's outcome is one whole number: points and slot together, so that one column says all.
+"""A rule's outcome as one whole number, points and slot together, so that it needs one column.
 
 A code is points × 2^20 + slot. The slot is the number of the case that held, counted from 0, then one each for
 `otherwise`, for unknown and for failed. The codes of all rules can be added: the sum's upper part is the total.

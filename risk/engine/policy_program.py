@@ -1,4 +1,4 @@
-"""A policy compiled for one set of list versions: what each rule comes to, and the action that follows."""
+"""A policy compiled for one set of list versions: the outcome of each rule, and the action that follows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ ACTION, DECIDED = "action", "decided"
 
 
 class PolicyOutcome(IntEnum):
-    """What a rule came to.
+    """The outcome of a rule.
 
     SUPPRESSED: it would have given an action, and its `unless` holds. UNKNOWN: the facts do not decide it.
     """

@@ -235,7 +235,7 @@ def _of_source(
 
 
 def _grouped(entities: pl.DataFrame, partials: Partials, *, bounded: bool) -> tuple[LazyGroupBy, str]:
-    """Bring every fact to those who ask about it, and leave out early what no window holds.
+    """Join every fact with the rows that ask for it, and leave out early the facts outside all windows.
 
     Where all ask as of one moment, that is a number in the expressions and the entity itself is the group: that takes
     a fifth less time than to join every fact with its entity's own moment.

@@ -133,7 +133,7 @@ def _require(everything: Sequence[LanguageModel], portfolio: Portfolio) -> None:
 
 
 def _without(part: str) -> str:
-    """Say how to go on where a part is absent."""
+    """Write what to do where a part is absent."""
     optional = f", and `optional_tables: [{part}]` in the ruleset makes an absent table an empty one"
     return f"an empty table says that there are none{optional if part in OPTIONAL_TABLES else ''}"
 
@@ -262,7 +262,7 @@ def _with_pattern(frame: pl.DataFrame, pattern: Any, facts: LinkedFacts, units: 
 
 
 def _concerns(pattern: Any) -> pl.Expr:
-    """Tell which problems spoil a pattern: of what it reads, where their moment may be in its window.
+    """True for the problems that spoil a pattern: of a field that it reads, and perhaps in its window.
 
     What was before the window matters to a pattern that asks whether anything was.
     """

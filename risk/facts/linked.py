@@ -70,7 +70,7 @@ class LinkedFacts:
         return self.found_problems.select(*PROBLEM_SCHEMA)
 
     def column(self, name: str, currency: str | None = None) -> Column:
-        """Tell what a field is to a condition; with a *currency*, money is the original amount in it."""
+        """Give the column of a field; with a *currency*, money is the original amount in it."""
         if self.base is None or name not in MONEY_FIELDS:
             return Column(name, value_type_of(self.fields[name]))
         column = name if currency is None else original_of(name)

@@ -56,7 +56,7 @@ def read_field(column: pl.Series, declared: FieldType) -> tuple[pl.Series, pl.Se
 
 
 def _allowed(values: pl.Series, declared: FieldType) -> pl.Series:
-    """Tell which texts a field may hold; null is allowed."""
+    """True for the texts that a field may hold, and for null."""
     if isinstance(declared, OneOf):
         return values.is_in(list(declared.one_of)) | values.is_null()
     if declared == "country":
@@ -241,7 +241,7 @@ def read_declared(name: str, dtype: pl.DataType, declared: FieldType) -> Read:
 
 
 def _has_value(name: str, dtype: pl.DataType) -> pl.Expr:
-    """Tell where there is a value: null, empty text and NaN are unknown, whatever is wanted of the column."""
+    """True where there is a value: null, empty text and NaN are unknown, whatever the type of the column."""
     raw = pl.col(name)
     if dtype == pl.String:
         return raw != ""
@@ -290,7 +290,7 @@ def read_time(name: str, dtype: pl.DataType) -> Read:
 
 
 def refuse_link(what: str, name: str, dtype: pl.DataType) -> None:
-    """Refuse a column of identifiers that are neither text nor whole numbers: 1.0 would be nobody's, not that of 1.
+    """Refuse a column of identifiers that are neither text nor whole numbers: 1.0 is not the identifier 1.
 
     Raises:
         FileFormatError: it is one.

@@ -34,7 +34,7 @@ _MOMENT = "it must be an ISO 8601 date or time"
 
 @dataclass(frozen=True)
 class Recorded:
-    """What was recorded of each entity that asks.
+    """The recorded value of each entity.
 
     Attributes:
         values: one for each, null where unknown.
@@ -175,7 +175,7 @@ def _as_known() -> tuple[pl.Expr, ...]:
 
 
 def tagged(tags: pl.DataFrame, tag: str, entities: pl.DataFrame) -> Recorded:
-    """Tell which entities had a tag at their moment; unknown only where a moment that decides it cannot be read.
+    """Find which entities had a tag at their moment; unknown only where a deciding moment cannot be read.
 
     Args:
         tags: `entity_id`, `tag`, and perhaps `from` (no moment: from the start) and `until` (not included).
@@ -193,7 +193,7 @@ def tagged(tags: pl.DataFrame, tag: str, entities: pl.DataFrame) -> Recorded:
 
 
 def screened(screenings: pl.DataFrame, screening: str, entities: pl.DataFrame) -> Recorded:
-    """Tell what the latest screening with a result found by each entity's moment; unknown where there was none.
+    """Give the result of the latest screening by each entity's moment; unknown where there was none.
 
     A later one without a result (null) changes nothing: the last known result holds until there is another. Where the
     latest one cannot be read, or one whose moment cannot be read may be the latest, that is an error.
@@ -226,7 +226,7 @@ def screened(screenings: pl.DataFrame, screening: str, entities: pl.DataFrame) -
 
 
 def _recorded(values: pl.Series, doubtful: pl.DataFrame) -> Recorded:
-    """Take away the values that something unreadable may change; *doubtful* has whose, by number, and what."""
+    """Remove the values that something unreadable may change; *doubtful* has the entity's number, and what it is."""
     if not len(doubtful):
         return Recorded(values)
     first = doubtful.rename(dict(zip(doubtful.columns, (_NUMBER, _UNREAD), strict=True)))
@@ -237,7 +237,7 @@ def _recorded(values: pl.Series, doubtful: pl.DataFrame) -> Recorded:
 
 
 def _rows_about(frame: pl.DataFrame, column: str, word: str, entities: pl.DataFrame, *moments: str) -> pl.DataFrame:
-    """Join the rows about a *word* with who asks, in the order of the frame, and read their moments."""
+    """Join the rows about a *word* with the entities, in the order of the frame, and read their moments."""
     missing = [name for name in (ENTITY, column) if name not in frame.columns]
     if missing:
         there = ", ".join(frame.columns) or "none"

@@ -1,4 +1,4 @@
-"""What could not be read in linked facts, and whose assessment it spoils."""
+"""Values of linked facts that could not be read, and the aggregates that they spoil."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -85,7 +85,7 @@ def _in_words(check: Check) -> pl.Expr:
 def without_unreadable(
     values: pl.DataFrame, entities: pl.DataFrame, masks: Masks, windows: Mapping[str, Window]
 ) -> pl.DataFrame:
-    """Take away every value that a fact which cannot be read may belong to, and tell the first such problem.
+    """Remove every value that an unreadable fact may belong to, and name the first such problem.
 
     A problem counts for an aggregate that reads its field, where its moment is in the window or is unknown, and
     where what could be read of the fact does not keep it out: one that is known to have failed is not counted anyway.
@@ -121,7 +121,7 @@ _FIELD, _PROBLEM = "@field", "@problem"
 
 
 def _may_count(window: Window, masks: Masks) -> list[pl.Expr]:
-    """Ask what a fact must be to be counted; what is asked of a field that could not be read is not known."""
+    """Give the conditions under which a fact counts; a condition on an unreadable field is unknown."""
     unknown = pl.any_horizontal([pl.lit(False), *(pl.col(name).is_null() for name in sorted(fields_in(window)))])
     return [condition.fill_null(True) | unknown for _, condition in masks.conditions(window)]
 

@@ -1,4 +1,4 @@
-"""The value side as inputs of rules: indicators of the catalogue, and what the value model says."""
+"""Inputs from the value model: indicators of the catalogue, and the model's values."""
 
 import numpy as np
 import polars as pl

@@ -18,7 +18,7 @@ _INPUT: TypeAdapter[Any] = TypeAdapter(Input)
 
 
 def change_words(word: str, part: Any) -> str:
-    """Say what stands after a *word* of the language.
+    """Write the value of a *word* of the language.
 
     >>> change_words("otherwise", {"points": 5, "floor": "high"}), change_words("when", {"at_least": 3})
     ('5 points, at least high', 'it is at least 3')
@@ -44,20 +44,20 @@ def exact_words(part: Any) -> str:
 
 
 def outcome_words(part: Mapping[str, Any]) -> str:
-    """Say what a case, or `otherwise`, gives."""
+    """Write the points and the floor of an outcome."""
     effects = [f"{part['points']} {'point' if part['points'] == 1 else 'points'}"] if "points" in part else []
     effects += [f"at least {part['floor']}"] if "floor" in part else []
     return ", ".join(effects) or "no points"
 
 
 def case_words(part: Mapping[str, Any]) -> str:
-    """Say what a case asks and gives."""
+    """Write a case: its condition and its outcome."""
     condition = condition_words(_CONDITION.validate_python(part["when"]))
     return f"{condition}: {outcome_words(part)}"
 
 
 def rule_words(part: Mapping[str, Any]) -> str:
-    """Say what a rule is."""
+    """Write a rule: its title, its input and its cases."""
     own_input = f", of {change_words('input', part['input'])}" if "input" in part else ""
     return f"{part['title']} ({part['category']}{own_input}): " + "; ".join(map(case_words, part["cases"]))
 
@@ -268,7 +268,7 @@ def _mapping(where: str, before: Plain, after: Plain) -> Iterator[RulesetChange]
 
 
 def _part(where: str, word: str, before: Any, after: Any) -> Iterator[RulesetChange]:
-    """Tell how one part changed: in words, or piece by piece where the words do not show it."""
+    """Give the change of one part: in words, or piece by piece where the words do not show it."""
     if before == after:
         return
     if before is None:
@@ -285,7 +285,7 @@ def _part(where: str, word: str, before: Any, after: Any) -> Iterator[RulesetCha
 
 
 def _words_show_it(word: str, before: Plain, after: Plain) -> bool:
-    """Tell whether there are words for a mapping, and they show the difference."""
+    """True where there are words for a mapping, and they show the difference."""
     return word in _WORDED and change_words(word, before) != change_words(word, after)
 
 
@@ -295,7 +295,7 @@ _WORDED = frozenset({"when", "applies_to", "input", "signal", "otherwise", "on_u
 def _listed(
     one: str, name: str, before: Sequence[Plain], after: Sequence[Plain], where: str = ""
 ) -> Iterator[RulesetChange]:
-    """Compare lists of rules, cases, tiers or examples; cases have no name but what they ask."""
+    """Compare lists of rules, cases, tiers or examples; a case is named by its condition."""
     keys = [[item[name] if name else exact_words(item["when"]) for item in side] for side in (before, after)]
     for pair in align(*keys, by_place=not name):
         yield from _item(pair, one, name, before, after, where)

@@ -179,7 +179,7 @@ class Document:
             raise InvalidRulesetError([in_plain_words(error, text)], source) from None
 
     def line(self, path: Path) -> int | None:
-        """Tell the line, from 1, of a path; of as much of it as is there. None in an empty document."""
+        """Give the line, from 1, of a path, or of the part of it that exists. None in an empty document."""
         return self.place(path)[1]
 
     def place(self, location: Path, value: Any = None) -> tuple[Path, int | None]:

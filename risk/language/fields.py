@@ -63,7 +63,7 @@ _KINDS = {
 
 
 def value_type_of(declared: FieldType) -> ValueType:
-    """Tell what a field of that type is to a condition.
+    """Give the value type of a declared field type.
 
     >>> value_type_of("country").value, value_type_of(("text",)).value
     ('text', 'list of text')
@@ -109,7 +109,7 @@ _MEANT: Final[Mapping[str, str]] = {"UK": "GB", "EL": "GR"}
 
 
 def described(code: str) -> str:
-    """Write what was met in place of a country, with what would be right where that is known.
+    """Write a wrong code of a country, with the right one where it is known.
 
     >>> described("UK"), described("ZZ"), described("Norway")
     ('UK (GB in ISO 3166)', 'ZZ (not assigned in ISO 3166)', 'Norway')

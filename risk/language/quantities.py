@@ -63,7 +63,7 @@ def exact(value: Any) -> Decimal:
 
 
 def quoted_value(value: Any) -> str:
-    """Repeat what was written in place of a number or another form, where it is short."""
+    """Quote a written value, shortened."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):

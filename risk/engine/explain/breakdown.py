@@ -76,7 +76,7 @@ def _verdict(rules: Sequence[RuleOutcome], row: Row, names: Mapping[str, str], f
 
 
 def _standing(rules: Sequence[RuleOutcome], row: Row, names: Mapping[str, str]) -> str:
-    """Say what holds where the rules could not be answered in full: a floor may raise, and nothing lowers."""
+    """Write which level holds where rules could not be evaluated: a floor may raise it, and nothing lowers it."""
     if not names[RULES_LEVEL]:
         return "there is no level yet"
     level = _title(names[RULES_LEVEL])
@@ -232,7 +232,7 @@ class _Batch:
         )
 
     def _open_questions(self) -> dict[int, list[str]]:
-        """Name what is unknown of those entities of whom that leaves open whether the ruleset applies to them."""
+        """Name the unknown inputs of the entities for which it is unknown whether the ruleset applies."""
         questions = self._teller.open_questions.items()
         return {
             place: [words for key, words in questions if self._columns[key][place] is None]

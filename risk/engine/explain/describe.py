@@ -131,7 +131,7 @@ def _aggregate_words(window: Window) -> str:
 
 
 def condition_words(condition: Any, own: str = "it") -> str:
-    """Say what a condition asks; *own* stands for the rule's own input."""
+    """Write a condition in words; *own* stands for the rule's own input."""
     if isinstance(condition, str):
         return f"{own} is {condition}"
     if isinstance(condition, All):
@@ -260,7 +260,7 @@ class InputDescription:
     cuts: tuple[Decimal, ...]
 
     def words(self, value: Any, problem: str | None) -> str:
-        """Say what the input was: its value, or as it was met where it could not be read."""
+        """Write the input's value, or the raw value where it could not be read."""
         return f"{self.name} is {problem or value_words(value, self.column, self.currency, self.cuts)}"
 
 

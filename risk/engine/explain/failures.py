@@ -1,4 +1,4 @@
-"""What could not be assessed, in words: where, the value that was met there, and what would have been right."""
+"""Failures in words: where something could not be read, the value there, and what would be right."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -103,7 +103,7 @@ class EntityFailures:
     descriptions: tuple[InputDescription, ...]
 
     def words(self, inputs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        """Tell what failed: where, and what was met there; *inputs* are one entity's, and its column of weights."""
+        """Give where something failed, and the value there; *inputs* are one entity's, with its column of weights."""
         predicate = misfit_words(self.predicate, inputs)
         if predicate:
             yield PREDICATE, " and ".join(predicate)
@@ -115,7 +115,7 @@ class EntityFailures:
 
 
 def entity_failures(program: Program, base: str) -> EntityFailures:
-    """Prepare to tell what failed beside the rules; *base* is the currency that money is in."""
+    """Prepare the words for failures beside the rules; *base* is the currency of money."""
     ruleset, choice_inputs = program.ruleset, []
     if isinstance(ruleset.score, WeightedScore):
         conditions = [choice.when for choice in ruleset.score.weighted.weights_by if choice.when is not None]
@@ -127,5 +127,5 @@ def entity_failures(program: Program, base: str) -> EntityFailures:
 
 
 def values_text(descriptions: Iterable[InputDescription], inputs: Mapping[str, Any]) -> str:
-    """Say what the inputs of one entity were."""
+    """Write the values of one entity's inputs."""
     return ", ".join(one.words(inputs[one.key], inputs.get(one.error)) for one in descriptions)

@@ -1,4 +1,4 @@
-"""Why a policy came to its action: every rule, whether it held or not, and what it saw, in plain words."""
+"""Why a policy gave its action: every rule, whether it held or not, and its inputs, in plain words."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ OUTCOMES: Mapping[PolicyOutcome, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyRuleExplanation:
-    """What one rule came to.
+    """The outcome of one rule of a policy.
 
     Attributes:
         rule: its id.
@@ -53,7 +53,7 @@ class PolicyRuleExplanation:
 
 @dataclass(frozen=True)
 class DecisionExplanation:
-    """What a policy came to.
+    """The decision of a policy.
 
     Attributes:
         decided_by: the id of the rule whose action was taken; None where no rule gave one.
@@ -100,7 +100,7 @@ class _PolicyRuleExplainer:
         )
 
     def _missing(self, outcome: PolicyOutcome, row: Mapping[str, Any]) -> Iterator[str]:
-        """Name what was unknown and left it open whether the rule holds, or whether it is suppressed."""
+        """Name the unknown inputs for which it is unknown whether the rule holds or is suppressed."""
         mattered = {PolicyOutcome.UNKNOWN: self.of_when, PolicyOutcome.HELD: self.of_unless}.get(outcome, frozenset())
         return (one.name for one in self.descriptions if one.key in mattered and row[one.key] is None)
 

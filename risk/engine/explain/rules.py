@@ -58,7 +58,7 @@ class CaseOutcome:
 
     @cached_property
     def effect(self) -> str:
-        """What it does to the total and the level, in words."""
+        """The effect on the total and the level, in words."""
         floor = f"; at least {self.floor}" if self.floor else ""
         weighed = f" ({self.factor[1]:f} % of {self.factor[0]:f})" if self.factor else ""
         return f"{signed(self.points)} points{weighed}{floor}"
@@ -240,7 +240,7 @@ class RuleExplainer:
 
     @cached_property
     def _cases(self) -> "_Memory":
-        """Every outcome that was met: there are few, as decay has a limited number of steps."""
+        """The outcomes so far: there are few, as decay has a limited number of steps."""
         return _Memory(lambda fact: self._case(*fact))
 
     def _case(self, code: int, column: int | None) -> CaseOutcome:
@@ -279,7 +279,7 @@ class RuleExplainer:
 
 
 class _Memory(dict[Hashable, Any]):
-    """Remembers what was made of a fact."""
+    """Computes the value of a key once."""
 
     def __init__(self, make: Callable[[Any], Any]) -> None:
         super().__init__()

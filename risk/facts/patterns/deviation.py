@@ -55,7 +55,7 @@ def find_volume_deviation(
 
 
 def months_of(over: Duration) -> Fraction:
-    """Tell how many months a window is, exactly.
+    """Give the length of a window in months, exactly.
 
     >>> months_of(Duration(1, "year")), round(float(months_of(Duration(30, "day"))), 4)
     (Fraction(12, 1), 0.9856)

@@ -103,6 +103,6 @@ def total(column: str) -> pl.Expr:
 
 
 def offsets_of(rows: pl.DataFrame) -> tuple[pl.Series, Integers]:
-    """Tell which rows of the entities stand in *rows*, which are in order of ROW, and where each begins."""
+    """Give the entities' rows that stand in *rows*, which are in order of ROW, and where each begins."""
     runs = rows[ROW].rle().struct
     return runs.field("value"), np.concatenate(([0], runs.field("len").to_numpy())).cumsum(dtype=np.int64)

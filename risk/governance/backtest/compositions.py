@@ -128,7 +128,7 @@ def compare_compositions(
 
 @dataclass(frozen=True)
 class _Decisions:
-    """Everyone with the family that decides, the places, and what broke."""
+    """Every entity with the family that decides on it and its level, and the failures."""
 
     frame: pl.DataFrame
     failed: int

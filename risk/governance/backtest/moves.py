@@ -106,14 +106,14 @@ def _standing(after: Assessments, standing: pl.DataFrame) -> pl.DataFrame:
 
 
 def matrix(table: pl.DataFrame, which: str) -> tuple[Cell, ...]:
-    """Count everyone by where they were and where they would be; places that nobody is in are left out."""
+    """Count entities by their level before and after; empty cells are left out."""
     sides = f"before_{which}", f"after_{which}"
     counts = table.group_by(*sides, maintain_order=True).len()
     return tuple(Cell(*row) for row in counts.iter_rows())
 
 
 def movers(table: pl.DataFrame, after: Assessments, before: Assessments | None, most: int) -> tuple[Mover, ...]:
-    """Name those who change most: by levels, then by points, then in the order of their names."""
+    """Name the entities that change most: by levels, then by points, then in the order of their names."""
     if "before_alone" not in table.columns:
         return ()
     points = (pl.col("after_total") - pl.col("before_total")).abs().fill_null(0.0).alias("points")
@@ -160,7 +160,7 @@ def _outcomes(assessments: Assessments, place: int) -> dict[str, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class CaseHits:
-    """How often one outcome of a rule came.
+    """How often one outcome of a rule was given.
 
     Attributes:
         rule: its id.
@@ -199,7 +199,7 @@ class FailedAssessment:
 
 
 def case_hits(assessments: Assessments) -> tuple[CaseHits, ...]:
-    """Count every outcome of every rule, those that never came as well, in the order of the ruleset."""
+    """Count every outcome of every rule, also those never given, in the order of the ruleset."""
     applicable = assessments.outcomes.filter(pl.col(APPLIES))
     counts = applicable.select(slot_column(pl.col(rule.column)) for rule in assessments.program.rules)
     hits = []

@@ -1,4 +1,4 @@
-"""A draft on a real portfolio before it decides: who would be where, who moves, and what cannot be assessed.
+"""A draft on a real portfolio before it decides: levels, moves, and what cannot be assessed.
 
 A portfolio may be sampled, or taken in parts whose backtests are put together again.
 """
@@ -75,7 +75,7 @@ def draw(portfolio: Portfolio, as_of: int | pl.Series, size: int | None, seed: i
 
 
 def _linked(rows: pl.DataFrame | pl.LazyFrame | None, chosen: pl.Series) -> pl.DataFrame | pl.LazyFrame | None:
-    """Leave out the transactions of others, which nobody reads; the other linked facts are few."""
+    """Keep the transactions of the sample alone; the other linked facts are few."""
     if rows is None:
         return None
     link = ENTITY if ENTITY in rows.collect_schema() else "user_id"
@@ -295,7 +295,7 @@ def groups(assessments: Assessments, column: str) -> dict[str, int]:
 
 
 def list_days(assessments: Assessments) -> dict[str, tuple[str, ...]]:
-    """Tell which versions of its lists a ruleset used: the days since which they are in force."""
+    """Name the versions of its lists that a ruleset used, by the days since which they are in force."""
     names = sorted({name for versions in assessments.versions for name in versions})
     return {
         name: tuple(sorted({day_text(versions[name].since) for versions in assessments.versions if name in versions}))
@@ -304,7 +304,7 @@ def list_days(assessments: Assessments) -> dict[str, tuple[str, ...]]:
 
 
 def moments_words(assessments: Assessments) -> str:
-    """Say which moments assessments are of."""
+    """Write the moments of assessments."""
     moments = assessments.outcomes[AS_OF]
     first, last = (day_text(int(end)) for end in (moments.min(), moments.max()))  # type: ignore[arg-type]  # numbers
     return first if first == last else f"{first} to {last}, by entity"
@@ -364,7 +364,7 @@ def sum_cells(parts: Iterable[tuple[Cell, ...]]) -> tuple[Cell, ...]:
 
 
 def _hits(parts: Sequence[tuple[CaseHits, ...]]) -> tuple[CaseHits, ...]:
-    """Add the hits up; everyone to whom the ruleset applies gets exactly one outcome of each rule."""
+    """Add the hits up; an entity to which the ruleset applies has exactly one outcome of each rule."""
     counts = [sum(part[place].entities for part in parts) for place in range(len(parts[0]))]
     of: Counter[str] = Counter()
     for hits, count in zip(parts[0], counts, strict=True):
@@ -383,7 +383,7 @@ def _first_failures(failures: Sequence[FailedAssessment]) -> tuple[FailedAssessm
 
 
 def _furthest(mover: Mover) -> tuple[int, Decimal, str]:
-    """Put those first who change most: by levels, then by points, then in the order of their names."""
+    """Order by the size of the change: by levels, then by points, then by name."""
     points = [mover.points_before, mover.points_after]
     moved = abs(Decimal(points[1]) - Decimal(points[0])) if all(points) else Decimal(0)
     return -abs(mover.steps or 0), -moved, mover.entity

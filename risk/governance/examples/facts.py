@@ -36,7 +36,7 @@ _RECORD = ("opened", "closed", "outcome", "status")
 
 
 def check_examples(ruleset: Ruleset) -> list[Finding]:
-    """Find what examples give that the ruleset does not know, and what they expect that it does not have."""
+    """Find unknown fields that examples give, and unknown rules, cases and levels that they expect."""
     declared = {*ruleset.fields, *LINKED}
     findings = []
     for example in ruleset.examples:
@@ -141,7 +141,7 @@ def _unreadable(example: Example, part: str, right: str) -> InvalidRulesetError:
 
 
 def _frame(rows: Sequence[tuple[int, Mapping[str, Any]]], columns: Sequence[str]) -> pl.DataFrame:
-    """Make a frame that has every column, all of text, whatever the rows say."""
+    """Make a frame that has every column, all of text, whatever the rows hold."""
     texts = [{ENTITY: str(number), **{name: _text(row.get(name)) for name in columns}} for number, row in rows]
     return pl.DataFrame(texts, schema=dict.fromkeys((ENTITY, *columns), pl.String))
 

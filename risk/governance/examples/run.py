@@ -60,7 +60,7 @@ def _is_named(expect: Expectation, outcome: RuleOutcome) -> bool:
 def _levels_without(
     assessments: Assessments, explained: Sequence[Explanation], expected_levels: Sequence[tuple[int, RuleOutcome]]
 ) -> list[int | None]:
-    """Give the level that each of some examples would come to without what one case gives."""
+    """Give the level that each of some examples would have without the outcome of one case."""
     total, levels = assessments.program.total, ("", *assessments.program.ruleset.levels)
     totals = [
         assessments.outcomes[TOTAL][number] - int(outcome.points * total.scale) for number, outcome in expected_levels
@@ -115,7 +115,7 @@ class ExampleResults:
         return _percent(sum(map(len, self.rules.values())), sum(self.cases.values()))
 
     def missing(self) -> list[str]:
-        """Name the cases of which no example expects anything; of those that hold in one, that is said."""
+        """Name the cases of which no example expects anything, and whether they hold in one."""
         return [
             f"rule {rule}, case {case}{' (holds in an example that expects nothing of it)' * (case in self.held[rule])}"
             for rule, expected in self.rules.items()
@@ -124,7 +124,7 @@ class ExampleResults:
         ]
 
     def passed(self, ruleset: Ruleset, minimum_percent: int = 0) -> bool:
-        """Tell whether every example came out as expected, and enough is covered.
+        """True where every example came out as expected, and enough is covered.
 
         *minimum_percent* of rules and of cases is needed whatever the ruleset itself asks for.
         """

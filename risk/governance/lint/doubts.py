@@ -1,4 +1,4 @@
-"""Rules that work, and do not do what their author may think: what is missing, in between, or too short to compare."""
+"""Rules that work, and perhaps not as their author thinks: gaps, unread inputs, text too short to compare."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -54,7 +54,7 @@ def _unread_input(path: Path, rule: Rule, places: Sequence[Location]) -> Iterato
 
 
 def _screening_floor(rule: Rule, places: Sequence[Location]) -> Iterator[Diagnostic]:
-    """Find a floor by a screening of which nothing is said where the screening was never made."""
+    """Find a floor by a screening without an outcome for entities that were never screened."""
     if rule.on_unknown is not None or rule.otherwise.floor is not None:
         return
     for place, case in zip(places, rule.cases, strict=True):
@@ -89,7 +89,7 @@ def _gaps(path: Path, rule: Rule) -> Iterator[Diagnostic]:
 
 
 def _is_dated(condition: Any) -> bool:
-    """Tell whether a condition puts the rule's own value in an order that is written as text: that of dates or levels.
+    """True where a condition orders the rule's own value by text: dates or levels.
 
     Text that is only equal to something is no date, even where it looks like one.
     """
@@ -100,7 +100,7 @@ def _is_dated(condition: Any) -> bool:
 
 
 def _number_of(value: Any, dated: bool) -> Decimal | None:
-    """Give what a case compares with as a number; None where it is none, and no date."""
+    """Give a bound of a case as a number; None where it is neither a number nor a date."""
     if not dated or not isinstance(value, str):
         return value if isinstance(value, Decimal) else None
     try:
@@ -151,7 +151,7 @@ def _merged(spans: Sequence[tuple[int, Span]]) -> Iterator[tuple[int, Span]]:
 
 
 def _between(below: Span, above: Span, dated: bool = False) -> str | None:
-    """Say what lies between two ranges; None where nothing does."""
+    """Write what lies between two ranges; None where nothing does."""
     high, low = below[2], above[0]
     if high is None or low is None or low < high:
         return None
@@ -166,7 +166,7 @@ def _bound_text(value: Decimal, dated: bool) -> str:
 
 
 def _is_narrow(below: Span, above: Span, unit: int) -> bool:
-    """Tell whether whole numbers or days were thought of: 0 to 30, and 31 to 70."""
+    """True where whole numbers or days were probably meant: 0 to 30, and 31 to 70."""
     high, low = below[2], above[0]
     return high is not None and low is not None and low - high <= unit and below[3] and above[1]
 

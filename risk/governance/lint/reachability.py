@@ -29,7 +29,7 @@ HELD = "held"
 
 @dataclass(frozen=True)
 class LintScope:
-    """What conditions may speak of.
+    """The names and lists that conditions may use.
 
     Attributes:
         names: the fields.
@@ -113,7 +113,7 @@ def _compiled(place: Location, subjects: Mapping[str, ComparedInput], scope: Lin
 
 
 def order_diagnostics(places: Sequence[Location], scope: LintScope, what: str) -> Iterator[Diagnostic]:
-    """Find, among conditions tried in order, those that never hold, and those that others always come before.
+    """Find, among conditions tried in order, those that never hold or are always preceded by others.
 
     Args:
         places: the conditions, in order.

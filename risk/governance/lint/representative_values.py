@@ -168,7 +168,7 @@ def _least_of_pattern(rule_input: Any) -> float:
 
 
 def _possible(rule_input: Any) -> Callable[[float], bool]:
-    """Tell which numbers an input can come to."""
+    """Give the test whether a number is possible for an input."""
     if hasattr(rule_input, "pattern"):
         least = _least_of_pattern(rule_input)
         return lambda number: number == 0 or number >= least

@@ -156,7 +156,7 @@ def _example_diagnostics(ruleset: Ruleset) -> Iterator[Diagnostic]:
 
 
 def lint_scope(names: Vocabulary, names_of_lists: Sequence[str], lists: Lists | None) -> LintScope:
-    """Give what conditions may speak of, where they read some named lists.
+    """Give the names and lists that conditions may use, where they read some named lists.
 
     A list that is not there has one member, a word that is in no other list.
     """

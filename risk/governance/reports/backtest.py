@@ -34,7 +34,7 @@ def _entities(result: Backtest) -> str:
 
 
 def lists_words(lists: Mapping[str, Sequence[str]]) -> str:
-    """Say which versions of which lists were used."""
+    """Write the versions of the lists that were used."""
     return "; ".join(f"{name} of {', '.join(days)}" for name, days in lists.items()) or "none"
 
 
@@ -136,7 +136,7 @@ def _hits(result: Backtest) -> Section:
 
 
 def _case_texts(hits: Sequence[CaseHits | None]) -> list[str]:
-    """Say what a case asks and gives; both where the draft changes it, so that unlike hits are not compared."""
+    """Write a case's condition and outcome, both versions where the draft changes it."""
     texts = [
         (hit.asked, hit.points + (f", at least {hit.floor}" if hit.floor else "")) for hit in hits if hit is not None
     ]

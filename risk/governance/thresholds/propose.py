@@ -58,7 +58,7 @@ def _of_tiers(ruleset: Ruleset, tiers: Sequence[Tier]) -> Cuts:
 
 
 def whole_points(ruleset: Ruleset) -> bool:
-    """Tell whether every total is a whole number of points: no rule gives, or decays to, a part of one."""
+    """True where every total is a whole number of points: no rule gives, or decays to, a fraction."""
     outcomes = [
         outcome
         for rule in ruleset.rules
@@ -292,7 +292,7 @@ _ROUNDING = 1e-9
 
 
 def _nearer(before: Integers, after: Integers, targets: Floats) -> tuple[str, ...]:
-    """Say it where the present thresholds come nearer to the targets, as they may where a level holds nobody."""
+    """Give a caution where the present thresholds are nearer to the targets, as they may be with an empty level."""
     numbers = np.arange(1, len(targets))
     now, draft = (
         sum(abs((levels <= number).mean() - below) for number, below in zip(numbers, np.cumsum(targets), strict=False))

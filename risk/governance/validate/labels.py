@@ -46,7 +46,7 @@ class LabelledEntities:
 def match_labels(
     labels: pl.DataFrame, entities: pl.DataFrame, until: int | None = None, *, undated_are_later: bool = False
 ) -> LabelledEntities:
-    """Put labels beside entities; who has none is not confirmed.
+    """Match labels with entities; an entity without one is not confirmed.
 
     Args:
         labels: `entity_id`, `confirmed` (true or false; without the column all are), `at` (when it became known: a
@@ -143,7 +143,7 @@ def _why(name: str, made_of: Sequence[str]) -> str:
 
 
 def names_in(rule_input: LanguageModel) -> Iterator[str]:
-    """Give every name that an input, and the conditions inside it, speak of."""
+    """Give every name in an input and in its conditions."""
     yield from _texts(rule_input.model_dump(mode="json", by_alias=True, exclude_none=True))
 
 
@@ -171,7 +171,7 @@ _DATES = {"tags": "from", "screenings": "at"}
 
 
 def dated_only(portfolio: Portfolio, *, undated_known: bool = False) -> tuple[Portfolio, tuple[str, ...]]:
-    """Leave undated tags and screenings out, and say how many; also say where attributes have no date.
+    """Leave out undated tags and screenings, with a caution for these and for undated attributes.
 
     A tag that was set when a case was confirmed, and has no date, would tell the label. Attributes cannot be left out
     without leaving out the entities, so that of them is said alone.

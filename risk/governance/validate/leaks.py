@@ -68,7 +68,7 @@ def input_names(assessments: Assessments) -> dict[str, str]:
 
 
 def columns_alone(inputs: pl.DataFrame, names: Mapping[str, str]) -> Iterator[tuple[str, Numbers]]:
-    """Give all that one input column alone can say, as numbers: its values, each word, and whether it is known.
+    """Give the scores that one input column alone allows: its values, each word, and whether it is known.
 
     Args:
         inputs: a column for each input; others are left out.

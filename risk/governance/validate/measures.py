@@ -57,7 +57,7 @@ class Addition:
 
 
 def lifts(assessments: Assessments, included: Marks, confirmed: Marks) -> tuple[Lift, ...]:
-    """Measure every rule (any of its cases), then each outcome that came; *included* and *confirmed* are n marks."""
+    """Measure every rule (any of its cases), then each of its outcomes; *included* and *confirmed* are n marks."""
     measured = []
     for rule in assessments.program.rules:
         slots = assessments.outcomes.select(slot_column(pl.col(rule.column))).to_series().to_numpy()

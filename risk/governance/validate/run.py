@@ -1,4 +1,4 @@
-"""A ruleset against what was confirmed later: how well it ranks, catches and holds still, and what that proves."""
+"""A ruleset against later confirmed labels: ranking, capture, lift, drift, and the verdicts."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -34,7 +34,7 @@ from fivefold.risk.governance.validate.verdicts import AcceptanceLimits, LimitVe
 
 @dataclass(frozen=True, kw_only=True)
 class Population:
-    """Who was looked at, everyone counted once in each line.
+    """The entities that were looked at, each counted once in each line.
 
     Attributes:
         entities: in the portfolio.

@@ -1,4 +1,4 @@
-"""Verdicts: what was measured against named floors, and where nothing can be said."""
+"""Verdicts: measures against acceptance limits, and where there are too few labels for one."""
 
 from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
@@ -41,7 +41,7 @@ class AcceptanceLimits:
 
 
 class VerdictAnswer(StrEnum):
-    """What a verdict says. RECALIBRATE: so far from the floor that work must start."""
+    """The answer of a verdict. RECALIBRATE: so far below the limit that work must start."""
 
     MET = "met"
     NOT_MET = "not met"
