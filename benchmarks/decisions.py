@@ -25,6 +25,7 @@ from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.levels.read import Freshness, read_level
 from fivefold.usecases.levels.worker import run_batch
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 
 CUSTOMERS, EACH = 500, 40
 WARM_UP = 20
@@ -94,8 +95,8 @@ def prepared(engine: Engine) -> Actor:
     while run_batch(engine) is not None:
         pass
     for name, rules in (("thresholds", THRESHOLDS), ("history", [*THRESHOLDS, *HISTORY])):
-        made = propose_policy(engine, actor, document(name, rules), "To measure.", "To measure.")
-        approve_policy(engine, replace(actor, name="cli:another"), name, made.number, "To measure.")
+        made = propose_policy(Context(engine, actor), document(name, rules), "To measure.", "To measure.")
+        approve_policy(Context(engine, replace(actor, name="cli:another")), name, made.number, "To measure.")
     return actor
 
 
@@ -114,7 +115,7 @@ def measured(kind: str, engine: Engine, calls: int) -> Iterator[str]:
     actor = prepared(engine)
 
     def level(number: int) -> object:
-        return read_level(engine, actor, "customer", f"c{number % CUSTOMERS}", Freshness.STORED)
+        return read_level(Context(engine, actor), "customer", f"c{number % CUSTOMERS}", Freshness.STORED)
 
     yield _line(kind, "none: the level alone", Freshness.STORED, milliseconds(calls, level))
     for policy in ("thresholds", "history"):
@@ -127,7 +128,7 @@ def measured(kind: str, engine: Engine, calls: int) -> Iterator[str]:
                     "transaction_currency": ("EUR", "USD")[number % 2],
                     "operation": ("cash", "wire")[number % 2],
                 }
-                return decide(engine, actor, policy, "customer", f"c{number % CUSTOMERS}", given, freshness)
+                return decide(Context(engine, actor), policy, "customer", f"c{number % CUSTOMERS}", given, freshness)
 
             yield _line(kind, policy, freshness, milliseconds(calls, call))
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from fivefold.models.registry import Registry
     from fivefold.models.value_model import ValueModel
-    from fivefold.usecases.shared.actors import Actor
+    from fivefold.usecases.shared.context import Context
 
 
 class _Colours(Highlighter):
@@ -176,11 +176,20 @@ def actor() -> str:
     return f"cli:{account_name()}"
 
 
-def acting_in(engine: "Engine", organisation: str) -> "Actor":
-    """Give the actor at the terminal in an organisation; ConfigError if there is no such organisation."""
+def acting_in(engine: "Engine", organisation: str) -> "Context":
+    """Give the context of the actor at the terminal; ConfigError if there is no such organisation."""
     from fivefold.usecases.accounts.organisations import actor_in  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.shared.context import Context  # noqa: PLC0415 (as above)
 
-    return actor_in(engine, organisation, actor())
+    return Context(engine, actor_in(engine, organisation, actor()))
+
+
+def acting_in_new(engine: "Engine", organisation: str) -> "Context":
+    """Give the context of the actor at the terminal in an organisation, which is created if missing."""
+    from fivefold.usecases.accounts.organisations import actor_in_new  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.shared.context import Context  # noqa: PLC0415 (as above)
+
+    return Context(engine, actor_in_new(engine, organisation, actor()))
 
 
 MapOption = Annotated[

@@ -27,6 +27,7 @@ from fivefold.usecases.portfolio_files.bundled import bundled_text
 from fivefold.usecases.rulesets.activate import activate
 from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import save_draft
+from fivefold.usecases.shared.context import Context
 
 ROOT = Path(__file__).resolve().parents[2]
 RULESET = "fatf-retail"
@@ -96,14 +97,14 @@ def _govern(engine: Engine, folder: Path, past: list[str]) -> list[Step]:
     """One person writes and commits the ruleset and asks for a backtest; another activates it."""
     author, publisher = (actor_in(engine, "default", f"member:{number}") for number in (1, 2))
     now = parse_moment(past[1])
-    saved = save_draft(engine, author, bundled_text(RULESET), 0, now_us=now)
-    commit(engine, author, RULESET, saved.revision, "A ruleset that ships, as it is.", now_us=now)
-    request_backtest(engine, author, RULESET, 1, now_us=now)
+    saved = save_draft(Context(engine, author).at(now), bundled_text(RULESET), 0)
+    commit(Context(engine, author).at(now), RULESET, saved.revision, "A ruleset that ships, as it is.")
+    request_backtest(Context(engine, author).at(now), RULESET, 1)
     steps = [_run(engine, folder, "worker", "--once", *past)]
-    backtest = list_backtests(engine, author, RULESET)[0]
+    backtest = list_backtests(Context(engine, author), RULESET)[0]
     if backtest.state != "done":
         raise RuntimeError(f"the backtest is {backtest.state}: {backtest.error}")
-    activate(engine, publisher, RULESET, 1, "It is measured.", 10_000, now_us=now)
+    activate(Context(engine, publisher).at(now), RULESET, 1, "It is measured.", 10_000)
     steps.append(_run(engine, folder, "worker", "--once", *past))
     return steps
 
@@ -136,7 +137,7 @@ def _run(engine: Engine, folder: Path, *arguments: str) -> Step:
 
 
 def _levels(engine: Engine) -> str:
-    found = distribution(engine, actor_in(engine, "default", "member:1"), "customer")
+    found = distribution(Context(engine, actor_in(engine, "default", "member:1")), "customer")
     return json.dumps(found, default=vars)
 
 

@@ -21,6 +21,7 @@ from fivefold.usecases.accounts.organisations import actor_in_new
 from fivefold.usecases.accounts.settings import choose_levels
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 
 FIELDS = {"country": "country", "occupation": "text", "income": "number", "opened_on": "date", "politician": "flag"}
@@ -91,8 +92,8 @@ def postgresql() -> Iterator[Engine]:
 def organise(engine: Engine) -> Actor:
     """Make the organisation, its levels and its type of customer."""
     actor = actor_in_new(engine, "measured", "cli:benchmark")
-    choose_levels(engine, actor, LEVELS)
-    define_type(engine, actor, "customer", FIELDS, TRANSACTION_FIELDS)
+    choose_levels(Context(engine, actor), LEVELS)
+    define_type(Context(engine, actor), "customer", FIELDS, TRANSACTION_FIELDS)
     return actor
 
 
@@ -146,7 +147,7 @@ def add_customers(engine: Engine, actor: Actor, count: int) -> None:
             )
             for number in range(begin, min(begin + PART, count))
         ]
-        put_entities(engine, actor, "customer", rows)
+        put_entities(Context(engine, actor), "customer", rows)
 
 
 def transactions(first: int, count: int, customers: int) -> list[dict[str, Any]]:

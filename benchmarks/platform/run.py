@@ -30,6 +30,7 @@ from fivefold.usecases.levels.portfolio import read_stored_portfolio
 from fivefold.usecases.levels.read import read_level_of_profile
 from fivefold.usecases.levels.worker import BATCH_SIZE, PARALLEL_BATCHES, run_batch
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 
 VIEWS = 300
 Taken = tuple[float, float]
@@ -253,6 +254,8 @@ def measure_views(engine: Engine, actor: Actor, sizes: Sizes) -> dict[str, Any]:
             {"now": now_microseconds(), "names": stale},
         )
     return {
-        name: [clocked(lambda one=one: read_level_of_profile(engine, actor, "customer", one))[0] for one in wanted]
+        name: [
+            clocked(lambda one=one: read_level_of_profile(Context(engine, actor), "customer", one))[0] for one in wanted
+        ]
         for name, wanted in (("nothing new", fresh), ("something new", stale))
     }

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fivefold.cli.platform import importing, levels, worker
-from fivefold.cli.terminal import actor, echo, open_current_database
+from fivefold.cli.terminal import acting_in, echo, open_current_database
 from fivefold.domain.clock import from_microseconds, now_microseconds
 from fivefold.domain.settings import read_settings
 from fivefold.usecases.portfolio_files.bundled import bundled_text
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from fivefold.training.simulation.sample_portfolio import SamplePortfolio
-    from fivefold.usecases.shared.actors import Actor
+    from fivefold.usecases.shared.context import Context
 
 ORGANISATION = "demo"
 CUSTOMERS = 300
@@ -48,9 +48,9 @@ PAYMENT = {"transaction_amount": -1500.0, "transaction_currency": "EUR", "operat
 class _People:
     """Who acts in the demo: the account at the machine, the ruleset's author, and who approves."""
 
-    operator: "Actor"
-    author: "Actor"
-    approver: "Actor"
+    operator: "Context"
+    author: "Context"
+    approver: "Context"
 
 
 def show_levels() -> None:
@@ -77,14 +77,13 @@ def show_levels() -> None:
 def _is_set_up(engine: "Engine") -> bool:
     """Tell whether an earlier demo activated the ruleset: its portfolio is that of another day, and is kept."""
     from fivefold.domain.errors import ConfigError  # noqa: PLC0415 (with the imports of this function)
-    from fivefold.usecases.accounts.organisations import actor_in  # noqa: PLC0415 (imports SQLAlchemy)
-    from fivefold.usecases.rulesets.read import list_families  # noqa: PLC0415 (as above)
+    from fivefold.usecases.rulesets.read import list_families  # noqa: PLC0415 (imports the engine)
 
     try:
-        operator = actor_in(engine, ORGANISATION, actor())
+        operator = acting_in(engine, ORGANISATION)
     except ConfigError:
         return False
-    return any(family.active is not None for family in list_families(engine, operator))
+    return any(family.active is not None for family in list_families(operator))
 
 
 def _store_sample() -> "SamplePortfolio":
@@ -112,19 +111,18 @@ def _work() -> None:
 
 
 def _people(engine: "Engine") -> _People:
-    from fivefold.usecases.accounts.organisations import (  # noqa: PLC0415 (as above)
-        actor_in,
-        add_member,
-        list_members,
-    )
+    from fivefold.usecases.accounts.organisations import add_member, list_members  # noqa: PLC0415 (as above)
     from fivefold.usecases.shared.actors import Actor  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.shared.context import Context  # noqa: PLC0415 (as above)
 
-    operator = actor_in(engine, ORGANISATION, actor())
-    known = {member.name: member.id for member in list_members(engine, operator) if member.left_us is None}
+    operator = acting_in(engine, ORGANISATION)
+    known = {member.name: member.id for member in list_members(operator) if member.left_us is None}
     for name in (AUTHOR, APPROVER):
         if name not in known:
-            known[name] = add_member(engine, operator, name, ["publisher"]).id
-    author, approver = (Actor(operator.organisation_id, f"member:{known[name]}") for name in (AUTHOR, APPROVER))
+            known[name] = add_member(operator, name, ["publisher"]).id
+    author, approver = (
+        Context(engine, Actor(operator.organisation_id, f"member:{known[name]}")) for name in (AUTHOR, APPROVER)
+    )
     return _People(operator, author, approver)
 
 
@@ -136,15 +134,15 @@ def _activate(engine: "Engine", people: _People) -> None:
     from fivefold.usecases.rulesets.commit import commit  # noqa: PLC0415 (as above)
     from fivefold.usecases.rulesets.drafts import save_draft  # noqa: PLC0415 (as above)
 
-    draft = save_draft(engine, people.author, bundled_text(RULESET))
-    version = commit(engine, people.author, RULESET, draft.revision).number
-    request_backtest(engine, people.author, RULESET, version)
+    draft = save_draft(people.author, bundled_text(RULESET))
+    version = commit(people.author, RULESET, draft.revision).number
+    request_backtest(people.author, RULESET, version)
     while run_next_backtest(engine):
         pass
-    activate(engine, people.approver, RULESET, version, "The first ruleset of the demo.", per_second=10_000)
+    activate(people.approver, RULESET, version, "The first ruleset of the demo.", per_second=10_000)
     echo(f"{AUTHOR} wrote {RULESET} version {version}, a backtest ran on all customers, and {APPROVER} activated it.")
-    policy = propose_policy(engine, people.author, POLICY, "The first policy of the demo.")
-    approve_policy(engine, people.approver, policy.name, policy.number, "Read and agreed.")
+    policy = propose_policy(people.author, POLICY, "The first policy of the demo.")
+    approve_policy(people.approver, policy.name, policy.number, "Read and agreed.")
 
 
 def _raise_one(engine: "Engine", people: _People, customer: str) -> None:
@@ -153,7 +151,7 @@ def _raise_one(engine: "Engine", people: _People, customer: str) -> None:
 
     echo(f"\nOne ordinary customer, and a payment of 1,500 euro that {customer} wants to make:\n")
     levels.level(customer, organisation=ORGANISATION)
-    _decide(engine, people.operator, customer)
+    _decide(people.operator, customer)
     echo("\nThen a transfer of 150 euro to North Korea arrives, a country under the FATF's call for action:\n")
     row = {
         "transaction_id": f"{customer}_to_a_listed_country",
@@ -168,17 +166,17 @@ def _raise_one(engine: "Engine", people: _People, customer: str) -> None:
         "operation": "transfer",
         "counterparty_country": "KP",
     }
-    add_transactions(engine, people.operator, [row])
+    add_transactions(engine, people.operator.actor, [row])
     _work()
     levels.level(customer, organisation=ORGANISATION)
-    _decide(engine, people.operator, customer)
+    _decide(people.operator, customer)
 
 
-def _decide(engine: "Engine", operator: "Actor", customer: str) -> None:
+def _decide(operator: "Context", customer: str) -> None:
     from fivefold.usecases.decisions.decide import decide  # noqa: PLC0415 (imports the engine)
     from fivefold.usecases.levels.read import Freshness  # noqa: PLC0415 (as above)
 
-    found = decide(engine, operator, "payments", "customer", customer, PAYMENT, Freshness.STORED)
+    found = decide(operator, "payments", "customer", customer, PAYMENT, Freshness.STORED)
     name, version = found.policy
     line = "" if found.answer is None else f": {found.answer['line']}"
     echo(f"\nThe policy {name} version {version} says {found.action}{line}")

@@ -27,7 +27,7 @@ def list_(
     from fivefold.usecases.changes.backtests import list_backtests  # noqa: PLC0415 (imports SQLAlchemy and the engine)
 
     engine = open_current_database()
-    lines = list(every_row(partial(list_backtests, engine, acting_in(engine, organisation), family)))
+    lines = list(every_row(partial(list_backtests, acting_in(engine, organisation), family)))
     rows = [
         [
             str(line.id),
@@ -54,5 +54,5 @@ def cancel(
     from fivefold.usecases.changes.backtests import cancel_backtest  # noqa: PLC0415 (imports SQLAlchemy and the engine)
 
     engine = open_current_database()
-    line = cancel_backtest(engine, acting_in(engine, organisation), number, reason)
+    line = cancel_backtest(acting_in(engine, organisation), number, reason)
     echo(f"Backtest {line.id} of {line.family} is {line.state}.")

@@ -46,7 +46,7 @@ def _collect(name: str, output: Path, organisation: str) -> None:
     if quarter.until_us > now_microseconds():
         warn(f"{name} is not over; what is still to come is not in the archive")
     engine = open_current_database()
-    archive = build_evidence(engine, acting_in(engine, organisation), quarter, output, read_settings())
+    archive = build_evidence(acting_in(engine, organisation), quarter, output, read_settings())
     counted = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in archive.counts.items())
     echo(f"Evidence of {name}: {output}")
     echo(f"  {counted}")

@@ -1,6 +1,7 @@
 """`fivefold import`: import a portfolio from files, with progress; a stopped import resumes."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +9,7 @@ import typer
 from tqdm import tqdm
 
 from fivefold.cli.rules.options import ListsOption, RulesetArgument
-from fivefold.cli.terminal import acting_in, actor, echo, moment, open_current_database, warn
+from fivefold.cli.terminal import acting_in, acting_in_new, echo, moment, open_current_database, warn
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ConfigError, first_row_of, problem_lines
 from fivefold.domain.number_text import count_text
@@ -65,7 +66,6 @@ def setup(
     """Choose the levels of a ruleset, declare its type of entity, put its lists. Then entities can come."""
     from fivefold.risk.language.base import canonical_form  # noqa: PLC0415 (imports the engine)
     from fivefold.usecases.accounts.entity_types import define_type  # noqa: PLC0415 (imports SQLAlchemy)
-    from fivefold.usecases.accounts.organisations import actor_in_new  # noqa: PLC0415 (as above)
     from fivefold.usecases.accounts.second_person import allow_sole_operator  # noqa: PLC0415 (as above)
     from fivefold.usecases.accounts.settings import SettingsChange, choose_levels  # noqa: PLC0415 (as above)
     from fivefold.usecases.changes.asks import change_settings, put_list  # noqa: PLC0415 (imports SQLAlchemy)
@@ -77,18 +77,18 @@ def setup(
     if unknown:
         raise ConfigError(f"{path} reads the list {unknown[0]}, which does not exist; give a folder with it by --lists")
     engine = open_current_database()
-    who = actor_in_new(engine, organisation, actor())
-    if choose_levels(engine, who, ruleset.levels).base_currency != base:
-        change_settings(engine, who, SettingsChange(base_currency=base), f"set-up of {ruleset.name}")
+    who = acting_in_new(engine, organisation)
+    if choose_levels(who, ruleset.levels).base_currency != base:
+        change_settings(who, SettingsChange(base_currency=base), f"set-up of {ruleset.name}")
     content = ruleset.model_dump(mode="json", by_alias=True)
     fields, transaction_fields, case_fields = (
         content.get(name) or {} for name in ("fields", "transaction_fields", "case_fields")
     )
-    define_type(engine, who, ruleset.entity_type, fields, transaction_fields, case_fields)
+    define_type(who, ruleset.entity_type, fields, transaction_fields, case_fields)
     for name in names:
-        put_list(engine, who, canonical_form(known[name]), reason=f"set-up of {ruleset.name}")
+        put_list(who, canonical_form(known[name]), reason=f"set-up of {ruleset.name}")
     if sole_operator:
-        allow_sole_operator(engine, who, sole_operator)
+        allow_sole_operator(who, sole_operator)
     read = f", and the lists {', '.join(names)}" if names else ""
     echo(f"{organisation} has the levels {', '.join(ruleset.levels)}, the type {ruleset.entity_type}{read}.")
 
@@ -128,8 +128,7 @@ def take_file(
     clock = _clock(as_of)
     if as_of is not None:
         refuse_future(engine, clock(), "--as-of")
-    who = acting_in(engine, organisation)
-    done = import_table(engine, who, table, kind, file, _bar(path), clock)
+    done = import_table(replace(acting_in(engine, organisation), clock=clock), table, kind, file, _bar(path))
     echo(f"{count_text(done.rows, 'row')}: {done.new:,} new, {done.changed:,} changed, {done.same:,} known before.")
     if done.refused:
         _show_refused(done, path)

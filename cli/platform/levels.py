@@ -50,9 +50,9 @@ def level(
         actor = acting_in(engine, organisation)
         valuer = _valuer(engine) if now else None
         freshness = Freshness.NOW if now else Freshness.STORED
-        found = read_level(engine, actor, kind, customer, freshness, valuer=valuer)
-        entity = read_entity(engine, actor, kind, customer)
-        lines = list(every_row(partial(level_history, engine, actor, kind, customer))) if past else []
+        found = read_level(actor, kind, customer, freshness, valuer=valuer)
+        entity = read_entity(actor, kind, customer)
+        lines = list(every_row(partial(level_history, actor, kind, customer))) if past else []
     finally:
         engine.dispose()
     if as_json:
@@ -134,7 +134,7 @@ def show_distribution(engine: "Engine", organisation: str, kind: str = "customer
     """Print how many entities of a type stand at which level, and why the others have none."""
     from fivefold.usecases.levels.distribution import distribution  # noqa: PLC0415 (imports SQLAlchemy)
 
-    found = distribution(engine, acting_in(engine, organisation), kind)
+    found = distribution(acting_in(engine, organisation), kind)
     counts = dict.fromkeys(reversed(found.levels), 0)
     for version in found.versions:
         for name, count in version.levels.items():

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fivefold.cli.terminal import OrganisationOption, acting_in, actor, echo, open_current_database, show_table
+from fivefold.cli.terminal import OrganisationOption, acting_in, acting_in_new, echo, open_current_database, show_table
 from fivefold.domain.clock import day_text
 from fivefold.domain.paging import every_row
 
@@ -30,10 +30,10 @@ def add(
     organisation: OrganisationOption = "default",
 ) -> None:
     """Add a member, or take back one who left. Tokens are made apart: `fivefold tokens create --member NAME`."""
-    from fivefold.usecases.accounts.organisations import actor_in_new, add_member  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.accounts.organisations import add_member  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
-    member = add_member(engine, actor_in_new(engine, organisation, actor()), name, role)
+    member = add_member(acting_in_new(engine, organisation), name, role)
     echo(f"{member.name} is member {member.id}: {', '.join(member.roles)}.")
 
 
@@ -51,7 +51,7 @@ def list_(organisation: OrganisationOption = "default") -> None:
             day_text(line.created_us)[:10],
             "" if line.left_us is None else day_text(line.left_us)[:10],
         ]
-        for line in every_row(partial(list_members, engine, who))
+        for line in every_row(partial(list_members, who))
     ]
     show_table("Members", ("id", "name", "roles", "since", "left"), rows, left=5)
 
@@ -61,7 +61,7 @@ def roles(member: NumberArgument, role: RolesOption, organisation: OrganisationO
     from fivefold.usecases.accounts.organisations import set_roles  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
-    changed = set_roles(engine, acting_in(engine, organisation), member, role)
+    changed = set_roles(acting_in(engine, organisation), member, role)
     echo(f"{changed.name} is now {', '.join(changed.roles)}.")
 
 
@@ -70,5 +70,5 @@ def leave(member: NumberArgument, organisation: OrganisationOption = "default") 
     from fivefold.usecases.accounts import organisations  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
-    gone = organisations.end_membership(engine, acting_in(engine, organisation), member)
+    gone = organisations.end_membership(acting_in(engine, organisation), member)
     echo(f"{gone.name} has left, and their tokens have ended.")

@@ -30,7 +30,7 @@ def erase(entity: EntityArgument, kind: TypeOption = "customer", organisation: O
 
     engine = open_current_database()
     register = read_settings().erasures
-    done = erase_entity(engine, acting_in(engine, organisation), kind, entity, register)
+    done = erase_entity(acting_in(engine, organisation), kind, entity, register)
     also = f", and {len(done.entity_ids) - 1} that it owned" if len(done.entity_ids) > 1 else ""
     echo(f"{kind} {entity} is erased{also}; values of {done.entries} audit entries went with it.")
     echo(f"The register {register} says so in numbers: keep it where a restored backup does not replace it.")
@@ -65,8 +65,6 @@ def hold(
 
     engine = open_current_database()
     register = read_settings().erasures
-    erasing.set_legal_hold(
-        engine, acting_in(engine, organisation), kind, entity, moment(until, "--until"), reason, register
-    )
+    erasing.set_legal_hold(acting_in(engine, organisation), kind, entity, moment(until, "--until"), reason, register)
     echo(f"{kind} {entity} is on hold until {until}.")
     echo(f"The register {register} says so in numbers: keep it where a restored backup does not replace it.")

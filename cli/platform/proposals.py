@@ -9,7 +9,6 @@ import typer
 from fivefold.cli.terminal import (
     OrganisationOption,
     acting_in,
-    actor,
     echo,
     open_current_database,
     open_registry,
@@ -24,7 +23,8 @@ if TYPE_CHECKING:
 
     from fivefold.usecases.changes.effects import Champions
     from fivefold.usecases.changes.proposals import ChangeOutcome, ProposalLine
-    from fivefold.usecases.shared.actors import Actor, Role
+    from fivefold.usecases.shared.actors import Role
+    from fivefold.usecases.shared.context import Context
 
 proposals_app = typer.Typer(
     help="Changes of what decides: one person proposes, another approves. Each has their own token.",
@@ -59,10 +59,11 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(proposals_app, name="proposals")
 
 
-def person(engine: "Engine", organisation: str, token: str) -> "tuple[Actor, Role]":
-    """Give the actor and the role: the member of the token; without one the machine's account, which is no person."""
+def person(engine: "Engine", organisation: str, token: str) -> "tuple[Context, Role]":
+    """Give the context and the role of the token's member; without one of the machine's account, which is no person."""
     from fivefold.usecases.accounts.tokens import find_credential  # noqa: PLC0415 (as above)
     from fivefold.usecases.shared.actors import Role  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.shared.context import Context  # noqa: PLC0415 (as above)
 
     at_machine = acting_in(engine, organisation)
     if not token:
@@ -72,7 +73,7 @@ def person(engine: "Engine", organisation: str, token: str) -> "tuple[Actor, Rol
         raise ConfigError(f"the token is not valid in {organisation}")
     if Role(credential.role) not in {Role.PUBLISHER, Role.ADMIN}:
         raise ConfigError(f"the token is of the role {credential.role}; it must be a publisher's or an admin's")
-    return credential.actor, Role(credential.role)
+    return Context(engine, credential.actor), Role(credential.role)
 
 
 def list_(
@@ -86,7 +87,7 @@ def list_(
     who = acting_in(engine, organisation)
     rows = [
         [str(line.id), line.state, line.subject, line.proposed_by, day_text(line.proposed_us)[:10], _tested(line)]
-        for line in every_row(lambda part: list_proposals(engine, who, state, part=part))
+        for line in every_row(lambda part: list_proposals(who, state, part=part))
     ]
     show_table("Proposals", ("id", "state", "about", "by", "since", "backtests"), rows, left=6)
 
@@ -102,7 +103,7 @@ def show(number: NumberArgument, organisation: OrganisationOption = "default") -
 
     engine = open_current_database()
     who = acting_in(engine, organisation)
-    line = read_proposal(engine, who, number)
+    line = read_proposal(who, number)
     echo(f"Proposal {line.id}, {line.state}: {line.subject}, by {line.proposed_by}: {line.reason}")
     if line.decided_by is not None:
         echo(f"{line.state} by {line.decided_by}: {line.decision_reason}")
@@ -111,7 +112,7 @@ def show(number: NumberArgument, organisation: OrganisationOption = "default") -
     for each in line.backtests:
         echo(f"Backtest {each.id} on {each.entity_type}: {each.state}" + (f": {each.error}" if each.error else ""))
         if each.state == "done":
-            report = report_of(engine, who, each.id)
+            report = report_of(who, each.id)
             echo(f"{report['changed']['alone']:,} of {report['customers']:,} would be at another level by the rules")
             if "released" in report:
                 counts = report["released"]
@@ -151,7 +152,7 @@ def order(
     from fivefold.usecases.changes.asks import order_families  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
-    print_outcome(order_families(engine, person(engine, organisation, token)[0], kind, families, reason))
+    print_outcome(order_families(person(engine, organisation, token)[0], kind, families, reason))
 
 
 def switch(
@@ -165,7 +166,7 @@ def switch(
     from fivefold.usecases.changes.asks import switch_family  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
-    print_outcome(switch_family(engine, person(engine, organisation, token)[0], family, on, reason))
+    print_outcome(switch_family(person(engine, organisation, token)[0], family, on, reason))
 
 
 def rollback(
@@ -182,7 +183,7 @@ def rollback(
     from fivefold.usecases.changes.asks import roll_back  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
-    print_outcome(roll_back(engine, person(engine, organisation, token)[0], family, version, reason, release=release))
+    print_outcome(roll_back(person(engine, organisation, token)[0], family, version, reason, release=release))
 
 
 def add_list(
@@ -196,7 +197,7 @@ def add_list(
 
     engine = open_current_database()
     who = person(engine, organisation, token)[0]
-    print_outcome(put_list(engine, who, path.read_text(encoding="utf-8"), reason=reason))
+    print_outcome(put_list(who, path.read_text(encoding="utf-8"), reason=reason))
 
 
 def retire_policy(
@@ -210,7 +211,7 @@ def retire_policy(
     from fivefold.usecases.changes import asks  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
-    print_outcome(asks.retire_policy(engine, person(engine, organisation, token)[0], policy, version, reason))
+    print_outcome(asks.retire_policy(person(engine, organisation, token)[0], policy, version, reason))
 
 
 def settings(
@@ -249,7 +250,7 @@ def settings(
     given = SettingsChange(
         None, override_cap, retention_days, minimum_coverage, programs_lower_levels, two_people_promote
     )
-    print_outcome(change_settings(engine, who, given, reason))
+    print_outcome(change_settings(who, given, reason))
 
 
 def approve(
@@ -264,9 +265,9 @@ def approve(
 
     engine = open_current_database()
     who, role = person(engine, organisation, token)
-    proposal = read_proposal(engine, who, number, role)
+    proposal = read_proposal(who, number, role)
     champions = _champions(proposal.content["model"]) if proposal.kind == ModelPromoted.kind else None
-    line = approve_proposal(engine, who, number, reason, role, champions=champions)
+    line = approve_proposal(who, number, reason, role, champions=champions)
     echo(f"Proposal {line.id} is approved: {line.subject}.")
 
 
@@ -287,7 +288,7 @@ def refuse(
 
     engine = open_current_database()
     who, role = person(engine, organisation, token)
-    line = refuse_proposal(engine, who, number, reason, role)
+    line = refuse_proposal(who, number, reason, role)
     echo(f"Proposal {line.id} is {line.state}: {line.subject}.")
 
 
@@ -296,25 +297,23 @@ def backtests(number: NumberArgument, organisation: OrganisationOption = "defaul
     from fivefold.usecases.changes.proposals import request_proposal_backtests  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
-    line = request_proposal_backtests(engine, person(engine, organisation, token)[0], number)
+    line = request_proposal_backtests(person(engine, organisation, token)[0], number)
     echo(f"Proposal {line.id}: backtests {_tested(line) or 'are not needed: no entity is affected'}.")
 
 
 def sole_operator(reason: ReasonOption, organisation: OrganisationOption = "default") -> None:
     """Let one person approve what they proposed: for a try-out. Only before two people decided on anything."""
-    from fivefold.usecases.accounts.organisations import actor_in  # noqa: PLC0415 (as above)
     from fivefold.usecases.accounts.second_person import allow_sole_operator  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
-    allow_sole_operator(engine, actor_in(engine, organisation, actor()), reason)
+    allow_sole_operator(acting_in(engine, organisation), reason)
     echo(f"One person may approve what they proposed in {organisation}; the audit log says so.")
 
 
 def two_people(reason: ReasonOption, organisation: OrganisationOption = "default") -> None:
     """Need two people from now on."""
-    from fivefold.usecases.accounts.organisations import actor_in  # noqa: PLC0415 (as above)
     from fivefold.usecases.accounts.second_person import require_two_people  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
-    require_two_people(engine, actor_in(engine, organisation, actor()), reason)
+    require_two_people(acting_in(engine, organisation), reason)
     echo(f"Two people are needed in {organisation} from now on.")

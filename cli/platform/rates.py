@@ -25,7 +25,7 @@ def show(organisation: OrganisationOption = "default") -> None:
     from fivefold.usecases.accounts.rate_tables import show_rates  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
-    found = show_rates(engine, acting_in(engine, organisation))
+    found = show_rates(acting_in(engine, organisation))
     rows = [[rate.currency, f"{rate.per_unit:g}", rate.known_on, "stale" if rate.stale else ""] for rate in found.rates]
     show_table(f"1 unit in {found.base}, from {found.source}", ("currency", found.base, "day", ""), rows)
     for currency, many in found.without_rate.items():
@@ -42,7 +42,7 @@ def tables(organisation: OrganisationOption = "default") -> None:
     who = acting_in(engine, organisation)
     rows = [
         [str(line.number), line.base_currency, f"{line.rows:,}", line.last_day, line.source]
-        for line in every_row(partial(list_rate_tables, engine, who))
+        for line in every_row(partial(list_rate_tables, who))
     ]
     show_table("own tables", ("number", "into", "rates", "last day", "source"), rows)
 
@@ -61,4 +61,4 @@ def propose(
 
     rates = read_dated_rates(path)
     engine = open_current_database()
-    print_outcome(put_rates(engine, person(engine, organisation, token)[0], rates, reason))
+    print_outcome(put_rates(person(engine, organisation, token)[0], rates, reason))

@@ -28,7 +28,7 @@ def replay(
     from fivefold.usecases.decisions.read import replay_by_name  # noqa: PLC0415 (imports the engine)
 
     engine = open_current_database()
-    outcome = replay_by_name(engine, acting_in(engine, organisation), assessment)
+    outcome = replay_by_name(acting_in(engine, organisation), assessment)
     what = f"{'decision' if assessment.startswith('d:') else 'assessment'} {assessment}"
     if show:
         echo(json.dumps(json.loads(outcome.made), indent=2, ensure_ascii=False))

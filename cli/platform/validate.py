@@ -43,7 +43,7 @@ def validate_levels(
     from_us, until_us = _period(quarter, begins, ends)
     engine = open_current_database()
     who, words = acting_in(engine, organisation), tuple(confirmed or [CONFIRMED])
-    result = validation.validate_levels(engine, who, from_us, until_us, reason, words)
+    result = validation.validate_levels(who, from_us, until_us, reason, words)
     page = validation_sections(result.id, result.reason, result.report)
     show(page)
     write_evidence("level validation", result, page, html, json)

@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from fivefold.cli.terminal import OrganisationOption, acting_in, actor, echo, open_current_database, show_table, warn
+from fivefold.cli.terminal import (
+    OrganisationOption,
+    acting_in,
+    acting_in_new,
+    actor,
+    echo,
+    open_current_database,
+    show_table,
+    warn,
+)
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import every_row
@@ -37,13 +46,12 @@ def add(
     organisation: OrganisationOption = "default",
 ) -> None:
     """Add an endpoint. Its secret is printed once, alone on standard output, and cannot be shown again."""
-    from fivefold.usecases.accounts.organisations import actor_in_new  # noqa: PLC0415 (imports SQLAlchemy)
     from fivefold.usecases.webhooks.endpoints import add_endpoint  # noqa: PLC0415 (as above)
 
     engine = open_current_database()
-    who = actor_in_new(engine, organisation, actor())
+    who = acting_in_new(engine, organisation)
     allowed = {"private_allowed": allow_private, "http_allowed": allow_http}
-    endpoint = add_endpoint(engine, who, url, kinds=kind or (), **allowed)
+    endpoint = add_endpoint(who, url, kinds=kind or (), **allowed)
     warn(f"this is endpoint {endpoint.endpoint_id}; keep its secret now, it is not shown again")
     typer.echo(endpoint.secret)
 
@@ -66,7 +74,7 @@ def list_(organisation: OrganisationOption = "default") -> None:
             f"{line.waiting:,}",
             f"{line.dead:,}",
         ]
-        for line in every_row(lambda part: list_endpoints(engine, who, part=part))
+        for line in every_row(lambda part: list_endpoints(who, part=part))
     ]
     columns = ("id", "url", "kinds", "state", "private", "since", "secrets", "waiting", "dead")
     show_table("Endpoints", columns, rows, left=6)
@@ -82,7 +90,7 @@ def rotate(
 
     engine = open_current_database()
     kept_hours = 0 if at_once else KEPT_HOURS
-    rotated = rotate_secret(engine, acting_in(engine, organisation), endpoint, kept_hours=kept_hours)
+    rotated = rotate_secret(acting_in(engine, organisation), endpoint, kept_hours=kept_hours)
     warn("keep this secret now, it is not shown again")
     typer.echo(rotated.secret)
 
@@ -92,7 +100,7 @@ def drop_old(endpoint: EndpointArgument, organisation: OrganisationOption = "def
     from fivefold.usecases.webhooks.endpoints import drop_old_secrets  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
-    dropped = drop_old_secrets(engine, acting_in(engine, organisation), endpoint)
+    dropped = drop_old_secrets(acting_in(engine, organisation), endpoint)
     echo(f"Endpoint {endpoint} signs with its newest secret alone; {dropped} ended.")
 
 
@@ -110,7 +118,7 @@ def _set_enabled(endpoint: int, organisation: str, *, enabled: bool) -> None:
     from fivefold.usecases.webhooks.endpoints import set_enabled  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
-    set_enabled(engine, acting_in(engine, organisation), endpoint, enabled=enabled)
+    set_enabled(acting_in(engine, organisation), endpoint, enabled=enabled)
     echo(f"Endpoint {endpoint} is {'enabled' if enabled else 'disabled'}.")
 
 
@@ -119,7 +127,7 @@ def remove(endpoint: EndpointArgument, organisation: OrganisationOption = "defau
     from fivefold.usecases.webhooks.endpoints import remove_endpoint  # noqa: PLC0415 (imports SQLAlchemy)
 
     engine = open_current_database()
-    waiting = remove_endpoint(engine, acting_in(engine, organisation), endpoint)
+    waiting = remove_endpoint(acting_in(engine, organisation), endpoint)
     echo(f"Endpoint {endpoint} is removed; {waiting:,} deliveries had been waiting.")
 
 
@@ -144,7 +152,7 @@ def dead(
             line.error,
             str(line.attempts),
         ]
-        for line in islice(every_row(partial(dead_letters, engine, who, endpoint)), first)
+        for line in islice(every_row(partial(dead_letters, who, endpoint)), first)
     ]
     columns = ("endpoint", "sequence", "event", "kind", "entity", "given up", "error", "attempts")
     show_table("Dead letters", columns, rows, left=7)
@@ -163,7 +171,7 @@ def replay(
         raise ConfigError("--from and --to belong together; leave both out to send again what was given up")
     numbers = None if from_ is None or to is None else (from_, to)
     engine = open_current_database()
-    again = endpoints.replay_dead_letters(engine, acting_in(engine, organisation), endpoint, numbers)
+    again = endpoints.replay_dead_letters(acting_in(engine, organisation), endpoint, numbers)
     echo(f"{again:,} {'delivery waits' if again == 1 else 'deliveries wait'} to be sent again.")
 
 

@@ -88,7 +88,7 @@ def promote(
         _print_promotion(promoting.promote_model(engine, registry, version, actor(), force=force, reason=reason))
         return
     who = person(engine, organisation, token)[0]
-    print_proposal(promoting.propose_promotion(engine, registry, version, who, force=force, reason=reason))
+    print_proposal(promoting.propose_promotion(who, registry, version, force=force, reason=reason))
 
 
 def rollback(reason: ReasonOption = "", name: NameOption = DEFAULT_NAME) -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from fivefold.models.registry import Registry
     from fivefold.training.plan import TrainingPlan
     from fivefold.training.retrain import TrainingResult
-    from fivefold.usecases.shared.actors import Actor
+    from fivefold.usecases.shared.context import Context
 
 DEMO_CUSTOMERS = 5_000
 
@@ -68,10 +68,10 @@ def train(
         from fivefold.usecases.changes.promotions import propose_promotion  # noqa: PLC0415 (imports SQLAlchemy)
 
         registry = open_registry(settings.name)
-        print_proposal(propose_promotion(open_current_database(), registry, outcome.version, proposer))
+        print_proposal(propose_promotion(proposer, registry, outcome.version))
 
 
-def _proposer(organisation: str, token: str) -> "Actor | None":
+def _proposer(organisation: str, token: str) -> "Context | None":
     """Check the proposer's token before anything is trained; None where one person may promote."""
     from fivefold.usecases.changes.promotions import need_of_two_people  # noqa: PLC0415 (imports SQLAlchemy)
 

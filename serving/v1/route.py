@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum, auto
 from functools import cached_property
 from inspect import getdoc
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Self, get_args, get_origin, get_type_hints
 
 from pydantic import FailFast, TypeAdapter
 from sqlalchemy import Engine
@@ -14,27 +14,27 @@ from sqlalchemy import Engine
 from fivefold.domain.paging import Page
 from fivefold.usecases.accounts.tokens import Credential
 from fivefold.usecases.levels.value_scores import EntityScorer
-from fivefold.usecases.shared.actors import Actor, Role
+from fivefold.usecases.shared.actors import Role
+from fivefold.usecases.shared.context import Context
 
 _IN_PATH = re.compile(r"{(\w+)}")
 
 
-@dataclass(frozen=True)
-class RequestContext:
+@dataclass(frozen=True, kw_only=True)
+class RequestContext(Context):
     """The authenticated caller and what answers.
 
     Attributes:
         valuer: the value model that serves; None where none does.
     """
 
-    engine: Engine
     credential: Credential
     valuer: EntityScorer | None = None
 
-    @property
-    def actor(self) -> Actor:
-        """The caller, as use cases name it."""
-        return self.credential.actor
+    @classmethod
+    def of(cls, engine: Engine, credential: Credential, valuer: EntityScorer | None = None) -> Self:
+        """Give the context of a caller."""
+        return cls(engine, credential.actor, credential=credential, valuer=valuer)
 
     @property
     def role(self) -> Role:

@@ -13,6 +13,7 @@ from fivefold.usecases.accounts.organisations import actor_in_new, add_member
 from fivefold.usecases.accounts.settings import choose_levels
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.rulesets.drafts import save_draft
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.serving.process_service import Service
 from tests.serving.v1.bank_rulesets import document
@@ -48,11 +49,11 @@ def test_the_platform_answers_as_the_document_says(service: Service, tmp_path: P
 def admin_of_a_bank(service: Service) -> str:
     """A token of one who may do everything, in an organisation with a customer and a ruleset."""
     actor = actor_in_new(service.engine, "fuzzed", "cli:test")
-    choose_levels(service.engine, actor, ["low", "medium", "high"])
-    define_type(service.engine, actor, "customer", platforms.FIELDS, platforms.TRANSACTION_FIELDS)
-    put_entities(service.engine, actor, "customer", [EntityRow("a")])
-    save_draft(service.engine, actor, document("retail"))
-    add_member(service.engine, actor, "ada", ["admin"])
+    choose_levels(Context(service.engine, actor), ["low", "medium", "high"])
+    define_type(Context(service.engine, actor), "customer", platforms.FIELDS, platforms.TRANSACTION_FIELDS)
+    put_entities(Context(service.engine, actor), "customer", [EntityRow("a")])
+    save_draft(Context(service.engine, actor), document("retail"))
+    add_member(Context(service.engine, actor), "ada", ["admin"])
     return service.token(organisation="fuzzed", role="admin", member="ada")
 
 

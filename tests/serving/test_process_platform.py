@@ -14,6 +14,7 @@ from fivefold.serving.v1.permissions import ROUTES
 from fivefold.store.accounts.plans import read_plans
 from fivefold.usecases.accounts.organisations import actor_in_new, add_member
 from fivefold.usecases.accounts.tokens import create_token
+from fivefold.usecases.shared.context import Context
 from tests.serving.process_service import Service, sample_rows
 from tests.serving.v1.bank_rulesets import document
 
@@ -34,7 +35,7 @@ class Bank:
         actor = actor_in_new(service.engine, name, "cli:test")
         self.tokens = {"app": create_token(service.engine, plans, plan="unlimited", organisation=name)[1]}
         for member, role in PEOPLE.items():
-            add_member(service.engine, actor, member, [role])
+            add_member(Context(service.engine, actor), member, [role])
             of = {"plan": "unlimited", "organisation": name, "member": member, "role": role}
             self.tokens[member] = create_token(service.engine, plans, **of)[1]
 

@@ -16,12 +16,12 @@ from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.events import OutboxEvent
 from fivefold.store.tables.levels import Assessment, AssessmentInputs, DueMark, OverrideRow, Standing, Transition
 from fivefold.store.tables.rulesets import Family, RulesetVersion
-from fivefold.usecases.audit.record import record
 from fivefold.usecases.ingest.entities import RowCounts, put_entities
 from fivefold.usecases.ingest.transactions import TransactionCounts, add_transactions
 from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.levels.worker import BatchResult, run_batch
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context, record
 from fivefold.usecases.shared.entity_checks import EntityRow, OwnerGiven
 from tests.usecases import platforms
 
@@ -90,6 +90,11 @@ class Bank:
         self.valuer: EntityScorer | None = None
 
     @property
+    def context(self) -> Context:
+        """The bank's own actor, at `now`."""
+        return Context(self.engine, self.actor, lambda: self.now)
+
+    @property
     def day(self) -> str:
         """The present moment, as transactions are dated."""
         return from_microseconds(self.now).replace(tzinfo=None).isoformat()
@@ -106,7 +111,7 @@ class Bank:
         **attributes: Any,
     ) -> RowCounts:
         row = EntityRow(name, attributes, owner, owners)
-        return put_entities(self.engine, self.actor, kind, [row], self.now)
+        return put_entities(Context(self.engine, self.actor).at(self.now), kind, [row])
 
     def pay(self, number: int, user: str = "a", kind: str = "customer", **changed: Any) -> TransactionCounts:
         """A deposit in cash of 2,000, now; each number is another one."""
@@ -186,7 +191,7 @@ class Bank:
             ):
                 details = {"entity_id": entity.id, "level": level, "until_us": until_us, "replaced": []}
                 about = ("override", made.id)
-                record(session, self.of, action, about, actor=actor, after=after, details=details)
+                record(session, Actor(self.of, actor), action, about, after=after, details=details)
             return made.id
 
     def revoke(self, name: str, override_id: int) -> None:

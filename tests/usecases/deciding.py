@@ -14,6 +14,7 @@ from fivefold.usecases.decisions.decide import DecisionMade, decide
 from fivefold.usecases.decisions.policies import PolicyLine, approve_policy, propose_policy
 from fivefold.usecases.levels.read import Freshness
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from tests.usecases import banks, platforms
 from tests.usecases.banks import Bank
 
@@ -82,18 +83,23 @@ class Desk:
 
     def publish(self, *rules: Data, name: str = "payments", **parts: Any) -> PolicyLine:
         made = propose_policy(
-            self.bank.engine, self.ana, document(rules, name, **parts), "Why not.", "It is a test.", self.bank.now
+            Context(self.bank.engine, self.ana).at(self.bank.now),
+            document(rules, name, **parts),
+            "Why not.",
+            "It is a test.",
         )
-        return approve_policy(self.bank.engine, self.ben, name, made.number, "Fine.", self.bank.now)
+        return approve_policy(Context(self.bank.engine, self.ben).at(self.bank.now), name, made.number, "Fine.")
 
     def decide(
         self, name: str = "ada", given: Data | None = None, policy: str = "payments", **more: Any
     ) -> DecisionMade:
         """Decide as the level stands, unless another freshness is asked for."""
-        asked = {"freshness": Freshness.STORED, "clock": lambda: self.bank.now, "valuer": self.bank.valuer, **more}
+        asked = {"freshness": Freshness.STORED, "valuer": self.bank.valuer, **more}
         actor = asked.pop("actor", Actor(self.bank.of, "token:1"))
         transaction = cash() if given is None else given
-        return decide(self.bank.engine, actor, policy, "customer", name, transaction, **asked)
+        return decide(
+            Context(self.bank.engine, actor, lambda: self.bank.now), policy, "customer", name, transaction, **asked
+        )
 
     def rows(self) -> list[Decision]:
         with Session(self.bank.engine) as session:

@@ -24,6 +24,7 @@ from fivefold.usecases.changes.proposals import ChangeOutcome, ProposalLine, app
 from fivefold.usecases.rulesets.deciding import reached_by
 from fivefold.usecases.rulesets.run_backtest import validity
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from tests.store import databases
 
 NOW = 1_795_176_000_000_000  # 2026-11-20T12:00Z
@@ -86,8 +87,8 @@ def people(organisation_id: int) -> tuple[Actor, Actor, Actor]:
 def founded(engine: Engine, name: str = "acme") -> tuple[Actor, Actor, Actor]:
     """An organisation with levels and a type; three of its people."""
     ana, ben, cyd = people(organisation(engine, name))
-    choose_levels(engine, ana, LEVELS)
-    define_type(engine, ana, "customer", {"country": "country", "income": "number"}, now_us=NOW)
+    choose_levels(Context(engine, ana), LEVELS)
+    define_type(Context(engine, ana).at(NOW), "customer", {"country": "country", "income": "number"})
     return ana, ben, cyd
 
 
@@ -163,7 +164,8 @@ def agreed(engine: Engine, checker: Actor, outcome: ChangeOutcome, now_us: int |
     assert outcome.proposal is not None, "it was done at once"
     while run_next_backtest(engine, now_us):
         pass
-    return approve_proposal(engine, checker, outcome.proposal.id, "agreed", now_us=now_us)
+    context = Context(engine, checker)
+    return approve_proposal(context if now_us is None else context.at(now_us), outcome.proposal.id, "agreed")
 
 
 def due_reasons(engine: Engine) -> dict[int, Reason]:

@@ -12,6 +12,7 @@ from fivefold.store.tables.entities import Entity, EntityType, Ownership, Record
 from fivefold.store.tables.levels import Assessment, OverrideRow, Standing, Transition
 from fivefold.store.tables.rulesets import Family, RulesetVersion
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from tests.usecases import platforms
 
 START = platforms.NOW - 200 * DAY_US
@@ -63,6 +64,10 @@ class Planted:
     steps: dict[int, list[Step]] = field(default_factory=dict)
     owner: dict[int, int] = field(default_factory=dict)
     records: list[Given] = field(default_factory=list)
+
+    @property
+    def context(self) -> Context:
+        return Context(self.engine, self.actor)
 
     def add(self, *steps: Step, name: str = "") -> int:
         """A customer with its assessments; gives its number."""

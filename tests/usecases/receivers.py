@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.webhooks.outbox import NewEvent, add_events
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.webhooks.endpoints import MadeSecret, add_endpoint
 from tests.usecases import platforms
 from tests.usecases.platforms import NOW
@@ -137,4 +138,4 @@ def tell(engine: Engine, organisation_id: int, events: Iterable[str], kind: str 
 def endpoint(engine: Engine, organisation_id: int, url: str, kinds: Iterable[str] = ()) -> MadeSecret:
     """Add an endpoint on this machine."""
     actor = Actor(organisation_id, MACHINE)
-    return add_endpoint(engine, actor, url, kinds=list(kinds), private_allowed=True, now_us=NOW)
+    return add_endpoint(Context(engine, actor).at(NOW), url, kinds=list(kinds), private_allowed=True)

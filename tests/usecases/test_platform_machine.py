@@ -42,6 +42,7 @@ from fivefold.usecases.levels.read import HOUR_US, Freshness, LevelView, read_le
 from fivefold.usecases.levels.worker import BATCH_SIZE, LEASE_US, MAX_ABANDONED_LEASES, run_batch
 from fivefold.usecases.rulesets.activate import activate, advance_backfills
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from tests.store import databases
 from tests.store.audits import bind_unnamed
 from tests.usecases import platform_model
@@ -264,7 +265,7 @@ class Machine(RuleBasedStateMachine):
     def _fact(self, happens: Any, name: str, *given: Any, **more: Any) -> None:
         kind = self.model.entities[name].kind
         program = Actor(self.bank.of, "token:1")  # which takes back what holds a level up without a second person
-        happens(self.engine, program, kind, name, *given, **more, now_us=self.now)
+        happens(Context(self.engine, program).at(self.now), kind, name, *given, **more)
 
     @rule(name=ANYBODY, found=st.booleans(), ago=st.sampled_from([0, 0, DAY_US]))
     def screen(self, name: str, found: bool, ago: int) -> None:
@@ -303,12 +304,12 @@ class Machine(RuleBasedStateMachine):
     @rule(name=SOMEBODY, level=st.sampled_from([1, 2, 3]), lasts=ENDS)
     def request(self, name: str, level: int, lasts: int | None) -> None:
         until = None if lasts is None else self.now + lasts
-        given = ("customer", name, LEVELS[level], "We know them.", until, self.now)
+        given = ("customer", name, LEVELS[level], "We know them.", until)
         if level < self._floor(name):
             with pytest.raises(ConflictError, match="below"):
-                request_override(self.engine, self.bank.actor, *given)
+                request_override(Context(self.engine, self.bank.actor).at(self.now), *given)
             return
-        number = request_override(self.engine, self.bank.actor, *given).id
+        number = request_override(Context(self.engine, self.bank.actor).at(self.now), *given).id
         self.model.overrides[number] = Override(number, name, level, until)
         self.model.audited += 1
 
@@ -333,9 +334,9 @@ class Machine(RuleBasedStateMachine):
         over = override.until is not None and override.until <= self.now
         if over or override.level < self._floor(override.entity):
             with pytest.raises(ConflictError):
-                approve_override(self.engine, self.other, override.id, now_us=self.now)
+                approve_override(Context(self.engine, self.other).at(self.now), override.id)
             return
-        approve_override(self.engine, self.other, override.id, now_us=self.now)
+        approve_override(Context(self.engine, self.other).at(self.now), override.id)
         for older in self._overrides("approved"):
             if older.entity == override.entity and (older.until is None or older.until > self.now):
                 older.state = "revoked"
@@ -349,9 +350,9 @@ class Machine(RuleBasedStateMachine):
         override = data.draw(st.sampled_from(self._overrides("approved")))
         if override.until is not None and override.until <= self.now:
             with pytest.raises(ConflictError):
-                revoke_override(self.engine, self.other, override.id, "It is over.", self.now)
+                revoke_override(Context(self.engine, self.other).at(self.now), override.id, "It is over.")
             return
-        revoke_override(self.engine, self.other, override.id, "It is over.", self.now)
+        revoke_override(Context(self.engine, self.other).at(self.now), override.id, "It is over.")
         override.state = "revoked"
         self.model.mark([override.entity], Reason.OVERRIDE, self.now)
         self.model.audited += 1
@@ -366,11 +367,11 @@ class Machine(RuleBasedStateMachine):
         change = roll_back if back else activate
         if self.model.active.get(family) == number:
             with pytest.raises(ConflictError, match="active already"):
-                change(self.engine, self.other, family, number, "It is better.", RATE, self.now)
+                change(Context(self.engine, self.other).at(self.now), family, number, "It is better.", RATE)
             return
         if not back:
             store_backtest(self.engine, self.bank.of, family, number, self.now)
-        change(self.engine, self.other, family, number, "It is better.", RATE, self.now)
+        change(Context(self.engine, self.other).at(self.now), family, number, "It is better.", RATE)
         self.before.add((family, number))
         self.model.active[family] = number
         self.backfill = (0, self.now)
@@ -539,7 +540,7 @@ class Machine(RuleBasedStateMachine):
         last = entity.last
         waits = entity.due is not None and entity.due <= self.now
         at_once = last is None or self.now - last.as_of > HOUR_US or waits
-        shown = read_level_of_profile(self.engine, self.bank.actor, entity.kind, name, clock=lambda: self.now)
+        shown = read_level_of_profile(Context(self.engine, self.bank.actor, lambda: self.now), entity.kind, name)
         if at_once and self.model.is_free(entity, self.now):
             self._assessed({name}, "view")
         self._is_shown(shown, entity)
@@ -548,7 +549,7 @@ class Machine(RuleBasedStateMachine):
     def read(self, name: str, freshness: Freshness) -> None:
         entity = self.model.entities[name]
         at_once = freshness is Freshness.NOW or (freshness is Freshness.REFRESH and entity.last is None)
-        shown = read_level(self.engine, self.bank.actor, entity.kind, name, freshness, clock=lambda: self.now)
+        shown = read_level(Context(self.engine, self.bank.actor, lambda: self.now), entity.kind, name, freshness)
         if at_once and self.model.is_free(entity, self.now):
             self._assessed({name}, "read")
         elif freshness is Freshness.REFRESH and not at_once:

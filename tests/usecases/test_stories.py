@@ -35,6 +35,7 @@ from fivefold.usecases.levels.clock_repair import refuse_future, repair_dates
 from fivefold.usecases.levels.entity_profile import list_tags
 from fivefold.usecases.levels.read import Freshness, LevelView, read_level
 from fivefold.usecases.levels.worker import Turns, run_batch
+from fivefold.usecases.shared.context import Context
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
@@ -55,7 +56,7 @@ def bank(engine: Engine) -> Bank:
 
 
 def shown(bank: Bank, name: str = "a", freshness: Freshness = Freshness.STORED) -> LevelView:
-    return read_level(bank.engine, bank.actor, "customer", name, freshness, clock=lambda: bank.now)
+    return read_level(Context(bank.engine, bank.actor, lambda: bank.now), "customer", name, freshness)
 
 
 def decide_by(bank: Bank, document: str, position: int = 1) -> None:
@@ -116,12 +117,12 @@ class TestALevelNeverFallsBecauseSomethingIsMissing:
     def test_a_screening_that_came_back_without_a_result_does_not_clear_a_hit(self, bank: Bank) -> None:
         bank.activate(banks.document({"sanctions": banks.SCREENED}))
         bank.put("a")
-        add_screening(bank.engine, bank.actor, "customer", "a", "sanctions", found=True, now_us=bank.now)
+        add_screening(bank.context, "customer", "a", "sanctions", found=True)
         bank.settle()
         assert bank.level() == HIGH
         bank.wait(days=20)
         with pytest.raises(Exception, match="found"):
-            add_screening(bank.engine, bank.actor, "customer", "a", "sanctions", found=None, now_us=bank.now)  # type: ignore[arg-type]  # what a broken vendor sends
+            add_screening(bank.context, "customer", "a", "sanctions", found=None)  # type: ignore[arg-type]  # what a broken vendor sends
         bank.settle()
         assert bank.level() == HIGH
 
@@ -191,24 +192,22 @@ class TestOnePersonIsNotTwo:
     @pytest.mark.parametrize("change", ["override_cap_percent", "retention_days", "minimum_coverage_percent"])
     def test_a_setting_that_decides_waits_for_another_person(self, bank: Bank, change: str) -> None:
         decide_by(bank, banks.document({"country": banks.COUNTRY}))
-        before = read_settings(bank.engine, bank.actor)
-        asked = change_settings(bank.engine, bank.actor, SettingsChange(**{change: 1}), "I want it", bank.now)
+        before = read_settings(bank.context)
+        asked = change_settings(bank.context, SettingsChange(**{change: 1}), "I want it")
         assert asked.proposal is not None
         with pytest.raises(ConflictError, match="another person approves it"):
-            approve_proposal(bank.engine, bank.actor, asked.proposal.id, "and I agree", now_us=bank.now)
-        assert read_settings(bank.engine, bank.actor) == before
+            approve_proposal(bank.context, asked.proposal.id, "and I agree")
+        assert read_settings(bank.context) == before
 
     def test_who_wrote_a_ruleset_does_not_put_it_before_the_stricter_one(self, bank: Bank) -> None:
         decide_by(bank, banks.document({"country": banks.COUNTRY}, "strict"))
         decide_by(bank, banks.document({"income": banks.INCOME}, "lenient"), position=2)
         bank.put("a", country="IR", income=1.0)
         bank.settle()
-        asked = order_families(
-            bank.engine, bank.actor, "customer", ["lenient", "strict"], "mine first", now_us=bank.now
-        )
+        asked = order_families(bank.context, "customer", ["lenient", "strict"], "mine first")
         assert asked.proposal is not None
         with pytest.raises(ConflictError, match="another person approves it"):
-            approve_proposal(bank.engine, bank.actor, asked.proposal.id, "and I agree", now_us=bank.now)
+            approve_proposal(bank.context, asked.proposal.id, "and I agree")
         bank.wait(days=1)
         bank.mark("a")
         bank.settle()
@@ -222,18 +221,18 @@ class TestWhatMustBeKept:
         bank.wait(days=-3000)
         bank.put("a")
         bank.wait(days=3000)
-        add_screening(bank.engine, bank.actor, "customer", "a", "sanctions", found=True, now_us=bank.now)
+        add_screening(bank.context, "customer", "a", "sanctions", found=True)
         with pytest.raises(ConflictError, match="records are kept"):
-            erase_entity(bank.engine, bank.actor, "customer", "a", tmp_path / "register", now_us=bank.now)
+            erase_entity(bank.context, "customer", "a", tmp_path / "register")
 
     def test_what_a_legal_hold_protects_survives_a_second_erasure(self, bank: Bank, tmp_path: Path) -> None:
         bank.wait(days=-3000)
         bank.put("a")
         bank.wait(days=3000)
-        whose = (bank.engine, bank.actor, "customer", "a")
-        set_legal_hold(*whose, bank.now + 100 * DAY_US, "Court order 7.", tmp_path / "register", now_us=bank.now)
+        whose = (bank.context, "customer", "a")
+        set_legal_hold(*whose, bank.now + 100 * DAY_US, "Court order 7.", tmp_path / "register")
         with pytest.raises(ConflictError, match="legal hold"):
-            erase_entity(*whose, tmp_path / "register", now_us=bank.now)
+            erase_entity(*whose, tmp_path / "register")
 
 
 class TestManyAtOnce:
@@ -247,9 +246,9 @@ class TestManyAtOnce:
 
         def tag(engine: Engine, bank: Bank) -> int:
             """Set it, wait for the others, and count the tags that hold."""
-            set_tag(engine, bank.actor, "customer", "a", "watch", now_us=bank.now)
+            set_tag(Context(engine, bank.actor).at(bank.now), "customer", "a", "watch")
             done.wait()
-            held = list_tags(engine, bank.actor, "customer", "a", Part(10))
+            held = list_tags(Context(engine, bank.actor), "customer", "a", Part(10))
             return len([tag for tag in held if tag.until_us is None])
 
         results = together(kind, tmp_path, prepare, tag, tag, tag)

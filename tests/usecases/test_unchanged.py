@@ -18,6 +18,7 @@ from fivefold.usecases.erasure.erase import set_legal_hold
 from fivefold.usecases.ingest.bulk_facts import RecordRow, TagRow, put_records, put_tags
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, put_record, set_tag
 from fivefold.usecases.rulesets.drafts import save_draft
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.webhooks.endpoints import add_endpoint, drop_old_secrets
 from tests.store.filling import filled_once
 from tests.usecases import banks, platforms
@@ -41,8 +42,8 @@ def bank(engine: Engine) -> Bank:
     return made
 
 
-def of_a(bank: Bank) -> tuple[Any, ...]:
-    return (bank.engine, bank.actor, "customer", "a")
+def of_a(bank: Bank) -> tuple[Context, str, str]:
+    return (bank.context, "customer", "a")
 
 
 def rows(bank: Bank) -> dict[str, Any]:
@@ -57,18 +58,14 @@ def rows(bank: Bank) -> dict[str, Any]:
 
 
 CALLS: dict[str, Callable[[Bank, Path], object]] = {
-    "a tag": lambda bank, _: set_tag(*of_a(bank), "watch", now_us=bank.now),
-    "a tag with an end": lambda bank, _: set_tag(*of_a(bank), "watch", until_us=UNTIL, now_us=bank.now),
-    "a screening": lambda bank, _: add_screening(
-        *of_a(bank), "pep", found=True, at_us=platforms.NOW - DAY_US, now_us=bank.now
-    ),
-    "a case": lambda bank, _: put_record(
-        *of_a(bank), "case", RecordGiven("7", platforms.NOW - DAY_US), now_us=bank.now
-    ),
+    "a tag": lambda bank, _: set_tag(*of_a(bank), "watch"),
+    "a tag with an end": lambda bank, _: set_tag(*of_a(bank), "watch", until_us=UNTIL),
+    "a screening": lambda bank, _: add_screening(*of_a(bank), "pep", found=True, at_us=platforms.NOW - DAY_US),
+    "a case": lambda bank, _: put_record(*of_a(bank), "case", RecordGiven("7", platforms.NOW - DAY_US)),
     "attributes": lambda bank, _: bank.put("a", country="NO"),
-    "a type": lambda bank, _: define_type(bank.engine, bank.actor, "customer", {"vip": "flag"}, now_us=bank.now),
-    "a hold": lambda bank, folder: set_legal_hold(*of_a(bank), UNTIL, "a court", folder / "register", now_us=bank.now),
-    "two people": lambda bank, _: require_two_people(bank.engine, bank.actor, "as agreed"),
+    "a type": lambda bank, _: define_type(bank.context, "customer", {"vip": "flag"}),
+    "a hold": lambda bank, folder: set_legal_hold(*of_a(bank), UNTIL, "a court", folder / "register"),
+    "two people": lambda bank, _: require_two_people(bank.context, "as agreed"),
 }
 
 
@@ -86,36 +83,36 @@ def test_the_same_call_a_day_later_leaves_nothing(
 
 
 def test_roles_secrets_and_a_draft_that_are_so_already_are_not_said_to_have_changed(bank: Bank) -> None:
-    member = add_member(bank.engine, bank.actor, "Ana", ["investigator", "approver"]).id
+    member = add_member(Context(bank.engine, bank.actor), "Ana", ["investigator", "approver"]).id
     three = founded(bank.engine, "another")
-    endpoint = add_endpoint(bank.engine, bank.actor, "https://8.8.8.8/hook").endpoint_id
-    revision = save_draft(bank.engine, three[0], document()).revision
+    endpoint = add_endpoint(Context(bank.engine, bank.actor), "https://8.8.8.8/hook").endpoint_id
+    revision = save_draft(Context(bank.engine, three[0]), document()).revision
     before = rows(bank)
-    assert set_roles(bank.engine, bank.actor, member, ["approver", "investigator"]).roles == (
+    assert set_roles(Context(bank.engine, bank.actor), member, ["approver", "investigator"]).roles == (
         "approver",
         "investigator",
     )
-    assert drop_old_secrets(bank.engine, bank.actor, endpoint) == 0
-    assert save_draft(bank.engine, three[0], document(), revision).revision == revision
+    assert drop_old_secrets(Context(bank.engine, bank.actor), endpoint) == 0
+    assert save_draft(Context(bank.engine, three[0]), document(), revision).revision == revision
     assert rows(bank) == before
-    assert save_draft(bank.engine, three[1], document(), revision).revision == revision + 1, "a second editor"
+    assert save_draft(Context(bank.engine, three[1]), document(), revision).revision == revision + 1, "a second editor"
 
 
 def test_settings_lists_and_rates_that_hold_already_are_not_proposed(engine: Engine) -> None:
     """The first time nothing decides yet, so each is done at once; later each would need a second person."""
     bank = Bank(engine)
-    choose_levels(engine, bank.actor, ["low", "medium", "high"])
-    given = (engine, bank.actor)
-    asks.put_list_version(*given, *WATCHED, bank.now)
-    asks.put_rates(*given, DIRHAM, now_us=bank.now)
+    choose_levels(Context(engine, bank.actor), ["low", "medium", "high"])
+    asks.put_list_version(bank.context, *WATCHED)
+    asks.put_rates(bank.context, DIRHAM)
     bank.activate(banks.document({"country": banks.COUNTRY}))
     bank.put("a")
     bank.settle()
     before = rows(bank)
+    later = bank.context.at(bank.now + DAY_US)
     again = [
-        asks.put_list_version(*given, *WATCHED, bank.now + DAY_US),
-        asks.put_rates(*given, DIRHAM, now_us=bank.now + DAY_US),
-        asks.change_settings(*given, SettingsChange(override_cap_percent=10), now_us=bank.now),
+        asks.put_list_version(later, *WATCHED),
+        asks.put_rates(later, DIRHAM),
+        asks.change_settings(bank.context, SettingsChange(override_cap_percent=10)),
     ]
     assert [(one.proposal, one.changes) for one in again] == [(None, False)] * 3
     assert rows(bank) == before
@@ -126,14 +123,14 @@ def test_an_import_changes_many_tags_and_cases_in_one_statement_each(bank: Bank)
     for name in names:
         bank.put(name)
     opened = [RecordRow(name, RecordGiven(name, platforms.NOW)) for name in names]
-    put_tags(bank.engine, bank.actor, "customer", [TagRow(name, "new", platforms.NOW) for name in names], bank.now)
-    put_records(bank.engine, bank.actor, "customer", opened, "alert", bank.now)
+    put_tags(bank.context, "customer", [TagRow(name, "new", platforms.NOW) for name in names])
+    put_records(bank.context, "customer", opened, "alert")
     bank.wait(days=1)
     statements: list[str] = []
     event.listen(bank.engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
     ended = [TagRow(name, "new", platforms.NOW, UNTIL) for name in names]
     closed = [RecordRow(name, RecordGiven(name, platforms.NOW, bank.now)) for name in names]
-    assert put_tags(bank.engine, bank.actor, "customer", ended, bank.now).changed == len(names)
-    assert put_records(bank.engine, bank.actor, "customer", closed, "alert", bank.now).changed == len(names)
+    assert put_tags(bank.context, "customer", ended).changed == len(names)
+    assert put_records(bank.context, "customer", closed, "alert").changed == len(names)
     for table in ("tags", "records"):
         assert len([one for one in statements if one.startswith(f"UPDATE {table}")]) == 1

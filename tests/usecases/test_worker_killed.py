@@ -27,6 +27,7 @@ from fivefold.usecases.audit.verify import AuditFinding, verify
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.rulesets.activate import activate
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.store import databases
 from tests.store.audits import bind_unnamed
@@ -158,14 +159,14 @@ def prepare(engine: Engine, scale: Scale) -> tuple[Bank, dict[str, int]]:
     countries = {str(number): number % 2 for number in range(scale.entities)}
     rows = [EntityRow(name, {"country": COUNTRIES[country]}) for name, country in countries.items()]
     for begin in range(0, len(rows), 5_000):
-        put_entities(engine, bank.actor, "customer", rows[begin : begin + 5_000])
+        put_entities(Context(engine, bank.actor), "customer", rows[begin : begin + 5_000])
     document = banks.document({"country": banks.COUNTRY})
     bank.activate(document)
     with Session(engine) as session, session.begin():
         session.execute(text("DELETE FROM due_marks"))
         session.execute(text("UPDATE ruleset_families SET active_version_id = NULL"))
     store_backtest(engine, bank.of, "retail", 1, now_microseconds())
-    activate(engine, Actor(bank.of, "member:2"), "retail", 1, "It is the first.", scale.per_second)
+    activate(Context(engine, Actor(bank.of, "member:2")), "retail", 1, "It is the first.", scale.per_second)
     return bank, countries
 
 
@@ -190,7 +191,7 @@ def move_one(bank: Bank, countries: dict[str, int], chance: random.Random) -> No
     """Somebody moves to a riskier country; whoever stores that tries again until it is stored."""
     name = chance.choice(list(countries))
     country = min(2, countries[name] + 1)
-    put_entities(bank.engine, bank.actor, "customer", [EntityRow(name, {"country": COUNTRIES[country]})])
+    put_entities(Context(bank.engine, bank.actor), "customer", [EntityRow(name, {"country": COUNTRIES[country]})])
     countries[name] = country
 
 

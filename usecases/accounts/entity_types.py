@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import Engine, Select, select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
-from fivefold.domain.clock import resolve_now
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.compiler.checks import TAKEN
@@ -19,11 +18,9 @@ from fivefold.risk.language.fields import FieldType, OneOf
 from fivefold.risk.language.messages import problem_of
 from fivefold.store.accounts.organisation_lock import lock_organisation
 from fivefold.store.audit.bound_rows import digests
-from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.keyset import scalars_of
 from fivefold.store.tables.entities import EntityType
-from fivefold.usecases.audit import record as audit
-from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.correction_columns import NAMES as CORRECTIONS
 
 Fields = Mapping[str, FieldType]
@@ -47,13 +44,11 @@ class TypeLine:
 
 
 def define_type(
-    engine: Engine,
-    actor: Actor,
+    context: Context,
     name: str,
     fields: Mapping[str, Any],
     transaction_fields: Mapping[str, Any] | None = None,
     case_fields: Mapping[str, Any] | None = None,
-    now_us: int | None = None,
 ) -> TypeLine:
     """Make a type of entity, or add fields to one; fields that are there and not named again stay.
 
@@ -61,18 +56,18 @@ def define_type(
         ConfigError: a name or a type is invalid.
         ConflictError: a field is there with another type: facts were taken, and rulesets written, for that one.
     """
-    now = resolve_now(now_us)
+    now = context.now()
     _check_name(name)
     declared = {
         part: checked_fields(part, fields_of_part)
         for part, fields_of_part in zip(PARTS, (fields, transaction_fields or {}, case_fields or {}), strict=True)
     }
-    with writing(engine) as session:
-        lock_organisation(session, actor.organisation_id)
-        row = session.scalar(_of(actor).where(EntityType.name == name))
+    with context.writing() as session:
+        lock_organisation(session, context.organisation_id)
+        row = session.scalar(_of(context).where(EntityType.name == name))
         before = None if row is None else vars(_line(row))
         if row is None:
-            row = EntityType(organisation_id=actor.organisation_id, name=name, created_us=now)
+            row = EntityType(organisation_id=context.organisation_id, name=name, created_us=now)
             row.fields = row.transaction_fields = row.case_fields = "{}"
             session.add(row)
         for part, fields_of_part in declared.items():
@@ -80,19 +75,17 @@ def define_type(
         session.flush()
         after = vars(_line(row))
         if after != before:
-            _record(session, actor, row, before, after)
+            _record(session, context, row, before, after)
         return TypeLine(**after)
 
 
 def _record(
-    session: Session, actor: Actor, row: EntityType, before: dict[str, Any] | None, after: dict[str, Any]
+    session: Session, context: Context, row: EntityType, before: dict[str, Any] | None, after: dict[str, Any]
 ) -> None:
-    audit.record(
+    context.record(
         session,
-        actor.organisation_id,
         "type.defined",
         ("entity type", row.id),
-        actor=actor.name,
         before=before,
         after=after,
         details={part: sorted(set(after[part]) - set((before or {}).get(part, ()))) for part in PARTS},
@@ -157,14 +150,14 @@ def type_json(kind: FieldType) -> Any:
     return kind if isinstance(kind, str) else list(kind)
 
 
-def list_types(engine: Engine, actor: Actor, part: Part = WHOLE) -> Page[TypeLine]:
+def list_types(context: Context, part: Part = WHOLE) -> Page[TypeLine]:
     """List the types of an actor's organisation, by name."""
-    with reading(engine) as session:
-        return scalars_of(session, _of(actor), (EntityType.name,), part).map(_line)
+    with context.reading() as session:
+        return scalars_of(session, _of(context), (EntityType.name,), part).map(_line)
 
 
-def _of(actor: Actor) -> Select[EntityType]:
-    return select(EntityType).where(EntityType.organisation_id == actor.organisation_id)
+def _of(context: Context) -> Select[EntityType]:
+    return select(EntityType).where(EntityType.organisation_id == context.organisation_id)
 
 
 def _line(row: EntityType) -> TypeLine:

@@ -11,7 +11,6 @@ from itertools import groupby
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
@@ -29,10 +28,8 @@ from fivefold.store.audit.chain import digest_of
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.rulesets.backfills import mark_type
 from fivefold.store.rulesets.rulesets import all_active_versions
-from fivefold.store.sql.database import reading
 from fivefold.store.tables.entities import ListVersionRow
-from fivefold.usecases.audit import record as audit
-from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import storable
 from fivefold.usecases.shared.inputs import checked_moment
 
@@ -85,10 +82,10 @@ def _named_list(rows: Sequence[ListVersionRow]) -> NamedList:
     return NamedList(name=rows[-1].name, title=rows[-1].title, source=rows[-1].source, versions=versions)
 
 
-def list_lists(engine: Engine, actor: Actor, part: Part = WHOLE) -> Page[ListLine]:
+def list_lists(context: Context, part: Part = WHOLE) -> Page[ListLine]:
     """List all versions of all lists: by name, the oldest version first."""
-    with reading(engine) as session:
-        return list_rows(session, actor.organisation_id, part=part).map(_line)
+    with context.reading() as session:
+        return list_rows(session, context.organisation_id, part=part).map(_line)
 
 
 def list_version(name: str, since_us: int, members: Sequence[str], title: str, source: str) -> NamedList:
@@ -120,7 +117,7 @@ def missing_versions(session: Session, organisation_id: int, document: NamedList
     return document.model_copy(update={"versions": missing}) if missing else None
 
 
-def put_list_in(session: Session, actor: Actor, document: NamedList, now_us: int, *, marks: bool = True) -> ListPut:
+def put_list_in(session: Session, context: Context, document: NamedList, now_us: int, *, marks: bool = True) -> ListPut:
     """Add versions of a list, later than all that are there; the entities that they touch become due.
 
     Called once the change is approved, in its transaction. Without *marks* no entity becomes due, and `touched` is 0.
@@ -129,12 +126,12 @@ def put_list_in(session: Session, actor: Actor, document: NamedList, now_us: int
         ConfigError: a member cannot be kept.
         ConflictError: a version is there that is as late, or later.
     """
-    new = [_row(actor.organisation_id, document, version, now_us) for version in document.versions]
+    new = [_row(context.organisation_id, document, version, now_us) for version in document.versions]
     for member in (member for version in document.versions for member in version.members):
         if character := control_in(member):
             raise ConfigError(f"list {document.name}: {member[:40]!r} has the control character {character}; none may")
-    lock_organisation(session, actor.organisation_id)
-    there = list_rows(session, actor.organisation_id, document.name)
+    lock_organisation(session, context.organisation_id)
+    there = list_rows(session, context.organisation_id, document.name)
     if there and new[0].since_us <= there[-1].since_us:
         raise ConflictError(
             f"the list {document.name} has a version since {day_text(there[-1].since_us)};"
@@ -144,10 +141,10 @@ def put_list_in(session: Session, actor: Actor, document: NamedList, now_us: int
     session.flush()
     touched = sum(
         mark_type(session, type_id, Reason.LIST, max(now_us, new[0].since_us))
-        for type_id in _types_reading(session, actor.organisation_id, document.name)
+        for type_id in _types_reading(session, context.organisation_id, document.name)
         if marks
     )
-    _record(session, actor, new, touched)
+    _record(session, context, new, touched)
     return ListPut(tuple(map(_line, new)), touched)
 
 
@@ -191,14 +188,12 @@ def _types_reading(session: Session, organisation_id: int, name: str) -> list[in
     return sorted(type_ids)
 
 
-def _record(session: Session, actor: Actor, new: Sequence[ListVersionRow], touched: int) -> None:
+def _record(session: Session, context: Context, new: Sequence[ListVersionRow], touched: int) -> None:
     """Record what was put: of the members, who may be people, and of the words a digest that is hashed with salt."""
-    audit.record(
+    context.record(
         session,
-        actor.organisation_id,
         "list.put",
         ("list", new[0].name),
-        actor=actor.name,
         after={
             "members": [digest_of(json.loads(row.members)) for row in new],
             "words": [digest_of([row.title, row.source]) for row in new],

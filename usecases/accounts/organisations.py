@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import now_microseconds, resolve_now
+from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts import tokens as accounts
@@ -18,8 +18,8 @@ from fivefold.store.accounts.members import end_tokens, locked_member, member_na
 from fivefold.store.sql.database import add_alone, reading, writing
 from fivefold.store.tables.accounts import NAME_CHARACTERS
 from fivefold.store.tables.events import Member
-from fivefold.usecases.audit import record as audit
 from fivefold.usecases.shared.actors import OF_MEMBERS, Actor
+from fivefold.usecases.shared.context import Context
 
 DEFAULT_ORGANISATION = "default"
 
@@ -64,36 +64,34 @@ class MemberLine:
     left_us: int | None
 
 
-def add_member(engine: Engine, actor: Actor, name: str, roles: Sequence[str], now_us: int | None = None) -> MemberLine:
+def add_member(context: Context, name: str, roles: Sequence[str]) -> MemberLine:
     """Add a member. A former member of the same name comes back, without their old tokens.
 
     Raises:
         ConfigError: the name cannot be stored, or there is no such role.
         ConflictError: there is a member of that name.
     """
-    now = resolve_now(now_us)
+    now = context.now()
     role_set = _checked(roles)
     if not 1 <= len(name) <= NAME_CHARACTERS or name != name.strip() or not name.isprintable():
         raise ConfigError(
             f"the name {name!r} cannot be kept; it must have 1 to {NAME_CHARACTERS} characters, in one line and"
             " without spaces around them"
         )
-    with writing(engine) as session:
-        member = member_named(session, actor.organisation_id, name)
+    with context.writing() as session:
+        member = member_named(session, context.organisation_id, name)
         if member is not None and member.left_us is None:
             raise ConflictError(f"there is a member {name!r} already")
         back = member is not None
         if member is None:
-            member = Member(organisation_id=actor.organisation_id, name=name, created_us=now)
+            member = Member(organisation_id=context.organisation_id, name=name, created_us=now)
         member.roles, member.left_us = roles_text(role_set), None
         add_alone(session, member)
-        _record(session, actor, member, "member.returned" if back else "member.added", after={"name": name})
+        _record(session, context, member, "member.returned" if back else "member.added", after={"name": name})
         return _line(member)
 
 
-def set_roles(
-    engine: Engine, actor: Actor, member_id: int, roles: Sequence[str], now_us: int | None = None
-) -> MemberLine:
+def set_roles(context: Context, member_id: int, roles: Sequence[str]) -> MemberLine:
     """Give a member these roles and no others; their tokens of other roles end at once.
 
     Raises:
@@ -101,40 +99,40 @@ def set_roles(
         ConfigError: there is no such role.
         ConflictError: the member has left.
     """
-    now = resolve_now(now_us)
+    now = context.now()
     role_set = _checked(roles)
-    with writing(engine) as session:
-        member = _present(session, actor, member_id)
+    with context.writing() as session:
+        member = _present(session, context, member_id)
         before = set(roles_of(member))
         if role_set == before:
             return _line(member)
         lost = before - role_set
         member.roles = roles_text(role_set)
         ended = end_tokens(session, member.id, lost, now)
-        _record(session, actor, member, "member.roles_set", lost=sorted(lost), ended=ended)
+        _record(session, context, member, "member.roles_set", lost=sorted(lost), ended=ended)
         return _line(member)
 
 
-def end_membership(engine: Engine, actor: Actor, member_id: int, now_us: int | None = None) -> MemberLine:
+def end_membership(context: Context, member_id: int) -> MemberLine:
     """Note that a member has left; all their tokens end at once.
 
     Raises:
         NotFoundError: the organisation has no such member.
         ConflictError: the member has left already.
     """
-    now = resolve_now(now_us)
-    with writing(engine) as session:
-        member_row = _present(session, actor, member_id)
+    now = context.now()
+    with context.writing() as session:
+        member_row = _present(session, context, member_id)
         member_row.left_us = now
         ended = end_tokens(session, member_row.id, OF_MEMBERS, now)
-        _record(session, actor, member_row, "member.left", ended=ended)
+        _record(session, context, member_row, "member.left", ended=ended)
         return _line(member_row)
 
 
-def list_members(engine: Engine, actor: Actor, part: Part = WHOLE) -> Page[MemberLine]:
+def list_members(context: Context, part: Part = WHOLE) -> Page[MemberLine]:
     """List the members, those who left too, the oldest first."""
-    with reading(engine) as session:
-        return members_of(session, actor.organisation_id, part).map(_line)
+    with context.reading() as session:
+        return members_of(session, context.organisation_id, part).map(_line)
 
 
 def _checked(roles: Iterable[str]) -> set[str]:
@@ -147,8 +145,8 @@ def _checked(roles: Iterable[str]) -> set[str]:
     return role_set
 
 
-def _present(session: Session, actor: Actor, member_id: int) -> Member:
-    member = locked_member(session, actor.organisation_id, member_id)
+def _present(session: Session, context: Context, member_id: int) -> Member:
+    member = locked_member(session, context.organisation_id, member_id)
     if member.left_us is not None:
         raise ConflictError(f"member {member_id} has left; to come back they are added again, by the same name")
     return member
@@ -156,7 +154,7 @@ def _present(session: Session, actor: Actor, member_id: int) -> Member:
 
 def _record(
     session: Session,
-    actor: Actor,
+    context: Context,
     member: Member,
     action: str,
     *,
@@ -167,7 +165,7 @@ def _record(
     """Record what was done; the name alone is personal."""
     details = {"roles": list(roles_of(member)), "roles_lost": list(lost), "tokens_ended": list(ended)}
     subject = ("member", member.id)
-    audit.record(session, actor.organisation_id, action, subject, actor=actor.name, after=after, details=details)
+    context.record(session, action, subject, after=after, details=details)
 
 
 def _line(member: Member) -> MemberLine:

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
-from fivefold.domain.clock import from_microseconds, resolve_now
+from fivefold.domain.clock import from_microseconds
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.domain.rate_files import DatedRate, DatedRates, checked_rate, refuse_contradictions, refuse_inverse
@@ -18,10 +18,9 @@ from fivefold.store.accounts.settings import base_currency_of
 from fivefold.store.audit.chain import digest_of
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.rulesets.backfills import mark_type
-from fivefold.store.sql.database import reading
 from fivefold.store.tables.entities import EntityType
-from fivefold.usecases.audit import record as audit
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.rates import STALE_AFTER, dated_rates, rates_for
 
 MOST_ROWS = 50_000
@@ -91,7 +90,7 @@ def rates_from_rows(rows: Iterable[Mapping[str, Any]], source: str) -> DatedRate
     return DatedRates(None, checked, source)
 
 
-def checked_rates(engine: Engine, actor: Actor, rates: DatedRates, now_us: int | None = None) -> DatedRates:
+def checked_rates(context: Context, rates: DatedRates) -> DatedRates:
     """Bring rates into the organisation's base currency, and look whether they can be right.
 
     Raises:
@@ -99,14 +98,14 @@ def checked_rates(engine: Engine, actor: Actor, rates: DatedRates, now_us: int |
             way round.
         ConflictError: the organisation has not chosen its levels and base currency yet.
     """
-    today = from_microseconds(resolve_now(now_us)).date()
+    today = from_microseconds(context.now()).date()
     if not rates.rows:
         raise ConfigError(f"{rates.source} has no rates; a table has at least one")
     late = next((row for row in rates.rows if row.day > today), None)
     if late is not None:
         raise ConfigError(f"the rate of {late.currency} is of {late.day}, which is still to come")
-    with reading(engine) as session:
-        base = base_currency_of(session, actor.organisation_id)
+    with context.reading() as session:
+        base = base_currency_of(session, context.organisation_id)
     refuse_contradictions(rates, base)
     converted = _into(rates, base)
     refuse_inverse(converted.table(base, today), rates.source)
@@ -119,19 +118,19 @@ def rates_content(rates: DatedRates) -> str:
 
 
 def put_rates_in(
-    session: Session, actor: Actor, base: str, source: str, content: str, now_us: int, *, marks: bool = True
+    session: Session, context: Context, base: str, source: str, content: str, now_us: int, *, marks: bool = True
 ) -> RateTableLine:
     """Add a table, which holds from now on; every entity becomes due, unless *marks* is False.
 
     ConflictError where the base currency is another one by now.
     """
-    lock_organisation(session, actor.organisation_id)
-    present = base_currency_of(session, actor.organisation_id)
+    lock_organisation(session, context.organisation_id)
+    present = base_currency_of(session, context.organisation_id)
     if base != present:
         raise ConflictError(f"the table is into {base}, and the base currency is {present}")
-    before = newest_rates(session, actor.organisation_id)
+    before = newest_rates(session, context.organisation_id)
     row = RateTableRow(
-        organisation_id=actor.organisation_id,
+        organisation_id=context.organisation_id,
         number=1 if before is None else before.number + 1,
         base_currency=base,
         source=source,
@@ -140,15 +139,13 @@ def put_rates_in(
     )
     session.add(row)
     session.flush()
-    of = EntityType.organisation_id == actor.organisation_id
+    of = EntityType.organisation_id == context.organisation_id
     for type_id in session.scalars(select(EntityType.id).where(of)) if marks else ():
         mark_type(session, type_id, Reason.LIST, now_us)
-    audit.record(
+    context.record(
         session,
-        actor.organisation_id,
         "rates.added",
-        ("organisation", actor.organisation_id),
-        actor=actor.name,
+        ("organisation", context.organisation_id),
         details={"number": row.number, "base_currency": base, "content": digest_of([content])},
     )
     return _line(row)
@@ -161,17 +158,17 @@ def rates_in_force(session: Session, actor: Actor, base: str, source: str, conte
     return _line(newest) if newest is not None and same else None
 
 
-def list_rate_tables(engine: Engine, actor: Actor, part: Part = WHOLE) -> Page[RateTableLine]:
+def list_rate_tables(context: Context, part: Part = WHOLE) -> Page[RateTableLine]:
     """List the tables, the newest first."""
-    with reading(engine) as session:
-        return rate_tables(session, actor.organisation_id, part).map(_line)
+    with context.reading() as session:
+        return rate_tables(session, context.organisation_id, part).map(_line)
 
 
-def show_rates(engine: Engine, actor: Actor, now_us: int | None = None) -> RatesShown:
+def show_rates(context: Context) -> RatesShown:
     """Show the rates in force, of which day each is, and the stored currencies that have none."""
-    now = resolve_now(now_us)
-    with reading(engine) as session:
-        of = actor.organisation_id
+    now = context.now()
+    with context.reading() as session:
+        of = context.organisation_id
         table = rates_for(session, of, base_currency_of(session, of), from_microseconds(now).date())
         stored = transactions_by_currency(session, of)
     stale = set(table.stale(STALE_AFTER))

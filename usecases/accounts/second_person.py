@@ -6,17 +6,15 @@ person may have both, so what is done with one never counts as a second person, 
 
 from collections.abc import Collection
 
-from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import resolve_now
 from fivefold.domain.errors import ConflictError
 from fivefold.store.accounts.organisation_lock import lock_organisation
 from fivefold.store.rulesets.proposals import needs_two_people
-from fivefold.store.sql.database import writing
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.usecases.accounts.settings import Settings, set_sole_operator_in, settings_of
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason
 
 _MEMBER = "member:"
@@ -68,30 +66,32 @@ def refuse_nobody(session: Session, actor: Actor) -> None:
         )
 
 
-def allow_sole_operator(engine: Engine, actor: Actor, reason: str, now_us: int | None = None) -> Settings:
+def allow_sole_operator(context: Context, reason: str) -> Settings:
     """Let one person approve what they proposed: for a try-out, or a company of one.
 
     Raises:
         ConfigError: the reason is empty.
         ConflictError: the levels were not chosen yet, or two people decided already: one cannot take that back.
     """
-    now = resolve_now(now_us)
+    now = context.now()
     why = checked_reason(reason)
-    with writing(engine) as session:
-        lock_organisation(session, actor.organisation_id)
-        if needs_two_people(session, actor.organisation_id) and not has_sole_operator(session, actor.organisation_id):
+    with context.writing() as session:
+        lock_organisation(session, context.organisation_id)
+        if needs_two_people(session, context.organisation_id) and not has_sole_operator(
+            session, context.organisation_id
+        ):
             raise ConflictError(
                 "two people decided on a ruleset of this organisation; one alone can be chosen only before that"
             )
-        return set_sole_operator_in(session, actor, now, why)
+        return set_sole_operator_in(session, context, now, why)
 
 
-def require_two_people(engine: Engine, actor: Actor, reason: str) -> Settings:
+def require_two_people(context: Context, reason: str) -> Settings:
     """Need two people from now on; ConfigError where the reason is empty."""
     why = checked_reason(reason)
-    with writing(engine) as session:
-        lock_organisation(session, actor.organisation_id)
-        settings = settings_of(session, actor.organisation_id)
+    with context.writing() as session:
+        lock_organisation(session, context.organisation_id)
+        settings = settings_of(session, context.organisation_id)
         if settings.sole_operator_us is None:
             return settings
-        return set_sole_operator_in(session, actor, None, why)
+        return set_sole_operator_in(session, context, None, why)

@@ -5,7 +5,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
@@ -13,10 +12,8 @@ from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.store.accounts.organisation_lock import lock_organisation
 from fivefold.store.accounts.settings import settings_row
 from fivefold.store.audit.bound_rows import Digests, digests
-from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.entities import OrganisationSettings
-from fivefold.usecases.audit import record as audit
-from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 
 FEWEST_LEVELS, MOST_LEVELS = 3, 6
 MOST_CHARACTERS_OF_A_LEVEL = 40
@@ -72,13 +69,13 @@ def _settings(row: OrganisationSettings) -> Settings:
     )
 
 
-def read_settings(engine: Engine, actor: Actor) -> Settings:
+def read_settings(context: Context) -> Settings:
     """Give the settings of an actor's organisation; ConflictError where the levels were not chosen yet."""
-    with reading(engine) as session:
-        return settings_of(session, actor.organisation_id)
+    with context.reading() as session:
+        return settings_of(session, context.organisation_id)
 
 
-def choose_levels(engine: Engine, actor: Actor, levels: Sequence[str]) -> Settings:
+def choose_levels(context: Context, levels: Sequence[str]) -> Settings:
     """Choose the levels by their names, lowest first. They may be chosen anew until the first ruleset is written.
 
     Raises:
@@ -86,14 +83,14 @@ def choose_levels(engine: Engine, actor: Actor, levels: Sequence[str]) -> Settin
         ConflictError: a ruleset was written: what it says of levels would mean something else.
     """
     names = _checked_levels(levels)
-    with writing(engine) as session:
-        lock_organisation(session, actor.organisation_id)
-        row = session.get(OrganisationSettings, actor.organisation_id, with_for_update=True)
+    with context.writing() as session:
+        lock_organisation(session, context.organisation_id)
+        row = session.get(OrganisationSettings, context.organisation_id, with_for_update=True)
         before = None if row is None else _audit_fields(row)
         if row is not None and row.levels == canonical_json(list(names)):
             return _settings(row)
         if row is None:
-            row = OrganisationSettings(organisation_id=actor.organisation_id)
+            row = OrganisationSettings(organisation_id=context.organisation_id)
             session.add(row)
         elif row.locked_us is not None:
             raise ConflictError(
@@ -101,7 +98,7 @@ def choose_levels(engine: Engine, actor: Actor, levels: Sequence[str]) -> Settin
             )
         row.levels = canonical_json(list(names))
         session.flush()
-        _record(session, actor, "levels.chosen", row, before)
+        _record(session, context, "levels.chosen", row, before)
         return _settings(row)
 
 
@@ -134,7 +131,7 @@ class SettingsChange:
     two_people_promote: bool | None = None
 
 
-def change_settings_in(session: Session, actor: Actor, change: SettingsChange) -> Settings:
+def change_settings_in(session: Session, context: Context, change: SettingsChange) -> Settings:
     """Change the values that are set, and leave the rest. Called once the change is approved, in its transaction.
 
     Raises:
@@ -143,7 +140,7 @@ def change_settings_in(session: Session, actor: Actor, change: SettingsChange) -
             written: the sums of money in it would mean something else.
     """
     check_values(change)
-    row = settings_row(session, actor.organisation_id, locked=True)
+    row = settings_row(session, context.organisation_id, locked=True)
     before = _audit_fields(row)
     if change.base_currency not in {None, row.base_currency} and row.locked_us is not None:
         raise ConflictError(f"the base currency is {row.base_currency} for good: a ruleset was written in it")
@@ -152,7 +149,7 @@ def change_settings_in(session: Session, actor: Actor, change: SettingsChange) -
             setattr(row, name, value)
     session.flush()
     if _audit_fields(row) != before:
-        _record(session, actor, "settings.changed", row, before)
+        _record(session, context, "settings.changed", row, before)
     return _settings(row)
 
 
@@ -174,18 +171,16 @@ def check_values(change: SettingsChange) -> None:
             raise ConfigError(f"{name} is {switch!r}; it must be true or false")
 
 
-def set_sole_operator_in(session: Session, actor: Actor, since_us: int | None, why: str) -> Settings:
+def set_sole_operator_in(session: Session, context: Context, since_us: int | None, why: str) -> Settings:
     """Let one person approve what they proposed from a moment on, or need two again."""
-    row = settings_row(session, actor.organisation_id, locked=True)
+    row = settings_row(session, context.organisation_id, locked=True)
     before = {"sole_operator_us": row.sole_operator_us}
     row.sole_operator_us = since_us
     session.flush()
-    audit.record(
+    context.record(
         session,
-        actor.organisation_id,
         "organisation.sole_operator" if since_us is not None else "organisation.two_people",
-        ("organisation", actor.organisation_id),
-        actor=actor.name,
+        ("organisation", context.organisation_id),
         before=before,
         after={"sole_operator_us": since_us, "reason": why},
         details={"sole_operator_us": since_us},
@@ -216,15 +211,13 @@ def _digest_of(session: Session, row: OrganisationSettings) -> Digests:
 
 
 def _record(
-    session: Session, actor: Actor, action: str, row: OrganisationSettings, before: dict[str, object] | None
+    session: Session, context: Context, action: str, row: OrganisationSettings, before: dict[str, object] | None
 ) -> None:
     after = _audit_fields(row)
-    audit.record(
+    context.record(
         session,
-        actor.organisation_id,
         action,
-        ("organisation", actor.organisation_id),
-        actor=actor.name,
+        ("organisation", context.organisation_id),
         before=before,
         after=after,
         details=after,

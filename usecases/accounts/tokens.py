@@ -23,8 +23,8 @@ from fivefold.store.sql.fast_statements import PreparedStatements
 from fivefold.store.tables.accounts import Token
 from fivefold.store.tables.events import Member
 from fivefold.usecases.accounts.organisations import DEFAULT_ORGANISATION, refuse_long_name
-from fivefold.usecases.audit import record as audit
-from fivefold.usecases.shared.actors import OF_MEMBERS, Actor, Role
+from fivefold.usecases.shared.actors import OF_MEMBERS, SYSTEM, Actor, Role
+from fivefold.usecases.shared.context import record
 
 SECRET_BYTES = 32
 
@@ -98,7 +98,7 @@ def create_token(
     label: str = "",
     member: str = "",
     expires_days: int | None = None,
-    actor: str = audit.SYSTEM,
+    actor: str = SYSTEM,
 ) -> tuple[int, str]:
     """Make a token; give its number and its secret, which is kept nowhere and cannot be shown again.
 
@@ -129,12 +129,11 @@ def create_token(
         )
         session.add(token)
         session.flush()
-        audit.record(
+        record(
             session,
-            token.organisation_id,
+            Actor(token.organisation_id, actor),
             "token.created",
             ("token", token.id),
-            actor=actor,
             after={"organisation": organisation, "label": label, **_said_of(token)},
             details=_said_of(token),
         )
@@ -190,7 +189,7 @@ def note_use(engine: Engine, token_id: int, now_us: int) -> None:
         session.execute(update(Token).where(Token.id == token_id, day_before).values(last_used_us=now_us))
 
 
-def revoke_token(engine: Engine, token_id: int, *, actor: str = audit.SYSTEM) -> None:
+def revoke_token(engine: Engine, token_id: int, *, actor: str = SYSTEM) -> None:
     """End a token at once, and record that; ConfigError where there is none of that number.
 
     To revoke one that is revoked already changes nothing, and records nothing.
@@ -204,12 +203,11 @@ def revoke_token(engine: Engine, token_id: int, *, actor: str = audit.SYSTEM) ->
             if session.get(Token, token_id) is None:
                 raise ConfigError(f"there is no token {token_id}; `fivefold tokens list` shows them")
             return
-        audit.record(
+        record(
             session,
-            organisation_id,
+            Actor(organisation_id, actor),
             "token.revoked",
             ("token", token_id),
-            actor=actor,
             before={"revoked_us": None},
             after={"revoked_us": now},
         )

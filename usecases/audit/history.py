@@ -13,10 +13,10 @@ from sqlalchemy import Connection
 from fivefold.store.audit import history_reading
 from fivefold.store.audit.expected import DecisionSaid, Expected, Sealed
 from fivefold.store.audit.history import differing, seal, subject_of_line
-from fivefold.usecases.audit.record import ROWS
 from fivefold.usecases.audit.rows import ACTIONS as ROW_ACTIONS
 from fivefold.usecases.audit.rows import RowCheck
 from fivefold.usecases.audit.standings import REPAIRED, StandingCheck
+from fivefold.usecases.shared.context import ROWS
 
 TRANSACTIONS, ASSESSMENTS = "transaction", "assessment"
 MOST_NAMED = 10

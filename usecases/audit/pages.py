@@ -5,13 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine
-from sqlalchemy.orm import Session
-
 from fivefold.domain.paging import Page, Part
 from fivefold.store.audit.pages import latest_entries
 from fivefold.store.tables.audit import AuditEntry
-from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 
 
 @dataclass(frozen=True)
@@ -34,10 +31,10 @@ class EntryShown:
     hash: str
 
 
-def list_entries(engine: Engine, actor: Actor, part: Part) -> Page[EntryShown]:
+def list_entries(context: Context, part: Part) -> Page[EntryShown]:
     """List entries, the newest first."""
-    with Session(engine) as session:
-        return latest_entries(session, actor.organisation_id, part).map(_shown)
+    with context.reading() as session:
+        return latest_entries(session, context.organisation_id, part).map(_shown)
 
 
 def _shown(entry: AuditEntry) -> EntryShown:

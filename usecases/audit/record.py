@@ -15,63 +15,11 @@ from fivefold.domain.files import replacing
 from fivefold.store.audit import chain_reading as audit_reading
 from fivefold.store.audit import log as audit
 from fivefold.store.audit.bound_rows import Digests
-from fivefold.store.audit.chain import Entry, digest_of
+from fivefold.store.audit.chain import digest_of
 from fivefold.store.audit.history import new_salt, seal
 from fivefold.store.audit.log import Appended
 from fivefold.usecases.shared.actors import Actor
-
-SYSTEM = "system"
-"""Who acts where nobody asked: the program itself."""
-
-ROWS = "rows"
-"""Where among the values after are the digests of the rows that a call wrote."""
-
-Values = Mapping[str, Any] | None
-
-
-def record(
-    session: Session,
-    organisation_id: int,
-    action: str,
-    subject: tuple[str, str | int | None],
-    *,
-    actor: str,
-    before: Values = None,
-    after: Values = None,
-    details: Mapping[str, Any] | None = None,
-    bulk: tuple[int, str] | None = None,
-    rows: Digests | None = None,
-) -> Appended:
-    """Record what a use case did, once, as the last thing in its transaction: both happen, or neither.
-
-    Args:
-        session: in the use case's transaction.
-        organisation_id: whose chain it belongs to.
-        action: such as `token.created`.
-        subject: kind and internal number of what it was done to; None in place of the number for many.
-        actor: `token:12`, `cli:NAME` or `system`.
-        before: values before, which can be erased; never a secret, nor its hash.
-        after: values after, as above.
-        details: what is never erased, so nothing personal.
-        bulk: for many: how many, and `store.audit.chain.digest_of` them.
-        rows: that it wrote and `audit verify` compares, by `store.audit.bound_rows.digests`; among its values.
-    """
-    kind, number = subject
-    count, digest = bulk or (None, None)
-    entry = Entry(
-        organisation_id=organisation_id,
-        at_us=now_microseconds(),
-        actor=actor,
-        action=action,
-        subject_kind=kind,
-        subject_id=None if number is None else str(number),
-        details=details or {},
-        before=before,
-        after={**(after or {}), ROWS: rows} if rows else after,
-        bulk_count=count,
-        bulk_digest=digest,
-    )
-    return audit.append(session, entry)
+from fivefold.usecases.shared.context import record
 
 
 def bulk_of(count: int, rows: Digests) -> tuple[int, str]:
@@ -95,10 +43,9 @@ def record_rows(
     made = seal(lines, new_salt())
     return record(
         session,
-        actor.organisation_id,
+        actor,
         action,
         (kind, None),
-        actor=actor.name,
         after={"salt": made.salt, "marks": made.marks},
         details={**details, "batch": batch},
         bulk=(len(lines), made.digest),

@@ -2,13 +2,10 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Engine
-
 from fivefold.domain.rate_files import DatedRates
 from fivefold.risk.facts.portfolio import NamedList, read_list
 from fivefold.risk.language.base import canonical_form
 from fivefold.store.rulesets.activations import PER_SECOND
-from fivefold.store.sql.database import reading
 from fivefold.usecases.accounts.lists import ListPut, list_version, missing_versions
 from fivefold.usecases.accounts.rate_tables import checked_rates, rates_content
 from fivefold.usecases.accounts.settings import SettingsChange, check_values
@@ -23,18 +20,12 @@ from fivefold.usecases.changes.contents import (
     SettingsChanged,
 )
 from fivefold.usecases.changes.proposals import ChangeOutcome, ask_for
-from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_per_second, checked_reason
 
 
 def order_families(
-    engine: Engine,
-    actor: Actor,
-    type_name: str,
-    names: Sequence[str],
-    reason: str,
-    per_second: int = PER_SECOND,
-    now_us: int | None = None,
+    context: Context, type_name: str, names: Sequence[str], reason: str, per_second: int = PER_SECOND
 ) -> ChangeOutcome:
     """Put the families of a type in another order: the first one that applies assesses.
 
@@ -44,18 +35,10 @@ def order_families(
         ConflictError: who asks is no member.
     """
     content = RulesetsOrdered(type_name, tuple(names), checked_per_second(per_second))
-    return ask_for(engine, actor, content, checked_reason(reason), now_us)
+    return ask_for(context, content, checked_reason(reason))
 
 
-def switch_family(
-    engine: Engine,
-    actor: Actor,
-    family: str,
-    on: bool,
-    reason: str,
-    per_second: int = PER_SECOND,
-    now_us: int | None = None,
-) -> ChangeOutcome:
+def switch_family(context: Context, family: str, on: bool, reason: str, per_second: int = PER_SECOND) -> ChangeOutcome:
     """Switch a family on or off: while it is off others assess whom it applies to.
 
     Raises:
@@ -64,19 +47,11 @@ def switch_family(
         ConflictError: it is switched like that already; or who asks is no member.
     """
     content = RulesetSwitched(family, on, checked_per_second(per_second))
-    return ask_for(engine, actor, content, checked_reason(reason), now_us)
+    return ask_for(context, content, checked_reason(reason))
 
 
 def roll_back(
-    engine: Engine,
-    actor: Actor,
-    family: str,
-    version: int,
-    reason: str,
-    per_second: int = PER_SECOND,
-    now_us: int | None = None,
-    *,
-    release: bool = False,
+    context: Context, family: str, version: int, reason: str, per_second: int = PER_SECOND, *, release: bool = False
 ) -> ChangeOutcome:
     """Let a version that was active before decide again; *release* levels that only the present one raised.
 
@@ -86,19 +61,11 @@ def roll_back(
         ConflictError: it is active, or never was; or who asks is no member.
     """
     content = RulesetRolledBack(family, version, checked_per_second(per_second), release)
-    return ask_for(engine, actor, content, checked_reason(reason), now_us)
+    return ask_for(context, content, checked_reason(reason))
 
 
 def put_list_version(
-    engine: Engine,
-    actor: Actor,
-    name: str,
-    since_us: int,
-    members: Sequence[str],
-    title: str,
-    source: str,
-    now_us: int | None = None,
-    reason: str = "",
+    context: Context, name: str, since_us: int, members: Sequence[str], title: str, source: str, reason: str = ""
 ) -> ChangeOutcome:
     """Add a version of a list, the first one or one later than all others; its result is a `ListPut`.
 
@@ -106,10 +73,10 @@ def put_list_version(
         ConfigError: the name, a member, the title or the source is invalid; or it is proposed without a reason.
         ConflictError: a version is there that is as late, or later; or who asks is no member.
     """
-    return _request_list(engine, actor, list_version(name, since_us, members, title, source), reason, now_us)
+    return _request_list(context, list_version(name, since_us, members, title, source), reason)
 
 
-def put_list(engine: Engine, actor: Actor, document: str, now_us: int | None = None, reason: str = "") -> ChangeOutcome:
+def put_list(context: Context, document: str, reason: str = "") -> ChangeOutcome:
     """Add the versions of a list in YAML or JSON that are not there yet; its result is a `ListPut`.
 
     Raises:
@@ -119,24 +86,16 @@ def put_list(engine: Engine, actor: Actor, document: str, now_us: int | None = N
             member.
     """
     named_list = read_list(document)
-    with reading(engine) as session:
-        missing = missing_versions(session, actor.organisation_id, named_list)
-    return (
-        ChangeOutcome(ListPut((), 0), None)
-        if missing is None
-        else _request_list(engine, actor, missing, reason, now_us)
-    )
+    with context.reading() as session:
+        missing = missing_versions(session, context.organisation_id, named_list)
+    return ChangeOutcome(ListPut((), 0), None) if missing is None else _request_list(context, missing, reason)
 
 
-def _request_list(
-    engine: Engine, actor: Actor, named_list: NamedList, reason: str, now_us: int | None
-) -> ChangeOutcome:
-    return ask_for(engine, actor, ListVersionsAdded(named_list.name, canonical_form(named_list)), reason, now_us)
+def _request_list(context: Context, named_list: NamedList, reason: str) -> ChangeOutcome:
+    return ask_for(context, ListVersionsAdded(named_list.name, canonical_form(named_list)), reason)
 
 
-def put_rates(
-    engine: Engine, actor: Actor, rates: DatedRates, reason: str = "", now_us: int | None = None
-) -> ChangeOutcome:
+def put_rates(context: Context, rates: DatedRates, reason: str = "") -> ChangeOutcome:
     """Let own exchange rates hold from now on, dated ones, before those that ship; its result is a `RateTableLine`.
 
     Raises:
@@ -144,14 +103,12 @@ def put_rates(
             empty and it is proposed.
         ConflictError: the base currency was not chosen yet; or who asks is no member.
     """
-    converted = checked_rates(engine, actor, rates, now_us)
+    converted = checked_rates(context, rates)
     content = RatesReplaced(str(converted.base), converted.source, rates_content(converted))
-    return ask_for(engine, actor, content, reason, now_us)
+    return ask_for(context, content, reason)
 
 
-def retire_policy(
-    engine: Engine, actor: Actor, name: str, number: int, reason: str, now_us: int | None = None
-) -> ChangeOutcome:
+def retire_policy(context: Context, name: str, number: int, reason: str) -> ChangeOutcome:
     """Let an active version of a policy decide no more; its result is a `PolicyLine`.
 
     Raises:
@@ -159,12 +116,10 @@ def retire_policy(
         NotFoundError: there is no such version.
         ConflictError: it is not active; or who asks is no member.
     """
-    return ask_for(engine, actor, PolicyRetired(name, number), checked_reason(reason), now_us)
+    return ask_for(context, PolicyRetired(name, number), checked_reason(reason))
 
 
-def change_settings(
-    engine: Engine, actor: Actor, change: SettingsChange, reason: str = "", now_us: int | None = None
-) -> ChangeOutcome:
+def change_settings(context: Context, change: SettingsChange, reason: str = "") -> ChangeOutcome:
     """Change the settings that are given; its result are all `Settings`.
 
     Raises:
@@ -173,12 +128,10 @@ def change_settings(
             or who asks is no member.
     """
     check_values(change)
-    return ask_for(engine, actor, SettingsChanged(**vars(change)), reason, now_us)
+    return ask_for(context, SettingsChanged(**vars(change)), reason)
 
 
-def revoke_override(
-    engine: Engine, actor: Actor, override_id: int, reason: str, now_us: int | None = None
-) -> ChangeOutcome:
+def revoke_override(context: Context, override_id: int, reason: str) -> ChangeOutcome:
     """End an override that holds: at once where it lies below what the rules say, and proposed where it does not.
 
     Raises:
@@ -186,4 +139,4 @@ def revoke_override(
         NotFoundError: there is no such override.
         ConflictError: it does not hold; or it is proposed, and who asks is no member.
     """
-    return ask_for(engine, actor, OverrideRevoked(override_id), checked_reason(reason), now_us)
+    return ask_for(context, OverrideRevoked(override_id), checked_reason(reason))

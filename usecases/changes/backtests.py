@@ -34,11 +34,11 @@ from fivefold.store.rulesets.rulesets import draft_of, family_named, version_num
 from fivefold.store.sql.database import raise_if_out_of_reach, reading, writing
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.rulesets import Backtest, Family
-from fivefold.usecases.audit import record as audit
 from fivefold.usecases.changes.proposal_backtests import proposal_setting, run_proposal_backtest
 from fivefold.usecases.rulesets.review import context_of, read_matching_ruleset
 from fivefold.usecases.rulesets.run_backtest import run_backtest, setting_of
-from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.actors import SYSTEM, Actor
+from fivefold.usecases.shared.context import Context, record
 from fivefold.usecases.shared.inputs import checked_reason
 
 log = structlog.get_logger("fivefold.backtests")
@@ -88,39 +88,37 @@ class BacktestLine:
     part: str | None
 
 
-def request_backtest(
-    engine: Engine, actor: Actor, family: str, version: int | None = None, now_us: int | None = None
-) -> BacktestLine:
+def request_backtest(context: Context, family: str, version: int | None = None) -> BacktestLine:
     """Ask for a backtest of a version, or of the draft; where one of its content is under way already, of that one.
 
     Raises:
         NotFoundError: there is no such family or version, or no draft.
         InvalidRulesetError: the draft cannot be run, or does not fit the organisation.
     """
-    now = resolve_now(now_us)
-    with reading(engine) as session:
-        ruleset = _content(session, family_named(session, actor.organisation_id, family), version)
-    with writing(engine) as session:
-        settings_row(session, actor.organisation_id, locked=True)
-        family_row = family_named(session, actor.organisation_id, family)
+    now = context.now()
+    with context.reading() as session:
+        ruleset = _content(session, family_named(session, context.organisation_id, family), version)
+    with context.writing() as session:
+        settings_row(session, context.organisation_id, locked=True)
+        family_row = family_named(session, context.organisation_id, family)
         running = under_way(session, family_row.id, ruleset.content_hash)
         if running is not None:
             return _line(session, running)
         backtest = Backtest(
-            organisation_id=actor.organisation_id,
+            organisation_id=context.organisation_id,
             family_id=family_row.id,
             type_id=family_row.type_id,
             content_hash=ruleset.content_hash,
             canonical=ruleset.canonical,
             state="queued",
-            requested_by=actor.name,
+            requested_by=context.actor.name,
             requested_us=now,
             done=0,
             total=0,
         )
         session.add(backtest)
         session.flush()
-        _record(session, backtest, "backtest.requested", actor.name)
+        _record(session, backtest, "backtest.requested", context.actor.name)
         return _line(session, backtest)
 
 
@@ -136,21 +134,21 @@ def _record(session: Session, backtest: Backtest, action: str, actor: str, after
     )
     details = {**whose, "content_hash": backtest.content_hash}
     of = ("backtest", backtest.id)
-    audit.record(session, backtest.organisation_id, action, of, actor=actor, after=after, details=details)
+    record(session, Actor(backtest.organisation_id, actor), action, of, after=after, details=details)
 
 
-def list_backtests(engine: Engine, actor: Actor, family: str, part: Part = WHOLE) -> Page[BacktestLine]:
+def list_backtests(context: Context, family: str, part: Part = WHOLE) -> Page[BacktestLine]:
     """List the backtests of a family, the newest first; NotFoundError where there is none of that name."""
-    with reading(engine) as session:
-        family_row = family_named(session, actor.organisation_id, family)
+    with context.reading() as session:
+        family_row = family_named(session, context.organisation_id, family)
         return backtests_of(session, family_row.id, part).map(partial(_line, session))
 
 
-def report_of(engine: Engine, actor: Actor, number: int) -> dict[str, Any]:
+def report_of(context: Context, number: int) -> dict[str, Any]:
     """Give the result of a backtest, with customers by their external names; NotFoundError unless it is done."""
-    with reading(engine) as session:
+    with context.reading() as session:
         row = session.get(Backtest, number)
-        if row is None or row.organisation_id != actor.organisation_id or row.report is None:
+        if row is None or row.organisation_id != context.organisation_id or row.report is None:
             raise NotFoundError(f"there is no backtest {number} that is done")
         report: dict[str, Any] = json.loads(row.report)
         report.pop("validity", None)  # numbers that mean nothing outside
@@ -194,7 +192,7 @@ def _line(session: Session, row: Backtest) -> BacktestLine:
     )
 
 
-def cancel_backtest(engine: Engine, actor: Actor, number: int, reason: str, now_us: int | None = None) -> BacktestLine:
+def cancel_backtest(context: Context, number: int, reason: str) -> BacktestLine:
     """End a backtest that waits, or runs: then its worker stops at the next part.
 
     Raises:
@@ -202,15 +200,15 @@ def cancel_backtest(engine: Engine, actor: Actor, number: int, reason: str, now_
         NotFoundError: there is no such backtest.
         ConflictError: it has ended already.
     """
-    now = resolve_now(now_us)
+    now = context.now()
     why = checked_reason(reason)
-    with writing(engine) as session:
-        row = backtest_numbered(session, actor.organisation_id, number, locked=True)
+    with context.writing() as session:
+        row = backtest_numbered(session, context.organisation_id, number, locked=True)
         if row.state not in {"queued", "running"}:
             raise ConflictError(f"backtest {number} is {row.state}; one that waits or runs can be cancelled")
-        row.state, row.error = "cancelled", f"{actor.name} cancelled it: {why}"
+        row.state, row.error = "cancelled", f"{context.actor.name} cancelled it: {why}"
         row.lease_until_us, row.finished_us = None, now
-        _record(session, row, "backtest.cancelled", actor.name, {"reason": why})
+        _record(session, row, "backtest.cancelled", context.actor.name, {"reason": why})
         return _line(session, row)
 
 
@@ -243,7 +241,7 @@ def _quarantine(session: Session, row: Backtest, now_us: int) -> None:
     row.error = f"its worker ended {MOST_ATTEMPTS} times while it ran{where}; ask for it again once the reason is found"
     row.lease_until_us, row.finished_us = None, now_us
     log.warning("backtest quarantined", backtest=row.id)
-    _record(session, row, "backtest.quarantined", audit.SYSTEM)
+    _record(session, row, "backtest.quarantined", SYSTEM)
 
 
 class _Lease:
@@ -273,7 +271,7 @@ class _Lease:
             state = "failed" if stored_report is None else "done"
             ended = {"lease_until_us": None, "finished_us": self._now_us()}
             self._set(session, state=state, report=stored_report, error=error, **ended)
-            _record(session, session.get_one(Backtest, self._number), f"backtest.{state}", audit.SYSTEM)
+            _record(session, session.get_one(Backtest, self._number), f"backtest.{state}", SYSTEM)
 
     def _now_us(self) -> int:
         return self.began_us + (monotonic_ns() - self._start_ns) // 1000

@@ -35,7 +35,7 @@ from fivefold.usecases.levels.overrides import revoke_override_in
 from fivefold.usecases.rulesets.activate import roll_back_in
 from fivefold.usecases.rulesets.deciding import Deciding, Reached, deciding
 from fivefold.usecases.rulesets.drafts import order_families_in, switch_family_in
-from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 
 Result = ListPut | RateTableLine | PolicyLine | Settings | tuple[str, ...] | None
 """What a change gave: of the order of families their names; of a switch, a roll-back or a revocation nothing."""
@@ -48,14 +48,14 @@ class Champions(Protocol):
         """Raise PromotionRefusedError where the version may not become champion now; nothing is changed."""
         ...
 
-    def promote(self, session: Session, actor: Actor, content: ModelPromoted, why: str) -> None:
+    def promote(self, session: Session, context: Context, content: ModelPromoted, why: str) -> None:
         """Record the promotion and do it."""
         ...
 
 
 def apply_content(  # noqa: C901, PLR0911 (one for each kind)
     session: Session,
-    actor: Actor,
+    context: Context,
     content: Content,
     why: str,
     now_us: int,
@@ -69,48 +69,48 @@ def apply_content(  # noqa: C901, PLR0911 (one for each kind)
     """
     match content:
         case ModelPromoted():
-            _at_hand(champions).promote(session, actor, content, why)
+            _at_hand(champions).promote(session, context, content, why)
             return None
         case RulesetsOrdered():
             activation = (content.entity_type, content.families, why, content.per_second, now_us)
-            return order_families_in(session, actor, *activation)
+            return order_families_in(session, context, *activation)
         case RulesetSwitched():
-            switch_family_in(session, actor, content.family, content.on, why, content.per_second, now_us)
+            switch_family_in(session, context, content.family, content.on, why, content.per_second, now_us)
             return None
         case RulesetRolledBack():
-            roll_back_in(session, actor, content.family, content.version, why, content.per_second, now_us)
+            roll_back_in(session, context, content.family, content.version, why, content.per_second, now_us)
             return None
         case ListVersionsAdded():
-            return put_list_in(session, actor, read_list(content.list), now_us, marks=marks)
+            return put_list_in(session, context, read_list(content.list), now_us, marks=marks)
         case RatesReplaced():
-            return put_rates_in(session, actor, content.base, content.source, content.rates, now_us, marks=marks)
+            return put_rates_in(session, context, content.base, content.source, content.rates, now_us, marks=marks)
         case PolicyRetired():
-            return retire_policy_in(session, actor, content.policy, content.number, why)
+            return retire_policy_in(session, context, content.policy, content.number, why)
         case SettingsChanged():
-            return change_settings_in(session, actor, SettingsChange(**asdict(content)))
+            return change_settings_in(session, context, SettingsChange(**asdict(content)))
         case OverrideRevoked():
-            revoke_override_in(session, actor, content.override, why, now_us, marks=marks)
+            revoke_override_in(session, context, content.override, why, now_us, marks=marks)
             return None  # the override itself says the rest; a copy of it here would outlast an erasure
         case TagChanged() | ScreeningCleared() | RecordChanged():
-            _apply_fact(session, actor, content, now_us)
+            _apply_fact(session, context, content, now_us)
             return None
 
 
-def result_in_force(session: Session, actor: Actor, content: Content) -> Result:
+def result_in_force(session: Session, context: Context, content: Content) -> Result:
     """Give the result of a change that is in force already; None where it would change something, or is refused.
 
     So a repeated call adds no row, makes no entity due, and needs no second person.
     """
     match content:
         case SettingsChanged():
-            present = settings_of(session, actor.organisation_id)
+            present = settings_of(session, context.organisation_id)
             fields = {name: value for name, value in asdict(content).items() if value is not None}
             return present if replace(present, **fields) == present else None
         case ListVersionsAdded():
-            missing = missing_versions(session, actor.organisation_id, read_list(content.list))
+            missing = missing_versions(session, context.organisation_id, read_list(content.list))
             return ListPut((), 0) if missing is None else None
         case RatesReplaced():
-            return rates_in_force(session, actor, content.base, content.source, content.rates)
+            return rates_in_force(session, context.actor, content.base, content.source, content.rates)
         case _:
             return None
 
@@ -123,18 +123,18 @@ def _at_hand(champions: Champions | None) -> Champions:
     return champions
 
 
-def _apply_fact(session: Session, actor: Actor, content: Fact, now_us: int) -> None:
+def _apply_fact(session: Session, context: Context, content: Fact, now_us: int) -> None:
     """Store what would lower a level, without asking again who may; NotFoundError where its entity was erased."""
     entity_row = session.get_one(Entity, content.entity)
     kind = session.get_one(EntityType, entity_row.type_id).name
-    entity = entity_named(session, actor.organisation_id, kind, entity_row.external_id, alone=True)
+    entity = entity_named(session, context.organisation_id, kind, entity_row.external_id, alone=True)
     match content:
         case TagChanged() if content.ended or (content.until_us is not None and content.until_us <= now_us):
-            end_tag_in(session, actor, entity, content.tag, now_us)
+            end_tag_in(session, context, entity, content.tag, now_us)
         case TagChanged():
-            set_tag_in(session, actor, entity, content.tag, content.until_us, now_us)
+            set_tag_in(session, context, entity, content.tag, content.until_us, now_us)
         case ScreeningCleared():
-            add_screening_in(session, actor, entity, content.screening, found=False, at=content.at_us, now=now_us)
+            add_screening_in(session, context, entity, content.screening, found=False, at=content.at_us, now=now_us)
         case RecordChanged():
             record = RecordGiven(
                 content.external_id,
@@ -144,11 +144,11 @@ def _apply_fact(session: Session, actor: Actor, content: Fact, now_us: int) -> N
                 content.status,
                 json.loads(content.fields),
             )
-            put_record_in(session, actor, entity, content.of, record, now_us)
+            put_record_in(session, context, entity, content.of, record, now_us)
 
 
 def rehearse(
-    session: Session, actor: Actor, content: Content, why: str, now_us: int, champions: Champions | None = None
+    session: Session, context: Context, content: Content, why: str, now_us: int, champions: Champions | None = None
 ) -> dict[int, Reached]:
     """Carry out a change, read what decides then, and roll it back.
 
@@ -158,11 +158,11 @@ def rehearse(
     if isinstance(content, ModelPromoted):
         _at_hand(champions).check(content, why)
         return {}
-    before = deciding(session, actor.organisation_id)
+    before = deciding(session, context.organisation_id)
     nested = session.begin_nested()
     try:
-        apply_content(session, actor, content, why, now_us, marks=False)
-        after = deciding(session, actor.organisation_id)
+        apply_content(session, context, content, why, now_us, marks=False)
+        after = deciding(session, context.organisation_id)
     finally:
         nested.rollback()
         session.expire_all()

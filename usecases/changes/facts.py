@@ -3,33 +3,22 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Literal
 
-from sqlalchemy import Engine
-
-from fivefold.domain.clock import resolve_now
 from fivefold.domain.errors import ConfigError
 from fivefold.store.ingest.entities import entity_named
-from fivefold.store.sql.database import reading
 from fivefold.usecases.accounts.second_person import is_member
 from fivefold.usecases.changes.contents import Fact, RecordChanged, ScreeningCleared, TagChanged
 from fivefold.usecases.changes.proposals import ChangeOutcome, ask_for
 from fivefold.usecases.ingest import facts as ingest_facts
 from fivefold.usecases.ingest.facts import RecordGiven
 from fivefold.usecases.levels.lowering import WouldLowerError
-from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 
 
 def request_tag(
-    engine: Engine,
-    actor: Actor,
-    type_name: str,
-    external_id: str,
-    tag: str,
-    *,
-    until_us: int | None = None,
-    reason: str = "",
-    now_us: int | None = None,
+    context: Context, type_name: str, external_id: str, tag: str, *, until_us: int | None = None, reason: str = ""
 ) -> ChangeOutcome:
     """Set a tag, as `ingest_facts.set_tag` does; what would lower a level is proposed.
 
@@ -37,36 +26,24 @@ def request_tag(
         WouldLower: a level would fall, and who asks is no member.
         ConfigError: a level would fall, and the reason is empty; or as `ingest_facts` says.
     """
-    of = (engine, actor, type_name, external_id)
+    of = (context.at(context.now()), type_name, external_id)
 
-    def store(now: int) -> None:
-        ingest_facts.set_tag(*of, tag, until_us=until_us, now_us=now)
+    store = partial(ingest_facts.set_tag, *of, tag, until_us=until_us)
 
-    return _store_or_propose(of, store, lambda entity, _: TagChanged(entity, tag, until_us, False), reason, now_us)
+    return _store_or_propose(of, store, lambda entity, _: TagChanged(entity, tag, until_us, False), reason)
 
 
-def request_tag_end(
-    engine: Engine,
-    actor: Actor,
-    type_name: str,
-    external_id: str,
-    tag: str,
-    *,
-    reason: str = "",
-    now_us: int | None = None,
-) -> ChangeOutcome:
+def request_tag_end(context: Context, type_name: str, external_id: str, tag: str, *, reason: str = "") -> ChangeOutcome:
     """Take a tag off; what would lower a level is proposed. Errors are those of `request_tag`."""
-    of = (engine, actor, type_name, external_id)
+    of = (context.at(context.now()), type_name, external_id)
 
-    def store(now: int) -> None:
-        ingest_facts.end_tag(*of, tag, now_us=now)
+    store = partial(ingest_facts.end_tag, *of, tag)
 
-    return _store_or_propose(of, store, lambda entity, _: TagChanged(entity, tag, None, True), reason, now_us)
+    return _store_or_propose(of, store, lambda entity, _: TagChanged(entity, tag, None, True), reason)
 
 
 def request_screening(
-    engine: Engine,
-    actor: Actor,
+    context: Context,
     type_name: str,
     external_id: str,
     screening: str,
@@ -74,65 +51,58 @@ def request_screening(
     found: bool,
     at_us: int | None = None,
     reason: str = "",
-    now_us: int | None = None,
 ) -> ChangeOutcome:
     """Note a screening; a clean one that would lower a level is proposed. Errors are those of `request_tag`."""
-    of = (engine, actor, type_name, external_id)
+    of = (context.at(context.now()), type_name, external_id)
 
-    def store(now: int) -> None:
-        ingest_facts.add_screening(*of, screening, found=found, at_us=at_us, now_us=now)
+    store = partial(ingest_facts.add_screening, *of, screening, found=found, at_us=at_us)
 
     def content(entity: int, now: int) -> Fact:
         return ScreeningCleared(entity, screening, now if at_us is None else at_us)
 
-    return _store_or_propose(of, store, content, reason, now_us)
+    return _store_or_propose(of, store, content, reason)
 
 
 def request_record(
-    engine: Engine,
-    actor: Actor,
+    context: Context,
     type_name: str,
     external_id: str,
     kind: Literal["case", "alert"],
     record: RecordGiven,
     *,
     reason: str = "",
-    now_us: int | None = None,
 ) -> ChangeOutcome:
     """Open, change or close a case or an alert; a change that would lower a level is proposed.
 
     Errors are those of `request_tag`.
     """
-    of = (engine, actor, type_name, external_id)
+    of = (context.at(context.now()), type_name, external_id)
 
-    def store(now: int) -> None:
-        ingest_facts.put_record(*of, kind, record, now_us=now)
+    store = partial(ingest_facts.put_record, *of, kind, record)
 
     def content(entity: int, _: int) -> Fact:
         fields: dict[str, Any] = asdict(record) | {"fields": json.dumps(dict(record.fields), ensure_ascii=False)}
         return RecordChanged(entity, kind, **fields)
 
-    return _store_or_propose(of, store, content, reason, now_us)
+    return _store_or_propose(of, store, content, reason)
 
 
 def _store_or_propose(
-    of: tuple[Engine, Actor, str, str],
-    store: Callable[[int], None],
+    of: tuple[Context, str, str],
+    store: Callable[[], None],
     content: Callable[[int, int], Fact],
     reason: str,
-    now_us: int | None,
 ) -> ChangeOutcome:
-    engine, actor, type_name, external_id = of
-    now = resolve_now(now_us)
+    context, type_name, external_id = of
     try:
-        store(now)
+        store()
     except WouldLowerError as found:
-        if not is_member(actor.name):
+        if not is_member(context.actor.name):
             raise
         if not reason.strip():
             raise ConfigError(f"{found.falls[0]}, so another person has to approve it; say why in `reason`") from found
-        with reading(engine) as session:
-            number = entity_named(session, actor.organisation_id, type_name, external_id).id
+        with context.reading() as session:
+            number = entity_named(session, context.organisation_id, type_name, external_id).id
         reach = {"falls": [{**asdict(fall), "through": sorted(fall.through)} for fall in found.falls]}
-        return ask_for(engine, actor, content(number, now), reason, now, reach)
+        return ask_for(context, content(number, context.now()), reason, reach)
     return ChangeOutcome(None, None)

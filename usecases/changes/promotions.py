@@ -16,10 +16,10 @@ from fivefold.store.accounts import tokens as accounts
 from fivefold.store.accounts.settings import where_two_people_promote
 from fivefold.store.sql.database import reading, writing
 from fivefold.usecases.accounts.organisations import DEFAULT_ORGANISATION
-from fivefold.usecases.audit import record as audit
 from fivefold.usecases.changes.contents import ModelPromoted
 from fivefold.usecases.changes.proposals import ProposalLine, ask_for
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context, record
 
 
 def need_of_two_people(engine: Engine) -> str:
@@ -64,15 +64,14 @@ def roll_back_model(engine: Engine, registry: Registry, actor: str, reason: str 
 
 
 def propose_promotion(
-    engine: Engine, registry: Registry, number: int, actor: Actor, *, force: bool = False, reason: str = ""
+    context: Context, registry: Registry, number: int, *, force: bool = False, reason: str = ""
 ) -> ProposalLine:
     """Propose that a version becomes champion; another person approves it where the registry is.
 
     Args:
-        engine: the database with the proposals.
+        context: of a member of an organisation that wants two people.
         registry: where the version is.
         number: of the version.
-        actor: a member of an organisation that wants two people.
         force: against the gate, or where it could not compare.
         reason: why; by default what the gate said.
 
@@ -80,13 +79,14 @@ def propose_promotion(
         PromotionRefusedError: the gate did not allow it, the version does not load, or it takes one person.
         ConflictError: who asks is no member.
     """
-    with reading(engine) as session:
-        if actor.organisation_id not in where_two_people_promote(session):
+    with context.reading() as session:
+        if context.organisation_id not in where_two_people_promote(session):
             raise PromotionRefusedError(_need_of_two_people(session) or "one person promotes a model here")
     planned = plan_promotion(registry, number, force=force, reason=reason)
-    content = ModelPromoted(registry.name, number, _content_hash(registry, number), planned.replaced, force, actor.name)
+    content_hash, who = _content_hash(registry, number), context.actor.name
+    content = ModelPromoted(registry.name, number, content_hash, planned.replaced, force, who)
     reach = {"gate": registry.version(number).tags.get("gate_reasons", "")}
-    proposal = ask_for(engine, actor, content, planned.why, reach=reach, champions=RegistryChampions(registry)).proposal
+    proposal = ask_for(context, content, planned.why, reach=reach, champions=RegistryChampions(registry)).proposal
     assert proposal is not None  # a promotion is never done by asking for it
     return proposal
 
@@ -115,11 +115,11 @@ class RegistryChampions:
             raise PromotionRefusedError(f"version {content.version} is not the model that was proposed")
         return planned
 
-    def promote(self, session: Session, actor: Actor, content: ModelPromoted, why: str) -> None:
+    def promote(self, session: Session, context: Context, content: ModelPromoted, why: str) -> None:
         """Do what was proposed, with both people in MLflow's record; errors are those of `check`."""
         planned = self.check(content, why)
-        both = replace(planned, who=f"{content.proposed_by}, approved by {actor.name}")
-        _record(session, self.registry, both, f"cli:{planned.who}", actor)
+        both = replace(planned, who=f"{content.proposed_by}, approved by {context.actor.name}")
+        _record(session, self.registry, both, f"cli:{planned.who}", context.actor)
         apply_promotion(self.registry, both)
 
 
@@ -157,11 +157,15 @@ def _record(
         organisations = [accounts.organisation_named(session, DEFAULT_ORGANISATION, now_microseconds()).id]
     for organisation_id in organisations:
         own = approver is not None and approver.organisation_id == organisation_id
-        audit.record(
-            session, organisation_id, f"model.{_DONE[planned.action]}", ("model", planned.version),
-            actor=approver.name if approver is not None and own else at_machine,
-            after={"reason": planned.why}, details=details,
-        )  # fmt: skip
+        who = approver if approver is not None and own else Actor(organisation_id, at_machine)
+        record(
+            session,
+            who,
+            f"model.{_DONE[planned.action]}",
+            ("model", planned.version),
+            after={"reason": planned.why},
+            details=details,
+        )
 
 
 _DONE = {"promote": "promoted", "rollback": "rolled_back"}

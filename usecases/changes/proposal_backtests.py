@@ -32,6 +32,7 @@ from fivefold.usecases.levels.portfolio import read_stored_portfolio
 from fivefold.usecases.rulesets.deciding import Deciding, Reached
 from fivefold.usecases.rulesets.run_backtest import Progress, parts_of_type, validity
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 
 
 @dataclass(frozen=True)
@@ -65,16 +66,16 @@ def proposal_setting(engine: Engine, number: int, as_of_us: int, attempt: int) -
         if proposal.state != PROPOSED:
             raise ConflictError(f"proposal {proposal.id} was {proposal.state} already")
         content = read_content(proposal.kind, proposal.content)
-        actor = Actor(row.organisation_id, proposal.proposed_by)
+        context = Context(engine, Actor(row.organisation_id, proposal.proposed_by))
         type_id, reason = row.type_id, proposal.reason
-        reached = rehearse(session, actor, content, reason, as_of_us).get(type_id)
+        reached = rehearse(session, context, content, reason, as_of_us).get(type_id)
         if reached is None:
             raise ConflictError("what decides is the same with and without this change by now")
         session.get_one(Backtest, number).content_hash = reached.fingerprint
         until_id = session.scalar(select(func.max(Entity.id)).where(Entity.type_id == type_id)) or 0
         customers = count_of_type(session, type_id, until_id)
         forget_releases(session, number)
-        return ProposalSetting(number, actor.organisation_id, type_id, reached, customers, until_id, as_of_us, attempt)
+        return ProposalSetting(number, row.organisation_id, type_id, reached, customers, until_id, as_of_us, attempt)
 
 
 def run_proposal_backtest(engine: Engine, setting: ProposalSetting, progress: Progress) -> str:

@@ -11,11 +11,9 @@ from dataclasses import asdict, dataclass, is_dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
-from fivefold.domain.clock import resolve_now
 from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts.organisation_lock import lock_organisation
@@ -32,13 +30,11 @@ from fivefold.store.rulesets.proposals import (
     proposal_numbered,
     proposals_of,
 )
-from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.entities import EntityType, OrganisationSettings
 from fivefold.store.tables.levels import OverrideRow
 from fivefold.store.tables.proposals import Proposal
 from fivefold.store.tables.rulesets import Backtest
 from fivefold.usecases.accounts.second_person import refuse_nobody, refuse_same_person
-from fivefold.usecases.audit import record as audit
 from fivefold.usecases.changes.contents import (
     FACTS,
     Content,
@@ -54,7 +50,8 @@ from fivefold.usecases.changes.releasing import activate_releases
 from fivefold.usecases.levels.overrides import raises_without
 from fivefold.usecases.rulesets.deciding import Reached
 from fivefold.usecases.rulesets.run_backtest import refuse_outdated
-from fivefold.usecases.shared.actors import Actor, Role
+from fivefold.usecases.shared.actors import Role
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason
 
 _UNDER_WAY = frozenset({"queued", "running"})
@@ -110,11 +107,9 @@ class ChangeOutcome:
 
 
 def ask_for(
-    engine: Engine,
-    actor: Actor,
+    context: Context,
     content: Content,
     reason: str,
-    now_us: int | None = None,
     reach: Mapping[str, Any] | None = None,
     champions: Champions | None = None,
 ) -> ChangeOutcome:
@@ -126,33 +121,33 @@ def ask_for(
         ConfigError: the reason is empty although it is proposed; or as the kind says.
         NotFoundError, ConflictError: it cannot be done now; or who asks is no member.
     """
-    now = resolve_now(now_us)
-    with writing(engine) as session:
-        _hold(session, actor)
-        if (result := result_in_force(session, actor, content)) is not None:
+    now = context.now()
+    with context.writing() as session:
+        _hold(session, context)
+        if (result := result_in_force(session, context, content)) is not None:
             return ChangeOutcome(result, None, changes=False)
-        if _one_person_suffices(session, actor, content):
-            return ChangeOutcome(apply_content(session, actor, content, reason.strip(), now), None)
+        if _one_person_suffices(session, context, content):
+            return ChangeOutcome(apply_content(session, context, content, reason.strip(), now), None)
         why = checked_reason(reason)
-        refuse_nobody(session, actor)
-        reached = rehearse(session, actor, content, why, now, champions)
+        refuse_nobody(session, context.actor)
+        reached = rehearse(session, context, content, why, now, champions)
         row = Proposal(
-            organisation_id=actor.organisation_id,
+            organisation_id=context.organisation_id,
             kind=content.kind,
             subject=content.subject,
             content=content_json(content),
-            reach=canonical_json(reach_of(session, actor, content, reached, now) if reach is None else dict(reach)),
+            reach=canonical_json(reach_of(session, context, content, reached, now) if reach is None else dict(reach)),
             entity_id=content.entity if isinstance(content, FACTS) else None,
             reason=why,
-            proposed_by=actor.name,
+            proposed_by=context.actor.name,
             proposed_us=now,
             state=PROPOSED,
         )
         session.add(row)
         session.flush()
         _note(session, content, now)
-        _request_backtests(session, actor, row, reached, now)
-        _record(session, actor, "proposal.made", row, {"reason": why})
+        _request_backtests(session, context, row, reached, now)
+        _record(session, context, "proposal.made", row, {"reason": why})
         return ChangeOutcome(None, _line(session, row))
 
 
@@ -162,22 +157,24 @@ def _note(session: Session, content: Content, now: int) -> None:
         record_activity(session, [session.get_one(OverrideRow, content.override).entity_id], now)
 
 
-def _one_person_suffices(session: Session, actor: Actor, content: Content) -> bool:
+def _one_person_suffices(session: Session, context: Context, content: Content) -> bool:
     """Tell whether a change lowers nothing: no ruleset decides yet, or an override ends that kept a level down."""
     if isinstance(content, (*FACTS, ModelPromoted)):
         return False  # it is asked for once it was seen that two people are needed
     if isinstance(content, OverrideRevoked):
-        return raises_without(session, actor, content.override)
-    return not needs_two_people(session, actor.organisation_id)
+        return raises_without(session, context.actor, content.override)
+    return not needs_two_people(session, context.organisation_id)
 
 
-def _hold(session: Session, actor: Actor) -> None:
+def _hold(session: Session, context: Context) -> None:
     """Keep others that change what decides waiting; a new organisation has no settings yet."""
-    lock_organisation(session, actor.organisation_id)
-    session.get(OrganisationSettings, actor.organisation_id, with_for_update=True)
+    lock_organisation(session, context.organisation_id)
+    session.get(OrganisationSettings, context.organisation_id, with_for_update=True)
 
 
-def _request_backtests(session: Session, actor: Actor, row: Proposal, reached: Mapping[int, Reached], now: int) -> None:
+def _request_backtests(
+    session: Session, context: Context, row: Proposal, reached: Mapping[int, Reached], now: int
+) -> None:
     waiting = {backtest.type_id for backtest in backtests_of_proposal(session, row.id) if backtest.state in _UNDER_WAY}
     for type_id, pair in reached.items():
         if type_id not in waiting and count_of_type(session, type_id):
@@ -188,7 +185,7 @@ def _request_backtests(session: Session, actor: Actor, row: Proposal, reached: M
                 content_hash=pair.fingerprint,
                 canonical="",
                 state="queued",
-                requested_by=actor.name,
+                requested_by=context.actor.name,
                 requested_us=now,
                 done=0,
                 total=0,
@@ -196,34 +193,27 @@ def _request_backtests(session: Session, actor: Actor, row: Proposal, reached: M
             session.add(backtest)
             session.flush()
             details = {"proposal_id": row.id, "content_hash": backtest.content_hash}
-            of = ("backtest", backtest.id)
-            audit.record(session, row.organisation_id, "backtest.requested", of, actor=actor.name, details=details)
+            context.record(session, "backtest.requested", ("backtest", backtest.id), details=details)
 
 
-def request_proposal_backtests(engine: Engine, actor: Actor, number: int, now_us: int | None = None) -> ProposalLine:
+def request_proposal_backtests(context: Context, number: int) -> ProposalLine:
     """Ask for the backtests of a proposal anew, such as after what decides has changed.
 
     Raises:
         NotFoundError: there is no such proposal.
         ConflictError: it was decided, or cannot be done any more.
     """
-    now = resolve_now(now_us)
-    with writing(engine) as session:
-        _hold(session, actor)
-        row = _open(session, actor, number)
-        reached = rehearse(session, actor, read_content(row.kind, row.content), row.reason, now)
-        _request_backtests(session, actor, row, reached, now)
+    now = context.now()
+    with context.writing() as session:
+        _hold(session, context)
+        row = _open(session, context, number)
+        reached = rehearse(session, context, read_content(row.kind, row.content), row.reason, now)
+        _request_backtests(session, context, row, reached, now)
         return _line(session, row)
 
 
 def approve_proposal(
-    engine: Engine,
-    actor: Actor,
-    number: int,
-    reason: str,
-    role: Role = Role.ADMIN,
-    now_us: int | None = None,
-    champions: Champions | None = None,
+    context: Context, number: int, reason: str, role: Role = Role.ADMIN, champions: Champions | None = None
 ) -> ProposalLine:
     """Do what another person proposed, in one transaction with the approval. *champions*: to promote a model with.
 
@@ -235,26 +225,26 @@ def approve_proposal(
             model is to be promoted without *champions*.
         PromotionRefusedError: the gate does not allow it any more, or another version serves by now.
     """
-    now = resolve_now(now_us)
+    now = context.now()
     why = checked_reason(reason)
-    with writing(engine) as session:
-        _hold(session, actor)
-        row = _open(session, actor, number)
-        refuse_same_person(session, actor, (row.proposed_by,), f"proposed {number}: another person approves it")
+    with context.writing() as session:
+        _hold(session, context)
+        row = _open(session, context, number)
+        refuse_same_person(session, context.actor, (row.proposed_by,), f"proposed {number}: another person approves it")
         _refuse_role(row, role, _APPROVERS)
         content = read_content(row.kind, row.content)
-        tests = _tests(session, row, rehearse(session, actor, content, row.reason, now, champions), now)
-        result = apply_content(session, actor, content, row.reason, now, champions=champions)
+        tests = _tests(session, row, rehearse(session, context, content, row.reason, now, champions), now)
+        result = apply_content(session, context, content, row.reason, now, champions=champions)
         released = activate_releases(session, tests)
-        _decide(row, APPROVED, actor, why, now)
+        _decide(row, APPROVED, context, why, now)
         row.result = canonical_json(_plain(result) | ({"released": released} if released else {}))
         session.flush()
-        _record(session, actor, "proposal.approved", row, {"reason": why})
+        _record(session, context, "proposal.approved", row, {"reason": why})
         return _line(session, row)
 
 
-def _open(session: Session, actor: Actor, number: int) -> Proposal:
-    row = proposal_numbered(session, actor.organisation_id, number, locked=True)
+def _open(session: Session, context: Context, number: int) -> Proposal:
+    row = proposal_numbered(session, context.organisation_id, number, locked=True)
     if row.state != PROPOSED:
         raise ConflictError(f"proposal {number} was {row.state} already")
     return row
@@ -307,17 +297,15 @@ def _done(session: Session, row: Proposal) -> list[Backtest]:
     return [backtest for backtest in backtests_of_proposal(session, row.id) if backtest.state == "done"]
 
 
-def _decide(row: Proposal, state: str, actor: Actor, why: str, now_us: int) -> None:
-    row.state, row.decided_by, row.decided_us, row.decision_reason = state, actor.name, now_us, why
+def _decide(row: Proposal, state: str, context: Context, why: str, now_us: int) -> None:
+    row.state, row.decided_by, row.decided_us, row.decision_reason = state, context.actor.name, now_us, why
 
 
 def _plain(result: Result) -> Any:
     return asdict(result) if is_dataclass(result) else {"families": list(result)} if result else {}
 
 
-def refuse_proposal(
-    engine: Engine, actor: Actor, number: int, reason: str, role: Role = Role.ADMIN, now_us: int | None = None
-) -> ProposalLine:
+def refuse_proposal(context: Context, number: int, reason: str, role: Role = Role.ADMIN) -> ProposalLine:
     """Refuse a proposal, or withdraw one's own; its backtests that wait or run are cancelled.
 
     Raises:
@@ -325,45 +313,41 @@ def refuse_proposal(
         NotFoundError: there is no such proposal.
         ConflictError: it was decided already; or it is another person's, and not for the role.
     """
-    now = resolve_now(now_us)
+    now = context.now()
     why = checked_reason(reason)
-    with writing(engine) as session:
-        _hold(session, actor)
-        row = _open(session, actor, number)
-        if row.proposed_by != actor.name:
+    with context.writing() as session:
+        _hold(session, context)
+        row = _open(session, context, number)
+        if row.proposed_by != context.actor.name:
             _refuse_role(row, role, _REFUSERS)
-        _decide(row, WITHDRAWN if row.proposed_by == actor.name else REFUSED, actor, why, now)
+        _decide(row, WITHDRAWN if row.proposed_by == context.actor.name else REFUSED, context, why, now)
         _note(session, read_content(row.kind, row.content), now)
         for backtest in backtests_of_proposal(session, number):
             if backtest.state in _UNDER_WAY:
                 backtest.state, backtest.error = "cancelled", f"proposal {number} was {row.state}"
                 backtest.lease_until_us, backtest.finished_us = None, now
         session.flush()
-        _record(session, actor, f"proposal.{row.state}", row, {"reason": why})
+        _record(session, context, f"proposal.{row.state}", row, {"reason": why})
         return _line(session, row)
 
 
 def list_proposals(
-    engine: Engine,
-    actor: Actor,
-    state: str | None = None,
-    role: Role = Role.ADMIN,
-    part: Part = WHOLE,
+    context: Context, state: str | None = None, role: Role = Role.ADMIN, part: Part = WHOLE
 ) -> Page[ProposalLine]:
     """List proposals, of one state or of all, the newest first.
 
     Only those that the role may see: approvers those about one entity.
     """
     kinds = _kinds_for(role)
-    with reading(engine) as session:
-        return proposals_of(session, actor.organisation_id, state, kinds, part).map(partial(_line, session))
+    with context.reading() as session:
+        return proposals_of(session, context.organisation_id, state, kinds, part).map(partial(_line, session))
 
 
-def read_proposal(engine: Engine, actor: Actor, number: int, role: Role = Role.ADMIN) -> ProposalLine:
+def read_proposal(context: Context, number: int, role: Role = Role.ADMIN) -> ProposalLine:
     """Show a proposal; NotFoundError where there is none of that number, or the role may not see it."""
     kinds = _kinds_for(role)
-    with reading(engine) as session:
-        row = proposal_numbered(session, actor.organisation_id, number)
+    with context.reading() as session:
+        row = proposal_numbered(session, context.organisation_id, number)
         if kinds is not None and row.kind not in kinds:
             raise NotFoundError(f"there is no proposal {number}")
         return _line(session, row)
@@ -401,13 +385,11 @@ def _line(session: Session, row: Proposal) -> ProposalLine:
     )
 
 
-def _record(session: Session, actor: Actor, action: str, row: Proposal, after: dict[str, str]) -> None:
-    audit.record(
+def _record(session: Session, context: Context, action: str, row: Proposal, after: dict[str, str]) -> None:
+    context.record(
         session,
-        actor.organisation_id,
         action,
         ("proposal", row.id),
-        actor=actor.name,
         after=after,
         details={"kind": row.kind, "proposed_by": row.proposed_by},
         rows=digests(session, "proposals", [row.id]),

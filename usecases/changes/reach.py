@@ -18,28 +18,28 @@ from fivefold.usecases.accounts.settings import settings_of
 from fivefold.usecases.changes.contents import Content, OverrideRevoked, PolicyRetired, SettingsChanged
 from fivefold.usecases.levels.overrides import levels_without
 from fivefold.usecases.rulesets.deciding import Reached
-from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 
 LOOKED_BACK_DAYS = 90
 
 
 def reach_of(
-    session: Session, actor: Actor, content: Content, reached: dict[int, Reached], now_us: int
+    session: Session, context: Context, content: Content, reached: dict[int, Reached], now_us: int
 ) -> dict[str, Any]:
     """Count whom a change would reach: plain data, by what it is counted of."""
     if isinstance(content, PolicyRetired):
-        return _of_policy(session, actor, content, now_us)
+        return _of_policy(session, context, content, now_us)
     if isinstance(content, SettingsChanged):
-        return _of_settings(session, actor, content, now_us)
+        return _of_settings(session, context, content, now_us)
     if isinstance(content, OverrideRevoked):
-        return dict(vars(levels_without(session, actor, content.override)))
+        return dict(vars(levels_without(session, context.actor, content.override)))
     names = {type_id: session.get_one(EntityType, type_id).name for type_id in reached}
     return {"entities": {names[type_id]: count_of_type(session, type_id) for type_id in reached}}
 
 
-def _of_policy(session: Session, actor: Actor, content: PolicyRetired, now_us: int) -> dict[str, Any]:
+def _of_policy(session: Session, context: Context, content: PolicyRetired, now_us: int) -> dict[str, Any]:
     """Count what the version decided lately: so much would have been without a decision."""
-    row = policy_numbered(session, actor.organisation_id, content.policy, content.number)
+    row = policy_numbered(session, context.organisation_id, content.policy, content.number)
     types_query = (
         select(Decision.action, func.count())
         .where(Decision.policy_id == row.id, Decision.at_us > now_us - LOOKED_BACK_DAYS * DAY_US)
@@ -50,8 +50,8 @@ def _of_policy(session: Session, actor: Actor, content: PolicyRetired, now_us: i
     return {"days": LOOKED_BACK_DAYS, "decisions": counts}
 
 
-def _of_settings(session: Session, actor: Actor, content: SettingsChanged, now_us: int) -> dict[str, Any]:
-    present = settings_of(session, actor.organisation_id)
+def _of_settings(session: Session, context: Context, content: SettingsChanged, now_us: int) -> dict[str, Any]:
+    present = settings_of(session, context.organisation_id)
     settings_values: dict[str, Any] = {
         name: {"from": getattr(present, name), "to": value}
         for name, value in vars(content).items()
@@ -59,29 +59,29 @@ def _of_settings(session: Session, actor: Actor, content: SettingsChanged, now_u
     }
     if content.override_cap_percent is not None:
         settings_values["override_cap_percent"] |= {
-            "overridden_below": count_below(session, actor.organisation_id, now_us, without=0),
-            "with_level": count_with_level(session, actor.organisation_id),
+            "overridden_below": count_below(session, context.organisation_id, now_us, without=0),
+            "with_level": count_with_level(session, context.organisation_id),
         }
     if content.retention_days is not None:
         days = {"older_before": present.retention_days, "older_after": content.retention_days}
         settings_values["retention_days"] |= {
-            name: _added_before(session, actor, now_us - count * DAY_US) for name, count in days.items()
+            name: _added_before(session, context, now_us - count * DAY_US) for name, count in days.items()
         }
     if content.minimum_coverage_percent is not None:
-        below = _covered_below(session, actor, content.minimum_coverage_percent)
+        below = _covered_below(session, context, content.minimum_coverage_percent)
         settings_values["minimum_coverage_percent"]["active_below"] = below
     return settings_values
 
 
-def _added_before(session: Session, actor: Actor, at_us: int) -> int:
-    of = (Entity.organisation_id == actor.organisation_id, Entity.erased_us.is_(None), Entity.created_us <= at_us)
+def _added_before(session: Session, context: Context, at_us: int) -> int:
+    of = (Entity.organisation_id == context.organisation_id, Entity.erased_us.is_(None), Entity.created_us <= at_us)
     return session.scalar(select(func.count()).where(*of)) or 0
 
 
-def _covered_below(session: Session, actor: Actor, percent: int) -> list[str]:
+def _covered_below(session: Session, context: Context, percent: int) -> list[str]:
     """Name the active versions whose examples reach less: they go on deciding, and none like them is committed."""
     types = []
-    for _, version in all_active_versions(session, actor.organisation_id):
+    for _, version in all_active_versions(session, context.organisation_id):
         tests = json.loads(version.tests)
         if min(float(tests.get(name, 0)) for name in ("rules_percent", "cases_percent")) < percent:
             types.append(f"{session.get_one(Family, version.family_id).name} {version.number}")

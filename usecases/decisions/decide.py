@@ -5,18 +5,17 @@ stored: the caller sends it to the transactions once it happens.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
 
 import polars as pl
-from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.characters import control_in
-from fivefold.domain.clock import iso_text, now_microseconds
+from fivefold.domain.clock import iso_text
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.features import schema as c
 from fivefold.risk.engine.explain.policies import DecisionExplanation, explain_decisions
@@ -33,14 +32,12 @@ from fivefold.store.decisions.decisions import (
 from fivefold.store.ingest.entities import entity_named, subject_of
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import Reason
-from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.events import Decision, Policy
-from fivefold.usecases.audit import record as audit
 from fivefold.usecases.decisions.inputs import DecisionInputs, load_decision_inputs
 from fivefold.usecases.levels.read import Freshness
 from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.levels.worker import assess_now
-from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import MOST_CHARACTERS, storable
 
 ENGINE: Final = "1"
@@ -128,8 +125,7 @@ class _Decision:
 
 
 def decide(
-    engine: Engine,
-    actor: Actor,
+    context: Context,
     policy: str,
     type_name: str,
     external_id: str,
@@ -137,14 +133,12 @@ def decide(
     freshness: Freshness = Freshness.REFRESH,
     decision_key: str | None = None,
     *,
-    clock: Callable[[], int] = now_microseconds,
     valuer: EntityScorer | None = None,
 ) -> DecisionMade:
     """Decide on a transaction by the active version of a policy, and write the decision down.
 
     Args:
-        engine: the database.
-        actor: who asks.
+        context: who asks.
         policy: the policy's name.
         type_name: the type of the entity.
         external_id: of the entity whose transaction it is.
@@ -152,7 +146,6 @@ def decide(
         freshness: of the level, as `usecases.levels.read.read_level` has it.
         decision_key: the caller's key of this decision; by default the transaction's number. Asked again
             under the same key, the policy gives the decision that it made.
-        clock: tells the present.
         valuer: the value model, where the level is computed for the answer.
 
     Raises:
@@ -165,14 +158,14 @@ def decide(
     request = _DecisionRequest(
         policy, type_name, external_id, transaction, freshness, _key(policy, decision_key, transaction)
     )
-    decision, assessed = _decide_and_store(engine, actor, request, clock, valuer)
+    decision, assessed = _decide_and_store(context, request, valuer)
     if isinstance(decision, DecisionMade):
         return decision
-    stored = _store(engine, actor, request, decision, assessed=assessed)
+    stored = _store(context, request, decision, assessed=assessed)
     if stored is not None:
         return stored
-    with reading(engine) as session:  # the same was asked at the same time
-        other = _earlier_decision(session, actor, request)
+    with context.reading() as session:  # the same was asked at the same time
+        other = _earlier_decision(session, context, request)
     assert other is not None
     return other
 
@@ -189,9 +182,9 @@ def _key(policy: str, explicit: str | None, transaction: Mapping[str, Any]) -> s
     return f"{policy}/{own}"
 
 
-def _earlier_decision(session: Session, actor: Actor, request: _DecisionRequest) -> DecisionMade | None:
+def _earlier_decision(session: Session, context: Context, request: _DecisionRequest) -> DecisionMade | None:
     """Find the decision under the key; ConflictError where it is one on something else."""
-    decision = None if request.key is None else decision_keyed(session, actor.organisation_id, request.key)
+    decision = None if request.key is None else decision_keyed(session, context.organisation_id, request.key)
     if decision is None or request.key is None:
         return None
     if decision.inputs is None or json.loads(decision.inputs)["asked"] != request.digest:
@@ -209,28 +202,30 @@ def decision_view(row: Decision, policy: Policy, *, repeated: bool = False) -> D
 
 
 def _decide_and_store(
-    engine: Engine, actor: Actor, request: _DecisionRequest, clock: Callable[[], int], valuer: EntityScorer | None
+    context: Context, request: _DecisionRequest, valuer: EntityScorer | None
 ) -> tuple[DecisionMade | _Decision, bool]:
     """Decide, unless that was done before under the key; tell too whether the level was computed for it."""
-    with reading(engine) as session:
-        recorded = _earlier_decision(session, actor, request)
+    with context.reading() as session:
+        recorded = _earlier_decision(session, context, request)
         if recorded is not None:
             return recorded, False
-        parties, policy = _subjects_and_policy(session, actor, request)
+        parties, policy = _subjects_and_policy(session, context, request)
         point = standpoint_of(session, parties.entity.id)
         never = point.standing is None
         if request.freshness is Freshness.STORED or (request.freshness is Freshness.REFRESH and not never):
-            return _decide_once(session, request, parties, policy, point, clock()), False
+            return _decide_once(session, request, parties, policy, point, context.now()), False
         subject = subject_of(parties.entity)
-    assess_now(engine, subject, clock=clock, valuer=valuer, actor=actor.name)
-    with reading(engine) as session:
-        parties, policy = _subjects_and_policy(session, actor, request)
+    assess_now(context.engine, subject, clock=context.clock, valuer=valuer, actor=context.actor.name)
+    with context.reading() as session:
+        parties, policy = _subjects_and_policy(session, context, request)
         point = standpoint_of(session, parties.entity.id)
-        return _decide_once(session, request, parties, policy, point, clock()), True
+        return _decide_once(session, request, parties, policy, point, context.now()), True
 
 
-def _subjects_and_policy(session: Session, actor: Actor, request: _DecisionRequest) -> tuple[DecisionSubjects, Policy]:
-    parties = parties_of(session, actor.organisation_id, request.type_name, request.external_id, request.policy)
+def _subjects_and_policy(
+    session: Session, context: Context, request: _DecisionRequest
+) -> tuple[DecisionSubjects, Policy]:
+    parties = parties_of(session, context.organisation_id, request.type_name, request.external_id, request.policy)
     if parties.policy is None:
         raise NotFoundError(f"there is no active policy {request.policy!r}")
     decides_on = kept_policy(parties.policy.canonical).entity_type
@@ -273,24 +268,22 @@ def _replay_inputs(inputs: DecisionInputs, request: _DecisionRequest, policy: Po
     }
 
 
-def _store(
-    engine: Engine, actor: Actor, request: _DecisionRequest, decision: _Decision, *, assessed: bool
-) -> DecisionMade | None:
+def _store(context: Context, request: _DecisionRequest, decision: _Decision, *, assessed: bool) -> DecisionMade | None:
     """Store a decision; None where its key was taken meanwhile."""
-    with writing(engine) as session:
-        entity = entity_named(session, actor.organisation_id, request.type_name, request.external_id, kept=True)
+    with context.writing() as session:
+        entity = entity_named(session, context.organisation_id, request.type_name, request.external_id, kept=True)
         if entity.id != decision.entity_id:  # it was erased meanwhile, and another entity has its name
             raise NotFoundError(f"there is no {request.type_name} {request.external_id!r}")
         number = add_decision(
             session,
             {
-                "organisation_id": actor.organisation_id,
+                "organisation_id": context.organisation_id,
                 "policy_id": decision.policy_id,
                 "entity_id": decision.entity_id,
                 "assessment_number": decision.number_of_assessment,
                 "value_as_of_us": decision.value_as_of_us,
                 "at_us": decision.at_us,
-                "actor": actor.name,
+                "actor": context.actor.name,
                 "action": decision.action,
                 "decision_key": request.key,
                 "inputs": decision.inputs,
@@ -301,24 +294,22 @@ def _store(
             return None
         if request.freshness is Freshness.REFRESH and not assessed:
             due.mark(session, [subject_of(entity)], Reason.VIEW, decision.at_us)
-        _record(session, actor, decision, number)
+        _record(session, context, decision, number)
     return DecisionMade(
-        number, False, decision.action, decision.policy, decision.at_us, actor.name, json.loads(decision.answer)
+        number, False, decision.action, decision.policy, decision.at_us, context.actor.name, json.loads(decision.answer)
     )
 
 
-def _record(session: Session, actor: Actor, decision: _Decision, number: int) -> None:
+def _record(session: Session, context: Context, decision: _Decision, number: int) -> None:
     name, version = decision.policy
     digests = {
         name: sha256(text.encode()).hexdigest()
         for name, text in (("inputs", decision.inputs), ("answer", decision.answer))
     }
-    audit.record(
+    context.record(
         session,
-        actor.organisation_id,
         "decision.made",
         ("decision", number),
-        actor=actor.name,
         after=digests,
         details={"policy": name, "version": version, "action": decision.action},
     )

@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import resolve_now
 from fivefold.domain.errors import ConflictError, Finding, InvalidRulesetError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.engine.policy_program import kept_policy
@@ -17,13 +15,11 @@ from fivefold.store.accounts.settings import settings_row
 from fivefold.store.audit.bound_rows import Digests
 from fivefold.store.decisions.policies import ACTIVE, PROPOSED, RETIRED, active_policy, policy_numbered, policy_versions
 from fivefold.store.ingest.entities import type_named
-from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.events import Policy
 from fivefold.usecases.accounts.second_person import refuse_same_person
 from fivefold.usecases.accounts.settings import lock_settings
-from fivefold.usecases.audit import record as audit
 from fivefold.usecases.rulesets.review import OrganisationContext, context_of_type, organisation_findings
-from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason
 
 SOURCE = "the policy"
@@ -58,26 +54,22 @@ class PolicyView(PolicyLine):
     doubts: tuple[Finding, ...]
 
 
-def check_policy(engine: Engine, actor: Actor, document: str) -> tuple[Finding, ...]:
+def check_policy(context: Context, document: str) -> tuple[Finding, ...]:
     """Check a policy as proposing it does, and change nothing: errors and warnings.
 
     NotFoundError where there is no such entity type.
     """
-    return tuple(_looked_through(engine, actor, document)[1])
+    return tuple(_looked_through(context, document)[1])
 
 
-def propose_policy(
-    engine: Engine, actor: Actor, document: str, reason: str, accept_warnings: str = "", now_us: int | None = None
-) -> PolicyLine:
+def propose_policy(context: Context, document: str, reason: str, accept_warnings: str = "") -> PolicyLine:
     """Propose a version of a policy; another person approves it.
 
     Args:
-        engine: the database.
-        actor: who writes it, and so cannot approve it.
+        context: who writes it, and so cannot approve it.
         document: YAML or JSON.
         reason: why.
         accept_warnings: why it is proposed in spite of lint's warnings.
-        now_us: the present, microseconds.
 
     Raises:
         InvalidRulesetError: it cannot be read or run, or does not fit the organisation; or there are warnings not
@@ -86,32 +78,32 @@ def propose_policy(
         NotFoundError: there is no such entity type.
         ConflictError: the newest version says the same, and is not retired.
     """
-    now = resolve_now(now_us)
+    now = context.now()
     why = checked_reason(reason)
     accepted = checked_reason(accept_warnings, "accept_warnings") if accept_warnings else ""
-    policy, findings = _looked_through(engine, actor, document)  # takes a while, so before the transaction
+    policy, findings = _looked_through(context, document)  # takes a while, so before the transaction
     policy = _accepted(policy, findings, accepted)
-    with writing(engine) as session:
-        written = lock_settings(session, actor.organisation_id, now)
-        _refuse_misfits(policy, _surroundings(session, actor, policy))
-        row = _row(session, actor, policy, document, now)
+    with context.writing() as session:
+        written = lock_settings(session, context.organisation_id, now)
+        _refuse_misfits(policy, _surroundings(session, context, policy))
+        row = _row(session, context, policy, document, now)
         session.add(row)
         session.flush()
         doubts = {"accept_warnings": accepted} if findings else {}
-        _record(session, actor, "policy.proposed", row, {"reason": why, **doubts}, written)
+        _record(session, context, "policy.proposed", row, {"reason": why, **doubts}, written)
         return policy_line(row)
 
 
-def _looked_through(engine: Engine, actor: Actor, document: str) -> tuple[language.Policy, list[Finding]]:
+def _looked_through(context: Context, document: str) -> tuple[language.Policy, list[Finding]]:
     policy = read_policy(document, SOURCE)
-    with reading(engine) as session:
-        around = _surroundings(session, actor, policy)
+    with context.reading() as session:
+        around = _surroundings(session, context, policy)
     findings = lint_policy(document, around.lists)[1]
     return policy, [*organisation_findings(policy, around), *findings]
 
 
-def _surroundings(session: Session, actor: Actor, policy: language.Policy) -> OrganisationContext:
-    return context_of_type(session, type_named(session, actor.organisation_id, policy.entity_type))
+def _surroundings(session: Session, context: Context, policy: language.Policy) -> OrganisationContext:
+    return context_of_type(session, type_named(session, context.organisation_id, policy.entity_type))
 
 
 def _accepted(policy: language.Policy, findings: list[Finding], why: str) -> language.Policy:
@@ -130,28 +122,26 @@ def _refuse_misfits(policy: language.Policy, around: OrganisationContext) -> Non
         raise InvalidRulesetError(wrong, SOURCE)
 
 
-def _row(session: Session, actor: Actor, policy: language.Policy, document: str, now_us: int) -> Policy:
-    versions = policy_versions(session, actor.organisation_id, policy.name)
+def _row(session: Session, context: Context, policy: language.Policy, document: str, now_us: int) -> Policy:
+    versions = policy_versions(session, context.organisation_id, policy.name)
     if versions and versions[0].content_hash == policy.content_hash and versions[0].state != RETIRED:
         raise ConflictError(f"version {versions[0].number} of {policy.name} says the same, and is {versions[0].state}")
     if versions and kept_policy(versions[0].canonical).entity_type != policy.entity_type:
         raise ConflictError(f"the policy {policy.name} is of another entity type than {policy.entity_type}, for good")
     return Policy(
-        organisation_id=actor.organisation_id,
+        organisation_id=context.organisation_id,
         name=policy.name,
         number=versions[0].number + 1 if versions else 1,
         document=document,
         canonical=policy.canonical,
         content_hash=policy.content_hash,
         state=PROPOSED,
-        written_by=actor.name,
+        written_by=context.actor.name,
         written_us=now_us,
     )
 
 
-def approve_policy(
-    engine: Engine, actor: Actor, name: str, number: int, reason: str, now_us: int | None = None
-) -> PolicyLine:
+def approve_policy(context: Context, name: str, number: int, reason: str) -> PolicyLine:
     """Let a proposed version decide from now on, in place of the one before.
 
     Raises:
@@ -159,31 +149,31 @@ def approve_policy(
         NotFoundError: there is no such version.
         ConflictError: it is not proposed any more, its writer approves it, or a newer one is active.
     """
-    now = resolve_now(now_us)
+    now = context.now()
     why = checked_reason(reason)
-    with writing(engine) as session:
-        settings_row(session, actor.organisation_id, locked=True)
-        row = policy_numbered(session, actor.organisation_id, name, number)
-        before = active_policy(session, actor.organisation_id, name)
-        _refuse_approval(session, row, before, actor)
+    with context.writing() as session:
+        settings_row(session, context.organisation_id, locked=True)
+        row = policy_numbered(session, context.organisation_id, name, number)
+        before = active_policy(session, context.organisation_id, name)
+        _refuse_approval(session, row, before, context)
         if before is not None:
             before.state = RETIRED
-        row.state, row.approved_by, row.approved_us = ACTIVE, actor.name, now
+        row.state, row.approved_by, row.approved_us = ACTIVE, context.actor.name, now
         replaced = None if before is None else before.number
-        _record(session, actor, "policy.approved", row, {"reason": why}, replaced=replaced)
+        _record(session, context, "policy.approved", row, {"reason": why}, replaced=replaced)
         return policy_line(row)
 
 
-def _refuse_approval(session: Session, row: Policy, active: Policy | None, actor: Actor) -> None:
+def _refuse_approval(session: Session, row: Policy, active: Policy | None, context: Context) -> None:
     if row.state != PROPOSED:
         raise ConflictError(f"version {row.number} of {row.name} is {row.state}; what is proposed can be approved")
     of = f"version {row.number} of {row.name}"
-    refuse_same_person(session, actor, (row.written_by,), f"wrote {of}; another person approves it")
+    refuse_same_person(session, context.actor, (row.written_by,), f"wrote {of}; another person approves it")
     if active is not None and active.number > row.number:
         raise ConflictError(f"version {active.number} of {row.name} is active and newer; propose this one anew")
 
 
-def refuse_policy(engine: Engine, actor: Actor, name: str, number: int, reason: str) -> PolicyLine:
+def refuse_policy(context: Context, name: str, number: int, reason: str) -> PolicyLine:
     """Refuse or withdraw a proposed version, which never decided.
 
     Raises:
@@ -192,15 +182,15 @@ def refuse_policy(engine: Engine, actor: Actor, name: str, number: int, reason: 
         ConflictError: it is active, or retired already.
     """
     why = checked_reason(reason)
-    with writing(engine) as session:
-        settings_row(session, actor.organisation_id, locked=True)
-        row = policy_numbered(session, actor.organisation_id, name, number)
+    with context.writing() as session:
+        settings_row(session, context.organisation_id, locked=True)
+        row = policy_numbered(session, context.organisation_id, name, number)
         if row.state == ACTIVE:
             raise ConflictError(f"version {number} of {name} is active; to retire it is proposed, and approved")
-        return _retired(session, actor, row, why)
+        return _retired(session, context, row, why)
 
 
-def retire_policy_in(session: Session, actor: Actor, name: str, number: int, why: str) -> PolicyLine:
+def retire_policy_in(session: Session, context: Context, name: str, number: int, why: str) -> PolicyLine:
     """Let an active version decide no more; then nothing decides under its name.
 
     What happens once that is approved, in its transaction.
@@ -209,32 +199,32 @@ def retire_policy_in(session: Session, actor: Actor, name: str, number: int, why
         NotFoundError: there is no such version.
         ConflictError: it is not active.
     """
-    row = policy_numbered(session, actor.organisation_id, name, number)
+    row = policy_numbered(session, context.organisation_id, name, number)
     if row.state != ACTIVE:
         raise ConflictError(f"version {number} of {name} is {row.state}; one that is active can be retired")
-    return _retired(session, actor, row, why)
+    return _retired(session, context, row, why)
 
 
-def _retired(session: Session, actor: Actor, row: Policy, why: str) -> PolicyLine:
+def _retired(session: Session, context: Context, row: Policy, why: str) -> PolicyLine:
     if row.state == RETIRED:
         raise ConflictError(f"version {row.number} of {row.name} is retired already")
     was, row.state = row.state, RETIRED
     session.flush()
-    _record(session, actor, "policy.retired", row, {"reason": why}, was=was)
+    _record(session, context, "policy.retired", row, {"reason": why}, was=was)
     return policy_line(row)
 
 
-def policies_of(engine: Engine, actor: Actor, name: str | None = None, part: Part = WHOLE) -> Page[PolicyLine]:
+def policies_of(context: Context, name: str | None = None, part: Part = WHOLE) -> Page[PolicyLine]:
     """List the versions of one policy, or of all: by name, the newest first."""
-    with reading(engine) as session:
-        return policy_versions(session, actor.organisation_id, name, part).map(policy_line)
+    with context.reading() as session:
+        return policy_versions(session, context.organisation_id, name, part).map(policy_line)
 
 
-def show_policy(engine: Engine, actor: Actor, name: str, number: int) -> PolicyView:
+def show_policy(context: Context, name: str, number: int) -> PolicyView:
     """Show a version as it was written, with what lint doubts in it today; NotFoundError where there is none."""
-    with reading(engine) as session:
-        row = policy_numbered(session, actor.organisation_id, name, number)
-        around = _surroundings(session, actor, kept_policy(row.canonical))
+    with context.reading() as session:
+        row = policy_numbered(session, context.organisation_id, name, number)
+        around = _surroundings(session, context, kept_policy(row.canonical))
         line, document = policy_line(row), row.document
     return PolicyView(**vars(line), document=document, doubts=tuple(lint_policy(document, around.lists)[1]))
 
@@ -256,19 +246,17 @@ def policy_line(row: Policy) -> PolicyLine:
 
 def _record(
     session: Session,
-    actor: Actor,
+    context: Context,
     action: str,
     row: Policy,
     after: dict[str, Any],
     rows: Digests | None = None,
     **details: Any,
 ) -> None:
-    audit.record(
+    context.record(
         session,
-        actor.organisation_id,
         action,
         ("policy", row.id),
-        actor=actor.name,
         after=after,
         details={"policy": row.name, "version": row.number, "content_hash": row.content_hash, **details},
         rows=rows,

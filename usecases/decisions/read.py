@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine
-
 from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.compiler.policy_checks import inputs_of_policy_rule
@@ -23,14 +21,13 @@ from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.policy import Policy, PolicyRule
 from fivefold.store.decisions.decisions import decision_numbered, decisions_of
 from fivefold.store.ingest.entities import entity_named
-from fivefold.store.sql.database import reading
 from fivefold.store.tables.events import Decision
 from fivefold.store.tables.events import Policy as PolicyRow
 from fivefold.usecases.decisions.decide import ENGINE, DecisionMade, decision_view, outcome_and_answer
 from fivefold.usecases.levels.explain import VisibleValue, visible_value
 from fivefold.usecases.levels.records import read_inputs
 from fivefold.usecases.levels.replay import Replayed, list_versions_used, replay_assessment
-from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 
 
 @dataclass(frozen=True)
@@ -45,19 +42,17 @@ class DecisionLine:
     line: str
 
 
-def read_decision(engine: Engine, actor: Actor, number: int) -> DecisionMade:
+def read_decision(context: Context, number: int) -> DecisionMade:
     """Give a decision as it was recorded; NotFoundError where the organisation has none of that number."""
-    with reading(engine) as session:
-        decision = decision_numbered(session, actor.organisation_id, number)
+    with context.reading() as session:
+        decision = decision_numbered(session, context.organisation_id, number)
         return decision_view(decision, session.get_one(PolicyRow, decision.policy_id))
 
 
-def list_decisions(
-    engine: Engine, actor: Actor, type_name: str, external_id: str, part: Part = WHOLE
-) -> Page[DecisionLine]:
+def list_decisions(context: Context, type_name: str, external_id: str, part: Part = WHOLE) -> Page[DecisionLine]:
     """List the decisions on an entity's transactions, the latest first; NotFoundError where there is no such entity."""
-    with reading(engine) as session:
-        entity = entity_named(session, actor.organisation_id, type_name, external_id)
+    with context.reading() as session:
+        entity = entity_named(session, context.organisation_id, type_name, external_id)
         return decisions_of(session, entity.id, part).map(lambda pair: _line(*pair))
 
 
@@ -66,34 +61,34 @@ def _line(row: Decision, policy: PolicyRow) -> DecisionLine:
     return DecisionLine(row.id, row.at_us, row.action, (policy.name, policy.number), row.actor, line)
 
 
-def replay_by_name(engine: Engine, actor: Actor, name: str) -> Replayed:
+def replay_by_name(context: Context, name: str) -> Replayed:
     """Make an assessment, such as 12.3, or a decision, such as d:12, again; errors as of the one or the other."""
     kind, _, number = name.rpartition(":")
     if kind != "d":
-        return replay_assessment(engine, actor, name)
+        return replay_assessment(context, name)
     if not _NUMBER.fullmatch(number):
         raise NotFoundError(f"there is no decision {number!r}")
-    return replay_decision(engine, actor, int(number))
+    return replay_decision(context, int(number))
 
 
 _NUMBER = re.compile("[0-9]{1,18}")
 """Fewer digits than a database's integers hold."""
 
 
-def replay_decision(engine: Engine, actor: Actor, number: int) -> Replayed:
+def replay_decision(context: Context, number: int) -> Replayed:
     """Make a decision again from its recorded inputs and versions, and compare the bytes of the answer.
 
     Raises:
         NotFoundError: there is no such decision.
         ConflictError: what it was made from was erased.
     """
-    with reading(engine) as session:
-        decision = decision_numbered(session, actor.organisation_id, number)
+    with context.reading() as session:
+        decision = decision_numbered(session, context.organisation_id, number)
         if decision.inputs is None or decision.answer is None:
             raise ConflictError(f"decision {number} was erased: what it was made from is gone")
         policy = session.get_one(PolicyRow, decision.policy_id)
         inputs, replay_inputs = read_inputs(decision.inputs, decision.at_us, str(decision.entity_id))
-        versions = list_versions_used(session, actor.organisation_id, replay_inputs["lists"])
+        versions = list_versions_used(session, context.organisation_id, replay_inputs["lists"])
         replayed = outcome_and_answer(policy.canonical, versions, inputs, replay_inputs)[1]
         return Replayed(
             f"d:{number}",
@@ -139,10 +134,10 @@ class DecisionSeen:
     rules: tuple[VisibleRule, ...]
 
 
-def view_decision(engine: Engine, actor: Actor, number: int) -> DecisionSeen | None:
+def view_decision(context: Context, number: int) -> DecisionSeen | None:
     """Give what may be seen of a decision; None once it was erased, NotFoundError where the organisation has none."""
-    with reading(engine) as session:
-        decision = decision_numbered(session, actor.organisation_id, number)
+    with context.reading() as session:
+        decision = decision_numbered(session, context.organisation_id, number)
         if decision.answer is None or decision.inputs is None:
             return None
         policy = kept_policy(session.get_one(PolicyRow, decision.policy_id).canonical)

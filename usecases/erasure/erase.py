@@ -36,6 +36,7 @@ from fivefold.store.tables.entities import Entity
 from fivefold.usecases.audit import record as audit
 from fivefold.usecases.audit.history import ranges_text
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 
 Numbered = tuple[int, int]
 """An entity: its number, and when it was added, microseconds."""
@@ -125,15 +126,7 @@ class RepeatedErasures:
 
 
 def set_legal_hold(
-    engine: Engine,
-    actor: Actor,
-    type_name: str,
-    external_id: str,
-    until_us: int,
-    reason: str,
-    register: Path,
-    *,
-    now_us: int | None = None,
+    context: Context, type_name: str, external_id: str, until_us: int, reason: str, register: Path
 ) -> None:
     """Set a legal hold on an entity: it cannot be erased before the hold ends. A later hold replaces an earlier one.
 
@@ -143,12 +136,16 @@ def set_legal_hold(
     """
     if not 1 <= len(reason.strip()) <= MOST_REASON_CHARACTERS:
         raise ConfigError(f"a legal hold needs a reason of 1 to {MOST_REASON_CHARACTERS} characters")
-    now = resolve_now(now_us)
-    with writing(engine) as session:
-        entity = entity_named(session, actor.organisation_id, type_name, external_id, kept=True)
+    now = context.now()
+    with context.writing() as session:
+        entity = entity_named(session, context.organisation_id, type_name, external_id, kept=True)
         before = {"until_us": entity.hold_until_us, "reason": entity.hold_reason}
-        _put_hold(session, actor, entity, (until_us, reason), before, now)
-        register_entry = (register, _organisation_name(session, actor.organisation_id), (entity.id, entity.created_us))
+        _put_hold(session, context, entity, (until_us, reason), before, now)
+        register_entry = (
+            register,
+            _organisation_name(session, context.organisation_id),
+            (entity.id, entity.created_us),
+        )
         if until_us > now:
             add_hold(*register_entry, until_us, now)
     if until_us <= now:
@@ -156,17 +153,20 @@ def set_legal_hold(
 
 
 def _put_hold(
-    session: Session, actor: Actor, entity: Entity, put: tuple[int, str], before: dict[str, int | str | None], now: int
+    session: Session,
+    context: Context,
+    entity: Entity,
+    put: tuple[int, str],
+    before: dict[str, int | str | None],
+    now: int,
 ) -> None:
     if (entity.hold_until_us, entity.hold_reason) == put:
         return
     entity.hold_until_us, entity.hold_reason = put
-    audit.record(
+    context.record(
         session,
-        actor.organisation_id,
         "hold.put" if put[0] > now else "hold.released",
         ("entity", entity.id),
-        actor=actor.name,
         before=before,
         after={"until_us": put[0], "reason": put[1]},
         rows=digests(session, "entities", [entity.id]),
@@ -177,31 +177,27 @@ def _organisation_name(session: Session, organisation_id: int) -> str:
     return session.get_one(Organisation, organisation_id).name
 
 
-def erase_entity(
-    engine: Engine, actor: Actor, type_name: str, external_id: str, register: Path, *, now_us: int | None = None
-) -> Erased:
+def erase_entity(context: Context, type_name: str, external_id: str, register: Path) -> Erased:
     """Erase an entity and what it owns alone. Levels and history stay without a name; the audit chain stays valid.
 
     What others own too, or did, stays theirs. While the entity is among its present owners, what happens to it counts
     for retention, and a legal hold on it holds.
 
     Args:
-        engine: the database.
-        actor: whose organisation it is for.
+        context: whose organisation it is for.
         type_name: of the entity.
         external_id: of the entity; nothing is known by it afterwards.
         register: the file of erasures, which grows by a line once everything could be taken out, and before that holds
             for others.
-        now_us: the present.
 
     Raises:
         NotFoundError: there is no such entity.
         ConflictError: retention is not over, or a legal hold is on it; the message says until when. Or a case or an
             alert about it is open, or another entity has the name that would be left to it.
     """
-    now = resolve_now(now_us)
-    with _permitted(), writing(engine) as session:
-        row = entity_named(session, actor.organisation_id, type_name, external_id)
+    now = context.now()
+    with _permitted(), context.writing() as session:
+        row = entity_named(session, context.organisation_id, type_name, external_id)
         entities, shared = erasing.with_owned(session, row, now)
         if row not in entities:  # it was erased, perhaps just now
             raise NotFoundError(f"there is no {type_name} {external_id!r}")
@@ -209,9 +205,9 @@ def erase_entity(
         _refuse_kept(session, [*entities, *shared], now)
         _refuse_taken(session, entities)
         numbered = [(entity.id, entity.created_us) for entity in entities]
-        erased = _erase(session, actor, entities, now)
+        erased = _erase(session, context, entities, now)
         session.flush()
-        add_erasure(register, _organisation_name(session, actor.organisation_id), numbered, now)
+        add_erasure(register, _organisation_name(session, context.organisation_id), numbered, now)
         return erased
 
 
@@ -229,38 +225,36 @@ def _permitted() -> Iterator[None]:
         raise
 
 
-def _erase(session: Session, actor: Actor, entities: Sequence[Entity], now: int) -> Erased:
+def _erase(session: Session, context: Context, entities: Sequence[Entity], now: int) -> Erased:
     owners = erasing.remaining_owners(session, entities)
     ids = tuple(entity.id for entity in entities)
-    about = erasing.entries_about(session, actor.organisation_id, ids)
+    about = erasing.entries_about(session, context.organisation_id, ids)
     batches = history_reading.batches_of(session, ids)
     proposals = erasing.erase(session, entities, now)
     due.mark(session, owners, Reason.ATTRIBUTE, now)
-    numbers = sorted({*about, *_seal_again(session, actor, batches)})
-    entries = erase_values(session, actor.organisation_id, numbers, now)
-    audit.record(
+    numbers = sorted({*about, *_seal_again(session, context, batches)})
+    entries = erase_values(session, context.organisation_id, numbers, now)
+    context.record(
         session,
-        actor.organisation_id,
         "entity.erased",
         ("entity", ids[0]),
-        actor=actor.name,
         details={"entities": list(ids), "entries": entries, "values": ranges_text(numbers)},
         rows=joined(digests(session, "proposals", proposals), digests(session, "entities", ids)),
     )
     return Erased(ids, entries)
 
 
-def _seal_again(session: Session, actor: Actor, batches: Sequence[int]) -> list[int]:
+def _seal_again(session: Session, context: Context, batches: Sequence[int]) -> list[int]:
     """Seal what is left of batches that lost transactions; give the entries whose seals are over what is gone."""
     former = []
     if batches:
         batch_set = set(batches)
-        for number, details in history_reading.sealing_entries(session, actor.organisation_id):
+        for number, details in history_reading.sealing_entries(session, context.organisation_id):
             if json.loads(details).get("batch") in batch_set:
                 former.append(number)
     for batch in batches:
         lines = history_reading.lines_of_batch(session, batch)
-        audit.record_rows(session, actor, (history_reading.SEALED, "transaction", batch), lines, {})
+        audit.record_rows(session, context.actor, (history_reading.SEALED, "transaction", batch), lines, {})
     return former
 
 
@@ -367,7 +361,7 @@ def _hold_again(engine: Engine, who: str, line: HoldLine, now: int) -> int:
             if entity.hold_until_us == line.until_us or (line.until_us <= now and not was_held):
                 return 0
             reason = f"as the register of erasures and holds says, line {line.number}"
-            _put_hold(session, Actor(of, who), entity, (line.until_us, reason), before, now)
+            _put_hold(session, Context(engine, Actor(of, who)), entity, (line.until_us, reason), before, now)
         return len(entities)
 
 
@@ -378,7 +372,7 @@ def _erase_line(engine: Engine, who: str, line: ErasureLine, now: int) -> int:
             _refuse_held(entities, now)
             _refuse_active(session, entities, line.at_us, now)
             _refuse_taken(session, entities)
-            _erase(session, Actor(of, who), entities, now)
+            _erase(session, Context(engine, Actor(of, who)), entities, now)
         return len(entities)
 
 

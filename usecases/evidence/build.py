@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from fivefold.domain.release import release
@@ -33,7 +33,7 @@ from fivefold.usecases.evidence.models import models_part
 from fivefold.usecases.evidence.people import people_part
 from fivefold.usecases.evidence.rulesets import rulesets_part
 from fivefold.usecases.monitoring.page import validation_sections
-from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import Quarter
 
 READ_ME = """\
@@ -77,21 +77,21 @@ class Evidence:
     findings: int
 
 
-def build_evidence(engine: Engine, actor: Actor, quarter: Quarter, path: Path, settings: Settings) -> Evidence:
+def build_evidence(context: Context, quarter: Quarter, path: Path, settings: Settings) -> Evidence:
     """Write the evidence of a quarter of an actor's organisation; the same database gives the same bytes.
 
     Everything is read in one snapshot of the database.
     """
     models = models_part(settings, quarter)
-    with reachable(), picture(engine) as connection, Session(bind=connection) as session:
-        name = names(connection)[actor.organisation_id]
-        log = _Log(connection, actor.organisation_id, name, quarter)
+    with reachable(), picture(context.engine) as connection, Session(bind=connection) as session:
+        name = names(connection)[context.organisation_id]
+        log = _Log(connection, context.organisation_id, name, quarter)
         parts = [
             models,
-            rulesets_part(session, actor.organisation_id, quarter),
-            people_part(session, actor.organisation_id, quarter),
-            validations_part(session, actor.organisation_id, quarter),
-            in_force_part(session, actor.organisation_id, quarter),
+            rulesets_part(session, context.organisation_id, quarter),
+            people_part(session, context.organisation_id, quarter),
+            validations_part(session, context.organisation_id, quarter),
+            in_force_part(session, context.organisation_id, quarter),
             log.part(session),
         ]
         counts = {kind: count for part in parts for kind, count in part.counts.items()}
@@ -99,7 +99,7 @@ def build_evidence(engine: Engine, actor: Actor, quarter: Quarter, path: Path, s
         def said() -> dict[str, Any]:
             return {
                 "program": release(),
-                "organisation": {"number": actor.organisation_id, "name": name},
+                "organisation": {"number": context.organisation_id, "name": name},
                 "quarter": _said_of(quarter),
                 "counts": counts | {"audit_entries": log.entries},
             }

@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Engine, update
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import resolve_now
 from fivefold.domain.errors import InvalidDataError, Problem
 from fivefold.features.reading.columns import short_text
 from fivefold.store.audit.bound_rows import digests, new_ids
@@ -17,14 +16,13 @@ from fivefold.store.ingest import bulk_facts
 from fivefold.store.ingest.entities import entity_numbers, lock_entities, record_activity, type_named
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason, Subject
 from fivefold.store.sql.bulk import write_rows
-from fivefold.store.sql.database import writing
 from fivefold.store.tables.entities import EntityType, Record, Tag
 from fivefold.usecases.audit import record as audit
 from fivefold.usecases.ingest.entities import AT_ONCE, RowCounts
 from fivefold.usecases.ingest.facts import MOST_WORD_CHARACTERS, RecordGiven
 from fivefold.usecases.ingest.owners import mark_with_owners
 from fivefold.usecases.levels.lowering import HOW, Concern, LoweringGuard, dated_far_back
-from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import (
     FIELDS,
     MOST_CHARACTERS,
@@ -74,9 +72,7 @@ class _Known:
     numbers: Mapping[str, int]
 
 
-def put_tags(
-    engine: Engine, actor: Actor, type_name: str, rows: Sequence[TagRow], now_us: int | None = None
-) -> RowCounts:
+def put_tags(context: Context, type_name: str, rows: Sequence[TagRow]) -> RowCounts:
     """Set tags. One that the entity has from the same moment on is known, and gets the end that the row gives.
 
     A tag without a first moment holds from now on; an entity that has it already keeps it, with the row's end.
@@ -85,11 +81,11 @@ def put_tags(
         NotFoundError: there is no such type.
         InvalidDataError: rows that cannot be taken, each named; then nothing was taken.
     """
-    now = resolve_now(now_us)
+    now = context.now()
     problems = [problem for number, row in enumerate(rows) for problem in _problems_of_tag(number, row, now)]
     problems += _twice(rows, "tag", lambda row: (row.external_id, row.tag, row.from_us), lambda row: row.until_us)
-    with writing(engine) as session:
-        entities = _known(session, actor, type_name, rows, problems)
+    with context.writing() as session:
+        entities = _known(session, context, type_name, rows, problems)
         lock_entities(session, entities.numbers.values())
         there = bulk_facts.tags(session, [*entities.numbers.values()])
         of_moment = {(entity, tag, begin): (key, end) for key, entity, tag, begin, end in there}
@@ -107,13 +103,13 @@ def put_tags(
                 changed[present[0]] = (entity, row)
         about = {entity: Concern(now) for entity, _, _ in added}
         about |= {entity: Concern(max(now, row.until_us or now), True) for entity, row in changed.values()}
-        watch = LoweringGuard(session, actor, "tags", about, now)
+        watch = LoweringGuard(session, context.actor, "tags", about, now)
         of = entities.kind.organisation_id
         ids = _add(
             session,
             "tags",
             ("organisation_id", "entity_id", "tag", "from_us", "until_us", "set_by"),
-            [(of, entity, tag, begin, row.until_us, actor.name) for (entity, tag, begin), row in added.items()],
+            [(of, entity, tag, begin, row.until_us, context.actor.name) for (entity, tag, begin), row in added.items()],
         )
         if changed:
             session.execute(update(Tag), [{"id": key, "until_us": row.until_us} for key, (_, row) in changed.items()])
@@ -121,24 +117,24 @@ def put_tags(
         touched = [entity for entity, _, _ in added] + [entity for entity, _ in changed.values()]
         counts = RowCounts(len(added), len(changed), len(rows) - len(added) - len(changed))
         sealed = ("tags", [*ids, *changed])
-        _finish(session, actor, "tags.put", entities, counts, touched, sealed, Reason.TAG, now)
+        _finish(session, context, "tags.put", entities, counts, touched, sealed, Reason.TAG, now)
         return counts
 
 
-def add_screenings(
-    engine: Engine, actor: Actor, type_name: str, rows: Sequence[ScreeningRow], now_us: int | None = None
-) -> RowCounts:
+def add_screenings(context: Context, type_name: str, rows: Sequence[ScreeningRow]) -> RowCounts:
     """Note screenings. One of the same entity, word, moment and result is known; errors are those of `put_tags`."""
-    now = resolve_now(now_us)
+    now = context.now()
     problems = [problem for number, row in enumerate(rows) for problem in _problems_of_screening(number, row, now)]
-    with writing(engine) as session:
-        entities = _known(session, actor, type_name, rows, problems)
+    with context.writing() as session:
+        entities = _known(session, context, type_name, rows, problems)
         there = set(bulk_facts.screenings(session, [*entities.numbers.values()]))
         by_key = {(entities.numbers[row.external_id], row.screening, row.at_us, int(row.found)): row for row in rows}
         added = {key: row for key, row in by_key.items() if key not in there}
         hits = _last_found(there)
         cleared = {entity for entity, word, _, hit in added if not hit and (entity, word) in hits}
-        watch = LoweringGuard(session, actor, "screenings", {entity: Concern(now, True) for entity in cleared}, now)
+        watch = LoweringGuard(
+            session, context.actor, "screenings", {entity: Concern(now, True) for entity in cleared}, now
+        )
         of = entities.kind.organisation_id
         ids = _add(
             session,
@@ -149,26 +145,21 @@ def add_screenings(
         _refuse_falls(watch, entities, rows, "found")
         counts = RowCounts(len(added), 0, len(rows) - len(added))
         touched, sealed = [key[0] for key in added], ("screenings", ids)
-        _finish(session, actor, "screenings.added", entities, counts, touched, sealed, Reason.SCREENING, now)
+        _finish(session, context, "screenings.added", entities, counts, touched, sealed, Reason.SCREENING, now)
         return counts
 
 
 def put_records(
-    engine: Engine,
-    actor: Actor,
-    type_name: str,
-    rows: Sequence[RecordRow],
-    kind: Literal["case", "alert"],
-    now_us: int | None = None,
+    context: Context, type_name: str, rows: Sequence[RecordRow], kind: Literal["case", "alert"]
 ) -> RowCounts:
     """Open, change or close cases or alerts, known by their numbers; errors are those of `put_tags`."""
-    now = resolve_now(now_us)
+    now = context.now()
     problems = [problem for number, row in enumerate(rows) for problem in _problems_of_record(number, row, now)]
     problems += _twice(rows, "number", lambda row: row.given.external_id, lambda row: row)
-    with writing(engine) as session:
-        declared = FIELDS.validate_json(type_named(session, actor.organisation_id, type_name).case_fields)
+    with context.writing() as session:
+        declared = FIELDS.validate_json(type_named(session, context.organisation_id, type_name).case_fields)
         problems += problems_of_fields([row.given.fields for row in rows], declared)
-        entities = _known(session, actor, type_name, rows, problems)
+        entities = _known(session, context, type_name, rows, problems)
         of = entities.kind.organisation_id
         there = bulk_facts.records(session, of, kind, [row.given.external_id for row in rows])
         _refuse_others(rows, kind, entities.numbers, there)
@@ -185,7 +176,7 @@ def put_records(
                 changed.append((there[name], values))
         about = {row[3]: Concern(now) for row in added}
         about |= {record.entity_id: Concern(now, True) for record, _ in changed}
-        watch = LoweringGuard(session, actor, f"{kind}s", about, now)
+        watch = LoweringGuard(session, context.actor, f"{kind}s", about, now)
         columns = ("opened_us", "closed_us", "outcome", "status", "content")
         names = ("organisation_id", "kind", "external_id", "entity_id", *columns)
         ids = _add(session, "records", names, added)
@@ -200,13 +191,13 @@ def put_records(
         touched = [row[3] for row in added] + [record.entity_id for record, _ in changed]
         counts = RowCounts(len(added), len(changed), len(rows) - len(added) - len(changed))
         sealed = ("records", [*ids, *(record.id for record, _ in changed)])
-        _finish(session, actor, f"{kind}s.put", entities, counts, touched, sealed, Reason.RECORD, now)
+        _finish(session, context, f"{kind}s.put", entities, counts, touched, sealed, Reason.RECORD, now)
         return counts
 
 
-def _known(session: Session, actor: Actor, type_name: str, rows: Sequence[Any], problems: list[Problem]) -> _Known:
+def _known(session: Session, context: Context, type_name: str, rows: Sequence[Any], problems: list[Problem]) -> _Known:
     """Find the entities of the rows; InvalidDataError for everything that is wrong, unknown entities among it."""
-    kind = type_named(session, actor.organisation_id, type_name, locked=True)
+    kind = type_named(session, context.organisation_id, type_name, locked=True)
     by_name = entity_numbers(session, kind.id, [row.external_id for row in rows if isinstance(row.external_id, str)])
     numbers = dict(by_name.select("external_id", "entity_id").iter_rows())
     problems += [
@@ -231,7 +222,7 @@ def _add(session: Session, table: str, columns: Sequence[str], rows: Sequence[tu
 
 def _finish(
     session: Session,
-    actor: Actor,
+    context: Context,
     action: str,
     entities: _Known,
     counts: RowCounts,
@@ -248,12 +239,10 @@ def _finish(
     record_activity(session, touched, now)
     mark_with_owners(session, subjects, reason, now, BULK if len(subjects) > AT_ONCE else EVENT)
     rows = digests(session, *sealed)
-    audit.record(
+    context.record(
         session,
-        actor.organisation_id,
         action,
         ("entity", None),
-        actor=actor.name,
         details=vars(counts),
         bulk=audit.bulk_of(counts.new + counts.changed, rows),
         rows=rows,

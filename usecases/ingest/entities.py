@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import resolve_now
 from fivefold.domain.errors import InvalidDataError, Problem
 from fivefold.features.reading.columns import short_text
 from fivefold.risk.facts.portfolio import ENTITY
@@ -27,11 +26,10 @@ from fivefold.store.ingest.ownerships import Span
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason, Subject
 from fivefold.store.sql.bulk import write_rows
-from fivefold.store.sql.database import writing
 from fivefold.store.tables.entities import Attributes, Entity, EntityType
 from fivefold.usecases.audit import record as audit
 from fivefold.usecases.ingest.ownerships import OwnersChanged, OwnersRow, change_owners, find_owners, rows_with_owners
-from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import FIELDS, EntityRow, problems_of_new_names, refuse_bad_rows
 
 AT_ONCE = 20
@@ -47,24 +45,22 @@ class RowCounts:
     same: int
 
 
-def put_entities(
-    engine: Engine, actor: Actor, type_name: str, rows: Sequence[EntityRow], now_us: int | None = None
-) -> RowCounts:
+def put_entities(context: Context, type_name: str, rows: Sequence[EntityRow]) -> RowCounts:
     """Add entities, or change attributes and owners of those that are there; new and changed ones become due.
 
     Raises:
         NotFoundError: there is no such type.
         InvalidDataError: a name, a field or an owner is not right, or an entity would own itself; nothing is taken.
     """
-    now = resolve_now(now_us)
-    with writing(engine) as session:
+    now = context.now()
+    with context.writing() as session:
         owner_rows = rows_with_owners(rows)
         if owner_rows:
             # Before any type: a cycle may go through several, and a change of types locks the organisation first.
-            lock_organisation(session, actor.organisation_id)
-        kind = type_named(session, actor.organisation_id, type_name, locked=True)
+            lock_organisation(session, context.organisation_id)
+        kind = type_named(session, context.organisation_id, type_name, locked=True)
         refuse_bad_rows(rows, FIELDS.validate_json(kind.fields))
-        owners = find_owners(session, actor, type_name, owner_rows, "owner", now)
+        owners = find_owners(session, context.actor, type_name, owner_rows, "owner", now)
         there = entities_named(session, kind.id, [row.external_id for row in rows])
         new = [(number, row.external_id) for number, row in enumerate(rows) if row.external_id not in there]
         if problems := problems_of_new_names(new, ENTITY):
@@ -89,23 +85,21 @@ def put_entities(
             sealed = joined(
                 digests(session, "entities", added.values()), sealed, digests(session, "ownerships", owned.written)
             )
-            _record(session, actor, counts, rows, before, [*added_ids, *changed], owned, sealed)
+            _record(session, context, counts, rows, before, [*added_ids, *changed], owned, sealed)
         return counts
 
 
-def put_owners(
-    engine: Engine, actor: Actor, type_name: str, rows: Sequence[OwnersRow], now_us: int | None = None
-) -> RowCounts:
+def put_owners(context: Context, type_name: str, rows: Sequence[OwnersRow]) -> RowCounts:
     """Add owners of entities that are there, or correct from when until when they own them; others stay.
 
     Raises:
         NotFoundError: there is no such type.
         InvalidDataError: an entity, an owner or a moment is not right, or an entity would own itself.
     """
-    now = resolve_now(now_us)
-    with writing(engine) as session:
-        lock_organisation(session, actor.organisation_id)  # before any type, as above
-        kind = type_named(session, actor.organisation_id, type_name, locked=True)
+    now = context.now()
+    with context.writing() as session:
+        lock_organisation(session, context.organisation_id)  # before any type, as above
+        kind = type_named(session, context.organisation_id, type_name, locked=True)
         there = entities_named(session, kind.id, [row.external_id for row in rows])
         problems = [
             Problem(
@@ -116,7 +110,7 @@ def put_owners(
         ]
         if problems:
             raise InvalidDataError(problems)
-        owners = find_owners(session, actor, type_name, rows, "owner_id", now)
+        owners = find_owners(session, context.actor, type_name, rows, "owner_id", now)
         numbers = {name: entity.id for name, entity in there.items()}
         owned = change_owners(session, numbers, rows, owners, "owner_id", now)
         priority = BULK if len(rows) > AT_ONCE else EVENT
@@ -126,12 +120,10 @@ def put_owners(
         counts = RowCounts(owned.new, owned.changed, len(rows) - owned.new - owned.changed)
         if owned.spans:
             sealed = digests(session, "ownerships", owned.written)
-            audit.record(
+            context.record(
                 session,
-                actor.organisation_id,
                 "owners.put",
                 ("entity", None),
-                actor=actor.name,
                 details=vars(counts),
                 bulk=audit.bulk_of(owned.new + owned.changed, sealed),
                 rows=sealed,
@@ -141,7 +133,7 @@ def put_owners(
 
 def _record(
     session: Session,
-    actor: Actor,
+    context: Context,
     counts: RowCounts,
     rows: Sequence[EntityRow],
     before: Mapping[str, Any],
@@ -150,12 +142,10 @@ def _record(
     sealed: Digests,
 ) -> None:
     many = len(rows) > 1
-    audit.record(
+    context.record(
         session,
-        actor.organisation_id,
         "entities.put",
         ("entity", None if many else touched[0].entity_id),
-        actor=actor.name,
         before=None if many else {"attributes": _content(before), **_owners_said(owned.before)},
         after=None if many else {"attributes": _content({**before, **rows[0].attributes}), **_owners_said(owned.spans)},
         details=vars(counts),

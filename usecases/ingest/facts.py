@@ -5,23 +5,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Engine, case, select, update
+from sqlalchemy import ColumnElement, case, select, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.characters import control_in
-from fivefold.domain.clock import day_text, now_microseconds
+from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.store.audit.bound_rows import Digests, digests
 from fivefold.store.ingest.entities import entity_named, record_activity, subject_of
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.clocks import clock_of
-from fivefold.store.sql.database import add_alone, writing
+from fivefold.store.sql.database import add_alone
 from fivefold.store.tables.entities import Entity, EntityType, Record, Screening, Tag
-from fivefold.usecases.audit import record as audit
 from fivefold.usecases.ingest.owners import mark_with_owners
 from fivefold.usecases.levels.lowering import Concern, LoweringGuard, dated_far_back
-from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import FIELDS, MOST_CHARACTERS, refuse_bad_fields, storable
 
 MOST_WORD_CHARACTERS = 100
@@ -48,16 +47,7 @@ class RecordGiven:
     fields: Mapping[str, Any] = field(default_factory=dict)
 
 
-def set_tag(
-    engine: Engine,
-    actor: Actor,
-    type_name: str,
-    external_id: str,
-    tag: str,
-    *,
-    until_us: int | None = None,
-    now_us: int | None = None,
-) -> None:
+def set_tag(context: Context, type_name: str, external_id: str, tag: str, *, until_us: int | None = None) -> None:
     """Set a tag on an entity, from now until a moment (not included) or without end. One that it has gets the new end.
 
     Where it has the tag with that end already, nothing is stored.
@@ -67,20 +57,20 @@ def set_tag(
         ConfigError: the tag or its end is not right.
         WouldLower: a level or a floor would fall, and one person alone asks.
     """
-    now = now_microseconds() if now_us is None else now_us
+    now = context.now()
     _refuse_word("tag", tag)
     _refuse_control("tag", tag)
-    with writing(engine) as session:
-        entity = entity_named(session, actor.organisation_id, type_name, external_id, alone=True)
+    with context.writing() as session:
+        entity = entity_named(session, context.organisation_id, type_name, external_id, alone=True)
         there = _live_tag(session, entity, tag, now)
         ends_before = until_us is not None and there is not None and until_us < (there["until_us"] or until_us + 1)
         concern = Concern(until_us or now, takes_back=True) if ends_before else Concern(now)
-        watch = LoweringGuard(session, actor, "tags", {entity.id: concern}, now)
-        set_tag_in(session, actor, entity, tag, until_us, now)
+        watch = LoweringGuard(session, context.actor, "tags", {entity.id: concern}, now)
+        set_tag_in(session, context, entity, tag, until_us, now)
         watch.refuse_falls()
 
 
-def set_tag_in(session: Session, actor: Actor, entity: Entity, tag: str, until_us: int | None, now: int) -> None:
+def set_tag_in(session: Session, context: Context, entity: Entity, tag: str, until_us: int | None, now: int) -> None:
     """Set a tag in a transaction that the caller ends, and that holds the entity; errors are those of `set_tag`."""
     if until_us is not None and until_us <= now:
         raise ConfigError(f"a tag cannot end at {day_text(until_us)}: that is past")
@@ -93,40 +83,38 @@ def set_tag_in(session: Session, actor: Actor, entity: Entity, tag: str, until_u
         tag=tag,
         from_us=now,
         until_us=until_us,
-        set_by=actor.name,
+        set_by=context.actor.name,
     )
     session.add(tag_row)
     _mark(session, entity, Reason.TAG, now)
     session.flush()
     rows = digests(session, "tags", [*ended, tag_row.id])
-    _record(session, actor, "tag.set", entity, rows, before, {"tag": tag, "until_us": until_us})
+    _record(session, context, "tag.set", entity, rows, before, {"tag": tag, "until_us": until_us})
 
 
-def end_tag(
-    engine: Engine, actor: Actor, type_name: str, external_id: str, tag: str, *, now_us: int | None = None
-) -> None:
+def end_tag(context: Context, type_name: str, external_id: str, tag: str) -> None:
     """Take a tag off an entity.
 
     Raises:
         NotFoundError: there is no such entity, or it does not have the tag.
         WouldLower: a level or a floor would fall, and one person alone asks.
     """
-    now = now_microseconds() if now_us is None else now_us
-    with writing(engine) as session:
-        entity = entity_named(session, actor.organisation_id, type_name, external_id, alone=True)
-        watch = LoweringGuard(session, actor, "tags", {entity.id: Concern(now, takes_back=True)}, now)
-        end_tag_in(session, actor, entity, tag, now)
+    now = context.now()
+    with context.writing() as session:
+        entity = entity_named(session, context.organisation_id, type_name, external_id, alone=True)
+        watch = LoweringGuard(session, context.actor, "tags", {entity.id: Concern(now, takes_back=True)}, now)
+        end_tag_in(session, context, entity, tag, now)
         watch.refuse_falls()
 
 
-def end_tag_in(session: Session, actor: Actor, entity: Entity, tag: str, now: int) -> None:
+def end_tag_in(session: Session, context: Context, entity: Entity, tag: str, now: int) -> None:
     """Take a tag off in the caller's transaction, which holds the entity; NotFoundError without the tag."""
     before, ended = _end_live(session, entity, tag, now)
     if before is None:
         kind = session.get_one(EntityType, entity.type_id).name
         raise NotFoundError(f"{kind} {entity.external_id!r} does not have the tag {tag!r}")
     _mark(session, entity, Reason.TAG, now)
-    _record(session, actor, "tag.ended", entity, digests(session, "tags", ended), before, None)
+    _record(session, context, "tag.ended", entity, digests(session, "tags", ended), before, None)
 
 
 def _live(session: Session, entity: Entity, tag: str, now: int) -> tuple[ColumnElement[bool], ...]:
@@ -153,15 +141,7 @@ def _end_live(session: Session, entity: Entity, tag: str, now: int) -> tuple[Map
 
 
 def add_screening(
-    engine: Engine,
-    actor: Actor,
-    type_name: str,
-    external_id: str,
-    screening: str,
-    *,
-    found: bool,
-    at_us: int | None = None,
-    now_us: int | None = None,
+    context: Context, type_name: str, external_id: str, screening: str, *, found: bool, at_us: int | None = None
 ) -> None:
     """Note that an entity was screened for something, and whether anything was found: clean ones count too.
 
@@ -173,17 +153,17 @@ def add_screening(
         WouldLower: nothing was found where something was before, a level or a floor would fall, and one person alone
             asks.
     """
-    now = now_microseconds() if now_us is None else now_us
+    now = context.now()
     at = now if at_us is None else at_us
     _refuse_word("screening", screening)
     _refuse_control("screening", screening)
-    with writing(engine) as session:
-        entity = entity_named(session, actor.organisation_id, type_name, external_id, kept=True)
+    with context.writing() as session:
+        entity = entity_named(session, context.organisation_id, type_name, external_id, kept=True)
         clears = not found and _was_found(session, entity, screening)
         watch = LoweringGuard(
-            session, actor, "screenings", {entity.id: Concern(now, takes_back=True)} if clears else {}, now
+            session, context.actor, "screenings", {entity.id: Concern(now, takes_back=True)} if clears else {}, now
         )
-        add_screening_in(session, actor, entity, screening, found=found, at=at, now=now)
+        add_screening_in(session, context, entity, screening, found=found, at=at, now=now)
         watch.refuse_falls()
 
 
@@ -196,7 +176,7 @@ def _was_found(session: Session, entity: Entity, screening: str) -> bool:
 
 
 def add_screening_in(
-    session: Session, actor: Actor, entity: Entity, screening: str, *, found: bool, at: int, now: int
+    session: Session, context: Context, entity: Entity, screening: str, *, found: bool, at: int, now: int
 ) -> None:
     """Note a screening in a transaction that the caller ends, and that keeps the entity."""
     _refuse_future("a screening", at, now)
@@ -215,18 +195,11 @@ def add_screening_in(
     _mark(session, entity, Reason.SCREENING, now)
     session.flush()
     rows, said = digests(session, "screenings", [made.id]), {"screening": screening, "found": found, "at_us": at}
-    _record(session, actor, "screening.added", entity, rows, None, said)
+    _record(session, context, "screening.added", entity, rows, None, said)
 
 
 def put_record(
-    engine: Engine,
-    actor: Actor,
-    type_name: str,
-    external_id: str,
-    kind: Literal["case", "alert"],
-    record_given: RecordGiven,
-    *,
-    now_us: int | None = None,
+    context: Context, type_name: str, external_id: str, kind: Literal["case", "alert"], record_given: RecordGiven
 ) -> None:
     """Open, change or close a case or an alert about an entity.
 
@@ -236,14 +209,16 @@ def put_record(
             person alone asks.
         ConfigError: moments or fields are not right.
     """
-    now = now_microseconds() if now_us is None else now_us
+    now = context.now()
     _refuse_record(kind, record_given, now)
-    with writing(engine) as session:
-        entity = entity_named(session, actor.organisation_id, type_name, external_id, kept=True)
+    with context.writing() as session:
+        entity = entity_named(session, context.organisation_id, type_name, external_id, kept=True)
         there = _record_numbered(session, entity, kind, record_given.external_id)
         before = None if there is None else (there.id, _moment(there))
-        watch = LoweringGuard(session, actor, f"{kind}s", {entity.id: Concern(now, takes_back=there is not None)}, now)
-        put_record_in(session, actor, entity, kind, record_given, now)
+        watch = LoweringGuard(
+            session, context.actor, f"{kind}s", {entity.id: Concern(now, takes_back=there is not None)}, now
+        )
+        put_record_in(session, context, entity, kind, record_given, now)
         watch.refuse_falls()
         if before is not None and _moment(record_given) < before[1]:
             with dated_far_back(session, [before[0]]):
@@ -251,7 +226,12 @@ def put_record(
 
 
 def put_record_in(
-    session: Session, actor: Actor, entity: Entity, kind: Literal["case", "alert"], record_given: RecordGiven, now: int
+    session: Session,
+    context: Context,
+    entity: Entity,
+    kind: Literal["case", "alert"],
+    record_given: RecordGiven,
+    now: int,
 ) -> None:
     """Put a case or an alert in a transaction that the caller ends, and that keeps the entity."""
     _refuse_record(kind, record_given, now)
@@ -277,7 +257,7 @@ def put_record_in(
         return
     add_alone(session, made)
     _mark(session, entity, Reason.RECORD, now)
-    _record(session, actor, f"{kind}.put", entity, digests(session, "records", [made.id]), before, _said(made))
+    _record(session, context, f"{kind}.put", entity, digests(session, "records", [made.id]), before, _said(made))
 
 
 def _moment(record: Record | RecordGiven) -> int:
@@ -336,19 +316,17 @@ def _mark(session: Session, entity: Entity, reason: Reason, now: int) -> None:
 
 def _record(
     session: Session,
-    actor: Actor,
+    context: Context,
     action: str,
     entity: Entity,
     rows: Digests,
     before: Mapping[str, Any] | None,
     after: Mapping[str, Any] | None,
 ) -> None:
-    audit.record(
+    context.record(
         session,
-        actor.organisation_id,
         action,
         ("entity", entity.id),
-        actor=actor.name,
         before=before,
         after=after,
         rows=rows,

@@ -9,10 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import polars as pl
-from sqlalchemy import Engine
-from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import Problem
 from fivefold.domain.files import replacing
 from fivefold.features.reading.text_files import ColumnMap, suffix_of_name
@@ -31,7 +28,7 @@ from fivefold.usecases.ingest.file_parts import (
     renamed_columns,
 )
 from fivefold.usecases.ingest.transactions import add_transactions
-from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import FIELDS
 from fivefold.usecases.shared.row_results import accept_rows
 
@@ -93,16 +90,16 @@ def _ignore(_: Progress) -> None:
 class _Source:
     """What a kind of row needs beside the rows themselves."""
 
-    engine: Engine
-    actor: Actor
+    context: Context
     type_name: str
     path: Path
-    clock: Callable[[], int]
 
     def declared(self, what: Literal["fields", "case_fields"]) -> Mapping[str, FieldType]:
         """Read the fields that the type of the entities declares."""
-        with Session(self.engine) as session:
-            return FIELDS.validate_json(getattr(type_named(session, self.actor.organisation_id, self.type_name), what))
+        with self.context.reading() as session:
+            return FIELDS.validate_json(
+                getattr(type_named(session, self.context.organisation_id, self.type_name), what)
+            )
 
 
 def _entities(source: _Source) -> Take:
@@ -110,7 +107,7 @@ def _entities(source: _Source) -> Take:
 
     def take(part: pl.DataFrame) -> RowCounts:
         rows = import_rows.read_entity_rows(part, fields, source.type_name, str(source.path))
-        return put_entities(source.engine, source.actor, source.type_name, rows, source.clock())
+        return put_entities(source.context, source.type_name, rows)
 
     return take
 
@@ -118,7 +115,7 @@ def _entities(source: _Source) -> Take:
 def _owners(source: _Source) -> Take:
     def take(part: pl.DataFrame) -> RowCounts:
         rows = import_rows.read_owner_rows(part, source.type_name, str(source.path))
-        return put_owners(source.engine, source.actor, source.type_name, rows, source.clock())
+        return put_owners(source.context, source.type_name, rows)
 
     return take
 
@@ -127,7 +124,7 @@ def _transactions(source: _Source) -> Take:
     text = suffix_of_name(source.path) == ".csv"
 
     def take(part: pl.DataFrame) -> RowCounts:
-        where, now = (source.engine, source.actor), source.clock()
+        where, now = (source.context.engine, source.context.actor), source.context.now()
         counts = add_transactions(*where, part, source.type_name, text=text, now_us=now, most_named=None)
         return RowCounts(counts.new, counts.changed + counts.corrections, counts.repeated)
 
@@ -137,7 +134,7 @@ def _transactions(source: _Source) -> Take:
 def _tags(source: _Source) -> Take:
     def take(part: pl.DataFrame) -> RowCounts:
         rows = import_rows.read_tag_rows(part, str(source.path))
-        return put_tags(source.engine, source.actor, source.type_name, rows, source.clock())
+        return put_tags(source.context, source.type_name, rows)
 
     return take
 
@@ -145,7 +142,7 @@ def _tags(source: _Source) -> Take:
 def _screenings(source: _Source) -> Take:
     def take(part: pl.DataFrame) -> RowCounts:
         rows = import_rows.read_screening_rows(part, str(source.path))
-        return add_screenings(source.engine, source.actor, source.type_name, rows, source.clock())
+        return add_screenings(source.context, source.type_name, rows)
 
     return take
 
@@ -155,7 +152,7 @@ def _records(kind: Literal["case", "alert"], source: _Source) -> Take:
 
     def take(part: pl.DataFrame) -> RowCounts:
         rows = import_rows.read_record_rows(part, fields, str(source.path))
-        return put_records(source.engine, source.actor, source.type_name, rows, kind, source.clock())
+        return put_records(source.context, source.type_name, rows, kind)
 
     return take
 
@@ -173,43 +170,30 @@ TABLES: Mapping[str, Callable[[_Source], Take]] = {
 
 
 def import_table(
-    engine: Engine,
-    actor: Actor,
-    table: str,
-    type_name: str,
-    file: ImportFile,
-    report: Callable[[Progress], None] = _ignore,
-    clock: Callable[[], int] = now_microseconds,
+    context: Context, table: str, type_name: str, file: ImportFile, report: Callable[[Progress], None] = _ignore
 ) -> Progress:
     """Import a file part by part, each part in a transaction of its own.
 
     Args:
-        engine: the database.
-        actor: whose organisation it is for.
+        context: whose organisation it is for.
         table: what the rows are, one of TABLES.
         type_name: of the entities.
         file: what is imported.
         report: called after each part.
-        clock: the present.
 
     Raises:
         FileFormatError: the file cannot be read, a column is missing, or is no field of the type.
     """
-    take = TABLES[table](_Source(engine, actor, type_name, file.path, clock))
-    return _import(engine, actor, (table, type_name), file, report, take)
+    take = TABLES[table](_Source(context, type_name, file.path))
+    return _import(context, (table, type_name), file, report, take)
 
 
 def _import(
-    engine: Engine,
-    actor: Actor,
-    what: tuple[str, str],
-    file: ImportFile,
-    report: Callable[[Progress], None],
-    take: Take,
+    context: Context, what: tuple[str, str], file: ImportFile, report: Callable[[Progress], None], take: Take
 ) -> Progress:
     path = file.path
     format_of(path)
-    note = _note(engine, actor, what, file)
+    note = _note(context, what, file)
     done, refused = _begun(note, file)
     _keep(note, done, refused)  # so that one which is stopped goes on with the same file of refused rows
     report(done)
@@ -247,10 +231,15 @@ def _told(done: Progress, part: ImportPart, problems: dict[int, list[Problem]]) 
     return (*done.problems, *sorted(more, key=lambda problem: problem.row))[:MOST_TOLD]
 
 
-def _note(engine: Engine, actor: Actor, what: Sequence[str], file: ImportFile) -> Path:
+def _note(context: Context, what: Sequence[str], file: ImportFile) -> Path:
     """Name the note of how far an import is: of this file as it is now, into this database."""
     status = file.path.stat()
-    where = [engine.url.render_as_string(hide_password=True), actor.organisation_id, *what, str(file.path.absolute())]
+    where = [
+        context.engine.url.render_as_string(hide_password=True),
+        context.organisation_id,
+        *what,
+        str(file.path.absolute()),
+    ]
     how = sorted(file.names.ours.items())
     name = sha256(json.dumps([*where, status.st_size, status.st_mtime_ns, how]).encode()).hexdigest()[:16]
     file.notes.mkdir(parents=True, exist_ok=True)

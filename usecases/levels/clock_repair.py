@@ -19,7 +19,8 @@ from fivefold.store.levels.assessment_queue import BULK, Reason, Subject
 from fivefold.store.levels.future_rows import FutureRows
 from fivefold.store.sql.clocks import database_now_us, latest_us
 from fivefold.store.sql.database import reading, writing
-from fivefold.usecases.audit import record as audit
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import record
 
 MOST_REASON_CHARACTERS: Final = 500
 PART: Final = 2_000
@@ -105,12 +106,11 @@ def _part(engine: Engine, organisation_id: int, moments: tuple[int, int], actor:
             "facts": facts,
             "values": ahead.delete_value_scores(session, ids, latest),
         }
-        audit.record(
+        record(
             session,
-            organisation_id,
+            Actor(organisation_id, actor),
             "clock.repaired",
             ("entity", None),
-            actor=actor,
             after={"stands": stands} if stands else None,
             details={"reason": reason, "latest_us": latest, **mended},
             bulk=(len(ids), digest_of(ids)),

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.risk.engine.assessments import Status
@@ -11,9 +10,8 @@ from fivefold.store.ingest.entities import type_named
 from fivefold.store.levels.distribution import LevelGroup, count_quarantined, level_groups
 from fivefold.store.rulesets.backfills import count_of_type
 from fivefold.store.rulesets.rulesets import active_versions, families_of, versions_of
-from fivefold.store.sql.database import reading
 from fivefold.usecases.accounts.settings import settings_of
-from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 
 
 @dataclass(frozen=True)
@@ -69,20 +67,20 @@ class Distribution:
     quarantined: int
 
 
-def distribution(engine: Engine, actor: Actor, type_name: str) -> Distribution:
+def distribution(context: Context, type_name: str) -> Distribution:
     """Count everyone of a type as they were last assessed; NotFoundError where there is no such type."""
-    with reading(engine) as session:
-        kind = type_named(session, actor.organisation_id, type_name)
-        names = settings_of(session, actor.organisation_id).levels
+    with context.reading() as session:
+        kind = type_named(session, context.organisation_id, type_name)
+        names = settings_of(session, context.organisation_id).levels
         everyone = count_of_type(session, kind.id)
         groups = level_groups(session, kind.id)
         by_rules = [group for group in groups if not group.overridden]
         return Distribution(
             entity_type=type_name,
             levels=names,
-            deciding=bool(active_versions(session, actor.organisation_id, kind.id)),
+            deciding=bool(active_versions(session, context.organisation_id, kind.id)),
             entities=everyone,
-            versions=tuple(_versions(session, actor, kind.id, by_rules, names)),
+            versions=tuple(_versions(session, context, kind.id, by_rules, names)),
             overridden=_overridden([group for group in groups if group.overridden], names),
             no_level=_count(group for group in by_rules if group.version_id is None),
             not_assessed=everyone - _count(groups),
@@ -95,10 +93,10 @@ def _count(groups: Iterable[LevelGroup]) -> int:
 
 
 def _versions(
-    session: Session, actor: Actor, type_id: int, groups: list[LevelGroup], names: tuple[str, ...]
+    session: Session, context: Context, type_id: int, groups: list[LevelGroup], names: tuple[str, ...]
 ) -> Iterable[AtVersion]:
     """Give the versions by which an entity has its level, in the order of families, the newest first."""
-    for family in families_of(session, actor.organisation_id, type_id):
+    for family in families_of(session, context.organisation_id, type_id):
         for version in reversed(versions_of(session, family)):
             mine = [group for group in groups if group.version_id == version.id]
             active = family.enabled and family.active_version_id == version.id

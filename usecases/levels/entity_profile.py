@@ -5,18 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Engine
-
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import Page, Part
 from fivefold.store.accounts.settings import levels_of
 from fivefold.store.ingest import facts, ownerships
 from fivefold.store.ingest.entities import entity_named, type_named
 from fivefold.store.ingest.ownerships import Related
-from fivefold.store.sql.database import reading
 from fivefold.store.tables.entities import Correction, Entity, Record, Transaction
 from fivefold.store.tables.levels import Standing
-from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.transaction_columns import SENT_AS
 
 MOST_RELATED = 1000
@@ -155,12 +152,12 @@ class TransactionLine:
     corrections: tuple[CorrectionLine, ...] = ()
 
 
-def read_entity(engine: Engine, actor: Actor, type_name: str, external_id: str) -> EntityShown:
+def read_entity(context: Context, type_name: str, external_id: str) -> EntityShown:
     """Show an entity; NotFoundError where the organisation has none of that type and name."""
-    with reading(engine) as session:
-        entity = entity_named(session, actor.organisation_id, type_name, external_id)
+    with context.reading() as session:
+        entity = entity_named(session, context.organisation_id, type_name, external_id)
         latest = facts.attributes_of(session, entity.id)
-        names = (None, *levels_of(session, actor.organisation_id))
+        names = (None, *levels_of(session, context.organisation_id))
         return EntityShown(
             type_name,
             external_id,
@@ -185,20 +182,18 @@ def _related(related: Related, names: Sequence[str | None]) -> RelatedLine:
     )
 
 
-def list_entities(
-    engine: Engine, actor: Actor, type_name: str, part: Part, level: str | None = None
-) -> Page[EntityLine]:
+def list_entities(context: Context, type_name: str, part: Part, level: str | None = None) -> Page[EntityLine]:
     """List entities of a type, of one level or of all, in the order in which they were added.
 
     NotFoundError where there is no such type; ConfigError where there is no such level.
     """
-    with reading(engine) as session:
-        kind = type_named(session, actor.organisation_id, type_name)
-        names = list(levels_of(session, actor.organisation_id))
+    with context.reading() as session:
+        kind = type_named(session, context.organisation_id, type_name)
+        names = list(levels_of(session, context.organisation_id))
         if level is not None and level not in names:
             raise ConfigError(f"there is no level {level!r}; there are {', '.join(names)}")
         number = None if level is None else names.index(level) + 1
-        rows = facts.entities_of_type(session, actor.organisation_id, kind.id, part, number)
+        rows = facts.entities_of_type(session, context.organisation_id, kind.id, part, number)
         return rows.map(lambda pair: _entity(*pair, names))
 
 
@@ -207,18 +202,18 @@ def _entity(entity: Entity, standing: Standing | None, names: Sequence[str]) -> 
     return EntityLine(entity.id, entity.external_id, level, None if standing is None else standing.status)
 
 
-def list_tags(engine: Engine, actor: Actor, type_name: str, external_id: str, part: Part) -> Page[TagLine]:
+def list_tags(context: Context, type_name: str, external_id: str, part: Part) -> Page[TagLine]:
     """List the tags that an entity has or had, the newest first; NotFoundError where there is no such entity."""
-    with reading(engine) as session:
-        entity = entity_named(session, actor.organisation_id, type_name, external_id)
+    with context.reading() as session:
+        entity = entity_named(session, context.organisation_id, type_name, external_id)
         rows = facts.tags_of(session, entity.id, part)
         return rows.map(lambda tag: TagLine(tag.tag, tag.from_us, tag.until_us, tag.set_by))
 
 
-def list_screenings(engine: Engine, actor: Actor, type_name: str, external_id: str, part: Part) -> Page[ScreeningLine]:
+def list_screenings(context: Context, type_name: str, external_id: str, part: Part) -> Page[ScreeningLine]:
     """List an entity's screenings, those made last first; NotFoundError where there is no such entity."""
-    with reading(engine) as session:
-        entity = entity_named(session, actor.organisation_id, type_name, external_id)
+    with context.reading() as session:
+        entity = entity_named(session, context.organisation_id, type_name, external_id)
         rows = facts.screenings_of(session, entity.id, part)
         return rows.map(
             lambda screening: ScreeningLine(
@@ -228,11 +223,11 @@ def list_screenings(engine: Engine, actor: Actor, type_name: str, external_id: s
 
 
 def list_records(
-    engine: Engine, actor: Actor, type_name: str, external_id: str, kind: Literal["case", "alert"], part: Part
+    context: Context, type_name: str, external_id: str, kind: Literal["case", "alert"], part: Part
 ) -> Page[RecordLine]:
     """List an entity's cases or alerts, those opened last first; NotFoundError where there is no such entity."""
-    with reading(engine) as session:
-        entity = entity_named(session, actor.organisation_id, type_name, external_id)
+    with context.reading() as session:
+        entity = entity_named(session, context.organisation_id, type_name, external_id)
         return facts.records_of(session, entity.id, kind, part).map(_record)
 
 
@@ -242,8 +237,7 @@ def _record(record: Record) -> RecordLine:
 
 
 def list_transactions(
-    engine: Engine,
-    actor: Actor,
+    context: Context,
     type_name: str,
     external_id: str,
     part: Part,
@@ -255,8 +249,8 @@ def list_transactions(
 
     Only those from *since_us* until before *until_us* are listed. NotFoundError where there is no such entity.
     """
-    with reading(engine) as session:
-        entity = entity_named(session, actor.organisation_id, type_name, external_id)
+    with context.reading() as session:
+        entity = entity_named(session, context.organisation_id, type_name, external_id)
         rows_query = facts.counted_transactions(entity.id, since_us, until_us)
         page = facts.transactions_of(session, rows_query, part)
         corrections: dict[str, list[CorrectionLine]] = {}

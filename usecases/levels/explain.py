@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Engine
-
 from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.compiler.value_types import Vocabulary, column_for, vocabulary
 from fivefold.risk.engine.assessments import Status
@@ -20,11 +18,10 @@ from fivefold.risk.engine.explain.describe import input_words, value_words
 from fivefold.risk.language.expressions import Ratio, Window, input_key, input_of_test, tests_in
 from fivefold.risk.language.operators import Operators
 from fivefold.risk.language.ruleset import Case, Rule, Ruleset
-from fivefold.store.sql.database import reading
 from fivefold.store.tables.levels import AssessmentInputs
 from fivefold.store.tables.rulesets import RulesetVersion
 from fivefold.usecases.levels.read import find_assessment
-from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 
 NOT_APPLICABLE = "No ruleset applies, so there is no level"
 """In place of the engine's words, which name what whom a ruleset applies to depends on."""
@@ -74,13 +71,13 @@ class Reasons:
     rules: tuple[FiredRule, ...]
 
 
-def read_reasons(engine: Engine, actor: Actor, assessment: str) -> Reasons | None:
+def read_reasons(context: Context, assessment: str) -> Reasons | None:
     """Give the reasons of an assessment, such as 12.3; None where they were erased, or no ruleset took part.
 
     NotFoundError where the organisation has no such assessment.
     """
-    with reading(engine) as session:
-        assessment_row = find_assessment(session, actor, assessment)
+    with context.reading() as session:
+        assessment_row = find_assessment(session, context.actor, assessment)
         if assessment_row.breakdown is None:
             return None
         breakdown = json.loads(assessment_row.breakdown)

@@ -11,10 +11,9 @@ An override ends by itself at its instant, and the worker assesses the entity ag
 
 from dataclasses import dataclass
 
-from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import day_text, resolve_now
+from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.ingest.entities import entity_named, subject_of
@@ -28,13 +27,12 @@ from fivefold.store.levels.overrides import (
     override_numbered,
     overrides_with_levels,
 )
-from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.levels import OverrideRow, Standing
 from fivefold.usecases.accounts.second_person import refuse_same_person
 from fivefold.usecases.accounts.settings import Settings, locked_settings, settings_of
-from fivefold.usecases.audit import record as audit
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_moment, checked_reason
 
 
@@ -87,42 +85,37 @@ class OverrideCap:
 
 
 def overrides_of(
-    engine: Engine,
-    actor: Actor,
-    type_name: str | None = None,
-    external_id: str | None = None,
-    now_us: int | None = None,
-    part: Part = WHOLE,
+    context: Context, type_name: str | None = None, external_id: str | None = None, part: Part = WHOLE
 ) -> Page[OverrideLine]:
     """List the overrides of one entity, or of all where none is named, the newest first.
 
     NotFoundError where an entity is named that is not there.
     """
-    now = resolve_now(now_us)
-    with reading(engine) as session:
+    now = context.now()
+    with context.reading() as session:
         entity_id = None
         if type_name is not None and external_id is not None:
-            entity_id = entity_named(session, actor.organisation_id, type_name, external_id).id
-        settings = settings_of(session, actor.organisation_id)
-        rows = overrides_with_levels(session, actor.organisation_id, entity_id, part=part)
+            entity_id = entity_named(session, context.organisation_id, type_name, external_id).id
+        settings = settings_of(session, context.organisation_id)
+        rows = overrides_with_levels(session, context.organisation_id, entity_id, part=part)
         return rows.map(lambda each: _line(each, settings, now))
 
 
-def read_override(engine: Engine, actor: Actor, number: int, now_us: int | None = None) -> OverrideLine:
+def read_override(context: Context, number: int) -> OverrideLine:
     """Show an override; NotFoundError where there is none of that number."""
-    now = resolve_now(now_us)
-    with reading(engine) as session:
-        override = override_numbered(session, actor.organisation_id, number)
-        return override_line(session, override, settings_of(session, actor.organisation_id), now)
+    now = context.now()
+    with context.reading() as session:
+        override = override_numbered(session, context.organisation_id, number)
+        return override_line(session, override, settings_of(session, context.organisation_id), now)
 
 
-def cap_of(engine: Engine, actor: Actor, now_us: int | None = None) -> OverrideCap:
+def cap_of(context: Context) -> OverrideCap:
     """Tell how much of the portfolio is overridden downwards, and how much may be."""
-    now = resolve_now(now_us)
-    with reading(engine) as session:
-        below = count_below(session, actor.organisation_id, now, without=0)
-        percent = settings_of(session, actor.organisation_id).override_cap_percent
-        return OverrideCap(below, count_with_level(session, actor.organisation_id), percent)
+    now = context.now()
+    with context.reading() as session:
+        below = count_below(session, context.organisation_id, now, without=0)
+        percent = settings_of(session, context.organisation_id).override_cap_percent
+        return OverrideCap(below, count_with_level(session, context.organisation_id), percent)
 
 
 def override_line(session: Session, override: OverrideRow, settings: Settings, now_us: int) -> OverrideLine:
@@ -167,14 +160,7 @@ def state_of(override: OverrideRow, now_us: int) -> str:
 
 
 def request_override(
-    engine: Engine,
-    actor: Actor,
-    type_name: str,
-    external_id: str,
-    level: str,
-    reason: str,
-    until_us: int | None = None,
-    now_us: int | None = None,
+    context: Context, type_name: str, external_id: str, level: str, reason: str, until_us: int | None = None
 ) -> OverrideLine:
     """Request a level; nothing changes until another person approves it.
 
@@ -183,30 +169,30 @@ def request_override(
         ConfigError: there is no such level, the reason is empty, or the end is no moment.
         ConflictError: no ruleset was written yet, the end is past, or the level is below a live floor.
     """
-    now = resolve_now(now_us)
+    now = context.now()
     why = checked_reason(reason)
-    with writing(engine) as session:
-        settings = settings_of(session, actor.organisation_id)
-        entity = entity_named(session, actor.organisation_id, type_name, external_id)
+    with context.writing() as session:
+        settings = settings_of(session, context.organisation_id)
+        entity = entity_named(session, context.organisation_id, type_name, external_id)
         session.refresh(entity, with_for_update={"key_share": True})  # it cannot be erased meanwhile
         if entity.erased_us is not None:
             raise NotFoundError(f"there is no {type_name} {external_id!r}")
         if settings.locked_us is None:
             raise ConflictError("there is no ruleset yet, so the levels may still change; nobody has one to override")
         override = OverrideRow(
-            organisation_id=actor.organisation_id,
+            organisation_id=context.organisation_id,
             entity_id=entity.id,
             level=_number(settings, level),
             reason=why,
             until_us=_checked_end(until_us, now),
             state="requested",
-            requested_by=actor.name,
+            requested_by=context.actor.name,
             requested_us=now,
         )
         _refuse_below_floor(session, override, settings)
         session.add(override)
         session.flush()
-        _record(session, actor, "override.requested", override, {"reason": why, "at_us": now})
+        _record(session, context, "override.requested", override, {"reason": why, "at_us": now})
         return override_line(session, override, settings, now)
 
 
@@ -232,9 +218,7 @@ def _refuse_below_floor(session: Session, override: OverrideRow, settings: Setti
         )
 
 
-def approve_override(
-    engine: Engine, actor: Actor, override_id: int, reason: str = "", now_us: int | None = None
-) -> OverrideLine:
+def approve_override(context: Context, override_id: int, reason: str = "") -> OverrideLine:
     """Approve a level that another person requested; it revokes the live override of the same entity.
 
     Raises:
@@ -242,33 +226,33 @@ def approve_override(
         ConflictError: the actor asked for it; it was decided; it would be over; it is below a live floor; or too much
             of the portfolio would be below what the rules say.
     """
-    now = resolve_now(now_us)
+    now = context.now()
     why = checked_reason(reason) if reason else None
-    with writing(engine) as session:
-        settings = locked_settings(session, actor.organisation_id)  # one approval at a time: the cap is counted
-        override = _to_decide(session, actor, override_id)
+    with context.writing() as session:
+        settings = locked_settings(session, context.organisation_id)  # one approval at a time: the cap is counted
+        override = _to_decide(session, context, override_id)
         _checked_end(override.until_us, now)
         _refuse_below_floor(session, override, settings)
         _refuse_above_cap(session, override, settings, now)
-        replaced = [_revoke(older, actor, f"replaced by override {override.id}", now) for older in
+        replaced = [_revoke(older, context, f"replaced by override {override.id}", now) for older in
                     live_overrides(session, override.entity_id, now)]  # fmt: skip
         override.state, override.decided_by, override.decided_us, override.decision_reason = (
             "approved",
-            actor.name,
+            context.actor.name,
             now,
             why,
         )
         _mark(session, override, now)
-        _record(session, actor, "override.approved", override, {"reason": why, "at_us": now}, replaced)
+        _record(session, context, "override.approved", override, {"reason": why, "at_us": now}, replaced)
         return override_line(session, override, settings, now)
 
 
-def _to_decide(session: Session, actor: Actor, override_id: int) -> OverrideRow:
-    override = override_numbered(session, actor.organisation_id, override_id)
+def _to_decide(session: Session, context: Context, override_id: int) -> OverrideRow:
+    override = override_numbered(session, context.organisation_id, override_id)
     if override.state != "requested":
         raise ConflictError(f"override {override_id} was {override.state} already")
     what = f"asked for override {override_id}: another person decides"
-    refuse_same_person(session, actor, (override.requested_by,), what)
+    refuse_same_person(session, context.actor, (override.requested_by,), what)
     return override
 
 
@@ -285,9 +269,7 @@ def _refuse_above_cap(session: Session, override: OverrideRow, settings: Setting
         )
 
 
-def refuse_override(
-    engine: Engine, actor: Actor, override_id: int, reason: str, now_us: int | None = None
-) -> OverrideLine:
+def refuse_override(context: Context, override_id: int, reason: str) -> OverrideLine:
     """Refuse a level that another person requested.
 
     Raises:
@@ -295,18 +277,18 @@ def refuse_override(
         ConfigError: the reason is empty.
         ConflictError: the actor asked for it, or it was decided.
     """
-    now = resolve_now(now_us)
+    now = context.now()
     why = checked_reason(reason)
-    with writing(engine) as session:
-        settings = locked_settings(session, actor.organisation_id)
-        override = _to_decide(session, actor, override_id)
+    with context.writing() as session:
+        settings = locked_settings(session, context.organisation_id)
+        override = _to_decide(session, context, override_id)
         override.state, override.decided_by, override.decided_us, override.decision_reason = (
             "refused",
-            actor.name,
+            context.actor.name,
             now,
             why,
         )
-        _record(session, actor, "override.refused", override, {"reason": why, "at_us": now})
+        _record(session, context, "override.refused", override, {"reason": why, "at_us": now})
         return override_line(session, override, settings, now)
 
 
@@ -341,7 +323,7 @@ def raises_without(session: Session, actor: Actor, override_id: int) -> bool:
 
 
 def revoke_override_in(
-    session: Session, actor: Actor, override_id: int, why: str, now_us: int, *, marks: bool = True
+    session: Session, context: Context, override_id: int, why: str, now_us: int, *, marks: bool = True
 ) -> OverrideLine:
     """End an override that holds: what the rules say holds again, once the worker has looked.
 
@@ -351,21 +333,21 @@ def revoke_override_in(
         NotFoundError: there is no such override.
         ConflictError: it does not hold: not approved, revoked, or over by itself.
     """
-    settings = locked_settings(session, actor.organisation_id)
-    override = override_numbered(session, actor.organisation_id, override_id)
+    settings = locked_settings(session, context.organisation_id)
+    override = override_numbered(session, context.organisation_id, override_id)
     if state_of(override, now_us) != "live":
         raise ConflictError(
             f"override {override_id} is {state_of(override, now_us)}; only one that holds can be revoked"
         )
-    _revoke(override, actor, why, now_us)
+    _revoke(override, context, why, now_us)
     if marks:
         _mark(session, override, now_us)
-    _record(session, actor, "override.revoked", override, {"reason": why, "at_us": now_us})
+    _record(session, context, "override.revoked", override, {"reason": why, "at_us": now_us})
     return override_line(session, override, settings, now_us)
 
 
-def _revoke(override: OverrideRow, actor: Actor, why: str, now_us: int) -> int:
-    override.state, override.revoked_by, override.revoked_us = "revoked", actor.name, now_us
+def _revoke(override: OverrideRow, context: Context, why: str, now_us: int) -> int:
+    override.state, override.revoked_by, override.revoked_us = "revoked", context.actor.name, now_us
     override.revocation_reason = why
     return override.id
 
@@ -377,18 +359,16 @@ def _mark(session: Session, override: OverrideRow, now_us: int) -> None:
 
 def _record(
     session: Session,
-    actor: Actor,
+    context: Context,
     action: str,
     override: OverrideRow,
     after: dict[str, str | int | None],
     replaced: list[int] | None = None,
 ) -> None:
-    audit.record(
+    context.record(
         session,
-        actor.organisation_id,
         action,
         ("override", override.id),
-        actor=actor.name,
         after=after,
         details={
             "entity_id": override.entity_id,

@@ -2,15 +2,13 @@
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import HOUR_US, from_microseconds, now_microseconds
+from fivefold.domain.clock import HOUR_US, from_microseconds
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.compiler.analysis import analyse_canonical
@@ -22,7 +20,6 @@ from fivefold.store.levels import levels
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.levels.failures import AssessmentFailure, assessment_failures
 from fivefold.store.sql.clocks import ahead_error, ahead_message, latest_us
-from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.levels import Assessment, DueMark, Standing, Transition
 from fivefold.store.tables.rulesets import RulesetVersion
 from fivefold.usecases.levels.portfolio import parts_of_ruleset
@@ -30,6 +27,7 @@ from fivefold.usecases.levels.records import NEVER_ASSESSED
 from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.levels.worker import assess_now
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.rates import rates_for, stale_days
 
 """A profile that is viewed shows nothing older."""
@@ -116,57 +114,47 @@ class HistoryLine:
 
 
 def read_level_of_profile(
-    engine: Engine,
-    actor: Actor,
-    type_name: str,
-    external_id: str,
-    *,
-    clock: Callable[[], int] = now_microseconds,
-    valuer: EntityScorer | None = None,
+    context: Context, type_name: str, external_id: str, *, valuer: EntityScorer | None = None
 ) -> LevelView:
     """Show a person where an entity stands: computed for the view where anything happened since, or an hour passed."""
-    now = clock()
-    with reading(engine) as session:
-        entity = entity_named(session, actor.organisation_id, type_name, external_id)
+    now = context.now()
+    with context.reading() as session:
+        entity = entity_named(session, context.organisation_id, type_name, external_id)
         standing, mark = levels.current_level(session, entity.id), levels.due_mark(session, entity.id)
         old = standing is None or now - standing.assessed_us > HOUR_US
         subject = subject_of(entity)
     if old or _waits(mark, now):
-        assess_now(engine, subject, clock=clock, valuer=valuer, actor=actor.name)
-    return _shown(engine, actor, type_name, external_id, clock())
+        assess_now(context.engine, subject, clock=context.clock, valuer=valuer, actor=context.actor.name)
+    return _shown(context, type_name, external_id, context.now())
 
 
 def read_level(
-    engine: Engine,
-    actor: Actor,
+    context: Context,
     type_name: str,
     external_id: str,
     freshness: Freshness = Freshness.REFRESH,
     *,
-    clock: Callable[[], int] = now_microseconds,
     valuer: EntityScorer | None = None,
 ) -> LevelView:
     """Tell a program where an entity stands, as fresh as it asks for."""
-    now = clock()
-    with reading(engine) as session:
-        entity = entity_named(session, actor.organisation_id, type_name, external_id)
+    now = context.now()
+    with context.reading() as session:
+        entity = entity_named(session, context.organisation_id, type_name, external_id)
         subject, erased = subject_of(entity), entity.erased_us is not None
         never = levels.current_level(session, subject.entity_id) is None
     if freshness is Freshness.NOW or (freshness is Freshness.REFRESH and never):
-        assess_now(engine, subject, clock=clock, valuer=valuer, actor=actor.name)
+        assess_now(context.engine, subject, clock=context.clock, valuer=valuer, actor=context.actor.name)
     elif freshness is Freshness.REFRESH and not erased:
-        with writing(engine) as session:
+        with context.writing() as session:
             due.mark(session, [subject], Reason.VIEW, now)
-    return _shown(engine, actor, type_name, external_id, clock())
+    return _shown(context, type_name, external_id, context.now())
 
 
-def level_history(
-    engine: Engine, actor: Actor, type_name: str, external_id: str, part: Part = WHOLE
-) -> Page[HistoryLine]:
+def level_history(context: Context, type_name: str, external_id: str, part: Part = WHOLE) -> Page[HistoryLine]:
     """List an entity's assessments, the latest first; NotFoundError where there is no such entity."""
-    with reading(engine) as session:
-        entity = entity_named(session, actor.organisation_id, type_name, external_id)
-        names = (None, *levels_of(session, actor.organisation_id))
+    with context.reading() as session:
+        entity = entity_named(session, context.organisation_id, type_name, external_id)
+        names = (None, *levels_of(session, context.organisation_id))
 
         def line(row: tuple[Assessment, Transition | None]) -> HistoryLine:
             assessment, transition = row
@@ -205,9 +193,9 @@ def _waits(mark: DueMark | None, now: int) -> bool:
     return mark is not None and ((mark.due_us is not None and mark.due_us <= now) or mark.quarantined)
 
 
-def _shown(engine: Engine, actor: Actor, type_name: str, external_id: str, now: int) -> LevelView:
-    with reading(engine) as session:
-        entity = entity_named(session, actor.organisation_id, type_name, external_id)
+def _shown(context: Context, type_name: str, external_id: str, now: int) -> LevelView:
+    with context.reading() as session:
+        entity = entity_named(session, context.organisation_id, type_name, external_id)
         standing, mark = levels.current_level(session, entity.id), levels.due_mark(session, entity.id)
         waits = levels.is_refreshing(mark, now)
         problem = None if mark is None else mark.error
@@ -215,8 +203,8 @@ def _shown(engine: Engine, actor: Actor, type_name: str, external_id: str, now: 
         if standing is None:
             nothing = (None, None, NEVER_ASSESSED, None, None, None, None, None, None, None)
             return LevelView(type_name, external_id, *nothing, waits, problem, None)
-        names = (None, *levels_of(session, actor.organisation_id))
-        assessment = levels.assessment_of(session, actor.organisation_id, entity.id, standing.number)
+        names = (None, *levels_of(session, context.organisation_id))
+        assessment = levels.assessment_of(session, context.organisation_id, entity.id, standing.number)
         return LevelView(
             type_name,
             external_id,
@@ -263,15 +251,13 @@ def _override(session: Session, standing: Standing, names: tuple[str | None, ...
     )
 
 
-def list_failed(
-    engine: Engine, actor: Actor, part: Part = WHOLE, *, clock: Callable[[], int] = now_microseconds
-) -> Page[tuple[str, str, str]]:
+def list_failed(context: Context, part: Part = WHOLE) -> Page[tuple[str, str, str]]:
     """List who could not be assessed in full: type, external id, and why; in the order in which they were added.
 
     That is failed, unclassified, undetermined, quarantined, or an assessment that is dated after now.
     """
-    with reading(engine) as session:
-        failures = assessment_failures(session, actor.organisation_id, latest_us(session, clock()), part)
+    with context.reading() as session:
+        failures = assessment_failures(session, context.organisation_id, latest_us(session, context.now()), part)
         return failures.map(lambda failure: (failure.entity_type, failure.external_id, _said(failure)))
 
 

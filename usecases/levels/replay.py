@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Engine, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError
@@ -16,13 +16,12 @@ from fivefold.risk.engine.assessments import VERSIONS, Assessments, assess_input
 from fivefold.risk.engine.explain.breakdown import as_json_text, explain
 from fivefold.risk.facts.portfolio import ENTITY, ListVersion
 from fivefold.store.accounts.lists import list_rows
-from fivefold.store.sql.database import reading
 from fivefold.store.tables.levels import AssessmentInputs
 from fivefold.store.tables.rulesets import RulesetVersion
 from fivefold.usecases.levels.persist import ENGINE
 from fivefold.usecases.levels.read import find_assessment
 from fivefold.usecases.levels.records import previous_of, read_inputs
-from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 
 
 @dataclass(frozen=True)
@@ -44,15 +43,15 @@ class Replayed:
     engine_now: str = ENGINE
 
 
-def replay_assessment(engine: Engine, actor: Actor, name: str) -> Replayed:
+def replay_assessment(context: Context, name: str) -> Replayed:
     """Make an assessment, such as 12.3, again from its recorded inputs and versions.
 
     Raises:
         NotFoundError: there is no such assessment.
         ConflictError: what it was made from was erased, or no ruleset took part in it.
     """
-    with reading(engine) as session:
-        assessment = find_assessment(session, actor, name)
+    with context.reading() as session:
+        assessment = find_assessment(session, context.actor, name)
         content = session.get_one(AssessmentInputs, (assessment.entity_id, assessment.number)).content
         if assessment.breakdown is None or content is None:
             raise ConflictError(f"assessment {name} was erased: what it was made from is gone")
@@ -63,11 +62,13 @@ def replay_assessment(engine: Engine, actor: Actor, name: str) -> Replayed:
             )
         canonical = session.scalars(
             select(RulesetVersion.canonical)
-            .where(RulesetVersion.organisation_id == actor.organisation_id, RulesetVersion.content_hash == ruleset_hash)
+            .where(
+                RulesetVersion.organisation_id == context.organisation_id, RulesetVersion.content_hash == ruleset_hash
+            )
             .limit(1)
         ).one()
         inputs, replay_inputs = read_inputs(content, assessment.as_of_us, str(assessment.entity_id))
-        versions = list_versions_used(session, actor.organisation_id, replay_inputs["lists"])
+        versions = list_versions_used(session, context.organisation_id, replay_inputs["lists"])
         replayed = _assessed(analyse_canonical(canonical), versions, inputs, replay_inputs)
         return Replayed(name, replayed == assessment.breakdown, assessment.breakdown, replayed, assessment.engine)
 

@@ -7,21 +7,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import DAY_US, day_text, resolve_now
+from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.models.drift import SHIFTED
 from fivefold.risk.governance.validate.verdicts import AcceptanceLimits
 from fivefold.store.monitoring.revalidation import change_numbered, changes_of, run_numbered
-from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.events import MaterialChange
 from fivefold.usecases.accounts.second_person import refuse_same_person
-from fivefold.usecases.audit import record as audit
 from fivefold.usecases.monitoring.measures import MEASURED, Measure, OverrideFigures, VersionGroup
-from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import storable
 from fivefold.usecases.shared.inputs import MAX_REASON_CHARACTERS
 
@@ -157,26 +154,26 @@ class ChangeLine:
         return self.signed_us is None
 
 
-def register_change(engine: Engine, actor: Actor, kind: str, description: str, now_us: int | None = None) -> ChangeLine:
+def register_change(context: Context, kind: str, description: str) -> ChangeLine:
     """Register a change of product, channel, country or regulation; from now on a revalidation is asked for.
 
     ConfigError where it is of no such kind, or nothing is said of it.
     """
-    now = resolve_now(now_us)
+    now = context.now()
     if kind not in KINDS:
         raise ConfigError(f"kind is {kind!r}; it must be {', '.join(KINDS[:-1])} or {KINDS[-1]}")
     change = MaterialChange(
-        organisation_id=actor.organisation_id,
+        organisation_id=context.organisation_id,
         kind=kind,
         description=_checked(description, "description must say what changes"),
-        registered_by=actor.name,
+        registered_by=context.actor.name,
         registered_us=now,
     )
-    with writing(engine) as session:
+    with context.writing() as session:
         session.add(change)
         session.flush()
         line = _line(change)
-        _record(session, actor, "material_change.registered", change, {"description": change.description})
+        _record(session, context, "material_change.registered", change, {"description": change.description})
         return line
 
 
@@ -187,9 +184,7 @@ def _checked(text: str, must: str) -> str:
     return words
 
 
-def sign_off(
-    engine: Engine, actor: Actor, change: int, validation: int, conclusion: str, now_us: int | None = None
-) -> ChangeLine:
+def sign_off(context: Context, change: int, validation: int, conclusion: str) -> ChangeLine:
     """Close a change with a validation that was made after it, and with what follows from that.
 
     Raises:
@@ -197,43 +192,41 @@ def sign_off(
         ConfigError: nothing is concluded.
         ConflictError: the actor registered the change; it is signed off already; or the validation is older.
     """
-    now = resolve_now(now_us)
+    now = context.now()
     why = _checked(conclusion, "conclusion must say what follows")
-    with writing(engine) as session:
-        change_row = change_numbered(session, actor.organisation_id, change)
-        run = run_numbered(session, actor.organisation_id, validation)
+    with context.writing() as session:
+        change_row = change_numbered(session, context.organisation_id, change)
+        run = run_numbered(session, context.organisation_id, validation)
         if change_row.signed_us is not None:
             raise ConflictError(f"material change {change} was signed off already, by {change_row.signed_by}")
         what = f"registered material change {change}: another person signs it off"
-        refuse_same_person(session, actor, (change_row.registered_by,), what)
+        refuse_same_person(session, context.actor, (change_row.registered_by,), what)
         if run.made_us <= change_row.registered_us:
             raise ConflictError(
                 f"validation {validation} is of {day_text(run.made_us)}, before the change was registered"
                 f" on {day_text(change_row.registered_us)}; make another one"
             )
         change_row.validation_id, change_row.conclusion = validation, why
-        change_row.signed_by, change_row.signed_us = actor.name, now
+        change_row.signed_by, change_row.signed_us = context.actor.name, now
         line = _line(change_row)
-        _record(session, actor, "material_change.signed_off", change_row, {"conclusion": why})
+        _record(session, context, "material_change.signed_off", change_row, {"conclusion": why})
         return line
 
 
-def _record(session: Session, actor: Actor, action: str, change: MaterialChange, after: dict[str, str]) -> None:
-    audit.record(
+def _record(session: Session, context: Context, action: str, change: MaterialChange, after: dict[str, str]) -> None:
+    context.record(
         session,
-        actor.organisation_id,
         action,
         ("material change", change.id),
-        actor=actor.name,
         after=after,
         details={"kind": change.kind, "validation_id": change.validation_id},
     )
 
 
-def list_changes(engine: Engine, actor: Actor, part: Part = WHOLE) -> Page[ChangeLine]:
+def list_changes(context: Context, part: Part = WHOLE) -> Page[ChangeLine]:
     """List the material changes, the newest first."""
-    with reading(engine) as session:
-        return changes_of(session, actor.organisation_id, part).map(_line)
+    with context.reading() as session:
+        return changes_of(session, context.organisation_id, part).map(_line)
 
 
 def _line(row: MaterialChange) -> ChangeLine:

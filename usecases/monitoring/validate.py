@@ -5,24 +5,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import SECOND_US, day_text, resolve_now
+from fivefold.domain.clock import SECOND_US, day_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.governance.validate.ranking import RESAMPLES
 from fivefold.store.levels.queue_depth import queue_depth
 from fivefold.store.monitoring.revalidation import count_open_changes, latest_run, run_numbered, runs_of
 from fivefold.store.monitoring.validation import overrides_before, transitions_between, versions_named
-from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.events import ValidationRun
 from fivefold.usecases.accounts.settings import Settings, settings_of
-from fivefold.usecases.audit import record as audit
 from fivefold.usecases.monitoring.history import CONFIRMED, LevelHistory, ValidationPeriod, read_level_histories
 from fivefold.usecases.monitoring.measures import LEAST, VersionGroup, group_of, override_figures
 from fivefold.usecases.monitoring.revalidation import Trigger, measured_triggers, still_measured, triggers_now
-from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import storable
 from fivefold.usecases.shared.inputs import checked_moment, checked_reason
 
@@ -55,38 +52,34 @@ class Validated:
 
 
 def validate_levels(
-    engine: Engine,
-    actor: Actor,
+    context: Context,
     from_us: int,
     until_us: int,
     reason: str = "requested",
     confirmed: Sequence[str] = (CONFIRMED,),
-    now_us: int | None = None,
     resamples: int = RESAMPLES,
 ) -> Validated:
     """Measure what the levels of a time were worth, and keep what was found.
 
     Args:
-        engine: the database.
-        actor: who asks.
+        context: who asks.
         from_us: the time begins, microseconds.
         until_us: it ends; what happened then, or became known then, does not count.
         reason: why, such as a quarter or a material change.
         confirmed: outcomes of cases and alerts that mean confirmed.
-        now_us: the present, microseconds.
         resamples: of the intervals around Gini.
 
     Raises:
         ConfigError: the period is empty or not over; or there is no reason, or no outcome.
         ConflictError: the organisation has not chosen its levels yet.
     """
-    now = resolve_now(now_us)
+    now = context.now()
     period, why, words = _checked(from_us, until_us, now), checked_reason(reason), _checked_words(confirmed)
-    with reading(engine) as session:
-        report = _report(session, actor.organisation_id, period, words, now, resamples)
-    with writing(engine) as session:
+    with context.reading() as session:
+        report = _report(session, context.organisation_id, period, words, now, resamples)
+    with context.writing() as session:
         run = ValidationRun(
-            organisation_id=actor.organisation_id,
+            organisation_id=context.organisation_id,
             trigger=why,
             from_us=period.from_us,
             until_us=period.until_us,
@@ -98,8 +91,8 @@ def validate_levels(
         reached = sorted({each["name"] for each in report["triggers"] if each["answer"] == "reached"})
         details = {"from_us": period.from_us, "until_us": period.until_us, "reached": reached}
         validation = _validated(run)
-        audit.record(
-            session, actor.organisation_id, "levels.validated", ("validation", run.id), actor=actor.name,
+        context.record(
+            session, "levels.validated", ("validation", run.id),
             after={"reason": why}, details=details,
         )  # fmt: skip
         return validation
@@ -194,30 +187,30 @@ def _now(session: Session, organisation_id: int, now_us: int) -> dict[str, Any]:
     return {"due": waiting.due, "oldest_due_seconds": age, "quarantined": waiting.quarantined}
 
 
-def list_validations(engine: Engine, actor: Actor, part: Part = WHOLE) -> Page[Validated]:
+def list_validations(context: Context, part: Part = WHOLE) -> Page[Validated]:
     """List validations, the newest first."""
-    with reading(engine) as session:
-        return runs_of(session, actor.organisation_id, part).map(_validated)
+    with context.reading() as session:
+        return runs_of(session, context.organisation_id, part).map(_validated)
 
 
-def read_validation(engine: Engine, actor: Actor, number: int) -> Validated:
+def read_validation(context: Context, number: int) -> Validated:
     """Give a validation; NotFoundError where there is none of that number."""
-    with reading(engine) as session:
-        return _validated(run_numbered(session, actor.organisation_id, number))
+    with context.reading() as session:
+        return _validated(run_numbered(session, context.organisation_id, number))
 
 
 def _validated(row: ValidationRun) -> Validated:
     return Validated(row.id, row.trigger, row.from_us, row.until_us, row.made_us, json.loads(row.report))
 
 
-def revalidation(engine: Engine, actor: Actor, now_us: int | None = None) -> list[Trigger]:
+def revalidation(context: Context) -> list[Trigger]:
     """Tell what asks for a revalidation now: what the last validation measured, its age, and open material changes."""
-    now = resolve_now(now_us)
-    with reading(engine) as session:
-        last = latest_run(session, actor.organisation_id)
+    now = context.now()
+    with context.reading() as session:
+        last = latest_run(session, context.organisation_id)
         return [
             *([] if last is None else still_measured(json.loads(last.report))),
             *triggers_now(
-                None if last is None else last.made_us, count_open_changes(session, actor.organisation_id), now
+                None if last is None else last.made_us, count_open_changes(session, context.organisation_id), now
             ),
         ]

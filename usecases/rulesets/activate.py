@@ -37,10 +37,10 @@ from fivefold.store.rulesets.rulesets import editors_of, family_named, version_n
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.rulesets import Activation, Backtest, Family, RulesetVersion
 from fivefold.usecases.accounts.second_person import refuse_same_person
-from fivefold.usecases.audit import record as audit
 from fivefold.usecases.rulesets.deciding import reached_by
 from fivefold.usecases.rulesets.run_backtest import refuse_outdated
-from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.actors import SYSTEM, Actor
+from fivefold.usecases.shared.context import Context, record
 from fivefold.usecases.shared.inputs import checked_per_second, checked_reason
 
 MOST_SECONDS = 10
@@ -72,15 +72,7 @@ class ActivationLine:
     of: int | None
 
 
-def activate(
-    engine: Engine,
-    actor: Actor,
-    family: str,
-    version: int,
-    reason: str,
-    per_second: int = PER_SECOND,
-    now_us: int | None = None,
-) -> None:
+def activate(context: Context, family: str, version: int, reason: str, per_second: int = PER_SECOND) -> None:
     """Let a version decide from now on, and everyone be assessed by it, so many a second.
 
     Raises:
@@ -89,25 +81,25 @@ def activate(
         ConflictError: it is active; the actor edited or committed it; or no backtest of its content is done that
             counts (`usecases.rulesets.run_backtest`).
     """
-    now = resolve_now(now_us)
+    now = context.now()
     why, rate = checked_reason(reason), checked_per_second(per_second)
-    with writing(engine) as session:
-        family_row, version_row = _locked_version(session, actor, family, version)
+    with context.writing() as session:
+        family_row, version_row = _locked_version(session, context, family, version)
         refuse_same_person(
             session,
-            actor,
+            context.actor,
             (version_row.committed_by, *editors_of(version_row)),
             f"edited or committed version {version} of {family}: another person activates",
         )
         backtest = _backtest(session, family_row, version_row, now)
         change = ActivationChange(
-            "activation", version_row.id, family_row.active_version_id, why, actor.name, rate, now, backtest.id
+            "activation", version_row.id, family_row.active_version_id, why, context.actor.name, rate, now, backtest.id
         )
-        _switch(session, actor, family_row, version_row, change)
+        _switch(session, context, family_row, version_row, change)
 
 
 def roll_back_in(
-    session: Session, actor: Actor, family: str, version: int, why: str, per_second: int, now_us: int
+    session: Session, context: Context, family: str, version: int, why: str, per_second: int, now_us: int
 ) -> Activation:
     """Let a version that was active before decide again; what happens once that is approved, in its transaction.
 
@@ -115,19 +107,19 @@ def roll_back_in(
         NotFoundError: there is no such family or version.
         ConflictError: it is active, or never was.
     """
-    family_row, version_row = _locked_version(session, actor, family, version)
+    family_row, version_row = _locked_version(session, context, family, version)
     if not was_active(session, version_row):
         raise ConflictError(f"version {version} of {family} was never active; it needs to be activated")
     change = ActivationChange(
-        "rollback", version_row.id, family_row.active_version_id, why, actor.name, per_second, now_us
+        "rollback", version_row.id, family_row.active_version_id, why, context.actor.name, per_second, now_us
     )
-    return _switch(session, actor, family_row, version_row, change)
+    return _switch(session, context, family_row, version_row, change)
 
 
-def _locked_version(session: Session, actor: Actor, family: str, version: int) -> tuple[Family, RulesetVersion]:
+def _locked_version(session: Session, context: Context, family: str, version: int) -> tuple[Family, RulesetVersion]:
     """Find a family and a version that is not active, with others that change what decides waiting."""
-    settings_row(session, actor.organisation_id, locked=True)
-    family_row = family_named(session, actor.organisation_id, family)
+    settings_row(session, context.organisation_id, locked=True)
+    family_row = family_named(session, context.organisation_id, family)
     version_row = version_numbered(session, family_row, version)
     if family_row.active_version_id == version_row.id:
         raise ConflictError(f"version {version} of {family} is active already")
@@ -144,17 +136,15 @@ def _backtest(session: Session, family: Family, version: RulesetVersion, now_us:
 
 
 def _switch(
-    session: Session, actor: Actor, family: Family, version: RulesetVersion, change: ActivationChange
+    session: Session, context: Context, family: Family, version: RulesetVersion, change: ActivationChange
 ) -> Activation:
     before = family.active_version_id
     family.active_version_id = version.id
     activation = begin(session, family, change)
-    audit.record(
+    context.record(
         session,
-        actor.organisation_id,
         "ruleset.rolled_back" if change.kind == "rollback" else "ruleset.activated",
         ("ruleset", family.id),
-        actor=actor.name,
         before={"version_id": before},
         after={"version_id": version.id, "reason": change.reason},
         details={"ruleset": family.name, "version": version.number, "content_hash": version.content_hash},
@@ -207,21 +197,20 @@ def _mark_part(engine: Engine, backfill: Backfill, now_us: int) -> tuple[int, Ba
 
 
 def _record_part(session: Session, row: Activation, marked: list[int]) -> None:
-    audit.record(
+    record(
         session,
-        row.organisation_id,
+        Actor(row.organisation_id, SYSTEM),
         "ruleset.backfilled",
         ("activation", row.id),
-        actor=audit.SYSTEM,
         details={"finished": row.finished_us is not None},
         bulk=(len(marked), digest_of(marked)),
     )
 
 
-def list_activations(engine: Engine, actor: Actor, family: str, part: Part = WHOLE) -> Page[ActivationLine]:
+def list_activations(context: Context, family: str, part: Part = WHOLE) -> Page[ActivationLine]:
     """List what was activated, rolled back and switched in a family, the newest first; NotFoundError without it."""
-    with reading(engine) as session:
-        family_row = family_named(session, actor.organisation_id, family)
+    with context.reading() as session:
+        family_row = family_named(session, context.organisation_id, family)
         return activations_of(session, family_row.id, part).map(partial(_line, session, family_row))
 
 

@@ -3,22 +3,18 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
-from fivefold.domain.clock import resolve_now
 from fivefold.domain.errors import ConflictError, Finding, InvalidRulesetError
 from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.accounts.settings import settings_row
 from fivefold.store.audit.bound_rows import digests
 from fivefold.store.rulesets.rulesets import draft_of, editors_of, family_named, newest_version
-from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion
-from fivefold.usecases.audit import record as audit
 from fivefold.usecases.rulesets.drafts import refuse_other_revision
 from fivefold.usecases.rulesets.review import Review, context_of, review
-from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason
 
 
@@ -38,23 +34,14 @@ class Committed:
     editors: tuple[str, ...]
 
 
-def commit(
-    engine: Engine,
-    actor: Actor,
-    family: str,
-    expected_revision: int,
-    accept_warnings: str = "",
-    now_us: int | None = None,
-) -> Committed:
+def commit(context: Context, family: str, expected_revision: int, accept_warnings: str = "") -> Committed:
     """Make a version of a draft, and take the draft away.
 
     Args:
-        engine: the database.
-        actor: who commits; cannot activate the version.
+        context: who commits; cannot activate the version.
         family: the ruleset's name.
         expected_revision: of the draft that was looked at.
         accept_warnings: why it is committed although lint has doubts; it stays with the version, with the doubts.
-        now_us: the present, microseconds; examples without a moment of their own are as of it.
 
     Raises:
         NotFoundError: there is no such family, or no draft of it.
@@ -62,27 +49,27 @@ def commit(
             little; or there are warnings that were not accepted.
         ConflictError: the draft was saved or committed in between; or the newest version has this content already.
     """
-    now = resolve_now(now_us)
+    now = context.now()
     why = checked_reason(accept_warnings, "accept_warnings") if accept_warnings else ""
-    with reading(engine) as session:
-        family_row = family_named(session, actor.organisation_id, family)
+    with context.reading() as session:
+        family_row = family_named(session, context.organisation_id, family)
         draft = draft_of(session, family_row)
         refuse_other_revision(family_row, draft, expected_revision)
         around = context_of(session, family_row)
     looked, ruleset = review(draft, family, around, now)  # takes a while, so before the transaction
     ruleset = _accepted(looked, ruleset, why)
     why = why if looked.warnings else ""
-    with writing(engine) as session:
-        settings_row(session, actor.organisation_id, locked=True)
-        family_row = family_named(session, actor.organisation_id, family)
+    with context.writing() as session:
+        settings_row(session, context.organisation_id, locked=True)
+        family_row = family_named(session, context.organisation_id, family)
         present = session.get(Draft, family_row.id)
         refuse_other_revision(family_row, present, expected_revision)
         assert present is not None
-        version = _version(session, family_row, present, ruleset, _tests(looked, why, now), actor, now)
+        version = _version(session, family_row, present, ruleset, _tests(looked, why, now), context, now)
         session.add(version)
         session.delete(present)
         session.flush()
-        _record(session, actor, family_row, version, why)
+        _record(session, context, family_row, version, why)
         return Committed(family, version.number, version.content_hash, tuple(editors_of(version)))
 
 
@@ -101,14 +88,14 @@ def _version(
     draft: Draft,
     ruleset: Ruleset,
     tests: dict[str, Any],
-    actor: Actor,
+    context: Context,
     now_us: int,
 ) -> RulesetVersion:
     newest = newest_version(session, family.id)
     if newest is not None and newest.content_hash == ruleset.content_hash:
         raise ConflictError(f"version {newest.number} of {family.name} has this content already")
     return RulesetVersion(
-        organisation_id=actor.organisation_id,
+        organisation_id=context.organisation_id,
         family_id=family.id,
         number=1 if newest is None else newest.number + 1,
         document=draft.document,
@@ -116,7 +103,7 @@ def _version(
         content_hash=ruleset.content_hash,
         tests=canonical_json(tests),
         editors=draft.editors,
-        committed_by=actor.name,
+        committed_by=context.actor.name,
         committed_us=now_us,
     )
 
@@ -134,13 +121,11 @@ def _tests(looked: Review, why: str, now_us: int) -> dict[str, Any]:
     }
 
 
-def _record(session: Session, actor: Actor, family: Family, version: RulesetVersion, why: str) -> None:
-    audit.record(
+def _record(session: Session, context: Context, family: Family, version: RulesetVersion, why: str) -> None:
+    context.record(
         session,
-        actor.organisation_id,
         "ruleset.committed",
         ("ruleset", family.id),
-        actor=actor.name,
         after={"accept_warnings": why},
         details={"ruleset": family.name, "version": version.number, "content_hash": version.content_hash},
         rows=digests(session, "ruleset_versions", [version.id]),

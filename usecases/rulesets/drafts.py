@@ -8,11 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
-from fivefold.domain.clock import resolve_now
 from fivefold.domain.errors import ConfigError, ConflictError, Finding, InvalidRulesetError
 from fivefold.risk.language.base import Identifier
 from fivefold.risk.language.documents import Document
@@ -29,11 +27,9 @@ from fivefold.store.rulesets.rulesets import (
     next_position,
     revision_of,
 )
-from fivefold.store.sql.database import writing
 from fivefold.store.tables.rulesets import Draft, Family
 from fivefold.usecases.accounts.settings import lock_settings
-from fivefold.usecases.audit import record as audit
-from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 
 NO_DRAFT = 0
 """The revision that stands for: there is no draft."""
@@ -57,30 +53,26 @@ class DraftSaved:
     editors: tuple[str, ...]
 
 
-def save_draft(
-    engine: Engine, actor: Actor, document: str, expected_revision: int = NO_DRAFT, now_us: int | None = None
-) -> DraftSaved:
+def save_draft(context: Context, document: str, expected_revision: int = NO_DRAFT) -> DraftSaved:
     """Save a draft as it is written: it may still be wrong, as long as it names its ruleset and its entity type.
 
     What one of its editors saves again unchanged is the same revision.
 
     Args:
-        engine: the database.
-        actor: is among the draft's editors from now on.
+        context: is among the draft's editors from now on.
         document: YAML or JSON.
         expected_revision: the one that was edited; 0 where there was no draft.
-        now_us: the present, microseconds.
 
     Raises:
         InvalidRulesetError: it is neither YAML nor JSON, or does not say what it is of.
         NotFoundError: there is no such entity type.
         ConflictError: it was saved or committed in between; or the ruleset is of another type.
     """
-    now = resolve_now(now_us)
+    now = context.now()
     name, type_name = name_and_type_of(document)
-    with writing(engine) as session:
-        written = lock_settings(session, actor.organisation_id, now)
-        family, made = _family(session, actor.organisation_id, name, type_name, now)
+    with context.writing() as session:
+        written = lock_settings(session, context.organisation_id, now)
+        family, made = _family(session, context.organisation_id, name, type_name, now)
         if made:
             written = joined(written, digests(session, "ruleset_families", [family.id]))
         draft = session.get(Draft, family.id)
@@ -91,23 +83,21 @@ def save_draft(
                 family_id=family.id, revision=NO_DRAFT if newest is None else revision_of(newest), editors="[]"
             )
             session.add(draft)
-        if draft.document == document and actor.name in editors_of(draft):
+        if draft.document == document and context.actor.name in editors_of(draft):
             return DraftSaved(name, type_name, draft.revision, tuple(editors_of(draft)))
-        editors = tuple(dict.fromkeys([*editors_of(draft), actor.name]))
+        editors = tuple(dict.fromkeys([*editors_of(draft), context.actor.name]))
         draft.document, draft.edited_us = document, now
         draft.revision, draft.editors = draft.revision + 1, canonical_json(list(editors))
         saved = DraftSaved(name, type_name, draft.revision, editors)
-        _record_draft(session, actor, family, saved, written)
+        _record_draft(session, context, family, saved, written)
         return saved
 
 
-def _record_draft(session: Session, actor: Actor, family: Family, saved: DraftSaved, written: Digests) -> None:
-    audit.record(
+def _record_draft(session: Session, context: Context, family: Family, saved: DraftSaved, written: Digests) -> None:
+    context.record(
         session,
-        actor.organisation_id,
         "ruleset.draft_saved",
         ("ruleset", family.id),
-        actor=actor.name,
         details={"ruleset": saved.family, "revision": saved.revision},
         rows=written,
     )
@@ -162,7 +152,7 @@ def refuse_other_revision(family: Family, draft: Draft | None, expected_revision
 
 
 def order_families_in(
-    session: Session, actor: Actor, type_name: str, names: Sequence[str], why: str, per_second: int, now_us: int
+    session: Session, context: Context, type_name: str, names: Sequence[str], why: str, per_second: int, now_us: int
 ) -> tuple[str, ...]:
     """Put the families of a type in order: the first one that applies assesses. Everyone is assessed again, gradually.
 
@@ -173,8 +163,8 @@ def order_families_in(
         ConfigError: the names are not those of all families of the type, each once.
         NotFoundError: there is no such type.
     """
-    kind = type_named(session, actor.organisation_id, type_name)
-    families = families_of(session, actor.organisation_id, kind.id)
+    kind = type_named(session, context.organisation_id, type_name)
+    families = families_of(session, context.organisation_id, kind.id)
     before = [family.name for family in families]
     if sorted(before) != sorted(names):
         raise ConfigError(f"the families of {type_name} are {', '.join(before)}; name each of them once, in order")
@@ -188,11 +178,11 @@ def order_families_in(
     if moved is not None:
         active = moved.active_version_id
         made = begin(
-            session, moved, ActivationChange("activation", active, active, why, actor.name, per_second, now_us)
+            session, moved, ActivationChange("activation", active, active, why, context.actor.name, per_second, now_us)
         )
         rows = joined(rows, digests(session, "activations", [made.id]))
     change = ("rulesets.ordered", kind.id)
-    _record_change(session, actor, change, {"order": before}, {"order": list(names)}, why, rows)
+    _record_change(session, context, change, {"order": before}, {"order": list(names)}, why, rows)
     return tuple(names)
 
 
@@ -206,7 +196,7 @@ def _moved(before: Sequence[Family], after: Sequence[Family]) -> Family | None:
 
 
 def switch_family_in(
-    session: Session, actor: Actor, family: str, on: bool, why: str, per_second: int, now_us: int
+    session: Session, context: Context, family: str, on: bool, why: str, per_second: int, now_us: int
 ) -> None:
     """Switch a family on or off: while it is off others assess whom it applies to. All is done gradually, as above.
 
@@ -214,7 +204,7 @@ def switch_family_in(
         NotFoundError: there is no such family.
         ConflictError: it is switched like that already.
     """
-    family_row = family_named(session, actor.organisation_id, family)
+    family_row = family_named(session, context.organisation_id, family)
     if family_row.enabled == on:
         raise ConflictError(f"{family} is {'on' if on else 'off'} already")
     family_row.enabled = on
@@ -223,15 +213,15 @@ def switch_family_in(
     if active is not None:
         kind, version, previous = ("activation", active, None) if on else ("off", None, active)
         made = begin(
-            session, family_row, ActivationChange(kind, version, previous, why, actor.name, per_second, now_us)
+            session, family_row, ActivationChange(kind, version, previous, why, context.actor.name, per_second, now_us)
         )
         rows = joined(rows, digests(session, "activations", [made.id]))
-    _record_change(session, actor, ("ruleset.switched", family_row.id), {"on": not on}, {"on": on}, why, rows)
+    _record_change(session, context, ("ruleset.switched", family_row.id), {"on": not on}, {"on": on}, why, rows)
 
 
 def _record_change(
     session: Session,
-    actor: Actor,
+    context: Context,
     change: tuple[str, int],
     before: dict[str, object],
     after: dict[str, object],
@@ -241,12 +231,10 @@ def _record_change(
     """Record a change, which is an action and the number of what it is about, with the digests of what it wrote."""
     action, number = change
     kind = "entity type" if action == "rulesets.ordered" else "ruleset"
-    audit.record(
+    context.record(
         session,
-        actor.organisation_id,
         action,
         (kind, number),
-        actor=actor.name,
         before=before,
         after={**after, "reason": why},
         details=after,

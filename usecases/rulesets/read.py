@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import WHOLE, Page, Part
@@ -22,10 +21,9 @@ from fivefold.store.rulesets.rulesets import (
     newest_version,
     version_numbered,
 )
-from fivefold.store.sql.database import reading
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion
-from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 
 
 @dataclass(frozen=True)
@@ -78,10 +76,10 @@ class VersionView(VersionLine):
     tests: Mapping[str, Any]
 
 
-def list_families(engine: Engine, actor: Actor, type_name: str | None = None, part: Part = WHOLE) -> Page[FamilyLine]:
+def list_families(context: Context, type_name: str | None = None, part: Part = WHOLE) -> Page[FamilyLine]:
     """List the families of a type, or of all; NotFoundError where there is no such type."""
-    with reading(engine) as session:
-        of = actor.organisation_id
+    with context.reading() as session:
+        of = context.organisation_id
         kind = None if type_name is None else type_named(session, of, type_name).id
         return families_of(session, of, kind, part).map(partial(_family, session))
 
@@ -101,36 +99,36 @@ def _family(session: Session, family: Family) -> FamilyLine:
     )
 
 
-def read_draft(engine: Engine, actor: Actor, family: str) -> DraftShown:
+def read_draft(context: Context, family: str) -> DraftShown:
     """Show a draft; NotFoundError where there is no such family, or no draft of it."""
-    with reading(engine) as session:
-        draft = draft_of(session, family_named(session, actor.organisation_id, family))
+    with context.reading() as session:
+        draft = draft_of(session, family_named(session, context.organisation_id, family))
         return DraftShown(family, draft.revision, draft.document, tuple(editors_of(draft)), draft.edited_us)
 
 
-def list_versions(engine: Engine, actor: Actor, family: str, part: Part = WHOLE) -> Page[VersionLine]:
+def list_versions(context: Context, family: str, part: Part = WHOLE) -> Page[VersionLine]:
     """List the versions of a family, the newest first; NotFoundError where there is no such family."""
-    with reading(engine) as session:
-        family_row = family_named(session, actor.organisation_id, family)
+    with context.reading() as session:
+        family_row = family_named(session, context.organisation_id, family)
         return latest_versions(session, family_row.id, part).map(
             lambda version: VersionLine(**_version_fields(version, family_row))
         )
 
 
-def read_version(engine: Engine, actor: Actor, family: str, number: int) -> VersionView:
+def read_version(context: Context, family: str, number: int) -> VersionView:
     """Show a version; NotFoundError where there is no such family or version."""
-    with reading(engine) as session:
-        family_row = family_named(session, actor.organisation_id, family)
+    with context.reading() as session:
+        family_row = family_named(session, context.organisation_id, family)
         version = version_numbered(session, family_row, number)
         return VersionView(
             **_version_fields(version, family_row), document=version.document, tests=json.loads(version.tests)
         )
 
 
-def compare_versions(engine: Engine, actor: Actor, family: str, number: int, before: int) -> RulesetDifference:
+def compare_versions(context: Context, family: str, number: int, before: int) -> RulesetDifference:
     """Tell what changed between two versions of a family; NotFoundError where there is no such family or version."""
-    with reading(engine) as session:
-        family_row = family_named(session, actor.organisation_id, family)
+    with context.reading() as session:
+        family_row = family_named(session, context.organisation_id, family)
         texts = [version_numbered(session, family_row, each).canonical for each in (before, number)]
     return diff(*(analyse_canonical(text).ruleset for text in texts))
 

@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
-from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import resolve_now
 from fivefold.domain.errors import Finding, FivefoldError, InvalidRulesetError
 from fivefold.risk.facts.portfolio import NamedList
 from fivefold.risk.governance.examples.run import ExampleResults, run_examples
@@ -16,13 +14,12 @@ from fivefold.risk.governance.lint.ruleset import lint_text
 from fivefold.risk.language.policy import Policy
 from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.rulesets.rulesets import draft_of, family_named
-from fivefold.store.sql.database import reading
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.rulesets import Draft, Family
 from fivefold.usecases.accounts.entity_types import PARTS, Fields, read_fields, same_type, type_json
 from fivefold.usecases.accounts.lists import named_lists
 from fivefold.usecases.accounts.settings import settings_of
-from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 
 
 @dataclass(frozen=True)
@@ -71,11 +68,11 @@ class Review:
     not_reached: tuple[str, ...]
 
 
-def review_draft(engine: Engine, actor: Actor, family: str, now_us: int | None = None) -> Review:
+def review_draft(context: Context, family: str) -> Review:
     """Check a draft as committing it does, and change nothing; NotFoundError where there is none."""
-    now = resolve_now(now_us)
-    with reading(engine) as session:
-        family_row = family_named(session, actor.organisation_id, family)
+    now = context.now()
+    with context.reading() as session:
+        family_row = family_named(session, context.organisation_id, family)
         draft, around = draft_of(session, family_row), context_of(session, family_row)
     return review(draft, family, around, now)[0]
 

@@ -6,6 +6,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+SYSTEM = "system"
+"""Who acts where nobody asked: the program itself."""
+
 
 @dataclass(frozen=True)
 class Actor:

@@ -1,9 +1,9 @@
-"""The context of a use case: on which database, who acts, and what time it is."""
+"""The context of a use case: on which database, who acts, and what time it is; and what it says in the audit log."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Self, TypedDict, Unpack
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -19,12 +19,59 @@ from fivefold.usecases.shared.actors import Actor
 ROWS = "rows"
 """Where among the values after are the digests of the rows that a call wrote."""
 
-Values = Mapping[str, Any] | None
+
+class EntryValues(TypedDict, total=False):
+    """What an audit entry holds beside who did what to what.
+
+    Attributes:
+        before: values before, which can be erased; never a secret, nor its hash.
+        after: values after, as above.
+        details: what is never erased, so nothing personal.
+        bulk: for many: how many, and `store.audit.chain.digest_of` them.
+        rows: that it wrote and `audit verify` compares, by `store.audit.bound_rows.digests`; among its values.
+    """
+
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+    details: Mapping[str, Any] | None
+    bulk: tuple[int, str] | None
+    rows: Digests | None
+
+
+def record(
+    session: Session, actor: Actor, action: str, subject: tuple[str, str | int | None], **values: Unpack[EntryValues]
+) -> Appended:
+    """Record what a use case did, once, as the last thing in its transaction: both happen, or neither.
+
+    Args:
+        session: in the use case's transaction.
+        actor: who did it; the entry belongs to the chain of their organisation.
+        action: such as `token.created`.
+        subject: kind and internal number of what it was done to; None in place of the number for many.
+        values: the rest of the entry.
+    """
+    kind, number = subject
+    count, digest = values.get("bulk") or (None, None)
+    after, rows = values.get("after"), values.get("rows")
+    entry = Entry(
+        organisation_id=actor.organisation_id,
+        at_us=now_microseconds(),
+        actor=actor.name,
+        action=action,
+        subject_kind=kind,
+        subject_id=None if number is None else str(number),
+        details=values.get("details") or {},
+        before=values.get("before"),
+        after={**(after or {}), ROWS: rows} if rows else after,
+        bulk_count=count,
+        bulk_digest=digest,
+    )
+    return log.append(session, entry)
 
 
 @dataclass(frozen=True)
 class Context:
-    """What every use case takes first.
+    """What a use case takes first.
 
     Attributes:
         engine: the database.
@@ -50,50 +97,15 @@ class Context:
         return replace(self, clock=lambda: now_us)
 
     def reading(self) -> AbstractContextManager[Session]:
-        """Open the session of a use case that changes nothing, as `store.sql.database.reading`."""
+        """Open the session of a use case that changes nothing: `store.sql.database.reading`."""
         return database.reading(self.engine)
 
     def writing(self) -> AbstractContextManager[Session]:
-        """Open the transaction of a use case that changes something, as `store.sql.database.writing`."""
+        """Open the transaction of a use case that changes something: `store.sql.database.writing`."""
         return database.writing(self.engine)
 
     def record(
-        self,
-        session: Session,
-        action: str,
-        subject: tuple[str, str | int | None],
-        *,
-        before: Values = None,
-        after: Values = None,
-        details: Mapping[str, Any] | None = None,
-        bulk: tuple[int, str] | None = None,
-        rows: Digests | None = None,
+        self, session: Session, action: str, subject: tuple[str, str | int | None], **values: Unpack[EntryValues]
     ) -> Appended:
-        """Record what a use case did, once, as the last thing in its transaction: both happen, or neither.
-
-        Args:
-            session: in the use case's transaction.
-            action: such as `token.created`.
-            subject: kind and internal number of what it was done to; None in place of the number for many.
-            before: values before, which can be erased; never a secret, nor its hash.
-            after: values after, as above.
-            details: what is never erased, so nothing personal.
-            bulk: for many: how many, and `store.audit.chain.digest_of` them.
-            rows: that it wrote and `audit verify` compares, by `store.audit.bound_rows.digests`; among its values.
-        """
-        kind, number = subject
-        count, digest = bulk or (None, None)
-        entry = Entry(
-            organisation_id=self.organisation_id,
-            at_us=now_microseconds(),
-            actor=self.actor.name,
-            action=action,
-            subject_kind=kind,
-            subject_id=None if number is None else str(number),
-            details=details or {},
-            before=before,
-            after={**(after or {}), ROWS: rows} if rows else after,
-            bulk_count=count,
-            bulk_digest=digest,
-        )
-        return log.append(session, entry)
+        """Record what the actor did: `record`."""
+        return record(session, self.actor, action, subject, **values)

@@ -3,25 +3,25 @@
 import json
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Unpack
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
-from fivefold.domain.clock import HOUR_US, resolve_now
+from fivefold.domain.clock import HOUR_US
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.audit.chain import digest_of
-from fivefold.store.sql.database import reading, writing
+from fivefold.store.sql.database import writing
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent
 from fivefold.store.webhooks import endpoints
 from fivefold.store.webhooks.outbox import settled_number
-from fivefold.usecases.audit import record as audit
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context, EntryValues
 from fivefold.usecases.webhooks.addresses import checked_url
 from fivefold.usecases.webhooks.signing import Secret, live_secrets, read_secrets, rotate, secrets_json
 
@@ -65,33 +65,24 @@ class MadeSecret:
 
 
 def add_endpoint(
-    engine: Engine,
-    actor: Actor,
-    url: str,
-    *,
-    kinds: Sequence[str] = (),
-    private_allowed: bool = False,
-    http_allowed: bool = False,
-    now_us: int | None = None,
+    context: Context, url: str, *, kinds: Sequence[str] = (), private_allowed: bool = False, http_allowed: bool = False
 ) -> MadeSecret:
     """Add an endpoint for events from now on; give its number and its secret.
 
     Args:
-        engine: the database.
-        actor: who adds it.
+        context: who adds it.
         url: https or http, without a user in it.
         kinds: of events; all of them by default.
         private_allowed: it may have an address of a private range. Only an operator at the machine may allow it: to
             others these are places that the machine can reach, and they cannot.
         http_allowed: it may be plain http, though not in a private range. Only an operator at the machine may say so.
-        now_us: now, microseconds.
 
     Raises:
         ConfigError: the URL or a kind is invalid.
         ConflictError: a private range, and the actor is not at the machine.
     """
-    now = resolve_now(now_us)
-    if (private_allowed or http_allowed) and not actor.name.startswith("cli:"):
+    now = context.now()
+    if (private_allowed or http_allowed) and not context.actor.name.startswith("cli:"):
         raise ConflictError(
             "private addresses and plain http can be allowed at the machine only: fivefold webhooks add"
             " --allow-private, or --allow-http"
@@ -99,9 +90,9 @@ def add_endpoint(
     target = checked_url(url, private_allowed=private_allowed, http_allowed=http_allowed)
     kind_names = _checked_kinds(kinds)
     secret = _new_secret()
-    with writing(engine) as session:
+    with context.writing() as session:
         endpoint = Endpoint(
-            organisation_id=actor.organisation_id,
+            organisation_id=context.organisation_id,
             url=str(target),
             kinds=canonical_json(kind_names),
             secrets=secrets_json([Secret(secret)]),
@@ -118,15 +109,15 @@ def add_endpoint(
             "kinds": kind_names,
             "private_allowed": private_allowed,
         }
-        record_endpoint_change(session, actor, endpoint, "added", details=details)
+        record_endpoint_change(session, context, endpoint, "added", details=details)
         return MadeSecret(endpoint.id, secret)
 
 
-def list_endpoints(engine: Engine, actor: Actor, now_us: int | None = None, part: Part = WHOLE) -> Page[EndpointLine]:
+def list_endpoints(context: Context, part: Part = WHOLE) -> Page[EndpointLine]:
     """List the organisation's endpoints."""
-    now = resolve_now(now_us)
-    with reading(engine) as session:
-        return endpoints.endpoints_of(session, actor.organisation_id, part).map(lambda row: _line(*row, now))
+    now = context.now()
+    with context.reading() as session:
+        return endpoints.endpoints_of(session, context.organisation_id, part).map(lambda row: _line(*row, now))
 
 
 def _line(endpoint: Endpoint, waiting: int, dead: int, now_us: int) -> EndpointLine:
@@ -143,52 +134,50 @@ def _line(endpoint: Endpoint, waiting: int, dead: int, now_us: int) -> EndpointL
     )
 
 
-def rotate_secret(
-    engine: Engine, actor: Actor, endpoint_id: int, *, kept_hours: int = KEPT_HOURS, now_us: int | None = None
-) -> MadeSecret:
+def rotate_secret(context: Context, endpoint_id: int, *, kept_hours: int = KEPT_HOURS) -> MadeSecret:
     """Make an endpoint a new secret; the ones before sign too for so many hours, or end at once where that is 0.
 
     Raises:
         ConfigError: a number of hours that cannot be.
         NotFoundError: the organisation has no such endpoint.
     """
-    now = resolve_now(now_us)
+    now = context.now()
     if not 0 <= kept_hours <= KEPT_HOURS:
         raise ConfigError(f"kept_hours is {kept_hours}; it must be from 0 to {KEPT_HOURS}")
     secret = _new_secret()
-    with writing(engine) as session:
-        endpoint = endpoints.find_endpoint(session, actor.organisation_id, endpoint_id, locked=True)
+    with context.writing() as session:
+        endpoint = endpoints.find_endpoint(session, context.organisation_id, endpoint_id, locked=True)
         signing = rotate(read_secrets(endpoint.secrets), secret, now, now + kept_hours * HOUR_US)
         endpoint.secrets = secrets_json(signing)
-        record_endpoint_change(session, actor, endpoint, "secret_rotated", details={"kept_hours": kept_hours})
+        record_endpoint_change(session, context, endpoint, "secret_rotated", details={"kept_hours": kept_hours})
         return MadeSecret(endpoint_id, secret)
 
 
-def drop_old_secrets(engine: Engine, actor: Actor, endpoint_id: int, now_us: int | None = None) -> int:
+def drop_old_secrets(context: Context, endpoint_id: int) -> int:
     """Let only the newest secret sign from now on; count the others. NotFoundError where there is no such endpoint."""
-    now = resolve_now(now_us)
-    with writing(engine) as session:
-        endpoint = endpoints.find_endpoint(session, actor.organisation_id, endpoint_id, locked=True)
+    now = context.now()
+    with context.writing() as session:
+        endpoint = endpoints.find_endpoint(session, context.organisation_id, endpoint_id, locked=True)
         newest, *older = live_secrets(read_secrets(endpoint.secrets), now)
         if not older:
             return 0
         endpoint.secrets = secrets_json([newest])
-        record_endpoint_change(session, actor, endpoint, "old_secrets_dropped", details={"dropped": len(older)})
+        record_endpoint_change(session, context, endpoint, "old_secrets_dropped", details={"dropped": len(older)})
         return len(older)
 
 
-def set_enabled(engine: Engine, actor: Actor, endpoint_id: int, *, enabled: bool) -> None:
+def set_enabled(context: Context, endpoint_id: int, *, enabled: bool) -> None:
     """Enable or disable an endpoint: events wait while it is disabled, and are sent once it is enabled again.
 
     NotFoundError where the organisation has no such endpoint. Nothing is changed or recorded where it is so already.
     """
-    with writing(engine) as session:
-        endpoint = endpoints.find_endpoint(session, actor.organisation_id, endpoint_id, locked=True)
+    with context.writing() as session:
+        endpoint = endpoints.find_endpoint(session, context.organisation_id, endpoint_id, locked=True)
         if endpoint.enabled != enabled:
             endpoint.enabled = enabled
             record_endpoint_change(
                 session,
-                actor,
+                context,
                 endpoint,
                 "enabled" if enabled else "disabled",
                 before={"enabled": not enabled},
@@ -196,15 +185,15 @@ def set_enabled(engine: Engine, actor: Actor, endpoint_id: int, *, enabled: bool
             )
 
 
-def remove_endpoint(engine: Engine, actor: Actor, endpoint_id: int) -> int:
+def remove_endpoint(context: Context, endpoint_id: int) -> int:
     """Remove an endpoint with all its deliveries, for good; tell how many of these were waiting.
 
     NotFoundError where the organisation has no such endpoint.
     """
-    with writing(engine) as session:
-        endpoint = endpoints.find_endpoint(session, actor.organisation_id, endpoint_id, locked=True)
+    with context.writing() as session:
+        endpoint = endpoints.find_endpoint(session, context.organisation_id, endpoint_id, locked=True)
         waiting = endpoints.remove(session, endpoint)
-        record_endpoint_change(session, actor, endpoint, "removed", details={"waiting": waiting})
+        record_endpoint_change(session, context, endpoint, "removed", details={"waiting": waiting})
         return waiting
 
 
@@ -218,7 +207,8 @@ def encrypt_secrets(engine: Engine, who: str) -> int:
         rows = endpoints.all_endpoints(session)
         for endpoint in rows:
             endpoint.secrets = secrets_json(read_secrets(endpoint.secrets))
-            record_endpoint_change(session, Actor(endpoint.organisation_id, who), endpoint, "secrets_encrypted")
+            context = Context(engine, Actor(endpoint.organisation_id, who))
+            record_endpoint_change(session, context, endpoint, "secrets_encrypted")
         return len(rows)
 
 
@@ -237,28 +227,10 @@ def _checked_kinds(kinds: Sequence[str]) -> list[str]:
 
 
 def record_endpoint_change(
-    session: Session,
-    actor: Actor,
-    endpoint: Endpoint,
-    action: str,
-    *,
-    before: Mapping[str, Any] | None = None,
-    after: Mapping[str, Any] | None = None,
-    details: Mapping[str, Any] | None = None,
-    bulk: tuple[int, str] | None = None,
+    session: Session, context: Context, endpoint: Endpoint, action: str, **values: Unpack[EntryValues]
 ) -> None:
     """Record a change of an endpoint in the audit log, as the last thing in the transaction."""
-    audit.record(
-        session,
-        actor.organisation_id,
-        f"webhook.{action}",
-        ("endpoint", endpoint.id),
-        actor=actor.name,
-        before=before,
-        after=after,
-        details=details,
-        bulk=bulk,
-    )
+    context.record(session, f"webhook.{action}", ("endpoint", endpoint.id), **values)
 
 
 @dataclass(frozen=True)
@@ -284,19 +256,18 @@ class DeadLetter:
     error: str
 
 
-def dead_letters(engine: Engine, actor: Actor, endpoint_id: int | None = None, part: Part = WHOLE) -> Page[DeadLetter]:
+def dead_letters(context: Context, endpoint_id: int | None = None, part: Part = WHOLE) -> Page[DeadLetter]:
     """List what was given up, by endpoint and sequence number.
 
     Args:
-        engine: the database.
-        actor: who asks.
+        context: who asks.
         endpoint_id: of one endpoint only; NotFoundError where the organisation has none such.
         part: which of them.
     """
-    with reading(engine) as session:
+    with context.reading() as session:
         if endpoint_id is not None:
-            endpoints.find_endpoint(session, actor.organisation_id, endpoint_id)
-        return endpoints.dead_deliveries(session, actor.organisation_id, endpoint_id, part).map(
+            endpoints.find_endpoint(session, context.organisation_id, endpoint_id)
+        return endpoints.dead_deliveries(session, context.organisation_id, endpoint_id, part).map(
             lambda row: _letter(*row)
         )
 
@@ -315,13 +286,7 @@ def _letter(delivery: Delivery, event: OutboxEvent, entity_type: str | None, ent
     )
 
 
-def replay_dead_letters(
-    engine: Engine,
-    actor: Actor,
-    endpoint_id: int,
-    numbers: tuple[int, int] | None = None,
-    now_us: int | None = None,
-) -> int:
+def replay_dead_letters(context: Context, endpoint_id: int, numbers: tuple[int, int] | None = None) -> int:
     """Send again, in their order: all dead letters, or everything of a range of sequence numbers, both ends included.
 
     Tell how many that are; those that are being sent now are left to that. Nothing is recorded where there are none.
@@ -330,17 +295,17 @@ def replay_dead_letters(
         NotFoundError: the organisation has no such endpoint.
         ConfigError: the range ends before it begins.
     """
-    now = resolve_now(now_us)
+    now = context.now()
     if numbers is not None and numbers[0] > numbers[1]:
         raise ConfigError(
             f"the range begins at {numbers[0]} and ends at {numbers[1]}; it must not end before it begins"
         )
-    with writing(engine) as session:
-        endpoint = endpoints.find_endpoint(session, actor.organisation_id, endpoint_id, locked=True)
+    with context.writing() as session:
+        endpoint = endpoints.find_endpoint(session, context.organisation_id, endpoint_id, locked=True)
         again = endpoints.replay(session, endpoint.id, numbers, now)
         if again:
             details = {"first": again[0], "last": again[-1], "dead_only": numbers is None}
             record_endpoint_change(
-                session, actor, endpoint, "replayed", details=details, bulk=(len(again), digest_of(again))
+                session, context, endpoint, "replayed", details=details, bulk=(len(again), digest_of(again))
             )
         return len(again)

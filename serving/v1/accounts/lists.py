@@ -44,12 +44,12 @@ class ListPut(ResponseModel):
 
 def list_lists(context: RequestContext, query: PageQuery) -> Page[ListVersion]:
     """List all versions of all lists: by name, the oldest version first."""
-    return lists.list_lists(context.engine, context.actor, query.part).map(ListVersion.of)
+    return lists.list_lists(context, query.part).map(ListVersion.of)
 
 
 def add_list_version(context: RequestContext, name: Text, body: ListVersionGiven) -> ListPut:
     """Add a version of a list, or propose it once anything decides; those that are there never change."""
     arguments = (name, body.since, body.members, body.title, body.source)
-    outcome = asks.put_list_version(context.engine, context.actor, *arguments, reason=body.reason)
+    outcome = asks.put_list_version(context, *arguments, reason=body.reason)
     done = outcome.result if isinstance(outcome.result, lists.ListPut) else lists.ListPut((), 0)
     return ListPut.of({**vars(done), "proposal": outcome.proposal})

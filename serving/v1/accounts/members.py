@@ -37,7 +37,7 @@ class Member(ResponseModel):
 
 def list_members(context: RequestContext, query: PageQuery) -> Page[Member]:
     """List the members, those who left too."""
-    return organisations.list_members(context.engine, context.actor, query.part).map(Member.of)
+    return organisations.list_members(context, query.part).map(Member.of)
 
 
 def add_member(context: RequestContext, body: MemberGiven) -> Member:
@@ -45,14 +45,14 @@ def add_member(context: RequestContext, body: MemberGiven) -> Member:
 
     Tokens are not made here: `fivefold tokens create --member NAME` makes them, on the machine.
     """
-    return Member.of(organisations.add_member(context.engine, context.actor, body.name, body.roles))
+    return Member.of(organisations.add_member(context, body.name, body.roles))
 
 
 def set_roles(context: RequestContext, member: Number, body: RolesGiven) -> Member:
     """Give a member these roles and no others; tokens of roles that they lose end at once."""
-    return Member.of(organisations.set_roles(context.engine, context.actor, member, body.roles))
+    return Member.of(organisations.set_roles(context, member, body.roles))
 
 
 def leave(context: RequestContext, member: Number) -> Member:
     """Note that a member has left; all their tokens end at once."""
-    return Member.of(organisations.end_membership(context.engine, context.actor, member))
+    return Member.of(organisations.end_membership(context, member))

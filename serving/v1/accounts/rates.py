@@ -64,16 +64,16 @@ class RatesPut(ResponseModel):
 
 def read_rates(context: RequestContext) -> Rates:
     """Show the rates in force, each with the day that it is of."""
-    return Rates.of(rate_tables.show_rates(context.engine, context.actor))
+    return Rates.of(rate_tables.show_rates(context))
 
 
 def list_rate_tables(context: RequestContext, query: PageQuery) -> Page[RateTable]:
     """List the organisation's own tables, the newest first."""
-    return rate_tables.list_rate_tables(context.engine, context.actor, query.part).map(RateTable.of)
+    return rate_tables.list_rate_tables(context, query.part).map(RateTable.of)
 
 
 def add_rates(context: RequestContext, body: RatesGiven) -> RatesPut:
     """Add a table of own rates, or propose it once anything decides; for what it lacks the ECB's go on holding."""
     rates = rate_tables.rates_from_rows(body.rates, body.source)
-    outcome = asks.put_rates(context.engine, context.actor, rates, body.reason)
+    outcome = asks.put_rates(context, rates, body.reason)
     return RatesPut.of({"table": outcome.result, "proposal": outcome.proposal})

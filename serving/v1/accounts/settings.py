@@ -75,30 +75,28 @@ class EntityType(ResponseModel):
 
 def read_settings(context: RequestContext) -> Settings:
     """Show the settings."""
-    return Settings.of(settings.read_settings(context.engine, context.actor))
+    return Settings.of(settings.read_settings(context))
 
 
 def choose_levels(context: RequestContext, body: LevelsGiven) -> Settings:
     """Choose the levels; refused once a ruleset was written for those that are there."""
-    return Settings.of(settings.choose_levels(context.engine, context.actor, body.levels))
+    return Settings.of(settings.choose_levels(context, body.levels))
 
 
 def change_settings(context: RequestContext, body: SettingsGiven) -> SettingsAsked:
     """Change settings, or propose it once anything decides."""
     given = settings.SettingsChange(**body.model_dump(exclude={"reason"}))
-    outcome = asks.change_settings(context.engine, context.actor, given, body.reason)
-    present = settings.read_settings(context.engine, context.actor)
+    outcome = asks.change_settings(context, given, body.reason)
+    present = settings.read_settings(context)
     return SettingsAsked.of({**vars(present), "proposal": outcome.proposal})
 
 
 def list_types(context: RequestContext, query: PageQuery) -> Page[EntityType]:
     """List the types of entities, by name."""
-    return entity_types.list_types(context.engine, context.actor, query.part).map(EntityType.of)
+    return entity_types.list_types(context, query.part).map(EntityType.of)
 
 
 def define_type(context: RequestContext, name: Text, body: FieldsGiven) -> EntityType:
     """Make a type of entity, or add fields to one; fields that are there stay as they are."""
-    entity_type = entity_types.define_type(
-        context.engine, context.actor, name, body.fields, body.transaction_fields, body.case_fields
-    )
+    entity_type = entity_types.define_type(context, name, body.fields, body.transaction_fields, body.case_fields)
     return EntityType.of(entity_type)

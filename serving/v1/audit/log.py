@@ -27,4 +27,4 @@ class Entry(ResponseModel):
 
 def list_entries(context: RequestContext, query: PageQuery) -> Page[Entry]:
     """List what was done, the newest first."""
-    return audit_pages.list_entries(context.engine, context.actor, query.part).map(Entry.of)
+    return audit_pages.list_entries(context, query.part).map(Entry.of)

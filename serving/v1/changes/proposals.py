@@ -64,27 +64,25 @@ class WhyDecided(RequestModel):
 
 def list_proposals(context: RequestContext, query: PageOfProposals) -> Page[Proposal]:
     """List proposals, the newest first; for approvers those about one entity."""
-    return proposals.list_proposals(context.engine, context.actor, query.state, context.role, query.part).map(
-        Proposal.of
-    )
+    return proposals.list_proposals(context, query.state, context.role, query.part).map(Proposal.of)
 
 
 def read_proposal(context: RequestContext, proposal: Number) -> Proposal:
     """Show a proposal, and how far its backtests are."""
-    return Proposal.of(proposals.read_proposal(context.engine, context.actor, proposal, context.role))
+    return Proposal.of(proposals.read_proposal(context, proposal, context.role))
 
 
 def approve_proposal(context: RequestContext, proposal: Number, body: WhyDecided) -> Proposal:
     """Do what another person proposed. It needs backtests of what decides now, on every type that it reaches."""
-    proposal_line = proposals.approve_proposal(context.engine, context.actor, proposal, body.reason, context.role)
+    proposal_line = proposals.approve_proposal(context, proposal, body.reason, context.role)
     return Proposal.of(proposal_line)
 
 
 def refuse_proposal(context: RequestContext, proposal: Number, body: WhyDecided) -> Proposal:
     """Refuse a proposal, or withdraw one's own."""
-    return Proposal.of(proposals.refuse_proposal(context.engine, context.actor, proposal, body.reason, context.role))
+    return Proposal.of(proposals.refuse_proposal(context, proposal, body.reason, context.role))
 
 
 def request_proposal_backtests(context: RequestContext, proposal: Number) -> Proposal:
     """Ask for the backtests of a proposal anew, such as after what decides has changed."""
-    return Proposal.of(proposals.request_proposal_backtests(context.engine, context.actor, proposal))
+    return Proposal.of(proposals.request_proposal_backtests(context, proposal))

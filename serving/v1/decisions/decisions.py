@@ -120,8 +120,7 @@ DecisionAnswer = DecisionForApps | DecisionForPeople | DecisionForPublishers
 def decide(context: RequestContext, body: DecisionAsked) -> DecisionAnswer:
     """Decide on a transaction by level, value and the transaction itself, and write the decision down."""
     decision = decisions.decide(
-        context.engine,
-        context.actor,
+        context,
         body.policy,
         body.type,
         body.external_id,
@@ -135,7 +134,7 @@ def decide(context: RequestContext, body: DecisionAsked) -> DecisionAnswer:
 
 def read_decision(context: RequestContext, decision: BigNumber) -> DecisionAnswer:
     """Show a decision as it was made."""
-    return _for(context, decision_reading.read_decision(context.engine, context.actor, decision))
+    return _for(context, decision_reading.read_decision(context, decision))
 
 
 def _for(context: RequestContext, decision: DecisionMade) -> DecisionAnswer:
@@ -143,7 +142,7 @@ def _for(context: RequestContext, decision: DecisionMade) -> DecisionAnswer:
     fields = _fields(decision)
     if context.role is Role.APP:
         return DecisionForApps.model_validate(fields)
-    reasons = decision_reading.view_decision(context.engine, context.actor, decision.number)
+    reasons = decision_reading.view_decision(context, decision.number)
     fields |= {"actor": decision.actor, "reasons": reasons, "answer": decision.answer}
     return (DecisionForPublishers if context.role in SEE_EVERYTHING else DecisionForPeople).model_validate(fields)
 
@@ -166,7 +165,7 @@ def _fields(decision: DecisionMade) -> dict[str, Any]:
 
 def list_decisions(context: RequestContext, type_: Text, external_id: Text, query: PageQuery) -> Page[DecisionLine]:
     """List the decisions on an entity's transactions, the latest first."""
-    page = decision_reading.list_decisions(context.engine, context.actor, type_, external_id, query.part)
+    page = decision_reading.list_decisions(context, type_, external_id, query.part)
     return page.map(_line)
 
 

@@ -67,37 +67,35 @@ class Policy(PolicyLine):
 
 def list_policies(context: RequestContext, query: OfPolicy) -> Page[PolicyLine]:
     """List the versions of a policy, or of all: by name, the newest first."""
-    return policies.policies_of(context.engine, context.actor, query.policy, query.part).map(PolicyLine.of)
+    return policies.policies_of(context, query.policy, query.part).map(PolicyLine.of)
 
 
 def check_policy(context: RequestContext, body: PolicyGiven) -> list[Place]:
     """Look through a policy as proposing it does, and change nothing: faults and doubts, each with its line."""
-    return [
-        Place.model_validate(finding) for finding in policies.check_policy(context.engine, context.actor, body.document)
-    ]
+    return [Place.model_validate(finding) for finding in policies.check_policy(context, body.document)]
 
 
 def propose_policy(context: RequestContext, body: PolicyProposed) -> PolicyLine:
     """Propose a version of a policy, which decides once another person approves it."""
-    line = policies.propose_policy(context.engine, context.actor, body.document, body.reason, body.accept_warnings)
+    line = policies.propose_policy(context, body.document, body.reason, body.accept_warnings)
     return PolicyLine.of(line)
 
 
 def read_policy(context: RequestContext, policy: Text, number: Number) -> Policy:
     """Show a version of a policy as it was written, and what is doubtful in it."""
-    return Policy.of(policies.show_policy(context.engine, context.actor, policy, number))
+    return Policy.of(policies.show_policy(context, policy, number))
 
 
 def approve_policy(context: RequestContext, policy: Text, number: Number, body: Why) -> PolicyLine:
     """Activate a version that another person proposed, in place of the one before."""
-    return PolicyLine.of(policies.approve_policy(context.engine, context.actor, policy, number, body.reason))
+    return PolicyLine.of(policies.approve_policy(context, policy, number, body.reason))
 
 
 def retire_policy(context: RequestContext, policy: Text, number: Number, body: Why) -> PolicyRetired:
     """Refuse a proposed version, or propose that an active one decides no more."""
-    policy_shown = policies.show_policy(context.engine, context.actor, policy, number)
+    policy_shown = policies.show_policy(context, policy, number)
     if policy_shown.state != ACTIVE:
-        line = policies.refuse_policy(context.engine, context.actor, policy, number, body.reason)
+        line = policies.refuse_policy(context, policy, number, body.reason)
         return PolicyRetired.of({**vars(line), "proposal": None})
-    outcome = asks.retire_policy(context.engine, context.actor, policy, number, body.reason)
+    outcome = asks.retire_policy(context, policy, number, body.reason)
     return PolicyRetired.of({**vars(outcome.result or policy_shown), "proposal": outcome.proposal})

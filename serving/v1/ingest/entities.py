@@ -135,7 +135,7 @@ class CaseGiven(RequestModel):
 
 def put_entity(context: RequestContext, type_: Text, external_id: Text, body: EntityGiven) -> Taken:
     """Add an entity, or change its attributes or its owner."""
-    return Taken.of(ingest_entities.put_entities(context.engine, context.actor, type_, [_row(external_id, body)]))
+    return Taken.of(ingest_entities.put_entities(context, type_, [_row(external_id, body)]))
 
 
 def put_entities(
@@ -143,7 +143,7 @@ def put_entities(
 ) -> RowsTaken:
     """Add or change several entities: those that can be taken; with `atomic` all of them, or none."""
     rows = [_row(entity.external_id, entity) for entity in body]
-    take = partial(ingest_entities.put_entities, context.engine, context.actor, type_)
+    take = partial(ingest_entities.put_entities, context, type_)
     return RowsTaken.in_part(accept_valid_rows(rows, take, atomic=query.atomic))
 
 
@@ -176,24 +176,24 @@ def post_transactions(context: RequestContext, query: TypeOfTransactions, body: 
 
 def set_tag(context: RequestContext, type_: Text, external_id: Text, tag: Text, body: TagGiven) -> Proposal | None:
     """Set a tag on an entity, or give it another end; proposed where a level would fall."""
-    of = (context.engine, context.actor, type_, external_id)
+    of = (context, type_, external_id)
     return _proposal(facts.request_tag(*of, tag, until_us=body.until, reason=body.reason))
 
 
 def end_tag(context: RequestContext, type_: Text, external_id: Text, tag: Text, query: Why) -> Proposal | None:
     """Take a tag off an entity; proposed where a level would fall."""
-    return _proposal(facts.request_tag_end(context.engine, context.actor, type_, external_id, tag, reason=query.reason))
+    return _proposal(facts.request_tag_end(context, type_, external_id, tag, reason=query.reason))
 
 
 def add_screening(context: RequestContext, type_: Text, external_id: Text, body: ScreeningGiven) -> Proposal | None:
     """Note that an entity was screened, and whether anything was found; proposed where a hit is cleared by it."""
-    of = (context.engine, context.actor, type_, external_id)
+    of = (context, type_, external_id)
     return _proposal(facts.request_screening(*of, body.screening, found=body.found, at_us=body.at, reason=body.reason))
 
 
 def put_case(context: RequestContext, type_: Text, external_id: Text, number: Text, body: CaseGiven) -> Proposal | None:
     """Open, change or close a case about an entity; proposed where a level would fall."""
-    of = (context.engine, context.actor, type_, external_id)
+    of = (context, type_, external_id)
     return _proposal(facts.request_record(*of, "case", _record(number, body), reason=body.reason))
 
 
@@ -201,7 +201,7 @@ def put_alert(
     context: RequestContext, type_: Text, external_id: Text, number: Text, body: CaseGiven
 ) -> Proposal | None:
     """Open, change or close an alert about an entity; proposed where a level would fall."""
-    of = (context.engine, context.actor, type_, external_id)
+    of = (context, type_, external_id)
     return _proposal(facts.request_record(*of, "alert", _record(number, body), reason=body.reason))
 
 

@@ -127,8 +127,8 @@ class Transaction(EntityNamed):
 
 def view_entity(context: RequestContext, type_: Text, external_id: Text) -> Profile:
     """Show an entity with its level, computed for the view where anything happened since, or an hour passed."""
-    entity = facts.read_entity(context.engine, context.actor, type_, external_id)
-    viewed = levels.read_level_of_profile(context.engine, context.actor, type_, external_id, valuer=context.valuer)
+    entity = facts.read_entity(context, type_, external_id)
+    viewed = levels.read_level_of_profile(context, type_, external_id, valuer=context.valuer)
     return Profile.model_validate(
         {
             "entity_type": type_,
@@ -146,33 +146,33 @@ def view_entity(context: RequestContext, type_: Text, external_id: Text) -> Prof
 
 def list_entities(context: RequestContext, type_: Text, query: PageOfEntities) -> Page[EntityLine]:
     """List entities of a type and where they stand, in the order in which they were added."""
-    return facts.list_entities(context.engine, context.actor, type_, query.part, query.level).map(EntityLine.of)
+    return facts.list_entities(context, type_, query.part, query.level).map(EntityLine.of)
 
 
 def list_tags(context: RequestContext, type_: Text, external_id: Text, query: PageQuery) -> Page[Tag]:
     """List the tags that an entity has or had, the newest first."""
-    return facts.list_tags(context.engine, context.actor, type_, external_id, query.part).map(Tag.of)
+    return facts.list_tags(context, type_, external_id, query.part).map(Tag.of)
 
 
 def list_screenings(context: RequestContext, type_: Text, external_id: Text, query: PageQuery) -> Page[Screening]:
     """List an entity's screenings, those that were made last first."""
-    return facts.list_screenings(context.engine, context.actor, type_, external_id, query.part).map(Screening.of)
+    return facts.list_screenings(context, type_, external_id, query.part).map(Screening.of)
 
 
 def list_cases(context: RequestContext, type_: Text, external_id: Text, query: PageQuery) -> Page[Case]:
     """List the cases about an entity, those that were opened last first."""
-    return facts.list_records(context.engine, context.actor, type_, external_id, "case", query.part).map(Case.of)
+    return facts.list_records(context, type_, external_id, "case", query.part).map(Case.of)
 
 
 def list_alerts(context: RequestContext, type_: Text, external_id: Text, query: PageQuery) -> Page[Case]:
     """List the alerts about an entity, those that were opened last first."""
-    return facts.list_records(context.engine, context.actor, type_, external_id, "alert", query.part).map(Case.of)
+    return facts.list_records(context, type_, external_id, "alert", query.part).map(Case.of)
 
 
 def list_transactions(
     context: RequestContext, type_: Text, external_id: Text, query: PageOfTransactions
 ) -> Page[Transaction]:
     """List the transactions that an entity's level reads, the latest first: its own, and of what it owned then."""
-    about = (context.engine, context.actor, type_, external_id)
-    page = facts.list_transactions(*about, query.part, since_us=query.since, until_us=query.until)
+    period = {"since_us": query.since, "until_us": query.until}
+    page = facts.list_transactions(context, type_, external_id, query.part, **period)
     return page.map(Transaction.of)

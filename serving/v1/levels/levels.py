@@ -141,7 +141,7 @@ def read_risk(context: RequestContext, type_: Text, external_id: Text, query: Ho
     An entity without an assessment is assessed first, unless `stored` is requested. Programs see level, status, since
     when it holds and from when a lower one may follow; people also the reasons.
     """
-    level = levels.read_level(context.engine, context.actor, type_, external_id, query.freshness, valuer=context.valuer)
+    level = levels.read_level(context, type_, external_id, query.freshness, valuer=context.valuer)
     return level_for(context, level)
 
 
@@ -149,7 +149,7 @@ def level_for(context: RequestContext, level: LevelView) -> LevelAnswer:
     """Give the fields of a level that the caller's role may see."""
     if context.role is Role.APP:
         return LevelForApps.of(level)
-    reasons = None if level.assessment is None else views.read_reasons(context.engine, context.actor, level.assessment)
+    reasons = None if level.assessment is None else views.read_reasons(context, level.assessment)
     fields = {
         **vars(level),
         "decided_by": RulesetNamed.named(level.ruleset),
@@ -161,7 +161,7 @@ def level_for(context: RequestContext, level: LevelView) -> LevelAnswer:
 
 def read_history(context: RequestContext, type_: Text, external_id: Text, query: PageQuery) -> Page[HistoryLine]:
     """List the assessments of an entity, the latest first."""
-    return levels.level_history(context.engine, context.actor, type_, external_id, query.part).map(_history_line)
+    return levels.level_history(context, type_, external_id, query.part).map(_history_line)
 
 
 def _history_line(line: levels.HistoryLine) -> HistoryLine:
@@ -172,5 +172,5 @@ def _history_line(line: levels.HistoryLine) -> HistoryLine:
 
 def read_reasons(context: RequestContext, assessment: Annotated[Text, Field(max_length=30)]) -> ReasonsOfAssessment:
     """Show the reasons of an assessment, such as 12.3."""
-    reasons = views.read_reasons(context.engine, context.actor, assessment)
+    reasons = views.read_reasons(context, assessment)
     return ReasonsOfAssessment.of({"assessment": assessment, "reasons": reasons})

@@ -70,41 +70,39 @@ class OverrideCap(ResponseModel):
 
 def list_overrides(context: RequestContext, query: PageQuery) -> Page[Override]:
     """List all overrides, the newest first."""
-    return overrides.overrides_of(context.engine, context.actor, part=query.part).map(Override.of)
+    return overrides.overrides_of(context, part=query.part).map(Override.of)
 
 
 def read_cap(context: RequestContext) -> OverrideCap:
     """Show how much of the portfolio is overridden below the levels of the rules."""
-    return OverrideCap.of(overrides.cap_of(context.engine, context.actor))
+    return OverrideCap.of(overrides.cap_of(context))
 
 
 def list_overrides_of(context: RequestContext, type_: Text, external_id: Text, query: PageQuery) -> Page[Override]:
     """List the overrides of an entity, the newest first."""
-    page = overrides.overrides_of(context.engine, context.actor, type_, external_id, part=query.part)
+    page = overrides.overrides_of(context, type_, external_id, part=query.part)
     return page.map(Override.of)
 
 
 def request_override(context: RequestContext, type_: Text, external_id: Text, body: OverrideGiven) -> Override:
     """Request a level; nothing changes until another person approves it."""
-    requested = overrides.request_override(
-        context.engine, context.actor, type_, external_id, body.level, body.reason, body.until
-    )
+    requested = overrides.request_override(context, type_, external_id, body.level, body.reason, body.until)
     return Override.of(requested)
 
 
 def approve_override(context: RequestContext, override: BigNumber, body: DecisionGiven) -> Override:
     """Approve a level that another person requested."""
-    return Override.of(overrides.approve_override(context.engine, context.actor, override, body.reason))
+    return Override.of(overrides.approve_override(context, override, body.reason))
 
 
 def refuse_override(context: RequestContext, override: BigNumber, body: ReasonGiven) -> Override:
     """Refuse a level that another person requested."""
-    return Override.of(overrides.refuse_override(context.engine, context.actor, override, body.reason))
+    return Override.of(overrides.refuse_override(context, override, body.reason))
 
 
 def revoke_override(context: RequestContext, override: BigNumber, body: ReasonGiven) -> Revocation:
     """End an override that holds, at once where that raises the level; where it may lower it, propose that."""
-    outcome = asks.revoke_override(context.engine, context.actor, override, body.reason)
-    line = overrides.read_override(context.engine, context.actor, override)
+    outcome = asks.revoke_override(context, override, body.reason)
+    line = overrides.read_override(context, override)
     proposal = None if outcome.proposal is None else Proposal.of(outcome.proposal)
     return Revocation.model_validate({**vars(line), "proposal": proposal})

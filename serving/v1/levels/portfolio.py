@@ -62,10 +62,10 @@ class Failure(ResponseModel):
 
 def read_distribution(context: RequestContext, query: WhichType) -> Distribution:
     """Show the distribution of the present levels of a type, by version, overrides apart."""
-    return Distribution.of(distribution.distribution(context.engine, context.actor, query.type))
+    return Distribution.of(distribution.distribution(context, query.type))
 
 
 def list_failures(context: RequestContext, query: PageQuery) -> Page[Failure]:
     """List entities that could not be assessed in full, and why."""
-    page = levels.list_failed(context.engine, context.actor, query.part)
+    page = levels.list_failed(context, query.part)
     return page.map(lambda line: Failure(entity_type=line[0], external_id=line[1], problem=line[2]))

@@ -87,26 +87,24 @@ class Change(ResponseModel):
 
 def list_validations(context: RequestContext, query: PageQuery) -> Page[ValidationLine]:
     """List validations, the newest first."""
-    page = validation.list_validations(context.engine, context.actor, query.part)
+    page = validation.list_validations(context, query.part)
     return page.map(lambda line: ValidationLine(**_fields(line)))
 
 
 def validate_levels(context: RequestContext, body: ValidationGiven) -> Validation:
     """Measure what the levels of a time were worth, and keep what was found."""
-    result = validation.validate_levels(
-        context.engine, context.actor, body.begins, body.ends, body.reason, tuple(body.confirmed)
-    )
+    result = validation.validate_levels(context, body.begins, body.ends, body.reason, tuple(body.confirmed))
     return _with_report(result)
 
 
 def read_validation(context: RequestContext, validation_: Number) -> Validation:
     """Show a validation with all that it found."""
-    return _with_report(validation.read_validation(context.engine, context.actor, validation_))
+    return _with_report(validation.read_validation(context, validation_))
 
 
 def read_revalidation(context: RequestContext, query: PageQuery) -> Page[Trigger]:
     """List the triggers of a revalidation, reached or not, by subject."""
-    triggers = sorted(validation.revalidation(context.engine, context.actor), key=_place)
+    triggers = sorted(validation.revalidation(context), key=_place)
     return page_among(triggers, _place, query.part).map(Trigger.of)
 
 
@@ -116,17 +114,17 @@ def _place(trigger: revalidation.Trigger) -> Key:
 
 def list_changes(context: RequestContext, query: PageQuery) -> Page[Change]:
     """List material changes, the newest first."""
-    return revalidation.list_changes(context.engine, context.actor, query.part).map(Change.of)
+    return revalidation.list_changes(context, query.part).map(Change.of)
 
 
 def register_change(context: RequestContext, body: ChangeGiven) -> Change:
     """Register a material change: a revalidation is due until another person signs it off."""
-    return Change.of(revalidation.register_change(context.engine, context.actor, body.kind, body.description))
+    return Change.of(revalidation.register_change(context, body.kind, body.description))
 
 
 def sign_off(context: RequestContext, change: Number, body: SignOffGiven) -> Change:
     """Close a material change that another person registered, with a validation made after it."""
-    return Change.of(revalidation.sign_off(context.engine, context.actor, change, body.validation, body.conclusion))
+    return Change.of(revalidation.sign_off(context, change, body.validation, body.conclusion))
 
 
 def _with_report(result: Validated) -> Validation:

@@ -81,36 +81,36 @@ class BacktestLine(ResponseModel):
 
 def activate(context: RequestContext, family: Text, body: ActivationGiven) -> None:
     """Let a version decide from now on. It needs a finished backtest, and another person than its editors."""
-    activations.activate(context.engine, context.actor, family, body.version, body.reason, body.per_second)
+    activations.activate(context, family, body.version, body.reason, body.per_second)
 
 
 def roll_back(context: RequestContext, family: Text, body: RollbackGiven) -> Proposed:
     """Propose to let a version decide again that did before."""
     arguments = (family, body.version, body.reason, body.per_second)
-    outcome = asks.roll_back(context.engine, context.actor, *arguments, release=body.release)
+    outcome = asks.roll_back(context, *arguments, release=body.release)
     return Proposed.of(outcome)
 
 
 def list_activations(context: RequestContext, family: Text, query: PageQuery) -> Page[ActivationLine]:
     """List what was activated, rolled back and switched, the newest first, and the progress of the reassessment."""
-    return activations.list_activations(context.engine, context.actor, family, query.part).map(ActivationLine.of)
+    return activations.list_activations(context, family, query.part).map(ActivationLine.of)
 
 
 def request_backtest(context: RequestContext, family: Text, body: BacktestGiven) -> BacktestLine:
     """Ask for a backtest, which runs in the background."""
-    return BacktestLine.of(backtests.request_backtest(context.engine, context.actor, family, body.version))
+    return BacktestLine.of(backtests.request_backtest(context, family, body.version))
 
 
 def list_backtests(context: RequestContext, family: Text, query: PageQuery) -> Page[BacktestLine]:
     """List the backtests of a ruleset, the newest first."""
-    return backtests.list_backtests(context.engine, context.actor, family, query.part).map(BacktestLine.of)
+    return backtests.list_backtests(context, family, query.part).map(BacktestLine.of)
 
 
 def read_backtest(context: RequestContext, backtest: Number) -> dict[str, Any]:
     """Show what a backtest that is done has found."""
-    return backtests.report_of(context.engine, context.actor, backtest)
+    return backtests.report_of(context, backtest)
 
 
 def cancel_backtest(context: RequestContext, backtest: Number, body: BacktestCancelled) -> BacktestLine:
     """Cancel a backtest that waits or runs."""
-    return BacktestLine.of(backtests.cancel_backtest(context.engine, context.actor, backtest, body.reason))
+    return BacktestLine.of(backtests.cancel_backtest(context, backtest, body.reason))

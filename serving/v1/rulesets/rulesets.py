@@ -164,7 +164,7 @@ class SwitchGiven(RequestModel):
 
 def list_families(context: RequestContext, query: OfType) -> Page[FamilyLine]:
     """List the rulesets, by type in the order in which they are tried."""
-    return ruleset_reading.list_families(context.engine, context.actor, query.type, query.part).map(FamilyLine.of)
+    return ruleset_reading.list_families(context, query.type, query.part).map(FamilyLine.of)
 
 
 def save_draft(context: RequestContext, family: Text, body: DraftGiven) -> DraftSaved:
@@ -172,48 +172,48 @@ def save_draft(context: RequestContext, family: Text, body: DraftGiven) -> Draft
     name = rulesets.name_and_type_of(body.document)[0]
     if name != family:
         raise InvalidRulesetError([Finding("ruleset", f"is {name}; here it must be {family}")], "the draft")
-    return DraftSaved.of(rulesets.save_draft(context.engine, context.actor, body.document, body.revision))
+    return DraftSaved.of(rulesets.save_draft(context, body.document, body.revision))
 
 
 def read_draft(context: RequestContext, family: Text) -> Draft:
     """Show a draft as it was written."""
-    return Draft.of(ruleset_reading.read_draft(context.engine, context.actor, family))
+    return Draft.of(ruleset_reading.read_draft(context, family))
 
 
 def review_draft(context: RequestContext, family: Text) -> Review:
     """Look through a draft as committing it does: faults, doubts, examples and what they reach."""
-    return Review.of(ruleset_reviews.review_draft(context.engine, context.actor, family))
+    return Review.of(ruleset_reviews.review_draft(context, family))
 
 
 def commit(context: RequestContext, family: Text, body: CommitGiven) -> Committed:
     """Make a version of a draft, which nothing changes any more. It must be without faults, tested and covered."""
-    committed = ruleset_commits.commit(context.engine, context.actor, family, body.revision, body.accept_warnings)
+    committed = ruleset_commits.commit(context, family, body.revision, body.accept_warnings)
     return Committed.of(committed)
 
 
 def list_versions(context: RequestContext, family: Text, query: PageQuery) -> Page[VersionLine]:
     """List the versions of a ruleset, the newest first."""
-    return ruleset_reading.list_versions(context.engine, context.actor, family, query.part).map(VersionLine.of)
+    return ruleset_reading.list_versions(context, family, query.part).map(VersionLine.of)
 
 
 def read_version(context: RequestContext, family: Text, number: Number) -> Version:
     """Show a version as it was written, and the results of its examples."""
-    return Version.of(ruleset_reading.read_version(context.engine, context.actor, family, number))
+    return Version.of(ruleset_reading.read_version(context, family, number))
 
 
 def compare_versions(context: RequestContext, family: Text, number: Number, query: ComparedWith) -> Difference:
     """List every change from one version to another."""
-    difference = ruleset_reading.compare_versions(context.engine, context.actor, family, number, query.before)
+    difference = ruleset_reading.compare_versions(context, family, number, query.before)
     return Difference.of(difference)
 
 
 def order_families(context: RequestContext, type_: Text, body: OrderGiven) -> Proposed:
     """Propose an order of the rulesets of a type: the first that applies decides."""
-    outcome = asks.order_families(context.engine, context.actor, type_, body.families, body.reason, body.per_second)
+    outcome = asks.order_families(context, type_, body.families, body.reason, body.per_second)
     return Proposed.of(outcome)
 
 
 def switch_family(context: RequestContext, family: Text, body: SwitchGiven) -> Proposed:
     """Propose to switch a ruleset on or off."""
-    outcome = asks.switch_family(context.engine, context.actor, family, body.on, body.reason, body.per_second)
+    outcome = asks.switch_family(context, family, body.on, body.reason, body.per_second)
     return Proposed.of(outcome)

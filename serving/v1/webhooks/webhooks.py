@@ -77,38 +77,38 @@ class Counted(ResponseModel):
 
 def list_endpoints(context: RequestContext, query: PageQuery) -> Page[Endpoint]:
     """List the endpoints."""
-    return endpoints.list_endpoints(context.engine, context.actor, part=query.part).map(Endpoint.of)
+    return endpoints.list_endpoints(context, part=query.part).map(Endpoint.of)
 
 
 def add_endpoint(context: RequestContext, body: EndpointGiven) -> EndpointMade:
     """Add an endpoint, which receives events from now on. Its secret is shown only once."""
-    return EndpointMade.of(endpoints.add_endpoint(context.engine, context.actor, body.url, kinds=body.kinds))
+    return EndpointMade.of(endpoints.add_endpoint(context, body.url, kinds=body.kinds))
 
 
 def remove_endpoint(context: RequestContext, endpoint: Number) -> Counted:
     """Remove an endpoint with all its deliveries; the count is of those that were waiting."""
-    return Counted(count=endpoints.remove_endpoint(context.engine, context.actor, endpoint))
+    return Counted(count=endpoints.remove_endpoint(context, endpoint))
 
 
 def set_enabled(context: RequestContext, endpoint: Number, body: EnabledGiven) -> None:
     """Switch the deliveries to an endpoint on or off."""
-    endpoints.set_enabled(context.engine, context.actor, endpoint, enabled=body.enabled)
+    endpoints.set_enabled(context, endpoint, enabled=body.enabled)
 
 
 def rotate_secret(context: RequestContext, endpoint: Number, body: RotationGiven) -> EndpointMade:
     """Make an endpoint a new secret; older ones go on signing for a while."""
-    rotated = endpoints.rotate_secret(context.engine, context.actor, endpoint, kept_hours=body.kept_hours)
+    rotated = endpoints.rotate_secret(context, endpoint, kept_hours=body.kept_hours)
     return EndpointMade.of(rotated)
 
 
 def drop_old_secrets(context: RequestContext, endpoint: Number) -> Counted:
     """Let only the newest secret sign from now on; the count is of the secrets that ended."""
-    return Counted(count=endpoints.drop_old_secrets(context.engine, context.actor, endpoint))
+    return Counted(count=endpoints.drop_old_secrets(context, endpoint))
 
 
 def list_dead_letters(context: RequestContext, endpoint: Number, query: PageQuery) -> Page[DeadLetter]:
     """List what could not be delivered, by sequence number."""
-    return endpoints.dead_letters(context.engine, context.actor, endpoint, query.part).map(DeadLetter.of)
+    return endpoints.dead_letters(context, endpoint, query.part).map(DeadLetter.of)
 
 
 def replay_deliveries(context: RequestContext, endpoint: Number, body: ReplayGiven) -> Counted:
@@ -116,4 +116,4 @@ def replay_deliveries(context: RequestContext, endpoint: Number, body: ReplayGiv
     numbers = None
     if body.first is not None or body.last is not None:
         numbers = (body.first or 1, body.last or LARGEST_BIG)
-    return Counted(count=endpoints.replay_dead_letters(context.engine, context.actor, endpoint, numbers))
+    return Counted(count=endpoints.replay_dead_letters(context, endpoint, numbers))

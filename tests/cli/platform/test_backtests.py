@@ -9,6 +9,7 @@ from fivefold.usecases.accounts.organisations import actor_in_new
 from fivefold.usecases.accounts.settings import choose_levels
 from fivefold.usecases.changes.backtests import request_backtest
 from fivefold.usecases.rulesets.drafts import save_draft
+from fivefold.usecases.shared.context import Context
 from tests.cli.running import cells, refuse, succeed
 from tests.usecases.at_once import put_list_version
 from tests.usecases.governed import NOW, document
@@ -18,11 +19,11 @@ def test_a_backtest_is_listed_and_cancelled(tmp_path: Path) -> None:
     succeed(tmp_path, "members", "add", "Ana", "--role", "publisher")
     engine = create_engine(f"sqlite:///{tmp_path / 'fivefold.db'}")
     ana = actor_in_new(engine, "default", "member:1")
-    choose_levels(engine, ana, ("low", "medium", "high"))
-    define_type(engine, ana, "customer", {"country": "country", "income": "number"}, now_us=NOW)
-    put_list_version(engine, ana, "watched", 0, ["IR"], "Watched", "our own", NOW)
-    save_draft(engine, ana, document())
-    number = request_backtest(engine, ana, "retail").id
+    choose_levels(Context(engine, ana), ("low", "medium", "high"))
+    define_type(Context(engine, ana).at(NOW), "customer", {"country": "country", "income": "number"})
+    put_list_version(Context(engine, ana).at(NOW), "watched", 0, ["IR"], "Watched", "our own")
+    save_draft(Context(engine, ana), document())
+    number = request_backtest(Context(engine, ana), "retail").id
     (row,) = cells(succeed(tmp_path, "backtests", "list", "retail"), "Backtests of retail")
     assert row[:3] == [str(number), "queued", "draft"]
     done = succeed(tmp_path, "backtests", "cancel", number, "--reason", "another draft comes")

@@ -10,6 +10,7 @@ import pytest
 from fivefold.domain.settings import Settings
 from fivefold.store.sql.database import open_database
 from fivefold.usecases.accounts.organisations import actor_in_new, add_member
+from fivefold.usecases.shared.context import Context
 from tests.cli.running import refuse, run, succeed
 from tests.store.databases import upgrade_by_copy
 
@@ -22,7 +23,7 @@ def var(tmp_path: Path) -> Path:
     """A database in which a member was added today."""
     engine = open_database(Settings(var=tmp_path).database)
     upgrade_by_copy(engine)
-    add_member(engine, actor_in_new(engine, "default", "cli:ana"), "Constanze", ["admin"])
+    add_member(Context(engine, actor_in_new(engine, "default", "cli:ana")), "Constanze", ["admin"])
     engine.dispose()
     return tmp_path
 

@@ -20,6 +20,7 @@ from fivefold.usecases.rulesets.activate import activate
 from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from tests.cli.running import Home, cells, refuse, run, succeed
 from tests.usecases.governed import NOW, document
 
@@ -36,14 +37,14 @@ def people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
         tokens[name] = run(tmp_path, "tokens", "create", "--role", role, "--member", name).out.strip()
     engine = create_engine(f"sqlite:///{tmp_path / 'fivefold.db'}")
     ana = actor_in(engine, "default", "member:1")
-    choose_levels(engine, ana, ("low", "medium", "high"))
-    define_type(engine, ana, "customer", {"country": "country", "income": "number"}, now_us=NOW)
-    put_list_version(engine, ana, "watched", 0, ["IR"], "Watched", "our own", NOW)
-    save_draft(engine, ana, document())
-    commit(engine, ana, "retail", 1)
-    request_backtest(engine, ana, "retail", 1)
+    choose_levels(Context(engine, ana), ("low", "medium", "high"))
+    define_type(Context(engine, ana).at(NOW), "customer", {"country": "country", "income": "number"})
+    put_list_version(Context(engine, ana).at(NOW), "watched", 0, ["IR"], "Watched", "our own")
+    save_draft(Context(engine, ana), document())
+    commit(Context(engine, ana), "retail", 1)
+    request_backtest(Context(engine, ana), "retail", 1)
     assert run_next_backtest(engine)
-    activate(engine, Actor(ana.organisation_id, "member:2"), "retail", 1, "our first")
+    activate(Context(engine, Actor(ana.organisation_id, "member:2")), "retail", 1, "our first")
     engine.dispose()
     return tokens
 
@@ -81,7 +82,7 @@ def test_two_people_promote_a_model(registry: Path, monkeypatch: pytest.MonkeyPa
         succeed(registry, "members", "add", name, "--role", role)
         tokens[name] = ("--token", run(registry, "tokens", "create", "--role", role, "--member", name).out.strip())
     engine = create_engine(f"sqlite:///{registry / 'fivefold.db'}")
-    choose_levels(engine, actor_in(engine, "default", "member:1"), ("low", "medium", "high"))
+    choose_levels(Context(engine, actor_in(engine, "default", "member:1")), ("low", "medium", "high"))
     engine.dispose()
     assert "Done at once" in succeed(registry, "proposals", "settings", "--two-people-promote", *WHY, *tokens["ada"])
 
@@ -139,7 +140,7 @@ def test_a_set_up_is_made_again_with_drafts_there_and_alone_where_that_is_chosen
     engine = create_engine(f"sqlite:///{tmp_path / 'fivefold.db'}")
     from fivefold.usecases.portfolio_files.bundled import bundled_text
 
-    save_draft(engine, actor_in(engine, "default", "cli:ana"), bundled_text("fatf-retail"))
+    save_draft(Context(engine, actor_in(engine, "default", "cli:ana")), bundled_text("fatf-retail"))
     engine.dispose()
     assert succeed(tmp_path, *setup).startswith("default has the levels low, medium, high, critical")
     assert "organisation.sole_operator" in succeed(tmp_path, "audit", "show", columns=200)

@@ -24,6 +24,7 @@ from fivefold.store.accounts.plans import read_plans
 from fivefold.usecases.accounts.organisations import add_member
 from fivefold.usecases.accounts.tokens import create_token
 from fivefold.usecases.shared.actors import OF_MEMBERS, Actor, Role
+from fivefold.usecases.shared.context import Context
 from tests.serving.inprocess import Holding, Watching, client
 from tests.store import databases
 from tests.usecases import platforms
@@ -70,7 +71,7 @@ class Place:
 
     def join(self, name: str, *roles: str, organisation: str = OURS) -> tuple[str, ...]:
         """Add one more person; give a token of theirs for each of their roles."""
-        add_member(self.engine, Actor(self.organisations[organisation], "cli:test"), name, roles)
+        add_member(Context(self.engine, Actor(self.organisations[organisation], "cli:test")), name, roles)
         of = {"plan": "unlimited", "organisation": organisation, "member": name}
         return tuple(create_token(self.engine, PLANS, role=role, **of)[1] for role in roles)
 

@@ -30,6 +30,7 @@ from fivefold.store.tables.accounts import Token
 from fivefold.usecases.accounts.organisations import actor_in_new, add_member
 from fivefold.usecases.accounts.tokens import list_tokens, month_of, revoke_token, seconds_to_next_month
 from fivefold.usecases.shared.actors import Role
+from fivefold.usecases.shared.context import Context
 from tests.serving.inprocess import AS_OF, GONE, LIMITS, SCORING, Place, client, now_text, rows_of, run, started
 
 NOW = parse_moment("2026-11-20T12:00:00Z")
@@ -104,7 +105,7 @@ def test_a_token_whose_plan_is_not_there_any_more_is_401_before_anything_else(pl
 def test_programs_and_admins_may_score_and_explain(place: Place, role: Role) -> None:
     member = "" if role is Role.APP else "ana"
     if member:
-        add_member(place.engine, actor_in_new(place.engine, "default", "cli:test"), member, [role])
+        add_member(Context(place.engine, actor_in_new(place.engine, "default", "cli:test")), member, [role])
     answer = place.post(rows_of("a"), place.token(role=role, member=member), explain="true")
     if role in {Role.APP, Role.ADMIN}:
         assert answer.status_code == 200

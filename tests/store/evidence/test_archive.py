@@ -14,7 +14,8 @@ from fivefold.store.evidence.archive import (  # fmt: skip
 )
 from fivefold.store.tables.events import ValidationRun
 from fivefold.store.tables.rulesets import Activation, Backtest, Family
-from fivefold.usecases.audit import record as audit
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import record
 from tests.usecases.planted import Planted, planted
 
 
@@ -88,10 +89,10 @@ def test_entries_of_a_time_in_order(bank: Planted, monkeypatch: pytest.MonkeyPat
     with Session(bank.engine) as session:
         assert head_of(session, 1) is None
     for at_us in (5, 10, 19, 20):
-        monkeypatch.setattr("fivefold.usecases.audit.record.now_microseconds", lambda at_us=at_us: at_us)
+        monkeypatch.setattr("fivefold.usecases.shared.context.now_microseconds", lambda at_us=at_us: at_us)
         with Session(bank.engine) as session, session.begin():
-            audit.record(session, 1, "a.b", ("c", 1), actor="x", after={"secret": "Wolfgang"})
-            audit.record(session, 2, "a.b", ("c", 1), actor="x")
+            record(session, Actor(1, "x"), "a.b", ("c", 1), after={"secret": "Wolfgang"})
+            record(session, Actor(2, "x"), "a.b", ("c", 1))
     with bank.engine.connect() as connection:
         found = list(entries_in(connection, 1, 10, 20))
     assert [(row["number"], row["at_us"]) for row in found] == [(2, 10), (3, 19)]

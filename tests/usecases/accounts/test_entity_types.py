@@ -14,6 +14,7 @@ from fivefold.store.ingest.entities import type_named
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.usecases.accounts.entity_types import TypeLine, checked_fields, define_type, list_types, read_fields
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from tests.store.filling import filled_once
 from tests.usecases.governed import NOW, audited, organisation, people, rows_of, together
 
@@ -35,9 +36,9 @@ def ana(engine: Engine) -> Actor:
 
 
 def test_a_type_has_fields_of_every_kind_that_rulesets_know(engine: Engine, ana: Actor) -> None:
-    made = define_type(engine, ana, "customer", EVERY, {"operation": "text"}, {"desk": "text"}, NOW)
+    made = define_type(Context(engine, ana).at(NOW), "customer", EVERY, {"operation": "text"}, {"desk": "text"})
     assert made == TypeLine("customer", EVERY, {"operation": "text"}, {"desk": "text"})
-    assert list_types(engine, ana) == [made]
+    assert list_types(Context(engine, ana)) == [made]
     with Session(engine) as session:
         row = type_named(session, ana.organisation_id, "customer")
         assert row.created_us == NOW
@@ -46,13 +47,13 @@ def test_a_type_has_fields_of_every_kind_that_rulesets_know(engine: Engine, ana:
 
 
 def test_fields_are_added_and_those_that_are_not_named_stay(engine: Engine, ana: Actor) -> None:
-    define_type(engine, ana, "customer", {"income": "number"}, {"operation": "text"})
-    added = define_type(engine, ana, "customer", {"country": "country"}, None, {"desk": "text"})
+    define_type(Context(engine, ana), "customer", {"income": "number"}, {"operation": "text"})
+    added = define_type(Context(engine, ana), "customer", {"country": "country"}, None, {"desk": "text"})
     assert added == TypeLine(
         "customer", {"income": "number", "country": "country"}, {"operation": "text"}, {"desk": "text"}
     )
-    assert define_type(engine, ana, "customer", {}) == added
-    assert len(list_types(engine, ana)) == 1
+    assert define_type(Context(engine, ana), "customer", {}) == added
+    assert len(list_types(Context(engine, ana))) == 1
 
 
 @pytest.mark.parametrize(
@@ -69,16 +70,18 @@ def test_fields_are_added_and_those_that_are_not_named_stay(engine: Engine, ana:
     ],
 )
 def test_the_type_of_a_field_is_for_good(engine: Engine, ana: Actor, part: str, was: Any, becomes: Any) -> None:
-    before = define_type(engine, ana, "customer", **{"fields": {}, part: {"x": was}})
+    before = define_type(Context(engine, ana), "customer", **{"fields": {}, part: {"x": was}})
     with pytest.raises(ConflictError, match=f"{part}: x is .*, for good; give the new field another name"):
-        define_type(engine, ana, "customer", **{"fields": {"other": "text"}, part: {"new": "text", "x": becomes}})
-    assert list_types(engine, ana) == [before], "not even the new field was added"
+        define_type(
+            Context(engine, ana), "customer", **{"fields": {"other": "text"}, part: {"new": "text", "x": becomes}}
+        )
+    assert list_types(Context(engine, ana)) == [before], "not even the new field was added"
     assert len(rows_of(engine, AuditEntry)) == 1
 
 
 def test_the_order_of_words_is_no_other_type(engine: Engine, ana: Actor) -> None:
-    define_type(engine, ana, "customer", {"kind": {"one_of": ["a", "b"]}})
-    again = define_type(engine, ana, "customer", {"kind": {"one_of": ["b", "a"]}})
+    define_type(Context(engine, ana), "customer", {"kind": {"one_of": ["a", "b"]}})
+    again = define_type(Context(engine, ana), "customer", {"kind": {"one_of": ["b", "a"]}})
     assert again.fields == {"kind": {"one_of": ["a", "b"]}}
 
 
@@ -95,8 +98,8 @@ def test_the_order_of_words_is_no_other_type(engine: Engine, ana: Actor) -> None
 )
 def test_what_is_no_field_is_refused(engine: Engine, ana: Actor, given: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigError, match=told):
-        define_type(engine, ana, "customer", given)
-    assert list_types(engine, ana) == []
+        define_type(Context(engine, ana), "customer", given)
+    assert list_types(Context(engine, ana)) == []
 
 
 def test_every_wrong_field_is_named() -> None:
@@ -114,13 +117,13 @@ def test_names_that_mean_something_are_no_fields(part: str) -> None:
 @pytest.mark.parametrize("name", ["", "Customer", "a b", "x" * 81, "a_b", "-a"])
 def test_a_type_has_a_name_that_rulesets_can_write(engine: Engine, ana: Actor, name: str) -> None:
     with pytest.raises(ConfigError, match="the type's name"):
-        define_type(engine, ana, name, {})
-    assert define_type(engine, ana, "x" * 80, {}).name == "x" * 80
+        define_type(Context(engine, ana), name, {})
+    assert define_type(Context(engine, ana), "x" * 80, {}).name == "x" * 80
 
 
 def test_what_was_added_is_recorded(engine: Engine, ana: Actor) -> None:
-    define_type(engine, ana, "customer", {"income": "number"})
-    define_type(engine, ana, "customer", {"income": "number", "born": "date"}, {"operation": "text"})
+    define_type(Context(engine, ana), "customer", {"income": "number"})
+    define_type(Context(engine, ana), "customer", {"income": "number", "born": "date"}, {"operation": "text"})
     none = {"fields": [], "transaction_fields": [], "case_fields": []}
     assert audited(engine) == [
         ("member:1", "type.defined", "1", {**none, "fields": ["income"]}),
@@ -130,10 +133,10 @@ def test_what_was_added_is_recorded(engine: Engine, ana: Actor) -> None:
 
 def test_types_belong_to_one_organisation(engine: Engine, ana: Actor) -> None:
     other = people(organisation(engine, "other"))[0]
-    define_type(engine, ana, "customer", {"income": "number"})
-    define_type(engine, other, "customer", {"income": "text"})
-    assert [line.fields for line in list_types(engine, ana)] == [{"income": "number"}]
-    assert [line.fields for line in list_types(engine, other)] == [{"income": "text"}]
+    define_type(Context(engine, ana), "customer", {"income": "number"})
+    define_type(Context(engine, other), "customer", {"income": "text"})
+    assert [line.fields for line in list_types(Context(engine, ana))] == [{"income": "number"}]
+    assert [line.fields for line in list_types(Context(engine, other))] == [{"income": "text"}]
 
 
 def test_two_who_add_fields_at_once_both_add_them(kind: str, tmp_path: Path) -> None:
@@ -141,7 +144,7 @@ def test_two_who_add_fields_at_once_both_add_them(kind: str, tmp_path: Path) -> 
         return people(organisation(engine))[0]
 
     def add(name: str) -> Any:
-        return lambda engine, actor: define_type(engine, actor, "customer", {name: "text"})
+        return lambda engine, actor: define_type(Context(engine, actor), "customer", {name: "text"})
 
     made = together(kind, tmp_path, prepare, *(add(name) for name in "abcd"))
     assert all(isinstance(line, TypeLine) for line in made), made

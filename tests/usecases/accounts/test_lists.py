@@ -24,6 +24,7 @@ from fivefold.usecases.changes.asks import change_settings
 from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list, put_list_version, switch_family
 from tests.usecases.governed import (
@@ -57,13 +58,13 @@ def ana(engine: Engine) -> Actor:
 
 
 def put(engine: Engine, actor: Actor, since_us: int = 0, members: Any = ("IR",), name: str = "watched") -> ListPut:
-    return put_list_version(engine, actor, name, since_us, members, "Whom we watch", "our own", NOW)
+    return put_list_version(Context(engine, actor).at(NOW), name, since_us, members, "Whom we watch", "our own")
 
 
 def in_force(engine: Engine, actor: Actor, text: str = "") -> None:
     """A ruleset that reads the list decides."""
-    saved = save_draft(engine, actor, text or document())
-    commit(engine, actor, saved.family, saved.revision, "as it is")
+    saved = save_draft(Context(engine, actor), text or document())
+    commit(Context(engine, actor), saved.family, saved.revision, "as it is")
     with Session(engine) as session, session.begin():
         session.execute(update(Family).values(active_version_id=1))
 
@@ -71,7 +72,7 @@ def in_force(engine: Engine, actor: Actor, text: str = "") -> None:
 def test_a_list_grows_by_versions(engine: Engine, ana: Actor) -> None:
     assert put(engine, ana, 5) == ListPut((ListLine("watched", "Whom we watch", "our own", 5, 1),), 0)
     put(engine, ana, 9, ["IR", "MM"])
-    put_list_version(engine, ana, "another", 1, [], "Nobody yet", "ours", NOW)
+    put_list_version(Context(engine, ana).at(NOW), "another", 1, [], "Nobody yet", "ours")
     with Session(engine) as session:
         found = named_lists(session, ana.organisation_id)
     first, second = (
@@ -87,7 +88,7 @@ def test_a_list_grows_by_versions(engine: Engine, ana: Actor) -> None:
         ),
         "watched": NamedList(name="watched", title="Whom we watch", source="our own", versions=(first, second)),
     }
-    assert [(line.name, line.since_us, line.members) for line in list_lists(engine, ana)] == [
+    assert [(line.name, line.since_us, line.members) for line in list_lists(Context(engine, ana))] == [
         ("another", 1, 0), ("watched", 5, 1), ("watched", 9, 2),
     ]  # fmt: skip
 
@@ -120,7 +121,7 @@ def test_a_version_is_later_than_all_others(engine: Engine, ana: Actor, since: i
 def test_what_is_no_version_is_refused(engine: Engine, ana: Actor, given: dict[str, Any], told: str) -> None:
     whole = {"name": "watched", "since_us": 0, "members": ["IR"], "title": "t", "source": "s"} | given
     with pytest.raises(ConfigError, match=told):
-        put_list_version(engine, ana, **whole)
+        put_list_version(Context(engine, ana), **whole)
     assert rows_of(engine, ListVersionRow) == []
 
 
@@ -130,14 +131,14 @@ def test_a_member_counts_once(engine: Engine, ana: Actor) -> None:
 
 
 def test_a_file_brings_all_its_versions_and_later_only_the_new_ones(engine: Engine, ana: Actor) -> None:
-    first = put_list(engine, ana, FILE, NOW)
+    first = put_list(Context(engine, ana).at(NOW), FILE)
     assert [line.members for line in first.versions] == [1, 2]
     assert [line.source for line in first.versions] == ["our own", "a letter"]
     before = len(rows_of(engine, AuditEntry))
-    assert put_list(engine, ana, FILE, NOW) == ListPut((), 0)
+    assert put_list(Context(engine, ana).at(NOW), FILE) == ListPut((), 0)
     assert len(rows_of(engine, AuditEntry)) == before, "nothing was done"
     longer = FILE + "  - {since: 2026-01-01, members: [IR, MM, KP]}\n"
-    assert [line.members for line in put_list(engine, ana, longer, NOW).versions] == [3]
+    assert [line.members for line in put_list(Context(engine, ana).at(NOW), longer).versions] == [3]
 
 
 @pytest.mark.parametrize(
@@ -148,22 +149,22 @@ def test_a_file_brings_all_its_versions_and_later_only_the_new_ones(engine: Engi
     ],
 )
 def test_a_file_does_not_change_what_was(engine: Engine, ana: Actor, old: str, new: str, told: str) -> None:
-    put_list(engine, ana, FILE)
+    put_list(Context(engine, ana), FILE)
     with pytest.raises(ConflictError, match=told):
-        put_list(engine, ana, FILE.replace(old, new))
+        put_list(Context(engine, ana), FILE.replace(old, new))
     assert len(rows_of(engine, ListVersionRow)) == 2
 
 
 def test_a_file_that_is_no_list_is_refused(engine: Engine, ana: Actor) -> None:
     with pytest.raises(InvalidRulesetError, match="each later than the one before"):
-        put_list(engine, ana, FILE.replace("2025", "2023"))
+        put_list(Context(engine, ana), FILE.replace("2025", "2023"))
 
 
 def test_lists_belong_to_one_organisation(engine: Engine, ana: Actor) -> None:
     other = people(organisation(engine, "other"))[0]
     put(engine, ana, 5)
     put(engine, other, 3, ["KP"])
-    assert [line.since_us for line in list_lists(engine, other)] == [3]
+    assert [line.since_us for line in list_lists(Context(engine, other))] == [3]
     with Session(engine) as session:
         assert named_lists(session, ana.organisation_id)["watched"].versions[0].members == ("IR",)
 
@@ -171,7 +172,7 @@ def test_lists_belong_to_one_organisation(engine: Engine, ana: Actor) -> None:
 def test_everyone_assessed_by_a_ruleset_that_reads_the_list_is_touched(engine: Engine, ana: Actor) -> None:
     put(engine, ana)
     in_force(engine, ana)
-    define_type(engine, ana, "company", {})
+    define_type(Context(engine, ana), "company", {})
     mine = add_entities(engine, ana, ["a", "b", "erased"])
     add_entities(engine, ana, ["x"], "company")
     add_entities(engine, founded(engine, "other")[0], ["y"])
@@ -196,7 +197,7 @@ def not_read(engine: Engine, actor: Actor) -> None:
 
 
 def off(engine: Engine, actor: Actor) -> None:
-    switch_family(engine, actor, "retail", False, "why")
+    switch_family(Context(engine, actor), "retail", False, "why")
     put(engine, actor, 5, ["KP"])
 
 
@@ -230,7 +231,7 @@ def test_wherever_a_ruleset_reads_a_list_it_is_touched(engine: Engine, ana: Acto
     put(engine, ana, name="elsewhere", members=["XX"])
     text = document().replace(old, new)
     text = text[: text.index("examples:")].replace("levels:", "coverage: {rules: 0, cases: 0}\nlevels:")
-    change_settings(engine, ana, SettingsChange(minimum_coverage_percent=0))
+    change_settings(Context(engine, ana), SettingsChange(minimum_coverage_percent=0))
     in_force(engine, ana, text)
     add_entities(engine, ana, ["a"])
     assert put(engine, ana, 5, ["YY"], "elsewhere").touched == 1

@@ -27,6 +27,7 @@ from fivefold.usecases.accounts.organisations import (
 from fivefold.usecases.accounts.tokens import create_token, find_credential, list_tokens
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from tests.store import databases
 
 pytestmark = pytest.mark.postgresql
@@ -55,7 +56,7 @@ def at(engine: Engine, organisation: str = OURS) -> Actor:
 
 
 def join(engine: Engine, name: str = "Zoë", roles: Sequence[str] = ("publisher",), organisation: str = OURS) -> int:
-    return add_member(engine, at(engine, organisation), name, roles).id
+    return add_member(Context(engine, at(engine, organisation)), name, roles).id
 
 
 def token(engine: Engine, member: str = "Zoë", role: str = "publisher", organisation: str = OURS) -> str:
@@ -71,34 +72,34 @@ def recorded(engine: Engine, organisation: str = OURS) -> list[tuple[str, str | 
 def test_members_belong_to_one_organisation_and_are_listed_in_order(engine: Engine) -> None:
     first, second = join(engine, "Zoë", ["publisher", "approver"]), join(engine, "Ana", ["admin"])
     other = join(engine, "Zoë", ["investigator"], THEIRS)
-    assert [(line.id, line.name, line.roles) for line in list_members(engine, at(engine))] == [
+    assert [(line.id, line.name, line.roles) for line in list_members(Context(engine, at(engine)))] == [
         (first, "Zoë", ("approver", "publisher")),
         (second, "Ana", ("admin",)),
     ]
-    assert [line.id for line in list_members(engine, at(engine, THEIRS))] == [other]
+    assert [line.id for line in list_members(Context(engine, at(engine, THEIRS)))] == [other]
 
 
 def test_a_name_is_taken_once(engine: Engine) -> None:
     join(engine)
     with pytest.raises(ConflictError, match="there is a member 'Zoë' already"):
         join(engine)
-    assert len(list_members(engine, at(engine))) == 1
+    assert len(list_members(Context(engine, at(engine)))) == 1
 
 
 @pytest.mark.parametrize("name", ["", " ", "Zoë ", "a\nb", "\x00", "x" * 201])
 def test_names_that_nobody_could_read_are_refused(engine: Engine, name: str) -> None:
     with pytest.raises(ConfigError, match="cannot be kept; it must have 1 to 200 characters"):
         join(engine, name)
-    assert list_members(engine, at(engine)) == []
+    assert list_members(Context(engine, at(engine))) == []
 
 
 @pytest.mark.parametrize("roles", [[], ["app"], ["publisher", "king"]])
 def test_roles_that_no_person_has_are_refused(engine: Engine, roles: list[str]) -> None:
     number = join(engine)
-    for ask in (lambda: join(engine, "Ana", roles), lambda: set_roles(engine, at(engine), number, roles)):
+    for ask in (lambda: join(engine, "Ana", roles), lambda: set_roles(Context(engine, at(engine)), number, roles)):
         with pytest.raises(ConfigError, match="a member has one or more of admin, approver, investigator, publisher"):
             ask()
-    assert [line.roles for line in list_members(engine, at(engine))] == [("publisher",)]
+    assert [line.roles for line in list_members(Context(engine, at(engine)))] == [("publisher",)]
 
 
 def test_all_tokens_of_who_leaves_end_at_once_and_nobody_elses(engine: Engine) -> None:
@@ -107,10 +108,10 @@ def test_all_tokens_of_who_leaves_end_at_once_and_nobody_elses(engine: Engine) -
     join(engine, organisation=THEIRS)
     gone = [token(engine, role=role) for role in ("publisher", "approver", "publisher")]
     stays = [token(engine, "Ana"), token(engine, organisation=THEIRS), create_token(engine, PLANS, plan="trial")[1]]
-    end_membership(engine, at(engine), number, 77)
+    end_membership(Context(engine, at(engine)).at(77), number)
     assert [find_credential(engine, secret) for secret in gone] == [None] * 3
     assert all(find_credential(engine, secret) for secret in stays)
-    assert [line.left_us for line in list_members(engine, at(engine))] == [77, None]
+    assert [line.left_us for line in list_members(Context(engine, at(engine)))] == [77, None]
     states = {(line.organisation, line.member): line.state for line in list_tokens(engine, "2026-11")}
     assert states == {
         (OURS, "Zoë"): "revoked",
@@ -123,17 +124,17 @@ def test_all_tokens_of_who_leaves_end_at_once_and_nobody_elses(engine: Engine) -
 def test_who_has_left_can_do_nothing_until_they_come_back_as_the_same_member(engine: Engine) -> None:
     number = join(engine)
     secret = token(engine)
-    end_membership(engine, at(engine), number)
+    end_membership(Context(engine, at(engine)), number)
     for ask in (
-        lambda: end_membership(engine, at(engine), number),
-        lambda: set_roles(engine, at(engine), number, ["admin"]),
+        lambda: end_membership(Context(engine, at(engine)), number),
+        lambda: set_roles(Context(engine, at(engine)), number, ["admin"]),
     ):
         with pytest.raises(ConflictError, match=f"member {number} has left"):
             ask()
     with pytest.raises(ConfigError, match="there is no member 'Zoë'"):
         token(engine)
     assert join(engine, roles=["approver"]) == number, "whoever comes back is still whoever asked for something before"
-    assert [(line.roles, line.left_us) for line in list_members(engine, at(engine))] == [(("approver",), None)]
+    assert [(line.roles, line.left_us) for line in list_members(Context(engine, at(engine)))] == [(("approver",), None)]
     assert find_credential(engine, secret) is None, "tokens that ended have ended"
     found = find_credential(engine, token(engine, role="approver"))
     assert found is not None
@@ -143,12 +144,12 @@ def test_who_has_left_can_do_nothing_until_they_come_back_as_the_same_member(eng
 def test_a_role_that_is_lost_takes_its_tokens_along(engine: Engine) -> None:
     number = join(engine, roles=["publisher", "approver"])
     lost, kept = token(engine), token(engine, role="approver")
-    set_roles(engine, at(engine), number, ["approver", "admin"])
+    set_roles(Context(engine, at(engine)), number, ["approver", "admin"])
     assert find_credential(engine, lost) is None
     assert find_credential(engine, kept)
     with pytest.raises(ConfigError, match="'Zoë' does not have the role publisher; theirs: admin, approver"):
         token(engine)
-    set_roles(engine, at(engine), number, ["publisher"])
+    set_roles(Context(engine, at(engine)), number, ["publisher"])
     assert find_credential(engine, lost) is None, "a role that comes back does not bring them back"
 
 
@@ -192,18 +193,20 @@ def test_another_organisations_members_are_not_there(engine: Engine) -> None:
     number = join(engine, organisation=THEIRS)
     for missing in (number, 10**6):
         with pytest.raises(NotFoundError, match=f"^there is no member {missing}$"):
-            set_roles(engine, at(engine), missing, ["admin"])
+            set_roles(Context(engine, at(engine)), missing, ["admin"])
         with pytest.raises(NotFoundError, match=f"^there is no member {missing}$"):
-            end_membership(engine, at(engine), missing)
-    assert [(line.roles, line.left_us) for line in list_members(engine, at(engine, THEIRS))] == [(("publisher",), None)]
+            end_membership(Context(engine, at(engine)), missing)
+    assert [(line.roles, line.left_us) for line in list_members(Context(engine, at(engine, THEIRS)))] == [
+        (("publisher",), None)
+    ]
 
 
 def test_each_change_is_recorded_once_and_names_stay_out_of_the_entries(engine: Engine) -> None:
     number = join(engine)
     token(engine)
-    set_roles(engine, at(engine), number, ["admin", "approver"])
+    set_roles(Context(engine, at(engine)), number, ["admin", "approver"])
     token(engine, role="admin")
-    end_membership(engine, at(engine), number)
+    end_membership(Context(engine, at(engine)), number)
     join(engine, roles=["admin"])
     said = recorded(engine)
     assert [(action, of) for action, of, _ in said] == [
@@ -250,6 +253,6 @@ def test_nothing_is_left_of_a_token_that_is_made_while_its_member_leaves(kind: s
             with ThreadPoolExecutor(1) as pool:
                 made = pool.submit(make)
                 together.wait()
-                end_membership(engine, at(engine), member)
+                end_membership(Context(engine, at(engine)), member)
                 assert (secret := made.result()) is None or find_credential(engine, secret) is None
         assert {line.state for line in list_tokens(engine, "2026-11")} <= {"revoked"}

@@ -18,6 +18,7 @@ from fivefold.usecases.changes.proposals import approve_proposal
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.monitoring.statistics import PlatformFigures
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.rates import rates_for
 from tests.store.filling import filled_once
 from tests.usecases import banks, platforms
@@ -50,20 +51,20 @@ def test_money_without_a_rate_is_known_once_two_people_gave_one(bank: Bank) -> N
     assert add_transactions(bank.engine, bank.actor, [dirhams], now_us=bank.now).without_rate == 1
     bank.settle()
     assert (bank.assessments()[-1].status, bank.level()) == ("failed", 1)
-    assert show_rates(bank.engine, bank.actor, bank.now).without_rate == {"AED": 1}
+    assert show_rates(bank.context).without_rate == {"AED": 1}
     bank.wait(1)
 
     writer, other = (Actor(bank.of, f"member:{number}") for number in (7, 8))
-    made = put_rates(bank.engine, writer, own(), "the treasury's", bank.now)
+    made = put_rates(Context(bank.engine, writer).at(bank.now), own(), "the treasury's")
     assert (made.result is None, made.proposal is not None) == _needs_two(bank)
     if made.proposal is not None:
-        assert list_rate_tables(bank.engine, bank.actor) == []
+        assert list_rate_tables(bank.context) == []
         with pytest.raises(ConflictError, match="another person approves it"):
-            approve_proposal(bank.engine, writer, made.proposal.id, "fine", now_us=bank.now)
-        approve_proposal(bank.engine, other, made.proposal.id, "fine", now_us=bank.now)
+            approve_proposal(Context(bank.engine, writer).at(bank.now), made.proposal.id, "fine")
+        approve_proposal(Context(bank.engine, other).at(bank.now), made.proposal.id, "fine")
     bank.settle()
     assert (bank.assessments()[-1].status, bank.level()) == ("assessed", 2)
-    shown = show_rates(bank.engine, bank.actor, bank.now)
+    shown = show_rates(bank.context)
     assert shown.without_rate == {}
     (dirham,) = [rate for rate in shown.rates if rate.currency == "AED"]
     assert (dirham.per_unit, dirham.known_on, dirham.stale) == (0.25, "2024-06-28", True)
@@ -80,8 +81,8 @@ def _needs_two(bank: Bank) -> tuple[bool, bool]:
 
 def test_the_newest_table_holds_each_currency_at_its_latest_rate_by_the_day(bank: Bank) -> None:
     rows = [DIRHAM, {**DIRHAM, "date": "2024-06-30", "rate": 0.26}, {**DIRHAM, "currency": "USD", "rate": 0.5}]
-    put_rates(bank.engine, bank.actor, own(), "", bank.now)
-    made = put_rates(bank.engine, bank.actor, own(*rows), "", bank.now).result
+    put_rates(bank.context, own(), "")
+    made = put_rates(bank.context, own(*rows), "").result
     assert isinstance(made, RateTableLine)
     assert (made.number, made.currencies, made.last_day) == (2, ("AED", "USD"), "2024-06-30")
     with Session(bank.engine) as session:
@@ -95,7 +96,7 @@ def test_the_newest_table_holds_each_currency_at_its_latest_rate_by_the_day(bank
 def test_a_file_of_the_ecb_is_kept_in_the_base_currency(bank: Bank) -> None:
     rows = (DatedRate("USD", date(2024, 6, 28), 0.5), DatedRate("EUR", date(2024, 6, 28), 1.0))
     dollars = DatedRates("USD", (*rows[1:], DatedRate("AED", date(2024, 6, 28), 0.27)), "file")
-    put_rates(bank.engine, bank.actor, dollars, "", bank.now)
+    put_rates(bank.context, dollars, "")
     with Session(bank.engine) as session:
         table = rates_for(session, bank.of, "EUR", date(2024, 6, 28))
     assert table.per_unit("AED") == pytest.approx(0.27)
@@ -117,14 +118,14 @@ def test_a_file_of_the_ecb_is_kept_in_the_base_currency(bank: Bank) -> None:
 )
 def test_a_table_that_cannot_be_right_is_refused(bank: Bank, make: Callable[[], DatedRates], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        put_rates(bank.engine, bank.actor, make(), "", bank.now)
-    assert list_rate_tables(bank.engine, bank.actor) == []
+        put_rates(bank.context, make(), "")
+    assert list_rate_tables(bank.context) == []
 
 
 def test_the_age_of_the_newest_rate_is_watched(bank: Bank) -> None:
     (before,) = PlatformFigures(bank.engine, lambda: bank.now).read()
     today = from_microseconds(bank.now).date()
-    put_rates(bank.engine, bank.actor, own({**DIRHAM, "date": today.isoformat()}), "", bank.now)
+    put_rates(bank.context, own({**DIRHAM, "date": today.isoformat()}), "")
     (after,) = PlatformFigures(bank.engine, lambda: bank.now).read()
     assert before.rates_age_days > 0
     assert after.rates_age_days == 0
@@ -134,5 +135,5 @@ def test_rates_come_from_a_file(tmp_path: Path, bank: Bank) -> None:
     from fivefold.domain.rate_files import read_dated_rates
 
     (tmp_path / "rates.csv").write_text("currency,date,rate\nAED,2024-06-28,0.25\n")
-    put_rates(bank.engine, bank.actor, read_dated_rates(tmp_path / "rates.csv"), "", bank.now)
-    assert [line.rows for line in list_rate_tables(bank.engine, bank.actor)] == [1]
+    put_rates(bank.context, read_dated_rates(tmp_path / "rates.csv"), "")
+    assert [line.rows for line in list_rate_tables(bank.context)] == [1]

@@ -14,6 +14,7 @@ from fivefold.store.tables.audit import AuditEntry, AuditValues
 from fivefold.usecases.accounts.settings import Settings, choose_levels, lock_settings, read_settings, settings_of
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from tests.store.filling import filled_once
 from tests.usecases.at_once import change_settings
 from tests.usecases.governed import NOW, audited, organisation, people, rows_of, together
@@ -32,15 +33,19 @@ def lock(engine: Engine, actor: Actor, now_us: int = NOW) -> Settings:
 
 
 def test_levels_are_chosen_by_name_with_what_else_holds(engine: Engine, ana: Actor) -> None:
-    chosen = choose_levels(engine, ana, ["low", "medium", "high", "critical"])
+    chosen = choose_levels(Context(engine, ana), ["low", "medium", "high", "critical"])
     assert chosen == Settings(("low", "medium", "high", "critical"), None, "EUR", 10, 1826, 80)
-    assert read_settings(engine, ana) == chosen
+    assert read_settings(Context(engine, ana)) == chosen
     with Session(engine) as session:
         assert settings_of(session, ana.organisation_id) == chosen
 
 
 def test_nothing_is_settled_before_the_levels(engine: Engine, ana: Actor) -> None:
-    for ask in (lambda: read_settings(engine, ana), lambda: change_settings(engine, ana), lambda: lock(engine, ana)):
+    for ask in (
+        lambda: read_settings(Context(engine, ana)),
+        lambda: change_settings(Context(engine, ana)),
+        lambda: lock(engine, ana),
+    ):
         with pytest.raises(ConflictError, match="has not chosen its levels yet"):
             ask()
     assert rows_of(engine, AuditEntry) == []
@@ -64,40 +69,44 @@ def test_nothing_is_settled_before_the_levels(engine: Engine, ana: Actor) -> Non
 )
 def test_what_are_no_levels_is_refused_and_nothing_kept(engine: Engine, ana: Actor, levels: Any, told: str) -> None:
     with pytest.raises(ConfigError, match=told):
-        choose_levels(engine, ana, levels)
+        choose_levels(Context(engine, ana), levels)
     assert rows_of(engine, AuditEntry) == []
 
 
 @pytest.mark.parametrize("levels", [list("abc"), list("abcdef"), ["x" * 40, "é", "in two words"]])
 def test_three_to_six_levels_can_be_chosen(engine: Engine, ana: Actor, levels: list[str]) -> None:
-    assert choose_levels(engine, ana, levels).levels == tuple(levels)
+    assert choose_levels(Context(engine, ana), levels).levels == tuple(levels)
 
 
 def test_levels_may_be_chosen_anew_until_a_ruleset_is_written_and_never_after(engine: Engine, ana: Actor) -> None:
-    choose_levels(engine, ana, ["a", "b", "c"])
-    change_settings(engine, ana, retention_days=9)
-    again = choose_levels(engine, ana, ["d", "e", "f", "g"])
+    choose_levels(Context(engine, ana), ["a", "b", "c"])
+    change_settings(Context(engine, ana), retention_days=9)
+    again = choose_levels(Context(engine, ana), ["d", "e", "f", "g"])
     assert (again.levels, again.retention_days) == (("d", "e", "f", "g"), 9)
     assert lock(engine, ana).locked_us == NOW
     with pytest.raises(ConflictError, match="the levels are d, e, f, g for good"):
-        choose_levels(engine, ana, ["a", "b", "c"])
+        choose_levels(Context(engine, ana), ["a", "b", "c"])
     entries = len(audited(engine))
-    assert choose_levels(engine, ana, ["d", "e", "f", "g"]).locked_us == NOW, "the same ones change nothing"
+    assert choose_levels(Context(engine, ana), ["d", "e", "f", "g"]).locked_us == NOW, "the same ones change nothing"
     assert len(audited(engine)) == entries
     assert lock(engine, ana, NOW + 5).locked_us == NOW, "the first ruleset locked them"
-    assert read_settings(engine, ana).levels == ("d", "e", "f", "g")
+    assert read_settings(Context(engine, ana)).levels == ("d", "e", "f", "g")
 
 
 def test_settings_are_changed_one_by_one(engine: Engine, ana: Actor) -> None:
-    choose_levels(engine, ana, ["a", "b", "c"])
-    assert change_settings(engine, ana, base_currency="CZK").base_currency == "CZK"
-    assert change_settings(engine, ana, override_cap_percent=0).override_cap_percent == 0
-    assert change_settings(engine, ana, retention_days=3650) == Settings(("a", "b", "c"), None, "CZK", 0, 3650, 80)
+    choose_levels(Context(engine, ana), ["a", "b", "c"])
+    assert change_settings(Context(engine, ana), base_currency="CZK").base_currency == "CZK"
+    assert change_settings(Context(engine, ana), override_cap_percent=0).override_cap_percent == 0
+    assert change_settings(Context(engine, ana), retention_days=3650) == Settings(
+        ("a", "b", "c"), None, "CZK", 0, 3650, 80
+    )
     lock(engine, ana)
-    assert change_settings(engine, ana, override_cap_percent=100, base_currency="CZK").override_cap_percent == 100
+    assert (
+        change_settings(Context(engine, ana), override_cap_percent=100, base_currency="CZK").override_cap_percent == 100
+    )
     with pytest.raises(ConflictError, match="the base currency is CZK for good"):
-        change_settings(engine, ana, base_currency="EUR", retention_days=1)
-    assert read_settings(engine, ana).retention_days == 3650, "all of a call or nothing"
+        change_settings(Context(engine, ana), base_currency="EUR", retention_days=1)
+    assert read_settings(Context(engine, ana)).retention_days == 3650, "all of a call or nothing"
 
 
 @pytest.mark.parametrize(
@@ -116,15 +125,15 @@ def test_settings_are_changed_one_by_one(engine: Engine, ana: Actor) -> None:
     ],
 )
 def test_values_that_are_none_are_refused(engine: Engine, ana: Actor, wrong: dict[str, Any]) -> None:
-    before = choose_levels(engine, ana, ["a", "b", "c"])
+    before = choose_levels(Context(engine, ana), ["a", "b", "c"])
     with pytest.raises(ConfigError, match=f"{next(iter(wrong))} is .*; it must be"):
-        change_settings(engine, ana, **wrong)
-    assert read_settings(engine, ana) == before
+        change_settings(Context(engine, ana), **wrong)
+    assert read_settings(Context(engine, ana)) == before
 
 
 def test_who_settled_what_is_recorded(engine: Engine, ana: Actor) -> None:
-    choose_levels(engine, ana, ["a", "b", "c"])
-    change_settings(engine, ana, override_cap_percent=5)
+    choose_levels(Context(engine, ana), ["a", "b", "c"])
+    change_settings(Context(engine, ana), override_cap_percent=5)
     first = {"levels": ["a", "b", "c"], "base_currency": "EUR", "override_cap_percent": 10, "retention_days": 1826,
              "minimum_coverage_percent": 80, "programs_lower_levels": False, "two_people_promote": False}  # fmt: skip
     second = {**first, "override_cap_percent": 5}
@@ -143,11 +152,11 @@ def test_who_settled_what_is_recorded(engine: Engine, ana: Actor) -> None:
 
 def test_organisations_settle_for_themselves(engine: Engine, ana: Actor) -> None:
     other = people(organisation(engine, "other"))[0]
-    choose_levels(engine, ana, ["a", "b", "c"])
+    choose_levels(Context(engine, ana), ["a", "b", "c"])
     lock(engine, ana)
-    assert choose_levels(engine, other, ["x", "y", "z"]).locked_us is None
-    change_settings(engine, other, retention_days=1)
-    assert read_settings(engine, ana).retention_days == 1826
+    assert choose_levels(Context(engine, other), ["x", "y", "z"]).locked_us is None
+    change_settings(Context(engine, other), retention_days=1)
+    assert read_settings(Context(engine, ana)).retention_days == 1826
 
 
 def test_of_two_who_choose_at_once_both_are_recorded_and_one_holds(kind: str, tmp_path: Path) -> None:
@@ -155,8 +164,8 @@ def test_of_two_who_choose_at_once_both_are_recorded_and_one_holds(kind: str, tm
         kind,
         tmp_path,
         lambda engine: people(organisation(engine))[0],
-        lambda engine, actor: choose_levels(engine, actor, ["a", "b", "c"]),
-        lambda engine, actor: choose_levels(engine, actor, ["d", "e", "f"]),
+        lambda engine, actor: choose_levels(Context(engine, actor), ["a", "b", "c"]),
+        lambda engine, actor: choose_levels(Context(engine, actor), ["d", "e", "f"]),
     )
     assert [each.levels for each in made] == [("a", "b", "c"), ("d", "e", "f")]
 
@@ -164,11 +173,11 @@ def test_of_two_who_choose_at_once_both_are_recorded_and_one_holds(kind: str, tm
 def test_whoever_chooses_while_a_ruleset_locks_comes_before_or_is_refused(kind: str, tmp_path: Path) -> None:
     def prepare(engine: Engine) -> Actor:
         actor = people(organisation(engine))[0]
-        choose_levels(engine, actor, ["a", "b", "c"])
+        choose_levels(Context(engine, actor), ["a", "b", "c"])
         return actor
 
     chosen, locked = together(
-        kind, tmp_path, prepare, lambda engine, actor: choose_levels(engine, actor, ["d", "e", "f"]), lock
+        kind, tmp_path, prepare, lambda engine, actor: choose_levels(Context(engine, actor), ["d", "e", "f"]), lock
     )
     if isinstance(chosen, ConflictError):
         assert locked.levels == ("a", "b", "c")

@@ -43,6 +43,7 @@ from fivefold.usecases.accounts.tokens import (
     seconds_to_next_month,
 )
 from fivefold.usecases.audit.verify import verify
+from fivefold.usecases.shared.context import Context
 from tests.store import databases
 
 PLANS = read_plans(None)
@@ -448,7 +449,7 @@ def test_a_use_is_noted_once_a_day(engine: Engine, now: list[int]) -> None:
 
 
 def test_a_persons_token_does_not_end_as_a_trial_does(engine: Engine) -> None:
-    add_member(engine, actor_in_new(engine, "default", "cli:test"), "ana", ["admin"])
+    add_member(Context(engine, actor_in_new(engine, "default", "cli:test")), "ana", ["admin"])
     plans = read_plans(None)
     for expires, ends in ((None, False), (3, True)):
         _, secret = create_token(engine, plans, plan="trial", role="admin", member="ana", expires_days=expires)

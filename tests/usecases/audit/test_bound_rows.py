@@ -25,6 +25,7 @@ from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, 
 from fivefold.usecases.ingest.ownerships import OwnersRow
 from fivefold.usecases.levels.clock_repair import repair_dates
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow, OwnerGiven
 from tests.store import databases
 from tests.store.audits import bind_unnamed, unguarded
@@ -48,24 +49,22 @@ def bank(engine: Engine) -> Bank:
     version = made.activate(banks.document({"watch": banks.WATCH}))
     decided(made, version)
     rows = [EntityRow(name, {"country": "NO"}) for name in "abcd"]
-    put_entities(engine, made.actor, "customer", rows, made.now)
+    put_entities(made.context, "customer", rows)
     made.put("a", country="SE")
     made.put("x", ("customer", "a"), "account")
-    put_owners(engine, made.actor, "account", [OwnersRow(0, "x", (OwnerGiven("customer", "b"),))], made.now)
+    put_owners(made.context, "account", [OwnersRow(0, "x", (OwnerGiven("customer", "b"),))])
     files(made, "abc")
     made.settle()
     made.wait(days=1)
     by_hand(made, "a")
     made.wait(days=1)
-    of = (engine, made.actor, "customer")
-    end_tag(*of, "a", "vip", now_us=made.now)
+    of = (made.context, "customer")
+    end_tag(*of, "a", "vip")
     files(made, "ab", closed=True)
     put_owners(
-        engine,
-        made.actor,
+        made.context,
         "account",
         [OwnersRow(0, "x", (OwnerGiven("customer", "b", None, made.now),))],
-        made.now,
     )
     proposals(made)
     bind_unnamed(engine)
@@ -74,39 +73,39 @@ def bank(engine: Engine) -> Bank:
 
 def files(bank: Bank, names: str, *, closed: bool = False) -> None:
     """Send tags, screenings and cases of some customers, as files are."""
-    of, begin = (bank.engine, bank.actor, "customer"), banks.platforms.NOW - DAY_US
+    of, begin = (bank.context, "customer"), banks.platforms.NOW - DAY_US
     end = bank.now if closed else None
-    put_tags(*of, [TagRow(name, "known", begin, end) for name in names], bank.now)
-    add_screenings(*of, [ScreeningRow(name, "media", closed, bank.now - 5) for name in names], bank.now)
+    put_tags(*of, [TagRow(name, "known", begin, end) for name in names])
+    add_screenings(*of, [ScreeningRow(name, "media", closed, bank.now - 5) for name in names])
     given = {name: RecordGiven(f"case of {name}", begin, end) for name in names}
-    put_records(*of, [RecordRow(name, given[name]) for name in names], "case", bank.now)
+    put_records(*of, [RecordRow(name, given[name]) for name in names], "case")
 
 
 def by_hand(bank: Bank, name: str) -> None:
     """Set a tag twice, screen, and open, change and close an alert."""
-    of = (bank.engine, bank.actor, "customer", name)
-    set_tag(*of, "vip", now_us=bank.now)
+    of = (bank.context, "customer", name)
+    set_tag(*of, "vip")
     bank.wait(microseconds=5)
-    set_tag(*of, "vip", until_us=bank.now + 9 * DAY_US, now_us=bank.now)
-    add_screening(*of, "pep", found=True, now_us=bank.now)
+    set_tag(*of, "vip", until_us=bank.now + 9 * DAY_US)
+    add_screening(*of, "pep", found=True)
     for said in ((None, None, None), (None, None, "seen"), (bank.now, "none", "seen")):
-        put_record(*of, "alert", RecordGiven(f"alert of {name}", bank.now, *said), now_us=bank.now)
+        put_record(*of, "alert", RecordGiven(f"alert of {name}", bank.now, *said))
 
 
 def proposals(bank: Bank) -> None:
     """Three are approved, refused and withdrawn; one waits."""
     other = Actor(bank.of, "member:2")
     for name, decide in (("a", approve_proposal), ("b", refuse_proposal), ("c", None), ("d", None)):
-        of = (bank.engine, bank.actor, "customer", name, "watch")
-        set_tag(*of, now_us=bank.now)
+        of = (bank.context, "customer", name, "watch")
+        set_tag(*of)
         bank.settle()
         bank.wait(days=20)
-        asked = facts.request_tag_end(*of, reason=WHY, now_us=bank.now).proposal
+        asked = facts.request_tag_end(*of, reason=WHY).proposal
         assert asked is not None
         if decide is not None:
-            decide(bank.engine, other, asked.id, "seen", now_us=bank.now)
+            decide(Context(bank.engine, other).at(bank.now), asked.id, "seen")
         elif name == "c":
-            refuse_proposal(bank.engine, bank.actor, asked.id, "no more", now_us=bank.now)
+            refuse_proposal(bank.context, asked.id, "no more")
 
 
 def findings(bank: Bank) -> list[str]:
@@ -224,7 +223,7 @@ def test_erased_rows_are_not_missed_and_those_of_others_are(bank: Bank, tmp_path
     """Files brought facts of several customers; one of them, and an owner of what another owns too, are erased."""
     bank.wait(days=4000)
     for name in ("b", "a"):
-        erase_entity(bank.engine, bank.actor, "customer", name, tmp_path / "e", now_us=bank.now)
+        erase_entity(bank.context, "customer", name, tmp_path / "e")
         assert findings(bank) == []
     with bank.engine.connect() as connection:
         tag = rows_of(connection, "tags")[0]
@@ -315,28 +314,28 @@ STEPS = st.lists(
 
 def step(bank: Bank, folder: Path, what: str, names: Any, value: Any) -> None:
     """Do one thing; what is refused changes nothing."""
-    of, begin = (bank.engine, bank.actor, "customer"), banks.platforms.NOW - 900 * DAY_US
+    of, begin = (bank.context, "customer"), banks.platforms.NOW - 900 * DAY_US
     match what:
         case "attributes":
-            put_entities(*of, [EntityRow(name, {"country": value}) for name in names], bank.now)
+            put_entities(*of, [EntityRow(name, {"country": value}) for name in names])
         case "tags":
-            put_tags(*of, [TagRow(name, "vip", begin, value and bank.now + value) for name in names], bank.now)
+            put_tags(*of, [TagRow(name, "vip", begin, value and bank.now + value) for name in names])
         case "tag":
-            set_tag(*of, names, "vip", until_us=value and bank.now + value, now_us=bank.now)
+            set_tag(*of, names, "vip", until_us=value and bank.now + value)
         case "untag":
-            end_tag(*of, names, "vip", now_us=bank.now)
+            end_tag(*of, names, "vip")
         case "screenings":
-            add_screenings(*of, [ScreeningRow(name, "pep", value, bank.now) for name in names], bank.now)
+            add_screenings(*of, [ScreeningRow(name, "pep", value, bank.now) for name in names])
         case "cases":
             given = {name: RecordGiven(name, begin, value and bank.now, value) for name in names}
-            put_records(*of, [RecordRow(name, given[name]) for name in names], "case", bank.now)
+            put_records(*of, [RecordRow(name, given[name]) for name in names], "case")
         case "owners":
             end = None if value is None else bank.now + value
             given_owners = tuple(OwnerGiven("customer", name, None, end) for name in names)
-            put_owners(bank.engine, bank.actor, "account", [OwnersRow(0, "x", given_owners)], bank.now)
+            put_owners(bank.context, "account", [OwnersRow(0, "x", given_owners)])
         case "erase":
             bank.wait(days=2)
-            erase_entity(*of, names, folder / "e", now_us=bank.now)
+            erase_entity(*of, names, folder / "e")
 
 
 @given(STEPS, st.data())

@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from fivefold.usecases.audit.history import ranges_text
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.erasure.erase import erase_entity
+from fivefold.usecases.shared.context import Context
 from tests.store.audits import bind_unnamed, forged
 from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version
@@ -25,7 +26,7 @@ def bank(engine: Engine) -> Bank:
     made = peopled(engine)
     made.pay(20, "bystander", transaction_id="pending-1", transaction_state="PENDING")
     made.pay(20, "bystander", transaction_id="pending-1", transaction_state="SUCCEEDED")
-    put_list_version(engine, made.actor, "watched", 0, ("IR",), "Whom we watch", "our own", made.now)
+    put_list_version(Context(engine, made.actor).at(made.now), "watched", 0, ("IR",), "Whom we watch", "our own")
     made.override("bystander", 1)  # it was asked for and approved; that of peopled as well
     made.settle()
     bind_unnamed(engine)
@@ -200,7 +201,7 @@ def test_after_an_erasure_the_rest_of_its_calls_is_still_bound(bank: Bank, tmp_p
 
     add_transactions(bank.engine, bank.actor, rows, now_us=bank.now)
     bank.wait(3650)
-    erase_entity(bank.engine, bank.actor, "customer", "zanzibar-1", tmp_path / "e", now_us=bank.now)
+    erase_entity(bank.context, "customer", "zanzibar-1", tmp_path / "e")
     assert findings(bank) == []
     found = forge(bank, "UPDATE transactions SET amount = 6 WHERE transaction_id = 'both-1'")
     assert any("not as they were written: both-1" in each for each in found), found
@@ -211,7 +212,7 @@ WIPED = "UPDATE audit_values SET salt = NULL, before = NULL, after = NULL, erase
 
 def test_values_that_are_wiped_by_hand_are_found(bank: Bank, tmp_path: Path) -> None:
     """The trigger lets an erasure pass, and a plain UPDATE that looks like one: the log says which it was."""
-    erase_entity(bank.engine, bank.actor, "customer", "zanzibar-1", tmp_path / "e", now_us=bank.now)
+    erase_entity(bank.context, "customer", "zanzibar-1", tmp_path / "e")
     assert findings(bank) == []
     with bank.engine.begin() as connection:
         number = connection.scalar(text("SELECT max(number) FROM audit_values WHERE erased_us IS NULL"))

@@ -12,7 +12,10 @@ from fivefold.domain.errors import ConfigError
 from fivefold.store.audit.chain import digest_of
 from fivefold.store.audit.log import entries
 from fivefold.usecases.audit import record as audit
-from fivefold.usecases.audit.record import ExportedHeads, export_heads, list_entries, read_heads, record
+from fivefold.usecases.audit.record import ExportedHeads, export_heads, list_entries, read_heads
+from fivefold.usecases.shared import context
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import record
 from tests.store.audits import fill, organisation
 
 pytestmark = pytest.mark.postgresql
@@ -21,14 +24,15 @@ pytestmark = pytest.mark.postgresql
 @pytest.fixture(autouse=True)
 def now(monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(audit, "now_microseconds", lambda: 77)
+    monkeypatch.setattr(context, "now_microseconds", lambda: 77)
     return 77
 
 
 def test_a_record_says_who_did_what_to_which_and_when(engine: Engine, now: int) -> None:
     of = organisation(engine, "acme")
     with Session(engine) as session, session.begin():
-        record(session, of, "token.revoked", ("token", 7), actor="cli:ana", before={"a": 1}, details={"why": "lost"})
-        record(session, of, "thing.imported", ("thing", None), actor="system", bulk=(3, digest_of("abc")))
+        record(session, Actor(of, "cli:ana"), "token.revoked", ("token", 7), before={"a": 1}, details={"why": "lost"})
+        record(session, Actor(of, "system"), "thing.imported", ("thing", None), bulk=(3, digest_of("abc")))
     with Session(engine) as session:
         one, many = entries(session, of)
         assert (one.at_us, one.actor, one.action) == (now, "cli:ana", "token.revoked")

@@ -21,6 +21,7 @@ from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version
@@ -31,8 +32,8 @@ People = tuple[Actor, Actor, Actor]
 
 def prepared(engine: Engine) -> People:
     three = founded(engine)
-    put_list_version(engine, three[0], "watched", 0, ["IR"], "Watched", "our own", NOW)
-    save_draft(engine, three[0], document())
+    put_list_version(Context(engine, three[0]).at(NOW), "watched", 0, ["IR"], "Watched", "our own")
+    save_draft(Context(engine, three[0]), document())
     return three
 
 
@@ -45,54 +46,54 @@ def three(engine: Engine) -> People:
 def customers(engine: Engine, actor: Actor, count: int) -> None:
     countries = ("NO", "IR", "KP")
     rows = [EntityRow(f"c{number}", {"country": countries[number % 3], "income": 5.0}) for number in range(count)]
-    put_entities(engine, actor, "customer", rows, NOW)
+    put_entities(Context(engine, actor).at(NOW), "customer", rows)
 
 
 def test_a_draft_is_tested_in_the_background(engine: Engine, three: People) -> None:
     customers(engine, three[0], 7)
-    asked = request_backtest(engine, three[1], "retail", now_us=NOW)
+    asked = request_backtest(Context(engine, three[1]).at(NOW), "retail")
     assert (asked.state, asked.done, asked.total, asked.version) == ("queued", 0, 0, None)
     assert asked.content_hash == read_ruleset(document()).content_hash
     assert run_next_backtest(engine, NOW) is True
-    (line,) = list_backtests(engine, three[0], "retail")
+    (line,) = list_backtests(Context(engine, three[0]), "retail")
     assert (line.state, line.done, line.total, line.error) == ("done", 7, 7, None)
     assert line.finished_us is not None
     assert line.finished_us >= NOW
-    report = report_of(engine, three[0], line.id)
+    report = report_of(Context(engine, three[0]), line.id)
     assert (report["basis"], report["customers"], report["as_of_us"]) == ("customers", 7, NOW)
     assert report["backtest"]["draft"]["alone"]["medium"] == 2
     assert run_next_backtest(engine, NOW) is False, "nothing waits any more"
 
 
 def test_a_version_is_tested_as_it_was_committed(engine: Engine, three: People) -> None:
-    made = commit(engine, three[0], "retail", 1)
-    save_draft(engine, three[0], document(medium=25))
-    asked = request_backtest(engine, three[0], "retail", 1)
+    made = commit(Context(engine, three[0]), "retail", 1)
+    save_draft(Context(engine, three[0]), document(medium=25))
+    asked = request_backtest(Context(engine, three[0]), "retail", 1)
     assert (asked.version, asked.content_hash) == (1, made.content_hash)
     with pytest.raises(NotFoundError, match="there is no version 2 of retail"):
-        request_backtest(engine, three[0], "retail", 2)
+        request_backtest(Context(engine, three[0]), "retail", 2)
 
 
 def test_one_that_is_under_way_is_not_asked_for_twice(engine: Engine, three: People) -> None:
-    first = request_backtest(engine, three[0], "retail")
+    first = request_backtest(Context(engine, three[0]), "retail")
     before = len(rows_of(engine, AuditEntry))
-    assert request_backtest(engine, three[1], "retail").id == first.id
+    assert request_backtest(Context(engine, three[1]), "retail").id == first.id
     assert len(rows_of(engine, AuditEntry)) == before
     run_next_backtest(engine, NOW)
-    assert request_backtest(engine, three[1], "retail").id != first.id, "one that is done can be made again"
+    assert request_backtest(Context(engine, three[1]), "retail").id != first.id, "one that is done can be made again"
 
 
 def test_editing_a_draft_cancels_no_backtest(engine: Engine, three: People) -> None:
     """Neither that of the committed version nor that of what the draft was before."""
-    committed = commit(engine, three[0], "retail", 1).content_hash
-    request_backtest(engine, three[0], "retail", 1)
-    save_draft(engine, three[0], document(medium=25))
-    earlier = request_backtest(engine, three[0], "retail").content_hash
-    save_draft(engine, three[0], document(medium=20), 2)
-    later = request_backtest(engine, three[0], "retail").content_hash
+    committed = commit(Context(engine, three[0]), "retail", 1).content_hash
+    request_backtest(Context(engine, three[0]), "retail", 1)
+    save_draft(Context(engine, three[0]), document(medium=25))
+    earlier = request_backtest(Context(engine, three[0]), "retail").content_hash
+    save_draft(Context(engine, three[0]), document(medium=20), 2)
+    later = request_backtest(Context(engine, three[0]), "retail").content_hash
     while run_next_backtest(engine, NOW):
-        save_draft(engine, three[1], document(medium=19), revision(engine))
-    found = {line.content_hash: line.state for line in list_backtests(engine, three[0], "retail")}
+        save_draft(Context(engine, three[1]), document(medium=19), revision(engine))
+    found = {line.content_hash: line.state for line in list_backtests(Context(engine, three[0]), "retail")}
     assert found == {committed: "done", earlier: "done", later: "done"}
 
 
@@ -104,40 +105,40 @@ def revision(engine: Engine) -> int:
 
 def test_a_draft_that_cannot_be_run_is_refused_at_once(engine: Engine, three: People) -> None:
     for old, new in (("score:", "scores:"), ("[low, medium", "[low, mid"), ("{in_list: watched}", "{in_list: gone}")):
-        save_draft(engine, three[0], document().replace(old, new), revision(engine))
+        save_draft(Context(engine, three[0]), document().replace(old, new), revision(engine))
         with pytest.raises(InvalidRulesetError):
-            request_backtest(engine, three[0], "retail")
+            request_backtest(Context(engine, three[0]), "retail")
     assert rows_of(engine, Backtest) == []
 
 
 def test_only_ones_own_are_seen(engine: Engine, three: People) -> None:
     other = founded(engine, "other")[0]
-    number = request_backtest(engine, three[0], "retail").id
+    number = request_backtest(Context(engine, three[0]), "retail").id
     with pytest.raises(NotFoundError, match=f"there is no backtest {number} that is done"):
-        report_of(engine, three[0], number)
+        report_of(Context(engine, three[0]), number)
     run_next_backtest(engine, NOW)
-    assert report_of(engine, three[0], number)["basis"] == "examples"
+    assert report_of(Context(engine, three[0]), number)["basis"] == "examples"
     for ask in (
-        lambda: report_of(engine, other, number),
-        lambda: list_backtests(engine, other, "retail"),
-        lambda: request_backtest(engine, other, "retail"),
+        lambda: report_of(Context(engine, other), number),
+        lambda: list_backtests(Context(engine, other), "retail"),
+        lambda: request_backtest(Context(engine, other), "retail"),
     ):
         with pytest.raises(NotFoundError):
             ask()
     with pytest.raises(NotFoundError, match="there is no backtest 99 that is done"):
-        report_of(engine, three[0], 99)
+        report_of(Context(engine, three[0]), 99)
 
 
 def test_customers_have_their_names_in_what_is_shown_and_numbers_in_what_is_kept(engine: Engine, three: People) -> None:
     customers(engine, three[0], 3)
-    commit(engine, three[0], "retail", 1)
+    commit(Context(engine, three[0]), "retail", 1)
     activate_directly(engine)
-    save_draft(engine, three[0], document(medium=25).replace("points: 30", "points: 26"))
-    request_backtest(engine, three[0], "retail")
+    save_draft(Context(engine, three[0]), document(medium=25).replace("points: 30", "points: 26"))
+    request_backtest(Context(engine, three[0]), "retail")
     run_next_backtest(engine, NOW)
     (row,) = rows_of(engine, Backtest)
     assert "c1" not in row["report"]
-    report = report_of(engine, three[0], row["id"])
+    report = report_of(Context(engine, three[0]), row["id"])
     assert [mover["entity"] for mover in report["backtest"]["movers"]] == ["c1"]
 
 
@@ -152,10 +153,10 @@ def test_who_is_erased_while_it_runs_is_not_in_the_report(
     engine: Engine, three: People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     customers(engine, three[0], 6)
-    commit(engine, three[0], "retail", 1)
+    commit(Context(engine, three[0]), "retail", 1)
     activate_directly(engine)
-    save_draft(engine, three[0], document(medium=25).replace("points: 30", "points: 26"))
-    request_backtest(engine, three[0], "retail")
+    save_draft(Context(engine, three[0]), document(medium=25).replace("points: 30", "points: 26"))
+    request_backtest(Context(engine, three[0]), "retail")
     real = backtests.run_backtest
 
     def erasing(*given: Any) -> str:
@@ -166,19 +167,19 @@ def test_who_is_erased_while_it_runs_is_not_in_the_report(
 
     monkeypatch.setattr(backtests, "run_backtest", erasing)
     run_next_backtest(engine, NOW)
-    movers = report_of(engine, three[0], 1)["backtest"]["movers"]
+    movers = report_of(Context(engine, three[0]), 1)["backtest"]["movers"]
     assert [mover["entity"] for mover in movers] == ["c4"]
 
 
 def test_what_goes_wrong_is_kept_and_others_go_on(engine: Engine, three: People) -> None:
     text = document()
-    save_draft(engine, three[0], text[: text.index("examples:")], 1)
-    first = request_backtest(engine, three[0], "retail", now_us=NOW).id
-    save_draft(engine, three[0], text, 2)
-    second = request_backtest(engine, three[0], "retail", now_us=NOW + 1).id
+    save_draft(Context(engine, three[0]), text[: text.index("examples:")], 1)
+    first = request_backtest(Context(engine, three[0]).at(NOW), "retail").id
+    save_draft(Context(engine, three[0]), text, 2)
+    second = request_backtest(Context(engine, three[0]).at(NOW + 1), "retail").id
     assert run_next_backtest(engine, NOW + 2) is True
     assert run_next_backtest(engine, NOW + 2) is True
-    found = {line.id: line for line in list_backtests(engine, three[0], "retail")}
+    found = {line.id: line for line in list_backtests(Context(engine, three[0]), "retail")}
     assert found[first].state == "failed"
     assert found[first].error == "retail reaches no customer, and has no examples to run on; give it some"
     assert found[first].finished_us is not None
@@ -204,28 +205,28 @@ def test_an_error_that_nobody_thought_of_is_seen_without_what_it_says(
 ) -> None:
     """It could say anything, such as a customer's name."""
     monkeypatch.setattr(backtests, "run_backtest", breaking(ZeroDivisionError("Zoe")))
-    request_backtest(engine, three[0], "retail")
+    request_backtest(Context(engine, three[0]), "retail")
     assert run_next_backtest(engine, NOW) is True
-    assert list_backtests(engine, three[0], "retail")[0].error == "it broke off: ZeroDivisionError"
+    assert list_backtests(Context(engine, three[0]), "retail")[0].error == "it broke off: ZeroDivisionError"
 
 
 def test_without_its_database_a_backtest_waits_for_the_next_worker(
     engine: Engine, three: People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    request_backtest(engine, three[0], "retail")
+    request_backtest(Context(engine, three[0]), "retail")
     with monkeypatch.context() as patch:
         patch.setattr(backtests, "run_backtest", breaking(StoreError("the database cannot be reached")))
         with pytest.raises(StoreError):
             run_next_backtest(engine, NOW)
     assert run_next_backtest(engine, NOW + LEASE_US - 1) is False, "somebody may be at it still"
     assert run_next_backtest(engine, NOW + LEASE_US) is True
-    assert list_backtests(engine, three[0], "retail")[0].state == "done"
+    assert list_backtests(Context(engine, three[0]), "retail")[0].state == "done"
 
 
 def test_who_took_too_long_writes_nothing_over_who_took_over(
     engine: Engine, three: People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    request_backtest(engine, three[0], "retail")
+    request_backtest(Context(engine, three[0]), "retail")
     real = backtests.run_backtest
 
     def late(own: Engine, setting: Any, progress: Any) -> str:
@@ -257,7 +258,7 @@ def test_progress_is_written_as_it_goes_and_keeps_the_lease(
         return real(session, number, held_us, **values)
 
     monkeypatch.setattr(backtests, "update_leased", watching)
-    request_backtest(engine, three[0], "retail")
+    request_backtest(Context(engine, three[0]), "retail")
     run_next_backtest(engine, NOW)
     assert [(done, total) for done, total, _ in seen] == [(0, 7), (0, 7), (3, 7), (6, 7), (7, 7), (None, None)]
     leases = [lease for *_, lease in seen[:-1]]
@@ -270,8 +271,8 @@ def test_workers_together_run_each_backtest_once(kind: str, tmp_path: Path) -> N
     def prepare(engine: Engine) -> People:
         three = prepared(engine)
         for revision, medium in enumerate((29, 28, 27), 1):
-            request_backtest(engine, three[0], "retail")
-            save_draft(engine, three[0], document(medium=medium), revision)
+            request_backtest(Context(engine, three[0]), "retail")
+            save_draft(Context(engine, three[0]), document(medium=medium), revision)
         return three
 
     def work(engine: Engine, three: People) -> list[str]:

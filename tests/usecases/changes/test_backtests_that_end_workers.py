@@ -21,6 +21,7 @@ from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.rulesets import run_backtest as backtest_running
 from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.usecases.at_once import put_list_version
 from tests.usecases.governed import NOW, audited, document, founded, rows_of
@@ -38,10 +39,10 @@ class Killed(BaseException):
 @pytest.fixture
 def three(engine: Engine) -> People:
     three = founded(engine)
-    put_list_version(engine, three[0], "watched", 0, ["IR"], "Watched", "our own", NOW)
+    put_list_version(Context(engine, three[0]).at(NOW), "watched", 0, ["IR"], "Watched", "our own")
     rows = [EntityRow(f"c{number}", {"country": "NO", "income": 5.0}) for number in range(7)]
-    put_entities(engine, three[0], "customer", rows, NOW)
-    save_draft(engine, three[0], document())
+    put_entities(Context(engine, three[0]).at(NOW), "customer", rows)
+    save_draft(Context(engine, three[0]), document())
     return three
 
 
@@ -72,9 +73,9 @@ def test_what_ends_every_worker_is_quarantined_with_the_reason_and_never_claimed
     engine: Engine, three: People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = parts(monkeypatch, kill_at=1)
-    request_backtest(engine, three[0], "retail", now_us=NOW)
+    request_backtest(Context(engine, three[0]).at(NOW), "retail")
     work(engine, 20)
-    (line,) = list_backtests(engine, three[0], "retail")
+    (line,) = list_backtests(Context(engine, three[0]), "retail")
     assert (line.state, line.attempts) == ("quarantined", backtests.MOST_ATTEMPTS)
     assert line.error == (
         f"its worker ended {backtests.MOST_ATTEMPTS} times while it ran, the last time at customers 1 to 7 of 7"
@@ -82,7 +83,7 @@ def test_what_ends_every_worker_is_quarantined_with_the_reason_and_never_claimed
     )
     assert len(seen) == backtests.MOST_ATTEMPTS, "fifty times of fifty before"
     assert [action for _, action, _, _ in audited(engine)][-1] == "backtest.quarantined"
-    assert request_backtest(engine, three[1], "retail").id != line.id, "it can be asked for again"
+    assert request_backtest(Context(engine, three[1]), "retail").id != line.id, "it can be asked for again"
     assert verify(engine, print).entries == len(audited(engine))
 
 
@@ -91,9 +92,9 @@ def test_each_attempt_takes_fewer_together_so_that_one_that_was_too_large_gets_t
 ) -> None:
     monkeypatch.setattr(backtest_running, "MOST_ENTITIES", 8)
     seen = parts(monkeypatch, kill_at=3)
-    request_backtest(engine, three[0], "retail", now_us=NOW)
+    request_backtest(Context(engine, three[0]).at(NOW), "retail")
     work(engine, 2)
-    (line,) = list_backtests(engine, three[0], "retail")
+    (line,) = list_backtests(Context(engine, three[0]), "retail")
     assert (line.state, line.attempts, line.done) == ("done", 2, 7)
     assert seen == [7, 2, 2, 2, 1]
 
@@ -110,7 +111,7 @@ def test_parts_are_bounded_by_transactions_and_progress_moves_with_each(
     told: list[int] = []
     real = backtests.update_leased
     monkeypatch.setattr(backtests, "update_leased", lambda *a, **v: (told.append(v["done"]) if "done" in v else None) or real(*a, **v))  # fmt: skip  # noqa: E501 (one line is read more easily)
-    request_backtest(engine, three[0], "retail", now_us=NOW)
+    request_backtest(Context(engine, three[0]).at(NOW), "retail")
     assert run_next_backtest(engine, NOW)
     assert seen == [1, 1, 1, 3, 1]
     assert sorted(set(told)) == [0, 1, 2, 3, 6, 7]
@@ -118,52 +119,52 @@ def test_parts_are_bounded_by_transactions_and_progress_moves_with_each(
 
 def test_a_worker_that_is_asked_to_end_gives_its_backtest_back_at_once(engine: Engine, three: People) -> None:
     """And no attempt is counted: nothing is wrong with it."""
-    request_backtest(engine, three[0], "retail", now_us=NOW)
+    request_backtest(Context(engine, three[0]).at(NOW), "retail")
     assert run_next_backtest(engine, NOW, stopping=lambda: True)
     (row,) = rows_of(engine, Backtest)
     assert (row["state"], row["attempts"], row["lease_until_us"]) == ("queued", 0, None)
     assert run_next_backtest(engine, NOW)
-    assert list_backtests(engine, three[0], "retail")[0].state == "done"
+    assert list_backtests(Context(engine, three[0]), "retail")[0].state == "done"
 
 
 def test_one_that_waits_is_cancelled_and_never_run(engine: Engine, three: People) -> None:
-    number = request_backtest(engine, three[0], "retail", now_us=NOW).id
-    line = cancel_backtest(engine, three[1], number, " of another draft ")
+    number = request_backtest(Context(engine, three[0]).at(NOW), "retail").id
+    line = cancel_backtest(Context(engine, three[1]), number, " of another draft ")
     assert (line.state, line.error) == ("cancelled", "member:2 cancelled it: of another draft")
     assert run_next_backtest(engine, NOW) is False
     assert audited(engine)[-1][:3] == ("member:2", "backtest.cancelled", str(number))
     with pytest.raises(ConflictError, match=f"backtest {number} is cancelled; one that waits or runs can be cancelled"):
-        cancel_backtest(engine, three[1], number, "again")
-    assert request_backtest(engine, three[0], "retail").id != number
+        cancel_backtest(Context(engine, three[1]), number, "again")
+    assert request_backtest(Context(engine, three[0]), "retail").id != number
 
 
 def test_one_that_runs_is_cancelled_and_stops_at_its_next_part(
     engine: Engine, three: People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backtest_running, "MOST_ENTITIES", 2)
-    number = request_backtest(engine, three[0], "retail", now_us=NOW).id
+    number = request_backtest(Context(engine, three[0]).at(NOW), "retail").id
     seen = []
     real = backtest_running.read_stored_portfolio
 
     def cancelling(*given: Any, **more: Any) -> Any:
         seen.append(1)
         if len(seen) == 2:
-            cancel_backtest(engine, three[2], number, "too slow today")
+            cancel_backtest(Context(engine, three[2]), number, "too slow today")
         return real(*given, **more)
 
     monkeypatch.setattr(backtest_running, "read_stored_portfolio", cancelling)
     assert run_next_backtest(engine, NOW)
     assert len(seen) == 2
-    (line,) = list_backtests(engine, three[0], "retail")
+    (line,) = list_backtests(Context(engine, three[0]), "retail")
     assert line.state == "cancelled"
     assert [action for _, action, _, _ in audited(engine)][-1] == "backtest.cancelled"
 
 
 def test_nobody_cancels_what_is_anothers_or_without_a_reason(engine: Engine, three: People) -> None:
-    number = request_backtest(engine, three[0], "retail", now_us=NOW).id
+    number = request_backtest(Context(engine, three[0]).at(NOW), "retail").id
     other = founded(engine, "other")[0]
     with pytest.raises(NotFoundError, match=f"there is no backtest {number}"):
-        cancel_backtest(engine, other, number, "why not")
+        cancel_backtest(Context(engine, other), number, "why not")
     with pytest.raises(Exception, match="reason must say why"):
-        cancel_backtest(engine, three[0], number, " ")
+        cancel_backtest(Context(engine, three[0]), number, " ")
     assert rows_of(engine, Backtest)[0]["state"] == "queued"

@@ -23,6 +23,7 @@ from fivefold.usecases.ingest.facts import RecordGiven
 from fivefold.usecases.levels.entity_profile import list_records, list_tags
 from fivefold.usecases.levels.lowering import WouldLowerError
 from fivefold.usecases.shared.actors import Actor, Role
+from fivefold.usecases.shared.context import Context
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
@@ -73,24 +74,24 @@ def decided(bank: Bank, version: int) -> None:
 
 
 def tag(bank: Bank, who: Actor | None = None, **changed: Any) -> ChangeOutcome:
-    return facts.request_tag(bank.engine, who or bank.actor, "customer", "a", "watch", now_us=bank.now, **changed)
+    return facts.request_tag(Context(bank.engine, who or bank.actor).at(bank.now), "customer", "a", "watch", **changed)
 
 
 def untag(bank: Bank, who: Actor | None = None, reason: str = WHY) -> ChangeOutcome:
     return facts.request_tag_end(
-        bank.engine, who or bank.actor, "customer", "a", "watch", reason=reason, now_us=bank.now
+        Context(bank.engine, who or bank.actor).at(bank.now), "customer", "a", "watch", reason=reason
     )
 
 
 def screen(bank: Bank, found: bool, who: Actor | None = None, name: str = "a") -> ChangeOutcome:
-    whose = (bank.engine, who or bank.actor, "customer", name)
-    return facts.request_screening(*whose, "sanctions", found=found, reason=WHY, now_us=bank.now)
+    whose = (Context(bank.engine, who or bank.actor).at(bank.now), "customer", name)
+    return facts.request_screening(*whose, "sanctions", found=found, reason=WHY)
 
 
 def case(bank: Bank, outcome: str, who: Actor | None = None) -> ChangeOutcome:
     given = RecordGiven("7", bank.now - 3 * DAY_US, bank.now, outcome)
-    whose = (bank.engine, who or bank.actor, "customer", "a")
-    return facts.request_record(*whose, "case", given, reason=WHY, now_us=bank.now)
+    whose = (Context(bank.engine, who or bank.actor).at(bank.now), "customer", "a")
+    return facts.request_record(*whose, "case", given, reason=WHY)
 
 
 Way = tuple[Callable[..., ChangeOutcome], Callable[..., ChangeOutcome], str]
@@ -120,9 +121,12 @@ def test_one_person_raises_a_level_and_two_lower_it(
     bank.settle()
     assert bank.level() == HIGH, "nothing changes as long as one person asked"
     with pytest.raises(ConflictError, match="another person approves it"):
-        approve_proposal(bank.engine, bank.actor, proposal.id, "I agree", Role.APPROVER, bank.now)
+        approve_proposal(bank.context, proposal.id, "I agree", Role.APPROVER)
     other = Actor(bank.of, "member:2")
-    assert approve_proposal(bank.engine, other, proposal.id, "seen", Role.APPROVER, bank.now).state == "approved"
+    assert (
+        approve_proposal(Context(bank.engine, other).at(bank.now), proposal.id, "seen", Role.APPROVER).state
+        == "approved"
+    )
     bank.wait(microseconds=2)
     bank.settle()
     assert bank.level() == LOW
@@ -156,9 +160,9 @@ def test_a_member_is_asked_for_a_reason_and_it_is_stored_nowhere_without(bank: B
 
 def test_what_lowers_nothing_needs_one_person(bank: Bank) -> None:
     """A tag that no rule reads, one of two things that hold the level, and a clean screening after a clean one."""
-    of = (bank.engine, bank.actor, "customer", "a")
-    facts.request_tag(*of, "vip", now_us=bank.now)
-    assert facts.request_tag_end(*of, "vip", now_us=bank.now).proposal is None
+    of = (bank.context, "customer", "a")
+    facts.request_tag(*of, "vip")
+    assert facts.request_tag_end(*of, "vip").proposal is None
     assert screen(bank, False).proposal is None
     tag(bank)
     case(bank, "confirmed")
@@ -183,7 +187,7 @@ def test_who_cannot_be_computed_does_not_lose_a_tag_to_one_person(bank: Bank) ->
     found = untag(bank).proposal
     assert found is not None
     assert (found.reach["falls"][0]["before"], found.reach["falls"][0]["after"]) == (None, None)
-    facts.request_tag(bank.engine, bank.actor, "customer", "a", "another", now_us=bank.now)
+    facts.request_tag(bank.context, "customer", "a", "another")
 
 
 def test_a_proposal_can_be_refused_and_nothing_happened(bank: Bank) -> None:
@@ -191,8 +195,11 @@ def test_a_proposal_can_be_refused_and_nothing_happened(bank: Bank) -> None:
     asked = untag(bank).proposal
     assert asked is not None
     other = Actor(bank.of, "member:2")
-    assert refuse_proposal(bank.engine, other, asked.id, "they are", Role.APPROVER, bank.now).state == "refused"
-    assert [line.until_us for line in list_tags(bank.engine, bank.actor, "customer", "a", Part(10))] == [None]
+    assert (
+        refuse_proposal(Context(bank.engine, other).at(bank.now), asked.id, "they are", Role.APPROVER).state
+        == "refused"
+    )
+    assert [line.until_us for line in list_tags(bank.context, "customer", "a", Part(10))] == [None]
 
 
 def test_a_file_lowers_nobody_and_the_other_rows_are_taken(bank: Bank) -> None:
@@ -202,33 +209,37 @@ def test_a_file_lowers_nobody_and_the_other_rows_are_taken(bank: Bank) -> None:
     bank.settle()
     bank.wait(days=20)
     machine = Actor(bank.of, "cli:ana")
-    begins = list_tags(bank.engine, bank.actor, "customer", "a", Part(1))[0].from_us
-    (opened,) = [line.opened_us for line in list_records(bank.engine, bank.actor, "customer", "a", "case", Part(1))]
+    begins = list_tags(bank.context, "customer", "a", Part(1))[0].from_us
+    (opened,) = [line.opened_us for line in list_records(bank.context, "customer", "a", "case", Part(1))]
     done = RecordGiven("7", opened, bank.now - 1, "no harm")
     new = RecordGiven("8", opened)
     both = [TagRow("a", "watch", begins, bank.now + 5), TagRow("b", "watch", bank.now)]
-    assert put_tags(bank.engine, machine, "customer", both, bank.now).changed == 1, "case and screening hold it too"
-    put_records(bank.engine, machine, "customer", [RecordRow("a", done)], "case", bank.now)
+    assert put_tags(Context(bank.engine, machine).at(bank.now), "customer", both).changed == 1, (
+        "case and screening hold it too"
+    )
+    put_records(Context(bank.engine, machine).at(bank.now), "customer", [RecordRow("a", done)], "case")
     rows = [ScreeningRow("a", "sanctions", False, bank.now), ScreeningRow("b", "sanctions", False, bank.now)]
     with pytest.raises(InvalidDataError, match="the level of customer 'a' would fall from high to low") as told:
-        add_screenings(bank.engine, machine, "customer", rows, bank.now)
+        add_screenings(Context(bank.engine, machine).at(bank.now), "customer", rows)
     assert [problem.row for problem in told.value.problems] == [0]
-    assert add_screenings(bank.engine, machine, "customer", rows[1:], bank.now).new == 1
-    assert put_records(bank.engine, machine, "customer", [RecordRow("a", new)], "case", bank.now).new == 1
+    assert add_screenings(Context(bank.engine, machine).at(bank.now), "customer", rows[1:]).new == 1
+    assert put_records(Context(bank.engine, machine).at(bank.now), "customer", [RecordRow("a", new)], "case").new == 1
 
 
 def test_the_last_row_of_a_file_that_holds_a_level_is_refused(bank: Bank) -> None:
     machine = Actor(bank.of, "cli:ana")
-    put_tags(bank.engine, machine, "customer", [TagRow("a", "watch", bank.now - 5)], bank.now)
+    put_tags(Context(bank.engine, machine).at(bank.now), "customer", [TagRow("a", "watch", bank.now - 5)])
     bank.settle()
     with pytest.raises(InvalidDataError, match="two people take back what holds a level up"):
-        put_tags(bank.engine, machine, "customer", [TagRow("a", "watch", bank.now - 5, bank.now + 9)], bank.now)
+        put_tags(
+            Context(bank.engine, machine).at(bank.now), "customer", [TagRow("a", "watch", bank.now - 5, bank.now + 9)]
+        )
     given = RecordGiven("7", bank.now - 9, bank.now, "confirmed")
-    put_records(bank.engine, machine, "customer", [RecordRow("b", given)], "case", bank.now)
+    put_records(Context(bank.engine, machine).at(bank.now), "customer", [RecordRow("b", given)], "case")
     bank.settle()
     done = RecordGiven("7", bank.now - 9, bank.now, "no harm")
     with pytest.raises(InvalidDataError, match="customer 'b' would fall from high to low"):
-        put_records(bank.engine, machine, "customer", [RecordRow("b", done)], "case", bank.now)
+        put_records(Context(bank.engine, machine).at(bank.now), "customer", [RecordRow("b", done)], "case")
 
 
 @pytest.mark.parametrize("kind", ["case", "alert"])
@@ -242,36 +253,36 @@ def test_one_person_does_not_date_back_what_holds_a_level_up(engine: Engine, kin
         bank.put(name)
     bank.settle()
     long_ago, almost_out = bank.now - 300 * DAY_US, bank.now - 180 * DAY_US + 3_600_000_000
-    of = (bank.engine, bank.actor, "customer", "a", kind)
+    of = (bank.context, "customer", "a", kind)
     there, back = RecordGiven("7", long_ago, bank.now, "confirmed"), RecordGiven("7", long_ago, almost_out, "confirmed")
-    assert facts.request_record(*of, there, now_us=bank.now).proposal is None
+    assert facts.request_record(*of, there).proposal is None
     other = RecordGiven("8", long_ago, bank.now, "confirmed")
-    facts.request_record(bank.engine, bank.actor, "customer", "b", kind, other, now_us=bank.now)
+    facts.request_record(bank.context, "customer", "b", kind, other)
     bank.settle()
-    asked = facts.request_record(*of, back, reason=WHY, now_us=bank.now).proposal
+    asked = facts.request_record(*of, back, reason=WHY).proposal
     assert asked is not None
     assert asked.reach["falls"][0]["after"] == ["low", "", ""]
     machine, row = Actor(bank.of, "cli:ana"), RecordRow("a", back)
     with pytest.raises(InvalidDataError, match="customer 'a' would fall from high to low"):
-        put_records(bank.engine, machine, "customer", [row], kind, bank.now)
-    lines = list_records(bank.engine, bank.actor, "customer", "a", kind, Part(9))
+        put_records(Context(bank.engine, machine).at(bank.now), "customer", [row], kind)
+    lines = list_records(bank.context, "customer", "a", kind, Part(9))
     assert [line.closed_us for line in lines] == [bank.now], "nothing was moved by looking"
     later = RecordGiven("7", bank.now - DAY_US, bank.now, "confirmed")
-    assert facts.request_record(*of, later, now_us=bank.now).proposal is None, "it counts from its end, as before"
-    facts.request_record(*of, RecordGiven("9", bank.now), now_us=bank.now)
-    assert facts.request_record(*of, back, now_us=bank.now).proposal is None, "another one holds it"
+    assert facts.request_record(*of, later).proposal is None, "it counts from its end, as before"
+    facts.request_record(*of, RecordGiven("9", bank.now))
+    assert facts.request_record(*of, back).proposal is None, "another one holds it"
 
 
 def test_what_holds_up_the_owner_is_protected_too(bank: Bank) -> None:
     bank.add_type("account", {}, {})
     bank.put("acc", ("customer", "a"), "account")
-    of = (bank.engine, bank.actor, "account", "acc")
+    of = (bank.context, "account", "acc")
     given = RecordGiven("9", bank.now, bank.now, "confirmed")
-    facts.request_record(*of, "case", given, now_us=bank.now)
+    facts.request_record(*of, "case", given)
     bank.settle()
     assert bank.level() == HIGH
     changed = RecordGiven("9", bank.now, bank.now, "no harm")
-    asked = facts.request_record(*of, "case", changed, reason=WHY, now_us=bank.now).proposal
+    asked = facts.request_record(*of, "case", changed, reason=WHY).proposal
     assert asked is not None
     assert asked.reach["falls"][0]["external_id"] == "a"
 
@@ -281,7 +292,7 @@ def test_an_erased_customer_is_in_no_proposal(bank: Bank, tmp_path: Path) -> Non
     asked = untag(bank).proposal
     assert asked is not None
     bank.wait(days=4000)
-    erase_entity(bank.engine, bank.actor, "customer", "a", tmp_path / "register", now_us=bank.now)
+    erase_entity(bank.context, "customer", "a", tmp_path / "register")
     with Session(bank.engine) as session:
         row = session.scalars(select(Proposal)).one()
         assert (row.content, row.reach, row.reason, row.subject) == ("{}", "{}", "erased", "erased")

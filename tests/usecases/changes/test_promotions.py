@@ -25,6 +25,7 @@ from fivefold.usecases.changes.promotions import (
 )
 from fivefold.usecases.changes.proposals import ProposalLine, approve_proposal, read_proposal, refuse_proposal
 from fivefold.usecases.shared.actors import Actor, Role
+from fivefold.usecases.shared.context import Context
 from tests.models.making import add_bare_version, new_registry
 from tests.store.audits import bind_unnamed
 from tests.usecases.governed import audited, founded
@@ -50,7 +51,7 @@ def three(engine: Engine, registry: Registry) -> People:
     three = founded(engine)
     promote_model(engine, registry, 1, "cli:ann")
     assert need_of_two_people(engine) == ""
-    change_settings(engine, three[0], SettingsChange(two_people_promote=True))
+    change_settings(Context(engine, three[0]), SettingsChange(two_people_promote=True))
     return three
 
 
@@ -61,7 +62,7 @@ def champion(registry: Registry) -> int:
 
 
 def approve(engine: Engine, registry: Registry, who: Actor, proposal: ProposalLine) -> ProposalLine:
-    return approve_proposal(engine, who, proposal.id, "I looked at it", champions=RegistryChampions(registry))
+    return approve_proposal(Context(engine, who), proposal.id, "I looked at it", champions=RegistryChampions(registry))
 
 
 def test_one_person_who_tries_to_be_two_promotes_nothing(engine: Engine, registry: Registry, three: People) -> None:
@@ -73,20 +74,20 @@ def test_one_person_who_tries_to_be_two_promotes_nothing(engine: Engine, registr
             promote_model(engine, registry, 2, at_machine.name, force=force, reason="mine")
     # The machine's account is nobody in particular, so it does not propose what she would approve.
     with pytest.raises(ConflictError, match="cli:ana is no member"):
-        propose_promotion(engine, registry, 2, at_machine, reason="mine")
+        propose_promotion(Context(engine, at_machine), registry, 2, reason="mine")
     # She proposes it herself, and approves it as herself, as the machine, and as a program.
-    proposal = propose_promotion(engine, registry, 2, ana, reason="mine")
+    proposal = propose_promotion(Context(engine, ana), registry, 2, reason="mine")
     for who in (ana, at_machine, Actor(ana.organisation_id, "token:7")):
         with pytest.raises(ConflictError, match=r"another person approves it|is no member"):
             approve(engine, registry, who, proposal)
     # She takes the need for a second person away, alone.
-    asked = change_settings(engine, ana, SettingsChange(two_people_promote=False), "it is in my way")
+    asked = change_settings(Context(engine, ana), SettingsChange(two_people_promote=False), "it is in my way")
     assert asked.proposal is not None
     with pytest.raises(ConflictError, match="another person approves it"):
-        approve_proposal(engine, ana, asked.proposal.id, "still in my way")
+        approve_proposal(Context(engine, ana), asked.proposal.id, "still in my way")
     with pytest.raises(ConflictError, match="one alone can be chosen only before that"):
-        allow_sole_operator(engine, at_machine, "there is only me")
-    assert read_settings(engine, ana).two_people_promote
+        allow_sole_operator(Context(engine, at_machine), "there is only me")
+    assert read_settings(Context(engine, ana)).two_people_promote
     assert champion(registry) == 1
     # Another person approves, and it serves.
     assert approve(engine, registry, ben, proposal).state == "approved"
@@ -100,7 +101,7 @@ def test_one_person_who_tries_to_be_two_promotes_nothing(engine: Engine, registr
 def test_both_people_stand_in_the_log_and_in_mlflow(engine: Engine, registry: Registry, three: People) -> None:
     actor_in_new(engine, "elsewhere", "cli:x")
     ana, ben, _ = three
-    proposal = propose_promotion(engine, registry, 2, ana)
+    proposal = propose_promotion(Context(engine, ana), registry, 2)
     assert (proposal.kind, proposal.reason, proposal.reach) == ("model.promote", "what it saw", {"gate": "what it saw"})
     assert proposal.subject == f"{registry.name} version 2 as champion"
     assert [one.version for one in promotion_history(registry)] == [1]
@@ -114,12 +115,12 @@ def test_both_people_stand_in_the_log_and_in_mlflow(engine: Engine, registry: Re
 def test_the_gate_is_asked_again_when_it_is_approved(engine: Engine, registry: Registry, three: People) -> None:
     ana, ben, _ = three
     with pytest.raises(PromotionRefusedError, match="version 4 is not promoted: the gate said"):
-        propose_promotion(engine, registry, 4, ana, reason="please")
-    first, second = (propose_promotion(engine, registry, number, ana) for number in (2, 3))
+        propose_promotion(Context(engine, ana), registry, 4, reason="please")
+    first, second = (propose_promotion(Context(engine, ana), registry, number) for number in (2, 3))
     approve(engine, registry, ben, first)
     with pytest.raises(PromotionRefusedError, match="it was judged against 1, and version 2 serves"):
         approve(engine, registry, ben, second)
-    assert read_proposal(engine, ben, second.id).state == "proposed"
+    assert read_proposal(Context(engine, ben), second.id).state == "proposed"
     assert champion(registry) == 2
 
 
@@ -127,15 +128,15 @@ def test_against_the_gate_two_people_are_needed_and_only_for_what_they_saw(
     engine: Engine, registry: Registry, three: People
 ) -> None:
     ana, ben, cyd = three
-    forced = propose_promotion(engine, registry, 4, ana, force=True, reason="new fees")
+    forced = propose_promotion(Context(engine, ana), registry, 4, force=True, reason="new fees")
     assert forced.subject.endswith("version 4 as champion against the gate")
-    approve(engine, registry, ben, propose_promotion(engine, registry, 2, cyd))
+    approve(engine, registry, ben, propose_promotion(Context(engine, cyd), registry, 2))
     with pytest.raises(
         PromotionRefusedError, match="version 1 served when this was proposed, and version 2 serves now"
     ):
         approve(engine, registry, ben, forced)
-    refuse_proposal(engine, ben, forced.id, "version 2 serves")
-    again = propose_promotion(engine, registry, 4, ana, force=True, reason="new fees")
+    refuse_proposal(Context(engine, ben), forced.id, "version 2 serves")
+    again = propose_promotion(Context(engine, ana), registry, 4, force=True, reason="new fees")
     registry.client.set_model_version_tag(registry.name, "4", "content_hash", "another")
     with pytest.raises(PromotionRefusedError, match="version 4 is not the model that was proposed"):
         approve(engine, registry, ben, again)
@@ -146,7 +147,7 @@ def test_against_the_gate_two_people_are_needed_and_only_for_what_they_saw(
 
 def test_a_rollback_needs_one_person_and_the_way_back_two(engine: Engine, registry: Registry, three: People) -> None:
     ana, ben, _ = three
-    approve(engine, registry, ben, propose_promotion(engine, registry, 2, ana))
+    approve(engine, registry, ben, propose_promotion(Context(engine, ana), registry, 2))
     roll_back_model(engine, registry, "cli:ann", "complaints")
     assert champion(registry) == 1
     assert audited(engine)[-1][:2] == ("cli:ann", "model.rolled_back")
@@ -158,7 +159,7 @@ def test_where_the_alias_does_not_move_nothing_was_approved(
     engine: Engine, registry: Registry, three: People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ana, ben, _ = three
-    proposal = propose_promotion(engine, registry, 2, ana)
+    proposal = propose_promotion(Context(engine, ana), registry, 2)
     before = audited(engine)
 
     def failing(*_: object) -> None:
@@ -168,7 +169,7 @@ def test_where_the_alias_does_not_move_nothing_was_approved(
     with pytest.raises(MlflowException, match="disk full"):
         approve(engine, registry, ben, proposal)
     assert audited(engine) == before
-    assert read_proposal(engine, ben, proposal.id).state == "proposed"
+    assert read_proposal(Context(engine, ben), proposal.id).state == "proposed"
     assert champion(registry) == 1
 
 
@@ -176,17 +177,17 @@ def test_without_a_registry_it_is_refused_and_can_be_withdrawn(
     engine: Engine, registry: Registry, three: People
 ) -> None:
     ana, ben, _ = three
-    proposal = propose_promotion(engine, registry, 2, ana)
+    proposal = propose_promotion(Context(engine, ana), registry, 2)
     with pytest.raises(ConflictError, match="at the machine that has the model registry"):
-        approve_proposal(engine, ben, proposal.id, "by the API")
+        approve_proposal(Context(engine, ben), proposal.id, "by the API")
     with pytest.raises(ConflictError, match="is about which model serves, which publishers and admins decide"):
-        approve_proposal(engine, ben, proposal.id, "by the API", Role.APPROVER)
-    assert refuse_proposal(engine, ana, proposal.id, "not yet").state == "withdrawn"
+        approve_proposal(Context(engine, ben), proposal.id, "by the API", Role.APPROVER)
+    assert refuse_proposal(Context(engine, ana), proposal.id, "not yet").state == "withdrawn"
 
 
 def test_who_wants_no_second_person_proposes_nothing(engine: Engine, registry: Registry, three: People) -> None:
     other = actor_in_new(engine, "elsewhere", "member:9")
     with pytest.raises(PromotionRefusedError, match="two people promote a model in acme"):
-        propose_promotion(engine, registry, 2, other)
+        propose_promotion(Context(engine, other), registry, 2)
     with pytest.raises(ConfigError, match="two_people_promote is 1; it must be true or false"):
-        change_settings(engine, three[0], SettingsChange(two_people_promote=1), "one")
+        change_settings(Context(engine, three[0]), SettingsChange(two_people_promote=1), "one")

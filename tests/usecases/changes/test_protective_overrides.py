@@ -19,6 +19,7 @@ from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.levels.overrides import approve_override, overrides_of, request_override
 from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.shared.actors import Actor, Role
+from fivefold.usecases.shared.context import Context
 from tests.store.filling import filled_once
 from tests.usecases.governed import (
     NOW,
@@ -39,7 +40,7 @@ People = tuple[Actor, Actor, Actor]
 def three(engine: Engine) -> People:
     """Twenty customers at medium by the rules."""
     three = founded(engine)
-    save_draft(engine, three[0], document())
+    save_draft(Context(engine, three[0]), document())
     for entity_id in add_entities(engine, three[0], [f"c{number}" for number in range(20)]):
         stand(engine, entity_id, 2)
     return three
@@ -47,8 +48,8 @@ def three(engine: Engine) -> People:
 
 def held(engine: Engine, three: People, level: str, name: str = "c0") -> int:
     """Let an override hold; nothing is due afterwards."""
-    asked = request_override(engine, three[0], "customer", name, level, "we know them", None, NOW)
-    number = approve_override(engine, three[1], asked.id, now_us=NOW).id
+    asked = request_override(Context(engine, three[0]).at(NOW), "customer", name, level, "we know them", None)
+    number = approve_override(Context(engine, three[1]).at(NOW), asked.id).id
     with Session(engine) as session, session.begin():
         for mark in session.scalars(select(DueMark)):
             session.delete(mark)
@@ -62,7 +63,7 @@ def state(engine: Engine, number: int) -> str:
 @pytest.mark.parametrize("level", ["medium", "high"])
 def test_one_person_does_not_end_a_protective_override_alone(engine: Engine, three: People, level: str) -> None:
     number = held(engine, three, level)
-    proposal = revoke_override(engine, three[1], number, "they asked nicely", NOW).proposal
+    proposal = revoke_override(Context(engine, three[1]).at(NOW), number, "they asked nicely").proposal
     assert proposal is not None
     assert (proposal.kind, proposal.content, proposal.subject) == (
         "override.revoke", {"override": number}, f"end of override {number}",
@@ -71,11 +72,11 @@ def test_one_person_does_not_end_a_protective_override_alone(engine: Engine, thr
     assert (state(engine, number), due_reasons(engine)) == ("approved", {}), "it holds as long as one person asked"
     for alone in (three[1], Actor(three[1].organisation_id, "cli:ben"), Actor(three[1].organisation_id, "token:9")):
         with pytest.raises(ConflictError, match=r"another person approves it|is no member"):
-            approve_proposal(engine, alone, proposal.id, "I said so", Role.APPROVER, NOW)
+            approve_proposal(Context(engine, alone).at(NOW), proposal.id, "I said so", Role.APPROVER)
     assert state(engine, number) == "approved"
-    done = approve_proposal(engine, three[2], proposal.id, "seen the papers", Role.APPROVER, NOW + 5)
+    done = approve_proposal(Context(engine, three[2]).at(NOW + 5), proposal.id, "seen the papers", Role.APPROVER)
     assert (done.state, done.result) == ("approved", {})
-    (line,) = overrides_of(engine, three[0], "customer", "c0", NOW + 5)
+    (line,) = overrides_of(Context(engine, three[0]).at(NOW + 5), "customer", "c0")
     assert (line.state, line.revoked_by, line.revoked_us) == ("revoked", "member:3", NOW + 5)
     assert line.revocation_reason == "they asked nicely"
     assert due_reasons(engine).keys() == {1}
@@ -85,7 +86,7 @@ def test_one_person_does_not_end_a_protective_override_alone(engine: Engine, thr
 
 def test_what_raises_the_level_needs_one_person(engine: Engine, three: People) -> None:
     number = held(engine, three, "low")
-    assert revoke_override(engine, three[1], number, "they moved", NOW).proposal is None
+    assert revoke_override(Context(engine, three[1]).at(NOW), number, "they moved").proposal is None
     assert (state(engine, number), due_reasons(engine).keys()) == ("revoked", {1})
     assert rows_of(engine, Proposal) == []
 
@@ -94,14 +95,14 @@ def test_what_raises_the_level_needs_one_person(engine: Engine, three: People) -
 def test_where_the_rules_say_nothing_certain_two_are_needed(engine: Engine, three: People, status: str) -> None:
     number = held(engine, three, "low")
     stand(engine, 1, 2, status=status)
-    assert revoke_override(engine, three[1], number, "why", NOW).proposal is not None
+    assert revoke_override(Context(engine, three[1]).at(NOW), number, "why").proposal is not None
     assert state(engine, number) == "approved"
 
 
 def test_what_was_never_assessed_is_protected_too(engine: Engine, three: People) -> None:
     add_entities(engine, three[0], ["new"])
     number = held(engine, three, "low", "new")
-    proposal = revoke_override(engine, three[1], number, "why", NOW).proposal
+    proposal = revoke_override(Context(engine, three[1]).at(NOW), number, "why").proposal
     assert proposal is not None
     assert proposal.reach == {"level": "low", "rules_level": None}
 
@@ -110,43 +111,43 @@ def test_an_account_or_a_program_does_not_propose_it(engine: Engine, three: Peop
     number = held(engine, three, "high")
     for name in ("cli:ben", "token:9"):
         with pytest.raises(ConflictError, match=f"{name} is no member"):
-            revoke_override(engine, Actor(three[0].organisation_id, name), number, "why", NOW)
+            revoke_override(Context(engine, Actor(three[0].organisation_id, name)).at(NOW), number, "why")
     assert (rows_of(engine, Proposal), state(engine, number)) == ([], "approved")
 
 
 def test_without_a_reason_or_an_override_that_holds_nothing_is_proposed(engine: Engine, three: People) -> None:
     number = held(engine, three, "high")
     with pytest.raises(ConfigError, match="reason must say why"):
-        revoke_override(engine, three[1], number, " ", NOW)
+        revoke_override(Context(engine, three[1]).at(NOW), number, " ")
     with pytest.raises(NotFoundError, match="there is no override 99"):
-        revoke_override(engine, three[1], 99, "why", NOW)
-    asked = request_override(engine, three[0], "customer", "c1", "high", "why", None, NOW)
+        revoke_override(Context(engine, three[1]).at(NOW), 99, "why")
+    asked = request_override(Context(engine, three[0]).at(NOW), "customer", "c1", "high", "why", None)
     with pytest.raises(ConflictError, match="is requested; only one that holds can be revoked"):
-        revoke_override(engine, three[1], asked.id, "why", NOW)
+        revoke_override(Context(engine, three[1]).at(NOW), asked.id, "why")
     assert rows_of(engine, Proposal) == []
 
 
 def test_a_second_proposal_or_a_newer_override_leaves_nothing_to_approve(engine: Engine, three: People) -> None:
     number = held(engine, three, "high")
-    first = revoke_override(engine, three[1], number, "why", NOW).proposal
-    second = revoke_override(engine, three[0], number, "why", NOW).proposal
+    first = revoke_override(Context(engine, three[1]).at(NOW), number, "why").proposal
+    second = revoke_override(Context(engine, three[0]).at(NOW), number, "why").proposal
     assert first is not None
     assert second is not None
     newer = held(engine, three, "high")
     for proposal in (first, second):
         with pytest.raises(ConflictError, match=f"override {number} is revoked"):
-            approve_proposal(engine, three[2], proposal.id, "why", Role.APPROVER, NOW)
+            approve_proposal(Context(engine, three[2]).at(NOW), proposal.id, "why", Role.APPROVER)
     assert state(engine, newer) == "approved"
-    assert refuse_proposal(engine, three[2], first.id, "over", Role.APPROVER, NOW).state == "refused"
+    assert refuse_proposal(Context(engine, three[2]).at(NOW), first.id, "over", Role.APPROVER).state == "refused"
 
 
 def test_approvers_decide_these_and_see_no_others(engine: Engine, three: People) -> None:
     number = held(engine, three, "high")
-    proposal = revoke_override(engine, three[0], number, "why", NOW).proposal
+    proposal = revoke_override(Context(engine, three[0]).at(NOW), number, "why").proposal
     assert proposal is not None
     for act in (approve_proposal, refuse_proposal):
         with pytest.raises(ConflictError, match="is about one entity, which approvers and admins decide"):
-            act(engine, three[1], proposal.id, "why", Role.PUBLISHER, NOW)
+            act(Context(engine, three[1]).at(NOW), proposal.id, "why", Role.PUBLISHER)
     with Session(engine) as session, session.begin():
         row = session.get_one(Proposal, proposal.id)
         other = Proposal(**{name: getattr(row, name) for name in row.__table__.columns.keys() if name != "id"})  # noqa: SIM118 (no dict)
@@ -154,32 +155,32 @@ def test_approvers_decide_these_and_see_no_others(engine: Engine, three: People)
         session.add(other)
         session.flush()
         switch = other.id
-    assert [line.id for line in list_proposals(engine, three[1], role=Role.APPROVER)] == [proposal.id]
-    assert [line.id for line in list_proposals(engine, three[1], role=Role.PUBLISHER)] == [switch, proposal.id]
+    assert [line.id for line in list_proposals(Context(engine, three[1]), role=Role.APPROVER)] == [proposal.id]
+    assert [line.id for line in list_proposals(Context(engine, three[1]), role=Role.PUBLISHER)] == [switch, proposal.id]
     with pytest.raises(NotFoundError, match=f"there is no proposal {switch}"):
-        read_proposal(engine, three[1], switch, Role.APPROVER)
+        read_proposal(Context(engine, three[1]), switch, Role.APPROVER)
     for act in (approve_proposal, refuse_proposal):
         with pytest.raises(ConflictError, match="is about what assesses, which publishers and admins decide"):
-            act(engine, three[1], switch, "why", Role.APPROVER, NOW)
-    assert refuse_proposal(engine, three[0], proposal.id, "no", Role.PUBLISHER, NOW).state == "withdrawn"
+            act(Context(engine, three[1]).at(NOW), switch, "why", Role.APPROVER)
+    assert refuse_proposal(Context(engine, three[0]).at(NOW), proposal.id, "no", Role.PUBLISHER).state == "withdrawn"
 
 
 def test_a_company_of_one_approves_its_own(engine: Engine, three: People) -> None:
-    allow_sole_operator(engine, three[0], "I am alone", NOW)
+    allow_sole_operator(Context(engine, three[0]).at(NOW), "I am alone")
     number = held(engine, three, "high")
-    proposal = revoke_override(engine, three[0], number, "why", NOW).proposal
+    proposal = revoke_override(Context(engine, three[0]).at(NOW), number, "why").proposal
     assert proposal is not None
-    approve_proposal(engine, three[0], proposal.id, "yes", now_us=NOW)
+    approve_proposal(Context(engine, three[0]).at(NOW), proposal.id, "yes")
     assert state(engine, number) == "revoked"
 
 
 def test_erasure_takes_what_the_proposal_says_of_the_person(engine: Engine, three: People, tmp_path: Path) -> None:
     kept, gone = held(engine, three, "high", "c1"), held(engine, three, "high")
     for number in (kept, gone):
-        proposal = revoke_override(engine, three[1], number, "Zoe moved", NOW).proposal
+        proposal = revoke_override(Context(engine, three[1]).at(NOW), number, "Zoe moved").proposal
         assert proposal is not None
-        approve_proposal(engine, three[2], proposal.id, "Zoe did", Role.APPROVER, NOW)
-    erase_entity(engine, three[0], "customer", "c0", tmp_path / "register", now_us=NOW + 3650 * 86_400_000_000)
+        approve_proposal(Context(engine, three[2]).at(NOW), proposal.id, "Zoe did", Role.APPROVER)
+    erase_entity(Context(engine, three[0]).at(NOW + 3650 * 86_400_000_000), "customer", "c0", tmp_path / "register")
     rows = rows_of(engine, Proposal)
     assert [(row["reason"], row["decision_reason"]) for row in rows] == [("Zoe moved", "Zoe did"), ("erased", None)]
     wanted = select(AuditEntry.subject_id, AuditValues.after, AuditValues.erased_us)

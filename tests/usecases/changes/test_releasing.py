@@ -10,6 +10,7 @@ from fivefold.usecases.changes.backtests import report_of, run_next_backtest
 from fivefold.usecases.changes.proposals import read_proposal
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.levels.replay import replay_assessment
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.usecases.changes.test_two_people import People, decide, levels, work
 from tests.usecases.governed import DAY, NOW, SECOND, agreed, document, founded, rows_of
@@ -23,9 +24,9 @@ LATER = NOW + DAY
 def three(engine: Engine) -> People:
     """Six customers at 1, 2 and 3 for a day; then the strict version raises all of them to 3."""
     three = founded(engine)
-    put_list_version(engine, three[0], "watched", 0, ["IR"], "Watched", "our own", NOW)
+    put_list_version(Context(engine, three[0]).at(NOW), "watched", 0, ["IR"], "Watched", "our own")
     rows = [EntityRow(f"c{one}", {"country": ("NO", "IR", "KP")[one % 3], "income": 5.0}) for one in range(6)]
-    put_entities(engine, three[0], "customer", rows, NOW)
+    put_entities(Context(engine, three[0]).at(NOW), "customer", rows)
     decide(engine, three, document(), "retail")
     work(engine, NOW + SECOND)
     assert levels(engine) == [1, 2, 3, 1, 2, 3]
@@ -41,21 +42,21 @@ def decide_again(engine: Engine, three: People) -> None:
     from fivefold.usecases.rulesets.commit import commit
     from fivefold.usecases.rulesets.drafts import save_draft
 
-    save_draft(engine, three[0], STRICT)
-    commit(engine, three[0], "retail", 2, "as it is", now_us=LATER)
-    request_backtest(engine, three[0], "retail", 2, LATER)
+    save_draft(Context(engine, three[0]), STRICT)
+    commit(Context(engine, three[0]).at(LATER), "retail", 2, "as it is")
+    request_backtest(Context(engine, three[0]).at(LATER), "retail", 2)
     assert run_next_backtest(engine, LATER)
-    activate(engine, three[2], "retail", 2, "stricter", 1000, LATER)
+    activate(Context(engine, three[2]).at(LATER), "retail", 2, "stricter", 1000)
 
 
 def back(engine: Engine, three: People, now_us: int, *, release: bool = True) -> dict[str, int]:
     """Roll back, by two people; give what the preview said."""
-    outcome = roll_back(engine, three[0], "retail", 1, "too strict", 1000, now_us, release=release)
+    outcome = roll_back(Context(engine, three[0]).at(now_us), "retail", 1, "too strict", 1000, release=release)
     assert run_next_backtest(engine, now_us)
     assert outcome.proposal is not None
-    (made,) = read_proposal(engine, three[1], outcome.proposal.id).backtests
+    (made,) = read_proposal(Context(engine, three[1]), outcome.proposal.id).backtests
     assert made.state == "done", made.error
-    report = report_of(engine, three[1], made.id)
+    report = report_of(Context(engine, three[1]), made.id)
     agreed(engine, three[1], outcome, now_us)
     cells = {(cell["before"], cell["after"]): cell["entities"] for cell in report["backtest"]["later"]}
     return {**report.get("released", {}), "down": sum(count for (a, b), count in cells.items() if a != b)}
@@ -78,19 +79,19 @@ def test_with_one_everyone_stands_as_if_it_had_never_decided(engine: Engine, thr
     moved = [(row["from_level"], row["to_level"]) for row in rows_of(engine, Transition) if row["entity_id"] == 1]
     assert moved == [(None, 1), (1, 3), (3, 1)]
     for row in rows_of(engine, Assessment):
-        assert replay_assessment(engine, three[0], f"{row['entity_id']}.{row['number']}").same
+        assert replay_assessment(Context(engine, three[0]), f"{row['entity_id']}.{row['number']}").same
     assert verify(engine, print).entries > 0
     work(engine, LATER + 2 * DAY)
-    put_entities(engine, three[0], "customer", [EntityRow("c0", {"country": "KP"})], LATER + 3 * DAY)
+    put_entities(Context(engine, three[0]).at(LATER + 3 * DAY), "customer", [EntityRow("c0", {"country": "KP"})])
     work(engine, LATER + 3 * DAY)
-    put_entities(engine, three[0], "customer", [EntityRow("c0", {"country": "NO"})], LATER + 4 * DAY)
+    put_entities(Context(engine, three[0]).at(LATER + 4 * DAY), "customer", [EntityRow("c0", {"country": "NO"})])
     work(engine, LATER + 4 * DAY)
     assert levels(engine)[0] == 3, "a release counts once: what happens after it is held as ever"
 
 
 def test_what_the_older_version_raises_too_stays(engine: Engine, three: People) -> None:
     """Raised by both, and low again by now: the cooldown of the older version holds it."""
-    put_entities(engine, three[0], "customer", [EntityRow("c0", {"country": "KP"})], LATER + 2 * DAY)
+    put_entities(Context(engine, three[0]).at(LATER + 2 * DAY), "customer", [EntityRow("c0", {"country": "KP"})])
     work(engine, LATER + 2 * DAY)
     assert back(engine, three, LATER + 3 * DAY)["released"] == 3
     work(engine, LATER + 3 * DAY + SECOND)
@@ -98,9 +99,9 @@ def test_what_the_older_version_raises_too_stays(engine: Engine, three: People) 
 
 
 def test_who_was_assessed_after_the_preview_is_held(engine: Engine, three: People) -> None:
-    outcome = roll_back(engine, three[0], "retail", 1, "too strict", 1000, LATER + DAY, release=True)
+    outcome = roll_back(Context(engine, three[0]).at(LATER + DAY), "retail", 1, "too strict", 1000, release=True)
     assert run_next_backtest(engine, LATER + DAY)
-    put_entities(engine, three[0], "customer", [EntityRow("c0", {"income": 6.0})], LATER + 2 * DAY)
+    put_entities(Context(engine, three[0]).at(LATER + 2 * DAY), "customer", [EntityRow("c0", {"income": 6.0})])
     work(engine, LATER + 2 * DAY)
     agreed(engine, three[1], outcome, LATER + 2 * DAY)
     work(engine, LATER + 2 * DAY + SECOND)
@@ -108,7 +109,7 @@ def test_who_was_assessed_after_the_preview_is_held(engine: Engine, three: Peopl
 
 
 def test_a_release_that_was_not_approved_counts_for_nothing(engine: Engine, three: People) -> None:
-    roll_back(engine, three[0], "retail", 1, "too strict", 1000, LATER + DAY, release=True)
+    roll_back(Context(engine, three[0]).at(LATER + DAY), "retail", 1, "too strict", 1000, release=True)
     assert run_next_backtest(engine, LATER + DAY)
     assert len(rows_of(engine, LevelRelease)) == 4
     back(engine, three, LATER + DAY, release=False)

@@ -39,6 +39,7 @@ from fivefold.usecases.rulesets.activate import activate, advance_backfills
 from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.shared.actors import Actor, Role
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.store.audits import bind_unnamed
 from tests.store.filling import filled_once
@@ -52,16 +53,26 @@ LATER = NOW + DAY
 Ask = Callable[[Engine, Actor], ChangeOutcome]
 
 CHANGES: dict[str, Ask] = {
-    "order": lambda engine, who: order_families(engine, who, "customer", ["lenient", "retail"], "why", now_us=LATER),
-    "switch": lambda engine, who: switch_family(engine, who, "retail", False, "why", now_us=LATER),
-    "list": lambda engine, who: put_list_version(engine, who, "watched", LATER, [], "W", "us", LATER, "why"),
-    "file": lambda engine, who: put_list(
-        engine, who, "{list: watched, title: W, source: us, versions: [{since: 2026-11-21, members: []}]}", LATER, "why"
+    "order": lambda engine, who: order_families(
+        Context(engine, who).at(LATER), "customer", ["lenient", "retail"], "why"
     ),
-    "cap": lambda engine, who: change_settings(engine, who, SettingsChange(override_cap_percent=99), "why", LATER),
-    "retention": lambda engine, who: change_settings(engine, who, SettingsChange(retention_days=0), "why", LATER),
+    "switch": lambda engine, who: switch_family(Context(engine, who).at(LATER), "retail", False, "why"),
+    "list": lambda engine, who: put_list_version(
+        Context(engine, who).at(LATER), "watched", LATER, [], "W", "us", "why"
+    ),
+    "file": lambda engine, who: put_list(
+        Context(engine, who).at(LATER),
+        "{list: watched, title: W, source: us, versions: [{since: 2026-11-21, members: []}]}",
+        "why",
+    ),
+    "cap": lambda engine, who: change_settings(
+        Context(engine, who).at(LATER), SettingsChange(override_cap_percent=99), "why"
+    ),
+    "retention": lambda engine, who: change_settings(
+        Context(engine, who).at(LATER), SettingsChange(retention_days=0), "why"
+    ),
     "coverage": lambda engine, who: change_settings(
-        engine, who, SettingsChange(minimum_coverage_percent=0), "why", LATER
+        Context(engine, who).at(LATER), SettingsChange(minimum_coverage_percent=0), "why"
     ),
 }
 every_change = pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
@@ -76,11 +87,11 @@ def work(engine: Engine, now_us: int) -> None:
 
 def decide(engine: Engine, three: People, text: str, name: str, now_us: int = NOW) -> None:
     """Bring a ruleset into force, by two people."""
-    save_draft(engine, three[0], text)
-    made = commit(engine, three[0], name, 1, "as it is", now_us=now_us)
-    request_backtest(engine, three[0], name, made.number, now_us)
+    save_draft(Context(engine, three[0]), text)
+    made = commit(Context(engine, three[0]).at(now_us), name, 1, "as it is")
+    request_backtest(Context(engine, three[0]).at(now_us), name, made.number)
     assert run_next_backtest(engine, now_us)
-    activate(engine, three[2], name, made.number, "as agreed", 1000, now_us)
+    activate(Context(engine, three[2]).at(now_us), name, made.number, "as agreed", 1000)
 
 
 @pytest.fixture
@@ -88,9 +99,9 @@ def decide(engine: Engine, three: People, text: str, name: str, now_us: int = NO
 def three(engine: Engine) -> People:
     """Six customers at levels 1, 2 and 3, by the strict ruleset; the lenient one stands behind it."""
     three = founded(engine)
-    put_list_version(engine, three[0], "watched", 0, ["IR"], "Watched", "our own", NOW)
+    put_list_version(Context(engine, three[0]).at(NOW), "watched", 0, ["IR"], "Watched", "our own")
     rows = [EntityRow(f"c{one}", {"country": ("NO", "IR", "KP")[one % 3], "income": 5.0}) for one in range(6)]
-    put_entities(engine, three[0], "customer", rows, NOW)
+    put_entities(Context(engine, three[0]).at(NOW), "customer", rows)
     for text, name in ((document(), "retail"), (LENIENT, "lenient")):
         decide(engine, three, text, name)
     work(engine, NOW + SECOND)
@@ -117,13 +128,13 @@ def test_asking_changes_nothing_until_another_person_approves(engine: Engine, th
     while run_next_backtest(engine, LATER):
         pass
     with pytest.raises(ConflictError, match=r"member:1 proposed \d+: another person approves it"):
-        approve_proposal(engine, three[0], outcome.proposal.id, "I said so")
+        approve_proposal(Context(engine, three[0]), outcome.proposal.id, "I said so")
     assert governing(engine) == before
-    done = approve_proposal(engine, three[1], outcome.proposal.id, "seen", now_us=LATER)
+    done = approve_proposal(Context(engine, three[1]).at(LATER), outcome.proposal.id, "seen")
     assert (done.state, done.decided_by, done.decision_reason) == ("approved", "member:2", "seen")
     assert governing(engine) != before
     with pytest.raises(ConflictError, match="was approved already"):
-        approve_proposal(engine, three[2], outcome.proposal.id, "again")
+        approve_proposal(Context(engine, three[2]), outcome.proposal.id, "again")
     assert [entry[1] for entry in audited(engine) if entry[1].startswith("proposal.")] == [
         "proposal.made",
         "proposal.approved",
@@ -145,8 +156,8 @@ def test_an_account_or_a_program_is_no_person(engine: Engine, three: People, cha
     while run_next_backtest(engine, LATER):
         pass
     with pytest.raises(ConflictError, match=f"{name} is no member"):
-        approve_proposal(engine, nobody, outcome.proposal.id, "why")
-    assert read_proposal(engine, three[0], outcome.proposal.id).state == "proposed"
+        approve_proposal(Context(engine, nobody), outcome.proposal.id, "why")
+    assert read_proposal(Context(engine, three[0]), outcome.proposal.id).state == "proposed"
 
 
 @reaching
@@ -157,7 +168,7 @@ def test_without_a_backtest_of_those_whom_it_reaches_nobody_approves(
     assert outcome.proposal is not None
     assert outcome.proposal.reach == {"entities": {"customer": 6}}
     with pytest.raises(ConflictError, match="has no backtest on customer that is done; look at it first"):
-        approve_proposal(engine, three[1], outcome.proposal.id, "unseen")
+        approve_proposal(Context(engine, three[1]), outcome.proposal.id, "unseen")
     agreed(engine, three[1], outcome, LATER)
 
 
@@ -166,9 +177,9 @@ def test_the_backtest_of_an_order_says_who_moves_across_families(engine: Engine,
     outcome = CHANGES["order"](engine, three[0])
     assert run_next_backtest(engine, LATER)
     assert outcome.proposal is not None
-    (made,) = read_proposal(engine, three[1], outcome.proposal.id).backtests
+    (made,) = read_proposal(Context(engine, three[1]), outcome.proposal.id).backtests
     assert (made.state, made.done, made.total) == ("done", 6, 6)
-    report = report_of(engine, three[1], made.id)
+    report = report_of(Context(engine, three[1]), made.id)
     assert report["changed"] == {"alone": 4, "later": 0}, "for now the cooldown holds them"
     cells = {(cell["before"], cell["after"]): cell["entities"] for cell in report["backtest"]["alone"]}
     assert cells == {("low", "low"): 2, ("medium", "low"): 2, ("high", "low"): 2}
@@ -184,25 +195,25 @@ def test_the_backtest_of_an_order_says_who_moves_across_families(engine: Engine,
 
 
 def test_switching_the_last_ruleset_off_says_that_nobody_has_a_level(engine: Engine, three: People) -> None:
-    agreed(engine, three[1], switch_family(engine, three[0], "lenient", False, "unused", now_us=LATER), LATER)
+    agreed(engine, three[1], switch_family(Context(engine, three[0]).at(LATER), "lenient", False, "unused"), LATER)
     outcome = CHANGES["switch"](engine, three[0])
     run_next_backtest(engine, LATER)
     assert outcome.proposal is not None
-    (made,) = read_proposal(engine, three[0], outcome.proposal.id).backtests
-    report = report_of(engine, three[0], made.id)
+    (made,) = read_proposal(Context(engine, three[0]), outcome.proposal.id).backtests
+    report = report_of(Context(engine, three[0]), made.id)
     assert report["backtest"]["draft"]["alone"] == {"(no ruleset)": 6}
     assert report["changed"]["later"] == 6
 
 
 def test_a_list_that_comes_into_force_later_is_tested_as_if_it_were_in_force(engine: Engine, three: People) -> None:
-    asked = (engine, three[0], "watched", LATER + 90 * DAY, ["NO"], "W", "us", LATER, "why")
-    outcome = put_list_version(*asked)
+    asked = ("watched", LATER + 90 * DAY, ["NO"], "W", "us", "why")
+    outcome = put_list_version(Context(engine, three[0]).at(LATER), *asked)
     run_next_backtest(engine, LATER)
     assert outcome.proposal is not None
-    (made,) = read_proposal(engine, three[0], outcome.proposal.id).backtests
+    (made,) = read_proposal(Context(engine, three[0]), outcome.proposal.id).backtests
     cells = {
         (cell["before"], cell["after"]): cell["entities"]
-        for cell in report_of(engine, three[0], made.id)["backtest"]["alone"]
+        for cell in report_of(Context(engine, three[0]), made.id)["backtest"]["alone"]
     }
     assert cells == {("low", "medium"): 2, ("medium", "low"): 2, ("high", "high"): 2}
 
@@ -214,29 +225,38 @@ def test_a_backtest_of_what_decided_before_does_not_count(engine: Engine, three:
     agreed(engine, three[1], CHANGES["list"](engine, three[0]), LATER)
     assert first.proposal is not None
     with pytest.raises(ConflictError, match="what decides on customer has changed since the backtest of proposal"):
-        approve_proposal(engine, three[1], first.proposal.id, "seen")
-    request_proposal_backtests(engine, three[2], first.proposal.id, LATER)
+        approve_proposal(Context(engine, three[1]), first.proposal.id, "seen")
+    request_proposal_backtests(Context(engine, three[2]).at(LATER), first.proposal.id)
     agreed(engine, three[1], first, LATER)
 
 
 def test_a_list_that_no_ruleset_reads_needs_two_people_and_no_backtest(engine: Engine, three: People) -> None:
-    outcome = put_list_version(engine, three[0], "another", LATER, ["X"], "A", "us", LATER, "for a policy")
+    outcome = put_list_version(Context(engine, three[0]).at(LATER), "another", LATER, ["X"], "A", "us", "for a policy")
     assert outcome.proposal is not None
     assert outcome.proposal.backtests == ()
-    assert approve_proposal(engine, three[1], outcome.proposal.id, "yes").result is not None
+    assert approve_proposal(Context(engine, three[1]), outcome.proposal.id, "yes").result is not None
 
 
 def test_what_cannot_be_done_is_refused_when_it_is_proposed_and_leaves_nothing(engine: Engine, three: People) -> None:
     before = (governing(engine), audited(engine))
     for ask, error in (
-        (lambda: order_families(engine, three[0], "customer", ["retail"], "why"), ConfigError),
-        (lambda: switch_family(engine, three[0], "retail", True, "why"), ConflictError),
-        (lambda: switch_family(engine, three[0], "nothing", True, "why"), NotFoundError),
-        (lambda: put_list_version(engine, three[0], "watched", 0, [], "W", "us", LATER, "why"), ConflictError),
-        (lambda: put_list_version(engine, three[0], "watched", LATER, [], "W", "us", LATER, " "), ConfigError),
-        (lambda: change_settings(engine, three[0], SettingsChange(override_cap_percent=101), "why"), ConfigError),
-        (lambda: change_settings(engine, three[0], SettingsChange(base_currency="USD"), "why"), ConflictError),
-        (lambda: roll_back(engine, three[0], "retail", 1, "why"), ConflictError),
+        (lambda: order_families(Context(engine, three[0]), "customer", ["retail"], "why"), ConfigError),
+        (lambda: switch_family(Context(engine, three[0]), "retail", True, "why"), ConflictError),
+        (lambda: switch_family(Context(engine, three[0]), "nothing", True, "why"), NotFoundError),
+        (
+            lambda: put_list_version(Context(engine, three[0]).at(LATER), "watched", 0, [], "W", "us", "why"),
+            ConflictError,
+        ),
+        (
+            lambda: put_list_version(Context(engine, three[0]).at(LATER), "watched", LATER, [], "W", "us", " "),
+            ConfigError,
+        ),
+        (
+            lambda: change_settings(Context(engine, three[0]), SettingsChange(override_cap_percent=101), "why"),
+            ConfigError,
+        ),
+        (lambda: change_settings(Context(engine, three[0]), SettingsChange(base_currency="USD"), "why"), ConflictError),
+        (lambda: roll_back(Context(engine, three[0]), "retail", 1, "why"), ConflictError),
     ):
         with pytest.raises(error):
             ask()  # type: ignore[no-untyped-call]  # one of the above
@@ -248,19 +268,19 @@ def test_what_cannot_be_done_any_more_is_not_approved(engine: Engine, three: Peo
     agreed(engine, three[2], first, LATER)
     assert second.proposal is not None
     with pytest.raises(ConflictError, match="retail is off already"):
-        approve_proposal(engine, three[2], second.proposal.id, "why")
+        approve_proposal(Context(engine, three[2]), second.proposal.id, "why")
 
 
 def test_a_proposal_is_refused_by_another_and_withdrawn_by_who_made_it(engine: Engine, three: People) -> None:
     for person, state in ((three[1], "refused"), (three[0], "withdrawn")):
         outcome = CHANGES["switch"](engine, three[0])
         assert outcome.proposal is not None
-        done = refuse_proposal(engine, person, outcome.proposal.id, "no", now_us=LATER)
+        done = refuse_proposal(Context(engine, person).at(LATER), outcome.proposal.id, "no")
         assert (done.state, [made.state for made in done.backtests]) == (state, ["cancelled"])
     assert run_next_backtest(engine, LATER) is False
-    assert [line.state for line in list_proposals(engine, three[0])] == ["withdrawn", "refused"]
-    assert list_proposals(engine, three[0], "proposed") == []
-    assert len(list_proposals(engine, three[0], part=Part(9, (2,)))) == 1
+    assert [line.state for line in list_proposals(Context(engine, three[0]))] == ["withdrawn", "refused"]
+    assert list_proposals(Context(engine, three[0]), "proposed") == []
+    assert len(list_proposals(Context(engine, three[0]), part=Part(9, (2,)))) == 1
 
 
 def test_settings_are_approved_by_admins(engine: Engine, three: People) -> None:
@@ -269,9 +289,9 @@ def test_settings_are_approved_by_admins(engine: Engine, three: People) -> None:
     reach = {"from": 10, "to": 99, "overridden_below": 0, "with_level": 6}
     assert outcome.proposal.reach == {"override_cap_percent": reach}
     with pytest.raises(ConflictError, match="is about settings, which admins decide"):
-        approve_proposal(engine, three[1], outcome.proposal.id, "why", Role.PUBLISHER)
-    approve_proposal(engine, three[1], outcome.proposal.id, "why", Role.ADMIN)
-    assert read_settings(engine, three[0]).override_cap_percent == 99
+        approve_proposal(Context(engine, three[1]), outcome.proposal.id, "why", Role.PUBLISHER)
+    approve_proposal(Context(engine, three[1]), outcome.proposal.id, "why", Role.ADMIN)
+    assert read_settings(Context(engine, three[0])).override_cap_percent == 99
 
 
 def test_only_ones_own_proposals_are_there(engine: Engine, three: People) -> None:
@@ -280,68 +300,68 @@ def test_only_ones_own_proposals_are_there(engine: Engine, three: People) -> Non
     assert outcome.proposal is not None
     number = outcome.proposal.id
     for ask in (
-        lambda: read_proposal(engine, other, number),
-        lambda: approve_proposal(engine, other, number, "why"),
-        lambda: refuse_proposal(engine, other, number, "why"),
-        lambda: request_proposal_backtests(engine, other, number),
+        lambda: read_proposal(Context(engine, other), number),
+        lambda: approve_proposal(Context(engine, other), number, "why"),
+        lambda: refuse_proposal(Context(engine, other), number, "why"),
+        lambda: request_proposal_backtests(Context(engine, other), number),
     ):
         with pytest.raises(NotFoundError, match=f"there is no proposal {number}"):
             ask()
-    assert list_proposals(engine, other) == []
+    assert list_proposals(Context(engine, other)) == []
 
 
 def test_the_least_coverage_of_the_organisation_holds_whatever_a_ruleset_says(engine: Engine, three: People) -> None:
-    asked = change_settings(engine, three[0], SettingsChange(minimum_coverage_percent=90), "why", LATER)
+    asked = change_settings(Context(engine, three[0]).at(LATER), SettingsChange(minimum_coverage_percent=90), "why")
     assert asked.proposal is not None
     assert asked.proposal.reach["minimum_coverage_percent"]["active_below"] == []
     agreed(engine, three[1], asked, LATER)
     text = document("new")
     text = text[: text.index("  - {name: north")] + "coverage: {rules: 0, cases: 0}\n"
-    save_draft(engine, three[0], text)
+    save_draft(Context(engine, three[0]), text)
     with pytest.raises(Exception, match=r"reach 50\.0 % of rules, at least 90 % are needed by the organisation"):
-        commit(engine, three[0], "new", 1, "as it is")
+        commit(Context(engine, three[0]), "new", 1, "as it is")
 
 
 def test_an_author_alone_does_not_switch_coverage_off(engine: Engine, three: People) -> None:
     """The organisation's minimum holds from its first day, though nobody chose it."""
     text = document("new")
     text = text[: text.index("  - {name: north")] + "coverage: {rules: 0, cases: 0}\n"
-    save_draft(engine, three[0], text)
+    save_draft(Context(engine, three[0]), text)
     with pytest.raises(Exception, match=r"reach 50\.0 % of rules, at least 80 % are needed by the organisation"):
-        commit(engine, three[0], "new", 1, "as it is")
+        commit(Context(engine, three[0]), "new", 1, "as it is")
 
 
 def test_before_anything_decides_one_person_sets_up(engine: Engine) -> None:
     ana = founded(engine)[0]
     at_machine = Actor(ana.organisation_id, "cli:ana")
-    assert put_list_version(engine, at_machine, "watched", 0, ["IR"], "W", "us", NOW).proposal is None
-    assert change_settings(engine, at_machine, SettingsChange(override_cap_percent=5)).proposal is None
-    save_draft(engine, ana, document())
-    assert switch_family(engine, ana, "retail", False, "not yet").proposal is None
-    assert choose_levels(engine, ana, ("low", "medium", "high")).locked_us is not None, "the same ones again"
+    assert put_list_version(Context(engine, at_machine).at(NOW), "watched", 0, ["IR"], "W", "us").proposal is None
+    assert change_settings(Context(engine, at_machine), SettingsChange(override_cap_percent=5)).proposal is None
+    save_draft(Context(engine, ana), document())
+    assert switch_family(Context(engine, ana), "retail", False, "not yet").proposal is None
+    assert choose_levels(Context(engine, ana), ("low", "medium", "high")).locked_us is not None, "the same ones again"
     assert rows_of(engine, Proposal) == []
 
 
 def test_a_sole_operator_is_chosen_before_anything_decides_and_is_in_the_log(engine: Engine) -> None:
     ana = founded(engine)[0]
     at_machine = Actor(ana.organisation_id, "cli:ana")
-    put_list_version(engine, ana, "watched", 0, ["IR"], "W", "us", NOW)
-    put_entities(engine, ana, "customer", [EntityRow("c1", {"country": "IR", "income": 5.0})], NOW)
-    assert allow_sole_operator(engine, at_machine, "a try-out", NOW).sole_operator_us == NOW
+    put_list_version(Context(engine, ana).at(NOW), "watched", 0, ["IR"], "W", "us")
+    put_entities(Context(engine, ana).at(NOW), "customer", [EntityRow("c1", {"country": "IR", "income": 5.0})])
+    assert allow_sole_operator(Context(engine, at_machine).at(NOW), "a try-out").sole_operator_us == NOW
     assert audited(engine)[-1][:2] == ("cli:ana", "organisation.sole_operator")
     decide(engine, (ana, ana, ana), document(), "retail")
-    outcome = switch_family(engine, ana, "retail", False, "why", now_us=LATER)
+    outcome = switch_family(Context(engine, ana).at(LATER), "retail", False, "why")
     agreed(engine, ana, outcome, LATER)
-    assert require_two_people(engine, at_machine, "it is real now").sole_operator_us is None
+    assert require_two_people(Context(engine, at_machine), "it is real now").sole_operator_us is None
     with pytest.raises(ConflictError, match="two people decided"):
-        allow_sole_operator(engine, at_machine, "once more")
-    outcome = switch_family(engine, ana, "retail", True, "why", now_us=LATER)
+        allow_sole_operator(Context(engine, at_machine), "once more")
+    outcome = switch_family(Context(engine, ana).at(LATER), "retail", True, "why")
     with pytest.raises(ConflictError, match="another person approves"):
         agreed(engine, ana, outcome, LATER)
 
 
 def test_an_override_is_not_approved_by_an_account_of_the_machine(engine: Engine, three: People) -> None:
-    asked = request_override(engine, three[0], "customer", "c0", "high", "a hint", now_us=LATER)
+    asked = request_override(Context(engine, three[0]).at(LATER), "customer", "c0", "high", "a hint")
     with pytest.raises(ConflictError, match="cli:ana is no member"):
-        approve_override(engine, Actor(three[0].organisation_id, "cli:ana"), asked.id, now_us=LATER)
-    approve_override(engine, three[1], asked.id, now_us=LATER)
+        approve_override(Context(engine, Actor(three[0].organisation_id, "cli:ana")).at(LATER), asked.id)
+    approve_override(Context(engine, three[1]).at(LATER), asked.id)

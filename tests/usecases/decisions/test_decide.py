@@ -24,6 +24,7 @@ from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.levels.read import Freshness
 from fivefold.usecases.levels.records import read_inputs
 from fivefold.usecases.shared import rates
+from fivefold.usecases.shared.context import Context
 from tests.risk.engine.policies_small import decision_of, drawn_rules, outcome_of
 from tests.store.audits import bind_unnamed
 from tests.store.filling import filled_once
@@ -102,7 +103,7 @@ def test_stale_rates_are_told_where_money_was_converted(desk: Desk, monkeypatch:
     assert _answer(foreign)["stale_rates_days"] == age
     monkeypatch.setattr(rates, "STALE_AFTER", timedelta(days=age))
     assert _answer(desk.decide(given=cash(-1.0, transaction_currency="USD")))["stale_rates_days"] is None
-    assert replay_decision(desk.bank.engine, desk.bank.actor, foreign.number).same
+    assert replay_decision(desk.bank.context, foreign.number).same
 
 
 def _answer(made: Any) -> Any:
@@ -159,7 +160,7 @@ def test_another_organisation_has_keys_of_its_own(desk: Desk, engine: Engine) ->
     mine, theirs = (one.decide(given=cash(transaction_id="t-1")) for one in (desk, other))
     assert not theirs.repeated
     with pytest.raises(NotFoundError, match=f"there is no decision {mine.number}"):
-        read_decision(engine, other.ana, mine.number)
+        read_decision(Context(engine, other.ana), mine.number)
     desk.bank.put("only ours", country="NO")
     with pytest.raises(NotFoundError, match="there is no customer 'only ours'"):
         other.decide("only ours")
@@ -231,8 +232,8 @@ def test_the_age_of_a_level_counts_in_days(desk: Desk) -> None:
 def test_every_kind_of_input_is_read(desk: Desk) -> None:
     """Attributes, tags, screenings, stored transactions, indicators, lists, status and source."""
     bank = desk.bank
-    put_list_version(bank.engine, bank.actor, "hot", 0, ["IR"], "Hot", "us", bank.now)
-    set_tag(bank.engine, bank.actor, "customer", "ada", "watch", now_us=bank.now)
+    put_list_version(bank.context, "hot", 0, ["IR"], "Hot", "us")
+    set_tag(bank.context, "customer", "ada", "watch")
     for number in range(3):
         bank.pay(number, "ada", transaction_amount=100.0)
     conditions: list[Any] = [
@@ -261,7 +262,7 @@ def test_every_kind_of_input_is_read(desk: Desk) -> None:
     unknown = {2, 6, 13}
     assert found == ["unknown" if at in unknown else "held" for at in range(len(rules))]
     assert _answer(made)["lists"] == {"hot": "1970-01-01T00:00:00+00:00"}
-    assert replay_decision(bank.engine, bank.actor, made.number).same
+    assert replay_decision(bank.context, made.number).same
 
 
 def test_an_override_is_the_level_in_force(desk: Desk) -> None:
@@ -342,7 +343,7 @@ def test_the_policy_is_for_the_type_of_the_entity(desk: Desk) -> None:
 
 
 def test_a_list_without_a_version_yet_is_told(desk: Desk) -> None:
-    put_list_version(desk.bank.engine, desk.bank.actor, "late", desk.bank.now + 1, ["IR"], "Late", "us", desk.bank.now)
+    put_list_version(desk.bank.context, "late", desk.bank.now + 1, ["IR"], "Late", "us")
     desk.publish({"when": {"field": "country", "in_list": "late"}, "action": "block"})
     with pytest.raises(InvalidRulesetError, match="has no version before"):
         desk.decide()
@@ -360,7 +361,7 @@ def test_who_is_erased_meanwhile_leaves_nothing(desk: Desk, tmp_path: Path, monk
     def erased_meanwhile(*given: Any) -> Any:
         found = made(*given)
         later = desk.bank.now + 4000 * DAY_US
-        erase_entity(desk.bank.engine, desk.ana, "customer", "ada", tmp_path / "erased", now_us=later)
+        erase_entity(Context(desk.bank.engine, desk.ana).at(later), "customer", "ada", tmp_path / "erased")
         desk.bank.put("ada", country="NO")
         return found
 
@@ -426,7 +427,7 @@ def test_it_decides_as_the_book_does_and_again_to_the_byte(
     assert [(rule["outcome"], rule["action"]) for rule in _answer(made)["rules"]] == [
         outcome_of(rule, row) for rule in rules
     ]
-    assert replay_decision(desk.bank.engine, desk.ana, made.number).same
+    assert replay_decision(Context(desk.bank.engine, desk.ana), made.number).same
 
 
 KEPT: dict[str, Any] = {

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from fivefold.usecases.decisions.policies import approve_policy, propose_policy
 from fivefold.usecases.ingest.facts import set_tag
+from fivefold.usecases.shared.context import Context
 from tests.usecases.deciding import Desk, cash, opened
 
 PAGE = (Path(__file__).parents[3] / "docs" / "decisions-api.md").read_text(encoding="utf-8")
@@ -20,8 +21,8 @@ REQUEST, ANSWER = (json.loads(block) for block in re.findall(r"```json\n(.*?)```
 @pytest.fixture
 def desk(engine: Engine) -> Desk:
     made = opened(engine)
-    propose_policy(engine, made.ana, POLICY, "As the page says.", now_us=made.bank.now)
-    approve_policy(engine, made.ben, "cash", 1, "As the page says.", made.bank.now)
+    propose_policy(Context(engine, made.ana).at(made.bank.now), POLICY, "As the page says.")
+    approve_policy(Context(engine, made.ben).at(made.bank.now), "cash", 1, "As the page says.")
     for number in range(3):
         made.bank.pay(number, "bo", transaction_amount=5_000.0)
     return made
@@ -42,7 +43,7 @@ def test_the_other_rules_do_what_they_are_for(desk: Desk) -> None:
     assert desk.decide("bo", transfer, "cash").action == "review", "unusual, and of no known worth"
     desk.value("bo", 4.5)
     assert desk.decide("bo", transfer, "cash").action == "allow"
-    set_tag(desk.bank.engine, desk.ana, "customer", "ada", "cash-agreed", now_us=desk.bank.now)
+    set_tag(Context(desk.bank.engine, desk.ana).at(desk.bank.now), "customer", "ada", "cash-agreed")
     agreed = desk.decide("ada", cash(-5_000.0), "cash")
     assert (agreed.action, agreed.answer and agreed.answer["rules"][0]["outcome"]) == ("allow", "suppressed")
 

@@ -20,6 +20,7 @@ from fivefold.usecases.decisions.policies import (
     refuse_policy,
     show_policy,
 )
+from fivefold.usecases.shared.context import Context
 from tests.store.audits import bind_unnamed
 from tests.store.filling import filled_once
 from tests.usecases.at_once import retire_policy
@@ -36,15 +37,15 @@ def desk(engine: Engine) -> Desk:
 
 
 def propose(desk: Desk, *rules: Any, **parts: Any) -> Any:
-    return propose_policy(desk.bank.engine, desk.ana, document(rules, **parts), WHY, WHY, desk.bank.now)
+    return propose_policy(Context(desk.bank.engine, desk.ana).at(desk.bank.now), document(rules, **parts), WHY, WHY)
 
 
 def approve(desk: Desk, number: int = 1, actor: Any = None, name: str = "payments") -> Any:
-    return approve_policy(desk.bank.engine, actor or desk.ben, name, number, WHY, desk.bank.now)
+    return approve_policy(Context(desk.bank.engine, actor or desk.ben).at(desk.bank.now), name, number, WHY)
 
 
 def states(desk: Desk) -> dict[int, str]:
-    return {line.number: line.state for line in policies_of(desk.bank.engine, desk.ana)}
+    return {line.number: line.state for line in policies_of(Context(desk.bank.engine, desk.ana))}
 
 
 def test_a_version_is_written_by_one_and_approved_by_another(desk: Desk) -> None:
@@ -76,25 +77,25 @@ def test_the_next_version_takes_the_place_of_the_one_before(desk: Desk) -> None:
 def test_policies_of_other_names_are_let_alone(desk: Desk) -> None:
     desk.publish(CASH)
     desk.publish(CASH, name="transfers")
-    assert [(line.name, line.state) for line in policies_of(desk.bank.engine, desk.ana)] == [
+    assert [(line.name, line.state) for line in policies_of(Context(desk.bank.engine, desk.ana))] == [
         ("payments", "active"),
         ("transfers", "active"),
     ]
-    assert [line.name for line in policies_of(desk.bank.engine, desk.ana, "transfers")] == ["transfers"]
+    assert [line.name for line in policies_of(Context(desk.bank.engine, desk.ana), "transfers")] == ["transfers"]
 
 
 def test_one_that_is_retired_decides_no_more(desk: Desk) -> None:
     desk.publish(CASH)
     assert desk.decide().action == "allow"
-    retire_policy(desk.bank.engine, desk.ana, "payments", 1, WHY)
+    retire_policy(Context(desk.bank.engine, desk.ana), "payments", 1, WHY)
     with pytest.raises(NotFoundError, match="there is no active policy 'payments'"):
         desk.decide()
     with pytest.raises(ConflictError, match="is retired; one that is active can be retired"):
-        retire_policy(desk.bank.engine, desk.ana, "payments", 1, WHY)
+        retire_policy(Context(desk.bank.engine, desk.ana), "payments", 1, WHY)
     assert propose(desk, CASH).number == 2, "the same may be proposed again"
-    assert refuse_policy(desk.bank.engine, desk.ana, "payments", 2, WHY).state == "retired"
+    assert refuse_policy(Context(desk.bank.engine, desk.ana), "payments", 2, WHY).state == "retired"
     with pytest.raises(ConflictError, match="retired already"):
-        refuse_policy(desk.bank.engine, desk.ana, "payments", 2, WHY)
+        refuse_policy(Context(desk.bank.engine, desk.ana), "payments", 2, WHY)
     with pytest.raises(ConflictError, match="is retired; what is proposed"):
         approve(desk, 2)
 
@@ -104,14 +105,14 @@ def test_an_active_one_is_not_retired_by_one_person(desk: Desk) -> None:
     desk.decide()
     engine = desk.bank.engine
     with pytest.raises(ConflictError, match="is active; to retire it is proposed, and approved"):
-        refuse_policy(engine, desk.ana, "payments", 1, WHY)
-    outcome = asks.retire_policy(engine, desk.ana, "payments", 1, WHY, desk.bank.now)
+        refuse_policy(Context(engine, desk.ana), "payments", 1, WHY)
+    outcome = asks.retire_policy(Context(engine, desk.ana).at(desk.bank.now), "payments", 1, WHY)
     assert outcome.proposal is not None
     assert outcome.proposal.reach == {"days": 90, "decisions": {"allow": 1}}
     with pytest.raises(ConflictError, match="another person approves"):
-        approve_proposal(engine, desk.ana, outcome.proposal.id, WHY)
+        approve_proposal(Context(engine, desk.ana), outcome.proposal.id, WHY)
     assert desk.decide().action == "allow"
-    approve_proposal(engine, desk.ben, outcome.proposal.id, WHY)
+    approve_proposal(Context(engine, desk.ben), outcome.proposal.id, WHY)
     with pytest.raises(NotFoundError, match="there is no active policy 'payments'"):
         desk.decide()
 
@@ -119,7 +120,7 @@ def test_an_active_one_is_not_retired_by_one_person(desk: Desk) -> None:
 def test_the_same_is_not_proposed_twice(desk: Desk) -> None:
     propose(desk, CASH)
     with pytest.raises(ConflictError, match="version 1 of payments says the same, and is proposed"):
-        propose_policy(desk.bank.engine, desk.ben, f"# a remark\n{document([CASH])}", WHY, WHY)
+        propose_policy(Context(desk.bank.engine, desk.ben), f"# a remark\n{document([CASH])}", WHY, WHY)
     approve(desk)
     with pytest.raises(ConflictError, match="says the same, and is active"):
         propose(desk, CASH)
@@ -145,7 +146,7 @@ def test_what_could_not_be_run_is_refused_with_its_place(desk: Desk, old: str, n
     text = document([CASH])
     assert old in text
     with pytest.raises(InvalidRulesetError, match=f"(?s)the policy is not valid:.*{told}"):
-        propose_policy(desk.bank.engine, desk.ana, text.replace(old, new), WHY, WHY)
+        propose_policy(Context(desk.bank.engine, desk.ana), text.replace(old, new), WHY, WHY)
     assert rows_of(desk.bank.engine, Policy) == []
 
 
@@ -154,15 +155,15 @@ def test_doubts_are_accepted_with_a_reason(desk: Desk) -> None:
     with pytest.raises(
         InvalidRulesetError, match=r"(?s)rule again: never decides: rule cash comes first.*accept_warnings"
     ):
-        propose_policy(desk.bank.engine, desk.ana, text, WHY)
-    assert propose_policy(desk.bank.engine, desk.ana, text, WHY, WHY).number == 1
-    shown = show_policy(desk.bank.engine, desk.ben, "payments", 1)
+        propose_policy(Context(desk.bank.engine, desk.ana), text, WHY)
+    assert propose_policy(Context(desk.bank.engine, desk.ana), text, WHY, WHY).number == 1
+    shown = show_policy(Context(desk.bank.engine, desk.ben), "payments", 1)
     assert shown.document == text
     assert any("never decides" in doubt.problem for doubt in shown.doubts), "who approves sees them"
 
 
 def test_a_policy_is_looked_through_without_being_proposed(desk: Desk) -> None:
-    found = check_policy(desk.bank.engine, desk.ana, document([{**CASH, "action": "blokc"}]))
+    found = check_policy(Context(desk.bank.engine, desk.ana), document([{**CASH, "action": "blokc"}]))
     assert [finding.problem for finding in found if finding.fatal] == [
         "there is no action blokc; there are allow, note, review, block"
     ]
@@ -174,9 +175,9 @@ def test_every_change_needs_a_reason(desk: Desk, reason: str) -> None:
     desk.publish(CASH)
     propose(desk, WORTH)
     for change in (
-        lambda: propose_policy(desk.bank.engine, desk.ana, document([CASH_OF_HIGH]), reason, WHY),
-        lambda: approve_policy(desk.bank.engine, desk.ben, "payments", 2, reason),
-        lambda: retire_policy(desk.bank.engine, desk.ana, "payments", 1, reason),
+        lambda: propose_policy(Context(desk.bank.engine, desk.ana), document([CASH_OF_HIGH]), reason, WHY),
+        lambda: approve_policy(Context(desk.bank.engine, desk.ben), "payments", 2, reason),
+        lambda: retire_policy(Context(desk.bank.engine, desk.ana), "payments", 1, reason),
     ):
         with pytest.raises(ConfigError, match="reason must say why"):
             change()
@@ -195,11 +196,11 @@ def test_a_policy_keeps_its_type(desk: Desk) -> None:
 def test_what_is_another_organisations_is_not_there(desk: Desk, engine: Engine) -> None:
     desk.publish(CASH)
     other = opened(engine, "other")
-    assert policies_of(engine, other.ana) == []
+    assert policies_of(Context(engine, other.ana)) == []
     for ask in (
-        lambda: approve_policy(engine, other.ben, "payments", 1, WHY),
-        lambda: retire_policy(engine, other.ben, "payments", 1, WHY),
-        lambda: show_policy(engine, other.ben, "payments", 1),
+        lambda: approve_policy(Context(engine, other.ben), "payments", 1, WHY),
+        lambda: retire_policy(Context(engine, other.ben), "payments", 1, WHY),
+        lambda: show_policy(Context(engine, other.ben), "payments", 1),
     ):
         with pytest.raises(NotFoundError, match="there is no version 1 of a policy 'payments'"):
             ask()
@@ -213,7 +214,7 @@ def test_every_change_is_recorded(desk: Desk) -> None:
     before = len(audited(desk.bank.engine))
     desk.publish(CASH)
     desk.publish(WORTH)
-    retire_policy(desk.bank.engine, desk.ana, "payments", 2, WHY)
+    retire_policy(Context(desk.bank.engine, desk.ana), "payments", 2, WHY)
     told = audited(desk.bank.engine)[before:]
     assert [(actor, action) for actor, action, _, _ in told] == [
         ("member:1", "policy.proposed"),
@@ -236,7 +237,7 @@ def test_levels_are_never_chosen_anew_once_a_policy_speaks_of_them(desk: Desk) -
 
     propose(desk, CASH)
     with pytest.raises(ConflictError, match="for good"):
-        choose_levels(desk.bank.engine, desk.ana, ["a", "b", "c"])
+        choose_levels(Context(desk.bank.engine, desk.ana), ["a", "b", "c"])
 
 
 def test_of_two_who_approve_at_once_one_is_told(kind: str, tmp_path: Path) -> None:
@@ -248,7 +249,7 @@ def test_of_two_who_approve_at_once_one_is_told(kind: str, tmp_path: Path) -> No
 
     def approving(number: int, name: str) -> Any:
         return lambda engine, desk: (
-            approve_policy(engine, type(desk.ben)(desk.bank.of, name), "payments", number, WHY).number
+            approve_policy(Context(engine, type(desk.ben)(desk.bank.of, name)), "payments", number, WHY).number
         )
 
     made = together(

@@ -14,6 +14,7 @@ from fivefold.store.tables.events import Decision
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.decisions.read import list_decisions, read_decision, replay_by_name, replay_decision
 from fivefold.usecases.erasure.erase import erase_entity
+from fivefold.usecases.shared.context import Context
 from tests.store.audits import bind_unnamed, forged
 from tests.store.filling import filled_once
 from tests.usecases import banks
@@ -37,14 +38,14 @@ def rewrite(desk: Desk, number: int, **values: Any) -> None:
 def test_a_decision_is_read_as_it_was_made(desk: Desk) -> None:
     desk.publish(CASH_OF_HIGH)
     made = desk.decide()
-    assert read_decision(desk.bank.engine, desk.ana, made.number) == made
+    assert read_decision(Context(desk.bank.engine, desk.ana), made.number) == made
 
 
 def test_decisions_are_listed_the_latest_first_page_by_page(desk: Desk) -> None:
     desk.publish(CASH_OF_HIGH)
     numbers = [desk.decide(given=cash(-1000.0 - at)).number for at in range(3)]
     desk.decide("bo")
-    ask = (desk.bank.engine, desk.ana, "customer", "ada")
+    ask = (Context(desk.bank.engine, desk.ana), "customer", "ada")
     found = list_decisions(*ask)
     assert [line.number for line in found] == numbers[::-1]
     assert [line.action for line in found] == ["block", "block", "allow"]
@@ -56,12 +57,12 @@ def test_decisions_are_listed_the_latest_first_page_by_page(desk: Desk) -> None:
 def test_a_decision_comes_out_again_whatever_came_after(desk: Desk) -> None:
     """Another policy, another ruleset, another version of a list, other levels, values and attributes."""
     bank = desk.bank
-    put_list_version(bank.engine, bank.actor, "hot", 0, ["IR"], "Hot", "us", bank.now)
+    put_list_version(bank.context, "hot", 0, ["IR"], "Hot", "us")
     desk.value("ada", 4.1)
     desk.publish({"when": {"field": "country", "in_list": "hot"}, "action": "review"}, WORTH, CASH_OF_HIGH)
     numbers = [desk.decide(name, cash(amount)).number for name in ("ada", "bo") for amount in (-1200.0, 0.3)]
-    stored = [read_decision(bank.engine, desk.ana, number).answer for number in numbers]
-    put_list_version(bank.engine, bank.actor, "hot", bank.now + 1, ["NO"], "Hot", "us", bank.now)
+    stored = [read_decision(Context(bank.engine, desk.ana), number).answer for number in numbers]
+    put_list_version(bank.context, "hot", bank.now + 1, ["NO"], "Hot", "us")
     bank.activate(banks.document({"income": banks.INCOME}))
     bank.wait(5)
     bank.put("ada", country="NO", income=5)
@@ -70,11 +71,11 @@ def test_a_decision_comes_out_again_whatever_came_after(desk: Desk) -> None:
     bank.mark("ada")
     bank.settle()
     for number in numbers:
-        found = replay_decision(bank.engine, desk.ana, number)
+        found = replay_decision(Context(bank.engine, desk.ana), number)
         assert found.same, (found.stored, found.made)
         assert found.assessment == f"d:{number}"
         assert found.engine == found.engine_now
-    assert [read_decision(bank.engine, desk.ana, number).answer for number in numbers] == stored
+    assert [read_decision(Context(bank.engine, desk.ana), number).answer for number in numbers] == stored
 
 
 @pytest.mark.parametrize(
@@ -95,34 +96,34 @@ def test_one_that_was_changed_does_not_come_out_again(desk: Desk, column: str, o
     text = getattr(row, column)
     assert old in text
     rewrite(desk, made.number, **{column: text.replace(old, new)})
-    assert not replay_decision(desk.bank.engine, desk.ana, made.number).same
+    assert not replay_decision(Context(desk.bank.engine, desk.ana), made.number).same
 
 
 def test_a_replay_is_asked_for_by_name(desk: Desk) -> None:
     desk.publish(CASH)
     made = desk.decide()
-    ask = (desk.bank.engine, desk.ana)
-    assert replay_by_name(*ask, f"d:{made.number}").made == replay_decision(*ask, made.number).made
-    assert '"ruleset":"retail"' in replay_by_name(*ask, f"{desk.bank.id_of('ada')}.1").made
+    ask = Context(desk.bank.engine, desk.ana)
+    assert replay_by_name(ask, f"d:{made.number}").made == replay_decision(ask, made.number).made
+    assert '"ruleset":"retail"' in replay_by_name(ask, f"{desk.bank.id_of('ada')}.1").made
     for name in ("d:", "d:x", "d:1.1", "d:-1", "d:99", f"d:{10**18}"):
         with pytest.raises(NotFoundError, match="there is no decision"):
-            replay_by_name(*ask, name)
+            replay_by_name(ask, name)
     with pytest.raises(NotFoundError, match="there is no assessment 'e:1'"):
-        replay_by_name(*ask, "e:1")
+        replay_by_name(ask, "e:1")
 
 
 def test_an_erased_one_says_so_and_keeps_its_action(desk: Desk, tmp_path: Path) -> None:
     desk.publish(CASH_OF_HIGH)
     made = desk.decide(given=cash(transaction_id="t-1", operation="cash"))
     later = desk.bank.now + 4000 * DAY_US
-    erase_entity(desk.bank.engine, desk.ana, "customer", "ada", tmp_path / "erased", now_us=later)
+    erase_entity(Context(desk.bank.engine, desk.ana).at(later), "customer", "ada", tmp_path / "erased")
     with pytest.raises(ConflictError, match=f"decision {made.number} was erased: what it was made from is gone"):
-        replay_decision(desk.bank.engine, desk.ana, made.number)
-    found = read_decision(desk.bank.engine, desk.ana, made.number)
+        replay_decision(Context(desk.bank.engine, desk.ana), made.number)
+    found = read_decision(Context(desk.bank.engine, desk.ana), made.number)
     assert (found.action, found.answer, found.policy) == ("block", None, ("payments", 1))
     with pytest.raises(NotFoundError):
-        list_decisions(desk.bank.engine, desk.ana, "customer", "ada")
-    (line,) = list_decisions(desk.bank.engine, desk.ana, "customer", f"erased-{desk.rows()[0].entity_id}")
+        list_decisions(Context(desk.bank.engine, desk.ana), "customer", "ada")
+    (line,) = list_decisions(Context(desk.bank.engine, desk.ana), "customer", f"erased-{desk.rows()[0].entity_id}")
     assert (line.action, line.line) == ("block", "")
     assert desk.rows()[0].decision_key is None, "a transaction's number may say whose it was"
     findings: list[Any] = []
@@ -148,7 +149,7 @@ def test_digests_of_what_was_decided_stand_in_the_audit_log(desk: Desk) -> None:
 def test_what_is_not_there_is_not_there(desk: Desk, number: int) -> None:
     for ask in (read_decision, replay_decision):
         with pytest.raises(NotFoundError, match=f"there is no decision {number}"):
-            ask(desk.bank.engine, desk.ana, number)
+            ask(Context(desk.bank.engine, desk.ana), number)
 
 
 def test_nor_is_that_of_another_organisation(desk: Desk, engine: Engine) -> None:
@@ -157,8 +158,8 @@ def test_nor_is_that_of_another_organisation(desk: Desk, engine: Engine) -> None
     other = opened(engine, "other")
     for ask in (read_decision, replay_decision):
         with pytest.raises(NotFoundError, match=f"there is no decision {made.number}"):
-            ask(engine, other.ana, made.number)
+            ask(Context(engine, other.ana), made.number)
     desk.bank.put("only ours", country="NO")
     with pytest.raises(NotFoundError, match="there is no customer 'only ours'"):
-        list_decisions(engine, other.ana, "customer", "only ours")
-    assert list_decisions(engine, other.ana, "customer", "ada") == []
+        list_decisions(Context(engine, other.ana), "customer", "only ours")
+    assert list_decisions(Context(engine, other.ana), "customer", "ada") == []

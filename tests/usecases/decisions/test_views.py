@@ -10,6 +10,7 @@ from fivefold.domain.errors import NotFoundError
 from fivefold.store.tables.events import Decision
 from fivefold.usecases.decisions.read import view_decision
 from fivefold.usecases.levels.explain import VisibleValue
+from fivefold.usecases.shared.context import Context
 from tests.store.audits import forged
 from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, cash, opened
 
@@ -27,7 +28,7 @@ def test_of_rules_that_held_values_are_seen_and_conditions_are_not(desk: Desk) -
     suppressed = {**CASH_OF_HIGH, "id": "but", "unless": {**SUM, "below": 54321}}
     desk.publish({**HIDDEN, "title": "Nobody knows", "action": "block"}, suppressed, CASH_OF_HIGH, WORTH)
     made = desk.decide(given=cash(-1234.5))
-    seen = view_decision(desk.bank.engine, desk.ana, made.number)
+    seen = view_decision(Context(desk.bank.engine, desk.ana), made.number)
     assert seen is not None
     assert [(rule.title, rule.outcome, rule.action) for rule in seen.rules] == [
         ("R1", "suppressed", None),
@@ -51,7 +52,7 @@ def test_of_rules_that_held_values_are_seen_and_conditions_are_not(desk: Desk) -
 def test_a_value_is_not_shown_rounded_across_a_threshold(desk: Desk) -> None:
     desk.value("ada", 3.9999999999)
     desk.publish({"when": {"value": "score", "below": 4}, "action": "note"})
-    seen = view_decision(desk.bank.engine, desk.ana, desk.decide().number)
+    seen = view_decision(Context(desk.bank.engine, desk.ana), desk.decide().number)
     assert seen is not None
     assert seen.rules[0].values == (VisibleValue("value score", "3.9999999999"),)
 
@@ -61,11 +62,11 @@ def test_of_an_erased_one_nothing_is_seen(desk: Desk) -> None:
     made = desk.decide()
     with forged(desk.bank.engine) as connection:
         connection.execute(update(Decision).values(inputs=None, answer=None))
-    assert view_decision(desk.bank.engine, desk.ana, made.number) is None
+    assert view_decision(Context(desk.bank.engine, desk.ana), made.number) is None
 
 
 def test_that_of_another_organisation_is_not_there(desk: Desk, engine: Engine) -> None:
     desk.publish(CASH)
     made = desk.decide()
     with pytest.raises(NotFoundError, match=f"there is no decision {made.number}"):
-        view_decision(engine, opened(engine, "other").ana, made.number)
+        view_decision(Context(engine, opened(engine, "other").ana), made.number)

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -22,7 +23,6 @@ from fivefold.store.tables.accounts import Base
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.events import Decision, Policy
 from fivefold.store.tables.levels import DueMark
-from fivefold.usecases.audit.record import record
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.erasure.erase import RepeatedErasures, erase_again, erase_entity, set_legal_hold
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
@@ -30,6 +30,8 @@ from fivefold.usecases.levels.entity_profile import read_entity
 from fivefold.usecases.levels.overrides import request_override
 from fivefold.usecases.levels.read import Freshness, read_level, read_level_of_profile
 from fivefold.usecases.levels.replay import replay_assessment
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context, record
 from tests.store import databases
 from tests.store.audits import bind_unnamed, forged
 from tests.store.filling import filled_once
@@ -61,10 +63,10 @@ def peopled(engine: Engine) -> Bank:
         made.pay(1 if name == "bystander" else 2, name, transaction_id=f"{name}-t", operation=f"{name} op")
         made.pay(3, f"{name}-account", transaction_id=f"{name}-u", operation=f"{name} op")
         for tag in ("watch", f"{name}-tag"):
-            set_tag(engine, made.actor, "customer", name, tag, now_us=made.now)
-        add_screening(engine, made.actor, "customer", name, f"{name}-screening", found=True, now_us=made.now)
+            set_tag(Context(engine, made.actor).at(made.now), "customer", name, tag)
+        add_screening(Context(engine, made.actor).at(made.now), "customer", name, f"{name}-screening", found=True)
         given = RecordGiven(f"{name}-case", made.now - 1, made.now, f"{name} outcome", f"{name} status")
-        put_record(engine, made.actor, "customer", name, "case", given, now_us=made.now)
+        put_record(Context(engine, made.actor).at(made.now), "customer", name, "case", given)
         made.override(name, 1, reason=f"We know {name}.")
     made.settle()
     for name in (f"{WORD}-1", "bystander"):
@@ -106,7 +108,7 @@ def _decision(bank: Bank, name: str) -> None:
         session.flush()
         digests = dict.fromkeys(("inputs", "answer"), sha256(said.encode()).hexdigest())
         subject, details = ("decision", made.id), {"action": "allow"}
-        record(session, bank.of, "decision.made", subject, actor="token:1", after=digests, details=details)
+        record(session, Actor(bank.of, "token:1"), "decision.made", subject, after=digests, details=details)
 
 
 def everything(engine: Engine) -> dict[str, str]:
@@ -144,7 +146,7 @@ def test_nothing_is_left_of_the_person_and_nothing_is_lost_of_others(bank: Bank,
     }
     others = {table: content.count("bystander") for table, content in before.items()}
     register = tmp_path / "var" / "erasures.jsonl"
-    done = erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", register, now_us=bank.now)
+    done = erase_entity(bank.context, "customer", f"{WORD}-1", register)
     after = everything(bank.engine)
     assert [table for table, content in after.items() if WORD in content] == []
     assert {table: content.count("bystander") for table, content in after.items()} == others
@@ -155,13 +157,13 @@ def test_nothing_is_left_of_the_person_and_nothing_is_lost_of_others(bank: Bank,
     assert bank.level("bystander") == 3
     bank.settle()
     with pytest.raises(ConflictError, match="was erased"):
-        replay_assessment(bank.engine, bank.actor, f"{done.entity_ids[0]}.1")
+        replay_assessment(bank.context, f"{done.entity_ids[0]}.1")
     with pytest.raises(NotFoundError):
-        erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", register, now_us=bank.now)
+        erase_entity(bank.context, "customer", f"{WORD}-1", register)
 
 
 def test_the_same_name_can_come_again_and_is_somebody_else(bank: Bank, tmp_path: Path) -> None:
-    done = erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", tmp_path / "e", now_us=bank.now)
+    done = erase_entity(bank.context, "customer", f"{WORD}-1", tmp_path / "e")
     bank.put(f"{WORD}-1", country="SE")
     bank.settle()
     assert bank.id_of(f"{WORD}-1") not in done.entity_ids
@@ -173,7 +175,7 @@ def test_whoever_was_erased_does_not_come_back(bank: Bank, tmp_path: Path) -> No
     bank.put("lodger", owner=("customer", f"{WORD}-1-account"))
     bank.wait(3650)
     bank.settle()
-    done = erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", tmp_path / "e", now_us=bank.now)
+    done = erase_entity(bank.context, "customer", f"{WORD}-1", tmp_path / "e")
     bank.settle()
     before = everything(bank.engine)
     for number in done.entity_ids:
@@ -184,52 +186,54 @@ def test_whoever_was_erased_does_not_come_back(bank: Bank, tmp_path: Path) -> No
                 attempt()
         for freshness in Freshness:
             read_level(
-                bank.engine, bank.actor, "customer", f"erased-{number}", freshness, clock=lambda: bank.now + DAY_US
+                Context(bank.engine, bank.actor, lambda: bank.now + DAY_US), "customer", f"erased-{number}", freshness
             )
-        read_level_of_profile(bank.engine, bank.actor, "customer", f"erased-{number}", clock=lambda: bank.now + DAY_US)
+        read_level_of_profile(
+            Context(bank.engine, bank.actor, lambda: bank.now + DAY_US), "customer", f"erased-{number}"
+        )
     assert everything(bank.engine) == before, "what is left may be read, and nothing comes of it"
-    set_tag(bank.engine, bank.actor, "customer", "lodger", "watch", now_us=bank.now)
+    set_tag(bank.context, "customer", "lodger", "watch")
     bank.pay(9, "lodger")
     bank.put("lodger", owner=("customer", "bystander"))
     assert bank.settle() == 2, "the lodger and the bystander"
     with Session(bank.engine) as session:
         assert not session.scalars(select(DueMark).where(DueMark.entity_id.in_(done.entity_ids))).all()
-    assert read_entity(bank.engine, bank.actor, "customer", f"erased-{done.entity_ids[0]}").erased_us == bank.now
+    assert read_entity(bank.context, "customer", f"erased-{done.entity_ids[0]}").erased_us == bank.now
 
 
 def _attempts(bank: Bank, name: str, folder: Path) -> list[Callable[[], object]]:
-    of = (bank.engine, bank.actor, "customer", name)
+    of = (bank.context, "customer", name)
     case = RecordGiven("new", bank.now)
     return [
         lambda: bank.put(name, country="NO"),
         lambda: bank.put("bystander", owner=("customer", name)),
         lambda: bank.pay(8, name),
-        lambda: set_tag(*of, "watch", now_us=bank.now),
-        lambda: end_tag(*of, "watch", now_us=bank.now),
-        lambda: add_screening(*of, "sanctions", found=True, now_us=bank.now),
-        lambda: put_record(*of, "case", case, now_us=bank.now),
-        lambda: request_override(*of, "low", "We know them.", now_us=bank.now),
-        lambda: set_legal_hold(*of, bank.now + 10, "Court order 7.", folder / "e", now_us=bank.now),
-        lambda: erase_entity(*of, folder / "e", now_us=bank.now + 3650 * DAY_US),
+        lambda: set_tag(*of, "watch"),
+        lambda: end_tag(*of, "watch"),
+        lambda: add_screening(*of, "sanctions", found=True),
+        lambda: put_record(*of, "case", case),
+        lambda: request_override(*of, "low", "We know them."),
+        lambda: set_legal_hold(*of, bank.now + 10, "Court order 7.", folder / "e"),
+        lambda: erase_entity(of[0].at(bank.now + 3650 * DAY_US), *of[1:], folder / "e"),
     ]
 
 
 def test_a_name_that_is_to_be_left_and_is_taken_is_told_before_anything_happens(bank: Bank, tmp_path: Path) -> None:
-    number, whose = bank.id_of(f"{WORD}-1"), (bank.engine, bank.actor, "customer")
+    number, whose = bank.id_of(f"{WORD}-1"), (bank.context, "customer")
     rename(bank, "bystander", f"erased-{number}")
     before = everything(bank.engine)
     with pytest.raises(ConflictError, match=f"there is an entity 'erased-{number}' already"):
-        erase_entity(*whose, f"{WORD}-1", tmp_path / "e", now_us=bank.now)
+        erase_entity(*whose, f"{WORD}-1", tmp_path / "e")
     assert everything(bank.engine) == before
     assert not (tmp_path / "e").exists()
     for name in (f"erased-{number}", f"{WORD}-1"):
-        erase_entity(*whose, name, tmp_path / "e", now_us=bank.now)
+        erase_entity(*whose, name, tmp_path / "e")
 
 
 def test_who_is_called_as_will_be_left_of_them_is_erased(bank: Bank, tmp_path: Path) -> None:
     name = f"erased-{bank.id_of(f'{WORD}-1')}"
     rename(bank, f"{WORD}-1", name)
-    assert len(erase_entity(bank.engine, bank.actor, "customer", name, tmp_path / "e", now_us=bank.now).entity_ids) == 2
+    assert len(erase_entity(bank.context, "customer", name, tmp_path / "e").entity_ids) == 2
 
 
 def rename(bank: Bank, name: str, other: str) -> None:
@@ -252,43 +256,39 @@ def test_records_are_kept_as_long_as_they_must_be(bank: Bank, tmp_path: Path) ->
     before = everything(bank.engine)
     last = bank.now - 3650 * DAY_US
     with pytest.raises(ConflictError, match="kept for 1,826 days after the last activity, here until 2020-12-31"):
-        erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", tmp_path / "e", now_us=last + 1826 * DAY_US - 1)
+        erase_entity(bank.context.at(last + 1826 * DAY_US - 1), "customer", f"{WORD}-1", tmp_path / "e")
     assert everything(bank.engine) == before
     assert not (tmp_path / "e").exists()
-    erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", tmp_path / "e", now_us=last + 1826 * DAY_US)
+    erase_entity(bank.context.at(last + 1826 * DAY_US), "customer", f"{WORD}-1", tmp_path / "e")
 
 
 def test_a_legal_hold_keeps_them_and_is_released(bank: Bank, tmp_path: Path) -> None:
-    whose = (bank.engine, bank.actor, "customer")
-    set_legal_hold(*whose, f"{WORD}-1-account", bank.now + 10, "Court order 7.", tmp_path / "e", now_us=bank.now)
+    whose = (bank.context, "customer")
+    set_legal_hold(*whose, f"{WORD}-1-account", bank.now + 10, "Court order 7.", tmp_path / "e")
     with pytest.raises(ConflictError, match="a legal hold is on it until"):
-        erase_entity(*whose, f"{WORD}-1", tmp_path / "e", now_us=bank.now)
-    set_legal_hold(*whose, f"{WORD}-1-account", bank.now, "Lifted.", tmp_path / "e", now_us=bank.now)
-    erase_entity(*whose, f"{WORD}-1", tmp_path / "e", now_us=bank.now)
+        erase_entity(*whose, f"{WORD}-1", tmp_path / "e")
+    set_legal_hold(*whose, f"{WORD}-1-account", bank.now, "Lifted.", tmp_path / "e")
+    erase_entity(*whose, f"{WORD}-1", tmp_path / "e")
     assert "Court" not in str(everything(bank.engine))
 
 
 def test_a_hold_needs_a_reason(bank: Bank, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="needs a reason"):
-        set_legal_hold(
-            bank.engine, bank.actor, "customer", "bystander", bank.now + 10, " ", tmp_path / "e", now_us=bank.now
-        )
+        set_legal_hold(bank.context, "customer", "bystander", bank.now + 10, " ", tmp_path / "e")
 
 
 def test_other_organisations_cannot_erase_or_hold(bank: Bank, tmp_path: Path) -> None:
     other = Bank(bank.engine, "other bank")
     with pytest.raises(NotFoundError):
-        erase_entity(bank.engine, other.actor, "customer", f"{WORD}-1", tmp_path / "e", now_us=bank.now)
+        erase_entity(Context(bank.engine, other.actor).at(bank.now), "customer", f"{WORD}-1", tmp_path / "e")
     with pytest.raises(NotFoundError):
         set_legal_hold(
-            bank.engine,
-            other.actor,
+            Context(bank.engine, other.actor).at(bank.now),
             "customer",
             f"{WORD}-1",
             bank.now + 10,
             "Because.",
             tmp_path / "e",
-            now_us=bank.now,
         )
 
 
@@ -302,7 +302,7 @@ def test_a_worker_that_is_at_it_stores_nothing_more(
 
     def erased_meanwhile(*given: Any, **named: Any) -> Any:
         found = made(*given, **named)
-        erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", tmp_path / "e", now_us=bank.now)
+        erase_entity(bank.context, "customer", f"{WORD}-1", tmp_path / "e")
         return found
 
     bank.settle()
@@ -347,7 +347,7 @@ def _postgresql(program: str, *arguments: str) -> None:
 def test_after_a_restore_it_is_erased_again(bank: Bank, kind: str, tmp_path: Path) -> None:
     register = tmp_path / "erasures.jsonl"
     kept = backup(bank, kind, tmp_path)
-    erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", register, now_us=bank.now)
+    erase_entity(bank.context, "customer", f"{WORD}-1", register)
     with databases.opened(restore(bank, kind, kept, tmp_path)) as restored:
         assert WORD in str(everything(restored))
         assert erase_again(restored, "cli:ana", register, now_us=bank.now) == RepeatedErasures(2, 0)
@@ -366,7 +366,7 @@ def test_a_line_that_fails_does_not_hold_up_those_behind_it(
         numbers[name] = bank.id_of(name)
     bank.wait(3650)
     for name, number in numbers.items():
-        erase_entity(bank.engine, bank.actor, "customer", name, register, now_us=bank.now)
+        erase_entity(bank.context, "customer", name, register)
         with forged(bank.engine) as connection:
             connection.execute(update(Entity).where(Entity.id == number).values(external_id=name, erased_us=None))
     rename(bank, "bystander", f"erased-{numbers['taken']}")
@@ -399,7 +399,7 @@ def test_a_line_that_fails_does_not_hold_up_those_behind_it(
 
 def test_a_number_that_is_somebody_elses_after_a_restore_is_left_alone(bank: Bank, tmp_path: Path) -> None:
     register = tmp_path / "erasures.jsonl"
-    erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", register, now_us=bank.now)
+    erase_entity(bank.context, "customer", f"{WORD}-1", register)
     with forged(bank.engine) as connection:
         connection.execute(update(Entity).values(created_us=Entity.created_us + 1, erased_us=None))
     assert erase_again(bank.engine, "cli:ana", register, now_us=bank.now) == RepeatedErasures(0, 0)
@@ -408,7 +408,7 @@ def test_a_number_that_is_somebody_elses_after_a_restore_is_left_alone(bank: Ban
 @pytest.mark.parametrize("line", ["{", "[]", '{"organisation": "bank", "entities": [1]}', '{"entities": []}'])
 def test_a_register_that_cannot_be_read_erases_nobody(bank: Bank, tmp_path: Path, line: str) -> None:
     register = tmp_path / "erasures.jsonl"
-    erase_entity(bank.engine, bank.actor, "customer", f"{WORD}-1", register, now_us=bank.now)
+    erase_entity(bank.context, "customer", f"{WORD}-1", register)
     register.write_text(register.read_text() + line + "\n")
     with pytest.raises(ConfigError, match="line 2, is no line of a register"):
         erase_again(bank.engine, "cli:ana", register)
@@ -420,11 +420,11 @@ def test_a_service_that_does_not_own_its_tables_does_all_but_erase(tmp_path: Pat
         upgrade(owner)
     with databases.with_least_rights(url) as engine:
         bank = peopled(engine)
-        erasure = (bank.actor, "customer", f"{WORD}-1", tmp_path / "erased.jsonl")
+        erasure = ("customer", f"{WORD}-1", tmp_path / "erased.jsonl")
         with pytest.raises(ConflictError, match="the role that owns the tables"):
-            erase_entity(engine, *erasure, now_us=bank.now)
+            erase_entity(bank.context, *erasure)
         assert not erasure[-1].exists()
         with databases.opened(url) as owner:
-            erase_entity(owner, *erasure, now_us=bank.now)
+            erase_entity(replace(bank.context, engine=owner), *erasure)
         chain_holds(engine)
         assert bank.level("bystander") is not None

@@ -1,6 +1,7 @@
 """Retention, legal holds and erasure as stories: what must be kept is kept, and what was erased is counted nowhere."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from fivefold.usecases.levels.entity_profile import list_entities
 from fivefold.usecases.levels.overrides import overrides_of
 from fivefold.usecases.levels.read import list_failed
 from fivefold.usecases.monitoring.statistics import PlatformFigures
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import OwnerGiven
 from tests.store import databases
 from tests.store.filling import filled_once
@@ -45,7 +47,7 @@ def bank(engine: Engine) -> Bank:
     made.activate(banks.document({"country": banks.COUNTRY}))
     made.wait(-2200)
     made.put("old", country="KP")
-    set_tag(engine, made.actor, "customer", "old", "watch", now_us=made.now)
+    set_tag(Context(engine, made.actor).at(made.now), "customer", "old", "watch")
     made.override("old", 2)
     made.settle()
     made.wait(2200)
@@ -53,12 +55,12 @@ def bank(engine: Engine) -> Bank:
 
 
 def _erase(bank: Bank, folder: Path, name: str = "old") -> Any:
-    return erase_entity(bank.engine, bank.actor, "customer", name, folder / "register", now_us=bank.now)
+    return erase_entity(bank.context, "customer", name, folder / "register")
 
 
 def _case(bank: Bank, opened_us: int, closed_us: int | None = None) -> None:
     given = RecordGiven("case-1", opened_us, closed_us)
-    put_record(bank.engine, bank.actor, "customer", "old", "case", given, now_us=bank.now)
+    put_record(bank.context, "customer", "old", "case", given)
 
 
 def decide(bank: Bank, name: str = "old", **changed: Any) -> None:
@@ -84,24 +86,24 @@ def _changed_case(bank: Bank) -> None:
     opened = bank.now - 2100 * DAY_US
     for status, at in (("new", opened), ("checked", bank.now)):
         given = RecordGiven("case-1", opened, opened, status=status)
-        put_record(bank.engine, bank.actor, "customer", "old", "case", given, now_us=at)
+        put_record(bank.context.at(at), "customer", "old", "case", given)
 
 
 def _import_records(bank: Bank) -> None:
     row = RecordRow("old", RecordGiven("alert-1", bank.now - 2000 * DAY_US, bank.now - 1999 * DAY_US))
-    put_records(bank.engine, bank.actor, "customer", [row], "alert", bank.now)
+    put_records(bank.context, "customer", [row], "alert")
 
 
 def _import_tags(bank: Bank) -> None:
     row = TagRow("old", "vip", bank.now - 2000 * DAY_US, bank.now - 1999 * DAY_US)
-    put_tags(bank.engine, bank.actor, "customer", [row], bank.now)
+    put_tags(bank.context, "customer", [row])
 
 
 def _former_owner(bank: Bank, *, at_once: bool) -> None:
     bank.put("owner")
     owner = OwnerGiven("customer", "owner", bank.now - 2000 * DAY_US, bank.now - 1999 * DAY_US)
     if at_once:
-        put_owners(bank.engine, bank.actor, "customer", [OwnersRow(0, "old", (owner,))], bank.now)
+        put_owners(bank.context, "customer", [OwnersRow(0, "old", (owner,))])
     else:
         bank.put("old", owners=[owner])
 
@@ -111,7 +113,7 @@ def _propose_end(bank: Bank) -> int:
     with Session(bank.engine) as session, session.begin():
         session.execute(text("UPDATE standings SET rules_level = 1"))
         override = session.query(OverrideRow).one().id
-    proposal = ask_for(bank.engine, bank.actor, OverrideRevoked(override), "Why not.", bank.now).proposal
+    proposal = ask_for(bank.context, OverrideRevoked(override), "Why not.").proposal
     assert proposal is not None
     return proposal.id
 
@@ -120,19 +122,17 @@ def _refused_end(bank: Bank) -> None:
     bank.wait(-2000)
     number = _propose_end(bank)
     bank.wait(2000)
-    refuse_proposal(bank.engine, bank.actor, number, "Because.", now_us=bank.now)
+    refuse_proposal(bank.context, number, "Because.")
 
 
 ACTIVITIES: dict[str, Callable[[Bank], object]] = {
-    "a screening, clean or not": lambda bank: add_screening(
-        bank.engine, bank.actor, "customer", "old", "sanctions", found=True, now_us=bank.now
-    ),
+    "a screening, clean or not": lambda bank: add_screening(bank.context, "customer", "old", "sanctions", found=True),
     "a screening of long ago that is recorded today": lambda bank: add_screening(
-        bank.engine, bank.actor, "customer", "old", "pep", found=False, at_us=bank.now - 2000 * DAY_US, now_us=bank.now
+        bank.context, "customer", "old", "pep", found=False, at_us=bank.now - 2000 * DAY_US
     ),
     "a decision": decide,
-    "a tag": lambda bank: set_tag(bank.engine, bank.actor, "customer", "old", "vip", now_us=bank.now),
-    "the end of a tag": lambda bank: end_tag(bank.engine, bank.actor, "customer", "old", "watch", now_us=bank.now),
+    "a tag": lambda bank: set_tag(bank.context, "customer", "old", "vip"),
+    "the end of a tag": lambda bank: end_tag(bank.context, "customer", "old", "watch"),
     "an override": lambda bank: bank.override("old", 1),
     "the end of an override": _revoked_override,
     "a case": lambda bank: _case(bank, bank.now, bank.now),
@@ -194,18 +194,18 @@ def test_every_table_about_entities_is_an_activity_or_derived() -> None:
 
 def test_a_hold_that_was_put_after_the_backup_holds_after_the_restore(bank: Bank, kind: str, tmp_path: Path) -> None:
     """Otherwise a restore loses it without a word, and whoever is on hold may be erased."""
-    register, whose = tmp_path / "register", (bank.engine, bank.actor, "customer")
+    register, whose = tmp_path / "register", (bank.context, "customer")
     bank.put("released")
-    set_legal_hold(*whose, "released", bank.now + DAY_US, "Court order 8.", register, now_us=bank.now)
+    set_legal_hold(*whose, "released", bank.now + DAY_US, "Court order 8.", register)
     kept = backup(bank, kind, tmp_path)
-    set_legal_hold(*whose, "old", bank.now + 100 * DAY_US, "Court order 7.", register, now_us=bank.now)
-    set_legal_hold(*whose, "released", bank.now, "Over.", register, now_us=bank.now)
+    set_legal_hold(*whose, "old", bank.now + 100 * DAY_US, "Court order 7.", register)
+    set_legal_hold(*whose, "released", bank.now, "Over.", register)
     assert "Court" not in register.read_text()
     with databases.opened(restore(bank, kind, kept, tmp_path)) as restored:
         assert erase_again(restored, "cli:ana", register, now_us=bank.now) == RepeatedErasures(0, 2)
-        again = (restored, bank.actor, "customer", "old", register)
+        again = (replace(bank.context, engine=restored), "customer", "old", register)
         with pytest.raises(ConflictError, match="a legal hold is on it until"):
-            erase_entity(*again, now_us=bank.now)
+            erase_entity(*again)
         with Session(restored) as session:
             assert session.scalars(text("SELECT external_id FROM entities WHERE hold_until_us > :now"), {
                 "now": bank.now
@@ -220,7 +220,9 @@ def test_erasing_again_leaves_who_is_on_hold(bank: Bank, kind: str, tmp_path: Pa
     kept = backup(bank, kind, tmp_path)
     _erase(bank, tmp_path)
     with databases.opened(restore(bank, kind, kept, tmp_path)) as restored:
-        set_legal_hold(restored, bank.actor, "customer", "old", bank.now + DAY_US, "Court.", register, now_us=bank.now)
+        set_legal_hold(
+            Context(restored, bank.actor).at(bank.now), "customer", "old", bank.now + DAY_US, "Court.", register
+        )
         with pytest.raises(FivefoldError, match="a legal hold is on it until") as failure:
             erase_again(restored, "cli:ana", register, now_us=bank.now)
         assert "0 legal holds were put again" in str(failure.value)
@@ -233,7 +235,7 @@ def test_what_came_by_the_old_name_after_an_erasure_is_not_erased_again(bank: Ba
     _erase(bank, tmp_path)
     with databases.opened(restore(bank, kind, kept, tmp_path)) as restored:
         bank.wait(1)
-        set_tag(restored, bank.actor, "customer", "old", "vip", now_us=bank.now)
+        set_tag(Context(restored, bank.actor).at(bank.now), "customer", "old", "vip")
         with pytest.raises(FivefoldError, match="something happened on 2026-11-21, after it was erased"):
             erase_again(restored, "cli:ana", tmp_path / "register", now_us=bank.now)
 
@@ -275,12 +277,12 @@ def test_an_erased_person_is_in_no_list_and_in_no_figure(bank: Bank, tmp_path: P
     bank.settle()
     with Session(bank.engine) as session, session.begin():
         session.execute(text("UPDATE standings SET status = 'failed'"))
-    assert len(overrides_of(bank.engine, bank.actor)) == 1
+    assert len(overrides_of(Context(bank.engine, bank.actor))) == 1
     assert PlatformFigures(bank.engine, lambda: bank.now).read()[0].overrides == 1
     numbers = _erase(bank, tmp_path).entity_ids
-    assert [line.external_id for line in list_entities(bank.engine, bank.actor, "customer", Part(10))] == ["other"]
-    assert overrides_of(bank.engine, bank.actor) == []
-    assert [name for _, name, _ in list_failed(bank.engine, bank.actor)] == ["other"]
+    assert [line.external_id for line in list_entities(bank.context, "customer", Part(10))] == ["other"]
+    assert overrides_of(Context(bank.engine, bank.actor)) == []
+    assert [name for _, name, _ in list_failed(Context(bank.engine, bank.actor))] == ["other"]
     (figures,) = PlatformFigures(bank.engine, lambda: bank.now).read()
     assert (figures.overrides, sum(figures.levels.values())) == (0, 1)
     with Session(bank.engine) as session:

@@ -27,6 +27,7 @@ from fivefold.usecases.rulesets.activate import activate
 from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from fivefold.usecases.shared.inputs import Quarter, read_quarter
 from tests.store.audits import bind_unnamed, forged
@@ -42,13 +43,13 @@ Content = dict[str, bytes]
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the audit log be of the quarter, too."""
-    monkeypatch.setattr("fivefold.usecases.audit.record.now_microseconds", lambda: NOW)
+    monkeypatch.setattr("fivefold.usecases.shared.context.now_microseconds", lambda: NOW)
 
 
 def version(engine: Engine, people: tuple[Actor, Actor, Actor], medium: int) -> int:
-    saved = save_draft(engine, people[0], document(medium=medium), now_us=NOW)
-    number = commit(engine, people[1], "retail", saved.revision, now_us=NOW).number
-    request_backtest(engine, people[0], "retail", number, NOW)
+    saved = save_draft(Context(engine, people[0]).at(NOW), document(medium=medium))
+    number = commit(Context(engine, people[1]).at(NOW), "retail", saved.revision).number
+    request_backtest(Context(engine, people[0]).at(NOW), "retail", number)
     assert run_next_backtest(engine, NOW)
     return number
 
@@ -59,25 +60,26 @@ def people(engine: Engine) -> tuple[Actor, Actor, Actor]:
     """Rulesets, customers, overrides, a validation and a change, all in one quarter."""
     three = founded(engine)
     ana, ben, cyd = three
-    put_list_version(engine, ana, "watched", 0, ["IR"], "Watched", "our own", NOW)
-    add_member(engine, ana, "Constanze Weber", ["approver"])
-    put_entities(engine, ana, "customer", [EntityRow(NAME, {"country": "IR", "income": 98765})], NOW)
+    put_list_version(Context(engine, ana).at(NOW), "watched", 0, ["IR"], "Watched", "our own")
+    add_member(Context(engine, ana), "Constanze Weber", ["approver"])
+    put_entities(Context(engine, ana).at(NOW), "customer", [EntityRow(NAME, {"country": "IR", "income": 98765})])
     for entity_id in add_entities(engine, ana, [f"{NAME} {number}" for number in range(20)]):
         stand(engine, entity_id, 3)
-    activate(engine, cyd, "retail", version(engine, three, 30), "as agreed", now_us=NOW)
-    activate(engine, cyd, "retail", version(engine, three, 25), "a lower line", now_us=NOW + 1)
-    roll_back(engine, ana, "retail", 1, "too low", now_us=NOW + 2)
+    activate(Context(engine, cyd).at(NOW), "retail", version(engine, three, 30), "as agreed")
+    activate(Context(engine, cyd).at(NOW + 1), "retail", version(engine, three, 25), "a lower line")
+    roll_back(Context(engine, ana).at(NOW + 2), "retail", 1, "too low")
     asked = [
-        request_override(engine, ana, "customer", f"{NAME} {number}", "low", REASON, now_us=NOW) for number in range(3)
+        request_override(Context(engine, ana).at(NOW), "customer", f"{NAME} {number}", "low", REASON)
+        for number in range(3)
     ]
-    approve_override(engine, ben, asked[0].id, REASON, NOW + 3)
-    refuse_override(engine, ben, asked[1].id, REASON, NOW + 4)
-    revoke_override(engine, cyd, asked[0].id, REASON, NOW + 5)
-    set_tag(engine, ana, "customer", NAME, f"tag of {NAME}", now_us=NOW)
-    put_record(engine, ana, "customer", NAME, "case", RecordGiven(f"case of {NAME}", NOW), now_us=NOW)
-    change = register_change(engine, ana, "product", "Instant payments.", NOW)
-    made = validate_levels(engine, ana, NOW - 90 * DAY, NOW, "the quarter", now_us=NOW + 6, resamples=20)
-    sign_off(engine, ben, change.id, made.id, "Nothing changes.", NOW + 7)
+    approve_override(Context(engine, ben).at(NOW + 3), asked[0].id, REASON)
+    refuse_override(Context(engine, ben).at(NOW + 4), asked[1].id, REASON)
+    revoke_override(Context(engine, cyd).at(NOW + 5), asked[0].id, REASON)
+    set_tag(Context(engine, ana).at(NOW), "customer", NAME, f"tag of {NAME}")
+    put_record(Context(engine, ana).at(NOW), "customer", NAME, "case", RecordGiven(f"case of {NAME}", NOW))
+    change = register_change(Context(engine, ana).at(NOW), "product", "Instant payments.")
+    made = validate_levels(Context(engine, ana).at(NOW + 6), NOW - 90 * DAY, NOW, "the quarter", resamples=20)
+    sign_off(Context(engine, ben).at(NOW + 7), change.id, made.id, "Nothing changes.")
     with forged(engine) as connection:
         connection.execute(text("DELETE FROM standings"))  # which no assessment made
     bind_unnamed(engine)
@@ -85,7 +87,7 @@ def people(engine: Engine) -> tuple[Actor, Actor, Actor]:
 
 
 def build(engine: Engine, actor: Actor, folder: Path, quarter: Quarter = QUARTER, name: str = "made.zip") -> Evidence:
-    return build_evidence(engine, actor, quarter, folder / name, Settings(var=folder))
+    return build_evidence(Context(engine, actor), quarter, folder / name, Settings(var=folder))
 
 
 def read(made: Evidence) -> Content:
@@ -225,7 +227,7 @@ def test_it_changes_nothing(engine: Engine, people: tuple[Actor, ...], tmp_path:
 def test_another_organisation_has_its_own(engine: Engine, people: tuple[Actor, ...], tmp_path: Path) -> None:
     before = read(build(engine, people[0], tmp_path))
     other = founded(engine, "other")
-    put_list_version(engine, other[0], "watched", 0, ["IR"], "Watched", "our own", NOW)
+    put_list_version(Context(engine, other[0]).at(NOW), "watched", 0, ["IR"], "Watched", "our own")
     version(engine, other, 20)
     assert read(build(engine, people[0], tmp_path)) == before
     made = build(engine, other[0], tmp_path)

@@ -37,20 +37,14 @@ def _case(bank: Bank, name: str, closed_us: int | None = None) -> RecordGiven:
 
 GIVEN: dict[str, Callable[[Bank, str], object]] = {
     "an entity": lambda bank, name: bank.put(name),
-    "a tag": lambda bank, name: set_tag(bank.engine, bank.actor, "customer", "a", name, now_us=bank.now),
-    "tags": lambda bank, name: put_tags(bank.engine, bank.actor, "customer", [TagRow("a", name)], bank.now),
-    "a screening": lambda bank, name: add_screening(
-        bank.engine, bank.actor, "customer", "a", name, found=True, now_us=bank.now
-    ),
+    "a tag": lambda bank, name: set_tag(bank.context, "customer", "a", name),
+    "tags": lambda bank, name: put_tags(bank.context, "customer", [TagRow("a", name)]),
+    "a screening": lambda bank, name: add_screening(bank.context, "customer", "a", name, found=True),
     "screenings": lambda bank, name: add_screenings(
-        bank.engine, bank.actor, "customer", [ScreeningRow("a", name, True, bank.now)], bank.now
+        bank.context, "customer", [ScreeningRow("a", name, True, bank.now)]
     ),
-    "a case": lambda bank, name: put_record(
-        bank.engine, bank.actor, "customer", "a", "case", _case(bank, name), now_us=bank.now
-    ),
-    "alerts": lambda bank, name: put_records(
-        bank.engine, bank.actor, "customer", [RecordRow("a", _case(bank, name))], "alert", bank.now
-    ),
+    "a case": lambda bank, name: put_record(bank.context, "customer", "a", "case", _case(bank, name)),
+    "alerts": lambda bank, name: put_records(bank.context, "customer", [RecordRow("a", _case(bank, name))], "alert"),
     "a transaction": lambda bank, name: add_transactions(
         bank.engine,
         bank.actor,
@@ -59,7 +53,7 @@ GIVEN: dict[str, Callable[[Bank, str], object]] = {
         now_us=bank.now,
     ),
     "a member of a list": lambda bank, name: put_list_version(
-        bank.engine, bank.actor, "watched", 0, ["IR", name], "Whom we watch", "our own", bank.now
+        bank.context, "watched", 0, ["IR", name], "Whom we watch", "our own"
     ),
 }
 
@@ -77,10 +71,10 @@ def test_a_name_with_a_control_character_is_refused_and_the_character_is_named(
 def test_what_was_stored_before_is_still_read_and_changed(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     assert bank.put(FORGED, country="NO").changed == 1
     assert bank.pay(1, FORGED).new == 1
-    assert read_entity(bank.engine, bank.actor, "customer", FORGED).attributes["country"] == "NO"
+    assert read_entity(bank.context, "customer", FORGED).attributes["country"] == "NO"
     with monkeypatch.context() as before:
         before.setattr("fivefold.usecases.ingest.facts.control_in", lambda _: "")
-        put_record(bank.engine, bank.actor, "customer", "a", "case", _case(bank, FORGED), now_us=bank.now)
+        put_record(bank.context, "customer", "a", "case", _case(bank, FORGED))
     closed = _case(bank, FORGED, bank.now)
-    put_record(bank.engine, bank.actor, "customer", "a", "case", closed, now_us=bank.now)
-    assert put_records(bank.engine, bank.actor, "customer", [RecordRow("a", closed)], "case", bank.now).same == 1
+    put_record(bank.context, "customer", "a", "case", closed)
+    assert put_records(bank.context, "customer", [RecordRow("a", closed)], "case").same == 1

@@ -21,6 +21,7 @@ from fivefold.usecases.ingest.transactions import TransactionCounts, add_transac
 from fivefold.usecases.levels.entity_profile import list_transactions
 from fivefold.usecases.levels.portfolio import read_transactions
 from fivefold.usecases.levels.replay import replay_assessment
+from fivefold.usecases.shared.context import Context
 from tests.store.audits import bind_unnamed, forged
 from tests.store.filling import filled_once
 from tests.usecases import banks
@@ -91,7 +92,7 @@ def test_a_large_payment_is_reversed_the_next_day(bank: Bank) -> None:
     bank.wait(days=10)
     bank.settle()
     assert bank.level() == LOW
-    assert replay_assessment(bank.engine, bank.actor, first).same, "what was assessed before is what it was"
+    assert replay_assessment(bank.context, first).same, "what was assessed before is what it was"
     assert findings(bank) == []
 
 
@@ -223,7 +224,7 @@ def test_people_see_the_transaction_and_what_was_said_of_it(bank: Bank) -> None:
     correct(bank, "c1", transaction_amount=1500.0, operation="wire")
     bank.wait(days=1)
     take(bank, reversal("r1"))
-    (line,) = list_transactions(bank.engine, bank.actor, "customer", "a", Part(10))
+    (line,) = list_transactions(bank.context, "customer", "a", Part(10))
     assert (line.amount, line.fields) == (2000.0, {"operation": "cash"})
     said = [(each.number, each.kind, each.reason, each.set_by, each.changes) for each in line.corrections]
     assert said == [
@@ -255,7 +256,7 @@ def test_who_is_erased_cannot_be_corrected_and_nothing_of_it_is_left(bank: Bank,
     bank.pay(2, "b")
     take(bank, correction("c1", correction_reason="of zanzibar", operation="zanzibar"), reversal("r2", "t2"))
     bank.wait(days=3650)
-    erase_entity(bank.engine, bank.actor, "customer", "a", tmp_path / "register", now_us=bank.now)
+    erase_entity(bank.context, "customer", "a", tmp_path / "register")
     with bank.engine.connect() as connection:
         left = connection.execute(text("SELECT external_id FROM corrections")).scalars().all()
     assert left == ["r2"]
@@ -272,7 +273,7 @@ def test_a_correction_is_activity_and_keeps_a_customer(bank: Bank, tmp_path: Pat
     bank.wait(days=3650)
     take(bank, reversal("r1"))
     with pytest.raises(Exception, match="records are kept for 1,826 days after the last activity"):
-        erase_entity(bank.engine, bank.actor, "customer", "a", tmp_path / "register", now_us=bank.now)
+        erase_entity(bank.context, "customer", "a", tmp_path / "register")
 
 
 def test_a_file_brings_corrections_among_transactions(bank: Bank, tmp_path: Path) -> None:
@@ -289,12 +290,12 @@ def test_a_file_brings_corrections_among_transactions(bank: Bank, tmp_path: Path
         encoding="utf-8",
     )
     file = ImportFile(path, tmp_path / "notes")
-    done = import_table(bank.engine, bank.actor, "transactions", "customer", file, clock=lambda: bank.now)
+    done = import_table(Context(bank.engine, bank.actor, lambda: bank.now), "transactions", "customer", file)
     assert (done.rows, done.new, done.changed, done.refused) == (5, 2, 2, 1)
     assert "t9" in (tmp_path / "day.refused.csv").read_text(encoding="utf-8")
     bank.settle()
     assert cash_seen(bank) == "1500"
-    again = import_table(bank.engine, bank.actor, "transactions", "customer", file, clock=lambda: bank.now)
+    again = import_table(Context(bank.engine, bank.actor, lambda: bank.now), "transactions", "customer", file)
     assert (again.new, again.changed, again.same) == (0, 0, 4)
 
 

@@ -20,7 +20,7 @@ def bank(engine: Engine) -> Bank:
 
 
 def put(bank: Bank, *rows: EntityRow, kind: str = "customer") -> RowCounts:
-    return put_entities(bank.engine, bank.actor, kind, rows, bank.now)
+    return put_entities(bank.context, kind, rows)
 
 
 def versions(bank: Bank) -> list[tuple[int, str]]:

@@ -29,19 +29,19 @@ def bank(engine: Engine) -> Bank:
 
 
 def tag(bank: Bank, name: str = "a", word: str = "watch", until_us: int | None = None) -> None:
-    set_tag(bank.engine, bank.actor, "customer", name, word, until_us=until_us, now_us=bank.now)
+    set_tag(bank.context, "customer", name, word, until_us=until_us)
 
 
 def untag(bank: Bank, name: str = "a", word: str = "watch") -> None:
-    end_tag(bank.engine, bank.actor, "customer", name, word, now_us=bank.now)
+    end_tag(bank.context, "customer", name, word)
 
 
 def screen(bank: Bank, name: str = "a", word: str = "pep", at_us: int | None = None) -> None:
-    add_screening(bank.engine, bank.actor, "customer", name, word, found=True, at_us=at_us, now_us=bank.now)
+    add_screening(bank.context, "customer", name, word, found=True, at_us=at_us)
 
 
 def record(bank: Bank, given: RecordGiven, name: str = "a") -> None:
-    put_record(bank.engine, bank.actor, "customer", name, "case", given, now_us=bank.now)
+    put_record(bank.context, "customer", name, "case", given)
 
 
 def rows(bank: Bank, columns: str, table: str) -> list[tuple[Any, ...]]:
@@ -139,7 +139,7 @@ def test_a_case_stays_with_its_entity_and_an_alert_may_have_the_same_number(bank
     record(bank, opened(bank))
     with pytest.raises(ConflictError, match="about another entity"):
         record(bank, opened(bank), "b")
-    put_record(bank.engine, bank.actor, "customer", "b", "alert", opened(bank), now_us=bank.now)
+    put_record(bank.context, "customer", "b", "alert", opened(bank))
     other = Bank(bank.engine, "other")
     other.put("a")
     record(other, opened(other))
@@ -177,7 +177,7 @@ def test_two_who_open_the_same_case_at_once_are_no_fault_of_ours(bank: Bank) -> 
 
 def test_those_who_set_the_same_tag_at_the_same_time_leave_one(bank: Bank) -> None:
     """Before, each of them ended what it saw, and added its own: three were live."""
-    engine, actor = bank.engine, bank.actor
+    engine = bank.engine
     together = Barrier(4)
 
     def work(number: int) -> None:
@@ -185,7 +185,7 @@ def test_those_who_set_the_same_tag_at_the_same_time_leave_one(bank: Bank) -> No
         for round_ in range(5):
             until = None if number == 0 else platforms.NOW + 10**12 + number
             now = platforms.NOW + 10 * round_ + number
-            set_tag(engine, actor, "customer", "a", "watch", until_us=until, now_us=now)
+            set_tag(bank.context.at(now), "customer", "a", "watch", until_us=until)
 
     with ThreadPoolExecutor(4) as threads:
         for done in [threads.submit(work, number) for number in range(4)]:

@@ -14,6 +14,7 @@ from fivefold.features.reading.text_files import ColumnMap
 from fivefold.usecases.ingest import files as importing
 from fivefold.usecases.ingest.file_parts import parts
 from fivefold.usecases.ingest.files import ImportFile, Progress, import_table
+from fivefold.usecases.shared.context import Context
 from tests.usecases import banks, platforms
 from tests.usecases.banks import Bank
 
@@ -49,10 +50,10 @@ def test_one_that_was_stopped_goes_on_where_it_was(bank: Bank, tmp_path: Path) -
             raise StoppedError
 
     with pytest.raises(StoppedError):
-        import_table(bank.engine, bank.actor, "entities", "customer", ImportFile(path, notes), stop)
+        import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path, notes), stop)
     assert count(bank, "entities") == 20
     told: list[Progress] = []
-    done = import_table(bank.engine, bank.actor, "entities", "customer", ImportFile(path, notes), told.append)
+    done = import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path, notes), told.append)
     assert done == Progress(COUNT, COUNT, 0, 0, finished=True)
     assert [progress.rows for progress in told] == [20, 25, 25], "what was stored is not read again"
     assert count(bank, "entities") == COUNT
@@ -67,13 +68,15 @@ def test_another_file_of_that_name_begins_anew(bank: Bank, tmp_path: Path) -> No
             raise StoppedError
 
     with pytest.raises(StoppedError):
-        import_table(bank.engine, bank.actor, "entities", "customer", ImportFile(path, notes), stop)
+        import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path, notes), stop)
     entities(path, income=["77"] * COUNT)
-    assert import_table(bank.engine, bank.actor, "entities", "customer", ImportFile(path, notes)).changed == 10
+    assert import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path, notes)).changed == 10
 
 
 def bad_rows(bank: Bank, path: Path, tmp_path: Path, **more: Any) -> Progress:
-    return import_table(bank.engine, bank.actor, "entities", "customer", ImportFile(path, tmp_path / "notes", **more))
+    return import_table(
+        Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path, tmp_path / "notes", **more)
+    )
 
 
 def test_a_row_that_cannot_be_taken_is_set_aside_and_the_others_are_stored(bank: Bank, tmp_path: Path) -> None:
@@ -111,7 +114,7 @@ def test_every_row_of_a_kind_is_refused_with_its_reason(bank: Bank, tmp_path: Pa
     }
     pl.DataFrame(columns).write_csv(tmp_path / "t.csv")
     file = ImportFile(tmp_path / "t.csv", tmp_path / "notes")
-    done = import_table(bank.engine, bank.actor, "transactions", "customer", file)
+    done = import_table(Context(bank.engine, bank.actor), "transactions", "customer", file)
     assert (done.new, done.refused) == (50, 250)
     reasons = pl.read_csv(tmp_path / "t.refused.csv")["refused_reason"].str.slice(0, 25).value_counts()
     assert dict(reasons.iter_rows()) == {"transaction_amount is 'x'": 150, "user_id is 'nobody': ther": 100}
@@ -125,7 +128,9 @@ def test_one_that_was_stopped_writes_no_refused_row_twice(bank: Bank, tmp_path: 
             raise StoppedError
 
     with pytest.raises(StoppedError):
-        import_table(bank.engine, bank.actor, "entities", "customer", ImportFile(path, tmp_path / "notes"), stop)
+        import_table(
+            Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path, tmp_path / "notes"), stop
+        )
     with (tmp_path / "e.refused.csv").open("a") as file:
         file.write("what was written before the plug was pulled\n")
     done = bad_rows(bank, path, tmp_path)
@@ -179,7 +184,9 @@ def test_torn_lines_are_counted_where_a_stopped_import_goes_on(
             raise StoppedError
 
     with pytest.raises(StoppedError):
-        import_table(bank.engine, bank.actor, "entities", "customer", ImportFile(path, tmp_path / "notes"), stop)
+        import_table(
+            Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path, tmp_path / "notes"), stop
+        )
     monkeypatch.setattr(importing, "ROWS", {"entities": 2})  # as if a newer version went on
     done = bad_rows(bank, path, tmp_path)
     assert (done.rows, done.new, done.refused) == (6, 3, 3)
@@ -237,7 +244,9 @@ def test_torn_lines_of_json_are_counted_where_a_stopped_import_goes_on(
             raise StoppedError
 
     with pytest.raises(StoppedError):
-        import_table(bank.engine, bank.actor, "entities", "customer", ImportFile(path, tmp_path / "notes"), stop)
+        import_table(
+            Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path, tmp_path / "notes"), stop
+        )
     monkeypatch.setattr(importing, "ROWS", {"entities": 2})  # as if a newer version went on
     done = bad_rows(bank, path, tmp_path)
     assert (done.rows, done.new, done.refused) == (5, 2, 3)
@@ -266,7 +275,7 @@ def test_a_torn_line_of_json_costs_no_other_row_of_any_table(
 def imported(bank: Bank, table: str, path: Path, rows: str) -> tuple[int, int, int, int]:
     path.write_text(rows)
     file = ImportFile(path, path.parent / "notes")
-    done = import_table(bank.engine, bank.actor, table, "customer", file, clock=lambda: bank.now)
+    done = import_table(Context(bank.engine, bank.actor, lambda: bank.now), table, "customer", file)
     return done.new, done.changed, done.same, done.refused
 
 
@@ -316,11 +325,15 @@ def test_what_an_import_of_tags_changes_becomes_due(bank: Bank, tmp_path: Path) 
 def test_a_column_that_no_tag_has_is_refused_with_what_would_be_right(bank: Bank, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("customer,tag\na,vip\n")
     with pytest.raises(FileFormatError, match="such as --map customer=entity_id"):
-        import_table(bank.engine, bank.actor, "tags", "customer", ImportFile(tmp_path / "t.csv", tmp_path / "notes"))
+        import_table(
+            Context(bank.engine, bank.actor), "tags", "customer", ImportFile(tmp_path / "t.csv", tmp_path / "notes")
+        )
 
 
 def test_transactions_come_in_parts_too(bank: Bank, tmp_path: Path) -> None:
-    import_table(bank.engine, bank.actor, "entities", "customer", ImportFile(entities(tmp_path / "e.csv"), tmp_path))
+    import_table(
+        Context(bank.engine, bank.actor), "entities", "customer", ImportFile(entities(tmp_path / "e.csv"), tmp_path)
+    )
     rows = {
         "transaction_id": [f"t{number}" for number in range(COUNT)],
         "user_id": [f"c{number}" for number in range(COUNT)],
@@ -329,7 +342,9 @@ def test_transactions_come_in_parts_too(bank: Bank, tmp_path: Path) -> None:
         "transaction_date": ["2026-01-01"] * COUNT,
     }
     pl.DataFrame(rows).write_csv(tmp_path / "t.csv")
-    done = import_table(bank.engine, bank.actor, "transactions", "customer", ImportFile(tmp_path / "t.csv", tmp_path))
+    done = import_table(
+        Context(bank.engine, bank.actor), "transactions", "customer", ImportFile(tmp_path / "t.csv", tmp_path)
+    )
     assert (done.rows, done.new) == (COUNT, COUNT)
     assert count(bank, "transactions") == COUNT
 

@@ -19,6 +19,7 @@ from fivefold.usecases.ingest.files import ImportFile, import_table
 from fivefold.usecases.ingest.ownerships import OwnersRow
 from fivefold.usecases.levels.entity_profile import list_transactions, read_entity
 from fivefold.usecases.levels.replay import replay_assessment
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import OwnerGiven
 from tests.store.audits import bind_unnamed
 from tests.store.filling import filled_once
@@ -48,7 +49,7 @@ def owners(bank: Bank, *given: OwnerGiven) -> RowCounts:
 
 def from_a_table(bank: Bank, *given: OwnerGiven) -> RowCounts:
     rows = [OwnersRow(row, "joint", (one,)) for row, one in enumerate(given)]
-    return put_owners(bank.engine, bank.actor, "account", rows, bank.now)
+    return put_owners(bank.context, "account", rows)
 
 
 def spans(bank: Bank) -> list[tuple[str, int | None, int | None]]:
@@ -80,11 +81,11 @@ def test_one_owner_leaves_and_the_others_level_stays(bank: Bank) -> None:
     owners(bank, A)
     assert levels(bank) == (2, 2, 1)
     alert = RecordGiven("1", bank.now)
-    put_record(bank.engine, bank.actor, "account", "joint", "alert", alert, now_us=bank.now)
+    put_record(bank.context, "account", "joint", "alert", alert)
     assert levels(bank) == (3, 2, 1)
     for name in "ab":
         for made in bank.assessments(name):
-            assert replay_assessment(bank.engine, bank.actor, f"{made.entity_id}.{made.number}").same
+            assert replay_assessment(bank.context, f"{made.entity_id}.{made.number}").same
 
 
 def test_what_is_known_late_counts_for_who_owned_it_then(bank: Bank) -> None:
@@ -166,13 +167,13 @@ def test_an_owner_who_is_not_known_yet_is_set_aside_and_comes_later(bank: Bank, 
     rows = {"entity_id": ["joint", "joint"], "owner_id": ["c", "d"], "owner_type": ["customer"] * 2}
     pl.DataFrame({**rows, "from": ["2026-01-01", None]}).write_csv(path)
     done = import_table(
-        bank.engine, bank.actor, "owners", "account", ImportFile(path, tmp_path / "n"), clock=lambda: bank.now
+        Context(bank.engine, bank.actor, lambda: bank.now), "owners", "account", ImportFile(path, tmp_path / "n")
     )
     assert (done.new, done.refused) == (1, 1)
     assert "customer 'd' is not there" in str(done.problems[0])
     bank.put("d")
     refused = ImportFile(tmp_path / "owners.refused.csv", tmp_path / "n")
-    assert import_table(bank.engine, bank.actor, "owners", "account", refused, clock=lambda: bank.now).new == 1
+    assert import_table(Context(bank.engine, bank.actor, lambda: bank.now), "owners", "account", refused).new == 1
     bank.pay(1, "joint", "account")
     assert levels(bank) == (2, 2, 2)
     assert bank.level("d") == 2
@@ -212,15 +213,13 @@ def test_one_owner_is_erased_and_the_account_stays_the_others(bank: Bank, tmp_pa
         erase(bank, "a", tmp_path)
     owners(bank, B)
     bank.wait(1827)
-    set_legal_hold(
-        bank.engine, bank.actor, "account", "joint", bank.now + 9, "Order 7.", tmp_path / "e", now_us=bank.now
-    )
+    set_legal_hold(bank.context, "account", "joint", bank.now + 9, "Order 7.", tmp_path / "e")
     with pytest.raises(ConflictError, match="a legal hold"):
         erase(bank, "b", tmp_path)
     assert erase(bank, "a", tmp_path) == [a]
-    assert [line.external_id for line in read_entity(bank.engine, bank.actor, "account", "joint").owners] == ["b"]
+    assert [line.external_id for line in read_entity(bank.context, "account", "joint").owners] == ["b"]
     bank.settle()
-    assert replay_assessment(bank.engine, bank.actor, f"{b}.1").same
+    assert replay_assessment(bank.context, f"{b}.1").same
     bank.wait(1)
     assert erase(bank, "b", tmp_path) == [b, joint]
     findings: list[object] = []
@@ -230,7 +229,7 @@ def test_one_owner_is_erased_and_the_account_stays_the_others(bank: Bank, tmp_pa
 
 
 def erase(bank: Bank, name: str, folder: Path) -> list[int]:
-    done = erase_entity(bank.engine, bank.actor, "customer", name, folder / "e", now_us=bank.now)
+    done = erase_entity(bank.context, "customer", name, folder / "e")
     return list(done.entity_ids)
 
 
@@ -261,19 +260,19 @@ def test_an_owners_page_shows_what_its_level_read(bank: Bank) -> None:
     bank.settle()
 
     def listed(name: str, kind: str = "customer", part: Part = WHOLE, **asked: Any) -> list[tuple[str, str]]:
-        found = list_transactions(bank.engine, bank.actor, kind, name, part, **asked)
+        found = list_transactions(bank.context, kind, name, part, **asked)
         return [(line.transaction_id, line.external_id) for line in found]
 
     assert listed("a") == [("t3", "joint"), ("t2", "joint"), ("t1", "a")]
     assert listed("b") == [("t2", "joint")]
     assert listed("joint", "account") == [("t3", "joint"), ("t2", "joint")]
-    latest = list_transactions(bank.engine, bank.actor, "customer", "a", Part(1)).next
+    latest = list_transactions(bank.context, "customer", "a", Part(1)).next
     assert listed("a", part=Part(1, latest)) == [("t2", "joint")]
     assert listed("a", since_us=left - DAY_US, until_us=left) == [("t2", "joint")]
-    a, b = (read_entity(bank.engine, bank.actor, "customer", name).owns for name in "ab")
+    a, b = (read_entity(bank.context, "customer", name).owns for name in "ab")
     assert [(line.external_id, line.until_us, line.status) for line in (*a, *b)] == [
         ("joint", None, "no ruleset"),
         ("joint", left, "no ruleset"),
     ]
-    joint = read_entity(bank.engine, bank.actor, "account", "joint").owners
+    joint = read_entity(bank.context, "account", "joint").owners
     assert [(line.external_id, line.level) for line in joint] == [("a", "medium"), ("b", "medium")]

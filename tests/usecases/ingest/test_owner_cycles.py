@@ -15,6 +15,7 @@ from fivefold.usecases.ingest import entities as ingest_entities
 from fivefold.usecases.ingest.entities import RowCounts, put_entities
 from fivefold.usecases.ingest.files import ImportFile, import_table
 from fivefold.usecases.ingest.owners import MOST_NAMED
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.store.filling import filled_once
 from tests.usecases.banks import Bank
@@ -35,7 +36,7 @@ def bank(engine: Engine) -> Bank:
 def give(bank: Bank, **owners: str) -> RowCounts:
     """Give customers other owners, which are customers too, in one call."""
     rows = [EntityRow(name, {}, ("customer", owner)) for name, owner in owners.items()]
-    return put_entities(bank.engine, bank.actor, "customer", rows, bank.now)
+    return put_entities(bank.context, "customer", rows)
 
 
 def owners_of(bank: Bank) -> Mapping[str, str]:
@@ -84,7 +85,7 @@ def test_what_holds_after_the_call_counts_not_the_order_of_its_rows(bank: Bank) 
 
 def test_a_long_chain_is_fine_and_a_long_circle_is_named_in_part(bank: Bank) -> None:
     names = [f"n{number}" for number in range(MOST_NAMED + 5)]
-    put_entities(bank.engine, bank.actor, "customer", [EntityRow(name) for name in names], bank.now)
+    put_entities(bank.context, "customer", [EntityRow(name) for name in names])
     give(bank, **dict(pairwise(names)))
     with pytest.raises(InvalidDataError, match="which belongs through 5 others to customer 'n13', which"):
         give(bank, n14="n0")
@@ -106,7 +107,7 @@ def test_a_circle_of_before_is_left_and_can_be_opened(bank: Bank) -> None:
 def test_an_import_sets_aside_the_row_that_closes_the_circle(bank: Bank, tmp_path: Path) -> None:
     path = tmp_path / "e.csv"
     pl.DataFrame({"entity_id": ["a", "c", "b"], "owner_id": ["b", "d", "a"]}).write_csv(path)
-    done = import_table(bank.engine, bank.actor, "entities", "customer", ImportFile(path, tmp_path / "notes"))
+    done = import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path, tmp_path / "notes"))
     assert (done.changed, done.refused) == (2, 1)
     assert owners_of(bank) == {"a": "b", "c": "d"}
     refused = pl.read_csv(tmp_path / "e.refused.csv")

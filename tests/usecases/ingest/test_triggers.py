@@ -9,6 +9,7 @@ from fivefold.domain.clock import DAY_US
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
 from fivefold.usecases.levels.read import Freshness, read_level, read_level_of_profile
+from fivefold.usecases.shared.context import Context
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.at_once import put_list_version
@@ -51,28 +52,24 @@ def test_a_new_entity_is_assessed_behind_the_answer(engine: Engine) -> None:
 FACTS: dict[str, tuple[Callable[[Bank], object], Reason, int]] = {
     "an attribute": (lambda bank: bank.put("a", country="RU"), Reason.ATTRIBUTE, 2),
     "a transaction": (lambda bank: bank.pay(1), Reason.TRANSACTION, 2),
-    "a tag": (lambda bank: set_tag(bank.engine, bank.actor, "customer", "a", "watch", now_us=bank.now), Reason.TAG, 3),
+    "a tag": (lambda bank: set_tag(bank.context, "customer", "a", "watch"), Reason.TAG, 3),
     "a screening": (
-        lambda bank: add_screening(bank.engine, bank.actor, "customer", "a", "sanctions", found=True, now_us=bank.now),
+        lambda bank: add_screening(bank.context, "customer", "a", "sanctions", found=True),
         Reason.SCREENING,
         3,
     ),
     "an alert": (
-        lambda bank: put_record(
-            bank.engine, bank.actor, "customer", "a", "alert", RecordGiven("1", bank.now), now_us=bank.now
-        ),
+        lambda bank: put_record(bank.context, "customer", "a", "alert", RecordGiven("1", bank.now)),
         Reason.RECORD,
         2,
     ),
     "a case with its outcome": (
         lambda bank: put_record(
-            bank.engine,
-            bank.actor,
+            bank.context,
             "customer",
             "a",
             "case",
             RecordGiven("1", bank.now - 9, bank.now, "confirmed"),
-            now_us=bank.now,
         ),
         Reason.RECORD,
         2,
@@ -95,12 +92,12 @@ def test_a_fact_makes_its_entity_due_at_once(bank: Bank, fact: str) -> None:
 
 def test_the_end_of_a_tag_that_is_taken_off_makes_due(bank: Bank) -> None:
     # Who was never screened may be on a list: that would hold the floor of the tag for another cooldown.
-    add_screening(bank.engine, bank.actor, "customer", "a", "sanctions", found=False, now_us=bank.now)
+    add_screening(bank.context, "customer", "a", "sanctions", found=False)
     bank.settle()
-    set_tag(bank.engine, bank.actor, "customer", "a", "watch", now_us=bank.now)
+    set_tag(bank.context, "customer", "a", "watch")
     bank.settle()
     bank.wait(days=10)
-    end_tag(bank.engine, bank.actor, "customer", "a", "watch", now_us=bank.now)
+    end_tag(bank.context, "customer", "a", "watch")
     assert bank.settle() == 1
     assert bank.transitions() == [(None, 1), (1, 3), (3, 1)]
 
@@ -113,19 +110,19 @@ def test_a_clean_screening_counts(engine: Engine) -> None:
     bank.settle()
     assert bank.level() == 2
     bank.wait(days=10)
-    add_screening(engine, bank.actor, "customer", "a", "sanctions", found=False, now_us=bank.now)
+    add_screening(Context(engine, bank.actor).at(bank.now), "customer", "a", "sanctions", found=False)
     bank.settle()
     assert bank.level() == 1
 
 
 def test_a_case_counts_when_it_is_closed_and_not_when_it_is_opened(bank: Bank) -> None:
     given = RecordGiven("1", bank.now)
-    put_record(bank.engine, bank.actor, "customer", "a", "case", given, now_us=bank.now)
+    put_record(bank.context, "customer", "a", "case", given)
     assert bank.settle() == 1
     assert bank.level() == 1
     bank.wait(days=1)
     given = RecordGiven("1", given.opened_us, bank.now, "confirmed")
-    put_record(bank.engine, bank.actor, "customer", "a", "case", given, now_us=bank.now)
+    put_record(bank.context, "customer", "a", "case", given)
     assert bank.settle() == 1
     assert bank.level() == 2
 
@@ -149,10 +146,10 @@ def test_what_happens_to_what_it_owns_makes_an_owner_due(bank: Bank, fact: str) 
     bank.settle()
     bank.wait(microseconds=1)
     if fact == "a tag":
-        set_tag(bank.engine, bank.actor, "account", "account", "frozen", now_us=bank.now)
+        set_tag(bank.context, "account", "account", "frozen")
     else:
         given = RecordGiven("1", bank.now)
-        put_record(bank.engine, bank.actor, "account", "account", "alert", given, now_us=bank.now)
+        put_record(bank.context, "account", "account", "alert", given)
     assert bank.mark_of("a").due_us == bank.now
     assert bank.settle() == 2
     assert bank.level("a") == (2 if fact == "an alert" else 1)
@@ -197,22 +194,22 @@ def test_money_that_leaves_a_window_is_seen_at_the_interval(engine: Engine) -> N
 def test_a_view_computes_what_is_older_than_an_hour(bank: Bank) -> None:
     begun = bank.standing().assessed_us
     bank.wait(microseconds=HOUR_US - 1)
-    viewed = read_level_of_profile(bank.engine, bank.actor, "customer", "a", clock=lambda: bank.now)
+    viewed = read_level_of_profile(Context(bank.engine, bank.actor, lambda: bank.now), "customer", "a")
     assert viewed.assessed_us == begun
     bank.wait(microseconds=1)
-    viewed = read_level_of_profile(bank.engine, bank.actor, "customer", "a", clock=lambda: bank.now)
+    viewed = read_level_of_profile(Context(bank.engine, bank.actor, lambda: bank.now), "customer", "a")
     assert (viewed.assessed_us, viewed.assessment) == (bank.now, "1.1"), "looked at again, and the same"
 
 
 def test_a_view_computes_what_changed_since(bank: Bank) -> None:
     bank.put("a", country="KP")
-    shown = read_level_of_profile(bank.engine, bank.actor, "customer", "a", clock=lambda: bank.now)
+    shown = read_level_of_profile(Context(bank.engine, bank.actor, lambda: bank.now), "customer", "a")
     assert (shown.level, shown.assessment, shown.refreshing) == ("high", "1.2", False)
     assert bank.settle() == 0
 
 
 def test_a_system_that_reads_gets_the_stored_level_and_a_refresh_behind_it(bank: Bank) -> None:
-    read = read_level(bank.engine, bank.actor, "customer", "a", Freshness.REFRESH, clock=lambda: bank.now)
+    read = read_level(Context(bank.engine, bank.actor, lambda: bank.now), "customer", "a", Freshness.REFRESH)
     assert (read.level, read.assessment, read.refreshing) == ("low", "1.1", True)
     assert Reason(bank.mark_of().reasons) & Reason.VIEW
     assert bank.settle() == 1
@@ -220,16 +217,16 @@ def test_a_system_that_reads_gets_the_stored_level_and_a_refresh_behind_it(bank:
 
 def test_a_list_that_an_active_ruleset_reads_makes_due_when_it_begins(engine: Engine) -> None:
     bank = Bank(engine)
-    put_list_version(engine, bank.actor, "hot", 0, ["KP"], "Hot", "ours", bank.now)
-    put_list_version(engine, bank.actor, "other", 0, ["KP"], "Other", "ours", bank.now)
+    put_list_version(Context(engine, bank.actor).at(bank.now), "hot", 0, ["KP"], "Hot", "ours")
+    put_list_version(Context(engine, bank.actor).at(bank.now), "other", 0, ["KP"], "Other", "ours")
     bank.activate(banks.document({"listed": banks.LISTED}))
     bank.put("a", country="NO")
     bank.settle()
     bank.wait(microseconds=1)
     begins = bank.now + 5 * DAY_US
-    put_list_version(engine, bank.actor, "other", begins, ["KP", "NO"], "Other", "ours", bank.now)
+    put_list_version(Context(engine, bank.actor).at(bank.now), "other", begins, ["KP", "NO"], "Other", "ours")
     assert bank.next_us() == bank.now - 1 + 30 * DAY_US
-    put_list_version(engine, bank.actor, "hot", begins, ["KP", "NO"], "Hot", "ours", bank.now)
+    put_list_version(Context(engine, bank.actor).at(bank.now), "hot", begins, ["KP", "NO"], "Hot", "ours")
     assert bank.next_us() == begins
     bank.mark("a")  # what happens until then does not let the list be forgotten
     bank.settle()

@@ -20,6 +20,7 @@ from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, put_record, set_tag
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.levels.assess import assess_entities
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.usecases import banks
 from tests.usecases.at_once import put_list_version
@@ -77,7 +78,7 @@ class Facts:
             EntityRow(one["entity_id"], {k: v for k, v in one.items() if k != "entity_id"})
             for one in self.frames["entities"]
         ]
-        put_entities(self.bank.engine, self.bank.actor, "customer", rows, self.bank.now)
+        put_entities(self.bank.context, "customer", rows)
         self._transactions()
         for number, name in enumerate(self.chance.choices(self.names, k=30)):
             self._fact(number, name)
@@ -99,21 +100,20 @@ class Facts:
         add_transactions(self.bank.engine, self.bank.actor, self.frames["transactions"], now_us=self.bank.now)
 
     def _fact(self, number: int, name: str) -> None:
-        of = (self.bank.engine, self.bank.actor, "customer", name)
+        of = (self.bank.context, "customer", name)
         opened = self.moment()
         closed = self.chance.choice([None, opened + DAY_US if opened + DAY_US <= self.bank.now else None])
         outcome = None if closed is None else self.chance.choice(["confirmed", "dismissed"])
         for kind in ("case", "alert"):
-            put_record(*of, kind, RecordGiven(str(number), opened, closed, outcome), now_us=self.bank.now)  # type: ignore[arg-type]  # one of both
+            put_record(*of, kind, RecordGiven(str(number), opened, closed, outcome))  # type: ignore[arg-type]  # one of both
             self.frames[f"{kind}s"].append({"entity_id": name, "opened": opened, "closed": closed, "outcome": outcome})
         found, at = self.chance.random() < 0.5, self.moment()
-        add_screening(*of, "sanctions", found=found, at_us=at, now_us=self.bank.now)
+        add_screening(*of, "sanctions", found=found, at_us=at)
         self.frames["screenings"].append({"entity_id": name, "screening": "sanctions", "found": found, "at": at})
         begins, lasts = self.moment(30), self.chance.choice([None, 40 * DAY_US, 2 * DAY_US])
-        set_tag(*of, "watch", until_us=None if lasts is None else begins + lasts, now_us=begins)
-        self.frames["tags"].append(
-            {"entity_id": name, "tag": "watch", "from": begins, "until": None if lasts is None else begins + lasts}
-        )
+        until = None if lasts is None else begins + lasts
+        set_tag(self.bank.context.at(begins), "customer", name, "watch", until_us=until)
+        self.frames["tags"].append({"entity_id": name, "tag": "watch", "from": begins, "until": until})
 
     def portfolio(self) -> Portfolio:
         hot = NamedList(list="hot", title="Hot", source="ours", versions=(ListVersion(since=0, members=("SE", "RU")),))
@@ -141,7 +141,7 @@ def test_what_is_stored_is_what_the_engine_says_of_the_same_facts(engine: Engine
     bank = Bank(engine)
     document = banks.document(EVERYTHING, score={"points": {"thresholds": [40, 90]}})
     bank.activate(document)
-    put_list_version(engine, bank.actor, "hot", 0, ["SE", "RU"], "Hot", "ours", bank.now)
+    put_list_version(Context(engine, bank.actor).at(bank.now), "hot", 0, ["SE", "RU"], "Hot", "ours")
     facts = Facts(bank, seed)
     facts.make()
     bank.settle()
@@ -172,8 +172,8 @@ def test_nothing_is_stored_by_assessing(engine: Engine) -> None:
 def test_another_organisations_rulesets_and_facts_are_not_seen(engine: Engine) -> None:
     """Of the same names; and their lists neither."""
     mine, theirs = Bank(engine), Bank(engine, "theirs")
-    put_list_version(engine, mine.actor, "hot", 0, ["KP"], "Hot", "ours", mine.now)
-    put_list_version(engine, theirs.actor, "hot", 0, ["NO"], "Hot", "theirs", mine.now)
+    put_list_version(Context(engine, mine.actor).at(mine.now), "hot", 0, ["KP"], "Hot", "ours")
+    put_list_version(Context(engine, theirs.actor).at(mine.now), "hot", 0, ["NO"], "Hot", "theirs")
     mine.activate(banks.document({"listed": banks.LISTED, "cash": banks.CASH}))
     theirs.activate(banks.document({"country": banks.COUNTRY}))
     mine.put("a", country="NO")

@@ -19,6 +19,7 @@ from fivefold.usecases.levels.clock_repair import read_clocks, refuse_future, re
 from fivefold.usecases.levels.read import Freshness, list_failed, read_level
 from fivefold.usecases.levels.replay import replay_assessment
 from fivefold.usecases.monitoring.statistics import PlatformFigures
+from fivefold.usecases.shared.context import Context
 from tests.store.audits import bind_unnamed
 from tests.usecases import banks
 from tests.usecases.banks import Bank
@@ -56,10 +57,10 @@ def test_after_a_clock_that_was_ahead_payments_count_again_once_it_is_mended(ban
     done = bank.run()
     assert done is not None
     assert (done.assessed, done.failed) == (0, 1)
-    shown = read_level(bank.engine, bank.actor, "customer", "a", Freshness.STORED, clock=lambda: bank.now)
+    shown = read_level(Context(bank.engine, bank.actor, lambda: bank.now), "customer", "a", Freshness.STORED)
     assert (shown.status, shown.level) == ("failed", "low")
     assert "a clock was ahead; `fivefold clock repair` mends it" in (shown.problem or "")
-    failed = list_failed(bank.engine, bank.actor, clock=lambda: bank.now)
+    failed = list_failed(Context(bank.engine, bank.actor, lambda: bank.now))
     assert [(name, "a clock was ahead" in why) for _, name, why in failed] == [("a", True), ("b", True)]
     assert [each.ahead for each in PlatformFigures(bank.engine, lambda: bank.now).read()] == [2]
     assert [(each.kind, each.entries) for each in read_clocks(bank.engine).ahead] == [("assessments", 2)]
@@ -67,11 +68,11 @@ def test_after_a_clock_that_was_ahead_payments_count_again_once_it_is_mended(ban
     assert repair_dates(bank.engine, "cli:op", "NTP was off")
     bank.now = now_microseconds()
     assert bank.settle() == 2
-    shown = read_level(bank.engine, bank.actor, "customer", "a", Freshness.STORED, clock=lambda: bank.now)
+    shown = read_level(Context(bank.engine, bank.actor, lambda: bank.now), "customer", "a", Freshness.STORED)
     assert (shown.status, shown.level, shown.problem) == ("assessed", "medium", None)
     assert read_clocks(bank.engine).ahead == []
-    assert list_failed(bank.engine, bank.actor, clock=lambda: bank.now) == []
-    assert replay_assessment(bank.engine, bank.actor, shown.assessment or "").same
+    assert list_failed(Context(bank.engine, bank.actor, lambda: bank.now)) == []
+    assert replay_assessment(bank.context, shown.assessment or "").same
     bind_unnamed(bank.engine)
     findings: list[object] = []
     assert verify(bank.engine, findings.append).findings == 0, findings
@@ -96,8 +97,8 @@ def test_what_the_rules_said_before_and_since_when_is_what_counts_after_the_repa
 
 
 def test_facts_that_a_clock_ahead_dated_are_known_from_the_repair_on(bank: Bank) -> None:
-    set_tag(bank.engine, bank.actor, "customer", "a", "watch", now_us=bank.now + HOUR_US)
-    add_screening(bank.engine, bank.actor, "customer", "a", "pep", found=False, now_us=bank.now + HOUR_US)
+    set_tag(bank.context.at(bank.now + HOUR_US), "customer", "a", "watch")
+    add_screening(bank.context.at(bank.now + HOUR_US), "customer", "a", "pep", found=False)
     bank.settle()
     assert bank.level() == 1
     assert [each.kind for each in read_clocks(bank.engine).ahead] == ["screenings", "tags"]
@@ -116,7 +117,7 @@ def test_a_case_that_was_opened_in_time_and_closed_by_a_clock_ahead_counts_after
     bank.activate(banks.document({"confirmed": banks.CONFIRMED}))
     bank.put("a")
     given = RecordGiven("7", bank.now - HOUR_US, FUTURE, "confirmed")
-    put_record(bank.engine, bank.actor, "customer", "a", "case", given, now_us=FUTURE)
+    put_record(bank.context.at(FUTURE), "customer", "a", "case", given)
     bank.settle()
     assert (bank.level(), [each.kind for each in read_clocks(bank.engine).ahead]) == (1, ["cases and alerts"])
     repair_dates(bank.engine, "cli:op", "NTP was off")

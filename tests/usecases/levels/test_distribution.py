@@ -19,6 +19,7 @@ from fivefold.usecases.levels.distribution import AtVersion, Distribution, Overr
 from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from tests.store import databases
 from tests.usecases.at_once import put_list_version, switch_family
 from tests.usecases.governed import NOW, add_entities, document, founded, stand
@@ -27,10 +28,10 @@ from tests.usecases.governed import NOW, add_entities, document, founded, stand
 def prepared(engine: Engine) -> Actor:
     """Two families: retail with the versions 1 and 2 (numbers in the database), other with 3; retail 2 is active."""
     ana = founded(engine)[0]
-    put_list_version(engine, ana, "watched", 0, ["IR"], "Watched", "our own", NOW)
+    put_list_version(Context(engine, ana).at(NOW), "watched", 0, ["IR"], "Watched", "our own")
     for name, medium, revision in (("retail", 30, 1), ("retail", 29, 2), ("other", 30, 1)):
-        save_draft(engine, ana, document(name, medium))
-        commit(engine, ana, name, revision)
+        save_draft(Context(engine, ana), document(name, medium))
+        commit(Context(engine, ana), name, revision)
     with Session(engine) as session, session.begin():
         session.execute(update(Family).where(Family.name == "retail").values(active_version_id=2))
     return ana
@@ -63,7 +64,7 @@ def test_versions_are_not_mixed_and_overrides_stand_apart(engine: Engine, ana: A
     ]
     for entity_id, standing in zip(ids, standings, strict=False):
         stand(engine, entity_id, **standing)
-    assert distribution(engine, ana, "customer") == Distribution(
+    assert distribution(Context(engine, ana), "customer") == Distribution(
         "customer",
         tuple(none()),
         True,
@@ -81,11 +82,11 @@ def test_versions_are_not_mixed_and_overrides_stand_apart(engine: Engine, ana: A
 
 
 def test_a_version_that_is_active_is_shown_before_anyone_stands_by_it(engine: Engine, ana: Actor) -> None:
-    found = distribution(engine, ana, "customer")
+    found = distribution(Context(engine, ana), "customer")
     assert found.versions == (AtVersion("retail", 2, True, none(), 0, 0, 0),)
     assert (found.entities, found.no_level, found.not_assessed) == (0, 0, 0)
-    switch_family(engine, ana, "retail", False, "why")
-    assert distribution(engine, ana, "customer").versions == ()
+    switch_family(Context(engine, ana), "retail", False, "why")
+    assert distribution(Context(engine, ana), "customer").versions == ()
 
 
 def test_who_is_quarantined_is_counted_beside(engine: Engine, ana: Actor) -> None:
@@ -94,22 +95,22 @@ def test_who_is_quarantined_is_counted_beside(engine: Engine, ana: Actor) -> Non
     with Session(engine) as session, session.begin():
         due.mark(session, [Subject(number, ana.organisation_id, 1) for number in ids], due.Reason.TAG, NOW)
         session.execute(update(DueMark).where(DueMark.entity_id == ids[0]).values(quarantined=True))
-    found = distribution(engine, ana, "customer")
+    found = distribution(Context(engine, ana), "customer")
     assert (found.entities, found.not_assessed, found.quarantined) == (2, 1, 1)
 
 
 def test_others_and_who_was_erased_are_not_counted(engine: Engine, ana: Actor) -> None:
-    define_type(engine, ana, "company", {})
+    define_type(Context(engine, ana), "company", {})
     other = founded(engine, "other")[0]
     mine = add_entities(engine, ana, ["a", "b"])
     for number in (*mine, *add_entities(engine, ana, ["x"], "company"), *add_entities(engine, other, ["y"])):
         stand(engine, number, 2, version_id=2)
     with Session(engine) as session, session.begin():
         session.execute(update(Entity).where(Entity.id == mine[0]).values(erased_us=NOW))
-    found = distribution(engine, ana, "customer")
+    found = distribution(Context(engine, ana), "customer")
     assert (found.entities, found.versions[0].levels, found.not_assessed) == (1, none(medium=1), 0)
     with pytest.raises(NotFoundError, match="there is no entity type 'company'"):
-        distribution(engine, other, "company")
+        distribution(Context(engine, other), "company")
 
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -141,7 +142,7 @@ def test_everyone_is_counted_once(
                 status="not applicable" if without else status,
                 override_id=entity_id if overridden else None,
             )
-        found = distribution(engine, ana, "customer")
+        found = distribution(Context(engine, ana), "customer")
     at_versions = sum(sum(at.levels.values()) + at.failed + at.unclassified + at.undetermined for at in found.versions)
     overridden = sum(each.entities for each in found.overridden)
     assert at_versions + overridden + found.no_level + found.not_assessed == found.entities == len(ids)

@@ -19,6 +19,7 @@ from fivefold.usecases.levels.entity_profile import (
     list_transactions,
     read_entity,
 )
+from fivefold.usecases.shared.context import Context
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 
@@ -32,7 +33,7 @@ def bank(engine: Engine) -> Bank:
 
 
 def test_an_entity_is_shown_with_whose_it_is(bank: Bank) -> None:
-    a, b = (read_entity(bank.engine, bank.actor, "customer", name) for name in "ab")
+    a, b = (read_entity(bank.context, "customer", name) for name in "ab")
     assert (a.attributes, a.owners, names(a.owns)) == ({"country": "NO", "income": 1.5}, (), ["b"])
     assert (b.attributes, names(b.owners), b.owns) == ({}, ["a"], ())
     assert (a.created_us, a.known_us, a.erased_us) == (bank.now, bank.now, None)
@@ -45,16 +46,16 @@ def names(lines: Sequence[RelatedLine]) -> list[str]:
 def test_no_more_is_named_than_is_asked_for(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     bank.put("c", owner=("customer", "a"))
     monkeypatch.setattr(facts, "MOST_RELATED", 1)
-    assert names(read_entity(bank.engine, bank.actor, "customer", "a").owns) == ["b"]
+    assert names(read_entity(bank.context, "customer", "a").owns) == ["b"]
 
 
 def test_facts_are_listed_the_latest_first_and_so_many(bank: Bank) -> None:
-    of = (bank.engine, bank.actor, "customer", "a")
+    of = (bank.context, "customer", "a")
     for number in (1, 2, 3):
         bank.wait(1)
-        set_tag(*of, f"tag {number}", until_us=bank.now + 5, now_us=bank.now)
-        add_screening(*of, f"list {number}", found=number == 2, now_us=bank.now)
-        put_record(*of, "case", RecordGiven(str(number), bank.now), now_us=bank.now)
+        set_tag(*of, f"tag {number}", until_us=bank.now + 5)
+        add_screening(*of, f"list {number}", found=number == 2)
+        put_record(*of, "case", RecordGiven(str(number), bank.now))
         bank.pay(number)
     assert [(line.tag, line.until_us) for line in list_tags(*of, Part(2))] == [
         ("tag 3", bank.now + 5),
@@ -76,7 +77,7 @@ def test_facts_are_listed_the_latest_first_and_so_many(bank: Bank) -> None:
 
 def test_who_has_nothing_yet_has_empty_lists(bank: Bank) -> None:
     bank.put("a")
-    of = (bank.engine, bank.actor, "customer", "a")
+    of = (bank.context, "customer", "a")
     assert [*list_transactions(*of, Part(2)), *list_tags(*of, Part(2)), *list_records(*of, "case", Part(2))] == []
 
 
@@ -85,17 +86,17 @@ def test_entities_are_listed_by_level(bank: Bank) -> None:
     bank.put("c", country="IR")
     bank.settle()
     bank.put("d")
-    listed = list_entities(bank.engine, bank.actor, "customer", Part(10))
+    listed = list_entities(bank.context, "customer", Part(10))
     assert [(line.external_id, line.level, line.status) for line in listed] == [
         ("a", "low", "assessed"),
         ("b", "low", "assessed"),
         ("c", "high", "assessed"),
         ("d", None, None),
     ]
-    assert list_entities(bank.engine, bank.actor, "customer", Part(10), level="high") == [listed[2]]
-    assert list_entities(bank.engine, bank.actor, "customer", Part(1, (listed[0].id,))) == [listed[1]]
+    assert list_entities(bank.context, "customer", Part(10), level="high") == [listed[2]]
+    assert list_entities(bank.context, "customer", Part(1, (listed[0].id,))) == [listed[1]]
     with pytest.raises(ConfigError, match="there is no level 'severe'; there are low, medium, high"):
-        list_entities(bank.engine, bank.actor, "customer", Part(10), level="severe")
+        list_entities(bank.context, "customer", Part(10), level="severe")
 
 
 ASKED: list[Callable[..., Any]] = [
@@ -112,6 +113,6 @@ def test_another_organisations_entities_are_not_there(bank: Bank, ask: Callable[
     other = Bank(bank.engine, "other")
     for name in ("a", "nobody"):
         with pytest.raises(NotFoundError, match=f"^there is no customer '{name}'$"):
-            ask(bank.engine, other.actor, "customer", name)
+            ask(other.context, "customer", name)
     with pytest.raises(NotFoundError, match=r"^there is no entity type 'company'$"):
-        list_entities(bank.engine, other.actor, "company", Part(9))
+        list_entities(Context(bank.engine, other.actor), "company", Part(9))

@@ -12,6 +12,7 @@ from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.levels import Assessment, AssessmentInputs
 from fivefold.usecases.levels.explain import NOT_APPLICABLE, FiredRule, Reasons, VisibleValue, read_reasons
 from fivefold.usecases.levels.read import level_history
+from fivefold.usecases.shared.context import Context
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
@@ -34,7 +35,7 @@ def reasons(bank: Bank, rules: Rules, **attributes: Any) -> Reasons:
 
 def latest(bank: Bank) -> Reasons:
     bank.settle()
-    found = read_reasons(bank.engine, bank.actor, f"{bank.id_of('a')}.{bank.standing().number}")
+    found = read_reasons(bank.context, f"{bank.id_of('a')}.{bank.standing().number}")
     assert found is not None
     return found
 
@@ -134,7 +135,7 @@ def test_what_was_erased_is_not_told(bank: Bank) -> None:
     assert [fired.values for fired in latest(bank).rules] == [()]
     with Session(bank.engine) as session, session.begin():
         session.get_one(Assessment, key).breakdown = None
-    assert read_reasons(bank.engine, bank.actor, f"{key[0]}.1") is None
+    assert read_reasons(bank.context, f"{key[0]}.1") is None
 
 
 def test_a_past_assessment_has_the_reasons_of_then(bank: Bank) -> None:
@@ -144,8 +145,8 @@ def test_a_past_assessment_has_the_reasons_of_then(bank: Bank) -> None:
     bank.settle()
     told = [
         [(fired.points, fired.values[0].value) for fired in found.rules]
-        for line in level_history(bank.engine, bank.actor, "customer", "a")
-        if (found := read_reasons(bank.engine, bank.actor, line.assessment))
+        for line in level_history(bank.context, "customer", "a")
+        if (found := read_reasons(bank.context, line.assessment))
     ]
     assert told == [[("1", "RU")], [("5", "NO")]]
 
@@ -155,7 +156,7 @@ def test_another_organisations_assessments_are_not_there(bank: Bank) -> None:
     other = Bank(bank.engine, "other")
     for name in (f"{bank.id_of('a')}.1", "999.1"):
         with pytest.raises(NotFoundError, match=f"^there is no assessment '{name}'$"):
-            read_reasons(bank.engine, other.actor, name)
+            read_reasons(Context(bank.engine, other.actor), name)
 
 
 def test_moments_tags_and_counts_are_told_in_words(bank: Bank) -> None:

@@ -22,6 +22,7 @@ from fivefold.usecases.levels.portfolio import (
     read_stored_portfolio,
     read_transactions,
 )
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.rates import rates_of
 from tests.store.filling import filled_once
 from tests.usecases import banks
@@ -51,10 +52,10 @@ def bank(engine: Engine) -> Bank:
     made.put("x", ("customer", "a"), "account", country="KP")
     for number, (name, kind) in enumerate((("a", "customer"), ("x", "account"))):
         made.pay(number, name, kind)
-        set_tag(engine, made.actor, kind, name, f"tag of {name}", now_us=made.now)
-        add_screening(engine, made.actor, kind, name, f"screening of {name}", found=True, now_us=made.now)
+        set_tag(Context(engine, made.actor).at(made.now), kind, name, f"tag of {name}")
+        add_screening(Context(engine, made.actor).at(made.now), kind, name, f"screening of {name}", found=True)
         for record in ("case", "alert"):
-            put_record(engine, made.actor, kind, name, record, RecordGiven(name, made.now), now_us=made.now)  # type: ignore[arg-type]  # one of both
+            put_record(Context(engine, made.actor).at(made.now), kind, name, record, RecordGiven(name, made.now))  # type: ignore[arg-type]  # one of both
     return made
 
 

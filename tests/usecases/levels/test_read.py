@@ -26,6 +26,7 @@ from fivefold.usecases.levels.read import (
 )
 from fivefold.usecases.shared import rates
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.rates import rates_for
 from tests.store.filling import filled_once
 from tests.usecases import banks
@@ -42,11 +43,11 @@ def bank(engine: Engine) -> Bank:
 
 
 def read(bank: Bank, freshness: Freshness) -> LevelView:
-    return read_level(bank.engine, bank.actor, "customer", "a", freshness, clock=lambda: bank.now)
+    return read_level(Context(bank.engine, bank.actor, lambda: bank.now), "customer", "a", freshness)
 
 
 def view(bank: Bank) -> LevelView:
-    return read_level_of_profile(bank.engine, bank.actor, "customer", "a", clock=lambda: bank.now)
+    return read_level_of_profile(Context(bank.engine, bank.actor, lambda: bank.now), "customer", "a")
 
 
 def test_whoever_was_never_assessed_is_told_so_or_assessed(bank: Bank) -> None:
@@ -125,14 +126,14 @@ def test_history_tells_what_was_reached_and_goes_on_where_asked(bank: Bank) -> N
         bank.put("a", country=country)
         bank.mark("a")
         bank.settle()
-    lines = level_history(bank.engine, bank.actor, "customer", "a")
+    lines = level_history(bank.context, "customer", "a")
     assert [(line.assessment, line.level, line.reached) for line in lines] == [
         ("1.4", "high", True),
         ("1.3", "medium", False),
         ("1.2", "medium", True),
         ("1.1", "low", True),
     ]
-    rest = level_history(bank.engine, bank.actor, "customer", "a", Part(2, (3,)))
+    rest = level_history(bank.context, "customer", "a", Part(2, (3,)))
     assert [line.assessment for line in rest] == ["1.2", "1.1"]
     assert lines[0].line == "Score 70: Country 70; High"
 
@@ -145,15 +146,15 @@ def test_what_failed_is_listed_with_its_reason(bank: Bank, monkeypatch: pytest.M
     for _ in range(worker.MAX_ATTEMPTS):
         bank.run()
         bank.wait(1)
-    (line,) = list_failed(bank.engine, bank.actor)
+    (line,) = list_failed(Context(bank.engine, bank.actor))
     assert "no such luck" in str(line)
 
 
 ASKED: list[Callable[[Bank, Actor], Any]] = [
-    lambda bank, actor: read_level_of_profile(bank.engine, actor, "customer", "a"),
-    lambda bank, actor: read_level(bank.engine, actor, "customer", "a", Freshness.STORED),
-    lambda bank, actor: read_level(bank.engine, actor, "customer", "a", Freshness.NOW),
-    lambda bank, actor: level_history(bank.engine, actor, "customer", "a"),
+    lambda bank, actor: read_level_of_profile(Context(bank.engine, actor), "customer", "a"),
+    lambda bank, actor: read_level(Context(bank.engine, actor), "customer", "a", Freshness.STORED),
+    lambda bank, actor: read_level(Context(bank.engine, actor), "customer", "a", Freshness.NOW),
+    lambda bank, actor: level_history(Context(bank.engine, actor), "customer", "a"),
 ]
 
 

@@ -11,6 +11,7 @@ from fivefold.store.tables.levels import Assessment
 from fivefold.usecases.ingest.facts import RecordGiven, put_record, set_tag
 from fivefold.usecases.levels.replay import replay_assessment
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from tests.store.audits import forged
 from tests.store.filling import filled_once
 from tests.usecases import banks
@@ -52,10 +53,10 @@ def bank(engine: Engine) -> Bank:
     made.mark("b")
     made.settle()
     made.wait(1)
-    set_tag(engine, made.actor, "customer", "a", "watch", until_us=made.now + 10**12, now_us=made.now)
+    set_tag(Context(engine, made.actor).at(made.now), "customer", "a", "watch", until_us=made.now + 10**12)
     made.pay(1)
     made.settle()
-    put_record(engine, made.actor, "customer", "b", "alert", RecordGiven("x", made.now - 1), now_us=made.now)
+    put_record(Context(engine, made.actor).at(made.now), "customer", "b", "alert", RecordGiven("x", made.now - 1))
     made.override("b", 3, made.now + 3 * DAY_US)
     made.settle()
     made.activate(banks.document({"country": banks.COUNTRY}, applies_to={"field": "country", "is": "present"}))
@@ -77,7 +78,7 @@ def test_every_assessment_comes_out_again_to_the_byte(bank: Bank) -> None:
     without = 0
     for name in numbers(bank):
         try:
-            found = replay_assessment(bank.engine, bank.actor, name)
+            found = replay_assessment(bank.context, name)
         except ConflictError as refused:
             assert "no ruleset was active" in str(refused)  # noqa: PT017 (two kinds of assessments are in one history)
             without += 1
@@ -96,7 +97,7 @@ def test_one_that_was_changed_does_not(bank: Bank) -> None:
         assert found.breakdown is not None
         found.breakdown = found.breakdown.replace('"score":"', '"score":"1')
         session.flush()
-    replayed = replay_assessment(bank.engine, bank.actor, name)
+    replayed = replay_assessment(bank.context, name)
     assert not replayed.same
     assert replayed.stored != replayed.made
 
@@ -106,16 +107,16 @@ def test_an_erased_one_says_so(bank: Bank) -> None:
         connection.execute(text("UPDATE assessment_inputs SET content = NULL"))
         connection.execute(update(Assessment).values(breakdown=None))
     with pytest.raises(ConflictError, match=r"assessment 1\.2 was erased"):
-        replay_assessment(bank.engine, bank.actor, "1.2")
+        replay_assessment(bank.context, "1.2")
 
 
 @pytest.mark.parametrize("name", ["1.99", "9.1", "1", "1.x", "", "-1.1", "1.1.1", "99999999999999999999.1"])
 def test_what_is_not_there_is_not_there(bank: Bank, name: str) -> None:
     with pytest.raises(NotFoundError, match="there is no assessment"):
-        replay_assessment(bank.engine, bank.actor, name)
+        replay_assessment(bank.context, name)
 
 
 def test_nor_is_that_of_another_organisation(bank: Bank) -> None:
     other = Bank(bank.engine, "other")
     with pytest.raises(NotFoundError):
-        replay_assessment(bank.engine, Actor(other.of, "member:9"), "1.2")
+        replay_assessment(Context(bank.engine, Actor(other.of, "member:9")), "1.2")

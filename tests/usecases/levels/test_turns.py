@@ -33,7 +33,7 @@ def other(engine: Engine, bank: Bank) -> Bank:
 def with_customers(bank: Bank, number: int) -> Bank:
     bank.activate(banks.document({"country": banks.COUNTRY}))
     rows = [EntityRow(f"c{each}", {"country": "NO"}) for each in range(number)]
-    put_entities(bank.engine, bank.actor, "customer", rows, bank.now)
+    put_entities(bank.context, "customer", rows)
     bank.settle()
     return bank
 

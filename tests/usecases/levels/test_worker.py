@@ -34,6 +34,7 @@ from fivefold.usecases.levels.worker import (
     process_batch,
     run_batch,
 )
+from fivefold.usecases.shared.context import Context
 from tests.store.audits import bind_unnamed, forged
 from tests.store.filling import filled_once
 from tests.usecases import banks
@@ -178,7 +179,7 @@ def test_a_ruleset_that_lacks_a_list_fails_all_of_them_until_the_list_is_there(e
     bank.put("b", country="NO")
     assert bank.run() == BatchResult(0, 2, 0)
     assert "hot" in (bank.mark_of().error or "")
-    put_list_version(engine, bank.actor, "hot", 0, ["KP"], "Hot", "ours", bank.now)
+    put_list_version(Context(engine, bank.actor).at(bank.now), "hot", 0, ["KP"], "Hot", "ours")
     assert bank.run() == BatchResult(2, 0, 2)
     assert (bank.level("a"), bank.level("b")) == (2, 1)
 
@@ -225,7 +226,7 @@ def test_who_ends_every_worker_holds_up_nobody_and_is_quarantined_with_why(
     assert bank.mark_of("c").quarantined
     assert (sizes[0], sizes[-8:]) == (5, [1] * 8)
     assert all(bank.level(name) is not None for name in "abde")
-    assert list_failed(bank.engine, bank.actor)[0][2].endswith("it may need more memory than there is")
+    assert list_failed(Context(bank.engine, bank.actor))[0][2].endswith("it may need more memory than there is")
     monkeypatch.undo()
     bank.mark("c")
     assert bank.settle() == 1
@@ -284,7 +285,7 @@ def test_facts_come_in_while_an_assessment_is_open_and_are_not_lost(
         waited = "SET lock_timeout = '1s'" if kind == "postgresql" else "PRAGMA busy_timeout = 1000"
         with bank.engine.connect() as connection:
             connection.execute(text(waited))
-        set_tag(bank.engine, bank.actor, "customer", "c", "watch", now_us=bank.now)
+        set_tag(bank.context, "customer", "c", "watch")
 
     meanwhile(monkeypatch, tag)
     assert bank.run() == BatchResult(5, 0, 5)

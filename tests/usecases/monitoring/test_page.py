@@ -9,6 +9,7 @@ from fivefold.risk.governance.reports.page import as_html
 from fivefold.usecases.monitoring import measures as validation_figures
 from fivefold.usecases.monitoring.page import validation_sections
 from fivefold.usecases.monitoring.validate import validate_levels
+from fivefold.usecases.shared.context import Context
 from tests.usecases import platforms
 from tests.usecases.planted import day, fill, planted
 
@@ -19,7 +20,7 @@ def report(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     bank = planted(engine, levels=["low", "<b>medium</b>", "high"])
     fill(bank, 6, 200)
     bank.override(1, 1, day(20))
-    made = validate_levels(engine, bank.actor, day(0), day(90), "why", now_us=platforms.NOW, resamples=20)
+    made = validate_levels(Context(engine, bank.actor).at(platforms.NOW), day(0), day(90), "why", resamples=20)
     return dict(made.report)
 
 
@@ -56,7 +57,7 @@ def test_the_page_is_html_with_all_text_escaped(report: dict[str, Any]) -> None:
 
 def test_what_rests_on_too_few_says_so(engine: Engine) -> None:
     bank = planted(engine)
-    made = validate_levels(engine, bank.actor, day(0), day(90), now_us=platforms.NOW, resamples=20)
+    made = validate_levels(Context(engine, bank.actor).at(platforms.NOW), day(0), day(90), resamples=20)
     written = as_html(validation_sections(1, "why", made.report))
     assert "too few (0)" in written
     assert "nobody" in written

@@ -49,6 +49,7 @@ from fivefold.usecases.monitoring.revalidation import (  # fmt: skip
 )
 from fivefold.usecases.monitoring.validate import validate_levels
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from tests.store.audits import bind_unnamed
 from tests.store.filling import filled_once
 from tests.usecases import platforms
@@ -171,30 +172,30 @@ def ben(ana: Actor) -> Actor:
 
 
 def registered(engine: Engine, actor: Actor) -> ChangeLine:
-    return register_change(engine, actor, "product", f" {WORDS} ", NOW)
+    return register_change(Context(engine, actor).at(NOW), "product", f" {WORDS} ")
 
 
 def validated(engine: Engine, actor: Actor, made_us: int = NOW + 1) -> int:
-    return validate_levels(engine, actor, day(0), day(90), now_us=made_us, resamples=20).id
+    return validate_levels(Context(engine, actor).at(made_us), day(0), day(90), resamples=20).id
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_change_is_open_until_it_is_signed_off(engine: Engine, ana: Actor, ben: Actor, kind: str) -> None:
-    made = register_change(engine, ana, kind, WORDS, NOW)
+    made = register_change(Context(engine, ana).at(NOW), kind, WORDS)
     assert (made.kind, made.description, made.registered_by, made.registered_us) == (kind, WORDS, "member:1", NOW)
     assert (made.is_open, made.validation, made.signed_by, made.conclusion) == (True, None, None, None)
     run = validated(engine, ana)
-    signed = sign_off(engine, ben, made.id, run, " Nothing changes. ", NOW + 2)
+    signed = sign_off(Context(engine, ben).at(NOW + 2), made.id, run, " Nothing changes. ")
     assert (signed.validation, signed.signed_by, signed.signed_us) == (run, "member:2", NOW + 2)
     assert (signed.conclusion, signed.is_open) == ("Nothing changes.", False)
-    assert list_changes(engine, ana) == [signed]
+    assert list_changes(Context(engine, ana)) == [signed]
 
 
 def test_nobody_signs_off_what_they_registered(engine: Engine, ana: Actor, ben: Actor) -> None:
     made, run = registered(engine, ana), validated(engine, ben)
     with pytest.raises(ConflictError, match=f"member:1 registered material change {made.id}: another person signs"):
-        sign_off(engine, Actor(ana.organisation_id, "member:1"), made.id, run, "fine")
-    assert list_changes(engine, ana)[0].is_open
+        sign_off(Context(engine, Actor(ana.organisation_id, "member:1")), made.id, run, "fine")
+    assert list_changes(Context(engine, ana))[0].is_open
 
 
 @pytest.mark.parametrize("made_us", [NOW - 1, NOW])
@@ -203,24 +204,24 @@ def test_a_validation_from_before_the_change_says_nothing_of_it(
 ) -> None:
     run, made = validated(engine, ana, made_us), registered(engine, ana)
     with pytest.raises(ConflictError, match="before the change was registered on 2026-11-20; make another one"):
-        sign_off(engine, ben, made.id, run, "fine")
+        sign_off(Context(engine, ben), made.id, run, "fine")
 
 
 def test_a_change_is_signed_off_once(engine: Engine, ana: Actor, ben: Actor) -> None:
     made, run = registered(engine, ana), validated(engine, ana)
-    sign_off(engine, ben, made.id, run, "fine")
+    sign_off(Context(engine, ben), made.id, run, "fine")
     with pytest.raises(ConflictError, match=f"material change {made.id} was signed off already, by member:2"):
-        sign_off(engine, Actor(ana.organisation_id, "member:3"), made.id, run, "still fine")
+        sign_off(Context(engine, Actor(ana.organisation_id, "member:3")), made.id, run, "still fine")
 
 
 def test_what_is_not_said_is_refused(engine: Engine, ana: Actor, ben: Actor) -> None:
     with pytest.raises(ConfigError, match="kind is 'weather'; it must be product, channel, country or regulator"):
-        register_change(engine, ana, "weather", WORDS)
+        register_change(Context(engine, ana), "weather", WORDS)
     with pytest.raises(ConfigError, match="description must say what changes, in 1 to 2000 characters"):
-        register_change(engine, ana, "product", " ")
+        register_change(Context(engine, ana), "product", " ")
     made, run = registered(engine, ana), validated(engine, ana)
     with pytest.raises(ConfigError, match="conclusion must say what follows, in 1 to 2000 characters"):
-        sign_off(engine, ben, made.id, run, "")
+        sign_off(Context(engine, ben), made.id, run, "")
 
 
 def test_others_changes_and_validations_are_not_there(engine: Engine, ana: Actor, ben: Actor) -> None:
@@ -228,17 +229,17 @@ def test_others_changes_and_validations_are_not_there(engine: Engine, ana: Actor
     made, run, theirs = registered(engine, ana), validated(engine, ana), validated(engine, other)
     for change in (made.id, 99):
         with pytest.raises(NotFoundError, match=f"there is no material change {change}"):
-            sign_off(engine, other, change, theirs, "fine")
+            sign_off(Context(engine, other), change, theirs, "fine")
     for validation in (theirs, 99):
         with pytest.raises(NotFoundError, match=f"there is no validation {validation}"):
-            sign_off(engine, ben, made.id, validation, "fine")
-    assert list_changes(engine, other) == []
-    assert sign_off(engine, ben, made.id, run, "fine").validation == run
+            sign_off(Context(engine, ben), made.id, validation, "fine")
+    assert list_changes(Context(engine, other)) == []
+    assert sign_off(Context(engine, ben), made.id, run, "fine").validation == run
 
 
 def test_both_steps_are_recorded(engine: Engine, ana: Actor, ben: Actor) -> None:
     made, run = registered(engine, ana), validated(engine, ana)
-    sign_off(engine, ben, made.id, run, "fine")
+    sign_off(Context(engine, ben), made.id, run, "fine")
     with Session(engine) as session:
         entries = session.scalars(select(AuditEntry).order_by(AuditEntry.number)).all()
         told = [(entry.action, entry.actor, entry.subject_kind, entry.subject_id) for entry in entries]
@@ -251,5 +252,5 @@ def test_both_steps_are_recorded(engine: Engine, ana: Actor, ben: Actor) -> None
 
 
 def test_the_newest_change_stands_first(engine: Engine, ana: Actor) -> None:
-    first, second = registered(engine, ana), register_change(engine, ana, "country", "Malta.", NOW + 5)
-    assert [line.id for line in list_changes(engine, ana)] == [second.id, first.id]
+    first, second = registered(engine, ana), register_change(Context(engine, ana).at(NOW + 5), "country", "Malta.")
+    assert [line.id for line in list_changes(Context(engine, ana))] == [second.id, first.id]

@@ -10,6 +10,7 @@ from fivefold.usecases.monitoring import measures as validation_figures
 from fivefold.usecases.monitoring.revalidation import register_change
 from fivefold.usecases.monitoring.statistics import PlatformFigures
 from fivefold.usecases.monitoring.validate import validate_levels
+from fivefold.usecases.shared.context import Context
 from tests.usecases import banks, platforms
 from tests.usecases.banks import Bank
 from tests.usecases.planted import day, fill, planted
@@ -70,9 +71,9 @@ def test_what_the_last_validation_found(engine: Engine, monkeypatch: pytest.Monk
     fill(bank, 4, 200)
     figures = PlatformFigures(engine, lambda: NOW)
     assert figures.read()[0].validation is None
-    validate_levels(engine, bank.actor, day(0), day(60), now_us=NOW, resamples=20)
-    made = validate_levels(engine, bank.actor, day(0), day(90), now_us=NOW + 1, resamples=20)
-    validate_levels(engine, bank.actor, day(-50), day(0), now_us=NOW + 2, resamples=20)
+    validate_levels(Context(engine, bank.actor).at(NOW), day(0), day(60), resamples=20)
+    made = validate_levels(Context(engine, bank.actor).at(NOW + 1), day(0), day(90), resamples=20)
+    validate_levels(Context(engine, bank.actor).at(NOW + 2), day(-50), day(0), resamples=20)
     found = figures.read()[0]
     assert found.validation is not None
     assert (found.validation.number, found.validation.made_us) == (made.id, NOW + 1)
@@ -84,7 +85,7 @@ def test_what_the_last_validation_found(engine: Engine, monkeypatch: pytest.Monk
     assert found.validation.conversion["low"] == low["conversion"]["estimate"] is not None
     assert found.validation.false_positives["low"] == low["false_positives"]["estimate"]
     assert figures.read()[0].validation is found.validation, "a report is read once"
-    register_change(engine, bank.actor, "product", "Loans.", NOW)
+    register_change(Context(engine, bank.actor).at(NOW), "product", "Loans.")
     triggers = figures.read()[0].triggers(NOW + 2)
     assert (triggers["material change"], triggers["age"], triggers["drift"]) == (True, False, None)
     assert figures.read()[0].triggers(NOW + 366 * DAY_US)["age"] is True

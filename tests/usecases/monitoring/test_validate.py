@@ -24,6 +24,7 @@ from fivefold.usecases.monitoring.validate import (
     validate_levels,
 )
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from tests.store.filling import filled_once
 from tests.usecases import banks, platforms
 from tests.usecases.banks import Bank
@@ -43,23 +44,23 @@ def bank(engine: Engine) -> Planted:
 
 
 def test_a_validation_is_kept_as_it_was_found(bank: Planted) -> None:
-    made = validate_levels(bank.engine, bank.actor, FROM, UNTIL, " third quarter ", now_us=NOW, resamples=50)
+    made = validate_levels(bank.context.at(NOW), FROM, UNTIL, " third quarter ", resamples=50)
     assert (made.reason, made.from_us, made.until_us, made.made_us) == ("third quarter", FROM, UNTIL, NOW)
     report = made.report
     assert [(group["ruleset"], group["version"]) for group in report["groups"]] == [
         (None, None), ("retail", 1), ("retail", 2),
     ]  # fmt: skip
     assert (report["levels"], report["confirmed"], report["least"]) == (["low", "medium", "high"], ["confirmed"], 50)
-    assert read_validation(bank.engine, bank.actor, made.id) == made
-    assert list_validations(bank.engine, bank.actor) == [made]
-    again = validate_levels(bank.engine, bank.actor, FROM, UNTIL, now_us=NOW + 1, resamples=50)
+    assert read_validation(bank.context, made.id) == made
+    assert list_validations(bank.context) == [made]
+    again = validate_levels(bank.context.at(NOW + 1), FROM, UNTIL, resamples=50)
     assert again.report["groups"] == report["groups"], "the same history is the same figures"
-    assert [each.id for each in list_validations(bank.engine, bank.actor)] == [again.id, made.id]
+    assert [each.id for each in list_validations(bank.context)] == [again.id, made.id]
 
 
 def test_it_is_recorded_once(bank: Planted) -> None:
     before = verify(bank.engine, lambda _: None).findings  # rows that no use case wrote
-    made = validate_levels(bank.engine, bank.actor, FROM, UNTIL, "a quarter", now_us=NOW, resamples=20)
+    made = validate_levels(bank.context.at(NOW), FROM, UNTIL, "a quarter", resamples=20)
     with Session(bank.engine) as session:
         (entry,) = session.scalars(select(AuditEntry)).all()
         assert (entry.action, entry.subject_kind, entry.subject_id) == ("levels.validated", "validation", str(made.id))
@@ -70,22 +71,22 @@ def test_it_is_recorded_once(bank: Planted) -> None:
 def test_transitions_and_what_waits_are_told(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a bank as it lives: the worker assesses, an alert comes, a case is confirmed."""
     bank = Bank(engine)
-    monkeypatch.setattr("fivefold.usecases.audit.record.now_microseconds", lambda: bank.now)
+    monkeypatch.setattr("fivefold.usecases.shared.context.now_microseconds", lambda: bank.now)
     bank.activate(banks.document({"country": banks.COUNTRY, "alerts": banks.ALERTS}))
     begins = bank.now
     for name, country in (("a", "NO"), ("b", "KP"), ("c", "RU")):
         bank.put(name, country=country)
     assert bank.settle() == 3
     bank.wait(1)
-    put_record(engine, bank.actor, "customer", "a", "alert", RecordGiven("1", bank.now), now_us=bank.now)
+    put_record(Context(engine, bank.actor).at(bank.now), "customer", "a", "alert", RecordGiven("1", bank.now))
     bank.wait(microseconds=1)
     assert bank.settle() == 1
     assert bank.transitions("a") == [(None, 1), (1, 2)]
     bank.wait(1)
     closed = RecordGiven("1", bank.now - DAY_US, bank.now, "confirmed")
-    put_record(engine, bank.actor, "customer", "a", "case", closed, now_us=bank.now)
+    put_record(Context(engine, bank.actor).at(bank.now), "customer", "a", "case", closed)
     bank.wait(microseconds=1)
-    made = validate_levels(engine, bank.actor, begins, bank.now, now_us=bank.now, resamples=20)
+    made = validate_levels(Context(engine, bank.actor).at(bank.now), begins, bank.now, resamples=20)
     moved = {(each["from"], each["to"]): each["entities"] for each in made.report["transitions"]}
     assert moved == {(None, "low"): 1, (None, "medium"): 1, (None, "high"): 1, ("low", "medium"): 1}
     assert made.report["now"] == {"due": 1, "oldest_due_seconds": 0, "quarantined": 0}
@@ -105,7 +106,7 @@ class Hindsight:
         self.bank = Bank(engine)
         self.bank.activate(banks.document({"watch": banks.WATCH}, optional_tables=["tags"]))
         self.begins = self.bank.now = NOW - 300 * DAY_US
-        monkeypatch.setattr("fivefold.usecases.audit.record.now_microseconds", lambda: self.bank.now)
+        monkeypatch.setattr("fivefold.usecases.shared.context.now_microseconds", lambda: self.bank.now)
 
     def come(self, names: list[str]) -> None:
         for name in names:
@@ -116,8 +117,8 @@ class Hindsight:
         bank = self.bank
         for name in names:
             given = RecordGiven(name, opened_us, bank.now, "confirmed")
-            put_record(bank.engine, bank.actor, "customer", name, "case", given, now_us=bank.now)
-        put_tags(bank.engine, bank.actor, "customer", [TagRow(n, "watch", self.begins - 1) for n in names], bank.now)
+            put_record(bank.context, "customer", name, "case", given)
+        put_tags(bank.context, "customer", [TagRow(n, "watch", self.begins - 1) for n in names])
 
     def assess_as_of(self, as_of_us: int) -> None:
         while run_batch(self.bank.engine, clock=lambda: as_of_us) is not None:
@@ -125,7 +126,7 @@ class Hindsight:
 
     def validate(self, from_us: int, until_us: int) -> Validated:
         bank = self.bank
-        return validate_levels(bank.engine, bank.actor, from_us, until_us, now_us=bank.now, resamples=20)
+        return validate_levels(bank.context, from_us, until_us, resamples=20)
 
 
 @pytest.fixture
@@ -207,35 +208,38 @@ def test_a_time_that_is_none_is_refused(bank: Planted) -> None:
         ("2026", NOW, "from_us is '2026'; it must be a moment"),
     ):
         with pytest.raises(ConfigError, match=told):
-            validate_levels(bank.engine, bank.actor, begins, ends, now_us=NOW)  # type: ignore[arg-type]  # a wrong one
-    assert list_validations(bank.engine, bank.actor) == []
+            validate_levels(bank.context.at(NOW), begins, ends)  # type: ignore[arg-type]  # a wrong one
+    assert list_validations(bank.context) == []
 
 
 def test_a_reason_and_outcomes_are_needed(bank: Planted) -> None:
     with pytest.raises(ConfigError, match="reason must say why"):
-        validate_levels(bank.engine, bank.actor, FROM, UNTIL, " ", now_us=NOW)
+        validate_levels(bank.context.at(NOW), FROM, UNTIL, " ")
     for words in ([], "confirmed", [""], ["a\x00"], [f"{n}" for n in range(21)]):
         with pytest.raises(ConfigError, match="confirmed must be 1 to 20 outcomes"):
-            validate_levels(bank.engine, bank.actor, FROM, UNTIL, confirmed=words, now_us=NOW)
+            validate_levels(bank.context.at(NOW), FROM, UNTIL, confirmed=words)
 
 
 def test_without_levels_there_is_nothing_to_validate(engine: Engine) -> None:
     with pytest.raises(ConflictError, match="has not chosen its levels yet"):
-        validate_levels(engine, Actor(99, "member:1"), FROM, UNTIL, now_us=NOW)
+        validate_levels(Context(engine, Actor(99, "member:1")).at(NOW), FROM, UNTIL)
 
 
 def test_others_validations_and_histories_are_not_there(bank: Planted) -> None:
-    mine = validate_levels(bank.engine, bank.actor, FROM, UNTIL, now_us=NOW, resamples=20)
+    mine = validate_levels(bank.context.at(NOW), FROM, UNTIL, resamples=20)
     other = planted(bank.engine, "other")
     fill(other, 5, 60)
-    again = validate_levels(bank.engine, bank.actor, FROM, UNTIL, now_us=NOW, resamples=20)
+    again = validate_levels(bank.context.at(NOW), FROM, UNTIL, resamples=20)
     assert again.report["groups"] == mine.report["groups"]
     assert again.report["transitions"] == mine.report["transitions"]
     for number in (mine.id, 99):
         with pytest.raises(NotFoundError, match=f"there is no validation {number}"):
-            read_validation(bank.engine, other.actor, number)
-    assert list_validations(bank.engine, other.actor) == []
-    assert {trigger.name for trigger in revalidation(bank.engine, other.actor, NOW)} == {"age", "material change"}
+            read_validation(Context(bank.engine, other.actor), number)
+    assert list_validations(Context(bank.engine, other.actor)) == []
+    assert {trigger.name for trigger in revalidation(Context(bank.engine, other.actor).at(NOW))} == {
+        "age",
+        "material change",
+    }
 
 
 def test_who_was_erased_is_left_out(bank: Planted) -> None:
@@ -243,36 +247,36 @@ def test_who_was_erased_is_left_out(bank: Planted) -> None:
 
     from fivefold.store.tables.entities import Entity
 
-    before = validate_levels(bank.engine, bank.actor, FROM, UNTIL, now_us=NOW, resamples=20).report["groups"][0]
+    before = validate_levels(bank.context.at(NOW), FROM, UNTIL, resamples=20).report["groups"][0]
     gone = max(entity for entity, steps in bank.steps.items() if steps and steps[0].as_of_us < FROM)
     with Session(bank.engine) as session, session.begin():
         session.execute(update(Entity).where(Entity.id == gone).values(erased_us=NOW))
-    after = validate_levels(bank.engine, bank.actor, FROM, UNTIL, now_us=NOW, resamples=20).report["groups"][0]
+    after = validate_levels(bank.context.at(NOW), FROM, UNTIL, resamples=20).report["groups"][0]
     assert after["drift"]["ended"] == before["drift"]["ended"] - (bank.steps[gone][-1].version is not None)
 
 
 def test_what_asks_for_a_revalidation_now(bank: Planted) -> None:
     def answers(now_us: int) -> dict[str, str]:
-        return {trigger.name: trigger.answer for trigger in revalidation(bank.engine, bank.actor, now_us)}
+        return {trigger.name: trigger.answer for trigger in revalidation(bank.context.at(now_us))}
 
     assert answers(NOW) == {"age": "reached", "material change": "not reached"}
     bank.override(1, 1, day(50))
     bank.add_all([[Step(day(1), bank.versions[0], 3, 3)]] * 3)
-    validate_levels(bank.engine, bank.actor, FROM, UNTIL, now_us=NOW, resamples=20)
+    validate_levels(bank.context.at(NOW), FROM, UNTIL, resamples=20)
     assert answers(NOW + 365 * DAY_US)["age"] == "not reached"
     assert answers(NOW + 365 * DAY_US + 1)["age"] == "reached"
     assert answers(NOW)["gini"] == "unknown"
-    register_change(bank.engine, bank.actor, "country", "We open in Malta.", NOW + 1)
+    register_change(bank.context.at(NOW + 1), "country", "We open in Malta.")
     assert answers(NOW)["material change"] == "reached"
-    made = validate_levels(bank.engine, bank.actor, FROM, UNTIL, now_us=NOW + 2, resamples=20)
+    made = validate_levels(bank.context.at(NOW + 2), FROM, UNTIL, resamples=20)
     last = {each["name"]: each["answer"] for each in made.report["triggers"]}
     assert (last["age"], last["material change"]) == ("not reached", "reached")
 
 
 def test_the_validation_that_looks_furthest_is_the_latest(bank: Planted) -> None:
-    validate_levels(bank.engine, bank.actor, FROM, UNTIL, now_us=NOW, resamples=20)
-    validate_levels(bank.engine, bank.actor, day(-90), FROM, "an old quarter", now_us=NOW + DAY_US, resamples=20)
-    (age,) = [trigger for trigger in revalidation(bank.engine, bank.actor, NOW + 2 * DAY_US) if trigger.name == "age"]
+    validate_levels(bank.context.at(NOW), FROM, UNTIL, resamples=20)
+    validate_levels(bank.context.at(NOW + DAY_US), day(-90), FROM, "an old quarter", resamples=20)
+    (age,) = [trigger for trigger in revalidation(bank.context.at(NOW + 2 * DAY_US)) if trigger.name == "age"]
     assert age.figure == 2
 
 
@@ -280,8 +284,8 @@ def test_a_validation_that_fails_leaves_nothing(bank: Planted, monkeypatch: pyte
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr("fivefold.usecases.monitoring.validate.audit.record", broken)
+    monkeypatch.setattr("fivefold.usecases.monitoring.validate.Context.record", broken)
     with pytest.raises(RuntimeError):
-        validate_levels(bank.engine, bank.actor, FROM, UNTIL, now_us=NOW, resamples=20)
+        validate_levels(bank.context.at(NOW), FROM, UNTIL, resamples=20)
     with Session(bank.engine) as session:
         assert session.scalar(select(func.count()).select_from(ValidationRun)) == 0

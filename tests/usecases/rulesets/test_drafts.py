@@ -16,6 +16,7 @@ from fivefold.usecases.accounts.settings import choose_levels, read_settings
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.rulesets.drafts import DraftSaved, name_and_type_of, save_draft
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from tests.store.filling import filled_once
 from tests.usecases.at_once import order_families, switch_family
 from tests.usecases.governed import LEVELS, NOW, audited, document, founded, organisation, people, rows_of, together
@@ -67,26 +68,26 @@ def make_version(session: Session, name: str) -> int:
 
 def test_the_first_draft_makes_the_family_and_locks_the_levels(engine: Engine, three: People) -> None:
     ana, ben, _ = three
-    assert read_settings(engine, ana).locked_us is None
-    assert save_draft(engine, ana, document(), now_us=NOW) == DraftSaved("retail", "customer", 1, ("member:1",))
-    assert save_draft(engine, ben, document("other"), 0, NOW + 1).revision == 1
+    assert read_settings(Context(engine, ana)).locked_us is None
+    assert save_draft(Context(engine, ana).at(NOW), document()) == DraftSaved("retail", "customer", 1, ("member:1",))
+    assert save_draft(Context(engine, ben).at(NOW + 1), document("other"), 0).revision == 1
     assert families(engine) == [("retail", 1, True), ("other", 2, True)]
-    assert read_settings(engine, ana).locked_us == NOW
+    assert read_settings(Context(engine, ana)).locked_us == NOW
     with pytest.raises(ConflictError, match="for good"):
-        choose_levels(engine, ana, ["a", "b", "c"])
+        choose_levels(Context(engine, ana), ["a", "b", "c"])
 
 
 def test_a_draft_is_kept_as_it_is_written_and_may_be_wrong(engine: Engine, three: People) -> None:
     text = "ruleset: retail   # not much yet\nentity_type: customer\nrulez: [1, 2\n ]\n"
-    save_draft(engine, three[0], text)
+    save_draft(Context(engine, three[0]), text)
     assert rows_of(engine, Draft)[0]["document"] == text
 
 
 def test_editors_gather_and_revisions_rise(engine: Engine, three: People) -> None:
     ana, ben, _ = three
-    save_draft(engine, ana, document())
-    save_draft(engine, ben, document(medium=31), 1)
-    last = save_draft(engine, ana, document(medium=32), 2)
+    save_draft(Context(engine, ana), document())
+    save_draft(Context(engine, ben), document(medium=31), 1)
+    last = save_draft(Context(engine, ana), document(medium=32), 2)
     assert (last.revision, last.editors) == (3, ("member:1", "member:2"))
 
 
@@ -94,19 +95,19 @@ def test_editors_gather_and_revisions_rise(engine: Engine, three: People) -> Non
 def test_whoever_began_with_another_revision_is_told_the_present_one(
     engine: Engine, three: People, expected: int
 ) -> None:
-    save_draft(engine, three[0], document())
-    save_draft(engine, three[0], document(medium=31), 1)
+    save_draft(Context(engine, three[0]), document())
+    save_draft(Context(engine, three[0]), document(medium=31), 1)
     with pytest.raises(ConflictError, match=f"retail has a draft of revision 2, not {expected}"):
-        save_draft(engine, three[1], document(medium=40), expected)
+        save_draft(Context(engine, three[1]), document(medium=40), expected)
     assert rows_of(engine, Draft)[0]["document"] == document(medium=31)
     assert rows_of(engine, Draft)[0]["editors"] == '["member:1"]'
 
 
 def test_a_draft_that_is_not_there_has_the_revision_0(engine: Engine, three: People) -> None:
     with pytest.raises(ConflictError, match=r"retail has no draft now \(revision 0\), not 4"):
-        save_draft(engine, three[0], document(), 4)
+        save_draft(Context(engine, three[0]), document(), 4)
     assert families(engine) == []
-    assert read_settings(engine, three[0]).locked_us is None, "nothing was written"
+    assert read_settings(Context(engine, three[0])).locked_us is None, "nothing was written"
 
 
 @pytest.mark.parametrize(
@@ -128,7 +129,7 @@ def test_a_document_that_does_not_say_what_it_is_of_is_refused(
     engine: Engine, three: People, text: str, told: str
 ) -> None:
     with pytest.raises(InvalidRulesetError, match=told):
-        save_draft(engine, three[0], text)
+        save_draft(Context(engine, three[0]), text)
     assert families(engine) == []
 
 
@@ -139,38 +140,42 @@ def test_json_is_a_draft_as_well() -> None:
 def test_a_draft_needs_levels_and_its_type(engine: Engine) -> None:
     ana = people(organisation(engine))[0]
     with pytest.raises(ConflictError, match="has not chosen its levels yet"):
-        save_draft(engine, ana, document())
-    choose_levels(engine, ana, LEVELS)
+        save_draft(Context(engine, ana), document())
+    choose_levels(Context(engine, ana), LEVELS)
     with pytest.raises(NotFoundError, match="there is no entity type 'customer'"):
-        save_draft(engine, ana, document())
+        save_draft(Context(engine, ana), document())
 
 
 def test_a_family_stays_with_its_type(engine: Engine, three: People) -> None:
-    define_type(engine, three[0], "company", {})
-    save_draft(engine, three[0], document())
+    define_type(Context(engine, three[0]), "company", {})
+    save_draft(Context(engine, three[0]), document())
     with pytest.raises(ConflictError, match="the ruleset retail is of another entity type than company"):
-        save_draft(engine, three[0], document().replace("entity_type: customer", "entity_type: company"), 1)
+        save_draft(Context(engine, three[0]), document().replace("entity_type: customer", "entity_type: company"), 1)
 
 
 def test_organisations_have_rulesets_of_the_same_name_and_see_their_own(engine: Engine, three: People) -> None:
     other = founded(engine, "other")[0]
-    save_draft(engine, three[0], document())
-    assert save_draft(engine, other, document(medium=40)).revision == 1
+    save_draft(Context(engine, three[0]), document())
+    assert save_draft(Context(engine, other), document(medium=40)).revision == 1
     with pytest.raises(NotFoundError, match="there is no ruleset 'nothing'"):
-        switch_family(engine, other, "nothing", False, "why")
-    save_draft(engine, three[0], document("mine"))
+        switch_family(Context(engine, other), "nothing", False, "why")
+    save_draft(Context(engine, three[0]), document("mine"))
     with pytest.raises(NotFoundError, match="there is no ruleset 'mine'"):
-        switch_family(engine, other, "mine", False, "why")
+        switch_family(Context(engine, other), "mine", False, "why")
     with pytest.raises(ConfigError, match="the families of customer are retail; name each of them once"):
-        order_families(engine, other, "customer", ["retail", "mine"], "why")
+        order_families(Context(engine, other), "customer", ["retail", "mine"], "why")
 
 
 def test_families_are_put_in_order(engine: Engine, three: People) -> None:
     for name in ("a", "b", "c"):
-        save_draft(engine, three[0], document(name))
-    assert order_families(engine, three[1], "customer", ["c", "a", "b"], "the strictest first") == ("c", "a", "b")
+        save_draft(Context(engine, three[0]), document(name))
+    assert order_families(Context(engine, three[1]), "customer", ["c", "a", "b"], "the strictest first") == (
+        "c",
+        "a",
+        "b",
+    )
     assert families(engine) == [("c", 1, True), ("a", 2, True), ("b", 3, True)]
-    save_draft(engine, three[0], document("d"))
+    save_draft(Context(engine, three[0]), document("d"))
     assert families(engine)[-1] == ("d", 4, True)
     assert rows_of(engine, Activation) == [], "nothing is in force, so nobody is assessed otherwise"
 
@@ -178,20 +183,20 @@ def test_families_are_put_in_order(engine: Engine, three: People) -> None:
 @pytest.mark.parametrize("names", [[], ["a"], ["a", "b", "b"], ["a", "b", "c"], ["a", "x"]])
 def test_an_order_names_every_family_once(engine: Engine, three: People, names: list[str]) -> None:
     for name in ("a", "b"):
-        save_draft(engine, three[0], document(name))
+        save_draft(Context(engine, three[0]), document(name))
     with pytest.raises(ConfigError, match="the families of customer are a, b; name each of them once, in order"):
-        order_families(engine, three[0], "customer", names, "why")
+        order_families(Context(engine, three[0]), "customer", names, "why")
     with pytest.raises(NotFoundError):
-        order_families(engine, three[0], "company", [], "why")
+        order_families(Context(engine, three[0]), "company", [], "why")
 
 
 def test_another_order_of_what_is_in_force_assesses_everyone_again(engine: Engine, three: People) -> None:
     for name in ("a", "b", "c"):
-        save_draft(engine, three[0], document(name))
+        save_draft(Context(engine, three[0]), document(name))
     put_in_force(engine, "a", "c")
-    order_families(engine, three[0], "customer", ["b", "a", "c"], "the one that is not in force moves", now_us=NOW)
+    order_families(Context(engine, three[0]).at(NOW), "customer", ["b", "a", "c"], "the one that is not in force moves")
     assert rows_of(engine, Activation) == []
-    order_families(engine, three[0], "customer", ["c", "b", "a"], "companies first", 7, NOW)
+    order_families(Context(engine, three[0]).at(NOW), "customer", ["c", "b", "a"], "companies first", 7)
     (row,) = rows_of(engine, Activation)
     assert (row["kind"], row["reason"], row["actor"]) == ("activation", "companies first", "member:1")
     assert row["version_id"] == row["previous_version_id"], "what is active stays so"
@@ -199,15 +204,15 @@ def test_another_order_of_what_is_in_force_assesses_everyone_again(engine: Engin
 
 
 def test_a_family_is_switched_off_and_on(engine: Engine, three: People) -> None:
-    save_draft(engine, three[0], document("a"))
-    switch_family(engine, three[1], "a", False, "not in use yet", now_us=NOW)
+    save_draft(Context(engine, three[0]), document("a"))
+    switch_family(Context(engine, three[1]).at(NOW), "a", False, "not in use yet")
     assert families(engine) == [("a", 1, False)]
     assert rows_of(engine, Activation) == []
-    switch_family(engine, three[1], "a", True, "now it is", now_us=NOW)
+    switch_family(Context(engine, three[1]).at(NOW), "a", True, "now it is")
     put_in_force(engine, "a")
     active = rows_of(engine, Family)[0]["active_version_id"]
-    switch_family(engine, three[1], "a", False, " it was too strict ", now_us=NOW + 1)
-    switch_family(engine, three[1], "a", True, "it was not", 9, now_us=NOW + 2)
+    switch_family(Context(engine, three[1]).at(NOW + 1), "a", False, " it was too strict ")
+    switch_family(Context(engine, three[1]).at(NOW + 2), "a", True, "it was not", 9)
     first, second = rows_of(engine, Activation)
     assert (first["kind"], first["version_id"], first["previous_version_id"]) == ("off", None, active)
     assert (first["reason"], first["per_second"]) == ("it was too strict", PER_SECOND)
@@ -216,20 +221,20 @@ def test_a_family_is_switched_off_and_on(engine: Engine, three: People) -> None:
 
 
 def test_what_is_switched_like_that_already_is_refused(engine: Engine, three: People) -> None:
-    save_draft(engine, three[0], document("a"))
+    save_draft(Context(engine, three[0]), document("a"))
     with pytest.raises(ConflictError, match="a is on already"):
-        switch_family(engine, three[0], "a", True, "why")
-    switch_family(engine, three[0], "a", False, "why")
+        switch_family(Context(engine, three[0]), "a", True, "why")
+    switch_family(Context(engine, three[0]), "a", False, "why")
     with pytest.raises(ConflictError, match="a is off already"):
-        switch_family(engine, three[0], "a", False, "why")
+        switch_family(Context(engine, three[0]), "a", False, "why")
 
 
 @pytest.mark.parametrize("reason", ["", "  \n", "x" * 2001, None, "a\0b"])
 def test_a_reason_is_needed(engine: Engine, three: People, reason: Any) -> None:
-    save_draft(engine, three[0], document("a"))
+    save_draft(Context(engine, three[0]), document("a"))
     for change in (
-        lambda: switch_family(engine, three[0], "a", False, reason),
-        lambda: order_families(engine, three[0], "customer", ["a"], reason),
+        lambda: switch_family(Context(engine, three[0]), "a", False, reason),
+        lambda: order_families(Context(engine, three[0]), "customer", ["a"], reason),
     ):
         with pytest.raises(ConfigError, match="reason must say why, in 1 to 2000 characters"):
             change()
@@ -238,18 +243,18 @@ def test_a_reason_is_needed(engine: Engine, three: People, reason: Any) -> None:
 
 @pytest.mark.parametrize("rate", [0, -1, 100_001, 1.5, True, "5"])
 def test_a_rate_is_needed(engine: Engine, three: People, rate: Any) -> None:
-    save_draft(engine, three[0], document("a"))
+    save_draft(Context(engine, three[0]), document("a"))
     with pytest.raises(ConfigError, match=r"per_second is .*; it must be a whole number from 1 to 100000"):
-        switch_family(engine, three[0], "a", False, "why", rate)
+        switch_family(Context(engine, three[0]), "a", False, "why", rate)
 
 
 def test_every_change_is_recorded_once_and_no_text_of_people_for_good(engine: Engine, three: People) -> None:
     ana, ben, _ = three
     before = len(rows_of(engine, AuditEntry))
-    save_draft(engine, ana, document("a", remark="secret remark"))
-    save_draft(engine, ben, document("b"))
-    order_families(engine, ana, "customer", ["b", "a"], "because of Zoe")
-    switch_family(engine, ben, "a", False, "because of Zoe")
+    save_draft(Context(engine, ana), document("a", remark="secret remark"))
+    save_draft(Context(engine, ben), document("b"))
+    order_families(Context(engine, ana), "customer", ["b", "a"], "because of Zoe")
+    switch_family(Context(engine, ben), "a", False, "because of Zoe")
     assert audited(engine)[before:] == [
         ("member:1", "ruleset.draft_saved", "1", {"ruleset": "a", "revision": 1}),
         ("member:2", "ruleset.draft_saved", "2", {"ruleset": "b", "revision": 1}),
@@ -265,7 +270,7 @@ def test_every_change_is_recorded_once_and_no_text_of_people_for_good(engine: En
 def test_of_two_who_save_at_once_one_is_told(kind: str, tmp_path: Path) -> None:
     def prepare(engine: Engine) -> People:
         three = founded(engine)
-        save_draft(engine, three[0], document())
+        save_draft(Context(engine, three[0]), document())
         return three
 
     made = together(
@@ -273,7 +278,9 @@ def test_of_two_who_save_at_once_one_is_told(kind: str, tmp_path: Path) -> None:
         tmp_path,
         prepare,
         *(
-            lambda engine, three, number=number: save_draft(engine, three[number], document(medium=40 + number), 1)
+            lambda engine, three, number=number: save_draft(
+                Context(engine, three[number]), document(medium=40 + number), 1
+            )
             for number in range(3)
         ),
     )
@@ -285,6 +292,9 @@ def test_of_two_first_drafts_at_once_one_makes_the_family(kind: str, tmp_path: P
         kind,
         tmp_path,
         founded,
-        *(lambda engine, three, number=number: save_draft(engine, three[number], document()) for number in range(3)),
+        *(
+            lambda engine, three, number=number: save_draft(Context(engine, three[number]), document())
+            for number in range(3)
+        ),
     )
     assert sorted(type(each).__name__ for each in made) == ["ConflictError", "ConflictError", "DraftSaved"]

@@ -13,6 +13,7 @@ from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.rulesets.review import Review, context_of, read_matching_ruleset, review_draft
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version
 from tests.usecases.governed import LEVELS, NOW, document, founded, rows_of
@@ -22,13 +23,13 @@ from tests.usecases.governed import LEVELS, NOW, document, founded, rows_of
 @filled_once
 def ana(engine: Engine) -> Actor:
     actor = founded(engine)[0]
-    put_list_version(engine, actor, "watched", 0, ["IR"], "Watched", "our own", NOW)
+    put_list_version(Context(engine, actor).at(NOW), "watched", 0, ["IR"], "Watched", "our own")
     return actor
 
 
 def reviewed(engine: Engine, actor: Actor, text: str) -> Review:
-    family = save_draft(engine, actor, text, 0).family
-    return review_draft(engine, actor, family, NOW)
+    family = save_draft(Context(engine, actor), text, 0).family
+    return review_draft(Context(engine, actor).at(NOW), family)
 
 
 def test_a_draft_without_a_fault_shows_its_examples_and_what_they_reach(engine: Engine, ana: Actor) -> None:
@@ -43,7 +44,7 @@ def test_a_draft_without_a_fault_shows_its_examples_and_what_they_reach(engine: 
 def test_looking_changes_nothing(engine: Engine, ana: Actor) -> None:
     reviewed(engine, ana, document())
     before = len(rows_of(engine, AuditEntry))
-    review_draft(engine, ana, "retail")
+    review_draft(Context(engine, ana), "retail")
     assert len(rows_of(engine, AuditEntry)) == before
 
 
@@ -92,19 +93,19 @@ def test_doubts_are_no_errors(engine: Engine, ana: Actor) -> None:
 
 def test_only_what_is_there_is_reviewed(engine: Engine, ana: Actor) -> None:
     other = founded(engine, "other")[0]
-    save_draft(engine, ana, document())
+    save_draft(Context(engine, ana), document())
     for actor, family in ((ana, "nothing"), (other, "retail")):
         with pytest.raises(NotFoundError, match=f"there is no ruleset '{family}'"):
-            review_draft(engine, actor, family)
+            review_draft(Context(engine, actor), family)
 
 
 def test_fields_that_others_declare_need_not_be_declared(engine: Engine, ana: Actor) -> None:
-    define_type(engine, ana, "customer", {"more": "text"}, {"operation": "text"})
+    define_type(Context(engine, ana), "customer", {"more": "text"}, {"operation": "text"})
     assert reviewed(engine, ana, document()).errors == ()
 
 
 def test_what_is_to_be_run_has_to_fit(engine: Engine, ana: Actor) -> None:
-    save_draft(engine, ana, document())
+    save_draft(Context(engine, ana), document())
     with Session(engine) as session:
         around = context_of(session, family_named(session, ana.organisation_id, "retail"))
     assert around.levels == LEVELS

@@ -18,6 +18,7 @@ from fivefold.usecases.rulesets.activate import activate, advance_backfills
 from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.usecases.at_once import change_settings, put_list_version, revoke_override, roll_back, switch_family
 from tests.usecases.governed import DAY, NOW, SECOND, document, founded, rows_of
@@ -38,12 +39,12 @@ def work(engine: Engine, now_us: int) -> int:
 
 def decide(engine: Engine, three: People, text: str, revision: int, now_us: int) -> int:
     """Bring a ruleset into force."""
-    save_draft(engine, three[0], text)
-    made = commit(engine, three[1], "retail", revision, now_us=now_us)
-    asked = request_backtest(engine, three[0], "retail", made.number, now_us)
+    save_draft(Context(engine, three[0]), text)
+    made = commit(Context(engine, three[1]).at(now_us), "retail", revision)
+    asked = request_backtest(Context(engine, three[0]).at(now_us), "retail", made.number)
     assert run_next_backtest(engine, now_us)
-    assert report_of(engine, three[0], asked.id)["basis"] == "customers"
-    activate(engine, three[2], "retail", made.number, "as agreed", 1000, now_us)
+    assert report_of(Context(engine, three[0]), asked.id)["basis"] == "customers"
+    activate(Context(engine, three[2]).at(now_us), "retail", made.number, "as agreed", 1000)
     return made.number
 
 
@@ -51,9 +52,9 @@ def decide(engine: Engine, three: People, text: str, revision: int, now_us: int)
 def three(engine: Engine) -> People:
     """Nine customers: three at each level, by the first version."""
     three = founded(engine)
-    put_list_version(engine, three[0], "watched", 0, ["IR"], "Watched", "our own", NOW)
+    put_list_version(Context(engine, three[0]).at(NOW), "watched", 0, ["IR"], "Watched", "our own")
     rows = [EntityRow(f"c{number}", {"country": COUNTRIES[number % 3], "income": 5.0}) for number in range(9)]
-    put_entities(engine, three[0], "customer", rows, NOW)
+    put_entities(Context(engine, three[0]).at(NOW), "customer", rows)
     work(engine, NOW)
     decide(engine, three, document(), 1, NOW)
     assert work(engine, NOW + SECOND) == 9
@@ -65,7 +66,7 @@ def levels(engine: Engine) -> list[int]:
 
 
 def by_version(engine: Engine, actor: Actor) -> dict[int, dict[str, int]]:
-    found = distribution(engine, actor, "customer")
+    found = distribution(Context(engine, actor), "customer")
     return {at.version: dict(at.levels) for at in found.versions}
 
 
@@ -79,7 +80,7 @@ def test_a_new_version_takes_over_gradually_and_is_never_mixed_with_the_old_one(
     text = document(medium=25).replace("points: 30}", "points: 60}").replace("{level: medium}", "{level: high}")
     decide(engine, three, text, 2, NOW + DAY)
     assert work(engine, NOW + DAY) == 0, "switching assesses nobody"
-    put_entities(engine, three[0], "customer", [EntityRow("c1", {"income": 6.0})], NOW + DAY)
+    put_entities(Context(engine, three[0]).at(NOW + DAY), "customer", [EntityRow("c1", {"income": 6.0})])
     assert work(engine, NOW + DAY) == 1
     assert by_version(engine, three[0]) == {
         2: {"low": 0, "medium": 0, "high": 1},
@@ -87,7 +88,7 @@ def test_a_new_version_takes_over_gradually_and_is_never_mixed_with_the_old_one(
     }
     assert work(engine, NOW + DAY + SECOND) == 9
     assert by_version(engine, three[0]) == {2: {"low": 3, "medium": 0, "high": 6}}
-    roll_back(engine, three[0], "retail", 1, "too strict", 1000, NOW + 2 * DAY)
+    roll_back(Context(engine, three[0]).at(NOW + 2 * DAY), "retail", 1, "too strict", 1000)
     assert work(engine, NOW + 2 * DAY + SECOND) == 9
     assert by_version(engine, three[0])[1] == {"low": 3, "medium": 0, "high": 6}, "the cooldown keeps them"
     assert work(engine, NOW + 32 * DAY) == 3, "and then they move down, without a visit"
@@ -97,22 +98,22 @@ def test_a_new_version_takes_over_gradually_and_is_never_mixed_with_the_old_one(
 
 
 def test_an_override_holds_stands_apart_and_ends_without_a_visit(engine: Engine, three: People) -> None:
-    change_settings(engine, three[0], override_cap_percent=20)
+    change_settings(Context(engine, three[0]), override_cap_percent=20)
     now = NOW + DAY
-    asked = request_override(engine, three[0], "customer", "c1", "low", "we know them", now + DAY, now)
+    asked = request_override(Context(engine, three[0]).at(now), "customer", "c1", "low", "we know them", now + DAY)
     assert work(engine, now) == 0
-    approve_override(engine, three[1], asked.id, now_us=now)
+    approve_override(Context(engine, three[1]).at(now), asked.id)
     assert work(engine, now) == 1
     assert levels(engine)[1] == 1
-    found = distribution(engine, three[0], "customer")
+    found = distribution(Context(engine, three[0]), "customer")
     assert found.overridden == (Overridden("low", "medium", 1),)
     assert by_version(engine, three[0]) == {1: {"low": 3, "medium": 2, "high": 3}}
-    (line,) = overrides_of(engine, three[0], now_us=now)
+    (line,) = overrides_of(Context(engine, three[0]).at(now))
     assert (line.level, line.rules_level, line.present_level, line.state) == ("low", "medium", "low", "live")
     assert work(engine, now + DAY - 1) == 0
     assert work(engine, now + DAY) == 1
     assert levels(engine)[1] == 2
-    assert overrides_of(engine, three[0], now_us=now + DAY)[0].state == "expired"
+    assert overrides_of(Context(engine, three[0]).at(now + DAY))[0].state == "expired"
     assert [row["source"] for row in rows_of(engine, Assessment) if row["entity_id"] == 2][-2:] == [
         "override",
         "expiry",
@@ -122,32 +123,32 @@ def test_an_override_holds_stands_apart_and_ends_without_a_visit(engine: Engine,
 
 
 def test_an_override_that_is_revoked_gives_back_what_the_rules_say(engine: Engine, three: People) -> None:
-    asked = request_override(engine, three[0], "customer", "c0", "high", "a hint", now_us=NOW + DAY)
-    approve_override(engine, three[1], asked.id, now_us=NOW + DAY)
+    asked = request_override(Context(engine, three[0]).at(NOW + DAY), "customer", "c0", "high", "a hint")
+    approve_override(Context(engine, three[1]).at(NOW + DAY), asked.id)
     work(engine, NOW + DAY)
     assert levels(engine)[0] == 3
-    revoke_override(engine, three[1], asked.id, "it was nothing", NOW + 2 * DAY)
+    revoke_override(Context(engine, three[1]).at(NOW + 2 * DAY), asked.id, "it was nothing")
     work(engine, NOW + 2 * DAY)
     assert levels(engine)[0] == 1
 
 
 def test_a_floor_of_the_rules_is_known_when_an_override_is_asked_for(engine: Engine, three: People) -> None:
     with pytest.raises(ConflictError, match="a floor keeps the level at high or above"):
-        request_override(engine, three[0], "customer", "c2", "low", "we know them", now_us=NOW + DAY)
+        request_override(Context(engine, three[0]).at(NOW + DAY), "customer", "c2", "low", "we know them")
 
 
 def test_a_list_changes_whom_it_touches(engine: Engine, three: People) -> None:
     now = NOW + 40 * DAY
-    put_list_version(engine, three[0], "watched", now, ["NO"], "Watched", "our own", now)
+    put_list_version(Context(engine, three[0]).at(now), "watched", now, ["NO"], "Watched", "our own")
     assert work(engine, now) == 9
     assert levels(engine) == [2, 1, 3] * 3
 
 
 def test_a_family_that_is_switched_off_decides_no_more(engine: Engine, three: People) -> None:
-    switch_family(engine, three[0], "retail", False, "it is wrong", 1000, NOW + DAY)
+    switch_family(Context(engine, three[0]).at(NOW + DAY), "retail", False, "it is wrong", 1000)
     assert work(engine, NOW + DAY + SECOND) == 9
-    found: Any = distribution(engine, three[0], "customer")
+    found: Any = distribution(Context(engine, three[0]), "customer")
     assert (found.versions, found.no_level) == ((), 9)
-    switch_family(engine, three[0], "retail", True, "it is not", 1000, NOW + 2 * DAY)
+    switch_family(Context(engine, three[0]).at(NOW + 2 * DAY), "retail", True, "it is not", 1000)
     assert work(engine, NOW + 2 * DAY + SECOND) == 9
     assert levels(engine) == [1, 2, 3] * 3

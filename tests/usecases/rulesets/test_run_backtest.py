@@ -26,6 +26,7 @@ from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.rulesets.run_backtest import MOST_DAYS, run_backtest, setting_of
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.store.filling import filled_once
 from tests.usecases.at_once import order_families, put_list_version
@@ -41,21 +42,21 @@ COUNTRIES = ("NO", "IR", "KP")
 @filled_once
 def ana(engine: Engine) -> Actor:
     actor = founded(engine)[0]
-    put_list_version(engine, actor, "watched", 0, ["IR"], "Watched", "our own", NOW)
+    put_list_version(Context(engine, actor).at(NOW), "watched", 0, ["IR"], "Watched", "our own")
     return actor
 
 
 def customers(engine: Engine, actor: Actor, count: int) -> list[int]:
     rows = [EntityRow(f"c{number}", {"country": COUNTRIES[number % 3], "income": 5.0}) for number in range(count)]
-    put_entities(engine, actor, "customer", rows, NOW)
+    put_entities(Context(engine, actor).at(NOW), "customer", rows)
     with Session(engine) as session:
         return list(session.scalars(select(Entity.id).order_by(Entity.id)))
 
 
 def in_force(engine: Engine, actor: Actor, text: str) -> None:
     """Commit a ruleset, and let it decide."""
-    saved = save_draft(engine, actor, text)
-    commit(engine, actor, saved.family, saved.revision, "as it is")
+    saved = save_draft(Context(engine, actor), text)
+    commit(Context(engine, actor), saved.family, saved.revision, "as it is")
     with Session(engine) as session, session.begin():
         family = family_named(session, actor.organisation_id, saved.family)
         newest = newest_version(session, family.id)
@@ -75,7 +76,7 @@ def run(engine: Engine, actor: Actor, text: str) -> tuple[dict[str, Any], list[t
 
 
 def test_without_customers_it_runs_on_the_examples(engine: Engine, ana: Actor) -> None:
-    save_draft(engine, ana, document())
+    save_draft(Context(engine, ana), document())
     report, told = run(engine, ana, document(medium=35))
     assert (report["basis"], report["customers"], report["present_version"]) == ("examples", 0, None)
     assert report["backtest"]["draft"]["alone"] | {"low": 1, "high": 1} == report["backtest"]["draft"]["alone"]
@@ -88,7 +89,7 @@ def test_examples_are_called_by_their_names_and_have_their_own_moments_and_level
         "  - {name: watched, given: {country: IR, income: 5}, expect",
         f"  - {{name: watched, as_of: 2024-07-01, given: {{country: IR, income: 5, {held}}}, expect",
     )
-    save_draft(engine, ana, text)
+    save_draft(Context(engine, ana), text)
     report, _ = run(engine, ana, text)
     found = report["backtest"]
     assert found["draft"]["withheld"] == 1, "ten days at a level, of thirty"
@@ -102,13 +103,13 @@ def test_examples_are_called_by_their_names_and_have_their_own_moments_and_level
 def test_without_examples_there_is_nothing_to_run_on(engine: Engine, ana: Actor) -> None:
     text = document()
     text = text[: text.index("examples:")]
-    save_draft(engine, ana, text)
+    save_draft(Context(engine, ana), text)
     with pytest.raises(NotEnoughDataError, match="retail reaches no customer, and has no examples to run on"):
         run(engine, ana, text)
 
 
 def test_a_few_customers_reach_the_end_of_the_progress(engine: Engine, ana: Actor) -> None:
-    save_draft(engine, ana, document())
+    save_draft(Context(engine, ana), document())
     customers(engine, ana, 2)
     report, told = run(engine, ana, document())
     assert told[0] == (0, 2)
@@ -144,7 +145,7 @@ def test_what_decides_now_and_what_stands_are_compared(engine: Engine, ana: Acto
 
 
 def test_an_override_is_no_level_of_the_rules(engine: Engine, ana: Actor) -> None:
-    save_draft(engine, ana, document())
+    save_draft(Context(engine, ana), document())
     (entity_id,) = customers(engine, ana, 1)
     stand(engine, entity_id, 2, level=3, source="override", override_id=5)
     report, _ = run(engine, ana, document())
@@ -153,7 +154,7 @@ def test_an_override_is_no_level_of_the_rules(engine: Engine, ana: Actor) -> Non
 
 def test_whom_a_family_before_decides_for_is_counted_and_left_out(engine: Engine, ana: Actor) -> None:
     only = "applies_to: {field: country, equals: KP}\nlevels:"
-    change_settings(engine, ana, SettingsChange(minimum_coverage_percent=60))
+    change_settings(Context(engine, ana), SettingsChange(minimum_coverage_percent=60))
     in_force(
         engine,
         ana,
@@ -165,7 +166,7 @@ def test_whom_a_family_before_decides_for_is_counted_and_left_out(engine: Engine
         )
         .replace("examples:", "coverage: {cases: 60}\nexamples:"),
     )
-    save_draft(engine, ana, document("retail"))
+    save_draft(Context(engine, ana), document("retail"))
     customers(engine, ana, 7)
     report, told = run(engine, ana, document("retail"))
     assert report["decided_before"] == {"sanctioned": 2}
@@ -180,14 +181,14 @@ def test_whom_a_family_before_decides_for_is_counted_and_left_out(engine: Engine
 
 def test_one_that_reaches_nobody_runs_on_its_examples(engine: Engine, ana: Actor) -> None:
     in_force(engine, ana, document("everyone"))
-    save_draft(engine, ana, document("retail"))
+    save_draft(Context(engine, ana), document("retail"))
     customers(engine, ana, 4)
     report, _ = run(engine, ana, document("retail"))
     assert (report["basis"], report["customers"], report["decided_before"]) == ("examples", 4, {"everyone": 4})
 
 
 def test_who_was_erased_or_belongs_to_others_is_not_looked_at(engine: Engine, ana: Actor) -> None:
-    save_draft(engine, ana, document())
+    save_draft(Context(engine, ana), document())
     other = founded(engine, "other")[0]
     ids = customers(engine, ana, 3)
     customers(engine, other, 5)
@@ -216,26 +217,28 @@ class Change:
 
 
 def _commit_lenient(engine: Engine, three: People) -> None:
-    save_draft(engine, three[0], LENIENT.replace("ruleset: lenient", "ruleset: retail"))
-    assert commit(engine, three[0], "retail", 2, "as it is", now_us=NOW).number == 2
+    save_draft(Context(engine, three[0]), LENIENT.replace("ruleset: lenient", "ruleset: retail"))
+    assert commit(Context(engine, three[0]).at(NOW), "retail", 2, "as it is").number == 2
 
 
 CHANGES = {
     "activation": Change(
         _commit_lenient,
-        lambda engine, three, now: request_backtest(engine, three[0], "retail", 2, now),
-        lambda engine, three, now: activate(engine, three[2], "retail", 2, "as agreed", 1000, now),
+        lambda engine, three, now: request_backtest(Context(engine, three[0]).at(now), "retail", 2),
+        lambda engine, three, now: activate(Context(engine, three[2]).at(now), "retail", 2, "as agreed", 1000),
     ),
     "proposal": Change(
-        lambda engine, three: switch_family(engine, three[0], "retail", False, "unused", now_us=NOW),
-        lambda engine, three, now: request_proposal_backtests(engine, three[0], _number(engine, three), now),
-        lambda engine, three, now: approve_proposal(engine, three[2], _number(engine, three), "seen", now_us=now),
+        lambda engine, three: switch_family(Context(engine, three[0]).at(NOW), "retail", False, "unused"),
+        lambda engine, three, now: request_proposal_backtests(
+            Context(engine, three[0]).at(now), _number(engine, three)
+        ),
+        lambda engine, three, now: approve_proposal(Context(engine, three[2]).at(now), _number(engine, three), "seen"),
     ),
 }
 
 
 def _number(engine: Engine, three: People) -> int:
-    return list_proposals(engine, three[0])[0].id
+    return list_proposals(Context(engine, three[0]))[0].id
 
 
 @pytest.fixture(params=CHANGES.values(), ids=CHANGES)
@@ -249,7 +252,7 @@ def change(request: pytest.FixtureRequest) -> Change:
 def strict(engine: Engine) -> People:
     """Nine customers at high by the strict ruleset."""
     three = founded(engine)
-    put_list_version(engine, three[0], "watched", 0, ["IR"], "Watched", "our own", NOW)
+    put_list_version(Context(engine, three[0]).at(NOW), "watched", 0, ["IR"], "Watched", "our own")
     add_customers(engine, three, 0, 9)
     decide(engine, three, document(), "retail")
     work(engine, NOW + SECOND)
@@ -267,7 +270,7 @@ def three(engine: Engine, strict: People, change: Change) -> People:
 
 def add_customers(engine: Engine, three: People, first: int, count: int) -> None:
     rows = [EntityRow(f"c{one}", {"country": "KP", "income": 5.0}) for one in range(first, first + count)]
-    put_entities(engine, three[0], "customer", rows, NOW)
+    put_entities(Context(engine, three[0]).at(NOW), "customer", rows)
 
 
 def levels(engine: Engine) -> list[int]:
@@ -321,19 +324,21 @@ def test_who_came_late_with_a_low_number_was_not_looked_at(engine: Engine, three
 
 
 def test_a_backtest_by_another_list_does_not_count(engine: Engine, three: People, change: Change) -> None:
-    put_list_version(engine, three[0], "watched", NOW + 2 * SECOND, ["IR", "RU"], "W", "us", NOW + 2 * SECOND)
+    put_list_version(
+        Context(engine, three[0]).at(NOW + 2 * SECOND), "watched", NOW + 2 * SECOND, ["IR", "RU"], "W", "us"
+    )
     refused_until_tested_again(engine, three, change, "what decides on customer has changed since the backtest of")
 
 
 def test_a_list_that_no_ruleset_reads_outdates_nothing(engine: Engine, three: People, change: Change) -> None:
-    put_list_version(engine, three[0], "unread", NOW + 2 * SECOND, ["X"], "W", "us", NOW + 2 * SECOND)
+    put_list_version(Context(engine, three[0]).at(NOW + 2 * SECOND), "unread", NOW + 2 * SECOND, ["X"], "W", "us")
     change.decide(engine, three, NOW + DAY)
 
 
 def test_a_list_that_was_to_come_into_force_and_did_so_outdates_a_backtest(
     engine: Engine, strict: People, change: Change
 ) -> None:
-    put_list_version(engine, strict[0], "watched", NOW + 3 * DAY, ["IR", "RU"], "W", "us", NOW)
+    put_list_version(Context(engine, strict[0]).at(NOW), "watched", NOW + 3 * DAY, ["IR", "RU"], "W", "us")
     change.prepare(engine, strict)
     change.backtest(engine, strict, NOW + SECOND)
     why = "a version of the list watched came into force since the backtest of"
@@ -343,7 +348,7 @@ def test_a_list_that_was_to_come_into_force_and_did_so_outdates_a_backtest(
 def test_a_list_that_comes_into_force_after_the_change_outdates_nothing(
     engine: Engine, strict: People, change: Change
 ) -> None:
-    put_list_version(engine, strict[0], "watched", NOW + 3 * DAY, ["IR", "RU"], "W", "us", NOW)
+    put_list_version(Context(engine, strict[0]).at(NOW), "watched", NOW + 3 * DAY, ["IR", "RU"], "W", "us")
     change.prepare(engine, strict)
     change.backtest(engine, strict, NOW + SECOND)
     change.decide(engine, strict, NOW + 3 * DAY - 1)
@@ -360,7 +365,7 @@ def test_a_backtest_by_another_order_of_rulesets_does_not_count(engine: Engine, 
     decide(engine, strict, LENIENT, "lenient")
     change.prepare(engine, strict)
     change.backtest(engine, strict, NOW + SECOND)
-    order_families(engine, strict[0], "customer", ["lenient", "retail"], "why", 1000, NOW + 2 * SECOND)
+    order_families(Context(engine, strict[0]).at(NOW + 2 * SECOND), "customer", ["lenient", "retail"], "why", 1000)
     refused_until_tested_again(engine, strict, change, "what decides on customer has changed since the backtest of")
 
 
@@ -368,13 +373,13 @@ def test_a_ruleset_that_was_put_in_another_place_before_it_ever_decided_is_teste
     engine: Engine, strict: People
 ) -> None:
     """Nothing that decides has changed; but whom the new ruleset would reach has."""
-    save_draft(engine, strict[0], LENIENT)
-    version = commit(engine, strict[0], "lenient", 1, "as it is", now_us=NOW).number
-    request_backtest(engine, strict[0], "lenient", version, NOW)
+    save_draft(Context(engine, strict[0]), LENIENT)
+    version = commit(Context(engine, strict[0]).at(NOW), "lenient", 1, "as it is").number
+    request_backtest(Context(engine, strict[0]).at(NOW), "lenient", version)
     assert run_next_backtest(engine, NOW)
-    order_families(engine, strict[0], "customer", ["lenient", "retail"], "why", 1000, NOW + SECOND)
+    order_families(Context(engine, strict[0]).at(NOW + SECOND), "customer", ["lenient", "retail"], "why", 1000)
     with pytest.raises(ConflictError, match="what decides on customer has changed since"):
-        activate(engine, strict[2], "lenient", version, "as agreed", 1000, NOW + DAY)
+        activate(Context(engine, strict[2]).at(NOW + DAY), "lenient", version, "as agreed", 1000)
 
 
 @pytest.mark.parametrize("late_us", [0, 1])
@@ -420,4 +425,4 @@ def test_entities_of_another_type_do_not_count(engine: Engine, three: People, ch
 
 def test_the_report_shows_no_numbers_of_the_database(engine: Engine, three: People, change: Change) -> None:
     number = rows_of(engine, Backtest)[-1]["id"]
-    assert "validity" not in report_of(engine, three[0], number)
+    assert "validity" not in report_of(Context(engine, three[0]), number)

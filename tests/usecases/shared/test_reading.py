@@ -13,6 +13,7 @@ from fivefold.usecases.accounts.organisations import list_members
 from fivefold.usecases.accounts.settings import read_settings
 from fivefold.usecases.levels.overrides import cap_of, overrides_of
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 
 
 @pytest.fixture
@@ -23,9 +24,7 @@ def unreachable() -> Iterator[Engine]:
 
 
 @pytest.mark.parametrize("read", [list_types, list_lists, list_members, read_settings, cap_of, overrides_of])
-def test_a_read_without_its_database_is_a_store_error(
-    read: Callable[[Engine, Actor], object], unreachable: Engine
-) -> None:
+def test_a_read_without_its_database_is_a_store_error(read: Callable[[Context], object], unreachable: Engine) -> None:
     with pytest.raises(StoreError, match="the database cannot be reached") as error:
-        read(unreachable, Actor(1, "ada"))
+        read(Context(unreachable, Actor(1, "ada")))
     assert "secret" not in str(error.value)

@@ -13,6 +13,7 @@ from fivefold.store.audit.log import entries
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.events import Delivery
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.webhooks.dispatcher import deliver_due
 from fivefold.usecases.webhooks.endpoints import dead_letters, replay_dead_letters
 from fivefold.usecases.webhooks.plan import plan_deliveries
@@ -43,7 +44,7 @@ def test_the_dead_are_listed_by_endpoint_and_number_page_by_page(engine: Engine,
     tell(engine, theirs.organisation_id, ["c1-x"])
     plan_deliveries(engine, NOW)
     give_up(engine)
-    found = dead_letters(engine, ours)
+    found = dead_letters(Context(engine, ours))
     assert [(line.endpoint_id, line.event_id, line.external_id) for line in found] == [
         (first, "c1-a", "c1"),
         (first, "c2-a", "c2"),
@@ -58,10 +59,10 @@ def test_the_dead_are_listed_by_endpoint_and_number_page_by_page(engine: Engine,
         NOW,
         "answered 500",
     )
-    assert dead_letters(engine, ours, second) == found[2:]
-    assert dead_letters(engine, ours, part=Part(3)) == found[:3]
-    assert dead_letters(engine, ours, part=Part(9, (found[2].endpoint_id, found[2].sequence))) == found[3:]
-    assert [line.event_id for line in dead_letters(engine, theirs, other)] == ["c1-x"]
+    assert dead_letters(Context(engine, ours), second) == found[2:]
+    assert dead_letters(Context(engine, ours), part=Part(3)) == found[:3]
+    assert dead_letters(Context(engine, ours), part=Part(9, (found[2].endpoint_id, found[2].sequence))) == found[3:]
+    assert [line.event_id for line in dead_letters(Context(engine, theirs), other)] == ["c1-x"]
 
 
 def test_of_an_erased_entity_the_name_is_not_listed(engine: Engine, ours: Actor) -> None:
@@ -71,7 +72,7 @@ def test_of_an_erased_entity_the_name_is_not_listed(engine: Engine, ours: Actor)
     give_up(engine)
     with Session(engine) as session, session.begin():
         session.execute(update(Entity).values(erased_us=NOW))
-    assert dead_letters(engine, ours)[0].external_id is None
+    assert dead_letters(Context(engine, ours))[0].external_id is None
 
 
 def test_a_range_is_sent_again_in_order_whether_it_arrived_or_not(engine: Engine, ours: Actor) -> None:
@@ -81,7 +82,10 @@ def test_a_range_is_sent_again_in_order_whether_it_arrived_or_not(engine: Engine
         deliver_due(engine, NOW)
         sequences = {got.told["event_id"]: got.told["sequence"] for got in receiver.got}
         receiver.ended.clear()
-        assert replay_dead_letters(engine, ours, told, (sequences["c1-a"], sequences["c1-b"]), NOW + SECOND_US) == 3
+        assert (
+            replay_dead_letters(Context(engine, ours).at(NOW + SECOND_US), told, (sequences["c1-a"], sequences["c1-b"]))
+            == 3
+        )
         assert deliver_due(engine, NOW + SECOND_US) == 3
         assert [event for event in receiver.events() if event != "c2-a"] == ["c1-a", "c1-b"]
         assert sorted(receiver.events()) == ["c1-a", "c1-b", "c2-a"]
@@ -92,9 +96,9 @@ def test_a_replay_is_recorded_as_how_many_and_their_digest(engine: Engine, ours:
     tell(engine, ours.organisation_id, ["c1-a", "c2-a"])
     plan_deliveries(engine, NOW)
     give_up(engine)
-    numbers = [line.sequence for line in dead_letters(engine, ours)]
-    assert replay_dead_letters(engine, ours, told, now_us=NOW) == 2
-    assert replay_dead_letters(engine, ours, told, now_us=NOW) == 0
+    numbers = [line.sequence for line in dead_letters(Context(engine, ours))]
+    assert replay_dead_letters(Context(engine, ours).at(NOW), told) == 2
+    assert replay_dead_letters(Context(engine, ours).at(NOW), told) == 0
     with Session(engine) as session:
         *_, entry = entries(session, ours.organisation_id)
     assert (entry.action, entry.actor, entry.subject_id) == ("webhook.replayed", MACHINE, str(told))
@@ -106,4 +110,4 @@ def test_a_replay_is_recorded_as_how_many_and_their_digest(engine: Engine, ours:
 def test_a_range_that_ends_before_it_begins_is_told(engine: Engine, ours: Actor) -> None:
     told = endpoint(engine, ours.organisation_id, URL).endpoint_id
     with pytest.raises(ConfigError, match="the range begins at 3 and ends at 2"):
-        replay_dead_letters(engine, ours, told, (3, 2))
+        replay_dead_letters(Context(engine, ours), told, (3, 2))

@@ -21,6 +21,7 @@ from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import StoreError
 from fivefold.store.tables.events import Delivery
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.webhooks import dispatcher as webhook_courier
 from fivefold.usecases.webhooks.dispatcher import deliver_due, keep_delivering
 from fivefold.usecases.webhooks.endpoints import (
@@ -242,16 +243,16 @@ def test_dead_letters_are_listed_and_replayed_in_order(engine: Engine) -> None:
         for _ in range(MOST_ATTEMPTS):
             deliver_due(engine, now)
             now += 13 * 3600 * SECOND_US
-        first, second = dead_letters(engine, actor)
+        first, second = dead_letters(Context(engine, actor))
         assert (first.event_id, second.event_id) == ("c1-a", "c1-b")
         assert (first.attempts, first.error, first.external_id) == (MOST_ATTEMPTS, "answered 503", "c1")
         assert deliver_due(engine, now) == 0
         status[0], receiver.ended[:] = 200, []
-        assert replay_dead_letters(engine, actor, told, now_us=now) == 2
+        assert replay_dead_letters(Context(engine, actor).at(now), told) == 2
         tell(engine, ours, ["c1-c"])
         assert deliver_due(engine, now) == 3
         assert receiver.events() == ["c1-a", "c1-b", "c1-c"]
-        assert dead_letters(engine, actor) == []
+        assert dead_letters(Context(engine, actor)) == []
 
 
 def test_both_secrets_sign_after_a_rotation_and_the_new_one_alone_a_day_later(engine: Engine) -> None:
@@ -260,7 +261,7 @@ def test_both_secrets_sign_after_a_rotation_and_the_new_one_alone_a_day_later(en
     with receiving() as receiver:
         made = endpoint(engine, ours, receiver.url)
         day_us = 24 * 3600 * SECOND_US
-        rotate_secret(engine, actor, made.endpoint_id, now_us=NOW)
+        rotate_secret(Context(engine, actor).at(NOW), made.endpoint_id)
         for number, at_us in enumerate((NOW, NOW + day_us - 1, NOW + day_us)):
             tell(engine, ours, [f"c1-{number}"])
             deliver_due(engine, at_us)
@@ -274,7 +275,7 @@ def test_an_endpoint_on_this_machine_is_never_reached_unless_that_is_allowed(eng
     ours = organisation(engine)
     actor = Actor(ours, "member:1")
     with receiving() as receiver:
-        add_endpoint(engine, actor, f"https://localhost:{receiver.port}/", now_us=NOW)
+        add_endpoint(Context(engine, actor).at(NOW), f"https://localhost:{receiver.port}/")
         tell(engine, ours, ["c1-a"])
         assert deliver_due(engine, NOW) == 1
         assert receiver.connections == 0
@@ -326,4 +327,4 @@ def test_a_database_out_of_reach_and_a_broken_endpoint_stop_nothing(
 def list_lines(engine: Engine, organisation_id: int) -> list[Any]:
     with engine.begin() as connection:
         connection.execute(text("UPDATE endpoints SET secrets = '[]' WHERE secrets = '?'"))
-    return list_endpoints(engine, Actor(organisation_id, MACHINE))
+    return list_endpoints(Context(engine, Actor(organisation_id, MACHINE)))

@@ -15,6 +15,7 @@ from fivefold.store.audit.log import entries
 from fivefold.store.tables.audit import AuditEntry, AuditValues
 from fivefold.store.tables.events import Delivery, Endpoint
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.webhooks import endpoints as webhooks
 from fivefold.usecases.webhooks.dispatcher import deliver_due
 from fivefold.usecases.webhooks.endpoints import (
@@ -52,25 +53,25 @@ def secrets_of(engine: Engine, endpoint_id: int) -> list[Any]:
 
 
 def test_an_endpoint_is_listed_with_all_but_its_secret(engine: Engine, ours: Actor) -> None:
-    made = add_endpoint(engine, ours, URL, kinds=["level.reached", "case.closed"], now_us=NOW)
+    made = add_endpoint(Context(engine, ours).at(NOW), URL, kinds=["level.reached", "case.closed"])
     assert re.fullmatch(r"whsec_[\w-]{43}", made.secret)
-    (line,) = list_endpoints(engine, ours, NOW)
+    (line,) = list_endpoints(Context(engine, ours).at(NOW))
     assert line.id == made.endpoint_id
     assert (line.url, line.kinds) == (URL, ("case.closed", "level.reached"))
     assert (line.enabled, line.private_allowed, line.secrets) == (True, False, 1)
     assert (line.waiting, line.dead, line.created_us) == (0, 0, NOW)
     assert made.secret not in repr(line) + repr(made)
-    assert add_endpoint(engine, ours, URL, now_us=NOW).secret != made.secret
+    assert add_endpoint(Context(engine, ours).at(NOW), URL).secret != made.secret
 
 
 def test_no_secret_is_ever_in_the_audit_log(engine: Engine, ours: Actor) -> None:
-    made = add_endpoint(engine, ours, f"{URL}?key=private", now_us=NOW)
-    second = rotate_secret(engine, ours, made.endpoint_id, now_us=NOW)
-    drop_old_secrets(engine, ours, made.endpoint_id, NOW)
-    set_enabled(engine, ours, made.endpoint_id, enabled=False)
-    set_enabled(engine, ours, made.endpoint_id, enabled=False)
-    set_enabled(engine, ours, made.endpoint_id, enabled=True)
-    remove_endpoint(engine, ours, made.endpoint_id)
+    made = add_endpoint(Context(engine, ours).at(NOW), f"{URL}?key=private")
+    second = rotate_secret(Context(engine, ours).at(NOW), made.endpoint_id)
+    drop_old_secrets(Context(engine, ours).at(NOW), made.endpoint_id)
+    set_enabled(Context(engine, ours), made.endpoint_id, enabled=False)
+    set_enabled(Context(engine, ours), made.endpoint_id, enabled=False)
+    set_enabled(Context(engine, ours), made.endpoint_id, enabled=True)
+    remove_endpoint(Context(engine, ours), made.endpoint_id)
     found = recorded(engine, ours)
     assert [entry.action.removeprefix("webhook.") for entry in found] == [
         "added",
@@ -104,52 +105,52 @@ def test_what_cannot_be_an_endpoint_is_refused(engine: Engine, ours: Actor) -> N
         (URL, [f"kind{number}" for number in range(51)], "at most 50"),
     ):
         with pytest.raises(ConfigError, match=words):
-            add_endpoint(engine, ours, url, kinds=kinds)
-    assert list_endpoints(engine, ours) == []
+            add_endpoint(Context(engine, ours), url, kinds=kinds)
+    assert list_endpoints(Context(engine, ours)) == []
     assert recorded(engine, ours) == []
 
 
 def test_private_addresses_are_allowed_at_the_machine_alone(engine: Engine, ours: Actor) -> None:
     for name in ("member:1", "token:7", "system"):
         with pytest.raises(ConflictError, match="at the machine only"):
-            add_endpoint(engine, Actor(ours.organisation_id, name), "http://10.0.0.1/", private_allowed=True)
-    add_endpoint(engine, Actor(ours.organisation_id, MACHINE), "http://10.0.0.1/", private_allowed=True)
-    assert list_endpoints(engine, ours)[0].private_allowed
+            add_endpoint(Context(engine, Actor(ours.organisation_id, name)), "http://10.0.0.1/", private_allowed=True)
+    add_endpoint(Context(engine, Actor(ours.organisation_id, MACHINE)), "http://10.0.0.1/", private_allowed=True)
+    assert list_endpoints(Context(engine, ours))[0].private_allowed
 
 
 def test_a_new_secret_stands_first_and_the_old_one_signs_for_a_day(engine: Engine, ours: Actor) -> None:
-    made = add_endpoint(engine, ours, URL, now_us=NOW)
-    second = rotate_secret(engine, ours, made.endpoint_id, now_us=NOW)
+    made = add_endpoint(Context(engine, ours).at(NOW), URL)
+    second = rotate_secret(Context(engine, ours).at(NOW), made.endpoint_id)
     assert secrets_of(engine, made.endpoint_id) == [
         {"text": second.secret, "until_us": None},
         {"text": made.secret, "until_us": NOW + DAY_US},
     ]
-    assert list_endpoints(engine, ours, NOW + DAY_US - 1)[0].secrets == 2
-    assert list_endpoints(engine, ours, NOW + DAY_US)[0].secrets == 1
-    third = rotate_secret(engine, ours, made.endpoint_id, now_us=NOW + DAY_US)
+    assert list_endpoints(Context(engine, ours).at(NOW + DAY_US - 1))[0].secrets == 2
+    assert list_endpoints(Context(engine, ours).at(NOW + DAY_US))[0].secrets == 1
+    third = rotate_secret(Context(engine, ours).at(NOW + DAY_US), made.endpoint_id)
     assert [secret["text"] for secret in secrets_of(engine, made.endpoint_id)] == [third.secret, second.secret]
 
 
 def test_old_secrets_end_at_once_when_that_is_asked_for(engine: Engine, ours: Actor) -> None:
-    made = add_endpoint(engine, ours, URL, now_us=NOW)
-    second = rotate_secret(engine, ours, made.endpoint_id, now_us=NOW)
-    assert drop_old_secrets(engine, ours, made.endpoint_id, NOW) == 1
+    made = add_endpoint(Context(engine, ours).at(NOW), URL)
+    second = rotate_secret(Context(engine, ours).at(NOW), made.endpoint_id)
+    assert drop_old_secrets(Context(engine, ours).at(NOW), made.endpoint_id) == 1
     assert secrets_of(engine, made.endpoint_id) == [{"text": second.secret, "until_us": None}]
-    assert drop_old_secrets(engine, ours, made.endpoint_id, NOW) == 0
-    third = rotate_secret(engine, ours, made.endpoint_id, kept_hours=0, now_us=NOW)
+    assert drop_old_secrets(Context(engine, ours).at(NOW), made.endpoint_id) == 0
+    third = rotate_secret(Context(engine, ours).at(NOW), made.endpoint_id, kept_hours=0)
     assert secrets_of(engine, made.endpoint_id) == [{"text": third.secret, "until_us": None}]
     for hours in (-1, 25):
         with pytest.raises(ConfigError, match=f"kept_hours is {hours}; it must be from 0 to 24"):
-            rotate_secret(engine, ours, made.endpoint_id, kept_hours=hours)
+            rotate_secret(Context(engine, ours), made.endpoint_id, kept_hours=hours)
 
 
 def test_a_removed_endpoint_is_gone_with_what_it_was_to_be_told(engine: Engine, ours: Actor) -> None:
-    made = add_endpoint(engine, ours, URL, now_us=NOW)
-    kept = add_endpoint(engine, ours, URL, now_us=NOW)
+    made = add_endpoint(Context(engine, ours).at(NOW), URL)
+    kept = add_endpoint(Context(engine, ours).at(NOW), URL)
     tell(engine, ours.organisation_id, ["c1-a", "c1-b"])
     plan_deliveries(engine, NOW)
-    assert remove_endpoint(engine, ours, made.endpoint_id) == 2
-    assert [line.id for line in list_endpoints(engine, ours)] == [kept.endpoint_id]
+    assert remove_endpoint(Context(engine, ours), made.endpoint_id) == 2
+    assert [line.id for line in list_endpoints(Context(engine, ours))] == [kept.endpoint_id]
     with Session(engine) as session:
         assert {row.endpoint_id for row in session.query(Delivery)} == {kept.endpoint_id}
 
@@ -159,25 +160,25 @@ def test_a_removed_endpoint_is_gone_with_what_it_was_to_be_told(engine: Engine, 
     [
         rotate_secret,
         drop_old_secrets,
-        lambda engine, actor, number: set_enabled(engine, actor, number, enabled=False),
+        lambda context, number: set_enabled(context, number, enabled=False),
         remove_endpoint,
         webhooks.dead_letters,
         webhooks.replay_dead_letters,
     ],
 )
 def test_another_organisations_endpoint_is_as_if_it_were_not_there(
-    engine: Engine, ours: Actor, ask: Callable[[Engine, Actor, int], object]
+    engine: Engine, ours: Actor, ask: Callable[[Context, int], object]
 ) -> None:
     theirs = Actor(organisation(engine, "other"), "member:1")
-    made = add_endpoint(engine, theirs, URL, now_us=NOW)
+    made = add_endpoint(Context(engine, theirs).at(NOW), URL)
     before = secrets_of(engine, made.endpoint_id)
     with pytest.raises(NotFoundError, match=f"^there is no endpoint {made.endpoint_id}$"):
-        ask(engine, ours, made.endpoint_id)
+        ask(Context(engine, ours), made.endpoint_id)
     with pytest.raises(NotFoundError, match=r"^there is no endpoint 99$"):
-        ask(engine, ours, 99)
+        ask(Context(engine, ours), 99)
     assert secrets_of(engine, made.endpoint_id) == before
-    assert (list_endpoints(engine, ours), recorded(engine, ours)) == ([], [])
-    assert list_endpoints(engine, theirs)[0].enabled
+    assert (list_endpoints(Context(engine, ours)), recorded(engine, ours)) == ([], [])
+    assert list_endpoints(Context(engine, theirs))[0].enabled
 
 
 def test_the_snippet_of_the_receivers_page_takes_what_is_sent_and_nothing_else(
@@ -194,10 +195,10 @@ def test_the_snippet_of_the_receivers_page_takes_what_is_sent_and_nothing_else(
         first = endpoint(engine, ours.organisation_id, receiver.url)
         tell(engine, ours.organisation_id, ["c1-a"])
         deliver_due(engine, NOW)
-        second = rotate_secret(engine, machine, first.endpoint_id, now_us=NOW)
+        second = rotate_secret(Context(engine, machine).at(NOW), first.endpoint_id)
         tell(engine, ours.organisation_id, ["c1-b"])
         deliver_due(engine, NOW + SECOND_US)
-        drop_old_secrets(engine, machine, first.endpoint_id, NOW)
+        drop_old_secrets(Context(engine, machine).at(NOW), first.endpoint_id)
         tell(engine, ours.organisation_id, ["c1-c"])
         deliver_due(engine, NOW + 2 * SECOND_US)
     monkeypatch.setattr(names["time"], "time", lambda: NOW / SECOND_US)
@@ -224,6 +225,6 @@ def test_the_receivers_page_says_what_is_so() -> None:
 
 
 def test_secrets_in_the_database_are_what_was_shown(engine: Engine, ours: Actor) -> None:
-    made = add_endpoint(engine, ours, URL, now_us=NOW)
+    made = add_endpoint(Context(engine, ours).at(NOW), URL)
     assert secrets_of(engine, made.endpoint_id) == [{"text": made.secret, "until_us": None}]
     assert webhooks.SECRET_BYTES == 32

@@ -16,6 +16,7 @@ from fivefold.domain.clock import DAY_US
 from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent
 from fivefold.store.webhooks.outbox import NewEvent, add_events
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.webhooks import plan as delivering
 from fivefold.usecases.webhooks.endpoints import set_enabled
 from fivefold.usecases.webhooks.plan import (
@@ -97,12 +98,12 @@ def test_a_disabled_endpoint_is_told_later(engine: Engine) -> None:
     told = endpoint(engine, ours, URL).endpoint_id
     tell(engine, ours, ["c1-a"])
     plan_deliveries(engine, NOW)
-    set_enabled(engine, actor, told, enabled=False)
+    set_enabled(Context(engine, actor), told, enabled=False)
     tell(engine, ours, ["c1-b"])
     assert plan_deliveries(engine, NOW) == 0
     assert claimed(engine, told) is None
     assert list(endpoints_to_serve(engine, NOW)) == []
-    set_enabled(engine, actor, told, enabled=True)
+    set_enabled(Context(engine, actor), told, enabled=True)
     assert plan_deliveries(engine, NOW) == 1
     assert planned(engine, told) == ["c1-a", "c1-b"]
     assert list(endpoints_to_serve(engine, NOW)) == [told]

@@ -12,6 +12,7 @@ from sqlalchemy import Engine, text
 
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.webhooks.endpoints import add_endpoint, encrypt_secrets, list_endpoints
 from fivefold.usecases.webhooks.signing import (
     Secret,
@@ -95,7 +96,7 @@ def kept(engine: Engine) -> str:
 
 
 def test_the_database_does_not_have_the_secret(engine: Engine, actor: Actor) -> None:
-    made = add_endpoint(engine, actor, URL)
+    made = add_endpoint(Context(engine, actor), URL)
     assert made.secret not in kept(engine)
     assert "whsec" not in kept(engine)
     assert read_secrets(kept(engine)) == (Secret(made.secret),)
@@ -106,18 +107,18 @@ def test_keys_are_changed_without_losing_a_secret(
 ) -> None:
     old, new = new_key(), new_key()
     monkeypatch.setenv("FIVEFOLD_WEBHOOK_KEYS", old)
-    made = add_endpoint(engine, actor, URL)
+    made = add_endpoint(Context(engine, actor), URL)
     monkeypatch.setenv("FIVEFOLD_WEBHOOK_KEYS", f"{new}, {old}")
     assert encrypt_secrets(engine, "cli:ana") == 1
     monkeypatch.setenv("FIVEFOLD_WEBHOOK_KEYS", new)
     assert read_secrets(kept(engine)) == (Secret(made.secret),)
     monkeypatch.setenv("FIVEFOLD_WEBHOOK_KEYS", old)
     with pytest.raises(ConfigError, match="encrypted with another key: FIVEFOLD_WEBHOOK_KEYS"):
-        list_endpoints(engine, actor)
+        list_endpoints(Context(engine, actor))
 
 
 def test_secrets_of_before_are_read_and_then_encrypted(engine: Engine, actor: Actor) -> None:
-    add_endpoint(engine, actor, URL)
+    add_endpoint(Context(engine, actor), URL)
     with engine.begin() as connection:
         plain = '[{"text":"whsec_old","until_us":null}]'
         connection.execute(text("UPDATE endpoints SET secrets = :plain"), {"plain": plain})
@@ -149,7 +150,7 @@ def test_a_key_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_plain_http_is_for_an_operator_at_the_machine(engine: Engine, actor: Actor) -> None:
     with pytest.raises(ConflictError, match="at the machine only"):
-        add_endpoint(engine, Actor(actor.organisation_id, "token:1"), "http://example.com/", http_allowed=True)
+        add_endpoint(Context(engine, Actor(actor.organisation_id, "token:1")), "http://example.com/", http_allowed=True)
     with pytest.raises(ConfigError, match="others on the way can read"):
-        add_endpoint(engine, actor, "http://example.com/")
-    add_endpoint(engine, actor, "http://example.com/", http_allowed=True)
+        add_endpoint(Context(engine, actor), "http://example.com/")
+    add_endpoint(Context(engine, actor), "http://example.com/", http_allowed=True)

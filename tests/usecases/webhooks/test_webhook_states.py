@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.webhooks.endpoints import replay_dead_letters, set_enabled
 from fivefold.usecases.webhooks.plan import (
     LEASE_SECONDS,
@@ -161,13 +162,13 @@ class Deliveries:
             if (each.state == "dead" if dead_only else ends[0] <= number <= ends[1] and each.holder is None)
         }
         assert replay_dead_letters(
-            self.engine, self.actor, self.told, None if dead_only else (ends[0], ends[1]), self.now_us
+            Context(self.engine, self.actor).at(self.now_us), self.told, None if dead_only else (ends[0], ends[1])
         ) == len(wanted)
         for each in wanted.values():
             each.state, each.attempts, each.next_us = "waiting", 0, self.now_us
 
     def set_enabled(self, enabled: bool) -> None:
-        set_enabled(self.engine, self.actor, self.told, enabled=enabled)
+        set_enabled(Context(self.engine, self.actor), self.told, enabled=enabled)
         self.enabled = enabled
 
     def both_say_the_same(self) -> None:
@@ -186,7 +187,7 @@ class Deliveries:
 
     def end(self) -> None:
         """Whatever happened, all of it arrives in the end, in order for each customer."""
-        set_enabled(self.engine, self.actor, self.told, enabled=True)
+        set_enabled(Context(self.engine, self.actor), self.told, enabled=True)
         plan_deliveries(self.engine, self.now_us)
         self.now_us += LEASE_US + 50_000 * SECOND_US
         order: list[int] = []

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from fivefold.domain.clock import DAY_US
 from fivefold.usecases.levels.read import list_failed, read_level_of_profile
 from fivefold.usecases.levels.replay import replay_assessment
+from fivefold.usecases.shared.context import Context
 from tests.usecases import banks, platforms
 from tests.usecases.banks import Bank
 
@@ -37,7 +38,7 @@ def bank(engine: Engine) -> Iterator[Bank]:
         made.settle()
     yield made
     numbers = [f"{one.entity_id}.{one.number}" for one in made.assessments()]
-    assert [number for number in numbers if not replay_assessment(engine, made.actor, number).same] == []
+    assert [number for number in numbers if not replay_assessment(Context(engine, made.actor), number).same] == []
 
 
 def day(bank: Bank, days: float, **attributes: Any) -> None:
@@ -158,7 +159,7 @@ def test_a_predicate_that_is_unknown_keeps_level_entered_and_floors(engine: Engi
     assert (standing.status, standing.level, standing.rules_level) == ("undetermined", 3, 3)
     assert (standing.entered_us, standing.floor, standing.hard_floor) == (before.entered_us, 3, 3)
     assert (standing.version_id, bank.transitions()) == (before.version_id, [(None, 3)])
-    assert list_failed(engine, bank.actor, clock=lambda: bank.now) == [("customer", "a", "undetermined")]
+    assert list_failed(Context(engine, bank.actor, lambda: bank.now)) == [("customer", "a", "undetermined")]
     day(bank, 3, country="NO")
     assert (bank.standing().status, bank.level(), bank.standing().rules_level) == ("assessed", 1, 3)
     day(bank, 1, country="SE")
@@ -173,7 +174,7 @@ def test_a_new_customer_of_whom_it_is_unknown_whether_the_ruleset_applies_gets_i
     bank.put("b", occupation="clerk")
     bank.settle()
     assert (bank.level("a"), bank.level("b")) == (3, None)
-    shown = read_level_of_profile(engine, bank.actor, "customer", "b", clock=lambda: bank.now)
+    shown = read_level_of_profile(Context(engine, bank.actor, lambda: bank.now), "customer", "b")
     assert (shown.status, shown.level) == ("undetermined", None)
     assert shown.breakdown["line"].endswith("it is unknown whether the ruleset applies: there is no level yet")
 

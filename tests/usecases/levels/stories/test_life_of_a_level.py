@@ -10,6 +10,7 @@ from fivefold.store.levels.assessment_queue import Reason
 from fivefold.usecases.ingest.facts import RecordGiven, put_record, set_tag
 from fivefold.usecases.levels.read import Freshness, LevelView, level_history, read_level, read_level_of_profile
 from fivefold.usecases.levels.records import NEVER_ASSESSED
+from fivefold.usecases.shared.context import Context
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.at_once import put_list_version
@@ -36,15 +37,15 @@ def move(bank: Bank, country: str, days: float = 0) -> None:
 
 
 def view(bank: Bank) -> LevelView:
-    return read_level_of_profile(bank.engine, bank.actor, "customer", "a", clock=lambda: bank.now)
+    return read_level_of_profile(Context(bank.engine, bank.actor, lambda: bank.now), "customer", "a")
 
 
 def read(bank: Bank, freshness: Freshness) -> LevelView:
-    return read_level(bank.engine, bank.actor, "customer", "a", freshness, clock=lambda: bank.now)
+    return read_level(Context(bank.engine, bank.actor, lambda: bank.now), "customer", "a", freshness)
 
 
 def alert(bank: Bank) -> None:
-    put_record(bank.engine, bank.actor, "customer", "a", "alert", RecordGiven("1", bank.now), now_us=bank.now)
+    put_record(bank.context, "customer", "a", "alert", RecordGiven("1", bank.now))
 
 
 def test_up_at_once_and_down_when_the_cooldown_ends_without_anybody_looking(bank: Bank) -> None:
@@ -81,8 +82,8 @@ def test_trap_a_level_withheld_is_nowhere_given_for_the_one_that_holds(bank: Ban
     assert (shown.level, shown.rules_level) == ("high", "high")
     assert read(bank, Freshness.NOW).level == "high"
     assert read(bank, Freshness.STORED).level == "high"
-    assert [line.level for line in level_history(bank.engine, bank.actor, "customer", "a")] == ["high"] * 2 + ["low"]
-    assert "held" in level_history(bank.engine, bank.actor, "customer", "a")[0].line
+    assert [line.level for line in level_history(bank.context, "customer", "a")] == ["high"] * 2 + ["low"]
+    assert "held" in level_history(bank.context, "customer", "a")[0].line
 
 
 def test_trap_a_level_is_announced_when_it_is_reached_and_never_else(bank: Bank) -> None:
@@ -150,7 +151,7 @@ def test_a_floor_that_comes_later_beats_an_override_below_it(bank: Bank) -> None
     number = bank.override("a", 2)
     bank.settle()
     bank.wait(days=1)
-    set_tag(bank.engine, bank.actor, "customer", "a", "watch", until_us=bank.now + DAY_US, now_us=bank.now)
+    set_tag(bank.context, "customer", "a", "watch", until_us=bank.now + DAY_US)
     bank.settle()
     assert (bank.level(), bank.standing().override_id) == (3, number)
     bank.wait(days=1)
@@ -218,7 +219,7 @@ def test_trap_a_rule_that_fails_hides_neither_the_level_nor_the_failure(engine: 
     bank.settle()
     assert (bank.level(), bank.standing().status) == (2, "failed")
     bank.wait(days=1)
-    set_tag(bank.engine, bank.actor, "member", "a", "watch", now_us=bank.now)
+    set_tag(bank.context, "member", "a", "watch")
     bank.settle()
     assert (bank.level(), bank.standing().status) == (3, "failed")
 
@@ -234,7 +235,7 @@ def test_trap_a_total_at_a_threshold_is_in_the_upper_level(engine: Engine) -> No
 
 def test_a_tag_ends_by_itself(bank: Bank) -> None:
     until = bank.now + 12 * DAY_US
-    set_tag(bank.engine, bank.actor, "customer", "a", "watch", until_us=until, now_us=bank.now)
+    set_tag(bank.context, "customer", "a", "watch", until_us=until)
     bank.settle()
     assert (bank.level(), bank.next_us(), Reason(bank.mark_of().reasons)) == (3, until, Reason.DATED)
     bank.now = until
@@ -319,7 +320,7 @@ def families(bank: Bank) -> None:
     """Those of a hot country are assessed by the first ruleset, rich ones by the second, nobody else."""
     hot = {"field": "country", "in_list": "hot"}
     rich = {"field": "income", "at_least": 100}
-    put_list_version(bank.engine, bank.actor, "hot", 0, ["KP"], "Hot", "ours", bank.now)
+    put_list_version(bank.context, "hot", 0, ["KP"], "Hot", "ours")
     bank.activate(banks.document({"watch": banks.WATCH}, "first", applies_to=hot), 1)
     bank.activate(banks.document({"income": banks.INCOME}, "second", applies_to=rich), 2)
 
@@ -378,7 +379,7 @@ def test_a_list_that_begins_later_may_bring_somebody_under_an_earlier_ruleset(en
     bank.put("a", country="NO", income=income)
     bank.settle()
     begins = bank.now + 5 * DAY_US
-    put_list_version(engine, bank.actor, "hot", begins, ["KP", "NO"], "Hot", "ours", bank.now)
+    put_list_version(Context(engine, bank.actor).at(bank.now), "hot", begins, ["KP", "NO"], "Hot", "ours")
     bank.wait(days=1)
     bank.mark("a")
     bank.settle()

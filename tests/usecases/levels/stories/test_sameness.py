@@ -13,6 +13,7 @@ from fivefold.usecases.levels import records as moments
 from fivefold.usecases.levels.read import Freshness, LevelView, level_history, read_level
 from fivefold.usecases.levels.records import replay_inputs
 from fivefold.usecases.levels.replay import replay_assessment
+from fivefold.usecases.shared.context import Context
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 
@@ -33,7 +34,7 @@ def bank(engine: Engine) -> Bank:
 def read(bank: Bank) -> LevelView:
     """Ask for a level that is computed for the answer, a second later."""
     bank.wait(microseconds=1_000_000)
-    return read_level(bank.engine, bank.actor, "customer", "a", Freshness.NOW, clock=lambda: bank.now)
+    return read_level(Context(bank.engine, bank.actor, lambda: bank.now), "customer", "a", Freshness.NOW)
 
 
 def entries(bank: Bank) -> int:
@@ -51,7 +52,7 @@ def test_fifty_reads_of_what_does_not_change_are_one_row_whose_moment_moves(bank
     assert bank.next_us() == bank.now + 30 * DAY_US  # the next look counts from the last one
     assert bank.assessments()[0].as_of_us == before[0].as_of_us
     assert bank.transitions() == [(None, 1)]
-    assert replay_assessment(bank.engine, bank.actor, shown.assessment or "").same
+    assert replay_assessment(bank.context, shown.assessment or "").same
 
 
 def test_what_is_not_stored_is_not_written_out(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,14 +75,14 @@ def test_what_changes_is_stored_and_what_then_stays_is_not(bank: Bank) -> None:
     assert [read(bank).level for _ in range(3)] == ["medium"] * 3
     bank.put("a", country="KP")
     assert [read(bank).level for _ in range(3)] == ["high"] * 3
-    assert [line.level for line in level_history(bank.engine, bank.actor, "customer", "a")] == ["high", "medium", "low"]
+    assert [line.level for line in level_history(bank.context, "customer", "a")] == ["high", "medium", "low"]
     bank.put("a", country="RU")  # the cooldown withholds it: the same level for another reason
     assert [read(bank).level for _ in range(3)] == ["high"] * 3
     assert len(bank.assessments()) == 4
     bank.wait(days=10)
     assert (read(bank).level, len(bank.assessments())) == ("medium", 5)
     for number in range(1, 6):
-        assert replay_assessment(bank.engine, bank.actor, f"{bank.id_of('a')}.{number}").same
+        assert replay_assessment(bank.context, f"{bank.id_of('a')}.{number}").same
 
 
 def test_an_override_that_comes_and_goes_is_seen_in_the_history_and_named_as_the_source_while_it_holds(
@@ -104,7 +105,7 @@ def test_an_age_that_grows_is_a_change_once_it_is_told_otherwise(engine: Engine)
     bank.wait(days=1)
     read(bank)
     assert len(bank.assessments()) == 2
-    assert replay_assessment(bank.engine, bank.actor, f"{bank.id_of('a')}.2").same
+    assert replay_assessment(bank.context, f"{bank.id_of('a')}.2").same
 
 
 def test_an_account_without_a_ruleset_has_one_row_however_many_transactions_come(engine: Engine) -> None:
