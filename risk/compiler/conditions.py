@@ -49,7 +49,7 @@ _SCORERS: dict[str, Any] = {
 
 
 _ROUNDING = 1e-6
-"""What scores in floats may lack of the whole number that they come to: 33 letters of 100 score 32.99999999999999."""
+"""The error of scores in floats: 33 letters of 100 score 32.99999999999999."""
 
 _PREFILTER = 0.5
 """How far below the cut-off candidates are still looked at; rapidfuzz drops some that reach it by a hair."""

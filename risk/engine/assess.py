@@ -87,8 +87,8 @@ def assess(
         overrides: `entity_id`, `level` (number), `until` (microseconds; null for no end).
 
     Raises:
-        InvalidRulesetError: the ruleset, or something it needs (a list, a frame, a column), is not there or not right;
-            then nobody is assessed.
+        InvalidRulesetError: the ruleset, or something it needs (a list, a frame, a column), is missing or wrong; then
+            no entity is assessed.
         FileFormatError: the rows of the entities are wrong, or one has no moment; a column of *previous* or *overrides*
             is missing or of another type, an entity has two of them, a level that the ruleset lacks, or one without
             the moment at which it was entered.

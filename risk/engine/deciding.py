@@ -1,7 +1,7 @@
 """Which of several rulesets decides on an entity, where it is unknown whether some of them apply.
 
-The first that applies decides. One of which that is unknown lets nobody go on whom it decided before, and its floors
-count for everybody: so a value that is missing never brings an entity under a milder ruleset.
+The first ruleset that applies decides. Where it is unknown whether one applies, it keeps the entities that it decided
+on before, and its floors count for all others: a missing value never brings an entity under a milder ruleset.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ def deciders(tried: Sequence[Assessments], decided_before: Mapping[str, int]) ->
     """Find the ruleset that decides on each entity; entities without one are left out.
 
     Args:
-        tried: what each ruleset said of those whom none before it applied to, in the order of the rulesets.
+        tried: the assessments by each ruleset, in their order, of the entities that no earlier one applies to.
         decided_before: the place of the ruleset that decided on an entity before, by entity.
 
     Returns:

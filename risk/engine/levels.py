@@ -58,7 +58,7 @@ PREVIOUS = {
 """The columns of what was held until now."""
 
 POSSIBLE_FLOOR, POSSIBLE_HARD_FLOOR, KEEPS_FLOORS = "possible_floor", "possible_hard_floor", "keeps_floors"
-"""The columns of what floors may come to where something is unknown, and where no floor may be let go of."""
+"""The columns of the floors that unknown facts may trigger, and of rows where every held floor stays."""
 
 
 @cache
@@ -90,7 +90,7 @@ def level_stages(cooldown: Duration | None) -> tuple[list[pl.Expr], ...]:
 
 
 _FLOOR_ENDS = "@floor ends"
-"""The column that holds when the highest floor is let go of that rests on what is unknown."""
+"""The column of the moment at which the highest unknown floor ends."""
 
 
 @cache

@@ -79,7 +79,7 @@ def sources_of(needs: Needs, portfolio: Portfolio) -> dict[str, LinkedFacts]:
     """Prepare the linked facts that are read, once for all entities.
 
     Raises:
-        InvalidRulesetError: something that is read was not given at all; nobody is assessed without it.
+        InvalidRulesetError: a table or column that is read is missing; then no entity is assessed.
     """
     everything = needs.everything()
     _require(everything, portfolio)

@@ -18,7 +18,7 @@ def at_hand_facts(facts: LinkedFacts) -> LinkedFacts:
     """Compute the pending transactions, of which `risk.facts.transactions` read *facts*.
 
     Raises:
-        FileFormatError: one cannot be read; it was to be checked before it came here.
+        FileFormatError: one cannot be read; callers validate it before.
     """
     rows = facts.rows.collect(optimizations=_EAGERLY)
     pending = LinkedFacts(rows.lazy(), facts.fields, facts.find_problems, base=facts.base)

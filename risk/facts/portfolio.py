@@ -60,7 +60,7 @@ def members_at(lists: Mapping[str, NamedList], names: Sequence[str], as_of: int)
     """Find the versions in force of every list that is needed.
 
     Raises:
-        InvalidRulesetError: one is missing, or had no version yet: nobody is assessed without it.
+        InvalidRulesetError: one is missing, or had no version yet; then no entity is assessed.
     """
     versions: dict[str, ListVersion] = {}
     problems = []

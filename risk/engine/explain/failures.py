@@ -35,7 +35,7 @@ class Misfit:
         error: the column of what was met.
         before: the words before that.
         after: the words after it: what would have been right.
-        sides: of a ratio, which tell themselves what is wrong with them.
+        sides: the misfits of both sides of a ratio.
     """
 
     error: str
@@ -93,8 +93,8 @@ class EntityFailures:
     """The words for what failed beside the rules.
 
     Attributes:
-        predicate: what could not be read of the inputs that decide to whom the ruleset applies.
-        choice: the same of those that choose the weights.
+        predicate: the misfits of the inputs of the predicate.
+        choice: the misfits of the inputs that choose the weights.
         descriptions: these, as they are seen; empty where there are none to choose.
     """
 

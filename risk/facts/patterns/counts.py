@@ -111,7 +111,7 @@ _FIRST, _BEFORE = "first", "before"
 def find_dormancy(
     entities: pl.DataFrame, transactions: pl.LazyFrame, pattern: DormantThenActive, _units: int
 ) -> pl.DataFrame:
-    """Count the transactions of the active window that a long sleep came before.
+    """Count the transactions of an active window after a long dormancy.
 
     Source: FFIEC BSA/AML Examination Manual, appendix F (an account with little activity that suddenly has much); FATF,
     Virtual Assets: Red Flag Indicators (2020): transfers to an account that was inactive before.

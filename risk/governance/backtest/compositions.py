@@ -32,8 +32,8 @@ class Before:
     """What stands before a change.
 
     Attributes:
-        standing: levels, since when, and floors, as `assess` takes them; None where nobody stands anywhere.
-        families: by which family each entity was decided on, by entity.
+        standing: levels, since when, and floors, as `assess` takes them; None where there are none.
+        families: the family that decided on each entity, by entity.
     """
 
     standing: pl.DataFrame | None = None
@@ -45,8 +45,8 @@ class CompositionSide:
     """What one composition makes of a portfolio.
 
     Attributes:
-        families: for how many entities each decides; those whom none does too.
-        alone: how many entities are where by the rules alone: levels, or why there is none.
+        families: how many entities each decides on, and how many none does.
+        alone: the number of entities by level, or by the reason for none, by the rules alone.
         later: the same after the cooldown.
         failed: entities that could not be assessed in full.
         failures: the first of them, with what broke.
@@ -106,7 +106,7 @@ def compare_compositions(
         lists_after: the same, with the lists as they would be.
         as_of: the moment, microseconds.
         standing: what stands now.
-        standing_after: what the change would go on from, where that is something else.
+        standing_after: what stands before the change, where that is something else.
 
     Raises:
         InvalidRulesetError: a ruleset lacks something that it needs.

@@ -134,7 +134,7 @@ class Backtest:
         seed: of the sample.
         draft: what would decide.
         present: what decides now; None where there was no such ruleset.
-        standing: where the levels that stood before came from.
+        standing: the source of the levels held before.
         alone: from where to where by the rules alone; empty without anything to compare with.
         later: the same after the cooldown; None where no standing levels were known.
         movers: who changes most, by levels and then by points.

@@ -79,7 +79,7 @@ class ExampleResult:
 
     Attributes:
         name: of the example.
-        differences: what came out otherwise than expected; empty where it passed.
+        differences: results other than expected; empty where it passed.
         explanation: the assessment.
     """
 

@@ -1,7 +1,7 @@
 """Values that stand for all others: if none of them makes a condition true, then no value does.
 
 A comparison with 3 tells values apart only below, at and above 3; a list only its members from everything else. So a
-few values of each input decide what a condition can come to, and the compiled conditions themselves decide it.
+few values of each input decide whether a condition can hold, by its own compiled form.
 """
 
 import math
@@ -37,7 +37,7 @@ MOST_WORDS_OF_A_LIST = 10
 """Of so many words every choice is tried."""
 
 _FRESH = "\N{REFERENCE MARK}"
-"""Text that nobody writes in a ruleset: what is left when all that is written is something else."""
+"""Text that no ruleset contains: it stands for all text that the conditions do not name."""
 
 Comparisons = Sequence[tuple[str, Any]]
 Members = Mapping[str, Sequence[str]]
@@ -64,7 +64,7 @@ class Domain:
 
     Attributes:
         values: in the form of the column.
-        exact: whether they decide; otherwise only what they do come to is sure.
+        exact: true where they are enough; otherwise a condition that holds for none may hold for others.
     """
 
     values: pl.Series
@@ -185,7 +185,7 @@ def _possible(rule_input: Any) -> Callable[[float], bool]:
     return (lambda number: number >= 0) if is_size else (lambda _: True)
 
 
-# Text: every word that is named, pieces put together, and a word that nobody named.
+# Text: every word that is named, pieces put together, and a word that is not named.
 
 
 def _texts(declared: FieldType | None, comparisons: Comparisons, members: Members) -> tuple[list[Any], bool]:

@@ -109,7 +109,7 @@ def lint(
         analysed: the ruleset.
         lists: the named lists; without them, what depends on them is not decided, and that is said.
         document: what it was read from; without it the findings have no lines.
-        notes: tell also what could not be decided.
+        notes: include what could not be decided.
     """
     return findings(_diagnostics(analysed, lists, notes=notes), analysed.ruleset, document)
 

@@ -162,8 +162,8 @@ def default_targets() -> tuple[float, ...]:
 def propose_thresholds(assessments: Assessments, targets: Sequence[float] | None = None) -> ThresholdProposal:
     """Find the thresholds whose shares come nearest to the targets.
 
-    Levels are counted as the rules alone give them, floors included: who is raised by a floor is in the level that it
-    names, wherever the thresholds are. The distances of all cumulated shares from their targets are made as small as
+    Levels are counted as the rules alone give them, floors included: an entity raised by a floor is in the level of the
+    floor, wherever the thresholds are. The distances of all cumulated shares from their targets are made as small as
     possible together. Thresholds have at most two decimals, as the language has.
 
     Args:

@@ -45,7 +45,7 @@ def singles(
     Args:
         assessments: the assessments of n entities.
         total: the totals of those who are *included*.
-        included: n marks: who is looked at.
+        included: n marks: the entities that are ranked.
         confirmed: n marks.
         seed: of the resamples.
         resamples: how many.

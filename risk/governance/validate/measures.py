@@ -35,7 +35,7 @@ class Lift:
         asked: what the case asks, in words.
         entities: how many got it.
         confirmed: how many of them are confirmed.
-        lift: the share of them that is confirmed over the share of all; None where nobody got it.
+        lift: the share of them that is confirmed over the share of all; None where no entity got it.
         of_confirmed: the share of all confirmed that got it.
     """
 
@@ -187,7 +187,7 @@ def _row(name: str, included: Marks, confirmed: Marks) -> LevelRow:
 
 
 def captured_share(level: Integers, confirmed: Marks, names: Sequence[str], top: int = TOP_LEVELS) -> Capture | None:
-    """Measure what the top levels hold; None where nobody is confirmed.
+    """Measure what the top levels hold; None where no entity is confirmed.
 
     >>> level, confirmed = np.array([1, 1, 2, 3]), np.array([True, False, False, True])
     >>> capture = captured_share(level, confirmed, ["low", "medium", "high"], 1)
@@ -217,7 +217,7 @@ class StabilityIndex:
 
     Attributes:
         factor: the rule, the input, the total or the level.
-        sort: rule (by the case that came), input (by tenths of the reference), total or level.
+        sort: rule (by the outcome given), input (by tenths of the reference), total or level.
         index: population stability index; None where too few entities were counted.
         verdict: stable, moving, shifted or unknown.
     """

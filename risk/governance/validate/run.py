@@ -38,7 +38,7 @@ class Population:
 
     Attributes:
         entities: in the portfolio.
-        not_applicable: to whom the ruleset does not apply.
+        not_applicable: entities to which the ruleset does not apply.
         known: confirmed at as-of already: nothing is left to predict.
         judged: the others, whose levels are looked at.
         confirmed: how many of these are confirmed.
@@ -81,7 +81,7 @@ class Validation:
         ranking: AUC and Gini of the total; None where it cannot be measured.
         curve: the share of entities ranked first, and of the confirmed among them.
         levels: the portfolio by level.
-        capture: what the top levels hold; None where nobody is confirmed.
+        capture: what the top levels hold; None where no entity is confirmed.
         lifts: of every rule and case.
         additions: what each rule adds to the Gini.
         singles: the best input columns alone, and all that separate suspiciously well.
@@ -162,7 +162,7 @@ def validate(
     Raises:
         InvalidRulesetError: an input reads what the label was made of, or is banned.
         FileFormatError: the labels cannot be read.
-        NotEnoughDataError: nobody is judged, or the other assessments are of other entities.
+        NotEnoughDataError: no entity is judged, or the other assessments are of other entities.
     """
     options = options or Options()
     refuse_leaks(assessments.program.analysed, options.banned, options.made_of)

@@ -59,7 +59,7 @@ class LimitVerdict:
         floor: what is asked, in words.
         measured: what was found, in words.
         answer: the verdict.
-        sure: the whole interval says the same; a verdict that is not sure may be chance.
+        sure: the whole interval gives the same answer; a verdict that is not sure may be chance.
         because: what a reader must know beside it; may be empty.
     """
 
@@ -94,7 +94,7 @@ def verdicts(
 
     Args:
         gini: of the total; None where it could not be measured.
-        capture: what the top levels hold; None where nobody is confirmed.
+        capture: what the top levels hold; None where no entity is confirmed.
         confirmed: how many labels there are.
         levels: the portfolio by level.
         floors: what is asked.
