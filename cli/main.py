@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def _errors() -> "Console":
-    from fivefold.cli.terminal import errors  # noqa: PLC0415 (the overview needs none of it)
+    from fivefold.cli.terminal import errors
 
     return errors
 

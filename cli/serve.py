@@ -41,7 +41,7 @@ def serve(
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Serve the champion over HTTP until stopped."""
-    from fivefold.store.accounts.plans import read_plans  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.store.accounts.plans import read_plans
 
     settings = read_settings()
     read_plans(settings.plans_file)  # report invalid plans here, not by workers that restart forever
@@ -128,8 +128,8 @@ def create(
     expires_days: Annotated[int | None, typer.Option("--expires-days", min=1)] = None,
 ) -> None:
     """Make a token. It is printed once, alone on standard output, and cannot be shown again."""
-    from fivefold.store.accounts.plans import read_plans  # noqa: PLC0415 (imports SQLAlchemy)
-    from fivefold.usecases.accounts.tokens import create_token  # noqa: PLC0415 (as above)
+    from fivefold.store.accounts.plans import read_plans
+    from fivefold.usecases.accounts.tokens import create_token
 
     number, secret = create_token(
         open_current_database(),
@@ -148,7 +148,7 @@ def create(
 
 def list_() -> None:
     """List the tokens."""
-    from fivefold.usecases.accounts.tokens import list_tokens, month_of  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.accounts.tokens import list_tokens, month_of
 
     tokens = list_tokens(open_current_database(), month_of(now_microseconds()))
     rows = [
@@ -171,7 +171,7 @@ def list_() -> None:
 
 def revoke(token: Annotated[int, typer.Argument(help="Its number in `fivefold tokens list`.")]) -> None:
     """End a token at once."""
-    from fivefold.usecases.accounts.tokens import revoke_token  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.accounts.tokens import revoke_token
 
     revoke_token(open_current_database(), token, actor=actor())
     console.print(f"Token {token} is revoked.")
@@ -179,8 +179,8 @@ def revoke(token: Annotated[int, typer.Argument(help="Its number in `fivefold to
 
 def usage(month: Annotated[str, typer.Option("--month", help="As 2026-11; this month by default.")] = "") -> None:
     """Show what each token used up in a month."""
-    from fivefold.store.accounts.plans import read_plans  # noqa: PLC0415 (imports SQLAlchemy)
-    from fivefold.usecases.accounts.tokens import list_tokens, month_of  # noqa: PLC0415 (as above)
+    from fivefold.store.accounts.plans import read_plans
+    from fivefold.usecases.accounts.tokens import list_tokens, month_of
 
     chosen = month or month_of(now_microseconds())
     if not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", chosen):

@@ -134,7 +134,7 @@ def open_registry(name: str = DEFAULT_NAME) -> "Registry":
     ConfigError if the name is invalid.
     """
     require_name(name)
-    from fivefold.models.registry import Registry  # noqa: PLC0415 (imports MLflow)
+    from fivefold.models.registry import Registry
 
     return Registry(read_settings(), name)
 
@@ -147,7 +147,7 @@ def require_name(name: str) -> None:
 
 def open_current_database() -> "Engine":
     """Open the database of the settings and upgrade its schema."""
-    from fivefold.store.sql.database import open_database, upgrade  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.store.sql.database import open_database, upgrade
 
     settings = read_settings()
     protect_folder(settings.var)
@@ -178,16 +178,16 @@ def actor() -> str:
 
 def acting_in(engine: "Engine", organisation: str) -> "Context":
     """Give the context of the actor at the terminal; ConfigError if there is no such organisation."""
-    from fivefold.usecases.accounts.organisations import actor_in  # noqa: PLC0415 (imports SQLAlchemy)
-    from fivefold.usecases.shared.context import Context  # noqa: PLC0415 (as above)
+    from fivefold.usecases.accounts.organisations import actor_in
+    from fivefold.usecases.shared.context import Context
 
     return Context(engine, actor_in(engine, organisation, actor()))
 
 
 def acting_in_new(engine: "Engine", organisation: str) -> "Context":
     """Give the context of the actor at the terminal in an organisation, which is created if missing."""
-    from fivefold.usecases.accounts.organisations import actor_in_new  # noqa: PLC0415 (imports SQLAlchemy)
-    from fivefold.usecases.shared.context import Context  # noqa: PLC0415 (as above)
+    from fivefold.usecases.accounts.organisations import actor_in_new
+    from fivefold.usecases.shared.context import Context
 
     return Context(engine, actor_in_new(engine, organisation, actor()))
 
@@ -213,7 +213,7 @@ def load_model(uri: str | None, name: str = DEFAULT_NAME) -> "ValueModel":
 
     The champion of the embedded registry is read from its folder: opening MLflow takes longer than scoring a file.
     """
-    from fivefold.models.embedded import embedded_champion, load_embedded_champion  # noqa: PLC0415 (imports LightGBM)
+    from fivefold.models.embedded import embedded_champion, load_embedded_champion
 
     require_name(name)
     embedded = None if uri else embedded_champion(read_settings(), name)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fivefold.domain.clock import DAY_US, day_text
+from fivefold.domain.number_text import count_text
 from fivefold.features.histories import Histories, Integers
 from fivefold.training.config import CheckSettings
 from fivefold.training.dates import Dates
@@ -73,28 +74,28 @@ class Windows:
         test = f"the test window {self.days_text(-1)}"
         if known < checks.least_customers:
             refusals.append(
-                f"{known:,} customers are known at the test as-of {day_text(int(self.as_of[-1]))}; a percentile needs "
-                f"{checks.least_customers:,} (checks.least_customers)"
+                f"the test as-of {day_text(int(self.as_of[-1]))} has {count_text(known, 'known customer')}; "
+                f"a percentile needs {checks.least_customers:,} (checks.least_customers)"
             )
         if active < checks.least_active:
             refusals.append(
-                f"{active:,} customers have a row in {test}; it needs {checks.least_active:,} (checks.least_active)"
+                f"{test} has {count_text(active, 'customer')} with a row; it needs {checks.least_active:,} "
+                "(checks.least_active)"
             )
         if rows < max(checks.thin_share, WARN_SHARE) * busiest:
             at = (ended + 1 - self.horizon_days) * DAY_US
             text = (
-                f"{test} has {rows:,} rows, and the busiest {self.horizon_days} days of the data have {busiest:,}. The "
-                f"bulk of the data ends on {day_text(ended * DAY_US)}: look for rows with a wrong date after it, or "
-                f"give {option} {day_text(at)}"
+                f"{test} has {count_text(rows, 'row')}, and the busiest {self.horizon_days} days of the data have "
+                f"{busiest:,}. The bulk of the data ends on {day_text(ended * DAY_US)}: look for rows with a wrong "
+                f"date after it, or give {option} {day_text(at)}"
             )
             (refusals if rows < checks.thin_share * busiest else warnings).append(text)
         thin = [
             self.days_text(number) for number in range(len(self.rows) - 1) if self.rows[number] < HARDLY_SHARE * busiest
         ]
         if thin and len(thin) < len(self.rows):
-            warnings.append(
-                f"{len(thin)} of {len(self.rows) - 1} training windows have hardly a row: {_list_text(thin)}"
-            )
+            windows = f"{len(thin)} of {count_text(len(self.rows) - 1, 'training window')}"
+            warnings.append(f"hardly a row in {windows}: {_list_text(thin)}")
         return refusals, warnings
 
 

@@ -34,14 +34,15 @@ def answer() -> None:
     from fivefold.store.accounts.plans import read_plans  # noqa: PLC0415 (as above)
     from fivefold.store.sql.database import open_database, upgrade  # noqa: PLC0415 (as above)
     from fivefold.usecases.accounts import entity_types, organisations, settings, tokens  # noqa: PLC0415 (as above)
+    from fivefold.usecases.shared.context import Context  # noqa: PLC0415 (as above)
 
     with tempfile.TemporaryDirectory() as folder:
         engine, plans = open_database(f"sqlite:///{folder}/v1.db"), read_plans(None)
         upgrade(engine)
-        actor = organisations.actor_in_new(engine, "bank", "cli:benchmark")
-        settings.choose_levels(engine, actor, ["low", "medium", "high"])
-        entity_types.define_type(engine, actor, "customer", {"age": "number"})
-        organisations.add_member(engine, actor, "ann", ["admin"])
+        actor = Context(engine, organisations.actor_in_new(engine, "bank", "cli:benchmark"))
+        settings.choose_levels(actor, ["low", "medium", "high"])
+        entity_types.define_type(actor, "customer", {"age": "number"})
+        organisations.add_member(actor, "ann", ["admin"])
         _, secret = tokens.create_token(
             engine, plans, plan="unlimited", role="admin", organisation="bank", member="ann"
         )

@@ -12,6 +12,17 @@ from fivefold.domain.clock import to_microseconds
 from fivefold.domain.settings import read_settings
 from fivefold.training.config import DEFAULT_NAME, TrainingConfig
 
+NEXT = {
+    "make serve": "the service again, and a call to paste",
+    ".venv/bin/fivefold models": "which model serves, and why",
+    ".venv/bin/fivefold level user_000002 --organisation demo": "the level of a customer, and why",
+    ".venv/bin/fivefold sample var/sample": "tables to try rulesets on",
+    ".venv/bin/fivefold indicators": "the indicators that the model reads",
+    ".venv/bin/fivefold train --data YOUR_FILE": "on your own customers: README.md has the columns",
+    ".venv/bin/fivefold ui": "every run and version, in a browser",
+}
+"""What the demo proposes at its end: commands, and what they show."""
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
@@ -36,29 +47,23 @@ def demo(
     _show_scores()
     sample.serve_once(port)
     demo_levels.show_levels()
-    echo(
-        f"""
-What next:
-  make serve                                              the service again, and a call to paste
-  .venv/bin/fivefold models                               which model serves, and why
-  .venv/bin/fivefold level user_000002 --organisation demo   where a customer stands, and why
-  .venv/bin/fivefold sample var/sample                    tables to try rulesets on
-  .venv/bin/fivefold indicators                           what the model sees
-  .venv/bin/fivefold explain {quoted(path)} --user user_000002 --as-of 2025-01-01 --png why.png
-  .venv/bin/fivefold train --data YOUR_FILE                on your own customers: README.md has the columns
-  .venv/bin/fivefold ui                                  every run and version, in a browser""",
-    )
+    echo("\nWhat next:")
+    width = max(map(len, NEXT))
+    for command, what in NEXT.items():
+        echo(f"  {command:{width}}  {what}")
+    picture = f".venv/bin/fivefold explain {quoted(path)} --user user_000002 --as-of 2025-01-01 --png why.png"
+    echo(f"A picture of one score:\n  {picture}")
 
 
 def _show_scores() -> None:
-    from fivefold.training.simulation.simulator import Simulation  # noqa: PLC0415 (heavy to import)
+    from fivefold.training.simulation.simulator import Simulation
 
     path = train.simulated_file()
     model = load_model(None, DEFAULT_NAME)
     as_of = to_microseconds(Simulation(customers=1).end)
     output = read_settings().var / "demo" / "scores.csv"
     echo()
-    score.score_file(model, path, output, as_of).show(model, as_of, asked=True)
+    score.score_file(model, path, output, as_of).show(model, as_of, explicit=True)
     echo(f"Every customer's score: {output}")
     echo()
     explain.show(model, path, "user_000027", as_of)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from fivefold.cli.platform import importing, levels, worker
 from fivefold.cli.terminal import acting_in, echo, open_current_database
 from fivefold.domain.clock import from_microseconds, now_microseconds
+from fivefold.domain.errors import ConfigError
 from fivefold.domain.settings import read_settings
 from fivefold.usecases.portfolio_files.bundled import bundled_text
 
@@ -76,8 +77,7 @@ def show_levels() -> None:
 
 def _is_set_up(engine: "Engine") -> bool:
     """Tell whether an earlier demo activated the ruleset: its portfolio is that of another day, and is kept."""
-    from fivefold.domain.errors import ConfigError  # noqa: PLC0415 (with the imports of this function)
-    from fivefold.usecases.rulesets.read import list_families  # noqa: PLC0415 (imports the engine)
+    from fivefold.usecases.rulesets.read import list_families
 
     try:
         operator = acting_in(engine, ORGANISATION)
@@ -87,7 +87,7 @@ def _is_set_up(engine: "Engine") -> bool:
 
 
 def _store_sample() -> "SamplePortfolio":
-    from fivefold.training.simulation.sample_portfolio import write_sample  # noqa: PLC0415 (heavy to import)
+    from fivefold.training.simulation.sample_portfolio import write_sample
 
     echo("The risk side. Invented customers are stored for the organisation `demo`, as `fivefold import` does:")
     sample = write_sample(read_settings().var / "demo" / "sample", CUSTOMERS)
@@ -111,28 +111,28 @@ def _work() -> None:
 
 
 def _people(engine: "Engine") -> _People:
-    from fivefold.usecases.accounts.organisations import add_member, list_members  # noqa: PLC0415 (as above)
-    from fivefold.usecases.shared.actors import Actor  # noqa: PLC0415 (imports SQLAlchemy)
-    from fivefold.usecases.shared.context import Context  # noqa: PLC0415 (as above)
+    from fivefold.usecases.accounts.organisations import add_member, list_members
+    from fivefold.usecases.shared.actors import Actor
+    from fivefold.usecases.shared.context import Context
 
     operator = acting_in(engine, ORGANISATION)
-    known = {member.name: member.id for member in list_members(operator) if member.left_us is None}
+    members = {member.name: member.id for member in list_members(operator) if member.left_us is None}
     for name in (AUTHOR, APPROVER):
-        if name not in known:
-            known[name] = add_member(operator, name, ["publisher"]).id
+        if name not in members:
+            members[name] = add_member(operator, name, ["publisher"]).id
     author, approver = (
-        Context(engine, Actor(operator.organisation_id, f"member:{known[name]}")) for name in (AUTHOR, APPROVER)
+        Context(engine, Actor(operator.organisation_id, f"member:{members[name]}")) for name in (AUTHOR, APPROVER)
     )
     return _People(operator, author, approver)
 
 
 def _activate(engine: "Engine", people: _People) -> None:
     """Write, commit and backtest the shipped ruleset as one person, and activate it and a policy as another."""
-    from fivefold.usecases.changes.backtests import request_backtest, run_next_backtest  # noqa: PLC0415 (as above)
-    from fivefold.usecases.decisions.policies import approve_policy, propose_policy  # noqa: PLC0415 (as above)
-    from fivefold.usecases.rulesets.activate import activate  # noqa: PLC0415 (imports the engine)
-    from fivefold.usecases.rulesets.commit import commit  # noqa: PLC0415 (as above)
-    from fivefold.usecases.rulesets.drafts import save_draft  # noqa: PLC0415 (as above)
+    from fivefold.usecases.changes.backtests import request_backtest, run_next_backtest
+    from fivefold.usecases.decisions.policies import approve_policy, propose_policy
+    from fivefold.usecases.rulesets.activate import activate
+    from fivefold.usecases.rulesets.commit import commit
+    from fivefold.usecases.rulesets.drafts import save_draft
 
     draft = save_draft(people.author, bundled_text(RULESET))
     version = commit(people.author, RULESET, draft.revision).number
@@ -147,7 +147,7 @@ def _activate(engine: "Engine", people: _People) -> None:
 
 def _raise_one(engine: "Engine", people: _People, customer: str) -> None:
     """Show a customer and a decision before and after a transaction with a listed country."""
-    from fivefold.usecases.ingest.transactions import add_transactions  # noqa: PLC0415 (imports the engine)
+    from fivefold.usecases.ingest.transactions import add_transactions
 
     echo(f"\nOne ordinary customer, and a payment of 1,500 euro that {customer} wants to make:\n")
     levels.level(customer, organisation=ORGANISATION)
@@ -173,10 +173,10 @@ def _raise_one(engine: "Engine", people: _People, customer: str) -> None:
 
 
 def _decide(operator: "Context", customer: str) -> None:
-    from fivefold.usecases.decisions.decide import decide  # noqa: PLC0415 (imports the engine)
-    from fivefold.usecases.levels.read import Freshness  # noqa: PLC0415 (as above)
+    from fivefold.usecases.decisions.decide import decide
+    from fivefold.usecases.levels.read import Freshness
 
-    found = decide(operator, "payments", "customer", customer, PAYMENT, Freshness.STORED)
-    name, version = found.policy
-    line = "" if found.answer is None else f": {found.answer['line']}"
-    echo(f"\nThe policy {name} version {version} says {found.action}{line}")
+    decision = decide(operator, "payments", "customer", customer, PAYMENT, Freshness.STORED)
+    name, version = decision.policy
+    line = "" if decision.answer is None else f": {decision.answer['line']}"
+    echo(f"\nThe policy {name} version {version} says {decision.action}{line}")

@@ -81,8 +81,8 @@ def curl(port: int, secret: str) -> str:
 
 
 def _token() -> str:
-    from fivefold.store.accounts.plans import read_plans  # noqa: PLC0415 (imports SQLAlchemy)
-    from fivefold.usecases.accounts.tokens import create_token  # noqa: PLC0415 (as above)
+    from fivefold.store.accounts.plans import read_plans
+    from fivefold.usecases.accounts.tokens import create_token
 
     plans = read_plans(read_settings().plans_file)
     engine = open_current_database()

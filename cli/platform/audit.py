@@ -7,6 +7,7 @@ import typer
 
 from fivefold.cli.terminal import echo, open_current_database, show_table
 from fivefold.domain.clock import day_text
+from fivefold.domain.number_text import count_text
 
 if TYPE_CHECKING:
     from fivefold.usecases.audit.verify import AuditFinding
@@ -25,20 +26,20 @@ def add_to(app: typer.Typer) -> None:
 
 
 def verify(
-    kept: Annotated[
+    heads_file: Annotated[
         Path | None, typer.Option("--heads", help="Heads that were exported: what was cut off since is seen.")
     ] = None,
 ) -> None:
     """Look for any change, gap or reorder in the audit log. Exit code 1, and a line for each finding."""
-    from fivefold.usecases.audit import record as audit  # noqa: PLC0415 (imports SQLAlchemy)
-    from fivefold.usecases.audit import verify as audit_verify  # noqa: PLC0415 (as above)
+    from fivefold.usecases.audit import record as audit
+    from fivefold.usecases.audit import verify as audit_verify
 
-    exported = None if kept is None else audit.read_heads(kept)
+    exported = None if heads_file is None else audit.read_heads(heads_file)
     verified = audit_verify.verify(open_current_database(), _print_finding, exported=exported)
-    scope = f"{_count(verified.entries, 'entry', 'entries')} of {_count(verified.chains, 'organisation')}"
-    erased = f"values of {_count(verified.erased, 'entry', 'entries')} erased"
+    scope = f"{count_text(verified.entries, 'entry', 'entries')} of {count_text(verified.chains, 'organisation')}"
+    erased = f"values of {count_text(verified.erased, 'entry', 'entries')} erased"
     if verified.findings:
-        echo(f"{scope}: {_count(verified.findings, 'finding')}, {erased}.")
+        echo(f"{scope}: {count_text(verified.findings, 'finding')}, {erased}.")
         raise typer.Exit(FINDINGS)
     against = f"against the heads of {day_text(exported.exported_us)}" if exported else "without exported heads"
     echo(f"{scope}, {against}: the audit log is whole; {erased}.")
@@ -48,10 +49,10 @@ def heads(
     output: Annotated[Path, typer.Option("--output", "-o", help="A JSON file, to be kept on another machine.")],
 ) -> None:
     """Write the last entry of each organisation's chain. Keep the file where who can write the database cannot."""
-    from fivefold.usecases.audit.record import export_heads  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.audit.record import export_heads
 
     exported = export_heads(open_current_database(), output)
-    echo(f"heads of {_count(len(exported.heads), 'organisation')}: {output}")
+    echo(f"heads of {count_text(len(exported.heads), 'organisation')}: {output}")
 
 
 def show(
@@ -59,7 +60,7 @@ def show(
     last: Annotated[int, typer.Option("--last", min=1, help="How many entries.")] = 20,
 ) -> None:
     """Show who did what. Values before and after are not shown."""
-    from fivefold.usecases.audit.record import list_entries  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.audit.record import list_entries
 
     rows = [
         [
@@ -79,7 +80,3 @@ def show(
 
 def _print_finding(finding: "AuditFinding") -> None:
     echo(str(finding))
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or f'{one}s'}"

@@ -24,7 +24,7 @@ def list_(
     organisation: OrganisationOption = "default",
 ) -> None:
     """List the backtests of a ruleset, the newest first."""
-    from fivefold.usecases.changes.backtests import list_backtests  # noqa: PLC0415 (imports SQLAlchemy and the engine)
+    from fivefold.usecases.changes.backtests import list_backtests
 
     engine = open_current_database()
     lines = list(every_row(partial(list_backtests, acting_in(engine, organisation), family)))
@@ -51,7 +51,7 @@ def cancel(
     organisation: OrganisationOption = "default",
 ) -> None:
     """Cancel a backtest that waits or runs; its worker stops at the next part."""
-    from fivefold.usecases.changes.backtests import cancel_backtest  # noqa: PLC0415 (imports SQLAlchemy and the engine)
+    from fivefold.usecases.changes.backtests import cancel_backtest
 
     engine = open_current_database()
     line = cancel_backtest(acting_in(engine, organisation), number, reason)

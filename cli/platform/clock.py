@@ -28,7 +28,7 @@ def add_to(app: typer.Typer) -> None:
 
 def check() -> None:
     """Compare the clocks, and count what is dated after now. Exit code 1 where anything is."""
-    from fivefold.usecases.levels.clock_repair import read_clocks  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.levels.clock_repair import read_clocks
 
     clocks = read_clocks(open_current_database())
     seconds = (clocks.machine_us - clocks.database_us) / 1_000_000
@@ -42,7 +42,7 @@ def check() -> None:
 
 def repair(reason: Annotated[str, typer.Option("--reason", help="Why, for the audit log.")]) -> None:
     """Mend rows dated after now: their entities are assessed again. History stays as it is."""
-    from fivefold.usecases.levels.clock_repair import repair_dates as mend  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.levels.clock_repair import repair_dates as mend
 
     rows = mend(open_current_database(), actor(), reason)
     if not rows:

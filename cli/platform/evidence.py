@@ -39,8 +39,8 @@ def evidence(
 
 
 def _collect(name: str, output: Path, organisation: str) -> None:
-    from fivefold.usecases.evidence.build import build_evidence  # noqa: PLC0415 (imports SQLAlchemy and Polars)
-    from fivefold.usecases.shared.inputs import read_quarter  # noqa: PLC0415 (as above)
+    from fivefold.usecases.evidence.build import build_evidence
+    from fivefold.usecases.shared.inputs import read_quarter
 
     quarter = read_quarter(name)
     if quarter.until_us > now_microseconds():
@@ -57,7 +57,7 @@ def _collect(name: str, output: Path, organisation: str) -> None:
 
 
 def _check(path: Path) -> None:
-    from fivefold.usecases.evidence.archive import check_archive  # noqa: PLC0415 (imports pydantic)
+    from fivefold.usecases.evidence.archive import check_archive
 
     result = check_archive(path)
     for problem in result.problems:

@@ -14,6 +14,7 @@ from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ConfigError, first_row_of, problem_lines
 from fivefold.domain.number_text import count_text
 from fivefold.domain.settings import read_settings
+from fivefold.features.reading.text_files import ColumnMap
 
 if TYPE_CHECKING:
     from fivefold.usecases.ingest.files import Progress
@@ -64,16 +65,16 @@ def setup(
     ] = "",
 ) -> None:
     """Choose the levels of a ruleset, declare its type of entity, put its lists. Then entities can come."""
-    from fivefold.risk.language.base import canonical_form  # noqa: PLC0415 (imports the engine)
-    from fivefold.usecases.accounts.entity_types import define_type  # noqa: PLC0415 (imports SQLAlchemy)
-    from fivefold.usecases.accounts.second_person import allow_sole_operator  # noqa: PLC0415 (as above)
-    from fivefold.usecases.accounts.settings import SettingsChange, choose_levels  # noqa: PLC0415 (as above)
-    from fivefold.usecases.changes.asks import change_settings, put_list  # noqa: PLC0415 (imports SQLAlchemy)
-    from fivefold.usecases.portfolio_files.bundled import lists_with, load_ruleset  # noqa: PLC0415 (imports the engine)
+    from fivefold.risk.language.base import canonical_form
+    from fivefold.usecases.accounts.entity_types import define_type
+    from fivefold.usecases.accounts.second_person import allow_sole_operator
+    from fivefold.usecases.accounts.settings import SettingsChange, choose_levels
+    from fivefold.usecases.changes.asks import change_settings, put_list
+    from fivefold.usecases.portfolio_files.bundled import lists_with, load_ruleset
 
     analysed = load_ruleset(path)
-    ruleset, names, known = analysed.ruleset, analysed.lists, lists_with(lists)
-    unknown = [name for name in names if name not in known]
+    ruleset, names, available = analysed.ruleset, analysed.lists, lists_with(lists)
+    unknown = [name for name in names if name not in available]
     if unknown:
         raise ConfigError(f"{path} reads the list {unknown[0]}, which does not exist; give a folder with it by --lists")
     engine = open_current_database()
@@ -86,7 +87,7 @@ def setup(
     )
     define_type(who, ruleset.entity_type, fields, transaction_fields, case_fields)
     for name in names:
-        put_list(who, canonical_form(known[name]), reason=f"set-up of {ruleset.name}")
+        put_list(who, canonical_form(available[name]), reason=f"set-up of {ruleset.name}")
     if sole_operator:
         allow_sole_operator(who, sole_operator)
     read = f", and the lists {', '.join(names)}" if names else ""
@@ -119,9 +120,8 @@ def take_file(
     refused: Path | None = None,
 ) -> None:
     """Import a file of a table, one of TABLES, and print the counts; exit code SOME_REFUSED if a row was refused."""
-    from fivefold.features.reading.text_files import ColumnMap  # noqa: PLC0415 (imports Arrow with its room)
-    from fivefold.usecases.ingest.files import ImportFile, import_table  # noqa: PLC0415 (as above)
-    from fivefold.usecases.levels.clock_repair import refuse_future  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.ingest.files import ImportFile, import_table
+    from fivefold.usecases.levels.clock_repair import refuse_future
 
     file = ImportFile(path, read_settings().var / "imports", ColumnMap.read(names or []), refused)
     engine = open_current_database()

@@ -39,8 +39,8 @@ def level(
     as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
 ) -> None:
     """Show a stored customer's level and why, or count all levels."""
-    from fivefold.usecases.levels.entity_profile import read_entity  # noqa: PLC0415 (imports SQLAlchemy)
-    from fivefold.usecases.levels.read import Freshness, level_history, read_level  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.levels.entity_profile import read_entity
+    from fivefold.usecases.levels.read import Freshness, level_history, read_level
 
     engine = open_current_database()
     if customer is None:
@@ -50,18 +50,18 @@ def level(
         actor = acting_in(engine, organisation)
         valuer = _valuer(engine) if now else None
         freshness = Freshness.NOW if now else Freshness.STORED
-        found = read_level(actor, kind, customer, freshness, valuer=valuer)
+        view = read_level(actor, kind, customer, freshness, valuer=valuer)
         entity = read_entity(actor, kind, customer)
         lines = list(every_row(partial(level_history, actor, kind, customer))) if past else []
     finally:
         engine.dispose()
     if as_json:
-        known = {**vars(found), "override": None if found.override is None else vars(found.override)}
-        known |= {name: [vars(line) for line in getattr(entity, name)] for name in ("owners", "owns")}
-        known |= {"history": [vars(line) for line in lines]} if past else {}
-        echo(json.dumps(known, indent=2, ensure_ascii=False))
+        content = {**vars(view), "override": None if view.override is None else vars(view.override)}
+        content |= {name: [vars(line) for line in getattr(entity, name)] for name in ("owners", "owns")}
+        content |= {"history": [vars(line) for line in lines]} if past else {}
+        echo(json.dumps(content, indent=2, ensure_ascii=False))
         return
-    _show(found)
+    _show(view)
     _show_related("Owners", entity.owners)
     _show_related("Owns", entity.owns)
     if past:
@@ -71,48 +71,48 @@ def level(
 
 def _valuer(engine: "Engine") -> "EntityScorer | None":
     """Load the champion where there is one: rules may read the value."""
-    from fivefold.usecases.levels.worker_loop import ChampionWatcher  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.levels.worker_loop import ChampionWatcher
 
     champion = ChampionWatcher(engine, read_settings())
     champion.load()
     return champion.valuer
 
 
-def _show(found: "LevelView") -> None:
-    since = "" if found.since_us is None else f", since {day_text(found.since_us)}"
-    echo(f"{found.external_id}: {found.level or 'no level'}{since}")
-    if found.breakdown is None:
-        echo(f"{found.status}; `fivefold worker --once` assesses all that are due, --now this one")
+def _show(view: "LevelView") -> None:
+    since = "" if view.since_us is None else f", since {day_text(view.since_us)}"
+    echo(f"{view.external_id}: {view.level or 'no level'}{since}")
+    if view.breakdown is None:
+        echo(f"{view.status}; `fivefold worker --once` assesses all that are due, --now this one")
         return
-    echo(found.breakdown["line"])
-    if found.override is not None:
-        by = found.override
+    echo(view.breakdown["line"])
+    if view.override is not None:
+        by = view.override
         until = "" if by.until_us is None else f" until {day_text(by.until_us)}"
         echo(f"Override to {by.level}{until}, approved by {by.approved_by}: {by.reason}")
     rows = [
         [rule["title"], str(rule["case"]), rule["seen"], rule["points"], rule["floor"]]
-        for rule in found.breakdown.get("rules", [])
+        for rule in view.breakdown.get("rules", [])
         if isinstance(rule["case"], int) or Decimal(rule["points"]) or rule["floor"]
     ]
     if rows:
         show_table("", ("rule", "case", "seen", "points", "floor"), rows, left=3)
     echo()
-    if found.assessed_us is not None:
+    if view.assessed_us is not None:
         echo(
-            f"{found.status.capitalize()} as of {day_text(found.assessed_us)} by {_ruleset(found)};"
-            f" `fivefold replay {found.assessment}` computes it again and compares"
+            f"{view.status.capitalize()} as of {day_text(view.assessed_us)} by {_ruleset(view)};"
+            f" `fivefold replay {view.assessment}` computes it again and compares"
         )
-    if found.stale_rates_days is not None:
+    if view.stale_rates_days is not None:
         echo(
-            f"Its exchange rates are stale: the newest was {found.stale_rates_days:,} days old when it was computed;"
+            f"Its exchange rates are stale: the newest was {view.stale_rates_days:,} days old when it was computed;"
             " `fivefold rates` takes newer ones."
         )
-    if found.may_move_down_us is not None:
-        echo(f"A lower level can follow from {day_text(found.may_move_down_us)} on.")
-    if found.refreshing:
+    if view.may_move_down_us is not None:
+        echo(f"A lower level can follow from {day_text(view.may_move_down_us)} on.")
+    if view.refreshing:
         echo("Something happened since: a worker will compute it again; --now does so at once.")
-    if found.problem is not None:
-        echo(f"The last attempt to compute it failed: {found.problem}")
+    if view.problem is not None:
+        echo(f"The last attempt to compute it failed: {view.problem}")
 
 
 def _show_related(title: str, lines: "Sequence[RelatedLine]") -> None:
@@ -132,29 +132,29 @@ def _show_related(title: str, lines: "Sequence[RelatedLine]") -> None:
 
 def show_distribution(engine: "Engine", organisation: str, kind: str = "customer") -> None:
     """Print how many entities of a type stand at which level, and why the others have none."""
-    from fivefold.usecases.levels.distribution import distribution  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.levels.distribution import distribution
 
-    found = distribution(acting_in(engine, organisation), kind)
-    counts = dict.fromkeys(reversed(found.levels), 0)
-    for version in found.versions:
+    counted = distribution(acting_in(engine, organisation), kind)
+    counts = dict.fromkeys(reversed(counted.levels), 0)
+    for version in counted.versions:
         for name, count in version.levels.items():
             counts[name] += count
-    for overridden in found.overridden:
+    for overridden in counted.overridden:
         if overridden.level is not None:
             counts[overridden.level] += overridden.entities
     others = {
-        "failed": sum(version.failed for version in found.versions),
-        "no tier has the total": sum(version.unclassified for version in found.versions),
-        "no ruleset applies": found.no_level if found.deciding else 0,
-        "no ruleset decides yet": 0 if found.deciding else found.no_level,
-        "not assessed yet": found.not_assessed,
+        "failed": sum(version.failed for version in counted.versions),
+        "no tier has the total": sum(version.unclassified for version in counted.versions),
+        "no ruleset applies": counted.no_level if counted.deciding else 0,
+        "no ruleset decides yet": 0 if counted.deciding else counted.no_level,
+        "not assessed yet": counted.not_assessed,
     }
-    rows = [[name, f"{count:,}", percent(count / max(found.entities, 1))] for name, count in counts.items()]
+    rows = [[name, f"{count:,}", percent(count / max(counted.entities, 1))] for name, count in counts.items()]
     rows += [
-        [f"({why})", f"{count:,}", percent(count / max(found.entities, 1))] for why, count in others.items() if count
+        [f"({why})", f"{count:,}", percent(count / max(counted.entities, 1))] for why, count in others.items() if count
     ]
-    show_table(f"{found.entities:,} of type {kind} in {organisation}", ("level", "entities", "share"), rows)
+    show_table(f"{counted.entities:,} of type {kind} in {organisation}", ("level", "entities", "share"), rows)
 
 
-def _ruleset(found: "LevelView") -> str:
-    return "no ruleset" if found.ruleset is None else f"{found.ruleset[0]} version {found.ruleset[1]}"
+def _ruleset(view: "LevelView") -> str:
+    return "no ruleset" if view.ruleset is None else f"{view.ruleset[0]} version {view.ruleset[1]}"

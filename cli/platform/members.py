@@ -30,7 +30,7 @@ def add(
     organisation: OrganisationOption = "default",
 ) -> None:
     """Add a member, or take back one who left. Tokens are made apart: `fivefold tokens create --member NAME`."""
-    from fivefold.usecases.accounts.organisations import add_member  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.accounts.organisations import add_member
 
     engine = open_current_database()
     member = add_member(acting_in_new(engine, organisation), name, role)
@@ -39,7 +39,7 @@ def add(
 
 def list_(organisation: OrganisationOption = "default") -> None:
     """List the members, those who left too."""
-    from fivefold.usecases.accounts.organisations import list_members  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.accounts.organisations import list_members
 
     engine = open_current_database()
     who = acting_in(engine, organisation)
@@ -58,7 +58,7 @@ def list_(organisation: OrganisationOption = "default") -> None:
 
 def roles(member: NumberArgument, role: RolesOption, organisation: OrganisationOption = "default") -> None:
     """Give a member these roles and no others. Tokens of roles that they lose end at once."""
-    from fivefold.usecases.accounts.organisations import set_roles  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.accounts.organisations import set_roles
 
     engine = open_current_database()
     changed = set_roles(acting_in(engine, organisation), member, role)
@@ -67,7 +67,7 @@ def roles(member: NumberArgument, role: RolesOption, organisation: OrganisationO
 
 def leave(member: NumberArgument, organisation: OrganisationOption = "default") -> None:
     """Note that a member has left. All their tokens end at once."""
-    from fivefold.usecases.accounts import organisations  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.accounts import organisations
 
     engine = open_current_database()
     gone = organisations.end_membership(acting_in(engine, organisation), member)

@@ -26,7 +26,7 @@ def erase(entity: EntityArgument, kind: TypeOption = "customer", organisation: O
 
     Refused while records must be kept, or are on hold.
     """
-    from fivefold.usecases.erasure.erase import erase_entity  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.erasure.erase import erase_entity
 
     engine = open_current_database()
     register = read_settings().erasures
@@ -42,7 +42,7 @@ def erase_again(
     ] = None,
 ) -> None:
     """Put legal holds and erasures again, after a restore."""
-    from fivefold.usecases.erasure import erase as erasing  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.erasure import erase as erasing
 
     path = register or read_settings().erasures
     if not path.is_file():
@@ -61,7 +61,7 @@ def hold(
     organisation: OrganisationOption = "default",
 ) -> None:
     """Put a legal hold on an entity, against erasure."""
-    from fivefold.usecases.erasure import erase as erasing  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.erasure import erase as erasing
 
     engine = open_current_database()
     register = read_settings().erasures

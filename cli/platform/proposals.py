@@ -6,14 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fivefold.cli.terminal import (
-    OrganisationOption,
-    acting_in,
-    echo,
-    open_current_database,
-    open_registry,
-    show_table,
-)
+from fivefold.cli.terminal import OrganisationOption, acting_in, echo, open_current_database, open_registry, show_table
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import every_row
@@ -61,9 +54,9 @@ def add_to(app: typer.Typer) -> None:
 
 def person(engine: "Engine", organisation: str, token: str) -> "tuple[Context, Role]":
     """Give the context and the role of the token's member; without one of the machine's account, which is no person."""
-    from fivefold.usecases.accounts.tokens import find_credential  # noqa: PLC0415 (as above)
-    from fivefold.usecases.shared.actors import Role  # noqa: PLC0415 (imports SQLAlchemy)
-    from fivefold.usecases.shared.context import Context  # noqa: PLC0415 (as above)
+    from fivefold.usecases.accounts.tokens import find_credential
+    from fivefold.usecases.shared.actors import Role
+    from fivefold.usecases.shared.context import Context
 
     at_machine = acting_in(engine, organisation)
     if not token:
@@ -81,7 +74,7 @@ def list_(
     state: Annotated[str | None, typer.Option("--state", help="proposed, approved, refused or withdrawn.")] = None,
 ) -> None:
     """List proposals, the newest first."""
-    from fivefold.usecases.changes.proposals import list_proposals  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.changes.proposals import list_proposals
 
     engine = open_current_database()
     who = acting_in(engine, organisation)
@@ -98,8 +91,8 @@ def _tested(line: "ProposalLine") -> str:
 
 def show(number: NumberArgument, organisation: OrganisationOption = "default") -> None:
     """Show a proposal: what would change, whom it would reach, and what its backtests found."""
-    from fivefold.usecases.changes.backtests import report_of  # noqa: PLC0415 (imports SQLAlchemy and the engine)
-    from fivefold.usecases.changes.proposals import read_proposal  # noqa: PLC0415 (as above)
+    from fivefold.usecases.changes.backtests import report_of
+    from fivefold.usecases.changes.proposals import read_proposal
 
     engine = open_current_database()
     who = acting_in(engine, organisation)
@@ -149,7 +142,7 @@ def order(
     token: TokenOption = "",
 ) -> None:
     """Propose another order of the rulesets of a type."""
-    from fivefold.usecases.changes.asks import order_families  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.changes.asks import order_families
 
     engine = open_current_database()
     print_outcome(order_families(person(engine, organisation, token)[0], kind, families, reason))
@@ -163,7 +156,7 @@ def switch(
     token: TokenOption = "",
 ) -> None:
     """Propose to switch a ruleset on or off."""
-    from fivefold.usecases.changes.asks import switch_family  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.changes.asks import switch_family
 
     engine = open_current_database()
     print_outcome(switch_family(person(engine, organisation, token)[0], family, on, reason))
@@ -180,7 +173,7 @@ def rollback(
     token: TokenOption = "",
 ) -> None:
     """Propose that a version decides again that did before."""
-    from fivefold.usecases.changes.asks import roll_back  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.changes.asks import roll_back
 
     engine = open_current_database()
     print_outcome(roll_back(person(engine, organisation, token)[0], family, version, reason, release=release))
@@ -193,7 +186,7 @@ def add_list(
     token: TokenOption = "",
 ) -> None:
     """Propose the versions of a list that are not there yet."""
-    from fivefold.usecases.changes.asks import put_list  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.changes.asks import put_list
 
     engine = open_current_database()
     who = person(engine, organisation, token)[0]
@@ -208,7 +201,7 @@ def retire_policy(
     token: TokenOption = "",
 ) -> None:
     """Propose that an active version of a policy decides no more."""
-    from fivefold.usecases.changes import asks  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.changes import asks
 
     engine = open_current_database()
     print_outcome(asks.retire_policy(person(engine, organisation, token)[0], policy, version, reason))
@@ -239,18 +232,18 @@ def settings(
     token: TokenOption = "",
 ) -> None:
     """Propose other settings: the cap on overrides, retention, the least coverage, what needs a second person."""
-    from fivefold.usecases.accounts.settings import SettingsChange  # noqa: PLC0415 (as above)
-    from fivefold.usecases.changes.asks import change_settings  # noqa: PLC0415 (imports SQLAlchemy)
-    from fivefold.usecases.shared.actors import Role  # noqa: PLC0415 (as above)
+    from fivefold.usecases.accounts.settings import SettingsChange
+    from fivefold.usecases.changes.asks import change_settings
+    from fivefold.usecases.shared.actors import Role
 
     engine = open_current_database()
     who, role = person(engine, organisation, token)
     if role is not Role.ADMIN:
         raise ConfigError("settings are proposed by admins; the token is a publisher's")
-    given = SettingsChange(
+    change = SettingsChange(
         None, override_cap, retention_days, minimum_coverage, programs_lower_levels, two_people_promote
     )
-    print_outcome(change_settings(who, given, reason))
+    print_outcome(change_settings(who, change, reason))
 
 
 def approve(
@@ -260,8 +253,8 @@ def approve(
     token: TokenOption = "",
 ) -> None:
     """Do what another person proposed."""
-    from fivefold.usecases.changes.contents import ModelPromoted  # noqa: PLC0415 (imports SQLAlchemy)
-    from fivefold.usecases.changes.proposals import approve_proposal, read_proposal  # noqa: PLC0415 (as above)
+    from fivefold.usecases.changes.contents import ModelPromoted
+    from fivefold.usecases.changes.proposals import approve_proposal, read_proposal
 
     engine = open_current_database()
     who, role = person(engine, organisation, token)
@@ -272,7 +265,7 @@ def approve(
 
 
 def _champions(model: str) -> "Champions":
-    from fivefold.usecases.changes.promotions import RegistryChampions  # noqa: PLC0415 (imports MLflow)
+    from fivefold.usecases.changes.promotions import RegistryChampions
 
     return RegistryChampions(open_registry(model))
 
@@ -284,7 +277,7 @@ def refuse(
     token: TokenOption = "",
 ) -> None:
     """Refuse a proposal, or withdraw one's own."""
-    from fivefold.usecases.changes.proposals import refuse_proposal  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.changes.proposals import refuse_proposal
 
     engine = open_current_database()
     who, role = person(engine, organisation, token)
@@ -294,7 +287,7 @@ def refuse(
 
 def backtests(number: NumberArgument, organisation: OrganisationOption = "default", token: TokenOption = "") -> None:
     """Ask for the backtests of a proposal anew, such as after what decides has changed."""
-    from fivefold.usecases.changes.proposals import request_proposal_backtests  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.changes.proposals import request_proposal_backtests
 
     engine = open_current_database()
     line = request_proposal_backtests(person(engine, organisation, token)[0], number)
@@ -303,7 +296,7 @@ def backtests(number: NumberArgument, organisation: OrganisationOption = "defaul
 
 def sole_operator(reason: ReasonOption, organisation: OrganisationOption = "default") -> None:
     """Let one person approve what they proposed: for a try-out. Only before two people decided on anything."""
-    from fivefold.usecases.accounts.second_person import allow_sole_operator  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.accounts.second_person import allow_sole_operator
 
     engine = open_current_database()
     allow_sole_operator(acting_in(engine, organisation), reason)
@@ -312,7 +305,7 @@ def sole_operator(reason: ReasonOption, organisation: OrganisationOption = "defa
 
 def two_people(reason: ReasonOption, organisation: OrganisationOption = "default") -> None:
     """Need two people from now on."""
-    from fivefold.usecases.accounts.second_person import require_two_people  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.accounts.second_person import require_two_people
 
     engine = open_current_database()
     require_two_people(acting_in(engine, organisation), reason)

@@ -9,6 +9,7 @@ import typer
 from fivefold.cli.platform.proposals import ReasonOption, TokenOption, person, print_outcome
 from fivefold.cli.terminal import OrganisationOption, acting_in, open_current_database, show_table, warn
 from fivefold.domain.paging import every_row
+from fivefold.domain.rate_files import read_dated_rates
 
 rates_app = typer.Typer(help="The exchange rates in force, and tables of your own.", no_args_is_help=True)
 
@@ -22,21 +23,21 @@ def add_to(app: typer.Typer) -> None:
 
 def show(organisation: OrganisationOption = "default") -> None:
     """Show each rate with the day that it is of, and the stored currencies that have none."""
-    from fivefold.usecases.accounts.rate_tables import show_rates  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.accounts.rate_tables import show_rates
 
     engine = open_current_database()
-    found = show_rates(acting_in(engine, organisation))
-    rows = [[rate.currency, f"{rate.per_unit:g}", rate.known_on, "stale" if rate.stale else ""] for rate in found.rates]
-    show_table(f"1 unit in {found.base}, from {found.source}", ("currency", found.base, "day", ""), rows)
-    for currency, many in found.without_rate.items():
+    rates = show_rates(acting_in(engine, organisation))
+    rows = [[rate.currency, f"{rate.per_unit:g}", rate.known_on, "stale" if rate.stale else ""] for rate in rates.rates]
+    show_table(f"1 unit in {rates.base}, from {rates.source}", ("currency", rates.base, "day", ""), rows)
+    for currency, many in rates.without_rate.items():
         warn(
-            f"{many:,} stored transactions are in {currency}, which has no rate: their money in {found.base} is unknown"
+            f"{many:,} stored transactions are in {currency}, which has no rate: their money in {rates.base} is unknown"
         )
 
 
 def tables(organisation: OrganisationOption = "default") -> None:
     """List the organisation's own tables, the newest first."""
-    from fivefold.usecases.accounts.rate_tables import list_rate_tables  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.accounts.rate_tables import list_rate_tables
 
     engine = open_current_database()
     who = acting_in(engine, organisation)
@@ -56,8 +57,7 @@ def propose(
     token: TokenOption = "",
 ) -> None:
     """Propose a table of own rates; it holds at once while nothing decides yet."""
-    from fivefold.domain.rate_files import read_dated_rates  # noqa: PLC0415 (as below)
-    from fivefold.usecases.changes.asks import put_rates  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.changes.asks import put_rates
 
     rates = read_dated_rates(path)
     engine = open_current_database()

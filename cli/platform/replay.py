@@ -25,7 +25,7 @@ def replay(
 
     It is made from its recorded inputs and versions. Exit code 1 where it is not the same.
     """
-    from fivefold.usecases.decisions.read import replay_by_name  # noqa: PLC0415 (imports the engine)
+    from fivefold.usecases.decisions.read import replay_by_name
 
     engine = open_current_database()
     outcome = replay_by_name(acting_in(engine, organisation), assessment)

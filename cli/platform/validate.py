@@ -36,9 +36,9 @@ def validate_levels(
 
     Alerts and cases are held against the level that held just before each was opened. What is found is kept.
     """
-    from fivefold.usecases.monitoring import validate as validation  # noqa: PLC0415 (imports SQLAlchemy and Polars)
-    from fivefold.usecases.monitoring.history import CONFIRMED  # noqa: PLC0415 (as above)
-    from fivefold.usecases.monitoring.page import validation_sections  # noqa: PLC0415 (as above)
+    from fivefold.usecases.monitoring import validate as validation
+    from fivefold.usecases.monitoring.history import CONFIRMED
+    from fivefold.usecases.monitoring.page import validation_sections
 
     from_us, until_us = _period(quarter, begins, ends)
     engine = open_current_database()
@@ -50,7 +50,7 @@ def validate_levels(
 
 
 def _period(quarter: str | None, begins: str | None, ends: str | None) -> tuple[int, int]:
-    from fivefold.usecases.shared.inputs import read_quarter  # noqa: PLC0415 (its room imports SQLAlchemy)
+    from fivefold.usecases.shared.inputs import read_quarter
 
     if quarter is not None and begins is None and ends is None:
         period = read_quarter(quarter)

@@ -46,7 +46,7 @@ def add(
     organisation: OrganisationOption = "default",
 ) -> None:
     """Add an endpoint. Its secret is printed once, alone on standard output, and cannot be shown again."""
-    from fivefold.usecases.webhooks.endpoints import add_endpoint  # noqa: PLC0415 (as above)
+    from fivefold.usecases.webhooks.endpoints import add_endpoint
 
     engine = open_current_database()
     who = acting_in_new(engine, organisation)
@@ -58,7 +58,7 @@ def add(
 
 def list_(organisation: OrganisationOption = "default") -> None:
     """List the endpoints, without their secrets."""
-    from fivefold.usecases.webhooks.endpoints import list_endpoints  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.webhooks.endpoints import list_endpoints
 
     engine = open_current_database()
     who = acting_in(engine, organisation)
@@ -86,7 +86,7 @@ def rotate(
     organisation: OrganisationOption = "default",
 ) -> None:
     """Make a new secret, printed once. The one before signs too for 24 hours, so that a receiver can change over."""
-    from fivefold.usecases.webhooks.endpoints import KEPT_HOURS, rotate_secret  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.webhooks.endpoints import KEPT_HOURS, rotate_secret
 
     engine = open_current_database()
     kept_hours = 0 if at_once else KEPT_HOURS
@@ -97,7 +97,7 @@ def rotate(
 
 def drop_old(endpoint: EndpointArgument, organisation: OrganisationOption = "default") -> None:
     """End the secrets before the newest one now."""
-    from fivefold.usecases.webhooks.endpoints import drop_old_secrets  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.webhooks.endpoints import drop_old_secrets
 
     engine = open_current_database()
     dropped = drop_old_secrets(acting_in(engine, organisation), endpoint)
@@ -115,7 +115,7 @@ def enable(endpoint: EndpointArgument, organisation: OrganisationOption = "defau
 
 
 def _set_enabled(endpoint: int, organisation: str, *, enabled: bool) -> None:
-    from fivefold.usecases.webhooks.endpoints import set_enabled  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.webhooks.endpoints import set_enabled
 
     engine = open_current_database()
     set_enabled(acting_in(engine, organisation), endpoint, enabled=enabled)
@@ -124,7 +124,7 @@ def _set_enabled(endpoint: int, organisation: str, *, enabled: bool) -> None:
 
 def remove(endpoint: EndpointArgument, organisation: OrganisationOption = "default") -> None:
     """Remove an endpoint, and everything that waits for it, for good."""
-    from fivefold.usecases.webhooks.endpoints import remove_endpoint  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.webhooks.endpoints import remove_endpoint
 
     engine = open_current_database()
     waiting = remove_endpoint(acting_in(engine, organisation), endpoint)
@@ -137,7 +137,7 @@ def dead(
     organisation: OrganisationOption = "default",
 ) -> None:
     """List what was given up, and what was wrong at last."""
-    from fivefold.usecases.webhooks.endpoints import dead_letters  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.webhooks.endpoints import dead_letters
 
     engine = open_current_database()
     who = acting_in(engine, organisation)
@@ -165,7 +165,7 @@ def replay(
     organisation: OrganisationOption = "default",
 ) -> None:
     """Send again what was given up; with --from and --to everything of a range, whether it arrived or not."""
-    from fivefold.usecases.webhooks import endpoints  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.webhooks import endpoints
 
     if (from_ is None) != (to is None):
         raise ConfigError("--from and --to belong together; leave both out to send again what was given up")
@@ -177,7 +177,7 @@ def replay(
 
 def encrypt() -> None:
     """Encrypt the secrets of all endpoints with the newest of FIVEFOLD_WEBHOOK_KEYS; older keys may go then."""
-    from fivefold.usecases.webhooks.endpoints import encrypt_secrets  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.webhooks.endpoints import encrypt_secrets
 
     count = encrypt_secrets(open_current_database(), actor())
     echo(f"The secrets of {count:,} {'endpoint is' if count == 1 else 'endpoints are'} encrypted with the newest key.")
@@ -185,6 +185,6 @@ def encrypt() -> None:
 
 def new_key() -> None:
     """Print a new key for FIVEFOLD_WEBHOOK_KEYS."""
-    from fivefold.usecases.webhooks import signing as webhook_keys  # noqa: PLC0415 (imports a library)
+    from fivefold.usecases.webhooks import signing as webhook_keys
 
     typer.echo(webhook_keys.new_key())

@@ -46,8 +46,8 @@ def worker(
     quiet: Annotated[bool, typer.Option("--quiet", help="Log warnings and errors alone.")] = False,
 ) -> None:
     """Assess entities that are due, and deliver webhooks. Any number may run on PostgreSQL, one on SQLite."""
-    from fivefold.serving.logs import configure_logs  # noqa: PLC0415 (as below)
-    from fivefold.usecases.levels.clock_repair import refuse_future  # noqa: PLC0415 (as below)
+    from fivefold.serving.logs import configure_logs
+    from fivefold.usecases.levels.clock_repair import refuse_future
 
     if as_of is not None and not once:
         raise ConfigError("--as-of needs --once: a worker that goes on uses the present time")
@@ -69,11 +69,11 @@ def worker(
 def _work(
     engine: "Engine", clock: "Callable[[], int]", batch: int | None, health_port: int | None, *, once: bool
 ) -> None:
-    from fivefold.serving.metrics.worker import WorkerPages, serving  # noqa: PLC0415 (imports SQLAlchemy)
-    from fivefold.usecases.levels.worker import PARALLEL_BATCHES, Tally  # noqa: PLC0415 (as above)
-    from fivefold.usecases.levels.worker_loop import LoopHealth, PeriodicTask, drain, run_forever  # noqa: PLC0415 (as above)
-    from fivefold.usecases.rulesets.activate import has_waiting_backfills  # noqa: PLC0415 (imports SQLAlchemy and the engine)
-    from fivefold.usecases.webhooks.dispatcher import deliver_due, keep_delivering  # noqa: PLC0415 (as above)
+    from fivefold.serving.metrics.worker import WorkerPages, serving
+    from fivefold.usecases.levels.worker import PARALLEL_BATCHES, Tally
+    from fivefold.usecases.levels.worker_loop import LoopHealth, PeriodicTask, drain, run_forever
+    from fivefold.usecases.rulesets.activate import has_waiting_backfills
+    from fivefold.usecases.webhooks.dispatcher import deliver_due, keep_delivering
 
     tally = Tally()
     stop = Event()
@@ -113,15 +113,11 @@ def _tasks(
     stop: Event,
     pages: "WorkerPages",
 ) -> "list[PeriodicTask]":
-    from fivefold.usecases.changes.backtests import run_next_backtest  # noqa: PLC0415 (as above)
-    from fivefold.usecases.levels.worker import (  # noqa: PLC0415 (as above)
-        BATCH_SIZE,
-        Turns,
-        run_batch,
-    )
-    from fivefold.usecases.levels.worker_loop import ChampionWatcher, PeriodicTask  # noqa: PLC0415 (as above)
-    from fivefold.usecases.rulesets.activate import advance_backfills  # noqa: PLC0415 (as above)
-    from fivefold.usecases.shared.idempotency import prune_keys  # noqa: PLC0415 (as above)
+    from fivefold.usecases.changes.backtests import run_next_backtest
+    from fivefold.usecases.levels.worker import BATCH_SIZE, Turns, run_batch
+    from fivefold.usecases.levels.worker_loop import ChampionWatcher, PeriodicTask
+    from fivefold.usecases.rulesets.activate import advance_backfills
+    from fivefold.usecases.shared.idempotency import prune_keys
 
     champion = ChampionWatcher(engine, read_settings(), clock)
     champion.look()

@@ -11,8 +11,6 @@ from fivefold.cli.value_model.output import open_output
 from fivefold.domain.clock import day_text
 from fivefold.domain.files import replacing
 from fivefold.domain.number_text import percent
-from fivefold.usecases.portfolio_files import assess
-from fivefold.usecases.portfolio_files.bundled import load_ruleset
 
 EntitiesArgument = Annotated[Path, typer.Argument(help="Entities: Parquet, CSV, JSON or JSON lines, one row each.")]
 SHOWN = 20
@@ -21,10 +19,10 @@ NO_LEVEL = "no level"
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(name="assess")(with_options(assess_files))
+    app.command(name="assess")(with_options(print_assessment))
 
 
-def assess_files(
+def print_assessment(
     path: RulesetArgument,
     entities: EntitiesArgument,
     parts: PartOptions,
@@ -44,6 +42,9 @@ def assess_files(
     breakdowns: Annotated[Path | None, typer.Option("--breakdowns", help="Every breakdown, as JSON lines.")] = None,
 ) -> None:
     """Assess every entity of a file. A level comes with its breakdown, and one that fails with its reason."""
+    from fivefold.usecases.portfolio_files import assess
+    from fivefold.usecases.portfolio_files.bundled import load_ruleset
+
     at = moment(as_of, "--as-of")
     files = portfolio_files(entities, parts, value)
     assessments = assess.assess_files(load_ruleset(path), files, at, previous=previous, overrides=overrides)

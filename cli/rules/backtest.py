@@ -19,10 +19,10 @@ RulesetsArgument = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(name="backtest")(with_options(backtest))
+    app.command(name="backtest")(with_options(print_backtest))
 
 
-def backtest(
+def print_backtest(
     rulesets: RulesetsArgument,
     data: DataOption,
     parts: PartOptions,
@@ -41,9 +41,9 @@ def backtest(
     json: JsonOption = None,
 ) -> None:
     """Compare what A and B make of a portfolio: levels, who moves, hits of every case, and what cannot be assessed."""
-    from fivefold.risk.governance.reports.backtest import backtest_page  # noqa: PLC0415 (imports what draws pictures)
-    from fivefold.usecases.portfolio_files.bundled import load_ruleset  # noqa: PLC0415 (imports Polars)
-    from fivefold.usecases.portfolio_files.governance import backtest_files  # noqa: PLC0415 (as above)
+    from fivefold.risk.governance.reports.backtest import backtest_page
+    from fivefold.usecases.portfolio_files.bundled import load_ruleset
+    from fivefold.usecases.portfolio_files.governance import backtest_files
 
     if len(rulesets) > 2:
         raise ConfigError(f"{len(rulesets)} rulesets were given; it takes the one in force, or none, and the draft")

@@ -6,7 +6,6 @@ import typer
 
 from fivefold.cli.rules.evidence import JsonOption, write_json
 from fivefold.cli.terminal import echo
-from fivefold.usecases.portfolio_files.bundled import ruleset_text
 
 BeforeArgument = Annotated[str, typer.Argument(metavar="A", help="A ruleset's file, or the name of one that ships.")]
 AfterArgument = Annotated[str, typer.Argument(metavar="B", help="What it is compared with.")]
@@ -23,11 +22,12 @@ def diff_files(
     json: JsonOption = None,
 ) -> None:
     """Tell everything that changes from A to B: rules, cases, points, floors, thresholds, weights, wording."""
-    from fivefold.risk.governance.diff import diff  # noqa: PLC0415 (imports Polars)
-    from fivefold.risk.language.reading import read_ruleset  # noqa: PLC0415 (imports Polars)
+    from fivefold.risk.governance.diff import diff
+    from fivefold.risk.language.reading import read_ruleset
+    from fivefold.usecases.portfolio_files.bundled import ruleset_text
 
-    found = diff(*(read_ruleset(ruleset_text(given), given) for given in (before, after)))
-    for line in found.lines():
+    difference = diff(*(read_ruleset(ruleset_text(source), source) for source in (before, after)))
+    for line in difference.lines():
         echo(line)
     if json is not None:
-        write_json("diff", found, json)
+        write_json("diff", difference, json)

@@ -38,21 +38,21 @@ def show(page: "ReportPage") -> None:
         warn(caution)
 
 
-def write_evidence(kind: str, found: "Reportable", page: "ReportPage", html: Path | None, json: Path | None) -> None:
+def write_evidence(kind: str, result: "Reportable", page: "ReportPage", html: Path | None, json: Path | None) -> None:
     """Write the evidence as HTML and as JSON, where a path is given; each file is complete or absent."""
-    from fivefold.risk.governance.reports.page import as_html  # noqa: PLC0415 (imports what draws pictures)
+    from fivefold.risk.governance.reports.page import as_html
 
     if html is not None:
         _write(html, as_html(page))
     if json is not None:
-        write_json(kind, found, json)
+        write_json(kind, result, json)
 
 
-def write_json(kind: str, found: "Reportable", path: Path) -> None:
+def write_json(kind: str, result: "Reportable", path: Path) -> None:
     """Write a finding as JSON."""
-    from fivefold.risk.governance.reports.page import report_json  # noqa: PLC0415 (imports what draws pictures)
+    from fivefold.risk.governance.reports.page import report_json
 
-    _write(path, report_json(kind, found))
+    _write(path, report_json(kind, result))
 
 
 def _write(path: Path, text: str) -> None:

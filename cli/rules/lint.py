@@ -7,7 +7,7 @@ import typer
 from fivefold.cli.rules.options import ListsOption
 from fivefold.cli.terminal import echo
 from fivefold.domain.errors import Finding
-from fivefold.usecases.portfolio_files.bundled import lists_with, ruleset_text
+from fivefold.domain.number_text import count_text
 
 FOUND_FATAL = 1
 """Exit code where a ruleset cannot be used; a command that was refused ends with 2."""
@@ -28,16 +28,17 @@ def lint(
     every: Annotated[bool, typer.Option("--all", help="Tell also what could not be decided.")] = False,
 ) -> None:
     """Find what is wrong or doubtful in rulesets. Exit code 1 where one cannot be used."""
-    from fivefold.risk.governance.lint.ruleset import lint_text  # noqa: PLC0415 (imports Polars and the indicators)
+    from fivefold.risk.governance.lint.ruleset import lint_text
+    from fivefold.usecases.portfolio_files.bundled import lists_with, ruleset_text
 
-    named = lists_with(lists)
-    found = {given: lint_text(ruleset_text(given), named, notes=every)[1] for given in rulesets}
-    for given, findings in found.items():
+    lists_by_name = lists_with(lists)
+    findings_of = {source: lint_text(ruleset_text(source), lists_by_name, notes=every)[1] for source in rulesets}
+    for source, findings in findings_of.items():
         for finding in findings:
-            echo(_line(given, finding))
-    together = [finding for findings in found.values() for finding in findings]
+            echo(_line(source, finding))
+    together = [finding for findings in findings_of.values() for finding in findings]
     fatal = sum(finding.fatal for finding in together)
-    echo(_summary(len(found), fatal, len(together) - fatal))
+    echo(_summary(len(findings_of), fatal, len(together) - fatal))
     if fatal:
         raise typer.Exit(FOUND_FATAL)
 
@@ -49,11 +50,7 @@ def _line(file: str, finding: Finding) -> str:
 
 
 def _summary(files: int, fatal: int, others: int) -> str:
-    rulesets = f"{files} {'ruleset' if files == 1 else 'rulesets'}"
+    rulesets = count_text(files, "ruleset")
     if not fatal + others:
         return f"{rulesets}: nothing found"
-    return f"{rulesets}: {_count(fatal, 'error')}, {_count(others, 'warning')}"
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
+    return f"{rulesets}: {count_text(fatal, 'error')}, {count_text(others, 'warning')}"

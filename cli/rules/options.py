@@ -94,9 +94,9 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def portfolio_files(entities: Path, parts: PartOptions, value: ValueOptions) -> "PortfolioFiles":
     """Give the files that the options name; warnings about them are printed."""
-    from fivefold.usecases.portfolio_files.bundled import lists_with  # noqa: PLC0415 (imports Polars)
-    from fivefold.usecases.portfolio_files.columns import PortfolioColumns  # noqa: PLC0415 (as above)
-    from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles  # noqa: PLC0415 (as above)
+    from fivefold.usecases.portfolio_files.bundled import lists_with
+    from fivefold.usecases.portfolio_files.columns import PortfolioColumns
+    from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
 
     return PortfolioFiles(
         entities=entities,

@@ -1,14 +1,15 @@
 """`fivefold rules test`: the examples beside a ruleset, and how much of it they reach."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fivefold.cli.rules.options import ListsOption, RulesetArgument
 from fivefold.cli.terminal import AsOfOption, echo, moment
 from fivefold.domain.number_text import count_text
-from fivefold.risk.governance.examples.run import ExampleResult, run_examples
-from fivefold.usecases.portfolio_files.bundled import lists_with, load_ruleset
+
+if TYPE_CHECKING:
+    from fivefold.risk.governance.examples.run import ExampleResult
 
 FAILED = 1
 """Exit code where an example fails, or too little is covered."""
@@ -26,6 +27,9 @@ def run_tests(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every example's arithmetic.")] = False,
 ) -> None:
     """Run a ruleset's examples. It passes if all come out as expected, and they reach enough rules and cases."""
+    from fivefold.risk.governance.examples.run import run_examples
+    from fivefold.usecases.portfolio_files.bundled import lists_with, load_ruleset
+
     analysed = load_ruleset(path)
     ruleset, tested = analysed.ruleset, run_examples(analysed, lists_with(lists), moment(as_of, "--as-of"))
     for result in tested.results:
@@ -43,7 +47,7 @@ def run_tests(
         raise typer.Exit(FAILED)
 
 
-def _show(result: ExampleResult) -> None:
+def _show(result: "ExampleResult") -> None:
     echo(f"{'FAILED' if result.differences else 'passed'}  {result.name}")
     echo(f"        {result.explanation.line}")
     for difference in result.differences:

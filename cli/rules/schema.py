@@ -14,6 +14,6 @@ def schema(
     policy: Annotated[bool, typer.Option("--policy", help="That of policies, which decide on transactions.")] = False,
 ) -> None:
     """Print the JSON Schema of rulesets. An editor that knows it completes words and marks mistakes."""
-    from fivefold.risk.language.schema import policy_schema_json, schema_json  # noqa: PLC0415 (imports Polars)
+    from fivefold.risk.language.schema import policy_schema_json, schema_json
 
     typer.echo(policy_schema_json() if policy else schema_json(), nl=False)

@@ -21,10 +21,10 @@ SharesOption = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(name="propose-thresholds")(with_options(propose))
+    app.command(name="propose-thresholds")(with_options(write_threshold_draft))
 
 
-def propose(
+def write_threshold_draft(
     path: RulesetArgument,
     data: DataOption,
     output: OutputOption,
@@ -36,8 +36,8 @@ def propose(
     json: JsonOption = None,
 ) -> None:
     """Write a draft whose thresholds bring a portfolio to target shares. It is a proposal; nothing is put in force."""
-    from fivefold.usecases.portfolio_files.bundled import ruleset_text  # noqa: PLC0415 (imports Polars)
-    from fivefold.usecases.portfolio_files.governance import propose_from_files  # noqa: PLC0415 (as above)
+    from fivefold.usecases.portfolio_files.bundled import ruleset_text
+    from fivefold.usecases.portfolio_files.governance import propose_from_files
 
     if output.exists() and Path(path).exists() and output.samefile(path):
         raise ConfigError(f"--output is {output}, the ruleset itself; a draft is another file")

@@ -16,10 +16,10 @@ LEAST_RESAMPLES = 100
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(name="validate")(with_options(validate))
+    app.command(name="validate")(with_options(print_validation))
 
 
-def validate(
+def print_validation(
     path: RulesetArgument,
     data: DataOption,
     labels: Annotated[Path, typer.Option("--labels", help="entity_id, confirmed, and at: when it became known.")],
@@ -27,7 +27,7 @@ def validate(
     as_of: AsOfOption = None,
     until: Annotated[str | None, typer.Option("--until", help="Later labels do not count: ISO date or time.")] = None,
     undated: Annotated[bool, typer.Option("--undated-later", help="Undated labels became known after as-of.")] = False,
-    known: Annotated[
+    undated_known: Annotated[
         bool, typer.Option("--undated-known", help="Undated tags and screenings were known at as-of.")
     ] = False,
     banned: Annotated[
@@ -48,11 +48,11 @@ def validate(
     json: JsonOption = None,
 ) -> None:
     """Measure how well a ruleset ranks and catches what became known after as-of, against named floors."""
-    from fivefold.risk.governance.reports.validation import validation_page  # noqa: PLC0415 (imports what draws pictures)
-    from fivefold.risk.governance.validate.labels import LABELS_ARE  # noqa: PLC0415 (as the first)
-    from fivefold.risk.governance.validate.run import Options  # noqa: PLC0415 (as the first)
-    from fivefold.usecases.portfolio_files.bundled import load_ruleset  # noqa: PLC0415 (as the first)
-    from fivefold.usecases.portfolio_files.governance import validate_files  # noqa: PLC0415 (as the first)
+    from fivefold.risk.governance.reports.validation import validation_page
+    from fivefold.risk.governance.validate.labels import LABELS_ARE
+    from fivefold.risk.governance.validate.run import Options
+    from fivefold.usecases.portfolio_files.bundled import load_ruleset
+    from fivefold.usecases.portfolio_files.governance import validate_files
 
     rulesets = [load_ruleset(source) for source in (path, against) if source is not None]
     at = moment(as_of, "--as-of")
@@ -66,7 +66,7 @@ def validate(
         resamples=resamples,
     )
     before = None if reference is None else _before(reference, at)
-    result = validate_files(rulesets, files, labels, at, options, reference=before, undated_known=known)
+    result = validate_files(rulesets, files, labels, at, options, reference=before, undated_known=undated_known)
     show(page := validation_page(result))
     write_evidence("validation", result, page, html, json)
 

@@ -17,23 +17,21 @@ def indicators(
     markdown: Annotated[bool, typer.Option("--markdown", help="As the page docs/indicators.md.")] = False,
 ) -> None:
     """Print the catalogue of indicators. Each has a name, unit, value for an empty history and meaning."""
-    from fivefold.features.catalogue_page import catalogue_markdown, empty_text  # noqa: PLC0415 (loads the indicators)
-    from fivefold.features.indicator_matrix import catalogue  # noqa: PLC0415 (as above)
+    from fivefold.features.catalogue_page import catalogue_markdown, empty_text
+    from fivefold.features.indicator_matrix import catalogue
 
     if markdown:
         typer.echo(catalogue_markdown(), nl=False)
         return
-    known = catalogue()
-    rows = [
-        [each.name, each.label, each.family, each.unit, empty_text(each), each.meaning] for each in known.indicators
-    ]
+    all_ = catalogue()
+    rows = [[each.name, each.label, each.family, each.unit, empty_text(each), each.meaning] for each in all_.indicators]
     show_table(f"{len(rows)} indicators", ("indicator", "label", "family", "unit", "empty", "meaning"), rows, left=6)
-    echo(f"fingerprint {known.fingerprint}")
+    echo(f"fingerprint {all_.fingerprint}")
 
 
 def warm() -> None:
     """Compile the indicators now. Nothing waits for it later."""
-    from fivefold.features.indicator_matrix import warm as compile_now  # noqa: PLC0415 (loads the indicators)
+    from fivefold.features.indicator_matrix import warm as compile_now
 
     compile_now()
     echo("The indicators are compiled.")

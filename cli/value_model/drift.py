@@ -29,7 +29,7 @@ def drift(
 ) -> None:
     """Tell how far scored customers drifted. The training reference is compared with the counts of the service."""
     require_name(name)
-    from fivefold.usecases.monitoring.drift import drift_key, measure_drift  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.monitoring.drift import drift_key, measure_drift
 
     number, model = _model_of(name, version)
     engine = open_current_database()
@@ -46,7 +46,7 @@ def drift(
 
 def _model_of(name: str, version: int | None) -> "tuple[int, ValueModel]":
     """Load a version, or the champion; that of the embedded registry without MLflow, whose import takes seconds."""
-    from fivefold.models.embedded import embedded_champion, load_embedded_champion  # noqa: PLC0415 (imports LightGBM)
+    from fivefold.models.embedded import embedded_champion, load_embedded_champion
 
     embedded = embedded_champion(read_settings(), name)
     if embedded is not None and version in {None, embedded.version}:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fivefold.charts.files import require_picture
+from fivefold.charts.text.numbers import signed
+from fivefold.charts.text.waterfall import waterfall_text
 from fivefold.cli.terminal import (
     AsOfOption,
     MapOption,
@@ -71,43 +73,42 @@ def show(
     as_json: bool = False,
 ) -> None:
     """Print one customer's score and its waterfall, or all of it as JSON; draw it where a file is named."""
-    from fivefold.models.explain import breakdown, explanation_content  # noqa: PLC0415 (loads the indicators)
-    from fivefold.models.explain import explain as explain_matrix  # noqa: PLC0415 (as above)
+    from fivefold.models.explain import breakdown, explanation_content
+    from fivefold.models.explain import explain as explain_matrix
 
     matrix, reach = _matrix_of(model, path, user, as_of)
     explanations = explain_matrix(model, matrix)
-    scores, found = explanations.scores, breakdown(explanations, 0, model.currency)
+    scores, parts = explanations.scores, breakdown(explanations, 0, model.currency)
     headline = (
         f"Customer {user} as of {day_text(as_of)}: score {scores.score[0]:.2f}, {scores.category[0]}, worth "
         f"{scores.expected_value[0]:,.2f} {model.currency} in {model.horizon_days} days, "
         f"more than {percent(scores.percentile[0], 0)} of the customers known on {day_text(model.test_as_of)}"
     )
     if as_json:
-        known = {"user_id": user, "as_of": day_text(as_of), "score": float(scores.score[0])}
         content = {
-            **known,
+            "user_id": user,
+            "as_of": day_text(as_of),
+            "score": float(scores.score[0]),
             "category": str(scores.category[0]),
             **explanation_content(model, explanations, 0),
             "history": reach.to_dict(),
         }
         typer.echo(json.dumps(_plain(content), ensure_ascii=False, indent=1, allow_nan=False))
     else:
-        _print(headline, found, most)
+        _print(headline, parts, most)
         history_text = f"{reach.days:,} days of history" if CREATED in model.absent else str(reach)
         echo(f"The starting point is the score at the model's average prediction. Seen: {history_text}.")
         print_absent_columns(model)
     if png:
-        from fivefold.charts.render import save  # noqa: PLC0415 (imports Altair)
-        from fivefold.charts.waterfall import waterfall  # noqa: PLC0415 (as above)
+        from fivefold.charts.render import save
+        from fivefold.charts.waterfall import waterfall
 
-        save(waterfall(found, title=headline, most=most), png)
+        save(waterfall(parts, title=headline, most=most), png)
         if not as_json:
             echo(f"Drawn into {png}")
 
 
 def _print(headline: str, breakdown: "Breakdown", most: int) -> None:
-    from fivefold.charts.text.numbers import signed  # noqa: PLC0415 (the room imports what draws)
-    from fivefold.charts.text.waterfall import waterfall_text  # noqa: PLC0415 (as above)
 
     echo(headline)
     echo()
@@ -127,8 +128,8 @@ def _plain(value: Any) -> Any:
 
 
 def _matrix_of(model: "ValueModel", path: "Path | MappedFile", user: str, as_of: int) -> "tuple[Floats, HistoryReach]":
-    from fivefold.features.reading.sources import stream_histories  # noqa: PLC0415 (loads the indicators)
-    from fivefold.models.reach import history_reaches  # noqa: PLC0415 (as above)
+    from fivefold.features.reading.sources import stream_histories
+    from fivefold.models.reach import history_reaches
 
     history = None
     for part in stream_histories(

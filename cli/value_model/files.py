@@ -25,7 +25,7 @@ def simulate(
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same customers.")] = 1,
 ) -> None:
     """Simulate customers to try things out on. They deposit, withdraw, pause and leave."""
-    from fivefold.training.simulation.simulator import Simulation, write_simulation  # noqa: PLC0415 (heavy to import)
+    from fivefold.training.simulation.simulator import Simulation, write_simulation
 
     _require_parquet(output)
     rows = write_simulation(Simulation(customers=customers, seed=seed), output)
@@ -38,9 +38,9 @@ def sample(
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed and day give the same customers.")] = 1,
 ) -> None:
     """Write a sample portfolio for the ruleset fatf-retail. It has customers, transactions, screenings, cases, tags."""
-    from pyarrow.parquet import read_schema  # noqa: PLC0415 (heavy to import)
+    from pyarrow.parquet import read_schema
 
-    from fivefold.training.simulation.sample_portfolio import write_sample  # noqa: PLC0415 (heavy to import)
+    from fivefold.training.simulation.sample_portfolio import write_sample
 
     tables = write_sample(folder, customers, seed)
     show_table(
@@ -59,7 +59,7 @@ def sample(
 
 def sort(path: PathArgument, output: OutputOption) -> None:
     """Group a file's rows by customer. Streaming needs that; files larger than memory are fine."""
-    from fivefold.features.reading.sort_file import sort_by_customer  # noqa: PLC0415 (heavy to import)
+    from fivefold.features.reading.sort_file import sort_by_customer
 
     _require_parquet(output)
     rows = sort_by_customer(path, output)

@@ -49,7 +49,7 @@ def recalibrate(
     require_source(data)
     if model is not None and not model.startswith("models:/"):
         raise ConfigError(f"--model is {model!r}; it must be models:/NAME/VERSION or models:/NAME@ALIAS")
-    from fivefold.training.recalibrate import recalibrate as run  # noqa: PLC0415 (imports MLflow and SHAP)
+    from fivefold.training.recalibrate import recalibrate as run
 
     source = mapped(data, names)
     show(run(source if source.names.ours else data, open_registry(name), uri=model, as_of=when), name)
@@ -57,7 +57,7 @@ def recalibrate(
 
 def show(outcome: "Recalibration", name: str) -> None:
     """Print what the new curve changes, the verdict, and the command that makes the version champion."""
-    from fivefold.training.report.recalibration_card import change_sentences  # noqa: PLC0415 (imports Polars)
+    from fivefold.training.report.recalibration_card import change_sentences
 
     lineage, model, change = outcome.lineage, outcome.model, outcome.change
     for text in lineage.warnings:

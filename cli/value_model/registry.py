@@ -38,7 +38,7 @@ def models(
     """List the registered versions, or what served on a date."""
     moment = None if on is None else parse_moment(on, "--on")
     registry = open_registry(name)
-    from fivefold.models.promotions import promotion_history, promotions_on  # noqa: PLC0415 (imports MLflow)
+    from fivefold.models.promotions import promotion_history, promotions_on
 
     if moment is not None:
         _show_promotions(f"{name}: what served on {on}", promotions_on(registry, moment))
@@ -81,7 +81,7 @@ def promote(
     if force and not reason.strip():
         raise PromotionRefusedError("--force needs --reason TEXT: it is recorded with the promotion")
     registry = open_registry(name)
-    from fivefold.usecases.changes import promotions as promoting  # noqa: PLC0415 (imports MLflow)
+    from fivefold.usecases.changes import promotions as promoting
 
     engine = open_current_database()
     if not token or not promoting.need_of_two_people(engine):
@@ -94,7 +94,7 @@ def promote(
 def rollback(reason: ReasonOption = "", name: NameOption = DEFAULT_NAME) -> None:
     """Make the champion before the present one champion again."""
     registry = open_registry(name)
-    from fivefold.usecases.changes.promotions import roll_back_model  # noqa: PLC0415 (imports MLflow)
+    from fivefold.usecases.changes.promotions import roll_back_model
 
     _print_promotion(roll_back_model(open_current_database(), registry, actor(), reason))
 

@@ -75,7 +75,7 @@ def score(
     used = load_model(model, name)
     summary = score_file(used, source, output, when, explain=explain, compare_as_of=before)
     summary.warn_of_currency(source, used.currency)
-    summary.show(used, when, asked=as_of is not None)
+    summary.show(used, when, explicit=as_of is not None)
     if before is not None:
         summary.show_moves(before, when)
     if output:
@@ -100,7 +100,7 @@ class Summary:
         self.customers += len(batch.table)
         self.left_out += batch.left_out
         self.currencies |= batch.currencies
-        self.newest = max((found for found in (self.newest, batch.newest) if found is not None), default=None)
+        self.newest = max((moment for moment in (self.newest, batch.newest) if moment is not None), default=None)
         sums = batch.table.group_by("category").agg(pl.len(), pl.sum("score"), pl.sum("expected_value"))
         for category, *figures in sums.iter_rows():
             self._segments[category] = [a + b for a, b in zip(self._segments[category], figures, strict=True)]
@@ -123,8 +123,8 @@ class Summary:
                 f"and are converted; with the base {currencies[0]} nothing would have to be"
             )
 
-    def show(self, model: "ValueModel", as_of: int, *, asked: bool) -> None:
-        """Print the segments, and warn of what a reader might overlook."""
+    def show(self, model: "ValueModel", as_of: int, *, explicit: bool) -> None:
+        """Print the segments, and warn about the newest row unless the as-of is explicit."""
         rows = [
             [segment, f"{count:,.0f}", _mean(scores, count), _mean(money, count)]
             for segment, (count, scores, money) in reversed(self._segments.items())
@@ -136,9 +136,9 @@ class Summary:
         self._warn_of_shares(model)
         if self.left_out:
             echo(f"Left out, for want of a row by {day_text(as_of)}: {count_text(self.left_out, 'customer')}")
-        if not asked and self.newest is not None and self.newest > as_of + CLOCK_SLACK_US:
+        if not explicit and self.newest is not None and self.newest > as_of + CLOCK_SLACK_US:
             warn(f"the newest row is dated {day_text(self.newest)}, in the future: no row after now was seen")
-        if not asked and self.newest is not None and self.newest < as_of - model.horizon_days * DAY_US:
+        if not explicit and self.newest is not None and self.newest < as_of - model.horizon_days * DAY_US:
             midnight = day_text(-(-self.newest // DAY_US) * DAY_US)
             warn(
                 f"the newest row is more than {model.horizon_days} days old, and the scores are as of now. For scores "
@@ -147,7 +147,7 @@ class Summary:
 
     def _warn_of_shares(self, model: "ValueModel") -> None:
         """Warn where the segments hold other shares of the customers than of the reference portfolio."""
-        from fivefold.models.drift import STABLE, stability_index  # noqa: PLC0415 (loads the indicators)
+        from fivefold.models.drift import STABLE, stability_index
 
         shares = model.segment_shares()
         expected = np.array([round(share * model.curve.customers) for share in shares.values()])
@@ -185,7 +185,7 @@ def score_file(
     compare_as_of: int | None = None,
 ) -> Summary:
     """Stream a file through the model into another, which appears once it is whole; FileFormatError without rows."""
-    from fivefold.models.scoring import score_source  # noqa: PLC0415 (loads the indicators)
+    from fivefold.models.scoring import score_source
 
     summary = Summary()
     progress = tqdm(desc="scoring", unit=" customers", disable=None, leave=False)

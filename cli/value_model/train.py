@@ -58,14 +58,14 @@ def train(
     if name:
         settings = settings.model_copy(update={"name": name})
     require_name(settings.name)
-    import fivefold.training.retrain  # noqa: F401, PLC0415 (where that cannot be imported, nothing is simulated for it)
+    import fivefold.training.retrain  # noqa: F401 (where that cannot be imported, nothing is simulated for it)
 
     source = mapped(data or simulated_file(), names, settings.columns if data else {})
     proposer = _proposer(organisation, token) if token else None
     outcome = run(source if source.names.ours else source.path, settings, tune)
     show_outcome(outcome, settings)
     if proposer is not None and outcome.verdict.promote and not outcome.promoted:
-        from fivefold.usecases.changes.promotions import propose_promotion  # noqa: PLC0415 (imports SQLAlchemy)
+        from fivefold.usecases.changes.promotions import propose_promotion
 
         registry = open_registry(settings.name)
         print_proposal(propose_promotion(proposer, registry, outcome.version))
@@ -73,7 +73,7 @@ def train(
 
 def _proposer(organisation: str, token: str) -> "Context | None":
     """Check the proposer's token before anything is trained; None where one person may promote."""
-    from fivefold.usecases.changes.promotions import need_of_two_people  # noqa: PLC0415 (imports SQLAlchemy)
+    from fivefold.usecases.changes.promotions import need_of_two_people
 
     engine = open_current_database()
     return person(engine, organisation, token)[0] if need_of_two_people(engine) else None
@@ -81,10 +81,10 @@ def _proposer(organisation: str, token: str) -> "Context | None":
 
 def run(path: "Path | MappedFile", config: TrainingConfig, tune: int = 0) -> "TrainingResult":
     """Run the training with the registry of the settings."""
-    from fivefold.training.retrain import retrain  # noqa: PLC0415 (imports MLflow and SHAP)
+    from fivefold.training.retrain import retrain
 
     def promote(registry: "Registry", number: int) -> "Promotion | None":
-        from fivefold.usecases.changes.promotions import need_of_two_people, promote_model  # noqa: PLC0415 (imports SQLAlchemy)
+        from fivefold.usecases.changes.promotions import need_of_two_people, promote_model
 
         engine = open_current_database()
         return None if need_of_two_people(engine) else promote_model(engine, registry, number, actor())
@@ -130,7 +130,7 @@ def show_plan(plan: "TrainingPlan") -> None:
 
 def simulated_file() -> Path:
     """Give the file of simulated customers, which is created if needed."""
-    from fivefold.training.simulation.simulator import Simulation, write_simulation  # noqa: PLC0415 (heavy to import)
+    from fivefold.training.simulation.simulator import Simulation, write_simulation
 
     path = read_settings().var / "demo" / "transactions.parquet"
     if not path.exists():

@@ -77,8 +77,8 @@ def test_one_late_row_that_is_not_in_the_future_is_refused_with_the_day_on_which
     with pytest.raises(NotEnoughDataError) as caught:
         later.check()
     said = str(caught.value)
-    assert "1 customers have a row in the test window 2026-01-01 to 2026-04-01; it needs 30" in said
-    assert "has 1 rows, and the busiest 90 days of the data have" in said
+    assert "the test window 2026-01-01 to 2026-04-01 has 1 customer with a row; it needs 30" in said
+    assert "has 1 row, and the busiest 90 days of the data have" in said
     assert "The bulk of the data ends on 2025-" in said or "The bulk of the data ends on 2024-12" in said
     assert "give test_as_of: 202" in said
     assert plan(frame).refusals == ()
@@ -87,7 +87,7 @@ def test_one_late_row_that_is_not_in_the_future_is_refused_with_the_day_on_which
 def test_a_handful_of_customers_is_no_portfolio(frame: pl.DataFrame, plan: Planned, learn: Learn) -> None:
     one = frame.filter(pl.col("user_id") == frame["user_id"][0])
     said = " ".join(plan(one).refusals)
-    assert "1 customers are known at the test as-of" in said
+    assert "has 1 known customer;" in said
     assert "a percentile needs 100 (checks.least_customers)" in said
     with pytest.raises(NotEnoughDataError, match="nothing was learnt from these data:"):
         learn(one)

@@ -30,8 +30,8 @@ def assess_files(
     set_by_hand = None if overrides is None else read_overrides(overrides, levels)
     if overrides is not None and set_by_hand is not None:
         warn_of_unknown_entities(overrides, set_by_hand, portfolio.entities, files.warn)
-    held = None if previous is None else read_held_levels(previous, levels, as_of)
-    return assess(ruleset, portfolio, as_of, held, set_by_hand)
+    held_levels = None if previous is None else read_held_levels(previous, levels, as_of)
+    return assess(ruleset, portfolio, as_of, held_levels, set_by_hand)
 
 
 def without_level(assessments: Assessments) -> dict[str, list[str]]:

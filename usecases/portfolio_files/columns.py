@@ -30,8 +30,8 @@ class PortfolioColumns:
         common = {theirs: ours for theirs, ours in self._common.ours.items() if theirs in names}
         self._met |= common.keys()
         self._read.add(part)
-        left = {theirs: ours for theirs, ours in common.items() if theirs not in own and ours not in own.values()}
-        return frame.rename(ColumnMap({**left, **own}).rename(names, source))
+        remaining = {theirs: ours for theirs, ours in common.items() if theirs not in own and ours not in own.values()}
+        return frame.rename(ColumnMap({**remaining, **own}).rename(names, source))
 
     def refuse_unused(self) -> None:
         """Raise ConfigError where a pair was unused: no file has the column, or the file was not given."""

@@ -40,8 +40,8 @@ def backtest_files(
     """Compare a draft with the ruleset in force; *previous* holds the levels until now, or *entered* dates its own."""
     rulesets = [draft] if present is None else [draft, present]
     portfolio = read_with_warnings(files, rulesets, as_of)
-    held = None if previous is None else read_held_levels(previous, draft.ruleset.levels, as_of)
-    return backtest(draft, portfolio, as_of, present, HeldLevels(held, entered), size, seed, progress)
+    held_levels = None if previous is None else read_held_levels(previous, draft.ruleset.levels, as_of)
+    return backtest(draft, portfolio, as_of, present, HeldLevels(held_levels, entered), size, seed, progress)
 
 
 def propose_from_files(

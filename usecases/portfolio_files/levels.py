@@ -25,8 +25,8 @@ def read_held_levels(path: Path, levels: tuple[str, ...], as_of: int) -> pl.Data
             f"{path}: entity {later[ENTITY][0]} entered its level on {later['entered'][0]}, "
             f"which is after --as-of, {day_text(as_of)}"
         )
-    held = frame.select(ENTITY, _required_levels(frame["rules_level"], levels, path), entered)
-    return held.with_columns(_floors(frame, levels, path))
+    numbers = frame.select(ENTITY, _required_levels(frame["rules_level"], levels, path), entered)
+    return numbers.with_columns(_floors(frame, levels, path))
 
 
 def _floors(frame: pl.DataFrame, levels: tuple[str, ...], path: Path) -> list[pl.Series]:

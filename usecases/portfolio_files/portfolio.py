@@ -16,14 +16,7 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.facts.portfolio import ENTITY, NamedList, Portfolio
 from fivefold.risk.language.expressions import ScreeningInput, TagInput
 from fivefold.usecases.portfolio_files.columns import PortfolioColumns
-from fivefold.usecases.portfolio_files.tables import (
-    SHOWN,
-    TableFile,
-    Warn,
-    read_entities,
-    read_linked,
-    without_repeats,
-)
+from fivefold.usecases.portfolio_files.tables import SHOWN, TableFile, Warn, read_entities, read_linked, without_repeats
 from fivefold.usecases.portfolio_files.values import ValueSide
 
 if TYPE_CHECKING:
@@ -112,16 +105,16 @@ def warn_of_unknown_entities(path: Path, rows: pl.DataFrame, entities: pl.DataFr
     """Warn of rows whose entity was not read, or is missing: they count for no entity."""
     if not len(rows) or not len(entities):
         return
-    known = rows[ENTITY].is_in(entities[ENTITY].implode())
-    unknown = rows.filter(~known & rows[ENTITY].is_not_null())[ENTITY]
-    if not known.any() and len(unknown):
+    is_known = rows[ENTITY].is_in(entities[ENTITY].implode())
+    unknown = rows.filter(~is_known & rows[ENTITY].is_not_null())[ENTITY]
+    if not is_known.any() and len(unknown):
         warn(
             f"none of the {len(rows):,} rows of {path} is of an entity that was read; "
             f"it has {unknown[0]!r}, where entities are called {entities[ENTITY][0]!r}"
         )
     elif len(unknown):
-        shown = ", ".join(map(repr, unknown.unique(maintain_order=True).head(SHOWN)))
-        warn(f"{len(unknown):,} of the {len(rows):,} rows of {path} are of no entity that was read, such as {shown}")
+        examples = ", ".join(map(repr, unknown.unique(maintain_order=True).head(SHOWN)))
+        warn(f"{len(unknown):,} of the {len(rows):,} rows of {path} are of no entity that was read, such as {examples}")
     nameless = rows[ENTITY].null_count()
     if nameless:
         warn(f"{nameless:,} of the {len(rows):,} rows of {path} have no {ENTITY}, and count for no entity")

@@ -173,8 +173,8 @@ def read_entities(file: TableFile, *rulesets: AnalysedRuleset) -> pl.DataFrame:
         unread = _torn_lines(lines, file)
     ours = _our_names(file, (name for row in objects for name in row))
     renamed = [{ours[name]: value for name, value in row.items()} for row in objects]
-    named = [{ENTITY: row.get("user_id"), **row} for row in renamed]
-    rows = [named[number] for number in _named_rows([row[ENTITY] for row in named], file)]
+    linked = [{ENTITY: row.get("user_id"), **row} for row in renamed]
+    rows = [linked[number] for number in _named_rows([row[ENTITY] for row in linked], file)]
     names = {name for row in rows for name in row}
     dated: dict[str, FieldType] = {KNOWN_AT: "date"} if KNOWN_AT in names else {}
     declared = {name: form for each in reversed(rulesets) for name, form in each.ruleset.fields.items()}
@@ -223,23 +223,24 @@ def _with_entity(theirs: pl.DataFrame, file: TableFile) -> pl.DataFrame:
     if owner is None:
         raise FileFormatError(f"{file.path} has no column {ENTITY} (or user_id); it has {', '.join(frame.columns)}")
     refuse_link(str(file.path), owner, frame.schema[owner])
-    named = frame.rename({owner: ENTITY}).with_columns(pl.col(ENTITY).cast(pl.String))
-    return named.with_columns(pl.when(pl.col(ENTITY) != "").then(pl.col(ENTITY)).alias(ENTITY))
+    linked = frame.rename({owner: ENTITY}).with_columns(pl.col(ENTITY).cast(pl.String))
+    return linked.with_columns(pl.when(pl.col(ENTITY) != "").then(pl.col(ENTITY)).alias(ENTITY))
 
 
 def _named_rows(names: Sequence[Any], file: TableFile) -> list[int]:
     """Number the rows that have an identifier, and warn of the others; FileFormatError where none has one."""
-    named = [number for number, name in enumerate(names) if name not in {None, ""}]
-    if names and not named:
+    numbers = [number for number, name in enumerate(names) if name not in {None, ""}]
+    if names and not numbers:
         raise FileFormatError(f"{file.path} has no row with an {ENTITY}; every row must have one")
-    if len(named) < len(names):
-        nameless = sorted(set(range(len(names))).difference(named))
-        shown = ", ".join(str(number + 1) for number in nameless[:SHOWN]) + (", ..." if len(nameless) > SHOWN else "")
+    if len(numbers) < len(names):
+        nameless = sorted(set(range(len(names))).difference(numbers))
+        more = ", ..." if len(nameless) > SHOWN else ""
+        examples = ", ".join(str(number + 1) for number in nameless[:SHOWN]) + more
         file.warn(
             f"{len(nameless):,} of the {len(names):,} entities of {file.path} have no {ENTITY}, and are not assessed: "
-            f"{shown} (the first is 1)"
+            f"{examples} (the first is 1)"
         )
-    return named
+    return numbers
 
 
 def without_repeats(transactions: pl.DataFrame) -> pl.DataFrame:
@@ -249,7 +250,7 @@ def without_repeats(transactions: pl.DataFrame) -> pl.DataFrame:
     """
     if "transaction_id" not in transactions.columns:
         return transactions
-    named = pl.col("transaction_id").cast(pl.String).fill_null("") != ""
-    distinct = transactions.filter(~named | pl.struct(pl.all()).is_first_distinct())
-    twice = distinct.select(named & pl.struct(ENTITY, "transaction_id").is_duplicated()).to_series()
+    has_id = pl.col("transaction_id").cast(pl.String).fill_null("") != ""
+    distinct = transactions.filter(~has_id | pl.struct(pl.all()).is_first_distinct())
+    twice = distinct.select(has_id & pl.struct(ENTITY, "transaction_id").is_duplicated()).to_series()
     return distinct.with_columns(twice.alias(CONTRADICTS)) if twice.any() else distinct

@@ -9,6 +9,7 @@ import polars as pl
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.money import RateTable
+from fivefold.features.histories import Histories, missing_values
 from fivefold.features.reading.text_files import suffix_of_name
 from fivefold.features.schema import DATE, NULLABLE, USER_ID
 from fivefold.risk.compiler.analysis import AnalysedRuleset
@@ -17,10 +18,9 @@ from fivefold.risk.facts.reading import read_moments
 from fivefold.risk.language.expressions import IndicatorInput, ValueInput
 
 if TYPE_CHECKING:
-    from fivefold.features.histories import Histories
     from fivefold.models.value_model import ValueModel
 
-Compute = Callable[["Histories", int], pl.DataFrame]
+Compute = Callable[[Histories, int], pl.DataFrame]
 Needs = tuple[tuple[str, ...], tuple[str, ...] | None, str]
 """Columns that every row should have, columns that are not read, and what follows where a row lacks one."""
 
@@ -58,7 +58,7 @@ class ValueSide:
                 f"ruleset {reader} reads indicators or the value, which are computed from --transactions; "
                 "none are given"
             )
-        from fivefold.risk.facts.value_inputs import indicator_frame, value_frame  # noqa: PLC0415 (imports Numba)
+        from fivefold.risk.facts.value_inputs import indicator_frame, value_frame  # noqa: PLC0415 (imports LightGBM)
 
         indicators = None
         if reads_indicators:
@@ -75,22 +75,21 @@ class ValueSide:
         self, path: Path, rows: pl.DataFrame, rates: RateTable, compute: Compute, needs: Needs
     ) -> pl.DataFrame:
         """Compute a frame of the rows up to as-of, with a reason for each entity that has an unreadable row."""
-        from fivefold.features.histories import missing_values  # noqa: PLC0415 (imports Numba)
         from fivefold.features.reading.row_selection import readable_histories  # noqa: PLC0415 (as above)
 
-        seen = rows
+        visible = rows
         if DATE in rows.columns:
             moments = read_moments(rows[DATE])
-            seen = rows.filter(moments.is_null() | (moments <= self.as_of))
-        seen = seen.with_columns(pl.col(ENTITY).alias(USER_ID))
+            visible = rows.filter(moments.is_null() | (moments <= self.as_of))
+        visible = visible.with_columns(pl.col(ENTITY).alias(USER_ID))
         unread: dict[str, str] = {}
-        if NOT_READ in seen.columns:
-            torn = seen.filter(pl.col(NOT_READ).is_not_null() & pl.col(USER_ID).is_not_null())
+        if NOT_READ in visible.columns:
+            torn = visible.filter(pl.col(NOT_READ).is_not_null() & pl.col(USER_ID).is_not_null())
             unread = dict(torn.select(USER_ID, NOT_READ).unique(USER_ID, keep="first", maintain_order=True).iter_rows())
-            seen = seen.filter(pl.col(NOT_READ).is_null() & ~pl.col(USER_ID).is_in(list(unread)))
+            visible = visible.filter(pl.col(NOT_READ).is_null() & ~pl.col(USER_ID).is_in(list(unread)))
         columns, absent, unknown = needs
         text = suffix_of_name(path) == ".csv"
-        histories, wrong = readable_histories(seen, rates, str(path), text=text, absent=absent)
+        histories, wrong = readable_histories(visible, rates, str(path), text=text, absent=absent)
         for gap in missing_values(histories, self.as_of, columns):
             self.warn(f"{gap}; {unknown}")
         reasons = {**wrong, **unread}
