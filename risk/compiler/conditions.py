@@ -55,16 +55,6 @@ _PREFILTER = 0.5
 """How far below the cut-off candidates are still looked at; rapidfuzz drops some that reach it by a hair."""
 
 
-def likeness(first: str, second: str, scorer: str) -> float:
-    """Give how alike two texts are, 0 to 100; a text without a letter or digit is like no other.
-
-    >>> likeness("Lech Wałęsa", "walesa lech", "ratio")
-    100.0
-    """
-    pair = folded(first), folded(second)
-    return float(_SCORERS[scorer](*pair)) if all(pair) else 0.0
-
-
 def nearly(targets: Sequence[str], scorer: str, at_least: int) -> Test:
     """Make the test whether a text column is at least so like one of *targets*; null stays null.
 

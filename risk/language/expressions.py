@@ -143,9 +143,6 @@ def _choice(words: tuple[str, ...], what: str) -> Discriminator:
     )
 
 
-Aggregate = Count | Sum | Mean | Least | Most | Distinct | DaysSince
-"""Inputs over linked facts."""
-
 NUMERIC_WORDS = ("count", "sum", "mean", "min", "max", "distinct", "days_since", "indicator", "value", "field")
 _Numeric = (
     Annotated[FieldInput, Tag("field")]

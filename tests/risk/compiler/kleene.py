@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from fivefold.domain.clock import to_microseconds
-from fivefold.risk.compiler.conditions import likeness
+from fivefold.risk.compiler.conditions import _SCORERS, folded
 from fivefold.risk.language.expressions import All, Any_, Not
 from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.operators import Fuzzy
@@ -14,6 +14,12 @@ from fivefold.risk.language.operators import Fuzzy
 Truth = bool | None
 LEVELS = ("low", "2", "1", "high")
 """Two of them are numbers in text: as names they come first."""
+
+
+def likeness(first: str, second: str, scorer: str) -> float:
+    """Give how alike two texts are, 0 to 100; a text without a letter or digit is like no other."""
+    pair = folded(first), folded(second)
+    return float(_SCORERS[scorer](*pair)) if all(pair) else 0.0
 
 
 def conjunction(parts: Sequence[Truth]) -> Truth:

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from rapidfuzz import distance, fuzz
 
-from fivefold.risk.compiler.conditions import Compiler, comparison, folded, likeness, nearly
+from fivefold.risk.compiler.conditions import Compiler, comparison, folded, nearly
 from fivefold.risk.compiler.value_types import Column, misfit
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import Condition, input_key
 from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.operators import OPERATOR_KINDS
-from tests.risk.compiler.kleene import LEVELS, compared, holds
+from tests.risk.compiler.kleene import LEVELS, compared, holds, likeness
 
 condition = TypeAdapter[Any](Condition)
 

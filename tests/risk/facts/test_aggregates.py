@@ -20,10 +20,10 @@ from fivefold.risk.facts.linked import LinkedFacts
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, error_of, signal_of
 from fivefold.risk.facts.records import prepare_records
 from fivefold.risk.facts.transactions import prepare
-from fivefold.risk.language.expressions import Aggregate, Condition, Window, input_key
+from fivefold.risk.language.expressions import Condition, Input, Window, input_key
 from tests.risk.facts.slow_aggregates import Wanted, before, read_transaction, slow
 
-FORMS: TypeAdapter[Window] = TypeAdapter(Aggregate)
+FORMS: TypeAdapter[Window] = TypeAdapter(Input)
 assert Condition is not None  # the forms know what a condition is once its module is imported
 DAY = date(2024, 7, 1)
 RATES = RateTable("EUR", DAY, {"USD": Rate(0.93, DAY), "JPY": Rate(0.0058, DAY)}, "test")

@@ -12,10 +12,10 @@ from pydantic import TypeAdapter
 from fivefold.risk.facts.aggregates import NUMBER_UNITS, Partials, billionths, in_numbers, quotient
 from fivefold.risk.facts.linked import LinkedFacts
 from fivefold.risk.facts.windows import Masks
-from fivefold.risk.language.expressions import Aggregate, Condition, Window, input_key
+from fivefold.risk.language.expressions import Condition, Input, Window, input_key
 from fivefold.risk.language.fields import TRANSACTION_FIELDS
 
-FORMS: TypeAdapter[Window] = TypeAdapter(Aggregate)
+FORMS: TypeAdapter[Window] = TypeAdapter(Input)
 assert Condition is not None  # the forms know what a condition is once its module is imported
 
 

@@ -6,11 +6,11 @@ from pydantic import TypeAdapter
 from fivefold.risk.facts.linked import LinkedFacts
 from fivefold.risk.facts.portfolio import AS_OF
 from fivefold.risk.facts.windows import Masks, fields_in, is_opening, start_of, starts, value_field
-from fivefold.risk.language.expressions import Aggregate, Condition, Window
+from fivefold.risk.language.expressions import Condition, Input, Window
 from fivefold.risk.language.fields import TRANSACTION_FIELDS
 from fivefold.risk.language.quantities import parse_duration
 
-FORMS: TypeAdapter[Window] = TypeAdapter(Aggregate)
+FORMS: TypeAdapter[Window] = TypeAdapter(Input)
 assert Condition is not None  # the forms know what a condition is once its module is imported
 CASH = {"all": [{"field": "word", "equals": "cash"}, {"not": {"field": "sure", "equals": True}}]}
 FACTS = LinkedFacts(
