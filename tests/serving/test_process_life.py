@@ -21,6 +21,8 @@ from fivefold.models.registry import CHAMPION, Registry
 from tests.serving.process_registry import BROKEN, FIRST, NAME, OTHER_FINGERPRINT, SECOND, Template
 from tests.serving.process_service import SLEEPS, Service, answer_of, head_of, sample_rows
 
+pytestmark = pytest.mark.full
+
 UNAVAILABLE = b'[{"detail":"Service Unavailable"}]'
 STEADY_SECONDS = 15
 BODY = json.dumps(sample_rows()).encode()
