@@ -9,11 +9,11 @@ from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.risk.compiler.checks import structure_diagnostics, type_diagnostics, weight_diagnostics
 from fivefold.risk.compiler.diagnostics import Diagnostic, findings
 from fivefold.risk.compiler.locations import Location, conditions_of, inputs_at, wheres_in
-from fivefold.risk.compiler.policy_checks import distinct, inputs_of_policy
+from fivefold.risk.compiler.policy_checks import inputs_of_policy
 from fivefold.risk.compiler.value_types import Vocabulary, inputs_of, inputs_of_rule, vocabulary
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.documents import Path
-from fivefold.risk.language.expressions import Ratio, Window, tests_in
+from fivefold.risk.language.expressions import Ratio, Window, distinct, tests_in
 from fivefold.risk.language.operators import Fuzzy
 from fivefold.risk.language.policy import Policy
 from fivefold.risk.language.reading import read_canonical_ruleset, read_ruleset

@@ -34,6 +34,11 @@ class Diagnostic:
     severity: Severity = Severity.FATAL
 
 
+def warning(path: Path, problem: str) -> Diagnostic:
+    """Make a doubt."""
+    return Diagnostic(path, problem, Severity.WARNING)
+
+
 def findings(
     diagnostics: Iterable[Diagnostic], definition: Ruleset | Policy, document: Document | None = None
 ) -> list[Finding]:

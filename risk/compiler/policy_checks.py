@@ -1,6 +1,6 @@
 """What makes a policy unusable, found before anything is decided by it: wrong names, types, levels and actions."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from fivefold.domain.errors import Finding
 from fivefold.risk.compiler.checks import taken_names, twice, type_diagnostics
@@ -9,7 +9,7 @@ from fivefold.risk.compiler.locations import conditions_of_policy, inputs_named
 from fivefold.risk.compiler.value_types import inputs_of, vocabulary
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.documents import Path
-from fivefold.risk.language.expressions import input_key
+from fivefold.risk.language.expressions import distinct
 from fivefold.risk.language.policy import Policy, PolicyRule
 
 
@@ -56,8 +56,3 @@ def inputs_of_policy(policy: Policy) -> list[LanguageModel]:
 def inputs_of_policy_rule(rule: PolicyRule) -> list[LanguageModel]:
     """List every input that a rule of a policy reads, each once."""
     return distinct([*inputs_of(rule.when), *inputs_of(rule.unless)])
-
-
-def distinct(inputs: Iterable[LanguageModel]) -> list[LanguageModel]:
-    """List inputs, each once, in the order in which they come first."""
-    return list({input_key(each): each for each in inputs}.values())

@@ -29,6 +29,7 @@ from fivefold.risk.language.expressions import (
     TagInput,
     ValueInput,
     Window,
+    distinct,
     input_key,
 )
 from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS, FieldType, ValueType
@@ -65,7 +66,7 @@ class Needs:
     def everything(self) -> list[LanguageModel]:
         """List the inputs, and those that other inputs are made of before them, each once."""
         below = [part for each in self.inputs for part in _parts_of(each)]
-        return list({input_key(each): each for each in (*below, *self.signals, *self.inputs)}.values())
+        return distinct((*below, *self.signals, *self.inputs))
 
 
 def _parts_of(rule_input: Any) -> list[LanguageModel]:

@@ -181,6 +181,11 @@ def input_key(rule_input: LanguageModel) -> str:
     )
 
 
+def distinct(inputs: Iterable[LanguageModel]) -> list[LanguageModel]:
+    """List inputs, each once, in the order in which they come first."""
+    return list({input_key(each): each for each in inputs}.values())
+
+
 class OwnTest(Operators):
     """A test of the rule's own input."""
 

@@ -10,7 +10,7 @@ from fivefold.risk.engine.program import Program
 from fivefold.risk.engine.totals import WEIGHTS_USED
 from fivefold.risk.facts.portfolio import NOT_KNOWN, error_of
 from fivefold.risk.language.base import LanguageModel
-from fivefold.risk.language.expressions import DaysSince, FieldInput, Ratio, input_key
+from fivefold.risk.language.expressions import DaysSince, FieldInput, Ratio, distinct, input_key
 from fivefold.risk.language.fields import FieldType, OneOf
 from fivefold.risk.language.ruleset import Ruleset, WeightedScore
 
@@ -46,7 +46,7 @@ class Misfit:
 
 def misfits_of(inputs: Iterable[LanguageModel], ruleset: Ruleset) -> tuple[Misfit, ...]:
     """Prepare the words for inputs that could not be read."""
-    return tuple(_misfit(each, ruleset) for each in {input_key(each): each for each in inputs}.values())
+    return tuple(_misfit(each, ruleset) for each in distinct(inputs))
 
 
 def _misfit(rule_input: LanguageModel, ruleset: Ruleset) -> Misfit:

@@ -7,12 +7,12 @@ from typing import Any
 
 import polars as pl
 
-from fivefold.risk.compiler.policy_checks import distinct, inputs_of_policy_rule
+from fivefold.risk.compiler.policy_checks import inputs_of_policy_rule
 from fivefold.risk.compiler.value_types import inputs_of
 from fivefold.risk.engine.explain.describe import InputDescription, condition_words, describe_inputs, numbers_in
 from fivefold.risk.engine.outcome_codes import rule_column
 from fivefold.risk.engine.policy_program import ACTION, DECIDED, PolicyOutcome, PolicyProgram
-from fivefold.risk.language.expressions import input_key
+from fivefold.risk.language.expressions import distinct, input_key
 from fivefold.risk.language.policy import PolicyRule
 
 _EXPLAINERS_KEPT = 64

@@ -12,12 +12,11 @@ from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Stat
 from fivefold.risk.engine.deciding import DECIDES, deciders
 from fivefold.risk.engine.levels import RULES_LEVEL
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
-from fivefold.risk.governance.backtest.moves import Cell, FailedAssessment, failures
+from fivefold.risk.governance.backtest.moves import ALONE, LATER, Cell, FailedAssessment, failures, level_or_status
 from fivefold.risk.governance.backtest.run import MOVERS, sum_cells, sum_counts
 
 NOBODY = "(no ruleset)"
 """Where an entity stands, and what decides for it, where no ruleset applies."""
-ALONE, LATER = "alone", "later"
 
 
 @dataclass(frozen=True)
@@ -182,23 +181,12 @@ def deciding_assessments(
             [deciding.get(entity) == place for entity in assessments.outcomes[ENTITY]], dtype=pl.Boolean
         )
         if decided.any():
-            yield names[place], some(assessments, decided)
+            yield names[place], assessments.where(decided)
 
 
 def _moments_of(undecided: pl.DataFrame, portfolio: Portfolio, as_of: pl.Series) -> pl.Series:
     moments = portfolio.entities.select(ENTITY).with_columns(as_of.alias("as_of"))
     return undecided.select(ENTITY).join(moments, on=ENTITY, how="left", maintain_order="left")["as_of"]
-
-
-def some(assessments: Assessments, mask: pl.Series) -> Assessments:
-    """Give the assessments of some entities."""
-    return Assessments(
-        assessments.program,
-        assessments.inputs.filter(mask),
-        assessments.outcomes.filter(mask),
-        versions=assessments.versions,
-        base=assessments.base,
-    )
 
 
 def _nowhere(entities: pl.DataFrame) -> pl.DataFrame:
@@ -208,19 +196,13 @@ def _nowhere(entities: pl.DataFrame) -> pl.DataFrame:
 
 
 def _places(assessments: Assessments, family: str) -> pl.DataFrame:
-    names = dict(enumerate(assessments.program.ruleset.levels, 1))
-    assessed = pl.col(STATUS) == Status.ASSESSED.value
-
-    def level_or_status(column: str) -> pl.Expr:
-        level = pl.col(column).replace_strict(names, default=None, return_dtype=pl.String)
-        return pl.when(assessed).then(level).otherwise(pl.format("({})", STATUS))
-
+    level = pl.when(pl.col(STATUS) == Status.ASSESSED.value).then(pl.col(COMPUTED).cast(pl.Int64))
     return assessments.outcomes.select(
         ENTITY,
         pl.lit(family).alias("family"),
-        level_or_status(COMPUTED).alias(ALONE),
-        level_or_status(RULES_LEVEL).alias(LATER),
-        pl.when(assessed).then(pl.col(COMPUTED).cast(pl.Int64)).alias("level"),
+        level_or_status(assessments, COMPUTED).alias(ALONE),
+        level_or_status(assessments, RULES_LEVEL).alias(LATER),
+        level.alias("level"),
     )
 
 

@@ -79,16 +79,17 @@ def _names(assessments: Assessments) -> dict[int, str]:
     return dict(enumerate(assessments.program.ruleset.levels, 1))
 
 
+def level_or_status(assessments: Assessments, column: str) -> pl.Expr:
+    """Name the level in a column; the status, in brackets, where the entity was not assessed."""
+    level = pl.col(column).replace_strict(_names(assessments), default=None, return_dtype=pl.String)
+    return pl.when(pl.col(STATUS) == Status.ASSESSED.value).then(level).otherwise(pl.format("({})", STATUS))
+
+
 def _side_columns(assessments: Assessments, side: str) -> list[pl.Expr]:
     assessed = pl.col(STATUS) == Status.ASSESSED.value
-
-    def level_or_status(column: str) -> pl.Expr:
-        level = pl.col(column).replace_strict(_names(assessments), default=None, return_dtype=pl.String)
-        return pl.when(assessed).then(level).otherwise(pl.format("({})", STATUS))
-
     return [
-        level_or_status(COMPUTED).alias(f"{side}_{ALONE}"),
-        level_or_status(RULES_LEVEL).alias(f"{side}_{LATER}"),
+        level_or_status(assessments, COMPUTED).alias(f"{side}_{ALONE}"),
+        level_or_status(assessments, RULES_LEVEL).alias(f"{side}_{LATER}"),
         pl.when(assessed).then(pl.col(COMPUTED).cast(pl.Int64)).alias(f"{side}_level"),
         pl.when(assessed).then(pl.col(TOTAL) / assessments.program.total.scale).alias(f"{side}_total"),
     ]

@@ -8,7 +8,7 @@ from typing import Any
 from fivefold.domain.clock import DAY_US, day_text, parse_moment
 from fivefold.domain.errors import ConfigError
 from fivefold.risk.compiler.conditions import folded
-from fivefold.risk.compiler.diagnostics import Diagnostic, Severity
+from fivefold.risk.compiler.diagnostics import Diagnostic, warning
 from fivefold.risk.compiler.locations import Location, inputs_named, tests_at
 from fivefold.risk.engine.explain.describe import input_words
 from fivefold.risk.language.documents import Path
@@ -50,7 +50,7 @@ def _unread_input(path: Path, rule: Rule, places: Sequence[Location]) -> Iterato
     if rule.input is None or decays_by_it:
         return
     if not any(input_of_test(test) is None for place in places for _, test in tests_at(place)):
-        yield _warning((*path, "input"), "is read by no case: each names an input of its own")
+        yield warning((*path, "input"), "is read by no case: each names an input of its own")
 
 
 def _screening_floor(rule: Rule, places: Sequence[Location]) -> Iterator[Diagnostic]:
@@ -66,7 +66,7 @@ def _screening_floor(rule: Rule, places: Sequence[Location]) -> Iterator[Diagnos
             problem = (
                 f"is a floor by the {input_words(screened)}; without on_unknown who was never screened passes for clean"
             )
-            yield _warning((*place.path[:4], "floor"), problem)
+            yield warning((*place.path[:4], "floor"), problem)
             return
 
 
@@ -85,7 +85,7 @@ def _gaps(path: Path, rule: Rule) -> Iterator[Diagnostic]:
         if between is not None and (rule.otherwise == Outcome() or _is_narrow(below, above, DAY_US if dated else 1)):
             gets = "gets nothing; write otherwise, if that is meant"
             gets = gets if rule.otherwise == Outcome() else "gets what otherwise gives"
-            yield _warning((*path, "cases", number, "when"), f"leaves a gap: {between} is in no case, and {gets}")
+            yield warning((*path, "cases", number, "when"), f"leaves a gap: {between} is in no case, and {gets}")
 
 
 def _is_dated(condition: Any) -> bool:
@@ -182,7 +182,7 @@ def _short_likeness(place: Location, members: Mapping[str, Sequence[str]]) -> It
             problem = (
                 f"looks for {short!r} as a part of other text, and nearly every text has such a part; take token_set"
             )
-            yield _warning((*path, "fuzzy"), problem)
+            yield warning((*path, "fuzzy"), problem)
 
 
 def _fuzzy_of(test: Operators) -> Fuzzy | None:
@@ -195,11 +195,7 @@ def _coverage(ruleset: Ruleset) -> Iterator[Diagnostic]:
         share, normally = getattr(ruleset.coverage, what), getattr(usual, what)
         if share < normally:
             problem = f"asks that examples cover {share} % of {what}, less than the usual {normally} %"
-            yield _warning(("coverage", what), f"{problem}; an organisation's own minimum holds all the same")
+            yield warning(("coverage", what), f"{problem}; an organisation's own minimum holds all the same")
     for number, example in enumerate(ruleset.examples):
         if not example.expect.model_dump(exclude_defaults=True):
-            yield _warning(("examples", number, "expect"), "is empty, so the example tests nothing and fails")
-
-
-def _warning(path: Path, problem: str) -> Diagnostic:
-    return Diagnostic(path, problem, Severity.WARNING)
+            yield warning(("examples", number, "expect"), "is empty, so the example tests nothing and fails")

@@ -5,7 +5,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 from fivefold.risk.compiler.checks import outcomes_with_paths
-from fivefold.risk.compiler.diagnostics import Diagnostic, Severity
+from fivefold.risk.compiler.diagnostics import Diagnostic, warning
 from fivefold.risk.language.documents import Path
 from fivefold.risk.language.quantities import POINT_UNITS, point_units, text_of
 from fivefold.risk.language.ruleset import PointsScore, Rule, Ruleset, Tier, TiersScore, WeightedScore
@@ -96,14 +96,10 @@ def _ends(spans: Sequence[Span], totals: Span) -> Iterator[Diagnostic]:
     lowest, highest = min(low for low, _ in spans), max(high for _, high in spans)
     if lowest > -_ENDLESS:
         can = f"; the rules can come to {_total_text(totals[0])}" if totals[0] < lowest else ""
-        yield Diagnostic(
-            _TIERS, f"no tier owns a total below {_total_text(lowest)}{can}; leave out min for that", Severity.WARNING
-        )
+        yield warning(_TIERS, f"no tier owns a total below {_total_text(lowest)}{can}; leave out min for that")
     if highest < _ENDLESS:
         can = f"; the rules can come to {_total_text(totals[1])}" if totals[1] > highest else ""
-        yield Diagnostic(
-            _TIERS, f"no tier owns a total above {_total_text(highest)}{can}; leave out max for that", Severity.WARNING
-        )
+        yield warning(_TIERS, f"no tier owns a total above {_total_text(highest)}{can}; leave out max for that")
 
 
 def _out_of_reach(ruleset: Ruleset, totals: Span) -> Iterator[Diagnostic]:
@@ -118,7 +114,7 @@ def _out_of_reach(ruleset: Ruleset, totals: Span) -> Iterator[Diagnostic]:
         if number not in floors and not any(low <= totals[1] and high >= totals[0] for low, high in spans):
             totals_text = f"{_total_text(totals[0])} to {_total_text(totals[1])}"
             problem = f"level {level} is out of reach: totals run from {totals_text}, and no floor raises to it"
-            yield Diagnostic(path, problem, Severity.WARNING)
+            yield warning(path, problem)
 
 
 def _spans_of_level(ruleset: Ruleset, number: int) -> tuple[list[Span], Path]:
@@ -134,7 +130,7 @@ def _spans_of_level(ruleset: Ruleset, number: int) -> tuple[list[Span], Path]:
 
 
 def _warning(number: int, problem: str) -> Diagnostic:
-    return Diagnostic((*_TIERS, number), problem, Severity.WARNING)
+    return warning((*_TIERS, number), problem)
 
 
 def _total_text(units: int) -> str:

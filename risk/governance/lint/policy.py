@@ -7,7 +7,7 @@ import polars as pl
 
 from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.risk.compiler.analysis import lists_of_policy
-from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, findings
+from fivefold.risk.compiler.diagnostics import Diagnostic, findings, warning
 from fivefold.risk.compiler.locations import Location, conditions_of_policy, inputs_named, wheres_in
 from fivefold.risk.compiler.policy_checks import actions_at, inputs_of_policy_rule, policy_diagnostics
 from fivefold.risk.compiler.value_types import vocabulary
@@ -50,14 +50,14 @@ def _places(policy: Policy) -> list[Location]:
 
 def _style_diagnostics(policy: Policy) -> Iterator[Diagnostic]:
     if policy.rationale is None:
-        yield _doubt(("policy",), "has no written rationale")
+        yield warning(("policy",), "has no written rationale")
     for position, rule in enumerate(policy.rules):
         if rule.rationale is None:
-            yield _doubt(("rules", position), "has no written rationale")
+            yield warning(("rules", position), "has no written rationale")
     possible = {action for _, action in actions_at(policy)}
     for number, action in enumerate(policy.actions):
         if action not in possible:
-            yield _doubt(("actions", number), f"{action} is never given")
+            yield warning(("actions", number), f"{action} is never given")
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def _reach_diagnostics(policy: Policy, scope: LintScope) -> Iterator[Diagnostic]
         yield from _unless_diagnostics(position, rule, scope)
     truths = _tried(policy, arms, scope)
     if truths is not None and truths.select(pl.any_horizontal(pl.all())).to_series().all():
-        yield _doubt(("otherwise",), "is never given: some rule always gives an action")
+        yield warning(("otherwise",), "is never given: some rule always gives an action")
 
 
 def _arm_diagnostics(policy: Policy, arm: _Arm, before: Sequence[_Arm], scope: LintScope) -> Iterator[Diagnostic]:
@@ -107,16 +107,16 @@ def _arm_diagnostics(policy: Policy, arm: _Arm, before: Sequence[_Arm], scope: L
     path: Path = ("rules", arm.position) if arm.word == "action" else ("rules", arm.position, arm.word)
     *earlier, own = truths.get_columns()
     if not own.any():
-        yield _doubt(path, "never gives its action, whatever the values" if arm.word == "action" else "is never given")
+        yield warning(path, "never gives its action, whatever the values" if arm.word == "action" else "is never given")
         return
     free = own
     for other, gives in zip(others, earlier, strict=True):
         if not (own & ~gives).any():
-            yield _doubt(path, f"never decides: rule {policy.rules[other.position].id} {_comes_first(policy)}")
+            yield warning(path, f"never decides: rule {policy.rules[other.position].id} {_comes_first(policy)}")
             return
         free &= ~gives
     if not free.any():
-        yield _doubt(path, f"never decides: the rules before it, taken together, {_comes_first(policy, several=True)}")
+        yield warning(path, f"never decides: the rules before it, taken together, {_comes_first(policy, several=True)}")
 
 
 def _comes_first(policy: Policy, *, several: bool = False) -> str:
@@ -135,7 +135,7 @@ def _unless_diagnostics(position: int, rule: PolicyRule, scope: LintScope) -> It
     if rule.on_unknown is not None:
         when |= trial.truths.to_series(0).is_null()
     if not (when & unless).any():
-        yield _doubt(("rules", position, "unless"), "has no effect: it never holds where the rule gives an action")
+        yield warning(("rules", position, "unless"), "has no effect: it never holds where the rule gives an action")
 
 
 def _tried(policy: Policy, arms: Sequence[_Arm], scope: LintScope) -> pl.DataFrame | None:
@@ -156,7 +156,3 @@ def _tried(policy: Policy, arms: Sequence[_Arm], scope: LintScope) -> pl.DataFra
 
 def _keys(rule: PolicyRule) -> frozenset[str]:
     return frozenset(map(input_key, inputs_of_policy_rule(rule)))
-
-
-def _doubt(path: Path, problem: str) -> Diagnostic:
-    return Diagnostic(path, problem, Severity.WARNING)

@@ -10,7 +10,7 @@ import polars as pl
 from fivefold.domain.money import minor_units
 from fivefold.risk.compiler.checks import type_of, value_type_at
 from fivefold.risk.compiler.conditions import Compiler
-from fivefold.risk.compiler.diagnostics import Diagnostic, Severity
+from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, warning
 from fivefold.risk.compiler.locations import Location, tests_at
 from fivefold.risk.compiler.value_types import Column, Vocabulary
 from fivefold.risk.governance.lint.representative_values import ComparedInput, Domain, Members, domain_of
@@ -125,7 +125,7 @@ def order_diagnostics(places: Sequence[Location], scope: LintScope, what: str) -
     for number, place in enumerate(places):
         path = place.path[:-1]
         if always is not None:
-            yield _warning(path, f"is never reached: {what} {always + 1} always holds")
+            yield warning(path, f"is never reached: {what} {always + 1} always holds")
             continue
         before = [earlier for earlier in range(number) if keys[earlier] <= keys[number]]
         trial = try_conditions([*(places[earlier] for earlier in before), place], scope)
@@ -134,7 +134,7 @@ def order_diagnostics(places: Sequence[Location], scope: LintScope, what: str) -
             continue
         problem = _problem(trial, [earlier + 1 for earlier in before], what)
         if problem is not None:
-            yield _warning(path, problem) if trial.exact else _cannot_tell(path)
+            yield warning(path, problem) if trial.exact else _cannot_tell(path)
         elif trial.exact and trial.truths.to_series(-1).fill_null(value=False).all():
             always = number
 
@@ -165,13 +165,9 @@ def rest_diagnostics(
     )
     unheld = truths.filter(~pl.col(HELD))["unknown"]
     if "on_unknown" in words and not unheld.any():
-        yield _warning((*path, "on_unknown"), "is never given: where no case holds, none is unknown")
+        yield warning((*path, "on_unknown"), "is never given: where no case holds, none is unknown")
     if "otherwise" in words and (unheld.is_empty() or ("on_unknown" in words and unheld.all())):
-        yield _warning((*path, "otherwise"), "is never given: some case always holds, or is unknown")
-
-
-def _warning(path: tuple[str | int, ...], problem: str) -> Diagnostic:
-    return Diagnostic(path, problem, Severity.WARNING)
+        yield warning((*path, "otherwise"), "is never given: some case always holds, or is unknown")
 
 
 def _cannot_tell(path: tuple[str | int, ...]) -> Diagnostic:

@@ -6,7 +6,7 @@ from typing import Any
 from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.compiler.checks import outcomes_with_paths
-from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, findings
+from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, findings, warning
 from fivefold.risk.compiler.locations import Location, tests_at
 from fivefold.risk.compiler.value_types import Vocabulary
 from fivefold.risk.facts.inputs import part_of
@@ -29,17 +29,17 @@ def style_diagnostics(analysed: AnalysedRuleset) -> Iterator[Diagnostic]:
     """Find missing reasons and examples, and parts without effect."""
     ruleset = analysed.ruleset
     if ruleset.rationale is None:
-        yield _warning(("ruleset",), "has no written rationale")
+        yield warning(("ruleset",), "has no written rationale")
     if not ruleset.examples:
-        yield _warning(("ruleset",), "has no examples, so nobody sees what it comes to")
+        yield warning(("ruleset",), "has no examples, so nobody sees what it comes to")
     tables = {part_of(each) for each in analysed.simple_inputs}
     for number, table in enumerate(ruleset.optional_tables):
         if table not in tables:
-            yield _warning(("optional_tables", number), f"names {table}, which no rule reads")
+            yield warning(("optional_tables", number), f"names {table}, which no rule reads")
     for position, rule in enumerate(ruleset.rules):
         path: Path = ("rules", position)
         if rule.rationale is None:
-            yield _warning(path, "has no written rationale")
+            yield warning(path, "has no written rationale")
         yield from _effects(path, rule)
         yield from _decay(path, rule)
     if isinstance(ruleset.score, WeightedScore):
@@ -49,19 +49,19 @@ def style_diagnostics(analysed: AnalysedRuleset) -> Iterator[Diagnostic]:
 def _effects(path: Path, rule: Rule) -> Iterator[Diagnostic]:
     outcomes = [outcome for _, outcome in outcomes_with_paths(rule)]
     if not any(outcome.points or outcome.floor is not None for outcome in outcomes):
-        yield _warning(path, "gives neither points nor a floor in any case")
+        yield warning(path, "gives neither points nor a floor in any case")
     if rule.otherwise.floor is not None:
         problem = "raises everyone for whom no case holds"
-        yield _warning((*path, "otherwise", "floor"), problem if rule.on_unknown else f"{problem}, or it is unknown")
+        yield warning((*path, "otherwise", "floor"), problem if rule.on_unknown else f"{problem}, or it is unknown")
     if rule.overridable and not any(outcome.floor is not None for outcome in outcomes):
-        yield _warning((*path, "overridable"), "says that its floor may be overridden, but it has none")
+        yield warning((*path, "overridable"), "says that its floor may be overridden, but it has none")
 
 
 def _decay(path: Path, rule: Rule) -> Iterator[Diagnostic]:
     if rule.decay is None:
         return
     if not any(case.points for case in rule.cases):
-        yield _warning((*path, "decay"), "has no effect: no case gives points")
+        yield warning((*path, "decay"), "has no effect: no case gives points")
     least_days = HALF_LIVES * rule.decay.half_life.days
     windows = (((*path, "input"), rule.input), ((*path, "decay", "signal"), rule.decay.signal))
     for at, rule_input in windows:
@@ -70,7 +70,7 @@ def _decay(path: Path, rule: Rule) -> Iterator[Diagnostic]:
             problem = (
                 f"looks back {over}, less than two half-lives of {rule.decay.half_life}: points would vanish, not fade"
             )
-            yield _warning((*at, "over"), problem)
+            yield warning((*at, "over"), problem)
 
 
 def _window(rule_input: Any) -> Duration | None:
@@ -83,18 +83,14 @@ def _columns(score: WeightedScore) -> Iterator[Diagnostic]:
     used = {choice.use for choice in weighted.weights_by}
     for column in weighted.weights:
         if column not in used:
-            yield _warning((*path, "weights", column), "is never used: no choice of weights_by names it")
+            yield warning((*path, "weights", column), "is never used: no choice of weights_by names it")
     for number, choice in enumerate(weighted.weights_by[:-1]):
         if choice.when is None:
             problem = "has no condition, so the choices after it are never reached"
-            yield _warning((*path, "weights_by", number), problem)
+            yield warning((*path, "weights_by", number), problem)
     if all(choice.when is not None for choice in weighted.weights_by):
         problem = "has no choice without a condition: an entity for which none holds fails, visibly"
         yield Diagnostic((*path, "weights_by"), problem, Severity.NOTE)
-
-
-def _warning(path: Path, problem: str) -> Diagnostic:
-    return Diagnostic(path, problem, Severity.WARNING)
 
 
 Lists = Mapping[str, NamedList]
