@@ -148,7 +148,8 @@ def create(
 
 def list_() -> None:
     """List the tokens."""
-    from fivefold.usecases.accounts.tokens import list_tokens, month_of
+    from fivefold.usecases.accounts.credentials import month_of
+    from fivefold.usecases.accounts.tokens import list_tokens
 
     tokens = list_tokens(open_current_database(), month_of(now_microseconds()))
     rows = [
@@ -180,7 +181,8 @@ def revoke(token: Annotated[int, typer.Argument(help="Its number in `fivefold to
 def usage(month: Annotated[str, typer.Option("--month", help="As 2026-11; this month by default.")] = "") -> None:
     """Show what each token used up in a month."""
     from fivefold.store.accounts.plans import read_plans
-    from fivefold.usecases.accounts.tokens import list_tokens, month_of
+    from fivefold.usecases.accounts.credentials import month_of
+    from fivefold.usecases.accounts.tokens import list_tokens
 
     chosen = month or month_of(now_microseconds())
     if not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", chosen):

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from fivefold.domain.clock import now_microseconds
 from fivefold.serving.responses import NO_CREDENTIALS, ApiError
-from fivefold.usecases.accounts.tokens import Credential, find_credential, hash_of
+from fivefold.usecases.accounts.credentials import Credential, find_credential, hash_of
 
 REMEMBERED_SECONDS = 2.0
 MOST_REMEMBERED = 10_000

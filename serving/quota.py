@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from fivefold.domain.errors import StoreError
 from fivefold.store.accounts.tokens import Charge, Used
 from fivefold.store.sql.fast_statements import PreparedStatements
-from fivefold.usecases.accounts.tokens import charge_all
+from fivefold.usecases.accounts.credentials import charge_all
 
 MOST_TOGETHER = 64
 """Most charges in one commit: more would delay the first of them."""

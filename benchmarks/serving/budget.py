@@ -29,7 +29,8 @@ from fivefold.store.accounts.plans import read_plans
 from fivefold.store.accounts.tokens import Allowance, Charge
 from fivefold.store.sql.database import open_database, upgrade
 from fivefold.store.sql.fast_statements import PreparedStatements
-from fivefold.usecases.accounts.tokens import charge_all, create_token, month_of
+from fivefold.usecases.accounts.credentials import charge_all, month_of
+from fivefold.usecases.accounts.tokens import create_token
 from fivefold.usecases.scoring import score_rows
 
 TIMES = 2_000

@@ -54,7 +54,7 @@ def add_to(app: typer.Typer) -> None:
 
 def person(engine: "Engine", organisation: str, token: str) -> "tuple[Context, Role]":
     """Give the context and the role of the token's member; without one of the machine's account, which is no person."""
-    from fivefold.usecases.accounts.tokens import find_credential
+    from fivefold.usecases.accounts.credentials import find_credential
     from fivefold.usecases.shared.actors import Role
     from fivefold.usecases.shared.context import Context
 

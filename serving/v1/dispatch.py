@@ -32,7 +32,7 @@ from fivefold.serving.v1.route import RequestContext, Route, Work
 from fivefold.store.accounts.idempotency import RequestAttempt, attempting
 from fivefold.store.accounts.plans import Plan
 from fivefold.store.sql.database import reachable
-from fivefold.usecases.accounts.tokens import Credential, find_credential, note_use
+from fivefold.usecases.accounts.credentials import Credential, find_credential, note_use
 from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.shared.actors import OF_MEMBERS, Role
 

@@ -12,7 +12,7 @@ from pydantic import FailFast, TypeAdapter
 from sqlalchemy import Engine
 
 from fivefold.domain.paging import Page
-from fivefold.usecases.accounts.tokens import Credential
+from fivefold.usecases.accounts.credentials import Credential
 from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context

@@ -24,7 +24,7 @@ from fivefold.serving.responses import DATA_NOT_VALID, NO_CREDENTIALS, TOO_MANY_
 from fivefold.serving.v4.contract import read_rows, response_rows
 from fivefold.store.accounts.plans import Plan
 from fivefold.store.accounts.tokens import Allowance, Charge
-from fivefold.usecases.accounts.tokens import Credential, month_of, seconds_to_next_month, within_allowance
+from fivefold.usecases.accounts.credentials import Credential, month_of, seconds_to_next_month, within_allowance
 from fivefold.usecases.scoring import CheckedRows, ScoredRows, check_rows, score_checked
 
 ROWS_IN_LOOP = 2_000

@@ -229,7 +229,7 @@ class Service:
 
     def usage_of(self, token: str) -> tuple[int, int]:
         """Tell the calls and users of one token."""
-        from fivefold.usecases.accounts.tokens import hash_of
+        from fivefold.usecases.accounts.credentials import hash_of
 
         with Session(self.engine) as session:
             of_token = select(func.sum(Usage.calls), func.sum(Usage.users)).join(Token, Token.id == Usage.token_id)

@@ -12,7 +12,8 @@ from fivefold.domain.clock import DAY_US, now_microseconds
 from fivefold.serving import authentication
 from fivefold.serving.authentication import REMEMBERED_SECONDS, Authenticator
 from fivefold.serving.responses import ApiError
-from fivefold.usecases.accounts.tokens import Credential, find_credential, revoke_token
+from fivefold.usecases.accounts.credentials import Credential, find_credential
+from fivefold.usecases.accounts.tokens import revoke_token
 from tests.serving.inprocess import Place, rows_of, started
 
 

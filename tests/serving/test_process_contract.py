@@ -208,7 +208,8 @@ def test_up_to_a_hundred_problems_are_listed(service: Service, free: str, status
 
 
 def test_whoever_may_not_ask_is_401(service: Service, free: str) -> None:
-    from fivefold.usecases.accounts.tokens import find_credential, revoke_token
+    from fivefold.usecases.accounts.credentials import find_credential
+    from fivefold.usecases.accounts.tokens import revoke_token
 
     revoked, removed = service.token(), service.token()
     expired = service.token(expires_days=1)

@@ -63,7 +63,8 @@ def test_two_tokens_do_not_share_a_plan(service: Service) -> None:
 
 
 def test_a_revoked_token_ends_at_once_even_where_it_is_remembered(service: Service) -> None:
-    from fivefold.usecases.accounts.tokens import find_credential, revoke_token
+    from fivefold.usecases.accounts.credentials import find_credential
+    from fivefold.usecases.accounts.tokens import revoke_token
 
     token = service.token()
     credential = find_credential(service.engine, token)

@@ -19,7 +19,8 @@ from fivefold.serving.quota import MOST_TOGETHER, QuotaCharger
 from fivefold.store.accounts.plans import read_plans
 from fivefold.store.accounts.tokens import Allowance, Charge, usage_in
 from fivefold.store.sql.fast_statements import PreparedStatements
-from fivefold.usecases.accounts.tokens import charge_all, create_token, revoke_token
+from fivefold.usecases.accounts.credentials import charge_all
+from fivefold.usecases.accounts.tokens import create_token, revoke_token
 from tests.store import databases
 
 pytestmark = pytest.mark.postgresql

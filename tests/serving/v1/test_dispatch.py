@@ -17,7 +17,7 @@ from fivefold.serving.v1 import dispatch
 from fivefold.serving.v1.permissions import ROUTES
 from fivefold.serving.v1.route import Route
 from fivefold.store.tables.accounts import Token
-from fivefold.usecases.accounts.tokens import hash_of
+from fivefold.usecases.accounts.credentials import hash_of
 from fivefold.usecases.shared.actors import Role
 from tests.serving.inprocess import client
 from tests.serving.v1.places import LIMITS, OURS, PLANS, Place, routes

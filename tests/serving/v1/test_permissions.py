@@ -12,7 +12,7 @@ from fivefold.serving.v1.permissions import ROUTES
 from fivefold.serving.v1.route import Route
 from fivefold.store.tables.accounts import Token
 from fivefold.store.tables.audit import AuditHead
-from fivefold.usecases.accounts.tokens import hash_of
+from fivefold.usecases.accounts.credentials import hash_of
 from fivefold.usecases.shared.actors import OF_MEMBERS, Role
 from tests.serving.v1.examples import EXAMPLES
 from tests.serving.v1.places import OURS, THEIRS, Place, copied

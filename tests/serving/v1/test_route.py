@@ -7,7 +7,7 @@ import pytest
 from fivefold.serving.v1.permissions import ROUTES
 from fivefold.serving.v1.route import RequestContext, Route
 from fivefold.serving.v1.schemas import RequestModel
-from fivefold.usecases.accounts.tokens import Credential
+from fivefold.usecases.accounts.credentials import Credential
 from fivefold.usecases.shared.actors import Role
 
 

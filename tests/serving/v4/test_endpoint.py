@@ -27,8 +27,9 @@ from fivefold.serving.v4.endpoint import ScoringQuery, read_query
 from fivefold.store.accounts.tokens import Charge
 from fivefold.store.sql.database import open_database
 from fivefold.store.tables.accounts import Token
+from fivefold.usecases.accounts.credentials import month_of, seconds_to_next_month
 from fivefold.usecases.accounts.organisations import actor_in_new, add_member
-from fivefold.usecases.accounts.tokens import list_tokens, month_of, revoke_token, seconds_to_next_month
+from fivefold.usecases.accounts.tokens import list_tokens, revoke_token
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
 from tests.serving.inprocess import AS_OF, GONE, LIMITS, SCORING, Place, client, now_text, rows_of, run, started

@@ -16,6 +16,7 @@ from fivefold.store.audit.log import entries
 from fivefold.store.sql.database import open_database
 from fivefold.store.tables.audit import AuditEntry, AuditValues
 from fivefold.store.tables.events import Member
+from fivefold.usecases.accounts.credentials import find_credential
 from fivefold.usecases.accounts.organisations import (
     actor_in,
     actor_in_new,
@@ -24,7 +25,7 @@ from fivefold.usecases.accounts.organisations import (
     list_members,
     set_roles,
 )
-from fivefold.usecases.accounts.tokens import create_token, find_credential, list_tokens
+from fivefold.usecases.accounts.tokens import create_token, list_tokens
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context

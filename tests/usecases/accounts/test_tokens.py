@@ -28,20 +28,18 @@ from fivefold.store.sql.database import open_database
 from fivefold.store.sql.fast_statements import PreparedStatements
 from fivefold.store.tables.accounts import Base, Token
 from fivefold.store.tables.audit import AuditEntry, AuditHead, AuditValues
-from fivefold.usecases.accounts import tokens
-from fivefold.usecases.accounts.organisations import actor_in_new, add_member
-from fivefold.usecases.accounts.tokens import (
+from fivefold.usecases.accounts import credentials, tokens
+from fivefold.usecases.accounts.credentials import (
     Credential,
     charge_all,
-    create_token,
     find_credential,
     hash_of,
-    list_tokens,
     month_of,
     note_use,
-    revoke_token,
     seconds_to_next_month,
 )
+from fivefold.usecases.accounts.organisations import actor_in_new, add_member
+from fivefold.usecases.accounts.tokens import create_token, list_tokens, revoke_token
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.shared.context import Context
 from tests.store import databases
@@ -55,7 +53,8 @@ PLENTY = Allowance(10**9, 10**9)
 def now(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """A clock that a test sets: its only item."""
     clock = [to_microseconds(datetime(2026, 11, 20, 12, tzinfo=UTC))]
-    monkeypatch.setattr(tokens, "now_microseconds", lambda: clock[0])
+    for module in (tokens, credentials):
+        monkeypatch.setattr(module, "now_microseconds", lambda: clock[0])
     return clock
 
 
