@@ -65,8 +65,8 @@ def stages() -> dict[str, float]:
         cost = Charge(number, month_of(now), 1, Allowance(10**9, 10**9), now)
         found = {
             "the floor's own json.loads": microseconds(lambda: json.loads(body)),
-            "pydantic, were the body not plain": microseconds(lambda: ORDINARY.validate_json(body)),
-            "scan of the body": microseconds(lambda: read_rows(body, Limits())),
+            "pydantic, were the body not flat": microseconds(lambda: ORDINARY.validate_json(body)),
+            "body into columns": microseconds(lambda: read_rows(body, Limits())),
             "validating rows": microseconds(lambda: reader.read(rows.columns, ErrorCollector())),
             "kernel": microseconds(lambda: indicator_matrix(histories, AS_OF_US)),
             "prediction, score and segment": microseconds(lambda: model.scores(matrix)),

@@ -25,7 +25,7 @@ from fivefold.features.schema import LARGEST_MAGNITUDE
 Mask = npt.NDArray[np.bool_]
 Scalar = TypeVar("Scalar", bound=np.generic)
 Column: TypeAlias = Any
-"""A column of Arrow, which ships no types, or one of a scanned body: a `StringColumn` or floats."""
+"""A column of Arrow, which ships no types, or one of a request's body: a `StringColumn` or floats."""
 
 ALLOWED_TIME = (
     "an ISO 8601 date or time such as 2024-06-30, 2024-06-30T12:00:00 or 2024-06-30T12:00:00+02:00, "

@@ -1,1 +1,1 @@
-"""A request's JSON body: counted, then scanned straight into columns."""
+"""A request's JSON body: counted before it is read, and its rows as columns."""

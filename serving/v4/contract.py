@@ -14,10 +14,11 @@ from fivefold.domain.segments import segment_of
 from fivefold.domain.settings import Limits
 from fivefold.features import schema as c
 from fivefold.features.reading.columns import short_text
-from fivefold.features.request_body.body import BodyColumns, measure_body, scan_body
+from fivefold.features.request_body.body import BodyColumns, measure_body
 from fivefold.models.explain import explanation_content
 from fivefold.models.value_model import ValueModel
 from fivefold.serving.responses import UNPROCESSABLE, ApiError
+from fivefold.serving.v4.decoding import decode_body
 from fivefold.usecases.scoring import ScoredRows
 
 Text = Annotated[str, Strict()]
@@ -74,12 +75,12 @@ def form_of(absent: tuple[str, ...]) -> Form:
 def read_rows(body: bytes, limits: Limits, absent: tuple[str, ...] = ()) -> BodyColumns | list[Row]:
     """Read a body; ApiError 413 beyond the server's limits, 422 if it is no array of rows.
 
-    A plain body with every field is scanned into columns; `form_of(absent)` reads any other, and lists its problems.
+    A flat body with every field is decoded into columns; `form_of(absent)` reads any other, and lists its problems.
     """
     form = form_of(absent)
-    scanned = scan_body(body, min(limits.rows, limits.users))  # as many rows cannot have more users
-    if scanned is not None:
-        return scanned
+    columns = decode_body(body, min(limits.rows, limits.users))  # as many rows cannot have more users
+    if columns is not None:
+        return columns
     require_shape(body, limits.rows)
     try:
         rows: list[Row] = form.of_list.validate_json(body)
