@@ -21,7 +21,7 @@ ENGINES_AT_LEAST = 4.0
 PEAK_AT_MOST_BYTES = 1_000_000_000
 """The aims: kernel against read, each engine against kernel, and the memory of the large run."""
 
-LIBRARIES = ("pyarrow", "numba", "numpy", "duckdb", "polars", "pandas")
+LIBRARIES = ("pyarrow", "numba", "numpy", "duckdb", "polars")
 
 METHOD = """\
 ## What is measured
@@ -51,9 +51,6 @@ METHOD = """\
 - **Polars** (one lazy query, streaming engine): the file's order, for `last` and for neighbours (`shift`); where it
   orders rows, one sort before. Conditions stand beside the aggregates: filters inside the groups took twice the
   processor time; grouping by a sorted key took 1.4 times, and a join for the rates a little more.
-- **pandas**: the file's order, for `last` and for neighbours; the Parquet dictionary of user_id as a categorical key,
-  which needs no hashing. Columns are masked with NumPy and aggregated eight at a time; no function is called
-  customer by customer.
 - **kernel**: rows of a customer together; order it checks, and restores where it is another.
 
 ## What is not

@@ -22,12 +22,11 @@ JOBS = {
     "kernel": "benchmarks.features.kernel.compute",
     "DuckDB": "benchmarks.features.sql.compute",
     "Polars": "benchmarks.features.polars.compute",
-    "pandas": "benchmarks.features.pandas.compute",
     "DuckDB, ordering rows": "benchmarks.features.sql.compute_ordering",
     "Polars, ordering rows": "benchmarks.features.polars.compute_ordering",
 }
 WITH_IDS = "kernel, with transaction_id"
-COMPARED = ("DuckDB", "Polars", "pandas", "DuckDB, ordering rows", "Polars, ordering rows")
+COMPARED = ("DuckDB", "Polars", "DuckDB, ordering rows", "Polars, ordering rows")
 LARGE_JOBS = {
     "read": "benchmarks.features.read.compute",
     "kernel, written to Parquet": "benchmarks.features.kernel.compute_to_parquet",
