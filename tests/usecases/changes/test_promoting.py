@@ -91,7 +91,7 @@ def test_where_the_log_cannot_be_written_nothing_is_promoted(
     def failing(*_: object, **__: object) -> None:
         raise StoreError("the database is read-only")
 
-    monkeypatch.setattr(promoting.audit, "record", failing)
+    monkeypatch.setattr(promoting, "record", failing)
     with pytest.raises(StoreError, match="read-only"):
         promote_model(engine, registry, 1, "cli:ann")
     assert registry.champion() is None
