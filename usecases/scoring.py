@@ -20,7 +20,7 @@ from fivefold.models.reach import HistoryReach, history_reaches
 from fivefold.models.value_model import Scores, ValueModel
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ScoredRows:
     """The scores of a request's customers, in order of first appearance.
 
@@ -95,9 +95,13 @@ def score_checked(model: ValueModel, checked: CheckedRows, *, explained: bool) -
     user_ids: list[str] = checked.histories.user_ids.to_pylist()
     explanations = explain(model, matrix) if explained else None
     if explanations is None:
-        return ScoredRows(user_ids, model.scores(matrix), matrix, None)
+        return ScoredRows(user_ids=user_ids, scores=model.scores(matrix), matrix=matrix, explanations=None)
     return ScoredRows(
-        user_ids, explanations.scores, matrix, explanations, history_reaches(checked.histories, checked.moment)
+        user_ids=user_ids,
+        scores=explanations.scores,
+        matrix=matrix,
+        explanations=explanations,
+        reaches=history_reaches(checked.histories, checked.moment),
     )
 
 

@@ -62,7 +62,7 @@ def stages() -> dict[str, float]:
         upgrade(engine)
         number, _ = create_token(engine, read_plans(None), plan="unlimited")
         now, statements = now_microseconds(), PreparedStatements(engine, quick=True)
-        cost = Charge(number, month_of(now), 1, Allowance(10**9, 10**9), now)
+        cost = Charge(token_id=number, month=month_of(now), users=1, allowance=Allowance(10**9, 10**9), at_us=now)
         found = {
             "the floor's own json.loads": microseconds(lambda: json.loads(body)),
             "pydantic, were the body not flat": microseconds(lambda: ORDINARY.validate_json(body)),

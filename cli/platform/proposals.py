@@ -241,7 +241,11 @@ def settings(
     if role is not Role.ADMIN:
         raise ConfigError("settings are proposed by admins; the token is a publisher's")
     change = SettingsChange(
-        None, override_cap, retention_days, minimum_coverage, programs_lower_levels, two_people_promote
+        override_cap_percent=override_cap,
+        retention_days=retention_days,
+        minimum_coverage_percent=minimum_coverage,
+        programs_lower_levels=programs_lower_levels,
+        two_people_promote=two_people_promote,
     )
     print_outcome(change_settings(who, change, reason))
 

@@ -160,7 +160,7 @@ class ScoringEndpoint:
 
 def _cost(credential: Credential, plan: Plan, users: int, now: int) -> Charge:
     allowance = Allowance(plan.calls_per_month, plan.users_per_month)
-    return Charge(credential.token_id, month_of(now), users, allowance, now)
+    return Charge(token_id=credential.token_id, month=month_of(now), users=users, allowance=allowance, at_us=now)
 
 
 def _compute(served: ServedModel, checked: CheckedRows, query: ScoringQuery) -> tuple[bytes, ScoredRows]:

@@ -21,7 +21,7 @@ class Allowance:
     users: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Charge:
     """The cost of an answered request to a token.
 

@@ -21,7 +21,7 @@ Digests = Mapping[str, Mapping[str, str]]
 """Digests of rows by the names of their tables, and in these by the names of rows."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BoundTable:
     """A table whose rows are bound.
 
@@ -68,50 +68,53 @@ class BoundTable:
 _OF_ENTITY = "coalesce((SELECT e.organisation_id FROM entities e WHERE e.id = r.entity_id), 0)"
 _ALL = (
     BoundTable(
-        "attributes",
-        ("entity_id", "number", "known_us", "content"),
+        name="attributes",
+        columns=("entity_id", "number", "known_us", "content"),
         primary=("entity_id", "number"),
         organisation=_OF_ENTITY,
     ),
-    BoundTable("tags", ("id", "organisation_id", "entity_id", "tag", "from_us", "until_us", "set_by")),
-    BoundTable("screenings", ("id", "organisation_id", "entity_id", "screening", "found", "at_us", "recorded_us")),
+    BoundTable(name="tags", columns=("id", "organisation_id", "entity_id", "tag", "from_us", "until_us", "set_by")),
     BoundTable(
-        "records",
-        (
+        name="screenings",
+        columns=("id", "organisation_id", "entity_id", "screening", "found", "at_us", "recorded_us"),
+    ),
+    BoundTable(
+        name="records",
+        columns=(
             "id", "organisation_id", "kind", "external_id", "entity_id", "opened_us", "closed_us", "outcome", "status",
             "content",
         ),
     ),
     BoundTable(
-        "ownerships",
-        ("id", "entity_id", "owner_id", "from_us", "until_us"),
+        name="ownerships",
+        columns=("id", "entity_id", "owner_id", "from_us", "until_us"),
         entities=("entity_id", "owner_id"),
         organisation=_OF_ENTITY,
     ),
     BoundTable(
-        "proposals",
-        (
+        name="proposals",
+        columns=(
             "id", "organisation_id", "entity_id", "kind", "subject", "content", "reach", "reason", "proposed_by",
             "proposed_us", "state", "decided_by", "decided_us", "decision_reason", "result",
         ),
         entities=(),
     ),
     BoundTable(
-        "entities",
-        (
+        name="entities",
+        columns=(
             "id", "organisation_id", "type_id", "external_id", "created_us", "erased_us", "hold_until_us",
             "hold_reason",
         ),
         entities=(),
     ),
     BoundTable(
-        "entity_types",
-        ("id", "organisation_id", "name", "fields", "transaction_fields", "case_fields", "created_us"),
+        name="entity_types",
+        columns=("id", "organisation_id", "name", "fields", "transaction_fields", "case_fields", "created_us"),
         entities=(),
     ),
     BoundTable(
-        "organisation_settings",
-        (
+        name="organisation_settings",
+        columns=(
             "organisation_id", "levels", "locked_us", "base_currency", "override_cap_percent", "retention_days",
             "minimum_coverage_percent", "programs_lower_levels", "two_people_promote", "sole_operator_us",
         ),
@@ -119,21 +122,21 @@ _ALL = (
         entities=(),
     ),
     BoundTable(
-        "ruleset_families",
-        ("id", "organisation_id", "type_id", "name", "position", "enabled", "active_version_id", "created_us"),
+        name="ruleset_families",
+        columns=("id", "organisation_id", "type_id", "name", "position", "enabled", "active_version_id", "created_us"),
         entities=(),
     ),
     BoundTable(
-        "ruleset_versions",
-        (
+        name="ruleset_versions",
+        columns=(
             "id", "organisation_id", "family_id", "number", "document", "canonical", "content_hash", "tests", "editors",
             "committed_by", "committed_us",
         ),
         entities=(),
     ),
     BoundTable(
-        "activations",
-        (
+        name="activations",
+        columns=(
             "id", "organisation_id", "family_id", "version_id", "previous_version_id", "backtest_id", "kind", "reason",
             "actor", "at_us", "per_second",
         ),

@@ -66,7 +66,7 @@ def _statements(differs: str) -> tuple[TextClause, TextClause]:
 _LATER = {"sqlite": _statements("IS NOT"), "postgresql": _statements("IS DISTINCT FROM")}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AddedTransactions:
     """The result of adding staged rows.
 
@@ -125,7 +125,12 @@ def add_transactions(session: Session, organisation_id: int, staged: pl.DataFram
     batch = new_batch()
     if dialect == "postgresql" and _copied(session, organisation_id, staged, now_us, batch):
         return AddedTransactions(
-            len(staged), 0, set(staged["entity_id"].unique().to_list()), [], batch, transaction_lines(staged)
+            new=len(staged),
+            changed=0,
+            touched=set(staged["entity_id"].unique().to_list()),
+            conflicts=[],
+            batch=batch,
+            lines=transaction_lines(staged),
         )
     session.execute(text(_STAGED[dialect]))
     if dialect == "sqlite":
@@ -134,7 +139,14 @@ def add_transactions(session: Session, organisation_id: int, staged: pl.DataFram
     of = {"of": organisation_id}
     new = session.execute(_ADD[dialect], {**of, "now": now_us, "batch": batch}).all()
     if len(new) == len(staged):
-        return AddedTransactions(len(new), 0, {row.entity_id for row in new}, [], batch, transaction_lines(staged))
+        return AddedTransactions(
+            new=len(new),
+            changed=0,
+            touched={row.entity_id for row in new},
+            conflicts=[],
+            batch=batch,
+            lines=transaction_lines(staged),
+        )
     contradicts, change = _LATER[dialect]
     # The update first: it waits for a concurrent call that settles the same one, which then shows as a conflict.
     settled_rows = session.execute(change, {**of, "batch": batch}).all()
@@ -142,4 +154,6 @@ def add_transactions(session: Session, organisation_id: int, staged: pl.DataFram
     new_rows = staged.filter(staged["transaction_id"].is_in([row.transaction_id for row in new]))
     lines = transaction_lines(new_rows) + settled_lines((row.transaction_id, row.state) for row in settled_rows)
     touched = {row.entity_id for row in (*new, *settled_rows)}
-    return AddedTransactions(len(new), len(settled_rows), touched, list(conflicts), batch, lines)
+    return AddedTransactions(
+        new=len(new), changed=len(settled_rows), touched=touched, conflicts=list(conflicts), batch=batch, lines=lines
+    )

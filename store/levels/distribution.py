@@ -9,7 +9,7 @@ from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.levels import DueMark, Standing
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LevelGroup:
     """Entities with the same current state.
 
@@ -37,7 +37,14 @@ def level_groups(session: Session, type_id: int) -> list[LevelGroup]:
         .group_by(*by)
     )
     return [
-        LevelGroup(version, status, bool(set_by_hand), level, rules_level, entities)
+        LevelGroup(
+            version_id=version,
+            status=status,
+            overridden=bool(set_by_hand),
+            level=level,
+            rules_level=rules_level,
+            entities=entities,
+        )
         for version, status, set_by_hand, level, rules_level, entities in rows
     ]
 

@@ -52,7 +52,7 @@ class LeasedEntity:
     attempts: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Batch:
     """Entities of one organisation and type, leased together.
 
@@ -187,7 +187,14 @@ def _claim_of(
         if not first and not more:
             return None
         claims = tuple(sorted(first + more, key=lambda claim: claim.entity_id))
-        return Batch(queue.organisation_id, head.type_id, lease, claims, queue, len(first))
+        return Batch(
+            organisation_id=queue.organisation_id,
+            type_id=head.type_id,
+            lease=lease,
+            claims=claims,
+            queue=queue,
+            of_queue=len(first),
+        )
     return None
 
 
@@ -202,7 +209,11 @@ def claim_one(session: Session, subject: Subject, lease: str, now_us: int, until
     """Lease one entity, due or not; None if another worker holds its lease, or it has no mark."""
     statement = select(_MARKS.c.entity_id).where(_MARKS.c.entity_id == subject.entity_id, _OPEN)
     claims = _lease(session, statement, lease, until_us, {"now_us": now_us})
-    return Batch(subject.organisation_id, subject.type_id, lease, claims) if claims else None
+    return (
+        Batch(organisation_id=subject.organisation_id, type_id=subject.type_id, lease=lease, claims=claims)
+        if claims
+        else None
+    )
 
 
 _REASONS_NOW = case((_MARKS.c.due_us <= bindparam("now_us"), _MARKS.c.reasons), else_=int(Reason.VIEW))

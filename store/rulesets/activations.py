@@ -16,7 +16,7 @@ PER_SECOND = 200
 """Entities that become due in a second, by default."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ActivationChange:
     """A change of the active ruleset, and how fast the entities are assessed again.
 

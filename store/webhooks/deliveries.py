@@ -41,7 +41,7 @@ def is_in(state: str, table: Any = _DELIVERIES) -> Any:
     return table.c.state == literal_column(f"'{state}'")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PlanningBacklog:
     """An endpoint whose deliveries of the events behind *after*, up to *upto*, are not planned yet."""
 
@@ -70,7 +70,11 @@ def planning_backlogs(session: Session, settled: int, most: int) -> list[Plannin
     rows = session.execute(select(Endpoint, upto).where(Endpoint.enabled).order_by(Endpoint.id)).all()
     return [
         PlanningBacklog(
-            endpoint.id, endpoint.organisation_id, tuple(json.loads(endpoint.kinds)), endpoint.planned_id, last
+            endpoint_id=endpoint.id,
+            organisation_id=endpoint.organisation_id,
+            kinds=tuple(json.loads(endpoint.kinds)),
+            after=endpoint.planned_id,
+            upto=last,
         )
         for endpoint, last in rows
         if last is not None
@@ -101,7 +105,7 @@ def plan(session: Session, backlog: PlanningBacklog, now_us: int) -> int:
     return connection.execute(new_deliveries).rowcount
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LeasedDelivery:
     """A delivery leased to be sent, with its event.
 

@@ -58,7 +58,9 @@ def test_a_token_is_looked_up_once_in_a_while(place: Place, clock: list[float], 
     authenticator, token = Authenticator(place.engine), place.token()
     for now, asked in ((0.0, 1), (1.0, 1), (REMEMBERED_SECONDS, 1), (2.1, 2), (4.0, 2), (4.2, 3)):
         clock[0] = now
-        assert authenticate(authenticator, token) == Credential(1, "app", "unlimited", None, 1)
+        assert authenticate(authenticator, token) == Credential(
+            token_id=1, role="app", plan="unlimited", expires_us=None, organisation_id=1
+        )
         assert len(looked_up) == asked, now
 
 
@@ -111,7 +113,7 @@ def test_a_token_that_ends_while_it_is_remembered_is_refused_at_once(
 
 
 def test_a_role_without_the_right_is_refused(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = Credential(1, "app", "unlimited", None, 1)
+    found = Credential(token_id=1, role="app", plan="unlimited", expires_us=None, organisation_id=1)
     for role in ("investigator", "approver", "publisher", "auditor", "", "App"):
         monkeypatch.setattr(authentication, "find_credential", lambda *_, role=role: replace(found, role=role))
         refuse(Authenticator(place.engine), "token")

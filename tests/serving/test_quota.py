@@ -77,7 +77,7 @@ def add(engine: Engine) -> int:
 
 
 def cost(token: int, users: int = 1, allowance: Allowance = PLENTY) -> Charge:
-    return Charge(token, MONTH, users, allowance, now_microseconds())
+    return Charge(token_id=token, month=MONTH, users=users, allowance=allowance, at_us=now_microseconds())
 
 
 def used(engine: Engine, token: int) -> tuple[int, int]:

@@ -299,7 +299,12 @@ class Machine(RuleBasedStateMachine):
 
     def _put_record(self, kind: str, number: int) -> None:
         fact = (self.model.alerts if kind == "alert" else self.model.cases)[number]
-        self._fact(put_record, fact.entity, kind, RecordGiven(str(number), fact.opened, fact.closed, fact.outcome))
+        self._fact(
+            put_record,
+            fact.entity,
+            kind,
+            RecordGiven(external_id=str(number), opened_us=fact.opened, closed_us=fact.closed, outcome=fact.outcome),
+        )
 
     @rule(name=SOMEBODY, level=st.sampled_from([1, 2, 3]), lasts=ENDS)
     def request(self, name: str, level: int, lasts: int | None) -> None:

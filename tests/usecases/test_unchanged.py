@@ -61,7 +61,9 @@ CALLS: dict[str, Callable[[Bank, Path], object]] = {
     "a tag": lambda bank, _: set_tag(*of_a(bank), "watch"),
     "a tag with an end": lambda bank, _: set_tag(*of_a(bank), "watch", until_us=UNTIL),
     "a screening": lambda bank, _: add_screening(*of_a(bank), "pep", found=True, at_us=platforms.NOW - DAY_US),
-    "a case": lambda bank, _: put_record(*of_a(bank), "case", RecordGiven("7", platforms.NOW - DAY_US)),
+    "a case": lambda bank, _: put_record(
+        *of_a(bank), "case", RecordGiven(external_id="7", opened_us=platforms.NOW - DAY_US)
+    ),
     "attributes": lambda bank, _: bank.put("a", country="NO"),
     "a type": lambda bank, _: define_type(bank.context, "customer", {"vip": "flag"}),
     "a hold": lambda bank, folder: set_legal_hold(*of_a(bank), UNTIL, "a court", folder / "register"),
@@ -122,14 +124,16 @@ def test_an_import_changes_many_tags_and_cases_in_one_statement_each(bank: Bank)
     names = [f"c{number}" for number in range(20)]
     for name in names:
         bank.put(name)
-    opened = [RecordRow(name, RecordGiven(name, platforms.NOW)) for name in names]
+    opened = [RecordRow(name, RecordGiven(external_id=name, opened_us=platforms.NOW)) for name in names]
     put_tags(bank.context, "customer", [TagRow(name, "new", platforms.NOW) for name in names])
     put_records(bank.context, "customer", opened, "alert")
     bank.wait(days=1)
     statements: list[str] = []
     event.listen(bank.engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
     ended = [TagRow(name, "new", platforms.NOW, UNTIL) for name in names]
-    closed = [RecordRow(name, RecordGiven(name, platforms.NOW, bank.now)) for name in names]
+    closed = [
+        RecordRow(name, RecordGiven(external_id=name, opened_us=platforms.NOW, closed_us=bank.now)) for name in names
+    ]
     assert put_tags(bank.context, "customer", ended).changed == len(names)
     assert put_records(bank.context, "customer", closed, "alert").changed == len(names)
     for table in ("tags", "records"):

@@ -37,7 +37,7 @@ MOST_MEMBERS = MOST_NODES - 100
 """In a version of a list: what is proposed is a document, which has a few more names and values."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ListLine:
     """A version of a list, without its members.
 
@@ -203,4 +203,6 @@ def _record(session: Session, context: Context, new: Sequence[ListVersionRow], t
 
 
 def _line(row: ListVersionRow) -> ListLine:
-    return ListLine(row.name, row.title, row.source, row.since_us, len(json.loads(row.members)))
+    return ListLine(
+        name=row.name, title=row.title, source=row.source, since_us=row.since_us, members=len(json.loads(row.members))
+    )

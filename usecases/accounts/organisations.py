@@ -48,7 +48,7 @@ def refuse_long_name(what: str, name: str) -> None:
         raise ConfigError(f"{what} has {len(name)} characters; at most {NAME_CHARACTERS} are kept")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MemberLine:
     """A member as it is listed.
 
@@ -169,4 +169,6 @@ def _record(
 
 
 def _line(member: Member) -> MemberLine:
-    return MemberLine(member.id, member.name, roles_of(member), member.created_us, member.left_us)
+    return MemberLine(
+        id=member.id, name=member.name, roles=roles_of(member), created_us=member.created_us, left_us=member.left_us
+    )

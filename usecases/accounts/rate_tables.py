@@ -27,7 +27,7 @@ MOST_ROWS = 50_000
 """In one table; of a longer file the latest ones are kept. Before its first day the shipped rates hold."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RateTableLine:
     """A table of rates, without its rows.
 
@@ -62,7 +62,7 @@ class RateShown:
     stale: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RatesShown:
     """The rates in force.
 
@@ -177,7 +177,9 @@ def show_rates(context: Context) -> RatesShown:
         for code, rate in sorted(table.rates.items())
     )
     unknown = {code: many for code, many in sorted(stored.items()) if code not in table.positions}
-    return RatesShown(table.base, table.source, table.newest.isoformat(), lines, unknown)
+    return RatesShown(
+        base=table.base, source=table.source, newest=table.newest.isoformat(), rates=lines, without_rate=unknown
+    )
 
 
 def _into(rates: DatedRates, base: str) -> DatedRates:
@@ -200,11 +202,11 @@ def _into(rates: DatedRates, base: str) -> DatedRates:
 def _line(row: RateTableRow) -> RateTableLine:
     rows = dated_rates(row.content, row.source, row.base_currency).rows
     return RateTableLine(
-        row.number,
-        row.base_currency,
-        row.source,
-        len(rows),
-        tuple(sorted({each.currency for each in rows})),
-        max(each.day for each in rows).isoformat(),
-        row.created_us,
+        number=row.number,
+        base_currency=row.base_currency,
+        source=row.source,
+        rows=len(rows),
+        currencies=tuple(sorted({each.currency for each in rows})),
+        last_day=max(each.day for each in rows).isoformat(),
+        created_us=row.created_us,
     )

@@ -22,7 +22,7 @@ MOST_RETENTION_DAYS = 36_525
 """A hundred years."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """The settings of an organisation.
 
@@ -57,15 +57,15 @@ def settings_of(session: Session, organisation_id: int) -> Settings:
 def _settings(row: OrganisationSettings) -> Settings:
     levels = tuple(json.loads(row.levels))
     return Settings(
-        levels,
-        row.locked_us,
-        row.base_currency,
-        row.override_cap_percent,
-        row.retention_days,
-        row.minimum_coverage_percent,
-        row.sole_operator_us,
-        row.programs_lower_levels,
-        row.two_people_promote,
+        levels=levels,
+        locked_us=row.locked_us,
+        base_currency=row.base_currency,
+        override_cap_percent=row.override_cap_percent,
+        retention_days=row.retention_days,
+        minimum_coverage_percent=row.minimum_coverage_percent,
+        sole_operator_us=row.sole_operator_us,
+        programs_lower_levels=row.programs_lower_levels,
+        two_people_promote=row.two_people_promote,
     )
 
 
@@ -119,7 +119,7 @@ def _checked_levels(levels: Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SettingsChange:
     """What is to change; None for what stays as it is."""
 

@@ -23,7 +23,7 @@ from fivefold.usecases.shared.context import record
 SECRET_BYTES = 32
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TokenLine:
     """A token as it is listed: everything but its secret, which is not stored."""
 
@@ -143,18 +143,18 @@ def list_tokens(engine: Engine, month: str) -> list[TokenLine]:
         used = accounts.usage_in(session, month)
         return [
             TokenLine(
-                token.id,
-                organisation,
-                token.label,
-                member,
-                token.role,
-                token.plan,
-                token_state(token, now),
-                token.created_us,
-                token.expires_us,
-                token.last_used_us,
-                used[token.id].calls if token.id in used else 0,
-                used[token.id].users if token.id in used else 0,
+                id=token.id,
+                organisation=organisation,
+                label=token.label,
+                member=member,
+                role=token.role,
+                plan=token.plan,
+                state=token_state(token, now),
+                created_us=token.created_us,
+                expires_us=token.expires_us,
+                last_used_us=token.last_used_us,
+                calls=used[token.id].calls if token.id in used else 0,
+                users=used[token.id].users if token.id in used else 0,
             )
             for token, organisation, member in accounts.tokens(session)
         ]

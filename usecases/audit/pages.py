@@ -11,7 +11,7 @@ from fivefold.store.tables.audit import AuditEntry
 from fivefold.usecases.shared.context import Context
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EntryShown:
     """An entry as it is shown.
 
@@ -39,13 +39,13 @@ def list_entries(context: Context, part: Part) -> Page[EntryShown]:
 
 def _shown(entry: AuditEntry) -> EntryShown:
     return EntryShown(
-        entry.number,
-        entry.at_us,
-        entry.actor,
-        entry.action,
-        entry.subject_kind,
-        entry.subject_id,
-        entry.bulk_count,
-        json.loads(entry.details),
-        entry.hash,
+        number=entry.number,
+        at_us=entry.at_us,
+        actor=entry.actor,
+        action=entry.action,
+        subject_kind=entry.subject_kind,
+        subject_id=entry.subject_id,
+        bulk_count=entry.bulk_count,
+        details=json.loads(entry.details),
+        hash=entry.hash,
     )

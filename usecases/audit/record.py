@@ -98,7 +98,7 @@ def read_heads(path: Path) -> ExportedHeads:
         ) from None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EntryLine:
     """An entry as it is listed, without values."""
 
@@ -113,16 +113,16 @@ class EntryLine:
 
 def list_entries(engine: Engine, count: int, organisation: str | None = None) -> list[EntryLine]:
     """List the last entries, of one organisation or of all, the oldest first."""
-    with Session(engine) as session:
+    with reading(engine) as session:
         return [
             EntryLine(
-                name,
-                entry.number,
-                entry.at_us,
-                entry.actor,
-                entry.action,
-                f"{entry.subject_kind} {entry.subject_id or f'× {entry.bulk_count}'}",
-                entry.details,
+                organisation=name,
+                number=entry.number,
+                at_us=entry.at_us,
+                actor=entry.actor,
+                action=entry.action,
+                subject=f"{entry.subject_kind} {entry.subject_id or f'× {entry.bulk_count}'}",
+                details=entry.details,
             )
             for entry, name in audit.latest(session, count, organisation)
         ]

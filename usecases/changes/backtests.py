@@ -57,7 +57,7 @@ class _StoppedError(Exception):
     """The worker is asked to end, and gives the backtest back."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BacktestLine:
     """A backtest as it is listed.
 
@@ -175,20 +175,20 @@ def _line(session: Session, row: Backtest) -> BacktestLine:
     versions = () if family is None else versions_of(session, family)
     same = (version.number for version in versions if version.content_hash == row.content_hash)
     return BacktestLine(
-        row.id,
-        None if family is None else family.name,
-        max(same, default=None),
-        row.proposal_id,
-        row.content_hash,
-        row.state,
-        row.done,
-        row.total,
-        row.requested_by,
-        row.requested_us,
-        row.finished_us,
-        row.error,
-        row.attempts,
-        row.part if row.state == "running" else None,
+        id=row.id,
+        family=None if family is None else family.name,
+        version=max(same, default=None),
+        proposal=row.proposal_id,
+        content_hash=row.content_hash,
+        state=row.state,
+        done=row.done,
+        total=row.total,
+        requested_by=row.requested_by,
+        requested_us=row.requested_us,
+        finished_us=row.finished_us,
+        error=row.error,
+        attempts=row.attempts,
+        part=row.part if row.state == "running" else None,
     )
 
 

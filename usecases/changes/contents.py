@@ -162,7 +162,7 @@ class ScreeningCleared:
         return f"clean screening {self.screening!r} of entity {self.entity}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RecordChanged:
     """A case or an alert about an entity as it is to be; `fields` in JSON."""
 
@@ -182,7 +182,7 @@ class RecordChanged:
         return f"{self.of} {self.external_id!r} about entity {self.entity}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelPromoted:
     """A version of a value model that is to be champion.
 

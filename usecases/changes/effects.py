@@ -137,12 +137,12 @@ def _apply_fact(session: Session, context: Context, content: Fact, now_us: int) 
             add_screening_in(session, context, entity, content.screening, found=False, at=content.at_us, now=now_us)
         case RecordChanged():
             record = RecordGiven(
-                content.external_id,
-                content.opened_us,
-                content.closed_us,
-                content.outcome,
-                content.status,
-                json.loads(content.fields),
+                external_id=content.external_id,
+                opened_us=content.opened_us,
+                closed_us=content.closed_us,
+                outcome=content.outcome,
+                status=content.status,
+                fields=json.loads(content.fields),
             )
             put_record_in(session, context, entity, content.of, record, now_us)
 

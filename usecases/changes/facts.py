@@ -82,7 +82,7 @@ def request_record(
 
     def content(entity: int, _: int) -> Fact:
         fields: dict[str, Any] = asdict(record) | {"fields": json.dumps(dict(record.fields), ensure_ascii=False)}
-        return RecordChanged(entity, kind, **fields)
+        return RecordChanged(entity=entity, of=kind, **fields)
 
     return _store_or_propose(of, store, content, reason)
 

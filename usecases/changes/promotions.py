@@ -84,7 +84,14 @@ def propose_promotion(
             raise PromotionRefusedError(_need_of_two_people(session) or "one person promotes a model here")
     planned = plan_promotion(registry, number, force=force, reason=reason)
     content_hash, who = _content_hash(registry, number), context.actor.name
-    content = ModelPromoted(registry.name, number, content_hash, planned.replaced, force, who)
+    content = ModelPromoted(
+        model=registry.name,
+        version=number,
+        content_hash=content_hash,
+        replaced=planned.replaced,
+        force=force,
+        proposed_by=who,
+    )
     reach = {"gate": registry.version(number).tags.get("gate_reasons", "")}
     proposal = ask_for(context, content, planned.why, reach=reach, champions=RegistryChampions(registry)).proposal
     assert proposal is not None  # a promotion is never done by asking for it

@@ -35,7 +35,7 @@ from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ProposalSetting:
     """What a proposal is tested on.
 
@@ -75,7 +75,16 @@ def proposal_setting(engine: Engine, number: int, as_of_us: int, attempt: int) -
         until_id = session.scalar(select(func.max(Entity.id)).where(Entity.type_id == type_id)) or 0
         customers = count_of_type(session, type_id, until_id)
         forget_releases(session, number)
-        return ProposalSetting(number, row.organisation_id, type_id, reached, customers, until_id, as_of_us, attempt)
+        return ProposalSetting(
+            backtest_id=number,
+            organisation_id=row.organisation_id,
+            type_id=type_id,
+            reached=reached,
+            customers=customers,
+            until_id=until_id,
+            as_of_us=as_of_us,
+            attempt=attempt,
+        )
 
 
 def run_proposal_backtest(engine: Engine, setting: ProposalSetting, progress: Progress) -> str:

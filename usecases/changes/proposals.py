@@ -57,7 +57,7 @@ from fivefold.usecases.shared.inputs import checked_reason
 _UNDER_WAY = frozenset({"queued", "running"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ProposalBacktest:
     """A backtest of a proposal: of which type, its state, and whether it is of what decides now."""
 
@@ -69,7 +69,7 @@ class ProposalBacktest:
     error: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ProposalLine:
     """A proposal.
 
@@ -358,27 +358,27 @@ def _line(session: Session, row: Proposal) -> ProposalLine:
     for backtest in backtests_of_proposal(session, row.id):
         newest.setdefault(backtest.type_id, backtest)
     return ProposalLine(
-        row.id,
-        row.kind,
-        row.subject,
-        json.loads(row.content),
-        json.loads(row.reach),
-        row.reason,
-        row.proposed_by,
-        row.proposed_us,
-        row.state,
-        row.decided_by,
-        row.decided_us,
-        row.decision_reason,
-        None if row.result is None else json.loads(row.result),
-        tuple(
+        id=row.id,
+        kind=row.kind,
+        subject=row.subject,
+        content=json.loads(row.content),
+        reach=json.loads(row.reach),
+        reason=row.reason,
+        proposed_by=row.proposed_by,
+        proposed_us=row.proposed_us,
+        state=row.state,
+        decided_by=row.decided_by,
+        decided_us=row.decided_us,
+        decision_reason=row.decision_reason,
+        result=None if row.result is None else json.loads(row.result),
+        backtests=tuple(
             ProposalBacktest(
-                backtest.id,
-                session.get_one(EntityType, type_id).name,
-                backtest.state,
-                backtest.done,
-                backtest.total,
-                backtest.error,
+                id=backtest.id,
+                entity_type=session.get_one(EntityType, type_id).name,
+                state=backtest.state,
+                done=backtest.done,
+                total=backtest.total,
+                error=backtest.error,
             )
             for type_id, backtest in sorted(newest.items())
         ),

@@ -70,7 +70,7 @@ def outcome_and_answer(
     return outcome, canonical_json(answer)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DecisionMade:
     """A decision.
 
@@ -91,7 +91,7 @@ class DecisionMade:
     answer: Mapping[str, Any] | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _DecisionRequest:
     """What is asked: which policy decides on whose transaction."""
 
@@ -109,7 +109,7 @@ class _DecisionRequest:
         return sha256(json.dumps(parts, sort_keys=True, default=repr).encode()).hexdigest()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Decision:
     """Everything that is to be written down."""
 
@@ -156,7 +156,12 @@ def decide(
         InvalidRulesetError: something that the policy reads is not there, such as a list.
     """
     request = _DecisionRequest(
-        policy, type_name, external_id, transaction, freshness, _key(policy, decision_key, transaction)
+        policy=policy,
+        type_name=type_name,
+        external_id=external_id,
+        transaction=transaction,
+        freshness=freshness,
+        key=_key(policy, decision_key, transaction),
     )
     decision, assessed = _decide_and_store(context, request, valuer)
     if isinstance(decision, DecisionMade):
@@ -198,7 +203,15 @@ def _earlier_decision(session: Session, context: Context, request: _DecisionRequ
 def decision_view(row: Decision, policy: Policy, *, repeated: bool = False) -> DecisionMade:
     """Give a decision as it was recorded."""
     answer = None if row.answer is None else json.loads(row.answer)
-    return DecisionMade(row.id, repeated, row.action, (policy.name, policy.number), row.at_us, row.actor, answer)
+    return DecisionMade(
+        number=row.id,
+        repeated=repeated,
+        action=row.action,
+        policy=(policy.name, policy.number),
+        at_us=row.at_us,
+        actor=row.actor,
+        answer=answer,
+    )
 
 
 def _decide_and_store(
@@ -246,15 +259,15 @@ def _decide_once(
     replay = _replay_inputs(inputs, request, policy, now_us)
     outcome, answer = outcome_and_answer(policy.canonical, inputs.versions, inputs.inputs, replay)
     return _Decision(
-        parties.entity.id,
-        policy.id,
-        (policy.name, policy.number),
-        None if point.standing is None else point.standing.number,
-        inputs.value_as_of_us,
-        now_us,
-        outcome.action,
-        json.dumps(replay, sort_keys=True, ensure_ascii=False, separators=(",", ":")),
-        answer,
+        entity_id=parties.entity.id,
+        policy_id=policy.id,
+        policy=(policy.name, policy.number),
+        number_of_assessment=None if point.standing is None else point.standing.number,
+        value_as_of_us=inputs.value_as_of_us,
+        at_us=now_us,
+        action=outcome.action,
+        inputs=json.dumps(replay, sort_keys=True, ensure_ascii=False, separators=(",", ":")),
+        answer=answer,
     )
 
 
@@ -296,7 +309,13 @@ def _store(context: Context, request: _DecisionRequest, decision: _Decision, *, 
             due.mark(session, [subject_of(entity)], Reason.VIEW, decision.at_us)
         _record(session, context, decision, number)
     return DecisionMade(
-        number, False, decision.action, decision.policy, decision.at_us, context.actor.name, json.loads(decision.answer)
+        number=number,
+        repeated=False,
+        action=decision.action,
+        policy=decision.policy,
+        at_us=decision.at_us,
+        actor=context.actor.name,
+        answer=json.loads(decision.answer),
     )
 
 

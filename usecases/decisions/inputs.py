@@ -128,7 +128,7 @@ def rate_answer(rates: RateTable, currency: str) -> dict[str, Any]:
     return answer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DecisionInputs:
     """What a decision is made from.
 
@@ -206,7 +206,13 @@ def load_decision_inputs(
         "rate": rate_answer(rates, at_hand.said["currency"]),
         "stale_rates_days": stale_days(rates, today) if converts else None,
     }
-    return DecisionInputs(resolved, versions, rates.base, answers, None if value is None else value.as_of_us)
+    return DecisionInputs(
+        inputs=resolved,
+        versions=versions,
+        base=rates.base,
+        said=answers,
+        value_as_of_us=None if value is None else value.as_of_us,
+    )
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from fivefold.usecases.shared.inputs import checked_reason
 SOURCE = "the policy"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PolicyLine:
     """A version of a policy.
 
@@ -232,15 +232,15 @@ def show_policy(context: Context, name: str, number: int) -> PolicyView:
 def policy_line(row: Policy) -> PolicyLine:
     """Give a version as it is listed."""
     return PolicyLine(
-        row.name,
-        kept_policy(row.canonical).entity_type,
-        row.number,
-        row.state,
-        row.content_hash,
-        row.written_by,
-        row.written_us,
-        row.approved_by,
-        row.approved_us,
+        name=row.name,
+        entity_type=kept_policy(row.canonical).entity_type,
+        number=row.number,
+        state=row.state,
+        content_hash=row.content_hash,
+        written_by=row.written_by,
+        written_us=row.written_us,
+        approved_by=row.approved_by,
+        approved_us=row.approved_us,
     )
 
 

@@ -30,7 +30,7 @@ from fivefold.usecases.levels.replay import Replayed, list_versions_used, replay
 from fivefold.usecases.shared.context import Context
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DecisionLine:
     """A decision as it is listed; `line` is empty once it was erased."""
 
@@ -58,7 +58,14 @@ def list_decisions(context: Context, type_name: str, external_id: str, part: Par
 
 def _line(row: Decision, policy: PolicyRow) -> DecisionLine:
     line = "" if row.answer is None else json.loads(row.answer)["line"]
-    return DecisionLine(row.id, row.at_us, row.action, (policy.name, policy.number), row.actor, line)
+    return DecisionLine(
+        number=row.id,
+        at_us=row.at_us,
+        action=row.action,
+        policy=(policy.name, policy.number),
+        actor=row.actor,
+        line=line,
+    )
 
 
 def replay_by_name(context: Context, name: str) -> Replayed:
@@ -91,16 +98,16 @@ def replay_decision(context: Context, number: int) -> Replayed:
         versions = list_versions_used(session, context.organisation_id, replay_inputs["lists"])
         replayed = outcome_and_answer(policy.canonical, versions, inputs, replay_inputs)[1]
         return Replayed(
-            f"d:{number}",
-            replayed == decision.answer,
-            decision.answer,
-            replayed,
-            json.loads(decision.answer)["engine"],
-            ENGINE,
+            assessment=f"d:{number}",
+            same=replayed == decision.answer,
+            stored=decision.answer,
+            made=replayed,
+            engine=json.loads(decision.answer)["engine"],
+            engine_now=ENGINE,
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class VisibleRule:
     """A rule that held, was suppressed, or of which it is unknown.
 
@@ -116,7 +123,7 @@ class VisibleRule:
     values: tuple[VisibleValue, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DecisionSeen:
     """A decision without what the policy asks.
 
@@ -149,7 +156,13 @@ def view_decision(context: Context, number: int) -> DecisionSeen | None:
         for rule, outcome in outcomes
         if outcome["outcome"] != hidden
     )
-    return DecisionSeen(answer["line"], answer["level"], answer["value"], answer["transaction"], rules)
+    return DecisionSeen(
+        line=answer["line"],
+        level=answer["level"],
+        value=answer["value"],
+        transaction=answer["transaction"],
+        rules=rules,
+    )
 
 
 def _visible_rule(
@@ -167,4 +180,6 @@ def _visible_rule(
         )
         for input_ in inputs_of_policy_rule(rule)
     )
-    return VisibleRule(rule.title, rule.rationale, outcome["outcome"], outcome["action"], values)
+    return VisibleRule(
+        title=rule.title, rationale=rule.rationale, outcome=outcome["outcome"], action=outcome["action"], values=values
+    )

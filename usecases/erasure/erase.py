@@ -57,7 +57,7 @@ class ErasureLine:
     at_us: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class HoldLine:
     """A legal hold that was put on an entity, or released where `until_us` is not after `at_us`."""
 
@@ -101,7 +101,13 @@ def _line(number: int, entry: Mapping[str, Any]) -> ErasureLine | HoldLine:
     organisation, at_us = str(entry["organisation"]), int(entry["at_us"])
     if "hold" in entry:
         entity, created_us = entry["hold"]
-        return HoldLine(number, organisation, (int(entity), int(created_us)), int(entry["until_us"]), at_us)
+        return HoldLine(
+            number=number,
+            organisation=organisation,
+            entity=(int(entity), int(created_us)),
+            until_us=int(entry["until_us"]),
+            at_us=at_us,
+        )
     entities = tuple((int(entity), int(created_us)) for entity, created_us in entry["entities"])
     return ErasureLine(number, organisation, entities, at_us)
 

@@ -104,7 +104,7 @@ def _change(row: MaterialChange) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, kw_only=True)
 class _Approval:
     """Something that one asked for and another decided; in the order of time."""
 
@@ -131,22 +131,42 @@ def _approvals(session: Session, organisation_id: int, quarter: Quarter) -> list
     approvals = [
         *_activations(session, organisation_id, quarter.until_us),
         *(
-            _Approval(row.decided_us, _decision(row), row.id, (row.requested_by,), row.decided_by)
+            _Approval(
+                at_us=row.decided_us,
+                what=_decision(row),
+                number=row.id,
+                asked_by=(row.requested_by,),
+                by=row.decided_by,
+            )
             for row in overrides_in(session, organisation_id, *time)
             if row.decided_us is not None
         ),
         *(
-            _Approval(row.decided_us, _decision_on(row), row.id, (row.proposed_by,), row.decided_by)
+            _Approval(
+                at_us=row.decided_us,
+                what=_decision_on(row),
+                number=row.id,
+                asked_by=(row.proposed_by,),
+                by=row.decided_by,
+            )
             for row in proposals_in(session, organisation_id, *time)
             if row.decided_us is not None and row.state in {APPROVED, REFUSED}
         ),
         *(
-            _Approval(row.signed_us, "material change", row.id, (row.registered_by,), row.signed_by)
+            _Approval(
+                at_us=row.signed_us,
+                what="material change",
+                number=row.id,
+                asked_by=(row.registered_by,),
+                by=row.signed_by,
+            )
             for row in changes_in(session, organisation_id, *time)
             if row.signed_us is not None
         ),
         *(
-            _Approval(row.approved_us, "policy", row.id, (row.written_by,), row.approved_by)
+            _Approval(
+                at_us=row.approved_us, what="policy", number=row.id, asked_by=(row.written_by,), by=row.approved_by
+            )
             for row in policies_approved_in(session, organisation_id, *time)
             if row.approved_us is not None
         ),
@@ -169,4 +189,4 @@ def _activations(session: Session, organisation_id: int, until_us: int) -> Itera
         if row.kind == "activation" and row.backtest_id is not None and row.version_id is not None:
             version = versions[row.version_id]
             authors = (*editors_of(version), version.committed_by)
-            yield _Approval(row.at_us, "activation", row.id, authors, row.actor)
+            yield _Approval(at_us=row.at_us, what="activation", number=row.id, asked_by=authors, by=row.actor)

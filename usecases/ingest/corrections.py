@@ -26,7 +26,7 @@ _SAME = ("transaction_id", "kind", "reason", *VALUES)
 """What says that a correction which is sent again is the same; its moment too, where that is given."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CorrectionsTaken:
     """What became of corrections and reversals.
 
@@ -108,7 +108,11 @@ def store_corrections(
     )
     schema: dict[str, Any] = {**read.schema, "known_us": pl.Int64, "entity_id": pl.Int64, "actor": pl.String}
     return CorrectionsTaken(
-        len(new), len(rows) - len(new), touched, batch, correction_lines(pl.DataFrame(stored, schema=schema))
+        new=len(new),
+        repeated=len(rows) - len(new),
+        touched=touched,
+        batch=batch,
+        lines=correction_lines(pl.DataFrame(stored, schema=schema)),
     )
 
 

@@ -26,7 +26,7 @@ from fivefold.usecases.shared.entity_checks import FIELDS, MOST_CHARACTERS, refu
 MOST_WORD_CHARACTERS = 100
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RecordGiven:
     """A case or an alert as it is given.
 

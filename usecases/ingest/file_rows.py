@@ -99,12 +99,12 @@ def read_record_rows(part: pl.DataFrame, fields: Mapping[str, FieldType], source
         RecordRow(
             name,
             RecordGiven(
-                numbers[row],
-                opened[row],
-                closed[row],
-                outcomes[row],
-                statuses[row],
-                {column: values[row] for column, values in columns.items() if values[row] is not None},
+                external_id=numbers[row],
+                opened_us=opened[row],
+                closed_us=closed[row],
+                outcome=outcomes[row],
+                status=statuses[row],
+                fields={column: values[row] for column, values in columns.items() if values[row] is not None},
             ),
         )
         for row, name in enumerate(_filled(ids))

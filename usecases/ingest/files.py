@@ -40,7 +40,7 @@ MOST_TOLD = 1000
 Take = Callable[[pl.DataFrame], RowCounts]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Progress:
     """How far an import is: rows of the file that were read, what became of them so far, and which were refused.
 
@@ -249,7 +249,7 @@ def _note(context: Context, what: Sequence[str], file: ImportFile) -> Path:
 def _begun(note: Path, file: ImportFile) -> tuple[Progress, RefusedRows]:
     """Read how far an import is; a new one is at its beginning, and its file of refused rows has a name of its own."""
     if not note.exists():
-        return Progress(0, 0, 0, 0), RefusedRows(refused_path(file.path, file.refused), file.path)
+        return Progress(rows=0, new=0, changed=0, same=0), RefusedRows(refused_path(file.path, file.refused), file.path)
     note_values = json.loads(note.read_text(encoding="utf-8"))
     refused = RefusedRows(Path(note_values["refused_path"]), file.path, note_values["refused_bytes"])
     problems = tuple(Problem(**problem) for problem in note_values["problems"])

@@ -46,7 +46,7 @@ class OwnersRow:
     scope: OwnershipScope = OwnershipScope.SOME
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class OwnersChanged:
     """What became of rows.
 
@@ -164,7 +164,7 @@ def change_owners(
     refuse_cycles(session, {entity: spans.present(entity) for entity in after}, spans.added(), field, now_us)
     digests_written = write_spans(session, after, spans.before)
     before = {entity: spans.before.get(entity, ()) for entity in after}
-    return OwnersChanged(new, changed, after, before, digests_written)
+    return OwnersChanged(new=new, changed=changed, spans=after, before=before, written=digests_written)
 
 
 class _Did(Enum):

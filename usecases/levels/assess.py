@@ -152,7 +152,13 @@ def _assess_at(
     entity_ids = sorted(int(entity) for entity in portfolio.entities[ENTITY])
     before = {row["entity"]: row for row in standing.iter_rows(named=True)}
     live = {row["entity"]: row for row in overrides.iter_rows(named=True)}
-    context = AssessmentContext(as_of, before, live, reasons, _dated_after(portfolio, (stored, to_come), as_of))
+    context = AssessmentContext(
+        as_of=as_of,
+        before=before,
+        overrides=live,
+        reasons=reasons,
+        dated=_dated_after(portfolio, (stored, to_come), as_of),
+    )
     records: list[AssessmentRecord] = []
     decided_before = _decided_before(session, versions, standing)
     for version, assessments in _decided(rulesets, portfolio, as_of, standing, overrides, decided_before):

@@ -14,7 +14,7 @@ from fivefold.usecases.accounts.settings import settings_of
 from fivefold.usecases.shared.context import Context
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AtVersion:
     """Those whom one version assessed, and who are not overridden.
 
@@ -44,7 +44,7 @@ class Overridden:
     entities: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Distribution:
     """Everyone of a type: each is in `versions`, `overridden`, `no_level` or `not_assessed`, and in one of them alone.
 
@@ -111,7 +111,15 @@ def _at_version(ruleset: str, number: int, active: bool, mine: list[LevelGroup],
         _count(group for group in mine if group.status == status.value)
         for status in (Status.FAILED, Status.UNCLASSIFIED, Status.UNDETERMINED)
     )
-    return AtVersion(ruleset, number, active, levels, failed, unclassified, undetermined)
+    return AtVersion(
+        ruleset=ruleset,
+        version=number,
+        active=active,
+        levels=levels,
+        failed=failed,
+        unclassified=unclassified,
+        undetermined=undetermined,
+    )
 
 
 def _overridden(groups: list[LevelGroup], names: tuple[str, ...]) -> tuple[Overridden, ...]:

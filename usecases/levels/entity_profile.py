@@ -20,7 +20,7 @@ MOST_RELATED = 1000
 """Of what an entity owns, and of who owns it, so many are named with it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RelatedLine:
     """An entity that owns another, or did, or is owned by it: since when, until when, and where it stands.
 
@@ -39,7 +39,7 @@ class RelatedLine:
     status: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EntityShown:
     """An entity and its attributes.
 
@@ -97,7 +97,7 @@ class ScreeningLine:
     recorded_us: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RecordLine:
     """A case or an alert."""
 
@@ -109,7 +109,7 @@ class RecordLine:
     fields: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CorrectionLine:
     """What was said of a transaction later, and counts from `known_us` on.
 
@@ -129,7 +129,7 @@ class CorrectionLine:
     changes: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TransactionLine:
     """A transaction as it was sent; amounts in its own currency.
 
@@ -159,26 +159,26 @@ def read_entity(context: Context, type_name: str, external_id: str) -> EntitySho
         latest = facts.attributes_of(session, entity.id)
         names = (None, *levels_of(session, context.organisation_id))
         return EntityShown(
-            type_name,
-            external_id,
-            tuple(_related(one, names) for one in ownerships.owners_of(session, entity.id, MOST_RELATED)),
-            tuple(_related(one, names) for one in ownerships.owned_by(session, entity.id, MOST_RELATED)),
-            {} if latest is None else json.loads(latest.content),
-            entity.created_us,
-            None if latest is None else latest.known_us,
-            entity.erased_us,
+            entity_type=type_name,
+            external_id=external_id,
+            owners=tuple(_related(one, names) for one in ownerships.owners_of(session, entity.id, MOST_RELATED)),
+            owns=tuple(_related(one, names) for one in ownerships.owned_by(session, entity.id, MOST_RELATED)),
+            attributes={} if latest is None else json.loads(latest.content),
+            created_us=entity.created_us,
+            known_us=None if latest is None else latest.known_us,
+            erased_us=entity.erased_us,
         )
 
 
 def _related(related: Related, names: Sequence[str | None]) -> RelatedLine:
     standing = related.standing
     return RelatedLine(
-        related.entity_type,
-        related.external_id,
-        related.from_us,
-        related.until_us,
-        None if standing is None else names[standing.level or 0],
-        None if standing is None else standing.status,
+        entity_type=related.entity_type,
+        external_id=related.external_id,
+        from_us=related.from_us,
+        until_us=related.until_us,
+        level=None if standing is None else names[standing.level or 0],
+        status=None if standing is None else standing.status,
     )
 
 
@@ -233,7 +233,14 @@ def list_records(
 
 def _record(record: Record) -> RecordLine:
     fields = json.loads(record.content) if record.content else {}
-    return RecordLine(record.external_id, record.opened_us, record.closed_us, record.outcome, record.status, fields)
+    return RecordLine(
+        number=record.external_id,
+        opened_us=record.opened_us,
+        closed_us=record.closed_us,
+        outcome=record.outcome,
+        status=record.status,
+        fields=fields,
+    )
 
 
 def list_transactions(
@@ -263,13 +270,13 @@ def _correction(correction: Correction) -> CorrectionLine:
     changes = {name: getattr(correction, column) for column, name in SENT_AS.items()}
     changes |= json.loads(correction.content) if correction.content else {}
     return CorrectionLine(
-        correction.external_id,
-        correction.kind,
-        correction.counts_from_us,
-        correction.recorded_us,
-        correction.reason,
-        correction.actor,
-        {name: value for name, value in changes.items() if value is not None},
+        number=correction.external_id,
+        kind=correction.kind,
+        known_us=correction.counts_from_us,
+        recorded_us=correction.recorded_us,
+        reason=correction.reason,
+        set_by=correction.actor,
+        changes={name: value for name, value in changes.items() if value is not None},
     )
 
 
@@ -277,16 +284,16 @@ def _transaction(
     row: Transaction, entity_type: str, external_id: str, corrections: Sequence[CorrectionLine]
 ) -> TransactionLine:
     return TransactionLine(
-        entity_type,
-        external_id,
-        row.transaction_id,
-        row.at_us,
-        row.amount,
-        row.currency,
-        row.state,
-        row.balance,
-        row.category,
-        row.recorded_us,
-        json.loads(row.content) if row.content else {},
-        tuple(corrections),
+        entity_type=entity_type,
+        external_id=external_id,
+        transaction_id=row.transaction_id,
+        at_us=row.at_us,
+        amount=row.amount,
+        currency=row.currency,
+        state=row.state,
+        balance=row.balance,
+        category=row.category,
+        recorded_us=row.recorded_us,
+        fields=json.loads(row.content) if row.content else {},
+        corrections=tuple(corrections),
     )

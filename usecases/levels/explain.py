@@ -35,7 +35,7 @@ class VisibleValue:
     value: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FiredRule:
     """A rule that gave something.
 
@@ -115,12 +115,12 @@ def _fired(outcome: Mapping[str, Any], ruleset: Ruleset, inputs: Mapping[str, An
     rule = ruleset.rule(outcome["rule"])
     case = rule.cases[outcome["case"] - 1] if isinstance(outcome["case"], int) else None
     return FiredRule(
-        rule.title,
-        rule.rationale,
-        None if case is None else case.title,
-        () if inputs is None else tuple(_values(rule, case, ruleset, inputs)),
-        outcome["points"],
-        outcome["floor"] or None,
+        title=rule.title,
+        rationale=rule.rationale,
+        case=None if case is None else case.title,
+        values=() if inputs is None else tuple(_values(rule, case, ruleset, inputs)),
+        points=outcome["points"],
+        floor=outcome["floor"] or None,
     )
 
 

@@ -43,7 +43,7 @@ class Concern:
     takes_back: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Fall:
     """An entity whose level or floor a change would lower.
 
@@ -119,8 +119,13 @@ class LoweringGuard:
             if entity not in falls and _falls(before, after[entity, at_us], self._concerns[entity].takes_back):
                 row = self._session.get_one(Entity, entity)
                 kind = self._session.get_one(EntityType, row.type_id).name
-                before_and_after = (_named(before, names), _named(after[entity, at_us], names))
-                falls[entity] = Fall(kind, row.external_id, *before_and_after, frozenset(self._through[entity]))
+                falls[entity] = Fall(
+                    entity_type=kind,
+                    external_id=row.external_id,
+                    before=_named(before, names),
+                    after=_named(after[entity, at_us], names),
+                    through=frozenset(self._through[entity]),
+                )
         return list(falls.values())
 
     def refuse_falls(self) -> None:

@@ -36,7 +36,7 @@ from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_moment, checked_reason
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class OverrideLine:
     """An override, with where its entity stands.
 
@@ -127,24 +127,24 @@ def override_line(session: Session, override: OverrideRow, settings: Settings, n
 def _line(row: OverrideWithLevel, settings: Settings, now_us: int) -> OverrideLine:
     override, standing = row.override, row.standing
     return OverrideLine(
-        override.id,
-        row.type_name,
-        row.entity.external_id,
-        settings.levels[override.level - 1],
-        None if standing is None else _name(settings, standing.rules_level),
-        None if standing is None else _name(settings, standing.level),
-        standing is not None and override.level < standing.hard_floor,
-        override.reason,
-        override.until_us,
-        state_of(override, now_us),
-        override.requested_by,
-        override.requested_us,
-        override.decided_by,
-        override.decided_us,
-        override.decision_reason,
-        override.revoked_by,
-        override.revoked_us,
-        override.revocation_reason,
+        id=override.id,
+        entity_type=row.type_name,
+        external_id=row.entity.external_id,
+        level=settings.levels[override.level - 1],
+        rules_level=None if standing is None else _name(settings, standing.rules_level),
+        present_level=None if standing is None else _name(settings, standing.level),
+        below_floor=standing is not None and override.level < standing.hard_floor,
+        reason=override.reason,
+        until_us=override.until_us,
+        state=state_of(override, now_us),
+        requested_by=override.requested_by,
+        requested_us=override.requested_us,
+        decided_by=override.decided_by,
+        decided_us=override.decided_us,
+        decision_reason=override.decision_reason,
+        revoked_by=override.revoked_by,
+        revoked_us=override.revoked_us,
+        revocation_reason=override.revocation_reason,
     )
 
 

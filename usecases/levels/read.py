@@ -47,7 +47,7 @@ class Freshness(StrEnum):
     NOW = "now"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class OverrideShown:
     """The override that holds, with the level beneath it in `LevelShown.rules_level`."""
 
@@ -59,7 +59,7 @@ class OverrideShown:
     approved_by: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LevelView:
     """Where an entity stands.
 
@@ -82,23 +82,23 @@ class LevelView:
 
     entity_type: str
     external_id: str
-    level: str | None
-    rules_level: str | None
+    level: str | None = None
+    rules_level: str | None = None
     status: str
-    since_us: int | None
-    may_move_down_us: int | None
-    assessed_us: int | None
-    assessment: str | None
-    source: str | None
-    ruleset: tuple[str, int] | None
-    override: OverrideShown | None
+    since_us: int | None = None
+    may_move_down_us: int | None = None
+    assessed_us: int | None = None
+    assessment: str | None = None
+    source: str | None = None
+    ruleset: tuple[str, int] | None = None
+    override: OverrideShown | None = None
     refreshing: bool
     problem: str | None
-    breakdown: Any
+    breakdown: Any = None
     stale_rates_days: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class HistoryLine:
     """One assessment in an entity's history; `reached` tells those that changed the level."""
 
@@ -159,15 +159,15 @@ def level_history(context: Context, type_name: str, external_id: str, part: Part
         def line(row: tuple[Assessment, Transition | None]) -> HistoryLine:
             assessment, transition = row
             return HistoryLine(
-                f"{assessment.entity_id}.{assessment.number}",
-                assessment.as_of_us,
-                names[assessment.level or 0],
-                names[assessment.rules_level or 0],
-                assessment.status,
-                assessment.source,
-                levels.ruleset_named(session, assessment.version_id),
-                transition is not None,
-                "" if assessment.breakdown is None else json.loads(assessment.breakdown)["line"],
+                assessment=f"{assessment.entity_id}.{assessment.number}",
+                at_us=assessment.as_of_us,
+                level=names[assessment.level or 0],
+                rules_level=names[assessment.rules_level or 0],
+                status=assessment.status,
+                source=assessment.source,
+                ruleset=levels.ruleset_named(session, assessment.version_id),
+                reached=transition is not None,
+                line="" if assessment.breakdown is None else json.loads(assessment.breakdown)["line"],
             )
 
         return levels.assessments_of(session, entity.id, part).map(line)
@@ -201,27 +201,32 @@ def _shown(context: Context, type_name: str, external_id: str, now: int) -> Leve
         problem = None if mark is None else mark.error
         ahead = None if standing is None else ahead_error(session, standing.assessed_us, now)
         if standing is None:
-            nothing = (None, None, NEVER_ASSESSED, None, None, None, None, None, None, None)
-            return LevelView(type_name, external_id, *nothing, waits, problem, None)
+            return LevelView(
+                entity_type=type_name,
+                external_id=external_id,
+                status=NEVER_ASSESSED,
+                refreshing=waits,
+                problem=problem,
+            )
         names = (None, *levels_of(session, context.organisation_id))
         assessment = levels.assessment_of(session, context.organisation_id, entity.id, standing.number)
         return LevelView(
-            type_name,
-            external_id,
-            names[standing.level or 0],
-            names[standing.rules_level or 0],
-            standing.status if ahead is None else FAILED,
-            levels.level_since(session, entity.id),
-            standing.may_move_down_us,
-            standing.assessed_us,
-            f"{entity.id}.{standing.number}",
-            standing.source,
-            levels.ruleset_named(session, standing.version_id),
-            _override(session, standing, names),
-            waits,
-            ahead or problem,
-            None if assessment is None or assessment.breakdown is None else json.loads(assessment.breakdown),
-            _stale_rates_days(session, standing),
+            entity_type=type_name,
+            external_id=external_id,
+            level=names[standing.level or 0],
+            rules_level=names[standing.rules_level or 0],
+            status=standing.status if ahead is None else FAILED,
+            since_us=levels.level_since(session, entity.id),
+            may_move_down_us=standing.may_move_down_us,
+            assessed_us=standing.assessed_us,
+            assessment=f"{entity.id}.{standing.number}",
+            source=standing.source,
+            ruleset=levels.ruleset_named(session, standing.version_id),
+            override=_override(session, standing, names),
+            refreshing=waits,
+            problem=ahead or problem,
+            breakdown=None if assessment is None or assessment.breakdown is None else json.loads(assessment.breakdown),
+            stale_rates_days=_stale_rates_days(session, standing),
         )
 
 
@@ -242,12 +247,12 @@ def _override(session: Session, standing: Standing, names: tuple[str | None, ...
         return None
     override = levels.override_in_force(session, standing.override_id)
     return OverrideShown(
-        override.id,
-        names[override.level] or "",
-        override.reason,
-        override.until_us,
-        override.requested_by,
-        override.decided_by or "",
+        id=override.id,
+        level=names[override.level] or "",
+        reason=override.reason,
+        until_us=override.until_us,
+        requested_by=override.requested_by,
+        approved_by=override.decided_by or "",
     )
 
 

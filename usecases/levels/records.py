@@ -183,7 +183,7 @@ def content_digest_of(record: AssessmentRecord) -> str:
     return sha256(f"{parts}\n{content or record.breakdown}".encode()).hexdigest()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AssessmentContext:
     """What the entities of one call had before, and what they have now."""
 

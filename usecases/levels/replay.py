@@ -24,7 +24,7 @@ from fivefold.usecases.levels.records import previous_of, read_inputs
 from fivefold.usecases.shared.context import Context
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Replayed:
     """What became of a replay.
 
@@ -70,7 +70,13 @@ def replay_assessment(context: Context, name: str) -> Replayed:
         inputs, replay_inputs = read_inputs(content, assessment.as_of_us, str(assessment.entity_id))
         versions = list_versions_used(session, context.organisation_id, replay_inputs["lists"])
         replayed = _assessed(analyse_canonical(canonical), versions, inputs, replay_inputs)
-        return Replayed(name, replayed == assessment.breakdown, assessment.breakdown, replayed, assessment.engine)
+        return Replayed(
+            assessment=name,
+            same=replayed == assessment.breakdown,
+            stored=assessment.breakdown,
+            made=replayed,
+            engine=assessment.engine,
+        )
 
 
 def list_versions_used(session: Session, organisation_id: int, used: Mapping[str, int]) -> dict[str, ListVersion]:

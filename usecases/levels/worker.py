@@ -215,7 +215,7 @@ def process_batch(
     failure, and the leases end by themselves.
     """
     reasons = {claim.entity_id: claim.reasons for claim in batch.claims}
-    work = _BatchWork(engine, batch, clock(), valuer, actor)
+    work = _BatchWork(engine=engine, batch=batch, now=clock(), valuer=valuer, actor=actor)
     stored, errors = work.on(reasons)
     if errors and counts:
         _reschedule(engine, batch, errors, clock())
@@ -225,7 +225,7 @@ def process_batch(
     return BatchResult(stored.assessed, len(errors), stored.with_level, {**stored.levels, **dict.fromkeys(errors)})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _BatchWork:
     """What is the same for all of a batch."""
 

@@ -48,7 +48,7 @@ class Late:
     batches: Sequence[int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LevelHistory:
     """What is looked back on; the frames have the columns of `store.monitoring.validation`.
 
@@ -85,13 +85,13 @@ def read_level_histories(
     cases = records.filter(pl.col("kind") == "case")
     alerts = records.filter(pl.col("kind") == "alert")
     return LevelHistory(
-        period,
-        began,
-        ended,
-        first,
-        cases.filter(pl.col("outcome").is_in(list(confirmed))),
-        alert_outcomes(alerts, cases, confirmed),
-        _late(counted, batches),
+        period=period,
+        began=began,
+        ended=ended,
+        first=first,
+        cases=cases.filter(pl.col("outcome").is_in(list(confirmed))),
+        alerts=alert_outcomes(alerts, cases, confirmed),
+        late=_late(counted, batches),
     )
 
 

@@ -32,7 +32,7 @@ MEASURED, TOO_FEW = "measured", "too few"
 UNASSESSED = "(never assessed)"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Measure:
     """A figure with its 95 % interval; without either where it would rest on too few.
 
@@ -48,7 +48,7 @@ class Measure:
     high: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RankingMeasures:
     """How well the rules' totals, at the beginning or at an entity's first assessment, ranked later confirmed ones.
 
@@ -66,7 +66,7 @@ class RankingMeasures:
     gini: Measure
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CaptureMeasures:
     """Where those stood who were confirmed in the time, just before their first case was opened.
 
@@ -91,7 +91,7 @@ class CaptureMeasures:
     known: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LevelFigures:
     """One level, or what entities without one are called.
 
@@ -135,7 +135,7 @@ class LevelDrift:
     ended: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class VersionGroup:
     """All figures of one version of a ruleset; or of all, and then `ruleset` and `version` are None.
 
@@ -164,13 +164,13 @@ def group_of(
     began, ended = _by(history.began, number), _by(history.ended, number)
     caught, where = _caught(history, first, names, number)
     return VersionGroup(
-        None if version is None else version[1],
-        None if version is None else version[2],
-        _ranked(history, first, number, resamples),
-        caught,
-        tuple(_levels(history, names, (began, ended), where, number)),
-        _drift(began, ended, len(names)),
-        dict(sorted(ended["status"].value_counts().iter_rows())),
+        ruleset=None if version is None else version[1],
+        version=None if version is None else version[2],
+        ranked=_ranked(history, first, number, resamples),
+        caught=caught,
+        levels=tuple(_levels(history, names, (began, ended), where, number)),
+        drift=_drift(began, ended, len(names)),
+        statuses=dict(sorted(ended["status"].value_counts().iter_rows())),
     )
 
 
@@ -184,8 +184,8 @@ def _by(frame: pl.DataFrame, version: int | None) -> pl.DataFrame:
 def measure_of(interval: RankingInterval | None, of: int, enough: bool) -> Measure:
     """Give a figure, or that it would rest on too few."""
     if interval is None or not enough:
-        return Measure(of, TOO_FEW)
-    return Measure(of, MEASURED, interval.estimate, interval.low, interval.high)
+        return Measure(of=of, answer=TOO_FEW)
+    return Measure(of=of, answer=MEASURED, estimate=interval.estimate, low=interval.low, high=interval.high)
 
 
 def _share(hits: int, of: int) -> Measure:
@@ -204,11 +204,11 @@ def _ranked(history: LevelHistory, first: pl.DataFrame, version: int | None, res
     )
     marks = ranked_rows["entity"].is_in(confirmed.unique().implode()).to_numpy()
     return RankingMeasures(
-        len(ranked_rows),
-        int(marks.sum()),
-        len(confirmed_before),
-        len(under_way),
-        _gini(_places(ranked_rows), marks, resamples),
+        entities=len(ranked_rows),
+        confirmed=int(marks.sum()),
+        known=len(confirmed_before),
+        under_way=len(under_way),
+        gini=_gini(_places(ranked_rows), marks, resamples),
     )
 
 
@@ -245,14 +245,14 @@ def _caught(
     whole = version is None
     return (
         CaptureMeasures(
-            tuple(names[-TOP_LEVELS:]),
-            of,
-            _share(top, of),
-            _share(of - top, of),
-            possible,
-            int(by_rules),
-            len(fresh) - len(assessed) if whole else 0,
-            int(confirmed_before.sum()) if whole else 0,
+            top=tuple(names[-TOP_LEVELS:]),
+            confirmed=of,
+            captured=_share(top, of),
+            missed=_share(of - top, of),
+            possible=possible,
+            missed_by_override=int(by_rules),
+            unassessed=len(fresh) - len(assessed) if whole else 0,
+            known=int(confirmed_before.sum()) if whole else 0,
         ),
         where,
     )
@@ -293,18 +293,21 @@ def _level(
     hits, misses, silent = (
         int((decided["answer"] == answer).sum()) for answer in (CONFIRMED, NOT_CONFIRMED, WITHOUT_OUTCOME)
     )
+    began, ended, held = entities
     return LevelFigures(
-        name,
-        *entities,
-        confirmed,
-        len(alerts.filter(begun)),
-        int((alerts["answer"] == OPEN).sum()),
-        len(decided),
-        hits,
-        misses,
-        silent,
-        _share(hits, hits + misses),
-        _share(misses, hits + misses),
+        level=name,
+        began=began,
+        ended=ended,
+        held=held,
+        confirmed=confirmed,
+        opened=len(alerts.filter(begun)),
+        open=int((alerts["answer"] == OPEN).sum()),
+        decided=len(decided),
+        alerts_confirmed=hits,
+        not_confirmed=misses,
+        without_outcome=silent,
+        conversion=_share(hits, hits + misses),
+        false_positives=_share(misses, hits + misses),
     )
 
 
@@ -318,7 +321,7 @@ def _drift(began: pl.DataFrame, ended: pl.DataFrame, levels: int) -> LevelDrift:
     return LevelDrift(index, stability_verdict(index), len(began), len(ended))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class OverrideFigures:
     """Overrides of a time; shares are of the entities that had a level at its end.
 
@@ -370,18 +373,18 @@ def override_figures(
     ages = (period.until_us - live["decided_us"]) / DAY_US
     of = len(with_level)
     return OverrideFigures(
-        len(overrides.filter(_within("requested_us", period))),
-        len(overrides.filter(granted & _within("decided_us", period))),
-        len(overrides.filter((pl.col("state") == "refused") & _within("decided_us", period))),
-        len(overrides.filter(revoked)),
-        len(overrides.filter(granted & over & ~ended_before)),
-        len(live),
-        len(live) / of if of else None,
-        downward,
-        downward / of if of else None,
-        cap_percent,
-        float(ages.sum()) / len(live) if len(live) else None,
-        of,
+        requested=len(overrides.filter(_within("requested_us", period))),
+        approved=len(overrides.filter(granted & _within("decided_us", period))),
+        refused=len(overrides.filter((pl.col("state") == "refused") & _within("decided_us", period))),
+        revoked=len(overrides.filter(revoked)),
+        expired=len(overrides.filter(granted & over & ~ended_before)),
+        live=len(live),
+        live_share=len(live) / of if of else None,
+        downward=downward,
+        downward_share=downward / of if of else None,
+        cap_percent=cap_percent,
+        mean_age_days=float(ages.sum()) / len(live) if len(live) else None,
+        with_level=of,
     )
 
 

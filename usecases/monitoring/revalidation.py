@@ -37,7 +37,7 @@ REACHED, NOT_REACHED, UNKNOWN = "reached", "not reached", "unknown"
 EVERYTHING = "overall"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Trigger:
     """One thing that asks for a revalidation.
 
@@ -77,18 +77,35 @@ def measured_triggers(groups: Iterable[VersionGroup], overrides: OverrideFigures
         triggers += [
             _measure_trigger(GINI, of, group.ranked.gini, floors.recalibrate, below),
             _measure_trigger(MISSES, of, group.caught.missed, floors.misses, above),
-            Trigger(DRIFT, of, index, SHIFTED, shifted, INDEX, _answer(None if index is None else index >= SHIFTED)),
+            Trigger(
+                name=DRIFT,
+                about=of,
+                figure=index,
+                limit=SHIFTED,
+                rule=shifted,
+                source=INDEX,
+                answer=_answer(None if index is None else index >= SHIFTED),
+            ),
         ]
     return [*triggers, _overrides(overrides)]
 
 
 def _measure_trigger(name: str, of: str, measure: Measure, limit: float, rule: str) -> Trigger:
     if measure.answer != MEASURED or measure.estimate is None or measure.low is None or measure.high is None:
-        return Trigger(name, of, None, limit, rule, GUIDE, UNKNOWN)
+        return Trigger(name=name, about=of, figure=None, limit=limit, rule=rule, source=GUIDE, answer=UNKNOWN)
     beyond = [
         value < limit if name == GINI else value > limit for value in (measure.estimate, measure.low, measure.high)
     ]
-    return Trigger(name, of, measure.estimate, limit, rule, GUIDE, _answer(beyond[0]), len(set(beyond)) == 1)
+    return Trigger(
+        name=name,
+        about=of,
+        figure=measure.estimate,
+        limit=limit,
+        rule=rule,
+        source=GUIDE,
+        answer=_answer(beyond[0]),
+        sure=len(set(beyond)) == 1,
+    )
 
 
 def _overrides(figures: OverrideFigures) -> Trigger:
@@ -97,7 +114,15 @@ def _overrides(figures: OverrideFigures) -> Trigger:
         None if figures.downward_share is None else figures.downward * 100 > figures.cap_percent * figures.with_level
     )
     limit = figures.cap_percent / 100
-    return Trigger(OVERRIDES, EVERYTHING, figures.downward_share, limit, rule, OWN_CAP, _answer(beyond))
+    return Trigger(
+        name=OVERRIDES,
+        about=EVERYTHING,
+        figure=figures.downward_share,
+        limit=limit,
+        rule=rule,
+        source=OWN_CAP,
+        answer=_answer(beyond),
+    )
 
 
 def triggers_now(last_made_us: int | None, open_changes: int, now_us: int) -> list[Trigger]:
@@ -106,8 +131,24 @@ def triggers_now(last_made_us: int | None, open_changes: int, now_us: int) -> li
     old = f"never validated, or last more than {OLDEST_DAYS} days ago"
     changed = "a material change that nobody signed off"
     return [
-        Trigger(AGE, EVERYTHING, age, OLDEST_DAYS, old, OURS, _answer(age is None or age > OLDEST_DAYS)),
-        Trigger(CHANGE, EVERYTHING, open_changes, 0, changed, GUIDE, _answer(open_changes > 0)),
+        Trigger(
+            name=AGE,
+            about=EVERYTHING,
+            figure=age,
+            limit=OLDEST_DAYS,
+            rule=old,
+            source=OURS,
+            answer=_answer(age is None or age > OLDEST_DAYS),
+        ),
+        Trigger(
+            name=CHANGE,
+            about=EVERYTHING,
+            figure=open_changes,
+            limit=0,
+            rule=changed,
+            source=GUIDE,
+            answer=_answer(open_changes > 0),
+        ),
     ]
 
 
@@ -129,7 +170,7 @@ def worst(triggers: Sequence[Trigger], name: str) -> bool | None:
 KINDS: Final = ("product", "channel", "country", "regulator")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ChangeLine:
     """A material change.
 
@@ -231,13 +272,13 @@ def list_changes(context: Context, part: Part = WHOLE) -> Page[ChangeLine]:
 
 def _line(row: MaterialChange) -> ChangeLine:
     return ChangeLine(
-        row.id,
-        row.kind,
-        row.description,
-        row.registered_by,
-        row.registered_us,
-        row.validation_id,
-        row.signed_by,
-        row.signed_us,
-        row.conclusion,
+        id=row.id,
+        kind=row.kind,
+        description=row.description,
+        registered_by=row.registered_by,
+        registered_us=row.registered_us,
+        validation=row.validation_id,
+        signed_by=row.signed_by,
+        signed_us=row.signed_us,
+        conclusion=row.conclusion,
     )

@@ -19,7 +19,7 @@ from fivefold.usecases.shared.rates import rates_for
 NO_LEVEL = "none"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LastValidation:
     """What the last validation of an organisation found over all its rulesets; None where it rests on too few.
 
@@ -39,7 +39,7 @@ class LastValidation:
     report: Mapping[str, Any]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class OrganisationFigures:
     """What there is to watch of one organisation.
 
@@ -138,10 +138,10 @@ class _Found(dict[int, OrganisationFigures]):
     """Figures by organisation: of those that chose their levels, and of those with anything to count."""
 
     def __init__(self, numbers: Iterable[int]) -> None:
-        super().__init__({number: OrganisationFigures(number) for number in numbers})
+        super().__init__({number: OrganisationFigures(number=number) for number in numbers})
 
     def __missing__(self, number: int) -> OrganisationFigures:
-        self[number] = OrganisationFigures(number)
+        self[number] = OrganisationFigures(number=number)
         return self[number]
 
 
@@ -157,13 +157,13 @@ def last_validation(number: int, made_us: int, text: str) -> LastValidation:
     overall = report["groups"][0]
     levels = [level for level in overall["levels"] if level["level"] in report["levels"]]
     return LastValidation(
-        number,
-        made_us,
-        overall["ranked"]["gini"]["estimate"],
-        overall["caught"]["captured"]["estimate"],
-        overall["caught"]["missed"]["estimate"],
-        overall["drift"]["index"],
-        {level["level"]: level["conversion"]["estimate"] for level in levels},
-        {level["level"]: level["false_positives"]["estimate"] for level in levels},
-        report,
+        number=number,
+        made_us=made_us,
+        gini=overall["ranked"]["gini"]["estimate"],
+        captured=overall["caught"]["captured"]["estimate"],
+        missed=overall["caught"]["missed"]["estimate"],
+        drift=overall["drift"]["index"],
+        conversion={level["level"]: level["conversion"]["estimate"] for level in levels},
+        false_positives={level["level"]: level["false_positives"]["estimate"] for level in levels},
+        report=report,
     )

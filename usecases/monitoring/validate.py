@@ -29,7 +29,7 @@ FORM = 1
 MOST_OUTCOMES = 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Validated:
     """A validation that was made.
 
@@ -200,7 +200,14 @@ def read_validation(context: Context, number: int) -> Validated:
 
 
 def _validated(row: ValidationRun) -> Validated:
-    return Validated(row.id, row.trigger, row.from_us, row.until_us, row.made_us, json.loads(row.report))
+    return Validated(
+        id=row.id,
+        reason=row.trigger,
+        from_us=row.from_us,
+        until_us=row.until_us,
+        made_us=row.made_us,
+        report=json.loads(row.report),
+    )
 
 
 def revalidation(context: Context) -> list[Trigger]:

@@ -72,7 +72,7 @@ def read_portfolio(files: PortfolioFiles, rulesets: Sequence[AnalysedRuleset], a
     files.names.refuse_unused()
     if parts["transactions"] is not None:
         parts["transactions"] = without_repeats(parts["transactions"])
-    value_side = ValueSide(rulesets, rates, as_of, files.load_model, files.warn)
+    value_side = ValueSide(rulesets=rulesets, rates=rates, as_of=as_of, load_model=files.load_model, warn=files.warn)
     indicators, values = value_side.frames(files.transactions, parts["transactions"])
     return Portfolio(entities, rates, **parts, indicators=indicators, values=values, lists=files.lists)
 

@@ -25,7 +25,7 @@ Needs = tuple[tuple[str, ...], tuple[str, ...] | None, str]
 """Columns that every row should have, columns that are not read, and what follows where a row lacks one."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ValueSide:
     """Computes what rulesets read of the value side.
 

@@ -47,7 +47,7 @@ MOST_SECONDS = 10
 """A worker that was away does not make up for more than that at once: the rate is there to be kept."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ActivationLine:
     """A change of what decides in a family.
 
@@ -93,7 +93,14 @@ def activate(context: Context, family: str, version: int, reason: str, per_secon
         )
         backtest = _backtest(session, family_row, version_row, now)
         change = ActivationChange(
-            "activation", version_row.id, family_row.active_version_id, why, context.actor.name, rate, now, backtest.id
+            kind="activation",
+            version_id=version_row.id,
+            previous_version_id=family_row.active_version_id,
+            reason=why,
+            actor=context.actor.name,
+            per_second=rate,
+            now_us=now,
+            backtest_id=backtest.id,
         )
         _switch(session, context, family_row, version_row, change)
 
@@ -111,7 +118,13 @@ def roll_back_in(
     if not was_active(session, version_row):
         raise ConflictError(f"version {version} of {family} was never active; it needs to be activated")
     change = ActivationChange(
-        "rollback", version_row.id, family_row.active_version_id, why, context.actor.name, per_second, now_us
+        kind="rollback",
+        version_id=version_row.id,
+        previous_version_id=family_row.active_version_id,
+        reason=why,
+        actor=context.actor.name,
+        per_second=per_second,
+        now_us=now_us,
     )
     return _switch(session, context, family_row, version_row, change)
 

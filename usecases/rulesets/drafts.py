@@ -178,7 +178,17 @@ def order_families_in(
     if moved is not None:
         active = moved.active_version_id
         made = begin(
-            session, moved, ActivationChange("activation", active, active, why, context.actor.name, per_second, now_us)
+            session,
+            moved,
+            ActivationChange(
+                kind="activation",
+                version_id=active,
+                previous_version_id=active,
+                reason=why,
+                actor=context.actor.name,
+                per_second=per_second,
+                now_us=now_us,
+            ),
         )
         rows = joined(rows, digests(session, "activations", [made.id]))
     change = ("rulesets.ordered", kind.id)
@@ -213,7 +223,17 @@ def switch_family_in(
     if active is not None:
         kind, version, previous = ("activation", active, None) if on else ("off", None, active)
         made = begin(
-            session, family_row, ActivationChange(kind, version, previous, why, context.actor.name, per_second, now_us)
+            session,
+            family_row,
+            ActivationChange(
+                kind=kind,
+                version_id=version,
+                previous_version_id=previous,
+                reason=why,
+                actor=context.actor.name,
+                per_second=per_second,
+                now_us=now_us,
+            ),
         )
         rows = joined(rows, digests(session, "activations", [made.id]))
     _record_change(session, context, ("ruleset.switched", family_row.id), {"on": not on}, {"on": on}, why, rows)

@@ -26,7 +26,7 @@ from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion
 from fivefold.usecases.shared.context import Context
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FamilyLine:
     """A family as it is listed, in the order in which families are tried.
 
@@ -45,7 +45,7 @@ class FamilyLine:
     draft_revision: int | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DraftShown:
     """A draft as it was written."""
 
@@ -56,7 +56,7 @@ class DraftShown:
     edited_us: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class VersionLine:
     """A committed version as it is listed."""
 
@@ -89,13 +89,13 @@ def _family(session: Session, family: Family) -> FamilyLine:
     newest = newest_version(session, family.id)
     draft = session.get(Draft, family.id)
     return FamilyLine(
-        family.name,
-        session.get_one(EntityType, family.type_id).name,
-        family.position,
-        family.enabled,
-        None if active is None else active.number,
-        None if newest is None else newest.number,
-        None if draft is None else draft.revision,
+        name=family.name,
+        entity_type=session.get_one(EntityType, family.type_id).name,
+        position=family.position,
+        enabled=family.enabled,
+        active=None if active is None else active.number,
+        newest=None if newest is None else newest.number,
+        draft_revision=None if draft is None else draft.revision,
     )
 
 
@@ -103,7 +103,13 @@ def read_draft(context: Context, family: str) -> DraftShown:
     """Show a draft; NotFoundError where there is no such family, or no draft of it."""
     with context.reading() as session:
         draft = draft_of(session, family_named(session, context.organisation_id, family))
-        return DraftShown(family, draft.revision, draft.document, tuple(editors_of(draft)), draft.edited_us)
+        return DraftShown(
+            family=family,
+            revision=draft.revision,
+            document=draft.document,
+            editors=tuple(editors_of(draft)),
+            edited_us=draft.edited_us,
+        )
 
 
 def list_versions(context: Context, family: str, part: Part = WHOLE) -> Page[VersionLine]:

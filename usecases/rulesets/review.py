@@ -22,7 +22,7 @@ from fivefold.usecases.accounts.settings import settings_of
 from fivefold.usecases.shared.context import Context
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class OrganisationContext:
     """What a ruleset has to fit: levels, the type's fields, lists and least coverage of its organisation."""
 
@@ -42,7 +42,7 @@ class ExampleLine:
     differences: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Review:
     """Everything that is to be known of a draft before it is committed.
 
@@ -86,11 +86,11 @@ def context_of_type(session: Session, kind: EntityType) -> OrganisationContext:
     """Read what rulesets and policies of a type have to fit."""
     settings = settings_of(session, kind.organisation_id)
     return OrganisationContext(
-        settings.levels,
-        kind.name,
-        {part: read_fields(getattr(kind, part)) for part in PARTS},
-        named_lists(session, kind.organisation_id),
-        settings.minimum_coverage_percent,
+        levels=settings.levels,
+        type_name=kind.name,
+        fields={part: read_fields(getattr(kind, part)) for part in PARTS},
+        lists=named_lists(session, kind.organisation_id),
+        minimum_coverage_percent=settings.minimum_coverage_percent,
     )
 
 
@@ -100,7 +100,17 @@ def review(draft: Draft, name: str, around: OrganisationContext, now_us: int) ->
     errors = [finding for finding in findings if finding.fatal]
     warnings = tuple(finding for finding in findings if not finding.fatal)
     if analysed is None:
-        return Review(name, draft.revision, None, tuple(errors), warnings, (), "0.0", "0.0", ()), None
+        return Review(
+            family=name,
+            revision=draft.revision,
+            content_hash=None,
+            errors=tuple(errors),
+            warnings=warnings,
+            examples=(),
+            rules_percent="0.0",
+            cases_percent="0.0",
+            not_reached=(),
+        ), None
     ruleset = analysed.ruleset
     errors += organisation_findings(ruleset, around)
     tested = None
@@ -126,15 +136,15 @@ def _review(
 ) -> Review:
     lines = [] if tested is None else tested.results
     return Review(
-        name,
-        draft.revision,
-        ruleset.content_hash,
-        tuple(errors),
-        warnings,
-        tuple(ExampleLine(each.name, each.explanation.line, each.differences) for each in lines),
-        _percent(Decimal(0) if tested is None else tested.rule_share),
-        _percent(Decimal(0) if tested is None else tested.case_share),
-        () if tested is None else tuple(tested.missing()),
+        family=name,
+        revision=draft.revision,
+        content_hash=ruleset.content_hash,
+        errors=tuple(errors),
+        warnings=warnings,
+        examples=tuple(ExampleLine(each.name, each.explanation.line, each.differences) for each in lines),
+        rules_percent=_percent(Decimal(0) if tested is None else tested.rule_share),
+        cases_percent=_percent(Decimal(0) if tested is None else tested.case_share),
+        not_reached=() if tested is None else tuple(tested.missing()),
     )
 
 

@@ -105,7 +105,7 @@ Progress = Callable[[int, int, str], None]
 """Called with how many entities are done, of how many, and which part is assessed next, in words."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Setting:
     """What a content is tested against.
 
@@ -148,18 +148,18 @@ def setting_of(session: Session, family: Family, canonical: str, as_of_us: int, 
         StandingRow.type_id == family.type_id, StandingRow.rules_level.is_not(None)
     )
     return Setting(
-        family.organisation_id,
-        family.type_id,
-        analyse_canonical(canonical),
-        reached,
-        present,
-        tuple(before),
-        named_lists(session, family.organisation_id),
-        count_of_type(session, family.type_id, until_id),
-        until_id,
-        session.scalar(standing.limit(1)) is not None,
-        as_of_us,
-        attempt,
+        organisation_id=family.organisation_id,
+        type_id=family.type_id,
+        draft=analyse_canonical(canonical),
+        reached=reached,
+        present=present,
+        before=tuple(before),
+        lists=named_lists(session, family.organisation_id),
+        customers=count_of_type(session, family.type_id, until_id),
+        until_id=until_id,
+        has_standings=session.scalar(standing.limit(1)) is not None,
+        as_of_us=as_of_us,
+        attempt=attempt,
     )
 
 

@@ -34,7 +34,7 @@ MOST_KINDS = 50
 KIND = re.compile(r"[a-z][a-z0-9_.]{0,49}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EndpointLine:
     """An endpoint as it is listed, without its secrets.
 
@@ -233,7 +233,7 @@ def record_endpoint_change(
     context.record(session, f"webhook.{action}", ("endpoint", endpoint.id), **values)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DeadLetter:
     """A delivery that was given up.
 

@@ -210,4 +210,11 @@ def _proposal(outcome: ChangeOutcome) -> Proposal | None:
 
 
 def _record(number: str, given: CaseGiven) -> RecordGiven:
-    return RecordGiven(number, given.opened_at, given.closed_at, given.outcome, given.status, given.fields)
+    return RecordGiven(
+        external_id=number,
+        opened_us=given.opened_at,
+        closed_us=given.closed_at,
+        outcome=given.outcome,
+        status=given.status,
+        fields=given.fields,
+    )

@@ -55,7 +55,12 @@ def answer(*users: str, **changes: object) -> ScoredRows:
 def many(customers: int) -> ScoredRows:
     """An answer to as many customers, from those that are simulated."""
     matrix = np.resize(known_matrix(), (customers, known_matrix().shape[1]))
-    return ScoredRows([str(number) for number in range(customers)], served().model.scores(matrix), matrix, None)
+    return ScoredRows(
+        user_ids=[str(number) for number in range(customers)],
+        scores=served().model.scores(matrix),
+        matrix=matrix,
+        explanations=None,
+    )
 
 
 def kept(engine: Engine) -> dict[tuple[str, int, str], Integers]:
@@ -125,7 +130,10 @@ def test_the_same_portfolio_has_not_drifted_and_another_has(engine: Engine, now:
     same.store()
     assert {drift.verdict for drift in same.drift} == {"stable"}
     alike = np.repeat(known_matrix()[:1], LEAST_CUSTOMERS, axis=0)
-    other.add(replace(own, version=2), ScoredRows([], own.model.scores(alike), alike, None))
+    other.add(
+        replace(own, version=2),
+        ScoredRows(user_ids=[], scores=own.model.scores(alike), matrix=alike, explanations=None),
+    )
     other.store()
     assert other.drift[0].verdict == "shifted"
 

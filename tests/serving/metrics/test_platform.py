@@ -57,13 +57,16 @@ def validation(**changed: Any) -> LastValidation:
     values = {"gini": 0.7, "captured": 0.85, "missed": 0.15, "drift": 0.02} | changed
     report = {"triggers": []}
     return LastValidation(
-        1, NOW - 5_000_000, **values, conversion={"low": 0.1, "high": None}, false_positives={"low": 0.9, "high": None},
+        number=1, made_us=NOW - 5_000_000, **values,
+        conversion={"low": 0.1, "high": None}, false_positives={"low": 0.9, "high": None},
         report=report,
     )  # fmt: skip
 
 
 def test_an_organisation_is_told_by_its_number() -> None:
-    one = OrganisationFigures(7, due=3, oldest_us=NOW - 2_500_000, quarantined=1, overrides=2, downward=1, with_level=4)
+    one = OrganisationFigures(
+        number=7, due=3, oldest_us=NOW - 2_500_000, quarantined=1, overrides=2, downward=1, with_level=4
+    )
     one.levels = {("customer", "low"): 3, ("customer", "none"): 1}
     one.waiting, one.dead, one.open_changes, one.validation = 5, 6, 1, validation()
     found = samples(metrics_of(Figures(one)))
@@ -84,7 +87,7 @@ def test_an_organisation_is_told_by_its_number() -> None:
 
 
 def test_what_is_unknown_is_no_number() -> None:
-    one, other = OrganisationFigures(1), OrganisationFigures(2, validation=validation(gini=None))
+    one, other = OrganisationFigures(number=1), OrganisationFigures(number=2, validation=validation(gini=None))
     found = samples(metrics_of(Figures(one, other)))
     for name in ("validation_gini", "validation_age_seconds", "overrides_downward_share", "validation_drift_psi"):
         assert isnan(found[f"fivefold_{name}", (("organisation", "1"),)])
@@ -97,7 +100,7 @@ def test_what_is_unknown_is_no_number() -> None:
 def test_however_many_there_are_labels_are_few() -> None:
     many = []
     for number in range(1, MOST_ORGANISATIONS + 31):
-        one = OrganisationFigures(number, due=2, oldest_us=NOW - number * 1_000_000, validation=validation())
+        one = OrganisationFigures(number=number, due=2, oldest_us=NOW - number * 1_000_000, validation=validation())
         one.levels = {(f"type{kind}", level): 1 for kind in range(MOST_TYPES + 30) for level in ("low", "high")}
         many.append(one)
     found = samples(metrics_of(Figures(*many)))
@@ -122,7 +125,7 @@ def test_without_organisations_there_are_no_series() -> None:
 
 
 def test_the_database_is_asked_once_in_a_while() -> None:
-    figures = Figures(OrganisationFigures(1))
+    figures = Figures(OrganisationFigures(number=1))
     metrics = metrics_of(figures)
     for _ in range(5):
         metrics.page()
@@ -136,7 +139,7 @@ def test_the_database_is_asked_once_in_a_while() -> None:
 
 
 def test_what_takes_long_to_read_is_read_seldom() -> None:
-    figures = Figures(OrganisationFigures(1))
+    figures = Figures(OrganisationFigures(number=1))
     figures.seconds = 2.0
     metrics = metrics_of(figures)
     metrics.page()
@@ -149,7 +152,7 @@ def test_what_takes_long_to_read_is_read_seldom() -> None:
 
 
 def test_ages_go_on_while_figures_are_kept() -> None:
-    figures, now = Figures(OrganisationFigures(1, due=1, oldest_us=NOW)), [NOW]
+    figures, now = Figures(OrganisationFigures(number=1, due=1, oldest_us=NOW)), [NOW]
     metrics = PlatformMetrics(figures, lambda: now[0], lambda: figures.clock)  # type: ignore[arg-type]  # stands in
     assert samples(metrics)["fivefold_due_oldest_seconds", (("organisation", "1"),)] == 0
     now[0] += 3_000_000
@@ -161,7 +164,7 @@ def test_ages_go_on_while_figures_are_kept() -> None:
 def test_a_database_that_cannot_be_asked_is_told_and_tried_again(error: Exception | None) -> None:
     from sqlalchemy.exc import OperationalError
 
-    figures = Figures(OrganisationFigures(1))
+    figures = Figures(OrganisationFigures(number=1))
     figures.error = error or OperationalError("select", {}, Exception("no such table"))
     metrics = metrics_of(figures)
     assert samples(metrics) == {("fivefold_platform_up", ()): 0}
@@ -172,7 +175,7 @@ def test_a_database_that_cannot_be_asked_is_told_and_tried_again(error: Exceptio
 
 
 def test_level_names_are_written_as_prometheus_has_them() -> None:
-    one = OrganisationFigures(1)
+    one = OrganisationFigures(number=1)
     one.levels = {("customer", 'very "high"\n\\'): 1}
     found = samples(metrics_of(Figures(one)))
     assert [dict(labels)["level"] for name, labels in found if name == "fivefold_level_entities"] == ['very "high"\n\\']

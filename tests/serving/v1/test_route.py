@@ -37,7 +37,9 @@ def test_a_route_reads_its_handler() -> None:
 
 
 def test_a_handler_is_called_with_what_was_read() -> None:
-    context = RequestContext.of(None, Credential(7, "admin", "trial", None, 1, 3))  # type: ignore[arg-type]  # no database is asked
+    context = RequestContext.of(
+        None, Credential(token_id=7, role="admin", plan="trial", expires_us=None, organisation_id=1, member_id=3)
+    )  # type: ignore[arg-type]  # no database is asked
     assert ROUTE.call(context, {"type": "customer", "query": Page(limit=9)}) == ["member:3", "admin", "customer", "9"]
 
 

@@ -91,7 +91,7 @@ def test_tokens_are_listed_oldest_first_with_their_organisations(engine: Engine)
 def test_a_charge_opens_the_month_and_adds_up(engine: Engine) -> None:
     token = add_token(engine)
     assert used(engine, token) == (0, 0)
-    cost = Charge(token, MONTH, 3, PLENTY, 1)
+    cost = Charge(token_id=token, month=MONTH, users=3, allowance=PLENTY, at_us=1)
     assert charge(engine, cost)
     assert charge(engine, replace(cost, users=4))
     assert used(engine, token) == (2, 7)
@@ -100,7 +100,7 @@ def test_a_charge_opens_the_month_and_adds_up(engine: Engine) -> None:
 
 def test_the_last_of_the_allowance_can_be_used_and_not_one_more(engine: Engine) -> None:
     token = add_token(engine)
-    cost = Charge(token, MONTH, 5, Allowance(calls=3, users=12), 1)
+    cost = Charge(token_id=token, month=MONTH, users=5, allowance=Allowance(calls=3, users=12), at_us=1)
     assert [charge(engine, cost), charge(engine, cost)] == [True, True]
     assert not charge(engine, cost), "five users are more than the two that are left"
     assert used(engine, token) == (2, 10), "and nothing of them was taken"
@@ -111,14 +111,18 @@ def test_the_last_of_the_allowance_can_be_used_and_not_one_more(engine: Engine) 
 
 def test_a_first_request_beyond_the_allowance_uses_nothing_up(engine: Engine) -> None:
     token = add_token(engine)
-    assert not charge(engine, Charge(token, MONTH, 13, Allowance(calls=3, users=12), 1))
+    assert not charge(
+        engine, Charge(token_id=token, month=MONTH, users=13, allowance=Allowance(calls=3, users=12), at_us=1)
+    )
     assert used(engine, token) == (0, 0)
-    assert charge(engine, Charge(token, MONTH, 12, Allowance(calls=3, users=12), 1))
+    assert charge(
+        engine, Charge(token_id=token, month=MONTH, users=12, allowance=Allowance(calls=3, users=12), at_us=1)
+    )
 
 
 def test_a_new_month_begins_with_nothing_used(engine: Engine) -> None:
     token = add_token(engine)
-    once = Charge(token, "2026-12", 1, Allowance(calls=1, users=1), 1)
+    once = Charge(token_id=token, month="2026-12", users=1, allowance=Allowance(calls=1, users=1), at_us=1)
     assert [charge(engine, once), charge(engine, once)] == [True, False]
     assert [charge(engine, replace(once, month="2027-01")), charge(engine, once)] == [True, False]
     assert used(engine, token, "2026-12") == used(engine, token, "2027-01") == (1, 1)
@@ -127,7 +131,7 @@ def test_a_new_month_begins_with_nothing_used(engine: Engine) -> None:
 
 def test_tokens_do_not_share_an_allowance(engine: Engine) -> None:
     first, second = add_token(engine), add_token(engine)
-    once = Charge(first, MONTH, 1, Allowance(calls=1, users=1), 1)
+    once = Charge(token_id=first, month=MONTH, users=1, allowance=Allowance(calls=1, users=1), at_us=1)
     assert [charge(engine, once), charge(engine, replace(once, token_id=second)), charge(engine, once)] == [
         True,
         True,
@@ -137,21 +141,23 @@ def test_tokens_do_not_share_an_allowance(engine: Engine) -> None:
 
 def test_a_larger_plan_takes_effect_in_the_same_month(engine: Engine) -> None:
     token = add_token(engine)
-    cost = Charge(token, MONTH, 1, Allowance(calls=1, users=1), 1)
+    cost = Charge(token_id=token, month=MONTH, users=1, allowance=Allowance(calls=1, users=1), at_us=1)
     assert [charge(engine, cost), charge(engine, cost)] == [True, False]
     assert charge(engine, replace(cost, allowance=PLENTY))
 
 
 def test_limits_may_be_as_large_as_the_database_counts(engine: Engine) -> None:
     token = add_token(engine)
-    assert charge(engine, Charge(token, MONTH, 10**15, Allowance(10**15, 10**15), 1))
+    assert charge(
+        engine, Charge(token_id=token, month=MONTH, users=10**15, allowance=Allowance(10**15, 10**15), at_us=1)
+    )
     assert used(engine, token) == (1, 10**15)
 
 
 def test_calls_are_exact_when_all_call_at_once(engine: Engine) -> None:
     """Also the first ones of a month, which open it together."""
     token = add_token(engine)
-    cost = Charge(token, MONTH, 2, Allowance(calls=100, users=1_000_000), 1)
+    cost = Charge(token_id=token, month=MONTH, users=2, allowance=Allowance(calls=100, users=1_000_000), at_us=1)
     assert sum(at_once(160, lambda: charge(engine, cost))) == 100
     assert used(engine, token) == (100, 200)
     assert rows_of_usage(engine) == 1
@@ -159,7 +165,7 @@ def test_calls_are_exact_when_all_call_at_once(engine: Engine) -> None:
 
 def test_users_are_exact_when_all_call_at_once(engine: Engine) -> None:
     token = add_token(engine)
-    cost = Charge(token, MONTH, 7, Allowance(calls=1_000_000, users=500), 1)
+    cost = Charge(token_id=token, month=MONTH, users=7, allowance=Allowance(calls=1_000_000, users=500), at_us=1)
     assert sum(at_once(96, lambda: charge(engine, cost))) == 71
     assert used(engine, token) == (71, 497)
     assert rows_of_usage(engine) == 1
@@ -167,7 +173,7 @@ def test_users_are_exact_when_all_call_at_once(engine: Engine) -> None:
 
 def test_nobody_is_refused_while_there_is_allowance_left(engine: Engine) -> None:
     token = add_token(engine)
-    cost = Charge(token, MONTH, 1, Allowance(calls=THREADS, users=THREADS), 1)
+    cost = Charge(token_id=token, month=MONTH, users=1, allowance=Allowance(calls=THREADS, users=THREADS), at_us=1)
     assert all(at_once(THREADS, lambda: charge(engine, cost)))
 
 
@@ -184,7 +190,13 @@ def test_any_run_of_requests_is_counted_as_on_paper(
     for of, month, asked in requests:
         calls_before, users_before = paper.get((of, month), (0, 0))
         within = calls_before + 1 <= calls and users_before + asked <= users
-        assert charge(engine, Charge(tokens[of], month, asked, Allowance(calls, users), 1)) is within
+        assert (
+            charge(
+                engine,
+                Charge(token_id=tokens[of], month=month, users=asked, allowance=Allowance(calls, users), at_us=1),
+            )
+            is within
+        )
         if within:
             paper[of, month] = (calls_before + 1, users_before + asked)
     for of, month in ((of, month) for of in (0, 1) for month in ("2026-11", "2026-12")):

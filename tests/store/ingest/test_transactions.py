@@ -49,10 +49,10 @@ def stored(engine: Engine, of: int = 1) -> list[tuple[Any, ...]]:
 
 def test_what_is_new_is_added_and_what_is_sent_again_is_left(engine: Engine) -> None:
     assert add(engine, {"transaction_id": "a"}, {"transaction_id": "b", "entity_id": 2}) == AddedTransactions(
-        2, 0, {1, 2}, []
+        new=2, changed=0, touched={1, 2}, conflicts=[]
     )
     again = add(engine, {"transaction_id": "a"}, {"transaction_id": "c", "entity_id": 3}, now_us=10)
-    assert again == AddedTransactions(1, 0, {3}, [])
+    assert again == AddedTransactions(new=1, changed=0, touched={3}, conflicts=[])
     assert stored(engine) == [("a", 1.5, None, 9), ("b", 1.5, None, 9), ("c", 1.5, None, 10)]
 
 
@@ -69,7 +69,9 @@ def test_one_that_was_taken_before_is_left_however_many_come_with_it(engine: Eng
 
 def test_numbers_are_those_of_an_organisation(engine: Engine) -> None:
     add(engine, {"transaction_id": "a"})
-    assert add(engine, {"transaction_id": "a", "amount": 2.0}, of=2) == AddedTransactions(1, 0, {1}, [])
+    assert add(engine, {"transaction_id": "a", "amount": 2.0}, of=2) == AddedTransactions(
+        new=1, changed=0, touched={1}, conflicts=[]
+    )
     assert [row[1] for row in stored(engine) + stored(engine, 2)] == [1.5, 2.0]
 
 
@@ -95,9 +97,15 @@ def test_the_same_number_with_other_content_is_a_conflict(engine: Engine, change
 @pytest.mark.parametrize("state", ["SUCCEEDED", "FAILED", None])
 def test_what_was_pending_takes_another_state_once(engine: Engine, state: str | None) -> None:
     add(engine, {"transaction_id": "a", "state": "PENDING"})
-    assert add(engine, {"transaction_id": "a", "state": "PENDING"}) == AddedTransactions(0, 0, set(), [])
-    assert add(engine, {"transaction_id": "a", "state": state}) == AddedTransactions(0, 1, {1}, [])
-    assert add(engine, {"transaction_id": "a", "state": state}) == AddedTransactions(0, 0, set(), [])
+    assert add(engine, {"transaction_id": "a", "state": "PENDING"}) == AddedTransactions(
+        new=0, changed=0, touched=set(), conflicts=[]
+    )
+    assert add(engine, {"transaction_id": "a", "state": state}) == AddedTransactions(
+        new=0, changed=1, touched={1}, conflicts=[]
+    )
+    assert add(engine, {"transaction_id": "a", "state": state}) == AddedTransactions(
+        new=0, changed=0, touched=set(), conflicts=[]
+    )
     assert [row[2] for row in stored(engine)] == [state]
     assert add(engine, {"transaction_id": "a", "state": "EXPIRED"}).conflicts == ["a"]
 

@@ -219,7 +219,7 @@ def held_batch(engine: Engine, subject: Subject, lease: str, attempts: int) -> B
     found = row(engine, subject)
     assert found["lease"] == lease
     claims = (LeasedEntity(subject.entity_id, found["revision"], found["reasons"], attempts),)
-    return Batch(subject.organisation_id, subject.type_id, lease, claims)
+    return Batch(organisation_id=subject.organisation_id, type_id=subject.type_id, lease=lease, claims=claims)
 
 
 def quarantine(engine: Engine, subject: Subject) -> None:

@@ -33,9 +33,9 @@ def test_entities_are_counted_by_how_they_stand(engine: Engine) -> None:
             )
         session.flush()
         assert set(level_groups(session, kind.id)) == {
-            LevelGroup(7, "assessed", False, 1, 1, 2),
-            LevelGroup(7, "assessed", True, 2, 2, 1),
-            LevelGroup(None, "assessed", False, None, None, 1),
+            LevelGroup(version_id=7, status="assessed", overridden=False, level=1, rules_level=1, entities=2),
+            LevelGroup(version_id=7, status="assessed", overridden=True, level=2, rules_level=2, entities=1),
+            LevelGroup(version_id=None, status="assessed", overridden=False, level=None, rules_level=None, entities=1),
         }
         assert level_groups(session, 99) == []
 

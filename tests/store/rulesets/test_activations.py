@@ -20,7 +20,15 @@ from tests.store.stored import family_of, type_of
 
 
 def change(version_id: int | None, now_us: int, kind: str = "activation") -> ActivationChange:
-    return ActivationChange(kind, version_id, None, "why", "member:1", 5, now_us)
+    return ActivationChange(
+        kind=kind,
+        version_id=version_id,
+        previous_version_id=None,
+        reason="why",
+        actor="member:1",
+        per_second=5,
+        now_us=now_us,
+    )
 
 
 def test_a_newer_change_of_the_type_ends_the_older_one(engine: Engine) -> None:

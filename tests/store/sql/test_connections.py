@@ -105,7 +105,15 @@ def test_scoring_recovers_from_a_database_that_went_silent(engine: Engine, way: 
 
     async def score() -> bool | None:
         credential = await Authenticator(engine).authenticate(secret)
-        return await book.charge(Charge(credential.token_id, "2026-11", 1, Allowance(9, 9), 1_800_000_000_000_000))
+        return await book.charge(
+            Charge(
+                token_id=credential.token_id,
+                month="2026-11",
+                users=1,
+                allowance=Allowance(9, 9),
+                at_us=1_800_000_000_000_000,
+            )
+        )
 
     assert asyncio.run(score()) is True
     way.go_silent()
@@ -130,7 +138,9 @@ def test_charges_that_wait_are_a_reason_not_to_be_ready(engine: Engine, monkeypa
     book.start()
 
     async def charge() -> None:
-        charging = asyncio.create_task(book.charge(Charge(1, "2026-11", 1, Allowance(9, 9), 0)))
+        charging = asyncio.create_task(
+            book.charge(Charge(token_id=1, month="2026-11", users=1, allowance=Allowance(9, 9), at_us=0))
+        )
         await asyncio.to_thread(begun.wait)
         await asyncio.sleep(0.1)
         assert book.problem() == "charges wait for the database"

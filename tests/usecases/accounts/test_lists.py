@@ -70,7 +70,9 @@ def in_force(engine: Engine, actor: Actor, text: str = "") -> None:
 
 
 def test_a_list_grows_by_versions(engine: Engine, ana: Actor) -> None:
-    assert put(engine, ana, 5) == ListPut((ListLine("watched", "Whom we watch", "our own", 5, 1),), 0)
+    assert put(engine, ana, 5) == ListPut(
+        (ListLine(name="watched", title="Whom we watch", source="our own", since_us=5, members=1),), 0
+    )
     put(engine, ana, 9, ["IR", "MM"])
     put_list_version(Context(engine, ana).at(NOW), "another", 1, [], "Nobody yet", "ours")
     with Session(engine) as session:

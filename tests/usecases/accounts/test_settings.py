@@ -34,7 +34,14 @@ def lock(engine: Engine, actor: Actor, now_us: int = NOW) -> Settings:
 
 def test_levels_are_chosen_by_name_with_what_else_holds(engine: Engine, ana: Actor) -> None:
     chosen = choose_levels(Context(engine, ana), ["low", "medium", "high", "critical"])
-    assert chosen == Settings(("low", "medium", "high", "critical"), None, "EUR", 10, 1826, 80)
+    assert chosen == Settings(
+        levels=("low", "medium", "high", "critical"),
+        locked_us=None,
+        base_currency="EUR",
+        override_cap_percent=10,
+        retention_days=1826,
+        minimum_coverage_percent=80,
+    )
     assert read_settings(Context(engine, ana)) == chosen
     with Session(engine) as session:
         assert settings_of(session, ana.organisation_id) == chosen
@@ -98,7 +105,12 @@ def test_settings_are_changed_one_by_one(engine: Engine, ana: Actor) -> None:
     assert change_settings(Context(engine, ana), base_currency="CZK").base_currency == "CZK"
     assert change_settings(Context(engine, ana), override_cap_percent=0).override_cap_percent == 0
     assert change_settings(Context(engine, ana), retention_days=3650) == Settings(
-        ("a", "b", "c"), None, "CZK", 0, 3650, 80
+        levels=("a", "b", "c"),
+        locked_us=None,
+        base_currency="CZK",
+        override_cap_percent=0,
+        retention_days=3650,
+        minimum_coverage_percent=80,
     )
     lock(engine, ana)
     assert (

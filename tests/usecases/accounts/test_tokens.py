@@ -105,7 +105,9 @@ def test_a_token_is_in_no_byte_of_the_sqlite_files(tmp_path: Path) -> None:
 def test_a_token_is_found_by_its_secret_alone(engine: Engine) -> None:
     number, secret = add(engine, plan="standard")
     found = find_credential(engine, secret)
-    assert found == Credential(number, "app", "standard", None, organisation_id=1, member_id=None)
+    assert found == Credential(
+        token_id=number, role="app", plan="standard", expires_us=None, organisation_id=1, member_id=None
+    )
     for other in ("", secret[:-1], secret + " ", secret.swapcase(), hash_of(secret), "\x00", "x" * 100_000, "Ł\udcff"):
         assert find_credential(engine, other) is None
 
@@ -125,7 +127,9 @@ def test_an_admins_token_that_is_older_than_members_goes_on(engine: Engine) -> N
     with Session(engine) as session, session.begin():
         session.get_one(Token, number).role = "admin"
     found = find_credential(engine, secret)
-    assert found == Credential(number, "admin", "unlimited", None, organisation_id=1, member_id=None)
+    assert found == Credential(
+        token_id=number, role="admin", plan="unlimited", expires_us=None, organisation_id=1, member_id=None
+    )
     assert found.actor.name == f"token:{number}"
 
 
@@ -279,7 +283,10 @@ def test_tokens_that_are_made_and_revoked_at_once_are_each_recorded_once(kind: s
 
 def test_tokens_are_listed_with_their_states_and_what_they_used(engine: Engine, now: list[int]) -> None:
     made = {name: add(engine, plan="trial", label=name)[0] for name in ("live", "expired", "revoked", "both")}
-    charges = [Charge(made["live"], month_of(now[0]), users, PLENTY, now[0] + users) for users in (3, 4)]
+    charges = [
+        Charge(token_id=made["live"], month=month_of(now[0]), users=users, allowance=PLENTY, at_us=now[0] + users)
+        for users in (3, 4)
+    ]
     assert charge_all(PreparedStatements(engine), charges) == [True, True]
     with Session(engine) as session, session.begin():
         for name in ("expired", "both"):
@@ -303,7 +310,10 @@ def test_tokens_are_listed_with_their_states_and_what_they_used(engine: Engine, 
 def test_a_token_that_ended_is_not_charged(engine: Engine, now: list[int]) -> None:
     revoked, expired = add(engine)[0], add(engine, expires_days=1)[0]
     revoke_token(engine, revoked)
-    costs = [Charge(token, MONTH, 1, PLENTY, now[0] + DAY_US) for token in (revoked, expired, 999_999)]
+    costs = [
+        Charge(token_id=token, month=MONTH, users=1, allowance=PLENTY, at_us=now[0] + DAY_US)
+        for token in (revoked, expired, 999_999)
+    ]
     assert charge_all(PreparedStatements(engine), costs) == [None, None, None]
     assert [used(engine, token) for token in (revoked, expired)] == [(0, 0), (0, 0)]
     assert [line.last_used_us for line in list_tokens(engine, MONTH)] == [None, None]
@@ -318,7 +328,10 @@ def test_charging_together_is_charging_one_after_the_other(engine: Engine, now: 
 
     def costs(first: int, second: int, ended: int) -> list[Charge]:
         asked = [(first, 7), (second, 20), (ended, 1), (first, 7), (first, 7), (second, 1), (first, 6), (first, 1)]
-        return [Charge(token, MONTH, users, allowance, now[0]) for token, users in asked]
+        return [
+            Charge(token_id=token, month=MONTH, users=users, allowance=allowance, at_us=now[0])
+            for token, users in asked
+        ]
 
     together, alone = ([add(engine)[0] for _ in range(3)] for _ in range(2))
     for made in (together, alone):
@@ -348,7 +361,10 @@ def test_any_group_is_charged_as_its_requests_are_one_after_the_other(
         revoke_token(engine, made[2])
 
     def costs(made: list[int]) -> list[Charge]:
-        return [Charge(made[of], month, some, Allowance(calls, users), now) for of, month, some, calls in asked]
+        return [
+            Charge(token_id=made[of], month=month, users=some, allowance=Allowance(calls, users), at_us=now)
+            for of, month, some, calls in asked
+        ]
 
     assert charge_all(PreparedStatements(engine), costs(together)) == [
         charge_all(PreparedStatements(engine), [cost])[0] for cost in costs(alone)
@@ -371,7 +387,10 @@ def test_charges_that_fail_together_cost_nothing(engine: Engine, monkeypatch: py
     with pytest.raises(ConnectionError):
         charge_all(
             PreparedStatements(engine),
-            [Charge(token, MONTH, 1, PLENTY, now_microseconds()) for token in (first, second)],
+            [
+                Charge(token_id=token, month=MONTH, users=1, allowance=PLENTY, at_us=now_microseconds())
+                for token in (first, second)
+            ],
         )
     assert used(engine, first) == used(engine, second) == (0, 0)
 
@@ -389,7 +408,10 @@ def test_groups_of_charges_are_exact_when_processes_charge_at_once(kind: str, tm
         def write(number: int) -> int:
             own = open_database(url)
             order = made[number % 6 :] + made[: number % 6]  # each begins with another token, or backwards
-            costs = [Charge(token, MONTH, 2, allowance, at) for token in (order if number % 2 else order[::-1])]
+            costs = [
+                Charge(token_id=token, month=MONTH, users=2, allowance=allowance, at_us=at)
+                for token in (order if number % 2 else order[::-1])
+            ]
             together.wait()
             charged = sum(charge_all(PreparedStatements(own), costs).count(True) for _ in range(groups))
             own.dispose()

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def files(bank: Bank, names: str, *, closed: bool = False) -> None:
     end = bank.now if closed else None
     put_tags(*of, [TagRow(name, "known", begin, end) for name in names])
     add_screenings(*of, [ScreeningRow(name, "media", closed, bank.now - 5) for name in names])
-    given = {name: RecordGiven(f"case of {name}", begin, end) for name in names}
+    given = {name: RecordGiven(external_id=f"case of {name}", opened_us=begin, closed_us=end) for name in names}
     put_records(*of, [RecordRow(name, given[name]) for name in names], "case")
 
 
@@ -88,8 +89,13 @@ def by_hand(bank: Bank, name: str) -> None:
     bank.wait(microseconds=5)
     set_tag(*of, "vip", until_us=bank.now + 9 * DAY_US)
     add_screening(*of, "pep", found=True)
-    for said in ((None, None, None), (None, None, "seen"), (bank.now, "none", "seen")):
-        put_record(*of, "alert", RecordGiven(f"alert of {name}", bank.now, *said))
+    opened = RecordGiven(external_id=f"alert of {name}", opened_us=bank.now)
+    for alert in (
+        opened,
+        replace(opened, status="seen"),
+        replace(opened, closed_us=bank.now, outcome="none", status="seen"),
+    ):
+        put_record(*of, "alert", alert)
 
 
 def proposals(bank: Bank) -> None:
@@ -327,7 +333,10 @@ def step(bank: Bank, folder: Path, what: str, names: Any, value: Any) -> None:
         case "screenings":
             add_screenings(*of, [ScreeningRow(name, "pep", value, bank.now) for name in names])
         case "cases":
-            given = {name: RecordGiven(name, begin, value and bank.now, value) for name in names}
+            given = {
+                name: RecordGiven(external_id=name, opened_us=begin, closed_us=value and bank.now, outcome=value)
+                for name in names
+            }
             put_records(*of, [RecordRow(name, given[name]) for name in names], "case")
         case "owners":
             end = None if value is None else bank.now + value

@@ -89,7 +89,7 @@ def screen(bank: Bank, found: bool, who: Actor | None = None, name: str = "a") -
 
 
 def case(bank: Bank, outcome: str, who: Actor | None = None) -> ChangeOutcome:
-    given = RecordGiven("7", bank.now - 3 * DAY_US, bank.now, outcome)
+    given = RecordGiven(external_id="7", opened_us=bank.now - 3 * DAY_US, closed_us=bank.now, outcome=outcome)
     whose = (Context(bank.engine, who or bank.actor).at(bank.now), "customer", "a")
     return facts.request_record(*whose, "case", given, reason=WHY)
 
@@ -211,8 +211,8 @@ def test_a_file_lowers_nobody_and_the_other_rows_are_taken(bank: Bank) -> None:
     machine = Actor(bank.of, "cli:ana")
     begins = list_tags(bank.context, "customer", "a", Part(1))[0].from_us
     (opened,) = [line.opened_us for line in list_records(bank.context, "customer", "a", "case", Part(1))]
-    done = RecordGiven("7", opened, bank.now - 1, "no harm")
-    new = RecordGiven("8", opened)
+    done = RecordGiven(external_id="7", opened_us=opened, closed_us=bank.now - 1, outcome="no harm")
+    new = RecordGiven(external_id="8", opened_us=opened)
     both = [TagRow("a", "watch", begins, bank.now + 5), TagRow("b", "watch", bank.now)]
     assert put_tags(Context(bank.engine, machine).at(bank.now), "customer", both).changed == 1, (
         "case and screening hold it too"
@@ -234,10 +234,10 @@ def test_the_last_row_of_a_file_that_holds_a_level_is_refused(bank: Bank) -> Non
         put_tags(
             Context(bank.engine, machine).at(bank.now), "customer", [TagRow("a", "watch", bank.now - 5, bank.now + 9)]
         )
-    given = RecordGiven("7", bank.now - 9, bank.now, "confirmed")
+    given = RecordGiven(external_id="7", opened_us=bank.now - 9, closed_us=bank.now, outcome="confirmed")
     put_records(Context(bank.engine, machine).at(bank.now), "customer", [RecordRow("b", given)], "case")
     bank.settle()
-    done = RecordGiven("7", bank.now - 9, bank.now, "no harm")
+    done = RecordGiven(external_id="7", opened_us=bank.now - 9, closed_us=bank.now, outcome="no harm")
     with pytest.raises(InvalidDataError, match="customer 'b' would fall from high to low"):
         put_records(Context(bank.engine, machine).at(bank.now), "customer", [RecordRow("b", done)], "case")
 
@@ -254,9 +254,12 @@ def test_one_person_does_not_date_back_what_holds_a_level_up(engine: Engine, kin
     bank.settle()
     long_ago, almost_out = bank.now - 300 * DAY_US, bank.now - 180 * DAY_US + 3_600_000_000
     of = (bank.context, "customer", "a", kind)
-    there, back = RecordGiven("7", long_ago, bank.now, "confirmed"), RecordGiven("7", long_ago, almost_out, "confirmed")
+    there, back = (
+        RecordGiven(external_id="7", opened_us=long_ago, closed_us=bank.now, outcome="confirmed"),
+        RecordGiven(external_id="7", opened_us=long_ago, closed_us=almost_out, outcome="confirmed"),
+    )
     assert facts.request_record(*of, there).proposal is None
-    other = RecordGiven("8", long_ago, bank.now, "confirmed")
+    other = RecordGiven(external_id="8", opened_us=long_ago, closed_us=bank.now, outcome="confirmed")
     facts.request_record(bank.context, "customer", "b", kind, other)
     bank.settle()
     asked = facts.request_record(*of, back, reason=WHY).proposal
@@ -267,9 +270,9 @@ def test_one_person_does_not_date_back_what_holds_a_level_up(engine: Engine, kin
         put_records(Context(bank.engine, machine).at(bank.now), "customer", [row], kind)
     lines = list_records(bank.context, "customer", "a", kind, Part(9))
     assert [line.closed_us for line in lines] == [bank.now], "nothing was moved by looking"
-    later = RecordGiven("7", bank.now - DAY_US, bank.now, "confirmed")
+    later = RecordGiven(external_id="7", opened_us=bank.now - DAY_US, closed_us=bank.now, outcome="confirmed")
     assert facts.request_record(*of, later).proposal is None, "it counts from its end, as before"
-    facts.request_record(*of, RecordGiven("9", bank.now))
+    facts.request_record(*of, RecordGiven(external_id="9", opened_us=bank.now))
     assert facts.request_record(*of, back).proposal is None, "another one holds it"
 
 
@@ -277,11 +280,11 @@ def test_what_holds_up_the_owner_is_protected_too(bank: Bank) -> None:
     bank.add_type("account", {}, {})
     bank.put("acc", ("customer", "a"), "account")
     of = (bank.context, "account", "acc")
-    given = RecordGiven("9", bank.now, bank.now, "confirmed")
+    given = RecordGiven(external_id="9", opened_us=bank.now, closed_us=bank.now, outcome="confirmed")
     facts.request_record(*of, "case", given)
     bank.settle()
     assert bank.level() == HIGH
-    changed = RecordGiven("9", bank.now, bank.now, "no harm")
+    changed = RecordGiven(external_id="9", opened_us=bank.now, closed_us=bank.now, outcome="no harm")
     asked = facts.request_record(*of, "case", changed, reason=WHY).proposal
     assert asked is not None
     assert asked.reach["falls"][0]["external_id"] == "a"

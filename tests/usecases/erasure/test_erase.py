@@ -65,7 +65,13 @@ def peopled(engine: Engine) -> Bank:
         for tag in ("watch", f"{name}-tag"):
             set_tag(Context(engine, made.actor).at(made.now), "customer", name, tag)
         add_screening(Context(engine, made.actor).at(made.now), "customer", name, f"{name}-screening", found=True)
-        given = RecordGiven(f"{name}-case", made.now - 1, made.now, f"{name} outcome", f"{name} status")
+        given = RecordGiven(
+            external_id=f"{name}-case",
+            opened_us=made.now - 1,
+            closed_us=made.now,
+            outcome=f"{name} outcome",
+            status=f"{name} status",
+        )
         put_record(Context(engine, made.actor).at(made.now), "customer", name, "case", given)
         made.override(name, 1, reason=f"We know {name}.")
     made.settle()
@@ -203,7 +209,7 @@ def test_whoever_was_erased_does_not_come_back(bank: Bank, tmp_path: Path) -> No
 
 def _attempts(bank: Bank, name: str, folder: Path) -> list[Callable[[], object]]:
     of = (bank.context, "customer", name)
-    case = RecordGiven("new", bank.now)
+    case = RecordGiven(external_id="new", opened_us=bank.now)
     return [
         lambda: bank.put(name, country="NO"),
         lambda: bank.put("bystander", owner=("customer", name)),

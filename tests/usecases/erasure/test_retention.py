@@ -59,7 +59,7 @@ def _erase(bank: Bank, folder: Path, name: str = "old") -> Any:
 
 
 def _case(bank: Bank, opened_us: int, closed_us: int | None = None) -> None:
-    given = RecordGiven("case-1", opened_us, closed_us)
+    given = RecordGiven(external_id="case-1", opened_us=opened_us, closed_us=closed_us)
     put_record(bank.context, "customer", "old", "case", given)
 
 
@@ -85,12 +85,15 @@ def _revoked_override(bank: Bank) -> None:
 def _changed_case(bank: Bank) -> None:
     opened = bank.now - 2100 * DAY_US
     for status, at in (("new", opened), ("checked", bank.now)):
-        given = RecordGiven("case-1", opened, opened, status=status)
+        given = RecordGiven(external_id="case-1", opened_us=opened, closed_us=opened, status=status)
         put_record(bank.context.at(at), "customer", "old", "case", given)
 
 
 def _import_records(bank: Bank) -> None:
-    row = RecordRow("old", RecordGiven("alert-1", bank.now - 2000 * DAY_US, bank.now - 1999 * DAY_US))
+    row = RecordRow(
+        "old",
+        RecordGiven(external_id="alert-1", opened_us=bank.now - 2000 * DAY_US, closed_us=bank.now - 1999 * DAY_US),
+    )
     put_records(bank.context, "customer", [row], "alert")
 
 

@@ -76,7 +76,13 @@ def people(engine: Engine) -> tuple[Actor, Actor, Actor]:
     refuse_override(Context(engine, ben).at(NOW + 4), asked[1].id, REASON)
     revoke_override(Context(engine, cyd).at(NOW + 5), asked[0].id, REASON)
     set_tag(Context(engine, ana).at(NOW), "customer", NAME, f"tag of {NAME}")
-    put_record(Context(engine, ana).at(NOW), "customer", NAME, "case", RecordGiven(f"case of {NAME}", NOW))
+    put_record(
+        Context(engine, ana).at(NOW),
+        "customer",
+        NAME,
+        "case",
+        RecordGiven(external_id=f"case of {NAME}", opened_us=NOW),
+    )
     change = register_change(Context(engine, ana).at(NOW), "product", "Instant payments.")
     made = validate_levels(Context(engine, ana).at(NOW + 6), NOW - 90 * DAY, NOW, "the quarter", resamples=20)
     sign_off(Context(engine, ben).at(NOW + 7), change.id, made.id, "Nothing changes.")

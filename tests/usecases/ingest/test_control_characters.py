@@ -32,7 +32,7 @@ def bank(engine: Engine) -> Bank:
 
 
 def _case(bank: Bank, name: str, closed_us: int | None = None) -> RecordGiven:
-    return RecordGiven(name, bank.now, closed_us)
+    return RecordGiven(external_id=name, opened_us=bank.now, closed_us=closed_us)
 
 
 GIVEN: dict[str, Callable[[Bank, str], object]] = {

@@ -54,7 +54,7 @@ def test_one_that_was_stopped_goes_on_where_it_was(bank: Bank, tmp_path: Path) -
     assert count(bank, "entities") == 20
     told: list[Progress] = []
     done = import_table(Context(bank.engine, bank.actor), "entities", "customer", ImportFile(path, notes), told.append)
-    assert done == Progress(COUNT, COUNT, 0, 0, finished=True)
+    assert done == Progress(rows=COUNT, new=COUNT, changed=0, same=0, finished=True)
     assert [progress.rows for progress in told] == [20, 25, 25], "what was stored is not read again"
     assert count(bank, "entities") == COUNT
     assert not list(notes.iterdir())

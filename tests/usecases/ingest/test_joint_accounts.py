@@ -80,7 +80,7 @@ def test_one_owner_leaves_and_the_others_level_stays(bank: Bank) -> None:
     bank.wait(days=11)
     owners(bank, A)
     assert levels(bank) == (2, 2, 1)
-    alert = RecordGiven("1", bank.now)
+    alert = RecordGiven(external_id="1", opened_us=bank.now)
     put_record(bank.context, "account", "joint", "alert", alert)
     assert levels(bank) == (3, 2, 1)
     for name in "ab":

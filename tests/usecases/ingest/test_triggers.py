@@ -59,7 +59,9 @@ FACTS: dict[str, tuple[Callable[[Bank], object], Reason, int]] = {
         3,
     ),
     "an alert": (
-        lambda bank: put_record(bank.context, "customer", "a", "alert", RecordGiven("1", bank.now)),
+        lambda bank: put_record(
+            bank.context, "customer", "a", "alert", RecordGiven(external_id="1", opened_us=bank.now)
+        ),
         Reason.RECORD,
         2,
     ),
@@ -69,7 +71,7 @@ FACTS: dict[str, tuple[Callable[[Bank], object], Reason, int]] = {
             "customer",
             "a",
             "case",
-            RecordGiven("1", bank.now - 9, bank.now, "confirmed"),
+            RecordGiven(external_id="1", opened_us=bank.now - 9, closed_us=bank.now, outcome="confirmed"),
         ),
         Reason.RECORD,
         2,
@@ -116,12 +118,12 @@ def test_a_clean_screening_counts(engine: Engine) -> None:
 
 
 def test_a_case_counts_when_it_is_closed_and_not_when_it_is_opened(bank: Bank) -> None:
-    given = RecordGiven("1", bank.now)
+    given = RecordGiven(external_id="1", opened_us=bank.now)
     put_record(bank.context, "customer", "a", "case", given)
     assert bank.settle() == 1
     assert bank.level() == 1
     bank.wait(days=1)
-    given = RecordGiven("1", given.opened_us, bank.now, "confirmed")
+    given = RecordGiven(external_id="1", opened_us=given.opened_us, closed_us=bank.now, outcome="confirmed")
     put_record(bank.context, "customer", "a", "case", given)
     assert bank.settle() == 1
     assert bank.level() == 2
@@ -148,7 +150,7 @@ def test_what_happens_to_what_it_owns_makes_an_owner_due(bank: Bank, fact: str) 
     if fact == "a tag":
         set_tag(bank.context, "account", "account", "frozen")
     else:
-        given = RecordGiven("1", bank.now)
+        given = RecordGiven(external_id="1", opened_us=bank.now)
         put_record(bank.context, "account", "account", "alert", given)
     assert bank.mark_of("a").due_us == bank.now
     assert bank.settle() == 2

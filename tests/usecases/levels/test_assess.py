@@ -105,7 +105,9 @@ class Facts:
         closed = self.chance.choice([None, opened + DAY_US if opened + DAY_US <= self.bank.now else None])
         outcome = None if closed is None else self.chance.choice(["confirmed", "dismissed"])
         for kind in ("case", "alert"):
-            put_record(*of, kind, RecordGiven(str(number), opened, closed, outcome))  # type: ignore[arg-type]  # one of both
+            put_record(
+                *of, kind, RecordGiven(external_id=str(number), opened_us=opened, closed_us=closed, outcome=outcome)
+            )  # type: ignore[arg-type]  # one of both
             self.frames[f"{kind}s"].append({"entity_id": name, "opened": opened, "closed": closed, "outcome": outcome})
         found, at = self.chance.random() < 0.5, self.moment()
         add_screening(*of, "sanctions", found=found, at_us=at)

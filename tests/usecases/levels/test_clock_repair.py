@@ -116,7 +116,7 @@ def test_a_case_that_was_opened_in_time_and_closed_by_a_clock_ahead_counts_after
     bank.now = now_microseconds()
     bank.activate(banks.document({"confirmed": banks.CONFIRMED}))
     bank.put("a")
-    given = RecordGiven("7", bank.now - HOUR_US, FUTURE, "confirmed")
+    given = RecordGiven(external_id="7", opened_us=bank.now - HOUR_US, closed_us=FUTURE, outcome="confirmed")
     put_record(bank.context.at(FUTURE), "customer", "a", "case", given)
     bank.settle()
     assert (bank.level(), [each.kind for each in read_clocks(bank.engine).ahead]) == (1, ["cases and alerts"])

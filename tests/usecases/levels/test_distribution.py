@@ -65,25 +65,45 @@ def test_versions_are_not_mixed_and_overrides_stand_apart(engine: Engine, ana: A
     for entity_id, standing in zip(ids, standings, strict=False):
         stand(engine, entity_id, **standing)
     assert distribution(Context(engine, ana), "customer") == Distribution(
-        "customer",
-        tuple(none()),
-        True,
-        13,
-        (
-            AtVersion("retail", 2, True, none(low=2, high=1), 1, 1, 1),
-            AtVersion("retail", 1, False, none(low=1), 0, 0, 0),
-            AtVersion("other", 1, False, none(medium=1), 0, 0, 0),
+        entity_type="customer",
+        levels=tuple(none()),
+        deciding=True,
+        entities=13,
+        versions=(
+            AtVersion(
+                ruleset="retail",
+                version=2,
+                active=True,
+                levels=none(low=2, high=1),
+                failed=1,
+                unclassified=1,
+                undetermined=1,
+            ),
+            AtVersion(
+                ruleset="retail", version=1, active=False, levels=none(low=1), failed=0, unclassified=0, undetermined=0
+            ),
+            AtVersion(
+                ruleset="other",
+                version=1,
+                active=False,
+                levels=none(medium=1),
+                failed=0,
+                unclassified=0,
+                undetermined=0,
+            ),
         ),
-        (Overridden("low", "high", 2),),
-        2,
-        1,
-        0,
+        overridden=(Overridden("low", "high", 2),),
+        no_level=2,
+        not_assessed=1,
+        quarantined=0,
     )
 
 
 def test_a_version_that_is_active_is_shown_before_anyone_stands_by_it(engine: Engine, ana: Actor) -> None:
     found = distribution(Context(engine, ana), "customer")
-    assert found.versions == (AtVersion("retail", 2, True, none(), 0, 0, 0),)
+    assert found.versions == (
+        AtVersion(ruleset="retail", version=2, active=True, levels=none(), failed=0, unclassified=0, undetermined=0),
+    )
     assert (found.entities, found.no_level, found.not_assessed) == (0, 0, 0)
     switch_family(Context(engine, ana), "retail", False, "why")
     assert distribution(Context(engine, ana), "customer").versions == ()

@@ -55,7 +55,7 @@ def test_facts_are_listed_the_latest_first_and_so_many(bank: Bank) -> None:
         bank.wait(1)
         set_tag(*of, f"tag {number}", until_us=bank.now + 5)
         add_screening(*of, f"list {number}", found=number == 2)
-        put_record(*of, "case", RecordGiven(str(number), bank.now))
+        put_record(*of, "case", RecordGiven(external_id=str(number), opened_us=bank.now))
         bank.pay(number)
     assert [(line.tag, line.until_us) for line in list_tags(*of, Part(2))] == [
         ("tag 3", bank.now + 5),

@@ -50,8 +50,22 @@ def test_the_case_that_held_is_told_with_what_it_looked_at(bank: Bank) -> None:
         "Score 110: Country 70 + Income 40; High",
         "110",
         (
-            FiredRule("Country", "Because.", None, (VisibleValue("country", "IR"),), "70", None),
-            FiredRule("Income", "Because.", None, (VisibleValue("income", "1,234.5"),), "40", None),
+            FiredRule(
+                title="Country",
+                rationale="Because.",
+                case=None,
+                values=(VisibleValue("country", "IR"),),
+                points="70",
+                floor=None,
+            ),
+            FiredRule(
+                title="Income",
+                rationale="Because.",
+                case=None,
+                values=(VisibleValue("income", "1,234.5"),),
+                points="40",
+                floor=None,
+            ),
         ),
     )
 

@@ -55,7 +55,13 @@ def bank(engine: Engine) -> Bank:
         set_tag(Context(engine, made.actor).at(made.now), kind, name, f"tag of {name}")
         add_screening(Context(engine, made.actor).at(made.now), kind, name, f"screening of {name}", found=True)
         for record in ("case", "alert"):
-            put_record(Context(engine, made.actor).at(made.now), kind, name, record, RecordGiven(name, made.now))  # type: ignore[arg-type]  # one of both
+            put_record(
+                Context(engine, made.actor).at(made.now),
+                kind,
+                name,
+                record,
+                RecordGiven(external_id=name, opened_us=made.now),
+            )  # type: ignore[arg-type]  # one of both
     return made
 
 

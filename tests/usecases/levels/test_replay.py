@@ -56,7 +56,13 @@ def bank(engine: Engine) -> Bank:
     set_tag(Context(engine, made.actor).at(made.now), "customer", "a", "watch", until_us=made.now + 10**12)
     made.pay(1)
     made.settle()
-    put_record(Context(engine, made.actor).at(made.now), "customer", "b", "alert", RecordGiven("x", made.now - 1))
+    put_record(
+        Context(engine, made.actor).at(made.now),
+        "customer",
+        "b",
+        "alert",
+        RecordGiven(external_id="x", opened_us=made.now - 1),
+    )
     made.override("b", 3, made.now + 3 * DAY_US)
     made.settle()
     made.activate(banks.document({"country": banks.COUNTRY}, applies_to={"field": "country", "is": "present"}))

@@ -87,7 +87,14 @@ def test_two_portfolios_are_assessed_side_by_side(bank: Bank, other: Bank) -> No
 
 def batch(organisation: int, priority: int, entities: int, more: int = 0) -> Batch:
     claims = tuple(LeasedEntity(number, 1, 1, 0) for number in range(entities + more))
-    return Batch(organisation, 1, "l", claims, Queue(priority, 0, organisation), entities)
+    return Batch(
+        organisation_id=organisation,
+        type_id=1,
+        lease="l",
+        claims=claims,
+        queue=Queue(priority, 0, organisation),
+        of_queue=entities,
+    )
 
 
 def test_shares_are_those_of_the_weights_over_many_batches() -> None:

@@ -55,19 +55,49 @@ from tests.store.filling import filled_once
 from tests.usecases import platforms
 from tests.usecases.planted import day, planted
 
-FEW = Measure(3, TOO_FEW)
-NONE = OverrideFigures(0, 0, 0, 0, 0, 0, 0.0, 0, 0.0, 10, None, 50)
+FEW = Measure(of=3, answer=TOO_FEW)
+NONE = OverrideFigures(
+    requested=0,
+    approved=0,
+    refused=0,
+    revoked=0,
+    expired=0,
+    live=0,
+    live_share=0.0,
+    downward=0,
+    downward_share=0.0,
+    cap_percent=10,
+    mean_age_days=None,
+    with_level=50,
+)
 
 
 def measure(estimate: float, spread: float = 0.0) -> Measure:
-    return Measure(60, MEASURED, estimate, estimate - spread, estimate + spread)
+    return Measure(of=60, answer=MEASURED, estimate=estimate, low=estimate - spread, high=estimate + spread)
 
 
 def group(gini: Measure = FEW, missed: Measure = FEW, index: float | None = None, **more: Any) -> VersionGroup:
-    ranked = RankingMeasures(100, 60, 0, 0, gini)
-    caught = CaptureMeasures(("medium", "high"), 60, FEW, missed, 1.0, 0, 0, 0)
+    ranked = RankingMeasures(entities=100, confirmed=60, known=0, under_way=0, gini=gini)
+    caught = CaptureMeasures(
+        top=("medium", "high"),
+        confirmed=60,
+        captured=FEW,
+        missed=missed,
+        possible=1.0,
+        missed_by_override=0,
+        unassessed=0,
+        known=0,
+    )
     drift = LevelDrift(index, "", 900, more.pop("ended", 900))
-    return VersionGroup(more.get("ruleset"), more.get("version"), ranked, caught, (), drift, {})
+    return VersionGroup(
+        ruleset=more.get("ruleset"),
+        version=more.get("version"),
+        ranked=ranked,
+        caught=caught,
+        levels=(),
+        drift=drift,
+        statuses={},
+    )
 
 
 def found(name: str, *groups: VersionGroup, overrides: OverrideFigures = NONE) -> Trigger:

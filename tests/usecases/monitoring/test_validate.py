@@ -78,12 +78,18 @@ def test_transitions_and_what_waits_are_told(engine: Engine, monkeypatch: pytest
         bank.put(name, country=country)
     assert bank.settle() == 3
     bank.wait(1)
-    put_record(Context(engine, bank.actor).at(bank.now), "customer", "a", "alert", RecordGiven("1", bank.now))
+    put_record(
+        Context(engine, bank.actor).at(bank.now),
+        "customer",
+        "a",
+        "alert",
+        RecordGiven(external_id="1", opened_us=bank.now),
+    )
     bank.wait(microseconds=1)
     assert bank.settle() == 1
     assert bank.transitions("a") == [(None, 1), (1, 2)]
     bank.wait(1)
-    closed = RecordGiven("1", bank.now - DAY_US, bank.now, "confirmed")
+    closed = RecordGiven(external_id="1", opened_us=bank.now - DAY_US, closed_us=bank.now, outcome="confirmed")
     put_record(Context(engine, bank.actor).at(bank.now), "customer", "a", "case", closed)
     bank.wait(microseconds=1)
     made = validate_levels(Context(engine, bank.actor).at(bank.now), begins, bank.now, resamples=20)
@@ -116,7 +122,7 @@ class Hindsight:
     def confirm_and_tag(self, names: list[str], opened_us: int) -> None:
         bank = self.bank
         for name in names:
-            given = RecordGiven(name, opened_us, bank.now, "confirmed")
+            given = RecordGiven(external_id=name, opened_us=opened_us, closed_us=bank.now, outcome="confirmed")
             put_record(bank.context, "customer", name, "case", given)
         put_tags(bank.context, "customer", [TagRow(n, "watch", self.begins - 1) for n in names])
 

@@ -45,7 +45,7 @@ def read(bank: Bank, freshness: Freshness) -> LevelView:
 
 
 def alert(bank: Bank) -> None:
-    put_record(bank.context, "customer", "a", "alert", RecordGiven("1", bank.now))
+    put_record(bank.context, "customer", "a", "alert", RecordGiven(external_id="1", opened_us=bank.now))
 
 
 def test_up_at_once_and_down_when_the_cooldown_ends_without_anybody_looking(bank: Bank) -> None:
