@@ -74,7 +74,7 @@ class PartedRoute(APIRoute):
 
 def add_platform(app: Documented, dispatcher: Dispatcher) -> None:
     """Add the routes of the table to an application, and their examples to its document."""
-    app.completing.append(add_examples)
+    app.completing += [add_examples, _drop_attributes]
     for route in ROUTES:
         app.router.add_api_route(
             route.path,
@@ -89,6 +89,13 @@ def add_platform(app: Documented, dispatcher: Dispatcher) -> None:
             responses=_responses(route),
             route_class_override=PartedRoute,
         )
+
+
+def _drop_attributes(document: dict[str, Any]) -> None:
+    """End the description of a use case's result where its docstring goes on with attributes, which are for readers."""
+    for schema in document["components"]["schemas"].values():
+        if "description" in schema:
+            schema["description"] = schema["description"].partition("\n\nAttributes:")[0]
 
 
 def group_of(route: Route) -> str:

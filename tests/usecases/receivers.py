@@ -16,7 +16,7 @@ from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.webhooks.outbox import NewEvent, add_events
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
-from fivefold.usecases.webhooks.endpoints import MadeSecret, add_endpoint
+from fivefold.usecases.webhooks.endpoints import EndpointMade, add_endpoint
 from tests.usecases import platforms
 from tests.usecases.platforms import NOW
 
@@ -135,7 +135,7 @@ def tell(engine: Engine, organisation_id: int, events: Iterable[str], kind: str 
         add_events(session, organisation_id, rows)
 
 
-def endpoint(engine: Engine, organisation_id: int, url: str, kinds: Iterable[str] = ()) -> MadeSecret:
+def endpoint(engine: Engine, organisation_id: int, url: str, kinds: Iterable[str] = ()) -> EndpointMade:
     """Add an endpoint on this machine."""
     actor = Actor(organisation_id, MACHINE)
     return add_endpoint(Context(engine, actor).at(NOW), url, kinds=list(kinds), private_allowed=True)

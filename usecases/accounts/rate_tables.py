@@ -47,8 +47,8 @@ class RateTableLine:
 
 
 @dataclass(frozen=True)
-class RateShown:
-    """The rate of one currency.
+class Rate:
+    """What one unit of a currency buys in the base currency, and of which day that is.
 
     Attributes:
         per_unit: what one unit buys in the base currency.
@@ -63,8 +63,8 @@ class RateShown:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RatesShown:
-    """The rates in force.
+class Rates:
+    """The rates in force, and the currencies of stored transactions that have none, with their number.
 
     Attributes:
         base: the base currency.
@@ -77,7 +77,7 @@ class RatesShown:
     base: str
     source: str
     newest: str
-    rates: tuple[RateShown, ...]
+    rates: tuple[Rate, ...]
     without_rate: Mapping[str, int]
 
 
@@ -164,7 +164,7 @@ def list_rate_tables(context: Context, part: Part = WHOLE) -> Page[RateTableLine
         return rate_tables(session, context.organisation_id, part).map(_line)
 
 
-def show_rates(context: Context) -> RatesShown:
+def show_rates(context: Context) -> Rates:
     """Show the rates in force, of which day each is, and the stored currencies that have none."""
     now = context.now()
     with context.reading() as session:
@@ -173,11 +173,11 @@ def show_rates(context: Context) -> RatesShown:
         stored = transactions_by_currency(session, of)
     stale = set(table.stale(STALE_AFTER))
     lines = tuple(
-        RateShown(code, rate.per_unit, rate.known_on.isoformat(), code in stale)
+        Rate(code, rate.per_unit, rate.known_on.isoformat(), code in stale)
         for code, rate in sorted(table.rates.items())
     )
     unknown = {code: many for code, many in sorted(stored.items()) if code not in table.positions}
-    return RatesShown(
+    return Rates(
         base=table.base, source=table.source, newest=table.newest.isoformat(), rates=lines, without_rate=unknown
     )
 

@@ -18,6 +18,7 @@ from fivefold.store.audit.bound_rows import Digests
 from fivefold.store.audit.chain import digest_of
 from fivefold.store.audit.history import new_salt, seal
 from fivefold.store.audit.log import Appended
+from fivefold.store.sql.database import reading
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import record
 

@@ -59,7 +59,7 @@ _UNDER_WAY = frozenset({"queued", "running"})
 
 @dataclass(frozen=True, kw_only=True)
 class ProposalBacktest:
-    """A backtest of a proposal: of which type, its state, and whether it is of what decides now."""
+    """The newest backtest of a proposal on one type of entity."""
 
     id: int
     entity_type: str

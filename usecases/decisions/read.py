@@ -24,7 +24,7 @@ from fivefold.store.ingest.entities import entity_named
 from fivefold.store.tables.events import Decision
 from fivefold.store.tables.events import Policy as PolicyRow
 from fivefold.usecases.decisions.decide import ENGINE, DecisionMade, decision_view, outcome_and_answer
-from fivefold.usecases.levels.explain import VisibleValue, visible_value
+from fivefold.usecases.levels.explain import ValueSeen, visible_value
 from fivefold.usecases.levels.records import read_inputs
 from fivefold.usecases.levels.replay import Replayed, list_versions_used, replay_assessment
 from fivefold.usecases.shared.context import Context
@@ -108,8 +108,8 @@ def replay_decision(context: Context, number: int) -> Replayed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class VisibleRule:
-    """A rule that held, was suppressed, or of which it is unknown.
+class RuleSeen:
+    """A rule that held, was suppressed, or of which it is unknown, and what it looked at.
 
     Attributes:
         action: what it gave; None where it gave none.
@@ -120,12 +120,12 @@ class VisibleRule:
     rationale: str | None
     outcome: str
     action: str | None
-    values: tuple[VisibleValue, ...]
+    values: tuple[ValueSeen, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecisionSeen:
-    """A decision without what the policy asks.
+class DecisionReasons:
+    """What held; the other rules of a policy, its conditions and thresholds are not shown.
 
     Attributes:
         line: the decision in one line.
@@ -138,10 +138,10 @@ class DecisionSeen:
     level: Mapping[str, Any]
     value: Mapping[str, Any] | None
     transaction: Mapping[str, Any]
-    rules: tuple[VisibleRule, ...]
+    rules: tuple[RuleSeen, ...]
 
 
-def view_decision(context: Context, number: int) -> DecisionSeen | None:
+def view_decision(context: Context, number: int) -> DecisionReasons | None:
     """Give what may be seen of a decision; None once it was erased, NotFoundError where the organisation has none."""
     with context.reading() as session:
         decision = decision_numbered(session, context.organisation_id, number)
@@ -156,7 +156,7 @@ def view_decision(context: Context, number: int) -> DecisionSeen | None:
         for rule, outcome in outcomes
         if outcome["outcome"] != hidden
     )
-    return DecisionSeen(
+    return DecisionReasons(
         line=answer["line"],
         level=answer["level"],
         value=answer["value"],
@@ -167,7 +167,7 @@ def view_decision(context: Context, number: int) -> DecisionSeen | None:
 
 def _visible_rule(
     rule: PolicyRule, outcome: Mapping[str, Any], policy: Policy, replay_inputs: Mapping[str, Any]
-) -> VisibleRule:
+) -> RuleSeen:
     cuts = numbers_in([rule.when] if rule.unless is None else [rule.when, rule.unless])
     names = vocabulary(policy)
     values = tuple(
@@ -180,6 +180,6 @@ def _visible_rule(
         )
         for input_ in inputs_of_policy_rule(rule)
     )
-    return VisibleRule(
+    return RuleSeen(
         title=rule.title, rationale=rule.rationale, outcome=outcome["outcome"], action=outcome["action"], values=values
     )

@@ -16,7 +16,7 @@ from fivefold.usecases.shared.context import Context
 
 @dataclass(frozen=True, kw_only=True)
 class AtVersion:
-    """Those whom one version assessed, and who are not overridden.
+    """Entities that one version assessed and no override changes; `active`: the version decides now.
 
     Attributes:
         active: it decides now; the others are assessed by it in time, or were by one that decided before.
@@ -37,7 +37,7 @@ class AtVersion:
 
 @dataclass(frozen=True)
 class Overridden:
-    """Those who stand at a level that people set, and at which one they would stand by the rules; None for none."""
+    """Entities at an overridden level, and their level by the rules; null for no level."""
 
     level: str | None
     rules_level: str | None

@@ -28,8 +28,8 @@ NOT_APPLICABLE = "No ruleset applies, so there is no level"
 
 
 @dataclass(frozen=True)
-class VisibleValue:
-    """What a case looked at, in plain words: the input without its conditions, and its value."""
+class ValueSeen:
+    """What a case looked at."""
 
     name: str
     value: str
@@ -37,7 +37,7 @@ class VisibleValue:
 
 @dataclass(frozen=True, kw_only=True)
 class FiredRule:
-    """A rule that gave something.
+    """A rule that gave something; `case` is the title of the case that held.
 
     Attributes:
         title: of the rule.
@@ -51,14 +51,14 @@ class FiredRule:
     title: str
     rationale: str | None
     case: str | None
-    values: tuple[VisibleValue, ...]
+    values: tuple[ValueSeen, ...]
     points: str
     floor: str | None
 
 
 @dataclass(frozen=True)
 class Reasons:
-    """Why a level is what it is, as far as every user of the level may know.
+    """What held; a ruleset's other cases, thresholds and conditions are not shown.
 
     Attributes:
         line: the arithmetic in one line.
@@ -124,7 +124,7 @@ def _fired(outcome: Mapping[str, Any], ruleset: Ruleset, inputs: Mapping[str, An
     )
 
 
-def _values(rule: Rule, case: Case | None, ruleset: Ruleset, inputs: Mapping[str, Any]) -> Iterator[VisibleValue]:
+def _values(rule: Rule, case: Case | None, ruleset: Ruleset, inputs: Mapping[str, Any]) -> Iterator[ValueSeen]:
     """Tell what the case that held looked at; where none did, what the rule is about."""
     looked: dict[str, tuple[Any, list[Decimal]]] = {}
     if case is None and rule.input is not None:
@@ -143,7 +143,7 @@ def _numbers(test: Operators) -> Iterator[Decimal]:
         yield from (one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, Decimal))
 
 
-def visible_value(input_: Any, value: Any, names: Vocabulary, base: str, cuts: Sequence[Decimal]) -> VisibleValue:
+def visible_value(input_: Any, value: Any, names: Vocabulary, base: str, cuts: Sequence[Decimal]) -> ValueSeen:
     """Tell an input and its value, and nothing of what was asked of it.
 
     Args:
@@ -154,7 +154,7 @@ def visible_value(input_: Any, value: Any, names: Vocabulary, base: str, cuts: S
         cuts: the numbers that it was compared with: the value is not shown rounded across one.
     """
     currency = getattr(input_, "in_currency", None) or base
-    return VisibleValue(_plainly(input_), value_words(value, column_for(input_, names, base), currency, cuts))
+    return ValueSeen(_plainly(input_), value_words(value, column_for(input_, names, base), currency, cuts))
 
 
 def _plainly(input_: Any) -> str:

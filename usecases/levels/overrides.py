@@ -71,7 +71,7 @@ class OverrideLine:
 
 @dataclass(frozen=True)
 class OverrideCap:
-    """How much of the portfolio is overridden downwards.
+    """How many entities stand below what the rules say, of how many with a level, and how many percent may.
 
     Attributes:
         below: live overrides below what the rules say.

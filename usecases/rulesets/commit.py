@@ -20,7 +20,7 @@ from fivefold.usecases.shared.inputs import checked_reason
 
 @dataclass(frozen=True)
 class Committed:
-    """A version that was committed.
+    """A version that was committed; neither its editors nor who committed it may activate it.
 
     Attributes:
         number: of the version, from 1 in each family.

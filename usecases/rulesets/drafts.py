@@ -39,7 +39,7 @@ _IDENTIFIER: TypeAdapter[str] = TypeAdapter(Identifier)
 
 @dataclass(frozen=True)
 class DraftSaved:
-    """A draft as it was saved.
+    """A draft as it was saved; the next save or commit sends its revision.
 
     Attributes:
         family: the ruleset's name.

@@ -28,7 +28,7 @@ from fivefold.usecases.shared.context import Context
 
 @dataclass(frozen=True, kw_only=True)
 class FamilyLine:
-    """A family as it is listed, in the order in which families are tried.
+    """A ruleset and its versions; the first in order that applies to an entity decides.
 
     Attributes:
         active: the number of the version that decides; None where none does.

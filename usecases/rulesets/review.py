@@ -35,7 +35,7 @@ class OrganisationContext:
 
 @dataclass(frozen=True)
 class ExampleLine:
-    """What became of an example: its arithmetic, and what came out otherwise than expected."""
+    """What became of an example."""
 
     name: str
     line: str

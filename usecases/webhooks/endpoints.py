@@ -57,8 +57,8 @@ class EndpointLine:
 
 
 @dataclass(frozen=True)
-class MadeSecret:
-    """A new secret of an endpoint, which is shown once."""
+class EndpointMade:
+    """A new endpoint, or its new secret, which is shown only once."""
 
     endpoint_id: int
     secret: str = field(repr=False)
@@ -66,7 +66,7 @@ class MadeSecret:
 
 def add_endpoint(
     context: Context, url: str, *, kinds: Sequence[str] = (), private_allowed: bool = False, http_allowed: bool = False
-) -> MadeSecret:
+) -> EndpointMade:
     """Add an endpoint for events from now on; give its number and its secret.
 
     Args:
@@ -110,7 +110,7 @@ def add_endpoint(
             "private_allowed": private_allowed,
         }
         record_endpoint_change(session, context, endpoint, "added", details=details)
-        return MadeSecret(endpoint.id, secret)
+        return EndpointMade(endpoint.id, secret)
 
 
 def list_endpoints(context: Context, part: Part = WHOLE) -> Page[EndpointLine]:
@@ -134,7 +134,7 @@ def _line(endpoint: Endpoint, waiting: int, dead: int, now_us: int) -> EndpointL
     )
 
 
-def rotate_secret(context: Context, endpoint_id: int, *, kept_hours: int = KEPT_HOURS) -> MadeSecret:
+def rotate_secret(context: Context, endpoint_id: int, *, kept_hours: int = KEPT_HOURS) -> EndpointMade:
     """Make an endpoint a new secret; the ones before sign too for so many hours, or end at once where that is 0.
 
     Raises:
@@ -150,7 +150,7 @@ def rotate_secret(context: Context, endpoint_id: int, *, kept_hours: int = KEPT_
         signing = rotate(read_secrets(endpoint.secrets), secret, now, now + kept_hours * HOUR_US)
         endpoint.secrets = secrets_json(signing)
         record_endpoint_change(session, context, endpoint, "secret_rotated", details={"kept_hours": kept_hours})
-        return MadeSecret(endpoint_id, secret)
+        return EndpointMade(endpoint_id, secret)
 
 
 def drop_old_secrets(context: Context, endpoint_id: int) -> int:

@@ -10,26 +10,8 @@ from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.schemas import Moment, RequestModel, ResponseModel, Text
 from fivefold.usecases.accounts import rate_tables
+from fivefold.usecases.accounts.rate_tables import Rates
 from fivefold.usecases.changes import asks
-
-
-class Rate(ResponseModel):
-    """What one unit of a currency buys in the base currency, and of which day that is."""
-
-    currency: str
-    per_unit: float
-    known_on: str
-    stale: bool
-
-
-class Rates(ResponseModel):
-    """The rates in force, and the currencies of stored transactions that have none, with their number."""
-
-    base: str
-    source: str
-    newest: str
-    rates: list[Rate]
-    without_rate: dict[str, int]
 
 
 class RateTable(ResponseModel):
@@ -64,7 +46,7 @@ class RatesPut(ResponseModel):
 
 def read_rates(context: RequestContext) -> Rates:
     """Show the rates in force, each with the day that it is of."""
-    return Rates.of(rate_tables.show_rates(context))
+    return rate_tables.show_rates(context)
 
 
 def list_rate_tables(context: RequestContext, query: PageQuery) -> Page[RateTable]:

@@ -9,17 +9,7 @@ from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.schemas import Moment, Number, RequestModel, ResponseModel, Text
 from fivefold.usecases.changes import proposals
-
-
-class ProposalBacktest(ResponseModel):
-    """The newest backtest of a proposal on one type of entity."""
-
-    id: int
-    entity_type: str
-    state: str
-    done: int
-    total: int
-    error: str | None
+from fivefold.usecases.changes.proposals import ProposalBacktest
 
 
 class Proposal(ResponseModel):

@@ -5,13 +5,14 @@ from typing import Any, Self
 from pydantic import Field
 
 from fivefold.domain.paging import Page
-from fivefold.serving.v1.levels.levels import SEE_EVERYTHING, ValueSeen
+from fivefold.serving.v1.levels.levels import SEE_EVERYTHING
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.schemas import BigNumber, Moment, RequestModel, ResponseModel, Text
 from fivefold.usecases.decisions import decide as decisions
 from fivefold.usecases.decisions import read as decision_reading
 from fivefold.usecases.decisions.decide import DecisionMade
+from fivefold.usecases.decisions.read import DecisionReasons
 from fivefold.usecases.levels.read import Freshness
 from fivefold.usecases.shared.actors import Role
 
@@ -68,26 +69,6 @@ class DecisionForApps(ResponseModel):
     unknown: list[RuleNamed] | None
     level: str | None
     stale_rates_days: int | None
-
-
-class RuleSeen(ResponseModel):
-    """A rule that held, was suppressed, or of which it is unknown, and what it looked at."""
-
-    title: str
-    rationale: str | None
-    outcome: str
-    action: str | None
-    values: list[ValueSeen]
-
-
-class DecisionReasons(ResponseModel):
-    """What held; the other rules of a policy, its conditions and thresholds are not shown."""
-
-    line: str
-    level: dict[str, Any]
-    value: dict[str, Any] | None
-    transaction: dict[str, Any]
-    rules: list[RuleSeen]
 
 
 class DecisionForPeople(DecisionForApps):

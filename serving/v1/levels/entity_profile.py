@@ -11,6 +11,7 @@ from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.schemas import Moment, MomentGiven, ResponseModel, Text
 from fivefold.usecases.levels import entity_profile as facts
 from fivefold.usecases.levels import read as levels
+from fivefold.usecases.levels.entity_profile import EntityLine
 
 
 class EntityNamed(ResponseModel):
@@ -48,15 +49,6 @@ class PageOfEntities(PageQuery):
     """Which entities: of one level or of all."""
 
     level: Text | None = None
-
-
-class EntityLine(ResponseModel):
-    """An entity as it is listed."""
-
-    id: int
-    external_id: str
-    level: str | None
-    status: str | None
 
 
 class Tag(ResponseModel):
@@ -146,7 +138,7 @@ def view_entity(context: RequestContext, type_: Text, external_id: Text) -> Prof
 
 def list_entities(context: RequestContext, type_: Text, query: PageOfEntities) -> Page[EntityLine]:
     """List entities of a type and where they stand, in the order in which they were added."""
-    return facts.list_entities(context, type_, query.part, query.level).map(EntityLine.of)
+    return facts.list_entities(context, type_, query.part, query.level)
 
 
 def list_tags(context: RequestContext, type_: Text, external_id: Text, query: PageQuery) -> Page[Tag]:

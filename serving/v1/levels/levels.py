@@ -10,6 +10,7 @@ from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.schemas import Moment, RequestModel, ResponseModel, Text
 from fivefold.usecases.levels import explain as views
 from fivefold.usecases.levels import read as levels
+from fivefold.usecases.levels.explain import Reasons
 from fivefold.usecases.levels.read import Freshness, LevelView
 from fivefold.usecases.shared.actors import Role
 
@@ -27,32 +28,6 @@ class RulesetNamed(ResponseModel):
     def named(cls, pair: tuple[str, int] | None) -> Self | None:
         """Give the form of a name and a number."""
         return None if pair is None else cls(name=pair[0], version=pair[1])
-
-
-class ValueSeen(ResponseModel):
-    """What a case looked at."""
-
-    name: str
-    value: str
-
-
-class FiredRule(ResponseModel):
-    """A rule that gave something; `case` is the title of the case that held."""
-
-    title: str
-    rationale: str | None
-    case: str | None
-    values: list[ValueSeen]
-    points: str
-    floor: str | None
-
-
-class Reasons(ResponseModel):
-    """What held; a ruleset's other cases, thresholds and conditions are not shown."""
-
-    line: str
-    score: str
-    rules: list[FiredRule]
 
 
 class OverrideInForce(ResponseModel):

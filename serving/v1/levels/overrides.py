@@ -9,6 +9,7 @@ from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.schemas import BigNumber, Moment, MomentGiven, RequestModel, ResponseModel, Text
 from fivefold.usecases.changes import asks
 from fivefold.usecases.levels import overrides
+from fivefold.usecases.levels.overrides import OverrideCap
 
 
 class OverrideGiven(RequestModel):
@@ -60,14 +61,6 @@ class Revocation(Override):
     proposal: Proposal | None
 
 
-class OverrideCap(ResponseModel):
-    """How many entities stand below what the rules say, of how many with a level, and how many percent may."""
-
-    below: int
-    with_level: int
-    percent: int
-
-
 def list_overrides(context: RequestContext, query: PageQuery) -> Page[Override]:
     """List all overrides, the newest first."""
     return overrides.overrides_of(context, part=query.part).map(Override.of)
@@ -75,7 +68,7 @@ def list_overrides(context: RequestContext, query: PageQuery) -> Page[Override]:
 
 def read_cap(context: RequestContext) -> OverrideCap:
     """Show how much of the portfolio is overridden below the levels of the rules."""
-    return OverrideCap.of(overrides.cap_of(context))
+    return overrides.cap_of(context)
 
 
 def list_overrides_of(context: RequestContext, type_: Text, external_id: Text, query: PageQuery) -> Page[Override]:

@@ -6,32 +6,13 @@ from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.schemas import RequestModel, ResponseModel, Text
 from fivefold.usecases.levels import distribution
 from fivefold.usecases.levels import read as levels
+from fivefold.usecases.levels.distribution import AtVersion, Overridden
 
 
 class WhichType(RequestModel):
     """Which type of entity."""
 
     type: Text
-
-
-class AtVersion(ResponseModel):
-    """Entities that one version assessed and no override changes; `active`: the version decides now."""
-
-    ruleset: str
-    version: int
-    active: bool
-    levels: dict[str, int]
-    failed: int
-    unclassified: int
-    undetermined: int
-
-
-class Overridden(ResponseModel):
-    """Entities at an overridden level, and their level by the rules; null for no level."""
-
-    level: str | None
-    rules_level: str | None
-    entities: int
 
 
 class Distribution(ResponseModel):

@@ -17,6 +17,10 @@ from fivefold.usecases.rulesets import commit as ruleset_commits
 from fivefold.usecases.rulesets import drafts as rulesets
 from fivefold.usecases.rulesets import read as ruleset_reading
 from fivefold.usecases.rulesets import review as ruleset_reviews
+from fivefold.usecases.rulesets.commit import Committed
+from fivefold.usecases.rulesets.drafts import DraftSaved
+from fivefold.usecases.rulesets.read import FamilyLine
+from fivefold.usecases.rulesets.review import ExampleLine
 from fivefold.usecases.shared.inputs import MOST_PER_SECOND
 
 Rate = Annotated[int, Field(ge=1, le=MOST_PER_SECOND, description="Entities that are assessed again in a second")]
@@ -29,32 +33,11 @@ class OfType(PageQuery):
     type: Text | None = None
 
 
-class FamilyLine(ResponseModel):
-    """A ruleset and its versions; the first in order that applies to an entity decides."""
-
-    name: str
-    entity_type: str
-    position: int
-    enabled: bool
-    active: int | None
-    newest: int | None
-    draft_revision: int | None
-
-
 class DraftGiven(RequestModel):
     """A draft as it is written, in YAML or JSON, and the revision that was edited: 0 where there was no draft."""
 
     document: Text
     revision: Revision = 0
-
-
-class DraftSaved(ResponseModel):
-    """A draft as it was saved; the next save or commit sends its revision."""
-
-    family: str
-    entity_type: str
-    revision: int
-    editors: list[str]
 
 
 class Draft(ResponseModel):
@@ -65,14 +48,6 @@ class Draft(ResponseModel):
     document: str
     editors: list[str]
     edited_at: Moment = Field(validation_alias="edited_us")
-
-
-class ExampleLine(ResponseModel):
-    """What became of an example."""
-
-    name: str
-    line: str
-    differences: list[str]
 
 
 class Review(ResponseModel):
@@ -94,15 +69,6 @@ class CommitGiven(RequestModel):
 
     revision: Revision
     accept_warnings: Text = ""
-
-
-class Committed(ResponseModel):
-    """A version that was committed; neither its editors nor who committed it may activate it."""
-
-    family: str
-    number: int
-    content_hash: str
-    editors: list[str]
 
 
 class VersionLine(ResponseModel):
@@ -164,7 +130,7 @@ class SwitchGiven(RequestModel):
 
 def list_families(context: RequestContext, query: OfType) -> Page[FamilyLine]:
     """List the rulesets, by type in the order in which they are tried."""
-    return ruleset_reading.list_families(context, query.type, query.part).map(FamilyLine.of)
+    return ruleset_reading.list_families(context, query.type, query.part)
 
 
 def save_draft(context: RequestContext, family: Text, body: DraftGiven) -> DraftSaved:
@@ -172,7 +138,7 @@ def save_draft(context: RequestContext, family: Text, body: DraftGiven) -> Draft
     name = rulesets.name_and_type_of(body.document)[0]
     if name != family:
         raise InvalidRulesetError([Finding("ruleset", f"is {name}; here it must be {family}")], "the draft")
-    return DraftSaved.of(rulesets.save_draft(context, body.document, body.revision))
+    return rulesets.save_draft(context, body.document, body.revision)
 
 
 def read_draft(context: RequestContext, family: Text) -> Draft:
@@ -187,8 +153,7 @@ def review_draft(context: RequestContext, family: Text) -> Review:
 
 def commit(context: RequestContext, family: Text, body: CommitGiven) -> Committed:
     """Make a version of a draft, which nothing changes any more. It must be without faults, tested and covered."""
-    committed = ruleset_commits.commit(context, family, body.revision, body.accept_warnings)
-    return Committed.of(committed)
+    return ruleset_commits.commit(context, family, body.revision, body.accept_warnings)
 
 
 def list_versions(context: RequestContext, family: Text, query: PageQuery) -> Page[VersionLine]:

@@ -7,6 +7,7 @@ from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.schemas import LARGEST_BIG, Moment, Number, RequestModel, ResponseModel, Text
 from fivefold.usecases.webhooks import endpoints
+from fivefold.usecases.webhooks.endpoints import EndpointMade
 
 
 class EndpointGiven(RequestModel):
@@ -14,13 +15,6 @@ class EndpointGiven(RequestModel):
 
     url: Text
     kinds: list[Text] = Field(default_factory=list)
-
-
-class EndpointMade(ResponseModel):
-    """A new endpoint, or its new secret, which is shown only once."""
-
-    endpoint_id: int
-    secret: str
 
 
 class Endpoint(ResponseModel):
@@ -82,7 +76,7 @@ def list_endpoints(context: RequestContext, query: PageQuery) -> Page[Endpoint]:
 
 def add_endpoint(context: RequestContext, body: EndpointGiven) -> EndpointMade:
     """Add an endpoint, which receives events from now on. Its secret is shown only once."""
-    return EndpointMade.of(endpoints.add_endpoint(context, body.url, kinds=body.kinds))
+    return endpoints.add_endpoint(context, body.url, kinds=body.kinds)
 
 
 def remove_endpoint(context: RequestContext, endpoint: Number) -> Counted:
@@ -97,8 +91,7 @@ def set_enabled(context: RequestContext, endpoint: Number, body: EnabledGiven) -
 
 def rotate_secret(context: RequestContext, endpoint: Number, body: RotationGiven) -> EndpointMade:
     """Make an endpoint a new secret; older ones go on signing for a while."""
-    rotated = endpoints.rotate_secret(context, endpoint, kept_hours=body.kept_hours)
-    return EndpointMade.of(rotated)
+    return endpoints.rotate_secret(context, endpoint, kept_hours=body.kept_hours)
 
 
 def drop_old_secrets(context: RequestContext, endpoint: Number) -> Counted:

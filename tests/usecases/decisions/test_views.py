@@ -9,7 +9,7 @@ from sqlalchemy import Engine, update
 from fivefold.domain.errors import NotFoundError
 from fivefold.store.tables.events import Decision
 from fivefold.usecases.decisions.read import view_decision
-from fivefold.usecases.levels.explain import VisibleValue
+from fivefold.usecases.levels.explain import ValueSeen
 from fivefold.usecases.shared.context import Context
 from tests.store.audits import forged
 from tests.usecases.deciding import CASH, CASH_OF_HIGH, WORTH, Desk, cash, opened
@@ -36,12 +36,12 @@ def test_of_rules_that_held_values_are_seen_and_conditions_are_not(desk: Desk) -
         ("R3", "unknown", None),
     ]
     assert seen.rules[1].values == (
-        VisibleValue("level", "high"),
-        VisibleValue("operation of the transaction", "cash"),
-        VisibleValue("amount of the transaction", "1,234.50 EUR"),
+        ValueSeen("level", "high"),
+        ValueSeen("operation of the transaction", "cash"),
+        ValueSeen("amount of the transaction", "1,234.50 EUR"),
     )
-    assert seen.rules[0].values[-1] == VisibleValue("sum of amount in 77 days, of what the rule counts", "0.00 EUR")
-    assert seen.rules[2].values == (VisibleValue("value score", "unknown"),)
+    assert seen.rules[0].values[-1] == ValueSeen("sum of amount in 77 days, of what the rule counts", "0.00 EUR")
+    assert seen.rules[2].values == (ValueSeen("value score", "unknown"),)
     assert seen.level["level"] == "high"
     assert seen.transaction["amount"] == "-1234.5"
     whole = json.dumps(asdict(seen))
@@ -54,7 +54,7 @@ def test_a_value_is_not_shown_rounded_across_a_threshold(desk: Desk) -> None:
     desk.publish({"when": {"value": "score", "below": 4}, "action": "note"})
     seen = view_decision(Context(desk.bank.engine, desk.ana), desk.decide().number)
     assert seen is not None
-    assert seen.rules[0].values == (VisibleValue("value score", "3.9999999999"),)
+    assert seen.rules[0].values == (ValueSeen("value score", "3.9999999999"),)
 
 
 def test_of_an_erased_one_nothing_is_seen(desk: Desk) -> None:

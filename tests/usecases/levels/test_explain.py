@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.errors import NotFoundError
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.levels import Assessment, AssessmentInputs
-from fivefold.usecases.levels.explain import NOT_APPLICABLE, FiredRule, Reasons, VisibleValue, read_reasons
+from fivefold.usecases.levels.explain import NOT_APPLICABLE, FiredRule, Reasons, ValueSeen, read_reasons
 from fivefold.usecases.levels.read import level_history
 from fivefold.usecases.shared.context import Context
 from tests.store.filling import filled_once
@@ -54,7 +54,7 @@ def test_the_case_that_held_is_told_with_what_it_looked_at(bank: Bank) -> None:
                 title="Country",
                 rationale="Because.",
                 case=None,
-                values=(VisibleValue("country", "IR"),),
+                values=(ValueSeen("country", "IR"),),
                 points="70",
                 floor=None,
             ),
@@ -62,7 +62,7 @@ def test_the_case_that_held_is_told_with_what_it_looked_at(bank: Bank) -> None:
                 title="Income",
                 rationale="Because.",
                 case=None,
-                values=(VisibleValue("income", "1,234.5"),),
+                values=(ValueSeen("income", "1,234.5"),),
                 points="40",
                 floor=None,
             ),
@@ -85,7 +85,7 @@ def test_a_case_has_its_own_title_and_another_ones_inputs_are_not_told(bank: Ban
     attributes = {"income": 100, "pep": True, "occupation": "baker", "opened_on": "2021-01-01"}
     (fired,) = reasons(bank, {"mixed": rule({"field": "income"}, *cases)}, **attributes).rules
     assert (fired.case, fired.points) == ("An earner", "5")
-    assert fired.values == (VisibleValue("income", "100"), VisibleValue("pep", "true"))
+    assert fired.values == (ValueSeen("income", "100"), ValueSeen("pep", "true"))
 
 
 def test_conditions_in_an_input_are_not_told(bank: Bank) -> None:
@@ -96,7 +96,7 @@ def test_conditions_in_an_input_are_not_told(bank: Bank) -> None:
     found = reasons(bank, rules, income=1000)
     told = [value for fired in found.rules for value in fired.values]
     name = "sum of amount in 180 days, of what the rule counts"
-    assert told == [VisibleValue(name, "2,000.00 EUR"), VisibleValue(f"{name} over income", "2")]
+    assert told == [ValueSeen(name, "2,000.00 EUR"), ValueSeen(f"{name} over income", "2")]
     assert "operation" not in repr(found)
 
 
@@ -105,9 +105,9 @@ def test_a_floor_is_told_and_what_was_unknown_too(bank: Bank) -> None:
     otherwise = rule({"field": "income"}, {"when": {"above": 77001}, "points": 9}, otherwise={"points": 2})
     found = reasons(bank, {"pep": with_floor, "screened": banks.SCREENED, "otherwise": otherwise}, pep=True, income=5)
     assert [(fired.title, fired.points, fired.floor, fired.values) for fired in found.rules] == [
-        ("Pep", "0", "high", (VisibleValue("pep", "true"),)),
+        ("Pep", "0", "high", (ValueSeen("pep", "true"),)),
         ("Screened", "35", None, ()),
-        ("Otherwise", "2", None, (VisibleValue("income", "5"),)),
+        ("Otherwise", "2", None, (ValueSeen("income", "5"),)),
     ]
     assert "77001" not in repr(found)
 
@@ -184,9 +184,9 @@ def test_moments_tags_and_counts_are_told_in_words(bank: Bank) -> None:
     }
     found = reasons(bank, rules)
     assert [value for fired in found.rules for value in fired.values] == [
-        VisibleValue("opened on", "2020-02-03"),
-        VisibleValue("tag vip", "absent"),
-        VisibleValue("alerts", "0"),
-        VisibleValue("occupation", "baker"),
+        ValueSeen("opened on", "2020-02-03"),
+        ValueSeen("tag vip", "absent"),
+        ValueSeen("alerts", "0"),
+        ValueSeen("occupation", "baker"),
     ]
     assert "sekret" not in json.dumps([fired.points for fired in found.rules])
