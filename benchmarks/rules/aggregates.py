@@ -25,7 +25,7 @@ from fivefold.domain.settings import read_settings
 from fivefold.risk.facts.aggregates import aggregate
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
 from fivefold.risk.facts.transactions import prepare
-from fivefold.risk.language.expressions import Aggregate, Condition, Window, input_key
+from fivefold.risk.language.expressions import Condition, Input, Window, input_key
 from fivefold.risk.language.fields import FieldType
 
 assert Condition is not None  # what a condition is, the forms of aggregates know once its module is imported
@@ -122,7 +122,7 @@ def as_arrow(result: pl.DataFrame) -> pa.Table:
 
 def forms() -> list[Window]:
     """Give the aggregates as the language reads them."""
-    form: TypeAdapter[Window] = TypeAdapter(Aggregate)
+    form: TypeAdapter[Window] = TypeAdapter(Input)
     return [form.validate_python(written) for written in AGGREGATES]
 
 
