@@ -94,7 +94,7 @@ def investigator_view(breakdown: Mapping[str, Any], ruleset: Ruleset, inputs: Ma
     """Cut a breakdown down to what held.
 
     Args:
-        breakdown: as `risk.engine.explain.breakdown.as_json` gives it.
+        breakdown: as `risk.engine.explain.breakdown.as_json_text` writes it.
         ruleset: that it is of.
         inputs: the inputs as `usecases.levels.records` keeps them; None once they were erased.
     """
