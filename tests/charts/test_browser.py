@@ -12,6 +12,7 @@ import pytest
 from fivefold.charts.render import svg
 from fivefold.charts.style import styled
 from fivefold.charts.text.fitting import fitted, width
+from tests.pace import slowness
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -45,7 +46,7 @@ def measured(picture: str, font: str, folder: Path) -> list[tuple[str, float, fl
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=120 * slowness(),
     )
     found = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.DOTALL)
     assert found, done.stderr[-2000:]

@@ -15,6 +15,7 @@ import pytest
 
 from fivefold.cli.main import main
 from fivefold.features.numba_cache import COMPILING
+from tests.pace import slowness
 
 AS_OF = "2025-01-01"
 """The day after the simulated customers' last one."""
@@ -101,7 +102,10 @@ def start(var: Path, *arguments: object) -> subprocess.Popen[str]:
         signal.signal(signal.SIGINT, before)
 
 
-def finish(process: subprocess.Popen[str], seconds: float = 120) -> Done:
+LONGEST_SECONDS = 120 * slowness()
+
+
+def finish(process: subprocess.Popen[str], seconds: float = LONGEST_SECONDS) -> Done:
     """Wait until a process has ended."""
     out, err = process.communicate(timeout=seconds)
     return Done(process.returncode, out, err)

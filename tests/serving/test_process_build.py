@@ -19,6 +19,7 @@ import yaml
 from sqlalchemy import text
 
 from fivefold.store.sql.database import open_database, require_current
+from tests.pace import slowness
 from tests.serving.process_service import ROOT, START_SECONDS, STOP_SECONDS, free_port
 
 pytestmark = pytest.mark.full
@@ -63,7 +64,7 @@ def run(checkout: Path, *command: str) -> str:
     """Run a command in a checkout."""
     environment = {**environment_of(checkout), "PATH": os.environ["PATH"]}
     done = subprocess.run(
-        command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=120 * slowness(), check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -15,6 +15,7 @@ from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
+from tests.pace import slowness
 from tests.serving.process_service import Service
 from tests.serving.v1.bank_rulesets import document
 from tests.usecases import platforms
@@ -67,7 +68,7 @@ def passed(service: Service, folder: Path, token: str, which: list[str]) -> int:
     command += ["--header", f"token: {token}"]
     environment = {**os.environ, "DO_NOT_TRACK": "1"}
     found = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240, check=False
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240 * slowness(), check=False
     )
     assert found.returncode == 0, found.stdout + found.stderr
     cases = re.search(r"(\d+) generated, (\d+) passed", found.stdout)

@@ -15,6 +15,7 @@ from fivefold.store.accounts.plans import read_plans
 from fivefold.usecases.accounts.organisations import actor_in_new, add_member
 from fivefold.usecases.accounts.tokens import create_token
 from fivefold.usecases.shared.context import Context
+from tests.pace import slowness
 from tests.serving.process_service import Service, sample_rows
 from tests.serving.v1.bank_rulesets import document
 
@@ -54,7 +55,9 @@ class Bank:
         settings = {"FIVEFOLD_VAR": str(self.service.var), "FIVEFOLD_DATABASE_URL": self.service.database_url}
         command = [str(Path(sys.executable).parent / "fivefold"), "worker", "--once"]
         environment = {**os.environ, **{name: value for name, value in settings.items() if value}}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=240 * slowness(), check=False
+        )
         assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -17,6 +17,7 @@ from fivefold.store.audit.log import append, entries, erase_values, latest
 from fivefold.store.sql.database import open_database, require_current, upgrade
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.audit import AuditEntry, AuditHead, AuditValues
+from tests.pace import slowness
 from tests.store import databases
 from tests.store.audits import entry, fill, organisation
 
@@ -176,7 +177,7 @@ def test_processes_that_append_at_once_make_one_chain(kind: str, tmp_path: Path)
         assert organisation(engine, "acme") == 1
         root = Path(__file__).parents[3]
         started = [subprocess.Popen([sys.executable, "-c", PROCESS, url], cwd=root) for _ in range(3)]
-        assert [process.wait(timeout=120) for process in started] == [0, 0, 0]
+        assert [process.wait(timeout=120 * slowness()) for process in started] == [0, 0, 0]
         require_whole(engine, 1, 60)
 
 
