@@ -91,7 +91,7 @@ def prepared(engine: Engine) -> Actor:
     actor = organise(engine)
     activate(engine, actor)
     add_customers(engine, actor, CUSTOMERS)
-    add_transactions(engine, actor, transactions(0, CUSTOMERS * EACH, CUSTOMERS))
+    add_transactions(Context(engine, actor), transactions(0, CUSTOMERS * EACH, CUSTOMERS))
     while run_batch(engine) is not None:
         pass
     for name, rules in (("thresholds", THRESHOLDS), ("history", [*THRESHOLDS, *HISTORY])):

@@ -17,6 +17,7 @@ from benchmarks.platform import data
 from fivefold.domain.clock import now_microseconds
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 
 ROOT = Path(__file__).resolve().parents[2]
 POLL_SECONDS = 0.02
@@ -51,7 +52,7 @@ def _worker(engine: Engine, folder: Path) -> "subprocess.Popen[bytes]":
 
 
 def _until_it_works(engine: Engine, actor: Actor) -> None:
-    add_transactions(engine, actor, data.transactions(2 * 10**9, 1, 1))
+    add_transactions(Context(engine, actor), data.transactions(2 * 10**9, 1, 1))
     until = time.monotonic() + LONGEST_SECONDS
     while time.monotonic() < until:
         with engine.connect() as connection:
@@ -103,7 +104,7 @@ class _Stream:
             now = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
             part = [row | {"transaction_date": now} for row in self._rows[begin : begin + PART]]
             before = now_microseconds()
-            add_transactions(self._engine, self._actor, part)
+            add_transactions(Context(self._engine, self._actor), part)
             with self._lock:
                 for row in part:
                     self.sent.setdefault(row["user_id"], []).append(before)

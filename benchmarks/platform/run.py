@@ -118,7 +118,7 @@ def measure_ingest(engine: Engine, actor: Actor, sizes: Sizes) -> dict[str, Any]
 
 
 def _take(engine: Engine, actor: Actor, parts: list[Any], taken: list[Taken]) -> None:
-    taken.append(clocked(lambda: [add_transactions(engine, actor, part) for part in parts], engine))
+    taken.append(clocked(lambda: [add_transactions(Context(engine, actor), part) for part in parts], engine))
 
 
 def _copy_all(engine: Engine, texts: list[bytes], copied: list[Taken]) -> None:

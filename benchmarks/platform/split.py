@@ -29,6 +29,7 @@ from fivefold.store.sql.database import open_database, upgrade
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.levels.portfolio import read_stored_portfolio, read_transactions
 from fivefold.usecases.levels.worker import BATCH_SIZE
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.rates import rates_of
 
 
@@ -52,7 +53,7 @@ def steps(customers: int, rows: int, rounds: int) -> dict[str, float]:
         for first in range(0, rows * customers, data.PART):
             sent = data.transactions(first, min(data.PART, rows * customers - first), customers)
             whole = {"user_balance": 500.0, "user_created": "2020-01-01", "user_category": "WEB"}
-            add_transactions(engine, actor, [{**row, **whole} for row in sent])
+            add_transactions(Context(engine, actor), [{**row, **whole} for row in sent])
         analysed, now = analyse_text(data.RULESET), now_microseconds()
         needs = Needs(analysed.inputs, analysed.signals, analysed.names)
         rates = rates_of("EUR", from_microseconds(now).date())

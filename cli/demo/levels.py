@@ -67,7 +67,7 @@ def show_levels() -> None:
         _activate(engine, people)
         _work()
         levels.show_distribution(engine, ORGANISATION)
-        _raise_one(engine, people, sample.ordinary)
+        _raise_one(people, sample.ordinary)
         echo("\nOther customers worth a look, by `fivefold level CUSTOMER --organisation demo`:")
         for story, customer in sample.stories.items():
             echo(f"  {customer}  {story}")
@@ -145,7 +145,7 @@ def _activate(engine: "Engine", people: _People) -> None:
     approve_policy(people.approver, policy.name, policy.number, "Read and agreed.")
 
 
-def _raise_one(engine: "Engine", people: _People, customer: str) -> None:
+def _raise_one(people: _People, customer: str) -> None:
     """Show a customer and a decision before and after a transaction with a listed country."""
     from fivefold.usecases.ingest.transactions import add_transactions
 
@@ -166,7 +166,7 @@ def _raise_one(engine: "Engine", people: _People, customer: str) -> None:
         "operation": "transfer",
         "counterparty_country": "KP",
     }
-    add_transactions(engine, people.operator.actor, [row])
+    add_transactions(people.operator, [row])
     _work()
     levels.level(customer, organisation=ORGANISATION)
     _decide(people.operator, customer)

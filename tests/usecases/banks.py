@@ -117,7 +117,7 @@ class Bank:
         """A deposit in cash of 2,000, now; each number is another one."""
         given = {"operation": "cash", "transaction_amount": 2000.0, "transaction_date": self.day, **changed}
         row = platforms.transaction(number, user, **given)
-        return add_transactions(self.engine, self.actor, [row], kind, now_us=self.now)
+        return add_transactions(self.context, [row], kind)
 
     def add_type(self, name: str, fields: Mapping[str, Any], transaction_fields: Mapping[str, Any]) -> None:
         with Session(self.engine) as session, session.begin():

@@ -124,8 +124,7 @@ def _transactions(source: _Source) -> Take:
     text = suffix_of_name(source.path) == ".csv"
 
     def take(part: pl.DataFrame) -> RowCounts:
-        where, now = (source.context.engine, source.context.actor), source.context.now()
-        counts = add_transactions(*where, part, source.type_name, text=text, now_us=now, most_named=None)
+        counts = add_transactions(source.context, part, source.type_name, text=text, most_named=None)
         return RowCounts(counts.new, counts.changed + counts.corrections, counts.repeated)
 
     return take

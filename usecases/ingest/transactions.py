@@ -5,10 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import polars as pl
-from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import from_microseconds, resolve_now
+from fivefold.domain.clock import from_microseconds
 from fivefold.domain.errors import PROBLEMS_LISTED, InvalidDataError, Problem
 from fivefold.domain.money import RateTable
 from fivefold.risk.language.fields import FieldType
@@ -17,13 +16,13 @@ from fivefold.store.audit.history_reading import ADDED, CORRECTED
 from fivefold.store.ingest import transactions
 from fivefold.store.ingest.entities import entity_numbers, type_named
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason, Subject
-from fivefold.store.sql.database import writing
 from fivefold.store.tables.entities import EntityType
 from fivefold.usecases.audit import record as audit
 from fivefold.usecases.ingest import corrections
 from fivefold.usecases.ingest.entities import AT_ONCE
 from fivefold.usecases.ingest.owners import mark_with_owners
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.correction_columns import Rows, read_corrections, split_corrections
 from fivefold.usecases.shared.entity_checks import FIELDS
 from fivefold.usecases.shared.rates import rates_for
@@ -47,13 +46,11 @@ class TransactionCounts:
 
 
 def add_transactions(
-    engine: Engine,
-    actor: Actor,
+    context: Context,
     rows: Rows,
     type_name: str = "customer",
     *,
     text: bool = False,
-    now_us: int | None = None,
     most_named: int | None = PROBLEMS_LISTED,
 ) -> TransactionCounts:
     """Take transactions of entities that are there. One whose number was taken before, with the same content, is left.
@@ -62,15 +59,13 @@ def add_transactions(
     `reverses` it says what is right, and from when that is known. Nothing is taken where anything is wrong.
 
     Args:
-        engine: the database.
-        actor: whose organisation it is for.
+        context: whose organisation it is for.
         rows: `transaction_id`, `user_id` (or `entity_id`), `transaction_amount` (positive deposit), `_currency`,
             `_date`; perhaps `transaction_state`, `user_balance`, `user_created`, `user_category`, which the value
             model needs, and the fields that the type declares for its transactions. Corrections are given as
             `usecases.shared.correction_columns.read_corrections` says.
         type_name: the type of their entities.
         text: numbers may be written as text, as in CSV.
-        now_us: the present moment.
         most_named: how many rows with problems of one kind are named; None for all of them.
 
     Raises:
@@ -78,14 +73,14 @@ def add_transactions(
         FileFormatError: a column that all have is missing.
         InvalidDataError: rows that cannot be taken, each named.
     """
-    now = resolve_now(now_us)
+    now = context.now()
     plain, places, correcting, correcting_places = split_corrections(rows)
-    with writing(engine) as session:
-        kind = type_named(session, actor.organisation_id, type_name, kept=True)
+    with context.writing() as session:
+        kind = type_named(session, context.organisation_id, type_name, kept=True)
         declared = FIELDS.validate_json(kind.transaction_fields)
-        base = base_currency_of(session, actor.organisation_id)
-        rates = rates_for(session, actor.organisation_id, base, from_microseconds(now).date())
-        call = _Call(session, actor, kind, declared, now, text, most_named, len(rows))
+        base = base_currency_of(session, context.organisation_id)
+        rates = rates_for(session, context.organisation_id, base, from_microseconds(now).date())
+        call = _Call(session, context.actor, kind, declared, now, text, most_named, len(rows))
         counts = TransactionCounts(0, 0, 0)
         if len(plain):
             with renumbered(places):

@@ -169,7 +169,7 @@ def post_transactions(context: RequestContext, query: TypeOfTransactions, body: 
 
     def take(rows: Sequence[Mapping[str, Any]]) -> ingest_transactions.TransactionCounts:
         named = MOST_REFUSED + 1
-        return ingest_transactions.add_transactions(context.engine, context.actor, rows, query.type, most_named=named)
+        return ingest_transactions.add_transactions(context, rows, query.type, most_named=named)
 
     return TransactionsTaken.in_part(accept_valid_rows(body, take, atomic=query.atomic))
 

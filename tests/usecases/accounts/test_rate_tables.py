@@ -48,7 +48,7 @@ def test_money_without_a_rate_is_known_once_two_people_gave_one(bank: Bank) -> N
     bank.settle()
     assert bank.level() == 1
     dirhams = platforms.transaction(1, "a", transaction_currency="AED", transaction_amount=8000.0)
-    assert add_transactions(bank.engine, bank.actor, [dirhams], now_us=bank.now).without_rate == 1
+    assert add_transactions(bank.context, [dirhams]).without_rate == 1
     bank.settle()
     assert (bank.assessments()[-1].status, bank.level()) == ("failed", 1)
     assert show_rates(bank.context).without_rate == {"AED": 1}

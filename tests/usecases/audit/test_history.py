@@ -199,7 +199,7 @@ def test_after_an_erasure_the_rest_of_its_calls_is_still_bound(bank: Bank, tmp_p
     ]
     from fivefold.usecases.ingest.transactions import add_transactions
 
-    add_transactions(bank.engine, bank.actor, rows, now_us=bank.now)
+    add_transactions(bank.context, rows)
     bank.wait(3650)
     erase_entity(bank.context, "customer", "zanzibar-1", tmp_path / "e")
     assert findings(bank) == []

@@ -105,7 +105,7 @@ def test_parts_are_bounded_by_transactions_and_progress_moves_with_each(
     """One customer with more than a part may have is a part of its own."""
     counts = {"c0": 2, "c1": 2, "c2": 9, "c3": 1, "c4": 1, "c5": 1, "c6": 1}
     rows = [transaction(number * 10 + one, name) for number, name in enumerate(counts) for one in range(counts[name])]
-    add_transactions(engine, three[0], rows, "customer", now_us=NOW)
+    add_transactions(Context(engine, three[0]).at(NOW), rows, "customer")
     monkeypatch.setattr(backtest_running, "MOST_TRANSACTIONS", 3)
     seen = parts(monkeypatch, None)
     told: list[int] = []

@@ -46,11 +46,9 @@ GIVEN: dict[str, Callable[[Bank, str], object]] = {
     "a case": lambda bank, name: put_record(bank.context, "customer", "a", "case", _case(bank, name)),
     "alerts": lambda bank, name: put_records(bank.context, "customer", [RecordRow("a", _case(bank, name))], "alert"),
     "a transaction": lambda bank, name: add_transactions(
-        bank.engine,
-        bank.actor,
+        bank.context,
         [{**platforms.transaction(1, "a", transaction_date=bank.day), "transaction_id": name}],
         "customer",
-        now_us=bank.now,
     ),
     "a member of a list": lambda bank, name: put_list_version(
         bank.context, "watched", 0, ["IR", name], "Whom we watch", "our own"

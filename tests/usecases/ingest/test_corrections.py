@@ -43,7 +43,7 @@ def bank(engine: Engine) -> Bank:
 
 
 def take(bank: Bank, *rows: dict[str, Any]) -> TransactionCounts:
-    return add_transactions(bank.engine, bank.actor, list(rows), now_us=bank.now)
+    return add_transactions(bank.context, list(rows))
 
 
 def correct(bank: Bank, number: str, about: str = "t1", **changed: Any) -> TransactionCounts:

@@ -14,6 +14,7 @@ from fivefold.domain.errors import FileFormatError, InvalidDataError, NotFoundEr
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.usecases.ingest.transactions import TransactionCounts, add_transactions
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from tests.store.audits import forged
 from tests.store.filling import filled_once
 from tests.usecases import banks, platforms
@@ -34,7 +35,7 @@ def bank(engine: Engine) -> Bank:
 
 
 def take(bank: Bank, *rows: dict[str, Any]) -> tuple[int, int, int]:
-    taken = add_transactions(bank.engine, bank.actor, list(rows), now_us=bank.now)
+    taken = add_transactions(bank.context, list(rows))
     return taken.new, taken.changed, taken.repeated
 
 
@@ -149,10 +150,10 @@ def test_another_organisation_has_its_own(bank: Bank) -> None:
     other = Bank(bank.engine, "other")
     other.put("a")
     take(bank, transaction(1))
-    taken = add_transactions(other.engine, other.actor, [transaction(1, transaction_amount=3.0)], now_us=other.now)
+    taken = add_transactions(other.context, [transaction(1, transaction_amount=3.0)])
     assert taken == TransactionCounts(1, 0, 0)
     with pytest.raises(NotFoundError):
-        add_transactions(bank.engine, Actor(99, "member:1"), [transaction(1)], now_us=bank.now)
+        add_transactions(Context(bank.engine, Actor(99, "member:1")).at(bank.now), [transaction(1)])
 
 
 def test_two_that_send_the_same_at_once_take_it_once(bank: Bank) -> None:
@@ -207,7 +208,7 @@ def test_it_does_not_matter_what_comes_with_what(bank: Bank, rows: list[dict[str
 def test_a_currency_without_a_rate_takes_no_other_row_with_it(bank: Bank) -> None:
     """It is stored and counted; its money is unknown, which fails what adds it up and nothing else."""
     rows = [platforms.transaction(1, "a"), platforms.transaction(2, "a", transaction_currency="AED")]
-    taken = add_transactions(bank.engine, bank.actor, rows, now_us=bank.now)
+    taken = add_transactions(bank.context, rows)
     assert (taken.new, taken.without_rate) == (2, 1)
     counted = {"input": {"count": "transactions"}, "cases": [{"when": {"at_least": 2}, "points": 40}]}
     bank.activate(banks.document({"counted": counted, "cash": banks.CASH}))

@@ -97,7 +97,7 @@ class Facts:
                     "operation": self.chance.choice(["cash", "cash", "card", None]),
                 }
             )
-        add_transactions(self.bank.engine, self.bank.actor, self.frames["transactions"], now_us=self.bank.now)
+        add_transactions(self.bank.context, self.frames["transactions"])
 
     def _fact(self, number: int, name: str) -> None:
         of = (self.bank.context, "customer", name)

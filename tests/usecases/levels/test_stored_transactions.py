@@ -77,7 +77,7 @@ def test_a_stored_transaction_is_what_the_same_one_of_a_file_is(
     right, corrections = corrected(sent, facts, data)
     by_number = {letter: str(bank.id_of(name)) for letter, name in users.items()}
     all_rows = [{**row, "user_id": users[row["user_id"]]} for row in sent] + corrections
-    add_transactions(bank.engine, bank.actor, all_rows, now_us=bank.now)
+    add_transactions(bank.context, all_rows)
     entities = [int(number) for number in by_number.values()]
     with Session(bank.engine) as session:
         whose = pl.DataFrame({"fact_of": entities, "entity": entities})
