@@ -10,6 +10,7 @@ from time import perf_counter
 import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
+from structlog.testing import capture_logs
 from uvicorn import config as uvicorn_config
 
 from fivefold.serving import http_protocol as protocol
@@ -296,12 +297,11 @@ def test_websockets_are_not_spoken() -> None:
     assert b"101" not in answer.partition(b"\r\n")[0]
 
 
-def test_a_uvicorn_without_the_table_serves_by_its_own_protocol(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_uvicorn_without_the_table_serves_by_its_own_protocol(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(uvicorn_config, "HTTP_PROTOCOLS")
-    assert guard(1000, lambda: 10_000) == 1000
-    assert "connections and heads are not bounded" in capsys.readouterr().out
+    with capture_logs() as lines:
+        assert guard(1000, lambda: 10_000) == 1000
+    assert [line["event"] for line in lines] == ["connections and heads are not bounded"]
 
 
 def test_there_are_no_more_connections_than_files() -> None:
