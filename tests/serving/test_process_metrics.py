@@ -9,10 +9,15 @@ from tests.serving.process_service import Service, sample_rows, together
 SCORED = 'fivefold_requests_total{route="/v4/scoring",status="200"}'
 
 
+def series(service: Service) -> set[str]:
+    """List the series of the service itself; those of organisations come when the database is read again."""
+    return {name for name in service.metrics() if "organisation=" not in name}
+
+
 def test_paths_that_nobody_knows_add_no_series(on_sqlite: Service) -> None:
     on_sqlite.get("/nowhere")
     on_sqlite.metrics()
-    before = set(on_sqlite.metrics())
+    before = series(on_sqlite)
     with on_sqlite.client() as client:
         for number in range(50):
             path = f"/{secrets.token_hex(4)}/{number}?{secrets.token_hex(4)}=1"
@@ -20,7 +25,7 @@ def test_paths_that_nobody_knows_add_no_series(on_sqlite: Service) -> None:
             assert client.get(f"/v4/scoring/{number}").status_code == 404
     other = 'fivefold_requests_total{route="other",status="404"}'
     on_sqlite.wait_for(lambda: on_sqlite.metrics()[other] >= 101, 10)
-    assert set(on_sqlite.metrics()) == before
+    assert series(on_sqlite) == before
 
 
 def test_labels_are_a_few_known_words(on_sqlite: Service) -> None:
