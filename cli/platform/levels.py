@@ -1,6 +1,7 @@
 """`fivefold level`: a stored customer's level and its reasons, or counts of all levels."""
 
 import json
+from dataclasses import asdict
 from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -56,7 +57,7 @@ def level(
     finally:
         engine.dispose()
     if as_json:
-        content = {**vars(view), "override": None if view.override is None else vars(view.override)}
+        content = asdict(view)
         content |= {name: [vars(line) for line in getattr(entity, name)] for name in ("owners", "owns")}
         content |= {"history": [vars(line) for line in lines]} if past else {}
         echo(json.dumps(content, indent=2, ensure_ascii=False))

@@ -67,7 +67,8 @@ def print_validation(
     )
     before = None if reference is None else _before(reference, at)
     result = validate_files(rulesets, files, labels, at, options, reference=before, undated_known=undated_known)
-    show(page := validation_page(result))
+    page = validation_page(result)
+    show(page)
     write_evidence("validation", result, page, html, json)
 
 

@@ -114,12 +114,6 @@ def assessment_batches(
     yield from _assessed(_streamed(connection, text(_ASSESSED.format(of=_only(organisation_id, "a.organisation_id")))))
 
 
-def lines_of_assessments(session: Session, batch: int) -> list[str]:
-    """Write the lines of one batch of assessments, as it is now."""
-    found = session.execute(text(_ASSESSED.format(of=f" AND a.batch = {batch:d}"))).mappings().all()
-    return next((lines for _, _, lines, _ in _assessed(iter(cast("Sequence[Row]", found)))), [])
-
-
 def _assessed(rows: Iterator[Row]) -> Iterator[tuple[int, set[int], list[str], list[str]]]:
     for batch, group in groupby(rows, key=itemgetter("batch")):
         found = list(group)
