@@ -12,8 +12,8 @@ from benchmarks.rulesets.splits import Repeated
 from benchmarks.rulesets.trials import Split, Trials, key_of_rule
 from benchmarks.rulesets.tuning import written
 from fivefold.features.histories import Floats
-from fivefold.risk.governance.validate.measures import Lift
-from fivefold.risk.governance.validate.ranking import RankingInterval, auc
+from fivefold.risk.governance.validate.factors import Lift
+from fivefold.risk.governance.validate.ranking import ConfidenceInterval, auc
 
 FEWEST_SHOWN = 20
 """A case that fewer judged entities got is not named as a rule's strongest."""
@@ -151,7 +151,7 @@ def _levels(splits: Sequence[Split]) -> Rows:
     return [["level, first split", "entities", "share", "confirmed", "of the level confirmed"], *rows]
 
 
-def _gap(found: Repeated) -> RankingInterval:
+def _gap(found: Repeated) -> ConfidenceInterval:
     assert found.difference is not None
     return found.difference
 
@@ -161,15 +161,15 @@ def _difference(found: Repeated) -> list[str]:
     return [_signed(_gap(found)), f"{found.share_above:.1%}"]
 
 
-def _measured(found: RankingInterval) -> str:
+def _measured(found: ConfidenceInterval) -> str:
     return f"{found.estimate:.3f} ({found.low:.3f} to {found.high:.3f})"
 
 
-def _signed(found: RankingInterval) -> str:
+def _signed(found: ConfidenceInterval) -> str:
     return f"{found.estimate:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
 
 
-def _percent(found: RankingInterval) -> str:
+def _percent(found: ConfidenceInterval) -> str:
     return f"{found.estimate:.1%} ({found.low:.1%} to {found.high:.1%})"
 
 

@@ -7,7 +7,14 @@ import numpy as np
 
 from fivefold.domain.errors import NotEnoughDataError
 from fivefold.features.histories import Floats, Integers
-from fivefold.risk.governance.validate.ranking import RESAMPLES, Marks, Numbers, RankingInterval, gini, ranking_interval
+from fivefold.risk.governance.validate.ranking import (
+    RESAMPLES,
+    ConfidenceInterval,
+    Marks,
+    Numbers,
+    gini,
+    ranking_interval,
+)
 
 
 @dataclass(frozen=True)
@@ -24,9 +31,9 @@ class Repeated:
     """
 
     ginis: tuple[float, ...]
-    mean: RankingInterval
+    mean: ConfidenceInterval
     others: tuple[float, ...] = ()
-    difference: RankingInterval | None = None
+    difference: ConfidenceInterval | None = None
     share_above: float | None = None
 
 

@@ -18,8 +18,8 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments, assess_inputs
 from fivefold.risk.engine.program import TOTAL, compile_ruleset
+from fivefold.risk.governance.validate.factors import StabilityIndex, stability_indices
 from fivefold.risk.governance.validate.labels import refuse_leaks
-from fivefold.risk.governance.validate.measures import StabilityIndex, stability_indices
 from fivefold.risk.governance.validate.ranking import Marks, Paired, compare_rankings
 from fivefold.risk.governance.validate.run import Options, Validation, validate
 from fivefold.risk.language.expressions import input_key

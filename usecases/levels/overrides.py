@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.risk.governance.validate.measures import above_cap
 from fivefold.store.ingest.entities import entity_named, subject_of
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import Reason
@@ -262,7 +263,7 @@ def _refuse_above_cap(session: Session, override: OverrideRow, settings: Setting
         return
     below = count_below(session, override.organisation_id, now_us, without=override.entity_id) + 1
     of = count_with_level(session, override.organisation_id)
-    if below * 100 > settings.override_cap_percent * of:
+    if above_cap(below, of, settings.override_cap_percent):
         raise ConflictError(
             f"{below} of {of} entities would stand below what the rules say;"
             f" at most {settings.override_cap_percent} % may"

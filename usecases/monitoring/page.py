@@ -6,8 +6,8 @@ from typing import Any
 from fivefold.domain.clock import day_text
 from fivefold.domain.number_text import percent
 from fivefold.risk.governance.reports.page import ReportPage, Section, Table
+from fivefold.risk.governance.validate.measures import MEASURED
 from fivefold.risk.governance.validate.ranking import CONFIDENCE
-from fivefold.usecases.monitoring.measures import MEASURED
 
 Plain = Mapping[str, Any]
 

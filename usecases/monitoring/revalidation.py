@@ -13,11 +13,13 @@ from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.models.drift import SHIFTED
+from fivefold.risk.governance.validate.measures import Measure, above_cap, answer_by_interval
 from fivefold.risk.governance.validate.verdicts import AcceptanceLimits
 from fivefold.store.monitoring.revalidation import change_numbered, changes_of, run_numbered
 from fivefold.store.tables.events import MaterialChange
 from fivefold.usecases.accounts.second_person import refuse_same_person
-from fivefold.usecases.monitoring.measures import MEASURED, Measure, OverrideFigures, VersionGroup
+from fivefold.usecases.monitoring.override_figures import OverrideFigures
+from fivefold.usecases.monitoring.version_groups import VersionGroup
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import storable
 from fivefold.usecases.shared.inputs import MAX_REASON_CHARACTERS
@@ -91,28 +93,26 @@ def measured_triggers(groups: Iterable[VersionGroup], overrides: OverrideFigures
 
 
 def _measure_trigger(name: str, of: str, measure: Measure, limit: float, rule: str) -> Trigger:
-    if measure.answer != MEASURED or measure.estimate is None or measure.low is None or measure.high is None:
+    interval = measure.interval
+    if interval is None:
         return Trigger(name=name, about=of, figure=None, limit=limit, rule=rule, source=GUIDE, answer=UNKNOWN)
-    beyond = [
-        value < limit if name == GINI else value > limit for value in (measure.estimate, measure.low, measure.high)
-    ]
+    beyond, sure = answer_by_interval(interval, lambda value: value < limit if name == GINI else value > limit)
     return Trigger(
         name=name,
         about=of,
-        figure=measure.estimate,
+        figure=interval.estimate,
         limit=limit,
         rule=rule,
         source=GUIDE,
-        answer=_answer(beyond[0]),
-        sure=len(set(beyond)) == 1,
+        answer=_answer(beyond),
+        sure=sure,
     )
 
 
 def _overrides(figures: OverrideFigures) -> Trigger:
     rule = f"more than {figures.cap_percent} % of the portfolio overridden downwards"
-    beyond = (
-        None if figures.downward_share is None else figures.downward * 100 > figures.cap_percent * figures.with_level
-    )
+    known = figures.downward_share is not None
+    beyond = above_cap(figures.downward, figures.with_level, figures.cap_percent) if known else None
     limit = figures.cap_percent / 100
     return Trigger(
         name=OVERRIDES,

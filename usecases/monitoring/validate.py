@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import SECOND_US, day_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.risk.governance.validate.measures import LEAST_CONFIRMED
 from fivefold.risk.governance.validate.ranking import RESAMPLES
 from fivefold.store.levels.queue_depth import queue_depth
 from fivefold.store.monitoring.revalidation import count_open_changes, latest_run, run_numbered, runs_of
@@ -17,8 +18,9 @@ from fivefold.store.monitoring.validation import overrides_before, transitions_b
 from fivefold.store.tables.events import ValidationRun
 from fivefold.usecases.accounts.settings import Settings, settings_of
 from fivefold.usecases.monitoring.history import CONFIRMED, LevelHistory, ValidationPeriod, read_level_histories
-from fivefold.usecases.monitoring.measures import LEAST, VersionGroup, group_of, override_figures
+from fivefold.usecases.monitoring.override_figures import override_figures
 from fivefold.usecases.monitoring.revalidation import Trigger, measured_triggers, still_measured, triggers_now
+from fivefold.usecases.monitoring.version_groups import VersionGroup, version_group
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import storable
 from fivefold.usecases.shared.inputs import checked_moment, checked_reason
@@ -144,7 +146,7 @@ def _report(
         "made_us": now_us,
         "levels": settings.levels,
         "confirmed": confirmed,
-        "least": LEAST,
+        "least": LEAST_CONFIRMED,
         "resamples": resamples,
         "groups": [asdict(group) for group in groups],
         "transitions": _transitions(session, organisation_id, history, settings),
@@ -164,8 +166,8 @@ def _groups(
     version_ids |= {*history.alerts["version_id"], *history.cases["version_id"]}
     versions = sorted((*names[number], number) for number in version_ids if number is not None)
     return [
-        group_of(history, settings.levels, resamples=resamples),
-        *(group_of(history, settings.levels, (row, name, number), resamples) for name, number, row in versions),
+        version_group(history, settings.levels, resamples=resamples),
+        *(version_group(history, settings.levels, (row, name, number), resamples) for name, number, row in versions),
     ]
 
 

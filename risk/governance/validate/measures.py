@@ -1,134 +1,149 @@
-"""Levels and rules against labels, and the drift of a ruleset's factors against a reference period.
+"""The measures of validation, each defined once: Gini, capture, misses, shares, drift, overrides.
 
-Drift is measured by the population stability index that models use.
+A validation of files and one of the platform bring their own rows, as arrays or counts, and take the same measures.
+The ranking itself, and its intervals, are in `ranking`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
+from typing import TypeVar
 
 import numpy as np
-import polars as pl
 
 from fivefold.features.histories import Floats, Integers
-from fivefold.models.drift import LEAST_CUSTOMERS, DriftReference, stability_index, stability_verdict
-from fivefold.risk.engine.assessments import COMPUTED, STATUS, Assessments, Status
-from fivefold.risk.engine.explain.describe import condition_words
-from fivefold.risk.engine.outcome_codes import points_column, slot_column
-from fivefold.risk.engine.program import APPLIES, TOTAL
-from fivefold.risk.engine.rules import CompiledRule
-from fivefold.risk.engine.totals import WEIGHTS_USED
-from fivefold.risk.governance.backtest.moves import slot_name
-from fivefold.risk.governance.validate.leaks import input_names
-from fivefold.risk.governance.validate.ranking import Marks, Numbers, Paired, RankingInterval, compare_all, share
-from fivefold.risk.language.fields import ValueType
+from fivefold.models.drift import LEAST_CUSTOMERS, stability_index, stability_verdict
+from fivefold.risk.governance.validate.ranking import ConfidenceInterval, Marks, Numbers, rank, share
 
 CURVE_POINTS = 200
 
+TOP_LEVELS = 2
+"""The upper levels, where confirmed cases should be."""
+
+NO_LEVEL = "(no level)"
+
+LEAST_CONFIRMED = 50
+"""Confirmed entities, or decided alerts: fewer give no verdict, and the platform shows no figure of them."""
+
+MEASURED, TOO_FEW = "measured", "too few"
+
+Answer = TypeVar("Answer")
+
 
 @dataclass(frozen=True, kw_only=True)
-class Lift:
-    """How confirmed the entities are that got one outcome of a rule.
+class Measure:
+    """A figure with its 95 % interval; without either where it would rest on too few.
 
     Attributes:
-        rule: its id.
-        case: the number of the case, from 1; otherwise, unknown, failed; or any case of the rule.
-        asked: what the case asks, in words.
-        entities: how many got it.
-        confirmed: how many of them are confirmed.
-        lift: the share of them that is confirmed over the share of all; None where no entity got it.
-        of_confirmed: the share of all confirmed that got it.
+        of: how many it rests on.
+        answer: measured, or too few.
     """
 
-    rule: str
-    case: int | str
-    asked: str
-    entities: int
-    confirmed: int
-    lift: RankingInterval | None
-    of_confirmed: float
+    of: int
+    answer: str
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def interval(self) -> ConfidenceInterval | None:
+        """The figure as an interval; None where it would rest on too few."""
+        if self.answer != MEASURED or self.estimate is None or self.low is None or self.high is None:
+            return None
+        return ConfidenceInterval(self.estimate, self.low, self.high)
 
 
-@dataclass(frozen=True)
-class Addition:
-    """What a rule adds: Gini of the total, less Gini of the total without the rule, in the same resamples."""
-
-    rule: str
-    paired: Paired
-
-
-def lifts(assessments: Assessments, included: Marks, confirmed: Marks) -> tuple[Lift, ...]:
-    """Measure every rule (any of its cases), then each of its outcomes; *included* and *confirmed* are n marks."""
-    measured = []
-    for rule in assessments.program.rules:
-        slots = assessments.outcomes.select(slot_column(pl.col(rule.column))).to_series().to_numpy()
-        measured.append(_lift(rule, "any case", "", slots < rule.otherwise, included, confirmed))
-        for slot in range(rule.failed + 1):
-            condition = (
-                ""
-                if slot >= rule.otherwise
-                else rule.rule.cases[slot].title or condition_words(rule.rule.cases[slot].when)
-            )
-            if (included & (slots == slot)).any() or slot < rule.otherwise:
-                measured.append(_lift(rule, slot_name(rule, slot), condition, slots == slot, included, confirmed))
-    return tuple(measured)
+def measure_of(interval: ConfidenceInterval | None, of: int, enough: bool) -> Measure:
+    """Give a figure, or that it would rest on too few."""
+    if interval is None or not enough:
+        return Measure(of=of, answer=TOO_FEW)
+    return Measure(of=of, answer=MEASURED, estimate=interval.estimate, low=interval.low, high=interval.high)
 
 
-def _lift(rule: CompiledRule, case: int | str, condition: str, got: Marks, included: Marks, confirmed: Marks) -> Lift:
-    got, marked = got & included, confirmed & included
-    entities, hits, everyone = int(got.sum()), int((got & marked).sum()), int(marked.sum())
-    rate, prevalence = share(hits, entities), everyone / max(1, int(included.sum()))
-    lift = None
-    if rate is not None and prevalence:
-        lift = RankingInterval(rate.estimate / prevalence, rate.low / prevalence, rate.high / prevalence)
-    return Lift(
-        rule=rule.rule.id,
-        case=case,
-        asked=condition,
-        entities=entities,
-        confirmed=hits,
-        lift=lift,
-        of_confirmed=hits / everyone if everyone else 0.0,
-    )
+def share_measure(hits: int, of: int) -> Measure:
+    """Measure a share: of the confirmed (captured, missed), or of alerts with an outcome (conversion)."""
+    return measure_of(share(hits, of), of, of >= LEAST_CONFIRMED)
 
 
-def additions(
-    assessments: Assessments, included: Marks, confirmed: Marks, seed: int, resamples: int
-) -> tuple[Addition, ...]:
-    """Take each rule away alone and compare; n marks, of which *included* are looked at."""
-    total = assessments.outcomes[TOTAL].to_numpy()[included]
-    others: list[Numbers] = [total - _share_of(assessments, rule)[included] for rule in assessments.program.rules]
-    compared = compare_all(total, others, confirmed[included], seed, resamples)
-    return tuple(
-        Addition(rule.rule.id, paired) for rule, paired in zip(assessments.program.rules, compared, strict=True)
-    )
+def gini_measure(score: Numbers, confirmed: Marks, resamples: int) -> Measure:
+    """Measure the Gini of n scores; it needs enough confirmed entities, and as many others."""
+    hits = int(confirmed.sum())
+    enough = min(hits, len(confirmed) - hits) >= LEAST_CONFIRMED
+    return measure_of(rank(score, confirmed, resamples=resamples).gini if enough else None, hits, enough)
 
 
-def _share_of(assessments: Assessments, rule: CompiledRule) -> Integers:
-    """Give what a rule added to the total, in the total's units."""
-    points: Integers = assessments.outcomes.select(points_column(pl.col(rule.column))).to_series().to_numpy()
-    if not assessments.program.total.weights:
-        return points
-    weights = np.array([*(column.get(rule.rule.id, 0) for column in assessments.program.total.weights), 0])
-    used = assessments.outcomes[WEIGHTS_USED].fill_null(len(weights) - 1).to_numpy()
-    weighted: Integers = points * weights[used]
-    return weighted
+def answer_by_interval(interval: ConfidenceInterval, answer: Callable[[float], Answer]) -> tuple[Answer, bool]:
+    """Compare an estimate with a limit; and tell whether it is sure: both ends of the interval give the same answer.
 
-
-def capture_curve(score: Numbers, confirmed: Marks) -> list[tuple[float, float]]:
-    """Follow the share of entities ranked first and the share of the confirmed among them; ties come together.
-
-    >>> capture_curve(np.array([1, 2, 2]), np.array([False, True, False]))
-    [(0.0, 0.0), (0.6666666666666666, 1.0), (1.0, 1.0)]
+    >>> answer_by_interval(ConfidenceInterval(0.7, 0.55, 0.8), lambda gini: gini < 0.6)
+    (False, False)
     """
-    _, place = np.unique(-score, return_inverse=True)
-    everyone: Floats = np.cumsum(np.bincount(place)) / len(score)
-    hits: Floats = np.cumsum(np.bincount(place, weights=confirmed)) / max(1, int(confirmed.sum()))
-    places = np.unique(np.linspace(0, len(hits) - 1, min(CURVE_POINTS, len(hits))).round().astype(np.int64))
-    return [(0.0, 0.0), *((float(everyone[at]), float(hits[at])) for at in places)]
+    answers = [answer(value) for value in (interval.estimate, interval.low, interval.high)]
+    return answers[0], len(set(answers)) == 1
 
 
-TOP_LEVELS = 2
-"""Where confirmed cases should be."""
+def in_top_levels(level: Integers, levels: int, top: int = TOP_LEVELS) -> Marks:
+    """Mark the entities in the upper levels.
+
+    Args:
+        level: n numbers from 1 (lowest), 0 for entities without a level.
+        levels: how many levels there are, more than *top*.
+        top: how many of them are the upper ones.
+    """
+    return level > levels - top
+
+
+def possible_capture(top_share: float, prevalence: float) -> float:
+    """Give the share of the confirmed that the upper levels have room for.
+
+    >>> possible_capture(0.05, 0.1)
+    0.5
+    """
+    return min(1.0, top_share / prevalence)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capture:
+    """How many of the confirmed are in the top levels.
+
+    Attributes:
+        top: the names of these levels, lowest first.
+        top_share: their share of the portfolio.
+        prevalence: the confirmed as a share of the portfolio.
+        captured: the share of the confirmed that is in them.
+        possible: what arithmetic allows, min(1, top_share / prevalence): they cannot hold more than they have room.
+        missed: the share of the confirmed that is below them, or in no level.
+    """
+
+    top: tuple[str, ...]
+    top_share: float
+    prevalence: float
+    captured: ConfidenceInterval
+    possible: float
+    missed: ConfidenceInterval
+
+
+def captured_share(level: Integers, confirmed: Marks, names: Sequence[str], top: int = TOP_LEVELS) -> Capture | None:
+    """Measure what the top levels hold; None where no entity is confirmed.
+
+    >>> level, confirmed = np.array([1, 1, 2, 3]), np.array([True, False, False, True])
+    >>> capture = captured_share(level, confirmed, ["low", "medium", "high"], 1)
+    >>> (capture.captured.estimate, capture.possible)
+    (0.5, 0.5)
+    """
+    count = int(confirmed.sum())
+    inside = in_top_levels(level, len(names), top)
+    captured, missed = (share(int((side & confirmed).sum()), count) for side in (inside, ~inside))
+    if captured is None or missed is None:
+        return None
+    top_share, prevalence = float(inside.mean()), float(np.mean(confirmed))
+    return Capture(
+        top=tuple(names[-top:]),
+        top_share=top_share,
+        prevalence=prevalence,
+        captured=captured,
+        possible=possible_capture(top_share, prevalence),
+        missed=missed,
+    )
 
 
 @dataclass(frozen=True)
@@ -148,31 +163,7 @@ class LevelRow:
     _: KW_ONLY
     share: float
     confirmed: int
-    rate: RankingInterval | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Capture:
-    """How many of the confirmed are in the top levels.
-
-    Attributes:
-        top: the names of these levels, lowest first.
-        top_share: their share of the portfolio.
-        prevalence: the confirmed as a share of the portfolio.
-        captured: the share of the confirmed that is in them.
-        possible: what arithmetic allows, min(1, top_share / prevalence): they cannot hold more than they have room.
-        missed: the share of the confirmed that is below them, or in no level.
-    """
-
-    top: tuple[str, ...]
-    top_share: float
-    prevalence: float
-    captured: RankingInterval
-    possible: float
-    missed: RankingInterval
-
-
-NO_LEVEL = "(no level)"
+    rate: ConfidenceInterval | None
 
 
 def level_rows(level: Integers, confirmed: Marks, names: Sequence[str]) -> tuple[LevelRow, ...]:
@@ -186,97 +177,39 @@ def _row(name: str, included: Marks, confirmed: Marks) -> LevelRow:
     return LevelRow(name, entities, share=entities / len(included), confirmed=hits, rate=share(hits, entities))
 
 
-def captured_share(level: Integers, confirmed: Marks, names: Sequence[str], top: int = TOP_LEVELS) -> Capture | None:
-    """Measure what the top levels hold; None where no entity is confirmed.
+def capture_curve(score: Numbers, confirmed: Marks) -> list[tuple[float, float]]:
+    """Follow the share of entities ranked first and the share of the confirmed among them; ties come together.
 
-    >>> level, confirmed = np.array([1, 1, 2, 3]), np.array([True, False, False, True])
-    >>> capture = captured_share(level, confirmed, ["low", "medium", "high"], 1)
-    >>> (capture.captured.estimate, capture.possible)
-    (0.5, 0.5)
+    >>> capture_curve(np.array([1, 2, 2]), np.array([False, True, False]))
+    [(0.0, 0.0), (0.6666666666666666, 1.0), (1.0, 1.0)]
     """
-    count = int(confirmed.sum())
-    inside = level > len(names) - top
-    captured, missed = (share(int((side & confirmed).sum()), count) for side in (inside, ~inside))
-    if captured is None or missed is None:
-        return None
-    top_share, prevalence = float(inside.mean()), float(np.mean(confirmed))
-    possible = min(1.0, top_share / prevalence)
-    return Capture(
-        top=tuple(names[-top:]),
-        top_share=top_share,
-        prevalence=prevalence,
-        captured=captured,
-        possible=possible,
-        missed=missed,
-    )
+    _, place = np.unique(-score, return_inverse=True)
+    everyone: Floats = np.cumsum(np.bincount(place)) / len(score)
+    hits: Floats = np.cumsum(np.bincount(place, weights=confirmed)) / max(1, int(confirmed.sum()))
+    places = np.unique(np.linspace(0, len(hits) - 1, min(CURVE_POINTS, len(hits))).round().astype(np.int64))
+    return [(0.0, 0.0), *((float(everyone[at]), float(hits[at])) for at in places)]
 
 
 @dataclass(frozen=True)
-class StabilityIndex:
-    """How far one factor has moved.
+class Drift:
+    """How far counts have moved.
 
     Attributes:
-        factor: the rule, the input, the total or the level.
-        sort: rule (by the outcome given), input (by tenths of the reference), total or level.
-        index: population stability index; None where too few entities were counted.
+        index: population stability index; None where too few entities were counted, before or now.
         verdict: stable, moving, shifted or unknown.
     """
 
-    factor: str
-    sort: str
     index: float | None
     verdict: str
 
 
-def stability_indices(reference: Assessments, present: Assessments) -> tuple[StabilityIndex, ...]:
-    """Compare two assessments by one ruleset: of a reference period, and of now; the furthest first."""
-    both = [assessments.outcomes.filter(pl.col(APPLIES)) for assessments in (reference, present)]
-    levels = [_counts(side, pl.when(pl.col(STATUS) == Status.ASSESSED.value).then(COMPUTED)) for side in both]
-    indices = [_stability_of("level", "level", *_aligned(*levels))]
-    for rule in present.program.rules:
-        slots = [_counts(side, slot_column(pl.col(rule.column))) for side in both]
-        indices.append(_stability_of(rule.rule.title, "rule", *_aligned(*slots)))
-    indices += _tenths(reference, present)
-    return tuple(sorted(indices, key=lambda assessments: (-(assessments.index or 0.0), assessments.factor)))
-
-
-def _counts(side: pl.DataFrame, value: pl.Expr) -> dict[int | None, int]:
-    return dict(side.select(value.alias("value")).to_series().value_counts().iter_rows())
-
-
-def _aligned(before: dict[int | None, int], after: dict[int | None, int]) -> tuple[Integers, Integers]:
-    keys = list(dict.fromkeys((*before, *after)))
-    return (
-        np.array([before.get(key, 0) for key in keys], dtype=np.int64),
-        np.array([after.get(key, 0) for key in keys], dtype=np.int64),
-    )
-
-
-def _tenths(reference: Assessments, present: Assessments) -> list[StabilityIndex]:
-    """Cut every numeric input, and the total, at the tenths of the reference."""
-    columns = [
-        name
-        for name, column in present.program.inputs.items()
-        if column.kind in {ValueType.NUMBER, ValueType.MONEY, ValueType.FINDING}
-    ]
-    sides = [_matrix(assessments, columns) for assessments in (reference, present)]
-    base = DriftReference.of(tuple(columns), *sides[0])
-    counts = base.empty()
-    base.count(counts, *sides[1])
-    words = input_names(present)
-    factors = [*((words[name], "input") for name in columns), ("total", "total")]
-    return [_stability_of(*name, *pair) for name, *pair in zip(factors, base.counts, counts, strict=True)]
-
-
-def _matrix(assessments: Assessments, columns: Sequence[str]) -> tuple[Floats, Floats]:
-    applies = assessments.outcomes[APPLIES].to_numpy()
-    inputs = assessments.inputs.select(pl.col(name).cast(pl.Float64).fill_null(np.nan) for name in columns)
-    matrix = inputs.to_numpy()[applies] if columns else np.empty((int(applies.sum()), 0))
-    totals = assessments.outcomes[TOTAL].cast(pl.Float64).to_numpy()[applies]
-    return np.ascontiguousarray(matrix), totals
-
-
-def _stability_of(factor: str, sort: str, reference: Integers, counts: Integers) -> StabilityIndex:
+def drift_between(reference: Integers, counts: Integers) -> Drift:
+    """Compare counts of the same buckets: of levels, outcomes or tenths, in a reference period and now."""
     enough = reference.sum() >= LEAST_CUSTOMERS  # a small reference says as little as a small present
     index = stability_index(reference, counts) if enough else None
-    return StabilityIndex(factor, sort, index, stability_verdict(index))
+    return Drift(index, stability_verdict(index))
+
+
+def above_cap(downward: int, with_level: int, cap_percent: int) -> bool:
+    """Tell whether more of the entities with a level are overridden downwards than the cap allows."""
+    return downward * 100 > cap_percent * with_level

@@ -30,7 +30,7 @@ _CELL_COSTS = 10
 
 
 @dataclass(frozen=True)
-class RankingInterval:
+class ConfidenceInterval:
     """An estimate and the interval that it was found to lie in at `CONFIDENCE`."""
 
     estimate: float
@@ -51,8 +51,8 @@ class Ranking:
 
     entities: int
     confirmed: int
-    auc: RankingInterval
-    gini: RankingInterval
+    auc: ConfidenceInterval
+    gini: ConfidenceInterval
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Paired:
 
     first: float
     second: float
-    difference: RankingInterval
+    difference: ConfidenceInterval
     share_above: float
 
 
@@ -142,13 +142,13 @@ def compare_all(
     return pairs
 
 
-def ranking_interval(estimate: float, resampled: Floats) -> RankingInterval:
+def ranking_interval(estimate: float, resampled: Floats) -> ConfidenceInterval:
     """Give an estimate with the interval between the percentiles of its resamples."""
     low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return RankingInterval(float(estimate), float(low), float(high))
+    return ConfidenceInterval(float(estimate), float(low), float(high))
 
 
-def share(hits: int, of: int) -> RankingInterval | None:
+def share(hits: int, of: int) -> ConfidenceInterval | None:
     """Give a share with its Wilson score interval; None where there is nothing to share.
 
     Source: Wilson, "Probable inference, the law of succession, and statistical inference" (1927).
@@ -159,7 +159,7 @@ def share(hits: int, of: int) -> RankingInterval | None:
     if not of:
         return None
     ends = stats.binomtest(hits, of).proportion_ci(CONFIDENCE, method="wilson")
-    return RankingInterval(hits / of, float(ends.low), float(ends.high))
+    return ConfidenceInterval(hits / of, float(ends.low), float(ends.high))
 
 
 def _codes(score: Numbers, confirmed: Marks) -> Integers:

@@ -13,21 +13,17 @@ from fivefold.risk.engine.program import APPLIES, TOTAL
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
 from fivefold.risk.governance.backtest.moves import FailedAssessment, failures
 from fivefold.risk.governance.backtest.run import list_days, moments_words
-from fivefold.risk.governance.validate.labels import LabelledEntities, match_labels, refuse_leaks
-from fivefold.risk.governance.validate.leaks import Single, singles
-from fivefold.risk.governance.validate.measures import (
+from fivefold.risk.governance.validate.factors import (
     Addition,
-    Capture,
-    LevelRow,
     Lift,
     StabilityIndex,
     additions,
-    capture_curve,
-    captured_share,
-    level_rows,
     lifts,
     stability_indices,
 )
+from fivefold.risk.governance.validate.labels import LabelledEntities, match_labels, refuse_leaks
+from fivefold.risk.governance.validate.leaks import Single, singles
+from fivefold.risk.governance.validate.measures import Capture, LevelRow, capture_curve, captured_share, level_rows
 from fivefold.risk.governance.validate.ranking import RESAMPLES, Marks, Paired, Ranking, compare_rankings, rank
 from fivefold.risk.governance.validate.verdicts import AcceptanceLimits, LimitVerdict, verdicts
 

@@ -4,8 +4,8 @@ from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
 
 from fivefold.domain.number_text import percent
-from fivefold.risk.governance.validate.measures import Capture, LevelRow
-from fivefold.risk.governance.validate.ranking import CONFIDENCE, RankingInterval, share
+from fivefold.risk.governance.validate.measures import LEAST_CONFIRMED, Capture, LevelRow, answer_by_interval
+from fivefold.risk.governance.validate.ranking import CONFIDENCE, ConfidenceInterval, share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class AcceptanceLimits:
     capture: float = 0.80
     misses: float = 0.20
     shares: tuple[tuple[float, float], ...] = ((0.60, 0.70), (0.20, 0.25), (0.08, 0.12), (0.02, 0.05))
-    confirmed: int = 50
+    confirmed: int = LEAST_CONFIRMED
 
     @property
     def why_so_many(self) -> str:
@@ -72,11 +72,13 @@ class LimitVerdict:
     because: str = ""
 
 
-def interval_words(interval: RankingInterval, *, percent: bool = False) -> str:
+def interval_words(interval: ConfidenceInterval, *, percent: bool = False) -> str:
     """Write an estimate with its interval.
 
-    >>> interval_words(RankingInterval(0.7, 0.65, 0.75)), interval_words(RankingInterval(0.8, 0.7, 0.88), percent=True)
-    ('0.700 (0.650 to 0.750)', '80.0 % (70.0 to 88.0 %)')
+    >>> interval_words(ConfidenceInterval(0.7, 0.65, 0.75))
+    '0.700 (0.650 to 0.750)'
+    >>> interval_words(ConfidenceInterval(0.8, 0.7, 0.88), percent=True)
+    '80.0 % (70.0 to 88.0 %)'
     """
     if percent:
         return f"{100 * interval.estimate:.1f} % ({100 * interval.low:.1f} to {100 * interval.high:.1f} %)"
@@ -84,7 +86,7 @@ def interval_words(interval: RankingInterval, *, percent: bool = False) -> str:
 
 
 def verdicts(
-    gini: RankingInterval | None,
+    gini: ConfidenceInterval | None,
     capture: Capture | None,
     confirmed: int,
     levels: tuple[LevelRow, ...],
@@ -109,21 +111,18 @@ def verdicts(
     return (*measured, *_shares(levels, floors))
 
 
-def _gini(interval: RankingInterval | None, floors: AcceptanceLimits) -> LimitVerdict:
+def _gini(interval: ConfidenceInterval | None, floors: AcceptanceLimits) -> LimitVerdict:
     limit = f"above {floors.gini}; recalibrate below {floors.recalibrate}"
     if interval is None:
         return LimitVerdict("Gini of the total", limit, "not measured", answer=VerdictAnswer.TOO_FEW, sure=True)
-    answers = [
-        VerdictAnswer.MET
-        if value > floors.gini
-        else VerdictAnswer.NOT_MET
-        if value >= floors.recalibrate
-        else VerdictAnswer.RECALIBRATE
-        for value in (interval.estimate, interval.low, interval.high)
-    ]
-    return LimitVerdict(
-        "Gini of the total", limit, interval_words(interval), answer=answers[0], sure=len(set(answers)) == 1
-    )
+
+    def answer_to(gini: float) -> VerdictAnswer:
+        if gini > floors.gini:
+            return VerdictAnswer.MET
+        return VerdictAnswer.NOT_MET if gini >= floors.recalibrate else VerdictAnswer.RECALIBRATE
+
+    answer, sure = answer_by_interval(interval, answer_to)
+    return LimitVerdict("Gini of the total", limit, interval_words(interval), answer=answer, sure=sure)
 
 
 def _capture(capture: Capture | None, floors: AcceptanceLimits) -> list[LimitVerdict]:
@@ -136,8 +135,8 @@ def _capture(capture: Capture | None, floors: AcceptanceLimits) -> list[LimitVer
             for what, floor in zip((captured_name, misses), limits, strict=True)
         ]
     captured, missed = capture.captured, capture.missed
-    reached = [value >= floors.capture for value in (captured.estimate, captured.low, captured.high)]
-    few_missed = [value <= floors.misses for value in (missed.estimate, missed.low, missed.high)]
+    reached, sure_reached = answer_by_interval(captured, lambda share: share >= floors.capture)
+    few_missed, sure_missed = answer_by_interval(missed, lambda share: share <= floors.misses)
     room = (
         f"these levels hold {percent(capture.top_share)} of the portfolio and {percent(capture.prevalence)} of it is "
         f"confirmed, so at most {percent(capture.possible)} can be captured"
@@ -150,9 +149,9 @@ def _capture(capture: Capture | None, floors: AcceptanceLimits) -> list[LimitVer
             answer=VerdictAnswer.UNREACHABLE
             if capture.possible < floors.capture
             else VerdictAnswer.MET
-            if reached[0]
+            if reached
             else VerdictAnswer.NOT_MET,
-            sure=capture.possible < floors.capture or len(set(reached)) == 1,
+            sure=capture.possible < floors.capture or sure_reached,
             because=room,
         ),
         LimitVerdict(
@@ -162,9 +161,9 @@ def _capture(capture: Capture | None, floors: AcceptanceLimits) -> list[LimitVer
             answer=VerdictAnswer.UNREACHABLE
             if 1 - capture.possible > floors.misses
             else VerdictAnswer.MET
-            if few_missed[0]
+            if few_missed
             else VerdictAnswer.RECALIBRATE,
-            sure=1 - capture.possible > floors.misses or len(set(few_missed)) == 1,
+            sure=1 - capture.possible > floors.misses or sure_missed,
             because=room,
         ),
     ]

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine
 
 from fivefold.risk.governance.reports.page import as_html
-from fivefold.usecases.monitoring import measures as validation_figures
+from fivefold.risk.governance.validate import measures
 from fivefold.usecases.monitoring.page import validation_sections
 from fivefold.usecases.monitoring.validate import validate_levels
 from fivefold.usecases.shared.context import Context
@@ -16,7 +16,7 @@ from tests.usecases.planted import day, fill, planted
 
 @pytest.fixture
 def report(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    monkeypatch.setattr(validation_figures, "LEAST", 3)
+    monkeypatch.setattr(measures, "LEAST_CONFIRMED", 3)
     bank = planted(engine, levels=["low", "<b>medium</b>", "high"])
     fill(bank, 6, 200)
     bank.override(1, 1, day(20))

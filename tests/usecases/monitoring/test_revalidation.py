@@ -11,19 +11,11 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.models.drift import SHIFTED
+from fivefold.risk.governance.validate.measures import MEASURED, TOO_FEW, Measure
 from fivefold.risk.governance.validate.verdicts import AcceptanceLimits
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.usecases.audit.verify import verify
-from fivefold.usecases.monitoring.measures import (
-    MEASURED,
-    TOO_FEW,
-    CaptureMeasures,
-    LevelDrift,
-    Measure,
-    OverrideFigures,
-    RankingMeasures,
-    VersionGroup,
-)
+from fivefold.usecases.monitoring.override_figures import OverrideFigures
 from fivefold.usecases.monitoring.revalidation import (  # fmt: skip
     AGE,
     CHANGE,
@@ -48,6 +40,7 @@ from fivefold.usecases.monitoring.revalidation import (  # fmt: skip
     worst,
 )
 from fivefold.usecases.monitoring.validate import validate_levels
+from fivefold.usecases.monitoring.version_groups import CaptureMeasures, LevelDrift, RankingMeasures, VersionGroup
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from tests.store.audits import bind_unnamed

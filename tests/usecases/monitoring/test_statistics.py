@@ -5,8 +5,8 @@ from sqlalchemy import Engine
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import StoreError
+from fivefold.risk.governance.validate import measures
 from fivefold.store.sql.database import open_database
-from fivefold.usecases.monitoring import measures as validation_figures
 from fivefold.usecases.monitoring.revalidation import register_change
 from fivefold.usecases.monitoring.statistics import PlatformFigures
 from fivefold.usecases.monitoring.validate import validate_levels
@@ -66,7 +66,7 @@ def test_what_was_counted_before_levels_were_chosen(engine: Engine) -> None:
 
 
 def test_what_the_last_validation_found(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(validation_figures, "LEAST", 3)
+    monkeypatch.setattr(measures, "LEAST_CONFIRMED", 3)
     bank = planted(engine)
     fill(bank, 4, 200)
     figures = PlatformFigures(engine, lambda: NOW)

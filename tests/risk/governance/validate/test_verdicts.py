@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fivefold.risk.governance.validate.measures import captured_share, level_rows
-from fivefold.risk.governance.validate.ranking import RankingInterval
+from fivefold.risk.governance.validate.ranking import ConfidenceInterval
 from fivefold.risk.governance.validate.verdicts import (
     AcceptanceLimits,
     LimitVerdict,
@@ -19,7 +19,7 @@ NAMES = ("low", "medium", "high", "critical")
 
 
 def judged(
-    found: RankingInterval | None, hits: int = 90, low: int = 10, others: tuple[int, int, int, int] = (60, 22, 10, 4)
+    found: ConfidenceInterval | None, hits: int = 90, low: int = 10, others: tuple[int, int, int, int] = (60, 22, 10, 4)
 ) -> Any:
     """*hits* confirmed in high, *low* confirmed in low, and others that are not confirmed, ten of each number."""
     level = np.repeat([3, 1, 1, 2, 3, 4], [hits, low, *(10 * count for count in others)])
@@ -40,14 +40,14 @@ def by_name(found: tuple[LimitVerdict, ...], start: str) -> LimitVerdict:
 @pytest.mark.parametrize(
     ("gini", "answer", "sure"),
     [
-        (RankingInterval(0.7, 0.66, 0.74), VerdictAnswer.MET, True),
-        (RankingInterval(0.7, 0.64, 0.76), VerdictAnswer.MET, False),
-        (RankingInterval(0.65, 0.61, 0.65), VerdictAnswer.NOT_MET, True),
-        (RankingInterval(0.60, 0.55, 0.65), VerdictAnswer.NOT_MET, False),
-        (RankingInterval(0.59, 0.5, 0.599), VerdictAnswer.RECALIBRATE, True),
+        (ConfidenceInterval(0.7, 0.66, 0.74), VerdictAnswer.MET, True),
+        (ConfidenceInterval(0.7, 0.64, 0.76), VerdictAnswer.MET, False),
+        (ConfidenceInterval(0.65, 0.61, 0.65), VerdictAnswer.NOT_MET, True),
+        (ConfidenceInterval(0.60, 0.55, 0.65), VerdictAnswer.NOT_MET, False),
+        (ConfidenceInterval(0.59, 0.5, 0.599), VerdictAnswer.RECALIBRATE, True),
     ],
 )
-def test_gini_is_held_against_both_floors(gini: RankingInterval, answer: VerdictAnswer, sure: bool) -> None:
+def test_gini_is_held_against_both_floors(gini: ConfidenceInterval, answer: VerdictAnswer, sure: bool) -> None:
     verdict = by_name(judged(gini), "Gini")
     assert (verdict.answer, verdict.sure) == (answer, sure)
     assert verdict.measured == interval_words(gini)
@@ -60,27 +60,27 @@ def test_gini_is_held_against_both_floors(gini: RankingInterval, answer: Verdict
 def test_capture_and_misses_meet_at_their_floors(
     hits: int, low: int, captured: VerdictAnswer, missed: VerdictAnswer
 ) -> None:
-    found = judged(RankingInterval(0.7, 0.7, 0.7), hits, low)
+    found = judged(ConfidenceInterval(0.7, 0.7, 0.7), hits, low)
     assert by_name(found, "Confirmed in high and critical").answer == captured
     assert by_name(found, "Confirmed below").answer == missed
 
 
 def test_what_arithmetic_forbids_is_unreachable() -> None:
     """A hundred confirmed and room for fifty."""
-    found = judged(RankingInterval(0.7, 0.7, 0.7), 40, 60, (10, 10, 1, 0))
+    found = judged(ConfidenceInterval(0.7, 0.7, 0.7), 40, 60, (10, 10, 1, 0))
     assert by_name(found, "Confirmed in").answer == VerdictAnswer.UNREACHABLE
     assert by_name(found, "Confirmed below").answer == VerdictAnswer.UNREACHABLE
     assert "at most 50.0 % can be captured" in by_name(found, "Confirmed in").because
 
 
 def test_few_labels_give_no_verdict_but_the_numbers() -> None:
-    found = judged(RankingInterval(0.9, 0.8, 0.95), 40, 9)
+    found = judged(ConfidenceInterval(0.9, 0.8, 0.95), 40, 9)
     for start in ("Gini", "Confirmed in", "Confirmed below"):
         verdict = by_name(found, start)
         assert verdict.answer == VerdictAnswer.TOO_FEW
         assert "at least 50 are needed: with these the 95 % interval of a capture of 80 %" in verdict.because
     assert by_name(found, "Gini").measured == "0.900 (0.800 to 0.950)"
-    assert by_name(judged(RankingInterval(0.9, 0.8, 0.95), 41, 9), "Gini").answer == VerdictAnswer.MET
+    assert by_name(judged(ConfidenceInterval(0.9, 0.8, 0.95), 41, 9), "Gini").answer == VerdictAnswer.MET
 
 
 def test_without_labels_nothing_is_measured() -> None:
@@ -90,7 +90,7 @@ def test_without_labels_nothing_is_measured() -> None:
 
 
 def test_shares_are_held_against_the_bands_of_four_levels() -> None:
-    found = judged(RankingInterval(0.7, 0.7, 0.7), 0, 60, (60, 24, 10, 4))
+    found = judged(ConfidenceInterval(0.7, 0.7, 0.7), 0, 60, (60, 24, 10, 4))
     answers = {verdict.what: verdict.answer for verdict in found if verdict.what.startswith("Portfolio")}
     assert answers == {
         "Portfolio in low": VerdictAnswer.MET,

@@ -6,9 +6,10 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.usecases.monitoring import measures as validation_figures
+from fivefold.risk.governance.validate import measures
+from fivefold.risk.governance.validate.measures import LEAST_CONFIRMED, MEASURED, TOO_FEW
 from fivefold.usecases.monitoring.history import CONFIRMED, ValidationPeriod, read_level_histories
-from fivefold.usecases.monitoring.measures import LEAST, MEASURED, TOO_FEW, VersionGroup, group_of, measure_of
+from fivefold.usecases.monitoring.version_groups import VersionGroup, version_group
 from tests.store.filling import filled_once
 from tests.usecases.planted import Given, Planted, Step, day, fill, planted
 from tests.usecases.slow_validation import NAMES, Slow
@@ -21,14 +22,14 @@ def looked_back(bank: Planted, version: int | None = None, **more: Any) -> Versi
     with Session(bank.engine) as session:
         history = read_level_histories(session, bank.actor.organisation_id, ValidationPeriod(FROM, UNTIL), [CONFIRMED])
     called = None if version is None else (bank.versions[version - 1], "retail", version)
-    return group_of(history, LEVELS, called, **{"resamples": 20, **more})
+    return version_group(history, LEVELS, called, **{"resamples": 20, **more})
 
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let small histories be measured."""
-    monkeypatch.setattr(validation_figures, "LEAST", 3)
-    monkeypatch.setattr(validation_figures, "LEAST_CUSTOMERS", 3)
+    monkeypatch.setattr(measures, "LEAST_CONFIRMED", 3)
+    monkeypatch.setattr(measures, "LEAST_CUSTOMERS", 3)
     monkeypatch.setattr("fivefold.models.drift.LEAST_CUSTOMERS", 3)
 
 
@@ -188,16 +189,16 @@ def test_who_was_never_assessed_before_is_counted_apart(bank: Planted) -> None:
 
 
 def test_without_enough_there_is_no_figure(bank: Planted) -> None:
-    for number in range(LEAST):
+    for number in range(LEAST_CONFIRMED):
         entity = bank.add(at(-5, 1 + number % 3, score=f"{number}"))
         bank.add(at(-5, score="0"))
         bank.record(Given("alert", entity, day(4), day(6), "cleared"))
-        if number < LEAST - 1:
+        if number < LEAST_CONFIRMED - 1:
             bank.record(Given("case", entity, day(5), day(6), "confirmed"))
     group = looked_back(bank)
     for measure in (group.ranked.gini, group.caught.captured, group.caught.missed, group.levels[0].conversion):
         assert (measure.answer, measure.estimate, measure.low, measure.high) == (TOO_FEW, None, None, None)
-    assert (group.ranked.gini.of, group.caught.missed.of) == (LEAST - 1, LEAST - 1)
+    assert (group.ranked.gini.of, group.caught.missed.of) == (LEAST_CONFIRMED - 1, LEAST_CONFIRMED - 1)
     assert (group.drift.index, group.drift.verdict) == (None, "unknown")
     bank.record(Given("case", entity, day(5), day(6), "confirmed"))
     group = looked_back(bank)
@@ -217,7 +218,3 @@ def test_the_upper_levels_hold_no_more_than_they_have_room_for(bank: Planted, fe
         if number < 4:
             bank.record(Given("case", entity, day(5), day(6), "confirmed"))
     assert looked_back(bank).caught.possible == pytest.approx(0.1 / 0.4)
-
-
-def test_a_figure_needs_both_an_interval_and_enough() -> None:
-    assert measure_of(None, 70, enough=True).answer == TOO_FEW

@@ -1,6 +1,7 @@
-"""Measures of levels in a period, of one version of a ruleset or of all: ranking, capture, alerts, drift, overrides.
+"""Measures of the levels of a period, of one version of a ruleset or of all: ranking, capture, alerts, drift.
 
-They are the measures of `risk.governance`. A measure that would rest on too few entities is None, with the reason.
+What is measured is defined in `risk.governance.validate.measures`; here are the rows that it is measured on. A measure
+that would rest on too few entities is None, with the reason.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,43 +10,29 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from fivefold.domain.clock import DAY_US
-from fivefold.features.histories import Floats
-from fivefold.models.drift import LEAST_CUSTOMERS, stability_index, stability_verdict
+from fivefold.features.histories import Floats, Integers
 from fivefold.risk.engine.assessments import Status
-from fivefold.risk.governance.validate.measures import NO_LEVEL, TOP_LEVELS
-from fivefold.risk.governance.validate.ranking import RESAMPLES, Marks, RankingInterval, rank, share
-from fivefold.risk.governance.validate.verdicts import AcceptanceLimits
+from fivefold.risk.governance.validate.measures import (
+    NO_LEVEL,
+    TOP_LEVELS,
+    Drift,
+    Measure,
+    drift_between,
+    gini_measure,
+    in_top_levels,
+    possible_capture,
+    share_measure,
+)
+from fivefold.risk.governance.validate.ranking import RESAMPLES
 from fivefold.usecases.monitoring.history import (
     CONFIRMED,
     NOT_CONFIRMED,
     OPEN,
     WITHOUT_OUTCOME,
     LevelHistory,
-    ValidationPeriod,
 )
 
-LEAST = AcceptanceLimits().confirmed
-"""Of confirmed entities, or of alerts that were decided: a figure that rests on fewer is not given."""
-
-MEASURED, TOO_FEW = "measured", "too few"
 UNASSESSED = "(never assessed)"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measure:
-    """A figure with its 95 % interval; without either where it would rest on too few.
-
-    Attributes:
-        of: how many it rests on.
-        answer: measured, or too few.
-    """
-
-    of: int
-    answer: str
-    estimate: float | None = None
-    low: float | None = None
-    high: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,11 +113,9 @@ class LevelFigures:
 
 
 @dataclass(frozen=True)
-class LevelDrift:
-    """How far the rules' levels moved from the beginning to the end: population stability index."""
+class LevelDrift(Drift):
+    """How far the rules' levels moved from the beginning to the end, and how many entities there were at each."""
 
-    index: float | None
-    verdict: str
     began: int
     ended: int
 
@@ -152,7 +137,7 @@ class VersionGroup:
     statuses: Mapping[str, int]
 
 
-def group_of(
+def version_group(
     history: LevelHistory, names: Sequence[str], version: tuple[int, str, int] | None = None, resamples: int = RESAMPLES
 ) -> VersionGroup:
     """Measure one version - its row's number, its ruleset, which one it is - or all of them.
@@ -181,17 +166,6 @@ def _by(frame: pl.DataFrame, version: int | None) -> pl.DataFrame:
     return frame.filter(pl.col("version_id").is_not_null()).sort("entity", "number").unique("entity", keep="first")
 
 
-def measure_of(interval: RankingInterval | None, of: int, enough: bool) -> Measure:
-    """Give a figure, or that it would rest on too few."""
-    if interval is None or not enough:
-        return Measure(of=of, answer=TOO_FEW)
-    return Measure(of=of, answer=MEASURED, estimate=interval.estimate, low=interval.low, high=interval.high)
-
-
-def _share(hits: int, of: int) -> Measure:
-    return measure_of(share(hits, of), of, of >= LEAST)
-
-
 def _ranked(history: LevelHistory, first: pl.DataFrame, version: int | None, resamples: int) -> RankingMeasures:
     since = pl.max_horizontal("as_of_us", pl.lit(history.period.from_us)).alias("since_us")
     pairs = first.select("entity", since).join(history.cases, on="entity")
@@ -208,7 +182,7 @@ def _ranked(history: LevelHistory, first: pl.DataFrame, version: int | None, res
         confirmed=int(marks.sum()),
         known=len(confirmed_before),
         under_way=len(under_way),
-        gini=_gini(_places(ranked_rows), marks, resamples),
+        gini=gini_measure(_places(ranked_rows), marks, resamples),
     )
 
 
@@ -216,12 +190,6 @@ def _places(ranked_rows: pl.DataFrame) -> Floats:
     """Give each total its place among those by the same version: totals of different ones cannot be compared."""
     total = pl.col("score").cast(pl.Float64)
     return ranked_rows.select((total.rank("average") / pl.len()).over("version_id")).to_series().to_numpy()
-
-
-def _gini(score: Floats, marks: Marks, resamples: int) -> Measure:
-    of = int(min(marks.sum(), (~marks).sum()))
-    enough = of >= LEAST
-    return measure_of(rank(score, marks, resamples=resamples).gini if enough else None, int(marks.sum()), enough)
 
 
 def _caught(
@@ -235,27 +203,31 @@ def _caught(
     fresh = new.filter(~confirmed_before)
     assessed = fresh.filter(pl.col("number").is_not_null())
     where = assessed if version is None else assessed.filter(pl.col("version_id") == version)
-    of, lowest = len(where), len(names) - TOP_LEVELS
-    top = int((where["level"] > lowest).sum())
-    by_rules = ((where["level"] <= lowest).fill_null(True) & (where["rules_level"] > lowest).fill_null(False)).sum()
+    of = len(where)
+    top, top_by_rules = (in_top_levels(_numbers(where, name), len(names)) for name in ("level", "rules_level"))
     possible = None
     if of and len(first):
-        room, prevalence = float((first["level"] > lowest).sum() / len(first)), of / len(first)
-        possible = min(1.0, room / prevalence)
+        top_share = float(in_top_levels(_numbers(first, "level"), len(names)).mean())
+        possible = possible_capture(top_share, of / len(first))
     whole = version is None
     return (
         CaptureMeasures(
             top=tuple(names[-TOP_LEVELS:]),
             confirmed=of,
-            captured=_share(top, of),
-            missed=_share(of - top, of),
+            captured=share_measure(int(top.sum()), of),
+            missed=share_measure(int((~top).sum()), of),
             possible=possible,
-            missed_by_override=int(by_rules),
+            missed_by_override=int((~top & top_by_rules).sum()),
             unassessed=len(fresh) - len(assessed) if whole else 0,
             known=int(confirmed_before.sum()) if whole else 0,
         ),
         where,
     )
+
+
+def _numbers(frame: pl.DataFrame, name: str) -> Integers:
+    """Give levels as numbers from 1; 0 stands for none."""
+    return frame[name].fill_null(0).cast(pl.Int64).to_numpy()
 
 
 def _levels(
@@ -306,94 +278,12 @@ def _level(
         alerts_confirmed=hits,
         not_confirmed=misses,
         without_outcome=silent,
-        conversion=_share(hits, hits + misses),
-        false_positives=_share(misses, hits + misses),
+        conversion=share_measure(hits, hits + misses),
+        false_positives=share_measure(misses, hits + misses),
     )
 
 
 def _drift(began: pl.DataFrame, ended: pl.DataFrame, levels: int) -> LevelDrift:
-    counts = [
-        np.array([int((side["rules_level"].fill_null(0) == level).sum()) for level in range(levels + 1)])
-        for side in (began, ended)
-    ]
-    enough = len(began) >= LEAST_CUSTOMERS
-    index = stability_index(*counts) if enough else None
-    return LevelDrift(index, stability_verdict(index), len(began), len(ended))
-
-
-@dataclass(frozen=True, kw_only=True)
-class OverrideFigures:
-    """Overrides of a time; shares are of the entities that had a level at its end.
-
-    Attributes:
-        requested: asked for in the time, and so on with the others.
-        expired: ended by themselves.
-        live: held at the end.
-        live_share: of the portfolio; None where no entity had a level.
-        downward: of these, below what the rules said.
-        downward_share: of the portfolio; the cap is for these.
-        cap_percent: so many may be downward, at most.
-        mean_age_days: of those that were live, since they were approved; None without any.
-        with_level: entities that had a level.
-    """
-
-    requested: int
-    approved: int
-    refused: int
-    revoked: int
-    expired: int
-    live: int
-    live_share: float | None
-    downward: int
-    downward_share: float | None
-    cap_percent: int
-    mean_age_days: float | None
-    with_level: int
-
-
-def override_figures(
-    overrides: pl.DataFrame, ended: pl.DataFrame, period: ValidationPeriod, cap_percent: int
-) -> OverrideFigures:
-    """Count overrides.
-
-    Args:
-        overrides: as `store.monitoring.validation.overrides_before` reads them.
-        ended: the levels at the end of the period.
-        period: the time.
-        cap_percent: the organisation's.
-    """
-    granted = pl.col("state").is_in(["approved", "revoked"])
-    revoked = (pl.col("state") == "revoked") & _within("revoked_us", period)
-    over = pl.col("until_us").is_not_null() & _within("until_us", period)
-    ended_before = pl.col("revoked_us").is_not_null() & (pl.col("revoked_us") < pl.col("until_us"))
-    live = overrides.filter(granted & _held_at(period.until_us))
-    with_level = ended.filter(pl.col("level").is_not_null())
-    beneath = live.join(ended.select("entity", "rules_level"), on="entity")
-    downward = len(beneath.filter(pl.col("level") < pl.col("rules_level")))
-    ages = (period.until_us - live["decided_us"]) / DAY_US
-    of = len(with_level)
-    return OverrideFigures(
-        requested=len(overrides.filter(_within("requested_us", period))),
-        approved=len(overrides.filter(granted & _within("decided_us", period))),
-        refused=len(overrides.filter((pl.col("state") == "refused") & _within("decided_us", period))),
-        revoked=len(overrides.filter(revoked)),
-        expired=len(overrides.filter(granted & over & ~ended_before)),
-        live=len(live),
-        live_share=len(live) / of if of else None,
-        downward=downward,
-        downward_share=downward / of if of else None,
-        cap_percent=cap_percent,
-        mean_age_days=float(ages.sum()) / len(live) if len(live) else None,
-        with_level=of,
-    )
-
-
-def _within(moment: str, period: ValidationPeriod) -> pl.Expr:
-    return pl.col(moment).is_between(period.from_us, period.until_us, closed="left").fill_null(False)
-
-
-def _held_at(moment_us: int) -> pl.Expr:
-    """Tell which of the overrides that were approved, early or late, held at a moment."""
-    decided = pl.col("decided_us") <= moment_us
-    not_revoked = (pl.col("state") == "approved") | (pl.col("revoked_us") > moment_us).fill_null(False)
-    return decided & not_revoked & (pl.col("until_us").is_null() | (pl.col("until_us") > moment_us))
+    counts = [np.bincount(_numbers(side, "rules_level"), minlength=levels + 1) for side in (began, ended)]
+    drift = drift_between(*counts)
+    return LevelDrift(drift.index, drift.verdict, len(began), len(ended))
