@@ -23,6 +23,7 @@ from fivefold.risk.engine.explain.breakdown import as_json_text, explain, explai
 from fivefold.risk.facts.portfolio import Portfolio
 from fivefold.risk.facts.reading import entities_from_rows
 from fivefold.risk.language import reading
+from tests.risk.conftest import Refusal
 from tests.risk.engine.reference import Answer, assess_slowly
 from tests.risk.engine.reference_conditions import World
 from tests.risk.engine.rulesets_drawn import read, rulesets
@@ -156,35 +157,35 @@ def portfolio(rows: list[Data], **parts: Any) -> Portfolio:
     return Portfolio(entities_from_rows(rows, fields), base_only("EUR", date(2024, 7, 1)), **parts)
 
 
-def test_no_list_nobody_is_assessed() -> None:
-    with pytest.raises(InvalidRulesetError, match="list watched: is missing; there are none"):
+def test_no_list_nobody_is_assessed(refusal: Refusal) -> None:
+    with refusal(InvalidRulesetError):
         assess(AnalysedRuleset(read(ruleset_with(LISTED))), portfolio([{"entity_id": "a", "country": "NO"}]), DAY)
-    with pytest.raises(InvalidRulesetError, match="list watched: is missing"):
+    with refusal(InvalidRulesetError):
         assess(AnalysedRuleset(read(ruleset_with(LISTED))), portfolio([]), DAY)
 
 
 @pytest.mark.parametrize(
-    ("made", "missing"),
+    "made",
     [
-        ({"count": "transactions"}, "transactions: are read"),
-        ({"count": "cases"}, "cases: are read"),
-        ({"days_since": "alerts"}, "alerts: are read"),
-        ({"tag": "watch"}, "tags: are read"),
-        ({"screening": "pep"}, "screenings: are read"),
-        ({"indicator": "account_age"}, "indicators: are read"),
-        ({"value": "score"}, "values: are read"),
-        ({"field": "absent"}, "names the field absent"),
+        {"count": "transactions"},
+        {"count": "cases"},
+        {"days_since": "alerts"},
+        {"tag": "watch"},
+        {"screening": "pep"},
+        {"indicator": "account_age"},
+        {"value": "score"},
+        {"field": "absent"},
     ],
 )
-def test_no_frame_nobody_is_assessed(made: Data, missing: str) -> None:
+def test_no_frame_nobody_is_assessed(made: Data, refusal: Refusal) -> None:
     asking = read(ruleset_with(rule("asks", "present", input=made)))
-    with pytest.raises(InvalidRulesetError, match=missing):
+    with refusal(InvalidRulesetError):
         assess(AnalysedRuleset(asking), portfolio([{"entity_id": "a"}]), DAY)
 
 
-def test_no_column_nobody_is_assessed() -> None:
+def test_no_column_nobody_is_assessed(refusal: Refusal) -> None:
     bare = Portfolio(pl.DataFrame({"entity_id": ["a"]}), base_only("EUR", date(2024, 7, 1)))
-    with pytest.raises(InvalidRulesetError, match="field kind: is no column of the entities; they have entity_id"):
+    with refusal(InvalidRulesetError):
         assess(AnalysedRuleset(read(ruleset_with(rule("kind", {"field": "kind", "equals": "x"})))), bare, DAY)
 
 
@@ -200,9 +201,9 @@ def test_list_is_that_of_each_rows_moment() -> None:
     assert [explain(found, row).lists["watched"] for row in range(4)] == ["2024-01-01", "2024-07-01"] * 2
 
 
-def test_list_that_had_no_version_yet_is_refused() -> None:
+def test_list_that_had_no_version_yet_is_refused(refusal: Refusal) -> None:
     held = {"watched": named_list("watched", [(datetime(2024, 7, 1, tzinfo=UTC), ["NO"])])}
-    with pytest.raises(InvalidRulesetError, match="has no version before 2024-07-01; as-of is 2024-06-30"):
+    with refusal(InvalidRulesetError):
         assess(AnalysedRuleset(read(ruleset_with(LISTED))), portfolio([{"entity_id": "a"}], lists=held), DAY - 1)
 
 
@@ -213,8 +214,8 @@ def test_nobody_is_a_portfolio_too() -> None:
     assert found.table().is_empty()
 
 
-def test_every_row_needs_its_moment() -> None:
-    with pytest.raises(FileFormatError, match="entity 'b' has no moment"):
+def test_every_row_needs_its_moment(refusal: Refusal) -> None:
+    with refusal(FileFormatError):
         assess(
             AnalysedRuleset(read(ruleset_with(rule("kind", {"field": "kind", "equals": "x"})))),
             portfolio([{"entity_id": "a"}, {"entity_id": "b"}]),
@@ -222,8 +223,8 @@ def test_every_row_needs_its_moment() -> None:
         )
 
 
-def test_faulty_ruleset_is_refused() -> None:
-    with pytest.raises(InvalidRulesetError, match="there is no level 9"):
+def test_faulty_ruleset_is_refused(refusal: Refusal) -> None:
+    with refusal(InvalidRulesetError):
         assess(
             AnalysedRuleset(read(ruleset_with(rule("kind", {"field": "kind", "equals": "x"}, otherwise={"floor": 9})))),
             portfolio([]),

@@ -11,6 +11,7 @@ from fivefold.domain.errors import InvalidRulesetError
 from fivefold.risk.engine.explain.policies import OUTCOMES
 from fivefold.risk.engine.outcome_codes import rule_column
 from fivefold.risk.engine.policy_program import ACTION, DECIDED, PolicyOutcome, kept_policy, policy_program_for
+from tests.risk.conftest import Refusal
 from tests.risk.engine.policies_small import (
     ACTIONS,
     COLUMNS,
@@ -57,7 +58,7 @@ def test_the_same_policy_is_compiled_once() -> None:
     assert program(made) is not policy_program_for(made.canonical, {}, "USD")
 
 
-def test_a_policy_that_is_wrong_is_not_compiled() -> None:
+def test_a_policy_that_is_wrong_is_not_compiled(refusal: Refusal) -> None:
     made = policy({"when": HIGH, "action": "blokc"}, {"when": {"field": "age", "above": 3}, "action": "block"})
-    with pytest.raises(InvalidRulesetError, match=r"(?s)policy small is not valid.*no action blokc.*the field age"):
+    with refusal(InvalidRulesetError):
         program(made)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from fivefold.domain.clock import DAY_US, parse_moment
 from fivefold.domain.errors import InvalidRulesetError
 from fivefold.risk.facts.portfolio import ListVersion, NamedList, members_at, read_list
+from tests.risk.conftest import Refusal
 
 GREY = """
 list: grey
@@ -40,16 +41,16 @@ def test_the_latest_version_that_has_begun_is_in_force(starts: list[int], as_of:
 
 
 @pytest.mark.parametrize(
-    ("was", "becomes", "message"),
+    ("was", "becomes"),
     [
-        ("2024-06-28", "2024-01-01", "in order of their dates, each later than the one before"),
-        ("2024-06-28", "soon", "is not a date"),
-        ("members: [AA]", "member: [AA]", "line 6.*member"),
-        ("list: grey", "list: Grey List", "line 2"),
+        ("2024-06-28", "2024-01-01"),
+        ("2024-06-28", "soon"),
+        ("members: [AA]", "member: [AA]"),
+        ("list: grey", "list: Grey List"),
     ],
 )
-def test_what_is_no_list_is_refused_with_its_line(was: str, becomes: str, message: str) -> None:
-    with pytest.raises(InvalidRulesetError, match=message):
+def test_what_is_no_list_is_refused_with_its_line(was: str, becomes: str, refusal: Refusal) -> None:
+    with refusal(InvalidRulesetError):
         read_list(GREY.replace(was, becomes), "grey.yaml")
 
 

@@ -13,6 +13,7 @@ from fivefold.domain.clock import DAY_US, parse_moment, to_microseconds
 from fivefold.domain.errors import FileFormatError, InvalidRulesetError
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, error_of
 from fivefold.risk.facts.records import known_entities, prepare_records, screened, tagged
+from tests.risk.conftest import Refusal
 
 names = st.sampled_from(["a", "b", "c"])
 moments = st.integers(0, 6)
@@ -119,21 +120,21 @@ def test_without_known_at_rows_are_taken_as_they_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "as_of", "message"),
+    ("rows", "as_of"),
     [
-        ({"size": [1]}, 0, "entities have no entity_id; there are size"),
-        ({ENTITY: ["a", None]}, 0, "entity 1 has no entity_id"),
-        ({ENTITY: ["a", "a"]}, 0, "entity 'a' has several rows, and there is no column known_at"),
-        ({ENTITY: ["a", "a"], "known_at": [None, None]}, pl.Series([0, 1]), "'a' has rows with different moments"),
+        ({"size": [1]}, 0),
+        ({ENTITY: ["a", None]}, 0),
+        ({ENTITY: ["a", "a"]}, 0),
+        ({ENTITY: ["a", "a"], "known_at": [None, None]}, pl.Series([0, 1])),
     ],
 )
-def test_entities_that_cannot_be_told_apart_are_refused(rows: Any, as_of: Any, message: str) -> None:
-    with pytest.raises(FileFormatError, match=message):
+def test_entities_that_cannot_be_told_apart_are_refused(rows: Any, as_of: Any, refusal: Refusal) -> None:
+    with refusal(FileFormatError):
         known_entities(pl.DataFrame(rows), as_of)
 
 
-def test_screenings_without_what_was_found_are_refused() -> None:
-    with pytest.raises(FileFormatError, match="screenings have no found; there are entity_id, screening"):
+def test_screenings_without_what_was_found_are_refused(refusal: Refusal) -> None:
+    with refusal(FileFormatError):
         screened(pl.DataFrame({ENTITY: ["a"], "screening": ["pep"]}), "pep", entities_of([("a", 0)]))
 
 
@@ -183,8 +184,8 @@ def test_attributes_are_unknown_where_the_moment_they_were_known_at_cannot_be_re
     assert made[error_of("size")].to_list() == [f"not known, since known_at {NOT_A_MOMENT}", None]
 
 
-def test_tags_without_the_column_of_words_are_refused() -> None:
-    with pytest.raises(FileFormatError, match="tags have no tag; there are entity_id"):
+def test_tags_without_the_column_of_words_are_refused(refusal: Refusal) -> None:
+    with refusal(FileFormatError):
         tagged(pl.DataFrame({ENTITY: ["a"]}), "vip", entities_of([("a", 0)]))
 
 
@@ -255,36 +256,33 @@ def test_declared_fields_of_cases_are_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("columns", "declared", "error", "message"),
+    ("columns", "declared", "error"),
     [
-        ({ENTITY: ["a"]}, {}, FileFormatError, "alerts have no opened; there are entity_id"),
-        (CASE, {"severity": "text"}, InvalidRulesetError, "field severity of alerts: is missing; there are entity_id"),
-        (
-            CASE,
-            {"outcome": "text"},
-            InvalidRulesetError,
-            "field outcome of alerts: has a name that means something else",
-        ),
+        ({ENTITY: ["a"]}, {}, FileFormatError),
+        (CASE, {"severity": "text"}, InvalidRulesetError),
+        (CASE, {"outcome": "text"}, InvalidRulesetError),
     ],
 )
-def test_missing_columns_refuse_everything(columns: Any, declared: Any, error: type[Exception], message: str) -> None:
-    with pytest.raises(error, match=message):
+def test_missing_columns_refuse_everything(
+    columns: Any, declared: Any, error: type[Exception], refusal: Refusal
+) -> None:
+    with refusal(error):
         prepare_records(pl.DataFrame(columns), declared, "alerts")
 
 
-def test_identifiers_with_decimals_are_refused_instead_of_being_nobody_s() -> None:
+def test_identifiers_with_decimals_are_refused_instead_of_being_nobody_s(refusal: Refusal) -> None:
     entities = pl.DataFrame({ENTITY: ["1"], AS_OF: [0]})
-    with pytest.raises(FileFormatError, match="alerts: entity_id is Float64"):
+    with refusal(FileFormatError):
         prepare_records(pl.DataFrame({ENTITY: [1.0], "opened": ["2024-01-01"]}), {}, "alerts")
-    with pytest.raises(FileFormatError, match="tags: entity_id is Float64"):
+    with refusal(FileFormatError):
         tagged(pl.DataFrame({ENTITY: [1.0], "tag": ["vip"]}), "vip", entities)
-    with pytest.raises(FileFormatError, match="screenings: entity_id is Float64"):
+    with refusal(FileFormatError):
         screened(pl.DataFrame({ENTITY: [1.0], "screening": ["pep"], "found": [True]}), "pep", entities)
 
 
 @pytest.mark.parametrize("moments", [pl.Series([0, 0]), pl.Series([date(2024, 7, 1)]), pl.Series([0.5])])
-def test_moments_of_assessment_are_microseconds_one_for_each_row(moments: pl.Series) -> None:
-    with pytest.raises(FileFormatError, match="it must be one moment for each, in whole microseconds UTC"):
+def test_moments_of_assessment_are_microseconds_one_for_each_row(moments: pl.Series, refusal: Refusal) -> None:
+    with refusal(FileFormatError):
         known_entities(pl.DataFrame({ENTITY: ["a"]}), moments)
 
 

@@ -15,6 +15,7 @@ from fivefold.features.schema import LARGEST_MAGNITUDE, STATES
 from fivefold.risk.facts.linked import LinkedFacts
 from fivefold.risk.facts.transactions import prepare
 from fivefold.risk.language.fields import OneOf
+from tests.risk.conftest import Refusal
 
 DAY = date(2024, 7, 1)
 RATES = RateTable(
@@ -202,16 +203,14 @@ def test_every_problem_of_a_row_is_named() -> None:
 
 
 @pytest.mark.parametrize("missing", ["user_id", "transaction_amount", "transaction_currency", "transaction_date"])
-def test_a_missing_column_refuses_everything(missing: str) -> None:
-    with pytest.raises(FileFormatError, match=f"{missing}.*there are "):
+def test_a_missing_column_refuses_everything(missing: str, refusal: Refusal) -> None:
+    with refusal(FileFormatError):
         prepare(frame().drop(missing), RATES, {})
 
 
-@pytest.mark.parametrize(
-    ("name", "message"), [("operation", "is missing; there are user_id"), ("amount", "something else")]
-)
-def test_a_declared_column_that_is_missing_or_taken_refuses_everything(name: str, message: str) -> None:
-    with pytest.raises(InvalidRulesetError, match=message):
+@pytest.mark.parametrize("name", ["operation", "amount"])
+def test_a_declared_column_that_is_missing_or_taken_refuses_everything(name: str, refusal: Refusal) -> None:
+    with refusal(InvalidRulesetError):
         prepare(frame(), RATES, {name: "text"})
 
 
@@ -271,6 +270,6 @@ def test_a_lazy_frame_is_read_like_an_eager_one() -> None:
     assert eager.rows.collect().equals(lazy.rows.collect())
 
 
-def test_owners_with_decimals_are_refused_instead_of_losing_all_rows() -> None:
-    with pytest.raises(FileFormatError, match="transactions: user_id is Float64"):
+def test_owners_with_decimals_are_refused_instead_of_losing_all_rows(refusal: Refusal) -> None:
+    with refusal(FileFormatError):
         prepare(frame(user_id=[1.0]), RATES, {})

@@ -7,6 +7,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from fivefold.risk.language.patterns import Pattern
+from tests.risk.conftest import Refusal
 
 PATTERN: TypeAdapter[Any] = TypeAdapter(Pattern)
 
@@ -26,20 +27,20 @@ def test_a_share_is_exact(written: str, percent: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "said"),
+    "written",
     [
-        ("0%", "out of range"),
-        ("100.01%", "out of range"),
-        ("-5%", "out of range"),
-        ("33.333%", "more than two decimals"),
-        ("ten%", "write one as 10%"),
-        ("0.1", "write one as 10%"),
-        (0.1, "write one as 10%"),
-        ("nan%", "not a share|finite"),
+        "0%",
+        "100.01%",
+        "-5%",
+        "33.333%",
+        "ten%",
+        "0.1",
+        0.1,
+        "nan%",
     ],
 )
-def test_what_is_no_share_is_refused(written: object, said: str) -> None:
-    with pytest.raises(ValidationError, match=said):
+def test_what_is_no_share_is_refused(written: object, refusal: Refusal) -> None:
+    with refusal(ValidationError):
         PATTERN.validate_python({**STRUCTURING, "margin": written})
 
 
@@ -48,11 +49,9 @@ def test_a_factor(factor: float) -> None:
     assert PATTERN.validate_python({**VOLUME, "factor": factor}).factor == Decimal(str(factor))
 
 
-@pytest.mark.parametrize(
-    ("factor", "said"), [(0, "above 0"), (-1, "above 0"), (1_000_001, "at most 1,000,000"), (1.125, "two decimals")]
-)
-def test_what_is_no_factor_is_refused(factor: float, said: str) -> None:
-    with pytest.raises(ValidationError, match=said):
+@pytest.mark.parametrize("factor", [0, -1, 1_000_001, 1.125])
+def test_what_is_no_factor_is_refused(factor: float, refusal: Refusal) -> None:
+    with refusal(ValidationError):
         PATTERN.validate_python({**VOLUME, "factor": factor})
 
 
@@ -65,8 +64,8 @@ def test_what_is_no_factor_is_refused(factor: float, said: str) -> None:
         {**PASS_THROUGH, "minimum": -0.01},
     ],
 )
-def test_an_amount_that_means_nothing_is_refused(written: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError, match="greater than"):
+def test_an_amount_that_means_nothing_is_refused(written: dict[str, Any], refusal: Refusal) -> None:
+    with refusal(ValidationError):
         PATTERN.validate_python(written)
 
 

@@ -27,6 +27,7 @@ from fivefold.risk.language.quantities import (
     text_of,
 )
 from tests.golden import compare
+from tests.risk.conftest import Refusal
 
 digits = st.integers(-(10**MOST_DIGITS) + 1, 10**MOST_DIGITS - 1)
 
@@ -54,21 +55,21 @@ def test_zero_is_zero_however_it_is_written(value: Any) -> None:
 
 
 @pytest.mark.parametrize(("value", "fits"), [("1.23", 1), ("1.230", 1), ("1.234", 0), ("1E6", 1), ("1000000.01", 0)])
-def test_points_have_two_decimals_and_a_bound(value: str, fits: int) -> None:
+def test_points_have_two_decimals_and_a_bound(value: str, fits: int, refusal: Refusal) -> None:
     for sign in ("", "-"):
         if fits:
             assert TypeAdapter(Points).validate_python(Decimal(sign + value)) == Decimal(sign + value)
         else:
-            with pytest.raises(ValidationError, match=r"two decimals|out of range"):
+            with refusal(ValidationError):
                 TypeAdapter(Points).validate_python(Decimal(sign + value))
 
 
 @pytest.mark.parametrize(("value", "fits"), [(0, 1), (100, 1), ("33.33", 1), ("33.333", 0), ("100.01", 0), (-1, 0)])
-def test_weights_are_percentages(value: Any, fits: int) -> None:
+def test_weights_are_percentages(value: Any, fits: int, refusal: Refusal) -> None:
     if fits:
         assert TypeAdapter(Percent).validate_python(Decimal(value)) == Decimal(value)
     else:
-        with pytest.raises(ValidationError, match=r"two decimals|out of range"):
+        with refusal(ValidationError):
             TypeAdapter(Percent).validate_python(Decimal(value))
 
 
@@ -143,8 +144,8 @@ def test_lengths_can_be_compared(text: str, days: float) -> None:
         True,
     ],
 )
-def test_what_is_no_duration_is_refused(text: Any) -> None:
-    with pytest.raises(ValueError, match="is not a duration; write one as 180 days, 24 hours, 6 months or 1 year"):
+def test_what_is_no_duration_is_refused(text: Any, refusal: Refusal) -> None:
+    with refusal(ValueError):
         parse_duration(text)
 
 
@@ -154,15 +155,15 @@ def test_dates_are_midnights_in_utc(text: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["", "yesterday", "2024-13-01", True, None, 1.5])
-def test_what_is_no_date_is_refused(value: Any) -> None:
-    with pytest.raises(ValidationError, match="is not a date; write one as 2024-07-01"):
+def test_what_is_no_date_is_refused(value: Any, refusal: Refusal) -> None:
+    with refusal(ValidationError):
         written.validate_python(value)
 
 
-def test_a_bare_number_is_a_moment_to_the_program_and_none_in_a_file() -> None:
+def test_a_bare_number_is_a_moment_to_the_program_and_none_in_a_file(refusal: Refusal) -> None:
     """20240701 in a file is meant as a date, and would be twenty seconds after 1970 began."""
     assert written.validate_python(20240701) == 20240701
-    with pytest.raises(ValidationError, match="20240701 is not a date"):
+    with refusal(ValidationError):
         written.validate_python(20240701, context={"written": True})
 
 
@@ -171,9 +172,9 @@ def test_a_moment_is_written_as_it_is_read(moment: datetime) -> None:
     assert written.validate_json(written.dump_json(to_microseconds(moment))) == to_microseconds(moment)
 
 
-def test_longer_than_a_thousand_years_is_refused_as_no_calendar_could_show_where_it_ends() -> None:
+def test_longer_than_a_thousand_years_is_refused_as_no_calendar_could_show_where_it_ends(refusal: Refusal) -> None:
     assert parse_duration("1000 years").count == 1000
     assert parse_duration("99999 days").count == 99999
     for text in ("1001 years", "99999 months"):
-        with pytest.raises(ValueError, match="is longer than 1000 years; for everything so far leave it out"):
+        with refusal(ValueError):
             parse_duration(text)

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from fivefold.domain.errors import InvalidRulesetError
 from fivefold.risk.language.reading import read_canonical_ruleset, read_ruleset
+from tests.risk.conftest import Refusal
 from tests.risk.language.documents_made import Data, as_json, as_yaml, rulesets
 
 TEXT = """\
@@ -95,9 +96,9 @@ def in_order(value: Any) -> Any:
     return list(map(in_order, value)) if isinstance(value, tuple | list) else value
 
 
-@pytest.mark.parametrize(("stored", "wrong"), [("{", "bracket that is never closed"), ("{}", "ruleset: is missing")])
-def test_a_canonical_form_that_was_damaged_is_refused_with_what_is_wrong(stored: str, wrong: str) -> None:
-    with pytest.raises(InvalidRulesetError, match=wrong):
+@pytest.mark.parametrize("stored", ["{", "{}"])
+def test_a_canonical_form_that_was_damaged_is_refused_with_what_is_wrong(stored: str, refusal: Refusal) -> None:
+    with refusal(InvalidRulesetError):
         read_canonical_ruleset(stored, "version 3")
 
 

@@ -16,6 +16,7 @@ from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.explain.breakdown import explain
 from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.risk.governance.backtest.run import NO_REACH, Backtest, HeldLevels, backtest, draw, joined_backtests
+from tests.risk.conftest import Refusal
 from tests.risk.governance.making import AS_OF, DAY, TEXT, analysed, mixed, portfolio, ruleset
 
 DRAFT = TEXT.replace("[20, 40, 60]", "[25, 50, 60]").replace("points: 25}", "points: 22}")
@@ -63,7 +64,7 @@ def test_the_cooldown_keeps_who_entered_lately() -> None:
     assert old.standing == "those of retail, taken to stand since 2024-06-01"
 
 
-def test_standing_levels_may_be_given_without_a_ruleset() -> None:
+def test_standing_levels_may_be_given_without_a_ruleset(refusal: Refusal) -> None:
     people = portfolio([{}, {"country": "ZA"}, {}])
     given = pl.DataFrame({"entity_id": ["e0000", "e0001"], "level": [4, 1], "entered": [AS_OF - DAY, AS_OF - DAY]})
     found = backtest(analysed(), people, AS_OF, standing=HeldLevels(given))
@@ -74,10 +75,10 @@ def test_standing_levels_may_be_given_without_a_ruleset() -> None:
     assert ("critical", "critical") in {(cell.before, cell.after) for cell in found.later}
     assert [(mover.entity, mover.steps) for mover in found.movers[:2]] == [("e0000", -3), ("e0001", 2)]
     wrong = given.with_columns(level=pl.lit(5))
-    with pytest.raises(ConfigError, match=r"e0000 stands at level 5; retail has levels 1 to 4"):
+    with refusal(ConfigError):
         backtest(analysed(), people, AS_OF, standing=HeldLevels(wrong))
     three = ruleset(TEXT.replace(", critical]", "]").replace("[20, 40, 60]", "[20, 40]"))
-    with pytest.raises(ConfigError, match=r"e0000 stands at level 4; retail has levels 1 to 3"):
+    with refusal(ConfigError):
         backtest(analysed(), people, AS_OF, AnalysedRuleset(three), HeldLevels(given))
 
 
@@ -197,10 +198,10 @@ def test_all_rows_of_an_entity_and_its_moments_come_along() -> None:
         assert set(kept) == set(names(found.portfolio.entities))
 
 
-def test_what_is_no_sample_is_refused() -> None:
-    with pytest.raises(ConfigError, match="a sample of 0 entities"):
+def test_what_is_no_sample_is_refused(refusal: Refusal) -> None:
+    with refusal(ConfigError):
         draw(portfolio([{}]), AS_OF, 0, 0)
-    with pytest.raises(ConfigError, match="no entities"):
+    with refusal(ConfigError):
         draw(portfolio([{}]).__class__(pl.DataFrame({"entity_id": []}), portfolio([{}]).rates), AS_OF, None, 0)
 
 

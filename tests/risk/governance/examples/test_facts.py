@@ -14,6 +14,7 @@ from fivefold.risk.governance.examples.facts import check_examples, example_port
 from fivefold.risk.governance.examples.run import assess_examples
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import Ruleset
+from tests.risk.conftest import Refusal
 
 Data = dict[str, Any]
 DAY = parse_moment("2024-07-01")
@@ -90,18 +91,18 @@ def test_amount_in_a_currency_without_a_rate_fails_visibly() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "problem"),
+    "given",
     [
-        ({"transactions": [5]}, "transactions: is .*; it must be a list of rows"),
-        ({"cases": ["x"]}, "cases: is .*; it must be a list of rows such as {opened: 2024-06-01"),
-        ({"tags": "watch"}, "tags: is 'watch'; it must be a list"),
-        ({"screening": "pep"}, "screening: is 'pep'; it must be a list"),
-        ({"indicators": {"account_agee": 1}}, "indicators: is .*; it must be values by name, of deposit_recency"),
-        ({"value": [1]}, "value: is .*; it must be values by name, of score, segment, expected_value"),
+        {"transactions": [5]},
+        {"cases": ["x"]},
+        {"tags": "watch"},
+        {"screening": "pep"},
+        {"indicators": {"account_agee": 1}},
+        {"value": [1]},
     ],
 )
-def test_form_that_cannot_be_read(given: Data, problem: str) -> None:
-    with pytest.raises(InvalidRulesetError, match=problem):
+def test_form_that_cannot_be_read(given: Data, refusal: Refusal) -> None:
+    with refusal(InvalidRulesetError):
         example_portfolio(AnalysedRuleset(ruleset({"given": given})), {}, DAY)
 
 
@@ -142,6 +143,6 @@ def test_levels_held_before() -> None:
 
 
 @pytest.mark.parametrize("held", ["high", {"level": "high"}, {"level": "top", "entered": "2024-01-01"}])
-def test_levels_held_before_in_another_form(held: Any) -> None:
-    with pytest.raises(InvalidRulesetError, match=r"previous: is .*; it must be {level: high"):
+def test_levels_held_before_in_another_form(held: Any, refusal: Refusal) -> None:
+    with refusal(InvalidRulesetError):
         previous_levels(ruleset({"given": {"previous": held}}))

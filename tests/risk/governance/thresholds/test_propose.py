@@ -22,6 +22,7 @@ from fivefold.risk.governance.thresholds.propose import (
     whole_points,
 )
 from fivefold.risk.language.ruleset import Ruleset
+from tests.risk.conftest import Refusal
 from tests.risk.governance.making import (
     AS_OF,
     SCORE,
@@ -153,28 +154,28 @@ def test_totals_that_no_tier_owns_are_left_out_and_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("targets", "said"),
+    "targets",
     [
-        ([0.5, 0.5], "2 target shares were given for 4 levels"),
-        ([0.5, 0.5, 0.0, 0.0], "each must be above 0"),
-        ([0.5, 0.2, 0.2, 0.2], "must add up to 1"),
+        [0.5, 0.5],
+        [0.5, 0.5, 0.0, 0.0],
+        [0.5, 0.2, 0.2, 0.2],
     ],
 )
-def test_targets_that_do_not_fit_are_refused(targets: list[float], said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
+def test_targets_that_do_not_fit_are_refused(targets: list[float], refusal: Refusal) -> None:
+    with refusal(ConfigError):
         propose_thresholds(assess(analysed(), mixed(1000), AS_OF), targets)
 
 
-def test_too_little_is_refused() -> None:
-    with pytest.raises(NotEnoughDataError, match=f"at least {LEAST_ENTITIES} are needed"):
+def test_too_little_is_refused(refusal: Refusal) -> None:
+    with refusal(NotEnoughDataError):
         propose_thresholds(assess(analysed(), mixed(LEAST_ENTITIES), AS_OF))
-    with pytest.raises(NotEnoughDataError, match="3 different totals for 4 levels"):
+    with refusal(NotEnoughDataError):
         propose_thresholds(spread([STEPS[number % 3] for number in range(600)]))
 
 
-def test_levels_of_another_number_need_targets_of_their_own() -> None:
+def test_levels_of_another_number_need_targets_of_their_own(refusal: Refusal) -> None:
     three = TEXT.replace(SCORE, "score: {points: {thresholds: [20, 40]}}\n").replace(", critical]", "]")
-    with pytest.raises(ConfigError, match="4 target shares were given for 3 levels"):
+    with refusal(ConfigError):
         propose_thresholds(assess(analysed(three), mixed(1000), AS_OF))
     assert len(propose_thresholds(assess(analysed(three), mixed(1000), AS_OF), [0.6, 0.3, 0.1]).cuts) == 2
 
@@ -200,15 +201,15 @@ def test_tiers_may_stand_in_any_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new"),
     [
-        ("level: medium", "level: low", "exactly one tier for each level"),
-        ("max: 39.99, ", "", "has no min or max"),
-        ("min: 40", "min: 10", "do not rise"),
+        ("level: medium", "level: low"),
+        ("max: 39.99, ", ""),
+        ("min: 40", "min: 10"),
     ],
 )
-def test_tiers_that_no_threshold_can_stand_for_are_refused(old: str, new: str, said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
+def test_tiers_that_no_threshold_can_stand_for_are_refused(old: str, new: str, refusal: Refusal) -> None:
+    with refusal(ConfigError):
         present_cuts(ruleset(TIERED_TEXT.replace(old, new)))
 
 
