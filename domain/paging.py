@@ -9,7 +9,7 @@ from fivefold.domain.errors import ConfigError
 T = TypeVar("T")
 U = TypeVar("U")
 
-Key = tuple[int | str, ...]
+Key = tuple[int | float | str, ...]
 """The place of a row in the order of its list; unique in the list."""
 
 ROWS_AT_A_TIME = 1_000

@@ -182,6 +182,13 @@ _OWN: Final[Mapping[str, Mapping[str, Any]]] = {
     "put_alert": {"number": "alert-1"},
     "add_list_version": {"name": "watched"},
     "compare_versions": {"number": "2"},
+    "list_current_levels": {
+        "order": "risk",
+        "level": "high,medium",
+        "segment": "top",
+        "status": "assessed",
+        "ruleset": "retail",
+    },
 }
 """Examples of one route that differ from PARAMETERS."""
 

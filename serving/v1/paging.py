@@ -18,7 +18,9 @@ LINK: Final = "Link"
 ROWS, MOST_ROWS = 100, 1_000
 """Rows of a page: by default, and at most."""
 _PAGE: Final = frozenset({"after", "limit"})
-_WRITTEN: TypeAdapter[list[int | str]] = TypeAdapter(list[Annotated[int, Field(strict=True)] | Text])
+_WRITTEN: TypeAdapter[list[int | float | str]] = TypeAdapter(
+    list[Annotated[int, Field(strict=True)] | Annotated[float, Field(strict=True)] | Text]
+)
 _SCHEMA = {"type": "string", "description": "Where the page begins: as the `Link` of the page before says it"}
 
 

@@ -34,7 +34,7 @@ from fivefold.store.tables.entities import (
     ValueScore,
 )
 from fivefold.store.tables.events import Decision, Delivery, OutboxEvent
-from fivefold.store.tables.levels import Assessment, AssessmentInputs, DueMark, OverrideRow
+from fivefold.store.tables.levels import Assessment, AssessmentInputs, DueMark, OverrideRow, Standing
 from fivefold.store.tables.proposals import Proposal
 
 _DELETED: tuple[type[Any], ...] = (DueMark, Attributes, Transaction, Correction, Tag, Screening, Record, ValueScore)
@@ -43,6 +43,7 @@ _DELETED: tuple[type[Any], ...] = (DueMark, Attributes, Transaction, Correction,
 _EMPTIED: tuple[tuple[type[Any], dict[str, Any]], ...] = (
     (AssessmentInputs, {"content": None, "salt": None}),
     (Assessment, {"breakdown": None}),
+    (Standing, {"value_score": None, "segment": None, "expected_value": None, "value_currency": None}),
     (OutboxEvent, {"body": None}),
     (Delivery, {"error": None}),
     (Decision, {"inputs": None, "answer": None, "decision_key": None}),

@@ -46,7 +46,22 @@ _CURRENT_LEVELS: Mapping[str, Any] = {
     "override_id": pl.Int64,
     "source": pl.String,
     "digest": pl.String,
+    "level_since_us": pl.Int64,
+    "value_score": pl.Float64,
+    "segment": pl.String,
+    "expected_value": pl.Float64,
+    "value_currency": pl.String,
 }
+_LATEST_VALUE = "(SELECT v.{} FROM value_scores v WHERE v.entity_id = s.entity_id ORDER BY v.as_of_us DESC LIMIT 1)"
+_BEHIND: Mapping[str, str] = {
+    "level_since_us": "coalesce((SELECT t.at_us FROM transitions t WHERE t.entity_id = s.entity_id"
+    " ORDER BY t.number DESC LIMIT 1), 0)",
+    "value_score": _LATEST_VALUE.format("score"),
+    "segment": _LATEST_VALUE.format("segment"),
+    "expected_value": _LATEST_VALUE.format("expected_value"),
+    "value_currency": _LATEST_VALUE.format("currency"),
+}
+"""What an older program, which knows only the columns before these, left out of a row."""
 _RELEASES: Mapping[str, Any] = {
     "entity": pl.Int64,
     "version_id": pl.Int64,
@@ -203,7 +218,12 @@ def value_scores(session: Session, ids: Sequence[int]) -> pl.DataFrame:
 
 def current_levels(session: Session, ids: Sequence[int]) -> pl.DataFrame:
     """Read the current levels of entities, `_CURRENT_LEVELS`; entities never assessed are left out."""
-    query = f"SELECT entity_id, {_names(_CURRENT_LEVELS)} FROM standings WHERE entity_id IN :ids"  # noqa: S608 (our own words)
+    columns = ", ".join(
+        f"CASE WHEN s.level_since_us < 0 THEN {_BEHIND[name]} ELSE s.{name} END" if name in _BEHIND else f"s.{name}"
+        for name in _CURRENT_LEVELS
+        if name != "entity"
+    )
+    query = f"SELECT s.entity_id, {columns} FROM standings s WHERE s.entity_id IN :ids"  # noqa: S608 (our own words)
     return read_rows(session, query, ids, _CURRENT_LEVELS)
 
 

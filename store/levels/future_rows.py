@@ -160,7 +160,21 @@ def delete_value_scores(session: Session, entity_ids: Sequence[int], latest_us: 
     """Delete what the value model said of a moment that is still to come; tell how many."""
     where = (ValueScore.entity_id.in_(entity_ids), ValueScore.as_of_us > latest_us)
     result: Any = session.execute(delete(ValueScore).where(*where))
+    if result.rowcount:
+        _restore_values(session, entity_ids)
     return int(result.rowcount)
+
+
+def _restore_values(session: Session, entity_ids: Sequence[int]) -> None:
+    """Let current levels have the values that were said last of those that are left."""
+    of = select(ValueScore).where(ValueScore.entity_id == Standing.entity_id).order_by(ValueScore.as_of_us.desc())
+    columns = ("score", "segment", "expected_value", "currency")
+    names = ("value_score", "segment", "expected_value", "value_currency")
+    last = {
+        name: of.with_only_columns(getattr(ValueScore, column)).limit(1).scalar_subquery()
+        for name, column in zip(names, columns, strict=True)
+    }
+    session.execute(update(Standing).where(Standing.entity_id.in_(entity_ids)).values(last).execution_options(**_PLAIN))
 
 
 def end_long_waits(session: Session, latest_us: int, now_us: int) -> int:

@@ -1,9 +1,10 @@
 """Keyset pagination: a list in the order of a unique key, from behind the last row on. Begins no transaction."""
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any
 
-from sqlalchemy import BigInteger, Select, String, literal, tuple_
+from sqlalchemy import BigInteger, Float, Select, String, literal, tuple_
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError
@@ -18,7 +19,7 @@ def rows_of(
     Args:
         session: an open session.
         statement: a statement without an order.
-        keys: columns, or expressions of integers or text, never null; together unique.
+        keys: columns, or expressions of numbers or text, never null; together unique.
         part: which rows.
         descending: from the largest key to the smallest.
 
@@ -43,15 +44,22 @@ def scalars_of(
     return rows_of(session, statement, keys, part, descending=descending).map(lambda row: row[0])
 
 
-def _place(keys: Sequence[Any], after: Key) -> Any:
+def require_key(keys: Sequence[Any], after: Key) -> None:
+    """Raise ConfigError unless *after* can be a place in the order of *keys*."""
     if len(after) != len(keys) or not all(_fits(value, key) for value, key in zip(after, keys, strict=True)):
         raise ConfigError(NO_PLACE)
+
+
+def _place(keys: Sequence[Any], after: Key) -> Any:
+    require_key(keys, after)
     return tuple_(*(literal(value, key.type) for value, key in zip(after, keys, strict=True)))
 
 
-def _fits(value: int | str, key: Any) -> bool:
+def _fits(value: float | str, key: Any) -> bool:
     """Tell whether a database can compare a value with a key: larger numbers than its columns hold are errors."""
     if isinstance(key.type, String):
         return isinstance(value, str)
+    if isinstance(key.type, Float):
+        return type(value) is float and isfinite(value)
     limit = 2**63 if isinstance(key.type, BigInteger) else 2**31
     return type(value) is int and -limit <= value < limit

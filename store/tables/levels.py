@@ -4,6 +4,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -80,11 +81,19 @@ class Standing(Base):
         floor: the highest floor that holds, 0 for none; it may have been triggered before.
         hard_floor: the same of those that no override goes below.
         floors_lost: since when floors rest on what is unknown (`risk.engine.levels`); None where none does.
+        score: the total of the points, as its assessment shows it; 0 where no ruleset decided.
+        level_since_us: when the level was reached, which is the moment of the latest transition; 0 where there is
+            none, and -1 in a row of an older program, which says nothing of the value either.
+        value_score: like the columns behind it what the value model said last; None where it found no value.
     """
 
     __tablename__ = "standings"
     __table_args__ = (
         Index("ix_standings_level", "organisation_id", "level", "type_id", "entity_id"),
+        Index("ix_standings_score", "type_id", "level", "score", "entity_id"),
+        Index("ix_standings_segment", "type_id", "segment", "level", "score", "entity_id"),
+        Index("ix_standings_since", "type_id", "level", "level_since_us", "entity_id"),
+        Index("ix_standings_value", "type_id", "level", "expected_value", "entity_id"),
         Index(
             "ix_standings_failed",
             "organisation_id",
@@ -111,6 +120,12 @@ class Standing(Base):
     may_move_down_us: Mapped[int | None] = mapped_column(BigInteger)
     override_id: Mapped[int | None] = mapped_column(BIG)
     digest: Mapped[str | None] = mapped_column(String(64))
+    score: Mapped[float] = mapped_column(Float(53), server_default="0")
+    level_since_us: Mapped[int] = mapped_column(BigInteger, server_default="-1")
+    value_score: Mapped[float | None] = mapped_column(Float(53))
+    segment: Mapped[str | None] = mapped_column(String(10))
+    expected_value: Mapped[float | None] = mapped_column(Float(53))
+    value_currency: Mapped[str | None] = mapped_column(String(3))
 
 
 class Transition(Base):

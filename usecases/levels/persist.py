@@ -22,7 +22,7 @@ from fivefold.store.tables.rulesets import Family, RulesetVersion
 from fivefold.store.webhooks.outbox import NewEvent, add_events
 from fivefold.usecases.audit import record as audit
 from fivefold.usecases.levels.assess import AssessmentResult
-from fivefold.usecases.levels.records import AssessmentRecord
+from fivefold.usecases.levels.records import AssessmentRecord, CurrentValue
 from fivefold.usecases.levels.value_scores import EntityScores
 from fivefold.usecases.shared.actors import Actor
 
@@ -58,6 +58,12 @@ _STANDING = (
     "assessed_us",
     *COLUMNS,
     "digest",
+    "score",
+    "level_since_us",
+    "value_score",
+    "segment",
+    "expected_value",
+    "value_currency",
 )
 _TRANSITION = ("entity_id", "number", "organisation_id", "at_us", "from_level", "to_level", "source")
 
@@ -100,7 +106,7 @@ def store_result(session: Session, batch: Batch, result: AssessmentResult, actor
     bound = _bound(new)
     inputs_rows = [(each.entity_id, each.number, each.inputs, *pair) for each, pair in zip(new, bound, strict=True)]
     write_rows(session, "assessment_inputs", ("entity_id", "number", "content", "salt", "sha256"), inputs_rows)
-    _store_standings(session, batch, records)
+    _store_standings(session, batch, records, _said_now(result.values))
     moved = [each for each in records if each.level != each.level_before]
     transitions = (_transition(each, of) for each in moved)
     write_rows(session, "transitions", _TRANSITION, transitions)
@@ -155,7 +161,20 @@ def _assessment(assessment: AssessmentRecord, organisation_id: int, batch: int) 
     )
 
 
-def _store_standings(session: Session, batch: Batch, assessments: Sequence[AssessmentRecord]) -> None:
+def _said_now(values: Iterable[EntityScores]) -> dict[int, CurrentValue]:
+    """Give what the value model says of those of whom it says something else than before."""
+    return {
+        int(entity): CurrentValue()
+        if score is None
+        else CurrentValue(score, segment, expected, said.valuer.model.currency)
+        for said in values
+        for entity, score, segment, expected in said.changed.iter_rows()
+    }
+
+
+def _store_standings(
+    session: Session, batch: Batch, assessments: Sequence[AssessmentRecord], values: Mapping[int, CurrentValue]
+) -> None:
     delete_rows(
         session, "standings", "entity_id", [each.entity_id for each in assessments if each.number > 1 or each.same]
     )
@@ -168,6 +187,9 @@ def _store_standings(session: Session, batch: Batch, assessments: Sequence[Asses
             each.as_of_us,
             *_stands(each),
             each.digest,
+            float(each.score or 0),
+            each.level_since_us,
+            *values.get(each.entity_id, each.value),
         )
         for each in assessments
     )

@@ -124,6 +124,15 @@ _KEPT = (
 """What is kept of an outcome: the breakdown tells the rest, such as every rule's case and points."""
 
 
+class CurrentValue(NamedTuple):
+    """What the value model said last of an entity; None where it said nothing, or that there is no value."""
+
+    score: float | None = None
+    segment: str | None = None
+    expected_value: float | None = None
+    currency: str | None = None
+
+
 class AssessmentRecord(NamedTuple):
     """One assessment, ready to be stored.
 
@@ -142,6 +151,8 @@ class AssessmentRecord(NamedTuple):
         inputs: what it was made from, JSON; empty where it comes to the same, since that is not stored again.
         digest: of its content without its moment.
         same: it comes to the same as the last one, so that it is no assessment of its own.
+        level_since_us: when the level was reached; 0 where there was never one.
+        value: what the value model had said before.
     """
 
     entity_id: int
@@ -167,6 +178,17 @@ class AssessmentRecord(NamedTuple):
     inputs: str = ""
     digest: str = ""
     same: bool = False
+    level_since_us: int = 0
+    value: CurrentValue = CurrentValue()
+
+
+def _going_on(record: AssessmentRecord, before: Mapping[str, Any] | None) -> AssessmentRecord:
+    """Add since when the level holds, and what the value was before."""
+    if before is None:
+        return record._replace(level_since_us=0 if record.level is None else record.as_of_us)
+    since = before["level_since_us"] if record.level == before["level"] else record.as_of_us
+    value = CurrentValue(*(before[name] for name in ("value_score", "segment", "expected_value", "value_currency")))
+    return record._replace(level_since_us=since, value=value)
 
 
 def content_digest_of(record: AssessmentRecord) -> str:
@@ -286,6 +308,7 @@ class AssessmentContext:
     def _compared(self, record: AssessmentRecord) -> AssessmentRecord:
         """Number an assessment, or give it the number of the last one where it comes to the same."""
         before, digest = self.before.get(record.entity_id), content_digest_of(record)
+        record = _going_on(record, before)
         if before is None or before["digest"] != digest:
             return record._replace(digest=digest)
         return record._replace(digest=digest, same=True, number=int(before["number"]), source=before["source"])

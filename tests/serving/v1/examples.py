@@ -89,6 +89,7 @@ EXAMPLES: Mapping[str, Example] = {
     "read_policy": Example(_PROPOSED, own=("policy", "number")),
     "approve_policy": Example(_PROPOSED, {"reason": WHY}, own=("policy", "number")),
     "retire_policy": Example(_PROPOSED, {"reason": WHY}, own=("policy", "number")),
+    "list_current_levels": Example(query={"type": "company", "order": "risk"}),
     "read_distribution": Example(query={"type": "customer"}),
     "list_failures": Example(),
     "list_validations": Example(),

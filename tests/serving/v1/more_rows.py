@@ -114,6 +114,7 @@ MORE: Mapping[str, Callable[[Place, int], None]] = {
         "/v1/policies",
         lambda number: {"document": policy([CASH], f"more-{number}"), "reason": WHY, "accept_warnings": WHY},
     ),
+    "list_current_levels": _entity,
     "list_failures": _failed,
     "list_validations": _copied(ValidationRun),
     "read_revalidation": _nothing,

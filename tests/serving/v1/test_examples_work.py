@@ -143,6 +143,7 @@ FIRST_DAYS = (
     Step("read_risk"),
     Step("read_history"),
     Step("read_reasons"),
+    Step("list_current_levels"),
     Step("read_distribution"),
     Step("list_failures"),
     Step("check_policy"),

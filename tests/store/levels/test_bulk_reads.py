@@ -189,6 +189,11 @@ def test_standings_are_of_those_assessed_alone(filled: Engine) -> None:
                 "override_id": 5,
                 "source": "rules",
                 "digest": "d",
+                "level_since_us": 0,
+                "value_score": 3.5,
+                "segment": "high",
+                "expected_value": 0.1,
+                "value_currency": "EUR",
             }
         ]
 

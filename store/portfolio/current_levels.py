@@ -1,0 +1,132 @@
+"""Current levels of a type in the order in which people look at them. Nothing here begins or ends a transaction.
+
+Each level is read from its own place in an index, and as many rows of it as a page has at most: a page costs the same
+however many entities there are, as long as most of them pass the filters.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Select, Subquery, func, literal, select, tuple_, union_all
+from sqlalchemy.orm import Session
+
+from fivefold.domain.paging import Page, Part
+from fivefold.store.sql.keyset import require_key, rows_of
+from fivefold.store.tables.entities import Entity
+from fivefold.store.tables.levels import DueMark, Standing
+from fivefold.store.tables.rulesets import Family, RulesetVersion
+
+
+class Order(StrEnum):
+    """What is first.
+
+    RISK: the highest level, in it the highest score. LATEST: the level that was reached last. VALUE: the highest
+    expected value; who has none is left out.
+    """
+
+    RISK = "risk"
+    LATEST = "latest"
+    VALUE = "value"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Which current levels are listed; empty or None is no condition.
+
+    Attributes:
+        type_id: of the entities.
+        levels: their numbers, the highest first; None among them for no level.
+        segments: their names.
+        statuses: of assessments.
+        family_id: of the ruleset that decided.
+        since_us: the level was reached then or later.
+    """
+
+    type_id: int
+    levels: Sequence[int | None]
+    segments: Sequence[str] = ()
+    statuses: Sequence[str] = ()
+    family_id: int | None = None
+    since_us: int | None = None
+
+
+@dataclass(frozen=True)
+class CurrentLevelRow:
+    """A current level, its entity, the name and number of the version that decided, and when it is due next."""
+
+    standing: Standing
+    external_id: str
+    ruleset: str | None
+    version: int | None
+    due_us: int | None
+
+
+_LEVEL = func.coalesce(Standing.level, 0)
+_OWN = {Order.RISK: Standing.score, Order.LATEST: Standing.level_since_us, Order.VALUE: Standing.expected_value}
+"""The columns of an order behind the level, by which each index has its rows."""
+
+
+def current_levels_of(session: Session, wanted: Wanted, order: Order, part: Part) -> Page[CurrentLevelRow]:
+    """List current levels; an erased entity is left out. ConfigError if the part begins behind no key of this list."""
+    own = (_OWN[order], Standing.entity_id)
+    keys: tuple[Any, ...] = (_LEVEL, *own) if order is Order.RISK else own
+    if part.after is not None:
+        require_key(keys, part.after)
+    numbers = [select(each.c.entity_id) for each in _branches(wanted, order, part)]
+    if not numbers:
+        return Page()
+    first = union_all(*numbers).subquery()
+    statement = (
+        select(Standing, Entity.external_id, Family.name, RulesetVersion.number, DueMark.due_us)
+        .join(first, first.c.entity_id == Standing.entity_id)
+        .join(Entity, Entity.id == Standing.entity_id)
+        .outerjoin(RulesetVersion, RulesetVersion.id == Standing.version_id)
+        .outerjoin(Family, Family.id == RulesetVersion.family_id)
+        .outerjoin(DueMark, DueMark.entity_id == Standing.entity_id)
+    )
+    return rows_of(session, statement, keys, part, descending=True).map(lambda row: CurrentLevelRow(*row))
+
+
+def _branches(wanted: Wanted, order: Order, part: Part) -> Iterator[Subquery]:
+    """Select the first rows of each level, and where an index has them of each segment, in the order of that index."""
+    segments: Sequence[str | None] = wanted.segments if order is Order.RISK and wanted.segments else (None,)
+    own = _OWN[order]
+    for level in wanted.levels:
+        after = part.after
+        if after is not None and order is Order.RISK:
+            if (level or 0) > int(after[0]):
+                continue
+            after = after[1:] if (level or 0) == after[0] else None
+        for segment in segments:
+            statement = _passing(wanted, with_segments=segment is None)
+            statement = statement.where(Standing.level.is_(None) if level is None else Standing.level == level)
+            if segment is not None:
+                statement = statement.where(Standing.segment == segment)
+            if order is Order.VALUE:
+                statement = statement.where(Standing.expected_value.is_not(None))
+            if after is not None:
+                place = tuple_(literal(after[0], own.type), literal(after[1], Standing.entity_id.type))
+                statement = statement.where(tuple_(own, Standing.entity_id) < place)
+            if part.most is not None:
+                statement = statement.order_by(own.desc(), Standing.entity_id.desc()).limit(part.most + 1)
+            yield statement.subquery()
+
+
+def _passing(wanted: Wanted, *, with_segments: bool) -> Select[*tuple[Any, ...]]:
+    statement: Select[*tuple[Any, ...]] = (
+        select(Standing.entity_id)
+        .join(Entity, Entity.id == Standing.entity_id)
+        .where(Standing.type_id == wanted.type_id, Entity.erased_us.is_(None))
+    )
+    if with_segments and wanted.segments:
+        statement = statement.where(Standing.segment.in_(wanted.segments))
+    if wanted.statuses:
+        statement = statement.where(Standing.status.in_(wanted.statuses))
+    if wanted.family_id is not None:
+        versions = select(RulesetVersion.id).where(RulesetVersion.family_id == wanted.family_id)
+        statement = statement.where(Standing.version_id.in_(versions))
+    if wanted.since_us is not None:
+        statement = statement.where(Standing.level_since_us >= wanted.since_us)
+    return statement

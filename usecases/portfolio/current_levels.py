@@ -1,0 +1,137 @@
+"""Current levels of many entities: the riskiest first, the latest reached, or by what they may be worth."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.domain.segments import SEGMENTS
+from fivefold.risk.engine.assessments import Status
+from fivefold.store.accounts.settings import levels_of
+from fivefold.store.ingest.entities import type_named
+from fivefold.store.portfolio.current_levels import CurrentLevelRow, Order, Wanted, current_levels_of
+from fivefold.store.rulesets.rulesets import family_named
+from fivefold.usecases.levels.records import NO_RULESET
+from fivefold.usecases.shared.context import Context
+
+STATUSES = (*(status.value for status in Status), NO_RULESET)
+"""What can become of an assessment."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LevelFilters:
+    """Which current levels are listed; empty or None is no condition.
+
+    Attributes:
+        levels: their names.
+        segments: their names.
+        statuses: of assessments, of `STATUSES`.
+        ruleset: that decided, in whatever version.
+        since_us: the level was reached then or later.
+    """
+
+    levels: Sequence[str] = ()
+    segments: Sequence[str] = ()
+    statuses: Sequence[str] = ()
+    ruleset: str | None = None
+    since_us: int | None = None
+
+
+ALL = LevelFilters()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurrentLevel:
+    """Where an entity stands, in a list.
+
+    Attributes:
+        level: what holds; None for no level.
+        rules_level: what the rules say, beneath an override too.
+        overridden: an override holds.
+        status: what became of the latest assessment.
+        score: the total of the points; None where no ruleset decided.
+        value_score: from 1 to 5; None where the value model knows no value, as are the three after it.
+        segment: of the value score.
+        expected_value: in `currency`.
+        since_us: when the level was reached; None where there was never one.
+        assessed_us: when it was computed last.
+        due_us: when it is to be computed again; None where nothing is to come.
+        assessment: the number of the latest assessment, such as 12.3.
+        source: what made it: rules, override, decay or expiry.
+        ruleset: name and version of the ruleset that decided.
+    """
+
+    external_id: str
+    level: str | None
+    rules_level: str | None
+    overridden: bool
+    status: str
+    score: float | None
+    value_score: float | None
+    segment: str | None
+    expected_value: float | None
+    currency: str | None
+    since_us: int | None
+    assessed_us: int
+    due_us: int | None
+    assessment: str
+    source: str
+    ruleset: tuple[str, int] | None
+
+
+def list_current_levels(
+    context: Context, type_name: str, filters: LevelFilters = ALL, order: Order = Order.RISK, part: Part = WHOLE
+) -> Page[CurrentLevel]:
+    """List where the entities of a type stand, as it is stored: nobody is assessed for it.
+
+    NotFoundError where there is no such type or ruleset; ConfigError where there is no such level, segment or status.
+    """
+    with context.reading() as session:
+        of = context.organisation_id
+        names = levels_of(session, of)
+        _require("segment", filters.segments, SEGMENTS)
+        _require("status", filters.statuses, STATUSES)
+        wanted = Wanted(
+            type_id=type_named(session, of, type_name).id,
+            levels=level_numbers(filters.levels, names) or [*range(len(names), 0, -1), None],
+            segments=sorted(set(filters.segments)),
+            statuses=sorted(set(filters.statuses)),
+            family_id=None if filters.ruleset is None else family_named(session, of, filters.ruleset).id,
+            since_us=filters.since_us,
+        )
+        rows = current_levels_of(session, wanted, order, part)
+        return rows.map(lambda row: _shown(row, (None, *names)))
+
+
+def level_numbers(wanted: Sequence[str], names: Sequence[str]) -> list[int]:
+    """Give the numbers of levels, the highest first; ConfigError where there is no such level."""
+    _require("level", wanted, names)
+    return sorted({names.index(name) + 1 for name in wanted}, reverse=True)
+
+
+def _require(what: str, wanted: Sequence[str], known: Sequence[str]) -> None:
+    for name in wanted:
+        if name not in known:
+            raise ConfigError(f"there is no {what} {name!r}; there are {', '.join(known)}")
+
+
+def _shown(row: CurrentLevelRow, names: Sequence[str | None]) -> CurrentLevel:
+    standing = row.standing
+    return CurrentLevel(
+        external_id=row.external_id,
+        level=names[standing.level or 0],
+        rules_level=names[standing.rules_level or 0],
+        overridden=standing.override_id is not None,
+        status=standing.status,
+        score=None if standing.version_id is None else standing.score,
+        value_score=standing.value_score,
+        segment=standing.segment,
+        expected_value=standing.expected_value,
+        currency=None if standing.value_score is None else standing.value_currency,
+        since_us=standing.level_since_us if standing.level_since_us > 0 else None,
+        assessed_us=standing.assessed_us,
+        due_us=row.due_us,
+        assessment=f"{standing.entity_id}.{standing.number}",
+        source=standing.source,
+        ruleset=None if row.ruleset is None or row.version is None else (row.ruleset, row.version),
+    )
