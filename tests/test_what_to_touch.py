@@ -82,7 +82,8 @@ def test_a_route_is_a_handler_and_a_line(copy: Path) -> None:
         file.write(
             """
 
-class Greeting(ResponseModel):
+@dataclass(frozen=True)
+class Greeting:
     \"""A greeting.\"""
 
     text: str

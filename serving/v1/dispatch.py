@@ -170,7 +170,7 @@ def respond(
     if result is None:
         return Response(status_code=204)
     status = IN_PART if isinstance(result, TakenRows) and result.refused else route.status
-    response = Response(route.writer.dump_json(result), status, media_type="application/json")
+    response = Response(route.writer.dump_json(result, by_alias=True), status, media_type="application/json")
     if isinstance(result, Page) and result.next is not None:
         response.headers[LINK] = link_to(list_, route, parts, request.query_params, result.next)
     return response

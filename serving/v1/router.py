@@ -1,6 +1,6 @@
 """Adds the table of routes to FastAPI: documented from the handlers, answered by the dispatcher."""
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from inspect import Parameter, Signature
 from typing import Annotated, Any
 
@@ -23,6 +23,7 @@ from fivefold.serving.v1.permissions import ROUTES
 from fivefold.serving.v1.route import Route
 from fivefold.serving.v4.app import EVERYWHERE, LATER, Documented
 
+_SCHEMAS = "#/components/schemas/"
 _CHALLENGE = {"WWW-Authenticate": {"description": "How to sign in", "schema": {"type": "string"}}}
 _NEXT = {LINK: {"description": "The next page, as rel=next; absent on the last one", "schema": {"type": "string"}}}
 _ERRORS: Mapping[int, str] = {
@@ -74,7 +75,7 @@ class PartedRoute(APIRoute):
 
 def add_platform(app: Documented, dispatcher: Dispatcher) -> None:
     """Add the routes of the table to an application, and their examples to its document."""
-    app.completing += [add_examples, _drop_attributes]
+    app.completing += [_name_schemas, add_examples, _drop_attributes]
     for route in ROUTES:
         app.router.add_api_route(
             route.path,
@@ -89,6 +90,26 @@ def add_platform(app: Documented, dispatcher: Dispatcher) -> None:
             responses=_responses(route),
             route_class_override=PartedRoute,
         )
+
+
+def _name_schemas(document: dict[str, Any]) -> None:
+    """Call the schema of a use case's result as the result declares, and not by its class."""
+    schemas = document["components"]["schemas"]
+    names = {name: schema.get("title", name) for name, schema in schemas.items() if "__" not in name}
+    new = {f"{_SCHEMAS}{name}": f"{_SCHEMAS}{title}" for name, title in names.items() if name != title}
+    for node in _nodes(document):
+        if node.get("$ref") in new:
+            node["$ref"] = new[node["$ref"]]
+    renamed = {names.get(name, name): schema for name, schema in schemas.items()}
+    document["components"]["schemas"] = {name: renamed[name] for name in sorted(renamed)}
+
+
+def _nodes(part: Any) -> Iterator[dict[str, Any]]:
+    """Give every object of a document."""
+    if isinstance(part, dict):
+        yield part
+    for below in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        yield from _nodes(below)
 
 
 def _drop_attributes(document: dict[str, Any]) -> None:

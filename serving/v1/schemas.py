@@ -3,9 +3,9 @@
 import re
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from fivefold.domain.clock import from_microseconds, parse_moment, to_microseconds, utc_text
+from fivefold.domain.clock import from_microseconds, parse_moment, to_microseconds
 from fivefold.domain.errors import ConfigError
 
 LARGEST, LARGEST_BIG = 2**31 - 1, 2**63 - 1
@@ -54,11 +54,8 @@ def _plain(text: Any) -> int:
     return int(text)
 
 
-_MOMENT_SCHEMA = {"type": "string", "format": "date-time"}
 _GIVEN_SCHEMA = {"type": "string", "description": "ISO 8601 date or time; without a zone it is UTC"}
 
-Moment = Annotated[int, PlainSerializer(utc_text, return_type=str), WithJsonSchema(_MOMENT_SCHEMA)]
-"""A moment in a response: microseconds inside, ISO 8601 in UTC outside."""
 MomentGiven = Annotated[int, BeforeValidator(_moment), WithJsonSchema(_GIVEN_SCHEMA)]
 """A moment in a request: ISO 8601 outside, microseconds inside."""
 Text = Annotated[str, AfterValidator(_storable)]

@@ -20,6 +20,7 @@ from fivefold.store.accounts.organisation_lock import lock_organisation
 from fivefold.store.audit.bound_rows import digests
 from fivefold.store.sql.keyset import scalars_of
 from fivefold.store.tables.entities import EntityType
+from fivefold.usecases.shared.api_fields import schema
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.correction_columns import NAMES as CORRECTIONS
 
@@ -33,9 +34,10 @@ PARTS = ("fields", "transaction_fields", "case_fields")
 """What has typed fields: the entity, its transactions, its cases and alerts."""
 
 
+@schema("EntityType")
 @dataclass(frozen=True)
 class TypeLine:
-    """A type of entity, and the typed fields of it, of its transactions and of its cases and alerts."""
+    """A type of entity and its typed fields."""
 
     name: str
     fields: Mapping[str, Any]

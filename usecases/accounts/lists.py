@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
@@ -29,6 +29,7 @@ from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.rulesets.backfills import mark_type
 from fivefold.store.rulesets.rulesets import all_active_versions
 from fivefold.store.tables.entities import ListVersionRow
+from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import storable
 from fivefold.usecases.shared.inputs import checked_moment
@@ -37,9 +38,10 @@ MOST_MEMBERS = MOST_NODES - 100
 """In a version of a list: what is proposed is a document, which has a few more names and values."""
 
 
+@schema("ListVersion")
 @dataclass(frozen=True, kw_only=True)
 class ListLine:
-    """A version of a list, without its members.
+    """A version of a list; `members` says how many there are.
 
     Attributes:
         since_us: it is in force from here until the next version.
@@ -49,7 +51,7 @@ class ListLine:
     name: str
     title: str
     source: str
-    since_us: int
+    since_us: Annotated[Moment, shown_as("since")]
     members: int
 
 

@@ -6,6 +6,7 @@ second name what they requested under the first.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -19,6 +20,7 @@ from fivefold.store.sql.database import add_alone, reading, writing
 from fivefold.store.tables.accounts import NAME_CHARACTERS
 from fivefold.store.tables.events import Member
 from fivefold.usecases.shared.actors import OF_MEMBERS, Actor
+from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
 DEFAULT_ORGANISATION = "default"
@@ -48,9 +50,10 @@ def refuse_long_name(what: str, name: str) -> None:
         raise ConfigError(f"{what} has {len(name)} characters; at most {NAME_CHARACTERS} are kept")
 
 
+@schema("Member")
 @dataclass(frozen=True, kw_only=True)
 class MemberLine:
-    """A member as it is listed.
+    """A member; one who left has no tokens any more.
 
     Attributes:
         roles: in the order of their names.
@@ -60,8 +63,8 @@ class MemberLine:
     id: int
     name: str
     roles: tuple[str, ...]
-    created_us: int
-    left_us: int | None
+    created_us: Annotated[Moment, shown_as("created_at")]
+    left_us: Annotated[Moment | None, shown_as("left_at")]
 
 
 def add_member(context: Context, name: str, roles: Sequence[str]) -> MemberLine:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -20,6 +20,7 @@ from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.rulesets.backfills import mark_type
 from fivefold.store.tables.entities import EntityType
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.rates import STALE_AFTER, dated_rates, rates_for
 
@@ -27,9 +28,10 @@ MOST_ROWS = 50_000
 """In one table; of a longer file the latest ones are kept. Before its first day the shipped rates hold."""
 
 
+@schema("RateTable")
 @dataclass(frozen=True, kw_only=True)
 class RateTableLine:
-    """A table of rates, without its rows.
+    """A table of an organisation's own rates; the newest one holds.
 
     Attributes:
         rows: how many rates it has.
@@ -43,7 +45,7 @@ class RateTableLine:
     rows: int
     currencies: tuple[str, ...]
     last_day: str
-    created_us: int
+    created_us: Annotated[Moment, shown_as("created_at")]
 
 
 @dataclass(frozen=True)

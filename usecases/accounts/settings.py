@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 from sqlalchemy.orm import Session
 
@@ -13,6 +14,7 @@ from fivefold.store.accounts.organisation_lock import lock_organisation
 from fivefold.store.accounts.settings import settings_row
 from fivefold.store.audit.bound_rows import Digests, digests
 from fivefold.store.tables.entities import OrganisationSettings
+from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
 
 FEWEST_LEVELS, MOST_LEVELS = 3, 6
@@ -24,7 +26,11 @@ MOST_RETENTION_DAYS = 36_525
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The settings of an organisation.
+    """The settings; levels and base currency cannot change any more from `locked_at` on.
+
+    `programs_lower_levels`: programs take back what holds a level up without a second person.
+    `two_people_promote`: a value model becomes champion once one person proposed it and another approved.
+    `sole_operator_since`: since when one person may approve what they proposed; null where two people are needed.
 
     Attributes:
         levels: their names, lowest first.
@@ -39,14 +45,14 @@ class Settings:
     """
 
     levels: tuple[str, ...]
-    locked_us: int | None
+    locked_us: Annotated[Moment | None, shown_as("locked_at")]
     base_currency: str
     override_cap_percent: int
     retention_days: int
     minimum_coverage_percent: int
-    sole_operator_us: int | None = None
-    programs_lower_levels: bool = False
-    two_people_promote: bool = False
+    programs_lower_levels: bool
+    two_people_promote: bool
+    sole_operator_us: Annotated[Moment | None, shown_as("sole_operator_since")]
 
 
 def settings_of(session: Session, organisation_id: int) -> Settings:

@@ -3,17 +3,19 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from fivefold.domain.paging import Page, Part
 from fivefold.store.audit.pages import latest_entries
 from fivefold.store.tables.audit import AuditEntry
+from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
 
+@schema("Entry")
 @dataclass(frozen=True, kw_only=True)
 class EntryShown:
-    """An entry as it is shown.
+    """Who did what, to which, when. Values before and after are not shown.
 
     Attributes:
         subject_id: internal number of what was touched; None for many, of which `bulk_count` says how many.
@@ -21,7 +23,7 @@ class EntryShown:
     """
 
     number: int
-    at_us: int
+    at_us: Annotated[Moment, shown_as("at")]
     actor: str
     action: str
     subject_kind: str

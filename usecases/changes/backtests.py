@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic_ns
-from typing import Any
+from typing import Annotated, Any
 
 import structlog
 from sqlalchemy import Engine, select
@@ -38,6 +38,7 @@ from fivefold.usecases.changes.proposal_backtests import proposal_setting, run_p
 from fivefold.usecases.rulesets.review import context_of, read_matching_ruleset
 from fivefold.usecases.rulesets.run_backtest import run_backtest, setting_of
 from fivefold.usecases.shared.actors import SYSTEM, Actor
+from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context, record
 from fivefold.usecases.shared.inputs import checked_reason
 
@@ -59,7 +60,10 @@ class _StoppedError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class BacktestLine:
-    """A backtest as it is listed.
+    """A backtest; `done` of `total` entities were assessed so far, and `part` is assessed now.
+
+    `state` is queued, running, done, failed, cancelled, or quarantined where it ended `attempts` workers; `error` says
+    why.
 
     Attributes:
         family: whose content it is of; None for a proposal's.
@@ -81,8 +85,8 @@ class BacktestLine:
     done: int
     total: int
     requested_by: str
-    requested_us: int
-    finished_us: int | None
+    requested_us: Annotated[Moment, shown_as("requested_at")]
+    finished_us: Annotated[Moment | None, shown_as("finished_at")]
     error: str | None
     attempts: int
     part: str | None

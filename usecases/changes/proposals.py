@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, is_dataclass
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 from sqlalchemy.orm import Session
 
@@ -51,6 +51,7 @@ from fivefold.usecases.levels.overrides import raises_without
 from fivefold.usecases.rulesets.deciding import Reached
 from fivefold.usecases.rulesets.run_backtest import refuse_outdated
 from fivefold.usecases.shared.actors import Role
+from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason
 
@@ -69,9 +70,12 @@ class ProposalBacktest:
     error: str | None
 
 
+@schema("Proposal")
 @dataclass(frozen=True, kw_only=True)
 class ProposalLine:
-    """A proposal.
+    """A change of what decides: what would change, which entities it would reach, who proposed it and who decided.
+
+    `state` is proposed, approved, refused or withdrawn. `result` says what was changed, once it is approved.
 
     Attributes:
         content: what would change.
@@ -88,10 +92,10 @@ class ProposalLine:
     reach: Mapping[str, Any]
     reason: str
     proposed_by: str
-    proposed_us: int
+    proposed_us: Annotated[Moment, shown_as("proposed_at")]
     state: str
     decided_by: str | None
-    decided_us: int | None
+    decided_us: Annotated[Moment | None, shown_as("decided_at")]
     decision_reason: str | None
     result: Mapping[str, Any] | None
     backtests: tuple[ProposalBacktest, ...]

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import Page, Part
@@ -13,6 +13,7 @@ from fivefold.store.ingest.entities import entity_named, type_named
 from fivefold.store.ingest.ownerships import Related
 from fivefold.store.tables.entities import Correction, Entity, Record, Transaction
 from fivefold.store.tables.levels import Standing
+from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.transaction_columns import SENT_AS
 
@@ -20,9 +21,12 @@ MOST_RELATED = 1000
 """Of what an entity owns, and of who owns it, so many are named with it."""
 
 
+@schema("Related")
 @dataclass(frozen=True, kw_only=True)
 class RelatedLine:
-    """An entity that owns another, or did, or is owned by it: since when, until when, and where it stands.
+    """An entity that owns another, or did, or is owned by it, and where it stands.
+
+    Without `since` all facts before `until` count for the owner.
 
     Attributes:
         from_us: None where all facts before `until_us` count for the owner.
@@ -31,10 +35,10 @@ class RelatedLine:
         status: of its latest assessment; None where it was never assessed.
     """
 
-    entity_type: str
+    entity_type: Annotated[str, shown_as("type")]
     external_id: str
-    from_us: int | None
-    until_us: int | None
+    from_us: Annotated[Moment | None, shown_as("since")]
+    until_us: Annotated[Moment | None, shown_as("until")]
     level: str | None
     status: str | None
 
@@ -77,41 +81,45 @@ class EntityLine:
     status: str | None
 
 
+@schema("Tag")
 @dataclass(frozen=True)
 class TagLine:
-    """A tag that an entity has, or had: from a moment to another, or without end."""
+    """A tag that an entity has, or had."""
 
     tag: str
-    from_us: int
-    until_us: int | None
+    from_us: Annotated[Moment, shown_as("since")]
+    until_us: Annotated[Moment | None, shown_as("until")]
     set_by: str
 
 
+@schema("Screening")
 @dataclass(frozen=True)
 class ScreeningLine:
-    """What an entity was screened for, when, and whether anything was found."""
+    """What an entity was screened for."""
 
     screening: str
     found: bool
-    at_us: int
-    recorded_us: int
+    at_us: Annotated[Moment, shown_as("at")]
+    recorded_us: Annotated[Moment, shown_as("recorded_at")]
 
 
+@schema("Case")
 @dataclass(frozen=True, kw_only=True)
 class RecordLine:
     """A case or an alert."""
 
     number: str
-    opened_us: int
-    closed_us: int | None
+    opened_us: Annotated[Moment, shown_as("opened_at")]
+    closed_us: Annotated[Moment | None, shown_as("closed_at")]
     outcome: str | None
     status: str | None
     fields: Mapping[str, Any]
 
 
+@schema("Correction")
 @dataclass(frozen=True, kw_only=True)
 class CorrectionLine:
-    """What was said of a transaction later, and counts from `known_us` on.
+    """A later correction of a transaction; `changes` has the corrected values by column, as they are sent.
 
     Attributes:
         number: its own.
@@ -122,34 +130,33 @@ class CorrectionLine:
 
     number: str
     kind: str
-    known_us: int
-    recorded_us: int
+    known_us: Annotated[Moment, shown_as("known_at")]
+    recorded_us: Annotated[Moment, shown_as("recorded_at")]
     reason: str
     set_by: str
     changes: Mapping[str, Any]
 
 
+@schema("Transaction")
 @dataclass(frozen=True, kw_only=True)
 class TransactionLine:
-    """A transaction as it was sent; amounts in its own currency.
+    """A transaction as it was sent, in its own currency: a deposit is positive. What was corrected stands beside it.
 
-    `fields` are those that its type declares; `corrections` what was said of it later, in the order in which it holds.
-
-    `entity_type` and `external_id` are of whom it is about: the entity itself, or something that it owned then.
+    `type` and `external_id` name its entity: this one, or one that it owned then.
     """
 
-    entity_type: str
+    entity_type: Annotated[str, shown_as("type")]
     external_id: str
     transaction_id: str
-    at_us: int
+    at_us: Annotated[Moment, shown_as("at")]
     amount: float
     currency: str
     state: str | None
     balance: float | None
     category: str | None
-    recorded_us: int
+    recorded_us: Annotated[Moment, shown_as("recorded_at")]
     fields: Mapping[str, Any]
-    corrections: tuple[CorrectionLine, ...] = ()
+    corrections: tuple[CorrectionLine, ...]
 
 
 def read_entity(context: Context, type_name: str, external_id: str) -> EntityShown:

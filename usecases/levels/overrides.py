@@ -10,6 +10,7 @@ An override ends by itself at its instant, and the worker assesses the entity ag
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from sqlalchemy.orm import Session
 
@@ -33,13 +34,15 @@ from fivefold.store.tables.levels import OverrideRow, Standing
 from fivefold.usecases.accounts.second_person import refuse_same_person
 from fivefold.usecases.accounts.settings import Settings, locked_settings, settings_of
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_moment, checked_reason
 
 
+@schema("Override")
 @dataclass(frozen=True, kw_only=True)
 class OverrideLine:
-    """An override, with where its entity stands.
+    """An override, with what the rules say beneath it; `below_floor`: a live floor is higher, and holds instead.
 
     Attributes:
         level: that was asked for.
@@ -58,15 +61,15 @@ class OverrideLine:
     present_level: str | None
     below_floor: bool
     reason: str
-    until_us: int | None
+    until_us: Annotated[Moment | None, shown_as("until")]
     state: str
     requested_by: str
-    requested_us: int
+    requested_us: Annotated[Moment, shown_as("requested_at")]
     decided_by: str | None
-    decided_us: int | None
+    decided_us: Annotated[Moment | None, shown_as("decided_at")]
     decision_reason: str | None
     revoked_by: str | None
-    revoked_us: int | None
+    revoked_us: Annotated[Moment | None, shown_as("revoked_at")]
     revocation_reason: str | None
 
 

@@ -4,7 +4,7 @@ import json
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 from sqlalchemy.orm import Session
 
@@ -27,6 +27,7 @@ from fivefold.usecases.levels.records import NEVER_ASSESSED
 from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.levels.worker import assess_now
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.rates import rates_for, stale_days
 
@@ -47,14 +48,15 @@ class Freshness(StrEnum):
     NOW = "now"
 
 
+@schema("OverrideInForce")
 @dataclass(frozen=True, kw_only=True)
 class OverrideShown:
-    """The override that holds, with the level beneath it in `LevelShown.rules_level`."""
+    """The override that holds."""
 
     id: int
     level: str
     reason: str
-    until_us: int | None
+    until_us: Annotated[Moment | None, shown_as("until")]
     requested_by: str
     approved_by: str
 

@@ -41,7 +41,9 @@ EVERYTHING = "overall"
 
 @dataclass(frozen=True, kw_only=True)
 class Trigger:
-    """One thing that asks for a revalidation.
+    """What asks for a revalidation: the figure, the limit, where that comes from, and whether it is reached.
+
+    `about` is overall, or a ruleset and its version; `sure`: the whole interval says the same.
 
     Attributes:
         name: one of `TRIGGERS`.
@@ -61,7 +63,7 @@ class Trigger:
     rule: str
     source: str
     answer: str
-    sure: bool = True
+    sure: bool
 
 
 def measured_triggers(groups: Iterable[VersionGroup], overrides: OverrideFigures) -> list[Trigger]:
@@ -87,6 +89,7 @@ def measured_triggers(groups: Iterable[VersionGroup], overrides: OverrideFigures
                 rule=shifted,
                 source=INDEX,
                 answer=_answer(None if index is None else index >= SHIFTED),
+                sure=True,
             ),
         ]
     return [*triggers, _overrides(overrides)]
@@ -95,7 +98,9 @@ def measured_triggers(groups: Iterable[VersionGroup], overrides: OverrideFigures
 def _measure_trigger(name: str, of: str, measure: Measure, limit: float, rule: str) -> Trigger:
     interval = measure.interval
     if interval is None:
-        return Trigger(name=name, about=of, figure=None, limit=limit, rule=rule, source=GUIDE, answer=UNKNOWN)
+        return Trigger(
+            name=name, about=of, figure=None, limit=limit, rule=rule, source=GUIDE, answer=UNKNOWN, sure=True
+        )
     beyond, sure = answer_by_interval(interval, lambda value: value < limit if name == GINI else value > limit)
     return Trigger(
         name=name,
@@ -122,6 +127,7 @@ def _overrides(figures: OverrideFigures) -> Trigger:
         rule=rule,
         source=OWN_CAP,
         answer=_answer(beyond),
+        sure=True,
     )
 
 
@@ -139,6 +145,7 @@ def triggers_now(last_made_us: int | None, open_changes: int, now_us: int) -> li
             rule=old,
             source=OURS,
             answer=_answer(age is None or age > OLDEST_DAYS),
+            sure=True,
         ),
         Trigger(
             name=CHANGE,
@@ -148,6 +155,7 @@ def triggers_now(last_made_us: int | None, open_changes: int, now_us: int) -> li
             rule=changed,
             source=GUIDE,
             answer=_answer(open_changes > 0),
+            sure=True,
         ),
     ]
 

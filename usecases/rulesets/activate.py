@@ -9,6 +9,7 @@ families, go the same way. A newer change of the type takes in all entities agai
 from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
+from typing import Annotated
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -40,6 +41,7 @@ from fivefold.usecases.accounts.second_person import refuse_same_person
 from fivefold.usecases.rulesets.deciding import reached_by
 from fivefold.usecases.rulesets.run_backtest import refuse_outdated
 from fivefold.usecases.shared.actors import SYSTEM, Actor
+from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context, record
 from fivefold.usecases.shared.inputs import checked_per_second, checked_reason
 
@@ -49,7 +51,7 @@ MOST_SECONDS = 10
 
 @dataclass(frozen=True, kw_only=True)
 class ActivationLine:
-    """A change of what decides in a family.
+    """A change of what decides; `reached` of `total` entities are due so far, null once all were.
 
     Attributes:
         kind: activation, rollback or off; one whose version is its previous one is another order of families.
@@ -65,11 +67,11 @@ class ActivationLine:
     previous: int | None
     reason: str
     actor: str
-    at_us: int
+    at_us: Annotated[Moment, shown_as("at")]
     per_second: int
-    finished_us: int | None
+    finished_us: Annotated[Moment | None, shown_as("finished_at")]
     reached: int | None
-    of: int | None
+    of: Annotated[int | None, shown_as("total")]
 
 
 def activate(context: Context, family: str, version: int, reason: str, per_second: int = PER_SECOND) -> None:

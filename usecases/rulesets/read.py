@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 from sqlalchemy.orm import Session
 
@@ -23,6 +23,7 @@ from fivefold.store.rulesets.rulesets import (
 )
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion
+from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
 
@@ -45,6 +46,7 @@ class FamilyLine:
     draft_revision: int | None
 
 
+@schema("Draft")
 @dataclass(frozen=True, kw_only=True)
 class DraftShown:
     """A draft as it was written."""
@@ -53,24 +55,25 @@ class DraftShown:
     revision: int
     document: str
     editors: tuple[str, ...]
-    edited_us: int
+    edited_us: Annotated[Moment, shown_as("edited_at")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class VersionLine:
-    """A committed version as it is listed."""
+    """A committed version."""
 
     number: int
     content_hash: str
     active: bool
     editors: tuple[str, ...]
     committed_by: str
-    committed_us: int
+    committed_us: Annotated[Moment, shown_as("committed_at")]
 
 
-@dataclass(frozen=True)
+@schema("Version")
+@dataclass(frozen=True, kw_only=True)
 class VersionView(VersionLine):
-    """A committed version: as it was written, and what its examples came to."""
+    """A committed version as it was written, and the results of its examples."""
 
     document: str
     tests: Mapping[str, Any]

@@ -5,7 +5,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Unpack
+from typing import Annotated, Unpack
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -21,6 +21,7 @@ from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent
 from fivefold.store.webhooks import endpoints
 from fivefold.store.webhooks.outbox import settled_number
 from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context, EntryValues
 from fivefold.usecases.webhooks.addresses import checked_url
 from fivefold.usecases.webhooks.signing import Secret, live_secrets, read_secrets, rotate, secrets_json
@@ -34,9 +35,10 @@ MOST_KINDS = 50
 KIND = re.compile(r"[a-z][a-z0-9_.]{0,49}")
 
 
+@schema("Endpoint")
 @dataclass(frozen=True, kw_only=True)
 class EndpointLine:
-    """An endpoint as it is listed, without its secrets.
+    """An endpoint, without its secrets: `secrets` says how many sign now.
 
     Attributes:
         kinds: of events that it receives; empty for all.
@@ -53,7 +55,7 @@ class EndpointLine:
     secrets: int
     waiting: int
     dead: int
-    created_us: int
+    created_us: Annotated[Moment, shown_as("created_at")]
 
 
 @dataclass(frozen=True)

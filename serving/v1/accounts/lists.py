@@ -1,14 +1,13 @@
 """Named lists, such as countries; rulesets read them by name."""
 
-from pydantic import Field
-
 from fivefold.domain.paging import Page
-from fivefold.serving.v1.changes.proposals import Proposal
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import Moment, MomentGiven, RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import MomentGiven, RequestModel, ResponseModel, Text
 from fivefold.usecases.accounts import lists
+from fivefold.usecases.accounts.lists import ListLine
 from fivefold.usecases.changes import asks
+from fivefold.usecases.changes.proposals import ProposalLine
 
 
 class ListVersionGiven(RequestModel):
@@ -24,27 +23,17 @@ class ListVersionGiven(RequestModel):
     reason: Text = ""
 
 
-class ListVersion(ResponseModel):
-    """A version of a list; `members` says how many there are."""
-
-    name: str
-    title: str
-    source: str
-    since: Moment = Field(validation_alias="since_us")
-    members: int
-
-
 class ListPut(ResponseModel):
     """The versions that were added, and how many entities are assessed again by that; or the proposal to add them."""
 
-    versions: list[ListVersion]
+    versions: tuple[ListLine, ...]
     touched: int
-    proposal: Proposal | None
+    proposal: ProposalLine | None
 
 
-def list_lists(context: RequestContext, query: PageQuery) -> Page[ListVersion]:
+def list_lists(context: RequestContext, query: PageQuery) -> Page[ListLine]:
     """List all versions of all lists: by name, the oldest version first."""
-    return lists.list_lists(context, query.part).map(ListVersion.of)
+    return lists.list_lists(context, query.part)
 
 
 def add_list_version(context: RequestContext, name: Text, body: ListVersionGiven) -> ListPut:

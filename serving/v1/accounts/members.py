@@ -7,8 +7,9 @@ from pydantic import Field
 from fivefold.domain.paging import Page
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import Moment, Number, RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import Number, RequestModel, Text
 from fivefold.usecases.accounts import organisations
+from fivefold.usecases.accounts.organisations import MemberLine
 
 RoleOfMember = Literal["investigator", "approver", "publisher", "admin"]
 
@@ -25,34 +26,24 @@ class MemberGiven(RolesGiven):
     name: Text = Field(min_length=1, max_length=200)
 
 
-class Member(ResponseModel):
-    """A member; one who left has no tokens any more."""
-
-    id: int
-    name: str
-    roles: list[str]
-    created_at: Moment = Field(validation_alias="created_us")
-    left_at: Moment | None = Field(validation_alias="left_us")
-
-
-def list_members(context: RequestContext, query: PageQuery) -> Page[Member]:
+def list_members(context: RequestContext, query: PageQuery) -> Page[MemberLine]:
     """List the members, those who left too."""
-    return organisations.list_members(context, query.part).map(Member.of)
+    return organisations.list_members(context, query.part)
 
 
-def add_member(context: RequestContext, body: MemberGiven) -> Member:
+def add_member(context: RequestContext, body: MemberGiven) -> MemberLine:
     """Add a member, or take back one who left.
 
     Tokens are not made here: `fivefold tokens create --member NAME` makes them, on the machine.
     """
-    return Member.of(organisations.add_member(context, body.name, body.roles))
+    return organisations.add_member(context, body.name, body.roles)
 
 
-def set_roles(context: RequestContext, member: Number, body: RolesGiven) -> Member:
+def set_roles(context: RequestContext, member: Number, body: RolesGiven) -> MemberLine:
     """Give a member these roles and no others; tokens of roles that they lose end at once."""
-    return Member.of(organisations.set_roles(context, member, body.roles))
+    return organisations.set_roles(context, member, body.roles)
 
 
-def leave(context: RequestContext, member: Number) -> Member:
+def leave(context: RequestContext, member: Number) -> MemberLine:
     """Note that a member has left; all their tokens end at once."""
-    return Member.of(organisations.end_membership(context, member))
+    return organisations.end_membership(context, member)

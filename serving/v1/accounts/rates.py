@@ -5,25 +5,13 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from fivefold.domain.paging import Page
-from fivefold.serving.v1.changes.proposals import Proposal
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import Moment, RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import RequestModel, ResponseModel, Text
 from fivefold.usecases.accounts import rate_tables
-from fivefold.usecases.accounts.rate_tables import Rates
+from fivefold.usecases.accounts.rate_tables import Rates, RateTableLine
 from fivefold.usecases.changes import asks
-
-
-class RateTable(ResponseModel):
-    """A table of an organisation's own rates; the newest one holds."""
-
-    number: int
-    base_currency: str
-    source: str
-    rows: int
-    currencies: list[str]
-    last_day: str
-    created_at: Moment = Field(validation_alias="created_us")
+from fivefold.usecases.changes.proposals import ProposalLine
 
 
 class RatesGiven(RequestModel):
@@ -40,8 +28,8 @@ class RatesGiven(RequestModel):
 class RatesPut(ResponseModel):
     """The table that was added; or the proposal to add it."""
 
-    table: RateTable | None
-    proposal: Proposal | None
+    table: RateTableLine | None
+    proposal: ProposalLine | None
 
 
 def read_rates(context: RequestContext) -> Rates:
@@ -49,9 +37,9 @@ def read_rates(context: RequestContext) -> Rates:
     return rate_tables.show_rates(context)
 
 
-def list_rate_tables(context: RequestContext, query: PageQuery) -> Page[RateTable]:
+def list_rate_tables(context: RequestContext, query: PageQuery) -> Page[RateTableLine]:
     """List the organisation's own tables, the newest first."""
-    return rate_tables.list_rate_tables(context, query.part).map(RateTable.of)
+    return rate_tables.list_rate_tables(context, query.part)
 
 
 def add_rates(context: RequestContext, body: RatesGiven) -> RatesPut:

@@ -1,16 +1,20 @@
 """What an organisation decides for all of it, and its types of entities."""
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from fivefold.domain.paging import Page
-from fivefold.serving.v1.changes.proposals import Proposal
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import Moment, RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import RequestModel, Text
 from fivefold.usecases.accounts import entity_types, settings
+from fivefold.usecases.accounts.entity_types import TypeLine
+from fivefold.usecases.accounts.settings import Settings
 from fivefold.usecases.changes import asks
+from fivefold.usecases.changes.proposals import ProposalLine
+from fivefold.usecases.shared.api_fields import schema
 
 
 class LevelsGiven(RequestModel):
@@ -31,29 +35,12 @@ class SettingsGiven(RequestModel):
     reason: Text = ""
 
 
-class Settings(ResponseModel):
-    """The settings; levels and base currency cannot change any more from `locked_at` on.
-
-    `programs_lower_levels`: programs take back what holds a level up without a second person.
-    `two_people_promote`: a value model becomes champion once one person proposed it and another approved.
-    `sole_operator_since`: since when one person may approve what they proposed; null where two people are needed.
-    """
-
-    levels: list[str]
-    locked_at: Moment | None = Field(validation_alias="locked_us")
-    base_currency: str
-    override_cap_percent: int
-    retention_days: int
-    minimum_coverage_percent: int
-    programs_lower_levels: bool
-    two_people_promote: bool
-    sole_operator_since: Moment | None = Field(validation_alias="sole_operator_us")
-
-
+@schema("SettingsAsked")
+@dataclass(frozen=True, kw_only=True)
 class SettingsAsked(Settings):
     """The settings as they are now, and the proposal to change them, where one was made."""
 
-    proposal: Proposal | None
+    proposal: ProposalLine | None
 
 
 class FieldsGiven(RequestModel):
@@ -64,23 +51,14 @@ class FieldsGiven(RequestModel):
     case_fields: dict[str, Any] = Field(default_factory=dict)
 
 
-class EntityType(ResponseModel):
-    """A type of entity and its typed fields."""
-
-    name: str
-    fields: dict[str, Any]
-    transaction_fields: dict[str, Any]
-    case_fields: dict[str, Any]
-
-
 def read_settings(context: RequestContext) -> Settings:
     """Show the settings."""
-    return Settings.of(settings.read_settings(context))
+    return settings.read_settings(context)
 
 
 def choose_levels(context: RequestContext, body: LevelsGiven) -> Settings:
     """Choose the levels; refused once a ruleset was written for those that are there."""
-    return Settings.of(settings.choose_levels(context, body.levels))
+    return settings.choose_levels(context, body.levels)
 
 
 def change_settings(context: RequestContext, body: SettingsGiven) -> SettingsAsked:
@@ -88,15 +66,14 @@ def change_settings(context: RequestContext, body: SettingsGiven) -> SettingsAsk
     given = settings.SettingsChange(**body.model_dump(exclude={"reason"}))
     outcome = asks.change_settings(context, given, body.reason)
     present = settings.read_settings(context)
-    return SettingsAsked.of({**vars(present), "proposal": outcome.proposal})
+    return SettingsAsked(**vars(present), proposal=outcome.proposal)
 
 
-def list_types(context: RequestContext, query: PageQuery) -> Page[EntityType]:
+def list_types(context: RequestContext, query: PageQuery) -> Page[TypeLine]:
     """List the types of entities, by name."""
-    return entity_types.list_types(context, query.part).map(EntityType.of)
+    return entity_types.list_types(context, query.part)
 
 
-def define_type(context: RequestContext, name: Text, body: FieldsGiven) -> EntityType:
+def define_type(context: RequestContext, name: Text, body: FieldsGiven) -> TypeLine:
     """Make a type of entity, or add fields to one; fields that are there stay as they are."""
-    entity_type = entity_types.define_type(context, name, body.fields, body.transaction_fields, body.case_fields)
-    return EntityType.of(entity_type)
+    return entity_types.define_type(context, name, body.fields, body.transaction_fields, body.case_fields)

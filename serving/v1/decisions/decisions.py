@@ -8,13 +8,14 @@ from fivefold.domain.paging import Page
 from fivefold.serving.v1.levels.levels import SEE_EVERYTHING
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import BigNumber, Moment, RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import BigNumber, RequestModel, ResponseModel, Text
 from fivefold.usecases.decisions import decide as decisions
 from fivefold.usecases.decisions import read as decision_reading
 from fivefold.usecases.decisions.decide import DecisionMade
 from fivefold.usecases.decisions.read import DecisionReasons
 from fivefold.usecases.levels.read import Freshness
 from fivefold.usecases.shared.actors import Role
+from fivefold.usecases.shared.api_fields import Moment
 
 
 class DecisionAsked(RequestModel):

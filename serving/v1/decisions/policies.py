@@ -3,14 +3,15 @@
 from pydantic import Field
 
 from fivefold.domain.paging import Page
-from fivefold.serving.v1.changes.proposals import Proposal
 from fivefold.serving.v1.errors import Place
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import Moment, Number, RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import Number, RequestModel, ResponseModel, Text
 from fivefold.store.decisions.policies import ACTIVE
 from fivefold.usecases.changes import asks
+from fivefold.usecases.changes.proposals import ProposalLine
 from fivefold.usecases.decisions import policies
+from fivefold.usecases.shared.api_fields import Moment
 
 
 class PolicyGiven(RequestModel):
@@ -55,7 +56,7 @@ class PolicyLine(ResponseModel):
 class PolicyRetired(PolicyLine):
     """The version as it is now, and the proposal to retire it, where it is active."""
 
-    proposal: Proposal | None
+    proposal: ProposalLine | None
 
 
 class Policy(PolicyLine):

@@ -6,12 +6,11 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from fivefold.serving.v1.changes.proposals import Proposal
 from fivefold.serving.v1.ingest.taken_rows import TakenRows
 from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.schemas import MomentGiven, RequestModel, ResponseModel, Text
 from fivefold.usecases.changes import facts
-from fivefold.usecases.changes.proposals import ChangeOutcome
+from fivefold.usecases.changes.proposals import ProposalLine
 from fivefold.usecases.ingest import entities as ingest_entities
 from fivefold.usecases.ingest import transactions as ingest_transactions
 from fivefold.usecases.ingest.facts import RecordGiven
@@ -174,39 +173,37 @@ def post_transactions(context: RequestContext, query: TypeOfTransactions, body: 
     return TransactionsTaken.in_part(accept_valid_rows(body, take, atomic=query.atomic))
 
 
-def set_tag(context: RequestContext, type_: Text, external_id: Text, tag: Text, body: TagGiven) -> Proposal | None:
+def set_tag(context: RequestContext, type_: Text, external_id: Text, tag: Text, body: TagGiven) -> ProposalLine | None:
     """Set a tag on an entity, or give it another end; proposed where a level would fall."""
     of = (context, type_, external_id)
-    return _proposal(facts.request_tag(*of, tag, until_us=body.until, reason=body.reason))
+    return facts.request_tag(*of, tag, until_us=body.until, reason=body.reason).proposal
 
 
-def end_tag(context: RequestContext, type_: Text, external_id: Text, tag: Text, query: Why) -> Proposal | None:
+def end_tag(context: RequestContext, type_: Text, external_id: Text, tag: Text, query: Why) -> ProposalLine | None:
     """Take a tag off an entity; proposed where a level would fall."""
-    return _proposal(facts.request_tag_end(context, type_, external_id, tag, reason=query.reason))
+    return facts.request_tag_end(context, type_, external_id, tag, reason=query.reason).proposal
 
 
-def add_screening(context: RequestContext, type_: Text, external_id: Text, body: ScreeningGiven) -> Proposal | None:
+def add_screening(context: RequestContext, type_: Text, external_id: Text, body: ScreeningGiven) -> ProposalLine | None:
     """Note that an entity was screened, and whether anything was found; proposed where a hit is cleared by it."""
     of = (context, type_, external_id)
-    return _proposal(facts.request_screening(*of, body.screening, found=body.found, at_us=body.at, reason=body.reason))
+    return facts.request_screening(*of, body.screening, found=body.found, at_us=body.at, reason=body.reason).proposal
 
 
-def put_case(context: RequestContext, type_: Text, external_id: Text, number: Text, body: CaseGiven) -> Proposal | None:
+def put_case(
+    context: RequestContext, type_: Text, external_id: Text, number: Text, body: CaseGiven
+) -> ProposalLine | None:
     """Open, change or close a case about an entity; proposed where a level would fall."""
     of = (context, type_, external_id)
-    return _proposal(facts.request_record(*of, "case", _record(number, body), reason=body.reason))
+    return facts.request_record(*of, "case", _record(number, body), reason=body.reason).proposal
 
 
 def put_alert(
     context: RequestContext, type_: Text, external_id: Text, number: Text, body: CaseGiven
-) -> Proposal | None:
+) -> ProposalLine | None:
     """Open, change or close an alert about an entity; proposed where a level would fall."""
     of = (context, type_, external_id)
-    return _proposal(facts.request_record(*of, "alert", _record(number, body), reason=body.reason))
-
-
-def _proposal(outcome: ChangeOutcome) -> Proposal | None:
-    return None if outcome.proposal is None else Proposal.of(outcome.proposal)
+    return facts.request_record(*of, "alert", _record(number, body), reason=body.reason).proposal
 
 
 def _record(number: str, given: CaseGiven) -> RecordGiven:

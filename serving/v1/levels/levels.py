@@ -7,12 +7,13 @@ from pydantic import Field
 from fivefold.domain.paging import Page
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import Moment, RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import RequestModel, ResponseModel, Text
 from fivefold.usecases.levels import explain as views
 from fivefold.usecases.levels import read as levels
 from fivefold.usecases.levels.explain import Reasons
-from fivefold.usecases.levels.read import Freshness, LevelView
+from fivefold.usecases.levels.read import Freshness, LevelView, OverrideShown
 from fivefold.usecases.shared.actors import Role
+from fivefold.usecases.shared.api_fields import Moment
 
 SEE_EVERYTHING = frozenset({Role.PUBLISHER, Role.ADMIN})
 """Authors of rulesets know all conditions anyway."""
@@ -28,17 +29,6 @@ class RulesetNamed(ResponseModel):
     def named(cls, pair: tuple[str, int] | None) -> Self | None:
         """Give the form of a name and a number."""
         return None if pair is None else cls(name=pair[0], version=pair[1])
-
-
-class OverrideInForce(ResponseModel):
-    """The override that holds."""
-
-    id: int
-    level: str
-    reason: str
-    until: Moment | None = Field(validation_alias="until_us")
-    requested_by: str
-    approved_by: str
 
 
 class LevelForApps(ResponseModel):
@@ -67,7 +57,7 @@ class LevelForPeople(LevelForApps):
     assessment: str | None
     source: str | None
     decided_by: RulesetNamed | None
-    override: OverrideInForce | None
+    override: OverrideShown | None
     refreshing: bool
     failing: bool
     reasons: Reasons | None

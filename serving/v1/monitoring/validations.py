@@ -7,12 +7,13 @@ from pydantic import Field
 from fivefold.domain.paging import Key, Page, page_among
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import LARGEST, Moment, MomentGiven, Number, RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import LARGEST, MomentGiven, Number, RequestModel, ResponseModel, Text
 from fivefold.usecases.monitoring import revalidation
 from fivefold.usecases.monitoring import validate as validation
 from fivefold.usecases.monitoring.history import CONFIRMED
-from fivefold.usecases.monitoring.revalidation import REACHED
+from fivefold.usecases.monitoring.revalidation import REACHED, Trigger
 from fivefold.usecases.monitoring.validate import Validated
+from fivefold.usecases.shared.api_fields import Moment
 
 
 class ValidationGiven(RequestModel):
@@ -39,22 +40,6 @@ class Validation(ValidationLine):
     """A validation with all that it found; docs/validation-over-time.md says what is what."""
 
     report: dict[str, Any]
-
-
-class Trigger(ResponseModel):
-    """What asks for a revalidation: the figure, the limit, where that comes from, and whether it is reached.
-
-    `about` is overall, or a ruleset and its version; `sure`: the whole interval says the same.
-    """
-
-    name: str
-    about: str
-    figure: float | None
-    limit: float
-    rule: str
-    source: str
-    answer: str
-    sure: bool
 
 
 class ChangeGiven(RequestModel):
@@ -105,10 +90,10 @@ def read_validation(context: RequestContext, validation_: Number) -> Validation:
 def read_revalidation(context: RequestContext, query: PageQuery) -> Page[Trigger]:
     """List the triggers of a revalidation, reached or not, by subject."""
     triggers = sorted(validation.revalidation(context), key=_place)
-    return page_among(triggers, _place, query.part).map(Trigger.of)
+    return page_among(triggers, _place, query.part)
 
 
-def _place(trigger: revalidation.Trigger) -> Key:
+def _place(trigger: Trigger) -> Key:
     return trigger.about, trigger.name
 
 

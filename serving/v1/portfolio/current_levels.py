@@ -8,10 +8,11 @@ from fivefold.domain.paging import Page
 from fivefold.serving.v1.levels.levels import RulesetNamed
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import Moment, MomentGiven, ResponseModel, Text
+from fivefold.serving.v1.schemas import MomentGiven, ResponseModel, Text
 from fivefold.store.portfolio.current_levels import Order
 from fivefold.usecases.portfolio import current_levels as current
 from fivefold.usecases.portfolio.current_levels import LevelFilters
+from fivefold.usecases.shared.api_fields import Moment
 
 
 def _names(text: object) -> object:

@@ -9,10 +9,12 @@ from fivefold.serving.v1.changes.proposals import Proposed
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.rulesets.rulesets import Rate
-from fivefold.serving.v1.schemas import LARGEST, Moment, Number, RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import LARGEST, Number, RequestModel, Text
 from fivefold.store.rulesets.activations import PER_SECOND
 from fivefold.usecases.changes import asks, backtests
+from fivefold.usecases.changes.backtests import BacktestLine
 from fivefold.usecases.rulesets import activate as activations
+from fivefold.usecases.rulesets.activate import ActivationLine
 
 
 class ActivationGiven(RequestModel):
@@ -29,21 +31,6 @@ class RollbackGiven(ActivationGiven):
     release: bool = False
 
 
-class ActivationLine(ResponseModel):
-    """A change of what decides; `reached` of `total` entities are due so far, null once all were."""
-
-    kind: str
-    version: int | None
-    previous: int | None
-    reason: str
-    actor: str
-    at: Moment = Field(validation_alias="at_us")
-    per_second: int
-    finished_at: Moment | None = Field(validation_alias="finished_us")
-    reached: int | None
-    total: int | None = Field(validation_alias="of")
-
-
 class BacktestGiven(RequestModel):
     """A version, or null for the draft."""
 
@@ -54,29 +41,6 @@ class BacktestCancelled(RequestModel):
     """Why it is not wanted any more."""
 
     reason: Text
-
-
-class BacktestLine(ResponseModel):
-    """A backtest; `done` of `total` entities were assessed so far, and `part` is assessed now.
-
-    `state` is queued, running, done, failed, cancelled, or quarantined where it ended `attempts` workers; `error` says
-    why.
-    """
-
-    id: int
-    family: str | None
-    version: int | None
-    proposal: int | None
-    content_hash: str
-    state: str
-    done: int
-    total: int
-    requested_by: str
-    requested_at: Moment = Field(validation_alias="requested_us")
-    finished_at: Moment | None = Field(validation_alias="finished_us")
-    error: str | None
-    attempts: int
-    part: str | None
 
 
 def activate(context: RequestContext, family: Text, body: ActivationGiven) -> None:
@@ -93,17 +57,17 @@ def roll_back(context: RequestContext, family: Text, body: RollbackGiven) -> Pro
 
 def list_activations(context: RequestContext, family: Text, query: PageQuery) -> Page[ActivationLine]:
     """List what was activated, rolled back and switched, the newest first, and the progress of the reassessment."""
-    return activations.list_activations(context, family, query.part).map(ActivationLine.of)
+    return activations.list_activations(context, family, query.part)
 
 
 def request_backtest(context: RequestContext, family: Text, body: BacktestGiven) -> BacktestLine:
     """Ask for a backtest, which runs in the background."""
-    return BacktestLine.of(backtests.request_backtest(context, family, body.version))
+    return backtests.request_backtest(context, family, body.version)
 
 
 def list_backtests(context: RequestContext, family: Text, query: PageQuery) -> Page[BacktestLine]:
     """List the backtests of a ruleset, the newest first."""
-    return backtests.list_backtests(context, family, query.part).map(BacktestLine.of)
+    return backtests.list_backtests(context, family, query.part)
 
 
 def read_backtest(context: RequestContext, backtest: Number) -> dict[str, Any]:
@@ -113,4 +77,4 @@ def read_backtest(context: RequestContext, backtest: Number) -> dict[str, Any]:
 
 def cancel_backtest(context: RequestContext, backtest: Number, body: BacktestCancelled) -> BacktestLine:
     """Cancel a backtest that waits or runs."""
-    return BacktestLine.of(backtests.cancel_backtest(context, backtest, body.reason))
+    return backtests.cancel_backtest(context, backtest, body.reason)

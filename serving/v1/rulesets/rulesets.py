@@ -1,6 +1,6 @@
 """Rulesets: families in order, drafts, versions. For publishers alone: they show every threshold."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
@@ -10,7 +10,7 @@ from fivefold.serving.v1.changes.proposals import Proposed
 from fivefold.serving.v1.errors import Place
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import Moment, Number, RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import Number, RequestModel, ResponseModel, Text
 from fivefold.store.rulesets.activations import PER_SECOND
 from fivefold.usecases.changes import asks
 from fivefold.usecases.rulesets import commit as ruleset_commits
@@ -19,7 +19,7 @@ from fivefold.usecases.rulesets import read as ruleset_reading
 from fivefold.usecases.rulesets import review as ruleset_reviews
 from fivefold.usecases.rulesets.commit import Committed
 from fivefold.usecases.rulesets.drafts import DraftSaved
-from fivefold.usecases.rulesets.read import FamilyLine
+from fivefold.usecases.rulesets.read import DraftShown, FamilyLine, VersionLine, VersionView
 from fivefold.usecases.rulesets.review import ExampleLine
 from fivefold.usecases.shared.inputs import MOST_PER_SECOND
 
@@ -38,16 +38,6 @@ class DraftGiven(RequestModel):
 
     document: Text
     revision: Revision = 0
-
-
-class Draft(ResponseModel):
-    """A draft as it was written."""
-
-    family: str
-    revision: int
-    document: str
-    editors: list[str]
-    edited_at: Moment = Field(validation_alias="edited_us")
 
 
 class Review(ResponseModel):
@@ -69,24 +59,6 @@ class CommitGiven(RequestModel):
 
     revision: Revision
     accept_warnings: Text = ""
-
-
-class VersionLine(ResponseModel):
-    """A committed version."""
-
-    number: int
-    content_hash: str
-    active: bool
-    editors: list[str]
-    committed_by: str
-    committed_at: Moment = Field(validation_alias="committed_us")
-
-
-class Version(VersionLine):
-    """A committed version as it was written, and the results of its examples."""
-
-    document: str
-    tests: dict[str, Any]
 
 
 class ComparedWith(RequestModel):
@@ -141,9 +113,9 @@ def save_draft(context: RequestContext, family: Text, body: DraftGiven) -> Draft
     return rulesets.save_draft(context, body.document, body.revision)
 
 
-def read_draft(context: RequestContext, family: Text) -> Draft:
+def read_draft(context: RequestContext, family: Text) -> DraftShown:
     """Show a draft as it was written."""
-    return Draft.of(ruleset_reading.read_draft(context, family))
+    return ruleset_reading.read_draft(context, family)
 
 
 def review_draft(context: RequestContext, family: Text) -> Review:
@@ -158,12 +130,12 @@ def commit(context: RequestContext, family: Text, body: CommitGiven) -> Committe
 
 def list_versions(context: RequestContext, family: Text, query: PageQuery) -> Page[VersionLine]:
     """List the versions of a ruleset, the newest first."""
-    return ruleset_reading.list_versions(context, family, query.part).map(VersionLine.of)
+    return ruleset_reading.list_versions(context, family, query.part)
 
 
-def read_version(context: RequestContext, family: Text, number: Number) -> Version:
+def read_version(context: RequestContext, family: Text, number: Number) -> VersionView:
     """Show a version as it was written, and the results of its examples."""
-    return Version.of(ruleset_reading.read_version(context, family, number))
+    return ruleset_reading.read_version(context, family, number)
 
 
 def compare_versions(context: RequestContext, family: Text, number: Number, query: ComparedWith) -> Difference:

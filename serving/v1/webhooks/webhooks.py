@@ -5,9 +5,10 @@ from pydantic import Field
 from fivefold.domain.paging import Page
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import LARGEST_BIG, Moment, Number, RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import LARGEST_BIG, Number, RequestModel, ResponseModel, Text
+from fivefold.usecases.shared.api_fields import Moment
 from fivefold.usecases.webhooks import endpoints
-from fivefold.usecases.webhooks.endpoints import EndpointMade
+from fivefold.usecases.webhooks.endpoints import EndpointLine, EndpointMade
 
 
 class EndpointGiven(RequestModel):
@@ -15,20 +16,6 @@ class EndpointGiven(RequestModel):
 
     url: Text
     kinds: list[Text] = Field(default_factory=list)
-
-
-class Endpoint(ResponseModel):
-    """An endpoint, without its secrets: `secrets` says how many sign now."""
-
-    id: int
-    url: str
-    kinds: list[str]
-    enabled: bool
-    private_allowed: bool
-    secrets: int
-    waiting: int
-    dead: int
-    created_at: Moment = Field(validation_alias="created_us")
 
 
 class EnabledGiven(RequestModel):
@@ -69,9 +56,9 @@ class Counted(ResponseModel):
     count: int
 
 
-def list_endpoints(context: RequestContext, query: PageQuery) -> Page[Endpoint]:
+def list_endpoints(context: RequestContext, query: PageQuery) -> Page[EndpointLine]:
     """List the endpoints."""
-    return endpoints.list_endpoints(context, part=query.part).map(Endpoint.of)
+    return endpoints.list_endpoints(context, part=query.part)
 
 
 def add_endpoint(context: RequestContext, body: EndpointGiven) -> EndpointMade:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from fivefold.domain.clock import from_microseconds, to_microseconds
-from fivefold.serving.v1.schemas import BigNumber, Moment, MomentGiven, Number, RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import BigNumber, MomentGiven, Number, RequestModel, ResponseModel, Text
+from fivefold.usecases.shared.api_fields import Moment
 
 GIVEN: TypeAdapter[int] = TypeAdapter(MomentGiven)
 TOLD: TypeAdapter[int] = TypeAdapter(Moment)

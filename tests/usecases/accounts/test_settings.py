@@ -41,6 +41,9 @@ def test_levels_are_chosen_by_name_with_what_else_holds(engine: Engine, ana: Act
         override_cap_percent=10,
         retention_days=1826,
         minimum_coverage_percent=80,
+        programs_lower_levels=False,
+        two_people_promote=False,
+        sole_operator_us=None,
     )
     assert read_settings(Context(engine, ana)) == chosen
     with Session(engine) as session:
@@ -111,6 +114,9 @@ def test_settings_are_changed_one_by_one(engine: Engine, ana: Actor) -> None:
         override_cap_percent=0,
         retention_days=3650,
         minimum_coverage_percent=80,
+        programs_lower_levels=False,
+        two_people_promote=False,
+        sole_operator_us=None,
     )
     lock(engine, ana)
     assert (
