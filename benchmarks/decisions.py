@@ -19,6 +19,7 @@ from sqlalchemy import Engine
 from benchmarks.platform.data import FIELDS, LEVELS, TRANSACTION_FIELDS, activate, add_customers, organise, transactions
 from benchmarks.platform.data import postgresql as new_postgresql
 from fivefold.store.sql.database import open_database, upgrade
+from fivefold.usecases.accounts.organisations import add_member
 from fivefold.usecases.decisions.decide import decide
 from fivefold.usecases.decisions.policies import approve_policy, propose_policy
 from fivefold.usecases.ingest.transactions import add_transactions
@@ -94,9 +95,13 @@ def prepared(engine: Engine) -> Actor:
     add_transactions(Context(engine, actor), transactions(0, CUSTOMERS * EACH, CUSTOMERS))
     while run_batch(engine) is not None:
         pass
+    writer, approver = (
+        replace(actor, name=f"member:{add_member(Context(engine, actor), name, ['publisher']).id}")
+        for name in ("Ana", "Bo")
+    )
     for name, rules in (("thresholds", THRESHOLDS), ("history", [*THRESHOLDS, *HISTORY])):
-        made = propose_policy(Context(engine, actor), document(name, rules), "To measure.", "To measure.")
-        approve_policy(Context(engine, replace(actor, name="cli:another")), name, made.number, "To measure.")
+        made = propose_policy(Context(engine, writer), document(name, rules), "To measure.", "To measure.")
+        approve_policy(Context(engine, approver), name, made.number, "To measure.")
     return actor
 
 

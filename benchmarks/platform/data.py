@@ -119,8 +119,8 @@ def activate(engine: Engine, actor: Actor) -> None:
             document=RULESET,
             canonical=ruleset.canonical,
             content_hash=ruleset.content_hash,
-            tests="{}",
-            editors="[]",
+            tests={},
+            editors=[],
             committed_by="cli:benchmark",
             committed_us=now_microseconds(),
         )

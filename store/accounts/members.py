@@ -1,6 +1,5 @@
 """Members of organisations, and their tokens. Nothing here begins or ends a transaction."""
 
-import json
 from collections.abc import Iterable
 
 from sqlalchemy import ColumnElement, select, update
@@ -36,20 +35,6 @@ def _locked(session: Session, organisation_id: int, which: ColumnElement[bool]) 
 def members_of(session: Session, organisation_id: int, part: Part = WHOLE) -> Page[Member]:
     """List an organisation's members, the oldest first."""
     return scalars_of(session, select(Member).where(Member.organisation_id == organisation_id), (Member.id,), part)
-
-
-def roles_of(member: Member) -> tuple[str, ...]:
-    """Read the roles of a member, in the order of their names."""
-    return tuple(json.loads(member.roles))
-
-
-def roles_text(roles: Iterable[str]) -> str:
-    """Write roles in the form of a member's row.
-
-    >>> roles_text(["publisher", "approver"])
-    '["approver", "publisher"]'
-    """
-    return json.dumps(sorted(set(roles)))
 
 
 def end_tokens(session: Session, member_id: int, roles: Iterable[str], now_us: int) -> list[int]:

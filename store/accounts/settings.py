@@ -1,7 +1,5 @@
 """Settings of organisations. Nothing here begins or ends a transaction."""
 
-import json
-
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -23,7 +21,7 @@ def settings_row(session: Session, organisation_id: int, *, locked: bool = False
 
 def levels_of(session: Session, organisation_id: int) -> tuple[str, ...]:
     """Give the names of the levels, lowest first."""
-    return tuple(json.loads(settings_row(session, organisation_id).levels))
+    return tuple(settings_row(session, organisation_id).levels)
 
 
 def base_currency_of(session: Session, organisation_id: int) -> str:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, ScalarSelect, Text, case, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, ScalarSelect, Text, case, delete, func, or_, select, type_coerce, update
 from sqlalchemy import cast as cast_to
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session
 
@@ -159,7 +159,7 @@ def erase(session: Session, entities: Sequence[Entity], now_us: int) -> list[int
     session.execute(proposals.values(reason="erased", decision_reason=None), execution_options=_UNSEEN)
     facts = update(Proposal).where(among(session, Proposal.entity_id, ids))
     state = case((Proposal.state == PROPOSED, WITHDRAWN), else_=Proposal.state)
-    values = {"subject": "erased", "content": "{}", "reach": "{}", "state": state}
+    values = {"subject": "erased", "content": {}, "reach": {}, "state": state}
     session.execute(facts.values(**values), execution_options=_UNSEEN)
     forget_answers(session, entities[0].organisation_id)
     forget_entities(session, entities[0].organisation_id, ids)
@@ -178,7 +178,7 @@ def _proposals_about(session: Session, ids: Sequence[int]) -> list[int]:
     if not contents:
         return numbers
     statement = select(Proposal.id).where(
-        Proposal.kind == "override.revoke", among(session, Proposal.content, contents)
+        Proposal.kind == "override.revoke", among(session, type_coerce(Proposal.content, Text), contents)
     )
     return numbers + list(session.scalars(statement))
 

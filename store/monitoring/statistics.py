@@ -32,8 +32,8 @@ class LevelCount:
     entities: int
 
 
-def organisations_with_levels(session: Session) -> list[tuple[int, str]]:
-    """List the organisations that chose their levels: number, and the levels' names as they are stored."""
+def organisations_with_levels(session: Session) -> list[tuple[int, list[str]]]:
+    """List the organisations that chose their levels: number, and the levels' names."""
     statement = select(OrganisationSettings.organisation_id, OrganisationSettings.levels)
     return [(number, levels) for number, levels in session.execute(statement.order_by(statement.selected_columns[0]))]
 

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.levels import bulk_reads as loading
+from fivefold.store.sql.json_text import report_json
 from fivefold.store.sql.keyset import scalars_of
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.rulesets import Backtest
@@ -123,7 +124,7 @@ def without_entities(report: str, entity_ids: Collection[int]) -> str:
         remaining = [line for line in lines if line["entity"] not in names]
         is_changed = is_changed or len(remaining) < len(lines)
         lines[:] = remaining
-    return json.dumps(content, ensure_ascii=False, allow_nan=False, sort_keys=True) if is_changed else report
+    return report_json(content) if is_changed else report
 
 
 def _lines(report: dict[str, Any]) -> list[list[dict[str, Any]]]:

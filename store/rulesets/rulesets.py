@@ -1,6 +1,5 @@
 """Rulesets: families, drafts, versions, what is active. Nothing here begins or ends a transaction."""
 
-import json
 from collections.abc import Sequence
 
 from sqlalchemy import func, select
@@ -97,11 +96,6 @@ def next_position(session: Session, type_id: int) -> int:
     return 1 if last is None else last + 1
 
 
-def editors_of(row: Draft | RulesetVersion) -> list[str]:
-    """List the editors of a draft, or of its version, in the order of their first edits."""
-    return list(json.loads(row.editors))
-
-
 def revision_of(version: RulesetVersion) -> int:
     """Return the draft's revision that became this version; the next draft goes on from there."""
-    return int(json.loads(version.tests)["revision"])
+    return int(version.tests["revision"])

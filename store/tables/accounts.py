@@ -1,7 +1,11 @@
 """The tables, as SQLAlchemy sees them; migrations make them, and a test compares the two."""
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Integer, MetaData, String, Text, UniqueConstraint
+import json
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Integer, MetaData, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from fivefold.store.sql.json_text import JSONText
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_name)s",
@@ -76,4 +80,4 @@ class Counted(Base):
     model: Mapped[str] = mapped_column(String(200), primary_key=True)
     version: Mapped[int] = mapped_column(Integer, primary_key=True)
     day: Mapped[str] = mapped_column(String(10), primary_key=True)
-    counts: Mapped[str] = mapped_column(Text)
+    counts: Mapped[list[int]] = mapped_column(JSONText(json.dumps))

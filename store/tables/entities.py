@@ -3,6 +3,8 @@
 Where a row has a `salt`, the audit log has its digest (`store.audit.bound_rows`).
 """
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -23,6 +25,7 @@ from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fivefold.store.audit.history import SALT_CHARACTERS, new_salt
+from fivefold.store.sql.json_text import JSONText
 from fivefold.store.tables.accounts import NAME_CHARACTERS, Base
 
 BIG = BigInteger().with_variant(Integer, "sqlite")
@@ -37,7 +40,7 @@ _IS_ERASED = text("erased_us IS NOT NULL")
 class OrganisationSettings(Base):
     """What an organisation decided once for all of it.
 
-    `levels` is a JSON array of names, lowest first; nothing changes it once a ruleset was written (`locked_us`).
+    Nothing changes `levels`, names from the lowest up, once a ruleset was written (`locked_us`).
 
     Attributes:
         minimum_coverage_percent: so much of every ruleset's rules and cases must examples reach, whatever it says.
@@ -50,7 +53,7 @@ class OrganisationSettings(Base):
     __tablename__ = "organisation_settings"
 
     organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION), primary_key=True)
-    levels: Mapped[str] = mapped_column(Text)
+    levels: Mapped[list[str]] = mapped_column(JSONText())
     locked_us: Mapped[int | None] = mapped_column(BigInteger)
     base_currency: Mapped[str] = mapped_column(String(3), default="EUR")
     override_cap_percent: Mapped[int] = mapped_column(Integer, default=10)
@@ -71,9 +74,9 @@ class EntityType(Base):
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
     name: Mapped[str] = mapped_column(_WORD)
-    fields: Mapped[str] = mapped_column(Text)
-    transaction_fields: Mapped[str] = mapped_column(Text)
-    case_fields: Mapped[str] = mapped_column(Text)
+    fields: Mapped[dict[str, Any]] = mapped_column(JSONText())
+    transaction_fields: Mapped[dict[str, Any]] = mapped_column(JSONText())
+    case_fields: Mapped[dict[str, Any]] = mapped_column(JSONText())
     created_us: Mapped[int] = mapped_column(BigInteger)
     salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
@@ -276,7 +279,7 @@ class Record(Base):
 
 
 class ListVersionRow(Base):
-    """One version of a named list; `members` is a JSON array."""
+    """One version of a named list."""
 
     __tablename__ = "list_versions"
 
@@ -285,7 +288,7 @@ class ListVersionRow(Base):
     since_us: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     title: Mapped[str] = mapped_column(Text)
     source: Mapped[str] = mapped_column(Text)
-    members: Mapped[str] = mapped_column(Text)
+    members: Mapped[list[str]] = mapped_column(JSONText())
     created_us: Mapped[int] = mapped_column(BigInteger)
 
 

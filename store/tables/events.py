@@ -1,9 +1,13 @@
 """The tables of what is sent to others - outbox, endpoints, deliveries - and of decisions and changes of note."""
 
+import json
+from typing import Any
+
 from sqlalchemy import BigInteger, Boolean, CheckConstraint, ForeignKey, Index, Integer, String, Text, text
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.orm import Mapped, mapped_column
 
+from fivefold.store.sql.json_text import JSONText, report_json
 from fivefold.store.tables.accounts import HASH_CHARACTERS, NAME_CHARACTERS, Base
 from fivefold.store.tables.entities import BIG
 
@@ -27,7 +31,7 @@ class OutboxEvent(Base):
 
 
 class Endpoint(Base):
-    """Where an organisation receives events. `kinds` and `secrets` are JSON; the newest secret stands first.
+    """Where an organisation receives events. `secrets` are encrypted JSON; the newest stands first.
 
     Attributes:
         planned_id: events up to here have their deliveries.
@@ -38,7 +42,7 @@ class Endpoint(Base):
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION), index=True)
     url: Mapped[str] = mapped_column(Text)
-    kinds: Mapped[str] = mapped_column(Text)
+    kinds: Mapped[list[str]] = mapped_column(JSONText())
     secrets: Mapped[str] = mapped_column(Text)
     enabled: Mapped[bool] = mapped_column(Boolean)
     private_allowed: Mapped[bool] = mapped_column(Boolean)
@@ -139,7 +143,7 @@ class MaterialChange(Base):
 
 
 class ValidationRun(Base):
-    """What a validation of the levels of a time found (JSON)."""
+    """What a validation of the levels of a time found."""
 
     __tablename__ = "validations"
 
@@ -149,7 +153,7 @@ class ValidationRun(Base):
     from_us: Mapped[int] = mapped_column(BigInteger)
     until_us: Mapped[int] = mapped_column(BigInteger)
     made_us: Mapped[int] = mapped_column(BigInteger)
-    report: Mapped[str] = mapped_column(Text)
+    report: Mapped[dict[str, Any]] = mapped_column(JSONText(report_json))
 
 
 class Member(Base):
@@ -161,6 +165,6 @@ class Member(Base):
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
     name: Mapped[str] = mapped_column(String(NAME_CHARACTERS))
-    roles: Mapped[str] = mapped_column(Text)
+    roles: Mapped[list[str]] = mapped_column(JSONText(json.dumps))
     created_us: Mapped[int] = mapped_column(BigInteger)
     left_us: Mapped[int | None] = mapped_column(BigInteger)

@@ -1,9 +1,12 @@
 """The table of proposals: changes of what decides that one person proposes and another approves."""
 
+from typing import Any
+
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fivefold.store.audit.history import SALT_CHARACTERS, new_salt
+from fivefold.store.sql.json_text import JSONText
 from fivefold.store.tables.accounts import Base
 
 
@@ -13,10 +16,10 @@ class Proposal(Base):
     Attributes:
         kind: such as `ruleset.switch`.
         subject: what it is about, in words.
-        content: what would change (canonical JSON).
-        reach: whom it would reach, as far as that was counted when it was proposed (canonical JSON).
+        content: what would change.
+        reach: whom it would reach, as far as that was counted when it was proposed.
         entity_id: whom it is about; None where it is about more than one.
-        result: what was changed when it was approved (canonical JSON).
+        result: what was changed when it was approved.
         salt: of the digest of the row that the audit log has (`store.audit.bound_rows`).
     """
 
@@ -31,8 +34,8 @@ class Proposal(Base):
     entity_id: Mapped[int | None] = mapped_column(ForeignKey("entities.id"), index=True)
     kind: Mapped[str] = mapped_column(String(30))
     subject: Mapped[str] = mapped_column(Text)
-    content: Mapped[str] = mapped_column(Text)
-    reach: Mapped[str] = mapped_column(Text)
+    content: Mapped[dict[str, Any]] = mapped_column(JSONText())
+    reach: Mapped[dict[str, Any]] = mapped_column(JSONText())
     reason: Mapped[str] = mapped_column(Text)
     proposed_by: Mapped[str] = mapped_column(Text)
     proposed_us: Mapped[int] = mapped_column(BigInteger)
@@ -40,5 +43,5 @@ class Proposal(Base):
     decided_by: Mapped[str | None] = mapped_column(Text)
     decided_us: Mapped[int | None] = mapped_column(BigInteger)
     decision_reason: Mapped[str | None] = mapped_column(Text)
-    result: Mapped[str | None] = mapped_column(Text)
+    result: Mapped[dict[str, Any] | None] = mapped_column(JSONText())
     salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)

@@ -3,11 +3,14 @@
 Where a row has a `salt`, the audit log has its digest (`store.audit.bound_rows`).
 """
 
+from typing import Any
+
 from sqlalchemy import BigInteger, Boolean, CheckConstraint, ForeignKey, Integer, String, Text
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fivefold.store.audit.history import SALT_CHARACTERS, new_salt
+from fivefold.store.sql.json_text import JSONText
 from fivefold.store.tables.accounts import HASH_CHARACTERS, NAME_CHARACTERS, Base
 from fivefold.store.tables.entities import BIG
 
@@ -34,19 +37,19 @@ class Family(Base):
 
 
 class Draft(Base):
-    """What may still be edited, as it was written; `editors` is a JSON array of everybody who edited it."""
+    """What may still be edited, as it was written; `editors` in the order of their first edits."""
 
     __tablename__ = "ruleset_drafts"
 
     family_id: Mapped[int] = mapped_column(ForeignKey(_FAMILY), primary_key=True)
     document: Mapped[str] = mapped_column(Text)
     revision: Mapped[int] = mapped_column(Integer)
-    editors: Mapped[str] = mapped_column(Text)
+    editors: Mapped[list[str]] = mapped_column(JSONText())
     edited_us: Mapped[int] = mapped_column(BigInteger)
 
 
 class RulesetVersion(Base):
-    """A committed version: never changed. Its examples stand in its document; `tests` is what they came to (JSON)."""
+    """A committed version: never changed. Its examples stand in its document; `tests` is what they came to."""
 
     __tablename__ = "ruleset_versions"
     __table_args__ = (Unique("family_id", "number"),)
@@ -58,15 +61,15 @@ class RulesetVersion(Base):
     document: Mapped[str] = mapped_column(Text)
     canonical: Mapped[str] = mapped_column(Text)
     content_hash: Mapped[str] = mapped_column(String(HASH_CHARACTERS), index=True)
-    tests: Mapped[str] = mapped_column(Text)
-    editors: Mapped[str] = mapped_column(Text)
+    tests: Mapped[dict[str, Any]] = mapped_column(JSONText())
+    editors: Mapped[list[str]] = mapped_column(JSONText())
     committed_by: Mapped[str] = mapped_column(Text)
     committed_us: Mapped[int] = mapped_column(BigInteger)
     salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 
 class Backtest(Base):
-    """A backtest of one content, or of a proposal, in the background: how far it is, and what it found (JSON).
+    """A backtest of one content, or of a proposal, in the background: how far it is, and what it found.
 
     Attributes:
         family_id: whose content it is of; None for a proposal's.
@@ -74,6 +77,7 @@ class Backtest(Base):
         content_hash: of the ruleset; for a proposal's, of what decides before and after it.
         attempts: how often a worker began it and was not asked to stop.
         part: what the worker assesses now, in words.
+        report: JSON. Text, as lists of backtests need none, and one can have thousands of lines.
         error: why it failed, was cancelled or is quarantined.
     """
 

@@ -4,7 +4,6 @@ A delivery is sent only if no earlier one of the same endpoint and entity waits,
 events arrive in their order, and a failure holds up its own pair and no other.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -72,7 +71,7 @@ def planning_backlogs(session: Session, settled: int, most: int) -> list[Plannin
         PlanningBacklog(
             endpoint_id=endpoint.id,
             organisation_id=endpoint.organisation_id,
-            kinds=tuple(json.loads(endpoint.kinds)),
+            kinds=tuple(endpoint.kinds),
             after=endpoint.planned_id,
             upto=last,
         )

@@ -9,9 +9,7 @@ from fivefold.store.tables.rulesets import Backtest, Family, RulesetVersion
 
 def type_of(session: Session, organisation: str = "acme", name: str = "customer") -> EntityType:
     number = accounts.organisation_named(session, organisation, 1).id
-    made = EntityType(
-        organisation_id=number, name=name, fields="{}", transaction_fields="{}", case_fields="{}", created_us=1
-    )
+    made = EntityType(organisation_id=number, name=name, fields={}, transaction_fields={}, case_fields={}, created_us=1)
     session.add(made)
     session.flush()
     return made
@@ -51,8 +49,8 @@ def version_of(session: Session, family: Family, number: int) -> RulesetVersion:
         document="",
         canonical="",
         content_hash=f"{number}",
-        tests=f'{{"revision":{number * 10}}}',
-        editors='["member:1","member:2"]',
+        tests={"revision": number * 10},
+        editors=["member:1", "member:2"],
         committed_by="member:3",
         committed_us=number,
     )

@@ -125,9 +125,9 @@ class Bank:
                 EntityType(
                     organisation_id=self.of,
                     name=name,
-                    fields=json.dumps(fields),
-                    transaction_fields=json.dumps(transaction_fields),
-                    case_fields="{}",
+                    fields=fields,
+                    transaction_fields=transaction_fields,
+                    case_fields={},
                     created_us=self.now,
                 )
             )
@@ -156,8 +156,8 @@ class Bank:
                 document=document,
                 canonical=ruleset.canonical,
                 content_hash=ruleset.content_hash,
-                tests="{}",
-                editors="[]",
+                tests={},
+                editors=[],
                 committed_by="member:1",
                 committed_us=self.now,
             )

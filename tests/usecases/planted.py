@@ -204,7 +204,7 @@ def planted(engine: Engine, name: str = "bank", versions: int = 2, levels: list[
     with Session(engine) as session, session.begin():
         kind = session.query(EntityType).filter_by(organisation_id=of).one()
         account = EntityType(
-            organisation_id=of, name="account", fields="{}", transaction_fields="{}", case_fields="{}", created_us=START
+            organisation_id=of, name="account", fields={}, transaction_fields={}, case_fields={}, created_us=START
         )
         family = Family(organisation_id=of, type_id=kind.id, name="retail", position=1, enabled=True, created_us=START)
         session.add_all([account, family])
@@ -217,8 +217,8 @@ def planted(engine: Engine, name: str = "bank", versions: int = 2, levels: list[
                 document="{}",
                 canonical="{}",
                 content_hash=f"{number}" * 64,
-                tests="{}",
-                editors="[]",
+                tests={},
+                editors=[],
                 committed_by="member:1",
                 committed_us=START,
             )

@@ -1,6 +1,5 @@
 """A small platform for tests: an organisation with levels, a type of customer, and people who act."""
 
-import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,15 +29,14 @@ def organisation(engine: Engine, name: str = "bank", levels: list[str] | None = 
         made = accounts.organisation_named(session, name, NOW)
         session.flush()
         # Rulesets of tests have few examples.
-        said = json.dumps(levels or LEVELS)
-        session.add(OrganisationSettings(organisation_id=made.id, levels=said, minimum_coverage_percent=0))
+        session.add(OrganisationSettings(organisation_id=made.id, levels=levels or LEVELS, minimum_coverage_percent=0))
         session.add(
             EntityType(
                 organisation_id=made.id,
                 name="customer",
-                fields=json.dumps(FIELDS),
-                transaction_fields=json.dumps(TRANSACTION_FIELDS),
-                case_fields="{}",
+                fields=FIELDS,
+                transaction_fields=TRANSACTION_FIELDS,
+                case_fields={},
                 created_us=NOW,
             )
         )

@@ -125,8 +125,8 @@ class Machine(RuleBasedStateMachine):
             **content,
             number=number,
             document=document,
-            tests="{}",
-            editors='["member:1"]',
+            tests={},
+            editors=["member:1"],
             committed_by="member:1",
             committed_us=self.now,
         )

@@ -12,7 +12,6 @@ from sqlalchemy import Engine, select, update
 
 from fivefold.domain.clock import DAY_US, from_microseconds, now_microseconds
 from fivefold.store.accounts import tokens as accounts
-from fivefold.store.accounts.members import roles_of
 from fivefold.store.accounts.tokens import Charge, Used
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.fast_statements import PreparedStatements
@@ -74,7 +73,7 @@ def find_credential(engine: Engine, secret: str) -> Credential | None:
             return None
         if row.member_id is not None:
             member = session.get_one(Member, row.member_id)
-            if member.left_us is not None or row.role not in roles_of(member):
+            if member.left_us is not None or row.role not in member.roles:
                 return None
         return Credential(row.id, row.role, row.plan, row.expires_us, row.organisation_id, row.member_id)
 

@@ -1,6 +1,5 @@
 """Types of entities and their typed fields, as rulesets declare them. Fields are added, never changed or removed."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +8,6 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from fivefold.domain.canonical import canonical_json
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.compiler.checks import TAKEN
@@ -70,11 +68,12 @@ def define_type(
         before = None if row is None else vars(_line(row))
         if row is None:
             row = EntityType(organisation_id=context.organisation_id, name=name, created_us=now)
-            row.fields = row.transaction_fields = row.case_fields = "{}"
+            row.fields, row.transaction_fields, row.case_fields = {}, {}, {}
             session.add(row)
         for part, fields_of_part in declared.items():
             setattr(row, part, _joined(part, getattr(row, part), fields_of_part))
         session.flush()
+        session.refresh(row)  # with its fields in their order
         after = vars(_line(row))
         if after != before:
             _record(session, context, row, before, after)
@@ -116,18 +115,18 @@ def checked_fields(part: str, definitions: Mapping[str, Any]) -> dict[str, Field
     return read
 
 
-def read_fields(text: str) -> dict[str, FieldType]:
+def read_fields(content: Mapping[str, Any]) -> dict[str, FieldType]:
     """Read the typed fields of a type from their column."""
-    return FIELDS.validate_json(text)
+    return FIELDS.validate_python(content)
 
 
-def _joined(part: str, text: str, new_fields: Fields) -> str:
-    there = read_fields(text)
+def _joined(part: str, content: Mapping[str, Any], new_fields: Fields) -> dict[str, Any]:
+    there = read_fields(content)
     changed = [name for name, kind in new_fields.items() if name in there and not same_type(kind, there[name])]
     if changed:
         changes_text = ", ".join(f"{name} is {type_json(there[name])}" for name in changed)
         raise ConflictError(f"{part}: {changes_text}, for good; give the new field another name")
-    return canonical_json({name: type_json(kind) for name, kind in {**new_fields, **there}.items()})
+    return {name: type_json(kind) for name, kind in {**new_fields, **there}.items()}
 
 
 def same_type(one: FieldType, other: FieldType) -> bool:
@@ -163,4 +162,4 @@ def _of(context: Context) -> Select[EntityType]:
 
 
 def _line(row: EntityType) -> TypeLine:
-    return TypeLine(row.name, *(json.loads(getattr(row, part)) for part in PARTS))
+    return TypeLine(row.name, *(getattr(row, part) for part in PARTS))

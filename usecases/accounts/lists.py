@@ -4,7 +4,6 @@ A new version touches everyone of a type of which a ruleset that is in force rea
 such a ruleset applies, is only known once they are assessed.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -13,7 +12,6 @@ from typing import Annotated, Any
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
-from fivefold.domain.canonical import canonical_json
 from fivefold.domain.characters import control_in
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError, ConflictError
@@ -78,9 +76,7 @@ def named_lists(session: Session, organisation_id: int) -> dict[str, NamedList]:
 
 
 def _named_list(rows: Sequence[ListVersionRow]) -> NamedList:
-    versions = tuple(
-        ListVersion(since=row.since_us, members=tuple(json.loads(row.members)), source=row.source) for row in rows
-    )
+    versions = tuple(ListVersion(since=row.since_us, members=tuple(row.members), source=row.source) for row in rows)
     return NamedList(name=rows[-1].name, title=rows[-1].title, source=rows[-1].source, versions=versions)
 
 
@@ -164,7 +160,7 @@ def _row(organisation_id: int, document: NamedList, version: ListVersion, now_us
         since_us=version.since,
         title=document.title,
         source=source,
-        members=canonical_json(members),
+        members=members,
         created_us=now_us,
     )
 
@@ -197,7 +193,7 @@ def _record(session: Session, context: Context, new: Sequence[ListVersionRow], t
         "list.put",
         ("list", new[0].name),
         after={
-            "members": [digest_of(json.loads(row.members)) for row in new],
+            "members": [digest_of(row.members) for row in new],
             "words": [digest_of([row.title, row.source]) for row in new],
         },
         details={"since_us": [row.since_us for row in new], "touched": touched},
@@ -205,6 +201,4 @@ def _record(session: Session, context: Context, new: Sequence[ListVersionRow], t
 
 
 def _line(row: ListVersionRow) -> ListLine:
-    return ListLine(
-        name=row.name, title=row.title, source=row.source, since_us=row.since_us, members=len(json.loads(row.members))
-    )
+    return ListLine(name=row.name, title=row.title, source=row.source, since_us=row.since_us, members=len(row.members))

@@ -15,7 +15,7 @@ from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts import tokens as accounts
-from fivefold.store.accounts.members import end_tokens, locked_member, member_named, members_of, roles_of, roles_text
+from fivefold.store.accounts.members import end_tokens, locked_member, member_named, members_of
 from fivefold.store.sql.database import add_alone, reading, writing
 from fivefold.store.tables.accounts import NAME_CHARACTERS
 from fivefold.store.tables.events import Member
@@ -88,7 +88,7 @@ def add_member(context: Context, name: str, roles: Sequence[str]) -> MemberLine:
         back = member is not None
         if member is None:
             member = Member(organisation_id=context.organisation_id, name=name, created_us=now)
-        member.roles, member.left_us = roles_text(role_set), None
+        member.roles, member.left_us = sorted(role_set), None
         add_alone(session, member)
         _record(session, context, member, "member.returned" if back else "member.added", after={"name": name})
         return _line(member)
@@ -106,11 +106,11 @@ def set_roles(context: Context, member_id: int, roles: Sequence[str]) -> MemberL
     role_set = _checked(roles)
     with context.writing() as session:
         member = _present(session, context, member_id)
-        before = set(roles_of(member))
+        before = set(member.roles)
         if role_set == before:
             return _line(member)
         lost = before - role_set
-        member.roles = roles_text(role_set)
+        member.roles = sorted(role_set)
         ended = end_tokens(session, member.id, lost, now)
         _record(session, context, member, "member.roles_set", lost=sorted(lost), ended=ended)
         return _line(member)
@@ -166,12 +166,12 @@ def _record(
     ended: Sequence[int] = (),
 ) -> None:
     """Record what was done; the name alone is personal."""
-    details = {"roles": list(roles_of(member)), "roles_lost": list(lost), "tokens_ended": list(ended)}
+    details = {"roles": member.roles, "roles_lost": list(lost), "tokens_ended": list(ended)}
     subject = ("member", member.id)
     context.record(session, action, subject, after=after, details=details)
 
 
 def _line(member: Member) -> MemberLine:
     return MemberLine(
-        id=member.id, name=member.name, roles=roles_of(member), created_us=member.created_us, left_us=member.left_us
+        id=member.id, name=member.name, roles=tuple(member.roles), created_us=member.created_us, left_us=member.left_us
     )

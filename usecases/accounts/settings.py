@@ -1,6 +1,5 @@
 """What an organisation decides once for all of it: its levels, and how much of the portfolio people may override."""
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +7,6 @@ from typing import Annotated
 
 from sqlalchemy.orm import Session
 
-from fivefold.domain.canonical import canonical_json
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.store.accounts.organisation_lock import lock_organisation
 from fivefold.store.accounts.settings import settings_row
@@ -61,9 +59,8 @@ def settings_of(session: Session, organisation_id: int) -> Settings:
 
 
 def _settings(row: OrganisationSettings) -> Settings:
-    levels = tuple(json.loads(row.levels))
     return Settings(
-        levels=levels,
+        levels=tuple(row.levels),
         locked_us=row.locked_us,
         base_currency=row.base_currency,
         override_cap_percent=row.override_cap_percent,
@@ -93,16 +90,14 @@ def choose_levels(context: Context, levels: Sequence[str]) -> Settings:
         lock_organisation(session, context.organisation_id)
         row = session.get(OrganisationSettings, context.organisation_id, with_for_update=True)
         before = None if row is None else _audit_fields(row)
-        if row is not None and row.levels == canonical_json(list(names)):
+        if row is not None and row.levels == list(names):
             return _settings(row)
         if row is None:
             row = OrganisationSettings(organisation_id=context.organisation_id)
             session.add(row)
         elif row.locked_us is not None:
-            raise ConflictError(
-                f"the levels are {', '.join(json.loads(row.levels))} for good: a ruleset was written for them"
-            )
-        row.levels = canonical_json(list(names))
+            raise ConflictError(f"the levels are {', '.join(row.levels)} for good: a ruleset was written for them")
+        row.levels = list(names)
         session.flush()
         _record(session, context, "levels.chosen", row, before)
         return _settings(row)
@@ -233,7 +228,7 @@ def _record(
 
 def _audit_fields(row: OrganisationSettings) -> dict[str, object]:
     return {
-        "levels": json.loads(row.levels),
+        "levels": row.levels,
         "base_currency": row.base_currency,
         "override_cap_percent": row.override_cap_percent,
         "retention_days": row.retention_days,

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ConfigError
 from fivefold.store.accounts import tokens as accounts
-from fivefold.store.accounts.members import member_named, roles_of
+from fivefold.store.accounts.members import member_named
 from fivefold.store.accounts.plans import MOST_DAYS, Plan, plan_named
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.accounts import Token
@@ -107,8 +107,8 @@ def _owner(session: Session, organisation_id: int, name: str, role: str) -> Memb
     member = member_named(session, organisation_id, name)
     if member is None or member.left_us is not None:
         raise ConfigError(f"there is no member {name!r}; `fivefold members list` shows them")
-    if role not in roles_of(member):
-        raise ConfigError(f"{name!r} does not have the role {role}; theirs: {', '.join(roles_of(member))}")
+    if role not in member.roles:
+        raise ConfigError(f"{name!r} does not have the role {role}; theirs: {', '.join(member.roles)}")
     return member
 
 

@@ -1,13 +1,11 @@
 """What can be proposed: each a form of its own, written as JSON with its kind."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal
 
 from pydantic import TypeAdapter
 
-from fivefold.domain.canonical import canonical_json
 from fivefold.store.rulesets.activations import PER_SECOND
 from fivefold.usecases.accounts.settings import SettingsChange
 
@@ -241,16 +239,11 @@ KINDS: Mapping[str, type[Content]] = {
 }
 
 
-def content_json(content: Content) -> str:
-    """Write a content as canonical JSON, without its kind."""
-    return canonical_json(asdict(content))
+def read_content(kind: str, fields: Mapping[str, Any]) -> Content:
+    """Read a content that was stored.
 
-
-def read_content(kind: str, text: str) -> Content:
-    """Read a content that was written.
-
-    >>> read_content("ruleset.switch", '{"family": "retail", "on": false, "per_second": 200}').subject
+    >>> read_content("ruleset.switch", {"family": "retail", "on": False, "per_second": 200}).subject
     'ruleset retail off'
     """
-    content: Any = TypeAdapter(KINDS[kind]).validate_python(json.loads(text))
+    content: Any = TypeAdapter(KINDS[kind]).validate_python(fields)
     return content  # type: ignore[no-any-return]  # one of the union

@@ -1,6 +1,5 @@
 """The backtest of a proposal: everyone of a type at what decides now, and at what would, across all families."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -22,6 +21,7 @@ from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.rulesets.backfills import count_of_type
 from fivefold.store.rulesets.proposals import PROPOSED, proposal_numbered
 from fivefold.store.sql.database import reading, writing
+from fivefold.store.sql.json_text import report_json
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.rulesets import Backtest, Family, RulesetVersion
 from fivefold.usecases.changes.contents import read_content
@@ -191,7 +191,7 @@ def _report(setting: ProposalSetting, comparison: CompositionComparison | None, 
         "changed": {which: 0 if comparison is None else _changed(comparison, which) for which in ("alone", "later")},
         "backtest": _EMPTY if comparison is None else asdict(comparison),
     }
-    return json.dumps(report, ensure_ascii=False, allow_nan=False, sort_keys=True)
+    return report_json(report)
 
 
 _EMPTY = {"entities": 0, "movers": [], "draft": {"failures": []}, "present": {"failures": []}}

@@ -5,7 +5,6 @@ So is the end of an override that lies below what the rules say, which raises th
 here only where it would lower a level (`usecases.levels.lowering`).
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, is_dataclass
 from functools import partial
@@ -13,7 +12,6 @@ from typing import Annotated, Any
 
 from sqlalchemy.orm import Session
 
-from fivefold.domain.canonical import canonical_json
 from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts.organisation_lock import lock_organisation
@@ -41,7 +39,6 @@ from fivefold.usecases.changes.contents import (
     ModelPromoted,
     OverrideRevoked,
     SettingsChanged,
-    content_json,
     read_content,
 )
 from fivefold.usecases.changes.effects import Champions, Result, apply_content, rehearse, result_in_force
@@ -139,8 +136,8 @@ def ask_for(
             organisation_id=context.organisation_id,
             kind=content.kind,
             subject=content.subject,
-            content=content_json(content),
-            reach=canonical_json(reach_of(session, context, content, reached, now) if reach is None else dict(reach)),
+            content=asdict(content),
+            reach=reach_of(session, context, content, reached, now) if reach is None else dict(reach),
             entity_id=content.entity if isinstance(content, FACTS) else None,
             reason=why,
             proposed_by=context.actor.name,
@@ -149,6 +146,7 @@ def ask_for(
         )
         session.add(row)
         session.flush()
+        session.refresh(row)  # with its keys in their order
         _note(session, content, now)
         _request_backtests(session, context, row, reached, now)
         _record(session, context, "proposal.made", row, {"reason": why})
@@ -241,8 +239,9 @@ def approve_proposal(
         result = apply_content(session, context, content, row.reason, now, champions=champions)
         released = activate_releases(session, tests)
         _decide(row, APPROVED, context, why, now)
-        row.result = canonical_json(_plain(result) | ({"released": released} if released else {}))
+        row.result = _plain(result) | ({"released": released} if released else {})
         session.flush()
+        session.refresh(row)  # as above
         _record(session, context, "proposal.approved", row, {"reason": why})
         return _line(session, row)
 
@@ -365,8 +364,8 @@ def _line(session: Session, row: Proposal) -> ProposalLine:
         id=row.id,
         kind=row.kind,
         subject=row.subject,
-        content=json.loads(row.content),
-        reach=json.loads(row.reach),
+        content=row.content,
+        reach=row.reach,
         reason=row.reason,
         proposed_by=row.proposed_by,
         proposed_us=row.proposed_us,
@@ -374,7 +373,7 @@ def _line(session: Session, row: Proposal) -> ProposalLine:
         decided_by=row.decided_by,
         decided_us=row.decided_us,
         decision_reason=row.decision_reason,
-        result=None if row.result is None else json.loads(row.result),
+        result=row.result,
         backtests=tuple(
             ProposalBacktest(
                 id=backtest.id,

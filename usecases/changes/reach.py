@@ -1,6 +1,5 @@
 """Whom a proposed change would reach, as far as a count says it; backtests say the rest."""
 
-import json
 from typing import Any
 
 from sqlalchemy import func, select
@@ -82,7 +81,6 @@ def _covered_below(session: Session, context: Context, percent: int) -> list[str
     """Name the active versions whose examples reach less: they go on deciding, and none like them is committed."""
     types = []
     for _, version in all_active_versions(session, context.organisation_id):
-        tests = json.loads(version.tests)
-        if min(float(tests.get(name, 0)) for name in ("rules_percent", "cases_percent")) < percent:
+        if min(float(version.tests.get(name, 0)) for name in ("rules_percent", "cases_percent")) < percent:
             types.append(f"{session.get_one(Family, version.family_id).name} {version.number}")
     return types

@@ -186,7 +186,7 @@ def load_decision_inputs(
     entity, value = parties.entity, point.value
     base, today = base_currency_of(session, entity.organisation_id), from_microseconds(now_us).date()
     rates = rates_for(session, entity.organisation_id, base, today)
-    declared = FIELDS.validate_json(parties.kind.transaction_fields)
+    declared = FIELDS.validate_python(parties.kind.transaction_fields)
     at_hand = read_pending_transaction(transaction, declared, (entity.id, entity.external_id), now_us)
     whose = (entity.organisation_id, entity.type_id, [entity.id])
     read = read_parts(session, *whose, reads.parts, now_us, lists=bool(reads.lists))

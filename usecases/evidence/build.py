@@ -126,7 +126,7 @@ def validations_part(session: Session, organisation_id: int, quarter: Quarter) -
 
 
 def _files_of(run: ValidationRun) -> list[File]:
-    report, place = json.loads(run.report), f"validations/{run.id:06}"
+    report, place = run.report, f"validations/{run.id:06}"
     counts = {
         "validation": run.id,
         "reason": run.trigger,

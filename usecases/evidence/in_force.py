@@ -1,6 +1,5 @@
 """Evidence of what was in force in a quarter beside rulesets: lists, policies, settings, and who had which role."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,7 +51,7 @@ def _list(row: ListVersionRow) -> dict[str, Any]:
         "stored": optional_iso_text(row.created_us),
         "title": row.title,
         "source": row.source,
-        "members": json.loads(row.members),
+        "members": row.members,
     }
 
 
@@ -82,13 +81,13 @@ def _settings(session: Session, organisation_id: int) -> dict[str, Any]:
     values.pop("organisation_id", None)
     return {
         **values,
-        "levels": json.loads(values["levels"]) if values else [],
+        "levels": values.get("levels", []),
         "locked_us": optional_iso_text(values.get("locked_us")),
         "entity_types": {
             each.name: {
-                "fields": json.loads(each.fields),
-                "transaction_fields": json.loads(each.transaction_fields),
-                "case_fields": json.loads(each.case_fields),
+                "fields": each.fields,
+                "transaction_fields": each.transaction_fields,
+                "case_fields": each.case_fields,
             }
             for each in types
         },
@@ -99,7 +98,7 @@ def _member(row: Member) -> dict[str, Any]:
     """Name a member by number, as approvals and the audit log do."""
     return {
         "member": f"member:{row.id}",
-        "roles_when_archived": json.loads(row.roles),
+        "roles_when_archived": row.roles,
         "since": optional_iso_text(row.created_us),
         "left": optional_iso_text(row.left_us),
     }

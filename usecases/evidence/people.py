@@ -4,7 +4,6 @@ Reasons of overrides, and of proposals about one entity, speak of a person, and 
 condition of asking. So is what such a proposal would have changed: a tag, a screening, a case.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +19,6 @@ from fivefold.store.evidence.archive import (
     versions_of_organisation,
 )
 from fivefold.store.rulesets.proposals import APPROVED, REFUSED
-from fivefold.store.rulesets.rulesets import editors_of
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.store.tables.events import MaterialChange
 from fivefold.store.tables.levels import OverrideRow
@@ -33,7 +31,7 @@ from fivefold.usecases.shared.inputs import Quarter
 def people_part(session: Session, organisation_id: int, quarter: Quarter) -> ArchiveSection:
     """Collect overrides, proposals, material changes and approvals."""
     settings = session.get(OrganisationSettings, organisation_id)
-    levels = [] if settings is None else json.loads(settings.levels)
+    levels = [] if settings is None else settings.levels
     time = quarter.from_us, quarter.until_us
     overrides = overrides_in(session, organisation_id, *time)
     proposals = proposals_in(session, organisation_id, *time)
@@ -81,13 +79,12 @@ def _proposal(row: Proposal) -> dict[str, Any]:
         "decided_by": row.decided_by,
         "decided": optional_iso_text(row.decided_us),
     }
-    content = json.loads(row.content)
     if row.kind == OverrideRevoked.kind:
-        return {**fields, **content}
+        return {**fields, **row.content}
     if row.entity_id is not None:
         return {**fields, "entity": row.entity_id}
     why = {"reason": row.reason, "decision_reason": row.decision_reason}
-    return {**fields, "subject": row.subject, "content": content, "reach": json.loads(row.reach), **why}
+    return {**fields, "subject": row.subject, "content": row.content, "reach": row.reach, **why}
 
 
 def _change(row: MaterialChange) -> dict[str, Any]:
@@ -188,5 +185,5 @@ def _activations(session: Session, organisation_id: int, until_us: int) -> Itera
     for row in activations_before(session, organisation_id, until_us):
         if row.kind == "activation" and row.backtest_id is not None and row.version_id is not None:
             version = versions[row.version_id]
-            authors = (*editors_of(version), version.committed_by)
+            authors = (*version.editors, version.committed_by)
             yield _Approval(at_us=row.at_us, what="activation", number=row.id, asked_by=authors, by=row.actor)

@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.governance.diff import diff
 from fivefold.store.evidence.archive import activations_before, backtests_in, versions_of_organisation
-from fivefold.store.rulesets.rulesets import editors_of
 from fivefold.store.tables.rulesets import Activation, Backtest, Family, RulesetVersion
 from fivefold.usecases.evidence.archive import ArchiveSection, File, json_file, optional_iso_text, text_file
 from fivefold.usecases.shared.inputs import Quarter
@@ -85,10 +84,10 @@ def _version(version: RulesetVersion, family: Family, forces: Sequence[InForce])
         "ruleset": family.name,
         "version": version.number,
         "content_hash": version.content_hash,
-        "editors": editors_of(version),
+        "editors": version.editors,
         "committed_by": version.committed_by,
         "committed": optional_iso_text(version.committed_us),
-        "tests": json.loads(version.tests),
+        "tests": version.tests,
         "in_force": [
             {"from": optional_iso_text(force.from_us), "until": optional_iso_text(force.until_us)}
             for force in forces

@@ -157,7 +157,7 @@ def put_records(
     problems = [problem for number, row in enumerate(rows) for problem in _problems_of_record(number, row, now)]
     problems += _twice(rows, "number", lambda row: row.given.external_id, lambda row: row)
     with context.writing() as session:
-        declared = FIELDS.validate_json(type_named(session, context.organisation_id, type_name).case_fields)
+        declared = FIELDS.validate_python(type_named(session, context.organisation_id, type_name).case_fields)
         problems += problems_of_fields([row.given.fields for row in rows], declared)
         entities = _known(session, context, type_name, rows, problems)
         of = entities.kind.organisation_id

@@ -59,7 +59,7 @@ def put_entities(context: Context, type_name: str, rows: Sequence[EntityRow]) ->
             # Before any type: a cycle may go through several, and a change of types locks the organisation first.
             lock_organisation(session, context.organisation_id)
         kind = type_named(session, context.organisation_id, type_name, locked=True)
-        refuse_bad_rows(rows, FIELDS.validate_json(kind.fields))
+        refuse_bad_rows(rows, FIELDS.validate_python(kind.fields))
         owners = find_owners(session, context.actor, type_name, owner_rows, "owner", now)
         there = entities_named(session, kind.id, [row.external_id for row in rows])
         new = [(number, row.external_id) for number, row in enumerate(rows) if row.external_id not in there]

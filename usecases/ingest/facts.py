@@ -235,7 +235,7 @@ def put_record_in(
 ) -> None:
     """Put a case or an alert in a transaction that the caller ends, and that keeps the entity."""
     _refuse_record(kind, record_given, now)
-    declared = FIELDS.validate_json(session.get_one(EntityType, entity.type_id).case_fields)
+    declared = FIELDS.validate_python(session.get_one(EntityType, entity.type_id).case_fields)
     refuse_bad_fields(record_given.fields, declared)
     there = _record_numbered(session, entity, kind, record_given.external_id)
     if there is None:

@@ -97,7 +97,7 @@ class _Source:
     def declared(self, what: Literal["fields", "case_fields"]) -> Mapping[str, FieldType]:
         """Read the fields that the type of the entities declares."""
         with self.context.reading() as session:
-            return FIELDS.validate_json(
+            return FIELDS.validate_python(
                 getattr(type_named(session, self.context.organisation_id, self.type_name), what)
             )
 

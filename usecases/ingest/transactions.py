@@ -77,7 +77,7 @@ def add_transactions(
     plain, places, correcting, correcting_places = split_corrections(rows)
     with context.writing() as session:
         kind = type_named(session, context.organisation_id, type_name, kept=True)
-        declared = FIELDS.validate_json(kind.transaction_fields)
+        declared = FIELDS.validate_python(kind.transaction_fields)
         base = base_currency_of(session, context.organisation_id)
         rates = rates_for(session, context.organisation_id, base, from_microseconds(now).date())
         call = _Call(session, context.actor, kind, declared, now, text, most_named, len(rows))

@@ -133,14 +133,14 @@ def read_parts(
         if stored is None:
             stored = read_transactions(session, whose, as_of_us, for_value="indicators" in parts)
         if "transactions" in parts:
-            declared = FIELDS.validate_json(kind.transaction_fields)
+            declared = FIELDS.validate_python(kind.transaction_fields)
             mixed = _mixed(session, whose, "transaction_fields", declared)
             read["transactions"] = transactions_frame(stored, declared, mixed=mixed)
         if "indicators" in parts:
             read["indicators"] = _indicators(stored, rates, as_of_us)
     for part in parts & {"cases", "alerts"}:
         assert whose is not None
-        declared = FIELDS.validate_json(kind.case_fields)
+        declared = FIELDS.validate_python(kind.case_fields)
         mixed = _mixed(session, whose, "case_fields", declared)
         read[part] = _records(session, part.removesuffix("s"), whose, declared, mixed=mixed)
     if "tags" in parts:
@@ -149,7 +149,7 @@ def read_parts(
         read["screenings"] = _screenings(session, entity_ids)
     if "values" in parts:
         read["values"] = values if values is not None else _values(session, entity_ids)
-    entities = _entities(session, entity_ids, FIELDS.validate_json(kind.fields))
+    entities = _entities(session, entity_ids, FIELDS.validate_python(kind.fields))
     return Portfolio(entities, rates, **read, lists=named_lists(session, organisation_id) if lists else {}, stored=True)
 
 
@@ -208,7 +208,7 @@ def _entities(session: Session, entity_ids: Sequence[int], fields: Mapping[str, 
 def _mixed(session: Session, whose: pl.DataFrame, part: str, declared: Mapping[str, FieldType]) -> bool:
     """Tell whether something that is owned is of a type that means something else by the name of a field."""
     for type_id in whose["type_id"].drop_nulls().unique():
-        theirs = FIELDS.validate_json(getattr(session.get_one(EntityType, type_id), part))
+        theirs = FIELDS.validate_python(getattr(session.get_one(EntityType, type_id), part))
         if any(
             value_type_of(theirs[name]) is not value_type_of(form) for name, form in declared.items() if name in theirs
         ):

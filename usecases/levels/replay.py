@@ -82,7 +82,7 @@ def replay_assessment(context: Context, name: str) -> Replayed:
 def list_versions_used(session: Session, organisation_id: int, used: Mapping[str, int]) -> dict[str, ListVersion]:
     """Read the versions of lists that were used; lists are added to, and never changed."""
     return {
-        row.name: ListVersion(since=row.since_us, members=tuple(json.loads(row.members)), source=row.source)
+        row.name: ListVersion(since=row.since_us, members=tuple(row.members), source=row.source)
         for row in list_rows(session, organisation_id)
         if used.get(row.name) == row.since_us
     }

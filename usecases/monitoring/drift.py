@@ -1,6 +1,5 @@
 """Drift: the customers that were scored lately against those that the model learnt from, by counts alone."""
 
-import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,7 +38,7 @@ def drift_key(name: str, model: ValueModel) -> str:
 def keep_counts(engine: Engine, worker: str, model: str, version: int, day: str, counts: Integers) -> None:
     """Keep what one worker counted on one day; called again, it replaces what the worker kept before."""
     with writing(engine) as session:
-        watching.store_counts(session, worker, model, version, day, json.dumps(counts.tolist()))
+        watching.store_counts(session, worker, model, version, day, counts.tolist())
 
 
 def measure_drift(
@@ -47,7 +46,7 @@ def measure_drift(
 ) -> list[ColumnDrift]:
     """Compare everything that was counted since a day (as 2026-11-20) with the reference, furthest first."""
     with reading(engine) as session:
-        counts_kept = [json.loads(text) for text in watching.counts_since(session, model, version, since_day)]
+        counts_kept = watching.counts_since(session, model, version, since_day)
     total = sum((np.array(counts, dtype=np.int64) for counts in counts_kept), reference.empty())
     text = [
         _drift(name, expected, counted)

@@ -1,6 +1,5 @@
 """The figures that an operator watches: queue depths, levels, and the findings of the last validations."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -94,7 +93,7 @@ class PlatformFigures:
         """
         now = self._clock()
         with reading(self._engine) as session:
-            names = {number: json.loads(levels) for number, levels in figures.organisations_with_levels(session)}
+            names = dict(figures.organisations_with_levels(session))
             found = _Found(names)
             for counted in figures.level_counts(session):
                 _add_level(found[counted.organisation_id], counted, names[counted.organisation_id])
@@ -151,9 +150,8 @@ def _add_level(figures_of: OrganisationFigures, counted: figures.LevelCount, nam
     figures_of.with_level += 0 if counted.level is None else counted.entities
 
 
-def last_validation(number: int, made_us: int, text: str) -> LastValidation:
+def last_validation(number: int, made_us: int, report: Mapping[str, Any]) -> LastValidation:
     """Read what a validation found over all rulesets, from its report."""
-    report = json.loads(text)
     overall = report["groups"][0]
     levels = [level for level in overall["levels"] if level["level"] in report["levels"]]
     return LastValidation(

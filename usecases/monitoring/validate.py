@@ -1,6 +1,5 @@
 """Validation over time: what the levels of a time were worth, kept as it was found, and when to look again."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -86,10 +85,11 @@ def validate_levels(
             from_us=period.from_us,
             until_us=period.until_us,
             made_us=now,
-            report=json.dumps(report, ensure_ascii=False, allow_nan=False, sort_keys=True),
+            report=report,
         )
         session.add(run)
         session.flush()
+        session.refresh(run)  # with its keys in their order
         reached = sorted({each["name"] for each in report["triggers"] if each["answer"] == "reached"})
         details = {"from_us": period.from_us, "until_us": period.until_us, "reached": reached}
         validation = _validated(run)
@@ -208,7 +208,7 @@ def _validated(row: ValidationRun) -> Validated:
         from_us=row.from_us,
         until_us=row.until_us,
         made_us=row.made_us,
-        report=json.loads(row.report),
+        report=row.report,
     )
 
 
@@ -218,7 +218,7 @@ def revalidation(context: Context) -> list[Trigger]:
     with context.reading() as session:
         last = latest_run(session, context.organisation_id)
         return [
-            *([] if last is None else still_measured(json.loads(last.report))),
+            *([] if last is None else still_measured(last.report)),
             *triggers_now(
                 None if last is None else last.made_us, count_open_changes(session, context.organisation_id), now
             ),

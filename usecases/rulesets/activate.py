@@ -34,7 +34,7 @@ from fivefold.store.rulesets.activations import (
 )
 from fivefold.store.rulesets.backfills import AT_ONCE, count_of_type, entities_after
 from fivefold.store.rulesets.backtests import newest_done
-from fivefold.store.rulesets.rulesets import editors_of, family_named, version_numbered
+from fivefold.store.rulesets.rulesets import family_named, version_numbered
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.rulesets import Activation, Backtest, Family, RulesetVersion
 from fivefold.usecases.accounts.second_person import refuse_same_person
@@ -90,7 +90,7 @@ def activate(context: Context, family: str, version: int, reason: str, per_secon
         refuse_same_person(
             session,
             context.actor,
-            (version_row.committed_by, *editors_of(version_row)),
+            (version_row.committed_by, *version_row.editors),
             f"edited or committed version {version} of {family}: another person activates",
         )
         backtest = _backtest(session, family_row, version_row, now)

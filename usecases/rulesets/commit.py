@@ -5,12 +5,11 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from fivefold.domain.canonical import canonical_json
 from fivefold.domain.errors import ConflictError, Finding, InvalidRulesetError
 from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.accounts.settings import settings_row
 from fivefold.store.audit.bound_rows import digests
-from fivefold.store.rulesets.rulesets import draft_of, editors_of, family_named, newest_version
+from fivefold.store.rulesets.rulesets import draft_of, family_named, newest_version
 from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion
 from fivefold.usecases.rulesets.drafts import refuse_other_revision
 from fivefold.usecases.rulesets.review import Review, context_of, review
@@ -70,7 +69,7 @@ def commit(context: Context, family: str, expected_revision: int, accept_warning
         session.delete(present)
         session.flush()
         _record(session, context, family_row, version, why)
-        return Committed(family, version.number, version.content_hash, tuple(editors_of(version)))
+        return Committed(family, version.number, version.content_hash, tuple(version.editors))
 
 
 def _accepted(looked: Review, ruleset: Ruleset | None, why: str) -> Ruleset:
@@ -101,7 +100,7 @@ def _version(
         document=draft.document,
         canonical=ruleset.canonical,
         content_hash=ruleset.content_hash,
-        tests=canonical_json(tests),
+        tests=tests,
         editors=draft.editors,
         committed_by=context.actor.name,
         committed_us=now_us,

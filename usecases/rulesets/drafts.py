@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.orm import Session
 
-from fivefold.domain.canonical import canonical_json
 from fivefold.domain.errors import ConfigError, ConflictError, Finding, InvalidRulesetError
 from fivefold.risk.language.base import Identifier
 from fivefold.risk.language.documents import Document
@@ -19,7 +18,6 @@ from fivefold.store.audit.bound_rows import Digests, digests, joined
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.rulesets.activations import ActivationChange, begin
 from fivefold.store.rulesets.rulesets import (
-    editors_of,
     families_of,
     family_named,
     family_or_none,
@@ -79,15 +77,13 @@ def save_draft(context: Context, document: str, expected_revision: int = NO_DRAF
         refuse_other_revision(family, draft, expected_revision)
         if draft is None:
             newest = newest_version(session, family.id)
-            draft = Draft(
-                family_id=family.id, revision=NO_DRAFT if newest is None else revision_of(newest), editors="[]"
-            )
+            draft = Draft(family_id=family.id, revision=NO_DRAFT if newest is None else revision_of(newest), editors=[])
             session.add(draft)
-        if draft.document == document and context.actor.name in editors_of(draft):
-            return DraftSaved(name, type_name, draft.revision, tuple(editors_of(draft)))
-        editors = tuple(dict.fromkeys([*editors_of(draft), context.actor.name]))
+        if draft.document == document and context.actor.name in draft.editors:
+            return DraftSaved(name, type_name, draft.revision, tuple(draft.editors))
+        editors = tuple(dict.fromkeys([*draft.editors, context.actor.name]))
         draft.document, draft.edited_us = document, now
-        draft.revision, draft.editors = draft.revision + 1, canonical_json(list(editors))
+        draft.revision, draft.editors = draft.revision + 1, list(editors)
         saved = DraftSaved(name, type_name, draft.revision, editors)
         _record_draft(session, context, family, saved, written)
         return saved

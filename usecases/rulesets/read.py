@@ -1,6 +1,5 @@
 """Rulesets as publishers read them: families in order, drafts and versions as they were written."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +13,6 @@ from fivefold.risk.governance.diff import RulesetDifference, diff
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.rulesets.rulesets import (
     draft_of,
-    editors_of,
     families_of,
     family_named,
     latest_versions,
@@ -110,7 +108,7 @@ def read_draft(context: Context, family: str) -> DraftShown:
             family=family,
             revision=draft.revision,
             document=draft.document,
-            editors=tuple(editors_of(draft)),
+            editors=tuple(draft.editors),
             edited_us=draft.edited_us,
         )
 
@@ -129,9 +127,7 @@ def read_version(context: Context, family: str, number: int) -> VersionView:
     with context.reading() as session:
         family_row = family_named(session, context.organisation_id, family)
         version = version_numbered(session, family_row, number)
-        return VersionView(
-            **_version_fields(version, family_row), document=version.document, tests=json.loads(version.tests)
-        )
+        return VersionView(**_version_fields(version, family_row), document=version.document, tests=version.tests)
 
 
 def compare_versions(context: Context, family: str, number: int, before: int) -> RulesetDifference:
@@ -147,7 +143,7 @@ def _version_fields(version: RulesetVersion, family: Family) -> dict[str, Any]:
         "number": version.number,
         "content_hash": version.content_hash,
         "active": version.id == family.active_version_id,
-        "editors": tuple(editors_of(version)),
+        "editors": tuple(version.editors),
         "committed_by": version.committed_by,
         "committed_us": version.committed_us,
     }

@@ -40,7 +40,7 @@ def stale_days(rates: RateTable, day: date) -> int | None:
 
 @lru_cache(maxsize=8)
 def dated_rates(content: str, source: str, base: str) -> DatedRates:
-    """Read rates as they are kept."""
+    """Read rates as they are kept: text, by which what was read is found again."""
     rows = tuple(DatedRate(code, date.fromisoformat(on), float(rate)) for code, on, rate in json.loads(content))
     return DatedRates(base, rows, source)
 

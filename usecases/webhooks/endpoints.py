@@ -1,6 +1,5 @@
 """Webhooks as an organisation sets them up: endpoints and their secrets, dead letters, and sending these again."""
 
-import json
 import re
 import secrets
 from collections.abc import Sequence
@@ -10,7 +9,6 @@ from typing import Annotated, Unpack
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import HOUR_US
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
@@ -96,7 +94,7 @@ def add_endpoint(
         endpoint = Endpoint(
             organisation_id=context.organisation_id,
             url=str(target),
-            kinds=canonical_json(kind_names),
+            kinds=kind_names,
             secrets=secrets_json([Secret(secret)]),
             enabled=True,
             private_allowed=private_allowed,
@@ -126,7 +124,7 @@ def _line(endpoint: Endpoint, waiting: int, dead: int, now_us: int) -> EndpointL
     return EndpointLine(
         id=endpoint.id,
         url=endpoint.url,
-        kinds=tuple(json.loads(endpoint.kinds)),
+        kinds=tuple(endpoint.kinds),
         enabled=endpoint.enabled,
         private_allowed=endpoint.private_allowed,
         secrets=len(live_secrets(read_secrets(endpoint.secrets), now_us)),

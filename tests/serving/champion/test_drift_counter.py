@@ -1,6 +1,5 @@
 """The counter: everyone who was answered is counted once, and nothing but counts is kept."""
 
-import json
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -66,7 +65,7 @@ def many(customers: int) -> ScoredRows:
 def kept(engine: Engine) -> dict[tuple[str, int, str], Integers]:
     with Session(engine) as session:
         found = session.scalars(select(Counted))
-        return {(one.model.partition("@")[0], one.version, one.day): np.array(json.loads(one.counts)) for one in found}
+        return {(one.model.partition("@")[0], one.version, one.day): np.array(one.counts) for one in found}
 
 
 def counts_of(*answers: ScoredRows) -> Integers:

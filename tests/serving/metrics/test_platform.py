@@ -182,15 +182,18 @@ def test_level_names_are_written_as_prometheus_has_them() -> None:
 
 
 def test_a_report_says_what_is_told_of_it() -> None:
-    level = {"conversion": {"estimate": 0.5}, "false_positives": {"estimate": None}}
+    level = {"level": "low", "conversion": {"estimate": 0.5}, "false_positives": {"estimate": None}}
+    overall = {
+        "ranked": {"gini": {"estimate": None}},
+        "caught": {"captured": {"estimate": 1.0}, "missed": {"estimate": 0.0}},
+        "drift": {"index": None},
+        "levels": [level, {"level": "(no level)"}],
+    }
     found = last_validation(
         3,
         9,
-        '{"levels": ["low"], "groups": [{"ranked": {"gini": {"estimate": null}}, "caught": {"captured":'
-        ' {"estimate": 1.0}, "missed": {"estimate": 0.0}}, "drift": {"index": null}, "levels":'
-        ' [{"level": "low", "conversion": {"estimate": 0.5}, "false_positives": {"estimate": null}},'
-        ' {"level": "(no level)"}]}]}',
+        {"levels": ["low"], "groups": [overall]},
     )
     assert (found.gini, found.captured, found.missed, found.drift) == (None, 1.0, 0.0, None)
-    assert found.conversion == {"low": level["conversion"]["estimate"]}
+    assert found.conversion == {"low": 0.5}
     assert found.false_positives == {"low": None}

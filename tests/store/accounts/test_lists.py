@@ -19,7 +19,7 @@ def test_versions_stand_in_order(engine: Engine) -> None:
                     since_us=since,
                     title="t",
                     source="s",
-                    members="[]",
+                    members=[],
                     created_us=1,
                 )
             )

@@ -5,7 +5,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
-from fivefold.store.accounts.members import end_tokens, locked_member, member_named, members_of, roles_of, roles_text
+from fivefold.store.accounts.members import end_tokens, locked_member, member_named, members_of
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.accounts import Token
 from fivefold.store.tables.events import Member
@@ -14,7 +14,7 @@ from tests.store.audits import organisation
 
 def add(engine: Engine, of: int, name: str) -> int:
     with writing(engine) as session:
-        made = Member(organisation_id=of, name=name, roles=roles_text(["publisher", "admin"]), created_us=1)
+        made = Member(organisation_id=of, name=name, roles=["admin", "publisher"], created_us=1)
         session.add(made)
         session.flush()
         return made.id
@@ -29,7 +29,7 @@ def test_a_member_is_found_by_number_and_by_name_within_the_organisation(engine:
         by_name = {of: member_named(session, of, "ana") for of in (ours, theirs)}
         assert {of: found.id for of, found in by_name.items() if found} == {ours: ana, theirs: other}
         assert member_named(session, theirs, "zoë") is None
-        assert roles_of(locked_member(session, theirs, other)) == ("admin", "publisher")
+        assert locked_member(session, theirs, other).roles == ["admin", "publisher"]
         said = []
         for number in (other, other + 1):
             with pytest.raises(NotFoundError) as caught:

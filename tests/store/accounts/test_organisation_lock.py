@@ -43,5 +43,5 @@ def test_rows_of_an_organisation_that_is_held_are_added_meanwhile(tmp_path: Path
         with writing(engine) as holding:
             lock_organisation(holding, number)
             with writing(engine) as session:
-                session.add(OrganisationSettings(organisation_id=number, levels="[]"))
+                session.add(OrganisationSettings(organisation_id=number, levels=[]))
                 lock_organisation(session, other)

@@ -76,7 +76,7 @@ def test_validations_that_look_at_a_time_or_were_made_in_it(bank: Planted) -> No
         ):
             session.add(
                 ValidationRun(
-                    organisation_id=1, trigger="t", from_us=from_us, until_us=until_us, made_us=made_us, report="{}"
+                    organisation_id=1, trigger="t", from_us=from_us, until_us=until_us, made_us=made_us, report={}
                 )
             )
             session.flush()

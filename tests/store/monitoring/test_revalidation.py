@@ -24,7 +24,7 @@ def bank(engine: Engine) -> Planted:
 
 
 def run(of: int, until_us: int) -> ValidationRun:
-    return ValidationRun(organisation_id=of, trigger="", from_us=0, until_us=until_us, made_us=1, report="{}")
+    return ValidationRun(organisation_id=of, trigger="", from_us=0, until_us=until_us, made_us=1, report={})
 
 
 def test_validations_are_found(bank: Planted) -> None:

@@ -70,7 +70,7 @@ def test_deliveries(both: tuple[Planted, Planted]) -> None:
         for of in (1, 1, 2):
             session.add(
                 Endpoint(
-                    organisation_id=of, url="u", kinds="[]", secrets="[]", enabled=True, private_allowed=False,
+                    organisation_id=of, url="u", kinds=[], secrets="[]", enabled=True, private_allowed=False,
                     planned_id=0, created_us=1,
                 )
             )  # fmt: skip
@@ -94,7 +94,7 @@ def test_changes_and_validations(both: tuple[Planted, Planted]) -> None:
     with Session(both[0].engine) as session, session.begin():
         for of, until_us in ((1, 5), (1, 9), (1, 7), (2, 3)):
             session.add(
-                ValidationRun(organisation_id=of, trigger="", from_us=0, until_us=until_us, made_us=1, report="{}")
+                ValidationRun(organisation_id=of, trigger="", from_us=0, until_us=until_us, made_us=1, report={})
             )
             session.flush()
         for of, signed_us in ((1, None), (1, 5), (2, None), (2, None)):

@@ -15,7 +15,7 @@ def people(session: Session, count: int, type_name: str = "customer") -> int:
     """Make a type and entities of it; give the type's number."""
     number = accounts.organisation_named(session, "acme", 1).id
     kind = EntityType(
-        organisation_id=number, name=type_name, fields="{}", transaction_fields="{}", case_fields="{}", created_us=1
+        organisation_id=number, name=type_name, fields={}, transaction_fields={}, case_fields={}, created_us=1
     )
     session.add(kind)
     session.flush()

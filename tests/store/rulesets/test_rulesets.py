@@ -9,7 +9,6 @@ from fivefold.store.rulesets.rulesets import (
     active_versions,
     all_active_versions,
     draft_of,
-    editors_of,
     families_of,
     family_named,
     family_or_none,
@@ -63,13 +62,13 @@ def test_versions_and_drafts_of_a_family(engine: Engine) -> None:
         assert [version.number for version in versions_of(session, family)] == [1, 2, 3]
         newest = newest_version(session, family.id)
         assert newest is not None
-        assert (newest.number, revision_of(newest), editors_of(newest)) == (3, 30, ["member:1", "member:2"])
+        assert (newest.number, revision_of(newest), newest.editors) == (3, 30, ["member:1", "member:2"])
         assert newest_version(session, other.id) is None
         assert version_numbered(session, family, 2).number == 2
         with pytest.raises(NotFoundError, match="there is no version 1 of b"):
             version_numbered(session, other, 1)
         with pytest.raises(NotFoundError, match="there is no draft of a"):
             draft_of(session, family)
-        session.add(Draft(family_id=family.id, document="", revision=1, editors="[]", edited_us=1))
+        session.add(Draft(family_id=family.id, document="", revision=1, editors=[], edited_us=1))
         session.flush()
-        assert editors_of(draft_of(session, family)) == []
+        assert draft_of(session, family).editors == []

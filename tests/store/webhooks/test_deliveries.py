@@ -30,7 +30,7 @@ def filled(engine: Engine) -> Engine:
         session.flush()
         session.add(
             EntityType(
-                id=1, organisation_id=1, name="customer", fields="{}", transaction_fields="{}", case_fields="{}",
+                id=1, organisation_id=1, name="customer", fields={}, transaction_fields={}, case_fields={},
                 created_us=NOW,
             )
         )  # fmt: skip
@@ -41,7 +41,7 @@ def filled(engine: Engine) -> Engine:
         )
         session.add(
             Endpoint(
-                id=1, organisation_id=1, url="https://hooks.example/", kinds="[]", secrets="[]", enabled=True,
+                id=1, organisation_id=1, url="https://hooks.example/", kinds=[], secrets="[]", enabled=True,
                 private_allowed=False, planned_id=6, created_us=NOW,
             )
         )  # fmt: skip

@@ -22,7 +22,7 @@ def filled(engine: Engine) -> Engine:
             session.flush()
             session.add(
                 Endpoint(
-                    id=number, organisation_id=number, url="https://hooks.example/", kinds="[]", secrets="[]",
+                    id=number, organisation_id=number, url="https://hooks.example/", kinds=[], secrets="[]",
                     enabled=True, private_allowed=False, planned_id=0, created_us=NOW,
                 )
             )  # fmt: skip

@@ -298,5 +298,5 @@ def test_an_erased_customer_is_in_no_proposal(bank: Bank, tmp_path: Path) -> Non
     erase_entity(bank.context, "customer", "a", tmp_path / "register")
     with Session(bank.engine) as session:
         row = session.scalars(select(Proposal)).one()
-        assert (row.content, row.reach, row.reason, row.subject) == ("{}", "{}", "erased", "erased")
+        assert (row.content, row.reach, row.reason, row.subject) == ({}, {}, "erased", "erased")
         assert row.state == "withdrawn"

@@ -1,6 +1,5 @@
 """What one person cannot undo alone: an override that keeps a level at or above what the rules say."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -151,7 +150,7 @@ def test_approvers_decide_these_and_see_no_others(engine: Engine, three: People)
     with Session(engine) as session, session.begin():
         row = session.get_one(Proposal, proposal.id)
         other = Proposal(**{name: getattr(row, name) for name in row.__table__.columns.keys() if name != "id"})  # noqa: SIM118 (no dict)
-        other.kind, other.content = "ruleset.switch", json.dumps({"family": "retail", "on": False})
+        other.kind, other.content = "ruleset.switch", {"family": "retail", "on": False}
         session.add(other)
         session.flush()
         switch = other.id

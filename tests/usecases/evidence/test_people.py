@@ -77,8 +77,8 @@ def test_changes_that_were_open_in_the_quarter(bank: Planted) -> None:
 def proposal(bank: Planted, proposed_us: int, decided_us: int | None = None, **values: Any) -> int:
     """A ruleset off, as one proposed it; approved by another where that is dated and nothing else is said."""
     said = {
-        "kind": "ruleset.switch", "subject": "ruleset retail off", "content": '{"family":"retail","on":false}',
-        "reach": '{"entities":{"customer":9}}', "reason": "too many alerts", "proposed_by": "member:1",
+        "kind": "ruleset.switch", "subject": "ruleset retail off", "content": {"family": "retail", "on": False},
+        "reach": {"entities": {"customer": 9}}, "reason": "too many alerts", "proposed_by": "member:1",
         "state": "proposed" if decided_us is None else "approved", "decided_us": decided_us,
         "decided_by": None if decided_us is None else "member:2",
         "decision_reason": None if decided_us is None else "as agreed",
@@ -110,11 +110,11 @@ def test_proposals_of_the_quarter_say_who_asked_who_approved_and_when(bank: Plan
 
 
 def test_proposals_about_one_customer_say_nothing_of_the_customer(bank: Planted) -> None:
-    tag = '{"ended":true,"entity":1,"tag":"smurfing","until_us":null}'
+    tag = {"ended": True, "entity": 1, "tag": "smurfing", "until_us": None}
     subject = "end of tag 'smurfing' of entity 1"
     about = {"entity_id": 1, "reason": "Wolfgang is cleared.", "decision_reason": "Smurfing was not."}
     proposal(bank, day(1), day(2), kind="fact.tag", subject=subject, content=tag, **about)
-    revoked = {"kind": "override.revoke", "subject": "end of override 7", "content": '{"override":7}'}
+    revoked = {"kind": "override.revoke", "subject": "end of override 7", "content": {"override": 7}}
     proposal(bank, day(1), day(2), **{**about, **revoked, "entity_id": None})
     files, _ = parts(bank)
     fact, override = files["proposals.json"]

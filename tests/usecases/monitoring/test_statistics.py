@@ -52,7 +52,7 @@ def test_what_was_counted_before_levels_were_chosen(engine: Engine) -> None:
         made = accounts.organisation_named(session, "new", NOW)
         session.flush()
         kind = EntityType(
-            organisation_id=made.id, name="customer", fields="{}", transaction_fields="{}", case_fields="{}",
+            organisation_id=made.id, name="customer", fields={}, transaction_fields={}, case_fields={},
             created_us=NOW,
         )  # fmt: skip
         session.add(kind)

@@ -56,8 +56,8 @@ def make_version(session: Session, name: str) -> int:
         document="",
         canonical="",
         content_hash="",
-        tests='{"revision":1}',
-        editors="[]",
+        tests={"revision": 1},
+        editors=[],
         committed_by="member:1",
         committed_us=NOW,
     )
@@ -100,7 +100,7 @@ def test_whoever_began_with_another_revision_is_told_the_present_one(
     with pytest.raises(ConflictError, match=f"retail has a draft of revision 2, not {expected}"):
         save_draft(Context(engine, three[1]), document(medium=40), expected)
     assert rows_of(engine, Draft)[0]["document"] == document(medium=31)
-    assert rows_of(engine, Draft)[0]["editors"] == '["member:1"]'
+    assert rows_of(engine, Draft)[0]["editors"] == ["member:1"]
 
 
 def test_a_draft_that_is_not_there_has_the_revision_0(engine: Engine, three: People) -> None:
