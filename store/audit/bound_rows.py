@@ -168,10 +168,10 @@ def digests(session: Session, table: str, keys: Iterable[int | tuple[int, ...]])
     """Hash rows as they are stored now, by their primary keys; what is not there is left out."""
     session.flush()
     bound = TABLES[table]
-    wanted = sorted({key if isinstance(key, tuple) else (key,) for key in keys})
-    found = bound.digests(_rows(session, bound, wanted)) if wanted else ()
-    named = {name: digest for name, digest in found if digest is not None}
-    return {table: named} if named else {}
+    keys_in_order = sorted({key if isinstance(key, tuple) else (key,) for key in keys})
+    pairs = bound.digests(_rows(session, bound, keys_in_order)) if keys_in_order else ()
+    by_name = {name: digest for name, digest in pairs if digest is not None}
+    return {table: by_name} if by_name else {}
 
 
 def joined(*parts: Digests) -> Digests:
@@ -180,11 +180,11 @@ def joined(*parts: Digests) -> Digests:
     >>> joined({"tags": {"1.2": "a"}}, {"tags": {"1.3": "b"}}, {})
     {'tags': {'1.2': 'a', '1.3': 'b'}}
     """
-    made: dict[str, dict[str, str]] = {}
+    tables: dict[str, dict[str, str]] = {}
     for part in parts:
         for table, rows in part.items():
-            made.setdefault(table, {}).update(rows)
-    return made
+            tables.setdefault(table, {}).update(rows)
+    return tables
 
 
 def _rows(session: Session, table: BoundTable, keys: Sequence[tuple[int, ...]]) -> list[Sequence[Any]]:
@@ -193,14 +193,14 @@ def _rows(session: Session, table: BoundTable, keys: Sequence[tuple[int, ...]]) 
     places = range(len(table.primary))
     if connection.dialect.name == "sqlite":
         of = " AND ".join(f"r.{table.primary[n]} = json_extract(k.value, '$[{n}]')" for n in places)
-        asked = f"SELECT {table.selected} FROM json_each(?) k CROSS JOIN {table.name} r WHERE {of}"  # noqa: S608 (our own words)
-        found = driver.execute(asked, (json.dumps(keys),))
+        query = f"SELECT {table.selected} FROM json_each(?) k CROSS JOIN {table.name} r WHERE {of}"  # noqa: S608 (our own words)
+        cursor = driver.execute(query, (json.dumps(keys),))
     else:
         of = " AND ".join(f"r.{table.primary[n]} = k.k{n}" for n in places)
         arrays, names = ", ".join("%s::bigint[]" for _ in places), ", ".join(f"k{n}" for n in places)
-        asked = f"SELECT {table.selected} FROM unnest({arrays}) k({names}) JOIN {table.name} r ON {of}"  # noqa: S608 (our own words)
-        found = driver.cursor(binary=True).execute(asked, [array_text(key[n] for key in keys) for n in places])
-    rows: list[Sequence[Any]] = found.fetchall()
+        query = f"SELECT {table.selected} FROM unnest({arrays}) k({names}) JOIN {table.name} r ON {of}"  # noqa: S608 (our own words)
+        cursor = driver.cursor(binary=True).execute(query, [array_text(key[n] for key in keys) for n in places])
+    rows: list[Sequence[Any]] = cursor.fetchall()
     return rows
 
 
@@ -209,11 +209,11 @@ def stored(
 ) -> Iterator[tuple[int, str, str | None]]:
     """Stream the rows of a table, a few at a time: organisation, name, and digest, which is None without a salt."""
     of = "" if organisation_id is None else f" WHERE {table.organisation} = {organisation_id:d}"
-    asked = f"SELECT {table.organisation}, {table.selected} FROM {table.name} r{of}"  # noqa: S608 (our own words)
-    with connection.execute(text(asked), execution_options={"yield_per": ROWS_AT_A_TIME}) as found:
-        for part in found.partitions():
-            named = table.digests(row[1:] for row in part)
-            yield from ((row[0], *each) for row, each in zip(part, named, strict=True))
+    query = f"SELECT {table.organisation}, {table.selected} FROM {table.name} r{of}"  # noqa: S608 (our own words)
+    with connection.execute(text(query), execution_options={"yield_per": ROWS_AT_A_TIME}) as result:
+        for part in result.partitions():
+            digests_by_name = table.digests(row[1:] for row in part)
+            yield from ((row[0], *each) for row, each in zip(part, digests_by_name, strict=True))
 
 
 def new_ids(session: Session, table: str, count: int) -> list[int]:

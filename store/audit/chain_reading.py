@@ -74,25 +74,25 @@ def chains(connection: Connection, organisation_id: int | None = None) -> Iterat
 
     Each has the entry's columns, `values_number` (None where it has no row of values), and that row's columns.
     """
-    wanted = _CHAINS if organisation_id is None else _CHAINS.where(_ENTRIES.c.organisation_id == organisation_id)
-    yield from _streamed(connection, wanted)
+    query = _CHAINS if organisation_id is None else _CHAINS.where(_ENTRIES.c.organisation_id == organisation_id)
+    yield from _streamed(connection, query)
 
 
 def stray_values(connection: Connection, organisation_id: int | None = None) -> Iterator[Mapping[str, Any]]:
     """Stream the places of values that belong to no entry."""
-    wanted = _STRAY if organisation_id is None else _STRAY.where(_VALUES.c.organisation_id == organisation_id)
-    yield from _streamed(connection, wanted)
+    query = _STRAY if organisation_id is None else _STRAY.where(_VALUES.c.organisation_id == organisation_id)
+    yield from _streamed(connection, query)
 
 
-def _streamed(connection: Connection, wanted: Any) -> Iterator[Mapping[str, Any]]:
-    with connection.execute(wanted, execution_options={"yield_per": ROWS_AT_A_TIME}) as rows:
+def _streamed(connection: Connection, query: Any) -> Iterator[Mapping[str, Any]]:
+    with connection.execute(query, execution_options={"yield_per": ROWS_AT_A_TIME}) as rows:
         yield from cast("Iterator[Mapping[str, Any]]", rows.mappings())
 
 
 def heads(connection: Connection) -> list[Head]:
     """Read the heads of all organisations that have one."""
-    wanted = select(AuditHead.organisation_id, Organisation.name, AuditHead.number, AuditHead.hash)
-    joined = wanted.join(Organisation, Organisation.id == AuditHead.organisation_id)
+    query = select(AuditHead.organisation_id, Organisation.name, AuditHead.number, AuditHead.hash)
+    joined = query.join(Organisation, Organisation.id == AuditHead.organisation_id)
     return [Head(*row) for row in connection.execute(joined.order_by(AuditHead.organisation_id))]
 
 

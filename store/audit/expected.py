@@ -22,7 +22,7 @@ class Sealed:
 
 
 @dataclass(frozen=True)
-class DecisionSaid:
+class ExpectedDecision:
     """A decision as its entry has it; the digests are None once they were erased."""
 
     id: int
@@ -34,7 +34,7 @@ class DecisionSaid:
 
 
 @dataclass(frozen=True)
-class RowSaid:
+class ExpectedRow:
     """What entries say of a row, by its columns; `number` is that of the last of them."""
 
     number: int
@@ -45,14 +45,14 @@ class Expected:
     """A temporary database, gone when it is closed."""
 
     def __init__(self) -> None:
-        """Make it; SQLite keeps one without a name in a file that it deletes."""
-        self._kept = sqlite3.connect("")
-        self._kept.executescript(
+        """Make it; SQLite keeps a database without a name in a file that it deletes."""
+        self._database = sqlite3.connect("")
+        self._database.executescript(
             "CREATE TABLE sealed (kind TEXT, batch INTEGER, organisation_id INTEGER, number INTEGER, count INTEGER,"
             " digest TEXT, salt TEXT, marks TEXT, PRIMARY KEY (kind, batch)) WITHOUT ROWID;"
             "CREATE TABLE decisions (id INTEGER PRIMARY KEY, organisation_id INTEGER, number INTEGER, action TEXT,"
             " inputs TEXT, answer TEXT);"
-            "CREATE TABLE said (kind TEXT, organisation_id INTEGER, subject TEXT, number INTEGER, content TEXT,"
+            "CREATE TABLE row_entries (kind TEXT, organisation_id INTEGER, subject TEXT, number INTEGER, content TEXT,"
             " PRIMARY KEY (kind, organisation_id, subject)) WITHOUT ROWID;"
             "CREATE TABLE erased_entities (organisation_id INTEGER, entity_id INTEGER,"
             " PRIMARY KEY (organisation_id, entity_id)) WITHOUT ROWID;"
@@ -67,73 +67,79 @@ class Expected:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Delete it."""
-        self._kept.close()
+        self._database.close()
 
     def add_sealed(self, kind: str, sealed: Sealed) -> None:
         """Expect a batch; a later entry about the same batch takes the place of an earlier one."""
         row = (kind, *vars(sealed).values())
-        self._kept.execute("INSERT OR REPLACE INTO sealed VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+        self._database.execute("INSERT OR REPLACE INTO sealed VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
 
-    def add_decision(self, said: DecisionSaid) -> None:
+    def add_decision(self, decision: ExpectedDecision) -> None:
         """Expect a decision."""
-        self._kept.execute("INSERT OR REPLACE INTO decisions VALUES (?, ?, ?, ?, ?, ?)", tuple(vars(said).values()))
+        self._database.execute(
+            "INSERT OR REPLACE INTO decisions VALUES (?, ?, ?, ?, ?, ?)", tuple(vars(decision).values())
+        )
 
-    def say(self, kind: str, organisation_id: int, subject: str, number: int, content: Mapping[str, Any]) -> None:
+    def add_row(self, kind: str, organisation_id: int, subject: str, number: int, content: Mapping[str, Any]) -> None:
         """Expect a row; a later entry about the same one takes the place of an earlier one."""
         row = (kind, organisation_id, subject, number, json.dumps(content))
-        self._kept.execute("INSERT OR REPLACE INTO said VALUES (?, ?, ?, ?, ?)", row)
+        self._database.execute("INSERT OR REPLACE INTO row_entries VALUES (?, ?, ?, ?, ?)", row)
 
-    def said(self, kind: str, organisation_id: int, subject: str) -> RowSaid | None:
+    def row(self, kind: str, organisation_id: int, subject: str) -> ExpectedRow | None:
         """Give what is expected of a row, if it is."""
-        asked = "SELECT number, content FROM said WHERE kind = ? AND organisation_id = ? AND subject = ?"
-        row = self._kept.execute(asked, (kind, organisation_id, subject)).fetchone()
-        return None if row is None else RowSaid(row[0], json.loads(row[1]))
+        query = "SELECT number, content FROM row_entries WHERE kind = ? AND organisation_id = ? AND subject = ?"
+        row = self._database.execute(query, (kind, organisation_id, subject)).fetchone()
+        return None if row is None else ExpectedRow(row[0], json.loads(row[1]))
 
-    def take(self, kind: str, organisation_id: int, subject: str) -> RowSaid | None:
+    def take_row(self, kind: str, organisation_id: int, subject: str) -> ExpectedRow | None:
         """Give what is expected of a row, and expect it no more."""
-        found = self.said(kind, organisation_id, subject)
-        gone = "DELETE FROM said WHERE kind = ? AND organisation_id = ? AND subject = ?"
-        self._kept.execute(gone, (kind, organisation_id, subject))
-        return found
+        row = self.row(kind, organisation_id, subject)
+        gone = "DELETE FROM row_entries WHERE kind = ? AND organisation_id = ? AND subject = ?"
+        self._database.execute(gone, (kind, organisation_id, subject))
+        return row
 
-    def left(self, kind: str) -> Iterator[tuple[int, str, int]]:
+    def rows_left(self, kind: str) -> Iterator[tuple[int, str, int]]:
         """Give the rows that are still expected: organisation, subject, number of the last entry."""
-        asked = "SELECT organisation_id, subject, number FROM said WHERE kind = ? ORDER BY organisation_id, number"
-        yield from self._kept.execute(asked, (kind,))
+        query = (
+            "SELECT organisation_id, subject, number FROM row_entries WHERE kind = ? ORDER BY organisation_id, number"
+        )
+        yield from self._database.execute(query, (kind,))
 
     def add_emptied(self, organisation_id: int, number: int) -> None:
         """Note that the values of an entry are gone."""
-        self._kept.execute("INSERT INTO emptied VALUES (?, ?)", (organisation_id, number))
+        self._database.execute("INSERT INTO emptied VALUES (?, ?)", (organisation_id, number))
 
     def add_erased(self, organisation_id: int, ranges: Iterable[tuple[int, int]]) -> None:
         """Note that an erasure says it emptied the entries of these numbers, both ends included."""
         rows = ((organisation_id, first, last) for first, last in ranges)
-        self._kept.executemany("INSERT INTO erased VALUES (?, ?, ?)", rows)
+        self._database.executemany("INSERT INTO erased VALUES (?, ?, ?)", rows)
 
     def add_erased_entities(self, organisation_id: int, entity_ids: Iterable[int]) -> None:
         """Note that an erasure says that these entities were erased."""
         rows = ((organisation_id, entity_id) for entity_id in entity_ids)
-        self._kept.executemany("INSERT OR IGNORE INTO erased_entities VALUES (?, ?)", rows)
+        self._database.executemany("INSERT OR IGNORE INTO erased_entities VALUES (?, ?)", rows)
 
     def any_erased(self, organisation_id: int, entity_ids: Iterable[int]) -> bool:
         """Tell whether one of some entities was erased."""
-        asked = "SELECT 1 FROM erased_entities WHERE organisation_id = ? AND entity_id = ?"
-        return any(self._kept.execute(asked, (organisation_id, each)).fetchone() for each in entity_ids)
+        query = "SELECT 1 FROM erased_entities WHERE organisation_id = ? AND entity_id = ?"
+        return any(self._database.execute(query, (organisation_id, each)).fetchone() for each in entity_ids)
 
     def sealed(self, kind: str) -> Iterator[Sealed]:
         """Give the batches that are expected, by their numbers."""
-        asked = "SELECT batch, organisation_id, number, count, digest, salt, marks FROM sealed WHERE kind = ?"
-        for row in self._kept.execute(f"{asked} ORDER BY batch", (kind,)):
+        query = "SELECT batch, organisation_id, number, count, digest, salt, marks FROM sealed WHERE kind = ?"
+        for row in self._database.execute(f"{query} ORDER BY batch", (kind,)):
             yield Sealed(*row)
 
-    def decisions(self) -> Iterator[DecisionSaid]:
+    def decisions(self) -> Iterator[ExpectedDecision]:
         """Give the decisions that are expected, by their numbers."""
-        for row in self._kept.execute("SELECT * FROM decisions ORDER BY id"):
-            yield DecisionSaid(*row)
+        for row in self._database.execute("SELECT * FROM decisions ORDER BY id"):
+            yield ExpectedDecision(*row)
 
     def emptied_without_erasure(self) -> Iterator[tuple[int, int]]:
         """Give organisation and number of entries whose values are gone though no erasure says so."""
-        named = "SELECT 1 FROM erased e WHERE e.organisation_id = m.organisation_id AND m.number BETWEEN first AND last"
-        yield from self._kept.execute(
-            f"SELECT organisation_id, number FROM emptied m WHERE NOT EXISTS ({named}) ORDER BY 1, 2"  # noqa: S608 (our own words)
+        erasures = (
+            "SELECT 1 FROM erased e WHERE e.organisation_id = m.organisation_id AND m.number BETWEEN first AND last"
+        )
+        yield from self._database.execute(
+            f"SELECT organisation_id, number FROM emptied m WHERE NOT EXISTS ({erasures}) ORDER BY 1, 2"  # noqa: S608 (our own words)
         )

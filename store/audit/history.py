@@ -144,7 +144,7 @@ def lines_of(rows: pl.DataFrame) -> list[str]:
     >>> lines_of(pl.DataFrame({"id": [1, 2], "tag": ["a", None], "gone": [None, None]}))
     ['=1\x00=a\x00', '=2\x00\x00']
     """
-    texts, said = [], []
+    texts, columns = [], []
     for column in rows:
         values = _exact(column)
         nulls = values.null_count()
@@ -152,11 +152,11 @@ def lines_of(rows: pl.DataFrame) -> list[str]:
             texts.append("")
             continue
         texts.append("{}" if nulls else "={}")
-        said.append(("=" + values.cast(pl.String)).fill_null("") if nulls else values)
-    if not said:
+        columns.append(("=" + values.cast(pl.String)).fill_null("") if nulls else values)
+    if not columns:
         return [_BETWEEN.join(texts)] * len(rows)
     # One pass over all columns: to add up texts column by column takes four times as long.
-    return pl.select(pl.format(_BETWEEN.join(texts), *said)).to_series().to_list()
+    return pl.select(pl.format(_BETWEEN.join(texts), *columns)).to_series().to_list()
 
 
 def _exact(values: pl.Series) -> pl.Series:
@@ -184,18 +184,18 @@ def differing(lines: Sequence[str], marks: str) -> tuple[list[str], int]:
     >>> differing(["a", "c"], seal(["a", "b"], "").marks)
     (['c'], 1)
     """
-    kept: dict[str, int] = {}
+    sealed: dict[str, int] = {}
     for begin in range(0, len(marks), _MARK_CHARACTERS):
         mark = marks[begin : begin + _MARK_CHARACTERS]
-        kept[mark] = kept.get(mark, 0) + 1
+        sealed[mark] = sealed.get(mark, 0) + 1
     other = []
     for line in lines:
         mark = f"{crc32(line.encode()):08x}"
-        if kept.get(mark, 0):
-            kept[mark] -= 1
+        if sealed.get(mark, 0):
+            sealed[mark] -= 1
         else:
             other.append(line)
-    return other, sum(kept.values())
+    return other, sum(sealed.values())
 
 
 def subject_of_line(line: str, fields: int = 1) -> str:

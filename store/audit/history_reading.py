@@ -69,16 +69,18 @@ Row = Mapping[str, Any]
 def transaction_batches(connection: Connection, organisation_id: int | None = None) -> Iterator[Batch]:
     """Stream the batches of transactions, as they were when each was added; one batch is in memory at a time."""
     of = _only(organisation_id, "organisation_id")
-    asked = [each.format(columns=_AS_ADDED, which="IS NOT NULL", of=of) for each in (_ADDED, _SETTLED, _CORRECTED)]
-    yield from _joined([_streamed(connection, text(each)) for each in asked])
+    queries = [each.format(columns=_AS_ADDED, which="IS NOT NULL", of=of) for each in (_ADDED, _SETTLED, _CORRECTED)]
+    yield from _joined([_streamed(connection, text(each)) for each in queries])
 
 
 def lines_of_batch(session: Session, batch: int) -> list[str]:
     """Write the lines of one batch of transactions, as it is now."""
-    given = {"batch": batch}
-    asked = [each.format(columns=_AS_ADDED, which="= :batch", of="") for each in (_ADDED, _SETTLED, _CORRECTED)]
-    found = [iter(cast("Sequence[Row]", session.execute(text(each), given).mappings().all())) for each in asked]
-    return next((lines for _, _, lines in _joined(found)), [])
+    parameters = {"batch": batch}
+    queries = [each.format(columns=_AS_ADDED, which="= :batch", of="") for each in (_ADDED, _SETTLED, _CORRECTED)]
+    streams = [
+        iter(cast("Sequence[Row]", session.execute(text(each), parameters).mappings().all())) for each in queries
+    ]
+    return next((lines for _, _, lines in _joined(streams)), [])
 
 
 def _joined(streams: Sequence[Iterator[Row]]) -> Iterator[Batch]:
@@ -87,12 +89,12 @@ def _joined(streams: Sequence[Iterator[Row]]) -> Iterator[Batch]:
     heads = [next(group, None) for group in groups]
     while any(head is not None for head in heads):
         batch = min(head[0] for head in heads if head is not None)
-        found: list[Sequence[Row]] = [[] for _ in streams]
+        sides: list[Sequence[Row]] = [[] for _ in streams]
         for side, head in enumerate(heads):
             if head is not None and head[0] == batch:
-                found[side] = list(head[1])
+                sides[side] = list(head[1])
                 heads[side] = next(groups[side], None)
-        yield batch, {row["organisation_id"] for rows in found for row in rows}, _lines(*found)
+        yield batch, {row["organisation_id"] for rows in sides for row in rows}, _lines(*sides)
 
 
 def _lines(added: Sequence[Row], settled: Sequence[Row], corrected: Sequence[Row]) -> list[str]:
@@ -116,9 +118,14 @@ def assessment_batches(
 
 def _assessed(rows: Iterator[Row]) -> Iterator[tuple[int, set[int], list[str], list[str]]]:
     for batch, group in groupby(rows, key=itemgetter("batch")):
-        found = list(group)
-        wrong = [problem for row in found for problem in _wrong_content(row)]
-        yield batch, {row["organisation_id"] for row in found}, assessment_lines(_framed(found, ASSESSMENT)), wrong
+        rows_of_batch = list(group)
+        wrong = [problem for row in rows_of_batch for problem in _wrong_content(row)]
+        yield (
+            batch,
+            {row["organisation_id"] for row in rows_of_batch},
+            assessment_lines(_framed(rows_of_batch, ASSESSMENT)),
+            wrong,
+        )
 
 
 def _wrong_content(row: Row) -> Iterator[str]:
@@ -148,52 +155,52 @@ def transitions_alone(connection: Connection, organisation_id: int | None = None
 
 def decisions(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
     """Stream decisions by their numbers: what is bound of them, and whether the entity was erased."""
-    asked = (
+    query = (
         "SELECT d.id, d.organisation_id, d.action, d.inputs, d.answer, e.erased_us FROM decisions d"
         " LEFT JOIN entities e ON e.id = d.entity_id WHERE TRUE{of} ORDER BY d.id"
     )
-    yield from _streamed(connection, text(asked.format(of=_only(organisation_id, "d.organisation_id"))))
+    yield from _streamed(connection, text(query.format(of=_only(organisation_id, "d.organisation_id"))))
 
 
 def list_versions(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
     """Stream the versions of lists."""
-    asked = "SELECT organisation_id, name, since_us, title, source, members FROM list_versions WHERE TRUE{of}"
-    yield from _streamed(connection, text(asked.format(of=_only(organisation_id, "organisation_id"))))
+    query = "SELECT organisation_id, name, since_us, title, source, members FROM list_versions WHERE TRUE{of}"
+    yield from _streamed(connection, text(query.format(of=_only(organisation_id, "organisation_id"))))
 
 
 def overrides(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
     """Stream overrides, and whether the entity was erased."""
-    asked = "SELECT o.*, e.erased_us FROM overrides o LEFT JOIN entities e ON e.id = o.entity_id WHERE TRUE{of}"
-    yield from _streamed(connection, text(asked.format(of=_only(organisation_id, "o.organisation_id"))))
+    query = "SELECT o.*, e.erased_us FROM overrides o LEFT JOIN entities e ON e.id = o.entity_id WHERE TRUE{of}"
+    yield from _streamed(connection, text(query.format(of=_only(organisation_id, "o.organisation_id"))))
 
 
 def _only(organisation_id: int | None, column: str) -> str:
     return "" if organisation_id is None else f" AND {column} = {organisation_id:d}"
 
 
-def _streamed(connection: Connection, wanted: TextClause) -> Iterator[Row]:
-    with connection.execute(wanted, execution_options={"yield_per": ROWS_AT_A_TIME}) as rows:
+def _streamed(connection: Connection, query: TextClause) -> Iterator[Row]:
+    with connection.execute(query, execution_options={"yield_per": ROWS_AT_A_TIME}) as rows:
         yield from cast("Iterator[Row]", rows.mappings())
 
 
 def batches_of(session: Session, entity_ids: Sequence[int]) -> list[int]:
     """List the batches that have transactions of some entities, or corrections of these."""
-    found: set[int] = set()
+    batches: set[int] = set()
     for table, column in (
         (Transaction, Transaction.batch),
         (Transaction, Transaction.settled_batch),
         (Correction, Correction.batch),
     ):
-        asked = table.__table__.select().with_only_columns(column).distinct()
+        query = table.__table__.select().with_only_columns(column).distinct()
         of = among(session, table.entity_id, entity_ids)
-        found.update(session.scalars(asked.where(of, column.is_not(None))))
-    return sorted(found)
+        batches.update(session.scalars(query.where(of, column.is_not(None))))
+    return sorted(batches)
 
 
 def sealing_entries(session: Session, organisation_id: int) -> Iterator[tuple[int, str]]:
     """Stream the entries that sealed transactions or corrections: number, details."""
     columns = cast("Any", AuditEntry.__table__).c
-    asked = AuditEntry.__table__.select().with_only_columns(columns.number, columns.details)
-    chosen = asked.where(columns.organisation_id == organisation_id, columns.action.in_((ADDED, CORRECTED, SEALED)))
+    query = AuditEntry.__table__.select().with_only_columns(columns.number, columns.details)
+    chosen = query.where(columns.organisation_id == organisation_id, columns.action.in_((ADDED, CORRECTED, SEALED)))
     for row in session.execute(chosen.execution_options(yield_per=ROWS_AT_A_TIME)):
         yield row.number, row.details

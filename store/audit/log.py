@@ -57,13 +57,13 @@ def append(session: Session, entry: Entry) -> Appended:
     }
     number, previous = _take_number(session, entry.organisation_id)
     columns |= {"number": number, "previous_hash": previous}
-    made = hash_of_entry(columns)
-    session.execute(insert(_ENTRIES), columns | {"hash": made})
+    digest = hash_of_entry(columns)
+    session.execute(insert(_ENTRIES), columns | {"hash": digest})
     if before is not None or after is not None:
         key = {"organisation_id": entry.organisation_id, "number": number}
         session.execute(insert(_VALUES), key | {"salt": salt, "before": before, "after": after})
-    session.execute(_SET_HASH, {"of": entry.organisation_id, "made": made})
-    return Appended(number, made)
+    session.execute(_SET_HASH, {"of": entry.organisation_id, "made": digest})
+    return Appended(number, digest)
 
 
 def _columns(entry: Entry) -> dict[str, Any]:
@@ -89,11 +89,11 @@ def _value_hash(salt: str, side: Side, text: str | None) -> str | None:
 
 
 def _take_number(session: Session, organisation_id: int) -> tuple[int, str]:
-    taken = session.execute(_TAKE_NUMBER, {"of": organisation_id}).one_or_none()
-    if taken is None:
+    head = session.execute(_TAKE_NUMBER, {"of": organisation_id}).one_or_none()
+    if head is None:
         session.execute(_OPEN_CHAIN[session.get_bind().dialect.name], {"organisation_id": organisation_id})
-        taken = session.execute(_TAKE_NUMBER, {"of": organisation_id}).one()
-    return taken.number, taken.hash
+        head = session.execute(_TAKE_NUMBER, {"of": organisation_id}).one()
+    return head.number, head.hash
 
 
 def erase_values(session: Session, organisation_id: int, numbers: Iterable[int], now_us: int) -> int:
@@ -107,24 +107,24 @@ def erase_values(session: Session, organisation_id: int, numbers: Iterable[int],
         _VALUES.c.erased_us.is_(None),
     )
     emptied = {"salt": None, "before": None, "after": None, "erased_us": now_us}
-    made: Any = session.execute(update(_VALUES).where(*chosen).values(**emptied))
-    return int(made.rowcount)
+    result: Any = session.execute(update(_VALUES).where(*chosen).values(**emptied))
+    return int(result.rowcount)
 
 
 def entries(session: Session, organisation_id: int, first: int = 1, last: int | None = None) -> Sequence[AuditEntry]:
     """Read an organisation's entries by their numbers, both ends included, in order."""
-    wanted = select(AuditEntry).where(AuditEntry.organisation_id == organisation_id, AuditEntry.number >= first)
+    query = select(AuditEntry).where(AuditEntry.organisation_id == organisation_id, AuditEntry.number >= first)
     if last is not None:
-        wanted = wanted.where(AuditEntry.number <= last)
-    return session.scalars(wanted.order_by(AuditEntry.number)).all()
+        query = query.where(AuditEntry.number <= last)
+    return session.scalars(query.order_by(AuditEntry.number)).all()
 
 
 def latest(session: Session, count: int, organisation: str | None = None) -> Sequence[tuple[AuditEntry, str]]:
     """Read the last entries, of one organisation or of all, with the organisations' names; the oldest first."""
-    wanted = select(AuditEntry, Organisation.name).join(Organisation, Organisation.id == AuditEntry.organisation_id)
+    query = select(AuditEntry, Organisation.name).join(Organisation, Organisation.id == AuditEntry.organisation_id)
     if organisation is None:
-        wanted = wanted.order_by(AuditEntry.at_us.desc(), AuditEntry.organisation_id.desc())
+        query = query.order_by(AuditEntry.at_us.desc(), AuditEntry.organisation_id.desc())
     else:
-        wanted = wanted.where(Organisation.name == organisation)
-    rows = session.execute(wanted.order_by(AuditEntry.number.desc()).limit(count))
+        query = query.where(Organisation.name == organisation)
+    rows = session.execute(query.order_by(AuditEntry.number.desc()).limit(count))
     return [(entry, name) for entry, name in rows][::-1]

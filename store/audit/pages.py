@@ -10,5 +10,5 @@ from fivefold.store.tables.audit import AuditEntry
 
 def latest_entries(session: Session, organisation_id: int, part: Part) -> Page[AuditEntry]:
     """Read entries, the newest first."""
-    wanted = select(AuditEntry).where(AuditEntry.organisation_id == organisation_id)
-    return scalars_of(session, wanted, (AuditEntry.number,), part, descending=True)
+    query = select(AuditEntry).where(AuditEntry.organisation_id == organisation_id)
+    return scalars_of(session, query, (AuditEntry.number,), part, descending=True)

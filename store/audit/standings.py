@@ -75,8 +75,8 @@ def without_assessment(connection: Connection, organisation_id: int | None = Non
     yield from _streamed(connection, _WITHOUT_ASSESSMENT, organisation_id, "s.organisation_id")
 
 
-def _streamed(connection: Connection, asked: str, organisation_id: int | None, column: str) -> Iterator[Row]:
+def _streamed(connection: Connection, template: str, organisation_id: int | None, column: str) -> Iterator[Row]:
     of = "" if organisation_id is None else f" AND {column} = {organisation_id:d}"
-    wanted = text(asked.format(of=of))
-    with connection.execute(wanted, execution_options={"yield_per": _ROWS_AT_A_TIME}) as rows:
+    query = text(template.format(of=of))
+    with connection.execute(query, execution_options={"yield_per": _ROWS_AT_A_TIME}) as rows:
         yield from cast("Iterator[Row]", rows.mappings())

@@ -1,4 +1,4 @@
-"""Holding history against the audit log: what entries say was written must be there, as it was written."""
+"""Comparison of history with the audit log: what entries say was written must be stored, as it was written."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from fivefold.store.audit import history_reading
-from fivefold.store.audit.expected import DecisionSaid, Expected, Sealed
+from fivefold.store.audit.expected import Expected, ExpectedDecision, Sealed
 from fivefold.store.audit.history import differing, seal, subject_of_line
 from fivefold.usecases.audit.rows import ACTIONS as ROW_ACTIONS
 from fivefold.usecases.audit.rows import RowCheck
@@ -33,8 +33,8 @@ _HAS_ROWS = f'"{ROWS}"'
 _FIELDS_OF_A_NAME = {TRANSACTIONS: 1, ASSESSMENTS: 2}
 _RANGES = re.compile(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*")
 
-Found = Callable[[int, int, str], None]
-"""Takes the organisation, the number of the entry (0 where there is none), and what is wrong."""
+Report = Callable[[int, int, str], None]
+"""Called with the organisation, the number of the entry (0 where there is none), and what is wrong."""
 Row = Mapping[str, Any]
 _Stored = tuple[int, set[int], list[str], Sequence[str]]
 """A batch as it is stored: its number, the organisations of its rows, its lines, and what is wrong with its rows."""
@@ -52,19 +52,19 @@ def ranges_text(numbers: Iterable[int]) -> str:
     return ",".join(f"{a}" if a == b else f"{a}-{b}" for a, b in zip(begins, ends, strict=True))
 
 
-def _read_ranges(said: str) -> Iterator[tuple[int, int]]:
-    for part in said.split(",") if _RANGES.fullmatch(said) else ():
+def _read_ranges(text: str) -> Iterator[tuple[int, int]]:
+    for part in text.split(",") if _RANGES.fullmatch(text) else ():
         first, _, last = part.partition("-")
         yield int(first), int(last or first)
 
 
 class HistoryCheck:
-    """Collects what the entries of chains say, one after another; then compares. Memory does not grow with either."""
+    """Collects what the entries of all chains say, then compares it with history. Memory grows with neither."""
 
-    def __init__(self, expected: Expected, found: Found) -> None:
+    def __init__(self, expected: Expected, report: Report) -> None:
         """Expect nothing yet."""
-        self._expected, self._found = expected, found
-        self._rows, self._standings = RowCheck(expected, found), StandingCheck(expected, found)
+        self._expected, self._report = expected, report
+        self._rows, self._standings = RowCheck(expected, report), StandingCheck(expected, report)
         self._unfollowed: dict[int, int] = {}
 
     def entry(self, row: Row) -> None:
@@ -73,7 +73,7 @@ class HistoryCheck:
         if row["erased_us"] is not None and row["before"] is row["after"] is None:
             self._expected.add_emptied(of, number)
         if of in self._unfollowed and action not in {history_reading.SEALED, "entity.erased"}:
-            self._found(of, self._unfollowed.pop(of), "seals transactions again, and no erasure follows it")
+            self._report(of, self._unfollowed.pop(of), "seals transactions again, and no erasure follows it")
         try:
             after = _object(row["after"]) if action in _READ or _HAS_ROWS in str(row["after"]) else {}
             self._rows.digests(row, after.get(ROWS, {}))
@@ -88,7 +88,7 @@ class HistoryCheck:
             elif action == "entity.erased":
                 self._erased(row, json.loads(row["details"]))
         except (ValueError, TypeError, KeyError, AttributeError):
-            self._found(of, number, "says nothing that history can be compared with: its content is not readable")
+            self._report(of, number, "says nothing that history can be compared with: its content is not readable")
 
     def _sealed(self, row: Row, details: Row, after: Row) -> None:
         of, number = row["organisation_id"], row["number"]
@@ -101,9 +101,9 @@ class HistoryCheck:
         self._expected.add_sealed(_ACTIONS[row["action"]], sealed)
 
     def _decision(self, row: Row, details: Row, after: Row) -> None:
-        said = after.get("inputs"), after.get("answer")
+        digests = after.get("inputs"), after.get("answer")
         of, number = row["organisation_id"], row["number"]
-        self._expected.add_decision(DecisionSaid(int(row["subject_id"]), of, number, details["action"], *said))
+        self._expected.add_decision(ExpectedDecision(int(row["subject_id"]), of, number, details["action"], *digests))
 
     def _erased(self, row: Row, details: Row) -> None:
         of = row["organisation_id"]
@@ -114,7 +114,7 @@ class HistoryCheck:
     def compare(self, connection: Connection, only: int | None) -> None:
         """Compare everything, of one organisation or of all."""
         for of, number in self._unfollowed.items():
-            self._found(of, number, "seals transactions again, and no erasure follows it")
+            self._report(of, number, "seals transactions again, and no erasure follows it")
         self._compare_emptied()
         transactions = ((*batch, ()) for batch in history_reading.transaction_batches(connection, only))
         self._compare_batches(TRANSACTIONS, transactions)
@@ -124,16 +124,16 @@ class HistoryCheck:
         for kind in (TRANSACTIONS, ASSESSMENTS):
             unsealed = history_reading.unsealed(connection, kind, only)
             for of, rows in groupby(unsealed, key=itemgetter("organisation_id")):
-                named = _some(row["name"] for row in rows)
-                self._found(of, 0, f"no entry says that these were written: {kind}s {named}")
+                names = _some(row["name"] for row in rows)
+                self._report(of, 0, f"no entry says that these were written: {kind}s {names}")
         for row in history_reading.transitions_alone(connection, only):
             name = f"{row['entity_id']}.{row['number']}"
-            self._found(row["organisation_id"], 0, f"transition {name} belongs to no assessment")
+            self._report(row["organisation_id"], 0, f"transition {name} belongs to no assessment")
         self._standings.compare(connection, only)
 
     def _compare_emptied(self) -> None:
         for of, number in self._expected.emptied_without_erasure():
-            self._found(of, number, "its values are gone, and no erasure in the log says so")
+            self._report(of, number, "its values are gone, and no erasure in the log says so")
 
     def _compare_batches(self, kind: str, stored: Iterator[_Stored]) -> None:
         head = next(stored, None)
@@ -144,11 +144,11 @@ class HistoryCheck:
             there = head is not None and head[0] == sealed.batch
             lines, wrong = (head[2], head[3]) if head is not None and there else ([], ())
             for problem in wrong:
-                self._found(sealed.organisation_id, sealed.number, problem)
+                self._report(sealed.organisation_id, sealed.number, problem)
             others = head[1] - {sealed.organisation_id} if head is not None and there else ()
             for other in sorted(others):
                 problem = f"{kind}s of it were moved to organisation {other}"
-                self._found(sealed.organisation_id, sealed.number, problem)
+                self._report(sealed.organisation_id, sealed.number, problem)
             self._compare_batch(kind, sealed, lines)
             head = next(stored, None) if there else head
         while head is not None:
@@ -157,36 +157,40 @@ class HistoryCheck:
 
     def _stray(self, kind: str, batch: _Stored) -> None:
         names = _names(batch[2], _FIELDS_OF_A_NAME[kind])
-        self._found(min(batch[1]), 0, f"no entry says that these were written: {kind}s {names}")
+        self._report(min(batch[1]), 0, f"no entry says that these were written: {kind}s {names}")
 
     def _compare_batch(self, kind: str, sealed: Sealed, lines: list[str]) -> None:
         if sealed.salt is None or sealed.marks is None:
-            self._found(sealed.organisation_id, sealed.number, f"the seal over its {sealed.count:,} {kind}s is gone")
+            self._report(sealed.organisation_id, sealed.number, f"the seal over its {sealed.count:,} {kind}s is gone")
             return
         if seal(lines, sealed.salt).digest == sealed.digest:
             return
         other, missing = differing(lines, sealed.marks)
-        said = [f"{kind}s that are not as they were written: {_names(other, _FIELDS_OF_A_NAME[kind])}"] if other else []
+        problems = (
+            [f"{kind}s that are not as they were written: {_names(other, _FIELDS_OF_A_NAME[kind])}"] if other else []
+        )
         gone = missing - len(other)
         if gone > 0 or not other:
-            said.append(f"{gone:,} of its {sealed.count:,} {kind}s are missing" if gone > 0 else "its seal is broken")
-        self._found(sealed.organisation_id, sealed.number, "; ".join(said))
+            problems.append(
+                f"{gone:,} of its {sealed.count:,} {kind}s are missing" if gone > 0 else "its seal is broken"
+            )
+        self._report(sealed.organisation_id, sealed.number, "; ".join(problems))
 
     def _compare_decisions(self, connection: Connection, only: int | None) -> None:
         stored = history_reading.decisions(connection, only)
         head = next(stored, None)
-        for said in self._expected.decisions():
-            while head is not None and head["id"] < said.id:
-                self._found(head["organisation_id"], 0, f"no entry says that decision {head['id']} was made")
+        for expected in self._expected.decisions():
+            while head is not None and head["id"] < expected.id:
+                self._report(head["organisation_id"], 0, f"no entry says that decision {head['id']} was made")
                 head = next(stored, None)
-            if head is None or head["id"] != said.id:
-                self._found(said.organisation_id, said.number, f"decision {said.id} is missing")
+            if head is None or head["id"] != expected.id:
+                self._report(expected.organisation_id, expected.number, f"decision {expected.id} is missing")
                 continue
-            if not _as_said(head, said):
-                self._found(said.organisation_id, said.number, f"decision {said.id} was changed")
+            if not _matches(head, expected):
+                self._report(expected.organisation_id, expected.number, f"decision {expected.id} was changed")
             head = next(stored, None)
         while head is not None:
-            self._found(head["organisation_id"], 0, f"no entry says that decision {head['id']} was made")
+            self._report(head["organisation_id"], 0, f"no entry says that decision {head['id']} was made")
             head = next(stored, None)
 
 
@@ -202,14 +206,14 @@ def _names(lines: Sequence[str], fields: int) -> str:
 def _some(names: Iterable[str]) -> str:
     """Name the first of many, and say how many more there are; memory does not grow with them."""
     each = iter(names)
-    named = ", ".join(islice(each, MOST_NAMED))
+    first = ", ".join(islice(each, MOST_NAMED))
     more = sum(1 for _ in each)
-    return named + (f" and {more:,} more" if more else "")
+    return first + (f" and {more:,} more" if more else "")
 
 
-def _as_said(row: Row, said: DecisionSaid) -> bool:
-    same: bool = (row["action"], row["organisation_id"]) == (said.action, said.organisation_id)
+def _matches(row: Row, expected: ExpectedDecision) -> bool:
+    same: bool = (row["action"], row["organisation_id"]) == (expected.action, expected.organisation_id)
     if row["erased_us"] is not None:
         return same
-    texts = ((row["inputs"], said.inputs), (row["answer"], said.answer))
+    texts = ((row["inputs"], expected.inputs), (row["answer"], expected.answer))
     return same and all(text is not None and sha256(text.encode()).hexdigest() == digest for text, digest in texts)

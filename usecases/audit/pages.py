@@ -36,10 +36,10 @@ class EntryShown:
 def list_entries(context: Context, part: Part) -> Page[EntryShown]:
     """List entries, the newest first."""
     with context.reading() as session:
-        return latest_entries(session, context.organisation_id, part).map(_shown)
+        return latest_entries(session, context.organisation_id, part).map(_entry_line)
 
 
-def _shown(entry: AuditEntry) -> EntryShown:
+def _entry_line(entry: AuditEntry) -> EntryShown:
     return EntryShown(
         number=entry.number,
         at_us=entry.at_us,

@@ -24,7 +24,7 @@ from fivefold.usecases.shared.context import record
 
 
 def bulk_of(count: int, rows: Digests) -> tuple[int, str]:
-    """Give how many a call was about, and one digest over those of its rows; what these say cannot be guessed."""
+    """Give the number of subjects of a call, and one digest over the salted digests of its rows."""
     return count, digest_of([{table: dict(digests) for table, digests in rows.items()}])
 
 
@@ -41,15 +41,15 @@ def record_rows(
         details: as for `record`.
     """
     action, kind, batch = about
-    made = seal(lines, new_salt())
+    sealed = seal(lines, new_salt())
     return record(
         session,
         actor,
         action,
         (kind, None),
-        after={"salt": made.salt, "marks": made.marks},
+        after={"salt": sealed.salt, "marks": sealed.marks},
         details={**details, "batch": batch},
-        bulk=(len(lines), made.digest),
+        bulk=(len(lines), sealed.digest),
     )
 
 
@@ -67,7 +67,7 @@ class ExportedHead(_Part):
 
 
 class ExportedHeads(_Part):
-    """The heads of all chains, to be kept where who can write the database cannot.
+    """The heads of all chains, to be kept where writers of the database have no access.
 
     Attributes:
         exported_us: when, microseconds.
@@ -80,8 +80,8 @@ class ExportedHeads(_Part):
 def export_heads(engine: Engine, path: Path) -> ExportedHeads:
     """Write the heads of all chains to a JSON file."""
     with audit_reading.picture(engine) as connection:
-        found = [ExportedHead(**vars(head)) for head in audit_reading.heads(connection)]
-    exported = ExportedHeads(exported_us=now_microseconds(), heads=tuple(found))
+        exported_heads = [ExportedHead(**vars(head)) for head in audit_reading.heads(connection)]
+    exported = ExportedHeads(exported_us=now_microseconds(), heads=tuple(exported_heads))
     with replacing(path) as unfinished:
         unfinished.write_text(exported.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return exported

@@ -1,7 +1,7 @@
-"""Holding rows against what entries say of them.
+"""Comparison of stored rows with what audit entries say of them.
 
-Of overrides and versions of lists the entries say everything. Of each row of `store.audit.bound_rows` the entry of the
-call that wrote it last has a digest; where its entity was erased, it is gone.
+Entries hold the whole content of overrides and of versions of lists. Of each row of `store.audit.bound_rows` the entry
+of the call that wrote it last holds a digest; the row may be missing where its entity was erased.
 """
 
 import json
@@ -19,24 +19,24 @@ from fivefold.store.audit.expected import Expected
 LISTS, OVERRIDES = "list", "override"
 ACTIONS: Final = ("list.put", "override.requested", "override.approved", "override.refused", "override.revoked")
 _REASONS: Final = frozenset({"reason", "decision_reason", "revocation_reason"})
-"""What goes of an override when its entity is erased."""
+"""Columns of an override that are emptied when its entity is erased."""
 _ACTS: Final[Mapping[str, tuple[str, str, str]]] = {
     "approved": ("decided_by", "decided_us", "decision_reason"),
     "refused": ("decided_by", "decided_us", "decision_reason"),
     "revoked": ("revoked_by", "revoked_us", "revocation_reason"),
 }
-"""Who did what to an override, when and why, by the state that it then has."""
+"""The columns of who, when and why, by the state that an override has after the action."""
 
-Found = Callable[[int, int, str], None]
+Report = Callable[[int, int, str], None]
 Row = Mapping[str, Any]
 
 
 class RowCheck:
-    """Collects what entries say of rows, one after another; then compares. Memory does not grow with either."""
+    """Collects what entries say of rows, then compares it with the rows. Memory grows with neither."""
 
-    def __init__(self, expected: Expected, found: Found) -> None:
+    def __init__(self, expected: Expected, report: Report) -> None:
         """Expect nothing yet; *found* takes organisation, entry (0 where there is none), and what is wrong."""
-        self._expected, self._found = expected, found
+        self._expected, self._report = expected, report
 
     def entry(self, row: Row, details: Row, after: Row) -> None:
         """Take an entry whose action is one of `ACTIONS`; KeyError or ValueError where it cannot be read."""
@@ -47,24 +47,24 @@ class RowCheck:
 
     def digests(self, row: Row, rows: Mapping[str, Mapping[str, str]]) -> None:
         """Take the digests of rows that the call of an entry wrote, by table and name; KeyError as above."""
-        for table, said in rows.items():
+        for table, row_digests in rows.items():
             kind = _kind(bound_rows.TABLES[table])
-            for name, digest in said.items():
-                self._expected.say(kind, row["organisation_id"], name, row["number"], {"content": digest})
+            for name, digest in row_digests.items():
+                self._expected.add_row(kind, row["organisation_id"], name, row["number"], {"content": digest})
 
     def _list(self, row: Row, details: Row, after: Row) -> None:
         for place, since_us in enumerate(details["since_us"]):
             content = {name: after[name][place] for name in ("members", "words") if name in after}
-            said = (LISTS, row["organisation_id"], _version(row["subject_id"], int(since_us)))
-            self._expected.say(*said, row["number"], content)
+            key = (LISTS, row["organisation_id"], _version(row["subject_id"], int(since_us)))
+            self._expected.add_row(*key, row["number"], content)
 
     def _override(self, row: Row, details: Row, after: Row) -> None:
         of, number, state = row["organisation_id"], row["subject_id"], row["action"].removeprefix("override.")
         if state == "requested":
             content = {name: details[name] for name in ("entity_id", "level", "until_us")}
             content |= {"state": state, "requested_by": row["actor"], "decided_by": None, "revoked_by": None}
-            content |= _given(after, "requested_us", "reason")
-            self._expected.say(OVERRIDES, of, number, row["number"], content)
+            content |= _act_fields(after, "requested_us", "reason")
+            self._expected.add_row(OVERRIDES, of, number, row["number"], content)
             return
         self._change(row, number, state, after)
         for replaced in details["replaced"]:
@@ -72,12 +72,12 @@ class RowCheck:
             self._change(row, str(replaced), "revoked", {**after, **why})
 
     def _change(self, row: Row, number: str, state: str, after: Row) -> None:
-        said = self._expected.said(OVERRIDES, row["organisation_id"], number)
-        if said is not None:  # otherwise it was never asked for: that is found when rows are compared
+        before = self._expected.row(OVERRIDES, row["organisation_id"], number)
+        if before is not None:  # an override that was never requested is reported when rows are compared
             who, when, why = _ACTS[state]
-            content = {name: value for name, value in said.content.items() if name not in {when, why}}
-            content |= {"state": state, who: row["actor"], **_given(after, when, why)}
-            self._expected.say(OVERRIDES, row["organisation_id"], number, row["number"], content)
+            content = {name: value for name, value in before.content.items() if name not in {when, why}}
+            content |= {"state": state, who: row["actor"], **_act_fields(after, when, why)}
+            self._expected.add_row(OVERRIDES, row["organisation_id"], number, row["number"], content)
 
     def compare(self, connection: Connection, only: int | None) -> None:
         """Compare everything, of one organisation or of all."""
@@ -85,8 +85,8 @@ class RowCheck:
             self._compare(LISTS, row["organisation_id"], _version(row["name"], row["since_us"]), _of_list(row))
         self._compare_missing(LISTS)
         for row in history_reading.overrides(connection, only):
-            left = {name: value for name, value in row.items() if row["erased_us"] is None or name not in _REASONS}
-            content = {name: _digest(value) if name in _REASONS else value for name, value in left.items()}
+            columns = {name: value for name, value in row.items() if row["erased_us"] is None or name not in _REASONS}
+            content = {name: _digest(value) if name in _REASONS else value for name, value in columns.items()}
             self._compare(OVERRIDES, row["organisation_id"], str(row["id"]), content)
         self._compare_missing(OVERRIDES)
         for table in bound_rows.TABLES.values():
@@ -95,18 +95,18 @@ class RowCheck:
             self._compare_missing(_kind(table), table)
 
     def _compare(self, kind: str, of: int, subject: str, content: Row) -> None:
-        said = self._expected.take(kind, of, subject)
-        if said is None:
-            self._found(of, 0, f"no entry says that {kind} {subject} was written")
+        expected = self._expected.take_row(kind, of, subject)
+        if expected is None:
+            self._report(of, 0, f"no entry says that {kind} {subject} was written")
             return
-        other = [name for name, value in said.content.items() if name in content and content[name] != value]
+        other = [name for name, value in expected.content.items() if name in content and content[name] != value]
         if other:
-            self._found(of, said.number, f"{kind} {subject} was changed since: {', '.join(sorted(other))}")
+            self._report(of, expected.number, f"{kind} {subject} was changed since: {', '.join(sorted(other))}")
 
     def _compare_missing(self, kind: str, table: BoundTable | None = None) -> None:
-        for of, subject, number in self._expected.left(kind):
+        for of, subject, number in self._expected.rows_left(kind):
             if table is None or not self._expected.any_erased(of, table.entities_of(subject)):
-                self._found(of, number, f"{kind} {subject} is missing")
+                self._report(of, number, f"{kind} {subject} is missing")
 
 
 def _kind(table: BoundTable) -> str:
@@ -117,10 +117,10 @@ def _version(name: str, since_us: int) -> str:
     return f"{name} since {since_us}"
 
 
-def _given(after: Row, when: str, why: str) -> dict[str, Any]:
-    """Give moment and digest of the reason as far as an entry has them: not once erased, nor the moment before."""
-    found = {when: after["at_us"]} if "at_us" in after else {}
-    return found | ({why: _digest(after["reason"])} if "reason" in after else {})
+def _act_fields(after: Row, when: str, why: str) -> dict[str, Any]:
+    """Give moment and digest of the reason, as far as an entry holds them: an erased entry does not."""
+    fields = {when: after["at_us"]} if "at_us" in after else {}
+    return fields | ({why: _digest(after["reason"])} if "reason" in after else {})
 
 
 def _digest(text: str | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Holding what stands against the newest assessment of each entity, or what a repair of the clock made of it."""
+"""Comparison of standings with the newest assessment of each entity, or with the last repair of the clock."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -12,29 +12,29 @@ REPAIRED: Final = "clock.repaired"
 """The action of entries that say where entities stand until they are assessed again."""
 _KIND: Final = "standing"
 
-Found = Callable[[int, int, str], None]
+Report = Callable[[int, int, str], None]
 Row = Mapping[str, Any]
 
 
 class StandingCheck:
-    """Collects what repairs say; then compares."""
+    """Collects the standings that repairs recorded, then compares."""
 
-    def __init__(self, expected: Expected, found: Found) -> None:
+    def __init__(self, expected: Expected, report: Report) -> None:
         """Expect nothing yet; *found* takes organisation, entry (0 where there is none), and what is wrong."""
-        self._expected, self._found = expected, found
+        self._expected, self._report = expected, report
 
     def entry(self, row: Row, after: Row) -> None:
         """Take an entry about a repair."""
-        for entity, said in after.get("stands", {}).items():
-            self._expected.say(_KIND, row["organisation_id"], entity, row["number"], {"stands": said})
+        for entity, stands in after.get("stands", {}).items():
+            self._expected.add_row(_KIND, row["organisation_id"], entity, row["number"], {"stands": stands})
 
     def compare(self, connection: Connection, only: int | None) -> None:
         """Compare everything, of one organisation or of all; of entities that were erased the level alone."""
         for row in standings.newest(connection, only):
             for problem in self._problems(row):
-                self._found(row["organisation_id"], 0, f"the standing of entity {row['entity_id']} {problem}")
+                self._report(row["organisation_id"], 0, f"the standing of entity {row['entity_id']} {problem}")
         for row in standings.without_assessment(connection, only):
-            self._found(row["organisation_id"], 0, f"entity {row['entity_id']} was never assessed, and has a standing")
+            self._report(row["organisation_id"], 0, f"entity {row['entity_id']} was never assessed, and has a standing")
 
     def _problems(self, row: Row) -> list[str]:
         name = f"{row['entity_id']}.{row['number']}"
@@ -47,14 +47,14 @@ class StandingCheck:
             other.append("organisation_id")
         if row["type_id"] != row["entity_type_id"]:
             other.append("type_id")
-        said = self._said(row)
-        if said is not None:
-            pairs = zip(standings.COLUMNS, said, strict=True)
+        expected = self._expected_standing(row)
+        if expected is not None:
+            pairs = zip(standings.COLUMNS, expected, strict=True)
             other += [column for column, value in pairs if row[column] != value and column not in other]
         return [f"is not that of assessment {name}: {', '.join(other)}"] if other else []
 
-    def _said(self, row: Row) -> list[Any] | None:
-        repaired = self._expected.said(_KIND, row["organisation_id"], str(row["entity_id"]))
+    def _expected_standing(self, row: Row) -> list[Any] | None:
+        repaired = self._expected.row(_KIND, row["organisation_id"], str(row["entity_id"]))
         if repaired is not None and repaired.content["stands"][0] == row["number"]:
             stands: list[Any] = repaired.content["stands"][1:]
             return stands

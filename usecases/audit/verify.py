@@ -1,4 +1,4 @@
-"""Proving the audit log whole, and history as it says: every change, gap, reorder and missing value is found."""
+"""Verification of the audit log, and of history by it: every change, gap, reordering and missing value is found."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -67,11 +67,11 @@ def verify(
     organisation: str | None = None,
     exported: ExportedHeads | None = None,
 ) -> Verified:
-    """Look through every chain, or one organisation's, and *tell* each finding as it is met.
+    """Verify every chain, or one organisation's, and hand each finding to *tell* at once.
 
-    History is compared with what the entries say of it. With *exported* heads also a tail that was cut off, or a chain
-    that was written anew, is seen. Everything is streamed: memory does not grow with it. ConfigError where there is no
-    such organisation.
+    History is compared with what the entries say of it. Exported heads also reveal a tail that was cut off, and a chain
+    that was written anew. Everything is streamed, so memory does not grow. ConfigError where there is no such
+    organisation.
     """
     with picture(engine) as connection:
         return verify_picture(connection, tell, organisation=organisation, exported=exported)
@@ -84,67 +84,71 @@ def verify_picture(
     organisation: str | None = None,
     exported: ExportedHeads | None = None,
 ) -> Verified:
-    """Look through the chains that a connection sees, which sees the same all the while; as `verify` otherwise."""
-    made = {head.organisation_id: head for head in heads(connection)}
-    kept = {} if exported is None else {head.organisation_id: head for head in exported.heads}
-    named = {number: head.organisation for number, head in kept.items()} | names(connection)
-    only = None if organisation is None else _numbered(organisation, named)
-    log = _Log(named, tell)
+    """Verify the chains in one consistent view of the database; as `verify` otherwise."""
+    stored_heads = {head.organisation_id: head for head in heads(connection)}
+    exported_heads = {} if exported is None else {head.organisation_id: head for head in exported.heads}
+    organisations = {number: head.organisation for number, head in exported_heads.items()} | names(connection)
+    only = None if organisation is None else _organisation_id(organisation, organisations)
+    log = _Log(organisations, tell)
     with Expected() as expected:
-        history = HistoryCheck(expected, log.found)
+        history = HistoryCheck(expected, log.report)
         for number, rows in groupby(chains(connection, only), key=itemgetter("organisation_id")):
-            log.look_through(number, _told_of(rows, history), made.pop(number, None), kept.pop(number, None))
-        for number in sorted({*made, *kept}):  # those without a single entry
+            log.look_through(
+                number, _collect(rows, history), stored_heads.pop(number, None), exported_heads.pop(number, None)
+            )
+        for number in sorted({*stored_heads, *exported_heads}):  # those without a single entry
             if only in {None, number}:
-                log.look_through(number, iter(()), made.get(number), kept.get(number))
+                log.look_through(number, iter(()), stored_heads.get(number), exported_heads.get(number))
         history.compare(connection, only)
     for row in stray_values(connection, only):
-        log.found(row["organisation_id"], row["number"], "is missing, and its values are there")
+        log.report(row["organisation_id"], row["number"], "is missing, and its values are there")
     return Verified(log.chains, log.entries, log.erased, log.findings)
 
 
-def _told_of(rows: Iterator[Row], history: HistoryCheck) -> Iterator[Row]:
+def _collect(rows: Iterator[Row], history: HistoryCheck) -> Iterator[Row]:
     for row in rows:
         history.entry(row)
         yield row
 
 
-def _numbered(name: str, named: Mapping[int, str]) -> int:
-    numbers = [number for number, found in named.items() if found == name]
+def _organisation_id(name: str, names: Mapping[int, str]) -> int:
+    numbers = [number for number, other in names.items() if other == name]
     if not numbers:
         raise ConfigError(f"there is no organisation {name!r}")
     return numbers[0]
 
 
 class _Log:
-    """All chains, while they are looked through: what was counted, and what was found."""
+    """Checks chain after chain, counts entries, and reports findings."""
 
-    def __init__(self, named: Mapping[int, str], tell: Callable[[AuditFinding], None]) -> None:
+    def __init__(self, organisations: Mapping[int, str], tell: Callable[[AuditFinding], None]) -> None:
         self.chains = self.entries = self.erased = self.findings = 0
-        self._named = named
+        self._organisations = organisations
         self._tell = tell
 
-    def found(self, organisation_id: int, number: int, problem: str) -> None:
-        """Tell what is wrong."""
+    def report(self, organisation_id: int, number: int, problem: str) -> None:
+        """Report a problem."""
         self.findings += 1
-        self._tell(AuditFinding(organisation_id, self._named.get(organisation_id, "without a name"), number, problem))
+        self._tell(
+            AuditFinding(organisation_id, self._organisations.get(organisation_id, "without a name"), number, problem)
+        )
 
     def look_through(self, number: int, rows: Iterator[Row], head: Head | None, exported: ExportedHead | None) -> None:
-        """Look through one organisation's chain."""
+        """Check one organisation's chain."""
         self.chains += 1
         last = (0, GENESIS)
         for row in rows:
             self.entries += 1
             self.erased += row["erased_us"] is not None
             for place, problem in _problems(row, last, exported):
-                self.found(number, place, problem)
+                self.report(number, place, problem)
             last = (_whole(row["number"]), row["hash"])
         for place, problem in _problems_of_end(last, head, exported):
-            self.found(number, place, problem)
+            self.report(number, place, problem)
 
 
 def _problems(row: Row, last: tuple[int, str], exported: ExportedHead | None) -> Iterator[Problem]:
-    """Find what is wrong with an entry that stands after *last*."""
+    """List the problems of an entry whose predecessor is *last*: its number and hash."""
     number = _whole(row["number"])
     if number != last[0] + 1:
         yield last[0] + 1, "is missing" + (f", and all up to entry {number - 1}" if number > last[0] + 2 else "")
@@ -169,10 +173,10 @@ def _problems_of_values(row: Row) -> Iterator[str]:
     elif not any(hashes.values()):
         yield "has values, and was written without any"
     else:
-        for side, made in hashes.items():
-            if (row[side] is None) != (made is None):
+        for side, digest in hashes.items():
+            if (row[side] is None) != (digest is None):
                 yield f"its value {side} the change is {'missing' if row[side] is None else 'there, and was not'}"
-            elif made is not None and not _value_holds(row, side):
+            elif digest is not None and not _value_holds(row, side):
                 yield f"its value {side} the change was changed: its hash is another"
 
 
