@@ -33,6 +33,15 @@ def families_of_versions(session: Session, version_ids: Sequence[int]) -> dict[i
     return {row.id: row.family_id for row in session.execute(statement)} if version_ids else {}
 
 
+def rulesets_of_versions(session: Session, version_ids: Sequence[int]) -> dict[int, tuple[str, int]]:
+    """Give the name of the ruleset and the number of each version."""
+    statement = select(RulesetVersion.id, Family.name, RulesetVersion.number).join(
+        Family, Family.id == RulesetVersion.family_id
+    )
+    rows = session.execute(statement.where(RulesetVersion.id.in_(version_ids)))
+    return {row.id: (row.name, row.number) for row in rows}
+
+
 def families_of(session: Session, organisation_id: int, type_id: int | None = None, part: Part = WHOLE) -> Page[Family]:
     """List families, of one type or of all, in the order in which they are tried."""
     statement = select(Family).where(Family.organisation_id == organisation_id)

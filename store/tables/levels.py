@@ -23,6 +23,10 @@ _ORGANISATION = "organisations.id"
 IS_FAILED = text("status IN ('failed', 'unclassified', 'undetermined')")
 """What an assessment came to that is no level in full: in the statement itself, so that the index of these serves."""
 
+IS_RISE, IS_FALL = text("to_level > from_level"), text("from_level > coalesce(to_level, 0)")
+IS_FIRST = text("from_level IS NULL")
+"""Where a transition went, in the statement itself for the same reason; of every transition one of them holds."""
+
 
 class Assessment(Base):
     """One assessment of an entity, numbered from 1 for each: its second cannot be written twice.
@@ -132,7 +136,18 @@ class Transition(Base):
     """A level reached, by the assessment of that number; written once, announced once."""
 
     __tablename__ = "transitions"
-    __table_args__ = (Index("ix_transitions_organisation_id_at_us", "organisation_id", "at_us"),)
+    __table_args__ = (
+        Index("ix_transitions_organisation_id_at_us", "organisation_id", "at_us"),
+        *(
+            Index(
+                f"ix_transitions_{name}",
+                *("organisation_id", "at_us", "entity_id", "number"),
+                sqlite_where=condition,
+                postgresql_where=condition,
+            )
+            for name, condition in (("rises", IS_RISE), ("falls", IS_FALL))
+        ),
+    )
 
     entity_id: Mapped[int] = mapped_column(BIG, primary_key=True)
     number: Mapped[int] = mapped_column(Integer, primary_key=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
@@ -12,6 +13,7 @@ from fivefold.store.ingest.entities import type_named
 from fivefold.store.portfolio.current_levels import CurrentLevelRow, Order, Wanted, current_levels_of
 from fivefold.store.rulesets.rulesets import family_named
 from fivefold.usecases.levels.records import NO_RULESET
+from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
 
 STATUSES = (*(status.value for status in Status), NO_RULESET)
@@ -41,8 +43,19 @@ ALL = LevelFilters()
 
 
 @dataclass(frozen=True, kw_only=True)
+class DecidedBy:
+    """A version of a ruleset, which decided on an assessment."""
+
+    name: str
+    version: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class CurrentLevel:
-    """Where an entity stands, in a list.
+    """Where an entity stands: its level and score, the value beside them, since when, and when it is computed again.
+
+    `score`: the points of the rules; null where no ruleset decided. `value_score`, `segment`, `expected_value` and
+    `currency`: null where the value model knows no value.
 
     Attributes:
         level: what holds; None for no level.
@@ -58,7 +71,7 @@ class CurrentLevel:
         due_us: when it is to be computed again; None where nothing is to come.
         assessment: the number of the latest assessment, such as 12.3.
         source: what made it: rules, override, decay or expiry.
-        ruleset: name and version of the ruleset that decided.
+        decided_by: the version of the ruleset that decided.
     """
 
     external_id: str
@@ -71,12 +84,12 @@ class CurrentLevel:
     segment: str | None
     expected_value: float | None
     currency: str | None
-    since_us: int | None
-    assessed_us: int
-    due_us: int | None
+    since_us: Annotated[Moment | None, shown_as("since")]
+    assessed_us: Annotated[Moment, shown_as("assessed_at")]
+    due_us: Annotated[Moment | None, shown_as("due_at")]
     assessment: str
     source: str
-    ruleset: tuple[str, int] | None
+    decided_by: DecidedBy | None
 
 
 def list_current_levels(
@@ -133,5 +146,7 @@ def _shown(row: CurrentLevelRow, names: Sequence[str | None]) -> CurrentLevel:
         due_us=row.due_us,
         assessment=f"{standing.entity_id}.{standing.number}",
         source=standing.source,
-        ruleset=None if row.ruleset is None or row.version is None else (row.ruleset, row.version),
+        decided_by=(
+            None if row.ruleset is None or row.version is None else DecidedBy(name=row.ruleset, version=row.version)
+        ),
     )

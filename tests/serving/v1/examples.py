@@ -90,6 +90,7 @@ EXAMPLES: Mapping[str, Example] = {
     "approve_policy": Example(_PROPOSED, {"reason": WHY}, own=("policy", "number")),
     "retire_policy": Example(_PROPOSED, {"reason": WHY}, own=("policy", "number")),
     "list_current_levels": Example(query={"type": "company", "order": "risk"}),
+    "list_transitions": Example(query={"direction": "first,rise", "since": "2026-01-01"}),
     "read_distribution": Example(query={"type": "customer"}),
     "list_failures": Example(),
     "list_validations": Example(),

@@ -10,7 +10,7 @@ from fivefold.serving.v1.path_encoding import path_to
 from fivefold.store.accounts.rate_tables import RateTableRow
 from fivefold.store.tables.entities import Entity, ListVersionRow
 from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent, ValidationRun
-from fivefold.store.tables.levels import Assessment, DueMark, Standing
+from fivefold.store.tables.levels import Assessment, DueMark, Standing, Transition
 from fivefold.store.tables.rulesets import Activation, Backtest, RulesetVersion
 from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.examples import COMPANY, CUSTOMER, OPENED, WHY
@@ -115,6 +115,7 @@ MORE: Mapping[str, Callable[[Place, int], None]] = {
         lambda number: {"document": policy([CASH], f"more-{number}"), "reason": WHY, "accept_warnings": WHY},
     ),
     "list_current_levels": _entity,
+    "list_transitions": _copied(Transition, number=lambda number: 1_000 + number),
     "list_failures": _failed,
     "list_validations": _copied(ValidationRun),
     "read_revalidation": _nothing,

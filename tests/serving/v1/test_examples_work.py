@@ -144,6 +144,7 @@ FIRST_DAYS = (
     Step("read_history"),
     Step("read_reasons"),
     Step("list_current_levels"),
+    Step("list_transitions"),
     Step("read_distribution"),
     Step("list_failures"),
     Step("check_policy"),

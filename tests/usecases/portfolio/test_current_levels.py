@@ -16,7 +16,13 @@ from fivefold.domain.segments import SEGMENTS
 from fivefold.store.portfolio.current_levels import Order
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import DueMark, Standing
-from fivefold.usecases.portfolio.current_levels import STATUSES, CurrentLevel, LevelFilters, list_current_levels
+from fivefold.usecases.portfolio.current_levels import (
+    STATUSES,
+    CurrentLevel,
+    DecidedBy,
+    LevelFilters,
+    list_current_levels,
+)
 from fivefold.usecases.shared.context import Context
 from tests.store.filling import filled_once
 from tests.store.plans import plan_of, statements
@@ -39,9 +45,9 @@ def context(engine: Engine) -> Context:
             EntityType(
                 organisation_id=organisations[0],
                 name="company",
-                fields="{}",
-                transaction_fields="{}",
-                case_fields="{}",
+                fields={},
+                transaction_fields={},
+                case_fields={},
                 created_us=1,
             )
         )
@@ -163,15 +169,15 @@ def test_a_line_says_where_an_entity_stands(context: Context) -> None:
             due_us=3,
             assessment=f"{number}.2",
             source="rules",
-            ruleset=("b", 2),
+            decided_by=DecidedBy(name="b", version=2),
         )
     )
 
 
 def test_who_was_never_added_up_has_no_score(context: Context) -> None:
     listed = list_current_levels(context, "customer")
-    assert {line.ruleset is None for line in listed} == {True, False}
-    assert all((line.score is None) == (line.ruleset is None) for line in listed)
+    assert {line.decided_by is None for line in listed} == {True, False}
+    assert all((line.score is None) == (line.decided_by is None) for line in listed)
     assert all((line.value_score is None) == (line.currency is None) for line in listed)
 
 

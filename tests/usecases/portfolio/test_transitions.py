@@ -1,0 +1,181 @@
+"""Levels reached, of everybody: in order, filtered, page by page, and by which activation."""
+
+import random
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import ConfigError, NotFoundError
+from fivefold.domain.paging import Part, every_row
+from fivefold.store.tables.entities import Entity, EntityType
+from fivefold.store.tables.levels import Transition
+from fivefold.store.tables.rulesets import Activation, RulesetVersion
+from fivefold.usecases.portfolio.current_levels import DecidedBy
+from fivefold.usecases.portfolio.transitions import DIRECTIONS, TransitionFilters, list_transitions
+from fivefold.usecases.shared.context import Context
+from tests.store.filling import filled_once
+from tests.store.plans import plan_of, statements
+from tests.usecases import banks, platforms
+from tests.usecases.banks import Bank
+
+pytestmark = pytest.mark.postgresql
+LEVELS = (None, *platforms.LEVELS)
+RETAIL = DecidedBy(name="retail", version=1)
+
+
+@pytest.fixture
+@filled_once
+def context(engine: Engine) -> Context:
+    """Two types and two organisations, whose entities moved often and at the same moments."""
+    chance = random.Random(5)
+    organisations = [platforms.organisation(engine, name) for name in ("bank", "other")]
+    with Session(engine) as session, session.begin():
+        kinds = list(session.scalars(select(EntityType).order_by(EntityType.id)))
+        fields = {"fields": {}, "transaction_fields": {}, "case_fields": {}, "created_us": 1}
+        kinds.append(EntityType(organisation_id=organisations[0], name="company", **fields))
+        session.add(kinds[2])
+        session.flush()
+        for number in range(60):
+            kind = kinds[number % 3]
+            of = {"organisation_id": kind.organisation_id}
+            erased = 5 if number % 10 == 9 else None
+            entity = Entity(**of, type_id=kind.id, external_id=f"c{number}", created_us=1, erased_us=erased)
+            session.add(entity)
+            session.flush()
+            level, at = None, 0
+            for place in range(1, 6):
+                next_level = chance.choice([one for one in (None, 1, 2, 3) if one != level])
+                at += chance.choice([0, 10])
+                moved = {"from_level": level, "to_level": next_level, "at_us": at, "source": "rules"}
+                session.add(Transition(entity_id=entity.id, number=place, **of, **moved))
+                level = next_level
+    return Context(engine, platforms.actor(organisations[0]), lambda: platforms.NOW)
+
+
+def direction(row: Transition) -> str:
+    if row.from_level is None:
+        return "first"
+    return "rise" if (row.to_level or 0) > row.from_level else "fall"
+
+
+def slowly(context: Context, filters: TransitionFilters) -> list[str]:
+    """What the list should be: numbers of assessments, of rows that are read one by one."""
+    found: list[Any] = []
+    with Session(context.engine) as session:
+        for row in session.scalars(select(Transition)):
+            entity = session.get_one(Entity, row.entity_id)
+            kind = session.get_one(EntityType, entity.type_id)
+            if (
+                row.organisation_id == context.organisation_id
+                and entity.erased_us is None
+                and filters.entity_type in {None, kind.name}
+                and (not filters.directions or direction(row) in filters.directions)
+                and (not filters.levels or LEVELS[row.to_level or 0] in filters.levels)
+                and (filters.since_us is None or row.at_us >= filters.since_us)
+                and (filters.until_us is None or row.at_us < filters.until_us)
+            ):
+                rank = ("first", "fall", "rise").index(direction(row))
+                found.append((rank, row.at_us, row.entity_id, row.number))
+    return [f"{entity}.{number}" for _, _, entity, number in sorted(found, reverse=True)]
+
+
+some = st.builds(
+    TransitionFilters,
+    directions=st.lists(st.sampled_from(DIRECTIONS), max_size=2),
+    entity_type=st.sampled_from([None, "customer", "company"]),
+    levels=st.lists(st.sampled_from(platforms.LEVELS), max_size=2),
+    since_us=st.sampled_from([None, 10, 30]),
+    until_us=st.sampled_from([None, 30, 40]),
+)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(filters=some, at_once=st.sampled_from([1, 4, 200]))
+def test_the_list_is_what_plain_python_makes_of_the_rows(
+    context: Context, filters: TransitionFilters, at_once: int
+) -> None:
+    listed = list(every_row(lambda part: list_transitions(context, filters, part), at_once))
+    assert [line.assessment for line in listed] == slowly(context, filters)
+    assert list_transitions(context, filters) == listed
+
+
+@pytest.mark.parametrize(("wanted", "index"), [("rise", "ix_transitions_rises"), ("fall", "ix_transitions_falls")])
+def test_rises_and_falls_are_read_from_their_own_indexes(context: Context, wanted: str, index: str) -> None:
+    filters = TransitionFilters(directions=[wanted], since_us=1)
+    first = list_transitions(context, filters, Part(2))
+    with statements(context.engine) as asked:
+        list_transitions(context, filters, Part(2, first.next))
+    assert len(asked) == 4
+    plan = plan_of(context.engine, asked[1])
+    assert index in plan, plan
+    assert "SCAN transitions" not in plan, plan
+    assert "Seq Scan on transitions" not in plan, plan
+
+
+def test_what_is_not_there_is_refused(context: Context) -> None:
+    with pytest.raises(ConfigError, match="there is no direction 'up'; there are rise, fall, first"):
+        list_transitions(context, TransitionFilters(directions=["up"]))
+    with pytest.raises(ConfigError, match="there is no level 'severe'"):
+        list_transitions(context, TransitionFilters(levels=["severe"]))
+    with pytest.raises(NotFoundError):
+        list_transitions(context, TransitionFilters(entity_type="trust"))
+    with pytest.raises(ConfigError):
+        list_transitions(context, part=Part(2, (2, 1, 1)))
+
+
+def activated(bank: Bank, document: str, kind: str = "activation") -> int:
+    """Let a version decide, with the record of its activation."""
+    version = bank.activate(document)
+    with Session(bank.engine) as session, session.begin():
+        made = Activation(
+            organisation_id=bank.of,
+            family_id=session.get_one(RulesetVersion, version).family_id,
+            version_id=version,
+            kind=kind,
+            reason="because",
+            actor="member:2",
+            at_us=bank.now,
+            per_second=100,
+            reached_id=0,
+            reached_us=0,
+        )
+        session.add(made)
+        session.flush()
+        return made.id
+
+
+def test_a_move_says_why_and_by_which_activation(engine: Engine) -> None:
+    bank = Bank(engine)
+    activated(bank, banks.document({"country": banks.COUNTRY}))
+    bank.put("a", country="SE")
+    bank.put("b", country="RU")
+    bank.settle()
+    bank.wait(days=1)
+    bank.put("a", country="RU")
+    bank.settle()
+    bank.wait(days=1)
+    second = activated(bank, banks.document({"country": banks.COUNTRY}, score={"points": {"thresholds": [31, 40]}}))
+    bank.mark("b")
+    bank.settle()
+    rises = list_transitions(bank.context, TransitionFilters(directions=["rise"]))
+    assert [(line.external_id, line.from_level, line.to_level) for line in rises] == [
+        ("b", "medium", "high"),
+        ("a", "low", "medium"),
+    ]
+    by_ruleset, by_fact = rises
+    assert by_ruleset.activation is not None
+    assert (by_ruleset.activation.id, by_ruleset.activation.at_us) == (second, bank.now)
+    assert (by_ruleset.decided_before_by, by_ruleset.decided_by) == (RETAIL, replace(RETAIL, version=2))
+    assert (by_fact.activation, by_fact.decided_by, by_fact.at_us) == (None, RETAIL, bank.now - DAY_US)
+    assert by_fact.line == "Score 40: Country 40; Medium"
+    firsts = list_transitions(bank.context, TransitionFilters(directions=["first"]))
+    assert [(line.external_id, line.decided_before_by, line.activation) for line in firsts] == [
+        ("b", None, None),
+        ("a", None, None),
+    ]
