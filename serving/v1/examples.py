@@ -182,6 +182,7 @@ _OWN: Final[Mapping[str, Mapping[str, Any]]] = {
     "put_alert": {"number": "alert-1"},
     "add_list_version": {"name": "watched"},
     "compare_versions": {"number": "2"},
+    "read_difference": {"assessment": "1.2", "earlier": "1.1"},
     "list_transitions": {"direction": "rise,fall", "to": "high"},
     "list_current_levels": {
         "order": "risk",

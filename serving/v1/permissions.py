@@ -8,7 +8,7 @@ from fivefold.serving.v1.ingest import entities
 from fivefold.serving.v1.levels import entity_profile as facts
 from fivefold.serving.v1.levels import levels, overrides, portfolio
 from fivefold.serving.v1.monitoring import validations
-from fivefold.serving.v1.portfolio import current_levels, transitions
+from fivefold.serving.v1.portfolio import current_levels, differences, transitions
 from fivefold.serving.v1.route import Route, Work
 from fivefold.serving.v1.rulesets import activations, rulesets
 from fivefold.serving.v1.webhooks import webhooks
@@ -45,6 +45,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{_ENTITY}/risk", EVERYBODY, levels.read_risk),
     Route("GET", f"{_ENTITY}/history", READERS, levels.read_history),
     Route("GET", "/v1/assessments/{assessment}", READERS, levels.read_reasons),
+    Route("GET", "/v1/assessments/{assessment}/difference", READERS, differences.read_difference),
     Route("GET", f"{_ENTITY}/tags", READERS, facts.list_tags),
     Route("PUT", f"{_ENTITY}/tags/{{tag}}", TAGGERS, entities.set_tag, 202),
     Route("DELETE", f"{_ENTITY}/tags/{{tag}}", TAGGERS, entities.end_tag, 202),

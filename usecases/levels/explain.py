@@ -98,12 +98,19 @@ def investigator_view(breakdown: Mapping[str, Any], ruleset: Ruleset, inputs: Ma
         ruleset: that it is of.
         inputs: the inputs as `usecases.levels.records` keeps them; None once they were erased.
     """
-    rules = tuple(
-        _fired(outcome, ruleset, inputs)
+    rules = tuple(fired_rules(breakdown, ruleset, inputs).values())
+    return Reasons(shown_line(breakdown["status"], breakdown["line"]), breakdown["score"], rules)
+
+
+def fired_rules(
+    breakdown: Mapping[str, Any], ruleset: Ruleset, inputs: Mapping[str, Any] | None
+) -> dict[str, FiredRule]:
+    """Give the rules that gave something, by their ids, in the ruleset's order; parameters as above."""
+    return {
+        outcome["rule"]: _fired(outcome, ruleset, inputs)
         for outcome in breakdown["rules"]
         if isinstance(outcome["case"], int) or Decimal(outcome["points"]) or outcome["floor"]
-    )
-    return Reasons(shown_line(breakdown["status"], breakdown["line"]), breakdown["score"], rules)
+    }
 
 
 def shown_line(status: str, line: str) -> str:

@@ -99,6 +99,13 @@ def second_version(bank: Bank) -> None:
     good("POST", f"{at}/activate", {"version": 2, "reason": why}, token=bo)
 
 
+def assessed_again(bank: Bank) -> None:
+    """The customer moves, and is assessed a second time."""
+    at, token = "/v1/entities/customer/customer-17", bank.tokens["app", "app"]
+    bank.place.good("PUT", at, {"attributes": {"country": "KP"}}, token=token)
+    bank.place.good("GET", f"{at}/risk?freshness=now", token=token)
+
+
 def more_overrides(bank: Bank) -> None:
     """The example is sent twice more: one is approved, one refused, one revoked."""
     for _ in range(2):
@@ -143,6 +150,7 @@ FIRST_DAYS = (
     Step("read_risk"),
     Step("read_history"),
     Step("read_reasons"),
+    Step("read_difference", first=assessed_again),
     Step("list_current_levels"),
     Step("list_transitions"),
     Step("read_distribution"),

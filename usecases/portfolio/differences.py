@@ -1,0 +1,168 @@
+"""What changed between two assessments of an entity, from what is stored of them: nothing is computed again."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated, Any
+
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import ConfigError, NotFoundError
+from fivefold.risk.compiler.analysis import analyse_canonical
+from fivefold.store.accounts.settings import levels_of
+from fivefold.store.rulesets.rulesets import rulesets_of_versions
+from fivefold.store.tables.levels import Assessment, AssessmentInputs
+from fivefold.store.tables.rulesets import RulesetVersion
+from fivefold.usecases.levels.explain import FiredRule, fired_rules
+from fivefold.usecases.levels.read import find_assessment
+from fivefold.usecases.portfolio.current_levels import DecidedBy
+from fivefold.usecases.shared.api_fields import Moment, shown_as
+from fivefold.usecases.shared.context import Context
+
+ADDED, GONE, CHANGED = "added", "gone", "changed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssessmentCompared:
+    """One of two assessments; `score` is null where no ruleset decided, or it was erased."""
+
+    assessment: str
+    at_us: Annotated[Moment, shown_as("at")]
+    level: str | None
+    rules_level: str | None
+    status: str
+    source: str
+    score: str | None
+    decided_by: DecidedBy | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FactorChange:
+    """A rule that gave something in one of two assessments, or something else in both.
+
+    `change`: added, gone or changed. `points`: by how much more it added, exact. `earlier` and `later` are what it
+    gave; null where it gave nothing.
+    """
+
+    title: str
+    change: str
+    points: str
+    earlier: FiredRule | None
+    later: FiredRule | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssessmentDifference:
+    """What changed from one assessment of an entity to a later one.
+
+    `points`: by how much more the later total is, exact. `factors` add up to it, the largest first; `unchanged` so many
+    gave the same in both. All three are null where one of the two was erased.
+    """
+
+    earlier: AssessmentCompared
+    later: AssessmentCompared
+    points: str | None
+    factors: tuple[FactorChange, ...] | None
+    unchanged: int | None
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What is stored of an assessment.
+
+    Attributes:
+        total: exact; None where it was erased.
+        fired: by the number of the ruleset's family and the id of the rule.
+    """
+
+    shown: AssessmentCompared
+    total: Decimal | None
+    fired: Mapping[tuple[int, str], FiredRule]
+
+
+def compare_assessments(context: Context, later: str, earlier: str | None = None) -> AssessmentDifference:
+    """Compare an assessment such as 12.3 with an earlier one of the same entity; by default with the one before.
+
+    NotFoundError where there is no such assessment, or none before; ConfigError where they are of different entities,
+    or the earlier one is not earlier.
+    """
+    with context.reading() as session:
+        second = find_assessment(session, context.actor, later)
+        if earlier is None and second.number == 1:
+            raise NotFoundError(f"{later} is the first assessment of its entity, so there is none before it")
+        before = f"{second.entity_id}.{second.number - 1}" if earlier is None else earlier
+        first = find_assessment(session, context.actor, before)
+        if first.entity_id != second.entity_id:
+            raise ConfigError(f"{before} and {later} are assessments of different entities")
+        if first.number >= second.number:
+            raise ConfigError(f"{before} is not earlier than {later}")
+        names = (None, *levels_of(session, context.organisation_id))
+        return _difference(*(_read(session, row, names) for row in (first, second)))
+
+
+def _read(session: Session, row: Assessment, names: tuple[str | None, ...]) -> _Read:
+    breakdown = None if row.breakdown is None else json.loads(row.breakdown)
+    version = None if row.version_id is None else session.get_one(RulesetVersion, row.version_id)
+    decided = None if version is None else rulesets_of_versions(session, [version.id])[version.id]
+    shown = AssessmentCompared(
+        assessment=f"{row.entity_id}.{row.number}",
+        at_us=row.as_of_us,
+        level=names[row.level or 0],
+        rules_level=names[row.rules_level or 0],
+        status=row.status,
+        source=row.source,
+        score=None if breakdown is None or version is None else row.score,
+        decided_by=None if decided is None else DecidedBy(name=decided[0], version=decided[1]),
+    )
+    if breakdown is None:
+        return _Read(shown, None, {})
+    if version is None:
+        return _Read(shown, Decimal(0), {})
+    return _Read(shown, Decimal(breakdown["total"]), _fired(session, row, breakdown, version))
+
+
+def _fired(
+    session: Session, row: Assessment, breakdown: Mapping[str, Any], version: RulesetVersion
+) -> dict[tuple[int, str], FiredRule]:
+    inputs = session.get_one(AssessmentInputs, (row.entity_id, row.number)).content
+    ruleset = analyse_canonical(version.canonical).ruleset
+    fired = fired_rules(breakdown, ruleset, None if inputs is None else json.loads(inputs))
+    return {(version.family_id, rule): each for rule, each in fired.items()}
+
+
+def _difference(first: _Read, second: _Read) -> AssessmentDifference:
+    if first.total is None or second.total is None:
+        return AssessmentDifference(earlier=first.shown, later=second.shown, points=None, factors=None, unchanged=None)
+    keys = dict.fromkeys((*first.fired, *second.fired))
+    pairs = [(first.fired.get(key), second.fired.get(key)) for key in keys]
+    changes = [_change(earlier, later) for earlier, later in pairs if earlier != later]
+    changes.sort(key=lambda change: (-abs(Decimal(change.points)), change.title))
+    return AssessmentDifference(
+        earlier=first.shown,
+        later=second.shown,
+        points=_plain(second.total - first.total),
+        factors=tuple(changes),
+        unchanged=len(pairs) - len(changes),
+    )
+
+
+def _change(earlier: FiredRule | None, later: FiredRule | None) -> FactorChange:
+    points = [Decimal(0) if each is None else Decimal(each.points) for each in (earlier, later)]
+    present = later or earlier
+    return FactorChange(
+        title="" if present is None else present.title,
+        change=ADDED if earlier is None else GONE if later is None else CHANGED,
+        points=_plain(points[1] - points[0]),
+        earlier=earlier,
+        later=later,
+    )
+
+
+def _plain(points: Decimal) -> str:
+    """Write points without an exponent or needless zeros.
+
+    >>> _plain(Decimal("120.00")), _plain(Decimal("-0.50")), _plain(Decimal("0.00"))
+    ('120', '-0.5', '0')
+    """
+    return f"{points.normalize():f}" if points else "0"
