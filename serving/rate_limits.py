@@ -24,10 +24,10 @@ class RateLimiter:
         if per_minute is None:
             return
         now = self._clock()
-        left, since = self._buckets.get(token_id, (float(per_minute), now))
-        left = min(float(per_minute), left + (now - since) * per_minute / 60)
-        if left < 1:
-            raise ApiError(429, TOO_OFTEN, headers={"Retry-After": str(ceil((1 - left) * 60 / per_minute))})
+        remaining, since = self._buckets.get(token_id, (float(per_minute), now))
+        remaining = min(float(per_minute), remaining + (now - since) * per_minute / 60)
+        if remaining < 1:
+            raise ApiError(429, TOO_OFTEN, headers={"Retry-After": str(ceil((1 - remaining) * 60 / per_minute))})
         if len(self._buckets) >= MOST_REMEMBERED:
             self._buckets.clear()
-        self._buckets[token_id] = (left - 1, now)
+        self._buckets[token_id] = (remaining - 1, now)

@@ -49,8 +49,8 @@ def erase_again(
         raise ConfigError(f"there is no register {path}; --register names another file")
     done = erasing.erase_again(open_current_database(), actor(), path)
     echo(f"{done.erased} {'entity was' if done.erased == 1 else 'entities were'} there again, and erased.")
-    if done.held:
-        echo(f"{done.held} legal {'hold was' if done.held == 1 else 'holds were'} put again.")
+    if done.holds:
+        echo(f"{done.holds} legal {'hold was' if done.holds == 1 else 'holds were'} put again.")
 
 
 def hold(

@@ -31,15 +31,15 @@ def replay(
     outcome = replay_by_name(acting_in(engine, organisation), assessment)
     what = f"{'decision' if assessment.startswith('d:') else 'assessment'} {assessment}"
     if show:
-        echo(json.dumps(json.loads(outcome.made), indent=2, ensure_ascii=False))
+        echo(json.dumps(json.loads(outcome.breakdown_now), indent=2, ensure_ascii=False))
     if outcome.same:
-        echo(f"{what.capitalize()}: the same {len(outcome.made):,} bytes came out.")
-        age = json.loads(outcome.made).get("stale_rates_days")
+        echo(f"{what.capitalize()}: the same {len(outcome.breakdown_now):,} bytes came out.")
+        age = json.loads(outcome.breakdown_now).get("stale_rates_days")
         if age is not None:
             echo(f"Its exchange rates were stale: the newest was {age:,} days old when it was made.")
         return
     warn(f"{what} came out different; it was made by engine {outcome.engine}, this is {outcome.engine_now}")
-    stored, computed = json.loads(outcome.stored), json.loads(outcome.made)
+    stored, computed = json.loads(outcome.stored), json.loads(outcome.breakdown_now)
     for key in sorted({*stored, *computed}):
         if stored.get(key) != computed.get(key):
             warn(f"{key}: stored {json.dumps(stored.get(key))[:200]}, computed {json.dumps(computed.get(key))[:200]}")

@@ -14,7 +14,7 @@ from fivefold.risk.compiler.value_types import SOURCES, Vocabulary, linked_sourc
 from fivefold.risk.facts.aggregates import aggregate, quotient
 from fivefold.risk.facts.linked import CONVERTED, FACT, FIELD, LINKED_ENTITY, PROBLEM, TIME, LinkedFacts
 from fivefold.risk.facts.patterns import find
-from fivefold.risk.facts.pending_transaction import at_hand, at_hand_facts
+from fivefold.risk.facts.pending_transaction import pending_facts, pending_inputs
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, NOT_READ, Portfolio, error_of, signal_of
 from fivefold.risk.facts.reading import read_field
 from fivefold.risk.facts.records import Recorded, prepare_records, screened, tagged
@@ -44,7 +44,7 @@ _FRAMES: Mapping[type, str] = {
     IndicatorInput: "indicators",
     ValueInput: "values",
     LevelInput: "levels",
-    TransactionInput: "at_hand",
+    TransactionInput: "pending",
 }
 """The part of a portfolio that an input needs."""
 
@@ -89,8 +89,8 @@ def sources_of(needs: Needs, portfolio: Portfolio) -> dict[str, LinkedFacts]:
     read, own = prepare_stored if portfolio.stored else prepare, own_fields(needs.names)
     if "transactions" in parts and portfolio.transactions is not None:
         sources["transactions"] = read(portfolio.transactions, portfolio.rates, own)
-    if "at_hand" in parts and portfolio.at_hand is not None:
-        sources["at_hand"] = at_hand_facts(read(portfolio.at_hand, portfolio.rates, own))
+    if "pending" in parts and portfolio.pending is not None:
+        sources["pending"] = pending_facts(read(portfolio.pending, portfolio.rates, own))
     for source in ("cases", "alerts"):
         frame = getattr(portfolio, source)
         if source in parts and frame is not None:
@@ -161,7 +161,7 @@ def resolve(
         columns |= _of_entity(rule_input, needs.names, portfolio, entities)
     deciding_on = [rule_input for rule_input in everything if isinstance(rule_input, TransactionInput)]
     if deciding_on:
-        columns |= at_hand(sources["at_hand"], deciding_on, entities)
+        columns |= pending_inputs(sources["pending"], deciding_on, entities)
     linked = [each for each in everything if isinstance(each, Window) and part_of(each) is not None]
     signals = {input_key(each) for each in needs.signals}
     if linked:

@@ -14,7 +14,7 @@ from fivefold.risk.language.policy import TransactionInput
 _EAGERLY = pl.QueryOptFlags._eager()  # noqa: SLF001 (as eager frames do: these are so few rows that plans cost more)
 
 
-def at_hand_facts(facts: LinkedFacts) -> LinkedFacts:
+def pending_facts(facts: LinkedFacts) -> LinkedFacts:
     """Compute the pending transactions, of which `risk.facts.transactions` read *facts*.
 
     Raises:
@@ -29,7 +29,9 @@ def at_hand_facts(facts: LinkedFacts) -> LinkedFacts:
     return pending
 
 
-def at_hand(facts: LinkedFacts, inputs: Sequence[TransactionInput], entities: pl.DataFrame) -> dict[str, pl.Series]:
+def pending_inputs(
+    facts: LinkedFacts, inputs: Sequence[TransactionInput], entities: pl.DataFrame
+) -> dict[str, pl.Series]:
     """Give fields of each entity's pending transaction, in the order of *entities*; null where it has none.
 
     Money in a currency without a rate is an error, in the column that `error_of` names.

@@ -109,9 +109,9 @@ class Portfolio:
         values: `entity_id`, `score`, `segment` and `expected_value`, as of the assessment.
         lists: the named lists.
         levels: for policies: `entity_id`, `in_force` and `rules` (numbers from 1), `status`, `source`, `age_days`.
-        at_hand: for policies: the one transaction of each entity that is decided on, in the form of *transactions*;
+        pending: for policies: the one transaction of each entity that is decided on, in the form of *transactions*;
             what must not count as one of them stands here alone.
-        stored: *transactions* and *at_hand* were checked when they were taken, and have the columns that
+        stored: *transactions* and *pending* were checked when they were taken, and have the columns that
             `risk.facts.transactions.prepare_stored` reads.
     """
 
@@ -127,7 +127,7 @@ class Portfolio:
     values: pl.DataFrame | None = None
     lists: Mapping[str, NamedList] = field(default_factory=dict)
     levels: pl.DataFrame | None = None
-    at_hand: pl.DataFrame | None = None
+    pending: pl.DataFrame | None = None
     stored: bool = False
 
     def with_empty_tables(self, tables: Iterable[str], case_fields: Iterable[str]) -> "Portfolio":

@@ -92,21 +92,21 @@ def families(figures: list[OrganisationFigures], now_us: int) -> Iterator[Metric
         yield _gauge(name, text, ["organisation"], _added(figures, count))
     yield _gauge("due_oldest_seconds", "Since the first of those due is", ["organisation"], _oldest(figures, now_us))
     yield _gauge("level_entities", "Entities by level", ["organisation", "type", "level"], _by_level(figures))
-    named = figures[:MOST_ORGANISATIONS]
+    largest = figures[:MOST_ORGANISATIONS]
     for name, text, state in _STATES:
-        values: Values = {(str(each.number),): state(each, now_us) for each in named}
+        values: Values = {(str(each.number),): state(each, now_us) for each in largest}
         yield _gauge(name, text, ["organisation"], values)
     for name, text, part in _BY_LEVEL:
         shares: Values = {
             (str(each.number), level): share
-            for each in named
+            for each in largest
             if each.validation is not None
             for level, share in part(each.validation).items()
         }
         yield _gauge(name, text, ["organisation", "level"], shares)
     reached: Values = {
         (str(each.number), name): None if is_reached is None else float(is_reached)
-        for each in named
+        for each in largest
         for name, is_reached in each.triggers(now_us).items()
     }
     yield _gauge("revalidation_trigger", "1 where it asks for a revalidation", ["organisation", "trigger"], reached)

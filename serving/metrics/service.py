@@ -32,8 +32,8 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 def route_of(scope: Any) -> str:
     """Name the route of a request by its pattern, never by its path."""
-    known: str | None = scope.get(ROUTE)
-    return known or (scope["path"] if scope["path"] in FIXED_PATHS else OTHER)
+    pattern: str | None = scope.get(ROUTE)
+    return pattern or (scope["path"] if scope["path"] in FIXED_PATHS else OTHER)
 
 
 class ServiceMetrics:

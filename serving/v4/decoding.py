@@ -76,14 +76,14 @@ def _decode(body: bytes) -> Sequence[_Row]:
 def _string_columns(texts: Mapping[str, list[Any]], rows: int, *, lacking: bool) -> dict[str, StringColumn]:
     """Put the texts of all columns into one array of bytes; missing ones, where some are *lacking*, begin at -1."""
     every = [*chain.from_iterable(texts.values())]
-    known = np.array([text is not None for text in every]) if lacking else None
-    every = every if known is None else [text or "" for text in every]
+    is_text = np.array([text is not None for text in every]) if lacking else None
+    every = every if is_text is None else [text or "" for text in every]
     joined = "".join(every)
     data = joined.encode()
     sizes = map(len, every if len(data) == len(joined) else map(str.encode, every))
     lengths = np.fromiter(sizes, np.int64, len(every))
     ends = np.cumsum(lengths)
-    begins = ends - lengths if known is None else np.where(known, ends - lengths, -1)
+    begins = ends - lengths if is_text is None else np.where(is_text, ends - lengths, -1)
     content = np.frombuffer(data or b" ", np.uint8)
     places = {name: slice(number * rows, (number + 1) * rows) for number, name in enumerate(texts)}
     return {name: StringColumn(content, begins[place], ends[place]) for name, place in places.items()}

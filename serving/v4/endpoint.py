@@ -184,11 +184,11 @@ def read_query(request: Request, now: int) -> ScoringQuery:
     return ScoringQuery(as_of, flag in _YES)
 
 
-def refuse_unknown(request: Request, known: frozenset[str] = frozenset()) -> None:
+def refuse_unknown(request: Request, names: frozenset[str] = frozenset()) -> None:
     """Raise ApiError 400 if a request has an unknown query parameter."""
-    unknown = sorted(set(request.query_params) - known)
+    unknown = sorted(set(request.query_params) - names)
     if unknown:
-        allowed = ", ".join(sorted(known)) or "none"
+        allowed = ", ".join(sorted(names)) or "none"
         raise _bad_query(unknown[0][:MOST_SHOWN], "is no parameter of this route", allowed)
 
 

@@ -14,7 +14,7 @@ class StoredRecord(NamedTuple):
 
     id: int
     entity_id: int
-    said: tuple[Any, ...]
+    values: tuple[Any, ...]
 
 
 def tags(session: Session, entity_ids: Sequence[int]) -> list[tuple[int, int, str, int, int | None]]:

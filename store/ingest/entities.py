@@ -17,16 +17,16 @@ MOST_IN_ONE = 1000
 
 
 def type_named(
-    session: Session, organisation_id: int, name: str, *, locked: bool = False, kept: bool = False
+    session: Session, organisation_id: int, name: str, *, locked: bool = False, stays: bool = False
 ) -> EntityType:
     """Find a type of entity; NotFoundError where the organisation has none of that name.
 
-    *locked* locks it until the transaction ends, also against transactions that add entities of it; *kept* only
+    *locked* locks it until the transaction ends, also against transactions that add entities of it; *stays* only
     against erasure.
     """
     statement = select(EntityType).where(EntityType.organisation_id == organisation_id, EntityType.name == name)
-    if locked or kept:
-        statement = statement.with_for_update(key_share=True, read=kept)
+    if locked or stays:
+        statement = statement.with_for_update(key_share=True, read=stays)
     row = session.scalar(statement)
     if row is None:
         raise NotFoundError(f"there is no entity type {name!r}")
@@ -34,11 +34,17 @@ def type_named(
 
 
 def entity_named(
-    session: Session, organisation_id: int, type_name: str, external_id: str, *, kept: bool = False, alone: bool = False
+    session: Session,
+    organisation_id: int,
+    type_name: str,
+    external_id: str,
+    *,
+    stays: bool = False,
+    alone: bool = False,
 ) -> Entity:
     """Find an entity; NotFoundError where the organisation has none of that type and name.
 
-    *alone* locks it until the transaction ends, against erasure and others that ask for it alone. *kept*, for a
+    *alone* locks it until the transaction ends, against erasure and others that ask for it alone. *stays*, for a
     transaction that adds a fact, locks it against erasure only. With either an erased entity is not found; without
     them it is found by its present name, so that what remains can be read.
     """
@@ -51,7 +57,7 @@ def entity_named(
             Entity.external_id == external_id,
         )
     )
-    if kept or alone:
+    if stays or alone:
         statement = statement.where(Entity.erased_us.is_(None)).with_for_update(
             key_share=True, read=not alone, of=Entity
         )

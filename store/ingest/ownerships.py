@@ -50,13 +50,13 @@ def _begins_before_end(one: Span, other: Span) -> bool:
 
 def owner_numbers(session: Session, entity_ids: Iterable[int]) -> set[int]:
     """Name those who own some of these entities, or did: what is known late may be of their time."""
-    asked = "SELECT DISTINCT owner_id FROM ownerships WHERE entity_id IN :ids"
-    return set(read_rows(session, asked, sorted(entity_ids), {"owner_id": pl.Int64})["owner_id"])
+    query = "SELECT DISTINCT owner_id FROM ownerships WHERE entity_id IN :ids"
+    return set(read_rows(session, query, sorted(entity_ids), {"owner_id": pl.Int64})["owner_id"])
 
 
 def owners_above(session: Session, entity_ids: Iterable[int], now_us: int) -> dict[int, set[int]]:
     """Give the present owners of each of these entities that has some, of those owners, and so on up."""
-    asked = (
+    query = (
         "WITH RECURSIVE above(entity_id, owner_id) AS (SELECT o.entity_id, o.owner_id FROM ownerships o"
         " WHERE o.entity_id IN :ids AND (o.until_us IS NULL OR o.until_us > :now)"
         # Rows that are there already are not added again: it ends even where owners go round.
@@ -64,19 +64,19 @@ def owners_above(session: Session, entity_ids: Iterable[int], now_us: int) -> di
         " WHERE o.until_us IS NULL OR o.until_us > :now) SELECT entity_id, owner_id FROM above"
     ).replace(":now", str(int(now_us)))
     above: dict[int, set[int]] = {}
-    for entity_id, owner_id in read_rows(session, asked, sorted(entity_ids), _EDGES).iter_rows():
+    for entity_id, owner_id in read_rows(session, query, sorted(entity_ids), _EDGES).iter_rows():
         above.setdefault(entity_id, set()).add(owner_id)
     return above
 
 
 def spans_of(session: Session, entity_ids: Iterable[int]) -> dict[int, list[Span]]:
     """Give all times in which some of these entities are or were owned, in the order in which they were added."""
-    asked = "SELECT entity_id, owner_id, from_us, until_us, id FROM ownerships WHERE entity_id IN :ids ORDER BY id"
+    query = "SELECT entity_id, owner_id, from_us, until_us, id FROM ownerships WHERE entity_id IN :ids ORDER BY id"
     columns = {**_EDGES, "from_us": pl.Int64, "until_us": pl.Int64, "id": pl.Int64}
-    found: dict[int, list[Span]] = {}
-    for entity_id, *span in read_rows(session, asked, sorted(entity_ids), columns).iter_rows():
-        found.setdefault(entity_id, []).append(Span(*span))
-    return found
+    spans: dict[int, list[Span]] = {}
+    for entity_id, *span in read_rows(session, query, sorted(entity_ids), columns).iter_rows():
+        spans.setdefault(entity_id, []).append(Span(*span))
+    return spans
 
 
 def write_spans(
@@ -94,13 +94,13 @@ def write_spans(
     numbers, salts = new_ids(session, "ownerships", len(added)), new_salts(len(added))
     rows = ((number, salt, *span) for number, salt, span in zip(numbers, salts, added, strict=True))
     write_rows(session, "ownerships", ("id", "salt", "entity_id", "owner_id", "from_us", "until_us"), rows)
-    known = [
+    rows_before = [
         {"id": span.number, "from_us": span.from_us, "until_us": span.until_us}
         for _, span in others
         if span.number is not None
     ]
-    if known:
-        session.execute(update(Ownership), known)
+    if rows_before:
+        session.execute(update(Ownership), rows_before)
     return [*numbers, *(span.number for _, span in others if span.number is not None)]
 
 
@@ -112,10 +112,10 @@ def forget(session: Session, entity_ids: Sequence[int]) -> None:
 
 def owned_numbers(session: Session, entity_id: int, now_us: int | None = None) -> set[int]:
     """Name what an entity owns or did; with *now_us* what it owns at that moment alone."""
-    wanted = select(Ownership.entity_id).where(Ownership.owner_id == entity_id)
+    query = select(Ownership.entity_id).where(Ownership.owner_id == entity_id)
     if now_us is not None:
-        wanted = wanted.where(or_(Ownership.until_us.is_(None), Ownership.until_us > now_us))
-    return set(session.scalars(wanted))
+        query = query.where(or_(Ownership.until_us.is_(None), Ownership.until_us > now_us))
+    return set(session.scalars(query))
 
 
 @dataclass(frozen=True)
@@ -144,11 +144,11 @@ def _related(
     session: Session, of: ColumnElement[bool], other: InstrumentedAttribute[int], most: int, after: int
 ) -> list[Related]:
     related = aliased(Entity)
-    wanted = (
+    query = (
         select(Ownership.id, EntityType.name, related.external_id, Ownership.from_us, Ownership.until_us, Standing)
         .join(related, related.id == other)
         .join(EntityType, EntityType.id == related.type_id)
         .outerjoin(Standing, Standing.entity_id == related.id)
         .where(of, Ownership.id > after)
     )
-    return [Related(*row) for row in session.execute(wanted.order_by(Ownership.id).limit(most))]
+    return [Related(*row) for row in session.execute(query.order_by(Ownership.id).limit(most))]

@@ -69,7 +69,7 @@ def apply_content(  # noqa: C901, PLR0911 (one for each kind)
     """
     match content:
         case ModelPromoted():
-            _at_hand(champions).promote(session, context, content, why)
+            _require_champions(champions).promote(session, context, content, why)
             return None
         case RulesetsOrdered():
             activation = (content.entity_type, content.families, why, content.per_second, now_us)
@@ -115,7 +115,7 @@ def result_in_force(session: Session, context: Context, content: Content) -> Res
             return None
 
 
-def _at_hand(champions: Champions | None) -> Champions:
+def _require_champions(champions: Champions | None) -> Champions:
     if champions is None:
         raise ConflictError(
             "a model is promoted at the machine that has the model registry: fivefold proposals approve NUMBER"
@@ -156,7 +156,7 @@ def rehearse(
     cannot be rolled back, so a promotion is only checked; it concerns no type.
     """
     if isinstance(content, ModelPromoted):
-        _at_hand(champions).check(content, why)
+        _require_champions(champions).check(content, why)
         return {}
     before = deciding(session, context.organisation_id)
     nested = session.begin_nested()

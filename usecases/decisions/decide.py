@@ -273,7 +273,7 @@ def _decide_once(
 
 def _replay_inputs(inputs: DecisionInputs, request: _DecisionRequest, policy: Policy, now_us: int) -> dict[str, Any]:
     return {
-        **inputs.kept(),
+        **inputs.to_stored(),
         "asked": request.digest,
         "at_us": now_us,
         "entity": {"type": request.type_name, "external_id": request.external_id},
@@ -284,7 +284,7 @@ def _replay_inputs(inputs: DecisionInputs, request: _DecisionRequest, policy: Po
 def _store(context: Context, request: _DecisionRequest, decision: _Decision, *, assessed: bool) -> DecisionMade | None:
     """Store a decision; None where its key was taken meanwhile."""
     with context.writing() as session:
-        entity = entity_named(session, context.organisation_id, request.type_name, request.external_id, kept=True)
+        entity = entity_named(session, context.organisation_id, request.type_name, request.external_id, stays=True)
         if entity.id != decision.entity_id:  # it was erased meanwhile, and another entity has its name
             raise NotFoundError(f"there is no {request.type_name} {request.external_id!r}")
         number = add_decision(

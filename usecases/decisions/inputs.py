@@ -55,7 +55,7 @@ class PendingTransaction:
     """
 
     frame: pl.DataFrame
-    said: Mapping[str, Any]
+    answer_fields: Mapping[str, Any]
     transaction_id: str | None
 
 
@@ -144,10 +144,10 @@ class DecisionInputs:
     inputs: pl.DataFrame
     versions: Mapping[str, ListVersion]
     base: str
-    said: Mapping[str, Any]
+    answer_parts: Mapping[str, Any]
     value_as_of_us: int | None
 
-    def kept(self) -> dict[str, Any]:
+    def to_stored(self) -> dict[str, Any]:
         """Give what is to be kept of it, so that `usecases.levels.records.read_inputs` reads it back."""
         columns = self.inputs[sorted(set(self.inputs.columns) - {ENTITY, AS_OF})]
         return {
@@ -155,7 +155,7 @@ class DecisionInputs:
             "types": types_of(columns),
             "base": self.base,
             "lists": {name: version.since for name, version in self.versions.items()},
-            "said": self.said,
+            "said": self.answer_parts,
         }
 
 
@@ -187,30 +187,30 @@ def load_decision_inputs(
     base, today = base_currency_of(session, entity.organisation_id), from_microseconds(now_us).date()
     rates = rates_for(session, entity.organisation_id, base, today)
     declared = FIELDS.validate_python(parties.kind.transaction_fields)
-    at_hand = read_pending_transaction(transaction, declared, (entity.id, entity.external_id), now_us)
+    pending = read_pending_transaction(transaction, declared, (entity.id, entity.external_id), now_us)
     whose = (entity.organisation_id, entity.type_id, [entity.id])
     read = read_parts(session, *whose, reads.parts, now_us, lists=bool(reads.lists))
     portfolio = replace(
         read,
-        at_hand=at_hand.frame,
+        pending=pending.frame,
         levels=_levels(entity.id, point, now_us, ahead=ahead),
         values=_values(entity.id, value),
     )
     versions = members_at(portfolio.lists, reads.lists, now_us)
-    converts = at_hand.said["currency"] != base or bool(reads.parts & {"transactions", "indicators"})
+    converts = pending.answer_fields["currency"] != base or bool(reads.parts & {"transactions", "indicators"})
     resolved = _resolved(reads.needs, portfolio, versions, now_us)
     answers = {
         "level": _level_said(point, policy, now_us, ahead=ahead),
         "value": _value_said(value),
-        "transaction": _transaction_said(at_hand),
-        "rate": rate_answer(rates, at_hand.said["currency"]),
+        "transaction": _transaction_answer(pending),
+        "rate": rate_answer(rates, pending.answer_fields["currency"]),
         "stale_rates_days": stale_days(rates, today) if converts else None,
     }
     return DecisionInputs(
         inputs=resolved,
         versions=versions,
         base=rates.base,
-        said=answers,
+        answer_parts=answers,
         value_as_of_us=None if value is None else value.as_of_us,
     )
 
@@ -228,7 +228,7 @@ class _Reads:
 def _reads(canonical: str) -> _Reads:
     policy = kept_policy(canonical)
     inputs = inputs_of_policy(policy)
-    parts = parts_read(inputs) - {"levels", "at_hand", "values"}
+    parts = parts_read(inputs) - {"levels", "pending", "values"}
     return _Reads(Needs(inputs, (), vocabulary(policy)), lists_of_policy(policy), parts)
 
 
@@ -307,8 +307,8 @@ def _value_said(value: ValueScore | None) -> dict[str, Any] | None:
     }
 
 
-def _transaction_said(at_hand: PendingTransaction) -> dict[str, Any]:
-    fields = at_hand.said
+def _transaction_answer(pending: PendingTransaction) -> dict[str, Any]:
+    fields = pending.answer_fields
     own = {} if fields["content"] is None else json.loads(fields["content"], parse_float=str)
     return {
         "transaction_id": fields["transaction_id"],

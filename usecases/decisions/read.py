@@ -101,7 +101,7 @@ def replay_decision(context: Context, number: int) -> Replayed:
             assessment=f"d:{number}",
             same=replayed == decision.answer,
             stored=decision.answer,
-            made=replayed,
+            breakdown_now=replayed,
             engine=json.loads(decision.answer)["engine"],
             engine_now=ENGINE,
         )

@@ -128,7 +128,7 @@ class RepeatedErasures:
     """What was done again after a restore: how many entities were erased, and on how many a hold was put again."""
 
     erased: int
-    held: int
+    holds: int
 
 
 def set_legal_hold(
@@ -144,7 +144,7 @@ def set_legal_hold(
         raise ConfigError(f"a legal hold needs a reason of 1 to {MOST_REASON_CHARACTERS} characters")
     now = context.now()
     with context.writing() as session:
-        entity = entity_named(session, context.organisation_id, type_name, external_id, kept=True)
+        entity = entity_named(session, context.organisation_id, type_name, external_id, stays=True)
         before = {"until_us": entity.hold_until_us, "reason": entity.hold_reason}
         _put_hold(session, context, entity, (until_us, reason), before, now)
         register_entry = (

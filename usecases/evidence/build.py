@@ -96,7 +96,7 @@ def build_evidence(context: Context, quarter: Quarter, path: Path, settings: Set
         ]
         counts = {kind: count for part in parts for kind, count in part.counts.items()}
 
-        def said() -> dict[str, Any]:
+        def manifest_fields() -> dict[str, Any]:
             return {
                 "program": release(),
                 "organisation": {"number": context.organisation_id, "name": name},
@@ -111,7 +111,7 @@ def build_evidence(context: Context, quarter: Quarter, path: Path, settings: Set
             organisation=name,
         )
         files = [text_file("read-me.txt", read_me), *(file for part in parts for file in part.files)]
-        manifest = write_archive(path, files, said)
+        manifest = write_archive(path, files, manifest_fields)
         return Evidence(path, manifest, counts | {"audit_entries": log.entries}, log.findings)
 
 

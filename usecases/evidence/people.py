@@ -111,7 +111,7 @@ class _Approval:
     asked_by: tuple[str, ...]
     by: str | None
 
-    def told(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         return {
             "at": optional_iso_text(self.at_us),
             "what": self.what,
@@ -168,7 +168,7 @@ def _approvals(session: Session, organisation_id: int, quarter: Quarter) -> list
             if row.approved_us is not None
         ),
     ]
-    return [each.told() for each in sorted(approvals) if quarter.from_us <= each.at_us < quarter.until_us]
+    return [each.as_dict() for each in sorted(approvals) if quarter.from_us <= each.at_us < quarter.until_us]
 
 
 def _decision(row: OverrideRow) -> str:

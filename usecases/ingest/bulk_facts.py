@@ -65,7 +65,7 @@ class RecordRow:
 
 
 @dataclass(frozen=True)
-class _Known:
+class _RowEntities:
     """The type of the entities of some rows, and their numbers by their names."""
 
     kind: EntityType
@@ -85,7 +85,7 @@ def put_tags(context: Context, type_name: str, rows: Sequence[TagRow]) -> RowCou
     problems = [problem for number, row in enumerate(rows) for problem in _problems_of_tag(number, row, now)]
     problems += _twice(rows, "tag", lambda row: (row.external_id, row.tag, row.from_us), lambda row: row.until_us)
     with context.writing() as session:
-        entities = _known(session, context, type_name, rows, problems)
+        entities = _require_entities(session, context, type_name, rows, problems)
         lock_entities(session, entities.numbers.values())
         there = bulk_facts.tags(session, [*entities.numbers.values()])
         of_moment = {(entity, tag, begin): (key, end) for key, entity, tag, begin, end in there}
@@ -126,7 +126,7 @@ def add_screenings(context: Context, type_name: str, rows: Sequence[ScreeningRow
     now = context.now()
     problems = [problem for number, row in enumerate(rows) for problem in _problems_of_screening(number, row, now)]
     with context.writing() as session:
-        entities = _known(session, context, type_name, rows, problems)
+        entities = _require_entities(session, context, type_name, rows, problems)
         there = set(bulk_facts.screenings(session, [*entities.numbers.values()]))
         by_key = {(entities.numbers[row.external_id], row.screening, row.at_us, int(row.found)): row for row in rows}
         added = {key: row for key, row in by_key.items() if key not in there}
@@ -159,7 +159,7 @@ def put_records(
     with context.writing() as session:
         declared = FIELDS.validate_python(type_named(session, context.organisation_id, type_name).case_fields)
         problems += problems_of_fields([row.given.fields for row in rows], declared)
-        entities = _known(session, context, type_name, rows, problems)
+        entities = _require_entities(session, context, type_name, rows, problems)
         of = entities.kind.organisation_id
         there = bulk_facts.records(session, of, kind, [row.given.external_id for row in rows])
         _refuse_others(rows, kind, entities.numbers, there)
@@ -169,10 +169,10 @@ def put_records(
         by_name = {row.given.external_id: row for row in rows}
         added, changed = [], []
         for name, row in by_name.items():
-            values = _said(row.given)
+            values = _record_values(row.given)
             if name not in there:
                 added.append((of, kind, name, entities.numbers[row.external_id], *values))
-            elif there[name].said != values:
+            elif there[name].values != values:
                 changed.append((there[name], values))
         about = {row[3]: Concern(now) for row in added}
         about |= {record.entity_id: Concern(now, True) for record, _ in changed}
@@ -184,7 +184,7 @@ def put_records(
             news = [{"id": record.id, **dict(zip(columns, values, strict=True))} for record, values in changed]
             session.execute(update(Record), news)
         _refuse_falls(watch, entities, rows, "number")
-        earlier = [record.id for record, values in changed if _moment(values) < _moment(record.said)]
+        earlier = [record.id for record, values in changed if _moment(values) < _moment(record.values)]
         if earlier:
             with dated_far_back(session, earlier):
                 _refuse_falls(watch, entities, rows, "number")
@@ -195,7 +195,9 @@ def put_records(
         return counts
 
 
-def _known(session: Session, context: Context, type_name: str, rows: Sequence[Any], problems: list[Problem]) -> _Known:
+def _require_entities(
+    session: Session, context: Context, type_name: str, rows: Sequence[Any], problems: list[Problem]
+) -> _RowEntities:
     """Find the entities of the rows; InvalidDataError for everything that is wrong, unknown entities among it."""
     kind = type_named(session, context.organisation_id, type_name, locked=True)
     by_name = entity_numbers(session, kind.id, [row.external_id for row in rows if isinstance(row.external_id, str)])
@@ -209,7 +211,7 @@ def _known(session: Session, context: Context, type_name: str, rows: Sequence[An
     ]
     if problems:
         raise InvalidDataError(problems)
-    return _Known(kind, numbers)
+    return _RowEntities(kind, numbers)
 
 
 def _add(session: Session, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> list[int]:
@@ -224,7 +226,7 @@ def _finish(
     session: Session,
     context: Context,
     action: str,
-    entities: _Known,
+    entities: _RowEntities,
     counts: RowCounts,
     touched: Sequence[int],
     sealed: tuple[str, Sequence[int]],
@@ -257,7 +259,7 @@ def _last_found(there: Iterable[tuple[int, str, int, int]]) -> set[tuple[int, st
     return {key for key, (_, hit) in last.items() if hit}
 
 
-def _refuse_falls(watch: LoweringGuard, entities: _Known, rows: Sequence[Any], field: str) -> None:
+def _refuse_falls(watch: LoweringGuard, entities: _RowEntities, rows: Sequence[Any], field: str) -> None:
     """Refuse the rows by which a level or a floor would fall: a file has no second person."""
     falls = {entity: fall for fall in watch.falls() for entity in fall.through}
     if falls:
@@ -282,7 +284,7 @@ def _refuse_others(
         raise InvalidDataError(problems)
 
 
-def _said(record_given: RecordGiven) -> tuple[Any, ...]:
+def _record_values(record_given: RecordGiven) -> tuple[Any, ...]:
     content = json.dumps(dict(record_given.fields), sort_keys=True, ensure_ascii=False) if record_given.fields else None
     return (record_given.opened_us, record_given.closed_us, record_given.outcome, record_given.status, content)
 

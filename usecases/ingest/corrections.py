@@ -50,24 +50,24 @@ class _Row:
     """A correction that is given: its place, and what it says."""
 
     place: int
-    said: Mapping[str, Any]
+    values: Mapping[str, Any]
 
     @property
     def number(self) -> str:
-        return str(self.said["external_id"])
+        return str(self.values["external_id"])
 
     @property
     def names(self) -> str:
-        return str(self.said["transaction_id"])
+        return str(self.values["transaction_id"])
 
     @property
     def field(self) -> str:
-        return REVERSES if self.said["kind"] == REVERSAL else CORRECTS
+        return REVERSES if self.values["kind"] == REVERSAL else CORRECTS
 
-    def says(self, other: Mapping[str, Any]) -> bool:
+    def agrees_with(self, other: Mapping[str, Any]) -> bool:
         """Tell whether another one says the same; a moment that is not given contradicts none."""
-        known = self.said["known_us"]
-        return known in {None, other["known_us"]} and all(self.said[name] == other[name] for name in _SAME)
+        known_us = self.values["known_us"]
+        return known_us in {None, other["known_us"]} and all(self.values[name] == other[name] for name in _SAME)
 
 
 def store_corrections(
@@ -98,11 +98,11 @@ def store_corrections(
             new.setdefault(row.number, row)
     if not new:
         return CorrectionsTaken(repeated=len(rows))
-    dated = [row if row.said["known_us"] is not None else _known(row, now) for row in new.values()]
+    dated = [row if row.values["known_us"] is not None else _known_from(row, now) for row in new.values()]
     touched = frozenset(transactions[row.names].entity_id for row in dated)
     _refuse(_reversed_twice(dated, corrections.correction_kinds(session, sorted(touched))))
     batch = new_batch()
-    stored = [{**row.said, "entity_id": transactions[row.names].entity_id, "actor": actor.name} for row in dated]
+    stored = [{**row.values, "entity_id": transactions[row.names].entity_id, "actor": actor.name} for row in dated]
     corrections.add_corrections(
         session, [(*(each[name] for name in SEALED), kind.organisation_id, now, batch) for each in stored]
     )
@@ -116,8 +116,8 @@ def store_corrections(
     )
 
 
-def _known(row: _Row, now: int) -> _Row:
-    return _Row(row.place, {**row.said, "known_us": now})
+def _known_from(row: _Row, now: int) -> _Row:
+    return _Row(row.place, {**row.values, "known_us": now})
 
 
 def _refuse(problems: Iterator[Problem]) -> None:
@@ -135,8 +135,8 @@ def _problems(
     first: dict[str, _Row] = {}
     for row in rows:
         number, place = short_text(row.number), row.place
-        if not first.setdefault(row.number, row).says(row.said) or (
-            row.number in there and not row.says(there[row.number])
+        if not first.setdefault(row.number, row).agrees_with(row.values) or (
+            row.number in there and not row.agrees_with(there[row.number])
         ):
             yield Problem(place, TRANSACTION_ID, f"{number} was taken with other content", "the same, or a new number")
         elif row.number in transactions:
@@ -152,7 +152,7 @@ def _wrong_target(
     there: Mapping[str, Mapping[str, Any]],
     kind: EntityType,
 ) -> Problem | None:
-    name, user = short_text(row.names), row.said["user"]
+    name, user = short_text(row.names), row.values["user"]
     if target is None and (row.names in there or row.names in first):
         about = there[row.names]["transaction_id"] if row.names in there else first[row.names].names
         return Problem(row.place, row.field, f"is {name}, itself a correction", f"{about!r}, the transaction")
@@ -170,7 +170,7 @@ def _reversed_twice(rows: list[_Row], before: list[tuple[str, int, str]]) -> Ite
     """Name reversals of transactions that are reversed already when they are known."""
     # Those that are there come first: of one moment, what came later holds.
     facts = [_Fact(name, known_row, kind, None) for name, known_row, kind in before]
-    facts += [_Fact(row.names, row.said["known_us"], row.said["kind"], row.place) for row in rows]
+    facts += [_Fact(row.names, row.values["known_us"], row.values["kind"], row.place) for row in rows]
     facts.sort(key=attrgetter("transaction_id", "known_us"))
     for name, group in groupby(facts, key=attrgetter("transaction_id")):
         last: _Fact | None = None

@@ -158,7 +158,7 @@ def add_screening(
     _refuse_word("screening", screening)
     _refuse_control("screening", screening)
     with context.writing() as session:
-        entity = entity_named(session, context.organisation_id, type_name, external_id, kept=True)
+        entity = entity_named(session, context.organisation_id, type_name, external_id, stays=True)
         clears = not found and _was_found(session, entity, screening)
         watch = LoweringGuard(
             session, context.actor, "screenings", {entity.id: Concern(now, takes_back=True)} if clears else {}, now
@@ -183,7 +183,7 @@ def add_screening_in(
     same = (Screening.screening == screening, Screening.found.is_(found), Screening.at_us == at)
     if session.scalar(select(Screening.id).where(Screening.entity_id == entity.id, *same).limit(1)) is not None:
         return
-    made = Screening(
+    row = Screening(
         organisation_id=entity.organisation_id,
         entity_id=entity.id,
         screening=screening,
@@ -191,11 +191,11 @@ def add_screening_in(
         at_us=at,
         recorded_us=now,
     )
-    session.add(made)
+    session.add(row)
     _mark(session, entity, Reason.SCREENING, now)
     session.flush()
-    rows, said = digests(session, "screenings", [made.id]), {"screening": screening, "found": found, "at_us": at}
-    _record(session, context, "screening.added", entity, rows, None, said)
+    rows, details = digests(session, "screenings", [row.id]), {"screening": screening, "found": found, "at_us": at}
+    _record(session, context, "screening.added", entity, rows, None, details)
 
 
 def put_record(
@@ -212,7 +212,7 @@ def put_record(
     now = context.now()
     _refuse_record(kind, record_given, now)
     with context.writing() as session:
-        entity = entity_named(session, context.organisation_id, type_name, external_id, kept=True)
+        entity = entity_named(session, context.organisation_id, type_name, external_id, stays=True)
         there = _record_numbered(session, entity, kind, record_given.external_id)
         before = None if there is None else (there.id, _moment(there))
         watch = LoweringGuard(
@@ -244,20 +244,28 @@ def put_record_in(
         raise ConflictError(
             f"{kind} {record_given.external_id!r} is about another entity, and cannot be about this one"
         )
-    before = None if there is None else _said(there)
-    made = there or Record(
+    before = None if there is None else _record_values(there)
+    record = there or Record(
         organisation_id=entity.organisation_id, kind=kind, external_id=record_given.external_id, entity_id=entity.id
     )
-    made.opened_us, made.closed_us = record_given.opened_us, record_given.closed_us
-    made.outcome, made.status = record_given.outcome, record_given.status
-    made.content = (
+    record.opened_us, record.closed_us = record_given.opened_us, record_given.closed_us
+    record.outcome, record.status = record_given.outcome, record_given.status
+    record.content = (
         json.dumps(dict(record_given.fields), sort_keys=True, ensure_ascii=False) if record_given.fields else None
     )
-    if before == _said(made):
+    if before == _record_values(record):
         return
-    add_alone(session, made)
+    add_alone(session, record)
     _mark(session, entity, Reason.RECORD, now)
-    _record(session, context, f"{kind}.put", entity, digests(session, "records", [made.id]), before, _said(made))
+    _record(
+        session,
+        context,
+        f"{kind}.put",
+        entity,
+        digests(session, "records", [record.id]),
+        before,
+        _record_values(record),
+    )
 
 
 def _moment(record: Record | RecordGiven) -> int:
@@ -270,7 +278,7 @@ def _record_numbered(session: Session, entity: Entity, kind: str, number: str) -
     return session.scalar(select(Record).where(*same).with_for_update())
 
 
-def _said(record: Record) -> dict[str, Any]:
+def _record_values(record: Record) -> dict[str, Any]:
     names = ("external_id", "opened_us", "closed_us", "outcome", "status", "content")
     return {name: getattr(record, name) for name in names}
 

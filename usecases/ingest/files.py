@@ -201,7 +201,7 @@ def _import(
         row_counts, problems = accept_rows(len(rows), partial(_take_some, rows, take))
         if problems or part.torn_rows:
             refused.add(*refused_rows(part, problems))
-            done = replace(done, problems=_told(done, part, problems), refused_path=refused.path)
+            done = replace(done, problems=_first_problems(done, part, problems), refused_path=refused.path)
         counts = row_counts or RowCounts(0, 0, 0)
         done = replace(
             done,
@@ -223,7 +223,7 @@ def _take_some(rows: pl.DataFrame, take: Take, places: Sequence[int] | None) -> 
     return take(rows if places is None else rows[places])
 
 
-def _told(done: Progress, part: ImportPart, problems: dict[int, list[Problem]]) -> tuple[Problem, ...]:
+def _first_problems(done: Progress, part: ImportPart, problems: dict[int, list[Problem]]) -> tuple[Problem, ...]:
     """Keep the first problems, rows numbered as people count them."""
     more = [replace(one, row=part.numbers[place]) for place, row_problems in problems.items() for one in row_problems]
     more += [row.as_problem() for row in part.torn_rows]

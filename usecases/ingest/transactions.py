@@ -76,7 +76,7 @@ def add_transactions(
     now = context.now()
     plain, places, correcting, correcting_places = split_corrections(rows)
     with context.writing() as session:
-        kind = type_named(session, context.organisation_id, type_name, kept=True)
+        kind = type_named(session, context.organisation_id, type_name, stays=True)
         declared = FIELDS.validate_python(kind.transaction_fields)
         base = base_currency_of(session, context.organisation_id)
         rates = rates_for(session, context.organisation_id, base, from_microseconds(now).date())
@@ -122,11 +122,11 @@ def _take_transactions(call: _Call, rows: Rows, rates: RateTable) -> Transaction
     call.mark(added.touched)
     unknown = int((~read["currency"].is_in(rates.codes)).sum())
     repeated = len(frame) - added.new - added.changed
-    taken = TransactionCounts(added.new, added.changed, repeated, without_rate=unknown)
+    counts = TransactionCounts(added.new, added.changed, repeated, without_rate=unknown)
     if added.touched:
         about = (ADDED, "transaction", added.batch)
-        audit.record_rows(session, call.actor, about, added.lines, vars(taken))
-    return taken
+        audit.record_rows(session, call.actor, about, added.lines, vars(counts))
+    return counts
 
 
 def _take_corrections(call: _Call, rows: Rows, rates: RateTable, before: TransactionCounts) -> TransactionCounts:

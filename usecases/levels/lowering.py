@@ -122,8 +122,8 @@ class LoweringGuard:
                 falls[entity] = Fall(
                     entity_type=kind,
                     external_id=row.external_id,
-                    before=_named(before, names),
-                    after=_named(after[entity, at_us], names),
+                    before=_with_level_names(before, names),
+                    after=_with_level_names(after[entity, at_us], names),
                     through=frozenset(self._through[entity]),
                 )
         return list(falls.values())
@@ -213,5 +213,5 @@ def _falls(before: RulesLevel | None, after: RulesLevel | None, takes_back: bool
     return any(now < then for then, now in zip(before, after, strict=True))
 
 
-def _named(levels: RulesLevel | None, names: tuple[str, ...]) -> tuple[str, str, str] | None:
+def _with_level_names(levels: RulesLevel | None, names: tuple[str, ...]) -> tuple[str, str, str] | None:
     return None if levels is None else (names[levels[0]], names[levels[1]], names[levels[2]])

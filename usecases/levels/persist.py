@@ -106,7 +106,7 @@ def store_result(session: Session, batch: Batch, result: AssessmentResult, actor
     bound = _bound(new)
     inputs_rows = [(each.entity_id, each.number, each.inputs, *pair) for each, pair in zip(new, bound, strict=True)]
     write_rows(session, "assessment_inputs", ("entity_id", "number", "content", "salt", "sha256"), inputs_rows)
-    _store_standings(session, batch, records, _said_now(result.values))
+    _store_standings(session, batch, records, _changed_values(result.values))
     moved = [each for each in records if each.level != each.level_before]
     transitions = (_transition(each, of) for each in moved)
     write_rows(session, "transitions", _TRANSITION, transitions)
@@ -161,14 +161,14 @@ def _assessment(assessment: AssessmentRecord, organisation_id: int, batch: int) 
     )
 
 
-def _said_now(values: Iterable[EntityScores]) -> dict[int, CurrentValue]:
+def _changed_values(values: Iterable[EntityScores]) -> dict[int, CurrentValue]:
     """Give what the value model says of those of whom it says something else than before."""
     return {
         int(entity): CurrentValue()
         if score is None
-        else CurrentValue(score, segment, expected, said.valuer.model.currency)
-        for said in values
-        for entity, score, segment, expected in said.changed.iter_rows()
+        else CurrentValue(score, segment, expected, scores.valuer.model.currency)
+        for scores in values
+        for entity, score, segment, expected in scores.changed.iter_rows()
     }
 
 
@@ -196,20 +196,20 @@ def _store_standings(
     write_rows(session, "standings", _STANDING, rows)
 
 
-def _stands(made: AssessmentRecord) -> tuple[Any, ...]:
+def _stands(record: AssessmentRecord) -> tuple[Any, ...]:
     """Give what a standing says, in the order of `store.audit.standings.COLUMNS`."""
     return (
-        made.version_id,
-        made.status,
-        made.source,
-        made.level,
-        made.rules_level,
-        made.held_floor,
-        made.hard_floor,
-        made.floors_lost,
-        made.entered_us,
-        made.may_move_down_us,
-        made.override_id,
+        record.version_id,
+        record.status,
+        record.source,
+        record.level,
+        record.rules_level,
+        record.held_floor,
+        record.hard_floor,
+        record.floors_lost,
+        record.entered_us,
+        record.may_move_down_us,
+        record.override_id,
     )
 
 

@@ -127,7 +127,7 @@ def read_level_of_profile(
         subject = subject_of(entity)
     if old or _waits(mark, now):
         assess_now(context.engine, subject, clock=context.clock, valuer=valuer, actor=context.actor.name)
-    return _shown(context, type_name, external_id, context.now())
+    return _stored_level(context, type_name, external_id, context.now())
 
 
 def read_level(
@@ -149,7 +149,7 @@ def read_level(
     elif freshness is Freshness.REFRESH and not erased:
         with context.writing() as session:
             due.mark(session, [subject], Reason.VIEW, now)
-    return _shown(context, type_name, external_id, context.now())
+    return _stored_level(context, type_name, external_id, context.now())
 
 
 def level_history(context: Context, type_name: str, external_id: str, part: Part = WHOLE) -> Page[HistoryLine]:
@@ -195,7 +195,7 @@ def _waits(mark: DueMark | None, now: int) -> bool:
     return mark is not None and ((mark.due_us is not None and mark.due_us <= now) or mark.quarantined)
 
 
-def _shown(context: Context, type_name: str, external_id: str, now: int) -> LevelView:
+def _stored_level(context: Context, type_name: str, external_id: str, now: int) -> LevelView:
     with context.reading() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id)
         standing, mark = levels.current_level(session, entity.id), levels.due_mark(session, entity.id)
@@ -265,10 +265,10 @@ def list_failed(context: Context, part: Part = WHOLE) -> Page[tuple[str, str, st
     """
     with context.reading() as session:
         failures = assessment_failures(session, context.organisation_id, latest_us(session, context.now()), part)
-        return failures.map(lambda failure: (failure.entity_type, failure.external_id, _said(failure)))
+        return failures.map(lambda failure: (failure.entity_type, failure.external_id, _failure_text(failure)))
 
 
-def _said(failure: AssessmentFailure) -> str:
+def _failure_text(failure: AssessmentFailure) -> str:
     if failure.attempts is not None:
         return f"quarantined after {failure.attempts} attempts: {failure.error or ''}"
     return ahead_message(failure.assessed_us) if failure.assessed_us is not None else str(failure.status)

@@ -38,7 +38,7 @@ class Replayed:
     assessment: str
     same: bool
     stored: str
-    made: str
+    breakdown_now: str
     engine: str
     engine_now: str = ENGINE
 
@@ -74,7 +74,7 @@ def replay_assessment(context: Context, name: str) -> Replayed:
             assessment=name,
             same=replayed == assessment.breakdown,
             stored=assessment.breakdown,
-            made=replayed,
+            breakdown_now=replayed,
             engine=assessment.engine,
         )
 

@@ -116,8 +116,8 @@ def _measure_trigger(name: str, of: str, measure: Measure, limit: float, rule: s
 
 def _overrides(figures: OverrideFigures) -> Trigger:
     rule = f"more than {figures.cap_percent} % of the portfolio overridden downwards"
-    known = figures.downward_share is not None
-    beyond = above_cap(figures.downward, figures.with_level, figures.cap_percent) if known else None
+    has_levels = figures.downward_share is not None
+    beyond = above_cap(figures.downward, figures.with_level, figures.cap_percent) if has_levels else None
     limit = figures.cap_percent / 100
     return Trigger(
         name=OVERRIDES,

@@ -94,13 +94,13 @@ class PlatformFigures:
         now = self._clock()
         with reading(self._engine) as session:
             names = dict(figures.organisations_with_levels(session))
-            found = _Found(names)
+            by_organisation = _FiguresByOrganisation(names)
             for counted in figures.level_counts(session):
-                _add_level(found[counted.organisation_id], counted, names[counted.organisation_id])
+                _add_level(by_organisation[counted.organisation_id], counted, names[counted.organisation_id])
             for number, due, oldest_us in figures.due_counts(session, now):
-                found[number].due, found[number].oldest_us = due, oldest_us
+                by_organisation[number].due, by_organisation[number].oldest_us = due, oldest_us
             for number, overrides, downward in figures.override_counts(session, now):
-                found[number].overrides, found[number].downward = overrides, downward
+                by_organisation[number].overrides, by_organisation[number].downward = overrides, downward
             for name, counts in (
                 ("ahead", figures.ahead_counts(session, latest_us(session, now))),
                 ("quarantined", figures.quarantined_counts(session)),
@@ -109,14 +109,14 @@ class PlatformFigures:
                 ("open_changes", figures.open_change_counts(session)),
             ):
                 for number, count in counts:
-                    setattr(found[number], name, count)
+                    setattr(by_organisation[number], name, count)
             day = from_microseconds(now).date()
             for number in names:
                 newest = rates_for(session, number, base_currency_of(session, number), day).newest
-                found[number].rates_age_days = (day - newest).days
+                by_organisation[number].rates_age_days = (day - newest).days
             for number, validation in self._last(session).items():
-                found[number].validation = validation
-        return [found[number] for number in sorted(found)]
+                by_organisation[number].validation = validation
+        return [by_organisation[number] for number in sorted(by_organisation)]
 
     def clock_ahead_us(self) -> int:
         """Tell by how much this machine's clock was ahead of the database's when they were compared last."""
@@ -133,7 +133,7 @@ class PlatformFigures:
         return {organisation_id: known_runs[number] for organisation_id, number in latest.items()}
 
 
-class _Found(dict[int, OrganisationFigures]):
+class _FiguresByOrganisation(dict[int, OrganisationFigures]):
     """Figures by organisation: of those that chose their levels, and of those with anything to count."""
 
     def __init__(self, numbers: Iterable[int]) -> None:

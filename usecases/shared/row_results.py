@@ -6,7 +6,7 @@ from typing import Final, Generic, TypeVar
 
 from fivefold.domain.errors import InvalidDataError, Problem
 
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 Row = TypeVar("Row")
 
 MOST_REFUSED: Final = 1_000
@@ -16,7 +16,7 @@ MOST_ATTEMPTS: Final = 8
 
 
 @dataclass(frozen=True)
-class AcceptedRows(Generic[Made]):
+class AcceptedRows(Generic[Result]):
     """What became of the rows of a request.
 
     Attributes:
@@ -25,14 +25,14 @@ class AcceptedRows(Generic[Made]):
         problems: what is wrong with these, in row order.
     """
 
-    made: Made
+    result: Result
     refused: int = 0
     problems: tuple[Problem, ...] = ()
 
 
 def accept_valid_rows(
-    rows: Sequence[Row], take: Callable[[Sequence[Row]], Made], *, atomic: bool
-) -> AcceptedRows[Made]:
+    rows: Sequence[Row], take: Callable[[Sequence[Row]], Result], *, atomic: bool
+) -> AcceptedRows[Result]:
     """Take the rows of a request without those that cannot be taken; *atomic*: all of them, or none.
 
     Args:
@@ -59,11 +59,11 @@ def accept_valid_rows(
 
 def accept_rows(
     count: int,
-    take: Callable[[Sequence[int] | None], Made],
+    take: Callable[[Sequence[int] | None], Result],
     *,
     most_refused: int | None = None,
     most_attempts: int | None = None,
-) -> tuple[Made | None, dict[int, list[Problem]]]:
+) -> tuple[Result | None, dict[int, list[Problem]]]:
     """Take rows without those that cannot be taken; None where none can. Give the others by their places.
 
     Args:

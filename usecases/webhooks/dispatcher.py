@@ -99,11 +99,11 @@ class _Dispatcher:
         going_on = {endpoint_id: task for endpoint_id, task in serving.items() if not task.done()}
         try:
             await self.ask(plan_deliveries, self._engine, self._clock())
-            found = await self.ask(endpoints_to_serve, self._engine, self._clock())
+            endpoint_ids = await self.ask(endpoints_to_serve, self._engine, self._clock())
         except Exception as error:  # noqa: BLE001 (it is logged, and tried again)
             log.warning("deliveries not planned", error=_error_text(error))
             return going_on
-        begun = {number: asyncio.create_task(self.serve(number)) for number in found if number not in going_on}
+        begun = {number: asyncio.create_task(self.serve(number)) for number in endpoint_ids if number not in going_on}
         return going_on | begun
 
     async def prune(self) -> None:
@@ -115,7 +115,7 @@ class _Dispatcher:
 
     async def serve(self, endpoint_id: int) -> int:
         """Send what an endpoint may be sent, and what follows that, until nothing is left; tell how many attempts."""
-        made = 0
+        count = 0
         flying: set[asyncio.Task[DeliveryAttempt | None]] = set()
         async with open_transport() as transport:
             lookups = _Lookups()
@@ -124,11 +124,11 @@ class _Dispatcher:
                     batch = await self._claim(endpoint_id, SENT_AT_ONCE - len(flying))
                     flying |= self._begin(transport, lookups, batch)
                     if not flying:
-                        return made
+                        return count
                     done, flying = await asyncio.wait(flying, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
                     attempts = [attempt for task in done if (attempt := task.result()) is not None]
                     await self.ask(record_attempts, self._engine, attempts, self._clock())
-                    made += len(attempts)
+                    count += len(attempts)
             finally:
                 await _end([*flying, *lookups.going_on])
 

@@ -105,12 +105,16 @@ async def send(
     """
     try:
         async with asyncio.timeout(LIMIT_SECONDS):
-            found = await asyncio.shield(looked_up)
-            if found.error:
-                return found.error
+            lookup = await asyncio.shield(looked_up)
+            if lookup.error:
+                return lookup.error
             body = body_of(claim)
             status = await _post(
-                transport, destination, found.addresses, headers_of(claim, destination.secrets, timestamp_s, body), body
+                transport,
+                destination,
+                lookup.addresses,
+                headers_of(claim, destination.secrets, timestamp_s, body),
+                body,
             )
     except TimeoutError:
         return f"no whole answer within {LIMIT_SECONDS} s"

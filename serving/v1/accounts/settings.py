@@ -63,8 +63,8 @@ def choose_levels(context: RequestContext, body: LevelsGiven) -> Settings:
 
 def change_settings(context: RequestContext, body: SettingsGiven) -> SettingsAsked:
     """Change settings, or propose it once anything decides."""
-    given = settings.SettingsChange(**body.model_dump(exclude={"reason"}))
-    outcome = asks.change_settings(context, given, body.reason)
+    change = settings.SettingsChange(**body.model_dump(exclude={"reason"}))
+    outcome = asks.change_settings(context, change, body.reason)
     present = settings.read_settings(context)
     return SettingsAsked(**vars(present), proposal=outcome.proposal)
 

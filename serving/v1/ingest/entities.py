@@ -167,8 +167,8 @@ def post_transactions(context: RequestContext, query: TypeOfTransactions, body: 
     """
 
     def take(rows: Sequence[Mapping[str, Any]]) -> ingest_transactions.TransactionCounts:
-        named = MOST_REFUSED + 1
-        return ingest_transactions.add_transactions(context, rows, query.type, most_named=named)
+        most_named = MOST_REFUSED + 1
+        return ingest_transactions.add_transactions(context, rows, query.type, most_named=most_named)
 
     return TransactionsTaken.in_part(accept_valid_rows(body, take, atomic=query.atomic))
 
@@ -206,12 +206,12 @@ def put_alert(
     return facts.request_record(*of, "alert", _record(number, body), reason=body.reason).proposal
 
 
-def _record(number: str, given: CaseGiven) -> RecordGiven:
+def _record(number: str, case: CaseGiven) -> RecordGiven:
     return RecordGiven(
         external_id=number,
-        opened_us=given.opened_at,
-        closed_us=given.closed_at,
-        outcome=given.outcome,
-        status=given.status,
-        fields=given.fields,
+        opened_us=case.opened_at,
+        closed_us=case.closed_at,
+        outcome=case.outcome,
+        status=case.status,
+        fields=case.fields,
     )

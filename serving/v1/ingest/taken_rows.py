@@ -17,7 +17,7 @@ class TakenRows(ResponseModel):
     errors: list[Row]
 
     @classmethod
-    def in_part(cls, taken: AcceptedRows[Any]) -> Self:
+    def in_part(cls, rows: AcceptedRows[Any]) -> Self:
         """Convert the result of a call with many rows."""
-        more = {"refused": taken.refused, "errors": row_lines(taken.problems)}
-        return cls.model_validate({**vars(taken.made), **more})
+        more = {"refused": rows.refused, "errors": row_lines(rows.problems)}
+        return cls.model_validate({**vars(rows.result), **more})

@@ -13,7 +13,7 @@ from fivefold.domain.errors import FileFormatError, InvalidRulesetError
 from fivefold.domain.money import Rate, RateTable
 from fivefold.risk.compiler.value_types import Vocabulary
 from fivefold.risk.facts.inputs import Needs, own_fields, resolve, sources_of
-from fivefold.risk.facts.pending_transaction import at_hand, at_hand_facts
+from fivefold.risk.facts.pending_transaction import pending_facts, pending_inputs
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio, error_of
 from fivefold.risk.facts.transactions import prepare
 from fivefold.risk.language.expressions import input_key, word_of
@@ -53,7 +53,7 @@ def resolved(portfolio: Portfolio, *written: Data) -> list[Any]:
 
 
 def deciding(*facts: Data, **parts: Any) -> Portfolio:
-    return Portfolio(ENTITIES.drop(AS_OF), RATES, at_hand=rows(*facts), **parts)
+    return Portfolio(ENTITIES.drop(AS_OF), RATES, pending=rows(*facts), **parts)
 
 
 def test_every_field_is_read_as_that_of_a_stored_one() -> None:
@@ -92,7 +92,7 @@ def test_amounts_are_those_of_stored_ones(drawn: list[tuple[int, str]]) -> None:
     )
     made = TransactionInput(transaction="signed_amount")
     entities = pl.DataFrame({ENTITY: [f"e{number}" for number in range(len(drawn))]})
-    found = at_hand(at_hand_facts(prepare(frame, RATES, OWN)), [made], entities)[input_key(made)]
+    found = pending_inputs(pending_facts(prepare(frame, RATES, OWN)), [made], entities)[input_key(made)]
     assert found.to_list() == prepare(frame, RATES, OWN).rows.collect()["signed_amount"].to_list()
 
 

@@ -65,7 +65,7 @@ def test_a_policy_fits_its_schema_and_a_word_that_is_none_fits_nowhere() -> None
     assert not validator.is_valid(data), "an aggregate knows fields alone"
 
 
-def test_a_ruleset_knows_neither_levels_nor_a_transaction_at_hand() -> None:
+def test_a_ruleset_knows_neither_levels_nor_a_pending_transaction() -> None:
     assert not {"level-input-test", "transaction-input-test"} & set(schema()["$defs"])
 
 

@@ -27,7 +27,7 @@ def add(session: Session, of: int, names: Sequence[str]) -> list[Entity]:
     return made
 
 
-@pytest.mark.parametrize("how", [{}, {"locked": True}, {"kept": True}])
+@pytest.mark.parametrize("how", [{}, {"locked": True}, {"stays": True}])
 def test_a_type_is_found_in_its_organisation_alone(engine: Engine, bank: int, how: dict[str, bool]) -> None:
     other = platforms.organisation(engine, "other")
     with Session(engine) as session:
@@ -37,17 +37,17 @@ def test_a_type_is_found_in_its_organisation_alone(engine: Engine, bank: int, ho
             entities.type_named(session, bank, "company", **how)
 
 
-@pytest.mark.parametrize("kept", [False, True])
-def test_an_entity_is_found_in_its_organisation_alone(engine: Engine, bank: int, kept: bool) -> None:
+@pytest.mark.parametrize("stays", [False, True])
+def test_an_entity_is_found_in_its_organisation_alone(engine: Engine, bank: int, stays: bool) -> None:
     other = platforms.organisation(engine, "other")
     with Session(engine) as session:
         (mine,) = add(session, bank, ["a"])
         (theirs,) = add(session, other, ["b"])
-        assert entities.entity_named(session, bank, "customer", "a", kept=kept) is mine
-        assert entities.entity_named(session, other, "customer", "b", kept=kept) is theirs
+        assert entities.entity_named(session, bank, "customer", "a", stays=stays) is mine
+        assert entities.entity_named(session, other, "customer", "b", stays=stays) is theirs
         for type_name, name in (("customer", "b"), ("customer", "c"), ("company", "a")):
             with pytest.raises(NotFoundError, match=f"there is no {type_name} '{name}'"):
-                entities.entity_named(session, bank, type_name, name, kept=kept)
+                entities.entity_named(session, bank, type_name, name, stays=stays)
 
 
 def test_many_are_found_and_those_that_are_not_there_are_left_out(engine: Engine, bank: int) -> None:
@@ -75,7 +75,7 @@ def test_who_was_erased_is_left_to_be_read_and_is_not_there_for_anything_new(eng
         kind, names = gone.type_id, ["erased-1", "here"]
         assert entities.entity_named(session, bank, "customer", "erased-1") is gone
         with pytest.raises(NotFoundError, match="there is no customer 'erased-1'"):
-            entities.entity_named(session, bank, "customer", "erased-1", kept=True)
+            entities.entity_named(session, bank, "customer", "erased-1", stays=True)
         assert entities.entities_named(session, kind, names) == {"here": here}
         assert entities.entity_numbers(session, kind, names)["entity_id"].to_list() == [here.id]
         assert entities.subjects(session, [gone.id, here.id]) == [entities.subject_of(here)]

@@ -61,7 +61,7 @@ def test_what_is_kept_is_read_back_to_the_bit(desk: Desk) -> None:
         {"tag": "x", "is": "present"},
         {"screening": "pep", "is": "present"},
     )
-    text = json.dumps({**found.kept(), "at_us": desk.bank.now}, sort_keys=True)
+    text = json.dumps({**found.to_stored(), "at_us": desk.bank.now}, sort_keys=True)
     read, kept = read_inputs(text, desk.bank.now, str(desk.bank.id_of("ada")))
     names = sorted(name for name in found.inputs.columns if name not in {ENTITY, AS_OF})
     assert read.select(names).equals(found.inputs.select(names))
@@ -74,7 +74,11 @@ def test_what_is_kept_is_read_back_to_the_bit(desk: Desk) -> None:
 def test_of_whom_nothing_was_ever_assessed_nothing_is_known(desk: Desk) -> None:
     found = gathered(desk, {"level": "in_force", "above": 0}, {"value": "score", "above": 1}, name="cy")
     assert found.inputs.select(pl.exclude(ENTITY, AS_OF)).row(0) == (None, None)
-    assert (found.said["level"]["status"], found.said["value"], found.value_as_of_us) == (NEVER_ASSESSED, None, None)
+    assert (found.answer_parts["level"]["status"], found.answer_parts["value"], found.value_as_of_us) == (
+        NEVER_ASSESSED,
+        None,
+        None,
+    )
 
 
 def test_without_a_ruleset_there_is_no_level(desk: Desk) -> None:
@@ -84,7 +88,7 @@ def test_without_a_ruleset_there_is_no_level(desk: Desk) -> None:
     found = gathered(desk, {"level": "in_force", "is": "absent"}, {"level": "status", "is": "present"}, name="bo")
     assert found.inputs['{"level":"in_force"}'][0] is None
     assert found.inputs['{"level":"status"}'][0] == "no ruleset"
-    assert (found.said["level"]["level"], found.said["level"]["ruleset"]) == (None, None)
+    assert (found.answer_parts["level"]["level"], found.answer_parts["level"]["ruleset"]) == (None, None)
 
 
 def test_the_latest_value_counts(desk: Desk) -> None:
@@ -92,7 +96,7 @@ def test_the_latest_value_counts(desk: Desk) -> None:
     desk.value("ada", 3.0, days_ago=1, segment="medium")
     found = gathered(desk, {"value": "segment", "equals": "medium"}, {"value": "expected_value", "above": 1})
     assert found.inputs.select(pl.exclude(ENTITY, AS_OF)).row(0) == ("medium", 30.0)
-    assert (found.said["value"]["segment"], found.said["value"]["score"]) == ("medium", "3.0")
+    assert (found.answer_parts["value"]["segment"], found.answer_parts["value"]["score"]) == ("medium", "3.0")
 
 
 DAY = date(2026, 11, 20)
@@ -109,7 +113,7 @@ def test_what_is_missing_is_now_and_pending() -> None:
     row = found.frame.row(0, named=True)
     assert (row[ENTITY], row["transaction_id"], row["state"], row["time"]) == ("7", None, "PENDING", NOW)
     assert found.transaction_id is None
-    assert found.said == {
+    assert found.answer_fields == {
         "transaction_id": None,
         "at_us": NOW,
         "amount": "-1200.0",
@@ -137,8 +141,8 @@ def test_it_is_read_and_refused_as_a_stored_one_would_be(changed: Any) -> None:
     stored = tried(
         lambda: transactions_frame(_with_entity(read_columns(transaction_frame([row], OWN), OWN, NOW, text=False)), OWN)
     )
-    at_hand = tried(lambda: read_pending_transaction(row, OWN, (7, "ada"), NOW).frame)
-    assert at_hand.equals(stored) if isinstance(stored, pl.DataFrame) else at_hand == stored
+    pending = tried(lambda: read_pending_transaction(row, OWN, (7, "ada"), NOW).frame)
+    assert pending.equals(stored) if isinstance(stored, pl.DataFrame) else pending == stored
 
 
 def tried(read: Callable[[], pl.DataFrame]) -> Any:
@@ -155,8 +159,8 @@ def _with_entity(frame: pl.DataFrame) -> pl.DataFrame:
 
 def test_nothing_is_no_value() -> None:
     assert (
-        read_pending_transaction({**cash(), "transaction_id": None, "fee": None}, OWN, (7, "ada"), NOW).said
-        == read().said
+        read_pending_transaction({**cash(), "transaction_id": None, "fee": None}, OWN, (7, "ada"), NOW).answer_fields
+        == read().answer_fields
     )
 
 

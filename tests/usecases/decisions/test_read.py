@@ -72,7 +72,7 @@ def test_a_decision_comes_out_again_whatever_came_after(desk: Desk) -> None:
     bank.settle()
     for number in numbers:
         found = replay_decision(Context(bank.engine, desk.ana), number)
-        assert found.same, (found.stored, found.made)
+        assert found.same, (found.stored, found.breakdown_now)
         assert found.assessment == f"d:{number}"
         assert found.engine == found.engine_now
     assert [read_decision(Context(bank.engine, desk.ana), number).answer for number in numbers] == stored
@@ -103,8 +103,8 @@ def test_a_replay_is_asked_for_by_name(desk: Desk) -> None:
     desk.publish(CASH)
     made = desk.decide()
     ask = Context(desk.bank.engine, desk.ana)
-    assert replay_by_name(ask, f"d:{made.number}").made == replay_decision(ask, made.number).made
-    assert '"ruleset":"retail"' in replay_by_name(ask, f"{desk.bank.id_of('ada')}.1").made
+    assert replay_by_name(ask, f"d:{made.number}").breakdown_now == replay_decision(ask, made.number).breakdown_now
+    assert '"ruleset":"retail"' in replay_by_name(ask, f"{desk.bank.id_of('ada')}.1").breakdown_now
     for name in ("d:", "d:x", "d:1.1", "d:-1", "d:99", f"d:{10**18}"):
         with pytest.raises(NotFoundError, match="there is no decision"):
             replay_by_name(ask, name)

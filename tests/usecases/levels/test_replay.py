@@ -89,7 +89,7 @@ def test_every_assessment_comes_out_again_to_the_byte(bank: Bank) -> None:
             assert "no ruleset was active" in str(refused)  # noqa: PT017 (two kinds of assessments are in one history)
             without += 1
         else:
-            assert found.same, (found.stored, found.made)
+            assert found.same, (found.stored, found.breakdown_now)
             assert found.engine == found.engine_now
     assert without == 2
     assert len(numbers(bank)) > 10
@@ -105,7 +105,7 @@ def test_one_that_was_changed_does_not(bank: Bank) -> None:
         session.flush()
     replayed = replay_assessment(bank.context, name)
     assert not replayed.same
-    assert replayed.stored != replayed.made
+    assert replayed.stored != replayed.breakdown_now
 
 
 def test_an_erased_one_says_so(bank: Bank) -> None:

@@ -25,7 +25,7 @@ def refusing(*rounds: set[int]) -> Take:
 
 def test_what_shows_only_after_other_rows_are_gone_is_found_too() -> None:
     taken = accept_valid_rows(range(10), refusing({3, 7}, {0}, {9}), atomic=False)
-    assert (taken.made, taken.refused) == ([1, 2, 4, 5, 6, 8], 4)
+    assert (taken.result, taken.refused) == ([1, 2, 4, 5, 6, 8], 4)
     assert [(problem.row, problem.problem) for problem in taken.problems] == [
         (0, "is 0"),
         (3, "is 3"),
