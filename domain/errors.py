@@ -282,3 +282,25 @@ class NotFoundError(FivefoldError):
 
 class ConflictError(FivefoldError):
     """What is asked for is well formed, and a rule of the platform forbids it now: four eyes, a cap, a lock."""
+
+
+HTTP_STATUS: tuple[tuple[type[FivefoldError], int], ...] = (
+    (NotFoundError, 404),
+    (ConflictError, 409),
+    (NotEnoughDataError, 409),
+    (InvalidDataError, 422),
+    (InvalidRulesetError, 422),
+    (FileFormatError, 422),
+    (ConfigError, 422),
+    (UnknownOutcomeError, 504),
+    (StoreError, 503),
+)
+
+
+def http_status(error: FivefoldError) -> int | None:
+    """Give the status that HTTP has for an error; None for an internal one, of which only the place is logged.
+
+    >>> http_status(NotFoundError("there is no such entity")), http_status(FivefoldError("a fault of our own"))
+    (404, None)
+    """
+    return next((status for kind, status in HTTP_STATUS if isinstance(error, kind)), None)

@@ -1,7 +1,10 @@
 """Pages of lists: each begins after the key of the last row, so that new rows do not shift the pages."""
 
+import json
+from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import TypeVar
 
 from fivefold.domain.errors import ConfigError
@@ -88,3 +91,32 @@ def every_row(ask: Callable[[Part], Page[T]], rows_at_a_time: int = ROWS_AT_A_TI
         page = ask(part)
         yield from page
         part = None if page.next is None else Part(rows_at_a_time, page.next)
+
+
+def cursor_of(list_name: str, key: Key) -> str:
+    """Write a key as addresses have it: opaque, and valid for the list of that name alone."""
+    content = json.dumps([list_name, *key], ensure_ascii=False, separators=(",", ":"))
+    return urlsafe_b64encode(content.encode()).decode().rstrip("=")
+
+
+def key_of(list_name: str, cursor: str) -> Key:
+    """Read a key back; ConfigError where the cursor is none of that list.
+
+    >>> key_of("names", cursor_of("names", (7, "ä")))
+    (7, 'ä')
+    """
+    try:
+        content = json.loads(b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True))
+        name, *key = content
+    except (ValueError, TypeError):
+        raise ConfigError(NO_PLACE) from None
+    if name != list_name or not all(map(_can_be_asked_for, key)):
+        raise ConfigError(NO_PLACE)
+    return tuple(key)
+
+
+def _can_be_asked_for(value: object) -> bool:
+    """Tell whether a database takes it: a finite number of 64 bits, or text without NUL and halves of surrogate pairs."""
+    if isinstance(value, str):
+        return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
+    return isfinite(value) if type(value) is float else type(value) is int and -(2**63) <= value < 2**63

@@ -21,6 +21,7 @@ from fivefold.serving.access_log import AccessLog
 from fivefold.serving.authentication import Authenticator
 from fivefold.serving.champion.drift_counter import DriftCounter
 from fivefold.serving.champion.loader import ChampionLoader
+from fivefold.serving.console import Console, add_console
 from fivefold.serving.error_middleware import ErrorMiddleware
 from fivefold.serving.http_protocol import guard, trust_proxies
 from fivefold.serving.logs import configure_logs
@@ -71,6 +72,7 @@ def entity_scorer() -> EntityScorer | None:
 
 
 add_platform(APP, Dispatcher(PLATFORM, SETTINGS.limits, entity_scorer, PLANS))
+add_console(APP, Console(PLATFORM, entity_scorer))
 SWITCH_SECONDS = 0.0005
 SLACK_SECONDS = 30
 """BentoML's own time limit comes so much later than ours, whose answer is an array."""

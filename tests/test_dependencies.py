@@ -17,7 +17,7 @@ from fivefold.domain.release import release
 from tests.cli.running import AS_OF, CONFIG
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("domain", "charts", "features", "models", "risk", "store", "training", "usecases", "serving", "cli")
+ROOMS = ("domain", "charts", "features", "models", "risk", "store", "training", "usecases", "console", "serving", "cli")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 NOT_IMPORTED = {"httptools", "uvloop"}
 """uvicorn takes them where they are."""

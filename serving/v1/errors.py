@@ -1,4 +1,4 @@
-"""The status of each error, and how errors are written: as arrays that list every problem."""
+"""How errors are written: as arrays that list every problem, with the status of `domain.errors`."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,32 +10,13 @@ from starlette.responses import Response
 
 from fivefold.domain.errors import (
     PROBLEMS_LISTED,
-    ConfigError,
-    ConflictError,
-    FileFormatError,
     FivefoldError,
     InvalidDataError,
     InvalidRulesetError,
-    NotEnoughDataError,
-    NotFoundError,
     Problem,
-    StoreError,
-    UnknownOutcomeError,
+    http_status,
 )
 from fivefold.serving.responses import ARRAY, UNPROCESSABLE, error_response
-
-STATUS: tuple[tuple[type[FivefoldError], int], ...] = (
-    (NotFoundError, 404),
-    (ConflictError, 409),
-    (NotEnoughDataError, 409),
-    (InvalidDataError, 422),
-    (InvalidRulesetError, 422),
-    (FileFormatError, 422),
-    (ConfigError, 422),
-    (UnknownOutcomeError, 504),
-    (StoreError, 503),
-)
-"""Any other error is a 500, of which only the place is logged."""
 
 LATER = {"Retry-After": "10"}
 MOST_CHARACTERS = 2_000
@@ -80,7 +61,7 @@ class Faults(BaseModel):
 
 def response_to(error: FivefoldError) -> Response | None:
     """Write the response to an error; None for one that is internal."""
-    status = next((status for kind, status in STATUS if isinstance(error, kind)), None)
+    status = http_status(error)
     if status is None:
         return None
     if isinstance(error, InvalidDataError):

@@ -1,38 +1,32 @@
 """Pages over HTTP: `limit` and an opaque `after`; a `Link` header leads to the next page."""
 
-from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
-from pydantic import Field, PlainValidator, TypeAdapter, ValidationInfo, WithJsonSchema
+from pydantic import Field, PlainValidator, ValidationInfo, WithJsonSchema
 from pydantic_core import to_json
 
-from fivefold.domain.paging import NO_PLACE, Key, Part
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.paging import Key, Part, cursor_of, key_of
 from fivefold.serving.v1.path_encoding import path_to
 from fivefold.serving.v1.route import RequestContext, Route
-from fivefold.serving.v1.schemas import RequestModel, Text
+from fivefold.serving.v1.schemas import RequestModel
 
 LINK: Final = "Link"
 ROWS, MOST_ROWS = 100, 1_000
 """Rows of a page: by default, and at most."""
 _PAGE: Final = frozenset({"after", "limit"})
-_WRITTEN: TypeAdapter[list[int | float | str]] = TypeAdapter(
-    list[Annotated[int, Field(strict=True)] | Annotated[float, Field(strict=True)] | Text]
-)
 _SCHEMA = {"type": "string", "description": "Where the page begins: as the `Link` of the page before says it"}
 
 
 def _read(text: str, info: ValidationInfo) -> Key:
     """Read a cursor; ValueError if it belongs to another list than the context names."""
     try:
-        name, *key = _WRITTEN.validate_json(b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True))
-    except ValueError:
-        raise ValueError(NO_PLACE) from None
-    if info.context is None or name != info.context:
-        raise ValueError(NO_PLACE)
-    return tuple(key)
+        return key_of(info.context or "", text)
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
 
 
 Cursor = Annotated[Any, PlainValidator(_read), WithJsonSchema(_SCHEMA)]
@@ -60,5 +54,5 @@ def list_name(context: RequestContext, route: Route, parts: Mapping[str, Any], q
 
 def link_to(name: str, route: Route, parts: Mapping[str, str], query: Mapping[str, str], key: Key) -> str:
     """Write the Link header of the page after a key, with the same query otherwise."""
-    cursor = urlsafe_b64encode(to_json([name, *key])).decode().rstrip("=")
-    return f'<{path_to(route.path, **parts)}?{urlencode({**query, "after": cursor})}>; rel="next"'
+    following = urlencode({**query, "after": cursor_of(name, key)})
+    return f'<{path_to(route.path, **parts)}?{following}>; rel="next"'

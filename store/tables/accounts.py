@@ -58,6 +58,27 @@ class Token(Base):
     last_used_us: Mapped[int | None] = mapped_column(BigInteger)
 
 
+class ConsoleSession(Base):
+    """A member who is signed in to the console, by one of their tokens. Only a hash of the cookie is kept.
+
+    Attributes:
+        token_id: the session ends with this token, and has its role.
+        sha256: of the secret in the cookie.
+        last_used_us: exact to a minute.
+        ended_us: when the member signed out, or when it was seen to be too old; None while it holds.
+    """
+
+    __tablename__ = "console_sessions"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    token_id: Mapped[int] = mapped_column(ForeignKey("tokens.id"))
+    member_id: Mapped[int] = mapped_column(Integer, index=True)
+    sha256: Mapped[str] = mapped_column(String(HASH_CHARACTERS), unique=True)
+    created_us: Mapped[int] = mapped_column(BigInteger)
+    last_used_us: Mapped[int] = mapped_column(BigInteger)
+    ended_us: Mapped[int | None] = mapped_column(BigInteger)
+
+
 class Usage(Base):
     """What a token used up in one calendar month (UTC)."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 FIVEFOLD = Path(sys.executable).with_name("fivefold")
-ROOMS = ("charts", "cli", "domain", "features", "models", "risk", "serving", "store", "training", "usecases")
+ROOMS = ("charts", "cli", "console", "domain", "features", "models", "risk", "serving", "store", "training", "usecases")
 
 
 @pytest.fixture

@@ -38,9 +38,10 @@ def test_no_module_asks_for_the_installed_package_otherwise() -> None:
     """Where it is not installed, as in a container, that ends in an error."""
     root = Path(module.__file__).parent.parent
     asks = re.compile(r"""(version|installed|distribution|metadata)\(["']fivefold""")
+    rooms = ["charts", "cli", "console", "features", "models", "risk", "serving", "store", "training", "usecases"]
     found = [
         str(file.relative_to(root))
-        for folder in ("charts", "cli", "features", "models", "risk", "serving", "store", "training", "usecases")
+        for folder in rooms
         for file in (root / folder).rglob("*.py")
         if asks.search(file.read_text(encoding="utf-8"))
     ]

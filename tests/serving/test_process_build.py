@@ -24,7 +24,7 @@ from tests.serving.process_service import ROOT, START_SECONDS, STOP_SECONDS, fre
 
 pytestmark = pytest.mark.full
 
-ROOMS = ("charts", "cli", "domain", "features", "models", "serving", "store", "training", "usecases")
+ROOMS = ("charts", "cli", "console", "domain", "features", "models", "serving", "store", "training", "usecases")
 NO_CODE = (".git", ".venv", "var", "node_modules")
 
 

@@ -9,6 +9,7 @@ from itertools import groupby
 from math import ceil
 
 from sqlalchemy import Engine, select, update
+from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, from_microseconds, now_microseconds
 from fivefold.store.accounts import tokens as accounts
@@ -69,13 +70,18 @@ def find_credential(engine: Engine, secret: str) -> Credential | None:
     """
     with reading(engine) as session:
         row = accounts.token_by_hash(session, hash_of(secret))
-        if row is None or token_state(row, now_microseconds()) != "live":
+        return None if row is None else credential_of(session, row, now_microseconds())
+
+
+def credential_of(session: Session, token: Token, now_us: int) -> Credential | None:
+    """Give what the service needs to know about a token; None where it may not be used, as in `find_credential`."""
+    if token_state(token, now_us) != "live":
+        return None
+    if token.member_id is not None:
+        member = session.get_one(Member, token.member_id)
+        if member.left_us is not None or token.role not in member.roles:
             return None
-        if row.member_id is not None:
-            member = session.get_one(Member, row.member_id)
-            if member.left_us is not None or row.role not in member.roles:
-                return None
-        return Credential(row.id, row.role, row.plan, row.expires_us, row.organisation_id, row.member_id)
+    return Credential(token.id, token.role, token.plan, token.expires_us, token.organisation_id, token.member_id)
 
 
 def note_use(engine: Engine, token_id: int, now_us: int) -> None:

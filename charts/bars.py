@@ -1,0 +1,113 @@
+"""Where the marks of a picture lie, in numbers alone: pages write them as SVG."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fivefold.charts.steps import MOST_STEPS, axis_around, decimals_of, waterfall_steps
+from fivefold.charts.text.numbers import signed, typeset
+from fivefold.domain.breakdown import Breakdown
+
+NARROWEST = 1.0
+"""A bar of next to nothing is still seen."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """One row of a waterfall.
+
+    Attributes:
+        label: of the row.
+        seen: the value with its unit; empty for the base, the total and a sum of several.
+        number: the points, or the base, or the total.
+        x: where the bar begins, from 0 to the width of the plot.
+        width: of the bar.
+        end: where it leads to: the next one begins there.
+        kind: whole, up or down.
+    """
+
+    label: str
+    seen: str
+    number: str
+    x: float
+    width: float
+    end: float
+    kind: str
+
+
+@dataclass(frozen=True)
+class LevelStep:
+    """One level of the scale.
+
+    Attributes:
+        holds: it is the entity's level.
+        beneath: the rules say this one, and another holds.
+    """
+
+    name: str
+    holds: bool
+    beneath: bool
+
+
+def waterfall_bars(
+    breakdown: Breakdown,
+    *,
+    width: float,
+    base_label: str,
+    total_label: str,
+    axis: tuple[float, float],
+    most: int = MOST_STEPS,
+) -> tuple[Bar, ...]:
+    """Place the rows of a waterfall, from the base to the total, on a plot of *width*.
+
+    The steps are those of `charts.steps.waterfall_steps`, as every picture of a breakdown has them. *axis* is the
+    lowest and the highest total; it is widened where a bar lies outside.
+
+    >>> [(bar.x, bar.width, bar.kind) for bar in waterfall_bars(
+    ...     Breakdown(2.0, ()), width=100, base_label="base", total_label="total", axis=(1.0, 5.0))]
+    [(0.0, 25.0, 'whole'), (0.0, 25.0, 'whole')]
+    """
+    steps = waterfall_steps(breakdown, most)
+    lowest, highest = axis_around(breakdown.base, steps, axis)
+    decimals = decimals_of(breakdown)
+
+    def place(points: float) -> float:
+        return width * (points - lowest) / ((highest - lowest) or 1.0)
+
+    def whole(label: str, points: float) -> Bar:
+        return Bar(
+            label=label,
+            seen="",
+            number=typeset(f"{points:,.{decimals}f}"),
+            x=min(place(axis[0]), place(points)),
+            width=max(abs(place(points) - place(axis[0])), NARROWEST),
+            end=place(points),
+            kind="whole",
+        )
+
+    def part(start: float, end: float) -> tuple[float, float]:
+        return min(place(start), place(end)), max(abs(place(end) - place(start)), NARROWEST)
+
+    rows = [whole(base_label, breakdown.base)]
+    for step in steps:
+        x, length = part(step.start, step.end)
+        rows.append(
+            Bar(
+                label=step.label,
+                seen=step.seen,
+                number=typeset(signed(step.points, decimals)),
+                x=x,
+                width=length,
+                end=place(step.end),
+                kind="down" if step.points < 0 else "up",
+            )
+        )
+    return (*rows, whole(total_label, breakdown.total))
+
+
+def level_steps(levels: Sequence[str], level: str | None, rules_level: str | None) -> tuple[LevelStep, ...]:
+    """Mark an entity's level among all, the lowest first, and the one that the rules say beneath an override.
+
+    >>> [step.name for step in level_steps(("low", "high"), "high", "low") if step.beneath]
+    ['low']
+    """
+    return tuple(LevelStep(name, name == level, name == rules_level and rules_level != level) for name in levels)

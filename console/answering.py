@@ -1,0 +1,81 @@
+"""Answers a visit: the right first, then the handler; a refusal becomes a page that says why."""
+
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+
+from fivefold.console.rendering import render, render_alone
+from fivefold.console.texts import text
+from fivefold.console.visit import Redirect, Rendered, View, Visit
+from fivefold.domain.errors import ConflictError, FivefoldError, http_status
+from fivefold.store.sql.database import reachable
+
+OUT_OF_REACH = "The database does not answer. Nothing was changed; try again in a while."
+SHOWN_AGAIN = (409, 422)
+"""Refusals that a person can mend on the page where they arose."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """What is sent: a page, or where to go instead."""
+
+    status: int
+    html: str = ""
+    location: str = ""
+
+
+@dataclass(frozen=True)
+class ErrorPage:
+    """Why there is no page."""
+
+    status: int
+    reason: str
+
+
+def answer(view: View, visit: Visit) -> Document:
+    """Answer a visit; raises what is a fault of the program itself."""
+    if view.right is not None and not visit.may(view.right):
+        return error_document(visit, 403, text("Your role, {role}, does not see this.", role=visit.role))
+    try:
+        with reachable():
+            return _document(visit, view.handler(visit))
+    except FivefoldError as error:
+        return _refusal(view, visit, error)
+
+
+def _refusal(view: View, visit: Visit, error: FivefoldError) -> Document:
+    status = http_status(error)
+    if status is None:
+        raise error
+    if status >= 500:  # a person need not know how the database fails
+        return error_document(visit, status, text(OUT_OF_REACH))
+    if view.page is None or status not in SHOWN_AGAIN:
+        return error_document(visit, status, str(error))
+    refused = replace(visit, problem=_stale(str(error)) if isinstance(error, ConflictError) else str(error))
+    with reachable():
+        return _document(refused, replace(view.page(refused), status=status))
+
+
+def _stale(reason: str) -> str:
+    return text("{reason}. The page shows what holds now.", reason=reason.rstrip("."))
+
+
+def _document(visit: Visit, outcome: Rendered | Redirect) -> Document:
+    if isinstance(outcome, Redirect):
+        return Document(HTTPStatus.SEE_OTHER, location=outcome.location)
+    return Document(outcome.status, html=render(visit, outcome))
+
+
+def error_document(visit: Visit, status: int, reason: str) -> Document:
+    """Write the page of an error."""
+    return Document(status, html=render(visit, _error_page(status, reason)))
+
+
+def error_alone(status: int, reason: str) -> Document:
+    """Write the page of an error for a request without a session."""
+    return Document(status, html=render_alone(_error_page(status, reason)))
+
+
+def _error_page(status: int, reason: str) -> Rendered:
+    title = HTTPStatus(status).phrase
+    page = ErrorPage(status, reason or f"{title}.")
+    return Rendered(template="shared/error.html", title=title, page=page, status=status)

@@ -1,0 +1,1 @@
+"""Pages of customers, their levels, overrides and the portfolio."""

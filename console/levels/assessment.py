@@ -1,0 +1,50 @@
+"""One assessment and its permanent address; a customer's whole history."""
+
+from dataclasses import dataclass
+
+from fivefold.charts.bars import Bar
+from fivefold.console.levels.customer import history_of, point_bars
+from fivefold.console.texts import text
+from fivefold.console.visit import Rendered, Visit, address
+from fivefold.domain.paging import Page
+from fivefold.usecases.levels.explain import Reasons, read_reasons
+from fivefold.usecases.levels.read import HistoryLine
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssessmentPage:
+    """Why a level was what it was; `reasons` is None once they were erased."""
+
+    number: str
+    reasons: Reasons | None
+    bars: tuple[Bar, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HistoryPage:
+    """A part of a customer's assessments, the latest first."""
+
+    external_id: str
+    customer: str
+    lines: Page[HistoryLine]
+    next: str | None
+
+
+def show_assessment(visit: Visit) -> Rendered:
+    """Show what held at an assessment, as it was stored."""
+    number = visit.parts["assessment"]
+    reasons = read_reasons(visit, number)
+    page = AssessmentPage(number=number, reasons=reasons, bars=() if reasons is None else point_bars(reasons))
+    return Rendered(template="levels/assessment.html", title=text("Assessment {number}", number=number), page=page)
+
+
+def show_history(visit: Visit) -> Rendered:
+    """List a customer's assessments."""
+    lines = history_of(visit, visit.part("history"))
+    page = HistoryPage(
+        external_id=visit.parts["external_id"],
+        customer=address("entities", visit.parts["type"], visit.parts["external_id"]),
+        lines=lines,
+        next=visit.next_of("history", lines),
+    )
+    return Rendered(template="levels/history.html", title=text("History of {name}", name=page.external_id), page=page)

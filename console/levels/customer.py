@@ -1,0 +1,226 @@
+"""One customer: what they are worth and how risky they are, why, and what people did about it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from fivefold.charts.bars import Bar, LevelStep, level_steps, waterfall_bars
+from fivefold.charts.steps import SCORE_AXIS
+from fivefold.console.texts import text
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address
+from fivefold.domain.breakdown import Breakdown, Contribution
+from fivefold.domain.clock import parse_moment
+from fivefold.domain.errors import ConfigError, ConflictError
+from fivefold.domain.paging import Page, Part
+from fivefold.usecases.accounts.settings import read_settings
+from fivefold.usecases.changes import asks, facts
+from fivefold.usecases.changes.proposals import ChangeOutcome
+from fivefold.usecases.levels import entity_profile, overrides, read
+from fivefold.usecases.levels.entity_profile import (
+    EntityShown,
+    RecordLine,
+    ScreeningLine,
+    TagLine,
+    TransactionLine,
+)
+from fivefold.usecases.levels.explain import Reasons, ValueSeen, read_reasons
+from fivefold.usecases.levels.overrides import OverrideLine
+from fivefold.usecases.levels.read import Freshness, HistoryLine, LevelView
+from fivefold.usecases.levels.value_view import ValueView, read_value
+
+RISK = "GET /v1/entities/{type}/{external_id}/risk"
+PLOT_WIDTH = 360.0
+SHORT_LIST = Part(10)
+"""A customer's page shows the first rows of each list, and leads to the rest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RiskHalf:
+    """How risky a customer is.
+
+    Attributes:
+        reasons: what held; None where there is no assessment, or it was erased.
+        steps: the scale of levels.
+        bars: the points of the rules that gave some.
+    """
+
+    level: LevelView
+    reasons: Reasons | None
+    steps: tuple[LevelStep, ...]
+    bars: tuple[Bar, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValueHalf:
+    """What a customer is worth: by family, and by indicator within each."""
+
+    value: ValueView
+    bars: tuple[Bar, ...]
+    families: tuple[tuple[str, float, tuple[Contribution, ...]], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CustomerPage:
+    """One customer."""
+
+    entity: EntityShown
+    address: str
+    risk: RiskHalf
+    value: ValueHalf | None
+    levels: tuple[str, ...]
+    overrides: Page[OverrideLine]
+    history: Page[HistoryLine]
+    tags: Page[TagLine]
+    screenings: Page[ScreeningLine]
+    cases: Page[RecordLine]
+    alerts: Page[RecordLine]
+    transactions: Page[TransactionLine]
+
+
+def show_customer(visit: Visit) -> Rendered:
+    """Show a customer as stored; nothing is computed for it but the picture of the value."""
+    of = (visit, visit.parts["type"], visit.parts["external_id"])
+    entity = entity_profile.read_entity(*of)
+    level = read.read_level(*of, Freshness.STORED)
+    levels = _levels(visit)
+    reasons = None if level.assessment is None else read_reasons(visit, level.assessment)
+    page = CustomerPage(
+        entity=entity,
+        address=address("entities", entity.entity_type, entity.external_id),
+        risk=risk_half(level, reasons, levels),
+        value=_value_half(read_value(*of, valuer=visit.valuer)),
+        levels=levels,
+        overrides=overrides.overrides_of(*of, part=SHORT_LIST),
+        history=history_of(visit, SHORT_LIST),
+        tags=entity_profile.list_tags(*of, SHORT_LIST),
+        screenings=entity_profile.list_screenings(*of, SHORT_LIST),
+        cases=entity_profile.list_records(*of, "case", SHORT_LIST),
+        alerts=entity_profile.list_records(*of, "alert", SHORT_LIST),
+        transactions=entity_profile.list_transactions(*of, SHORT_LIST),
+    )
+    return Rendered(template="levels/customer.html", title=entity.external_id, page=page)
+
+
+def _levels(visit: Visit) -> tuple[str, ...]:
+    """Give the organisation's levels; none before they were chosen."""
+    try:
+        return read_settings(visit).levels
+    except ConflictError:
+        return ()
+
+
+def history_of(visit: Visit, part: Part) -> Page[HistoryLine]:
+    """List a customer's assessments, the latest first."""
+    return read.level_history(visit, visit.parts["type"], visit.parts["external_id"], part)
+
+
+def risk_half(level: LevelView, reasons: Reasons | None, levels: tuple[str, ...]) -> RiskHalf:
+    """Place an assessment on the scale, and its points on a plot."""
+    return RiskHalf(
+        level=level,
+        reasons=reasons,
+        steps=level_steps(levels, level.level, level.rules_level),
+        bars=() if reasons is None else point_bars(reasons),
+    )
+
+
+def point_bars(reasons: Reasons) -> tuple[Bar, ...]:
+    """Place the points of the rules that gave some; nothing where none did."""
+    parts = tuple(
+        Contribution(rule.title, "", None, "points", float(rule.points), "", seen=_seen_of(rule.values))
+        for rule in reasons.rules
+        if Decimal(rule.points)
+    )
+    if not parts:
+        return ()
+    breakdown = Breakdown(0.0, parts)
+    axis = (min(0.0, breakdown.total), max(0.0, breakdown.total))
+    bars = waterfall_bars(breakdown, width=PLOT_WIDTH, base_label="", total_label=text("Score"), axis=axis)
+    return bars[1:]
+
+
+def _seen_of(values: tuple[ValueSeen, ...]) -> str:
+    return values[0].value if len(values) == 1 else ""
+
+
+def _value_half(value: ValueView | None) -> ValueHalf | None:
+    if value is None:
+        return None
+    breakdown = value.breakdown
+    if breakdown is None:
+        return ValueHalf(value=value, bars=(), families=())
+    by_family = tuple(
+        (name, points, tuple(part for part in breakdown.largest_first() if part.family == name and part.points))
+        for name, points in breakdown.families().items()
+    )
+    sums = tuple(Contribution(name, name, None, "points", points, "", label=name) for name, points, _ in by_family)
+    bars = waterfall_bars(
+        Breakdown(breakdown.base, sums),
+        width=PLOT_WIDTH,
+        base_label=text("Score at the average prediction"),
+        total_label=text("Score"),
+        axis=SCORE_AXIS,
+    )
+    return ValueHalf(value=value, bars=bars, families=by_family)
+
+
+def recompute(visit: Visit) -> Answer:
+    """Compute a customer's level now."""
+    of = (visit, visit.parts["type"], visit.parts["external_id"])
+    read.read_level(*of, Freshness.NOW, valuer=visit.valuer)
+    return Redirect(visit.path, "assessed")
+
+
+def request_override(visit: Visit) -> Answer:
+    """Request a level for a customer, with a reason and an end."""
+    until = visit.form.get("until", "").strip()
+    overrides.request_override(
+        visit,
+        visit.parts["type"],
+        visit.parts["external_id"],
+        visit.typed("level", text("Level")),
+        visit.typed("reason", text("Reason")),
+        parse_moment(until, text("Ends on")) if until else None,
+    )
+    return Redirect(visit.path, "override-requested")
+
+
+def approve_override(visit: Visit) -> Answer:
+    """Approve an override that another person requested."""
+    overrides.approve_override(visit, _override(visit), visit.form.get("reason", "").strip())
+    return Redirect(visit.path, "override-approved")
+
+
+def refuse_override(visit: Visit) -> Answer:
+    """Refuse an override that another person requested."""
+    overrides.refuse_override(visit, _override(visit), visit.typed("reason", text("Reason")))
+    return Redirect(visit.path, "override-refused")
+
+
+def revoke_override(visit: Visit) -> Answer:
+    """End an override; proposed where that may lower the level."""
+    outcome = asks.revoke_override(visit, _override(visit), visit.typed("reason", text("Reason")))
+    return Redirect(visit.path, "override-revoked" if outcome.proposal is None else "change-proposed")
+
+
+def _override(visit: Visit) -> int:
+    number = visit.typed("override", text("Override"))
+    if not number.isdecimal():
+        raise ConfigError(text("{number} is no number of an override", number=repr(number)))
+    return int(number)
+
+
+def set_tag(visit: Visit) -> Answer:
+    """Set a tag on a customer; proposed where a level would fall."""
+    return _tag_outcome(visit, "tag-set", facts.request_tag)
+
+
+def end_tag(visit: Visit) -> Answer:
+    """End a tag of a customer; proposed where a level would fall."""
+    return _tag_outcome(visit, "tag-ended", facts.request_tag_end)
+
+
+def _tag_outcome(visit: Visit, notice: str, request: Callable[..., ChangeOutcome]) -> Answer:
+    of = (visit, visit.parts["type"], visit.parts["external_id"])
+    outcome = request(*of, visit.typed("tag", text("Tag")), reason=visit.form.get("reason", "").strip())
+    return Redirect(visit.path, notice if outcome.proposal is None else "change-proposed")

@@ -1,0 +1,66 @@
+"""The portfolio: how many customers are at which level."""
+
+from dataclasses import dataclass
+
+from fivefold.console.texts import text
+from fivefold.console.visit import Rendered, Visit
+from fivefold.domain.paging import Page
+from fivefold.usecases.accounts.entity_types import list_types
+from fivefold.usecases.levels.distribution import Distribution, distribution
+from fivefold.usecases.levels.entity_profile import EntityLine, list_entities
+
+
+@dataclass(frozen=True, kw_only=True)
+class LevelCount:
+    """How many of a type are at a level, and the share of all of them."""
+
+    level: str
+    entities: int
+    share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PortfolioPage:
+    """The levels of a type of entity, and a part of those at one level."""
+
+    types: tuple[str, ...]
+    type: str
+    distribution: Distribution
+    counts: tuple[LevelCount, ...]
+    level: str | None
+    customers: Page[EntityLine] | None
+    next: str | None
+
+
+def show_portfolio(visit: Visit) -> Rendered:
+    """Show the levels of one type, and who is at the level that the address names."""
+    types = tuple(each.name for each in list_types(visit))
+    kind = visit.choice("type", types or ("customer",))
+    found = distribution(visit, kind)
+    level = visit.choice("level", ("", *found.levels)) or None
+    customers = list_entities(visit, kind, visit.part("customers"), level) if level else None
+    page = PortfolioPage(
+        types=types,
+        type=kind,
+        distribution=found,
+        counts=_counts(found),
+        level=level,
+        customers=customers,
+        next=None if customers is None else visit.next_of("customers", customers),
+    )
+    return Rendered(template="levels/portfolio.html", title=text("Portfolio"), page=page)
+
+
+def _counts(found: Distribution) -> tuple[LevelCount, ...]:
+    """Count everyone at each level, those of overrides at the level that holds."""
+    counts = dict.fromkeys(found.levels, 0)
+    for version in found.versions:
+        for level, entities in version.levels.items():
+            counts[level] += entities
+    for overridden in found.overridden:
+        if overridden.level is not None:
+            counts[overridden.level] += overridden.entities
+    return tuple(
+        LevelCount(level=level, entities=entities, share=entities / found.entities if found.entities else 0.0)
+        for level, entities in reversed(counts.items())
+    )

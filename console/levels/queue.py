@@ -1,0 +1,45 @@
+"""The queue: what waits for a person."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from fivefold.console.texts import text
+from fivefold.console.visit import Rendered, Visit
+from fivefold.domain.paging import Page, Part
+from fivefold.usecases.changes.proposals import ProposalLine, list_proposals
+from fivefold.usecases.levels.overrides import OverrideLine, overrides_of
+from fivefold.usecases.levels.read import list_failed
+
+PROPOSALS: Final = "GET /v1/proposals"
+FAILURES: Final = "GET /v1/failures"
+OVERRIDES: Final = "GET /v1/overrides"
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueuePage:
+    """What waits; None where the role does not see it.
+
+    Attributes:
+        overrides: those requested.
+        proposals: changes that another person has to approve.
+        failures: customers that could not be assessed: type, identifier and why.
+    """
+
+    overrides: Page[OverrideLine] | None
+    proposals: Page[ProposalLine] | None
+    failures: Page[tuple[str, str, str]] | None
+
+
+def show_queue(visit: Visit) -> Rendered:
+    """Show what waits, the newest first."""
+    most = Part(50)
+    page = QueuePage(
+        overrides=_requested(visit) if visit.may(OVERRIDES) else None,
+        proposals=list_proposals(visit, "proposed", visit.role, most) if visit.may(PROPOSALS) else None,
+        failures=list_failed(visit, most) if visit.may(FAILURES) else None,
+    )
+    return Rendered(template="levels/queue.html", title=text("Queue"), page=page)
+
+
+def _requested(visit: Visit) -> Page[OverrideLine]:
+    return Page([line for line in overrides_of(visit) if line.state == "requested"])

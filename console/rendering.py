@@ -1,0 +1,161 @@
+"""Pages as HTML: one environment of templates, strict about what a page does not have."""
+
+import re
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined
+from markupsafe import Markup
+
+from fivefold.charts.text.numbers import signed as signed_number
+from fivefold.charts.text.numbers import typeset
+from fivefold.console.texts import text
+from fivefold.console.visit import Rendered, Visit, address
+from fivefold.domain.clock import from_microseconds, now_microseconds, utc_text
+from fivefold.domain.number_text import percent
+from fivefold.usecases.levels.explain import shown_line
+
+HERE = Path(__file__).parent
+
+NOTICES = {
+    "assessed": "The level was computed again.",
+    "override-requested": "The override is requested. Another person approves or refuses it.",
+    "override-approved": "The override is approved, and the level follows it.",
+    "override-refused": "The override is refused. The level stays as it is.",
+    "override-revoked": "The override is ended.",
+    "change-proposed": "The change may lower a level, so it is proposed. Another person approves it.",
+    "tag-set": "The tag is set.",
+    "tag-ended": "The tag is ended.",
+}
+"""What a page says once after an action, by the name that stands in its address."""
+
+
+def render(visit: Visit, answer: Rendered) -> str:
+    """Write a page for a person who is signed in."""
+    return _render(answer, visit=visit, notice=NOTICES.get(visit.query.get("notice", ""), ""))
+
+
+def render_alone(answer: Rendered) -> str:
+    """Write a page for a person who is not signed in."""
+    return _render(answer, visit=None, notice="")
+
+
+def _render(answer: Rendered, **values: Any) -> str:
+    template = environment().get_template(answer.template)
+    return template.render(page=answer.page, title=answer.title, now_us=now_microseconds(), **values)
+
+
+@cache
+def environment() -> Environment:
+    """Build the environment: the templates of each topic under its name, those of all under none."""
+    topics = {path.parent.name: FileSystemLoader(path) for path in sorted(HERE.glob("*/templates"))}
+    pages = Environment(
+        loader=PrefixLoader({**topics, "shared": FileSystemLoader(HERE / "templates")}),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    pages.globals |= {"_": text, "address": address}
+    pages.filters |= {
+        "age": age,
+        "attribute": attribute,
+        "day": day,
+        "moment": moment,
+        "percent": percent,
+        "points": points,
+        "shown_line": shown_line,
+        "signed": signed,
+        "words": words,
+    }
+    return pages
+
+
+def moment(time_us: int | None) -> Markup | str:
+    """Write a moment to the minute, in UTC, with the exact one for programs; a dash for none.
+
+    >>> moment(60_000_000)
+    Markup('<time datetime="1970-01-01T00:01:00Z">1970-01-01 00:01 UTC</time>')
+    """
+    if time_us is None:
+        return "–"
+    shown = f"{from_microseconds(time_us):%Y-%m-%d %H:%M} UTC"
+    return Markup('<time datetime="{}">{}</time>').format(utc_text(time_us), shown)
+
+
+def day(time_us: int | None) -> Markup | str:
+    """Write the day of a moment, in UTC; a dash for none.
+
+    >>> day(86_400_000_000)
+    Markup('<time datetime="1970-01-02T00:00:00Z">2 January 1970</time>')
+    """
+    if time_us is None:
+        return "–"
+    at = from_microseconds(time_us)
+    return Markup('<time datetime="{}">{}</time>').format(utc_text(time_us), f"{at.day} {at:%B %Y}")
+
+
+def age(time_us: int, now_us: int) -> str:
+    """Tell how long ago a moment was, or how long it is until then, in the largest unit that is whole.
+
+    >>> age(0, 2 * DAY_US), age(DAY_US, 0), age(0, 0), age(0, 61_000_000)
+    ('2 days ago', 'in 1 day', 'now', '1 minute ago')
+    """
+    apart = timedelta(microseconds=abs(now_us - time_us))
+    for unit, length in (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1))):
+        if apart >= length:
+            count = apart // length
+            shown = f"{count} {unit}{'' if count == 1 else 's'}"
+            return f"{shown} ago" if time_us < now_us else f"in {shown}"
+    return "now"
+
+
+def signed(number: str) -> str:
+    """Write points as they are added: with a plus, or with the minus of the field.
+
+    >>> signed("20"), signed("-2.5"), signed("0")
+    ('+20', '−2.5', '0')
+    """
+    if number.startswith("-"):
+        return f"−{number[1:]}"
+    return number if not number.strip("0.") else f"+{number}"
+
+
+def points(number: float, decimals: int = 2) -> str:
+    """Write points of a value score as they are added.
+
+    >>> points(0.256), points(-0.3), points(-0.0001)
+    ('+0.26', '−0.30', '0.00')
+    """
+    return typeset(signed_number(number, decimals))
+
+
+def attribute(value: Any) -> str:
+    """Write the value of an attribute.
+
+    >>> [attribute(each) for each in (None, True, 20000.0, 0.5, ["a", "b"], "2026-08-23T00:00:00.000000", "x")]
+    ['–', 'yes', '20,000', '0.5', 'a, b', '2026-08-23', 'x']
+    """
+    match value:
+        case None:
+            return "–"
+        case bool():
+            return text("yes") if value else text("no")
+        case int() | float():
+            return f"{value:,}".removesuffix(".0")
+        case list():
+            return ", ".join(map(attribute, value))
+        case _:
+            return re.sub(r"^(\d{4}-\d\d-\d\d)T00:00:00(\.0+)?$", r"\1", str(value))
+
+
+def words(name: str) -> str:
+    """Write a name as people read it.
+
+    >>> words("politically_exposed")
+    'Politically exposed'
+    """
+    plain = name.replace("_", " ").replace("-", " ")
+    return plain[:1].upper() + plain[1:]

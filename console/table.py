@@ -1,0 +1,52 @@
+"""The one table of the console: each page and action, and the right of `/v1` that it needs."""
+
+from typing import Final
+
+from fivefold.console.accounts import sign_in
+from fivefold.console.levels import assessment, customer, portfolio, queue
+from fivefold.console.visit import Redirect, View, Visit
+
+_ENTITY = "/console/entities/{type}/{external_id}"
+_OF = "/v1/entities/{type}/{external_id}"
+
+
+def _home(_: Visit) -> Redirect:
+    return Redirect("/console/queue")
+
+
+VIEWS: Final[tuple[View, ...]] = (
+    View("GET", "/console", None, _home),
+    View("GET", "/console/session", None, sign_in.show_session),
+    View("POST", "/console/sign-out", None, sign_in.sign_out),
+    View("POST", "/console/sign-out-everywhere", None, sign_in.sign_out_everywhere),
+    View("GET", "/console/queue", queue.OVERRIDES, queue.show_queue),
+    View("GET", "/console/portfolio", "GET /v1/distribution", portfolio.show_portfolio),
+    View("GET", _ENTITY, f"GET {_OF}", customer.show_customer),
+    View("POST", f"{_ENTITY}/assess", f"GET {_OF}/risk", customer.recompute, customer.show_customer),
+    View("POST", f"{_ENTITY}/override", f"POST {_OF}/overrides", customer.request_override, customer.show_customer),
+    View(
+        "POST",
+        f"{_ENTITY}/approve-override",
+        "POST /v1/overrides/{override}/approve",
+        customer.approve_override,
+        customer.show_customer,
+    ),
+    View(
+        "POST",
+        f"{_ENTITY}/refuse-override",
+        "POST /v1/overrides/{override}/refuse",
+        customer.refuse_override,
+        customer.show_customer,
+    ),
+    View(
+        "POST",
+        f"{_ENTITY}/revoke-override",
+        "POST /v1/overrides/{override}/revoke",
+        customer.revoke_override,
+        customer.show_customer,
+    ),
+    View("POST", f"{_ENTITY}/tag", f"PUT {_OF}/tags/{{tag}}", customer.set_tag, customer.show_customer),
+    View("POST", f"{_ENTITY}/end-tag", f"DELETE {_OF}/tags/{{tag}}", customer.end_tag, customer.show_customer),
+    View("GET", f"{_ENTITY}/history", f"GET {_OF}/history", assessment.show_history),
+    View("GET", "/console/assessments/{assessment}", "GET /v1/assessments/{assessment}", assessment.show_assessment),
+)

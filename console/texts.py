@@ -1,0 +1,19 @@
+"""The texts of the pages: each stands where it is shown, in English, and every one is looked up here first.
+
+A translation is a gettext catalogue whose keys are the English texts.
+"""
+
+from gettext import NullTranslations
+from typing import Any, Final
+
+CATALOGUE: Final = NullTranslations()
+
+
+def text(message: str, **values: Any) -> str:
+    """Give a text in the reader's language, with values in the places that it names.
+
+    >>> text("{count} of {most}", count=3, most=5)
+    '3 of 5'
+    """
+    found = CATALOGUE.gettext(message)
+    return found.format(**values) if values else found

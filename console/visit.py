@@ -1,0 +1,138 @@
+"""A visit: what a person asked a page for, and what comes back to that."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from fivefold.console.texts import text
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.paging import Page, Part, cursor_of, key_of
+from fivefold.usecases.accounts.sessions import MemberSession
+from fivefold.usecases.levels.value_scores import EntityScorer
+from fivefold.usecases.shared.actors import Role
+from fivefold.usecases.shared.context import Context
+
+Rights = Mapping[str, frozenset[Role]]
+"""The roles that may call a route of `/v1`, by its method and path."""
+
+ROWS_OF_A_LIST = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Visit(Context):
+    """What a person asks for: the context of use cases, and what they sent.
+
+    Attributes:
+        session: of the person.
+        rights: the table of `/v1`.
+        path: of the page; of an action, of the page that shows it.
+        form_token: goes with every form, and shows that a page of this session wrote it.
+        parts: the variable parts of the path, by name.
+        query: what the address asks for.
+        form: what was typed.
+        valuer: the value model that serves; None where none does.
+        problem: why an action was not carried out; empty otherwise.
+    """
+
+    session: MemberSession
+    rights: Rights
+    path: str
+    form_token: str
+    parts: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    form: Mapping[str, str] = field(default_factory=dict)
+    valuer: EntityScorer | None = None
+    problem: str = ""
+
+    @property
+    def role(self) -> Role:
+        """The role of the session."""
+        return Role(self.session.credential.role)
+
+    def may(self, route: str) -> bool:
+        """Tell whether the person may do what a route of `/v1` does, such as `GET /v1/audit`."""
+        return self.role in self.rights[route]
+
+    def part(self, list_name: str, rows: int = ROWS_OF_A_LIST) -> Part:
+        """Give the part of a list that the address asks for; ConfigError where it is of another list."""
+        after = self.query.get("after", "")
+        return Part(rows, key_of(self._own(list_name), after) if after else None)
+
+    def next_of(self, list_name: str, page: Page[Any]) -> str | None:
+        """Write the address of the next page of a list; None on the last page."""
+        if page.next is None:
+            return None
+        return f"{self.path}?{urlencode({**self.query, 'after': cursor_of(self._own(list_name), page.next)})}"
+
+    def _own(self, list_name: str) -> str:
+        filters = sorted((name, value) for name, value in self.query.items() if name != "after")
+        return f"{self.organisation_id} {self.path} {list_name} {filters}"
+
+    def choice(self, name: str, choices: tuple[str, ...]) -> str:
+        """Give what the address chose among some, the first by default; ConfigError where it is none of them."""
+        chosen = self.query.get(name) or choices[0]
+        if chosen not in choices:
+            raise ConfigError(f"{name} is {chosen!r}; it must be one of {', '.join(choices)}")
+        return chosen
+
+    def typed(self, name: str, label: str) -> str:
+        """Give what was typed into a field; ConfigError where it is empty."""
+        value = self.form.get(name, "").strip()
+        if not value:
+            raise ConfigError(text("{label} is empty", label=label))
+        return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rendered:
+    """A page: its template, as `topic/name.html`, its title, and what the template shows."""
+
+    template: str
+    title: str
+    page: Any
+    status: int = 200
+
+
+@dataclass(frozen=True)
+class Redirect:
+    """Another address, with a text of `NOTICES` that its page shows once."""
+
+    address: str
+    notice: str = ""
+
+    @property
+    def location(self) -> str:
+        """The address to go to."""
+        return f"{self.address}?{urlencode({'notice': self.notice})}" if self.notice else self.address
+
+
+Answer = Rendered | Redirect
+
+
+@dataclass(frozen=True)
+class View:
+    """A page or an action of the console.
+
+    Attributes:
+        method: GET for a page, POST for an action.
+        path: with its variable parts in braces.
+        right: the route of `/v1` that the person must be allowed to call; None where everyone may who is signed in.
+        handler: reads the visit, calls use cases, and answers.
+        page: of an action: the page that is shown again where it is refused, with the reason.
+    """
+
+    method: str
+    path: str
+    right: str | None
+    handler: Callable[[Visit], Answer]
+    page: Callable[[Visit], Rendered] | None = None
+
+
+def address(*parts: str) -> str:
+    """Write the address of a page.
+
+    >>> address("entities", "customer", "a/b ä")
+    '/console/entities/customer/a%2Fb%20%C3%A4'
+    """
+    return "/".join(["/console", *(quote(part, safe="") for part in parts)])

@@ -1,0 +1,231 @@
+"""The console over HTTP: sessions, forms and headers around the pages of `fivefold.console`."""
+
+import hmac
+from collections.abc import Callable
+from functools import cache, partial
+from hashlib import sha256
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from fastapi import FastAPI
+from sqlalchemy import Engine
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Match, Route
+from starlette.types import Scope
+
+from fivefold import console
+from fivefold.console.accounts.sign_in import sign_in_page
+from fivefold.console.answering import OUT_OF_REACH, Document, answer, error_alone
+from fivefold.console.table import VIEWS
+from fivefold.console.visit import Rights, View, Visit
+from fivefold.domain.errors import StoreError
+from fivefold.serving.access_log import NOT_ALLOWED, RECORD, SIGN_IN, WHO
+from fivefold.serving.authentication import run_in_short_pool
+from fivefold.serving.lanes import Lane
+from fivefold.serving.metrics.service import ROUTE
+from fivefold.serving.request_reading import read_body
+from fivefold.serving.responses import ARRAY, ApiError
+from fivefold.serving.v1.dispatch import record_of
+from fivefold.serving.v1.path_encoding import in_parts, is_readable, parts_of
+from fivefold.serving.v1.permissions import ROUTES
+from fivefold.usecases.accounts.sessions import MemberSession, find_session, sign_in
+from fivefold.usecases.levels.value_scores import EntityScorer
+
+COOKIE: Final = "__Host-fivefold"
+SIGN_IN_PATH: Final = "/console/sign-in"
+FORM_BYTES: Final = 64_000
+NOBODY: Final = 0
+"""Bodies of those who are not signed in are counted together."""
+LANE: Final = Lane("console", 4, each=4, waiting_each=32, waiting=128)
+HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+"""A page loads nothing but the style sheet, runs no script, sends forms nowhere else, and is kept nowhere."""
+STATIC: Final = {
+    "console.css": "text/css",
+    "icon.svg": "image/svg+xml",
+}
+"""Files of the folder `static`, with their types."""
+RIGHTS: Final[Rights] = {f"{route.method} {route.path}": route.roles for route in ROUTES}
+
+
+class PartedPath(Route):
+    """A route that is matched part by part, as those of `/v1` are."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match a request."""
+        return super().matches(in_parts(scope) if scope["type"] == "http" else scope)
+
+
+class Console:
+    """Answers the pages; one in each worker."""
+
+    def __init__(self, engine: Engine, valuer: Callable[[], EntityScorer | None]) -> None:
+        """Answer from a database, with the value model that *valuer* gives."""
+        self._engine = engine
+        self._valuer = valuer
+
+    async def answer(self, view: View, request: Request) -> Response:
+        """Answer one request, errors included."""
+        request.scope[ROUTE] = view.path
+        try:
+            secret = request.cookies.get(COOKIE, "")
+            session = await run_in_short_pool(partial(find_session, self._engine, secret)) if secret else None
+            if session is None:
+                return _to_sign_in(request)
+            request.scope[WHO] = (session.credential.organisation_id, session.credential.actor.name)
+            if record := record_of(request):
+                request.scope[RECORD] = record
+            if not is_readable(request.scope):
+                return _response(error_alone(404, "The address is not UTF-8."))
+            form = await _form(request, session, secret) if view.method == "POST" else {}
+            visit = self._visit(view, request, session, secret, form)
+            document = await LANE.run(session.credential.organisation_id, partial(answer, view, visit))
+        except (ApiError, StoreError) as error:
+            return _refusal(error)
+        if document.status == HTTPStatus.FORBIDDEN:
+            request.scope[SIGN_IN] = NOT_ALLOWED
+        return _response(document, sign_out=view.path.startswith("/console/sign-out"))
+
+    def _visit(self, view: View, request: Request, session: MemberSession, secret: str, form: dict[str, str]) -> Visit:
+        parts = parts_of(request)
+        path = _path_of(request)
+        return Visit(
+            self._engine,
+            session.credential.actor,
+            session=session,
+            rights=RIGHTS,
+            path=path if view.method == "GET" else path.rpartition("/")[0],
+            form_token=form_token_of(secret),
+            parts=parts,
+            query=dict(request.query_params),
+            form=form,
+            valuer=self._valuer(),
+        )
+
+    async def show_sign_in(self, request: Request) -> Response:
+        """Show the form in which a member types a token."""
+        request.scope[ROUTE] = SIGN_IN_PATH
+        return _response(sign_in_page(_next_of(request.query_params.get("next", ""))))
+
+    async def sign_in(self, request: Request) -> Response:
+        """Begin a session, and set its cookie."""
+        request.scope[ROUTE] = SIGN_IN_PATH
+        try:
+            _require_own_origin(request)
+            form = _fields(await read_body(request, NOBODY, FORM_BYTES))
+            next_ = _next_of(form.get("next", ""))
+            known = await run_in_short_pool(partial(sign_in, self._engine, form.get("token", "").strip()))
+        except (ApiError, StoreError) as error:
+            return _refusal(error)
+        if known is None:
+            return _response(sign_in_page(next_, refused=True))
+        response = RedirectResponse(next_, HTTPStatus.SEE_OTHER, dict(HEADERS))
+        response.set_cookie(COOKIE, known[0], path="/", secure=True, httponly=True, samesite="strict")
+        return response
+
+
+def add_console(app: FastAPI, pages: Console) -> None:
+    """Add the pages to an application; its OpenAPI document does not have them."""
+    app.router.routes += [
+        *(Route(f"/console/{name}", partial(_static, name)) for name in STATIC),
+        Route(SIGN_IN_PATH, pages.show_sign_in),
+        Route(SIGN_IN_PATH, pages.sign_in, methods=["POST"]),
+        *(PartedPath(view.path, partial(_endpoint, pages, view), methods=[view.method]) for view in VIEWS),
+    ]
+
+
+async def _static(name: str, _: Request) -> Response:
+    content = _content(name)
+    return Response(content, media_type=STATIC[name], headers={**HEADERS, "Cache-Control": "public, max-age=300"})
+
+
+@cache
+def _content(name: str) -> bytes:
+    return (Path(console.__file__).parent / "static" / name).read_bytes()
+
+
+async def _endpoint(pages: Console, view: View, request: Request) -> Response:
+    return await pages.answer(view, request)
+
+
+def _path_of(request: Request) -> str:
+    """Give the path as it was asked for: identifiers stay percent-encoded."""
+    raw: bytes = request.scope["raw_path"]
+    return raw.partition(b"?")[0].decode("ascii", "replace")
+
+
+def form_token_of(secret: str) -> str:
+    """Derive the token of forms from the secret of a session: other sites know neither."""
+    return hmac.new(secret.encode(), b"form", sha256).hexdigest()
+
+
+async def _form(request: Request, session: MemberSession, secret: str) -> dict[str, str]:
+    """Read a form that a page of this session wrote; ApiError 403 where another page sent it."""
+    _require_own_origin(request)
+    form = _fields(await read_body(request, session.credential.token_id, FORM_BYTES))
+    if not hmac.compare_digest(form.pop("form_token", "").encode(), form_token_of(secret).encode()):
+        raise ApiError(403, "This form is of another session; open its page again")
+    return form
+
+
+def _fields(body: bytes) -> dict[str, str]:
+    try:
+        return dict(parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=bool(body), max_num_fields=100))
+    except ValueError:
+        raise ApiError(422, "The form cannot be read") from None
+
+
+def _require_own_origin(request: Request) -> None:
+    """Refuse a form that a page of another site sent; browsers name the site, and a page cannot change that."""
+    if urlsplit(request.headers.get("origin", "")).netloc != request.headers.get("host"):
+        raise ApiError(403, "This form was sent by another site")
+
+
+def _to_sign_in(request: Request) -> Response:
+    """Lead to the sign-in, and from there back to a page; a shared address gets a second try first.
+
+    A browser keeps a strict cookie back where another site leads here; from our own page it sends it.
+    """
+    query = request.scope["query_string"].decode("ascii", "replace")
+    target = _path_of(request) + (f"?{query}" if query else "")
+    from_elsewhere = request.headers.get("sec-fetch-site") == "cross-site" and COOKIE not in request.cookies
+    if request.method == "GET" and from_elsewhere:
+        return Response("", 200, headers={**HEADERS, "Refresh": f"0; url={target}"})
+    next_ = f"?{urlencode({'next': target})}" if request.method == "GET" else ""
+    return RedirectResponse(f"{SIGN_IN_PATH}{next_}", HTTPStatus.SEE_OTHER, dict(HEADERS))
+
+
+def _next_of(address: str) -> str:
+    """Give where to go after the sign-in: a page of the console, and never another site."""
+    is_ours = address.startswith(("/console/", "/console?")) and "\\" not in address and address.isprintable()
+    return address if is_ours else "/console"
+
+
+def _refusal(error: ApiError | StoreError) -> Response:
+    """Write the page of what ended a request before its page was made."""
+    if isinstance(error, StoreError):
+        return _response(error_alone(503, OUT_OF_REACH))
+    response = _response(error_alone(error.status, error.text))
+    response.headers.update(error.headers)
+    return response
+
+
+def _response(document: Document, *, sign_out: bool = False) -> Response:
+    headers = dict(HEADERS)
+    if document.location:
+        response: Response = RedirectResponse(document.location, document.status, headers)
+    else:
+        marked = {**headers, ARRAY: "1"} if document.status >= 400 else headers
+        response = Response(document.html, document.status, media_type="text/html; charset=utf-8", headers=marked)
+    if sign_out:
+        response.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="strict")
+    return response

@@ -1,0 +1,30 @@
+"""The console in this process, on a place that has one of everything."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.console.visitors import Visitor
+from tests.serving.v1.examples import furnish
+from tests.serving.v1.places import Place, copied, settled
+
+
+@pytest.fixture(scope="session")
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """Two organisations, the first with one of everything; only to be read and copied."""
+    with settled(tmp_path_factory.mktemp("furnished")) as place:
+        yield furnish(place)
+
+
+@pytest.fixture
+def place(furnished: Place, tmp_path: Path) -> Iterator[Place]:
+    """The same, for this test alone."""
+    with copied(furnished, tmp_path) as place:
+        yield place
+
+
+@pytest.fixture
+def investigator(place: Place) -> Visitor:
+    """An investigator of the bank, signed in."""
+    return Visitor(place).sign_in("investigator")

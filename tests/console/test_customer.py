@@ -1,0 +1,163 @@
+"""A customer's page: the level with its reasons, overrides from request to end, tags, and text that is no markup."""
+
+import pytest
+
+from tests.console.visitors import Visitor
+from tests.serving.v1.places import OURS, Place
+
+ACME = "/console/entities/company/acme"
+MARKUP = "<script>alert('x')</script>\"'&{{ 7*7 }}"
+
+
+def assessed(place: Place) -> dict[str, object]:
+    shown: dict[str, object] = place.good(
+        "GET", "/v1/entities/customer/c%2F1%20%C3%A4/risk", params={"freshness": "now"}, role="investigator"
+    )
+    return shown
+
+
+def test_the_page_says_what_v1_says(place: Place, investigator: Visitor) -> None:
+    level = assessed(place)
+    investigator.go("/console/entities/customer/c%2F1%20%C3%A4")
+    reasons = level["reasons"]
+    assert isinstance(reasons, dict)
+    assert str(reasons["line"]) in investigator.text
+    for rule in reasons["rules"]:
+        assert rule["title"] in investigator.text
+        for seen in rule["values"]:
+            assert seen["value"] in investigator.text
+    assert str(level["level"]).capitalize() in investigator.text
+
+
+def test_an_investigator_sees_no_threshold_and_no_other_case(place: Place, investigator: Visitor) -> None:
+    assessed(place)
+    address = "/console/entities/customer/c%2F1%20%C3%A4"
+    profile = place.good("GET", address.replace("/console", "/v1"), role="publisher")["risk"]
+    titles = {rule["case"] for rule in profile["reasons"]["rules"]}
+    asked = {rule["asked"] for rule in profile["breakdown"]["rules"] if rule["asked"]} - titles
+    assert "country" in str(profile["breakdown"])
+    text = investigator.go(address).text
+    assert not [condition for condition in asked if condition in text]
+
+
+def test_an_override_is_asked_for_by_one_person_and_decided_by_another(place: Place, investigator: Visitor) -> None:
+    investigator.go(ACME).submit("/override", level="high", reason="A court asked for it.", until="2099-01-01")
+    assert "Another person approves or refuses it" in investigator.text
+    assert "You asked for it" not in investigator.text or "another person decides" in investigator.text
+    approver = Visitor(place).sign_in("approver").go("/console/queue")
+    assert "A court asked for it." in approver.text
+    approver.go(ACME).submit("/approve-override", reason="The order was read.")
+    assert "The override is approved" in approver.text
+    assert "The order was read." in approver.text
+    assert "1 January 2099" in approver.text
+
+
+def test_the_person_who_asked_is_not_offered_to_decide(place: Place) -> None:
+    both = place.join("both", "admin")[0]
+    visitor = Visitor(place).go("/console/sign-in").submit("/sign-in", token=both)
+    visitor.go(ACME).submit("/override", level="high", reason="mine")
+    assert "You asked for it, so another person decides." in visitor.text
+    number = place.engine.connect().exec_driver_sql("SELECT max(id) FROM overrides").scalar_one()
+    form_token = visitor.forms()[0].fields["form_token"]
+    visitor.post(f"{ACME}/approve-override", {"form_token": form_token, "override": str(number)})
+    assert visitor.page.status_code == 409
+    assert "another person decides" in visitor.text
+    assert "The page shows what holds now." in visitor.text
+
+
+def test_two_people_who_decide_the_same_override_do_not_overwrite_each_other(place: Place) -> None:
+    Visitor(place).sign_in("investigator").go(ACME).submit("/override", level="high", reason="once")
+    first, second = Visitor(place).sign_in("approver").go(ACME), Visitor(place).sign_in("admin").go(ACME)
+    pending = next(form for form in second.forms() if form.action.endswith("/refuse-override"))
+    chosen = next(form for form in first.forms() if form.action.endswith("/approve-override"))
+    assert chosen.fields["override"] == pending.fields["override"]
+    first.submit("/approve-override")
+    assert first.page.status_code == 200
+    second.post(pending.action, {**pending.fields, "reason": "too late"})
+    assert second.page.status_code == 409
+    assert "was approved already" in second.text
+
+
+@pytest.mark.parametrize(
+    ("typed", "problem"),
+    [
+        ({"level": "huge", "reason": "x"}, "there is no level 'huge'"),
+        ({"level": "high", "reason": "  "}, "Reason is empty"),
+        ({"level": "high", "reason": "x", "until": "tomorrow"}, "Ends on is 'tomorrow'"),
+        ({"level": "high", "reason": "x", "until": "2001-01-01"}, "which is past"),
+    ],
+)
+def test_what_is_wrong_is_said_on_the_page_and_what_was_typed_is_kept(
+    investigator: Visitor, typed: dict[str, str], problem: str
+) -> None:
+    investigator.go(ACME).submit("/override", **typed)
+    assert investigator.page.status_code in {409, 422}
+    assert problem in investigator.page.text.replace("&#39;", "'")
+    assert "Nothing was changed" in investigator.text
+    assert "<details open>" in investigator.page.text
+
+
+def test_a_tag_is_set_and_ended(investigator: Visitor) -> None:
+    investigator.go(ACME).submit("/tag", tag="watch")
+    assert "The tag is set." in investigator.text
+    assert "watch" in investigator.text
+    form = next(form for form in investigator.forms() if form.fields.get("tag") == "watch")
+    investigator.post(form.action, {**form.fields, "reason": "over"})
+    assert "The tag is ended." in investigator.text
+
+
+def test_stored_text_is_never_markup(place: Place, investigator: Visitor) -> None:
+    place.good("PUT", "/v1/entities/company/acme", {"attributes": {"size": 3}}, role="app")
+    place.good("PUT", "/v1/entities/customer/%3Cb%3E%26", {}, role="app")
+    investigator.go("/console/entities/customer/%3Cb%3E%26").submit("/tag", tag=MARKUP)
+    for _ in range(2):
+        assert "<script>" not in investigator.page.text
+        assert "<b>&" not in investigator.page.text
+        assert "{{ 7*7 }}" in investigator.text
+        investigator.go("/console/entities/customer/%3Cb%3E%26")
+    investigator.go(ACME).submit("/override", level="high", reason=MARKUP)
+    assert "<script>" not in investigator.page.text
+    assert "<script>" not in investigator.go("/console/queue").page.text
+    assert "alert" in investigator.text
+
+
+def test_a_customer_without_anything_has_a_page(place: Place, investigator: Visitor) -> None:
+    place.good("PUT", "/v1/entities/customer/new", {}, role="app")
+    text = investigator.go("/console/entities/customer/new").text
+    assert investigator.page.status_code == 200
+    assert "There is no assessment to show." in text
+    assert "There is no value" in text
+
+
+def test_a_customer_that_is_not_there_is_said(investigator: Visitor) -> None:
+    investigator.go("/console/entities/customer/nobody")
+    assert investigator.page.status_code == 404
+    assert "nobody" in investigator.text
+
+
+def test_compute_again_takes_what_came_since(place: Place, investigator: Visitor) -> None:
+    place.good("PUT", "/v1/entities/customer/later", {"attributes": {}}, role="app")
+    investigator.go("/console/entities/customer/later").submit("/assess")
+    assert "The level was computed again." in investigator.text
+    assert "permanent address" in investigator.text
+
+
+def test_history_leads_to_the_permanent_address_of_each_assessment(place: Place, investigator: Visitor) -> None:
+    assessed(place)
+    investigator.go("/console/entities/customer/c%2F1%20%C3%A4/history")
+    (first, *_) = [link for link in investigator.links() if "/assessments/" in link]
+    investigator.go(first)
+    assert investigator.page.status_code == 200
+    assert "What counted" in investigator.text
+
+
+def test_a_place_that_no_page_named_is_refused(investigator: Visitor) -> None:
+    investigator.go("/console/portfolio?level=low&after=nonsense")
+    assert investigator.page.status_code == 422
+    assert "after must be" in investigator.text
+
+
+def test_roles_are_said_on_the_page_of_the_session(place: Place) -> None:
+    visitor = Visitor(place).sign_in("publisher").go("/console/session")
+    assert "publisher" in visitor.text
+    assert OURS in visitor.text

@@ -1,0 +1,66 @@
+"""Rights are those of `/v1`, cell by cell; another organisation's customers are not there."""
+
+import pytest
+
+from fivefold.console.table import VIEWS
+from fivefold.console.visit import View
+from fivefold.serving.console import RIGHTS
+from fivefold.usecases.shared.actors import OF_MEMBERS, Role
+from tests.console.visitors import Visitor
+from tests.serving.v1.places import THEIRS, Place
+
+PARTS = {"type": "company", "external_id": "acme", "assessment": "1.1"}
+PEOPLE = sorted(OF_MEMBERS)
+
+
+def test_every_view_stands_on_a_route_of_v1() -> None:
+    free = {view.path for view in VIEWS if view.right is None}
+    assert free == {"/console", "/console/session", "/console/sign-out", "/console/sign-out-everywhere"}
+    assert {view.right for view in VIEWS if view.right is not None} <= set(RIGHTS)
+
+
+@pytest.mark.parametrize("role", PEOPLE)
+def test_a_role_sees_what_v1_shows_it_and_nothing_else(furnished: Place, role: Role) -> None:
+    visitor = Visitor(furnished).sign_in(role)
+    for view in VIEWS:
+        if view.method == "GET":
+            status = visitor.go(view.path.format(**PARTS)).page.status_code
+            allowed = view.right is None or role in RIGHTS[view.right]
+            assert status == (200 if allowed else 403), view.path
+
+
+@pytest.mark.parametrize("role", PEOPLE)
+def test_an_action_without_the_right_is_refused_before_it_is_read(furnished: Place, role: Role) -> None:
+    visitor = Visitor(furnished).sign_in(role)
+    form_token = visitor.go("/console/session").forms()[0].fields["form_token"]
+    refused = [view for view in VIEWS if view.method == "POST" and view.right and role not in RIGHTS[view.right]]
+    for view in refused:
+        visitor.post(view.path.format(**PARTS), {"form_token": form_token})
+        assert visitor.page.status_code == 403, view.path
+        assert f"Your role, {role}, does not see this." in visitor.text
+    assert len(refused) == {"admin": 0, "approver": 3, "investigator": 3, "publisher": 6}[role]
+
+
+@pytest.mark.parametrize("role", PEOPLE)
+def test_no_button_is_shown_that_would_be_refused(furnished: Place, role: Role) -> None:
+    visitor = Visitor(furnished).sign_in(role).go("/console/entities/company/acme")
+    by_path = {view.path.format(**PARTS): view for view in VIEWS if view.method == "POST"}
+    for form in visitor.forms():
+        right = by_path[form.action].right
+        assert right is None or role in RIGHTS[right], form.action
+
+
+@pytest.mark.parametrize(
+    "view", [view for view in VIEWS if "{" in view.path], ids=lambda view: f"{view.method} {view.path}"
+)
+def test_another_organisation_finds_nothing_of_ours(furnished: Place, view: View) -> None:
+    visitor = Visitor(furnished).sign_in("admin", THEIRS)
+    form_token = visitor.go("/console/session").forms()[0].fields["form_token"]
+    address = view.path.format(**PARTS)
+    if view.method == "GET":
+        visitor.go(address)
+    else:
+        typed = {"override": "1", "reason": "mine", "level": "high", "tag": "kept"}
+        visitor.post(address, {"form_token": form_token, **typed})
+    assert visitor.page.status_code == 404
+    assert "Their data" not in visitor.text

@@ -1,0 +1,127 @@
+"""Signing in: the cookie, forms of other sites, addresses that are shared, and the end of a session."""
+
+import pytest
+
+from fivefold.usecases.accounts.tokens import revoke_token
+from tests.console.visitors import ORIGIN, Visitor
+from tests.serving.v1.places import OURS, Place
+
+CUSTOMER = "/console/entities/company/acme"
+
+
+def test_a_member_signs_in_and_comes_to_the_page_that_they_asked_for(place: Place) -> None:
+    visitor = Visitor(place).go(CUSTOMER)
+    assert "Your token" in visitor.text
+    visitor.submit("/sign-in", token=place.tokens[OURS, "investigator"])
+    assert visitor.page.url.path == CUSTOMER
+    assert "acme" in visitor.text
+
+
+def test_the_cookie_is_for_this_host_alone_and_out_of_reach_of_scripts(place: Place) -> None:
+    visitor = Visitor(place).go("/console/sign-in")
+    token = place.tokens[OURS, "investigator"]
+    answer = visitor.send("POST", "/console/sign-in", data={"token": token}, headers={"origin": ORIGIN}).page
+    assert answer.status_code == 303
+    cookie = answer.headers["set-cookie"]
+    assert cookie.startswith("__Host-fivefold=")
+    for flag in ("HttpOnly", "Secure", "SameSite=strict", "Path=/"):
+        assert flag in cookie
+    assert "Domain" not in cookie
+    assert token not in cookie
+
+
+@pytest.mark.parametrize("token", ["", "unknown", "é\x00"])
+def test_a_token_that_is_none_is_refused_in_words(place: Place, token: str) -> None:
+    visitor = Visitor(place).go("/console/sign-in").submit("/sign-in", token=token)
+    assert visitor.page.status_code == 403
+    assert "This token cannot be used here" in visitor.text
+
+
+def test_the_token_of_a_program_signs_nobody_in(place: Place) -> None:
+    visitor = Visitor(place).go("/console/sign-in").submit("/sign-in", token=place.tokens[OURS, "app"])
+    assert visitor.page.status_code == 403
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://bank.example.evil.example", ""])
+def test_a_form_of_another_site_signs_nobody_in(place: Place, origin: str) -> None:
+    visitor = Visitor(place).go("/console/sign-in")
+    visitor.post("/console/sign-in", {"token": place.tokens[OURS, "investigator"]}, origin)
+    assert visitor.page.status_code == 403
+    assert "set-cookie" not in visitor.page.headers
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", ""])
+def test_a_form_of_another_site_changes_nothing(investigator: Visitor, origin: str) -> None:
+    fields = investigator.go(CUSTOMER).forms()[0].fields
+    investigator.post(f"{CUSTOMER}/tag", {**fields, "tag": "forged"}, origin)
+    assert investigator.page.status_code == 403
+    assert "forged" not in investigator.go(CUSTOMER).text
+
+
+def test_a_form_without_the_token_of_this_session_changes_nothing(place: Place, investigator: Visitor) -> None:
+    other = Visitor(place).sign_in("admin").go(CUSTOMER).forms()[0].fields["form_token"]
+    for token in ("", "x", other):
+        investigator.post(f"{CUSTOMER}/tag", {"form_token": token, "tag": "forged"})
+        assert investigator.page.status_code == 403
+        assert "open its page again" in investigator.text
+    assert "forged" not in investigator.go(CUSTOMER).text
+
+
+@pytest.mark.parametrize(
+    "target", ["https://evil.example/", "//evil.example", "/console\\evil", "/v1/x", "/console/\r\nx"]
+)
+def test_the_sign_in_leads_nowhere_else(place: Place, target: str) -> None:
+    visitor = Visitor(place).go("/console/sign-in")
+    fields = {"token": place.tokens[OURS, "investigator"], "next": target}
+    answer = visitor.send("POST", "/console/sign-in", data=fields, headers={"origin": ORIGIN}).page
+    assert answer.headers["location"] == "/console"
+
+
+def test_a_link_from_another_site_is_tried_again_from_here_with_the_cookie(place: Place) -> None:
+    headers = {"sec-fetch-site": "cross-site"}
+    answer = Visitor(place).send("GET", f"{CUSTOMER}?a=%C3%A4%0D", headers=headers).page
+    assert (answer.status_code, answer.headers["refresh"]) == (200, f"0; url={CUSTOMER}?a=%C3%A4%0D")
+
+
+def test_a_session_ends_with_its_token(place: Place, investigator: Visitor) -> None:
+    number = (
+        place.engine.connect()
+        .exec_driver_sql("SELECT token_id FROM console_sessions ORDER BY id DESC")
+        .scalars()
+        .first()
+    )
+    revoke_token(place.engine, number)
+    assert "Your token" in investigator.go(CUSTOMER).text
+
+
+def test_sign_out_ends_this_session_and_everywhere_ends_all(place: Place) -> None:
+    here, there, third = (Visitor(place).sign_in("investigator") for _ in range(3))
+    here.go("/console/session").submit("/sign-out")
+    assert "Your token" in here.go(CUSTOMER).text
+    assert "acme" in there.go(CUSTOMER).text
+    there.go("/console/session").submit("/sign-out-everywhere")
+    assert "Your token" in third.go(CUSTOMER).text
+
+
+def test_a_cookie_that_was_taken_along_opens_nothing_after_the_sign_out(investigator: Visitor) -> None:
+    taken = dict(investigator.cookies)
+    investigator.go("/console/session").submit("/sign-out")
+    investigator.cookies.update(taken)
+    assert "Your token" in investigator.go(CUSTOMER).text
+
+
+def test_every_page_forbids_scripts_frames_and_copies(investigator: Visitor) -> None:
+    for address in (
+        "/console/sign-in",
+        "/console/queue",
+        "/console/console.css",
+        CUSTOMER,
+        "/console/entities/company/x",
+    ):
+        headers = investigator.go(address).page.headers
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert headers["x-content-type-options"] == "nosniff"
+    assert investigator.go(CUSTOMER).page.headers["cache-control"] == "no-store"

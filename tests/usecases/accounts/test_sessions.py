@@ -1,0 +1,144 @@
+"""Sessions of the console: they begin with a member's token, and end in every way that they must."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import Engine
+
+from fivefold.domain.clock import DAY_US, HOUR_US, SECOND_US, to_microseconds
+from fivefold.store.accounts.plans import read_plans
+from fivefold.usecases.accounts import credentials, sessions, tokens
+from fivefold.usecases.accounts.organisations import actor_in_new, add_member, end_membership, set_roles
+from fivefold.usecases.accounts.sessions import find_session, sign_in, sign_out, sign_out_everywhere
+from fivefold.usecases.accounts.tokens import create_token, revoke_token
+from fivefold.usecases.shared.context import Context
+
+PLANS = read_plans(None)
+MINUTE_US = 60 * SECOND_US
+
+pytestmark = pytest.mark.postgresql
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A clock that a test sets: its only item."""
+    clock = [to_microseconds(datetime(2026, 11, 20, 12, tzinfo=UTC))]
+    for module in (tokens, credentials, sessions):
+        monkeypatch.setattr(module, "now_microseconds", lambda: clock[0])
+    return clock
+
+
+@pytest.fixture
+def member(engine: Engine) -> tuple[Context, int, int, str]:
+    """A member with a token: the operator's context, the member, the token's number and its secret."""
+    operator = Context(engine, actor_in_new(engine, "bank", "cli:test"))
+    number = add_member(operator, "ida", ["investigator", "approver"]).id
+    token, secret = create_token(
+        engine, PLANS, plan="unlimited", role="investigator", organisation="bank", member="ida"
+    )
+    return operator, number, token, secret
+
+
+Member = tuple[Context, int, int, str]
+
+
+def signed_in(engine: Engine, secret: str) -> str:
+    begun = sign_in(engine, secret)
+    assert begun is not None
+    assert begun[1].member == "ida"
+    return begun[0]
+
+
+def test_a_session_knows_its_member_and_its_role(engine: Engine, now: list[int], member: Member) -> None:
+    cookie = signed_in(engine, member[3])
+    known = find_session(engine, cookie)
+    assert known is not None
+    assert (known.member, known.organisation, known.credential.role) == ("ida", "bank", "investigator")
+    assert known.credential.actor.name == f"member:{member[1]}"
+    assert find_session(engine, member[3]) is None
+    assert sign_in(engine, cookie) is None
+
+
+def test_it_ends_after_half_an_hour_without_use_and_is_not_revived(
+    engine: Engine, now: list[int], member: Member
+) -> None:
+    cookie = signed_in(engine, member[3])
+    start = now[0]
+    for minutes in (29, 58, 87):
+        now[0] = start + minutes * MINUTE_US
+        assert find_session(engine, cookie)
+    now[0] += 30 * MINUTE_US
+    assert find_session(engine, cookie) is None
+    now[0] -= 5 * MINUTE_US
+    assert find_session(engine, cookie) is None
+
+
+def test_it_ends_after_twelve_hours_however_much_it_is_used(engine: Engine, now: list[int], member: Member) -> None:
+    cookie, start = signed_in(engine, member[3]), now[0]
+    for minutes in range(20, 12 * 60, 20):
+        now[0] = start + minutes * MINUTE_US
+        assert find_session(engine, cookie)
+    now[0] = start + 12 * HOUR_US
+    assert find_session(engine, cookie) is None
+
+
+def test_a_clock_that_was_ahead_gives_no_longer_session(engine: Engine, now: list[int], member: Member) -> None:
+    now[0] += 2 * DAY_US
+    cookie = signed_in(engine, member[3])
+    now[0] -= 2 * DAY_US
+    assert find_session(engine, cookie) is None
+    now[0] += 2 * DAY_US
+    assert find_session(engine, cookie) is None
+
+
+def revoke(operator: Context, _: int, token: int) -> None:
+    revoke_token(operator.engine, token)
+
+
+def leave(operator: Context, number: int, _: int) -> None:
+    end_membership(operator, number)
+
+
+def lose_the_role(operator: Context, number: int, _: int) -> None:
+    set_roles(operator, number, ["approver"])
+
+
+@pytest.mark.parametrize("end", [revoke, leave, lose_the_role])
+def test_it_ends_at_once_with_what_it_stands_on(
+    engine: Engine, now: list[int], member: Member, end: Callable[[Context, int, int], None]
+) -> None:
+    operator, number, token, secret = member
+    cookie = signed_in(engine, secret)
+    end(operator, number, token)
+    assert find_session(engine, cookie) is None
+    assert sign_in(engine, secret) is None
+
+
+def test_signing_out_ends_one_and_everywhere_ends_all_and_both_are_recorded_once(
+    engine: Engine, now: list[int], member: Member
+) -> None:
+    first, second, third = (signed_in(engine, member[3]) for _ in range(3))
+    known = find_session(engine, first)
+    assert known is not None
+    context = Context(engine, known.credential.actor)
+    sign_out(context, known.id)
+    sign_out(context, known.id)
+    assert [find_session(engine, each) is None for each in (first, second, third)] == [True, False, False]
+    sign_out_everywhere(context, member[1])
+    assert [find_session(engine, each) is None for each in (first, second, third)] == [True, True, True]
+    with engine.connect() as connection:
+        done = connection.exec_driver_sql("SELECT action FROM audit_entries ORDER BY action").scalars().all()
+    assert [action for action in done if action.startswith("console.")] == [
+        *["console.signed_in"] * 3,
+        *["console.signed_out"] * 3,
+    ]
+
+
+def test_the_secret_is_stored_nowhere(engine: Engine, now: list[int], member: Member) -> None:
+    cookie = signed_in(engine, member[3])
+    with engine.connect() as connection:
+        rows = connection.exec_driver_sql("SELECT * FROM console_sessions").all()
+    assert len(rows) == 1
+    assert cookie not in str(rows)
+    assert member[3] not in str(rows)
