@@ -100,7 +100,7 @@ def day(time_us: int | None) -> Markup | str:
 def age(time_us: int, now_us: int) -> str:
     """Tell how long ago a moment was, or how long it is until then, in the largest unit that is whole.
 
-    >>> age(0, 2 * DAY_US), age(DAY_US, 0), age(0, 0), age(0, 61_000_000)
+    >>> age(0, 172_800_000_000), age(86_400_000_000, 0), age(0, 0), age(0, 61_000_000)
     ('2 days ago', 'in 1 day', 'now', '1 minute ago')
     """
     apart = timedelta(microseconds=abs(now_us - time_us))

@@ -116,7 +116,7 @@ def key_of(list_name: str, cursor: str) -> Key:
 
 
 def _can_be_asked_for(value: object) -> bool:
-    """Tell whether a database takes it: a finite number of 64 bits, or text without NUL and halves of surrogate pairs."""
+    """Tell whether a database takes it: a finite number of 64 bits, or text that can be stored."""
     if isinstance(value, str):
         return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
     return isfinite(value) if type(value) is float else type(value) is int and -(2**63) <= value < 2**63

@@ -26,7 +26,7 @@ from fivefold.usecases.levels.entity_profile import (
 from fivefold.usecases.levels.explain import Reasons, ValueSeen, read_reasons
 from fivefold.usecases.levels.overrides import OverrideLine
 from fivefold.usecases.levels.read import Freshness, HistoryLine, LevelView
-from fivefold.usecases.levels.value_view import ValueView, read_value
+from fivefold.usecases.levels.value_scores import ValueView, read_value
 
 RISK = "GET /v1/entities/{type}/{external_id}/risk"
 PLOT_WIDTH = 360.0

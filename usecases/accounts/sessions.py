@@ -7,7 +7,7 @@ a revocation, or a member who leaves, holds at the next request.
 import secrets
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, select, update
+from sqlalchemy import ColumnElement, Engine, select, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import HOUR_US, SECOND_US, now_microseconds
@@ -100,9 +100,9 @@ def sign_out_everywhere(context: Context, member_id: int) -> None:
     _end(context, ConsoleSession.member_id == member_id)
 
 
-def _end(context: Context, which: object) -> None:
+def _end(context: Context, which: ColumnElement[bool]) -> None:
     with context.writing() as session:
-        live = select(ConsoleSession.id).where(which, ConsoleSession.ended_us.is_(None))  # type: ignore[arg-type]
+        live = select(ConsoleSession.id).where(which, ConsoleSession.ended_us.is_(None))
         numbers = list(session.scalars(live.order_by(ConsoleSession.id)))
         ended = update(ConsoleSession).where(ConsoleSession.id.in_(numbers)).values(ended_us=context.now())
         session.execute(ended)
