@@ -161,3 +161,17 @@ def test_roles_are_said_on_the_page_of_the_session(place: Place) -> None:
     visitor = Visitor(place).sign_in("publisher").go("/console/session")
     assert "publisher" in visitor.text
     assert OURS in visitor.text
+
+
+def test_search_goes_to_the_customer_of_an_identifier(place: Place, investigator: Visitor) -> None:
+    investigator.go("/console/search?text=%20acme%20")
+    assert investigator.page.url.path == ACME
+    investigator.go("/console/search?text=c%2F1+%C3%A4")
+    assert investigator.page.status_code == 200
+    assert "c/1 ä" in investigator.text
+    investigator.go("/console/search?text=%3Cb%3E")
+    assert "Nothing has the identifier" in investigator.text
+    assert "<b>" not in investigator.page.text
+    place.good("PUT", "/v1/entities/customer/acme", {}, role="app")
+    links = investigator.go("/console/search?text=acme").links()
+    assert {"/console/entities/company/acme", "/console/entities/customer/acme"} <= set(links)

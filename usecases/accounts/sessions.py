@@ -102,11 +102,9 @@ def sign_out_everywhere(context: Context, member_id: int) -> None:
 
 def _end(context: Context, which: ColumnElement[bool]) -> None:
     with context.writing() as session:
-        live = select(ConsoleSession.id).where(which, ConsoleSession.ended_us.is_(None))
-        numbers = list(session.scalars(live.order_by(ConsoleSession.id)))
-        ended = update(ConsoleSession).where(ConsoleSession.id.in_(numbers)).values(ended_us=context.now())
-        session.execute(ended)
-        for number in numbers:
+        live = update(ConsoleSession).where(which, ConsoleSession.ended_us.is_(None))
+        ended = live.values(ended_us=context.now()).returning(ConsoleSession.id)
+        for number in sorted(session.scalars(ended)):
             context.record(session, "console.signed_out", ("console_session", number))
 
 
