@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from fivefold.console.texts import text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import Page, Part, cursor_of, key_of
+from fivefold.usecases.accounts.organisations import list_members
 from fivefold.usecases.accounts.sessions import MemberSession
 from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.shared.actors import Role
@@ -53,6 +55,15 @@ class Visit(Context):
     def may(self, route: str) -> bool:
         """Tell whether the person may do what a route of `/v1` does, such as `GET /v1/audit`."""
         return self.role in self.rights[route]
+
+    @cached_property
+    def names(self) -> Mapping[str, str]:
+        """The names of the members, by the names that they act under, such as member:3."""
+        return {f"member:{member.id}": member.name for member in list_members(self)}
+
+    def person(self, actor: str) -> str:
+        """Name who acted: a member by name; a program, or an account of the machine, as the audit log has it."""
+        return self.names.get(actor, actor)
 
     def part(self, list_name: str, rows: int = ROWS_OF_A_LIST) -> Part:
         """Give the part of a list that the address asks for; ConfigError where it is of another list."""

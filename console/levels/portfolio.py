@@ -7,7 +7,7 @@ from fivefold.console.visit import Rendered, Visit
 from fivefold.domain.paging import Page
 from fivefold.usecases.accounts.entity_types import list_types
 from fivefold.usecases.levels.distribution import Distribution, distribution
-from fivefold.usecases.levels.entity_profile import EntityLine, list_entities
+from fivefold.usecases.portfolio.current_levels import CurrentLevel, LevelFilters, list_current_levels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,24 +21,29 @@ class LevelCount:
 
 @dataclass(frozen=True, kw_only=True)
 class PortfolioPage:
-    """The levels of a type of entity, and a part of those at one level."""
+    """The levels of a type of entity, and who stands where: the riskiest first.
+
+    Attributes:
+        level: of the customers that are listed; None for all.
+    """
 
     types: tuple[str, ...]
     type: str
     distribution: Distribution
     counts: tuple[LevelCount, ...]
     level: str | None
-    customers: Page[EntityLine] | None
+    customers: Page[CurrentLevel]
     next: str | None
 
 
 def show_portfolio(visit: Visit) -> Rendered:
-    """Show the levels of one type, and who is at the level that the address names."""
+    """Show the levels of one type, and its customers, of all levels or of the one that the address names."""
     types = tuple(each.name for each in list_types(visit))
     kind = visit.choice("type", types or ("customer",))
     found = distribution(visit, kind)
     level = visit.choice("level", ("", *found.levels)) or None
-    customers = list_entities(visit, kind, visit.part("customers"), level) if level else None
+    filters = LevelFilters(levels=() if level is None else (level,))
+    customers = list_current_levels(visit, kind, filters, part=visit.part("customers"))
     page = PortfolioPage(
         types=types,
         type=kind,
@@ -46,7 +51,7 @@ def show_portfolio(visit: Visit) -> Rendered:
         counts=_counts(found),
         level=level,
         customers=customers,
-        next=None if customers is None else visit.next_of("customers", customers),
+        next=visit.next_of("customers", customers),
     )
     return Rendered(template="levels/portfolio.html", title=text("Portfolio"), page=page)
 

@@ -43,9 +43,9 @@ def test_an_investigator_sees_no_threshold_and_no_other_case(place: Place, inves
 def test_an_override_is_asked_for_by_one_person_and_decided_by_another(place: Place, investigator: Visitor) -> None:
     investigator.go(ACME).submit("/override", level="high", reason="A court asked for it.", until="2099-01-01")
     assert "Another person approves or refuses it" in investigator.text
-    assert "You asked for it" not in investigator.text or "another person decides" in investigator.text
     approver = Visitor(place).sign_in("approver").go("/console/queue")
     assert "A court asked for it." in approver.text
+    assert "the investigator, now" in approver.text
     approver.go(ACME).submit("/approve-override", reason="The order was read.")
     assert "The override is approved" in approver.text
     assert "The order was read." in approver.text
