@@ -22,7 +22,7 @@ _IN_PATH = re.compile(r"{(\w+)}")
 
 @dataclass(frozen=True, kw_only=True)
 class RequestContext(Context):
-    """The authenticated caller and what answers.
+    """The authenticated caller, the database, the clock, and the value model.
 
     Attributes:
         valuer: the value model that serves; None where none does.

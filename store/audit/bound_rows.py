@@ -41,7 +41,7 @@ class BoundTable:
 
     @property
     def named_by(self) -> tuple[str, ...]:
-        """Give the columns by which a row is named: its entities, and what of its key names none."""
+        """Give the columns that name a row: its entities, then the rest of its primary key."""
         return (*self.entities, *(column for column in self.primary if column not in self.entities))
 
     def entities_of(self, name: str) -> list[int]:
@@ -53,7 +53,7 @@ class BoundTable:
         return [int(part) for part in name.split(".")[: len(self.entities)]]
 
     def digests(self, rows: Iterable[Sequence[Any]]) -> Iterator[tuple[str, str | None]]:
-        """Name and hash rows, each its salt and its columns; the hash is None where there is no salt."""
+        """Name and hash rows, each given as its salt and its columns; the hash is None without a salt."""
         places = [self.columns.index(column) for column in self.named_by]
         for salt, *values in rows:
             name = ".".join([str(values[place]) for place in places])

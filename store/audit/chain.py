@@ -11,10 +11,10 @@ from typing import Any, Literal
 from fivefold.domain.canonical import canonical_json
 
 FORMAT = 1
-"""Of the hashed bytes: another one where these change."""
+"""Version of the hashed bytes: a change of these raises it."""
 
 GENESIS = "0" * 64
-"""What stands for the hash before the first entry."""
+"""Stands for the previous hash of the first entry."""
 
 HASHED = (
     "organisation_id",
@@ -77,7 +77,7 @@ def hash_of_entry(columns: Mapping[str, Any]) -> str:
 
 
 def hash_of_value(salt: str, side: Side, text: str) -> str:
-    r"""Hash what was there before or after, in canonical JSON: SHA-256 of three lines, in hexadecimal.
+    r"""Hash a value before or after the change, in canonical JSON: SHA-256 of three lines, in hexadecimal.
 
     The salt keeps values of which there are few (a name, a date) from being found by trying all of them.
 
@@ -88,7 +88,7 @@ def hash_of_value(salt: str, side: Side, text: str) -> str:
 
 
 def digest_of(rows: Iterable[Any]) -> str:
-    r"""Hash what a call about many was about: SHA-256 over each row's canonical JSON and a line feed, in hexadecimal.
+    r"""Hash the rows of a call about many: SHA-256 over each row's canonical JSON and a line feed, in hexadecimal.
 
     >>> digest_of([1, {"id": "a"}]) == sha256(b'1\n{"id":"a"}\n').hexdigest()
     True

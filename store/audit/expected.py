@@ -1,4 +1,4 @@
-"""What the audit log says history must hold, kept in a file of its own while it is compared: memory does not grow."""
+"""History as the audit log says it must be, in a temporary file during the comparison: memory does not grow."""
 
 import json
 import sqlite3

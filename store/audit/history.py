@@ -1,4 +1,4 @@
-"""What history is bound by: lines of text of its rows, and a seal over them for the audit log.
+"""Seals over history for the audit log: rows as lines of text, and one digest over the lines of a call.
 
 `docs/audit.md` describes these bytes for those who verify a log with a program of their own. A call writes rows, gives
 all of them one random number, the batch, and records an audit entry that seals them. Nothing here touches a database.
@@ -31,7 +31,7 @@ TRANSACTION: Mapping[str, Any] = {
 VALUES: Mapping[str, Any] = {
     name: kind for name, kind in TRANSACTION.items() if name not in {"transaction_id", "entity_id"}
 }
-"""What of a transaction can be corrected; in a correction None leaves it as it was."""
+"""Columns of a transaction that a correction can change; None in a correction changes nothing."""
 
 CORRECTION: Mapping[str, Any] = {
     "external_id": pl.String,
@@ -61,16 +61,16 @@ ASSESSMENT: Mapping[str, Any] = {
     "moved_from": pl.Int64,
     "moved_to": pl.Int64,
 }
-"""What is sealed of an assessment; the last two of its transition, absent where it changed no level."""
+"""Columns of an assessment that are sealed; the last two are of its transition, absent where the level stayed."""
 
 BATCH_BITS = 62
 _BETWEEN = "\0"
-"""Between fields: no stored text has it."""
+"""Separates fields; no stored text has it."""
 _SALT_BYTES = 16
 SALT_CHARACTERS = 2 * _SALT_BYTES
 _MARK_CHARACTERS = 8
 _SETTLED, _CORRECTED = f"settled{_BETWEEN}", f"corrected{_BETWEEN}"
-"""What lines begin with that are no transactions."""
+"""How lines about settlements and corrections begin."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def assessment_lines(rows: pl.DataFrame) -> list[str]:
 
 
 def lines_of(rows: pl.DataFrame) -> list[str]:
-    r"""Write the rows of any table as lines, in their order: what `line_of` writes of one, of all at once.
+    r"""Write the rows of any table as lines, in their order: `line_of` for all rows at once.
 
     A float is written as the whole number that its 64 bits are, with 0 for minus 0; a flag as 1 or 0.
 
@@ -174,7 +174,7 @@ def settled_lines(rows: Iterable[tuple[str, str | None]]) -> list[str]:
 
 
 def content_digest(salt: str, inputs: str | None, breakdown: str | None) -> str:
-    """Hash what an assessment was made from, and why it came to what it did: SHA-256, in hexadecimal."""
+    """Hash the inputs and the breakdown of an assessment: SHA-256, in hexadecimal."""
     return sha256(f"{salt}\n{line_of((inputs, breakdown))}".encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""What stands, held against the newest assessment: its content, which is sealed, says where the entity stands by it.
+"""Standings beside the newest assessments, whose sealed content records the standing that each gave.
 
 Nothing here begins or ends a transaction.
 """
@@ -22,7 +22,7 @@ COLUMNS: Final = (
     "may_move_down_us",
     "override_id",
 )
-"""What an assessment says of a standing, in this order; beside it a standing says when it was made last."""
+"""Columns of a standing that the content of an assessment records, in this order."""
 _KEY: Final = '{"stands": '
 _ROWS_AT_A_TIME: Final = 1_000
 _NEWEST = (
@@ -44,7 +44,7 @@ Row = Mapping[str, Any]
 
 
 def with_standing(content: str, stands: Sequence[Any]) -> str:
-    """Write into the content of an assessment, a JSON object, where the entity stands by it: the values of `COLUMNS`.
+    """Put the standing that an assessment gave, the values of `COLUMNS`, into its content, a JSON object.
 
     >>> with_standing('{"inputs": {}}', [1, None])
     '{"stands": [1,null], "inputs": {}}'
@@ -54,7 +54,7 @@ def with_standing(content: str, stands: Sequence[Any]) -> str:
 
 
 def standing_in(content: str | None) -> list[Any] | None:
-    """Read where an entity stands by an assessment; None where it was erased.
+    """Read the standing from the content of an assessment; None where the content was erased.
 
     >>> standing_in(with_standing("{}", [1, None]))
     [1, None]
@@ -66,7 +66,7 @@ def standing_in(content: str | None) -> list[Any] | None:
 
 
 def newest(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
-    """Stream the newest assessment of each entity, with where it stands."""
+    """Stream the newest assessment of each entity, with its standing."""
     yield from _streamed(connection, _NEWEST, organisation_id, "a.organisation_id")
 
 

@@ -49,7 +49,7 @@ def _begins_before_end(one: Span, other: Span) -> bool:
 
 
 def owner_numbers(session: Session, entity_ids: Iterable[int]) -> set[int]:
-    """Name those who own some of these entities, or did: what is known late may be of their time."""
+    """List present and past owners of entities: a fact that is known late may be of a past owner's time."""
     query = "SELECT DISTINCT owner_id FROM ownerships WHERE entity_id IN :ids"
     return set(read_rows(session, query, sorted(entity_ids), {"owner_id": pl.Int64})["owner_id"])
 
@@ -82,7 +82,7 @@ def spans_of(session: Session, entity_ids: Iterable[int]) -> dict[int, list[Span
 def write_spans(
     session: Session, changed: Mapping[int, Sequence[Span]], before: Mapping[int, Sequence[Span]]
 ) -> list[int]:
-    """Add the spans of entities that are new, and give those that are others than before their times; give the rows."""
+    """Add new spans of entities, and store the changed times of others; return the numbers of the rows."""
     others = [
         (entity_id, span)
         for entity_id, spans in changed.items()
@@ -105,13 +105,13 @@ def write_spans(
 
 
 def forget(session: Session, entity_ids: Sequence[int]) -> None:
-    """Take out who owned erased entities, and what these owned."""
+    """Delete the ownerships of erased entities, as owner and as owned."""
     of_them = or_(among(session, Ownership.entity_id, entity_ids), among(session, Ownership.owner_id, entity_ids))
     session.execute(delete(Ownership).where(of_them), execution_options={"synchronize_session": False})
 
 
 def owned_numbers(session: Session, entity_id: int, now_us: int | None = None) -> set[int]:
-    """Name what an entity owns or did; with *now_us* what it owns at that moment alone."""
+    """List what an entity owns or owned; with *now_us* what it owns at that moment alone."""
     query = select(Ownership.entity_id).where(Ownership.owner_id == entity_id)
     if now_us is not None:
         query = query.where(or_(Ownership.until_us.is_(None), Ownership.until_us > now_us))

@@ -75,7 +75,7 @@ class AddedTransactions:
         changed: how many changed their state.
         touched: entities of either.
         conflicts: numbers that were taken before with other content; then the transaction must be undone.
-        batch: by which what was added or changed is found again.
+        batch: the number by which the added and changed rows are found again.
         lines: of what was added and changed, as `store.audit.history` seals them.
     """
 
@@ -88,8 +88,8 @@ class AddedTransactions:
 
 
 LOOKED_FOR = 50
-"""About so many of a call's numbers are looked up before it is copied: retries repeat a call as a whole. To look up all
-of them would take as long as an index does; if another one was taken before, the copy is rolled back."""
+"""About so many of a call's numbers are looked up before it is copied: that finds retries, which repeat a whole call.
+A look-up of all would take as long as the index does; where another number was taken, the copy is rolled back."""
 _KNOWN = text(
     "SELECT EXISTS (SELECT 1 FROM transactions"
     " WHERE organisation_id = :of AND transaction_id = ANY(CAST(:ids AS text[])))"

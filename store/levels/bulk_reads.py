@@ -1,4 +1,4 @@
-"""What is known of some entities, as frames; each read is one statement. Begins no transaction.
+"""Stored facts and levels of some entities, as frames; each read is one statement. Begins no transaction.
 
 Not through SQLAlchemy, whose rows cost several times as much; and not by COPY, which returns PostgreSQL's rows one by
 one.

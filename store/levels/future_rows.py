@@ -1,4 +1,4 @@
-"""What a clock that was ahead dated after now: counted, and mended. Nothing here begins or ends a transaction.
+"""Rows that a clock ahead of time dated after now: counted and repaired. Nothing here begins or ends a transaction.
 
 History is left: assessments, transitions, decisions, the audit log. See `usecases.levels.clock_repair`.
 """
@@ -30,7 +30,7 @@ LONGEST_WAIT_US: Final = 48 * 3_600_000_000
 
 
 class FutureRows(NamedTuple):
-    """What of one kind is dated after now, of one organisation: how many, and the latest of them, in microseconds."""
+    """Rows of one kind and organisation that are dated after now: how many, and the latest, in microseconds."""
 
     organisation_id: int
     kind: str
@@ -39,7 +39,7 @@ class FutureRows(NamedTuple):
 
 
 class AffectedEntity(NamedTuple):
-    """An entity of whom something is dated after now."""
+    """An entity with a row that is dated after now."""
 
     entity_id: int
     organisation_id: int
@@ -61,14 +61,14 @@ _STAMPS: Final[Sequence[tuple[str, Any, Any, Sequence[Any]]]] = (
     ("screenings", Screening, Screening.at_us, (Screening.at_us, Screening.recorded_us)),
     ("cases and alerts", Record, _LATER_OF_RECORD, (Record.opened_us, Record.closed_us)),
 )
-"""What it is, its table, the instant that tells, and the instants that are mended where it is a fact."""
+"""Kind, table, the instant that is compared with now, and the instants that are repaired where it is a fact."""
 
 
 _PLAIN: Final[dict[str, Any]] = {"synchronize_session": False}
 
 
 def count_future_rows(session: Session, latest_us: int) -> list[FutureRows]:
-    """Count what is dated after a moment, by organisation and kind; goes through whole tables."""
+    """Count rows dated after a moment, by organisation and kind; reads whole tables."""
     counts: list[FutureRows] = []
     for kind, table, stamp, _ in _STAMPS:
         statement = (
@@ -82,7 +82,7 @@ def count_future_rows(session: Session, latest_us: int) -> list[FutureRows]:
 
 
 def affected_entities(session: Session, organisation_id: int, latest_us: int, most: int) -> list[AffectedEntity]:
-    """List entities of whom anything is dated after a moment, by their numbers; up to *most*."""
+    """List entities with rows dated after a moment, by their numbers; up to *most*."""
     ids = union(*(select(table.entity_id).where(stamp > latest_us) for _, table, stamp, _ in _STAMPS)).subquery()
     statement = (
         select(Entity.id, Entity.organisation_id, Entity.type_id, Entity.erased_us.is_not(None))
@@ -96,7 +96,7 @@ def affected_entities(session: Session, organisation_id: int, latest_us: int, mo
 def restore_levels(session: Session, entity_ids: Sequence[int], latest_us: int, now_us: int) -> dict[str, list[Any]]:
     """Let entities stand as before the first assessment that is dated ahead.
 
-    Gives by the number of each, as text, that of its newest assessment and where it stands now, for the audit log.
+    Returns by the number of each, as text, the number of its newest assessment and its standing, for the audit log.
 
     The level is the one that was announced, since a receiver must learn of each change; the next assessment moves
     it. What the rules said before, and since when, is what that first assessment was made from.
@@ -140,7 +140,7 @@ def _before(session: Session, entity_ids: Sequence[int], latest_us: int) -> dict
 
 
 def redate_facts(session: Session, entity_ids: Sequence[int], latest_us: int, now_us: int) -> tuple[int, Digests]:
-    """Let facts that are dated ahead be known from now on; tell how many there were, and the digests of bound rows."""
+    """Date facts that are ahead back to now; return how many there were, and the digests of bound rows."""
     fact_count, row_digests = 0, []
     for _, table, stamp, mended in _STAMPS:
         if mended:
@@ -157,7 +157,7 @@ def redate_facts(session: Session, entity_ids: Sequence[int], latest_us: int, no
 
 
 def delete_value_scores(session: Session, entity_ids: Sequence[int], latest_us: int) -> int:
-    """Delete what the value model said of a moment that is still to come; tell how many."""
+    """Delete value scores of moments still to come; return how many."""
     where = (ValueScore.entity_id.in_(entity_ids), ValueScore.as_of_us > latest_us)
     result: Any = session.execute(delete(ValueScore).where(*where))
     if result.rowcount:
@@ -166,7 +166,7 @@ def delete_value_scores(session: Session, entity_ids: Sequence[int], latest_us: 
 
 
 def _restore_values(session: Session, entity_ids: Sequence[int]) -> None:
-    """Let current levels have the values that were said last of those that are left."""
+    """Copy the latest of the remaining value scores into the current levels."""
     of = select(ValueScore).where(ValueScore.entity_id == Standing.entity_id).order_by(ValueScore.as_of_us.desc())
     columns = ("score", "segment", "expected_value", "currency")
     names = ("value_score", "segment", "expected_value", "value_currency")
@@ -178,7 +178,7 @@ def _restore_values(session: Session, entity_ids: Sequence[int]) -> None:
 
 
 def end_long_waits(session: Session, latest_us: int, now_us: int) -> int:
-    """Let deliveries be tried now that would wait longer than any may; tell how many. Leases end by themselves."""
+    """Make deliveries due that would wait longer than any may; return how many. Leases end by themselves."""
     late = and_(Delivery.state == "waiting", Delivery.next_us > latest_us + LONGEST_WAIT_US)
     result: Any = session.execute(update(Delivery).where(late).values(next_us=now_us).execution_options(**_PLAIN))
     return int(result.rowcount)

@@ -28,7 +28,7 @@ class Base(DeclarativeBase):
 
 
 class Organisation(Base):
-    """Who the tokens belong to."""
+    """An organisation: everything belongs to one."""
 
     __tablename__ = "organisations"
 
@@ -38,7 +38,7 @@ class Organisation(Base):
 
 
 class Token(Base):
-    """A credential. Only a hash of it is kept: who reads the database cannot call the service."""
+    """A credential. Only its hash is stored, so a reader of the database cannot call the service."""
 
     __tablename__ = "tokens"
     __table_args__ = (
@@ -80,7 +80,7 @@ class ConsoleSession(Base):
 
 
 class Usage(Base):
-    """What a token used up in one calendar month (UTC)."""
+    """The usage of a token in one calendar month (UTC)."""
 
     __tablename__ = "usage"
     __table_args__ = (UniqueConstraint("token_id", "month"),)
@@ -93,7 +93,7 @@ class Usage(Base):
 
 
 class Counted(Base):
-    """What one worker counted on one day: customers in each bucket of each indicator, and nothing else of them."""
+    """The counts of one worker and day: customers in each bucket of each indicator, and nothing else of them."""
 
     __tablename__ = "counted"
 

@@ -54,7 +54,7 @@ class AuditValues(Base):
 
 
 class AuditHead(Base):
-    """The last entry of each organisation; its row is what those who append wait for."""
+    """The last entry of each organisation; transactions that append wait for the lock of its row."""
 
     __tablename__ = "audit_heads"
     __table_args__ = (_CLUSTERED,)

@@ -1,4 +1,4 @@
-"""The tables of who is assessed, and of what is known about them. Everything belongs to one organisation.
+"""The tables of entities and of the facts about them. Everything belongs to one organisation.
 
 Where a row has a `salt`, the audit log has its digest (`store.audit.bound_rows`).
 """
@@ -85,8 +85,8 @@ class Entity(Base):
     """A person or a thing that has a level; the facts about what it owns count for the owner too.
 
     Attributes:
-        noted_us: when people or other systems last said something of it that has no such moment of its own, or whose
-            own moments may lie long before: tags, screenings, cases, alerts, owners, proposals about its overrides.
+        noted_us: when a fact last came that has no moment of arrival, or whose moments may lie long before: tags,
+            screenings, cases, alerts, owners, proposals about its overrides.
     """
 
     __tablename__ = "entities"
@@ -184,7 +184,7 @@ class Correction(Base):
         kind: correction or reversal.
         known_us: when it was learnt; it counts from then on, or from `recorded_us` where that is earlier.
         actor: who sent it.
-        at_us: like the columns behind it what is right; None leaves what was said before.
+        at_us: the right value, as in the columns that follow; None changes nothing.
     """
 
     __tablename__ = "corrections"
@@ -293,7 +293,7 @@ class ListVersionRow(Base):
 
 
 class ValueScore(Base):
-    """What the value model said of an entity at a moment, whenever it said something else than before.
+    """A value score of an entity at a moment; stored where it differs from the one before.
 
     Where it found no value, `score`, `segment` and `expected_value` are None: from then on there is none.
     """

@@ -82,7 +82,7 @@ class Delivery(Base):
 
 
 class Policy(Base):
-    """A version of what decides on transactions, proposed, active or retired; of a name one is active at most."""
+    """A version of a policy: proposed, active or retired; one of a name is active at most."""
 
     __tablename__ = "policies"
     __table_args__ = (Unique("organisation_id", "name", "number"),)
@@ -105,7 +105,7 @@ class Decision(Base):
     """A decision on a transaction: what was seen on both sides, every version involved, and the result.
 
     Attributes:
-        decision_key: the caller's name of it, behind the policy's name: asked again, nothing is decided again.
+        decision_key: the policy's name and the caller's key; a repeated request is not decided again.
     """
 
     __tablename__ = "decisions"
@@ -143,7 +143,7 @@ class MaterialChange(Base):
 
 
 class ValidationRun(Base):
-    """What a validation of the levels of a time found."""
+    """A validation of the levels of a time, with its report."""
 
     __tablename__ = "validations"
 

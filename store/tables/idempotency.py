@@ -1,4 +1,4 @@
-"""The table of idempotency keys: what was asked with one, and what was answered."""
+"""The table of idempotency keys: requests by their key, and the answers."""
 
 from sqlalchemy import BigInteger, ForeignKey, Integer, SmallInteger, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -11,7 +11,7 @@ class IdempotencyKey(Base):
 
     Attributes:
         digest: of the request.
-        attempt: who is at it; nobody else stores anything for it.
+        attempt: the one that may store changes; no other may.
         state: started, stored (with what was asked, in one transaction) or answered.
         begun_us: when the attempt began.
         answer: None before there is one, and where it is not kept.

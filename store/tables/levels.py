@@ -1,4 +1,4 @@
-"""The tables of levels: every assessment, what stands now, how it changed, what people set, and who is due."""
+"""The tables of levels: assessments, current levels, transitions, overrides and due marks."""
 
 from sqlalchemy import (
     BigInteger,
@@ -59,7 +59,7 @@ class Assessment(Base):
 
 
 class AssessmentInputs(Base):
-    """What an assessment was made from, apart from it so that it can be erased (canonical JSON, None then).
+    """The inputs of an assessment, apart from it, so that they can be erased (canonical JSON; None once erased).
 
     Attributes:
         salt: of `sha256`; None once erased.
@@ -79,9 +79,9 @@ class Standing(Base):
     """Where an entity stands: its latest assessment, in short.
 
     Attributes:
-        number: of the last assessment that came to something else than the one before.
-        assessed_us: when it was assessed last, to the same or to something else.
-        digest: of what that came to, by `usecases.levels.records`; None where the next one is to be stored anyway.
+        number: of the last assessment whose result differed from the one before.
+        assessed_us: when it was last assessed, with whatever result.
+        digest: of that result, by `usecases.levels.records`; None where the next one is to be stored anyway.
         floor: the highest floor that holds, 0 for none; it may have been triggered before.
         hard_floor: the same of those that no override goes below.
         floors_lost: since when floors rest on what is unknown (`risk.engine.levels`); None where none does.
@@ -159,14 +159,14 @@ class Transition(Base):
 
 
 class DueMark(Base):
-    """When an entity is to be assessed next, and who is at it. See `store.levels.assessment_queue`.
+    """When an entity is to be assessed next, and which worker leases it. See `store.levels.assessment_queue`.
 
     Attributes:
-        revision: how often it was marked; what was computed for an older one clears nothing.
+        revision: how often it was marked; a result for an older one does not clear the mark.
         due_us: from then on it is due; None where nothing is to come.
         priority: 0 for what just happened, 1 for what happens to many.
         reasons: a bit for each of `store.levels.assessment_queue.Reason`.
-        lease: who is at it, until `lease_until_us`.
+        lease: of the worker that assesses it, until `lease_until_us`.
         claimed: the revision that the holder of the lease claimed.
         attempts: how often it failed since it was last assessed.
         quarantined: it failed too often, with `error`; only a new mark makes it due again.

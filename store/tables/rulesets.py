@@ -49,7 +49,7 @@ class Draft(Base):
 
 
 class RulesetVersion(Base):
-    """A committed version: never changed. Its examples stand in its document; `tests` is what they came to."""
+    """A committed version: never changed. Its document holds its examples; `tests` holds their results."""
 
     __tablename__ = "ruleset_versions"
     __table_args__ = (Unique("family_id", "number"),)
@@ -69,7 +69,7 @@ class RulesetVersion(Base):
 
 
 class Backtest(Base):
-    """A backtest of one content, or of a proposal, in the background: how far it is, and what it found.
+    """A backtest of one content, or of a proposal, in the background: its progress and its report.
 
     Attributes:
         family_id: whose content it is of; None for a proposal's.
