@@ -3,6 +3,7 @@
 import argparse
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
 from statistics import median
 from typing import Any
@@ -10,11 +11,12 @@ from typing import Any
 import yaml
 
 from fivefold.risk.language.documents import Document
-from fivefold.risk.language.reading import read_canonical_ruleset, read_ruleset
+from fivefold.risk.language.reading import read_ruleset, read_stored
+from fivefold.risk.language.ruleset import Ruleset
 from fivefold.usecases.portfolio_files.bundled import bundled_rulesets, bundled_text
 
 Readers = Mapping[str, Callable[[str], Any]]
-READERS: Readers = {"document": read_ruleset, "canonical": read_canonical_ruleset}
+READERS: Readers = {"document": read_ruleset, "canonical": partial(read_stored, Ruleset)}
 
 
 def parsers() -> Readers:

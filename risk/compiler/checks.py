@@ -202,6 +202,26 @@ def structure_diagnostics(ruleset: Ruleset, names: Vocabulary) -> Iterator[Diagn
         yield from _signal(("rules", position), rule, names)
 
 
+def policy_structure_diagnostics(policy: Policy) -> Iterator[Diagnostic]:
+    """Find what is wrong between the parts of a policy."""
+    yield from taken_names(policy)
+    yield from twice(("rules",), [rule.id for rule in policy.rules], "rule")
+    yield from twice(("levels",), policy.levels, "level")
+    yield from twice(("actions",), policy.actions, "action")
+    for path, action in actions_at(policy):
+        if action not in policy.actions:
+            yield Diagnostic(path, f"there is no action {action}; there are {', '.join(policy.actions)}")
+
+
+def actions_at(policy: Policy) -> Iterator[tuple[Path, str]]:
+    """Give every action of a policy, and where it is written."""
+    for position, rule in enumerate(policy.rules):
+        yield ("rules", position, "action"), rule.action
+        if rule.on_unknown is not None:
+            yield ("rules", position, "on_unknown"), rule.on_unknown
+    yield ("otherwise",), policy.otherwise
+
+
 def taken_names(definition: Ruleset | Policy) -> Iterator[Diagnostic]:
     """Find declared fields whose names have a meaning already."""
     for part, reserved in TAKEN.items():

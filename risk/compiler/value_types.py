@@ -23,6 +23,7 @@ from fivefold.risk.language.expressions import (
     TagInput,
     ValueInput,
     Window,
+    distinct,
     input_key,
     input_of_test,
     tests_in,
@@ -35,7 +36,7 @@ from fivefold.risk.language.fields import (
     ValueType,
     value_type_of,
 )
-from fivefold.risk.language.policy import LevelInput, Policy, TransactionInput
+from fivefold.risk.language.policy import LevelInput, Policy, PolicyRule, TransactionInput
 from fivefold.risk.language.quantities import MomentText
 from fivefold.risk.language.ruleset import Rule, Ruleset
 
@@ -318,6 +319,11 @@ def inputs_of(condition: Any) -> Iterator[LanguageModel]:
         subject = input_of_test(test)
         if subject is not None:
             yield subject
+
+
+def inputs_of_policy_rule(rule: PolicyRule) -> list[LanguageModel]:
+    """List every input that a rule of a policy reads, each once."""
+    return distinct([*inputs_of(rule.when), *inputs_of(rule.unless)])
 
 
 def inputs_of_rule(rule: Rule) -> Iterator[LanguageModel]:

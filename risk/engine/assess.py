@@ -1,14 +1,13 @@
 """Assess a portfolio: resolve what the ruleset reads, evaluate its rules, and move the levels on."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 
 import polars as pl
 
 from fivefold.domain.errors import FileFormatError
-from fivefold.risk.compiler.analysis import VERSIONS_KEPT, AnalysedRuleset
+from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assessments import VERSIONS, Assessments, assess_inputs
-from fivefold.risk.engine.program import Program, compile_ruleset
+from fivefold.risk.engine.program import program_for
 from fivefold.risk.facts.inputs import Needs, resolve, sources_of
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, ListVersion, NamedList, Portfolio, members_at
 from fivefold.risk.facts.records import known_entities
@@ -104,7 +103,7 @@ def assess(
         timeless = entities.filter(pl.col(AS_OF).is_null())[ENTITY][0]
         raise FileFormatError(f"entity {timeless!r} has no moment of assessment; every row needs one")
     portfolio = portfolio.with_empty_tables(ruleset.optional_tables, ruleset.case_fields)
-    needs = Needs(analysed.inputs, analysed.signals, analysed.names)
+    needs = Needs.of(analysed)
     parts = list(_parts(entities, portfolio.lists, analysed.lists))
     sources = sources_of(needs, portfolio)
     inputs, outcomes = [], []
@@ -145,14 +144,3 @@ def _parts(
         part = entities if len(cuts) == 1 else entities.filter(inside)
         if len(part) or len(cuts) == 1:
             yield part, members_at(lists, needed, cut)
-
-
-def program_for(analysed: AnalysedRuleset, versions: Mapping[str, ListVersion], base: str) -> Program:
-    """Compile a ruleset for some versions of its lists, once for the same content."""
-    members = tuple((name, version.members) for name, version in sorted(versions.items()))
-    return _compiled(analysed, members, base)
-
-
-@lru_cache(maxsize=VERSIONS_KEPT)
-def _compiled(analysed: AnalysedRuleset, members: tuple[tuple[str, tuple[str, ...]], ...], base: str) -> Program:
-    return compile_ruleset(analysed, dict(members), base)

@@ -3,21 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import lru_cache
 from typing import Any
 
 import polars as pl
 
-from fivefold.domain.errors import InvalidRulesetError
-from fivefold.risk.compiler.analysis import VERSIONS_KEPT
+from fivefold.risk.compiler.analysis import AnalysedPolicy
 from fivefold.risk.compiler.conditions import Compiler
-from fivefold.risk.compiler.policy_checks import inputs_of_policy, policy_errors
-from fivefold.risk.compiler.value_types import Column, column_for, vocabulary
+from fivefold.risk.compiler.value_types import Column, column_for
 from fivefold.risk.engine.outcome_codes import rule_column
-from fivefold.risk.facts.portfolio import ListVersion
+from fivefold.risk.engine.program import compiled_once
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import input_key
-from fivefold.risk.language.policy import Policy, PolicyRule, read_canonical_policy
+from fivefold.risk.language.policy import Policy, PolicyRule
 
 ACTION, DECIDED = "action", "decided"
 """Columns beside the rules' outcomes: the position of the action, and of the rule that gave it; null for none."""
@@ -42,18 +39,23 @@ class PolicyProgram:
     """A compiled policy.
 
     Attributes:
-        policy: as it was written.
+        analysed: the policy.
         inputs: the column of every input that it reads, by its key.
         outcomes: of the rules in their order, each under the name of its column.
         rule_actions: the position of the action that each rule gives; null where it gives none.
         decision: the action and the rule that gave it, from what the rules give.
     """
 
-    policy: Policy
+    analysed: AnalysedPolicy
     inputs: Mapping[str, Column]
     outcomes: tuple[pl.Expr, ...]
     rule_actions: tuple[pl.Expr, ...]
     decision: tuple[pl.Expr, pl.Expr]
+
+    @property
+    def policy(self) -> Policy:
+        """The policy that is compiled."""
+        return self.analysed.policy
 
     def run(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Decide for every row.
@@ -69,16 +71,17 @@ class PolicyProgram:
         return outcomes[[*(rule_column(rule.id) for rule in self.policy.rules), DECIDED, ACTION]]
 
 
-def compile_policy(policy: Policy, lists: Mapping[str, Sequence[str]], base: str) -> PolicyProgram:
-    """Compile a policy that was checked before.
+def compile_policy(analysed: AnalysedPolicy, lists: Mapping[str, Sequence[str]], base: str) -> PolicyProgram:
+    """Compile a policy; InvalidRulesetError names all that is wrong with it.
 
     Args:
-        policy: what is compiled.
+        analysed: the policy.
         lists: the members of every list that it names.
         base: the currency that money is in.
     """
-    names = vocabulary(policy)
-    inputs = {input_key(each): column_for(each, names, base) for each in inputs_of_policy(policy)}
+    analysed.require_usable()
+    policy = analysed.policy
+    inputs = {input_key(each): column_for(each, analysed.names, base) for each in analysed.inputs}
 
     def resolve(rule_input: LanguageModel) -> Column:
         return inputs[input_key(rule_input)]
@@ -90,7 +93,11 @@ def compile_policy(policy: Policy, lists: Mapping[str, Sequence[str]], base: str
         outcomes.append(outcome.alias(rule_column(rule.id)))
         actions.append(action.alias(_action_column(position)))
     return PolicyProgram(
-        policy=policy, inputs=inputs, outcomes=tuple(outcomes), rule_actions=tuple(actions), decision=_decision(policy)
+        analysed=analysed,
+        inputs=inputs,
+        outcomes=tuple(outcomes),
+        rule_actions=tuple(actions),
+        decision=_decision(policy),
     )
 
 
@@ -143,22 +150,4 @@ def _decision(policy: Policy) -> tuple[pl.Expr, pl.Expr]:
     return decided.alias(DECIDED), action.fill_null(otherwise).cast(pl.Int32).alias(ACTION)
 
 
-def policy_program_for(canonical: str, versions: Mapping[str, ListVersion], base: str) -> PolicyProgram:
-    """Compile a policy for some versions of its lists, once; InvalidRulesetError names all that is wrong with it."""
-    members = tuple((name, version.members) for name, version in sorted(versions.items()))
-    return _compiled(canonical, members, base)
-
-
-@lru_cache(maxsize=VERSIONS_KEPT)
-def _compiled(canonical: str, members: tuple[tuple[str, tuple[str, ...]], ...], base: str) -> PolicyProgram:
-    policy = kept_policy(canonical)
-    problems = policy_errors(policy)
-    if problems:
-        raise InvalidRulesetError(problems, f"policy {policy.name}")
-    return compile_policy(policy, dict(members), base)
-
-
-@lru_cache(maxsize=VERSIONS_KEPT)
-def kept_policy(canonical: str) -> Policy:
-    """Read a policy from its canonical form, once."""
-    return read_canonical_policy(canonical)
+policy_program_for = compiled_once(compile_policy)

@@ -1,20 +1,20 @@
 """A ruleset compiled for one set of list versions: expressions over a frame with one row per entity."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from functools import cached_property, lru_cache
+from typing import Any, TypeVar
 
 import polars as pl
 
-from fivefold.risk.compiler.analysis import AnalysedRuleset, signal_of_rule
+from fivefold.risk.compiler.analysis import VERSIONS_KEPT, Analysed, AnalysedRuleset, signal_of_rule
 from fivefold.risk.compiler.conditions import Compiler
 from fivefold.risk.compiler.value_types import Column, column_for
 from fivefold.risk.engine.levels import POSSIBLE_FLOOR, POSSIBLE_HARD_FLOOR
 from fivefold.risk.engine.outcome_codes import slot_column
 from fivefold.risk.engine.rules import CompiledRule, compile_rule
 from fivefold.risk.engine.totals import WEIGHTS_USED, Total, total_of
-from fivefold.risk.facts.portfolio import AS_OF, error_of, signal_of
+from fivefold.risk.facts.portfolio import AS_OF, ListVersion, error_of, signal_of
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.ruleset import Ruleset
@@ -228,3 +228,25 @@ def compile_ruleset(analysed: AnalysedRuleset, lists: Mapping[str, Sequence[str]
         applies_reads=tuple(entity.reads),
         weights_reads=tuple(choice.reads),
     )
+
+
+Source = TypeVar("Source", bound=Analysed[Any])
+Compiled = TypeVar("Compiled")
+
+
+def compiled_once(
+    compile_for: Callable[[Source, Mapping[str, Sequence[str]], str], Compiled],
+) -> Callable[[Source, Mapping[str, ListVersion], str], Compiled]:
+    """Give a function that compiles for some versions of lists and a base currency, once for the same content."""
+
+    @lru_cache(maxsize=VERSIONS_KEPT)
+    def compiled(analysed: Source, members: tuple[tuple[str, tuple[str, ...]], ...], base: str) -> Compiled:
+        return compile_for(analysed, dict(members), base)
+
+    def for_versions(analysed: Source, versions: Mapping[str, ListVersion], base: str) -> Compiled:
+        return compiled(analysed, tuple((name, version.members) for name, version in sorted(versions.items())), base)
+
+    return for_versions
+
+
+program_for = compiled_once(compile_ruleset)

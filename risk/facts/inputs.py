@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import Any, Self, get_args
 
 import polars as pl
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.domain.money import minor_units
+from fivefold.risk.compiler.analysis import Analysed
 from fivefold.risk.compiler.conditions import Lists
 from fivefold.risk.compiler.value_types import SOURCES, Vocabulary, linked_source, value_type_of_input
 from fivefold.risk.facts.aggregates import aggregate, quotient
@@ -51,7 +52,7 @@ _FRAMES: Mapping[type, str] = {
 
 @dataclass(frozen=True)
 class Needs:
-    """What a ruleset reads.
+    """What a ruleset or a policy reads.
 
     Attributes:
         inputs: each once.
@@ -62,6 +63,11 @@ class Needs:
     inputs: Sequence[LanguageModel]
     signals: Sequence[LanguageModel]
     names: Vocabulary
+
+    @classmethod
+    def of(cls, analysed: Analysed[Any]) -> Self:
+        """Take them from an analysis."""
+        return cls(analysed.inputs, analysed.signals, analysed.names)
 
     def everything(self) -> list[LanguageModel]:
         """List the inputs, and those that other inputs are made of before them, each once."""

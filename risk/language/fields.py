@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, StringConstraints, Tag
 
-from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.base import ContentHashed, Identifier, LanguageModel, Name
 
 
 class ValueType(StrEnum):
@@ -52,6 +52,25 @@ FieldType = Annotated[
     ),
 ]
 """text, number, flag (true or false), date, country (ISO 3166 alpha-2), [text], or {one_of: [a, b]}."""
+
+LevelNames = Annotated[
+    tuple[Annotated[str, StringConstraints(min_length=1, max_length=40)], ...], Field(min_length=3, max_length=6)
+]
+
+
+class Definition(ContentHashed):
+    """What decides on one type of entity: a ruleset or a policy, which `word` tells, as the document's first word does.
+
+    Attributes: as those of `Ruleset` and `Policy`.
+    """
+
+    word: ClassVar[str]
+    name: Identifier
+    entity_type: Identifier
+    fields: dict[Name, FieldType] = Field(default_factory=dict)
+    transaction_fields: dict[Name, FieldType] = Field(default_factory=dict)
+    case_fields: dict[Name, FieldType] = Field(default_factory=dict)
+
 
 _KINDS = {
     "text": ValueType.TEXT,

@@ -4,11 +4,9 @@ from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from pydantic import Discriminator, Field, StringConstraints, Tag
+from pydantic import Discriminator, Field, Tag
 
-from fivefold.domain.errors import Finding, InvalidRulesetError
-from fivefold.risk.language.base import ContentHashed, Identifier, LanguageModel, Name, Words
-from fivefold.risk.language.documents import Document
+from fivefold.risk.language.base import Identifier, LanguageModel, Name, Words
 from fivefold.risk.language.expressions import (
     NUMERIC_WORDS,
     PLAIN_INPUTS,
@@ -22,8 +20,8 @@ from fivefold.risk.language.expressions import (
     test_of,
     word_of,
 )
-from fivefold.risk.language.fields import FieldType
-from fivefold.risk.language.reading import read_canonical, validate_document
+from fivefold.risk.language.fields import Definition, LevelNames
+from fivefold.risk.language.reading import read_text
 
 STATUSES = ("assessed", "failed", "unclassified", "undetermined", "not applicable", "no ruleset")
 """What can have become of an entity's latest assessment."""
@@ -137,7 +135,7 @@ class PolicyRule(LanguageModel):
     on_unknown: Identifier | None = None
 
 
-class Policy(ContentHashed):
+class Policy(Definition):
     """Everything that decides on the transactions of one type of entity.
 
     Attributes:
@@ -151,14 +149,9 @@ class Policy(ContentHashed):
         otherwise: the action where no rule gives one.
     """
 
+    word = "policy"
     name: Identifier = Field(alias="policy")
-    entity_type: Identifier
-    fields: dict[Name, FieldType] = Field(default_factory=dict)
-    transaction_fields: dict[Name, FieldType] = Field(default_factory=dict)
-    case_fields: dict[Name, FieldType] = Field(default_factory=dict)
-    levels: Annotated[
-        tuple[Annotated[str, StringConstraints(min_length=1, max_length=40)], ...], Field(min_length=3, max_length=6)
-    ]
+    levels: LevelNames
     actions: Annotated[tuple[Identifier, ...], Field(min_length=2, max_length=20)]
     wins: Literal["first", "most severe"]
     rationale: Words | None = None
@@ -168,16 +161,4 @@ class Policy(ContentHashed):
 
 def read_policy(text: str, source: str = "the policy") -> Policy:
     """Read a policy from YAML or JSON; InvalidRulesetError, with the lines, names everything that does not fit."""
-    return policy_of(Document(text, source), source)
-
-
-def read_canonical_policy(canonical: str, source: str = "the policy") -> Policy:
-    """Read a policy from its canonical form, as `read_policy` does; InvalidRulesetError as above."""
-    return read_canonical(Policy, canonical) or read_policy(canonical, source)
-
-
-def policy_of(document: Document, source: str = "the policy") -> Policy:
-    """Make a policy of a document that was read; InvalidRulesetError as above."""
-    if not isinstance(document.data, dict):
-        raise InvalidRulesetError([Finding("the policy", "must be a mapping that begins with `policy: NAME`")], source)
-    return validate_document(Policy, document, source)
+    return read_text(Policy, text, source)

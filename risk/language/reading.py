@@ -9,31 +9,34 @@ from pydantic import BaseModel, ValidationError
 
 from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.risk.language.documents import Document, Path
+from fivefold.risk.language.fields import Definition
 from fivefold.risk.language.messages import EMPTY, problem_of
 from fivefold.risk.language.ruleset import Ruleset
 
 Form = TypeVar("Form", bound=BaseModel)
+Decides = TypeVar("Decides", bound=Definition)
 
 WRITTEN = {"written": True}
 """The context of a validation of what people wrote: dates, for one, are never bare numbers there."""
 
 
 def read_ruleset(text: str, source: str = "the ruleset") -> Ruleset:
-    """Read a ruleset from YAML or JSON.
+    """Read a ruleset from YAML or JSON; errors as `read_text` has them."""
+    return read_text(Ruleset, text, source)
+
+
+def read_text(form: type[Decides], text: str, source: str) -> Decides:
+    """Read a ruleset or a policy from YAML or JSON.
 
     Raises:
         InvalidRulesetError: everything that does not fit the language, each with its line.
     """
-    return ruleset_of(Document(text, source), source)
+    return read_document(form, Document(text, source), source)
 
 
-def read_canonical_ruleset(canonical: str, source: str = "the ruleset") -> Ruleset:
-    """Read a ruleset from its canonical form: what `read_ruleset` reads from it, in a fraction of the time.
-
-    Raises:
-        InvalidRulesetError: everything that does not fit the language.
-    """
-    return read_canonical(Ruleset, canonical) or read_ruleset(canonical, source)
+def read_stored(form: type[Decides], canonical: str, source: str = "") -> Decides:
+    """Read one from its canonical form: what `read_text` reads from it, in a fraction of the time; errors as there."""
+    return read_canonical(form, canonical) or read_text(form, canonical, source or f"the {form.word}")
 
 
 def read_canonical(form: type[Form], canonical: str) -> Form | None:
@@ -48,13 +51,12 @@ def _validated(form: type[Form], data: Any) -> Form:
     return form.model_validate(data, by_alias=True, by_name=False, context=WRITTEN)
 
 
-def ruleset_of(document: Document, source: str = "the ruleset") -> Ruleset:
-    """Make a ruleset of a document that was read; InvalidRulesetError as above."""
+def read_document(form: type[Decides], document: Document, source: str) -> Decides:
+    """Make a ruleset or a policy of a document that was read; InvalidRulesetError as above."""
     if not isinstance(document.data, dict):
-        raise InvalidRulesetError(
-            [Finding("the ruleset", "must be a mapping that begins with `ruleset: NAME`")], source
-        )
-    return validate_document(Ruleset, document, source)
+        problem = f"must be a mapping that begins with `{form.word}: NAME`"
+        raise InvalidRulesetError([Finding(f"the {form.word}", problem)], source)
+    return validate_document(form, document, source)
 
 
 def validate_document(form: type[Form], document: Document, source: str) -> Form:

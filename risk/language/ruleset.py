@@ -9,14 +9,13 @@ from pydantic import (
     Discriminator,
     Field,
     PlainSerializer,
-    StringConstraints,
     Tag,
     model_validator,
 )
 
-from fivefold.risk.language.base import ContentHashed, Identifier, LanguageModel, Name, Words
+from fivefold.risk.language.base import Identifier, LanguageModel, Words
 from fivefold.risk.language.expressions import Condition, Input, word_of
-from fivefold.risk.language.fields import FieldType
+from fivefold.risk.language.fields import Definition, LevelNames
 from fivefold.risk.language.quantities import Duration, DurationText, MomentText, Percent, Points, exact, json_number
 
 
@@ -232,7 +231,7 @@ def _score_form(value: Any) -> str | None:
     return word_of(value, ("points", "tiers", "weighted"))
 
 
-class Ruleset(ContentHashed):
+class Ruleset(Definition):
     """Everything that decides the level of one type of entity.
 
     Attributes:
@@ -247,16 +246,11 @@ class Ruleset(ContentHashed):
         cooldown: the least time at a level before a lower one is entered.
     """
 
+    word = "ruleset"
     name: Identifier = Field(alias="ruleset")
-    entity_type: Identifier
-    fields: dict[Name, FieldType] = Field(default_factory=dict)
-    transaction_fields: dict[Name, FieldType] = Field(default_factory=dict)
-    case_fields: dict[Name, FieldType] = Field(default_factory=dict)
     optional_tables: tuple[OptionalTable, ...] = ()
     applies_to: Condition | None = None
-    levels: Annotated[
-        tuple[Annotated[str, StringConstraints(min_length=1, max_length=40)], ...], Field(min_length=3, max_length=6)
-    ]
+    levels: LevelNames
     score: Annotated[
         Annotated[PointsScore, Tag("points")]
         | Annotated[TiersScore, Tag("tiers")]

@@ -18,8 +18,9 @@ from fivefold.domain.characters import control_in
 from fivefold.domain.clock import iso_text
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.features import schema as c
+from fivefold.risk.compiler.analysis import analyse_canonical_policy
 from fivefold.risk.engine.explain.policies import DecisionExplanation, explain_decisions
-from fivefold.risk.engine.policy_program import kept_policy, policy_program_for
+from fivefold.risk.engine.policy_program import policy_program_for
 from fivefold.risk.facts.portfolio import ListVersion
 from fivefold.store.decisions.decisions import (
     DecisionSubjects,
@@ -55,9 +56,8 @@ def outcome_and_answer(
         inputs: the row that it reads.
         inputs_kept: all else that is kept of the decision.
     """
-    (outcome,) = explain_decisions(
-        policy_program_for(canonical, versions, inputs_kept["base"]), inputs, inputs_kept["base"]
-    )
+    program = policy_program_for(analyse_canonical_policy(canonical), versions, inputs_kept["base"])
+    (outcome,) = explain_decisions(program, inputs, inputs_kept["base"])
     answer = {
         "at": iso_text(inputs_kept["at_us"]),
         "engine": ENGINE,
@@ -241,7 +241,7 @@ def _subjects_and_policy(
     parties = parties_of(session, context.organisation_id, request.type_name, request.external_id, request.policy)
     if parties.policy is None:
         raise NotFoundError(f"there is no active policy {request.policy!r}")
-    decides_on = kept_policy(parties.policy.canonical).entity_type
+    decides_on = analyse_canonical_policy(parties.policy.canonical).policy.entity_type
     if decides_on != request.type_name:
         raise ConfigError(f"the policy {request.policy} decides on entities of the type {decides_on} alone")
     return parties, parties.policy

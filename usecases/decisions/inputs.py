@@ -6,7 +6,6 @@ The pending transaction is checked like a stored one, and is not stored.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import polars as pl
@@ -17,11 +16,8 @@ from fivefold.domain.errors import InvalidDataError, Problem
 from fivefold.domain.money import RateTable
 from fivefold.features import schema as c
 from fivefold.features.reading.columns import short_text
-from fivefold.risk.compiler.analysis import lists_of_policy
-from fivefold.risk.compiler.policy_checks import inputs_of_policy
-from fivefold.risk.compiler.value_types import vocabulary
+from fivefold.risk.compiler.analysis import analyse_canonical_policy
 from fivefold.risk.engine.assessments import Status
-from fivefold.risk.engine.policy_program import kept_policy
 from fivefold.risk.facts.inputs import Needs, resolve, sources_of
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, ListVersion, Portfolio, members_at
 from fivefold.risk.language.fields import FieldType
@@ -32,7 +28,7 @@ from fivefold.store.levels.levels import is_refreshing
 from fivefold.store.sql.clocks import ahead_error
 from fivefold.store.tables.entities import ValueScore
 from fivefold.store.tables.levels import Standing
-from fivefold.usecases.levels.portfolio import parts_read, read_parts, transactions_frame
+from fivefold.usecases.levels.portfolio import parts_of, read_parts, transactions_frame
 from fivefold.usecases.levels.records import NEVER_ASSESSED, types_of
 from fivefold.usecases.shared.entity_checks import FIELDS
 from fivefold.usecases.shared.rates import rates_for, stale_days
@@ -181,7 +177,8 @@ def load_decision_inputs(
         InvalidDataError: the transaction cannot be read.
         InvalidRulesetError: something that the policy reads is not there, such as a list.
     """
-    policy, reads = kept_policy(canonical), _reads(canonical)
+    analysed = analyse_canonical_policy(canonical)
+    parts = parts_of(analysed) - _OWN_PARTS
     ahead = point.standing is not None and ahead_error(session, point.standing.assessed_us, now_us) is not None
     entity, value = parties.entity, point.value
     base, today = base_currency_of(session, entity.organisation_id), from_microseconds(now_us).date()
@@ -189,18 +186,18 @@ def load_decision_inputs(
     declared = FIELDS.validate_python(parties.kind.transaction_fields)
     pending = read_pending_transaction(transaction, declared, (entity.id, entity.external_id), now_us)
     whose = (entity.organisation_id, entity.type_id, [entity.id])
-    read = read_parts(session, *whose, reads.parts, now_us, lists=bool(reads.lists))
+    read = read_parts(session, *whose, parts, now_us, lists=bool(analysed.lists))
     portfolio = replace(
         read,
         pending=pending.frame,
         levels=_levels(entity.id, point, now_us, ahead=ahead),
         values=_values(entity.id, value),
     )
-    versions = members_at(portfolio.lists, reads.lists, now_us)
-    converts = pending.answer_fields["currency"] != base or bool(reads.parts & {"transactions", "indicators"})
-    resolved = _resolved(reads.needs, portfolio, versions, now_us)
+    versions = members_at(portfolio.lists, analysed.lists, now_us)
+    converts = pending.answer_fields["currency"] != base or bool(parts & {"transactions", "indicators"})
+    resolved = _resolved(Needs.of(analysed), portfolio, versions, now_us)
     answers = {
-        "level": _level_said(point, policy, now_us, ahead=ahead),
+        "level": _level_said(point, analysed.policy, now_us, ahead=ahead),
         "value": _value_said(value),
         "transaction": _transaction_answer(pending),
         "rate": rate_answer(rates, pending.answer_fields["currency"]),
@@ -215,21 +212,8 @@ def load_decision_inputs(
     )
 
 
-@dataclass(frozen=True)
-class _Reads:
-    """What a policy reads; `parts` of a portfolio are those that are not made for each decision."""
-
-    needs: Needs
-    lists: tuple[str, ...]
-    parts: set[str]
-
-
-@lru_cache(maxsize=64)
-def _reads(canonical: str) -> _Reads:
-    policy = kept_policy(canonical)
-    inputs = inputs_of_policy(policy)
-    parts = parts_read(inputs) - {"levels", "pending", "values"}
-    return _Reads(Needs(inputs, (), vocabulary(policy)), lists_of_policy(policy), parts)
+_OWN_PARTS = frozenset({"levels", "pending", "values"})
+"""Parts of a portfolio that are made for each decision."""
 
 
 def _resolved(needs: Needs, portfolio: Portfolio, versions: Mapping[str, ListVersion], now_us: int) -> pl.DataFrame:

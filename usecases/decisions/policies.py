@@ -7,18 +7,25 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError, Finding, InvalidRulesetError
 from fivefold.domain.paging import WHOLE, Page, Part
-from fivefold.risk.engine.policy_program import kept_policy
+from fivefold.risk.compiler.analysis import AnalysedPolicy, analyse_canonical_policy
 from fivefold.risk.governance.lint.policy import lint_policy
 from fivefold.risk.language import policy as language
-from fivefold.risk.language.policy import read_policy
+from fivefold.risk.language.documents import Document
+from fivefold.risk.language.reading import read_document
 from fivefold.store.accounts.settings import settings_row
 from fivefold.store.audit.bound_rows import Digests
 from fivefold.store.decisions.policies import ACTIVE, PROPOSED, RETIRED, active_policy, policy_numbered, policy_versions
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.tables.events import Policy
+from fivefold.usecases.accounts.lists import named_lists
 from fivefold.usecases.accounts.second_person import refuse_same_person
 from fivefold.usecases.accounts.settings import lock_settings
-from fivefold.usecases.rulesets.review import OrganisationContext, context_of_type, organisation_findings
+from fivefold.usecases.rulesets.review import (
+    OrganisationContext,
+    context_of_type,
+    organisation_findings,
+    refuse_findings,
+)
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason
 
@@ -59,7 +66,7 @@ def check_policy(context: Context, document: str) -> tuple[Finding, ...]:
 
     NotFoundError where there is no such entity type.
     """
-    return tuple(_looked_through(context, document)[1])
+    return tuple(_review(context, document)[1])
 
 
 def propose_policy(context: Context, document: str, reason: str, accept_warnings: str = "") -> PolicyLine:
@@ -81,8 +88,8 @@ def propose_policy(context: Context, document: str, reason: str, accept_warnings
     now = context.now()
     why = checked_reason(reason)
     accepted = checked_reason(accept_warnings, "accept_warnings") if accept_warnings else ""
-    policy, findings = _looked_through(context, document)  # takes a while, so before the transaction
-    policy = _accepted(policy, findings, accepted)
+    policy, findings = _review(context, document)  # takes a while, so before the transaction
+    refuse_findings(findings, accepted, SOURCE, "to be")
     with context.writing() as session:
         written = lock_settings(session, context.organisation_id, now)
         _refuse_misfits(policy, _surroundings(session, context, policy))
@@ -94,25 +101,21 @@ def propose_policy(context: Context, document: str, reason: str, accept_warnings
         return policy_line(row)
 
 
-def _looked_through(context: Context, document: str) -> tuple[language.Policy, list[Finding]]:
-    policy = read_policy(document, SOURCE)
+def _review(context: Context, text: str) -> tuple[language.Policy, list[Finding]]:
+    analysed, document = _read(text)
     with context.reading() as session:
-        around = _surroundings(session, context, policy)
-    findings = lint_policy(document, around.lists)[1]
-    return policy, [*organisation_findings(policy, around), *findings]
+        around = _surroundings(session, context, analysed.policy)
+    findings = lint_policy(analysed, around.lists, document)
+    return analysed.policy, [*organisation_findings(analysed.policy, around), *findings]
+
+
+def _read(text: str) -> tuple[AnalysedPolicy, Document]:
+    document = Document(text, SOURCE)
+    return AnalysedPolicy(read_document(language.Policy, document, SOURCE)), document
 
 
 def _surroundings(session: Session, context: Context, policy: language.Policy) -> OrganisationContext:
     return context_of_type(session, type_named(session, context.organisation_id, policy.entity_type))
-
-
-def _accepted(policy: language.Policy, findings: list[Finding], why: str) -> language.Policy:
-    errors = [finding for finding in findings if finding.fatal]
-    if errors or (findings and not why):
-        if not errors:
-            findings = [*findings, Finding("accept_warnings", "is empty; say why it is to be with these doubts")]
-        raise InvalidRulesetError(findings, SOURCE)
-    return policy
 
 
 def _refuse_misfits(policy: language.Policy, around: OrganisationContext) -> None:
@@ -126,7 +129,7 @@ def _row(session: Session, context: Context, policy: language.Policy, document: 
     versions = policy_versions(session, context.organisation_id, policy.name)
     if versions and versions[0].content_hash == policy.content_hash and versions[0].state != RETIRED:
         raise ConflictError(f"version {versions[0].number} of {policy.name} says the same, and is {versions[0].state}")
-    if versions and kept_policy(versions[0].canonical).entity_type != policy.entity_type:
+    if versions and _type_of(versions[0]) != policy.entity_type:
         raise ConflictError(f"the policy {policy.name} is of another entity type than {policy.entity_type}, for good")
     return Policy(
         organisation_id=context.organisation_id,
@@ -224,16 +227,16 @@ def show_policy(context: Context, name: str, number: int) -> PolicyView:
     """Show a version as it was written, with what lint doubts in it today; NotFoundError where there is none."""
     with context.reading() as session:
         row = policy_numbered(session, context.organisation_id, name, number)
-        around = _surroundings(session, context, kept_policy(row.canonical))
-        line, document = policy_line(row), row.document
-    return PolicyView(**vars(line), document=document, doubts=tuple(lint_policy(document, around.lists)[1]))
+        lists, line, text = named_lists(session, context.organisation_id), policy_line(row), row.document
+    analysed, document = _read(text)
+    return PolicyView(**vars(line), document=text, doubts=tuple(lint_policy(analysed, lists, document)))
 
 
 def policy_line(row: Policy) -> PolicyLine:
     """Give a version as it is listed."""
     return PolicyLine(
         name=row.name,
-        entity_type=kept_policy(row.canonical).entity_type,
+        entity_type=_type_of(row),
         number=row.number,
         state=row.state,
         content_hash=row.content_hash,
@@ -242,6 +245,10 @@ def policy_line(row: Policy) -> PolicyLine:
         approved_by=row.approved_by,
         approved_us=row.approved_us,
     )
+
+
+def _type_of(row: Policy) -> str:
+    return analyse_canonical_policy(row.canonical).policy.entity_type
 
 
 def _record(

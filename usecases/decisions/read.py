@@ -12,13 +12,13 @@ from typing import Any
 
 from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
-from fivefold.risk.compiler.policy_checks import inputs_of_policy_rule
-from fivefold.risk.compiler.value_types import vocabulary
+from fivefold.risk.compiler.analysis import AnalysedPolicy, analyse_canonical_policy
+from fivefold.risk.compiler.value_types import inputs_of_policy_rule
 from fivefold.risk.engine.explain.describe import numbers_in
 from fivefold.risk.engine.explain.policies import OUTCOMES
-from fivefold.risk.engine.policy_program import PolicyOutcome, kept_policy
+from fivefold.risk.engine.policy_program import PolicyOutcome
 from fivefold.risk.language.expressions import input_key
-from fivefold.risk.language.policy import Policy, PolicyRule
+from fivefold.risk.language.policy import PolicyRule
 from fivefold.store.decisions.decisions import decision_numbered, decisions_of
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.tables.events import Decision
@@ -147,12 +147,12 @@ def view_decision(context: Context, number: int) -> DecisionReasons | None:
         decision = decision_numbered(session, context.organisation_id, number)
         if decision.answer is None or decision.inputs is None:
             return None
-        policy = kept_policy(session.get_one(PolicyRow, decision.policy_id).canonical)
+        analysed = analyse_canonical_policy(session.get_one(PolicyRow, decision.policy_id).canonical)
         answer, replay_inputs = json.loads(decision.answer), json.loads(decision.inputs)
-    outcomes = zip(policy.rules, answer["rules"], strict=True)
+    outcomes = zip(analysed.policy.rules, answer["rules"], strict=True)
     hidden = OUTCOMES[PolicyOutcome.NOT_HELD]
     rules = tuple(
-        _visible_rule(rule, outcome, policy, replay_inputs)
+        _visible_rule(rule, outcome, analysed, replay_inputs)
         for rule, outcome in outcomes
         if outcome["outcome"] != hidden
     )
@@ -166,15 +166,14 @@ def view_decision(context: Context, number: int) -> DecisionReasons | None:
 
 
 def _visible_rule(
-    rule: PolicyRule, outcome: Mapping[str, Any], policy: Policy, replay_inputs: Mapping[str, Any]
+    rule: PolicyRule, outcome: Mapping[str, Any], analysed: AnalysedPolicy, replay_inputs: Mapping[str, Any]
 ) -> RuleSeen:
     cuts = numbers_in([rule.when] if rule.unless is None else [rule.when, rule.unless])
-    names = vocabulary(policy)
     values = tuple(
         visible_value(
             input_,
             replay_inputs["inputs"][input_key(input_)],
-            names,
+            analysed.names,
             replay_inputs["base"],
             cuts.get(input_key(input_), ()),
         )

@@ -20,7 +20,7 @@ from fivefold.store.tables.rulesets import RulesetVersion
 from fivefold.usecases.levels.portfolio import (
     coming_corrections,
     entity_text,
-    parts_of_ruleset,
+    parts_of,
     read_stored_portfolio,
     read_transactions,
 )
@@ -103,7 +103,7 @@ def levels_by_rules(
     """
     versions = active_versions(session, organisation_id, type_id)
     rulesets = [analyse_canonical(version.canonical) for version in versions]
-    if not any(part in parts_of_ruleset(ruleset) for ruleset in rulesets):
+    if not any(part in parts_of(ruleset) for ruleset in rulesets):
         return None
     portfolio = read_stored_portfolio(session, organisation_id, type_id, ids, rulesets, as_of_us)
     nothing = (loading.current_levels(session, []), loading.overrides(session, []))
@@ -131,7 +131,7 @@ def _assess_at(
     overrides = loading.overrides(session, ids)
     versions = active_versions(session, organisation_id, type_id)
     rulesets = [analyse_canonical(version.canonical) for version in versions]
-    read = {part for ruleset in rulesets for part in parts_of_ruleset(ruleset)}
+    read = {part for ruleset in rulesets for part in parts_of(ruleset)}
     stored = to_come = None
     if valuer is not None or read & {"transactions", "indicators"}:
         for_value = valuer is not None or "indicators" in read

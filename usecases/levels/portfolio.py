@@ -14,11 +14,10 @@ from fivefold.domain.clock import from_microseconds
 from fivefold.domain.money import RateTable
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.features.stored import stored_histories
-from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.compiler.analysis import Analysed, AnalysedRuleset
 from fivefold.risk.facts.inputs import Needs, part_of
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.facts.value_inputs import indicator_frame
-from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.fields import CASE_FIELDS, FieldType, ValueType, value_type_of
 from fivefold.store.accounts.settings import base_currency_of
 from fivefold.store.levels import bulk_reads as loading
@@ -103,7 +102,7 @@ def read_stored_portfolio(
         stored: `read_transactions` them, where those were read already, with all that the rulesets need.
         values: what the value model says now, instead of what it said last.
     """
-    parts = {part for analysed in rulesets for part in parts_of_ruleset(analysed)}
+    parts = {part for analysed in rulesets for part in parts_of(analysed)}
     whose = (organisation_id, type_id, entity_ids)
     return read_parts(session, *whose, parts, as_of_us, stored=stored, values=values)
 
@@ -153,19 +152,9 @@ def read_parts(
     return Portfolio(entities, rates, **read, lists=named_lists(session, organisation_id) if lists else {}, stored=True)
 
 
-def parts_of_ruleset(analysed: AnalysedRuleset) -> set[str]:
-    """Name the parts of a portfolio that a ruleset reads, beside the entities."""
-    return parts_read(analysed.inputs, analysed.signals)
-
-
-def parts_read(inputs: Sequence[LanguageModel], signals: Sequence[LanguageModel] = ()) -> set[str]:
-    """Name the parts of a portfolio that some inputs need, and the latest moments of others."""
-    needs = Needs(inputs, signals, names=_NO_NAMES)
-    return {part for input_ in needs.everything() if (part := part_of(input_)) is not None}
-
-
-_NO_NAMES: Any = None
-"""What fields are called is not asked for here."""
+def parts_of(analysed: Analysed[Any]) -> set[str]:
+    """Name the parts of a portfolio that a ruleset or a policy reads, beside the entities."""
+    return {part for input_ in Needs.of(analysed).everything() if (part := part_of(input_)) is not None}
 
 
 def read_transactions(session: Session, whose: pl.DataFrame, as_of_us: int, *, for_value: bool) -> pl.DataFrame:

@@ -22,7 +22,7 @@ from fivefold.store.levels.failures import AssessmentFailure, assessment_failure
 from fivefold.store.sql.clocks import ahead_error, ahead_message, latest_us
 from fivefold.store.tables.levels import Assessment, DueMark, Standing, Transition
 from fivefold.store.tables.rulesets import RulesetVersion
-from fivefold.usecases.levels.portfolio import parts_of_ruleset
+from fivefold.usecases.levels.portfolio import parts_of
 from fivefold.usecases.levels.records import NEVER_ASSESSED
 from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.levels.worker import assess_now
@@ -237,7 +237,7 @@ def _stale_rates_days(session: Session, standing: Standing) -> int | None:
     if standing.version_id is None:
         return None
     version = session.get_one(RulesetVersion, standing.version_id)
-    if not parts_of_ruleset(analyse_canonical(version.canonical)) & {"transactions", "indicators"}:
+    if not parts_of(analyse_canonical(version.canonical)) & {"transactions", "indicators"}:
         return None
     day = from_microseconds(standing.assessed_us).date()
     base = base_currency_of(session, standing.organisation_id)

@@ -5,14 +5,14 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ConflictError, Finding, InvalidRulesetError
+from fivefold.domain.errors import ConflictError
 from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.accounts.settings import settings_row
 from fivefold.store.audit.bound_rows import digests
 from fivefold.store.rulesets.rulesets import draft_of, family_named, newest_version
 from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion
 from fivefold.usecases.rulesets.drafts import refuse_other_revision
-from fivefold.usecases.rulesets.review import Review, context_of, review
+from fivefold.usecases.rulesets.review import Review, context_of, refuse_findings, review
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason
 
@@ -56,7 +56,9 @@ def commit(context: Context, family: str, expected_revision: int, accept_warning
         refuse_other_revision(family_row, draft, expected_revision)
         around = context_of(session, family_row)
     looked, ruleset = review(draft, family, around, now)  # takes a while, so before the transaction
-    ruleset = _accepted(looked, ruleset, why)
+    source = f"the draft of {looked.family}, revision {looked.revision},"
+    refuse_findings([*looked.errors, *(() if why else looked.warnings)], why, source, "to be committed")
+    assert ruleset is not None  # what cannot be read has errors
     why = why if looked.warnings else ""
     with context.writing() as session:
         settings_row(session, context.organisation_id, locked=True)
@@ -70,15 +72,6 @@ def commit(context: Context, family: str, expected_revision: int, accept_warning
         session.flush()
         _record(session, context, family_row, version, why)
         return Committed(family, version.number, version.content_hash, tuple(version.editors))
-
-
-def _accepted(looked: Review, ruleset: Ruleset | None, why: str) -> Ruleset:
-    findings = [*looked.errors, *(() if why else looked.warnings)]
-    if ruleset is None or findings:
-        if not looked.errors:
-            findings.append(Finding("accept_warnings", "is empty; say why it is to be committed with these doubts"))
-        raise InvalidRulesetError(findings, f"the draft of {looked.family}, revision {looked.revision},")
-    return ruleset
 
 
 def _version(

@@ -1,6 +1,6 @@
 """What stands between a draft and a committed version: faults, doubts, its organisation, its examples."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
@@ -196,6 +196,17 @@ def _strange_fields(part: str, declared: Fields, context: OrganisationContext) -
                 f"{part}, {name}",
                 f"is {type_json(kind)}; of the type {context.type_name} it is {type_json(there[name])}",
             )
+
+
+def refuse_findings(findings: Sequence[Finding], why: str, source: str, purpose: str) -> None:
+    """Raise InvalidRulesetError where something is wrong, or doubtful and *why* does not accept it.
+
+    *source* names the document in the error, *purpose* what it is for: `to be committed`.
+    """
+    is_wrong = any(finding.fatal for finding in findings)
+    if is_wrong or (findings and not why):
+        accept = Finding("accept_warnings", f"is empty; say why it is {purpose} with these doubts")
+        raise InvalidRulesetError([*findings, *([] if is_wrong else [accept])], source)
 
 
 def read_matching_ruleset(document: str, around: OrganisationContext) -> Ruleset:

@@ -7,15 +7,14 @@ from typing import Any
 
 import polars as pl
 
-from fivefold.risk.compiler.policy_checks import inputs_of_policy_rule
-from fivefold.risk.compiler.value_types import inputs_of
+from fivefold.risk.compiler.analysis import VERSIONS_KEPT
+from fivefold.risk.compiler.value_types import inputs_of, inputs_of_policy_rule
 from fivefold.risk.engine.explain.describe import InputDescription, condition_words, describe_inputs, numbers_in
 from fivefold.risk.engine.outcome_codes import rule_column
 from fivefold.risk.engine.policy_program import ACTION, DECIDED, PolicyOutcome, PolicyProgram
 from fivefold.risk.language.expressions import distinct, input_key
 from fivefold.risk.language.policy import PolicyRule
 
-_EXPLAINERS_KEPT = 64
 OUTCOMES: Mapping[PolicyOutcome, str] = {
     PolicyOutcome.NOT_HELD: "not held",
     PolicyOutcome.HELD: "held",
@@ -113,7 +112,7 @@ class _PolicyRuleExplainer:
         return f"Holds, as {self.condition_text}{suppressed}"
 
 
-@lru_cache(maxsize=_EXPLAINERS_KEPT)
+@lru_cache(maxsize=VERSIONS_KEPT)
 def _rule_explainers(program: PolicyProgram, base: str) -> tuple[_PolicyRuleExplainer, ...]:
     return tuple(_rule_explainer(rule, program, base) for rule in program.policy.rules)
 

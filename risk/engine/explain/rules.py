@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from fivefold.risk.compiler.analysis import signal_of_rule
+from fivefold.risk.compiler.analysis import VERSIONS_KEPT, signal_of_rule
 from fivefold.risk.compiler.value_types import inputs_of_rule
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.engine.explain.describe import (
@@ -178,8 +178,6 @@ def signed(points: Decimal) -> str:
 Columns = Mapping[str, Sequence[Any]]
 """The inputs and outcomes of some entities, by the names of their columns; lists in them as tuples."""
 
-_EXPLAINERS_KEPT = 64
-
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class RuleExplainer:
@@ -309,7 +307,7 @@ class Explainer:
         return list(zip(*[rule.outcomes(columns) for rule in self.rules], strict=True))
 
 
-@lru_cache(maxsize=_EXPLAINERS_KEPT)
+@lru_cache(maxsize=VERSIONS_KEPT)
 def explainer_of(program: Program, base: str) -> Explainer:
     """Prepare the explanation of a program's rules, once; *base* is the currency that money is in.
 

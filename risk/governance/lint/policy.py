@@ -5,47 +5,38 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from fivefold.domain.errors import Finding, InvalidRulesetError
-from fivefold.risk.compiler.analysis import lists_of_policy
+from fivefold.domain.errors import Finding
+from fivefold.risk.compiler.analysis import AnalysedPolicy
+from fivefold.risk.compiler.checks import actions_at
 from fivefold.risk.compiler.diagnostics import Diagnostic, findings, warning
-from fivefold.risk.compiler.locations import Location, conditions_of_policy, inputs_named, wheres_in
-from fivefold.risk.compiler.policy_checks import actions_at, inputs_of_policy_rule, policy_diagnostics
-from fivefold.risk.compiler.value_types import vocabulary
+from fivefold.risk.compiler.locations import Location
+from fivefold.risk.compiler.value_types import inputs_of_policy_rule
 from fivefold.risk.governance.lint.reachability import LintScope, try_conditions
 from fivefold.risk.governance.lint.ruleset import Lists, lint_scope, list_diagnostics
 from fivefold.risk.language.documents import Document, Path
 from fivefold.risk.language.expressions import input_key
-from fivefold.risk.language.policy import Policy, PolicyRule, policy_of
+from fivefold.risk.language.policy import Policy, PolicyRule
 
 
-def lint_policy(text: str, lists: Lists | None = None) -> tuple[Policy | None, list[Finding]]:
-    """Read a policy and find everything that is wrong or doubtful, with lines; no policy where it cannot be read.
+def lint_policy(
+    analysed: AnalysedPolicy, lists: Lists | None = None, document: Document | None = None
+) -> list[Finding]:
+    """Find everything that is wrong or doubtful in a policy.
 
     Args:
-        text: YAML or JSON.
+        analysed: the policy.
         lists: the named lists; without them, what depends on them is not decided, and that is said.
+        document: what it was read from; without it the findings have no lines.
     """
-    try:
-        document = Document(text, "the policy")
-        policy = policy_of(document)
-    except InvalidRulesetError as error:
-        return None, list(error.findings)
-    return policy, findings(_diagnostics(policy, lists), policy, document)
+    return findings(_diagnostics(analysed, lists), analysed.policy, document)
 
 
-def _diagnostics(policy: Policy, lists: Lists | None) -> list[Diagnostic]:
-    fatal = policy_diagnostics(policy)
-    diagnostics = [*fatal, *list_diagnostics(_places(policy), lists), *_style_diagnostics(policy)]
+def _diagnostics(analysed: AnalysedPolicy, lists: Lists | None) -> list[Diagnostic]:
+    policy, fatal = analysed.policy, analysed.diagnostics
+    diagnostics = [*fatal, *list_diagnostics(analysed, lists), *_style_diagnostics(policy)]
     if not fatal:
-        diagnostics += _reach_diagnostics(policy, lint_scope(vocabulary(policy), lists_of_policy(policy), lists))
+        diagnostics += _reach_diagnostics(policy, lint_scope(analysed, lists))
     return diagnostics
-
-
-def _places(policy: Policy) -> list[Location]:
-    places = list(conditions_of_policy(policy))
-    return places + [
-        where for place in places for path, rule_input in inputs_named(place) for where in wheres_in(path, rule_input)
-    ]
 
 
 def _style_diagnostics(policy: Policy) -> Iterator[Diagnostic]:

@@ -4,11 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fivefold.domain.errors import Finding, InvalidRulesetError
-from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.compiler.analysis import Analysed, AnalysedRuleset
 from fivefold.risk.compiler.checks import outcomes_with_paths
 from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, findings, warning
 from fivefold.risk.compiler.locations import Location, tests_at
-from fivefold.risk.compiler.value_types import Vocabulary
 from fivefold.risk.facts.inputs import part_of
 from fivefold.risk.facts.portfolio import NamedList
 from fivefold.risk.governance.examples.facts import check_examples
@@ -18,7 +17,7 @@ from fivefold.risk.governance.lint.reachability import LintScope, order_diagnost
 from fivefold.risk.language.documents import Document, Path
 from fivefold.risk.language.operators import Fuzzy
 from fivefold.risk.language.quantities import Duration
-from fivefold.risk.language.reading import ruleset_of
+from fivefold.risk.language.reading import read_document
 from fivefold.risk.language.ruleset import Outcome, Rule, Ruleset, WeightedScore
 
 HALF_LIVES = 2
@@ -116,7 +115,7 @@ def lint_text(
     """Read a ruleset and find the same, with lines; no ruleset where it cannot be read."""
     try:
         document = Document(text)
-        analysed = AnalysedRuleset(ruleset_of(document))
+        analysed = AnalysedRuleset(read_document(Ruleset, document, "the ruleset"))
     except InvalidRulesetError as error:
         return None, list(error.findings)
     return analysed, lint(analysed, lists, document, notes=notes)
@@ -124,20 +123,17 @@ def lint_text(
 
 def _diagnostics(analysed: AnalysedRuleset, lists: Lists | None, *, notes: bool) -> list[Diagnostic]:
     ruleset, fatal = analysed.ruleset, analysed.diagnostics
-    missing = list_diagnostics([*analysed.conditions, *analysed.wheres], lists)
     members = {name: named_list.versions[-1].members for name, named_list in (lists or {}).items()}
     diagnostics = [
         *fatal,
-        *missing,
+        *list_diagnostics(analysed, lists),
         *style_diagnostics(analysed),
         *doubt_diagnostics(ruleset, members),
         *_example_diagnostics(ruleset),
     ]
     if not analysed.structural_diagnostics:
         diagnostics += level_diagnostics(ruleset)
-    diagnostics += _reach_diagnostics(
-        analysed, lint_scope(analysed.names, analysed.lists, lists), [fault.path for fault in fatal]
-    )
+    diagnostics += _reach_diagnostics(analysed, lint_scope(analysed, lists), [fault.path for fault in fatal])
     return [fault for fault in diagnostics if notes or fault.severity is not Severity.NOTE]
 
 
@@ -151,18 +147,19 @@ def _example_diagnostics(ruleset: Ruleset) -> Iterator[Diagnostic]:
         yield Diagnostic(path, finding.problem, Severity.WARNING)
 
 
-def lint_scope(names: Vocabulary, names_of_lists: Sequence[str], lists: Lists | None) -> LintScope:
-    """Give the names and lists that conditions may use, where they read some named lists.
+def lint_scope(analysed: Analysed[Any], lists: Lists | None) -> LintScope:
+    """Give the names and lists that conditions may use.
 
     A list that is not there has one member, a word that is in no other list.
     """
     there = lists or {}
-    members = {name: there[name].versions[-1].members if name in there else (f"@{name}",) for name in names_of_lists}
-    return LintScope(names, members, all(name in there for name in names_of_lists))
+    members = {name: there[name].versions[-1].members if name in there else (f"@{name}",) for name in analysed.lists}
+    return LintScope(analysed.names, members, all(name in there for name in analysed.lists))
 
 
-def list_diagnostics(places: Sequence[Location], lists: Lists | None) -> Iterator[Diagnostic]:
+def list_diagnostics(analysed: Analysed[Any], lists: Lists | None) -> Iterator[Diagnostic]:
     """Find conditions that name a list which is not there; without lists, all that name one."""
+    places = (*analysed.conditions, *analysed.wheres)
     for path, name in ((path, name) for place in places for path, name in _lists_named(place)):
         if lists is None:
             yield Diagnostic(path, f"names the list {name}; no lists were given to look it up in", Severity.WARNING)

@@ -5,7 +5,13 @@ from typing import Any
 import pytest
 
 from fivefold.domain.errors import InvalidRulesetError
-from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical, lists_of_policy, signal_of_rule
+from fivefold.risk.compiler.analysis import (
+    AnalysedPolicy,
+    AnalysedRuleset,
+    analyse_canonical,
+    analyse_canonical_policy,
+    signal_of_rule,
+)
 from fivefold.risk.language.expressions import input_key
 from tests.risk.engine.policies_small import policy
 from tests.risk.engine.small import case, rule, ruleset
@@ -28,6 +34,7 @@ RULESET = ruleset(
     applies_to={"field": "country", "in_list": "predicate"},
 )
 EVERYWHERE = AnalysedRuleset(RULESET)
+POLICY = AnalysedPolicy(policy({"when": {"ratio": SUMS, "above": 2}, "action": "block"}))
 
 
 def test_lists_are_found_everywhere() -> None:
@@ -40,7 +47,7 @@ def test_those_of_a_policy_are_found_everywhere() -> None:
     when = {"any": [{"field": "country", "in_list": "own"}, ratio]}
     unless = {"not": {"transaction": "operation", "in_list": "unless"}}
     made = policy({"when": when, "unless": unless, "action": "block"})
-    assert list(lists_of_policy(made)) == ["over", "own", "unless"]
+    assert list(AnalysedPolicy(made).lists) == ["over", "own", "unless"]
 
 
 def test_inputs_are_found_once() -> None:
@@ -72,6 +79,14 @@ def test_a_stored_ruleset_is_read_once_and_is_the_one_that_was_written() -> None
     assert stored != analyse_canonical(ruleset(rule("own", case("present", 1), input={"field": "country"})).canonical)
 
 
+def test_a_stored_policy_is_read_once_and_is_the_one_that_was_written() -> None:
+    made = policy({"when": {"level": "in_force", "at_least": "high"}, "action": "block"})
+    stored = analyse_canonical_policy(made.canonical)
+    assert stored is analyse_canonical_policy(made.canonical)
+    assert (stored, hash(stored)) == (AnalysedPolicy(made), hash(AnalysedPolicy(made)))
+    assert (stored.policy, stored.signals) == (made, ())
+
+
 def test_each_part_is_computed_once() -> None:
     """A second walk over a thousand rules, for every assessment, is what this saves."""
     for name in (
@@ -86,6 +101,7 @@ def test_each_part_is_computed_once() -> None:
         "errors",
     ):
         assert getattr(EVERYWHERE, name) is getattr(EVERYWHERE, name), name
+        assert getattr(POLICY, name) is getattr(POLICY, name), name
 
 
 def test_an_unusable_ruleset_names_everything_that_is_wrong() -> None:

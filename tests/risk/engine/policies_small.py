@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 from hypothesis import strategies as st
 
+from fivefold.risk.compiler.analysis import analyse_canonical_policy
 from fivefold.risk.engine.policy_program import PolicyProgram, policy_program_for
 from fivefold.risk.language.policy import Policy, read_policy
 
@@ -36,7 +37,7 @@ def policy(*rules: Data, **parts: Any) -> Policy:
 
 
 def program(made: Policy) -> PolicyProgram:
-    return policy_program_for(made.canonical, {}, "EUR")
+    return policy_program_for(analyse_canonical_policy(made.canonical), {}, "EUR")
 
 
 COLUMNS: dict[str, Any] = {

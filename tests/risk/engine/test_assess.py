@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from fractions import Fraction
 from typing import Any
+from unittest.mock import patch
 
 import polars as pl
 import pytest
@@ -17,9 +18,10 @@ from fivefold.domain.clock import from_microseconds, parse_moment
 from fivefold.domain.errors import FileFormatError, InvalidRulesetError
 from fivefold.domain.money import base_only
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical, analyse_text
-from fivefold.risk.engine.assess import _compiled, assess, program_for
+from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.engine.explain.breakdown import as_json_text, explain, explain_all
+from fivefold.risk.engine.program import compile_ruleset, compiled_once, program_for
 from fivefold.risk.facts.portfolio import Portfolio
 from fivefold.risk.facts.reading import entities_from_rows
 from fivefold.risk.language import reading
@@ -252,8 +254,8 @@ def test_a_text_and_its_stored_form_give_the_same_breakdowns(ruleset: Data, worl
 
 def compile_anew(analysed: AnalysedRuleset, *of: Any) -> list[str]:
     """Breakdowns by a program of this ruleset's own, not by one that is kept of an equal ruleset."""
-    _compiled.cache_clear()
-    return [as_json_text(explanation) for explanation in explain_all(assess(analysed, *of))]
+    with patch("fivefold.risk.engine.assess.program_for", compiled_once(compile_ruleset)):
+        return [as_json_text(explanation) for explanation in explain_all(assess(analysed, *of))]
 
 
 @pytest.fixture

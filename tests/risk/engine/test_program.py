@@ -6,9 +6,17 @@ import polars as pl
 import pytest
 
 from fivefold.risk.compiler.analysis import AnalysedRuleset
-from fivefold.risk.engine.assess import program_for
 from fivefold.risk.engine.explain.breakdown import explain
-from fivefold.risk.engine.program import APPLIES, FAILED, FLOOR, HARD_FLOOR, TOTAL, TOTAL_LEVEL, compile_ruleset
+from fivefold.risk.engine.program import (
+    APPLIES,
+    FAILED,
+    FLOOR,
+    HARD_FLOOR,
+    TOTAL,
+    TOTAL_LEVEL,
+    compile_ruleset,
+    program_for,
+)
 from fivefold.risk.facts.portfolio import AS_OF
 from fivefold.risk.language.expressions import FieldInput, input_key
 from fivefold.risk.language.fields import ValueType

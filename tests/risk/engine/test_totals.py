@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fivefold.risk.compiler.analysis import AnalysedRuleset
-from fivefold.risk.engine.assess import program_for
 from fivefold.risk.engine.explain.breakdown import explain
+from fivefold.risk.engine.program import program_for
 from fivefold.risk.engine.totals import Total
 from fivefold.risk.language.ruleset import Ruleset
 from tests.risk.engine.small import assessed, case, exactly, rule, ruleset

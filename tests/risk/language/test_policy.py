@@ -13,6 +13,7 @@ from fivefold.risk.language.policy import (
     POLICY_INPUTS,
     STATUSES,
     LevelInput,
+    Policy,
     PolicyAll,
     PolicyAny,
     PolicyNot,
@@ -20,10 +21,9 @@ from fivefold.risk.language.policy import (
     PolicyRatio,
     PolicyRule,
     TransactionInput,
-    read_canonical_policy,
     read_policy,
 )
-from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.language.reading import read_ruleset, read_stored
 from fivefold.usecases.levels.records import NO_RULESET
 from tests.risk.conftest import Refusal
 
@@ -81,7 +81,7 @@ def test_everything_that_is_written_is_read() -> None:
 
 def test_what_it_says_is_what_it_is() -> None:
     policy = read_policy(WRITTEN)
-    same = read_canonical_policy(policy.canonical)
+    same = read_stored(Policy, policy.canonical)
     assert repr(read_policy(policy.canonical)) == repr(same)
     assert (same, same.canonical, same.content_hash) == (policy, policy.canonical, policy.content_hash)
     assert read_policy(f"# a remark\n{WRITTEN}").content_hash == policy.content_hash

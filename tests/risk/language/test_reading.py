@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from fivefold.domain.errors import InvalidRulesetError
-from fivefold.risk.language.reading import read_canonical_ruleset, read_ruleset
+from fivefold.risk.language.reading import read_ruleset, read_stored
+from fivefold.risk.language.ruleset import Ruleset
 from tests.risk.conftest import Refusal
 from tests.risk.language.documents_made import Data, as_json, as_yaml, rulesets
 
@@ -82,7 +83,7 @@ def test_the_canonical_form_reads_back_as_the_same_ruleset(data: Data) -> None:
 def test_a_text_and_its_canonical_form_are_one_ruleset_to_the_form_of_numbers(data: Data) -> None:
     """So the engine needs no second reading: what it says of 31.00 is what it says of 31."""
     written = read_ruleset(as_yaml(numbers_spelled(data), backwards=True))
-    stored = read_canonical_ruleset(written.canonical)
+    stored = read_stored(Ruleset, written.canonical)
     assert repr(in_order(written)) == repr(in_order(stored))
     assert repr(stored) == repr(read_ruleset(written.canonical))
 
@@ -99,7 +100,7 @@ def in_order(value: Any) -> Any:
 @pytest.mark.parametrize("stored", ["{", "{}"])
 def test_a_canonical_form_that_was_damaged_is_refused_with_what_is_wrong(stored: str, refusal: Refusal) -> None:
     with refusal(InvalidRulesetError):
-        read_canonical_ruleset(stored, "version 3")
+        read_stored(Ruleset, stored, "version 3")
 
 
 @given(rulesets, st.booleans())

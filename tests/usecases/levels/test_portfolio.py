@@ -18,7 +18,7 @@ from fivefold.risk.facts.value_inputs import indicator_frame
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, put_record, set_tag
 from fivefold.usecases.levels.portfolio import (
     _own_fields,
-    parts_of_ruleset,
+    parts_of,
     read_stored_portfolio,
     read_transactions,
 )
@@ -80,7 +80,7 @@ def frame(portfolio: Portfolio, part: str) -> pl.DataFrame:
 @pytest.mark.parametrize("rule", READS)
 def test_what_a_ruleset_does_not_read_is_not_read(bank: Bank, rule: str) -> None:
     form, reads = READS[rule]
-    assert parts_of_ruleset(analyse_text(banks.document({rule: form}))) == reads
+    assert parts_of(analyse_text(banks.document({rule: form}))) == reads
     portfolio = read(bank, "a", rule)
     assert {part for part in PARTS if getattr(portfolio, part) is not None} == reads
 

@@ -8,11 +8,12 @@ import pytest
 
 from fivefold.domain.money import base_only
 from fivefold.risk.compiler.analysis import AnalysedRuleset
-from fivefold.risk.engine.assess import assess, program_for
+from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.engine.explain import rules as tellers
 from fivefold.risk.engine.explain.breakdown import explain, explain_all
 from fivefold.risk.engine.explain.rules import RuleOutcome, explainer_of, rule_outcomes
+from fivefold.risk.engine.program import program_for
 from fivefold.risk.facts.portfolio import Portfolio
 from fivefold.risk.facts.reading import entities_from_rows
 from fivefold.risk.language.ruleset import Ruleset

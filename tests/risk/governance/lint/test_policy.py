@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from fivefold.domain.errors import Finding
+from fivefold.risk.compiler.analysis import AnalysedPolicy
 from fivefold.risk.governance.lint.policy import lint_policy
+from fivefold.risk.governance.lint.ruleset import Lists
+from fivefold.risk.language.documents import Document
+from fivefold.risk.language.policy import Policy
+from fivefold.risk.language.reading import read_document
 from tests.golden import compare
 from tests.risk.engine.policies_small import ACTIONS, LEVELS, decision_of, drawn_rules, outcome_of
 from tests.risk.governance.linted import LISTS
@@ -41,8 +47,13 @@ def text(rules: list[Any], wins: str = "first", **parts: Any) -> str:
     return json.dumps(whole)
 
 
+def linted(written: str, lists: Lists | None = None) -> list[Finding]:
+    document = Document(written, "the policy")
+    return lint_policy(AnalysedPolicy(read_document(Policy, document, "the policy")), lists, document)
+
+
 def told(rules: list[Any], wins: str = "first", **parts: Any) -> list[str]:
-    found = lint_policy(text(rules, wins, **parts), LISTS)[1]
+    found = linted(text(rules, wins, **parts), LISTS)
     return [
         f"{one.where}: {one.problem}"
         for one in found
@@ -93,7 +104,7 @@ def test_what_has_no_effect_is_told() -> None:
 
 
 def test_an_action_that_nothing_gives_is_told() -> None:
-    found = lint_policy(text([{"when": HIGH, "action": "block"}]), {})[1]
+    found = linted(text([{"when": HIGH, "action": "block"}]), {})
     assert [str(one) for one in found] == [
         "line 1: action 2: note is never given",
         "line 1: action 3: review is never given",
@@ -101,15 +112,12 @@ def test_an_action_that_nothing_gives_is_told() -> None:
 
 
 def test_missing_reasons_are_told_with_their_lines() -> None:
-    read, found = lint_policy(
-        WRITTEN.replace("rationale: Cash by risk.\n", "").replace("    rationale: They launder it.\n", "")
-    )
-    assert read is not None
+    found = linted(WRITTEN.replace("rationale: Cash by risk.\n", "").replace("    rationale: They launder it.\n", ""))
     assert [str(one) for one in found] == [
         "line 1: policy: has no written rationale",
         "line 8: rule cash: has no written rationale",
     ]
-    assert lint_policy(WRITTEN)[1] == []
+    assert linted(WRITTEN) == []
 
 
 def test_lists_are_looked_up() -> None:
@@ -117,12 +125,10 @@ def test_lists_are_looked_up() -> None:
     assert told([rule]) == []
     gone = {**rule, "when": {"count": "transactions", "where": {"field": "currency", "in_list": "gone"}, "above": 1}}
     assert told([gone]) == ["rule r0, when, where, in_list: names the list gone, which is missing; there are grey"]
-    found = lint_policy(text([rule]))[1]
+    found = linted(text([rule]))
     assert [(one.fatal, "no lists were given" in one.problem) for one in found][:1] == [(False, True)]
 
 
 def test_what_cannot_be_used_is_fatal_and_not_searched_further() -> None:
-    policy, found = lint_policy(text([{"when": {"level": "in_force", "at_least": "huge"}, "action": "blokc"}]), {})
-    assert policy is not None
+    found = linted(text([{"when": {"level": "in_force", "at_least": "huge"}, "action": "blokc"}]), {})
     assert [one.problem[:17] for one in found if one.fatal] == ["there is no action"[:17], "there is no level"[:17]]
-    assert lint_policy("policy: [", {})[0] is None
