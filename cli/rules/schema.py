@@ -14,6 +14,8 @@ def schema(
     policy: Annotated[bool, typer.Option("--policy", help="That of policies, which decide on transactions.")] = False,
 ) -> None:
     """Print the JSON Schema of rulesets. An editor that knows it completes words and marks mistakes."""
-    from fivefold.risk.language.schema import policy_schema_json, schema_json
+    from fivefold.risk.language.policy import Policy
+    from fivefold.risk.language.ruleset import Ruleset
+    from fivefold.risk.language.schema import schema_json
 
-    typer.echo(policy_schema_json() if policy else schema_json(), nl=False)
+    typer.echo(schema_json(Policy if policy else Ruleset), nl=False)

@@ -34,17 +34,17 @@ from fivefold.risk.language.ruleset import Rule, Ruleset
 VERSIONS_KEPT = 64
 """So many stored versions are kept with their analysis, and as many compiled programs and explainers."""
 
-Decides = TypeVar("Decides", Ruleset, Policy)
+AnyDefinition = TypeVar("AnyDefinition", Ruleset, Policy)
 
 
 @dataclass(frozen=True, eq=False)
-class Analysed(ABC, Generic[Decides]):
+class Analysed(ABC, Generic[AnyDefinition]):
     """A ruleset or a policy, and what follows from it alone; each part is computed once, when it is first needed.
 
     Two of them are equal where they have the same content.
     """
 
-    definition: Decides
+    definition: AnyDefinition
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Analysed) and self.definition.content_hash == other.definition.content_hash

@@ -14,7 +14,7 @@ from fivefold.risk.language.messages import EMPTY, problem_of
 from fivefold.risk.language.ruleset import Ruleset
 
 Form = TypeVar("Form", bound=BaseModel)
-Decides = TypeVar("Decides", bound=Definition)
+AnyDefinition = TypeVar("AnyDefinition", bound=Definition)
 
 WRITTEN = {"written": True}
 """The context of a validation of what people wrote: dates, for one, are never bare numbers there."""
@@ -25,7 +25,7 @@ def read_ruleset(text: str, source: str = "the ruleset") -> Ruleset:
     return read_text(Ruleset, text, source)
 
 
-def read_text(form: type[Decides], text: str, source: str) -> Decides:
+def read_text(form: type[AnyDefinition], text: str, source: str) -> AnyDefinition:
     """Read a ruleset or a policy from YAML or JSON.
 
     Raises:
@@ -34,7 +34,7 @@ def read_text(form: type[Decides], text: str, source: str) -> Decides:
     return read_document(form, Document(text, source), source)
 
 
-def read_stored(form: type[Decides], canonical: str, source: str = "") -> Decides:
+def read_stored(form: type[AnyDefinition], canonical: str, source: str = "") -> AnyDefinition:
     """Read one from its canonical form: what `read_text` reads from it, in a fraction of the time; errors as there."""
     return read_canonical(form, canonical) or read_text(form, canonical, source or f"the {form.word}")
 
@@ -51,7 +51,7 @@ def _validated(form: type[Form], data: Any) -> Form:
     return form.model_validate(data, by_alias=True, by_name=False, context=WRITTEN)
 
 
-def read_document(form: type[Decides], document: Document, source: str) -> Decides:
+def read_document(form: type[AnyDefinition], document: Document, source: str) -> AnyDefinition:
     """Make a ruleset or a policy of a document that was read; InvalidRulesetError as above."""
     if not isinstance(document.data, dict):
         problem = f"must be a mapping that begins with `{form.word}: NAME`"

@@ -4,49 +4,27 @@ import json
 import re
 from typing import Any
 
-from fivefold.risk.language.base import LanguageModel
-from fivefold.risk.language.policy import Policy
+from fivefold.risk.language.fields import Definition
 from fivefold.risk.language.ruleset import Ruleset
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def schema() -> dict[str, Any]:
-    """Give the JSON Schema of a ruleset. It has words and forms; lint checks what they mean together.
+def schema(form: type[Definition] = Ruleset) -> dict[str, Any]:
+    """Give the JSON Schema of rulesets or policies. It has words and forms; lint checks what they mean together.
 
-    >>> schema()["additionalProperties"]
-    False
+    >>> schema()["required"][:2], schema(Policy)["required"][:2]
+    (['ruleset', 'entity_type'], ['policy', 'entity_type'])
     """
-    return _schema_of(Ruleset, "fivefold ruleset")
-
-
-def policy_schema() -> dict[str, Any]:
-    """Give the JSON Schema of a policy, in the same way.
-
-    >>> policy_schema()["required"][:2]
-    ['policy', 'entity_type']
-    """
-    return _schema_of(Policy, "fivefold policy")
-
-
-def schema_json() -> str:
-    """Write that of rulesets, one word a line, as `fivefold rules schema` prints it."""
-    return _as_text(schema())
-
-
-def policy_schema_json() -> str:
-    """Write that of policies, as `fivefold rules schema --policy` prints it."""
-    return _as_text(policy_schema())
-
-
-def _schema_of(form: type[LanguageModel], title: str) -> dict[str, Any]:
     content = form.model_json_schema(by_alias=True)
     content = _with_file_names(_plain(content), _names(content["$defs"]))
-    return {"$schema": DIALECT, "title": title, **{word: content[word] for word in content if word != "title"}}
+    rest = {word: content[word] for word in content if word != "title"}
+    return {"$schema": DIALECT, "title": f"fivefold {form.word}", **rest}
 
 
-def _as_text(content: dict[str, Any]) -> str:
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+def schema_json(form: type[Definition] = Ruleset) -> str:
+    """Write the same, one word a line, as `fivefold rules schema` prints it."""
+    return json.dumps(schema(form), indent=2, ensure_ascii=False) + "\n"
 
 
 def _plain(part: Any) -> Any:

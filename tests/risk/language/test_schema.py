@@ -11,8 +11,10 @@ from hypothesis import given
 
 from fivefold.domain.errors import InvalidRulesetError
 from fivefold.risk.language.documents import Document
+from fivefold.risk.language.policy import Policy
 from fivefold.risk.language.reading import read_ruleset
-from fivefold.risk.language.schema import policy_schema, schema, schema_json
+from fivefold.risk.language.ruleset import Ruleset
+from fivefold.risk.language.schema import schema, schema_json
 from tests.risk.language.documents_made import Data, as_json, rulesets
 from tests.risk.language.test_policy import WRITTEN
 from tests.risk.language.test_reading import TEXT, mistakes
@@ -47,14 +49,14 @@ def fits(text: str) -> bool:
     return bool(VALIDATOR.is_valid(plain(Document(text).data)))
 
 
-@pytest.mark.parametrize("made", [schema, policy_schema])
-def test_it_is_a_schema(made: Any) -> None:
-    jsonschema.Draft202012Validator.check_schema(made())
+@pytest.mark.parametrize("form", [Ruleset, Policy])
+def test_it_is_a_schema(form: Any) -> None:
+    jsonschema.Draft202012Validator.check_schema(schema(form))
 
 
 def test_a_policy_fits_its_schema_and_a_word_that_is_none_fits_nowhere() -> None:
     data = plain(Document(WRITTEN).data)
-    validator = jsonschema.Draft202012Validator(policy_schema())
+    validator = jsonschema.Draft202012Validator(schema(Policy))
     assert list(validator.iter_errors(data)) == []
     for at in (data, data["rules"][0], data["rules"][0]["when"], data["rules"][0]["when"]["all"][0]):
         at["frobnicate"] = 1
