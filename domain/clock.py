@@ -47,9 +47,9 @@ def parse_moment(text: str, what: str = "time") -> int:
     >>> parse_moment("1970-01-01T01:00:00+01:00")
     0
     """
-    shown = re.sub(r"(\.\d{6})\d+", r"\1", text.strip())
+    readable = re.sub(r"(\.\d{6})\d+", r"\1", text.strip())
     try:
-        return to_microseconds(datetime.fromisoformat(shown))
+        return to_microseconds(datetime.fromisoformat(readable))
     except ValueError:
         raise ConfigError(
             f"{what} is {text!r}; it must be an ISO 8601 date or time such as 2024-07-01 or 2024-07-01T12:00:00Z"

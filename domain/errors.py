@@ -75,10 +75,10 @@ def kind_of(problem: Problem) -> tuple[Kind, str]:
     >>> kind_of(Problem(3, "user_balance", "is '1,5'", "a number"))
     (Kind(field='user_balance', problem='is ', rest='', allowed='a number'), "'1,5'")
     """
-    named = _LEADING_VALUE.fullmatch(problem.problem)
-    if named is None:
+    match = _LEADING_VALUE.fullmatch(problem.problem)
+    if match is None:
         return Kind(problem.field, problem.problem, "", problem.allowed), ""
-    return Kind(problem.field, "is ", named["rest"], problem.allowed), named["value"]
+    return Kind(problem.field, "is ", match["rest"], problem.allowed), match["value"]
 
 
 class InvalidDataError(FivefoldError):
@@ -147,11 +147,11 @@ def problem_lines(problems: Sequence[Problem], beyond: Mapping[Kind, int] | None
     >>> print(*problem_lines([Problem(row, "a", f"is 'x{row}'", "a number") for row in range(2, 9)]))
     rows 2, 3, 4 and 4 more: a is 'x2', 'x3', 'x4' and others; allowed: a number
     """
-    found: dict[Kind, _Alike] = {}
+    by_kind: dict[Kind, _Alike] = {}
     for one in problems:
         kind, value = kind_of(one)
-        found.setdefault(kind, _Alike()).add(one.row, value)
-    lines = [alike.line(kind, (beyond or {}).get(kind, 0)) for kind, alike in found.items()]
+        by_kind.setdefault(kind, _Alike()).add(one.row, value)
+    lines = [alike.line(kind, (beyond or {}).get(kind, 0)) for kind, alike in by_kind.items()]
     if len(lines) > PROBLEMS_LISTED:
         lines[PROBLEMS_LISTED:] = [f"... and {len(lines) - PROBLEMS_LISTED:,} kinds of problems more"]
     return lines
@@ -177,8 +177,8 @@ class _Alike:
         rest = count - len(self._rows)
         rows = ", ".join(map(str, self._rows)) + (f" and {rest:,} more" if rest else "")
         values = [*self._values]
-        named = ", ".join(values[:VALUES_NAMED]) + (" and others" if len(values) > VALUES_NAMED else "")
-        where, problem = "row" if count == 1 else "rows", f"{kind.problem}{named}{kind.rest}"
+        first_values = ", ".join(values[:VALUES_NAMED]) + (" and others" if len(values) > VALUES_NAMED else "")
+        where, problem = "row" if count == 1 else "rows", f"{kind.problem}{first_values}{kind.rest}"
         return f"{where} {rows}: {kind.field} {problem}; allowed: {kind.allowed}{_local_form(values, kind.allowed)}"
 
 

@@ -48,10 +48,10 @@ def protect_folder(path: Path) -> None:
 def is_own_file(path: Path) -> bool:
     """Tell whether there is a file, and no link to one, that this account or root alone can have written."""
     try:
-        found = path.lstat()
+        status = path.lstat()
     except OSError:
         return False
-    return stat.S_ISREG(found.st_mode) and found.st_uid in {os.geteuid(), 0} and not found.st_mode & stat.S_IWOTH
+    return stat.S_ISREG(status.st_mode) and status.st_uid in {os.geteuid(), 0} and not status.st_mode & stat.S_IWOTH
 
 
 @contextmanager

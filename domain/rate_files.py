@@ -52,8 +52,8 @@ class DatedRates:
         """
         latest: dict[str, Rate] = {}
         for row in self.rows:
-            known = latest.get(row.currency)
-            if row.day <= day and (known is None or known.known_on <= row.day):
+            present = latest.get(row.currency)
+            if row.day <= day and (present is None or present.known_on <= row.day):
                 latest[row.currency] = Rate(row.rate, row.day)
         if self.base is None or self.base == base:
             latest.pop(base, None)
@@ -179,11 +179,11 @@ def refuse_inverse(table: RateTable, name: str) -> None:
     if shipped == base_only(table.base, table.as_known_on):
         return
     for code, rate in sorted(table.rates.items()):
-        known = shipped.rates.get(code)
-        if known is None or abs(log10(rate.per_unit / known.per_unit)) < _AN_ORDER:
+        usual = shipped.rates.get(code)
+        if usual is None or abs(log10(rate.per_unit / usual.per_unit)) < _AN_ORDER:
             continue
-        if abs(log10(rate.per_unit * known.per_unit)) < _NEARLY:
+        if abs(log10(rate.per_unit * usual.per_unit)) < _NEARLY:
             raise ConfigError(
-                f"{name}: the rate of {code} is {rate.per_unit:g}, where about {known.per_unit:g} would be right: the "
-                f"table is the wrong way round. It says what one unit buys, 1 {code} = {known.per_unit:g} {table.base}"
+                f"{name}: the rate of {code} is {rate.per_unit:g}, where about {usual.per_unit:g} would be right: the "
+                f"table is the wrong way round. It says what one unit buys, 1 {code} = {usual.per_unit:g} {table.base}"
             )

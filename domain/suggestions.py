@@ -17,11 +17,11 @@ def nearest(word: str, names: Iterable[str], cutoff: float = _CUTOFF) -> str | N
     ('transaction_date', 'user_id', None)
     """
     letters = {_letters(name): name for name in reversed([str(name) for name in names])}
-    given = _letters(word)
-    if given in letters:
-        return letters[given]
-    one_away = [known for known in reversed(letters) if len(known) > 1 and _is_one_away(given, known)]
-    near = one_away or get_close_matches(given, letters, n=1, cutoff=cutoff)
+    word_letters = _letters(word)
+    if word_letters in letters:
+        return letters[word_letters]
+    one_away = [other for other in reversed(letters) if len(other) > 1 and _is_one_away(word_letters, other)]
+    near = one_away or get_close_matches(word_letters, letters, n=1, cutoff=cutoff)
     return letters[near[0]] if near else None
 
 
@@ -40,9 +40,9 @@ def _is_one_away(word: str, other: str) -> bool:
     same = next((place for place, pair in enumerate(zip(word, other, strict=False)) if pair[0] != pair[1]), None)
     if same is None:
         return abs(len(word) - len(other)) <= 1
-    left, right = word[same:], other[same:]
-    swapped = left[1:2] + left[:1] + left[2:]
-    return left[1:] == right[1:] or left[1:] == right or left == right[1:] or swapped == right
+    rest, other_rest = word[same:], other[same:]
+    swapped = rest[1:2] + rest[:1] + rest[2:]
+    return rest[1:] == other_rest[1:] or rest[1:] == other_rest or rest == other_rest[1:] or swapped == other_rest
 
 
 def _letters(name: str) -> str:

@@ -40,9 +40,9 @@ class DriftReference:
         columns = np.column_stack([matrix, scores])
         edges = np.full((columns.shape[1], BUCKETS - 1), np.inf)
         for number in range(columns.shape[1]):
-            known = columns[~np.isnan(columns[:, number]), number]
-            if len(known):
-                cuts = _cuts(known)
+            values = columns[~np.isnan(columns[:, number]), number]
+            if len(values):
+                cuts = _cuts(values)
                 edges[number, : len(cuts)] = cuts
         reference = cls((*names, SCORE), edges, np.zeros((len(edges), BUCKETS + 1), dtype=np.int64))
         reference.count(reference.counts, matrix, scores)
@@ -78,22 +78,22 @@ class DriftReference:
         return cls(tuple(data["names"]), edges, np.array(data["counts"], dtype=np.int64))
 
 
-def _cuts(known: Floats) -> Floats:
+def _cuts(values: Floats) -> Floats:
     """Give at most nine rising edges of about equally full buckets.
 
     Where more than a tenth are 0, zero has a bucket of its own and the others are cut by themselves. Otherwise, with
     nine tenths at 0, all others would share one bucket and could grow a hundredfold unnoticed.
     """
     fixed = np.empty(0)
-    if (known == 0).mean() > 1 / BUCKETS:
-        below = [np.nextafter(0.0, -1.0)] if (known < 0).any() else []
-        fixed, known = np.array([*below, 0.0]), known[known != 0]
-    if not len(known):
+    if (values == 0).mean() > 1 / BUCKETS:
+        below = [np.nextafter(0.0, -1.0)] if (values < 0).any() else []
+        fixed, values = np.array([*below, 0.0]), values[values != 0]
+    if not len(values):
         return fixed
     inner = np.linspace(0, 1, BUCKETS + 1 - len(fixed))[1:-1]
-    cuts = np.quantile(known, inner, method="inverted_cdf")
+    cuts = np.quantile(values, inner, method="inverted_cdf")
     if len(fixed):
-        cuts = cuts[cuts < known.max()]  # a bucket above the largest would be empty
+        cuts = cuts[cuts < values.max()]  # a bucket above the largest would be empty
     return np.unique(np.concatenate([fixed, cuts]))
 
 

@@ -48,9 +48,9 @@ def score_histories(
 ) -> ScoredBatch:
     """Score the customers of one container; one customer is a batch of one."""
     matrix, row_counts = model.matrix(histories, as_of)
-    known = (row_counts > 0) & ~model.unknown(histories, as_of)
-    scores = model.scores(matrix[known])
-    user_ids = histories.user_ids.filter(known)
+    is_known = (row_counts > 0) & ~model.unknown(histories, as_of)
+    scores = model.scores(matrix[is_known])
+    user_ids = histories.user_ids.filter(is_known)
     table = pl.DataFrame(
         {
             "user_id": pl.Series(user_ids, dtype=pl.String),
@@ -62,20 +62,22 @@ def score_histories(
         }
     )
     if compare_as_of is not None:
-        table = table.with_columns(_before(model, histories, compare_as_of, known, scores.score))
+        table = table.with_columns(_before(model, histories, compare_as_of, is_known, scores.score))
     if explained:
-        explanations = explain(model, matrix[known])
+        explanations = explain(model, matrix[is_known])
         points = {f"points_{name}": explanations.points[:, number] for number, name in enumerate(model.catalogue.names)}
         table = table.with_columns(pl.Series("base", np.full(len(table), explanations.base)), **_series(points))
     newest = int(histories.time.max()) if histories.rows else None
     currencies = frozenset(model.rates.codes[position] for position in np.flatnonzero(np.bincount(histories.currency)))
-    return ScoredBatch(table, int((~known).sum()), newest, currencies)
+    return ScoredBatch(table, int((~is_known).sum()), newest, currencies)
 
 
-def _before(model: ValueModel, histories: Histories, as_of: int, known: np.ndarray, now: np.ndarray) -> list[pl.Series]:
+def _before(
+    model: ValueModel, histories: Histories, as_of: int, is_known: np.ndarray, now: np.ndarray
+) -> list[pl.Series]:
     matrix, row_counts = model.matrix(histories, as_of)
-    is_scored = row_counts[known] > 0
-    before = model.scores(matrix[known])
+    is_scored = row_counts[is_known] > 0
+    before = model.scores(matrix[is_known])
     scores = pl.Series("score_before", np.where(is_scored, before.score, np.nan)).fill_nan(None)
     category = pl.Series("category_before", np.where(is_scored, before.category, ""), dtype=pl.String).replace("", None)
     return [scores, category, (pl.Series(now) - scores).alias("move")]

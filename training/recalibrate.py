@@ -80,16 +80,16 @@ def recalibrate(
     summary = portfolio.summary(config.seed)
     dates = _dates(config, summary, parent, model)
     windows, warnings = _window(portfolio, dates, config, summary)
-    judged = predict_test_window(portfolio, dates, config, model.booster, None, model.absent)
-    new = with_new_curve(model, judged, dates)
+    test_window = predict_test_window(portfolio, dates, config, model.booster, None, model.absent)
+    new = with_new_curve(model, test_window, dates)
     if new.content_hash == model.content_hash:
         raise NotEnoughDataError(
             f"nothing would change: version {parent.number} has the curve of the customers known on "
             f"{day_text(dates.test)} in these data already; give later data"
         )
-    evaluation = evaluate(judged, new, config, times_judged(registry, dates))
+    evaluation = evaluate(test_window, new, config, times_judged(registry, dates))
     verdict = _verdict(evaluation, config, parent, champion)
-    change = compare_curves(model, new, judged, evaluation, parent)
+    change = compare_curves(model, new, test_window, evaluation, parent)
     lineage = RecalibrationLineage(
         parent.number, model.content_hash, model.test_as_of, source_name(source), summary, windows, config, release(),
         warnings,
@@ -97,24 +97,30 @@ def recalibrate(
     against = champion.number if champion is not None and champion.number == parent.number else None
     record = _record(new, evaluation, change, verdict, lineage, against)
     return Recalibration(
-        log_version(registry, new, judged, evaluation, record), new, evaluation, change, verdict, lineage
+        log_version(registry, new, test_window, evaluation, record), new, evaluation, change, verdict, lineage
     )
 
 
-def with_new_curve(model: ValueModel, judged: WindowPredictions, dates: Dates) -> ValueModel:
+def with_new_curve(model: ValueModel, test_window: WindowPredictions, dates: Dates) -> ValueModel:
     """Give the trees of a model another reference portfolio: everything else stays as it is."""
-    curve = ScoreCurve.of(judged.predicted)
-    reference = DriftReference.of(model.catalogue.names, judged.matrix, curve.score(judged.predicted[judged.kept]))
+    curve = ScoreCurve.of(test_window.predicted)
+    reference = DriftReference.of(
+        model.catalogue.names, test_window.matrix, curve.score(test_window.predicted[test_window.kept])
+    )
     return replace(model, curve=curve, test_as_of=dates.test, reference=reference)
 
 
 def compare_curves(
-    before: ValueModel, after: ValueModel, judged: WindowPredictions, evaluation: Evaluation, parent: RegisteredVersion
+    before: ValueModel,
+    after: ValueModel,
+    test_window: WindowPredictions,
+    evaluation: Evaluation,
+    parent: RegisteredVersion,
 ) -> CurveChange:
     """Compare the segments of the same customers by both curves, with their realised values."""
-    categories = [model.segments_of(model.curve.score(judged.predicted)) for model in (before, after)]
+    categories = [model.segments_of(model.curve.score(test_window.predicted)) for model in (before, after)]
     tables = [
-        segment_table(category, judged.realised).select(
+        segment_table(category, test_window.realised).select(
             "segment", (pl.col("customers") / len(category)).alias(f"share_{name}"),
             pl.col("value_mean").alias(f"value_{name}"),
         )
@@ -126,8 +132,8 @@ def compare_curves(
     return CurveChange(
         segments.with_columns(pl.col("share_before", "share_after").fill_null(0.0)),
         float((categories[0] != categories[1]).mean()),
-        float(judged.predicted.mean()),
-        float(judged.realised.mean()),
+        float(test_window.predicted.mean()),
+        float(test_window.realised.mean()),
         calibration_error(evaluation.calibration),
         parent.metrics.get("calibration_error"),
     )

@@ -50,7 +50,7 @@ REQUIREMENTS = (
 def register(
     registry: Registry,
     model: ValueModel,
-    judged: WindowPredictions,
+    test_window: WindowPredictions,
     evaluation: Evaluation,
     lineage: Lineage,
     verdict: GateVerdict,
@@ -70,7 +70,7 @@ def register(
             model, lineage.summary, lineage.code, verdict, judged_against, evaluation.comparisons.times_judged
         ),
     )
-    return log_version(registry, model, judged, evaluation, record)
+    return log_version(registry, model, test_window, evaluation, record)
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class RunRecord:
 
 
 def log_version(
-    registry: Registry, model: ValueModel, judged: WindowPredictions, evaluation: Evaluation, record: RunRecord
+    registry: Registry, model: ValueModel, test_window: WindowPredictions, evaluation: Evaluation, record: RunRecord
 ) -> int:
     """Log a run and register its model as challenger; give the version's number. A run that fails gives no version."""
     registry.use()
@@ -106,14 +106,14 @@ def log_version(
         mlflow.log_params(dict(record.parameters))
         mlflow.log_metrics(dict(record.metrics))
         mlflow.log_input(_TransactionsDataset(record.source, record.summary), context="training")
-        for picture in write_pictures(folder / "plots", model, evaluation, judged):
+        for picture in write_pictures(folder / "plots", model, evaluation, test_window):
             mlflow.log_artifact(str(picture), "plots")
         mlflow.log_text(record.card, "model_card.md")
         mlflow.log_text(catalogue_markdown(), "indicators.md")
         mlflow.log_dict(model.rates.to_dict(), "rates.json")
         model.save(folder / "value_model")
         mlflow.set_tags(dict(record.tags))
-        logged = _log_model(model, judged, folder)
+        logged = _log_model(model, test_window, folder)
     return registry.add(logged.model_uri, run.info.run_id, logged.model_id, record.card, dict(record.tags))
 
 
@@ -135,7 +135,7 @@ def copy_shipped_code(folder: Path) -> Path:
     return target
 
 
-def _log_model(model: ValueModel, judged: WindowPredictions, folder: Path) -> Any:
+def _log_model(model: ValueModel, test_window: WindowPredictions, folder: Path) -> Any:
     """Log a model whose files are in *folder*/value_model."""
     return mlflow.pyfunc.log_model(
         name="model",
@@ -143,7 +143,7 @@ def _log_model(model: ValueModel, judged: WindowPredictions, folder: Path) -> An
         artifacts={"value_model": (folder / "value_model").as_uri()},
         code_paths=[str(copy_shipped_code(folder))],
         signature=model_signature(model),
-        input_example=pd.DataFrame(judged.matrix[:2], columns=list(model.indicators)),
+        input_example=pd.DataFrame(test_window.matrix[:2], columns=list(model.indicators)),
         pip_requirements=[f"{name}=={installed(name)}" for name in REQUIREMENTS],
         metadata={"fingerprint": model.fingerprint, "cut_points": list(model.cut_points)},
     )

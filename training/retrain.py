@@ -87,19 +87,19 @@ def retrain(
     comparable, incomparable = load_comparable_champion(
         registry, champion, incomparability(champion, config, dates, absent)
     )
-    judged = predict_test_window(portfolio, dates, config, fitted.booster_, comparable, absent)
-    model = build_model(fitted, judged, portfolio, config, dates, absent)
-    evaluation = evaluate(judged, model, config, times_judged(registry, dates))
+    test_window = predict_test_window(portfolio, dates, config, fitted.booster_, comparable, absent)
+    model = build_model(fitted, test_window, portfolio, config, dates, absent)
+    evaluation = evaluate(test_window, model, config, times_judged(registry, dates))
     verdict = gate_verdict(evaluation, config.gate, incomparable)
     lineage = Lineage(plan.source, plan.summary, dates, rows, config, trees, release(), plan.warnings, plan.assumptions)
-    number = register(registry, model, judged, evaluation, lineage, verdict, champion.number if champion else None)
+    number = register(registry, model, test_window, evaluation, lineage, verdict, champion.number if champion else None)
     promoted = verdict.promote and promote_by(registry, number) is not None
     return TrainingResult(number, promoted, model, evaluation, verdict, lineage)
 
 
 def build_model(
     fitted: ValueRegressor,
-    judged: WindowPredictions,
+    test_window: WindowPredictions,
     portfolio: TransactionSource,
     config: TrainingConfig,
     dates: Dates,
@@ -107,8 +107,8 @@ def build_model(
 ) -> ValueModel:
     """Put together everything that travels with the trees."""
     indicators = catalogue(absent)
-    curve = ScoreCurve.of(judged.predicted)
-    scores = curve.score(judged.predicted[judged.kept])
+    curve = ScoreCurve.of(test_window.predicted)
+    scores = curve.score(test_window.predicted[test_window.kept])
     return ValueModel(
         fitted.booster_,
         fitted.objective,
@@ -120,7 +120,7 @@ def build_model(
         indicators.fingerprint,
         config.definition(),
         dates.test,
-        DriftReference.of(indicators.names, judged.matrix, scores),
+        DriftReference.of(indicators.names, test_window.matrix, scores),
         absent,
     )
 

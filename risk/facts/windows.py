@@ -41,10 +41,10 @@ def starts(windows: Sequence[Window]) -> dict[str, pl.Expr]:
     return {start_of(over): over.before(pl.col(AS_OF)) for over in sorted(lengths, key=str)}
 
 
-def fields_in(made: Window) -> set[str]:
+def fields_in(window: Window) -> set[str]:
     """Name the fields that an aggregate's `where` reads."""
-    inputs = inputs_of(made.where) if made.where is not None else ()
-    return {found.field for found in inputs if isinstance(found, FieldInput)}
+    inputs = inputs_of(window.where) if window.where is not None else ()
+    return {read.field for read in inputs if isinstance(read, FieldInput)}
 
 
 @dataclass
@@ -63,53 +63,53 @@ class Masks:
     parts: dict[str, pl.Expr] = field(default_factory=dict)
     wholes: dict[str, pl.Expr] = field(default_factory=dict)
 
-    def of(self, made: Window, column: str | None = None) -> str:
+    def of(self, window: Window, column: str | None = None) -> str:
         """Name the mask of the facts that count; with a *column*, of those whose value there is known."""
-        named = list(self._parts_of(made))
+        parts = list(self._parts_of(window))
         if column is not None:
-            named.append(self._part(f"@known {column}", pl.col(column).is_not_null()))
-        if len(named) == 1:
-            return named[0]
-        name = f"@mask {' & '.join(named)}"
-        self.wholes.setdefault(name, reduce(and_, map(pl.col, named)))
+            parts.append(self._part(f"@known {column}", pl.col(column).is_not_null()))
+        if len(parts) == 1:
+            return parts[0]
+        name = f"@mask {' & '.join(parts)}"
+        self.wholes.setdefault(name, reduce(and_, map(pl.col, parts)))
         return name
 
-    def _parts_of(self, made: Window) -> list[str]:
-        if made.over is None:
+    def _parts_of(self, window: Window) -> list[str]:
+        if window.over is None:
             parts = [self._part(_DATED, pl.col(TIME).is_not_null())]
         else:
-            parts = [self._part(f"@in {made.over}", pl.col(TIME) > pl.col(start_of(made.over)))]
-        return parts + [self._part(name, met) for name, met in self.conditions(made)]
+            parts = [self._part(f"@in {window.over}", pl.col(TIME) > pl.col(start_of(window.over)))]
+        return parts + [self._part(name, condition) for name, condition in self.conditions(window)]
 
-    def conditions(self, made: Window) -> Iterator[tuple[str, pl.Expr]]:
+    def conditions(self, window: Window) -> Iterator[tuple[str, pl.Expr]]:
         """Give what is asked of a fact beside its moment, each by a name; unknown where what is read is unknown."""
-        if self.facts.usual is not None and self.facts.usual_field not in fields_in(made):
+        if self.facts.usual is not None and self.facts.usual_field not in fields_in(window):
             yield "@usual", self.facts.usual
-        if made.in_currency is not None:
-            yield f"@in {made.in_currency}", pl.col("currency") == made.in_currency
-        if made.where is not None:
-            yield self._condition(made)
+        if window.in_currency is not None:
+            yield f"@in {window.in_currency}", pl.col("currency") == window.in_currency
+        if window.where is not None:
+            yield self._condition(window)
 
-    def _condition(self, made: Window) -> tuple[str, pl.Expr]:
-        def resolve(wanted: LanguageModel) -> Column:
-            assert isinstance(wanted, FieldInput)  # lint refuses every other input inside `where`
-            return self.facts.column(wanted.field, made.in_currency)
+    def _condition(self, window: Window) -> tuple[str, pl.Expr]:
+        def resolve(read: LanguageModel) -> Column:
+            assert isinstance(read, FieldInput)  # lint refuses every other input inside `where`
+            return self.facts.column(read.field, window.in_currency)
 
-        name = input_key(Window(where=made.where, in_currency=made.in_currency))
-        return f"@where {name}", Compiler(resolve, self.lists).condition(made.where)
+        name = input_key(Window(where=window.where, in_currency=window.in_currency))
+        return f"@where {name}", Compiler(resolve, self.lists).condition(window.where)
 
-    def _part(self, name: str, made: pl.Expr) -> str:
-        self.parts.setdefault(name, made)
+    def _part(self, name: str, mask: pl.Expr) -> str:
+        self.parts.setdefault(name, mask)
         return name
 
 
-def value_field(made: Window) -> str | None:
+def value_field(window: Window) -> str | None:
     """Name the field that an aggregate computes with; None for a count and for days since."""
-    word = next(iter(set(type(made).model_fields) - set(Window.model_fields)))
-    return None if word in {"count", "days_since"} else str(getattr(made, word))
+    word = next(iter(set(type(window).model_fields) - set(Window.model_fields)))
+    return None if word in {"count", "days_since"} else str(getattr(window, word))
 
 
-def value_column(made: Window, facts: LinkedFacts) -> Column | None:
+def value_column(window: Window, facts: LinkedFacts) -> Column | None:
     """Find the column of that field."""
-    name = value_field(made)
-    return None if name is None else facts.column(name, made.in_currency)
+    name = value_field(window)
+    return None if name is None else facts.column(name, window.in_currency)

@@ -86,33 +86,35 @@ BASELINES = (PERSISTENCE, RFM)
 QUINTILES = 5
 
 
-def evaluate(judged: WindowPredictions, model: ValueModel, config: TrainingConfig, times_judged: int = 1) -> Evaluation:
+def evaluate(
+    test_window: WindowPredictions, model: ValueModel, config: TrainingConfig, times_judged: int = 1
+) -> Evaluation:
     """Compute all measures of a test window, which was judged on *times_judged* times, this time included."""
-    predictions: dict[str, Floats] = {MODEL: judged.predicted}
-    if judged.champion is not None:
-        predictions[CHAMPION] = judged.champion
-    predictions |= {PERSISTENCE: judged.persistence, RFM: rfm(judged)}
-    scores = model.curve.score(judged.predicted)
+    predictions: dict[str, Floats] = {MODEL: test_window.predicted}
+    if test_window.champion is not None:
+        predictions[CHAMPION] = test_window.champion
+    predictions |= {PERSISTENCE: test_window.persistence, RFM: rfm(test_window)}
+    scores = model.curve.score(test_window.predicted)
     category = model.segments_of(scores)
-    curves = [lift_curve(name, predicted, judged.realised) for name, predicted in predictions.items()]
-    metrics = {name: rank_metrics(predicted, judged.realised) for name, predicted in predictions.items()}
+    curves = [lift_curve(name, predicted, test_window.realised) for name, predicted in predictions.items()]
+    metrics = {name: rank_metrics(predicted, test_window.realised) for name, predicted in predictions.items()}
     return Evaluation(
         metrics,
-        calibration_table(judged.predicted, judged.realised),
-        segment_table(category, judged.realised),
-        pl.concat([*curves, lift_curve("perfect", judged.realised, judged.realised)]),
-        _stability(judged, model, scores),
-        len(judged.realised),
-        judged.floored_share,
+        calibration_table(test_window.predicted, test_window.realised),
+        segment_table(category, test_window.realised),
+        pl.concat([*curves, lift_curve("perfect", test_window.realised, test_window.realised)]),
+        _stability(test_window, model, scores),
+        len(test_window.realised),
+        test_window.floored_share,
         compare_with_rivals(
-            predictions, judged.realised, metrics, (MODEL, CHAMPION), config.gate, times_judged, config.seed
+            predictions, test_window.realised, metrics, (MODEL, CHAMPION), config.gate, times_judged, config.seed
         ),
     )
 
 
-def _stability(judged: WindowPredictions, model: ValueModel, scores: Floats) -> ScoreStability:
-    both = ~np.isnan(judged.before)
-    now, before = scores[both], model.curve.score(judged.before[both])
+def _stability(test_window: WindowPredictions, model: ValueModel, scores: Floats) -> ScoreStability:
+    both = ~np.isnan(test_window.before)
+    now, before = scores[both], model.curve.score(test_window.before[both])
     if len(now) < 2:
         return ScoreStability(float("nan"), float("nan"), float("nan"))
     same = model.segments_of(now) == model.segments_of(before)
@@ -120,12 +122,12 @@ def _stability(judged: WindowPredictions, model: ValueModel, scores: Floats) -> 
     return ScoreStability(float(same.mean()), float(np.abs(now - before).mean()), float(correlation))
 
 
-def rfm(judged: WindowPredictions) -> Floats:
+def rfm(test_window: WindowPredictions) -> Floats:
     """Add up the quintiles (1 to 5) of recency, frequency and money over the last year: 3 to 15.
 
     Source: the marketing classic, Hughes, "Strategic Database Marketing" (1994).
     """
-    return _quintile(-judged.recency) + _quintile(judged.frequency) + _quintile(judged.money)
+    return _quintile(-test_window.recency) + _quintile(test_window.frequency) + _quintile(test_window.money)
 
 
 def _quintile(values: Floats) -> Floats:

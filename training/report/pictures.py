@@ -33,7 +33,9 @@ _LOOK: Any = {
 """The style of all other pictures, for SHAP's picture, which another library draws."""
 
 
-def write_pictures(folder: Path, model: ValueModel, evaluation: Evaluation, judged: WindowPredictions) -> list[Path]:
+def write_pictures(
+    folder: Path, model: ValueModel, evaluation: Evaluation, test_window: WindowPredictions
+) -> list[Path]:
     """Draw calibration, lift, segments and the SHAP beeswarm as files in *folder*; give their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     pictures: dict[str, alt.TopLevelMixin] = {
@@ -43,17 +45,17 @@ def write_pictures(folder: Path, model: ValueModel, evaluation: Evaluation, judg
     }
     for name, picture in pictures.items():
         save(picture, folder / name)
-    write_beeswarm(folder / "shap.png", model, judged)
+    write_beeswarm(folder / "shap.png", model, test_window)
     return [folder / name for name in (*pictures, "shap.png")]
 
 
-def write_beeswarm(path: Path, model: ValueModel, judged: WindowPredictions) -> None:
+def write_beeswarm(path: Path, model: ValueModel, test_window: WindowPredictions) -> None:
     """Draw what each indicator does to the margin, one dot a customer, by SHAP's own picture."""
     mpl.use("Agg")
     import shap  # noqa: PLC0415  (seconds to import, and only this picture needs it)
     from matplotlib import pyplot as plt  # noqa: PLC0415  (after the backend is chosen)
 
-    values = shap.TreeExplainer(model.booster)(judged.matrix[:SHOWN_CUSTOMERS])
+    values = shap.TreeExplainer(model.booster)(test_window.matrix[:SHOWN_CUSTOMERS])
     values.feature_names = [indicator.label for indicator in model.catalogue.indicators]
     shades = list(SEGMENT_COLOURS.values())
     colours = mpl.colors.LinearSegmentedColormap.from_list("fivefold", [shades[0], shades[-1]])

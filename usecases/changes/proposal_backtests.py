@@ -104,12 +104,12 @@ def run_proposal_backtest(engine: Engine, setting: ProposalSetting, progress: Pr
             portfolio = read_stored_portfolio(session, *whose, rulesets, setting.as_of_us)
             standing = before_of(session, part.ids)
             then = replace(portfolio, lists=_in_force(setting, portfolio.lists))
-            made = _releases(session, part.ids, setting, after, then)
-            going_on = standing if made is None else _going_on(session, part.ids, standing, made.rows)
-        if made is not None:
-            counted.add(made)
+            releases = _releases(session, part.ids, setting, after, then)
+            going_on = standing if releases is None else _going_on(session, part.ids, standing, releases.rows)
+        if releases is not None:
+            counted.add(releases)
             with writing(engine) as session:
-                keep_releases(session, setting.organisation_id, setting.backtest_id, made.rows)
+                keep_releases(session, setting.organisation_id, setting.backtest_id, releases.rows)
         compared = compare_compositions(before, after, portfolio, then, setting.as_of_us, standing, going_on)
         comparison = compared if comparison is None else joined_comparisons([comparison, compared])
     progress(setting.customers, setting.customers, "")
@@ -142,7 +142,7 @@ def _going_on(session: Session, ids: Sequence[int], standing: Before, rows: pl.D
 
 
 def _composition(what: Deciding) -> Composition:
-    return Composition({made.family: analyse_canonical(made.canonical) for made in what.versions})
+    return Composition({version.family: analyse_canonical(version.canonical) for version in what.versions})
 
 
 def before_of(session: Session, ids: Sequence[int]) -> Before:
@@ -162,8 +162,8 @@ def before_of(session: Session, ids: Sequence[int]) -> Before:
 def _in_force(setting: ProposalSetting, present: Mapping[str, NamedList]) -> dict[str, NamedList]:
     """Give the lists as they would be; what comes into force later counts as if it were in force now."""
     return dict(present) | {
-        name: _as_if_now(made, present.get(name), setting.as_of_us)
-        for name, made in setting.reached.after.lists.items()
+        name: _as_if_now(list_, present.get(name), setting.as_of_us)
+        for name, list_ in setting.reached.after.lists.items()
     }
 
 
@@ -185,8 +185,8 @@ def _report(setting: ProposalSetting, comparison: CompositionComparison | None, 
         "validity": validity(setting.reached, setting.until_id),
         "customers": setting.customers,
         "decides": {
-            "before": [[made.family, made.version_id] for made in setting.reached.before.versions],
-            "after": [[made.family, made.version_id] for made in setting.reached.after.versions],
+            "before": [[version.family, version.version_id] for version in setting.reached.before.versions],
+            "after": [[version.family, version.version_id] for version in setting.reached.after.versions],
         },
         "changed": {which: 0 if comparison is None else _changed(comparison, which) for which in ("alone", "later")},
         "backtest": _EMPTY if comparison is None else asdict(comparison),

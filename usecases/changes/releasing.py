@@ -106,14 +106,14 @@ def _through(
     state = before
     families = dict.fromkeys(moments, next(iter(after.rulesets), ""))
     for turn in range(max(map(len, moments.values()), default=0)):
-        now = {entity: found[turn] for entity, found in moments.items() if turn < len(found)}
+        now = {entity: of_entity[turn] for entity, of_entity in moments.items() if turn < len(of_entity)}
         entities = portfolio.entities.filter(pl.col(ENTITY).is_in(list(now)))
         as_of = pl.Series("as_of", [now[entity] for entity in entities[ENTITY]], dtype=pl.Int64)
         parts = [state.filter(~pl.col(ENTITY).is_in(list(now)))]
-        for _, found in deciding_assessments(
+        for _, assessments in deciding_assessments(
             after, replace(portfolio, entities=entities), as_of, Before(state, families)
         ):
-            reached = found.outcomes.filter(pl.col(RULES_LEVEL).is_not_null()).select(
+            reached = assessments.outcomes.filter(pl.col(RULES_LEVEL).is_not_null()).select(
                 ENTITY,
                 *(
                     pl.col(column).cast(before.schema[name]).alias(name)
