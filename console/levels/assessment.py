@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from fivefold.charts.bars import Bar
 from fivefold.console.levels.customer import history_of, point_bars
+from fivefold.console.levels.difference import ChangeHalf, change_since_before
 from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit, address
 from fivefold.domain.paging import Page
@@ -18,6 +19,7 @@ class AssessmentPage:
     number: str
     reasons: Reasons | None
     bars: tuple[Bar, ...]
+    change: ChangeHalf | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +36,12 @@ def show_assessment(visit: Visit) -> Rendered:
     """Show what held at an assessment, as it was stored."""
     number = visit.parts["assessment"]
     reasons = read_reasons(visit, number)
-    page = AssessmentPage(number=number, reasons=reasons, bars=() if reasons is None else point_bars(reasons))
+    page = AssessmentPage(
+        number=number,
+        reasons=reasons,
+        bars=() if reasons is None else point_bars(reasons),
+        change=change_since_before(visit, number),
+    )
     return Rendered(template="levels/assessment.html", title=text("Assessment {number}", number=number), page=page)
 
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from fivefold.charts.bars import Bar, LevelStep, level_steps, waterfall_bars
 from fivefold.charts.steps import SCORE_AXIS
+from fivefold.console.levels.difference import PLOT_WIDTH, ChangeHalf, change_since_before
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address
 from fivefold.domain.breakdown import Breakdown, Contribution
@@ -29,7 +30,6 @@ from fivefold.usecases.levels.read import Freshness, HistoryLine, LevelView
 from fivefold.usecases.levels.value_scores import ValueView, read_value
 
 RISK = "GET /v1/entities/{type}/{external_id}/risk"
-PLOT_WIDTH = 360.0
 SHORT_LIST = Part(10)
 """A customer's page shows the first rows of each list, and leads to the rest."""
 
@@ -41,6 +41,7 @@ class RiskHalf:
     Attributes:
         reasons: what held; None where there is no assessment, or it was erased.
         steps: the scale of levels.
+        change: since the assessment before; None for the first one.
         bars: the points of the rules that gave some.
     """
 
@@ -48,6 +49,7 @@ class RiskHalf:
     reasons: Reasons | None
     steps: tuple[LevelStep, ...]
     bars: tuple[Bar, ...]
+    change: ChangeHalf | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +89,13 @@ def show_customer(visit: Visit) -> Rendered:
     page = CustomerPage(
         entity=entity,
         address=address("entities", entity.entity_type, entity.external_id),
-        risk=risk_half(level, reasons, levels),
+        risk=RiskHalf(
+            level=level,
+            reasons=reasons,
+            steps=level_steps(levels, level.level, level.rules_level),
+            bars=() if reasons is None else point_bars(reasons),
+            change=change_since_before(visit, level.assessment),
+        ),
         value=_value_half(read_value(*of, valuer=visit.valuer)),
         levels=levels,
         overrides=overrides.overrides_of(*of, part=SHORT_LIST),
@@ -112,16 +120,6 @@ def _levels(visit: Visit) -> tuple[str, ...]:
 def history_of(visit: Visit, part: Part) -> Page[HistoryLine]:
     """List a customer's assessments, the latest first."""
     return read.level_history(visit, visit.parts["type"], visit.parts["external_id"], part)
-
-
-def risk_half(level: LevelView, reasons: Reasons | None, levels: tuple[str, ...]) -> RiskHalf:
-    """Place an assessment on the scale, and its points on a plot."""
-    return RiskHalf(
-        level=level,
-        reasons=reasons,
-        steps=level_steps(levels, level.level, level.rules_level),
-        bars=() if reasons is None else point_bars(reasons),
-    )
 
 
 def point_bars(reasons: Reasons) -> tuple[Bar, ...]:

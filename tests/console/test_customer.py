@@ -175,3 +175,17 @@ def test_search_goes_to_the_customer_of_an_identifier(place: Place, investigator
     place.good("PUT", "/v1/entities/customer/acme", {}, role="app")
     links = investigator.go("/console/search?text=acme").links()
     assert {"/console/entities/company/acme", "/console/entities/customer/acme"} <= set(links)
+
+
+def test_what_changed_since_the_assessment_before_is_that_of_v1(place: Place, investigator: Visitor) -> None:
+    assessed(place)
+    place.good("PUT", "/v1/entities/customer/c%2F1%20%C3%A4", {"attributes": {"country": "DE"}}, role="app")
+    later = assessed(place)["assessment"]
+    difference = place.good("GET", f"/v1/assessments/{later}/difference", role="investigator")
+    for address in ("/console/entities/customer/c%2F1%20%C3%A4", f"/console/assessments/{later}"):
+        text = investigator.go(address).text
+        assert "What changed since the assessment before" in text
+        for factor in difference["factors"]:
+            assert factor["title"] in text
+    first = f"/console/assessments/{str(later).partition('.')[0]}.1"
+    assert "What changed" not in investigator.go(first).text
