@@ -140,12 +140,17 @@ def add_console(app: FastAPI, pages: Console) -> None:
         Route(SIGN_IN_PATH, pages.show_sign_in),
         Route(SIGN_IN_PATH, pages.sign_in, methods=["POST"]),
         *(PartedPath(view.path, partial(_endpoint, pages, view), methods=[view.method]) for view in VIEWS),
+        Route("/console/{rest:path}", _missing, methods=["GET", "POST"]),
     ]
 
 
 async def _static(name: str, _: Request) -> Response:
     content = _content(name)
     return Response(content, media_type=STATIC[name], headers={**HEADERS, "Cache-Control": "public, max-age=300"})
+
+
+async def _missing(_: Request) -> Response:
+    return _response(error_alone(404, "There is no such page."))
 
 
 @cache

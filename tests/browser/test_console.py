@@ -1,0 +1,136 @@
+"""Journeys through the console in a real browser: with scripts and without, light and dark, wide and narrow."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fivefold.console.table import VIEWS
+from tests.browser.conftest import Served
+from tests.serving.v1.places import OURS
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+ACME = "/console/entities/company/acme"
+CUSTOMER = "/console/entities/customer/c%2F1%20%C3%A4"
+PARTS = {"type": "customer", "external_id": "c%2F1%20%C3%A4", "assessment": "1.1"}
+LOOKS = [pytest.param("light", 1280, marks=pytest.mark.full), ("dark", 360)]
+SECONDS = 1_000
+SERIOUS = {"serious", "critical"}
+
+
+@contextmanager
+def visiting(browser: "Browser", served: Served, role: str, **look: Any) -> "Iterator[Page]":
+    """Sign in as the person who has a role, and give the page that follows."""
+    context = browser.new_context(base_url=served.address, **look)
+    context.set_default_timeout(60 * SECONDS)
+    page = context.new_page()
+    page.goto("/console/sign-in")
+    page.fill("#token", served.place.tokens[OURS, role])
+    page.click("button.main")
+    yield page
+    context.close()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "width", "javascript"),
+    [
+        ("light", 1280, True),
+        ("dark", 360, False),
+        pytest.param("light", 1280, False, marks=pytest.mark.full),
+        pytest.param("dark", 360, True, marks=pytest.mark.full),
+    ],
+)
+def test_an_override_from_request_to_approval(
+    browser: "Browser", served: Served, scheme: Any, width: int, javascript: bool
+) -> None:
+    look = {
+        "color_scheme": scheme,
+        "viewport": {"width": width, "height": 800},
+        "java_script_enabled": javascript,
+    }
+    with visiting(browser, served, "investigator", **look) as page:
+        page.fill("#find", "acme")
+        page.click("header button")
+        assert page.url.endswith(ACME)
+        page.click("summary:has-text('Request an override')")
+        page.select_option("#level", "high")
+        page.fill("#reason", "A court asked for it.")
+        page.click("form[action$='/override'] button")
+        assert "Another person approves or refuses it" in page.inner_text("[role=status]")
+    with visiting(browser, served, "approver", **look) as page:
+        page.goto("/console/queue")
+        page.click("tr:has-text('A court asked for it.') a")
+        page.click("article:has-text('A court asked for it.') form[action$='/approve-override'] button")
+        assert "The override is approved" in page.inner_text("[role=status]")
+
+
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
+def test_no_page_has_a_serious_fault_of_accessibility_or_is_wider_than_the_screen(
+    browser: "Browser", served: Served, scheme: Any, width: int
+) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    look = {"color_scheme": scheme, "viewport": {"width": width, "height": 800}, "bypass_csp": True}
+    addresses = [view.path.format(**PARTS) for view in VIEWS if view.method == "GET"]
+    with visiting(browser, served, "admin", **look) as page:
+        for address in [*addresses, ACME, "/console/search?text=none", "/console/portfolio?level=low", "/console/none"]:
+            page.goto(address)
+            faults = [
+                f"{address}: {fault['id']}: {fault['nodes'][0]['html']}"
+                for fault in Axe().run(page).response["violations"]
+                if fault["impact"] in SERIOUS
+            ]
+            assert not faults
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, address
+
+
+def test_the_keyboard_alone_signs_in_finds_a_customer_and_sets_a_tag(browser: "Browser", served: Served) -> None:
+    context = browser.new_context(base_url=served.address)
+    page = context.new_page()
+    page.goto("/console/sign-in")
+    page.keyboard.type(served.place.tokens[OURS, "investigator"])  # the field has the focus
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/console/queue")
+    while page.evaluate("document.activeElement.id") != "find":
+        page.keyboard.press("Tab")
+    page.keyboard.type("acme")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**{ACME}")
+    while page.evaluate("document.activeElement.id") != "tag":
+        page.keyboard.press("Tab")
+    page.keyboard.type("watch")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**notice=tag-set")
+    assert "watch" in page.inner_text("main")
+    context.close()
+
+
+def test_nothing_is_refused_by_the_policy_of_the_pages_and_nothing_is_asked_of_other_hosts(
+    browser: "Browser", served: Served
+) -> None:
+    with visiting(browser, served, "investigator") as page:
+        said: list[str] = []
+        asked: list[str] = []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("request", lambda request: asked.append(request.url))
+        for address in ("/console/queue", ACME, CUSTOMER, "/console/portfolio"):
+            page.goto(address)
+        assert said == []
+        assert asked
+        assert [url for url in asked if not url.startswith(served.address)] == []
+
+
+def test_a_link_on_another_site_opens_the_page_for_a_person_who_is_signed_in(
+    browser: "Browser", served: Served
+) -> None:
+    with visiting(browser, served, "investigator") as page:
+        other = served.address.replace("127.0.0.1", "localhost")
+        link = f"<a href='{served.address}{ACME}'>open</a>"
+        page.route(f"{other}/mail", lambda route: route.fulfill(body=link, content_type="text/html"))
+        page.goto(f"{other}/mail")
+        page.click("a")
+        page.wait_for_selector("h1:has-text('acme')")
+        assert page.url == f"{served.address}{ACME}"
