@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 from sqlalchemy.orm import Session
 
@@ -11,6 +12,7 @@ from fivefold.store.levels.distribution import LevelGroup, count_quarantined, le
 from fivefold.store.rulesets.backfills import count_of_type
 from fivefold.store.rulesets.rulesets import active_versions, families_of, versions_of
 from fivefold.usecases.accounts.settings import settings_of
+from fivefold.usecases.shared.api_fields import INTERNAL
 from fivefold.usecases.shared.context import Context
 
 
@@ -46,19 +48,20 @@ class Overridden:
 
 @dataclass(frozen=True, kw_only=True)
 class Distribution:
-    """Everyone of a type: each is in `versions`, `overridden`, `no_level` or `not_assessed`, and in one of them alone.
+    """Everyone of a type: each is in `versions`, `overridden`, `no_level` or `not_assessed`, in one of them alone.
+
+    `quarantined`: so many of all of these failed so often that they are not tried again by themselves.
 
     Attributes:
         levels: the organisation's, the lowest first; empty where it has none yet.
         deciding: whether any ruleset of the type is active; without one there are no levels.
         no_level: no ruleset applies to them.
         not_assessed: they are still to be assessed for the first time.
-        quarantined: of all of these, how many failed so often that they are not tried again by themselves.
     """
 
     entity_type: str
-    levels: tuple[str, ...]
-    deciding: bool
+    levels: Annotated[tuple[str, ...], INTERNAL]
+    deciding: Annotated[bool, INTERNAL]
     entities: int
     versions: tuple[AtVersion, ...]
     overridden: tuple[Overridden, ...]

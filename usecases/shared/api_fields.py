@@ -18,6 +18,9 @@ Moment = Annotated[
 ]
 """A moment: microseconds inside, ISO 8601 in UTC in the API."""
 
+INTERNAL: Any = Field(exclude=True)
+"""Leaves a field out of the API: `Annotated[int, INTERNAL]`."""
+
 
 def shown_as(name: str) -> Any:
     """Give a field another name in the API.

@@ -19,7 +19,7 @@ from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent
 from fivefold.store.webhooks import endpoints
 from fivefold.store.webhooks.outbox import settled_number
 from fivefold.usecases.shared.actors import Actor
-from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
+from fivefold.usecases.shared.api_fields import INTERNAL, Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context, EntryValues
 from fivefold.usecases.webhooks.addresses import checked_url
 from fivefold.usecases.webhooks.signing import Secret, live_secrets, read_secrets, rotate, secrets_json
@@ -245,14 +245,14 @@ class DeadLetter:
         error: what was wrong then.
     """
 
-    endpoint_id: int
+    endpoint_id: Annotated[int, INTERNAL]
     sequence: int
     event_id: str
     kind: str
     entity_type: str | None
     external_id: str | None
     attempts: int
-    died_us: int
+    died_us: Annotated[Moment, shown_as("died_at")]
     error: str
 
 

@@ -6,28 +6,13 @@ from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.schemas import RequestModel, ResponseModel, Text
 from fivefold.usecases.levels import distribution
 from fivefold.usecases.levels import read as levels
-from fivefold.usecases.levels.distribution import AtVersion, Overridden
+from fivefold.usecases.levels.distribution import Distribution
 
 
 class WhichType(RequestModel):
     """Which type of entity."""
 
     type: Text
-
-
-class Distribution(ResponseModel):
-    """Everyone of a type: each is in `versions`, `overridden`, `no_level` or `not_assessed`, in one of them alone.
-
-    `quarantined`: so many of all of these failed so often that they are not tried again by themselves.
-    """
-
-    entity_type: str
-    entities: int
-    versions: list[AtVersion]
-    overridden: list[Overridden]
-    no_level: int
-    not_assessed: int
-    quarantined: int
 
 
 class Failure(ResponseModel):
@@ -43,7 +28,7 @@ class Failure(ResponseModel):
 
 def read_distribution(context: RequestContext, query: WhichType) -> Distribution:
     """Show the distribution of the present levels of a type, by version, overrides apart."""
-    return Distribution.of(distribution.distribution(context, query.type))
+    return distribution.distribution(context, query.type)
 
 
 def list_failures(context: RequestContext, query: PageQuery) -> Page[Failure]:

@@ -6,9 +6,8 @@ from fivefold.domain.paging import Page
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.schemas import LARGEST_BIG, Number, RequestModel, ResponseModel, Text
-from fivefold.usecases.shared.api_fields import Moment
 from fivefold.usecases.webhooks import endpoints
-from fivefold.usecases.webhooks.endpoints import EndpointLine, EndpointMade
+from fivefold.usecases.webhooks.endpoints import DeadLetter, EndpointLine, EndpointMade
 
 
 class EndpointGiven(RequestModel):
@@ -28,19 +27,6 @@ class RotationGiven(RequestModel):
     """How many hours older secrets go on signing."""
 
     kept_hours: int = Field(default=endpoints.KEPT_HOURS, ge=0, le=endpoints.KEPT_HOURS)
-
-
-class DeadLetter(ResponseModel):
-    """A delivery that was given up."""
-
-    sequence: int
-    event_id: str
-    kind: str
-    entity_type: str | None
-    external_id: str | None
-    attempts: int
-    died_at: Moment = Field(validation_alias="died_us")
-    error: str
 
 
 class ReplayGiven(RequestModel):
@@ -88,7 +74,7 @@ def drop_old_secrets(context: RequestContext, endpoint: Number) -> Counted:
 
 def list_dead_letters(context: RequestContext, endpoint: Number, query: PageQuery) -> Page[DeadLetter]:
     """List what could not be delivered, by sequence number."""
-    return endpoints.dead_letters(context, endpoint, query.part).map(DeadLetter.of)
+    return endpoints.dead_letters(context, endpoint, query.part)
 
 
 def replay_deliveries(context: RequestContext, endpoint: Number, body: ReplayGiven) -> Counted:
