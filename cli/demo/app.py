@@ -13,7 +13,7 @@ from fivefold.domain.settings import read_settings
 from fivefold.training.config import DEFAULT_NAME, TrainingConfig
 
 NEXT = {
-    "make serve": "the service again, and a call to paste",
+    "make serve": "the service and the console in a browser, with tokens and a call to paste",
     ".venv/bin/fivefold models": "which model serves, and why",
     ".venv/bin/fivefold level user_000002 --organisation demo": "the level of a customer, and why",
     ".venv/bin/fivefold sample var/sample": "tables to try rulesets on",
@@ -42,7 +42,7 @@ def demo(
     elif not serve:
         echo(f"There is a champion already; `fivefold train` would train another one on {path}.")
     if serve:
-        sample.serve_until_stopped(port)
+        sample.serve_until_stopped(port, demo_levels.console_tokens())
         return
     _show_scores()
     sample.serve_once(port)

@@ -20,6 +20,8 @@ ORGANISATION = "demo"
 CUSTOMERS = 300
 RULESET = "fatf-retail"
 AUTHOR, APPROVER = "max", "eve"
+CONSOLE_MEMBERS = {"ida": "investigator", "ann": "approver"}
+"""Who signs in to the console: one person requests an override, and the other approves it."""
 POLICY = """\
 policy: payments
 entity_type: customer
@@ -84,6 +86,30 @@ def _is_set_up(engine: "Engine") -> bool:
     except ConfigError:
         return False
     return any(family.active is not None for family in list_families(operator))
+
+
+def console_tokens() -> dict[str, str]:
+    """Give a token for each of `CONSOLE_MEMBERS`, who join where they are missing; none where there is no portfolio."""
+    from fivefold.store.accounts.plans import read_plans
+    from fivefold.usecases.accounts.organisations import add_member, list_members
+    from fivefold.usecases.accounts.tokens import create_token
+
+    engine = open_current_database()
+    try:
+        if not _is_set_up(engine):
+            return {}
+        operator = acting_in(engine, ORGANISATION)
+        present = {member.name for member in list_members(operator) if member.left_us is None}
+        plans = read_plans(read_settings().plans_file)
+        tokens = {}
+        for name, role in CONSOLE_MEMBERS.items():
+            if name not in present:
+                add_member(operator, name, [role])
+            of = {"organisation": ORGANISATION, "member": name, "role": role, "actor": operator.actor.name}
+            tokens[name] = create_token(engine, plans, plan="trial", label="demo", expires_days=1, **of)[1]
+        return tokens
+    finally:
+        engine.dispose()
 
 
 def _store_sample() -> "SamplePortfolio":

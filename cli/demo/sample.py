@@ -7,7 +7,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
@@ -64,11 +64,18 @@ def serve_once(port: int) -> None:
     console.print(json.dumps([short], indent=2, ensure_ascii=False), markup=False, soft_wrap=True)
 
 
-def serve_until_stopped(port: int) -> None:
-    """Start the service in this process's place, after printing a call that can be pasted."""
+def serve_until_stopped(port: int, console_tokens: Mapping[str, str]) -> None:
+    """Start the service in this process's place, after printing a call that can be pasted.
+
+    *console_tokens*: with which people sign in to the console, by their names; none where it has nothing to show.
+    """
     secret = _token()
     console.print("When it is up, in another terminal:\n")
     console.print(curl(port, secret), markup=False, soft_wrap=True)
+    if console_tokens:
+        console.print(f"\nIn a browser: http://127.0.0.1:{port}/console, signed in with the token of")
+        for name, token in console_tokens.items():
+            console.print(f"  {name}  {token}", markup=False, soft_wrap=True)
     console.print("\nStop it with Ctrl-C.", markup=False)
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-P", "-m", "fivefold.cli.main", "serve", "--port", str(port)])  # noqa: S606 (our own words)

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from fivefold.cli.demo import levels as demo_levels
+from fivefold.cli.terminal import open_current_database
 from fivefold.domain.settings import read_settings
 from fivefold.features.indicator_matrix import warm
+from fivefold.usecases.accounts.sessions import sign_in
 from tests.cli.running import succeed
 
 
@@ -23,6 +25,7 @@ def var(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_one_event_raises_a_level_and_changes_a_decision(var: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert demo_levels.console_tokens() == {}
     demo_levels.show_levels()
     out = capsys.readouterr().out
     story = out.partition("One ordinary customer")[2]
@@ -41,3 +44,13 @@ def test_one_event_raises_a_level_and_changes_a_decision(var: Path, capsys: pyte
     assert "40 of type customer in demo" in again
     assert "North Korea" not in again
     assert "Sanctions" in succeed(var, "level", "user_000002", "--organisation", "demo")
+
+    for _ in range(2):  # people who joined already are not added again
+        tokens = demo_levels.console_tokens()
+        engine = open_current_database()
+        sessions = {name: sign_in(engine, token) for name, token in tokens.items()}
+        engine.dispose()
+        assert {name: begun and begun[1].credential.role for name, begun in sessions.items()} == {
+            "ida": "investigator",
+            "ann": "approver",
+        }
