@@ -177,11 +177,21 @@ PARAMETERS: Final[Mapping[str, Any]] = {
 }
 """Of paths and queries, by name; `after` comes from a page, so it has no example."""
 
+_SEARCH: Final = {
+    "text": "customer 17",
+    "tag": "vip",
+    "owner": "customer-17",
+    "owner_type": "customer",
+    "segment": "top",
+    "status": "assessed",
+}
 _OWN: Final[Mapping[str, Mapping[str, Any]]] = {
     "put_case": {"number": "case-1"},
     "put_alert": {"number": "alert-1"},
     "add_list_version": {"name": "watched"},
     "compare_versions": {"number": "2"},
+    "search_entities": _SEARCH,
+    "count_entities": _SEARCH,
     "read_difference": {"assessment": "1.2", "earlier": "1.1"},
     "list_transitions": {"direction": "rise,fall", "to": "high"},
     "list_current_levels": {

@@ -8,7 +8,7 @@ from fivefold.serving.v1.ingest import entities
 from fivefold.serving.v1.levels import entity_profile as facts
 from fivefold.serving.v1.levels import levels, overrides, portfolio
 from fivefold.serving.v1.monitoring import validations
-from fivefold.serving.v1.portfolio import current_levels, differences, transitions
+from fivefold.serving.v1.portfolio import current_levels, differences, search, transitions
 from fivefold.serving.v1.route import Route, Work
 from fivefold.serving.v1.rulesets import activations, rulesets
 from fivefold.serving.v1.webhooks import webhooks
@@ -73,6 +73,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", _POLICY, PUBLISHERS, policies.read_policy),
     Route("POST", f"{_POLICY}/approve", PUBLISHERS, policies.approve_policy),
     Route("POST", f"{_POLICY}/retire", PUBLISHERS, policies.retire_policy),
+    Route("GET", "/v1/search", READERS, search.search_entities),
+    Route("GET", "/v1/search/count", READERS, search.count_entities),
     Route("GET", "/v1/levels", READERS, current_levels.list_current_levels),
     Route("GET", "/v1/transitions", READERS, transitions.list_transitions),
     Route("GET", "/v1/distribution", READERS, portfolio.read_distribution),

@@ -36,8 +36,11 @@ from fivefold.store.tables.entities import (
 from fivefold.store.tables.events import Decision, Delivery, OutboxEvent
 from fivefold.store.tables.levels import Assessment, AssessmentInputs, DueMark, OverrideRow, Standing
 from fivefold.store.tables.proposals import Proposal
+from fivefold.store.tables.search import SearchWord
 
-_DELETED: tuple[type[Any], ...] = (DueMark, Attributes, Transaction, Correction, Tag, Screening, Record, ValueScore)
+_DELETED: tuple[type[Any], ...] = (
+    *(DueMark, Attributes, Transaction, Correction, Tag, Screening, Record, ValueScore, SearchWord),
+)
 """Rows about the person alone. Due marks come first, so that a worker with their lease stores nothing any more."""
 
 _EMPTIED: tuple[tuple[type[Any], dict[str, Any]], ...] = (
@@ -78,8 +81,8 @@ ACTIVITY: tuple[tuple[InstrumentedAttribute[Any], InstrumentedAttribute[Any]], .
 """Every moment that restarts retention, with its entity. A test compares all tables about entities with it."""
 
 DERIVED = (
-    "assessment_inputs", "assessments", "deliveries", "due_marks", "level_releases", "outbox", "standings",
-    "transitions", "value_scores",
+    "assessment_inputs", "assessments", "deliveries", "due_marks", "level_releases", "outbox", "search_words",
+    "standings", "transitions", "value_scores",
 )  # fmt: skip
 """Tables about entities that the program itself fills, from time to time and without end: no activity."""
 

@@ -7,4 +7,5 @@ import fivefold.store.tables.events
 import fivefold.store.tables.idempotency
 import fivefold.store.tables.levels
 import fivefold.store.tables.proposals
-import fivefold.store.tables.rulesets  # noqa: F401 (imported for their tables alone)
+import fivefold.store.tables.rulesets
+import fivefold.store.tables.search  # noqa: F401 (imported for their tables alone)

@@ -120,6 +120,7 @@ class Ownership(Base):
     """
 
     __tablename__ = "ownerships"
+    __table_args__ = (Index("ix_ownerships_owner_id_entity_id", "owner_id", "entity_id"),)
 
     id: Mapped[int] = mapped_column(BIG, primary_key=True)
     entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY), index=True)
@@ -228,7 +229,10 @@ class Tag(Base):
     """A word that people or programs set on an entity, for a while or without end."""
 
     __tablename__ = "tags"
-    __table_args__ = (Index("ix_tags_entity_id_tag", "entity_id", "tag"),)
+    __table_args__ = (
+        Index("ix_tags_entity_id_tag", "entity_id", "tag"),
+        Index("ix_tags_tag", "organisation_id", "tag", "entity_id"),
+    )
 
     id: Mapped[int] = mapped_column(BIG, primary_key=True)
     organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))

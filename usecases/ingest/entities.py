@@ -25,6 +25,7 @@ from fivefold.store.ingest.entities import (
 from fivefold.store.ingest.ownerships import Span
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason, Subject
+from fivefold.store.portfolio.search import store_words
 from fivefold.store.sql.bulk import write_rows
 from fivefold.store.tables.entities import Attributes, Entity, EntityType
 from fivefold.usecases.audit import record as audit
@@ -74,6 +75,13 @@ def put_entities(context: Context, type_name: str, rows: Sequence[EntityRow]) ->
         added_ids, changed = (
             [Subject(one, kind.organisation_id, kind.id) for one in ids] for ids in (added.values(), others)
         )
+        new_or_changed = {*added.values(), *versions}
+        written = [(number, row) for row in rows if (number := numbers[row.external_id]) in new_or_changed]
+        texts = (
+            (number, row.external_id, {**attributes.get(number, (0, {}))[1], **row.attributes})
+            for number, row in written
+        )
+        store_words(session, kind, texts, known=list(versions))
         priority = BULK if len(rows) > AT_ONCE else EVENT
         record_activity(session, owned.owners | owned.spans.keys(), now)
         due.mark(session, added_ids, Reason.NEW, now, priority)

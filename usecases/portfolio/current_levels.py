@@ -102,8 +102,8 @@ def list_current_levels(
     with context.reading() as session:
         of = context.organisation_id
         names = levels_of(session, of)
-        _require("segment", filters.segments, SEGMENTS)
-        _require("status", filters.statuses, STATUSES)
+        require_known("segment", filters.segments, SEGMENTS)
+        require_known("status", filters.statuses, STATUSES)
         wanted = Wanted(
             type_id=type_named(session, of, type_name).id,
             levels=level_numbers(filters.levels, names) or [*range(len(names), 0, -1), None],
@@ -118,11 +118,12 @@ def list_current_levels(
 
 def level_numbers(wanted: Sequence[str], names: Sequence[str]) -> list[int]:
     """Give the numbers of levels, the highest first; ConfigError where there is no such level."""
-    _require("level", wanted, names)
+    require_known("level", wanted, names)
     return sorted({names.index(name) + 1 for name in wanted}, reverse=True)
 
 
-def _require(what: str, wanted: Sequence[str], known: Sequence[str]) -> None:
+def require_known(what: str, wanted: Sequence[str], known: Sequence[str]) -> None:
+    """Raise ConfigError where one of the *wanted* words is not known; *what* they are is said."""
     for name in wanted:
         if name not in known:
             raise ConfigError(f"there is no {what} {name!r}; there are {', '.join(known)}")

@@ -114,6 +114,7 @@ MORE: Mapping[str, Callable[[Place, int], None]] = {
         "/v1/policies",
         lambda number: {"document": policy([CASH], f"more-{number}"), "reason": WHY, "accept_warnings": WHY},
     ),
+    "search_entities": _entity,
     "list_current_levels": _entity,
     "list_transitions": _copied(Transition, number=lambda number: 1_000 + number),
     "list_failures": _failed,

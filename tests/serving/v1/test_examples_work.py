@@ -151,6 +151,8 @@ FIRST_DAYS = (
     Step("read_history"),
     Step("read_reasons"),
     Step("read_difference", first=assessed_again),
+    Step("search_entities"),
+    Step("count_entities"),
     Step("list_current_levels"),
     Step("list_transitions"),
     Step("read_distribution"),

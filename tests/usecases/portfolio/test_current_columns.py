@@ -12,13 +12,13 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import DAY_US, now_microseconds
 from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.models.value_model import ValueModel
-from fivefold.store.sql.database import upgrade
 from fivefold.store.tables.entities import ValueScore
 from fivefold.store.tables.levels import Standing
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.levels.clock_repair import repair_dates
 from fivefold.usecases.levels.value_scores import EntityScorer
 from tests.models.making import value_model
+from tests.store.migrating import migrate_again
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 
@@ -181,8 +181,7 @@ def test_a_database_of_before_is_filled_from_its_history(bank: Bank) -> None:
                 connection.execute(text(f"DROP INDEX {index['name']}"))
         for name in COLUMNS:
             connection.execute(text(f"ALTER TABLE standings DROP COLUMN {name}"))
-        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
-    upgrade(bank.engine)
+    migrate_again(bank.engine, "0001", "0002")
     assert columns(bank) == whole
     with Session(bank.engine) as session, session.begin():
         session.execute(delete(ValueScore).where(ValueScore.model == "m"))

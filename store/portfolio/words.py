@@ -1,0 +1,84 @@
+"""The words by which an entity is found: of its identifier, of its names, and of its other text.
+
+Words are compared without case and accents. Nothing here touches a database.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from enum import IntEnum
+from itertools import islice
+from typing import Any, Final
+
+from fivefold.store.tables.search import MOST_WORD
+
+MOST_WORDS: Final = 64
+"""So many words of an entity are kept, those of its identifier and of its names first."""
+_BETWEEN = re.compile(r"[\W_]+")
+_LAST: Final = 0x10FFFF
+_SURROGATES: Final = range(0xD800, 0xE000)
+"""Numbers that no character has."""
+
+
+class Place(IntEnum):
+    """Where a word stands; what is found in a smaller place is listed first."""
+
+    IDENTIFIER = 0
+    NAME = 1
+    OTHER = 2
+
+
+def words_in(text: str) -> list[str]:
+    """Give the words of a text, without case and accents, in their order.
+
+    >>> words_in("Zoë O-Brien Straße"), words_in("customer_17"), words_in("--")
+    (['zoe', 'o', 'brien', 'strasse'], ['customer', '17'], [])
+    """
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    bare = "".join(character for character in plain if not unicodedata.combining(character))
+    return [word[:MOST_WORD] for word in _BETWEEN.split(bare) if word]
+
+
+def is_name(field: str) -> bool:
+    """Tell whether a field holds a name: by its own name.
+
+    >>> is_name("full_name"), is_name("street")
+    (True, False)
+    """
+    return "name" in field.casefold()
+
+
+def words_of_entity(
+    external_id: str, attributes: Mapping[str, Any], fields: Mapping[str, Any]
+) -> list[tuple[Place, str]]:
+    """Give the words of an entity with their places, each once in a place.
+
+    Args:
+        external_id: its identifier.
+        attributes: their values.
+        fields: the declared kinds of the attributes; only text has words.
+    """
+    found = dict.fromkeys(_words(external_id, attributes, fields))
+    return list(islice(found, MOST_WORDS))
+
+
+def _words(external_id: str, attributes: Mapping[str, Any], fields: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
+    yield from ((Place.IDENTIFIER, word) for word in words_in(external_id))
+    texts = {name: value for name, value in attributes.items() if fields.get(name) == "text" and isinstance(value, str)}
+    for place in (Place.NAME, Place.OTHER):
+        for name, value in sorted(texts.items()):
+            if is_name(name) == (place is Place.NAME):
+                yield from ((place, word) for word in words_in(value))
+
+
+def end_of(beginning: str) -> str | None:
+    r"""Give the first text behind all that begin so, in the order of characters' numbers; None where there is none.
+
+    >>> end_of("ab"), end_of("a\U0010ffff"), end_of("\ud7ff") == "\ue000", end_of("\U0010ffff")
+    ('ac', 'b', True, None)
+    """
+    kept = beginning.rstrip(chr(_LAST))
+    if not kept:
+        return None
+    following = ord(kept[-1]) + 1
+    return kept[:-1] + chr(_SURROGATES.stop if following in _SURROGATES else following)

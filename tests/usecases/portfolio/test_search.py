@@ -1,0 +1,282 @@
+"""Search: whoever has all the words is found, once and in one order, as plain Python finds them."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, inspect, select, text, update
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import ConfigError, NotFoundError
+from fivefold.domain.paging import Part, every_row
+from fivefold.store.portfolio import search as searching
+from fivefold.store.portfolio.words import MOST_WORDS, end_of, words_in, words_of_entity
+from fivefold.store.tables.entities import Entity, EntityType
+from fivefold.store.tables.levels import Standing
+from fivefold.store.tables.search import MOST_WORD, SearchWord
+from fivefold.usecases.erasure.erase import erase_entity
+from fivefold.usecases.ingest.facts import set_tag
+from fivefold.usecases.portfolio.search import Search, count_entities, search_entities
+from fivefold.usecases.shared.context import Context
+from tests.store.filling import filled_once
+from tests.store.migrating import migrate_again
+from tests.store.plans import plan_of, statements
+from tests.usecases import platforms
+from tests.usecases.banks import Bank
+
+pytestmark = pytest.mark.postgresql
+FIELDS = {"full_name": "text", "street": "text", "country": "country", "income": "number"}
+LEVELS = (None, *platforms.LEVELS)
+SYLLABLES = ("an", "na", "zo", "ä", "o")
+Attributes = dict[str, Any]
+
+
+@pytest.fixture
+@filled_once
+def bank(engine: Engine) -> Bank:
+    """Forty people with short names that often begin alike, of whom some have a level, a tag or an owner."""
+    made, chance = Bank(engine), random.Random(3)
+    made.add_type("person", FIELDS, {})
+    made.add_type("other", FIELDS, {})
+    for number in range(40):
+        attributes = {
+            "full_name": f"{word(chance).title()} {word(chance).upper()}",
+            "street": f"{word(chance)} {chance.randint(1, 3)}",
+            "country": "NO",
+        }
+        made.put(f"p-{number}", kind="person", **attributes)
+    made.put("p-1", kind="other", full_name="Zona")
+    for number in range(0, 40, 7):
+        set_tag(made.context, "person", f"p-{number}", "watch")
+        set_tag(made.context, "person", f"p-{number}", "old", until_us=made.now + DAY_US // 2)
+    for number in range(1, 40, 5):
+        made.put(f"p-{number}", owner=("person", "p-0"), kind="person")
+    with Session(engine) as session, session.begin():
+        for entity in session.scalars(select(Entity).order_by(Entity.id)).all():
+            if chance.random() < 0.7:
+                of = {"entity_id": entity.id, "organisation_id": made.of, "type_id": entity.type_id}
+                level, segment = chance.choice([None, 1, 2, 3]), chance.choice([None, "low", "top"])
+                said = {"status": "assessed", "source": "rules", "number": 1, "assessed_us": 1, "hard_floor": 0}
+                session.add(Standing(**of, **said, level=level, segment=segment))
+    made.wait(days=1)
+    return made
+
+
+def word(chance: random.Random) -> str:
+    return "".join(chance.choices(SYLLABLES, k=chance.randint(1, 3)))
+
+
+def slowly(bank: Bank, search: Search) -> list[str]:
+    """Who should be found: identifiers, of entities that are looked at one by one."""
+    wanted = words_in(search.text)
+    found: list[Any] = []
+    with Session(bank.engine) as session:
+        kind = session.scalars(select(EntityType).where(EntityType.name == "person")).one()
+        for entity in session.scalars(select(Entity).where(Entity.type_id == kind.id, Entity.erased_us.is_(None))):
+            said = session.scalar(
+                text("SELECT content FROM attributes WHERE entity_id = :id ORDER BY number DESC LIMIT 1"),
+                {"id": entity.id},
+            )
+            standing = session.get(Standing, entity.id)
+            number = int(entity.external_id.removeprefix("p-"))
+            words = words_of_entity(entity.external_id, eval(said), FIELDS)
+            if (
+                all(any(one.startswith(each) for _, one in words) for each in wanted)
+                and (search.tag is None or (search.tag == "watch" and number % 7 == 0))
+                and (search.owner is None or (search.owner[1] == "p-0" and number % 5 == 1))
+                and (not search.levels or (standing is not None and LEVELS[standing.level or 0] in search.levels))
+                and (not search.segments or (standing is not None and standing.segment in search.segments))
+            ):
+                best = (
+                    min((one for one in words if one[1].startswith(wanted[0])), default=(0, "")) if wanted else (0, "")
+                )
+                found.append((*best, entity.id, entity.external_id))
+    return [row[-1] for row in sorted(found)]
+
+
+one_word = st.sampled_from(["p", "p 1", "1", "2", "a", "an", "AN", "zo", "ä", "nan", "on", "anz", "q", "no"])
+searches = st.builds(
+    Search,
+    text=one_word,
+    tag=st.sampled_from([None, None, "watch", "old"]),
+    owner=st.sampled_from([None, None, ("person", "p-0"), ("person", "p-3")]),
+    levels=st.lists(st.sampled_from(platforms.LEVELS), max_size=2),
+    segments=st.sampled_from([(), (), ("top",), ("low", "top")]),
+)
+by_fact = st.builds(
+    Search,
+    tag=st.sampled_from(["watch", "old"]),
+    owner=st.sampled_from([None, ("person", "p-0")]),
+    levels=st.lists(st.sampled_from(platforms.LEVELS), max_size=2),
+) | st.builds(Search, owner=st.just(("person", "p-0")), levels=st.lists(st.sampled_from(platforms.LEVELS), max_size=2))
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(search=searches | by_fact, at_once=st.sampled_from([1, 3, 100]))
+def test_who_is_found_is_whom_plain_python_finds(bank: Bank, search: Search, at_once: int) -> None:
+    found = [
+        line.external_id
+        for line in every_row(lambda part: search_entities(bank.context, "person", search, part), at_once)
+    ]
+    assert sorted(found) == sorted(slowly(bank, search))
+    if len(words_in(search.text)) < 2:  # of several the rarest gives the order
+        assert found == slowly(bank, search)
+    assert count_entities(bank.context, "person", search).count == len(found)
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(words=st.lists(one_word, min_size=2, max_size=4))
+def test_all_of_several_words_are_found(bank: Bank, words: list[str]) -> None:
+    search = Search(text=" ".join(words))
+    found = [line.external_id for line in search_entities(bank.context, "person", search)]
+    assert sorted(found) == sorted(slowly(bank, search))
+
+
+def test_a_name_is_shown_and_where_the_word_stands(bank: Bank) -> None:
+    bank.put("zona", kind="person", full_name="Émile Zola", street="Rue Zola 1")
+    bank.put("z9", kind="person", full_name="Nobody", street="Zola Place")
+    found = search_entities(bank.context, "person", Search(text="ZOL"))
+    assert [(line.external_id, line.name, line.found_in) for line in found] == [
+        ("zona", "Émile Zola", "name"),
+        ("z9", "Nobody", "other"),
+    ]
+    (emile,) = search_entities(bank.context, "person", Search(text="zol emile"))
+    assert (emile.external_id, emile.level, emile.status, emile.score) == ("zona", None, None, None)
+
+
+def test_who_changed_is_found_by_what_is_true_now(bank: Bank) -> None:
+    bank.put("p-1", kind="person", full_name="Quentin Quax")
+    assert [line.external_id for line in search_entities(bank.context, "person", Search(text="quax"))] == ["p-1"]
+    bank.put("p-1", kind="person", full_name="Quentin Quill")
+    assert search_entities(bank.context, "person", Search(text="quax")) == []
+    bank.put("p-1", kind="person", street="Quay 7")
+    assert [line.found_in for line in search_entities(bank.context, "person", Search(text="quill"))] == ["name"]
+
+
+def test_who_was_erased_is_not_found(bank: Bank, tmp_path: Path) -> None:
+    bank.put("gone", kind="person", full_name="Gone Girl")
+    bank.wait(days=3_000)
+    erase_entity(bank.context, "person", "gone", tmp_path / "register")
+    assert search_entities(bank.context, "person", Search(text="girl")) == []
+    with Session(bank.engine) as session:
+        assert not session.scalars(select(SearchWord).where(SearchWord.word.in_(["gone", "girl"]))).all()
+
+
+def test_other_organisations_are_not_found(bank: Bank) -> None:
+    stranger = Context(bank.engine, platforms.actor(platforms.organisation(bank.engine, "other")), bank.context.clock)
+    assert search_entities(stranger, "customer", Search(text="p")) == []
+    for search in (Search(text="p"), Search(owner=("person", "p-0"))):
+        with pytest.raises(NotFoundError):
+            search_entities(stranger, "person", search)
+    with pytest.raises(NotFoundError):
+        search_entities(stranger, "customer", Search(text="p", owner=("person", "p-0")))
+
+
+@pytest.mark.parametrize(
+    ("search", "problem"),
+    [
+        (Search(), "say what is looked for"),
+        (Search(text=" - "), "there is no letter or digit"),
+        (Search(text="a b c d e f g"), "these are 7 words; at most 6"),
+        (Search(text="a", levels=["severe"]), "there is no level 'severe'"),
+        (Search(text="a", segments=["huge"]), "there is no segment 'huge'"),
+        (Search(text="a", statuses=["fine"]), "there is no status 'fine'"),
+    ],
+)
+def test_what_cannot_be_looked_for_is_refused(bank: Bank, search: Search, problem: str) -> None:
+    for ask in (search_entities, count_entities):
+        with pytest.raises(ConfigError, match=problem):
+            ask(bank.context, "person", search)
+
+
+def test_more_than_are_counted_are_called_more(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert count_entities(bank.context, "person", Search(text="p")).count == 40
+    for module in ("fivefold.store.portfolio.search", "fivefold.usecases.portfolio.search"):
+        monkeypatch.setattr(f"{module}.MOST_COUNTED", 39)
+    counted = count_entities(bank.context, "person", Search(text="p"))
+    assert (counted.count, counted.more) == (39, True)
+    monkeypatch.setattr(searching, "MOST_COUNTED", 1)  # whichever word counts as rarest, the same are found
+    search = Search(text="p 1")
+    assert sorted(line.external_id for line in search_entities(bank.context, "person", search)) == sorted(
+        slowly(bank, search)
+    )
+
+
+@pytest.mark.parametrize(
+    ("search", "index", "queries"),
+    [
+        (Search(text="an"), {"sqlite": "PRIMARY KEY", "postgresql": "pk_search_words"}, 4),
+        (Search(text="an p"), {"sqlite": "PRIMARY KEY", "postgresql": "pk_search_words"}, 5),
+        (Search(tag="watch"), dict.fromkeys(("sqlite", "postgresql"), "ix_tags_tag"), 4),
+        (Search(owner=("person", "p-0")), dict.fromkeys(("sqlite", "postgresql"), "ix_ownerships_owner_id"), 5),
+    ],
+)
+def test_a_page_is_read_from_an_index_by_as_many_statements_as_any_other(
+    bank: Bank, search: Search, index: dict[str, str], queries: int
+) -> None:
+    first = search_entities(bank.context, "person", search, Part(2))
+    with statements(bank.engine) as asked:
+        assert search_entities(bank.context, "person", search, Part(2, first.next))
+    assert len(asked) == queries
+    plan = plan_of(bank.engine, asked[-2])
+    assert index[bank.engine.dialect.name] in plan, plan
+    for table in ("search_words", "entities", "tags", "ownerships"):
+        assert f"SCAN {table}" not in plan, plan
+        assert f"Seq Scan on {table}" not in plan, plan
+
+
+def stored(engine: Engine) -> list[Any]:
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT type_id, place, word, entity_id FROM search_words"))
+        return sorted(map(tuple, rows))
+
+
+def test_a_database_of_before_is_filled_from_its_entities(bank: Bank) -> None:
+    with Session(bank.engine) as session, session.begin():
+        session.execute(update(Entity).where(Entity.external_id == "p-9").values(noted_us=bank.now))
+    words = stored(bank.engine)
+    assert len(words) > 150
+    with bank.engine.begin() as connection:
+        connection.execute(text("DROP TABLE search_words"))
+        connection.execute(text("DROP INDEX ix_tags_tag"))
+        connection.execute(text("DROP INDEX ix_ownerships_owner_id_entity_id"))
+    migrate_again(bank.engine, "0004", "0005")
+    assert stored(bank.engine) == words
+    assert {index["name"] for index in inspect(bank.engine).get_indexes("search_words")} == {
+        "ix_search_words_entity_id"
+    }
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=60)
+
+
+@given(given_text=texts)
+def test_words_are_found_by_each_of_their_beginnings(given_text: str) -> None:
+    for found in words_in(given_text):
+        assert 1 <= len(found) <= MOST_WORD
+        for length in range(1, len(found) + 1):
+            end = end_of(found[:length])
+            assert found[:length] <= found
+            assert end is None or found < end
+
+
+@given(beginning=texts.filter(bool), other=texts)
+def test_the_end_is_behind_all_that_begin_so_and_before_all_others(beginning: str, other: str) -> None:
+    end = end_of(beginning)
+    inside = beginning <= other and (end is None or other < end)
+    assert inside == other.startswith(beginning)
+
+
+def test_no_entity_has_more_words_than_are_kept() -> None:
+    many = " ".join(f"w{number}" for number in range(200))
+    words = list(_words(words_of_entity("id", {"street": many, "full_name": "Ann"}, FIELDS)))
+    assert (len(words), words[:2]) == (MOST_WORDS, ["id", "ann"])
+
+
+def _words(found: list[Any]) -> Iterator[str]:
+    return (each for _, each in found)

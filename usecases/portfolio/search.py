@@ -1,0 +1,156 @@
+"""Entities found by the beginnings of words: of identifiers, of names, of other text; by a tag, or by their owner."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.domain.segments import SEGMENTS
+from fivefold.store.accounts.settings import levels_of
+from fivefold.store.ingest.entities import entity_named, type_named
+from fivefold.store.portfolio.search import MOST_COUNTED, FoundRow, WantedEntities, count_found, entities_found
+from fivefold.store.portfolio.words import Place, is_name, words_in
+from fivefold.usecases.ingest.entities import latest_attributes
+from fivefold.usecases.portfolio.current_levels import STATUSES, level_numbers, require_known
+from fivefold.usecases.shared.api_fields import Moment, shown_as
+from fivefold.usecases.shared.context import Context
+
+MOST_WORDS = 6
+"""So many words may be looked for at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """What is looked for: words, a tag or an owner, and conditions beside; empty or None is no condition.
+
+    Attributes:
+        text: beginnings of words, in any order; all must be found.
+        tag: that they have now.
+        owner: type and identifier of who owns them now.
+        levels: names of levels.
+        segments: of the value.
+        statuses: of the latest assessment.
+    """
+
+    text: str = ""
+    tag: str | None = None
+    owner: tuple[str, str] | None = None
+    levels: Sequence[str] = ()
+    segments: Sequence[str] = ()
+    statuses: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntityFound:
+    """An entity that was found, and where it stands.
+
+    `found_in`: identifier, name or other; null where no word was looked for. `name`: what its text fields say whose own
+    names say that they hold names. What comes after is null where it was never assessed, or has none.
+    """
+
+    external_id: str
+    name: str
+    found_in: str | None
+    level: str | None
+    status: str | None
+    score: float | None
+    value_score: float | None
+    segment: str | None
+    expected_value: float | None
+    currency: str | None
+    since_us: Annotated[Moment | None, shown_as("since")]
+    assessment: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntitiesCounted:
+    """How many are found; `more`: there are more than are counted."""
+
+    count: int
+    more: bool
+
+
+def search_entities(context: Context, type_name: str, search: Search, part: Part = WHOLE) -> Page[EntityFound]:
+    """List who is found: by identifier first, then by name, then by other text, in the order of the words found.
+
+    Without words, in the order in which they were added.
+
+    NotFoundError where there is no such type or owner; ConfigError where neither a word, a tag nor an owner is given,
+    or there is no such level, segment or status.
+    """
+    with context.reading() as session:
+        wanted, names, fields = _wanted(session, context, type_name, search)
+        page = entities_found(session, wanted, part)
+        attributes = latest_attributes(session, [row.entity.id for row in page])
+        return page.map(
+            lambda row: _shown(row, (None, *names), _name(attributes.get(row.entity.id, (0, {}))[1], fields), wanted)
+        )
+
+
+def count_entities(context: Context, type_name: str, search: Search) -> EntitiesCounted:
+    """Count who is found, up to `MOST_COUNTED`; errors as `search_entities`."""
+    with context.reading() as session:
+        found = count_found(session, _wanted(session, context, type_name, search)[0])
+        return EntitiesCounted(count=min(found, MOST_COUNTED), more=found > MOST_COUNTED)
+
+
+def _wanted(
+    session: Session, context: Context, type_name: str, search: Search
+) -> tuple[WantedEntities, tuple[str, ...], Mapping[str, Any]]:
+    """Give what is looked for, the names of levels, and the declared kinds of attributes."""
+    of = context.organisation_id
+    kind, names = type_named(session, of, type_name), levels_of(session, of)
+    words = list(dict.fromkeys(words_in(search.text)))
+    if search.text and not words:
+        raise ConfigError("there is no letter or digit in what is looked for")
+    if len(words) > MOST_WORDS:
+        raise ConfigError(f"these are {len(words)} words; at most {MOST_WORDS} are looked for")
+    if not words and search.tag is None and search.owner is None:
+        raise ConfigError("say what is looked for: words, a tag or an owner")
+    require_known("segment", search.segments, SEGMENTS)
+    require_known("status", search.statuses, STATUSES)
+    wanted = WantedEntities(
+        organisation_id=of,
+        type_id=kind.id,
+        now_us=context.now(),
+        words=words,
+        tag=search.tag,
+        owner_id=None if search.owner is None else entity_named(session, of, *search.owner).id,
+        levels=level_numbers(search.levels, names),
+        segments=sorted(set(search.segments)),
+        statuses=sorted(set(search.statuses)),
+    )
+    return wanted, names, kind.fields
+
+
+def _name(attributes: Mapping[str, Any], fields: Mapping[str, Any]) -> str:
+    return " ".join(
+        value
+        for field, value in sorted(attributes.items())
+        if fields.get(field) == "text" and isinstance(value, str) and is_name(field)
+    )
+
+
+def _shown(row: FoundRow, names: Sequence[str | None], name: str, wanted: WantedEntities) -> EntityFound:
+    standing = row.standing
+    found = {"external_id": row.entity.external_id, "name": name}
+    found_in = Place(row.place).name.lower() if wanted.words else None
+    if standing is None:
+        nothing = dict.fromkeys(EntityFound.__dataclass_fields__.keys() - {*found, "found_in"})
+        return EntityFound(**found, found_in=found_in, **nothing)  # type: ignore[arg-type]  # all of them may be None
+    return EntityFound(
+        **found,
+        found_in=found_in,
+        level=names[standing.level or 0],
+        status=standing.status,
+        score=None if standing.version_id is None else standing.score,
+        value_score=standing.value_score,
+        segment=standing.segment,
+        expected_value=standing.expected_value,
+        currency=None if standing.value_score is None else standing.value_currency,
+        since_us=standing.level_since_us if standing.level_since_us > 0 else None,
+        assessment=f"{standing.entity_id}.{standing.number}",
+    )
