@@ -20,7 +20,7 @@ VIEWS: Final[tuple[View, ...]] = (
     View("POST", "/console/sign-out", None, sign_in.sign_out),
     View("POST", "/console/sign-out-everywhere", None, sign_in.sign_out_everywhere),
     View("GET", "/console/queue", queue.RISES, queue.show_queue),
-    View("GET", "/console/search", "GET /v1/entities/{type}/{external_id}", search.search),
+    View("GET", "/console/search", "GET /v1/search", search.search),
     View("GET", "/console/portfolio", "GET /v1/distribution", portfolio.show_portfolio),
     View("GET", _ENTITY, f"GET {_OF}", customer.show_customer),
     View("POST", f"{_ENTITY}/assess", f"GET {_OF}/risk", customer.recompute, customer.show_customer),

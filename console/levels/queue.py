@@ -8,7 +8,7 @@ from fivefold.console.visit import Rendered, Visit
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.paging import Page, Part
 from fivefold.usecases.changes.proposals import ProposalLine, list_proposals
-from fivefold.usecases.levels.overrides import OverrideLine, overrides_of
+from fivefold.usecases.levels.overrides import OverrideLine, requested_overrides
 from fivefold.usecases.levels.read import list_failed
 from fivefold.usecases.portfolio.transitions import LevelReached, TransitionFilters, list_transitions
 
@@ -41,12 +41,8 @@ def show_queue(visit: Visit) -> Rendered:
     lately = TransitionFilters(directions=("rise",), since_us=visit.now() - 7 * DAY_US)
     page = QueuePage(
         rises=list_transitions(visit, lately, most),
-        overrides=_requested(visit) if visit.may(OVERRIDES) else None,
+        overrides=requested_overrides(visit, most) if visit.may(OVERRIDES) else None,
         proposals=list_proposals(visit, "proposed", visit.role, most) if visit.may(PROPOSALS) else None,
         failures=list_failed(visit, most) if visit.may(FAILURES) else None,
     )
     return Rendered(template="levels/queue.html", title=text("Queue"), page=page)
-
-
-def _requested(visit: Visit) -> Page[OverrideLine]:
-    return Page([line for line in overrides_of(visit) if line.state == "requested"])

@@ -1,37 +1,59 @@
-"""Finding a customer by the identifier that people have before them."""
+"""Finding a customer by what people have before them: a part of an identifier, a name, a tag."""
 
 from dataclasses import dataclass
 
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address
 from fivefold.domain.errors import NotFoundError
+from fivefold.domain.paging import Page
 from fivefold.usecases.accounts.entity_types import list_types
-from fivefold.usecases.levels.entity_profile import EntityShown, read_entity
+from fivefold.usecases.levels.entity_profile import read_entity
+from fivefold.usecases.portfolio.search import (
+    EntitiesCounted,
+    EntityFound,
+    Search,
+    count_entities,
+    search_entities,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchPage:
-    """What was looked for, and the entities of that identifier, of whichever type."""
+    """What was looked for, and who is found.
+
+    Attributes:
+        counts: of each type of entity, so many are found; empty before anything was looked for.
+        type: of those that are listed.
+        next: the address of the next page.
+    """
 
     text: str
-    found: tuple[EntityShown, ...]
+    tag: str
+    counts: dict[str, EntitiesCounted]
+    type: str
+    found: Page[EntityFound]
+    next: str | None
 
 
 def search(visit: Visit) -> Answer:
-    """Find an identifier among all types; go straight to the entity where there is one."""
-    identifier = visit.query.get("text", "").strip()
-    found = tuple(_of_any_type(visit, identifier)) if identifier else ()
-    if len(found) == 1:
-        return Redirect(address("entities", found[0].entity_type, found[0].external_id))
-    page = SearchPage(text=identifier, found=found)
+    """Find entities by the beginnings of words, or by a tag; go straight to the one of a whole identifier."""
+    words, tag = (visit.query.get(name, "").strip() for name in ("text", "tag"))
+    types = tuple(kind.name for kind in list_types(visit))
+    whole = [kind for kind in types if words and not tag and _is_there(visit, kind, words)]
+    if len(whole) == 1 and "type" not in visit.query:
+        return Redirect(address("entities", whole[0], words))
+    wanted = Search(text=words, tag=tag or None)
+    counts = {kind: count_entities(visit, kind, wanted) for kind in types if words or tag}
+    with_most = sorted(types, key=lambda kind: -counts[kind].count) if counts else types
+    kind = visit.choice("type", tuple(with_most) or ("customer",))
+    found = search_entities(visit, kind, wanted, visit.part("found")) if counts else Page[EntityFound]()
+    page = SearchPage(text=words, tag=tag, counts=counts, type=kind, found=found, next=visit.next_of("found", found))
     return Rendered(template="levels/search.html", title=text("Search"), page=page)
 
 
-def _of_any_type(visit: Visit, identifier: str) -> list[EntityShown]:
-    found = []
-    for kind in list_types(visit):
-        try:
-            found.append(read_entity(visit, kind.name, identifier))
-        except NotFoundError:
-            continue
-    return found
+def _is_there(visit: Visit, kind: str, identifier: str) -> bool:
+    try:
+        read_entity(visit, kind, identifier)
+    except NotFoundError:
+        return False
+    return True

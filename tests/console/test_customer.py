@@ -163,18 +163,32 @@ def test_roles_are_said_on_the_page_of_the_session(place: Place) -> None:
     assert OURS in visitor.text
 
 
-def test_search_goes_to_the_customer_of_an_identifier(place: Place, investigator: Visitor) -> None:
+def test_search_goes_to_the_customer_of_a_whole_identifier(place: Place, investigator: Visitor) -> None:
     investigator.go("/console/search?text=%20acme%20")
     assert investigator.page.url.path == ACME
     investigator.go("/console/search?text=c%2F1+%C3%A4")
-    assert investigator.page.status_code == 200
-    assert "c/1 ä" in investigator.text
-    investigator.go("/console/search?text=%3Cb%3E")
-    assert "Nothing has the identifier" in investigator.text
-    assert "<b>" not in investigator.page.text
+    assert investigator.page.url.path == "/console/entities/customer/c/1 ä"
     place.good("PUT", "/v1/entities/customer/acme", {}, role="app")
-    links = investigator.go("/console/search?text=acme").links()
-    assert {"/console/entities/company/acme", "/console/entities/customer/acme"} <= set(links)
+    text = investigator.go("/console/search?text=acme").text
+    assert "Company (1)" in text
+    assert "Customer (1)" in text
+
+
+def test_search_finds_beginnings_and_tags_and_says_where_nothing_is(place: Place, investigator: Visitor) -> None:
+    for name in ("smith-1", "smith-2", "jones"):
+        place.good("PUT", f"/v1/entities/customer/{name}", {}, role="app")
+    place.good("PUT", "/v1/entities/customer/jones/tags/vip2", {}, role="investigator")
+    links = investigator.go("/console/search?text=SMI").links()
+    assert [link for link in links if "/entities/" in link] == [
+        "/console/entities/customer/smith-1",
+        "/console/entities/customer/smith-2",
+    ]
+    assert "/console/entities/customer/jones" in investigator.go("/console/search?tag=vip2").links()
+    investigator.go("/console/search?text=%3Cb%3Enobody")
+    assert "Nothing of this type is found" in investigator.text
+    assert "<b>" not in investigator.page.text
+    investigator.go("/console/search?text=---")
+    assert (investigator.page.status_code, "no letter or digit" in investigator.text) == (422, True)
 
 
 def test_what_changed_since_the_assessment_before_is_that_of_v1(place: Place, investigator: Visitor) -> None:

@@ -122,6 +122,15 @@ def cap_of(context: Context) -> OverrideCap:
         return OverrideCap(below, count_with_level(session, context.organisation_id), percent)
 
 
+def requested_overrides(context: Context, part: Part = WHOLE) -> Page[OverrideLine]:
+    """List the overrides that wait for another person's decision, the newest first."""
+    now = context.now()
+    with context.reading() as session:
+        settings = settings_of(session, context.organisation_id)
+        rows = overrides_with_levels(session, context.organisation_id, state="requested", part=part)
+        return rows.map(lambda each: _line(each, settings, now))
+
+
 def override_line(session: Session, override: OverrideRow, settings: Settings, now_us: int) -> OverrideLine:
     """Show one override."""
     (row,) = overrides_with_levels(session, override.organisation_id, number=override.id)
