@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-PYTEST := $(BIN)/pytest --numprocesses=2 --dist=loadfile
+# Schemathesis runs by itself, in a process of its own: pytest need not load it into each of its processes.
+PYTEST := $(BIN)/pytest --numprocesses=2 --dist=loadfile -p no:schemathesis
 
 # `make test FULL=1` is what CI runs: every test on both databases, more examples, and coverage.
 ifdef FULL
@@ -18,6 +19,8 @@ export OMP_WAIT_POLICY := PASSIVE
 export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := True
 export DO_NOT_TRACK := true
+# What Python compiled is kept, also where the environment says otherwise: the tests start it a hundred times.
+export PYTHONDONTWRITEBYTECODE :=
 
 demo: $(READY)
 	@$(BIN)/fivefold demo

@@ -1,18 +1,20 @@
 """What all tests share: how Hypothesis runs, and how wide the terminal is."""
 
+import gc
 import os
 
 import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 
+from tests.depth import DEPTH
 from tests.pace import slowness
 
 # A test that hangs must fail and say where it hung; on a slow machine, or one with much else to do, later.
 os.environ.setdefault("PYTEST_TIMEOUT", str(round(300 * slowness())))
 
-DEPTH = os.environ.get("FIVEFOLD_TESTS", "quick")
-"""quick: `make test`. full: everything on both databases and more examples, in CI. soak: examples without end."""
+# To look through all that is imported again and again, for what could be freed, took a third of the collection.
+gc.disable()
 
 # No deadline: the first example of a test may load the compiled kernel, and coverage slows all of them.
 _SHARED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "print_blob": True}
@@ -56,6 +58,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _InRooms 
         return None
     config.option.loadscopereorder = False  # by the number of tests; but few may take long
     return _InRooms(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """Look from now on for what tests leave, and no more at what was imported and collected for them."""
+    gc.freeze()
+    gc.enable()
 
 
 _ONE_DATABASE_ENOUGH = ("tests/usecases/", "tests/serving/")

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,7 @@ def declared(extra: str | None = None) -> set[str]:
     return {plain(line) for line in lines} - {OWN}
 
 
+@cache
 def imported() -> dict[str, set[str]]:
     """List the modules of others that each module of ours imports."""
     found = {}
@@ -49,6 +51,7 @@ def imported() -> dict[str, set[str]]:
     return found
 
 
+@cache
 def of_module() -> dict[str, set[str]]:
     return {
         module: {name.lower().replace("_", "-") for name in names}

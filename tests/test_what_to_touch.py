@@ -77,6 +77,7 @@ def greet() -> None:
     assert run(copy, "-m", "fivefold.cli.main", "greet") == "Good morning.\n"
 
 
+@pytest.mark.full
 def test_a_route_is_a_handler_and_a_line(copy: Path) -> None:
     with (copy / "serving" / "v1" / "accounts" / "settings.py").open("a", encoding="utf-8") as file:
         file.write(

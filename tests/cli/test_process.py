@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 from tests.cli.running import AS_OF, CONFIG, Done, Home, finish, start, succeed
 
@@ -17,6 +18,7 @@ def done(var: Path, *arguments: object) -> str:
     return ended.out
 
 
+@pytest.mark.full
 def test_from_nothing_to_scores(fresh: Path, tmp_path: Path) -> None:
     rows, mixed, grouped = (tmp_path / f"{name}.parquet" for name in ("rows", "mixed", "grouped"))
     config, scores = tmp_path / "tiny.yaml", tmp_path / "scores.csv"

@@ -15,6 +15,7 @@ from fivefold.features.histories import Histories, Integers
 from fivefold.features.indicator_matrix import Snapshots, catalogue, indicator_matrix, snapshots, warm
 from fivefold.features.indicators import CATALOGUE
 from fivefold.features.reading.sources import read_histories
+from tests.depth import examples
 from tests.features.events import microseconds
 from tests.features.strategies import AS_OFS, RATES, Row, iso, ledgers, row
 from tests.features.walks import bounds_checked, interpreted
@@ -22,6 +23,18 @@ from tests.features.walks import bounds_checked, interpreted
 AS_OF = AS_OFS[1]
 MOMENTS = np.array([AS_OF - 365 * DAY_US, AS_OF - 30 * DAY_US - 1, AS_OF, AS_OF, AS_OF + 90 * DAY_US])
 INTERPRETED = interpreted(CATALOGUE)
+WALKS = ["uncompiled", pytest.param("checked", marks=pytest.mark.full)]
+"""Builds of the same indicators beside the one that is used; the checked one takes long to compile."""
+
+
+@pytest.fixture
+def compiled() -> Walk:
+    return warm()
+
+
+@pytest.fixture
+def uncompiled() -> Walk:
+    return INTERPRETED
 
 
 @pytest.fixture(scope="module")
@@ -131,20 +144,19 @@ def test_extreme_money_stays_equal_bitwise(ledger: list[Row], money: float) -> N
     assert same(snapshots(histories, MOMENTS), snapshots(histories, MOMENTS, INTERPRETED))
 
 
-def test_the_whole_range_of_time_is_equal_bitwise(checked: Walk) -> None:
+@pytest.mark.parametrize("walk", WALKS)
+def test_the_whole_range_of_time_is_equal_bitwise(walk: str, request: pytest.FixtureRequest) -> None:
     ledger = [row(transaction_date=when) for when in ("1900-01-01", "1969-12-31T23:59:59.999999", "9999-12-31")]
     histories = read_histories(ledger, RATES)
     moments = np.array([microseconds(when) for when in ("1900-01-01", "1970-01-01", "2024-02-29", "9999-12-31")])
     taken = snapshots(histories, moments)
     assert taken.seen.tolist() == [[1, 2, 2, 3]]
-    assert same(taken, snapshots(histories, moments, INTERPRETED))
-    assert same(taken, snapshots(histories, moments, checked))
+    assert same(taken, snapshots(histories, moments, request.getfixturevalue(walk)))
 
 
-@pytest.mark.parametrize("walk", ["compiled", "interpreted", "checked"])
-def test_no_customer_at_all_gives_an_empty_matrix(walk: str, checked: Walk) -> None:
-    used = {"compiled": warm(), "interpreted": INTERPRETED, "checked": checked}[walk]
-    taken = snapshots(read_histories([], RATES), MOMENTS, used)
+@pytest.mark.parametrize("walk", ["compiled", *WALKS])
+def test_no_customer_at_all_gives_an_empty_matrix(walk: str, request: pytest.FixtureRequest) -> None:
+    taken = snapshots(read_histories([], RATES), MOMENTS, request.getfixturevalue(walk))
     assert taken.values.shape == (0, len(MOMENTS), len(CATALOGUE.indicators))
     assert taken.seen.shape == (0, len(MOMENTS))
 
@@ -259,7 +271,7 @@ def test_the_earliest_creation_and_the_latest_category_up_to_as_of_hold() -> Non
     assert column("account_age", ledger, AS_OF + 1) == (AS_OF + 1 - microseconds("1999-01-01")) / DAY_US
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(ledgers(AS_OF, max_rows=40))
 def test_every_customer_is_a_row_and_every_row_is_seen(ledger: list[Row]) -> None:
     histories = read_histories(ledger, RATES)

@@ -17,6 +17,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from fivefold.domain.errors import ConfigError
 from fivefold.models.estimator import ValueRegressor
 from fivefold.models.prediction import OBJECTIVES, expected_value
+from tests.depth import examples
 
 SMALL = {"rounds": 20, "min_rows_in_leaf": 2, "threads": 1}
 EXPECTED_FAILURES = {
@@ -159,7 +160,7 @@ def booster() -> lightgbm.Booster:
     return ValueRegressor(**SMALL).fit(matrix, values).booster_
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.lists(st.tuples(*[st.floats(-5, 5) | st.just(float("nan"))] * 4), min_size=1, max_size=60))
 def test_one_customer_is_worth_what_a_batch_says_to_the_bit(booster: lightgbm.Booster, rows: list[Any]) -> None:
     matrix = np.array(rows)

@@ -17,6 +17,7 @@ from fivefold.models.curve import ScoreCurve
 from fivefold.models.explain import Explanations, breakdown, explain, value_text
 from fivefold.models.prediction import LOG_LINK, OBJECTIVES
 from fivefold.models.value_model import ValueModel
+from tests.depth import examples
 from tests.models.making import fitted, known_matrix, model_of, reference_matrix, value_model
 
 WITHIN = 1e-9
@@ -106,7 +107,7 @@ sparse_rows = st.lists(st.dictionaries(st.integers(0, COLUMNS - 1), extreme, max
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(rows=sparse_rows, references=st.lists(st.floats(0, 1e6), min_size=1, max_size=20))
 def test_any_row_adds_up_on_any_curve(objective: str, rows: list[dict[int, float]], references: list[float]) -> None:
     full = value_model(objective)

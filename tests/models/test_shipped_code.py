@@ -35,6 +35,7 @@ def load(registry: Registry, cwd: Path, before: str = "", *path: Path) -> subpro
     folder = next(registry.settings.artifacts.rglob("MLmodel")).parent
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     environment |= {"PYTHONPATH": os.pathsep.join(map(str, path))} if path else {}
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"  # tests share the model's folder, and look at what is in it
     rows = reference_matrix()[:3]
     return subprocess.run(
         [sys.executable, "-c", LOAD.format(before=before), str(PACKAGE.parent), str(folder)],

@@ -42,6 +42,7 @@ def test_answers_are_as_the_document_says(on_sqlite: Service, tmp_path: Path, kn
     assert passed(on_sqlite, tmp_path, token, SCORING) >= 100
 
 
+@pytest.mark.full
 def test_the_platform_answers_as_the_document_says(service: Service, tmp_path: Path) -> None:
     """Whoever may do everything asks for anything, in an organisation of their own."""
     assert passed(service, tmp_path, admin_of_a_bank(service), PLATFORM) >= 100

@@ -5,11 +5,8 @@ from itertools import count
 from typing import Any
 
 import httpx
-import pytest
 
 from tests.serving.process_service import Service, sample_rows, together
-
-pytestmark = pytest.mark.postgresql
 
 CALLERS = 64
 URL = "/v4/scoring?as_of=2024-07-01"

@@ -61,6 +61,7 @@ def test_simulated_customers_have_the_bits_of_the_command(on_sqlite: Service) ->
     assert require_same_bits(on_sqlite, table, AS_OF) > 200
 
 
+@pytest.mark.full
 def test_customers_of_berka_have_the_bits_of_the_command(on_postgresql: Service) -> None:
     if not BERKA.exists():
         pytest.skip(f"the real data are not there: {BERKA}")

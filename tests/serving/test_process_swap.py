@@ -6,6 +6,7 @@ from itertools import count
 from time import monotonic, sleep
 
 import httpx
+import pytest
 
 from fivefold.domain.clock import parse_moment
 from fivefold.models.registry import CHAMPION, Registry
@@ -28,6 +29,7 @@ def expected_values() -> dict[int, float]:
     return found
 
 
+@pytest.mark.full
 def test_a_new_champion_serves_within_half_a_minute_and_no_request_fails(on_postgresql: Service) -> None:
     service, stop, expected = on_postgresql, threading.Event(), expected_values()
     token = service.token()

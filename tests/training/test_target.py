@@ -15,6 +15,7 @@ from fivefold.features.schema import DEPOSIT, WITHDRAWAL
 from fivefold.training.config import ValueSettings
 from fivefold.training.target import _sums as compiled_sums
 from fivefold.training.target import floor_at_zero, realised_values, window_sums
+from tests.depth import examples
 from tests.features.strategies import AS_OFS, RATES, Row, iso, ledgers, row
 
 Events = list[tuple[int, Fraction, Fraction, int]]
@@ -61,7 +62,7 @@ values = st.builds(
 
 
 @pytest.mark.parametrize("as_of", AS_OFS)
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(data=st.data(), days=st.integers(1, 400), value=values)
 def test_a_customer_is_worth_what_the_words_say(
     as_of: int, data: st.DataObject, days: int, value: ValueSettings
@@ -77,7 +78,7 @@ def test_a_customer_is_worth_what_the_words_say(
             assert found[customer, place] == pytest.approx(wanted, rel=1e-9, abs=1e-12 * size(events))
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(ledgers(AS_OFS[0]), st.integers(1, 400), st.lists(st.integers(-400, 400), min_size=1, max_size=4))
 def test_interpreted_and_compiled_give_the_same_bits(rows: list[Row], days: int, offsets: list[int]) -> None:
     histories = read_histories(rows, RATES)
@@ -91,7 +92,7 @@ def test_interpreted_and_compiled_give_the_same_bits(rows: list[Row], days: int,
     assert results[0] == results[1]
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(ledgers(AS_OFS[0]), st.integers(1, 200))
 def test_persistence_is_the_same_value_one_horizon_earlier(rows: list[Row], days: int) -> None:
     histories, value = read_histories(rows, RATES), ValueSettings()
@@ -105,7 +106,7 @@ def test_persistence_is_the_same_value_one_horizon_earlier(rows: list[Row], days
         assert earlier[place, 0] == both[ids.index(user), 1]
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(ledgers(AS_OFS[0]), st.integers(1, 200))
 def test_rows_after_the_window_change_nothing(rows: list[Row], days: int) -> None:
     start = AS_OFS[0] - 60 * DAY_US

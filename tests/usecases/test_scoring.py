@@ -17,6 +17,7 @@ from fivefold.features.reading.sources import read_histories
 from fivefold.models.scoring import score_histories
 from fivefold.models.value_model import ValueModel
 from fivefold.usecases.scoring import CLOCK_SLACK_US, ScoredRows, score_rows
+from tests.depth import examples
 from tests.features import strategies
 from tests.features.strategies import Row, iso, row
 from tests.models.making import value_model
@@ -179,7 +180,7 @@ def test_identifiers_are_told_apart_to_the_last_character(model: ValueModel) -> 
     assert answer(model, [row(user_id=user_id) for user_id in users]).user_ids == users
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(rows=strategies.ledgers(AS_OF))
 def test_nobodys_score_depends_on_who_else_is_in_the_request(model: ValueModel, rows: list[Row]) -> None:
     """Bitwise: together, alone, and in the batch that scores files."""
@@ -198,7 +199,7 @@ def test_nobodys_score_depends_on_who_else_is_in_the_request(model: ValueModel, 
         assert bits(alone)[user_id] == bits(together)[user_id]
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(rows=strategies.ledgers(AS_OF, max_rows=12))
 def test_an_explanation_adds_up_and_changes_no_score(model: ValueModel, rows: list[Row]) -> None:
     rows = [one for one in rows if one["transaction_date"] <= iso(AS_OF)]

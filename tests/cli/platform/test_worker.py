@@ -33,7 +33,7 @@ def test_a_present_to_come_is_refused_and_nothing_is_stored(tmp_path: Path, argu
     assert "nothing was changed" in succeed(tmp_path, "clock", "repair", "--reason", "to be sure")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.full)])
 def test_it_works_until_it_is_asked_to_stop(tmp_path: Path, number: signal.Signals) -> None:
     var = tmp_path / "var"
     succeed(var, "import", "setup", "fatf-retail")

@@ -16,6 +16,7 @@ from fivefold.features import schema as c
 from fivefold.features.histories import Histories, concatenate
 from fivefold.features.reading import sources, validate
 from fivefold.features.reading.sources import read_histories, stream_histories
+from tests.depth import examples
 from tests.features.equality import same
 from tests.features.reading.test_tables import arrow, as_csv, grouped, written
 from tests.features.strategies import AS_OFS, RATES, Row, ledgers, row
@@ -44,7 +45,7 @@ def streamed(path: Path) -> list[Histories]:
     return list(stream_histories(path, RATES))
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(ledgers(AS_OFS[0]), st.integers(1, 30), st.lists(st.integers(1, 40), max_size=4), st.integers(1, 9))
 @example(of("aaaaaaabbbbbbbbbbbbbbbbbbbbbc"), 2, [3, 9, 10], 3)
 def test_streamed_is_in_memory_bitwise(ledger: list[Row], batch: int, cuts: list[int], row_group_rows: int) -> None:
@@ -97,7 +98,7 @@ def test_a_customer_met_twice_is_refused(
         read_histories(path, RATES)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.text("abc", min_size=1, max_size=12), st.integers(1, 5), st.lists(st.integers(1, 12), max_size=3))
 def test_refused_exactly_when_a_customer_is_met_twice(users: str, batch: int, cuts: list[int]) -> None:
     runs = [user for place, user in enumerate(users) if place == 0 or users[place - 1] != user]

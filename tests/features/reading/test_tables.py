@@ -19,6 +19,7 @@ from fivefold.domain.errors import FivefoldError, InvalidDataError
 from fivefold.features import schema as c
 from fivefold.features.histories import Histories
 from fivefold.features.reading.sources import read_histories
+from tests.depth import examples
 from tests.features.equality import same
 from tests.features.strategies import AS_OFS, RATES, Row, ledgers, row
 
@@ -136,7 +137,7 @@ def grouped(ledger: list[Row]) -> list[Row]:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_source_gives_the_same_bits(form: str) -> None:
-    @settings(max_examples=20)
+    @settings(max_examples=examples(20))
     @given(ledgers(AS_OFS[1], max_rows=12))
     def check(ledger: list[Row]) -> None:
         rows = [*grouped(ledger), row(user_id="zoe", transaction_id="1")]
@@ -227,7 +228,7 @@ def test_nan_in_polars_is_named() -> None:
         read(pl.DataFrame([row(user_balance=float("nan"))]))
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(ledgers(AS_OFS[1], max_rows=6))
 def test_whatever_is_refused_is_refused_as_an_error_of_ours(ledger: list[Row]) -> None:
     for form in ("csv", "json", "arrow", "polars", "pandas"):

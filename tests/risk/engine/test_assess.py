@@ -25,6 +25,7 @@ from fivefold.risk.engine.program import compile_ruleset, compiled_once, program
 from fivefold.risk.facts.portfolio import Portfolio
 from fivefold.risk.facts.reading import entities_from_rows
 from fivefold.risk.language import reading
+from tests.depth import examples
 from tests.risk.conftest import Refusal
 from tests.risk.engine.reference import Answer, assess_slowly
 from tests.risk.engine.reference_conditions import World
@@ -93,7 +94,7 @@ def expected(ruleset: Data, world: World, entity: Data) -> Answer:
     return answer
 
 
-@settings(max_examples=60, phases=QUICK)
+@settings(max_examples=examples(60), phases=QUICK)
 @given(rulesets(), worlds(), people_drawn)
 def test_engine_is_the_reference(ruleset: Data, world: World, people: list[Data]) -> None:
     found = run(ruleset, world, people)
@@ -101,7 +102,7 @@ def test_engine_is_the_reference(ruleset: Data, world: World, people: list[Data]
         assert answer_of(found, position) == expected(ruleset, world, entity), entity["entity_id"]
 
 
-@settings(max_examples=15, phases=QUICK)
+@settings(max_examples=examples(15), phases=QUICK)
 @given(rulesets(), worlds(), people_drawn, st.randoms(use_true_random=False))
 def test_batch_is_each_entity_alone_in_any_order(ruleset: Data, world: World, people: list[Data], random: Any) -> None:
     together = run(ruleset, world, people)
@@ -115,7 +116,7 @@ def test_batch_is_each_entity_alone_in_any_order(ruleset: Data, world: World, pe
         assert answer_of(mixed, shuffled.index(entity)) == wanted
 
 
-@settings(max_examples=15, phases=QUICK)
+@settings(max_examples=examples(15), phases=QUICK)
 @given(rulesets(), worlds(), people_drawn, BAD_FIELDS)
 def test_bad_entity_changes_no_other(ruleset: Data, world: World, people: list[Data], wrong: Data) -> None:
     before = run(ruleset, world, people)
@@ -241,7 +242,7 @@ def backwards(data: Any) -> Any:
     return list(map(backwards, data)) if isinstance(data, list) else data
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(rulesets(), worlds(), people_drawn)
 def test_a_text_and_its_stored_form_give_the_same_breakdowns(ruleset: Data, world: World, people: list[Data]) -> None:
     """A ruleset is read from text once: the engine runs on it as it was written, in any order of names."""

@@ -13,6 +13,7 @@ from fivefold.risk.engine.explain.breakdown import explain
 from fivefold.risk.engine.program import program_for
 from fivefold.risk.engine.totals import Total
 from fivefold.risk.language.ruleset import Ruleset
+from tests.depth import examples
 from tests.risk.engine.small import assessed, case, exactly, rule, ruleset
 
 Data = dict[str, Any]
@@ -136,7 +137,7 @@ def test_unclassified_keeps_the_level_and_a_floor_still_raises() -> None:
 scales = st.sampled_from(["points", "tiers", "open", "weighted"])
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(scales, st.data())
 def test_shown_total_has_the_level_of_the_exact_one(scale: str, data: st.DataObject) -> None:
     scores = {"points": {"points": {"thresholds": [31, 61]}}, "tiers": GAP, "open": tiers((None, None, "low"))}

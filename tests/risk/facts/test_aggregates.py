@@ -21,6 +21,7 @@ from fivefold.risk.facts.portfolio import AS_OF, ENTITY, error_of, signal_of
 from fivefold.risk.facts.records import prepare_records
 from fivefold.risk.facts.transactions import prepare
 from fivefold.risk.language.expressions import Condition, Input, Window, input_key
+from tests.depth import examples
 from tests.risk.conftest import Refusal
 from tests.risk.facts.slow_aggregates import Wanted, before, read_transaction, slow
 
@@ -181,13 +182,13 @@ def check(rows: Sequence[Mapping[str, Any]], entities: Sequence[tuple[str, int]]
         assert error_of(input_key(form)) not in made.columns
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(transactions, asked, st.lists(wanted(), min_size=1, max_size=6))
 def test_equal_to_the_slow_reference(rows: Any, entities: Any, wants: Any) -> None:
     check(rows, entities, wants)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(transactions, st.sampled_from(MOMENTS), st.lists(wanted(), min_size=1, max_size=4))
 def test_one_moment_for_all_takes_a_shorter_way_to_the_same(rows: Any, as_of: int, wants: Any) -> None:
     entities = [("c", as_of), ("silent", as_of), ("a", as_of)]

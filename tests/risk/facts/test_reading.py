@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from fivefold.domain.errors import FileFormatError
 from fivefold.risk.facts.reading import read_declared, read_field, refuse_link
 from fivefold.risk.language.fields import FieldType, OneOf
+from tests.depth import examples
 from tests.risk.conftest import Refusal
 
 FORMS: tuple[FieldType, ...] = ("text", "number", "flag", "date", "country", ("text",), OneOf(one_of=("cash", "card")))
@@ -29,7 +30,7 @@ COLUMNS = (
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(st.one_of(COLUMNS), st.sampled_from(FORMS))
 def test_facts_and_entities_are_read_alike(values: list[Any], declared: FieldType) -> None:
     column = pl.Series("field", values, strict=False)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from fivefold.risk.governance.diff import Pair, RulesetChange, align, change_words, diff, exact_words, part_words
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import Ruleset
+from tests.depth import examples
 from tests.golden import compare
 from tests.risk.language.documents_made import as_json, rulesets
 
@@ -142,7 +143,7 @@ def spoilt(data: Any, path: tuple[Any, ...], how: Any) -> Any:
 
 
 @settings(
-    max_examples=80,
+    max_examples=examples(80),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )

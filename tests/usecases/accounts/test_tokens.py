@@ -42,6 +42,7 @@ from fivefold.usecases.accounts.organisations import actor_in_new, add_member
 from fivefold.usecases.accounts.tokens import create_token, list_tokens, revoke_token
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.shared.context import Context
+from tests.depth import examples
 from tests.store import databases
 
 PLANS = read_plans(None)
@@ -349,7 +350,7 @@ asked = st.lists(
 )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(asked=asked, users=st.integers(1, 20))
 def test_any_group_is_charged_as_its_requests_are_one_after_the_other(
     engine: Engine, asked: list[tuple[int, str, int, int]], users: int

@@ -28,6 +28,7 @@ from fivefold.usecases.levels.clock_repair import repair_dates
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow, OwnerGiven
+from tests.depth import examples
 from tests.store import databases
 from tests.store.audits import bind_unnamed, unguarded
 from tests.store.filling import filled_once
@@ -348,7 +349,7 @@ def step(bank: Bank, folder: Path, what: str, names: Any, value: Any) -> None:
 
 
 @given(STEPS, st.data())
-@settings(max_examples=15, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=examples(15), suppress_health_check=list(HealthCheck), deadline=None)
 def test_whatever_happens_is_whole_and_whatever_is_done_by_hand_is_not(steps: Any, data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
         url = databases.new_url("sqlite", Path(folder))

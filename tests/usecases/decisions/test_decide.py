@@ -25,6 +25,7 @@ from fivefold.usecases.levels.read import Freshness
 from fivefold.usecases.levels.records import read_inputs
 from fivefold.usecases.shared import rates
 from fivefold.usecases.shared.context import Context
+from tests.depth import examples
 from tests.risk.engine.policies_small import decision_of, drawn_rules, outcome_of
 from tests.store.audits import bind_unnamed
 from tests.store.filling import filled_once
@@ -409,7 +410,9 @@ _NAMES = _Names()
     amount=st.sampled_from([-1000.0, 999.99, 1000.0, 1000.01, 0.0]),
 )
 @settings(
-    max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+    max_examples=examples(25),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    deadline=None,
 )
 def test_it_decides_as_the_book_does_and_again_to_the_byte(
     desk: Desk, rules: list[Any], wins: str, name: str, amount: float

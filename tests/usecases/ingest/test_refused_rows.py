@@ -18,6 +18,7 @@ from fivefold.usecases.ingest.file_parts import (
     parts,
     refused_rows,
 )
+from tests.depth import examples
 
 RUNS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 TEXTS = st.text(st.sampled_from("='+-@\t\n\uff1d\uff0b\uff0d\uff20a;,\" 5."), max_size=6)
@@ -37,7 +38,7 @@ def _refuse(part: ImportPart, path: Path, source: Path) -> ImportPart:
     return again
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=5), st.sampled_from(",;"))
 def test_a_refused_file_says_what_the_first_one_said_however_often_it_is_refused(
     rows: list[tuple[str, str]], separator: str

@@ -20,6 +20,7 @@ from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import save_draft
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
+from tests.depth import examples
 from tests.store import databases
 from tests.usecases.at_once import put_list_version, switch_family
 from tests.usecases.governed import NOW, add_entities, document, founded, stand
@@ -133,7 +134,7 @@ def test_others_and_who_was_erased_are_not_counted(engine: Engine, ana: Actor) -
         distribution(Context(engine, other), "company")
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(20), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.tuples(

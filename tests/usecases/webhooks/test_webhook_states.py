@@ -23,6 +23,7 @@ from fivefold.usecases.webhooks.plan import (
     record_attempts,
     wait_us,
 )
+from tests.depth import examples
 from tests.usecases.platforms import NOW
 from tests.usecases.receivers import MACHINE, SECOND_US, endpoint, organisation, tell
 
@@ -233,7 +234,7 @@ STEP = st.sampled_from([*STEPS, *OFTEN]).flatmap(lambda name: st.tuples(st.just(
 def test_deliveries_do_what_a_simple_model_of_them_does(engine: Engine) -> None:
     actor = Actor(organisation(engine), MACHINE)
 
-    @settings(max_examples=25 if engine.dialect.name == "sqlite" else 8)
+    @settings(max_examples=examples(25) if engine.dialect.name == "sqlite" else 8)
     @given(st.lists(STEP, min_size=30, max_size=60))
     def go(steps: list[tuple[str, dict[str, Any]]]) -> None:
         both = Deliveries(engine, actor)

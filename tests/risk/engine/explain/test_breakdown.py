@@ -16,6 +16,7 @@ from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.explain import breakdown
 from fivefold.risk.engine.explain.breakdown import Explanation, as_json_text, explain, explain_all
 from fivefold.risk.engine.explain.rules import CaseOutcome, RuleOutcome
+from tests.depth import examples
 from tests.golden import compare
 from tests.risk.engine.reference_conditions import World
 from tests.risk.engine.rulesets_drawn import rulesets
@@ -41,7 +42,7 @@ YES: Data = {"flag": True}
 points = st.sampled_from([-50, -1, 0, 1, 20, 30, 30.99, 31, 60.99, 61, 1000, None, "bad"])
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.lists(points, min_size=4, max_size=4))
 def test_parts_add_up_to_the_total_that_is_shown(values: list[Any]) -> None:
     made = ruleset(*(exactly(number) for number in range(4)))
@@ -75,7 +76,7 @@ QUICK = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
 """All but to explain: that takes minutes for rulesets."""
 
 
-@settings(max_examples=40, phases=QUICK)
+@settings(max_examples=examples(40), phases=QUICK)
 @given(rulesets(), worlds(), people_drawn, st.lists(st.integers(0, 3), max_size=8))
 def test_batch_is_each_entity_alone(made: Data, world: World, people: list[Data], drawn: list[int]) -> None:
     found = run(made, world, people)
@@ -148,7 +149,7 @@ explanations = st.builds(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(explanations)
 def test_text_is_the_canonical_form_of_whatever_is_told(explanation: Explanation) -> None:
     assert as_json_text(explanation) == canonical_json(plain(explanation))

@@ -16,6 +16,7 @@ from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.explain.breakdown import explain
 from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.risk.governance.backtest.run import NO_REACH, Backtest, HeldLevels, backtest, draw, joined_backtests
+from tests.depth import examples
 from tests.risk.conftest import Refusal
 from tests.risk.governance.making import AS_OF, DAY, TEXT, analysed, mixed, portfolio, ruleset
 
@@ -146,7 +147,7 @@ def test_what_is_not_there_is_refused_before_anyone_is_assessed() -> None:
         backtest(analysed(listed), mixed(5), AS_OF)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(st.integers(1, 40), st.integers(0, 5), st.sampled_from([None, 0, 10, 31]))
 def test_it_is_plain_data_whatever_is_compared(size: int, seed: int, days: int | None) -> None:
     standing = None if days is None else HeldLevels(entered=AS_OF - days * DAY)
@@ -222,7 +223,7 @@ def run(begin: int, end: int, standing: pl.DataFrame | None, *, compared: bool) 
     return backtest(analysed(DRAFT), part, AS_OF, before, HeldLevels(standing))
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 @given(st.sets(st.integers(1, 239), max_size=6), st.booleans(), st.booleans())
 def test_any_parts_come_to_the_whole(cuts: set[int], compared: bool, standing: bool) -> None:
     ends = [0, *sorted(cuts), 240]

@@ -16,6 +16,7 @@ from fivefold.risk.governance.thresholds import draft as thresholds_draft
 from fivefold.risk.governance.thresholds.draft import FIRST, LAST, draft_text
 from fivefold.risk.governance.thresholds.propose import present_cuts, propose_thresholds
 from fivefold.risk.language.reading import read_ruleset
+from tests.depth import examples
 from tests.risk.conftest import Refusal
 from tests.risk.governance.making import AS_OF, TEXT, TIERED_TEXT, WEIGHTED_TEXT, analysed, mixed, ruleset
 
@@ -27,7 +28,7 @@ JSON = json.dumps(json.loads(ruleset().canonical), indent="\t")
 SHARES = st.lists(st.integers(1, 9), min_size=4, max_size=4).map(lambda parts: [part / sum(parts) for part in parts])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.sampled_from([TEXT, BLOCK, TIERED_TEXT, WEIGHTED_TEXT]), SHARES)
 def test_nothing_but_the_thresholds_differs(text: str, shares: list[float]) -> None:
     before = ruleset(text)

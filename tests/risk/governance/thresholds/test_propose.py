@@ -22,6 +22,7 @@ from fivefold.risk.governance.thresholds.propose import (
     whole_points,
 )
 from fivefold.risk.language.ruleset import Ruleset
+from tests.depth import examples
 from tests.risk.conftest import Refusal
 from tests.risk.governance.making import (
     AS_OF,
@@ -89,7 +90,7 @@ def test_the_shares_that_are_promised_are_those_that_come() -> None:
     assert [cut.reached_below for cut in found.cuts] == pytest.approx(reached)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.lists(st.sampled_from(STEPS), min_size=8, max_size=40).filter(lambda words: len(set(words)) >= 4),
     st.lists(st.integers(1, 9), min_size=4, max_size=4),

@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 from fivefold.domain.errors import NotEnoughDataError
 from fivefold.risk.governance.validate import ranking as statistics
 from fivefold.risk.governance.validate.ranking import auc, compare_all, compare_rankings, gini, rank, share
+from tests.depth import examples
 from tests.risk.conftest import Refusal
 
 
@@ -40,7 +41,7 @@ def test_auc_is_that_of_sklearn_of_mann_and_whitney_and_of_counting(sample: tupl
     assert gini(score, confirmed) == pytest.approx(2 * found - 1, abs=1e-12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(samples(2), st.integers(0, 2**32))
 def test_resampled_areas_are_those_of_the_entities_that_were_drawn(sample: tuple[np.ndarray, ...], seed: int) -> None:
     """The same draws, written out entity by entity, and measured by scikit-learn."""

@@ -82,7 +82,7 @@ def test_nobody_else_is_ever_told_of_other_cases_thresholds_or_drafts(spent: Pla
     """Whatever a role may ask for, in good answers and in bad ones."""
     spent.good("PUT", path_to("/v1/entities/{t}/{e}/tags/t", t="customer", e=CUSTOMER), {}, role="app")
     seen = {"publisher": ""}
-    for role in Role:
+    for role in (Role.PUBLISHER, Role.APP, Role.INVESTIGATOR, Role.APPROVER):
         for route in ROUTES:
             example = EXAMPLES[route.handler.__name__]
             with copied(spent, tmp_path) as place:

@@ -1,0 +1,11 @@
+"""How much of everything the tests try: quickly, all of it, or examples without end."""
+
+import os
+
+DEPTH = os.environ.get("FIVEFOLD_TESTS", "quick")
+"""quick: `make test`. full: everything on both databases and more examples, in CI. soak: examples without end."""
+
+
+def examples(full: int) -> int:
+    """Give how many examples a property with a number of its own tries: in `make test` a third, ten at least."""
+    return min(full, max(10, full // 3)) if DEPTH == "quick" else full
