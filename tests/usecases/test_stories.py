@@ -140,16 +140,6 @@ class TestALevelNeverFallsBecauseSomethingIsMissing:
 
 
 class TestOneCustomerIsNotTheOthers:
-    def test_fifty_looks_leave_one_assessment(self, bank: Bank) -> None:
-        bank.activate(banks.document({"country": banks.COUNTRY}))
-        bank.put("a", country="IR")
-        bank.settle()
-        for _ in range(50):
-            bank.wait(microseconds=1)
-            shown(bank, freshness=Freshness.NOW)
-        assert len(bank.assessments()) == 1
-        assert bank.level() == HIGH
-
     def test_a_currency_that_nobody_has_a_rate_for_costs_its_call_nothing(self, bank: Bank) -> None:
         bank.activate(banks.document({"cash": banks.CASH}))
         bank.put("a")

@@ -20,11 +20,8 @@ TRANSACTIONS = {
 
 
 @pytest.fixture
-def var(tmp_path: Path) -> Path:
-    """A platform with the shipped ruleset's levels, fields and lists."""
-    made = tmp_path / "var"
-    succeed(made, "import", "setup", "fatf-retail")
-    return made
+def var(set_up: Path) -> Path:
+    return set_up
 
 
 def write(path: Path, columns: dict[str, list[object]]) -> Path:

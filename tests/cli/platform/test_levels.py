@@ -9,13 +9,11 @@ from tests.cli.running import refuse, succeed
 
 
 @pytest.fixture
-def var(tmp_path: Path) -> Path:
-    made = tmp_path / "var"
-    succeed(made, "import", "setup", "fatf-retail")
+def var(set_up: Path, tmp_path: Path) -> Path:
     entities = tmp_path / "entities.csv"
     entities.write_text("entity_id,kind,country\na,person,NO\n", encoding="utf-8")
-    succeed(made, "import", "entities", entities)
-    return made
+    succeed(set_up, "import", "entities", entities)
+    return set_up
 
 
 def test_who_was_never_assessed_has_no_level_and_the_way_to_one(var: Path) -> None:

@@ -10,13 +10,11 @@ LONG_AGO = "2001-01-01"
 
 
 @pytest.fixture
-def var(tmp_path: Path) -> Path:
+def var(set_up: Path, tmp_path: Path) -> Path:
     """Two customers of long ago."""
-    made = tmp_path / "var"
-    succeed(made, "import", "setup", "fatf-retail")
     (tmp_path / "e.jsonl").write_text('{"entity_id": "a", "occupation": "spy"}\n{"entity_id": "b"}\n')
-    succeed(made, "import", "entities", tmp_path / "e.jsonl", "--as-of", LONG_AGO)
-    return made
+    succeed(set_up, "import", "entities", tmp_path / "e.jsonl", "--as-of", LONG_AGO)
+    return set_up
 
 
 def test_somebody_is_erased_and_the_log_stays_whole(var: Path) -> None:

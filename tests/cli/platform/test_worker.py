@@ -34,9 +34,8 @@ def test_a_present_to_come_is_refused_and_nothing_is_stored(tmp_path: Path, argu
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.full)])
-def test_it_works_until_it_is_asked_to_stop(tmp_path: Path, number: signal.Signals) -> None:
-    var = tmp_path / "var"
-    succeed(var, "import", "setup", "fatf-retail")
+def test_it_works_until_it_is_asked_to_stop(set_up: Path, tmp_path: Path, number: signal.Signals) -> None:
+    var = set_up
     (tmp_path / "e.jsonl").write_text('{"entity_id": "a"}\n')
     succeed(var, "import", "entities", tmp_path / "e.jsonl")
     worker = start(var, "worker")

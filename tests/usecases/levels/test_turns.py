@@ -100,10 +100,11 @@ def batch(organisation: int, priority: int, entities: int, more: int = 0) -> Bat
 def test_shares_are_those_of_the_weights_over_many_batches() -> None:
     turns, done = Turns(), {(1, EVENT): 0, (1, BULK): 0, (2, EVENT): 0, (2, BULK): 0}
     queues = [Queue(priority, 0, organisation) for organisation, priority in done]
+    full = {queue: batch(*queue, 2500) for queue in done}
     for _ in range(1000):
         first = turns.order(queues)[0]
         done[first.organisation_id, first.priority] += 1
-        turns.charge(batch(first.organisation_id, first.priority, 2500))
+        turns.charge(full[first.organisation_id, first.priority])
     assert done == {(1, EVENT): 400, (1, BULK): 100, (2, EVENT): 400, (2, BULK): 100}
 
 

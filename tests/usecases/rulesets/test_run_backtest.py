@@ -33,8 +33,6 @@ from tests.usecases.at_once import order_families, put_list_version
 from tests.usecases.changes.test_two_people import LENIENT, decide, work
 from tests.usecases.governed import DAY, NOW, SECOND, add_entities, document, founded, rows_of, stand
 
-pytestmark = pytest.mark.postgresql
-
 COUNTRIES = ("NO", "IR", "KP")
 
 
@@ -117,6 +115,7 @@ def test_a_few_customers_reach_the_end_of_the_progress(engine: Engine, ana: Acto
     assert (report["basis"], report["customers"]) == ("customers", 2)
 
 
+@pytest.mark.postgresql
 def test_parts_come_to_the_same_as_one(engine: Engine, ana: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
     in_force(engine, ana, document())
     for number, entity_id in enumerate(customers(engine, ana, 30)):
@@ -187,6 +186,7 @@ def test_one_that_reaches_nobody_runs_on_its_examples(engine: Engine, ana: Actor
     assert (report["basis"], report["customers"], report["decided_before"]) == ("examples", 4, {"everyone": 4})
 
 
+@pytest.mark.postgresql
 def test_who_was_erased_or_belongs_to_others_is_not_looked_at(engine: Engine, ana: Actor) -> None:
     save_draft(Context(engine, ana), document())
     other = founded(engine, "other")[0]
