@@ -2,7 +2,10 @@
 
 import gc
 import os
+from collections.abc import Iterator
+from functools import cache
 
+import currency_converter
 import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
@@ -58,6 +61,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _InRooms 
         return None
     config.option.loadscopereorder = False  # by the number of tests; but few may take long
     return _InRooms(config, log)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def read_central_bank_once() -> Iterator[None]:
+    """Unpack the European Central Bank's rates once in a process: that takes longer than most tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(currency_converter, "CurrencyConverter", cache(currency_converter.CurrencyConverter))
+        yield
 
 
 def pytest_collection_finish() -> None:

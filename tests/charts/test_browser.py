@@ -14,6 +14,8 @@ from fivefold.charts.style import styled
 from fivefold.charts.text.fitting import fitted, width
 from tests.pace import slowness
 
+pytestmark = pytest.mark.full
+
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 MEASURE = """
