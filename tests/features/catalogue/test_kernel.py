@@ -141,6 +141,7 @@ print(sum(stats.cache_hits.values()), len(stats.cache_misses))
 
 def test_the_cache_is_kept_where_the_settings_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FIVEFOLD_VAR", str(tmp_path / "deep" / "var"))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # or Python keeps the source that it compiled there too
     catalogue = collect(load(INDICATORS, tmp_path, monkeypatch))
     walk = compile_walk(catalogue)
     assert run(walk, 3) == run(interpreted(catalogue), 3) == ([4.0, 4.0, 1.0], 2)
