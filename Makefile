@@ -12,7 +12,7 @@ PYTEST += --cov --cov-report=term
 export FIVEFOLD_TESTS := full
 endif
 
-.PHONY: demo test style types tests coverage soak docs serve pins requirements bento lock sbom clean
+.PHONY: demo test style types tests coverage soak docs screenshots serve pins requirements bento lock sbom clean
 
 # Idle OpenMP threads sleep: see domain/__init__.py, which is too late where LightGBM is imported first.
 export OMP_WAIT_POLICY := PASSIVE
@@ -24,6 +24,10 @@ export PYTHONDONTWRITEBYTECODE :=
 
 demo: $(READY)
 	@$(BIN)/fivefold demo
+
+# The pictures of the console, from the portfolio that `make demo` left; it needs a Chromium.
+screenshots: $(READY)
+	$(BIN)/python -m tests.browser.screenshots
 
 # Leaves the service of the demo running, and prints a call that is ready to be pasted.
 serve: $(READY)

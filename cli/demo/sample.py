@@ -54,7 +54,7 @@ def serve_once(port: int) -> None:
     secret = _token()
     port = port if _free(port) else any_port()
     console.print("Starting the service ...")
-    with _running(port):
+    with running(port):
         answer = _post(port, secret, "&explain=true")[0]
     short = {
         **answer,
@@ -97,7 +97,7 @@ def _token() -> str:
 
 
 @contextmanager
-def _running(port: int) -> Iterator[None]:
+def running(port: int) -> Iterator[None]:
     """Run `fivefold serve` for the time of the block, once it is ready; what it says goes to a file."""
     log = read_settings().var / "demo" / "service.log"
     with log.open("wb") as file:
