@@ -55,12 +55,14 @@ def waterfall_bars(
     base_label: str,
     total_label: str,
     axis: tuple[float, float],
+    origin: float | None = None,
     most: int = MOST_STEPS,
 ) -> tuple[Bar, ...]:
     """Place the rows of a waterfall, from the base to the total, on a plot of *width*.
 
     The steps are those of `charts.steps.waterfall_steps`, as every picture of a breakdown has them. *axis* is the
-    lowest and the highest total; it is widened where a bar lies outside.
+    lowest and the highest total; it is widened where a bar lies outside. The bars of base and total begin at *origin*,
+    by default at the low end of the axis.
 
     >>> [(bar.x, bar.width, bar.kind) for bar in waterfall_bars(
     ...     Breakdown(2.0, ()), width=100, base_label="base", total_label="total", axis=(1.0, 5.0))]
@@ -73,19 +75,20 @@ def waterfall_bars(
     def place(points: float) -> float:
         return width * (points - lowest) / ((highest - lowest) or 1.0)
 
+    def part(start: float, end: float) -> tuple[float, float]:
+        return min(place(start), place(end)), max(abs(place(end) - place(start)), NARROWEST)
+
     def whole(label: str, points: float) -> Bar:
+        x, length = part(axis[0] if origin is None else origin, points)
         return Bar(
             label=label,
             seen="",
             number=typeset(f"{points:,.{decimals}f}"),
-            x=min(place(axis[0]), place(points)),
-            width=max(abs(place(points) - place(axis[0])), NARROWEST),
+            x=x,
+            width=length,
             end=place(points),
             kind="whole",
         )
-
-    def part(start: float, end: float) -> tuple[float, float]:
-        return min(place(start), place(end)), max(abs(place(end) - place(start)), NARROWEST)
 
     rows = [whole(base_label, breakdown.base)]
     for step in steps:

@@ -6,10 +6,19 @@ from http import HTTPStatus
 from fivefold.console.rendering import render, render_alone
 from fivefold.console.texts import text
 from fivefold.console.visit import Redirect, Rendered, View, Visit
-from fivefold.domain.errors import ConflictError, FivefoldError, http_status
+from fivefold.domain.errors import ConflictError, FivefoldError, UnknownOutcomeError, http_status
 from fivefold.store.sql.database import reachable
 
 OUT_OF_REACH = "The database does not answer. Nothing was changed; try again in a while."
+MAY_BE_DONE = "The database went away while this was stored. It may have been done: look before you send it again."
+TITLES = {
+    403: "Not for you",
+    404: "Not found",
+    409: "Not possible now",
+    422: "This cannot be read",
+    503: "Out of reach",
+    504: "The outcome is unknown",
+}
 SHOWN_AGAIN = (409, 422)
 """Refusals that a person can mend on the page where they arose."""
 
@@ -46,13 +55,18 @@ def _refusal(view: View, visit: Visit, error: FivefoldError) -> Document:
     status = http_status(error)
     if status is None:
         raise error
+    if isinstance(error, UnknownOutcomeError):
+        return error_document(visit, status, text(MAY_BE_DONE))
     if status >= 500:  # a person need not know how the database fails
         return error_document(visit, status, text(OUT_OF_REACH))
     if view.page is None or status not in SHOWN_AGAIN:
         return error_document(visit, status, str(error))
     refused = replace(visit, problem=_stale(str(error)) if isinstance(error, ConflictError) else str(error))
-    with reachable():
-        return _document(refused, replace(view.page(refused), status=status))
+    try:
+        with reachable():
+            return _document(refused, replace(view.page(refused), status=status))
+    except FivefoldError as missing:  # the page is of something that is not there, such as an unknown customer
+        return _refusal(replace(view, page=None), visit, missing)
 
 
 def _stale(reason: str) -> str:
@@ -61,7 +75,7 @@ def _stale(reason: str) -> str:
 
 def _document(visit: Visit, outcome: Rendered | Redirect) -> Document:
     if isinstance(outcome, Redirect):
-        return Document(HTTPStatus.SEE_OTHER, location=outcome.location)
+        return Document(HTTPStatus.SEE_OTHER, location=outcome.location(visit.form_token))
     return Document(outcome.status, html=render(visit, outcome))
 
 
@@ -76,6 +90,6 @@ def error_alone(status: int, reason: str) -> Document:
 
 
 def _error_page(status: int, reason: str) -> Rendered:
-    title = HTTPStatus(status).phrase
+    title = text(TITLES.get(status, HTTPStatus(status).phrase))
     page = ErrorPage(status, reason or f"{title}.")
     return Rendered(template="shared/error.html", title=title, page=page, status=status)

@@ -1,5 +1,6 @@
 """Pages as HTML: one environment of templates, strict about what a page does not have."""
 
+import json
 import re
 from datetime import timedelta
 from functools import cache
@@ -12,7 +13,7 @@ from markupsafe import Markup
 from fivefold.charts.text.numbers import signed as signed_number
 from fivefold.charts.text.numbers import typeset
 from fivefold.console.texts import text
-from fivefold.console.visit import Rendered, Visit, address
+from fivefold.console.visit import Rendered, Visit, address, notice_of
 from fivefold.domain.clock import from_microseconds, now_microseconds, utc_text
 from fivefold.domain.number_text import percent
 from fivefold.usecases.levels.explain import shown_line
@@ -34,7 +35,7 @@ NOTICES = {
 
 def render(visit: Visit, answer: Rendered) -> str:
     """Write a page for a person who is signed in."""
-    return _render(answer, visit=visit, notice=NOTICES.get(visit.query.get("notice", ""), ""))
+    return _render(answer, visit=visit, notice=NOTICES.get(notice_of(visit), ""))
 
 
 def render_alone(answer: Rendered) -> str:
@@ -147,6 +148,8 @@ def attribute(value: Any) -> str:
             return f"{value:,}".removesuffix(".0")
         case list():
             return ", ".join(map(attribute, value))
+        case dict():
+            return json.dumps(value, ensure_ascii=False, sort_keys=True)
         case _:
             return re.sub(r"^(\d{4}-\d\d-\d\d)T00:00:00(\.0+)?$", r"\1", str(value))
 

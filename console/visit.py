@@ -1,8 +1,10 @@
 """A visit: what a person asked a page for, and what comes back to that."""
 
+import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import sha256
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -19,6 +21,8 @@ Rights = Mapping[str, frozenset[Role]]
 """The roles that may call a route of `/v1`, by its method and path."""
 
 ROWS_OF_A_LIST = 50
+NOTICE = "notice"
+"""In an address: what was just done; signed, so that no other site can say it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +38,7 @@ class Visit(Context):
         query: what the address asks for.
         form: what was typed.
         valuer: the value model that serves; None where none does.
+        action: the last part of an action's path; empty for a page.
         problem: why an action was not carried out; empty otherwise.
     """
 
@@ -45,6 +50,7 @@ class Visit(Context):
     query: Mapping[str, str] = field(default_factory=dict)
     form: Mapping[str, str] = field(default_factory=dict)
     valuer: EntityScorer | None = None
+    action: str = ""
     problem: str = ""
 
     @property
@@ -74,10 +80,11 @@ class Visit(Context):
         """Write the address of the next page of a list; None on the last page."""
         if page.next is None:
             return None
-        return f"{self.path}?{urlencode({**self.query, 'after': cursor_of(self._own(list_name), page.next)})}"
+        kept = {name: value for name, value in self.query.items() if name != NOTICE}
+        return f"{self.path}?{urlencode({**kept, 'after': cursor_of(self._own(list_name), page.next)})}"
 
     def _own(self, list_name: str) -> str:
-        filters = sorted((name, value) for name, value in self.query.items() if name != "after")
+        filters = sorted((name, value) for name, value in self.query.items() if name not in {"after", NOTICE})
         return f"{self.organisation_id} {self.path} {list_name} {filters}"
 
     def choice(self, name: str, choices: tuple[str, ...]) -> str:
@@ -92,7 +99,13 @@ class Visit(Context):
         value = self.form.get(name, "").strip()
         if not value:
             raise ConfigError(text("{label} is empty", label=label))
+        if "\0" in value:
+            raise ConfigError(text("{label} has the character NUL, which no database keeps", label=label))
         return value
+
+    def kept(self, action: str, name: str) -> str:
+        """Give what was typed into a field of a form that was refused, to be shown in it again."""
+        return self.form.get(name, "") if action == self.action else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,10 +125,12 @@ class Redirect:
     address: str
     notice: str = ""
 
-    @property
-    def location(self) -> str:
-        """The address to go to."""
-        return f"{self.address}?{urlencode({'notice': self.notice})}" if self.notice else self.address
+    def location(self, form_token: str) -> str:
+        """Give the address to go to."""
+        if not self.notice:
+            return self.address
+        signature = _signature(form_token, self.address, self.notice)
+        return f"{self.address}?{urlencode({NOTICE: f'{self.notice}.{signature}'})}"
 
 
 Answer = Rendered | Redirect
@@ -138,6 +153,16 @@ class View:
     right: str | None
     handler: Callable[[Visit], Answer]
     page: Callable[[Visit], Rendered] | None = None
+
+
+def notice_of(visit: Visit) -> str:
+    """Name what was just done, as the address says it; empty where this session did not write that."""
+    name, _, signature = visit.query.get(NOTICE, "").partition(".")
+    return name if hmac.compare_digest(signature, _signature(visit.form_token, visit.path, name)) else ""
+
+
+def _signature(form_token: str, path: str, notice: str) -> str:
+    return hmac.new(form_token.encode(), f"{path} {notice}".encode(), sha256).hexdigest()[:16]
 
 
 def address(*parts: str) -> str:

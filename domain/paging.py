@@ -108,7 +108,7 @@ def key_of(list_name: str, cursor: str) -> Key:
     try:
         content = json.loads(b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True))
         name, *key = content
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise ConfigError(NO_PLACE) from None
     if name != list_name or not all(map(_can_be_asked_for, key)):
         raise ConfigError(NO_PLACE)

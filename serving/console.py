@@ -1,13 +1,15 @@
 """The console over HTTP: sessions, forms and headers around the pages of `fivefold.console`."""
 
+import asyncio
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from hashlib import sha256
 from http import HTTPStatus
 from pathlib import Path
-from typing import Final
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from typing import Final, TypeVar
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from fastapi import FastAPI
 from sqlalchemy import Engine
@@ -18,19 +20,20 @@ from starlette.types import Scope
 
 from fivefold import console
 from fivefold.console.accounts.sign_in import sign_in_page
-from fivefold.console.answering import OUT_OF_REACH, Document, answer, error_alone
+from fivefold.console.answering import MAY_BE_DONE, OUT_OF_REACH, Document, answer, error_alone
 from fivefold.console.table import VIEWS
 from fivefold.console.visit import Rights, View, Visit
-from fivefold.domain.errors import StoreError
+from fivefold.domain.errors import StoreError, UnknownOutcomeError
 from fivefold.serving.access_log import NOT_ALLOWED, RECORD, SIGN_IN, WHO
-from fivefold.serving.authentication import run_in_short_pool
 from fivefold.serving.lanes import Lane
 from fivefold.serving.metrics.service import ROUTE
+from fivefold.serving.rate_limits import RateLimiter
 from fivefold.serving.request_reading import read_body
 from fivefold.serving.responses import ARRAY, ApiError
 from fivefold.serving.v1.dispatch import record_of
 from fivefold.serving.v1.path_encoding import in_parts, is_readable, parts_of
 from fivefold.serving.v1.permissions import ROUTES
+from fivefold.store.accounts.plans import Plan
 from fivefold.usecases.accounts.sessions import MemberSession, find_session, sign_in
 from fivefold.usecases.levels.value_scores import EntityScorer
 
@@ -39,6 +42,8 @@ SIGN_IN_PATH: Final = "/console/sign-in"
 FORM_BYTES: Final = 64_000
 NOBODY: Final = 0
 """Bodies of those who are not signed in are counted together."""
+_AS_ASKED: Final = "%/:?#[]@!$&'()*+,;=~"
+"""Octets of an address that stay as they are; a header takes ASCII alone."""
 LANE: Final = Lane("console", 4, each=4, waiting_each=32, waiting=128)
 HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
@@ -57,6 +62,11 @@ STATIC: Final = {
 RIGHTS: Final[Rights] = {f"{route.method} {route.path}": route.roles for route in ROUTES}
 
 
+_SESSION_POOL = ThreadPoolExecutor(2, thread_name_prefix="console-session")
+"""Sessions are looked up in threads of their own: the organisation, and so its lane, is known only afterwards."""
+Result = TypeVar("Result")
+
+
 class PartedPath(Route):
     """A route that is matched part by part, as those of `/v1` are."""
 
@@ -68,20 +78,29 @@ class PartedPath(Route):
 class Console:
     """Answers the pages; one in each worker."""
 
-    def __init__(self, engine: Engine, valuer: Callable[[], EntityScorer | None]) -> None:
-        """Answer from a database, with the value model that *valuer* gives."""
+    def __init__(
+        self, engine: Engine, valuer: Callable[[], EntityScorer | None], plans: Mapping[str, Plan] | None = None
+    ) -> None:
+        """Answer from a database, with the value model that *valuer* gives.
+
+        A token has as many requests in a minute as its plan among *plans* allows; without a plan there is no limit.
+        """
         self._engine = engine
         self._valuer = valuer
+        self._plans = plans or {}
+        self._rate_limiter = RateLimiter()
 
     async def answer(self, view: View, request: Request) -> Response:
         """Answer one request, errors included."""
         request.scope[ROUTE] = view.path
         try:
             secret = request.cookies.get(COOKIE, "")
-            session = await run_in_short_pool(partial(find_session, self._engine, secret)) if secret else None
+            session = await _run_in_session_pool(partial(find_session, self._engine, secret)) if secret else None
             if session is None:
                 return _to_sign_in(request)
             request.scope[WHO] = (session.credential.organisation_id, session.credential.actor.name)
+            plan = self._plans.get(session.credential.plan)
+            self._rate_limiter.require(session.credential.token_id, None if plan is None else plan.requests_per_minute)
             if record := record_of(request):
                 request.scope[RECORD] = record
             if not is_readable(request.scope):
@@ -93,7 +112,7 @@ class Console:
             return _refusal(error)
         if document.status == HTTPStatus.FORBIDDEN:
             request.scope[SIGN_IN] = NOT_ALLOWED
-        return _response(document, sign_out=view.path.startswith("/console/sign-out"))
+        return _response(document, sign_out=bool(document.location) and view.path.startswith("/console/sign-out"))
 
     def _visit(self, view: View, request: Request, session: MemberSession, secret: str, form: dict[str, str]) -> Visit:
         parts = parts_of(request)
@@ -104,6 +123,7 @@ class Console:
             session=session,
             rights=RIGHTS,
             path=path if view.method == "GET" else path.rpartition("/")[0],
+            action="" if view.method == "GET" else path.rpartition("/")[2],
             form_token=form_token_of(secret),
             parts=parts,
             query=dict(request.query_params),
@@ -114,7 +134,8 @@ class Console:
     async def show_sign_in(self, request: Request) -> Response:
         """Show the form in which a member types a token."""
         request.scope[ROUTE] = SIGN_IN_PATH
-        return _response(sign_in_page(_next_of(request.query_params.get("next", ""))))
+        ended = "ended" in request.query_params
+        return _response(sign_in_page(_next_of(request.query_params.get("next", "")), ended=ended))
 
     async def sign_in(self, request: Request) -> Response:
         """Begin a session, and set its cookie."""
@@ -123,7 +144,7 @@ class Console:
             _require_own_origin(request)
             form = _fields(await read_body(request, NOBODY, FORM_BYTES))
             next_ = _next_of(form.get("next", ""))
-            known = await run_in_short_pool(partial(sign_in, self._engine, form.get("token", "").strip()))
+            known = await _run_in_session_pool(partial(sign_in, self._engine, form.get("token", "").strip()))
         except (ApiError, StoreError) as error:
             return _refusal(error)
         if known is None:
@@ -149,7 +170,10 @@ async def _static(name: str, _: Request) -> Response:
     return Response(content, media_type=STATIC[name], headers={**HEADERS, "Cache-Control": "public, max-age=300"})
 
 
-async def _missing(_: Request) -> Response:
+async def _missing(request: Request) -> Response:
+    path = _path_of(request)
+    if path.endswith("/"):
+        return RedirectResponse(path.rstrip("/"), HTTPStatus.SEE_OTHER, dict(HEADERS))
     return _response(error_alone(404, "There is no such page."))
 
 
@@ -166,6 +190,10 @@ def _path_of(request: Request) -> str:
     """Give the path as it was asked for: identifiers stay percent-encoded."""
     raw: bytes = request.scope["raw_path"]
     return raw.partition(b"?")[0].decode("ascii", "replace")
+
+
+async def _run_in_session_pool(function: Callable[[], Result]) -> Result:
+    return await asyncio.get_running_loop().run_in_executor(_SESSION_POOL, function)
 
 
 def form_token_of(secret: str) -> str:
@@ -191,7 +219,11 @@ def _fields(body: bytes) -> dict[str, str]:
 
 def _require_own_origin(request: Request) -> None:
     """Refuse a form that a page of another site sent; browsers name the site, and a page cannot change that."""
-    if urlsplit(request.headers.get("origin", "")).netloc != request.headers.get("host"):
+    try:
+        origin = urlsplit(request.headers.get("origin", "")).netloc
+    except ValueError:  # such as http://[
+        origin = ""
+    if not origin or origin != request.headers.get("host"):
         raise ApiError(403, "This form was sent by another site")
 
 
@@ -204,9 +236,9 @@ def _to_sign_in(request: Request) -> Response:
     target = _path_of(request) + (f"?{query}" if query else "")
     from_elsewhere = request.headers.get("sec-fetch-site") == "cross-site" and COOKIE not in request.cookies
     if request.method == "GET" and from_elsewhere:
-        return Response("", 200, headers={**HEADERS, "Refresh": f"0; url={target}"})
-    next_ = f"?{urlencode({'next': target})}" if request.method == "GET" else ""
-    return RedirectResponse(f"{SIGN_IN_PATH}{next_}", HTTPStatus.SEE_OTHER, dict(HEADERS))
+        return Response("", 200, headers={**HEADERS, "Refresh": f"0; url={quote(target, safe=_AS_ASKED)}"})
+    came_for = {"next": target} if request.method == "GET" else {"next": target.rpartition("/")[0], "ended": "1"}
+    return RedirectResponse(f"{SIGN_IN_PATH}?{urlencode(came_for)}", HTTPStatus.SEE_OTHER, dict(HEADERS))
 
 
 def _next_of(address: str) -> str:
@@ -218,7 +250,7 @@ def _next_of(address: str) -> str:
 def _refusal(error: ApiError | StoreError) -> Response:
     """Write the page of what ended a request before its page was made."""
     if isinstance(error, StoreError):
-        return _response(error_alone(503, OUT_OF_REACH))
+        return _response(error_alone(503, MAY_BE_DONE if isinstance(error, UnknownOutcomeError) else OUT_OF_REACH))
     response = _response(error_alone(error.status, error.text))
     response.headers.update(error.headers)
     return response

@@ -72,7 +72,7 @@ def entity_scorer() -> EntityScorer | None:
 
 
 add_platform(APP, Dispatcher(PLATFORM, SETTINGS.limits, entity_scorer, PLANS))
-add_console(APP, Console(PLATFORM, entity_scorer))
+add_console(APP, Console(PLATFORM, entity_scorer, PLANS))
 SWITCH_SECONDS = 0.0005
 SLACK_SECONDS = 30
 """BentoML's own time limit comes so much later than ours, whose answer is an array."""

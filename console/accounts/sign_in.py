@@ -12,10 +12,17 @@ from fivefold.usecases.accounts import sessions
 
 @dataclass(frozen=True, kw_only=True)
 class SignInPage:
-    """The form for a token; `next` is the address that the person came for."""
+    """The form for a token.
+
+    Attributes:
+        next: the address that the person came for.
+        refused: the token that was typed may not be used.
+        ended: a form was sent after the session ended.
+    """
 
     next: str
     refused: bool
+    ended: bool
 
 
 @dataclass(frozen=True)
@@ -25,10 +32,10 @@ class SessionPage:
     role: str
 
 
-def sign_in_page(next_address: str, *, refused: bool = False) -> Document:
-    """Show the form; *refused*: the token that was typed may not be used."""
+def sign_in_page(next_address: str, *, refused: bool = False, ended: bool = False) -> Document:
+    """Show the form; the arguments are those of `SignInPage`."""
     status = HTTPStatus.FORBIDDEN if refused else HTTPStatus.OK
-    page = SignInPage(next=next_address, refused=refused)
+    page = SignInPage(next=next_address, refused=refused, ended=ended)
     answer = Rendered(template="accounts/sign_in.html", title=text("Sign in"), page=page)
     return Document(status, html=render_alone(answer))
 

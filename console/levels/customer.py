@@ -1,5 +1,6 @@
 """One customer: what they are worth and how risky they are, why, and what people did about it."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -11,7 +12,7 @@ from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address
 from fivefold.domain.breakdown import Breakdown, Contribution
 from fivefold.domain.clock import parse_moment
-from fivefold.domain.errors import ConfigError, ConflictError
+from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.paging import Page, Part
 from fivefold.usecases.accounts.settings import read_settings
 from fivefold.usecases.changes import asks, facts
@@ -133,7 +134,7 @@ def point_bars(reasons: Reasons) -> tuple[Bar, ...]:
         return ()
     breakdown = Breakdown(0.0, parts)
     axis = (min(0.0, breakdown.total), max(0.0, breakdown.total))
-    bars = waterfall_bars(breakdown, width=PLOT_WIDTH, base_label="", total_label=text("Score"), axis=axis)
+    bars = waterfall_bars(breakdown, width=PLOT_WIDTH, base_label="", total_label=text("Score"), axis=axis, origin=0.0)
     return bars[1:]
 
 
@@ -170,16 +171,15 @@ def recompute(visit: Visit) -> Answer:
 
 
 def request_override(visit: Visit) -> Answer:
-    """Request a level for a customer, with a reason and an end."""
+    """Request a level for a customer, with a reason and an end; the same form sent twice requests it once."""
+    of = (visit, visit.parts["type"], visit.parts["external_id"])
+    level, reason = visit.typed("level", text("Level")), visit.typed("reason", text("Reason"))
     until = visit.form.get("until", "").strip()
-    overrides.request_override(
-        visit,
-        visit.parts["type"],
-        visit.parts["external_id"],
-        visit.typed("level", text("Level")),
-        visit.typed("reason", text("Reason")),
-        parse_moment(until, text("Ends on")) if until else None,
-    )
+    until_us = parse_moment(until, text("Ends on")) if until else None
+    wanted = ("requested", visit.actor.name, level, reason, until_us)
+    present = overrides.overrides_of(*of, part=SHORT_LIST)
+    if wanted not in {(each.state, each.requested_by, each.level, each.reason, each.until_us) for each in present}:
+        overrides.request_override(*of, level, reason, until_us)
     return Redirect(visit.path, "override-requested")
 
 
@@ -203,9 +203,12 @@ def revoke_override(visit: Visit) -> Answer:
 
 def _override(visit: Visit) -> int:
     number = visit.typed("override", text("Override"))
-    if not number.isdecimal():
-        raise ConfigError(text("{number} is no number of an override", number=repr(number)))
-    return int(number)
+    if not re.fullmatch("[0-9]{1,18}", number):
+        raise ConfigError(text("{number} is no number of an override", number=repr(number[:40])))
+    override = overrides.read_override(visit, int(number))
+    if (override.entity_type, override.external_id) != (visit.parts["type"], visit.parts["external_id"]):
+        raise NotFoundError(text("override {number} is of another customer", number=number))
+    return override.id
 
 
 def set_tag(visit: Visit) -> Answer:

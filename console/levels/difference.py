@@ -21,7 +21,7 @@ class ChangeHalf:
 
 def change_since_before(context: Context, assessment: str | None) -> ChangeHalf | None:
     """Compare an assessment with the one before; None for the first one, and for none."""
-    if assessment is None or assessment.endswith(".1"):
+    if assessment is None or int(assessment.partition(".")[2]) == 1:
         return None
     difference = compare_assessments(context, assessment)
     parts = tuple(
@@ -42,4 +42,5 @@ def _bars(base: float, parts: tuple[Contribution, ...]) -> tuple[Bar, ...]:
         base_label=text("Score before"),
         total_label=text("Score"),
         axis=(min(0.0, low), max(0.0, high)),
+        origin=0.0,
     )

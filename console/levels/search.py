@@ -39,9 +39,10 @@ def search(visit: Visit) -> Answer:
     """Find entities by the beginnings of words, or by a tag; go straight to the one of a whole identifier."""
     words, tag = (visit.query.get(name, "").strip() for name in ("text", "tag"))
     types = tuple(kind.name for kind in list_types(visit))
-    whole = [kind for kind in types if words and not tag and _is_there(visit, kind, words)]
+    typed = dict.fromkeys((visit.query.get("text", ""), words)) if words and not tag else ()
+    whole = [(kind, name) for kind in types for name in typed if _is_there(visit, kind, name)]
     if len(whole) == 1 and "type" not in visit.query:
-        return Redirect(address("entities", whole[0], words))
+        return Redirect(address("entities", *whole[0]))
     wanted = Search(text=words, tag=tag or None)
     counts = {kind: count_entities(visit, kind, wanted) for kind in types if words or tag}
     with_most = sorted(types, key=lambda kind: -counts[kind].count) if counts else types

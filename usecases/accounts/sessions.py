@@ -5,17 +5,19 @@ a revocation, or a member who leaves, holds at the next request.
 """
 
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Engine, select, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import HOUR_US, SECOND_US, now_microseconds
+from fivefold.domain.errors import StoreError
 from fivefold.store.accounts import tokens as accounts
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.accounts import ConsoleSession, Organisation, Token
 from fivefold.store.tables.events import Member
-from fivefold.usecases.accounts.credentials import Credential, credential_of, hash_of
+from fivefold.usecases.accounts.credentials import Credential, credential_of, find_credential, hash_of
 from fivefold.usecases.shared.actors import OF_MEMBERS
 from fivefold.usecases.shared.context import Context, record
 
@@ -49,6 +51,8 @@ def sign_in(engine: Engine, secret: str) -> tuple[str, MemberSession] | None:
     None where the secret is of no token that may be used, or of a program's. It is recorded in the audit log.
     StoreError where the database is out of reach.
     """
+    if find_credential(engine, secret) is None:  # a caller without a token takes no lock of writers
+        return None
     now = now_microseconds()
     own_secret = secrets.token_urlsafe(SECRET_BYTES)
     with writing(engine) as session:
@@ -77,16 +81,19 @@ def find_session(engine: Engine, secret: str) -> MemberSession | None:
     """
     now = now_microseconds()
     with reading(engine) as session:
-        row = session.scalar(select(ConsoleSession).where(ConsoleSession.sha256 == hash_of(secret)))
-        if row is None or row.ended_us is not None:
+        present = session.scalar(select(ConsoleSession).where(ConsoleSession.sha256 == hash_of(secret)))
+        if present is None or present.ended_us is not None:
             return None
-        known = _known(session, row, now)
-        is_noted = abs(now - row.last_used_us) < NOTED_EVERY_US
-        number = row.id
-    if known is None or not is_noted:
+        known = _known(session, present, now)
+        is_noted = abs(now - present.last_used_us) < NOTED_EVERY_US
+        number = present.id
+    row = update(ConsoleSession).where(ConsoleSession.id == number)
+    if known is None:
         with writing(engine) as session:
-            changed = {"ended_us": now} if known is None else {"last_used_us": now}
-            session.execute(update(ConsoleSession).where(ConsoleSession.id == number).values(**changed))
+            session.execute(row.values(ended_us=now))
+    elif not is_noted:
+        with suppress(StoreError), writing(engine) as session:  # a locked database is no reason to show no page
+            session.execute(row.values(last_used_us=now))
     return known
 
 

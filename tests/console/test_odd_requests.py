@@ -1,0 +1,139 @@
+"""Requests that no page makes: each is refused in words, and none is a fault of the program."""
+
+import asyncio
+from base64 import urlsafe_b64encode
+
+import pytest
+
+from fivefold.domain.errors import StoreError, UnknownOutcomeError
+from fivefold.serving.error_middleware import ErrorMiddleware
+from fivefold.usecases.accounts import sessions
+from fivefold.usecases.levels import overrides
+from tests.console.visitors import Visitor, pages
+from tests.serving.v1.places import LIMITS, Place
+
+ACME = "/console/entities/company/acme"
+
+
+@pytest.mark.parametrize("number", ["99999999999999999999", "9" * 5000, "-1", "x", "\u0663"])
+def test_a_number_that_no_override_has_is_refused(place: Place, number: str) -> None:
+    visitor = Visitor(place).sign_in("approver").go("/console/session")
+    form_token = visitor.forms()[0].fields["form_token"]
+    for action in ("approve-override", "refuse-override", "revoke-override"):
+        visitor.post(f"{ACME}/{action}", {"form_token": form_token, "override": number, "reason": "x"})
+        assert visitor.page.status_code == 422
+
+
+@pytest.mark.parametrize("action", ["tag", "end-tag", "override"])
+def test_an_empty_form_about_a_customer_that_is_not_there_is_not_found(investigator: Visitor, action: str) -> None:
+    form_token = investigator.go("/console/session").forms()[0].fields["form_token"]
+    investigator.post(f"/console/entities/customer/nobody/{action}", {"form_token": form_token})
+    assert investigator.page.status_code == 404
+    assert "nobody" in investigator.text
+
+
+def test_a_token_that_is_none_waits_for_no_writer(place: Place) -> None:
+    with place.engine.connect() as writer:
+        writer.exec_driver_sql("BEGIN IMMEDIATE")
+        visitor = Visitor(place).go("/console/sign-in").submit("/sign-in", token="unknown")
+    assert visitor.page.status_code == 403
+
+
+def test_an_origin_that_is_no_address_is_another_site(place: Place) -> None:
+    visitor = Visitor(place).send("POST", "/console/sign-in", data={"token": "x"}, headers={"origin": "http://["})
+    assert visitor.page.status_code == 403
+
+
+def test_a_place_that_is_nested_too_deep_is_refused(investigator: Visitor) -> None:
+    after = urlsafe_b64encode(b"[" * 20_000).decode().rstrip("=")
+    assert investigator.send("GET", f"/console/portfolio?after={after}").page.status_code == 422
+
+
+def test_octets_beyond_ascii_do_not_break_the_second_try(place: Place) -> None:
+    app, console = pages()
+    console._engine = place.engine
+    sent = []
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: dict[str, object]) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"bank.example"), (b"sec-fetch-site", b"cross-site")]
+    scope = {"type": "http", "method": "GET", "path": "/console/queue", "raw_path": b"/console/queue",
+             "query_string": b"a=\xc3\xa4", "headers": headers, "http_version": "1.1", "scheme": "https",
+             "server": ("x", 1), "client": ("x", 1), "root_path": ""}  # fmt: skip
+    edge = ErrorMiddleware(app, place.watching, LIMITS.seconds)  # type: ignore[arg-type]  # stands in
+    asyncio.run(edge(scope, receive, send))  # type: ignore[arg-type]  # stands in for a server
+    assert sent[0]["status"] == 200
+
+
+def test_what_may_have_been_stored_is_not_called_unchanged(
+    investigator: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = overrides.request_override
+
+    def kept(*args: object, **more: object) -> None:
+        stored(*args, **more)  # type: ignore[arg-type]  # passed on as they are
+        raise UnknownOutcomeError("gone")
+
+    monkeypatch.setattr(overrides, "request_override", kept)
+    investigator.go(ACME).submit("/override", level="high", reason="kept")
+    assert investigator.page.status_code == 504
+    assert "Nothing was changed" not in investigator.text
+    assert "may have been done" in investigator.text
+
+
+def test_a_sign_out_that_failed_keeps_the_cookie(investigator: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise StoreError("gone")
+
+    monkeypatch.setattr(sessions, "sign_out", fails)
+    investigator.go("/console/session").submit("/sign-out")
+    assert investigator.page.status_code == 503
+    assert "set-cookie" not in investigator.page.headers
+
+
+@pytest.mark.parametrize("notice", ["override-approved", "override-approved.", "override-approved.0123456789abcdef"])
+def test_a_link_cannot_say_that_something_was_done(investigator: Visitor, notice: str) -> None:
+    assert "is approved" not in investigator.go(f"{ACME}?notice={notice}").text
+
+
+def test_an_override_is_decided_on_the_page_of_its_own_customer(place: Place, investigator: Visitor) -> None:
+    place.good("PUT", "/v1/entities/customer/other", {}, role="app")
+    investigator.go(ACME).submit("/override", level="high", reason="mine")
+    visitor = Visitor(place).sign_in("approver").go(ACME)
+    form = next(form for form in visitor.forms() if form.action.endswith("/approve-override"))
+    visitor.post("/console/entities/customer/other/approve-override", form.fields)
+    assert visitor.page.status_code == 404
+    assert "is of another customer" in visitor.text
+
+
+def test_a_form_that_is_sent_twice_asks_once(place: Place, investigator: Visitor) -> None:
+    for _ in range(3):
+        investigator.go(ACME).submit("/override", level="high", reason="twice", until="2099-01-01")
+    asked = place.good("GET", "/v1/entities/company/acme/overrides", role="investigator")
+    assert len([line for line in asked if line["reason"] == "twice"]) == 1
+
+
+def test_a_form_after_the_end_of_the_session_says_that_nothing_was_changed(investigator: Visitor) -> None:
+    form = next(form for form in investigator.go(ACME).forms() if form.action.endswith("/tag"))
+    investigator.go("/console/session").submit("/sign-out")
+    investigator.post(form.action, {**form.fields, "tag": "late"})
+    assert "Your session has ended, and nothing was changed." in investigator.text
+    assert investigator.forms()[0].fields["next"] == ACME
+
+
+def test_the_reason_of_a_refused_form_is_shown_in_no_other(place: Place) -> None:
+    visitor = Visitor(place).sign_in("admin").go(ACME).submit("/override", level="high", reason="own")
+    form_token = visitor.forms()[0].fields["form_token"]
+    line = place.good("GET", "/v1/entities/company/acme/overrides", role="admin")[0]
+    visitor.post(f"{ACME}/refuse-override", {"form_token": form_token, "override": str(line["id"]), "reason": "MINE"})
+    assert visitor.page.status_code == 409
+    assert "MINE" not in visitor.text
+
+
+def test_a_slash_at_the_end_leads_to_the_page(investigator: Visitor) -> None:
+    assert investigator.go("/console/").page.url.path == "/console/queue"
+    assert investigator.go(f"{ACME}/").page.url.path == ACME
