@@ -77,8 +77,8 @@ def test_what_is_listed_is_not_empty_where_one_of_everything_is_there(furnished:
     """So that an answer of 200 in the tests of rights means that its forms were filled."""
     empty = set()
     for route in ROUTES:
-        if route.method == "GET":
-            example = EXAMPLES[route.handler.__name__]
+        example = EXAMPLES[route.handler.__name__]
+        if route.method == "GET" and example.status is None:
             path = example.path(route)
             told = furnished.good("GET", path, role="admin", params=dict(example.query))
             if told in ([], {}):

@@ -165,7 +165,8 @@ def test_whatever_others_list_has_nothing_of_ours(furnished: Place) -> None:
     for route in ROUTES:
         if route.method == "GET" and route not in WITH_PARTS:
             for organisation, role in product(told, route.roles):
-                told[organisation] += ask(furnished, route, furnished.tokens[organisation, role]).text
+                answer = ask(furnished, route, furnished.tokens[organisation, role])
+                told[organisation] += answer.text if answer.status_code < 400 else ""  # a refusal repeats the question
     names = ("retail", "second", "maker", "example.com", "company", '"state":"live"')
     assert [name for name in names if name not in told[OURS]] == []
     assert [name for name in names if name in told[THEIRS]] == []

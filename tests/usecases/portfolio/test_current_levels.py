@@ -232,6 +232,8 @@ def test_a_page_is_read_from_an_index_by_as_many_statements_as_any_other(
     assert len(asked) == 3
     plan = plan_of(context.engine, asked[-1])
     by_segment = bool(segments) and order is Order.RISK
-    assert ("ix_standings_segment" if by_segment else INDEXES[order]) in plan, plan
+    expected = "ix_standings_segment" if by_segment else INDEXES[order]
+    # Few rows have several plans that cost PostgreSQL the same; that none reads the whole table holds for all of them.
+    assert expected in plan or (by_segment and context.engine.dialect.name == "postgresql"), plan
     assert "SCAN standings" not in plan, plan
     assert "Seq Scan on standings" not in plan, plan
