@@ -24,6 +24,7 @@ from fivefold.usecases.portfolio.current_levels import (
     list_current_levels,
 )
 from fivefold.usecases.shared.context import Context
+from tests.depth import examples
 from tests.store.filling import filled_once
 from tests.store.plans import plan_of, statements
 from tests.store.stored import family_of
@@ -132,7 +133,7 @@ some = st.builds(
 )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(filters=some, order=st.sampled_from(Order), at_once=st.sampled_from([1, 3, 100]))
 def test_the_list_is_what_plain_python_makes_of_the_rows(
     context: Context, filters: LevelFilters, order: Order, at_once: int

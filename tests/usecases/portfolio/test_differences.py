@@ -16,6 +16,7 @@ from fivefold.usecases.levels.explain import ValueSeen, read_reasons
 from fivefold.usecases.portfolio.current_levels import DecidedBy
 from fivefold.usecases.portfolio.differences import AssessmentDifference, compare_assessments
 from fivefold.usecases.shared.context import Context
+from tests.depth import examples
 from tests.store.filling import filled_once
 from tests.store.plans import statements
 from tests.usecases import banks, platforms
@@ -86,7 +87,7 @@ attributes = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(15), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(given_attributes=attributes)
 def test_factors_add_up_and_are_those_of_the_two_breakdowns(bank: Bank, given_attributes: dict[str, object]) -> None:
     changed_before = bank.standing().number

@@ -23,6 +23,7 @@ from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.portfolio.search import Search, count_entities, search_entities
 from fivefold.usecases.shared.context import Context
+from tests.depth import examples
 from tests.store.filling import filled_once
 from tests.store.migrating import migrate_again
 from tests.store.plans import plan_of, statements
@@ -116,7 +117,7 @@ by_fact = st.builds(
 ) | st.builds(Search, owner=st.just(("person", "p-0")), levels=st.lists(st.sampled_from(platforms.LEVELS), max_size=2))
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(search=searches | by_fact, at_once=st.sampled_from([1, 3, 100]))
 def test_who_is_found_is_whom_plain_python_finds(bank: Bank, search: Search, at_once: int) -> None:
     found = [
@@ -129,7 +130,7 @@ def test_who_is_found_is_whom_plain_python_finds(bank: Bank, search: Search, at_
     assert count_entities(bank.context, "person", search).count == len(found)
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(words=st.lists(one_word, min_size=2, max_size=4))
 def test_all_of_several_words_are_found(bank: Bank, words: list[str]) -> None:
     search = Search(text=" ".join(words))

@@ -19,6 +19,7 @@ from fivefold.store.tables.rulesets import Activation, RulesetVersion
 from fivefold.usecases.portfolio.current_levels import DecidedBy
 from fivefold.usecases.portfolio.transitions import DIRECTIONS, TransitionFilters, list_transitions
 from fivefold.usecases.shared.context import Context
+from tests.depth import examples
 from tests.store.filling import filled_once
 from tests.store.plans import plan_of, statements
 from tests.usecases import banks, platforms
@@ -95,7 +96,7 @@ some = st.builds(
 )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(filters=some, at_once=st.sampled_from([1, 4, 200]))
 def test_the_list_is_what_plain_python_makes_of_the_rows(
     context: Context, filters: TransitionFilters, at_once: int
