@@ -7,6 +7,8 @@ from fivefold.charts.steps import MOST_STEPS, axis_around, decimals_of, waterfal
 from fivefold.charts.text.numbers import signed, typeset
 from fivefold.domain.breakdown import Breakdown
 
+PLOT_WIDTH = 360.0
+"""In the units of the picture, whatever its size on a screen."""
 NARROWEST = 1.0
 """A bar of next to nothing is still seen."""
 
@@ -17,7 +19,6 @@ class Bar:
 
     Attributes:
         label: of the row.
-        seen: the value with its unit; empty for the base, the total and a sum of several.
         number: the points, or the base, or the total.
         x: where the bar begins, from 0 to the width of the plot.
         width: of the bar.
@@ -26,7 +27,6 @@ class Bar:
     """
 
     label: str
-    seen: str
     number: str
     x: float
     width: float
@@ -51,29 +51,28 @@ class LevelStep:
 def waterfall_bars(
     breakdown: Breakdown,
     *,
-    width: float,
     base_label: str,
     total_label: str,
     axis: tuple[float, float],
     origin: float | None = None,
     most: int = MOST_STEPS,
 ) -> tuple[Bar, ...]:
-    """Place the rows of a waterfall, from the base to the total, on a plot of *width*.
+    """Place the rows of a waterfall, from the base to the total, on a plot of `PLOT_WIDTH`.
 
     The steps are those of `charts.steps.waterfall_steps`, as every picture of a breakdown has them. *axis* is the
     lowest and the highest total; it is widened where a bar lies outside. The bars of base and total begin at *origin*,
     by default at the low end of the axis.
 
     >>> [(bar.x, bar.width, bar.kind) for bar in waterfall_bars(
-    ...     Breakdown(2.0, ()), width=100, base_label="base", total_label="total", axis=(1.0, 5.0))]
-    [(0.0, 25.0, 'whole'), (0.0, 25.0, 'whole')]
+    ...     Breakdown(2.0, ()), base_label="base", total_label="total", axis=(1.0, 5.0))]
+    [(0.0, 90.0, 'whole'), (0.0, 90.0, 'whole')]
     """
     steps = waterfall_steps(breakdown, most)
     lowest, highest = axis_around(breakdown.base, steps, axis)
     decimals = decimals_of(breakdown)
 
     def place(points: float) -> float:
-        return width * (points - lowest) / ((highest - lowest) or 1.0)
+        return PLOT_WIDTH * (points - lowest) / ((highest - lowest) or 1.0)
 
     def part(start: float, end: float) -> tuple[float, float]:
         return min(place(start), place(end)), max(abs(place(end) - place(start)), NARROWEST)
@@ -82,7 +81,6 @@ def waterfall_bars(
         x, length = part(axis[0] if origin is None else origin, points)
         return Bar(
             label=label,
-            seen="",
             number=typeset(f"{points:,.{decimals}f}"),
             x=x,
             width=length,
@@ -96,7 +94,6 @@ def waterfall_bars(
         rows.append(
             Bar(
                 label=step.label,
-                seen=step.seen,
                 number=typeset(signed(step.points, decimals)),
                 x=x,
                 width=length,

@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined
 from markupsafe import Markup
 
+from fivefold.charts.bars import PLOT_WIDTH
 from fivefold.charts.text.numbers import signed as signed_number
 from fivefold.charts.text.numbers import typeset
 from fivefold.console.texts import text
@@ -59,7 +60,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pages.globals |= {"_": text, "address": address}
+    pages.globals |= {"_": text, "address": address, "PLOT_WIDTH": PLOT_WIDTH}
     pages.filters |= {
         "age": age,
         "attribute": attribute,

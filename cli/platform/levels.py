@@ -136,13 +136,6 @@ def show_distribution(engine: "Engine", organisation: str, kind: str = "customer
     from fivefold.usecases.levels.distribution import distribution
 
     counted = distribution(acting_in(engine, organisation), kind)
-    counts = dict.fromkeys(reversed(counted.levels), 0)
-    for version in counted.versions:
-        for name, count in version.levels.items():
-            counts[name] += count
-    for overridden in counted.overridden:
-        if overridden.level is not None:
-            counts[overridden.level] += overridden.entities
     others = {
         "failed": sum(version.failed for version in counted.versions),
         "no tier has the total": sum(version.unclassified for version in counted.versions),
@@ -150,7 +143,9 @@ def show_distribution(engine: "Engine", organisation: str, kind: str = "customer
         "no ruleset decides yet": 0 if counted.deciding else counted.no_level,
         "not assessed yet": counted.not_assessed,
     }
-    rows = [[name, f"{count:,}", percent(count / max(counted.entities, 1))] for name, count in counts.items()]
+    rows = [
+        [name, f"{count:,}", percent(count / max(counted.entities, 1))] for name, count in counted.by_level().items()
+    ]
     rows += [
         [f"({why})", f"{count:,}", percent(count / max(counted.entities, 1))] for why, count in others.items() if count
     ]

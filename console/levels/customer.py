@@ -3,11 +3,10 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
 
 from fivefold.charts.bars import Bar, LevelStep, level_steps, waterfall_bars
 from fivefold.charts.steps import SCORE_AXIS
-from fivefold.console.levels.difference import PLOT_WIDTH, ChangeHalf, change_since_before
+from fivefold.console.levels.difference import ChangeHalf, change_since_before, points_waterfall
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address
 from fivefold.domain.breakdown import Breakdown, Contribution
@@ -25,12 +24,11 @@ from fivefold.usecases.levels.entity_profile import (
     TagLine,
     TransactionLine,
 )
-from fivefold.usecases.levels.explain import Reasons, ValueSeen, read_reasons
+from fivefold.usecases.levels.explain import Reasons, read_reasons
 from fivefold.usecases.levels.overrides import OverrideLine
 from fivefold.usecases.levels.read import Freshness, HistoryLine, LevelView
 from fivefold.usecases.levels.value_scores import ValueView, read_value
 
-RISK = "GET /v1/entities/{type}/{external_id}/risk"
 SHORT_LIST = Part(10)
 """A customer's page shows the first rows of each list, and leads to the rest."""
 
@@ -72,7 +70,6 @@ class CustomerPage:
     value: ValueHalf | None
     levels: tuple[str, ...]
     overrides: Page[OverrideLine]
-    history: Page[HistoryLine]
     tags: Page[TagLine]
     screenings: Page[ScreeningLine]
     cases: Page[RecordLine]
@@ -82,7 +79,7 @@ class CustomerPage:
 
 def show_customer(visit: Visit) -> Rendered:
     """Show a customer as stored; nothing is computed for it but the picture of the value."""
-    of = (visit, visit.parts["type"], visit.parts["external_id"])
+    of = _customer(visit)
     entity = entity_profile.read_entity(*of)
     level = read.read_level(*of, Freshness.STORED)
     levels = _levels(visit)
@@ -100,7 +97,6 @@ def show_customer(visit: Visit) -> Rendered:
         value=_value_half(read_value(*of, valuer=visit.valuer)),
         levels=levels,
         overrides=overrides.overrides_of(*of, part=SHORT_LIST),
-        history=history_of(visit, SHORT_LIST),
         tags=entity_profile.list_tags(*of, SHORT_LIST),
         screenings=entity_profile.list_screenings(*of, SHORT_LIST),
         cases=entity_profile.list_records(*of, "case", SHORT_LIST),
@@ -108,6 +104,11 @@ def show_customer(visit: Visit) -> Rendered:
         transactions=entity_profile.list_transactions(*of, SHORT_LIST),
     )
     return Rendered(template="levels/customer.html", title=entity.external_id, page=page)
+
+
+def _customer(visit: Visit) -> tuple[Visit, str, str]:
+    """Give what use cases of one customer take first."""
+    return visit, visit.parts["type"], visit.parts["external_id"]
 
 
 def _levels(visit: Visit) -> tuple[str, ...]:
@@ -120,26 +121,12 @@ def _levels(visit: Visit) -> tuple[str, ...]:
 
 def history_of(visit: Visit, part: Part) -> Page[HistoryLine]:
     """List a customer's assessments, the latest first."""
-    return read.level_history(visit, visit.parts["type"], visit.parts["external_id"], part)
+    return read.level_history(*_customer(visit), part)
 
 
 def point_bars(reasons: Reasons) -> tuple[Bar, ...]:
     """Place the points of the rules that gave some; nothing where none did."""
-    parts = tuple(
-        Contribution(rule.title, "", None, "points", float(rule.points), "", seen=_seen_of(rule.values))
-        for rule in reasons.rules
-        if Decimal(rule.points)
-    )
-    if not parts:
-        return ()
-    breakdown = Breakdown(0.0, parts)
-    axis = (min(0.0, breakdown.total), max(0.0, breakdown.total))
-    bars = waterfall_bars(breakdown, width=PLOT_WIDTH, base_label="", total_label=text("Score"), axis=axis, origin=0.0)
-    return bars[1:]
-
-
-def _seen_of(values: tuple[ValueSeen, ...]) -> str:
-    return values[0].value if len(values) == 1 else ""
+    return points_waterfall(0.0, [(rule.title, rule.points) for rule in reasons.rules])[1:]
 
 
 def _value_half(value: ValueView | None) -> ValueHalf | None:
@@ -155,7 +142,6 @@ def _value_half(value: ValueView | None) -> ValueHalf | None:
     sums = tuple(Contribution(name, name, None, "points", points, "", label=name) for name, points, _ in by_family)
     bars = waterfall_bars(
         Breakdown(breakdown.base, sums),
-        width=PLOT_WIDTH,
         base_label=text("Score at the average prediction"),
         total_label=text("Score"),
         axis=SCORE_AXIS,
@@ -165,14 +151,14 @@ def _value_half(value: ValueView | None) -> ValueHalf | None:
 
 def recompute(visit: Visit) -> Answer:
     """Compute a customer's level now."""
-    of = (visit, visit.parts["type"], visit.parts["external_id"])
+    of = _customer(visit)
     read.read_level(*of, Freshness.NOW, valuer=visit.valuer)
     return Redirect(visit.path, "assessed")
 
 
 def request_override(visit: Visit) -> Answer:
     """Request a level for a customer, with a reason and an end; the same form sent twice requests it once."""
-    of = (visit, visit.parts["type"], visit.parts["external_id"])
+    of = _customer(visit)
     level, reason = visit.typed("level", text("Level")), visit.typed("reason", text("Reason"))
     until = visit.form.get("until", "").strip()
     until_us = parse_moment(until, text("Ends on")) if until else None
@@ -222,6 +208,6 @@ def end_tag(visit: Visit) -> Answer:
 
 
 def _tag_outcome(visit: Visit, notice: str, request: Callable[..., ChangeOutcome]) -> Answer:
-    of = (visit, visit.parts["type"], visit.parts["external_id"])
+    of = _customer(visit)
     outcome = request(*of, visit.typed("tag", text("Tag")), reason=visit.form.get("reason", "").strip())
     return Redirect(visit.path, notice if outcome.proposal is None else "change-proposed")

@@ -1,5 +1,6 @@
 """What changed since the assessment before: the second waterfall of a customer's page."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fivefold.charts.bars import Bar, waterfall_bars
@@ -7,8 +8,6 @@ from fivefold.console.texts import text
 from fivefold.domain.breakdown import Breakdown, Contribution
 from fivefold.usecases.portfolio.differences import AssessmentDifference, compare_assessments
 from fivefold.usecases.shared.context import Context
-
-PLOT_WIDTH = 360.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,23 +23,27 @@ def change_since_before(context: Context, assessment: str | None) -> ChangeHalf 
     if assessment is None or int(assessment.partition(".")[2]) == 1:
         return None
     difference = compare_assessments(context, assessment)
-    parts = tuple(
-        Contribution(factor.title, "", None, "points", float(factor.points), "")
-        for factor in difference.factors or ()
-        if float(factor.points)
-    )
-    bars = _bars(float(difference.earlier.score), parts) if difference.earlier.score and parts else ()
+    base, changes = difference.earlier.score, difference.factors or ()
+    bars = points_waterfall(float(base), [(factor.title, factor.points) for factor in changes]) if base else ()
     return ChangeHalf(difference=difference, bars=bars)
 
 
-def _bars(base: float, parts: tuple[Contribution, ...]) -> tuple[Bar, ...]:
+def points_waterfall(base: float, points: Sequence[tuple[str, str]]) -> tuple[Bar, ...]:
+    """Lead from a score by the exact points of rules, each with its title, to another; nothing where there are none.
+
+    The bars of both scores begin at 0.
+    """
+    parts = tuple(
+        Contribution(title, "", None, "points", float(number), "") for title, number in points if float(number)
+    )
+    if not parts:
+        return ()
     breakdown = Breakdown(base, parts)
-    low, high = sorted((base, breakdown.total))
+    ends = (0.0, base, breakdown.total)
     return waterfall_bars(
         breakdown,
-        width=PLOT_WIDTH,
         base_label=text("Score before"),
         total_label=text("Score"),
-        axis=(min(0.0, low), max(0.0, high)),
+        axis=(min(ends), max(ends)),
         origin=0.0,
     )

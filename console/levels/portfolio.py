@@ -57,15 +57,7 @@ def show_portfolio(visit: Visit) -> Rendered:
 
 
 def _counts(found: Distribution) -> tuple[LevelCount, ...]:
-    """Count everyone at each level, those of overrides at the level that holds."""
-    counts = dict.fromkeys(found.levels, 0)
-    for version in found.versions:
-        for level, entities in version.levels.items():
-            counts[level] += entities
-    for overridden in found.overridden:
-        if overridden.level is not None:
-            counts[overridden.level] += overridden.entities
     return tuple(
         LevelCount(level=level, entities=entities, share=entities / found.entities if found.entities else 0.0)
-        for level, entities in reversed(counts.items())
+        for level, entities in found.by_level().items()
     )

@@ -1,39 +1,20 @@
 """A real Chromium before a real server: the console on a place that has one of everything."""
 
-import os
-import shutil
 import socket
-import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.pace import slowness
+from tests.chromium import CHROMIUM, NONE_HERE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
     from tests.serving.v1.places import Place
-
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-INSTALL_SECONDS = 200
-
-
-def _chromium() -> str | None:
-    return next(filter(None, map(shutil.which, NAMES)), None)
-
-
-def _install() -> None:
-    """Install Debian's package where that is possible; what fails is seen by its absence."""
-    if os.getuid() == 0 and shutil.which("apt-get"):
-        install = "apt-get update -q && apt-get install -qy --no-install-recommends chromium"
-        with suppress(subprocess.TimeoutExpired):
-            subprocess.run(install, shell=True, check=False, capture_output=True, timeout=INSTALL_SECONDS * slowness())
 
 
 @pytest.fixture(scope="module")
@@ -43,15 +24,12 @@ def browser(furnished: "Place") -> "Iterator[Browser]":
     Playwright runs an event loop in this thread, in which `furnished` cannot be built: it comes first, and the
     browser ends with its module.
     """
-    if _chromium() is None:
-        _install()
-    program = _chromium()
-    if program is None:
-        pytest.skip("there is no Chromium, and Debian's package cannot be installed here")
+    if CHROMIUM is None:
+        pytest.skip(NONE_HERE)
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
         browser.close()
 

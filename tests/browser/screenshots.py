@@ -1,12 +1,12 @@
 """Takes the pictures of the console in README and docs, from the portfolio that `make demo` left."""
 
-import shutil
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
 from fivefold.cli.demo.levels import console_tokens
 from fivefold.cli.demo.sample import any_port, running
+from tests.chromium import CHROMIUM
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 PICTURES = {
@@ -24,7 +24,7 @@ def main() -> None:
     if not tokens:
         raise SystemExit("there is no portfolio to be shown; `make demo` makes one")
     with running(port), sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         for name, (member, path, height) in PICTURES.items():
             look = {"viewport": {"width": WIDTH, "height": height}, "color_scheme": "light"}
             page = browser.new_context(base_url=f"http://127.0.0.1:{port}", **look).new_page()

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,12 +11,12 @@ import pytest
 from fivefold.charts.render import svg
 from fivefold.charts.style import styled
 from fivefold.charts.text.fitting import fitted, width
+from tests.chromium import CHROMIUM, NONE_HERE
 from tests.pace import slowness
 
 pytestmark = pytest.mark.full
 
 ROOT = Path(__file__).parents[2]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 MEASURE = """
 <!doctype html><meta charset="utf-8"><style>svg text { font-family: FONT !important; }</style>SVG
 <script>
@@ -39,7 +38,7 @@ FONTS = ("sans-serif", "monospace")
 def measured(picture: str, font: str, folder: Path) -> list[tuple[str, float, float, float]]:
     """Measure every text in Chromium: what it says, its left and right, and the picture's width."""
     if CHROMIUM is None:
-        pytest.skip("no Chromium here; as root: apt-get install -y chromium")
+        pytest.skip(NONE_HERE)
     page = folder / "page.html"
     page.write_text(MEASURE.replace("FONT", font).replace("SVG", picture), encoding="utf-8")
     command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/profile"]

@@ -69,6 +69,17 @@ class Distribution:
     not_assessed: int
     quarantined: int
 
+    def by_level(self) -> dict[str, int]:
+        """Count everyone at each level, the highest first; those of overrides at the level that holds."""
+        counts = dict.fromkeys(reversed(self.levels), 0)
+        for version in self.versions:
+            for name, count in version.levels.items():
+                counts[name] += count
+        for overridden in self.overridden:
+            if overridden.level is not None:
+                counts[overridden.level] += overridden.entities
+        return counts
+
 
 def distribution(context: Context, type_name: str) -> Distribution:
     """Count everyone of a type as they were last assessed; NotFoundError where there is no such type."""
