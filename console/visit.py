@@ -40,6 +40,7 @@ class Visit(Context):
         valuer: the value model that serves; None where none does.
         action: the last part of an action's path; empty for a page.
         problem: why an action was not carried out; empty otherwise.
+        nonce: of the scripts of the page; empty where the page has none.
     """
 
     session: MemberSession
@@ -52,6 +53,7 @@ class Visit(Context):
     valuer: EntityScorer | None = None
     action: str = ""
     problem: str = ""
+    nonce: str = ""
 
     @property
     def role(self) -> Role:

@@ -8,6 +8,7 @@ from functools import cache, partial
 from hashlib import sha256
 from http import HTTPStatus
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Final, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
@@ -45,18 +46,24 @@ NOBODY: Final = 0
 _AS_ASKED: Final = "%/:?#[]@!$&'()*+,;=~"
 """Octets of an address that stay as they are; a header takes ASCII alone."""
 LANE: Final = Lane("console", 4, each=4, waiting_each=32, waiting=128)
+_POLICY: Final = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types {types}"
+)
 HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+    "Content-Security-Policy": _POLICY.format(types="'none'"),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
 """A page loads nothing but the style sheet, runs no script, sends forms nowhere else, and is kept nowhere."""
+SCRIPTS: Final = ("htmx.min.js", "hx-csp.min.js")
+"""What pages of a session may run beside; hatch_build.py fetches them, and every page works without them."""
 STATIC: Final = {
     "console.css": "text/css",
     "icon.svg": "image/svg+xml",
+    **dict.fromkeys(SCRIPTS, "text/javascript"),
 }
 """Files of the folder `static`, with their types."""
 RIGHTS: Final[Rights] = {f"{route.method} {route.path}": route.roles for route in ROUTES}
@@ -112,7 +119,8 @@ class Console:
             return _refusal(error)
         if document.status == HTTPStatus.FORBIDDEN:
             request.scope[SIGN_IN] = NOT_ALLOWED
-        return _response(document, sign_out=bool(document.location) and view.path.startswith("/console/sign-out"))
+        sign_out = bool(document.location) and view.path.startswith("/console/sign-out")
+        return _response(document, sign_out=sign_out, nonce=visit.nonce)
 
     def _visit(self, view: View, request: Request, session: MemberSession, secret: str, form: dict[str, str]) -> Visit:
         parts = parts_of(request)
@@ -129,6 +137,7 @@ class Console:
             query=dict(request.query_params),
             form=form,
             valuer=self._valuer(),
+            nonce=token_urlsafe(16) if _has_scripts() else "",
         )
 
     async def show_sign_in(self, request: Request) -> Response:
@@ -166,8 +175,15 @@ def add_console(app: FastAPI, pages: Console) -> None:
 
 
 async def _static(name: str, _: Request) -> Response:
+    if name in SCRIPTS and not _has_scripts():
+        return _response(error_alone(404, "This build has no scripts."))
     content = _content(name)
     return Response(content, media_type=STATIC[name], headers={**HEADERS, "Cache-Control": "public, max-age=300"})
+
+
+@cache
+def _has_scripts() -> bool:
+    return all((Path(console.__file__).parent / "static" / name).is_file() for name in SCRIPTS)
 
 
 async def _missing(request: Request) -> Response:
@@ -237,6 +253,8 @@ def _to_sign_in(request: Request) -> Response:
     from_elsewhere = request.headers.get("sec-fetch-site") == "cross-site" and COOKIE not in request.cookies
     if request.method == "GET" and from_elsewhere:
         return Response("", 200, headers={**HEADERS, "Refresh": f"0; url={quote(target, safe=_AS_ASKED)}"})
+    if "hx-request" in request.headers:  # the script swaps a part of a page: the whole page shall be loaded again
+        return Response("", 200, headers={**HEADERS, "HX-Refresh": "true"})
     came_for = {"next": target} if request.method == "GET" else {"next": target.rpartition("/")[0], "ended": "1"}
     return RedirectResponse(f"{SIGN_IN_PATH}?{urlencode(came_for)}", HTTPStatus.SEE_OTHER, dict(HEADERS))
 
@@ -256,8 +274,11 @@ def _refusal(error: ApiError | StoreError) -> Response:
     return response
 
 
-def _response(document: Document, *, sign_out: bool = False) -> Response:
+def _response(document: Document, *, sign_out: bool = False, nonce: str = "") -> Response:
     headers = dict(HEADERS)
+    if nonce:
+        policy = f"{_POLICY.format(types='htmx')}; script-src 'nonce-{nonce}'; connect-src 'self'"
+        headers["Content-Security-Policy"] = policy
     if document.location:
         response: Response = RedirectResponse(document.location, document.status, headers)
     else:

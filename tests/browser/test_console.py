@@ -133,6 +133,27 @@ def test_nothing_is_refused_by_the_policy_of_the_pages_and_nothing_is_asked_of_o
         assert [url for url in asked if not url.startswith(served.address)] == []
 
 
+def test_the_results_of_a_search_follow_what_is_typed_and_the_address_follows_them(
+    browser: "Browser", served: Served
+) -> None:
+    with visiting(browser, served, "investigator") as page:
+        page.goto("/console/search")
+        page.type("#text", "acm")
+        page.click("#results a:has-text('acme')")
+        page.wait_for_url(f"**{ACME}")
+        page.go_back()
+        assert "text=acm" in page.url
+        page.wait_for_selector("#results a:has-text('acme')")
+
+
+def test_a_search_after_the_end_of_the_session_leads_to_the_sign_in(browser: "Browser", served: Served) -> None:
+    with visiting(browser, served, "investigator") as page:
+        page.goto("/console/search")
+        page.context.clear_cookies()
+        page.type("#text", "acm")
+        page.wait_for_url("**/console/sign-in?next=*")
+
+
 def test_a_link_on_another_site_opens_the_page_for_a_person_who_is_signed_in(
     browser: "Browser", served: Served
 ) -> None:

@@ -2,6 +2,8 @@
 
 import pytest
 
+from fivefold.serving import console
+from fivefold.serving.console import SCRIPTS
 from fivefold.usecases.accounts.tokens import revoke_token
 from tests.console.visitors import ORIGIN, Visitor
 from tests.serving.v1.places import OURS, Place
@@ -108,6 +110,36 @@ def test_a_cookie_that_was_taken_along_opens_nothing_after_the_sign_out(investig
     investigator.go("/console/session").submit("/sign-out")
     investigator.cookies.update(taken)
     assert "Your token" in investigator.go(CUSTOMER).text
+
+
+def test_a_page_runs_the_scripts_of_this_answer_alone(investigator: Visitor) -> None:
+    nonces = set()
+    for _ in range(2):
+        page = investigator.go("/console/search").page
+        nonce = page.headers["content-security-policy"].partition("script-src 'nonce-")[2].partition("'")[0]
+        assert len(nonce) > 20
+        assert page.text.count("<script") == page.text.count(f'<script nonce="{nonce}" src="/console/h') == 2
+        nonces.add(nonce)
+    assert len(nonces) == 2
+    for name in SCRIPTS:
+        page = investigator.go(f"/console/{name}").page
+        assert page.status_code == 200
+        assert page.headers["content-type"].startswith("text/javascript")
+
+
+def test_a_build_without_the_scripts_has_the_same_pages(investigator: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "_has_scripts", lambda: False)
+    page = investigator.go("/console/search?text=acm").page
+    assert "acm" in page.text
+    assert "script" not in page.text
+    assert "script-src" not in page.headers["content-security-policy"]
+    assert investigator.go("/console/htmx.min.js").page.status_code == 404
+
+
+def test_a_script_whose_session_ended_is_told_to_load_the_whole_page(place: Place) -> None:
+    page = Visitor(place).send("GET", "/console/search?text=a", headers={"hx-request": "true"}).page
+    assert page.headers["hx-refresh"] == "true"
+    assert page.text == ""
 
 
 def test_every_page_forbids_scripts_frames_and_copies(investigator: Visitor) -> None:
