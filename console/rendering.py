@@ -11,6 +11,8 @@ from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined
 from markupsafe import Markup
 
 from fivefold.charts.bars import PLOT_WIDTH
+from fivefold.charts.series import PLOT_HEIGHT as SERIES_HEIGHT
+from fivefold.charts.series import PLOT_WIDTH as SERIES_WIDTH
 from fivefold.charts.text.numbers import signed as signed_number
 from fivefold.charts.text.numbers import typeset
 from fivefold.console.texts import text
@@ -30,6 +32,8 @@ NOTICES = {
     "change-proposed": "The change may lower a level, so it is proposed. Another person approves it.",
     "tag-set": "The tag is set.",
     "tag-ended": "The tag is ended.",
+    "change-registered": "The change is registered. It asks for a revalidation until another person signs it off.",
+    "change-signed-off": "The change is signed off.",
 }
 """What a page says once after an action, by the name that stands in its address."""
 
@@ -60,7 +64,13 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pages.globals |= {"_": text, "address": address, "PLOT_WIDTH": PLOT_WIDTH}
+    pages.globals |= {
+        "_": text,
+        "address": address,
+        "PLOT_WIDTH": PLOT_WIDTH,
+        "SERIES_WIDTH": SERIES_WIDTH,
+        "SERIES_HEIGHT": SERIES_HEIGHT,
+    }
     pages.filters |= {
         "age": age,
         "attribute": attribute,

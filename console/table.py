@@ -4,6 +4,7 @@ from typing import Final
 
 from fivefold.console.accounts import sign_in
 from fivefold.console.levels import assessment, customer, portfolio, queue, search
+from fivefold.console.monitoring import validation
 from fivefold.console.visit import Redirect, View, Visit
 
 _ENTITY = "/console/entities/{type}/{external_id}"
@@ -50,4 +51,20 @@ VIEWS: Final[tuple[View, ...]] = (
     View("POST", f"{_ENTITY}/end-tag", f"DELETE {_OF}/tags/{{tag}}", customer.end_tag, customer.show_customer),
     View("GET", f"{_ENTITY}/history", f"GET {_OF}/history", assessment.show_history),
     View("GET", "/console/assessments/{assessment}", "GET /v1/assessments/{assessment}", assessment.show_assessment),
+    View("GET", "/console/validation", "GET /v1/validation-series", validation.show_validation),
+    View(
+        "POST",
+        "/console/validation/change",
+        "POST /v1/material-changes",
+        validation.register_change,
+        validation.show_validation,
+    ),
+    View(
+        "POST",
+        "/console/validation/sign-off-change",
+        "POST /v1/material-changes/{change}/sign-off",
+        validation.sign_off_change,
+        validation.show_validation,
+    ),
+    View("GET", "/console/validation/{validation}", "GET /v1/validations/{validation}", validation.show_found),
 )

@@ -21,6 +21,12 @@ def runs_of(session: Session, organisation_id: int, part: Part = WHOLE) -> Page[
     return scalars_of(session, statement, (ValidationRun.id,), part, descending=True)
 
 
+def runs_by_time(session: Session, organisation_id: int, part: Part = WHOLE) -> Page[ValidationRun]:
+    """List the validations of an organisation, from the time that ended last to the earliest."""
+    statement = select(ValidationRun).where(ValidationRun.organisation_id == organisation_id)
+    return scalars_of(session, statement, (ValidationRun.until_us, ValidationRun.id), part, descending=True)
+
+
 def run_numbered(session: Session, organisation_id: int, number: int) -> ValidationRun:
     """Find a validation; NotFoundError where the organisation has none of that number."""
     row = session.get(ValidationRun, number)

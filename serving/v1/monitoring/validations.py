@@ -12,6 +12,7 @@ from fivefold.usecases.monitoring import revalidation
 from fivefold.usecases.monitoring import validate as validation
 from fivefold.usecases.monitoring.history import CONFIRMED
 from fivefold.usecases.monitoring.revalidation import REACHED, Trigger
+from fivefold.usecases.monitoring.series import ValidationPoint, validation_series
 from fivefold.usecases.monitoring.validate import Validated
 from fivefold.usecases.shared.api_fields import Moment
 
@@ -85,6 +86,14 @@ def validate_levels(context: RequestContext, body: ValidationGiven) -> Validatio
 def read_validation(context: RequestContext, validation_: Number) -> Validation:
     """Show a validation with all that it found."""
     return _with_report(validation.read_validation(context, validation_))
+
+
+def list_series(context: RequestContext, query: PageQuery) -> Page[ValidationPoint]:
+    """List the figures of validations, from the time that ended last to the earliest.
+
+    They are those of all rulesets together, as each validation stored them.
+    """
+    return validation_series(context, query.part)
 
 
 def read_revalidation(context: RequestContext, query: PageQuery) -> Page[Trigger]:

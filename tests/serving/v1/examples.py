@@ -99,6 +99,7 @@ EXAMPLES: Mapping[str, Example] = {
     "list_validations": Example(),
     "validate_levels": Example(body=QUARTER),
     "read_validation": Example({"validation": "1"}, own=("validation",)),
+    "list_series": Example(),
     "read_revalidation": Example(),
     "list_changes": Example(),
     "register_change": Example(body={"kind": "country", "description": "Malta"}),

@@ -119,6 +119,7 @@ MORE: Mapping[str, Callable[[Place, int], None]] = {
     "list_transitions": _copied(Transition, number=lambda number: 1_000 + number),
     "list_failures": _failed,
     "list_validations": _copied(ValidationRun),
+    "list_series": _copied(ValidationRun),
     "read_revalidation": _nothing,
     "list_changes": _asked("POST", "/v1/material-changes", lambda _: {"kind": "country", "description": WHY}),
     "list_types": _asked("PUT", "/v1/entity-types/more{}", lambda _: {}),

@@ -176,6 +176,7 @@ FIRST_DAYS = (
     Step("validate_levels"),
     Step("list_validations"),
     Step("read_validation"),
+    Step("list_series"),
     Step("read_revalidation"),
     Step("sign_off", "bo"),
     Step("compare_versions", first=second_version),

@@ -1,0 +1,102 @@
+"""Where the dots of a figure over time lie, in numbers alone: pages write them as SVG."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+PLOT_WIDTH, PLOT_HEIGHT = 340.0, 120.0
+"""In the units of the picture, whatever its size on a screen."""
+_HALVES = (0.0, 0.5, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeriesFigure:
+    """A figure of one time, as it was measured.
+
+    Attributes:
+        label: the time, in a word or two.
+        value: None where nothing was measured; that is a gap, and never 0.
+        low: of the interval around it; None without one.
+        high: the other end of it.
+        limit: what the figure is held against at that time; None without one.
+    """
+
+    label: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    limit: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A figure in the plot, from its upper left corner; None for what was not measured."""
+
+    label: str
+    x: float
+    y: float | None
+    low_y: float | None
+    high_y: float | None
+    limit_y: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeriesPlot:
+    """A plot of figures over time.
+
+    Attributes:
+        places: of the figures, the earliest first.
+        lines: from one measured figure to the next, x1, y1, x2, y2; none across a gap.
+        limits: the same of the limits.
+        ticks: a height and the value that it stands for.
+        step: the room that each figure has.
+    """
+
+    places: tuple[Place, ...]
+    lines: tuple[tuple[float, float, float, float], ...]
+    limits: tuple[tuple[float, float, float, float], ...]
+    ticks: tuple[tuple[float, float], ...]
+    step: float
+
+
+def series_plot(figures: Sequence[SeriesFigure], axis: tuple[float, float]) -> SeriesPlot:
+    """Place figures, the earliest first, side by side on a plot of `PLOT_WIDTH` by `PLOT_HEIGHT`.
+
+    *axis* is the lowest and the highest value; it is widened where a figure, an interval or a limit lies outside.
+
+    >>> plot = series_plot([SeriesFigure(label="Q1", value=0.5), SeriesFigure(label="Q2", value=None)], (0.0, 1.0))
+    >>> [(place.x, place.y) for place in plot.places], plot.lines
+    ([(85.0, 60.0), (255.0, None)], ())
+    """
+    ends = [end for one in figures for end in (one.value, one.low, one.high, one.limit) if end is not None]
+    lowest, highest = min((axis[0], *ends)), max((axis[1], *ends))
+    span = (highest - lowest) or 1.0
+    step = PLOT_WIDTH / max(len(figures), 1)
+
+    def height(value: float | None) -> float | None:
+        return None if value is None else PLOT_HEIGHT * (highest - value) / span
+
+    places = tuple(
+        Place(
+            label=one.label,
+            x=step * (number + 0.5),
+            y=height(one.value),
+            low_y=height(one.low),
+            high_y=height(one.high),
+            limit_y=height(one.limit),
+        )
+        for number, one in enumerate(figures)
+    )
+    return SeriesPlot(
+        places=places,
+        lines=_joined([(place.x, place.y) for place in places]),
+        limits=_joined([(place.x, place.limit_y) for place in places]),
+        ticks=tuple((PLOT_HEIGHT * (1.0 - part), lowest + part * span) for part in _HALVES),
+        step=step,
+    )
+
+
+def _joined(places: Sequence[tuple[float, float | None]]) -> tuple[tuple[float, float, float, float], ...]:
+    return tuple(
+        (x, y, next_x, next_y) for (x, y), (next_x, next_y) in pairwise(places) if y is not None and next_y is not None
+    )

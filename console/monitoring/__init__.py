@@ -1,0 +1,1 @@
+"""Pages of validation: what the levels were worth, and when to look again."""

@@ -1,0 +1,179 @@
+"""Validation: what the levels were worth from time to time, what asks for another look, and material changes."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from fivefold.charts.series import SeriesFigure, SeriesPlot, series_plot
+from fivefold.console.texts import text
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit
+from fivefold.domain.clock import DAY_US, day_text
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.number_text import percent
+from fivefold.domain.paging import Page, Part
+from fivefold.models.drift import SHIFTED
+from fivefold.risk.governance.reports.page import ReportPage
+from fivefold.risk.governance.validate.measures import LEAST_CONFIRMED, Measure
+from fivefold.risk.governance.validate.verdicts import AcceptanceLimits
+from fivefold.usecases.monitoring import revalidation
+from fivefold.usecases.monitoring.page import validation_sections
+from fivefold.usecases.monitoring.revalidation import ChangeLine, Trigger
+from fivefold.usecases.monitoring.series import ValidationPoint, validation_series
+from fivefold.usecases.monitoring.validate import Validated, read_validation
+from fivefold.usecases.monitoring.validate import revalidation as triggers_of
+
+SHOWN = 12
+"""Validations that a picture has room for; older ones are on the next page of the list."""
+CHANGES = Part(20)
+_LIMITS: Final = AcceptanceLimits()
+_Limit = Callable[[ValidationPoint], float | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureSeries:
+    """One figure over the validations of a page.
+
+    Attributes:
+        name: of the picture, for the addresses inside the page.
+        limit: what it is held against, in words.
+        measured: validations that could measure it.
+    """
+
+    name: str
+    title: str
+    limit: str
+    plot: SeriesPlot
+    ticks: tuple[str, ...]
+    measured: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationPage:
+    """What the levels were worth, and what asks for a revalidation.
+
+    Attributes:
+        reached: the triggers that are reached now.
+        points: validations, the one that looks furthest first.
+        least: confirmed, or alerts with an outcome, that a figure must rest on.
+    """
+
+    triggers: Sequence[Trigger]
+    reached: Sequence[Trigger]
+    points: Page[ValidationPoint]
+    figures: tuple[FigureSeries, ...]
+    least: int
+    next: str | None
+    changes: Page[ChangeLine]
+    kinds: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundPage:
+    """One validation with all that it found."""
+
+    validation: Validated
+    found: ReportPage
+
+
+def show_validation(visit: Visit) -> Rendered:
+    """Show what validations found, as it was stored, and what asks for the next one."""
+    points = validation_series(visit, visit.part("validations", SHOWN))
+    triggers = triggers_of(visit)
+    page = ValidationPage(
+        triggers=triggers,
+        reached=[trigger for trigger in triggers if trigger.answer == revalidation.REACHED],
+        points=points,
+        figures=_figures(list(reversed(points))),
+        least=LEAST_CONFIRMED,
+        next=visit.next_of("validations", points),
+        changes=revalidation.list_changes(visit, CHANGES),
+        kinds=revalidation.KINDS,
+    )
+    return Rendered(template="monitoring/validation.html", title=text("Validation"), page=page)
+
+
+def show_found(visit: Visit) -> Rendered:
+    """Show one validation, as its page was laid out for people."""
+    validation = read_validation(visit, _number(visit.parts["validation"]))
+    found = validation_sections(validation.id, validation.reason, validation.report)
+    title = text("Validation {number}", number=validation.id)
+    return Rendered(template="monitoring/found.html", title=title, page=FoundPage(validation=validation, found=found))
+
+
+def register_change(visit: Visit) -> Answer:
+    """Register a material change; from then on a revalidation is asked for."""
+    revalidation.register_change(
+        visit, visit.typed("kind", text("Kind")), visit.typed("description", text("What changes"))
+    )
+    return Redirect(visit.path, "change-registered")
+
+
+def sign_off_change(visit: Visit) -> Answer:
+    """Close a material change that another person registered, with a validation that was made after it."""
+    revalidation.sign_off(
+        visit,
+        _number(visit.typed("change", text("Change"))),
+        _number(visit.typed("validation", text("Validation"))),
+        visit.typed("conclusion", text("Conclusion")),
+    )
+    return Redirect(visit.path, "change-signed-off")
+
+
+def _number(typed: str) -> int:
+    if not re.fullmatch("[1-9][0-9]{0,8}", typed):
+        raise ConfigError(text("{number} is no number of a row", number=repr(typed[:40])))
+    return int(typed)
+
+
+def _figures(points: Sequence[ValidationPoint]) -> tuple[FigureSeries, ...]:
+    """Draw each figure of validations, the earliest first; nothing where there are none."""
+    if not points:
+        return ()
+
+    def of(
+        measure: Callable[[ValidationPoint], Measure], limit: Callable[[ValidationPoint], float | None]
+    ) -> list[SeriesFigure]:
+        return [
+            SeriesFigure(label=_label(point), value=each.estimate, low=each.low, high=each.high, limit=limit(point))
+            for point in points
+            for each in [measure(point)]
+        ]
+
+    drift = [SeriesFigure(label=_label(point), value=point.drift, limit=SHIFTED) for point in points]
+    downward = [
+        SeriesFigure(label=_label(point), value=point.downward_share, limit=point.cap_percent / 100) for point in points
+    ]
+    shifted = text("shifted from {limit}", limit=SHIFTED)
+    floor = text("recalibrate below {limit}", limit=f"{_LIMITS.recalibrate:.2f}")
+    most = text("at most {share}", share=percent(_LIMITS.misses, 0))
+    room = text("what the upper levels have room for")
+    cap = text("the organisation's cap")
+    return (
+        _series("gini", text("Gini"), floor, of(lambda point: point.gini, lambda _: _LIMITS.recalibrate), (0.0, 1.0)),
+        _series("captured", text("Captured"), room, of(lambda point: point.captured, lambda point: point.possible)),
+        _series("missed", text("Missed"), most, of(lambda point: point.missed, lambda _: _LIMITS.misses)),
+        _series("drift", text("Drift of the levels"), shifted, drift, (0.0, SHIFTED)),
+        _series("overrides", text("Overridden downwards"), cap, downward, (0.0, 0.1)),
+        _series("conversion", text("Alerts confirmed"), "", of(lambda point: point.conversion, lambda _: None)),
+    )
+
+
+def _series(
+    name: str, title: str, limit: str, figures: Sequence[SeriesFigure], axis: tuple[float, float] = (0.0, 1.0)
+) -> FigureSeries:
+    plot = series_plot(figures, axis)
+    plain = name in {"gini", "drift"}
+    return FigureSeries(
+        name=name,
+        title=title,
+        limit=limit,
+        plot=plot,
+        ticks=tuple(f"{value:.2f}" if plain else percent(value, 0) for _, value in plot.ticks),
+        measured=sum(figure.value is not None for figure in figures),
+    )
+
+
+def _label(point: ValidationPoint) -> str:
+    """Name the time of a validation by the last day in it."""
+    return day_text(point.ends - DAY_US)

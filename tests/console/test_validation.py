@@ -1,0 +1,123 @@
+"""The page of validation: figures as they were stored, gaps with their reason, material changes under four eyes."""
+
+import copy
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from fivefold.store.tables.events import ValidationRun
+from tests.console.test_queries import count
+from tests.console.visitors import Visitor
+from tests.serving.v1.examples import QUARTER
+from tests.serving.v1.places import THEIRS, Place
+
+PAGE = "/console/validation"
+
+
+def measured(place: Place, quarters: int, gini: float = 0.71) -> None:
+    """Keep validations of quarters before the one that is there, with figures that rest on enough."""
+    with Session(place.engine) as session, session.begin():
+        row = session.scalars(select(ValidationRun)).first()
+        assert row is not None
+        for back in range(1, quarters + 1):
+            report = copy.deepcopy(row.report)
+            overall = report["groups"][0]
+            figure = {"of": 60, "answer": "measured", "estimate": gini, "low": gini - 0.05, "high": gini + 0.05}
+            overall["ranked"]["gini"] = figure
+            overall["caught"] |= {"captured": figure, "missed": {**figure, "estimate": 0.29}, "possible": 0.9}
+            overall["drift"] |= {"index": 0.124, "verdict": "moving"}
+            overall["levels"][0] |= {"alerts_confirmed": 30, "not_confirmed": 70}
+            shift = back * 90 * 86_400_000_000
+            session.add(
+                ValidationRun(
+                    organisation_id=row.organisation_id,
+                    trigger=f"quarter {back} before",
+                    from_us=row.from_us - shift,
+                    until_us=row.until_us - shift,
+                    made_us=row.made_us - shift,
+                    report=report,
+                )
+            )
+
+
+def test_a_figure_that_rests_on_too_few_says_so_and_is_no_zero(place: Place) -> None:
+    visitor = Visitor(place).sign_in("approver").go(PAGE)
+    assert "too few: 0 of 50" in visitor.text
+    assert "A revalidation is asked for by material change" in visitor.text
+    assert "0 of 1 validations could measure it" in visitor.text
+    assert visitor.page.text.count('<circle class="dot"') <= 1  # overrides alone are counted of everybody
+    assert "nobody confirmed" in visitor.text
+
+
+def test_figures_are_those_that_were_stored_the_latest_time_first(place: Place) -> None:
+    measured(place, 3)
+    visitor = Visitor(place).sign_in("publisher").go(PAGE)
+    assert "0.710 0.660 to 0.760" in visitor.text
+    assert "moving 0.124" in visitor.text
+    assert "30.0 % 2" in visitor.text  # 30 of 100 alerts of all levels, with their interval
+    rows = [link for link in visitor.links() if link.startswith(f"{PAGE}/")]
+    assert rows[:2] == [f"{PAGE}/1", f"{PAGE}/2"]
+    assert "3 of 4 validations could measure it" in visitor.text
+
+
+def test_older_validations_are_on_the_next_page(place: Place) -> None:
+    measured(place, 13)
+    visitor = Visitor(place).sign_in("approver").go(PAGE)
+    older = next(link for link in visitor.links() if "after=" in link)
+    assert "quarter 13 before" not in visitor.text
+    assert "quarter 13 before" in visitor.go(older.replace("&amp;", "&")).text
+
+
+def test_more_validations_take_no_more_statements(place: Place) -> None:
+    visitor = Visitor(place).sign_in("admin")
+    few = count(visitor, PAGE)
+    measured(place, 11)
+    assert count(visitor, PAGE) == few <= 20
+
+
+def test_one_validation_is_shown_as_its_page_for_people(furnished: Place) -> None:
+    visitor = Visitor(furnished).sign_in("admin").go(f"{PAGE}/1")
+    assert "What asks for a revalidation" in visitor.text
+    assert "Under" not in visitor.text
+    assert visitor.go(f"{PAGE}/999").page.status_code == 404
+    assert visitor.go(f"{PAGE}/x").page.status_code == 422
+
+
+def test_nothing_was_validated_yet(furnished: Place) -> None:
+    visitor = Visitor(furnished).sign_in("admin", THEIRS).go(PAGE)
+    assert "No validation was made yet, so there are no figures." in visitor.text
+    assert "<svg role" not in visitor.page.text
+
+
+def test_two_people_close_a_change_that_asks_for_a_revalidation(place: Place) -> None:
+    author = Visitor(place).sign_in("publisher").go(PAGE)
+    author.submit("/change", kind="channel", description="<b>An app</b>")
+    assert "The change is registered." in author.text
+    assert "&lt;b&gt;An app&lt;/b&gt;" in author.page.text
+    assert "No validation was made since it was registered" in Visitor(place).sign_in("approver").go(PAGE).text
+    number = place.good("POST", "/v1/validations", QUARTER, role="publisher")["id"]
+    assert "You registered it, so another person signs it off." in author.go(PAGE).text
+    approver = Visitor(place).sign_in("approver").go(PAGE)
+    approver.submit("/sign-off-change", change="2", validation=str(number), conclusion="Nothing changes.")
+    assert "The change is signed off." in approver.text
+    assert "Signed off by the approver" in approver.text
+    approver.go(PAGE).submit("/sign-off-change", change="2", validation=str(number), conclusion="Again.")
+    assert "was signed off already" in approver.text
+
+
+def test_a_change_of_another_organisation_is_not_there(place: Place) -> None:
+    measured(place, 1)
+    visitor = Visitor(place).sign_in("admin", THEIRS)
+    token = visitor.go("/console/session").forms()[0].fields["form_token"]
+    typed = {"change": "1", "validation": "1", "conclusion": "mine"}
+    assert visitor.post(f"{PAGE}/sign-off-change", {"form_token": token, **typed}).page.status_code == 404
+    refused = visitor.post(f"{PAGE}/sign-off-change", {"form_token": token, **typed, "change": "x"})
+    assert refused.page.status_code == 422
+
+
+def test_the_series_over_v1_has_the_same_figures(place: Place) -> None:
+    measured(place, 1)
+    newest, before = place.good("GET", "/v1/validation-series", role="approver")
+    assert newest["gini"] == {"of": 0, "answer": "too few", "estimate": None, "low": None, "high": None}
+    assert (before["gini"]["estimate"], before["drift"], before["possible"]) == (0.71, 0.124, 0.9)
+    assert before["conversion"]["of"] == 100

@@ -1,0 +1,89 @@
+"""Validations as a series: what each found, as it was stored, in the order of the times that they look at."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.risk.governance.validate.measures import Measure, share_measure
+from fivefold.store.monitoring.revalidation import runs_by_time
+from fivefold.store.tables.events import ValidationRun
+from fivefold.usecases.monitoring.revalidation import REACHED
+from fivefold.usecases.shared.api_fields import Moment, schema
+from fivefold.usecases.shared.context import Context
+
+Plain = Mapping[str, Any]
+
+
+@schema("ValidationPoint")
+@dataclass(frozen=True, kw_only=True)
+class ValidationPoint:
+    """What one validation found of all rulesets together; shares are between 0 and 1.
+
+    A measure that would rest on too few has no figure, and says on how many.
+
+    Attributes:
+        validation: its number.
+        begins: the time that it looks at, from here until `ends`.
+        gini: of the rules' totals against cases that were confirmed later.
+        captured: of those newly confirmed, who stood in the upper levels.
+        possible: what the upper levels had room for; None where nobody was confirmed.
+        missed: of those newly confirmed, who stood below the upper levels or nowhere.
+        drift: population stability index of the levels; None where there were too few entities.
+        drift_verdict: stable, moving, shifted or unknown.
+        downward_share: overridden below what the rules said, of all with a level; None where nobody had one.
+        cap_percent: so many may be, at most.
+        conversion: alerts that were confirmed, of those with an outcome.
+        reached: the triggers of a revalidation that it found reached.
+    """
+
+    validation: int
+    reason: str
+    begins: Moment
+    ends: Moment
+    made_at: Moment
+    gini: Measure
+    captured: Measure
+    possible: float | None
+    missed: Measure
+    drift: float | None
+    drift_verdict: str
+    downward_share: float | None
+    cap_percent: int
+    conversion: Measure
+    reached: list[str]
+
+
+def validation_series(context: Context, part: Part = WHOLE) -> Page[ValidationPoint]:
+    """List what validations found, from the time that ended last to the earliest; nothing is measured again."""
+    with context.reading() as session:
+        return runs_by_time(session, context.organisation_id, part).map(_point)
+
+
+def _point(run: ValidationRun) -> ValidationPoint:
+    report = run.report
+    overall, overrides = report["groups"][0], report["overrides"]
+    caught, drift = overall["caught"], overall["drift"]
+    return ValidationPoint(
+        validation=run.id,
+        reason=run.trigger,
+        begins=run.from_us,
+        ends=run.until_us,
+        made_at=run.made_us,
+        gini=Measure(**overall["ranked"]["gini"]),
+        captured=Measure(**caught["captured"]),
+        possible=caught["possible"],
+        missed=Measure(**caught["missed"]),
+        drift=drift["index"],
+        drift_verdict=drift["verdict"],
+        downward_share=overrides["downward_share"],
+        cap_percent=overrides["cap_percent"],
+        conversion=_conversion(overall["levels"]),
+        reached=sorted({each["name"] for each in report["triggers"] if each["answer"] == REACHED}),
+    )
+
+
+def _conversion(levels: list[Plain]) -> Measure:
+    """Add up the alerts of all levels: those confirmed, as a share of those with an outcome."""
+    confirmed, others = (sum(level[name] for level in levels) for name in ("alerts_confirmed", "not_confirmed"))
+    return share_measure(confirmed, confirmed + others)
