@@ -34,6 +34,10 @@ NOTICES = {
     "tag-ended": "The tag is ended.",
     "change-registered": "The change is registered. It asks for a revalidation until another person signs it off.",
     "change-signed-off": "The change is signed off.",
+    "assigned": "The item is assigned.",
+    "unassigned": "The item is assigned to nobody.",
+    "put-away": "That item is put away. This is the next one.",
+    "queue-end": "That was the last item. What is listed here waits before it, or was left out.",
 }
 """What a page says once after an action, by the name that stands in its address."""
 

@@ -3,8 +3,9 @@
 from typing import Final
 
 from fivefold.console.accounts import sign_in
-from fivefold.console.levels import assessment, customer, portfolio, queue, search
+from fivefold.console.levels import assessment, customer, portfolio, search
 from fivefold.console.monitoring import validation
+from fivefold.console.queue import page as queue
 from fivefold.console.visit import Redirect, View, Visit
 
 _ENTITY = "/console/entities/{type}/{external_id}"
@@ -20,7 +21,11 @@ VIEWS: Final[tuple[View, ...]] = (
     View("GET", "/console/session", None, sign_in.show_session),
     View("POST", "/console/sign-out", None, sign_in.sign_out),
     View("POST", "/console/sign-out-everywhere", None, sign_in.sign_out_everywhere),
-    View("GET", "/console/queue", queue.RISES, queue.show_queue),
+    View("GET", "/console/queue", queue.QUEUE, queue.show_queue),
+    View("GET", "/console/queue/next", queue.QUEUE, queue.show_next),
+    View("GET", "/console/queue/items/{item}", queue.QUEUE, queue.show_item),
+    View("POST", "/console/queue/items/{item}/assign", queue.WORK, queue.assign, queue.show_item),
+    View("POST", "/console/queue/items/{item}/put-away", queue.WORK, queue.put_away, queue.show_item),
     View("GET", "/console/search", "GET /v1/search", search.search),
     View("GET", "/console/portfolio", "GET /v1/distribution", portfolio.show_portfolio),
     View("GET", _ENTITY, f"GET {_OF}", customer.show_customer),

@@ -23,6 +23,8 @@ Rights = Mapping[str, frozenset[Role]]
 ROWS_OF_A_LIST = 50
 NOTICE = "notice"
 """In an address: what was just done; signed, so that no other site can say it."""
+TRAIL = ("queue", "place")
+"""In an address: the filtered queue that a person works through, and where they are in it; kept from page to page."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +56,12 @@ class Visit(Context):
     action: str = ""
     problem: str = ""
     nonce: str = ""
+
+    @property
+    def trail(self) -> str:
+        """Write what of the address leads on through the queue; empty where the person came another way."""
+        kept = [(name, self.query[name]) for name in TRAIL if name in self.query]
+        return f"?{urlencode(kept)}" if kept else ""
 
     @property
     def role(self) -> Role:
@@ -131,8 +139,9 @@ class Redirect:
         """Give the address to go to."""
         if not self.notice:
             return self.address
-        signature = _signature(form_token, self.address, self.notice)
-        return f"{self.address}?{urlencode({NOTICE: f'{self.notice}.{signature}'})}"
+        path, mark, _ = self.address.partition("?")
+        signature = _signature(form_token, path, self.notice)
+        return f"{self.address}{'&' if mark else '?'}{urlencode({NOTICE: f'{self.notice}.{signature}'})}"
 
 
 Answer = Rendered | Redirect

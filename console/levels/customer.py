@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fivefold.charts.bars import Bar, LevelStep, level_steps, waterfall_bars
 from fivefold.charts.steps import SCORE_AXIS
 from fivefold.console.levels.difference import ChangeHalf, change_since_before, points_waterfall
+from fivefold.console.queue.place import QueueBar, queue_bar
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address
 from fivefold.domain.breakdown import Breakdown, Contribution
@@ -62,8 +63,9 @@ class ValueHalf:
 
 @dataclass(frozen=True, kw_only=True)
 class CustomerPage:
-    """One customer."""
+    """One customer; `bar` says which item of the queue the person came for, and where it leads next."""
 
+    bar: QueueBar | None
     entity: EntityShown
     address: str
     risk: RiskHalf
@@ -85,6 +87,7 @@ def show_customer(visit: Visit) -> Rendered:
     levels = _levels(visit)
     reasons = None if level.assessment is None else read_reasons(visit, level.assessment)
     page = CustomerPage(
+        bar=queue_bar(visit),
         entity=entity,
         address=address("entities", entity.entity_type, entity.external_id),
         risk=RiskHalf(
@@ -153,7 +156,7 @@ def recompute(visit: Visit) -> Answer:
     """Compute a customer's level now."""
     of = _customer(visit)
     read.read_level(*of, Freshness.NOW, valuer=visit.valuer)
-    return Redirect(visit.path, "assessed")
+    return Redirect(visit.path + visit.trail, "assessed")
 
 
 def request_override(visit: Visit) -> Answer:
@@ -166,25 +169,25 @@ def request_override(visit: Visit) -> Answer:
     present = overrides.overrides_of(*of, part=SHORT_LIST)
     if wanted not in {(each.state, each.requested_by, each.level, each.reason, each.until_us) for each in present}:
         overrides.request_override(*of, level, reason, until_us)
-    return Redirect(visit.path, "override-requested")
+    return Redirect(visit.path + visit.trail, "override-requested")
 
 
 def approve_override(visit: Visit) -> Answer:
     """Approve an override that another person requested."""
     overrides.approve_override(visit, _override(visit), visit.form.get("reason", "").strip())
-    return Redirect(visit.path, "override-approved")
+    return Redirect(visit.path + visit.trail, "override-approved")
 
 
 def refuse_override(visit: Visit) -> Answer:
     """Refuse an override that another person requested."""
     overrides.refuse_override(visit, _override(visit), visit.typed("reason", text("Reason")))
-    return Redirect(visit.path, "override-refused")
+    return Redirect(visit.path + visit.trail, "override-refused")
 
 
 def revoke_override(visit: Visit) -> Answer:
     """End an override; proposed where that may lower the level."""
     outcome = asks.revoke_override(visit, _override(visit), visit.typed("reason", text("Reason")))
-    return Redirect(visit.path, "override-revoked" if outcome.proposal is None else "change-proposed")
+    return Redirect(visit.path + visit.trail, "override-revoked" if outcome.proposal is None else "change-proposed")
 
 
 def _override(visit: Visit) -> int:
@@ -210,4 +213,4 @@ def end_tag(visit: Visit) -> Answer:
 def _tag_outcome(visit: Visit, notice: str, request: Callable[..., ChangeOutcome]) -> Answer:
     of = _customer(visit)
     outcome = request(*of, visit.typed("tag", text("Tag")), reason=visit.form.get("reason", "").strip())
-    return Redirect(visit.path, notice if outcome.proposal is None else "change-proposed")
+    return Redirect(visit.path + visit.trail, notice if outcome.proposal is None else "change-proposed")

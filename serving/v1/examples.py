@@ -139,6 +139,7 @@ BODY_EXAMPLES: Final[Mapping[str, Any]] = {
     },
     "retire_policy": {"reason": WHY},
     "request_override": {"level": "high", "reason": "Known from an earlier bank", "until": "2030-01-01"},
+    "change_queue_item": {"revision": 0, "assigned_to": 1},
     "approve_override": {"reason": WHY},
     "refuse_override": {"reason": "The reason is not known enough"},
     "revoke_override": {"reason": "It was another person of the same name"},
@@ -155,6 +156,7 @@ PARAMETERS: Final[Mapping[str, Any]] = {
     "tag": "vip",
     "number": "1",
     "override": "1",
+    "item": "override-1-0",
     "decision": "1",
     "policy": "payments",
     "validation": "1",
@@ -185,6 +187,7 @@ _SEARCH: Final = {
     "segment": "top",
     "status": "assessed",
 }
+_QUEUE: Final = {"kind": "override,rise", "assigned": "unassigned", "order": "due"}
 _OWN: Final[Mapping[str, Mapping[str, Any]]] = {
     "put_case": {"number": "case-1"},
     "put_alert": {"number": "alert-1"},
@@ -194,6 +197,8 @@ _OWN: Final[Mapping[str, Mapping[str, Any]]] = {
     "count_entities": _SEARCH,
     "read_difference": {"assessment": "1.2", "earlier": "1.1"},
     "list_transitions": {"direction": "rise,fall", "to": "high"},
+    "list_queue": _QUEUE,
+    "count_queue": _QUEUE,
     "list_current_levels": {
         "order": "risk",
         "level": "high,medium",

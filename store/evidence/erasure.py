@@ -36,10 +36,11 @@ from fivefold.store.tables.entities import (
 from fivefold.store.tables.events import Decision, Delivery, OutboxEvent
 from fivefold.store.tables.levels import Assessment, AssessmentInputs, DueMark, OverrideRow, Standing
 from fivefold.store.tables.proposals import Proposal
+from fivefold.store.tables.queue import QueueWork
 from fivefold.store.tables.search import SearchWord
 
 _DELETED: tuple[type[Any], ...] = (
-    *(DueMark, Attributes, Transaction, Correction, Tag, Screening, Record, ValueScore, SearchWord),
+    *(DueMark, Attributes, Transaction, Correction, Tag, Screening, Record, ValueScore, SearchWord, QueueWork),
 )
 """Rows about the person alone. Due marks come first, so that a worker with their lease stores nothing any more."""
 
@@ -77,6 +78,8 @@ ACTIVITY: tuple[tuple[InstrumentedAttribute[Any], InstrumentedAttribute[Any]], .
     (Proposal.proposed_us, Proposal.entity_id),
     (Proposal.decided_us, Proposal.entity_id),
     (Decision.at_us, Decision.entity_id),
+    (QueueWork.changed_us, QueueWork.entity_id),
+    (QueueWork.done_us, QueueWork.entity_id),
 )
 """Every moment that restarts retention, with its entity. A test compares all tables about entities with it."""
 

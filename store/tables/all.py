@@ -7,5 +7,6 @@ import fivefold.store.tables.events
 import fivefold.store.tables.idempotency
 import fivefold.store.tables.levels
 import fivefold.store.tables.proposals
+import fivefold.store.tables.queue
 import fivefold.store.tables.rulesets
 import fivefold.store.tables.search  # noqa: F401 (imported for their tables alone)

@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
 ACME = "/console/entities/company/acme"
 CUSTOMER = "/console/entities/customer/c%2F1%20%C3%A4"
-PARTS = {"type": "customer", "external_id": "c%2F1%20%C3%A4", "assessment": "1.1", "validation": "1"}
+PARTS = {
+    "type": "customer",
+    "external_id": "c%2F1%20%C3%A4",
+    "assessment": "1.1",
+    "validation": "1",
+    "item": "override-1-0",
+}
 LOOKS = [pytest.param("light", 1280, marks=pytest.mark.full), ("dark", 360)]
 MILLISECONDS = 60_000
 """Time limit of a step in the browser, on a machine that is quick."""

@@ -45,7 +45,7 @@ def test_an_override_is_asked_for_by_one_person_and_decided_by_another(place: Pl
     assert "Another person approves or refuses it" in investigator.text
     approver = Visitor(place).sign_in("approver").go("/console/queue")
     assert "A court asked for it." in approver.text
-    assert "the investigator, now" in approver.text
+    assert "asked for by the investigator now" in approver.text
     approver.go(ACME).submit("/approve-override", reason="The order was read.")
     assert "The override is approved" in approver.text
     assert "The order was read." in approver.text

@@ -9,7 +9,13 @@ from fivefold.usecases.shared.actors import OF_MEMBERS, Role
 from tests.console.visitors import Visitor
 from tests.serving.v1.places import THEIRS, Place
 
-PARTS = {"type": "company", "external_id": "acme", "assessment": "1.1", "validation": "1"}
+PARTS = {
+    "type": "company",
+    "external_id": "acme",
+    "assessment": "1.1",
+    "validation": "1",
+    "item": "override-1-0",
+}
 PEOPLE = sorted(OF_MEMBERS)
 
 
@@ -60,7 +66,7 @@ def test_another_organisation_finds_nothing_of_ours(furnished: Place, view: View
     if view.method == "GET":
         visitor.go(address)
     else:
-        typed = {"override": "1", "reason": "mine", "level": "high", "tag": "kept"}
+        typed = {"override": "1", "reason": "mine", "level": "high", "tag": "kept", "revision": "0"}
         visitor.post(address, {"form_token": form_token, **typed})
     assert visitor.page.status_code == 404
     assert "Their data" not in visitor.text

@@ -89,7 +89,7 @@ class Visitor:
 
     def submit(self, action: str, **typed: str) -> Self:
         """Fill in the form of this page that goes to an action, and send it."""
-        forms = [form for form in self.forms() if form.action.endswith(action)]
+        forms = [form for form in self.forms() if form.action.partition("?")[0].endswith(action)]
         assert forms, f"no form goes to {action}: {[form.action for form in self.forms()]}"
         return self.post(forms[0].action, {**forms[0].fields, **typed})
 

@@ -277,7 +277,7 @@ def _about(kind: str) -> str:
     return "one entity" if kind in _OF_ENTITIES else "what assesses"
 
 
-def _kinds_for(role: Role) -> tuple[str, ...] | None:
+def kinds_seen_by(role: Role) -> tuple[str, ...] | None:
     """Give the kinds of proposals that a role sees; None for all. Thresholds of rulesets are for publishers alone."""
     return tuple(_OF_ENTITIES) if role is Role.APPROVER else None
 
@@ -341,14 +341,14 @@ def list_proposals(
 
     Only those that the role may see: approvers those about one entity.
     """
-    kinds = _kinds_for(role)
+    kinds = kinds_seen_by(role)
     with context.reading() as session:
         return proposals_of(session, context.organisation_id, state, kinds, part).map(partial(_line, session))
 
 
 def read_proposal(context: Context, number: int, role: Role = Role.ADMIN) -> ProposalLine:
     """Show a proposal; NotFoundError where there is none of that number, or the role may not see it."""
-    kinds = _kinds_for(role)
+    kinds = kinds_seen_by(role)
     with context.reading() as session:
         row = proposal_numbered(session, context.organisation_id, number)
         if kinds is not None and row.kind not in kinds:

@@ -1,0 +1,190 @@
+"""The queue: what waits for a person, who works on it, and what comes next."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+from urllib.parse import urlencode
+
+from fivefold.charts.bars import Span, share_spans
+from fivefold.console.queue.place import (
+    QueueBar,
+    bar_of,
+    carried_filter,
+    carried_place,
+    filter_text,
+    filters_of,
+    page_of_item,
+    trail_to,
+)
+from fivefold.console.texts import text
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit
+from fivefold.domain.errors import ConfigError, ConflictError
+from fivefold.domain.paging import Key, Page
+from fivefold.usecases.accounts.entity_types import list_types
+from fivefold.usecases.accounts.organisations import MemberLine, list_members
+from fivefold.usecases.accounts.settings import read_settings
+from fivefold.usecases.queue.items import (
+    MINE,
+    UNASSIGNED,
+    QueueCount,
+    QueueItem,
+    change_item,
+    count_items,
+    key_of,
+    kinds_for,
+    list_items,
+    next_item,
+    own_number,
+    read_item,
+)
+
+QUEUE: Final = "GET /v1/queue"
+WORK: Final = "PUT /v1/queue/{item}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemLine:
+    """An item, and the address where it is dealt with, which knows the way on through the queue."""
+
+    item: QueueItem
+    address: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ageing:
+    """How many items of a kind wait, with the spans of its bar: overdue, due within a day, and later."""
+
+    count: QueueCount
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueuePage:
+    """What waits, as far as the role sees it and the filter asks for it.
+
+    Attributes:
+        chosen: the filter, by name.
+        whose: a choice of whose items are shown, with its label.
+        left: the name of the member of the filter, who has left.
+        ageing: of the kinds that are shown.
+        start: the address of the first item.
+        next: the address of the next page.
+    """
+
+    chosen: dict[str, str]
+    whose: dict[str, str]
+    left: str | None
+    kinds: tuple[str, ...]
+    types: tuple[str, ...]
+    levels: tuple[str, ...]
+    ageing: tuple[Ageing, ...]
+    items: Page[ItemLine]
+    start: str
+    next: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemPage:
+    """One item, and to whom it may be assigned; `address` is that of its customer's page, where it has one."""
+
+    bar: QueueBar
+    address: str | None
+    members: tuple[MemberLine, ...]
+
+
+def show_queue(visit: Visit) -> Rendered:
+    """Show what waits: how much and how old, and each item."""
+    chosen = {name: visit.query.get(name, "") for name in ("kind", "assigned", "type", "level", "days", "order")}
+    filters = filters_of(chosen, visit.now())
+    part = visit.part("items")
+    found = list_items(visit, visit.role, filters, part)
+    members = {str(member.id): member for member in list_members(visit)}
+    theirs = members.get(chosen["assigned"])
+    page = QueuePage(
+        chosen=chosen,
+        whose=_whose(theirs),
+        left=theirs.name if theirs is not None and theirs.left_us is not None else None,
+        kinds=tuple(kind.value for kind in kinds_for(visit.role)),
+        types=tuple(kind.name for kind in list_types(visit)),
+        levels=_levels(visit),
+        ageing=_ageing(count_items(visit, visit.role, filters)),
+        items=found.map(lambda item: _line(visit, chosen, item, key_of(item, filters.order))),
+        start=_start(chosen),
+        next=visit.next_of("items", found),
+    )
+    return Rendered(template="queue/queue.html", title=text("Queue"), page=page)
+
+
+def _whose(theirs: MemberLine | None) -> dict[str, str]:
+    whose = {"": text("Everybody's"), MINE: text("Mine"), UNASSIGNED: text("Unassigned")}
+    return whose if theirs is None else {**whose, str(theirs.id): theirs.name}
+
+
+def _levels(visit: Visit) -> tuple[str, ...]:
+    try:
+        return read_settings(visit).levels
+    except ConflictError:  # none were chosen yet
+        return ()
+
+
+def _ageing(counts: list[QueueCount]) -> tuple[Ageing, ...]:
+    most = max((count.total for count in counts), default=0)
+    return tuple(
+        Ageing(count=count, spans=share_spans((count.overdue, count.today, count.later), most)) for count in counts
+    )
+
+
+def _line(visit: Visit, chosen: dict[str, str], item: QueueItem, place: Key) -> ItemLine:
+    return ItemLine(item=item, address=page_of_item(item) + trail_to(visit, chosen, place))
+
+
+def _start(chosen: dict[str, str]) -> str:
+    return f"/console/queue/next?{urlencode({'queue': filter_text(chosen)})}"
+
+
+def show_next(visit: Visit) -> Redirect:
+    """Lead to the item behind the one that the address names, or to the first one; back to the queue from the last."""
+    chosen = carried_filter(visit)
+    found = next_item(visit, visit.role, filters_of(chosen, visit.now()), carried_place(visit))
+    if found is None:
+        kept = filter_text(chosen)
+        return Redirect(f"/console/queue?{kept}" if kept else "/console/queue", "queue-end")
+    item, place = found
+    return Redirect(page_of_item(item) + trail_to(visit, chosen, place))
+
+
+def show_item(visit: Visit) -> Rendered:
+    """Show one item; NotFoundError where there never was one of that name."""
+    name = visit.parts["item"]
+    item = read_item(visit, visit.role, name)
+    page = ItemPage(
+        bar=bar_of(visit, name),
+        address=None if item is None or item.external_id is None else page_of_item(item) + visit.trail,
+        members=tuple(member for member in list_members(visit) if member.left_us is None),
+    )
+    return Rendered(template="queue/item.html", title=text("In the queue"), page=page)
+
+
+def assign(visit: Visit) -> Answer:
+    """Assign an item to a member, or to nobody."""
+    chosen = visit.form.get("assigned_to", "").strip()
+    number = _number(chosen, text("Assigned to")) if chosen else None
+    item = change_item(visit, visit.role, visit.parts["item"], _revision(visit), assigned_to=number)
+    where = visit.path if item is None else page_of_item(item)
+    return Redirect(where + visit.trail, "unassigned" if number is None else "assigned")
+
+
+def put_away(visit: Visit) -> Answer:
+    """Be done with a rise, and go on to the next item of the queue where there is one."""
+    change_item(visit, visit.role, visit.parts["item"], _revision(visit), assigned_to=own_number(visit), done=True)
+    led = show_next(visit)
+    return led if led.notice else replace(led, notice="put-away")
+
+
+def _revision(visit: Visit) -> int:
+    return _number(visit.typed("revision", text("Revision")), text("Revision"))
+
+
+def _number(typed: str, label: str) -> int:
+    if not (typed.isascii() and typed.isdecimal() and len(typed) < 10):
+        raise ConfigError(text("{label} is {typed}, which is no number", label=label, typed=repr(typed[:40])))
+    return int(typed)

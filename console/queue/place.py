@@ -1,0 +1,112 @@
+"""Where a person is in the queue: a filter and a place in it, which addresses carry from item to item."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qsl, urlencode
+
+from fivefold.console.texts import text
+from fivefold.console.visit import Visit, address
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import ConfigError, NotFoundError
+from fivefold.domain.paging import Key, cursor_of, key_of
+from fivefold.store.queue.items import Order
+from fivefold.usecases.queue.items import QueueFilters, QueueItem, item_at, own_number, read_item
+
+FILTERS: Final = ("kind", "assigned", "type", "level", "days", "order")
+"""What of an address is the filter."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueBar:
+    """What a page of an item says of it, and where it leads next.
+
+    Attributes:
+        name: of the item, such as rise-12-3.
+        item: None where it has left the queue.
+        queue: the address of the filtered queue.
+        next: the address that leads to the next item.
+        own: the number of the member who looks.
+    """
+
+    name: str
+    item: QueueItem | None
+    queue: str
+    next: str
+    own: int | None
+
+
+def filter_text(chosen: Mapping[str, str]) -> str:
+    """Write the filter of an address as the query of the queue's page, always in the same order.
+
+    >>> filter_text({"kind": "rise", "assigned": "mine", "level": "", "after": "x"})
+    'kind=rise&assigned=mine'
+    """
+    return urlencode([(name, chosen[name]) for name in FILTERS if chosen.get(name)])
+
+
+def filters_of(chosen: Mapping[str, str], now_us: int) -> QueueFilters:
+    """Read a filter; ConfigError where it has an order or a number of days that there is not."""
+    days, order = chosen.get("days", ""), chosen.get("order") or Order.DUE
+    if order not in set(Order):
+        raise ConfigError(text("order is {order}; it must be one of {all}", order=repr(order), all=", ".join(Order)))
+    if days and not (days.isascii() and days.isdecimal() and 1 <= len(days) <= 3):
+        raise ConfigError(text("days is {days}; it must be a whole number from 1 to 999", days=repr(days)))
+    return QueueFilters(
+        kinds=tuple(filter(None, chosen.get("kind", "").split(","))),
+        assigned=chosen.get("assigned", ""),
+        entity_type=chosen.get("type") or None,
+        levels=tuple(filter(None, chosen.get("level", "").split(","))),
+        since_us=now_us - int(days) * DAY_US if days else None,
+        order=Order(order),
+    )
+
+
+def carried_filter(visit: Visit) -> dict[str, str]:
+    """Give the filter that the address of an item carries."""
+    return dict(parse_qsl(visit.query.get("queue", "")))
+
+
+def carried_place(visit: Visit) -> Key | None:
+    """Give the place in the queue that the address carries; ConfigError where it is of another queue."""
+    place = visit.query.get("place", "")
+    return key_of(_queue_name(visit, carried_filter(visit)), place) if place else None
+
+
+def trail_to(visit: Visit, chosen: Mapping[str, str], place: Key) -> str:
+    """Write what the address of an item carries: the filter, and the place in the queue."""
+    cursor = cursor_of(_queue_name(visit, chosen), place)
+    return f"?{urlencode({'queue': filter_text(chosen), 'place': cursor})}"
+
+
+def _queue_name(visit: Visit, chosen: Mapping[str, str]) -> str:
+    return f"{visit.organisation_id} queue {chosen.get('order') or Order.DUE}"
+
+
+def page_of_item(item: QueueItem) -> str:
+    """Give the address where an item is dealt with: the customer's page, or its own where it is about nobody."""
+    if item.entity_type is None or item.external_id is None:
+        return address("queue", "items", item.item)
+    return address("entities", item.entity_type, item.external_id)
+
+
+def queue_bar(visit: Visit) -> QueueBar | None:
+    """Tell which item the person came for; None where they did not come from the queue."""
+    place = carried_place(visit)
+    return None if place is None else bar_of(visit, item_at(place))
+
+
+def bar_of(visit: Visit, name: str) -> QueueBar:
+    """Give the bar of an item; where its customer was erased it has left the queue."""
+    try:
+        item = read_item(visit, visit.role, name)
+    except NotFoundError:
+        item = None
+    chosen = filter_text(carried_filter(visit))
+    return QueueBar(
+        name=name,
+        item=item,
+        queue=f"/console/queue?{chosen}" if chosen else "/console/queue",
+        next=f"/console/queue/next{visit.trail}",
+        own=own_number(visit),
+    )

@@ -1,0 +1,37 @@
+"""The table of what people did about items of the queue; the items themselves are rows of other tables."""
+
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from fivefold.store.tables.accounts import Base
+from fivefold.store.tables.entities import BIG
+
+KIND_CHARACTERS = 12
+
+
+class QueueWork(Base):
+    """To whom an item of the queue is assigned, and whether a person is done with it.
+
+    Attributes:
+        kind: of the item, as in `store.queue.items.Kind`.
+        number: with `step` it names the item among those of its kind, such as an entity and its assessment.
+        entity_id: whom the item is about; None where it is about more than one.
+        member_id: to whom it is assigned; None for nobody.
+        done_us: when it was put away; None while it waits.
+        revision: how often the row was written; a change names the one that it was made upon.
+        changed_by: who wrote it last.
+    """
+
+    __tablename__ = "queue_work"
+    __table_args__ = (Index("ix_queue_work_member_id", "organisation_id", "member_id"),)
+
+    organisation_id: Mapped[int] = mapped_column(ForeignKey("organisations.id"), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(KIND_CHARACTERS), primary_key=True)
+    number: Mapped[int] = mapped_column(BIG, primary_key=True)
+    step: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    entity_id: Mapped[int | None] = mapped_column(ForeignKey("entities.id"), index=True)
+    member_id: Mapped[int | None] = mapped_column(ForeignKey("members.id"))
+    done_us: Mapped[int | None] = mapped_column(BigInteger)
+    revision: Mapped[int] = mapped_column(Integer)
+    changed_us: Mapped[int] = mapped_column(BigInteger)
+    changed_by: Mapped[str] = mapped_column(Text)

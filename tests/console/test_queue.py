@@ -1,0 +1,174 @@
+"""The queue's pages: what waits, who works on it, and the way from one item to the next."""
+
+import re
+
+import pytest
+from sqlalchemy import text
+
+from tests.console.visitors import Visitor
+from tests.serving.v1.places import OURS, Place
+
+ACME = "/console/entities/company/acme"
+
+
+@pytest.fixture
+def two(place: Place) -> Place:
+    """Two overrides wait and nothing else: of acme, and a moment later of another company."""
+    with place.engine.begin() as connection:
+        connection.execute(text("UPDATE overrides SET state = 'refused', decided_by = 'x' WHERE state = 'requested'"))
+    place.good("PUT", "/v1/entities/company/second", {}, role="app")
+    for company in ("acme", "second"):
+        body = {"level": "high", "reason": f"Asked for {company}"}
+        place.good("POST", f"/v1/entities/company/{company}/overrides", body, role="investigator")
+    return place
+
+
+def start(visitor: Visitor, filters: str = "") -> Visitor:
+    visitor.go(f"/console/queue{filters}")
+    return visitor.go(next(link for link in visitor.links() if "/queue/next" in link))
+
+
+def onwards(visitor: Visitor) -> Visitor:
+    return visitor.go(next(link for link in visitor.links() if "/queue/next" in link))
+
+
+def shown(visitor: Visitor) -> str:
+    """The customer of the page."""
+    found = re.search(r"<h1>(.*?) ?<", visitor.page.text)
+    assert found is not None
+    return found[1]
+
+
+def test_the_queue_says_what_waits_and_leads_from_item_to_item(two: Place) -> None:
+    visitor = Visitor(two).sign_in("investigator").go("/console/queue?kind=override")
+    assert "2 in the queue: 0 overdue, 0 due within a day, 2 later." in visitor.text
+    assert "due in 1 day" in visitor.text
+    assert "Asked for second" in visitor.text
+    start(visitor, "?kind=override")
+    assert shown(visitor) == "acme"
+    assert "Override to decide" in visitor.text
+    assert shown(onwards(visitor)) == "second"
+    onwards(visitor)
+    assert visitor.page.url.path == "/console/queue"
+    assert visitor.page.url.params["kind"] == "override"
+    assert "That was the last item." in visitor.text
+
+
+def test_what_is_done_on_the_page_keeps_the_way_on(two: Place) -> None:
+    visitor = start(Visitor(two).sign_in("investigator"), "?kind=override&order=newest")
+    assert shown(visitor) == "second"
+    visitor.submit("/assess").submit("/tag", tag="watch")
+    assert "The tag is set." in visitor.text
+    visitor.submit("/override", level="huge", reason="x")
+    assert visitor.page.status_code == 422
+    assert shown(onwards(visitor)) == "acme"
+
+
+def test_an_item_is_assigned_to_me_and_given_back(two: Place) -> None:
+    visitor = start(Visitor(two).sign_in("investigator"), "?kind=override")
+    visitor.submit("/assign")
+    assert "The item is assigned." in visitor.text
+    assert "assigned to the investigator" in visitor.text
+    assert "1 in the queue" in visitor.go("/console/queue?kind=override&assigned=mine").text
+    assert "acme" not in visitor.go("/console/queue?kind=override&assigned=unassigned").text
+    start(visitor, "?kind=override&assigned=mine")
+    visitor.submit("/assign")
+    assert "assigned to nobody" in visitor.text
+    assert "Nothing waits here." in visitor.go("/console/queue?kind=override&assigned=mine").text
+
+
+def test_two_people_who_take_the_same_item_do_not_overwrite_each_other(two: Place) -> None:
+    first, second = (start(Visitor(two).sign_in(role), "?kind=override") for role in ("investigator", "approver"))
+    first.submit("/assign")
+    second.submit("/assign")
+    assert second.page.status_code == 409
+    assert "another person changed item" in second.text
+    assert "it is assigned to the investigator now" in second.text
+    assert "Nothing was changed:" in second.text
+    second.submit("/assign")
+    assert "The item is assigned." in second.text, "once they saw it, they may take it over"
+
+
+def test_an_item_that_leaves_the_queue_while_it_is_read_is_said_and_leads_on(two: Place) -> None:
+    visitor = start(Visitor(two).sign_in("investigator"), "?kind=override")
+    number = two.good("GET", "/v1/overrides", role="approver")[1]["id"]
+    two.good("POST", f"/v1/overrides/{number}/refuse", {"reason": "no"}, role="approver")
+    visitor.submit("/assign")
+    assert visitor.page.status_code == 409
+    assert "has left the queue" in visitor.text
+    assert shown(onwards(visitor)) == "second"
+    assert (
+        "This item has left the queue" in visitor.go(visitor.place and f"/console/queue/items/override-{number}-0").text
+    )
+
+
+def test_a_filter_whose_member_has_left_says_so_and_the_items_are_unassigned(two: Place) -> None:
+    token = two.join("leaver", "investigator")[0]
+    leaver = Visitor(two).go("/console/sign-in").submit("/sign-in", token=token)
+    start(leaver, "?kind=override").submit("/assign")
+    number = two.good("GET", "/v1/members", role="admin")[-1]["id"]
+    two.good("POST", f"/v1/members/{number}/leave", {}, role="admin")
+    visitor = Visitor(two).sign_in("investigator").go(f"/console/queue?assigned={number}")
+    assert "leaver has left. What was assigned to them is among the unassigned too." in visitor.text
+    assert "leaver (who has left)" in visitor.text
+    assert "acme" in visitor.go("/console/queue?kind=override&assigned=unassigned").text
+    start(visitor, "?kind=override")
+    visitor.go(next(link for link in visitor.links() if "/queue/items/" in link))
+    visitor.submit("/assign", assigned_to=str(number))
+    assert visitor.page.status_code == 409
+    assert "leaver has left; assign it to another person" in visitor.text
+
+
+def test_a_rise_is_put_away_and_leaves_the_queue(two: Place) -> None:
+    customer = "/v1/entities/customer/c%2F1%20%C3%A4"
+    body = {"level": "high", "reason": "A court asked for it"}
+    asked = two.good("POST", f"{customer}/overrides", body, role="investigator")
+    two.good("POST", f"/v1/overrides/{asked['id']}/approve", {}, role="approver")
+    two.good("GET", f"{customer}/risk", params={"freshness": "now"}, role="investigator")
+    visitor = start(Visitor(two).sign_in("investigator"), "?kind=rise")
+    assert "Level rose" in visitor.text
+    assert shown(visitor) == "c/1 ä"
+    stale = next(form for form in visitor.forms() if "/put-away" in form.action)
+    visitor.submit("/put-away")
+    assert "That was the last item." in visitor.text
+    assert "Nothing waits here." in visitor.text
+    visitor.post(stale.action, stale.fields)
+    assert visitor.page.status_code == 409
+    assert "has left the queue" in visitor.text
+    entries = two.good("GET", "/v1/audit", role="admin", params={"limit": "1000"})
+    assert [entry["action"] for entry in entries].count("queue.done") == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "status", "words"),
+    [
+        ("/console/queue?kind=none", 422, "there is no kind"),
+        ("/console/queue?assigned=99", 404, "there is no member"),
+        ("/console/queue?assigned=x%00", 404, "there is no member"),
+        ("/console/queue?order=odd", 422, "order is"),
+        ("/console/queue?days=0x1", 422, "days is"),
+        ("/console/queue?level=huge", 422, "there is no level"),
+        ("/console/queue?type=none", 404, "there is no entity type"),
+        ("/console/queue/next?queue=kind%3Dnone", 422, "there is no kind"),
+        ("/console/queue/next?queue=&place=x", 422, "after must be"),
+        (f"{ACME}?queue=&place=x", 422, "after must be"),
+        ("/console/queue/items/rise-1", 404, "there is no item"),
+        ("/console/queue/items/rise-1-99999999999999999999", 404, "there is no item"),
+        ("/console/queue/items/override-999-0", 404, "there is no item"),
+    ],
+)
+def test_what_cannot_be_read_is_said(furnished: Place, address: str, status: int, words: str) -> None:
+    visitor = Visitor(furnished).sign_in("investigator").go(address)
+    assert visitor.page.status_code == status
+    assert words in visitor.page.text.replace("&#39;", "'")
+
+
+def test_what_a_role_does_not_see_is_not_in_its_queue(two: Place) -> None:
+    kinds = {"investigator": 3, "approver": 4, "publisher": 6, "admin": 6}
+    for role, count in kinds.items():
+        page = Visitor(two).sign_in(role).go("/console/queue").page.text
+        assert len(re.findall(r'<option value="(?:override|change|failure|quarantine|rise|review)"', page)) == count
+    number = two.members[OURS, "investigator"]
+    for item in ("change-1-0", "failure-1-1"):
+        answer = two.ask("PUT", f"/v1/queue/{item}", {"revision": 0, "assigned_to": number}, role="investigator")
+        assert answer.status_code == 404

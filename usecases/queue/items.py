@@ -1,0 +1,376 @@
+"""The queue: what waits for a person, by when it is due, to whom it is assigned, and what comes next.
+
+An item waits as long as what it is about does: an override until it is decided, a failure until the customer is
+assessed. A rise waits until a person is done with it, and for 30 days at most.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
+from fivefold.domain.paging import WHOLE, Key, Page, Part
+from fivefold.store.accounts.members import locked_member
+from fivefold.store.accounts.settings import levels_of
+from fivefold.store.ingest.entities import type_named
+from fivefold.store.queue import items as stored
+from fivefold.store.queue.items import DAYS, Counted, ItemName, ItemRow, Kind, Order, WantedItems
+from fivefold.store.sql.clocks import ahead_message, latest_us
+from fivefold.store.sql.database import add_alone
+from fivefold.store.tables.events import Member
+from fivefold.store.tables.queue import QueueWork
+from fivefold.usecases.changes.proposals import kinds_seen_by
+from fivefold.usecases.levels.explain import shown_line
+from fivefold.usecases.portfolio.current_levels import level_numbers
+from fivefold.usecases.shared.actors import OF_MEMBERS, Role
+from fivefold.usecases.shared.api_fields import Moment, shown_as
+from fivefold.usecases.shared.context import Context
+
+SEEN_BY: Final[Mapping[Kind, frozenset[Role]]] = {
+    Kind.OVERRIDE: OF_MEMBERS,
+    Kind.CHANGE: frozenset({Role.APPROVER, Role.PUBLISHER, Role.ADMIN}),
+    Kind.FAILURE: frozenset({Role.PUBLISHER, Role.ADMIN}),
+    Kind.QUARANTINE: frozenset({Role.PUBLISHER, Role.ADMIN}),
+    Kind.RISE: OF_MEMBERS,
+    Kind.REVIEW: OF_MEMBERS,
+}
+"""Whose queue has items of a kind: who may read what they are about."""
+MINE, UNASSIGNED = "mine", "unassigned"
+_LARGEST = 2**63
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueFilters:
+    """Which items are listed; empty or None is no condition.
+
+    Attributes:
+        kinds: of `Kind`.
+        assigned: mine, unassigned, or the number of a member.
+        entity_type: its name.
+        levels: the names of the present levels.
+        since_us: they came then or later.
+        order: what is due first, or what came last.
+    """
+
+    kinds: Sequence[str] = ()
+    assigned: str = ""
+    entity_type: str | None = None
+    levels: Sequence[str] = ()
+    since_us: int | None = None
+    order: Order = Order.DUE
+
+
+EVERYTHING = QueueFilters()
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueItem:
+    """Something that waits for a person.
+
+    `item` names it, such as `rise-12-3`. `kind`: override and change wait for another person's decision; a failure and
+    a quarantine are assessments that did not come about; a rise is to be looked into; a review is a level that ought to
+    have been computed again.
+
+    Attributes:
+        item: its name, such as rise-12-3.
+        kind: of `Kind`.
+        entity_type: None where it is about more than one entity, as is `external_id`.
+        level: the present one; None for none.
+        from_level: of a rise.
+        to_level: of a rise; of an override what is asked for.
+        reason: why it waits, in one line; empty where there is nothing to say.
+        about: what a change is about.
+        assessment: of a rise, such as 12.3.
+        asked_by: of an override or a change.
+        since_us: when it came.
+        due_us: by when it is to be dealt with.
+        assigned_to: the number of a member; None for nobody.
+        assigned_name: of that member.
+        has_left: that member has left.
+        revision: of what people did about it, for the next change.
+    """
+
+    item: str
+    kind: str
+    entity_type: Annotated[str | None, shown_as("type")]
+    external_id: str | None
+    level: str | None
+    from_level: str | None
+    to_level: str | None
+    reason: str
+    about: str
+    assessment: str | None
+    asked_by: str | None
+    since_us: Annotated[Moment, shown_as("since")]
+    due_us: Annotated[Moment, shown_as("due")]
+    assigned_to: int | None
+    assigned_name: str | None
+    has_left: bool
+    revision: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueCount:
+    """How many items of a kind wait: overdue, due within a day, and due later; of each kind up to 10,000.
+
+    Attributes:
+        capped: there are more than are counted.
+    """
+
+    kind: str
+    overdue: int
+    today: int
+    later: int
+    capped: bool
+
+    @property
+    def total(self) -> int:
+        """Give how many wait."""
+        return self.overdue + self.today + self.later
+
+
+def kinds_for(role: Role) -> tuple[Kind, ...]:
+    """Give the kinds of items that a role sees.
+
+    >>> [kind.value for kind in kinds_for(Role.INVESTIGATOR)]
+    ['override', 'rise', 'review']
+    """
+    return tuple(kind for kind in Kind if role in SEEN_BY[kind])
+
+
+def list_items(context: Context, role: Role, filters: QueueFilters = EVERYTHING, part: Part = WHOLE) -> Page[QueueItem]:
+    """List what waits, in the order that is asked for.
+
+    Raises:
+        NotFoundError: there is no such type of entity or member.
+        ConfigError: there is no such kind or level, the role sees none of it, or the part begins behind no key.
+    """
+    with context.reading() as session:
+        names = levels_of(session, context.organisation_id)
+        wanted = _wanted(session, context, role, filters, names)
+        page = stored.items_among(session, wanted, filters.order, part)
+        return page.map(lambda row: _shown(row, (None, *names)))
+
+
+def count_items(context: Context, role: Role, filters: QueueFilters = EVERYTHING) -> list[QueueCount]:
+    """Count what waits, by kind and by when it is due; errors are those of `list_items`."""
+    with context.reading() as session:
+        names = levels_of(session, context.organisation_id)
+        counts = stored.count_items(session, _wanted(session, context, role, filters, names))
+        return [QueueCount(kind=kind.value, **Counted._asdict(counted)) for kind, counted in counts.items()]
+
+
+def next_item(context: Context, role: Role, filters: QueueFilters, place: Key | None) -> tuple[QueueItem, Key] | None:
+    """Give the item behind a place in the queue, and its own place; None behind the last one."""
+    with context.reading() as session:
+        names = levels_of(session, context.organisation_id)
+        wanted = _wanted(session, context, role, filters, names)
+        page = stored.items_among(session, wanted, filters.order, Part(1, place))
+        if not page:
+            return None
+        return _shown(page[0], (None, *names)), stored.key_of_item(page[0], filters.order)
+
+
+def item_at(place: Key) -> str:
+    """Name the item whose place in the queue this is; ConfigError where it is none.
+
+    >>> item_at((1_000, 4, 12, 3))
+    'rise-12-3'
+    """
+    return _text_of(stored.name_in_key(place))
+
+
+def key_of(item: QueueItem, order: Order) -> Key:
+    """Give the place of an item in the queue of an order."""
+    name = read_name(item.item)
+    return stored.place_of(name, item.since_us, order)
+
+
+def read_item(context: Context, role: Role, item: str) -> QueueItem | None:
+    """Show an item; None where it has left the queue. NotFoundError where there never was one of that name."""
+    name = read_name(item)
+    with context.reading() as session:
+        if role not in SEEN_BY[name.kind] or stored.subject_of(session, context.organisation_id, name) is None:
+            raise NotFoundError(f"there is no item {item!r} in the queue")
+        row = _waiting(session, context, role, name)
+        return None if row is None else _shown(row, (None, *levels_of(session, context.organisation_id)))
+
+
+def change_item(
+    context: Context, role: Role, item: str, revision: int, *, assigned_to: int | None, done: bool = False
+) -> QueueItem | None:
+    """Assign an item to a member or to nobody, or be done with it; None where it has left the queue by that.
+
+    Args:
+        context: who acts.
+        role: of the actor.
+        item: its name.
+        revision: of the item that the person saw.
+        assigned_to: the number of a member; None for nobody.
+        done: it is put away. This is for rises; everything else leaves the queue when it is dealt with.
+
+    Raises:
+        NotFoundError: there is no such item or member.
+        ConfigError: the member does not see such items, or it is not put away in this way.
+        ConflictError: another person changed it meanwhile, it has left the queue, or the member has left.
+    """
+    name, now = read_name(item), context.now()
+    if done and name.kind is not Kind.RISE:
+        raise ConfigError(f"an item of the kind {name.kind} leaves the queue when it is dealt with, and not before")
+    with context.writing() as session:
+        member = None if assigned_to is None else locked_member(session, context.organisation_id, assigned_to)
+        subject = stored.subject_of(session, context.organisation_id, name)
+        if subject is None or role not in SEEN_BY[name.kind]:
+            raise NotFoundError(f"there is no item {item!r} in the queue")
+        work = stored.work_on(session, context.organisation_id, name)
+        row = _waiting(session, context, role, name)
+        if row is None:
+            raise ConflictError(f"item {item} has left the queue: nothing about it waits any more")
+        if (0 if work is None else work.revision) != revision:
+            whose = f"assigned to {row.member}" if row.member else "assigned to nobody"
+            raise ConflictError(f"another person changed item {item} meanwhile: it is {whose} now")
+        if member is not None:
+            _refuse_assignee(member, name.kind)
+        if work is None:
+            work = QueueWork(organisation_id=context.organisation_id, revision=0, entity_id=subject[2], **_key(name))
+        work.member_id, work.done_us = assigned_to, now if done else None
+        work.revision, work.changed_us, work.changed_by = work.revision + 1, now, context.actor.name
+        add_alone(session, work)
+        said = {"item": item, "assigned_to": assigned_to, "revision": work.revision}
+        context.record(session, "queue.done" if done else "queue.assigned", subject[:2], details=said)
+        names = (None, *levels_of(session, context.organisation_id))
+        row = _waiting(session, context, role, name)
+        return None if row is None else _shown(row, names)
+
+
+def _key(name: ItemName) -> dict[str, str | int]:
+    return {"kind": name.kind.value, "number": name.number, "step": name.step}
+
+
+def _refuse_assignee(member: Member, kind: Kind) -> None:
+    if member.left_us is not None:
+        raise ConflictError(f"{member.name} has left; assign it to another person")
+    if not SEEN_BY[kind] & {Role(role) for role in member.roles}:
+        raise ConfigError(f"{member.name} is {', '.join(member.roles)}, and does not see items of the kind {kind}")
+
+
+def read_name(item: str) -> ItemName:
+    """Read the name of an item; NotFoundError where nothing has such a name.
+
+    >>> read_name("rise-12-3")
+    ItemName(kind=<Kind.RISE: 'rise'>, number=12, step=3)
+    """
+    kind, *numbers = item.split("-")
+    plain = [int(text) for text in numbers if text.isdecimal() and text.isascii() and len(text) < 20]
+    if kind not in set(Kind) or len(plain) != 2 or len(numbers) != 2 or max(plain) >= _LARGEST:
+        raise NotFoundError(f"there is no item {item[:60]!r} in the queue")
+    return ItemName(Kind(kind), *plain)
+
+
+def _text_of(name: ItemName) -> str:
+    return f"{name.kind}-{name.number}-{name.step}"
+
+
+def _waiting(session: Session, context: Context, role: Role, name: ItemName) -> ItemRow | None:
+    if role not in SEEN_BY[name.kind]:
+        return None
+    wanted = _wanted(session, context, role, QueueFilters(kinds=(name.kind,)), (), name)
+    rows = stored.items_among(session, wanted, Order.DUE, Part(1))
+    return rows[0] if rows and rows[0].done_us is None else None
+
+
+def _wanted(
+    session: Session,
+    context: Context,
+    role: Role,
+    filters: QueueFilters,
+    levels: Sequence[str],
+    name: ItemName | None = None,
+) -> WantedItems:
+    seen, now = kinds_for(role), context.now()
+    for kind in filters.kinds:
+        if kind not in seen:
+            raise ConfigError(f"there is no kind {kind!r} in the queue of {role}s; there are {', '.join(seen)}")
+    of = context.organisation_id
+    return WantedItems(
+        organisation_id=of,
+        kinds=[Kind(kind) for kind in filters.kinds or seen],
+        now_us=now,
+        latest_us=latest_us(session, now),
+        member_id=_member(session, context, filters.assigned),
+        unassigned=filters.assigned == UNASSIGNED,
+        type_id=None if filters.entity_type is None else type_named(session, of, filters.entity_type).id,
+        levels=level_numbers(filters.levels, levels),
+        since_us=filters.since_us,
+        proposal_kinds=kinds_seen_by(role),
+        name=name,
+    )
+
+
+def _member(session: Session, context: Context, assigned: str) -> int | None:
+    if assigned in {"", UNASSIGNED}:
+        return None
+    number = own_number(context) if assigned == MINE else assigned
+    if number is None:
+        raise ConfigError(f"{context.actor.name} is no member, to whom anything could be assigned")
+    plain = int(number) if str(number).isdecimal() and len(str(number)) < 10 else 0
+    member = session.get(Member, plain)
+    if member is None or member.organisation_id != context.organisation_id:
+        raise NotFoundError(f"there is no member {assigned!r}")
+    return plain
+
+
+def own_number(context: Context) -> int | None:
+    """Give the number of the member who acts; None where it is a program or an account of the machine."""
+    kind, _, number = context.actor.name.partition(":")
+    return int(number) if kind == "member" else None
+
+
+def _shown(row: ItemRow, names: Sequence[str | None]) -> QueueItem:
+    kind = Kind(row.kind)
+    return QueueItem(
+        item=_text_of(ItemName(kind, row.number, row.step)),
+        kind=row.kind,
+        entity_type=row.entity_type,
+        external_id=row.external_id,
+        level=names[row.level or 0],
+        from_level=names[row.from_level or 0],
+        to_level=names[row.to_level or 0],
+        reason=_REASONS[kind](row),
+        about=(row.about or "") if kind is Kind.CHANGE else "",
+        assessment=f"{row.number}.{row.step}" if kind is Kind.RISE else None,
+        asked_by=row.by,
+        since_us=row.since_us,
+        due_us=row.since_us + DAYS[kind] * DAY_US,
+        assigned_to=row.member_id,
+        assigned_name=row.member,
+        has_left=row.member_left_us is not None,
+        revision=row.revision or 0,
+    )
+
+
+def _line(row: ItemRow) -> str:
+    """Give the arithmetic of the assessment in one line; nothing once it was erased."""
+    return "" if row.detail is None else shown_line(row.about or "", json.loads(row.detail)["line"])
+
+
+def _failure(row: ItemRow) -> str:
+    return ahead_message(row.since_us) if row.about == "ahead" else row.about or ""
+
+
+def _detail(row: ItemRow) -> str:
+    return row.detail or ""
+
+
+_REASONS: Final[Mapping[Kind, Callable[[ItemRow], str]]] = {
+    Kind.OVERRIDE: _detail,
+    Kind.CHANGE: _detail,
+    Kind.FAILURE: _failure,
+    Kind.QUARANTINE: _detail,
+    Kind.RISE: _line,
+    Kind.REVIEW: lambda _: "",
+}
