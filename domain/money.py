@@ -21,7 +21,12 @@ _MINOR_DIGITS = {code: digits for digits, codes in _DIGITS.items() for code in c
 
 
 def unusual_minor_units() -> dict[str, int]:
-    """Give the currencies without 100 smallest units to one, and their number of these."""
+    """Give the currencies without 100 smallest units to one, and their number of these.
+
+    >>> units = unusual_minor_units()
+    >>> units["JPY"], units["KWD"], units.get("EUR")
+    (1, 1000, None)
+    """
     return {code: int(10**digits) for code, digits in _MINOR_DIGITS.items()}
 
 

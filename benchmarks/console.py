@@ -1,0 +1,305 @@
+"""The pages of the console on a large portfolio, each against the use cases that it calls, in turns; write the page.
+
+    FIVEFOLD_VAR=... python -m benchmarks.console --write docs/benchmarks-console.md
+
+A page is asked through the application in this process: session, rights, use cases, template, headers. The use cases
+are the page's handler alone. The champion of FIVEFOLD_VAR, where there is one, gives and explains the values.
+"""
+
+import argparse
+import asyncio
+import gc
+import os
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import polars as pl
+from fastapi import FastAPI
+from sqlalchemy import Engine, event, text
+from sqlalchemy.orm import Session
+
+from benchmarks.platform import data
+from fivefold.console.table import VIEWS
+from fivefold.console.visit import View, Visit
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.settings import read_settings
+from fivefold.serving.console import COOKIE, RIGHTS, Console, add_console, form_token_of
+from fivefold.store.accounts.plans import Plan
+from fivefold.store.sql.bulk import write_frame
+from fivefold.store.sql.database import open_database, upgrade
+from fivefold.usecases.accounts.organisations import add_member
+from fivefold.usecases.accounts.sessions import MemberSession, sign_in
+from fivefold.usecases.accounts.tokens import create_token
+from fivefold.usecases.levels.value_scores import EntityScorer
+from fivefold.usecases.levels.worker import run_batch
+from fivefold.usecases.levels.worker_loop import ChampionWatcher
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
+
+AIM_SECONDS, AIM_RATIO = 0.1, 2.0
+ROWS = 500_000
+DAY_US = 86_400_000_000
+ORIGIN = "https://bench.example"
+WITHOUT_USE_CASE = ("/console", "/console/session")
+KNOWN_PARTS = {"type", "external_id", "assessment"}
+"""Variable parts of paths that the measured portfolio has."""
+QUERIES = {"/console/search": "text=clerk"}
+"""What the address of a page asks for: a word that a third of all customers have."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A portfolio, and a person who is signed in."""
+
+    engine: Engine
+    valuer: EntityScorer | None
+    secret: str
+    session: MemberSession
+    application: FastAPI
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What one page took, in seconds, and its statements; the same requests by the handler alone."""
+
+    path: str
+    whole: list[float]
+    handler: list[float]
+    statements: int
+
+    def quantiles(self) -> tuple[float, float, float]:
+        """Give the page's median, its 95th percentile, and the median of its ratios to the handler."""
+        ratio = np.median(np.divide(self.whole, self.handler))
+        return float(np.quantile(self.whole, 0.5)), float(np.quantile(self.whole, 0.95)), float(ratio)
+
+
+def main() -> None:
+    """Measure on both databases, and write the page where it is asked for."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--customers", type=int, default=100_000)
+    arguments.add_argument("--transactions", type=int, default=10_000_000)
+    arguments.add_argument("--requests", type=int, default=100, help="of each page")
+    arguments.add_argument("--databases", nargs="+", default=["postgresql", "sqlite"])
+    arguments.add_argument("--write", type=Path)
+    given = arguments.parse_args()
+    load = os.getloadavg()[0]
+    timings = {}
+    for name in given.databases:
+        with data.postgresql() if name == "postgresql" else sqlite() as engine:
+            site = built(engine, given.customers, given.transactions)
+            timings[name] = asyncio.run(measure(site, given.customers, given.requests))
+    written = page(f"python -m benchmarks.console {' '.join(sys.argv[1:])}", given, timings, (load, os.getloadavg()[0]))
+    sys.stdout.write(written)
+    if given.write:
+        given.write.write_text(written, encoding="utf-8")
+
+
+@contextmanager
+def sqlite() -> Iterator[Engine]:
+    """Open a new SQLite file; it is deleted at the end."""
+    with tempfile.TemporaryDirectory(prefix="fivefold-measured-") as folder:
+        engine = open_database(f"sqlite:///{folder}/measured.db")
+        upgrade(engine)
+        yield engine
+        engine.dispose()
+
+
+def built(engine: Engine, customers: int, transactions: int) -> Site:
+    """Store and assess everybody, and sign a person in who may see all pages."""
+    began = time.perf_counter()
+    actor = data.organise(engine)
+    data.activate(engine, actor)
+    data.add_customers(engine, actor, customers)
+    add_transactions(engine, actor, customers, transactions)
+    watcher = ChampionWatcher(engine, read_settings())
+    watcher.load()
+    while run_batch(engine, valuer=watcher.valuer) is not None:
+        pass
+    with engine.begin() as connection:
+        connection.execute(text("ANALYZE"))
+    add_member(Context(engine, actor), "ida", ["admin"])
+    plans = {"bench": Plan(rows_per_request=1, calls_per_month=1, users_per_month=1)}
+    _, token = create_token(engine, plans, plan="bench", role="admin", organisation="measured", member="ida")
+    signed_in = sign_in(engine, token)
+    assert signed_in is not None
+    application = FastAPI(openapi_url=None)
+    add_console(application, Console(engine, lambda: watcher.valuer))
+    print(f"{engine.dialect.name}: built in {time.perf_counter() - began:.0f} s", file=sys.stderr)
+    return Site(engine, watcher.valuer, *signed_in, application)
+
+
+def add_transactions(engine: Engine, actor: Actor, customers: int, count: int) -> None:
+    """Add transactions of customers at random over a year, in bulk and in the order of their days."""
+    random = np.random.default_rng(3)
+    now = now_microseconds()
+    for first in range(0, count, ROWS):
+        rows = min(ROWS, count - first)
+        ages = (1 - (first + np.arange(rows)) / count) * 365 * DAY_US
+        at_us = now - ages.astype(np.int64)
+        frame = pl.DataFrame(
+            {
+                "organisation_id": np.full(rows, actor.organisation_id),
+                "transaction_id": [f"t{number}" for number in range(first, first + rows)],
+                "entity_id": random.integers(1, customers + 1, rows),
+                "at_us": at_us,
+                "recorded_us": at_us,
+                "amount": random.integers(-50_000, 100_000, rows) / 100,
+                "currency": ["EUR"] * rows,
+                "balance": random.integers(0, 1_000_000, rows) / 100,
+                "category": np.where(random.random(rows) < 0.7, "API", "WEB"),
+                "account_created_us": np.full(rows, now - 1_000 * DAY_US),
+                "content": np.where(random.random(rows) < 0.2, '{"operation":"cash"}', '{"operation":"wire"}'),
+                "batch": np.ones(rows, np.int64),
+            }
+        )
+        with Session(engine) as session, session.begin():
+            write_frame(session, "transactions", frame)
+
+
+async def measure(site: Site, customers: int, requests: int) -> list[Timing]:
+    """Ask for each page again and again, and carry out its handler alone, in turns."""
+    random = np.random.default_rng(5)
+    timings = []
+    for view in VIEWS:
+        if view.method != "GET" or view.path in WITHOUT_USE_CASE:
+            continue
+        if unknown := set(re.findall(r"{(\w+)}", view.path)) - KNOWN_PARTS:
+            print(f"{view.path} is not measured: it needs {', '.join(sorted(unknown))}", file=sys.stderr)
+            continue
+        numbers = random.choice(customers, requests + 5)
+        whole: list[float] = []
+        handler: list[float] = []
+        for number in numbers:
+            parts = parts_of(site.engine, view, int(number))
+            query = QUERIES.get(view.path, "")
+            jobs = [partial(ask, site, view, parts, query, whole), partial(handle, site, view, parts, query, handler)]
+            for which in random.permutation(2):
+                await jobs[which]()
+        with counted(site.engine) as sent:
+            await jobs[0]()
+        timings.append(Timing(view.path, whole[5:-1], handler[5:], len(sent)))
+        print(view.path, *(f"{value:.3f}" for value in timings[-1].quantiles()), len(sent), file=sys.stderr)
+    return timings
+
+
+def parts_of(engine: Engine, view: View, number: int) -> dict[str, str]:
+    """Give the variable parts of a page's path, for a customer."""
+    parts = {"type": "customer", "external_id": f"c{number}"}
+    if "{assessment}" in view.path:
+        of = "SELECT a.number FROM assessments a JOIN entities e ON e.id = a.entity_id WHERE e.external_id = :name"
+        with engine.connect() as connection:
+            parts["assessment"] = f"1.{connection.scalar(text(of), {'name': f'c{number}'})}"
+    return parts
+
+
+async def ask(site: Site, view: View, parts: dict[str, str], query: str, seconds: list[float]) -> None:
+    """Ask the application for a page."""
+    path = view.path.format(**{name: quote(part, safe="") for name, part in parts.items()})
+    headers = [(b"host", b"bench.example"), (b"cookie", f"{COOKIE}={site.secret}".encode())]
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "headers": headers,
+        "http_version": "1.1",
+        "scheme": "https",
+        "server": ("bench.example", 443),
+        "client": ("127.0.0.1", 1),
+        "root_path": "",
+    }
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    gc.collect()
+    began = time.perf_counter()
+    await site.application(scope, receive, send)
+    seconds.append(time.perf_counter() - began)
+    if sent[0]["status"] != 200:
+        raise SystemExit(f"{path}?{query} answers {sent[0]['status']}: {sent[1]['body'].decode()[:2000]}")
+
+
+async def handle(site: Site, view: View, parts: dict[str, str], query: str, seconds: list[float]) -> None:
+    """Carry out the use cases of a page."""
+    visit = Visit(
+        site.engine,
+        site.session.credential.actor,
+        session=site.session,
+        rights=RIGHTS,
+        path=view.path,
+        form_token=form_token_of(site.secret),
+        parts=parts,
+        query=dict(pair.split("=") for pair in query.split("&") if pair),
+        valuer=site.valuer,
+    )
+    gc.collect()
+    began = time.perf_counter()
+    view.handler(visit)
+    seconds.append(time.perf_counter() - began)
+
+
+@contextmanager
+def counted(engine: Engine) -> Iterator[list[str]]:
+    """Collect the statements that are sent meanwhile."""
+    sent: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        sent.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    yield sent
+    event.remove(engine, "before_cursor_execute", note)
+
+
+def page(command: str, given: Any, timings: dict[str, list[Timing]], load: tuple[float, float]) -> str:
+    """Write the figures: a table for each database."""
+    tables = "\n\n".join(f"## {name}\n\n{table(rows)}" for name, rows in timings.items())
+    return f"""# The console, measured
+
+`{command}`, {datetime.now(UTC):%Y-%m-%d}:
+{given.customers:,} customers with levels, {given.transactions:,} transactions; {given.requests} requests of each page,
+of customers at random; 2 processors shared with other work, load {load[0]:.1f} before and {load[1]:.1f} after.
+PostgreSQL and SQLite with the product's usual settings, on the same machine.
+
+A page is asked through the application in one process: session, rights, use cases, template and headers. Its peer, in
+turns with it, is the page's handler alone: the use cases that it calls. Aims: 95 of 100 within
+{AIM_SECONDS * 1e3:.0f} ms, and at most {AIM_RATIO:.0f} times the use cases.
+
+{tables}
+"""
+
+
+def table(rows: list[Timing]) -> str:
+    """Write the table of one database."""
+    lines = [
+        "| page | median ms | 95 % within ms | times its use cases | statements | aims |",
+        "|---|---|---|---|---|---|",
+    ]
+    for timing in rows:
+        middle, high, ratio = timing.quantiles()
+        missed = [name for name, ok in (("time", high <= AIM_SECONDS), ("ratio", ratio <= AIM_RATIO)) if not ok]
+        verdict = f"missed: {', '.join(missed)}" if missed else "met"
+        figures = f"{middle * 1e3:.1f} | {high * 1e3:.1f} | {ratio:.2f} | {timing.statements}"
+        lines.append(f"| `{timing.path}` | {figures} | {verdict} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
