@@ -1,6 +1,6 @@
 """The pages of the console on a large portfolio, each against the use cases that it calls, in turns; write the page.
 
-    FIVEFOLD_VAR=... python -m benchmarks.console --write docs/benchmarks-console.md
+    FIVEFOLD_VAR=... python -m benchmarks.console
 
 A page is asked through the application in this process: session, rights, use cases, template, headers. The use cases
 are the page's handler alone. The champion of FIVEFOLD_VAR, where there is one, gives and explains the values.

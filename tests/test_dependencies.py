@@ -124,6 +124,7 @@ def bare(var: Path, folder: Path, commands: list[list[str]]) -> list[tuple[int, 
     return [(code, text) for code, text in json.loads(done.stdout)]
 
 
+@pytest.mark.full
 def test_files_are_scored_and_rulesets_tried_without_any_extra(tmp_path: Path) -> None:
     from fivefold.domain.settings import read_settings
     from fivefold.features.indicator_matrix import warm

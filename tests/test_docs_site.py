@@ -31,6 +31,7 @@ def build(site: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([program, "build", "--strict"], cwd=site, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.full
 def test_the_site_builds_without_a_warning(site: Path) -> None:
     result = build(site)
     assert result.returncode == 0, result.stdout + result.stderr

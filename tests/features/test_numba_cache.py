@@ -105,6 +105,7 @@ def test_the_cache_is_for_its_owner_alone(tmp_path: Path, monkeypatch: pytest.Mo
         assert folder.stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.full
 def test_loops_are_compiled_once_and_loaded_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(settings.VARIABLE_VAR, str(tmp_path))
     first = compile_loops.__wrapped__(loops)

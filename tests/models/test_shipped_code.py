@@ -56,6 +56,7 @@ def other(folder: Path, *names: str) -> Path:
     return folder
 
 
+@pytest.mark.full
 def test_it_loads_where_only_its_own_code_is_and_beside_folders_of_the_same_names(
     filled: Registry, tmp_path: Path
 ) -> None:
@@ -66,6 +67,7 @@ def test_it_loads_where_only_its_own_code_is_and_beside_folders_of_the_same_name
     assert scores == value_model().scores(reference_matrix()[:3]).score.tolist()
 
 
+@pytest.mark.full
 def test_another_package_of_our_name_that_was_imported_before_is_named(filled: Registry, tmp_path: Path) -> None:
     project = other(tmp_path / "project", "fivefold")
     done = load(filled, tmp_path, "import fivefold", project)

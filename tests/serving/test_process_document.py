@@ -35,7 +35,8 @@ NAMED = """
 """What there is in the organisation that is asked about: other names would be 404 and nothing else."""
 
 
-@pytest.mark.parametrize("known", [True, pytest.param(False, marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("known", [True, False])
 def test_answers_are_as_the_document_says(on_sqlite: Service, tmp_path: Path, known: bool) -> None:
     """With a token and without one; 150 requests and more, always the same ones."""
     token = on_sqlite.token() if known else "unknown"
