@@ -38,6 +38,11 @@ NOTICES = {
     "unassigned": "The item is assigned to nobody.",
     "put-away": "That item is put away. This is the next one.",
     "queue-end": "That was the last item. What is listed here waits before it, or was left out.",
+    "member-added": "The member is added. Ask for a token next: with it they sign in.",
+    "roles-set": "The roles are set. Tokens of roles that were lost have ended.",
+    "member-left": "The member has left. All their tokens have ended.",
+    "token-refused": "There will be no such token.",
+    "token-revoked": "The token is revoked. Its sessions here have ended.",
 }
 """What a page says once after an action, by the name that stands in its address."""
 

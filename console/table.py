@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from fivefold.console.accounts import sign_in
+from fivefold.console.accounts import members, sign_in, tokens
 from fivefold.console.levels import assessment, customer, portfolio, search
 from fivefold.console.monitoring import validation
 from fivefold.console.queue import page as queue
@@ -10,6 +10,9 @@ from fivefold.console.visit import Redirect, View, Visit
 
 _ENTITY = "/console/entities/{type}/{external_id}"
 _OF = "/v1/entities/{type}/{external_id}"
+
+_REQUEST = "/v1/token-requests/{token_request}"
+_MEMBER = f"{members.MEMBERS}/members/{{member}}"
 
 
 def _home(_: Visit) -> Redirect:
@@ -72,4 +75,14 @@ VIEWS: Final[tuple[View, ...]] = (
         validation.show_validation,
     ),
     View("GET", "/console/validation/{validation}", "GET /v1/validations/{validation}", validation.show_found),
+    View("GET", members.MEMBERS, "GET /v1/members", members.show_members),
+    View("POST", f"{members.MEMBERS}/add-member", "POST /v1/members", members.add_member, members.show_members),
+    View("GET", _MEMBER, "GET /v1/members", members.show_member),
+    View("POST", f"{_MEMBER}/set-roles", "PUT /v1/members/{member}/roles", members.set_roles, members.show_member),
+    View("POST", f"{_MEMBER}/leave", "POST /v1/members/{member}/leave", members.leave, members.show_member),
+    View("GET", tokens.TOKENS, "GET /v1/tokens", tokens.show_tokens),
+    View("POST", f"{tokens.TOKENS}/ask", "POST /v1/token-requests", tokens.ask, tokens.show_tokens),
+    View("POST", f"{tokens.TOKENS}/approve", f"POST {_REQUEST}/approve", tokens.approve, tokens.show_tokens),
+    View("POST", f"{tokens.TOKENS}/refuse", f"POST {_REQUEST}/refuse", tokens.refuse, tokens.show_tokens),
+    View("POST", f"{tokens.TOKENS}/revoke", "POST /v1/tokens/{number}/revoke", tokens.revoke, tokens.show_tokens),
 )

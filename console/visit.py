@@ -1,6 +1,7 @@
 """A visit: what a person asked a page for, and what comes back to that."""
 
 import hmac
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,6 +12,7 @@ from urllib.parse import quote, urlencode
 from fivefold.console.texts import text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import Page, Part, cursor_of, key_of
+from fivefold.store.accounts.plans import Plan
 from fivefold.usecases.accounts.organisations import list_members
 from fivefold.usecases.accounts.sessions import MemberSession
 from fivefold.usecases.levels.value_scores import EntityScorer
@@ -40,6 +42,7 @@ class Visit(Context):
         query: what the address asks for.
         form: what was typed.
         valuer: the value model that serves; None where none does.
+        plans: the limits that tokens may have, by name.
         action: the last part of an action's path; empty for a page.
         problem: why an action was not carried out; empty otherwise.
         nonce: of the scripts of the page; empty where the page has none.
@@ -53,6 +56,7 @@ class Visit(Context):
     query: Mapping[str, str] = field(default_factory=dict)
     form: Mapping[str, str] = field(default_factory=dict)
     valuer: EntityScorer | None = None
+    plans: Mapping[str, Plan] = field(default_factory=dict)
     action: str = ""
     problem: str = ""
     nonce: str = ""
@@ -112,6 +116,10 @@ class Visit(Context):
         if "\0" in value:
             raise ConfigError(text("{label} has the character NUL, which no database keeps", label=label))
         return value
+
+    def number(self, name: str, label: str) -> int:
+        """Give a whole number that was typed, or that the page put into its form; ConfigError where it is none."""
+        return whole_number(self.typed(name, label), label)
 
     def kept(self, action: str, name: str) -> str:
         """Give what was typed into a field of a form that was refused, to be shown in it again."""
@@ -174,6 +182,17 @@ def notice_of(visit: Visit) -> str:
 
 def _signature(form_token: str, path: str, notice: str) -> str:
     return hmac.new(form_token.encode(), f"{path} {notice}".encode(), sha256).hexdigest()[:16]
+
+
+def whole_number(typed: str, label: str) -> int:
+    """Read a whole number that a small table may have; ConfigError where it is none.
+
+    >>> whole_number("12", "Member")
+    12
+    """
+    if not re.fullmatch("[0-9]{1,9}", typed):
+        raise ConfigError(text("{label} is {typed}; it must be a whole number", label=label, typed=repr(typed[:40])))
+    return int(typed)
 
 
 def address(*parts: str) -> str:

@@ -138,6 +138,7 @@ class Console:
             form=form,
             valuer=self._valuer(),
             nonce=token_urlsafe(16) if _has_scripts() else "",
+            plans=self._plans,
         )
 
     async def show_sign_in(self, request: Request) -> Response:

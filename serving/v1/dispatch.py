@@ -93,7 +93,7 @@ class Dispatcher:
             with self._body_memory.reserving_for(credential.organisation_id) as reserve:
                 most_bytes = route.most_bytes(self._limits.body_bytes)
                 body = await read_body(request, credential.token_id, most_bytes, reserve)
-                context = RequestContext.of(self._engine, credential, self._valuer())
+                context = RequestContext.of(self._engine, credential, self._valuer(), self._plans)
                 work = partial(respond, route, context, request, body, self._most_rows(plan))
                 answer = partial(respond_once, route, context, request, body, work)
                 return await LANES[route.work].run(credential.organisation_id, answer)

@@ -1,6 +1,6 @@
 """The one table of the platform's routes and their roles, shown in docs/security.md and tested cell by cell."""
 
-from fivefold.serving.v1.accounts import lists, members, rates, settings
+from fivefold.serving.v1.accounts import lists, members, rates, settings, tokens
 from fivefold.serving.v1.audit import log as audit
 from fivefold.serving.v1.changes import proposals
 from fivefold.serving.v1.decisions import decisions, policies
@@ -37,6 +37,7 @@ _FAMILY = "/v1/rulesets/{family}"
 _POLICY = "/v1/policies/{policy}/versions/{number}"
 _PROPOSAL = "/v1/proposals/{proposal}"
 _ENDPOINT = "/v1/webhooks/{endpoint}"
+_TOKEN_REQUEST = "/v1/token-requests/{token_request}"  # noqa: S105 (a path)
 
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/entities/{type}", READERS, facts.list_entities),
@@ -135,5 +136,11 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/members", ADMINS, members.add_member, 201),
     Route("PUT", "/v1/members/{member}/roles", ADMINS, members.set_roles),
     Route("POST", "/v1/members/{member}/leave", ADMINS, members.leave),
+    Route("GET", "/v1/tokens", ADMINS, tokens.list_tokens),
+    Route("POST", "/v1/tokens/{number}/revoke", ADMINS, tokens.revoke_token),
+    Route("GET", "/v1/token-requests", ADMINS, tokens.list_token_requests),
+    Route("POST", "/v1/token-requests", ADMINS, tokens.ask_for_token, 201, tells_secret=True),
+    Route("POST", f"{_TOKEN_REQUEST}/approve", ADMINS, tokens.approve_token, tells_secret=True),
+    Route("POST", f"{_TOKEN_REQUEST}/refuse", ADMINS, tokens.refuse_token),
     Route("GET", "/v1/audit", ADMINS, audit.list_entries),
 )

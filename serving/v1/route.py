@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum, auto
 from functools import cached_property
 from inspect import getdoc
@@ -12,6 +12,7 @@ from pydantic import FailFast, TypeAdapter
 from sqlalchemy import Engine
 
 from fivefold.domain.paging import Page
+from fivefold.store.accounts.plans import Plan
 from fivefold.usecases.accounts.credentials import Credential
 from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.shared.actors import Role
@@ -26,15 +27,23 @@ class RequestContext(Context):
 
     Attributes:
         valuer: the value model that serves; None where none does.
+        plans: the limits that tokens may have, by name.
     """
 
     credential: Credential
     valuer: EntityScorer | None = None
+    plans: Mapping[str, Plan] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, engine: Engine, credential: Credential, valuer: EntityScorer | None = None) -> Self:
+    def of(
+        cls,
+        engine: Engine,
+        credential: Credential,
+        valuer: EntityScorer | None = None,
+        plans: Mapping[str, Plan] | None = None,
+    ) -> Self:
         """Give the context of a caller."""
-        return cls(engine, credential.actor, credential=credential, valuer=valuer)
+        return cls(engine, credential.actor, credential=credential, valuer=valuer, plans=plans or {})
 
     @property
     def role(self) -> Role:

@@ -23,6 +23,15 @@ def locked_member(session: Session, organisation_id: int, member_id: int) -> Mem
     return row
 
 
+def member_numbered(session: Session, organisation_id: int, member_id: int) -> Member:
+    """Find a member; NotFoundError if the organisation has none of that number."""
+    which = (Member.organisation_id == organisation_id, Member.id == member_id)
+    row = session.scalar(select(Member).where(*which))
+    if row is None:
+        raise NotFoundError(f"there is no member {member_id}")
+    return row
+
+
 def member_named(session: Session, organisation_id: int, name: str) -> Member | None:
     """Find a member by name, and lock it until the transaction ends."""
     return _locked(session, organisation_id, Member.name == name)

@@ -1,5 +1,6 @@
 """Plans: the limits of tokens. YAML, the shipped one or the operator's (`FIVEFOLD_PLANS_FILE`)."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -55,7 +56,7 @@ def read_plans(path: Path | None) -> dict[str, Plan]:
     return plans
 
 
-def plan_named(plans: dict[str, Plan], name: str) -> Plan:
+def plan_named(plans: Mapping[str, Plan], name: str) -> Plan:
     """Find a plan; ConfigError lists the existing ones."""
     if name not in plans:
         raise ConfigError(f"there is no plan {name!r}; plans are {', '.join(plans)}")

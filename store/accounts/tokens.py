@@ -4,12 +4,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
-from sqlalchemy import Table, bindparam, select, update
+from sqlalchemy import Table, and_, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from fivefold.domain.errors import NotFoundError
+from fivefold.domain.paging import Page, Part
 from fivefold.store.sql.fast_statements import PreparedStatements
-from fivefold.store.tables.accounts import Organisation, Token, Usage
+from fivefold.store.sql.keyset import rows_of
+from fivefold.store.tables.accounts import Organisation, Token, TokenRequest, Usage
 from fivefold.store.tables.events import Member
 
 
@@ -115,6 +118,56 @@ def tokens(session: Session) -> Sequence[tuple[Token, str, str]]:
         .order_by(Token.id)
     )
     return [(token, organisation, member or "") for token, organisation, member in rows]
+
+
+def tokens_of(
+    session: Session, organisation_id: int, month: str, member_id: int | None, part: Part
+) -> Page[tuple[Token, str | None, Usage | None]]:
+    """List an organisation's tokens, perhaps of one member, with the names of members and the usage of a month.
+
+    The newest first.
+    """
+    statement = (
+        select(Token, Member.name, Usage)
+        .outerjoin(Member, Member.id == Token.member_id)
+        .outerjoin(Usage, and_(Usage.token_id == Token.id, Usage.month == month))
+        .where(Token.organisation_id == organisation_id)
+    )
+    if member_id is not None:
+        statement = statement.where(Token.member_id == member_id)
+    return rows_of(session, statement, (Token.id,), part, descending=True)
+
+
+def token_numbered(session: Session, organisation_id: int, number: int) -> Token:
+    """Find a token of an organisation, and lock it until the transaction ends; NotFoundError if there is none such."""
+    found = select(Token).where(Token.id == number, Token.organisation_id == organisation_id).with_for_update()
+    row = session.scalar(found)
+    if row is None:
+        raise NotFoundError(f"there is no token {number}")
+    return row
+
+
+def requests_of(
+    session: Session, organisation_id: int, state: str | None, part: Part
+) -> Page[tuple[TokenRequest, str | None]]:
+    """List the tokens that were asked for, of one state or of all, with the names of members; the newest first."""
+    statement = (
+        select(TokenRequest, Member.name)
+        .outerjoin(Member, Member.id == TokenRequest.member_id)
+        .where(TokenRequest.organisation_id == organisation_id)
+    )
+    if state is not None:
+        statement = statement.where(TokenRequest.state == state)
+    return rows_of(session, statement, (TokenRequest.id,), part, descending=True)
+
+
+def request_numbered(session: Session, organisation_id: int, number: int) -> TokenRequest:
+    """Find what was asked for, and lock it until the transaction ends; NotFoundError if there is none such."""
+    found = select(TokenRequest).where(TokenRequest.id == number, TokenRequest.organisation_id == organisation_id)
+    row = session.scalar(found.with_for_update())
+    if row is None:
+        raise NotFoundError(f"there is no request {number} for a token")
+    return row
 
 
 def usage_in(session: Session, month: str) -> dict[int, Usage]:

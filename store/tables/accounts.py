@@ -2,7 +2,7 @@
 
 import json
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Integer, MetaData, String, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from fivefold.store.sql.json_text import JSONText
@@ -56,6 +56,38 @@ class Token(Base):
     expires_us: Mapped[int | None] = mapped_column(BigInteger)
     revoked_us: Mapped[int | None] = mapped_column(BigInteger)
     last_used_us: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class TokenRequest(Base):
+    """A token that one administrator asks for, and another one approves. Each of them sees one half of its secret.
+
+    Attributes:
+        member_id: whose it is to be; None for a program's.
+        half_sha256: of the half that was shown to who asked for it.
+        state: asked, made or refused.
+        token_id: the token, once it is made.
+    """
+
+    __tablename__ = "token_requests"
+    __table_args__ = (
+        CheckConstraint("state IN ('asked', 'made', 'refused')", name="state"),
+        Index("ix_token_requests_organisation_id_id", "organisation_id", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey("organisations.id"))
+    member_id: Mapped[int | None] = mapped_column(Integer)
+    role: Mapped[str] = mapped_column(String(20))
+    plan: Mapped[str] = mapped_column(String(PLAN_CHARACTERS))
+    label: Mapped[str] = mapped_column(String(NAME_CHARACTERS))
+    expires_days: Mapped[int | None] = mapped_column(Integer)
+    half_sha256: Mapped[str] = mapped_column(String(HASH_CHARACTERS))
+    state: Mapped[str] = mapped_column(String(10))
+    asked_by: Mapped[str] = mapped_column(Text)
+    asked_us: Mapped[int] = mapped_column(BigInteger)
+    decided_by: Mapped[str | None] = mapped_column(Text)
+    decided_us: Mapped[int | None] = mapped_column(BigInteger)
+    token_id: Mapped[int | None] = mapped_column(ForeignKey("tokens.id"))
 
 
 class ConsoleSession(Base):

@@ -22,6 +22,7 @@ PARTS = {
     "assessment": "1.1",
     "validation": "1",
     "item": "override-1-0",
+    "member": "1",
 }
 LOOKS = [pytest.param("light", 1280, marks=pytest.mark.full), ("dark", 360)]
 MILLISECONDS = 60_000

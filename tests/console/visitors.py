@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from fivefold.serving.console import Console, add_console
 from fivefold.serving.error_middleware import ErrorMiddleware
-from tests.serving.v1.places import LIMITS, OURS, Place
+from tests.serving.v1.places import LIMITS, OURS, PLANS, Place
 
 ORIGIN = "https://bank.example"
 
@@ -20,7 +20,7 @@ ORIGIN = "https://bank.example"
 @cache
 def pages() -> tuple[FastAPI, Console]:
     """The pages, made once: a place puts its database in."""
-    app, console = FastAPI(openapi_url=None), Console(None, lambda: None)  # type: ignore[arg-type]  # set before each use
+    app, console = FastAPI(openapi_url=None), Console(None, lambda: None, PLANS)  # type: ignore[arg-type]  # set before each use
     add_console(app, console)
     return app, console
 
@@ -45,6 +45,8 @@ class _Forms(HTMLParser):
         values = {name: value or "" for name, value in attrs}
         if tag == "form" and values.get("method") == "post":
             self.forms.append(Form(values["action"]))
+        elif values.get("type") in {"checkbox", "radio"} and "checked" not in values:
+            pass
         elif tag == "input" and self.forms and "name" in values:
             self.forms[-1].fields[values["name"]] = values.get("value", "")
         elif tag == "a":

@@ -154,9 +154,31 @@ def seconds_to_next_month(now_us: int) -> int:
     return ceil((following - now).total_seconds())
 
 
+BETWEEN_HALVES = "."
+"""Stands between the halves of a secret that two people were shown; no other secret has it."""
+
+
 def hash_of(secret: str) -> str:
-    """Hash a secret of 256 random bits: no salt or slow hash is needed against guessing."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+    """Hash a secret of 256 random bits: no salt or slow hash is needed against guessing.
+
+    The first of two halves is hashed by itself, so that the whole can be hashed when the second is made, by a program
+    that keeps the hash of the first alone.
+    """
+    first, between, second = secret.partition(BETWEEN_HALVES)
+    return hash_of_halves(_sha256(first), second) if between else _sha256(secret)
+
+
+def hash_of_halves(first_sha256: str, second: str) -> str:
+    """Hash a secret of two halves, of which the first is known by its hash alone.
+
+    >>> hash_of_halves(hash_of("a"), "b") == hash_of("a.b")
+    True
+    """
+    return _sha256(f"{first_sha256}{BETWEEN_HALVES}{second}")
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def token_state(token: Token, now_us: int) -> str:

@@ -4,7 +4,7 @@ A member keeps their number for good. One who leaves and comes back is the same 
 second name what they requested under the first.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -15,7 +15,13 @@ from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts import tokens as accounts
-from fivefold.store.accounts.members import end_tokens, locked_member, member_named, members_of
+from fivefold.store.accounts.members import (
+    end_tokens,
+    locked_member,
+    member_named,
+    member_numbered,
+    members_of,
+)
 from fivefold.store.sql.database import add_alone, reading, writing
 from fivefold.store.tables.accounts import NAME_CHARACTERS
 from fivefold.store.tables.events import Member
@@ -94,19 +100,36 @@ def add_member(context: Context, name: str, roles: Sequence[str]) -> MemberLine:
         return _line(member)
 
 
-def set_roles(context: Context, member_id: int, roles: Sequence[str]) -> MemberLine:
+def read_member(context: Context, member_id: int) -> MemberLine:
+    """Show a member; NotFoundError where the organisation has none of that number."""
+    with context.reading() as session:
+        return _line(member_numbered(session, context.organisation_id, member_id))
+
+
+def set_roles(
+    context: Context, member_id: int, roles: Sequence[str], seen: Collection[str] | None = None
+) -> MemberLine:
     """Give a member these roles and no others; their tokens of other roles end at once.
+
+    Args:
+        context: who gives them.
+        member_id: of the member.
+        roles: one or more.
+        seen: the roles that the member had when this was decided; None not to ask.
 
     Raises:
         NotFoundError: the organisation has no such member.
         ConfigError: there is no such role.
-        ConflictError: the member has left.
+        ConflictError: the member has left; or has other roles by now than were seen.
     """
     now = context.now()
     role_set = _checked(roles)
     with context.writing() as session:
         member = _present(session, context, member_id)
         before = set(member.roles)
+        if seen is not None and set(seen) != before:
+            present = ", ".join(member.roles)
+            raise ConflictError(f"another person changed the roles of {member.name}: they are {present} now")
         if role_set == before:
             return _line(member)
         lost = before - role_set

@@ -2,12 +2,11 @@
 
 import secrets
 from dataclasses import dataclass
-from datetime import timedelta
 
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import now_microseconds
+from fivefold.domain.clock import DAY_US, now_microseconds
 from fivefold.domain.errors import ConfigError
 from fivefold.store.accounts import tokens as accounts
 from fivefold.store.accounts.members import member_named
@@ -59,26 +58,23 @@ def create_token(
     in the organisation's audit log, by what it may do and for how long. ConfigError where it cannot be made.
     """
     limits = plan_named(plans, plan)
-    _require_owner(role, member)
+    require_owner(role, member)
     for what, name in (("organisation", organisation), ("label", label)):
         refuse_long_name(what, name)
-    # A trial ends by itself; a person's access ends with their role, or when it is revoked.
-    days = (None if member else limits.expires_days) if expires_days is None else expires_days
-    if days is not None and not 1 <= days <= MOST_DAYS:
-        raise ConfigError(f"expires_days is {days}; it must be from 1 to {MOST_DAYS}")
+    days = days_of(limits, member, expires_days)
     now = now_microseconds()
     secret = secrets.token_urlsafe(SECRET_BYTES)
     with writing(engine) as session:
         organisation_id = accounts.organisation_named(session, organisation, now).id
         token = Token(
             organisation_id=organisation_id,
-            member_id=_owner(session, organisation_id, member, role).id if member else None,
+            member_id=owner_named(session, organisation_id, member, role).id if member else None,
             sha256=hash_of(secret),
             label=label,
             role=role,
             plan=plan,
             created_us=now,
-            expires_us=None if days is None else now + timedelta(days=days) // timedelta(microseconds=1),
+            expires_us=None if days is None else now + days * DAY_US,
         )
         session.add(token)
         session.flush()
@@ -87,13 +83,25 @@ def create_token(
             Actor(token.organisation_id, actor),
             "token.created",
             ("token", token.id),
-            after={"organisation": organisation, "label": label, **_said_of(token)},
-            details=_said_of(token),
+            after={"organisation": organisation, "label": label, **said_of(token)},
+            details=said_of(token),
         )
         return token.id, secret
 
 
-def _require_owner(role: str, member: str) -> None:
+def days_of(limits: Plan, member: str, expires_days: int | None) -> int | None:
+    """Give the days after which a token ends; None for never. ConfigError where there cannot be so many.
+
+    A trial ends by itself; a person's access ends with their role, or when it is revoked.
+    """
+    days = (None if member else limits.expires_days) if expires_days is None else expires_days
+    if days is not None and not 1 <= days <= MOST_DAYS:
+        raise ConfigError(f"expires_days is {days}; it must be from 1 to {MOST_DAYS}")
+    return days
+
+
+def require_owner(role: str, member: str) -> None:
+    """Raise ConfigError where there is no such role, or its token needs a member, or may not have one."""
     if role not in list(Role):
         raise ConfigError(f"role is {role!r}; it must be one of {', '.join(Role)}")
     if role in OF_MEMBERS and not member:
@@ -102,8 +110,11 @@ def _require_owner(role: str, member: str) -> None:
         raise ConfigError(f"a token of the role {role} belongs to a program, and to no member")
 
 
-def _owner(session: Session, organisation_id: int, name: str, role: str) -> Member:
-    """Find the member that a token is to belong to, who stays as they are until the transaction ends."""
+def owner_named(session: Session, organisation_id: int, name: str, role: str) -> Member:
+    """Find the member that a token is to belong to, who stays as they are until the transaction ends.
+
+    ConfigError where there is none, or they do not have the role.
+    """
     member = member_named(session, organisation_id, name)
     if member is None or member.left_us is not None:
         raise ConfigError(f"there is no member {name!r}; `fivefold members list` shows them")
@@ -160,6 +171,7 @@ def list_tokens(engine: Engine, month: str) -> list[TokenLine]:
         ]
 
 
-def _said_of(token: Token) -> dict[str, str | int | None]:
+def said_of(token: Token) -> dict[str, str | int | None]:
+    """Give what the audit log says of a token for good."""
     whose = {} if token.member_id is None else {"member": token.member_id}
     return {"role": token.role, "plan": token.plan, "expires_us": token.expires_us, **whose}

@@ -160,6 +160,12 @@ EXAMPLES: Mapping[str, Example] = {
     "add_member": Example(body={"name": "Zoë", "roles": ["publisher"]}),
     "set_roles": Example({"member": "1"}, {"roles": ["approver", "admin"]}, own=("member",)),
     "leave": Example({"member": "2"}, own=("member",)),
+    "list_tokens": Example(),
+    "revoke_token": Example({"number": "1"}, own=("number",)),
+    "list_token_requests": Example(query={"state": "asked"}),
+    "ask_for_token": Example(body={"role": "approver", "plan": "standard", "member": 2}),
+    "approve_token": Example({"token_request": "1"}, own=("token_request",)),
+    "refuse_token": Example({"token_request": "2"}, own=("token_request",)),
     "list_entries": Example(query={"limit": "3"}),
 }
 """By the names of handlers."""
@@ -189,7 +195,16 @@ def furnish(place: Place) -> Place:
     place.good("POST", "/v1/webhooks", {"url": "https://example.com/hook"}, role="admin")
     validated(place)
     decided(place, maker)
+    token_asked_for(place)
     return place
+
+
+def token_asked_for(place: Place) -> None:
+    """Ask for two tokens of programs, by somebody else than the admin who decides on them."""
+    (second,) = place.join("second admin", "admin")
+    for label in ("till", "web shop"):
+        body = {"role": "app", "plan": "standard", "label": label}
+        place.good("POST", "/v1/token-requests", body, token=second)
 
 
 def decided(place: Place, maker: str) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.serving.v1.path_encoding import path_to
 from fivefold.store.accounts.rate_tables import RateTableRow
+from fivefold.store.tables.accounts import Token
 from fivefold.store.tables.entities import Entity, ListVersionRow
 from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent, ValidationRun
 from fivefold.store.tables.levels import Assessment, DueMark, Standing, Transition
@@ -144,6 +145,10 @@ MORE: Mapping[str, Callable[[Place, int], None]] = {
     "list_endpoints": _copied(Endpoint, created_us=lambda number: number),
     "list_dead_letters": _dead,
     "list_members": _asked("POST", "/v1/members", lambda number: {"name": f"more {number}", "roles": ["admin"]}),
+    "list_tokens": _copied(Token, sha256=str),
+    "list_token_requests": _asked(
+        "POST", "/v1/token-requests", lambda number: {"role": "app", "plan": "trial", "label": f"till {number}"}
+    ),
     "list_entries": _asked("POST", "/v1/members", lambda number: {"name": f"entry {number}", "roles": ["admin"]}),
 }
 """By the names of handlers: what adds a row to the list that the handler's example asks for."""

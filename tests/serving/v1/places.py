@@ -37,7 +37,7 @@ LIMITS = Limits(body_bytes=50_000, rows=30, seconds=20)
 @cache
 def routes() -> tuple[FastAPI, Dispatcher]:
     """The routes, made once: that takes a second."""
-    app, dispatcher = build_app(None), Dispatcher(None, LIMITS, lambda: None)  # type: ignore[arg-type]  # nobody scores here
+    app, dispatcher = build_app(None), Dispatcher(None, LIMITS, lambda: None, PLANS)  # type: ignore[arg-type]  # nobody scores here
     add_platform(app, dispatcher)
     return app, dispatcher
 

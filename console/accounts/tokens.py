@@ -1,0 +1,96 @@
+"""Tokens: one administrator asks for one, another approves it, and each is shown one half of its secret, once."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from fivefold.console.accounts.members import ROLES
+from fivefold.console.texts import text
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, whole_number
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.usecases.accounts import token_requests
+from fivefold.usecases.accounts.organisations import MemberLine, list_members
+from fivefold.usecases.accounts.token_requests import ASKED, HalfOfSecret, TokenRequestLine, TokenShown, WantedToken
+from fivefold.usecases.shared.actors import Role
+
+WAITING: Final = Part(20)
+TOKENS: Final = "/console/administration/tokens"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokensPage:
+    """The tokens, the newest first, and what was asked for and waits.
+
+    Attributes:
+        members: who may be given one.
+        plans: the names of the plans.
+        roles: of a person's token.
+    """
+
+    waiting: Page[TokenRequestLine]
+    tokens: Page[TokenShown]
+    members: tuple[MemberLine, ...]
+    plans: tuple[str, ...]
+    roles: tuple[Role, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HalfPage:
+    """One half of a secret, shown in the answer to the form alone: no address leads to it.
+
+    Attributes:
+        is_second: the token is made; this is what stands behind the dot.
+    """
+
+    half: HalfOfSecret
+    is_second: bool
+
+
+def show_tokens(visit: Visit) -> Rendered:
+    """List the tokens, and what waits for another administrator."""
+    tokens = token_requests.list_tokens(visit, part=visit.part("tokens"))
+    page = TokensPage(
+        waiting=token_requests.list_requests(visit, ASKED, WAITING),
+        tokens=tokens,
+        members=tuple(member for member in list_members(visit, WHOLE) if member.left_us is None),
+        plans=tuple(visit.plans),
+        roles=ROLES,
+        next=visit.next_of("tokens", tokens),
+    )
+    return Rendered(template="accounts/tokens.html", title=text("Tokens"), page=page)
+
+
+def ask(visit: Visit) -> Answer:
+    """Ask for a token, and show the first half of its secret."""
+    member, days = (visit.form.get(name, "").strip() for name in ("member", "expires_days"))
+    wanted = WantedToken(
+        role=visit.typed("role", text("Role")),
+        plan=visit.typed("plan", text("Plan")),
+        member_id=whole_number(member, text("Member")) if member else None,
+        label=visit.form.get("label", "").strip(),
+        expires_days=whole_number(days, text("Days")) if days else None,
+    )
+    return _shown(token_requests.ask_for_token(visit, visit.plans, wanted), is_second=False)
+
+
+def approve(visit: Visit) -> Answer:
+    """Make a token that another administrator asked for, and show the second half of its secret."""
+    number = visit.number("request", text("Request"))
+    return _shown(token_requests.approve_token(visit, visit.plans, number), is_second=True)
+
+
+def refuse(visit: Visit) -> Answer:
+    """Refuse what was asked for, or take back one's own request."""
+    token_requests.refuse_token(visit, visit.number("request", text("Request")))
+    return Redirect(visit.path, "token-refused")
+
+
+def revoke(visit: Visit) -> Answer:
+    """End a token at once."""
+    token_requests.revoke_token(visit, visit.number("token", text("Token")))
+    return Redirect(visit.path, "token-revoked")
+
+
+def _shown(half: HalfOfSecret, *, is_second: bool) -> Rendered:
+    page = HalfPage(half=half, is_second=is_second)
+    return Rendered(template="accounts/half.html", title=text("One half of a token"), page=page)

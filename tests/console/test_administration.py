@@ -1,0 +1,114 @@
+"""Members and tokens: added, changed, asked for, approved, shown once, revoked."""
+
+import re
+
+import pytest
+
+from fivefold.usecases.accounts.organisations import set_roles
+from fivefold.usecases.shared.context import Context
+from tests.console.visitors import Visitor
+from tests.serving.v1.places import OURS, THEIRS, Place
+
+TOKENS = "/console/administration/tokens"
+
+
+@pytest.fixture
+def admin(place: Place) -> Visitor:
+    """An administrator of the bank, signed in."""
+    return Visitor(place).sign_in("admin")
+
+
+def other_admin(place: Place) -> Visitor:
+    """Another one."""
+    (token,) = place.join("the deputy", "admin")
+    return Visitor(place).go("/console/sign-in").submit("/sign-in", token=token)
+
+
+def half(visitor: Visitor) -> str:
+    """The half of a secret that the page shows."""
+    found = re.search(r'id="half"[^>]* value="([^"]+)"', visitor.page.text)
+    assert found, visitor.text
+    return found[1]
+
+
+def test_two_administrators_make_a_token_and_its_person_signs_in(place: Place, admin: Visitor) -> None:
+    admin.go("/console/administration").submit("/add-member", name="Zoë <b>", role_investigator="1")
+    assert "The member is added" in admin.text
+    assert "<b>" not in admin.page.text
+    member = admin.page.url.path.rpartition("/")[2]
+    admin.go(TOKENS).submit("/ask", member=member, role="investigator", plan="standard", label="notebook")
+    first = half(admin)
+    assert admin.page.headers["cache-control"] == "no-store"
+    assert admin.page.url.path == f"{TOKENS}/ask"
+    assert first not in str(admin.page.url)
+    assert first not in admin.go(TOKENS).page.text
+    assert "You asked for it" in admin.text
+    deputy = other_admin(place).go(TOKENS)
+    assert "asked for by the admin" in deputy.text
+    second = half(deputy.post(f"{TOKENS}/approve", fields_of(deputy, "/approve", request="3")))
+    zoe = Visitor(place).go("/console/sign-in").submit("/sign-in", token=f"{first}.{second}")
+    assert zoe.page.url.path == "/console/queue"
+    newest = re.search(r"<th scope=\"row\">(\d+)</th>", admin.go(TOKENS).page.text.partition('id="all"')[2])
+    assert newest
+    admin.submit("/revoke", token=newest[1])
+    assert "The token is revoked" in admin.text
+    assert zoe.go("/console/queue").page.url.path == "/console/sign-in"
+
+
+def fields_of(visitor: Visitor, action: str, **typed: str) -> dict[str, str]:
+    (form, *_) = [each for each in visitor.forms() if each.action.endswith(action)]
+    return {**form.fields, **typed}
+
+
+def test_who_asked_cannot_approve_and_is_told_why(admin: Visitor) -> None:
+    admin.go(TOKENS).submit("/ask", member="", role="app", plan="trial", label="till")
+    admin.go(TOKENS)
+    own = {"form_token": admin.forms()[0].fields["form_token"], "request": "3"}
+    admin.post(f"{TOKENS}/approve", own)
+    assert admin.page.status_code == 409
+    assert "asked for it, so another administrator approves it. The page shows what holds now." in admin.text
+
+
+@pytest.mark.parametrize("action", ["approve", "refuse", "revoke"])
+def test_a_number_of_another_organisation_or_of_nothing_is_not_there(furnished: Place, action: str) -> None:
+    visitor = Visitor(furnished).sign_in("admin", THEIRS).go(TOKENS)
+    token = visitor.forms()[0].fields["form_token"]
+    for number, status in (("1", 404), ("999999999", 404), ("9999999999", 422), ("x", 422), ("", 422)):
+        visitor.post(f"{TOKENS}/{action}", {"form_token": token, "request": number, "token": number})
+        assert visitor.page.status_code == status, number
+
+
+def test_a_wrong_form_is_shown_again_as_it_was_typed(admin: Visitor) -> None:
+    admin.go(TOKENS).submit("/ask", member="1", role="admin", plan="standard", label="my own")
+    assert admin.page.status_code == 422
+    assert "does not have the role admin" in admin.text
+    assert 'value="my own"' in admin.page.text
+    admin.go("/console/administration").submit("/add-member", name=" ", role_admin="1")
+    assert "Name is empty" in admin.text
+    admin.submit("/add-member", name="Kim")
+    assert "a member has one or more of" in admin.text
+    assert 'value="Kim"' in admin.page.text
+
+
+def test_roles_are_not_overwritten_that_somebody_else_changed(place: Place, admin: Visitor) -> None:
+    admin.go("/console/administration/members/1")
+    set_roles(Context(place.engine, place.actor("admin")), 1, ["publisher", "approver"])
+    admin.submit("/set-roles", role_admin="1")
+    assert admin.page.status_code == 409
+    assert "another person changed the roles" in admin.text
+    admin.submit("/set-roles", role_admin="1")
+    assert "The roles are set" in admin.text
+    admin.submit("/leave")
+    assert "The member has left" in admin.text
+    assert [form.action for form in admin.forms() if "administration" in form.action] == []
+
+
+def test_what_is_no_number_of_a_member_is_not_there(admin: Visitor) -> None:
+    for number in ("0", "99999999999999999999", "x", "٣", "-1"):
+        assert admin.go(f"/console/administration/members/{number}").page.status_code == 404, number
+
+
+def test_an_organisation_without_tokens_is_told_so(place: Place) -> None:
+    visitor = Visitor(place).sign_in("admin", THEIRS).go(TOKENS)
+    assert "Nothing waits." in visitor.text
+    assert (OURS, "admin") in place.tokens

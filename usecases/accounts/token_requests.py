@@ -1,0 +1,303 @@
+"""Tokens as an organisation's administrators manage them from elsewhere: listed, revoked, and made by two of them.
+
+One administrator asks for a token and is shown one half of its secret; another one approves it and is shown the other.
+Neither has the whole, so that nobody makes a second person, or a program, for themselves. At the machine one command
+makes a token: `usecases.accounts.tokens`.
+"""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import ConfigError, ConflictError
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.accounts import tokens as accounts
+from fivefold.store.accounts.members import locked_member
+from fivefold.store.accounts.plans import Plan, plan_named
+from fivefold.store.tables.accounts import Token, TokenRequest, Usage
+from fivefold.store.tables.events import Member
+from fivefold.usecases.accounts.credentials import hash_of, hash_of_halves, month_of, token_state
+from fivefold.usecases.accounts.organisations import refuse_long_name
+from fivefold.usecases.accounts.second_person import is_member
+from fivefold.usecases.accounts.tokens import SECRET_BYTES, days_of, owner_named, require_owner, said_of
+from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
+from fivefold.usecases.shared.context import Context
+
+ASKED, MADE, REFUSED = "asked", "made", "refused"
+STATES = (ASKED, MADE, REFUSED)
+LONGEST_DAYS = 7
+"""A request that nobody decided on for so long cannot be approved any more: its half may lie about."""
+
+
+@schema("Token")
+@dataclass(frozen=True, kw_only=True)
+class TokenShown:
+    """A token without its secret, which is not stored; `calls` and `users` are what it used up in this month (UTC).
+
+    Attributes:
+        member: the name of whose it is; None for a program's.
+        state: live, revoked or expired.
+        last_used_us: exact to a day.
+        calls: answered requests to score.
+        users: customers scored.
+    """
+
+    id: int
+    label: str
+    member_id: int | None
+    member: str | None
+    role: str
+    plan: str
+    state: str
+    created_us: Annotated[Moment, shown_as("created_at")]
+    expires_us: Annotated[Moment | None, shown_as("expires_at")]
+    last_used_us: Annotated[Moment | None, shown_as("last_used_at")]
+    calls: int
+    users: int
+
+
+@schema("TokenRequest")
+@dataclass(frozen=True, kw_only=True)
+class TokenRequestLine:
+    """A token that was asked for: for whom, by whom, and who decided.
+
+    Attributes:
+        state: asked, made or refused.
+        token_id: the number of the token, once it is made.
+    """
+
+    id: int
+    label: str
+    member_id: int | None
+    member: str | None
+    role: str
+    plan: str
+    expires_days: int | None
+    state: str
+    asked_by: str
+    asked_us: Annotated[Moment, shown_as("asked_at")]
+    decided_by: str | None
+    decided_us: Annotated[Moment | None, shown_as("decided_at")]
+    token_id: int | None
+
+
+@schema("HalfOfSecret")
+@dataclass(frozen=True, kw_only=True)
+class HalfOfSecret:
+    """One half of the secret of a token, which is shown only once; the secret is `FIRST.SECOND`."""
+
+    request: TokenRequestLine
+    half: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WantedToken:
+    """What a token is to be.
+
+    Attributes:
+        member_id: whose; None for a program's.
+        expires_days: it ends so many days after it was made; None for what its plan says, or never for a person's.
+    """
+
+    role: str
+    plan: str
+    member_id: int | None = None
+    label: str = ""
+    expires_days: int | None = None
+
+
+def list_tokens(context: Context, member_id: int | None = None, part: Part = WHOLE) -> Page[TokenShown]:
+    """List the organisation's tokens, perhaps of one member, the newest first, with what they used up in this month."""
+    now = context.now()
+    with context.reading() as session:
+        rows = accounts.tokens_of(session, context.organisation_id, month_of(now), member_id, part)
+        return rows.map(lambda row: _token(*row, now))
+
+
+def revoke_token(context: Context, number: int) -> None:
+    """End a token at once; a second time changes and records nothing. NotFoundError where there is none such."""
+    now = context.now()
+    with context.writing() as session:
+        token = accounts.token_numbered(session, context.organisation_id, number)
+        if token.revoked_us is not None:
+            return
+        token.revoked_us = now
+        session.flush()
+        about = ("token", number)
+        context.record(session, "token.revoked", about, before={"revoked_us": None}, after={"revoked_us": now})
+
+
+def list_requests(context: Context, state: str | None = None, part: Part = WHOLE) -> Page[TokenRequestLine]:
+    """List what was asked for, of one of `STATES` or of all, the newest first; ConfigError for another state."""
+    if state is not None and state not in STATES:
+        raise ConfigError(f"there is no state {state!r}; there are {', '.join(STATES)}")
+    with context.reading() as session:
+        return accounts.requests_of(session, context.organisation_id, state, part).map(lambda row: _line(*row))
+
+
+def ask_for_token(context: Context, plans: Mapping[str, Plan], wanted: WantedToken) -> HalfOfSecret:
+    """Ask for a token, and give the first half of its secret. Nothing can be done with it before another one approves.
+
+    Raises:
+        ConfigError: there is no such plan or role; the member does not have the role, or has left; or a value is
+            invalid.
+        NotFoundError: there is no such member.
+        ConflictError: who asks is no member: nothing would say that the other one is another person.
+    """
+    now = context.now()
+    _refuse_nobody(context)
+    half = secrets.token_urlsafe(SECRET_BYTES)
+    with context.writing() as session:
+        member = _checked(session, context, plans, wanted)
+        row = TokenRequest(
+            organisation_id=context.organisation_id,
+            member_id=None if member is None else member.id,
+            role=wanted.role,
+            plan=wanted.plan,
+            label=wanted.label,
+            expires_days=wanted.expires_days,
+            half_sha256=hash_of(half),
+            state=ASKED,
+            asked_by=context.actor.name,
+            asked_us=now,
+        )
+        session.add(row)
+        session.flush()
+        _record(session, context, "token.asked", row, {"label": wanted.label})
+        return HalfOfSecret(request=_line(row, None if member is None else member.name), half=half)
+
+
+def approve_token(context: Context, plans: Mapping[str, Plan], number: int) -> HalfOfSecret:
+    """Make a token that another administrator asked for, and give the second half of its secret.
+
+    Raises:
+        NotFoundError: there is no such request.
+        ConfigError: by now there is no such plan, or the member has left or lost the role.
+        ConflictError: the actor asked for it, or is no member; it was decided; or it is older than `LONGEST_DAYS`.
+    """
+    now = context.now()
+    half = secrets.token_urlsafe(SECRET_BYTES)
+    with context.writing() as session:
+        row = _undecided(session, context, number)
+        _refuse_nobody(context)
+        if row.asked_by == context.actor.name:
+            raise ConflictError(f"{context.actor.name} asked for it, so another administrator approves it")
+        if now - row.asked_us >= LONGEST_DAYS * DAY_US:
+            raise ConflictError(f"request {number} is older than {LONGEST_DAYS} days; ask for the token anew")
+        wanted = WantedToken(
+            role=row.role, plan=row.plan, member_id=row.member_id, label=row.label, expires_days=row.expires_days
+        )
+        member = _checked(session, context, plans, wanted)
+        name = "" if member is None else member.name
+        days = days_of(plans[row.plan], name, row.expires_days)
+        token = Token(
+            organisation_id=context.organisation_id,
+            member_id=row.member_id,
+            sha256=hash_of_halves(row.half_sha256, half),
+            label=row.label,
+            role=row.role,
+            plan=row.plan,
+            created_us=now,
+            expires_us=None if days is None else now + days * DAY_US,
+        )
+        session.add(token)
+        session.flush()
+        row.token_id = token.id
+        _decide(row, MADE, context, now)
+        session.flush()
+        details = {**said_of(token), "request": row.id, "asked_by": row.asked_by}
+        after = {"label": row.label, **said_of(token)}
+        context.record(session, "token.created", ("token", token.id), after=after, details=details)
+        return HalfOfSecret(request=_line(row, name or None), half=half)
+
+
+def refuse_token(context: Context, number: int) -> TokenRequestLine:
+    """Refuse what was asked for, or take back one's own request.
+
+    NotFoundError where there is none such; ConflictError where it was decided.
+    """
+    now = context.now()
+    with context.writing() as session:
+        row = _undecided(session, context, number)
+        _decide(row, REFUSED, context, now)
+        session.flush()
+        _record(session, context, "token.refused", row)
+        member = None if row.member_id is None else session.get_one(Member, row.member_id).name
+        return _line(row, member)
+
+
+def _checked(session: Session, context: Context, plans: Mapping[str, Plan], wanted: WantedToken) -> Member | None:
+    """Give whose a token is to be; raises what `ask_for_token` raises for what is wanted."""
+    limits = plan_named(plans, wanted.plan)
+    name = ""
+    if wanted.member_id is not None:
+        name = locked_member(session, context.organisation_id, wanted.member_id).name
+    require_owner(wanted.role, name)
+    refuse_long_name("label", wanted.label)
+    days_of(limits, name, wanted.expires_days)
+    return owner_named(session, context.organisation_id, name, wanted.role) if name else None
+
+
+def _refuse_nobody(context: Context) -> None:
+    if not is_member(context.actor.name):
+        raise ConflictError(
+            f"{context.actor.name} is no member, and two administrators make a token; at the machine it is"
+            " `fivefold tokens create`"
+        )
+
+
+def _undecided(session: Session, context: Context, number: int) -> TokenRequest:
+    row = accounts.request_numbered(session, context.organisation_id, number)
+    if row.state != ASKED:
+        raise ConflictError(f"request {number} was decided already: {row.state}")
+    return row
+
+
+def _decide(row: TokenRequest, state: str, context: Context, now_us: int) -> None:
+    row.state, row.decided_by, row.decided_us = state, context.actor.name, now_us
+
+
+def _record(
+    session: Session, context: Context, action: str, row: TokenRequest, after: Mapping[str, str] | None = None
+) -> None:
+    details = {"role": row.role, "plan": row.plan, "member": row.member_id, "expires_days": row.expires_days}
+    context.record(session, action, ("token_request", row.id), after=after, details=details)
+
+
+def _token(token: Token, member: str | None, used: Usage | None, now_us: int) -> TokenShown:
+    return TokenShown(
+        id=token.id,
+        label=token.label,
+        member_id=token.member_id,
+        member=member,
+        role=token.role,
+        plan=token.plan,
+        state=token_state(token, now_us),
+        created_us=token.created_us,
+        expires_us=token.expires_us,
+        last_used_us=token.last_used_us,
+        calls=0 if used is None else used.calls,
+        users=0 if used is None else used.users,
+    )
+
+
+def _line(row: TokenRequest, member: str | None) -> TokenRequestLine:
+    return TokenRequestLine(
+        id=row.id,
+        label=row.label,
+        member_id=row.member_id,
+        member=member,
+        role=row.role,
+        plan=row.plan,
+        expires_days=row.expires_days,
+        state=row.state,
+        asked_by=row.asked_by,
+        asked_us=row.asked_us,
+        decided_by=row.decided_by,
+        decided_us=row.decided_us,
+        token_id=row.token_id,
+    )
