@@ -37,6 +37,8 @@ NOTICES = {
     "assigned": "The item is assigned.",
     "unassigned": "The item is assigned to nobody.",
     "put-away": "That item is put away. This is the next one.",
+    "filter-saved": "The filter is kept under its name.",
+    "filter-removed": "The filter is removed.",
     "queue-end": "That was the last item. What is listed here waits before it, or was left out.",
     "member-added": "The member is added. Ask for a token next: with it they sign in.",
     "roles-set": "The roles are set. Tokens of roles that were lost have ended.",

@@ -5,6 +5,7 @@ from typing import Final
 from fivefold.console.accounts import members, sign_in, tokens
 from fivefold.console.levels import assessment, customer, portfolio, search
 from fivefold.console.monitoring import validation
+from fivefold.console.queue import many
 from fivefold.console.queue import page as queue
 from fivefold.console.visit import Redirect, View, Visit
 
@@ -25,6 +26,11 @@ VIEWS: Final[tuple[View, ...]] = (
     View("POST", "/console/sign-out", None, sign_in.sign_out),
     View("POST", "/console/sign-out-everywhere", None, sign_in.sign_out_everywhere),
     View("GET", "/console/queue", queue.QUEUE, queue.show_queue),
+    View("POST", "/console/queue/assign-many", queue.WORK, many.assign_many, queue.show_queue),
+    View("POST", "/console/queue/tag-many", many.TAG, many.tag_many, queue.show_queue),
+    View("POST", "/console/queue/compute-many", many.COMPUTE, many.compute_many, queue.show_queue),
+    View("POST", "/console/queue/save-filter", queue.VIEW, queue.save_filter, queue.show_queue),
+    View("POST", "/console/queue/remove-filter", queue.VIEW_END, queue.remove_filter, queue.show_queue),
     View("GET", "/console/queue/next", queue.QUEUE, queue.show_next),
     View("GET", "/console/queue/items/{item}", queue.QUEUE, queue.show_item),
     View("POST", "/console/queue/items/{item}/assign", queue.WORK, queue.assign, queue.show_item),

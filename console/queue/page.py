@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from typing import Final
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from fivefold.charts.bars import Span, share_spans
 from fivefold.console.queue.place import (
@@ -11,7 +11,6 @@ from fivefold.console.queue.place import (
     carried_filter,
     carried_place,
     filter_text,
-    filters_of,
     page_of_item,
     trail_to,
 )
@@ -36,9 +35,13 @@ from fivefold.usecases.queue.items import (
     own_number,
     read_item,
 )
+from fivefold.usecases.queue.views import FILTERS, QueueViewShown, filters_of, list_views, remove_view, save_view
 
 QUEUE: Final = "GET /v1/queue"
 WORK: Final = "PUT /v1/queue/{item}"
+
+VIEW: Final = "PUT /v1/queue/views/{name}"
+VIEW_END: Final = "DELETE /v1/queue/views/{name}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +61,14 @@ class Ageing:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SavedView:
+    """A named filter, and its address."""
+
+    view: QueueViewShown
+    address: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class QueuePage:
     """What waits, as far as the role sees it and the filter asks for it.
 
@@ -68,6 +79,9 @@ class QueuePage:
         ageing: of the kinds that are shown.
         start: the address of the first item.
         next: the address of the next page.
+        views: filters under a name.
+        members: to whom items may be assigned.
+        filter: what is chosen, as the query of an address.
     """
 
     chosen: dict[str, str]
@@ -80,6 +94,9 @@ class QueuePage:
     items: Page[ItemLine]
     start: str
     next: str | None
+    views: tuple[SavedView, ...]
+    members: tuple[MemberLine, ...]
+    filter: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +110,7 @@ class ItemPage:
 
 def show_queue(visit: Visit) -> Rendered:
     """Show what waits: how much and how old, and each item."""
-    chosen = {name: visit.query.get(name, "") for name in ("kind", "assigned", "type", "level", "days", "order")}
+    chosen = {name: visit.query.get(name, "") for name in FILTERS}
     filters = filters_of(chosen, visit.now())
     part = visit.part("items")
     found = list_items(visit, visit.role, filters, part)
@@ -110,6 +127,11 @@ def show_queue(visit: Visit) -> Rendered:
         items=found.map(lambda item: _line(visit, chosen, item, key_of(item, filters.order))),
         start=_start(chosen),
         next=visit.next_of("items", found),
+        views=tuple(
+            SavedView(view=view, address=f"/console/queue?{filter_text(view.filters)}") for view in list_views(visit)
+        ),
+        members=tuple(member for member in members.values() if member.left_us is None),
+        filter=filter_text(chosen),
     )
     return Rendered(template="queue/queue.html", title=text("Queue"), page=page)
 
@@ -178,6 +200,20 @@ def put_away(visit: Visit) -> Answer:
     change_item(visit, visit.role, visit.parts["item"], _revision(visit), assigned_to=own_number(visit), done=True)
     led = show_next(visit)
     return led if led.notice else replace(led, notice="put-away")
+
+
+def save_filter(visit: Visit) -> Answer:
+    """Keep the filter of the page under a name, for the member or for the organisation."""
+    shared = visit.form.get("shared") == "yes"
+    chosen = dict(parse_qsl(visit.form.get("filter", "")))
+    save_view(visit, visit.role, visit.typed("name", text("Name")), chosen, shared=shared)
+    return Redirect(f"/console/queue?{filter_text(chosen)}" if chosen else "/console/queue", "filter-saved")
+
+
+def remove_filter(visit: Visit) -> Answer:
+    """Remove a named filter."""
+    remove_view(visit, visit.typed("name", text("Name")), shared=visit.form.get("shared") == "yes")
+    return Redirect("/console/queue", "filter-removed")
 
 
 def _revision(visit: Visit) -> int:

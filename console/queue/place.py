@@ -2,19 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
-from fivefold.console.texts import text
 from fivefold.console.visit import Visit, address
-from fivefold.domain.clock import DAY_US
-from fivefold.domain.errors import ConfigError, NotFoundError
+from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Key, cursor_of, key_of
 from fivefold.store.queue.items import Order
-from fivefold.usecases.queue.items import QueueFilters, QueueItem, item_at, own_number, read_item
-
-FILTERS: Final = ("kind", "assigned", "type", "level", "days", "order")
-"""What of an address is the filter."""
+from fivefold.usecases.queue.items import QueueItem, item_at, own_number, read_item
+from fivefold.usecases.queue.views import FILTERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,23 +38,6 @@ def filter_text(chosen: Mapping[str, str]) -> str:
     'kind=rise&assigned=mine'
     """
     return urlencode([(name, chosen[name]) for name in FILTERS if chosen.get(name)])
-
-
-def filters_of(chosen: Mapping[str, str], now_us: int) -> QueueFilters:
-    """Read a filter; ConfigError where it has an order or a number of days that there is not."""
-    days, order = chosen.get("days", ""), chosen.get("order") or Order.DUE
-    if order not in set(Order):
-        raise ConfigError(text("order is {order}; it must be one of {all}", order=repr(order), all=", ".join(Order)))
-    if days and not (days.isascii() and days.isdecimal() and 1 <= len(days) <= 3):
-        raise ConfigError(text("days is {days}; it must be a whole number from 1 to 999", days=repr(days)))
-    return QueueFilters(
-        kinds=tuple(filter(None, chosen.get("kind", "").split(","))),
-        assigned=chosen.get("assigned", ""),
-        entity_type=chosen.get("type") or None,
-        levels=tuple(filter(None, chosen.get("level", "").split(","))),
-        since_us=now_us - int(days) * DAY_US if days else None,
-        order=Order(order),
-    )
 
 
 def carried_filter(visit: Visit) -> dict[str, str]:

@@ -140,6 +140,7 @@ BODY_EXAMPLES: Final[Mapping[str, Any]] = {
     },
     "retire_policy": {"reason": WHY},
     "request_override": {"level": "high", "reason": "Known from an earlier bank", "until": "2030-01-01"},
+    "save_queue_view": {"filters": {"kind": "rise", "days": "1", "order": "newest"}, "shared": True},
     "change_queue_item": {"revision": 0, "assigned_to": 1},
     "approve_override": {"reason": WHY},
     "refuse_override": {"reason": "The reason is not known enough"},
@@ -201,6 +202,8 @@ _OWN: Final[Mapping[str, Mapping[str, Any]]] = {
     "list_token_requests": {"state": "asked"},
     "read_difference": {"assessment": "1.2", "earlier": "1.1"},
     "list_transitions": {"direction": "rise,fall", "to": "high"},
+    "save_queue_view": {"name": "Rose today"},
+    "remove_queue_view": {"name": "Rose today", "shared": True},
     "list_queue": _QUEUE,
     "count_queue": _QUEUE,
     "list_current_levels": {

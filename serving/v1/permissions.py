@@ -10,6 +10,7 @@ from fivefold.serving.v1.levels import levels, overrides, portfolio
 from fivefold.serving.v1.monitoring import validations
 from fivefold.serving.v1.portfolio import current_levels, differences, search, transitions
 from fivefold.serving.v1.queue import items as queue
+from fivefold.serving.v1.queue import views as queue_views
 from fivefold.serving.v1.route import Route, Work
 from fivefold.serving.v1.rulesets import activations, rulesets
 from fivefold.serving.v1.webhooks import webhooks
@@ -82,6 +83,9 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/queue", READERS, queue.list_queue),
     Route("GET", "/v1/queue/count", READERS, queue.count_queue),
     Route("PUT", "/v1/queue/{item}", READERS, queue.change_queue_item),
+    Route("GET", "/v1/queue/views", READERS, queue_views.list_queue_views),
+    Route("PUT", "/v1/queue/views/{name}", READERS, queue_views.save_queue_view),
+    Route("DELETE", "/v1/queue/views/{name}", READERS, queue_views.remove_queue_view),
     Route("GET", "/v1/distribution", READERS, portfolio.read_distribution),
     Route("GET", "/v1/failures", PUBLISHERS, portfolio.list_failures),
     Route("GET", "/v1/validations", REVIEWERS, validations.list_validations),

@@ -1,12 +1,13 @@
-"""The table of what people did about items of the queue; the items themselves are rows of other tables."""
+"""The tables of what people did about items of the queue, and of its named filters; items are rows of other tables."""
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from fivefold.store.sql.json_text import JSONText
 from fivefold.store.tables.accounts import Base
 from fivefold.store.tables.entities import BIG
 
-KIND_CHARACTERS = 12
+KIND_CHARACTERS, VIEW_NAME_CHARACTERS = 12, 60
 
 
 class QueueWork(Base):
@@ -35,3 +36,24 @@ class QueueWork(Base):
     revision: Mapped[int] = mapped_column(Integer)
     changed_us: Mapped[int] = mapped_column(BigInteger)
     changed_by: Mapped[str] = mapped_column(Text)
+
+
+class QueueView(Base):
+    """A filter of the queue under a name, for a member alone or for everybody of the organisation.
+
+    Attributes:
+        owner: the number of the member whose own it is; 0 for one of the organisation.
+        filters: by name, as addresses have them.
+        saved_by: the number of the member who saved it.
+    """
+
+    __tablename__ = "queue_views"
+    __table_args__ = (UniqueConstraint("organisation_id", "owner", "name"),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey("organisations.id"))
+    owner: Mapped[int] = mapped_column(Integer)
+    name: Mapped[str] = mapped_column(String(VIEW_NAME_CHARACTERS))
+    filters: Mapped[dict[str, str]] = mapped_column(JSONText())
+    saved_by: Mapped[int] = mapped_column(Integer)
+    saved_us: Mapped[int] = mapped_column(BigInteger)

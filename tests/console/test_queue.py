@@ -172,3 +172,73 @@ def test_what_a_role_does_not_see_is_not_in_its_queue(two: Place) -> None:
     for item in ("change-1-0", "failure-1-1"):
         answer = two.ask("PUT", f"/v1/queue/{item}", {"revision": 0, "assigned_to": number}, role="investigator")
         assert answer.status_code == 404
+
+
+def chosen(visitor: Visitor) -> tuple[str, dict[str, str]]:
+    """The form of the check boxes with all of them chosen: its action, and its fields."""
+    form = next(form for form in visitor.forms() if form.action == "/console/queue/assign-many")
+    boxes = re.findall(r'name="(item-[a-z0-9-]+)" value="([0-9]+)"', visitor.page.text)
+    return form.action, {**form.fields, **dict(boxes)}
+
+
+def test_many_items_are_assigned_at_once_and_those_that_another_person_changed_are_told(two: Place) -> None:
+    visitor = Visitor(two).sign_in("investigator").go("/console/queue?kind=override")
+    action, fields = chosen(visitor)
+    start(Visitor(two).sign_in("approver"), "?kind=override").submit("/assign")
+    visitor.post(action, {**fields, "assigned_to": str(two.members[OURS, "investigator"])})
+    assert visitor.page.status_code == 200
+    assert "Done of 1, not done of 1." in visitor.text
+    assert "another person changed item" in visitor.text
+    assert "?kind=override" in visitor.page.text
+    assert "Nothing was changed" not in visitor.text
+
+
+def test_many_customers_are_tagged_and_computed_again(two: Place) -> None:
+    visitor = Visitor(two).sign_in("investigator").go("/console/queue?kind=override")
+    _, fields = chosen(visitor)
+    visitor.post("/console/queue/tag-many", {**fields, "tag": "watch"})
+    assert "Done of 2, not done of 0." in visitor.text
+    assert [tag["tag"] for tag in two.good("GET", "/v1/entities/company/second/tags", role="investigator")] == ["watch"]
+    visitor.post("/console/queue/tag-many", {**fields, "tag": "x" * 300})
+    assert "Done of 0, not done of 2." in visitor.text
+    visitor.post("/console/queue/compute-many", fields)
+    assert "Done of 2, not done of 0." in visitor.text
+
+
+@pytest.mark.parametrize("count", [0, 51])
+def test_only_so_many_are_done_at_once(two: Place, count: int) -> None:
+    visitor = Visitor(two).sign_in("investigator").go("/console/queue")
+    _, fields = chosen(visitor)
+    boxes = {f"item-rise-{number}-1": "0" for number in range(count)}
+    plain = {name: value for name, value in fields.items() if not name.startswith("item-")}
+    visitor.post("/console/queue/compute-many", {**plain, **boxes})
+    assert visitor.page.status_code == 422
+    assert f"{count} are chosen; choose 1 to 50" in visitor.text
+
+
+def test_no_form_of_the_queue_overrides_many(furnished: Place) -> None:
+    visitor = Visitor(furnished).sign_in("admin").go("/console/queue")
+    assert not [form.action for form in visitor.forms() if "override" in form.action]
+    assert set(re.findall(r'formaction="/console/queue/([a-z-]+)"', visitor.page.text)) == {
+        "assign-many",
+        "tag-many",
+        "compute-many",
+    }
+
+
+def test_a_filter_is_kept_under_a_name_for_a_person_and_for_the_organisation(two: Place) -> None:
+    visitor = Visitor(two).sign_in("investigator").go("/console/queue?kind=override&days=7")
+    visitor.submit("/save-filter", name="Mine alone")
+    assert "The filter is kept under its name." in visitor.text
+    visitor.go("/console/queue?kind=rise&days=1").submit("/save-filter", name="Rose <today>", shared="yes")
+    assert "<today>" not in visitor.page.text
+    other = Visitor(two).sign_in("approver").go("/console/queue")
+    assert "Mine alone" not in other.text
+    assert "/console/queue?kind=rise&days=1" in other.links()
+    other.submit("/remove-filter", name="Rose <today>", shared="yes")
+    assert "The filter is removed." in other.text
+    assert "Mine alone" in visitor.go("/console/queue").text
+    visitor.submit("/save-filter", name="  ")
+    assert visitor.page.status_code == 422
+    visitor.submit("/remove-filter", name="none")
+    assert visitor.page.status_code == 404

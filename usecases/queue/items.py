@@ -222,10 +222,10 @@ def change_item(
     if done and name.kind is not Kind.RISE:
         raise ConfigError(f"an item of the kind {name.kind} leaves the queue when it is dealt with, and not before")
     with context.writing() as session:
-        member = None if assigned_to is None else locked_member(session, context.organisation_id, assigned_to)
         subject = stored.subject_of(session, context.organisation_id, name)
         if subject is None or role not in SEEN_BY[name.kind]:
             raise NotFoundError(f"there is no item {item!r} in the queue")
+        member = None if assigned_to is None else locked_member(session, context.organisation_id, assigned_to)
         work = stored.work_on(session, context.organisation_id, name)
         row = _waiting(session, context, role, name)
         if row is None:

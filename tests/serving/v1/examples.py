@@ -96,6 +96,9 @@ EXAMPLES: Mapping[str, Example] = {
     "list_transitions": Example(query={"direction": "first,rise", "since": "2026-01-01"}),
     "list_queue": Example(query={"assigned": "unassigned", "order": "newest"}),
     "count_queue": Example(),
+    "list_queue_views": Example(),
+    "save_queue_view": Example({"name": "Rose today"}, {"filters": {"kind": "rise"}}),
+    "remove_queue_view": Example({"name": "kept"}, query={"shared": "true"}, own=("name",)),
     "change_queue_item": Example({"item": "override-1-0"}, {"revision": 0, "assigned_to": 1}, own=("item",)),
     "read_distribution": Example(query={"type": "customer"}),
     "list_failures": Example(),
@@ -192,6 +195,8 @@ def furnish(place: Place) -> Place:
     override(place)
     proposed(place, maker)
     revocation(place)
+    body = {"filters": {"kind": "rise", "days": "7"}, "shared": True}
+    place.good("PUT", "/v1/queue/views/kept", body, role="admin")
     place.good("POST", "/v1/webhooks", {"url": "https://example.com/hook"}, role="admin")
     validated(place)
     decided(place, maker)

@@ -1,0 +1,139 @@
+"""Named filters of the queue: of a member alone, and of everybody of the organisation."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
+from fivefold.store.queue.items import Order
+from fivefold.store.sql.database import add_alone
+from fivefold.store.tables.queue import VIEW_NAME_CHARACTERS, QueueView
+from fivefold.usecases.queue.items import QueueFilters, count_items, own_number
+from fivefold.usecases.shared.actors import Role
+from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.entity_checks import storable
+
+FILTERS: Final = ("kind", "assigned", "type", "level", "days", "order")
+"""What a filter may name, in the order in which addresses have it."""
+OF_ALL: Final = 0
+MOST_VIEWS: Final = 50
+"""Of a member, and of the organisation."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueViewShown:
+    """A named filter; `shared`: everybody of the organisation has it.
+
+    Attributes:
+        filters: of `FILTERS`, as addresses have them.
+        saved_by: the number of the member who saved it.
+    """
+
+    name: str
+    shared: bool
+    filters: Mapping[str, str]
+    saved_by: int
+
+
+def filters_of(chosen: Mapping[str, str], now_us: int) -> QueueFilters:
+    """Read a filter as addresses have it; ConfigError where it has an order or a number of days that there is not.
+
+    >>> filters_of({"kind": "rise,review", "days": "1"}, 86_400_000_000).since_us
+    0
+    """
+    days, order = chosen.get("days", ""), chosen.get("order") or Order.DUE
+    if order not in set(Order):
+        raise ConfigError(f"order is {order!r}; it must be one of {', '.join(Order)}")
+    if days and not (days.isascii() and days.isdecimal() and len(days) <= 3):
+        raise ConfigError(f"days is {days!r}; it must be a whole number up to 999")
+    return QueueFilters(
+        kinds=tuple(filter(None, chosen.get("kind", "").split(","))),
+        assigned=chosen.get("assigned", ""),
+        entity_type=chosen.get("type") or None,
+        levels=tuple(filter(None, chosen.get("level", "").split(","))),
+        since_us=now_us - int(days) * DAY_US if days else None,
+        order=Order(order),
+    )
+
+
+def list_views(context: Context) -> list[QueueViewShown]:
+    """List the filters of the member who acts, then those of the organisation, by name."""
+    owners = (own_number(context) or OF_ALL, OF_ALL)
+    with context.reading() as session:
+        rows = session.scalars(
+            select(QueueView)
+            .where(QueueView.organisation_id == context.organisation_id, QueueView.owner.in_(owners))
+            .order_by(QueueView.owner.desc(), QueueView.name)
+        )
+        return [_shown(row) for row in rows]
+
+
+def save_view(
+    context: Context, role: Role, name: str, filters: Mapping[str, str], *, shared: bool = False
+) -> QueueViewShown:
+    """Keep a filter under a name; one of the same name is replaced.
+
+    Raises:
+        ConfigError: the name cannot be kept, the actor is no member, or the filter is none.
+        NotFoundError: the filter names a type of entity or a member that is not there.
+        ConflictError: there are too many.
+    """
+    kept = {each: filters[each] for each in FILTERS if filters.get(each)}
+    if not 1 <= len(name) <= VIEW_NAME_CHARACTERS or name != name.strip() or not storable(name):
+        raise ConfigError(
+            f"the name {name[:80]!r} cannot be kept; it must have 1 to {VIEW_NAME_CHARACTERS} characters without spaces"
+            " around them"
+        )
+    member, now = _own(context), context.now()
+    count_items(context, role, filters_of(kept, now))
+    with context.writing() as session:
+        row = _named(session, context, name, OF_ALL if shared else member)
+        if row is None and len(_names(session, context, OF_ALL if shared else member)) >= MOST_VIEWS:
+            raise ConflictError(f"there are {MOST_VIEWS} filters already; remove one first")
+        if row is None:
+            row = QueueView(organisation_id=context.organisation_id, owner=OF_ALL if shared else member, name=name)
+        row.filters, row.saved_by, row.saved_us = kept, member, now
+        add_alone(session, row)
+        said = {"shared": shared, "filters": kept}
+        context.record(session, "queue_view.saved", ("queue_view", row.id), after={"name": name}, details=said)
+        return _shown(row)
+
+
+def remove_view(context: Context, name: str, *, shared: bool = False) -> None:
+    """Remove a named filter; NotFoundError where there is none of that name."""
+    with context.writing() as session:
+        row = _named(session, context, name, OF_ALL if shared else _own(context))
+        if row is None:
+            raise NotFoundError(f"there is no filter {name[:80]!r}")
+        session.delete(row)
+        details = {"shared": shared}
+        context.record(session, "queue_view.removed", ("queue_view", row.id), before={"name": name}, details=details)
+
+
+def _own(context: Context) -> int:
+    member = own_number(context)
+    if member is None:
+        raise ConfigError(f"{context.actor.name} is no member; filters are kept for members")
+    return member
+
+
+def _named(session: Session, context: Context, name: str, owner: int) -> QueueView | None:
+    statement = select(QueueView).where(
+        QueueView.organisation_id == context.organisation_id, QueueView.owner == owner, QueueView.name == name
+    )
+    return session.scalar(statement.with_for_update())
+
+
+def _names(session: Session, context: Context, owner: int) -> list[str]:
+    statement = select(QueueView.name).where(
+        QueueView.organisation_id == context.organisation_id, QueueView.owner == owner
+    )
+    return list(session.scalars(statement))
+
+
+def _shown(row: QueueView) -> QueueViewShown:
+    return QueueViewShown(name=row.name, shared=row.owner == OF_ALL, filters=row.filters, saved_by=row.saved_by)
