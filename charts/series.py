@@ -1,10 +1,12 @@
-"""Where the dots of a figure over time lie, in numbers alone: pages write them as SVG."""
+"""Where the dots of a figure over time lie, and rising curves, in numbers alone: pages write them as SVG."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 PLOT_WIDTH, PLOT_HEIGHT = 340.0, 120.0
+"""In the units of the picture, whatever its size on a screen."""
+CURVE_WIDTH, CURVE_HEIGHT = 340.0, 260.0
 """In the units of the picture, whatever its size on a screen."""
 _HALVES = (0.0, 0.5, 1.0)
 
@@ -99,4 +101,30 @@ def series_plot(figures: Sequence[SeriesFigure], axis: tuple[float, float]) -> S
 def _joined(places: Sequence[tuple[float, float | None]]) -> tuple[tuple[float, float, float, float], ...]:
     return tuple(
         (x, y, next_x, next_y) for (x, y), (next_x, next_y) in pairwise(places) if y is not None and next_y is not None
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """A curve: its name, and its points as `x,y` from the upper left corner, with spaces between."""
+
+    name: str
+    points: str
+
+
+def rising_curves(curves: Mapping[str, Sequence[float]]) -> tuple[Curve, ...]:
+    """Place curves of shares from 0 to 1, whose values stand at even distances, on `CURVE_WIDTH` by `CURVE_HEIGHT`.
+
+    >>> rising_curves({"model": [0.0, 0.5, 1.0]})[0].points
+    '0.0,260.0 170.0,130.0 340.0,0.0'
+    """
+    return tuple(
+        Curve(
+            name=name,
+            points=" ".join(
+                f"{CURVE_WIDTH * place / max(len(shares) - 1, 1):.1f},{CURVE_HEIGHT * (1.0 - share):.1f}"
+                for place, share in enumerate(shares)
+            ),
+        )
+        for name, shares in curves.items()
     )

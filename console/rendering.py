@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined
 from markupsafe import Markup
 
 from fivefold.charts.bars import PLOT_WIDTH
+from fivefold.charts.series import CURVE_HEIGHT, CURVE_WIDTH
 from fivefold.charts.series import PLOT_HEIGHT as SERIES_HEIGHT
 from fivefold.charts.series import PLOT_WIDTH as SERIES_WIDTH
 from fivefold.charts.text.numbers import signed as signed_number
@@ -81,6 +82,8 @@ def environment() -> Environment:
         "PLOT_WIDTH": PLOT_WIDTH,
         "SERIES_WIDTH": SERIES_WIDTH,
         "SERIES_HEIGHT": SERIES_HEIGHT,
+        "CURVE_WIDTH": CURVE_WIDTH,
+        "CURVE_HEIGHT": CURVE_HEIGHT,
     }
     pages.filters |= {
         "age": age,

@@ -4,6 +4,7 @@ from typing import Final
 
 from fivefold.console.accounts import members, sign_in, tokens
 from fivefold.console.levels import assessment, customer, portfolio, search
+from fivefold.console.models import version, versions
 from fivefold.console.monitoring import validation
 from fivefold.console.queue import many
 from fivefold.console.queue import page as queue
@@ -91,4 +92,6 @@ VIEWS: Final[tuple[View, ...]] = (
     View("POST", f"{tokens.TOKENS}/approve", f"POST {_REQUEST}/approve", tokens.approve, tokens.show_tokens),
     View("POST", f"{tokens.TOKENS}/refuse", f"POST {_REQUEST}/refuse", tokens.refuse, tokens.show_tokens),
     View("POST", f"{tokens.TOKENS}/revoke", "POST /v1/tokens/{number}/revoke", tokens.revoke, tokens.show_tokens),
+    View("GET", "/console/models", "GET /v1/models", versions.show_versions),
+    View("GET", "/console/models/{version}", "GET /v1/models/{version}", version.show_version),
 )

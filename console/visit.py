@@ -16,6 +16,7 @@ from fivefold.store.accounts.plans import Plan
 from fivefold.usecases.accounts.organisations import list_members
 from fivefold.usecases.accounts.sessions import MemberSession
 from fivefold.usecases.levels.value_scores import EntityScorer
+from fivefold.usecases.models.read import OpenRegistry, no_registry
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
 
@@ -43,6 +44,7 @@ class Visit(Context):
         form: what was typed.
         valuer: the value model that serves; None where none does.
         plans: the limits that tokens may have, by name.
+        registry: opens the registry of its versions; it gives None where nothing was trained yet.
         action: the last part of an action's path; empty for a page.
         problem: why an action was not carried out; empty otherwise.
         nonce: of the scripts of the page; empty where the page has none.
@@ -57,6 +59,7 @@ class Visit(Context):
     form: Mapping[str, str] = field(default_factory=dict)
     valuer: EntityScorer | None = None
     plans: Mapping[str, Plan] = field(default_factory=dict)
+    registry: OpenRegistry = no_registry
     action: str = ""
     problem: str = ""
     nonce: str = ""

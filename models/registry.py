@@ -10,6 +10,7 @@ import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -140,9 +141,26 @@ class Registry:
 
     def versions(self) -> list[RegisteredVersion]:
         """List the versions, newest first."""
+        return [self._version(version) for version in self._listed()]
+
+    def versions_below(self, number: int | None, most: int) -> list[RegisteredVersion]:
+        """List the newest versions below a number, or of all, newest first, at most so many: a page of them."""
+        below = (version for version in self._listed() if number is None or int(version.version) < number)
+        return [self._version(version) for version in islice(below, most)]
+
+    def _listed(self) -> list[ModelVersion]:
+        """List the versions, newest first, as a search gives them: without the aliases, and without the metrics."""
         versions = self.client.search_model_versions(f"name = '{self.name}'", max_results=10_000)
-        # A search leaves out the aliases; the registered model has them.
-        return sorted((self._version(version) for version in versions), key=lambda version: -version.number)
+        return sorted(versions, key=lambda version: -int(version.version))
+
+    def artifact(self, run_id: str, name: str) -> str | None:
+        """Read a text that training stored with a run; None where there is none of that name."""
+        try:
+            with tempfile.TemporaryDirectory(prefix="fivefold-") as folder:
+                path = self.client.download_artifacts(run_id, name, folder)
+                return Path(path).read_text(encoding="utf-8")
+        except (MlflowException, OSError):
+            return None
 
     def version(self, number: int) -> RegisteredVersion:
         """Find one version; ModelNotFoundError names those that there are."""

@@ -37,6 +37,7 @@ from fivefold.serving.v1.permissions import ROUTES
 from fivefold.store.accounts.plans import Plan
 from fivefold.usecases.accounts.sessions import MemberSession, find_session, sign_in
 from fivefold.usecases.levels.value_scores import EntityScorer
+from fivefold.usecases.models.read import OpenRegistry, no_registry
 
 COOKIE: Final = "__Host-fivefold"
 SIGN_IN_PATH: Final = "/console/sign-in"
@@ -86,15 +87,20 @@ class Console:
     """Answers the pages; one in each worker."""
 
     def __init__(
-        self, engine: Engine, valuer: Callable[[], EntityScorer | None], plans: Mapping[str, Plan] | None = None
+        self,
+        engine: Engine,
+        valuer: Callable[[], EntityScorer | None],
+        plans: Mapping[str, Plan] | None = None,
+        registry: OpenRegistry = no_registry,
     ) -> None:
-        """Answer from a database, with the value model that *valuer* gives.
+        """Answer from a database, with the value model that *valuer* gives; *registry* opens that of its versions.
 
         A token has as many requests in a minute as its plan among *plans* allows; without a plan there is no limit.
         """
         self._engine = engine
         self._valuer = valuer
         self._plans = plans or {}
+        self._registry = registry
         self._rate_limiter = RateLimiter()
 
     async def answer(self, view: View, request: Request) -> Response:
@@ -137,6 +143,7 @@ class Console:
             query=dict(request.query_params),
             form=form,
             valuer=self._valuer(),
+            registry=self._registry,
             nonce=token_urlsafe(16) if _has_scripts() else "",
             plans=self._plans,
         )

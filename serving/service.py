@@ -6,6 +6,7 @@ two thirds of the throughput; freezing the objects that exist after start takes 
 
 import gc
 import sys
+from functools import cache
 
 import bentoml
 import structlog
@@ -17,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from fivefold.domain.errors import FivefoldError, StoreError
 from fivefold.domain.settings import read_settings
 from fivefold.features.request_body.body import measure_body
+from fivefold.models.registry import Registry
 from fivefold.serving.access_log import AccessLog
 from fivefold.serving.authentication import Authenticator
 from fivefold.serving.champion.drift_counter import DriftCounter
@@ -71,8 +73,18 @@ def entity_scorer() -> EntityScorer | None:
     return None if served is None else EntityScorer(served.model, served.name, served.version)
 
 
-add_platform(APP, Dispatcher(PLATFORM, SETTINGS.limits, entity_scorer, PLANS))
-add_console(APP, Console(PLATFORM, entity_scorer, PLANS))
+@cache
+def _opened_registry() -> Registry:
+    return Registry(SETTINGS, SETTINGS.model_name)
+
+
+def open_registry() -> Registry | None:
+    """Open the registry of value models, once; None until something was trained."""
+    return _opened_registry() if SETTINGS.has_registry else None
+
+
+add_platform(APP, Dispatcher(PLATFORM, SETTINGS.limits, entity_scorer, PLANS, open_registry))
+add_console(APP, Console(PLATFORM, entity_scorer, PLANS, open_registry))
 SWITCH_SECONDS = 0.0005
 SLACK_SECONDS = 30
 """BentoML's own time limit comes so much later than ours, whose answer is an array."""

@@ -14,6 +14,7 @@ from fivefold.domain.segments import SEGMENTS
 from fivefold.features.indicator_matrix import warm
 from fivefold.features.reading.sources import require_columns
 from fivefold.features.reading.tables import Source
+from fivefold.models.comparison import VersionComparison
 from fivefold.models.curve import ScoreCurve
 from fivefold.models.drift import DriftReference
 from fivefold.models.registry import PARENT_TAG, RegisteredVersion, Registry
@@ -28,6 +29,7 @@ from fivefold.training.judging.metrics import calibration_error, segment_table
 from fivefold.training.judging.predictions import WindowPredictions, predict_test_window
 from fivefold.training.plan import source_name
 from fivefold.training.register import RunRecord, log_version, version_tags
+from fivefold.training.report.comparison import Rival, compare_versions
 from fivefold.training.report.recalibration_card import CurveChange, RecalibrationLineage, recalibration_card
 from fivefold.training.windows import Windows
 
@@ -95,7 +97,10 @@ def recalibrate(
         warnings,
     )  # fmt: skip
     against = champion.number if champion is not None and champion.number == parent.number else None
-    record = _record(new, evaluation, change, verdict, lineage, against)
+    comparison = compare_versions(
+        new, test_window, evaluation, verdict, Rival(parent.number, model, test_window.predicted)
+    )
+    record = _record(new, evaluation, change, verdict, lineage, against, comparison)
     return Recalibration(
         log_version(registry, new, test_window, evaluation, record), new, evaluation, change, verdict, lineage
     )
@@ -232,6 +237,7 @@ def _record(
     verdict: GateVerdict,
     lineage: RecalibrationLineage,
     against: int | None,
+    comparison: VersionComparison,
 ) -> RunRecord:
     config = lineage.config
     sections = {name: getattr(config, name).model_dump() for name in ("snapshots", "value", "checks", "gate")}
@@ -251,4 +257,5 @@ def _record(
             PARENT_TAG: str(lineage.parent),
             "parent_content_hash": lineage.parent_hash,
         },
+        comparison,
     )

@@ -20,12 +20,15 @@ import fivefold
 from fivefold.domain.clock import day_text
 from fivefold.features.catalogue_page import catalogue_markdown
 from fivefold.models import pyfunc_entry
+from fivefold.models.comparison import FILE as COMPARISON_FILE
+from fivefold.models.comparison import VersionComparison
 from fivefold.models.registry import ABSENT_TAG, Registry
 from fivefold.models.value_model import ValueModel
 from fivefold.training.data import SourceSummary
 from fivefold.training.judging.evaluate import Evaluation
 from fivefold.training.judging.gate import GateVerdict
 from fivefold.training.judging.predictions import WindowPredictions
+from fivefold.training.report.comparison import Rival, compare_versions
 from fivefold.training.report.model_card import Lineage, model_card
 from fivefold.training.report.pictures import write_pictures
 
@@ -55,11 +58,16 @@ def register(
     lineage: Lineage,
     verdict: GateVerdict,
     judged_against: int | None,
+    champion: ValueModel | None = None,
 ) -> int:
     """Log the run and register the model as challenger; give the version's number.
 
-    *judged_against* is the champion that the verdict compares with; None without a champion.
+    *judged_against* is the champion that the verdict compares with; None without a champion. *champion* is that model,
+    where it is comparable: its predictions are in the window.
     """
+    rival = None
+    if champion is not None and judged_against is not None and test_window.champion is not None:
+        rival = Rival(judged_against, champion, test_window.champion)
     record = RunRecord(
         lineage.source,
         lineage.summary,
@@ -69,6 +77,7 @@ def register(
         version_tags(
             model, lineage.summary, lineage.code, verdict, judged_against, evaluation.comparisons.times_judged
         ),
+        compare_versions(model, test_window, evaluation, verdict, rival),
     )
     return log_version(registry, model, test_window, evaluation, record)
 
@@ -83,6 +92,7 @@ class RunRecord:
         card: in Markdown.
         parameters, metrics: of the run.
         tags: of the run and of the version.
+        comparison: of the version with the one that it was judged against.
     """
 
     source: str
@@ -91,6 +101,7 @@ class RunRecord:
     parameters: Mapping[str, Any]
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
+    comparison: VersionComparison
 
 
 def log_version(
@@ -109,6 +120,7 @@ def log_version(
         for picture in write_pictures(folder / "plots", model, evaluation, test_window):
             mlflow.log_artifact(str(picture), "plots")
         mlflow.log_text(record.card, "model_card.md")
+        mlflow.log_text(record.comparison.to_json(), COMPARISON_FILE)
         mlflow.log_text(catalogue_markdown(), "indicators.md")
         mlflow.log_dict(model.rates.to_dict(), "rates.json")
         model.save(folder / "value_model")

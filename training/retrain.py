@@ -92,7 +92,8 @@ def retrain(
     evaluation = evaluate(test_window, model, config, times_judged(registry, dates))
     verdict = gate_verdict(evaluation, config.gate, incomparable)
     lineage = Lineage(plan.source, plan.summary, dates, rows, config, trees, release(), plan.warnings, plan.assumptions)
-    number = register(registry, model, test_window, evaluation, lineage, verdict, champion.number if champion else None)
+    against = champion.number if champion else None
+    number = register(registry, model, test_window, evaluation, lineage, verdict, against, comparable)
     promoted = verdict.promote and promote_by(registry, number) is not None
     return TrainingResult(number, promoted, model, evaluation, verdict, lineage)
 

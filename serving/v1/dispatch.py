@@ -34,6 +34,7 @@ from fivefold.store.accounts.plans import Plan
 from fivefold.store.sql.database import reachable
 from fivefold.usecases.accounts.credentials import Credential, find_credential, note_use
 from fivefold.usecases.levels.value_scores import EntityScorer
+from fivefold.usecases.models.read import OpenRegistry, no_registry
 from fivefold.usecases.shared.actors import OF_MEMBERS, Role
 
 LANES: Mapping[Work, Lane] = {
@@ -58,8 +59,11 @@ class Dispatcher:
         limits: Limits,
         valuer: Callable[[], EntityScorer | None],
         plans: Mapping[str, Plan] | None = None,
+        registry: OpenRegistry = no_registry,
     ) -> None:
         """Answer from a database, within the limits of one request, with the value model that *valuer* gives.
+
+        *registry* opens the registry of its versions.
 
         A token whose plan is not among *plans* has no limits of its own.
         """
@@ -67,6 +71,7 @@ class Dispatcher:
         self._limits = limits
         self._valuer = valuer
         self._plans = plans or {}
+        self._registry = registry
         self._rate_limiter = RateLimiter()
         self._body_memory = body_memory()
 
@@ -93,7 +98,7 @@ class Dispatcher:
             with self._body_memory.reserving_for(credential.organisation_id) as reserve:
                 most_bytes = route.most_bytes(self._limits.body_bytes)
                 body = await read_body(request, credential.token_id, most_bytes, reserve)
-                context = RequestContext.of(self._engine, credential, self._valuer(), self._plans)
+                context = RequestContext.of(self._engine, credential, self._valuer(), self._plans, self._registry)
                 work = partial(respond, route, context, request, body, self._most_rows(plan))
                 answer = partial(respond_once, route, context, request, body, work)
                 return await LANES[route.work].run(credential.organisation_id, answer)

@@ -162,6 +162,7 @@ PARAMETERS: Final[Mapping[str, Any]] = {
     "decision": "1",
     "policy": "payments",
     "validation": "1",
+    "version": "1",
     "change": "1",
     "name": "customer",
     "family": "retail",

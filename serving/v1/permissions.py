@@ -7,6 +7,7 @@ from fivefold.serving.v1.decisions import decisions, policies
 from fivefold.serving.v1.ingest import entities
 from fivefold.serving.v1.levels import entity_profile as facts
 from fivefold.serving.v1.levels import levels, overrides, portfolio
+from fivefold.serving.v1.models import models
 from fivefold.serving.v1.monitoring import validations
 from fivefold.serving.v1.portfolio import current_levels, differences, search, transitions
 from fivefold.serving.v1.queue import items as queue
@@ -96,6 +97,9 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/material-changes", REVIEWERS, validations.list_changes),
     Route("POST", "/v1/material-changes", REVIEWERS, validations.register_change, 201),
     Route("POST", "/v1/material-changes/{change}/sign-off", REVIEWERS, validations.sign_off),
+    Route("GET", "/v1/models", PUBLISHERS, models.list_models),
+    Route("GET", "/v1/models/{version}", PUBLISHERS, models.read_model),
+    Route("GET", "/v1/model-promotions", PUBLISHERS, models.list_promotions),
     Route("GET", "/v1/settings", READERS, settings.read_settings),
     Route("PUT", "/v1/settings/levels", ADMINS, settings.choose_levels),
     Route("PATCH", "/v1/settings", ADMINS, settings.change_settings),

@@ -15,6 +15,7 @@ from fivefold.domain.paging import Page
 from fivefold.store.accounts.plans import Plan
 from fivefold.usecases.accounts.credentials import Credential
 from fivefold.usecases.levels.value_scores import EntityScorer
+from fivefold.usecases.models.read import OpenRegistry, no_registry
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
 
@@ -28,11 +29,13 @@ class RequestContext(Context):
     Attributes:
         valuer: the value model that serves; None where none does.
         plans: the limits that tokens may have, by name.
+        registry: opens the registry of value models; it gives None where nothing was trained yet.
     """
 
     credential: Credential
     valuer: EntityScorer | None = None
     plans: Mapping[str, Plan] = field(default_factory=dict)
+    registry: OpenRegistry = no_registry
 
     @classmethod
     def of(
@@ -41,9 +44,10 @@ class RequestContext(Context):
         credential: Credential,
         valuer: EntityScorer | None = None,
         plans: Mapping[str, Plan] | None = None,
+        registry: OpenRegistry = no_registry,
     ) -> Self:
         """Give the context of a caller."""
-        return cls(engine, credential.actor, credential=credential, valuer=valuer, plans=plans or {})
+        return cls(engine, credential.actor, credential=credential, valuer=valuer, plans=plans or {}, registry=registry)
 
     @property
     def role(self) -> Role:

@@ -23,6 +23,7 @@ PARTS = {
     "validation": "1",
     "item": "override-1-0",
     "member": "1",
+    "version": "2",
 }
 LOOKS = [pytest.param("light", 1280, marks=pytest.mark.full), ("dark", 360)]
 MILLISECONDS = 60_000

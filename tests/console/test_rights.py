@@ -16,8 +16,11 @@ PARTS = {
     "validation": "1",
     "item": "override-1-0",
     "member": "1",
+    "version": "1",
 }
 PEOPLE = sorted(OF_MEMBERS)
+OF_THE_MACHINE = "/console/models/"
+"""The value model is one for all organisations."""
 
 
 def test_every_view_stands_on_a_route_of_v1() -> None:
@@ -58,7 +61,9 @@ def test_no_button_is_shown_that_would_be_refused(furnished: Place, role: Role) 
 
 
 @pytest.mark.parametrize(
-    "view", [view for view in VIEWS if "{" in view.path], ids=lambda view: f"{view.method} {view.path}"
+    "view",
+    [view for view in VIEWS if "{" in view.path and not view.path.startswith(OF_THE_MACHINE)],
+    ids=lambda view: f"{view.method} {view.path}",
 )
 def test_another_organisation_finds_nothing_of_ours(furnished: Place, view: View) -> None:
     visitor = Visitor(furnished).sign_in("admin", THEIRS)

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from fivefold.serving.console import Console, add_console
 from fivefold.serving.error_middleware import ErrorMiddleware
 from tests.serving.v1.places import LIMITS, OURS, PLANS, Place
+from tests.serving.v1.registries import registry
 
 ORIGIN = "https://bank.example"
 
@@ -20,7 +21,7 @@ ORIGIN = "https://bank.example"
 @cache
 def pages() -> tuple[FastAPI, Console]:
     """The pages, made once: a place puts its database in."""
-    app, console = FastAPI(openapi_url=None), Console(None, lambda: None, PLANS)  # type: ignore[arg-type]  # set before each use
+    app, console = FastAPI(openapi_url=None), Console(None, lambda: None, PLANS, registry)  # type: ignore[arg-type]  # set before each use
     add_console(app, console)
     return app, console
 

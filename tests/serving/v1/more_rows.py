@@ -123,6 +123,8 @@ MORE: Mapping[str, Callable[[Place, int], None]] = {
     "list_series": _copied(ValidationRun),
     "read_revalidation": _nothing,
     "list_changes": _asked("POST", "/v1/material-changes", lambda _: {"kind": "country", "description": WHY}),
+    "list_models": _nothing,
+    "list_promotions": _nothing,
     "list_types": _asked("PUT", "/v1/entity-types/more{}", lambda _: {}),
     "list_families": _asked("PUT", "/v1/rulesets/more{}/draft", lambda number: {"document": document(f"more{number}")}),
     "list_versions": _copied(RulesetVersion, number=lambda number: 100 + number),

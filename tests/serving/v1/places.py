@@ -26,6 +26,7 @@ from fivefold.usecases.accounts.tokens import create_token
 from fivefold.usecases.shared.actors import OF_MEMBERS, Actor, Role
 from fivefold.usecases.shared.context import Context
 from tests.serving.inprocess import Holding, Watching, client
+from tests.serving.v1.registries import registry
 from tests.store import databases
 from tests.usecases import platforms
 
@@ -37,7 +38,7 @@ LIMITS = Limits(body_bytes=50_000, rows=30, seconds=20)
 @cache
 def routes() -> tuple[FastAPI, Dispatcher]:
     """The routes, made once: that takes a second."""
-    app, dispatcher = build_app(None), Dispatcher(None, LIMITS, lambda: None, PLANS)  # type: ignore[arg-type]  # nobody scores here
+    app, dispatcher = build_app(None), Dispatcher(None, LIMITS, lambda: None, PLANS, registry)  # type: ignore[arg-type]  # nobody scores here
     add_platform(app, dispatcher)
     return app, dispatcher
 

@@ -1,0 +1,117 @@
+"""One version of the value model, beside the version that it was judged against, on the same window."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fivefold.charts.series import Curve, SeriesFigure, SeriesPlot, rising_curves, series_plot
+from fivefold.console.texts import text
+from fivefold.console.visit import Rendered, Visit
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.segments import SEGMENTS
+from fivefold.models.comparison import CalibrationGroup, IndicatorEffect, SegmentGroup, SegmentMove, VersionComparison
+from fivefold.usecases.models.read import ModelVersionView, read_version
+
+EFFECTS = 15
+"""Indicators that are shown; those of less effect are many."""
+_TENTHS = (10, 20, 30, 50)
+"""Shares of the customers at which the table reads the curves, in per cent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationHalf:
+    """Predicted and realised money of one version, by tenths of the customers."""
+
+    title: str
+    name: str
+    plot: SeriesPlot
+    groups: Sequence[CalibrationGroup]
+    error: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonHalf:
+    """What training stored of both versions, placed.
+
+    Attributes:
+        curves: of lift, as they are drawn.
+        lift: of each curve, the share of the value in the first customers.
+        tenths: how many of them, in per cent.
+        segments: by name, of the version and of the rival; None where a segment is empty.
+        moves: by segment of the rival, then of the version; None where nobody moved so.
+        moved: customers in another segment than by the rival; None without one.
+        effects: of the indicators, the largest first.
+        largest: the largest effect of either.
+    """
+
+    stored: VersionComparison
+    curves: tuple[Curve, ...]
+    lift: Mapping[str, Sequence[float]]
+    tenths: tuple[int, ...]
+    calibration: tuple[CalibrationHalf, ...]
+    segments: Mapping[str, tuple[SegmentGroup | None, SegmentGroup | None]]
+    moves: Mapping[str, Mapping[str, SegmentMove | None]]
+    moved: int | None
+    effects: Sequence[IndicatorEffect]
+    largest: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionPage:
+    """One version."""
+
+    version: ModelVersionView
+    comparison: ComparisonHalf | None
+
+
+def show_version(visit: Visit) -> Rendered:
+    """Show a version as training stored it; nothing is computed of models or customers."""
+    version = read_version(visit.registry, version_number(visit.parts["version"]))
+    stored = version.comparison
+    page = VersionPage(version=version, comparison=None if stored is None else _half(stored, version.number))
+    title = text("Version {number}", number=version.number)
+    return Rendered(template="models/version.html", title=title, page=page)
+
+
+def version_number(typed: str) -> int:
+    """Read the number of a version; ConfigError where it is none."""
+    if not re.fullmatch("[1-9][0-9]{0,8}", typed):
+        raise ConfigError(text("{number} is no number of a version", number=repr(typed[:40])))
+    return int(typed)
+
+
+def _half(stored: VersionComparison, number: int) -> ComparisonHalf:
+    sides = (stored.version, stored.rival)
+    groups = [{group.segment: group for group in side.segments} if side else {} for side in sides]
+    moves = {(move.before, move.after): move for move in stored.moves}
+    moved = sum(each.customers for each in stored.moves if each.before != each.after)
+    effects = stored.effects[:EFFECTS]
+    calibration = [_calibration(f"{number}", "own", stored.version.calibration, stored.version.calibration_error)]
+    if stored.rival is not None:
+        rival = stored.rival
+        calibration.append(_calibration(f"{rival.version}", "rival", rival.calibration, rival.calibration_error))
+    return ComparisonHalf(
+        stored=stored,
+        curves=rising_curves(stored.lift),
+        lift={name: [shares[tenth] for tenth in _TENTHS] for name, shares in stored.lift.items()},
+        tenths=_TENTHS,
+        calibration=tuple(calibration),
+        segments={name: (groups[0].get(name), groups[1].get(name)) for name in SEGMENTS},
+        moves={before: {after: moves.get((before, after)) for after in SEGMENTS} for before in SEGMENTS},
+        moved=None if stored.rival is None else moved,
+        effects=effects,
+        largest=max((max(each.points, each.rival or 0.0) for each in effects), default=0.0) or 1.0,
+    )
+
+
+def _calibration(version: str, name: str, groups: Sequence[CalibrationGroup], error: float | None) -> CalibrationHalf:
+    figures = [
+        SeriesFigure(label=str(group.decile), value=group.predicted_mean, limit=group.realised_mean) for group in groups
+    ]
+    return CalibrationHalf(
+        title=text("Version {version}", version=version),
+        name=name,
+        plot=series_plot(figures, (0.0, 0.0)),
+        groups=groups,
+        error=error,
+    )

@@ -1,0 +1,81 @@
+"""The versions of the value model: which one serves, since when and why, and how far its customers have drifted."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from fivefold.console.texts import text
+from fivefold.console.visit import Rendered, Visit
+from fivefold.domain.clock import DAY_US, day_text
+from fivefold.domain.paging import Page, Part
+from fivefold.models.drift import LEAST_CUSTOMERS
+from fivefold.usecases.models.read import ModelVersionLine, PromotionLine, list_promotions, list_versions
+from fivefold.usecases.monitoring.drift import ColumnDrift, drift_key, measure_drift
+
+VERSIONS, CHANGES = 20, Part(20)
+DRIFT_DAYS: Final = 30
+DRIFT_SHOWN: Final = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriftHalf:
+    """How far the customers that were scored lately are from those of the training.
+
+    Attributes:
+        since: the first day that counts.
+        customers: that were scored since.
+        least: so many must have been, for a comparison.
+        furthest: the columns that moved most.
+    """
+
+    version: int
+    since: str
+    customers: int
+    least: int
+    furthest: list[ColumnDrift]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionsPage:
+    """The versions, the newest first.
+
+    Attributes:
+        serving: since when the champion serves; None where none does.
+        drift: None where no model serves.
+    """
+
+    versions: Page[ModelVersionLine]
+    next: str | None
+    promotions: Page[PromotionLine]
+    serving: PromotionLine | None
+    drift: DriftHalf | None
+
+
+def show_versions(visit: Visit) -> Rendered:
+    """List the versions, with what the gate said of each, and every change of the one that serves."""
+    versions = list_versions(visit.registry, visit.part("versions", VERSIONS))
+    promotions = list_promotions(visit.registry, CHANGES)
+    page = VersionsPage(
+        versions=versions,
+        next=visit.next_of("versions", versions),
+        promotions=promotions,
+        serving=promotions[0] if promotions else None,
+        drift=_drift(visit),
+    )
+    return Rendered(template="models/versions.html", title=text("Models"), page=page)
+
+
+def _drift(visit: Visit) -> DriftHalf | None:
+    """Compare what was counted of scored customers with the reference of the model that serves."""
+    serving = visit.valuer
+    if serving is None:
+        return None
+    since = day_text(visit.now() // DAY_US * DAY_US - DRIFT_DAYS * DAY_US)
+    key = drift_key(serving.name, serving.model)
+    columns = measure_drift(visit.engine, serving.model.reference, key, serving.version, since)
+    return DriftHalf(
+        version=serving.version,
+        since=since,
+        customers=max((column.customers for column in columns), default=0),
+        least=LEAST_CUSTOMERS,
+        furthest=columns[:DRIFT_SHOWN],
+    )

@@ -1,0 +1,170 @@
+"""A version and what it was judged against, side by side on the same window: stored with the version, read by people.
+
+Training writes it once; a reader needs neither the models nor the data.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Self
+
+from fivefold.domain.errors import ModelError
+
+FILE: Final = "comparison.json"
+"""Among the artefacts of the training run."""
+FORM: Final = 1
+"""Of the file; a later form that readers cannot take has another number."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationGroup:
+    """A tenth of the customers by prediction: money by customer, predicted and realised."""
+
+    decile: int
+    customers: int
+    predicted_mean: float
+    realised_mean: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentGroup:
+    """The customers of a segment: their mean realised value, and their share of all of it."""
+
+    segment: str
+    customers: int
+    value_mean: float
+    value_share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentMove:
+    """Customers whose segment differs: by the rival, and by the version.
+
+    Attributes:
+        predicted_mean: money by customer, as the version predicts it.
+        realised_mean: what they were worth in the window.
+    """
+
+    before: str
+    after: str
+    customers: int
+    predicted_mean: float
+    realised_mean: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndicatorEffect:
+    """How much an indicator does: the mean of its points without their sign, over customers of the window.
+
+    Attributes:
+        points: of the version, in points of the score.
+        rival: of the rival, on the same customers; None without a rival.
+    """
+
+    name: str
+    label: str
+    family: str
+    points: float
+    rival: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankQuality:
+    """How well a ranking finds the valuable customers; see `training.judging.metrics.Metrics`."""
+
+    normalised_gini: float | None
+    top_decile_capture: float | None
+    spearman: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advantage:
+    """The normalised Gini of the version less that of another; `low`: it is at least this, at `confidence`."""
+
+    difference: float
+    low: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """One version on the window."""
+
+    version: int | None
+    calibration: Sequence[CalibrationGroup]
+    calibration_error: float | None
+    segments: Sequence[SegmentGroup]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionComparison:
+    """A version on the window that it was judged on, beside the version that it was judged against.
+
+    Attributes:
+        as_of_us: the window begins.
+        until_us: it ends.
+        customers: in the window.
+        explained: of these, on whom the indicators' effects were computed.
+        currency: of all money.
+        quality: by the name of the ranking: model, champion, and the baselines.
+        advantages: over each of the others.
+        confidence: of the lower ends.
+        times_judged: how often the window was judged on, this time included.
+        lift: by the same names and perfect: the share of all value in the first 0, 1, ... 100 % of the customers.
+        version: itself; without a number, which it gets afterwards.
+        rival: the version that it was judged against; None where there was none, or none that was comparable.
+        moves: from each segment of the rival to each of the version; empty without a rival.
+        effects: of the indicators, the largest first.
+        promote: the gate allows it.
+        reasons: of the gate.
+    """
+
+    as_of_us: int
+    until_us: int
+    customers: int
+    explained: int
+    currency: str
+    quality: Mapping[str, RankQuality]
+    advantages: Mapping[str, Advantage]
+    confidence: float
+    times_judged: int
+    lift: Mapping[str, Sequence[float]]
+    version: Side
+    rival: Side | None
+    moves: Sequence[SegmentMove]
+    effects: Sequence[IndicatorEffect]
+    promote: bool
+    reasons: Sequence[str]
+
+    def to_json(self) -> str:
+        """Write it as it is stored."""
+        return json.dumps({"form": FORM, **asdict(self)}, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote; ModelError where it is of another form, or damaged."""
+        try:
+            content = json.loads(text)
+            if content.pop("form") != FORM:
+                raise ModelError(f"{FILE} is of a form that this program does not know; it knows form {FORM}")
+            return cls(
+                **content
+                | {
+                    "quality": {name: RankQuality(**each) for name, each in content["quality"].items()},
+                    "advantages": {name: Advantage(**each) for name, each in content["advantages"].items()},
+                    "version": _side(content["version"]),
+                    "rival": content["rival"] and _side(content["rival"]),
+                    "moves": [SegmentMove(**each) for each in content["moves"]],
+                    "effects": [IndicatorEffect(**each) for each in content["effects"]],
+                }
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ModelError(f"{FILE} is damaged: {type(error).__name__}: {error}") from None
+
+
+def _side(content: Mapping[str, Any]) -> Side:
+    return Side(
+        version=content["version"],
+        calibration=[CalibrationGroup(**each) for each in content["calibration"]],
+        calibration_error=content["calibration_error"],
+        segments=[SegmentGroup(**each) for each in content["segments"]],
+    )

@@ -1,0 +1,1 @@
+"""Routes of the value model's versions."""

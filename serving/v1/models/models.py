@@ -1,0 +1,49 @@
+"""Versions of the value model, and every change of the one that serves."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from fivefold.domain.paging import Page
+from fivefold.models.comparison import VersionComparison
+from fivefold.serving.v1.paging import PageQuery
+from fivefold.serving.v1.route import RequestContext
+from fivefold.serving.v1.schemas import Number, ResponseModel
+from fivefold.usecases.models import read
+from fivefold.usecases.models.read import ModelVersionLine, PromotionLine
+from fivefold.usecases.shared.api_fields import Moment
+
+
+class ModelVersionDetails(ResponseModel):
+    """A version with what training stored beside it: the comparison on its window, and the model card."""
+
+    number: int
+    registered_at: Moment = Field(validation_alias="registered_us")
+    aliases: list[str]
+    test_as_of: Moment = Field(validation_alias="test_as_of_us")
+    normalised_gini: float | None
+    top_decile_capture: float | None
+    spearman: float | None
+    gate_allows: bool | None
+    gate_reasons: str
+    judged_against: int | None
+    recalibration_of: int | None
+    absent_columns: list[str]
+    comparison: VersionComparison | None
+    missing: Annotated[str, Field(description="Why there is no comparison; empty where there is one.")]
+    card: Annotated[str | None, Field(description="The model card, in Markdown.")]
+
+
+def list_models(context: RequestContext, query: PageQuery) -> Page[ModelVersionLine]:
+    """List the versions of the value model, the newest first."""
+    return read.list_versions(context.registry, query.part)
+
+
+def read_model(context: RequestContext, version: Number) -> ModelVersionDetails:
+    """Show a version beside the one that it was judged against, as training stored it."""
+    return ModelVersionDetails.of(read.read_version(context.registry, version))
+
+
+def list_promotions(context: RequestContext, query: PageQuery) -> Page[PromotionLine]:
+    """List the changes of the version that serves, the latest first."""
+    return read.list_promotions(context.registry, query.part)

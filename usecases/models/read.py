@@ -1,0 +1,186 @@
+"""What is known of the registered versions of the value model: read as it was stored, and computed by nobody here."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from fivefold.domain.errors import ConfigError, ModelError, ModelNotFoundError, NotFoundError, RegistryError, StoreError
+from fivefold.domain.paging import NO_PLACE, WHOLE, Page, Part, cut
+from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
+
+if TYPE_CHECKING:
+    from fivefold.models.comparison import VersionComparison
+    from fivefold.models.promotions import Promotion
+    from fivefold.models.registry import RegisteredVersion, Registry
+
+CARD = "model_card.md"
+
+OpenRegistry = Callable[[], "Registry | None"]
+"""Opens the registry of value models, once; gives None where nothing was trained yet."""
+
+
+def no_registry() -> None:
+    """Stand for a machine without a registry."""
+
+
+@schema("ModelVersion")
+@dataclass(frozen=True, kw_only=True)
+class ModelVersionLine:
+    """A registered version.
+
+    Attributes:
+        aliases: champion serves; challenger is the newest.
+        test_as_of_us: it learnt nothing after that moment.
+        normalised_gini: on the window after that; None where it was not measured, as the next ones.
+        gate_allows: the gate allowed that it becomes champion; None where it was not asked.
+        gate_reasons: what the gate said.
+        judged_against: the champion that the gate compared it with; None where there was none.
+        recalibration_of: the version whose trees it has; None where it was trained.
+        absent_columns: what its training data lacked.
+    """
+
+    number: int
+    registered_us: Annotated[Moment, shown_as("registered_at")]
+    aliases: list[str]
+    test_as_of_us: Annotated[Moment, shown_as("test_as_of")]
+    normalised_gini: float | None
+    top_decile_capture: float | None
+    spearman: float | None
+    gate_allows: bool | None
+    gate_reasons: str
+    judged_against: int | None
+    recalibration_of: int | None
+    absent_columns: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelVersionView(ModelVersionLine):
+    """A registered version with what training stored beside it.
+
+    Attributes:
+        comparison: with the version that it was judged against, on the same window; None where none was stored.
+        missing: why there is no comparison; empty where there is one.
+        card: in Markdown; None where it is gone.
+    """
+
+    comparison: "VersionComparison | None"
+    missing: str
+    card: str | None
+
+
+@schema("ModelPromotion")
+@dataclass(frozen=True, kw_only=True)
+class PromotionLine:
+    """One change of the version that serves.
+
+    Attributes:
+        action: promote or rollback.
+        version: it serves from then on.
+        replaced: it served before; None where none did.
+        forced: the gate forbade it, or could not compare.
+    """
+
+    at_us: Annotated[Moment, shown_as("at")]
+    action: str
+    version: int
+    replaced: int | None
+    who: str
+    why: str
+    forced: bool
+
+
+def list_versions(open_registry: OpenRegistry, part: Part = WHOLE) -> Page[ModelVersionLine]:
+    """List the versions, the newest first; none where nothing was trained yet.
+
+    Raises:
+        ConfigError: the part begins behind what is no version.
+        StoreError: the registry does not answer.
+    """
+    below = None
+    if part.after is not None:
+        if len(part.after) != 1 or type(part.after[0]) is not int:
+            raise ConfigError(NO_PLACE)
+        below = part.after[0]
+    most = 10_000 if part.most is None else part.most
+    with asking(open_registry) as registry:
+        versions = [] if registry is None else registry.versions_below(below, most + 1)
+    return cut(versions, lambda version: (version.number,), part.most).map(_line)
+
+
+def read_version(open_registry: OpenRegistry, number: int) -> ModelVersionView:
+    """Show a version with what training stored.
+
+    Raises:
+        NotFoundError: there is none of that number.
+        StoreError: the registry does not answer.
+    """
+    from fivefold.models.comparison import FILE, VersionComparison  # noqa: PLC0415 (only where models are)
+
+    with asking(open_registry) as registry:
+        if registry is None:
+            raise NotFoundError(f"there is no version {number}: no model was trained yet")
+        try:
+            version = registry.version(number)
+        except ModelNotFoundError as error:
+            raise NotFoundError(str(error)) from None
+        text, card = (registry.artifact(version.run_id, name) for name in (FILE, CARD))
+    comparison, missing = None, ""
+    if text is None:
+        missing = "none was stored with this version: it was registered before comparisons were, or its files are gone"
+    else:
+        try:
+            comparison = VersionComparison.from_json(text)
+        except ModelError as error:
+            missing = str(error)
+    return ModelVersionView(**vars(_line(version)), comparison=comparison, missing=missing, card=card)
+
+
+def list_promotions(open_registry: OpenRegistry, part: Part = WHOLE) -> Page[PromotionLine]:
+    """List promotions and rollbacks, the latest first; errors are those of `list_versions`."""
+    from fivefold.models.promotions import promotion_history  # noqa: PLC0415 (as above)
+
+    with asking(open_registry) as registry:
+        changes = [] if registry is None else promotion_history(registry)
+    numbered = [(len(changes) - place, change) for place, change in enumerate(reversed(changes))]
+    if part.after is not None:
+        if len(part.after) != 1 or type(part.after[0]) is not int:
+            raise ConfigError(NO_PLACE)
+        behind = part.after[0]
+        numbered = [(number, change) for number, change in numbered if number < behind]
+    return cut(numbered, lambda row: (row[0],), part.most).map(lambda row: _promotion(row[1]))
+
+
+@contextmanager
+def asking(open_registry: OpenRegistry) -> Iterator["Registry | None"]:
+    """Open the registry; where it does not answer that is a StoreError: it may answer later."""
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415 (as above)
+
+    try:
+        yield open_registry()
+    except (MlflowException, RegistryError) as error:
+        raise StoreError(f"the registry of models does not answer: {type(error).__name__}") from error
+
+
+def _promotion(change: "Promotion") -> PromotionLine:
+    return PromotionLine(**asdict(change))
+
+
+def _line(version: "RegisteredVersion") -> ModelVersionLine:
+    allowed, against = version.tags.get("gate_promote"), version.tags.get("gate_champion", "")
+    metrics = {name: version.metrics.get(f"model_{name}") for name in _METRICS}
+    return ModelVersionLine(
+        number=version.number,
+        registered_us=version.created_us,
+        aliases=list(version.aliases),
+        test_as_of_us=version.test_as_of,
+        **metrics,
+        gate_allows=None if allowed is None else allowed == "true",
+        gate_reasons=version.tags.get("gate_reasons", ""),
+        judged_against=int(against) if against else None,
+        recalibration_of=version.parent,
+        absent_columns=list(version.absent),
+    )
+
+
+_METRICS = ("normalised_gini", "top_decile_capture", "spearman")
