@@ -20,7 +20,7 @@ FivefoldError                 anything below; its text is meant for a person
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 PROBLEMS_LISTED = 100
@@ -208,6 +208,7 @@ class Finding:
         problem: what is wrong, and what would be right.
         line: where it stands in the file, from 1; None where it is not known.
         fatal: the ruleset cannot be used; otherwise it is a warning.
+        column: in its line, from 1; None where it is not known. Two findings do not differ by it.
 
     >>> print(Finding("rule cash-out", "has no written rationale", 12, fatal=False))
     line 12: rule cash-out: has no written rationale
@@ -217,6 +218,7 @@ class Finding:
     problem: str
     line: int | None = None
     fatal: bool = True
+    column: int | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         place = f"line {self.line}: " if self.line else ""

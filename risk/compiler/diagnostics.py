@@ -50,6 +50,7 @@ def findings(
     }
     rows = []
     for fault in dict.fromkeys(diagnostics):
-        line = document.line(fault.path) if document is not None else None
-        rows.append(Finding(where_of(fault.path, names), fault.problem, line, fault.severity is Severity.FATAL))
+        line, column = (None, None) if document is None else document.position(fault.path)[1:]
+        is_fatal = fault.severity is Severity.FATAL
+        rows.append(Finding(where_of(fault.path, names), fault.problem, line, is_fatal, column))
     return sorted(rows, key=lambda finding: finding.line or 0)

@@ -46,10 +46,13 @@ def in_plain_words(error: yaml.YAMLError, text: str) -> Finding:
     """
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
-        return Finding("YAML", _translated(str(error.problem)), mark.line + 1 if mark else None)
+        problem = _translated(str(error.problem))
+        return Finding("YAML", problem, mark.line + 1, column=mark.column + 1) if mark else Finding("YAML", problem)
     position = getattr(error, "position", None)
-    line = text.count("\n", 0, position) + 1 if isinstance(position, int) else None
-    return Finding("YAML", _translated(str(error)), line)
+    if not isinstance(position, int):
+        return Finding("YAML", _translated(str(error)))
+    line, column = text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position)
+    return Finding("YAML", _translated(str(error)), line, column=column)
 
 
 def _translated(problem: str) -> str:
@@ -180,18 +183,18 @@ class Document:
 
     def line(self, path: Path) -> int | None:
         """Give the line, from 1, of a path, or of the part of it that exists. None in an empty document."""
-        return self.place(path)[1]
+        return self.position(path)[1]
 
-    def place(self, location: Path, value: Any = None) -> tuple[Path, int | None]:
-        """Find a checker's *location* in the document: the path that is really there, and its line from 1.
+    def position(self, location: Path, value: Any = None) -> tuple[Path, int | None, int | None]:
+        """Find a checker's *location* in the document: the path that is really there, its line and column from 1.
 
         The checker names the branches that it tried as well; they are left out. Where several paths could be meant,
         it is the one that leads to what the checker was *value*, then the longest.
         """
         if self._node is None:
-            return (), None
+            return (), None, None
         path, mark = _Search(location, value).best(self._node, self.data, 0, self._node.start_mark)[1]
-        return path, mark.line + 1
+        return path, mark.line + 1, mark.column + 1
 
 
 class _Search:

@@ -86,7 +86,8 @@ def _empty(data: Any, path: Path) -> Iterator[Path]:
 
 
 def _empty_value(path: Path, document: Document) -> Finding:
-    return Finding(where_of(path, document.data), EMPTY, document.line(path))
+    _, line, column = document.position(path)
+    return Finding(where_of(path, document.data), EMPTY, line, column=column)
 
 
 def findings_of(error: ValidationError, document: Document) -> list[Finding]:
@@ -99,8 +100,9 @@ def findings_of(error: ValidationError, document: Document) -> list[Finding]:
         if fault["type"] == "too_short" and _items_are_wrong(fault, faults):
             continue  # its items are there, but not right: they are named themselves
         missing = fault["loc"][-1:] if fault["type"] == "missing" else ()
-        path, line = document.place(fault["loc"][: -1 if missing else None], fault["input"])
-        findings.append(Finding(where_of((*path, *missing), document.data), problem_of(fault, fields), line))
+        path, line, column = document.position(fault["loc"][: -1 if missing else None], fault["input"])
+        where = where_of((*path, *missing), document.data)
+        findings.append(Finding(where, problem_of(fault, fields), line, column=column))
     return sorted(dict.fromkeys(findings), key=lambda finding: finding.line or 0)
 
 

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from fivefold.domain.errors import (
     PROBLEMS_LISTED,
+    Finding,
     FivefoldError,
     InvalidDataError,
     InvalidRulesetError,
@@ -68,10 +69,14 @@ def response_to(error: FivefoldError) -> Response | None:
         return _listed(_headline(error), [_cut(asdict(problem)) for problem in error.problems])
     if isinstance(error, InvalidRulesetError):
         more = _rest(len(error.findings))
-        return _listed(_headline(error) + more, [_cut(asdict(each)) for each in error.findings[:PROBLEMS_LISTED]])
+        return _listed(_headline(error) + more, [_cut(_finding(each)) for each in error.findings[:PROBLEMS_LISTED]])
     if status == 503:
         return error_response(503, headers=LATER)  # the caller need not know how the database fails
     return error_response(status, str(error))
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {name: getattr(finding, name) for name in Place.model_fields}
 
 
 def _headline(error: FivefoldError) -> str:

@@ -116,6 +116,8 @@ BODY_EXAMPLES: Final[Mapping[str, Any]] = {
     "rotate_secret": {"kept_hours": 24},
     "replay_deliveries": {"first": 1, "last": 100},
     "save_draft": {"document": RULESET, "revision": 0},
+    "check_ruleset": {"document": RULESET},
+    "try_ruleset": {"external_id": "customer-17", "document": RULESET},
     "commit": {"revision": 1, "accept_warnings": "Looked at, and taken as they are"},
     "request_backtest": {"version": 1},
     "cancel_backtest": {"reason": "Another version is to come"},

@@ -3,9 +3,10 @@
 One backfill runs for each type: a newer one covers all entities, so it ends an older one.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import WHOLE, Page, Part
@@ -113,6 +114,15 @@ def lock_backfill(session: Session, backfill: Backfill) -> Activation | None:
 def was_active(session: Session, version: RulesetVersion) -> bool:
     """Tell whether a version was active at any time."""
     return session.scalar(select(Activation.id).where(Activation.version_id == version.id).limit(1)) is not None
+
+
+def latest_activations(session: Session, version_ids: Sequence[int]) -> dict[int, Activation]:
+    """Give the latest activation of each version that ever decided; orders of families and switches count too."""
+    latest = (
+        select(func.max(Activation.id)).where(Activation.version_id.in_(version_ids)).group_by(Activation.version_id)
+    )
+    rows = session.scalars(select(Activation).where(Activation.id.in_(latest))) if version_ids else ()
+    return {row.version_id: row for row in rows if row.version_id is not None}
 
 
 def activations_of(session: Session, family_id: int, part: Part = WHOLE) -> Page[Activation]:

@@ -5,11 +5,11 @@ backtest whose worker died is begun again by another one.
 """
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, cast
 
 import polars as pl
-from sqlalchemy import ColumnElement, Select, Table, and_, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, Table, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
@@ -27,6 +27,20 @@ def newest_done(session: Session, family_id: int, content_hash: str) -> Backtest
     """Find the latest finished backtest of a content."""
     statement = _of_content(family_id, content_hash).where(Backtest.state == "done")
     return session.scalar(statement.order_by(Backtest.id.desc()).limit(1))
+
+
+def newest_states(session: Session, family_id: int, content_hashes: Sequence[str]) -> dict[str, Row[Any]]:
+    """Give the newest backtest of each content of a family: its `id`, `state`, `done` and `total`, without reports."""
+    newest = (
+        select(func.max(Backtest.id))
+        .where(Backtest.family_id == family_id, Backtest.content_hash.in_(content_hashes))
+        .group_by(Backtest.content_hash)
+    )
+    columns = (Backtest.content_hash, Backtest.id, Backtest.state, Backtest.done, Backtest.total)
+    rows: Iterable[Row[Any]] = ()
+    if content_hashes:
+        rows = session.execute(select(*columns).where(Backtest.id.in_(newest)))
+    return {row.content_hash: row for row in rows}
 
 
 def under_way(session: Session, family_id: int, content_hash: str) -> Backtest | None:

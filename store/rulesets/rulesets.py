@@ -1,14 +1,16 @@
 """Rulesets: families, drafts, versions, what is active. Nothing here begins or ends a transaction."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
-from fivefold.store.sql.keyset import scalars_of
-from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion
+from fivefold.store.sql.keyset import rows_of, scalars_of
+from fivefold.store.tables.entities import EntityType
+from fivefold.store.tables.rulesets import Activation, Draft, Family, RulesetVersion
 
 
 def active_versions(session: Session, organisation_id: int, type_id: int) -> list[RulesetVersion]:
@@ -108,3 +110,46 @@ def next_position(session: Session, type_id: int) -> int:
 def revision_of(version: RulesetVersion) -> int:
     """Return the draft's revision that became this version; the next draft goes on from there."""
     return int(version.tests["revision"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class FamilyState:
+    """A family with what decides in it, what was committed last, and what is edited; None for what is not there."""
+
+    family: Family
+    entity_type: str
+    active: RulesetVersion | None
+    activation: Activation | None
+    newest: int | None
+    draft_revision: int | None
+    draft_editors: Sequence[str] | None
+    drafted_us: int | None
+
+
+def family_states(session: Session, organisation_id: int, part: Part = WHOLE) -> Page[FamilyState]:
+    """List families by type in the order in which they are tried, with their state, in one statement."""
+    versions, activations = aliased(RulesetVersion), aliased(Activation)
+    newest = select(func.max(versions.number)).where(versions.family_id == Family.id)
+    latest = select(func.max(activations.id)).where(
+        activations.family_id == Family.id, activations.version_id == Family.active_version_id
+    )
+    statement = (
+        select(
+            Family,
+            EntityType.name,
+            RulesetVersion,
+            Activation,
+            newest.scalar_subquery(),
+            Draft.revision,
+            Draft.editors,
+            Draft.edited_us,
+        )
+        .join(EntityType, EntityType.id == Family.type_id)
+        .outerjoin(RulesetVersion, RulesetVersion.id == Family.active_version_id)
+        .outerjoin(Activation, Activation.id == latest.scalar_subquery())
+        .outerjoin(Draft, Draft.family_id == Family.id)
+        .where(Family.organisation_id == organisation_id)
+    )
+    keys = (Family.type_id, Family.position, Family.id)
+    names = [field.name for field in fields(FamilyState)]
+    return rows_of(session, statement, keys, part).map(lambda row: FamilyState(**dict(zip(names, row, strict=True))))

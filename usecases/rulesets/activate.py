@@ -87,12 +87,7 @@ def activate(context: Context, family: str, version: int, reason: str, per_secon
     why, rate = checked_reason(reason), checked_per_second(per_second)
     with context.writing() as session:
         family_row, version_row = _locked_version(session, context, family, version)
-        refuse_same_person(
-            session,
-            context.actor,
-            (version_row.committed_by, *version_row.editors),
-            f"edited or committed version {version} of {family}: another person activates",
-        )
+        _refuse_author(session, context, family_row, version_row)
         backtest = _backtest(session, family_row, version_row, now)
         change = ActivationChange(
             kind="activation",
@@ -105,6 +100,36 @@ def activate(context: Context, family: str, version: int, reason: str, per_secon
             backtest_id=backtest.id,
         )
         _switch(session, context, family_row, version_row, change)
+
+
+def _refuse_author(session: Session, context: Context, family: Family, version: RulesetVersion) -> None:
+    refuse_same_person(
+        session,
+        context.actor,
+        (version.committed_by, *version.editors),
+        f"edited or committed version {version.number} of {family.name}: another person activates",
+    )
+
+
+def what_stands_against(context: Context, family: str, version: int) -> tuple[str, ...]:
+    """Say why `activate` would refuse a version that is not active; nothing where it would not.
+
+    NotFoundError where there is no such family or version.
+    """
+    now = context.now()
+    against = []
+    with context.reading() as session:
+        family_row = family_named(session, context.organisation_id, family)
+        version_row = version_numbered(session, family_row, version)
+        for check in (
+            partial(_refuse_author, session, context, family_row, version_row),
+            partial(_backtest, session, family_row, version_row, now),
+        ):
+            try:
+                check()
+            except ConflictError as error:
+                against.append(str(error))
+    return tuple(against)
 
 
 def roll_back_in(

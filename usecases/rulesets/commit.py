@@ -55,7 +55,8 @@ def commit(context: Context, family: str, expected_revision: int, accept_warning
         draft = draft_of(session, family_row)
         refuse_other_revision(family_row, draft, expected_revision)
         around = context_of(session, family_row)
-    looked, ruleset = review(draft, family, around, now)  # takes a while, so before the transaction
+    # It takes a while, so it comes before the transaction.
+    looked, ruleset = review(draft.document, family, draft.revision, around, now)
     source = f"the draft of {looked.family}, revision {looked.revision},"
     refuse_findings([*looked.errors, *(() if why else looked.warnings)], why, source, "to be committed")
     assert ruleset is not None  # what cannot be read has errors

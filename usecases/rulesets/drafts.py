@@ -112,10 +112,18 @@ def name_and_type_of(document: str) -> tuple[str, str]:
             names.append(_IDENTIFIER.validate_python(read.data.get(word)))
         except ValidationError as error:
             problem = problem_of(error.errors(include_url=False)[0], ()) if word in read.data else "is missing"
-            faults.append(Finding(word, problem, read.line((word,)) if word in read.data else None))
+            _, line, column = read.position((word,)) if word in read.data else ((), None, None)
+            faults.append(Finding(word, problem, line, column=column))
     if faults:
         raise InvalidRulesetError(faults, "the draft")
     return names[0], names[1]
+
+
+def refuse_other_name(document: str, family: str) -> None:
+    """Raise InvalidRulesetError where a document is not of the ruleset as which it is to be saved."""
+    name = name_and_type_of(document)[0]
+    if name != family:
+        raise InvalidRulesetError([Finding("ruleset", f"is {name}; here it must be {family}")], "the draft")
 
 
 def _family(session: Session, organisation_id: int, name: str, type_name: str, now_us: int) -> tuple[Family, bool]:

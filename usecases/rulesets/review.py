@@ -15,7 +15,7 @@ from fivefold.risk.language.policy import Policy
 from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.rulesets.rulesets import draft_of, family_named
 from fivefold.store.tables.entities import EntityType
-from fivefold.store.tables.rulesets import Draft, Family
+from fivefold.store.tables.rulesets import Family
 from fivefold.usecases.accounts.entity_types import PARTS, Fields, read_fields, same_type, type_json
 from fivefold.usecases.accounts.lists import named_lists
 from fivefold.usecases.accounts.settings import settings_of
@@ -74,7 +74,7 @@ def review_draft(context: Context, family: str) -> Review:
     with context.reading() as session:
         family_row = family_named(session, context.organisation_id, family)
         draft, around = draft_of(session, family_row), context_of(session, family_row)
-    return review(draft, family, around, now)[0]
+    return review(draft.document, family, draft.revision, around, now)[0]
 
 
 def context_of(session: Session, family: Family) -> OrganisationContext:
@@ -94,15 +94,17 @@ def context_of_type(session: Session, kind: EntityType) -> OrganisationContext:
     )
 
 
-def review(draft: Draft, name: str, around: OrganisationContext, now_us: int) -> tuple[Review, Ruleset | None]:
-    """Look through a draft; give the ruleset too, where it can be read."""
-    analysed, findings = lint_text(draft.document, around.lists)
+def review(
+    document: str, name: str, revision: int, around: OrganisationContext, now_us: int
+) -> tuple[Review, Ruleset | None]:
+    """Look through a draft of a revision, 0 for one that is not saved; give the ruleset too, where it can be read."""
+    analysed, findings = lint_text(document, around.lists)
     errors = [finding for finding in findings if finding.fatal]
     warnings = tuple(finding for finding in findings if not finding.fatal)
     if analysed is None:
         return Review(
             family=name,
-            revision=draft.revision,
+            revision=revision,
             content_hash=None,
             errors=tuple(errors),
             warnings=warnings,
@@ -123,12 +125,12 @@ def review(draft: Draft, name: str, around: OrganisationContext, now_us: int) ->
             errors.append(Finding("examples", str(wrong)))
     if tested is not None:
         errors += _failures(tested, ruleset, around.minimum_coverage_percent)
-    return _review(draft, name, ruleset, errors, warnings, tested), ruleset
+    return _review(name, revision, ruleset, errors, warnings, tested), ruleset
 
 
 def _review(
-    draft: Draft,
     name: str,
+    revision: int,
     ruleset: Ruleset,
     errors: list[Finding],
     warnings: tuple[Finding, ...],
@@ -137,7 +139,7 @@ def _review(
     lines = [] if tested is None else tested.results
     return Review(
         family=name,
-        revision=draft.revision,
+        revision=revision,
         content_hash=ruleset.content_hash,
         errors=tuple(errors),
         warnings=warnings,

@@ -4,7 +4,6 @@ from typing import Annotated
 
 from pydantic import Field
 
-from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.domain.paging import Page
 from fivefold.serving.v1.changes.proposals import Proposed
 from fivefold.serving.v1.errors import Place
@@ -13,12 +12,14 @@ from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.schemas import Number, RequestModel, ResponseModel, Text
 from fivefold.store.rulesets.activations import PER_SECOND
 from fivefold.usecases.changes import asks
+from fivefold.usecases.rulesets import check as ruleset_checks
 from fivefold.usecases.rulesets import commit as ruleset_commits
 from fivefold.usecases.rulesets import drafts as rulesets
 from fivefold.usecases.rulesets import read as ruleset_reading
 from fivefold.usecases.rulesets import review as ruleset_reviews
 from fivefold.usecases.rulesets.commit import Committed
 from fivefold.usecases.rulesets.drafts import DraftSaved
+from fivefold.usecases.rulesets.example_customer import EntityTried, try_text
 from fivefold.usecases.rulesets.read import DraftShown, FamilyLine, VersionLine, VersionView
 from fivefold.usecases.rulesets.review import ExampleLine
 from fivefold.usecases.shared.inputs import MOST_PER_SECOND
@@ -54,6 +55,40 @@ class Review(ResponseModel):
     not_reached: list[str]
 
 
+class TextGiven(RequestModel):
+    """A ruleset as it is written, in YAML or JSON; nothing of it is stored."""
+
+    document: Text
+
+
+class TextPlace(Place):
+    """The same with its column, where that is known."""
+
+    column: int | None
+
+
+class TextReview(ResponseModel):
+    """What a text comes to that is not saved, and what it changes in the version that decides, or in the newest."""
+
+    family: str | None
+    content_hash: str | None
+    errors: list[TextPlace]
+    warnings: list[TextPlace]
+    examples: list[ExampleLine]
+    rules_percent: str
+    cases_percent: str
+    not_reached: list[str]
+    compared_with: int | None
+    changes: list["Change"]
+
+
+class TryGiven(RequestModel):
+    """An entity of the ruleset's type, and the text to try; null for the draft that is saved."""
+
+    external_id: Text
+    document: Text | None = None
+
+
 class CommitGiven(RequestModel):
     """The revision that was looked at; and why it is committed although there are doubts, where there are."""
 
@@ -65,6 +100,12 @@ class ComparedWith(RequestModel):
     """The version that was before."""
 
     before: Number
+
+
+class ComparedDraft(RequestModel):
+    """The version that was before; without it the one that decides, or the newest."""
+
+    before: Number | None = None
 
 
 class Change(ResponseModel):
@@ -107,9 +148,7 @@ def list_families(context: RequestContext, query: OfType) -> Page[FamilyLine]:
 
 def save_draft(context: RequestContext, family: Text, body: DraftGiven) -> DraftSaved:
     """Save a draft; the first one of a name makes the ruleset. It may still be wrong."""
-    name = rulesets.name_and_type_of(body.document)[0]
-    if name != family:
-        raise InvalidRulesetError([Finding("ruleset", f"is {name}; here it must be {family}")], "the draft")
+    rulesets.refuse_other_name(body.document, family)
     return rulesets.save_draft(context, body.document, body.revision)
 
 
@@ -121,6 +160,21 @@ def read_draft(context: RequestContext, family: Text) -> DraftShown:
 def review_draft(context: RequestContext, family: Text) -> Review:
     """Look through a draft as committing it does: faults, doubts, examples and what they reach."""
     return Review.of(ruleset_reviews.review_draft(context, family))
+
+
+def compare_draft(context: RequestContext, family: Text, query: ComparedDraft) -> Difference:
+    """List every change from a version to the draft."""
+    return Difference.of(ruleset_checks.compare_draft(context, family, query.before))
+
+
+def check_ruleset(context: RequestContext, body: TextGiven) -> TextReview:
+    """Look through a text that is not saved, as committing it would: faults and doubts, examples, what it changes."""
+    return TextReview.of(ruleset_checks.check_text(context, body.document))
+
+
+def try_ruleset(context: RequestContext, family: Text, body: TryGiven) -> EntityTried:
+    """Assess one entity by a draft, or by a text that is not saved, beside what the active version says."""
+    return try_text(context, family, body.external_id, body.document)
 
 
 def commit(context: RequestContext, family: Text, body: CommitGiven) -> Committed:

@@ -154,24 +154,25 @@ rules:
 )
 def test_a_place_is_found(location: tuple[str | int, ...], path: tuple[str | int, ...], line: int) -> None:
     """Branches that a checker tried are left out, and of two equally long ways the one with the last word is taken."""
-    assert Document(TEXT).place(location) == (path, line)
+    assert Document(TEXT).position(location)[:2] == (path, line)
 
 
 def test_what_the_checker_was_given_decides_between_places() -> None:
     document = Document(TEXT)
     test = document.data["rules"][0]["cases"][0]["when"]
     location = ("rules", 0, "cases", 0, "when", "min")
-    assert document.place(location, test)[0] == location[:-1]
-    assert document.place(location, "amount")[0] == location
+    assert document.position(location, test)[0] == location[:-1]
+    assert document.position(location, "amount")[0] == location
     inner = document.data["rules"][0]["cases"][1]["when"]["not"]["not"]
-    assert document.place(("rules", 0, "cases", 1, "when", *["not"] * 6), inner)[0] == (
+    assert document.position(("rules", 0, "cases", 1, "when", *["not"] * 6), inner)[0] == (
         *("rules", 0, "cases", 1, "when", "not", "not"),
     )
 
 
 def test_an_empty_document_has_no_lines() -> None:
-    assert Document("# nothing").place(("a",)) == ((), None)
+    assert Document("# nothing").position(("a",)) == ((), None, None)
     assert Document("a:\n  b: 1").line(("a", "b", "c")) == 2
+    assert Document("a:\n  b: 1").position(("a", "b")) == (("a", "b"), 2, 3)
 
 
 def test_a_complaint_without_a_place_is_told_as_it_is() -> None:

@@ -123,6 +123,9 @@ EXAMPLES: Mapping[str, Example] = {
     "read_draft": Example(_DRAFTED, own=_FAMILY),
     "save_draft": Example(_DRAFTED, {"document": document("drafted", remark="more"), "revision": 1}),
     "review_draft": Example(_DRAFTED, own=_FAMILY),
+    "check_ruleset": Example(body={"document": document("drafted", remark="more")}),
+    "compare_draft": Example(_DRAFTED, own=_FAMILY, status=404),  # there is no version to compare it with
+    "try_ruleset": Example(_DRAFTED, {"external_id": CUSTOMER}, own=_FAMILY),
     "commit": Example(_DRAFTED, {"revision": 1, "accept_warnings": WHY}, own=_FAMILY),
     "list_versions": Example(_RETAIL, own=_FAMILY),
     "read_version": Example({**_RETAIL, "number": "1"}, own=("family", "number")),

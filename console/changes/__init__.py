@@ -1,0 +1,1 @@
+"""Pages of changes that another person approves."""

@@ -1,0 +1,1 @@
+"""Rulesets: what decides, what is written, and what it would change."""

@@ -1,0 +1,43 @@
+"""A backtest: who would move where, and what could not be assessed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fivefold.console.rulesets.matrix import Matrix, matrix_of
+from fivefold.console.rulesets.text import numbered
+from fivefold.console.texts import text
+from fivefold.console.visit import Rendered, Visit
+from fivefold.usecases.accounts.settings import read_settings
+from fivefold.usecases.changes.backtests import report_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class BacktestPage:
+    """What a backtest that is done has found.
+
+    Attributes:
+        alone: by the rules alone; None where nothing decided before.
+        later: after the cooldown; None where no levels stood.
+        on_examples: it was run on the ruleset's own examples, as it reaches no customer.
+    """
+
+    number: int
+    report: Mapping[str, Any]
+    alone: Matrix | None
+    later: Matrix | None
+    on_examples: bool
+
+
+def show_backtest(visit: Visit) -> Rendered:
+    """Show the report of a backtest as it was stored."""
+    number = numbered(visit.parts["backtest"], text("backtest"))
+    report, levels = report_of(visit, number), read_settings(visit).levels
+    page = BacktestPage(
+        number=number,
+        report=report,
+        alone=matrix_of(report, levels),
+        later=matrix_of(report, levels, "later"),
+        on_examples=report["basis"] == "examples",
+    )
+    return Rendered(template="rulesets/backtest.html", title=text("Backtest {number}", number=number), page=page)

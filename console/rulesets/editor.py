@@ -1,0 +1,182 @@
+"""The editor: the text itself, what is wrong in it, what it changes, and what it makes of one customer."""
+
+from dataclasses import dataclass
+
+from fivefold.console.rulesets.text import (
+    LineChange,
+    TextLine,
+    line_changes,
+    numbered,
+    numbered_lines,
+    typed_document,
+)
+from fivefold.console.texts import text
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address
+from fivefold.domain.errors import ConfigError, ConflictError, Finding, InvalidRulesetError, NotFoundError
+from fivefold.usecases.portfolio_files.bundled import bundled_rulesets, bundled_text
+from fivefold.usecases.rulesets.check import TextCheck, check_text
+from fivefold.usecases.rulesets.commit import commit
+from fivefold.usecases.rulesets.drafts import NO_DRAFT, name_and_type_of, refuse_other_name, save_draft
+from fivefold.usecases.rulesets.example_customer import EntityTried, try_text
+from fivefold.usecases.rulesets.overview import RulesetLine, read_ruleset
+from fivefold.usecases.rulesets.read import DraftShown, read_draft, read_version
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tried:
+    """The example customer: what both texts say, or why neither was asked."""
+
+    external_id: str
+    outcome: EntityTried | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditorPage:
+    """A text that is edited.
+
+    Attributes:
+        ruleset: whose draft it becomes; None for a new one.
+        address: of the page.
+        document: the text.
+        revision: of the draft that it began with; 0 where there was none.
+        saved: the draft as it is stored now; None where there is none.
+        conflict: the lines in which the text differs from what somebody saved meanwhile; None where nobody did.
+        checked: what was found; None before anybody asked.
+        lines: the text with what was found in each line.
+        tried: None where no customer was named.
+        starts: what a new ruleset can begin with.
+    """
+
+    ruleset: RulesetLine | None
+    address: str
+    document: str
+    revision: int
+    saved: DraftShown | None
+    conflict: tuple[LineChange, ...] | None
+    checked: TextCheck | None
+    lines: tuple[TextLine, ...]
+    tried: Tried | None
+    starts: tuple[str, ...] = ()
+
+    @property
+    def without_line(self) -> tuple[Finding, ...]:
+        """What was found and is of no line."""
+        return () if self.checked is None else tuple(each for each in self.checked.findings if each.line is None)
+
+
+def show_editor(visit: Visit) -> Rendered:
+    """Show the draft of a ruleset, or the version that a new one begins with; what was typed is kept, and checked."""
+    family = visit.parts["family"]
+    ruleset = read_ruleset(visit, family)
+    saved = None if ruleset.draft_revision is None else read_draft(visit, family)
+    revision = NO_DRAFT if saved is None else saved.revision
+    if "document" not in visit.form:
+        began = saved.document if saved is not None else _newest(visit, ruleset)
+        return _page(visit, ruleset, began, revision, saved)
+    return _page(visit, ruleset, _typed(visit), _revision(visit), saved)
+
+
+def show_new(visit: Visit) -> Rendered:
+    """Show the text that a new ruleset begins with: one of those that ship, or nothing."""
+    start = visit.choice("start", ("", *bundled_rulesets()))
+    return _page(visit, None, _typed(visit) or (bundled_text(start) if start else ""), NO_DRAFT, None)
+
+
+def _newest(visit: Visit, ruleset: RulesetLine) -> str:
+    number = ruleset.newest if ruleset.active is None else ruleset.active.number
+    return "" if number is None else read_version(visit, ruleset.name, number).document
+
+
+def _typed(visit: Visit) -> str:
+    return visit.form.get("document", "").replace("\r\n", "\n").replace("\0", "")
+
+
+def _revision(visit: Visit) -> int:
+    written = visit.form.get("revision", "")
+    return NO_DRAFT if written in {"", "0"} else numbered(written, text("revision"))
+
+
+def _page(
+    visit: Visit, ruleset: RulesetLine | None, document: str, revision: int, saved: DraftShown | None
+) -> Rendered:
+    checked = check_text(visit, document) if "document" in visit.form and document.strip() else None
+    present = NO_DRAFT if saved is None else saved.revision
+    page = EditorPage(
+        ruleset=ruleset,
+        address=visit.path,
+        document=document,
+        revision=revision,
+        saved=saved,
+        conflict=None if revision == present else line_changes("" if saved is None else saved.document, document),
+        checked=checked,
+        lines=() if checked is None else numbered_lines(document, checked.findings),
+        tried=None if checked is None else _tried(visit, ruleset, document, checked),
+        starts=bundled_rulesets() if ruleset is None else (),
+    )
+    title = text("New ruleset") if ruleset is None else text("Edit {family}", family=ruleset.name)
+    return Rendered(template="rulesets/editor.html", title=title, page=page)
+
+
+def _tried(visit: Visit, ruleset: RulesetLine | None, document: str, checked: TextCheck) -> Tried | None:
+    external_id = visit.form.get("customer", "").strip()
+    if not external_id:
+        return None
+    family = ruleset.name if ruleset is not None else checked.family
+    if checked.content_hash is None or family is None:
+        return Tried(external_id=external_id, problem=text("The text has faults, so it assesses nobody."))
+    try:
+        return Tried(external_id=external_id, outcome=try_text(visit, family, external_id, document))
+    except InvalidRulesetError:
+        return Tried(external_id=external_id, problem=text("The text has faults, so it assesses nobody."))
+    except NotFoundError as error:
+        return Tried(external_id=external_id, problem=f"{error}.")
+
+
+def check(visit: Visit) -> Answer:
+    """Look through what was typed, and try it on a customer; nothing is stored."""
+    typed_document(visit)
+    return show_new(visit) if "family" not in visit.parts else show_editor(visit)
+
+
+def save(visit: Visit) -> Answer:
+    """Save what was typed as the draft; refused where somebody saved meanwhile and that was not looked at."""
+    family = visit.parts["family"]
+    read_ruleset(visit, family)
+    document = typed_document(visit)
+    over = visit.form.get("over", "")
+    refuse_other_name(document, family)
+    save_draft(visit, document, numbered(over, text("revision")) if over else _revision(visit))
+    return Redirect(visit.path, "draft-saved")
+
+
+def save_new(visit: Visit) -> Answer:
+    """Save the first draft of a ruleset, which makes it."""
+    document = typed_document(visit)
+    name = name_and_type_of(document)[0]
+    try:
+        read_ruleset(visit, name)
+    except NotFoundError:
+        save_draft(visit, document)
+        return Redirect(address("rulesets", name, "edit"), "draft-saved")
+    raise ConflictError(text("there is a ruleset {name} already; give this one another name, or edit that", name=name))
+
+
+def commit_draft(visit: Visit) -> Answer:
+    """Make a version of the draft as it is saved."""
+    family = visit.parts["family"]
+    read_ruleset(visit, family)
+    document, revision = typed_document(visit), _revision(visit)
+    if read_draft(visit, family).document != document:
+        raise ConfigError(text("the text is not the draft that is saved; save it first"))
+    try:
+        committed = commit(visit, family, revision, visit.form.get("accept_warnings", "").strip())
+    except InvalidRulesetError as wrong:
+        faults = sum(finding.fatal and finding.where != "accept_warnings" for finding in wrong.findings)
+        if faults:
+            raise ConfigError(text("the text has faults, shown below: {count}", count=faults)) from wrong
+        doubts = sum(not finding.fatal for finding in wrong.findings)
+        raise ConfigError(
+            text("the text has doubts, shown below: {count}; say why it is committed with them", count=doubts)
+        ) from wrong
+    return Redirect(address("rulesets", family, "versions", str(committed.number)), "committed")

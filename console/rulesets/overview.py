@@ -1,0 +1,83 @@
+"""All rulesets at a glance; and one: its versions, who committed and activated them, and the way back."""
+
+from dataclasses import dataclass
+
+from fivefold.console.rulesets.text import numbered
+from fivefold.console.texts import text
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address
+from fivefold.domain.paging import Page, Part
+from fivefold.usecases.changes import asks
+from fivefold.usecases.changes.backtests import BacktestLine, list_backtests
+from fivefold.usecases.rulesets.activate import ActivationLine, list_activations
+from fivefold.usecases.rulesets.overview import (
+    RulesetLine,
+    VersionState,
+    list_rulesets,
+    list_version_states,
+    read_ruleset,
+)
+
+SHORT_LIST = Part(10)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RulesetsPage:
+    """The rulesets, by type in the order in which they are tried."""
+
+    rulesets: Page[RulesetLine]
+    next: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RulesetPage:
+    """One ruleset.
+
+    Attributes:
+        versions: the newest first; those before are on the next page.
+        activations: the last changes of what decides.
+        backtests: the last ones.
+        earlier: numbers of the versions on this page that decided before, and do not now.
+    """
+
+    ruleset: RulesetLine
+    address: str
+    versions: Page[VersionState]
+    next: str | None
+    activations: Page[ActivationLine]
+    backtests: Page[BacktestLine]
+    earlier: tuple[int, ...]
+
+
+def show_rulesets(visit: Visit) -> Rendered:
+    """List the rulesets, what decides in each, and who let it."""
+    found = list_rulesets(visit, visit.part("rulesets"))
+    page = RulesetsPage(rulesets=found, next=visit.next_of("rulesets", found))
+    return Rendered(template="rulesets/rulesets.html", title=text("Rulesets"), page=page)
+
+
+def show_ruleset(visit: Visit) -> Rendered:
+    """Show one ruleset: its versions, what was activated when, and its backtests."""
+    family = visit.parts["family"]
+    versions = list_version_states(visit, family, visit.part("versions", 20))
+    page = RulesetPage(
+        ruleset=read_ruleset(visit, family),
+        address=address("rulesets", family),
+        versions=versions,
+        next=visit.next_of("versions", versions),
+        activations=list_activations(visit, family, SHORT_LIST),
+        backtests=list_backtests(visit, family, SHORT_LIST),
+        earlier=tuple(each.number for each in versions if each.activated is not None and not each.active),
+    )
+    return Rendered(template="rulesets/ruleset.html", title=family, page=page)
+
+
+def roll_back(visit: Visit) -> Answer:
+    """Propose that a version decides again which did before; another person approves it."""
+    family = visit.parts["family"]
+    read_ruleset(visit, family)
+    version = numbered(visit.typed("version", text("Version")), text("version"))
+    reason = visit.typed("reason", text("Reason"))
+    outcome = asks.roll_back(visit, family, version, reason, release="release" in visit.form)
+    if outcome.proposal is None:
+        return Redirect(visit.path, "rolled-back")
+    return Redirect(address("proposals", str(outcome.proposal.id)), "rollback-proposed")

@@ -1,0 +1,99 @@
+"""One version: what it changes, what its examples and its backtest came to, its text; and its activation."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fivefold.console.rulesets.matrix import Matrix, matrix_of
+from fivefold.console.rulesets.text import TextLine, numbered, numbered_lines
+from fivefold.console.texts import text
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address
+from fivefold.domain.errors import ConfigError
+from fivefold.risk.governance.diff import RulesetDifference
+from fivefold.usecases.accounts.settings import read_settings
+from fivefold.usecases.changes.backtests import report_of, request_backtest
+from fivefold.usecases.rulesets.activate import activate, what_stands_against
+from fivefold.usecases.rulesets.overview import RulesetLine, VersionState, read_ruleset, read_version_state
+from fivefold.usecases.rulesets.read import VersionView, compare_versions, read_version
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionPage:
+    """One version.
+
+    Attributes:
+        state: what became of it.
+        against: the number of the version that it is compared with; None where there is no other.
+        difference: from that one to this.
+        others: numbers that it can be compared with: the one that decides, and the one before.
+        matrix: who would move where, of the newest backtest of its content that is done.
+        hindrances: why it cannot be activated by this person now; None where it decides already.
+    """
+
+    ruleset: RulesetLine
+    address: str
+    state: VersionState
+    version: VersionView
+    lines: tuple[TextLine, ...]
+    against: int | None
+    others: tuple[int, ...]
+    difference: RulesetDifference | None
+    matrix: Matrix | None
+    hindrances: tuple[str, ...] | None
+
+    @property
+    def tests(self) -> Mapping[str, Any]:
+        """What its examples came to when it was committed."""
+        return self.version.tests
+
+
+def show_version(visit: Visit) -> Rendered:
+    """Show a version beside the one that decides, or beside the one before where it decides itself."""
+    family, number = _version(visit)
+    version = read_version(visit, family, number)
+    ruleset, state = read_ruleset(visit, family), read_version_state(visit, family, number)
+    active = None if ruleset.active is None else ruleset.active.number
+    others = tuple(dict.fromkeys(each for each in (active, number - 1) if each and each != number))
+    against = visit.query.get("against", "")
+    chosen = numbered(against, text("version")) if against else next(iter(others), None)
+    page = VersionPage(
+        ruleset=ruleset,
+        address=address("rulesets", family, "versions", str(number)),
+        state=state,
+        version=version,
+        lines=numbered_lines(version.document),
+        against=chosen,
+        others=others,
+        difference=None if chosen is None else compare_versions(visit, family, number, chosen),
+        matrix=_matrix(visit, state),
+        hindrances=None if state.active else what_stands_against(visit, family, number),
+    )
+    title = text("{family} version {number}", family=family, number=number)
+    return Rendered(template="rulesets/version.html", title=title, page=page)
+
+
+def _matrix(visit: Visit, state: VersionState) -> Matrix | None:
+    if state.backtest is None or state.backtest.state != "done":
+        return None
+    return matrix_of(report_of(visit, state.backtest.id), read_settings(visit).levels)
+
+
+def _version(visit: Visit) -> tuple[str, int]:
+    return visit.parts["family"], numbered(visit.parts["number"], text("version"))
+
+
+def ask_for_backtest(visit: Visit) -> Answer:
+    """Ask for a backtest of a version; where one of its content is under way, nothing more happens."""
+    request_backtest(visit, *_version(visit))
+    return Redirect(visit.path, "backtest-requested")
+
+
+def activate_version(visit: Visit) -> Answer:
+    """Let a version decide; another person than its editors confirms that its backtest was looked at."""
+    family, number = _version(visit)
+    read_version(visit, family, number)
+    reason = visit.typed("reason", text("Reason"))
+    if "confirmed" not in visit.form:
+        raise ConfigError(text("confirm that you looked at what changes and at the backtest"))
+    activate(visit, family, number, reason)
+    return Redirect(visit.path, "activated")

@@ -1,0 +1,123 @@
+"""A ruleset's text before it is saved: what is wrong with it, what its examples come to, and what it changes."""
+
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import Finding, InvalidRulesetError, NotFoundError
+from fivefold.risk.compiler.analysis import analyse_canonical
+from fivefold.risk.governance.diff import RulesetChange, RulesetDifference, diff
+from fivefold.risk.governance.lint.ruleset import lint_text
+from fivefold.store.ingest.entities import type_named
+from fivefold.store.rulesets.rulesets import draft_of, family_named, family_or_none, newest_version, version_numbered
+from fivefold.store.tables.entities import EntityType
+from fivefold.store.tables.rulesets import Family, RulesetVersion
+from fivefold.usecases.accounts.entity_types import list_types
+from fivefold.usecases.rulesets.drafts import name_and_type_of
+from fivefold.usecases.rulesets.review import ExampleLine, context_of, context_of_type, read_matching_ruleset, review
+from fivefold.usecases.shared.context import Context
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextCheck:
+    """What is to be known of a text that is not saved; nothing of it is stored.
+
+    Attributes:
+        family: the ruleset that it names; None where it names none.
+        content_hash: None where it cannot be read.
+        findings: what is wrong and what is doubtful, those without a line first, then in the order of the text.
+        examples: in the order of the text; they are run only where nothing is wrong.
+        rules_percent: rules that some example reaches, with one decimal, as text.
+        cases_percent: the same of cases.
+        not_reached: cases that no example reaches.
+        compared_with: the version that it is compared with: the active one, or the newest; None where there is none.
+        changes: from that version to the text, in words; empty where it has the same content, or cannot be read.
+    """
+
+    family: str | None
+    content_hash: str | None
+    findings: tuple[Finding, ...]
+    examples: tuple[ExampleLine, ...] = ()
+    rules_percent: str = "0.0"
+    cases_percent: str = "0.0"
+    not_reached: tuple[str, ...] = ()
+    compared_with: int | None = None
+    changes: tuple[RulesetChange, ...] = ()
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """What makes it impossible to commit."""
+        return tuple(finding for finding in self.findings if finding.fatal)
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """What can be committed with a reason."""
+        return tuple(finding for finding in self.findings if not finding.fatal)
+
+
+def check_text(context: Context, document: str) -> TextCheck:
+    """Look through a text as committing it would, and compare it with what decides; nothing is stored."""
+    now = context.now()
+    try:
+        name, type_name = name_and_type_of(document)
+    except InvalidRulesetError as wrong:
+        more = lint_text(document)[1]  # which finds the same, and the rest
+        return TextCheck(family=None, content_hash=None, findings=_in_order(more or wrong.findings))
+    types = [each.name for each in list_types(context)]
+    if type_name not in types:
+        unknown = Finding("entity_type", f"is {type_name}; the types of entities are {', '.join(types) or 'none'}")
+        return TextCheck(family=name, content_hash=None, findings=(unknown,))
+    with context.reading() as session:
+        kind = type_named(session, context.organisation_id, type_name)
+        around, family = context_of_type(session, kind), family_or_none(session, context.organisation_id, name)
+        present = None if family is None else _present(session, family)
+        findings = [] if family is None else _other_type(session, family, type_name)
+    looked, ruleset = review(document, name, 0, around, now)
+    changes: tuple[RulesetChange, ...] = ()
+    if present is not None and ruleset is not None:
+        changes = diff(analyse_canonical(present.canonical).ruleset, ruleset).changes
+    return TextCheck(
+        family=name,
+        content_hash=looked.content_hash,
+        findings=_in_order([*findings, *looked.errors, *looked.warnings]),
+        examples=looked.examples,
+        rules_percent=looked.rules_percent,
+        cases_percent=looked.cases_percent,
+        not_reached=looked.not_reached,
+        compared_with=None if present is None else present.number,
+        changes=changes,
+    )
+
+
+def _in_order(findings: tuple[Finding, ...] | list[Finding]) -> tuple[Finding, ...]:
+    return tuple(sorted(findings, key=lambda finding: (finding.line or 0, finding.column or 0)))
+
+
+def _other_type(session: Session, family: Family, type_name: str) -> list[Finding]:
+    own = session.get_one(EntityType, family.type_id).name
+    problem = f"is {type_name}; the ruleset {family.name} is of the type {own}, for good"
+    return [] if own == type_name else [Finding("entity_type", problem)]
+
+
+def _present(session: Session, family: Family) -> RulesetVersion | None:
+    """Find what a text is compared with: what decides, or the version that was committed last."""
+    if family.active_version_id is not None:
+        return session.get_one(RulesetVersion, family.active_version_id)
+    return newest_version(session, family.id)
+
+
+def compare_draft(context: Context, family: str, before: int | None = None) -> RulesetDifference:
+    """Tell what changed from a version to the draft; from the one that decides, or the newest, unless another is named.
+
+    Raises:
+        NotFoundError: there is no such family or version, no draft of it, or nothing to compare it with.
+        InvalidRulesetError: the draft cannot be run, or does not fit the organisation.
+    """
+    with context.reading() as session:
+        family_row = family_named(session, context.organisation_id, family)
+        document, around = draft_of(session, family_row).document, context_of(session, family_row)
+        version = _present(session, family_row) if before is None else version_numbered(session, family_row, before)
+        if version is None:
+            raise NotFoundError(f"{family} has no version yet, so there is nothing to compare its draft with")
+        canonical = version.canonical
+    return diff(analyse_canonical(canonical).ruleset, read_matching_ruleset(document, around))
