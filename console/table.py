@@ -3,15 +3,24 @@
 from typing import Final
 
 from fivefold.console.accounts import members, sign_in, tokens
+from fivefold.console.changes import proposal
 from fivefold.console.levels import assessment, customer, portfolio, search
 from fivefold.console.models import version, versions
 from fivefold.console.monitoring import validation
 from fivefold.console.queue import many
 from fivefold.console.queue import page as queue
+from fivefold.console.rulesets import backtest, editor, overview
+from fivefold.console.rulesets import version as ruleset
 from fivefold.console.visit import Redirect, View, Visit
 
 _ENTITY = "/console/entities/{type}/{external_id}"
 _OF = "/v1/entities/{type}/{external_id}"
+_RULESET = "/console/rulesets/{family}"
+_RULESET_OF = "/v1/rulesets/{family}"
+_VERSION = f"{_RULESET}/versions/{{number}}"
+_PROPOSAL = "/console/proposals/{proposal}"
+_PROPOSAL_OF = "/v1/proposals/{proposal}"
+_CHECK = "POST /v1/rulesets/check"
 
 _REQUEST = "/v1/token-requests/{token_request}"
 _MEMBER = f"{members.MEMBERS}/members/{{member}}"
@@ -94,4 +103,61 @@ VIEWS: Final[tuple[View, ...]] = (
     View("POST", f"{tokens.TOKENS}/revoke", "POST /v1/tokens/{number}/revoke", tokens.revoke, tokens.show_tokens),
     View("GET", "/console/models", "GET /v1/models", versions.show_versions),
     View("GET", "/console/models/{version}", "GET /v1/models/{version}", version.show_version),
+    View("GET", "/console/rulesets", "GET /v1/rulesets", overview.show_rulesets),
+    View("GET", "/console/new-ruleset", _CHECK, editor.show_new),
+    View("POST", "/console/new-ruleset/check", _CHECK, editor.check, editor.show_new, reads_document=True),
+    View(
+        "POST",
+        "/console/new-ruleset/save",
+        f"PUT {_RULESET_OF}/draft",
+        editor.save_new,
+        editor.show_new,
+        reads_document=True,
+    ),
+    View("GET", _RULESET, f"GET {_RULESET_OF}/versions", overview.show_ruleset),
+    View("POST", f"{_RULESET}/roll-back", f"POST {_RULESET_OF}/rollback", overview.roll_back, overview.show_ruleset),
+    View("GET", f"{_RULESET}/edit", f"GET {_RULESET_OF}/draft", editor.show_editor),
+    View("POST", f"{_RULESET}/edit/check", _CHECK, editor.check, editor.show_editor, reads_document=True),
+    View(
+        "POST",
+        f"{_RULESET}/edit/save",
+        f"PUT {_RULESET_OF}/draft",
+        editor.save,
+        editor.show_editor,
+        reads_document=True,
+    ),
+    View(
+        "POST",
+        f"{_RULESET}/edit/commit",
+        f"POST {_RULESET_OF}/commit",
+        editor.commit_draft,
+        editor.show_editor,
+        reads_document=True,
+    ),
+    View("GET", _VERSION, f"GET {_RULESET_OF}/versions/{{number}}", ruleset.show_version),
+    View(
+        "POST",
+        f"{_VERSION}/backtest",
+        f"POST {_RULESET_OF}/backtests",
+        ruleset.ask_for_backtest,
+        ruleset.show_version,
+    ),
+    View(
+        "POST",
+        f"{_VERSION}/activate",
+        f"POST {_RULESET_OF}/activate",
+        ruleset.activate_version,
+        ruleset.show_version,
+    ),
+    View("GET", "/console/backtests/{backtest}", "GET /v1/backtests/{backtest}", backtest.show_backtest),
+    View("GET", _PROPOSAL, f"GET {_PROPOSAL_OF}", proposal.show_proposal),
+    View("POST", f"{_PROPOSAL}/approve", f"POST {_PROPOSAL_OF}/approve", proposal.approve, proposal.show_proposal),
+    View("POST", f"{_PROPOSAL}/refuse", f"POST {_PROPOSAL_OF}/refuse", proposal.refuse, proposal.show_proposal),
+    View(
+        "POST",
+        f"{_PROPOSAL}/backtests",
+        f"POST {_PROPOSAL_OF}/backtests",
+        proposal.ask_for_backtests,
+        proposal.show_proposal,
+    ),
 )

@@ -168,6 +168,7 @@ class View:
         right: the route of `/v1` that the person must be allowed to call; None where everyone may who is signed in.
         handler: reads the visit, calls use cases, and answers.
         page: of an action: the page that is shown again where it is refused, with the reason.
+        reads_document: its form has the text of a ruleset, and reading one takes a while.
     """
 
     method: str
@@ -175,6 +176,7 @@ class View:
     right: str | None
     handler: Callable[[Visit], Answer]
     page: Callable[[Visit], Rendered] | None = None
+    reads_document: bool = False
 
 
 def notice_of(visit: Visit) -> str:

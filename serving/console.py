@@ -31,9 +31,10 @@ from fivefold.serving.metrics.service import ROUTE
 from fivefold.serving.rate_limits import RateLimiter
 from fivefold.serving.request_reading import read_body
 from fivefold.serving.responses import ARRAY, ApiError
-from fivefold.serving.v1.dispatch import record_of
+from fivefold.serving.v1.dispatch import LANES, record_of
 from fivefold.serving.v1.path_encoding import in_parts, is_readable, parts_of
 from fivefold.serving.v1.permissions import ROUTES
+from fivefold.serving.v1.route import DOCUMENT_BYTES, Work
 from fivefold.store.accounts.plans import Plan
 from fivefold.usecases.accounts.sessions import MemberSession, find_session, sign_in
 from fivefold.usecases.levels.value_scores import EntityScorer
@@ -42,6 +43,8 @@ from fivefold.usecases.models.read import OpenRegistry, no_registry
 COOKIE: Final = "__Host-fivefold"
 SIGN_IN_PATH: Final = "/console/sign-in"
 FORM_BYTES: Final = 64_000
+DOCUMENT_FORM_BYTES: Final = 3 * DOCUMENT_BYTES
+"""Largest form with a document: each of its bytes may be percent-encoded."""
 NOBODY: Final = 0
 """Bodies of those who are not signed in are counted together."""
 _AS_ASKED: Final = "%/:?#[]@!$&'()*+,;=~"
@@ -118,9 +121,10 @@ class Console:
                 request.scope[RECORD] = record
             if not is_readable(request.scope):
                 return _response(error_alone(404, "The address is not UTF-8."))
-            form = await _form(request, session, secret) if view.method == "POST" else {}
+            form = await _form(view, request, session, secret) if view.method == "POST" else {}
             visit = self._visit(view, request, session, secret, form)
-            document = await LANE.run(session.credential.organisation_id, partial(answer, view, visit))
+            lane = LANES[Work.READING] if view.reads_document else LANE
+            document = await lane.run(session.credential.organisation_id, partial(answer, view, visit))
         except (ApiError, StoreError) as error:
             return _refusal(error)
         if document.status == HTTPStatus.FORBIDDEN:
@@ -225,10 +229,11 @@ def form_token_of(secret: str) -> str:
     return hmac.new(secret.encode(), b"form", sha256).hexdigest()
 
 
-async def _form(request: Request, session: MemberSession, secret: str) -> dict[str, str]:
+async def _form(view: View, request: Request, session: MemberSession, secret: str) -> dict[str, str]:
     """Read a form that a page of this session wrote; ApiError 403 where another page sent it."""
     _require_own_origin(request)
-    form = _fields(await read_body(request, session.credential.token_id, FORM_BYTES))
+    most_bytes = DOCUMENT_FORM_BYTES if view.reads_document else FORM_BYTES
+    form = _fields(await read_body(request, session.credential.token_id, most_bytes))
     if not hmac.compare_digest(form.pop("form_token", "").encode(), form_token_of(secret).encode()):
         raise ApiError(403, "This form is of another session; open its page again")
     return form

@@ -1,4 +1,4 @@
-"""One proposed change: what would change, whom it reaches, how far its backtests are, and the second person's decision."""
+"""One proposed change: what it is, whom it reaches, how far its backtests are, and the second person's decision."""
 
 from dataclasses import dataclass
 

@@ -24,6 +24,10 @@ PARTS = {
     "item": "override-1-0",
     "member": "1",
     "version": "2",
+    "family": "retail",
+    "number": "2",
+    "backtest": "1",
+    "proposal": "3",
 }
 LOOKS = [pytest.param("light", 1280, marks=pytest.mark.full), ("dark", 360)]
 MILLISECONDS = 60_000

@@ -17,6 +17,10 @@ PARTS = {
     "item": "override-1-0",
     "member": "1",
     "version": "1",
+    "family": "retail",
+    "number": "2",
+    "backtest": "1",
+    "proposal": "4",
 }
 PEOPLE = sorted(OF_MEMBERS)
 OF_THE_MACHINE = "/console/models/"
@@ -73,6 +77,7 @@ def test_another_organisation_finds_nothing_of_ours(furnished: Place, view: View
         visitor.go(address)
     else:
         typed = {"override": "1", "reason": "mine", "level": "high", "tag": "kept", "revision": "0"}
+        typed |= {"version": "1", "document": "a: b"}
         visitor.post(address, {"form_token": form_token, **typed})
     assert visitor.page.status_code == 404
     assert "Their data" not in visitor.text

@@ -9,7 +9,7 @@ from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.governance.diff import RulesetChange, RulesetDifference, diff
 from fivefold.risk.governance.lint.ruleset import lint_text
 from fivefold.store.ingest.entities import type_named
-from fivefold.store.rulesets.rulesets import draft_of, family_named, family_or_none, newest_version, version_numbered
+from fivefold.store.rulesets.rulesets import draft_of, family_named, family_or_none, newest_version
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.rulesets import Family, RulesetVersion
 from fivefold.usecases.accounts.entity_types import list_types
@@ -106,17 +106,17 @@ def _present(session: Session, family: Family) -> RulesetVersion | None:
     return newest_version(session, family.id)
 
 
-def compare_draft(context: Context, family: str, before: int | None = None) -> RulesetDifference:
-    """Tell what changed from a version to the draft; from the one that decides, or the newest, unless another is named.
+def compare_draft(context: Context, family: str) -> RulesetDifference:
+    """Tell what changed from the version that decides, or from the newest where none does, to the draft.
 
     Raises:
-        NotFoundError: there is no such family or version, no draft of it, or nothing to compare it with.
+        NotFoundError: there is no such family, no draft of it, or nothing to compare it with.
         InvalidRulesetError: the draft cannot be run, or does not fit the organisation.
     """
     with context.reading() as session:
         family_row = family_named(session, context.organisation_id, family)
         document, around = draft_of(session, family_row).document, context_of(session, family_row)
-        version = _present(session, family_row) if before is None else version_numbered(session, family_row, before)
+        version = _present(session, family_row)
         if version is None:
             raise NotFoundError(f"{family} has no version yet, so there is nothing to compare its draft with")
         canonical = version.canonical

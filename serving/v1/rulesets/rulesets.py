@@ -102,12 +102,6 @@ class ComparedWith(RequestModel):
     before: Number
 
 
-class ComparedDraft(RequestModel):
-    """The version that was before; without it the one that decides, or the newest."""
-
-    before: Number | None = None
-
-
 class Change(ResponseModel):
     """One thing that differs, in words."""
 
@@ -162,9 +156,9 @@ def review_draft(context: RequestContext, family: Text) -> Review:
     return Review.of(ruleset_reviews.review_draft(context, family))
 
 
-def compare_draft(context: RequestContext, family: Text, query: ComparedDraft) -> Difference:
-    """List every change from a version to the draft."""
-    return Difference.of(ruleset_checks.compare_draft(context, family, query.before))
+def compare_draft(context: RequestContext, family: Text) -> Difference:
+    """List every change from the version that decides, or from the newest where none does, to the draft."""
+    return Difference.of(ruleset_checks.compare_draft(context, family))
 
 
 def check_ruleset(context: RequestContext, body: TextGiven) -> TextReview:

@@ -94,13 +94,12 @@ def test_the_ruleset_of_another_type_is_a_fault(engine: Engine, people: People) 
     assert "the ruleset retail is of the type customer, for good" in str(found.errors[0])
 
 
-def test_a_draft_is_compared_with_what_decides_unless_another_version_is_named(engine: Engine, people: People) -> None:
+def test_a_draft_is_compared_with_what_decides(engine: Engine, people: People) -> None:
     context = Context(engine, people[0]).at(NOW)
     with pytest.raises(NotFoundError, match="no draft of retail"):
         compare_draft(context, "retail")
     save_draft(context, document(medium=20))
     assert [change.after for change in compare_draft(context, "retail").changes] == ["20, 60"]
-    assert compare_draft(context, "retail", 1) == compare_draft(context, "retail")
     save_draft(context, document("other"))
     with pytest.raises(NotFoundError, match="nothing to compare its draft with"):
         compare_draft(context, "other")

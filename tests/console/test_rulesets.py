@@ -1,0 +1,218 @@
+"""Rulesets in the console: from a text with a mistake to a version that decides, and back."""
+
+import pytest
+
+from fivefold.usecases.changes.backtests import run_next_backtest
+from tests.console.visitors import Visitor
+from tests.serving.v1.bank_rulesets import SECRETS, document
+from tests.serving.v1.places import OURS, Place
+
+EDIT = "/console/rulesets/retail/edit"
+VERSION = "/console/rulesets/retail/versions/2"
+MARKUP = "<script>alert('x')</script>"
+
+
+@pytest.fixture
+def author(place: Place) -> Visitor:
+    """A publisher who writes; `place.tokens` has another one."""
+    return Visitor(place).go("/console/sign-in").submit("/sign-in", token=place.join("writer", "publisher")[0])
+
+
+def sent(visitor: Visitor, action: str, text: str, **typed: str) -> Visitor:
+    """Send the editor's form by one of its buttons."""
+    form = next(form for form in visitor.forms() if form.action.endswith("/check"))
+    address = form.action.removesuffix("check") + action
+    return visitor.post(address, {**form.fields, "document": text, **typed})
+
+
+def test_the_list_says_what_decides_who_committed_and_who_activated(place: Place) -> None:
+    text = Visitor(place).sign_in("publisher").go("/console/rulesets").text
+    assert "retail customer, 1. version 1 newest: 2 maker" in text.replace(" :", ":")
+    assert "the publisher" in text
+    assert "drafted customer, 3. nothing yet" in text
+    assert "revision 1" in text
+
+
+def test_a_version_shows_its_text_its_changes_its_examples_and_its_backtest(place: Place) -> None:
+    visitor = Visitor(place).sign_in("publisher").go(VERSION)
+    assert "It decides on nobody yet." in visitor.text
+    assert "What changes from version 1" in visitor.text
+    assert "Sekret appetite, a." in visitor.text
+    assert "a neighbour" in visitor.text
+    assert "Of 1 looked at, 0 would be elsewhere" in visitor.text
+    assert 'id="line-1"' in visitor.page.text
+    assert "It decides since" in visitor.go("/console/rulesets/retail/versions/1").text
+    assert "It is the first version." in visitor.text
+
+
+def test_nobody_without_the_right_sees_a_threshold(place: Place) -> None:
+    investigator = Visitor(place).sign_in("investigator")
+    assert "/console/rulesets" not in investigator.go("/console/queue").links()
+    for address in ("/console/rulesets", EDIT, VERSION, "/console/backtests/1", "/console/new-ruleset"):
+        investigator.go(address)
+        assert investigator.page.status_code == 403
+        assert not [secret for secret in SECRETS if secret in investigator.text]
+
+
+def test_a_mistake_is_shown_at_its_line_and_nothing_is_stored(place: Place, author: Visitor) -> None:
+    author.go(EDIT)
+    text = "ruleset: retail\nentity_type: customer\nrationale: Payments: risky\n"
+    sent(author, "check", text)
+    assert author.page.status_code == 200
+    assert "Faults: 1. Doubts: 0." in author.text
+    assert "line 3, column 20" in author.text
+    assert 'href="#line-3"' in author.page.text
+    assert place.good("GET", "/v1/rulesets", role="publisher")[0]["draft_revision"] is None
+
+
+def test_a_text_is_checked_saved_committed_tested_and_activated_by_another_person(
+    place: Place, author: Visitor
+) -> None:
+    text = document("retail", remark="new")
+    sent(author.go(EDIT), "check", text, customer="c/1 ä")
+    assert "Faults: 0." in author.text
+    assert "What it changes in version 1" in author.text
+    assert "Version 1: Medium · this text: Medium" in author.text
+    sent(author, "save", text)
+    assert "The draft is saved." in author.text
+    sent(author, "commit", text)
+    assert author.page.status_code == 422
+    assert "the text has doubts, shown below" in author.text
+    sent(author, "commit", text, accept_warnings="looked at")
+    assert "The version is committed." in author.text
+    assert "You cannot activate it now" in author.text
+    assert "writer edited or committed version 3 of retail: another person activates" in author.text
+    assert "looked at" in author.text
+    author.submit("/backtest")
+    assert "The backtest is asked for." in author.text
+    while run_next_backtest(place.engine):
+        pass
+    other = Visitor(place).sign_in("publisher").go("/console/rulesets/retail/versions/3")
+    other.submit("/activate", reason="agreed", confirmed="yes")
+    assert other.page.status_code == 200
+    assert "The version decides from now on." in other.text
+    assert "the publisher activated it: agreed" in other.text
+
+
+def test_an_activation_is_confirmed_and_has_a_reason(place: Place) -> None:
+    visitor = Visitor(place).sign_in("publisher").go(VERSION)
+    form = next(form for form in visitor.forms() if form.action.endswith("/activate"))
+    token = {"form_token": form.fields["form_token"]}
+    assert "confirm that you looked" in visitor.post(form.action, {**token, "reason": "agreed"}).text
+    assert "Reason is empty" in visitor.post(form.action, {**token, "confirmed": "yes"}).text
+    assert visitor.page.status_code == 422
+    visitor.post(form.action, {**token, "confirmed": "yes", "reason": "agreed"})
+    assert "The version decides from now on." in visitor.text
+    visitor.post(form.action, {**token, "confirmed": "yes", "reason": "agreed"})
+    assert visitor.page.status_code == 409
+    assert "is active already" in visitor.text
+
+
+def test_two_who_edit_at_once_do_not_overwrite_each_other(place: Place, author: Visitor) -> None:
+    other = Visitor(place).sign_in("publisher").go(EDIT)
+    author.go(EDIT)
+    theirs, mine = document("retail", remark="theirs"), document("retail", remark="mine")
+    sent(other, "save", theirs)
+    sent(author, "save", mine)
+    assert author.page.status_code == 409
+    assert "Somebody changed this." in author.text
+    assert "the publisher saved revision 3 now" in author.text
+    assert "appetite, theirs." in author.text
+    assert "appetite, mine." in author.text
+    sent(author, "save", mine)
+    assert author.page.status_code == 409, "looking at it is not agreeing to it"
+    sent(author, "save", mine, over="3")
+    assert author.page.status_code == 200
+    assert "Sekret appetite, mine." in author.text
+
+
+def test_what_is_not_saved_is_not_committed(place: Place, author: Visitor) -> None:
+    sent(author.go(EDIT), "save", document("retail", remark="one"))
+    sent(author, "commit", document("retail", remark="two"))
+    assert author.page.status_code == 422
+    assert "the text is not the draft that is saved" in author.text
+    assert "appetite, two." in author.text
+
+
+def test_a_roll_back_is_proposed_by_one_person_and_approved_by_another(place: Place, author: Visitor) -> None:
+    author.go("/console/rulesets/second").submit("/roll-back", version="1", reason="too many rose")
+    assert author.page.status_code == 200
+    assert "The roll-back is proposed." in author.text
+    assert "You proposed it, so another person approves it." in author.text
+    address = author.page.url.path
+    other = Visitor(place).sign_in("publisher").go(address)
+    assert "It can be approved once its backtests are done" in other.text
+    while run_next_backtest(place.engine):
+        pass
+    other.go(address).submit("/approve", reason="it is true")
+    assert "The change is approved, and done." in other.text
+    assert "Version 1 decides" in other.go("/console/rulesets/second").text
+    (number,) = [link for link in other.go(address).links() if "/backtests/" in link]
+    assert other.go(number).page.status_code == 200
+
+
+def test_a_new_ruleset_begins_with_one_that_ships(place: Place, author: Visitor) -> None:
+    author.go("/console/new-ruleset?start=fatf-retail")
+    assert "ruleset: fatf-retail" in author.page.text
+    sent(author, "save", document("retail"))
+    assert author.page.status_code == 409
+    assert "there is a ruleset retail already" in author.text
+    sent(author, "check", document("fresh"))
+    assert "Faults: 0." in author.text
+    sent(author, "save", document("fresh"))
+    assert author.page.url.path == "/console/rulesets/fresh/edit"
+    assert "Draft of revision 1" in author.text
+
+
+@pytest.mark.parametrize(
+    ("action", "typed", "status", "said"),
+    [
+        ("check", {"document": " "}, 422, "the text is empty"),
+        ("check", {"document": "a" * 257_000}, 422, "more than 256,000 bytes"),
+        ("save", {"document": "ruleset: other\nentity_type: customer"}, 422, "here it must be retail"),
+        ("save", {"document": "ruleset: retail\nentity_type: customer", "revision": "x"}, 404, "there is no revision"),
+        ("commit", {"document": "ruleset: retail"}, 404, "there is no draft of retail"),
+    ],
+)
+def test_what_cannot_be_taken_is_said(
+    author: Visitor, action: str, typed: dict[str, str], status: int, said: str
+) -> None:
+    author.go(EDIT)
+    form = next(form for form in author.forms() if form.action.endswith("/check"))
+    author.post(form.action.removesuffix("check") + action, {**form.fields, **typed})
+    assert (author.page.status_code, said in author.text) == (status, True), author.text
+
+
+@pytest.mark.parametrize("number", ["0", "x", "99", "1.5", "9" * 30])
+def test_a_number_that_is_none_is_not_there(place: Place, number: str) -> None:
+    visitor = Visitor(place).sign_in("publisher")
+    for address in (f"/console/rulesets/retail/versions/{number}", f"/console/backtests/{number}"):
+        assert visitor.go(address).page.status_code == 404
+    assert visitor.go(f"/console/proposals/{number}").page.status_code == 404
+
+
+def test_an_example_customer_that_is_not_there_and_a_text_with_faults_are_said(author: Visitor) -> None:
+    sent(author.go(EDIT), "check", document("retail"), customer="nobody")
+    assert "Example customer nobody" in author.text
+    assert "nobody" in author.text.partition("Example customer nobody")[2]
+    sent(author, "check", document("retail", levels=["low", "high"]), customer="c/1 ä")
+    assert "The text has faults, so it assesses nobody." in author.text
+
+
+def test_stored_text_of_rulesets_is_never_markup(place: Place, author: Visitor) -> None:
+    text = document("retail", remark=MARKUP)
+    sent(author.go(EDIT), "save", text)
+    sent(author, "check", text, customer=MARKUP)
+    assert "<script>alert" not in author.page.text
+    sent(author, "commit", text, accept_warnings=MARKUP)
+    assert "The version is committed." in author.text
+    assert "<script>alert" not in author.page.text
+    assert "<script>alert" not in author.go("/console/rulesets/retail").page.text
+
+
+def test_an_organisation_without_rulesets_is_told_so(furnished: Place) -> None:
+    from tests.serving.v1.places import THEIRS
+
+    visitor = Visitor(furnished).sign_in("publisher", THEIRS).go("/console/rulesets")
+    assert "There is no ruleset yet" in visitor.text
+    assert (OURS, "publisher") in furnished.tokens
