@@ -41,8 +41,8 @@ class EditorPage:
         document: the text.
         revision: of the draft that it began with; 0 where there was none.
         saved: the draft as it is stored now; None where there is none.
-        conflict: the lines in which the text differs from what somebody saved meanwhile; None where nobody did.
-        checked: what was found; None before anybody asked.
+        conflict: the lines in which the text differs from what another person saved meanwhile; None where none did.
+        checked: what was found; None before a check.
         lines: the text with what was found in each line.
         tried: None where no customer was named.
         starts: what a new ruleset can begin with.
@@ -140,7 +140,7 @@ def check(visit: Visit) -> Answer:
 
 
 def save(visit: Visit) -> Answer:
-    """Save what was typed as the draft; refused where somebody saved meanwhile and that was not looked at."""
+    """Save what was typed as the draft; what another person saved meanwhile is replaced only where that is wanted."""
     family = visit.parts["family"]
     read_ruleset(visit, family)
     document = typed_document(visit)
