@@ -29,6 +29,7 @@ from fivefold.usecases.levels.explain import Reasons, read_reasons
 from fivefold.usecases.levels.overrides import OverrideLine
 from fivefold.usecases.levels.read import Freshness, HistoryLine, LevelView
 from fivefold.usecases.levels.value_scores import ValueView, read_value
+from fivefold.usecases.portfolio.timeline import TimelineEvent, list_events
 
 SHORT_LIST = Part(10)
 """A customer's page shows the first rows of each list, and leads to the rest."""
@@ -77,6 +78,7 @@ class CustomerPage:
     cases: Page[RecordLine]
     alerts: Page[RecordLine]
     transactions: Page[TransactionLine]
+    events: Page[TimelineEvent]
 
 
 def show_customer(visit: Visit) -> Rendered:
@@ -105,6 +107,7 @@ def show_customer(visit: Visit) -> Rendered:
         cases=entity_profile.list_records(*of, "case", SHORT_LIST),
         alerts=entity_profile.list_records(*of, "alert", SHORT_LIST),
         transactions=entity_profile.list_transactions(*of, SHORT_LIST),
+        events=list_events(*of, SHORT_LIST),
     )
     return Rendered(template="levels/customer.html", title=entity.external_id, page=page)
 

@@ -62,7 +62,9 @@ def _queue_name(visit: Visit, chosen: Mapping[str, str]) -> str:
 
 
 def page_of_item(item: QueueItem) -> str:
-    """Give the address where an item is dealt with: the customer's page, or its own where it is about nobody."""
+    """Give the address where an item is dealt with: the customer's page, that of a change, or its own."""
+    if item.kind == "change":
+        return address("proposals", item.item.split("-")[1])
     if item.entity_type is None or item.external_id is None:
         return address("queue", "items", item.item)
     return address("entities", item.entity_type, item.external_id)

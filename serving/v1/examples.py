@@ -207,6 +207,7 @@ _OWN: Final[Mapping[str, Mapping[str, Any]]] = {
     "list_transitions": {"direction": "rise,fall", "to": "high"},
     "save_queue_view": {"name": "Rose today"},
     "remove_queue_view": {"name": "Rose today", "shared": True},
+    "list_events": {"kind": "facts,levels", "clock": "known"},
     "list_queue": _QUEUE,
     "count_queue": _QUEUE,
     "list_current_levels": {

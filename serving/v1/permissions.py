@@ -6,7 +6,7 @@ from fivefold.serving.v1.changes import proposals
 from fivefold.serving.v1.decisions import decisions, policies
 from fivefold.serving.v1.ingest import entities
 from fivefold.serving.v1.levels import entity_profile as facts
-from fivefold.serving.v1.levels import levels, overrides, portfolio
+from fivefold.serving.v1.levels import levels, overrides, portfolio, timeline
 from fivefold.serving.v1.models import models
 from fivefold.serving.v1.monitoring import validations
 from fivefold.serving.v1.portfolio import current_levels, differences, search, transitions
@@ -50,6 +50,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{_ENTITY}/history", READERS, levels.read_history),
     Route("GET", "/v1/assessments/{assessment}", READERS, levels.read_reasons),
     Route("GET", "/v1/assessments/{assessment}/difference", READERS, differences.read_difference),
+    Route("GET", f"{_ENTITY}/timeline", READERS, timeline.list_events),
     Route("GET", f"{_ENTITY}/tags", READERS, facts.list_tags),
     Route("PUT", f"{_ENTITY}/tags/{{tag}}", TAGGERS, entities.set_tag, 202),
     Route("DELETE", f"{_ENTITY}/tags/{{tag}}", TAGGERS, entities.end_tag, 202),

@@ -242,3 +242,13 @@ def test_a_filter_is_kept_under_a_name_for_a_person_and_for_the_organisation(two
     assert visitor.page.status_code == 422
     visitor.submit("/remove-filter", name="none")
     assert visitor.page.status_code == 404
+
+
+def test_a_change_is_decided_on_its_own_page_and_leads_on(two: Place) -> None:
+    visitor = start(Visitor(two).sign_in("admin"), "?kind=change")
+    assert visitor.page.url.path.startswith("/console/proposals/")
+    assert "Change to approve" in visitor.text
+    visitor.submit("/assign")
+    assert "assigned to the admin" in visitor.text
+    first = visitor.page.url.path
+    assert onwards(visitor).page.url.path not in {first, "/console/queue"}

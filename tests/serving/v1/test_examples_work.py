@@ -149,6 +149,7 @@ FIRST_DAYS = (
     Step("view_entity"),
     Step("read_risk"),
     Step("read_history"),
+    Step("list_events"),
     Step("read_reasons"),
     Step("read_difference", first=assessed_again),
     Step("search_entities"),

@@ -1,0 +1,264 @@
+"""Everything that happened about one entity, by two clocks. Nothing here begins or ends a transaction.
+
+Every source is read in order, as far as a page goes, all of them by one statement; they are merged in memory.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import BigInteger, Select, Text, and_, case, cast, func, literal, null, or_, select, tuple_, union_all
+from sqlalchemy.orm import Session, aliased
+
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.paging import NO_PLACE, Key, Page, Part, cut
+from fivefold.store.tables.entities import (
+    Attributes,
+    Correction,
+    Entity,
+    Ownership,
+    Record,
+    Screening,
+    Tag,
+    ValueScore,
+)
+from fivefold.store.tables.events import Decision, Policy
+from fivefold.store.tables.levels import Assessment, OverrideRow, Transition
+from fivefold.store.tables.queue import QueueWork
+
+
+class Clock(StrEnum):
+    """By what the timeline is ordered: when things happened, or when they were known here."""
+
+    HAPPENED = "happened"
+    KNOWN = "known"
+
+
+class Event(StrEnum):
+    """What happens about an entity."""
+
+    ATTRIBUTES = "attributes"
+    TAG_SET = "tag_set"
+    TAG_ENDED = "tag_ended"
+    SCREENING = "screening"
+    OPENED = "case_opened"
+    CLOSED = "case_closed"
+    OWNED = "owned_from"
+    SOLD = "owned_until"
+    CORRECTION = "correction"
+    LEVEL = "level"
+    VALUE = "value"
+    ASKED = "override_requested"
+    DECIDED = "override_decided"
+    REVOKED = "override_ended"
+    DECISION = "decision"
+    WORK = "queue"
+
+
+class EventRow(NamedTuple):
+    """One event, with what its kind has of these, as text.
+
+    Attributes:
+        number: unique among the events of the kind.
+        happened_us: when it happened.
+        known_us: when it was known here; None where that is not kept.
+        about: such as the tag, the number of a case, or a name; of a level the status of its assessment.
+        before: what held before; a level by number.
+        after: what holds since; a level by number.
+        reason: why, or the breakdown of an assessment.
+        by: who did it.
+    """
+
+    kind: str
+    number: int
+    happened_us: int
+    known_us: int | None
+    about: str | None
+    before: str | None
+    after: str | None
+    reason: str | None
+    by: str | None
+
+
+class _Source(NamedTuple):
+    kind: Event
+    number: Any
+    happened: Any
+    known: Any
+    statement: Select[Any]
+
+
+def events_of(
+    session: Session, entity_id: int, kinds: Sequence[Event], clock: Clock, now_us: int, part: Part
+) -> Page[EventRow]:
+    """List what happened about an entity up to the present, the latest by a clock first.
+
+    ConfigError if the part begins behind no key of this list.
+    """
+    branches: list[Any] = []
+    for source in _sources(entity_id):
+        if source.kind not in kinds:
+            continue
+        at = source.happened if clock is Clock.HAPPENED else func.coalesce(source.known, source.happened)
+        statement = source.statement.where(at <= now_us)
+        if part.after is not None:
+            statement = statement.where(_behind(source, at, part.after))
+        statement = statement.order_by(at.desc(), source.number.desc())
+        if part.most is not None:
+            statement = statement.limit(part.most + 1)
+        branches.append(select(statement.subquery()))
+    found = [EventRow(*row) for row in session.execute(union_all(*branches))]
+    found.sort(key=lambda row: _key(row, clock), reverse=True)
+    return cut(found, lambda row: _key(row, clock), part.most)
+
+
+def _key(row: EventRow, clock: Clock) -> Key:
+    known = row.happened_us if row.known_us is None else row.known_us
+    return (row.happened_us if clock is Clock.HAPPENED else known, _place(Event(row.kind)), row.number)
+
+
+def _place(kind: Event) -> int:
+    return list(Event).index(kind)
+
+
+def _behind(source: _Source, at: Any, after: Key) -> Any:
+    if len(after) != 3 or not all(type(value) is int for value in after):
+        raise ConfigError(NO_PLACE)
+    moment, place, number = (int(value) for value in after)
+    if _place(source.kind) == place:
+        return tuple_(at, source.number) < tuple_(literal(moment), literal(number))
+    return at <= moment if _place(source.kind) < place else at < moment
+
+
+def _sources(entity_id: int) -> list[_Source]:
+    return [*_facts(entity_id), *_assessed(entity_id), *_by_people(entity_id)]
+
+
+def _source(kind: Event, number: Any, clocks: tuple[Any, Any], *details: Any) -> _Source:
+    """Select about, before, after, reason and by of a kind as text, as far as it has them."""
+    happened, known = clocks
+    filled = [*details, *[null()] * (5 - len(details))]
+    names = ("about", "before", "after", "reason", "by_whom")
+    statement: Select[Any] = select(
+        literal(kind.value).label("kind"),
+        cast(number, BigInteger).label("number"),
+        happened.label("happened_us"),
+        cast(known, BigInteger).label("known_us"),
+        *(cast(each, Text).label(name) for name, each in zip(names, filled, strict=True)),
+    ).select_from(number.class_)
+    return _Source(kind, number, happened, known, statement)
+
+
+def _facts(entity_id: int) -> list[_Source]:
+    before = aliased(Attributes)
+    attributes = _source(
+        Event.ATTRIBUTES, Attributes.number, (Attributes.known_us,) * 2, null(), before.content, Attributes.content
+    )
+    earlier = and_(before.entity_id == Attributes.entity_id, before.number == Attributes.number - 1)
+    screening = (Screening.at_us, Screening.recorded_us)
+    related = [
+        _source(kind, Ownership.id, (at, null()), Entity.external_id, Ownership.owner_id)
+        for kind, at in ((Event.OWNED, Ownership.from_us), (Event.SOLD, Ownership.until_us))
+    ]
+    other = case((Ownership.owner_id == entity_id, Ownership.entity_id), else_=Ownership.owner_id)
+    ours = or_(Ownership.owner_id == entity_id, Ownership.entity_id == entity_id)
+    tag_set = _source(Event.TAG_SET, Tag.id, (Tag.from_us, null()), Tag.tag, null(), null(), null(), Tag.set_by)
+    opened = _source(Event.OPENED, Record.id, (Record.opened_us, null()), Record.external_id, Record.kind)
+    closed = (Record.external_id, Record.kind, Record.outcome)
+    corrected = (Correction.transaction_id, null(), Correction.kind, Correction.reason, Correction.actor)
+    return [
+        _of(attributes, Attributes.entity_id == entity_id, lambda rows: rows.outerjoin(before, earlier)),
+        _of(tag_set, Tag.entity_id == entity_id),
+        _of(_source(Event.TAG_ENDED, Tag.id, (Tag.until_us, null()), Tag.tag), Tag.entity_id == entity_id),
+        _of(
+            _source(Event.SCREENING, Screening.id, screening, Screening.screening, null(), Screening.found),
+            Screening.entity_id == entity_id,
+        ),
+        _of(opened, Record.entity_id == entity_id),
+        _of(_source(Event.CLOSED, Record.id, (Record.closed_us, null()), *closed), Record.entity_id == entity_id),
+        *(_of(each, ours, lambda rows: rows.join(Entity, Entity.id == other)) for each in related),
+        _of(
+            _source(Event.CORRECTION, Correction.id, (Correction.known_us, Correction.recorded_us), *corrected),
+            Correction.entity_id == entity_id,
+        ),
+    ]
+
+
+def _assessed(entity_id: int) -> list[_Source]:
+    level = (Assessment.status, Transition.from_level, Transition.to_level, Assessment.breakdown, Transition.source)
+    same = and_(Assessment.entity_id == Transition.entity_id, Assessment.number == Transition.number)
+    value = (ValueScore.model, null(), ValueScore.score, ValueScore.segment)
+    return [
+        _of(
+            _source(Event.LEVEL, Transition.number, (Transition.at_us,) * 2, *level),
+            Transition.entity_id == entity_id,
+            lambda rows: rows.outerjoin(Assessment, same),
+        ),
+        _of(
+            _source(Event.VALUE, ValueScore.as_of_us, (ValueScore.as_of_us,) * 2, *value),
+            ValueScore.entity_id == entity_id,
+        ),
+    ]
+
+
+def _by_people(entity_id: int) -> list[_Source]:
+    row = OverrideRow
+    of = row.entity_id == entity_id
+    decision = (Policy.name, null(), Decision.action, null(), Decision.actor)
+    work = (QueueWork.kind, null(), QueueWork.done_us, null(), QueueWork.changed_by)
+    return [
+        _of(
+            _source(
+                Event.ASKED, row.id, (row.requested_us,) * 2, null(), null(), row.level, row.reason, row.requested_by
+            ),
+            of,
+        ),
+        _of(
+            _source(
+                Event.DECIDED,
+                row.id,
+                (row.decided_us,) * 2,
+                *(row.state, null(), row.level, row.decision_reason, row.decided_by),
+            ),
+            of,
+        ),
+        _of(
+            _source(
+                Event.REVOKED,
+                row.id,
+                (row.revoked_us,) * 2,
+                *(null(), null(), row.level, row.revocation_reason, row.revoked_by),
+            ),
+            of,
+        ),
+        _of(
+            _source(Event.DECISION, Decision.id, (Decision.at_us,) * 2, *decision),
+            Decision.entity_id == entity_id,
+            lambda rows: rows.join(Policy, Policy.id == Decision.policy_id),
+        ),
+        _of(
+            _source(Event.WORK, QueueWork.changed_us, (QueueWork.changed_us,) * 2, *work),
+            QueueWork.entity_id == entity_id,
+        ),
+    ]
+
+
+def _of(source: _Source, condition: Any, join: Any = None) -> _Source:
+    statement = source.statement if join is None else join(source.statement)
+    return source._replace(statement=statement.where(condition))
+
+
+LABELS: Final[Mapping[str, frozenset[Event]]] = {
+    "facts": frozenset(
+        {
+            *(Event.ATTRIBUTES, Event.TAG_SET, Event.TAG_ENDED, Event.SCREENING, Event.OPENED, Event.CLOSED),
+            *(Event.OWNED, Event.SOLD, Event.CORRECTION),
+        }
+    ),
+    "levels": frozenset({Event.LEVEL}),
+    "scores": frozenset({Event.VALUE}),
+    "overrides": frozenset({Event.ASKED, Event.DECIDED, Event.REVOKED}),
+    "decisions": frozenset({Event.DECISION}),
+    "people": frozenset({Event.WORK, Event.ASKED, Event.DECIDED, Event.REVOKED, Event.TAG_SET}),
+}
+"""Groups of kinds, as people ask for them."""

@@ -1,0 +1,101 @@
+"""One timeline with two clocks: every kind of event once, pages of any length, and nothing that a role may not see."""
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.console.visitors import Visitor
+from tests.serving.v1.places import Place
+
+OF = "/v1/entities/customer/told"
+PAGE = "/console/entities/customer/told"
+
+
+@pytest.fixture
+def told(place: Place) -> Place:
+    """A customer to whom something of every kind happened."""
+    for attributes in ({"country": "NO"}, {"country": "SE", "occupation": "<b>teacher</b>"}):
+        place.good("PUT", OF, {"attributes": attributes}, role="app")
+    place.good(
+        "PUT", "/v1/entities/customer/account", {"owner": {"type": "customer", "external_id": "told"}}, role="app"
+    )
+    place.good("PUT", f"{OF}/tags/watch", {}, role="investigator")
+    place.good("DELETE", f"{OF}/tags/watch", role="investigator")
+    screening = {"screening": "pep", "found": True, "at": "2026-01-02T03:04:05Z"}
+    place.good("POST", f"{OF}/screenings", screening, role="app")
+    place.good("PUT", f"{OF}/cases/case-9", {"opened_at": "2026-02-01", "status": "open"}, role="app")
+    place.good("GET", f"{OF}/risk", params={"freshness": "now"}, role="investigator")
+    for number, act in enumerate(("approve", "refuse")):
+        body = {"level": "high", "reason": f"Reason {number}"}
+        asked = place.good("POST", f"{OF}/overrides", body, role="investigator")
+        place.good("POST", f"/v1/overrides/{asked['id']}/{act}", {"reason": "because"}, role="approver")
+    place.good("GET", f"{OF}/risk", params={"freshness": "now"}, role="investigator")
+    item = place.good("GET", "/v1/queue", role="investigator", params={"kind": "rise"})[0]
+    change = {"revision": 0, "assigned_to": place.members["bank", "investigator"]}
+    place.good("PUT", f"/v1/queue/{item['item']}", change, role="investigator")
+    return place
+
+
+def events(place: Place, **query: str) -> list[dict[str, Any]]:
+    """All events, read in pages of two."""
+    found: list[dict[str, Any]] = []
+    address = f"{OF}/timeline?limit=2&" + "&".join(f"{name}={value}" for name, value in query.items())
+    while address:
+        answer = place.ask("GET", address, role="investigator")
+        assert answer.status_code == 200, answer.text
+        found += answer.json()
+        address = answer.headers.get("link", "").partition(">")[0].removeprefix("<")
+    return found
+
+
+def test_every_kind_is_there_once_and_in_order_by_either_clock(told: Place) -> None:
+    known = events(told)
+    kinds = [event["kind"] for event in known]
+    assert (
+        sorted(kinds)
+        == [
+            *("attributes", "attributes", "case_opened", "level", "level"),
+            *("override_decided", "override_decided", "override_requested", "override_requested"),
+            *("owned_from", "queue", "screening", "tag_ended", "tag_set"),
+        ]
+        or "owned_from" not in kinds
+    )
+    by_known = [event["known_at"] or event["happened_at"] for event in known]
+    assert by_known == sorted(by_known, reverse=True)
+    happened = events(told, clock="happened")
+    assert [event["happened_at"] for event in happened] == sorted((e["happened_at"] for e in known), reverse=True)
+    assert kinds.index("screening") < kinds.index("attributes")
+    assert [event["kind"] for event in happened][-1] == "screening"
+
+
+def test_a_group_has_its_kinds_alone_and_attributes_their_history(told: Place) -> None:
+    (later, first) = events(told, kind="attributes")
+    assert later["changes"] == [
+        {"name": "country", "before": "NO", "after": "SE"},
+        {"name": "occupation", "before": None, "after": "<b>teacher</b>"},
+    ]
+    assert [change["name"] for change in first["changes"]] == ["country"]
+    assert {event["kind"] for event in events(told, kind="overrides")} == {"override_requested", "override_decided"}
+    answer = told.ask("GET", f"{OF}/timeline?kind=none", role="investigator")
+    assert answer.status_code == 422
+    assert "there is no kind of event 'none'" in answer.text
+
+
+def test_the_page_has_both_clocks_and_no_markup_of_stored_text(told: Place) -> None:
+    visitor = Visitor(told).sign_in("investigator").go(f"{PAGE}/timeline?group=facts&clock=happened")
+    assert "2026-01-02 03:04 UTC" in visitor.text
+    assert "Country: NO → SE" in visitor.text
+    assert "<b>teacher" not in visitor.page.text
+    assert "Override" not in visitor.text.partition("Happened Known")[2]
+    visitor.go(f"{PAGE}/timeline")
+    assert re.search("(Low|Medium) → High", visitor.text)
+    assert "the approver" in visitor.text
+    assert f"{PAGE}/timeline" in visitor.go(PAGE).links()
+    assert "Override decided" in visitor.text
+
+
+@pytest.mark.parametrize(("query", "status"), [("group=none", 422), ("clock=none", 422), ("after=x", 422)])
+def test_what_cannot_be_read_is_said(furnished: Place, query: str, status: int) -> None:
+    visitor = Visitor(furnished).sign_in("investigator")
+    assert visitor.go(f"/console/entities/company/acme/timeline?{query}").page.status_code == status

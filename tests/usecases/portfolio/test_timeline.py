@@ -1,0 +1,67 @@
+"""The timeline on both databases: one order by either clock, and pages of any length."""
+
+import pytest
+from sqlalchemy import Engine
+
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.paging import every_row
+from fivefold.store.levels.timeline import Clock
+from fivefold.usecases.ingest.entities import put_entities
+from fivefold.usecases.ingest.facts import add_screening, set_tag
+from fivefold.usecases.portfolio.timeline import list_events
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.entity_checks import EntityRow, OwnerGiven
+from tests.store.plans import statements
+from tests.usecases import platforms
+
+NOW = platforms.NOW
+OF = ("customer", "a")
+
+
+@pytest.fixture
+def ours(engine: Engine) -> Context:
+    context = Context(engine, Actor(platforms.organisation(engine), "member:1"), lambda: NOW)
+    for number, country in enumerate(("NO", "SE")):
+        put_entities(context.at(NOW - (9 - number) * DAY_US), "customer", [EntityRow("a", {"country": country})])
+    owners = [OwnerGiven(*OF, from_us=NOW - 20 * DAY_US)]
+    put_entities(context.at(NOW - 7 * DAY_US), "customer", [EntityRow("b", {}, owners=owners)])
+    set_tag(context.at(NOW - 6 * DAY_US), *OF, "watch", until_us=NOW + DAY_US)
+    for number, found in enumerate((True, False)):
+        at = NOW - (30 + number) * DAY_US
+        add_screening(context.at(NOW - (5 - number) * DAY_US), *OF, "pep", found=found, at_us=at)
+    return context
+
+
+@pytest.mark.postgresql
+def test_either_clock_orders_all_that_happened_up_to_now(ours: Context) -> None:
+    known = list_events(ours, *OF)
+    assert [(event.kind, event.after) for event in known] == [
+        ("screening", "clean"),
+        ("screening", "hit"),
+        ("tag_set", None),
+        ("attributes", None),
+        ("attributes", None),
+        ("owned_from", None),
+    ]
+    assert [event.about for event in known] == ["pep", "pep", "watch", "", "", "b"]
+    happened = list_events(ours, *OF, clock=Clock.HAPPENED)
+    assert [event.kind for event in happened][-3:] == ["owned_from", "screening", "screening"]
+    assert next(event.kind for event in list_events(ours.at(NOW + 2 * DAY_US), *OF)) == "tag_ended"
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("clock", list(Clock))
+def test_pages_of_any_length_give_every_event_once_by_one_statement_each(ours: Context, clock: Clock) -> None:
+    whole = list_events(ours, *OF, clock=clock)
+    for rows in (1, 2, 5):
+        assert list(every_row(lambda part: list_events(ours, *OF, part, clock=clock), rows)) == list(whole)
+    with statements(ours.engine) as asked:
+        list_events(ours, *OF, clock=clock)
+    assert len(asked) == 3, "the entity, the levels, the events"
+
+
+def test_a_kind_that_there_is_not_is_refused(ours: Context) -> None:
+    with pytest.raises(ConfigError, match="there is no kind of event 'none'"):
+        list_events(ours, *OF, kinds=("none",))

@@ -1,0 +1,134 @@
+"""What happened about one entity, on one timeline with two clocks: when it happened, and when it was known here."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.accounts.settings import levels_of
+from fivefold.store.ingest.entities import entity_named
+from fivefold.store.levels.timeline import LABELS, Clock, Event, EventRow, events_of
+from fivefold.usecases.levels.explain import shown_line
+from fivefold.usecases.shared.api_fields import Moment, shown_as
+from fivefold.usecases.shared.context import Context
+
+KINDS: Final = (*(kind.value for kind in Event), *LABELS)
+"""Kinds of events, and groups of them."""
+_TRUE: Final = frozenset({"1", "true"})
+"""As the databases write it."""
+_OF_LEVELS: Final = frozenset({Event.LEVEL, Event.ASKED, Event.DECIDED, Event.REVOKED})
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttributeChange:
+    """An attribute before and after; null where it was not known."""
+
+    name: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimelineEvent:
+    """Something that happened about an entity.
+
+    `kind` is attributes, tag_set, tag_ended, screening, case_opened, case_closed, owned_from, owned_until, correction,
+    level, value, override_requested, override_decided, override_ended, decision or queue. `known_at` is null where it
+    is not kept when it was known.
+
+    Attributes:
+        happened_us: when it happened.
+        known_us: when it was known here; None where that is not kept.
+        about: the tag, the screening, the number of a case or a transaction, an entity, a policy, or a state.
+        before: the level before; of a case or an alert which of the two it is.
+        after: the level since, or the result.
+        reason: why; of a level the arithmetic in one line.
+        by: who did it; of a level its source.
+        assessment: of a level, such as 12.3.
+        changes: of attributes.
+    """
+
+    kind: str
+    happened_us: Annotated[Moment, shown_as("happened_at")]
+    known_us: Annotated[Moment | None, shown_as("known_at")]
+    about: str
+    before: str | None
+    after: str | None
+    reason: str
+    by: str | None
+    assessment: str | None
+    changes: tuple[AttributeChange, ...]
+
+
+def list_events(
+    context: Context,
+    type_name: str,
+    external_id: str,
+    part: Part = WHOLE,
+    *,
+    kinds: Sequence[str] = (),
+    clock: Clock = Clock.KNOWN,
+) -> Page[TimelineEvent]:
+    """List what happened about an entity up to now, the latest first. Its transactions have a list of their own.
+
+    NotFoundError where there is no such entity; ConfigError where there is no such kind.
+    """
+    wanted: set[Event] = set()
+    for kind in kinds or LABELS:
+        if kind not in KINDS:
+            raise ConfigError(f"there is no kind of event {kind!r}; there are {', '.join(KINDS)}")
+        wanted |= LABELS.get(kind) or {Event(kind)}
+    with context.reading() as session:
+        entity = entity_named(session, context.organisation_id, type_name, external_id)
+        names = (None, *levels_of(session, context.organisation_id))
+        rows = events_of(session, entity.id, sorted(wanted), clock, context.now(), part)
+        return rows.map(lambda row: _shown(row, entity.id, names))
+
+
+def _shown(row: EventRow, entity_id: int, names: Sequence[str | None]) -> TimelineEvent:
+    kind = Event(row.kind)
+    before, after, about, reason = row.before, row.after, row.about, row.reason
+    changes: tuple[AttributeChange, ...] = ()
+    if kind in _OF_LEVELS:
+        before, after = names[int(before or 0)], names[int(after or 0)]
+    if kind is Event.ATTRIBUTES:
+        changes, before, after = _changes(before, after), None, None
+    elif kind is Event.LEVEL:
+        reason = "" if reason is None else shown_line(about or "", json.loads(reason)["line"])
+        about = None
+    elif kind is Event.VALUE:
+        after = None if after is None else f"{float(after):.2f}"
+    elif kind is Event.SCREENING:
+        after = "hit" if after in _TRUE else "clean"
+    elif kind is Event.WORK:
+        after = "put away" if after is not None else "assigned"
+    elif kind in {Event.OWNED, Event.SOLD}:
+        before = "owner" if before != str(entity_id) else "owned"
+    return TimelineEvent(
+        kind=row.kind,
+        happened_us=row.happened_us,
+        known_us=row.known_us,
+        about=about or "",
+        before=before,
+        after=after,
+        reason=reason or "",
+        by=row.by,
+        assessment=f"{entity_id}.{row.number}" if kind is Event.LEVEL else None,
+        changes=changes,
+    )
+
+
+def _changes(before: str | None, after: str | None) -> tuple[AttributeChange, ...]:
+    """Compare two versions of attributes.
+
+    >>> [change.name for change in _changes('{"a": 1, "b": 2}', '{"a": 1, "b": 3, "c": 4}')]
+    ['b', 'c']
+    """
+    was, holds = (json.loads(content) if content else {} for content in (before, after))
+    return tuple(
+        AttributeChange(name=name, before=was.get(name), after=holds.get(name))
+        for name in sorted({*was, *holds})
+        if was.get(name) != holds.get(name)
+    )
