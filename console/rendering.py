@@ -39,6 +39,7 @@ NOTICES = {
     "rolled-back": "The version decides again.",
     "proposal-approved": "The change is approved, and done.",
     "proposal-refused": "The change will not be done.",
+    "role-taken": "You go on in another role.",
     "tag-set": "The tag is set.",
     "tag-ended": "The tag is ended.",
     "change-registered": "The change is registered. It asks for a revalidation until another person signs it off.",

@@ -33,6 +33,7 @@ def _home(_: Visit) -> Redirect:
 VIEWS: Final[tuple[View, ...]] = (
     View("GET", "/console", None, _home),
     View("GET", "/console/session", None, sign_in.show_session),
+    View("POST", "/console/session/take-role", None, sign_in.take_role, sign_in.show_session),
     View("POST", "/console/sign-out", None, sign_in.sign_out),
     View("POST", "/console/sign-out-everywhere", None, sign_in.sign_out_everywhere),
     View("GET", "/console/queue", queue.QUEUE, queue.show_queue),

@@ -278,6 +278,14 @@ class PromotionRefusedError(FivefoldError):
     """A promotion or rollback that the gate, or the operator's missing reason, forbids."""
 
 
+class IdentityError(FivefoldError):
+    """What an identity provider answered does not show who a person is, or that they are a member."""
+
+
+class IdentityProviderError(FivefoldError):
+    """The identity provider does not answer, or not as OpenID Connect says."""
+
+
 class NotFoundError(FivefoldError):
     """Nothing of that name for this organisation; the answer does not say whether another one has it."""
 

@@ -10,6 +10,12 @@ from pathlib import Path
 from fivefold.domain.errors import ConfigError
 
 VARIABLE_VAR = "FIVEFOLD_VAR"
+_OPENID = (
+    "FIVEFOLD_OPENID_ISSUER",
+    "FIVEFOLD_OPENID_CLIENT_ID",
+    "FIVEFOLD_OPENID_CLIENT_SECRET",
+    "FIVEFOLD_OPENID_ORGANISATION",
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,27 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class OpenIdSettings:
+    """The identity provider by which people sign in to the console, and how it knows them.
+
+    Attributes:
+        issuer: the provider's address, as it calls itself (`FIVEFOLD_OPENID_ISSUER`).
+        client_id: under which the provider knows fivefold (`FIVEFOLD_OPENID_CLIENT_ID`).
+        client_secret: (`FIVEFOLD_OPENID_CLIENT_SECRET`).
+        organisation: whose members they are (`FIVEFOLD_OPENID_ORGANISATION`).
+        claim: of the identity token, which has the member's name (`FIVEFOLD_OPENID_CLAIM`); `email` by default.
+        plan: how much a person may ask for (`FIVEFOLD_OPENID_PLAN`); `standard` by default.
+    """
+
+    issuer: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    organisation: str
+    claim: str = "email"
+    plan: str = "standard"
+
+
+@dataclass(frozen=True)
 class Settings:
     """Where fivefold stores its data, and what it serves.
 
@@ -50,6 +77,7 @@ class Settings:
         trusted_proxies: addresses and networks of proxies whose `X-Forwarded-Proto` and `X-Forwarded-For` are believed
             (`FIVEFOLD_TRUSTED_PROXIES`, by commas); none by default.
         tracking: another MLflow than the embedded one, a server or a database (`MLFLOW_TRACKING_URI`).
+        openid: None where people sign in to the console by tokens alone.
     """
 
     var: Path
@@ -62,6 +90,7 @@ class Settings:
     clock_tolerance_seconds: int = 60
     trusted_proxies: tuple[str, ...] = ()
     tracking: str = ""
+    openid: OpenIdSettings | None = None
 
     @property
     def tracking_uri(self) -> str:
@@ -156,6 +185,27 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         webhook_keys=tuple(key for key in re.split(r"[,\s]+", variables.get("FIVEFOLD_WEBHOOK_KEYS", "")) if key),
         clock_tolerance_seconds=_positive(variables, "FIVEFOLD_CLOCK_TOLERANCE_SECONDS", 60),
         trusted_proxies=_networks(variables, "FIVEFOLD_TRUSTED_PROXIES"),
+        openid=_openid(variables),
+    )
+
+
+def _openid(environment: Mapping[str, str]) -> OpenIdSettings | None:
+    """Read the identity provider: all of its settings that have no default, or none."""
+    given = {name: environment.get(name, "") for name in _OPENID}
+    if not any(given.values()):
+        return None
+    if lacking := [name for name, value in given.items() if not value]:
+        raise ConfigError(f"{', '.join(lacking)} must be set too where one of the identity provider's settings is")
+    issuer, client_id, client_secret, organisation = given.values()
+    if not issuer.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
+        raise ConfigError(f"FIVEFOLD_OPENID_ISSUER is {issuer!r}; it must be an address that begins with https://")
+    return OpenIdSettings(
+        issuer,
+        client_id,
+        client_secret,
+        organisation,
+        environment.get("FIVEFOLD_OPENID_CLAIM") or "email",
+        environment.get("FIVEFOLD_OPENID_PLAN") or "standard",
     )
 
 

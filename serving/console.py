@@ -9,9 +9,10 @@ from hashlib import sha256
 from http import HTTPStatus
 from pathlib import Path
 from secrets import token_urlsafe
-from typing import Final, TypeVar
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
+import structlog
 from fastapi import FastAPI
 from sqlalchemy import Engine
 from starlette.requests import Request
@@ -24,7 +25,14 @@ from fivefold.console.accounts.sign_in import sign_in_page
 from fivefold.console.answering import MAY_BE_DONE, OUT_OF_REACH, Document, answer, error_alone
 from fivefold.console.table import VIEWS
 from fivefold.console.visit import Rights, View, Visit
-from fivefold.domain.errors import StoreError, UnknownOutcomeError
+from fivefold.domain.errors import (
+    ConfigError,
+    IdentityError,
+    IdentityProviderError,
+    StoreError,
+    UnknownOutcomeError,
+)
+from fivefold.domain.settings import OpenIdSettings
 from fivefold.serving.access_log import NOT_ALLOWED, RECORD, SIGN_IN, WHO
 from fivefold.serving.lanes import Lane
 from fivefold.serving.metrics.service import ROUTE
@@ -36,15 +44,25 @@ from fivefold.serving.v1.path_encoding import in_parts, is_readable, parts_of
 from fivefold.serving.v1.permissions import ROUTES
 from fivefold.serving.v1.route import DOCUMENT_BYTES, Work
 from fivefold.store.accounts.plans import Plan
-from fivefold.usecases.accounts.sessions import MemberSession, find_session, sign_in
+from fivefold.usecases.accounts.sessions import MemberSession, find_session, sign_in, sign_in_by_identity
 from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.models.read import OpenRegistry, no_registry
 
+if TYPE_CHECKING:
+    from fivefold.usecases.accounts.openid import IdentityProvider
+
+LOG = structlog.get_logger()
 COOKIE: Final = "__Host-fivefold"
 SIGN_IN_PATH: Final = "/console/sign-in"
+IDENTITY_PATH: Final = "/console/sign-in/identity"
+RETURN_PATH: Final = "/console/sign-in/identity/return"
+ATTEMPT_COOKIE: Final = "__Host-fivefold-attempt"
+"""Kept while the person is at the identity provider; unlike that of the session it is sent where another site leads."""
+ATTEMPT_SECONDS: Final = 600
 FORM_BYTES: Final = 64_000
 DOCUMENT_FORM_BYTES: Final = 3 * DOCUMENT_BYTES
 """Largest form with a document: each of its bytes may be percent-encoded."""
+PROVIDER_AWAY: Final = "The identity provider does not answer. Try again in a while, or sign in with a token."
 NOBODY: Final = 0
 """Bodies of those who are not signed in are counted together."""
 _AS_ASKED: Final = "%/:?#[]@!$&'()*+,;=~"
@@ -95,11 +113,15 @@ class Console:
         valuer: Callable[[], EntityScorer | None],
         plans: Mapping[str, Plan] | None = None,
         registry: OpenRegistry = no_registry,
+        openid: OpenIdSettings | None = None,
     ) -> None:
         """Answer from a database, with the value model that *valuer* gives; *registry* opens that of its versions.
 
         A token has as many requests in a minute as its plan among *plans* allows; without a plan there is no limit.
+        With *openid* people may sign in by that identity provider too. ConfigError where its plan is none.
         """
+        self._openid = openid
+        self._provider = None if openid is None else _provider(openid, plans or {})
         self._engine = engine
         self._valuer = valuer
         self._plans = plans or {}
@@ -156,7 +178,10 @@ class Console:
         """Show the form in which a member types a token."""
         request.scope[ROUTE] = SIGN_IN_PATH
         ended = "ended" in request.query_params
-        return _response(sign_in_page(_next_of(request.query_params.get("next", "")), ended=ended))
+        return self._sign_in_page(_next_of(request.query_params.get("next", "")), ended=ended)
+
+    def _sign_in_page(self, next_: str, **more: Any) -> Response:
+        return _response(sign_in_page(next_, identity_path=IDENTITY_PATH if self._provider else "", **more))
 
     async def sign_in(self, request: Request) -> Response:
         """Begin a session, and set its cookie."""
@@ -169,10 +194,54 @@ class Console:
         except (ApiError, StoreError) as error:
             return _refusal(error)
         if known is None:
-            return _response(sign_in_page(next_, refused=True))
-        response = RedirectResponse(next_, HTTPStatus.SEE_OTHER, dict(HEADERS))
-        response.set_cookie(COOKIE, known[0], path="/", secure=True, httponly=True, samesite="strict")
+            return self._sign_in_page(next_, refused=True)
+        return _signed_in(known[0], next_)
+
+    async def go_to_provider(self, request: Request) -> Response:
+        """Lead to the identity provider, which sends the person back to `RETURN_PATH`."""
+        request.scope[ROUTE] = IDENTITY_PATH
+        if self._provider is None:
+            return await _missing(request)
+        next_ = _next_of(request.query_params.get("next", ""))
+        try:
+            location, kept = await _run_in_session_pool(partial(self._provider.begin, _return_address(request)))
+        except IdentityProviderError as error:
+            return self._without_identity(next_, error)
+        response = RedirectResponse(location, HTTPStatus.SEE_OTHER, dict(HEADERS))
+        attempt = quote(urlencode({"kept": kept, "next": next_}))
+        response.set_cookie(
+            ATTEMPT_COOKIE, attempt, ATTEMPT_SECONDS, path="/", secure=True, httponly=True, samesite="lax"
+        )
         return response
+
+    async def return_from_provider(self, request: Request) -> Response:
+        """Begin the session of the member whom the identity provider names."""
+        request.scope[ROUTE] = RETURN_PATH
+        if self._provider is None or self._openid is None:
+            return await _missing(request)
+        attempt = dict(parse_qsl(unquote(request.cookies.get(ATTEMPT_COOKIE, ""))))
+        next_ = _next_of(attempt.get("next", ""))
+        query, kept = dict(request.query_params), attempt.get("kept", "")
+        try:
+            identify = partial(self._provider.identify, _return_address(request), query, kept)
+            identity = await _run_in_session_pool(identify)
+            begin = partial(sign_in_by_identity, self._engine, self._openid, identity)
+            secret, session = await _run_in_session_pool(begin)
+        except (IdentityError, IdentityProviderError) as error:
+            response = self._without_identity(next_, error)
+        except StoreError as error:
+            response = _refusal(error)
+        else:
+            request.scope[WHO] = (session.credential.organisation_id, session.credential.actor.name)
+            response = _signed_in(secret, next_)
+        response.delete_cookie(ATTEMPT_COOKIE, path="/", secure=True, httponly=True, samesite="lax")
+        return response
+
+    def _without_identity(self, next_: str, error: IdentityError | IdentityProviderError) -> Response:
+        if isinstance(error, IdentityProviderError):  # its addresses are for the log, and not for the page
+            LOG.warning("identity provider", error=str(error))
+            return self._sign_in_page(next_, problem=PROVIDER_AWAY, status=HTTPStatus.SERVICE_UNAVAILABLE)
+        return self._sign_in_page(next_, problem=str(error), status=HTTPStatus.FORBIDDEN)
 
 
 def add_console(app: FastAPI, pages: Console) -> None:
@@ -181,9 +250,30 @@ def add_console(app: FastAPI, pages: Console) -> None:
         *(Route(f"/console/{name}", partial(_static, name)) for name in STATIC),
         Route(SIGN_IN_PATH, pages.show_sign_in),
         Route(SIGN_IN_PATH, pages.sign_in, methods=["POST"]),
+        Route(IDENTITY_PATH, pages.go_to_provider),
+        Route(RETURN_PATH, pages.return_from_provider),
         *(PartedPath(view.path, partial(_endpoint, pages, view), methods=[view.method]) for view in VIEWS),
         Route("/console/{rest:path}", _missing, methods=["GET", "POST"]),
     ]
+
+
+def _provider(openid: OpenIdSettings, plans: Mapping[str, Plan]) -> "IdentityProvider":
+    from fivefold.usecases.accounts.openid import IdentityProvider  # noqa: PLC0415 (imports Authlib)
+
+    if openid.plan not in plans:
+        raise ConfigError(f"FIVEFOLD_OPENID_PLAN is {openid.plan!r}; it must be one of {', '.join(plans)}")
+    return IdentityProvider(openid)
+
+
+def _return_address(request: Request) -> str:
+    """Write the address to which the provider sends people back; it must be registered there."""
+    return f"{request.url.scheme}://{request.headers.get('host', '')}{RETURN_PATH}"
+
+
+def _signed_in(secret: str, next_: str) -> Response:
+    response = RedirectResponse(next_, HTTPStatus.SEE_OTHER, dict(HEADERS))
+    response.set_cookie(COOKIE, secret, path="/", secure=True, httponly=True, samesite="strict")
+    return response
 
 
 async def _static(name: str, _: Request) -> Response:

@@ -84,7 +84,7 @@ def open_registry() -> Registry | None:
 
 
 add_platform(APP, Dispatcher(PLATFORM, SETTINGS.limits, entity_scorer, PLANS, open_registry))
-add_console(APP, Console(PLATFORM, entity_scorer, PLANS, open_registry))
+add_console(APP, Console(PLATFORM, entity_scorer, PLANS, open_registry, SETTINGS.openid))
 SWITCH_SECONDS = 0.0005
 SLACK_SECONDS = 30
 """BentoML's own time limit comes so much later than ours, whose answer is an array."""

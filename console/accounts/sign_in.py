@@ -18,11 +18,15 @@ class SignInPage:
         next: the address that the person came for.
         refused: the token that was typed may not be used.
         ended: a form was sent after the session ended.
+        identity_path: where the way to the identity provider begins; empty where there is none.
+        problem: why the identity provider did not sign the person in; empty otherwise.
     """
 
     next: str
     refused: bool
     ended: bool
+    identity_path: str
+    problem: str
 
 
 @dataclass(frozen=True)
@@ -32,12 +36,19 @@ class SessionPage:
     role: str
 
 
-def sign_in_page(next_address: str, *, refused: bool = False, ended: bool = False) -> Document:
+def sign_in_page(
+    next_address: str,
+    *,
+    refused: bool = False,
+    ended: bool = False,
+    identity_path: str = "",
+    problem: str = "",
+    status: int = HTTPStatus.OK,
+) -> Document:
     """Show the form; the arguments are those of `SignInPage`."""
-    status = HTTPStatus.FORBIDDEN if refused else HTTPStatus.OK
-    page = SignInPage(next=next_address, refused=refused, ended=ended)
+    page = SignInPage(next=next_address, refused=refused, ended=ended, identity_path=identity_path, problem=problem)
     answer = Rendered(template="accounts/sign_in.html", title=text("Sign in"), page=page)
-    return Document(status, html=render_alone(answer))
+    return Document(HTTPStatus.FORBIDDEN if refused else status, html=render_alone(answer))
 
 
 def sign_out(visit: Visit) -> Answer:
@@ -54,7 +65,13 @@ def sign_out_everywhere(visit: Visit) -> Answer:
     return Redirect("/console/sign-in")
 
 
-def show_session(visit: Visit) -> Answer:
+def show_session(visit: Visit) -> Rendered:
     """Show who is signed in, with which role, and how to sign out."""
     page = SessionPage(role=visit.role)
     return Rendered(template="accounts/session.html", title=text("Your session"), page=page)
+
+
+def take_role(visit: Visit) -> Answer:
+    """Go on in another of the member's roles."""
+    sessions.take_role(visit, visit.session.id, visit.typed("role", text("The role")))
+    return Redirect("/console/session", "role-taken")

@@ -98,6 +98,7 @@ class ConsoleSession(Base):
         sha256: of the secret in the cookie.
         last_used_us: exact to a minute.
         ended_us: when the member signed out, or when it was seen to be too old; None while it holds.
+        subject: the identity provider's own name for the member; None where a token of theirs was typed.
     """
 
     __tablename__ = "console_sessions"
@@ -109,6 +110,7 @@ class ConsoleSession(Base):
     created_us: Mapped[int] = mapped_column(BigInteger)
     last_used_us: Mapped[int] = mapped_column(BigInteger)
     ended_us: Mapped[int | None] = mapped_column(BigInteger)
+    subject: Mapped[str | None] = mapped_column(Text)
 
 
 class Usage(Base):

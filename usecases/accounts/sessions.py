@@ -1,4 +1,4 @@
-"""Sessions of the console: a member signs in with a token of theirs, once, and a cookie stands for it afterwards.
+"""Sessions of the console: a member signs in by a token or an identity provider; a cookie stands for it afterwards.
 
 A session ends when its member signs out, when nothing was asked for `IDLE_US`, after `LONGEST_US`, and with its token:
 a revocation, or a member who leaves, holds at the next request.
@@ -7,19 +7,26 @@ a revocation, or a member who leaves, holds at the next request.
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sqlalchemy import ColumnElement, Engine, select, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import HOUR_US, SECOND_US, now_microseconds
-from fivefold.domain.errors import StoreError
+from fivefold.domain.errors import ConflictError, IdentityError, StoreError
+from fivefold.domain.settings import OpenIdSettings
 from fivefold.store.accounts import tokens as accounts
+from fivefold.store.accounts.members import member_named
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.accounts import ConsoleSession, Organisation, Token
 from fivefold.store.tables.events import Member
 from fivefold.usecases.accounts.credentials import Credential, credential_of, find_credential, hash_of
-from fivefold.usecases.shared.actors import OF_MEMBERS
+from fivefold.usecases.accounts.tokens import said_of
+from fivefold.usecases.shared.actors import OF_MEMBERS, SYSTEM, Actor, Role
 from fivefold.usecases.shared.context import Context, record
+
+if TYPE_CHECKING:
+    from fivefold.usecases.accounts.openid import Identity
 
 IDLE_US = HOUR_US // 2
 LONGEST_US = 12 * HOUR_US
@@ -37,12 +44,14 @@ class MemberSession:
         credential: of the token that they signed in with: the role is the token's.
         member: the member's name.
         organisation: its name.
+        other_roles: those that they may take instead: the member's others, where an identity provider signed them in.
     """
 
     id: int
     credential: Credential
     member: str
     organisation: str
+    other_roles: tuple[str, ...] = ()
 
 
 def sign_in(engine: Engine, secret: str) -> tuple[str, MemberSession] | None:
@@ -54,24 +63,100 @@ def sign_in(engine: Engine, secret: str) -> tuple[str, MemberSession] | None:
     if find_credential(engine, secret) is None:  # a caller without a token takes no lock of writers
         return None
     now = now_microseconds()
-    own_secret = secrets.token_urlsafe(SECRET_BYTES)
     with writing(engine) as session:
         token = accounts.token_by_hash(session, hash_of(secret))
         credential = None if token is None else credential_of(session, token, now)
         if credential is None or credential.role not in OF_MEMBERS or credential.member_id is None:
             return None
-        row = ConsoleSession(
-            token_id=credential.token_id,
-            member_id=credential.member_id,
-            sha256=hash_of(own_secret),
-            created_us=now,
-            last_used_us=now,
-        )
-        session.add(row)
-        session.flush()
-        said = {"token": credential.token_id, "role": credential.role}
-        record(session, credential.actor, "console.signed_in", ("console_session", row.id), details=said)
-        return own_secret, _shown(session, row.id, credential)
+        return _begin(session, credential, now)
+
+
+def sign_in_by_identity(engine: Engine, settings: OpenIdSettings, identity: "Identity") -> tuple[str, MemberSession]:
+    """Begin a session of the member whom an identity provider named, in the first of their roles; as `sign_in`.
+
+    The session stands on a token without a known secret, one for each member and role: to revoke it ends the session.
+    IdentityError where there is no such member.
+    """
+    now = now_microseconds()
+    with writing(engine) as session:
+        organisation = accounts.organisation_of(session, settings.organisation)
+        member = None if organisation is None else member_named(session, organisation.id, identity.name)
+        roles = [] if member is None or member.left_us is not None else _roles_of(member)
+        if member is None or not roles:
+            raise IdentityError(
+                f"{identity.name} is no member of {settings.organisation}. An administrator adds members by that name."
+            )
+        token = _token_of_identity(session, member, roles[0], settings.plan, now)
+        credential = credential_of(session, token, now)
+        assert credential is not None, "it is live, and the member has the role"
+        return _begin(session, credential, now, identity.subject)
+
+
+def take_role(context: Context, session_id: int, role: str) -> None:
+    """Go on in another role of the member whom an identity provider signed in.
+
+    A session that a token began keeps the token's role: who made that token gave this role and no other.
+    ConflictError where the session is of that kind, or the member does not have the role.
+    """
+    now = context.now()
+    with context.writing() as session:
+        row = session.get_one(ConsoleSession, session_id, with_for_update=True)
+        before = session.get_one(Token, row.token_id)
+        member = member_named(session, context.organisation_id, session.get_one(Member, row.member_id).name)
+        if member is None or row.subject is None or role not in _roles_of(member):
+            raise ConflictError(f"this session cannot go on as {role}; sign in with a token of that role")
+        row.token_id = _token_of_identity(session, member, role, before.plan, now).id
+        said = {"token": row.token_id, "role": role}
+        context.record(session, "console.role_taken", ("console_session", row.id), details=said)
+
+
+def _roles_of(member: Member) -> list[str]:
+    """Give the roles in which a member may sign in, the one that may do least first."""
+    return [role for role in Role if role in OF_MEMBERS and role in member.roles]
+
+
+def _token_of_identity(session: Session, member: Member, role: str, plan: str, now_us: int) -> Token:
+    """Find the token on which a member's sessions in a role stand, or make it; nobody ever has its secret."""
+    ours = select(ConsoleSession.token_id).where(ConsoleSession.subject.is_not(None))
+    wanted = {"member_id": member.id, "role": role, "plan": plan, "revoked_us": None}
+    present = session.scalar(select(Token).filter_by(**wanted).where(Token.id.in_(ours)).limit(1))
+    if present is not None:
+        return present
+    token = Token(
+        organisation_id=member.organisation_id,
+        sha256=hash_of(secrets.token_urlsafe(SECRET_BYTES)),
+        label="sign-in by the identity provider",
+        created_us=now_us,
+        **wanted,
+    )
+    session.add(token)
+    session.flush()
+    organisation = session.get_one(Organisation, member.organisation_id).name
+    after = {"organisation": organisation, "label": token.label, **said_of(token)}
+    of = Actor(member.organisation_id, SYSTEM)
+    record(session, of, "token.created", ("token", token.id), after=after, details=said_of(token))
+    return token
+
+
+def _begin(
+    session: Session, credential: Credential, now_us: int, subject: str | None = None
+) -> tuple[str, MemberSession]:
+    """Begin a session on a token; *subject* is the identity provider's name for the person, if it signed them in."""
+    secret = secrets.token_urlsafe(SECRET_BYTES)
+    row = ConsoleSession(
+        token_id=credential.token_id,
+        member_id=credential.member_id,
+        sha256=hash_of(secret),
+        created_us=now_us,
+        last_used_us=now_us,
+        subject=subject,
+    )
+    session.add(row)
+    session.flush()
+    by = {} if subject is None else {"subject": subject}
+    said = {"token": credential.token_id, "role": credential.role, **by}
+    record(session, credential.actor, "console.signed_in", ("console_session", row.id), details=said)
+    return secret, _shown(session, row, credential)
 
 
 def find_session(engine: Engine, secret: str) -> MemberSession | None:
@@ -120,13 +205,16 @@ def _known(session: Session, row: ConsoleSession, now_us: int) -> MemberSession 
     if abs(now_us - row.last_used_us) >= IDLE_US or abs(now_us - row.created_us) >= LONGEST_US:
         return None
     credential = credential_of(session, session.get_one(Token, row.token_id), now_us)
-    return None if credential is None else _shown(session, row.id, credential)
+    return None if credential is None else _shown(session, row, credential)
 
 
-def _shown(session: Session, number: int, credential: Credential) -> MemberSession:
+def _shown(session: Session, row: ConsoleSession, credential: Credential) -> MemberSession:
+    member = session.get_one(Member, credential.member_id)
+    others = [] if row.subject is None else [role for role in _roles_of(member) if role != credential.role]
     return MemberSession(
-        id=number,
+        id=row.id,
         credential=credential,
-        member=session.get_one(Member, credential.member_id).name,
+        member=member.name,
         organisation=session.get_one(Organisation, credential.organisation_id).name,
+        other_roles=tuple(others),
     )

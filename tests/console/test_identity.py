@@ -1,0 +1,183 @@
+"""Signing in by an identity provider that runs here, for real, and what the session is allowed then."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from fivefold.domain.settings import OpenIdSettings
+from fivefold.serving import console
+from fivefold.store.tables.accounts import ConsoleSession, Token
+from fivefold.usecases.accounts.organisations import end_membership, set_roles
+from fivefold.usecases.accounts.sessions import find_session
+from fivefold.usecases.accounts.tokens import revoke_token
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
+from tests.console.visitors import Visitor, pages
+from tests.pace import slowness
+from tests.serving.v1.places import OURS, PLANS, Place
+
+NAME = "nora@bank.example"
+STRANGER = "stranger@bank.example"
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Iterator[str]:
+    """A provider with one person whom the bank knows, and one whom it does not; a process of its own."""
+    people = [{"sub": sub, "email": email, "email_verified": True} for sub, email in (("7", NAME), ("8", STRANGER))]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    program = Path(sys.executable).with_name("oidc-provider-mock")
+    claims = [word for person in people for word in ("--user-claims", json.dumps(person))]
+    provider = subprocess.Popen(
+        [program, "--port", str(port), "--require-nonce", "true", *claims],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_until_ready(provider, address)
+        yield address
+    finally:
+        provider.terminate()
+        provider.communicate()
+
+
+def wait_until_ready(provider: "subprocess.Popen[bytes]", address: str) -> None:
+    until = time.monotonic() + 60 * slowness()
+    while time.monotonic() < until:
+        assert provider.poll() is None, provider.communicate()[1]
+        with suppress(httpx.TransportError):
+            httpx.get(address)
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{address} does not answer")
+
+
+@pytest.fixture
+def visitor(place: Place, issuer: str, monkeypatch: pytest.MonkeyPatch) -> Visitor:
+    """A person of the bank before the sign-in page, which has a way to the provider."""
+    place.join(NAME, "publisher", "investigator")
+    settings = OpenIdSettings(issuer, "fivefold", "secret", OURS)
+    app = pages()[1]
+    monkeypatch.setattr(app, "_openid", settings)
+    monkeypatch.setattr(app, "_provider", console._provider(settings, PLANS))
+    return Visitor(place)
+
+
+def sign_in(visitor: Visitor, subject: str = "7", target: str = "/console/search") -> Visitor:
+    """Go to the provider, sign in there as a subject, and follow the way back."""
+    visitor.go(target)
+    (way,) = [link for link in visitor.links() if "identity" in link]
+    visitor.send("GET", way)
+    assert visitor.page.status_code == 303
+    answer = httpx.post(visitor.page.headers["location"], data={"sub": subject})
+    assert answer.status_code == 302
+    return visitor.go(answer.headers["location"])
+
+
+def context_of(place: Place) -> Context:
+    return Context(place.engine, Actor(place.organisations[OURS], "cli:test"))
+
+
+def test_a_member_signs_in_and_comes_to_the_page_that_they_asked_for(place: Place, visitor: Visitor) -> None:
+    sign_in(visitor)
+    assert visitor.page.url.path == "/console/search"
+    assert "investigator" in visitor.go("/console/session").text  # of two roles the one that may do less
+    assert NAME in visitor.text
+    with Session(place.engine) as session:
+        assert session.scalars(select(ConsoleSession.subject)).all() == ["7"]
+    log = place.good("GET", "/v1/audit", role="admin")
+    assert [entry["details"]["subject"] for entry in log if entry["action"] == "console.signed_in"] == ["7"]
+
+
+def test_the_cookie_of_the_attempt_ends_with_it(visitor: Visitor) -> None:
+    visitor.go("/console/sign-in").send("GET", "/console/sign-in/identity")
+    cookie = visitor.page.headers["set-cookie"]
+    for part in ("__Host-fivefold-attempt=", "HttpOnly", "Secure", "SameSite=lax", "Max-Age=600"):
+        assert part in cookie
+    sign_in(visitor)
+    assert "__Host-fivefold-attempt" not in visitor.cookies
+
+
+def test_who_is_no_member_is_told_so_and_gets_no_session(place: Place, visitor: Visitor) -> None:
+    sign_in(visitor, "8")
+    assert visitor.page.status_code == 403
+    assert f"{STRANGER} is no member of bank" in visitor.text
+    with Session(place.engine) as session:
+        assert not session.scalars(select(ConsoleSession.id)).all()
+        assert not session.scalars(select(Token.id).where(Token.label.contains("identity"))).all()
+
+
+def test_an_answer_is_of_the_browser_that_asked(visitor: Visitor) -> None:
+    visitor.go("/console/sign-in").send("GET", "/console/sign-in/identity")
+    answer = httpx.post(visitor.page.headers["location"], data={"sub": "7"})
+    other = Visitor(visitor.place).go(answer.headers["location"])
+    assert other.page.status_code == 403
+    assert "another browser" in other.text
+    assert visitor.go(answer.headers["location"]).page.status_code == 200
+    again = visitor.go(answer.headers["location"])  # the code is used up, and the attempt is over
+    assert again.page.status_code == 403
+
+
+def test_a_member_goes_on_in_another_of_their_roles(place: Place, visitor: Visitor) -> None:
+    sign_in(visitor).go("/console/session").submit("/take-role", role="publisher")
+    assert "You go on in another role." in visitor.text
+    assert visitor.go("/console/session").text.count("publisher") == 1
+    visitor.submit("/take-role", role="admin")
+    assert visitor.page.status_code == 409
+    typed = Visitor(place).sign_in("investigator").go("/console/session")
+    form = typed.forms()[0]
+    assert typed.post("/console/session/take-role", {**form.fields, "role": "approver"}).page.status_code == 409
+
+
+def test_the_session_ends_with_the_role_the_membership_and_its_token(place: Place, visitor: Visitor) -> None:
+    of = context_of(place)
+    (number,) = [member["id"] for member in place.good("GET", "/v1/members", role="admin") if member["name"] == NAME]
+    sign_in(visitor)
+    set_roles(of, number, ["publisher"])
+    assert "Your token" in visitor.go("/console/session").text
+    sign_in(visitor)
+    with Session(place.engine) as session:
+        (token,) = session.scalars(select(Token.id).where(Token.role == "publisher", Token.label.contains("identity")))
+    revoke_token(place.engine, token)
+    assert "Your token" in visitor.go("/console/session").text
+    sign_in(visitor)
+    end_membership(of, number)
+    assert "Your token" in visitor.go("/console/session").text
+    assert "is no member" in sign_in(visitor).text
+
+
+def test_sessions_of_a_role_stand_on_one_token_that_nobody_has(place: Place, visitor: Visitor) -> None:
+    for _ in range(3):
+        sign_in(visitor).go("/console/session").submit("/sign-out")
+    with Session(place.engine) as session:
+        assert len(session.scalars(select(Token.id).where(Token.label.contains("identity"))).all()) == 1
+    assert find_session(place.engine, "") is None
+
+
+def test_a_provider_that_is_away_leaves_the_token(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = OpenIdSettings("http://localhost:9", "fivefold", "secret", OURS)
+    monkeypatch.setattr(pages()[1], "_provider", console._provider(gone, PLANS))
+    visitor.go("/console/sign-in/identity?next=/console/search")
+    assert visitor.page.status_code == 503
+    assert "The identity provider does not answer" in visitor.text
+    assert "localhost:9" not in visitor.text
+    visitor.submit("/sign-in", token=visitor.place.tokens[OURS, "investigator"])
+    assert visitor.page.url.path == "/console/search"
+
+
+def test_without_a_provider_there_is_no_way_to_one(place: Place) -> None:
+    visitor = Visitor(place).go("/console/sign-in")
+    assert not [link for link in visitor.links() if "identity" in link]
+    for path in ("/console/sign-in/identity", "/console/sign-in/identity/return?code=1&state=2"):
+        assert visitor.go(path).page.status_code == 404
