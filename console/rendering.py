@@ -53,6 +53,9 @@ NOTICES = {
     "member-added": "The member is added. Ask for a token next: with it they sign in.",
     "roles-set": "The roles are set. Tokens of roles that were lost have ended.",
     "member-left": "The member has left. All their tokens have ended.",
+    "letters-sent": "It is sent again, in the order of the events. A worker does that in a moment.",
+    "letters-gone": "Nothing was left to be sent again.",
+    "failed-again": "It was tried again, and could not be assessed in full.",
     "token-refused": "There will be no such token.",
     "token-revoked": "The token is revoked. Its sessions here have ended.",
 }

@@ -6,12 +6,13 @@ from fivefold.console.accounts import members, sign_in, tokens
 from fivefold.console.changes import proposal
 from fivefold.console.levels import assessment, customer, portfolio, search, timeline
 from fivefold.console.models import version, versions
-from fivefold.console.monitoring import validation
+from fivefold.console.monitoring import operations, validation
 from fivefold.console.queue import many
 from fivefold.console.queue import page as queue
 from fivefold.console.rulesets import backtest, editor, overview
 from fivefold.console.rulesets import version as ruleset
 from fivefold.console.visit import Redirect, View, Visit
+from fivefold.console.webhooks import dead_letters
 
 _ENTITY = "/console/entities/{type}/{external_id}"
 _OF = "/v1/entities/{type}/{external_id}"
@@ -22,6 +23,7 @@ _PROPOSAL = "/console/proposals/{proposal}"
 _PROPOSAL_OF = "/v1/proposals/{proposal}"
 _CHECK = "POST /v1/rulesets/check"
 
+_HOOK = f"{operations.OPERATIONS}/webhooks/{{endpoint}}"
 _REQUEST = "/v1/token-requests/{token_request}"
 _MEMBER = f"{members.MEMBERS}/members/{{member}}"
 
@@ -93,6 +95,17 @@ VIEWS: Final[tuple[View, ...]] = (
         validation.show_validation,
     ),
     View("GET", "/console/validation/{validation}", "GET /v1/validations/{validation}", validation.show_found),
+    View("GET", operations.OPERATIONS, "GET /v1/operations", operations.show_operations),
+    View("GET", operations.FAILURES, "GET /v1/failures", operations.show_failures),
+    View("POST", f"{operations.FAILURES}/retry", f"GET {_OF}/risk", operations.retry, operations.show_failures),
+    View("GET", _HOOK, "GET /v1/webhooks/{endpoint}/dead-letters", dead_letters.show_endpoint),
+    View(
+        "POST",
+        f"{_HOOK}/replay",
+        "POST /v1/webhooks/{endpoint}/replay",
+        dead_letters.replay,
+        dead_letters.show_endpoint,
+    ),
     View("GET", members.MEMBERS, "GET /v1/members", members.show_members),
     View("POST", f"{members.MEMBERS}/add-member", "POST /v1/members", members.add_member, members.show_members),
     View("GET", _MEMBER, "GET /v1/members", members.show_member),

@@ -32,10 +32,10 @@ def verify(
 ) -> None:
     """Look for any change, gap or reorder in the audit log. Exit code 1, and a line for each finding."""
     from fivefold.usecases.audit import record as audit
-    from fivefold.usecases.audit import verify as audit_verify
+    from fivefold.usecases.audit.proof import prove
 
     exported = None if heads_file is None else audit.read_heads(heads_file)
-    verified = audit_verify.verify(open_current_database(), _print_finding, exported=exported)
+    verified = prove(open_current_database(), _print_finding, exported=exported)
     scope = f"{count_text(verified.entries, 'entry', 'entries')} of {count_text(verified.chains, 'organisation')}"
     erased = f"values of {count_text(verified.erased, 'entry', 'entries')} erased"
     if verified.findings:

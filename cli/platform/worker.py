@@ -72,6 +72,7 @@ def _work(
     from fivefold.serving.metrics.worker import WorkerPages, serving
     from fivefold.usecases.levels.worker import PARALLEL_BATCHES, Tally
     from fivefold.usecases.levels.worker_loop import LoopHealth, PeriodicTask, drain, run_forever
+    from fivefold.usecases.monitoring.presence import noted
     from fivefold.usecases.rulesets.activate import has_waiting_backfills
     from fivefold.usecases.webhooks.dispatcher import deliver_due, keep_delivering
 
@@ -97,7 +98,8 @@ def _work(
         echo(f"On {engine.dialect.name}, {model}: {does}, webhooks.{where}")
         echo("The worker runs; Ctrl-C ends it.")
         sys.stdout.flush()
-        run_forever(tasks, stop, lambda stop: keep_delivering(engine, stop), health=pages.health)
+        with noted(engine) as keep_noting:
+            run_forever(tasks, stop, lambda stop: keep_delivering(engine, stop), keep_noting, health=pages.health)
     echo(f"The worker has ended: {_summary(tally)}.")
 
 

@@ -8,7 +8,7 @@ from fivefold.serving.v1.ingest import entities
 from fivefold.serving.v1.levels import entity_profile as facts
 from fivefold.serving.v1.levels import levels, overrides, portfolio, timeline
 from fivefold.serving.v1.models import models
-from fivefold.serving.v1.monitoring import validations
+from fivefold.serving.v1.monitoring import operations, validations
 from fivefold.serving.v1.portfolio import current_levels, differences, search, transitions
 from fivefold.serving.v1.queue import items as queue
 from fivefold.serving.v1.queue import views as queue_views
@@ -144,6 +144,8 @@ ROUTES: tuple[Route, ...] = (
     Route("DELETE", f"{_ENDPOINT}/secrets", ADMINS, webhooks.drop_old_secrets),
     Route("GET", f"{_ENDPOINT}/dead-letters", ADMINS, webhooks.list_dead_letters),
     Route("POST", f"{_ENDPOINT}/replay", ADMINS, webhooks.replay_deliveries, 202),
+    Route("GET", "/v1/operations", ADMINS, operations.read_operations),
+    Route("GET", "/v1/imports", ADMINS, operations.list_imports),
     Route("GET", "/v1/members", ADMINS, members.list_members),
     Route("POST", "/v1/members", ADMINS, members.add_member, 201),
     Route("PUT", "/v1/members/{member}/roles", ADMINS, members.set_roles),

@@ -6,6 +6,7 @@ import fivefold.store.tables.entities
 import fivefold.store.tables.events
 import fivefold.store.tables.idempotency
 import fivefold.store.tables.levels
+import fivefold.store.tables.operations
 import fivefold.store.tables.proposals
 import fivefold.store.tables.queue
 import fivefold.store.tables.rulesets

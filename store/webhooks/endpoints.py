@@ -34,6 +34,17 @@ def endpoints_of(session: Session, organisation_id: int, part: Part = WHOLE) -> 
     return rows_of(session, statement, (Endpoint.id,), part)
 
 
+def endpoint_numbered(session: Session, organisation_id: int, endpoint_id: int) -> tuple[Endpoint, int, int]:
+    """Find an endpoint with its counts, as `endpoints_of` lists it; NotFoundError if there is none such."""
+    statement = select(Endpoint, _count("waiting"), _count("dead"))
+    row = session.execute(
+        statement.where(Endpoint.id == endpoint_id, Endpoint.organisation_id == organisation_id)
+    ).one_or_none()
+    if row is None:
+        raise NotFoundError(f"there is no endpoint {endpoint_id}")
+    return row[0], row[1], row[2]
+
+
 def all_endpoints(session: Session) -> Sequence[Endpoint]:
     """List and lock the endpoints of all organisations, by organisation and number."""
     statement = select(Endpoint).order_by(Endpoint.organisation_id, Endpoint.id)

@@ -28,6 +28,7 @@ PARTS = {
     "number": "2",
     "backtest": "1",
     "proposal": "3",
+    "endpoint": "1",
 }
 LOOKS = [pytest.param("light", 1280, marks=pytest.mark.full), ("dark", 360)]
 MILLISECONDS = 60_000

@@ -21,6 +21,7 @@ PARTS = {
     "number": "2",
     "backtest": "1",
     "proposal": "4",
+    "endpoint": "1",
 }
 PEOPLE = sorted(OF_MEMBERS)
 OF_THE_MACHINE = "/console/models/"

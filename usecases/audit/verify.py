@@ -1,7 +1,7 @@
 """Verification of the audit log, and of history by it: every change, gap, reordering and missing value is found."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -52,12 +52,14 @@ class Verified:
         entries: of all of them.
         erased: entries whose values were erased.
         findings: how many there are; none in a log that is whole.
+        entries_of: entries by organisation.
     """
 
     chains: int
     entries: int
     erased: int
     findings: int
+    entries_of: Mapping[int, int] = field(default_factory=dict, compare=False)
 
 
 def verify(
@@ -102,7 +104,7 @@ def verify_picture(
         history.compare(connection, only)
     for row in stray_values(connection, only):
         log.report(row["organisation_id"], row["number"], "is missing, and its values are there")
-    return Verified(log.chains, log.entries, log.erased, log.findings)
+    return Verified(log.chains, log.entries, log.erased, log.findings, log.entries_of)
 
 
 def _collect(rows: Iterator[Row], history: HistoryCheck) -> Iterator[Row]:
@@ -123,6 +125,7 @@ class _Log:
 
     def __init__(self, organisations: Mapping[int, str], tell: Callable[[AuditFinding], None]) -> None:
         self.chains = self.entries = self.erased = self.findings = 0
+        self.entries_of: dict[int, int] = {}
         self._organisations = organisations
         self._tell = tell
 
@@ -136,9 +139,11 @@ class _Log:
     def look_through(self, number: int, rows: Iterator[Row], head: Head | None, exported: ExportedHead | None) -> None:
         """Check one organisation's chain."""
         self.chains += 1
+        self.entries_of[number] = 0
         last = (0, GENESIS)
         for row in rows:
             self.entries += 1
+            self.entries_of[number] += 1
             self.erased += row["erased_us"] is not None
             for place, problem in _problems(row, last, exported):
                 self.report(number, place, problem)

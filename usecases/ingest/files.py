@@ -27,6 +27,7 @@ from fivefold.usecases.ingest.file_parts import (
     refused_rows,
     renamed_columns,
 )
+from fivefold.usecases.ingest.import_progress import note_import
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import FIELDS
@@ -195,7 +196,9 @@ def _import(
     note = _note(context, what, file)
     done, refused = _begun(note, file)
     _keep(note, done, refused)  # so that one which is stopped goes on with the same file of refused rows
-    report(done)
+    about = {"content": what[0], "entity_type": what[1], "file": path.name}
+    tell = partial(_tell, context, note.stem, about, report)
+    tell(done)
     for part in parts(path, ROWS.get(what[0], ROWS["entities"]), done.rows):
         rows = renamed_columns(part.rows, file.names, path)
         row_counts, problems = accept_rows(len(rows), partial(_take_some, rows, take))
@@ -212,11 +215,19 @@ def _import(
             refused=done.refused + len(problems) + len(part.torn_rows),
         )
         _keep(note, done, refused)
-        report(done)
+        tell(done)
     note.unlink(missing_ok=True)
     done = replace(done, finished=True)
-    report(done)
+    tell(done)
     return done
+
+
+def _tell(
+    context: Context, source: str, about: Mapping[str, str], report: Callable[[Progress], None], done: Progress
+) -> None:
+    counts = {name: int(getattr(done, name)) for name in ("rows", "new", "changed", "same", "refused", "finished")}
+    note_import(context, source, about, counts)
+    report(done)
 
 
 def _take_some(rows: pl.DataFrame, take: Take, places: Sequence[int] | None) -> RowCounts:

@@ -120,6 +120,13 @@ def list_endpoints(context: Context, part: Part = WHOLE) -> Page[EndpointLine]:
         return endpoints.endpoints_of(session, context.organisation_id, part).map(lambda row: _line(*row, now))
 
 
+def read_endpoint(context: Context, endpoint_id: int) -> EndpointLine:
+    """Show an endpoint; NotFoundError where the organisation has none of that number."""
+    now = context.now()
+    with context.reading() as session:
+        return _line(*endpoints.endpoint_numbered(session, context.organisation_id, endpoint_id), now)
+
+
 def _line(endpoint: Endpoint, waiting: int, dead: int, now_us: int) -> EndpointLine:
     return EndpointLine(
         id=endpoint.id,

@@ -7,6 +7,8 @@ from typing import Any
 from fivefold.serving.v1.path_encoding import path_to
 from fivefold.serving.v1.route import Route
 from fivefold.usecases.changes.backtests import run_next_backtest
+from fivefold.usecases.ingest.import_progress import note_import
+from fivefold.usecases.shared.context import Context
 from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.places import Place
 from tests.usecases.deciding import CASH, WORTH, cash
@@ -170,6 +172,8 @@ EXAMPLES: Mapping[str, Example] = {
     "add_member": Example(body={"name": "Zoë", "roles": ["publisher"]}),
     "set_roles": Example({"member": "1"}, {"roles": ["approver", "admin"]}, own=("member",)),
     "leave": Example({"member": "2"}, own=("member",)),
+    "read_operations": Example(),
+    "list_imports": Example(),
     "list_tokens": Example(),
     "revoke_token": Example({"number": "1"}, own=("number",)),
     "list_token_requests": Example(query={"state": "asked"}),
@@ -208,7 +212,15 @@ def furnish(place: Place) -> Place:
     validated(place)
     decided(place, maker)
     token_asked_for(place)
+    imported(place)
     return place
+
+
+def imported(place: Place) -> None:
+    """Note an import of a file as it is noted while it goes on."""
+    about = {"content": "tags", "entity_type": "customer", "file": "tags.csv"}
+    counts = {"rows": 3, "new": 2, "changed": 0, "same": 0, "refused": 1, "finished": 0}
+    note_import(Context(place.engine, place.actor("admin")), "import-0", about, counts)
 
 
 def token_asked_for(place: Place) -> None:

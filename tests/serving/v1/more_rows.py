@@ -13,6 +13,8 @@ from fivefold.store.tables.entities import Entity, ListVersionRow
 from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent, ValidationRun
 from fivefold.store.tables.levels import Assessment, DueMark, Standing, Transition
 from fivefold.store.tables.rulesets import Activation, Backtest, RulesetVersion
+from fivefold.usecases.ingest.import_progress import note_import
+from fivefold.usecases.shared.context import Context
 from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.examples import COMPANY, CUSTOMER, OPENED, WHY
 from tests.serving.v1.places import OURS, Place
@@ -84,6 +86,13 @@ def _list(place: Place, number: int) -> None:
         session.add(ListVersionRow(organisation_id=of, since_us=number, created_us=0, **words))
 
 
+def _import(place: Place, number: int) -> None:
+    """An import that is done."""
+    about = {"content": "tags", "entity_type": "customer", "file": f"tags-{number}.csv"}
+    counts = {"rows": number, "new": number, "changed": 0, "same": 0, "refused": 0, "finished": 1}
+    note_import(Context(place.engine, place.actor("admin")), f"import-{number}", about, counts)
+
+
 def _nothing(place: Place, number: int) -> None:
     """What is computed has as many rows as there are things to compute."""
 
@@ -147,6 +156,7 @@ MORE: Mapping[str, Callable[[Place, int], None]] = {
     "list_endpoints": _copied(Endpoint, created_us=lambda number: number),
     "list_dead_letters": _dead,
     "list_members": _asked("POST", "/v1/members", lambda number: {"name": f"more {number}", "roles": ["admin"]}),
+    "list_imports": _import,
     "list_tokens": _copied(Token, sha256=str),
     "list_token_requests": _asked(
         "POST", "/v1/token-requests", lambda number: {"role": "app", "plan": "trial", "label": f"till {number}"}

@@ -215,6 +215,8 @@ FIRST_DAYS = (
     Step("list_dead_letters"),
     Step("replay_deliveries"),
     Step("remove_endpoint"),
+    Step("read_operations"),
+    Step("list_imports"),
     Step("ask_for_token"),
     Step("list_token_requests"),
     Step("approve_token", "bo"),

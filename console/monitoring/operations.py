@@ -1,0 +1,62 @@
+"""What waits and who works on it; files on their way in; customers that could not be assessed."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from fivefold.console.texts import text
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit
+from fivefold.domain.paging import Page, Part
+from fivefold.risk.engine.assessments import Status
+from fivefold.usecases.ingest.import_progress import ImportLine, list_imports
+from fivefold.usecases.levels.read import Freshness, list_failed, read_level
+from fivefold.usecases.monitoring.operations import OperationsFigures, read_figures
+from fivefold.usecases.webhooks.endpoints import EndpointLine, list_endpoints
+
+OPERATIONS: Final = "/console/operations"
+FAILURES: Final = f"{OPERATIONS}/failures"
+NOT_IN_FULL: Final = frozenset({Status.FAILED, Status.UNCLASSIFIED, Status.UNDETERMINED})
+ENDPOINTS: Final = Part(50)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperationsPage:
+    """What waits, the workers, the endpoints, the audit log's last proof, and the imports."""
+
+    figures: OperationsFigures
+    endpoints: Page[EndpointLine]
+    imports: Page[ImportLine]
+    next: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailuresPage:
+    """Customers that could not be assessed in full: type, identifier and why, in the order in which they came."""
+
+    failures: Page[tuple[str, str, str]]
+    next: str | None
+
+
+def show_operations(visit: Visit) -> Rendered:
+    """Show each figure as of its moment; nothing is computed that a person has to wait for."""
+    imports = list_imports(visit, visit.part("imports"))
+    page = OperationsPage(
+        figures=read_figures(visit),
+        endpoints=list_endpoints(visit, ENDPOINTS),
+        imports=imports,
+        next=visit.next_of("imports", imports),
+    )
+    return Rendered(template="monitoring/operations.html", title=text("Operations"), page=page)
+
+
+def show_failures(visit: Visit) -> Rendered:
+    """List customers that could not be assessed in full."""
+    failures = list_failed(visit, visit.part("failures"))
+    page = FailuresPage(failures=failures, next=visit.next_of("failures", failures))
+    return Rendered(template="monitoring/failures.html", title=text("Failures"), page=page)
+
+
+def retry(visit: Visit) -> Answer:
+    """Assess a customer again, now."""
+    of = (visit.typed("type", text("Type")), visit.typed("external_id", text("Identifier")))
+    level = read_level(visit, *of, Freshness.NOW, valuer=visit.valuer)
+    return Redirect(visit.path, "failed-again" if level.problem or level.status in NOT_IN_FULL else "assessed")

@@ -1,0 +1,43 @@
+"""A dead webhook is sent again: in a real browser, with scripts and without."""
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.browser.conftest import Served
+from tests.browser.test_console import visiting
+from tests.serving.v1.more_rows import MORE
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+
+@pytest.mark.parametrize(
+    ("scheme", "width", "javascript"),
+    [
+        ("light", 1280, True),
+        ("dark", 360, False),
+        pytest.param("light", 1280, False, marks=pytest.mark.full),
+        pytest.param("dark", 360, True, marks=pytest.mark.full),
+    ],
+)
+def test_a_dead_webhook_is_sent_again(
+    browser: "Browser", served: Served, scheme: Any, width: int, javascript: bool
+) -> None:
+    look = {
+        "color_scheme": scheme,
+        "viewport": {"width": width, "height": 800},
+        "java_script_enabled": javascript,
+    }
+    for number in range(2):
+        MORE["list_dead_letters"](served.place, number)
+    with visiting(browser, served, "admin", **look) as page:
+        page.click("nav a:has-text('Operations')")
+        assert "2 could not be delivered" in page.inner_text("main")
+        page.click("section[aria-labelledby=webhooks] tbody a")
+        page.click("tbody tr:first-child form[action$='/replay'] button")
+        assert "It is sent again" in page.inner_text("[role=status]")
+        assert "1 could not be delivered" in page.inner_text("main")
+        page.click("button:has-text('Send all of them again')")
+        assert "There are no dead letters." in page.inner_text("main")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -1,0 +1,77 @@
+"""When the audit log was proven whole, and with what result: a comparison notes it for each organisation."""
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Annotated
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from fivefold.domain.clock import now_microseconds
+from fivefold.domain.errors import StoreError
+from fivefold.store.monitoring.operations import proof_of
+from fivefold.store.sql.database import writing
+from fivefold.store.tables.accounts import Organisation
+from fivefold.store.tables.operations import AuditProof
+from fivefold.usecases.audit.record import ExportedHeads
+from fivefold.usecases.audit.verify import AuditFinding, Verified, verify
+from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
+from fivefold.usecases.shared.context import Context
+
+
+@schema("AuditProof")
+@dataclass(frozen=True, kw_only=True)
+class ProofLine:
+    """What `fivefold audit verify` last found in an organisation's log.
+
+    Attributes:
+        at_us: when it was run last.
+        findings: how many there were; none in a log that is whole.
+        heads_us: when the heads were exported that it was compared with; None where it was compared with none.
+        whole_us: when it last found nothing; None for never.
+    """
+
+    at_us: Annotated[Moment, shown_as("at")]
+    entries: int
+    findings: int
+    heads_us: Annotated[Moment | None, shown_as("heads_of")]
+    whole_us: Annotated[Moment | None, shown_as("whole_at")]
+
+
+def prove(engine: Engine, tell: Callable[[AuditFinding], None], *, exported: ExportedHeads | None = None) -> Verified:
+    """Verify every chain as `verify` does, and note for each organisation when and with what result.
+
+    Where the database takes no note, as one that is to be read alone, the result is the same.
+    """
+    at = now_microseconds()
+    findings: Counter[int] = Counter()
+
+    def count(finding: AuditFinding) -> None:
+        findings[finding.organisation_id] += 1
+        tell(finding)
+
+    verified = verify(engine, count, exported=exported)
+    with suppress(StoreError, SQLAlchemyError), writing(engine) as session:
+        for number, entries in sorted(verified.entries_of.items()):
+            if session.get(Organisation, number) is None:  # a head that was exported of one that is not there
+                continue
+            row = session.get(AuditProof, number) or AuditProof(organisation_id=number)
+            row.at_us, row.entries, row.findings = at, entries, findings[number]
+            row.heads_us = None if exported is None else exported.exported_us
+            if not findings[number]:
+                row.whole_us = at
+            session.add(row)
+    return verified
+
+
+def read_proof(context: Context) -> ProofLine | None:
+    """Show what the last comparison found; None where there was none."""
+    with context.reading() as session:
+        row = proof_of(session, context.organisation_id)
+        if row is None:
+            return None
+        return ProofLine(
+            at_us=row.at_us, entries=row.entries, findings=row.findings, heads_us=row.heads_us, whole_us=row.whole_us
+        )

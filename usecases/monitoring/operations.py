@@ -1,0 +1,176 @@
+"""What waits in an organisation and who works on it: each figure as of a moment, and never a zero that is none."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock
+from typing import Annotated, Any, Final
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import StoreError
+from fivefold.store.levels.queue_depth import queue_depth
+from fivefold.store.monitoring import operations as store
+from fivefold.usecases.audit.proof import ProofLine, read_proof
+from fivefold.usecases.monitoring.presence import MISSED_US
+from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
+from fivefold.usecases.shared.context import Context
+
+MOST_WORKERS: Final = 50
+RECENT_US: Final = DAY_US
+"""Workers that were seen since then are shown, whether they ended or not."""
+
+
+@schema("Assessing")
+@dataclass(frozen=True, kw_only=True)
+class AssessmentsWaiting:
+    """What waits for workers: entities that are due, since when the first of them is, and those quarantined."""
+
+    due: int
+    oldest_us: Annotated[Moment | None, shown_as("oldest_at")]
+    quarantined: int
+
+
+@schema("Delivering")
+@dataclass(frozen=True, kw_only=True)
+class DeliveriesWaiting:
+    """What waits for receivers: deliveries, when the first is to be tried, and those that were given up."""
+
+    waiting: int
+    next_us: Annotated[Moment | None, shown_as("next_at")]
+    dead: int
+
+
+@schema("Backtesting")
+@dataclass(frozen=True, kw_only=True)
+class BacktestsWaiting:
+    """Backtests that wait or run, and since when the first of these is asked for."""
+
+    queued: int
+    running: int
+    oldest_us: Annotated[Moment | None, shown_as("oldest_at")]
+
+
+@schema("Worker")
+@dataclass(frozen=True, kw_only=True)
+class WorkerSeen:
+    """A worker, which works for all organisations.
+
+    Attributes:
+        state: running, ended, or missing where it did not end and was not seen for two minutes.
+    """
+
+    id: int
+    state: str
+    started_us: Annotated[Moment, shown_as("started_at")]
+    seen_us: Annotated[Moment, shown_as("seen_at")]
+
+
+@schema("Figures")
+@dataclass(frozen=True, kw_only=True)
+class OperationsFigures:
+    """What waits, and who works on it. A figure that could not be read is the one that was read last, or null.
+
+    `as_of` says when each was read, by name; `stale` names those that could not be read now.
+
+    Attributes:
+        proof: what the last comparison of the audit log found; None where there was none.
+        as_of: when each figure was read; without those that were never read.
+        stale: the names of those that could not be read now.
+    """
+
+    assessments: AssessmentsWaiting | None
+    deliveries: DeliveriesWaiting | None
+    backtests: BacktestsWaiting | None
+    workers: tuple[WorkerSeen, ...] | None
+    proof: ProofLine | None
+    as_of: dict[str, Moment]
+    stale: tuple[str, ...]
+
+
+class _LastKnown:
+    """What was read last, of each database, organisation and figure; in this process alone."""
+
+    def __init__(self) -> None:
+        self._known: WeakKeyDictionary[Engine, dict[tuple[int, str], tuple[Any, int]]] = WeakKeyDictionary()
+        self._lock = Lock()
+
+    def keep(self, context: Context, name: str, value: object, at_us: int) -> None:
+        with self._lock:
+            self._known.setdefault(context.engine, {})[context.organisation_id, name] = (value, at_us)
+
+    def of(self, context: Context, name: str) -> tuple[Any, int] | None:
+        with self._lock:
+            return self._known.get(context.engine, {}).get((context.organisation_id, name))
+
+
+_LAST_KNOWN = _LastKnown()
+
+
+def read_figures(context: Context) -> OperationsFigures:
+    """Read all figures, each by itself: one that cannot be read is shown as it was last known."""
+    values: dict[str, Any] = {}
+    as_of: dict[str, int] = {}
+    stale: list[str] = []
+    for name, read in _FIGURES.items():
+        now = context.now()
+        try:
+            value = read(context)
+        except (StoreError, SQLAlchemyError):
+            stale.append(name)
+        else:
+            _LAST_KNOWN.keep(context, name, value, now)
+        known = _LAST_KNOWN.of(context, name)
+        values[name] = None if known is None else known[0]
+        if known is not None:
+            as_of[name] = known[1]
+    return OperationsFigures(**values, as_of=as_of, stale=tuple(stale))
+
+
+def _assessments(context: Context) -> AssessmentsWaiting:
+    with context.reading() as session:
+        depth = queue_depth(session, context.organisation_id, context.now())
+    return AssessmentsWaiting(due=depth.due, oldest_us=depth.oldest_us, quarantined=depth.quarantined)
+
+
+def _deliveries(context: Context) -> DeliveriesWaiting:
+    with context.reading() as session:
+        waiting, next_us, dead = store.waiting_deliveries(session, context.organisation_id)
+    return DeliveriesWaiting(waiting=waiting, next_us=next_us, dead=dead)
+
+
+def _backtests(context: Context) -> BacktestsWaiting:
+    with context.reading() as session:
+        queued, running, oldest_us = store.waiting_backtests(session, context.organisation_id)
+    return BacktestsWaiting(queued=queued, running=running, oldest_us=oldest_us)
+
+
+def _workers(context: Context) -> tuple[WorkerSeen, ...]:
+    now = context.now()
+    with context.reading() as session:
+        return tuple(
+            WorkerSeen(
+                id=row.id,
+                state=_state(row.ended_us, now - row.seen_us),
+                started_us=row.started_us,
+                seen_us=row.seen_us,
+            )
+            for row in store.workers_since(session, now - RECENT_US, MOST_WORKERS)
+        )
+
+
+def _state(ended_us: int | None, silent_us: int) -> str:
+    if ended_us is not None:
+        return "ended"
+    return "running" if silent_us < MISSED_US else "missing"
+
+
+_FIGURES: Final[dict[str, Callable[[Context], object]]] = {
+    "assessments": _assessments,
+    "deliveries": _deliveries,
+    "backtests": _backtests,
+    "workers": _workers,
+    "proof": read_proof,
+}
