@@ -117,7 +117,17 @@ VIEWS: Final[tuple[View, ...]] = (
     View("POST", f"{tokens.TOKENS}/refuse", f"POST {_REQUEST}/refuse", tokens.refuse, tokens.show_tokens),
     View("POST", f"{tokens.TOKENS}/revoke", "POST /v1/tokens/{number}/revoke", tokens.revoke, tokens.show_tokens),
     View("GET", "/console/models", "GET /v1/models", versions.show_versions),
+    View(
+        "POST",
+        "/console/models/rollback",
+        "POST /v1/model-promotions/rollback",
+        versions.roll_back,
+        versions.show_versions,
+    ),
     View("GET", "/console/models/{version}", "GET /v1/models/{version}", version.show_version),
+    View(
+        "POST", "/console/models/{version}/promote", "POST /v1/model-promotions", version.promote, version.show_version
+    ),
     View("GET", "/console/rulesets", "GET /v1/rulesets", overview.show_rulesets),
     View("GET", "/console/new-ruleset", _CHECK, editor.show_new),
     View("POST", "/console/new-ruleset/check", _CHECK, editor.check, editor.show_new, reads_document=True),

@@ -297,6 +297,7 @@ class ConflictError(FivefoldError):
 HTTP_STATUS: tuple[tuple[type[FivefoldError], int], ...] = (
     (NotFoundError, 404),
     (ConflictError, 409),
+    (PromotionRefusedError, 409),
     (NotEnoughDataError, 409),
     (InvalidDataError, 422),
     (InvalidRulesetError, 422),

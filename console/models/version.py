@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 from fivefold.charts.series import Curve, SeriesFigure, SeriesPlot, rising_curves, series_plot
 from fivefold.console.texts import text
-from fivefold.console.visit import Rendered, Visit
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit
 from fivefold.domain.errors import ConfigError
+from fivefold.domain.paging import Part
 from fivefold.domain.segments import SEGMENTS
 from fivefold.models.comparison import CalibrationGroup, IndicatorEffect, SegmentGroup, SegmentMove, VersionComparison
-from fivefold.usecases.models.read import ModelVersionView, read_version
+from fivefold.usecases.changes.promotions import promote_by_member
+from fivefold.usecases.models.read import ModelVersionView, asking, list_promotions, present, read_version
 
 EFFECTS = 15
 """Indicators that are shown; those of less effect are many."""
@@ -58,17 +60,22 @@ class ComparisonHalf:
 
 @dataclass(frozen=True, kw_only=True)
 class VersionPage:
-    """One version."""
+    """One version; `serving` is the one that serves, None where none does."""
 
     version: ModelVersionView
+    serving: int | None
     comparison: ComparisonHalf | None
 
 
 def show_version(visit: Visit) -> Rendered:
     """Show a version as training stored it; nothing is computed of models or customers."""
     version = read_version(visit.registry, version_number(visit.parts["version"]))
-    stored = version.comparison
-    page = VersionPage(version=version, comparison=None if stored is None else _half(stored, version.number))
+    stored, latest = version.comparison, list_promotions(visit.registry, Part(1))
+    page = VersionPage(
+        version=version,
+        serving=latest[0].version if latest else None,
+        comparison=None if stored is None else _half(stored, version.number),
+    )
     title = text("Version {number}", number=version.number)
     return Rendered(template="models/version.html", title=title, page=page)
 
@@ -115,3 +122,20 @@ def _calibration(version: str, name: str, groups: Sequence[CalibrationGroup], er
         groups=groups,
         error=error,
     )
+
+
+def promote(visit: Visit) -> Answer:
+    """Make this version the one that serves; proposed where two people are needed."""
+    number = version_number(visit.parts["version"])
+    reason = visit.typed("reason", text("Reason"))
+    with asking(visit.registry) as registry:
+        outcome = promote_by_member(
+            visit, present(registry), number, reason, force="force" in visit.form, serving=serving_of(visit)
+        )
+    return Redirect(visit.path, "model-promoted" if outcome.proposal is None else "promotion-proposed")
+
+
+def serving_of(visit: Visit) -> int | None:
+    """Give the version that served when the form was written; None where none did."""
+    shown = visit.form.get("serving", "")
+    return version_number(shown) if shown else None

@@ -3,12 +3,21 @@
 from dataclasses import dataclass
 from typing import Final
 
+from fivefold.console.models.version import serving_of
 from fivefold.console.texts import text
-from fivefold.console.visit import Rendered, Visit
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit
 from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.paging import Page, Part
 from fivefold.models.drift import LEAST_CUSTOMERS
-from fivefold.usecases.models.read import ModelVersionLine, PromotionLine, list_promotions, list_versions
+from fivefold.usecases.changes.promotions import roll_back_by_member
+from fivefold.usecases.models.read import (
+    ModelVersionLine,
+    PromotionLine,
+    asking,
+    list_promotions,
+    list_versions,
+    present,
+)
 from fivefold.usecases.monitoring.drift import ColumnDrift, drift_key, measure_drift
 
 VERSIONS, CHANGES = 20, Part(20)
@@ -79,3 +88,11 @@ def _drift(visit: Visit) -> DriftHalf | None:
         least=LEAST_CUSTOMERS,
         furthest=columns[:DRIFT_SHOWN],
     )
+
+
+def roll_back(visit: Visit) -> Answer:
+    """Make the version that served before serve again."""
+    reason = visit.typed("reason", text("Reason"))
+    with asking(visit.registry) as registry:
+        roll_back_by_member(visit, present(registry), reason, serving=serving_of(visit))
+    return Redirect(visit.path, "model-rolled-back")

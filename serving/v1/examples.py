@@ -149,6 +149,8 @@ BODY_EXAMPLES: Final[Mapping[str, Any]] = {
     "revoke_override": {"reason": "It was another person of the same name"},
     "register_change": {"kind": "product", "description": "Loans for companies"},
     "validate_levels": {"begins": "2026-07-01", "ends": "2026-10-01", "reason": "The third quarter"},
+    "promote_model": {"version": 2, "reason": "Better on the customers of autumn"},
+    "roll_back_model": {"reason": "Complaints about the segment top"},
     "sign_off": {"validation": 1, "conclusion": "The levels rank as before"},
 }
 """By handler name."""

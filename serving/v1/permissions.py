@@ -101,6 +101,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/models", PUBLISHERS, models.list_models),
     Route("GET", "/v1/models/{version}", PUBLISHERS, models.read_model),
     Route("GET", "/v1/model-promotions", PUBLISHERS, models.list_promotions),
+    Route("POST", "/v1/model-promotions", ADMINS, models.promote_model, 201, work=Work.READING),
+    Route("POST", "/v1/model-promotions/rollback", ADMINS, models.roll_back_model, 201, work=Work.READING),
     Route("GET", "/v1/settings", READERS, settings.read_settings),
     Route("PUT", "/v1/settings/levels", ADMINS, settings.choose_levels),
     Route("PATCH", "/v1/settings", ADMINS, settings.change_settings),

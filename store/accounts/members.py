@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
@@ -39,6 +39,12 @@ def member_named(session: Session, organisation_id: int, name: str) -> Member | 
 
 def _locked(session: Session, organisation_id: int, which: ColumnElement[bool]) -> Member | None:
     return session.scalar(select(Member).where(Member.organisation_id == organisation_id, which).with_for_update())
+
+
+def count_other_organisations(session: Session, organisation_id: int) -> int:
+    """Count the other organisations that have members who did not leave."""
+    others = select(Member.organisation_id).where(Member.left_us.is_(None), Member.organisation_id != organisation_id)
+    return session.scalar(select(func.count()).select_from(others.distinct().subquery())) or 0
 
 
 def members_of(session: Session, organisation_id: int, part: Part = WHOLE) -> Page[Member]:

@@ -1,9 +1,19 @@
 """Pages of the value model: what training stored, side by side, and why something is not there."""
 
-import pytest
+from pathlib import Path
 
-from tests.console.visitors import Visitor
-from tests.serving.v1.places import Place
+import pytest
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import RegistryError
+from fivefold.models import promotions
+from fivefold.store.tables.entities import OrganisationSettings
+from fivefold.store.tables.events import Member
+from fivefold.usecases.audit.verify import verify
+from tests.console.visitors import Visitor, pages
+from tests.serving.v1.places import OURS, THEIRS, Place, routes
+from tests.serving.v1.registries import made
 
 PAGE = "/console/models"
 
@@ -61,20 +71,101 @@ def test_a_version_that_is_not_there_is_not_found(publisher: Visitor) -> None:
 
 
 def test_a_machine_without_a_registry_says_so(publisher: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.console.visitors import pages
-
     monkeypatch.setattr(pages()[1], "_registry", lambda: None)
     assert "No model was trained yet." in publisher.go(PAGE).text
     assert publisher.go(f"{PAGE}/1").page.status_code == 404
 
 
 def test_a_registry_that_does_not_answer_is_no_empty_list(publisher: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fivefold.domain.errors import RegistryError
-    from tests.console.visitors import pages
-
     def away() -> None:
         raise RegistryError("away")
 
     monkeypatch.setattr(pages()[1], "_registry", away)
     assert publisher.go(PAGE).page.status_code == 503
     assert publisher.place.ask("GET", "/v1/models", role="publisher").status_code == 200
+
+
+@pytest.fixture
+def admin(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Visitor:
+    """An administrator of the only organisation with members, before a registry whose versions load."""
+    own = made(tmp_path / "registry")
+    monkeypatch.setattr(promotions, "_require_loads", lambda *_: None)  # these versions have no model behind them
+    monkeypatch.setattr(pages()[1], "_registry", lambda: own)
+    with Session(place.engine) as session, session.begin():
+        session.execute(update(Member).where(Member.organisation_id == place.organisations[THEIRS]).values(left_us=1))
+    return Visitor(place).sign_in("admin")
+
+
+def promoted(place: Place) -> list[tuple[str, str]]:
+    """Who changed the model, by the audit log of our organisation."""
+    entries = place.good("GET", "/v1/audit", role="admin", params={"limit": 1000})
+    return [(each["action"], each["actor"]) for each in entries if each["action"].startswith("model.")]
+
+
+def test_a_version_is_promoted_and_rolled_back_with_a_reason_under_the_person_s_name(admin: Visitor) -> None:
+    before = verify(admin.place.engine, print).findings  # of rows that the place was furnished with
+    admin.go(f"{PAGE}/2").submit("/promote", reason="<i>better</i> in autumn")
+    assert "This version serves from now on." in admin.text
+    assert "Promote this version" not in admin.text
+    admin.go(PAGE)
+    assert "Version 2 serves since" in admin.text
+    assert "by the admin" in admin.text
+    assert "&lt;i&gt;better&lt;/i&gt; in autumn" in admin.page.text
+    admin.submit("/rollback", reason="complaints")
+    assert "The version that served before serves again." in admin.text
+    assert "Version 1 serves since" in admin.text
+    who = f"member:{admin.place.members[OURS, 'admin']}"
+    assert sorted(promoted(admin.place)) == [("model.promoted", who), ("model.rolled_back", who)]
+    assert verify(admin.place.engine, print).findings == before
+
+
+def test_what_the_gate_refused_needs_a_tick_and_a_reason(admin: Visitor) -> None:
+    admin.go(f"{PAGE}/3").submit("/promote", reason="mine")
+    assert admin.page.status_code == 409
+    assert "the gate said: the champion stays" in admin.text
+    assert "--force" not in admin.text
+    assert 'value="mine"' in admin.page.text, "what was typed stays"
+    assert admin.submit("/promote", reason=" ", force="yes").page.status_code == 422
+    admin.submit("/promote", reason="a court", force="yes")
+    assert "against the gate" in admin.go(PAGE).text
+
+
+def test_a_form_that_another_person_overtook_changes_nothing(admin: Visitor) -> None:
+    late = Visitor(admin.place).sign_in("admin").go(f"{PAGE}/3")
+    admin.go(f"{PAGE}/2").submit("/promote", reason="first")
+    late.submit("/promote", reason="second", force="yes")
+    assert late.page.status_code == 409
+    assert (
+        "the champion changed meanwhile: version 2 serves by now, and version 1 did when this was asked for"
+        in late.text
+    )
+    assert [action for action, _ in promoted(admin.place)] == ["model.promoted"]
+
+
+def test_two_people_are_needed_where_the_organisation_wants_them(admin: Visitor) -> None:
+    place = admin.place
+    with Session(place.engine) as session, session.begin():
+        wants = OrganisationSettings.organisation_id == place.organisations[OURS]
+        session.execute(update(OrganisationSettings).where(wants).values(two_people_promote=True))
+    admin.go(f"{PAGE}/2").submit("/promote", reason="better")
+    assert "The promotion is proposed. Another person approves it where the registry is." in admin.text
+    assert "Version 1 serves since" in admin.go(PAGE).text
+    assert promoted(place) == []
+
+
+def test_a_member_of_one_organisation_does_not_decide_for_others(place: Place) -> None:
+    visitor = Visitor(place).sign_in("admin").go(f"{PAGE}/2")
+    visitor.submit("/promote", reason="mine")
+    assert visitor.page.status_code == 409
+    assert "the model values the customers of 1 other organisation too" in visitor.text
+
+
+def test_over_v1_a_version_is_promoted_and_rolled_back_too(admin: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, registry = admin.place, pages()[1]._registry
+    monkeypatch.setattr(routes()[1], "_registry", registry)
+    done = place.good("POST", "/v1/model-promotions", {"version": 2, "reason": "better", "serving": 1}, role="admin")
+    assert (done["promotion"]["version"], done["promotion"]["replaced"], done["proposal"]) == (2, 1, None)
+    body = {"reason": "complaints", "serving": 1}
+    assert place.ask("POST", "/v1/model-promotions/rollback", body, role="admin").status_code == 409
+    back = place.good("POST", "/v1/model-promotions/rollback", {**body, "serving": 2}, role="admin")
+    assert (back["action"], back["version"]) == ("rollback", 1)

@@ -10,9 +10,12 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import PromotionRefusedError
+from fivefold.domain.number_text import count_text
 from fivefold.models.promotions import PROMOTE, Promotion, apply_promotion, plan_promotion, plan_rollback
 from fivefold.models.registry import Registry
 from fivefold.store.accounts import tokens as accounts
+from fivefold.store.accounts.members import count_other_organisations
+from fivefold.store.accounts.organisation_lock import lock_organisation
 from fivefold.store.accounts.settings import where_two_people_promote
 from fivefold.store.sql.database import reading, writing
 from fivefold.usecases.accounts.organisations import DEFAULT_ORGANISATION
@@ -20,6 +23,7 @@ from fivefold.usecases.changes.contents import ModelPromoted
 from fivefold.usecases.changes.proposals import ProposalLine, ask_for
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context, record
+from fivefold.usecases.shared.inputs import checked_reason
 
 
 def need_of_two_people(engine: Engine) -> str:
@@ -96,6 +100,93 @@ def propose_promotion(
     proposal = ask_for(context, content, planned.why, reach=reach, champions=RegistryChampions(registry)).proposal
     assert proposal is not None  # a promotion is never done by asking for it
     return proposal
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromotionOutcome:
+    """What a member's request gave: the version serves from now on, or that is proposed."""
+
+    promotion: Promotion | None
+    proposal: ProposalLine | None
+
+
+def promote_by_member(
+    context: Context, registry: Registry, number: int, reason: str, *, force: bool = False, serving: int | None = None
+) -> PromotionOutcome:
+    """Make a version champion as `promote_model` does, under the name of a member; or propose it, where two are needed.
+
+    Args:
+        context: of the member.
+        registry: where the version is.
+        number: of the version.
+        reason: why.
+        force: against the gate, or where it could not compare.
+        serving: the champion that the member saw; None to replace it, whatever its number is.
+
+    Raises:
+        ConfigError: the reason is empty.
+        PromotionRefusedError: the gate did not allow it, the version does not load, another version serves than the
+            member saw, or the model values customers of other organisations too.
+    """
+    why = checked_reason(reason)
+    with context.reading() as session:
+        _refuse_for_others(session, context)
+        two_people = context.organisation_id in where_two_people_promote(session)
+    _refuse_unseen(registry, serving)
+    try:
+        if two_people:
+            return PromotionOutcome(
+                promotion=None, proposal=propose_promotion(context, registry, number, force=force, reason=why)
+            )
+        planned = plan_promotion(registry, number, force=force, reason=why)
+    except PromotionRefusedError as error:
+        without_words_of_the_terminal = str(error).partition("; overrule with")[0]
+        raise PromotionRefusedError(without_words_of_the_terminal) from None
+    return PromotionOutcome(promotion=_recorded_by(context, registry, planned, serving), proposal=None)
+
+
+def roll_back_by_member(context: Context, registry: Registry, reason: str, *, serving: int | None = None) -> Promotion:
+    """Make the champion before the present one champion again, under the name of a member; it needs one person.
+
+    Errors are those of `promote_by_member`.
+    """
+    why = checked_reason(reason)
+    with context.reading() as session:
+        _refuse_for_others(session, context)
+    _refuse_unseen(registry, serving)
+    return _recorded_by(context, registry, plan_rollback(registry, why), serving)
+
+
+def _refuse_for_others(session: Session, context: Context) -> None:
+    """Refuse to decide for people of other organisations which model values their customers."""
+    others = count_other_organisations(session, context.organisation_id)
+    if others:
+        raise PromotionRefusedError(
+            f"the model values the customers of {count_text(others, 'other organisation')} too, so a member of one does"
+            " not change it: the operator of the machine does, by fivefold promote or fivefold rollback"
+        )
+
+
+def _refuse_unseen(registry: Registry, serving: int | None) -> None:
+    champion = registry.champion()
+    if serving is not None and (champion is None or champion.number != serving):
+        raise PromotionRefusedError(
+            f"the champion changed meanwhile: {_called(None if champion is None else champion.number)} serves by now,"
+            f" and {_called(serving)} did when this was asked for"
+        )
+
+
+def _recorded_by(context: Context, registry: Registry, planned: Promotion, serving: int | None) -> Promotion:
+    """Do and record it as `_recorded` does, with the member in MLflow's record and in the log of their organisation."""
+    by_member = replace(planned, who=context.actor.name)
+    with context.writing() as session:
+        lock_organisation(session, context.organisation_id)
+        _refuse_unseen(registry, serving)
+        need = _need_of_two_people(session)
+        if need and planned.action == PROMOTE:
+            raise PromotionRefusedError(need)
+        _record(session, registry, by_member, f"cli:{planned.who}", context.actor)
+        return apply_promotion(registry, by_member)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,15 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from fivefold.domain.errors import ConfigError, ModelError, ModelNotFoundError, NotFoundError, RegistryError, StoreError
+from fivefold.domain.errors import (
+    ConfigError,
+    ConflictError,
+    ModelError,
+    ModelNotFoundError,
+    NotFoundError,
+    RegistryError,
+    StoreError,
+)
 from fivefold.domain.paging import NO_PLACE, WHOLE, Page, Part, cut
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 
@@ -148,7 +156,7 @@ def list_promotions(open_registry: OpenRegistry, part: Part = WHOLE) -> Page[Pro
             raise ConfigError(NO_PLACE)
         behind = part.after[0]
         numbered = [(number, change) for number, change in numbered if number < behind]
-    return cut(numbered, lambda row: (row[0],), part.most).map(lambda row: _promotion(row[1]))
+    return cut(numbered, lambda row: (row[0],), part.most).map(lambda row: promotion_line(row[1]))
 
 
 @contextmanager
@@ -162,7 +170,15 @@ def asking(open_registry: OpenRegistry) -> Iterator["Registry | None"]:
         raise StoreError(f"the registry of models does not answer: {type(error).__name__}") from error
 
 
-def _promotion(change: "Promotion") -> PromotionLine:
+def present(registry: "Registry | None") -> "Registry":
+    """Give a registry; ConflictError where nothing was trained yet."""
+    if registry is None:
+        raise ConflictError("no model was trained yet, so there is none to promote")
+    return registry
+
+
+def promotion_line(change: "Promotion") -> PromotionLine:
+    """Write a promotion as it is listed."""
     return PromotionLine(**asdict(change))
 
 

@@ -8,7 +8,9 @@ from fivefold.domain.paging import Page
 from fivefold.models.comparison import VersionComparison
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import Number, ResponseModel
+from fivefold.serving.v1.schemas import LARGEST, Number, RequestModel, ResponseModel, Text
+from fivefold.usecases.changes.promotions import promote_by_member, roll_back_by_member
+from fivefold.usecases.changes.proposals import ProposalLine
 from fivefold.usecases.models import read
 from fivefold.usecases.models.read import ModelVersionLine, PromotionLine
 from fivefold.usecases.shared.api_fields import Moment
@@ -34,6 +36,29 @@ class ModelVersionDetails(ResponseModel):
     card: Annotated[str | None, Field(description="The model card, in Markdown.")]
 
 
+class PromotionGiven(RequestModel):
+    """The version that is to serve, and why. `serving`: refused where another version serves than this one."""
+
+    version: Annotated[int, Field(ge=1, le=LARGEST)]
+    reason: Text
+    force: bool = False
+    serving: Annotated[int, Field(ge=1, le=LARGEST)] | None = None
+
+
+class RollbackGiven(RequestModel):
+    """Why. `serving`: refused where another version serves than this one."""
+
+    reason: Text
+    serving: Annotated[int, Field(ge=1, le=LARGEST)] | None = None
+
+
+class ModelPromotionAsked(ResponseModel):
+    """The promotion; or, where an organisation wants two people, the proposal."""
+
+    promotion: PromotionLine | None
+    proposal: ProposalLine | None
+
+
 def list_models(context: RequestContext, query: PageQuery) -> Page[ModelVersionLine]:
     """List the versions of the value model, the newest first."""
     return read.list_versions(context.registry, query.part)
@@ -47,3 +72,21 @@ def read_model(context: RequestContext, version: Number) -> ModelVersionDetails:
 def list_promotions(context: RequestContext, query: PageQuery) -> Page[PromotionLine]:
     """List the changes of the version that serves, the latest first."""
     return read.list_promotions(context.registry, query.part)
+
+
+def promote_model(context: RequestContext, body: PromotionGiven) -> ModelPromotionAsked:
+    """Make a version the one that serves, as `fivefold promote` does; proposed where two people are needed."""
+    with read.asking(context.registry) as registry:
+        asked = promote_by_member(
+            context, read.present(registry), body.version, body.reason, force=body.force, serving=body.serving
+        )
+    done = None if asked.promotion is None else read.promotion_line(asked.promotion)
+    return ModelPromotionAsked(promotion=done, proposal=asked.proposal)
+
+
+def roll_back_model(context: RequestContext, body: RollbackGiven) -> PromotionLine:
+    """Make the version that served before serve again, as `fivefold rollback` does."""
+    with read.asking(context.registry) as registry:
+        return read.promotion_line(
+            roll_back_by_member(context, read.present(registry), body.reason, serving=body.serving)
+        )

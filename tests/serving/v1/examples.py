@@ -116,6 +116,8 @@ EXAMPLES: Mapping[str, Example] = {
     "list_models": Example(),
     "read_model": Example({"version": "2"}),
     "list_promotions": Example(),
+    "promote_model": Example(body={"version": 2, "reason": WHY}, status=409),  # another organisation has members too
+    "roll_back_model": Example(body={"reason": WHY}, status=409),
     "read_settings": Example(),
     "choose_levels": Example(body={"levels": ["low", "medium", "high", "critical"]}, status=409),
     "change_settings": Example(body={"override_cap_percent": 20, "reason": WHY}),
