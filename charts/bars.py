@@ -9,6 +9,8 @@ from fivefold.domain.breakdown import Breakdown
 
 PLOT_WIDTH = 360.0
 """In the units of the picture, whatever its size on a screen."""
+LINE_WIDTH, LINE_HEIGHT = 600.0, 160.0
+"""Of a line over days, in the same units."""
 NARROWEST = 1.0
 """A bar of next to nothing is still seen."""
 
@@ -132,3 +134,44 @@ def level_steps(levels: Sequence[str], level: str | None, rules_level: str | Non
     ['low']
     """
     return tuple(LevelStep(name, name == level, name == rules_level and rules_level != level) for name in levels)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line that holds each value until the next one comes.
+
+    Attributes:
+        path: of SVG: moves and lines, in the units of the picture, from the top left.
+        zero: the height of 0; None where it lies outside.
+        lowest: value at the bottom of the picture.
+        highest: value at its top.
+    """
+
+    path: str
+    zero: float | None
+    lowest: float
+    highest: float
+
+
+def step_line(points: Sequence[tuple[int, float]], first: int, last: int) -> Line | None:
+    """Draw values over days, from the *first* to the *last* day, each held until the next; None without any.
+
+    >>> step_line([(0, 1.0), (5, 3.0)], 0, 10)
+    Line(path='M0.0 160.0 H300.0 V0.0 H600.0', zero=None, lowest=1.0, highest=3.0)
+    """
+    if not points:
+        return None
+    values = [value for _, value in points]
+    lowest, highest = min(values), max(values)
+
+    def across(day: int) -> str:
+        return f"{LINE_WIDTH * (day - first) / ((last - first) or 1):.1f}"
+
+    def down(value: float) -> float:
+        return LINE_HEIGHT * (highest - value) / ((highest - lowest) or 1.0)
+
+    path = f"M{across(points[0][0])} {down(points[0][1]):.1f}"
+    for day, value in points[1:]:
+        path += f" H{across(day)} V{down(value):.1f}"
+    zero = down(0.0) if lowest < 0 < highest else None
+    return Line(f"{path} H{across(last)}", zero, lowest, highest)

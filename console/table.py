@@ -4,7 +4,7 @@ from typing import Final
 
 from fivefold.console.accounts import members, sign_in, tokens
 from fivefold.console.changes import proposal
-from fivefold.console.levels import assessment, customer, portfolio, search, timeline
+from fivefold.console.levels import assessment, customer, portfolio, search, timeline, transactions
 from fivefold.console.models import version, versions
 from fivefold.console.monitoring import operations, validation
 from fivefold.console.queue import many
@@ -77,6 +77,7 @@ VIEWS: Final[tuple[View, ...]] = (
     View("POST", f"{_ENTITY}/tag", f"PUT {_OF}/tags/{{tag}}", customer.set_tag, customer.show_customer),
     View("POST", f"{_ENTITY}/end-tag", f"DELETE {_OF}/tags/{{tag}}", customer.end_tag, customer.show_customer),
     View("GET", f"{_ENTITY}/timeline", f"GET {_OF}/timeline", timeline.show_timeline),
+    View("GET", f"{_ENTITY}/transactions", f"GET {_OF}/transactions/days", transactions.show_transactions),
     View("GET", f"{_ENTITY}/history", f"GET {_OF}/history", assessment.show_history),
     View("GET", "/console/assessments/{assessment}", "GET /v1/assessments/{assessment}", assessment.show_assessment),
     View("GET", "/console/validation", "GET /v1/validation-series", validation.show_validation),

@@ -61,6 +61,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{_ENTITY}/alerts", READERS, facts.list_alerts),
     Route("PUT", f"{_ENTITY}/alerts/{{number}}", FEEDERS, entities.put_alert, 202),
     Route("GET", f"{_ENTITY}/transactions", READERS, facts.list_transactions),
+    Route("GET", f"{_ENTITY}/transactions/days", READERS, timeline.list_transaction_days),
     Route("POST", "/v1/transactions", FEEDERS, entities.post_transactions, work=Work.BULK),
     Route("GET", f"{_ENTITY}/overrides", READERS, overrides.list_overrides_of),
     Route("POST", f"{_ENTITY}/overrides", INVESTIGATORS, overrides.request_override, 201),

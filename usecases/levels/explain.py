@@ -71,6 +71,26 @@ class Reasons:
     rules: tuple[FiredRule, ...]
 
 
+def read_pattern_hits(context: Context, assessment: str) -> tuple[FiredRule, ...]:
+    """Give the rules of an assessment that look at a pattern of transactions and gave something.
+
+    None once they were erased. NotFoundError where the organisation has no such assessment.
+    """
+    with context.reading() as session:
+        row = find_assessment(session, context.actor, assessment)
+        if row.breakdown is None or row.version_id is None:
+            return ()
+        ruleset = analyse_canonical(session.get_one(RulesetVersion, row.version_id).canonical).ruleset
+        inputs = session.get_one(AssessmentInputs, (row.entity_id, row.number)).content
+        fired = fired_rules(json.loads(row.breakdown), ruleset, None if inputs is None else json.loads(inputs))
+        return tuple(rule for name, rule in fired.items() if _looks_at_pattern(ruleset.rule(name)))
+
+
+def _looks_at_pattern(rule: Rule) -> bool:
+    asked = [input_of_test(test) for case in rule.cases for test in tests_in(case.when)]
+    return any(hasattr(each, "pattern") for each in (rule.input, *asked))
+
+
 def read_reasons(context: Context, assessment: str) -> Reasons | None:
     """Give the reasons of an assessment, such as 12.3; None where they were erased, or no ruleset took part.
 

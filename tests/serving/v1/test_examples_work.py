@@ -153,6 +153,7 @@ FIRST_DAYS = (
     Step("read_risk"),
     Step("read_history"),
     Step("list_events"),
+    Step("list_transaction_days"),
     Step("read_reasons"),
     Step("read_difference", first=assessed_again),
     Step("search_entities"),

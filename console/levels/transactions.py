@@ -1,0 +1,84 @@
+"""A customer's transactions of a range of days: the balance, sums by day, each of them, and patterns that were hit."""
+
+from dataclasses import dataclass
+
+from fivefold.charts.bars import Line, step_line
+from fivefold.console.texts import text
+from fivefold.console.visit import Rendered, Visit, address
+from fivefold.domain.clock import DAY_US, day_text, parse_moment
+from fivefold.domain.paging import Page
+from fivefold.usecases.levels import read
+from fivefold.usecases.levels.entity_profile import TransactionLine, list_transactions
+from fivefold.usecases.levels.explain import FiredRule, read_pattern_hits
+from fivefold.usecases.levels.read import Freshness
+from fivefold.usecases.portfolio.transaction_days import TransactionDay, list_days, range_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class BalanceChart:
+    """The balance in one currency over the range, with its first and its last value."""
+
+    currency: str
+    line: Line
+    first: float
+    last: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransactionsPage:
+    """The transactions of a range of days.
+
+    Attributes:
+        since: the first day, as it is typed.
+        until: the last day.
+        days: that have transactions, the latest first.
+        hits: rules of the latest assessment that stand on a pattern and gave something.
+    """
+
+    external_id: str
+    customer: str
+    since: str
+    until: str
+    charts: tuple[BalanceChart, ...]
+    days: tuple[TransactionDay, ...]
+    hits: tuple[FiredRule, ...]
+    transactions: Page[TransactionLine]
+    next: str | None
+
+
+def show_transactions(visit: Visit) -> Rendered:
+    """Show the transactions of the last 90 days, or of the days that the address names, both included."""
+    of = visit, visit.parts["type"], visit.parts["external_id"]
+    first, last = (visit.query.get(name, "").strip() for name in ("since", "until"))
+    since, until = range_of(
+        visit.now(),
+        parse_moment(first, text("First day")) if first else None,
+        parse_moment(last, text("Last day")) + DAY_US if last else None,
+    )
+    days = list_days(*of, since, until)
+    level = read.read_level(*of, Freshness.STORED)
+    found = list_transactions(*of, visit.part("transactions"), since_us=since, until_us=until)
+    page = TransactionsPage(
+        external_id=of[2],
+        customer=address("entities", *of[1:]),
+        since=day_text(since),
+        until=day_text(until - DAY_US),
+        charts=tuple(_charts(days, since, until)),
+        days=tuple(reversed(days)),
+        hits=() if level.assessment is None else read_pattern_hits(visit, level.assessment),
+        transactions=found,
+        next=visit.next_of("transactions", found),
+    )
+    return Rendered(template="levels/transactions.html", title=text("Transactions of {name}", name=of[2]), page=page)
+
+
+def _charts(days: list[TransactionDay], since_us: int, until_us: int) -> list[BalanceChart]:
+    charts = []
+    for currency in sorted({day.currency for day in days}):
+        points = [
+            (day.day_us // DAY_US, day.balance) for day in days if day.currency == currency and day.balance is not None
+        ]
+        line = step_line(points, since_us // DAY_US, until_us // DAY_US)
+        if line is not None:
+            charts.append(BalanceChart(currency=currency, line=line, first=points[0][1], last=points[-1][1]))
+    return charts

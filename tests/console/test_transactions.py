@@ -1,0 +1,34 @@
+"""A customer's transactions: sums by day, the picture of the balance with its table, and what cannot be read."""
+
+import pytest
+
+from tests.console.visitors import Visitor
+from tests.serving.v1.places import Place
+from tests.usecases.platforms import transaction
+
+PAGE = "/console/entities/customer/payer/transactions"
+
+
+def test_the_page_has_the_balance_the_days_and_each_transaction(place: Place) -> None:
+    place.good("PUT", "/v1/entities/customer/payer", {}, role="app")
+    rows = [
+        transaction(101, "payer", transaction_date="2026-11-02", transaction_amount=50.25, user_balance=50.25),
+        transaction(102, "payer", transaction_date="2026-11-05", transaction_amount=-20.0, user_balance=30.25),
+    ]
+    place.good("POST", "/v1/transactions", rows, role="app")
+    visitor = Visitor(place).sign_in("investigator").go(f"{PAGE}?since=2026-11-01&until=2026-11-10")
+    assert "2 settled on 2 days from 2026-11-01 to 2026-11-10" in visitor.text
+    assert "From 50.25 to 30.25; the lowest is 30.25, the highest 50.25." in visitor.text
+    assert visitor.page.text.count('role="img"') == 1
+    assert "5 November 2026 0.00 20.00 EUR 1 30.25" in visitor.text
+    assert "+50.25 EUR" in visitor.text
+    assert "There are none in these days." in visitor.go(f"{PAGE}?since=2020-01-01&until=2020-01-01").text
+    assert PAGE in visitor.go(PAGE.removesuffix("/transactions")).links()
+
+
+@pytest.mark.parametrize(
+    ("query", "status"), [("since=soon", 422), ("since=2020-01-01&until=2026-01-01", 422), ("after=x", 422)]
+)
+def test_what_cannot_be_read_is_said(furnished: Place, query: str, status: int) -> None:
+    visitor = Visitor(furnished).sign_in("investigator")
+    assert visitor.go(f"/console/entities/company/acme/transactions?{query}").page.status_code == status

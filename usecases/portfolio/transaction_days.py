@@ -1,0 +1,87 @@
+"""The transactions that an entity's level reads, day by day: its own, and those of what it owned then."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import ConfigError
+from fivefold.features.schema import SETTLED, STATES
+from fivefold.store.ingest.entities import entity_named
+from fivefold.store.portfolio.transaction_days import balances_by_day, sums_by_day
+from fivefold.usecases.shared.api_fields import Moment, shown_as
+from fivefold.usecases.shared.context import Context
+
+MOST_DAYS: Final = 366
+USUAL_DAYS: Final = 90
+_SETTLED: Final = tuple(sorted(name for name, state in STATES.items() if state == SETTLED))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransactionDay:
+    """A day (UTC) in one currency: what was settled, as it was sent; pending and failed transactions are left out.
+
+    `balance` is that of the entity and of what it owned together, each as last known within the range; null before
+    the first one.
+
+    Attributes:
+        day_us: its first moment.
+        deposits: their sum.
+        withdrawals: their sum, as a positive number.
+        count: of transactions.
+        balance: at the end of the day; None before the first that is known.
+    """
+
+    day_us: Annotated[Moment, shown_as("day")]
+    currency: str
+    deposits: float
+    withdrawals: float
+    count: int
+    balance: float | None
+
+
+def list_days(
+    context: Context, type_name: str, external_id: str, since_us: int | None = None, until_us: int | None = None
+) -> list[TransactionDay]:
+    """List the days of a range that have transactions, the earliest first; by default the last `USUAL_DAYS`.
+
+    Whole days are taken: from that of *since_us*, until before that of *until_us*. NotFoundError where there is no such
+    entity; ConfigError where the range is empty or longer than `MOST_DAYS`.
+    """
+    since, until = range_of(context.now(), since_us, until_us)
+    with context.reading() as session:
+        entity = entity_named(session, context.organisation_id, type_name, external_id)
+        sums = sums_by_day(session, entity.id, since, until, _SETTLED)
+        last: dict[str, dict[int, float]] = defaultdict(dict)
+        balances: dict[tuple[int, str], float] = {}
+        for row in balances_by_day(session, entity.id, since, until):
+            last[row.currency][row.entity_id] = row.balance
+            balances[row.day, row.currency] = sum(last[row.currency].values())
+    days, known = [], dict[str, float]()
+    for day in sums:
+        known |= {day.currency: balances[day.day, day.currency]} if (day.day, day.currency) in balances else {}
+        days.append(
+            TransactionDay(
+                day_us=day.day * DAY_US,
+                currency=day.currency,
+                deposits=day.deposits,
+                withdrawals=day.withdrawals,
+                count=day.settled,
+                balance=known.get(day.currency),
+            )
+        )
+    return days
+
+
+def range_of(now_us: int, since_us: int | None, until_us: int | None) -> tuple[int, int]:
+    """Complete a range to whole days; ConfigError where it is empty or longer than `MOST_DAYS`.
+
+    >>> [moment // DAY_US for moment in range_of(100 * DAY_US + 5, None, None)]
+    [11, 101]
+    """
+    until = now_us + DAY_US if until_us is None else until_us
+    until -= until % DAY_US
+    since = until - USUAL_DAYS * DAY_US if since_us is None else since_us - since_us % DAY_US
+    if not 0 < until - since <= MOST_DAYS * DAY_US:
+        raise ConfigError(f"the range has {(until - since) // DAY_US} days; it must have 1 to {MOST_DAYS}")
+    return since, until
