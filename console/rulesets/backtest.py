@@ -8,8 +8,9 @@ from fivefold.console.rulesets.matrix import Matrix, matrix_of
 from fivefold.console.rulesets.text import numbered
 from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit
+from fivefold.domain.paging import Page
 from fivefold.usecases.accounts.settings import read_settings
-from fivefold.usecases.changes.backtests import report_of
+from fivefold.usecases.changes.backtests import MoverLine, list_movers, report_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +21,9 @@ class BacktestPage:
         alone: by the rules alone; None where nothing decided before.
         later: after the cooldown; None where no levels stood.
         on_examples: it was run on the ruleset's own examples, as it reaches no customer.
+        level_before: of the movers that are listed; None for all. So is `level_after`.
+        movers: those who would be elsewhere by the rules alone, in the order in which they were added.
+        next: the address of their next page.
     """
 
     number: int
@@ -27,17 +31,27 @@ class BacktestPage:
     alone: Matrix | None
     later: Matrix | None
     on_examples: bool
+    level_before: str | None
+    level_after: str | None
+    movers: Page[MoverLine]
+    next: str | None
 
 
 def show_backtest(visit: Visit) -> Rendered:
     """Show the report of a backtest as it was stored."""
     number = numbered(visit.parts["backtest"], text("backtest"))
     report, levels = report_of(visit, number), read_settings(visit).levels
+    before, after = (visit.query.get(name) or None for name in ("from", "to"))
+    movers = list_movers(visit, number, before, after, visit.part("movers"))
     page = BacktestPage(
         number=number,
         report=report,
         alone=matrix_of(report, levels),
         later=matrix_of(report, levels, "later"),
         on_examples=report["basis"] == "examples",
+        level_before=before,
+        level_after=after,
+        movers=movers,
+        next=visit.next_of("movers", movers),
     )
     return Rendered(template="rulesets/backtest.html", title=text("Backtest {number}", number=number), page=page)

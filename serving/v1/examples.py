@@ -201,6 +201,7 @@ _OWN: Final[Mapping[str, Mapping[str, Any]]] = {
     "put_alert": {"number": "alert-1"},
     "add_list_version": {"name": "watched"},
     "compare_versions": {"number": "2"},
+    "list_movers": {"level_before": "medium", "level_after": "high"},
     "search_entities": _SEARCH,
     "count_entities": _SEARCH,
     "list_tokens": {"member": 1},

@@ -124,6 +124,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{_FAMILY}/backtests", PUBLISHERS, activations.list_backtests),
     Route("POST", f"{_FAMILY}/backtests", PUBLISHERS, activations.request_backtest, 202),
     Route("GET", "/v1/backtests/{backtest}", PUBLISHERS, activations.read_backtest),
+    Route("GET", "/v1/backtests/{backtest}/movers", PUBLISHERS, activations.list_movers),
     Route("POST", "/v1/backtests/{backtest}/cancel", PUBLISHERS, activations.cancel_backtest),
     Route("GET", f"{_FAMILY}/activations", PUBLISHERS, activations.list_activations),
     Route("POST", f"{_FAMILY}/activate", PUBLISHERS, activations.activate),

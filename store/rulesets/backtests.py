@@ -6,21 +6,30 @@ backtest whose worker died is begun again by another one.
 
 import json
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import polars as pl
-from sqlalchemy import ColumnElement, Row, Select, Table, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, Table, and_, delete, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.sql.json_text import report_json
-from fivefold.store.sql.keyset import scalars_of
+from fivefold.store.sql.keyset import rows_of, scalars_of
 from fivefold.store.tables.entities import Entity
-from fivefold.store.tables.rulesets import Backtest
+from fivefold.store.tables.rulesets import Backtest, BacktestMover
 
 _BACKTESTS = cast("Table", Backtest.__table__)
+
+
+class MoverRow(NamedTuple):
+    """An entity that would be elsewhere."""
+
+    external_id: str
+    before: str
+    after: str
+    later: str
 
 
 def newest_done(session: Session, family_id: int, content_hash: str) -> Backtest | None:
@@ -150,3 +159,38 @@ def _lines(report: dict[str, Any]) -> list[list[dict[str, Any]]]:
         backtest["movers"],
         *(side["failures"] for side in (backtest["draft"], backtest["present"]) if side is not None),
     ]
+
+
+def keep_movers(session: Session, number: int, rows: pl.DataFrame) -> None:
+    """Store who would be elsewhere by a backtest: `entity_id` (a number as text), `before`, `after`, `later`.
+
+    Who was erased in the meantime is left out: the foreign key waits for an erasure that is under way.
+    """
+    given = [{**row, "backtest_id": number, "entity_id": int(row["entity_id"])} for row in rows.iter_rows(named=True)]
+    if not given:
+        return
+    session.execute(insert(BacktestMover), given)
+    erased = select(Entity.id).where(
+        Entity.id == BacktestMover.entity_id, BacktestMover.backtest_id == number, Entity.erased_us.is_not(None)
+    )
+    session.execute(delete(BacktestMover).where(BacktestMover.backtest_id == number, erased.exists()))
+
+
+def forget_movers(session: Session, number: int) -> None:
+    """Forget who would be elsewhere by a backtest."""
+    session.execute(delete(BacktestMover).where(BacktestMover.backtest_id == number))
+
+
+def movers_of(session: Session, number: int, before: str | None, after: str | None, part: Part) -> Page[MoverRow]:
+    """List who would be elsewhere by a backtest, all or from one place or to one, in the order of their numbers."""
+    columns = (Entity.external_id, BacktestMover.before, BacktestMover.after, BacktestMover.later)
+    statement = (
+        select(*columns)
+        .join_from(BacktestMover, Entity, Entity.id == BacktestMover.entity_id)
+        .where(BacktestMover.backtest_id == number)
+    )
+    if before is not None:
+        statement = statement.where(BacktestMover.before == before)
+    if after is not None:
+        statement = statement.where(BacktestMover.after == after)
+    return rows_of(session, statement, (BacktestMover.entity_id,), part).map(lambda row: MoverRow(*row))

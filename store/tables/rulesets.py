@@ -5,7 +5,7 @@ Where a row has a `salt`, the audit log has its digest (`store.audit.bound_rows`
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, ForeignKey, Integer, String, Text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, ForeignKey, Index, Integer, String, Text
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -107,6 +107,24 @@ class Backtest(Base):
     finished_us: Mapped[int | None] = mapped_column(BigInteger)
     report: Mapped[str | None] = mapped_column(Text)
     error: Mapped[str | None] = mapped_column(Text)
+
+
+class BacktestMover(Base):
+    """An entity that would be elsewhere by a backtest: names of levels, or why there is none.
+
+    Attributes:
+        before: where it is now, by the rules alone; `after` where it would be.
+        later: where it would be after the cooldown.
+    """
+
+    __tablename__ = "backtest_movers"
+    __table_args__ = (Index("ix_backtest_movers_place", "backtest_id", "before", "after", "entity_id"),)
+
+    backtest_id: Mapped[int] = mapped_column(ForeignKey("backtests.id"), primary_key=True)
+    entity_id: Mapped[int] = mapped_column(ForeignKey("entities.id"), primary_key=True, index=True)
+    before: Mapped[str] = mapped_column(String(NAME_CHARACTERS))
+    after: Mapped[str] = mapped_column(String(NAME_CHARACTERS))
+    later: Mapped[str] = mapped_column(String(NAME_CHARACTERS))
 
 
 class Activation(Base):

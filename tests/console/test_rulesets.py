@@ -216,3 +216,20 @@ def test_an_organisation_without_rulesets_is_told_so(furnished: Place) -> None:
     visitor = Visitor(furnished).sign_in("publisher", THEIRS).go("/console/rulesets")
     assert "There is no ruleset yet" in visitor.text
     assert (OURS, "publisher") in furnished.tokens
+
+
+def test_a_cell_of_a_backtest_leads_to_the_people_who_move(place: Place, author: Visitor) -> None:
+    text = document("retail", score={"points": {"thresholds": [400, 772.01]}})
+    text = text.replace('"expect": {"level": "medium"}', '"expect": {"level": "low"}')
+    sent(author.go(EDIT), "save", text)
+    sent(author, "commit", text, accept_warnings="looked at").submit("/backtest")
+    while run_next_backtest(place.engine):
+        pass
+    author.go(author.page.url.path)
+    assert "Of 1 looked at, 1 would be elsewhere by the rules alone: 0 up, 1 down." in author.text
+    (cell,) = [link for link in author.links() if "from=medium" in link]
+    author.go(cell.replace("&amp;", "&"))
+    assert "From Medium to Low" in author.text
+    assert "/console/entities/customer/c%2F1%20%C3%A4" in author.links()
+    author.go(author.page.url.path + "?from=high")
+    assert "Nobody is listed." in author.text

@@ -11,6 +11,7 @@ from functools import partial
 from time import monotonic_ns
 from typing import Annotated, Any
 
+import polars as pl
 import structlog
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
@@ -25,14 +26,17 @@ from fivefold.store.rulesets.backtests import (
     backtest_numbered,
     backtests_of,
     claim_backtest,
+    forget_movers,
     is_waiting,
+    keep_movers,
+    movers_of,
     under_way,
     update_leased,
     without_erased,
 )
 from fivefold.store.rulesets.rulesets import draft_of, family_named, version_numbered, versions_of
 from fivefold.store.sql.database import raise_if_out_of_reach, reading, writing
-from fivefold.store.tables.entities import Entity
+from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.rulesets import Backtest, Family
 from fivefold.usecases.changes.proposal_backtests import proposal_setting, run_proposal_backtest
 from fivefold.usecases.rulesets.review import context_of, read_matching_ruleset
@@ -161,6 +165,41 @@ def report_of(context: Context, number: int) -> dict[str, Any]:
         return report
 
 
+@dataclass(frozen=True, kw_only=True)
+class MoverLine:
+    """An entity that would be elsewhere, by the rules alone, and where it would be after the cooldown."""
+
+    entity_type: str
+    external_id: str
+    before: str
+    after: str
+    later: str
+
+
+def list_movers(
+    context: Context, number: int, before: str | None = None, after: str | None = None, part: Part = WHOLE
+) -> Page[MoverLine]:
+    """List everybody who would be elsewhere by a backtest, or those who go from one place, or to one.
+
+    NotFoundError unless it is done. Those who had no level before are no movers; who was erased is not among them, and
+    a backtest that an older version of fivefold made has none.
+    """
+    with context.reading() as session:
+        row = backtest_numbered(session, context.organisation_id, number)
+        if row.state != "done":
+            raise NotFoundError(f"there is no backtest {number} that is done")
+        kind = session.get_one(EntityType, row.type_id).name
+        return movers_of(session, number, before, after, part).map(
+            lambda mover: MoverLine(
+                entity_type=kind,
+                external_id=mover.external_id,
+                before=mover.before,
+                after=mover.after,
+                later=mover.later,
+            )
+        )
+
+
 def _name_customers(session: Session, organisation_id: int, report: dict[str, Any]) -> None:
     """Put names outside in place of numbers: the report itself has none, so that who is erased is not in it by name."""
     sides = [side for side in (report["draft"], report["present"]) if side is not None]
@@ -231,6 +270,8 @@ def run_next_backtest(
             return False
     with writing(engine) as session:
         claimed = claim_backtest(session, now, now + LEASE_US)
+        if claimed is not None and claimed[1] > 1:
+            forget_movers(session, claimed[0])  # of the attempt before
         if claimed is not None and claimed[1] > MOST_ATTEMPTS:
             _quarantine(session, session.get_one(Backtest, claimed[0]), now)
             return True
@@ -268,6 +309,15 @@ class _Lease:
     def give_back(self, attempt: int) -> None:
         with writing(self._engine) as session:
             self._set(session, state="queued", attempts=attempt - 1, done=0, total=0, lease_until_us=None)
+            forget_movers(session, self._number)
+
+    def keep(self, rows: pl.DataFrame) -> None:
+        """Store the movers of a part, while the lease is held."""
+        if not len(rows):
+            return
+        with writing(self._engine) as session:
+            self._set(session, attempts=Backtest.attempts)
+            keep_movers(session, self._number, rows)
 
     def end(self, *, report: str | None = None, error: str | None = None) -> None:
         with writing(self._engine) as session:
@@ -313,9 +363,9 @@ def _report(engine: Engine, number: int, attempt: int, lease: _Lease) -> str:
             family = session.get_one(Family, row.family_id)
             setting = setting_of(session, family, row.canonical, lease.began_us, attempt)
     if setting is not None:
-        return run_backtest(engine, setting, lease.progress)
+        return run_backtest(engine, setting, lease.progress, lease.keep)
     proposed = proposal_setting(engine, number, lease.began_us, attempt)
-    return run_proposal_backtest(engine, proposed, lease.progress)
+    return run_proposal_backtest(engine, proposed, lease.progress, lease.keep)
 
 
 def _fail(lease: _Lease, why: str) -> None:

@@ -30,7 +30,7 @@ from fivefold.usecases.changes.releasing import Releases, forget_releases, keep_
 from fivefold.usecases.levels.assess import held_before, with_releases
 from fivefold.usecases.levels.portfolio import read_stored_portfolio
 from fivefold.usecases.rulesets.deciding import Deciding, Reached
-from fivefold.usecases.rulesets.run_backtest import Progress, parts_of_type, validity
+from fivefold.usecases.rulesets.run_backtest import Keep, Progress, parts_of_type, validity
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 
@@ -87,8 +87,10 @@ def proposal_setting(engine: Engine, number: int, as_of_us: int, attempt: int) -
         )
 
 
-def run_proposal_backtest(engine: Engine, setting: ProposalSetting, progress: Progress) -> str:
-    """Run the backtest of a proposal; the report is JSON.
+def run_proposal_backtest(
+    engine: Engine, setting: ProposalSetting, progress: Progress, keep: Keep | None = None
+) -> str:
+    """Run the backtest of a proposal; the report is JSON. *keep* is called with the movers of each part.
 
     InvalidRulesetError where a ruleset lacks something that it needs.
     """
@@ -110,7 +112,7 @@ def run_proposal_backtest(engine: Engine, setting: ProposalSetting, progress: Pr
             counted.add(releases)
             with writing(engine) as session:
                 keep_releases(session, setting.organisation_id, setting.backtest_id, releases.rows)
-        compared = compare_compositions(before, after, portfolio, then, setting.as_of_us, standing, going_on)
+        compared = compare_compositions(before, after, portfolio, then, setting.as_of_us, standing, going_on, keep)
         comparison = compared if comparison is None else joined_comparisons([comparison, compared])
     progress(setting.customers, setting.customers, "")
     return _report(setting, comparison, counted)

@@ -1,6 +1,6 @@
 """A ruleset's text before it is saved: what is wrong with it, what its examples come to, and what it changes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
@@ -8,6 +8,7 @@ from fivefold.domain.errors import Finding, InvalidRulesetError, NotFoundError
 from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.governance.diff import RulesetChange, RulesetDifference, diff
 from fivefold.risk.governance.lint.ruleset import lint_text
+from fivefold.risk.language.documents import Document
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.rulesets.rulesets import draft_of, family_named, family_or_none, newest_version
 from fivefold.store.tables.entities import EntityType
@@ -79,7 +80,7 @@ def check_text(context: Context, document: str) -> TextCheck:
     return TextCheck(
         family=name,
         content_hash=looked.content_hash,
-        findings=_in_order([*findings, *looked.errors, *looked.warnings]),
+        findings=_in_order(_with_lines(document, [*findings, *looked.errors, *looked.warnings])),
         examples=looked.examples,
         rules_percent=looked.rules_percent,
         cases_percent=looked.cases_percent,
@@ -91,6 +92,28 @@ def check_text(context: Context, document: str) -> TextCheck:
 
 def _in_order(findings: tuple[Finding, ...] | list[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=lambda finding: (finding.line or 0, finding.column or 0)))
+
+
+def _with_lines(document: str, found: list[Finding]) -> list[Finding]:
+    """Find the lines of what was found by running the text, or by comparing it with the organisation."""
+    if all(finding.line is not None for finding in found):
+        return found
+    try:
+        read = Document(document)
+    except InvalidRulesetError:
+        return found
+    examples = read.data.get("examples") if isinstance(read.data, dict) else None
+    names = [item.get("name") if isinstance(item, dict) else None for item in examples or ()]
+    return [finding if finding.line is not None else _with_line(read, names, finding) for finding in found]
+
+
+def _with_line(read: Document, examples: list[str | None], finding: Finding) -> Finding:
+    name = finding.where.removeprefix("example ")
+    is_example = name != finding.where and name in examples
+    path, line, column = read.position(
+        ("examples", examples.index(name)) if is_example else tuple(finding.where.split(", "))
+    )
+    return replace(finding, line=line, column=column) if path else finding
 
 
 def _other_type(session: Session, family: Family, type_name: str) -> list[Finding]:

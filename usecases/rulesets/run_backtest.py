@@ -104,6 +104,8 @@ SMALLER = 4
 
 Progress = Callable[[int, int, str], None]
 """Called with how many entities are done, of how many, and which part is assessed next, in words."""
+Keep = Callable[[pl.DataFrame], None]
+"""Called with everybody of a part who would be elsewhere: `risk.governance.backtest.moves.moved`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,8 +166,8 @@ def setting_of(session: Session, family: Family, canonical: str, as_of_us: int, 
     )
 
 
-def run_backtest(engine: Engine, setting: Setting, progress: Progress) -> str:
-    """Run a backtest; the report is JSON.
+def run_backtest(engine: Engine, setting: Setting, progress: Progress, keep: Keep | None = None) -> str:
+    """Run a backtest; the report is JSON. *keep* is called with the movers of each part.
 
     Raises:
         InvalidRulesetError: a ruleset lacks something that it needs.
@@ -173,7 +175,7 @@ def run_backtest(engine: Engine, setting: Setting, progress: Progress) -> str:
     """
     total = setting.customers or len(setting.draft.ruleset.examples)
     progress(0, total, "")
-    result, decided_before = _on_customers(engine, setting, progress)
+    result, decided_before = _on_customers(engine, setting, progress, keep)
     on = "customers"
     if result is None:
         on, result = "examples", _on_examples(setting)
@@ -196,7 +198,9 @@ def _changed(cells: tuple[Cell, ...]) -> int:
     return sum(cell.entities for cell in cells if cell.before != cell.after)
 
 
-def _on_customers(engine: Engine, setting: Setting, progress: Progress) -> tuple[Backtest | None, dict[str, int]]:
+def _on_customers(
+    engine: Engine, setting: Setting, progress: Progress, keep: Keep | None
+) -> tuple[Backtest | None, dict[str, int]]:
     result: Backtest | None = None
     decided = dict.fromkeys((name for name, _ in setting.before), 0)
     present = None if setting.present is None else analyse_canonical(setting.present.canonical)
@@ -209,7 +213,7 @@ def _on_customers(engine: Engine, setting: Setting, progress: Progress) -> tuple
             standing = HeldLevels(_levels(session, part.ids) if setting.has_standings else None)
         remaining = _without_decided(portfolio, setting, decided)
         if len(remaining.entities):
-            part_result = backtest(setting.draft, remaining, setting.as_of_us, present, standing)
+            part_result = backtest(setting.draft, remaining, setting.as_of_us, present, standing, keep=keep)
             result = part_result if result is None else joined_backtests([result, part_result])
     return result, decided
 

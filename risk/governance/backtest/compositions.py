@@ -1,6 +1,6 @@
 """A change across families: the ruleset that decides on each entity, and its level, before and after the change."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import polars as pl
@@ -95,6 +95,7 @@ def compare_compositions(
     as_of: int,
     standing: Before,
     standing_after: Before | None = None,
+    keep: Callable[[pl.DataFrame], None] | None = None,
 ) -> CompositionComparison:
     """Assess entities by what decides before and after a change.
 
@@ -106,6 +107,7 @@ def compare_compositions(
         as_of: the moment, microseconds.
         standing: what stands now.
         standing_after: what stands before the change, where that is something else.
+        keep: called with everybody who would be elsewhere, as `moves.moved` names them.
 
     Raises:
         InvalidRulesetError: a ruleset lacks something that it needs.
@@ -115,6 +117,9 @@ def compare_compositions(
         _decide(after, lists_after, as_of, standing_after or standing),
     )
     table = now.frame.join(then.frame, on=ENTITY, suffix="_after", validate="1:1", maintain_order="left")
+    if keep is not None:
+        elsewhere = table.filter(pl.col(ALONE) != pl.col(f"{ALONE}_after"))
+        keep(elsewhere.select(ENTITY, before=ALONE, after=f"{ALONE}_after", later=f"{LATER}_after"))
     return CompositionComparison(
         entities=len(table),
         present=now.side(),

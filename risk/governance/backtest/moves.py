@@ -1,8 +1,8 @@
 """From where to where a portfolio moves, which cases hit, and what could not be assessed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
@@ -111,6 +111,20 @@ def matrix(table: pl.DataFrame, which: str) -> tuple[Cell, ...]:
     sides = f"before_{which}", f"after_{which}"
     counts = table.group_by(*sides, maintain_order=True).len()
     return tuple(Cell(*row) for row in counts.iter_rows())
+
+
+MOVED: Final[Mapping[str, Any]] = {
+    ENTITY: pl.String, "before": pl.String, "after": pl.String, "later": pl.String,
+}  # fmt: skip
+"""Everybody who would be elsewhere by the rules alone: from where, to where, and where after the cooldown."""
+
+
+def moved(table: pl.DataFrame) -> pl.DataFrame:
+    """Name all entities that stood somewhere and would be elsewhere, as `MOVED`, in the order of the portfolio."""
+    if "before_alone" not in table.columns:
+        return pl.DataFrame(schema=MOVED)
+    stood = (pl.col("before_alone") != NEW) & (pl.col("before_alone") != pl.col("after_alone"))
+    return table.filter(stood).select(ENTITY, before="before_alone", after="after_alone", later="after_later")
 
 
 def movers(table: pl.DataFrame, after: Assessments, before: Assessments | None, most: int) -> tuple[Mover, ...]:

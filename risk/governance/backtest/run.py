@@ -29,6 +29,7 @@ from fivefold.risk.governance.backtest.moves import (
     case_hits,
     failures,
     matrix,
+    moved,
     movers,
     positions,
 )
@@ -180,6 +181,7 @@ def backtest(
     size: int | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    keep: Callable[[pl.DataFrame], None] | None = None,
 ) -> Backtest:
     """Assess a portfolio, or a sample of it, by a draft and by what decides now.
 
@@ -192,6 +194,7 @@ def backtest(
         size: of the sample; everyone where it is not given.
         seed: of the sample.
         progress: called with the number of assessments that are done, and of all; the last call is of all.
+        keep: called with everybody who would be elsewhere, as `moves.moved` names them.
 
     Raises:
         InvalidRulesetError: a ruleset, or something that it needs, is not there or not right.
@@ -211,6 +214,8 @@ def backtest(
     report(rounds, rounds)
     has_standing = levels is not None
     table = positions(after, before, levels)
+    if keep is not None:
+        keep(moved(table))
     return Backtest(
         as_of=moments_words(after),
         entities=part.entities,

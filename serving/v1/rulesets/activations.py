@@ -12,7 +12,7 @@ from fivefold.serving.v1.rulesets.rulesets import Rate
 from fivefold.serving.v1.schemas import LARGEST, Number, RequestModel, Text
 from fivefold.store.rulesets.activations import PER_SECOND
 from fivefold.usecases.changes import asks, backtests
-from fivefold.usecases.changes.backtests import BacktestLine
+from fivefold.usecases.changes.backtests import BacktestLine, MoverLine
 from fivefold.usecases.rulesets import activate as activations
 from fivefold.usecases.rulesets.activate import ActivationLine
 
@@ -41,6 +41,13 @@ class BacktestCancelled(RequestModel):
     """Why it is not wanted any more."""
 
     reason: Text
+
+
+class OfMovers(PageQuery):
+    """Those who go from one place, or to one: levels, or a reason for none such as `(not_applicable)`."""
+
+    level_before: Text | None = None
+    level_after: Text | None = None
 
 
 def activate(context: RequestContext, family: Text, body: ActivationGiven) -> None:
@@ -73,6 +80,11 @@ def list_backtests(context: RequestContext, family: Text, query: PageQuery) -> P
 def read_backtest(context: RequestContext, backtest: Number) -> dict[str, Any]:
     """Show what a backtest that is done has found."""
     return backtests.report_of(context, backtest)
+
+
+def list_movers(context: RequestContext, backtest: Number, query: OfMovers) -> Page[MoverLine]:
+    """List everybody who would be elsewhere by a backtest that is done, by the rules alone."""
+    return backtests.list_movers(context, backtest, query.level_before, query.level_after, query.part)
 
 
 def cancel_backtest(context: RequestContext, backtest: Number, body: BacktestCancelled) -> BacktestLine:

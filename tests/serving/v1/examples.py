@@ -139,6 +139,7 @@ EXAMPLES: Mapping[str, Example] = {
     "list_backtests": Example(_RETAIL, own=_FAMILY),
     "request_backtest": Example(_RETAIL, {"version": 1}, own=_FAMILY),
     "read_backtest": Example({"backtest": "1"}, own=("backtest",)),
+    "list_movers": Example({"backtest": "1"}, query={"level_before": "low"}, own=("backtest",)),
     "cancel_backtest": Example({"backtest": "5"}, {"reason": WHY}, own=("backtest",)),
     "list_activations": Example(_RETAIL, own=_FAMILY),
     "activate": Example(_RETAIL, {"version": 2, "reason": WHY}, own=_FAMILY),

@@ -12,7 +12,7 @@ from fivefold.store.tables.accounts import Token
 from fivefold.store.tables.entities import Entity, ListVersionRow
 from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent, ValidationRun
 from fivefold.store.tables.levels import Assessment, DueMark, Standing, Transition
-from fivefold.store.tables.rulesets import Activation, Backtest, RulesetVersion
+from fivefold.store.tables.rulesets import Activation, Backtest, BacktestMover, RulesetVersion
 from fivefold.usecases.ingest.import_progress import note_import
 from fivefold.usecases.shared.context import Context
 from tests.serving.v1.bank_rulesets import document
@@ -97,6 +97,13 @@ def _nothing(place: Place, number: int) -> None:
     """What is computed has as many rows as there are things to compute."""
 
 
+def _moved(place: Place, number: int) -> None:
+    """A customer who would be elsewhere by the first backtest."""
+    entity_id = _entity(place, number)
+    with Session(place.engine) as session, session.begin():
+        session.add(BacktestMover(backtest_id=1, entity_id=entity_id, before="low", after="high", later="high"))
+
+
 MORE: Mapping[str, Callable[[Place, int], None]] = {
     "list_entities": _entity,
     "read_history": _copied(
@@ -128,6 +135,7 @@ MORE: Mapping[str, Callable[[Place, int], None]] = {
     "list_current_levels": _entity,
     "list_transitions": _copied(Transition, number=lambda number: 1_000 + number),
     "list_failures": _failed,
+    "list_movers": _moved,
     "list_validations": _copied(ValidationRun),
     "list_series": _copied(ValidationRun),
     "read_revalidation": _nothing,

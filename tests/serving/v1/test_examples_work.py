@@ -102,6 +102,12 @@ def second_version(bank: Bank) -> None:
     good("POST", f"{at}/activate", {"version": 2, "reason": why}, token=bo)
 
 
+def another_draft(bank: Bank) -> None:
+    """A draft stands beside the versions."""
+    text = bank.body("save_draft")["document"].replace("Where customers live", "Where they stay")
+    bank.place.good("PUT", "/v1/rulesets/retail/draft", {"document": text}, token=bank.tokens["ada", "publisher"])
+
+
 def assessed_again(bank: Bank) -> None:
     """The customer moves, and is assessed a second time."""
     at, token = "/v1/entities/customer/customer-17", bank.tokens["app", "app"]
@@ -140,6 +146,8 @@ FIRST_DAYS = (
     Step("save_draft"),
     Step("read_draft"),
     Step("review_draft"),
+    Step("check_ruleset"),
+    Step("try_ruleset"),
     Step("commit"),
     Step("list_families"),
     Step("list_versions"),
@@ -147,6 +155,7 @@ FIRST_DAYS = (
     Step("request_backtest"),
     Step("read_backtest", first=backtested),
     Step("list_backtests"),
+    Step("list_movers"),
     Step("activate", "bo"),
     Step("list_activations"),
     Step("view_entity"),
@@ -196,6 +205,7 @@ FIRST_DAYS = (
     Step("promote_model"),
     Step("roll_back_model"),
     Step("compare_versions", first=second_version),
+    Step("compare_draft", first=another_draft),
     Step("roll_back"),
     Step("read_proposal"),
     Step("request_proposal_backtests"),

@@ -10,22 +10,33 @@ from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import InvalidRulesetError, NotFoundError, StoreError
+from fivefold.domain.paging import Part
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.rulesets import Backtest
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes import backtests
-from fivefold.usecases.changes.backtests import LEASE_US, list_backtests, report_of, request_backtest, run_next_backtest
+from fivefold.usecases.changes.backtests import (
+    LEASE_US,
+    list_backtests,
+    list_movers,
+    report_of,
+    request_backtest,
+    run_next_backtest,
+)
+from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.ingest.entities import put_entities
+from fivefold.usecases.rulesets.activate import activate
 from fivefold.usecases.rulesets.commit import commit
 from fivefold.usecases.rulesets.drafts import save_draft
+from fivefold.usecases.rulesets.read import list_families
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.store.filling import filled_once
 from tests.usecases.at_once import put_list_version
-from tests.usecases.governed import NOW, SECOND, audited, document, founded, rows_of, together
+from tests.usecases.governed import DAY, NOW, SECOND, audited, document, founded, rows_of, together
 
 People = tuple[Actor, Actor, Actor]
 
@@ -229,7 +240,7 @@ def test_who_took_too_long_writes_nothing_over_who_took_over(
     request_backtest(Context(engine, three[0]), "retail")
     real = backtests.run_backtest
 
-    def late(own: Engine, setting: Any, progress: Any) -> str:
+    def late(own: Engine, setting: Any, progress: Any, keep: Any) -> str:
         monkeypatch.setattr(backtests, "run_backtest", real)
         assert run_next_backtest(engine, NOW + LEASE_US) is True
         return '{"basis": "examples"}'
@@ -282,3 +293,48 @@ def test_workers_together_run_each_backtest_once(kind: str, tmp_path: Path) -> N
 
     made = together(kind, tmp_path, prepare, work, work, work)
     assert max(made, key=len) == ["backtest.done"] * 3, made
+
+
+def moving(engine: Engine, three: People, medium: int) -> int:
+    """Run a backtest of the draft with another threshold; give its number."""
+    ana = Context(engine, three[0]).at(NOW)
+    revision = list_families(ana)[0].draft_revision or 0
+    save_draft(ana, document(medium=medium), revision)
+    number = request_backtest(ana, "retail").id
+    assert run_next_backtest(engine, NOW)
+    return number
+
+
+def test_everybody_who_moves_is_listed_by_key_and_by_place(engine: Engine, three: People) -> None:
+    customers(engine, three[0], 9)
+    ana, ben, cyd = (Context(engine, each).at(NOW) for each in three)
+    commit(ben, "retail", 1)
+    request_backtest(ana, "retail", 1)
+    assert run_next_backtest(engine, NOW)
+    assert list_movers(ana, 1) == []  # none of them stood anywhere before
+    activate(cyd, "retail", 1, "our first")
+    number = moving(engine, three, 31)
+    found = list_movers(ana, number)
+    assert [(one.external_id, one.before, one.after) for one in found] == [
+        (f"c{each}", "medium", "low") for each in (1, 4, 7)
+    ]
+    first = list_movers(ana, number, part=Part(2))
+    assert first + list_movers(ana, number, part=Part(2, first.next)) == found
+    assert list_movers(ana, number, "medium", "low") == found
+    assert list_movers(ana, number, "medium", "high") == list_movers(ana, number, "low") == []
+    with pytest.raises(NotFoundError, match="no backtest"):
+        list_movers(Context(engine, founded(engine, "other")[0]), number)
+
+
+def test_who_is_erased_moves_nowhere(engine: Engine, three: People, tmp_path: Path) -> None:
+    customers(engine, three[0], 9)
+    ana, ben, cyd = (Context(engine, each).at(NOW) for each in three)
+    commit(ben, "retail", 1)
+    request_backtest(ana, "retail", 1)
+    assert run_next_backtest(engine, NOW)
+    activate(cyd, "retail", 1, "our first")
+    number = moving(engine, three, 31)
+    erase_entity(ana.at(NOW + 3650 * DAY), "customer", "c4", tmp_path / "erasures.jsonl")
+    assert [one.external_id for one in list_movers(ana, number)] == ["c1", "c7"]
+    again = moving(engine, three, 32)
+    assert [one.external_id for one in list_movers(ana, again)] == ["c1", "c7"]

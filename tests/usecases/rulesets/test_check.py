@@ -65,7 +65,8 @@ def test_a_text_is_looked_through_and_nothing_of_it_is_stored(engine: Engine, an
         ("rationale: As our", "rationale: As: our", (12, 14, "colon")),
         ("entity_type: customer", "entity_type: company", (None, None, "the types of entities are customer")),
         ("entity_type: customer\n", "", (2, 1, "is missing")),
-        ("[low, medium, high]", "[low, mid, high]", (None, None, "those of the organisation are")),
+        ("[low, medium, high]", "[low, mid, high]", (7, 1, "those of the organisation are")),
+        ("expect: {level: medium}", "expect: {level: low}", (30, 5, "level is medium, not low")),
     ],
 )
 def test_a_fault_has_its_line_and_column(
@@ -77,7 +78,7 @@ def test_a_fault_has_its_line_and_column(
     line, column, words = place
     finding = next(each for each in found.errors if words in f"{each.where}: {each.problem}")
     assert (finding.line, finding.column) == (line, column)
-    assert found.examples == ()
+    assert found.examples == () or "example" in finding.where
 
 
 def test_what_is_no_document_at_all_is_a_fault(ana: Context) -> None:

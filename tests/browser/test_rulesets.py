@@ -1,0 +1,81 @@
+"""A ruleset in a real browser: written with a mistake first, checked, committed, tested, activated, rolled back."""
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fivefold.usecases.changes.backtests import run_next_backtest
+from tests.browser.conftest import Served
+from tests.browser.test_console import visiting
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+CUSTOMER = "c/1 ä"
+
+
+def work(served: Served) -> None:
+    """Run what waits for a worker."""
+    while run_next_backtest(served.place.engine):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("scheme", "width", "javascript"),
+    [
+        ("light", 1280, True),
+        ("dark", 360, False),
+        pytest.param("light", 1280, False, marks=pytest.mark.full),
+        pytest.param("dark", 360, True, marks=pytest.mark.full),
+    ],
+)
+def test_a_ruleset_from_its_text_to_its_activation_and_back(
+    browser: "Browser", served: Served, scheme: Any, width: int, javascript: bool
+) -> None:
+    look = {
+        "color_scheme": scheme,
+        "viewport": {"width": width, "height": 800},
+        "java_script_enabled": javascript,
+    }
+    with visiting(browser, served, "publisher", **look) as page:
+        page.goto("/console/rulesets")
+        page.click("tbody a:has-text('retail')")
+        page.click("a:has-text('Begin a draft')")
+        text = page.input_value("#document").replace('"points": 340', '"points": 350')
+        page.fill("#document", text.replace('"points": 350', '"points": "many"'))
+        page.fill("#customer", CUSTOMER)
+        page.click("button:has-text('Check')")
+        assert "'many' is not a number" in page.inner_text(".findings")
+        page.fill("#document", text)
+        page.click("button:has-text('Check')")
+        page.wait_for_selector("p:has-text('Faults: 0.')")
+        assert "+350" in page.inner_text("section:has(#tried)")
+        page.click("button:has-text('Save draft')")
+        assert "The draft is saved." in page.inner_text("[role=status]")
+        page.click("summary:has-text('Commit revision')")
+        page.fill("#accept", "The doubts are known.")
+        page.click("button[formaction$='/commit']")
+        assert "The version is committed." in page.inner_text("[role=status]")
+        assert "another person activates" in page.inner_text("section:has(#activate)")
+        page.click("button:has-text('Run a backtest')")
+        version = page.url.partition("?")[0]
+    work(served)
+    with visiting(browser, served, "admin", **look) as page:
+        page.goto(version)
+        page.fill("#reason", "Looked at, and right.")
+        page.check("[name=confirmed]")
+        page.click("button:has-text('Activate version')")
+        assert "The version decides from now on." in page.inner_text("[role=status]")
+        page.click("h1 a")
+        page.fill("#reason", "Too many rose.")
+        page.click("button:has-text('Propose the roll-back')")
+        assert "The roll-back is proposed." in page.inner_text("[role=status]")
+        proposal = page.url.partition("?")[0]
+    work(served)
+    with visiting(browser, served, "publisher", **look) as page:
+        page.goto(proposal)
+        page.fill("#approve", "It is so.")
+        page.click("form[action$='/approve'] button")
+        assert "The change is approved, and done." in page.inner_text("[role=status]")
+        page.goto("/console/rulesets/retail")
+        assert "Version 1 decides" in page.inner_text(".sentence")
