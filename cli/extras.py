@@ -15,6 +15,7 @@ EXTRAS = {
         "requests",
         "starlette",
         "typing_extensions",
+        "tzdata",
         "uvicorn",
         "uvloop",
     ),

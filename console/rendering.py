@@ -2,10 +2,14 @@
 
 import json
 import re
-from datetime import timedelta
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, timedelta, tzinfo
 from functools import cache
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined
 from markupsafe import Markup
@@ -23,6 +27,8 @@ from fivefold.domain.number_text import percent
 from fivefold.usecases.levels.explain import shown_line
 
 HERE = Path(__file__).parent
+_ZONE: ContextVar[tzinfo] = ContextVar("zone", default=UTC)
+"""Of the reader, while a page is written."""
 
 NOTICES = {
     "assessed": "The level was computed again.",
@@ -40,6 +46,7 @@ NOTICES = {
     "proposal-approved": "The change is approved, and done.",
     "proposal-refused": "The change will not be done.",
     "role-taken": "You go on in another role.",
+    "zone-set": "Times are shown in your zone from now on.",
     "tag-set": "The tag is set.",
     "tag-ended": "The tag is ended.",
     "model-promoted": "This version serves from now on. Workers of the service take it up within a minute.",
@@ -67,7 +74,8 @@ NOTICES = {
 
 def render(visit: Visit, answer: Rendered) -> str:
     """Write a page for a person who is signed in."""
-    return _render(answer, visit=visit, notice=NOTICES.get(notice_of(visit), ""))
+    with reading_in(visit.session.zone):
+        return _render(answer, visit=visit, notice=NOTICES.get(notice_of(visit), ""))
 
 
 def render_alone(answer: Rendered) -> str:
@@ -117,27 +125,46 @@ def environment() -> Environment:
 
 
 def moment(time_us: int | None) -> Markup | str:
-    """Write a moment to the minute, in UTC, with the exact one for programs; a dash for none.
+    """Write a moment to the minute, in the reader's zone with UTC beside; a dash for none.
 
     >>> moment(60_000_000)
     Markup('<time datetime="1970-01-01T00:01:00Z">1970-01-01 00:01 UTC</time>')
+    >>> with reading_in("Asia/Kolkata"):
+    ...     moment(1_800_000_000_000_000)
+    Markup('<time datetime="2027-01-15T08:00:00Z">2027-01-15 13:30 IST</time> <small>08:00 UTC</small>')
     """
     if time_us is None:
         return "–"
-    shown = f"{from_microseconds(time_us):%Y-%m-%d %H:%M} UTC"
-    return Markup('<time datetime="{}">{}</time>').format(utc_text(time_us), shown)
+    at = from_microseconds(time_us)
+    here = at.astimezone(_ZONE.get())
+    shown = Markup('<time datetime="{}">{}</time>').format(utc_text(time_us), f"{here:%Y-%m-%d %H:%M %Z}")
+    if here.utcoffset() == at.utcoffset():
+        return shown
+    return shown + Markup(" <small>{} UTC</small>").format(
+        f"{at:%H:%M}" if here.date() == at.date() else f"{at:%d %b %H:%M}"
+    )
 
 
 def day(time_us: int | None) -> Markup | str:
-    """Write the day of a moment, in UTC; a dash for none.
+    """Write the day of a moment in the reader's zone, with the moment in UTC for programs; a dash for none.
 
     >>> day(86_400_000_000)
     Markup('<time datetime="1970-01-02T00:00:00Z">2 January 1970</time>')
     """
     if time_us is None:
         return "–"
-    at = from_microseconds(time_us)
-    return Markup('<time datetime="{}">{}</time>').format(utc_text(time_us), f"{at.day} {at:%B %Y}")
+    here = from_microseconds(time_us).astimezone(_ZONE.get())
+    return Markup('<time datetime="{}">{}</time>').format(utc_text(time_us), f"{here.day} {here:%B %Y}")
+
+
+@contextmanager
+def reading_in(zone: str) -> Iterator[None]:
+    """Write the moments of a page for a reader in a zone of the IANA database."""
+    token = _ZONE.set(ZoneInfo(zone))
+    try:
+        yield
+    finally:
+        _ZONE.reset(token)
 
 
 def age(time_us: int, now_us: int) -> str:

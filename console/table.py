@@ -35,6 +35,7 @@ def _home(_: Visit) -> Redirect:
 VIEWS: Final[tuple[View, ...]] = (
     View("GET", "/console", None, _home),
     View("GET", "/console/session", None, sign_in.show_session),
+    View("POST", "/console/session/choose-zone", None, sign_in.choose_zone, sign_in.show_session),
     View("POST", "/console/session/take-role", None, sign_in.take_role, sign_in.show_session),
     View("POST", "/console/sign-out", None, sign_in.sign_out),
     View("POST", "/console/sign-out-everywhere", None, sign_in.sign_out_everywhere),

@@ -31,9 +31,10 @@ class SignInPage:
 
 @dataclass(frozen=True)
 class SessionPage:
-    """The person's own session."""
+    """The person's own session; *zones* are those that they may choose."""
 
     role: str
+    zones: tuple[str, ...]
 
 
 def sign_in_page(
@@ -67,7 +68,7 @@ def sign_out_everywhere(visit: Visit) -> Answer:
 
 def show_session(visit: Visit) -> Rendered:
     """Show who is signed in, with which role, and how to sign out."""
-    page = SessionPage(role=visit.role)
+    page = SessionPage(role=visit.role, zones=sessions.zones())
     return Rendered(template="accounts/session.html", title=text("Your session"), page=page)
 
 
@@ -75,3 +76,11 @@ def take_role(visit: Visit) -> Answer:
     """Go on in another of the member's roles."""
     sessions.take_role(visit, visit.session.id, visit.typed("role", text("The role")))
     return Redirect("/console/session", "role-taken")
+
+
+def choose_zone(visit: Visit) -> Answer:
+    """Choose the zone in which the member reads times."""
+    member_id = visit.session.credential.member_id
+    assert member_id is not None, "only members sign in"
+    sessions.choose_zone(visit, member_id, visit.typed("zone", text("The zone")))
+    return Redirect("/console/session", "zone-set")

@@ -157,7 +157,11 @@ class ValidationRun(Base):
 
 
 class Member(Base):
-    """A person of an organisation: the person who asks is never the person who approves."""
+    """A person of an organisation: the person who asks is never the person who approves.
+
+    Attributes:
+        zone: in which they read times; None for UTC.
+    """
 
     __tablename__ = "members"
     __table_args__ = (Unique("organisation_id", "name"),)
@@ -168,3 +172,4 @@ class Member(Base):
     roles: Mapped[list[str]] = mapped_column(JSONText(json.dumps))
     created_us: Mapped[int] = mapped_column(BigInteger)
     left_us: Mapped[int | None] = mapped_column(BigInteger)
+    zone: Mapped[str | None] = mapped_column(String(NAME_CHARACTERS))

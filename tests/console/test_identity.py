@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.settings import OpenIdSettings
 from fivefold.serving import console
 from fivefold.store.tables.accounts import ConsoleSession, Token
+from fivefold.usecases.accounts import openid
 from fivefold.usecases.accounts.organisations import end_membership, set_roles
 from fivefold.usecases.accounts.sessions import find_session
 from fivefold.usecases.accounts.tokens import revoke_token
@@ -67,6 +68,7 @@ def wait_until_ready(provider: "subprocess.Popen[bytes]", address: str) -> None:
 def visitor(place: Place, issuer: str, monkeypatch: pytest.MonkeyPatch) -> Visitor:
     """A person of the bank before the sign-in page, which has a way to the provider."""
     place.join(NAME, "publisher", "investigator")
+    monkeypatch.setattr(openid, "SECONDS", 10 * slowness())
     settings = OpenIdSettings(issuer, "fivefold", "secret", OURS)
     app = pages()[1]
     monkeypatch.setattr(app, "_openid", settings)
@@ -80,7 +82,7 @@ def sign_in(visitor: Visitor, subject: str = "7", target: str = "/console/search
     (way,) = [link for link in visitor.links() if "identity" in link]
     visitor.send("GET", way)
     assert visitor.page.status_code == 303
-    answer = httpx.post(visitor.page.headers["location"], data={"sub": subject})
+    answer = httpx.post(visitor.page.headers["location"], data={"sub": subject}, timeout=30 * slowness())
     assert answer.status_code == 302
     return visitor.go(answer.headers["location"])
 
@@ -120,7 +122,7 @@ def test_who_is_no_member_is_told_so_and_gets_no_session(place: Place, visitor: 
 
 def test_an_answer_is_of_the_browser_that_asked(visitor: Visitor) -> None:
     visitor.go("/console/sign-in").send("GET", "/console/sign-in/identity")
-    answer = httpx.post(visitor.page.headers["location"], data={"sub": "7"})
+    answer = httpx.post(visitor.page.headers["location"], data={"sub": "7"}, timeout=30 * slowness())
     other = Visitor(visitor.place).go(answer.headers["location"])
     assert other.page.status_code == 403
     assert "another browser" in other.text

@@ -1,5 +1,7 @@
 """Signing in: the cookie, forms of other sites, addresses that are shared, and the end of a session."""
 
+import re
+
 import pytest
 
 from fivefold.serving import console
@@ -9,6 +11,7 @@ from tests.console.visitors import ORIGIN, Visitor
 from tests.serving.v1.places import OURS, Place
 
 CUSTOMER = "/console/entities/company/acme"
+HISTORY = "/console/entities/customer/c%2F1%20%C3%A4/history"
 
 
 def test_a_member_signs_in_and_comes_to_the_page_that_they_asked_for(place: Place) -> None:
@@ -140,6 +143,27 @@ def test_a_script_whose_session_ended_is_told_to_load_the_whole_page(place: Plac
     page = Visitor(place).send("GET", "/console/search?text=a", headers={"hx-request": "true"}).page
     assert page.headers["hx-refresh"] == "true"
     assert page.text == ""
+
+
+def test_times_are_shown_in_the_zone_that_a_person_chose_with_utc_beside(place: Place, investigator: Visitor) -> None:
+    assert re.search(r"\d\d:\d\d UTC", investigator.go(HISTORY).text)
+    investigator.go("/console/session").submit("/choose-zone", zone="Asia/Kolkata")
+    assert "Times are shown in your zone from now on." in investigator.text
+    times = re.findall(r"(\d\d):(\d\d) IST (?:\d\d \w{3} )?(\d\d):(\d\d) UTC", investigator.go(HISTORY).text)
+    assert times
+    for hour, minute, utc_hour, utc_minute in times:
+        assert (int(hour) * 60 + int(minute) - int(utc_hour) * 60 - int(utc_minute)) % 1440 == 330
+    again = Visitor(place).sign_in("investigator")  # it is the person's, and not the browser's
+    assert "IST" in again.go(HISTORY).text
+    assert "IST" not in Visitor(place).sign_in("approver").go(HISTORY).text
+
+
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "../etc/passwd", "CET", "x" * 500])
+def test_a_zone_that_is_none_is_refused_and_shown_again(investigator: Visitor, zone: str) -> None:
+    investigator.go("/console/session").submit("/choose-zone", zone=zone)
+    assert investigator.page.status_code == 422
+    assert "there is no time zone" in investigator.text
+    assert f'value="{zone}"' in investigator.page.text
 
 
 def test_every_page_forbids_scripts_frames_and_copies(investigator: Visitor) -> None:

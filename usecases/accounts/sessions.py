@@ -7,13 +7,15 @@ a revocation, or a member who leaves, holds at the next request.
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
+from zoneinfo import available_timezones
 
 from sqlalchemy import ColumnElement, Engine, select, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import HOUR_US, SECOND_US, now_microseconds
-from fivefold.domain.errors import ConflictError, IdentityError, StoreError
+from fivefold.domain.errors import ConfigError, ConflictError, IdentityError, StoreError
 from fivefold.domain.settings import OpenIdSettings
 from fivefold.store.accounts import tokens as accounts
 from fivefold.store.accounts.members import member_named
@@ -44,6 +46,7 @@ class MemberSession:
         credential: of the token that they signed in with: the role is the token's.
         member: the member's name.
         organisation: its name.
+        zone: in which they read times, of the IANA database.
         other_roles: those that they may take instead: the member's others, where an identity provider signed them in.
     """
 
@@ -51,6 +54,7 @@ class MemberSession:
     credential: Credential
     member: str
     organisation: str
+    zone: str = "UTC"
     other_roles: tuple[str, ...] = ()
 
 
@@ -108,6 +112,24 @@ def take_role(context: Context, session_id: int, role: str) -> None:
         row.token_id = _token_of_identity(session, member, role, before.plan, now).id
         said = {"token": row.token_id, "role": role}
         context.record(session, "console.role_taken", ("console_session", row.id), details=said)
+
+
+def choose_zone(context: Context, member_id: int, zone: str) -> None:
+    """Choose the zone in which a member reads times; ConfigError where the IANA database has none of that name.
+
+    It is a preference, and not recorded.
+    """
+    if zone not in zones():
+        raise ConfigError(f"there is no time zone {zone!r}; it must be one such as Europe/Oslo")
+    with context.writing() as session:
+        mine = (Member.organisation_id == context.organisation_id) & (Member.id == member_id)
+        session.execute(update(Member).where(mine).values(zone=zone))
+
+
+@cache
+def zones() -> tuple[str, ...]:
+    """List the zones by place, and UTC first; those without a place are old names."""
+    return "UTC", *sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith("Etc/"))
 
 
 def _roles_of(member: Member) -> list[str]:
@@ -216,5 +238,6 @@ def _shown(session: Session, row: ConsoleSession, credential: Credential) -> Mem
         credential=credential,
         member=member.name,
         organisation=session.get_one(Organisation, credential.organisation_id).name,
+        zone=member.zone or "UTC",
         other_roles=tuple(others),
     )
