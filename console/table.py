@@ -3,6 +3,7 @@
 from typing import Final
 
 from fivefold.console.accounts import members, sign_in, tokens
+from fivefold.console.audit import log
 from fivefold.console.changes import proposal
 from fivefold.console.levels import assessment, customer, portfolio, search, timeline, transactions
 from fivefold.console.models import version, versions
@@ -98,6 +99,7 @@ VIEWS: Final[tuple[View, ...]] = (
     ),
     View("GET", "/console/validation/{validation}", "GET /v1/validations/{validation}", validation.show_found),
     View("GET", operations.OPERATIONS, "GET /v1/operations", operations.show_operations),
+    View("GET", log.LOG, "GET /v1/audit/search", log.show_log),
     View("GET", operations.FAILURES, "GET /v1/failures", operations.show_failures),
     View("POST", f"{operations.FAILURES}/retry", f"GET {_OF}/risk", operations.retry, operations.show_failures),
     View("GET", _HOOK, "GET /v1/webhooks/{endpoint}/dead-letters", dead_letters.show_endpoint),

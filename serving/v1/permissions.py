@@ -2,14 +2,16 @@
 
 from fivefold.serving.v1.accounts import lists, members, rates, settings, tokens
 from fivefold.serving.v1.audit import log as audit
+from fivefold.serving.v1.audit import search as audit_search
 from fivefold.serving.v1.changes import proposals
 from fivefold.serving.v1.decisions import decisions, policies
+from fivefold.serving.v1.decisions import search as decision_search
 from fivefold.serving.v1.ingest import entities
 from fivefold.serving.v1.levels import entity_profile as facts
 from fivefold.serving.v1.levels import levels, overrides, portfolio, timeline
 from fivefold.serving.v1.models import models
 from fivefold.serving.v1.monitoring import operations, validations
-from fivefold.serving.v1.portfolio import current_levels, differences, search, transitions
+from fivefold.serving.v1.portfolio import current_levels, differences, override_search, search, transitions
 from fivefold.serving.v1.queue import items as queue
 from fivefold.serving.v1.queue import views as queue_views
 from fivefold.serving.v1.route import Route, Work
@@ -66,11 +68,13 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{_ENTITY}/overrides", READERS, overrides.list_overrides_of),
     Route("POST", f"{_ENTITY}/overrides", INVESTIGATORS, overrides.request_override, 201),
     Route("GET", "/v1/overrides", READERS, overrides.list_overrides),
+    Route("GET", "/v1/overrides/search", READERS, override_search.search_overrides),
     Route("GET", "/v1/overrides/cap", READERS, overrides.read_cap),
     Route("POST", f"{_OVERRIDE}/approve", APPROVERS, overrides.approve_override),
     Route("POST", f"{_OVERRIDE}/refuse", APPROVERS, overrides.refuse_override),
     Route("POST", f"{_OVERRIDE}/revoke", APPROVERS, overrides.revoke_override),
     Route("POST", "/v1/decisions", DECIDERS, decisions.decide),
+    Route("GET", "/v1/decisions/search", READERS, decision_search.search_decisions),
     Route("GET", "/v1/decisions/{decision}", EVERYBODY, decisions.read_decision),
     Route("GET", f"{_ENTITY}/decisions", READERS, decisions.list_decisions),
     Route("GET", "/v1/policies", PUBLISHERS, policies.list_policies),
@@ -161,4 +165,5 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", f"{_TOKEN_REQUEST}/approve", ADMINS, tokens.approve_token, tells_secret=True),
     Route("POST", f"{_TOKEN_REQUEST}/refuse", ADMINS, tokens.refuse_token),
     Route("GET", "/v1/audit", ADMINS, audit.list_entries),
+    Route("GET", "/v1/audit/search", ADMINS, audit_search.search_entries),
 )

@@ -1,6 +1,6 @@
 """Members of organisations, and their tokens. Nothing here begins or ends a transaction."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
@@ -35,6 +35,17 @@ def member_numbered(session: Session, organisation_id: int, member_id: int) -> M
 def member_named(session: Session, organisation_id: int, name: str) -> Member | None:
     """Find a member by name, and lock it until the transaction ends."""
     return _locked(session, organisation_id, Member.name == name)
+
+
+def find_member_named(session: Session, organisation_id: int, name: str) -> Member | None:
+    """Find a member by name, and lock nothing."""
+    return session.scalar(select(Member).where(Member.organisation_id == organisation_id, Member.name == name))
+
+
+def names_of_members(session: Session, organisation_id: int, numbers: Sequence[int]) -> dict[int, str]:
+    """Give the names of members by their numbers."""
+    which = (Member.organisation_id == organisation_id, Member.id.in_(numbers))
+    return dict(session.execute(select(Member.id, Member.name).where(*which)).all())
 
 
 def _locked(session: Session, organisation_id: int, which: ColumnElement[bool]) -> Member | None:

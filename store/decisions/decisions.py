@@ -107,6 +107,60 @@ def decisions_of(session: Session, entity_id: int, part: Part) -> Page[tuple[Dec
     return rows_of(session, statement, (Decision.id,), part, descending=True)
 
 
+@dataclass(frozen=True, kw_only=True)
+class WantedDecisions:
+    """Which decisions of an organisation are listed; None is no condition.
+
+    Attributes:
+        policy: its name, in whatever version.
+        since_us: they were made then or later.
+        until_us: they were made before.
+    """
+
+    organisation_id: int
+    action: str | None = None
+    entity_id: int | None = None
+    policy: str | None = None
+    actor: str | None = None
+    since_us: int | None = None
+    until_us: int | None = None
+
+
+@dataclass(frozen=True)
+class DecisionRow:
+    """A decision with its policy, and whom it is about."""
+
+    decision: Decision
+    policy: Policy
+    entity_type: str
+    external_id: str
+
+
+def decisions_among(session: Session, wanted: WantedDecisions, part: Part) -> Page[DecisionRow]:
+    """List the decisions that are wanted, the latest first; without those about erased entities."""
+    statement = (
+        select(Decision, Policy, EntityType.name, Entity.external_id)
+        .join(Policy, Policy.id == Decision.policy_id)
+        .join(Entity, Entity.id == Decision.entity_id)
+        .join(EntityType, EntityType.id == Entity.type_id)
+        .where(Decision.organisation_id == wanted.organisation_id, Entity.erased_us.is_(None))
+    )
+    if wanted.action is not None:
+        statement = statement.where(Decision.action == wanted.action)
+    if wanted.entity_id is not None:
+        statement = statement.where(Decision.entity_id == wanted.entity_id)
+    if wanted.policy is not None:
+        statement = statement.where(Policy.name == wanted.policy)
+    if wanted.actor is not None:
+        statement = statement.where(Decision.actor == wanted.actor)
+    if wanted.since_us is not None:
+        statement = statement.where(Decision.at_us >= wanted.since_us)
+    if wanted.until_us is not None:
+        statement = statement.where(Decision.at_us < wanted.until_us)
+    keys = (Decision.at_us, Decision.id)
+    return rows_of(session, statement, keys, part, descending=True).map(lambda row: DecisionRow(*row))
+
+
 def add_decision(session: Session, values: Mapping[str, Any]) -> int | None:
     """Add a decision, and return its number; None if a concurrent call added one under its key."""
     insert = _INSERT[session.get_bind().dialect.name](Decision)

@@ -79,6 +79,52 @@ class OverrideWithLevel:
     standing: Standing | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class WantedOverrides:
+    """Which overrides of an organisation are listed; None is no condition.
+
+    Attributes:
+        state: requested, live, expired, refused or revoked, as of `now_us`.
+        since_us: they were asked for then or later.
+        until_us: they were asked for before.
+    """
+
+    organisation_id: int
+    now_us: int
+    state: str | None = None
+    entity_id: int | None = None
+    requested_by: str | None = None
+    since_us: int | None = None
+    until_us: int | None = None
+
+
+def overrides_among(session: Session, wanted: WantedOverrides, part: Part) -> Page[OverrideWithLevel]:
+    """List the overrides that are wanted, those asked for last first; without those of erased entities."""
+    statement = (
+        select(OverrideRow, Entity, EntityType.name, Standing)
+        .join(Entity, Entity.id == OverrideRow.entity_id)
+        .join(EntityType, EntityType.id == Entity.type_id)
+        .outerjoin(Standing, Standing.entity_id == Entity.id)
+        .where(OverrideRow.organisation_id == wanted.organisation_id, Entity.erased_us.is_(None))
+    )
+    if wanted.state in {"live", "expired"}:
+        statement = statement.where(OverrideRow.state == "approved")
+        ended = OverrideRow.until_us <= wanted.now_us
+        statement = statement.where(ended if wanted.state == "expired" else is_live(wanted.now_us))
+    elif wanted.state is not None:
+        statement = statement.where(OverrideRow.state == wanted.state)
+    if wanted.entity_id is not None:
+        statement = statement.where(OverrideRow.entity_id == wanted.entity_id)
+    if wanted.requested_by is not None:
+        statement = statement.where(OverrideRow.requested_by == wanted.requested_by)
+    if wanted.since_us is not None:
+        statement = statement.where(OverrideRow.requested_us >= wanted.since_us)
+    if wanted.until_us is not None:
+        statement = statement.where(OverrideRow.requested_us < wanted.until_us)
+    keys = (OverrideRow.requested_us, OverrideRow.id)
+    return rows_of(session, statement, keys, part, descending=True).map(lambda row: OverrideWithLevel(*row))
+
+
 def overrides_with_levels(
     session: Session,
     organisation_id: int,

@@ -1,6 +1,6 @@
 """The tables of the audit log; a migration makes them, and the guards that refuse to change what was written."""
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, ForeignKeyConstraint, Integer, String, Text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, Integer, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fivefold.store.tables.accounts import HASH_CHARACTERS, Base
@@ -18,7 +18,14 @@ class AuditEntry(Base):
     """
 
     __tablename__ = "audit_entries"
-    __table_args__ = (CheckConstraint("number > 0", name="number"), _CLUSTERED)
+    __table_args__ = (
+        CheckConstraint("number > 0", name="number"),
+        Index("ix_audit_entries_by_at", "organisation_id", "at_us", "number"),
+        Index("ix_audit_entries_by_actor", "organisation_id", "actor", "at_us", "number"),
+        Index("ix_audit_entries_by_action", "organisation_id", "action", "at_us", "number"),
+        Index("ix_audit_entries_by_subject", "organisation_id", "subject_kind", "subject_id", "at_us", "number"),
+        _CLUSTERED,
+    )
 
     organisation_id: Mapped[int] = mapped_column(ForeignKey("organisations.id"), primary_key=True)
     number: Mapped[int] = mapped_column(BigInteger, primary_key=True)

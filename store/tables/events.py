@@ -109,7 +109,13 @@ class Decision(Base):
     """
 
     __tablename__ = "decisions"
-    __table_args__ = (Unique("organisation_id", "decision_key"), Index("ix_decisions_entity_id_id", "entity_id", "id"))
+    __table_args__ = (
+        Unique("organisation_id", "decision_key"),
+        Index("ix_decisions_entity_id_id", "entity_id", "id"),
+        Index("ix_decisions_by_at", "organisation_id", "at_us", "id"),
+        Index("ix_decisions_by_actor", "organisation_id", "actor", "at_us", "id"),
+        Index("ix_decisions_by_action", "organisation_id", "action", "at_us", "id"),
+    )
 
     id: Mapped[int] = mapped_column(BIG, primary_key=True)
     organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION), index=True)

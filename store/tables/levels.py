@@ -201,6 +201,9 @@ class OverrideRow(Base):
         CheckConstraint("state IN ('requested', 'approved', 'refused', 'revoked')", name="state"),
         Index("ix_overrides_entity_id_state", "entity_id", "state"),
         Index("ix_overrides_organisation_id_id", "organisation_id", "id"),
+        Index("ix_overrides_by_at", "organisation_id", "requested_us", "id"),
+        Index("ix_overrides_by_actor", "organisation_id", "requested_by", "requested_us", "id"),
+        Index("ix_overrides_by_state", "organisation_id", "state", "requested_us", "id"),
     )
 
     id: Mapped[int] = mapped_column(BIG, primary_key=True)

@@ -102,7 +102,7 @@ def overrides_of(
             entity_id = entity_named(session, context.organisation_id, type_name, external_id).id
         settings = settings_of(session, context.organisation_id)
         rows = overrides_with_levels(session, context.organisation_id, entity_id, part=part)
-        return rows.map(lambda each: _line(each, settings, now))
+        return rows.map(lambda each: line_of(each, settings, now))
 
 
 def read_override(context: Context, number: int) -> OverrideLine:
@@ -128,16 +128,17 @@ def requested_overrides(context: Context, part: Part = WHOLE) -> Page[OverrideLi
     with context.reading() as session:
         settings = settings_of(session, context.organisation_id)
         rows = overrides_with_levels(session, context.organisation_id, state="requested", part=part)
-        return rows.map(lambda each: _line(each, settings, now))
+        return rows.map(lambda each: line_of(each, settings, now))
 
 
 def override_line(session: Session, override: OverrideRow, settings: Settings, now_us: int) -> OverrideLine:
     """Show one override."""
     (row,) = overrides_with_levels(session, override.organisation_id, number=override.id)
-    return _line(row, settings, now_us)
+    return line_of(row, settings, now_us)
 
 
-def _line(row: OverrideWithLevel, settings: Settings, now_us: int) -> OverrideLine:
+def line_of(row: OverrideWithLevel, settings: Settings, now_us: int) -> OverrideLine:
+    """Give an override as it is listed."""
     override, standing = row.override, row.standing
     return OverrideLine(
         id=override.id,

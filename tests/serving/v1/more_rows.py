@@ -165,6 +165,18 @@ MORE: Mapping[str, Callable[[Place, int], None]] = {
     "list_dead_letters": _dead,
     "list_members": _asked("POST", "/v1/members", lambda number: {"name": f"more {number}", "roles": ["admin"]}),
     "list_imports": _import,
+    "search_entries": _asked("POST", "/v1/members", lambda number: {"name": f"found {number}", "roles": ["admin"]}),
+    "search_decisions": _asked(
+        "POST",
+        "/v1/decisions",
+        lambda number: {
+            "policy": "payments",
+            "external_id": CUSTOMER,
+            "transaction": cash(),
+            "decision_key": f"found {number}",
+        },
+    ),
+    "search_overrides": _asked("POST", f"{_COMPANY}/overrides", lambda _: {"level": "high", "reason": WHY}),
     "list_tokens": _copied(Token, sha256=str),
     "list_token_requests": _asked(
         "POST", "/v1/token-requests", lambda number: {"role": "app", "plan": "trial", "label": f"till {number}"}

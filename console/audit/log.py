@@ -1,0 +1,38 @@
+"""The audit log of the organisation: who did what, to which, when."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from fivefold.console.texts import text
+from fivefold.console.visit import Rendered, Visit
+from fivefold.domain.clock import parse_moment
+from fivefold.domain.paging import Page
+from fivefold.usecases.audit.search import EntryFilters, EntryFound, search_entries
+
+LOG: Final = "/console/operations/audit"
+FILTERS: Final = ("actor", "action", "subject_kind", "subject_id", "since", "until")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogPage:
+    """Entries, those of the latest moment first; `chosen` are the filters as they were typed."""
+
+    chosen: dict[str, str]
+    entries: Page[EntryFound]
+    next: str | None
+
+
+def show_log(visit: Visit) -> Rendered:
+    """List what was done, as far as the filters ask for it."""
+    chosen = {name: visit.query.get(name, "").strip() for name in FILTERS}
+    filters = EntryFilters(
+        actor=chosen["actor"] or None,
+        action=chosen["action"] or None,
+        subject_kind=chosen["subject_kind"] or None,
+        subject_id=chosen["subject_id"] or None,
+        since_us=parse_moment(chosen["since"], text("From")) if chosen["since"] else None,
+        until_us=parse_moment(chosen["until"], text("Before")) if chosen["until"] else None,
+    )
+    entries = search_entries(visit, filters, visit.part("entries"))
+    page = LogPage(chosen=chosen, entries=entries, next=visit.next_of("entries", entries))
+    return Rendered(template="audit/log.html", title=text("Audit log"), page=page)

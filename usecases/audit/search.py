@@ -1,0 +1,107 @@
+"""Who did what: the audit log of an organisation by actor, subject, action and time, with the names of members."""
+
+import json
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.accounts.members import find_member_named, names_of_members
+from fivefold.store.audit.pages import WantedEntries, entries_among
+from fivefold.store.tables.audit import AuditEntry
+from fivefold.usecases.audit.pages import EntryShown
+from fivefold.usecases.shared.api_fields import schema
+from fivefold.usecases.shared.context import Context
+
+_MEMBER = "member:"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntryFilters:
+    """Which entries are listed; None is no condition.
+
+    Attributes:
+        actor: as the log has it, such as member:3 or cli:root; or the name of a member.
+        action: such as member.added.
+        subject_kind: such as member.
+        subject_id: the number of what was touched; counts only with a kind.
+        since_us: it was done then or later.
+        until_us: it was done before.
+    """
+
+    actor: str | None = None
+    action: str | None = None
+    subject_kind: str | None = None
+    subject_id: str | None = None
+    since_us: int | None = None
+    until_us: int | None = None
+
+
+EVERY = EntryFilters()
+
+
+@schema("EntryFound")
+@dataclass(frozen=True, kw_only=True)
+class EntryFound(EntryShown):
+    """Who did what, to which, when; `actor_name` is the member's name. Values before and after are not shown.
+
+    Attributes:
+        actor_name: the name of a member; None for programs and accounts of the machine.
+        subject_name: the name of the member who was touched; None where it was no member.
+    """
+
+    actor_name: str | None
+    subject_name: str | None
+
+
+def search_entries(context: Context, filters: EntryFilters = EVERY, part: Part = WHOLE) -> Page[EntryFound]:
+    """List entries, those of the latest moment first."""
+    with context.reading() as session:
+        of = context.organisation_id
+        wanted = WantedEntries(
+            organisation_id=of,
+            actor=None if filters.actor is None else actor_named(session, of, filters.actor),
+            action=filters.action,
+            subject_kind=filters.subject_kind,
+            subject_id=filters.subject_id,
+            since_us=filters.since_us,
+            until_us=filters.until_us,
+        )
+        page = entries_among(session, wanted, part)
+        touched = {f"{entry.subject_kind}:{entry.subject_id}" for entry in page} | {entry.actor for entry in page}
+        names = names_of_members(session, of, sorted({member_number(who) or 0 for who in touched}))
+        return page.map(lambda entry: _found(entry, names))
+
+
+def actor_named(session: Session, organisation_id: int, who: str) -> str:
+    """Give an actor as the log has it: a member who is named by name, or what was given."""
+    if ":" in who:
+        return who
+    member = find_member_named(session, organisation_id, who)
+    return who if member is None else f"{_MEMBER}{member.id}"
+
+
+def member_number(actor: str) -> int | None:
+    """Give the number of the member that an actor is; None for others.
+
+    >>> member_number("member:3"), member_number("token:12")
+    (3, None)
+    """
+    number = actor.removeprefix(_MEMBER)
+    return int(number) if actor.startswith(_MEMBER) and number.isdecimal() else None
+
+
+def _found(entry: AuditEntry, names: dict[int, str]) -> EntryFound:
+    return EntryFound(
+        number=entry.number,
+        at_us=entry.at_us,
+        actor=entry.actor,
+        actor_name=names.get(member_number(entry.actor) or 0),
+        action=entry.action,
+        subject_kind=entry.subject_kind,
+        subject_id=entry.subject_id,
+        subject_name=names.get(member_number(f"{entry.subject_kind}:{entry.subject_id}") or 0),
+        bulk_count=entry.bulk_count,
+        details=json.loads(entry.details),
+        hash=entry.hash,
+    )

@@ -1,0 +1,84 @@
+"""Overrides of an organisation by state, subject, actor and time, with the names of members."""
+
+from dataclasses import dataclass
+
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.accounts.members import names_of_members
+from fivefold.store.ingest.entities import entity_named
+from fivefold.store.levels.overrides import OverrideWithLevel, WantedOverrides, overrides_among
+from fivefold.usecases.accounts.settings import Settings, settings_of
+from fivefold.usecases.audit.search import actor_named, member_number
+from fivefold.usecases.levels.overrides import OverrideLine, line_of
+from fivefold.usecases.shared.api_fields import schema
+from fivefold.usecases.shared.context import Context
+
+STATES = ("requested", "live", "expired", "refused", "revoked")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverrideFilters:
+    """Which overrides are listed; None is no condition.
+
+    Attributes:
+        state: one of `STATES`.
+        entity: type and identifier of whom they are about.
+        requested_by: as the log has it, such as member:3; or the name of a member.
+        since_us: they were asked for then or later.
+        until_us: they were asked for before.
+    """
+
+    state: str | None = None
+    entity: tuple[str, str] | None = None
+    requested_by: str | None = None
+    since_us: int | None = None
+    until_us: int | None = None
+
+
+EVERY = OverrideFilters()
+
+
+@schema("OverrideFound")
+@dataclass(frozen=True, kw_only=True)
+class OverrideFound(OverrideLine):
+    """An override, as it is listed elsewhere, with the names of the members who took part."""
+
+    requested_by_name: str | None
+    decided_by_name: str | None
+    revoked_by_name: str | None
+
+
+def search_overrides(context: Context, filters: OverrideFilters = EVERY, part: Part = WHOLE) -> Page[OverrideFound]:
+    """List overrides, those asked for last first.
+
+    ConfigError where there is no such state; NotFoundError where an entity is named that is not there.
+    """
+    if filters.state is not None and filters.state not in STATES:
+        raise ConfigError(f"there is no state {filters.state!r}; there are {', '.join(STATES)}")
+    now = context.now()
+    with context.reading() as session:
+        of = context.organisation_id
+        wanted = WantedOverrides(
+            organisation_id=of,
+            state=filters.state,
+            now_us=now,
+            entity_id=None if filters.entity is None else entity_named(session, of, *filters.entity).id,
+            requested_by=None if filters.requested_by is None else actor_named(session, of, filters.requested_by),
+            since_us=filters.since_us,
+            until_us=filters.until_us,
+        )
+        settings = settings_of(session, of)
+        page = overrides_among(session, wanted, part)
+        people = {who for row in page for who in _people(row) if who is not None}
+        names = names_of_members(session, of, sorted({member_number(who) or 0 for who in people}))
+        return page.map(lambda row: _found(row, settings, now, names))
+
+
+def _people(row: OverrideWithLevel) -> tuple[str | None, str | None, str | None]:
+    return row.override.requested_by, row.override.decided_by, row.override.revoked_by
+
+
+def _found(row: OverrideWithLevel, settings: Settings, now_us: int, names: dict[int, str]) -> OverrideFound:
+    requested, decided, revoked = (names.get(member_number(who or "") or 0) for who in _people(row))
+    line = vars(line_of(row, settings, now_us))
+    return OverrideFound(**line, requested_by_name=requested, decided_by_name=decided, revoked_by_name=revoked)
