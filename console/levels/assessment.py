@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 from fivefold.charts.bars import Bar
-from fivefold.console.levels.customer import history_of, point_bars
+from fivefold.console.levels.customer import DECIDERS, history_of, point_bars
 from fivefold.console.levels.difference import ChangeHalf, change_since_before
 from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit, address
 from fivefold.domain.paging import Page
+from fivefold.usecases.accounts.readings import note_opened
 from fivefold.usecases.levels.explain import Reasons, read_reasons
 from fivefold.usecases.levels.read import HistoryLine
 
@@ -36,6 +37,8 @@ def show_assessment(visit: Visit) -> Rendered:
     """Show what held at an assessment, as it was stored."""
     number = visit.parts["assessment"]
     reasons = read_reasons(visit, number)
+    if reasons is not None and any(map(visit.may, DECIDERS)):
+        note_opened(visit, visit.session.id, number)
     page = AssessmentPage(
         number=number,
         reasons=reasons,

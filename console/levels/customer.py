@@ -14,6 +14,7 @@ from fivefold.domain.breakdown import Breakdown, Contribution
 from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.paging import Page, Part
+from fivefold.usecases.accounts.readings import Reading, note_opened, readings_of
 from fivefold.usecases.accounts.settings import read_settings
 from fivefold.usecases.changes import asks, facts
 from fivefold.usecases.changes.proposals import ChangeOutcome
@@ -31,6 +32,8 @@ from fivefold.usecases.levels.read import Freshness, HistoryLine, LevelView
 from fivefold.usecases.levels.value_scores import ValueView, read_value
 from fivefold.usecases.portfolio.timeline import TimelineEvent, list_events
 
+DECIDERS = ("POST /v1/entities/{type}/{external_id}/overrides", "POST /v1/overrides/{override}/approve")
+"""Who may do one of these: that they open the reasons is noted, and nothing of other members."""
 SHORT_LIST = Part(10)
 """A customer's page shows the first rows of each list, and leads to the rest."""
 
@@ -73,6 +76,7 @@ class CustomerPage:
     value: ValueHalf | None
     levels: tuple[str, ...]
     overrides: Page[OverrideLine]
+    readings: dict[int, list[Reading]]
     tags: Page[TagLine]
     screenings: Page[ScreeningLine]
     cases: Page[RecordLine]
@@ -88,6 +92,9 @@ def show_customer(visit: Visit) -> Rendered:
     level = read.read_level(*of, Freshness.STORED)
     levels = _levels(visit)
     reasons = None if level.assessment is None else read_reasons(visit, level.assessment)
+    if reasons is not None and level.assessment is not None and any(map(visit.may, DECIDERS)):
+        note_opened(visit, visit.session.id, level.assessment)
+    listed = overrides.overrides_of(*of, part=SHORT_LIST)
     page = CustomerPage(
         bar=queue_bar(visit),
         entity=entity,
@@ -101,7 +108,8 @@ def show_customer(visit: Visit) -> Rendered:
         ),
         value=_value_half(read_value(*of, valuer=visit.valuer)),
         levels=levels,
-        overrides=overrides.overrides_of(*of, part=SHORT_LIST),
+        overrides=listed,
+        readings=readings_of(visit, [each.id for each in listed]),
         tags=entity_profile.list_tags(*of, SHORT_LIST),
         screenings=entity_profile.list_screenings(*of, SHORT_LIST),
         cases=entity_profile.list_records(*of, "case", SHORT_LIST),
@@ -171,19 +179,19 @@ def request_override(visit: Visit) -> Answer:
     wanted = ("requested", visit.actor.name, level, reason, until_us)
     present = overrides.overrides_of(*of, part=SHORT_LIST)
     if wanted not in {(each.state, each.requested_by, each.level, each.reason, each.until_us) for each in present}:
-        overrides.request_override(*of, level, reason, until_us)
+        overrides.request_override(*of, level, reason, until_us, read_in=visit.session.id)
     return Redirect(visit.path + visit.trail, "override-requested")
 
 
 def approve_override(visit: Visit) -> Answer:
     """Approve an override that another person requested."""
-    overrides.approve_override(visit, _override(visit), visit.form.get("reason", "").strip())
+    overrides.approve_override(visit, _override(visit), visit.form.get("reason", "").strip(), read_in=visit.session.id)
     return Redirect(visit.path + visit.trail, "override-approved")
 
 
 def refuse_override(visit: Visit) -> Answer:
     """Refuse an override that another person requested."""
-    overrides.refuse_override(visit, _override(visit), visit.typed("reason", text("Reason")))
+    overrides.refuse_override(visit, _override(visit), visit.typed("reason", text("Reason")), read_in=visit.session.id)
     return Redirect(visit.path + visit.trail, "override-refused")
 
 

@@ -37,12 +37,13 @@ from fivefold.store.tables.events import Decision, Delivery, OutboxEvent
 from fivefold.store.tables.levels import Assessment, AssessmentInputs, DueMark, OverrideRow, Standing
 from fivefold.store.tables.proposals import Proposal
 from fivefold.store.tables.queue import QueueWork
+from fivefold.store.tables.readings import Opening
 from fivefold.store.tables.rulesets import BacktestMover
 from fivefold.store.tables.search import SearchWord
 
 _DELETED: tuple[type[Any], ...] = (
     *(DueMark, Attributes, Transaction, Correction, Tag, Screening, Record, ValueScore, SearchWord, QueueWork),
-    BacktestMover,
+    *(BacktestMover, Opening),
 )
 """Rows about the person alone. Due marks come first, so that a worker with their lease stores nothing any more."""
 
@@ -86,7 +87,8 @@ ACTIVITY: tuple[tuple[InstrumentedAttribute[Any], InstrumentedAttribute[Any]], .
 """Every moment that restarts retention, with its entity. A test compares all tables about entities with it."""
 
 DERIVED = (
-    "assessment_inputs", "assessments", "backtest_movers", "deliveries", "due_marks", "level_releases", "outbox",
+    "assessment_inputs", "assessments", "backtest_movers", "deliveries", "due_marks", "level_releases", "openings",
+    "outbox",
     "search_words", "standings", "transitions", "value_scores",
 )  # fmt: skip
 """Tables about entities that the program itself fills, from time to time and without end: no activity."""

@@ -9,5 +9,6 @@ import fivefold.store.tables.levels
 import fivefold.store.tables.operations
 import fivefold.store.tables.proposals
 import fivefold.store.tables.queue
+import fivefold.store.tables.readings
 import fivefold.store.tables.rulesets
 import fivefold.store.tables.search  # noqa: F401 (imported for their tables alone)

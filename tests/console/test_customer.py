@@ -1,5 +1,7 @@
 """A customer's page: the level with its reasons, overrides from request to end, tags, and text that is no markup."""
 
+import re
+
 import pytest
 
 from tests.console.visitors import Visitor
@@ -203,3 +205,38 @@ def test_what_changed_since_the_assessment_before_is_that_of_v1(place: Place, in
             assert factor["title"] in text
     first = f"/console/assessments/{str(later).partition('.')[0]}.1"
     assert "What changed" not in investigator.go(first).text
+
+
+def test_what_people_read_before_they_decide_is_kept_with_the_decision(place: Place, investigator: Visitor) -> None:
+    assessed(place)
+    address = "/console/entities/customer/c%2F1%20%C3%A4"
+    assert "is kept with it. Nothing else that you read is kept." in investigator.go(address).text
+    investigator.submit("/override", level="high", reason="A court asked for it.")
+    assert "When it was requested, the investigator had opened the reasons" in investigator.text
+    approver = Visitor(place).sign_in("approver").go(address)
+    form = next(form for form in approver.forms() if form.action.endswith("/approve-override"))
+    with place.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE openings SET opened_us = opened_us - 41000000")
+    approver.post(form.action, form.fields)
+    said = r"When it was approved, the approver had opened the reasons \( 1\.\d \) 4\d seconds before"
+    assert re.search(said, approver.text)
+    entries = place.good("GET", "/v1/audit", role="admin", params={"limit": "1000"})
+    approvals = [entry["details"] for entry in entries if entry["action"] == "override.approved"]
+    (kept,) = [details["read"] for details in approvals if "read" in details]
+    assert kept["seconds"] in range(41, 60)
+
+
+def test_who_decides_without_having_opened_the_reasons_is_said_to_have(place: Place) -> None:
+    assessed(place)
+    address = "/console/entities/customer/c%2F1%20%C3%A4"
+    visitor = Visitor(place).sign_in("investigator")
+    form_token = visitor.go("/console/session").forms()[0].fields["form_token"]
+    visitor.post(f"{address}/override", {"form_token": form_token, "level": "high", "reason": "unseen"})
+    assert "the investigator had not opened the reasons." in visitor.text
+
+
+def test_of_those_who_cannot_decide_nothing_is_noted(place: Place) -> None:
+    assessed(place)
+    Visitor(place).sign_in("publisher").go("/console/entities/customer/c%2F1%20%C3%A4")
+    with place.engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM openings").scalar_one() == 0

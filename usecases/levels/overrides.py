@@ -9,8 +9,9 @@ approval at a time. No override may lie below a live floor; where the engine fin
 An override ends by itself at its instant, and the worker assesses the entity again then.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from sqlalchemy.orm import Session
 
@@ -31,6 +32,7 @@ from fivefold.store.levels.overrides import (
 )
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.levels import OverrideRow, Standing
+from fivefold.usecases.accounts.readings import keep_reading
 from fivefold.usecases.accounts.second_person import refuse_same_person
 from fivefold.usecases.accounts.settings import Settings, locked_settings, settings_of
 from fivefold.usecases.shared.actors import Actor
@@ -174,9 +176,18 @@ def state_of(override: OverrideRow, now_us: int) -> str:
 
 
 def request_override(
-    context: Context, type_name: str, external_id: str, level: str, reason: str, until_us: int | None = None
+    context: Context,
+    type_name: str,
+    external_id: str,
+    level: str,
+    reason: str,
+    until_us: int | None = None,
+    *,
+    read_in: int | None = None,
 ) -> OverrideLine:
     """Request a level; nothing changes until another person approves it.
+
+    *read_in*: the session of the console in which the actor read before, here as in the other acts.
 
     Raises:
         NotFoundError: there is no such entity.
@@ -206,7 +217,7 @@ def request_override(
         _refuse_below_floor(session, override, settings)
         session.add(override)
         session.flush()
-        _record(session, context, "override.requested", override, {"reason": why, "at_us": now})
+        _record(session, context, "override.requested", override, {"reason": why, "at_us": now}, read_in=read_in)
         return override_line(session, override, settings, now)
 
 
@@ -232,7 +243,9 @@ def _refuse_below_floor(session: Session, override: OverrideRow, settings: Setti
         )
 
 
-def approve_override(context: Context, override_id: int, reason: str = "") -> OverrideLine:
+def approve_override(
+    context: Context, override_id: int, reason: str = "", *, read_in: int | None = None
+) -> OverrideLine:
     """Approve a level that another person requested; it revokes the live override of the same entity.
 
     Raises:
@@ -257,7 +270,8 @@ def approve_override(context: Context, override_id: int, reason: str = "") -> Ov
             why,
         )
         _mark(session, override, now)
-        _record(session, context, "override.approved", override, {"reason": why, "at_us": now}, replaced)
+        said = {"reason": why, "at_us": now}
+        _record(session, context, "override.approved", override, said, replaced, read_in=read_in)
         return override_line(session, override, settings, now)
 
 
@@ -283,7 +297,7 @@ def _refuse_above_cap(session: Session, override: OverrideRow, settings: Setting
         )
 
 
-def refuse_override(context: Context, override_id: int, reason: str) -> OverrideLine:
+def refuse_override(context: Context, override_id: int, reason: str, *, read_in: int | None = None) -> OverrideLine:
     """Refuse a level that another person requested.
 
     Raises:
@@ -302,7 +316,7 @@ def refuse_override(context: Context, override_id: int, reason: str) -> Override
             now,
             why,
         )
-        _record(session, context, "override.refused", override, {"reason": why, "at_us": now})
+        _record(session, context, "override.refused", override, {"reason": why, "at_us": now}, read_in=read_in)
         return override_line(session, override, settings, now)
 
 
@@ -376,18 +390,23 @@ def _record(
     context: Context,
     action: str,
     override: OverrideRow,
-    after: dict[str, str | int | None],
+    after: Mapping[str, str | int | None],
     replaced: list[int] | None = None,
+    read_in: int | None = None,
 ) -> None:
+    details: dict[str, Any] = {
+        "entity_id": override.entity_id,
+        "level": override.level,
+        "until_us": override.until_us,
+        "replaced": replaced or [],
+    }
+    if read_in is not None:
+        act = action.partition(".")[2]
+        details["read"] = keep_reading(session, override, act, context.actor.name, read_in, context.now())
     context.record(
         session,
         action,
         ("override", override.id),
         after=after,
-        details={
-            "entity_id": override.entity_id,
-            "level": override.level,
-            "until_us": override.until_us,
-            "replaced": replaced or [],
-        },
+        details=details,
     )

@@ -1,0 +1,97 @@
+"""What people read before they decide: that they opened the reasons of an assessment, and how long before.
+
+It is kept with what they ask for or decide about overrides on the pages, as evidence that a person looked and not only
+pressed a button. Nothing else that people do on pages is kept.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import SECOND_US
+from fivefold.domain.errors import StoreError
+from fivefold.store.tables.levels import OverrideRow, Standing
+from fivefold.store.tables.readings import Opening, OverrideReading
+from fivefold.usecases.shared.context import Context
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What a person had read when they acted.
+
+    Attributes:
+        act: requested, approved or refused.
+        actor: who acted.
+        assessment: that held then, such as 12.3; None where there was none.
+        seconds: since its reasons were opened in the same session; None where they were not opened.
+    """
+
+    act: str
+    actor: str
+    assessment: str | None
+    seconds: int | None
+
+
+def note_opened(context: Context, session_id: int, assessment: str) -> None:
+    """Note that the reasons of an assessment, such as 12.3, are shown in a session; the first time counts.
+
+    A database that cannot write now keeps nobody from reading.
+    """
+    entity_id, _, number = assessment.partition(".")
+    key = (session_id, int(entity_id), int(number))
+    with context.reading() as session:
+        if session.get(Opening, key) is not None:
+            return
+    with suppress(StoreError, IntegrityError), context.writing() as session:
+        if session.get(Opening, key) is None:
+            row = Opening(session_id=key[0], entity_id=key[1], number=key[2], opened_us=context.now())
+            session.add(row)
+            session.flush()
+
+
+def keep_reading(
+    session: Session, override: OverrideRow, act: str, actor: str, session_id: int, now_us: int
+) -> dict[str, str | int | None]:
+    """Keep what was read in a session, in the transaction of the act itself; give it in the form of the audit log."""
+    standing = session.get(Standing, override.entity_id)
+    opened = None if standing is None else session.get(Opening, (session_id, override.entity_id, standing.number))
+    row = OverrideReading(
+        override_id=override.id,
+        act=act,
+        actor=actor,
+        number=None if standing is None else standing.number,
+        seconds=None if opened is None else max(0, (now_us - opened.opened_us) // SECOND_US),
+    )
+    session.add(row)
+    return {"assessment": _assessment(override.entity_id, row.number), "seconds": row.seconds}
+
+
+def readings_of(context: Context, overrides: Sequence[int]) -> dict[int, list[Reading]]:
+    """Give what was read, by the numbers of overrides; those that programs asked for or decided have nothing."""
+    found: dict[int, list[Reading]] = {}
+    if not overrides:
+        return found
+    with context.reading() as session:
+        statement = (
+            select(OverrideReading, OverrideRow.entity_id)
+            .join(OverrideRow, OverrideRow.id == OverrideReading.override_id)
+            .where(OverrideRow.organisation_id == context.organisation_id, OverrideReading.override_id.in_(overrides))
+            .order_by(OverrideReading.override_id, OverrideReading.act.desc())
+        )
+        for row, entity_id in session.execute(statement):
+            reading = Reading(
+                act=row.act,
+                actor=row.actor,
+                assessment=_assessment(entity_id, row.number),
+                seconds=row.seconds,
+            )
+            found.setdefault(row.override_id, []).append(reading)
+    return found
+
+
+def _assessment(entity_id: int, number: int | None) -> str | None:
+    return None if number is None else f"{entity_id}.{number}"
