@@ -66,6 +66,9 @@ NOTICES = {
     "letters-sent": "It is sent again, in the order of the events. A worker does that in a moment.",
     "letters-gone": "Nothing was left to be sent again.",
     "failed-again": "It was tried again, and could not be assessed in full.",
+    "settings-changed": "The settings are changed.",
+    "settings-proposed": "The change of the settings is proposed. Another administrator approves it.",
+    "settings-same": "The settings were so already.",
     "token-refused": "There will be no such token.",
     "token-revoked": "The token is revoked. Its sessions here have ended.",
 }

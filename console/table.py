@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from fivefold.console.accounts import members, sign_in, tokens
+from fivefold.console.accounts import members, settings, sign_in, tokens
 from fivefold.console.audit import log
 from fivefold.console.changes import proposal
 from fivefold.console.levels import assessment, customer, portfolio, search, timeline, transactions
@@ -115,6 +115,9 @@ VIEWS: Final[tuple[View, ...]] = (
     View("GET", _MEMBER, "GET /v1/members", members.show_member),
     View("POST", f"{_MEMBER}/set-roles", "PUT /v1/members/{member}/roles", members.set_roles, members.show_member),
     View("POST", f"{_MEMBER}/leave", "POST /v1/members/{member}/leave", members.leave, members.show_member),
+    View("GET", f"{members.MEMBERS}/usage", "GET /v1/plans", tokens.show_usage),
+    View("GET", settings.SETTINGS, "GET /v1/settings", settings.show_settings),
+    View("POST", f"{settings.SETTINGS}/change", "PATCH /v1/settings", settings.change, settings.show_settings),
     View("GET", tokens.TOKENS, "GET /v1/tokens", tokens.show_tokens),
     View("POST", f"{tokens.TOKENS}/ask", "POST /v1/token-requests", tokens.ask, tokens.show_tokens),
     View("POST", f"{tokens.TOKENS}/approve", f"POST {_REQUEST}/approve", tokens.approve, tokens.show_tokens),

@@ -8,8 +8,16 @@ from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, whole_number
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.usecases.accounts import token_requests
+from fivefold.usecases.accounts.credentials import month_of
 from fivefold.usecases.accounts.organisations import MemberLine, list_members
-from fivefold.usecases.accounts.token_requests import ASKED, HalfOfSecret, TokenRequestLine, TokenShown, WantedToken
+from fivefold.usecases.accounts.token_requests import (
+    ASKED,
+    HalfOfSecret,
+    PlanLine,
+    TokenRequestLine,
+    TokenShown,
+    WantedToken,
+)
 from fivefold.usecases.shared.actors import Role
 
 WAITING: Final = Part(20)
@@ -46,6 +54,24 @@ class HalfPage:
     is_second: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class TokenUsage:
+    """What a token used up, and the limits of its plan; None where there is no such plan any more."""
+
+    token: TokenShown
+    plan: PlanLine | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsagePage:
+    """The plans, and what tokens used up of them in a month (UTC)."""
+
+    month: str
+    plans: tuple[PlanLine, ...]
+    lines: tuple[TokenUsage, ...]
+    next: str | None
+
+
 def show_tokens(visit: Visit) -> Rendered:
     """List the tokens, and what waits for another administrator."""
     tokens = token_requests.list_tokens(visit, part=visit.part("tokens"))
@@ -58,6 +84,19 @@ def show_tokens(visit: Visit) -> Rendered:
         next=visit.next_of("tokens", tokens),
     )
     return Rendered(template="accounts/tokens.html", title=text("Tokens"), page=page)
+
+
+def show_usage(visit: Visit) -> Rendered:
+    """Show the plans, and what each token used up of its own in this month."""
+    tokens = token_requests.list_tokens(visit, part=visit.part("usage"))
+    limits = {plan.name: plan for plan in token_requests.list_plans(visit.plans)}
+    page = UsagePage(
+        month=month_of(visit.now()),
+        plans=tuple(limits.values()),
+        lines=tuple(TokenUsage(token=token, plan=limits.get(token.plan)) for token in tokens),
+        next=visit.next_of("usage", tokens),
+    )
+    return Rendered(template="accounts/usage.html", title=text("Plans and usage"), page=page)
 
 
 def ask(visit: Visit) -> Answer:

@@ -158,6 +158,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/members", ADMINS, members.add_member, 201),
     Route("PUT", "/v1/members/{member}/roles", ADMINS, members.set_roles),
     Route("POST", "/v1/members/{member}/leave", ADMINS, members.leave),
+    Route("GET", "/v1/plans", ADMINS, tokens.list_plans),
     Route("GET", "/v1/tokens", ADMINS, tokens.list_tokens),
     Route("POST", "/v1/tokens/{number}/revoke", ADMINS, tokens.revoke_token),
     Route("GET", "/v1/token-requests", ADMINS, tokens.list_token_requests),

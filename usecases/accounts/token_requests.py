@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError, ConflictError
-from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.domain.paging import WHOLE, Page, Part, page_among
 from fivefold.store.accounts import tokens as accounts
 from fivefold.store.accounts.members import locked_member
 from fivefold.store.accounts.plans import Plan, plan_named
@@ -108,6 +108,30 @@ class WantedToken:
     member_id: int | None = None
     label: str = ""
     expires_days: int | None = None
+
+
+@schema("Plan")
+@dataclass(frozen=True, kw_only=True)
+class PlanLine:
+    """The limits of a token; null for no limit, or no end.
+
+    Attributes:
+        requests_per_minute: of each worker process.
+        expires_days: a program's token ends so many days after it was made.
+    """
+
+    name: str
+    rows_per_request: int
+    calls_per_month: int
+    users_per_month: int
+    requests_per_minute: int | None
+    expires_days: int | None
+
+
+def list_plans(plans: Mapping[str, Plan], part: Part = WHOLE) -> Page[PlanLine]:
+    """List the plans that tokens may have, by name."""
+    lines = [PlanLine(name=name, **plans[name].model_dump()) for name in sorted(plans)]
+    return page_among(lines, lambda line: (line.name,), part)
 
 
 def list_tokens(context: Context, member_id: int | None = None, part: Part = WHOLE) -> Page[TokenShown]:

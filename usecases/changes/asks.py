@@ -1,14 +1,17 @@
 """What people ask for, each by its name: done at once while nothing decides yet, and proposed from then on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import ConflictError
 from fivefold.domain.rate_files import DatedRates
 from fivefold.risk.facts.portfolio import NamedList, read_list
 from fivefold.risk.language.base import canonical_form
 from fivefold.store.rulesets.activations import PER_SECOND
 from fivefold.usecases.accounts.lists import ListPut, list_version, missing_versions
 from fivefold.usecases.accounts.rate_tables import checked_rates, rates_content
-from fivefold.usecases.accounts.settings import SettingsChange, check_values
+from fivefold.usecases.accounts.settings import SettingsChange, check_values, settings_of
 from fivefold.usecases.changes.contents import (
     ListVersionsAdded,
     OverrideRevoked,
@@ -119,16 +122,31 @@ def retire_policy(context: Context, name: str, number: int, reason: str) -> Chan
     return ask_for(context, PolicyRetired(name, number), checked_reason(reason))
 
 
-def change_settings(context: Context, change: SettingsChange, reason: str = "") -> ChangeOutcome:
+def change_settings(
+    context: Context, change: SettingsChange, reason: str = "", seen: Mapping[str, object] | None = None
+) -> ChangeOutcome:
     """Change the settings that are given; its result are all `Settings`.
+
+    Args:
+        context: who asks.
+        change: what is to change.
+        reason: why; needed where it is proposed.
+        seen: settings as they were when this was decided, by name; None not to ask.
 
     Raises:
         ConfigError: a value is invalid; or it is proposed without a reason.
         ConflictError: the levels were not chosen yet; the base currency is to change although a ruleset was written;
-            or who asks is no member.
+            who asks is no member; or a setting has another value by now than was seen.
     """
     check_values(change)
-    return ask_for(context, SettingsChanged(**vars(change)), reason)
+
+    def refuse_changed(session: Session) -> None:
+        present = vars(settings_of(session, context.organisation_id))
+        for name, value in (seen or {}).items():
+            if present[name] != value:
+                raise ConflictError(f"another person changed the settings: {name} is {present[name]} now")
+
+    return ask_for(context, SettingsChanged(**vars(change)), reason, require=refuse_changed)
 
 
 def revoke_override(context: Context, override_id: int, reason: str) -> ChangeOutcome:

@@ -5,7 +5,7 @@ So is the end of an override that lies below what the rules say, which raises th
 here only where it would lower a level (`usecases.levels.lowering`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, is_dataclass
 from functools import partial
 from typing import Annotated, Any
@@ -113,10 +113,12 @@ def ask_for(
     reason: str,
     reach: Mapping[str, Any] | None = None,
     champions: Champions | None = None,
+    require: Callable[[Session], None] | None = None,
 ) -> ChangeOutcome:
     """Propose a change; it is done at once where it needs one person alone, and nothing happens where it is so already.
 
-    *reach*: whom, where that is known already. *champions*: to promote a model with, where it is about one.
+    *reach*: whom, where that is known already. *champions*: to promote a model with, where it is about one. *require*
+    raises, in the transaction of the change, where it is not to be asked for.
 
     Raises:
         ConfigError: the reason is empty although it is proposed; or as the kind says.
@@ -125,6 +127,8 @@ def ask_for(
     now = context.now()
     with context.writing() as session:
         _hold(session, context)
+        if require is not None:
+            require(session)
         if (result := result_in_force(session, context, content)) is not None:
             return ChangeOutcome(result, None, changes=False)
         if _one_person_suffices(session, context, content):

@@ -10,7 +10,7 @@ from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.schemas import LARGEST, Number, RequestModel, Text
 from fivefold.store.accounts.plans import MOST_DAYS
 from fivefold.usecases.accounts import token_requests
-from fivefold.usecases.accounts.token_requests import HalfOfSecret, TokenRequestLine, TokenShown, WantedToken
+from fivefold.usecases.accounts.token_requests import HalfOfSecret, PlanLine, TokenRequestLine, TokenShown, WantedToken
 
 
 class TokenWanted(RequestModel):
@@ -33,6 +33,11 @@ class PageOfRequests(PageQuery):
     """Of which state: asked, made or refused; all by default."""
 
     state: Literal["asked", "made", "refused"] | None = None
+
+
+def list_plans(context: RequestContext, query: PageQuery) -> Page[PlanLine]:
+    """List the plans that tokens may have, with their limits, by name."""
+    return token_requests.list_plans(context.plans, query.part)
 
 
 def list_tokens(context: RequestContext, query: PageOfTokens) -> Page[TokenShown]:

@@ -181,6 +181,7 @@ EXAMPLES: Mapping[str, Example] = {
     "search_entries": Example(query={"since": "2026-01-01"}),
     "search_decisions": Example(query={"policy": "payments"}),
     "search_overrides": Example(query={"since": "2026-01-01"}),
+    "list_plans": Example(),
     "list_tokens": Example(),
     "revoke_token": Example({"number": "1"}, own=("number",)),
     "list_token_requests": Example(query={"state": "asked"}),

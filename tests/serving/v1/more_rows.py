@@ -164,6 +164,7 @@ MORE: Mapping[str, Callable[[Place, int], None]] = {
     "list_endpoints": _copied(Endpoint, created_us=lambda number: number),
     "list_dead_letters": _dead,
     "list_members": _asked("POST", "/v1/members", lambda number: {"name": f"more {number}", "roles": ["admin"]}),
+    "list_plans": _nothing,
     "list_imports": _import,
     "search_entries": _asked("POST", "/v1/members", lambda number: {"name": f"found {number}", "roles": ["admin"]}),
     "search_decisions": _asked(

@@ -240,6 +240,7 @@ FIRST_DAYS = (
     Step("list_token_requests"),
     Step("approve_token", "bo"),
     Step("refuse_token", "bo", {"token_request": "2"}, first=lambda bank: bank.send(Step("ask_for_token"))),
+    Step("list_plans"),
     Step("list_tokens"),
     Step("revoke_token", "bo"),
     Step("list_entries"),

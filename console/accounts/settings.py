@@ -1,0 +1,61 @@
+"""What the organisation decides for all of it."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from fivefold.console.texts import text
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, whole_number
+from fivefold.domain.errors import ConfigError, ConflictError
+from fivefold.usecases.accounts.settings import Settings, SettingsChange, read_settings
+from fivefold.usecases.changes import asks
+
+SETTINGS: Final = "/console/administration/settings"
+NUMBERS: Final = {
+    "override_cap_percent": "Largest share of customers that overrides may keep below the rules, in percent",
+    "minimum_coverage_percent": "Share of a ruleset's rules and cases that examples must reach, in percent",
+    "retention_days": "Days after which a customer may be erased",
+}
+SWITCHES: Final = {
+    "programs_lower_levels": "Programs take back what holds a level up without a second person",
+    "two_people_promote": "Two people promote a value model",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettingsPage:
+    """The settings as they are; None before the levels were chosen."""
+
+    settings: Settings | None
+    numbers: dict[str, str]
+    switches: dict[str, str]
+
+
+def show_settings(visit: Visit) -> Rendered:
+    """Show the settings."""
+    try:
+        present = read_settings(visit)
+    except ConflictError:
+        present = None
+    page = SettingsPage(settings=present, numbers=NUMBERS, switches=SWITCHES)
+    return Rendered(template="accounts/settings.html", title=text("Settings"), page=page)
+
+
+def change(visit: Visit) -> Answer:
+    """Change what differs from what the person saw; refused where another person changed the same meanwhile."""
+    seen: dict[str, int | bool] = {}
+    wanted: dict[str, int | bool] = {}
+    for name, label in NUMBERS.items():
+        seen[name] = visit.number(f"seen_{name}", text(label))
+        wanted[name] = whole_number(visit.typed(name, text(label)), text(label))
+    for name, label in SWITCHES.items():
+        seen[name] = visit.typed(f"seen_{name}", text(label)) == "1"
+        wanted[name] = bool(visit.form.get(name))
+    changed = {name: value for name, value in wanted.items() if value != seen[name]}
+    if not changed:
+        raise ConfigError(text("no setting differs from what it was"))
+    asked = SettingsChange(**changed)  # type: ignore[arg-type]  # numbers are numbers, and switches are switches
+    before = {name: seen[name] for name in changed}
+    outcome = asks.change_settings(visit, asked, visit.form.get("reason", "").strip(), before)
+    if not outcome.changes:
+        return Redirect(visit.path, "settings-same")
+    return Redirect(visit.path, "settings-changed" if outcome.proposal is None else "settings-proposed")
