@@ -1,4 +1,4 @@
-"""The portfolio: how many customers are at which level."""
+"""The portfolio: how many customers are at which level, what they are worth, and who they are."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,11 @@ from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit
 from fivefold.domain.paging import Page
 from fivefold.usecases.accounts.entity_types import list_types
-from fivefold.usecases.levels.distribution import Distribution, distribution
 from fivefold.usecases.portfolio.current_levels import CurrentLevel, LevelFilters, list_current_levels
+from fivefold.usecases.portfolio.matrix import Matrix, MatrixCell, value_and_risk
+
+SHADES = 4
+"""Of the cells of the matrix, by their share of the customers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,44 +23,92 @@ class LevelCount:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MatrixField:
+    """A field of the matrix.
+
+    Attributes:
+        cell: None where nobody is.
+        share: of all who were assessed.
+        shade: from 0 for nobody to `SHADES`.
+        chosen: the list below is of this one.
+        query: of the address that lists who is in it; None where they cannot be listed alone.
+    """
+
+    cell: MatrixCell | None
+    share: float
+    shade: int
+    chosen: bool
+    query: dict[str, str] | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class PortfolioPage:
     """The levels of a type of entity, and who stands where: the riskiest first.
 
     Attributes:
-        level: of the customers that are listed; None for all.
+        rows: of the matrix, the highest level first, None for those without one; a field for each of `segments`.
+        segments: the highest first; None for those of whom the value model knows nothing.
+        level: of the customers that are listed; None for all, as is `segment`.
     """
 
     types: tuple[str, ...]
     type: str
-    distribution: Distribution
+    matrix: Matrix
     counts: tuple[LevelCount, ...]
+    rows: tuple[tuple[str | None, tuple[MatrixField, ...]], ...]
+    segments: tuple[str | None, ...]
     level: str | None
+    segment: str | None
     customers: Page[CurrentLevel]
     next: str | None
 
 
 def show_portfolio(visit: Visit) -> Rendered:
-    """Show the levels of one type, and its customers, of all levels or of the one that the address names."""
+    """Show the matrix of one type, and its customers: all of them, or those of a level or a field."""
     types = tuple(each.name for each in list_types(visit))
     kind = visit.choice("type", types or ("customer",))
-    found = distribution(visit, kind)
-    level = visit.choice("level", ("", *found.levels)) or None
-    filters = LevelFilters(levels=() if level is None else (level,))
+    matrix = value_and_risk(visit, kind)
+    level = visit.choice("level", ("", *matrix.levels)) or None
+    segment = visit.choice("segment", ("", *matrix.segments)) or None
+    filters = LevelFilters(levels=() if level is None else (level,), segments=() if segment is None else (segment,))
     customers = list_current_levels(visit, kind, filters, part=visit.part("customers"))
+    segments = (*reversed(matrix.segments), None)
     page = PortfolioPage(
         types=types,
         type=kind,
-        distribution=found,
-        counts=_counts(found),
+        matrix=matrix,
+        counts=tuple(
+            LevelCount(level=name, entities=entities, share=entities / matrix.entities if matrix.entities else 0.0)
+            for name, entities in matrix.by_level().items()
+        ),
+        rows=_rows(matrix, segments, (level, segment)),
+        segments=segments,
         level=level,
+        segment=segment,
         customers=customers,
         next=visit.next_of("customers", customers),
     )
     return Rendered(template="levels/portfolio.html", title=text("Portfolio"), page=page)
 
 
-def _counts(found: Distribution) -> tuple[LevelCount, ...]:
-    return tuple(
-        LevelCount(level=level, entities=entities, share=entities / found.entities if found.entities else 0.0)
-        for level, entities in found.by_level().items()
-    )
+def _rows(
+    matrix: Matrix, segments: tuple[str | None, ...], chosen: tuple[str | None, str | None]
+) -> tuple[tuple[str | None, tuple[MatrixField, ...]], ...]:
+    """Lay the cells out; those without a level have a row where there are any."""
+    by_place = {(cell.level, cell.segment): cell for cell in matrix.cells}
+    levels = (*reversed(matrix.levels), *([None] if matrix.without_level else []))
+    fullest = max((cell.entities for cell in matrix.cells), default=0)
+
+    def field(level: str | None, segment: str | None) -> MatrixField:
+        cell = by_place.get((level, segment))
+        entities = 0 if cell is None else cell.entities
+        listed = level is not None and segment is not None
+        return MatrixField(
+            cell=cell,
+            share=entities / matrix.entities if matrix.entities else 0.0,
+            shade=-(-SHADES * entities // fullest) if fullest else 0,
+            chosen=listed and chosen == (level, segment),
+            query={"type": matrix.entity_type, "level": str(level), "segment": str(segment)} if listed else None,
+        )
+
+    return tuple((level, tuple(field(level, segment) for segment in segments)) for level in levels)

@@ -11,7 +11,7 @@ from fivefold.serving.v1.levels import entity_profile as facts
 from fivefold.serving.v1.levels import levels, overrides, portfolio, timeline
 from fivefold.serving.v1.models import models
 from fivefold.serving.v1.monitoring import operations, validations
-from fivefold.serving.v1.portfolio import current_levels, differences, override_search, search, transitions
+from fivefold.serving.v1.portfolio import current_levels, differences, matrix, override_search, search, transitions
 from fivefold.serving.v1.queue import items as queue
 from fivefold.serving.v1.queue import views as queue_views
 from fivefold.serving.v1.route import Route, Work
@@ -93,6 +93,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/queue/views", READERS, queue_views.list_queue_views),
     Route("PUT", "/v1/queue/views/{name}", READERS, queue_views.save_queue_view),
     Route("DELETE", "/v1/queue/views/{name}", READERS, queue_views.remove_queue_view),
+    Route("GET", "/v1/matrix", READERS, matrix.read_matrix),
     Route("GET", "/v1/distribution", READERS, portfolio.read_distribution),
     Route("GET", "/v1/failures", PUBLISHERS, portfolio.list_failures),
     Route("GET", "/v1/validations", REVIEWERS, validations.list_validations),

@@ -132,6 +132,28 @@ class Standing(Base):
     value_currency: Mapped[str | None] = mapped_column(String(3))
 
 
+class PortfolioCount(Base):
+    """How many entities of a type are at a level and in a segment; triggers of `standings` count every change.
+
+    Attributes:
+        level: from 1, the lowest; 0 for none.
+        segment: empty where the value model found no value, and so is `currency`.
+        part: the connection that counted, whose own row this is; the sum over all parts counts.
+        cents: the sum of the expected values, each rounded to hundredths.
+    """
+
+    __tablename__ = "portfolio_counts"
+
+    organisation_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    type_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    level: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    segment: Mapped[str] = mapped_column(String(10), primary_key=True)
+    currency: Mapped[str] = mapped_column(String(3), primary_key=True)
+    part: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    entities: Mapped[int] = mapped_column(BigInteger)
+    cents: Mapped[int] = mapped_column(BigInteger)
+
+
 class Transition(Base):
     """A level reached, by the assessment of that number; written once, announced once."""
 

@@ -45,6 +45,7 @@ from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from tests.store import databases
 from tests.store.audits import bind_unnamed
+from tests.store.portfolio.counting import assert_counted
 from tests.usecases import platform_model
 from tests.usecases.at_once import revoke_override, roll_back
 from tests.usecases.banks import Bank
@@ -587,6 +588,7 @@ class Machine(RuleBasedStateMachine):
             self._history_agrees(connection, names)
             self._standings_agree(connection, names)
             self._marks_agree(connection, names)
+            assert_counted(connection)
             events = [
                 (body["external_id"], int(body["assessment"].split(".")[1]), body["from"], body["to"], body["source"])
                 for (said,) in connection.execute(text("SELECT body FROM outbox ORDER BY id"))

@@ -104,6 +104,7 @@ EXAMPLES: Mapping[str, Example] = {
     "save_queue_view": Example({"name": "Rose today"}, {"filters": {"kind": "rise"}}),
     "remove_queue_view": Example({"name": "kept"}, query={"shared": "true"}, own=("name",)),
     "change_queue_item": Example({"item": "override-1-0"}, {"revision": 0, "assigned_to": 1}, own=("item",)),
+    "read_matrix": Example(query={"type": "customer"}),
     "read_distribution": Example(query={"type": "customer"}),
     "list_failures": Example(),
     "list_validations": Example(),

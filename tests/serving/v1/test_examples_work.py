@@ -169,6 +169,7 @@ FIRST_DAYS = (
     Step("count_entities"),
     Step("list_current_levels"),
     Step("list_transitions"),
+    Step("read_matrix"),
     Step("read_distribution"),
     Step("list_failures"),
     Step("check_policy"),

@@ -19,6 +19,7 @@ from fivefold.usecases.levels.clock_repair import repair_dates
 from fivefold.usecases.levels.value_scores import EntityScorer
 from tests.models.making import value_model
 from tests.store.migrating import migrate_again
+from tests.store.portfolio.counting import assert_counted
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 
@@ -176,6 +177,11 @@ def test_a_database_of_before_is_filled_from_its_history(bank: Bank) -> None:
         )
     whole = by_history(bank)
     with bank.engine.begin() as connection:
+        for change in ("insert", "update", "delete"):
+            on_sqlite = connection.dialect.name == "sqlite"
+            what = f"TRIGGER standings_counted_{change}" if on_sqlite else f"FUNCTION standings_count_{change} CASCADE"
+            connection.execute(text(f"DROP {what}"))
+        connection.execute(text("DROP TABLE portfolio_counts"))
         for index in inspect(connection).get_indexes("standings"):
             if index["name"] not in {"ix_standings_level", "ix_standings_failed"}:
                 connection.execute(text(f"DROP INDEX {index['name']}"))
@@ -183,5 +189,9 @@ def test_a_database_of_before_is_filled_from_its_history(bank: Bank) -> None:
             connection.execute(text(f"ALTER TABLE standings DROP COLUMN {name}"))
     migrate_again(bank.engine, "0001", "0002")
     assert columns(bank) == whole
+    migrate_again(bank.engine, "0014", "0015")
+    with bank.engine.connect() as connection:
+        assert connection.execute(text("SELECT sum(entities) FROM portfolio_counts")).scalar_one() == len(whole)
+        assert_counted(connection)
     with Session(bank.engine) as session, session.begin():
         session.execute(delete(ValueScore).where(ValueScore.model == "m"))

@@ -1,0 +1,66 @@
+"""How many entities stand where, from counters that the database keeps: as quick for ten million as for ten.
+
+Triggers of `standings` (migration 0015) count every change in its own transaction. On PostgreSQL each connection adds
+to rows of its own, `part`, so that no writer waits for another one; what is read is their sum.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import case, func, select
+from sqlalchemy.orm import Session
+
+from fivefold.store.tables.levels import PortfolioCount, Standing
+
+
+@dataclass(frozen=True)
+class CountedCell:
+    """The entities of a type at one level and in one segment, whose value is in one currency.
+
+    Attributes:
+        level: from 1, the lowest; 0 for none.
+        segment: empty where the value model found no value.
+        currency: of the expected values; empty without any.
+        cents: the sum of the expected values, each rounded to hundredths.
+    """
+
+    level: int
+    segment: str
+    currency: str
+    entities: int
+    cents: int
+
+
+def counted_cells(session: Session, organisation_id: int, type_id: int) -> list[CountedCell]:
+    """Give the cells of a type that hold entities, in the order of levels, segments and currencies."""
+    by = (PortfolioCount.level, PortfolioCount.segment, PortfolioCount.currency)
+    entities, cents = func.sum(PortfolioCount.entities), func.sum(PortfolioCount.cents)
+    statement = (
+        select(*by, entities, cents)
+        .where(PortfolioCount.organisation_id == organisation_id, PortfolioCount.type_id == type_id)
+        .group_by(*by)
+        .having(entities != 0)
+        .order_by(*by)
+    )
+    return [_cell(row) for row in session.execute(statement)]
+
+
+def recounted_cells(session: Session, organisation_id: int, type_id: int) -> list[CountedCell]:
+    """Count the same from every standing: what the counters must equal."""
+    segment, currency = func.coalesce(Standing.segment, ""), func.coalesce(Standing.value_currency, "")
+    by = (func.coalesce(Standing.level, 0), segment, currency)
+    hundredths = func.round(Standing.expected_value * 100)
+    cents = func.sum(case((Standing.expected_value.is_(None), 0), else_=hundredths))
+    statement = (
+        select(*by, func.count(), cents)
+        .where(Standing.organisation_id == organisation_id, Standing.type_id == type_id)
+        .group_by(*by)
+        .order_by(*by)
+    )
+    return [_cell(row) for row in session.execute(statement)]
+
+
+def _cell(row: Sequence[Any]) -> CountedCell:
+    level, segment, currency, entities, cents = row
+    return CountedCell(level, segment, currency, int(entities), int(cents))

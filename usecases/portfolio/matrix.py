@@ -1,0 +1,108 @@
+"""Value and risk of a portfolio at once: how many customers, and what they are worth, at each level in each segment."""
+
+from dataclasses import dataclass
+
+from fivefold.domain.segments import SEGMENTS
+from fivefold.store.ingest.entities import type_named
+from fivefold.store.levels.distribution import count_quarantined
+from fivefold.store.portfolio.counts import counted_cells
+from fivefold.store.rulesets.rulesets import active_versions
+from fivefold.usecases.accounts.settings import settings_of
+from fivefold.usecases.shared.api_fields import schema
+from fivefold.usecases.shared.context import Context
+
+
+@dataclass(frozen=True, kw_only=True)
+class Money:
+    """A sum of expected values, in one currency."""
+
+    amount: float
+    currency: str
+
+
+@schema("MatrixCell")
+@dataclass(frozen=True, kw_only=True)
+class MatrixCell:
+    """The entities at one level and in one segment.
+
+    Attributes:
+        level: its name; None for those without one.
+        segment: None for those of whom the value model knows nothing.
+        entities: how many.
+        worth: what they are expected to bring, by currency.
+    """
+
+    level: str | None
+    segment: str | None
+    entities: int
+    worth: list[Money]
+
+
+@schema("Matrix")
+@dataclass(frozen=True, kw_only=True)
+class Matrix:
+    """Where the assessed entities of a type stand by risk and by value.
+
+    Attributes:
+        levels: the organisation's, the lowest first.
+        segments: of the value, the lowest first.
+        entities: that were assessed.
+        deciding: a ruleset is active for the type.
+        quarantined: entities that failed too often to be tried again.
+        cells: those that hold entities.
+    """
+
+    entity_type: str
+    levels: list[str]
+    segments: list[str]
+    entities: int
+    deciding: bool
+    quarantined: int
+    cells: list[MatrixCell]
+
+    def by_level(self) -> dict[str, int]:
+        """Count everyone at each level, the highest first."""
+        return {name: self._at(name) for name in reversed(self.levels)}
+
+    @property
+    def without_level(self) -> int:
+        """How many were assessed and have no level."""
+        return self._at(None)
+
+    def _at(self, level: str | None) -> int:
+        return sum(cell.entities for cell in self.cells if cell.level == level)
+
+
+def value_and_risk(context: Context, type_name: str) -> Matrix:
+    """Give the matrix of a type, from counters: it takes as long for ten million as for ten.
+
+    NotFoundError where there is no such type; ConflictError where the organisation has not chosen its levels.
+    """
+    with context.reading() as session:
+        kind = type_named(session, context.organisation_id, type_name)
+        names = settings_of(session, context.organisation_id).levels
+        counted = counted_cells(session, context.organisation_id, kind.id)
+        deciding = bool(active_versions(session, context.organisation_id, kind.id))
+        quarantined = count_quarantined(session, kind.id)
+    found: dict[tuple[int, str], MatrixCell] = {}
+    for cell in counted:
+        key = (cell.level, cell.segment)
+        before = found.get(key)
+        worth = [] if before is None else before.worth
+        if cell.currency:
+            worth = [*worth, Money(amount=cell.cents / 100, currency=cell.currency)]
+        found[key] = MatrixCell(
+            level=names[cell.level - 1] if cell.level else None,
+            segment=cell.segment or None,
+            entities=cell.entities + (0 if before is None else before.entities),
+            worth=worth,
+        )
+    return Matrix(
+        entity_type=type_name,
+        levels=list(names),
+        segments=list(SEGMENTS),
+        entities=sum(cell.entities for cell in found.values()),
+        deciding=deciding,
+        quarantined=quarantined,
+        cells=list(found.values()),
+    )
