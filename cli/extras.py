@@ -12,6 +12,7 @@ EXTRAS = {
         "joserfc",
         "prometheus_client",
         "pydantic_core",
+        "reportlab",
         "requests",
         "starlette",
         "typing_extensions",

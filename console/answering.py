@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from fivefold.console.rendering import render, render_alone
 from fivefold.console.texts import text
-from fivefold.console.visit import Redirect, Rendered, View, Visit
+from fivefold.console.visit import Answer, Download, Redirect, Rendered, View, Visit
 from fivefold.domain.errors import ConflictError, FivefoldError, UnknownOutcomeError, http_status
 from fivefold.store.sql.database import reachable
 
@@ -25,11 +25,12 @@ SHOWN_AGAIN = (409, 422)
 
 @dataclass(frozen=True)
 class Document:
-    """What is sent: a page, or where to go instead."""
+    """What is sent: a page, where to go instead, or a file."""
 
     status: int
     html: str = ""
     location: str = ""
+    file: Download | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,9 @@ def _stale(reason: str) -> str:
     return text("{reason}. The page shows what holds now.", reason=reason.rstrip("."))
 
 
-def _document(visit: Visit, outcome: Rendered | Redirect) -> Document:
+def _document(visit: Visit, outcome: Answer) -> Document:
+    if isinstance(outcome, Download):
+        return Document(HTTPStatus.OK, file=outcome)
     if isinstance(outcome, Redirect):
         return Document(HTTPStatus.SEE_OTHER, location=outcome.location(visit.form_token))
     return Document(outcome.status, html=render(visit, outcome))

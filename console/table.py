@@ -5,7 +5,7 @@ from typing import Final
 from fivefold.console.accounts import members, settings, sign_in, tokens
 from fivefold.console.audit import log
 from fivefold.console.changes import proposal
-from fivefold.console.levels import assessment, customer, portfolio, search, timeline, transactions
+from fivefold.console.levels import assessment, customer, export, portfolio, search, timeline, transactions
 from fivefold.console.models import version, versions
 from fivefold.console.monitoring import operations, validation
 from fivefold.console.queue import many
@@ -78,6 +78,8 @@ VIEWS: Final[tuple[View, ...]] = (
     ),
     View("POST", f"{_ENTITY}/tag", f"PUT {_OF}/tags/{{tag}}", customer.set_tag, customer.show_customer),
     View("POST", f"{_ENTITY}/end-tag", f"DELETE {_OF}/tags/{{tag}}", customer.end_tag, customer.show_customer),
+    View("POST", f"{_ENTITY}/export-json", f"GET {_OF}", export.export_json, customer.show_customer),
+    View("POST", f"{_ENTITY}/export-pdf", f"GET {_OF}", export.export_pdf, customer.show_customer),
     View("GET", f"{_ENTITY}/timeline", f"GET {_OF}/timeline", timeline.show_timeline),
     View("GET", f"{_ENTITY}/transactions", f"GET {_OF}/transactions/days", transactions.show_transactions),
     View("GET", f"{_ENTITY}/history", f"GET {_OF}/history", assessment.show_history),

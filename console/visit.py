@@ -155,7 +155,16 @@ class Redirect:
         return f"{self.address}{'&' if mark else '?'}{urlencode({NOTICE: f'{self.notice}.{signature}'})}"
 
 
-Answer = Rendered | Redirect
+@dataclass(frozen=True)
+class Download:
+    """A file to be kept: its name, which is plain ASCII, its type, and its bytes."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+
+Answer = Rendered | Redirect | Download
 
 
 @dataclass(frozen=True)

@@ -382,6 +382,10 @@ def _response(document: Document, *, sign_out: bool = False, nonce: str = "") ->
     if nonce:
         policy = f"{_POLICY.format(types='htmx')}; script-src 'nonce-{nonce}'; connect-src 'self'"
         headers["Content-Security-Policy"] = policy
+    if document.file is not None:
+        disposition = f'attachment; filename="{document.file.name}"'
+        headers["Content-Disposition"] = disposition
+        return Response(document.file.content, media_type=document.file.media_type, headers=headers)
     if document.location:
         response: Response = RedirectResponse(document.location, document.status, headers)
     else:

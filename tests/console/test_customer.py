@@ -240,3 +240,36 @@ def test_of_those_who_cannot_decide_nothing_is_noted(place: Place) -> None:
     Visitor(place).sign_in("publisher").go("/console/entities/customer/c%2F1%20%C3%A4")
     with place.engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM openings").scalar_one() == 0
+
+
+def test_a_customer_is_exported_with_the_sentences_of_the_page_and_the_export_is_recorded(
+    place: Place, investigator: Visitor
+) -> None:
+    level = assessed(place)
+    reasons = level["reasons"]
+    assert isinstance(reasons, dict)
+    address = "/console/entities/customer/c%2F1%20%C3%A4"
+    place.good("PUT", "/v1/entities/customer/c%2F1%20%C3%A4/tags/%D0%B6%3Cb%3E", {}, role="investigator")
+    written = investigator.go(address).submit("/export-json").page
+    assert written.headers["content-disposition"] == 'attachment; filename="c_1__.json"'
+    taken = written.json()
+    assert (taken["type"], taken["external_id"], taken["exported_by"]) == ("customer", "c/1 ä", "the investigator")
+    assert taken["sentence"] == reasons["line"]
+    assert [rule["title"] for rule in taken["factors"]] == [rule["title"] for rule in reasons["rules"]]
+    assert taken["address"].startswith("/console/assessments/1.")
+    assert taken["level"] == level["level"]
+    assert "breakdown" not in taken
+    document = investigator.go(address).submit("/export-pdf").page
+    assert document.headers["content-type"] == "application/pdf"
+    assert document.content.startswith(b"%PDF-")
+    assert len(document.content) > 2000
+    entries = place.good("GET", "/v1/audit", role="admin", params={"limit": "1000"})
+    kept = [entry["details"]["form"] for entry in entries if entry["action"] == "customer.exported"]
+    assert sorted(kept) == ["json", "pdf"]
+
+
+def test_the_sentence_and_its_permanent_address_stand_in_one_field(place: Place, investigator: Visitor) -> None:
+    level = assessed(place)
+    investigator.go("/console/entities/customer/c%2F1%20%C3%A4")
+    assert isinstance(level["reasons"], dict)
+    assert re.search(r'readonly value="[^"]+ /console/assessments/1\.[0-9]+"', investigator.page.text)
