@@ -1,6 +1,8 @@
 """The editor: the text itself, what is wrong in it, what it changes, and what it makes of one customer."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
 
 from fivefold.console.rulesets.text import (
     LineChange,
@@ -20,6 +22,20 @@ from fivefold.usecases.rulesets.drafts import NO_DRAFT, name_and_type_of, refuse
 from fivefold.usecases.rulesets.example_customer import EntityTried, try_text
 from fivefold.usecases.rulesets.overview import RulesetLine, read_ruleset
 from fivefold.usecases.rulesets.read import DraftShown, read_draft, read_version
+from fivefold.usecases.rulesets.text_forms import (
+    CATEGORIES,
+    OPERATORS,
+    CaseForm,
+    Outline,
+    RuleForm,
+    outline_of,
+    with_case,
+    with_rule,
+    with_thresholds,
+)
+
+WRITTEN: Final = "written"
+"""What a form has just written into a text, from the action to its page."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +62,8 @@ class EditorPage:
         lines: the text with what was found in each line.
         tried: None where no customer was named.
         starts: what a new ruleset can begin with.
+        outline: what the forms choose from.
+        written: what a form has just written into the text; empty otherwise.
     """
 
     ruleset: RulesetLine | None
@@ -57,6 +75,10 @@ class EditorPage:
     checked: TextCheck | None
     lines: tuple[TextLine, ...]
     tried: Tried | None
+    outline: Outline
+    operators: Mapping[str, str]
+    categories: tuple[str, ...]
+    written: str
     starts: tuple[str, ...] = ()
 
     @property
@@ -112,6 +134,10 @@ def _page(
         checked=checked,
         lines=() if checked is None else numbered_lines(document, checked.findings),
         tried=None if checked is None else _tried(visit, ruleset, document, checked),
+        outline=outline_of(document),
+        operators=OPERATORS,
+        categories=CATEGORIES,
+        written=visit.query.get(WRITTEN, "") if visit.action == "write" and not visit.problem else "",
         starts=bundled_rulesets() if ruleset is None else (),
     )
     title = text("New ruleset") if ruleset is None else text("Edit {family}", family=ruleset.name)
@@ -137,6 +163,43 @@ def check(visit: Visit) -> Answer:
     """Look through what was typed, and try it on a customer; nothing is stored."""
     typed_document(visit)
     return show_new(visit) if "family" not in visit.parts else show_editor(visit)
+
+
+def write(visit: Visit) -> Answer:
+    """Write what a form says into the text, and look through it; nothing is stored."""
+    document = typed_document(visit)
+    match visit.form.get("write"):
+        case "rule":
+            document = with_rule(document, _rule_form(visit))
+            said = text("The rule is written into the text behind the others. Nothing is saved yet.")
+        case "case":
+            document = with_case(document, visit.typed("case_rule", text("Rule")), _case_form(visit, "case"))
+            said = text("The case is written into the text; it is asked after the others. Nothing is saved yet.")
+        case _:
+            document = with_thresholds(document, visit.typed("thresholds", text("Thresholds")))
+            said = text("The thresholds are written into the text. Nothing is saved yet.")
+    done = replace(visit, form={**visit.form, "document": document}, query={WRITTEN: said})
+    return show_new(done) if "family" not in visit.parts else show_editor(done)
+
+
+def _rule_form(visit: Visit) -> RuleForm:
+    return RuleForm(
+        id=visit.typed("rule_id", text("Name of the rule")),
+        title=visit.typed("rule_title", text("Title")),
+        category=visit.typed("rule_category", text("Category")),
+        rationale=visit.form.get("rule_rationale", "").strip(),
+        field=visit.typed("rule_field", text("Field")),
+        case=_case_form(visit, "rule"),
+    )
+
+
+def _case_form(visit: Visit, of: str) -> CaseForm:
+    return CaseForm(
+        operator=visit.typed(f"{of}_operator", text("Comparison")),
+        value=visit.typed(f"{of}_value", text("Value")),
+        points=visit.typed(f"{of}_points", text("Points")),
+        floor=visit.form.get(f"{of}_floor", ""),
+    )
 
 
 def save(visit: Visit) -> Answer:

@@ -6,6 +6,7 @@ of YAML 1.2, of which JSON is a part, without anchors, aliases, merge keys and t
 
 import re
 from collections.abc import Hashable
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -161,6 +162,21 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _whole)
 _Loader.add_constructor("tag:yaml.org,2002:float", _decimal)
 
 
+@dataclass(frozen=True)
+class ListEnd:
+    """Where a further item of a list goes.
+
+    Attributes:
+        index: in the text, from 0.
+        column: of the dashes of its items, from 0; None for a list in brackets.
+        is_empty: it has no items yet.
+    """
+
+    index: int
+    column: int | None
+    is_empty: bool
+
+
 class Document:
     """A document and where its parts stand.
 
@@ -195,6 +211,35 @@ class Document:
             return (), None, None
         path, mark = _Search(location, value).best(self._node, self.data, 0, self._node.start_mark)[1]
         return path, mark.line + 1, mark.column + 1
+
+    def list_end(self, path: Path) -> ListEnd | None:
+        """Tell where a further item of the list at a path goes; None where there is no list."""
+        node = self._at(path)
+        if not isinstance(node, yaml.SequenceNode):
+            return None
+        if node.flow_style:
+            return ListEnd(node.end_mark.index - 1, None, not node.value)
+        return ListEnd(_end(node), node.start_mark.column, False)
+
+    def span(self, path: Path) -> tuple[int, int] | None:
+        """Tell where the value at a path begins and ends in the text; None where nothing is there."""
+        node = self._at(path)
+        return None if node is None else (node.start_mark.index, _end(node))
+
+    def _at(self, path: Path) -> Any:
+        node = self._node
+        for step in path:
+            below = None if node is None else _child(node, step)
+            node = None if below is None else below[0]
+        return node
+
+
+def _end(node: Any) -> int:
+    """Find where the last character of a part stands; the mark of a part in lines is after what follows it."""
+    if isinstance(node, yaml.ScalarNode) or node.flow_style or not node.value:
+        return int(node.end_mark.index)
+    last = node.value[-1]
+    return _end(last[1] if isinstance(node, yaml.MappingNode) else last)
 
 
 class _Search:

@@ -233,3 +233,32 @@ def test_a_cell_of_a_backtest_leads_to_the_people_who_move(place: Place, author:
     assert "/console/entities/customer/c%2F1%20%C3%A4" in author.links()
     author.go(author.page.url.path + "?from=high")
     assert "Nobody is listed." in author.text
+
+
+def test_forms_write_a_rule_a_case_and_thresholds_into_the_text(place: Place, author: Visitor) -> None:
+    text = document("retail")
+    rule = {
+        "rule_field": "pep",
+        "rule_operator": "equals",
+        "rule_value": "true",
+        "rule_points": "50",
+        "rule_floor": "high",
+        "rule_id": "pep",
+        "rule_title": "Politically exposed",
+        "rule_category": "other",
+    }
+    sent(author.go(EDIT), "write", text, write="rule", **rule)
+    assert "The rule is written into the text behind the others." in author.text
+    assert "rule pep added" in author.text
+    case = {"case_rule": "income", "case_operator": "below", "case_value": "10", "case_points": "1", "case_floor": ""}
+    sent(author, "write", text, write="case", **case)
+    assert "The case is written into the text" in author.text
+    assert "it is below 10: 1 point" in author.text
+    sent(author, "write", text, write="thresholds", thresholds="300, 700")
+    assert "314.15, 772.01 300, 700" in author.text
+    sent(author, "write", text, write="thresholds", thresholds="300, many")
+    assert author.page.status_code == 422
+    assert "is not a number" in author.text
+    sent(author, "write", text, write="rule", **{**rule, "rule_title": ""})
+    assert "Title is empty" in author.text
+    assert place.good("GET", "/v1/rulesets", role="publisher")[0]["draft_revision"] is None

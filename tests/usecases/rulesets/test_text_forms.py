@@ -1,0 +1,104 @@
+"""Forms that write into a text: what they add is read as it was meant, and all else stays to the byte."""
+
+import json
+from typing import Any
+
+import pytest
+
+from fivefold.domain.errors import ConfigError
+from fivefold.risk.language.documents import Document
+from fivefold.usecases.portfolio_files.bundled import bundled_rulesets, bundled_text
+from fivefold.usecases.rulesets.text_forms import (
+    OPERATORS,
+    CaseForm,
+    RuleForm,
+    outline_of,
+    with_case,
+    with_rule,
+    with_thresholds,
+)
+from tests.serving.v1.bank_rulesets import document as in_json
+from tests.usecases.governed import document
+
+CASE = CaseForm(operator="in_list", value="watched", points="12.50", floor="high")
+RULE = RuleForm(id="new", title='It is: "new"', category="geography", rationale="", field="country", case=CASE)
+ADDED = {"when": {"in_list": "watched"}, "points": 12.5, "floor": "high"}
+TEXTS = [document(), in_json(), document().rstrip("\n"), *map(bundled_text, bundled_rulesets())]
+
+
+def data(text: str) -> Any:
+    return json.loads(json.dumps(Document(text).data, default=float))
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_rule_and_a_case_are_added_and_nothing_else_changes(text: str) -> None:
+    outline = outline_of(text)
+    field = "country" if "country" in outline.fields else next(iter(outline.fields))
+    form = RuleForm(**{**vars(RULE), "field": field})
+    before, after = data(text), data(with_rule(text, form))
+    assert after["rules"][:-1] == before["rules"]
+    assert {**after, "rules": 0} == {**before, "rules": 0}
+    assert after["rules"][-1]["title"] == 'It is: "new"'
+    assert after["rules"][-1]["input"] == {"field": field}
+    for number, rule in enumerate(before["rules"]):
+        longer = with_case(text, rule["id"], CASE)
+        found = data(longer)
+        assert found["rules"][number]["cases"] == [*rule["cases"], ADDED]
+        assert len(longer) > len(text)
+        lines = longer.split("\n")
+        assert not [line for line in text.split("\n") if line not in lines and not text.startswith("{")]
+        found["rules"][number]["cases"].pop()
+        assert found == before
+
+
+def test_thresholds_are_written_where_they_stand() -> None:
+    text = document()
+    assert with_thresholds(text, "20, 60.5") == text.replace("[30, 60]", "[20, 60.5]")
+    assert outline_of(text).thresholds == "30, 60"
+    with pytest.raises(ConfigError, match="'many' is not a number"):
+        with_thresholds(text, "20, many")
+    with pytest.raises(ConfigError, match="has no thresholds"):
+        with_thresholds("score: {}", "20")
+
+
+@pytest.mark.parametrize(
+    ("operator", "value", "field", "written"),
+    [
+        ("in", "KP, IR", "country", ["KP", "IR"]),
+        ("at_least", "10000", "income", 10000),
+        ("equals", "true", "pep", True),
+        ("in_list", "watched", "country", "watched"),
+    ],
+)
+def test_a_value_is_written_as_its_field_has_it(operator: str, value: str, field: str, written: Any) -> None:
+    text = document().replace("  income: number\n", "  income: number\n  pep: flag\n")
+    case = CaseForm(operator=operator, value=value, points="5")
+    found = data(with_rule(text, RuleForm(**{**vars(RULE), "field": field, "case": case})))
+    assert found["rules"][-1]["cases"] == [{"when": {operator: written}, "points": 5}]
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"field": "size"}, "there is no field 'size'"),
+        ({"id": "country"}, "there is a rule 'country' already"),
+        ({"case": CaseForm(operator="is", value="x", points="1")}, "is no comparison"),
+        ({"case": CaseForm(operator="equals", value=" ", points="1")}, "the value is empty"),
+        ({"case": CaseForm(operator="equals", value="x", points="NaN")}, "points: 'NaN' is not a number"),
+        ({"field": "income", "case": CaseForm(operator="equals", value="x", points="1")}, "'x' is not a number"),
+    ],
+)
+def test_what_cannot_be_written_is_said(changed: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        with_rule(document(), RuleForm(**{**vars(RULE), **changed}))
+    with pytest.raises(ConfigError, match="there is no rule 'none'"):
+        with_case(document(), "none", CASE)
+    with pytest.raises(ConfigError, match="no list rules"):
+        with_rule("fields: {country: country}", RULE)
+
+
+def test_a_text_that_cannot_be_read_offers_nothing() -> None:
+    for text in ("a: [", "- a", "fields: 1\nlevels: x\nrules: {}\nscore: {points: 1}"):
+        outline = outline_of(text)
+        assert (dict(outline.fields), outline.levels, dict(outline.rules), outline.thresholds) == ({}, (), {}, None)
+    assert "equals" in OPERATORS

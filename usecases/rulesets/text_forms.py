@@ -1,0 +1,232 @@
+"""Forms that write into the text of a ruleset: a rule, a case, thresholds. All else stays as it is, comments too."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final, get_args
+
+from fivefold.domain.errors import ConfigError, InvalidRulesetError
+from fivefold.risk.language.documents import Document, Path
+from fivefold.risk.language.ruleset import Category
+
+OPERATORS: Final[Mapping[str, str]] = {
+    "equals": "is",
+    "not_equals": "is not",
+    "in": "is one of (with commas)",
+    "not_in": "is none of (with commas)",
+    "at_least": "is at least",
+    "above": "is above",
+    "at_most": "is at most",
+    "below": "is below",
+    "in_list": "is in the list named",
+    "contains": "contains the text",
+}
+"""Comparisons that the forms offer, in words."""
+CATEGORIES: Final[tuple[str, ...]] = get_args(Category)
+"""The families of risk factors that a rule is of."""
+_SEVERAL = frozenset({"in", "not_in"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outline:
+    """What the forms of a text choose from; all empty where it cannot be read.
+
+    Attributes:
+        fields: names and types of the entity's fields.
+        rules: their ids and titles, of those that have an input of their own.
+        thresholds: as they are written; None where the score has none.
+    """
+
+    fields: Mapping[str, Any]
+    levels: tuple[str, ...]
+    rules: Mapping[str, str]
+    thresholds: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseForm:
+    """IF the value compares like this THEN points, and perhaps a level below which the entity does not come."""
+
+    operator: str
+    value: str
+    points: str
+    floor: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleForm:
+    """A rule about one field, with its first case."""
+
+    id: str
+    title: str
+    category: str
+    rationale: str
+    field: str
+    case: CaseForm
+
+
+def outline_of(text: str) -> Outline:
+    """Read what the forms choose from; it may still be wrong elsewhere."""
+    try:
+        data = Document(text).data
+    except InvalidRulesetError:
+        data = None
+    parts = data if isinstance(data, dict) else {}
+    fields, levels, rules = parts.get("fields"), parts.get("levels"), parts.get("rules")
+    listed = [rule for rule in rules if isinstance(rule, dict)] if isinstance(rules, list) else []
+    thresholds = _below(parts, "score", "points", "thresholds")
+    return Outline(
+        fields=fields if isinstance(fields, dict) else {},
+        levels=tuple(map(str, levels)) if isinstance(levels, list) else (),
+        rules={str(rule.get("id")): str(rule.get("title", rule.get("id"))) for rule in listed if "input" in rule},
+        thresholds=", ".join(map(str, thresholds)) if isinstance(thresholds, list) else None,
+    )
+
+
+def _below(data: Any, *steps: str) -> Any:
+    for step in steps:
+        data = data.get(step) if isinstance(data, dict) else None
+    return data
+
+
+def with_rule(text: str, form: RuleForm) -> str:
+    """Add a rule behind the others.
+
+    Raises:
+        InvalidRulesetError: the text is neither YAML nor JSON.
+        ConfigError: it has no list of rules, no such field, or that rule already; or what was typed cannot be written.
+    """
+    outline = outline_of(text)
+    if form.field not in outline.fields:
+        raise ConfigError(f"there is no field {form.field!r}; there are {', '.join(outline.fields) or 'none'}")
+    if form.id in _ids(Document(text)):
+        raise ConfigError(f"there is a rule {form.id!r} already")
+    rule = {
+        "id": form.id,
+        "title": form.title,
+        "category": form.category,
+        "rationale": form.rationale,
+        "input": {"field": form.field},
+        "cases": [_case(form.case, outline.fields[form.field])],
+    }
+    return _with_item(text, ("rules",), {name: value for name, value in rule.items() if value})
+
+
+def with_case(text: str, rule: str, form: CaseForm) -> str:
+    """Add a case behind the others of a rule, so that it is asked last; errors as `with_rule`."""
+    read = Document(text)
+    ids = _ids(read)
+    if rule not in ids:
+        raise ConfigError(f"there is no rule {rule!r} in the text")
+    place = ids.index(rule)
+    name = _below(read.data["rules"][place], "input", "field")
+    return _with_item(text, ("rules", place, "cases"), _case(form, outline_of(text).fields.get(name)))
+
+
+def with_thresholds(text: str, thresholds: str) -> str:
+    """Write other thresholds, with commas between them; errors as `with_rule`."""
+    span = Document(text).span(("score", "points", "thresholds"))
+    if span is None:
+        raise ConfigError("the score of the text has no thresholds")
+    numbers = ", ".join(_number(part, "thresholds") for part in thresholds.split(","))
+    return f"{text[: span[0]]}[{numbers}]{text[span[1] :]}"
+
+
+def _ids(read: Document) -> list[Any]:
+    rules = read.data.get("rules") if isinstance(read.data, dict) else None
+    return [rule.get("id") if isinstance(rule, dict) else None for rule in rules] if isinstance(rules, list) else []
+
+
+def _case(form: CaseForm, kind: Any) -> dict[str, Any]:
+    if form.operator not in OPERATORS:
+        raise ConfigError(f"{form.operator!r} is no comparison; there are {', '.join(OPERATORS)}")
+    several = form.operator in _SEVERAL
+    values = [part.strip() for part in form.value.split(",")] if several else [form.value.strip()]
+    written = [_value(part, "text" if form.operator in {"in_list", "contains"} else kind) for part in values]
+    case = {
+        "when": {form.operator: written if several else written[0]},
+        "points": _Exact(_number(form.points, "points")),
+    }
+    return case | ({"floor": form.floor} if form.floor else {})
+
+
+class _Exact(str):
+    """A number, or another word of YAML, as it is to be written."""
+
+    __slots__ = ()
+
+
+def _value(written: str, kind: Any) -> str:
+    if not written:
+        raise ConfigError("the value is empty")
+    if kind == "number":
+        return _Exact(_number(written, "the value"))
+    if kind == "flag":
+        if written not in {"true", "false"}:
+            raise ConfigError(f"the value is {written!r}; it must be true or false")
+        return _Exact(written)
+    return written
+
+
+def _number(written: str, what: str) -> str:
+    try:
+        number = Decimal(written.strip())
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite():
+        raise ConfigError(f"{what}: {written.strip()!r} is not a number; write one as 10000 or 0.5")
+    return f"{number:f}"
+
+
+def _with_item(text: str, path: Path, item: Mapping[str, Any]) -> str:
+    """Write an item behind the others of a list, in the way in which the list is written."""
+    end = Document(text).list_end(path)
+    if end is None:
+        raise ConfigError(f"the text has no list {path[-1]} to write into; begin one with `{path[-1]}:` and one item")
+    if end.column is None:
+        before = "" if end.is_empty else ", "
+        return f"{text[: end.index]}{before}{_in_brackets(item)}{text[end.index :]}"
+    lines = "".join(f"{' ' * end.column}{line}\n" for line in _lines(item))
+    at_line = end.index == 0 or text[end.index - 1] == "\n"  # after text that is written in lines of its own
+    index = end.index if at_line else text.find("\n", end.index) + 1
+    if index == 0 and not at_line:
+        return f"{text}\n{lines}"
+    return f"{text[:index]}{lines}{text[index:]}"
+
+
+def _lines(item: Mapping[str, Any]) -> list[str]:
+    """Write an item of a list with a dash: a line for each of its words, and for each case."""
+    lines: list[str] = []
+    for name, value in item.items():
+        dash = "  " if lines else "- "
+        if name == "cases":
+            lines += [f"{dash}cases:", *(f"    {line}" for line in _case_lines(value))]
+        else:
+            lines.append(f"{dash}{name}: {_in_brackets(value)}")
+    return lines
+
+
+def _case_lines(cases: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [
+        f"{'  ' if place else '- '}{name}: {_in_brackets(value)}"
+        for case in cases
+        for place, (name, value) in enumerate(case.items())
+    ]
+
+
+def _in_brackets(value: Any) -> str:
+    """Write a value as JSON, which YAML reads as well.
+
+    >>> _in_brackets({"when": {"equals": "KP"}, "points": _Exact("0.50")})
+    '{"when": {"equals": "KP"}, "points": 0.50}'
+    """
+    match value:
+        case _Exact():
+            return str(value)
+        case dict():
+            return f"{{{', '.join(f'{json.dumps(name)}: {_in_brackets(each)}' for name, each in value.items())}}}"
+        case list():
+            return f"[{', '.join(map(_in_brackets, value))}]"
+        case _:
+            return json.dumps(value, ensure_ascii=False)
