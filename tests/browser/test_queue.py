@@ -1,0 +1,114 @@
+"""An investigator's hour in a real browser: who rose today and why, and the queue from item to item."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.browser.conftest import Served
+from tests.browser.test_console import visiting
+from tests.serving.v1.places import Place
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+LOOKS = [
+    ("dark", 360, False),
+    pytest.param("light", 1280, True, marks=pytest.mark.full),
+    pytest.param("light", 1280, False, marks=pytest.mark.full),
+    pytest.param("dark", 360, True, marks=pytest.mark.full),
+]
+SERIOUS = {"serious", "critical"}
+
+
+def look(scheme: str, width: int, javascript: bool) -> dict[str, Any]:
+    return {
+        "color_scheme": scheme,
+        "viewport": {"width": width, "height": 800},
+        "java_script_enabled": javascript,
+    }
+
+
+def rise(place: Place) -> None:
+    """Let the customer rise by an override, and another one wait; in a thread, for Playwright's loop has this one."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(_rise, place).result()
+
+
+def _rise(place: Place) -> None:
+    customer = "/v1/entities/customer/c%2F1%20%C3%A4"
+    body = {"level": "high", "reason": "A court asked for it"}
+    asked = place.good("POST", f"{customer}/overrides", body, role="investigator")
+    place.good("POST", f"/v1/overrides/{asked['id']}/approve", {}, role="approver")
+    place.good("GET", f"{customer}/risk", params={"freshness": "now"}, role="investigator")
+    place.good("POST", "/v1/entities/company/acme/overrides", {**body, "reason": "Waits"}, role="investigator")
+
+
+def kind(page: "Page") -> str:
+    return page.inner_text("section.bar p")
+
+
+@pytest.mark.parametrize(("scheme", "width", "javascript"), LOOKS)
+def test_who_rose_today_and_why(browser: Any, served: Served, scheme: str, width: int, javascript: bool) -> None:
+    rise(served.place)
+    with visiting(browser, served, "investigator", **look(scheme, width, javascript)) as page:
+        page.goto("/console/queue")
+        page.select_option("#kind", "rise")
+        page.select_option("#days", "1")
+        page.click("form.filter[action='/console/queue'] button")
+        assert "days=1" in page.url
+        page.click("tbody tr:has-text('Level rose') th a")
+        assert "High" in kind(page)
+        assert page.inner_text("#risk + .sentence, #risk ~ .sentence")
+        page.click("a:has-text('The whole timeline')")
+        assert "Override decided" in page.inner_text("main")
+
+
+@pytest.mark.parametrize(("scheme", "width", "javascript"), LOOKS)
+def test_an_hour_of_the_queue(browser: Any, served: Served, scheme: str, width: int, javascript: bool) -> None:
+    rise(served.place)
+    with visiting(browser, served, "investigator", **look(scheme, width, javascript)) as page:
+        page.goto("/console/queue")
+        page.click("a:has-text('Start with the first')")
+        seen = 0
+        while "/console/entities/" in page.url:
+            seen += 1
+            assert seen < 20
+            page.click("section.bar button:has-text('Assign to me')")
+            assert "assigned to the investigator" in kind(page)
+            assert page.inner_text("#risk")
+            if seen == 1:
+                page.fill("#tag", "looked-at")
+                page.click("form[action*='/tag'] button:has-text('Set')")
+                assert "The tag is set." in page.inner_text("[role=status]")
+            if "Level rose" in kind(page):
+                page.click("section.bar button:has-text('put it away')")
+            else:
+                page.click("section.bar a:has-text('Next in queue')")
+        assert seen >= 2
+        assert "That was the last item." in page.inner_text("[role=status]")
+        page.click("nav.tabs a:has-text('Mine')")
+        assert "in the queue" in page.inner_text("main .sentence")
+        assert "Level rose" not in page.inner_text("table >> nth=-1")
+        page.check("tbody input[type=checkbox] >> nth=0")
+        page.select_option("#assigned_to", "")
+        page.click("button[formaction$='/assign-many']")
+        assert "Done of 1, not done of 0." in page.inner_text("main")
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("dark", 360), pytest.param("light", 1280, marks=pytest.mark.full)])
+def test_pages_on_the_way_through_the_queue_have_no_serious_fault(
+    browser: Any, served: Served, scheme: str, width: int
+) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    rise(served.place)
+    customer = "/console/entities/customer/c%2F1%20%C3%A4"
+    addresses = ["/console/queue", "/console/queue/next", f"{customer}/timeline", "/console/queue?kind=failure"]
+    addresses += [f"{customer}/transactions?since=2026-01-01&until=2026-11-30", "/console/queue/items/override-1-0"]
+    with visiting(browser, served, "admin", **look(scheme, width, True), bypass_csp=True) as page:
+        for address in addresses:
+            page.goto(address)
+            found = Axe().run(page).response["violations"]
+            assert not [f"{address}: {each['id']}" for each in found if each["impact"] in SERIOUS]
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, address
