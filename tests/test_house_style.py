@@ -120,7 +120,9 @@ def test_a_module_has_one_idea() -> None:
 
 
 def test_a_folder_can_be_taken_in_at_a_glance() -> None:
+    """Migrations are history, which only grows."""
     counts = Counter(module.parent for module in MODULES if module.name != "__init__.py")
+    del counts[Path("store/migrations/versions")]
     assert not {str(folder): count for folder, count in counts.items() if count > MOST_MODULES_OF_A_FOLDER}
 
 

@@ -208,6 +208,7 @@ _OWN: Final[Mapping[str, Mapping[str, Any]]] = {
     "list_token_requests": {"state": "asked"},
     "search_entries": {"actor": "Ada Lovelace", "action": "member.added", "kind": "member", "subject": "1"},
     "search_decisions": {"action": "review", "actor": "token:1", "policy": "payments"},
+    "search_proposals": {"state": "proposed", "kind": "ruleset.switch", "proposed_by": "Ada Lovelace"},
     "search_overrides": {"state": "requested", "requested_by": "Ada Lovelace"},
     "read_difference": {"assessment": "1.2", "earlier": "1.1"},
     "list_transitions": {"direction": "rise,fall", "to": "high"},

@@ -4,6 +4,7 @@ from fivefold.serving.v1.accounts import lists, members, rates, settings, tokens
 from fivefold.serving.v1.audit import log as audit
 from fivefold.serving.v1.audit import search as audit_search
 from fivefold.serving.v1.changes import proposals
+from fivefold.serving.v1.changes import search as proposal_search
 from fivefold.serving.v1.decisions import decisions, policies
 from fivefold.serving.v1.decisions import search as decision_search
 from fivefold.serving.v1.ingest import entities
@@ -136,6 +137,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", f"{_FAMILY}/rollback", PUBLISHERS, activations.roll_back, 202),
     Route("POST", f"{_FAMILY}/switch", PUBLISHERS, rulesets.switch_family, 202),
     Route("GET", "/v1/proposals", REVIEWERS, proposals.list_proposals),
+    Route("GET", "/v1/proposals/search", REVIEWERS, proposal_search.search_proposals),
     Route("GET", _PROPOSAL, REVIEWERS, proposals.read_proposal),
     Route("POST", f"{_PROPOSAL}/approve", REVIEWERS, proposals.approve_proposal),
     Route("POST", f"{_PROPOSAL}/refuse", REVIEWERS, proposals.refuse_proposal),

@@ -1,6 +1,7 @@
 """Proposals of changes, and whether they need a second person. No transactions begin or end here."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -52,6 +53,46 @@ def proposals_of(
     if kinds is not None:
         statement = statement.where(Proposal.kind.in_(kinds))
     return scalars_of(session, statement, (Proposal.id,), part, descending=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WantedProposals:
+    """Which proposals of an organisation are listed; None is no condition.
+
+    Attributes:
+        kinds: one of these.
+        since_us: they were proposed then or later.
+        until_us: they were proposed before.
+    """
+
+    organisation_id: int
+    kinds: Sequence[str] | None = None
+    state: str | None = None
+    kind: str | None = None
+    entity_id: int | None = None
+    proposed_by: str | None = None
+    since_us: int | None = None
+    until_us: int | None = None
+
+
+def proposals_among(session: Session, wanted: WantedProposals, part: Part) -> Page[Proposal]:
+    """List the proposals that are wanted, those proposed last first."""
+    statement = select(Proposal).where(Proposal.organisation_id == wanted.organisation_id)
+    if wanted.kinds is not None:
+        statement = statement.where(Proposal.kind.in_(wanted.kinds))
+    if wanted.state is not None:
+        statement = statement.where(Proposal.state == wanted.state)
+    if wanted.kind is not None:
+        statement = statement.where(Proposal.kind == wanted.kind)
+    if wanted.entity_id is not None:
+        statement = statement.where(Proposal.entity_id == wanted.entity_id)
+    if wanted.proposed_by is not None:
+        statement = statement.where(Proposal.proposed_by == wanted.proposed_by)
+    if wanted.since_us is not None:
+        statement = statement.where(Proposal.proposed_us >= wanted.since_us)
+    if wanted.until_us is not None:
+        statement = statement.where(Proposal.proposed_us < wanted.until_us)
+    return scalars_of(session, statement, (Proposal.proposed_us, Proposal.id), part, descending=True)
 
 
 def backtests_of_proposal(session: Session, proposal_id: int) -> Sequence[Backtest]:

@@ -27,6 +27,9 @@ class Proposal(Base):
     __table_args__ = (
         CheckConstraint("state IN ('proposed', 'approved', 'refused', 'withdrawn')", name="state"),
         Index("ix_proposals_organisation_id_state", "organisation_id", "state"),
+        Index("ix_proposals_by_at", "organisation_id", "proposed_us", "id"),
+        Index("ix_proposals_by_actor", "organisation_id", "proposed_by", "proposed_us", "id"),
+        Index("ix_proposals_by_state", "organisation_id", "state", "proposed_us", "id"),
     )
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)

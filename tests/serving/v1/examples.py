@@ -181,6 +181,7 @@ EXAMPLES: Mapping[str, Example] = {
     "list_imports": Example(),
     "search_entries": Example(query={"since": "2026-01-01"}),
     "search_decisions": Example(query={"policy": "payments"}),
+    "search_proposals": Example(query={"kind": "list.versions"}),
     "search_overrides": Example(query={"since": "2026-01-01"}),
     "list_plans": Example(),
     "list_tokens": Example(),

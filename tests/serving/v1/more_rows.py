@@ -159,6 +159,18 @@ MORE: Mapping[str, Callable[[Place, int], None]] = {
         },
         "publisher",
     ),
+    "search_proposals": _asked(
+        "POST",
+        "/v1/lists/spare/versions",
+        lambda number: {
+            "since": f"{3040 + number}-01-01",
+            "members": ["NO"],
+            "title": "Spare",
+            "source": "Ourselves",
+            "reason": WHY,
+        },
+        "publisher",
+    ),
     "list_lists": _list,
     "list_rate_tables": _copied(RateTableRow, number=lambda number: 100 + number),
     "list_endpoints": _copied(Endpoint, created_us=lambda number: number),

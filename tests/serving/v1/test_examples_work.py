@@ -235,6 +235,7 @@ FIRST_DAYS = (
     Step("search_entries"),
     Step("search_decisions"),
     Step("search_overrides"),
+    Step("search_proposals"),
     Step("read_operations"),
     Step("list_imports"),
     Step("ask_for_token"),

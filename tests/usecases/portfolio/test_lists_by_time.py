@@ -1,4 +1,4 @@
-"""The audit log, decisions and overrides by state, subject, actor and time: what plain Python makes of the rows."""
+"""The audit log, decisions, overrides and proposals by state, subject, actor and time, as plain Python lists them."""
 
 import random
 from collections.abc import Callable
@@ -16,10 +16,14 @@ from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.events import Decision, Member, Policy
 from fivefold.store.tables.levels import OverrideRow
+from fivefold.store.tables.proposals import Proposal
 from fivefold.usecases.audit.search import EntryFilters, search_entries
+from fivefold.usecases.changes.search import STATES as PROPOSAL_STATES
+from fivefold.usecases.changes.search import ProposalFilters, search_proposals
 from fivefold.usecases.decisions.search import DecisionFilters, search_decisions
 from fivefold.usecases.levels.overrides import state_of
 from fivefold.usecases.portfolio.override_search import STATES, OverrideFilters, search_overrides
+from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.context import Context
 from tests.depth import examples
 from tests.store.filling import filled_once
@@ -100,6 +104,21 @@ def context(engine: Engine) -> Context:
                         requested_by=actor,
                         requested_us=moment,
                         decided_by=None if state == "requested" else "member:2",
+                    )
+                )
+                session.add(
+                    Proposal(
+                        organisation_id=of,
+                        entity_id=chance.choice(entities).id,
+                        kind=chance.choice(["fact.tag", "ruleset.switch"]),
+                        subject="it",
+                        content={},
+                        reach={},
+                        reason="because",
+                        proposed_by=actor,
+                        proposed_us=moment,
+                        state=chance.choice(PROPOSAL_STATES),
+                        decided_by=chance.choice([None, "member:2"]),
                     )
                 )
     return Context(engine, platforms.actor(1), lambda: platforms.NOW)
@@ -222,9 +241,45 @@ def test_overrides(context: Context, filters: OverrideFilters, at_once: int) -> 
     assert [line.decided_by_name for line in found] == decided
 
 
+@quick
+@given(
+    filters=st.builds(
+        ProposalFilters,
+        state=some([None, *PROPOSAL_STATES]),
+        kind=some([None, "ruleset.switch"]),
+        entity=some([None, ("customer", "c2")]),
+        proposed_by=some([None, "ana", "member:2"]),
+        **times,
+    ),
+    role=some([Role.ADMIN, Role.APPROVER]),
+    at_once=some([1, 7, 100]),
+)
+def test_proposals(context: Context, filters: ProposalFilters, role: Role, at_once: int) -> None:
+    with Session(context.engine) as session:
+        names = {row.id: row.external_id for row in session.scalars(select(Entity))}
+
+        def also(row: Proposal) -> bool:
+            return (
+                filters.state in {None, row.state}
+                and filters.kind in {None, row.kind}
+                and as_logged(filters.proposed_by) in {None, row.proposed_by}
+                and (filters.entity is None or filters.entity[1] == names[row.entity_id or 0])
+                and (role is Role.ADMIN or row.kind == "fact.tag")
+            )
+
+        wanted = passing(session.scalars(select(Proposal)), filters, lambda row: row.proposed_us, also)
+    found = list(every_row(lambda part: search_proposals(context, filters, role, part), at_once))
+    assert [line.id for line in found] == [row.id for row in wanted]
+    assert [line.proposed_by_name for line in found] == [NAMES.get(row.proposed_by) for row in wanted]
+    assert [line.decided_by_name for line in found] == ["bob" if row.decided_by else None for row in wanted]
+
+
 @pytest.mark.parametrize(
     ("search", "filters", "table", "index"),
     [
+        (search_proposals, ProposalFilters(since_us=10), "proposals", "ix_proposals_by_at"),
+        (search_proposals, ProposalFilters(proposed_by="token:7"), "proposals", "ix_proposals_by_actor"),
+        (search_proposals, ProposalFilters(state="approved"), "proposals", "ix_proposals_by_state"),
         (search_entries, EntryFilters(since_us=10), "audit_entries", "ix_audit_entries_by_at"),
         (search_entries, EntryFilters(actor="member:1"), "audit_entries", "ix_audit_entries_by_actor"),
         (search_entries, EntryFilters(action="allow", until_us=30), "audit_entries", "ix_audit_entries_by_action"),
@@ -241,9 +296,9 @@ def test_overrides(context: Context, filters: OverrideFilters, at_once: int) -> 
 def test_a_page_is_read_from_an_index_in_its_order(
     context: Context, search: Any, filters: Any, table: str, index: str
 ) -> None:
-    first = search(context, filters, Part(2))
+    first = search(context, filters, part=Part(2))
     with statements(context.engine) as asked:
-        search(context, filters, Part(2, first.next))
+        search(context, filters, part=Part(2, first.next))
     (listing,) = [each for each in asked if "ORDER BY" in each[0] and table in each[0]]
     plan = plan_of(context.engine, listing)
     assert index in plan, plan
@@ -255,9 +310,12 @@ def test_a_page_is_read_from_an_index_in_its_order(
 def test_what_is_not_there_is_refused(context: Context) -> None:
     with pytest.raises(ConfigError, match="there is no state 'approved'; there are requested, live"):
         search_overrides(context, OverrideFilters(state="approved"))
+    with pytest.raises(ConfigError, match="there is no state 'live'; there are proposed, approved"):
+        search_proposals(context, ProposalFilters(state="live"))
     for search in (
         lambda: search_overrides(context, OverrideFilters(entity=("customer", "none"))),
         lambda: search_decisions(context, DecisionFilters(entity=("customer", "none"))),
+        lambda: search_proposals(context, ProposalFilters(entity=("customer", "none"))),
     ):
         with pytest.raises(NotFoundError):
             search()

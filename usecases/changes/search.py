@@ -1,0 +1,112 @@
+"""Proposals of an organisation by state, subject, actor and time, with names of members: who approved what, when."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.accounts.members import names_of_members
+from fivefold.store.ingest.entities import entity_named
+from fivefold.store.rulesets.proposals import (
+    APPROVED,
+    PROPOSED,
+    REFUSED,
+    WITHDRAWN,
+    WantedProposals,
+    proposals_among,
+)
+from fivefold.store.tables.proposals import Proposal
+from fivefold.usecases.audit.search import actor_named, member_number
+from fivefold.usecases.changes.proposals import kinds_seen_by
+from fivefold.usecases.shared.actors import Role
+from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
+from fivefold.usecases.shared.context import Context
+
+STATES = (PROPOSED, APPROVED, REFUSED, WITHDRAWN)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProposalFilters:
+    """Which proposals are listed; None is no condition.
+
+    Attributes:
+        state: one of `STATES`.
+        kind: such as ruleset.switch.
+        entity: type and identifier of whom they are about.
+        proposed_by: as the log has it, such as member:3; or the name of a member.
+        since_us: they were proposed then or later.
+        until_us: they were proposed before.
+    """
+
+    state: str | None = None
+    kind: str | None = None
+    entity: tuple[str, str] | None = None
+    proposed_by: str | None = None
+    since_us: int | None = None
+    until_us: int | None = None
+
+
+EVERY = ProposalFilters()
+
+
+@schema("ProposalFound")
+@dataclass(frozen=True, kw_only=True)
+class ProposalFound:
+    """A change that was proposed, in short: what it is about, who proposed it, and who decided."""
+
+    id: int
+    kind: str
+    subject: str
+    state: str
+    reason: str
+    proposed_by: str
+    proposed_by_name: str | None
+    proposed_us: Annotated[Moment, shown_as("proposed_at")]
+    decided_by: str | None
+    decided_by_name: str | None
+    decided_us: Annotated[Moment | None, shown_as("decided_at")]
+    decision_reason: str | None
+
+
+def search_proposals(
+    context: Context, filters: ProposalFilters = EVERY, role: Role = Role.ADMIN, part: Part = WHOLE
+) -> Page[ProposalFound]:
+    """List the proposals that a role may see, those proposed last first.
+
+    ConfigError where there is no such state; NotFoundError where an entity is named that is not there.
+    """
+    if filters.state is not None and filters.state not in STATES:
+        raise ConfigError(f"there is no state {filters.state!r}; there are {', '.join(STATES)}")
+    with context.reading() as session:
+        of = context.organisation_id
+        wanted = WantedProposals(
+            organisation_id=of,
+            kinds=kinds_seen_by(role),
+            state=filters.state,
+            kind=filters.kind,
+            entity_id=None if filters.entity is None else entity_named(session, of, *filters.entity).id,
+            proposed_by=None if filters.proposed_by is None else actor_named(session, of, filters.proposed_by),
+            since_us=filters.since_us,
+            until_us=filters.until_us,
+        )
+        page = proposals_among(session, wanted, part)
+        people = {who for row in page for who in (row.proposed_by, row.decided_by or "")}
+        names = names_of_members(session, of, sorted({member_number(who) or 0 for who in people}))
+        return page.map(lambda row: _found(row, names))
+
+
+def _found(row: Proposal, names: dict[int, str]) -> ProposalFound:
+    return ProposalFound(
+        id=row.id,
+        kind=row.kind,
+        subject=row.subject,
+        state=row.state,
+        reason=row.reason,
+        proposed_by=row.proposed_by,
+        proposed_by_name=names.get(member_number(row.proposed_by) or 0),
+        proposed_us=row.proposed_us,
+        decided_by=row.decided_by,
+        decided_by_name=names.get(member_number(row.decided_by or "") or 0),
+        decided_us=row.decided_us,
+        decision_reason=row.decision_reason,
+    )
