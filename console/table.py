@@ -100,6 +100,13 @@ VIEWS: Final[tuple[View, ...]] = (
         validation.show_validation,
     ),
     View("GET", "/console/validation/{validation}", "GET /v1/validations/{validation}", validation.show_found),
+    View(
+        "POST",
+        "/console/validation/{validation}/sign-off",
+        "POST /v1/validations/{validation}/sign-off",
+        validation.sign_off,
+        validation.show_found,
+    ),
     View("GET", operations.OPERATIONS, "GET /v1/operations", operations.show_operations),
     View("GET", log.LOG, "GET /v1/audit/search", log.show_log),
     View("GET", operations.FAILURES, "GET /v1/failures", operations.show_failures),

@@ -19,8 +19,8 @@ from fivefold.risk.governance.validate.verdicts import AcceptanceLimits
 from fivefold.usecases.monitoring import revalidation
 from fivefold.usecases.monitoring.page import validation_sections
 from fivefold.usecases.monitoring.revalidation import ChangeLine, Trigger
-from fivefold.usecases.monitoring.series import ValidationPoint, validation_series
-from fivefold.usecases.monitoring.validate import Validated, read_validation
+from fivefold.usecases.monitoring.series import ValidationPoint, read_point, sign_off_validation, validation_series
+from fivefold.usecases.monitoring.validate import read_validation
 from fivefold.usecases.monitoring.validate import revalidation as triggers_of
 
 SHOWN = 12
@@ -72,7 +72,7 @@ class ValidationPage:
 class FoundPage:
     """One validation with all that it found."""
 
-    validation: Validated
+    point: ValidationPoint
     found: ReportPage
 
 
@@ -94,11 +94,20 @@ def show_validation(visit: Visit) -> Rendered:
 
 
 def show_found(visit: Visit) -> Rendered:
-    """Show one validation, as its page was laid out for people."""
-    validation = read_validation(visit, _number(visit.parts["validation"]))
-    found = validation_sections(validation.id, validation.reason, validation.report)
-    title = text("Validation {number}", number=validation.id)
-    return Rendered(template="monitoring/found.html", title=title, page=FoundPage(validation=validation, found=found))
+    """Show one validation, as its page was laid out for people, and who signed it off."""
+    number = _number(visit.parts["validation"])
+    validation = read_validation(visit, number)
+    page = FoundPage(
+        point=read_point(visit, number),
+        found=validation_sections(validation.id, validation.reason, validation.report),
+    )
+    return Rendered(template="monitoring/found.html", title=text("Validation {number}", number=number), page=page)
+
+
+def sign_off(visit: Visit) -> Answer:
+    """Sign a validation off, with what follows from it."""
+    sign_off_validation(visit, _number(visit.parts["validation"]), visit.typed("conclusion", text("Conclusion")))
+    return Redirect(visit.path, "validation-signed-off")
 
 
 def register_change(visit: Visit) -> Answer:

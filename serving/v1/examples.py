@@ -151,6 +151,7 @@ BODY_EXAMPLES: Final[Mapping[str, Any]] = {
     "validate_levels": {"begins": "2026-07-01", "ends": "2026-10-01", "reason": "The third quarter"},
     "promote_model": {"version": 2, "reason": "Better on the customers of autumn"},
     "roll_back_model": {"reason": "Complaints about the segment top"},
+    "sign_validation": {"conclusion": "Fit for another quarter"},
     "sign_off": {"validation": 1, "conclusion": "The levels rank as before"},
 }
 """By handler name."""

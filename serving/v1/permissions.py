@@ -100,6 +100,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/validations", REVIEWERS, validations.list_validations),
     Route("POST", "/v1/validations", REVIEWERS, validations.validate_levels, 201, work=Work.BULK),
     Route("GET", "/v1/validations/{validation}", REVIEWERS, validations.read_validation),
+    Route("POST", "/v1/validations/{validation}/sign-off", REVIEWERS, validations.sign_validation),
     Route("GET", "/v1/validation-series", REVIEWERS, validations.list_series),
     Route("GET", "/v1/revalidation", REVIEWERS, validations.read_revalidation),
     Route("GET", "/v1/material-changes", REVIEWERS, validations.list_changes),

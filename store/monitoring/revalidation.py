@@ -35,6 +35,12 @@ def run_numbered(session: Session, organisation_id: int, number: int) -> Validat
     return row
 
 
+def locked_run(session: Session, organisation_id: int, number: int) -> ValidationRun:
+    """Find a validation, and lock it; NotFoundError where the organisation has none of that number."""
+    run_numbered(session, organisation_id, number)
+    return session.get_one(ValidationRun, number, with_for_update=True, populate_existing=True)
+
+
 def change_numbered(session: Session, organisation_id: int, number: int) -> MaterialChange:
     """Find a material change, and lock it; NotFoundError where the organisation has none of that number."""
     row = session.get(MaterialChange, number, with_for_update=True)

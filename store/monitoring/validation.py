@@ -4,7 +4,7 @@ All of it as of its moment: nothing here reads current levels. Nothing here begi
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -211,6 +211,17 @@ def transitions_between(
         )
     rows = session.execute(statement.group_by(*by))
     return sorted(((a, b, source, count) for a, b, source, count in rows), key=lambda row: (row[0] or 0, row[1] or 0))
+
+
+def authors_of(session: Session, organisation_id: int, versions: Collection[tuple[str, int]]) -> set[str]:
+    """Name who edited or committed one of some versions, each by its ruleset and number."""
+    statement = (
+        select(Family.name, RulesetVersion.number, RulesetVersion.editors, RulesetVersion.committed_by)
+        .join(Family, Family.id == RulesetVersion.family_id)
+        .where(RulesetVersion.organisation_id == organisation_id)
+    )
+    rows = [row for row in session.execute(statement) if (row.name, row.number) in versions]
+    return {name for row in rows for name in (*row.editors, row.committed_by)}
 
 
 def versions_named(session: Session, organisation_id: int) -> dict[int, tuple[str, int]]:

@@ -149,7 +149,7 @@ class MaterialChange(Base):
 
 
 class ValidationRun(Base):
-    """A validation of the levels of a time, with its report."""
+    """A validation of the levels of a time, with its report; the last three are None until it is signed off."""
 
     __tablename__ = "validations"
 
@@ -160,6 +160,9 @@ class ValidationRun(Base):
     until_us: Mapped[int] = mapped_column(BigInteger)
     made_us: Mapped[int] = mapped_column(BigInteger)
     report: Mapped[dict[str, Any]] = mapped_column(JSONText(report_json))
+    signed_by: Mapped[str | None] = mapped_column(Text)
+    signed_us: Mapped[int | None] = mapped_column(BigInteger)
+    conclusion: Mapped[str | None] = mapped_column(Text)
 
 
 class Member(Base):

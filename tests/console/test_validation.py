@@ -6,10 +6,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fivefold.store.tables.events import ValidationRun
+from fivefold.store.tables.rulesets import Family, RulesetVersion
 from tests.console.test_queries import count
 from tests.console.visitors import Visitor
 from tests.serving.v1.examples import QUARTER
-from tests.serving.v1.places import THEIRS, Place
+from tests.serving.v1.places import OURS, THEIRS, Place
 
 PAGE = "/console/validation"
 
@@ -121,3 +122,30 @@ def test_the_series_over_v1_has_the_same_figures(place: Place) -> None:
     assert newest["gini"] == {"of": 0, "answer": "too few", "estimate": None, "low": None, "high": None}
     assert (before["gini"]["estimate"], before["drift"], before["possible"]) == (0.71, 0.124, 0.9)
     assert before["conversion"]["of"] == 100
+
+
+def test_a_person_who_wrote_none_of_its_rulesets_signs_a_validation_off_once(place: Place) -> None:
+    with Session(place.engine) as session, session.begin():
+        row = session.scalars(select(ValidationRun)).one()
+        group = {**row.report["groups"][0], "ruleset": "retail", "version": 1}
+        row.report = {**row.report, "groups": [row.report["groups"][0], group]}
+        of_retail = select(RulesetVersion).join(Family).where(Family.name == "retail", RulesetVersion.number == 1)
+        version = session.scalars(of_retail).one()
+        wrote = {*version.editors, version.committed_by}
+    roles = {f"member:{place.members[OURS, role]}": role for role in ("publisher", "approver", "admin")}
+    authors = [role for name, role in roles.items() if name in wrote]
+    others = [role for name, role in roles.items() if name not in wrote]
+    for role in authors:
+        refused = Visitor(place).sign_in(role).go(f"{PAGE}/1").submit("/sign-off", conclusion="mine")
+        assert refused.page.status_code == 409
+        assert "wrote a ruleset that validation 1 looks at" in refused.text
+    signer = Visitor(place).sign_in(others[0]).go(f"{PAGE}/1")
+    signer.submit("/sign-off", conclusion="<b>Fit</b> for a quarter")
+    assert "The validation is signed off." in signer.text
+    assert f"Signed off by the {others[0]}" in signer.text
+    assert "&lt;b&gt;Fit&lt;/b&gt; for a quarter" in signer.page.text
+    assert f"signed off by the {others[0]}" in signer.go(PAGE).text
+    again = place.ask("POST", "/v1/validations/1/sign-off", {"conclusion": "again"}, role=others[0])
+    assert (again.status_code, "was signed off already" in again.text) == (409, True)
+    actions = [each["action"] for each in place.good("GET", "/v1/audit", role="admin", params={"limit": 1000})]
+    assert actions.count("validation.signed_off") == 1

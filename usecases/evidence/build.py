@@ -135,6 +135,9 @@ def _files_of(run: ValidationRun) -> list[File]:
         "made": optional_iso_text(run.made_us),
         "report": report,
     }
+    if run.signed_us is not None:
+        signed = {"by": run.signed_by, "at": optional_iso_text(run.signed_us), "conclusion": run.conclusion}
+        counts |= {"signed_off": signed}
     page = validation_sections(run.id, run.trigger, report)
     return [json_file(f"{place}.json", counts), text_file(f"{place}.html", as_html(page))]
 

@@ -4,13 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fivefold.domain.errors import ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.governance.validate.measures import Measure, share_measure
-from fivefold.store.monitoring.revalidation import runs_by_time
+from fivefold.store.monitoring.revalidation import locked_run, run_numbered, runs_by_time
+from fivefold.store.monitoring.validation import authors_of
 from fivefold.store.tables.events import ValidationRun
+from fivefold.usecases.accounts.second_person import refuse_same_person
 from fivefold.usecases.monitoring.revalidation import REACHED
 from fivefold.usecases.shared.api_fields import Moment, schema
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.inputs import checked_reason
 
 Plain = Mapping[str, Any]
 
@@ -35,6 +39,8 @@ class ValidationPoint:
         cap_percent: so many may be, at most.
         conversion: alerts that were confirmed, of those with an outcome.
         reached: the triggers of a revalidation that it found reached.
+        signed_by: who signed it off; None while nobody did, as the next two.
+        conclusion: what follows from it.
     """
 
     validation: int
@@ -52,12 +58,44 @@ class ValidationPoint:
     cap_percent: int
     conversion: Measure
     reached: list[str]
+    signed_by: str | None
+    signed_at: Moment | None
+    conclusion: str | None
 
 
 def validation_series(context: Context, part: Part = WHOLE) -> Page[ValidationPoint]:
     """List what validations found, from the time that ended last to the earliest; nothing is measured again."""
     with context.reading() as session:
         return runs_by_time(session, context.organisation_id, part).map(_point)
+
+
+def read_point(context: Context, number: int) -> ValidationPoint:
+    """Give the figures of one validation; NotFoundError where there is none of that number."""
+    with context.reading() as session:
+        return _point(run_numbered(session, context.organisation_id, number))
+
+
+def sign_off_validation(context: Context, number: int, conclusion: str) -> ValidationPoint:
+    """Sign a validation off, with what follows from it: by a person who wrote none of the rulesets that it looks at.
+
+    Raises:
+        NotFoundError: there is no such validation.
+        ConfigError: nothing is concluded.
+        ConflictError: it was signed off already; or the actor wrote a version that it looks at, or is no member.
+    """
+    now, why = context.now(), checked_reason(conclusion, "conclusion")
+    with context.writing() as session:
+        run = locked_run(session, context.organisation_id, number)
+        if run.signed_us is not None:
+            raise ConflictError(f"validation {number} was signed off already, by {run.signed_by}")
+        versions = {(each["ruleset"], each["version"]) for each in run.report["groups"] if each["version"] is not None}
+        authors = authors_of(session, context.organisation_id, versions)
+        what = f"wrote a ruleset that validation {number} looks at: another person signs it off"
+        refuse_same_person(session, context.actor, authors, what)
+        run.signed_by, run.signed_us, run.conclusion = context.actor.name, now, why
+        session.flush()
+        context.record(session, "validation.signed_off", ("validation", number), after={"conclusion": why})
+        return _point(run)
 
 
 def _point(run: ValidationRun) -> ValidationPoint:
@@ -80,6 +118,9 @@ def _point(run: ValidationRun) -> ValidationPoint:
         cap_percent=overrides["cap_percent"],
         conversion=_conversion(overall["levels"]),
         reached=sorted({each["name"] for each in report["triggers"] if each["answer"] == REACHED}),
+        signed_by=run.signed_by,
+        signed_at=run.signed_us,
+        conclusion=run.conclusion,
     )
 
 

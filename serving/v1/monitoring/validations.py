@@ -12,7 +12,7 @@ from fivefold.usecases.monitoring import revalidation
 from fivefold.usecases.monitoring import validate as validation
 from fivefold.usecases.monitoring.history import CONFIRMED
 from fivefold.usecases.monitoring.revalidation import REACHED, Trigger
-from fivefold.usecases.monitoring.series import ValidationPoint, validation_series
+from fivefold.usecases.monitoring.series import ValidationPoint, sign_off_validation, validation_series
 from fivefold.usecases.monitoring.validate import Validated
 from fivefold.usecases.shared.api_fields import Moment
 
@@ -57,6 +57,12 @@ class SignOffGiven(RequestModel):
     conclusion: Text
 
 
+class ConclusionGiven(RequestModel):
+    """What follows from a validation."""
+
+    conclusion: Text
+
+
 class Change(ResponseModel):
     """A material change; open until another person signed it off."""
 
@@ -94,6 +100,11 @@ def list_series(context: RequestContext, query: PageQuery) -> Page[ValidationPoi
     They are those of all rulesets together, as each validation stored them.
     """
     return validation_series(context, query.part)
+
+
+def sign_validation(context: RequestContext, validation_: Number, body: ConclusionGiven) -> ValidationPoint:
+    """Sign a validation off: by a person who wrote none of the rulesets that it looks at."""
+    return sign_off_validation(context, validation_, body.conclusion)
 
 
 def read_revalidation(context: RequestContext, query: PageQuery) -> Page[Trigger]:

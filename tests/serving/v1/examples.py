@@ -111,6 +111,7 @@ EXAMPLES: Mapping[str, Example] = {
     "validate_levels": Example(body=QUARTER),
     "read_validation": Example({"validation": "1"}, own=("validation",)),
     "list_series": Example(),
+    "sign_validation": Example({"validation": "1"}, {"conclusion": WHY}, own=("validation",)),
     "read_revalidation": Example(),
     "list_changes": Example(),
     "register_change": Example(body={"kind": "country", "description": "Malta"}),

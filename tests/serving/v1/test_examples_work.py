@@ -198,6 +198,7 @@ FIRST_DAYS = (
     Step("list_validations"),
     Step("read_validation"),
     Step("list_series"),
+    Step("sign_validation", "bo"),
     Step("read_revalidation"),
     Step("sign_off", "bo"),
     Step("list_models"),
