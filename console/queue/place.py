@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlencode
 from fivefold.console.visit import Visit, address
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Key, cursor_of, key_of
-from fivefold.store.queue.items import Order
+from fivefold.store.queue.items import QueueOrder
 from fivefold.usecases.queue.items import QueueItem, item_at, own_number, read_item
 from fivefold.usecases.queue.views import FILTERS
 
@@ -58,7 +58,7 @@ def trail_to(visit: Visit, chosen: Mapping[str, str], place: Key) -> str:
 
 
 def _queue_name(visit: Visit, chosen: Mapping[str, str]) -> str:
-    return f"{visit.organisation_id} queue {chosen.get('order') or Order.DUE}"
+    return f"{visit.organisation_id} queue {chosen.get('order') or QueueOrder.DUE}"
 
 
 def page_of_item(item: QueueItem) -> str:

@@ -49,7 +49,7 @@ REVIEW_US: Final = DAY_US
 MOST_COUNTED: Final = 10_000
 
 
-class Order(StrEnum):
+class QueueOrder(StrEnum):
     """The order of the queue: what is due first, or what came last."""
 
     DUE = "due"
@@ -139,7 +139,7 @@ class _Source:
         return self.columns[2]
 
 
-def items_among(session: Session, wanted: WantedItems, order: Order, part: Part) -> Page[ItemRow]:
+def items_among(session: Session, wanted: WantedItems, order: QueueOrder, part: Part) -> Page[ItemRow]:
     """List items in the order of when they are due, or those that came last first.
 
     Those of erased entities are left out. ConfigError if the part begins behind no key of this list.
@@ -150,26 +150,26 @@ def items_among(session: Session, wanted: WantedItems, order: Order, part: Part)
         if part.after is not None:
             statement = statement.where(_behind(source, order, part.after))
         keys = [source.since, *(each for each in source.columns[:2] if not isinstance(each, BindParameter))]
-        statement = statement.order_by(*(key.desc() if order is Order.NEWEST else key for key in keys))
+        statement = statement.order_by(*(key.desc() if order is QueueOrder.NEWEST else key for key in keys))
         if part.most is not None:
             statement = statement.limit(part.most + 1)
         found += [ItemRow(*row) for row in session.execute(statement)]
-    found.sort(key=lambda row: key_of_item(row, order), reverse=order is Order.NEWEST)
+    found.sort(key=lambda row: key_of_item(row, order), reverse=order is QueueOrder.NEWEST)
     return cut(found, lambda row: key_of_item(row, order), part.most)
 
 
-def key_of_item(row: ItemRow, order: Order) -> Key:
+def key_of_item(row: ItemRow, order: QueueOrder) -> Key:
     """Give the place of an item in an order: when it is due or came, its kind, and its numbers."""
     return place_of(ItemName(Kind(row.kind), row.number, row.step), row.since_us, order)
 
 
-def place_of(name: ItemName, since_us: int, order: Order) -> Key:
+def place_of(name: ItemName, since_us: int, order: QueueOrder) -> Key:
     """Give the place in an order of an item that came at a moment."""
     return (since_us + _offset_us(name.kind, order), list(Kind).index(name.kind), name.number, name.step)
 
 
-def _offset_us(kind: Kind, order: Order) -> int:
-    return DAYS[kind] * DAY_US if order is Order.DUE else 0
+def _offset_us(kind: Kind, order: QueueOrder) -> int:
+    return DAYS[kind] * DAY_US if order is QueueOrder.DUE else 0
 
 
 def name_in_key(after: Key) -> ItemName:
@@ -179,12 +179,12 @@ def name_in_key(after: Key) -> ItemName:
     return ItemName(list(Kind)[int(after[1])], int(after[2]), int(after[3]))
 
 
-def _behind(source: _Source, order: Order, after: Key) -> Any:
+def _behind(source: _Source, order: QueueOrder, after: Key) -> Any:
     """Select what comes after a key of the merged list, in terms of the source's own columns."""
     name = name_in_key(after)
     edge = literal(int(after[0]) - _offset_us(source.kind, order), BigInteger)
     place, present = list(Kind).index(source.kind), list(Kind).index(name.kind)
-    newest = order is Order.NEWEST
+    newest = order is QueueOrder.NEWEST
     if place == present:
         own = tuple_(source.since, *source.columns[:2])
         numbers = (literal(number, BigInteger) for number in (name.number, name.step))

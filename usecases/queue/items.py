@@ -18,7 +18,7 @@ from fivefold.store.accounts.members import locked_member
 from fivefold.store.accounts.settings import levels_of
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.queue import items as stored
-from fivefold.store.queue.items import DAYS, Counted, ItemName, ItemRow, Kind, Order, WantedItems
+from fivefold.store.queue.items import DAYS, Counted, ItemName, ItemRow, Kind, QueueOrder, WantedItems
 from fivefold.store.sql.clocks import ahead_message, latest_us
 from fivefold.store.sql.database import add_alone
 from fivefold.store.tables.events import Member
@@ -61,7 +61,7 @@ class QueueFilters:
     entity_type: str | None = None
     levels: Sequence[str] = ()
     since_us: int | None = None
-    order: Order = Order.DUE
+    order: QueueOrder = QueueOrder.DUE
 
 
 EVERYTHING = QueueFilters()
@@ -184,7 +184,7 @@ def item_at(place: Key) -> str:
     return _text_of(stored.name_in_key(place))
 
 
-def key_of(item: QueueItem, order: Order) -> Key:
+def key_of(item: QueueItem, order: QueueOrder) -> Key:
     """Give the place of an item in the queue of an order."""
     name = read_name(item.item)
     return stored.place_of(name, item.since_us, order)
@@ -279,7 +279,7 @@ def _waiting(session: Session, context: Context, role: Role, name: ItemName) -> 
     if role not in SEEN_BY[name.kind]:
         return None
     wanted = _wanted(session, context, role, QueueFilters(kinds=(name.kind,)), (), name)
-    rows = stored.items_among(session, wanted, Order.DUE, Part(1))
+    rows = stored.items_among(session, wanted, QueueOrder.DUE, Part(1))
     return rows[0] if rows and rows[0].done_us is None else None
 
 

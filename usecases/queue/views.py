@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
-from fivefold.store.queue.items import Order
+from fivefold.store.queue.items import QueueOrder
 from fivefold.store.sql.database import add_alone
 from fivefold.store.tables.queue import VIEW_NAME_CHARACTERS, QueueView
 from fivefold.usecases.queue.items import QueueFilters, count_items, own_number
@@ -45,9 +45,9 @@ def filters_of(chosen: Mapping[str, str], now_us: int) -> QueueFilters:
     >>> filters_of({"kind": "rise,review", "days": "1"}, 86_400_000_000).since_us
     0
     """
-    days, order = chosen.get("days", ""), chosen.get("order") or Order.DUE
-    if order not in set(Order):
-        raise ConfigError(f"order is {order!r}; it must be one of {', '.join(Order)}")
+    days, order = chosen.get("days", ""), chosen.get("order") or QueueOrder.DUE
+    if order not in set(QueueOrder):
+        raise ConfigError(f"order is {order!r}; it must be one of {', '.join(QueueOrder)}")
     if days and not (days.isascii() and days.isdecimal() and len(days) <= 3):
         raise ConfigError(f"days is {days!r}; it must be a whole number up to 999")
     return QueueFilters(
@@ -56,7 +56,7 @@ def filters_of(chosen: Mapping[str, str], now_us: int) -> QueueFilters:
         entity_type=chosen.get("type") or None,
         levels=tuple(filter(None, chosen.get("level", "").split(","))),
         since_us=now_us - int(days) * DAY_US if days else None,
-        order=Order(order),
+        order=QueueOrder(order),
     )
 
 

@@ -45,7 +45,7 @@ class PromotionGiven(RequestModel):
     serving: Annotated[int, Field(ge=1, le=LARGEST)] | None = None
 
 
-class RollbackGiven(RequestModel):
+class ModelRollbackGiven(RequestModel):
     """Why. `serving`: refused where another version serves than this one."""
 
     reason: Text
@@ -84,7 +84,7 @@ def promote_model(context: RequestContext, body: PromotionGiven) -> ModelPromoti
     return ModelPromotionAsked(promotion=done, proposal=asked.proposal)
 
 
-def roll_back_model(context: RequestContext, body: RollbackGiven) -> PromotionLine:
+def roll_back_model(context: RequestContext, body: ModelRollbackGiven) -> PromotionLine:
     """Make the version that served before serve again, as `fivefold rollback` does."""
     with read.asking(context.registry) as registry:
         return read.promotion_line(

@@ -9,7 +9,7 @@ from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.portfolio.current_levels import Names
 from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.schemas import LARGEST, MomentGiven, RequestModel, Text
-from fivefold.store.queue.items import Order
+from fivefold.store.queue.items import QueueOrder
 from fivefold.usecases.queue import items
 from fivefold.usecases.queue.items import QueueCount, QueueFilters, QueueItem
 
@@ -26,7 +26,7 @@ class QueueQuery(RequestModel):
     level: Names = ()
     since: MomentGiven | None = None
 
-    def filters(self, order: Order = Order.DUE) -> QueueFilters:
+    def filters(self, order: QueueOrder = QueueOrder.DUE) -> QueueFilters:
         """Give the same for use cases."""
         return QueueFilters(
             kinds=self.kind,
@@ -45,7 +45,7 @@ class PageOfQueue(PageQuery, QueueQuery):
     member. `level`: the present one. `since`: they came then or later.
     """
 
-    order: Order = Order.DUE
+    order: QueueOrder = QueueOrder.DUE
 
 
 class ItemGiven(RequestModel):

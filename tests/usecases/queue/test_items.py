@@ -8,7 +8,7 @@ from sqlalchemy import Engine, text
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.paging import Part, every_row
-from fivefold.store.queue.items import Order
+from fivefold.store.queue.items import QueueOrder
 from fivefold.usecases.accounts.organisations import add_member
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.queue.items import (
@@ -74,14 +74,14 @@ def names(context: Context, role: Role = Role.ADMIN, **filters: Any) -> list[str
 @pytest.mark.postgresql
 def test_what_is_due_first_stands_first_whatever_its_kind(ours: Context) -> None:
     assert names(ours) == ["c1", "c6", "c5", "c3", "c7", "c0", "c4"]
-    assert names(ours, order=Order.NEWEST) == ["c4", "c3", "c0", "c7", "c6", "c5", "c1"]
+    assert names(ours, order=QueueOrder.NEWEST) == ["c4", "c3", "c0", "c7", "c6", "c5", "c1"]
     assert names(ours, Role.INVESTIGATOR) == ["c1", "c6", "c7", "c0"]
 
 
 @pytest.mark.postgresql
-@pytest.mark.parametrize("order", list(Order))
+@pytest.mark.parametrize("order", list(QueueOrder))
 @pytest.mark.parametrize("rows", [1, 2, 3])
-def test_pages_of_any_length_give_every_item_once(ours: Context, order: Order, rows: int) -> None:
+def test_pages_of_any_length_give_every_item_once(ours: Context, order: QueueOrder, rows: int) -> None:
     filters = QueueFilters(order=order)
     whole = list_items(ours, Role.ADMIN, filters)
     assert list(every_row(lambda part: list_items(ours, Role.ADMIN, filters, part), rows)) == list(whole)
