@@ -11,7 +11,7 @@ from tests.chromium import CHROMIUM
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 PICTURES = {
     "console-customer.png": ("ida", "/console/entities/customer/user_000006", 1000),
-    "console-queue.png": ("ida", "/console/queue", 420),
+    "console-queue.png": ("ida", "/console/queue", 560),
     "console-portfolio.png": ("ida", "/console/portfolio?level=high", 640),
 }
 """File, who looks, at which page, and how many pixels of it from the top."""
