@@ -3,11 +3,46 @@
 from dataclasses import dataclass
 
 from fivefold.console.queue.place import QueueBar, queue_bar
+from fivefold.console.rulesets.matrix import Matrix, matrix_of
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit
-from fivefold.domain.errors import NotFoundError
+from fivefold.domain.errors import ConfigError, NotFoundError
+from fivefold.usecases.accounts.settings import read_settings
 from fivefold.usecases.changes import proposals
+from fivefold.usecases.changes.backtest_subject import subject_of_backtest
+from fivefold.usecases.changes.backtests import report_of
+from fivefold.usecases.changes.contents import RulesetRolledBack
 from fivefold.usecases.changes.proposals import ProposalLine
+from fivefold.usecases.rulesets.overview import read_ruleset
+
+
+@dataclass(frozen=True, kw_only=True)
+class RollBack:
+    """A ruleset that is to go back to a version.
+
+    Attributes:
+        ruleset: its name.
+        before: the version that decides until then; None where that is not known any more.
+        after: the version that decides then.
+        releases: levels that the withdrawn version raised are let go at once; without that the cooldown holds them.
+        per_second: how many customers are assessed again in a second.
+    """
+
+    ruleset: str
+    before: int | None
+    after: int
+    releases: bool
+    per_second: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moves:
+    """Who would move where, by a backtest; `matrix` is by the rules alone, `later` after the cooldown."""
+
+    backtest: int
+    entity_type: str
+    matrix: Matrix
+    later: Matrix | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +52,8 @@ class ProposalPage:
     Attributes:
         is_own: the person proposed it, so another one approves it.
         waits: a backtest of it is not done, so it cannot be approved yet.
+        roll_back: what goes back to which version; None for another change.
+        moves: who would move where, by each backtest that is done.
         bar: the item of the queue that the person came for.
     """
 
@@ -25,6 +62,8 @@ class ProposalPage:
     address: str
     is_own: bool
     waits: bool
+    roll_back: RollBack | None
+    moves: tuple[Moves, ...]
 
 
 def show_proposal(visit: Visit) -> Rendered:
@@ -36,9 +75,52 @@ def show_proposal(visit: Visit) -> Rendered:
         address=visit.path,
         is_own=proposal.proposed_by == visit.actor.name,
         waits=any(each.state in {"queued", "running"} for each in proposal.backtests),
+        roll_back=_roll_back(visit, proposal),
+        moves=_moves(visit, proposal),
     )
     title = text("Change {number}", number=proposal.id)
     return Rendered(template="changes/proposal.html", title=title, page=page)
+
+
+def _roll_back(visit: Visit, proposal: ProposalLine) -> RollBack | None:
+    if proposal.kind != RulesetRolledBack.kind:
+        return None
+    content = proposal.content
+    return RollBack(
+        ruleset=content["family"],
+        before=_version_before(visit, proposal),
+        after=content["version"],
+        releases=content["release"],
+        per_second=content["per_second"],
+    )
+
+
+def _version_before(visit: Visit, proposal: ProposalLine) -> int | None:
+    """Give the version that a roll-back withdraws: what decides now, or what its backtest was run against."""
+    family = proposal.content["family"]
+    if proposal.state == "proposed":
+        active = read_ruleset(visit, family).active
+        return None if active is None else active.number
+    for each in proposal.backtests:
+        if each.state == "done":
+            before = subject_of_backtest(visit, each.id).before
+            return next((ruleset.version for ruleset in before if ruleset.name == family), None)
+    return None
+
+
+def _moves(visit: Visit, proposal: ProposalLine) -> tuple[Moves, ...]:
+    """Read the matrices of a roll-back's backtests, for those who may read these."""
+    done = [each for each in proposal.backtests if each.state == "done"]
+    if proposal.kind != RulesetRolledBack.kind or not done or not visit.may("GET /v1/backtests/{backtest}"):
+        return ()
+    levels, moves = read_settings(visit).levels, []
+    for each in done:
+        report = report_of(visit, each.id)
+        matrix = matrix_of(report, levels)
+        if matrix is not None:
+            later = matrix_of(report, levels, "later")
+            moves.append(Moves(backtest=each.id, entity_type=each.entity_type, matrix=matrix, later=later))
+    return tuple(moves)
 
 
 def _number(visit: Visit) -> int:
@@ -49,8 +131,10 @@ def _number(visit: Visit) -> int:
 
 
 def approve(visit: Visit) -> Answer:
-    """Approve what another person proposed, which does it."""
-    proposals.read_proposal(visit, _number(visit), visit.role)
+    """Approve what another person proposed, which does it; of a roll-back, once they looked at who moves."""
+    proposal = proposals.read_proposal(visit, _number(visit), visit.role)
+    if proposal.kind == RulesetRolledBack.kind and proposal.state == "proposed" and "confirmed" not in visit.form:
+        raise ConfigError(text("confirm that you looked at who moves"))
     proposals.approve_proposal(visit, _number(visit), visit.typed("reason", text("Reason")), visit.role)
     return Redirect(visit.path + visit.trail, "proposal-approved")
 

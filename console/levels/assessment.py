@@ -10,14 +10,22 @@ from fivefold.console.visit import Rendered, Visit, address
 from fivefold.domain.paging import Page
 from fivefold.usecases.accounts.readings import note_opened
 from fivefold.usecases.levels.explain import Reasons, read_reasons
-from fivefold.usecases.levels.read import HistoryLine
+from fivefold.usecases.levels.read import AssessmentShown, HistoryLine, read_assessment
 
 
 @dataclass(frozen=True, kw_only=True)
 class AssessmentPage:
-    """Why a level was what it was; `reasons` is None once they were erased."""
+    """Why a level was what it was.
+
+    Attributes:
+        of: whom it is of, when it was made, and what decided.
+        customer: the address of their page.
+        reasons: None once they were erased.
+    """
 
     number: str
+    of: AssessmentShown
+    customer: str
     reasons: Reasons | None
     bars: tuple[Bar, ...]
     change: ChangeHalf | None
@@ -36,11 +44,13 @@ class HistoryPage:
 def show_assessment(visit: Visit) -> Rendered:
     """Show what held at an assessment, as it was stored."""
     number = visit.parts["assessment"]
-    reasons = read_reasons(visit, number)
+    of, reasons = read_assessment(visit, number), read_reasons(visit, number)
     if reasons is not None and any(map(visit.may, DECIDERS)):
         note_opened(visit, visit.session.id, number)
     page = AssessmentPage(
         number=number,
+        of=of,
+        customer=address("entities", of.entity_type, of.external_id),
         reasons=reasons,
         bars=() if reasons is None else point_bars(reasons),
         change=change_since_before(visit, number),

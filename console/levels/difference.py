@@ -6,16 +6,33 @@ from dataclasses import dataclass
 from fivefold.charts.bars import Bar, waterfall_bars
 from fivefold.console.texts import text
 from fivefold.domain.breakdown import Breakdown, Contribution
-from fivefold.usecases.portfolio.differences import AssessmentDifference, compare_assessments
+from fivefold.usecases.portfolio.current_levels import DecidedBy
+from fivefold.usecases.portfolio.differences import AssessmentDifference, FactorChange, compare_assessments
 from fivefold.usecases.shared.context import Context
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChangeHalf:
-    """An assessment beside the one before; `bars` lead from one total to the other, and are none where it is equal."""
+    """An assessment beside the one before.
+
+    Attributes:
+        changed: factors that gave other points, another case or another floor; the largest first.
+        saw_other_values: how many others looked at other values and gave the same.
+        rulesets: what decides now and what did before, in words; empty where that is the same.
+        bars: lead from one total to the other; none where it is equal.
+    """
 
     difference: AssessmentDifference
+    changed: tuple[FactorChange, ...]
+    saw_other_values: int
+    rulesets: str
     bars: tuple[Bar, ...]
+
+    @property
+    def same(self) -> int:
+        """Count the factors that gave the same for the same values."""
+        listed = len(self.changed) + self.saw_other_values
+        return (self.difference.unchanged or 0) + len(self.difference.factors or ()) - listed
 
 
 def change_since_before(context: Context, assessment: str | None) -> ChangeHalf | None:
@@ -25,7 +42,48 @@ def change_since_before(context: Context, assessment: str | None) -> ChangeHalf 
     difference = compare_assessments(context, assessment)
     base, changes = difference.earlier.score, difference.factors or ()
     bars = points_waterfall(float(base), [(factor.title, factor.points) for factor in changes]) if base else ()
-    return ChangeHalf(difference=difference, bars=bars)
+    changed = tuple(factor for factor in changes if _gave_other(factor))
+    others = [factor for factor in changes if factor not in changed]
+    return ChangeHalf(
+        difference=difference,
+        changed=changed,
+        saw_other_values=sum(map(_saw_other, others)),
+        rulesets=_rulesets(difference, changed),
+        bars=bars,
+    )
+
+
+def _gave_other(factor: FactorChange) -> bool:
+    earlier, later = factor.earlier, factor.later
+    if earlier is None or later is None:
+        return True
+    return (earlier.points, earlier.case, earlier.floor) != (later.points, later.case, later.floor)
+
+
+def _saw_other(factor: FactorChange) -> bool:
+    earlier, later = factor.earlier, factor.later
+    return earlier is not None and later is not None and earlier.values != later.values
+
+
+def _rulesets(difference: AssessmentDifference, changed: Sequence[FactorChange]) -> str:
+    """Say that another version decides; of its thresholds only that the same points lead to another level."""
+    earlier, later = difference.earlier, difference.later
+    if earlier.decided_by == later.decided_by:
+        return ""
+    before = _version(earlier.decided_by)
+    if earlier.decided_by and later.decided_by and earlier.decided_by.name == later.decided_by.name:
+        before = text("version {number}", number=earlier.decided_by.version)
+    said = text("{now} decides now, {before} did before.", now=_version(later.decided_by), before=before)
+    same_points = difference.points == "0" and not changed and earlier.decided_by and later.decided_by
+    if same_points and earlier.rules_level != later.rules_level:
+        said += " " + text("The same points lead to another level.")
+    return said[0].upper() + said[1:] if later.decided_by is None else said
+
+
+def _version(decided_by: DecidedBy | None) -> str:
+    if decided_by is None:
+        return text("no ruleset")
+    return text("{name} version {number}", name=decided_by.name, number=decided_by.version)
 
 
 def points_waterfall(base: float, points: Sequence[tuple[str, str]]) -> tuple[Bar, ...]:

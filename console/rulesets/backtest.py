@@ -10,6 +10,7 @@ from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit
 from fivefold.domain.paging import Page
 from fivefold.usecases.accounts.settings import read_settings
+from fivefold.usecases.changes.backtest_subject import BacktestSubject, subject_of_backtest
 from fivefold.usecases.changes.backtests import MoverLine, list_movers, report_of
 
 
@@ -20,6 +21,7 @@ class BacktestPage:
     Attributes:
         alone: by the rules alone; None where nothing decided before.
         later: after the cooldown; None where no levels stood.
+        subject: the rulesets and versions that it compares.
         on_examples: it was run on the ruleset's own examples, as it reaches no customer.
         level_before: of the movers that are listed; None for all. So is `level_after`.
         movers: those who would be elsewhere by the rules alone, in the order in which they were added.
@@ -30,6 +32,7 @@ class BacktestPage:
     report: Mapping[str, Any]
     alone: Matrix | None
     later: Matrix | None
+    subject: BacktestSubject
     on_examples: bool
     level_before: str | None
     level_after: str | None
@@ -48,6 +51,7 @@ def show_backtest(visit: Visit) -> Rendered:
         report=report,
         alone=matrix_of(report, levels),
         later=matrix_of(report, levels, "later"),
+        subject=subject_of_backtest(visit, number),
         on_examples=report["basis"] == "examples",
         level_before=before,
         level_after=after,

@@ -76,6 +76,7 @@ def test_a_ruleset_from_its_text_to_its_activation_and_back(
     with visiting(browser, served, "publisher", **look) as page:
         page.goto(proposal)
         page.fill("#approve", "It is so.")
+        page.check("form[action$='/approve'] [name=confirmed]")
         page.click("form[action$='/approve'] button")
         assert "The change is approved, and done." in page.inner_text("[role=status]")
         page.goto("/console/rulesets/retail")

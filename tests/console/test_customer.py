@@ -4,7 +4,9 @@ import re
 
 import pytest
 
+from fivefold.usecases.changes.backtests import run_next_backtest
 from tests.console.visitors import Visitor
+from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.places import OURS, Place
 
 ACME = "/console/entities/company/acme"
@@ -205,6 +207,53 @@ def test_what_changed_since_the_assessment_before_is_that_of_v1(place: Place, in
             assert factor["title"] in text
     first = f"/console/assessments/{str(later).partition('.')[0]}.1"
     assert "What changed" not in investigator.go(first).text
+
+
+def test_another_version_that_decides_is_named_where_no_factor_gave_anything_else(
+    place: Place, investigator: Visitor
+) -> None:
+    assessed(place)
+    changed = {"score": {"points": {"thresholds": [314.15, 330]}}}
+    expected = [{"name": "a neighbour", "given": {"country": "NO"}, "expect": {"level": "high"}}]
+    body = {"document": document("retail", "stricter", **changed, examples=expected)}
+    writer = place.join("writer", "publisher")[0]
+    revision = place.good("PUT", "/v1/rulesets/retail/draft", body, token=writer)["revision"]
+    accepted = {"revision": revision, "accept_warnings": "looked at"}
+    number = place.good("POST", "/v1/rulesets/retail/commit", accepted, token=writer)["number"]
+    place.good("POST", "/v1/rulesets/retail/backtests", {"version": number}, role="publisher")
+    while run_next_backtest(place.engine):
+        pass
+    activated = {"version": number, "reason": "agreed"}
+    place.good("POST", "/v1/rulesets/retail/activate", activated, role="publisher")
+    later = assessed(place)
+    said = f"no factor gave anything else, the same: 1. retail version {number} decides now, version 1 did before."
+    for address in ("/console/entities/customer/c%2F1%20%C3%A4", f"/console/assessments/{later['assessment']}"):
+        text = investigator.go(address).text
+        assert "Medium → High :" in text
+        assert f"{said} The same points lead to another level." in text
+        assert not [secret for secret in ("314", "330", "772") if secret in text]
+
+
+def test_a_factor_that_saw_other_values_alone_gave_nothing_else(place: Place, investigator: Visitor) -> None:
+    assessed(place)
+    place.good("PUT", "/v1/entities/customer/c%2F1%20%C3%A4", {"attributes": {"country": "SE"}}, role="app")
+    later = assessed(place)["assessment"]
+    difference = place.good("GET", f"/v1/assessments/{later}/difference", role="investigator")
+    assert [(one["change"], one["points"]) for one in difference["factors"]] == [("changed", "0")]
+    text = investigator.go(f"/console/assessments/{later}").text
+    assert "no factor gave anything else, factors that saw other values and gave the same: 1, the same: 0." in text
+    assert "decides now" not in text
+
+
+def test_an_assessment_says_of_whom_it_is_when_it_was_made_and_what_decided(
+    place: Place, investigator: Visitor
+) -> None:
+    number = assessed(place)["assessment"]
+    text = investigator.go(f"/console/assessments/{number}").text
+    assert "/console/entities/customer/c%2F1%20%C3%A4" in investigator.links()
+    assert "c/1 ä customer · assessed" in text
+    assert "Risk Medium · decided by retail version 1" in text
+    assert 'assessed <time datetime="' in investigator.page.text
 
 
 def test_what_people_read_before_they_decide_is_kept_with_the_decision(place: Place, investigator: Visitor) -> None:

@@ -144,11 +144,20 @@ def test_a_roll_back_is_proposed_by_one_person_and_approved_by_another(place: Pl
     assert "It can be approved once its backtests are done" in other.text
     while run_next_backtest(place.engine):
         pass
-    other.go(address).submit("/approve", reason="it is true")
+    for said in ("Ruleset second goes from version 2 back to version 1 .", "1 of the type customer are assessed again"):
+        assert said in other.go(address).text
+    assert "Of 1 looked at, 0 would be elsewhere by the rules alone" in other.text
+    assert "The cooldown goes on holding levels" in other.text
+    assert "Ruleset.rollback" not in other.text
+    other.submit("/approve", reason="it is true")
+    assert (other.page.status_code, "confirm that you looked at who moves" in other.text) == (422, True)
+    other.go(address).submit("/approve", reason="it is true", confirmed="yes")
     assert "The change is approved, and done." in other.text
     assert "Version 1 decides" in other.go("/console/rulesets/second").text
-    (number,) = [link for link in other.go(address).links() if "/backtests/" in link]
+    assert "Ruleset second goes from version 2 back to version 1 ." in other.go(address).text
+    (number,) = {link for link in other.links() if "/backtests/" in link}
     assert other.go(number).page.status_code == 200
+    assert {address, "/console/rulesets/second/versions/1", "/console/rulesets/second/versions/2"} <= {*other.links()}
 
 
 def test_a_new_ruleset_begins_with_one_that_ships(place: Place, author: Visitor) -> None:
@@ -229,6 +238,14 @@ def test_a_cell_of_a_backtest_leads_to_the_people_who_move(place: Place, author:
     assert "Of 1 looked at, 1 would be elsewhere by the rules alone: 0 up, 1 down." in author.text
     (cell,) = [link for link in author.links() if "from=medium" in link]
     author.go(cell.replace("&amp;", "&"))
+    assert "What would decide: retail version 3 · what decided when it was run: retail version 1 ·" in author.text
+    assert {"/console/rulesets/retail/versions/1", "/console/rulesets/retail/versions/3"} <= {*author.links()}
+    assert "no factor gave other points: a threshold changed" in author.text
+    assert (
+        "Cash in half a year sum of amount where operation is one of cash, sekret operation in 180 days in"
+        in author.text
+    )
+    assert author.links().count("/console/entities/customer/c%2F1%20%C3%A4") == 2, "who moves furthest, and everybody"
     assert "From Medium to Low" in author.text
     assert "/console/entities/customer/c%2F1%20%C3%A4" in author.links()
     author.go(author.page.url.path + "?from=high")

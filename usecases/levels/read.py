@@ -20,6 +20,7 @@ from fivefold.store.levels import levels
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.levels.failures import AssessmentFailure, assessment_failures
 from fivefold.store.sql.clocks import ahead_error, ahead_message, latest_us
+from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import Assessment, DueMark, Standing, Transition
 from fivefold.store.tables.rulesets import RulesetVersion
 from fivefold.usecases.levels.portfolio import parts_of
@@ -173,6 +174,42 @@ def level_history(context: Context, type_name: str, external_id: str, part: Part
             )
 
         return levels.assessments_of(session, entity.id, part).map(line)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssessmentShown:
+    """One assessment: of whom, when and by what; so it can be read without the customer's page.
+
+    Attributes:
+        level: what held; None for no level.
+        rules_level: what the rules said, beneath an override too.
+        ruleset: name and version of the ruleset that decided; None where none did.
+    """
+
+    entity_type: str
+    external_id: str
+    at_us: int
+    level: str | None
+    rules_level: str | None
+    status: str
+    ruleset: tuple[str, int] | None
+
+
+def read_assessment(context: Context, name: str) -> AssessmentShown:
+    """Show whose assessment one is, such as 12.3, and what decided it; NotFoundError where there is none."""
+    with context.reading() as session:
+        row = find_assessment(session, context.actor, name)
+        entity = session.get_one(Entity, row.entity_id)
+        names = (None, *levels_of(session, context.organisation_id))
+        return AssessmentShown(
+            entity_type=session.get_one(EntityType, entity.type_id).name,
+            external_id=entity.external_id,
+            at_us=row.as_of_us,
+            level=names[row.level or 0],
+            rules_level=names[row.rules_level or 0],
+            status=row.status,
+            ruleset=levels.ruleset_named(session, row.version_id),
+        )
 
 
 def find_assessment(session: Session, actor: Actor, name: str) -> Assessment:

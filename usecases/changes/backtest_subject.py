@@ -1,0 +1,98 @@
+"""What a backtest is of, for the people who read its report: the rulesets that it compares, and what their rules ask.
+
+A report has the numbers that the database gave; here they become names and versions.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import NotFoundError
+from fivefold.risk.compiler.analysis import analyse_canonical
+from fivefold.risk.compiler.value_types import column_for, vocabulary
+from fivefold.risk.engine.explain.describe import input_words
+from fivefold.risk.language.fields import ValueType
+from fivefold.risk.language.ruleset import Ruleset
+from fivefold.store.accounts.settings import base_currency_of
+from fivefold.store.rulesets.backtests import backtest_numbered
+from fivefold.store.rulesets.rulesets import rulesets_of_versions, versions_of
+from fivefold.store.tables.entities import EntityType
+from fivefold.store.tables.rulesets import Backtest, Family
+from fivefold.usecases.shared.context import Context
+
+
+@dataclass(frozen=True, kw_only=True)
+class RulesetDecides:
+    """A ruleset that decides before or after a change; `version` is None for a text that is not committed."""
+
+    name: str
+    version: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BacktestSubject:
+    """What a backtest that is done is of.
+
+    Attributes:
+        entity_type: of those that were looked at.
+        proposal: the number of the proposal that it is of; None for a ruleset's content.
+        before: what decided when it was run, in the order in which it was tried; of a ruleset's content, that ruleset.
+        after: what would.
+        looked_at: by the id of a rule, what it looks at, with the currency of money; none for a proposal.
+    """
+
+    entity_type: str
+    proposal: int | None
+    before: tuple[RulesetDecides, ...]
+    after: tuple[RulesetDecides, ...]
+    looked_at: Mapping[str, str] = field(default_factory=dict)
+
+
+def subject_of_backtest(context: Context, number: int) -> BacktestSubject:
+    """Tell what a backtest is of; NotFoundError where there is none of that number that is done."""
+    with context.reading() as session:
+        row = backtest_numbered(session, context.organisation_id, number)
+        if row.report is None:
+            raise NotFoundError(f"there is no backtest {number} that is done")
+        entity_type, report = session.get_one(EntityType, row.type_id).name, json.loads(row.report)
+        if row.family_id is None:
+            before, after = (_decide(session, report["decides"][side]) for side in ("before", "after"))
+            return BacktestSubject(entity_type=entity_type, proposal=row.proposal_id, before=before, after=after)
+        family, present = session.get_one(Family, row.family_id), report["present_version"]
+        return BacktestSubject(
+            entity_type=entity_type,
+            proposal=None,
+            before=() if present is None else (RulesetDecides(name=family.name, version=present),),
+            after=(RulesetDecides(name=family.name, version=_committed(session, family, row)),),
+            looked_at=_looked_at(
+                analyse_canonical(row.canonical).ruleset, base_currency_of(session, family.organisation_id)
+            ),
+        )
+
+
+def _decide(session: Session, pairs: list[tuple[str, int]]) -> tuple[RulesetDecides, ...]:
+    """Name versions by the numbers that people know."""
+    named = rulesets_of_versions(session, [version_id for _, version_id in pairs])
+    return tuple(
+        RulesetDecides(name=named[version_id][0], version=named[version_id][1])
+        for _, version_id in pairs
+        if version_id in named
+    )
+
+
+def _committed(session: Session, family: Family, row: Backtest) -> int | None:
+    same = (version.number for version in versions_of(session, family) if version.content_hash == row.content_hash)
+    return max(same, default=None)
+
+
+def _looked_at(ruleset: Ruleset, base: str) -> dict[str, str]:
+    """Name what each rule looks at that looks at one thing."""
+    names, found = vocabulary(ruleset), {}
+    for rule in ruleset.rules:
+        if rule.input is not None:
+            money = column_for(rule.input, names, base).kind is ValueType.MONEY
+            currency = f" in {base}" if money and getattr(rule.input, "in_currency", None) is None else ""
+            found[rule.id] = f"{input_words(rule.input)}{currency}"
+    return found
