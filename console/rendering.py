@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from fivefold.charts.text.numbers import signed as signed_number
 from fivefold.charts.text.numbers import typeset
 from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit, address, notice_of
-from fivefold.domain.clock import from_microseconds, now_microseconds, utc_text
+from fivefold.domain.clock import DAY_US, from_microseconds, now_microseconds, utc_text
 from fivefold.domain.number_text import percent
 from fivefold.usecases.levels.explain import shown_line
 
@@ -140,7 +140,7 @@ def moment(time_us: int | None) -> Markup | str:
     if time_us is None:
         return "–"
     at = from_microseconds(time_us)
-    here = at.astimezone(_ZONE.get())
+    here = _here(at)
     shown = Markup('<time datetime="{}">{}</time>').format(utc_text(time_us), f"{here:%Y-%m-%d %H:%M %Z}")
     if here.utcoffset() == at.utcoffset():
         return shown
@@ -152,13 +152,27 @@ def moment(time_us: int | None) -> Markup | str:
 def day(time_us: int | None) -> Markup | str:
     """Write the day of a moment in the reader's zone, with the moment in UTC for programs; a dash for none.
 
+    Midnight in UTC is a day of the calendar, as it was given or summed, and stays that day in every zone.
+
     >>> day(86_400_000_000)
     Markup('<time datetime="1970-01-02T00:00:00Z">2 January 1970</time>')
+    >>> with reading_in("America/New_York"):
+    ...     print(day(86_400_000_000).striptags(), day(86_400_000_001).striptags())
+    2 January 1970 1 January 1970
     """
     if time_us is None:
         return "–"
-    here = from_microseconds(time_us).astimezone(_ZONE.get())
+    at = from_microseconds(time_us)
+    here = _here(at) if time_us % DAY_US else at
     return Markup('<time datetime="{}">{}</time>').format(utc_text(time_us), f"{here.day} {here:%B %Y}")
+
+
+def _here(at: datetime) -> datetime:
+    """Give a moment in the reader's zone; in UTC where the calendar there has no such day any more."""
+    try:
+        return at.astimezone(_ZONE.get())
+    except OverflowError:
+        return at
 
 
 @contextmanager
@@ -174,13 +188,17 @@ def reading_in(zone: str) -> Iterator[None]:
 def age(time_us: int, now_us: int) -> str:
     """Tell how long ago a moment was, or how long it is until then, in the largest unit that is whole.
 
+    What is to come is rounded: an item that is due in five days is so a second later too.
+
     >>> age(0, 172_800_000_000), age(86_400_000_000, 0), age(0, 0), age(0, 61_000_000)
     ('2 days ago', 'in 1 day', 'now', '1 minute ago')
+    >>> age(432_000_000_000, 1_000_000), age(86_400_000_000, 1_000_000)
+    ('in 5 days', 'in 24 hours')
     """
     apart = timedelta(microseconds=abs(now_us - time_us))
     for unit, length in (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1))):
         if apart >= length:
-            count = apart // length
+            count = apart // length if time_us < now_us else round(apart / length)
             shown = f"{count} {unit}{'' if count == 1 else 's'}"
             return f"{shown} ago" if time_us < now_us else f"in {shown}"
     return "now"

@@ -9,6 +9,7 @@ from hashlib import sha256
 from http import HTTPStatus
 from pathlib import Path
 from secrets import token_urlsafe
+from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
@@ -93,6 +94,9 @@ RIGHTS: Final[Rights] = {f"{route.method} {route.path}": route.roles for route i
 
 _SESSION_POOL = ThreadPoolExecutor(2, thread_name_prefix="console-session")
 """Sessions are looked up in threads of their own: the organisation, and so its lane, is known only afterwards."""
+_IDENTITY_POOL = ThreadPoolExecutor(2, thread_name_prefix="console-identity")
+"""The identity provider is asked in threads of its own: where it hangs, those who are signed in notice nothing."""
+_IDENTITY_WAITING = BoundedSemaphore(8)
 Result = TypeVar("Result")
 
 
@@ -204,7 +208,7 @@ class Console:
             return await _missing(request)
         next_ = _next_of(request.query_params.get("next", ""))
         try:
-            location, kept = await _run_in_session_pool(partial(self._provider.begin, _return_address(request)))
+            location, kept = await _ask_provider(partial(self._provider.begin, _return_address(request)))
         except IdentityProviderError as error:
             return self._without_identity(next_, error)
         response = RedirectResponse(location, HTTPStatus.SEE_OTHER, dict(HEADERS))
@@ -224,7 +228,7 @@ class Console:
         query, kept = dict(request.query_params), attempt.get("kept", "")
         try:
             identify = partial(self._provider.identify, _return_address(request), query, kept)
-            identity = await _run_in_session_pool(identify)
+            identity = await _ask_provider(identify)
             begin = partial(sign_in_by_identity, self._engine, self._openid, identity)
             secret, session = await _run_in_session_pool(begin)
         except (IdentityError, IdentityProviderError) as error:
@@ -312,6 +316,15 @@ def _path_of(request: Request) -> str:
 
 async def _run_in_session_pool(function: Callable[[], Result]) -> Result:
     return await asyncio.get_running_loop().run_in_executor(_SESSION_POOL, function)
+
+
+async def _ask_provider(function: Callable[[], Result]) -> Result:
+    if not _IDENTITY_WAITING.acquire(blocking=False):
+        raise IdentityProviderError("too many people wait for the identity provider")
+    try:
+        return await asyncio.get_running_loop().run_in_executor(_IDENTITY_POOL, function)
+    finally:
+        _IDENTITY_WAITING.release()
 
 
 def form_token_of(secret: str) -> str:

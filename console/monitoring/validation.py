@@ -7,7 +7,7 @@ from typing import Final
 
 from fivefold.charts.series import SeriesFigure, SeriesPlot, series_plot
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Redirect, Rendered, Visit
+from fivefold.console.visit import ROWS_OF_A_LIST, Answer, Redirect, Rendered, Visit
 from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.number_text import percent
@@ -111,10 +111,12 @@ def sign_off(visit: Visit) -> Answer:
 
 
 def register_change(visit: Visit) -> Answer:
-    """Register a material change; from then on a revalidation is asked for."""
-    revalidation.register_change(
-        visit, visit.typed("kind", text("Kind")), visit.typed("description", text("What changes"))
-    )
+    """Register a material change, once where the same form is sent twice; from then on a revalidation is asked for."""
+    kind, description = visit.typed("kind", text("Kind")), visit.typed("description", text("What changes"))
+    wanted = (visit.actor.name, kind, description, None)
+    present = revalidation.list_changes(visit, Part(ROWS_OF_A_LIST))
+    if wanted not in {(line.registered_by, line.kind, line.description, line.signed_by) for line in present}:
+        revalidation.register_change(visit, kind, description)
     return Redirect(visit.path, "change-registered")
 
 

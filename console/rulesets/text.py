@@ -9,6 +9,8 @@ from fivefold.console.visit import Visit
 from fivefold.domain.errors import ConfigError, Finding, NotFoundError
 
 MOST_BYTES = 256_000
+MOST_COMPARED = 250_000
+"""Pairs of lines among which the least difference is looked for."""
 """Largest text of a ruleset, as `/v1` takes it."""
 
 
@@ -45,12 +47,33 @@ def numbered_lines(document: str, findings: Sequence[Finding] = ()) -> tuple[Tex
 
 
 def line_changes(before: str, after: str) -> tuple[LineChange, ...]:
-    """Tell which lines differ between two texts, with one line around each place; nothing where none does."""
+    """Tell which lines differ between two texts, with one line around each place; nothing where none does.
+
+    Where very many lines are between the first difference and the last, all of them count as replaced: to look for the
+    least difference would take seconds.
+    """
+    olds, news = before.split("\n"), after.split("\n")
+    if olds == news:
+        return ()
+    head = _common(olds, news)
+    tail = min(_common(olds[::-1], news[::-1]), len(olds) - head, len(news) - head)
+    replaced, added = olds[head : len(olds) - tail], news[head : len(news) - tail]
+    if len(replaced) * len(added) > MOST_COMPARED:
+        pairs = (("-", replaced), ("+", added))
+        return tuple(LineChange(sign=sign, content=content) for sign, lines in pairs for content in lines)
     changes = []
-    for line in list(unified_diff(before.split("\n"), after.split("\n"), lineterm="", n=1))[2:]:
+    begin, rest = max(head - 1, 0), max(tail - 1, 0)
+    pair = olds[begin : len(olds) - rest], news[begin : len(news) - rest]
+    for line in list(unified_diff(*pair, lineterm="", n=1))[2:]:
         is_gap = line.startswith("@@")
         changes.append(LineChange(sign="" if is_gap else line[0], content="" if is_gap else line[1:]))
     return tuple(changes)
+
+
+def _common(olds: Sequence[str], news: Sequence[str]) -> int:
+    """Count the lines with which both begin."""
+    pairs = enumerate(zip(olds, news, strict=False))
+    return next((at for at, (old, new) in pairs if old != new), min(len(olds), len(news)))
 
 
 def typed_document(visit: Visit) -> str:

@@ -32,7 +32,8 @@ def replay(visit: Visit) -> Answer:
     """Send one dead letter again, or all of an endpoint; nothing happens where they were sent again meanwhile."""
     number = visit.form.get("sequence", "").strip()
     sequence = visit.number("sequence", text("Event")) if number else None
-    sent = endpoints.replay_dead_letters(visit, _number(visit), None if sequence is None else (sequence, sequence))
+    one = None if sequence is None else (sequence, sequence)
+    sent = endpoints.replay_dead_letters(visit, _number(visit), one, dead_only=True)
     return Redirect(visit.path, "letters-sent" if sent else "letters-gone")
 
 

@@ -48,6 +48,11 @@ def names_of_members(session: Session, organisation_id: int, numbers: Sequence[i
     return dict(session.execute(select(Member.id, Member.name).where(*which)).all())
 
 
+def member_of_account(session: Session, organisation_id: int, account: str) -> Member | None:
+    """Find the member to whom an account at an identity provider is bound, and lock it until the transaction ends."""
+    return _locked(session, organisation_id, Member.account == account)
+
+
 def _locked(session: Session, organisation_id: int, which: ColumnElement[bool]) -> Member | None:
     return session.scalar(select(Member).where(Member.organisation_id == organisation_id, which).with_for_update())
 

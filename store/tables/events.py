@@ -170,10 +170,14 @@ class Member(Base):
 
     Attributes:
         zone: in which they read times; None for UTC.
+        account: at an identity provider, its issuer and its subject; None until they signed in by it.
     """
 
     __tablename__ = "members"
-    __table_args__ = (Unique("organisation_id", "name"),)
+    __table_args__ = (
+        Unique("organisation_id", "name"),
+        Index("ix_members_organisation_id_account", "organisation_id", "account", unique=True),
+    )
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
@@ -182,3 +186,4 @@ class Member(Base):
     created_us: Mapped[int] = mapped_column(BigInteger)
     left_us: Mapped[int | None] = mapped_column(BigInteger)
     zone: Mapped[str | None] = mapped_column(String(NAME_CHARACTERS))
+    account: Mapped[str | None] = mapped_column(Text)

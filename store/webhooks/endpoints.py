@@ -77,15 +77,19 @@ def dead_deliveries(
     return rows_of(session, statement, (Delivery.endpoint_id, Delivery.event_number), part)
 
 
-def replay(session: Session, endpoint_id: int, numbers: tuple[int, int] | None, now_us: int) -> list[int]:
+def replay(
+    session: Session, endpoint_id: int, numbers: tuple[int, int] | None, now_us: int, *, dead_only: bool = False
+) -> list[int]:
     """Let deliveries wait again from now on, as if never tried: those of *numbers*, both ends included, or all dead.
 
-    Return the numbers of their events, in order. One that is being sent now is left alone.
+    *dead_only*: of *numbers*, those that are dead. Return the numbers of their events, in order. One that is being sent
+    now is left alone.
     """
     if numbers is None:
         which: ColumnElement[bool] = is_in("dead")
     else:
         which = and_(_DELIVERIES.c.event_number.between(*numbers), _DELIVERIES.c.lease.is_(None))
+        which = and_(which, is_in("dead")) if dead_only else which
     again = (
         update(_DELIVERIES)
         .where(_DELIVERIES.c.endpoint_id == endpoint_id, which)

@@ -93,7 +93,7 @@ def test_an_hour_of_the_queue(browser: Any, served: Served, scheme: str, width: 
         page.check("tbody input[type=checkbox] >> nth=0")
         page.select_option("#assigned_to", "")
         page.click("button[formaction$='/assign-many']")
-        assert "Done of 1, not done of 0." in page.inner_text("main")
+        assert "1 done, 0 not done." in page.inner_text("main")
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("dark", 360), pytest.param("light", 1280, marks=pytest.mark.full)])

@@ -53,7 +53,7 @@ def test_an_override_is_asked_for_by_one_person_and_decided_by_another(place: Pl
     approver.go(ACME).submit("/approve-override", reason="The order was read.")
     assert "The override is approved" in approver.text
     assert "The order was read." in approver.text
-    assert "1 January 2099" in approver.text
+    assert "2099-01-01 00:00 UTC" in approver.text
 
 
 def test_the_person_who_asked_is_not_offered_to_decide(place: Place) -> None:

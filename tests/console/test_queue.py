@@ -42,7 +42,7 @@ def shown(visitor: Visitor) -> str:
 def test_the_queue_says_what_waits_and_leads_from_item_to_item(two: Place) -> None:
     visitor = Visitor(two).sign_in("investigator").go("/console/queue?kind=override")
     assert "2 in the queue: 0 overdue, 0 due within a day, 2 later." in visitor.text
-    assert "due in 1 day" in visitor.text
+    assert "due in 2 days" in visitor.text
     assert "Asked for second" in visitor.text
     start(visitor, "?kind=override")
     assert shown(visitor) == "acme"
@@ -187,7 +187,7 @@ def test_many_items_are_assigned_at_once_and_those_that_another_person_changed_a
     start(Visitor(two).sign_in("approver"), "?kind=override").submit("/assign")
     visitor.post(action, {**fields, "assigned_to": str(two.members[OURS, "investigator"])})
     assert visitor.page.status_code == 200
-    assert "Done of 1, not done of 1." in visitor.text
+    assert "1 done, 1 not done." in visitor.text
     assert "another person changed item" in visitor.text
     assert "?kind=override" in visitor.page.text
     assert "Nothing was changed" not in visitor.text
@@ -197,12 +197,12 @@ def test_many_customers_are_tagged_and_computed_again(two: Place) -> None:
     visitor = Visitor(two).sign_in("investigator").go("/console/queue?kind=override")
     _, fields = chosen(visitor)
     visitor.post("/console/queue/tag-many", {**fields, "tag": "watch"})
-    assert "Done of 2, not done of 0." in visitor.text
+    assert "2 done, 0 not done." in visitor.text
     assert [tag["tag"] for tag in two.good("GET", "/v1/entities/company/second/tags", role="investigator")] == ["watch"]
     visitor.post("/console/queue/tag-many", {**fields, "tag": "x" * 300})
-    assert "Done of 0, not done of 2." in visitor.text
+    assert "0 done, 2 not done." in visitor.text
     visitor.post("/console/queue/compute-many", fields)
-    assert "Done of 2, not done of 0." in visitor.text
+    assert "2 done, 0 not done." in visitor.text
 
 
 @pytest.mark.parametrize("count", [0, 51])

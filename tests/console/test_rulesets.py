@@ -2,6 +2,7 @@
 
 import pytest
 
+from fivefold.console.rulesets.text import line_changes
 from fivefold.usecases.changes.backtests import run_next_backtest
 from tests.console.visitors import Visitor
 from tests.serving.v1.bank_rulesets import SECRETS, document
@@ -279,3 +280,14 @@ def test_forms_write_a_rule_a_case_and_thresholds_into_the_text(place: Place, au
     sent(author, "write", text, write="rule", **{**rule, "rule_title": ""})
     assert "Title is empty" in author.text
     assert place.good("GET", "/v1/rulesets", role="publisher")[0]["draft_revision"] is None
+
+
+@pytest.mark.parametrize("lines", [1, 40, 4_000])
+def test_the_lines_that_differ_are_told_at_once_however_many_they_are(lines: int) -> None:
+    before = "\n".join(["first", *(f"a{number % 7}" for number in range(lines)), "last"])
+    after = "\n".join(["first", *(f"b{number % 5}" for number in range(lines)), "last"])
+    changes = line_changes(before, after)
+    assert sum(change.sign == "-" for change in changes) == sum(change.sign == "+" for change in changes) == lines
+    assert line_changes(before, before) == ()
+    (added,) = [change for change in line_changes(before, f"{before}\nmore") if change.sign == "+"]
+    assert added.content == "more"

@@ -17,7 +17,7 @@ def test_the_page_has_the_balance_the_days_and_each_transaction(place: Place) ->
     ]
     place.good("POST", "/v1/transactions", rows, role="app")
     visitor = Visitor(place).sign_in("investigator").go(f"{PAGE}?since=2026-11-01&until=2026-11-10")
-    assert "2 settled on 2 days from 2026-11-01 to 2026-11-10" in visitor.text
+    assert "2 settled on 2 of the days (UTC) from 2026-11-01 to 2026-11-10" in visitor.text
     assert "From 50.25 to 30.25; the lowest is 30.25, the highest 50.25." in visitor.text
     assert visitor.page.text.count('role="img"') == 1
     assert "5 November 2026 0.00 20.00 EUR 1 30.25" in visitor.text

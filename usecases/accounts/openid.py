@@ -24,6 +24,8 @@ from fivefold.domain.settings import OpenIdSettings
 
 SECONDS: Final = 10
 """How long an answer of the provider is waited for."""
+AWAY_SECONDS: Final = 10
+"""A provider that did not answer is not asked again for so long."""
 KEPT_SECONDS: Final = 3_600
 """How long the provider's addresses and keys are taken for what they were."""
 ALGORITHMS: Final = ["RS256", "PS256", "ES256", "EdDSA"]
@@ -74,6 +76,7 @@ class IdentityProvider:
     _metadata: dict[str, Any] = field(default_factory=dict)
     _keys: KeySet | None = None
     _fetched: float = 0.0
+    _away: tuple[float, str] | None = None
 
     def begin(self, redirect_uri: str) -> tuple[str, str]:
         """Give the address at the provider to which the person goes, and what their browser keeps meanwhile.
@@ -160,20 +163,27 @@ class IdentityProvider:
         """Give the provider's addresses and keys, as they were at most an hour ago; IdentityProviderError."""
         with self._lock:
             if self._keys is None or not self._fetched or self.clock() - self._fetched > KEPT_SECONDS:
-                issuer = self.settings.issuer
-                metadata = _fetch(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
-                if metadata.get("issuer") != issuer:
-                    raise IdentityProviderError(
-                        f"{issuer} calls itself {metadata.get('issuer')!r}; they must be the same"
-                    )
-                if lacking := {"authorization_endpoint", "token_endpoint", "jwks_uri"} - set(metadata):
-                    raise IdentityProviderError(f"{issuer} does not say its {', '.join(sorted(lacking))}")
+                if self._away is not None and self.clock() < self._away[0]:
+                    raise IdentityProviderError(self._away[1])
                 try:
-                    self._keys = KeySet.import_key_set(_fetch(metadata["jwks_uri"]))  # type: ignore[arg-type]  # checked there
-                except (JoseError, ValueError, KeyError, TypeError) as error:
-                    raise IdentityProviderError(f"the keys of {issuer} cannot be read: {error}") from None
-                self._metadata, self._fetched = metadata, self.clock()
+                    self._metadata, self._keys = self._fetch_all()
+                except IdentityProviderError as error:
+                    self._away = self.clock() + AWAY_SECONDS, str(error)
+                    raise
+                self._fetched, self._away = self.clock(), None
             return self._metadata, self._keys
+
+    def _fetch_all(self) -> tuple[dict[str, Any], KeySet]:
+        issuer = self.settings.issuer
+        metadata = _fetch(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
+        if metadata.get("issuer") != issuer:
+            raise IdentityProviderError(f"{issuer} calls itself {metadata.get('issuer')!r}; they must be the same")
+        if lacking := {"authorization_endpoint", "token_endpoint", "jwks_uri"} - set(metadata):
+            raise IdentityProviderError(f"{issuer} does not say its {', '.join(sorted(lacking))}")
+        try:
+            return metadata, KeySet.import_key_set(_fetch(metadata["jwks_uri"]))  # type: ignore[arg-type]  # checked there
+        except (JoseError, ValueError, KeyError, TypeError) as error:
+            raise IdentityProviderError(f"the keys of {issuer} cannot be read: {error}") from None
 
 
 def _fetch(address: str) -> dict[str, Any]:

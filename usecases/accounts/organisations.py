@@ -25,7 +25,7 @@ from fivefold.store.accounts.members import (
 from fivefold.store.sql.database import add_alone, reading, writing
 from fivefold.store.tables.accounts import NAME_CHARACTERS
 from fivefold.store.tables.events import Member
-from fivefold.usecases.shared.actors import OF_MEMBERS, Actor
+from fivefold.usecases.shared.actors import OF_MEMBERS, SYSTEM, Actor
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
@@ -87,6 +87,8 @@ def add_member(context: Context, name: str, roles: Sequence[str]) -> MemberLine:
             f"the name {name!r} cannot be kept; it must have 1 to {NAME_CHARACTERS} characters, in one line and"
             " without spaces around them"
         )
+    if ":" in name or name == SYSTEM:
+        raise ConfigError(f"a member cannot be named {name!r}: the audit log calls programs so")
     with context.writing() as session:
         member = member_named(session, context.organisation_id, name)
         if member is not None and member.left_us is None:
@@ -149,7 +151,7 @@ def end_membership(context: Context, member_id: int) -> MemberLine:
     now = context.now()
     with context.writing() as session:
         member_row = _present(session, context, member_id)
-        member_row.left_us = now
+        member_row.left_us, member_row.account = now, None
         ended = end_tokens(session, member_row.id, OF_MEMBERS, now)
         _record(session, context, member_row, "member.left", ended=ended)
         return _line(member_row)

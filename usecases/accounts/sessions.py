@@ -18,7 +18,7 @@ from fivefold.domain.clock import HOUR_US, SECOND_US, now_microseconds
 from fivefold.domain.errors import ConfigError, ConflictError, IdentityError, StoreError
 from fivefold.domain.settings import OpenIdSettings
 from fivefold.store.accounts import tokens as accounts
-from fivefold.store.accounts.members import member_named
+from fivefold.store.accounts.members import member_named, member_of_account
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.accounts import ConsoleSession, Organisation, Token
 from fivefold.store.tables.events import Member
@@ -84,7 +84,7 @@ def sign_in_by_identity(engine: Engine, settings: OpenIdSettings, identity: "Ide
     now = now_microseconds()
     with writing(engine) as session:
         organisation = accounts.organisation_of(session, settings.organisation)
-        member = None if organisation is None else member_named(session, organisation.id, identity.name)
+        member = None if organisation is None else _member_of_identity(session, organisation.id, settings, identity)
         roles = [] if member is None or member.left_us is not None else _roles_of(member)
         if member is None or not roles:
             raise IdentityError(
@@ -94,6 +94,31 @@ def sign_in_by_identity(engine: Engine, settings: OpenIdSettings, identity: "Ide
         credential = credential_of(session, token, now)
         assert credential is not None, "it is live, and the member has the role"
         return _begin(session, credential, now, identity.subject)
+
+
+def _member_of_identity(
+    session: Session, organisation_id: int, settings: OpenIdSettings, identity: "Identity"
+) -> Member | None:
+    """Find the member whom an account at the provider is bound to, or bind it to the one of that name.
+
+    One person with two addresses is not two members, and an address that another person was given is not the first one.
+    """
+    account = f"{settings.issuer} {identity.subject}"
+    named = member_named(session, organisation_id, identity.name)
+    bound = member_of_account(session, organisation_id, account)
+    if bound is not None and named is not None and bound.id != named.id:
+        raise IdentityError(f"This account signs in as {bound.name}, and cannot sign in as {named.name} too.")
+    if bound is not None or named is None or named.left_us is not None:
+        return bound
+    if named.account is not None:
+        raise IdentityError(
+            f"{named.name} signs in by another account of the identity provider. An administrator who ends the"
+            " membership and adds it again lets this one sign in."
+        )
+    named.account = account
+    said = {"subject": identity.subject}
+    record(session, Actor(organisation_id, SYSTEM), "member.account_bound", ("member", named.id), details=said)
+    return named
 
 
 def take_role(context: Context, session_id: int, role: str) -> None:
@@ -175,6 +200,7 @@ def _begin(
     )
     session.add(row)
     session.flush()
+    session.execute(update(Token).where(Token.id == credential.token_id).values(last_used_us=now_us))
     by = {} if subject is None else {"subject": subject}
     said = {"token": credential.token_id, "role": credential.role, **by}
     record(session, credential.actor, "console.signed_in", ("console_session", row.id), details=said)

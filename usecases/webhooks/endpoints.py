@@ -293,10 +293,13 @@ def _letter(delivery: Delivery, event: OutboxEvent, entity_type: str | None, ent
     )
 
 
-def replay_dead_letters(context: Context, endpoint_id: int, numbers: tuple[int, int] | None = None) -> int:
+def replay_dead_letters(
+    context: Context, endpoint_id: int, numbers: tuple[int, int] | None = None, *, dead_only: bool = False
+) -> int:
     """Send again, in their order: all dead letters, or everything of a range of sequence numbers, both ends included.
 
-    Tell how many that are; those that are being sent now are left to that. Nothing is recorded where there are none.
+    *dead_only*: of a range, what was delivered or waits is left alone. Tell how many that are; those that are being
+    sent now are left to that. Nothing is recorded where there are none.
 
     Raises:
         NotFoundError: the organisation has no such endpoint.
@@ -309,9 +312,9 @@ def replay_dead_letters(context: Context, endpoint_id: int, numbers: tuple[int, 
         )
     with context.writing() as session:
         endpoint = endpoints.find_endpoint(session, context.organisation_id, endpoint_id, locked=True)
-        again = endpoints.replay(session, endpoint.id, numbers, now)
+        again = endpoints.replay(session, endpoint.id, numbers, now, dead_only=dead_only)
         if again:
-            details = {"first": again[0], "last": again[-1], "dead_only": numbers is None}
+            details = {"first": again[0], "last": again[-1], "dead_only": dead_only or numbers is None}
             record_endpoint_change(
                 session, context, endpoint, "replayed", details=details, bulk=(len(again), digest_of(again))
             )

@@ -168,7 +168,8 @@ def test_a_provider_that_is_not_as_the_standard_says_is_refused(
 
 
 def test_a_provider_that_is_away_is_said_and_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    provider = IdentityProvider(SETTINGS)
+    now = [5.0]
+    provider = IdentityProvider(SETTINGS, lambda: now[0])
 
     def away(*_: Any, **__: Any) -> None:
         raise requests.ConnectionError("refused")
@@ -179,6 +180,9 @@ def test_a_provider_that_is_away_is_said_and_asked_again(monkeypatch: pytest.Mon
             provider.begin(RETURN)
     answers = {METADATA["jwks_uri"]: {"keys": [KEY.as_dict(private=False)]}}
     monkeypatch.setattr(openid, "_fetch", lambda address: answers.get(address, METADATA))
+    with pytest.raises(IdentityProviderError, match="cannot be read"):  # it is not asked at once again
+        provider.begin(RETURN)
+    now[0] += openid.AWAY_SECONDS
     assert provider.begin(RETURN)
 
 

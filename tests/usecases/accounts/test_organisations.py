@@ -87,6 +87,12 @@ def test_a_name_is_taken_once(engine: Engine) -> None:
     assert len(list_members(Context(engine, at(engine)))) == 1
 
 
+@pytest.mark.parametrize("name", ["system", "cli:root", "member:4", "token:1"])
+def test_a_member_is_not_named_like_a_program_of_the_audit_log(engine: Engine, name: str) -> None:
+    with pytest.raises(ConfigError, match="calls programs so"):
+        join(engine, name)
+
+
 @pytest.mark.parametrize("name", ["", " ", "Zoë ", "a\nb", "\x00", "x" * 201])
 def test_names_that_nobody_could_read_are_refused(engine: Engine, name: str) -> None:
     with pytest.raises(ConfigError, match="cannot be kept; it must have 1 to 200 characters"):

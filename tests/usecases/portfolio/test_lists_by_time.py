@@ -291,7 +291,6 @@ def test_proposals(context: Context, filters: ProposalFilters, role: Role, at_on
         (search_overrides, OverrideFilters(requested_by="token:7"), "overrides", "ix_overrides_by_actor"),
         (search_overrides, OverrideFilters(state="live"), "overrides", "ix_overrides_by_state"),
     ],
-    ids=str,
 )
 def test_a_page_is_read_from_an_index_in_its_order(
     context: Context, search: Any, filters: Any, table: str, index: str
