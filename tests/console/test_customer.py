@@ -241,7 +241,7 @@ def test_a_factor_that_saw_other_values_alone_gave_nothing_else(place: Place, in
     difference = place.good("GET", f"/v1/assessments/{later}/difference", role="investigator")
     assert [(one["change"], one["points"]) for one in difference["factors"]] == [("changed", "0")]
     text = investigator.go(f"/console/assessments/{later}").text
-    assert "no factor gave anything else, factors that saw other values and gave the same: 1, the same: 0." in text
+    assert "no factor gave anything else; factors that only saw other values: 1, the same: 0." in text
     assert "decides now" not in text
 
 

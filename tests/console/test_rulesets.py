@@ -253,6 +253,16 @@ def test_a_cell_of_a_backtest_leads_to_the_people_who_move(place: Place, author:
     assert "Nobody is listed." in author.text
 
 
+def test_a_backtest_of_a_text_that_is_not_committed_says_so(place: Place, author: Visitor) -> None:
+    sent(author.go(EDIT), "save", document("retail", remark="not yet"))
+    number = place.good("POST", "/v1/rulesets/retail/backtests", {}, role="publisher")["id"]
+    while run_next_backtest(place.engine):
+        pass
+    author.go(f"/console/backtests/{number}")
+    assert "What would decide: a text of retail that is not committed · what decided" in author.text
+    assert "Nobody." in author.text
+
+
 def test_forms_write_a_rule_a_case_and_thresholds_into_the_text(place: Place, author: Visitor) -> None:
     text = document("retail")
     rule = {
