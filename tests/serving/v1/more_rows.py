@@ -136,6 +136,8 @@ MORE: Mapping[str, Callable[[Place, int], None]] = {
     "list_transitions": _copied(Transition, number=lambda number: 1_000 + number),
     "list_failures": _failed,
     "list_movers": _moved,
+    "list_queue": _asked("POST", f"{_COMPANY}/overrides", lambda _: {"level": "high", "reason": WHY}),
+    "list_events": _asked("PUT", f"{_CUSTOMER}/tags/event {{}}", lambda _: {}),
     "list_validations": _copied(ValidationRun),
     "list_series": _copied(ValidationRun),
     "read_revalidation": _nothing,
