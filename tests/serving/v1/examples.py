@@ -11,6 +11,7 @@ from fivefold.usecases.ingest.import_progress import note_import
 from fivefold.usecases.shared.context import Context
 from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.places import Place
+from tests.serving.v1.registries import registry
 from tests.usecases.deciding import CASH, WORTH, cash
 from tests.usecases.deciding import document as policy
 from tests.usecases.platforms import transaction
@@ -198,6 +199,7 @@ EXAMPLES: Mapping[str, Example] = {
 
 def furnish(place: Place) -> Place:
     """Give our organisation one of everything that the examples name."""
+    registry()  # takes seconds to be made: the first request that reads it would run into its time limit
     customer = path_to("/v1/entities/{t}/{e}", t="customer", e=CUSTOMER)
     (maker,) = place.join("maker", "publisher")
     place.good("PUT", "/v1/entity-types/company", {"fields": {"size": "number"}}, role="admin")
