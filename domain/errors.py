@@ -14,6 +14,8 @@ FivefoldError                 anything below; its text is meant for a person
 │   ├── UnknownOutcomeError        the database went away while it stored: it may have been done
 │   └── UntrustedClockError       this machine's clock and the database's differ too much
 ├── PromotionRefusedError          the gate, or the operator's own words, forbid it
+├── IdentityError             an identity provider's answer does not show who a person is, or that they are a member
+├── IdentityProviderError     an identity provider that does not answer, or not as OpenID Connect says
 ├── NotFoundError                  nothing of that name, for this organisation
 └── ConflictError             what is asked for is well formed, and a rule of the platform forbids it now
 """
@@ -295,6 +297,7 @@ class ConflictError(FivefoldError):
 
 
 HTTP_STATUS: tuple[tuple[type[FivefoldError], int], ...] = (
+    (IdentityError, 403),
     (NotFoundError, 404),
     (ConflictError, 409),
     (PromotionRefusedError, 409),
@@ -305,6 +308,7 @@ HTTP_STATUS: tuple[tuple[type[FivefoldError], int], ...] = (
     (ConfigError, 422),
     (UnknownOutcomeError, 504),
     (StoreError, 503),
+    (IdentityProviderError, 503),
 )
 
 

@@ -158,14 +158,6 @@ def test_times_are_shown_in_the_zone_that_a_person_chose_with_utc_beside(place: 
     assert "IST" not in Visitor(place).sign_in("approver").go(HISTORY).text
 
 
-def test_a_calendar_day_is_the_same_day_in_every_zone(investigator: Visitor) -> None:
-    days = "/console/entities/customer/c%2F1%20%C3%A4"
-    here = re.findall(r"\d+ \w+ \d{4}", investigator.go(days).text)
-    assert here
-    investigator.go("/console/session").submit("/choose-zone", zone="America/New_York")
-    assert re.findall(r"\d+ \w+ \d{4}", investigator.go(days).text) == here
-
-
 def test_to_sign_in_is_to_use_the_token(place: Place, investigator: Visitor) -> None:
     assert investigator.go("/console/session").page.status_code == 200
     used = {token["member"]: token["last_used_at"] for token in place.good("GET", "/v1/tokens", role="admin")}

@@ -25,7 +25,7 @@ def name_of(route: Route) -> str:
     return f"{route.method} {route.path}"
 
 
-ONCE = {"save_draft", "remove_endpoint", "revoke_override"}
+ONCE = {"ask_for_token", "change_queue_item", "save_draft", "remove_endpoint", "revoke_override"}
 """Whose examples do not hold any more once the others were asked."""
 
 every_route = pytest.mark.parametrize("route", ROUTES, ids=name_of)

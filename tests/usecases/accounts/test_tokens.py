@@ -452,7 +452,7 @@ def test_waiting_that_long_ends_in_the_next_month_and_one_second_less_does_not(m
 def test_any_text_that_a_header_can_hold_has_a_hash(secret: str) -> None:
     """Half a surrogate pair as well: it is no token of ours, and no crash."""
     assert len(hash_of(secret)) == 64
-    if secret.isascii():
+    if secret.isascii() and "." not in secret:  # with a full stop it is two halves
         assert hash_of(secret) == sha256(secret.encode("ascii")).hexdigest()
 
 

@@ -300,7 +300,9 @@ def test_a_page_is_read_from_an_index_in_its_order(
         search(context, filters, part=Part(2, first.next))
     (listing,) = [each for each in asked if "ORDER BY" in each[0] and table in each[0]]
     plan = plan_of(context.engine, listing)
-    assert index in plan, plan
+    if context.engine.dialect.name == "sqlite":  # of a few rows, PostgreSQL takes whichever index has the order
+        assert index in plan, plan
+    assert "Sort" not in plan, plan
     assert "TEMP B-TREE" not in plan, plan
     assert f"Seq Scan on {table}" not in plan, plan
     assert len(asked) <= 4
