@@ -6,6 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import Page, Part
+from fivefold.store.sql.conditions import where_given
 from fivefold.store.sql.keyset import scalars_of
 from fivefold.store.tables.audit import AuditEntry
 
@@ -38,16 +39,14 @@ def latest_entries(session: Session, organisation_id: int, part: Part) -> Page[A
 def entries_among(session: Session, wanted: WantedEntries, part: Part) -> Page[AuditEntry]:
     """Read the entries that are wanted, those of the latest moment first."""
     query = select(AuditEntry).where(AuditEntry.organisation_id == wanted.organisation_id)
-    if wanted.actor is not None:
-        query = query.where(AuditEntry.actor == wanted.actor)
-    if wanted.action is not None:
-        query = query.where(AuditEntry.action == wanted.action)
-    if wanted.subject_kind is not None:
-        query = query.where(AuditEntry.subject_kind == wanted.subject_kind)
-        if wanted.subject_id is not None:
-            query = query.where(AuditEntry.subject_id == wanted.subject_id)
-    if wanted.since_us is not None:
-        query = query.where(AuditEntry.at_us >= wanted.since_us)
-    if wanted.until_us is not None:
-        query = query.where(AuditEntry.at_us < wanted.until_us)
+    query = where_given(
+        query,
+        (AuditEntry.actor, wanted.actor),
+        (AuditEntry.action, wanted.action),
+        (AuditEntry.subject_kind, wanted.subject_kind),
+        (AuditEntry.subject_id, None if wanted.subject_kind is None else wanted.subject_id),
+        moment=AuditEntry.at_us,
+        since_us=wanted.since_us,
+        until_us=wanted.until_us,
+    )
     return scalars_of(session, query, (AuditEntry.at_us, AuditEntry.number), part, descending=True)

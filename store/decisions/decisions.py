@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Page, Part
 from fivefold.store.decisions.policies import ACTIVE
+from fivefold.store.sql.conditions import where_given
 from fivefold.store.sql.keyset import rows_of
 from fivefold.store.tables.entities import Entity, EntityType, OrganisationSettings, ValueScore
 from fivefold.store.tables.events import Decision, Policy
@@ -145,18 +146,16 @@ def decisions_among(session: Session, wanted: WantedDecisions, part: Part) -> Pa
         .join(EntityType, EntityType.id == Entity.type_id)
         .where(Decision.organisation_id == wanted.organisation_id, Entity.erased_us.is_(None))
     )
-    if wanted.action is not None:
-        statement = statement.where(Decision.action == wanted.action)
-    if wanted.entity_id is not None:
-        statement = statement.where(Decision.entity_id == wanted.entity_id)
-    if wanted.policy is not None:
-        statement = statement.where(Policy.name == wanted.policy)
-    if wanted.actor is not None:
-        statement = statement.where(Decision.actor == wanted.actor)
-    if wanted.since_us is not None:
-        statement = statement.where(Decision.at_us >= wanted.since_us)
-    if wanted.until_us is not None:
-        statement = statement.where(Decision.at_us < wanted.until_us)
+    statement = where_given(
+        statement,
+        (Decision.action, wanted.action),
+        (Decision.entity_id, wanted.entity_id),
+        (Policy.name, wanted.policy),
+        (Decision.actor, wanted.actor),
+        moment=Decision.at_us,
+        since_us=wanted.since_us,
+        until_us=wanted.until_us,
+    )
     keys = (Decision.at_us, Decision.id)
     return rows_of(session, statement, keys, part, descending=True).map(lambda row: DecisionRow(*row))
 

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.sql.conditions import where_given
 from fivefold.store.sql.keyset import rows_of
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import OverrideRow, Standing
@@ -113,14 +114,14 @@ def overrides_among(session: Session, wanted: WantedOverrides, part: Part) -> Pa
         statement = statement.where(ended if wanted.state == "expired" else is_live(wanted.now_us))
     elif wanted.state is not None:
         statement = statement.where(OverrideRow.state == wanted.state)
-    if wanted.entity_id is not None:
-        statement = statement.where(OverrideRow.entity_id == wanted.entity_id)
-    if wanted.requested_by is not None:
-        statement = statement.where(OverrideRow.requested_by == wanted.requested_by)
-    if wanted.since_us is not None:
-        statement = statement.where(OverrideRow.requested_us >= wanted.since_us)
-    if wanted.until_us is not None:
-        statement = statement.where(OverrideRow.requested_us < wanted.until_us)
+    statement = where_given(
+        statement,
+        (OverrideRow.entity_id, wanted.entity_id),
+        (OverrideRow.requested_by, wanted.requested_by),
+        moment=OverrideRow.requested_us,
+        since_us=wanted.since_us,
+        until_us=wanted.until_us,
+    )
     keys = (OverrideRow.requested_us, OverrideRow.id)
     return rows_of(session, statement, keys, part, descending=True).map(lambda row: OverrideWithLevel(*row))
 

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Page, Part
+from fivefold.store.sql.conditions import where_given
 from fivefold.store.sql.keyset import scalars_of
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.store.tables.events import Policy
@@ -80,18 +81,16 @@ def proposals_among(session: Session, wanted: WantedProposals, part: Part) -> Pa
     statement = select(Proposal).where(Proposal.organisation_id == wanted.organisation_id)
     if wanted.kinds is not None:
         statement = statement.where(Proposal.kind.in_(wanted.kinds))
-    if wanted.state is not None:
-        statement = statement.where(Proposal.state == wanted.state)
-    if wanted.kind is not None:
-        statement = statement.where(Proposal.kind == wanted.kind)
-    if wanted.entity_id is not None:
-        statement = statement.where(Proposal.entity_id == wanted.entity_id)
-    if wanted.proposed_by is not None:
-        statement = statement.where(Proposal.proposed_by == wanted.proposed_by)
-    if wanted.since_us is not None:
-        statement = statement.where(Proposal.proposed_us >= wanted.since_us)
-    if wanted.until_us is not None:
-        statement = statement.where(Proposal.proposed_us < wanted.until_us)
+    statement = where_given(
+        statement,
+        (Proposal.state, wanted.state),
+        (Proposal.kind, wanted.kind),
+        (Proposal.entity_id, wanted.entity_id),
+        (Proposal.proposed_by, wanted.proposed_by),
+        moment=Proposal.proposed_us,
+        since_us=wanted.since_us,
+        until_us=wanted.until_us,
+    )
     return scalars_of(session, statement, (Proposal.proposed_us, Proposal.id), part, descending=True)
 
 

@@ -18,7 +18,7 @@ from fivefold.domain.clock import HOUR_US, SECOND_US, now_microseconds
 from fivefold.domain.errors import ConfigError, ConflictError, IdentityError, StoreError
 from fivefold.domain.settings import OpenIdSettings
 from fivefold.store.accounts import tokens as accounts
-from fivefold.store.accounts.members import member_named, member_of_account
+from fivefold.store.accounts.members import locked_member, member_named, member_of_account
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.accounts import ConsoleSession, Organisation, Token
 from fivefold.store.tables.events import Member
@@ -131,8 +131,8 @@ def take_role(context: Context, session_id: int, role: str) -> None:
     with context.writing() as session:
         row = session.get_one(ConsoleSession, session_id, with_for_update=True)
         before = session.get_one(Token, row.token_id)
-        member = member_named(session, context.organisation_id, session.get_one(Member, row.member_id).name)
-        if member is None or row.subject is None or role not in _roles_of(member):
+        member = locked_member(session, context.organisation_id, row.member_id)
+        if row.subject is None or role not in _roles_of(member):
             raise ConflictError(f"this session cannot go on as {role}; sign in with a token of that role")
         row.token_id = _token_of_identity(session, member, role, before.plan, now).id
         said = {"token": row.token_id, "role": role}

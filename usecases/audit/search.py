@@ -1,6 +1,7 @@
 """Who did what: the audit log of an organisation by actor, subject, action and time, with the names of members."""
 
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
@@ -69,7 +70,7 @@ def search_entries(context: Context, filters: EntryFilters = EVERY, part: Part =
         )
         page = entries_among(session, wanted, part)
         touched = {f"{entry.subject_kind}:{entry.subject_id}" for entry in page} | {entry.actor for entry in page}
-        names = names_of_members(session, of, sorted({member_number(who) or 0 for who in touched}))
+        names = names_of_actors(session, of, touched)
         return page.map(lambda entry: _found(entry, names))
 
 
@@ -81,26 +82,33 @@ def actor_named(session: Session, organisation_id: int, who: str) -> str:
     return who if member is None else f"{_MEMBER}{member.id}"
 
 
-def member_number(actor: str) -> int | None:
+def names_of_actors(session: Session, organisation_id: int, actors: Iterable[str | None]) -> Mapping[str | None, str]:
+    """Give the names of members by the names that they act under, such as member:3; others have none."""
+    numbers = {actor: number for actor in actors if actor and (number := _member_number(actor))}
+    names = names_of_members(session, organisation_id, sorted(set(numbers.values())))
+    return {actor: names[number] for actor, number in numbers.items() if number in names}
+
+
+def _member_number(actor: str) -> int | None:
     """Give the number of the member that an actor is; None for others.
 
-    >>> member_number("member:3"), member_number("token:12")
+    >>> _member_number("member:3"), _member_number("token:12")
     (3, None)
     """
     number = actor.removeprefix(_MEMBER)
     return int(number) if actor.startswith(_MEMBER) and number.isdecimal() else None
 
 
-def _found(entry: AuditEntry, names: dict[int, str]) -> EntryFound:
+def _found(entry: AuditEntry, names: Mapping[str | None, str]) -> EntryFound:
     return EntryFound(
         number=entry.number,
         at_us=entry.at_us,
         actor=entry.actor,
-        actor_name=names.get(member_number(entry.actor) or 0),
+        actor_name=names.get(entry.actor),
         action=entry.action,
         subject_kind=entry.subject_kind,
         subject_id=entry.subject_id,
-        subject_name=names.get(member_number(f"{entry.subject_kind}:{entry.subject_id}") or 0),
+        subject_name=names.get(f"{entry.subject_kind}:{entry.subject_id}"),
         bulk_count=entry.bulk_count,
         details=json.loads(entry.details),
         hash=entry.hash,

@@ -1,11 +1,11 @@
 """Proposals of an organisation by state, subject, actor and time, with names of members: who approved what, when."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
-from fivefold.store.accounts.members import names_of_members
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.rulesets.proposals import (
     APPROVED,
@@ -16,7 +16,7 @@ from fivefold.store.rulesets.proposals import (
     proposals_among,
 )
 from fivefold.store.tables.proposals import Proposal
-from fivefold.usecases.audit.search import actor_named, member_number
+from fivefold.usecases.audit.search import actor_named, names_of_actors
 from fivefold.usecases.changes.proposals import kinds_seen_by
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
@@ -90,12 +90,11 @@ def search_proposals(
             until_us=filters.until_us,
         )
         page = proposals_among(session, wanted, part)
-        people = {who for row in page for who in (row.proposed_by, row.decided_by or "")}
-        names = names_of_members(session, of, sorted({member_number(who) or 0 for who in people}))
+        names = names_of_actors(session, of, {who for row in page for who in (row.proposed_by, row.decided_by)})
         return page.map(lambda row: _found(row, names))
 
 
-def _found(row: Proposal, names: dict[int, str]) -> ProposalFound:
+def _found(row: Proposal, names: Mapping[str | None, str]) -> ProposalFound:
     return ProposalFound(
         id=row.id,
         kind=row.kind,
@@ -103,10 +102,10 @@ def _found(row: Proposal, names: dict[int, str]) -> ProposalFound:
         state=row.state,
         reason=row.reason,
         proposed_by=row.proposed_by,
-        proposed_by_name=names.get(member_number(row.proposed_by) or 0),
+        proposed_by_name=names.get(row.proposed_by),
         proposed_us=row.proposed_us,
         decided_by=row.decided_by,
-        decided_by_name=names.get(member_number(row.decided_by or "") or 0),
+        decided_by_name=names.get(row.decided_by),
         decided_us=row.decided_us,
         decision_reason=row.decision_reason,
     )

@@ -1,14 +1,14 @@
 """Decisions of an organisation by action, subject, actor and time, with the names of members."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
 from fivefold.domain.paging import WHOLE, Page, Part
-from fivefold.store.accounts.members import names_of_members
 from fivefold.store.decisions.decisions import DecisionRow, WantedDecisions, decisions_among
 from fivefold.store.ingest.entities import entity_named
-from fivefold.usecases.audit.search import actor_named, member_number
+from fivefold.usecases.audit.search import actor_named, names_of_actors
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
@@ -72,12 +72,11 @@ def search_decisions(context: Context, filters: DecisionFilters = EVERY, part: P
             until_us=filters.until_us,
         )
         page = decisions_among(session, wanted, part)
-        members = sorted({member_number(row.decision.actor) or 0 for row in page})
-        names = names_of_members(session, of, members)
+        names = names_of_actors(session, of, {row.decision.actor for row in page})
         return page.map(lambda row: _found(row, names))
 
 
-def _found(row: DecisionRow, names: dict[int, str]) -> DecisionFound:
+def _found(row: DecisionRow, names: Mapping[str | None, str]) -> DecisionFound:
     decision = row.decision
     return DecisionFound(
         number=decision.id,
@@ -88,6 +87,6 @@ def _found(row: DecisionRow, names: dict[int, str]) -> DecisionFound:
         entity_type=row.entity_type,
         external_id=row.external_id,
         actor=decision.actor,
-        actor_name=names.get(member_number(decision.actor) or 0),
+        actor_name=names.get(decision.actor),
         line="" if decision.answer is None else json.loads(decision.answer)["line"],
     )

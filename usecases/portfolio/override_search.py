@@ -1,14 +1,14 @@
 """Overrides of an organisation by state, subject, actor and time, with the names of members."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
-from fivefold.store.accounts.members import names_of_members
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.levels.overrides import OverrideWithLevel, WantedOverrides, overrides_among
 from fivefold.usecases.accounts.settings import Settings, settings_of
-from fivefold.usecases.audit.search import actor_named, member_number
+from fivefold.usecases.audit.search import actor_named, names_of_actors
 from fivefold.usecases.levels.overrides import OverrideLine, line_of
 from fivefold.usecases.shared.api_fields import schema
 from fivefold.usecases.shared.context import Context
@@ -69,8 +69,7 @@ def search_overrides(context: Context, filters: OverrideFilters = EVERY, part: P
         )
         settings = settings_of(session, of)
         page = overrides_among(session, wanted, part)
-        people = {who for row in page for who in _people(row) if who is not None}
-        names = names_of_members(session, of, sorted({member_number(who) or 0 for who in people}))
+        names = names_of_actors(session, of, {who for row in page for who in _people(row)})
         return page.map(lambda row: _found(row, settings, now, names))
 
 
@@ -78,7 +77,7 @@ def _people(row: OverrideWithLevel) -> tuple[str | None, str | None, str | None]
     return row.override.requested_by, row.override.decided_by, row.override.revoked_by
 
 
-def _found(row: OverrideWithLevel, settings: Settings, now_us: int, names: dict[int, str]) -> OverrideFound:
-    requested, decided, revoked = (names.get(member_number(who or "") or 0) for who in _people(row))
+def _found(row: OverrideWithLevel, settings: Settings, now_us: int, names: Mapping[str | None, str]) -> OverrideFound:
+    requested, decided, revoked = (names.get(who) for who in _people(row))
     line = vars(line_of(row, settings, now_us))
     return OverrideFound(**line, requested_by_name=requested, decided_by_name=decided, revoked_by_name=revoked)
