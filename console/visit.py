@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from fivefold.console.texts import text
-from fivefold.domain.errors import ConfigError
+from fivefold.domain.errors import ConfigError, NotFoundError
 from fivefold.domain.paging import Page, Part, cursor_of, key_of
 from fivefold.store.accounts.plans import Plan
 from fivefold.usecases.accounts.organisations import list_members
@@ -196,6 +196,20 @@ def notice_of(visit: Visit) -> str:
 
 def _signature(form_token: str, path: str, notice: str) -> str:
     return hmac.new(form_token.encode(), f"{path} {notice}".encode(), sha256).hexdigest()[:16]
+
+
+def existing_number(written: str, what: str) -> int:
+    """Read the number of something that is to be there; NotFoundError where nothing can have it."""
+    if not re.fullmatch("[0-9]{1,9}", written):
+        raise NotFoundError(text("there is no {what} {number}", what=what, number=repr(written[:40])))
+    return int(written)
+
+
+def row_number(typed: str, what: str) -> int:
+    """Read the number of a row, which is above 0; ConfigError where it is none."""
+    if not re.fullmatch("[1-9][0-9]{0,8}", typed):
+        raise ConfigError(text("{number} is no number of a {what}", number=repr(typed[:40]), what=what))
+    return int(typed)
 
 
 def whole_number(typed: str, label: str) -> int:

@@ -1,13 +1,11 @@
 """Members and their roles, as administrators manage them."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address
-from fivefold.domain.errors import NotFoundError
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number
 from fivefold.domain.paging import Page, Part
 from fivefold.usecases.accounts import organisations
 from fivefold.usecases.accounts.organisations import MemberLine
@@ -71,10 +69,7 @@ def leave(visit: Visit) -> Answer:
 
 
 def _number(visit: Visit) -> int:
-    typed = visit.parts["member"]
-    if not re.fullmatch("[0-9]{1,9}", typed):
-        raise NotFoundError(text("there is no member {member}", member=typed))
-    return int(typed)
+    return existing_number(visit.parts["member"], text("member"))
 
 
 def _ticked(visit: Visit, roles: Iterable[Role]) -> list[str]:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from fivefold.console.queue.place import QueueBar, queue_bar
 from fivefold.console.rulesets.matrix import Matrix, matrix_of
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Redirect, Rendered, Visit
-from fivefold.domain.errors import ConfigError, NotFoundError
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, existing_number
+from fivefold.domain.errors import ConfigError
 from fivefold.usecases.accounts.settings import read_settings
 from fivefold.usecases.changes import proposals
 from fivefold.usecases.changes.backtest_subject import subject_of_backtest
@@ -124,10 +124,7 @@ def _moves(visit: Visit, proposal: ProposalLine) -> tuple[Moves, ...]:
 
 
 def _number(visit: Visit) -> int:
-    written = visit.parts["proposal"]
-    if not written.isascii() or not written.isdecimal() or not 0 < len(written) <= 9:
-        raise NotFoundError(text("there is no proposal {number}", number=repr(written[:40])))
-    return int(written)
+    return existing_number(visit.parts["proposal"], text("proposal"))
 
 
 def approve(visit: Visit) -> Answer:

@@ -1,13 +1,11 @@
 """One version of the value model, beside the version that it was judged against, on the same window."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fivefold.charts.series import Curve, SeriesFigure, SeriesPlot, rising_curves, series_plot
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Redirect, Rendered, Visit
-from fivefold.domain.errors import ConfigError
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, row_number
 from fivefold.domain.paging import Part
 from fivefold.domain.segments import SEGMENTS
 from fivefold.models.comparison import CalibrationGroup, IndicatorEffect, SegmentGroup, SegmentMove, VersionComparison
@@ -69,7 +67,7 @@ class VersionPage:
 
 def show_version(visit: Visit) -> Rendered:
     """Show a version as training stored it; nothing is computed of models or customers."""
-    version = read_version(visit.registry, version_number(visit.parts["version"]))
+    version = read_version(visit.registry, row_number(visit.parts["version"], text("version")))
     stored, latest = version.comparison, list_promotions(visit.registry, Part(1))
     page = VersionPage(
         version=version,
@@ -78,13 +76,6 @@ def show_version(visit: Visit) -> Rendered:
     )
     title = text("Version {number}", number=version.number)
     return Rendered(template="models/version.html", title=title, page=page)
-
-
-def version_number(typed: str) -> int:
-    """Read the number of a version; ConfigError where it is none."""
-    if not re.fullmatch("[1-9][0-9]{0,8}", typed):
-        raise ConfigError(text("{number} is no number of a version", number=repr(typed[:40])))
-    return int(typed)
 
 
 def _half(stored: VersionComparison, number: int) -> ComparisonHalf:
@@ -126,7 +117,7 @@ def _calibration(version: str, name: str, groups: Sequence[CalibrationGroup], er
 
 def promote(visit: Visit) -> Answer:
     """Make this version the one that serves; proposed where two people are needed."""
-    number = version_number(visit.parts["version"])
+    number = row_number(visit.parts["version"], text("version"))
     reason = visit.typed("reason", text("Reason"))
     with asking(visit.registry) as registry:
         outcome = promote_by_member(
@@ -138,4 +129,4 @@ def promote(visit: Visit) -> Answer:
 def serving_of(visit: Visit) -> int | None:
     """Give the version that served when the form was written; None where none did."""
     shown = visit.form.get("serving", "")
-    return version_number(shown) if shown else None
+    return row_number(shown, text("version")) if shown else None

@@ -1,15 +1,13 @@
 """Validation: what the levels were worth from time to time, what asks for another look, and material changes."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from fivefold.charts.series import SeriesFigure, SeriesPlot, series_plot
 from fivefold.console.texts import text
-from fivefold.console.visit import ROWS_OF_A_LIST, Answer, Redirect, Rendered, Visit
+from fivefold.console.visit import ROWS_OF_A_LIST, Answer, Redirect, Rendered, Visit, row_number
 from fivefold.domain.clock import DAY_US, day_text
-from fivefold.domain.errors import ConfigError
 from fivefold.domain.number_text import percent
 from fivefold.domain.paging import Page, Part
 from fivefold.models.drift import SHIFTED
@@ -95,7 +93,7 @@ def show_validation(visit: Visit) -> Rendered:
 
 def show_found(visit: Visit) -> Rendered:
     """Show one validation, as its page was laid out for people, and who signed it off."""
-    number = _number(visit.parts["validation"])
+    number = row_number(visit.parts["validation"], text("row"))
     validation = read_validation(visit, number)
     page = FoundPage(
         point=read_point(visit, number),
@@ -106,7 +104,9 @@ def show_found(visit: Visit) -> Rendered:
 
 def sign_off(visit: Visit) -> Answer:
     """Sign a validation off, with what follows from it."""
-    sign_off_validation(visit, _number(visit.parts["validation"]), visit.typed("conclusion", text("Conclusion")))
+    sign_off_validation(
+        visit, row_number(visit.parts["validation"], text("row")), visit.typed("conclusion", text("Conclusion"))
+    )
     return Redirect(visit.path, "validation-signed-off")
 
 
@@ -124,17 +124,11 @@ def sign_off_change(visit: Visit) -> Answer:
     """Close a material change that another person registered, with a validation that was made after it."""
     revalidation.sign_off(
         visit,
-        _number(visit.typed("change", text("Change"))),
-        _number(visit.typed("validation", text("Validation"))),
+        row_number(visit.typed("change", text("Change")), text("row")),
+        row_number(visit.typed("validation", text("Validation")), text("row")),
         visit.typed("conclusion", text("Conclusion")),
     )
     return Redirect(visit.path, "change-signed-off")
-
-
-def _number(typed: str) -> int:
-    if not re.fullmatch("[1-9][0-9]{0,8}", typed):
-        raise ConfigError(text("{number} is no number of a row", number=repr(typed[:40])))
-    return int(typed)
 
 
 def _figures(points: Sequence[ValidationPoint]) -> tuple[FigureSeries, ...]:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 from fivefold.console.queue.page import ItemLine
 from fivefold.console.queue.place import filter_text, page_of_item
 from fivefold.console.texts import text
-from fivefold.console.visit import Rendered, Visit
+from fivefold.console.visit import Rendered, Visit, whole_number
 from fivefold.domain.errors import ConfigError, ConflictError, InvalidDataError, NotFoundError
 from fivefold.usecases.changes import facts
 from fivefold.usecases.levels import read
@@ -41,9 +41,7 @@ class ManyPage:
 def assign_many(visit: Visit) -> Rendered:
     """Assign each chosen item to one member, or to nobody, where nobody changed it since it was shown."""
     typed = visit.form.get("assigned_to", "").strip()
-    if typed and not (typed.isascii() and typed.isdecimal() and len(typed) < 10):
-        raise ConfigError(text("{typed} is no number of a member", typed=repr(typed[:40])))
-    member = int(typed) if typed else None
+    member = whole_number(typed, text("Assigned to")) if typed else None
 
     def assign(item: QueueItem, revision: int) -> str:
         change_item(visit, visit.role, item.item, revision, assigned_to=member)

@@ -15,8 +15,8 @@ from fivefold.console.queue.place import (
     trail_to,
 )
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Redirect, Rendered, Visit
-from fivefold.domain.errors import ConfigError, ConflictError
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, whole_number
+from fivefold.domain.errors import ConflictError
 from fivefold.domain.paging import Key, Page
 from fivefold.usecases.accounts.entity_types import list_types
 from fivefold.usecases.accounts.organisations import MemberLine, list_members
@@ -189,7 +189,7 @@ def show_item(visit: Visit) -> Rendered:
 def assign(visit: Visit) -> Answer:
     """Assign an item to a member, or to nobody."""
     chosen = visit.form.get("assigned_to", "").strip()
-    number = _number(chosen, text("Assigned to")) if chosen else None
+    number = whole_number(chosen, text("Assigned to")) if chosen else None
     item = change_item(visit, visit.role, visit.parts["item"], _revision(visit), assigned_to=number)
     where = visit.path if item is None else page_of_item(item)
     return Redirect(where + visit.trail, "unassigned" if number is None else "assigned")
@@ -217,10 +217,4 @@ def remove_filter(visit: Visit) -> Answer:
 
 
 def _revision(visit: Visit) -> int:
-    return _number(visit.typed("revision", text("Revision")), text("Revision"))
-
-
-def _number(typed: str, label: str) -> int:
-    if not (typed.isascii() and typed.isdecimal() and len(typed) < 10):
-        raise ConfigError(text("{label} is {typed}, which is no number", label=label, typed=repr(typed[:40])))
-    return int(typed)
+    return visit.number("revision", text("Revision"))

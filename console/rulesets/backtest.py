@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fivefold.console.rulesets.matrix import Matrix, matrix_of
-from fivefold.console.rulesets.text import numbered
 from fivefold.console.texts import text
-from fivefold.console.visit import Rendered, Visit
+from fivefold.console.visit import Rendered, Visit, existing_number
 from fivefold.domain.paging import Page
 from fivefold.usecases.accounts.settings import read_settings
 from fivefold.usecases.changes.backtest_subject import BacktestSubject, subject_of_backtest
@@ -42,7 +41,7 @@ class BacktestPage:
 
 def show_backtest(visit: Visit) -> Rendered:
     """Show the report of a backtest as it was stored."""
-    number = numbered(visit.parts["backtest"], text("backtest"))
+    number = existing_number(visit.parts["backtest"], text("backtest"))
     report, levels = report_of(visit, number), read_settings(visit).levels
     before, after = (visit.query.get(name) or None for name in ("from", "to"))
     movers = list_movers(visit, number, before, after, visit.part("movers"))

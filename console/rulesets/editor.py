@@ -8,12 +8,11 @@ from fivefold.console.rulesets.text import (
     LineChange,
     TextLine,
     line_changes,
-    numbered,
     numbered_lines,
     typed_document,
 )
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number
 from fivefold.domain.errors import ConfigError, ConflictError, Finding, InvalidRulesetError, NotFoundError
 from fivefold.usecases.portfolio_files.bundled import bundled_rulesets, bundled_text
 from fivefold.usecases.rulesets.check import TextCheck, check_text
@@ -116,7 +115,7 @@ def _typed(visit: Visit) -> str:
 
 def _revision(visit: Visit) -> int:
     written = visit.form.get("revision", "")
-    return NO_DRAFT if written in {"", "0"} else numbered(written, text("revision"))
+    return NO_DRAFT if written in {"", "0"} else existing_number(written, text("revision"))
 
 
 def _page(
@@ -209,7 +208,7 @@ def save(visit: Visit) -> Answer:
     document = typed_document(visit)
     over = visit.form.get("over", "")
     refuse_other_name(document, family)
-    save_draft(visit, document, numbered(over, text("revision")) if over else _revision(visit))
+    save_draft(visit, document, existing_number(over, text("revision")) if over else _revision(visit))
     return Redirect(visit.path, "draft-saved")
 
 

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from fivefold.console.rulesets.text import numbered
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number
 from fivefold.domain.paging import Page, Part
 from fivefold.usecases.changes import asks
 from fivefold.usecases.changes.backtests import BacktestLine, list_backtests
@@ -75,7 +74,7 @@ def roll_back(visit: Visit) -> Answer:
     """Propose that a version decides again which did before; another person approves it."""
     family = visit.parts["family"]
     read_ruleset(visit, family)
-    version = numbered(visit.typed("version", text("Version")), text("version"))
+    version = existing_number(visit.typed("version", text("Version")), text("version"))
     reason = visit.typed("reason", text("Reason"))
     outcome = asks.roll_back(visit, family, version, reason, release="release" in visit.form)
     if outcome.proposal is None:

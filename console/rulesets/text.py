@@ -6,7 +6,7 @@ from difflib import unified_diff
 
 from fivefold.console.texts import text
 from fivefold.console.visit import Visit
-from fivefold.domain.errors import ConfigError, Finding, NotFoundError
+from fivefold.domain.errors import ConfigError, Finding
 
 MOST_BYTES = 256_000
 MOST_COMPARED = 250_000
@@ -86,10 +86,3 @@ def typed_document(visit: Visit) -> str:
     if len(document.encode()) > MOST_BYTES:
         raise ConfigError(text("the text has more than {most:,} bytes", most=MOST_BYTES))
     return document
-
-
-def numbered(written: str, what: str) -> int:
-    """Read a number of an address or a form; NotFoundError where it cannot be one."""
-    if not written.isascii() or not written.isdecimal() or not 0 < len(written) <= 9:
-        raise NotFoundError(text("there is no {what} {number}", what=what, number=repr(written[:40])))
-    return int(written)

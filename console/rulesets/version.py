@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from fivefold.console.rulesets.matrix import Matrix, matrix_of
-from fivefold.console.rulesets.text import TextLine, numbered, numbered_lines
+from fivefold.console.rulesets.text import TextLine, numbered_lines
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number
 from fivefold.domain.errors import ConfigError
 from fivefold.risk.governance.diff import RulesetDifference
 from fivefold.usecases.accounts.settings import read_settings
@@ -55,7 +55,7 @@ def show_version(visit: Visit) -> Rendered:
     active = None if ruleset.active is None else ruleset.active.number
     others = tuple(dict.fromkeys(each for each in (active, number - 1) if each and each != number))
     against = visit.query.get("against", "")
-    chosen = numbered(against, text("version")) if against else next(iter(others), None)
+    chosen = existing_number(against, text("version")) if against else next(iter(others), None)
     page = VersionPage(
         ruleset=ruleset,
         address=address("rulesets", family, "versions", str(number)),
@@ -79,7 +79,7 @@ def _matrix(visit: Visit, state: VersionState) -> Matrix | None:
 
 
 def _version(visit: Visit) -> tuple[str, int]:
-    return visit.parts["family"], numbered(visit.parts["number"], text("version"))
+    return visit.parts["family"], existing_number(visit.parts["number"], text("version"))
 
 
 def ask_for_backtest(visit: Visit) -> Answer:

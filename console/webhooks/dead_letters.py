@@ -1,11 +1,9 @@
 """What could not be delivered to an endpoint, and sending it again."""
 
-import re
 from dataclasses import dataclass
 
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Redirect, Rendered, Visit
-from fivefold.domain.errors import NotFoundError
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, existing_number
 from fivefold.domain.paging import Page
 from fivefold.usecases.webhooks import endpoints
 from fivefold.usecases.webhooks.endpoints import DeadLetter, EndpointLine
@@ -38,7 +36,4 @@ def replay(visit: Visit) -> Answer:
 
 
 def _number(visit: Visit) -> int:
-    typed = visit.parts["endpoint"]
-    if not re.fullmatch("[0-9]{1,9}", typed):
-        raise NotFoundError(text("there is no endpoint {endpoint}", endpoint=typed))
-    return int(typed)
+    return existing_number(visit.parts["endpoint"], text("endpoint"))
