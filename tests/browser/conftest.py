@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -32,6 +32,34 @@ def browser(furnished: "Place") -> "Iterator[Browser]":
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+def look_of(scheme: str, width: int, *, scripts: bool) -> dict[str, Any]:
+    """What a page of the browser is opened with."""
+    return {
+        "color_scheme": scheme,
+        "viewport": {"width": width, "height": 800},
+        "java_script_enabled": scripts,
+    }
+
+
+def in_looks(*quick: tuple[str, bool]) -> pytest.MarkDecorator:
+    """Try a journey light on a wide screen and dark on a narrow one, each with scripts and without.
+
+    *quick*: the looks, as the scheme and whether scripts run, that `make test` tries; CI tries all four.
+    """
+    return pytest.mark.parametrize(
+        "look",
+        [
+            pytest.param(
+                look_of(scheme, width, scripts=scripts),
+                id=f"{scheme}-{width}-{'with' if scripts else 'without'}_scripts",
+                marks=() if (scheme, scripts) in quick else pytest.mark.full,
+            )
+            for scheme, width in (("light", 1280), ("dark", 360))
+            for scripts in (True, False)
+        ],
+    )
 
 
 @dataclass(frozen=True)

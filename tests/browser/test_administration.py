@@ -2,9 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
-from tests.browser.conftest import Served
+from tests.browser.conftest import Served, in_looks
 from tests.browser.test_console import visiting
 
 if TYPE_CHECKING:
@@ -23,23 +21,10 @@ def half(page: "Page") -> str:
     return shown
 
 
-@pytest.mark.parametrize(
-    ("scheme", "width", "javascript"),
-    [
-        ("light", 1280, False),
-        ("dark", 360, True),
-        pytest.param("light", 1280, True, marks=pytest.mark.full),
-        pytest.param("dark", 360, False, marks=pytest.mark.full),
-    ],
-)
+@in_looks(("light", False), ("dark", True))
 def test_a_member_is_invited_gets_a_token_and_loses_it(
-    browser: "Browser", served: Served, scheme: Any, width: int, javascript: bool
+    browser: "Browser", served: Served, look: dict[str, Any]
 ) -> None:
-    look = {
-        "color_scheme": scheme,
-        "viewport": {"width": width, "height": 800},
-        "java_script_enabled": javascript,
-    }
     served.place.tokens["bank", "deputy"] = served.place.join("the deputy", "admin")[0]
     with visiting(browser, served, "admin", **look) as page:
         page.goto("/console/administration")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fivefold.console.table import VIEWS
-from tests.browser.conftest import Served
+from tests.browser.conftest import Served, in_looks
 from tests.pace import slowness
 from tests.serving.v1.places import OURS
 
@@ -49,23 +49,8 @@ def visiting(browser: "Browser", served: Served, role: str, **look: Any) -> "Ite
     context.close()
 
 
-@pytest.mark.parametrize(
-    ("scheme", "width", "javascript"),
-    [
-        ("light", 1280, True),
-        ("dark", 360, False),
-        pytest.param("light", 1280, False, marks=pytest.mark.full),
-        pytest.param("dark", 360, True, marks=pytest.mark.full),
-    ],
-)
-def test_an_override_from_request_to_approval(
-    browser: "Browser", served: Served, scheme: Any, width: int, javascript: bool
-) -> None:
-    look = {
-        "color_scheme": scheme,
-        "viewport": {"width": width, "height": 800},
-        "java_script_enabled": javascript,
-    }
+@in_looks(("light", True), ("dark", False))
+def test_an_override_from_request_to_approval(browser: "Browser", served: Served, look: dict[str, Any]) -> None:
     with visiting(browser, served, "investigator", **look) as page:
         page.fill("#find", "acme")
         page.click("header button")

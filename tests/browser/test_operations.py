@@ -2,9 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
-from tests.browser.conftest import Served
+from tests.browser.conftest import Served, in_looks
 from tests.browser.test_console import visiting
 from tests.serving.v1.more_rows import MORE
 
@@ -12,23 +10,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 
-@pytest.mark.parametrize(
-    ("scheme", "width", "javascript"),
-    [
-        ("light", 1280, True),
-        ("dark", 360, False),
-        pytest.param("light", 1280, False, marks=pytest.mark.full),
-        pytest.param("dark", 360, True, marks=pytest.mark.full),
-    ],
-)
-def test_a_dead_webhook_is_sent_again(
-    browser: "Browser", served: Served, scheme: Any, width: int, javascript: bool
-) -> None:
-    look = {
-        "color_scheme": scheme,
-        "viewport": {"width": width, "height": 800},
-        "java_script_enabled": javascript,
-    }
+@in_looks(("light", True), ("dark", False))
+def test_a_dead_webhook_is_sent_again(browser: "Browser", served: Served, look: dict[str, Any]) -> None:
     for number in range(2):
         MORE["list_dead_letters"](served.place, number)
     with visiting(browser, served, "admin", **look) as page:
@@ -40,4 +23,4 @@ def test_a_dead_webhook_is_sent_again(
         assert "1 could not be delivered" in page.inner_text("main")
         page.click("button:has-text('Send all of them again')")
         assert "There are no dead letters." in page.inner_text("main")
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate("document.documentElement.scrollWidth") <= look["viewport"]["width"]

@@ -5,28 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.browser.conftest import Served
+from tests.browser.conftest import Served, in_looks, look_of
 from tests.browser.test_console import visiting
 from tests.serving.v1.places import Place
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-LOOKS = [
-    ("dark", 360, False),
-    pytest.param("light", 1280, True, marks=pytest.mark.full),
-    pytest.param("light", 1280, False, marks=pytest.mark.full),
-    pytest.param("dark", 360, True, marks=pytest.mark.full),
-]
 SERIOUS = {"serious", "critical"}
-
-
-def look(scheme: str, width: int, javascript: bool) -> dict[str, Any]:
-    return {
-        "color_scheme": scheme,
-        "viewport": {"width": width, "height": 800},
-        "java_script_enabled": javascript,
-    }
 
 
 def rise(place: Place) -> None:
@@ -48,10 +34,10 @@ def kind(page: "Page") -> str:
     return page.inner_text("section.bar p")
 
 
-@pytest.mark.parametrize(("scheme", "width", "javascript"), LOOKS)
-def test_who_rose_today_and_why(browser: Any, served: Served, scheme: str, width: int, javascript: bool) -> None:
+@in_looks(("dark", False))
+def test_who_rose_today_and_why(browser: Any, served: Served, look: dict[str, Any]) -> None:
     rise(served.place)
-    with visiting(browser, served, "investigator", **look(scheme, width, javascript)) as page:
+    with visiting(browser, served, "investigator", **look) as page:
         page.goto("/console/queue")
         page.select_option("#kind", "rise")
         page.select_option("#days", "1")
@@ -64,10 +50,10 @@ def test_who_rose_today_and_why(browser: Any, served: Served, scheme: str, width
         assert "Override decided" in page.inner_text("main")
 
 
-@pytest.mark.parametrize(("scheme", "width", "javascript"), LOOKS)
-def test_an_hour_of_the_queue(browser: Any, served: Served, scheme: str, width: int, javascript: bool) -> None:
+@in_looks(("dark", False))
+def test_an_hour_of_the_queue(browser: Any, served: Served, look: dict[str, Any]) -> None:
     rise(served.place)
-    with visiting(browser, served, "investigator", **look(scheme, width, javascript)) as page:
+    with visiting(browser, served, "investigator", **look) as page:
         page.goto("/console/queue")
         page.click("a:has-text('Start with the first')")
         seen = 0
@@ -106,7 +92,7 @@ def test_pages_on_the_way_through_the_queue_have_no_serious_fault(
     customer = "/console/entities/customer/c%2F1%20%C3%A4"
     addresses = ["/console/queue", "/console/queue/next", f"{customer}/timeline", "/console/queue?kind=failure"]
     addresses += [f"{customer}/transactions?since=2026-01-01&until=2026-11-30", "/console/queue/items/override-1-0"]
-    with visiting(browser, served, "admin", **look(scheme, width, True), bypass_csp=True) as page:
+    with visiting(browser, served, "admin", **look_of(scheme, width, scripts=True), bypass_csp=True) as page:
         for address in addresses:
             page.goto(address)
             found = Axe().run(page).response["violations"]

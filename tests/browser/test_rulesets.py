@@ -2,10 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from fivefold.usecases.changes.backtests import run_next_backtest
-from tests.browser.conftest import Served
+from tests.browser.conftest import Served, in_looks
 from tests.browser.test_console import visiting
 
 if TYPE_CHECKING:
@@ -20,23 +18,10 @@ def work(served: Served) -> None:
         pass
 
 
-@pytest.mark.parametrize(
-    ("scheme", "width", "javascript"),
-    [
-        ("light", 1280, True),
-        ("dark", 360, False),
-        pytest.param("light", 1280, False, marks=pytest.mark.full),
-        pytest.param("dark", 360, True, marks=pytest.mark.full),
-    ],
-)
+@in_looks(("light", True), ("dark", False))
 def test_a_ruleset_from_its_text_to_its_activation_and_back(
-    browser: "Browser", served: Served, scheme: Any, width: int, javascript: bool
+    browser: "Browser", served: Served, look: dict[str, Any]
 ) -> None:
-    look = {
-        "color_scheme": scheme,
-        "viewport": {"width": width, "height": 800},
-        "java_script_enabled": javascript,
-    }
     with visiting(browser, served, "publisher", **look) as page:
         page.goto("/console/rulesets")
         page.click("tbody a:has-text('retail')")
