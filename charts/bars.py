@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fivefold.charts.steps import MOST_STEPS, axis_around, decimals_of, waterfall_steps
-from fivefold.charts.text.numbers import signed, typeset
+from fivefold.charts.steps import MOST_STEPS, Row, waterfall_plot
+from fivefold.charts.text.numbers import typeset
 from fivefold.domain.breakdown import Breakdown
 
 PLOT_WIDTH = 360.0
 """In the units of the picture, whatever its size on a screen."""
 LINE_WIDTH, LINE_HEIGHT = 600.0, 160.0
 """Of a line over days, in the same units."""
+LEVEL_WIDTH = 150.0
+"""Of one level on the scale, in the same units."""
 NARROWEST = 1.0
 """A bar of next to nothing is still seen."""
 
@@ -43,11 +45,18 @@ class LevelStep:
     Attributes:
         holds: it is the entity's level.
         beneath: the rules say this one, and another holds.
+        x: where it begins, in the units of the picture; each is `LEVEL_WIDTH` long.
     """
 
     name: str
     holds: bool
     beneath: bool
+    x: float
+
+    @property
+    def middle(self) -> float:
+        """Where its name stands, and the marker."""
+        return self.x + LEVEL_WIDTH / 2
 
 
 @dataclass(frozen=True)
@@ -82,58 +91,41 @@ def waterfall_bars(
 ) -> tuple[Bar, ...]:
     """Place the rows of a waterfall, from the base to the total, on a plot of `PLOT_WIDTH`.
 
-    The steps are those of `charts.steps.waterfall_steps`, as every picture of a breakdown has them. *axis* is the
-    lowest and the highest total; it is widened where a bar lies outside. The bars of base and total begin at *origin*,
-    by default at the low end of the axis.
+    The rows are those of `charts.steps.waterfall_plot`, as every picture of a breakdown has them, and so are *axis*,
+    *origin* and *most*.
 
     >>> [(bar.x, bar.width, bar.kind) for bar in waterfall_bars(
     ...     Breakdown(2.0, ()), base_label="base", total_label="total", axis=(1.0, 5.0))]
     [(0.0, 90.0, 'whole'), (0.0, 90.0, 'whole')]
     """
-    steps = waterfall_steps(breakdown, most)
-    lowest, highest = axis_around(breakdown.base, steps, axis)
-    decimals = decimals_of(breakdown)
+    plot = waterfall_plot(
+        breakdown, base_label=base_label, total_label=total_label, axis=axis, origin=origin, most=most
+    )
 
-    def place(points: float) -> float:
-        return PLOT_WIDTH * (points - lowest) / ((highest - lowest) or 1.0)
-
-    def part(start: float, end: float) -> tuple[float, float]:
-        return min(place(start), place(end)), max(abs(place(end) - place(start)), NARROWEST)
-
-    def whole(label: str, points: float) -> Bar:
-        x, length = part(axis[0] if origin is None else origin, points)
+    def bar(row: Row) -> Bar:
+        start, end = PLOT_WIDTH * plot.place(row.start), PLOT_WIDTH * plot.place(row.end)
         return Bar(
-            label=label,
-            number=typeset(f"{points:,.{decimals}f}"),
-            x=x,
-            width=length,
-            end=place(points),
-            kind="whole",
+            label=row.label,
+            number=typeset(row.number),
+            x=min(start, end),
+            width=max(abs(end - start), NARROWEST),
+            end=end,
+            kind=row.kind,
         )
 
-    rows = [whole(base_label, breakdown.base)]
-    for step in steps:
-        x, length = part(step.start, step.end)
-        rows.append(
-            Bar(
-                label=step.label,
-                number=typeset(signed(step.points, decimals)),
-                x=x,
-                width=length,
-                end=place(step.end),
-                kind="down" if step.points < 0 else "up",
-            )
-        )
-    return (*rows, whole(total_label, breakdown.total))
+    return tuple(map(bar, plot.rows))
 
 
 def level_steps(levels: Sequence[str], level: str | None, rules_level: str | None) -> tuple[LevelStep, ...]:
-    """Mark an entity's level among all, the lowest first, and the one that the rules say beneath an override.
+    """Place levels side by side, the lowest first; mark an entity's, and the one of the rules beneath an override.
 
-    >>> [step.name for step in level_steps(("low", "high"), "high", "low") if step.beneath]
-    ['low']
+    >>> [(step.name, step.x, step.middle) for step in level_steps(("low", "high"), "high", "low") if step.beneath]
+    [('low', 0.0, 75.0)]
     """
-    return tuple(LevelStep(name, name == level, name == rules_level and rules_level != level) for name in levels)
+    return tuple(
+        LevelStep(name, name == level, name == rules_level and rules_level != level, LEVEL_WIDTH * number)
+        for number, name in enumerate(levels)
+    )
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Where the dots of a figure over time lie, and rising curves, in numbers alone: pages write them as SVG."""
+"""Where the dots of a figure over time lie, and curves of rankings, in numbers alone: pages write them as SVG."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,14 @@ PLOT_WIDTH, PLOT_HEIGHT = 340.0, 120.0
 """In the units of the picture, whatever its size on a screen."""
 CURVE_WIDTH, CURVE_HEIGHT = 340.0, 260.0
 """In the units of the picture, whatever its size on a screen."""
+MODEL, PERFECT, CHANCE = "model", "perfect", "random order"
+POINTS_DRAWN = 500
+"""Of each curve, about; more would only swell a file."""
+RIVAL_LOOKS = 5
+"""So many rivals differ in how they are drawn; the next one has the look of the first."""
+
+Shares = Sequence[tuple[float, float]]
+"""Of those ranked first and of what they hold, each from 0 to 1, rising."""
 _HALVES = (0.0, 0.5, 1.0)
 
 
@@ -106,25 +114,55 @@ def _joined(places: Sequence[tuple[float, float | None]]) -> tuple[tuple[float, 
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """A curve: its name, and its points as `x,y` from the upper left corner, with spaces between."""
+    """One curve.
+
+    Attributes:
+        name: of the ranking.
+        look: how it is drawn: model, perfect, chance, or rival-0, rival-1 and so on.
+        shares: of those ranked first and of what they hold, each from 0 to 1.
+    """
 
     name: str
-    points: str
+    look: str
+    shares: tuple[tuple[float, float], ...]
+
+    @property
+    def points(self) -> str:
+        """The same as `x,y` from the upper left corner, with spaces between, on `CURVE_WIDTH` by `CURVE_HEIGHT`."""
+        return " ".join(f"{CURVE_WIDTH * first:.1f},{CURVE_HEIGHT * (1.0 - held):.1f}" for first, held in self.shares)
 
 
-def rising_curves(curves: Mapping[str, Sequence[float]]) -> tuple[Curve, ...]:
-    """Place curves of shares from 0 to 1, whose values stand at even distances, on `CURVE_WIDTH` by `CURVE_HEIGHT`.
+def ranked_curves(curves: Mapping[str, Shares]) -> tuple[Curve, ...]:
+    """Order curves as they lie, the one with the largest area beneath it first, and put that of chance last.
 
-    >>> rising_curves({"model": [0.0, 0.5, 1.0]})[0].points
-    '0.0,260.0 170.0,130.0 340.0,0.0'
+    >>> [(curve.name, curve.look) for curve in ranked_curves({
+    ...     "rfm": [(0.0, 0.0), (0.5, 0.6), (1.0, 1.0)], "model": [(0.0, 0.0), (0.5, 0.8), (1.0, 1.0)]})]
+    [('model', 'model'), ('rfm', 'rival-0'), ('random order', 'chance')]
+    >>> ranked_curves({"model": [(0.0, 0.0), (0.5, 0.75), (1.0, 1.0)]})[0].points
+    '0.0,260.0 170.0,65.0 340.0,0.0'
     """
-    return tuple(
-        Curve(
-            name=name,
-            points=" ".join(
-                f"{CURVE_WIDTH * place / max(len(shares) - 1, 1):.1f},{CURVE_HEIGHT * (1.0 - share):.1f}"
-                for place, share in enumerate(shares)
-            ),
-        )
-        for name, shares in curves.items()
-    )
+    best_first = sorted(curves, key=lambda name: (-_area(sorted(curves[name])), name))
+    rivals = [name for name in best_first if name not in {MODEL, PERFECT}]
+    looks = {name: f"rival-{number % RIVAL_LOOKS}" for number, name in enumerate(rivals)}
+    drawn = [Curve(name=name, look=looks.get(name, name), shares=_thinned(sorted(curves[name]))) for name in best_first]
+    return (*drawn, Curve(name=CHANCE, look="chance", shares=((0.0, 0.0), (1.0, 1.0))))
+
+
+def at_even_distances(held: Sequence[float]) -> Shares:
+    """Give the shares of a curve whose values stand at even distances, from nobody to everybody.
+
+    >>> at_even_distances([0.0, 0.8, 1.0])
+    [(0.0, 0.0), (0.5, 0.8), (1.0, 1.0)]
+    """
+    return [(place / max(len(held) - 1, 1), share) for place, share in enumerate(held)]
+
+
+def _area(shares: Shares) -> float:
+    return sum((x - before_x) * (y + before_y) / 2 for (before_x, before_y), (x, y) in pairwise([(0.0, 0.0), *shares]))
+
+
+def _thinned(shares: Shares) -> tuple[tuple[float, float], ...]:
+    """A curve with no more points than can be seen; the last one stays."""
+    every = max(1, len(shares) // POINTS_DRAWN)
+    last = () if (len(shares) - 1) % every == 0 else shares[-1:]
+    return (*shares[::every], *last)

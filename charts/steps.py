@@ -1,9 +1,13 @@
-"""The steps of a waterfall: what a breakdown shows, from its base to its total."""
+"""The waterfall in numbers alone: the rows that lead from a base to a total, and where each lies on the axis.
+
+The terminal, pages, PDFs and Altair draw from here: none of them orders, sums or places anything itself.
+"""
 
 from dataclasses import dataclass
 from math import fsum
+from typing import Literal
 
-from fivefold.charts.text.numbers import one_line, value_text
+from fivefold.charts.text.numbers import one_line, signed, value_text
 from fivefold.domain.breakdown import Breakdown, Contribution
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.segments import HIGHEST_SCORE, LOWEST_SCORE
@@ -30,6 +34,91 @@ class Step:
     end: float
     points: float
     seen: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One row of a waterfall.
+
+    Attributes:
+        label: of the row, on one line.
+        seen: the indicator's value with its unit; empty for a sum, the base and the total.
+        number: the points as text, with their sign; the base or the total without one, unless it is negative.
+        start: where the bar begins, in points.
+        end: where it leads to, in points: the next one begins there.
+        kind: whole (the base, or the total), up or down.
+    """
+
+    label: str
+    seen: str
+    number: str
+    start: float
+    end: float
+    kind: Literal["whole", "up", "down"]
+
+
+@dataclass(frozen=True)
+class WaterfallPlot:
+    """A waterfall: the base first, the total last, on an axis from the lowest to the highest points."""
+
+    rows: tuple[Row, ...]
+    lowest: float
+    highest: float
+
+    def place(self, points: float) -> float:
+        """Tell where points lie on the axis: 0 at its low end, 1 at its high end."""
+        return (points - self.lowest) / ((self.highest - self.lowest) or 1.0)
+
+
+def waterfall_plot(
+    breakdown: Breakdown,
+    *,
+    base_label: str,
+    total_label: str,
+    axis: tuple[float, float] = SCORE_AXIS,
+    origin: float | None = None,
+    most: int = MOST_STEPS,
+) -> WaterfallPlot:
+    """Lay a breakdown out as rows, from its base to its total.
+
+    Args:
+        breakdown: what is to be shown; its points are in the unit of its total.
+        base_label: what the base is called.
+        total_label: what the total is called.
+        axis: the lowest and the highest total there can be; widened where a bar lies outside.
+        origin: where the bars of base and total begin, in points; by default the low end of *axis*.
+        most: how many contributions get a row of their own, at least 1; the rest is summed in one.
+
+    Raises:
+        ConfigError: *most* is below 1.
+
+    >>> plot = waterfall_plot(Breakdown(2.0, ()), base_label="base", total_label="total", axis=(1.0, 5.0))
+    >>> [(row.label, row.number, plot.place(row.start), plot.place(row.end)) for row in plot.rows]
+    [('base', '2', 0.0, 0.25), ('total', '2', 0.0, 0.25)]
+    """
+    steps = waterfall_steps(breakdown, most)
+    decimals = decimals_of(breakdown)
+    begin = axis[0] if origin is None else origin
+
+    def whole(label: str, points: float) -> Row:
+        number = f"{points:,.{decimals}f}"
+        return Row(label=one_line(label), seen="", number=number, start=begin, end=points, kind="whole")
+
+    rows = [whole(base_label, breakdown.base)]
+    rows += [
+        Row(
+            label=step.label,
+            seen=step.seen,
+            number=signed(step.points, decimals),
+            start=step.start,
+            end=step.end,
+            kind="down" if step.points < 0 else "up",
+        )
+        for step in steps
+    ]
+    lowest, highest = axis_around(breakdown.base, steps, axis)
+    rows.append(whole(total_label, breakdown.total))
+    return WaterfallPlot(tuple(rows), min(lowest, begin), max(highest, begin))
 
 
 def waterfall_steps(breakdown: Breakdown, most: int = MOST_STEPS) -> list[Step]:

@@ -4,12 +4,10 @@ from typing import Any, Literal
 
 import altair as alt
 
-from fivefold.charts.steps import MOST_STEPS, SCORE_AXIS, Step, axis_around, decimals_of, waterfall_steps
+from fivefold.charts.steps import MOST_STEPS, SCORE_AXIS, Row, waterfall_plot
 from fivefold.charts.style import INK, MUTED, NEGATIVE, POSITIVE, WHOLE, rimmed, styled
-from fivefold.charts.text.numbers import cut_end, lines_of, one_line, signed, typeset
+from fivefold.charts.text.numbers import cut_end, lines_of, one_line, typeset
 from fivefold.domain.breakdown import Breakdown
-
-__all__ = ["Step", "waterfall", "waterfall_steps"]
 
 ROW_HEIGHT = 30
 PLOT_WIDTH = 440
@@ -24,6 +22,7 @@ _TYPICAL = 0.8
 """How much of that a label takes where the font is as usual."""
 TITLE_SIGN_WIDTH = 8.6
 """Pixels that an average sign of the title takes, which is larger and bold."""
+COLOURS = {"up": POSITIVE, "down": NEGATIVE, "whole": WHOLE}
 _COLOUR = alt.Color("colour:N", scale=None)
 
 
@@ -49,15 +48,9 @@ def waterfall(
     Raises:
         ConfigError: *most* is below 1.
     """
-    steps = waterfall_steps(breakdown, most)
-    decimals = decimals_of(breakdown)
-    rows = [
-        _whole(base_label, axis[0], breakdown.base, decimals),
-        *(_row(step, decimals) for step in steps),
-        _whole(total_label, axis[0], breakdown.total, decimals),
-    ]
-    domain = axis_around(breakdown.base, steps, axis)
-    chart = _layers(rows, domain, f"{total_label} ({axis[0]:g} to {axis[1]:g})")
+    plot = waterfall_plot(breakdown, base_label=base_label, total_label=total_label, axis=axis, most=most)
+    rows = [_drawn(row) for row in plot.rows]
+    chart = _layers(rows, (plot.lowest, plot.highest), f"{total_label} ({axis[0]:g} to {axis[1]:g})")
     start, end = rows[0]["number"], rows[-1]["number"]
     reading = f"From {start} to {end}: blue bars add points, orange bars take points away."
     # A title of one long line would make the picture wider than its bars, and leave it half empty.
@@ -77,28 +70,16 @@ def _label_place(rows: list[dict[str, Any]]) -> float:
     return 30 + SIGN_WIDTH * max(len(row["seen"]) for row in rows)
 
 
-def _row(step: Step, decimals: int) -> dict[str, Any]:
+def _drawn(row: Row) -> dict[str, Any]:
+    """What Altair draws of a row: its place is in points, on an axis that has the ends of the plot."""
     return {
-        "label": lines_of(step.label, LABEL_SIGNS, MOST_LABEL_LINES),
-        "seen": typeset(cut_end(step.seen, SEEN_SIGNS)),
-        "start": step.start,
-        "end": step.end,
-        "right": max(step.start, step.end),
-        "number": typeset(signed(step.points, decimals)),
-        "colour": NEGATIVE if step.points < 0 else POSITIVE,
-    }
-
-
-def _whole(label: str, lowest: float, total: float, decimals: int) -> dict[str, Any]:
-    """The row of the base or of the total: one bar from the low end of the axis."""
-    return {
-        "label": lines_of(one_line(label), LABEL_SIGNS, MOST_LABEL_LINES),
-        "seen": "",
-        "start": lowest,
-        "end": total,
-        "right": max(lowest, total),
-        "number": typeset(f"{total:,.{decimals}f}"),
-        "colour": WHOLE,
+        "label": lines_of(row.label, LABEL_SIGNS, MOST_LABEL_LINES),
+        "seen": typeset(cut_end(row.seen, SEEN_SIGNS)),
+        "start": row.start,
+        "end": row.end,
+        "right": max(row.start, row.end),
+        "number": typeset(row.number),
+        "colour": COLOURS[row.kind],
     }
 
 

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined
 from markupsafe import Markup
 
-from fivefold.charts.bars import LINE_HEIGHT, LINE_WIDTH, PLOT_WIDTH
+from fivefold.charts.bars import LEVEL_WIDTH, LINE_HEIGHT, LINE_WIDTH, PLOT_WIDTH
 from fivefold.charts.series import CURVE_HEIGHT, CURVE_WIDTH
 from fivefold.charts.series import PLOT_HEIGHT as SERIES_HEIGHT
 from fivefold.charts.series import PLOT_WIDTH as SERIES_WIDTH
@@ -107,6 +107,7 @@ def environment() -> Environment:
         "_": text,
         "address": address,
         "PLOT_WIDTH": PLOT_WIDTH,
+        "LEVEL_WIDTH": LEVEL_WIDTH,
         "LINE_WIDTH": LINE_WIDTH,
         "LINE_HEIGHT": LINE_HEIGHT,
         "SERIES_WIDTH": SERIES_WIDTH,

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from fivefold.charts.steps import MOST_STEPS, SCORE_AXIS, Step, axis_around, decimals_of, waterfall_steps
-from fivefold.charts.text.numbers import cut_end, lines_of, one_line, signed
+from fivefold.charts.steps import MOST_STEPS, SCORE_AXIS, Row, WaterfallPlot, waterfall_plot
+from fivefold.charts.text.numbers import cut_end, lines_of
 from fivefold.domain.breakdown import Breakdown
 
 NARROWEST_COLUMNS = 72
@@ -16,6 +16,7 @@ MOST_LABEL_LINES = 3
 LEAST_DRAWING_COLUMNS = 17
 GAP = "  "
 ADDS, TAKES, WHOLE, GUIDE, RULE = "█", "░", "━", "┊", "─"
+SIGNS = {"up": ADDS, "down": TAKES, "whole": WHOLE}
 HEADINGS = ("", "value", "points")
 TICKS = 5
 
@@ -25,20 +26,18 @@ class _Ruler:
     """Places points on columns of text.
 
     Attributes:
-        low: the points at the left edge.
-        high: the points at the right edge.
-        columns: how many columns lie between them; one more stands for the right edge itself.
+        plot: knows where points lie between the left edge and the right one.
+        columns: how many columns lie between these; one more stands for the right edge itself.
         ticks: the points to be marked.
     """
 
-    low: float
-    high: float
+    plot: WaterfallPlot
     columns: int
     ticks: tuple[float, ...]
 
     def column(self, points: float) -> int:
         """The column that *points* stand on, counted from 0."""
-        return round((points - self.low) / (self.high - self.low) * self.columns)
+        return round(self.plot.place(points) * self.columns)
 
 
 def waterfall_text(
@@ -67,24 +66,12 @@ def waterfall_text(
     Raises:
         ConfigError: *most* is below 1.
     """
-    steps = waterfall_steps(breakdown, most)
-    decimals = decimals_of(breakdown)
-    words = [
-        HEADINGS,
-        (one_line(base_label), "", f"{breakdown.base:,.{decimals}f}"),
-        *((step.label, step.seen, signed(step.points, decimals)) for step in steps),
-        (one_line(total_label), "", f"{breakdown.total:,.{decimals}f}"),
-    ]
+    plot = waterfall_plot(breakdown, base_label=base_label, total_label=total_label, axis=axis, most=most)
+    words = [HEADINGS, *((row.label, row.seen, row.number) for row in plot.rows)]
     table = _aligned(words, max(width_columns, NARROWEST_COLUMNS))
     label_width = len(table[0][0])
-    width = max(width_columns, NARROWEST_COLUMNS) - label_width
-    ruler = _ruler(axis_around(breakdown.base, steps, axis), axis, width)
-    drawings = [
-        _scale(ruler),
-        _whole(breakdown.base, ruler),
-        *(_bar(step, ruler) for step in steps),
-        _whole(breakdown.total, ruler),
-    ]
+    ruler = _ruler(plot, axis, max(width_columns, NARROWEST_COLUMNS) - label_width)
+    drawings = [_scale(ruler), *(_bar(row, ruler) for row in plot.rows)]
     blank = "".join(_guides(ruler))
     rows = [
         [(first + drawing).rstrip(), *(f"{more:<{label_width}}{blank}".rstrip() for more in rest)]
@@ -113,11 +100,11 @@ def _aligned(words: list[tuple[str, str, str]], width: int) -> list[list[str]]:
     return rows
 
 
-def _ruler(domain: tuple[float, float], axis: tuple[float, float], width: int) -> _Ruler:
+def _ruler(plot: WaterfallPlot, axis: tuple[float, float], width: int) -> _Ruler:
     """A ruler that fits in *width*, of a length that puts its ticks equally far apart."""
     parts = TICKS - 1
     columns = (max(width, LEAST_DRAWING_COLUMNS) - 1) // parts * parts
-    return _Ruler(*domain, columns, tuple(axis[0] + (axis[1] - axis[0]) / parts * tick for tick in range(TICKS)))
+    return _Ruler(plot, columns, tuple(axis[0] + (axis[1] - axis[0]) / parts * tick for tick in range(TICKS)))
 
 
 def _scale(ruler: _Ruler) -> str:
@@ -137,18 +124,11 @@ def _guides(ruler: _Ruler) -> list[str]:
     return line
 
 
-def _whole(total: float, ruler: _Ruler) -> str:
-    """The bar of the base or of the total, from the left edge."""
+def _bar(row: Row, ruler: _Ruler) -> str:
+    """A bar from where the row starts to where it ends; a step that is not zero shows at least one column."""
     line = _guides(ruler)
-    line[: ruler.column(total)] = WHOLE * ruler.column(total)
-    return "".join(line)
-
-
-def _bar(step: Step, ruler: _Ruler) -> str:
-    """A bar from where the step starts to where it ends; a step that is not zero shows at least one column."""
-    line = _guides(ruler)
-    first, after = sorted((ruler.column(step.start), ruler.column(step.end)))
-    if step.points:
+    first, after = sorted((ruler.column(row.start), ruler.column(row.end)))
+    if row.kind != "whole" and row.start != row.end:
         after = max(after, first + 1)
-    line[first:after] = (TAKES if step.points < 0 else ADDS) * (after - first)
+    line[first:after] = SIGNS[row.kind] * (after - first)
     return "".join(line)

@@ -3,7 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fivefold.charts.series import Curve, SeriesFigure, SeriesPlot, rising_curves, series_plot
+from fivefold.charts.series import (
+    CHANCE,
+    Curve,
+    SeriesFigure,
+    SeriesPlot,
+    at_even_distances,
+    ranked_curves,
+    series_plot,
+)
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, row_number
 from fivefold.domain.paging import Part
@@ -34,7 +42,7 @@ class ComparisonHalf:
     """What training stored of both versions, placed.
 
     Attributes:
-        curves: of lift, as they are drawn.
+        curves: of lift, the best first.
         lift: of each curve, the share of the value in the first customers.
         tenths: how many of them, in per cent.
         segments: by name, of the version and of the rival; None where a segment is empty.
@@ -90,8 +98,11 @@ def _half(stored: VersionComparison, number: int) -> ComparisonHalf:
         calibration.append(_calibration(f"{rival.version}", "rival", rival.calibration, rival.calibration_error))
     return ComparisonHalf(
         stored=stored,
-        curves=rising_curves(stored.lift),
-        lift={name: [shares[tenth] for tenth in _TENTHS] for name, shares in stored.lift.items()},
+        curves=ranked_curves({name: at_even_distances(held) for name, held in stored.lift.items()}),
+        lift={
+            **{name: [held[tenth] for tenth in _TENTHS] for name, held in stored.lift.items()},
+            CHANCE: [tenth / 100 for tenth in _TENTHS],
+        },
         tenths=_TENTHS,
         calibration=tuple(calibration),
         segments={name: (groups[0].get(name), groups[1].get(name)) for name in SEGMENTS},

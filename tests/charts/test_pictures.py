@@ -10,12 +10,14 @@ import polars as pl
 import pytest
 
 from fivefold.charts.calibration import calibration
-from fivefold.charts.lift import POINTS_DRAWN, lift
+from fivefold.charts.lift import lift
 from fivefold.charts.render import png, svg
 from fivefold.charts.segments import segments
+from fivefold.charts.series import POINTS_DRAWN
+from fivefold.charts.steps import waterfall_steps
 from fivefold.charts.style import NEGATIVE, POSITIVE, SEGMENT_COLOURS
 from fivefold.charts.text.numbers import MINUS
-from fivefold.charts.waterfall import waterfall, waterfall_steps
+from fivefold.charts.waterfall import waterfall
 from fivefold.domain.breakdown import Breakdown, Contribution
 from fivefold.domain.segments import SEGMENTS
 

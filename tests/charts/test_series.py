@@ -4,12 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fivefold.charts.series import (
-    CURVE_HEIGHT,
-    CURVE_WIDTH,
     PLOT_HEIGHT,
     PLOT_WIDTH,
     SeriesFigure,
-    rising_curves,
     series_plot,
 )
 
@@ -38,14 +35,3 @@ def test_a_gap_is_not_crossed_by_a_line() -> None:
     assert len(plot.limits) == 3
     assert plot.places[0].y is not None
     assert abs(plot.places[0].y - 108.0) < 1e-9
-
-
-@given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=101))
-def test_a_curve_has_a_point_for_each_share_in_the_plot(shares: list[float]) -> None:
-    (curve,) = rising_curves({"model": shares})
-    places = [tuple(map(float, point.split(","))) for point in curve.points.split(" ")]
-    assert len(places) == len(shares)
-    assert places[0][0] == 0
-    for (x, y), share in zip(places, shares, strict=True):
-        assert 0 <= x <= CURVE_WIDTH
-        assert abs(y - CURVE_HEIGHT * (1 - share)) <= 0.051

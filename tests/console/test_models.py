@@ -47,7 +47,7 @@ def test_two_versions_stand_side_by_side_on_the_same_window(publisher: Visitor) 
     assert "Last balance balance 0.420 0.310" in text
     assert "off by 5.0 % of the money" in text
     page = publisher.page.text
-    assert page.count('<polyline class="curve') == 4
+    assert page.count('<polyline class="curve') == 5
     assert 'role="img"' in page
     assert "&lt;b&gt;other&lt;/b&gt;" in page, "a card is text"
 
