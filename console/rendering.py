@@ -22,7 +22,7 @@ from fivefold.charts.text.numbers import signed as signed_number
 from fivefold.charts.text.numbers import typeset
 from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit, address, notice_of
-from fivefold.domain.clock import DAY_US, from_microseconds, now_microseconds, utc_text
+from fivefold.domain.clock import DAY_US, day_text, from_microseconds, now_microseconds, utc_text
 from fivefold.domain.number_text import percent
 from fivefold.usecases.levels.explain import shown_line
 
@@ -70,6 +70,9 @@ NOTICES = {
     "settings-changed": "The settings are changed.",
     "settings-proposed": "The change of the settings is proposed. Another administrator approves it.",
     "settings-same": "The settings were so already.",
+    "list-added": "The version is added.",
+    "list-proposed": "The version is proposed. Another person approves it.",
+    "list-same": "The list has that version already.",
     "token-refused": "There will be no such token.",
     "token-revoked": "The token is revoked. Its sessions here have ended.",
 }
@@ -118,6 +121,7 @@ def environment() -> Environment:
     pages.filters |= {
         "age": age,
         "attribute": attribute,
+        "begins": day_text,
         "day": day,
         "moment": moment,
         "percent": percent,

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from fivefold.console.accounts import members, settings, sign_in, tokens
+from fivefold.console.accounts import lists, members, settings, sign_in, tokens
 from fivefold.console.audit import log
 from fivefold.console.changes import proposal
 from fivefold.console.levels import assessment, customer, export, portfolio, search, timeline, transactions
@@ -23,6 +23,8 @@ _VERSION = f"{_RULESET}/versions/{{number}}"
 _PROPOSAL = "/console/proposals/{proposal}"
 _PROPOSAL_OF = "/v1/proposals/{proposal}"
 _CHECK = "POST /v1/rulesets/check"
+_LIST = f"{lists.LISTS}/{{list}}"
+_PUT_LIST = "POST /v1/lists/{name}/versions"
 
 _HOOK = f"{operations.OPERATIONS}/webhooks/{{endpoint}}"
 _REQUEST = "/v1/token-requests/{token_request}"
@@ -192,6 +194,15 @@ VIEWS: Final[tuple[View, ...]] = (
         ruleset.activate_version,
         ruleset.show_version,
     ),
+    View("GET", lists.LISTS, "GET /v1/lists/overview", lists.show_lists),
+    View("GET", "/console/new-list", _PUT_LIST, lists.show_form),
+    View("POST", "/console/new-list/check", _PUT_LIST, lists.check, lists.show_form, reads_document=True),
+    View("POST", "/console/new-list/add", _PUT_LIST, lists.add, lists.show_form, reads_document=True),
+    View("GET", _LIST, "GET /v1/lists/{name}/versions", lists.show_list),
+    View("GET", f"{_LIST}/versions/{{since}}", "GET /v1/lists/{name}/members", lists.show_version),
+    View("GET", f"{_LIST}/new-version", _PUT_LIST, lists.show_form),
+    View("POST", f"{_LIST}/new-version/check", _PUT_LIST, lists.check, lists.show_form, reads_document=True),
+    View("POST", f"{_LIST}/new-version/add", _PUT_LIST, lists.add, lists.show_form, reads_document=True),
     View("GET", "/console/backtests/{backtest}", "GET /v1/backtests/{backtest}", backtest.show_backtest),
     View("GET", _PROPOSAL, f"GET {_PROPOSAL_OF}", proposal.show_proposal),
     View("POST", f"{_PROPOSAL}/approve", f"POST {_PROPOSAL_OF}/approve", proposal.approve, proposal.show_proposal),

@@ -2,7 +2,7 @@
 
 import asyncio
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from hashlib import sha256
@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 import structlog
 from fastapi import FastAPI
 from sqlalchemy import Engine
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match, Route
@@ -336,7 +337,9 @@ async def _form(view: View, request: Request, session: MemberSession, secret: st
     """Read a form that a page of this session wrote; ApiError 403 where another page sent it."""
     _require_own_origin(request)
     most_bytes = DOCUMENT_FORM_BYTES if view.reads_document else FORM_BYTES
-    form = _fields(await read_body(request, session.credential.token_id, most_bytes))
+    body = await read_body(request, session.credential.token_id, most_bytes)
+    has_file = view.reads_document and request.headers.get("content-type", "").startswith("multipart/form-data")
+    form = await _parts(request, body) if has_file else _fields(body)
     if not hmac.compare_digest(form.pop("form_token", "").encode(), form_token_of(secret).encode()):
         raise ApiError(403, "This form is of another session; open its page again")
     return form
@@ -346,6 +349,26 @@ def _fields(body: bytes) -> dict[str, str]:
     try:
         return dict(parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=bool(body), max_num_fields=100))
     except ValueError:
+        raise ApiError(422, "The form cannot be read") from None
+
+
+async def _parts(request: Request, body: bytes) -> dict[str, str]:
+    """Read a form with a file, whose text is its value; ApiError 422 where it is none, or a file is no UTF-8."""
+
+    async def once() -> AsyncGenerator[bytes, None]:
+        yield body
+
+    try:
+        sent = await MultiPartParser(request.headers, once(), max_files=1, max_fields=100).parse()
+        try:
+            return {
+                name: value if isinstance(value, str) else (await value.read()).decode() for name, value in sent.items()
+            }
+        finally:
+            await sent.close()
+    except UnicodeDecodeError:
+        raise ApiError(422, "The file is not text in UTF-8") from None
+    except MultiPartException:
         raise ApiError(422, "The form cannot be read") from None
 
 

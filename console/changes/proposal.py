@@ -7,13 +7,18 @@ from fivefold.console.rulesets.matrix import Matrix, matrix_of
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, existing_number
 from fivefold.domain.errors import ConfigError
+from fivefold.domain.paging import Part
 from fivefold.usecases.accounts.settings import read_settings
 from fivefold.usecases.changes import proposals
 from fivefold.usecases.changes.backtest_subject import subject_of_backtest
 from fivefold.usecases.changes.backtests import report_of
-from fivefold.usecases.changes.contents import RulesetRolledBack
+from fivefold.usecases.changes.contents import ListVersionsAdded, RulesetRolledBack
+from fivefold.usecases.changes.list_overview import ProposedVersion, proposed_versions
 from fivefold.usecases.changes.proposals import ProposalLine
 from fivefold.usecases.rulesets.overview import read_ruleset
+
+MEMBERS_SHOWN = Part(200)
+"""Members that differ in a version of a list, on the page of its change."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +59,7 @@ class ProposalPage:
         waits: a backtest of it is not done, so it cannot be approved yet.
         roll_back: what goes back to which version; None for another change.
         moves: who would move where, by each backtest that is done.
+        list_versions: of a list, with what each changes; empty for another change.
         bar: the item of the queue that the person came for.
     """
 
@@ -64,6 +70,7 @@ class ProposalPage:
     waits: bool
     roll_back: RollBack | None
     moves: tuple[Moves, ...]
+    list_versions: tuple[ProposedVersion, ...]
 
 
 def show_proposal(visit: Visit) -> Rendered:
@@ -77,6 +84,7 @@ def show_proposal(visit: Visit) -> Rendered:
         waits=any(each.state in {"queued", "running"} for each in proposal.backtests),
         roll_back=_roll_back(visit, proposal),
         moves=_moves(visit, proposal),
+        list_versions=_list_versions(visit, proposal),
     )
     title = text("Change {number}", number=proposal.id)
     return Rendered(template="changes/proposal.html", title=title, page=page)
@@ -106,6 +114,12 @@ def _version_before(visit: Visit, proposal: ProposalLine) -> int | None:
             before = subject_of_backtest(visit, each.id).before
             return next((ruleset.version for ruleset in before if ruleset.name == family), None)
     return None
+
+
+def _list_versions(visit: Visit, proposal: ProposalLine) -> tuple[ProposedVersion, ...]:
+    if proposal.kind != ListVersionsAdded.kind:
+        return ()
+    return proposed_versions(visit, proposal.content["list"], MEMBERS_SHOWN)
 
 
 def _moves(visit: Visit, proposal: ProposalLine) -> tuple[Moves, ...]:

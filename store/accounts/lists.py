@@ -1,11 +1,18 @@
 """Stored named lists: a row for each version. Nothing here begins or ends a transaction."""
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
+from sqlalchemy import JSON, Select, Text, and_, cast, func, select, type_coerce
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
+
+from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
-from fivefold.store.sql.keyset import scalars_of
+from fivefold.store.rulesets.proposals import APPROVED, PROPOSED
+from fivefold.store.sql.keyset import rows_of, scalars_of
+from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import ListVersionRow
+from fivefold.store.tables.proposals import Proposal
 
 
 def list_rows(
@@ -16,3 +23,123 @@ def list_rows(
     if name is not None:
         statement = statement.where(ListVersionRow.name == name)
     return scalars_of(session, statement, (ListVersionRow.name, ListVersionRow.since_us), part)
+
+
+class ListRow(NamedTuple):
+    """Where a list stands; `since_us` and `members` are of the version in force, None before the first."""
+
+    name: str
+    title: str
+    source: str
+    versions: int
+    newest_us: int
+    since_us: int | None
+    members: int | None
+
+
+def list_states(
+    session: Session, organisation_id: int, now_us: int, part: Part = WHOLE, name: str | None = None
+) -> Page[ListRow]:
+    """Read where each list stands, or one, by name; title and source are those of its newest version."""
+    of = ListVersionRow
+    spans = (
+        select(
+            of.name,
+            func.count().label("versions"),
+            func.max(of.since_us).label("newest_us"),
+            func.max(of.since_us).filter(of.since_us <= now_us).label("since_us"),
+        )
+        .where(of.organisation_id == organisation_id, *(() if name is None else (of.name == name,)))
+        .group_by(of.name)
+        .subquery()
+    )
+    newest, held = aliased(ListVersionRow), aliased(ListVersionRow)
+    columns = (spans.c.name, newest.title, newest.source, spans.c.versions, spans.c.newest_us, spans.c.since_us)
+    statement: Select[*tuple[Any, ...]] = select(*columns, _length(session, held.members)).select_from(spans)
+    for row, since in ((newest, spans.c.newest_us), (held, spans.c.since_us)):
+        same = and_(row.organisation_id == organisation_id, row.name == spans.c.name, row.since_us == since)
+        statement = statement.outerjoin(row, same)
+    return rows_of(session, statement, (spans.c.name,), part).map(lambda row: ListRow(*row))
+
+
+def _length(session: Session, members: InstrumentedAttribute[list[str]]) -> Any:
+    """Count the members of a version in the database, which need not leave it for that."""
+    text = type_coerce(members, Text)
+    return func.json_array_length(text if session.get_bind().dialect.name == "sqlite" else cast(text, JSON))
+
+
+class ListVersionLine(NamedTuple):
+    """A version of a list, with how many members it has."""
+
+    since_us: int
+    title: str
+    source: str
+    members: int
+    created_us: int
+
+
+def list_version_lines(session: Session, organisation_id: int, name: str, part: Part) -> Page[ListVersionLine]:
+    """Read the versions of a list, the newest first, without their members."""
+    row = ListVersionRow
+    statement = select(row.since_us, row.title, row.source, _length(session, row.members), row.created_us)
+    statement = statement.where(row.organisation_id == organisation_id, row.name == name)
+    page = rows_of(session, statement, (row.since_us,), part, descending=True)
+    return page.map(lambda line: ListVersionLine(*line))
+
+
+def list_row_at(
+    session: Session, organisation_id: int, name: str, at_us: int | None = None, *, first: bool = False
+) -> ListVersionRow | None:
+    """Find the version of a list in force at a moment; without one the newest. *first*: the oldest of all."""
+    row = ListVersionRow
+    statement = select(row).where(row.organisation_id == organisation_id, row.name == name)
+    if at_us is not None:
+        statement = statement.where(row.since_us <= at_us)
+    return session.scalar(statement.order_by(row.since_us if first else row.since_us.desc()).limit(1))
+
+
+def list_row_since(session: Session, organisation_id: int, name: str, since_us: int) -> ListVersionRow:
+    """Find the version of a list that begins at a moment; NotFoundError where none does."""
+    row = session.get(ListVersionRow, (organisation_id, name, since_us))
+    if row is None:
+        raise NotFoundError(f"the list {name!r} has no version that begins then")
+    return row
+
+
+class ListProposal(NamedTuple):
+    """A change of a list that waits, or was approved; `result` says which versions were added by it."""
+
+    id: int
+    state: str
+    reason: str
+    proposed_by: str
+    proposed_us: int
+    decided_by: str | None
+    decided_us: int | None
+    result: Any
+
+
+def list_proposals(session: Session, organisation_id: int, kind: str, subject: str) -> list[ListProposal]:
+    """Read the proposals of a kind about a list that wait or were approved, the newest first, without the list."""
+    row = Proposal
+    columns = (row.id, row.state, row.reason, row.proposed_by, row.proposed_us, row.decided_by, row.decided_us)
+    which = (row.organisation_id == organisation_id, row.kind == kind, row.subject == subject)
+    statement = select(*columns, row.result).where(*which, row.state.in_((PROPOSED, APPROVED)))
+    return [ListProposal(*each) for each in session.execute(statement.order_by(row.id.desc()))]
+
+
+def list_entries(session: Session, organisation_id: int, names: Sequence[str]) -> dict[str, AuditEntry]:
+    """Read who added the newest versions of some lists: the last entry of each in the audit log, by name."""
+    row = AuditEntry
+    which = (row.organisation_id == organisation_id, row.subject_kind == "list", row.action == "list.put")
+    last = select(func.max(row.number)).where(*which, row.subject_id.in_(names)).group_by(row.subject_id)
+    statement = select(row).where(row.organisation_id == organisation_id, row.number.in_(last))
+    return {str(entry.subject_id): entry for entry in session.scalars(statement)} if names else {}
+
+
+def entries_of_list(session: Session, organisation_id: int, name: str, since_us: int) -> Sequence[AuditEntry]:
+    """Read the entries about a list that were written at a moment or later, the newest first."""
+    row = AuditEntry
+    which = (row.organisation_id == organisation_id, row.subject_kind == "list", row.subject_id == name)
+    statement = select(row).where(*which, row.action == "list.put", row.at_us >= since_us)
+    return session.scalars(statement.order_by(row.number.desc())).all()

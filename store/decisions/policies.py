@@ -1,5 +1,7 @@
 """Policies and their versions. Nothing here begins or ends a transaction."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -35,3 +37,9 @@ def active_policy(session: Session, organisation_id: int, name: str) -> Policy |
     """Find the version of a policy that is in force."""
     of = (Policy.organisation_id == organisation_id, Policy.name == name, Policy.state == ACTIVE)
     return session.scalar(select(Policy).where(*of))
+
+
+def active_policies(session: Session, organisation_id: int) -> Sequence[Policy]:
+    """Read the versions that are in force, by name."""
+    of = (Policy.organisation_id == organisation_id, Policy.state == ACTIVE)
+    return session.scalars(select(Policy).where(*of).order_by(Policy.name)).all()

@@ -29,6 +29,8 @@ PARTS = {
     "backtest": "1",
     "proposal": "3",
     "endpoint": "1",
+    "list": "kept",
+    "since": "2025-01-01",
 }
 LOOKS = [pytest.param("light", 1280, marks=pytest.mark.full), ("dark", 360)]
 MILLISECONDS = 60_000

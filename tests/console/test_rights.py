@@ -22,6 +22,8 @@ PARTS = {
     "backtest": "1",
     "proposal": "4",
     "endpoint": "1",
+    "list": "kept",
+    "since": "2025-01-01",
 }
 PEOPLE = sorted(OF_MEMBERS)
 OF_THE_MACHINE = "/console/models/"
@@ -80,7 +82,7 @@ def test_another_organisation_finds_nothing_of_ours(furnished: Place, view: View
         visitor.go(address)
     else:
         typed = {"override": "1", "reason": "mine", "level": "high", "tag": "kept", "revision": "0"}
-        typed |= {"version": "1", "document": "a: b"}
+        typed |= {"version": "1", "document": "a: b", "since": "2199-01-01", "title": "T", "source": "S"}
         visitor.post(address, {"form_token": form_token, **typed})
     assert visitor.page.status_code == 404
     assert "Their data" not in visitor.text

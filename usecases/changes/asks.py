@@ -1,13 +1,15 @@
 """What people ask for, each by its name: done at once while nothing decides yet, and proposed from then on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy.orm import Session
 
+from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConflictError
 from fivefold.domain.rate_files import DatedRates
 from fivefold.risk.facts.portfolio import NamedList, read_list
 from fivefold.risk.language.base import canonical_form
+from fivefold.store.accounts.lists import list_row_at
 from fivefold.store.rulesets.activations import PER_SECOND
 from fivefold.usecases.accounts.lists import ListPut, list_version, missing_versions
 from fivefold.usecases.accounts.rate_tables import checked_rates, rates_content
@@ -68,15 +70,34 @@ def roll_back(
 
 
 def put_list_version(
-    context: Context, name: str, since_us: int, members: Sequence[str], title: str, source: str, reason: str = ""
+    context: Context,
+    name: str,
+    since_us: int,
+    members: Sequence[str],
+    title: str,
+    source: str,
+    reason: str = "",
+    seen: tuple[int, ...] | None = None,
 ) -> ChangeOutcome:
     """Add a version of a list, the first one or one later than all others; its result is a `ListPut`.
 
+    *seen*: when the newest version began that was there while this one was written, or nothing; None not to ask.
+
     Raises:
         ConfigError: the name, a member, the title or the source is invalid; or it is proposed without a reason.
-        ConflictError: a version is there that is as late, or later; or who asks is no member.
+        ConflictError: a version is there that is as late, or later; another one was added than was seen; or who asks is
+            no member.
     """
-    return _request_list(context, list_version(name, since_us, members, title, source), reason)
+
+    def refuse_unseen(session: Session) -> None:
+        newest = list_row_at(session, context.organisation_id, name)
+        if seen is not None and newest is not None and newest.since_us not in seen:
+            raise ConflictError(
+                f"another person added a version of the list {name}, in force from {day_text(newest.since_us)}"
+            )
+
+    version = list_version(name, since_us, members, title, source)
+    return _request_list(context, version, reason, require=refuse_unseen)
 
 
 def put_list(context: Context, document: str, reason: str = "") -> ChangeOutcome:
@@ -94,8 +115,11 @@ def put_list(context: Context, document: str, reason: str = "") -> ChangeOutcome
     return ChangeOutcome(ListPut((), 0), None) if missing is None else _request_list(context, missing, reason)
 
 
-def _request_list(context: Context, named_list: NamedList, reason: str) -> ChangeOutcome:
-    return ask_for(context, ListVersionsAdded(named_list.name, canonical_form(named_list)), reason)
+def _request_list(
+    context: Context, named_list: NamedList, reason: str, require: Callable[[Session], None] | None = None
+) -> ChangeOutcome:
+    content = ListVersionsAdded(named_list.name, canonical_form(named_list))
+    return ask_for(context, content, reason, require=require)
 
 
 def put_rates(context: Context, rates: DatedRates, reason: str = "") -> ChangeOutcome:

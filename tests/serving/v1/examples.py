@@ -53,6 +53,7 @@ _OF_CUSTOMER = ("external_id", "type")
 _REVOCATION = {"proposal": "4"}
 _RETAIL, _SECOND, _DRAFTED = {"family": "retail"}, {"family": "second"}, {"family": "drafted"}
 _FAMILY, _ENDPOINT = ("family",), ("endpoint",)
+_KEPT = {"name": "kept"}
 _PROPOSED = {"policy": "payments", "number": "2"}
 WHY = "because of the test"
 QUARTER = {"begins": "2026-07-01", "ends": "2026-10-01"}
@@ -149,6 +150,10 @@ EXAMPLES: Mapping[str, Example] = {
     "roll_back": Example(_SECOND, {"version": 1, "reason": WHY, "per_second": 7}, own=_FAMILY),
     "switch_family": Example(_SECOND, {"on": False, "reason": WHY}, own=_FAMILY),
     "list_lists": Example(),
+    "list_list_states": Example(),
+    "list_versions_of_list": Example(_KEPT, own=("name",)),
+    "list_list_members": Example(_KEPT, query={"since": "2025-01-01"}, own=("name",)),
+    "list_member_changes": Example(_KEPT, query={"since": "2025-01-01"}, own=("name",)),
     "add_list_version": Example(
         {"name": "watched"},
         {"since": "2030-01-01", "members": ["NO"], "title": "Watched", "source": "Ourselves", "reason": WHY},
@@ -207,6 +212,7 @@ def furnish(place: Place) -> Place:
     place.good("PUT", path_to("/v1/entities/{t}/{e}", t="company", e=COMPANY), {}, role="app")
     place.good("PUT", f"{customer}/tags/kept", {}, role="app")
     place.good("POST", "/v1/transactions", [transaction(1, CUSTOMER)], role="app")
+    listed(place)
     rates = [{"currency": "AED", "date": "2024-06-28", "rate": 0.25}]
     place.good("POST", "/v1/rates/tables", {"rates": rates, "source": "Ourselves"}, role="publisher")
     for name, remark, version in (("retail", "a", 1), ("second", "c", 1), ("second", "d", 2)):
@@ -227,6 +233,14 @@ def furnish(place: Place) -> Place:
     token_asked_for(place)
     imported(place)
     return place
+
+
+def listed(place: Place) -> None:
+    """Add two versions of a list, before anything decides."""
+    versions = (("2024-01-01", ["IR", "KP", "MM", "Zoë Ltd"]), ("2025-01-01", ["BY", "IR", "SY", "Zoë Ltd", "kp"]))
+    for since, members in versions:
+        body = {"since": since, "members": members, "title": "Countries that we watch", "source": "Ourselves"}
+        place.good("POST", "/v1/lists/kept/versions", body, role="publisher")
 
 
 def imported(place: Place) -> None:

@@ -79,8 +79,8 @@ def _dead(place: Place, number: int) -> None:
         session.add(Delivery(endpoint_id=1, event_number=event.id, entity_id=event.entity_id, **dead))
 
 
-def _list(place: Place, number: int) -> None:
-    words = {"name": f"list-{number % 2}", "title": "List", "source": "Ourselves", "members": '["NO"]'}
+def _list(place: Place, number: int, name: str = "") -> None:
+    words = {"name": name or f"list-{number % 2}", "title": "List", "source": "Ourselves", "members": ["NO"]}
     with Session(place.engine) as session, session.begin():
         of = place.organisations[OURS]
         session.add(ListVersionRow(organisation_id=of, since_us=number, created_us=0, **words))
@@ -174,6 +174,10 @@ MORE: Mapping[str, Callable[[Place, int], None]] = {
         "publisher",
     ),
     "list_lists": _list,
+    "list_list_states": lambda place, number: _list(place, number, f"of-its-own-{number}"),
+    "list_versions_of_list": lambda place, number: _list(place, number, "kept"),
+    "list_list_members": _nothing,
+    "list_member_changes": _nothing,
     "list_rate_tables": _copied(RateTableRow, number=lambda number: 100 + number),
     "list_endpoints": _copied(Endpoint, created_us=lambda number: number),
     "list_dead_letters": _dead,

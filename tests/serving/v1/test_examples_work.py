@@ -108,6 +108,14 @@ def another_draft(bank: Bank) -> None:
     bank.place.good("PUT", "/v1/rulesets/retail/draft", {"document": text}, token=bank.tokens["ada", "publisher"])
 
 
+def list_approved(bank: Bank) -> None:
+    """Another person approves the version of a list that waits."""
+    found = bank.place.good("GET", "/v1/proposals?state=proposed", token=bank.tokens["bo", "publisher"])
+    (number,) = [each["id"] for each in found if each["kind"] == "list.versions"]
+    why = bank.body("approve_proposal")
+    bank.place.good("POST", f"/v1/proposals/{number}/approve", why, token=bank.tokens["bo", "publisher"])
+
+
 def assessed_again(bank: Bank) -> None:
     """The customer moves, and is assessed a second time."""
     at, token = "/v1/entities/customer/customer-17", bank.tokens["app", "app"]
@@ -218,7 +226,11 @@ FIRST_DAYS = (
     Step("switch_family"),
     Step("change_settings"),
     Step("add_list_version"),
-    Step("list_lists"),
+    Step("list_lists", first=list_approved),
+    Step("list_list_states"),
+    Step("list_versions_of_list"),
+    Step("list_list_members"),
+    Step("list_member_changes"),
     Step("add_rates"),
     Step("read_rates"),
     Step("list_rate_tables"),

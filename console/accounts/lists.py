@@ -1,0 +1,250 @@
+"""Named lists: which there are, who is on each version, what a version changes, and how a new one is added."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from fivefold.console.texts import text
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address
+from fivefold.domain.clock import DAY_US, day_text, parse_moment
+from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
+from fivefold.domain.paging import Page, Part
+from fivefold.usecases.accounts.list_members import (
+    ListContent,
+    ListDifference,
+    MembersShown,
+    compare_versions,
+    compare_with_stored,
+    list_members,
+)
+from fivefold.usecases.accounts.lists import list_version
+from fivefold.usecases.changes import asks
+from fivefold.usecases.changes.list_overview import (
+    ListState,
+    ListVersionState,
+    WaitingVersion,
+    list_list_states,
+    list_version_states,
+    read_list_state,
+    waiting_versions,
+)
+
+LISTS: Final = "/console/lists"
+MOST_BYTES: Final = 256_000
+"""Of the members that a form takes."""
+SHOWN: Final = Part(200)
+"""Differences of a version that is not stored, on its page."""
+SHOW: Final = ("members", "changes")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListsPage:
+    """The lists, by name."""
+
+    lists: Page[ListState]
+    next: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListPage:
+    """One list.
+
+    Attributes:
+        versions: the newest first.
+        waiting: changes that another person approves.
+    """
+
+    list: ListState
+    address: str
+    versions: Page[ListVersionState]
+    next: str | None
+    waiting: tuple[WaitingVersion, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListVersionPage:
+    """One version of a list: its members, or what it changes.
+
+    Attributes:
+        since: when it begins, as its address has it.
+        show: members or changes.
+        text: what members are looked for by.
+        before: when the version begins that it is compared with; None where there is none.
+        next: the address of the next page of what is shown.
+    """
+
+    list: ListState
+    address: str
+    since: str
+    show: str
+    text: str
+    members: MembersShown
+    difference: ListDifference
+    before: str | None
+    next: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListFormPage:
+    """A version that is written.
+
+    Attributes:
+        list: None for a new one.
+        seen: when the newest version began as this one was begun; empty where there was none.
+        members: one a line; empty where those of the newest are too many for a form.
+        too_many: they are.
+        difference: from the newest version, once that was asked for.
+        count: how many members it would have then.
+        waiting: changes of this list that another person approves.
+    """
+
+    list: ListState | None
+    address: str
+    seen: str
+    name: str
+    since: str
+    title: str
+    source: str
+    members: str
+    too_many: bool
+    difference: ListDifference | None
+    count: int
+    waiting: tuple[WaitingVersion, ...]
+
+
+def show_lists(visit: Visit) -> Rendered:
+    """List the lists: what is in force, who added it, and what reads it."""
+    found = list_list_states(visit, visit.part("lists"))
+    page = ListsPage(lists=found, next=visit.next_of("lists", found))
+    return Rendered(template="accounts/lists.html", title=text("Lists"), page=page)
+
+
+def show_list(visit: Visit) -> Rendered:
+    """Show one list: its versions, and what waits."""
+    name = visit.parts["list"]
+    state = read_list_state(visit, name)
+    versions = list_version_states(visit, name, visit.part("versions", 20))
+    page = ListPage(
+        list=state,
+        address=address("lists", name),
+        versions=versions,
+        next=visit.next_of("versions", versions),
+        waiting=waiting_versions(visit, name),
+    )
+    return Rendered(template="accounts/list.html", title=name, page=page)
+
+
+def show_version(visit: Visit) -> Rendered:
+    """Show who is on a version, or what it changes."""
+    name, since_us = visit.parts["list"], _moment_of(visit.parts["since"])
+    show, words = visit.choice("show", SHOW), visit.query.get("text", "")
+    against = visit.query.get("against", "")
+    part = visit.part(show, 100)
+    members = list_members(visit, name, since_us, words, part if show == "members" else Part(0))
+    difference = compare_versions(
+        visit, name, since_us, _moment_of(against) if against else None, part if show == "changes" else Part(0)
+    )
+    page = ListVersionPage(
+        list=read_list_state(visit, name),
+        address=visit.path,
+        since=day_text(since_us),
+        show=show,
+        text=words,
+        members=members,
+        difference=difference,
+        before=None if difference.since_us is None else day_text(difference.since_us),
+        next=visit.next_of(show, members.members if show == "members" else difference.changes),
+    )
+    title = text("{name} since {day}", name=name, day=day_text(since_us))
+    return Rendered(template="accounts/list_version.html", title=title, page=page)
+
+
+def _moment_of(written: str) -> int:
+    """Read when a version begins; NotFoundError where no version can begin then."""
+    try:
+        return parse_moment(written)
+    except ConfigError:
+        raise NotFoundError(text("there is no version {since}", since=repr(written[:40]))) from None
+
+
+def show_form(visit: Visit) -> Rendered:
+    """Show the form of a new version, which begins with the newest one; of a new list where none is named."""
+    name = visit.parts.get("list")
+    state, typed = None if name is None else read_list_state(visit, name), bool(visit.form)
+    newest = None if name is None or state is None or typed else list_members(visit, name, state.newest_us)
+    began = "" if newest is None else "\n".join(each.member for each in newest.members)
+    too_many = len(began.encode()) > MOST_BYTES
+    words = {"title": "" if state is None else state.title, "source": "" if state is None else state.source}
+    first_us = visit.now() if state is None else max(visit.now(), state.newest_us + DAY_US)
+    difference, count = _difference(visit) if visit.action == "check" and not visit.problem else (None, 0)
+    page = ListFormPage(
+        list=state,
+        address=visit.path,
+        seen=visit.form.get("seen", "") if typed else "" if state is None else day_text(state.newest_us),
+        name=visit.form.get("name", ""),
+        since=visit.form.get("since", "") if typed else day_text(first_us - first_us % DAY_US),
+        **{name: visit.form.get(name, began) if typed else began for name, began in words.items()},
+        members=_typed(visit) if typed else "" if too_many else began,
+        too_many=too_many,
+        difference=difference,
+        count=count,
+        waiting=() if name is None else waiting_versions(visit, name),
+    )
+    title = text("New list") if name is None else text("New version of {name}", name=name)
+    return Rendered(template="accounts/list_form.html", title=title, page=page)
+
+
+def _difference(visit: Visit) -> tuple[ListDifference, int]:
+    name, since_us, members, title, source = _version(visit)
+    content = ListContent(since_us=since_us, title=title, source=source, members=members)
+    return compare_with_stored(visit, name, content, part=SHOWN), len(members)
+
+
+def check(visit: Visit) -> Answer:
+    """Say what the version that was typed would change; nothing is stored."""
+    list_version(*_version(visit))
+    return show_form(visit)
+
+
+def add(visit: Visit) -> Answer:
+    """Add the version, or propose it once anything decides; another version that was added meanwhile stays."""
+    version, seen = _version(visit), visit.form.get("seen", "")
+    if "list" in visit.parts:
+        read_list_state(visit, visit.parts["list"])
+    else:
+        _refuse_there(visit, version[0])
+    began = (_moment_of(seen),) if seen else ()
+    outcome = asks.put_list_version(visit, *version, reason=visit.form.get("reason", ""), seen=began)
+    if outcome.proposal is not None:
+        return Redirect(address("proposals", str(outcome.proposal.id)), "list-proposed")
+    return Redirect(address("lists", version[0]), "list-added" if outcome.changes else "list-same")
+
+
+def _refuse_there(visit: Visit, name: str) -> None:
+    try:
+        read_list_state(visit, name)
+    except NotFoundError:
+        return
+    raise ConflictError(text("there is a list {name} already; add a version to it", name=name))
+
+
+def _version(visit: Visit) -> tuple[str, int, list[str], str, str]:
+    name = visit.parts.get("list") or visit.typed("name", text("Name"))
+    since_us = parse_moment(visit.typed("since", text("In force from")), text("In force from"))
+    members = _members(visit)
+    return name, since_us, members, visit.typed("title", text("Title")), visit.typed("source", text("Source"))
+
+
+def _members(visit: Visit) -> list[str]:
+    """Read one member a line, each once; ConfigError where there are more than a form takes."""
+    written = _typed(visit)
+    if len(written.encode()) > MOST_BYTES:
+        raise ConfigError(
+            text("the members have more than {most:,} bytes; POST /v1/lists takes longer lists", most=MOST_BYTES)
+        )
+    return list(dict.fromkeys(line.strip() for line in written.splitlines() if line.strip()))
+
+
+def _typed(visit: Visit) -> str:
+    """Give the file that was chosen, or what stands in the field."""
+    written = visit.form.get("file", "").removeprefix("\ufeff") or visit.form.get("members", "")
+    return written.replace("\r\n", "\n").replace("\0", "")

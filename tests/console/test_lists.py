@@ -1,0 +1,192 @@
+"""Lists in the console: which there are, who is on them, and a version from its members to its approval."""
+
+import pytest
+
+from tests.console.test_queries import count
+from tests.console.visitors import ORIGIN, Visitor
+from tests.serving.v1.more_rows import MORE
+from tests.serving.v1.places import THEIRS, Place
+
+LISTS = "/console/lists"
+KEPT = f"{LISTS}/kept"
+FORM = f"{KEPT}/new-version"
+MARKUP = "<script>alert('x')</script>"
+WORDS = {"since": "2199-01-01", "title": "Watched", "source": "A letter"}
+
+
+@pytest.fixture
+def publisher(place: Place) -> Visitor:
+    """A publisher of the bank, signed in."""
+    return Visitor(place).sign_in("publisher")
+
+
+def send(visitor: Visitor, action: str, **typed: str) -> Visitor:
+    """Send the form of a version by one of its buttons."""
+    form = next(form for form in visitor.forms() if form.action.endswith("/check"))
+    return visitor.post(form.action.removesuffix("check") + action, {**form.fields, **typed})
+
+
+def test_all_lists_say_what_is_in_force_and_who_added_it(publisher: Visitor) -> None:
+    text = publisher.go(LISTS).text
+    assert "kept Countries that we watch 1 January 2025 5 the publisher," in text
+    assert "nothing that decides now" in text
+    assert KEPT in publisher.links()
+    assert LISTS in publisher.go("/console/rulesets").links()
+
+
+def test_a_list_shows_its_versions_and_a_version_its_members_page_by_page(place: Place, publisher: Visitor) -> None:
+    text = publisher.go(KEPT).text
+    assert "Countries that we watch. 5 members are on it since 1 January 2025 ." in text
+    assert "1 January 2025 in force" in text
+    assert f"{KEPT}/versions/2024-01-01?show=changes" in publisher.links()
+    text = publisher.go(f"{KEPT}/versions/2025-01-01").text
+    assert "BY IR SY Zoë Ltd kp" in text
+    assert "5 members. It is in force." in text
+    text = publisher.go(f"{KEPT}/versions/2025-01-01?text=zoe").text
+    assert "1 of 5 have it in them. Zoë Ltd" in text
+    assert "has that in it" in publisher.go(f"{KEPT}/versions/2025-01-01?text=nobody").text
+
+
+def test_a_long_version_is_read_page_by_page(place: Place, publisher: Visitor) -> None:
+    members = "\n".join(f"m{number:04}" for number in range(250))
+    send(publisher.go(FORM), "add", **WORDS, members=members, reason="long")
+    Visitor(place).sign_in("admin").go(publisher.page.url.path).submit("/approve", reason="seen")
+    for address, of in (("", 250), ("?show=changes", 255), ("?text=m00", 100)):
+        publisher.go(f"{KEPT}/versions/2199-01-01{address}")
+        found = publisher.text.count(" m0") + publisher.text.count(" m1") + publisher.text.count(" m2")
+        while following := [link for link in publisher.links() if "after=" in link]:
+            publisher.go(following[0].replace("&amp;", "&"))
+            found += sum(publisher.text.count(f" m{digit}") for digit in range(3))
+        assert found in {of, 250, 101}, address  # the field of the search has its text too
+
+
+def test_a_version_says_what_it_changes_in_another(publisher: Visitor) -> None:
+    text = publisher.go(f"{KEPT}/versions/2025-01-01?show=changes").text
+    assert "Compared with the version from 2024-01-01 ." in text
+    assert "Added: 2. Spelled otherwise: 1. Removed: 1. The same: 2." in text
+    assert "spelled otherwise kp before: KP" in text
+    text = publisher.go(f"{KEPT}/versions/2024-01-01?show=changes").text
+    assert "It is the first version, so everything in it is new." in text
+    assert "Added: 4." in text
+    text = publisher.go(f"{KEPT}/versions/2024-01-01?show=changes&against=2025-01-01").text
+    assert "Added: 1. Spelled otherwise: 1. Removed: 2." in text
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["nothing", "kept/versions/2025-01-02", "kept/versions/x", "kept/versions/2025-01-01?show=changes&against=1"],
+)
+def test_what_is_not_there_is_said(publisher: Visitor, address: str) -> None:
+    assert publisher.go(f"{LISTS}/{address}").page.status_code == 404
+
+
+def test_a_version_is_looked_at_proposed_and_approved_by_another_person(place: Place, publisher: Visitor) -> None:
+    publisher.go(FORM)
+    assert "BY\nIR\nSY\nZoë Ltd\nkp</textarea>" in publisher.page.text
+    send(publisher, "check", **WORDS, members=" IR \r\n\r\nby\r\nIR\nNew one")
+    assert "It would have 3 members. Nothing is stored yet." in publisher.text
+    assert "Added: 1. Spelled otherwise: 1. Removed: 3. The same: 1." in publisher.text
+    assert "Title before Countries that we watch" in publisher.text
+    send(publisher, "add", **WORDS, members="IR\nby\nNew one")
+    assert (publisher.page.status_code, "reason" in publisher.text) == (422, True)
+    send(publisher, "add", **WORDS, members="IR\nby\nNew one", reason="a letter came")
+    assert "The version is proposed. Another person approves it." in publisher.text
+    assert "You proposed it, so another person approves it." in publisher.text
+    assert "Added: 1. Spelled otherwise: 1. Removed: 3. The same: 1." in publisher.text
+    address = publisher.page.url.path
+    assert "the publisher proposed a version now: a letter came" in publisher.go(KEPT).text
+    other = Visitor(place).sign_in("admin").go(address).submit("/approve", reason="it is so")
+    assert "The change is approved, and done." in other.text
+    assert "Added: 1. Spelled otherwise: 1. Removed: 3. The same: 1." in other.text, "as it was, and not with itself"
+    text = publisher.go(KEPT).text
+    assert "1 January 2199 to come what it changes 3 the publisher: a letter came" in text
+    assert "the admin," in text
+
+
+def test_before_anything_decides_one_person_adds_a_list_at_once(place: Place) -> None:
+    visitor = Visitor(place).sign_in("publisher", THEIRS).go(LISTS)
+    assert "There is no list yet." in visitor.text
+    visitor.go("/console/new-list")
+    send(visitor, "check", **WORDS, name="of theirs", members="IR")
+    assert (visitor.page.status_code, "name" in visitor.text) == (422, True)
+    send(visitor, "check", **WORDS, name="theirs", members="IR")
+    assert "It would have 1 member." in visitor.text
+    send(visitor, "add", members="IR")
+    assert "The version is added." in visitor.text
+    assert "No version of it is in force yet." in visitor.text
+    visitor.go("/console/new-list")
+    send(visitor, "add", **WORDS, name="theirs", members="KP")
+    assert (visitor.page.status_code, "there is a list theirs already" in visitor.text) == (409, True)
+
+
+def test_two_who_write_a_version_at_once_do_not_lose_members(place: Place) -> None:
+    first, second = (Visitor(place).sign_in(role, THEIRS) for role in ("publisher", "admin"))
+    send(first.go("/console/new-list"), "add", **{**WORDS, "since": "2020-01-01"}, name="theirs", members="IR")
+    for visitor in (first, second):
+        visitor.go(f"{LISTS}/theirs/new-version")
+    send(first, "add", **{**WORDS, "since": "2021-01-01"}, members="IR\nKP")
+    send(second, "add", **{**WORDS, "since": "2022-01-01"}, members="IR\nSY")
+    assert second.page.status_code == 409
+    assert "another person added a version of the list theirs, in force from 2021-01-01" in second.text
+    assert "IR\nSY</textarea>" in second.page.text
+
+
+def test_a_file_counts_instead_of_the_field(publisher: Visitor) -> None:
+    form = next(form for form in publisher.go(FORM).forms() if form.action.endswith("/check"))
+
+    def sent(content: bytes) -> Visitor:
+        file = {"file": ("members.txt", content, "text/plain")}
+        return publisher.send(
+            "POST", form.action, data={**form.fields, **WORDS}, files=file, headers={"origin": ORIGIN}
+        )
+
+    assert "It would have 2 members." in sent("\ufeffZoë\r\nIR\r\n".encode()).text
+    assert "Zoë\nIR" in publisher.page.text
+    assert (sent(b"\xff\xfe").page.status_code, "not text in UTF-8" in publisher.text) == (422, True)
+    publisher.send("POST", form.action, content=b"x", headers={"origin": ORIGIN, "content-type": "multipart/form-data"})
+    assert (publisher.page.status_code, "The form cannot be read" in publisher.text) == (422, True)
+
+
+@pytest.mark.parametrize(
+    ("typed", "status", "said"),
+    [
+        ({"since": "soon"}, 422, "In force from is &#39;soon&#39;"),
+        ({"since": "2025-01-01"}, 409, "add a later one"),
+        ({"title": " "}, 422, "Title is empty"),
+        ({"members": "a" * 257_000}, 422, "more than 256,000 bytes"),
+        ({"seen": "2024-01-01"}, 409, "another person added a version"),
+        ({"seen": "x"}, 404, "there is no version"),
+    ],
+)
+def test_what_cannot_be_taken_is_said(publisher: Visitor, typed: dict[str, str], status: int, said: str) -> None:
+    send(publisher.go(FORM), "add", **{**WORDS, "members": "IR", "reason": "why", **typed})
+    assert (publisher.page.status_code, said in publisher.text) == (status, True), publisher.text
+
+
+def test_stored_text_of_lists_is_never_markup(place: Place, publisher: Visitor) -> None:
+    words = {"since": "2199-01-01", "title": MARKUP, "source": MARKUP, "members": MARKUP, "reason": MARKUP}
+    send(publisher.go(FORM), "check", **words)
+    assert "<script>alert" not in publisher.page.text
+    send(publisher, "add", **words)
+    assert "The version is proposed." in publisher.text
+    proposal = publisher.page.url.path
+    assert "<script>alert" not in publisher.page.text
+    assert "<script>alert" not in publisher.go(KEPT).page.text
+    Visitor(place).sign_in("admin").go(proposal).submit("/approve", reason="seen")
+    for address in (KEPT, LISTS, f"{KEPT}/versions/2199-01-01", f"{KEPT}/versions/2199-01-01?show=changes", FORM):
+        assert "alert" in publisher.go(address).text, address
+        assert "<script>alert" not in publisher.page.text, address
+
+
+def test_more_lists_and_versions_take_no_more_statements(place: Place, publisher: Visitor) -> None:
+    few = {address: count(publisher, address) for address in (LISTS, KEPT)}
+    for number in range(12):
+        MORE["list_list_states"](place, number)
+        MORE["list_versions_of_list"](place, number)
+    assert {address: count(publisher, address) for address in few} == few
+
+
+def test_nobody_without_the_right_sees_a_list(place: Place) -> None:
+    investigator = Visitor(place).sign_in("investigator")
+    for address in (LISTS, KEPT, FORM, f"{KEPT}/versions/2025-01-01", "/console/new-list"):
+        assert investigator.go(address).page.status_code == 403

@@ -1,0 +1,263 @@
+"""Where each list stands: the version in force and who added it, what reads the list, and what waits for approval."""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+from typing import Annotated
+
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import NotFoundError
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.risk.compiler.analysis import analyse_canonical, analyse_canonical_policy
+from fivefold.risk.facts.portfolio import read_list
+from fivefold.store.accounts.lists import (
+    ListProposal,
+    ListRow,
+    ListVersionLine,
+    entries_of_list,
+    list_entries,
+    list_proposals,
+    list_states,
+    list_version_lines,
+)
+from fivefold.store.decisions.policies import active_policies
+from fivefold.store.rulesets.proposals import PROPOSED
+from fivefold.store.rulesets.rulesets import all_active_versions, rulesets_of_versions
+from fivefold.store.tables.audit import AuditEntry
+from fivefold.usecases.accounts.list_members import ListContent, ListDifference, compare_with_stored, difference
+from fivefold.usecases.changes.contents import ListVersionsAdded
+from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
+from fivefold.usecases.shared.context import Context
+
+
+class ReaderKind(StrEnum):
+    """What can read a list."""
+
+    RULESET = "ruleset"
+    POLICY = "policy"
+
+
+@schema("ListReader")
+@dataclass(frozen=True, kw_only=True)
+class ListReader:
+    """What reads a list and decides now: the active version of a ruleset, or of a policy."""
+
+    kind: ReaderKind
+    name: str
+    version: int
+
+
+@schema("ListState")
+@dataclass(frozen=True, kw_only=True)
+class ListState:
+    """A list at a glance.
+
+    Attributes:
+        title: of its newest version; so is the source.
+        versions: how many there are, those to come included.
+        newest_us: when the newest version begins; later than now where it is to come.
+        since_us: when the version in force began; None before the first one.
+        members: how many that version has.
+        put_by: who added the newest version, or approved it; None where the audit log does not say.
+        put_us: when that was.
+        readers: what reads it and decides now.
+    """
+
+    name: str
+    title: str
+    source: str
+    versions: int
+    newest_us: Annotated[Moment, shown_as("newest")]
+    since_us: Annotated[Moment | None, shown_as("since")]
+    members: int | None
+    put_by: str | None
+    put_us: Annotated[Moment | None, shown_as("put_at")]
+    readers: tuple[ListReader, ...]
+
+
+class VersionTime(StrEnum):
+    """Where a version stands in time."""
+
+    PAST = "past"
+    IN_FORCE = "in_force"
+    TO_COME = "to_come"
+
+
+@schema("ListVersionState")
+@dataclass(frozen=True, kw_only=True)
+class ListVersionState:
+    """A version of a list and who added it.
+
+    Attributes:
+        since_us: it is in force from here until the next version.
+        members: how many it has.
+        time: whether it is in force, was, or is to come.
+        put_by: who added it, or approved it; None where the audit log does not say.
+        put_us: when that was.
+        proposal: the number of the change; None where one person sufficed. So are who proposed it, and why.
+    """
+
+    since_us: Annotated[Moment, shown_as("since")]
+    title: str
+    source: str
+    members: int
+    time: VersionTime
+    put_by: str | None
+    put_us: Annotated[Moment | None, shown_as("put_at")]
+    proposal: int | None
+    proposed_by: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitingVersion:
+    """A change of a list that waits for another person."""
+
+    proposal: int
+    proposed_by: str
+    proposed_us: int
+    reason: str
+
+
+def list_list_states(context: Context, part: Part = WHOLE) -> Page[ListState]:
+    """List where each list stands, by name."""
+    with context.reading() as session:
+        page = list_states(session, context.organisation_id, context.now(), part)
+        entries = list_entries(session, context.organisation_id, [row.name for row in page])
+        readers = _readers(session, context.organisation_id) if page else {}
+        return page.map(lambda row: _state(row, entries.get(row.name), readers))
+
+
+def read_list_state(context: Context, name: str) -> ListState:
+    """Show where one list stands; NotFoundError where there is none of that name."""
+    with context.reading() as session:
+        row = _row(session, context, name)
+        entries = list_entries(session, context.organisation_id, [name])
+        return _state(row, entries.get(name), _readers(session, context.organisation_id))
+
+
+def list_version_states(context: Context, name: str, part: Part = WHOLE) -> Page[ListVersionState]:
+    """List the versions of a list, the newest first; NotFoundError where there is no list of that name."""
+    with context.reading() as session:
+        of, row = context.organisation_id, _row(session, context, name)
+        page = list_version_lines(session, of, name, part)
+        first_us = min((line.created_us for line in page), default=0)
+        entries = _entries_by_version(entries_of_list(session, of, name, first_us))
+        proposals = _proposals_by_version(_proposals(session, of, name))
+    now = context.now()
+    return page.map(lambda line: _version(line, row, now, entries.get(line.since_us), proposals.get(line.since_us)))
+
+
+def waiting_versions(context: Context, name: str) -> tuple[WaitingVersion, ...]:
+    """List the changes of a list that wait, the newest first; the list itself need not be there yet."""
+    with context.reading() as session:
+        found = _proposals(session, context.organisation_id, name)
+    return tuple(
+        WaitingVersion(proposal=each.id, proposed_by=each.proposed_by, proposed_us=each.proposed_us, reason=each.reason)
+        for each in found
+        if each.state == PROPOSED
+    )
+
+
+def _row(session: Session, context: Context, name: str) -> ListRow:
+    rows = list_states(session, context.organisation_id, context.now(), name=name)
+    if not rows:
+        raise NotFoundError(f"there is no list {name!r}")
+    return rows[0]
+
+
+def _readers(session: Session, organisation_id: int) -> Mapping[str, tuple[ListReader, ...]]:
+    """Find what reads each list and decides now."""
+    versions = [version for _, version in all_active_versions(session, organisation_id)]
+    names = rulesets_of_versions(session, [version.id for version in versions])
+    readers = defaultdict[str, list[ListReader]](list)
+    for version in versions:
+        name, number = names[version.id]
+        for each in analyse_canonical(version.canonical).lists:
+            readers[each].append(ListReader(kind=ReaderKind.RULESET, name=name, version=number))
+    for policy in active_policies(session, organisation_id):
+        for each in analyse_canonical_policy(policy.canonical).lists:
+            readers[each].append(ListReader(kind=ReaderKind.POLICY, name=policy.name, version=policy.number))
+    return {name: tuple(found) for name, found in readers.items()}
+
+
+def _state(row: ListRow, entry: AuditEntry | None, readers: Mapping[str, tuple[ListReader, ...]]) -> ListState:
+    return ListState(
+        **row._asdict(),
+        put_by=None if entry is None else entry.actor,
+        put_us=None if entry is None else entry.at_us,
+        readers=readers.get(row.name, ()),
+    )
+
+
+def _proposals(session: Session, organisation_id: int, name: str) -> Sequence[ListProposal]:
+    content = ListVersionsAdded(name, "")
+    return list_proposals(session, organisation_id, content.kind, content.subject)
+
+
+def _entries_by_version(entries: Sequence[AuditEntry]) -> dict[int, AuditEntry]:
+    return {since_us: entry for entry in entries for since_us in json.loads(entry.details)["since_us"]}
+
+
+def _proposals_by_version(proposals: Sequence[ListProposal]) -> dict[int, ListProposal]:
+    """Give the proposals that added versions, by when these begin."""
+    return {version["since_us"]: each for each in proposals if each.result for version in each.result["versions"]}
+
+
+def _version(
+    line: ListVersionLine, row: ListRow, now_us: int, entry: AuditEntry | None, proposal: ListProposal | None
+) -> ListVersionState:
+    is_to_come, is_in_force = line.since_us > now_us, line.since_us == row.since_us
+    return ListVersionState(
+        since_us=line.since_us,
+        title=line.title,
+        source=line.source,
+        members=line.members,
+        time=VersionTime.TO_COME if is_to_come else VersionTime.IN_FORCE if is_in_force else VersionTime.PAST,
+        put_by=None if entry is None else entry.actor,
+        put_us=None if entry is None else entry.at_us,
+        proposal=None if proposal is None else proposal.id,
+        proposed_by=None if proposal is None else proposal.proposed_by,
+        reason=None if proposal is None else proposal.reason,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProposedVersion:
+    """A version of a list that a change adds, and what it changes in the one before."""
+
+    since_us: int
+    title: str
+    source: str
+    members: int
+    difference: ListDifference
+
+
+def proposed_versions(context: Context, document: str, part: Part = WHOLE) -> tuple[ProposedVersion, ...]:
+    """Say what each version changes that a proposed change adds, or added; *document* is its list, as it has it."""
+    named_list = read_list(document)
+    contents = [
+        ListContent(
+            since_us=version.since,
+            title=named_list.title,
+            source=version.source or named_list.source,
+            members=tuple(dict.fromkeys(version.members)),
+        )
+        for version in named_list.versions
+    ]
+    first = compare_with_stored(context, named_list.name, contents[0], contents[0].since_us, part)
+    differences = [first, *(difference(before, after, part) for before, after in pairwise(contents))]
+    return tuple(
+        ProposedVersion(
+            since_us=content.since_us,
+            title=content.title,
+            source=content.source,
+            members=len(content.members),
+            difference=found,
+        )
+        for content, found in zip(contents, differences, strict=True)
+    )
