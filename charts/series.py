@@ -16,6 +16,12 @@ RIVAL_LOOKS = 5
 
 Shares = Sequence[tuple[float, float]]
 """Of those ranked first and of what they hold, each from 0 to 1, rising."""
+COLUMNS_WIDTH, COLUMNS_HEIGHT = 600.0, 180.0
+"""In the units of the picture, whatever its size on a screen."""
+WIDEST = 64.0
+"""A column of a few is no wider."""
+FILLED = 0.8
+"""Of the room of a column; the rest is between it and the next."""
 _HALVES = (0.0, 0.5, 1.0)
 
 
@@ -166,3 +172,53 @@ def _thinned(shares: Shares) -> tuple[tuple[float, float], ...]:
     every = max(1, len(shares) // POINTS_DRAWN)
     last = () if (len(shares) - 1) % every == 0 else shares[-1:]
     return (*shares[::every], *last)
+
+
+@dataclass(frozen=True)
+class ColumnPart:
+    """A part of a column, from the upper left corner of the plot; `place` is its own among the parts, from 0."""
+
+    place: int
+    y: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its left edge, its middle, how wide it is, and the parts that are not empty, the lowest first."""
+
+    x: float
+    middle: float
+    width: float
+    parts: tuple[ColumnPart, ...]
+
+
+def share_columns(rows: Sequence[Sequence[int]]) -> tuple[Column, ...]:
+    """Lay the shares of counts on top of each other, a column for each row, side by side from the left.
+
+    Each column is as high as the plot, `COLUMNS_WIDTH` by `COLUMNS_HEIGHT`; where nobody was counted it has no parts.
+
+    >>> [(part.place, part.y, part.height) for part in share_columns([(3, 0, 1)])[0].parts]
+    [(0, 45.0, 135.0), (2, 0.0, 45.0)]
+    """
+    room = COLUMNS_WIDTH / max(len(rows), 1)
+    width = min(room * FILLED, WIDEST)
+    return tuple(
+        Column(
+            x=room * number + (room - width) / 2,
+            middle=room * (number + 0.5),
+            width=width,
+            parts=tuple(_parts(counts)),
+        )
+        for number, counts in enumerate(rows)
+    )
+
+
+def _parts(counts: Sequence[int]) -> list[ColumnPart]:
+    whole, before, parts = sum(counts), 0, []
+    for place, count in enumerate(counts):
+        before += count
+        if count > 0:
+            top, height = (COLUMNS_HEIGHT * part / whole for part in (whole - before, count))
+            parts.append(ColumnPart(place, top, height))
+    return parts

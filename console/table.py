@@ -5,7 +5,7 @@ from typing import Final
 from fivefold.console.accounts import lists, members, settings, sign_in, tokens
 from fivefold.console.audit import log
 from fivefold.console.changes import proposal
-from fivefold.console.levels import assessment, customer, export, portfolio, search, timeline, transactions
+from fivefold.console.levels import assessment, customer, export, migration, portfolio, search, timeline, transactions
 from fivefold.console.models import version, versions
 from fivefold.console.monitoring import operations, validation
 from fivefold.console.queue import many
@@ -54,6 +54,7 @@ VIEWS: Final[tuple[View, ...]] = (
     View("POST", "/console/queue/items/{item}/put-away", queue.WORK, queue.put_away, queue.show_item),
     View("GET", "/console/search", "GET /v1/search", search.search),
     View("GET", "/console/portfolio", "GET /v1/distribution", portfolio.show_portfolio),
+    View("GET", migration.OVER_TIME, "GET /v1/migration", migration.show_over_time),
     View("GET", _ENTITY, f"GET {_OF}", customer.show_customer),
     View("POST", f"{_ENTITY}/assess", f"GET {_OF}/risk", customer.recompute, customer.show_customer),
     View("POST", f"{_ENTITY}/override", f"POST {_OF}/overrides", customer.request_override, customer.show_customer),

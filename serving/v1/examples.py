@@ -216,6 +216,8 @@ _OWN: Final[Mapping[str, Mapping[str, Any]]] = {
     "search_overrides": {"state": "requested", "requested_by": "Ada Lovelace"},
     "read_difference": {"assessment": "1.2", "earlier": "1.1"},
     "list_transitions": {"direction": "rise,fall", "to": "high"},
+    "read_levels_over_time": {"every": "month", "periods": 13},
+    "list_migrated": {"from_level": "medium", "to_level": "high"},
     "save_queue_view": {"name": "Rose today"},
     "remove_queue_view": {"name": "Rose today", "shared": True},
     "list_events": {"kind": "facts,levels", "clock": "known"},

@@ -12,7 +12,15 @@ from fivefold.serving.v1.levels import entity_profile as facts
 from fivefold.serving.v1.levels import levels, overrides, portfolio, timeline
 from fivefold.serving.v1.models import models
 from fivefold.serving.v1.monitoring import operations, validations
-from fivefold.serving.v1.portfolio import current_levels, differences, matrix, override_search, search, transitions
+from fivefold.serving.v1.portfolio import (
+    current_levels,
+    differences,
+    matrix,
+    migration,
+    override_search,
+    search,
+    transitions,
+)
 from fivefold.serving.v1.queue import items as queue
 from fivefold.serving.v1.queue import views as queue_views
 from fivefold.serving.v1.route import Route, Work
@@ -96,6 +104,9 @@ ROUTES: tuple[Route, ...] = (
     Route("DELETE", "/v1/queue/views/{name}", READERS, queue_views.remove_queue_view),
     Route("GET", "/v1/matrix", READERS, matrix.read_matrix),
     Route("GET", "/v1/distribution", READERS, portfolio.read_distribution),
+    Route("GET", "/v1/distribution/over-time", READERS, migration.read_levels_over_time),
+    Route("GET", "/v1/migration", READERS, migration.read_migration),
+    Route("GET", "/v1/migration/movers", READERS, migration.list_migrated),
     Route("GET", "/v1/failures", PUBLISHERS, portfolio.list_failures),
     Route("GET", "/v1/validations", REVIEWERS, validations.list_validations),
     Route("POST", "/v1/validations", REVIEWERS, validations.validate_levels, 201, work=Work.BULK),

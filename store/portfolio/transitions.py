@@ -58,7 +58,7 @@ class TransitionRow:
     version_before: int | None
 
 
-_CONDITIONS = {Direction.RISE: IS_RISE, Direction.FALL: IS_FALL, Direction.FIRST: IS_FIRST}
+CONDITIONS = {Direction.RISE: IS_RISE, Direction.FALL: IS_FALL, Direction.FIRST: IS_FIRST}
 _OWN = (Transition.at_us, Transition.entity_id, Transition.number)
 _TYPES = (BigInteger(), BIG, Integer())
 
@@ -110,7 +110,7 @@ def _passing(wanted: WantedTransitions, direction: Direction) -> Select[*tuple[A
     statement: Select[*tuple[Any, ...]] = (
         select(literal(int(direction), Integer).label("direction"), Transition.entity_id, Transition.number)
         .join(Entity, Entity.id == Transition.entity_id)
-        .where(Transition.organisation_id == wanted.organisation_id, _CONDITIONS[direction], Entity.erased_us.is_(None))
+        .where(Transition.organisation_id == wanted.organisation_id, CONDITIONS[direction], Entity.erased_us.is_(None))
     )
     if wanted.type_id is not None:
         statement = statement.where(Entity.type_id == wanted.type_id)
@@ -119,6 +119,17 @@ def _passing(wanted: WantedTransitions, direction: Direction) -> Select[*tuple[A
     if wanted.since_us is not None:
         statement = statement.where(Transition.at_us >= wanted.since_us)
     return statement if wanted.until_us is None else statement.where(Transition.at_us < wanted.until_us)
+
+
+def direction_of(transition: Transition) -> Direction:
+    """Tell where a level went.
+
+    >>> direction_of(Transition(from_level=2, to_level=None)).name
+    'FALL'
+    """
+    if transition.from_level is None:
+        return Direction.FIRST
+    return Direction.RISE if (transition.to_level or 0) > transition.from_level else Direction.FALL
 
 
 def activations_of_versions(session: Session, version_ids: Sequence[int]) -> Sequence[Activation]:

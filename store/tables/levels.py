@@ -180,6 +180,26 @@ class Transition(Base):
     source: Mapped[str] = mapped_column(String(10))
 
 
+class LevelMoveCount(Base):
+    """How many entities of a type went from one level to another on a day; a trigger of `transitions` counts each.
+
+    Attributes:
+        day: of the transition, in days (UTC) since 1970.
+        from_level: from 1, the lowest; 0 for none, as is `to_level`.
+        part: the connection that counted, whose own row this is; the sum over all parts counts.
+    """
+
+    __tablename__ = "level_move_counts"
+
+    organisation_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    type_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    day: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    from_level: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    to_level: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    part: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    entities: Mapped[int] = mapped_column(BigInteger)
+
+
 class DueMark(Base):
     """When an entity is to be assessed next, and which worker leases it. See `store.levels.assessment_queue`.
 

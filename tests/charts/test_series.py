@@ -4,13 +4,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fivefold.charts.series import (
+    COLUMNS_HEIGHT,
+    COLUMNS_WIDTH,
     PLOT_HEIGHT,
     PLOT_WIDTH,
     SeriesFigure,
     series_plot,
+    share_columns,
 )
 
 NUMBERS = st.none() | st.floats(-2.0, 2.0)
+COUNTS = st.lists(st.integers(0, 10**9), min_size=1, max_size=6)
 FIGURES = st.builds(SeriesFigure, label=st.text(), value=NUMBERS, low=NUMBERS, high=NUMBERS, limit=NUMBERS)
 
 
@@ -35,3 +39,20 @@ def test_a_gap_is_not_crossed_by_a_line() -> None:
     assert len(plot.limits) == 3
     assert plot.places[0].y is not None
     assert abs(plot.places[0].y - 108.0) < 1e-9
+
+
+@given(st.lists(COUNTS, max_size=60))
+def test_parts_fill_their_column_from_the_bottom_up(rows: list[list[int]]) -> None:
+    columns = share_columns(rows)
+    assert len(columns) == len(rows)
+    edges = [edge for column in columns for edge in (column.x, column.x + column.width)]
+    assert edges == sorted(edges)
+    assert all(-1e-9 <= edge <= COLUMNS_WIDTH + 1e-9 for edge in edges)
+    for counts, column in zip(rows, columns, strict=True):
+        assert [part.place for part in column.parts] == [place for place, count in enumerate(counts) if count]
+        bottom = COLUMNS_HEIGHT
+        for part in column.parts:
+            assert abs(part.y + part.height - bottom) < 1e-6
+            assert abs(part.height * sum(counts) - COLUMNS_HEIGHT * counts[part.place]) < 1e-3 * sum(counts)
+            bottom = part.y
+        assert not column.parts or abs(bottom) < 1e-6

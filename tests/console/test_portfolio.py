@@ -1,9 +1,14 @@
 """The portfolio's page: a matrix of value and risk that leads to the people in a field."""
 
+from urllib.parse import quote
+
+import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from fivefold.store.tables.levels import Standing
+from fivefold.domain.clock import DAY_US, day_text
+from fivefold.store.tables.levels import Standing, Transition
+from fivefold.usecases.portfolio import migration
 from tests.console.visitors import Visitor
 from tests.serving.v1.places import THEIRS, Place
 from tests.store.portfolio.counting import assert_counted
@@ -59,3 +64,59 @@ def test_another_organisation_counts_its_own_alone(place: Place) -> None:
     assert visitor.page.status_code in {200, 404}
     assert "2,000 EUR" not in visitor.text
     assert place.ask("GET", "/v1/matrix", role="admin", params={"type": "nothing"}).status_code == 404
+
+
+def moved(place: Place, name: str) -> int:
+    """Make a company that reached the lowest level, and the highest one a day later; that moment."""
+    address = f"/v1/entities/company/{quote(name, safe='')}"
+    place.good("PUT", address, {"attributes": {"size": 1}}, role="app")
+    place.good("GET", f"{address}/risk", params={"freshness": "now"}, role="admin")
+    with Session(place.engine) as session, session.begin():
+        standing = session.query(Standing).order_by(Standing.entity_id.desc()).limit(1).one()
+        standing.level, at_us = 3, standing.assessed_us + DAY_US
+        of = {"entity_id": standing.entity_id, "organisation_id": standing.organisation_id}
+        session.add(Transition(**of, number=1, at_us=at_us - DAY_US, from_level=None, to_level=1, source="rules"))
+        session.add(Transition(**of, number=2, at_us=at_us, from_level=1, to_level=3, source="override"))
+    return at_us
+
+
+def test_the_matrix_over_time_leads_to_the_people_who_moved_and_why(place: Place) -> None:
+    name = "<b>mover</b>"
+    at_us = moved(place, name)
+    visitor = Visitor(place).sign_in("investigator").go("/console/portfolio?type=company")
+    (over_time,) = [each for each in visitor.links() if "over-time?" in each]
+    visitor.go(f"{over_time}&since={day_text(at_us - at_us % DAY_US)}&until={day_text(at_us - at_us % DAY_US)}")
+    assert "1 of the type company rose to a higher level and 0 fell to a lower one." in visitor.text
+    assert 'role="img"' in visitor.page.text
+    (cell,) = [each for each in visitor.links() if "to=high" in each and "from=low" in each]
+    visitor.go("/console/portfolio/over-time" + cell.replace("&amp;", "&"))
+    assert "Low → High · everybody who moved" in visitor.text
+    assert "&lt;b&gt;mover&lt;/b&gt;" in visitor.page.text
+    assert name not in visitor.page.text
+    assert "override" in visitor.text
+    asked = {"type": "company", "since": day_text(at_us - at_us % DAY_US), "until": day_text(at_us + DAY_US)}
+    (mover,) = place.good("GET", "/v1/migration/movers", params=asked, role="approver")
+    assert (mover["external_id"], mover["from_level"], mover["to_level"]) == (name, "low", "high")
+    assert "Nobody is listed." in visitor.go(f"{over_time}&from=high&to=low").text
+
+
+def test_a_time_that_is_none_is_refused_and_an_empty_one_says_so(furnished: Place) -> None:
+    visitor = Visitor(furnished).sign_in("investigator")
+    refused = visitor.go("/console/portfolio/over-time?since=yesterday")
+    assert refused.page.status_code == 422
+    assert "it must be a day such as 2026-07-01" in visitor.text
+    assert visitor.go("/console/portfolio/over-time?since=2026-02-02&until=2026-01-01").page.status_code == 422
+    assert visitor.go("/console/portfolio/over-time?from=severe").page.status_code == 422
+    before = visitor.go("/console/portfolio/over-time?type=customer&since=2001-01-01&until=2001-01-31")
+    assert "0 of the type customer rose to a higher level" in before.text
+    nobody = Visitor(furnished).sign_in("admin", THEIRS).go("/console/portfolio/over-time")
+    assert "has had a level yet." in nobody.text
+    assert "<svg" not in nobody.page.text
+
+
+def test_where_too_many_moved_a_shorter_time_is_asked_for(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    moved(place, "mover")
+    monkeypatch.setattr(migration, "MOST_MOVES", -1)
+    visitor = Visitor(place).sign_in("investigator").go("/console/portfolio/over-time?type=company")
+    assert "choose a shorter time" in visitor.text
+    assert '<table class="matrix">' not in visitor.page.text

@@ -40,6 +40,7 @@ def count(visitor: Visitor, address: str) -> int:
     [
         "/console/queue",
         "/console/portfolio?type=company",
+        "/console/portfolio/over-time?type=company&from=none",
         "/console/entities/company/acme",
         "/console/entities/company/acme/history",
         "/console/search?text=none",

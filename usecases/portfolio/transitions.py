@@ -1,9 +1,11 @@
 """Who moved: from which level to which, when, why, and by which activation of a ruleset."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
+
+from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
@@ -110,10 +112,21 @@ def list_transitions(context: Context, filters: TransitionFilters = EVERY, part:
             until_us=filters.until_us,
         )
         page = transitions_among(session, wanted, part)
-        versions = {number for row in page for number in _versions(row) if number is not None}
-        rulesets = rulesets_of_versions(session, sorted(versions))
-        activations = activations_of_versions(session, sorted(versions))
-        return page.map(lambda row: _shown(row, (None, *names), rulesets, activations))
+        show = shower_of(session, page, names)
+        return page.map(show)
+
+
+def shower_of(
+    session: Session, rows: Iterable[TransitionRow], names: Sequence[str]
+) -> Callable[[TransitionRow], LevelReached]:
+    """Read by which versions and activations some levels were reached; give what shows one of them.
+
+    *names*: of the organisation's levels, the lowest first.
+    """
+    versions = {number for row in rows for number in _versions(row) if number is not None}
+    rulesets = rulesets_of_versions(session, sorted(versions))
+    activations = activations_of_versions(session, sorted(versions))
+    return lambda row: _shown(row, (None, *names), rulesets, activations)
 
 
 def _versions(row: TransitionRow) -> tuple[int | None, int | None]:

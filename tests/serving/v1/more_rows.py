@@ -97,6 +97,15 @@ def _nothing(place: Place, number: int) -> None:
     """What is computed has as many rows as there are things to compute."""
 
 
+def _reached(place: Place, number: int) -> None:
+    """A company that reached its first level just now."""
+    entity_id = _entity(place, number)
+    with Session(place.engine) as session, session.begin():
+        at_us = session.get_one(Standing, entity_id).assessed_us
+        first = {"from_level": None, "to_level": 1, "at_us": at_us, "source": "rules"}
+        session.add(Transition(entity_id=entity_id, number=1, organisation_id=place.organisations[OURS], **first))
+
+
 def _moved(place: Place, number: int) -> None:
     """A customer who would be elsewhere by the first backtest."""
     entity_id = _entity(place, number)
@@ -134,6 +143,7 @@ MORE: Mapping[str, Callable[[Place, int], None]] = {
     "search_entities": _entity,
     "list_current_levels": _entity,
     "list_transitions": _copied(Transition, number=lambda number: 1_000 + number),
+    "list_migrated": _reached,
     "list_failures": _failed,
     "list_movers": _moved,
     "list_queue": _asked("POST", f"{_COMPANY}/overrides", lambda _: {"level": "high", "reason": WHY}),

@@ -1,0 +1,205 @@
+"""The portfolio over time: how it was spread over the levels, from where to where people went, and who they are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+from fivefold.charts.series import Column, share_columns
+from fivefold.console.texts import text
+from fivefold.console.visit import Rendered, Visit
+from fivefold.domain.clock import DAY_US, day_text, to_microseconds
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.paging import Page
+from fivefold.usecases.accounts.entity_types import list_types
+from fivefold.usecases.portfolio.migration import (
+    MOST_MOVES,
+    NO_LEVEL,
+    Every,
+    LevelsAtMoment,
+    Migration,
+    Mover,
+    levels_over_time,
+    list_movers,
+    read_migration,
+)
+
+OVER_TIME: Final = "/console/portfolio/over-time"
+PERIODS: Final = {Every.MONTH: 13, Every.WEEK: 13, Every.DAY: 14}
+"""So many fit beside each other."""
+TONES: Final = 5
+"""Of the colours of levels: the higher the level, the stronger."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeriesLine:
+    """The levels at one moment, and their column of the picture.
+
+    Attributes:
+        label: the last day before the moment; of the present period today's.
+        query: of the address that shows who moved in that time.
+    """
+
+    label: str
+    at: LevelsAtMoment
+    column: Column
+    query: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoveField:
+    """A field of the matrix: so many, and the address that lists them.
+
+    Attributes:
+        move: up, down, stay or other.
+        query: None where nobody is to be listed.
+    """
+
+    entities: int
+    move: str
+    chosen: bool
+    query: dict[str, str] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverTimePage:
+    """A portfolio over time.
+
+    Attributes:
+        lines: of the series, the earliest moment first.
+        tones: of the levels, the lowest first.
+        since: the first day of the time that is looked at.
+        until: its last day.
+        rows: the level before, the highest first, with its fields by the level at the end; None where too many moved.
+        up: how many stood higher at the end, as `down` lower.
+        from_level: of those who are listed; None for all who had a level.
+    """
+
+    types: tuple[str, ...]
+    type: str
+    every: str
+    each: tuple[str, ...]
+    lines: tuple[SeriesLine, ...]
+    tones: tuple[int, ...]
+    since: str
+    until: str
+    migration: Migration
+    most_moves: int
+    rows: tuple[tuple[str | None, tuple[MoveField, ...]], ...] | None
+    up: int
+    down: int
+    from_level: str | None
+    to_level: str | None
+    movers: Page[Mover]
+    next: str | None
+
+
+def show_over_time(visit: Visit) -> Rendered:
+    """Show the levels of a type over time, and who stood elsewhere at the end of a time than before it."""
+    types = tuple(each.name for each in list_types(visit))
+    kind = visit.choice("type", types or ("customer",))
+    each = tuple(every.value for every in Every)
+    every = Every(visit.choice("every", each))
+    since, until = (_moment(visit, name) for name in ("since", "until"))
+    after = None if until is None else until + DAY_US
+    found = read_migration(visit, kind, since, after)
+    series = levels_over_time(visit, kind, every, PERIODS[every]).moments
+    ends = [visit.choice(name, ("", *found.levels, NO_LEVEL)) or None for name in ("from", "to")]
+    movers = list_movers(visit, kind, since, after, from_level=ends[0], to_level=ends[1], part=visit.part("movers"))
+    asked = {
+        "type": kind,
+        "every": every.value,
+        "since": day_text(found.since_us),
+        "until": day_text(found.until_us - DAY_US),
+    }
+    page = OverTimePage(
+        types=types,
+        type=kind,
+        every=every.value,
+        each=each,
+        lines=_lines(series, visit.now(), asked),
+        tones=tuple(_tone(place, len(found.levels)) for place in range(len(found.levels))),
+        since=asked["since"],
+        until=asked["until"],
+        migration=found,
+        most_moves=MOST_MOVES,
+        rows=_rows(found, asked, (ends[0], ends[1])),
+        up=_moved(found, 1),
+        down=_moved(found, -1),
+        from_level=ends[0],
+        to_level=ends[1],
+        movers=movers,
+        next=visit.next_of("movers", movers),
+    )
+    return Rendered(template="levels/over_time.html", title=text("Portfolio over time"), page=page)
+
+
+def _moment(visit: Visit, name: str) -> int | None:
+    """Read a day of the address; ConfigError where it is none."""
+    typed = visit.query.get(name, "")
+    if not typed:
+        return None
+    try:
+        return to_microseconds(date.fromisoformat(typed))
+    except ValueError:
+        raise ConfigError(
+            text("{name} is {typed}; it must be a day such as 2026-07-01", name=name, typed=repr(typed[:40]))
+        ) from None
+
+
+def _lines(series: Sequence[LevelsAtMoment], now_us: int, asked: dict[str, str]) -> tuple[SeriesLine, ...]:
+    columns = share_columns([[level.entities for level in at.levels] for at in series])
+    lines = []
+    for at, column in zip(series, columns, strict=True):
+        last = day_text(min(at.until_us - DAY_US, now_us - now_us % DAY_US))
+        query = {**asked, "since": day_text(at.since_us), "until": last}
+        lines.append(SeriesLine(label=last, at=at, column=column, query=query))
+    return tuple(lines)
+
+
+def _tone(place: int, levels: int) -> int:
+    """Give the colour of a level, from 1 for the lowest to `TONES` for the highest.
+
+    >>> [_tone(place, 4) for place in range(4)]
+    [1, 2, 4, 5]
+    """
+    return 1 + round((TONES - 1) * place / max(levels - 1, 1))
+
+
+def _rank(found: Migration, level: str | None) -> int:
+    return 0 if level is None else found.levels.index(level) + 1
+
+
+def _moved(found: Migration, sign: int) -> int:
+    """Count who had a level and stood higher at the end, or lower where *sign* is negative."""
+    return sum(
+        cell.entities
+        for cell in found.cells or ()
+        if cell.from_level and sign * (_rank(found, cell.to_level) - _rank(found, cell.from_level)) > 0
+    )
+
+
+def _rows(
+    found: Migration, asked: dict[str, str], chosen: tuple[str | None, str | None]
+) -> tuple[tuple[str | None, tuple[MoveField, ...]], ...] | None:
+    """Lay the cells out: the highest level before in the first row, the lowest at the end in the first column."""
+    if found.cells is None:
+        return None
+    counts = {(cell.from_level, cell.to_level): cell.entities for cell in found.cells}
+
+    def field(before: str | None, after: str | None) -> MoveField:
+        entities = counts.get((before, after), 0)
+        is_move = before != after
+        rank = _rank(found, after) - _rank(found, before)
+        ends = (before or NO_LEVEL, after or NO_LEVEL)
+        return MoveField(
+            entities=entities,
+            move="stay" if not is_move else "other" if before is None else "up" if rank > 0 else "down",
+            chosen=ends == chosen,
+            query={**asked, "from": ends[0], "to": ends[1]} if is_move and entities else None,
+        )
+
+    columns = (*found.levels, None)
+    return tuple(
+        (before, tuple(field(before, after) for after in columns)) for before in (*reversed(found.levels), None)
+    )

@@ -1,0 +1,261 @@
+"""How levels moved over time: counters by day, and who was where at the ends of a time. Begins no transaction.
+
+A trigger of `transitions` (migration 0019) counts every level reached by day, from and to, so that what a portfolio
+looked like on a day is read from a few rows a day, as quick for ten million as for ten. Who was where at both ends of a
+time is read from the transitions in it, by the indexes of rises and falls: those who got a first level and then stayed,
+mostly everybody, are taken from the counters.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import BigInteger, Integer, Select, Subquery, exists, func, literal, select, tuple_, union, union_all
+from sqlalchemy.orm import Session, aliased
+
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.paging import Page, Part
+from fivefold.store.portfolio.transitions import CONDITIONS, Direction, TransitionRow, direction_of
+from fivefold.store.sql.keyset import require_key, rows_of
+from fivefold.store.tables.entities import BIG, Entity, EntityType
+from fivefold.store.tables.levels import (
+    IS_FALL,
+    IS_FIRST,
+    IS_RISE,
+    Assessment,
+    LevelMoveCount,
+    PortfolioCount,
+    Transition,
+)
+
+_PACK = 64
+"""More than there are levels: a number and a level are packed into one, so that one pass finds both ends."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """A time, from *since_day* until before *until_day* in days since 1970, of one type."""
+
+    organisation_id: int
+    type_id: int
+    since_day: int
+    until_day: int
+
+    @property
+    def since_us(self) -> int:
+        """Its first moment."""
+        return self.since_day * DAY_US
+
+    @property
+    def until_us(self) -> int:
+        """The moment that it ends before."""
+        return self.until_day * DAY_US
+
+
+@dataclass(frozen=True)
+class DayMoves:
+    """So many went from one level to another on a day; 0 is no level."""
+
+    day: int
+    from_level: int
+    to_level: int
+    entities: int
+
+
+def moves_by_day(session: Session, organisation_id: int, type_id: int, since_day: int) -> list[DayMoves]:
+    """Give what moved on each day from one on, the latest day first."""
+    by = (LevelMoveCount.day, LevelMoveCount.from_level, LevelMoveCount.to_level)
+    rows = session.execute(
+        select(*by, func.sum(LevelMoveCount.entities))
+        .where(
+            LevelMoveCount.organisation_id == organisation_id,
+            LevelMoveCount.type_id == type_id,
+            LevelMoveCount.day >= since_day,
+        )
+        .group_by(*by)
+        .order_by(LevelMoveCount.day.desc(), LevelMoveCount.from_level, LevelMoveCount.to_level)
+    )
+    return [DayMoves(day, before, after, int(entities)) for day, before, after, entities in rows]
+
+
+def first_day(session: Session, organisation_id: int, type_id: int) -> int | None:
+    """Give the day on which a level was reached first; None where there was never one."""
+    return session.scalar(
+        select(func.min(LevelMoveCount.day)).where(
+            LevelMoveCount.organisation_id == organisation_id, LevelMoveCount.type_id == type_id
+        )
+    )
+
+
+def entities_by_level(session: Session, organisation_id: int, type_id: int) -> dict[int, int]:
+    """Count who is at each level now, from 1; those without one are left out."""
+    rows = session.execute(
+        select(PortfolioCount.level, func.sum(PortfolioCount.entities))
+        .where(
+            PortfolioCount.organisation_id == organisation_id,
+            PortfolioCount.type_id == type_id,
+            PortfolioCount.level > 0,
+        )
+        .group_by(PortfolioCount.level)
+    )
+    return {level: int(entities) for level, entities in rows}
+
+
+def moved_between(session: Session, span: Span) -> dict[tuple[int, int], int]:
+    """Count those who rose or fell in a time by their level before and at its end; 0 is no level.
+
+    Who came back is counted at the same level twice. Erased entities are counted: they stand where they stood.
+    """
+    movers = _movers(span).subquery()
+    packed = Transition.number * literal(_PACK, BigInteger)
+    ends = (
+        select(
+            func.min(packed + func.coalesce(Transition.from_level, 0)).label("first"),
+            func.max(packed + func.coalesce(Transition.to_level, 0)).label("last"),
+        )
+        .join(movers, movers.c.entity_id == Transition.entity_id)
+        .join(Entity, Entity.id == Transition.entity_id)
+        .where(*_within(span), Entity.type_id == span.type_id)
+        .group_by(Transition.entity_id)
+        .subquery()
+    )
+    by = (ends.c.first % _PACK, ends.c.last % _PACK)
+    rows = session.execute(select(*by, func.count()).group_by(*by))
+    return {(int(before), int(after)): entities for before, after, entities in rows}
+
+
+def first_levels_of_movers(session: Session, span: Span) -> dict[int, int]:
+    """Count the levels that those who rose or fell in a time reached in it from none."""
+    movers = _movers(span).subquery()
+    rows = session.execute(
+        select(Transition.to_level, func.count())
+        .join(movers, movers.c.entity_id == Transition.entity_id)
+        .join(Entity, Entity.id == Transition.entity_id)
+        .where(*_within(span), IS_FIRST, Transition.to_level.is_not(None), Entity.type_id == span.type_id)
+        .group_by(Transition.to_level)
+    )
+    return {level: entities for level, entities in rows if level is not None}
+
+
+@dataclass(frozen=True)
+class MoverRow:
+    """An entity that stood elsewhere at the end of a time than before it.
+
+    Attributes:
+        from_level: before; None for no level.
+        left_us: when it left that level.
+        moves: levels reached in that time.
+        last: the last of these.
+    """
+
+    from_level: int | None
+    left_us: int
+    moves: int
+    last: TransitionRow
+
+
+_OWN = (Transition.at_us, Transition.entity_id, Transition.number)
+_TYPES = (BigInteger(), BIG, Integer())
+
+
+def movers_between(
+    session: Session, span: Span, from_level: int | None, to_level: int | None, part: Part
+) -> Page[MoverRow]:
+    """List who stood elsewhere at the end of a time than before it: those who left their level last come first.
+
+    Erased entities are left out. ConfigError if the part begins behind no key of this list.
+
+    Args:
+        session: an open session.
+        span: the time and the type.
+        from_level: before; 0 for none; None for any level, but not for none.
+        to_level: at the end; 0 for none; None for any, or none.
+        part: of the list.
+    """
+    if part.after is not None:
+        require_key(_OWN, part.after)
+    directions = [Direction.FIRST] if from_level == 0 else [Direction.RISE, Direction.FALL]
+    branches = [select(_first_moves(span, each, from_level, to_level, part)) for each in directions]
+    first = union_all(*branches).subquery()
+    began, before, among = aliased(Transition), aliased(Assessment), aliased(Transition)
+    of_time = (among.entity_id == first.c.entity_id, *_within(span, among))
+    last = select(func.max(among.number)).where(*of_time).scalar_subquery()
+    moves = select(func.count()).select_from(among).where(*of_time).scalar_subquery()
+    statement = (
+        select(began, moves, Transition, EntityType.name, Entity.external_id, Assessment, before.version_id)
+        .join(first, (first.c.entity_id == began.entity_id) & (first.c.number == began.number))
+        .join(Transition, (Transition.entity_id == first.c.entity_id) & (Transition.number == last))
+        .join(Entity, Entity.id == first.c.entity_id)
+        .join(EntityType, EntityType.id == Entity.type_id)
+        .outerjoin(
+            Assessment,
+            (Assessment.entity_id == Transition.entity_id) & (Assessment.number == Transition.number),
+        )
+        .outerjoin(before, (before.entity_id == Transition.entity_id) & (before.number == Transition.number - 1))
+    )
+    keys = (began.at_us, began.entity_id, began.number)
+    return rows_of(session, statement, keys, part, descending=True).map(_mover)
+
+
+def _mover(row: Any) -> MoverRow:
+    began, moves, last, *rest = row
+    type_name, external_id, assessment, version_before = rest
+    direction = int(direction_of(last))
+    reached = TransitionRow(last, direction, type_name, external_id, assessment, version_before)
+    return MoverRow(began.from_level, began.at_us, moves, reached)
+
+
+def _first_moves(
+    span: Span, direction: Direction, from_level: int | None, to_level: int | None, part: Part
+) -> Subquery:
+    """Select the first move in a time of those who are wanted, in the order of the index of its direction."""
+    earlier, later = aliased(Transition), aliased(Transition)
+    end = func.coalesce(
+        select(later.to_level)
+        .where(later.entity_id == Transition.entity_id, later.number >= Transition.number, later.at_us < span.until_us)
+        .order_by(later.number.desc())
+        .limit(1)
+        .scalar_subquery(),
+        0,
+    )
+    before = exists().where(
+        earlier.entity_id == Transition.entity_id,
+        earlier.number < Transition.number,
+        earlier.at_us >= span.since_us,
+    )
+    statement: Select[*tuple[Any, ...]] = (
+        select(Transition.entity_id, Transition.number)
+        .join(Entity, Entity.id == Transition.entity_id)
+        .where(
+            Transition.organisation_id == span.organisation_id,
+            CONDITIONS[direction],
+            *_within(span),
+            Entity.type_id == span.type_id,
+            Entity.erased_us.is_(None),
+            ~before,
+            end != func.coalesce(Transition.from_level, 0),
+        )
+    )
+    if from_level:
+        statement = statement.where(Transition.from_level == from_level)
+    if to_level is not None:
+        statement = statement.where(end == to_level)
+    if part.after is not None:
+        place = tuple_(*(literal(value, kind) for value, kind in zip(part.after, _TYPES, strict=True)))
+        statement = statement.where(tuple_(*_OWN) < place)
+    if part.most is not None:
+        statement = statement.order_by(*(key.desc() for key in _OWN)).limit(part.most + 1)
+    return statement.subquery()
+
+
+def _movers(span: Span) -> Any:
+    """Select who rose or fell in a time, of every type: each part is read from its own index."""
+    return union(
+        *(
+            select(Transition.entity_id).where(*_within(span), Transition.organisation_id == span.organisation_id, each)
+            for each in (IS_RISE, IS_FALL)
+        )
+    )
+
+
+def _within(span: Span, transition: Any = Transition) -> tuple[Any, Any]:
+    return transition.at_us >= span.since_us, transition.at_us < span.until_us

@@ -1,0 +1,313 @@
+"""A portfolio over time: how many stood at each level at the ends of months, from where to where they went, and who."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import StrEnum
+from typing import Annotated, Final
+
+from fivefold.domain.clock import DAY_US, from_microseconds, to_microseconds
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.ingest.entities import type_named
+from fivefold.store.portfolio.moves import (
+    DayMoves,
+    Span,
+    entities_by_level,
+    first_day,
+    first_levels_of_movers,
+    moved_between,
+    movers_between,
+    moves_by_day,
+)
+from fivefold.usecases.accounts.settings import settings_of
+from fivefold.usecases.portfolio.current_levels import level_numbers
+from fivefold.usecases.portfolio.transitions import LevelReached, shower_of
+from fivefold.usecases.shared.api_fields import Moment, shown_as
+from fivefold.usecases.shared.context import Context
+
+MOST_PERIODS: Final = 60
+USUAL_PERIODS: Final = 13
+USUAL_DAYS: Final = 30
+MOST_DAYS: Final = 3_660
+MOST_MOVES: Final = 100_000
+"""Rises and falls of a time of which it is counted who was where before and at the end: more take seconds to read."""
+NO_LEVEL: Final = "none"
+"""No level, in a filter."""
+
+
+class Every(StrEnum):
+    """How far the moments of a series are from each other."""
+
+    MONTH = "month"
+    WEEK = "week"
+    DAY = "day"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LevelEntities:
+    """So many at a level."""
+
+    level: str
+    entities: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LevelsAtMoment:
+    """How many stood at each level before a moment, the lowest level first; `entities`: those who had one.
+
+    `rises` and `falls`: levels reached since the moment before.
+
+    Attributes:
+        since_us: where the time begins that it ends.
+        until_us: the moment; of the last one it is to come, and the figures are those of now.
+    """
+
+    since_us: Annotated[Moment, shown_as("since")]
+    until_us: Annotated[Moment, shown_as("until")]
+    entities: int
+    rises: int
+    falls: int
+    levels: tuple[LevelEntities, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LevelsOverTime:
+    """How a type was spread over the levels at the ends of months, weeks or days; the latest last."""
+
+    every: Every
+    moments: tuple[LevelsAtMoment, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MigrationCell:
+    """So many stood at one level before a time, and at another one at its end; null is no level."""
+
+    from_level: str | None
+    to_level: str | None
+    entities: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Migration:
+    """From where to where the entities of a type went in a time, and how many of them stayed where they were.
+
+    `moves`: rises and falls; of more than 100,000 it is not counted who was where, and `cells` is null.
+
+    Attributes:
+        levels: the organisation's, the lowest first.
+        since_us: the first moment, at midnight UTC.
+        until_us: the time ends before.
+        cells: those that hold entities; who stayed without a level is in none.
+    """
+
+    levels: tuple[str, ...]
+    since_us: Annotated[Moment, shown_as("since")]
+    until_us: Annotated[Moment, shown_as("until")]
+    moves: int
+    cells: tuple[MigrationCell, ...] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mover:
+    """An entity that stood elsewhere at the end of a time than before it, and the last level that it reached in it.
+
+    Attributes:
+        from_level: before; None for no level.
+        to_level: at the end.
+        left_us: when it left the level before.
+        moves: levels that it reached in that time.
+        reached: the last of these: when, why, and by which activation.
+    """
+
+    entity_type: Annotated[str, shown_as("type")]
+    external_id: str
+    from_level: str | None
+    to_level: str | None
+    left_us: Annotated[Moment, shown_as("left_at")]
+    moves: int
+    reached: LevelReached
+
+
+def levels_over_time(
+    context: Context, type_name: str, every: Every = Every.MONTH, periods: int = USUAL_PERIODS
+) -> LevelsOverTime:
+    """Give how many stood at each level at the ends of months, weeks (from Monday) or days in UTC, the latest last.
+
+    It begins with the first one in which an entity had a level. NotFoundError where there is no such type;
+    ConflictError where the organisation has not chosen its levels; ConfigError for more than `MOST_PERIODS`.
+    """
+    if not 1 <= periods <= MOST_PERIODS:
+        raise ConfigError(f"there are {periods} periods; there can be 1 to {MOST_PERIODS}")
+    ends = list(_ends(from_microseconds(context.now()).date(), every, periods))
+    with context.reading() as session:
+        of, kind = context.organisation_id, type_named(session, context.organisation_id, type_name).id
+        names = settings_of(session, of).levels
+        begins = first_day(session, of, kind)
+        if begins is None:
+            return LevelsOverTime(every=every, moments=())
+        moves = moves_by_day(session, of, kind, ends[-1][0])
+        now = entities_by_level(session, of, kind)
+    shown, at_end = [], Counter(now)
+    for since, until in ends:
+        if until > begins:
+            inside = [each for each in moves if since <= each.day < until]
+            shown.append(_at(since, until, at_end, inside, names))
+            at_end = _without(at_end, inside)
+    return LevelsOverTime(every=every, moments=tuple(reversed(shown)))
+
+
+def read_migration(
+    context: Context, type_name: str, since_us: int | None = None, until_us: int | None = None
+) -> Migration:
+    """Tell from where to where the entities of a type went in a time, by default in the last `USUAL_DAYS`.
+
+    Whole days are taken: from that of *since_us*, until before that of *until_us*. NotFoundError where there is no such
+    type; ConfigError where the time is empty or longer than `MOST_DAYS`; ConflictError where no levels were chosen.
+    """
+    since, until = days_of(context.now(), since_us, until_us)
+    with context.reading() as session:
+        of, kind = context.organisation_id, type_named(session, context.organisation_id, type_name).id
+        names = settings_of(session, of).levels
+        counted = moves_by_day(session, of, kind, since)
+        within = [each for each in counted if each.day < until]
+        moves = sum(each.entities for each in within if each.from_level)
+        span = Span(organisation_id=of, type_id=kind, since_day=since, until_day=until)
+        cells = None
+        if moves <= MOST_MOVES:
+            moved = moved_between(session, span) if moves else {}
+            regained = first_levels_of_movers(session, span) if moves else {}
+            at_end = _without(entities_by_level(session, of, kind), [each for each in counted if each.day >= until])
+            cells = _cells(within, moved, regained, at_end, (None, *names))
+    return Migration(levels=names, since_us=since * DAY_US, until_us=until * DAY_US, moves=moves, cells=cells)
+
+
+def list_movers(
+    context: Context,
+    type_name: str,
+    since_us: int | None = None,
+    until_us: int | None = None,
+    *,
+    from_level: str | None = None,
+    to_level: str | None = None,
+    part: Part = WHOLE,
+) -> Page[Mover]:
+    """List who stood elsewhere at the end of a time than before it: those who left their level last come first.
+
+    *from_level* and *to_level* are names, or `NO_LEVEL`; without *from_level* all who had a level are listed. Erased
+    entities are counted by `read_migration`, and not listed. Errors as for that, and ConfigError for an unknown level.
+    """
+    since, until = days_of(context.now(), since_us, until_us)
+    with context.reading() as session:
+        of, kind = context.organisation_id, type_named(session, context.organisation_id, type_name).id
+        names = settings_of(session, of).levels
+        span = Span(organisation_id=of, type_id=kind, since_day=since, until_day=until)
+        page = movers_between(session, span, _number(from_level, names), _number(to_level, names), part)
+        show = shower_of(session, [row.last for row in page], names)
+        known = (None, *names)
+        return page.map(
+            lambda row: Mover(
+                entity_type=row.last.entity_type,
+                external_id=row.last.external_id,
+                from_level=known[row.from_level or 0],
+                to_level=known[row.last.transition.to_level or 0],
+                left_us=row.left_us,
+                moves=row.moves,
+                reached=show(row.last),
+            )
+        )
+
+
+def days_of(now_us: int, since_us: int | None, until_us: int | None) -> tuple[int, int]:
+    """Complete a time to whole days, since 1970; ConfigError where it is empty or longer than `MOST_DAYS`.
+
+    >>> days_of(100 * DAY_US + 5, None, None)
+    (71, 101)
+    """
+    until = (now_us + DAY_US if until_us is None else until_us) // DAY_US
+    since = until - USUAL_DAYS if since_us is None else since_us // DAY_US
+    if not 0 < until - since <= MOST_DAYS:
+        raise ConfigError(f"the time has {until - since} days; it must have 1 to {MOST_DAYS:,}")
+    return since, until
+
+
+def _ends(today: date, every: Every, periods: int) -> Iterator[tuple[int, int]]:
+    """Give the first day of each period and the one after its last, since 1970, the present one first.
+
+    >>> list(_ends(date(1970, 2, 22), Every.MONTH, 2))
+    [(31, 59), (0, 31)]
+    """
+    until = today + timedelta(days=1)
+    for _ in range(periods):
+        last = until - timedelta(days=1)
+        if every is Every.MONTH:
+            since = last.replace(day=1)
+            whole = (since + timedelta(days=31)).replace(day=1)
+        elif every is Every.WEEK:
+            since = last - timedelta(days=last.weekday())
+            whole = since + timedelta(days=7)
+        else:
+            since, whole = last, until
+        yield _day(since), _day(whole)
+        until = since
+
+
+def _day(moment: date) -> int:
+    return to_microseconds(moment) // DAY_US
+
+
+def _at(
+    since_day: int, until_day: int, there: Mapping[int, int], inside: Sequence[DayMoves], names: Sequence[str]
+) -> LevelsAtMoment:
+    moved = [each for each in inside if each.from_level]
+    return LevelsAtMoment(
+        since_us=since_day * DAY_US,
+        until_us=until_day * DAY_US,
+        entities=sum(there.values()),
+        rises=sum(each.entities for each in moved if each.to_level > each.from_level),
+        falls=sum(each.entities for each in moved if each.to_level < each.from_level),
+        levels=tuple(
+            LevelEntities(level=name, entities=there.get(number, 0)) for number, name in enumerate(names, start=1)
+        ),
+    )
+
+
+def _without(there: Mapping[int, int], moves: Iterable[DayMoves]) -> Counter[int]:
+    """Count who was at each level before some moves, of those who are there after them."""
+    before = Counter(there)
+    for each in moves:
+        before[each.to_level] -= each.entities
+        before[each.from_level] += each.entities
+    del before[0]
+    return before
+
+
+def _cells(
+    within: Sequence[DayMoves],
+    moved: Mapping[tuple[int, int], int],
+    regained: Mapping[int, int],
+    at_end: Mapping[int, int],
+    names: Sequence[str | None],
+) -> tuple[MigrationCell, ...]:
+    """Complete the cells of those who rose or fell by those who got a first level and kept it, and who stayed."""
+    cells = Counter(moved)
+    for each in within:
+        if not each.from_level:
+            cells[0, each.to_level] += each.entities
+    for level, entities in regained.items():
+        cells[0, level] -= entities
+    for level, entities in at_end.items():
+        came = sum(count for (before, after), count in cells.items() if after == level != before)
+        cells[level, level] = entities - came
+    return tuple(
+        MigrationCell(from_level=names[before], to_level=names[after], entities=entities)
+        for (before, after), entities in sorted(cells.items())
+        if entities and (before or after)
+    )
+
+
+def _number(level: str | None, names: Sequence[str]) -> int | None:
+    if level is None:
+        return None
+    return 0 if level == NO_LEVEL and level not in names else level_numbers([level], names)[0]
