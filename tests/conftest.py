@@ -1,7 +1,10 @@
 """What all tests share: how Hypothesis runs, and how wide the terminal is."""
 
+import atexit
 import gc
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from functools import cache
 
@@ -12,6 +15,7 @@ from xdist.scheduler import LoadFileScheduling
 
 from tests.depth import DEPTH
 from tests.pace import slowness
+from tests.sharing import FOLDER
 
 # A test that hangs must fail and say where it hung; on a slow machine, or one with much else to do, later.
 os.environ.setdefault("PYTEST_TIMEOUT", str(round(300 * slowness())))
@@ -26,6 +30,11 @@ settings.register_profile("full", settings(max_examples=60, derandomize=True, **
 settings.register_profile("soak", settings(max_examples=1000, **_SHARED))
 settings.load_profile(DEPTH)
 
+# What is made once for all processes; it is removed by the process that the others were started by, which ends last.
+if FOLDER not in os.environ:
+    os.environ[FOLDER] = tempfile.mkdtemp(prefix="fivefold-tests-")
+    atexit.register(shutil.rmtree, os.environ[FOLDER], ignore_errors=True)
+
 # Encrypts what tests store, in this process and in those that it starts; no key is made in a folder of its own.
 os.environ["FIVEFOLD_WEBHOOK_KEYS"] = "dGVzdHMtb25seS10ZXN0cy1vbmx5LXRlc3RzLW9ubHk="
 
@@ -34,8 +43,9 @@ for _name in ("COLUMNS", "LINES"):
     os.environ.pop(_name, None)
 
 
-_TOGETHER = ("tests/serving/test_process_", "tests/cli/", "tests/training/")
-"""Files that share what takes long: running services; the commands' trained registry; a training that is run twice."""
+_TOGETHER = ("tests/serving/test_process_", "tests/cli/", "tests/training/", "tests/browser/")
+"""Files that share what takes long: a running service; the commands' trained registry; a training that is run twice;
+a browser."""
 _LONG = (
     *_TOGETHER,
     "tests/usecases/changes/test_two_people.py",

@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.chromium import CHROMIUM, NONE_HERE
+from tests.sharing import open_in_folder
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -18,14 +20,19 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def browser(furnished: "Place") -> "Iterator[Browser]":
-    """Chromium, without a window.
+def browser(furnished: "Place", request: pytest.FixtureRequest) -> "Browser":
+    """Chromium, without a window: one for all tests of this folder.
 
-    Playwright runs an event loop in this thread, in which `furnished` cannot be built: it comes first, and the
-    browser ends with its module.
+    Playwright runs an event loop in this thread, in which `furnished` cannot be built, nor most tests of other folders
+    run: the place comes first, and the browser ends with this folder.
     """
     if CHROMIUM is None:
         pytest.skip(NONE_HERE)
+    return open_in_folder(request, "browser", _chromium)
+
+
+@contextmanager
+def _chromium() -> "Iterator[Browser]":
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -94,8 +101,7 @@ def served(furnished: "Place", tmp_path: Path) -> Iterator[Served]:
 @pytest.fixture(scope="session")
 def furnished(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Place]":
     """Two organisations, the first with one of everything; only to be read and copied."""
-    from tests.serving.v1.examples import furnish
-    from tests.serving.v1.places import settled
+    from tests.serving.v1.examples import furnished_once
 
-    with settled(tmp_path_factory.mktemp("furnished")) as place:
-        yield furnish(place)
+    with furnished_once(tmp_path_factory.mktemp("furnished")) as place:
+        yield place

@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 from tests.console.visitors import Visitor
-from tests.serving.v1.examples import furnish
-from tests.serving.v1.places import Place, copied, settled
+from tests.serving.v1.examples import furnished_once
+from tests.serving.v1.places import Place, copied
 
 
 @pytest.fixture(scope="session")
 def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """Two organisations, the first with one of everything; only to be read and copied."""
-    with settled(tmp_path_factory.mktemp("furnished")) as place:
-        yield furnish(place)
+    with furnished_once(tmp_path_factory.mktemp("furnished")) as place:
+        yield place
 
 
 @pytest.fixture

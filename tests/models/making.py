@@ -1,6 +1,5 @@
 """What the tests of the value model share: simulated indicators, and models fitted on them in a blink."""
 
-import tempfile
 from dataclasses import replace
 from datetime import date
 from functools import cache
@@ -26,6 +25,7 @@ from fivefold.models.estimator import ValueRegressor
 from fivefold.models.registry import Registry
 from fivefold.models.value_model import ValueModel
 from fivefold.training.simulation.simulator import Simulation, simulate
+from tests.sharing import made_once
 
 DAY = date(2024, 6, 30)
 AS_OF = to_microseconds(DAY)
@@ -119,11 +119,13 @@ def model_of_amounts() -> ValueModel:
 @cache
 def empty_database() -> bytes:
     """The database that a registry lays out where there is none: it takes MLflow seconds, so it is done once."""
-    with tempfile.TemporaryDirectory() as folder:
-        registry = Registry(Settings(var=Path(folder) / "not" / "yet"), "value")
-        assert registry.versions() == []
-        registry.client._tracking_client.store.engine.dispose()
-        return (registry.settings.var / "mlflow.db").read_bytes()
+    return (made_once("mlflow", _lay_out) / "var" / "mlflow.db").read_bytes()
+
+
+def _lay_out(folder: Path) -> None:
+    registry = Registry(Settings(var=folder / "var"), "value")
+    assert registry.versions() == []
+    registry.client._tracking_client.store.engine.dispose()
 
 
 def new_registry(var: Path, name: str = "value") -> Registry:

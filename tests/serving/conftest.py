@@ -2,12 +2,14 @@
 
 import warnings
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.mlflow_address import kept_address
+from tests.sharing import open_in_folder
 
 if TYPE_CHECKING:
     from tests.serving.process_registry import Template
@@ -45,18 +47,27 @@ def postgresql_url(tmp_path_factory: pytest.TempPathFactory) -> str:
     return new_url("postgresql", tmp_path_factory.mktemp("postgresql"))
 
 
-@pytest.fixture(scope="session")
-def on_sqlite(template: "Template", tmp_path_factory: pytest.TempPathFactory) -> Iterator["Service"]:
-    """A service of two workers on SQLite; only to be asked."""
-    yield from _serving(template, tmp_path_factory.mktemp("sqlite") / "var", "")
+@pytest.fixture(scope="module")
+def on_sqlite(
+    template: "Template", tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> "Service":
+    """A service of two workers on SQLite, for all tests of this folder; only to be asked."""
+    return open_in_folder(request, "on_sqlite", lambda: _serving(template, tmp_path_factory.mktemp("sqlite"), ""))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def on_postgresql(
-    template: "Template", tmp_path_factory: pytest.TempPathFactory, postgresql_url: str
-) -> Iterator["Service"]:
-    """A service of two workers on PostgreSQL; only to be asked, but for the model that serves."""
-    yield from _serving(template, tmp_path_factory.mktemp("on_postgresql") / "var", postgresql_url)
+    template: "Template",
+    tmp_path_factory: pytest.TempPathFactory,
+    postgresql_url: str,
+    request: pytest.FixtureRequest,
+) -> "Service":
+    """The same on PostgreSQL; only to be asked, but for the model that serves."""
+
+    def serving() -> AbstractContextManager["Service"]:
+        return _serving(template, tmp_path_factory.mktemp("on_postgresql"), postgresql_url)
+
+    return open_in_folder(request, "on_postgresql", serving)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -66,10 +77,12 @@ def service(request: pytest.FixtureRequest) -> "Service":
     return found
 
 
-def _serving(template: "Template", var: Path, database_url: str) -> Iterator["Service"]:
+@contextmanager
+def _serving(template: "Template", folder: Path, database_url: str) -> Iterator["Service"]:
     from tests.serving.process_registry import FIRST
     from tests.serving.process_service import Service
 
+    var = folder / "var"
     template.copy_to(var, FIRST)
     with Service(var, database_url=database_url, environment=LIMITS) as service:
         service.wait_until_ready(FIRST)

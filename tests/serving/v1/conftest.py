@@ -13,11 +13,10 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Place"]:
     """Two organisations, the first with one of everything; only to be read and copied."""
-    from tests.serving.v1.examples import furnish
-    from tests.serving.v1.places import settled
+    from tests.serving.v1.examples import furnished_once
 
-    with settled(tmp_path_factory.mktemp("furnished")) as place:
-        yield furnish(place)
+    with furnished_once(tmp_path_factory.mktemp("furnished")) as place:
+        yield place
 
 
 @pytest.fixture

@@ -1,7 +1,9 @@
 """A request that is answered well, for every route, in an organisation that has one of everything."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from fivefold.serving.v1.path_encoding import path_to
@@ -10,8 +12,9 @@ from fivefold.usecases.changes.backtests import run_next_backtest
 from fivefold.usecases.ingest.import_progress import note_import
 from fivefold.usecases.shared.context import Context
 from tests.serving.v1.bank_rulesets import document
-from tests.serving.v1.places import Place
+from tests.serving.v1.places import Place, keep, kept, settled
 from tests.serving.v1.registries import registry
+from tests.sharing import made_once
 from tests.usecases.deciding import CASH, WORTH, cash
 from tests.usecases.deciding import document as policy
 from tests.usecases.platforms import transaction
@@ -244,6 +247,19 @@ def listed(place: Place) -> None:
     for since, members in versions:
         body = {"since": since, "members": members, "title": "Countries that we watch", "source": "Ourselves"}
         place.good("POST", "/v1/lists/kept/versions", body, role="publisher")
+
+
+@contextmanager
+def furnished_once(folder: Path) -> Iterator[Place]:
+    """Open a copy of a furnished place, which one process makes for all: that takes seconds."""
+
+    def make(made: Path) -> None:
+        with settled(made) as place:
+            keep(furnish(place), made)
+
+    registry()  # a place's requests read it, each within its time limit
+    with kept(made_once("furnished", make), folder) as place:
+        yield place
 
 
 def imported(place: Place) -> None:

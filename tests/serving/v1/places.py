@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -117,6 +118,22 @@ def settled(folder: Path, kind: str = "sqlite") -> Iterator[Place]:
     """Open a place on a new database."""
     with databases.opened(databases.new_url(kind, folder)) as engine:
         yield settle(engine)
+
+
+def keep(place: Place, folder: Path) -> None:
+    """Write down who is in a place, beside its database."""
+    (folder / "who").write_bytes(pickle.dumps((place.organisations, place.tokens, place.members)))
+
+
+@contextmanager
+def kept(made: Path, folder: Path) -> Iterator[Place]:
+    """Open a copy, in *folder*, of a place that was kept in another."""
+    (database,) = made.glob("*.db")
+    file = folder / database.name
+    copyfile(database, file)
+    who = pickle.loads((made / "who").read_bytes())
+    with databases.opened(f"sqlite:///{file}") as engine:
+        yield Place(engine, *who)
 
 
 @contextmanager

@@ -1,14 +1,12 @@
 """A registry of value models with versions, promotions and a stored comparison, and no model behind any of it."""
 
-import atexit
-import shutil
-import tempfile
 from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from fivefold.domain.clock import to_microseconds
+from fivefold.domain.settings import Settings
 from fivefold.models.comparison import (
     FILE,
     Advantage,
@@ -23,6 +21,7 @@ from fivefold.models.comparison import (
 from fivefold.models.promotions import PROMOTE, Promotion, apply_promotion
 from fivefold.models.registry import Registry
 from tests.models.making import AS_OF, add_bare_version, new_registry
+from tests.sharing import made_once
 
 CARD = "# fivefold-value\n\n> Weigh it with <b>other</b> checks.\n"
 KEPT, ALLOWED = "the champion stays: +0.0001 is not above 0", "normalised Gini 0.9120 beats champion 0.9010"
@@ -108,6 +107,5 @@ def made(folder: Path) -> Registry:
 @cache
 def registry() -> Registry:
     """The registry of every place whose test needs none of its own; only to be read."""
-    folder = tempfile.mkdtemp(prefix="fivefold-registry-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return made(Path(folder))
+    folder = made_once("registry", made)
+    return Registry(Settings(var=folder), "value")
