@@ -73,6 +73,11 @@ NOTICES = {
     "list-added": "The version is added.",
     "list-proposed": "The version is proposed. Another person approves it.",
     "list-same": "The list has that version already.",
+    "policy-approved": "The version decides from now on.",
+    "policy-proposed": "The version is proposed. Another person approves it.",
+    "policy-refused": "The version will not decide.",
+    "policy-retired": "The version decides no more.",
+    "retirement-proposed": "It is proposed that the version decides no more. Another person approves it.",
     "token-refused": "There will be no such token.",
     "token-revoked": "The token is revoked. Its sessions here have ended.",
 }

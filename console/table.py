@@ -5,6 +5,7 @@ from typing import Final
 from fivefold.console.accounts import lists, members, settings, sign_in, tokens
 from fivefold.console.audit import log
 from fivefold.console.changes import proposal
+from fivefold.console.decisions import decisions, policies
 from fivefold.console.levels import assessment, customer, export, migration, portfolio, search, timeline, transactions
 from fivefold.console.models import version, versions
 from fivefold.console.monitoring import operations, validation
@@ -24,6 +25,11 @@ _PROPOSAL = "/console/proposals/{proposal}"
 _PROPOSAL_OF = "/v1/proposals/{proposal}"
 _CHECK = "POST /v1/rulesets/check"
 _LIST = f"{lists.LISTS}/{{list}}"
+_POLICY = f"{policies.POLICIES}/{{policy}}"
+_POLICY_VERSION = f"{_POLICY}/versions/{{number}}"
+_POLICY_OF = "/v1/policies/{policy}/versions/{number}"
+_PROPOSE_POLICY = "POST /v1/policies"
+_CHECK_POLICY = "POST /v1/policies/check"
 _PUT_LIST = "POST /v1/lists/{name}/versions"
 
 _HOOK = f"{operations.OPERATIONS}/webhooks/{{endpoint}}"
@@ -204,6 +210,27 @@ VIEWS: Final[tuple[View, ...]] = (
     View("GET", f"{_LIST}/new-version", _PUT_LIST, lists.show_form),
     View("POST", f"{_LIST}/new-version/check", _PUT_LIST, lists.check, lists.show_form, reads_document=True),
     View("POST", f"{_LIST}/new-version/add", _PUT_LIST, lists.add, lists.show_form, reads_document=True),
+    View("GET", policies.POLICIES, "GET /v1/policies", policies.show_policies),
+    View("GET", "/console/new-policy", _PROPOSE_POLICY, policies.show_editor),
+    View("POST", "/console/new-policy/check", _CHECK_POLICY, policies.check, policies.show_editor, reads_document=True),
+    View(
+        "POST",
+        "/console/new-policy/propose",
+        _PROPOSE_POLICY,
+        policies.propose,
+        policies.show_editor,
+        reads_document=True,
+    ),
+    View("GET", f"{_POLICY}/edit", _PROPOSE_POLICY, policies.show_editor),
+    View("POST", f"{_POLICY}/edit/check", _CHECK_POLICY, policies.check, policies.show_editor, reads_document=True),
+    View(
+        "POST", f"{_POLICY}/edit/propose", _PROPOSE_POLICY, policies.propose, policies.show_editor, reads_document=True
+    ),
+    View("GET", _POLICY_VERSION, f"GET {_POLICY_OF}", policies.show_version),
+    View("POST", f"{_POLICY_VERSION}/approve", f"POST {_POLICY_OF}/approve", policies.approve, policies.show_version),
+    View("POST", f"{_POLICY_VERSION}/retire", f"POST {_POLICY_OF}/retire", policies.retire, policies.show_version),
+    View("GET", decisions.DECISIONS, "GET /v1/decisions/search", decisions.show_decisions),
+    View("GET", f"{decisions.DECISIONS}/{{decision}}", "GET /v1/decisions/{decision}", decisions.show_decision),
     View("GET", "/console/backtests/{backtest}", "GET /v1/backtests/{backtest}", backtest.show_backtest),
     View("GET", _PROPOSAL, f"GET {_PROPOSAL_OF}", proposal.show_proposal),
     View("POST", f"{_PROPOSAL}/approve", f"POST {_PROPOSAL_OF}/approve", proposal.approve, proposal.show_proposal),

@@ -9,6 +9,7 @@ from fivefold.console.rulesets.text import (
     TextLine,
     line_changes,
     numbered_lines,
+    refused_shortly,
     typed_document,
 )
 from fivefold.console.texts import text
@@ -234,11 +235,5 @@ def commit_draft(visit: Visit) -> Answer:
     try:
         committed = commit(visit, family, revision, visit.form.get("accept_warnings", "").strip())
     except InvalidRulesetError as wrong:
-        faults = sum(finding.fatal and finding.where != "accept_warnings" for finding in wrong.findings)
-        if faults:
-            raise ConfigError(text("the text has faults, shown below: {count}", count=faults)) from wrong
-        doubts = sum(not finding.fatal for finding in wrong.findings)
-        raise ConfigError(
-            text("the text has doubts, shown below: {count}; say why it is committed with them", count=doubts)
-        ) from wrong
+        raise refused_shortly(wrong, text("say why it is committed with them")) from wrong
     return Redirect(address("rulesets", family, "versions", str(committed.number)), "committed")

@@ -1,4 +1,4 @@
-"""The text of a ruleset as a page shows it: numbered lines, with what is wrong or doubtful beneath each."""
+"""The text of a ruleset or a policy as a page shows it: numbered lines, with what is wrong or doubtful beneath each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from difflib import unified_diff
 
 from fivefold.console.texts import text
 from fivefold.console.visit import Visit
-from fivefold.domain.errors import ConfigError, Finding
+from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError
 
 MOST_BYTES = 256_000
+"""Largest text of a ruleset or a policy, as `/v1` takes it."""
 MOST_COMPARED = 250_000
 """Pairs of lines among which the least difference is looked for."""
-"""Largest text of a ruleset, as `/v1` takes it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,3 +86,12 @@ def typed_document(visit: Visit) -> str:
     if len(document.encode()) > MOST_BYTES:
         raise ConfigError(text("the text has more than {most:,} bytes", most=MOST_BYTES))
     return document
+
+
+def refused_shortly(wrong: InvalidRulesetError, with_doubts: str) -> ConfigError:
+    """Say how much stands against a text, whose page shows each at its line; *with_doubts* asks for the reason."""
+    faults = sum(finding.fatal and finding.where != "accept_warnings" for finding in wrong.findings)
+    if faults:
+        return ConfigError(text("the text has faults, shown below: {count}", count=faults))
+    doubts = sum(not finding.fatal for finding in wrong.findings)
+    return ConfigError(text("the text has doubts, shown below: {count}; {asks}", count=doubts, asks=with_doubts))

@@ -30,6 +30,8 @@ PARTS = {
     "proposal": "3",
     "endpoint": "1",
     "list": "kept",
+    "policy": "payments",
+    "decision": "1",
     "since": "2025-01-01",
 }
 LOOKS = [pytest.param("light", 1280, marks=pytest.mark.full), ("dark", 360)]

@@ -23,6 +23,8 @@ PARTS = {
     "proposal": "4",
     "endpoint": "1",
     "list": "kept",
+    "policy": "payments",
+    "decision": "1",
     "since": "2025-01-01",
 }
 PEOPLE = sorted(OF_MEMBERS)

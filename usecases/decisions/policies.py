@@ -61,6 +61,11 @@ class PolicyView(PolicyLine):
     doubts: tuple[Finding, ...]
 
 
+def name_of_policy(document: str) -> str:
+    """Give the name that a policy has in its text; InvalidRulesetError where it is none that can be read."""
+    return _read(document)[0].policy.name
+
+
 def check_policy(context: Context, document: str) -> tuple[Finding, ...]:
     """Check a policy as proposing it does, and change nothing: errors and warnings.
 
@@ -69,7 +74,9 @@ def check_policy(context: Context, document: str) -> tuple[Finding, ...]:
     return tuple(_review(context, document)[1])
 
 
-def propose_policy(context: Context, document: str, reason: str, accept_warnings: str = "") -> PolicyLine:
+def propose_policy(
+    context: Context, document: str, reason: str, accept_warnings: str = "", seen: int | None = None
+) -> PolicyLine:
     """Propose a version of a policy; another person approves it.
 
     Args:
@@ -77,13 +84,14 @@ def propose_policy(context: Context, document: str, reason: str, accept_warnings
         document: YAML or JSON.
         reason: why.
         accept_warnings: why it is proposed in spite of lint's warnings.
+        seen: the number of the newest version while it was written, 0 for none; None not to ask.
 
     Raises:
         InvalidRulesetError: it cannot be read or run, or does not fit the organisation; or there are warnings not
             accepted.
         ConfigError: there is no reason.
         NotFoundError: there is no such entity type.
-        ConflictError: the newest version says the same, and is not retired.
+        ConflictError: the newest version says the same, and is not retired; or is a later one than was seen.
     """
     now = context.now()
     why = checked_reason(reason)
@@ -94,6 +102,8 @@ def propose_policy(context: Context, document: str, reason: str, accept_warnings
         written = lock_settings(session, context.organisation_id, now)
         _refuse_misfits(policy, _surroundings(session, context, policy))
         row = _row(session, context, policy, document, now)
+        if seen is not None and row.number != seen + 1:
+            raise ConflictError(f"another person proposed version {row.number - 1} of {row.name}")
         session.add(row)
         session.flush()
         doubts = {"accept_warnings": accepted} if findings else {}

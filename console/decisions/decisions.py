@@ -1,0 +1,96 @@
+"""Decisions on transactions: those that were looked for, and one with its reasons as they were recorded."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fivefold.console.texts import text
+from fivefold.console.visit import Rendered, Visit
+from fivefold.domain.clock import parse_moment
+from fivefold.domain.errors import NotFoundError
+from fivefold.domain.paging import Page
+from fivefold.usecases.accounts.entity_types import list_types
+from fivefold.usecases.decisions.decide import DecisionMade
+from fivefold.usecases.decisions.read import DecisionReasons, read_decision, view_decision
+from fivefold.usecases.decisions.search import DecisionFilters, DecisionFound, search_decisions
+
+DECISIONS: Final = "/console/decisions"
+FILTERS: Final = ("policy", "action", "type", "external_id", "actor", "since", "until")
+LARGEST: Final = 2**63 - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecisionsPage:
+    """Decisions, the latest first.
+
+    Attributes:
+        chosen: the filters as they were typed.
+        types: of entities.
+        problem: why nothing can be found; empty otherwise.
+    """
+
+    chosen: dict[str, str]
+    types: tuple[str, ...]
+    decisions: Page[DecisionFound]
+    problem: str
+    next: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecisionPage:
+    """One decision.
+
+    Attributes:
+        reasons: what may be seen of it; None once they were erased.
+        answer: the whole of it, with what did not hold; None for those who may not see conditions.
+        entity: type and identifier of whom it is about; None once that was erased.
+    """
+
+    decision: DecisionMade
+    reasons: DecisionReasons | None
+    answer: Mapping[str, Any] | None
+    entity: tuple[str, str] | None
+
+
+def show_decisions(visit: Visit) -> Rendered:
+    """List the decisions that the filters ask for."""
+    chosen = {name: visit.query.get(name, "").strip() for name in FILTERS}
+    types = tuple(sorted((kind.name for kind in list_types(visit)), key=lambda name: (name != "customer", name)))
+    filters = DecisionFilters(
+        action=chosen["action"] or None,
+        entity=(chosen["type"] or next(iter(types), ""), chosen["external_id"]) if chosen["external_id"] else None,
+        policy=chosen["policy"] or None,
+        actor=chosen["actor"] or None,
+        since_us=parse_moment(chosen["since"], text("From")) if chosen["since"] else None,
+        until_us=parse_moment(chosen["until"], text("Before")) if chosen["until"] else None,
+    )
+    problem = ""
+    try:
+        found = search_decisions(visit, filters, visit.part("decisions"))
+    except NotFoundError as missing:
+        found, problem = Page[DecisionFound](), str(missing)
+    page = DecisionsPage(
+        chosen=chosen, types=types, decisions=found, problem=problem, next=visit.next_of("decisions", found)
+    )
+    return Rendered(template="decisions/decisions.html", title=text("Decisions"), page=page)
+
+
+def show_decision(visit: Visit) -> Rendered:
+    """Show one decision as it was recorded; conditions and what did not hold for those who see policies."""
+    number = _number(visit)
+    decision = read_decision(visit, number)
+    about = None if decision.answer is None else decision.answer["entity"]
+    page = DecisionPage(
+        decision=decision,
+        reasons=view_decision(visit, number),
+        answer=decision.answer if visit.may("GET /v1/policies/{policy}/versions/{number}") else None,
+        entity=None if about is None else (about["type"], about["external_id"]),
+    )
+    return Rendered(template="decisions/decision.html", title=text("Decision {number}", number=number), page=page)
+
+
+def _number(visit: Visit) -> int:
+    written = visit.parts["decision"]
+    if not written.isascii() or not written.isdecimal() or len(written) > 19 or int(written) > LARGEST:
+        raise NotFoundError(text("there is no decision {number}", number=repr(written[:40])))
+    return int(written)

@@ -1,0 +1,200 @@
+"""Policies in the console: from a text with a mistake to a version that decides, and what was decided."""
+
+import pytest
+
+from tests.console.test_queries import count
+from tests.console.visitors import Visitor
+from tests.serving.v1.examples import CUSTOMER
+from tests.serving.v1.more_rows import MORE
+from tests.serving.v1.places import THEIRS, Place
+from tests.usecases.deciding import CASH, WORTH, cash, document
+
+POLICIES, DECISIONS = "/console/policies", "/console/decisions"
+FIRST, SECOND = (f"{POLICIES}/payments/versions/{number}" for number in (1, 2))
+EDIT = f"{POLICIES}/payments/edit"
+MARKUP = "<script>alert('x')</script>"
+LOOKED_AT = {"reason": "a new threshold", "accept_warnings": "known"}
+
+
+@pytest.fixture
+def publisher(place: Place) -> Visitor:
+    """A publisher of the bank, signed in."""
+    return Visitor(place).sign_in("publisher")
+
+
+def sent(visitor: Visitor, action: str, text: str, **typed: str) -> Visitor:
+    """Send the editor's form by one of its buttons."""
+    form = next(form for form in visitor.forms() if form.action.endswith("/check"))
+    return visitor.post(form.action.removesuffix("check") + action, {**form.fields, "document": text, **typed})
+
+
+def test_the_versions_say_which_one_decides_and_who_approved_it(publisher: Visitor) -> None:
+    text = publisher.go(POLICIES).text
+    assert "payments version 2 waits for approval customer maker" in text
+    assert "payments version 1 decides customer maker" in text
+    assert "the publisher," in text
+    assert "Versions of payments" in publisher.go(f"{POLICIES}?policy=payments").text
+    assert {EDIT, FIRST, SECOND} <= {*publisher.links()}
+    assert "There is no policy of that name." in publisher.go(f"{POLICIES}?policy=none").text
+
+
+def test_a_version_shows_its_text_its_doubts_and_the_lines_that_it_changes(publisher: Visitor) -> None:
+    text = publisher.go(SECOND).text
+    assert "It decides nothing yet" in text
+    assert "What changes from version 1" in text
+    assert "&#34;id&#34;: &#34;worth&#34;" in text.partition("Its text")[0]
+    assert "What is doubtful in it" in text
+    assert "&#34;policy&#34;: &#34;payments&#34;" in text
+    text = publisher.go(FIRST).text
+    assert "It decides about transactions of the type customer since" in text
+    assert "It is the first version." in text
+    assert publisher.go(f"{POLICIES}/payments/versions/9").page.status_code == 404
+    assert publisher.go(f"{POLICIES}/none/edit").page.status_code == 404
+
+
+def test_a_mistake_is_shown_at_its_line_and_nothing_is_stored(place: Place, publisher: Visitor) -> None:
+    publisher.go(EDIT)
+    assert "The text begins with version 1." in publisher.text
+    sent(publisher, "check", document([CASH]).replace("10000", '"many"'))
+    assert "Faults: 1." in publisher.text
+    assert "With faults it cannot be proposed." in publisher.text
+    assert 'href="#line-' in publisher.page.text
+    sent(publisher, "propose", document([CASH]).replace("10000", '"many"'), **LOOKED_AT)
+    assert (publisher.page.status_code, "the text has faults, shown below: 1" in publisher.text) == (422, True)
+    sent(publisher, "check", document([CASH], entity_type="unheard"))
+    assert "Faults: 1." in publisher.text
+    assert "unheard" in publisher.text.partition("The text, line by line")[0]
+    assert len(place.good("GET", "/v1/policies?policy=payments", role="publisher")) == 2
+
+
+def test_a_version_is_proposed_approved_by_another_person_and_retired(place: Place, publisher: Visitor) -> None:
+    text = document([CASH, {**WORTH, "action": "review"}])
+    sent(publisher.go(EDIT), "propose", text, reason="a new threshold")
+    assert publisher.page.status_code == 422
+    assert "say why it is proposed with them" in publisher.text
+    sent(publisher, "propose", text, **LOOKED_AT)
+    assert "The version is proposed. Another person approves it." in publisher.text
+    assert "You wrote it, so another person approves it." in publisher.text
+    address = publisher.page.url.path
+    other = Visitor(place).sign_in("admin").go(address)
+    other.submit("/approve", reason="it is so")
+    assert (other.page.status_code, "confirm that you looked" in other.text) == (422, True)
+    other.submit("/approve", reason="it is so", confirmed="yes")
+    assert "The version decides from now on." in other.text
+    assert "It decided from" in publisher.go(FIRST).text
+    publisher.go(SECOND).submit("/retire", reason="another one decides")
+    assert "The version will not decide." in publisher.text
+    assert "It was refused or withdrawn, and never decided." in publisher.text
+    publisher.go(address).submit("/retire", reason="no more cash")
+    assert "It is proposed that the version decides no more." in publisher.text
+    other.go(publisher.page.url.path).submit("/approve", reason="it is so")
+    assert "It decided from" in other.go(address).text
+
+
+def test_two_who_write_a_version_at_once_see_each_other(place: Place, publisher: Visitor) -> None:
+    other = Visitor(place).sign_in("admin").go(EDIT)
+    publisher.go(EDIT)
+    sent(other, "propose", document([CASH], rationale="Theirs."), **LOOKED_AT)
+    mine = document([CASH], rationale="Mine.")
+    for _ in range(2):
+        sent(publisher, "propose", mine, **LOOKED_AT)
+        assert publisher.page.status_code == 409, "looking at it is not agreeing to it"
+    assert "the admin proposed version 3 now" in publisher.text
+    assert "&#34;rationale&#34;: &#34;Mine.&#34;" in publisher.text
+    sent(publisher, "propose", mine, over="3", **LOOKED_AT)
+    assert (publisher.page.status_code, publisher.page.url.path) == (200, f"{POLICIES}/payments/versions/4")
+
+
+def test_a_new_policy_begins_empty_and_keeps_to_its_name(publisher: Visitor) -> None:
+    publisher.go("/console/new-policy")
+    sent(publisher, "check", " ")
+    assert (publisher.page.status_code, "the text is empty" in publisher.text) == (422, True)
+    sent(publisher, "propose", document([CASH], "transfers"), **LOOKED_AT)
+    assert publisher.page.url.path == f"{POLICIES}/transfers/versions/1"
+    sent(publisher.go(EDIT), "propose", document([CASH], "transfers"), **LOOKED_AT)
+    assert (publisher.page.status_code, "here it must be payments" in publisher.text) == (422, True)
+    sent(publisher.go("/console/new-policy"), "propose", document([WORTH], "transfers"), **LOOKED_AT)
+    assert (publisher.page.status_code, "another person proposed version 1" in publisher.text) == (409, True)
+
+
+def decide(place: Place, key: str, amount: float = 20_000) -> int:
+    """Decide on one more transaction."""
+    asked = {"policy": "payments", "external_id": CUSTOMER, "transaction": cash(-amount), "decision_key": key}
+    return int(place.good("POST", "/v1/decisions", asked, role="investigator")["decision"])
+
+
+def test_decisions_are_found_by_policy_action_customer_actor_and_time(place: Place) -> None:
+    number = decide(place, "more")
+    visitor = Visitor(place).sign_in("investigator").go(DECISIONS)
+    assert f"{DECISIONS}/{number}" in visitor.links()
+    assert "/console/entities/customer/c%2F1%20%C3%A4" in visitor.links()
+    assert DECISIONS in visitor.links()
+    for query, found in (
+        ("action=block", True),
+        ("action=allow", False),
+        ("policy=payments", True),
+        ("policy=none", False),
+        ("external_id=c%2F1+%C3%A4&type=customer", True),
+        ("actor=the+investigator", True),
+        ("actor=the+admin", False),
+        ("since=2020-01-01", True),
+        ("until=2020-01-01", False),
+    ):
+        assert (f"{DECISIONS}/{number}" in visitor.go(f"{DECISIONS}?{query}").links()) is found, query
+    assert "there is no customer &#39;nobody&#39;" in visitor.go(f"{DECISIONS}?external_id=nobody&type=customer").text
+    assert visitor.go(f"{DECISIONS}?since=soon").page.status_code == 422
+
+
+def test_a_decision_says_why_and_its_conditions_only_to_those_who_see_policies(place: Place) -> None:
+    number = decide(place, "more")
+    text = Visitor(place).sign_in("investigator").go(f"{DECISIONS}/{number}").text
+    assert f"Decision {number}: Block" in text
+    assert "Block, by R0." in text
+    assert "operation of the transaction: cash" in text
+    assert "10,000" not in text
+    visitor = Visitor(place).sign_in("publisher").go(f"{DECISIONS}/{number}")
+    assert "amount of the transaction is above 10,000" in visitor.text
+    assert {FIRST, "/console/entities/customer/c%2F1%20%C3%A4", "/console/assessments/1.1"} <= {*visitor.links()}
+    for wrong in ("0", "x", "99", "9" * 30):
+        assert visitor.go(f"{DECISIONS}/{wrong}").page.status_code == 404
+
+
+def test_a_decision_without_a_rule_that_held_says_so(furnished: Place) -> None:
+    text = Visitor(furnished).sign_in("approver").go(f"{DECISIONS}/1").text
+    assert "Allow, as no rule gives an action." in text
+    assert "No rule held." in text
+
+
+def test_pages_of_decisions_go_on_with_the_filters_and_ask_as_often(place: Place) -> None:
+    visitor = Visitor(place).sign_in("admin")
+    few = {address: count(visitor, address) for address in (DECISIONS, POLICIES)}
+    for number in range(51):
+        MORE["search_decisions"](place, number)
+    for number in range(3):
+        MORE["list_policies"](place, number)
+    assert {address: count(visitor, address) for address in few} == few
+    (following,) = [link for link in visitor.go(f"{DECISIONS}?policy=payments").links() if "after=" in link]
+    assert "policy=payments" in following
+    assert visitor.go(following.replace("&amp;", "&")).page.status_code == 200
+    assert f"{DECISIONS}/1" in visitor.links()
+
+
+def test_stored_text_of_policies_and_decisions_is_never_markup(place: Place, publisher: Visitor) -> None:
+    rule = {**CASH, "title": MARKUP, "rationale": MARKUP}
+    sent(publisher.go(EDIT), "propose", document([rule], rationale=MARKUP), reason=MARKUP, accept_warnings=MARKUP)
+    address = publisher.page.url.path
+    assert address.endswith("/3")
+    Visitor(place).sign_in("admin").go(address).submit("/approve", reason=MARKUP, confirmed="yes")
+    number = decide(place, MARKUP)
+    for page in (address, EDIT, POLICIES, DECISIONS, f"{DECISIONS}/{number}"):
+        assert publisher.go(page).page.status_code == 200, page
+        assert "<script>alert" not in publisher.page.text, page
+    assert "alert(" in publisher.text
+
+
+def test_nothing_is_decided_where_there_is_no_policy(furnished: Place) -> None:
+    visitor = Visitor(furnished).sign_in("publisher", THEIRS)
+    assert "There is no policy yet" in visitor.go(POLICIES).text
+    assert "Nothing was decided yet." in visitor.go(DECISIONS).text
+    investigator = Visitor(furnished).sign_in("investigator")
+    assert POLICIES not in investigator.go(DECISIONS).links()
