@@ -1,0 +1,76 @@
+"""Pages in the reader's own colours, on a narrow screen and on paper."""
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+
+from fivefold.charts.bars import level_steps, waterfall_bars
+from fivefold.charts.steps import SCORE_AXIS
+from fivefold.console.rendering import HERE, environment
+from fivefold.domain.breakdown import Breakdown, Contribution
+from tests.browser.conftest import Served
+from tests.browser.test_console import ACME, visiting
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+pytestmark = pytest.mark.full
+
+LOOK = "(node, name) => getComputedStyle(node)[name]"
+
+
+COMPUTED = (
+    "all => all.map(each => [each.className.baseVal, getComputedStyle(each).fill, getComputedStyle(each).stroke])"
+)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_in_forced_colours_every_mark_is_seen_and_its_kind_is_told_without_colour(
+    browser: "Browser", scheme: Literal["light", "dark"]
+) -> None:
+    macros: Any = environment().get_template("shared/macros.html").make_module({"visit": None, "now_us": 0})
+    parts = tuple(Contribution(name, "", 1.0, "", points, "") for name, points in (("more", 0.8), ("less", -0.5)))
+    bars = waterfall_bars(Breakdown(2.0, parts), base_label="start", total_label="score", axis=SCORE_AXIS)
+    steps = level_steps(("low", "high"), "high", "low")
+    context = browser.new_context(forced_colors="active", color_scheme=scheme)
+    page = context.new_page()
+    page.set_content(str(macros.waterfall(bars, "title", "text", "name")) + str(macros.scale(steps, "title")))
+    page.add_style_tag(content=(HERE / "static" / "console.css").read_text(encoding="utf-8"))
+    paper = page.locator("body").evaluate(LOOK, "background-color")
+    looks = {kind: (fill, stroke) for kind, fill, stroke in page.locator("svg.waterfall rect").evaluate_all(COMPUTED)}
+    assert set(looks) == {"whole", "up", "down"}
+    assert len(set(looks.values())) == len(looks), "kinds differ"
+    assert all(fill != paper or stroke not in {"none", paper} for fill, stroke in looks.values())
+    assert paper not in {stroke for _, _, stroke in page.locator("svg line").evaluate_all(COMPUTED)}
+    holds = page.locator("svg.scale .step.holds").evaluate(LOOK, "fill")
+    assert holds not in {paper, page.locator("svg.scale text.holds").evaluate(LOOK, "fill")}
+    context.close()
+
+
+def test_what_is_wider_than_the_screen_says_so_and_is_reached_by_keyboard(browser: "Browser", served: Served) -> None:
+    with visiting(browser, served, "investigator", viewport={"width": 360, "height": 800}) as page:
+        page.goto(ACME)
+        wide = page.locator(".wide").filter(has=page.locator("table.timeline"))
+        assert wide.evaluate("node => node.scrollWidth > node.clientWidth")
+        assert wide.evaluate(LOOK, "background-attachment") == "local, local, scroll, scroll"
+        assert page.get_by_role("region", name="What happened").filter(has=page.locator("table")).count()
+        wide.focus()
+        page.keyboard.press("ArrowRight")
+        moved = "node => new Promise(done => (function look() { node.scrollLeft ? done() : setTimeout(look, 20); })())"
+        wide.evaluate(moved)
+
+
+def test_on_paper_there_is_what_was_asked_for_and_nothing_to_press(browser: "Browser", served: Served) -> None:
+    with visiting(browser, served, "investigator", color_scheme="dark") as page:
+        for path in (ACME, "/console/queue"):
+            page.goto(path)
+            page.emulate_media(media="print")
+            assert page.locator("main table").first.is_visible()
+            assert page.locator("h1").is_visible()
+            for hidden in ("header", "button", "select", "a.button", "nav"):
+                assert not [each for each in page.locator(hidden).all() if each.is_visible()], (path, hidden)
+            ink = page.locator("body").evaluate(LOOK, "color")
+            assert ink == "rgb(31, 41, 55)", "dark on paper, also for who reads light on dark"
+            cut = "nodes => nodes.filter(node => getComputedStyle(node).overflowX != 'visible').length"
+            assert page.locator(".wide").evaluate_all(cut) == 0
+            page.emulate_media(media="screen")
