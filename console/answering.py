@@ -46,6 +46,9 @@ def answer(view: View, visit: Visit) -> Document:
     if view.right is not None and not visit.may(view.right):
         return error_document(visit, 403, text("Your role, {role}, does not see this.", role=visit.role))
     try:
+        if view.method == "GET" and view.at_one_moment:
+            with visit.at_one_moment() as visit_then:
+                return _document(visit_then, view.handler(visit_then))
         with reachable():
             return _document(visit, view.handler(visit))
     except FivefoldError as error:

@@ -116,7 +116,7 @@ VIEWS: Final[tuple[View, ...]] = (
         validation.sign_off,
         validation.show_found,
     ),
-    View("GET", operations.OPERATIONS, "GET /v1/operations", operations.show_operations),
+    View("GET", operations.OPERATIONS, "GET /v1/operations", operations.show_operations, at_one_moment=False),
     View("GET", log.LOG, "GET /v1/audit/search", log.show_log),
     View("GET", operations.FAILURES, "GET /v1/failures", operations.show_failures),
     View("POST", f"{operations.FAILURES}/retry", f"GET {_OF}/risk", operations.retry, operations.show_failures),

@@ -178,6 +178,7 @@ class View:
         handler: reads the visit, calls use cases, and answers.
         page: of an action: the page that is shown again where it is refused, with the reason.
         reads_document: its form has the text of a ruleset, and reading one takes a while.
+        at_one_moment: all that a page shows was true together; False where one figure may fail and the others stay.
     """
 
     method: str
@@ -186,6 +187,7 @@ class View:
     handler: Callable[[Visit], Answer]
     page: Callable[[Visit], Rendered] | None = None
     reads_document: bool = False
+    at_one_moment: bool = True
 
 
 def notice_of(visit: Visit) -> str:

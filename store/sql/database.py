@@ -164,6 +164,18 @@ def reading(engine: Engine) -> Iterator[Session]:
 
 
 @contextmanager
+def reading_at_one_moment(engine: Engine) -> Iterator[Session]:
+    """Open a session that changes nothing, and whose statements all see the database as the first of them does."""
+    with reachable(), Session(engine, autoflush=False) as session:
+        if engine.dialect.name == "sqlite":
+            session.connection().exec_driver_sql("BEGIN")
+        else:
+            options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+            session.connection(execution_options=options)
+        yield session
+
+
+@contextmanager
 def writing(engine: Engine) -> Iterator[Session]:
     """Open the transaction of a use case that changes something; it ends with the block, undone by any error.
 

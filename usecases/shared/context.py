@@ -1,7 +1,7 @@
 """The context of a use case: on which database, who acts, and what time it is; and what it says in the audit log."""
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Self, TypedDict, Unpack
 
@@ -77,11 +77,13 @@ class Context:
         engine: the database.
         actor: who acts, and within which organisation.
         clock: tells the present, microseconds.
+        snapshot: the session of all that is read; None where each use case reads what holds when it begins.
     """
 
     engine: Engine
     actor: Actor
     clock: Callable[[], int] = now_microseconds
+    snapshot: Session | None = None
 
     @property
     def organisation_id(self) -> int:
@@ -97,8 +99,14 @@ class Context:
         return replace(self, clock=lambda: now_us)
 
     def reading(self) -> AbstractContextManager[Session]:
-        """Open the session of a use case that changes nothing: `store.sql.database.reading`."""
-        return database.reading(self.engine)
+        """Open the session of a use case that changes nothing: `store.sql.database.reading`, or the snapshot."""
+        return database.reading(self.engine) if self.snapshot is None else nullcontext(self.snapshot)
+
+    @contextmanager
+    def at_one_moment(self) -> Iterator[Self]:
+        """Give the same context for use cases that read, all of them as of one moment."""
+        with database.reading_at_one_moment(self.engine) as session:
+            yield replace(self, snapshot=session)
 
     def writing(self) -> AbstractContextManager[Session]:
         """Open the transaction of a use case that changes something: `store.sql.database.writing`."""
