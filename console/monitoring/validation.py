@@ -20,10 +20,13 @@ from fivefold.usecases.monitoring.revalidation import ChangeLine, Trigger
 from fivefold.usecases.monitoring.series import ValidationPoint, read_point, sign_off_validation, validation_series
 from fivefold.usecases.monitoring.validate import read_validation
 from fivefold.usecases.monitoring.validate import revalidation as triggers_of
+from fivefold.usecases.monitoring.work_figures import WorkFigures, read_work_figures
 
 SHOWN = 12
 """Validations that a picture has room for; older ones are on the next page of the list."""
 CHANGES = Part(20)
+WORK_DAYS = 90
+"""Without a validation."""
 _LIMITS: Final = AcceptanceLimits()
 _Limit = Callable[[ValidationPoint], float | None]
 
@@ -51,6 +54,7 @@ class ValidationPage:
     """What the levels were worth, and what asks for a revalidation.
 
     Attributes:
+        work: of the time of the validation that looks furthest; without one of the last 90 days.
         reached: the triggers that are reached now.
         points: validations, the one that looks furthest first.
         least: confirmed, or alerts with an outcome, that a figure must rest on.
@@ -64,6 +68,7 @@ class ValidationPage:
     next: str | None
     changes: Page[ChangeLine]
     kinds: tuple[str, ...]
+    work: WorkFigures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +77,7 @@ class FoundPage:
 
     point: ValidationPoint
     found: ReportPage
+    work: WorkFigures
 
 
 def show_validation(visit: Visit) -> Rendered:
@@ -87,6 +93,7 @@ def show_validation(visit: Visit) -> Rendered:
         next=visit.next_of("validations", points),
         changes=revalidation.list_changes(visit, CHANGES),
         kinds=revalidation.KINDS,
+        work=_work(visit, points[0] if points else None),
     )
     return Rendered(template="monitoring/validation.html", title=text("Validation"), page=page)
 
@@ -95,11 +102,19 @@ def show_found(visit: Visit) -> Rendered:
     """Show one validation, as its page was laid out for people, and who signed it off."""
     number = row_number(visit.parts["validation"], text("row"))
     validation = read_validation(visit, number)
+    point = read_point(visit, number)
     page = FoundPage(
-        point=read_point(visit, number),
+        point=point,
+        work=_work(visit, point),
         found=validation_sections(validation.id, validation.reason, validation.report),
     )
     return Rendered(template="monitoring/found.html", title=text("Validation {number}", number=number), page=page)
+
+
+def _work(visit: Visit, point: ValidationPoint | None) -> WorkFigures:
+    now = visit.now()
+    begins, ends = (now - WORK_DAYS * DAY_US, now) if point is None else (point.begins, point.ends)
+    return read_work_figures(visit, begins, ends)
 
 
 def sign_off(visit: Visit) -> Answer:

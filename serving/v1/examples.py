@@ -217,6 +217,7 @@ _OWN: Final[Mapping[str, Mapping[str, Any]]] = {
     "read_difference": {"assessment": "1.2", "earlier": "1.1"},
     "list_transitions": {"direction": "rise,fall", "to": "high"},
     "read_levels_over_time": {"every": "month", "periods": 13},
+    "read_work": {"begins": "2026-07-01", "ends": "2026-10-01"},
     "list_migrated": {"from_level": "medium", "to_level": "high"},
     "save_queue_view": {"name": "Rose today"},
     "remove_queue_view": {"name": "Rose today", "shared": True},

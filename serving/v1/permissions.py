@@ -113,6 +113,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/validations/{validation}", REVIEWERS, validations.read_validation),
     Route("POST", "/v1/validations/{validation}/sign-off", REVIEWERS, validations.sign_validation),
     Route("GET", "/v1/validation-series", REVIEWERS, validations.list_series),
+    Route("GET", "/v1/work-figures", REVIEWERS, validations.read_work),
     Route("GET", "/v1/revalidation", REVIEWERS, validations.read_revalidation),
     Route("GET", "/v1/material-changes", REVIEWERS, validations.list_changes),
     Route("POST", "/v1/material-changes", REVIEWERS, validations.register_change, 201),

@@ -5,7 +5,9 @@ import copy
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from fivefold.domain.clock import DAY_US, HOUR_US
 from fivefold.store.tables.events import ValidationRun
+from fivefold.store.tables.levels import OverrideRow
 from fivefold.store.tables.rulesets import Family, RulesetVersion
 from tests.console.test_queries import count
 from tests.console.visitors import Visitor
@@ -149,3 +151,25 @@ def test_a_person_who_wrote_none_of_its_rulesets_signs_a_validation_off_once(pla
     assert (again.status_code, "was signed off already" in again.text) == (409, True)
     actions = [each["action"] for each in place.good("GET", "/v1/audit", role="admin", params={"limit": 1000})]
     assert actions.count("validation.signed_off") == 1
+
+
+def test_time_to_decide_says_what_is_not_known_and_is_no_zero(place: Place) -> None:
+    visitor = Visitor(place).sign_in("approver").go(PAGE)
+    assert "Cases, until closed 0 nothing was decided nothing was decided nothing was decided" in visitor.text
+    with Session(place.engine) as session, session.begin():
+        run = session.scalars(select(ValidationRun)).one()
+        first = session.scalars(select(OverrideRow).order_by(OverrideRow.id)).first()
+        assert first is not None
+        words = {"level": 1, "reason": "because", "requested_by": "member:1", "state": "revoked"}
+        times = {
+            "requested_us": run.from_us,
+            "decided_us": run.from_us + 3 * HOUR_US,
+            "revoked_us": run.from_us + DAY_US,
+        }
+        session.add(OverrideRow(organisation_id=run.organisation_id, entity_id=first.entity_id, **words, **times))
+    visitor.go(f"{PAGE}/1")
+    assert "Overrides, until another person decided 1 3.0 hours 3.0 hours 1 100.0 %" in visitor.text
+    asked = {"begins": "2020-01-01", "ends": "2020-02-01"}
+    figures = place.good("GET", "/v1/work-figures", params=asked, role="publisher")["figures"]
+    assert [(each["decided"], each["median_hours"]) for each in figures] == [(0, None)] * 5
+    assert place.ask("GET", "/v1/work-figures", params=asked, role="investigator").status_code == 403

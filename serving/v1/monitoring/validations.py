@@ -14,6 +14,7 @@ from fivefold.usecases.monitoring.history import CONFIRMED
 from fivefold.usecases.monitoring.revalidation import REACHED, Trigger
 from fivefold.usecases.monitoring.series import ValidationPoint, sign_off_validation, validation_series
 from fivefold.usecases.monitoring.validate import Validated
+from fivefold.usecases.monitoring.work_figures import WorkFigures, read_work_figures
 from fivefold.usecases.shared.api_fields import Moment
 
 
@@ -75,6 +76,18 @@ class Change(ResponseModel):
     signed_by: str | None
     signed_at: Moment | None = Field(validation_alias="signed_us")
     conclusion: str | None
+
+
+class WorkTime(RequestModel):
+    """A time, from `begins` until before `ends`."""
+
+    begins: MomentGiven
+    ends: MomentGiven
+
+
+def read_work(context: RequestContext, query: WorkTime) -> WorkFigures:
+    """Measure how long people took to decide in a time, and how much came back to them."""
+    return read_work_figures(context, query.begins, query.ends)
 
 
 def list_validations(context: RequestContext, query: PageQuery) -> Page[ValidationLine]:

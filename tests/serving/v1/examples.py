@@ -121,6 +121,7 @@ EXAMPLES: Mapping[str, Example] = {
     "list_series": Example(),
     "sign_validation": Example({"validation": "1"}, {"conclusion": WHY}, own=("validation",)),
     "read_revalidation": Example(),
+    "read_work": Example(query={"begins": "2026-01-01", "ends": "2026-04-01"}),
     "list_changes": Example(),
     "register_change": Example(body={"kind": "country", "description": "Malta"}),
     "sign_off": Example({"change": "1"}, {"validation": 1, "conclusion": WHY}, own=("change",)),

@@ -210,6 +210,7 @@ FIRST_DAYS = (
     Step("read_validation"),
     Step("list_series"),
     Step("sign_validation", "bo"),
+    Step("read_work"),
     Step("read_revalidation"),
     Step("sign_off", "bo"),
     Step("list_models"),

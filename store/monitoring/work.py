@@ -1,0 +1,125 @@
+"""How long people took to decide, and what came back to them, from moments that are stored. Begins no transaction."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import and_, func, literal, or_, select, union_all
+from sqlalchemy.orm import Session, aliased
+
+from fivefold.store.queue.items import Kind
+from fivefold.store.rulesets.proposals import APPROVED, REFUSED
+from fivefold.store.tables.entities import Record
+from fivefold.store.tables.levels import OverrideRow, Transition
+from fivefold.store.tables.proposals import Proposal
+from fivefold.store.tables.queue import QueueWork
+
+
+@dataclass(frozen=True)
+class TimesTaken:
+    """How many of a kind were decided, in how long half of them were, and nine of ten; microseconds."""
+
+    decided: int
+    median_us: int
+    nine_of_ten_us: int
+
+
+def times_taken(session: Session, organisation_id: int, from_us: int, until_us: int) -> dict[str, TimesTaken]:
+    """Measure what was decided in a time, by kind: override, change, rise, alert and case; without any it is absent.
+
+    A rise takes from the level that was reached until it is put away, a case from its opening to its close.
+    """
+
+    def within(moment: Any) -> Any:
+        return and_(moment >= from_us, moment < until_us)
+
+    rise = (Transition.entity_id == QueueWork.number) & (Transition.number == QueueWork.step)
+    every = union_all(
+        select(
+            literal(Kind.OVERRIDE.value).label("kind"),
+            (OverrideRow.decided_us - OverrideRow.requested_us).label("took"),
+        ).where(OverrideRow.organisation_id == organisation_id, within(OverrideRow.decided_us)),
+        select(literal(Kind.CHANGE.value), Proposal.decided_us - Proposal.proposed_us).where(
+            Proposal.organisation_id == organisation_id,
+            Proposal.state.in_((APPROVED, REFUSED)),
+            within(Proposal.decided_us),
+        ),
+        select(literal(Kind.RISE.value), QueueWork.done_us - Transition.at_us)
+        .join(Transition, rise)
+        .where(
+            QueueWork.organisation_id == organisation_id,
+            QueueWork.kind == Kind.RISE.value,
+            within(QueueWork.done_us),
+        ),
+        select(Record.kind, Record.closed_us - Record.opened_us).where(
+            Record.organisation_id == organisation_id, within(Record.closed_us)
+        ),
+    ).subquery()
+    own = every.c.kind
+    place = func.row_number().over(partition_by=own, order_by=every.c.took).label("place")
+    ranked = select(own, every.c.took, place, func.count().over(partition_by=own).label("decided")).subquery()
+    half, nine = (ranked.c.decided + 1) // 2, (ranked.c.decided * 9 + 9) // 10
+    rows = session.execute(
+        select(ranked.c.kind, ranked.c.decided, ranked.c.place, ranked.c.took)
+        .where(or_(ranked.c.place == half, ranked.c.place == nine))
+        .order_by(ranked.c.kind, ranked.c.place)
+    )
+    found: dict[str, TimesTaken] = {}
+    for kind, decided, _, took in rows:
+        first = found[kind].median_us if kind in found else took
+        found[kind] = TimesTaken(decided, first, took)
+    return found
+
+
+def came_back(session: Session, organisation_id: int, from_us: int, until_us: int, within_us: int) -> Mapping[str, int]:
+    """Count what was decided in a time and came back within a while: overrides and changes.
+
+    An override that was refused and asked for again for the same entity, or approved and ended by a person; a change
+    that was refused and proposed again.
+    """
+    again, anew = aliased(OverrideRow), aliased(Proposal)
+    asked_again = (
+        select(again.id)
+        .where(
+            again.entity_id == OverrideRow.entity_id,
+            again.requested_us >= OverrideRow.decided_us,
+            again.requested_us < OverrideRow.decided_us + within_us,
+        )
+        .exists()
+    )
+    proposed_again = (
+        select(anew.id)
+        .where(
+            anew.organisation_id == organisation_id,
+            anew.kind == Proposal.kind,
+            anew.subject == Proposal.subject,
+            anew.proposed_us >= Proposal.decided_us,
+            anew.proposed_us < Proposal.decided_us + within_us,
+        )
+        .exists()
+    )
+    overrides = (
+        select(literal(Kind.OVERRIDE.value).label("kind"), func.count().label("entities"))
+        .select_from(OverrideRow)
+        .where(
+            OverrideRow.organisation_id == organisation_id,
+            OverrideRow.decided_us >= from_us,
+            OverrideRow.decided_us < until_us,
+            or_(
+                and_(OverrideRow.state == "refused", asked_again),
+                OverrideRow.revoked_us < OverrideRow.decided_us + within_us,
+            ),
+        )
+    )
+    changes = (
+        select(literal(Kind.CHANGE.value), func.count())
+        .select_from(Proposal)
+        .where(
+            Proposal.organisation_id == organisation_id,
+            Proposal.state == REFUSED,
+            Proposal.decided_us >= from_us,
+            Proposal.decided_us < until_us,
+            proposed_again,
+        )
+    )
+    return {row.kind: row.entities for row in session.execute(union_all(overrides, changes))}

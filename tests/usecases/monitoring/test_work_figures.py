@@ -1,0 +1,124 @@
+"""Time to decide and rework are what plain Python makes of the stored moments."""
+
+import math
+import random
+from collections import defaultdict
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import DAY_US, HOUR_US
+from fivefold.domain.errors import ConfigError
+from fivefold.store.tables.entities import Entity, EntityType, Record
+from fivefold.store.tables.levels import OverrideRow, Transition
+from fivefold.store.tables.proposals import Proposal
+from fivefold.store.tables.queue import QueueWork
+from fivefold.usecases.monitoring.work_figures import BACK_DAYS, KINDS, WorkFigure, read_work_figures
+from fivefold.usecases.shared.context import Context
+from tests.usecases import platforms
+
+pytestmark = pytest.mark.postgresql
+BACK_US = BACK_DAYS * DAY_US
+
+
+@pytest.fixture
+def context(engine: Engine) -> Context:
+    """Two organisations in which much was asked for and decided within a hundred days."""
+    chance = random.Random(11)
+    organisations = [platforms.organisation(engine, name) for name in ("bank", "other")]
+
+    def moment() -> int:
+        return chance.randrange(100) * DAY_US + chance.randrange(24) * HOUR_US + 1
+
+    with Session(engine) as session, session.begin():
+        for number, kind in enumerate(session.scalars(select(EntityType).order_by(EntityType.id)).all() * 20):
+            of = {"organisation_id": kind.organisation_id}
+            entity = Entity(**of, type_id=kind.id, external_id=f"c{number}", created_us=1)
+            session.add(entity)
+            session.flush()
+            for _ in range(4):
+                asked, state = moment(), chance.choice(["requested", "approved", "refused", "revoked"])
+                decided = None if state == "requested" else asked + chance.randrange(200) * HOUR_US
+                ended = (decided or 0) + chance.choice([1, 40]) * DAY_US if state == "revoked" else None
+                words = {"reason": "because", "requested_by": "member:1", "level": 1, "requested_us": asked}
+                row = OverrideRow(**of, entity_id=entity.id, state=state, decided_us=decided, revoked_us=ended, **words)
+                session.add(row)
+            for step in (1, 2):
+                reached = moment()
+                moved = {"from_level": 1, "to_level": 2, "at_us": reached, "source": "rules"}
+                session.add(Transition(entity_id=entity.id, number=step, **of, **moved))
+                done = reached + chance.randrange(90) * HOUR_US if step == 1 else None
+                written = {"entity_id": entity.id, "revision": 1, "changed_us": 1, "changed_by": "member:1"}
+                session.add(QueueWork(**of, kind="rise", number=entity.id, step=step, done_us=done, **written))
+            opened, closed = moment(), chance.choice([None, 30 * HOUR_US])
+            ends = {"opened_us": opened, "closed_us": closed and opened + closed}
+            session.add(Record(**of, kind="alert", external_id=f"a{number}", entity_id=entity.id, **ends))
+        for number in range(40):
+            asked, state = moment(), chance.choice(["proposed", "approved", "refused", "withdrawn"])
+            decided = None if state == "proposed" else asked + chance.randrange(90) * HOUR_US
+            words = {"kind": "ruleset.switch", "content": {}, "reach": {}, "reason": "because"}
+            of = {"organisation_id": organisations[number % 2], "subject": f"s{number % 4}"}
+            who = {"proposed_by": "member:1", "proposed_us": asked, "state": state, "decided_us": decided}
+            session.add(Proposal(**of, **words, **who))
+    return Context(engine, platforms.actor(organisations[0]), lambda: platforms.NOW)
+
+
+def slowly(context: Context, begins: int, ends: int) -> list[WorkFigure]:
+    """The figures, of rows that are read one by one."""
+    took: dict[str, list[int]] = defaultdict(list)
+    back = {"override": 0, "change": 0}
+    with Session(context.engine) as session:
+
+        def rows(table: Any) -> list[Any]:
+            return list(session.scalars(select(table).where(table.organisation_id == context.organisation_id)))
+
+        for row in rows(OverrideRow):
+            if row.decided_us is not None and begins <= row.decided_us < ends:
+                took["override"].append(row.decided_us - row.requested_us)
+                later = [each.requested_us for each in rows(OverrideRow) if each.entity_id == row.entity_id]
+                again = any(row.decided_us <= at < row.decided_us + BACK_US for at in later)
+                is_ended = row.revoked_us is not None and row.revoked_us < row.decided_us + BACK_US
+                back["override"] += is_ended or (row.state == "refused" and again)
+        for row in rows(Proposal):
+            if row.state in {"approved", "refused"} and begins <= row.decided_us < ends:
+                took["change"].append(row.decided_us - row.proposed_us)
+                later = [each.proposed_us for each in rows(Proposal) if each.subject == row.subject]
+                again = any(row.decided_us <= at < row.decided_us + BACK_US for at in later)
+                back["change"] += row.state == "refused" and again
+        for row in rows(QueueWork):
+            if row.done_us is not None and begins <= row.done_us < ends:
+                took["rise"].append(row.done_us - session.get_one(Transition, (row.number, row.step)).at_us)
+        for row in rows(Record):
+            if row.closed_us is not None and begins <= row.closed_us < ends:
+                took[row.kind].append(row.closed_us - row.opened_us)
+    return [_figure(kind, sorted(took[kind]), back.get(kind)) for kind in KINDS]
+
+
+def _figure(kind: str, took: list[int], back: int | None) -> WorkFigure:
+    decided = len(took)
+    return WorkFigure(
+        kind=kind,
+        decided=decided,
+        median_hours=took[math.ceil(decided / 2) - 1] / HOUR_US if took else None,
+        nine_of_ten_hours=took[math.ceil(decided * 9 / 10) - 1] / HOUR_US if took else None,
+        came_back=back if took else None,
+        came_back_share=back / decided if took and back is not None else None,
+    )
+
+
+def test_figures_are_what_plain_python_makes_of_the_rows(context: Context) -> None:
+    for begins, ends in ((0, 200), (20, 60), (60, 61), (150, 300)):
+        found = read_work_figures(context, begins * DAY_US, ends * DAY_US)
+        assert list(found.figures) == slowly(context, begins * DAY_US, ends * DAY_US)
+    whole = {each.kind: each for each in read_work_figures(context, 0, 200 * DAY_US).figures}
+    assert (whole["override"].came_back or 0) > 0
+    assert whole["case"] == WorkFigure(
+        kind="case", decided=0, median_hours=None, nine_of_ten_hours=None, came_back=None, came_back_share=None
+    )
+
+
+def test_an_empty_time_is_refused(context: Context) -> None:
+    with pytest.raises(ConfigError, match="is empty; it must end after it begins"):
+        read_work_figures(context, DAY_US, DAY_US)
