@@ -7,5 +7,5 @@ DEPTH = os.environ.get("FIVEFOLD_TESTS", "quick")
 
 
 def examples(full: int) -> int:
-    """Give how many examples a property with a number of its own tries: in `make test` a third, ten at least."""
-    return min(full, max(10, full // 3)) if DEPTH == "quick" else full
+    """Give how many examples a property with a number of its own tries: in `make test` a fifth, six at least."""
+    return min(full, max(6, full // 5)) if DEPTH == "quick" else full

@@ -69,9 +69,11 @@ def slowly(context: Context, filters: TransitionFilters) -> list[str]:
     """What the list should be: numbers of assessments, of rows that are read one by one."""
     found: list[Any] = []
     with Session(context.engine) as session:
+        entities = {entity.id: entity for entity in session.scalars(select(Entity))}
+        kinds = {kind.id: kind for kind in session.scalars(select(EntityType))}
         for row in session.scalars(select(Transition)):
-            entity = session.get_one(Entity, row.entity_id)
-            kind = session.get_one(EntityType, entity.type_id)
+            entity = entities[row.entity_id]
+            kind = kinds[entity.type_id]
             if (
                 row.organisation_id == context.organisation_id
                 and entity.erased_us is None
