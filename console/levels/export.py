@@ -21,7 +21,7 @@ def export_pdf(visit: Visit) -> Download:
     from fivefold.console.levels.pdf import pdf_of  # noqa: PLC0415 (imports ReportLab, for a rare request)
 
     export = _export(visit, "pdf")
-    return Download(_name(export, "pdf"), "application/pdf", pdf_of(export))
+    return Download(_name(export, "pdf"), "application/pdf", pdf_of(export, visit.session.zone))
 
 
 def _export(visit: Visit, form: Literal["json", "pdf"]) -> CustomerExport:

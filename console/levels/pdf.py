@@ -1,79 +1,192 @@
-"""A customer's page as PDF: the same sentences, factors and arithmetic."""
+"""A customer's page as PDF: the same sentences, factors, picture and arithmetic."""
 
-from collections.abc import Callable
-from functools import cache
+import re
+from collections.abc import Sequence
+from functools import cache, partial
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 from xml.sax.saxutils import escape
 
+from reportlab.graphics.shapes import Drawing, Line, Rect, String
+from reportlab.lib.colors import HexColor
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
+from reportlab.lib.units import mm
 from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfbase.ttfonts import TTFont
+from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Paragraph, SimpleDocTemplate, Spacer, Table
 
+from fivefold.charts.bars import PLOT_WIDTH, Bar
+from fivefold.console.levels.difference import points_waterfall
+from fivefold.console.rendering import attribute, moment, reading_in, signed, words
 from fivefold.console.texts import text
-from fivefold.domain.clock import utc_text
 from fivefold.usecases.portfolio.export import CustomerExport
 
-_WIDTHS: Final = (150, 190, 50, 70)
+_MARGIN: Final = 20 * mm
+_WIDTHS: Final = (150, 200, 50, 80)
 """Of the columns of factors, points of 1/72 inch."""
+_SIDES: Final = ("leftMargin", "rightMargin", "topMargin", "bottomMargin")
+_ROW: Final = 15
+_LABEL_SIGNS: Final = 38
+_COLOURS: Final = {"up": "#0072b2", "down": "#c25400", "whole": "#475569"}
+_INK, _LINE = HexColor("#1f2937"), HexColor("#d5dbe3")
+_ELSEWHERE: Final = (("STSong-Light", 0x2E80, 0x9FFF), ("HYSMyeongJo-Medium", 0xAC00, 0xD7A3))
+"""Fonts that readers of PDF have for letters of East Asia, and the first and the last of these letters."""
 
 
-def pdf_of(export: CustomerExport) -> bytes:
-    """Write the customer as a PDF: sentence first, then the table of factors, the value, and what is known."""
-    styles = _styles()
+def pdf_of(export: CustomerExport, zone: str) -> bytes:
+    """Write the customer as a PDF: sentence first, then the picture, the factors, the value, and what is known.
 
-    def said(words: str, style: str = "plain") -> Any:
-        return Paragraph(escape(words), styles[style])
-
-    story = [said(f"{export.external_id} ({export.entity_type})", "title"), said(_level(export)), Spacer(1, 6)]
-    if export.sentence:
-        story.append(said(export.sentence))
-    if export.factors:
-        story += [Spacer(1, 6), _factors(export, said)]
-    story += [Spacer(1, 6), said(_worth(export))]
-    known = [f"{name}: {value}" for name, value in export.attributes.items()]
-    known += [text("Tag {tag} since {since}", tag=tag.tag, since=utc_text(tag.from_us)) for tag in export.tags]
-    known += [
-        text("Screening {name}: {found}", name=each.screening, found=text("hit") if each.found else text("clean"))
-        for each in export.screenings
-    ]
-    story += [said(text("What is known"), "strong"), *(said(line) for line in known)]
-    foot = text("Exported by {name}, {at}.", name=export.exported_by, at=utc_text(export.exported_us))
-    if export.address is not None:
-        foot += " " + text("Permanent address: {address}", address=export.address)
-    story += [Spacer(1, 12), said(foot)]
+    Moments are in *zone* of the IANA database, with UTC beside.
+    """
+    with reading_in(zone):
+        story = [
+            _said(f"{export.external_id} ({words(export.entity_type)})", "title"),
+            _said(_level(export)),
+            *([_said(export.sentence)] if export.sentence else []),
+            Spacer(1, 6),
+            *_factors(export),
+            _said(_worth(export)),
+            Spacer(1, 6),
+            *_known(export),
+            Spacer(1, 12),
+            *_foot(export),
+        ]
+        head = f"{export.external_id}, {_moment(export.exported_us)}"
     written = BytesIO()
-    SimpleDocTemplate(written, pagesize=A4, title=export.external_id, author=export.exported_by).build(story)
+    named = {"title": export.external_id, "author": export.exported_by, "lang": "en"}
+    pages = SimpleDocTemplate(written, pagesize=A4, **dict.fromkeys(_SIDES, _MARGIN), **named)
+    pages.build(story, canvasmaker=partial(_Numbered, head=head))
     return written.getvalue()
 
 
-def _factors(export: CustomerExport, said: Callable[..., Any]) -> Any:
+class _Numbered(Canvas):  # type: ignore[misc]  # of a library without types
+    """Writes below each page whose it is, and which of how many."""
+
+    def __init__(self, *args: Any, head: str, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._head, self._states = head, list[dict[str, Any]]()
+
+    def showPage(self) -> None:  # noqa: N802 (the library's name)
+        """Keep the page until all are counted."""
+        self._states.append(dict(self.__dict__))
+        self._startPage()
+
+    def save(self) -> None:
+        """Write the pages that were kept."""
+        for number, state in enumerate(self._states, start=1):
+            self.__dict__.update(state)
+            count = text("Page {number} of {count}", number=number, count=len(self._states))
+            foot = _said(f"{self._head} · {count}", "foot")
+            foot.wrapOn(self, A4[0] - 2 * _MARGIN, _MARGIN)
+            foot.drawOn(self, _MARGIN + 6, 10 * mm)
+            super().showPage()
+        super().save()
+
+
+def _said(written: str, style: str = "plain") -> Any:
+    return Paragraph(_with_fonts(written), _styles()[style])
+
+
+def _with_fonts(written: str) -> str:
+    """Escape text, with another font around letters that the file's own lacks, or their numbers in Unicode."""
+    glyphs = getattr(pdfmetrics.getFont(_styles()["plain"].fontName).face, "charToGlyph", None)
+    parts = []
+    for sign in written:
+        if glyphs is None or ord(sign) in glyphs or not sign.isprintable():
+            parts.append(escape(sign))
+        elif (font := next((name for name, *ends in _ELSEWHERE if ends[0] <= ord(sign) <= ends[1]), None)) is not None:
+            parts.append(f'<font name="{font}">{sign}</font>')
+        else:
+            parts.append(f"[U+{ord(sign):04X}]")
+    return "".join(parts)
+
+
+def _moment(time_us: int) -> str:
+    """Write a moment as pages do, UTC in brackets."""
+    return re.sub("<[^>]+>", "", re.sub("<small>(.*?)</small>", r"(\1)", str(moment(time_us))))
+
+
+def _factors(export: CustomerExport) -> list[Any]:
+    if not export.factors:
+        return []
     head = (text("Factor"), text("What was seen"), text("Points"), text("At least"))
     rows = [
         (
             rule.title,
             "; ".join(f"{seen.name}: {seen.value}" for seen in rule.values) or "–",
-            rule.points,
-            rule.floor or "–",
+            signed(rule.points),
+            words(rule.floor) if rule.floor else "–",
         )
         for rule in export.factors
     ]
-    cells = [[said(each, "strong") for each in head], *([said(each) for each in row] for row in rows)]
-    return Table(cells, colWidths=_WIDTHS, repeatRows=1, style=[("VALIGN", (0, 0), (-1, -1), "TOP")])
+    cells = [[_said(each, "strong") for each in head], *([_said(each) for each in row] for row in rows)]
+    look = [
+        ("VALIGN", (0, 0), (-1, -1), "TOP"),
+        ("LINEBELOW", (0, 0), (-1, -1), 0.5, _LINE),
+        ("LEFTPADDING", (0, 0), (0, -1), 0),
+    ]
+    table = Table(cells, colWidths=_WIDTHS, repeatRows=1, splitInRow=1, hAlign="LEFT", style=look)
+    bars = points_waterfall(0.0, [(rule.title, rule.points) for rule in export.factors])[1:]
+    return [*([_picture(bars), Spacer(1, 6)] if bars else []), table, Spacer(1, 6)]
+
+
+def _picture(bars: Sequence[Bar]) -> Drawing:
+    """Draw the same waterfall as the page; the table beside it has the same numbers."""
+    left, plot = 190.0, 220.0
+    drawing = Drawing(left + plot + 60, _ROW * len(bars))
+    font, of_unit = _styles()["plain"].fontName, plot / PLOT_WIDTH
+    for number, bar in enumerate(bars):
+        low = _ROW * (len(bars) - 1 - number)
+        label = bar.label if len(bar.label) <= _LABEL_SIGNS else f"{bar.label[: _LABEL_SIGNS - 1]}…"
+        drawing.add(String(left - 6, low + 4, label, fontName=font, fontSize=8, textAnchor="end", fillColor=_INK))
+        fill = HexColor(_COLOURS[bar.kind])
+        drawing.add(
+            Rect(left + bar.x * of_unit, low + 2, bar.width * of_unit, _ROW - 5, fillColor=fill, strokeColor=None)
+        )
+        after = left + (bar.x + bar.width) * of_unit + 4
+        drawing.add(String(after, low + 4, bar.number, fontName=font, fontSize=8, fillColor=_INK))
+        if number < len(bars) - 1:
+            end = left + bar.end * of_unit
+            drawing.add(Line(end, low + 2, end, low - 3, strokeColor=_INK, strokeWidth=0.5))
+    return drawing
+
+
+def _known(export: CustomerExport) -> list[Any]:
+    lines = [f"{words(name)}: {attribute(value)}" for name, value in export.attributes.items()]
+    lines += [text("Tag {tag} since {since}", tag=tag.tag, since=_moment(tag.from_us)) for tag in export.tags]
+    lines += [
+        text(
+            "Screening {name}, {at}: {found}",
+            name=each.screening,
+            at=_moment(each.at_us),
+            found=text("hit") if each.found else text("clean"),
+        )
+        for each in export.screenings
+    ]
+    return [_said(text("What is known"), "strong"), *(_said(line) for line in lines or [text("None so far.")])]
+
+
+def _foot(export: CustomerExport) -> list[Any]:
+    foot = text("Exported by {name}, {at}.", name=export.exported_by, at=_moment(export.exported_us))
+    if export.address is not None:
+        foot += " " + text("Permanent address: {address}", address=export.address)
+    return [_said(foot)]
 
 
 def _level(export: CustomerExport) -> str:
     if export.level is None:
-        return text("Risk: {status}", status=export.status)
-    said = text("Risk: {level}", level=export.level)
+        return text("Risk: {status}", status=words(export.status)) + "."
+    said = text("Risk: {level}", level=words(export.level))
     if export.since_us is not None:
-        said += " " + text("since {since}", since=utc_text(export.since_us))
+        said += " " + text("since {since}", since=_moment(export.since_us))
     if export.overridden:
-        said += ". " + text("An override holds; beneath it the rules say {level}", level=export.rules_level or "–")
+        rules_level = words(export.rules_level) if export.rules_level else "–"
+        said += ". " + text("An override holds; beneath it the rules say {level}", level=rules_level)
     return f"{said}."
 
 
@@ -90,7 +203,7 @@ def _worth(export: CustomerExport) -> str:
 
 @cache
 def _styles() -> dict[str, Any]:
-    """Make the styles, of a font that has the letters of most alphabets."""
+    """Make the styles, of a font that has the letters of Europe and many others."""
     found = find_spec("matplotlib")
     folder = Path(found.origin or "").parent / "mpl-data" / "fonts" / "ttf" if found is not None else Path()
     plain, strong = "Helvetica", "Helvetica-Bold"
@@ -98,8 +211,11 @@ def _styles() -> dict[str, Any]:
         plain, strong = "DejaVuSans", "DejaVuSans-Bold"
         for name in (plain, strong):
             pdfmetrics.registerFont(TTFont(name, str(folder / f"{name}.ttf")))
+    for name, *_ in _ELSEWHERE:
+        pdfmetrics.registerFont(UnicodeCIDFont(name))
     return {
-        "plain": ParagraphStyle("plain", fontName=plain, fontSize=9, leading=12),
-        "strong": ParagraphStyle("strong", fontName=strong, fontSize=9, leading=14),
-        "title": ParagraphStyle("title", fontName=strong, fontSize=14, leading=20),
+        "plain": ParagraphStyle("plain", fontName=plain, fontSize=9, leading=12, textColor=_INK),
+        "strong": ParagraphStyle("strong", fontName=strong, fontSize=9, leading=14, textColor=_INK),
+        "title": ParagraphStyle("title", fontName=strong, fontSize=14, leading=20, textColor=_INK),
+        "foot": ParagraphStyle("foot", fontName=plain, fontSize=7.5, leading=9, textColor=_INK),
     }

@@ -1,0 +1,91 @@
+"""A customer as PDF: whatever is stored fits on its pages, whose number each of them has."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from fivefold.console.levels import pdf
+from fivefold.usecases.levels.entity_profile import ScreeningLine, TagLine
+from fivefold.usecases.levels.explain import FiredRule, ValueSeen
+from fivefold.usecases.portfolio.export import CustomerExport, ExportedValue
+
+AT = 1_800_000_000_123_456
+CUSTOMER = CustomerExport(
+    entity_type="customer",
+    external_id="user_000006",
+    exported_us=AT,
+    exported_by="ida",
+    level="high",
+    rules_level="medium",
+    status="assessed",
+    since_us=AT,
+    overridden=True,
+    sentence="Score 30: Payments to or from listed countries 40 − Source of funds 5; Low, raised to High by a floor",
+    assessment="6.2",
+    address="/console/assessments/6.2",
+    factors=(
+        FiredRule(
+            title="Payments to or from listed countries",
+            rationale=None,
+            case=None,
+            values=(ValueSeen("transactions in 180 days", "1"),),
+            points="40",
+            floor="high",
+        ),
+        FiredRule(title="Source of funds", rationale=None, case=None, values=(), points="-5", floor=None),
+    ),
+    value=ExportedValue(
+        score=2.08,
+        segment="medium",
+        expected_value=1.46,
+        currency="EUR",
+        horizon_days=90,
+        model="fivefold-value",
+        model_version=1,
+        as_of_us=AT,
+    ),
+    attributes={"products": ["current-account", "savings"], "last_review": "2026-08-24T00:00:00.000000"},
+    tags=(TagLine(tag="watch", from_us=AT, until_us=None, set_by="ida"),),
+    screenings=(ScreeningLine(screening="pep", found=False, at_us=AT, recorded_us=AT),),
+)
+
+
+def pages_of(document: bytes) -> int:
+    return len(re.findall(rb"/Type /Page\b", document))
+
+
+def test_a_customer_fits_on_one_page() -> None:
+    document = pdf.pdf_of(CUSTOMER, "UTC")
+    assert document.startswith(b"%PDF-")
+    assert pages_of(document) == 1
+
+
+@pytest.mark.parametrize("long", ["word " * 4000, "x" * 20_000, "\n".join("abc" * 9 for _ in range(300))])
+def test_a_long_value_goes_on_on_the_next_page(long: str) -> None:
+    rule = replace(CUSTOMER.factors[0], values=(ValueSeen("name", long),), title=long[:2000])
+    export = replace(CUSTOMER, attributes={"note": long}, factors=(rule, *CUSTOMER.factors), external_id=long[:200])
+    assert pages_of(pdf.pdf_of(export, "UTC")) > 2
+
+
+def test_letters_that_the_font_lacks_are_of_another_font_or_said_by_their_number() -> None:
+    assert pdf._with_fonts("Żółć Ωμέγα Жук <b> & →") == "Żółć Ωμέγα Жук &lt;b&gt; &amp; →"
+    assert pdf._with_fonts("王") == '<font name="STSong-Light">王</font>'
+    assert pdf._with_fonts("한") == '<font name="HYSMyeongJo-Medium">한</font>'
+    assert pdf._with_fonts("अ\U0001f600"[:1]) == "[U+0905]"
+    document = pdf.pdf_of(replace(CUSTOMER, external_id="王小明 한글 अ"), "UTC")
+    assert b"STSong-Light" in document
+    assert b"HYSMyeongJo-Medium" in document
+
+
+def test_moments_are_in_the_zone_of_the_reader_with_utc_beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = list[str]()
+    paragraph = pdf._said
+    monkeypatch.setattr(pdf, "_said", lambda written, style="plain": said.append(written) or paragraph(written, style))
+    pdf.pdf_of(CUSTOMER, "Asia/Kolkata")
+    assert (
+        "Risk: High since 2027-01-15 13:30 IST (08:00 UTC). An override holds; beneath it the rules say Medium." in said
+    )
+    assert "Exported by ida, 2027-01-15 13:30 IST (08:00 UTC). Permanent address: /console/assessments/6.2" in said
+    assert "Last review: 2026-08-24" in said
+    assert "user_000006, 2027-01-15 13:30 IST (08:00 UTC) · Page 1 of 1" in said
