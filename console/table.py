@@ -9,7 +9,7 @@ from fivefold.console.decisions import decisions, policies
 from fivefold.console.levels import assessment, customer, export, migration, portfolio, search, timeline, transactions
 from fivefold.console.models import version, versions
 from fivefold.console.monitoring import operations, validation
-from fivefold.console.queue import many
+from fivefold.console.queue import many, records
 from fivefold.console.queue import page as queue
 from fivefold.console.rulesets import backtest, editor, overview
 from fivefold.console.rulesets import version as ruleset
@@ -54,6 +54,8 @@ VIEWS: Final[tuple[View, ...]] = (
     View("POST", "/console/queue/compute-many", many.COMPUTE, many.compute_many, queue.show_queue),
     View("POST", "/console/queue/save-filter", queue.VIEW, queue.save_filter, queue.show_queue),
     View("POST", "/console/queue/remove-filter", queue.VIEW_END, queue.remove_filter, queue.show_queue),
+    View("GET", records.OVERRIDES, "GET /v1/overrides/search", records.show_overrides),
+    View("GET", records.CHANGES, "GET /v1/proposals/search", records.show_changes),
     View("GET", "/console/queue/next", queue.QUEUE, queue.show_next),
     View("GET", "/console/queue/items/{item}", queue.QUEUE, queue.show_item),
     View("POST", "/console/queue/items/{item}/assign", queue.WORK, queue.assign, queue.show_item),
@@ -118,7 +120,7 @@ VIEWS: Final[tuple[View, ...]] = (
     ),
     View("GET", operations.OPERATIONS, "GET /v1/operations", operations.show_operations, at_one_moment=False),
     View("GET", log.LOG, "GET /v1/audit/search", log.show_log),
-    View("GET", operations.FAILURES, "GET /v1/failures", operations.show_failures),
+    View("GET", operations.FAILURES, "GET /v1/failures/search", operations.show_failures),
     View("POST", f"{operations.FAILURES}/retry", f"GET {_OF}/risk", operations.retry, operations.show_failures),
     View("GET", _HOOK, "GET /v1/webhooks/{endpoint}/dead-letters", dead_letters.show_endpoint),
     View(

@@ -5,11 +5,13 @@ from typing import Final
 
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit
+from fivefold.domain.clock import parse_moment
 from fivefold.domain.paging import Page, Part
 from fivefold.risk.engine.assessments import Status
 from fivefold.usecases.ingest.import_progress import ImportLine, list_imports
-from fivefold.usecases.levels.read import Freshness, list_failed, read_level
+from fivefold.usecases.levels.read import Freshness, read_level
 from fivefold.usecases.monitoring.operations import OperationsFigures, read_figures
+from fivefold.usecases.portfolio.failure_search import FailureFilters, FailureFound, search_failures
 from fivefold.usecases.webhooks.endpoints import EndpointLine, list_endpoints
 
 OPERATIONS: Final = "/console/operations"
@@ -30,9 +32,10 @@ class OperationsPage:
 
 @dataclass(frozen=True, kw_only=True)
 class FailuresPage:
-    """Customers that could not be assessed in full: type, identifier and why, in the order in which they came."""
+    """Customers that could not be assessed in full, the one added first comes first; `chosen`: the filters as typed."""
 
-    failures: Page[tuple[str, str, str]]
+    chosen: dict[str, str]
+    failures: Page[FailureFound]
     next: str | None
 
 
@@ -50,8 +53,15 @@ def show_operations(visit: Visit) -> Rendered:
 
 def show_failures(visit: Visit) -> Rendered:
     """List customers that could not be assessed in full."""
-    failures = list_failed(visit, visit.part("failures"))
-    page = FailuresPage(failures=failures, next=visit.next_of("failures", failures))
+    chosen = {name: visit.query.get(name, "").strip() for name in ("type", "external_id", "since", "until")}
+    filters = FailureFilters(
+        entity_type=chosen["type"] or None,
+        external_id=chosen["external_id"] or None,
+        since_us=parse_moment(chosen["since"], text("From")) if chosen["since"] else None,
+        until_us=parse_moment(chosen["until"], text("Before")) if chosen["until"] else None,
+    )
+    failures = search_failures(visit, filters, visit.part("failures"))
+    page = FailuresPage(chosen=chosen, failures=failures, next=visit.next_of("failures", failures))
     return Rendered(template="monitoring/failures.html", title=text("Failures"), page=page)
 
 

@@ -108,6 +108,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/migration", READERS, migration.read_migration),
     Route("GET", "/v1/migration/movers", READERS, migration.list_migrated),
     Route("GET", "/v1/failures", PUBLISHERS, portfolio.list_failures),
+    Route("GET", "/v1/failures/search", PUBLISHERS, override_search.search_failures),
     Route("GET", "/v1/validations", REVIEWERS, validations.list_validations),
     Route("POST", "/v1/validations", REVIEWERS, validations.validate_levels, 201, work=Work.BULK),
     Route("GET", "/v1/validations/{validation}", REVIEWERS, validations.read_validation),

@@ -1,5 +1,6 @@
 """Entities that could not be assessed in full. Nothing here begins or ends a transaction."""
 
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Integer, Select, literal, null, select
@@ -19,6 +20,7 @@ class AssessmentFailure(NamedTuple):
         status: of the assessment, where that is no level in full.
         assessed_us: of the assessment, where that is in the future.
         attempts: how often it failed before it was quarantined, with `error`.
+        at_us: when it was assessed; of one that is quarantined, when it was to be.
     """
 
     entity_id: int
@@ -29,12 +31,34 @@ class AssessmentFailure(NamedTuple):
     attempts: int | None
     error: str | None
     kind: int
+    at_us: int | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class WantedFailures:
+    """Which failures are listed; None is no condition.
+
+    Attributes:
+        type_id: of the entities.
+        entity_id: this one alone.
+        since_us: the assessment failed then or later; one that is quarantined was to be assessed then or later.
+        until_us: before.
+    """
+
+    type_id: int | None = None
+    entity_id: int | None = None
+    since_us: int | None = None
+    until_us: int | None = None
+
+
+EVERY = WantedFailures()
 _KINDS: Final = 3
+_QUARANTINED: Final = 2
 
 
-def assessment_failures(session: Session, organisation_id: int, latest_us: int, part: Part) -> Page[AssessmentFailure]:
+def assessment_failures(
+    session: Session, organisation_id: int, latest_us: int, part: Part, wanted: WantedFailures = EVERY
+) -> Page[AssessmentFailure]:
     """List failures in the order of the entities' numbers; an entity may have several, each of another kind.
 
     An erased entity is left out. An assessment later than *latest_us* is in the future. ConfigError if the part
@@ -49,6 +73,7 @@ def assessment_failures(session: Session, organisation_id: int, latest_us: int, 
         behind = None if after is None else (int(after[0]) - (kind > int(after[1])),)
         most = None if part.most is None else part.most + 1
         statement, number = _of_kind(kind, organisation_id, latest_us)
+        statement = _narrowed(statement, DueMark.due_us if kind == _QUARANTINED else Standing.assessed_us, wanted)
         failures += [AssessmentFailure(*row) for row in rows_of(session, statement, (number,), Part(most, behind))]
     failures.sort(key=lambda failure: (failure.entity_id, failure.kind))
     return cut(failures, lambda failure: (failure.entity_id, failure.kind), part.most)
@@ -56,14 +81,15 @@ def assessment_failures(session: Session, organisation_id: int, latest_us: int, 
 
 def _of_kind(kind: int, organisation_id: int, latest_us: int) -> tuple[Select[*tuple[Any, ...]], Any]:
     """Select the failures of one kind: by status, in the future, quarantined; with the column of their order."""
-    table: Any = DueMark if kind == 2 else Standing
+    table: Any = DueMark if kind == _QUARANTINED else Standing
     details = (
         (Standing.status, null(), null(), null()),
         (null(), Standing.assessed_us, null(), null()),
         (null(), null(), DueMark.attempts, DueMark.error),
     )[kind]
     condition = (IS_FAILED, Standing.assessed_us > latest_us, DueMark.quarantined)[kind]
-    columns = (Entity.id, EntityType.name, Entity.external_id, *details, literal(kind, Integer))
+    moment = DueMark.due_us if kind == _QUARANTINED else Standing.assessed_us
+    columns = (Entity.id, EntityType.name, Entity.external_id, *details, literal(kind, Integer), moment)
     statement: Select[*tuple[Any, ...]] = (
         select(*columns)
         .select_from(table)
@@ -72,3 +98,13 @@ def _of_kind(kind: int, organisation_id: int, latest_us: int) -> tuple[Select[*t
         .where(table.organisation_id == organisation_id, condition, Entity.erased_us.is_(None))
     )
     return statement, table.entity_id
+
+
+def _narrowed(statement: Select[*tuple[Any, ...]], moment: Any, wanted: WantedFailures) -> Select[*tuple[Any, ...]]:
+    if wanted.type_id is not None:
+        statement = statement.where(Entity.type_id == wanted.type_id)
+    if wanted.entity_id is not None:
+        statement = statement.where(Entity.id == wanted.entity_id)
+    if wanted.since_us is not None:
+        statement = statement.where(moment >= wanted.since_us)
+    return statement if wanted.until_us is None else statement.where(moment < wanted.until_us)

@@ -302,10 +302,11 @@ def list_failed(context: Context, part: Part = WHOLE) -> Page[tuple[str, str, st
     """
     with context.reading() as session:
         failures = assessment_failures(session, context.organisation_id, latest_us(session, context.now()), part)
-        return failures.map(lambda failure: (failure.entity_type, failure.external_id, _failure_text(failure)))
+        return failures.map(lambda failure: (failure.entity_type, failure.external_id, failure_problem(failure)))
 
 
-def _failure_text(failure: AssessmentFailure) -> str:
+def failure_problem(failure: AssessmentFailure) -> str:
+    """Say in words what is wrong with an assessment."""
     if failure.attempts is not None:
         return f"quarantined after {failure.attempts} attempts: {failure.error or ''}"
     return ahead_message(failure.assessed_us) if failure.assessed_us is not None else str(failure.status)

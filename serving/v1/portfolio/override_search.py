@@ -1,4 +1,4 @@
-"""Overrides by state, subject, actor and time."""
+"""Overrides by state, subject, actor and time; failures by subject and time."""
 
 from typing import Literal
 
@@ -6,7 +6,8 @@ from fivefold.domain.paging import Page
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.schemas import MomentGiven, Text
-from fivefold.usecases.portfolio import override_search
+from fivefold.usecases.portfolio import failure_search, override_search
+from fivefold.usecases.portfolio.failure_search import FailureFilters, FailureFound
 from fivefold.usecases.portfolio.override_search import OverrideFilters, OverrideFound
 
 
@@ -34,3 +35,23 @@ def search_overrides(context: RequestContext, query: PageOfOverrides) -> Page[Ov
         until_us=query.until,
     )
     return override_search.search_overrides(context, filters, query.part)
+
+
+class PageOfFailures(PageQuery):
+    """Which failures: of assessments from `since` until before `until`; without a filter all.
+
+    `external_id` is of an entity of the `type`, which is customer by default.
+    """
+
+    type: Text | None = None
+    external_id: Text | None = None
+    since: MomentGiven | None = None
+    until: MomentGiven | None = None
+
+
+def search_failures(context: RequestContext, query: PageOfFailures) -> Page[FailureFound]:
+    """List entities that could not be assessed in full by subject and time, and why."""
+    filters = FailureFilters(
+        entity_type=query.type, external_id=query.external_id, since_us=query.since, until_us=query.until
+    )
+    return failure_search.search_failures(context, filters, query.part)

@@ -115,6 +115,7 @@ EXAMPLES: Mapping[str, Example] = {
     "read_migration": Example(query={"type": "company"}),
     "list_migrated": Example(query={"type": "company", "from_level": "none"}),
     "list_failures": Example(),
+    "search_failures": Example(query={"since": "2026-01-01"}),
     "list_validations": Example(),
     "validate_levels": Example(body=QUARTER),
     "read_validation": Example({"validation": "1"}, own=("validation",)),

@@ -145,6 +145,7 @@ MORE: Mapping[str, Callable[[Place, int], None]] = {
     "list_transitions": _copied(Transition, number=lambda number: 1_000 + number),
     "list_migrated": _reached,
     "list_failures": _failed,
+    "search_failures": _failed,
     "list_movers": _moved,
     "list_queue": _asked("POST", f"{_COMPANY}/overrides", lambda _: {"level": "high", "reason": WHY}),
     "list_events": _asked("PUT", f"{_CUSTOMER}/tags/event {{}}", lambda _: {}),

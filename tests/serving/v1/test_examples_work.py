@@ -183,6 +183,7 @@ FIRST_DAYS = (
     Step("read_migration"),
     Step("list_migrated"),
     Step("list_failures"),
+    Step("search_failures"),
     Step("check_policy"),
     Step("propose_policy"),
     Step("read_policy"),

@@ -1,0 +1,60 @@
+"""Overrides, changes and failures are found by state, subject, person and time; what people wrote is no markup."""
+
+from tests.console.test_queries import count
+from tests.console.visitors import Visitor
+from tests.serving.v1.more_rows import MORE
+from tests.serving.v1.places import THEIRS, Place
+
+OVERRIDES, CHANGES = "/console/queue/overrides", "/console/queue/changes"
+FAILURES = "/console/operations/failures"
+
+
+def test_overrides_are_found_by_state_customer_person_and_time(place: Place) -> None:
+    body = {"level": "high", "reason": "<b>because</b>"}
+    place.good("POST", "/v1/entities/company/acme/overrides", body, role="investigator")
+    visitor = Visitor(place).sign_in("investigator").go("/console/queue")
+    assert OVERRIDES in visitor.links()
+    assert CHANGES not in visitor.links()
+    of_acme = f"{OVERRIDES}?state=requested&type=company&external_id=acme&by=the+investigator&since=2026-01-01"
+    visitor.go(of_acme)
+    assert "&lt;b&gt;because&lt;/b&gt;" in visitor.page.text
+    assert "Asked for by the investigator" in visitor.text
+    assert "/console/entities/company/acme" in visitor.links()
+    assert "There is no override" in visitor.go(f"{of_acme}&until=2026-01-02").text
+    assert visitor.go(f"{OVERRIDES}?state=perhaps").page.status_code == 422
+    assert visitor.go(f"{OVERRIDES}?type=company&external_id=nobody").page.status_code == 404
+    assert "There is no override" in Visitor(place).sign_in("admin", THEIRS).go(OVERRIDES).text
+
+
+def test_changes_are_found_and_lead_to_what_was_proposed(place: Place) -> None:
+    visitor = Visitor(place).sign_in("publisher").go(f"{CHANGES}?state=proposed")
+    changes = [link for link in visitor.links() if link.startswith("/console/proposals/")]
+    assert changes
+    assert "Proposed by" in visitor.text
+    assert visitor.go(changes[0]).page.status_code == 200
+    assert "There is no change" in visitor.go(f"{CHANGES}?since=2001-01-01&until=2001-01-02").text
+    assert visitor.go(f"{CHANGES}?since=then").page.status_code == 422
+    assert "There is no change" in Visitor(place).sign_in("admin", THEIRS).go(CHANGES).text
+
+
+def test_failures_are_found_by_customer_and_time(place: Place) -> None:
+    MORE["list_failures"](place, 5)
+    visitor = Visitor(place).sign_in("publisher")
+    assert "quarantined after 6 attempts: it broke" in visitor.go(f"{FAILURES}?type=company&external_id=failed+5").text
+    assert "Nobody that these filters ask for." in visitor.go(f"{FAILURES}?type=company&external_id=acme").text
+    assert "Nobody that these filters ask for." in visitor.go(f"{FAILURES}?until=2001-01-01").text
+    asked = {"type": "company", "external_id": "failed 5", "since": "2026-01-01"}
+    found = place.good("GET", "/v1/failures/search", params=asked, role="admin")
+    assert {each["quarantined"] for each in found} == {True, False}
+    assert {each["external_id"] for each in found} == {"failed 5"}
+    assert place.good("GET", "/v1/failures/search", params={"until": "2001-01-01"}, role="admin") == []
+
+
+def test_more_rows_take_no_more_statements(place: Place) -> None:
+    visitor = Visitor(place).sign_in("admin")
+    addresses = (OVERRIDES, CHANGES, FAILURES)
+    few = [count(visitor, address) for address in addresses]
+    for number in range(4):
+        for name in ("search_overrides", "search_proposals", "list_failures"):
+            MORE[name](place, number)
+    assert [count(visitor, address) for address in addresses] == few
