@@ -13,6 +13,7 @@ from sqlalchemy import (
     Integer,
     Select,
     and_,
+    distinct,
     exists,
     func,
     literal,
@@ -33,6 +34,8 @@ from fivefold.store.tables.search import SearchWord
 
 MOST_COUNTED = 10_000
 """So many are counted; beyond that it is said that there are more."""
+MOST_ROWS_COUNTED = 3 * MOST_COUNTED
+"""So many rows of the index are read to count them: an entity has one for each of its words that begin alike."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +104,14 @@ def entities_found(session: Session, wanted: WantedEntities, part: Part) -> Page
 
 def count_found(session: Session, wanted: WantedEntities) -> int:
     """Count who is found, up to one more than `MOST_COUNTED`."""
+    if wanted.words:
+        rarest, *others = _rarest_first(session, wanted)
+        at_places = _having(wanted, rarest, others).where(SearchWord.place.in_([*map(int, Place)]))
+        rows = _standing_as_wanted(at_places, wanted, SearchWord.entity_id).limit(MOST_ROWS_COUNTED)
+        counts = select(func.count(), func.count(distinct(rows.subquery().c.entity_id)))
+        read, found = session.execute(counts).one()
+        if read < MOST_ROWS_COUNTED or found > MOST_COUNTED:
+            return min(found, MOST_COUNTED + 1)
     first = union_all(*(select(each.subquery()) for each in _branches(session, wanted, Part(MOST_COUNTED)))).subquery()
     return session.scalar(select(func.count()).select_from(select(first).limit(MOST_COUNTED + 1).subquery())) or 0
 
@@ -139,22 +150,29 @@ def _rarest_first(session: Session, wanted: WantedEntities) -> list[str]:
     return [word for _, word in sorted(zip(counts, wanted.words, strict=True), key=lambda pair: pair[0])]
 
 
+def _having(wanted: WantedEntities, word: str, others: Sequence[str]) -> Select[*tuple[Any, ...]]:
+    """Select the rows of one word, of entities that have the others too; an erased entity has no words."""
+    other = aliased(SearchWord)
+    return select(SearchWord.word, SearchWord.entity_id).where(
+        SearchWord.type_id == wanted.type_id,
+        _begins(SearchWord.word, word),
+        *(exists().where(other.entity_id == SearchWord.entity_id, _begins(other.word, each)) for each in others),
+        *_facts(wanted, SearchWord.entity_id),
+    )
+
+
 def _by_word(
     wanted: WantedEntities, place: Place, word: str, others: Sequence[str], part: Part
 ) -> Select[*tuple[Any, ...]]:
     other = aliased(SearchWord)
-    of_same = other.entity_id == SearchWord.entity_id
     before = or_(other.place < SearchWord.place, and_(other.place == SearchWord.place, other.word < SearchWord.word))
     statement: Select[*tuple[Any, ...]] = (
-        select(literal(int(place), Integer).label("place"), SearchWord.word, SearchWord.entity_id)
+        _having(wanted, word, others)
         .join(Entity, Entity.id == SearchWord.entity_id)
+        .with_only_columns(literal(int(place), Integer).label("place"), SearchWord.word, SearchWord.entity_id)
         .where(
-            SearchWord.type_id == wanted.type_id,
             SearchWord.place == int(place),
-            _begins(SearchWord.word, word),
-            ~exists().where(of_same, _begins(other.word, word), before),
-            *(exists().where(of_same, _begins(other.word, each)) for each in others),
-            *_facts(wanted, SearchWord.entity_id),
+            ~exists().where(other.entity_id == SearchWord.entity_id, _begins(other.word, word), before),
         )
     )
     if part.after is not None and place == part.after[0]:
@@ -187,10 +205,15 @@ def _first_of(statement: Select[*tuple[Any, ...]], keys: Sequence[Any], part: Pa
 
 
 def _passing(statement: Select[*tuple[Any, ...]], wanted: WantedEntities) -> Select[*tuple[Any, ...]]:
-    statement = statement.where(Entity.erased_us.is_(None))
+    return _standing_as_wanted(statement.where(Entity.erased_us.is_(None)), wanted, Entity.id)
+
+
+def _standing_as_wanted(
+    statement: Select[*tuple[Any, ...]], wanted: WantedEntities, number: Any
+) -> Select[*tuple[Any, ...]]:
     if not (wanted.levels or wanted.segments or wanted.statuses):
         return statement
-    statement = statement.join(Standing, Standing.entity_id == Entity.id)
+    statement = statement.join(Standing, Standing.entity_id == number)
     for column, values in (
         (Standing.level, wanted.levels),
         (Standing.segment, wanted.segments),

@@ -208,6 +208,15 @@ def test_more_than_are_counted_are_called_more(bank: Bank, monkeypatch: pytest.M
     )
 
 
+@pytest.mark.parametrize("rows", [1, 41, 30_000])
+def test_the_count_is_the_same_however_many_rows_of_the_index_it_reads_first(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    monkeypatch.setattr(searching, "MOST_ROWS_COUNTED", rows)
+    for search in (Search(text="p"), Search(text="a"), Search(text="p 1")):
+        assert count_entities(bank.context, "person", search).count == len(slowly(bank, search))
+
+
 @pytest.mark.parametrize(
     ("search", "index", "queries"),
     [
