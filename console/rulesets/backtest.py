@@ -6,11 +6,18 @@ from typing import Any
 
 from fivefold.console.rulesets.matrix import Matrix, matrix_of
 from fivefold.console.texts import text
-from fivefold.console.visit import Rendered, Visit, existing_number
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, existing_number
 from fivefold.domain.paging import Page
 from fivefold.usecases.accounts.settings import read_settings
 from fivefold.usecases.changes.backtest_subject import BacktestSubject, subject_of_backtest
-from fivefold.usecases.changes.backtests import MoverLine, list_movers, report_of
+from fivefold.usecases.changes.backtests import (
+    BacktestLine,
+    MoverLine,
+    cancel_backtest,
+    list_movers,
+    read_backtest,
+    report_of,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +46,23 @@ class BacktestPage:
     next: str | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class BacktestStatePage:
+    """A backtest that has found nothing, or not yet; `why` says what ended it, with names of members."""
+
+    backtest: BacktestLine
+    why: str
+
+
 def show_backtest(visit: Visit) -> Rendered:
-    """Show the report of a backtest as it was stored."""
+    """Show the report of a backtest as it was stored; how far it is where there is none."""
     number = existing_number(visit.parts["backtest"], text("backtest"))
+    line = read_backtest(visit, number)
+    if line.state != "done":
+        who, middle, rest = (line.error or "").partition(" cancelled it: ")
+        state = BacktestStatePage(backtest=line, why=f"{visit.person(who)}{middle}{rest}")
+        title = text("Backtest {number}", number=number)
+        return Rendered(template="rulesets/backtest_state.html", title=title, page=state)
     report, levels = report_of(visit, number), read_settings(visit).levels
     before, after = (visit.query.get(name) or None for name in ("from", "to"))
     movers = list_movers(visit, number, before, after, visit.part("movers"))
@@ -58,3 +79,11 @@ def show_backtest(visit: Visit) -> Rendered:
         next=visit.next_of("movers", movers),
     )
     return Rendered(template="rulesets/backtest.html", title=text("Backtest {number}", number=number), page=page)
+
+
+def cancel(visit: Visit) -> Answer:
+    """End a backtest that waits or runs: its worker stops at the next part."""
+    number = existing_number(visit.parts["backtest"], text("backtest"))
+    read_backtest(visit, number)
+    cancel_backtest(visit, number, visit.typed("reason", text("Reason")))
+    return Redirect(visit.path, "backtest-cancelled")

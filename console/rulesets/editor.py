@@ -28,14 +28,19 @@ from fivefold.usecases.rulesets.text_forms import (
     CaseForm,
     Outline,
     RuleForm,
+    TierForm,
     outline_of,
     with_case,
     with_rule,
     with_thresholds,
+    with_tiers,
+    with_weights,
 )
 
 WRITTEN: Final = "written"
 """What a form has just written into a text, from the action to its page."""
+MOST_TIERS: Final = 10
+"""For which the editor has a form: it may have so many fields."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +68,7 @@ class EditorPage:
         tried: None where no customer was named.
         starts: what a new ruleset can begin with.
         outline: what the forms choose from.
+        most_tiers: for which there is a form.
         written: what a form has just written into the text; empty otherwise.
     """
 
@@ -79,6 +85,7 @@ class EditorPage:
     operators: Mapping[str, str]
     categories: tuple[str, ...]
     written: str
+    most_tiers: int = MOST_TIERS
     starts: tuple[str, ...] = ()
 
     @property
@@ -175,11 +182,28 @@ def write(visit: Visit) -> Answer:
         case "case":
             document = with_case(document, visit.typed("case_rule", text("Rule")), _case_form(visit, "case"))
             said = text("The case is written into the text; it is asked after the others. Nothing is saved yet.")
+        case "tiers":
+            document = with_tiers(document, _tier_forms(visit))
+            said = text("The tiers are written into the text. Nothing is saved yet.")
+        case "weights":
+            for name in outline_of(document).weights:
+                document = with_weights(document, name, visit.form.get(f"weights_{name}", ""))
+            said = text("The weights are written into the text. Nothing is saved yet.")
         case _:
             document = with_thresholds(document, visit.typed("thresholds", text("Thresholds")))
             said = text("The thresholds are written into the text. Nothing is saved yet.")
     done = replace(visit, form={**visit.form, "document": document}, query={WRITTEN: said})
     return show_new(done) if "family" not in visit.parts else show_editor(done)
+
+
+def _tier_forms(visit: Visit) -> list[TierForm]:
+    """Read the rows of tiers that have anything in them."""
+    forms = []
+    for number in range(MOST_TIERS + 1):
+        words = [visit.form.get(f"tier_{number}_{word}", "").strip() for word in ("title", "least", "most", "level")]
+        if any(words[:3]):
+            forms.append(TierForm(title=words[0], least=words[1], most=words[2], level=words[3]))
+    return forms
 
 
 def _rule_form(visit: Visit) -> RuleForm:

@@ -1,9 +1,11 @@
 """All rulesets at a glance; and one: its versions, who committed and activated them, and the way back."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number
+from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import Page, Part
 from fivefold.usecases.changes import asks
 from fivefold.usecases.changes.backtests import BacktestLine, list_backtests
@@ -21,9 +23,15 @@ SHORT_LIST = Part(10)
 
 @dataclass(frozen=True, kw_only=True)
 class RulesetsPage:
-    """The rulesets, by type in the order in which they are tried."""
+    """The rulesets, by type in the order in which they are tried.
+
+    Attributes:
+        orders: by type, the names in their order; of types that have several, where the page has all rulesets.
+        next: the address of the next page.
+    """
 
     rulesets: Page[RulesetLine]
+    orders: Mapping[str, tuple[str, ...]]
     next: str | None
 
 
@@ -50,8 +58,41 @@ class RulesetPage:
 def show_rulesets(visit: Visit) -> Rendered:
     """List the rulesets, what decides in each, and who let it."""
     found = list_rulesets(visit, visit.part("rulesets"))
-    page = RulesetsPage(rulesets=found, next=visit.next_of("rulesets", found))
+    names: dict[str, tuple[str, ...]] = {}
+    if found.next is None and "after" not in visit.query:
+        for line in found:
+            names[line.entity_type] = (*names.get(line.entity_type, ()), line.name)
+    page = RulesetsPage(
+        rulesets=found,
+        orders={kind: order for kind, order in names.items() if len(order) > 1},
+        next=visit.next_of("rulesets", found),
+    )
     return Rendered(template="rulesets/rulesets.html", title=text("Rulesets"), page=page)
+
+
+def change_order(visit: Visit) -> Answer:
+    """Propose in which order the rulesets of a type are tried; another person approves it."""
+    kind, seen = visit.typed("type", text("Type")), visit.form.get("seen", "").split(",")
+    places = [(visit.number(f"place-{name}", text("Place of {ruleset}", ruleset=name)), name) for name in seen]
+    if len({place for place, _ in places}) < len(places):
+        raise ConfigError(text("two rulesets have the same place; give each a place of its own"))
+    order = [name for _, name in sorted(places)]
+    if order == seen:
+        raise ConfigError(text("the order is as it was; give a ruleset another place"))
+    outcome = asks.order_families(visit, kind, order, visit.typed("reason", text("Reason")), seen=seen)
+    if outcome.proposal is None:
+        return Redirect(visit.path, "order-changed")
+    return Redirect(address("proposals", str(outcome.proposal.id)), "order-proposed")
+
+
+def switch(visit: Visit) -> Answer:
+    """Propose to switch a ruleset on or off; another person approves it."""
+    family, on = visit.parts["family"], visit.form.get("on") == "yes"
+    read_ruleset(visit, family)
+    outcome = asks.switch_family(visit, family, on, visit.typed("reason", text("Reason")))
+    if outcome.proposal is None:
+        return Redirect(visit.path, "ruleset-switched")
+    return Redirect(address("proposals", str(outcome.proposal.id)), "switch-proposed")
 
 
 def show_ruleset(visit: Visit) -> Rendered:

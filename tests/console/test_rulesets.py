@@ -3,7 +3,10 @@
 import pytest
 
 from fivefold.console.rulesets.text import line_changes
+from fivefold.usecases.changes import backtests
 from fivefold.usecases.changes.backtests import run_next_backtest
+from fivefold.usecases.portfolio_files.bundled import bundled_text
+from fivefold.usecases.rulesets.text_forms import outline_of
 from tests.console.visitors import Visitor
 from tests.serving.v1.bank_rulesets import SECRETS, document
 from tests.serving.v1.places import OURS, Place
@@ -263,6 +266,82 @@ def test_a_backtest_of_a_text_that_is_not_committed_says_so(place: Place, author
     assert "Nobody." in author.text
 
 
+def test_the_order_is_proposed_by_one_person_and_approved_by_another(place: Place, author: Visitor) -> None:
+    other = Visitor(place).sign_in("publisher").go("/console/rulesets")
+    author.go("/console/rulesets")
+    (form,) = [form for form in author.forms() if form.action.endswith("/order")]
+    assert form.fields["seen"] == "retail,second,drafted"
+    places = {"place-retail": "2", "place-second": "1", "place-drafted": "3"}
+    author.submit("/order", reason="narrow first")
+    assert "the order is as it was" in author.text
+    author.submit("/order", **{**places, "place-second": "2"}, reason="narrow first")
+    assert (author.page.status_code, "the same place" in author.text) == (422, True)
+    author.submit("/order", **{**places, "place-second": "x"}, reason="narrow first")
+    assert "Place of second is &#39;x&#39;" in author.text
+    author.submit("/order", **places, reason="narrow first")
+    assert "The order is proposed." in author.text
+    address = author.page.url.path
+    assert "order of the rulesets of customer" in author.text
+    while run_next_backtest(place.engine):
+        pass
+    Visitor(place).sign_in("admin").go(address).submit("/approve", reason="it is so")
+    text = author.go("/console/rulesets").text
+    assert text.index("second customer, 1.") < text.index("retail customer, 2.")
+    other.submit("/order", **places, reason="as I saw it")
+    assert (other.page.status_code, "another person changed the order" in other.text) == (409, True)
+
+
+def test_a_ruleset_is_switched_off_and_on_by_two_people(place: Place, author: Visitor) -> None:
+    other = Visitor(place).sign_in("admin")
+    for said in ("It is switched off.", "Switch it off"):
+        author.go("/console/rulesets/second").submit("/switch", reason="a pause")
+        assert "The change is proposed." in author.text
+        address = author.page.url.path
+        while run_next_backtest(place.engine):
+            pass
+        other.go(address).submit("/approve", reason="it is so")
+        assert said in author.go("/console/rulesets/second").text
+
+
+def test_a_backtest_that_waits_is_cancelled_with_a_reason(place: Place, author: Visitor) -> None:
+    sent(author.go(EDIT), "save", document("retail", remark="not yet"))
+    number = place.good("POST", "/v1/rulesets/retail/backtests", {}, role="publisher")["id"]
+    address = f"/console/backtests/{number}"
+    assert address in author.go("/console/rulesets/retail").links()
+    assert "It waits for a worker." in author.go(address).text
+    assert "retail , a text that is not committed; asked for by the publisher" in author.text
+    author.submit("/cancel", reason=" ")
+    assert (author.page.status_code, "Reason is empty" in author.text) == (422, True)
+    author.submit("/cancel", reason=MARKUP)
+    assert "The backtest is cancelled." in author.text
+    assert "It was cancelled, and found nothing. writer cancelled it: &lt;script&gt;" in author.text
+    assert not author.forms() or not [form for form in author.forms() if form.action.endswith("/cancel")]
+    again = {"form_token": author.go("/console/session").forms()[0].fields["form_token"], "reason": "again"}
+    assert author.post(f"{address}/cancel", again).page.status_code == 409
+
+
+def test_a_backtest_that_runs_says_how_far_it_is_and_stops_where_it_is_cancelled(
+    place: Place, author: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent(author.go(EDIT), "save", document("retail", remark="not yet"))
+    number = place.good("POST", "/v1/rulesets/retail/backtests", {}, role="publisher")["id"]
+    said: list[str] = []
+
+    def cancelling(lease: backtests._Lease, done: int, total: int, part: str) -> None:
+        if lease._number == number:
+            said.append(author.go(f"/console/backtests/{number}").text)
+            author.submit("/cancel", reason="too slow today")
+        progress(lease, done, total, part)
+
+    progress = backtests._Lease.progress
+    monkeypatch.setattr(backtests._Lease, "progress", cancelling)
+    while run_next_backtest(place.engine):
+        pass
+    assert len(said) == 1, "it stops at the next part"
+    assert "A worker has begun it." in said[0]
+    assert "It was cancelled, and found nothing." in author.go(f"/console/backtests/{number}").text
+
+
 def test_forms_write_a_rule_a_case_and_thresholds_into_the_text(place: Place, author: Visitor) -> None:
     text = document("retail")
     rule = {
@@ -290,6 +369,27 @@ def test_forms_write_a_rule_a_case_and_thresholds_into_the_text(place: Place, au
     sent(author, "write", text, write="rule", **{**rule, "rule_title": ""})
     assert "Title is empty" in author.text
     assert place.good("GET", "/v1/rulesets", role="publisher")[0]["draft_revision"] is None
+
+
+def test_forms_write_tiers_and_weights_into_texts_that_ship(author: Visitor) -> None:
+    author.go("/console/new-ruleset?start=session-verification")
+    fields = next(form for form in author.forms() if form.action.endswith("/check")).fields
+    shipped = bundled_text("session-verification")
+    tiers = {name: value for name, value in fields.items() if name.startswith("tier_")}
+    count = len(outline_of(shipped).tiers)
+    assert len(tiers) == 3 * (count + 1), "and a level for each, to be chosen"
+    levels = {f"tier_{number}_level": tier.level for number, tier in enumerate(outline_of(shipped).tiers)}
+    sent(author, "write", shipped, write="tiers", **{**tiers, **levels, "tier_0_title": "Quiet"})
+    assert "The tiers are written into the text. Nothing is saved yet." in author.text
+    assert "{&#34;title&#34;: &#34;Quiet&#34;" in author.page.text
+    sent(author, "write", shipped, write="tiers", **{**tiers, **levels, "tier_0_title": ""})
+    assert (author.page.status_code, "a tier needs a title" in author.text) == (422, True)
+    weighted = bundled_text("eu-bank-weighted")
+    weights = {f"weights_{name}": lines for name, lines in outline_of(weighted).weights.items()}
+    sent(author, "write", weighted, write="weights", **weights)
+    assert "The weights are written into the text. Nothing is saved yet." in author.text
+    sent(author, "write", weighted, write="weights", **dict.fromkeys(weights, "none: 100"))
+    assert (author.page.status_code, "there is no rule &#39;none&#39;" in author.text) == (422, True)
 
 
 @pytest.mark.parametrize("lines", [1, 40, 4_000])

@@ -10,7 +10,9 @@ from fivefold.domain.rate_files import DatedRates
 from fivefold.risk.facts.portfolio import NamedList, read_list
 from fivefold.risk.language.base import canonical_form
 from fivefold.store.accounts.lists import list_row_at
+from fivefold.store.ingest.entities import type_named
 from fivefold.store.rulesets.activations import PER_SECOND
+from fivefold.store.rulesets.rulesets import families_of
 from fivefold.usecases.accounts.lists import ListPut, list_version, missing_versions
 from fivefold.usecases.accounts.rate_tables import checked_rates, rates_content
 from fivefold.usecases.accounts.settings import SettingsChange, check_values, settings_of
@@ -30,17 +32,31 @@ from fivefold.usecases.shared.inputs import checked_per_second, checked_reason
 
 
 def order_families(
-    context: Context, type_name: str, names: Sequence[str], reason: str, per_second: int = PER_SECOND
+    context: Context,
+    type_name: str,
+    names: Sequence[str],
+    reason: str,
+    per_second: int = PER_SECOND,
+    seen: Sequence[str] | None = None,
 ) -> ChangeOutcome:
     """Put the families of a type in another order: the first one that applies assesses.
+
+    *seen*: the order while this was decided; None not to ask.
 
     Raises:
         ConfigError: the reason is empty, or the names are not those of all families of the type, each once.
         NotFoundError: there is no such type.
-        ConflictError: who asks is no member.
+        ConflictError: the order is another one by now than was seen; or who asks is no member.
     """
+
+    def refuse_unseen(session: Session) -> None:
+        kind = type_named(session, context.organisation_id, type_name)
+        present = [family.name for family in families_of(session, context.organisation_id, kind.id)]
+        if seen is not None and present != list(seen):
+            raise ConflictError(f"another person changed the order: it is {', '.join(present)} now")
+
     content = RulesetsOrdered(type_name, tuple(names), checked_per_second(per_second))
-    return ask_for(context, content, checked_reason(reason))
+    return ask_for(context, content, checked_reason(reason), require=refuse_unseen)
 
 
 def switch_family(context: Context, family: str, on: bool, reason: str, per_second: int = PER_SECOND) -> ChangeOutcome:

@@ -152,6 +152,12 @@ def list_backtests(context: Context, family: str, part: Part = WHOLE) -> Page[Ba
         return backtests_of(session, family_row.id, part).map(partial(_line, session))
 
 
+def read_backtest(context: Context, number: int) -> BacktestLine:
+    """Show how far a backtest is; NotFoundError where there is none of that number."""
+    with context.reading() as session:
+        return _line(session, backtest_numbered(session, context.organisation_id, number))
+
+
 def report_of(context: Context, number: int) -> dict[str, Any]:
     """Give the result of a backtest, with customers by their external names; NotFoundError unless it is done."""
     with context.reading() as session:

@@ -1,8 +1,11 @@
-"""Forms that write into the text of a ruleset: a rule, a case, thresholds. All else stays as it is, comments too."""
+"""Forms that write into the text of a ruleset: a rule, a case, thresholds, tiers, weights.
+
+All else stays as it is, comments too.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, get_args
 
@@ -25,7 +28,19 @@ OPERATORS: Final[Mapping[str, str]] = {
 """Comparisons that the forms offer, in words."""
 CATEGORIES: Final[tuple[str, ...]] = get_args(Category)
 """The families of risk factors that a rule is of."""
+_CUTS: Final[tuple[tuple[str, ...], ...]] = (("score", "points", "thresholds"), ("score", "weighted", "bands"))
+_TIER_WORDS: Final[Mapping[str, str]] = {"title": "title", "least": "min", "most": "max", "level": "level"}
 _SEVERAL = frozenset({"in", "not_in"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TierForm:
+    """A named range of totals as it is written, both ends included; `least` and `most` are empty where it is open."""
+
+    title: str
+    least: str
+    most: str
+    level: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +50,17 @@ class Outline:
     Attributes:
         fields: names and types of the entity's fields.
         rules: their ids and titles, of those that have an input of their own.
-        thresholds: as they are written; None where the score has none.
+        thresholds: as they are written, or the bands of a weighted score; None where the score has neither.
+        tiers: of a score by tiers; empty for another one.
+        weights: of a weighted score, by the name of the column, as lines of a rule's id and its weight in percent.
     """
 
     fields: Mapping[str, Any]
     levels: tuple[str, ...]
     rules: Mapping[str, str]
     thresholds: str | None
+    tiers: tuple[TierForm, ...] = ()
+    weights: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,13 +94,26 @@ def outline_of(text: str) -> Outline:
     parts = data if isinstance(data, dict) else {}
     fields, levels, rules = parts.get("fields"), parts.get("levels"), parts.get("rules")
     listed = [rule for rule in rules if isinstance(rule, dict)] if isinstance(rules, list) else []
-    thresholds = _below(parts, "score", "points", "thresholds")
+    thresholds = next((found for path in _CUTS if (found := _below(parts, *path)) is not None), None)
+    tiers, weights = _below(parts, "score", "tiers"), _below(parts, "score", "weighted", "weights")
     return Outline(
         fields=fields if isinstance(fields, dict) else {},
         levels=tuple(map(str, levels)) if isinstance(levels, list) else (),
         rules={str(rule.get("id")): str(rule.get("title", rule.get("id"))) for rule in listed if "input" in rule},
         thresholds=", ".join(map(str, thresholds)) if isinstance(thresholds, list) else None,
+        tiers=tuple(map(_tier_form, tiers)) if isinstance(tiers, list) else (),
+        weights={str(name): _weight_lines(each) for name, each in weights.items()} if isinstance(weights, dict) else {},
     )
+
+
+def _tier_form(tier: Any) -> TierForm:
+    parts = tier if isinstance(tier, dict) else {}
+    words = {word: "" if parts.get(name) is None else str(parts[name]) for word, name in _TIER_WORDS.items()}
+    return TierForm(**words)
+
+
+def _weight_lines(column: Any) -> str:
+    return "\n".join(f"{rule}: {weight}" for rule, weight in column.items()) if isinstance(column, dict) else ""
 
 
 def _below(data: Any, *steps: str) -> Any:
@@ -125,12 +157,76 @@ def with_case(text: str, rule: str, form: CaseForm) -> str:
 
 
 def with_thresholds(text: str, thresholds: str) -> str:
-    """Write other thresholds, with commas between them; errors as `with_rule`."""
-    span = Document(text).span(("score", "points", "thresholds"))
+    """Write other thresholds or bands, with commas between them; errors as `with_rule`."""
+    read = Document(text)
+    span = next((found for path in _CUTS if (found := read.span(path)) is not None), None)
     if span is None:
         raise ConfigError("the score of the text has no thresholds")
     numbers = ", ".join(_number(part, "thresholds") for part in thresholds.split(","))
     return f"{text[: span[0]]}[{numbers}]{text[span[1] :]}"
+
+
+def with_tiers(text: str, tiers: Sequence[TierForm]) -> str:
+    """Write tiers: those that are there in other words, and further ones behind them; errors as `with_rule`.
+
+    One that is not to change stays as it is written. ConfigError where there are fewer than are there.
+    """
+    read, present = Document(text), outline_of(text).tiers
+    if not present:
+        raise ConfigError("the score of the text has no tiers")
+    if len(tiers) < len(present):
+        raise ConfigError(f"the text has {len(present)} tiers, and {len(tiers)} were given; take one out in the text")
+    written = [_tier(tier) for tier in tiers]
+    for number in reversed(range(len(present))):  # so that the places before stay where they are
+        span = read.span(("score", "tiers", number))
+        if span is not None and tiers[number] != present[number]:
+            text = f"{text[: span[0]]}{_in_brackets(written[number])}{text[span[1] :]}"
+    for tier in written[len(present) :]:
+        text = _with_item(text, ("score", "tiers"), tier)
+    return text
+
+
+def _tier(form: TierForm) -> dict[str, Any]:
+    if not form.title or not form.level:
+        raise ConfigError(f"a tier needs a title and a level: {form.title or 'no title'}, {form.level or 'no level'}")
+    ends = {"min": form.least, "max": form.most}
+    numbers = {name: _Exact(_number(end, f"the tier {form.title}, {name}")) for name, end in ends.items() if end}
+    return {"title": form.title, **numbers, "level": form.level}
+
+
+def with_weights(text: str, column: str, lines: str) -> str:
+    """Write other weights of a column, from lines of a rule's id, a colon and percent; errors as `with_rule`.
+
+    Where the rules are those that are there, each other weight is written in its place; else the whole column.
+    """
+    path = ("score", "weighted", "weights", column)
+    read = Document(text)
+    present, span = _below(read.data, *path), read.span(path)
+    if not isinstance(present, dict) or span is None:
+        raise ConfigError(f"the text has no column of weights {column!r}")
+    weights = _weights(lines, column, _ids(read))
+    if list(weights) != list(present):
+        whole = ", ".join(f"{_in_brackets(rule)}: {weight}" for rule, weight in weights.items())
+        return f"{text[: span[0]]}{{{whole}}}{text[span[1] :]}"
+    for rule in reversed(present):
+        place = read.span((*path, rule))
+        if place is not None and Decimal(str(present[rule])) != Decimal(weights[rule]):
+            text = f"{text[: place[0]]}{weights[rule]}{text[place[1] :]}"
+    return text
+
+
+def _weights(lines: str, column: str, ids: Sequence[Any]) -> dict[str, str]:
+    weights = {}
+    for line in filter(str.strip, lines.splitlines()):
+        rule, _, weight = (part.strip() for part in line.partition(":"))
+        if rule not in ids:
+            raise ConfigError(f"there is no rule {rule!r} in the text; write a line as cash-out: 40")
+        if rule in weights:
+            raise ConfigError(f"the weights of {column} have the rule {rule} twice")
+        weights[rule] = _number(weight, f"the weight of {rule}")
+    if not weights:
+        raise ConfigError(f"the weights of {column} are empty")
+    return weights
 
 
 def _ids(read: Document) -> list[Any]:

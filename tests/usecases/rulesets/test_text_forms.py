@@ -1,6 +1,7 @@
 """Forms that write into a text: what they add is read as it was meant, and all else stays to the byte."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,10 +13,13 @@ from fivefold.usecases.rulesets.text_forms import (
     OPERATORS,
     CaseForm,
     RuleForm,
+    TierForm,
     outline_of,
     with_case,
     with_rule,
     with_thresholds,
+    with_tiers,
+    with_weights,
 )
 from tests.serving.v1.bank_rulesets import document as in_json
 from tests.usecases.governed import document
@@ -61,6 +65,82 @@ def test_thresholds_are_written_where_they_stand() -> None:
         with_thresholds("score: {}", "20")
 
 
+TIERS = """\
+levels: [low, high]
+score:
+  tiers:  # of the bank
+    - title: Low risk
+      max: 30.99  # as decided
+      level: low
+    - {title: High risk, min: 31, level: high}
+rationale: So.
+"""
+LOW, HIGH = outline_of(TIERS).tiers
+
+
+def test_tiers_are_written_where_they_stand_and_others_behind_them() -> None:
+    assert (LOW.title, LOW.least, LOW.most, LOW.level) == ("Low risk", "", "30.99", "low")
+    assert with_tiers(TIERS, [LOW, HIGH]) == TIERS
+    more = TierForm(title="Nobody", least="9000", most="", level="high")
+    text = with_tiers(TIERS, [LOW, replace(HIGH, least="32"), more])
+    assert [line for line in text.split("\n") if line not in TIERS.split("\n")] == [
+        '    - {"title": "High risk", "min": 32, "level": "high"}',
+        '    - title: "Nobody"',
+        "      min: 9000",
+        '      level: "high"',
+    ]
+    assert data(text)["rationale"] == "So."
+    changed = with_tiers(TIERS, [replace(LOW, most="31", title='"Low"'), HIGH])
+    assert data(changed)["score"]["tiers"] == [
+        {"title": '"Low"', "max": 31, "level": "low"},
+        {"title": "High risk", "min": 31, "level": "high"},
+    ]
+    assert "# of the bank" in changed
+    for tiers, problem in (
+        ([LOW], "take one out in the text"),
+        ([LOW, replace(HIGH, least="x")], "the tier High risk, min: 'x' is not a number"),
+        ([LOW, replace(HIGH, title="")], "a tier needs a title and a level"),
+    ):
+        with pytest.raises(ConfigError, match=problem):
+            with_tiers(TIERS, tiers)
+    with pytest.raises(ConfigError, match="has no tiers"):
+        with_tiers(document(), [LOW])
+
+
+WEIGHTED = bundled_text("eu-bank-weighted")
+
+
+def test_bands_and_weights_are_written_where_they_stand() -> None:
+    outline = outline_of(WEIGHTED)
+    assert with_thresholds(WEIGHTED, outline.thresholds or "").count("\n") == WEIGHTED.count("\n")
+    before = data(WEIGHTED)
+    for column, lines in outline.weights.items():
+        assert with_weights(WEIGHTED, column, lines) == WEIGHTED
+        first, *others = lines.split("\n")
+        rule, _, weight = first.partition(": ")
+        text = with_weights(WEIGHTED, column, "\n".join([f" {rule} : 1.25 ", "", *others]))
+        before["score"]["weighted"]["weights"][column][rule] = 1.25
+        assert data(text) == before
+        assert len(text.split("\n")) == len(WEIGHTED.split("\n"))
+        shorter = with_weights(WEIGHTED, column, "\n".join(others))
+        del before["score"]["weighted"]["weights"][column][rule]
+        assert data(shorter) == before
+        before["score"]["weighted"]["weights"][column] = {
+            rule: float(weight),
+            **data(shorter)["score"]["weighted"]["weights"][column],
+        }
+        for wrong, problem in (
+            ("none: 5", "there is no rule 'none'"),
+            (f"{rule}: much", "'much' is not a number"),
+            (f"{rule}: 1\n{rule}: 2", "twice"),
+            (" ", "are empty"),
+        ):
+            with pytest.raises(ConfigError, match=problem):
+                with_weights(WEIGHTED, column, wrong)
+    with pytest.raises(ConfigError, match="no column of weights 'none'"):
+        with_weights(WEIGHTED, "none", "a: 1")
+
+
 @pytest.mark.parametrize(
     ("operator", "value", "field", "written"),
     [
@@ -101,4 +181,5 @@ def test_a_text_that_cannot_be_read_offers_nothing() -> None:
     for text in ("a: [", "- a", "fields: 1\nlevels: x\nrules: {}\nscore: {points: 1}"):
         outline = outline_of(text)
         assert (dict(outline.fields), outline.levels, dict(outline.rules), outline.thresholds) == ({}, (), {}, None)
+        assert (outline.tiers, dict(outline.weights)) == ((), {})
     assert "equals" in OPERATORS
