@@ -20,6 +20,7 @@ from fivefold.charts.series import PLOT_HEIGHT as SERIES_HEIGHT
 from fivefold.charts.series import PLOT_WIDTH as SERIES_WIDTH
 from fivefold.charts.text.numbers import signed as signed_number
 from fivefold.charts.text.numbers import typeset
+from fivefold.console.repeats import new_key
 from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit, address, notice_of
 from fivefold.domain.clock import DAY_US, day_text, from_microseconds, now_microseconds, utc_text
@@ -119,6 +120,7 @@ def environment() -> Environment:
     pages.globals |= {
         "_": text,
         "address": address,
+        "form_key": new_key,
         "PLOT_WIDTH": PLOT_WIDTH,
         "LEVEL_WIDTH": LEVEL_WIDTH,
         "LINE_WIDTH": LINE_WIDTH,

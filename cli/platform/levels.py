@@ -10,6 +10,7 @@ import typer
 
 from fivefold.cli.terminal import OrganisationOption, acting_in, echo, open_current_database, show_table
 from fivefold.domain.clock import day_text
+from fivefold.domain.errors import NotFoundError
 from fivefold.domain.number_text import percent
 from fivefold.domain.paging import every_row
 from fivefold.domain.settings import read_settings
@@ -54,6 +55,8 @@ def level(
         view = read_level(actor, kind, customer, freshness, valuer=valuer)
         entity = read_entity(actor, kind, customer)
         lines = list(every_row(partial(level_history, actor, kind, customer))) if past else []
+    except NotFoundError as error:
+        raise NotFoundError(f"{error} in the organisation {organisation!r}") from error
     finally:
         engine.dispose()
     if as_json:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fivefold.console.accounts.members import ROLES
+from fivefold.console.repeats import once
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, whole_number
 from fivefold.domain.paging import WHOLE, Page, Part
@@ -100,7 +101,7 @@ def show_usage(visit: Visit) -> Rendered:
 
 
 def ask(visit: Visit) -> Answer:
-    """Ask for a token, and show the first half of its secret."""
+    """Ask for a token, and show the first half of its secret; the same form sent twice asks once."""
     member, days = (visit.form.get(name, "").strip() for name in ("member", "expires_days"))
     wanted = WantedToken(
         role=visit.typed("role", text("Role")),
@@ -109,7 +110,7 @@ def ask(visit: Visit) -> Answer:
         label=visit.form.get("label", "").strip(),
         expires_days=whole_number(days, text("Days")) if days else None,
     )
-    return _shown(token_requests.ask_for_token(visit, visit.plans, wanted), is_second=False)
+    return once(visit, lambda: _shown(token_requests.ask_for_token(visit, visit.plans, wanted), is_second=False))
 
 
 def approve(visit: Visit) -> Answer:

@@ -7,7 +7,7 @@ from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit
 from fivefold.domain.clock import parse_moment
 from fivefold.domain.paging import Page
-from fivefold.usecases.audit.search import EntryFilters, EntryFound, search_entries
+from fivefold.usecases.audit.search import EntryFilters, EntryFound, entities_touched, search_entries
 
 LOG: Final = "/console/operations/audit"
 FILTERS: Final = ("actor", "action", "subject_kind", "subject_id", "since", "until")
@@ -15,10 +15,16 @@ FILTERS: Final = ("actor", "action", "subject_kind", "subject_id", "since", "unt
 
 @dataclass(frozen=True, kw_only=True)
 class LogPage:
-    """Entries, those of the latest moment first; `chosen` are the filters as they were typed."""
+    """Entries, those of the latest moment first.
+
+    Attributes:
+        chosen: the filters as they were typed.
+        entities: type and name of those that were touched, by number.
+    """
 
     chosen: dict[str, str]
     entries: Page[EntryFound]
+    entities: dict[str, tuple[str, str]]
     next: str | None
 
 
@@ -34,5 +40,10 @@ def show_log(visit: Visit) -> Rendered:
         until_us=parse_moment(chosen["until"], text("Before")) if chosen["until"] else None,
     )
     entries = search_entries(visit, filters, visit.part("entries"))
-    page = LogPage(chosen=chosen, entries=entries, next=visit.next_of("entries", entries))
+    page = LogPage(
+        chosen=chosen,
+        entries=entries,
+        entities=entities_touched(visit, entries),
+        next=visit.next_of("entries", entries),
+    )
     return Rendered(template="audit/log.html", title=text("Audit log"), page=page)

@@ -35,7 +35,15 @@ from fivefold.usecases.queue.items import (
     own_number,
     read_item,
 )
-from fivefold.usecases.queue.views import FILTERS, QueueViewShown, filters_of, list_views, remove_view, save_view
+from fivefold.usecases.queue.views import (
+    FILTERS,
+    QueueViewShown,
+    filters_of,
+    list_views,
+    may_change,
+    remove_view,
+    save_view,
+)
 
 QUEUE: Final = "GET /v1/queue"
 WORK: Final = "PUT /v1/queue/{item}"
@@ -62,10 +70,11 @@ class Ageing:
 
 @dataclass(frozen=True, kw_only=True)
 class SavedView:
-    """A named filter, and its address."""
+    """A named filter, and its address; `removable` by the person who looks."""
 
     view: QueueViewShown
     address: str
+    removable: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +137,12 @@ def show_queue(visit: Visit) -> Rendered:
         start=_start(chosen),
         next=visit.next_of("items", found),
         views=tuple(
-            SavedView(view=view, address=f"/console/queue?{filter_text(view.filters)}") for view in list_views(visit)
+            SavedView(
+                view=view,
+                address=f"/console/queue?{filter_text(view.filters)}",
+                removable=may_change(view, own_number(visit), visit.role),
+            )
+            for view in list_views(visit)
         ),
         members=tuple(member for member in members.values() if member.left_us is None),
         filter=filter_text(chosen),
@@ -212,7 +226,7 @@ def save_filter(visit: Visit) -> Answer:
 
 def remove_filter(visit: Visit) -> Answer:
     """Remove a named filter."""
-    remove_view(visit, visit.typed("name", text("Name")), shared=visit.form.get("shared") == "yes")
+    remove_view(visit, visit.role, visit.typed("name", text("Name")), shared=visit.form.get("shared") == "yes")
     return Redirect("/console/queue", "filter-removed")
 
 

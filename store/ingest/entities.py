@@ -67,6 +67,16 @@ def entity_named(
     return row
 
 
+def names_of_entities(session: Session, organisation_id: int, entity_ids: Iterable[int]) -> dict[int, tuple[str, str]]:
+    """Give type and present name of entities of an organisation, by their numbers; others are left out."""
+    statement = (
+        select(Entity.id, EntityType.name, Entity.external_id)
+        .join(EntityType, EntityType.id == Entity.type_id)
+        .where(Entity.organisation_id == organisation_id, among(session, Entity.id, sorted(entity_ids)))
+    )
+    return {number: (type_name, name) for number, type_name, name in session.execute(statement)}
+
+
 def lock_entities(session: Session, entity_ids: Iterable[int]) -> None:
     """Lock entities until the transaction ends, in the order of their numbers."""
     if session.get_bind().dialect.name == "postgresql":  # SQLite has one writer

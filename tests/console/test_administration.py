@@ -60,6 +60,20 @@ def fields_of(visitor: Visitor, action: str, **typed: str) -> dict[str, str]:
     return {**form.fields, **typed}
 
 
+def test_a_form_that_is_sent_twice_asks_for_one_token(admin: Visitor) -> None:
+    form = next(form for form in admin.go(TOKENS).forms() if form.action.endswith("/ask"))
+    typed = {**form.fields, "member": "", "role": "app", "plan": "trial", "label": "hall 3"}
+    half(admin.post(form.action, typed))
+    admin.post(form.action, typed)
+    assert admin.page.status_code == 409
+    assert "this form was sent before" in admin.text
+    assert admin.go(TOKENS).text.count(", hall 3 (") == 1
+    admin.submit("/ask", member="", role="app", plan="none", label="till")
+    assert admin.page.status_code == 422
+    admin.submit("/ask", member="", role="app", plan="trial", label="second till")
+    assert half(admin), "a form that was refused is corrected and sent again"
+
+
 def test_who_asked_cannot_approve_and_is_told_why(admin: Visitor) -> None:
     admin.go(TOKENS).submit("/ask", member="", role="app", plan="trial", label="till")
     admin.go(TOKENS)

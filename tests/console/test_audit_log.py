@@ -31,6 +31,13 @@ def test_entries_are_found_by_who_did_what_to_what(place: Place, admin: Visitor)
     assert "Nothing was done" in admin.go(f"{LOG}?actor=nobody").text
 
 
+def test_an_entity_is_named_and_linked(admin: Visitor) -> None:
+    admin.go(f"{LOG}?subject_kind=entity")
+    assert "/console/entities/company/acme" in admin.links()
+    assert "Company acme" in admin.text
+    assert "Entity 1" not in admin.text
+
+
 def test_a_date_that_is_none_is_refused_in_words(admin: Visitor) -> None:
     assert admin.go(f"{LOG}?since=yesterday").page.status_code == 422
     assert "From" in admin.text

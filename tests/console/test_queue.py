@@ -235,8 +235,17 @@ def test_a_filter_is_kept_under_a_name_for_a_person_and_for_the_organisation(two
     other = Visitor(two).sign_in("approver").go("/console/queue")
     assert "Mine alone" not in other.text
     assert "/console/queue?kind=rise&days=1" in other.links()
-    other.submit("/remove-filter", name="Rose <today>", shared="yes")
-    assert "The filter is removed." in other.text
+    assert not [form for form in other.forms() if form.action.endswith("/remove-filter")]
+    form = next(form for form in visitor.forms() if form.action.endswith("/remove-filter"))
+    token = next(form for form in other.forms() if form.action.endswith("/save-filter")).fields["form_token"]
+    other.post(form.action, {"form_token": token, "name": "Rose <today>", "shared": "yes"})
+    assert other.page.status_code == 409
+    assert "saved by another member" in other.text
+    other.go("/console/queue?kind=review").submit("/save-filter", name="Rose <today>", shared="yes")
+    assert other.page.status_code == 409, "it is not replaced either"
+    admin = Visitor(two).sign_in("admin").go("/console/queue")
+    admin.submit("/remove-filter", name="Rose <today>", shared="yes")
+    assert "The filter is removed." in admin.text
     assert "Mine alone" in visitor.go("/console/queue").text
     visitor.submit("/save-filter", name="  ")
     assert visitor.page.status_code == 422

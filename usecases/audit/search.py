@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts.members import find_member_named, names_of_members
 from fivefold.store.audit.pages import WantedEntries, entries_among
+from fivefold.store.ingest.entities import names_of_entities
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.usecases.audit.pages import EntryShown
 from fivefold.usecases.shared.api_fields import schema
@@ -72,6 +73,15 @@ def search_entries(context: Context, filters: EntryFilters = EVERY, part: Part =
         touched = {f"{entry.subject_kind}:{entry.subject_id}" for entry in page} | {entry.actor for entry in page}
         names = names_of_actors(session, of, touched)
         return page.map(lambda entry: _found(entry, names))
+
+
+def entities_touched(context: Context, entries: Iterable[EntryFound]) -> dict[str, tuple[str, str]]:
+    """Give type and name of the entities that entries touched, by the number that the log has."""
+    numbers = {entry.subject_id for entry in entries if entry.subject_kind == "entity" and entry.subject_id}
+    wanted = [int(number) for number in numbers if number.isascii() and number.isdecimal()]
+    with context.reading() as session:
+        named = names_of_entities(session, context.organisation_id, wanted)
+    return {str(number): name for number, name in named.items()}
 
 
 def actor_named(session: Session, organisation_id: int, who: str) -> str:

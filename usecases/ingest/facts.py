@@ -22,6 +22,7 @@ from fivefold.usecases.ingest.owners import mark_with_owners
 from fivefold.usecases.levels.lowering import Concern, LoweringGuard, dated_far_back
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import FIELDS, MOST_CHARACTERS, refuse_bad_fields, storable
+from fivefold.usecases.shared.inputs import LATEST_US
 
 MOST_WORD_CHARACTERS = 100
 
@@ -74,6 +75,8 @@ def set_tag_in(session: Session, context: Context, entity: Entity, tag: str, unt
     """Set a tag in a transaction that the caller ends, and that holds the entity; errors are those of `set_tag`."""
     if until_us is not None and until_us <= now:
         raise ConfigError(f"a tag cannot end at {day_text(until_us)}: that is past")
+    if until_us is not None and until_us >= LATEST_US:
+        raise ConfigError(f"a tag cannot end at {day_text(until_us)}: its end must be before the year 9000")
     if _live_tag(session, entity, tag, now) == {"tag": tag, "until_us": until_us}:
         return
     before, ended = _end_live(session, entity, tag, now)

@@ -80,7 +80,7 @@ def save_view(
     Raises:
         ConfigError: the name cannot be kept, the actor is no member, or the filter is none.
         NotFoundError: the filter names a type of entity or a member that is not there.
-        ConflictError: there are too many.
+        ConflictError: there are too many, or another member saved the organisation's one of this name.
     """
     kept = {each: filters[each] for each in FILTERS if filters.get(each)}
     if not 1 <= len(name) <= VIEW_NAME_CHARACTERS or name != name.strip() or not storable(name):
@@ -92,6 +92,8 @@ def save_view(
     count_items(context, role, filters_of(kept, now))
     with context.writing() as session:
         row = _named(session, context, name, OF_ALL if shared else member)
+        if row is not None:
+            _refuse_others(context, role, row)
         if row is None and len(_names(session, context, OF_ALL if shared else member)) >= MOST_VIEWS:
             raise ConflictError(f"there are {MOST_VIEWS} filters already; remove one first")
         if row is None:
@@ -103,15 +105,34 @@ def save_view(
         return _shown(row)
 
 
-def remove_view(context: Context, name: str, *, shared: bool = False) -> None:
-    """Remove a named filter; NotFoundError where there is none of that name."""
+def remove_view(context: Context, role: Role, name: str, *, shared: bool = False) -> None:
+    """Remove a named filter; one of the organisation only by who saved it, or by an administrator.
+
+    Raises:
+        NotFoundError: there is none of that name.
+        ConflictError: another member saved it.
+        ConfigError: the actor is no member.
+    """
     with context.writing() as session:
         row = _named(session, context, name, OF_ALL if shared else _own(context))
         if row is None:
             raise NotFoundError(f"there is no filter {name[:80]!r}")
+        _refuse_others(context, role, row)
         session.delete(row)
         details = {"shared": shared}
         context.record(session, "queue_view.removed", ("queue_view", row.id), before={"name": name}, details=details)
+
+
+def may_change(view: QueueViewShown, member: int | None, role: Role) -> bool:
+    """Tell whether a member may replace or remove a filter that they see."""
+    return not view.shared or role == Role.ADMIN or view.saved_by == member
+
+
+def _refuse_others(context: Context, role: Role, row: QueueView) -> None:
+    if not may_change(_shown(row), own_number(context), role):
+        raise ConflictError(
+            f"the organisation's filter {row.name!r} was saved by another member; they or an administrator change it"
+        )
 
 
 def _own(context: Context) -> int:

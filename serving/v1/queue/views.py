@@ -49,4 +49,4 @@ def save_queue_view(context: RequestContext, name: ViewName, body: ViewGiven) ->
 
 def remove_queue_view(context: RequestContext, name: ViewName, query: WhichViews) -> None:
     """Remove a named filter of the queue."""
-    views.remove_view(context, name, shared=query.shared)
+    views.remove_view(context, context.role, name, shared=query.shared)

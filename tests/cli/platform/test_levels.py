@@ -62,3 +62,7 @@ def test_without_a_name_everyone_is_counted_with_why_there_are_no_levels(var: Pa
     out = succeed(var, "level")
     assert out.startswith("1 of type customer in default\n")
     assert "(no ruleset decides yet)" in out
+
+
+def test_who_is_not_there_is_said_with_the_organisation_that_was_looked_in(var: Path) -> None:
+    assert "there is no customer 'nobody' in the organisation 'default'" in refuse(var, "level", "nobody")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from threading import Barrier
 from time import sleep
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import DAY_US
+from fivefold.domain.clock import DAY_US, to_microseconds
 from fivefold.domain.errors import ConfigError, ConflictError, InvalidDataError, NotFoundError
 from fivefold.store.tables.entities import Record, Tag
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
@@ -58,6 +59,11 @@ REFUSED: dict[str, tuple[Callable[[Bank], object], type[Exception], str]] = {
     "no tag": (lambda bank: tag(bank, word=""), ConfigError, "the tag is ''; it must be text of 1 to 100"),
     "a tag with NUL": (lambda bank: tag(bank, word="a\0"), ConfigError, "none of them NUL"),
     "a tag with half a character": (lambda bank: tag(bank, word="\ud800"), ConfigError, "the tag is"),
+    "a tag without an end in sight": (
+        lambda bank: tag(bank, until_us=to_microseconds(date(9999, 1, 1))),
+        ConfigError,
+        "its end must be before the year 9000",
+    ),
     "a tag that ended": (lambda bank: tag(bank, until_us=bank.now), ConfigError, "that is past"),
     "a tag that it has not": (untag, NotFoundError, "does not have the tag 'watch'"),
     "a screening to come": (lambda bank: screen(bank, at_us=bank.now + 1), ConfigError, "still to come"),
