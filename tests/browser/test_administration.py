@@ -21,7 +21,7 @@ def half(page: "Page") -> str:
     return shown
 
 
-@in_looks(("light", False), ("dark", True))
+@in_looks(("dark", True))
 def test_a_member_is_invited_gets_a_token_and_loses_it(
     browser: "Browser", served: Served, look: dict[str, Any]
 ) -> None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 
-@in_looks(("light", True), ("dark", False))
+@in_looks(("light", True))
 def test_a_dead_webhook_is_sent_again(browser: "Browser", served: Served, look: dict[str, Any]) -> None:
     for number in range(2):
         MORE["list_dead_letters"](served.place, number)

@@ -18,7 +18,7 @@ def work(served: Served) -> None:
         pass
 
 
-@in_looks(("light", True), ("dark", False))
+@in_looks(("dark", False))
 def test_a_ruleset_from_its_text_to_its_activation_and_back(
     browser: "Browser", served: Served, look: dict[str, Any]
 ) -> None:

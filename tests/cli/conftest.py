@@ -16,6 +16,7 @@ from fivefold.features.indicator_matrix import warm
 from fivefold.training.config import read_config
 from tests.cli.running import CONFIG, Home, run
 from tests.mlflow_address import kept_address
+from tests.models.making import empty_database
 from tests.store.databases import upgrade_by_copy
 
 CUSTOMERS = 300
@@ -45,9 +46,10 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """A registry made by the commands themselves; only to be read."""
+    """A registry made by the commands themselves, from MLflow's empty database on; only to be read."""
     warm()
     var = tmp_path_factory.mktemp("home")
+    (var / "mlflow.db").write_bytes(empty_database())
     (var / "kernels").symlink_to(read_settings().kernels)
     config = var / "tiny.yaml"
     config.write_text(CONFIG)

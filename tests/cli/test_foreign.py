@@ -30,6 +30,7 @@ def test_a_command_started_beside_them_is_ours(project: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.full
 def test_a_command_with_them_first_on_the_path_is_ours(project: Path) -> None:
     done = run([str(FIVEFOLD), "indicators"], project.parent, PYTHONPATH=str(project))
     assert (done.returncode, done.stderr) == (0, "")

@@ -13,7 +13,8 @@ from tests.cli.running import AS_OF, Home
 FIVEFOLD = str(Path(sys.executable).with_name("fivefold"))
 
 
-@pytest.mark.parametrize("encoding", ["ascii", pytest.param("latin-1", marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_a_waterfall_on_a_terminal_without_its_signs(encoding: str, home: Home) -> None:
     environment = {**os.environ, "FIVEFOLD_VAR": str(home.var), "PYTHONIOENCODING": encoding, "COLUMNS": "100"}
     command = [FIVEFOLD, "explain", str(home.rows), "--user", "user_000002", "--as-of", AS_OF]

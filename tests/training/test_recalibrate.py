@@ -196,6 +196,7 @@ def test_a_thin_window_is_refused_as_in_training(registry: Registry, frame: pl.D
     assert len(registry.versions()) == 1
 
 
+@pytest.mark.full
 def test_trees_of_another_version_than_the_champion_cannot_replace_it_without_force(
     registry: Registry, file: Path
 ) -> None:
@@ -208,6 +209,7 @@ def test_trees_of_another_version_than_the_champion_cannot_replace_it_without_fo
         promote(registry, third.version, reason="why not")
 
 
+@pytest.mark.full
 def test_versions_that_are_not_there_are_named(registry: Registry, file: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelNotFoundError, match="has no champion to recalibrate: run `fivefold train`"):
         recalibrate(file, new_registry(tmp_path / "empty"))
@@ -222,6 +224,7 @@ def test_versions_that_are_not_there_are_named(registry: Registry, file: Path, t
     assert recalibrate(file, registry, uri="models:/fivefold-value@champion").lineage.parent == 1
 
 
+@pytest.mark.full
 def test_a_definition_that_cannot_be_computed_here_is_refused(file: Path, tmp_path: Path) -> None:
     registry = new_registry(tmp_path / "var")
     number = add_version(registry, value_model(), tmp_path / "model")

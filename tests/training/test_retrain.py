@@ -131,6 +131,7 @@ def test_a_better_model_takes_the_champion_s_place_and_can_be_rolled_back(regist
     assert rollback(registered.registry).version == 1
 
 
+@pytest.mark.full
 def test_another_definition_of_value_is_not_comparable_and_needs_force(registered: Registered) -> None:
     assert registered.train().promoted
     other = registered.train(value=ValueSettings(yearly_margin=0.1))
@@ -142,6 +143,7 @@ def test_another_definition_of_value_is_not_comparable_and_needs_force(registere
     assert (made.version, made.replaced, made.forced, made.why) == (2, 1, True, "the margin was raised")
 
 
+@pytest.mark.full
 def test_a_champion_that_trained_inside_the_window_is_not_comparable(registered: Registered) -> None:
     assert registered.train().promoted
     test = registered.registry.versions()[0].test_as_of
@@ -159,6 +161,7 @@ def test_a_model_that_loses_to_a_baseline_is_registered_and_does_not_serve(regis
     assert promotion_history(registered.registry) == []
 
 
+@pytest.mark.full
 def test_a_champion_that_cannot_be_loaded_is_not_comparable(registered: Registered) -> None:
     assert registered.train().promoted
     shutil.rmtree(registered.registry.settings.artifacts)

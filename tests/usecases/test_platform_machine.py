@@ -43,6 +43,7 @@ from fivefold.usecases.levels.worker import BATCH_SIZE, LEASE_US, MAX_ABANDONED_
 from fivefold.usecases.rulesets.activate import activate, advance_backfills
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
+from tests.depth import examples
 from tests.store import databases
 from tests.store.audits import bind_unnamed
 from tests.store.portfolio.counting import assert_counted
@@ -679,6 +680,6 @@ class Machine(RuleBasedStateMachine):
 def test_the_platform_comes_to_what_the_model_says(kind: str) -> None:
     soaking = settings.get_current_profile_name() == "soak"
     machine = type("OfKind", (Machine,), {"kind": kind})
-    steady = 12 if kind == "sqlite" else 5
+    steady = examples(12) if kind == "sqlite" else 5
     given = settings(max_examples=150 if soaking else steady, stateful_step_count=80 if soaking else 50)
     run_state_machine_as_test(machine, settings=given)

@@ -292,6 +292,7 @@ def test_the_advice_for_rows_that_are_not_grouped_works(
     assert_frame_equal(again.sort("user_id"), scored.sort("user_id"), check_exact=True)
 
 
+@pytest.mark.full
 def test_the_champion_is_scored_with_without_opening_mlflow(home: Home, tmp_path: Path) -> None:
     program = (
         "import sys; sys.argv = ['fivefold', *sys.argv[1:]]\n"

@@ -9,6 +9,7 @@ import pytest
 
 from fivefold.domain.errors import NotEnoughDataError
 from tests.cli.running import Home, cells, refuse, run, succeed
+from tests.models.making import empty_database
 
 
 def test_a_tie_keeps_the_champion_and_says_so(home: Home) -> None:
@@ -134,6 +135,7 @@ def test_customer_date_and_amount_are_trained_scored_and_explained_and_the_lack_
     """A newcomer has three columns under names of his own. A model that reads balances refuses the same file."""
     var, own = tmp_path / "var", tmp_path / "own.csv"
     var.mkdir()
+    (var / "mlflow.db").write_bytes(empty_database())
     (var / "kernels").symlink_to(home.var / "kernels")
     rows = pl.read_parquet(home.rows).filter(pl.col("transaction_currency") == "EUR")
     rows.select(pl.col("user_id").alias("who"), date="transaction_date", amount="transaction_amount").write_csv(own)

@@ -32,6 +32,7 @@ def test_a_sound_model_is_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     require_sound(tmp_path / "model", tmp_path / "trials", 7, "run")
 
 
+@pytest.mark.full
 def test_what_a_model_refuses_in_words_is_left_to_the_load(tmp_path: Path) -> None:
     require_sound(tmp_path / "no such folder", tmp_path / "trials", 7, None)
 

@@ -18,7 +18,7 @@ from fivefold.store.tables.levels import OverrideRow
 from fivefold.usecases.changes.proposals import ChangeOutcome
 from fivefold.usecases.shared.idempotency import KEPT_US, LEFT_US, prune_keys
 from tests.serving.v1.examples import furnish
-from tests.serving.v1.places import Place, settled
+from tests.serving.v1.places import Place, copied, settled
 
 pytestmark = pytest.mark.postgresql
 
@@ -28,8 +28,13 @@ SCREENED = {"screening": "pep", "found": True}
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with settled(tmp_path_factory.mktemp(request.param), request.param) as place:
-        yield furnish(place)
+    folder = tmp_path_factory.mktemp(request.param)
+    if request.param == "sqlite":
+        with copied(request.getfixturevalue("furnished"), folder) as place:
+            yield place
+    else:
+        with settled(folder, request.param) as place:
+            yield furnish(place)
 
 
 @pytest.fixture

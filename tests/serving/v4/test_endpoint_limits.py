@@ -55,17 +55,20 @@ def test_large_requests_wait_for_each_other_and_too_many_are_refused(tmp_path: P
         assert place.usage()[0] == 2
 
 
-HOSTILE = {
-    "a million ones": b"[" + b"1," * 10**6 + b"1]",
-    "a million unknown fields": b'[{"user_id":"a",' + b",".join(b'"k%d":%d' % (n, n) for n in range(10**6)) + b"}]",
-    "a million nested": b'[{"user_id":"a","x":' + b"[" * 10**6,
-    "many values": b'[{"user_id":"a","x":[' + b"1," * (10**6 * 5) + b"1]}]",
+HOSTILE: dict[str, Callable[[], bytes]] = {
+    "a million ones": lambda: b"[" + b"1," * 10**6 + b"1]",
+    "a million unknown fields": lambda: (
+        b'[{"user_id":"a",' + b",".join(b'"k%d":%d' % (n, n) for n in range(10**6)) + b"}]"
+    ),
+    "a million nested": lambda: b'[{"user_id":"a","x":' + b"[" * 10**6,
+    "many values": lambda: b'[{"user_id":"a","x":[' + b"1," * (10**6 * 5) + b"1]}]",
 }
 
 
-@pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
-def test_a_hostile_body_is_refused_in_no_time_and_little_memory(body: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_body_is_refused_in_no_time_and_little_memory(kind: str, tmp_path: Path) -> None:
     """Each of these froze a worker for seconds, or took gigabytes."""
+    body = HOSTILE[kind]()
     with started(tmp_path, Limits()) as place:
         token = place.token()
         place.post(b"[{}]", token)  # loops are compiled
