@@ -53,6 +53,7 @@ NOTICES = {
     "model-promoted": "This version serves from now on. Workers of the service take it up within a minute.",
     "promotion-proposed": "The promotion is proposed. Another person approves it where the registry is.",
     "model-rolled-back": "The version that served before serves again.",
+    "validation-made": "The validation is made, and kept as it was found.",
     "validation-signed-off": "The validation is signed off.",
     "change-registered": "The change is registered. It asks for a revalidation until another person signs it off.",
     "change-signed-off": "The change is signed off.",

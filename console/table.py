@@ -110,6 +110,14 @@ VIEWS: Final[tuple[View, ...]] = (
         validation.sign_off_change,
         validation.show_validation,
     ),
+    View(
+        "POST",
+        "/console/validation/validate",
+        "POST /v1/validations",
+        validation.validate,
+        validation.show_validation,
+    ),
+    View("POST", "/console/validation/evidence", "GET /v1/audit", validation.take_evidence, validation.show_validation),
     View("GET", "/console/validation/{validation}", "GET /v1/validations/{validation}", validation.show_found),
     View(
         "POST",

@@ -6,25 +6,28 @@ from typing import Final
 
 from fivefold.charts.series import SeriesFigure, SeriesPlot, series_plot
 from fivefold.console.texts import text
-from fivefold.console.visit import ROWS_OF_A_LIST, Answer, Redirect, Rendered, Visit, row_number
-from fivefold.domain.clock import DAY_US, day_text
+from fivefold.console.visit import ROWS_OF_A_LIST, Answer, Download, Redirect, Rendered, Visit, row_number
+from fivefold.domain.clock import DAY_US, day_text, from_microseconds
 from fivefold.domain.number_text import percent
 from fivefold.domain.paging import Page, Part
 from fivefold.models.drift import SHIFTED
 from fivefold.risk.governance.reports.page import ReportPage
 from fivefold.risk.governance.validate.measures import LEAST_CONFIRMED, Measure
 from fivefold.risk.governance.validate.verdicts import AcceptanceLimits
+from fivefold.usecases.evidence.build import export_evidence
 from fivefold.usecases.monitoring import revalidation
 from fivefold.usecases.monitoring.page import validation_sections
 from fivefold.usecases.monitoring.revalidation import ChangeLine, Trigger
 from fivefold.usecases.monitoring.series import ValidationPoint, read_point, sign_off_validation, validation_series
-from fivefold.usecases.monitoring.validate import read_validation
+from fivefold.usecases.monitoring.validate import read_validation, validate_levels
 from fivefold.usecases.monitoring.validate import revalidation as triggers_of
 from fivefold.usecases.monitoring.work_figures import WorkFigures, read_work_figures
+from fivefold.usecases.shared.inputs import read_quarter
 
 SHOWN = 12
 """Validations that a picture has room for; older ones are on the next page of the list."""
 CHANGES = Part(20)
+QUARTERS = 9
 WORK_DAYS = 90
 """Without a validation."""
 _LIMITS: Final = AcceptanceLimits()
@@ -54,6 +57,7 @@ class ValidationPage:
     """What the levels were worth, and what asks for a revalidation.
 
     Attributes:
+        quarters: the present one and those before it, the latest first.
         work: of the time of the validation that looks furthest; without one of the last 90 days.
         reached: the triggers that are reached now.
         points: validations, the one that looks furthest first.
@@ -68,6 +72,7 @@ class ValidationPage:
     next: str | None
     changes: Page[ChangeLine]
     kinds: tuple[str, ...]
+    quarters: tuple[str, ...]
     work: WorkFigures
 
 
@@ -93,6 +98,7 @@ def show_validation(visit: Visit) -> Rendered:
         next=visit.next_of("validations", points),
         changes=revalidation.list_changes(visit, CHANGES),
         kinds=revalidation.KINDS,
+        quarters=_quarters(visit.now()),
         work=_work(visit, points[0] if points else None),
     )
     return Rendered(template="monitoring/validation.html", title=text("Validation"), page=page)
@@ -123,6 +129,32 @@ def sign_off(visit: Visit) -> Answer:
         visit, row_number(visit.parts["validation"], text("row")), visit.typed("conclusion", text("Conclusion"))
     )
     return Redirect(visit.path, "validation-signed-off")
+
+
+def validate(visit: Visit) -> Answer:
+    """Measure what the levels of a quarter that is over were worth, and keep what was found."""
+    quarter = read_quarter(visit.typed("quarter", text("Quarter")))
+    made = validate_levels(visit, quarter.from_us, quarter.until_us, visit.typed("reason", text("Reason")))
+    return Redirect(f"{visit.path}/{made.id}", "validation-made")
+
+
+def take_evidence(visit: Visit) -> Answer:
+    """Make the archive of a quarter, to be kept elsewhere."""
+    quarter = read_quarter(visit.typed("quarter", text("Quarter")))
+    registry = visit.registry()
+    export = export_evidence(visit, quarter, None if registry is None else registry.settings)
+    return Download(name=f"evidence-{quarter.name}.zip", media_type="application/zip", content=export.content)
+
+
+def _quarters(now_us: int) -> tuple[str, ...]:
+    """Name the present quarter and those before it, the latest first.
+
+    >>> _quarters(0)[:2]
+    ('1970Q1', '1969Q4')
+    """
+    today = from_microseconds(now_us)
+    latest = 4 * today.year + (today.month - 1) // 3
+    return tuple(f"{number // 4}Q{number % 4 + 1}" for number in range(latest, latest - QUARTERS, -1))
 
 
 def register_change(visit: Visit) -> Answer:

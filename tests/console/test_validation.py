@@ -1,6 +1,7 @@
 """The page of validation: figures as they were stored, gaps with their reason, material changes under four eyes."""
 
 import copy
+from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -9,6 +10,7 @@ from fivefold.domain.clock import DAY_US, HOUR_US
 from fivefold.store.tables.events import ValidationRun
 from fivefold.store.tables.levels import OverrideRow
 from fivefold.store.tables.rulesets import Family, RulesetVersion
+from fivefold.usecases.evidence.archive import check_archive
 from tests.console.test_queries import count
 from tests.console.visitors import Visitor
 from tests.serving.v1.examples import QUARTER
@@ -173,3 +175,31 @@ def test_time_to_decide_says_what_is_not_known_and_is_no_zero(place: Place) -> N
     figures = place.good("GET", "/v1/work-figures", params=asked, role="publisher")["figures"]
     assert [(each["decided"], each["median_hours"]) for each in figures] == [(0, None)] * 5
     assert place.ask("GET", "/v1/work-figures", params=asked, role="investigator").status_code == 403
+
+
+def test_a_validation_is_made_from_the_page(place: Place) -> None:
+    visitor = Visitor(place).sign_in("approver").go(PAGE)
+    visitor.submit("/validate", quarter="2025Q4", reason="<b>the year</b>")
+    assert "The validation is made, and kept as it was found." in visitor.text
+    assert "&lt;b&gt;the year&lt;/b&gt;" in visitor.go(PAGE).page.text
+    visitor.submit("/validate", quarter="2097Q1", reason="the future")
+    assert visitor.page.status_code == 422
+    assert "which is still to come; it must be over" in visitor.text
+    visitor.go(PAGE).submit("/validate", quarter="summer")
+    assert "it must be a year and a quarter from Q1 to Q4" in visitor.text
+    assert not [form for form in visitor.forms() if form.action.endswith("/evidence")]
+
+
+def test_an_administrator_takes_the_evidence_of_a_quarter_and_the_log_keeps_that(place: Place, tmp_path: Path) -> None:
+    visitor = Visitor(place).sign_in("admin").go(PAGE)
+    visitor.submit("/evidence", quarter="2026Q1")
+    assert visitor.page.headers["content-disposition"] == 'attachment; filename="evidence-2026Q1.zip"'
+    archive = tmp_path / "taken.zip"
+    archive.write_bytes(visitor.page.content)
+    checked = check_archive(archive)
+    assert checked.problems == ()
+    (entry,) = place.good("GET", "/v1/audit/search", params={"action": "evidence.exported"}, role="admin")
+    assert entry["details"]["manifest_sha256"] == checked.manifest_sha256
+    visitor.go(PAGE).submit("/evidence", quarter="2097Q1")
+    assert visitor.page.status_code == 409
+    assert "2097Q1 has not begun" in visitor.text

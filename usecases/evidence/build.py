@@ -7,11 +7,13 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
+from fivefold.domain.errors import ConflictError
 from fivefold.domain.release import release
 from fivefold.domain.settings import Settings
 from fivefold.risk.governance.reports.page import as_html
@@ -61,6 +63,10 @@ person who can change files can write another manifest.
 """
 
 
+MOST_BYTES = 100_000_000
+"""Of an archive that a page gives: it is held in memory."""
+
+
 @dataclass(frozen=True)
 class Evidence:
     """An archive that was made.
@@ -77,7 +83,7 @@ class Evidence:
     findings: int
 
 
-def build_evidence(context: Context, quarter: Quarter, path: Path, settings: Settings) -> Evidence:
+def build_evidence(context: Context, quarter: Quarter, path: Path, settings: Settings | None) -> Evidence:
     """Write the evidence of a quarter of an actor's organisation; the same database gives the same bytes.
 
     Everything is read in one snapshot of the database.
@@ -113,6 +119,38 @@ def build_evidence(context: Context, quarter: Quarter, path: Path, settings: Set
         files = [text_file("read-me.txt", read_me), *(file for part in parts for file in part.files)]
         manifest = write_archive(path, files, manifest_fields)
         return Evidence(path, manifest, counts | {"audit_entries": log.entries}, log.findings)
+
+
+@dataclass(frozen=True)
+class EvidenceExport:
+    """An archive to be taken away: its bytes, and what was made."""
+
+    content: bytes
+    made: Evidence
+
+
+def export_evidence(context: Context, quarter: Quarter, settings: Settings | None) -> EvidenceExport:
+    """Make the evidence of a quarter to be taken away; the audit log keeps who took it, and the manifest's hash.
+
+    *settings*: of the registry of value models; None where there is none. ConflictError where the archive is larger
+    than `MOST_BYTES`, or the quarter has not begun.
+    """
+    if quarter.from_us > context.now():
+        raise ConflictError(f"{quarter.name} has not begun, so there is no evidence of it")
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"{quarter.name}.zip"
+        made = build_evidence(context, quarter, path, settings)
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            raise ConflictError(
+                f"the evidence of {quarter.name} has {size:,} bytes, more than {MOST_BYTES:,}: make it at the machine,"
+                f" with fivefold evidence --quarter {quarter.name}"
+            )
+        content = path.read_bytes()
+    with context.writing() as session:
+        details = {"quarter": quarter.name, "manifest_sha256": made.manifest_sha256, "findings": made.findings}
+        context.record(session, "evidence.exported", ("organisation", context.organisation_id), details=details)
+    return EvidenceExport(content, made)
 
 
 def _said_of(quarter: Quarter) -> dict[str, Any]:

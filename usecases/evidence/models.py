@@ -20,12 +20,12 @@ _OWN_TAGS = "mlflow."
 """What MLflow itself notes of a run, such as the file that started it."""
 
 
-def models_part(settings: Settings, quarter: Quarter) -> ArchiveSection:
+def models_part(settings: Settings | None, quarter: Quarter) -> ArchiveSection:
     """Collect the promotions of a quarter, and of every version that served in it its card and what it came from.
 
-    A machine without a registry has none of that; the archive says so, and no registry is created.
+    A machine without a registry (then *settings* may be None) has none: the archive says so, and none is created.
     """
-    if not settings.has_registry:
+    if settings is None or not settings.has_registry:
         return ArchiveSection([text_file("models/none.txt", NONE)], {"models": 0, "promotions": 0})
     from fivefold.models.promotions import promotions_between  # noqa: PLC0415 (imports MLflow)
     from fivefold.models.registry import Registry  # noqa: PLC0415 (as above)
