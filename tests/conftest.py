@@ -5,7 +5,6 @@ import gc
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
 from functools import cache
 
 import currency_converter
@@ -37,6 +36,9 @@ if FOLDER not in os.environ:
 
 # Encrypts what tests store, in this process and in those that it starts; no key is made in a folder of its own.
 os.environ["FIVEFOLD_WEBHOOK_KEYS"] = "dGVzdHMtb25seS10ZXN0cy1vbmx5LXRlc3RzLW9ubHk="
+
+# To unpack the European Central Bank's rates takes longer than most tests: once in a process is enough.
+currency_converter.CurrencyConverter = cache(currency_converter.CurrencyConverter)  # type: ignore[assignment, misc]  # a function in its place
 
 # A worker process of xdist exports both; a console would keep that width, whatever a test asks for.
 for _name in ("COLUMNS", "LINES"):
@@ -71,14 +73,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _InRooms 
         return None
     config.option.loadscopereorder = False  # by the number of tests; but few may take long
     return _InRooms(config, log)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def read_central_bank_once() -> Iterator[None]:
-    """Unpack the European Central Bank's rates once in a process: that takes longer than most tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(currency_converter, "CurrencyConverter", cache(currency_converter.CurrencyConverter))
-        yield
 
 
 def pytest_collection_finish() -> None:

@@ -25,6 +25,7 @@ from fivefold.training.dates import Dates
 from fivefold.training.judging.predictions import predict_test_window
 from fivefold.training.recalibrate import Recalibration, recalibrate
 from fivefold.training.retrain import retrain
+from tests.mlflow_address import kept_address
 from tests.models.making import add_version, new_registry, value_model
 from tests.training.conftest import FAST
 
@@ -71,15 +72,35 @@ def registry(trained: Callable[[Path], Registry], tmp_path: Path, monkeypatch: p
     return trained(tmp_path / "var")
 
 
+@pytest.fixture(scope="module")
+def recalibrated(
+    trained: Callable[[Path], Registry], file: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Registry, Recalibration]:
+    """A registry in which the champion was given a new curve, version 2; only to be copied."""
+    with pytest.MonkeyPatch.context() as patch, kept_address():
+        patch.setattr("fivefold.training.register.write_pictures", lambda *_: [])
+        made = trained(tmp_path_factory.mktemp("recalibrated") / "var")
+        return made, recalibrate(file, made)
+
+
 @pytest.fixture
-def outcome(registry: Registry, file: Path) -> Recalibration:
-    return recalibrate(file, registry)
+def outcome(recalibrated: tuple[Registry, Recalibration]) -> Recalibration:
+    return recalibrated[1]
+
+
+@pytest.fixture
+def renewed(recalibrated: tuple[Registry, Recalibration], tmp_path: Path) -> Registry:
+    """A copy of its registry, for this test alone."""
+    made, var = recalibrated[0], tmp_path / "renewed"
+    var.mkdir()
+    (var / "mlflow.db").write_bytes((made.settings.var / "mlflow.db").read_bytes())
+    return Registry(Settings(var=var), made.name)
 
 
 def test_the_curve_and_the_drift_reference_are_new_and_everything_else_is_kept(
-    registry: Registry, outcome: Recalibration, file: Path, portfolio: TransactionSource
+    renewed: Registry, outcome: Recalibration, file: Path, portfolio: TransactionSource
 ) -> None:
-    parent, model = registry.load(1), registry.load(2)
+    parent, model = renewed.load(1), renewed.load(2)
     assert model.content_hash == outcome.model.content_hash != parent.content_hash
     assert model.booster.model_to_string() == parent.booster.model_to_string()
     for name in ("objective", "cut_points", "rates", "horizon_days", "indicators", "fingerprint", "definition"):
@@ -95,8 +116,8 @@ def test_the_curve_and_the_drift_reference_are_new_and_everything_else_is_kept(
     assert not np.array_equal(model.reference.counts, parent.reference.counts)
 
 
-def test_what_changes_is_measured_and_the_money_stays_the_same(registry: Registry, outcome: Recalibration) -> None:
-    change, parent = outcome.change, registry.version(1)
+def test_what_changes_is_measured_and_the_money_stays_the_same(renewed: Registry, outcome: Recalibration) -> None:
+    change, parent = outcome.change, renewed.version(1)
     rows = {row["segment"]: row for row in change.segments.to_dicts()}
     assert sum(row["share_before"] for row in rows.values()) == pytest.approx(1)
     for segment, share in outcome.model.segment_shares().items():
@@ -106,23 +127,23 @@ def test_what_changes_is_measured_and_the_money_stays_the_same(registry: Registr
     assert np.abs(before - after).sum() / 2 <= change.moved_share <= 1
     assert change.moved_share > 0
     assert change.calibration_error_before == parent.metrics["calibration_error"]
-    kept = registry.version(2).metrics
+    kept = renewed.version(2).metrics
     assert change.calibration_error == kept["calibration_error"]
     assert kept["segment_top_share_after"] == rows["top"]["share_after"]
     assert kept["model_normalised_gini"] == outcome.evaluation.by_name["model"].normalised_gini
 
 
-def test_it_is_a_version_with_lineage_and_a_card_and_not_champion(registry: Registry, outcome: Recalibration) -> None:
-    version, parent = registry.version(outcome.version), registry.version(1)
+def test_it_is_a_version_with_lineage_and_a_card_and_not_champion(renewed: Registry, outcome: Recalibration) -> None:
+    version, parent = renewed.version(outcome.version), renewed.version(1)
     assert (outcome.version, version.parent, parent.parent) == (2, 1, None)
     assert (version.aliases, parent.aliases) == ((CHALLENGER,), (CHAMPION,))
-    assert len(promotion_history(registry)) == 1
+    assert len(promotion_history(renewed)) == 1
     tags = version.tags
     assert tags["parent_content_hash"] == parent.tags["content_hash"]
     assert tags["data_digest"] == outcome.lineage.summary.digest != parent.tags["data_digest"]
     assert tags["test_as_of"] == str(outcome.model.test_as_of)
     assert tags["gate_champion"] == "1"
-    card = Path(registry.client.download_artifacts(version.run_id, "model_card.md")).read_text(encoding="utf-8")
+    card = Path(renewed.client.download_artifacts(version.run_id, "model_card.md")).read_text(encoding="utf-8")
     assert card.startswith("# fivefold-value, recalibrated\n")
     assert "This is version 1 (`" in card
     assert "customers known on 2024-10-02 instead of 2024-04-01. Nothing was learnt" in card
@@ -130,13 +151,13 @@ def test_it_is_a_version_with_lineage_and_a_card_and_not_champion(registry: Regi
     assert tags["data_digest"] in card
 
 
-def test_the_gate_of_the_parent_judges_and_a_word_makes_it_champion(registry: Registry, outcome: Recalibration) -> None:
+def test_the_gate_of_the_parent_judges_and_a_word_makes_it_champion(renewed: Registry, outcome: Recalibration) -> None:
     assert outcome.lineage.config.gate == UNSURE
     assert outcome.lineage.config.checks == CheckSettings(least_active=20)
     assert outcome.lineage.config.seed == 5
     assert outcome.verdict.promote, outcome.verdict
     assert outcome.verdict.reasons[0].startswith("ranking is that of version 1 by construction")
-    made = promote(registry, 2, reason="customers have changed")
+    made = promote(renewed, 2, reason="customers have changed")
     assert (made.version, made.replaced, made.forced) == (2, 1, False)
 
 
