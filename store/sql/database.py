@@ -165,8 +165,13 @@ def reading(engine: Engine) -> Iterator[Session]:
 
 @contextmanager
 def reading_at_one_moment(engine: Engine) -> Iterator[Session]:
-    """Open a session that changes nothing, and whose statements all see the database as the first of them does."""
+    """Open a session that changes nothing, and whose statements all see the database as the first of them does.
+
+    It keeps each row that it read, so that none is asked for twice by its key.
+    """
+    rows: list[object] = []
     with reachable(), Session(engine, autoflush=False) as session:
+        event.listen(session, "loaded_as_persistent", lambda _, row: rows.append(row))
         if engine.dialect.name == "sqlite":
             session.connection().exec_driver_sql("BEGIN")
         else:
