@@ -9,7 +9,7 @@ mostly everybody, are taken from the counters.
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, Integer, Select, Subquery, exists, func, literal, select, tuple_, union, union_all
+from sqlalchemy import BigInteger, Integer, Select, Subquery, func, literal, select, tuple_, union, union_all
 from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.clock import DAY_US
@@ -217,10 +217,11 @@ def _first_moves(
         .scalar_subquery(),
         0,
     )
-    before = exists().where(
-        earlier.entity_id == Transition.entity_id,
-        earlier.number < Transition.number,
-        earlier.at_us >= span.since_us,
+    # A scalar rather than NOT EXISTS, of which PostgreSQL makes a join of everything in that time: a page reads a few.
+    first = (
+        select(func.min(earlier.number))
+        .where(earlier.entity_id == Transition.entity_id, *_within(span, earlier))
+        .scalar_subquery()
     )
     statement: Select[*tuple[Any, ...]] = (
         select(Transition.entity_id, Transition.number)
@@ -231,7 +232,7 @@ def _first_moves(
             *_within(span),
             Entity.type_id == span.type_id,
             Entity.erased_us.is_(None),
-            ~before,
+            Transition.number == first,
             end != func.coalesce(Transition.from_level, 0),
         )
     )
