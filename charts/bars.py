@@ -46,12 +46,14 @@ class LevelStep:
         holds: it is the entity's level.
         beneath: the rules say this one, and another holds.
         x: where it begins, in the units of the picture; each is `LEVEL_WIDTH` long.
+        begins: the score at which it begins; empty for the lowest, and where that is not shown.
     """
 
     name: str
     holds: bool
     beneath: bool
     x: float
+    begins: str = ""
 
     @property
     def middle(self) -> float:
@@ -116,16 +118,37 @@ def waterfall_bars(
     return tuple(map(bar, plot.rows))
 
 
-def level_steps(levels: Sequence[str], level: str | None, rules_level: str | None) -> tuple[LevelStep, ...]:
+def level_steps(
+    levels: Sequence[str], level: str | None, rules_level: str | None, begins: Sequence[str] = ()
+) -> tuple[LevelStep, ...]:
     """Place levels side by side, the lowest first; mark an entity's, and the one of the rules beneath an override.
+
+    *begins* are the scores at which the levels above the lowest begin; they are left out where there is another number.
 
     >>> [(step.name, step.x, step.middle) for step in level_steps(("low", "high"), "high", "low") if step.beneath]
     [('low', 0.0, 75.0)]
+    >>> [step.begins for step in level_steps(("low", "high"), "high", "high", ("30",))]
+    ['', '30']
     """
+    starts = ("", *begins) if len(begins) == len(levels) - 1 else ("",) * len(levels)
     return tuple(
-        LevelStep(name, name == level, name == rules_level and rules_level != level, LEVEL_WIDTH * number)
-        for number, name in enumerate(levels)
+        LevelStep(name, name == level, name == rules_level and rules_level != level, LEVEL_WIDTH * number, start)
+        for number, (name, start) in enumerate(zip(levels, starts, strict=True))
     )
+
+
+def floor_path(steps: Sequence[LevelStep], score_level: str, floor: str) -> str:
+    """Draw a floor as a step beneath the scale, from the level of the score to that of the floor, with its head.
+
+    Empty where the scale does not have both.
+
+    >>> floor_path(level_steps(("low", "medium", "high"), "high", "high"), "low", "high")
+    'M75 40 V48 H375 V41 m-4 5 l4 -5 l4 5'
+    """
+    middles = {step.name: step.middle for step in steps}
+    if not {score_level, floor} <= middles.keys():
+        return ""
+    return f"M{middles[score_level]:.0f} 40 V48 H{middles[floor]:.0f} V41 m-4 5 l4 -5 l4 5"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fivefold.charts.bars import Bar, LevelStep, level_steps, waterfall_bars
+from fivefold.charts.bars import Bar, LevelStep, floor_path, level_steps, waterfall_bars
 from fivefold.charts.steps import SCORE_AXIS
 from fivefold.console.levels.difference import ChangeHalf, change_since_before, points_waterfall
 from fivefold.console.queue.place import QueueBar, queue_bar
@@ -30,10 +30,12 @@ from fivefold.usecases.levels.explain import Reasons, read_reasons
 from fivefold.usecases.levels.overrides import OverrideLine
 from fivefold.usecases.levels.read import Freshness, HistoryLine, LevelView
 from fivefold.usecases.levels.value_scores import ValueView, read_value
+from fivefold.usecases.portfolio.scale import ScoreScale, read_scale
 from fivefold.usecases.portfolio.timeline import TimelineEvent, list_events
 
 DECIDERS = ("POST /v1/entities/{type}/{external_id}/overrides", "POST /v1/overrides/{override}/approve")
 """Who may do one of these: that they open the reasons is noted, and nothing of other members."""
+READS_THRESHOLDS = "GET /v1/rulesets/{family}/versions/{number}"
 SHORT_LIST = Part(10)
 """A customer's page shows the first rows of each list, and leads to the rest."""
 
@@ -45,6 +47,8 @@ class RiskHalf:
     Attributes:
         reasons: what held; None where there is no assessment, or it was erased.
         steps: the scale of levels.
+        scale: where the score stands among them; None where no score gave a level.
+        floor: the step of SVG from the score's level to that of the floor; empty where no floor raised it.
         change: since the assessment before; None for the first one.
         bars: the points of the rules that gave some.
     """
@@ -52,6 +56,8 @@ class RiskHalf:
     level: LevelView
     reasons: Reasons | None
     steps: tuple[LevelStep, ...]
+    scale: ScoreScale | None
+    floor: str
     bars: tuple[Bar, ...]
     change: ChangeHalf | None
 
@@ -99,13 +105,7 @@ def show_customer(visit: Visit) -> Rendered:
         bar=queue_bar(visit),
         entity=entity,
         address=address("entities", entity.entity_type, entity.external_id),
-        risk=RiskHalf(
-            level=level,
-            reasons=reasons,
-            steps=level_steps(levels, level.level, level.rules_level),
-            bars=() if reasons is None else point_bars(reasons),
-            change=change_since_before(visit, level.assessment),
-        ),
+        risk=_risk_half(visit, level, reasons, levels),
         value=_value_half(read_value(*of, valuer=visit.valuer)),
         levels=levels,
         overrides=listed,
@@ -118,6 +118,22 @@ def show_customer(visit: Visit) -> Rendered:
         events=list_events(*of, SHORT_LIST),
     )
     return Rendered(template="levels/customer.html", title=entity.external_id, page=page)
+
+
+def _risk_half(visit: Visit, level: LevelView, reasons: Reasons | None, levels: tuple[str, ...]) -> RiskHalf:
+    scale = None
+    if level.assessment is not None:
+        scale = read_scale(visit, level.assessment, with_thresholds=visit.may(READS_THRESHOLDS))
+    steps = level_steps(levels, level.level, level.rules_level, () if scale is None else scale.begins)
+    return RiskHalf(
+        level=level,
+        reasons=reasons,
+        steps=steps,
+        scale=scale,
+        floor=floor_path(steps, scale.score_level, scale.floor) if scale and scale.floor else "",
+        bars=() if reasons is None else point_bars(reasons),
+        change=change_since_before(visit, level.assessment),
+    )
 
 
 def _customer(visit: Visit) -> tuple[Visit, str, str]:

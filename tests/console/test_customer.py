@@ -195,6 +195,28 @@ def test_search_finds_beginnings_and_tags_and_says_where_nothing_is(place: Place
     assert (investigator.page.status_code, "no letter or digit" in investigator.text) == (422, True)
 
 
+def test_a_floor_is_a_step_on_the_scale_and_thresholds_are_for_those_who_may_read_rulesets(
+    place: Place, investigator: Visitor
+) -> None:
+    address = "/console/entities/customer/floored"
+    place.good("PUT", address.replace("/console", "/v1"), {"attributes": {"country": "KP"}}, role="app")
+    place.good("GET", f"{address.replace('/console', '/v1')}/risk", params={"freshness": "now"}, role="investigator")
+    text = investigator.go(address).text
+    assert "500 points alone would be Medium. Country of residence: High ." in text
+    assert 'class="floor"' in investigator.page.text
+    assert not [threshold for threshold in ("314", "772") if threshold in investigator.page.text]
+    shown = Visitor(place).sign_in("publisher").go(address).page.text
+    assert "Low, Medium from 314.15, High from 772.01 (holds)." in shown
+
+
+def test_without_a_floor_there_is_no_step(place: Place, investigator: Visitor) -> None:
+    assessed(place)
+    investigator.go("/console/entities/customer/c%2F1%20%C3%A4")
+    assert 'class="scale"' in investigator.page.text
+    assert 'class="floor"' not in investigator.page.text
+    assert "points alone would be" not in investigator.text
+
+
 def test_what_changed_since_the_assessment_before_is_that_of_v1(place: Place, investigator: Visitor) -> None:
     assessed(place)
     place.good("PUT", "/v1/entities/customer/c%2F1%20%C3%A4", {"attributes": {"country": "DE"}}, role="app")

@@ -1,0 +1,65 @@
+"""Where the score of an assessment stands on its ruleset's scale, and which floor raised the level above that."""
+
+import json
+from dataclasses import dataclass
+
+from fivefold.risk.compiler.analysis import analyse_canonical
+from fivefold.risk.engine.assessments import Status
+from fivefold.risk.language.ruleset import PointsScore, Score, WeightedScore
+from fivefold.store.tables.rulesets import RulesetVersion
+from fivefold.usecases.levels.read import find_assessment
+from fivefold.usecases.shared.context import Context
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreScale:
+    """A score among the levels of its ruleset.
+
+    Attributes:
+        score: the total of the points, as it is shown.
+        score_level: the level of the score alone.
+        floor: the level that a floor raised it to; None where no floor did.
+        floor_rule: the title of the rule that has the floor.
+        begins: the scores at which the levels above the lowest begin; empty where they are not shown, and where a
+            ruleset names ranges instead.
+    """
+
+    score: str
+    score_level: str
+    floor: str | None
+    floor_rule: str | None
+    begins: tuple[str, ...]
+
+
+def read_scale(context: Context, assessment: str, *, with_thresholds: bool) -> ScoreScale | None:
+    """Give the scale of an assessment, such as 12.3, as it was stored; None where no score gave a level.
+
+    Thresholds are for those alone who may read rulesets. NotFoundError where the organisation has no such assessment.
+    """
+    with context.reading() as session:
+        row = find_assessment(session, context.actor, assessment)
+        if row.breakdown is None or row.version_id is None:
+            return None
+        breakdown = json.loads(row.breakdown)
+        if breakdown["status"] != Status.ASSESSED:
+            return None
+        ruleset = analyse_canonical(session.get_one(RulesetVersion, row.version_id).canonical).ruleset
+    score_level, floor = breakdown["score_level"], breakdown["floor"]
+    is_raised = bool(floor) and ruleset.level_number(floor) > ruleset.level_number(score_level)
+    return ScoreScale(
+        score=breakdown["score"],
+        score_level=score_level,
+        floor=floor if is_raised else None,
+        floor_rule=next(rule["title"] for rule in breakdown["rules"] if rule["floor"] == floor) if is_raised else None,
+        begins=_thresholds(ruleset.score) if with_thresholds else (),
+    )
+
+
+def _thresholds(score: Score) -> tuple[str, ...]:
+    match score:
+        case PointsScore(points=points):
+            return tuple(f"{each:f}" for each in points.thresholds)
+        case WeightedScore(weighted=weighted):
+            return tuple(f"{each:f}" for each in weighted.bands)
+        case _:
+            return ()
