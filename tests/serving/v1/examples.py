@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fivefold.serving.v1.path_encoding import path_to
+from fivefold.serving.v1.permissions import READERS
 from fivefold.serving.v1.route import Route
 from fivefold.usecases.changes.backtests import run_next_backtest
 from fivefold.usecases.ingest.import_progress import note_import
@@ -107,7 +108,7 @@ EXAMPLES: Mapping[str, Example] = {
     "count_queue": Example(),
     "list_queue_views": Example(),
     "save_queue_view": Example({"name": "Rose today"}, {"filters": {"kind": "rise"}}),
-    "remove_queue_view": Example({"name": "kept"}, query={"shared": "true"}, own=("name",)),
+    "remove_queue_view": Example({"name": "kept"}, own=("name",)),
     "change_queue_item": Example({"item": "override-1-0"}, {"revision": 0, "assigned_to": 1}, own=("item",)),
     "read_matrix": Example(query={"type": "customer"}),
     "read_distribution": Example(query={"type": "customer"}),
@@ -233,8 +234,9 @@ def furnish(place: Place) -> Place:
     override(place)
     proposed(place, maker)
     revocation(place)
-    body = {"filters": {"kind": "rise", "days": "7"}, "shared": True}
-    place.good("PUT", "/v1/queue/views/kept", body, role="admin")
+    filters = {"kind": "rise", "days": "7"}
+    for role in READERS:
+        place.good("PUT", "/v1/queue/views/kept", {"filters": filters}, role=role)
     place.good("POST", "/v1/webhooks", {"url": "https://example.com/hook"}, role="admin")
     validated(place)
     decided(place, maker)
