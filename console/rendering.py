@@ -136,6 +136,7 @@ def environment() -> Environment:
     pages.filters |= {
         "age": age,
         "attribute": attribute,
+        "before": before,
         "begins": day_text,
         "day": day,
         "moment": moment,
@@ -215,13 +216,30 @@ def age(time_us: int, now_us: int) -> str:
     >>> age(432_000_000_000, 1_000_000), age(86_400_000_000, 1_000_000)
     ('in 5 days', 'in 24 hours')
     """
-    apart = timedelta(microseconds=abs(now_us - time_us))
+    counted = _largest_unit(abs(now_us - time_us), rounded=time_us >= now_us)
+    if counted is None:
+        return "now"
+    return f"{counted} ago" if time_us < now_us else f"in {counted}"
+
+
+def before(time_us: int, as_of_us: int) -> str:
+    """Tell how long before another moment a moment was, in the largest unit that is whole.
+
+    >>> before(0, 172_800_000_000), before(0, 86_399_000_000), before(5, 5)
+    ('2 days before', '23 hours before', 'less than a minute before')
+    """
+    counted = _largest_unit(max(as_of_us - time_us, 0), rounded=False)
+    return text("less than a minute before") if counted is None else text("{time} before", time=counted)
+
+
+def _largest_unit(apart_us: int, *, rounded: bool) -> str | None:
+    """Count the days, hours or minutes of a time; None where it is less than a minute."""
+    apart = timedelta(microseconds=apart_us)
     for unit, length in (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1))):
         if apart >= length:
-            count = apart // length if time_us < now_us else round(apart / length)
-            shown = f"{count} {unit}{'' if count == 1 else 's'}"
-            return f"{shown} ago" if time_us < now_us else f"in {shown}"
-    return "now"
+            count = round(apart / length) if rounded else apart // length
+            return f"{count} {unit}{'' if count == 1 else 's'}"
+    return None
 
 
 def signed(number: str) -> str:

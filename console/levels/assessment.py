@@ -11,6 +11,7 @@ from fivefold.domain.paging import Page
 from fivefold.usecases.accounts.readings import note_opened
 from fivefold.usecases.levels.explain import Reasons, read_reasons
 from fivefold.usecases.levels.read import AssessmentShown, HistoryLine, read_assessment
+from fivefold.usecases.portfolio.sources import AssessmentSources, sources_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,12 +22,14 @@ class AssessmentPage:
         of: whom it is of, when it was made, and what decided.
         customer: the address of their page.
         reasons: None once they were erased.
+        sources: from where the values of the reasons are; None with these.
     """
 
     number: str
     of: AssessmentShown
     customer: str
     reasons: Reasons | None
+    sources: AssessmentSources | None
     bars: tuple[Bar, ...]
     change: ChangeHalf | None
 
@@ -52,6 +55,7 @@ def show_assessment(visit: Visit) -> Rendered:
         of=of,
         customer=address("entities", of.entity_type, of.external_id),
         reasons=reasons,
+        sources=sources_of(visit, number),
         bars=() if reasons is None else point_bars(reasons),
         change=change_since_before(visit, number),
     )

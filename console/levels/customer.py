@@ -31,6 +31,7 @@ from fivefold.usecases.levels.overrides import OverrideLine
 from fivefold.usecases.levels.read import Freshness, HistoryLine, LevelView
 from fivefold.usecases.levels.value_scores import ValueView, read_value
 from fivefold.usecases.portfolio.scale import ScoreScale, read_scale
+from fivefold.usecases.portfolio.sources import AssessmentSources, sources_of
 from fivefold.usecases.portfolio.timeline import TimelineEvent, list_events
 
 DECIDERS = ("POST /v1/entities/{type}/{external_id}/overrides", "POST /v1/overrides/{override}/approve")
@@ -46,6 +47,7 @@ class RiskHalf:
 
     Attributes:
         reasons: what held; None where there is no assessment, or it was erased.
+        sources: from where the values of the reasons are; None with these.
         steps: the scale of levels.
         scale: where the score stands among them; None where no score gave a level.
         floor: the step of SVG from the score's level to that of the floor; empty where no floor raised it.
@@ -55,6 +57,7 @@ class RiskHalf:
 
     level: LevelView
     reasons: Reasons | None
+    sources: AssessmentSources | None
     steps: tuple[LevelStep, ...]
     scale: ScoreScale | None
     floor: str
@@ -128,6 +131,7 @@ def _risk_half(visit: Visit, level: LevelView, reasons: Reasons | None, levels: 
     return RiskHalf(
         level=level,
         reasons=reasons,
+        sources=None if level.assessment is None else sources_of(visit, level.assessment),
         steps=steps,
         scale=scale,
         floor=floor_path(steps, scale.score_level, scale.floor) if scale and scale.floor else "",

@@ -60,6 +60,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{_ENTITY}/risk", EVERYBODY, levels.read_risk),
     Route("GET", f"{_ENTITY}/history", READERS, levels.read_history),
     Route("GET", "/v1/assessments/{assessment}", READERS, levels.read_reasons),
+    Route("GET", "/v1/assessments/{assessment}/sources", READERS, levels.read_sources),
     Route("GET", "/v1/assessments/{assessment}/difference", READERS, differences.read_difference),
     Route("GET", f"{_ENTITY}/timeline", READERS, timeline.list_events),
     Route("GET", f"{_ENTITY}/tags", READERS, facts.list_tags),

@@ -231,22 +231,27 @@ def test_what_changed_since_the_assessment_before_is_that_of_v1(place: Place, in
     assert "What changed" not in investigator.go(first).text
 
 
+def activated(place: Place, text: str) -> int:
+    """Let another version of the ruleset decide; give its number."""
+    writer = place.join("writer", "publisher")[0]
+    revision = place.good("PUT", "/v1/rulesets/retail/draft", {"document": text}, token=writer)["revision"]
+    accepted = {"revision": revision, "accept_warnings": "looked at"}
+    number: int = place.good("POST", "/v1/rulesets/retail/commit", accepted, token=writer)["number"]
+    place.good("POST", "/v1/rulesets/retail/backtests", {"version": number}, role="publisher")
+    while run_next_backtest(place.engine):
+        pass
+    body = {"version": number, "reason": "agreed"}
+    place.good("POST", "/v1/rulesets/retail/activate", body, role="publisher")
+    return number
+
+
 def test_another_version_that_decides_is_named_where_no_factor_gave_anything_else(
     place: Place, investigator: Visitor
 ) -> None:
     assessed(place)
     changed = {"score": {"points": {"thresholds": [314.15, 330]}}}
     expected = [{"name": "a neighbour", "given": {"country": "NO"}, "expect": {"level": "high"}}]
-    body = {"document": document("retail", "stricter", **changed, examples=expected)}
-    writer = place.join("writer", "publisher")[0]
-    revision = place.good("PUT", "/v1/rulesets/retail/draft", body, token=writer)["revision"]
-    accepted = {"revision": revision, "accept_warnings": "looked at"}
-    number = place.good("POST", "/v1/rulesets/retail/commit", accepted, token=writer)["number"]
-    place.good("POST", "/v1/rulesets/retail/backtests", {"version": number}, role="publisher")
-    while run_next_backtest(place.engine):
-        pass
-    activated = {"version": number, "reason": "agreed"}
-    place.good("POST", "/v1/rulesets/retail/activate", activated, role="publisher")
+    number = activated(place, document("retail", "stricter", **changed, examples=expected))
     later = assessed(place)
     said = f"no factor gave anything else, the same: 1. retail version {number} decides now, version 1 did before."
     for address in ("/console/entities/customer/c%2F1%20%C3%A4", f"/console/assessments/{later['assessment']}"):
@@ -344,3 +349,67 @@ def test_the_sentence_and_its_permanent_address_stand_in_one_field(place: Place,
     investigator.go("/console/entities/customer/c%2F1%20%C3%A4")
     assert isinstance(level["reasons"], dict)
     assert re.search(r'readonly value="[^"]+ /console/assessments/1\.[0-9]+"', investigator.page.text)
+
+
+def factor_table(visitor: Visitor) -> str:
+    """The table of factors, as it is to be read."""
+    (table,) = re.findall(r"(?s)<caption>What counted</caption>.*?</table>", visitor.page.text)
+    return " ".join(re.sub(r"<[^>]+>", " ", table).split())
+
+
+def test_each_factor_has_its_category_and_each_value_its_source_as_it_was_then(
+    place: Place, investigator: Visitor
+) -> None:
+    entity = "/v1/entities/customer/c%2F1%20%C3%A4"
+    writer = place.join("Ann <b>Writer</b>", "admin")[0]
+    place.good("PUT", entity, {"attributes": {"country": "KP"}}, token=writer)
+    number = assessed(place)["assessment"]
+    pages = ("/console/entities/customer/c%2F1%20%C3%A4", f"/console/assessments/{number}")
+    for page in pages:
+        table = factor_table(investigator.go(page))
+        assert "Factor What was seen Source and age then Case Points At least Category" in table
+        assert "Country of residence why there is this rule Where they live. country: KP" in table
+        assert "A country without relations +500 High Geography" in table
+        assert re.search(r"attribute, set on \d+ \w+ \d{4} by Ann &lt;b&gt;Writer&lt;/b&gt; \(", table)
+        assert "<b>Writer" not in investigator.page.text
+    before = factor_table(investigator.go(pages[1]))
+    place.good("PUT", entity, {"attributes": {"country": "DE"}}, role="app")
+    place.good("PUT", entity, {"attributes": {"country": "KP"}}, role="app")
+    assert factor_table(investigator.go(pages[1])) == before, "what was set since says nothing of that assessment"
+
+
+def test_values_of_every_kind_have_their_sources_and_stored_words_are_no_markup(
+    place: Place, investigator: Visitor
+) -> None:
+    entity, word = "/v1/entities/customer/c%2F1%20%C3%A4", "<i>hit</i>"
+    cases = {
+        "tagged": {"tag": "kept", "is": "present"},
+        "hit": {"screening": word, "is": "present"},
+        "paid": {"count": "transactions", "at_least": 1},
+        "untagged": {"not": {"tag": "absent", "is": "present"}},
+        "both": {"all": [{"field": "country", "equals": "NO"}, {"count": "alerts", "at_least": 0}]},
+    }
+    rules = [
+        {
+            "id": name,
+            "title": name.title(),
+            "category": "other",
+            "rationale": "x",
+            "cases": [{"when": when, "points": 1}],
+        }
+        for name, when in cases.items()
+    ]
+    place.good("POST", f"{entity}/screenings", {"screening": word, "found": True, "at": "2020-01-02"}, role="app")
+    example = {"name": "anybody", "given": {"country": "NO"}, "expect": {"total": 2}}
+    activated(place, document("retail", "all kinds", rules=rules, examples=[example]))
+    number = assessed(place)["assessment"]
+    table = factor_table(investigator.go(f"/console/assessments/{number}"))
+    assert "<i>hit" not in investigator.page.text
+    said = (
+        r"screening for &lt;i&gt;hit&lt;/i&gt;: present screened on 2 January 2020 \(\d+ days before\)",
+        r"tag kept: present tag, set on \d+ \w+ \d{4} by \S+ \(",
+        r"transactions: 1 transactions up to [-\d:]+ [\d:]+ UTC ; the latest \d+ \w+ before",
+        r"tag absent: absent not set then",
+        r"country: NO attribute, set on .* alerts: \d+ alerts up to",
+    )
+    assert [each for each in said if not re.search(each, table)] == []

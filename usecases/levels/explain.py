@@ -126,11 +126,16 @@ def fired_rules(
     breakdown: Mapping[str, Any], ruleset: Ruleset, inputs: Mapping[str, Any] | None
 ) -> dict[str, FiredRule]:
     """Give the rules that gave something, by their ids, in the ruleset's order; parameters as above."""
-    return {
-        outcome["rule"]: _fired(outcome, ruleset, inputs)
+    return {outcome["rule"]: _fired(outcome, ruleset, inputs) for outcome in outcomes_shown(breakdown)}
+
+
+def outcomes_shown(breakdown: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Give the outcomes of the rules that gave something, as they stand in a breakdown."""
+    return [
+        outcome
         for outcome in breakdown["rules"]
         if isinstance(outcome["case"], int) or Decimal(outcome["points"]) or outcome["floor"]
-    }
+    ]
 
 
 def shown_line(status: str, line: str) -> str:
@@ -140,7 +145,7 @@ def shown_line(status: str, line: str) -> str:
 
 def _fired(outcome: Mapping[str, Any], ruleset: Ruleset, inputs: Mapping[str, Any] | None) -> FiredRule:
     rule = ruleset.rule(outcome["rule"])
-    case = rule.cases[outcome["case"] - 1] if isinstance(outcome["case"], int) else None
+    case = _case_of(outcome, rule)
     return FiredRule(
         title=rule.title,
         rationale=rule.rationale,
@@ -151,8 +156,25 @@ def _fired(outcome: Mapping[str, Any], ruleset: Ruleset, inputs: Mapping[str, An
     )
 
 
+def _case_of(outcome: Mapping[str, Any], rule: Rule) -> Case | None:
+    return rule.cases[outcome["case"] - 1] if isinstance(outcome["case"], int) else None
+
+
 def _values(rule: Rule, case: Case | None, ruleset: Ruleset, inputs: Mapping[str, Any]) -> Iterator[ValueSeen]:
-    """Tell what the case that held looked at; where none did, what the rule is about."""
+    for key, (input_, cuts) in _looked_at(rule, case).items():
+        if key in inputs["inputs"]:
+            yield visible_value(input_, inputs["inputs"][key], vocabulary(ruleset), inputs["base"], cuts)
+
+
+def inputs_shown(outcome: Mapping[str, Any], ruleset: Ruleset, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the inputs behind the values of a rule that gave something, by their keys and in the order of the values."""
+    rule = ruleset.rule(outcome["rule"])
+    looked = _looked_at(rule, _case_of(outcome, rule))
+    return {key: input_ for key, (input_, _) in looked.items() if key in inputs["inputs"]}
+
+
+def _looked_at(rule: Rule, case: Case | None) -> dict[str, tuple[Any, list[Decimal]]]:
+    """Tell what the case that held looked at; where none did, what the rule is about; with the numbers compared."""
     looked: dict[str, tuple[Any, list[Decimal]]] = {}
     if case is None and rule.input is not None:
         looked[input_key(rule.input)] = (rule.input, [])
@@ -160,9 +182,7 @@ def _values(rule: Rule, case: Case | None, ruleset: Ruleset, inputs: Mapping[str
         input_ = input_of_test(test) or rule.input
         if input_ is not None:
             looked.setdefault(input_key(input_), (input_, []))[1].extend(_numbers(test))
-    for key, (input_, cuts) in looked.items():
-        if key in inputs["inputs"]:
-            yield visible_value(input_, inputs["inputs"][key], vocabulary(ruleset), inputs["base"], cuts)
+    return looked
 
 
 def _numbers(test: Operators) -> Iterator[Decimal]:
@@ -181,13 +201,13 @@ def visible_value(input_: Any, value: Any, names: Vocabulary, base: str, cuts: S
         cuts: the numbers that it was compared with: the value is not shown rounded across one.
     """
     currency = getattr(input_, "in_currency", None) or base
-    return ValueSeen(_plainly(input_), value_words(value, column_for(input_, names, base), currency, cuts))
+    return ValueSeen(input_named(input_), value_words(value, column_for(input_, names, base), currency, cuts))
 
 
-def _plainly(input_: Any) -> str:
-    """Name an input without the conditions in it."""
+def input_named(input_: Any) -> str:
+    """Name an input in plain words, without the conditions in it."""
     if isinstance(input_, Ratio):
-        return " over ".join(_plainly(side) for side in input_.ratio)
+        return " over ".join(input_named(side) for side in input_.ratio)
     if isinstance(input_, Window) and input_.where is not None:
         return f"{input_words(input_.model_copy(update={'where': None}))}, of what the rule counts"
     return input_words(input_)

@@ -12,6 +12,8 @@ from fivefold.usecases.levels import explain as views
 from fivefold.usecases.levels import read as levels
 from fivefold.usecases.levels.explain import Reasons
 from fivefold.usecases.levels.read import Freshness, LevelView, OverrideShown
+from fivefold.usecases.portfolio import sources as behind
+from fivefold.usecases.portfolio.sources import AssessmentSources
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.api_fields import Moment
 
@@ -97,6 +99,13 @@ class ReasonsOfAssessment(ResponseModel):
     reasons: Reasons | None
 
 
+class SourcesOfAssessment(ResponseModel):
+    """From where the values of an assessment's reasons are, and how old; null once the reasons were erased."""
+
+    assessment: str
+    sources: AssessmentSources | None
+
+
 LevelAnswer = LevelForApps | LevelForPeople | LevelForPublishers
 
 
@@ -139,3 +148,9 @@ def read_reasons(context: RequestContext, assessment: Annotated[Text, Field(max_
     """Show the reasons of an assessment, such as 12.3."""
     reasons = views.read_reasons(context, assessment)
     return ReasonsOfAssessment.of({"assessment": assessment, "reasons": reasons})
+
+
+def read_sources(context: RequestContext, assessment: Annotated[Text, Field(max_length=30)]) -> SourcesOfAssessment:
+    """Show from where each value of an assessment's reasons is, and since when, as it was known then."""
+    sources = behind.sources_of(context, assessment)
+    return SourcesOfAssessment.of({"assessment": assessment, "sources": sources})

@@ -172,6 +172,7 @@ FIRST_DAYS = (
     Step("list_events"),
     Step("list_transaction_days"),
     Step("read_reasons"),
+    Step("read_sources"),
     Step("read_difference", first=assessed_again),
     Step("search_entities"),
     Step("count_entities"),

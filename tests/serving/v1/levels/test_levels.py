@@ -167,3 +167,27 @@ def test_what_cannot_be_computed_is_told_in_full_to_publishers_alone(place: Plac
         answer = place.ask("GET", f"{RISK}?freshness=stored", role=role)
         assert answer.json()["failing"] is True
         assert ("sekret" in answer.json().get("problem", "")) is told
+
+
+def test_the_sources_are_of_the_reasons_and_tell_nothing_of_what_a_ruleset_asks(spent: Place) -> None:
+    told = spent.good("GET", RISK, role="investigator")
+    answer = spent.ask("GET", f"/v1/assessments/{told['assessment']}/sources", role="investigator")
+    assert answer.status_code == 200
+    sources, reasons = answer.json()["sources"], told["reasons"]["rules"]
+    assert [rule["title"] for rule in sources["rules"]] == [rule["title"] for rule in reasons]
+    assert [rule["category"] for rule in sources["rules"]] == ["geography", "transaction execution"]
+    country, cash = (rule["values"] for rule in sources["rules"])
+    assert [each["name"] for each in cash] == [each["name"] for each in reasons[1]["values"]]
+    (attribute,), (transactions,) = country[0]["sources"], cash[0]["sources"]
+    assert (attribute["kind"], attribute["about"], attribute["state"]) == ("attribute", "country", "stored")
+    assert attribute["at"] <= sources["as_of"]
+    assert transactions == {
+        "kind": "transactions",
+        "about": "",
+        "state": "stored",
+        "at": "2026-11-19T00:00:00Z",
+        "by": None,
+        "model": None,
+        "model_version": None,
+    }
+    assert not [secret for secret in SECRETS if secret in answer.text]

@@ -1,0 +1,290 @@
+"""The stored facts behind an assessment, as they were known at its moment. Nothing here begins or ends a transaction.
+
+A fact counts where it happened and was recorded by then. All facts are read by one statement.
+"""
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    Subquery,
+    Text,
+    and_,
+    case,
+    cast,
+    exists,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    union_all,
+)
+from sqlalchemy.orm import Session
+
+from fivefold.store.sql.arrays import among
+from fivefold.store.tables.audit import AuditEntry, AuditValues
+from fivefold.store.tables.entities import (
+    BIG,
+    Attributes,
+    Correction,
+    Entity,
+    Ownership,
+    Record,
+    Screening,
+    Tag,
+    Transaction,
+    ValueScore,
+)
+
+MOST_VERSIONS: Final = 500
+"""So many versions of attributes are looked at, the latest ones."""
+
+
+class Fact(StrEnum):
+    """What is looked at; of linked facts the latest alone."""
+
+    ATTRIBUTES = "attributes"
+    TAG = "tag"
+    SCREENING = "screening"
+    TRANSACTION = "transaction"
+    CORRECTED = "corrected"
+    CASE = "case"
+    ALERT = "alert"
+    OWNED = "owned"
+    VALUE = "value"
+
+
+class FactRow(NamedTuple):
+    """One fact, with what its kind has of these.
+
+    Attributes:
+        number: of its row, or of its version.
+        about: the tag, the screening, or the segment of a value.
+        at_us: from when it holds or when it happened; of what is owned, how many ownerships there are.
+        until_us: of a tag its end; of a case or an alert when anything came last that has no moment of arrival.
+        content: of attributes; `1` or `0` of a screening; the name of a model.
+        by: who set a tag.
+    """
+
+    kind: str
+    number: int | None
+    about: str | None
+    at_us: int | None
+    until_us: int | None
+    content: str | None
+    by: str | None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which facts are asked for: kinds, and the words of tags and screenings."""
+
+    kinds: frozenset[Fact]
+    tags: frozenset[str] = frozenset()
+    screenings: frozenset[str] = frozenset()
+
+
+def facts_known(session: Session, entity_id: int, as_of_us: int, asked: Asked) -> list[FactRow]:
+    """Read what was known of an entity at a moment; nothing where nothing is asked for."""
+    branches = []
+    for kind in sorted(asked.kinds):
+        match kind:
+            case Fact.ATTRIBUTES:
+                branches.append(_attributes(entity_id, as_of_us))
+            case Fact.TAG:
+                branches.append(_tags(session, entity_id, as_of_us, asked.tags))
+            case Fact.SCREENING:
+                branches.append(_screenings(session, entity_id, as_of_us, asked.screenings))
+            case Fact.VALUE:
+                branches.append(_value(entity_id, as_of_us))
+            case Fact.TRANSACTION:
+                branches += [_uncorrected(entity_id, as_of_us), _corrected(entity_id, as_of_us), _owned(entity_id)]
+            case Fact.CASE | Fact.ALERT:
+                branches.append(_record(entity_id, as_of_us, kind))
+    if not branches:
+        return []
+    return [FactRow(*row) for row in session.execute(union_all(*(select(each.subquery()) for each in branches)))]
+
+
+def writers_of(session: Session, organisation_id: int, entity_id: int, versions: Collection[int]) -> dict[int, str]:
+    """Tell who wrote versions of an entity's attributes, by the audit log; not of those that came with many others.
+
+    An entry names the rows that its call wrote, so nothing is guessed from moments.
+    """
+    if not versions:
+        return {}
+    names = {f"{entity_id}.{number}": number for number in versions}
+    same = and_(AuditValues.organisation_id == AuditEntry.organisation_id, AuditValues.number == AuditEntry.number)
+    statement = select(AuditEntry.actor, AuditValues.after).join(AuditValues, same)
+    statement = statement.where(
+        AuditEntry.organisation_id == organisation_id,
+        AuditEntry.subject_kind == "entity",
+        AuditEntry.subject_id == str(entity_id),
+        or_(*(AuditValues.after.contains(f'"{name}":') for name in names)),
+    )
+    return {
+        names[name]: actor
+        for actor, after in session.execute(statement)
+        for name in json.loads(after or "{}").get("rows", {}).get("attributes", {})
+        if name in names
+    }
+
+
+_FORMS: Final[dict[str, Any]] = {
+    "number": BigInteger,
+    "about": Text,
+    "at_us": BigInteger,
+    "until_us": BigInteger,
+    "content": Text,
+    "by": Text,
+}
+"""Of the columns of `FactRow` behind the kind."""
+
+
+def _fact(kind: Fact, **columns: Any) -> Select[Any]:
+    """Select a fact in the columns of `FactRow`; those that are not given are null."""
+    parts = (cast(columns.get(name, null()), form).label(name) for name, form in _FORMS.items())
+    return select(literal(kind.value).label("kind"), *parts)
+
+
+def _attributes(entity_id: int, as_of_us: int) -> Select[Any]:
+    of = Attributes
+    statement = _fact(Fact.ATTRIBUTES, number=of.number, at_us=of.known_us, content=of.content)
+    statement = statement.where(of.entity_id == entity_id, of.known_us <= as_of_us)
+    return statement.order_by(of.number.desc()).limit(MOST_VERSIONS)
+
+
+def _tags(session: Session, entity_id: int, as_of_us: int, tags: Collection[str]) -> Select[Any]:
+    statement = _fact(Fact.TAG, number=Tag.id, about=Tag.tag, at_us=Tag.from_us, until_us=Tag.until_us, by=Tag.set_by)
+    return statement.where(Tag.entity_id == entity_id, among(session, Tag.tag, sorted(tags)), Tag.from_us <= as_of_us)
+
+
+def _screenings(session: Session, entity_id: int, as_of_us: int, screenings: Collection[str]) -> Select[Any]:
+    """Select the last one of each word: of two at one moment that which was recorded later."""
+    latest = (Screening.at_us.desc(), Screening.id.desc())
+    place = func.row_number().over(partition_by=Screening.screening, order_by=latest).label("place")
+    of_words = select(Screening.id, Screening.screening, Screening.found, Screening.at_us, place).where(
+        Screening.entity_id == entity_id,
+        among(session, Screening.screening, sorted(screenings)),
+        Screening.at_us <= as_of_us,
+        Screening.recorded_us <= as_of_us,
+    )
+    last = of_words.subquery()
+    found = case((last.c.found, "1"), else_="0")
+    columns = {"number": last.c.id, "about": last.c.screening, "at_us": last.c.at_us, "content": found}
+    return _fact(Fact.SCREENING, **columns).where(last.c.place == 1)
+
+
+def _value(entity_id: int, as_of_us: int) -> Select[Any]:
+    of = ValueScore
+    columns = {"number": of.model_version, "about": of.segment, "at_us": of.as_of_us, "content": of.model}
+    statement = _fact(Fact.VALUE, **columns).where(of.entity_id == entity_id, of.as_of_us <= as_of_us)
+    return statement.order_by(of.as_of_us.desc()).limit(1)
+
+
+def _owned(entity_id: int) -> Select[Any]:
+    return _fact(Fact.OWNED, at_us=func.count(Ownership.id)).where(Ownership.owner_id == entity_id)
+
+
+def _counts(entity_id: int) -> Subquery:
+    """Whose facts count for an entity, and of which time: its own, and those of what it owned then."""
+    nothing = cast(null(), BigInteger)
+    own = select(literal(entity_id, BIG).label("entity_id"), nothing.label("from_us"), nothing.label("until_us"))
+    owned = select(Ownership.entity_id, Ownership.from_us, Ownership.until_us).where(Ownership.owner_id == entity_id)
+    return own.union_all(owned).subquery("counts")
+
+
+def _within(counts: Any, at: Any) -> ColumnElement[bool]:
+    return and_(
+        or_(counts.c.from_us.is_(None), counts.c.from_us <= at),
+        or_(counts.c.until_us.is_(None), counts.c.until_us > at),
+    )
+
+
+def _corrections_known(as_of_us: int) -> ColumnElement[bool]:
+    """As `Correction.counts_from_us` says: known or recorded by then, whichever was earlier."""
+    return or_(Correction.known_us <= as_of_us, Correction.recorded_us <= as_of_us)
+
+
+def _uncorrected(entity_id: int, as_of_us: int) -> Select[Any]:
+    """Select the latest transaction among those of which no correction was known; one look into the index for each."""
+    counts, of = _counts(entity_id), Transaction
+    corrected = exists().where(
+        Correction.entity_id == of.entity_id,
+        Correction.transaction_id == of.transaction_id,
+        _corrections_known(as_of_us),
+    )
+    latest = (
+        select(of.at_us)
+        .where(of.entity_id == counts.c.entity_id, of.at_us <= as_of_us, of.recorded_us <= as_of_us)
+        .where(_within(counts, of.at_us), ~corrected)
+        .order_by(of.at_us.desc())
+        .limit(1)
+        .correlate(counts)
+        .scalar_subquery()
+    )
+    each = select(latest.label("at_us")).select_from(counts).subquery()
+    return _fact(Fact.TRANSACTION, at_us=func.max(each.c.at_us))
+
+
+def _corrected(entity_id: int, as_of_us: int) -> Select[Any]:
+    """Select the latest transaction among those of which a correction was known, as it was corrected; none reversed."""
+    counts, of = _counts(entity_id), Correction
+    counted_from = case((of.recorded_us < of.known_us, of.recorded_us), else_=of.known_us)
+    latest = (counted_from.desc(), of.id.desc())
+    key = (of.organisation_id, of.entity_id, of.transaction_id)
+    ranked = (
+        select(
+            *(*key, of.kind, of.at_us),
+            func.row_number().over(partition_by=key, order_by=latest).label("place"),
+            func.row_number().over(partition_by=(*key, of.at_us.is_(None)), order_by=latest).label("moment_place"),
+        )
+        .where(of.entity_id.in_(select(counts.c.entity_id)), _corrections_known(as_of_us))
+        .subquery()
+    )
+    columns = ranked.c
+    says_when = and_(columns.at_us.is_not(None), columns.moment_place == 1)
+    named = (columns.organisation_id, columns.entity_id, columns.transaction_id)
+    said = (
+        select(
+            *named,
+            func.max(case((columns.place == 1, columns.kind))).label("kind"),
+            func.max(case((says_when, columns.at_us))).label("at_us"),
+        )
+        .group_by(*named)
+        .subquery()
+    )
+    whose = _counts(entity_id).alias("whose")
+    at = func.coalesce(said.c.at_us, Transaction.at_us)
+    same = and_(
+        Transaction.organisation_id == said.c.organisation_id, Transaction.transaction_id == said.c.transaction_id
+    )
+    counted = (
+        select(at.label("at_us"))
+        .select_from(said)
+        .join(Transaction, same)
+        .join(whose, whose.c.entity_id == said.c.entity_id)
+        .where(said.c.kind == "correction", at <= as_of_us, Transaction.recorded_us <= as_of_us, _within(whose, at))
+        .subquery()
+    )
+    return _fact(Fact.CORRECTED, at_us=func.max(counted.c.at_us))
+
+
+def _record(entity_id: int, as_of_us: int, kind: Fact) -> Select[Any]:
+    """Select when the latest case or alert was opened, and when anything came last about whom these are."""
+    counts = _counts(entity_id)
+    opened = (
+        select(Record.opened_us, Entity.noted_us)
+        .join(counts, counts.c.entity_id == Record.entity_id)
+        .join(Entity, Entity.id == Record.entity_id)
+        .where(Record.kind == kind.value, Record.opened_us <= as_of_us, _within(counts, Record.opened_us))
+        .subquery()
+    )
+    return _fact(kind, at_us=func.max(opened.c.opened_us), until_us=func.max(opened.c.noted_us))

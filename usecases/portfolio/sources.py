@@ -1,0 +1,308 @@
+"""From where each value is that the reasons of an assessment show, and how old it was then.
+
+Everything is read as it was known at the moment of the assessment: what came, changed or ended since says nothing.
+Where the stored facts do not say what the assessment saw, such as after an erasure, no moment is given for it.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal
+
+import polars as pl
+from sqlalchemy.orm import Session
+
+from fivefold.risk.compiler.analysis import analyse_canonical
+from fivefold.risk.compiler.value_types import linked_source
+from fivefold.risk.facts.reading import read_field
+from fivefold.risk.language.expressions import (
+    DaysSince,
+    FieldInput,
+    Ratio,
+    ScreeningInput,
+    TagInput,
+    ValueInput,
+    Window,
+    input_key,
+)
+from fivefold.risk.language.fields import FieldType
+from fivefold.risk.language.ruleset import Ruleset
+from fivefold.store.levels.sources import MOST_VERSIONS, Asked, Fact, FactRow, facts_known, writers_of
+from fivefold.store.tables.entities import Entity
+from fivefold.store.tables.levels import Assessment, AssessmentInputs
+from fivefold.store.tables.rulesets import RulesetVersion
+from fivefold.usecases.levels.explain import input_named, inputs_shown, outcomes_shown
+from fivefold.usecases.levels.read import find_assessment
+from fivefold.usecases.shared.api_fields import Moment, shown_as
+from fivefold.usecases.shared.context import Context
+
+Kind = Literal["attribute", "tag", "screening", "transactions", "cases", "alerts", "value"]
+State = Literal["stored", "none", "not known", "not stored"]
+
+_FACTS: Final[Mapping[str, Fact]] = {
+    "attribute": Fact.ATTRIBUTES,
+    "tag": Fact.TAG,
+    "screening": Fact.SCREENING,
+    "transactions": Fact.TRANSACTION,
+    "cases": Fact.CASE,
+    "alerts": Fact.ALERT,
+    "value": Fact.VALUE,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValueSource:
+    """From where a value is.
+
+    `kind` is attribute, tag, screening, transactions, cases, alerts or value. `state` is stored; none, where there was
+    no such tag, transaction, case or alert; not known, where the assessment did not know the value; or not stored,
+    where what is stored does not say from when it is.
+
+    Attributes:
+        about: the name of the attribute, the tag or the screening; empty for the others.
+        at_us: since when the attribute had the value, or the tag was set; when the screening was made, the latest
+            transaction was or the latest case was opened; the moment of the value. None unless it is stored.
+        by: who set the attribute or the tag; None where that is not stored.
+        model: of a value, with its version.
+    """
+
+    kind: Kind
+    about: str
+    state: State
+    at_us: Annotated[Moment | None, shown_as("at")] = None
+    by: str | None = None
+    model: str | None = None
+    model_version: int | None = None
+
+
+@dataclass(frozen=True)
+class SourcesOfValue:
+    """From where a value is that the reasons show; a ratio has two sides, which may be from two."""
+
+    name: str
+    sources: tuple[ValueSource, ...]
+
+
+@dataclass(frozen=True)
+class SourcesOfRule:
+    """A rule that gave something: its category, and from where its values are, in the order of the reasons."""
+
+    title: str
+    category: str
+    values: tuple[SourcesOfValue, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssessmentSources:
+    """From where the values of an assessment are, as known at its moment.
+
+    Attributes:
+        rules: those that gave something, in the order of the reasons.
+    """
+
+    as_of_us: Annotated[Moment, shown_as("as_of")]
+    rules: tuple[SourcesOfRule, ...]
+
+
+def sources_of(context: Context, assessment: str) -> AssessmentSources | None:
+    """Tell from where the values are that the reasons of an assessment show; None where the reasons were erased.
+
+    They stand rule by rule and value by value in the order of `explain.read_reasons`. NotFoundError where the
+    organisation has no such assessment.
+    """
+    with context.reading() as session:
+        row = find_assessment(session, context.actor, assessment)
+        if row.breakdown is None:
+            return None
+        if row.version_id is None:
+            return AssessmentSources(as_of_us=row.as_of_us, rules=())
+        ruleset = analyse_canonical(session.get_one(RulesetVersion, row.version_id).canonical).ruleset
+        content = session.get_one(AssessmentInputs, (row.entity_id, row.number)).content
+        inputs = None if content is None else json.loads(content)
+        shown = outcomes_shown(json.loads(row.breakdown))
+        behind = [{} if inputs is None else inputs_shown(outcome, ruleset, inputs) for outcome in shown]
+        told = {} if inputs is None else _told(session, row, ruleset, inputs["inputs"], behind)
+        rules = tuple(
+            SourcesOfRule(
+                title=outcome["title"],
+                category=outcome["category"],
+                values=tuple(_of_value(input_, told) for input_ in of_rule.values()),
+            )
+            for outcome, of_rule in zip(shown, behind, strict=True)
+        )
+        return AssessmentSources(as_of_us=row.as_of_us, rules=rules)
+
+
+def _of_value(input_: Any, told: Mapping[str, ValueSource]) -> SourcesOfValue:
+    sources = dict.fromkeys(told[input_key(side)] for side in _sides(input_))
+    return SourcesOfValue(input_named(input_), tuple(sources))
+
+
+def _sides(input_: Any) -> tuple[Any, ...]:
+    """Give what an input is of: the two sides of a ratio, or itself."""
+    return input_.ratio if isinstance(input_, Ratio) else (input_,)
+
+
+def _kind_of(input_: Any) -> tuple[Kind, str]:
+    """Tell of which kind an input's source is, and its name; nothing of what the rule counts, or compares with."""
+    if isinstance(input_, Window) and linked_source(input_) in _LINKED:
+        return _LINKED[linked_source(input_)], ""
+    match input_:
+        case FieldInput(field=name) | DaysSince(days_since=name):
+            return "attribute", name
+        case TagInput(tag=name):
+            return "tag", name
+        case ScreeningInput(screening=name):
+            return "screening", name
+        case ValueInput():
+            return "value", ""
+    return "transactions", ""  # patterns and indicators
+
+
+_LINKED: Final[Mapping[str, Kind]] = {"transactions": "transactions", "cases": "cases", "alerts": "alerts"}
+
+
+def _told(
+    session: Session,
+    row: Assessment,
+    ruleset: Ruleset,
+    inputs: Mapping[str, Any],
+    behind: Sequence[Mapping[str, Any]],
+) -> dict[str, ValueSource]:
+    """Tell the sources of all inputs that are shown, by the keys of their sides, by two statements at the most."""
+    sides = {
+        input_key(side): (side, inputs.get(input_key(side), inputs[key]))
+        for of_rule in behind
+        for key, input_ in of_rule.items()
+        for side in _sides(input_)
+    }
+    known = [_kind_of(side) for side, value in sides.values() if value is not None]
+    words = {kind: frozenset(about for each, about in known if each == kind) for kind in ("tag", "screening")}
+    asked = Asked(frozenset(_FACTS[kind] for kind, _ in known), words["tag"], words["screening"])
+    facts = facts_known(session, row.entity_id, row.as_of_us, asked)
+    stored = _Stored(facts, ruleset.fields, row.as_of_us, session.get_one(Entity, row.entity_id).noted_us)
+    since = {
+        key: version
+        for key, (side, value) in sides.items()
+        if value is not None and (version := stored.version_since(side, value)) is not None
+    }
+    numbers = {version.number for version in since.values() if version.number is not None}
+    writers = writers_of(session, row.organisation_id, row.entity_id, numbers)
+    told = {}
+    for key, (side, value) in sides.items():
+        kind, about = _kind_of(side)
+        if value is None:
+            told[key] = ValueSource(kind=kind, about=about, state="not known")
+        elif kind == "attribute":
+            told[key] = _attribute(about, since.get(key), writers)
+        else:
+            told[key] = stored.source(kind, about, side, value)
+    return told
+
+
+def _attribute(name: str, version: FactRow | None, writers: Mapping[int, str]) -> ValueSource:
+    if version is None or version.number is None:
+        return ValueSource(kind="attribute", about=name, state="not stored")
+    by = writers.get(version.number)
+    return ValueSource(kind="attribute", about=name, state="stored", at_us=version.at_us, by=by)
+
+
+class _Stored:
+    """The facts that were known at an assessment."""
+
+    def __init__(
+        self, facts: Sequence[FactRow], fields: Mapping[str, FieldType], as_of_us: int, noted_us: int | None
+    ) -> None:
+        self._facts = facts
+        self._fields = fields
+        self._as_of_us = as_of_us
+        self._noted_us = noted_us
+        versions = sorted(self._of(Fact.ATTRIBUTES), key=lambda row: -(row.number or 0))
+        self._versions = [(row, json.loads(row.content or "{}")) for row in versions]
+
+    def _of(self, *kinds: Fact) -> list[FactRow]:
+        return [row for row in self._facts if row.kind in kinds]
+
+    def version_since(self, side: Any, value: Any) -> FactRow | None:
+        """Find the version from which on an attribute had the value that the assessment saw.
+
+        None where no attribute was looked at, or the one that was stored then says something else.
+        """
+        kind, name = _kind_of(side)
+        if kind != "attribute" or not self._versions:
+            return None
+        held = self._versions[0][1].get(name)
+        if held is None or (isinstance(side, FieldInput) and not _is_read_as(held, self._fields[name], value)):
+            return None
+        first = None
+        for row, content in self._versions:
+            if content.get(name) != held or type(content.get(name)) is not type(held):
+                return first
+            first = row
+        return first if len(self._versions) < MOST_VERSIONS else None  # it may have had the value before
+
+    def source(self, kind: Kind, about: str, side: Any, value: Any) -> ValueSource:
+        """Give the source of a value that is no attribute's."""
+        stored: FactRow | None = None
+        if kind == "tag" and not value:
+            return ValueSource(kind=kind, about=about, state="none")
+        if kind == "tag":
+            stored = self._tag(about)
+        elif kind == "screening":
+            found = "1" if value else "0"
+            stored = next((one for one in self._of(Fact.SCREENING) if (one.about, one.content) == (about, found)), None)
+        elif kind == "value":
+            stored = next(iter(self._of(Fact.VALUE)), None)
+            if stored is not None and not _is_of_value(side, value, stored):
+                stored = None
+            if stored is not None:
+                named = {"model": stored.content, "model_version": stored.number}
+                return ValueSource(kind=kind, about=about, state="stored", at_us=stored.at_us, **named)  # type: ignore[arg-type]  # as named
+        else:
+            return self._linked(kind, value)
+        if stored is None:
+            return ValueSource(kind=kind, about=about, state="not stored")
+        return ValueSource(kind=kind, about=about, state="stored", at_us=stored.at_us, by=stored.by)
+
+    def _tag(self, tag: str) -> FactRow | None:
+        """Find the row from which on the tag was there; one that got another end goes on in a row of its own."""
+        rows = sorted((row for row in self._of(Fact.TAG) if row.about == tag), key=lambda row: row.number or 0)
+        held = next((row for row in rows if row.until_us is None or row.until_us > self._as_of_us), None)
+        for before in reversed(rows):
+            if held is not None and before.until_us == held.at_us and (before.number or 0) < (held.number or 0):
+                held = before
+        return held
+
+    def _linked(self, kind: Kind, value: Any) -> ValueSource:
+        """Give the latest of the transactions, cases or alerts that counted for the entity.
+
+        Nothing is said where the facts may have been others then: cases, alerts and ownerships have no moment of
+        arrival, and something without one came since.
+        """
+        if kind == "transactions":
+            rows = self._of(Fact.TRANSACTION, Fact.CORRECTED)
+            doubtful = any(row.at_us for row in self._of(Fact.OWNED)) and self._came_since(self._noted_us)
+        else:
+            rows = self._of(_FACTS[kind])
+            doubtful = any(map(self._came_since, (self._noted_us, *(row.until_us for row in rows))))
+        latest = max((row.at_us for row in rows if row.at_us is not None), default=None)
+        if doubtful or (latest is None and value not in (0, False)):
+            return ValueSource(kind=kind, about="", state="not stored")
+        return ValueSource(kind=kind, about="", state="none" if latest is None else "stored", at_us=latest)
+
+    def _came_since(self, moment_us: int | None) -> bool:
+        return moment_us is not None and moment_us > self._as_of_us
+
+
+def _is_read_as(stored: Any, declared: FieldType, value: Any) -> bool:
+    """Tell whether a stored attribute is the value that the assessment saw, read as it reads attributes."""
+    try:
+        column = pl.Series("value", [stored], dtype=pl.List(pl.String) if isinstance(stored, list) else None)
+    except (TypeError, OverflowError, pl.exceptions.PolarsError):
+        return False
+    return bool(read_field(column, declared)[0].to_list()[0] == value)
+
+
+def _is_of_value(side: Any, value: Any, row: FactRow) -> bool:
+    """Tell whether a stored value can be the one that was seen: one without a segment says that there is none."""
+    return row.about == value if side.value == "segment" else row.about is not None
