@@ -204,7 +204,7 @@ def test_a_floor_is_a_step_on_the_scale_and_thresholds_are_for_those_who_may_rea
     text = investigator.go(address).text
     assert "500 points alone would be Medium. Country of residence: High ." in text
     assert 'class="floor"' in investigator.page.text
-    assert not [threshold for threshold in ("314", "772") if threshold in investigator.page.text]
+    assert not [threshold for threshold in ("314.15", "772.01") if threshold in investigator.page.text]
     shown = Visitor(place).sign_in("publisher").go(address).page.text
     assert "Low, Medium from 314.15, High from 772.01 (holds)." in shown
 
