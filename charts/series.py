@@ -22,6 +22,8 @@ WIDEST = 64.0
 """A column of a few is no wider."""
 FILLED = 0.8
 """Of the room of a column; the rest is between it and the next."""
+SPARK_WIDTH, SPARK_HEIGHT = 120.0, 24.0
+"""In the units of the picture, whatever its size on a screen."""
 _HALVES = (0.0, 0.5, 1.0)
 
 
@@ -222,3 +224,56 @@ def _parts(counts: Sequence[int]) -> list[ColumnPart]:
             top, height = (COLUMNS_HEIGHT * part / whole for part in (whole - before, count))
             parts.append(ColumnPart(place, top, height))
     return parts
+
+
+@dataclass(frozen=True)
+class Sparkline:
+    """A line from point to point, from the upper left corner of the picture.
+
+    Attributes:
+        path: of SVG: a part for each run of known values, and a point where a run has one value.
+        end: the place of the last known value.
+        lowest: at the bottom of the picture.
+        highest: at its top; where it is the lowest too, the line is halfway.
+    """
+
+    path: str
+    end: tuple[float, float]
+    lowest: float
+    highest: float
+
+
+def sparkline(moments: Sequence[int], values: Sequence[float | None]) -> Sparkline | None:
+    """Draw values at moments, which rise; None is a gap that no line crosses. None where there is no value at all.
+
+    >>> sparkline((0, 5, 10, 15), (None, 1.0, 3.0, 2.0))
+    Sparkline(path='M40.0 24.0 L80.0 0.0 L120.0 12.0', end=(120.0, 12.0), lowest=1.0, highest=3.0)
+    >>> sparkline((0, 6), (None, None)) is None
+    True
+    """
+    known = [value for value in values if value is not None]
+    if not known:
+        return None
+    lowest, highest = min(known), max(known)
+    span = (moments[-1] - moments[0]) or 1
+    size = highest / 2 - lowest / 2  # halves: the distance between the largest numbers is no number
+    parts: list[str] = []
+    end, runs = (0.0, 0.0), 0
+    for moment, value in zip(moments, values, strict=True):
+        if value is None:
+            runs = 0
+            continue
+        height = (highest / 2 - value / 2) / size if size else 0.5
+        end = (round(SPARK_WIDTH * (moment - moments[0]) / span, 1), round(SPARK_HEIGHT * height, 1))
+        parts.append(f"{'L' if runs else 'M'}{end[0]:.1f} {end[1]:.1f}")
+        runs += 1
+    return Sparkline(_with_points(parts), end, lowest, highest)
+
+
+def _with_points(parts: Sequence[str]) -> str:
+    """Give a run of one value a line of no length, whose round end is a point."""
+    drawn = []
+    for place, part in enumerate(parts):
+        alone = part.startswith("M") and (place + 1 == len(parts) or parts[place + 1].startswith("M"))
+        drawn.append(f"{part} h0" if alone else part)
+    return " ".join(drawn)

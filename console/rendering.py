@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined
 from markupsafe import Markup
 
 from fivefold.charts.bars import LEVEL_WIDTH, LINE_HEIGHT, LINE_WIDTH, PLOT_WIDTH
-from fivefold.charts.series import COLUMNS_HEIGHT, COLUMNS_WIDTH, CURVE_HEIGHT, CURVE_WIDTH
+from fivefold.charts.series import COLUMNS_HEIGHT, COLUMNS_WIDTH, CURVE_HEIGHT, CURVE_WIDTH, SPARK_HEIGHT, SPARK_WIDTH
 from fivefold.charts.series import PLOT_HEIGHT as SERIES_HEIGHT
 from fivefold.charts.series import PLOT_WIDTH as SERIES_WIDTH
 from fivefold.charts.text.numbers import signed as signed_number
@@ -126,6 +126,8 @@ def environment() -> Environment:
         "LEVEL_WIDTH": LEVEL_WIDTH,
         "LINE_WIDTH": LINE_WIDTH,
         "LINE_HEIGHT": LINE_HEIGHT,
+        "SPARK_WIDTH": SPARK_WIDTH,
+        "SPARK_HEIGHT": SPARK_HEIGHT,
         "SERIES_WIDTH": SERIES_WIDTH,
         "SERIES_HEIGHT": SERIES_HEIGHT,
         "COLUMNS_WIDTH": COLUMNS_WIDTH,

@@ -6,7 +6,17 @@ from fivefold.console.accounts import lists, members, settings, sign_in, tokens
 from fivefold.console.audit import log
 from fivefold.console.changes import proposal
 from fivefold.console.decisions import decisions, policies
-from fivefold.console.levels import assessment, customer, export, migration, portfolio, search, timeline, transactions
+from fivefold.console.levels import (
+    assessment,
+    customer,
+    export,
+    migration,
+    portfolio,
+    search,
+    timeline,
+    transactions,
+    value_year,
+)
 from fivefold.console.models import version, versions
 from fivefold.console.monitoring import operations, validation
 from fivefold.console.queue import many, records
@@ -93,6 +103,7 @@ VIEWS: Final[tuple[View, ...]] = (
     View("POST", f"{_ENTITY}/export-pdf", f"GET {_OF}", export.export_pdf, customer.show_customer),
     View("GET", f"{_ENTITY}/timeline", f"GET {_OF}/timeline", timeline.show_timeline),
     View("GET", f"{_ENTITY}/transactions", f"GET {_OF}/transactions/days", transactions.show_transactions),
+    View("GET", f"{_ENTITY}/value", f"GET {_OF}", value_year.show_value_year),
     View("GET", f"{_ENTITY}/history", f"GET {_OF}/history", assessment.show_history),
     View("GET", "/console/assessments/{assessment}", "GET /v1/assessments/{assessment}", assessment.show_assessment),
     View("GET", "/console/validation", "GET /v1/validation-series", validation.show_validation),

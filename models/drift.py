@@ -1,6 +1,8 @@
 """The drift reference: the distributions of the indicators and the score in training, and the index of drift."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -16,6 +18,8 @@ STABLE, SHIFTED = 0.1, 0.25
 """Bounds of the index: below the first is no drift, from the second on it must be investigated."""
 _LEAST_SHARE = 1e-4
 """Stands in for an empty bucket, whose logarithm would be infinite."""
+_BELOW_ZERO = float(np.nextafter(0.0, -1.0))
+"""The upper edge of what is negative, where zero has a bucket of its own."""
 
 SCORE = "score"
 
@@ -60,6 +64,30 @@ class DriftReference:
             )
         column_loops().count_buckets(np.ascontiguousarray(matrix), scores, self.edges, counts)
 
+    @cached_property
+    def medians(self) -> Mapping[str, tuple[float, float]]:
+        """Bounds of the median of each column, among the customers of whom it is defined; without columns of nobody.
+
+        The median is above the first number and at most the second. Both are the same where it is known exactly: where
+        a column is cut at its tenths, one of the edges is the median; and where the median is 0.
+
+        >>> DriftReference.of(("a",), np.array([[1.0], [2.0], [9.0]]), np.ones(3)).medians["a"]
+        (2.0, 2.0)
+        """
+        defined = self.counts[:, 1:]
+        whole = defined.sum(axis=1)
+        places = (2 * defined.cumsum(axis=1) >= whole[:, None]).argmax(axis=1)
+        outer = np.full((len(self.edges), 1), np.inf)
+        bounds = np.hstack([-outer, self.edges, outer])
+        low, high = bounds[range(len(places)), places], bounds[range(len(places)), places + 1]
+        # Without a 0 among the edges zero has no bucket of its own, so they are the tenths: see `_cuts`. Otherwise the
+        # first cut has less than a seventh below it.
+        at_tenths = ~(self.edges == 0).any(axis=1)
+        is_exact = np.isfinite(high) & (at_tenths | (high == 0) | ((places == 0) & (high != _BELOW_ZERO)))
+        low, high = np.where(is_exact, high, low), np.where(high == _BELOW_ZERO, 0.0, high)
+        both = zip(self.names, whole.tolist(), low.tolist(), high.tolist(), strict=True)
+        return {name: (first, last) for name, count, first, last in both if count}
+
     def empty(self) -> Integers:
         """Give counts of 0 in the shape of the reference."""
         return np.zeros_like(self.counts)
@@ -86,7 +114,7 @@ def _cuts(values: Floats) -> Floats:
     """
     fixed = np.empty(0)
     if (values == 0).mean() > 1 / BUCKETS:
-        below = [np.nextafter(0.0, -1.0)] if (values < 0).any() else []
+        below = [_BELOW_ZERO] if (values < 0).any() else []
         fixed, values = np.array([*below, 0.0]), values[values != 0]
     if not len(values):
         return fixed

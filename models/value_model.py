@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -21,7 +21,7 @@ from fivefold.domain.money import RateTable
 from fivefold.domain.segments import HIGHEST_SCORE, LOWEST_SCORE, SEGMENTS, check_cut_points, segments_of
 from fivefold.features.catalogue.indicator import Catalogue
 from fivefold.features.histories import Floats, Histories, Integers
-from fivefold.features.indicator_matrix import catalogue, indicator_matrix, select_columns
+from fivefold.features.indicator_matrix import Snapshots, catalogue, indicator_matrix, select_columns, snapshots
 from fivefold.features.schema import NULLABLE
 from fivefold.models.curve import ScoreCurve, score_at
 from fivefold.models.drift import DriftReference
@@ -121,6 +121,11 @@ class ValueModel:
         """
         matrix, row_counts = indicator_matrix(histories, as_of - self.settlement_lag_us)
         return select_columns(matrix, self.absent), row_counts
+
+    def snapshots(self, histories: Histories, as_ofs: Sequence[int]) -> Snapshots:
+        """Compute the n x k x F indicators that the model reads as of each of k moments, each as `matrix` does."""
+        taken = snapshots(histories, np.array(as_ofs, dtype=np.int64) - self.settlement_lag_us)
+        return Snapshots(select_columns(taken.values, self.absent), taken.seen)
 
     @property
     def needs(self) -> tuple[str, ...]:

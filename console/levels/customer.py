@@ -4,13 +4,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fivefold.charts.bars import Bar, LevelStep, floor_path, level_steps, waterfall_bars
-from fivefold.charts.steps import SCORE_AXIS
+from fivefold.charts.bars import Bar, LevelStep, floor_path, level_steps
 from fivefold.console.levels.difference import ChangeHalf, change_since_before, points_waterfall
+from fivefold.console.levels.value_half import ValueHalf, value_half
 from fivefold.console.queue.place import QueueBar, queue_bar
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address
-from fivefold.domain.breakdown import Breakdown, Contribution
 from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.paging import Page, Part
@@ -29,7 +28,7 @@ from fivefold.usecases.levels.entity_profile import (
 from fivefold.usecases.levels.explain import Reasons, read_reasons
 from fivefold.usecases.levels.overrides import OverrideLine
 from fivefold.usecases.levels.read import Freshness, HistoryLine, LevelView
-from fivefold.usecases.levels.value_scores import ValueView, read_value
+from fivefold.usecases.levels.value_scores import read_value
 from fivefold.usecases.portfolio.scale import ScoreScale, read_scale
 from fivefold.usecases.portfolio.sources import AssessmentSources, sources_of
 from fivefold.usecases.portfolio.timeline import TimelineEvent, list_events
@@ -63,15 +62,6 @@ class RiskHalf:
     floor: str
     bars: tuple[Bar, ...]
     change: ChangeHalf | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ValueHalf:
-    """What a customer is worth: by family, and by indicator within each."""
-
-    value: ValueView
-    bars: tuple[Bar, ...]
-    families: tuple[tuple[str, float, tuple[Contribution, ...]], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +99,7 @@ def show_customer(visit: Visit) -> Rendered:
         entity=entity,
         address=address("entities", entity.entity_type, entity.external_id),
         risk=_risk_half(visit, level, reasons, levels),
-        value=_value_half(read_value(*of, valuer=visit.valuer)),
+        value=value_half(read_value(*of, valuer=visit.valuer)),
         levels=levels,
         overrides=listed,
         readings=readings_of(visit, [each.id for each in listed]),
@@ -161,26 +151,6 @@ def history_of(visit: Visit, part: Part) -> Page[HistoryLine]:
 def point_bars(reasons: Reasons) -> tuple[Bar, ...]:
     """Place the points of the rules that gave some; nothing where none did."""
     return points_waterfall(0.0, [(rule.title, rule.points) for rule in reasons.rules])[1:]
-
-
-def _value_half(value: ValueView | None) -> ValueHalf | None:
-    if value is None:
-        return None
-    breakdown = value.breakdown
-    if breakdown is None:
-        return ValueHalf(value=value, bars=(), families=())
-    by_family = tuple(
-        (name, points, tuple(part for part in breakdown.largest_first() if part.family == name and part.points))
-        for name, points in breakdown.families().items()
-    )
-    sums = tuple(Contribution(name, name, None, "points", points, "", label=name) for name, points, _ in by_family)
-    bars = waterfall_bars(
-        Breakdown(breakdown.base, sums),
-        base_label=text("Score at the average prediction"),
-        total_label=text("Score"),
-        axis=SCORE_AXIS,
-    )
-    return ValueHalf(value=value, bars=bars, families=by_family)
 
 
 def recompute(visit: Visit) -> Answer:

@@ -140,3 +140,25 @@ def test_zeros_stand_apart_from_what_is_below_and_above(values: list[float]) -> 
     filled = reference.counts[0][1:]
     below, above = int(np.searchsorted(reference.edges[0], 0.0)), int(np.searchsorted(reference.edges[0], 0.0, "right"))
     assert [int(filled[:below].sum()), int(filled[below:above].sum()), int(filled[above:].sum())] == kinds
+
+
+@given(st.one_of(columns, st.lists(st.sampled_from([-1.0, 0.0, 0.0, 0.0, 2.0, 3.0, nan]), min_size=1, max_size=60)))
+def test_the_median_lies_within_its_bounds_and_is_the_one_where_they_are_the_same(column: Column) -> None:
+    defined = sorted(value for value in column if value == value)  # noqa: PLR0124 (NaN alone differs)
+    found = of(column).medians.get("one")
+    if not defined:
+        assert found is None
+        return
+    assert found is not None
+    low, high = found
+    median = defined[(len(defined) - 1) // 2]
+    assert low == median == high if low == high else low < median <= high
+    if 0.0 not in defined or median == 0:
+        assert low == high
+
+
+def test_a_median_among_many_zeros_is_known_by_its_bounds() -> None:
+    assert of([0.0] * 40 + [float(value) for value in range(1, 61)]).medians["one"] == (7.0, 14.0)
+    assert of([0.0] * 45 + [1.0] * 55).medians["one"] == (0.0, np.inf)
+    assert of([-3.0] * 60 + [0.0] * 40).medians["one"] == (-np.inf, 0.0)
+    assert of([-3.0] * 60 + [0.0] * 40 + [1.0]).medians["one"] == (-3.0, -3.0)

@@ -3,7 +3,11 @@
 People read the latest, explained by the model that gave it.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
+from math import isnan
+from typing import Final
 
 import polars as pl
 import structlog
@@ -11,7 +15,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.breakdown import Breakdown
+from fivefold.domain.clock import from_microseconds, to_microseconds
 from fivefold.features.histories import missing_values
+from fivefold.features.indicator_matrix import Snapshots
 from fivefold.features.stored import stored_histories
 from fivefold.models.explain import breakdown, explain
 from fivefold.models.value_model import ValueModel
@@ -25,6 +31,8 @@ from fivefold.usecases.shared.context import Context
 
 log = structlog.get_logger("fivefold.worker")
 
+MONTHS: Final = 12
+"""Of the year over which indicators are shown."""
 SAME = 1e-9
 """A breakdown explains a stored score where its total is no further from it."""
 
@@ -89,6 +97,74 @@ class EntityScorer:
 
 
 @dataclass(frozen=True, kw_only=True)
+class IndicatorLine:
+    """One indicator over the year.
+
+    Attributes:
+        unit: of the catalogue, such as money or days.
+        values: at each moment; None where it is undefined, or before the first transaction.
+        median: its bounds in the reference portfolio (`DriftReference.medians`), twice the same where it is known; None
+            where nobody there has the indicator.
+    """
+
+    unit: str
+    values: tuple[float | None, ...]
+    median: tuple[float, float] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndicatorYear:
+    """The indicators that a model reads of one customer, at their score and at moments of the year before it.
+
+    Transactions count at a moment by their date, as they are stored now, with the corrections known at the score.
+
+    Attributes:
+        moments_us: the moments, of which the last is the score's.
+        before_first: how many of them were before the first transaction that counts.
+        lines: of the indicators, by name.
+        reference_us: the moment whose portfolio is the reference.
+    """
+
+    moments_us: tuple[int, ...]
+    before_first: int
+    lines: Mapping[str, IndicatorLine]
+    reference_us: int
+
+
+def moments_of_year(as_of_us: int) -> tuple[int, ...]:
+    """Give the last microseconds of the twelve months (UTC) before the one of a moment, and the moment.
+
+    >>> [from_microseconds(each).date().isoformat() for each in moments_of_year(to_microseconds(date(2026, 3, 1)))][-4:]
+    ['2025-12-31', '2026-01-31', '2026-02-28', '2026-03-01']
+    """
+    at = from_microseconds(as_of_us)
+    months = 12 * at.year + at.month - 1  # since the year 0
+    firsts = (divmod(months - back, 12) for back in range(MONTHS - 1, -1, -1))
+    return *(to_microseconds(date(year, month + 1, 1)) - 1 for year, month in firsts), as_of_us
+
+
+def indicator_year(model: ValueModel, taken: Snapshots, moments_us: Sequence[int]) -> IndicatorYear:
+    """Lay out the indicators of one customer, *taken* by the model at each of the moments."""
+    medians = model.reference.medians
+    seen = taken.seen[0].tolist()
+    before_first = sum(not count for count in seen)
+    columns = taken.values[0, before_first:].T.tolist()
+    return IndicatorYear(
+        moments_us=tuple(moments_us),
+        before_first=before_first,
+        lines={
+            indicator.name: IndicatorLine(
+                unit=indicator.unit,
+                values=(*[None] * before_first, *(None if isnan(value) else value for value in column)),
+                median=medians.get(indicator.name),
+            )
+            for indicator, column in zip(model.catalogue.indicators, columns, strict=True)
+        },
+        reference_us=model.test_as_of,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class ValueView:
     """What the value model said of an entity, the last time that it said something else than before.
 
@@ -99,6 +175,7 @@ class ValueView:
         horizon_days: of the model; None where that model does not serve now.
         breakdown: base and points by indicator, whose total is the score; None where it cannot be explained.
         unexplained: why there is no breakdown; empty where there is one, or no score.
+        indicators: those of the breakdown, beside their medians; None where there is no breakdown.
     """
 
     score: float | None
@@ -111,12 +188,20 @@ class ValueView:
     horizon_days: int | None
     breakdown: Breakdown | None
     unexplained: str
+    indicators: IndicatorYear | None
 
 
 def read_value(
-    context: Context, type_name: str, external_id: str, *, valuer: EntityScorer | None = None
+    context: Context,
+    type_name: str,
+    external_id: str,
+    *,
+    valuer: EntityScorer | None = None,
+    over_year: bool = False,
 ) -> ValueView | None:
     """Show an entity's latest value, explained by the model that gave it; None where it never had one.
+
+    The indicators are those at the moment of the score, and *over_year* at the ends of the months before too.
 
     The points are those of the transactions that were known at the moment of the score. A breakdown whose total is
     another number is not shown: it would explain something else. NotFoundError where there is no such entity.
@@ -128,10 +213,12 @@ def read_value(
         if row is None:
             return None
         serves = valuer is not None and (valuer.name, valuer.version) == (row.model, row.model_version)
-        parts, why = None, ""
+        explained, why = None, ""
         if row.score is not None and valuer is not None and serves:
-            parts = _explained(session, valuer, row)
-            why = "" if parts else "Transactions became known since, so the same indicators give another score now."
+            explained = _explained(
+                session, valuer, row, moments_of_year(row.as_of_us) if over_year else (row.as_of_us,)
+            )
+            why = "" if explained else "Transactions became known since, so the same indicators give another score now."
         elif row.score is not None:
             why = f"Version {row.model_version} of {row.model} gave it, which does not serve now."
         return ValueView(
@@ -143,18 +230,23 @@ def read_value(
             model=row.model,
             model_version=row.model_version,
             horizon_days=valuer.model.horizon_days if valuer is not None and serves else None,
-            breakdown=parts,
+            breakdown=None if explained is None else explained[0],
             unexplained=why,
+            indicators=None if explained is None else explained[1],
         )
 
 
-def _explained(session: Session, valuer: EntityScorer, row: ValueScore) -> Breakdown | None:
-    """Explain a stored score; None where what is known now gives another one."""
+def _explained(
+    session: Session, valuer: EntityScorer, row: ValueScore, moments: tuple[int, ...]
+) -> tuple[Breakdown, IndicatorYear] | None:
+    """Explain a stored score, whose moment is the last one; None where what is known now gives another one."""
     model = valuer.model
     whose = loading.owned(session, [row.entity_id])
     transactions = read_transactions(session, whose, row.as_of_us, for_value=True)
-    matrix, row_counts = model.matrix(stored_histories(transactions, model.rates, model.absent), row.as_of_us)
-    if not len(row_counts) or not row_counts[0]:
+    taken = model.snapshots(stored_histories(transactions, model.rates, model.absent), moments)
+    if not len(taken.seen) or not taken.seen[0, -1]:
         return None
-    parts = breakdown(explain(model, matrix[:1]), 0, model.currency)
-    return parts if row.score is not None and abs(parts.total - row.score) <= SAME else None
+    parts = breakdown(explain(model, taken.values[:1, -1]), 0, model.currency)
+    if row.score is None or abs(parts.total - row.score) > SAME:
+        return None
+    return parts, indicator_year(model, taken, moments)

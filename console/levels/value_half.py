@@ -1,0 +1,92 @@
+"""What a customer is worth: by family, and by indicator within each, beside the reference portfolio."""
+
+from dataclasses import dataclass
+from math import isinf
+
+from fivefold.charts.bars import Bar, waterfall_bars
+from fivefold.charts.steps import SCORE_AXIS
+from fivefold.console.texts import text
+from fivefold.domain.breakdown import Breakdown, Contribution
+from fivefold.domain.clock import day_text
+from fivefold.models.explain import value_text
+from fivefold.usecases.levels.value_scores import IndicatorLine, ValueView
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndicatorRow:
+    """One indicator of a customer.
+
+    Attributes:
+        part: its effect on the score; `seen` is the customer's number with its unit.
+        median: of the reference portfolio, or what is known of it; a dash where nothing is.
+    """
+
+    part: Contribution
+    median: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FamilyRows:
+    """The indicators of one family that raise or lower the score, with the sum of their points."""
+
+    name: str
+    points: float
+    rows: tuple[IndicatorRow, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValueHalf:
+    """What a customer is worth: by family, and by indicator within each; `reference` is the day of the medians."""
+
+    value: ValueView
+    bars: tuple[Bar, ...]
+    families: tuple[FamilyRows, ...]
+    reference: str
+
+
+def value_half(value: ValueView | None) -> ValueHalf | None:
+    """Lay out a customer's value; None where there is none."""
+    if value is None:
+        return None
+    breakdown, found = value.breakdown, value.indicators
+    if breakdown is None or found is None:
+        return ValueHalf(value=value, bars=(), families=(), reference="")
+    largest_first = [part for part in breakdown.largest_first() if part.points]
+    families = tuple(
+        FamilyRows(
+            name=name,
+            points=points,
+            rows=tuple(
+                IndicatorRow(part=part, median=median_text(found.lines[part.name], value.currency))
+                for part in largest_first
+                if part.family == name
+            ),
+        )
+        for name, points in breakdown.families().items()
+    )
+    return ValueHalf(value=value, bars=_bars(breakdown), families=families, reference=day_text(found.reference_us))
+
+
+def median_text(of: IndicatorLine, currency: str) -> str:
+    """Write the median of the reference portfolio, or the two numbers that it lies between; a dash for none."""
+    if of.median is None:
+        return "–"
+    low, high = (value_text(bound, of.unit, currency) for bound in of.median)
+    if of.median[0] == of.median[1]:
+        return low
+    if isinf(of.median[1]):
+        return text("above {low}", low=low)
+    return text("below {high}", high=high) if isinf(of.median[0]) else text("{low} to {high}", low=low, high=high)
+
+
+def _bars(breakdown: Breakdown) -> tuple[Bar, ...]:
+    sums = tuple(
+        Contribution(name, name, None, "points", points, "", label=name)
+        for name, points in breakdown.families().items()
+    )
+    return waterfall_bars(
+        Breakdown(breakdown.base, sums),
+        base_label=text("Score at the average prediction"),
+        total_label=text("Score"),
+        axis=SCORE_AXIS,
+    )

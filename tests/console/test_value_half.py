@@ -1,0 +1,204 @@
+"""What a customer is worth, by indicator: the customer's number, the reference portfolio's median, and the year."""
+
+import re
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fivefold.console.levels.value_half import value_half
+from fivefold.console.levels.value_year import value_year
+from fivefold.console.rendering import HERE, environment
+from fivefold.domain.clock import DAY_US, from_microseconds, now_microseconds
+from fivefold.domain.money import RateTable, ecb_rates
+from fivefold.features.reading.sources import read_histories
+from fivefold.models.explain import breakdown, explain
+from fivefold.models.value_model import ValueModel
+from fivefold.usecases.erasure.erase import erase_entity
+from fivefold.usecases.levels.value_scores import EntityScorer, ValueView, indicator_year, moments_of_year, read_value
+from fivefold.usecases.levels.worker import run_batch
+from fivefold.usecases.shared.context import Context
+from tests.console.test_queries import count
+from tests.console.visitors import Visitor, pages
+from tests.models.making import value_model
+from tests.serving.v1.places import Place
+from tests.usecases.platforms import transaction
+
+PAYER = "/console/entities/customer/payer"
+YEAR = f"{PAYER}/value"
+MARKUP = "<b>&{{ 7*7 }}"
+NOW = now_microseconds()
+
+
+@pytest.fixture(scope="module")
+def model() -> ValueModel:
+    made = value_model()
+    rates = ecb_rates("EUR", date(2024, 1, 1))
+    return replace(made, rates=RateTable("EUR", made.rates.as_known_on, rates.rates, "tests"))
+
+
+@pytest.fixture
+def valuer(place: Place, model: ValueModel, monkeypatch: pytest.MonkeyPatch) -> EntityScorer:
+    """The model that serves; it has scored a customer who has paid in for a hundred days."""
+    made = EntityScorer(model, "fivefold-value", 3)
+    monkeypatch.setattr(pages()[1], "_valuer", lambda: made)
+    place.good("PUT", "/v1/entities/customer/payer", {}, role="app")
+    pay(place, made, range(500, 510))
+    return made
+
+
+def paid(numbers: range) -> list[dict[str, Any]]:
+    """Deposits of customer payer, every ten days until yesterday."""
+    whole = {"user_balance": 500.0, "user_created": "2025-01-01", "user_category": "WEB"}
+    moments = [from_microseconds(NOW - (1 + 10 * back) * DAY_US) for back in range(len(numbers))]
+    return [
+        transaction(
+            number, "payer", transaction_date=at.isoformat()[:19], transaction_amount=10.0 * (back + 1), **whole
+        )
+        for back, (number, at) in enumerate(zip(numbers, moments, strict=True))
+    ]
+
+
+def pay(place: Place, valuer: EntityScorer, numbers: range) -> None:
+    place.good("POST", "/v1/transactions", paid(numbers), role="app")
+    while (done := run_batch(place.engine, valuer=valuer)) is not None and done.assessed:
+        pass
+
+
+def explained(model: ValueModel) -> ValueView:
+    """The value of the same customer, without a database."""
+    rows = [{name: one for name, one in row.items() if name != "operation"} for row in paid(range(1, 11))]
+    moments = moments_of_year(NOW)
+    taken = model.snapshots(read_histories(rows, model.rates), moments)
+    parts = breakdown(explain(model, taken.values[:1, -1]), 0, model.currency)
+    return ValueView(
+        score=parts.total,
+        segment="high",
+        expected_value=10.0,
+        currency=model.currency,
+        as_of_us=NOW,
+        model="fivefold-value",
+        model_version=3,
+        horizon_days=90,
+        breakdown=parts,
+        unexplained="",
+        indicators=indicator_year(model, taken, moments),
+    )
+
+
+def test_each_indicator_has_its_number_the_median_and_the_year(place: Place, valuer: EntityScorer) -> None:
+    investigator = Context(place.engine, place.actor("investigator"))
+    value = read_value(investigator, "customer", "payer", valuer=valuer)
+    half = value_half(value)
+    assert value is not None
+    assert value.breakdown is not None
+    assert half is not None
+    medians = {row.part.name: row.median for family in half.families for row in family.rows}
+    moving = [part for part in value.breakdown.contributions if part.points]
+    assert {part.name for part in moving} == set(medians)
+    visitor = Visitor(place).sign_in("investigator")
+    few = count(visitor, PAYER), count(visitor, YEAR)
+    for address in (PAYER, YEAR):
+        text = visitor.go(address).page.text
+        rows = re.findall(r'(?s)<tr><th scope="row">(\w+)<(.*?)</tr>', text)
+        for part in moving:
+            shown = f'<td class="number">{part.seen}</td><td class="number">{medians[part.name]}</td>'
+            assert [row for name, row in rows if name == part.name and shown in row], part.name
+        assert f"Median: of the reference portfolio of {half.reference}," in visitor.text
+    assert YEAR in visitor.go(PAYER).links()
+    assert PAYER in visitor.go(YEAR).links()
+    text = visitor.page.text
+    identifiers = re.findall(r'id="(spark-[^"]+)"', text)
+    assert len(identifiers) == len(set(identifiers)) == 2 * text.count('<svg class="spark" role="img"') > 0
+    months = re.findall(r'<th scope="col" class="number">(\d{4}-\d\d)</th>', text)
+    assert len(months) == 12 * sum(bool(family.rows) for family in half.families)
+    assert f'<th scope="col" class="number">{from_microseconds(value.as_of_us).date()}</th>' in text
+    pay(place, valuer, range(510, 539))
+    assert (count(visitor, PAYER), count(visitor, YEAR)) == few
+    assert few[1] < few[0] <= 40
+    assert 'class="spark"' in visitor.page.text
+
+
+def test_without_the_model_and_of_who_was_erased_no_indicator_is_shown(
+    place: Place, valuer: EntityScorer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(pages()[1], "_valuer", lambda: None)
+    visitor = Visitor(place).sign_in("investigator")
+    for address in (PAYER, YEAR):
+        visitor.go(address)
+        assert f"Version {valuer.version} of {valuer.name} gave it, which does not serve now." in visitor.text
+        assert 'class="indicators"' not in visitor.page.text
+        assert "Median: of" not in visitor.text
+    assert YEAR not in visitor.go(PAYER).links()
+    assert "There is no value" in visitor.go("/console/entities/company/acme/value").text
+    monkeypatch.setattr(pages()[1], "_valuer", lambda: valuer)
+    later = Context(place.engine, place.actor("admin")).at(NOW + 2_000 * DAY_US)
+    erase_entity(later, "customer", "payer", tmp_path / "erased.jsonl")
+    assert visitor.go(YEAR).page.status_code == 404
+
+
+def test_months_before_the_first_transaction_are_dashes(model: ValueModel) -> None:
+    page = value_year("payer", PAYER, explained(model))
+    first = min(row["transaction_date"] for row in paid(range(1, 11)))[:7]
+    empty = sum(month < first for month in page.moments[:-1])
+    assert 8 <= empty <= 9
+    courses = [course for _, courses in page.families for course in courses]
+    assert courses
+    for course in courses:
+        assert [month == "–" for month in course.months] == [place < empty for place in range(13)]
+        assert course.months[-1] == course.row.part.seen
+        if course.line is not None:
+            since, until = re.findall(r"\((\d{4}[-\d]+)", course.description)
+            assert since >= first
+            assert until == page.moments[-1]
+
+
+def test_currency_and_names_are_never_markup(model: ValueModel) -> None:
+    value = explained(model)
+    assert value.breakdown is not None
+    assert value.indicators is not None
+    parts = tuple(
+        replace(part, name=f"{MARKUP}{number}", family=MARKUP, sentence=MARKUP, seen=MARKUP, label=MARKUP, points=0.1)
+        for number, part in enumerate(value.breakdown.contributions)
+    )
+    lines = {part.name: line for part, line in zip(parts, value.indicators.lines.values(), strict=True)}
+    stored = {"currency": MARKUP, "segment": MARKUP, "model": MARKUP}
+    found = replace(value.indicators, lines=lines)
+    crafted = replace(value, breakdown=replace(value.breakdown, contributions=parts), indicators=found, **stored)
+    visit = SimpleNamespace(trail="")
+    half = SimpleNamespace(value=value_half(crafted), address=PAYER)
+    source = '{% from "shared/macros.html" import waterfall with context %}{% include "levels/value_half.html" %}'
+    year = (HERE / "levels" / "templates" / "value_year.html").read_text(encoding="utf-8").partition("\n")[2]
+    for template, page in ((source, half), (year, value_year(MARKUP, PAYER, crafted))):
+        written = environment().from_string(template).render(page=page, visit=visit, now_us=0)
+        assert 'class="indicators"' in written
+        assert "<b>" not in written
+        assert "{{ 7*7 }}" in written
+
+
+@pytest.mark.parametrize(
+    ("median", "shown"),
+    [
+        (None, "–"),
+        ((2.0, 2.0), "2"),
+        ((2.0, 9.0), "2 to 9"),
+        ((2.0, float("inf")), "above 2"),
+        ((float("-inf"), 0.0), "below 0"),
+    ],
+)
+def test_a_median_that_is_not_known_is_a_dash_and_one_of_which_bounds_are_known_says_so(
+    model: ValueModel, median: tuple[float, float] | None, shown: str
+) -> None:
+    value = explained(model)
+    assert value.breakdown is not None
+    assert value.indicators is not None
+    moving = next(part.name for part in value.breakdown.contributions if part.points)
+    line = replace(value.indicators.lines[moving], unit="count", median=median)
+    half = value_half(
+        replace(value, indicators=replace(value.indicators, lines={**value.indicators.lines, moving: line}))
+    )
+    assert half is not None
+    assert [row.median for family in half.families for row in family.rows if row.part.name == moving] == [shown]
