@@ -52,7 +52,7 @@ ROWS = 500_000
 DAY_US = 86_400_000_000
 ORIGIN = "https://bench.example"
 WITHOUT_USE_CASE = ("/console", "/console/session")
-KNOWN_PARTS = {"type", "external_id", "assessment", "member", "family", "number"}
+KNOWN_PARTS = {"type", "external_id", "assessment", "member", "family"}
 """Variable parts of paths that the measured portfolio has."""
 QUERIES = {"/console/search": "text=clerk"}
 """What the address of a page asks for: a word that a third of all customers have."""
@@ -223,7 +223,7 @@ async def measure(site: Site, customers: int, requests: int) -> list[Timing]:
 
 def parts_of(engine: Engine, view: View, number: int) -> dict[str, str]:
     """Give the variable parts of a page's path, for a customer."""
-    parts = {"type": "customer", "external_id": f"c{number}", "member": "1", "family": "measured", "number": "1"}
+    parts = {"type": "customer", "external_id": f"c{number}", "member": "1", "family": "measured"}
     if "{assessment}" in view.path:
         of = "SELECT a.number FROM assessments a JOIN entities e ON e.id = a.entity_id WHERE e.external_id = :name"
         with engine.connect() as connection:
