@@ -214,6 +214,11 @@ def row_number(typed: str, what: str) -> int:
     return int(typed)
 
 
+def plain_lines(typed: str) -> str:
+    """Give a text of lines as a page shows it again: with plain ends of lines, and without NUL."""
+    return typed.replace("\r\n", "\n").replace("\0", "")
+
+
 def whole_number(typed: str, label: str) -> int:
     """Read a whole number that a small table may have; ConfigError where it is none.
 

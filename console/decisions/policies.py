@@ -12,7 +12,16 @@ from fivefold.console.rulesets.text import (
     typed_document,
 )
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number, whole_number
+from fivefold.console.visit import (
+    Answer,
+    Redirect,
+    Rendered,
+    Visit,
+    address,
+    existing_number,
+    plain_lines,
+    whole_number,
+)
 from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError, NotFoundError
 from fivefold.domain.paging import Page, Part
 from fivefold.store.decisions.policies import ACTIVE
@@ -142,7 +151,7 @@ def show_editor(visit: Visit) -> Rendered:
     compared = None if name is None or newest is None else show_policy(visit, name, _active(versions) or newest.number)
     typed = "document" in visit.form
     began = "" if compared is None else compared.document
-    document = visit.form["document"].replace("\r\n", "\n").replace("\0", "") if typed else began
+    document = plain_lines(visit.form["document"]) if typed else began
     findings = _findings(visit, document) if typed and document.strip() else None
     page = PolicyEditorPage(
         policy=name,

@@ -13,7 +13,7 @@ from fivefold.console.rulesets.text import (
     typed_document,
 )
 from fivefold.console.texts import text
-from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number
+from fivefold.console.visit import Answer, Redirect, Rendered, Visit, address, existing_number, plain_lines
 from fivefold.domain.errors import ConfigError, ConflictError, Finding, InvalidRulesetError, NotFoundError
 from fivefold.usecases.portfolio_files.bundled import bundled_rulesets, bundled_text
 from fivefold.usecases.rulesets.check import TextCheck, check_text
@@ -118,7 +118,7 @@ def _newest(visit: Visit, ruleset: RulesetLine) -> str:
 
 
 def _typed(visit: Visit) -> str:
-    return visit.form.get("document", "").replace("\r\n", "\n").replace("\0", "")
+    return plain_lines(visit.form.get("document", ""))
 
 
 def _revision(visit: Visit) -> int:
