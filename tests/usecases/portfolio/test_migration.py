@@ -25,6 +25,7 @@ from tests.store.filling import filled_once
 from tests.store.migrating import migrate_again
 from tests.store.plans import plan_of, statements
 from tests.usecases import platforms
+from tests.usecases.portfolio.two_banks import entities_of_two, organisations_of_two
 
 pytestmark = pytest.mark.postgresql
 NAMES = (None, *platforms.LEVELS)
@@ -38,20 +39,10 @@ DAYS = st.none() | st.integers(TODAY - 100, TODAY + 1)
 def context(engine: Engine) -> Context:
     """Two types and two organisations, whose entities moved on many days, some of them several times on one."""
     chance = random.Random(7)
-    organisations = [platforms.organisation(engine, name) for name in ("bank", "other")]
+    organisations = organisations_of_two(engine)
     with Session(engine) as session, session.begin():
-        kinds = list(session.scalars(select(EntityType).order_by(EntityType.id)))
-        fields = {"fields": {}, "transaction_fields": {}, "case_fields": {}, "created_us": 1}
-        kinds.append(EntityType(organisation_id=organisations[0], name="company", **fields))
-        session.add(kinds[2])
-        session.flush()
-        for number in range(90):
-            kind = kinds[number % 3]
-            of = {"organisation_id": kind.organisation_id}
-            erased = 5 if number % 15 == 9 else None
-            entity = Entity(**of, type_id=kind.id, external_id=f"c{number}", created_us=1, erased_us=erased)
-            session.add(entity)
-            session.flush()
+        for entity in entities_of_two(session, organisations, 90, erased_each=15):
+            of = {"organisation_id": entity.organisation_id}
             level, at = None, NOW - chance.randint(0, 95) * DAY_US
             for place in range(1, chance.randint(1, 6)):
                 next_level = chance.choice([one for one in (None, 1, 2, 3) if one != level])
@@ -59,7 +50,9 @@ def context(engine: Engine) -> Context:
                 session.add(Transition(entity_id=entity.id, number=place, **of, **moved))
                 level, at = next_level, min(at + chance.choice([0, 1, 20]) * DAY_US, NOW)
             place = {"number": 9, "assessed_us": NOW, "status": "assessed", "source": "rules", "hard_floor": 0}
-            session.add(Standing(entity_id=entity.id, **of, type_id=kind.id, level=level, rules_level=level, **place))
+            session.add(
+                Standing(entity_id=entity.id, **of, type_id=entity.type_id, level=level, rules_level=level, **place)
+            )
     return Context(engine, platforms.actor(organisations[0]), lambda: NOW)
 
 

@@ -24,6 +24,7 @@ from tests.store.filling import filled_once
 from tests.store.plans import plan_of, statements
 from tests.usecases import banks, platforms
 from tests.usecases.banks import Bank
+from tests.usecases.portfolio.two_banks import entities_of_two, organisations_of_two
 
 pytestmark = pytest.mark.postgresql
 LEVELS = (None, *platforms.LEVELS)
@@ -35,20 +36,10 @@ RETAIL = DecidedBy(name="retail", version=1)
 def context(engine: Engine) -> Context:
     """Two types and two organisations, whose entities moved often and at the same moments."""
     chance = random.Random(5)
-    organisations = [platforms.organisation(engine, name) for name in ("bank", "other")]
+    organisations = organisations_of_two(engine)
     with Session(engine) as session, session.begin():
-        kinds = list(session.scalars(select(EntityType).order_by(EntityType.id)))
-        fields = {"fields": {}, "transaction_fields": {}, "case_fields": {}, "created_us": 1}
-        kinds.append(EntityType(organisation_id=organisations[0], name="company", **fields))
-        session.add(kinds[2])
-        session.flush()
-        for number in range(60):
-            kind = kinds[number % 3]
-            of = {"organisation_id": kind.organisation_id}
-            erased = 5 if number % 10 == 9 else None
-            entity = Entity(**of, type_id=kind.id, external_id=f"c{number}", created_us=1, erased_us=erased)
-            session.add(entity)
-            session.flush()
+        for entity in entities_of_two(session, organisations, 60, erased_each=10):
+            of = {"organisation_id": entity.organisation_id}
             level, at = None, 0
             for place in range(1, 6):
                 next_level = chance.choice([one for one in (None, 1, 2, 3) if one != level])
