@@ -16,8 +16,7 @@ from fivefold.domain.files import replacing
 from fivefold.domain.settings import Settings
 from fivefold.models.registry import Registry
 from fivefold.models.value_model import ValueModel
-from fivefold.serving.champion.trial import require_sound
-from fivefold.serving.champion.warm_up import warm_up_model
+from fivefold.serving.champion.trial import require_sound, warm_up_model
 
 POLL_SECONDS = 10.0
 """Interval between looks at the alias: a new champion serves within half a minute."""

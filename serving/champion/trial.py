@@ -1,4 +1,4 @@
-"""Tries a model in a child process before it serves: a crash there would have ended the service.
+"""Tries a model before it serves, in a child process: a crash in this one would have ended the service.
 
 Malformed trees end a process in LightGBM's native code, where Python cannot catch it. The result is stored beside the
 pinned models, by version and run, for all workers and later starts; operators find the reason there.
@@ -11,10 +11,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import structlog
 
 from fivefold.domain.errors import ConfigError, ModelError
 from fivefold.domain.files import replacing
+from fivefold.features.indicator_matrix import warm
+from fivefold.models.value_model import ValueModel
 
 TRIAL_SECONDS = 300.0
 """Time limit of a trial: the first on a machine compiles the indicators."""
@@ -25,7 +28,7 @@ import resource, sys
 from pathlib import Path
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 from fivefold.models.value_model import ValueModel
-from fivefold.serving.champion.warm_up import warm_up_model
+from fivefold.serving.champion.trial import warm_up_model
 warm_up_model(ValueModel.load(Path(sys.argv[1])))
 """
 
@@ -83,3 +86,11 @@ def _write_outcome(note: Path, outcome: str) -> None:
             unfinished.write_text(json.dumps({"outcome": outcome}), encoding="utf-8")
     except (OSError, ConfigError) as error:  # the result holds all the same; the next start tries again
         log.warning("trial not noted", error=type(error).__name__)
+
+
+def warm_up_model(model: ValueModel) -> ValueModel:
+    """Run every step of a request once; give the model."""
+    warm()
+    empty_row = np.full((1, len(model.catalogue.names)), np.nan)
+    model.reference.count(model.reference.empty(), empty_row, model.scores(empty_row).score)
+    return model

@@ -22,9 +22,8 @@ from fivefold.serving.metrics.service import ROUTE
 from fivefold.serving.rate_limits import RateLimiter
 from fivefold.serving.request_reading import body_memory, read_body, secret_of
 from fivefold.serving.responses import NO_CREDENTIALS, ApiError
-from fivefold.serving.v1.errors import LATER, invalid_part, response_to
+from fivefold.serving.v1.errors import IN_PART, LATER, TakenRows, invalid_part, response_to
 from fivefold.serving.v1.idempotency import respond_once
-from fivefold.serving.v1.ingest.taken_rows import IN_PART, TakenRows
 from fivefold.serving.v1.paging import LINK, link_to, list_name
 from fivefold.serving.v1.path_encoding import is_readable, parts_of
 from fivefold.serving.v1.reading import is_error, read_form, read_part, read_query

@@ -1,8 +1,8 @@
-"""How errors are written: as arrays that list every problem, with the status of `domain.errors`."""
+"""How errors are written: as arrays that list every problem, with the status of `domain.errors`; and refused rows."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails, to_json
@@ -18,10 +18,14 @@ from fivefold.domain.errors import (
     http_status,
 )
 from fivefold.serving.responses import ARRAY, UNPROCESSABLE, error_response
+from fivefold.serving.v1.schemas import ResponseModel
+from fivefold.usecases.shared.row_results import AcceptedRows
 
 LATER = {"Retry-After": "10"}
 MOST_CHARACTERS = 2_000
 """Longest text that an error repeats from a request."""
+IN_PART = 207
+"""Status of a response that refuses some rows."""
 
 
 class Row(BaseModel):
@@ -128,3 +132,16 @@ def _short(text: str) -> str:
 def _listed(detail: str, errors: Sequence[dict[str, Any]]) -> Response:
     body = [{"detail": detail, "errors": errors}]
     return Response(to_json(body), 422, media_type="application/json", headers={ARRAY: "1"})
+
+
+class TakenRows(ResponseModel):
+    """What was taken. `refused` rows were not; what is wrong with them stands in `errors`, rows counted from 0."""
+
+    refused: int
+    errors: list[Row]
+
+    @classmethod
+    def in_part(cls, rows: AcceptedRows[Any]) -> Self:
+        """Convert the result of a call with many rows."""
+        more = {"refused": rows.refused, "errors": row_lines(rows.problems)}
+        return cls.model_validate({**vars(rows.result), **more})

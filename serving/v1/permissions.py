@@ -1,28 +1,16 @@
 """The one table of the platform's routes and their roles, shown in docs/security.md and tested cell by cell."""
 
-from fivefold.serving.v1.accounts import lists, members, rates, settings, tokens
+from fivefold.serving.v1.accounts import lists, members, settings
 from fivefold.serving.v1.audit import log as audit
-from fivefold.serving.v1.audit import search as audit_search
 from fivefold.serving.v1.changes import proposals
-from fivefold.serving.v1.changes import search as proposal_search
 from fivefold.serving.v1.decisions import decisions, policies
-from fivefold.serving.v1.decisions import search as decision_search
 from fivefold.serving.v1.ingest import entities
 from fivefold.serving.v1.levels import entity_profile as facts
-from fivefold.serving.v1.levels import levels, overrides, portfolio, timeline
+from fivefold.serving.v1.levels import levels, overrides
 from fivefold.serving.v1.models import models
 from fivefold.serving.v1.monitoring import operations, validations
-from fivefold.serving.v1.portfolio import (
-    current_levels,
-    differences,
-    matrix,
-    migration,
-    override_search,
-    search,
-    transitions,
-)
-from fivefold.serving.v1.queue import items as queue
-from fivefold.serving.v1.queue import views as queue_views
+from fivefold.serving.v1.portfolio import distribution, entity_lists
+from fivefold.serving.v1.queue import queue
 from fivefold.serving.v1.route import Route, Work
 from fivefold.serving.v1.rulesets import activations, rulesets
 from fivefold.serving.v1.webhooks import webhooks
@@ -61,8 +49,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{_ENTITY}/history", READERS, levels.read_history),
     Route("GET", "/v1/assessments/{assessment}", READERS, levels.read_reasons),
     Route("GET", "/v1/assessments/{assessment}/sources", READERS, levels.read_sources),
-    Route("GET", "/v1/assessments/{assessment}/difference", READERS, differences.read_difference),
-    Route("GET", f"{_ENTITY}/timeline", READERS, timeline.list_events),
+    Route("GET", "/v1/assessments/{assessment}/difference", READERS, levels.read_difference),
+    Route("GET", f"{_ENTITY}/timeline", READERS, facts.list_events),
     Route("GET", f"{_ENTITY}/tags", READERS, facts.list_tags),
     Route("PUT", f"{_ENTITY}/tags/{{tag}}", TAGGERS, entities.set_tag, 202),
     Route("DELETE", f"{_ENTITY}/tags/{{tag}}", TAGGERS, entities.end_tag, 202),
@@ -73,18 +61,18 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{_ENTITY}/alerts", READERS, facts.list_alerts),
     Route("PUT", f"{_ENTITY}/alerts/{{number}}", FEEDERS, entities.put_alert, 202),
     Route("GET", f"{_ENTITY}/transactions", READERS, facts.list_transactions),
-    Route("GET", f"{_ENTITY}/transactions/days", READERS, timeline.list_transaction_days),
+    Route("GET", f"{_ENTITY}/transactions/days", READERS, facts.list_transaction_days),
     Route("POST", "/v1/transactions", FEEDERS, entities.post_transactions, work=Work.BULK),
     Route("GET", f"{_ENTITY}/overrides", READERS, overrides.list_overrides_of),
     Route("POST", f"{_ENTITY}/overrides", INVESTIGATORS, overrides.request_override, 201),
     Route("GET", "/v1/overrides", READERS, overrides.list_overrides),
-    Route("GET", "/v1/overrides/search", READERS, override_search.search_overrides),
+    Route("GET", "/v1/overrides/search", READERS, overrides.search_overrides),
     Route("GET", "/v1/overrides/cap", READERS, overrides.read_cap),
     Route("POST", f"{_OVERRIDE}/approve", APPROVERS, overrides.approve_override),
     Route("POST", f"{_OVERRIDE}/refuse", APPROVERS, overrides.refuse_override),
     Route("POST", f"{_OVERRIDE}/revoke", APPROVERS, overrides.revoke_override),
     Route("POST", "/v1/decisions", DECIDERS, decisions.decide),
-    Route("GET", "/v1/decisions/search", READERS, decision_search.search_decisions),
+    Route("GET", "/v1/decisions/search", READERS, decisions.search_decisions),
     Route("GET", "/v1/decisions/{decision}", EVERYBODY, decisions.read_decision),
     Route("GET", f"{_ENTITY}/decisions", READERS, decisions.list_decisions),
     Route("GET", "/v1/policies", PUBLISHERS, policies.list_policies),
@@ -93,23 +81,23 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", _POLICY, PUBLISHERS, policies.read_policy),
     Route("POST", f"{_POLICY}/approve", PUBLISHERS, policies.approve_policy),
     Route("POST", f"{_POLICY}/retire", PUBLISHERS, policies.retire_policy),
-    Route("GET", "/v1/search", READERS, search.search_entities),
-    Route("GET", "/v1/search/count", READERS, search.count_entities),
-    Route("GET", "/v1/levels", READERS, current_levels.list_current_levels),
-    Route("GET", "/v1/transitions", READERS, transitions.list_transitions),
+    Route("GET", "/v1/search", READERS, entity_lists.search_entities),
+    Route("GET", "/v1/search/count", READERS, entity_lists.count_entities),
+    Route("GET", "/v1/levels", READERS, entity_lists.list_current_levels),
+    Route("GET", "/v1/transitions", READERS, entity_lists.list_transitions),
     Route("GET", "/v1/queue", READERS, queue.list_queue),
     Route("GET", "/v1/queue/count", READERS, queue.count_queue),
     Route("PUT", "/v1/queue/{item}", READERS, queue.change_queue_item),
-    Route("GET", "/v1/queue/views", READERS, queue_views.list_queue_views),
-    Route("PUT", "/v1/queue/views/{name}", READERS, queue_views.save_queue_view),
-    Route("DELETE", "/v1/queue/views/{name}", READERS, queue_views.remove_queue_view),
-    Route("GET", "/v1/matrix", READERS, matrix.read_matrix),
-    Route("GET", "/v1/distribution", READERS, portfolio.read_distribution),
-    Route("GET", "/v1/distribution/over-time", READERS, migration.read_levels_over_time),
-    Route("GET", "/v1/migration", READERS, migration.read_migration),
-    Route("GET", "/v1/migration/movers", READERS, migration.list_migrated),
-    Route("GET", "/v1/failures", PUBLISHERS, portfolio.list_failures),
-    Route("GET", "/v1/failures/search", PUBLISHERS, override_search.search_failures),
+    Route("GET", "/v1/queue/views", READERS, queue.list_queue_views),
+    Route("PUT", "/v1/queue/views/{name}", READERS, queue.save_queue_view),
+    Route("DELETE", "/v1/queue/views/{name}", READERS, queue.remove_queue_view),
+    Route("GET", "/v1/matrix", READERS, distribution.read_matrix),
+    Route("GET", "/v1/distribution", READERS, distribution.read_distribution),
+    Route("GET", "/v1/distribution/over-time", READERS, distribution.read_levels_over_time),
+    Route("GET", "/v1/migration", READERS, distribution.read_migration),
+    Route("GET", "/v1/migration/movers", READERS, distribution.list_migrated),
+    Route("GET", "/v1/failures", PUBLISHERS, entity_lists.list_failures),
+    Route("GET", "/v1/failures/search", PUBLISHERS, entity_lists.search_failures),
     Route("GET", "/v1/validations", REVIEWERS, validations.list_validations),
     Route("POST", "/v1/validations", REVIEWERS, validations.validate_levels, 201, work=Work.BULK),
     Route("GET", "/v1/validations/{validation}", REVIEWERS, validations.read_validation),
@@ -152,7 +140,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", f"{_FAMILY}/rollback", PUBLISHERS, activations.roll_back, 202),
     Route("POST", f"{_FAMILY}/switch", PUBLISHERS, rulesets.switch_family, 202),
     Route("GET", "/v1/proposals", REVIEWERS, proposals.list_proposals),
-    Route("GET", "/v1/proposals/search", REVIEWERS, proposal_search.search_proposals),
+    Route("GET", "/v1/proposals/search", REVIEWERS, proposals.search_proposals),
     Route("GET", _PROPOSAL, REVIEWERS, proposals.read_proposal),
     Route("POST", f"{_PROPOSAL}/approve", REVIEWERS, proposals.approve_proposal),
     Route("POST", f"{_PROPOSAL}/refuse", REVIEWERS, proposals.refuse_proposal),
@@ -163,9 +151,9 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/lists/{name}/members", PUBLISHERS, lists.list_list_members),
     Route("GET", "/v1/lists/{name}/changes", PUBLISHERS, lists.list_member_changes),
     Route("POST", "/v1/lists/{name}/versions", PUBLISHERS, lists.add_list_version, 201, work=Work.BULK),
-    Route("GET", "/v1/rates", READERS, rates.read_rates),
-    Route("GET", "/v1/rates/tables", READERS, rates.list_rate_tables),
-    Route("POST", "/v1/rates/tables", PUBLISHERS, rates.add_rates, 201),
+    Route("GET", "/v1/rates", READERS, settings.read_rates),
+    Route("GET", "/v1/rates/tables", READERS, settings.list_rate_tables),
+    Route("POST", "/v1/rates/tables", PUBLISHERS, settings.add_rates, 201),
     Route("GET", "/v1/webhooks", ADMINS, webhooks.list_endpoints),
     Route("POST", "/v1/webhooks", ADMINS, webhooks.add_endpoint, 201, tells_secret=True),
     Route("DELETE", _ENDPOINT, ADMINS, webhooks.remove_endpoint),
@@ -180,13 +168,13 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/members", ADMINS, members.add_member, 201),
     Route("PUT", "/v1/members/{member}/roles", ADMINS, members.set_roles),
     Route("POST", "/v1/members/{member}/leave", ADMINS, members.leave),
-    Route("GET", "/v1/plans", ADMINS, tokens.list_plans),
-    Route("GET", "/v1/tokens", ADMINS, tokens.list_tokens),
-    Route("POST", "/v1/tokens/{number}/revoke", ADMINS, tokens.revoke_token),
-    Route("GET", "/v1/token-requests", ADMINS, tokens.list_token_requests),
-    Route("POST", "/v1/token-requests", ADMINS, tokens.ask_for_token, 201, tells_secret=True),
-    Route("POST", f"{_TOKEN_REQUEST}/approve", ADMINS, tokens.approve_token, tells_secret=True),
-    Route("POST", f"{_TOKEN_REQUEST}/refuse", ADMINS, tokens.refuse_token),
+    Route("GET", "/v1/plans", ADMINS, members.list_plans),
+    Route("GET", "/v1/tokens", ADMINS, members.list_tokens),
+    Route("POST", "/v1/tokens/{number}/revoke", ADMINS, members.revoke_token),
+    Route("GET", "/v1/token-requests", ADMINS, members.list_token_requests),
+    Route("POST", "/v1/token-requests", ADMINS, members.ask_for_token, 201, tells_secret=True),
+    Route("POST", f"{_TOKEN_REQUEST}/approve", ADMINS, members.approve_token, tells_secret=True),
+    Route("POST", f"{_TOKEN_REQUEST}/refuse", ADMINS, members.refuse_token),
     Route("GET", "/v1/audit", ADMINS, audit.list_entries),
-    Route("GET", "/v1/audit/search", ADMINS, audit_search.search_entries),
+    Route("GET", "/v1/audit/search", ADMINS, audit.search_entries),
 )

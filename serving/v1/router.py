@@ -14,9 +14,8 @@ from starlette.types import Receive, Scope, Send
 
 from fivefold.serving.responses import NO_CREDENTIALS, UNPROCESSABLE, error_response
 from fivefold.serving.v1.dispatch import Dispatcher
-from fivefold.serving.v1.errors import Faults
+from fivefold.serving.v1.errors import IN_PART, Faults, TakenRows
 from fivefold.serving.v1.examples import add_examples
-from fivefold.serving.v1.ingest.taken_rows import IN_PART, TakenRows
 from fivefold.serving.v1.paging import LINK
 from fivefold.serving.v1.path_encoding import in_parts
 from fivefold.serving.v1.permissions import ROUTES

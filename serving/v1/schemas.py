@@ -54,6 +54,10 @@ def _plain(text: Any) -> int:
     return int(text)
 
 
+def _names(text: object) -> object:
+    return tuple(filter(None, text.split(","))) if isinstance(text, str) else text
+
+
 _GIVEN_SCHEMA = {"type": "string", "description": "ISO 8601 date or time; without a zone it is UTC"}
 
 MomentGiven = Annotated[int, BeforeValidator(_moment), WithJsonSchema(_GIVEN_SCHEMA)]
@@ -64,3 +68,9 @@ Number = Annotated[int, BeforeValidator(_plain), Field(ge=1, le=LARGEST)]
 """The number of a row of a small table, in a path or a query."""
 BigNumber = Annotated[int, BeforeValidator(_plain), Field(ge=1, le=LARGEST_BIG)]
 """The number of a row of a large table: entities, overrides, events, entries."""
+Names = Annotated[
+    tuple[Text, ...],
+    BeforeValidator(_names),
+    WithJsonSchema({"type": "string", "description": "One or several, with commas between them"}),
+]
+"""Names in a query, with commas between them."""

@@ -1,4 +1,4 @@
-"""Members and their roles."""
+"""Members with their roles, and tokens, made by two administrators, each of whom is shown one half."""
 
 from typing import Literal
 
@@ -7,9 +7,11 @@ from pydantic import Field
 from fivefold.domain.paging import Page
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import Number, RequestModel, Text
-from fivefold.usecases.accounts import organisations
+from fivefold.serving.v1.schemas import LARGEST, Number, RequestModel, Text
+from fivefold.store.accounts.plans import MOST_DAYS
+from fivefold.usecases.accounts import organisations, token_requests
 from fivefold.usecases.accounts.organisations import MemberLine
+from fivefold.usecases.accounts.token_requests import HalfOfSecret, PlanLine, TokenRequestLine, TokenShown, WantedToken
 
 RoleOfMember = Literal["investigator", "approver", "publisher", "admin"]
 
@@ -47,3 +49,66 @@ def set_roles(context: RequestContext, member: Number, body: RolesGiven) -> Memb
 def leave(context: RequestContext, member: Number) -> MemberLine:
     """Note that a member has left; all their tokens end at once."""
     return organisations.end_membership(context, member)
+
+
+class TokenWanted(RequestModel):
+    """What a token is to be: a member's, who has its role, or a program's where `member` is not given."""
+
+    role: Literal["app", "investigator", "approver", "publisher", "admin"]
+    plan: Text
+    member: int | None = Field(default=None, ge=1, le=LARGEST)
+    label: Text = Field(default="", max_length=200)
+    expires_days: int | None = Field(default=None, ge=1, le=MOST_DAYS)
+
+
+class PageOfTokens(PageQuery):
+    """Whose tokens: everybody's by default."""
+
+    member: Number | None = None
+
+
+class PageOfRequests(PageQuery):
+    """Of which state: asked, made or refused; all by default."""
+
+    state: Literal["asked", "made", "refused"] | None = None
+
+
+def list_plans(context: RequestContext, query: PageQuery) -> Page[PlanLine]:
+    """List the plans that tokens may have, with their limits, by name."""
+    return token_requests.list_plans(context.plans, query.part)
+
+
+def list_tokens(context: RequestContext, query: PageOfTokens) -> Page[TokenShown]:
+    """List the tokens without their secrets, the newest first, with what they used up in this month."""
+    return token_requests.list_tokens(context, query.member, query.part)
+
+
+def revoke_token(context: RequestContext, number: Number) -> None:
+    """End a token at once; a second time changes nothing."""
+    token_requests.revoke_token(context, number)
+
+
+def list_token_requests(context: RequestContext, query: PageOfRequests) -> Page[TokenRequestLine]:
+    """List the tokens that were asked for, the newest first."""
+    return token_requests.list_requests(context, query.state, query.part)
+
+
+def ask_for_token(context: RequestContext, body: TokenWanted) -> HalfOfSecret:
+    """Ask for a token, and get the first half of its secret; another administrator approves it.
+
+    The secret is `FIRST.SECOND`, with a dot between the halves; each half is shown only once, to one of the two.
+    """
+    wanted = WantedToken(
+        role=body.role, plan=body.plan, member_id=body.member, label=body.label, expires_days=body.expires_days
+    )
+    return token_requests.ask_for_token(context, context.plans, wanted)
+
+
+def approve_token(context: RequestContext, token_request: Number) -> HalfOfSecret:
+    """Make a token that another administrator asked for, and get the second half of its secret."""
+    return token_requests.approve_token(context, context.plans, token_request)
+
+
+def refuse_token(context: RequestContext, token_request: Number) -> TokenRequestLine:
+    """Refuse a token that was asked for, or take back one's own request."""
+    return token_requests.refuse_token(context, token_request)

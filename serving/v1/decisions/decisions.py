@@ -8,11 +8,13 @@ from fivefold.domain.paging import Page
 from fivefold.serving.v1.levels.levels import SEE_EVERYTHING
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import BigNumber, RequestModel, ResponseModel, Text
+from fivefold.serving.v1.schemas import BigNumber, MomentGiven, RequestModel, ResponseModel, Text
 from fivefold.usecases.decisions import decide as decisions
 from fivefold.usecases.decisions import read as decision_reading
+from fivefold.usecases.decisions import search
 from fivefold.usecases.decisions.decide import DecisionMade
 from fivefold.usecases.decisions.read import DecisionReasons
+from fivefold.usecases.decisions.search import DecisionFilters, DecisionFound
 from fivefold.usecases.levels.read import Freshness
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.api_fields import Moment
@@ -154,3 +156,31 @@ def list_decisions(context: RequestContext, type_: Text, external_id: Text, quer
 def _line(line: decision_reading.DecisionLine) -> DecisionLine:
     fields = {name: getattr(line, name) for name in ("action", "actor", "line")}
     return DecisionLine(**fields, decision=line.number, at=line.at_us, policy=PolicyNamed.named(line.policy))
+
+
+class PageOfDecisions(PageQuery):
+    """Which decisions: from `since` until before `until`; without a filter all.
+
+    `external_id` is of an entity of the `type`. `actor`: such as token:3, or the name of a member.
+    """
+
+    action: Text | None = None
+    type: Text = "customer"
+    external_id: Text | None = None
+    policy: Text | None = None
+    actor: Text | None = None
+    since: MomentGiven | None = None
+    until: MomentGiven | None = None
+
+
+def search_decisions(context: RequestContext, query: PageOfDecisions) -> Page[DecisionFound]:
+    """List the decisions of the organisation, the latest first, with the names of members."""
+    filters = DecisionFilters(
+        action=query.action,
+        entity=None if query.external_id is None else (query.type, query.external_id),
+        policy=query.policy,
+        actor=query.actor,
+        since_us=query.since,
+        until_us=query.until,
+    )
+    return search.search_decisions(context, filters, query.part)

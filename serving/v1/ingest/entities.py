@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from fivefold.serving.v1.ingest.taken_rows import TakenRows
+from fivefold.serving.v1.errors import TakenRows
 from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.schemas import MomentGiven, RequestModel, ResponseModel, Text
 from fivefold.usecases.changes import facts

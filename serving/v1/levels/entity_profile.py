@@ -1,4 +1,4 @@
-"""Entities and their facts, for people."""
+"""An entity for people: its facts, its timeline, and its transactions by day."""
 
 from typing import Any
 
@@ -8,7 +8,8 @@ from fivefold.domain.paging import Page
 from fivefold.serving.v1.levels.levels import LevelForPeople, LevelForPublishers, level_for
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import MomentGiven, ResponseModel, Text
+from fivefold.serving.v1.schemas import MomentGiven, Names, RequestModel, ResponseModel, Text
+from fivefold.store.levels.timeline import Clock
 from fivefold.usecases.levels import entity_profile as facts
 from fivefold.usecases.levels import read as levels
 from fivefold.usecases.levels.entity_profile import (
@@ -19,6 +20,9 @@ from fivefold.usecases.levels.entity_profile import (
     TagLine,
     TransactionLine,
 )
+from fivefold.usecases.portfolio import timeline
+from fivefold.usecases.portfolio.timeline import TimelineEvent
+from fivefold.usecases.portfolio.transaction_days import TransactionDay, list_days
 from fivefold.usecases.shared.api_fields import Moment
 
 
@@ -104,3 +108,33 @@ def list_transactions(
     """List the transactions that an entity's level reads, the latest first: its own, and of what it owned then."""
     period = {"since_us": query.since, "until_us": query.until}
     return facts.list_transactions(context, type_, external_id, query.part, **period)
+
+
+class PageOfEvents(PageQuery):
+    """Which events, by which clock.
+
+    `kind`: kinds of events, or the groups facts, levels, scores, overrides, decisions and people. `clock`: `known`
+    orders by when it was known here, `happened` by when it happened.
+    """
+
+    kind: Names = ()
+    clock: Clock = Clock.KNOWN
+
+
+def list_events(context: RequestContext, type_: Text, external_id: Text, query: PageOfEvents) -> Page[TimelineEvent]:
+    """List what happened about an entity, the latest first; `kind=attributes` is the history of its attributes."""
+    return timeline.list_events(context, type_, external_id, query.part, kinds=query.kind, clock=query.clock)
+
+
+class RangeOfDays(RequestModel):
+    """From the day of `since` until before that of `until`; by default the last 90 days."""
+
+    since: MomentGiven | None = None
+    until: MomentGiven | None = None
+
+
+def list_transaction_days(
+    context: RequestContext, type_: Text, external_id: Text, query: RangeOfDays
+) -> list[TransactionDay]:
+    """List sums of an entity's transactions by day, those of what it owned then included, with the balance."""
+    return list_days(context, type_, external_id, query.since, query.until)

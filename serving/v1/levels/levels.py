@@ -12,13 +12,16 @@ from fivefold.usecases.levels import explain as views
 from fivefold.usecases.levels import read as levels
 from fivefold.usecases.levels.explain import Reasons
 from fivefold.usecases.levels.read import Freshness, LevelView, OverrideShown
+from fivefold.usecases.portfolio import differences
 from fivefold.usecases.portfolio import sources as behind
+from fivefold.usecases.portfolio.differences import AssessmentDifference
 from fivefold.usecases.portfolio.sources import AssessmentSources
 from fivefold.usecases.shared.actors import Role
 from fivefold.usecases.shared.api_fields import Moment
 
 SEE_EVERYTHING = frozenset({Role.PUBLISHER, Role.ADMIN})
 """Authors of rulesets know all conditions anyway."""
+Numbered = Annotated[Text, Field(max_length=30)]
 
 
 class RulesetNamed(ResponseModel):
@@ -144,13 +147,24 @@ def _history_line(line: levels.HistoryLine) -> HistoryLine:
     return HistoryLine(**fields, decided_by=RulesetNamed.named(line.ruleset))
 
 
-def read_reasons(context: RequestContext, assessment: Annotated[Text, Field(max_length=30)]) -> ReasonsOfAssessment:
+def read_reasons(context: RequestContext, assessment: Numbered) -> ReasonsOfAssessment:
     """Show the reasons of an assessment, such as 12.3."""
     reasons = views.read_reasons(context, assessment)
     return ReasonsOfAssessment.of({"assessment": assessment, "reasons": reasons})
 
 
-def read_sources(context: RequestContext, assessment: Annotated[Text, Field(max_length=30)]) -> SourcesOfAssessment:
+def read_sources(context: RequestContext, assessment: Numbered) -> SourcesOfAssessment:
     """Show from where each value of an assessment's reasons is, and since when, as it was known then."""
     sources = behind.sources_of(context, assessment)
     return SourcesOfAssessment.of({"assessment": assessment, "sources": sources})
+
+
+class ComparedAssessment(RequestModel):
+    """The earlier assessment; by default the one before."""
+
+    earlier: Numbered | None = None
+
+
+def read_difference(context: RequestContext, assessment: Numbered, query: ComparedAssessment) -> AssessmentDifference:
+    """Show what changed from an earlier assessment of the same entity: factors, points and level."""
+    return differences.compare_assessments(context, assessment, query.earlier)

@@ -1,6 +1,7 @@
-"""Overrides: requested by one person, decided by another."""
+"""Overrides: requested by one person, decided by another; and overrides by state, subject, actor and time."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from fivefold.domain.paging import Page
 from fivefold.serving.v1.paging import PageQuery
@@ -10,6 +11,8 @@ from fivefold.usecases.changes import asks
 from fivefold.usecases.changes.proposals import ProposalLine
 from fivefold.usecases.levels import overrides
 from fivefold.usecases.levels.overrides import OverrideCap, OverrideLine
+from fivefold.usecases.portfolio import override_search
+from fivefold.usecases.portfolio.override_search import OverrideFilters, OverrideFound
 from fivefold.usecases.shared.api_fields import schema
 
 
@@ -76,3 +79,29 @@ def revoke_override(context: RequestContext, override: BigNumber, body: ReasonGi
     outcome = asks.revoke_override(context, override, body.reason)
     line = overrides.read_override(context, override)
     return Revocation(**vars(line), proposal=outcome.proposal)
+
+
+class PageOfOverrides(PageQuery):
+    """Which overrides: asked for from `since` until before `until`; without a filter all.
+
+    `external_id` is of an entity of the `type`. `requested_by`: such as member:3, or the name of a member.
+    """
+
+    state: Literal["requested", "live", "expired", "refused", "revoked"] | None = None
+    type: Text = "customer"
+    external_id: Text | None = None
+    requested_by: Text | None = None
+    since: MomentGiven | None = None
+    until: MomentGiven | None = None
+
+
+def search_overrides(context: RequestContext, query: PageOfOverrides) -> Page[OverrideFound]:
+    """List overrides, those asked for last first, with the names of members."""
+    filters = OverrideFilters(
+        state=query.state,
+        entity=None if query.external_id is None else (query.type, query.external_id),
+        requested_by=query.requested_by,
+        since_us=query.since,
+        until_us=query.until,
+    )
+    return override_search.search_overrides(context, filters, query.part)

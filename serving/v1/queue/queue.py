@@ -1,4 +1,4 @@
-"""The queue over HTTP: what waits, and who works on it."""
+"""The queue over HTTP: what waits, who works on it, and its named filters."""
 
 from typing import Annotated
 
@@ -6,12 +6,15 @@ from pydantic import Field
 
 from fivefold.domain.paging import Page
 from fivefold.serving.v1.paging import PageQuery
-from fivefold.serving.v1.portfolio.current_levels import Names
 from fivefold.serving.v1.route import RequestContext
-from fivefold.serving.v1.schemas import LARGEST, MomentGiven, RequestModel, Text
+from fivefold.serving.v1.schemas import LARGEST, MomentGiven, Names, RequestModel, Text
 from fivefold.store.queue.items import QueueOrder
-from fivefold.usecases.queue import items
+from fivefold.usecases.queue import items, views
 from fivefold.usecases.queue.items import QueueCount, QueueFilters, QueueItem
+from fivefold.usecases.queue.views import QueueViewShown
+
+Chosen = Annotated[Text, Field(max_length=200)]
+ViewName = Annotated[Text, Field(min_length=1, max_length=60)]
 
 
 class QueueQuery(RequestModel):
@@ -75,3 +78,42 @@ def change_queue_item(context: RequestContext, item: Text, body: ItemGiven) -> Q
     Nothing is answered where the item has left the queue by that. It is refused where another person changed it since.
     """
     return items.change_item(context, context.role, item, body.revision, assigned_to=body.assigned_to, done=body.done)
+
+
+class FiltersGiven(RequestModel):
+    """What is shown; several kinds or levels have commas between them. `days`: it came in so many days before now."""
+
+    kind: Chosen = ""
+    assigned: Chosen = ""
+    type: Chosen = ""
+    level: Chosen = ""
+    days: Chosen = ""
+    order: Chosen = ""
+
+
+class ViewGiven(RequestModel):
+    """A filter; `shared`: everybody of the organisation has it."""
+
+    filters: FiltersGiven
+    shared: bool = False
+
+
+class WhichViews(RequestModel):
+    """Of the organisation, or the member's own."""
+
+    shared: Annotated[bool, Field(strict=False)] = False
+
+
+def list_queue_views(context: RequestContext) -> list[QueueViewShown]:
+    """List named filters of the queue: the member's own, then the organisation's."""
+    return views.list_views(context)
+
+
+def save_queue_view(context: RequestContext, name: ViewName, body: ViewGiven) -> QueueViewShown:
+    """Keep a filter of the queue under a name."""
+    return views.save_view(context, context.role, name, body.filters.model_dump(), shared=body.shared)
+
+
+def remove_queue_view(context: RequestContext, name: ViewName, query: WhichViews) -> None:
+    """Remove a named filter of the queue."""
+    views.remove_view(context, context.role, name, shared=query.shared)

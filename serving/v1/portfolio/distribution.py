@@ -1,4 +1,4 @@
-"""A portfolio over time, over HTTP."""
+"""How many entities stand where: now, by value and risk at once, and over time."""
 
 from pydantic import Field
 
@@ -6,7 +6,10 @@ from fivefold.domain.paging import Page
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.schemas import MomentGiven, RequestModel, Text
+from fivefold.usecases.levels import distribution
+from fivefold.usecases.levels.distribution import Distribution
 from fivefold.usecases.portfolio import migration
+from fivefold.usecases.portfolio.matrix import Matrix, value_and_risk
 from fivefold.usecases.portfolio.migration import (
     MOST_PERIODS,
     USUAL_PERIODS,
@@ -16,6 +19,22 @@ from fivefold.usecases.portfolio.migration import (
     Mover,
     levels_over_time,
 )
+
+
+class WhichType(RequestModel):
+    """Which type of entity."""
+
+    type: Text
+
+
+def read_matrix(context: RequestContext, query: WhichType) -> Matrix:
+    """Count the customers of a type, and add up their expected values, at each level in each segment."""
+    return value_and_risk(context, query.type)
+
+
+def read_distribution(context: RequestContext, query: WhichType) -> Distribution:
+    """Show the distribution of the present levels of a type, by version, overrides apart."""
+    return distribution.distribution(context, query.type)
 
 
 class OverTime(RequestModel):
