@@ -14,6 +14,7 @@ import pytest
 from fivefold.serving.v1.paging import MOST_ROWS, PageQuery
 from fivefold.serving.v1.permissions import ROUTES
 from fivefold.serving.v1.route import Route
+from tests.depth import DEPTH
 from tests.serving.v1.examples import EXAMPLES
 from tests.serving.v1.more_rows import MORE
 from tests.serving.v1.places import OURS, THEIRS, Place, copied
@@ -29,6 +30,9 @@ ROWS = 3
 """Of each list, at least."""
 _NUMBERS = count(1)
 every_list = pytest.mark.parametrize("route", LISTS, ids=lambda route: route.handler.__name__)
+some_lists = pytest.mark.parametrize(
+    "route", LISTS[::5] if DEPTH == "quick" else LISTS, ids=lambda route: route.handler.__name__
+)
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +125,7 @@ def test_what_is_no_page_of_this_list_is_refused(plenty: Place, route: Route) ->
         assert refused_at(ask(plenty, route, after=after)) == "query.after", after
 
 
-@every_list
+@some_lists
 def test_a_cursor_that_was_tampered_with_is_an_error_of_its_sender(on_postgresql: Place, route: Route) -> None:
     """Never one of the database, which compares no text with numbers and holds no number of any size."""
     if len(ask(on_postgresql, route).json()) < ROWS:
