@@ -24,7 +24,7 @@ from fivefold.console.queue import page as queue
 from fivefold.console.rulesets import backtest, editor, overview
 from fivefold.console.rulesets import version as ruleset
 from fivefold.console.visit import Redirect, View, Visit
-from fivefold.console.webhooks import dead_letters
+from fivefold.console.webhooks import endpoints as webhooks
 
 _ENTITY = "/console/entities/{type}/{external_id}"
 _OF = "/v1/entities/{type}/{external_id}"
@@ -42,7 +42,8 @@ _PROPOSE_POLICY = "POST /v1/policies"
 _CHECK_POLICY = "POST /v1/policies/check"
 _PUT_LIST = "POST /v1/lists/{name}/versions"
 
-_HOOK = f"{operations.OPERATIONS}/webhooks/{{endpoint}}"
+_HOOK = f"{webhooks.WEBHOOKS}/{{endpoint}}"
+_HOOK_OF = "/v1/webhooks/{endpoint}"
 _REQUEST = "/v1/token-requests/{token_request}"
 _MEMBER = f"{members.MEMBERS}/members/{{member}}"
 
@@ -141,14 +142,15 @@ VIEWS: Final[tuple[View, ...]] = (
     View("GET", log.LOG, "GET /v1/audit/search", log.show_log),
     View("GET", operations.FAILURES, "GET /v1/failures/search", operations.show_failures),
     View("POST", f"{operations.FAILURES}/retry", f"GET {_OF}/risk", operations.retry, operations.show_failures),
-    View("GET", _HOOK, "GET /v1/webhooks/{endpoint}/dead-letters", dead_letters.show_endpoint),
-    View(
-        "POST",
-        f"{_HOOK}/replay",
-        "POST /v1/webhooks/{endpoint}/replay",
-        dead_letters.replay,
-        dead_letters.show_endpoint,
-    ),
+    View("GET", webhooks.WEBHOOKS, "GET /v1/webhooks", webhooks.show_endpoints),
+    View("POST", f"{webhooks.WEBHOOKS}/add", "POST /v1/webhooks", webhooks.add, webhooks.show_endpoints),
+    View("GET", _HOOK, f"GET {_HOOK_OF}", webhooks.show_endpoint),
+    View("POST", f"{_HOOK}/replay", f"POST {_HOOK_OF}/replay", webhooks.replay, webhooks.show_endpoint),
+    View("POST", f"{_HOOK}/change-kinds", f"PUT {_HOOK_OF}/kinds", webhooks.change_kinds, webhooks.show_endpoint),
+    View("POST", f"{_HOOK}/rotate", f"POST {_HOOK_OF}/secrets", webhooks.rotate, webhooks.show_endpoint),
+    View("POST", f"{_HOOK}/drop-old", f"DELETE {_HOOK_OF}/secrets", webhooks.drop_old, webhooks.show_endpoint),
+    View("POST", f"{_HOOK}/switch", f"PUT {_HOOK_OF}/enabled", webhooks.switch, webhooks.show_endpoint),
+    View("POST", f"{_HOOK}/remove", f"DELETE {_HOOK_OF}", webhooks.remove, webhooks.show_endpoint),
     View("GET", members.MEMBERS, "GET /v1/members", members.show_members),
     View("POST", f"{members.MEMBERS}/add-member", "POST /v1/members", members.add_member, members.show_members),
     View("GET", _MEMBER, "GET /v1/members", members.show_member),

@@ -113,6 +113,7 @@ BODY_EXAMPLES: Final[Mapping[str, Any]] = {
     },
     "add_endpoint": {"url": "https://example.com/hook", "kinds": ["level.reached"]},
     "set_enabled": {"enabled": False},
+    "change_kinds": {"kinds": ["level.reached"]},
     "rotate_secret": {"kept_hours": 24},
     "replay_deliveries": {"first": 1, "last": 100},
     "save_draft": {"document": RULESET, "revision": 0},

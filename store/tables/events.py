@@ -12,7 +12,7 @@ from fivefold.store.tables.accounts import HASH_CHARACTERS, NAME_CHARACTERS, Bas
 from fivefold.store.tables.entities import BIG
 
 _ORGANISATION = "organisations.id"
-_WAITING, _DEAD = text("state = 'waiting'"), text("state = 'dead'")
+_WAITING, _DEAD, _ARRIVED = (text(f"state = '{state}'") for state in ("waiting", "dead", "delivered"))
 
 
 class OutboxEvent(Base):
@@ -56,7 +56,7 @@ class Delivery(Base):
     __tablename__ = "deliveries"
     __table_args__ = (
         CheckConstraint("state IN ('waiting', 'delivered', 'dead')", name="state"),
-        # Of those that wait alone, or are dead: what was delivered long ago costs nothing.
+        # Each of one state alone: looking for what waits costs nothing for what was delivered long ago.
         Index("ix_deliveries_next", "endpoint_id", "next_us", sqlite_where=_WAITING, postgresql_where=_WAITING),
         Index(
             "ix_deliveries_pair",
@@ -67,6 +67,7 @@ class Delivery(Base):
             postgresql_where=_WAITING,
         ),
         Index("ix_deliveries_dead", "endpoint_id", "event_number", sqlite_where=_DEAD, postgresql_where=_DEAD),
+        Index("ix_deliveries_arrived", "endpoint_id", "delivered_us", sqlite_where=_ARRIVED, postgresql_where=_ARRIVED),
     )
 
     endpoint_id: Mapped[int] = mapped_column(ForeignKey("endpoints.id"), primary_key=True)

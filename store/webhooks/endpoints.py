@@ -1,9 +1,10 @@
-"""Endpoints, dead deliveries, replays. Nothing here begins or ends a transaction."""
+"""Endpoints, how they get on, dead deliveries, replays. Nothing here begins or ends a transaction."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Table, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, Select, Table, and_, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
@@ -34,15 +35,47 @@ def endpoints_of(session: Session, organisation_id: int, part: Part = WHOLE) -> 
     return rows_of(session, statement, (Endpoint.id,), part)
 
 
-def endpoint_numbered(session: Session, organisation_id: int, endpoint_id: int) -> tuple[Endpoint, int, int]:
-    """Find an endpoint with its counts, as `endpoints_of` lists it; NotFoundError if there is none such."""
-    statement = select(Endpoint, _count("waiting"), _count("dead"))
-    row = session.execute(
-        statement.where(Endpoint.id == endpoint_id, Endpoint.organisation_id == organisation_id)
-    ).one_or_none()
-    if row is None:
-        raise NotFoundError(f"there is no endpoint {endpoint_id}")
-    return row[0], row[1], row[2]
+@dataclass(frozen=True, kw_only=True)
+class EndpointCounts:
+    """How an endpoint gets on.
+
+    Attributes:
+        waiting: deliveries that are not sent yet, or are tried again.
+        failing: those of them that failed before.
+        dead: deliveries that were given up.
+        next_us: when the first of the failing is tried again; None where nothing fails.
+        delivered_us: when something arrived last; None where nothing did in the time that deliveries are kept.
+    """
+
+    waiting: int
+    failing: int
+    dead: int
+    next_us: int | None
+    delivered_us: int | None
+
+
+def counted_endpoints(
+    session: Session, organisation_id: int, part: Part = WHOLE, endpoint_id: int | None = None
+) -> Page[tuple[Endpoint, EndpointCounts]]:
+    """List an organisation's endpoints, or the one of a number, each with how it gets on."""
+    failing = [_DELIVERIES.c.endpoint_id == Endpoint.id, is_in("waiting"), _DELIVERIES.c.attempts > 0]
+    arrived = [_DELIVERIES.c.endpoint_id == Endpoint.id, is_in("delivered")]
+    statement = select(
+        Endpoint,
+        _count("waiting"),
+        select(func.count()).select_from(_DELIVERIES).where(*failing).scalar_subquery(),
+        _count("dead"),
+        select(func.min(_DELIVERIES.c.next_us)).where(*failing).scalar_subquery(),
+        select(func.max(_DELIVERIES.c.delivered_us)).where(*arrived).scalar_subquery(),
+    ).where(Endpoint.organisation_id == organisation_id)
+    if endpoint_id is not None:
+        statement = statement.where(Endpoint.id == endpoint_id)
+    return rows_of(session, statement, (Endpoint.id,), part).map(
+        lambda row: (
+            row[0],
+            EndpointCounts(waiting=row[1], failing=row[2], dead=row[3], next_us=row[4], delivered_us=row[5]),
+        )
+    )
 
 
 def all_endpoints(session: Session) -> Sequence[Endpoint]:
@@ -64,17 +97,32 @@ def dead_deliveries(
     session: Session, organisation_id: int, endpoint_id: int | None, part: Part
 ) -> Page[tuple[Delivery, OutboxEvent, str | None, Entity | None]]:
     """List dead deliveries by endpoint and number: delivery, event, type and entity."""
-    statement = (
+    statement = _with_events(organisation_id).where(is_in("dead"))
+    if endpoint_id is not None:
+        statement = statement.where(Delivery.endpoint_id == endpoint_id)
+    return rows_of(session, statement, (Delivery.endpoint_id, Delivery.event_number), part)
+
+
+def failing_deliveries(
+    session: Session, organisation_id: int, endpoint_id: int, part: Part
+) -> Page[tuple[Delivery, OutboxEvent, str | None, Entity | None]]:
+    """List deliveries to an endpoint that failed and are tried again, by when: like `dead_deliveries`."""
+    statement = _with_events(organisation_id).where(
+        is_in("waiting"), Delivery.attempts > 0, Delivery.endpoint_id == endpoint_id
+    )
+    return rows_of(session, statement, (Delivery.next_us, Delivery.event_number), part)
+
+
+def _with_events(organisation_id: int) -> Select[Delivery, OutboxEvent, str, Entity]:
+    """Select deliveries with their event, and the type and entity that it tells of."""
+    return (
         select(Delivery, OutboxEvent, EntityType.name, Entity)
         .join(Endpoint, Endpoint.id == Delivery.endpoint_id)
         .join(OutboxEvent, OutboxEvent.id == Delivery.event_number)
         .outerjoin(Entity, Entity.id == Delivery.entity_id)
         .outerjoin(EntityType, EntityType.id == Entity.type_id)
-        .where(Endpoint.organisation_id == organisation_id, is_in("dead"))
+        .where(Endpoint.organisation_id == organisation_id)
     )
-    if endpoint_id is not None:
-        statement = statement.where(Delivery.endpoint_id == endpoint_id)
-    return rows_of(session, statement, (Delivery.endpoint_id, Delivery.event_number), part)
 
 
 def replay(

@@ -24,3 +24,28 @@ def test_a_dead_webhook_is_sent_again(browser: "Browser", served: Served, look: 
         page.click("button:has-text('Send all of them again')")
         assert "There are no dead letters." in page.inner_text("main")
         assert page.evaluate("document.documentElement.scrollWidth") <= look["viewport"]["width"]
+
+
+@in_looks()
+def test_an_endpoint_is_added_given_a_new_secret_paused_and_removed(
+    browser: "Browser", served: Served, look: dict[str, Any]
+) -> None:
+    with visiting(browser, served, "admin", **look) as page:
+        page.goto("/console/operations/webhooks")
+        page.fill("#url", "https://hooks.example/in")
+        page.fill("#kinds", "level.reached")
+        page.click("button:has-text('Add, and see the secret')")
+        first = page.input_value("#secret")
+        assert first.startswith("whsec_")
+        page.click("a:has-text('I have noted it')")
+        page.select_option("#kept", "0")
+        page.click("button:has-text('Make a new secret')")
+        assert page.input_value("#secret") != first
+        assert page.evaluate("document.documentElement.scrollWidth") <= look["viewport"]["width"]
+        page.click("a:has-text('I have noted it')")
+        page.click("button:has-text('Pause it')")
+        assert "paused: events wait" in page.inner_text("main")
+        page.check("[name=confirmed]")
+        page.click("button:has-text('Remove it')")
+        assert "The endpoint is removed." in page.inner_text("[role=status]")
+        assert "hooks.example" not in page.inner_text("main")

@@ -84,6 +84,7 @@ def test_another_organisation_finds_nothing_of_ours(furnished: Place, view: View
         visitor.go(address)
     else:
         typed = {"override": "1", "reason": "mine", "level": "high", "tag": "kept", "revision": "0"}
+        typed |= {"form_key": "once", "kept_hours": "0", "confirmed": "1"}
         typed |= {"version": "1", "document": "a: b", "since": "2199-01-01", "title": "T", "source": "S"}
         visitor.post(address, {"form_token": form_token, **typed})
     assert visitor.page.status_code == 404

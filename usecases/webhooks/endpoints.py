@@ -4,11 +4,13 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Annotated, Unpack
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import HOUR_US
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
@@ -30,6 +32,7 @@ WRITTEN_FIRST = "whsec_"
 KEPT_HOURS = 24
 """How long a secret goes on signing once there is a newer one."""
 MOST_KINDS = 50
+REVISION_CHARACTERS = 16
 KIND = re.compile(r"[a-z][a-z0-9_.]{0,49}")
 
 
@@ -120,13 +123,6 @@ def list_endpoints(context: Context, part: Part = WHOLE) -> Page[EndpointLine]:
         return endpoints.endpoints_of(session, context.organisation_id, part).map(lambda row: _line(*row, now))
 
 
-def read_endpoint(context: Context, endpoint_id: int) -> EndpointLine:
-    """Show an endpoint; NotFoundError where the organisation has none of that number."""
-    now = context.now()
-    with context.reading() as session:
-        return _line(*endpoints.endpoint_numbered(session, context.organisation_id, endpoint_id), now)
-
-
 def _line(endpoint: Endpoint, waiting: int, dead: int, now_us: int) -> EndpointLine:
     return EndpointLine(
         id=endpoint.id,
@@ -141,19 +137,65 @@ def _line(endpoint: Endpoint, waiting: int, dead: int, now_us: int) -> EndpointL
     )
 
 
-def rotate_secret(context: Context, endpoint_id: int, *, kept_hours: int = KEPT_HOURS) -> EndpointMade:
+def revision_of(endpoint: Endpoint) -> str:
+    """Name an endpoint as it is now: another name once its kinds, its state or its secrets are others."""
+    settings = canonical_json([list(endpoint.kinds), endpoint.enabled, endpoint.secrets])
+    return sha256(settings.encode()).hexdigest()[:REVISION_CHARACTERS]
+
+
+def _seen_endpoint(session: Session, context: Context, endpoint_id: int, revision: str | None) -> Endpoint:
+    """Find an endpoint and lock it; ConflictError where it is no longer as it was seen, if that is known."""
+    endpoint = endpoints.find_endpoint(session, context.organisation_id, endpoint_id, locked=True)
+    if revision is not None and revision != revision_of(endpoint):
+        raise ConflictError(f"endpoint {endpoint_id} was changed meanwhile; look at it again")
+    return endpoint
+
+
+def change_kinds(context: Context, endpoint_id: int, kinds: Sequence[str], *, revision: str | None = None) -> bool:
+    """Let an endpoint receive other kinds of events, or all where there are none; tell whether that is a change.
+
+    It holds for events that are not planned yet: what waits for the endpoint is sent, whatever its kind.
+
+    Args:
+        context: who changes it.
+        endpoint_id: of the endpoint.
+        kinds: of events.
+        revision: of the endpoint as the person saw it; None to change it however it is.
+
+    Raises:
+        ConfigError: a kind is invalid.
+        NotFoundError: the organisation has no such endpoint.
+        ConflictError: another person changed it meanwhile.
+    """
+    wanted = _checked_kinds(kinds)
+    with context.writing() as session:
+        endpoint = _seen_endpoint(session, context, endpoint_id, revision)
+        before = list(endpoint.kinds)
+        if before == wanted:
+            return False
+        endpoint.kinds = wanted
+        record_endpoint_change(
+            session, context, endpoint, "kinds_changed", before={"kinds": before}, after={"kinds": wanted}
+        )
+        return True
+
+
+def rotate_secret(
+    context: Context, endpoint_id: int, *, kept_hours: int = KEPT_HOURS, revision: str | None = None
+) -> EndpointMade:
     """Make an endpoint a new secret; the ones before sign too for so many hours, or end at once where that is 0.
 
     Raises:
         ConfigError: a number of hours that cannot be.
         NotFoundError: the organisation has no such endpoint.
+        ConflictError: it is no longer as *revision* names it; None takes it however it is.
     """
     now = context.now()
     if not 0 <= kept_hours <= KEPT_HOURS:
         raise ConfigError(f"kept_hours is {kept_hours}; it must be from 0 to {KEPT_HOURS}")
     secret = _new_secret()
     with context.writing() as session:
-        endpoint = endpoints.find_endpoint(session, context.organisation_id, endpoint_id, locked=True)
+        endpoint = _seen_endpoint(session, context, endpoint_id, revision)
         signing = rotate(read_secrets(endpoint.secrets), secret, now, now + kept_hours * HOUR_US)
         endpoint.secrets = secrets_json(signing)
         record_endpoint_change(session, context, endpoint, "secret_rotated", details={"kept_hours": kept_hours})
@@ -192,13 +234,15 @@ def set_enabled(context: Context, endpoint_id: int, *, enabled: bool) -> None:
             )
 
 
-def remove_endpoint(context: Context, endpoint_id: int) -> int:
+def remove_endpoint(context: Context, endpoint_id: int, *, revision: str | None = None) -> int:
     """Remove an endpoint with all its deliveries, for good; tell how many of these were waiting.
 
-    NotFoundError where the organisation has no such endpoint.
+    Raises:
+        NotFoundError: the organisation has no such endpoint.
+        ConflictError: it is no longer as *revision* names it; None removes it however it is.
     """
     with context.writing() as session:
-        endpoint = endpoints.find_endpoint(session, context.organisation_id, endpoint_id, locked=True)
+        endpoint = _seen_endpoint(session, context, endpoint_id, revision)
         waiting = endpoints.remove(session, endpoint)
         record_endpoint_change(session, context, endpoint, "removed", details={"waiting": waiting})
         return waiting

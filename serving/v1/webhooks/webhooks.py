@@ -6,8 +6,9 @@ from fivefold.domain.paging import Page
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.schemas import LARGEST_BIG, Number, RequestModel, ResponseModel, Text
-from fivefold.usecases.webhooks import endpoints
+from fivefold.usecases.webhooks import endpoints, progress
 from fivefold.usecases.webhooks.endpoints import DeadLetter, EndpointLine, EndpointMade
+from fivefold.usecases.webhooks.progress import EndpointProgress, FailingDelivery
 
 
 class EndpointGiven(RequestModel):
@@ -21,6 +22,19 @@ class EnabledGiven(RequestModel):
     """Whether deliveries to an endpoint are on; meanwhile they wait."""
 
     enabled: bool
+
+
+class KindsGiven(RequestModel):
+    """The kinds of events to deliver, all where there are none; `revision`: of the endpoint as it was read."""
+
+    kinds: list[Text]
+    revision: Text | None = None
+
+
+class KindsChanged(ResponseModel):
+    """Whether the endpoint received other kinds before."""
+
+    changed: bool
 
 
 class RotationGiven(RequestModel):
@@ -50,6 +64,21 @@ def list_endpoints(context: RequestContext, query: PageQuery) -> Page[EndpointLi
 def add_endpoint(context: RequestContext, body: EndpointGiven) -> EndpointMade:
     """Add an endpoint, which receives events from now on. Its secret is shown only once."""
     return endpoints.add_endpoint(context, body.url, kinds=body.kinds)
+
+
+def read_endpoint(context: RequestContext, endpoint: Number) -> EndpointProgress:
+    """Show an endpoint: what arrived last, and how much fails and is tried again."""
+    return progress.read_endpoint(context, endpoint)
+
+
+def change_kinds(context: RequestContext, endpoint: Number, body: KindsGiven) -> KindsChanged:
+    """Let an endpoint receive other kinds of events from now on; refused where it is of another revision."""
+    return KindsChanged(changed=endpoints.change_kinds(context, endpoint, body.kinds, revision=body.revision))
+
+
+def list_failing(context: RequestContext, endpoint: Number, query: PageQuery) -> Page[FailingDelivery]:
+    """List deliveries that failed and are tried again, by when that is."""
+    return progress.list_failing(context, endpoint, query.part)
 
 
 def remove_endpoint(context: RequestContext, endpoint: Number) -> Counted:

@@ -71,12 +71,17 @@ def _entity(place: Place, number: int, status: str = "assessed") -> int:
         return made.id
 
 
-def _dead(place: Place, number: int) -> None:
-    """An event that could not be delivered."""
-    with Session(place.engine) as session, session.begin():
-        event = _copy(session, OutboxEvent, event_id=f"dead {number}")
-        dead = {"state": "dead", "attempts": 12, "next_us": 0, "error": "it answered 500", "delivered_us": None}
-        session.add(Delivery(endpoint_id=1, event_number=event.id, entity_id=event.entity_id, **dead))
+def _delivery(state: str, **values: Any) -> Callable[[Place, int], None]:
+    """An event on its way, in a state."""
+
+    def add(place: Place, number: int) -> None:
+        with Session(place.engine) as session, session.begin():
+            event = _copy(session, OutboxEvent, event_id=f"{state} {number}")
+            of = {"endpoint_id": 1, "event_number": event.id, "entity_id": event.entity_id}
+            failed = {"attempts": 12, "next_us": number, "error": "it answered 500", "delivered_us": None}
+            session.add(Delivery(state=state, **of, **{**failed, **values}))
+
+    return add
 
 
 def _list(place: Place, number: int, name: str = "") -> None:
@@ -191,7 +196,8 @@ MORE: Mapping[str, Callable[[Place, int], None]] = {
     "list_member_changes": _nothing,
     "list_rate_tables": _copied(RateTableRow, number=lambda number: 100 + number),
     "list_endpoints": _copied(Endpoint, created_us=lambda number: number),
-    "list_dead_letters": _dead,
+    "list_failing": _delivery("waiting", attempts=3),
+    "list_dead_letters": _delivery("dead", next_us=0),
     "list_members": _asked("POST", "/v1/members", lambda number: {"name": f"more {number}", "roles": ["admin"]}),
     "list_plans": _nothing,
     "list_imports": _import,

@@ -20,6 +20,7 @@ from fivefold.usecases.webhooks import endpoints as webhooks
 from fivefold.usecases.webhooks.dispatcher import deliver_due
 from fivefold.usecases.webhooks.endpoints import (
     add_endpoint,
+    change_kinds,
     drop_old_secrets,
     list_endpoints,
     remove_endpoint,
@@ -27,6 +28,7 @@ from fivefold.usecases.webhooks.endpoints import (
     set_enabled,
 )
 from fivefold.usecases.webhooks.plan import plan_deliveries
+from fivefold.usecases.webhooks.progress import list_failing, read_endpoint
 from fivefold.usecases.webhooks.signing import read_secrets
 from tests.store.filling import filled_once
 from tests.usecases.platforms import NOW
@@ -96,6 +98,34 @@ def test_no_secret_is_ever_in_the_audit_log(engine: Engine, ours: Actor) -> None
         assert secret not in everything
 
 
+def test_other_kinds_are_received_from_then_on_and_what_waits_is_sent(engine: Engine, ours: Actor) -> None:
+    context = Context(engine, ours).at(NOW)
+    number = add_endpoint(context, URL).endpoint_id
+    tell(engine, ours.organisation_id, ["c1-a"])
+    plan_deliveries(engine, NOW)
+    seen = read_endpoint(context, number).revision
+    assert change_kinds(context, number, ["case.opened"], revision=seen)
+    assert not change_kinds(context, number, ["case.opened"])
+    tell(engine, ours.organisation_id, ["c1-b"])
+    plan_deliveries(engine, NOW)
+    assert read_endpoint(context, number).waiting == 1
+    for change in (
+        lambda: change_kinds(context, number, [], revision=seen),
+        lambda: rotate_secret(context, number, revision=seen),
+        lambda: remove_endpoint(context, number, revision=seen),
+    ):
+        with pytest.raises(ConflictError, match=f"^endpoint {number} was changed meanwhile"):
+            change()
+    (_, changed) = recorded(engine, ours)
+    assert (changed.action, changed.subject_id) == ("webhook.kinds_changed", str(number))
+    with Session(engine) as session:
+        (values,) = session.query(AuditValues)
+    assert (json.loads(values.before or ""), json.loads(values.after or "")) == (
+        {"kinds": []},
+        {"kinds": ["case.opened"]},
+    )
+
+
 def test_what_cannot_be_an_endpoint_is_refused(engine: Engine, ours: Actor) -> None:
     for url, kinds, words in (
         ("ftp://hooks.example", [], "must be https://"),
@@ -162,6 +192,9 @@ def test_a_removed_endpoint_is_gone_with_what_it_was_to_be_told(engine: Engine, 
         drop_old_secrets,
         lambda context, number: set_enabled(context, number, enabled=False),
         remove_endpoint,
+        read_endpoint,
+        list_failing,
+        lambda context, number: change_kinds(context, number, []),
         webhooks.dead_letters,
         webhooks.replay_dead_letters,
     ],

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.serving.v1.more_rows import MORE
 from tests.serving.v1.places import Place
 
 PATH = "/v1/webhooks"
@@ -37,3 +38,26 @@ def test_an_endpoint_is_switched_off_asked_again_and_removed(place: Place) -> No
     assert place.ask("POST", f"{PATH}/1/replay", {"first": 9, "last": 1}, role="admin").status_code == 422
     assert place.good("DELETE", f"{PATH}/1", role="admin") == {"count": 0}
     assert place.ask("DELETE", f"{PATH}/1", role="admin").status_code == 404
+
+
+def test_kinds_are_changed_of_the_revision_that_was_read(place: Place) -> None:
+    seen = place.good("GET", f"{PATH}/1", role="admin")
+    assert (seen["kinds"], seen["failing"], seen["delivered_at"], seen["next_at"]) == ([], 0, None, None)
+    body = {"kinds": ["level.reached"], "revision": seen["revision"]}
+    assert place.good("PUT", f"{PATH}/1/kinds", body, role="admin") == {"changed": True}
+    assert place.ask("PUT", f"{PATH}/1/kinds", {**body, "kinds": []}, role="admin").status_code == 409
+    assert place.good("GET", f"{PATH}/1", role="admin")["kinds"] == ["level.reached"]
+    assert place.good("PUT", f"{PATH}/1/kinds", {"kinds": ["level.reached"]}, role="admin") == {"changed": False}
+    assert place.ask("PUT", f"{PATH}/1/kinds", {"kinds": ["No"]}, role="admin").status_code == 422
+
+
+def test_what_fails_is_listed_by_when_it_is_tried_again(place: Place) -> None:
+    for number in (7, 3):
+        MORE["list_failing"](place, number)
+    MORE["list_dead_letters"](place, 9)
+    first, second = place.good("GET", f"{PATH}/1/failing", role="admin")
+    assert (first["event_id"], second["event_id"]) == ("waiting 3", "waiting 7")
+    assert (first["attempts"], first["most_attempts"], first["error"]) == (3, 14, "it answered 500")
+    shown = place.good("GET", f"{PATH}/1", role="admin")
+    assert (shown["failing"], shown["waiting"], shown["dead"]) == (2, 2, 1)
+    assert shown["next_at"] == "1970-01-01T00:00:00.000003Z"
