@@ -1,19 +1,31 @@
 """Entities and their types, by name. Nothing here begins or ends a transaction."""
 
 from collections.abc import Iterable
+from typing import Final
 
 import polars as pl
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.store.levels.assessment_queue import Subject
 from fivefold.store.levels.bulk_reads import read_rows
 from fivefold.store.sql.arrays import among
+from fivefold.store.sql.database import read_once
 from fivefold.store.tables.entities import Entity, EntityType
 
 MOST_IN_ONE = 1000
 """Values in one statement's list: SQLite takes 32,766."""
+_NAMED: Final = (
+    select(Entity)
+    .join(EntityType, EntityType.id == Entity.type_id)
+    .where(
+        EntityType.organisation_id == bindparam("organisation_id"),
+        EntityType.name == bindparam("type_name"),
+        Entity.external_id == bindparam("external_id"),
+    )
+)
+"""An entity by its names; built once, as the page of one customer asks for it in every list."""
 
 
 def type_named(
@@ -48,20 +60,12 @@ def entity_named(
     transaction that adds a fact, locks it against erasure only. With either an erased entity is not found; without
     them it is found by its present name, so that what remains can be read.
     """
-    statement = (
-        select(Entity)
-        .join(EntityType, EntityType.id == Entity.type_id)
-        .where(
-            EntityType.organisation_id == organisation_id,
-            EntityType.name == type_name,
-            Entity.external_id == external_id,
-        )
-    )
+    names = {"organisation_id": organisation_id, "type_name": type_name, "external_id": external_id}
     if stays or alone:
-        statement = statement.where(Entity.erased_us.is_(None)).with_for_update(
-            key_share=True, read=not alone, of=Entity
-        )
-    row = session.scalar(statement)
+        live = _NAMED.where(Entity.erased_us.is_(None))
+        row = session.scalar(live.with_for_update(key_share=True, read=not alone, of=Entity), names)
+    else:
+        row = read_once(session, ("entity", *names.values()), lambda: session.scalar(_NAMED, names))
     if row is None:
         raise NotFoundError(f"there is no {type_name} {external_id!r}")
     return row

@@ -5,9 +5,10 @@ A use case that changes ownerships holds the organisation's lock, so that what i
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Final
 
 import polars as pl
-from sqlalchemy import ColumnElement, delete, or_, select, update
+from sqlalchemy import Integer, Select, bindparam, delete, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from fivefold.store.audit.bound_rows import new_ids
@@ -132,23 +133,35 @@ class Related:
 
 def owned_by(session: Session, entity_id: int, most: int, after: int = 0) -> list[Related]:
     """List what an entity owns or did, in the order in which that became known."""
-    return _related(session, Ownership.owner_id == entity_id, Ownership.entity_id, most, after)
+    return _related(session, _OWNED, entity_id, most, after)
 
 
 def owners_of(session: Session, entity_id: int, most: int, after: int = 0) -> list[Related]:
     """List who owns an entity or did, in the order in which that became known."""
-    return _related(session, Ownership.entity_id == entity_id, Ownership.owner_id, most, after)
+    return _related(session, _OWNERS, entity_id, most, after)
 
 
 def _related(
-    session: Session, of: ColumnElement[bool], other: InstrumentedAttribute[int], most: int, after: int
+    session: Session, statement: Select[*tuple[Any, ...]], entity_id: int, most: int, after: int
 ) -> list[Related]:
+    values = {"entity_id": entity_id, "most": most, "after": after}
+    return [Related(*row) for row in session.execute(statement, values)]
+
+
+def _other_side(own: InstrumentedAttribute[int], other: InstrumentedAttribute[int]) -> Select[*tuple[Any, ...]]:
+    """Select those on the other side of an entity's ownerships."""
     related = aliased(Entity)
-    query = (
+    return (
         select(Ownership.id, EntityType.name, related.external_id, Ownership.from_us, Ownership.until_us, Standing)
         .join(related, related.id == other)
         .join(EntityType, EntityType.id == related.type_id)
         .outerjoin(Standing, Standing.entity_id == related.id)
-        .where(of, Ownership.id > after)
+        .where(own == bindparam("entity_id"), Ownership.id > bindparam("after"))
+        .order_by(Ownership.id)
+        .limit(bindparam("most", type_=Integer))
     )
-    return [Related(*row) for row in session.execute(query.order_by(Ownership.id).limit(most))]
+
+
+_OWNED: Final = _other_side(Ownership.owner_id, Ownership.entity_id)
+_OWNERS: Final = _other_side(Ownership.entity_id, Ownership.owner_id)
+"""Built once: that takes longer than the databases take to answer."""

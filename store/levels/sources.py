@@ -7,15 +7,18 @@ import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    CompoundSelect,
     Select,
     Subquery,
     Text,
     and_,
+    bindparam,
     case,
     cast,
     exists,
@@ -28,7 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from fivefold.store.sql.arrays import among
+from fivefold.store.sql.arrays import among_parameter
 from fivefold.store.tables.audit import AuditEntry, AuditValues
 from fivefold.store.tables.entities import (
     BIG,
@@ -93,24 +96,40 @@ class Asked:
 
 def facts_known(session: Session, entity_id: int, as_of_us: int, asked: Asked) -> list[FactRow]:
     """Read what was known of an entity at a moment; nothing where nothing is asked for."""
+    if not asked.kinds:
+        return []
+    values: dict[str, Any] = {"entity_id": entity_id, "as_of_us": as_of_us}
+    if Fact.TAG in asked.kinds:
+        values["tags"] = sorted(asked.tags)
+    if Fact.SCREENING in asked.kinds:
+        values["screenings"] = sorted(asked.screenings)
+    statement = _statement(asked.kinds, session.get_bind().dialect.name)
+    return [FactRow(*row) for row in session.execute(statement, values)]
+
+
+@lru_cache(maxsize=128)
+def _statement(kinds: frozenset[Fact], dialect: str) -> CompoundSelect[Any]:
+    """Select facts of some kinds; building that takes several times as long as the databases take to answer."""
     branches = []
-    for kind in sorted(asked.kinds):
+    for kind in sorted(kinds):
         match kind:
             case Fact.ATTRIBUTES:
-                branches.append(_attributes(entity_id, as_of_us))
+                branches.append(_attributes())
             case Fact.TAG:
-                branches.append(_tags(session, entity_id, as_of_us, asked.tags))
+                branches.append(_tags(dialect))
             case Fact.SCREENING:
-                branches.append(_screenings(session, entity_id, as_of_us, asked.screenings))
+                branches.append(_screenings(dialect))
             case Fact.VALUE:
-                branches.append(_value(entity_id, as_of_us))
+                branches.append(_value())
             case Fact.TRANSACTION:
-                branches += [_uncorrected(entity_id, as_of_us), _corrected(entity_id, as_of_us), _owned(entity_id)]
+                branches += [_uncorrected(), _corrected(), _owned()]
             case Fact.CASE | Fact.ALERT:
-                branches.append(_record(entity_id, as_of_us, kind))
-    if not branches:
-        return []
-    return [FactRow(*row) for row in session.execute(union_all(*(select(each.subquery()) for each in branches)))]
+                branches.append(_record(kind))
+    return union_all(*(select(each.subquery()) for each in branches))
+
+
+_ENTITY: Final[Any] = bindparam("entity_id", type_=BIG)
+_AS_OF: Final[Any] = bindparam("as_of_us", type_=BigInteger)
 
 
 def writers_of(session: Session, organisation_id: int, entity_id: int, versions: Collection[int]) -> dict[int, str]:
@@ -154,27 +173,27 @@ def _fact(kind: Fact, **columns: Any) -> Select[Any]:
     return select(literal(kind.value).label("kind"), *parts)
 
 
-def _attributes(entity_id: int, as_of_us: int) -> Select[Any]:
+def _attributes() -> Select[Any]:
     of = Attributes
     statement = _fact(Fact.ATTRIBUTES, number=of.number, at_us=of.known_us, content=of.content)
-    statement = statement.where(of.entity_id == entity_id, of.known_us <= as_of_us)
+    statement = statement.where(of.entity_id == _ENTITY, of.known_us <= _AS_OF)
     return statement.order_by(of.number.desc()).limit(MOST_VERSIONS)
 
 
-def _tags(session: Session, entity_id: int, as_of_us: int, tags: Collection[str]) -> Select[Any]:
+def _tags(dialect: str) -> Select[Any]:
     statement = _fact(Fact.TAG, number=Tag.id, about=Tag.tag, at_us=Tag.from_us, until_us=Tag.until_us, by=Tag.set_by)
-    return statement.where(Tag.entity_id == entity_id, among(session, Tag.tag, sorted(tags)), Tag.from_us <= as_of_us)
+    return statement.where(Tag.entity_id == _ENTITY, among_parameter(dialect, Tag.tag, "tags"), Tag.from_us <= _AS_OF)
 
 
-def _screenings(session: Session, entity_id: int, as_of_us: int, screenings: Collection[str]) -> Select[Any]:
+def _screenings(dialect: str) -> Select[Any]:
     """Select the last one of each word: of two at one moment that which was recorded later."""
     latest = (Screening.at_us.desc(), Screening.id.desc())
     place = func.row_number().over(partition_by=Screening.screening, order_by=latest).label("place")
     of_words = select(Screening.id, Screening.screening, Screening.found, Screening.at_us, place).where(
-        Screening.entity_id == entity_id,
-        among(session, Screening.screening, sorted(screenings)),
-        Screening.at_us <= as_of_us,
-        Screening.recorded_us <= as_of_us,
+        Screening.entity_id == _ENTITY,
+        among_parameter(dialect, Screening.screening, "screenings"),
+        Screening.at_us <= _AS_OF,
+        Screening.recorded_us <= _AS_OF,
     )
     last = of_words.subquery()
     found = case((last.c.found, "1"), else_="0")
@@ -182,22 +201,22 @@ def _screenings(session: Session, entity_id: int, as_of_us: int, screenings: Col
     return _fact(Fact.SCREENING, **columns).where(last.c.place == 1)
 
 
-def _value(entity_id: int, as_of_us: int) -> Select[Any]:
+def _value() -> Select[Any]:
     of = ValueScore
     columns = {"number": of.model_version, "about": of.segment, "at_us": of.as_of_us, "content": of.model}
-    statement = _fact(Fact.VALUE, **columns).where(of.entity_id == entity_id, of.as_of_us <= as_of_us)
+    statement = _fact(Fact.VALUE, **columns).where(of.entity_id == _ENTITY, of.as_of_us <= _AS_OF)
     return statement.order_by(of.as_of_us.desc()).limit(1)
 
 
-def _owned(entity_id: int) -> Select[Any]:
-    return _fact(Fact.OWNED, at_us=func.count(Ownership.id)).where(Ownership.owner_id == entity_id)
+def _owned() -> Select[Any]:
+    return _fact(Fact.OWNED, at_us=func.count(Ownership.id)).where(Ownership.owner_id == _ENTITY)
 
 
-def _counts(entity_id: int) -> Subquery:
+def _counts() -> Subquery:
     """Whose facts count for an entity, and of which time: its own, and those of what it owned then."""
     nothing = cast(null(), BigInteger)
-    own = select(literal(entity_id, BIG).label("entity_id"), nothing.label("from_us"), nothing.label("until_us"))
-    owned = select(Ownership.entity_id, Ownership.from_us, Ownership.until_us).where(Ownership.owner_id == entity_id)
+    own = select(cast(_ENTITY, BIG).label("entity_id"), nothing.label("from_us"), nothing.label("until_us"))
+    owned = select(Ownership.entity_id, Ownership.from_us, Ownership.until_us).where(Ownership.owner_id == _ENTITY)
     return own.union_all(owned).subquery("counts")
 
 
@@ -208,22 +227,22 @@ def _within(counts: Any, at: Any) -> ColumnElement[bool]:
     )
 
 
-def _corrections_known(as_of_us: int) -> ColumnElement[bool]:
+def _corrections_known() -> ColumnElement[bool]:
     """As `Correction.counts_from_us` says: known or recorded by then, whichever was earlier."""
-    return or_(Correction.known_us <= as_of_us, Correction.recorded_us <= as_of_us)
+    return or_(Correction.known_us <= _AS_OF, Correction.recorded_us <= _AS_OF)
 
 
-def _uncorrected(entity_id: int, as_of_us: int) -> Select[Any]:
+def _uncorrected() -> Select[Any]:
     """Select the latest transaction among those of which no correction was known; one look into the index for each."""
-    counts, of = _counts(entity_id), Transaction
+    counts, of = _counts(), Transaction
     corrected = exists().where(
         Correction.entity_id == of.entity_id,
         Correction.transaction_id == of.transaction_id,
-        _corrections_known(as_of_us),
+        _corrections_known(),
     )
     latest = (
         select(of.at_us)
-        .where(of.entity_id == counts.c.entity_id, of.at_us <= as_of_us, of.recorded_us <= as_of_us)
+        .where(of.entity_id == counts.c.entity_id, of.at_us <= _AS_OF, of.recorded_us <= _AS_OF)
         .where(_within(counts, of.at_us), ~corrected)
         .order_by(of.at_us.desc())
         .limit(1)
@@ -234,9 +253,9 @@ def _uncorrected(entity_id: int, as_of_us: int) -> Select[Any]:
     return _fact(Fact.TRANSACTION, at_us=func.max(each.c.at_us))
 
 
-def _corrected(entity_id: int, as_of_us: int) -> Select[Any]:
+def _corrected() -> Select[Any]:
     """Select the latest transaction among those of which a correction was known, as it was corrected; none reversed."""
-    counts, of = _counts(entity_id), Correction
+    counts, of = _counts(), Correction
     counted_from = case((of.recorded_us < of.known_us, of.recorded_us), else_=of.known_us)
     latest = (counted_from.desc(), of.id.desc())
     key = (of.organisation_id, of.entity_id, of.transaction_id)
@@ -246,7 +265,7 @@ def _corrected(entity_id: int, as_of_us: int) -> Select[Any]:
             func.row_number().over(partition_by=key, order_by=latest).label("place"),
             func.row_number().over(partition_by=(*key, of.at_us.is_(None)), order_by=latest).label("moment_place"),
         )
-        .where(of.entity_id.in_(select(counts.c.entity_id)), _corrections_known(as_of_us))
+        .where(of.entity_id.in_(select(counts.c.entity_id)), _corrections_known())
         .subquery()
     )
     columns = ranked.c
@@ -261,7 +280,7 @@ def _corrected(entity_id: int, as_of_us: int) -> Select[Any]:
         .group_by(*named)
         .subquery()
     )
-    whose = _counts(entity_id).alias("whose")
+    whose = _counts().alias("whose")
     at = func.coalesce(said.c.at_us, Transaction.at_us)
     same = and_(
         Transaction.organisation_id == said.c.organisation_id, Transaction.transaction_id == said.c.transaction_id
@@ -271,20 +290,20 @@ def _corrected(entity_id: int, as_of_us: int) -> Select[Any]:
         .select_from(said)
         .join(Transaction, same)
         .join(whose, whose.c.entity_id == said.c.entity_id)
-        .where(said.c.kind == "correction", at <= as_of_us, Transaction.recorded_us <= as_of_us, _within(whose, at))
+        .where(said.c.kind == "correction", at <= _AS_OF, Transaction.recorded_us <= _AS_OF, _within(whose, at))
         .subquery()
     )
     return _fact(Fact.CORRECTED, at_us=func.max(counted.c.at_us))
 
 
-def _record(entity_id: int, as_of_us: int, kind: Fact) -> Select[Any]:
+def _record(kind: Fact) -> Select[Any]:
     """Select when the latest case or alert was opened, and when anything came last about whom these are."""
-    counts = _counts(entity_id)
+    counts = _counts()
     opened = (
         select(Record.opened_us, Entity.noted_us)
         .join(counts, counts.c.entity_id == Record.entity_id)
         .join(Entity, Entity.id == Record.entity_id)
-        .where(Record.kind == kind.value, Record.opened_us <= as_of_us, _within(counts, Record.opened_us))
+        .where(Record.kind == kind.value, Record.opened_us <= _AS_OF, _within(counts, Record.opened_us))
         .subquery()
     )
     return _fact(kind, at_us=func.max(opened.c.opened_us), until_us=func.max(opened.c.noted_us))

@@ -5,14 +5,33 @@ Every source is read in order, as far as a page goes, all of them by one stateme
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, Select, Text, and_, case, cast, func, literal, null, or_, select, tuple_, union_all
+from sqlalchemy import (
+    BigInteger,
+    CompoundSelect,
+    Integer,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    case,
+    cast,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    tuple_,
+    union_all,
+)
 from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import NO_PLACE, Key, Page, Part, cut
 from fivefold.store.tables.entities import (
+    BIG,
     Attributes,
     Correction,
     Entity,
@@ -95,21 +114,49 @@ def events_of(
 
     ConfigError if the part begins behind no key of this list.
     """
+    values: dict[str, Any] = {"entity_id": entity_id, "now_us": now_us}
+    place = None
+    if part.after is not None:
+        if len(part.after) != 3 or not all(type(value) is int for value in part.after):
+            raise ConfigError(NO_PLACE)
+        values["moment"], place, values["number"] = (int(value) for value in part.after)
+    if part.most is not None:
+        values["most"] = part.most + 1
+    statement = _statement(frozenset(kinds), clock, place, part.most is not None)
+    found = [EventRow(*row) for row in session.execute(statement, values)]
+    found.sort(key=lambda row: _key(row, clock), reverse=True)
+    return cut(found, lambda row: _key(row, clock), part.most)
+
+
+@lru_cache(maxsize=128)
+def _statement(kinds: frozenset[Event], clock: Clock, place: int | None, is_cut: bool) -> CompoundSelect[Any]:
+    """Select the events of some kinds; building that takes several times as long as the databases take to answer.
+
+    Args:
+        kinds: the kinds.
+        clock: by which they are ordered.
+        place: of the event behind which the page begins, among the kinds; None from the first one on.
+        is_cut: each kind gives no more than the page takes.
+    """
     branches: list[Any] = []
-    for source in _sources(entity_id):
+    for source in (*_facts(), *_assessed(), *_by_people()):
         if source.kind not in kinds:
             continue
         at = source.happened if clock is Clock.HAPPENED else func.coalesce(source.known, source.happened)
-        statement = source.statement.where(at <= now_us)
-        if part.after is not None:
-            statement = statement.where(_behind(source, at, part.after))
+        statement = source.statement.where(at <= _NOW)
+        if place is not None:
+            statement = statement.where(_behind(source, at, place))
         statement = statement.order_by(at.desc(), source.number.desc())
-        if part.most is not None:
-            statement = statement.limit(part.most + 1)
+        if is_cut:
+            statement = statement.limit(bindparam("most", type_=Integer))
         branches.append(select(statement.subquery()))
-    found = [EventRow(*row) for row in session.execute(union_all(*branches))]
-    found.sort(key=lambda row: _key(row, clock), reverse=True)
-    return cut(found, lambda row: _key(row, clock), part.most)
+    return union_all(*branches)
+
+
+_ENTITY: Final[Any] = bindparam("entity_id", type_=BIG)
+_NOW: Final[Any] = bindparam("now_us", type_=BigInteger)
+_MOMENT: Final[Any] = bindparam("moment", type_=BigInteger)
+_NUMBER: Final[Any] = bindparam("number", type_=BigInteger)
 
 
 def _key(row: EventRow, clock: Clock) -> Key:
@@ -121,17 +168,11 @@ def _place(kind: Event) -> int:
     return list(Event).index(kind)
 
 
-def _behind(source: _Source, at: Any, after: Key) -> Any:
-    if len(after) != 3 or not all(type(value) is int for value in after):
-        raise ConfigError(NO_PLACE)
-    moment, place, number = (int(value) for value in after)
+def _behind(source: _Source, at: Any, place: int) -> Any:
+    """Select what comes behind an event: by its moment, its place among the kinds, and its number."""
     if _place(source.kind) == place:
-        return tuple_(at, source.number) < tuple_(literal(moment), literal(number))
-    return at <= moment if _place(source.kind) < place else at < moment
-
-
-def _sources(entity_id: int) -> list[_Source]:
-    return [*_facts(entity_id), *_assessed(entity_id), *_by_people(entity_id)]
+        return tuple_(at, source.number) < tuple_(_MOMENT, _NUMBER)
+    return at <= _MOMENT if _place(source.kind) < place else at < _MOMENT
 
 
 def _source(kind: Event, number: Any, clocks: tuple[Any, Any], *details: Any) -> _Source:
@@ -149,7 +190,7 @@ def _source(kind: Event, number: Any, clocks: tuple[Any, Any], *details: Any) ->
     return _Source(kind, number, happened, known, statement)
 
 
-def _facts(entity_id: int) -> list[_Source]:
+def _facts() -> list[_Source]:
     before = aliased(Attributes)
     attributes = _source(
         Event.ATTRIBUTES, Attributes.number, (Attributes.known_us,) * 2, null(), before.content, Attributes.content
@@ -160,50 +201,50 @@ def _facts(entity_id: int) -> list[_Source]:
         _source(kind, Ownership.id, (at, null()), Entity.external_id, Ownership.owner_id)
         for kind, at in ((Event.OWNED, Ownership.from_us), (Event.SOLD, Ownership.until_us))
     ]
-    other = case((Ownership.owner_id == entity_id, Ownership.entity_id), else_=Ownership.owner_id)
-    ours = or_(Ownership.owner_id == entity_id, Ownership.entity_id == entity_id)
+    other = case((Ownership.owner_id == _ENTITY, Ownership.entity_id), else_=Ownership.owner_id)
+    ours = or_(Ownership.owner_id == _ENTITY, Ownership.entity_id == _ENTITY)
     tag_set = _source(Event.TAG_SET, Tag.id, (Tag.from_us, null()), Tag.tag, null(), null(), null(), Tag.set_by)
     opened = _source(Event.OPENED, Record.id, (Record.opened_us, null()), Record.external_id, Record.kind)
     closed = (Record.external_id, Record.kind, Record.outcome)
     corrected = (Correction.transaction_id, null(), Correction.kind, Correction.reason, Correction.actor)
     return [
-        _of(attributes, Attributes.entity_id == entity_id, lambda rows: rows.outerjoin(before, earlier)),
-        _of(tag_set, Tag.entity_id == entity_id),
-        _of(_source(Event.TAG_ENDED, Tag.id, (Tag.until_us, null()), Tag.tag), Tag.entity_id == entity_id),
+        _of(attributes, Attributes.entity_id == _ENTITY, lambda rows: rows.outerjoin(before, earlier)),
+        _of(tag_set, Tag.entity_id == _ENTITY),
+        _of(_source(Event.TAG_ENDED, Tag.id, (Tag.until_us, null()), Tag.tag), Tag.entity_id == _ENTITY),
         _of(
             _source(Event.SCREENING, Screening.id, screening, Screening.screening, null(), Screening.found),
-            Screening.entity_id == entity_id,
+            Screening.entity_id == _ENTITY,
         ),
-        _of(opened, Record.entity_id == entity_id),
-        _of(_source(Event.CLOSED, Record.id, (Record.closed_us, null()), *closed), Record.entity_id == entity_id),
+        _of(opened, Record.entity_id == _ENTITY),
+        _of(_source(Event.CLOSED, Record.id, (Record.closed_us, null()), *closed), Record.entity_id == _ENTITY),
         *(_of(each, ours, lambda rows: rows.join(Entity, Entity.id == other)) for each in related),
         _of(
             _source(Event.CORRECTION, Correction.id, (Correction.known_us, Correction.recorded_us), *corrected),
-            Correction.entity_id == entity_id,
+            Correction.entity_id == _ENTITY,
         ),
     ]
 
 
-def _assessed(entity_id: int) -> list[_Source]:
+def _assessed() -> list[_Source]:
     level = (Assessment.status, Transition.from_level, Transition.to_level, Assessment.breakdown, Transition.source)
     same = and_(Assessment.entity_id == Transition.entity_id, Assessment.number == Transition.number)
     value = (ValueScore.model, null(), ValueScore.score, ValueScore.segment)
     return [
         _of(
             _source(Event.LEVEL, Transition.number, (Transition.at_us,) * 2, *level),
-            Transition.entity_id == entity_id,
+            Transition.entity_id == _ENTITY,
             lambda rows: rows.outerjoin(Assessment, same),
         ),
         _of(
             _source(Event.VALUE, ValueScore.as_of_us, (ValueScore.as_of_us,) * 2, *value),
-            ValueScore.entity_id == entity_id,
+            ValueScore.entity_id == _ENTITY,
         ),
     ]
 
 
-def _by_people(entity_id: int) -> list[_Source]:
+def _by_people() -> list[_Source]:
     row = OverrideRow
-    of = row.entity_id == entity_id
+    of = row.entity_id == _ENTITY
     decision = (Policy.name, null(), Decision.action, null(), Decision.actor)
     work = (QueueWork.kind, null(), QueueWork.done_us, null(), QueueWork.changed_by)
     return [
@@ -233,12 +274,12 @@ def _by_people(entity_id: int) -> list[_Source]:
         ),
         _of(
             _source(Event.DECISION, Decision.id, (Decision.at_us,) * 2, *decision),
-            Decision.entity_id == entity_id,
+            Decision.entity_id == _ENTITY,
             lambda rows: rows.join(Policy, Policy.id == Decision.policy_id),
         ),
         _of(
             _source(Event.WORK, QueueWork.changed_us, (QueueWork.changed_us,) * 2, *work),
-            QueueWork.entity_id == entity_id,
+            QueueWork.entity_id == _ENTITY,
         ),
     ]
 

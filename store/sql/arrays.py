@@ -61,6 +61,25 @@ def array_parameter(name: str, kind: Any) -> Cast[Any]:
     return cast_to(parameter, ARRAY(kind))
 
 
+class _JsonList(TypeDecorator[Any]):
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str:
+        return json.dumps(list(value))
+
+
+def among_parameter(
+    dialect: str, column: ColumnElement[Any] | InstrumentedAttribute[Any], name: str
+) -> ColumnElement[bool]:
+    """Test as `among` does, in a statement that is built once: its values come as a parameter, any iterable."""
+    if dialect == "sqlite":
+        written: BindParameter[Any] = bindparam(name, type_=_JsonList)
+        return column.in_(select(func.json_each(written).table_valued("value").c.value))
+    kind = Text if isinstance(column.type, String) else BigInteger
+    return column.in_(select(func.unnest(array_parameter(name, kind))))
+
+
 def among(
     session: Session, column: ColumnElement[Any] | InstrumentedAttribute[Any], values: Sequence[int] | Sequence[str]
 ) -> ColumnElement[bool]:

@@ -1,11 +1,11 @@
 """The database: a SQLite file by default, PostgreSQL by one setting; the same code above both."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import psycopg
 from alembic import command
@@ -33,6 +33,9 @@ CONNECT_SECONDS = 10
 """How long a silent PostgreSQL is waited for, unless its address sets `connect_timeout`."""
 _UPGRADING = 5_550_001
 """Number of PostgreSQL's lock that lets one program at a time change the schema; any would do."""
+_READ: Final = "fivefold_read"
+"""Where a session of one moment keeps what `read_once` read."""
+Value = TypeVar("Value")
 
 
 def open_database(
@@ -167,10 +170,10 @@ def reading(engine: Engine) -> Iterator[Session]:
 def reading_at_one_moment(engine: Engine) -> Iterator[Session]:
     """Open a session that changes nothing, and whose statements all see the database as the first of them does.
 
-    It keeps each row that it read, so that none is asked for twice by its key.
+    It keeps each row that it read, so that none is asked for twice by its key, and what `read_once` read.
     """
     rows: list[object] = []
-    with reachable(), Session(engine, autoflush=False) as session:
+    with reachable(), Session(engine, autoflush=False, info={_READ: {}}) as session:
         event.listen(session, "loaded_as_persistent", lambda _, row: rows.append(row))
         if engine.dialect.name == "sqlite":
             session.connection().exec_driver_sql("BEGIN")
@@ -178,6 +181,20 @@ def reading_at_one_moment(engine: Engine) -> Iterator[Session]:
             options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
             session.connection(execution_options=options)
         yield session
+
+
+def read_once(session: Session, key: Hashable, read: Callable[[], Value]) -> Value:
+    """Give what was read under a key before, if the session sees one moment; any other session reads it anew.
+
+    Whoever gets it leaves it as it is: others get the same. What is raised is not kept.
+    """
+    present: dict[Hashable, Any] | None = session.info.get(_READ)
+    if present is None:
+        return read()
+    if key not in present:
+        present[key] = read()
+    value: Value = present[key]
+    return value
 
 
 @contextmanager

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.compiler.value_types import Vocabulary, column_for, vocabulary
 from fivefold.risk.engine.assessments import Status
@@ -18,9 +20,10 @@ from fivefold.risk.engine.explain.describe import input_words, value_words
 from fivefold.risk.language.expressions import Ratio, Window, input_key, input_of_test, tests_in
 from fivefold.risk.language.operators import Operators
 from fivefold.risk.language.ruleset import Case, Rule, Ruleset
-from fivefold.store.tables.levels import AssessmentInputs
+from fivefold.store.sql.database import read_once
+from fivefold.store.tables.levels import Assessment, AssessmentInputs
 from fivefold.store.tables.rulesets import RulesetVersion
-from fivefold.usecases.levels.read import find_assessment
+from fivefold.usecases.levels.read import breakdown_of, find_assessment
 from fivefold.usecases.shared.context import Context
 
 NOT_APPLICABLE = "No ruleset applies, so there is no level"
@@ -81,8 +84,7 @@ def read_pattern_hits(context: Context, assessment: str) -> tuple[FiredRule, ...
         if row.breakdown is None or row.version_id is None:
             return ()
         ruleset = analyse_canonical(session.get_one(RulesetVersion, row.version_id).canonical).ruleset
-        inputs = session.get_one(AssessmentInputs, (row.entity_id, row.number)).content
-        fired = fired_rules(json.loads(row.breakdown), ruleset, None if inputs is None else json.loads(inputs))
+        fired = fired_rules(breakdown_of(session, row), ruleset, inputs_of(session, row))
         return tuple(rule for name, rule in fired.items() if _looks_at_pattern(ruleset.rule(name)))
 
 
@@ -97,17 +99,24 @@ def read_reasons(context: Context, assessment: str) -> Reasons | None:
     NotFoundError where the organisation has no such assessment.
     """
     with context.reading() as session:
-        assessment_row = find_assessment(session, context.actor, assessment)
-        if assessment_row.breakdown is None:
+        row = find_assessment(session, context.actor, assessment)
+        breakdown = breakdown_of(session, row)
+        if breakdown is None:
             return None
-        breakdown = json.loads(assessment_row.breakdown)
-        if assessment_row.version_id is None:
+        if row.version_id is None:
             return Reasons(shown_line(breakdown["status"], breakdown["line"]), "", ())
-        version = session.get_one(RulesetVersion, assessment_row.version_id)
-        inputs = session.get_one(AssessmentInputs, (assessment_row.entity_id, assessment_row.number)).content
-        return investigator_view(
-            breakdown, analyse_canonical(version.canonical).ruleset, None if inputs is None else json.loads(inputs)
-        )
+        ruleset = analyse_canonical(session.get_one(RulesetVersion, row.version_id).canonical).ruleset
+        return investigator_view(breakdown, ruleset, inputs_of(session, row))
+
+
+def inputs_of(session: Session, row: Assessment) -> Any:
+    """Give the inputs of an assessment as `usecases.levels.records` keeps them; None where they were erased."""
+
+    def read() -> Any:
+        content = session.get_one(AssessmentInputs, (row.entity_id, row.number)).content
+        return None if content is None else json.loads(content)
+
+    return read_once(session, ("inputs", row.entity_id, row.number), read)
 
 
 def investigator_view(breakdown: Mapping[str, Any], ruleset: Ruleset, inputs: Mapping[str, Any] | None) -> Reasons:

@@ -20,6 +20,7 @@ from fivefold.store.levels import levels
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.levels.failures import AssessmentFailure, assessment_failures
 from fivefold.store.sql.clocks import ahead_error, ahead_message, latest_us
+from fivefold.store.sql.database import read_once
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import Assessment, DueMark, Standing, Transition
 from fivefold.store.tables.rulesets import RulesetVersion
@@ -170,7 +171,7 @@ def level_history(context: Context, type_name: str, external_id: str, part: Part
                 source=assessment.source,
                 ruleset=levels.ruleset_named(session, assessment.version_id),
                 reached=transition is not None,
-                line="" if assessment.breakdown is None else json.loads(assessment.breakdown)["line"],
+                line="" if assessment.breakdown is None else breakdown_of(session, assessment)["line"],
             )
 
         return levels.assessments_of(session, entity.id, part).map(line)
@@ -227,6 +228,14 @@ _NUMBERED = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})")
 """Fewer digits than a database's integers hold."""
 
 
+def breakdown_of(session: Session, row: Assessment) -> Any:
+    """Give the breakdown of an assessment; None where it was erased. In a session of one moment it is parsed once."""
+    written = row.breakdown
+    if written is None:
+        return None
+    return read_once(session, ("breakdown", row.entity_id, row.number), lambda: json.loads(written))
+
+
 def _waits(mark: DueMark | None, now: int) -> bool:
     """Tell whether something is to be computed: what is quarantined waits as well, and may be tried by a person."""
     return mark is not None and ((mark.due_us is not None and mark.due_us <= now) or mark.quarantined)
@@ -264,7 +273,7 @@ def _stored_level(context: Context, type_name: str, external_id: str, now: int) 
             override=_override(session, standing, names),
             refreshing=waits,
             problem=ahead or problem,
-            breakdown=None if assessment is None or assessment.breakdown is None else json.loads(assessment.breakdown),
+            breakdown=None if assessment is None else breakdown_of(session, assessment),
             stale_rates_days=_stale_rates_days(session, standing),
         )
 

@@ -1,6 +1,5 @@
 """What changed between two assessments of an entity, from what is stored of them: nothing is computed again."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -12,10 +11,10 @@ from fivefold.domain.errors import ConfigError, NotFoundError
 from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.store.accounts.settings import levels_of
 from fivefold.store.rulesets.rulesets import rulesets_of_versions
-from fivefold.store.tables.levels import Assessment, AssessmentInputs
+from fivefold.store.tables.levels import Assessment
 from fivefold.store.tables.rulesets import RulesetVersion
-from fivefold.usecases.levels.explain import FiredRule, fired_rules
-from fivefold.usecases.levels.read import find_assessment
+from fivefold.usecases.levels.explain import FiredRule, fired_rules, inputs_of
+from fivefold.usecases.levels.read import breakdown_of, find_assessment
 from fivefold.usecases.portfolio.current_levels import DecidedBy
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
@@ -102,7 +101,7 @@ def compare_assessments(context: Context, later: str, earlier: str | None = None
 
 
 def _read(session: Session, row: Assessment, names: tuple[str | None, ...]) -> _Read:
-    breakdown = None if row.breakdown is None else json.loads(row.breakdown)
+    breakdown = breakdown_of(session, row)
     version = None if row.version_id is None else session.get_one(RulesetVersion, row.version_id)
     decided = None if version is None else rulesets_of_versions(session, [version.id])[version.id]
     shown = AssessmentCompared(
@@ -125,9 +124,8 @@ def _read(session: Session, row: Assessment, names: tuple[str | None, ...]) -> _
 def _fired(
     session: Session, row: Assessment, breakdown: Mapping[str, Any], version: RulesetVersion
 ) -> dict[tuple[int, str], FiredRule]:
-    inputs = session.get_one(AssessmentInputs, (row.entity_id, row.number)).content
     ruleset = analyse_canonical(version.canonical).ruleset
-    fired = fired_rules(breakdown, ruleset, None if inputs is None else json.loads(inputs))
+    fired = fired_rules(breakdown, ruleset, inputs_of(session, row))
     return {(version.family_id, rule): each for rule, each in fired.items()}
 
 

@@ -1,13 +1,12 @@
 """Where the score of an assessment stands on its ruleset's scale, and which floor raised the level above that."""
 
-import json
 from dataclasses import dataclass
 
 from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.engine.assessments import Status
 from fivefold.risk.language.ruleset import PointsScore, Score, WeightedScore
 from fivefold.store.tables.rulesets import RulesetVersion
-from fivefold.usecases.levels.read import find_assessment
+from fivefold.usecases.levels.read import breakdown_of, find_assessment
 from fivefold.usecases.shared.context import Context
 
 
@@ -40,7 +39,7 @@ def read_scale(context: Context, assessment: str, *, with_thresholds: bool) -> S
         row = find_assessment(session, context.actor, assessment)
         if row.breakdown is None or row.version_id is None:
             return None
-        breakdown = json.loads(row.breakdown)
+        breakdown = breakdown_of(session, row)
         if breakdown["status"] != Status.ASSESSED:
             return None
         ruleset = analyse_canonical(session.get_one(RulesetVersion, row.version_id).canonical).ruleset

@@ -29,10 +29,10 @@ from fivefold.risk.language.fields import FieldType
 from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.levels.sources import MOST_VERSIONS, Asked, Fact, FactRow, facts_known, writers_of
 from fivefold.store.tables.entities import Entity
-from fivefold.store.tables.levels import Assessment, AssessmentInputs
+from fivefold.store.tables.levels import Assessment
 from fivefold.store.tables.rulesets import RulesetVersion
-from fivefold.usecases.levels.explain import input_named, inputs_shown, outcomes_shown
-from fivefold.usecases.levels.read import find_assessment
+from fivefold.usecases.levels.explain import input_named, inputs_of, inputs_shown, outcomes_shown
+from fivefold.usecases.levels.read import breakdown_of, find_assessment
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
 
@@ -117,9 +117,8 @@ def sources_of(context: Context, assessment: str) -> AssessmentSources | None:
         if row.version_id is None:
             return AssessmentSources(as_of_us=row.as_of_us, rules=())
         ruleset = analyse_canonical(session.get_one(RulesetVersion, row.version_id).canonical).ruleset
-        content = session.get_one(AssessmentInputs, (row.entity_id, row.number)).content
-        inputs = None if content is None else json.loads(content)
-        shown = outcomes_shown(json.loads(row.breakdown))
+        inputs = inputs_of(session, row)
+        shown = outcomes_shown(breakdown_of(session, row))
         behind = [{} if inputs is None else inputs_shown(outcome, ruleset, inputs) for outcome in shown]
         told = {} if inputs is None else _told(session, row, ruleset, inputs["inputs"], behind)
         rules = tuple(
