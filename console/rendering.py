@@ -120,6 +120,7 @@ def environment() -> Environment:
     pages = Environment(
         loader=PrefixLoader({**topics, "shared": FileSystemLoader(HERE / "templates")}),
         autoescape=True,
+        auto_reload=False,  # no page looks whether its files have changed
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

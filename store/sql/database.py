@@ -186,7 +186,7 @@ def reading_at_one_moment(engine: Engine) -> Iterator[Session]:
 def read_once(session: Session, key: Hashable, read: Callable[[], Value]) -> Value:
     """Give what was read under a key before, if the session sees one moment; any other session reads it anew.
 
-    Whoever gets it leaves it as it is: others get the same. What is raised is not kept.
+    It must stay as it is, since others get the same. What is raised is not kept.
     """
     present: dict[Hashable, Any] | None = session.info.get(_READ)
     if present is None:

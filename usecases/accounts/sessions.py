@@ -8,10 +8,10 @@ import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from zoneinfo import available_timezones
 
-from sqlalchemy import ColumnElement, Engine, select, update
+from sqlalchemy import ColumnElement, Engine, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import HOUR_US, SECOND_US, now_microseconds
@@ -214,20 +214,31 @@ def find_session(engine: Engine, secret: str) -> MemberSession | None:
     """
     now = now_microseconds()
     with reading(engine) as session:
-        present = session.scalar(select(ConsoleSession).where(ConsoleSession.sha256 == hash_of(secret)))
-        if present is None or present.ended_us is not None:
+        row = session.execute(_WITH_PERSON, {"sha256": hash_of(secret)}).one_or_none()
+        if row is None or row[0].ended_us is not None:
             return None
+        present = row[0]
         known = _known(session, present, now)
         is_noted = abs(now - present.last_used_us) < NOTED_EVERY_US
         number = present.id
-    row = update(ConsoleSession).where(ConsoleSession.id == number)
+    of_it = update(ConsoleSession).where(ConsoleSession.id == number)
     if known is None:
         with writing(engine) as session:
-            session.execute(row.values(ended_us=now))
+            session.execute(of_it.values(ended_us=now))
     elif not is_noted:
         with suppress(StoreError), writing(engine) as session:  # a locked database is no reason to show no page
-            session.execute(row.values(last_used_us=now))
+            session.execute(of_it.values(last_used_us=now))
     return known
+
+
+_WITH_PERSON: Final = (
+    select(ConsoleSession, Token, Member, Organisation)
+    .join(Token, Token.id == ConsoleSession.token_id)
+    .join(Member, Member.id == ConsoleSession.member_id)
+    .join(Organisation, Organisation.id == Token.organisation_id)
+    .where(ConsoleSession.sha256 == bindparam("sha256"))
+)
+"""A session by the hash of its secret, with all that every page asks of it: what follows finds it by its key."""
 
 
 def sign_out(context: Context, session_id: int) -> None:

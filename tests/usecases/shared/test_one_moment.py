@@ -3,6 +3,7 @@
 import pytest
 from sqlalchemy import Engine, select
 
+from fivefold.store.sql.database import read_once
 from fivefold.store.tables.accounts import Organisation
 from fivefold.usecases.accounts.organisations import actor_in_new, add_member, list_members
 from fivefold.usecases.shared.context import Context
@@ -43,6 +44,32 @@ def test_nothing_is_stored_by_it(context: Context) -> None:
             assert session.scalar(name) == "bank"
     with context.reading() as session:
         assert session.scalar(name) == "bank"
+
+
+def test_what_was_read_once_is_kept_within_one_moment_alone(context: Context) -> None:
+    asked: list[str] = []
+
+    def read() -> str:
+        asked.append("again")
+        return f"reading {len(asked)}"
+
+    with context.at_one_moment() as snapshot, snapshot.reading() as session:
+        assert [read_once(session, "this", read) for _ in range(3)] == ["reading 1"] * 3
+        assert read_once(session, "that", read) == "reading 2"
+    with context.at_one_moment() as snapshot, snapshot.reading() as session:
+        assert read_once(session, "this", read) == "reading 3"
+    with context.reading() as session:
+        assert [read_once(session, "this", read) for _ in range(2)] == ["reading 4", "reading 5"]
+
+
+def test_what_could_not_be_read_is_read_again(context: Context) -> None:
+    def fail() -> str:
+        raise ValueError("not now")
+
+    with context.at_one_moment() as snapshot, snapshot.reading() as session:
+        with pytest.raises(ValueError, match="not now"):
+            read_once(session, "this", fail)
+        assert read_once(session, "this", lambda: "now") == "now"
 
 
 def test_the_connection_writes_again_afterwards(context: Context) -> None:
