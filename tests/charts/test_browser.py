@@ -8,9 +8,8 @@ from pathlib import Path
 import altair as alt
 import pytest
 
-from fivefold.charts.render import svg
+from fivefold.charts.render import fitted, svg, width
 from fivefold.charts.style import styled
-from fivefold.charts.text.fitting import fitted, width
 from tests.chromium import CHROMIUM, NONE_HERE
 from tests.pace import slowness
 

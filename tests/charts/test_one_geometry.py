@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from fivefold.charts.bars import LEVEL_WIDTH, PLOT_WIDTH, level_steps, waterfall_bars
-from fivefold.charts.lift import HEIGHT, LOOKS, WIDTH, lift
+from fivefold.charts.evaluation import HEIGHT, LOOKS, WIDTH, lift
 from fivefold.charts.render import svg
 from fivefold.charts.series import CURVE_HEIGHT, CURVE_WIDTH, at_even_distances, ranked_curves
 from fivefold.charts.steps import SCORE_AXIS, waterfall_plot

@@ -9,10 +9,8 @@ import altair as alt
 import polars as pl
 import pytest
 
-from fivefold.charts.calibration import calibration
-from fivefold.charts.lift import lift
+from fivefold.charts.evaluation import calibration, lift, segments
 from fivefold.charts.render import png, svg
-from fivefold.charts.segments import segments
 from fivefold.charts.series import POINTS_DRAWN
 from fivefold.charts.steps import waterfall_steps
 from fivefold.charts.style import NEGATIVE, POSITIVE, SEGMENT_COLOURS

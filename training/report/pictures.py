@@ -7,10 +7,8 @@ import altair as alt
 import matplotlib as mpl
 import matplotlib.colors
 
-from fivefold.charts.calibration import calibration
-from fivefold.charts.lift import lift
+from fivefold.charts.evaluation import calibration, lift, segments
 from fivefold.charts.render import save
-from fivefold.charts.segments import segments
 from fivefold.charts.style import GRID, INK, MUTED, SEGMENT_COLOURS, SMALL_TEXT_SIZE, TEXT_SIZE, TITLE_SIZE
 from fivefold.domain.clock import day_text
 from fivefold.models.prediction import LOG_LINK

@@ -5,9 +5,7 @@ from dataclasses import astuple
 
 import polars as pl
 
-from fivefold.charts.capture import capture
-from fivefold.charts.confirmed import confirmed
-from fivefold.charts.stability import stability
+from fivefold.charts.validation import capture, confirmed, stability
 from fivefold.domain.number_text import percent
 from fivefold.models.drift import SHIFTED, STABLE
 from fivefold.risk.governance.backtest.moves import FailedAssessment

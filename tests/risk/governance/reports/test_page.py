@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from fivefold.charts.levels import levels
+from fivefold.charts.backtests import levels
 from fivefold.risk.governance.reports.page import ReportPage, Section, Table, as_html, report_json
 
 NASTY = '<script>alert("1")</script> & \x00\x1b[31m "quoted" {{ 7 * 7 }}'
