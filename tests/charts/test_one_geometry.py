@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from fivefold.charts.bars import LEVEL_WIDTH, PLOT_WIDTH, level_steps, waterfall_bars
-from fivefold.charts.evaluation import HEIGHT, LOOKS, WIDTH, lift
+from fivefold.charts.evaluation import CURVES_HEIGHT, CURVES_WIDTH, LOOKS, lift
 from fivefold.charts.render import svg
 from fivefold.charts.series import CURVE_HEIGHT, CURVE_WIDTH, at_even_distances, ranked_curves
 from fivefold.charts.steps import SCORE_AXIS, waterfall_plot
@@ -139,7 +139,7 @@ def test_curves_are_one_picture_in_a_page_and_in_a_file() -> None:
         (line,) = [node for node in lines if (node.get("stroke"), node.get("stroke-dasharray")) == look]
         altair = [tuple(map(float, pair.split(","))) for pair in re.findall(PAIR, line.get("d", ""))]
         page = [tuple(map(float, pair.split(","))) for pair in curve.points.split(" ")]
-        assert [(x / WIDTH, y / HEIGHT) for x, y in altair] == [
+        assert [(x / CURVES_WIDTH, y / CURVES_HEIGHT) for x, y in altair] == [
             (pytest.approx(x / CURVE_WIDTH, abs=2e-4), pytest.approx(y / CURVE_HEIGHT, abs=2e-4)) for x, y in page
         ]
 
