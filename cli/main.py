@@ -1,22 +1,64 @@
-"""The entry point: all commands, and the one place that prints errors."""
+"""The entry point: all commands, and the one place that prints errors, also where an extra or Unicode is missing."""
 
+import codecs
 import platform
 import sys
+import unicodedata
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fivefold.cli.extras import missing_extra
 from fivefold.cli.lazy import LazyGroup
-from fivefold.cli.plain import write_plainly_where_needed
 from fivefold.domain.errors import FivefoldError
 from fivefold.domain.release import release
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+
 STOPPED = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
+EXTRAS = {
+    "charts": ("altair", "vl_convert"),
+    "train": ("matplotlib", "mlflow", "optuna", "pandas", "sklearn", "shap"),
+    "platform": ("alembic", "cryptography", "httpx", "psycopg", "sqlalchemy", "structlog"),
+    "serve": (
+        "authlib",
+        "bentoml",
+        "fastapi",
+        "httptools",
+        "joserfc",
+        "prometheus_client",
+        "pydantic_core",
+        "reportlab",
+        "requests",
+        "starlette",
+        "typing_extensions",
+        "tzdata",
+        "uvicorn",
+        "uvloop",
+    ),
+}
+"""The modules that come with each extra of pyproject.toml; a test compares them."""
+NAME = "fivefold-plain"
+_SIGNS = str.maketrans(
+    {
+        "█": "#",
+        "░": "-",
+        "━": "=",
+        "┊": ":",
+        "─": "-",
+        "→": "->",
+        "…": "...",
+        "−": "-",
+        "–": "-",
+        "×": "x",
+        "≥": ">=",
+        "≤": "<=",
+        "·": "-",
+        "€": "EUR",
+    }
+)
 
 app = typer.Typer(cls=LazyGroup, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -65,6 +107,44 @@ def _errors() -> "Console":
     from fivefold.cli.terminal import errors
 
     return errors
+
+
+def missing_extra(error: ModuleNotFoundError) -> str:
+    """Name the extra of a missing module in one line; empty if no extra has it.
+
+    >>> missing_extra(ModuleNotFoundError(name="altair.vegalite"))
+    "this needs altair, which is not installed here: pip install 'fivefold[charts]'"
+    """
+    module = (error.name or "").partition(".")[0]
+    for extra, modules in EXTRAS.items():
+        if module in modules:
+            return f"this needs {module}, which is not installed here: pip install 'fivefold[{extra}]'"
+    return ""
+
+
+def plain(text: str) -> str:
+    """Replace all characters beyond ASCII by similar ones, or by `?`.
+
+    >>> plain("café: 4 → 3 ░░┊██")
+    'cafe: 4 -> 3 --:##'
+    """
+    letters = unicodedata.normalize("NFKD", text.translate(_SIGNS))
+    return "".join(sign for sign in letters if not unicodedata.combining(sign)).encode("ascii", "replace").decode()
+
+
+def write_plainly_where_needed() -> None:
+    """Let standard output and error replace characters that their encoding lacks, instead of failing."""
+    codecs.register_error(NAME, _replaced)
+    for stream in (sys.stdout, sys.stderr):
+        change = getattr(stream, "reconfigure", None)
+        if change is not None:
+            change(errors=NAME)
+
+
+def _replaced(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return plain(error.object[error.start : error.end]), error.end
 
 
 if __name__ == "__main__":

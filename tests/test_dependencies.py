@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from fivefold.cli.extras import EXTRAS
+from fivefold.cli.main import EXTRAS
 from fivefold.domain.release import release
 from tests.cli.running import AS_OF, CONFIG
 

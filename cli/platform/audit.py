@@ -1,21 +1,27 @@
-"""`fivefold audit`: prove the audit log whole, keep its heads elsewhere, read it."""
+"""`fivefold audit`, `evidence` and `replay`: what proves how it was decided, and by whom."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fivefold.cli.terminal import echo, open_current_database, show_table
-from fivefold.domain.clock import day_text
+from fivefold.cli.terminal import acting_in, echo, open_current_database, show_table, warn
+from fivefold.domain.clock import day_text, now_microseconds
+from fivefold.domain.errors import ConfigError
 from fivefold.domain.number_text import count_text
+from fivefold.domain.settings import read_settings
 
 if TYPE_CHECKING:
     from fivefold.usecases.audit.verify import AuditFinding
 
+
 FINDINGS = 1
-"""Exit code if the log is not whole; a refused command ends with 2."""
+"""Exit code if the log is not whole, or a check has findings; a refused command ends with 2."""
 
 audit_app = typer.Typer(help="The audit log: prove it whole, keep its heads, read it.", no_args_is_help=True)
+DIFFERENT = 1
+"""Exit code if the bytes differ; a refused replay ends with 2."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -23,6 +29,8 @@ def add_to(app: typer.Typer) -> None:
     for command in (verify, heads, show):
         audit_app.command()(command)
     app.add_typer(audit_app, name="audit")
+    app.command()(evidence)
+    app.command()(replay)
 
 
 def verify(
@@ -80,3 +88,82 @@ def show(
 
 def _print_finding(finding: "AuditFinding") -> None:
     echo(str(finding))
+
+
+def evidence(
+    quarter: Annotated[str | None, typer.Option("--quarter", help="Of a calendar year (UTC), such as 2026Q3.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The archive to write, a zip file.")] = None,
+    organisation: Annotated[str, typer.Option("--organisation", help="Whose.")] = "default",
+    check: Annotated[Path | None, typer.Option("--check", help="An archive to compare with its manifest.")] = None,
+) -> None:
+    """Put what decided in a quarter into one archive.
+
+    Rulesets, backtests, validations, overrides, approvals, model cards and the audit log, by internal numbers alone.
+    With --check nothing is collected: every file of an archive is compared with the archive's manifest.
+    """
+    if check is not None and quarter is None and output is None:
+        _check(check)
+    elif check is None and quarter is not None and output is not None:
+        _collect(quarter, output, organisation)
+    else:
+        raise ConfigError("evidence takes --quarter and --output to make an archive, or --check alone to check one")
+
+
+def _collect(name: str, output: Path, organisation: str) -> None:
+    from fivefold.usecases.evidence.build import build_evidence
+    from fivefold.usecases.shared.inputs import read_quarter
+
+    quarter = read_quarter(name)
+    if quarter.until_us > now_microseconds():
+        warn(f"{name} is not over; what is still to come is not in the archive")
+    engine = open_current_database()
+    archive = build_evidence(acting_in(engine, organisation), quarter, output, read_settings())
+    counted = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in archive.counts.items())
+    echo(f"Evidence of {name}: {output}")
+    echo(f"  {counted}")
+    echo(f"  SHA-256 of its manifest, to be kept elsewhere: {archive.manifest_sha256}")
+    if archive.findings:
+        warn(f"the audit log is not whole, {archive.findings} findings; audit/verification.json names them")
+        raise typer.Exit(FINDINGS)
+
+
+def _check(path: Path) -> None:
+    from fivefold.usecases.evidence.archive import check_archive
+
+    result = check_archive(path)
+    for problem in result.problems:
+        echo(problem)
+    echo(f"{path}: {result.files:,} files, {len(result.problems):,} problems")
+    echo(f"  SHA-256 of its manifest: {result.manifest_sha256}")
+    if result.problems:
+        raise typer.Exit(FINDINGS)
+
+
+def replay(
+    assessment: Annotated[str, typer.Argument(help="Its number, such as 12.3; d:12 for a decision.")],
+    organisation: Annotated[str, typer.Option("--organisation", help="Whose it is.")] = "default",
+    show: Annotated[bool, typer.Option("--show", help="Print the breakdown that came out.")] = False,
+) -> None:
+    """Make a stored assessment or decision again, to the byte.
+
+    It is made from its recorded inputs and versions. Exit code 1 where it is not the same.
+    """
+    from fivefold.usecases.decisions.read import replay_by_name
+
+    engine = open_current_database()
+    outcome = replay_by_name(acting_in(engine, organisation), assessment)
+    what = f"{'decision' if assessment.startswith('d:') else 'assessment'} {assessment}"
+    if show:
+        echo(json.dumps(json.loads(outcome.breakdown_now), indent=2, ensure_ascii=False))
+    if outcome.same:
+        echo(f"{what.capitalize()}: the same {len(outcome.breakdown_now):,} bytes came out.")
+        age = json.loads(outcome.breakdown_now).get("stale_rates_days")
+        if age is not None:
+            echo(f"Its exchange rates were stale: the newest was {age:,} days old when it was made.")
+        return
+    warn(f"{what} came out different; it was made by engine {outcome.engine}, this is {outcome.engine_now}")
+    stored, computed = json.loads(outcome.stored), json.loads(outcome.breakdown_now)
+    for key in sorted({*stored, *computed}):
+        if stored.get(key) != computed.get(key):
+            warn(f"{key}: stored {json.dumps(stored.get(key))[:200]}, computed {json.dumps(computed.get(key))[:200]}")
+    raise typer.Exit(DIFFERENT)

@@ -1,11 +1,23 @@
-"""`fivefold rules`: what a compliance team does with rulesets, on files; each command has a module here."""
+"""`fivefold rules`: what a compliance team does with rulesets, on files; the table of its commands."""
+
+from collections.abc import Callable
 
 import typer
 
-from fivefold.cli.rules import assess, backtest, diff, lint, run_examples, schema, thresholds, validate
+from fivefold.cli.rules import assess, governance, rulesets
+from fivefold.cli.rules.options import with_options
 
-COMMANDS = (lint, run_examples, assess, diff, backtest, validate, thresholds, schema)
-"""The modules that add a command, in the order in which help lists them."""
+COMMANDS: dict[str, Callable[..., None]] = {
+    "lint": rulesets.lint,
+    "test": rulesets.run_tests,
+    "assess": assess.print_assessment,
+    "diff": rulesets.diff_files,
+    "backtest": governance.print_backtest,
+    "validate": governance.print_validation,
+    "propose-thresholds": governance.write_threshold_draft,
+    "schema": rulesets.schema,
+}
+"""Every command in the order in which help lists it."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -15,6 +27,6 @@ def add_to(app: typer.Typer) -> None:
         no_args_is_help=True,
         rich_markup_mode=None,
     )
-    for module in COMMANDS:
-        module.add_to(rules)
+    for name, command in COMMANDS.items():
+        rules.command(name=name)(with_options(command))
     app.add_typer(rules, name="rules")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fivefold.cli.rules.options import PartOptions, RulesetArgument, ValueOptions, portfolio_files, with_options
+from fivefold.cli.rules.options import PartOptions, RulesetArgument, ValueOptions, portfolio_files
 from fivefold.cli.terminal import AsOfOption, echo, moment, show_table, warn
 from fivefold.cli.value_model.output import open_output
 from fivefold.domain.clock import day_text
@@ -15,11 +15,6 @@ from fivefold.domain.number_text import percent
 EntitiesArgument = Annotated[Path, typer.Argument(help="Entities: Parquet, CSV, JSON or JSON lines, one row each.")]
 SHOWN = 20
 NO_LEVEL = "no level"
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(name="assess")(with_options(print_assessment))
 
 
 def print_assessment(

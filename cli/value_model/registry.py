@@ -1,5 +1,8 @@
-"""`fivefold models`, `promote` and `rollback`: the model that serves, and who decided that."""
+"""`fivefold models`, `promote`, `rollback`, `ui`, `drift`: which model serves, who decided that, if it still fits."""
 
+import importlib.util
+import os
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,22 +16,35 @@ from fivefold.cli.terminal import (
     echo,
     open_current_database,
     open_registry,
+    require_name,
     show_table,
 )
-from fivefold.domain.clock import day_text, from_microseconds, parse_moment
-from fivefold.domain.errors import PromotionRefusedError
+from fivefold.domain.clock import DAY_US, day_text, from_microseconds, now_microseconds, parse_moment
+from fivefold.domain.errors import ConfigError, ModelNotFoundError, PromotionRefusedError
+from fivefold.domain.settings import read_settings
 from fivefold.training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
     from fivefold.models.promotions import Promotion
+    from fivefold.models.value_model import ValueModel
+
 
 ReasonOption = Annotated[str, typer.Option("--reason", help="Recorded with it.")]
+SHOWN = 15
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    # The folder where this was started may have packages of the same names as ours.
+    "PYTHONSAFEPATH": "1",
+}
+"""Switches of MLflow: a program that is started anew does not have those that fivefold sets for itself."""
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (models, promote, rollback):
+    for command in (models, promote, rollback, drift):
         app.command()(command)
+    app.command("ui")(show_interface)
 
 
 def models(
@@ -126,3 +142,58 @@ def _show_promotions(title: str, promotions: "list[Promotion]") -> None:
         for promotion in promotions
     ]
     show_table(title, ("at (UTC)", "champion from then on"), rows, left=2)
+
+
+def drift(
+    days: Annotated[int, typer.Option("--days", min=1, help="How far back to look.")] = 30,
+    every: Annotated[bool, typer.Option("--all", help="Every indicator, not only the furthest.")] = False,
+    version: Annotated[int | None, typer.Option("--version", help="Of the model; the champion by default.")] = None,
+    name: NameOption = DEFAULT_NAME,
+) -> None:
+    """Tell how far scored customers drifted. The training reference is compared with the counts of the service."""
+    require_name(name)
+    from fivefold.usecases.monitoring.drift import drift_key, measure_drift
+
+    number, model = _model_of(name, version)
+    engine = open_current_database()
+    since = day_text(now_microseconds() - days * DAY_US)[:10]
+    drifts = measure_drift(engine, model.reference, drift_key(name, model), number, since)
+    rows = [
+        [line.name, "" if line.index is None else f"{line.index:.3f}", line.verdict, f"{line.customers:,}"]
+        for line in (drifts if every else drifts[:SHOWN])
+    ]
+    columns = ("indicator", "PSI", "verdict", "customers")
+    show_table(f"{name} version {number}: drift since {since}", columns, rows)
+    console.print("PSI below 0.1 is stable, above 0.25 shifted; under 500 customers it is unknown.")
+
+
+def _model_of(name: str, version: int | None) -> "tuple[int, ValueModel]":
+    """Load a version, or the champion; that of the embedded registry without MLflow, whose import takes seconds."""
+    from fivefold.models.embedded import embedded_champion, load_embedded_champion
+
+    embedded = embedded_champion(read_settings(), name)
+    if embedded is not None and version in {None, embedded.version}:
+        return embedded.version, load_embedded_champion(embedded)
+    registry = open_registry(name)
+    champion = registry.champion()
+    number = version or (champion.number if champion else None)
+    if number is None:
+        raise ModelNotFoundError(f"{name} has no champion: run `fivefold train`")
+    return number, registry.load(number)
+
+
+def show_interface(
+    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 5000,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on; it has no sign-in.")] = "127.0.0.1",
+) -> None:
+    """Show every run and version in a browser. It is MLflow's interface, without telemetry, and runs until stopped."""
+    settings = read_settings()
+    if settings.tracking_uri.startswith(("http://", "https://")):
+        raise ConfigError(f"MLFLOW_TRACKING_URI is {settings.tracking_shown}, a server: it has an interface of its own")
+    if importlib.util.find_spec("mlflow") is None:
+        raise ModuleNotFoundError("No module named 'mlflow'", name="mlflow")  # the program that is started would say it
+    os.environ |= QUIET
+    arguments = ["--backend-store-uri", settings.tracking_uri, "--host", host, "--port", str(port)]
+    sys.stdout.flush()
+    # MLflow's own command takes this process's place, so that signals reach it and nobody else.
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "mlflow", "server", *arguments])  # noqa: S606 (our own words)

@@ -124,10 +124,8 @@ def test_the_overview_imports_no_command_and_nothing_heavy() -> None:
     heavy = {"numpy", "pandas", "polars", "pyarrow", "pydantic", "rich.console", "sqlalchemy", "mlflow", "altair"}
     assert imported & heavy == set()
     assert {name for name in imported if name.startswith("fivefold.cli.")} == {
-        "fivefold.cli.extras",
         "fivefold.cli.lazy",
         "fivefold.cli.main",
-        "fivefold.cli.plain",
     }
     assert len(imported) < 400
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fivefold.cli.plain import plain
+from fivefold.cli.main import plain
 from tests.cli.running import AS_OF, Home
 
 FIVEFOLD = str(Path(sys.executable).with_name("fivefold"))

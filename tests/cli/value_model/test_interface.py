@@ -7,30 +7,30 @@ from pathlib import Path
 
 import pytest
 
-from fivefold.cli.extras import missing_extra
-from fivefold.cli.value_model import interface
+from fivefold.cli.main import missing_extra
+from fivefold.cli.value_model import registry
 from fivefold.domain.errors import ConfigError
 
 
 def test_it_is_started_on_this_registry_without_telemetry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[list[str]] = []
     monkeypatch.setenv("FIVEFOLD_VAR", str(tmp_path))
-    for name in interface.QUIET:
+    for name in registry.QUIET:
         monkeypatch.setenv(name, "")
     monkeypatch.setattr(os, "execv", lambda _, words: started.append(words))
-    interface.show(5001)
+    registry.show_interface(5001)
     (words,) = started
     assert words[:5] == [sys.executable, "-P", "-m", "mlflow", "server"]
     assert f"sqlite:///{tmp_path / 'mlflow.db'}" in words
     assert words[words.index("--host") + 1] == "127.0.0.1"
     assert words[words.index("--port") + 1] == "5001"
-    assert {name: os.environ[name] for name in interface.QUIET} == dict(interface.QUIET)
+    assert {name: os.environ[name] for name in registry.QUIET} == dict(registry.QUIET)
 
 
 def test_a_server_has_an_interface_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://ana:secret@mlflow.internal")
     with pytest.raises(ConfigError, match="a server") as refused:
-        interface.show()
+        registry.show_interface()
     assert "secret" not in str(refused.value)
 
 
@@ -41,5 +41,5 @@ def test_where_mlflow_is_not_installed_one_line_names_the_extra(
     monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("a program was started that is not there"))
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(ModuleNotFoundError) as refused:
-        interface.show()
+        registry.show_interface()
     assert missing_extra(refused.value).endswith("pip install 'fivefold[train]'")
