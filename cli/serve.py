@@ -120,7 +120,10 @@ def _absolute(address: str) -> str:
 def create(
     plan: Annotated[str, typer.Option("--plan", help="What it may ask for.")] = "trial",
     role: Annotated[
-        str, typer.Option("--role", help="app, or a role of a member: investigator, approver, publisher, admin.")
+        str,
+        typer.Option(
+            "--role", help="app, or a role of a member: commercial, investigator, approver, publisher, admin."
+        ),
     ] = "app",
     member: Annotated[str, typer.Option("--member", help="Whose it is: not of an app's, needed for the others.")] = "",
     organisation: Annotated[str, typer.Option("--organisation")] = "default",

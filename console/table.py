@@ -16,6 +16,7 @@ from fivefold.console.levels import (
     timeline,
     transactions,
     value_year,
+    values,
 )
 from fivefold.console.models import version, versions
 from fivefold.console.monitoring import operations, validation
@@ -48,8 +49,8 @@ _REQUEST = "/v1/token-requests/{token_request}"
 _MEMBER = f"{members.MEMBERS}/members/{{member}}"
 
 
-def _home(_: Visit) -> Redirect:
-    return Redirect("/console/queue")
+def _home(visit: Visit) -> Redirect:
+    return Redirect("/console/queue" if visit.may(queue.QUEUE) else values.VALUES)
 
 
 VIEWS: Final[tuple[View, ...]] = (
@@ -74,6 +75,9 @@ VIEWS: Final[tuple[View, ...]] = (
     View("GET", "/console/search", "GET /v1/search", search.search),
     View("GET", "/console/portfolio", "GET /v1/distribution", portfolio.show_portfolio),
     View("GET", migration.OVER_TIME, "GET /v1/migration", migration.show_over_time),
+    View("GET", values.VALUES, "GET /v1/values", values.show_values),
+    View("GET", values.SEARCH, "GET /v1/values/search", values.search_by_identifier),
+    View("GET", f"{values.VALUES}/{{type}}/{{external_id}}", f"GET {_OF}/value", values.show_customer_value),
     View("GET", _ENTITY, f"GET {_OF}", customer.show_customer),
     View("POST", f"{_ENTITY}/assess", f"GET {_OF}/risk", customer.recompute, customer.show_customer),
     View("POST", f"{_ENTITY}/override", f"POST {_OF}/overrides", customer.request_override, customer.show_customer),

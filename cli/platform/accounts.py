@@ -24,7 +24,8 @@ members_app = typer.Typer(help="Members: the people of an organisation, and thei
 
 NumberArgument = Annotated[int, typer.Argument(metavar="MEMBER", help="The number in `fivefold members list`.")]
 RolesOption = Annotated[
-    list[str], typer.Option("--role", help="investigator, approver, publisher or admin; may be given several times.")
+    list[str],
+    typer.Option("--role", help="commercial, investigator, approver, publisher or admin; may be given several times."),
 ]
 rates_app = typer.Typer(help="The exchange rates in force, and tables of your own.", no_args_is_help=True)
 

@@ -225,6 +225,8 @@ _OWN: Final[Mapping[str, Mapping[str, Any]]] = {
     "list_events": {"kind": "facts,levels", "clock": "known"},
     "list_queue": _QUEUE,
     "count_queue": _QUEUE,
+    "list_values": {"segment": "top,high"},
+    "search_values": {"text": "customer 17"},
     "list_current_levels": {
         "order": "risk",
         "level": "high,medium",

@@ -9,12 +9,12 @@ from fivefold.serving.v1.levels import entity_profile as facts
 from fivefold.serving.v1.levels import levels, overrides
 from fivefold.serving.v1.models import models
 from fivefold.serving.v1.monitoring import operations, validations
-from fivefold.serving.v1.portfolio import distribution, entity_lists
+from fivefold.serving.v1.portfolio import distribution, entity_lists, values
 from fivefold.serving.v1.queue import queue
 from fivefold.serving.v1.route import Route, Work
 from fivefold.serving.v1.rulesets import activations, rulesets
 from fivefold.serving.v1.webhooks import webhooks
-from fivefold.usecases.shared.actors import OF_MEMBERS, Role
+from fivefold.usecases.shared.actors import OF_MEMBERS, OF_RISK, Role
 
 ADMINS = frozenset({Role.ADMIN})
 PUBLISHERS = frozenset({Role.PUBLISHER, Role.ADMIN})
@@ -28,9 +28,12 @@ INVESTIGATORS = frozenset({Role.INVESTIGATOR, Role.ADMIN})
 APPROVERS = frozenset({Role.APPROVER, Role.ADMIN})
 REVIEWERS = frozenset({Role.APPROVER, Role.PUBLISHER, Role.ADMIN})
 """The roles that validate levels."""
-READERS = OF_MEMBERS
-"""All people."""
-EVERYBODY = frozenset(Role)
+READERS = OF_RISK
+"""All people who see levels."""
+VALUE_READERS = OF_MEMBERS
+"""All people: what they read says nothing of risk."""
+EVERYBODY = READERS | {Role.APP}
+"""Who may know a level, or an action that rests on it."""
 
 _ENTITY = "/v1/entities/{type}/{external_id}"
 _OVERRIDE = "/v1/overrides/{override}"
@@ -84,6 +87,10 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/search", READERS, entity_lists.search_entities),
     Route("GET", "/v1/search/count", READERS, entity_lists.count_entities),
     Route("GET", "/v1/levels", READERS, entity_lists.list_current_levels),
+    Route("GET", "/v1/segments", VALUE_READERS, values.read_segments),
+    Route("GET", "/v1/values", VALUE_READERS, values.list_values),
+    Route("GET", "/v1/values/search", VALUE_READERS, values.search_values),
+    Route("GET", f"{_ENTITY}/value", VALUE_READERS, values.read_value),
     Route("GET", "/v1/transitions", READERS, entity_lists.list_transitions),
     Route("GET", "/v1/queue", READERS, queue.list_queue),
     Route("GET", "/v1/queue/count", READERS, queue.count_queue),

@@ -50,6 +50,7 @@ class WantedEntities:
         levels: numbers of levels.
         segments: of the value.
         statuses: of the latest assessment.
+        places: in which words are looked for: what stands elsewhere is not found, and not seen in what is.
     """
 
     organisation_id: int
@@ -61,6 +62,7 @@ class WantedEntities:
     levels: Sequence[int] = ()
     segments: Sequence[str] = ()
     statuses: Sequence[str] = ()
+    places: Sequence[Place] = tuple(Place)
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def count_found(session: Session, wanted: WantedEntities) -> int:
     """Count who is found, up to one more than `MOST_COUNTED`."""
     if wanted.words:
         rarest, *others = _rarest_first(session, wanted)
-        at_places = _having(wanted, rarest, others).where(SearchWord.place.in_([*map(int, Place)]))
+        at_places = _having(wanted, rarest, others).where(SearchWord.place.in_([*map(int, wanted.places)]))
         rows = _standing_as_wanted(at_places, wanted, SearchWord.entity_id).limit(MOST_ROWS_COUNTED)
         counts = select(func.count(), func.count(distinct(rows.subquery().c.entity_id)))
         read, found = session.execute(counts).one()
@@ -120,7 +122,7 @@ def _branches(session: Session, wanted: WantedEntities, part: Part) -> Iterator[
     """Select place, word and number of the first entities of each place, in the order of an index."""
     if wanted.words:
         rarest, *others = _rarest_first(session, wanted)
-        for place in Place:
+        for place in wanted.places:
             if part.after is None or place >= int(part.after[0]):
                 yield _by_word(wanted, place, rarest, others, part)
     else:
@@ -142,7 +144,7 @@ def _rarest_first(session: Session, wanted: WantedEntities) -> list[str]:
             .subquery()
         )
         for number, word in enumerate(wanted.words)
-        for place in Place
+        for place in wanted.places
     ]
     counts = [0] * len(wanted.words)
     for number, found in session.execute(union_all(*parts)):
@@ -156,7 +158,7 @@ def _having(wanted: WantedEntities, word: str, others: Sequence[str]) -> Select[
     return select(SearchWord.word, SearchWord.entity_id).where(
         SearchWord.type_id == wanted.type_id,
         _begins(SearchWord.word, word),
-        *(exists().where(other.entity_id == SearchWord.entity_id, _begins(other.word, each)) for each in others),
+        *(exists().where(other.entity_id == SearchWord.entity_id, _stands(other, each, wanted)) for each in others),
         *_facts(wanted, SearchWord.entity_id),
     )
 
@@ -226,6 +228,11 @@ def _standing_as_wanted(
 def _begins(column: Any, word: str) -> ColumnElement[bool]:
     end = end_of(word)
     return column >= word if end is None else and_(column >= word, column < end)
+
+
+def _stands(words: type[SearchWord], beginning: str, wanted: WantedEntities) -> ColumnElement[bool]:
+    begins = _begins(words.word, beginning)
+    return begins if len(wanted.places) == len(Place) else and_(words.place.in_([*map(int, wanted.places)]), begins)
 
 
 def _has_tag(wanted: WantedEntities) -> ColumnElement[bool]:

@@ -42,7 +42,7 @@ class Token(Base):
 
     __tablename__ = "tokens"
     __table_args__ = (
-        CheckConstraint("role IN ('app', 'investigator', 'approver', 'publisher', 'admin')", name="role"),
+        CheckConstraint("role IN ('app', 'commercial', 'investigator', 'approver', 'publisher', 'admin')", name="role"),
     )
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)

@@ -98,6 +98,7 @@ class Standing(Base):
         Index("ix_standings_segment", "type_id", "segment", "level", "score", "entity_id"),
         Index("ix_standings_since", "type_id", "level", "level_since_us", "entity_id"),
         Index("ix_standings_value", "type_id", "level", "expected_value", "entity_id"),
+        Index("ix_standings_worth", "type_id", "segment", "expected_value", "entity_id"),
         Index(
             "ix_standings_failed",
             "organisation_id",

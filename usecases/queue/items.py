@@ -26,17 +26,17 @@ from fivefold.store.tables.queue import QueueWork
 from fivefold.usecases.changes.proposals import kinds_seen_by
 from fivefold.usecases.levels.explain import shown_line
 from fivefold.usecases.portfolio.current_levels import level_numbers
-from fivefold.usecases.shared.actors import OF_MEMBERS, Role
+from fivefold.usecases.shared.actors import OF_RISK, Role
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
 
 SEEN_BY: Final[Mapping[Kind, frozenset[Role]]] = {
-    Kind.OVERRIDE: OF_MEMBERS,
+    Kind.OVERRIDE: OF_RISK,
     Kind.CHANGE: frozenset({Role.APPROVER, Role.PUBLISHER, Role.ADMIN}),
     Kind.FAILURE: frozenset({Role.PUBLISHER, Role.ADMIN}),
     Kind.QUARANTINE: frozenset({Role.PUBLISHER, Role.ADMIN}),
-    Kind.RISE: OF_MEMBERS,
-    Kind.REVIEW: OF_MEMBERS,
+    Kind.RISE: OF_RISK,
+    Kind.REVIEW: OF_RISK,
 }
 """Whose queue has items of a kind: who may read what they are about."""
 MINE, UNASSIGNED = "mine", "unassigned"

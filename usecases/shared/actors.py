@@ -26,9 +26,10 @@ class Actor:
 
 
 class Role(StrEnum):
-    """What a token is for; an app's belongs to a program, every other one to a member."""
+    """What a token is for; an app's belongs to a program, every other one to a member: who may do least comes first."""
 
     APP = "app"
+    COMMERCIAL = "commercial"
     INVESTIGATOR = "investigator"
     APPROVER = "approver"
     PUBLISHER = "publisher"
@@ -37,3 +38,5 @@ class Role(StrEnum):
 
 OF_MEMBERS = frozenset(Role) - {Role.APP}
 """Roles of people: one person asks and another approves, so it must be known who they are."""
+OF_RISK = OF_MEMBERS - {Role.COMMERCIAL}
+"""Roles of people who see levels, and what levels are made of; the others see what customers are worth, and no more."""

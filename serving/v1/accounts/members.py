@@ -13,7 +13,7 @@ from fivefold.usecases.accounts import organisations, token_requests
 from fivefold.usecases.accounts.organisations import MemberLine
 from fivefold.usecases.accounts.token_requests import HalfOfSecret, PlanLine, TokenRequestLine, TokenShown, WantedToken
 
-RoleOfMember = Literal["investigator", "approver", "publisher", "admin"]
+RoleOfMember = Literal["investigator", "approver", "publisher", "admin", "commercial"]
 
 
 class RolesGiven(RequestModel):
@@ -54,7 +54,7 @@ def leave(context: RequestContext, member: Number) -> MemberLine:
 class TokenWanted(RequestModel):
     """What a token is to be: a member's, who has its role, or a program's where `member` is not given."""
 
-    role: Literal["app", "investigator", "approver", "publisher", "admin"]
+    role: Literal["app", "investigator", "approver", "publisher", "admin", "commercial"]
     plan: Text
     member: int | None = Field(default=None, ge=1, le=LARGEST)
     label: Text = Field(default="", max_length=200)

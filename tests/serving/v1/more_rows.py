@@ -71,6 +71,15 @@ def _entity(place: Place, number: int, status: str = "assessed") -> int:
         return made.id
 
 
+def _valued(place: Place, number: int) -> None:
+    """A company of the highest segment."""
+    entity_id = _entity(place, number)
+    with Session(place.engine) as session, session.begin():
+        standing = session.get_one(Standing, entity_id)
+        standing.segment, standing.value_score, standing.value_currency = "top", 4.5, "EUR"
+        standing.expected_value = 100.0 + number % 2
+
+
 def _delivery(state: str, **values: Any) -> Callable[[Place, int], None]:
     """An event on its way, in a state."""
 
@@ -147,6 +156,8 @@ MORE: Mapping[str, Callable[[Place, int], None]] = {
     ),
     "search_entities": _entity,
     "list_current_levels": _entity,
+    "list_values": _valued,
+    "search_values": _valued,
     "list_transitions": _copied(Transition, number=lambda number: 1_000 + number),
     "list_migrated": _reached,
     "list_failures": _failed,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import product
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
@@ -103,13 +104,12 @@ def settle(engine: Engine) -> Place:
     place = Place(engine)
     for name in (OURS, THEIRS):
         place.organisations[name] = platforms.organisation(engine, name)
-        for role in Role:
-            if role in OF_MEMBERS:
-                place.tokens[name, role] = place.join(f"the {role}", role, organisation=name)[0]
-            else:
-                place.tokens[name, role] = create_token(engine, PLANS, plan="unlimited", organisation=name)[1]
-    for number, (name, role) in enumerate(((n, r) for n in (OURS, THEIRS) for r in Role if r in OF_MEMBERS), start=1):
-        place.members[name, role] = number
+    for name, role in sorted(product((OURS, THEIRS), Role), key=lambda who: who[1] is Role.COMMERCIAL):
+        if role in OF_MEMBERS:
+            place.tokens[name, role] = place.join(f"the {role}", role, organisation=name)[0]
+            place.members[name, role] = len(place.members) + 1
+        else:
+            place.tokens[name, role] = create_token(engine, PLANS, plan="unlimited", organisation=name)[1]
     return place
 
 

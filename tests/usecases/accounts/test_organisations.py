@@ -104,7 +104,9 @@ def test_names_that_nobody_could_read_are_refused(engine: Engine, name: str) -> 
 def test_roles_that_no_person_has_are_refused(engine: Engine, roles: list[str]) -> None:
     number = join(engine)
     for ask in (lambda: join(engine, "Ana", roles), lambda: set_roles(Context(engine, at(engine)), number, roles)):
-        with pytest.raises(ConfigError, match="a member has one or more of admin, approver, investigator, publisher"):
+        with pytest.raises(
+            ConfigError, match="a member has one or more of admin, approver, commercial, investigator, publisher"
+        ):
             ask()
     assert [line.roles for line in list_members(Context(engine, at(engine)))] == [("publisher",)]
 
@@ -181,7 +183,7 @@ def test_the_same_person_is_the_same_actor_whichever_token_they_use(engine: Engi
 @pytest.mark.parametrize(
     ("role", "member", "words"),
     [
-        ("king", "", "role is 'king'; it must be one of app, investigator, approver, publisher, admin"),
+        ("king", "", "role is 'king'; it must be one of app, commercial, investigator, approver, publisher, admin"),
         ("admin", "", "a token of the role admin belongs to a member; say to whom"),
         ("app", "Zoë", "a token of the role app belongs to a program, and to no member"),
         ("publisher", "Ana", "there is no member 'Ana'; `fivefold members list` shows them"),

@@ -118,7 +118,8 @@ def test_app_is_the_role_of_a_token_unless_it_is_told_otherwise(engine: Engine) 
     assert found is not None
     assert found.role == "app"
     with pytest.raises(
-        ConfigError, match="role is 'owner'; it must be one of app, investigator, approver, publisher, admin"
+        ConfigError,
+        match="role is 'owner'; it must be one of app, commercial, investigator, approver, publisher, admin",
     ):
         add(engine, role="owner")
 

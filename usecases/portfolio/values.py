@@ -1,0 +1,172 @@
+"""What customers are worth, and nothing of how risky they are: by segment, one by one, and by their identifiers.
+
+For people who may not know a level: nothing that is read here is a level, or follows from one. A value is computed
+together with the level, so of its moment the day alone is shown.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.domain.segments import SEGMENTS
+from fivefold.store.ingest.entities import type_named
+from fivefold.store.portfolio.counts import counted_cells
+from fivefold.store.portfolio.search import MOST_COUNTED, FoundRow, WantedEntities, count_found, entities_found
+from fivefold.store.portfolio.values import ValueRow, since_when, values_of
+from fivefold.store.portfolio.words import Place, words_in
+from fivefold.usecases.levels.value_scores import EntityScorer, ValueView, read_value
+from fivefold.usecases.portfolio.current_levels import require_known
+from fivefold.usecases.portfolio.matrix import Money
+from fivefold.usecases.portfolio.search import MOST_WORDS, EntitiesCounted
+from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
+from fivefold.usecases.shared.context import Context
+
+
+@schema("SegmentValue")
+@dataclass(frozen=True, kw_only=True)
+class SegmentValue:
+    """The customers of one segment.
+
+    Attributes:
+        segment: None for those of whom the value model knows nothing.
+        entities: how many.
+        worth: what they are expected to bring, by currency.
+    """
+
+    segment: str | None
+    entities: int
+    worth: list[Money]
+
+
+@schema("PortfolioValue")
+@dataclass(frozen=True, kw_only=True)
+class PortfolioValue:
+    """What the customers of a type are worth.
+
+    Attributes:
+        entities: of all segments, and those of whom the value model knows nothing.
+        segments: all of them, the highest first; last those of whom the value model knows nothing.
+    """
+
+    entity_type: Annotated[str, shown_as("type")]
+    entities: int
+    segments: list[SegmentValue]
+
+
+@schema("CustomerValue")
+@dataclass(frozen=True, kw_only=True)
+class CustomerValue:
+    """What one customer is worth; all but the identifier is null where the value model knows no value.
+
+    Attributes:
+        score: from 1 to 5.
+        expected_value: in `currency`, over the horizon of the model.
+        as_of_us: the day, at midnight UTC, since which the value model says so.
+    """
+
+    external_id: str
+    score: float | None
+    segment: str | None
+    expected_value: float | None
+    currency: str | None
+    as_of_us: Annotated[Moment | None, shown_as("as_of")]
+
+
+def value_by_segment(context: Context, type_name: str) -> PortfolioValue:
+    """Count the customers of a type and add up their expected values by segment; NotFoundError for no such type."""
+    with context.reading() as session:
+        kind = type_named(session, context.organisation_id, type_name)
+        counted = counted_cells(session, context.organisation_id, kind.id)
+    segments = []
+    for segment in (*reversed(SEGMENTS), ""):
+        cells = [cell for cell in counted if cell.segment == segment]
+        cents = dict.fromkeys(sorted({cell.currency for cell in cells if cell.currency}), 0)
+        for cell in cells:
+            if cell.currency:
+                cents[cell.currency] += cell.cents
+        segments.append(
+            SegmentValue(
+                segment=segment or None,
+                entities=sum(cell.entities for cell in cells),
+                worth=[Money(amount=amount / 100, currency=currency) for currency, amount in cents.items()],
+            )
+        )
+    return PortfolioValue(entity_type=type_name, entities=sum(each.entities for each in segments), segments=segments)
+
+
+def list_values(
+    context: Context, type_name: str, segments: Sequence[str] = (), part: Part = WHOLE
+) -> Page[CustomerValue]:
+    """List the customers of a type who have a value, of some segments or of all, the highest expected value first.
+
+    NotFoundError where there is no such type; ConfigError where there is no such segment.
+    """
+    require_known("segment", segments, SEGMENTS)
+    with context.reading() as session:
+        kind = type_named(session, context.organisation_id, type_name)
+        return values_of(session, kind.id, sorted(set(segments or SEGMENTS)), part).map(_shown)
+
+
+def search_values(context: Context, type_name: str, text: str, part: Part = WHOLE) -> Page[CustomerValue]:
+    """List whose identifiers have words that begin as those of a *text* do, in the order of the words found.
+
+    Identifiers alone are looked at: names and other attributes may say how risky a customer is. NotFoundError where
+    there is no such type; ConfigError where no word, or too many of them, are given.
+    """
+    with context.reading() as session:
+        found = entities_found(session, _wanted(session, context, type_name, text), part)
+        since = since_when(session, [row.entity.id for row in found if row.standing is not None])
+        return found.map(lambda row: _found(row, since.get(row.entity.id)))
+
+
+def count_values(context: Context, type_name: str, text: str) -> EntitiesCounted:
+    """Count whom `search_values` lists, up to `MOST_COUNTED`; errors as there."""
+    with context.reading() as session:
+        found = count_found(session, _wanted(session, context, type_name, text))
+        return EntitiesCounted(count=min(found, MOST_COUNTED), more=found > MOST_COUNTED)
+
+
+def _wanted(session: Session, context: Context, type_name: str, text: str) -> WantedEntities:
+    kind = type_named(session, context.organisation_id, type_name)
+    words = list(dict.fromkeys(words_in(text)))
+    if not words:
+        raise ConfigError("there is no letter or digit in what is looked for")
+    if len(words) > MOST_WORDS:
+        raise ConfigError(f"these are {len(words)} words; at most {MOST_WORDS} are looked for")
+    return WantedEntities(
+        organisation_id=context.organisation_id,
+        type_id=kind.id,
+        now_us=context.now(),
+        words=words,
+        places=(Place.IDENTIFIER,),
+    )
+
+
+def _found(row: FoundRow, as_of_us: int | None) -> CustomerValue:
+    name, standing = row.entity.external_id, row.standing
+    if standing is None or standing.value_score is None:
+        return _shown(ValueRow(name, None, None, None, None, None))
+    value = (standing.value_score, standing.segment, standing.expected_value, standing.value_currency)
+    return _shown(ValueRow(name, *value, as_of_us))
+
+
+def _shown(row: ValueRow) -> CustomerValue:
+    since_us = None if row.as_of_us is None else _day(row.as_of_us)
+    return CustomerValue(**{**vars(row), "as_of_us": since_us})
+
+
+def read_value_alone(
+    context: Context, type_name: str, external_id: str, *, valuer: EntityScorer | None = None
+) -> ValueView | None:
+    """Show an entity's latest value as `read_value` does, since a day: the hour would say when a level was computed."""
+    value = read_value(context, type_name, external_id, valuer=valuer)
+    return None if value is None else replace(value, as_of_us=_day(value.as_of_us))
+
+
+def _day(time_us: int) -> int:
+    return time_us - time_us % DAY_US
