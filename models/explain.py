@@ -62,7 +62,7 @@ def explain(model: ValueModel, matrix: Floats) -> Explanations:
 def breakdown(explanations: Explanations, row: int, currency: str) -> Breakdown:
     """Write one customer's explanation as the shared `Breakdown`, all indicators, largest first."""
     parts = [
-        _contribution(indicator, float(value), float(points), currency)
+        contribution(indicator, float(value), float(points), currency)
         for indicator, value, points in zip(
             explanations.indicators, explanations.matrix[row], explanations.points[row], strict=True
         )
@@ -95,6 +95,34 @@ def explanation_content(model: ValueModel, explanations: Explanations, row: int)
     }
 
 
+def contribution(
+    indicator: Indicator, value: float, points: float, currency: str, *, tells_value: bool = True
+) -> Contribution:
+    """Write what an indicator adds to the score.
+
+    Args:
+        indicator: of the catalogue.
+        value: in the unit of the indicator; NaN where it is undefined.
+        points: added to the score.
+        currency: of money.
+        tells_value: without it the value is left out, of the sentence too.
+    """
+    verb = "raises the score by" if points > 0 else "lowers the score by"
+    effect = f"{verb} {abs(points):.3f}" if points else "does not change the score"
+    text = value_text(value, indicator.unit, currency) if tells_value else ""
+    meaning = indicator.meaning.rstrip(".")
+    return Contribution(
+        indicator.name,
+        indicator.family,
+        None if isnan(value) or not tells_value else value,
+        indicator.unit.replace("money", currency),
+        points,
+        f"{meaning}: {text}; {effect}." if tells_value else f"{meaning}: {effect}.",
+        indicator.label,
+        text,
+    )
+
+
 def value_text(value: float, unit: str, currency: str) -> str:
     """Write an indicator's value for people.
 
@@ -112,24 +140,6 @@ def value_text(value: float, unit: str, currency: str) -> str:
     if unit == "ratio":
         return f"{value:.2f}"
     return f"{value:,.0f}"
-
-
-def _contribution(indicator: Indicator, value: float, points: float, currency: str) -> Contribution:
-    verb = "raises the score by" if points > 0 else "lowers the score by"
-    effect = f"{verb} {abs(points):.3f}" if points else "does not change the score"
-    text = value_text(value, indicator.unit, currency)
-    sentence = f"{indicator.meaning.rstrip('.')}: {text}; {effect}."
-    unit = indicator.unit.replace("money", currency)
-    return Contribution(
-        indicator.name,
-        indicator.family,
-        None if isnan(value) else value,
-        unit,
-        points,
-        sentence,
-        indicator.label,
-        text,
-    )
 
 
 def _score_at(model: ValueModel, margins: Floats) -> Floats:

@@ -6,6 +6,7 @@ from datetime import date
 from typing import Final
 
 from fivefold.charts.series import Column, share_columns
+from fivefold.console.levels.portfolio import show_nobody
 from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit
 from fivefold.domain.clock import DAY_US, day_text, to_microseconds
@@ -97,7 +98,9 @@ class OverTimePage:
 def show_over_time(visit: Visit) -> Rendered:
     """Show the levels of a type over time, and who stood elsewhere at the end of a time than before it."""
     types = tuple(each.name for each in list_types(visit))
-    kind = visit.choice("type", types or ("customer",))
+    if not types:
+        return show_nobody(text("Portfolio over time"))
+    kind = visit.choice("type", types)
     each = tuple(every.value for every in Every)
     every = Every(visit.choice("every", each))
     since, until = (_moment(visit, name) for name in ("since", "until"))

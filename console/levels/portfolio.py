@@ -63,10 +63,22 @@ class PortfolioPage:
     next: str | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class NobodyPage:
+    """What an organisation without types of entities has: nothing."""
+
+
+def show_nobody(title: str) -> Rendered:
+    """Say in words that there is nobody yet, on any page about a type of entity."""
+    return Rendered(template="levels/nobody.html", title=title, page=NobodyPage())
+
+
 def show_portfolio(visit: Visit) -> Rendered:
     """Show the matrix of one type, and its customers: all of them, or those of a level or a field."""
     types = tuple(each.name for each in list_types(visit))
-    kind = visit.choice("type", types or ("customer",))
+    if not types:
+        return show_nobody(text("Portfolio"))
+    kind = visit.choice("type", types)
     matrix = value_and_risk(visit, kind)
     level = visit.choice("level", ("", *matrix.levels)) or None
     segment = visit.choice("segment", ("", *matrix.segments)) or None

@@ -6,6 +6,7 @@ The pages of people who may not know a level; what is shown here never comes fro
 from dataclasses import dataclass
 from typing import Final
 
+from fivefold.console.levels.portfolio import show_nobody
 from fivefold.console.levels.value_half import ValueHalf, value_half
 from fivefold.console.texts import text
 from fivefold.console.visit import NOTICE, Answer, Redirect, Rendered, Visit, address
@@ -74,12 +75,13 @@ def show_values(visit: Visit) -> Rendered:
     """Show the segments of one type, and its customers: all who have a value, or those of a segment."""
     _require_filters(visit, "type", "segment")
     types = _types(visit)
-    kind = visit.choice("type", types or ("customer",))
-    none = PortfolioValue(entity_type=kind, entities=0, segments=[])
-    portfolio = value_by_segment(visit, kind) if types else none
+    if not types:
+        return show_nobody(text("Portfolio"))
+    kind = visit.choice("type", types)
+    portfolio = value_by_segment(visit, kind)
     segment = visit.choice("segment", ("", *SEGMENTS)) or None
     wanted = () if segment is None else (segment,)
-    customers = list_values(visit, kind, wanted, visit.part("values")) if types else Page[CustomerValue]()
+    customers = list_values(visit, kind, wanted, visit.part("values"))
     page = ValuesPage(
         types=types,
         portfolio=portfolio,

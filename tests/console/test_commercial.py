@@ -253,7 +253,12 @@ def test_an_organisation_that_has_nothing_yet_has_pages_that_say_so(place: Place
     assert "Nobody is here." in visitor.go("/console/values").text
     with Session(place.engine) as session, session.begin():
         session.execute(delete(EntityType).where(EntityType.organisation_id == place.organisations[THEIRS]))
-    assert "Nobody was scored yet." in visitor.go("/console/values").text
+    assert "has no type of entity yet" in visitor.go("/console/values").text
+    investigator = Visitor(place).sign_in(Role.INVESTIGATOR, THEIRS)
+    for path in ("portfolio", "portfolio/over-time", "search?text=a"):
+        page = investigator.go(f"/console/{path}").page
+        assert page.status_code == 200, path
+    assert "has no type of entity yet" in investigator.go("/console/portfolio/over-time").text
     for address in ("/console/value-search", "/console/value-search?text=a"):
         assert visitor.go(address).page.status_code == 200
 

@@ -281,9 +281,21 @@ def _about(kind: str) -> str:
     return "one entity" if kind in _OF_ENTITIES else "what assesses"
 
 
+_SEEN: Mapping[Role, tuple[str, ...] | None] = {
+    Role.APPROVER: tuple(_OF_ENTITIES),
+    Role.PUBLISHER: None,
+    Role.ADMIN: None,
+}
+"""The kinds of proposals that a role sees, None for all; a role that is not here sees none."""
+
+
 def kinds_seen_by(role: Role) -> tuple[str, ...] | None:
-    """Give the kinds of proposals that a role sees; None for all. Thresholds of rulesets are for publishers alone."""
-    return tuple(_OF_ENTITIES) if role is Role.APPROVER else None
+    """Give the kinds of proposals that a role sees; None for all. Thresholds of rulesets are for publishers alone.
+
+    >>> kinds_seen_by(Role.ADMIN), kinds_seen_by(Role.INVESTIGATOR)
+    (None, ())
+    """
+    return _SEEN.get(role, ())
 
 
 def _tests(session: Session, row: Proposal, reached: Mapping[int, Reached], now_us: int) -> list[int]:

@@ -6,14 +6,18 @@ together with the level, so of its moment the day alone is shown.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated
+from math import ceil, nan
+from typing import Annotated, Final
 
 from sqlalchemy.orm import Session
 
+from fivefold.domain.breakdown import Breakdown, Contribution
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.domain.segments import SEGMENTS
+from fivefold.features.catalogue.indicator import Indicator
+from fivefold.models.explain import contribution
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.portfolio.counts import counted_cells
 from fivefold.store.portfolio.search import MOST_COUNTED, FoundRow, WantedEntities, count_found, entities_found
@@ -25,6 +29,11 @@ from fivefold.usecases.portfolio.matrix import Money
 from fivefold.usecases.portfolio.search import MOST_WORDS, EntitiesCounted
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
+
+_MOVES_WITH_TIME: Final = frozenset({"as_of", "decay"})
+"""Arguments of indicators that are another number a minute later."""
+_EXACT: Final = 1e-9
+"""Days: what a sum of parts of days may be off."""
 
 
 @schema("SegmentValue")
@@ -163,9 +172,33 @@ def _shown(row: ValueRow) -> CustomerValue:
 def read_value_alone(
     context: Context, type_name: str, external_id: str, *, valuer: EntityScorer | None = None
 ) -> ValueView | None:
-    """Show an entity's latest value as `read_value` does, since a day: the hour would say when a level was computed."""
+    """Show an entity's latest value as `read_value` does, since a day: the hour would say when a level was computed.
+
+    Of indicators that move with the hour the points are shown, and of their values the days of the calendar alone:
+    from the others, and from when a transaction was, the hour could be reckoned back.
+    """
     value = read_value(context, type_name, external_id, valuer=valuer)
-    return None if value is None else replace(value, as_of_us=_day(value.as_of_us))
+    if value is None:
+        return None
+    by_day = replace(value, as_of_us=_day(value.as_of_us))
+    if value.breakdown is None:
+        return by_day
+    assert valuer is not None, "a model that serves explained it"
+    known = {each.name: each for each in valuer.model.catalogue.indicators}
+    parts = (_without_hour(part, known[part.name], value) for part in value.breakdown.contributions)
+    return replace(by_day, breakdown=Breakdown(value.breakdown.base, tuple(parts)))
+
+
+def _without_hour(part: Contribution, indicator: Indicator, value: ValueView) -> Contribution:
+    """Write what an indicator adds to a score so that it says no more than the day on which that was."""
+    if not _MOVES_WITH_TIME & set(indicator.parameters) or isinstance(part.value, str):
+        return part
+    is_age = indicator.unit == "days" and indicator.window_days is None
+    days = nan
+    if is_age and part.value is not None:
+        into_the_day = (value.as_of_us - _day(value.as_of_us)) / DAY_US
+        days = max(float(ceil(part.value - into_the_day - _EXACT)), 0.0)
+    return contribution(indicator, days, part.points, value.currency, tells_value=is_age)
 
 
 def _day(time_us: int) -> int:

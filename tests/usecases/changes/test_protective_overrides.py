@@ -14,6 +14,7 @@ from fivefold.usecases.accounts.second_person import allow_sole_operator
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes.asks import revoke_override
 from fivefold.usecases.changes.proposals import approve_proposal, list_proposals, read_proposal, refuse_proposal
+from fivefold.usecases.changes.search import search_proposals
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.levels.overrides import approve_override, overrides_of, request_override
 from fivefold.usecases.rulesets.drafts import save_draft
@@ -161,6 +162,13 @@ def test_approvers_decide_these_and_see_no_others(engine: Engine, three: People)
     for act in (approve_proposal, refuse_proposal):
         with pytest.raises(ConflictError, match="is about what assesses, which publishers and admins decide"):
             act(Context(engine, three[1]).at(NOW), switch, "why", Role.APPROVER)
+    for role in (Role.APP, Role.COMMERCIAL, Role.INVESTIGATOR):
+        assert list_proposals(Context(engine, three[1]), role=role) == search_proposals(
+            Context(engine, three[1]), role=role
+        )
+        assert list_proposals(Context(engine, three[1]), role=role) == []
+        with pytest.raises(NotFoundError, match=f"there is no proposal {switch}"):
+            read_proposal(Context(engine, three[1]), switch, role)
     assert refuse_proposal(Context(engine, three[0]).at(NOW), proposal.id, "no", Role.PUBLISHER).state == "withdrawn"
 
 

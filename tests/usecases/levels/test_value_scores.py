@@ -9,13 +9,14 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
-from fivefold.domain.clock import DAY_US, day_text, from_microseconds
+from fivefold.domain.clock import DAY_US, day_text, from_microseconds, to_microseconds
 from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.features.reading.sources import read_histories
 from fivefold.models.scoring import score_histories
 from fivefold.models.value_model import ValueModel
 from fivefold.store.tables.entities import ValueScore
-from fivefold.usecases.levels.value_scores import EntityScorer
+from fivefold.usecases.levels.value_scores import EntityScorer, read_value
+from fivefold.usecases.portfolio.values import read_value_alone
 from fivefold.usecases.shared.entity_checks import OwnerGiven
 from tests.models.making import model_of_amounts, value_model
 from tests.usecases import banks
@@ -102,6 +103,31 @@ def test_the_same_is_kept_again_of_another_model_with_the_same_version(
     bank.mark(name)
     bank.settle()
     assert [kept.model for kept in scores(bank, name)] == ["fivefold-value", "another"]
+
+
+def test_the_commercial_role_is_told_the_day_of_a_value_and_not_the_hour(bank: Bank) -> None:
+    """Neither by the moment nor by an indicator: the same value, said at other hours of one day, is the same answer."""
+    bank.wait(1)
+    day_us = bank.now - bank.now % DAY_US
+    told, exact = [], []
+    for hour in (0, 1, 13.37, 23.999):
+        with Session(bank.engine) as session, session.begin():
+            said = {ValueScore.as_of_us: day_us + int(hour * DAY_US / 24)}
+            session.query(ValueScore).where(ValueScore.entity_id == bank.id_of("known")).update(said)
+        told.append(read_value_alone(bank.context, "customer", "known", valuer=bank.valuer))
+        exact.append(read_value(bank.context, "customer", "known", valuer=bank.valuer))
+    assert all(each is not None and each.breakdown is not None for each in (*told, *exact))
+    assert len({each.breakdown for each in exact if each}) == 4
+    assert len({(each.as_of_us, each.breakdown) for each in told if each}) == 1
+    assert told[0] is not None
+    assert told[0].breakdown is not None
+    parts = {part.name: part for part in told[0].breakdown.contributions}
+    assert (parts["event_recency"].value, parts["event_recency"].seen) == (1.0, "1.0 days")
+    assert parts["withdrawal_recency"].value == (day_us - to_microseconds(date(2026, 10, 1))) / DAY_US
+    assert (parts["deposit_decayed_15d"].value, parts["deposit_decayed_15d"].seen) == (None, "")
+    assert parts["deposit_decayed_15d"].sentence.startswith("Settled deposits fading by half every 15 days, summed")
+    assert "EUR" not in parts["deposit_decayed_15d"].sentence
+    assert parts["deposit_sum_90d"].value == 2000.0
 
 
 def without_balance(bank: Bank) -> None:
