@@ -193,5 +193,6 @@ def test_a_database_of_before_is_filled_from_its_history(bank: Bank) -> None:
     with bank.engine.connect() as connection:
         assert connection.execute(text("SELECT sum(entities) FROM portfolio_counts")).scalar_one() == len(whole)
         assert_counted(connection)
+    migrate_again(bank.engine, "0023", "0024")  # an index of these columns, which later tests of this database look for
     with Session(bank.engine) as session, session.begin():
         session.execute(delete(ValueScore).where(ValueScore.model == "m"))
