@@ -62,13 +62,16 @@ class Lane:
         self._queues: OrderedDict[int, deque[_Item[Any]]] = OrderedDict()
         """Waiting calls by organisation; the first organisation's turn is next."""
 
-    async def run(self, organisation: int, function: Callable[[], Result]) -> Result:
-        """Run a function in one of the threads; ApiError 429 or 503 if too many wait already."""
+    async def run(self, organisation: int, function: Callable[[], Result], *, accepted: bool = False) -> Result:
+        """Run a function in one of the threads; ApiError 429 or 503 if too many wait already.
+
+        A later step of a request that was *accepted* before waits however many others do: it is not refused halfway.
+        """
         item: _Item[Result] = _Item(organisation, function, Future())
-        self._enqueue(item)
+        self._enqueue(item, accepted)
         return await asyncio.wrap_future(item.future)
 
-    def _enqueue(self, item: _Item[Any]) -> None:
+    def _enqueue(self, item: _Item[Any], accepted: bool) -> None:
         with self._lock:
             if self._may_run(item.organisation):
                 self._running[item.organisation] += 1
@@ -76,7 +79,7 @@ class Lane:
                 return
             queue = self._queues.setdefault(item.organisation, deque())
             full = len(queue) >= self._waiting_each
-            if full or sum(map(len, self._queues.values())) >= self._most_waiting:
+            if not accepted and (full or sum(map(len, self._queues.values())) >= self._most_waiting):
                 if not queue:
                     del self._queues[item.organisation]
                 raise ApiError(429 if full else 503, TOO_MANY if full else BUSY, headers=_later())

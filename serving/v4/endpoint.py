@@ -90,10 +90,15 @@ class ScoringEndpoint:
         if served is None:
             raise ApiError(503, headers={"Retry-After": "10"})
         request.scope["fivefold.model_version"] = served.version
-        large = len(body) > BYTES_IN_LOOP
+        large, accepted = len(body) > BYTES_IN_LOOP, False
 
         async def run(function: Callable[[], Result]) -> Result:
-            return await self.lane.run(credential.organisation_id, function) if large else function()
+            nonlocal accepted
+            if not large:
+                return function()
+            result = await self.lane.run(credential.organisation_id, function, accepted=accepted)
+            accepted = True
+            return result
 
         rows = await run(partial(read_rows, body, self._limits(request), served.model.absent))
         query = read_query(request, now := now_microseconds())

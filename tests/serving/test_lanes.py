@@ -96,6 +96,24 @@ def test_when_all_wait_the_server_is_busy_and_soon_it_is_not() -> None:
     asyncio.run(ask())
 
 
+def test_a_later_step_of_a_request_that_was_accepted_is_never_refused() -> None:
+    work, one = Work(), lane(waiting=3)
+
+    async def ask() -> None:
+        ours = await begun(one, OURS, *(work.named("first") for _ in range(4)))
+        with pytest.raises(ApiError):
+            await one.run(OURS, work.named("new"))
+        later = asyncio.create_task(one.run(OURS, work.named("later"), accepted=True))
+        await asyncio.sleep(0)
+        with pytest.raises(ApiError):
+            await one.run(THEIRS, work.named("new"))
+        work.gate.set()
+        await asyncio.gather(*ours, later)
+
+    asyncio.run(ask())
+    assert work.ran == ["first"] * 4 + ["later"]
+
+
 def test_who_leaves_while_waiting_does_not_run() -> None:
     work, one = Work(), lane()
 

@@ -25,7 +25,7 @@ class LaneOfFour(Lane):
         self.requests = 0
         self.four_are_there = threading.Event()
 
-    async def run(self, organisation: int, function: Callable[[], Any]) -> Any:
+    async def run(self, organisation: int, function: Callable[[], Any], *, accepted: bool = False) -> Any:
         self.requests += 1
         if self.requests == 4:
             asyncio.get_running_loop().call_later(0.2, self.four_are_there.set)
@@ -34,7 +34,7 @@ class LaneOfFour(Lane):
             assert self.four_are_there.wait(60)
             return function()
 
-        return await super().run(organisation, work)
+        return await super().run(organisation, work, accepted=accepted)
 
 
 def test_large_requests_wait_for_each_other_and_too_many_are_refused(tmp_path: Path) -> None:
