@@ -134,6 +134,7 @@ VIEWS: Final[tuple[View, ...]] = (
         validation.show_validation,
     ),
     View("POST", "/console/validation/evidence", "GET /v1/audit", validation.take_evidence, validation.show_validation),
+    View("GET", "/console/validation/jobs/{job}", "GET /v1/validations/{validation}", validation.show_job),
     View("GET", "/console/validation/{validation}", "GET /v1/validations/{validation}", validation.show_found),
     View(
         "POST",

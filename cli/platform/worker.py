@@ -1,4 +1,4 @@
-"""`fivefold worker`: assesses entities, delivers webhooks and runs backtests until it is stopped."""
+"""`fivefold worker`: assesses entities, delivers webhooks, runs backtests and validations until it is stopped."""
 
 import logging
 import signal
@@ -118,6 +118,7 @@ def _tasks(
     from fivefold.usecases.changes.backtests import run_next_backtest
     from fivefold.usecases.levels.worker import BATCH_SIZE, Turns, run_batch
     from fivefold.usecases.levels.worker_loop import ChampionWatcher, PeriodicTask
+    from fivefold.usecases.monitoring.validation_jobs import run_next_validation
     from fivefold.usecases.rulesets.activate import advance_backfills
     from fivefold.usecases.shared.idempotency import prune_keys
 
@@ -139,6 +140,7 @@ def _tasks(
         PeriodicTask("assess", assess, 0.1),
         PeriodicTask("backfills", lambda: advance_backfills(engine, clock()) > 0, 1.0),
         PeriodicTask("backtests", lambda: run_next_backtest(engine, clock(), stopping=stop.is_set), 1.0),
+        PeriodicTask("validations", lambda: run_next_validation(engine, clock(), stopping=stop.is_set), 1.0),
         PeriodicTask("idempotency keys", lambda: prune_keys(engine, clock=clock) > 0, 600.0),
         PeriodicTask("value model", champion.look, 30.0),
     ]

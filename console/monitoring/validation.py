@@ -19,8 +19,14 @@ from fivefold.usecases.monitoring import revalidation
 from fivefold.usecases.monitoring.page import validation_sections
 from fivefold.usecases.monitoring.revalidation import ChangeLine, Trigger
 from fivefold.usecases.monitoring.series import ValidationPoint, read_point, sign_off_validation, validation_series
-from fivefold.usecases.monitoring.validate import read_validation, validate_levels
+from fivefold.usecases.monitoring.validate import read_validation
 from fivefold.usecases.monitoring.validate import revalidation as triggers_of
+from fivefold.usecases.monitoring.validation_jobs import (
+    ValidationJobLine,
+    list_open_validations,
+    read_validation_job,
+    request_validation,
+)
 from fivefold.usecases.monitoring.work_figures import WorkFigures, read_work_figures
 from fivefold.usecases.shared.inputs import read_quarter
 
@@ -58,6 +64,7 @@ class ValidationPage:
 
     Attributes:
         quarters: the present one and those before it, the latest first.
+        under_way: validations that a worker makes, or will make.
         work: of the time of the validation that looks furthest; without one of the last 90 days.
         reached: the triggers that are reached now.
         points: validations, the one that looks furthest first.
@@ -73,6 +80,7 @@ class ValidationPage:
     changes: Page[ChangeLine]
     kinds: tuple[str, ...]
     quarters: tuple[str, ...]
+    under_way: Sequence[ValidationJobLine]
     work: WorkFigures
 
 
@@ -83,6 +91,13 @@ class FoundPage:
     point: ValidationPoint
     found: ReportPage
     work: WorkFigures
+
+
+@dataclass(frozen=True)
+class JobPage:
+    """A validation that a worker makes."""
+
+    job: ValidationJobLine
 
 
 def show_validation(visit: Visit) -> Rendered:
@@ -99,6 +114,7 @@ def show_validation(visit: Visit) -> Rendered:
         changes=revalidation.list_changes(visit, CHANGES),
         kinds=revalidation.KINDS,
         quarters=_quarters(visit.now()),
+        under_way=list_open_validations(visit),
         work=_work(visit, points[0] if points else None),
     )
     return Rendered(template="monitoring/validation.html", title=text("Validation"), page=page)
@@ -132,10 +148,16 @@ def sign_off(visit: Visit) -> Answer:
 
 
 def validate(visit: Visit) -> Answer:
-    """Measure what the levels of a quarter that is over were worth, and keep what was found."""
+    """Ask a worker to measure what the levels of a quarter that is over were worth; how far it is follows."""
     quarter = read_quarter(visit.typed("quarter", text("Quarter")))
-    made = validate_levels(visit, quarter.from_us, quarter.until_us, visit.typed("reason", text("Reason")))
-    return Redirect(f"{visit.path}/{made.id}", "validation-made")
+    job, is_new = request_validation(visit, quarter.from_us, quarter.until_us, visit.typed("reason", text("Reason")))
+    return Redirect(f"{visit.path}/jobs/{job.id}", "validation-asked" if is_new else "validation-under-way")
+
+
+def show_job(visit: Visit) -> Rendered:
+    """Show how far a validation is that a worker makes, and its result."""
+    job = read_validation_job(visit, row_number(visit.parts["job"], text("row")))
+    return Rendered(template="monitoring/job.html", title=text("Validation under way"), page=JobPage(job))
 
 
 def take_evidence(visit: Visit) -> Answer:

@@ -111,6 +111,12 @@ def assessment_frames(
         yield read_rows(session, query, ids, _READ).with_columns(is_late).select(*ASSESSMENTS)
 
 
+def count_standing(session: Session, organisation_id: int) -> int:
+    """Count the entities of an organisation that `assessment_frames` looks at; those erased are counted too."""
+    statement = select(func.count()).select_from(Standing).where(Standing.organisation_id == organisation_id)
+    return session.scalar(statement) or 0
+
+
 def _made_in_time(session: Session, batch: Any, late: Sequence[int]) -> ColumnElement[bool]:
     """Build the condition that an assessment is in no late batch."""
     return or_(batch.is_(None), ~among(session, batch, late)) if late else true()

@@ -1,7 +1,6 @@
 """Backtests: queued, leased, their progress and reports. Nothing here begins or ends a transaction.
 
-A worker leases one until `lease_until_us`, and extends the lease as it goes; the moment also identifies its lease. A
-backtest whose worker died is begun again by another one.
+They are leased as `store.sql.jobs` says. A backtest whose worker died is begun again by another one.
 """
 
 import json
@@ -9,12 +8,13 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple, cast
 
 import polars as pl
-from sqlalchemy import ColumnElement, Row, Select, Table, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Row, Select, Table, delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.levels import bulk_reads as loading
+from fivefold.store.sql.jobs import claim_job, job_waits, update_leased_job
 from fivefold.store.sql.json_text import report_json
 from fivefold.store.sql.keyset import rows_of, scalars_of
 from fivefold.store.tables.entities import Entity
@@ -64,39 +64,17 @@ def _of_content(family_id: int, content_hash: str) -> Select[Backtest]:
 
 def claim_backtest(session: Session, now_us: int, until_us: int) -> tuple[int, int] | None:
     """Lease the backtest that waits longest, or whose lease expired: its number, and the attempt, from 1; or None."""
-    first = (
-        select(_BACKTESTS.c.id)
-        .where(_waiting(now_us))
-        .order_by(_BACKTESTS.c.requested_us, _BACKTESTS.c.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
-    statement = (
-        update(_BACKTESTS)
-        .where(_BACKTESTS.c.id == first.scalar_subquery())  # which is looked up once, and locks one row
-        .values(state="running", lease_until_us=until_us, done=0, total=0, attempts=_BACKTESTS.c.attempts + 1)
-        .returning(_BACKTESTS.c.id, _BACKTESTS.c.attempts)
-    )
-    row = session.execute(statement).one_or_none()
-    return None if row is None else (row.id, row.attempts)
+    return claim_job(session, _BACKTESTS, now_us, until_us)
 
 
 def update_leased(session: Session, number: int, held_us: int, **values: Any) -> bool:
     """Update a backtest whose lease runs until *held_us*; False, with nothing changed, if it no longer does."""
-    mine = (_BACKTESTS.c.id == number, _BACKTESTS.c.state == "running", _BACKTESTS.c.lease_until_us == held_us)
-    result: Any = session.execute(update(_BACKTESTS).where(*mine).values(**values))
-    return bool(result.rowcount)
+    return update_leased_job(session, _BACKTESTS, number, held_us, **values)
 
 
 def is_waiting(session: Session, now_us: int) -> bool:
     """Tell whether a backtest waits for a worker."""
-    statement = select(_BACKTESTS.c.id).where(_waiting(now_us)).limit(1)
-    return session.scalar(statement) is not None
-
-
-def _waiting(now_us: int) -> ColumnElement[bool]:
-    is_expired = and_(_BACKTESTS.c.state == "running", _BACKTESTS.c.lease_until_us <= now_us)
-    return or_(_BACKTESTS.c.state == "queued", is_expired)
+    return job_waits(session, _BACKTESTS, now_us)
 
 
 def backtest_numbered(session: Session, organisation_id: int, number: int, *, locked: bool = False) -> Backtest:

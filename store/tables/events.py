@@ -13,6 +13,7 @@ from fivefold.store.tables.entities import BIG
 
 _ORGANISATION = "organisations.id"
 _WAITING, _DEAD, _ARRIVED = (text(f"state = '{state}'") for state in ("waiting", "dead", "delivered"))
+_OPEN = text("state IN ('queued', 'running')")
 
 
 class OutboxEvent(Base):
@@ -164,6 +165,49 @@ class ValidationRun(Base):
     signed_by: Mapped[str | None] = mapped_column(Text)
     signed_us: Mapped[int | None] = mapped_column(BigInteger)
     conclusion: Mapped[str | None] = mapped_column(Text)
+
+
+class ValidationJob(Base):
+    """A validation that a worker makes, asked for by a person: its progress, and its result.
+
+    Attributes:
+        attempts: how often a worker began it and was not asked to stop.
+        part: what the worker does now, in words; `done` of `total` count within it.
+        error: why it failed or is quarantined.
+        validation_id: what was found; None until it is done.
+    """
+
+    __tablename__ = "validation_jobs"
+    __table_args__ = (
+        CheckConstraint("state IN ('queued', 'running', 'done', 'failed', 'quarantined')", name="state"),
+        # One of a time at once.
+        Index(
+            "ix_validation_jobs_open",
+            "organisation_id",
+            "from_us",
+            "until_us",
+            unique=True,
+            sqlite_where=_OPEN,
+            postgresql_where=_OPEN,
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
+    from_us: Mapped[int] = mapped_column(BigInteger)
+    until_us: Mapped[int] = mapped_column(BigInteger)
+    reason: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(String(12))
+    attempts: Mapped[int] = mapped_column(Integer)
+    part: Mapped[str | None] = mapped_column(Text)
+    requested_by: Mapped[str] = mapped_column(Text)
+    requested_us: Mapped[int] = mapped_column(BigInteger)
+    lease_until_us: Mapped[int | None] = mapped_column(BigInteger)
+    done: Mapped[int] = mapped_column(BigInteger)
+    total: Mapped[int] = mapped_column(BigInteger)
+    finished_us: Mapped[int | None] = mapped_column(BigInteger)
+    error: Mapped[str | None] = mapped_column(Text)
+    validation_id: Mapped[int | None] = mapped_column(ForeignKey("validations.id"))
 
 
 class Member(Base):

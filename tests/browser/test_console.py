@@ -21,6 +21,7 @@ PARTS = {
     "external_id": "c%2F1%20%C3%A4",
     "assessment": "1.1",
     "validation": "1",
+    "job": "1",
     "item": "override-1-0",
     "member": "1",
     "version": "2",

@@ -1,7 +1,8 @@
-"""A dead webhook is sent again: in a real browser, with scripts and without."""
+"""Webhooks, and validations that a worker makes: in a real browser, with scripts and without."""
 
 from typing import TYPE_CHECKING, Any
 
+from fivefold.usecases.monitoring.validation_jobs import run_next_validation
 from tests.browser.conftest import Served, in_looks
 from tests.browser.test_console import visiting
 from tests.serving.v1.more_rows import MORE
@@ -49,3 +50,20 @@ def test_an_endpoint_is_added_given_a_new_secret_paused_and_removed(
         page.click("button:has-text('Remove it')")
         assert "The endpoint is removed." in page.inner_text("[role=status]")
         assert "hooks.example" not in page.inner_text("main")
+
+
+@in_looks()
+def test_a_quarter_is_validated_by_a_worker_while_the_page_tells_how_far_it_is(
+    browser: "Browser", served: Served, look: dict[str, Any]
+) -> None:
+    with visiting(browser, served, "approver", **look) as page:
+        page.goto("/console/validation")
+        page.click("summary:has-text('Validate a quarter')")
+        page.click("button:has-text('Validate')")
+        assert "It waits for a worker." in page.inner_text("main")
+        assert run_next_validation(served.place.engine)
+        if not look["java_script_enabled"]:
+            page.click("a:has-text('See how far it is now')")
+        page.click("a:has-text('See what was found')")
+        assert page.inner_text("h1").startswith("Validation 2")
+        assert page.evaluate("document.documentElement.scrollWidth") <= look["viewport"]["width"]

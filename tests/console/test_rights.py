@@ -14,6 +14,7 @@ PARTS = {
     "external_id": "acme",
     "assessment": "1.1",
     "validation": "1",
+    "job": "1",
     "item": "override-1-0",
     "member": "1",
     "version": "1",

@@ -6,17 +6,20 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import DAY_US, HOUR_US
-from fivefold.store.tables.events import ValidationRun
+from fivefold.domain.clock import DAY_US, HOUR_US, parse_moment
+from fivefold.store.tables.events import ValidationJob, ValidationRun
 from fivefold.store.tables.levels import OverrideRow
 from fivefold.store.tables.rulesets import Family, RulesetVersion
 from fivefold.usecases.evidence.archive import check_archive
+from fivefold.usecases.monitoring.validation_jobs import request_validation, run_next_validation
+from fivefold.usecases.shared.context import Context
 from tests.console.test_queries import count
 from tests.console.visitors import Visitor
 from tests.serving.v1.examples import QUARTER
 from tests.serving.v1.places import OURS, THEIRS, Place
 
 PAGE = "/console/validation"
+QUARTER_US = (parse_moment("2025-10-01", "from"), parse_moment("2026-01-01", "until"))
 
 
 def measured(place: Place, quarters: int, gini: float = 0.71) -> None:
@@ -177,17 +180,63 @@ def test_time_to_decide_says_what_is_not_known_and_is_no_zero(place: Place) -> N
     assert place.ask("GET", "/v1/work-figures", params=asked, role="investigator").status_code == 403
 
 
-def test_a_validation_is_made_from_the_page(place: Place) -> None:
+def test_a_validation_is_asked_for_made_by_a_worker_and_in_the_log_once(place: Place) -> None:
     visitor = Visitor(place).sign_in("approver").go(PAGE)
     visitor.submit("/validate", quarter="2025Q4", reason="<b>the year</b>")
-    assert "The validation is made, and kept as it was found." in visitor.text
-    assert "&lt;b&gt;the year&lt;/b&gt;" in visitor.go(PAGE).page.text
+    assert "The validation is asked for. A worker makes it." in visitor.text
+    assert "It waits for a worker." in visitor.text
+    job = visitor.page.url.path
+    assert job in visitor.links(), "how far it is, without a script"
+    second = Visitor(place).sign_in("publisher").go(PAGE).submit("/validate", quarter="2025Q4", reason="mine")
+    assert second.page.url.path == job
+    assert "That quarter is being validated already." in second.text
+    assert "1 October 2025 – 1 January 2026" in second.go(PAGE).text.partition("Validate a quarter")[0]
+    assert run_next_validation(place.engine)
+    assert not run_next_validation(place.engine)
+    assert "It is made." in visitor.go(job).text
+    assert "hx-trigger" not in visitor.page.text
+    assert "&lt;b&gt;the year&lt;/b&gt;" in visitor.page.text
+    assert "Under way" not in visitor.go(f"{PAGE}/2").go(PAGE).text
+    assert "&lt;b&gt;the year&lt;/b&gt;" in visitor.page.text
+    made = place.good("GET", "/v1/audit/search", params={"action": "levels.validated"}, role="admin")
+    assert len(made) == 2, "one of them is the place's own"
+
+
+def test_a_quarter_that_cannot_be_validated_is_refused_at_once(place: Place) -> None:
+    visitor = Visitor(place).sign_in("approver").go(PAGE)
     visitor.submit("/validate", quarter="2097Q1", reason="the future")
     assert visitor.page.status_code == 422
     assert "which is still to come; it must be over" in visitor.text
     visitor.go(PAGE).submit("/validate", quarter="summer")
     assert "it must be a year and a quarter from Q1 to Q4" in visitor.text
     assert not [form for form in visitor.forms() if form.action.endswith("/evidence")]
+    assert not run_next_validation(place.engine)
+
+
+def test_how_far_a_validation_is_and_why_it_failed_stay_on_its_page(place: Place) -> None:
+    number = asked_for(place)
+    page = f"{PAGE}/jobs/{number}"
+    with Session(place.engine) as session, session.begin():
+        session.get_one(ValidationJob, number).state = "running"
+        session.get_one(ValidationJob, number).part = "customers whose levels are read"
+        session.get_one(ValidationJob, number).done, session.get_one(ValidationJob, number).total = 20_000, 100_000
+    visitor = Visitor(place).sign_in("approver").go(page)
+    assert "20,000 of 100,000 customers whose levels are read" in visitor.text
+    assert 'hx-trigger="every 2s"' in visitor.page.text
+    with Session(place.engine) as session, session.begin():
+        session.get_one(ValidationJob, number).state = "failed"
+        session.get_one(ValidationJob, number).error = "it broke off: <i>"
+    assert "It failed, and found nothing." in visitor.go(page).text
+    assert "it broke off: &lt;i&gt;" in visitor.page.text
+    assert "Ask for it again" in visitor.text
+    assert Visitor(place).sign_in("admin", THEIRS).go(page).page.status_code == 404
+    assert Visitor(place).sign_in("investigator").go(page).page.status_code == 403
+
+
+def asked_for(place: Place) -> int:
+    """A validation that waits for a worker."""
+    context = Context(place.engine, place.actor("approver"))
+    return request_validation(context, QUARTER_US[0], QUARTER_US[1], "the year")[0].id
 
 
 def test_an_administrator_takes_the_evidence_of_a_quarter_and_the_log_keeps_that(place: Place, tmp_path: Path) -> None:

@@ -7,20 +7,36 @@ An assessment that was made long after its moment knew what was stored until the
 so it is left out of everything but the count of those left out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
-from fivefold.store.monitoring.validation import NO_ASSESSMENTS, assessment_frames, late_batches, records_before
+from fivefold.store.monitoring.validation import (
+    ENTITIES_AT_ONCE,
+    NO_ASSESSMENTS,
+    assessment_frames,
+    count_standing,
+    late_batches,
+    records_before,
+)
 
 CONFIRMED, NOT_CONFIRMED, WITHOUT_OUTCOME, OPEN = "confirmed", "not confirmed", "without outcome", "open"
 """Outcomes of an alert."""
 
+READS = "customers whose levels are read"
 LATE_US = DAY_US
 """An assessment that was made later than this after its moment was made in hindsight; a worker that was off is not."""
+
+
+Progress = Callable[[int, int, str], None]
+"""Called with how much is done, of how much, and what that counts, in words."""
+
+
+def untold(_done: int, _total: int, _part: str) -> None:
+    """Tell nobody how far it is."""
 
 
 @dataclass(frozen=True)
@@ -72,14 +88,21 @@ class LevelHistory:
 
 
 def read_level_histories(
-    session: Session, organisation_id: int, period: ValidationPeriod, confirmed: Sequence[str]
+    session: Session,
+    organisation_id: int,
+    period: ValidationPeriod,
+    confirmed: Sequence[str],
+    progress: Progress = untold,
 ) -> LevelHistory:
-    """Read what happened; outcomes that are among *confirmed* are."""
+    """Read what happened; outcomes that are among *confirmed* are. *progress* is called with the entities looked at."""
+    total = count_standing(session, organisation_id)
+    progress(0, total, READS)
     batches = late_batches(session, organisation_id, period.until_us, LATE_US)
     parts, counted = [_frames_in_period(NO_ASSESSMENTS, period)], []
     for part in assessment_frames(session, organisation_id, period.from_us, period.until_us, batches):
         parts.append(_frames_in_period(part.filter(~pl.col("late")), period))
         counted.append(_counted(part))
+        progress(min(len(counted) * ENTITIES_AT_ONCE, total), total, READS)
     began, ended, first = (pl.concat(frames) for frames in zip(*parts, strict=True))
     records = known_by(records_before(session, organisation_id, period.until_us, batches), period.until_us)
     cases = records.filter(pl.col("kind") == "case")

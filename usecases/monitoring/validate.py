@@ -16,7 +16,14 @@ from fivefold.store.monitoring.revalidation import count_open_changes, latest_ru
 from fivefold.store.monitoring.validation import overrides_before, transitions_between, versions_named
 from fivefold.store.tables.events import ValidationRun
 from fivefold.usecases.accounts.settings import Settings, settings_of
-from fivefold.usecases.monitoring.history import CONFIRMED, LevelHistory, ValidationPeriod, read_level_histories
+from fivefold.usecases.monitoring.history import (
+    CONFIRMED,
+    LevelHistory,
+    Progress,
+    ValidationPeriod,
+    read_level_histories,
+    untold,
+)
 from fivefold.usecases.monitoring.override_figures import override_figures
 from fivefold.usecases.monitoring.revalidation import Trigger, measured_triggers, still_measured, triggers_now
 from fivefold.usecases.monitoring.version_groups import VersionGroup, version_group
@@ -28,6 +35,7 @@ FORM = 1
 """Of the report; a later form that readers cannot take has another number."""
 
 MOST_OUTCOMES = 20
+MEASURES = "groups that are measured: all rulesets together, and each version"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,32 +83,53 @@ def validate_levels(
         ConflictError: the organisation has not chosen its levels yet.
     """
     now = context.now()
-    period, why, words = _checked(from_us, until_us, now), checked_reason(reason), _checked_words(confirmed)
-    with context.reading() as session:
-        report = _report(session, context.organisation_id, period, words, now, resamples)
+    period, why, words = checked_period(from_us, until_us, now), checked_reason(reason), _checked_words(confirmed)
+    report = measured_levels(context, period, now, words, resamples)
     with context.writing() as session:
-        run = ValidationRun(
-            organisation_id=context.organisation_id,
-            trigger=why,
-            from_us=period.from_us,
-            until_us=period.until_us,
-            made_us=now,
-            report=report,
-        )
-        session.add(run)
-        session.flush()
-        session.refresh(run)  # with its keys in their order
-        reached = sorted({each["name"] for each in report["triggers"] if each["answer"] == "reached"})
-        details = {"from_us": period.from_us, "until_us": period.until_us, "reached": reached}
-        validation = _validated(run)
-        context.record(
-            session, "levels.validated", ("validation", run.id),
-            after={"reason": why}, details=details,
-        )  # fmt: skip
-        return validation
+        return keep_validation(session, context, why, report)
 
 
-def _checked(from_us: int, until_us: int, now_us: int) -> ValidationPeriod:
+def measured_levels(
+    context: Context,
+    period: ValidationPeriod,
+    now_us: int,
+    confirmed: Sequence[str] = (CONFIRMED,),
+    resamples: int = RESAMPLES,
+    progress: Progress = untold,
+) -> dict[str, Any]:
+    """Measure what the levels of a time were worth, as of now; give the report. *progress* is called as it goes on.
+
+    ConflictError where the organisation has not chosen its levels yet.
+    """
+    with context.reading() as session:
+        return _report(session, context.organisation_id, period, confirmed, now_us, resamples, progress)
+
+
+def keep_validation(session: Session, context: Context, reason: str, report: dict[str, Any]) -> Validated:
+    """Keep what was found, and record that, in the caller's transaction and as the last thing in it."""
+    run = ValidationRun(
+        organisation_id=context.organisation_id,
+        trigger=reason,
+        from_us=report["from_us"],
+        until_us=report["until_us"],
+        made_us=report["made_us"],
+        report=report,
+    )
+    session.add(run)
+    session.flush()
+    session.refresh(run)  # with its keys in their order
+    reached = sorted({each["name"] for each in report["triggers"] if each["answer"] == "reached"})
+    details = {"from_us": run.from_us, "until_us": run.until_us, "reached": reached}
+    validation = _validated(run)
+    context.record(
+        session, "levels.validated", ("validation", run.id),
+        after={"reason": reason}, details=details,
+    )  # fmt: skip
+    return validation
+
+
+def checked_period(from_us: int, until_us: int, now_us: int) -> ValidationPeriod:
+    """Check a time that levels are looked at in; ConfigError where it is empty or not over."""
     period = ValidationPeriod(checked_moment(from_us, "from_us"), checked_moment(until_us, "until_us"))
     if period.from_us >= period.until_us:
         raise ConfigError(
@@ -125,10 +154,11 @@ def _report(
     confirmed: Sequence[str],
     now_us: int,
     resamples: int,
+    progress: Progress,
 ) -> dict[str, Any]:
     settings = settings_of(session, organisation_id)
-    history = read_level_histories(session, organisation_id, period, confirmed)
-    groups = _groups(session, organisation_id, history, settings, resamples)
+    history = read_level_histories(session, organisation_id, period, confirmed, progress)
+    groups = _groups(session, organisation_id, history, settings, resamples, progress)
     overrides = override_figures(
         overrides_before(session, organisation_id, period.until_us),
         history.ended,
@@ -158,17 +188,24 @@ def _report(
 
 
 def _groups(
-    session: Session, organisation_id: int, history: LevelHistory, settings: Settings, resamples: int
+    session: Session,
+    organisation_id: int,
+    history: LevelHistory,
+    settings: Settings,
+    resamples: int,
+    progress: Progress,
 ) -> list[VersionGroup]:
     """Measure all together, then each version that took part, in the order of rulesets and versions."""
     names = versions_named(session, organisation_id)
     version_ids = {*history.first["version_id"], *history.ended["version_id"]}
     version_ids |= {*history.alerts["version_id"], *history.cases["version_id"]}
     versions = sorted((*names[number], number) for number in version_ids if number is not None)
-    return [
-        version_group(history, settings.levels, resamples=resamples),
-        *(version_group(history, settings.levels, (row, name, number), resamples) for name, number, row in versions),
-    ]
+    wanted = [None, *((row, name, number) for name, number, row in versions)]
+    groups = []
+    for done, version in enumerate(wanted):
+        progress(done, len(wanted), MEASURES)
+        groups.append(version_group(history, settings.levels, version, resamples))
+    return groups
 
 
 def _transitions(

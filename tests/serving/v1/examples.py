@@ -6,9 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
 from fivefold.serving.v1.path_encoding import path_to
 from fivefold.serving.v1.permissions import READERS
 from fivefold.serving.v1.route import Route
+from fivefold.store.tables.events import ValidationJob, ValidationRun
 from fivefold.usecases.changes.backtests import run_next_backtest
 from fivefold.usecases.ingest.import_progress import note_import
 from fivefold.usecases.shared.context import Context
@@ -306,6 +310,12 @@ def validated(place: Place) -> None:
     body = {"kind": "product", "description": "Loans"}
     place.good("POST", "/v1/material-changes", body, token=registrar)
     place.good("POST", "/v1/validations", QUARTER, role="publisher")
+    with Session(place.engine) as session, session.begin():
+        made = session.scalars(select(ValidationRun)).one()
+        of = {"organisation_id": made.organisation_id, "from_us": made.from_us, "until_us": made.until_us}
+        asked = {"reason": made.trigger, "requested_by": "member:2", "requested_us": made.made_us, "validation_id": 1}
+        counts = {"attempts": 1, "done": 1, "total": 1, "finished_us": made.made_us}
+        session.add(ValidationJob(state="done", **of, **asked, **counts))
 
 
 def proposed(place: Place, maker: str) -> None:
