@@ -4,34 +4,36 @@ Every source is read by an index in the order of when its items came, and they a
 same however many others wait.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, BindParameter, Select, and_, case, func, literal, null, or_, select, tuple_
+from sqlalchemy import (
+    BindParameter,
+    Integer,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+)
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import NO_PLACE, Key, Page, Part, cut
+from fivefold.store.queue.sources import REVIEW_US, RISES_US, SOURCES, Kind, Source, number_parameter
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.events import Member
-from fivefold.store.tables.levels import IS_FAILED, IS_RISE, Assessment, DueMark, OverrideRow, Standing, Transition
+from fivefold.store.tables.levels import OverrideRow, Standing
 from fivefold.store.tables.proposals import Proposal
 from fivefold.store.tables.queue import QueueWork
-
-
-class Kind(StrEnum):
-    """What waits, the more urgent first."""
-
-    OVERRIDE = "override"
-    CHANGE = "change"
-    FAILURE = "failure"
-    QUARANTINE = "quarantine"
-    RISE = "rise"
-    REVIEW = "review"
-
 
 DAYS: Final[Mapping[Kind, int]] = {
     Kind.OVERRIDE: 2,
@@ -42,10 +44,6 @@ DAYS: Final[Mapping[Kind, int]] = {
     Kind.REVIEW: 0,
 }
 """An item is to be dealt with this long after it came; an overdue review at once."""
-RISES_US: Final = 30 * DAY_US
-"""A rise that nobody put away waits this long."""
-REVIEW_US: Final = DAY_US
-"""A level that is to be computed again at a moment, and still was not after this long, is overdue."""
 MOST_COUNTED: Final = 10_000
 
 
@@ -125,18 +123,16 @@ class ItemRow(NamedTuple):
     revision: int | None
 
 
-@dataclass(frozen=True)
-class _Source:
-    """Where items of a kind are: their columns, and the conditions under which one waits."""
+class _Shape(NamedTuple):
+    """Which conditions `WantedItems` has: statements of one shape differ in values alone, and are built once."""
 
-    kind: Kind
-    columns: tuple[Any, ...]
-    conditions: tuple[Any, ...]
-    joins: Callable[[Select[Any]], Select[Any]] | None = None
-
-    @property
-    def since(self) -> Any:
-        return self.columns[2]
+    of_member: bool
+    unassigned: bool
+    of_type: bool
+    of_levels: bool
+    since: bool
+    proposal_kinds: bool
+    named: bool
 
 
 def items_among(session: Session, wanted: WantedItems, order: QueueOrder, part: Part) -> Page[ItemRow]:
@@ -144,16 +140,19 @@ def items_among(session: Session, wanted: WantedItems, order: QueueOrder, part: 
 
     Those of erased entities are left out. ConfigError if the part begins behind no key of this list.
     """
+    behind, values = None, _values(wanted)
+    if part.most is not None:
+        values["most"] = part.most + 1
+    if part.after is not None:
+        behind = name_in_key(part.after)
+        values |= {"after_number": behind.number, "after_step": behind.step}
     found: list[ItemRow] = []
-    for source in _sources(wanted):
-        statement = _statement(source, wanted)
+    for place in _places(wanted):
         if part.after is not None:
-            statement = statement.where(_behind(source, order, part.after))
-        keys = [source.since, *(each for each in source.columns[:2] if not isinstance(each, BindParameter))]
-        statement = statement.order_by(*(key.desc() if order is QueueOrder.NEWEST else key for key in keys))
-        if part.most is not None:
-            statement = statement.limit(part.most + 1)
-        found += [ItemRow(*row) for row in session.execute(statement)]
+            values["edge_us"] = int(part.after[0]) - _offset_us(SOURCES[place].kind, order)
+        kind = None if behind is None else behind.kind
+        statement = _list_statement(place, _shape(wanted), order, kind, part.most is not None)
+        found += [ItemRow(*row) for row in session.execute(statement, values)]
     found.sort(key=lambda row: key_of_item(row, order), reverse=order is QueueOrder.NEWEST)
     return cut(found, lambda row: key_of_item(row, order), part.most)
 
@@ -179,155 +178,145 @@ def name_in_key(after: Key) -> ItemName:
     return ItemName(list(Kind)[int(after[1])], int(after[2]), int(after[3]))
 
 
-def _behind(source: _Source, order: QueueOrder, after: Key) -> Any:
-    """Select what comes after a key of the merged list, in terms of the source's own columns."""
-    name = name_in_key(after)
-    edge = literal(int(after[0]) - _offset_us(source.kind, order), BigInteger)
-    place, present = list(Kind).index(source.kind), list(Kind).index(name.kind)
+def _shape(wanted: WantedItems) -> _Shape:
+    return _Shape(
+        of_member=wanted.member_id is not None,
+        unassigned=wanted.unassigned,
+        of_type=wanted.type_id is not None,
+        of_levels=bool(wanted.levels),
+        since=wanted.since_us is not None,
+        proposal_kinds=wanted.proposal_kinds is not None,
+        named=wanted.name is not None,
+    )
+
+
+def _values(wanted: WantedItems) -> dict[str, Any]:
+    """Give the values of the parameters; a statement takes those that it has."""
+    return {
+        "organisation_id": wanted.organisation_id,
+        "rises_us": wanted.now_us - RISES_US,
+        "late_us": wanted.now_us - REVIEW_US,
+        "latest_us": wanted.latest_us,
+        "member_id": wanted.member_id,
+        "type_id": wanted.type_id,
+        "levels": list(wanted.levels),
+        "since_us": wanted.since_us,
+        "proposal_kinds": list(wanted.proposal_kinds or ()),
+        "number": None if wanted.name is None else wanted.name.number,
+        "step": None if wanted.name is None else wanted.name.step,
+    }
+
+
+@lru_cache(maxsize=512)
+def _list_statement(
+    place: int, shape: _Shape, order: QueueOrder, behind: Kind | None, is_cut: bool
+) -> Select[*tuple[Any, ...]]:
+    """List the items of a source; building that takes several times as long as the databases take to answer.
+
+    Args:
+        place: of the source.
+        shape: the conditions.
+        order: of the items.
+        behind: the kind of the item behind which the page begins; None from the first one on.
+        is_cut: the source gives no more than the page takes.
+    """
+    source = SOURCES[place]
+    number, step, since, _, *details = source.columns
+    columns = [literal(source.kind.value), number, step, since]
+    columns += [Entity.id, EntityType.name, Entity.external_id, Standing.level]
+    work = (QueueWork.member_id, Member.name, Member.left_us, QueueWork.done_us, QueueWork.revision)
+    statement: Select[*tuple[Any, ...]] = select(*columns, *details, *work).select_from(source.table)
+    if source.join is not None:
+        statement = statement.outerjoin(*source.join)
+    statement = _of_entity(statement, source).join(
+        EntityType, EntityType.id == Entity.type_id, isouter=source.kind is Kind.CHANGE
+    )
+    statement = _with_level(_with_work(statement, source), source)
+    statement = _narrowed(statement.outerjoin(Member, Member.id == QueueWork.member_id), source, shape)
+    if behind is not None:
+        statement = statement.where(_behind(source, order, behind))
+    keys = [since, *(each for each in (number, step) if not isinstance(each, BindParameter))]
+    statement = statement.order_by(*(key.desc() if order is QueueOrder.NEWEST else key for key in keys))
+    return statement.limit(bindparam("most", type_=Integer)) if is_cut else statement
+
+
+@lru_cache(maxsize=128)
+def _count_statement(place: int, shape: _Shape) -> Select[*tuple[Any, ...]]:
+    """Count the items of a source, with no table that neither says whether one waits nor is asked for."""
+    source = SOURCES[place]
+    statement: Select[*tuple[Any, ...]] = select(source.since.label("since_us")).select_from(source.table)
+    statement = _with_work(_of_entity(statement, source), source)
+    if shape.of_levels:
+        statement = _with_level(statement, source)
+    if shape.unassigned:
+        statement = statement.outerjoin(Member, Member.id == QueueWork.member_id)
+    some = _narrowed(statement, source, shape).limit(bindparam("most", type_=Integer)).subquery()
+    sums = (
+        func.sum(case((some.c.since_us <= number_parameter(edge), 1), else_=0)) for edge in ("overdue_us", "today_us")
+    )
+    return select(*sums, func.count(some.c.since_us))
+
+
+def _of_entity(statement: Select[*tuple[Any, ...]], source: Source) -> Select[*tuple[Any, ...]]:
+    """Leave the items of erased entities out; a change may be about nobody in particular."""
+    outer = source.kind is Kind.CHANGE
+    return statement.join(Entity, Entity.id == source.columns[3], isouter=outer).where(Entity.erased_us.is_(None))
+
+
+def _with_level(statement: Select[*tuple[Any, ...]], source: Source) -> Select[*tuple[Any, ...]]:
+    if source.table is Standing:
+        return statement
+    return statement.outerjoin(Standing, Standing.entity_id == source.columns[3])
+
+
+def _with_work(statement: Select[*tuple[Any, ...]], source: Source) -> Select[*tuple[Any, ...]]:
+    of_item = and_(
+        QueueWork.organisation_id == bindparam("organisation_id"),
+        QueueWork.kind == source.kind.value,
+        QueueWork.number == source.number,
+        QueueWork.step == source.step,
+    )
+    return statement.outerjoin(QueueWork, of_item)
+
+
+def _narrowed(statement: Select[*tuple[Any, ...]], source: Source, shape: _Shape) -> Select[*tuple[Any, ...]]:
+    """Select what waits, as far as it is asked for."""
+    conditions = [*source.conditions, source.table.organisation_id == bindparam("organisation_id")]
+    if shape.named:
+        conditions += [source.number == number_parameter("number"), source.step == number_parameter("step")]
+    else:
+        conditions.append(QueueWork.done_us.is_(None))
+    if shape.of_member:
+        conditions.append(QueueWork.member_id == bindparam("member_id"))
+    if shape.unassigned:
+        conditions.append(or_(QueueWork.member_id.is_(None), Member.left_us.is_not(None)))
+    if shape.of_type:
+        conditions.append(Entity.type_id == bindparam("type_id"))
+    if shape.of_levels:
+        conditions.append(Standing.level.in_(bindparam("levels", expanding=True)))
+    if shape.since:
+        conditions.append(source.since >= number_parameter("since_us"))
+    if shape.proposal_kinds and source.kind is Kind.CHANGE:
+        conditions.append(Proposal.kind.in_(bindparam("proposal_kinds", expanding=True)))
+    return statement.where(*conditions)
+
+
+def _behind(source: Source, order: QueueOrder, kind: Kind) -> Any:
+    """Select what comes after an item of the merged list, in terms of the source's own columns."""
+    place, present, edge = list(Kind).index(source.kind), list(Kind).index(kind), number_parameter("edge_us")
     newest = order is QueueOrder.NEWEST
     if place == present:
-        own = tuple_(source.since, *source.columns[:2])
-        numbers = (literal(number, BigInteger) for number in (name.number, name.step))
-        return own < tuple_(edge, *numbers) if newest else own > tuple_(edge, *numbers)
+        own = tuple_(source.since, source.number, source.step)
+        after = tuple_(edge, number_parameter("after_number"), number_parameter("after_step"))
+        return own < after if newest else own > after
     if newest:
         return source.since <= edge if place < present else source.since < edge
     return source.since >= edge if place > present else source.since > edge
 
 
-def _statement(source: _Source, wanted: WantedItems) -> Select[Any]:
-    number, step, since, entity_id, *details = source.columns
-    columns = [literal(source.kind.value), number, step, since]
-    columns += [Entity.id, EntityType.name, Entity.external_id, Standing.level]
-    work = (QueueWork.member_id, Member.name, Member.left_us, QueueWork.done_us, QueueWork.revision)
-    statement: Select[Any] = select(*columns, *details, *work).select_from(number.class_)
-    if source.joins is not None:
-        statement = source.joins(statement)
-    outer = source.kind is Kind.CHANGE  # which may be about nobody in particular
-    statement = (
-        statement.join(Entity, Entity.id == entity_id, isouter=outer)
-        .join(EntityType, EntityType.id == Entity.type_id, isouter=outer)
-        .where(Entity.erased_us.is_(None))
-    )
-    if number.class_ is not Standing:
-        statement = statement.outerjoin(Standing, Standing.entity_id == entity_id)
-    statement = _with_work(statement, source, wanted).where(*source.conditions)
-    if wanted.type_id is not None:
-        statement = statement.where(Entity.type_id == wanted.type_id)
-    if wanted.levels:
-        statement = statement.where(Standing.level.in_(wanted.levels))
-    if wanted.since_us is not None:
-        statement = statement.where(since >= wanted.since_us)
-    if wanted.name is not None:
-        statement = statement.where(number == wanted.name.number, step == wanted.name.step)
-    return statement
-
-
-def _with_work(statement: Select[Any], source: _Source, wanted: WantedItems) -> Select[Any]:
-    number, step = source.columns[:2]
-    statement = statement.outerjoin(
-        QueueWork,
-        and_(
-            QueueWork.organisation_id == wanted.organisation_id,
-            QueueWork.kind == source.kind.value,
-            QueueWork.number == number,
-            QueueWork.step == step,
-        ),
-    ).outerjoin(Member, Member.id == QueueWork.member_id)
-    if wanted.name is None:
-        statement = statement.where(QueueWork.done_us.is_(None))
-    if wanted.member_id is not None:
-        statement = statement.where(QueueWork.member_id == wanted.member_id)
-    if wanted.unassigned:
-        statement = statement.where(or_(QueueWork.member_id.is_(None), Member.left_us.is_not(None)))
-    return statement
-
-
-def _sources(wanted: WantedItems) -> list[_Source]:
+def _places(wanted: WantedItems) -> list[int]:
     kinds = wanted.kinds if wanted.name is None else {wanted.name.kind} & set(wanted.kinds)
-    return [source for kind in Kind if kind in kinds for source in _OF_KIND[kind](wanted)]
-
-
-def _rises(wanted: WantedItems) -> list[_Source]:
-    columns = (
-        *(Transition.entity_id, Transition.number, Transition.at_us, Transition.entity_id),
-        *(Transition.from_level, Transition.to_level, Assessment.breakdown, Assessment.status, null()),
-    )
-    conditions = (
-        Transition.organisation_id == wanted.organisation_id,
-        IS_RISE,
-        Transition.at_us > wanted.now_us - RISES_US,
-    )
-    same = and_(Assessment.entity_id == Transition.entity_id, Assessment.number == Transition.number)
-    return [_Source(Kind.RISE, columns, conditions, lambda statement: statement.outerjoin(Assessment, same))]
-
-
-def _overrides(wanted: WantedItems) -> list[_Source]:
-    row = OverrideRow
-    columns = (
-        *(row.id, literal(0, BigInteger), row.requested_us, row.entity_id),
-        *(null(), row.level, row.reason, null(), row.requested_by),
-    )
-    return [_Source(Kind.OVERRIDE, columns, (row.organisation_id == wanted.organisation_id, row.state == "requested"))]
-
-
-def _changes(wanted: WantedItems) -> list[_Source]:
-    row = Proposal
-    columns = (
-        *(row.id, literal(0, BigInteger), row.proposed_us, row.entity_id),
-        *(null(), null(), row.reason, row.kind + ": " + row.subject, row.proposed_by),
-    )
-    conditions: tuple[Any, ...] = (row.organisation_id == wanted.organisation_id, row.state == "proposed")
-    if wanted.proposal_kinds is not None:
-        conditions = (*conditions, row.kind.in_(wanted.proposal_kinds))
-    return [_Source(Kind.CHANGE, columns, conditions)]
-
-
-def _failures(wanted: WantedItems) -> list[_Source]:
-    """Give those that are no level in full, and those that are dated after now."""
-    row = Standing
-    of = row.organisation_id == wanted.organisation_id
-    columns = (
-        *(row.entity_id, row.number, row.assessed_us, row.entity_id),
-        *(null(), null(), null(), row.status, null()),
-    )
-    later = row.assessed_us > wanted.latest_us
-    ahead = (*columns[:7], literal("ahead"), columns[8])
-    return [
-        _Source(Kind.FAILURE, columns, (of, IS_FAILED)),
-        _Source(Kind.FAILURE, ahead, (of, later, ~_FAILED)),
-    ]
-
-
-_FAILED = Standing.status.in_(("failed", "unclassified", "undetermined"))
-
-
-def _quarantined(wanted: WantedItems) -> list[_Source]:
-    row = DueMark
-    columns = (
-        *(row.entity_id, row.revision, func.coalesce(row.due_us, 0), row.entity_id),
-        *(null(), null(), row.error, null(), null()),
-    )
-    return [_Source(Kind.QUARANTINE, columns, (row.organisation_id == wanted.organisation_id, row.quarantined))]
-
-
-def _reviews(wanted: WantedItems) -> list[_Source]:
-    row = DueMark
-    columns = (
-        *(row.entity_id, row.due_us, row.due_us, row.entity_id),
-        *(null(), null(), null(), null(), null()),
-    )
-    late = row.due_us <= wanted.now_us - REVIEW_US
-    return [_Source(Kind.REVIEW, columns, (row.organisation_id == wanted.organisation_id, ~row.quarantined, late))]
-
-
-_OF_KIND: Final[Mapping[Kind, Callable[[WantedItems], list[_Source]]]] = {
-    Kind.OVERRIDE: _overrides,
-    Kind.CHANGE: _changes,
-    Kind.FAILURE: _failures,
-    Kind.QUARANTINE: _quarantined,
-    Kind.RISE: _rises,
-    Kind.REVIEW: _reviews,
-}
+    return [place for place, source in enumerate(SOURCES) if source.kind in kinds]
 
 
 class Counted(NamedTuple):
@@ -342,23 +331,17 @@ class Counted(NamedTuple):
 def count_items(session: Session, wanted: WantedItems) -> dict[Kind, Counted]:
     """Count the items of each kind by when they are due, up to `MOST_COUNTED` of each."""
     counts: dict[Kind, Counted] = {}
-    for source in _sources(wanted):
-        statement = _statement(source, wanted).with_only_columns(
-            source.since.label("since_us"), maintain_column_froms=True
-        )
-        some = statement.limit(MOST_COUNTED + 1).subquery()
-        edge = literal(wanted.now_us - DAYS[source.kind] * DAY_US, BigInteger)
-        late, soon = some.c.since_us <= edge, some.c.since_us <= edge + DAY_US
-        sums = (func.sum(case((condition, 1), else_=0)) for condition in (late, soon))
-        row = session.execute(select(*sums, func.count(some.c.since_us))).one()
+    values = _values(wanted)
+    for place in _places(wanted):
+        kind = SOURCES[place].kind
+        before = counts.setdefault(kind, Counted(0, 0, 0, False))
+        values["overdue_us"] = wanted.now_us - DAYS[kind] * DAY_US
+        values["today_us"] = values["overdue_us"] + DAY_US
+        values["most"] = MOST_COUNTED + 1 - sum(before[:3])
+        row = session.execute(_count_statement(place, _shape(wanted)), values).one()
         overdue, within, every = (int(number or 0) for number in row)
-        before = counts.get(source.kind, Counted(0, 0, 0, False))
-        counts[source.kind] = Counted(
-            before.overdue + overdue,
-            before.today + within - overdue,
-            before.later + every - within,
-            before.capped or every > MOST_COUNTED,
-        )
+        parts = (before.overdue + overdue, before.today + within - overdue, before.later + every - within)
+        counts[kind] = Counted(*parts, sum(parts) > MOST_COUNTED)
     return counts
 
 

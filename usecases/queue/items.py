@@ -18,7 +18,8 @@ from fivefold.store.accounts.members import locked_member
 from fivefold.store.accounts.settings import levels_of
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.queue import items as stored
-from fivefold.store.queue.items import DAYS, Counted, ItemName, ItemRow, Kind, QueueOrder, WantedItems
+from fivefold.store.queue.items import DAYS, Counted, ItemName, ItemRow, QueueOrder, WantedItems
+from fivefold.store.queue.sources import Kind
 from fivefold.store.sql.clocks import ahead_message, latest_us
 from fivefold.store.sql.database import add_alone
 from fivefold.store.tables.events import Member
