@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     BindParameter,
+    CompoundSelect,
     Integer,
     Select,
     and_,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     or_,
     select,
     tuple_,
+    union_all,
 )
 from sqlalchemy.orm import Session
 
@@ -241,7 +243,12 @@ def _list_statement(
 
 
 @lru_cache(maxsize=128)
-def _count_statement(place: int, shape: _Shape) -> Select[*tuple[Any, ...]]:
+def _count_statement(places: tuple[int, ...], shape: _Shape) -> CompoundSelect[*tuple[Any, ...]]:
+    """Count the items of sources, a row for each."""
+    return union_all(*(_counted(place, shape) for place in places))
+
+
+def _counted(place: int, shape: _Shape) -> Select[*tuple[Any, ...]]:
     """Count the items of a source, with no table that neither says whether one waits nor is asked for."""
     source = SOURCES[place]
     statement: Select[*tuple[Any, ...]] = select(source.since.label("since_us")).select_from(source.table)
@@ -251,10 +258,9 @@ def _count_statement(place: int, shape: _Shape) -> Select[*tuple[Any, ...]]:
     if shape.unassigned:
         statement = statement.outerjoin(Member, Member.id == QueueWork.member_id)
     some = _narrowed(statement, source, shape).limit(bindparam("most", type_=Integer)).subquery()
-    sums = (
-        func.sum(case((some.c.since_us <= number_parameter(edge), 1), else_=0)) for edge in ("overdue_us", "today_us")
-    )
-    return select(*sums, func.count(some.c.since_us))
+    edges = (number_parameter(f"{edge}_{source.kind}") for edge in ("overdue", "today"))
+    sums = (func.sum(case((some.c.since_us <= edge, 1), else_=0)) for edge in edges)
+    return select(literal(place, Integer), *sums, func.count(some.c.since_us))
 
 
 def _of_entity(statement: Select[*tuple[Any, ...]], source: Source) -> Select[*tuple[Any, ...]]:
@@ -330,16 +336,16 @@ class Counted(NamedTuple):
 
 def count_items(session: Session, wanted: WantedItems) -> dict[Kind, Counted]:
     """Count the items of each kind by when they are due, up to `MOST_COUNTED` of each."""
-    counts: dict[Kind, Counted] = {}
-    values = _values(wanted)
-    for place in _places(wanted):
-        kind = SOURCES[place].kind
-        before = counts.setdefault(kind, Counted(0, 0, 0, False))
-        values["overdue_us"] = wanted.now_us - DAYS[kind] * DAY_US
-        values["today_us"] = values["overdue_us"] + DAY_US
-        values["most"] = MOST_COUNTED + 1 - sum(before[:3])
-        row = session.execute(_count_statement(place, _shape(wanted)), values).one()
-        overdue, within, every = (int(number or 0) for number in row)
+    places, values = _places(wanted), {**_values(wanted), "most": MOST_COUNTED + 1}
+    counts = {SOURCES[place].kind: Counted(0, 0, 0, False) for place in places}
+    if not places:
+        return counts
+    for kind in counts:
+        overdue_us = wanted.now_us - DAYS[kind] * DAY_US
+        values |= {f"overdue_{kind}": overdue_us, f"today_{kind}": overdue_us + DAY_US}
+    for place, *sums in session.execute(_count_statement(tuple(places), _shape(wanted)), values):
+        kind, (overdue, within, every) = SOURCES[place].kind, (int(number or 0) for number in sums)
+        before = counts[kind]
         parts = (before.overdue + overdue, before.today + within - overdue, before.later + every - within)
         counts[kind] = Counted(*parts, sum(parts) > MOST_COUNTED)
     return counts

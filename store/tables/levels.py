@@ -106,6 +106,14 @@ class Standing(Base):
             sqlite_where=IS_FAILED,
             postgresql_where=IS_FAILED,
         ),
+        # A B-tree over what every assessment writes would cost PostgreSQL an entry in each index of the row.
+        Index(
+            "ix_standings_assessed",
+            "organisation_id",
+            "assessed_us",
+            postgresql_using="brin",
+            postgresql_with={"autosummarize": "on"},
+        ),
     )
 
     entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY), primary_key=True)
@@ -219,6 +227,13 @@ class DueMark(Base):
     __table_args__ = (
         Index("ix_due_marks_waiting", "quarantined", "priority", "due_us"),
         Index("ix_due_marks_queue", "quarantined", "organisation_id", "priority", "due_us"),
+        Index(
+            "ix_due_marks_quarantined",
+            "organisation_id",
+            "entity_id",
+            sqlite_where=text("quarantined = 1"),
+            postgresql_where=text("quarantined"),
+        ),
     )
 
     entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY), primary_key=True)

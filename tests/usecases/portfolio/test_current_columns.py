@@ -183,7 +183,7 @@ def test_a_database_of_before_is_filled_from_its_history(bank: Bank) -> None:
             connection.execute(text(f"DROP {what}"))
         connection.execute(text("DROP TABLE portfolio_counts"))
         for index in inspect(connection).get_indexes("standings"):
-            if index["name"] not in {"ix_standings_level", "ix_standings_failed"}:
+            if index["name"] not in {"ix_standings_level", "ix_standings_failed", "ix_standings_assessed"}:
                 connection.execute(text(f"DROP INDEX {index['name']}"))
         for name in COLUMNS:
             connection.execute(text(f"ALTER TABLE standings DROP COLUMN {name}"))

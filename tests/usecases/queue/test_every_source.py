@@ -1,0 +1,214 @@
+"""The queue of many customers in every state is what plain Python makes of the rows, whatever is asked for."""
+
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, delete, insert, select, update
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.paging import Part, every_row
+from fivefold.store.queue import items as stored
+from fivefold.store.queue.items import DAYS, QueueOrder
+from fivefold.store.queue.sources import Kind
+from fivefold.store.tables.entities import Entity, EntityType
+from fivefold.store.tables.events import Member
+from fivefold.store.tables.levels import DueMark, OverrideRow, Standing, Transition
+from fivefold.store.tables.proposals import Proposal
+from fivefold.store.tables.queue import QueueWork
+from fivefold.usecases.accounts.organisations import add_member
+from fivefold.usecases.ingest.entities import put_entities
+from fivefold.usecases.queue.items import QueueFilters, count_items, kinds_for, list_items
+from fivefold.usecases.shared.actors import Actor, Role
+from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.entity_checks import EntityRow
+from tests.depth import examples
+from tests.store.plans import plan_of, statements
+from tests.usecases import platforms
+
+NOW = 1_800_000_000_000_000
+CUSTOMERS = 40
+FAILED = ("failed", "unclassified", "undetermined")
+AGES_US = [-2 * DAY_US, 0, 1, DAY_US - 1, DAY_US, DAY_US + 1, 2 * DAY_US, 5 * DAY_US, 30 * DAY_US - 1, 30 * DAY_US]
+"""How long ago things happened: on both sides of every edge, and several at once."""
+
+
+@pytest.fixture
+def bank(engine: Engine) -> Context:
+    """Customers and companies in every state, some of them erased, others assigned or put away; another one beside."""
+    random = Random(5)
+    for name in ("other", "bank"):
+        number = platforms.organisation(engine, name)
+        context = Context(engine, Actor(number, "cli:test"), lambda: NOW)
+        with Session(engine) as session, session.begin():
+            values = {"name": "company", "fields": {}, "transaction_fields": {}, "case_fields": {}, "created_us": 1}
+            session.execute(insert(EntityType).values(organisation_id=number, **values))
+        for kind in ("customer", "company"):
+            put_entities(context, kind, [EntityRow(f"{kind}{place}") for place in range(CUSTOMERS // 2)])
+        members = [add_member(context, each, ["investigator", "admin"]).id for each in ("ana", "left")]
+        with Session(engine) as session, session.begin():
+            fill(session, random, number, members)
+    return context
+
+
+def fill(session: Session, random: Random, of: int, members: list[int]) -> None:
+    """Put rows of every source into the tables."""
+
+    def ago() -> int:
+        return NOW - random.choice(AGES_US)
+
+    session.execute(update(Member).where(Member.id == members[1]).values(left_us=NOW))
+    session.execute(delete(DueMark).where(DueMark.organisation_id == of))
+    entities = session.scalars(select(Entity).where(Entity.organisation_id == of)).all()
+    work: dict[tuple[str, int, int], int] = {}
+    for entity in entities:
+        both: dict[str, Any] = {"organisation_id": of, "entity_id": entity.id}
+        state = {"level": random.choice([None, 1, 2]), "status": random.choice(["assessed", *FAILED])}
+        rest = {"type_id": entity.type_id, "number": 1, "source": "rules", "floor": 0, "hard_floor": 0}
+        if random.random() < 0.8:
+            session.add(Standing(**both, **rest, **state, assessed_us=ago(), score=1.0, level_since_us=0))
+            work["failure", entity.id, 1] = entity.id
+        for number in range(2, random.randint(2, 4)):
+            levels = {"from_level": random.choice([None, 1, 2]), "to_level": random.choice([None, 1, 2, 3])}
+            session.add(Transition(**both, **levels, number=number, at_us=ago(), source="rules"))
+            work["rise", entity.id, number] = entity.id
+        due_us, is_quarantined = random.choice([None, ago()]), random.random() < 0.3
+        mark = {"type_id": entity.type_id, "revision": 3, "reasons": 0, "attempts": 0, "error": "out of memory"}
+        session.add(DueMark(**both, **mark, due_us=due_us, quarantined=is_quarantined, priority=random.randint(0, 1)))
+        work["quarantine", entity.id, 3] = work["review", entity.id, due_us or 0] = entity.id
+        asked = {"level": 3, "reason": "why", "requested_by": "x", "requested_us": ago()}
+        session.add(OverrideRow(**both, **asked, state=random.choice(["requested", "approved"])))
+        wants = {"kind": random.choice(["tag", "settings"]), "subject": "s", "content": {}, "reach": {}, "reason": "w"}
+        about = random.choice([None, entity.id])
+        states = {"state": random.choice(["proposed", "refused"]), "proposed_by": "x", "proposed_us": ago()}
+        session.add(Proposal(organisation_id=of, entity_id=about, **wants, **states))
+        if random.random() < 0.1:
+            entity.erased_us = NOW
+    session.flush()
+    for override in session.scalars(select(OverrideRow).where(OverrideRow.organisation_id == of)):
+        work["override", override.id, 0] = override.entity_id
+    for (kind, number, step), entity_id in work.items():
+        if random.random() < 0.4:
+            people = {"member_id": random.choice([None, *members]), "done_us": random.choice([None, None, NOW])}
+            named = {"organisation_id": of, "kind": kind, "number": number, "step": step, "entity_id": entity_id}
+            session.add(QueueWork(**named, **people, revision=1, changed_us=NOW, changed_by="x"))
+
+
+Item = tuple[Kind, int, int, int, int | None, str]
+"""Kind, number, step, since when, the entity, and the kind of a change."""
+
+
+def of_assessments(session: Session, of: int) -> Iterator[Item]:
+    """Every item that an assessment made, or one that did not come about."""
+    for row in session.scalars(select(Standing).filter_by(organisation_id=of)):
+        if row.status in FAILED or row.assessed_us > NOW + DAY_US:
+            yield Kind.FAILURE, row.entity_id, row.number, row.assessed_us, row.entity_id, ""
+    for mark in session.scalars(select(DueMark).filter_by(organisation_id=of)):
+        if mark.quarantined:
+            yield Kind.QUARANTINE, mark.entity_id, mark.revision, mark.due_us or 0, mark.entity_id, ""
+        elif mark.due_us is not None and mark.due_us <= NOW - DAY_US:
+            yield Kind.REVIEW, mark.entity_id, mark.due_us, mark.due_us, mark.entity_id, ""
+    for move in session.scalars(select(Transition).filter_by(organisation_id=of)):
+        rises = move.from_level is not None and (move.to_level or 0) > move.from_level
+        if rises and move.at_us > NOW - 30 * DAY_US:
+            yield Kind.RISE, move.entity_id, move.number, move.at_us, move.entity_id, ""
+
+
+def slowly(session: Session, of: int) -> Iterator[Item]:
+    """Every item, of whomever, from all rows of the tables."""
+    yield from of_assessments(session, of)
+    for override in session.scalars(select(OverrideRow).filter_by(organisation_id=of, state="requested")):
+        yield Kind.OVERRIDE, override.id, 0, override.requested_us, override.entity_id, ""
+    for proposal in session.scalars(select(Proposal).filter_by(organisation_id=of, state="proposed")):
+        yield Kind.CHANGE, proposal.id, 0, proposal.proposed_us, proposal.entity_id, proposal.kind
+
+
+def expected(context: Context, role: Role, filters: QueueFilters) -> list[Item]:
+    """The items that are asked for, in their order."""
+    found: list[Item] = []
+    with Session(context.engine) as session:
+        types = {row.id: row.name for row in session.scalars(select(EntityType))}
+        left = set(session.scalars(select(Member.id).where(Member.left_us.is_not(None))))
+        for item in slowly(session, context.organisation_id):
+            kind, number, step, since, entity_id, _ = item
+            entity = None if entity_id is None else session.get_one(Entity, entity_id)
+            standing = None if entity_id is None else session.get(Standing, entity_id)
+            level = None if standing is None or standing.level is None else platforms.LEVELS[standing.level - 1]
+            work = session.get(QueueWork, (context.organisation_id, kind.value, number, step))
+            member = None if work is None else work.member_id
+            if (
+                kind in (filters.kinds or kinds_for(role))
+                and (entity is None or entity.erased_us is None)
+                and (work is None or work.done_us is None)
+                and (filters.assigned != "unassigned" or member is None or member in left)
+                and (not filters.assigned.isdecimal() or member == int(filters.assigned))
+                and (filters.entity_type is None or (entity and types[entity.type_id] == filters.entity_type))
+                and (not filters.levels or level in filters.levels)
+                and (filters.since_us is None or since >= filters.since_us)
+            ):
+                found.append(item)
+
+    def place(item: Item) -> tuple[int, ...]:
+        due = DAYS[item[0]] * DAY_US if filters.order is QueueOrder.DUE else 0
+        return item[3] + due, list(Kind).index(item[0]), item[1], item[2]
+
+    return sorted(found, key=place, reverse=filters.order is QueueOrder.NEWEST)
+
+
+some = st.builds(
+    QueueFilters,
+    kinds=st.one_of(st.just(()), st.lists(st.sampled_from([kind.value for kind in Kind]), unique=True, max_size=3)),
+    assigned=st.sampled_from(["", "", "unassigned", "ana", "left"]),
+    entity_type=st.sampled_from([None, None, "customer", "company"]),
+    levels=st.lists(st.sampled_from(platforms.LEVELS[:2]), unique=True, max_size=2),
+    since_us=st.sampled_from([None, None, NOW - DAY_US, NOW - 5 * DAY_US]),
+    order=st.sampled_from(QueueOrder),
+)
+
+
+@pytest.mark.postgresql
+@settings(max_examples=examples(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(filters=some, rows=st.sampled_from([10, 1000]), most=st.sampled_from([4, 10_000]))
+def test_items_and_their_numbers_are_what_plain_python_makes_of_the_rows(
+    bank: Context, filters: QueueFilters, rows: int, most: int
+) -> None:
+    with Session(bank.engine) as session:
+        of = Member.organisation_id == bank.organisation_id
+        numbers = {row.name: str(row.id) for row in session.scalars(select(Member).where(of))}
+    filters = QueueFilters(**{**vars(filters), "assigned": numbers.get(filters.assigned, filters.assigned)})
+    wanted = expected(bank, Role.ADMIN, filters)
+    listed = list(every_row(lambda part: list_items(bank, Role.ADMIN, filters, part), rows))
+    assert [item.item for item in listed] == [f"{item[0]}-{item[1]}-{item[2]}" for item in wanted]
+    assert list(list_items(bank, Role.ADMIN, filters)) == listed
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stored, "MOST_COUNTED", most)
+        for count in count_items(bank, Role.ADMIN, filters):
+            ages = [NOW - item[3] - DAYS[item[0]] * DAY_US for item in wanted if item[0] == count.kind]
+            assert count.capped is (len(ages) > most)
+            if count.capped:
+                assert most < count.total <= len(ages)
+            else:
+                overdue, today = sum(age >= 0 for age in ages), sum(-DAY_US <= age < 0 for age in ages)
+                assert (count.overdue, count.today) == (overdue, today)
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize(
+    ("kind", "has", "index"),
+    [
+        ("failure", "assessed_us >", "ix_standings_assessed"),
+        ("quarantine", "quarantined", "ix_due_marks_"),
+        ("review", "priority", "ix_due_marks_queue"),
+    ],
+)
+def test_what_is_rare_or_late_is_found_by_an_index(bank: Context, kind: str, has: str, index: str) -> None:
+    with statements(bank.engine) as asked:
+        list_items(bank, Role.ADMIN, QueueFilters(kinds=(kind,)), Part(10))
+        count_items(bank, Role.ADMIN, QueueFilters(kinds=(kind,)))
+    plans = [plan_of(bank.engine, each) for each in asked if has in str(each) and "JOIN" in str(each)]
+    assert len(plans) >= 2
+    assert all(index in plan for plan in plans), plans
