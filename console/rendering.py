@@ -25,9 +25,10 @@ from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit, address, notice_of
 from fivefold.domain.clock import DAY_US, day_text, from_microseconds, now_microseconds, utc_text
 from fivefold.domain.number_text import percent
-from fivefold.usecases.levels.explain import shown_line
+from fivefold.usecases.levels.explain import ValueSeen, shown_line
 
 HERE = Path(__file__).parent
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?Z")
 _ZONE: ContextVar[tzinfo] = ContextVar("zone", default=UTC)
 """Of the reader, while a page is written."""
 
@@ -152,6 +153,8 @@ def environment() -> Environment:
         "moment": moment,
         "percent": percent,
         "points": points,
+        "seen_value": seen_value,
+        "sentence": sentence,
         "shown_line": shown_line,
         "signed": signed,
         "words": words,
@@ -250,6 +253,39 @@ def _largest_unit(apart_us: int, *, rounded: bool) -> str | None:
             count = round(apart / length) if rounded else apart // length
             return f"{count} {unit}{'' if count == 1 else 's'}"
     return None
+
+
+def sentence(line: str) -> str:
+    """Write a stored sentence with its moments to the minute, in the reader's zone; its words stay as they are.
+
+    >>> sentence("held at High until 2026-11-22T04:05:06.306618Z by the cooldown")
+    'held at High until 2026-11-22 04:05 UTC by the cooldown'
+    >>> with reading_in("Asia/Kolkata"):
+    ...     sentence("until 2026-11-22T22:05:00Z, and 2026-99-99T00:00Z is none")
+    'until 2026-11-23 03:35 IST, and 2026-99-99T00:00Z is none'
+    """
+    return _MOMENT.sub(_to_the_minute, line)
+
+
+def _to_the_minute(written: re.Match[str]) -> str:
+    try:
+        at = datetime.fromisoformat(written[0])
+    except ValueError:  # digits that are no moment, such as in the title of a rule
+        return written[0]
+    return f"{_here(at):%Y-%m-%d %H:%M %Z}"
+
+
+def seen_value(seen: ValueSeen) -> str:
+    """Write what a rule saw; of days no more than a tenth, cut off, so that a limit that was not reached is not shown.
+
+    >>> seen_value(ValueSeen("days since opened", "1,860.985")), seen_value(ValueSeen("days since opened", "364.98"))
+    ('1,860.9', '364.9')
+    >>> seen_value(ValueSeen("cash ratio", "0.985")), seen_value(ValueSeen("days since opened", "unknown"))
+    ('0.985', 'unknown')
+    """
+    if not (seen.name.startswith("days since") or seen.name.endswith("in days")):
+        return seen.value
+    return re.sub(r"^(-?[\d,]+\.\d)\d+$", r"\1", seen.value).removesuffix(".0")
 
 
 def signed(number: str) -> str:

@@ -22,7 +22,7 @@ from reportlab.platypus import Paragraph, SimpleDocTemplate, Spacer, Table
 
 from fivefold.charts.bars import PLOT_WIDTH, Bar
 from fivefold.console.levels.difference import points_waterfall
-from fivefold.console.rendering import attribute, moment, reading_in, signed, words
+from fivefold.console.rendering import attribute, moment, reading_in, seen_value, sentence, signed, words
 from fivefold.console.texts import text
 from fivefold.usecases.portfolio.export import CustomerExport
 
@@ -47,7 +47,7 @@ def pdf_of(export: CustomerExport, zone: str) -> bytes:
         story = [
             _said(f"{export.external_id} ({words(export.entity_type)})", "title"),
             _said(_level(export)),
-            *([_said(export.sentence)] if export.sentence else []),
+            *([_said(sentence(export.sentence))] if export.sentence else []),
             Spacer(1, 6),
             *_factors(export),
             _said(_worth(export)),
@@ -118,7 +118,7 @@ def _factors(export: CustomerExport) -> list[Any]:
     rows = [
         (
             rule.title,
-            "; ".join(f"{seen.name}: {seen.value}" for seen in rule.values) or "–",
+            "; ".join(f"{seen.name}: {seen_value(seen)}" for seen in rule.values) or "–",
             signed(rule.points),
             words(rule.floor) if rule.floor else "–",
         )

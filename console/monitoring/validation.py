@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from fivefold.charts.series import SeriesFigure, SeriesPlot, series_plot
+from fivefold.console.repeats import once
 from fivefold.console.texts import text
-from fivefold.console.visit import ROWS_OF_A_LIST, Answer, Download, Redirect, Rendered, Visit, row_number
+from fivefold.console.visit import Answer, Download, Redirect, Rendered, Visit, row_number
 from fivefold.domain.clock import DAY_US, day_text, from_microseconds
 from fivefold.domain.number_text import percent
 from fivefold.domain.paging import Page, Part
@@ -180,13 +181,14 @@ def _quarters(now_us: int) -> tuple[str, ...]:
 
 
 def register_change(visit: Visit) -> Answer:
-    """Register a material change, once where the same form is sent twice; from then on a revalidation is asked for."""
+    """Register a material change; from then on a revalidation is asked for. The same form sent twice registers one."""
     kind, description = visit.typed("kind", text("Kind")), visit.typed("description", text("What changes"))
-    wanted = (visit.actor.name, kind, description, None)
-    present = revalidation.list_changes(visit, Part(ROWS_OF_A_LIST))
-    if wanted not in {(line.registered_by, line.kind, line.description, line.signed_by) for line in present}:
+
+    def registered() -> Answer:
         revalidation.register_change(visit, kind, description)
-    return Redirect(visit.path, "change-registered")
+        return Redirect(visit.path, "change-registered")
+
+    return once(visit, registered)
 
 
 def sign_off_change(visit: Visit) -> Answer:

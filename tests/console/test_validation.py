@@ -102,6 +102,7 @@ def test_two_people_close_a_change_that_asks_for_a_revalidation(place: Place) ->
     author.submit("/change", kind="channel", description="<b>An app</b>")
     assert "The change is registered." in author.text
     assert "&lt;b&gt;An app&lt;/b&gt;" in author.page.text
+    assert author.text.count("An app") == 1
     assert "No validation was made since it was registered" in Visitor(place).sign_in("approver").go(PAGE).text
     number = place.good("POST", "/v1/validations", QUARTER, role="publisher")["id"]
     assert "You registered it, so another person signs it off." in author.go(PAGE).text
@@ -111,6 +112,18 @@ def test_two_people_close_a_change_that_asks_for_a_revalidation(place: Place) ->
     assert "Signed off by the approver" in approver.text
     approver.go(PAGE).submit("/sign-off-change", change="2", validation=str(number), conclusion="Again.")
     assert "was signed off already" in approver.text
+
+
+def test_a_change_is_registered_once_by_one_form_and_twice_by_two(place: Place) -> None:
+    visitor = Visitor(place).sign_in("publisher").go(PAGE)
+    form = next(form for form in visitor.forms() if form.action.endswith("/change"))
+    typed = {**form.fields, "kind": "channel", "description": "a till"}
+    visitor.post(form.action, typed)
+    assert visitor.post(form.action, typed).page.status_code == 409
+    assert "this form was sent before" in visitor.text
+    assert visitor.go(PAGE).text.count("a till") == 1
+    visitor.submit("/change", kind="channel", description="a till")
+    assert visitor.go(PAGE).text.count("a till") == 2
 
 
 def test_a_change_of_another_organisation_is_not_there(place: Place) -> None:
