@@ -8,7 +8,7 @@ import polars as pl
 
 from fivefold.charts.style import INK, PAPER, POSITIVE, SERIES, rimmed, styled
 from fivefold.charts.text.numbers import one_line
-from fivefold.domain.number_text import percent
+from fivefold.domain.text import percent
 
 BARS_HEIGHT = 260
 LEAST_WIDTH, BAR_WIDTH = 560, 42

@@ -23,7 +23,7 @@ from fivefold.charts.style import (
     styled,
 )
 from fivefold.charts.text.numbers import plain, typeset
-from fivefold.domain.number_text import percent
+from fivefold.domain.text import percent
 
 CALIBRATION_SIDE = 420
 DISC_AREA = 330

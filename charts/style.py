@@ -20,7 +20,7 @@ GRID = "#e5e7eb"
 PAPER = "#ffffff"
 
 PERCENT_LABEL = "format(100 * datum.value, ',~f') + ' %'"
-"""How an axis of shares writes them: as `domain.number_text` does."""
+"""How an axis of shares writes them: as `domain.text` does."""
 
 # Blue and orange stay apart in every common form of colour blindness, and both carry text on white (4.5 : 1).
 POSITIVE = "#0072b2"

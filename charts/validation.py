@@ -8,7 +8,7 @@ import polars as pl
 
 from fivefold.charts.style import INK, MUTED, NEGATIVE, PERCENT_LABEL, POSITIVE, SERIES, rimmed, styled
 from fivefold.charts.text.numbers import cut_end, one_line
-from fivefold.domain.number_text import percent
+from fivefold.domain.text import percent
 
 CURVE_WIDTH, CURVE_HEIGHT = 520, 380
 CHANCE, PERFECT = "random order", "perfect order"

@@ -24,7 +24,7 @@ from fivefold.console.repeats import new_key
 from fivefold.console.texts import text
 from fivefold.console.visit import Rendered, Visit, address, notice_of
 from fivefold.domain.clock import DAY_US, day_text, from_microseconds, now_microseconds, utc_text
-from fivefold.domain.number_text import percent
+from fivefold.domain.text import percent
 from fivefold.usecases.levels.explain import ValueSeen, shown_line
 
 HERE = Path(__file__).parent

@@ -8,9 +8,9 @@ from datetime import date
 from math import log10
 from pathlib import Path
 
-from fivefold.domain.characters import delimiter_of
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.money import Rate, RateTable, base_only, ecb_rates
+from fivefold.domain.text import delimiter_of
 
 COLUMNS = ("currency", "date", "rate")
 DIRECTION = "1 unit of the currency = rate units of the base"

@@ -15,8 +15,7 @@ from fivefold.features.catalogue.kernel import Walk, compile_walk
 from fivefold.features.histories import Floats, Histories, Integers
 from fivefold.features.indicators import CATALOGUE
 from fivefold.features.numba_cache import compile_loops
-from fivefold.features.reading import compiled_loops as column_loops
-from fivefold.features.request_body import body_loops
+from fivefold.features.reading import compiled_loops
 
 _CUSTOMERS_A_THREAD = 2_000
 """With fewer customers a second thread costs more time than it saves."""
@@ -70,8 +69,7 @@ def indicator_matrix(histories: Histories, as_of: int) -> tuple[Floats, Integers
 @lru_cache(maxsize=1)
 def warm() -> Walk:
     """Load the compiled catalogue and loops, or compile them: seconds once a machine, so call it at start."""
-    for loops in (column_loops, body_loops):
-        compile_loops(loops)
+    compile_loops(compiled_loops)
     return compile_walk(CATALOGUE)
 
 

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fivefold.domain.errors import FivefoldError, StoreError
 from fivefold.domain.settings import read_settings
-from fivefold.features.request_body.body import measure_body
+from fivefold.features.reading.request_body import measure_body
 from fivefold.models.registry import Registry
 from fivefold.serving.access_log import AccessLog
 from fivefold.serving.authentication import Authenticator

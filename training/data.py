@@ -15,10 +15,9 @@ from fivefold.domain.errors import NotEnoughDataError
 from fivefold.domain.money import Rate, RateTable
 from fivefold.features.histories import Floats, Histories, Integers
 from fivefold.features.indicator_matrix import catalogue, select_columns, snapshots
-from fivefold.features.reading.paths import MappedFile, suffix_of
 from fivefold.features.reading.sources import read_ahead, stream_histories
 from fivefold.features.reading.tables import Source, parquet_files
-from fivefold.features.reading.text_files import open_text
+from fivefold.features.reading.text_files import MappedFile, open_text, suffix_of
 from fivefold.features.schema import TRANSACTION_ID
 from fivefold.training.config import TrainingConfig
 from fivefold.training.dates import DataPeriod, Dates

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from fivefold.domain.errors import ConfigError, NotEnoughDataError
 from fivefold.features.indicator_matrix import catalogue
-from fivefold.features.reading.paths import MappedFile
 from fivefold.features.reading.tables import Source
+from fivefold.features.reading.text_files import MappedFile
 from fivefold.features.schema import BALANCE, CATEGORY, CREATED, CURRENCY
 from fivefold.training.config import TrainingConfig
 from fivefold.training.data import SourceSummary, TrainingRows, TransactionSource, training_rows

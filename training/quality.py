@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fivefold.domain.clock import DAY_US
-from fivefold.domain.number_text import percent
+from fivefold.domain.text import percent
 from fivefold.features.histories import Histories
 from fivefold.features.schema import BALANCE, DEPOSIT, FAILED_ROW, NOTHING, PENDING_ROW, WITHDRAWAL
 from fivefold.training.config import CheckSettings

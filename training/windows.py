@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fivefold.domain.clock import DAY_US, day_text
-from fivefold.domain.number_text import count_text
+from fivefold.domain.text import count_text
 from fivefold.features.histories import Histories, Integers
 from fivefold.training.config import CheckSettings
 from fivefold.training.dates import Dates

@@ -21,8 +21,8 @@ from fivefold.domain.clock import DAY_US, now_microseconds
 from fivefold.domain.settings import Limits
 from fivefold.features.indicator_matrix import indicator_matrix
 from fivefold.features.reading.columns import ErrorCollector
+from fivefold.features.reading.request_body import BodyColumns
 from fivefold.features.reading.validate import TransactionReader
-from fivefold.features.request_body.body import BodyColumns
 from fivefold.serving.v4.contract import ROWS as ORDINARY
 from fivefold.serving.v4.contract import read_rows, response_rows
 from fivefold.store.accounts.plans import read_plans

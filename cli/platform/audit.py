@@ -9,8 +9,8 @@ import typer
 from fivefold.cli.terminal import acting_in, echo, open_current_database, show_table, warn
 from fivefold.domain.clock import day_text, now_microseconds
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.number_text import count_text
 from fivefold.domain.settings import read_settings
+from fivefold.domain.text import count_text
 
 if TYPE_CHECKING:
     from fivefold.usecases.audit.verify import AuditFinding

@@ -12,8 +12,8 @@ from fivefold.cli.rules.options import ListsOption, RulesetArgument
 from fivefold.cli.terminal import acting_in, acting_in_new, echo, moment, open_current_database, warn
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import ConfigError, first_row_of, problem_lines
-from fivefold.domain.number_text import count_text
 from fivefold.domain.settings import read_settings
+from fivefold.domain.text import count_text
 from fivefold.features.reading.text_files import ColumnMap
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import typer
 from fivefold.cli.terminal import OrganisationOption, acting_in, echo, open_current_database, show_table
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import NotFoundError
-from fivefold.domain.number_text import percent
 from fivefold.domain.paging import every_row
 from fivefold.domain.settings import read_settings
+from fivefold.domain.text import percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ from fivefold.cli.terminal import AsOfOption, echo, moment, show_table, warn
 from fivefold.cli.value_model.output import open_output
 from fivefold.domain.clock import day_text
 from fivefold.domain.files import replacing
-from fivefold.domain.number_text import percent
+from fivefold.domain.text import percent
 
 EntitiesArgument = Annotated[Path, typer.Argument(help="Entities: Parquet, CSV, JSON or JSON lines, one row each.")]
 SHOWN = 20

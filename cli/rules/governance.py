@@ -12,7 +12,7 @@ from fivefold.cli.terminal import AsOfOption, echo, errors, moment, show_table, 
 from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import replacing
-from fivefold.domain.number_text import percent
+from fivefold.domain.text import percent
 
 RulesetsArgument = Annotated[
     list[str], typer.Argument(metavar="[A] B", help="The ruleset in force (may be left out), and the draft.")

@@ -8,7 +8,7 @@ from fivefold.cli.rules.evidence import JsonOption, write_json
 from fivefold.cli.rules.options import ListsOption, RulesetArgument
 from fivefold.cli.terminal import AsOfOption, echo, moment
 from fivefold.domain.errors import Finding
-from fivefold.domain.number_text import count_text
+from fivefold.domain.text import count_text
 
 if TYPE_CHECKING:
     from fivefold.risk.governance.examples.run import ExampleResult

@@ -26,14 +26,14 @@ from fivefold.cli.terminal import (
 )
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.number_text import percent
+from fivefold.domain.text import percent
 from fivefold.features.schema import CREATED
 from fivefold.training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
     from fivefold.domain.breakdown import Breakdown
     from fivefold.features.histories import Floats
-    from fivefold.features.reading.paths import MappedFile
+    from fivefold.features.reading.text_files import MappedFile
     from fivefold.models.reach import HistoryReach
     from fivefold.models.value_model import ValueModel
 

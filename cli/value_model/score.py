@@ -29,12 +29,12 @@ from fivefold.cli.terminal import (
 from fivefold.cli.value_model.output import Write, open_output, require_output
 from fivefold.domain.clock import CLOCK_SLACK_US, DAY_US, day_text, parse_moment
 from fivefold.domain.errors import ConfigError, FileFormatError
-from fivefold.domain.number_text import count_text, percent
 from fivefold.domain.segments import SEGMENTS
+from fivefold.domain.text import count_text, percent
 from fivefold.training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
-    from fivefold.features.reading.paths import MappedFile
+    from fivefold.features.reading.text_files import MappedFile
     from fivefold.models.scoring import ScoredBatch
     from fivefold.models.value_model import ValueModel
 

@@ -22,12 +22,12 @@ from fivefold.cli.terminal import (
     warn,
 )
 from fivefold.domain.clock import day_text
-from fivefold.domain.number_text import percent
 from fivefold.domain.settings import read_settings
+from fivefold.domain.text import percent
 from fivefold.training.config import DEFAULT_NAME, TrainingConfig, read_config
 
 if TYPE_CHECKING:
-    from fivefold.features.reading.paths import MappedFile
+    from fivefold.features.reading.text_files import MappedFile
     from fivefold.models.promotions import Promotion
     from fivefold.models.registry import Registry
     from fivefold.training.plan import TrainingPlan

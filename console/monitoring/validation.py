@@ -9,8 +9,8 @@ from fivefold.console.repeats import once
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Download, Redirect, Rendered, Visit, row_number
 from fivefold.domain.clock import DAY_US, day_text, from_microseconds
-from fivefold.domain.number_text import percent
 from fivefold.domain.paging import Page, Part
+from fivefold.domain.text import percent
 from fivefold.models.drift import SHIFTED
 from fivefold.risk.governance.reports.page import ReportPage
 from fivefold.risk.governance.validate.measures import LEAST_CONFIRMED, Measure

@@ -19,9 +19,8 @@ from fivefold.features import schema as c
 from fivefold.features.reading.columns import MOST_NAMED_IN_FILES, ErrorCollector, read_numbers
 from fivefold.features.reading.csv_file import csv_parts
 from fivefold.features.reading.json_lines import read_json_lines
-from fivefold.features.reading.paths import suffix_of
 from fivefold.features.reading.tables import parquet_files, read_json
-from fivefold.features.reading.text_files import TornRow
+from fivefold.features.reading.text_files import TornRow, suffix_of
 
 ROWS_A_BUCKET = 2_000_000
 """Rows that are sorted at once: the memory needed depends on this, not on the size of the file."""

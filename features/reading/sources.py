@@ -20,7 +20,6 @@ from fivefold.features import schema as c
 from fivefold.features.histories import Histories, Integers, concatenate
 from fivefold.features.reading.columns import MOST_NAMED_IN_FILES, ErrorCollector
 from fivefold.features.reading.json_lines import read_json_lines
-from fivefold.features.reading.paths import MappedFile, suffix_of
 from fivefold.features.reading.tables import (
     Source,
     parquet_files,
@@ -30,7 +29,7 @@ from fivefold.features.reading.tables import (
     table_from_rows,
     too_large,
 )
-from fivefold.features.reading.text_files import TornRow, csv_header
+from fivefold.features.reading.text_files import MappedFile, TornRow, csv_header, suffix_of
 from fivefold.features.reading.validate import FEW_VALUES, TransactionReader
 
 ROWS_A_BATCH = 1 << 19

@@ -16,8 +16,7 @@ from fivefold.domain.errors import FileFormatError
 from fivefold.features import schema as c
 from fivefold.features.reading.columns import ALLOWED_NUMBER, ALLOWED_TEXT, ALLOWED_TIME, ErrorCollector, short_text
 from fivefold.features.reading.csv_file import CsvPart, csv_parts
-from fivefold.features.reading.paths import MappedFile
-from fivefold.features.reading.text_files import open_text
+from fivefold.features.reading.text_files import MappedFile, open_text
 
 if TYPE_CHECKING:  # pandas is imported only where a caller passes a pandas frame
     import pandas as pd

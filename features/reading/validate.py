@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import PROBLEMS_LISTED, FileFormatError
 from fivefold.domain.money import RateTable
-from fivefold.domain.suggestions import nearest
+from fivefold.domain.text import nearest
 from fivefold.features import schema as c
 from fivefold.features.histories import Floats, Histories, Integers
 from fivefold.features.reading.columns import (

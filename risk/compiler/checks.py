@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from fivefold.domain.segments import SEGMENTS
-from fivefold.domain.suggestions import perhaps
+from fivefold.domain.text import perhaps
 from fivefold.risk.compiler.diagnostics import Diagnostic
 from fivefold.risk.compiler.locations import Location, tests_at, wheres_in, word_at
 from fivefold.risk.compiler.value_types import (

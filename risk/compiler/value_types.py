@@ -9,7 +9,7 @@ import polars as pl
 from pydantic import TypeAdapter, ValidationError
 
 from fivefold.domain.money import minor_units
-from fivefold.domain.suggestions import perhaps
+from fivefold.domain.text import perhaps
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import (

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from fivefold.domain.suggestions import perhaps
+from fivefold.domain.text import perhaps
 from fivefold.risk.language.base import LanguageModel
 
 _LOOKS_LIKE = {

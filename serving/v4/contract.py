@@ -14,7 +14,7 @@ from fivefold.domain.segments import segment_of
 from fivefold.domain.settings import Limits
 from fivefold.features import schema as c
 from fivefold.features.reading.columns import short_text
-from fivefold.features.request_body.body import BodyColumns, measure_body
+from fivefold.features.reading.request_body import BodyColumns, measure_body
 from fivefold.models.explain import explanation_content
 from fivefold.models.value_model import ValueModel
 from fivefold.serving.responses import UNPROCESSABLE, ApiError

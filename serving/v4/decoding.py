@@ -12,7 +12,7 @@ import numpy as np
 from fivefold.features import schema as c
 from fivefold.features.histories import Floats
 from fivefold.features.reading.fast_columns import StringColumn
-from fivefold.features.request_body.body import BodyColumns
+from fivefold.features.reading.request_body import BodyColumns
 
 
 class _Row(msgspec.Struct, gc=False, kw_only=True):

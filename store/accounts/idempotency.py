@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError
-from fivefold.store.tables.idempotency import IdempotencyKey
+from fivefold.store.tables.accounts import IdempotencyKey
 
 _KEYS = cast("Table", IdempotencyKey.__table__)
 _INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}

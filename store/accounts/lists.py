@@ -12,7 +12,7 @@ from fivefold.store.rulesets.proposals import APPROVED, PROPOSED
 from fivefold.store.sql.keyset import rows_of, scalars_of
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import ListVersionRow
-from fivefold.store.tables.proposals import Proposal
+from fivefold.store.tables.rulesets import Proposal
 
 
 def list_rows(

@@ -8,8 +8,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.sql.keyset import scalars_of
-from fivefold.store.tables.accounts import Token
-from fivefold.store.tables.events import Member
+from fivefold.store.tables.accounts import Member, Token
 
 
 def locked_member(session: Session, organisation_id: int, member_id: int) -> Member:

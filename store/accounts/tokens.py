@@ -12,8 +12,7 @@ from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Page, Part
 from fivefold.store.sql.fast_statements import PreparedStatements
 from fivefold.store.sql.keyset import rows_of
-from fivefold.store.tables.accounts import Organisation, Token, TokenRequest, Usage
-from fivefold.store.tables.events import Member
+from fivefold.store.tables.accounts import Member, Organisation, Token, TokenRequest, Usage
 
 
 @dataclass(frozen=True)

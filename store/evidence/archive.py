@@ -10,8 +10,7 @@ from fivefold.store.audit.chain_reading import ROWS_AT_A_TIME
 from fivefold.store.tables.audit import AuditEntry, AuditHead
 from fivefold.store.tables.events import MaterialChange, Policy, ValidationRun
 from fivefold.store.tables.levels import OverrideRow
-from fivefold.store.tables.proposals import Proposal
-from fivefold.store.tables.rulesets import Activation, Backtest, Family, RulesetVersion
+from fivefold.store.tables.rulesets import Activation, Backtest, Family, Proposal, RulesetVersion
 
 _ENTRIES = cast("Table", AuditEntry.__table__)
 Versions = Sequence[tuple[RulesetVersion, Family]]

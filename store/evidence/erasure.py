@@ -29,17 +29,15 @@ from fivefold.store.tables.entities import (
     Ownership,
     Record,
     Screening,
+    SearchWord,
     Tag,
     Transaction,
     ValueScore,
 )
 from fivefold.store.tables.events import Decision, Delivery, OutboxEvent
-from fivefold.store.tables.levels import Assessment, AssessmentInputs, DueMark, OverrideRow, Standing
-from fivefold.store.tables.proposals import Proposal
+from fivefold.store.tables.levels import Assessment, AssessmentInputs, DueMark, Opening, OverrideRow, Standing
 from fivefold.store.tables.queue import QueueWork
-from fivefold.store.tables.readings import Opening
-from fivefold.store.tables.rulesets import BacktestMover
-from fivefold.store.tables.search import SearchWord
+from fivefold.store.tables.rulesets import BacktestMover, Proposal
 
 _DELETED: tuple[type[Any], ...] = (
     *(DueMark, Attributes, Transaction, Correction, Tag, Screening, Record, ValueScore, SearchWord, QueueWork),

@@ -11,8 +11,8 @@ from fivefold.store.queue.sources import Kind
 from fivefold.store.rulesets.proposals import APPROVED, REFUSED
 from fivefold.store.tables.entities import Record
 from fivefold.store.tables.levels import OverrideRow, Transition
-from fivefold.store.tables.proposals import Proposal
 from fivefold.store.tables.queue import QueueWork
+from fivefold.store.tables.rulesets import Proposal
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,8 @@ from fivefold.domain.paging import Page, Part
 from fivefold.store.portfolio.words import Place, end_of, words_of_entity
 from fivefold.store.sql.bulk import delete_rows, write_rows
 from fivefold.store.sql.keyset import require_key, rows_of
-from fivefold.store.tables.entities import Entity, EntityType, Ownership, Tag
+from fivefold.store.tables.entities import Entity, EntityType, Ownership, SearchWord, Tag
 from fivefold.store.tables.levels import Standing
-from fivefold.store.tables.search import SearchWord
 
 MOST_COUNTED = 10_000
 """So many are counted; beyond that it is said that there are more."""

@@ -10,7 +10,7 @@ from enum import IntEnum
 from itertools import islice
 from typing import Any, Final
 
-from fivefold.store.tables.search import MOST_WORD
+from fivefold.store.tables.entities import MOST_WORD
 
 MOST_WORDS: Final = 64
 """So many words of an entity are kept, those of its identifier and of its names first."""

@@ -31,11 +31,11 @@ from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import NO_PLACE, Key, Page, Part, cut
 from fivefold.store.queue.sources import REVIEW_US, RISES_US, SOURCES, Kind, Source, number_parameter
+from fivefold.store.tables.accounts import Member
 from fivefold.store.tables.entities import Entity, EntityType
-from fivefold.store.tables.events import Member
 from fivefold.store.tables.levels import OverrideRow, Standing
-from fivefold.store.tables.proposals import Proposal
 from fivefold.store.tables.queue import QueueWork
+from fivefold.store.tables.rulesets import Proposal
 
 DAYS: Final[Mapping[Kind, int]] = {
     Kind.OVERRIDE: 2,

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, BindParameter, and_, bindparam, func, literal
 from fivefold.domain.clock import DAY_US
 from fivefold.store.levels.assessment_queue import BULK, EVENT
 from fivefold.store.tables.levels import IS_FAILED, IS_RISE, Assessment, DueMark, OverrideRow, Standing, Transition
-from fivefold.store.tables.proposals import Proposal
+from fivefold.store.tables.rulesets import Proposal
 
 
 class Kind(StrEnum):

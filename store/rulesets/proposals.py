@@ -12,8 +12,7 @@ from fivefold.store.sql.conditions import where_given
 from fivefold.store.sql.keyset import scalars_of
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.store.tables.events import Policy
-from fivefold.store.tables.proposals import Proposal
-from fivefold.store.tables.rulesets import Activation, Backtest
+from fivefold.store.tables.rulesets import Activation, Backtest, Proposal
 
 PROPOSED, APPROVED, REFUSED, WITHDRAWN = "proposed", "approved", "refused", "withdrawn"
 """The states of a proposal."""

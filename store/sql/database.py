@@ -13,6 +13,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
+from psycopg import errors
 from psycopg.errors import UniqueViolation
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
@@ -23,7 +24,6 @@ from fivefold.domain.errors import ConfigError, ConflictError, StoreError, Unkno
 from fivefold.domain.files import make_private_folder
 from fivefold.store.accounts import idempotency
 from fivefold.store.sql import clocks
-from fivefold.store.sql.connections import KEEPALIVE, give_up_after
 from fivefold.store.tables.accounts import Base
 
 _MIGRATIONS = Path(__file__).parents[1] / "migrations"
@@ -36,6 +36,23 @@ _UPGRADING = 5_550_001
 _READ: Final = "fivefold_read"
 """Where a session of one moment keeps what `read_once` read."""
 Value = TypeVar("Value")
+MAY_BE_DONE = "the database went away while this was stored: it may have been done, so look before it is sent again"
+_PASSING = (
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+)
+_EXAMPLES = "sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME"
+KEEPALIVE = {
+    "keepalives": 1,
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+"""With these the system notices within half a minute that a host is gone; the address may set others."""
 
 
 def open_database(
@@ -235,9 +252,6 @@ def add_alone(session: Session, row: Base) -> None:
         raise
 
 
-MAY_BE_DONE = "the database went away while this was stored: it may have been done, so look before it is sent again"
-
-
 def _may_be_kept(error: BaseException | None) -> bool:
     """Tell whether a failed commit may have been kept: the database's answer is missing.
 
@@ -271,16 +285,6 @@ def _passes(error: BaseException | None) -> bool:
     if isinstance(error, sqlite3.Error):
         return getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING
     return isinstance(error, psycopg.OperationalError)
-
-
-_PASSING = (
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_FULL,
-)
-_EXAMPLES = "sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME"
 
 
 def _make_folder(folder: Path) -> None:
@@ -345,3 +349,37 @@ def _write_ahead(cursor: sqlite3.Cursor) -> None:
             sleep(0.01)
         else:
             return
+
+
+class AnsweredConnection(psycopg.Connection[Any]):
+    """A connection that is closed when an answer does not come in time.
+
+    The system's own time-outs are not enough: a proxy, or a host that hangs, still acknowledges what it takes.
+
+    Attributes:
+        answer_seconds: how long any one statement, or the end of a transaction, is waited for; None for ever.
+    """
+
+    answer_seconds: float | None = None
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        """Wait for an answer; after too long, close the connection and raise OperationalError."""
+        if timeout is not None or self.answer_seconds is None:
+            return super().wait(gen, interval, timeout)
+        try:
+            return super().wait(gen, interval, self.answer_seconds)
+        except errors._WaitTimeout:  # noqa: SLF001 (psycopg raises nothing else, and has no other way)
+            self.pgconn.finish()  # a late answer must not be read as the next one's
+            raise errors.OperationalError(f"the database did not answer within {self.answer_seconds} seconds") from None
+
+
+def give_up_after(engine: Engine, seconds: float) -> None:
+    """Close an engine's connections that do not answer in time; its pool opens others."""
+    kind: type[AnsweredConnection] = type(
+        AnsweredConnection.__name__, (AnsweredConnection,), {"answer_seconds": seconds}
+    )
+
+    def connect(_: Any, __: Any, arguments: Any, options: Any) -> Any:
+        return kind.connect(*arguments, **options)
+
+    event.listen(engine, "do_connect", connect)

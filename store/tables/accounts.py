@@ -1,8 +1,19 @@
-"""The tables, as SQLAlchemy sees them; migrations make them, and a test compares the two."""
+"""The tables of organisations: tokens, members, sessions, use, requests sent once. Migrations make all tables."""
 
 import json
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, MetaData, String, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    String,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from fivefold.store.sql.json_text import JSONText
@@ -90,6 +101,30 @@ class TokenRequest(Base):
     token_id: Mapped[int | None] = mapped_column(ForeignKey("tokens.id"))
 
 
+class Member(Base):
+    """A person of an organisation: the person who asks is never the person who approves.
+
+    Attributes:
+        zone: in which they read times; None for UTC.
+        account: at an identity provider, its issuer and its subject; None until they signed in by it.
+    """
+
+    __tablename__ = "members"
+    __table_args__ = (
+        UniqueConstraint("organisation_id", "name"),
+        Index("ix_members_organisation_id_account", "organisation_id", "account", unique=True),
+    )
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey("organisations.id"))
+    name: Mapped[str] = mapped_column(String(NAME_CHARACTERS))
+    roles: Mapped[list[str]] = mapped_column(JSONText(json.dumps))
+    created_us: Mapped[int] = mapped_column(BigInteger)
+    left_us: Mapped[int | None] = mapped_column(BigInteger)
+    zone: Mapped[str | None] = mapped_column(String(NAME_CHARACTERS))
+    account: Mapped[str | None] = mapped_column(Text)
+
+
 class ConsoleSession(Base):
     """A member who is signed in to the console, by one of their tokens. Only a hash of the cookie is kept.
 
@@ -136,3 +171,27 @@ class Counted(Base):
     version: Mapped[int] = mapped_column(Integer, primary_key=True)
     day: Mapped[str] = mapped_column(String(10), primary_key=True)
     counts: Mapped[list[int]] = mapped_column(JSONText(json.dumps))
+
+
+class IdempotencyKey(Base):
+    """A request that is carried out once, however often it is sent.
+
+    Attributes:
+        digest: of the request.
+        attempt: the one that may store changes; no other may.
+        state: started, stored (with what was asked, in one transaction) or answered.
+        begun_us: when the attempt began.
+        answer: None before there is one, and where it is not kept.
+    """
+
+    __tablename__ = "idempotency_keys"
+
+    token_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    key: Mapped[str] = mapped_column(String(200), primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey("organisations.id"), index=True)
+    digest: Mapped[str] = mapped_column(String(64))
+    attempt: Mapped[str] = mapped_column(String(32))
+    state: Mapped[str] = mapped_column(String(8))
+    begun_us: Mapped[int] = mapped_column(BigInteger, index=True)
+    status: Mapped[int | None] = mapped_column(SmallInteger)
+    answer: Mapped[str | None] = mapped_column(Text)

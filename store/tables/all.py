@@ -4,11 +4,7 @@ import fivefold.store.accounts.rate_tables
 import fivefold.store.tables.audit
 import fivefold.store.tables.entities
 import fivefold.store.tables.events
-import fivefold.store.tables.idempotency
 import fivefold.store.tables.levels
 import fivefold.store.tables.operations
-import fivefold.store.tables.proposals
 import fivefold.store.tables.queue
-import fivefold.store.tables.readings
-import fivefold.store.tables.rulesets
-import fivefold.store.tables.search  # noqa: F401 (imported for their tables alone)
+import fivefold.store.tables.rulesets  # noqa: F401 (imported for their tables alone)

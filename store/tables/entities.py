@@ -1,4 +1,4 @@
-"""The tables of entities and of the facts about them. Everything belongs to one organisation.
+"""The tables of entities, of the facts about them, and of the words by which they are found.
 
 Where a row has a `salt`, the audit log has its digest (`store.audit.bound_rows`).
 """
@@ -14,6 +14,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    SmallInteger,
     String,
     Text,
     false,
@@ -35,6 +36,10 @@ _ORGANISATION = "organisations.id"
 _WORD = String(100)
 _IS_SETTLED = text("settled_batch IS NOT NULL")
 _IS_ERASED = text("erased_us IS NOT NULL")
+COUNTS_FROM = "CASE WHEN recorded_us < known_us THEN recorded_us ELSE known_us END"
+"""From when a correction counts: none is known after it was recorded, unless a clock was ahead and was mended."""
+MOST_WORD = 40
+"""Longest word, characters; of a longer one the beginning is kept."""
 
 
 class OrganisationSettings(Base):
@@ -173,10 +178,6 @@ class Transaction(Base):
     settled_batch: Mapped[int | None] = mapped_column(BigInteger)
 
 
-COUNTS_FROM = "CASE WHEN recorded_us < known_us THEN recorded_us ELSE known_us END"
-"""From when a correction counts: none is known after it was recorded, unless a clock was ahead and was mended."""
-
-
 class Correction(Base):
     """A later fact about a transaction, which stays as it is: what of it was wrong, or that it does not count.
 
@@ -313,3 +314,24 @@ class ValueScore(Base):
     model: Mapped[str] = mapped_column(String(NAME_CHARACTERS))
     model_version: Mapped[int] = mapped_column(Integer)
     fingerprint: Mapped[str] = mapped_column(String(64))
+
+
+class SearchWord(Base):
+    """A word of an entity's identifier or of one of its attributes, as `store.portfolio.words` reads them.
+
+    Words are in the order of their characters' numbers on both databases, so that those with the same beginning stand
+    together. Rows are made anew whenever attributes change.
+
+    Attributes:
+        place: where the word stands, a `store.portfolio.words.Place`.
+    """
+
+    __tablename__ = "search_words"
+    __table_args__ = (Index("ix_search_words_entity_id", "entity_id", "word"), {"sqlite_with_rowid": False})
+
+    type_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    place: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    word: Mapped[str] = mapped_column(
+        String(MOST_WORD).with_variant(String(MOST_WORD, collation="C"), "postgresql"), primary_key=True
+    )
+    entity_id: Mapped[int] = mapped_column(BIG, ForeignKey("entities.id"), primary_key=True)

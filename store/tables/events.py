@@ -1,6 +1,5 @@
 """The tables of what is sent to others - outbox, endpoints, deliveries - and of decisions and changes of note."""
 
-import json
 from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, CheckConstraint, ForeignKey, Index, Integer, String, Text, text
@@ -208,27 +207,3 @@ class ValidationJob(Base):
     finished_us: Mapped[int | None] = mapped_column(BigInteger)
     error: Mapped[str | None] = mapped_column(Text)
     validation_id: Mapped[int | None] = mapped_column(ForeignKey("validations.id"))
-
-
-class Member(Base):
-    """A person of an organisation: the person who asks is never the person who approves.
-
-    Attributes:
-        zone: in which they read times; None for UTC.
-        account: at an identity provider, its issuer and its subject; None until they signed in by it.
-    """
-
-    __tablename__ = "members"
-    __table_args__ = (
-        Unique("organisation_id", "name"),
-        Index("ix_members_organisation_id_account", "organisation_id", "account", unique=True),
-    )
-
-    id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
-    name: Mapped[str] = mapped_column(String(NAME_CHARACTERS))
-    roles: Mapped[list[str]] = mapped_column(JSONText(json.dumps))
-    created_us: Mapped[int] = mapped_column(BigInteger)
-    left_us: Mapped[int | None] = mapped_column(BigInteger)
-    zone: Mapped[str | None] = mapped_column(String(NAME_CHARACTERS))
-    account: Mapped[str | None] = mapped_column(Text)

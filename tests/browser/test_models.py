@@ -32,7 +32,7 @@ def test_a_version_is_compared_and_promoted(
     javascript: bool,
 ) -> None:
     from fivefold.models import promotions
-    from fivefold.store.tables.events import Member
+    from fivefold.store.tables.accounts import Member
     from tests.console.visitors import pages
     from tests.serving.v1.registries import made
 

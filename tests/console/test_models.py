@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import RegistryError
 from fivefold.models import promotions
+from fivefold.store.tables.accounts import Member
 from fivefold.store.tables.entities import OrganisationSettings
-from fivefold.store.tables.events import Member
 from fivefold.usecases.audit.verify import verify
 from tests.console.visitors import Visitor, pages
 from tests.serving.v1.places import OURS, THEIRS, Place, routes

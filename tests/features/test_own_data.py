@@ -16,9 +16,8 @@ from fivefold.features.histories import Histories, missing_values
 from fivefold.features.indicator_matrix import catalogue, indicator_matrix, select_columns
 from fivefold.features.indicators import CATALOGUE
 from fivefold.features.reading import sources
-from fivefold.features.reading.paths import MappedFile
 from fivefold.features.reading.sources import read_histories, require_columns
-from fivefold.features.reading.text_files import ColumnMap
+from fivefold.features.reading.text_files import ColumnMap, MappedFile
 from fivefold.features.schema import CATEGORIES
 
 RATES = RateTable("EUR", date(2024, 7, 1), {"USD": Rate(0.5, date(2024, 7, 1))}, "test")

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fivefold.features.request_body.body import BodyColumns
+from fivefold.features.reading.request_body import BodyColumns
 from fivefold.models.value_model import ValueModel
 from fivefold.serving.champion import loader
 from fivefold.serving.service import Fivefold

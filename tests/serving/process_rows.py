@@ -3,7 +3,7 @@
 from typing import Any
 
 from fivefold.features.reading.fast_columns import as_arrow
-from fivefold.features.request_body.body import BodyColumns
+from fivefold.features.reading.request_body import BodyColumns
 
 
 def told(columns: BodyColumns) -> list[dict[str, Any]]:

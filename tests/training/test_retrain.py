@@ -12,8 +12,7 @@ import pytest
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import FileFormatError, FivefoldError, InvalidDataError, NotEnoughDataError
-from fivefold.features.reading.paths import MappedFile
-from fivefold.features.reading.text_files import ColumnMap
+from fivefold.features.reading.text_files import ColumnMap, MappedFile
 from fivefold.models.promotions import promote, promotion_history, rollback
 from fivefold.models.registry import CHALLENGER, CHAMPION, RegisteredVersion, Registry
 from fivefold.training.config import GateSettings, TrainingConfig, TreeSettings, ValueSettings

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from fivefold.domain.number_text import percent
+from fivefold.domain.text import percent
 from fivefold.training.config import GateSettings
 from fivefold.training.judging.compare import Comparisons, RivalComparison
 from fivefold.training.judging.evaluate import BASELINES, CHAMPION, MODEL, Evaluation

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from fivefold.domain.clock import day_text
-from fivefold.domain.number_text import percent
+from fivefold.domain.text import percent
 from fivefold.features.schema import BALANCE, CATEGORY, CREATED, CURRENCY
 from fivefold.models.value_model import ValueModel
 from fivefold.training.config import TrainingConfig, TreeSettings, ValueSettings

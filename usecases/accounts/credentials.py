@@ -16,8 +16,7 @@ from fivefold.store.accounts import tokens as accounts
 from fivefold.store.accounts.tokens import Charge, Used
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.fast_statements import PreparedStatements
-from fivefold.store.tables.accounts import Token
-from fivefold.store.tables.events import Member
+from fivefold.store.tables.accounts import Member, Token
 from fivefold.usecases.shared.actors import Actor
 
 

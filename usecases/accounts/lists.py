@@ -12,10 +12,10 @@ from typing import Annotated, Any
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
-from fivefold.domain.characters import control_in
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.domain.text import control_in
 from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.facts.portfolio import ListVersion, NamedList
 from fivefold.risk.language.documents import MOST_NODES

@@ -23,8 +23,7 @@ from fivefold.store.accounts.members import (
     members_of,
 )
 from fivefold.store.sql.database import add_alone, reading, writing
-from fivefold.store.tables.accounts import NAME_CHARACTERS
-from fivefold.store.tables.events import Member
+from fivefold.store.tables.accounts import NAME_CHARACTERS, Member
 from fivefold.usecases.shared.actors import OF_MEMBERS, SYSTEM, Actor
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context

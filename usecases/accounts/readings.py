@@ -14,8 +14,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import SECOND_US
 from fivefold.domain.errors import StoreError
-from fivefold.store.tables.levels import OverrideRow, Standing
-from fivefold.store.tables.readings import Opening, OverrideReading
+from fivefold.store.tables.levels import Opening, OverrideReading, OverrideRow, Standing
 from fivefold.usecases.shared.context import Context
 
 

@@ -20,8 +20,7 @@ from fivefold.domain.settings import OpenIdSettings
 from fivefold.store.accounts import tokens as accounts
 from fivefold.store.accounts.members import locked_member, member_named, member_of_account
 from fivefold.store.sql.database import reading, writing
-from fivefold.store.tables.accounts import ConsoleSession, Organisation, Token
-from fivefold.store.tables.events import Member
+from fivefold.store.tables.accounts import ConsoleSession, Member, Organisation, Token
 from fivefold.usecases.accounts.credentials import Credential, credential_of, find_credential, hash_of
 from fivefold.usecases.accounts.tokens import said_of
 from fivefold.usecases.shared.actors import OF_MEMBERS, SYSTEM, Actor, Role

@@ -18,8 +18,7 @@ from fivefold.domain.paging import WHOLE, Page, Part, page_among
 from fivefold.store.accounts import tokens as accounts
 from fivefold.store.accounts.members import locked_member
 from fivefold.store.accounts.plans import Plan, plan_named
-from fivefold.store.tables.accounts import Token, TokenRequest, Usage
-from fivefold.store.tables.events import Member
+from fivefold.store.tables.accounts import Member, Token, TokenRequest, Usage
 from fivefold.usecases.accounts.credentials import hash_of, hash_of_halves, month_of, token_state
 from fivefold.usecases.accounts.organisations import refuse_long_name
 from fivefold.usecases.accounts.second_person import is_member

@@ -12,8 +12,7 @@ from fivefold.store.accounts import tokens as accounts
 from fivefold.store.accounts.members import member_named
 from fivefold.store.accounts.plans import MOST_DAYS, Plan, plan_named
 from fivefold.store.sql.database import reading, writing
-from fivefold.store.tables.accounts import Token
-from fivefold.store.tables.events import Member
+from fivefold.store.tables.accounts import Member, Token
 from fivefold.usecases.accounts.credentials import hash_of, token_state
 from fivefold.usecases.accounts.organisations import DEFAULT_ORGANISATION, refuse_long_name
 from fivefold.usecases.shared.actors import OF_MEMBERS, SYSTEM, Actor, Role

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import PromotionRefusedError
-from fivefold.domain.number_text import count_text
+from fivefold.domain.text import count_text
 from fivefold.models.promotions import PROMOTE, Promotion, apply_promotion, plan_promotion, plan_rollback
 from fivefold.models.registry import Registry
 from fivefold.store.accounts import tokens as accounts

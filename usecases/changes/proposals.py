@@ -30,8 +30,7 @@ from fivefold.store.rulesets.proposals import (
 )
 from fivefold.store.tables.entities import EntityType, OrganisationSettings
 from fivefold.store.tables.levels import OverrideRow
-from fivefold.store.tables.proposals import Proposal
-from fivefold.store.tables.rulesets import Backtest
+from fivefold.store.tables.rulesets import Backtest, Proposal
 from fivefold.usecases.accounts.second_person import refuse_nobody, refuse_same_person
 from fivefold.usecases.changes.contents import (
     FACTS,

@@ -15,7 +15,7 @@ from fivefold.store.rulesets.proposals import (
     WantedProposals,
     proposals_among,
 )
-from fivefold.store.tables.proposals import Proposal
+from fivefold.store.tables.rulesets import Proposal
 from fivefold.usecases.audit.search import actor_named, names_of_actors
 from fivefold.usecases.changes.proposals import kinds_seen_by
 from fivefold.usecases.shared.actors import Role

@@ -14,9 +14,9 @@ import polars as pl
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
-from fivefold.domain.characters import control_in
 from fivefold.domain.clock import iso_text
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
+from fivefold.domain.text import control_in
 from fivefold.features import schema as c
 from fivefold.risk.compiler.analysis import analyse_canonical_policy
 from fivefold.risk.engine.explain.policies import DecisionExplanation, explain_decisions

@@ -9,8 +9,9 @@ from sqlalchemy.orm import Session
 from fivefold.store.accounts.lists import list_rows
 from fivefold.store.accounts.members import members_of
 from fivefold.store.decisions.policies import policy_versions
+from fivefold.store.tables.accounts import Member
 from fivefold.store.tables.entities import EntityType, ListVersionRow, OrganisationSettings
-from fivefold.store.tables.events import Member, Policy
+from fivefold.store.tables.events import Policy
 from fivefold.usecases.evidence.archive import ArchiveSection, File, json_file, optional_iso_text, text_file
 from fivefold.usecases.shared.inputs import Quarter
 

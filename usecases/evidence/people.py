@@ -22,7 +22,7 @@ from fivefold.store.rulesets.proposals import APPROVED, REFUSED
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.store.tables.events import MaterialChange
 from fivefold.store.tables.levels import OverrideRow
-from fivefold.store.tables.proposals import Proposal
+from fivefold.store.tables.rulesets import Proposal
 from fivefold.usecases.changes.contents import OverrideRevoked
 from fivefold.usecases.evidence.archive import ArchiveSection, json_file, optional_iso_text
 from fivefold.usecases.shared.inputs import Quarter

@@ -8,9 +8,9 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, case, select, update
 from sqlalchemy.orm import Session
 
-from fivefold.domain.characters import control_in
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
+from fivefold.domain.text import control_in
 from fivefold.store.audit.bound_rows import Digests, digests
 from fivefold.store.ingest.entities import entity_named, record_activity, subject_of
 from fivefold.store.levels.assessment_queue import Reason

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fivefold.domain.clock import day_text
-from fivefold.domain.number_text import percent
+from fivefold.domain.text import percent
 from fivefold.risk.governance.reports.page import ReportPage, Section, Table
 from fivefold.risk.governance.validate.measures import MEASURED
 from fivefold.risk.governance.validate.ranking import CONFIDENCE

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from fivefold.domain.errors import ConfigError, FileFormatError, problem_lines
-from fivefold.domain.number_text import count_text
+from fivefold.domain.text import count_text
 from fivefold.features.reading.csv_file import csv_frame, csv_parts, torn_frame
 from fivefold.features.reading.json_lines import JsonLine, json_lines
 from fivefold.features.reading.text_files import GZIP, TornRow, is_gzipped, open_text, suffix_of_name

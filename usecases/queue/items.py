@@ -22,7 +22,7 @@ from fivefold.store.queue.items import DAYS, Counted, ItemName, ItemRow, QueueOr
 from fivefold.store.queue.sources import Kind
 from fivefold.store.sql.clocks import ahead_message, latest_us
 from fivefold.store.sql.database import add_alone
-from fivefold.store.tables.events import Member
+from fivefold.store.tables.accounts import Member
 from fivefold.store.tables.queue import QueueWork
 from fivefold.usecases.changes.proposals import kinds_seen_by
 from fivefold.usecases.levels.explain import shown_line

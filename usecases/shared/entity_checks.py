@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from fivefold.domain.characters import control_in
 from fivefold.domain.errors import InvalidDataError, Problem
+from fivefold.domain.text import control_in
 from fivefold.features.reading.columns import short_text
 from fivefold.risk.facts.portfolio import ENTITY, error_of
 from fivefold.risk.facts.reading import entities_from_rows, read_field

@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 import pyarrow.compute as pc
 
-from fivefold.domain.characters import CONTROL, control_in
 from fivefold.domain.clock import DAY_US, day_text
 from fivefold.domain.errors import PROBLEMS_LISTED, FileFormatError, InvalidDataError, Problem
+from fivefold.domain.text import CONTROL, control_in
 from fivefold.features import schema as c
 from fivefold.features.reading.columns import (
     ALLOWED_NUMBER,

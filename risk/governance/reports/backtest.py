@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import polars as pl
 
 from fivefold.charts.backtests import levels, migration
-from fivefold.domain.number_text import percent
+from fivefold.domain.text import percent
 from fivefold.risk.governance.backtest.moves import NEW, CaseHits, Cell
 from fivefold.risk.governance.backtest.run import Backtest, Side
 from fivefold.risk.governance.reports.page import ReportPage, Section, Table

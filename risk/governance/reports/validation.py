@@ -6,7 +6,7 @@ from dataclasses import astuple
 import polars as pl
 
 from fivefold.charts.validation import capture, confirmed, stability
-from fivefold.domain.number_text import percent
+from fivefold.domain.text import percent
 from fivefold.models.drift import SHIFTED, STABLE
 from fivefold.risk.governance.backtest.moves import FailedAssessment
 from fivefold.risk.governance.reports.backtest import lists_words

@@ -9,7 +9,7 @@ import yaml
 
 from fivefold.charts.text.numbers import one_line
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.number_text import percent
+from fivefold.domain.text import percent
 from fivefold.risk.governance.diff import diff
 from fivefold.risk.governance.thresholds.propose import ThresholdProposal, present_cuts, whole_points
 from fivefold.risk.language.quantities import POINT_UNITS, text_of

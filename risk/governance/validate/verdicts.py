@@ -3,7 +3,7 @@
 from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
 
-from fivefold.domain.number_text import percent
+from fivefold.domain.text import percent
 from fivefold.risk.governance.validate.measures import LEAST_CONFIRMED, Capture, LevelRow, answer_by_interval
 from fivefold.risk.governance.validate.ranking import CONFIDENCE, ConfidenceInterval, share
 

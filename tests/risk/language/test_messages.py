@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from fivefold.domain.suggestions import perhaps
+from fivefold.domain.text import perhaps
 from fivefold.risk.language.messages import problem_of, words_of_the_language
 from fivefold.risk.language.operators import Fuzzy, Operators
 from fivefold.risk.language.patterns import Velocity

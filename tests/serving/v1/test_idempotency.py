@@ -12,8 +12,8 @@ from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import UnknownOutcomeError
 from fivefold.serving.v1.ingest import entities
 from fivefold.store.sql import database
+from fivefold.store.tables.accounts import IdempotencyKey
 from fivefold.store.tables.entities import Screening
-from fivefold.store.tables.idempotency import IdempotencyKey
 from fivefold.store.tables.levels import OverrideRow
 from fivefold.usecases.changes.proposals import ChangeOutcome
 from fivefold.usecases.shared.idempotency import KEPT_US, LEFT_US, prune_keys

@@ -14,7 +14,7 @@ from fivefold.domain.clock import day_text
 from fivefold.domain.errors import Problem
 from fivefold.domain.segments import DEFAULT_CUT_POINTS, segments_of
 from fivefold.domain.settings import Limits
-from fivefold.features.request_body.body import BodyColumns
+from fivefold.features.reading.request_body import BodyColumns
 from fivefold.serving.responses import ApiError
 from fivefold.serving.v4.contract import read_rows, response_rows, rounded
 from fivefold.usecases.scoring import score_rows

@@ -15,8 +15,7 @@ from fivefold.serving.authentication import Authenticator
 from fivefold.serving.quota import QuotaCharger
 from fivefold.store.accounts.plans import read_plans
 from fivefold.store.accounts.tokens import Allowance, Charge
-from fivefold.store.sql.connections import KEEPALIVE
-from fivefold.store.sql.database import open_database, reachable, require_current
+from fivefold.store.sql.database import KEEPALIVE, open_database, reachable, require_current
 from fivefold.usecases.accounts.tokens import create_token
 from tests.store import databases
 from tests.store.silence import Way, way_to

@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
 from fivefold.store.sql.json_text import JSONText, report_json
-from fivefold.store.tables.events import Member, ValidationRun
+from fivefold.store.tables.accounts import Member
+from fivefold.store.tables.events import ValidationRun
 from tests.store.stored import type_of
 
 EXACT = st.recursive(

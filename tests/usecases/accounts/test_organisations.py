@@ -14,8 +14,8 @@ from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.store.accounts.plans import read_plans
 from fivefold.store.audit.log import entries
 from fivefold.store.sql.database import open_database
+from fivefold.store.tables.accounts import Member
 from fivefold.store.tables.audit import AuditEntry, AuditValues
-from fivefold.store.tables.events import Member
 from fivefold.usecases.accounts.credentials import find_credential
 from fivefold.usecases.accounts.organisations import (
     actor_in,

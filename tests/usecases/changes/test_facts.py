@@ -12,8 +12,7 @@ from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError, ConflictError, InvalidDataError
 from fivefold.domain.paging import Part
 from fivefold.store.tables.entities import OrganisationSettings
-from fivefold.store.tables.proposals import Proposal
-from fivefold.store.tables.rulesets import Activation, RulesetVersion
+from fivefold.store.tables.rulesets import Activation, Proposal, RulesetVersion
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes import facts
 from fivefold.usecases.changes.proposals import ChangeOutcome, approve_proposal, refuse_proposal

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.store.tables.audit import AuditEntry, AuditValues
 from fivefold.store.tables.levels import DueMark, OverrideRow
-from fivefold.store.tables.proposals import Proposal
+from fivefold.store.tables.rulesets import Proposal
 from fivefold.usecases.accounts.second_person import allow_sole_operator
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes.asks import revoke_override

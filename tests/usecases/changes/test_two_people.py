@@ -10,8 +10,7 @@ from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.paging import Part
 from fivefold.store.tables.entities import ListVersionRow, OrganisationSettings
 from fivefold.store.tables.levels import Standing
-from fivefold.store.tables.proposals import Proposal
-from fivefold.store.tables.rulesets import Activation, Family
+from fivefold.store.tables.rulesets import Activation, Family, Proposal
 from fivefold.usecases.accounts.second_person import allow_sole_operator, require_two_people
 from fivefold.usecases.accounts.settings import SettingsChange, choose_levels, read_settings
 from fivefold.usecases.audit.verify import verify

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.store.tables.events import MaterialChange, Policy
-from fivefold.store.tables.proposals import Proposal
+from fivefold.store.tables.rulesets import Proposal
 from fivefold.usecases.evidence.archive import optional_iso_text
 from fivefold.usecases.evidence.people import people_part
 from fivefold.usecases.shared.inputs import Quarter

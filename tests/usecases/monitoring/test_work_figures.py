@@ -13,8 +13,8 @@ from fivefold.domain.clock import DAY_US, HOUR_US
 from fivefold.domain.errors import ConfigError
 from fivefold.store.tables.entities import Entity, EntityType, Record
 from fivefold.store.tables.levels import OverrideRow, Transition
-from fivefold.store.tables.proposals import Proposal
 from fivefold.store.tables.queue import QueueWork
+from fivefold.store.tables.rulesets import Proposal
 from fivefold.usecases.monitoring.work_figures import BACK_DAYS, KINDS, WorkFigure, read_work_figures
 from fivefold.usecases.shared.context import Context
 from tests.usecases import platforms

@@ -12,11 +12,12 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError, NotFoundError
 from fivefold.domain.paging import Part, every_row
+from fivefold.store.tables.accounts import Member
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import Entity, EntityType
-from fivefold.store.tables.events import Decision, Member, Policy
+from fivefold.store.tables.events import Decision, Policy
 from fivefold.store.tables.levels import OverrideRow
-from fivefold.store.tables.proposals import Proposal
+from fivefold.store.tables.rulesets import Proposal
 from fivefold.usecases.audit.search import EntryFilters, search_entries
 from fivefold.usecases.changes.search import STATES as PROPOSAL_STATES
 from fivefold.usecases.changes.search import ProposalFilters, search_proposals

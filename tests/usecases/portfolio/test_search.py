@@ -16,9 +16,8 @@ from fivefold.domain.errors import ConfigError, NotFoundError
 from fivefold.domain.paging import Part, every_row
 from fivefold.store.portfolio import search as searching
 from fivefold.store.portfolio.words import MOST_WORDS, end_of, words_in, words_of_entity
-from fivefold.store.tables.entities import Entity, EntityType
+from fivefold.store.tables.entities import MOST_WORD, Entity, EntityType, SearchWord
 from fivefold.store.tables.levels import Standing
-from fivefold.store.tables.search import MOST_WORD, SearchWord
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.ingest.facts import set_tag
 from fivefold.usecases.portfolio.search import Search, count_entities, search_entities

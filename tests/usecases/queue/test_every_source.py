@@ -15,11 +15,11 @@ from fivefold.domain.paging import Part, every_row
 from fivefold.store.queue import items as stored
 from fivefold.store.queue.items import DAYS, QueueOrder
 from fivefold.store.queue.sources import Kind
+from fivefold.store.tables.accounts import Member
 from fivefold.store.tables.entities import Entity, EntityType
-from fivefold.store.tables.events import Member
 from fivefold.store.tables.levels import DueMark, OverrideRow, Standing, Transition
-from fivefold.store.tables.proposals import Proposal
 from fivefold.store.tables.queue import QueueWork
+from fivefold.store.tables.rulesets import Proposal
 from fivefold.usecases.accounts.organisations import add_member
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.queue.items import QueueFilters, count_items, kinds_for, list_items

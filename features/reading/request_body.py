@@ -11,9 +11,9 @@ import numpy as np
 
 from fivefold.features.histories import Floats
 from fivefold.features.numba_cache import compile_loops
+from fivefold.features.reading import compiled_loops
+from fivefold.features.reading.compiled_loops import DEEPEST
 from fivefold.features.reading.fast_columns import StringColumn
-from fivefold.features.request_body import body_loops
-from fivefold.features.request_body.body_loops import DEEPEST
 
 __all__ = ["DEEPEST", "BodyColumns", "BodyShape", "measure_body"]
 
@@ -58,5 +58,5 @@ def measure_body(body: bytes) -> BodyShape:
     """Count what a JSON body holds; where it is not JSON, the counts are only rough."""
     counts = np.zeros(5, dtype=np.int64)
     if body:
-        compile_loops(body_loops).measure(np.frombuffer(body, np.uint8), counts)
+        compile_loops(compiled_loops).measure(np.frombuffer(body, np.uint8), counts)
     return BodyShape(*counts.tolist())

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import from_json
 
-from fivefold.features.request_body.body import DEEPEST, BodyShape, measure_body
+from fivefold.features.reading.request_body import DEEPEST, BodyShape, measure_body
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=6) | st.just('a,"{[\\'),

@@ -1,0 +1,122 @@
+"""Text for people: counts and shares, control characters made visible, suggestions for a misspelt word."""
+
+import csv
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Final
+
+_CUTOFF = 0.75
+CONTROL: Final = "\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069"
+"""For a class of a regular expression: C0, delete, C1, ends of lines and paragraphs, marks of direction."""
+_CONTROL = re.compile(f"[{CONTROL}]")
+_STEERING = re.compile(f"(?![\t\n])[{CONTROL}]")
+DELIMITERS: Final = (",", ";", "\t", "|")
+
+
+def nearest(word: str, names: Iterable[str], cutoff: float = _CUTOFF) -> str | None:
+    """Find the name that differs in case, blanks and signs alone, or in one letter, or else the most similar one.
+
+    None where none is near; *cutoff* is how similar it must be, from 0 to 1.
+
+    >>> names = ["user_id", "transaction_date"]
+    >>> nearest("Transaction Date", names), nearest("user_idd", names), nearest("amount", names)
+    ('transaction_date', 'user_id', None)
+    """
+    letters = {_letters(name): name for name in reversed([str(name) for name in names])}
+    word_letters = _letters(word)
+    if word_letters in letters:
+        return letters[word_letters]
+    one_away = [other for other in reversed(letters) if len(other) > 1 and _is_one_away(word_letters, other)]
+    near = one_away or get_close_matches(word_letters, letters, n=1, cutoff=cutoff)
+    return letters[near[0]] if near else None
+
+
+def perhaps(word: object, names: Iterable[str], cutoff: float = _CUTOFF) -> str:
+    """Suggest the nearest name, as the end of a sentence: `; perhaps above was meant`, or nothing.
+
+    >>> perhaps("abvoe", ["above", "below"]), perhaps("im", ["in", "not_in"]), perhaps("xyz", ["above"])
+    ('; perhaps above was meant', '; perhaps in was meant', '')
+    """
+    near = nearest(word, names, cutoff) if isinstance(word, str) and word else None
+    return f"; perhaps {near} was meant" if near is not None and near != word else ""
+
+
+def _is_one_away(word: str, other: str) -> bool:
+    """Tell whether one letter is another, too many, missing, or has changed places with the next."""
+    same = next((place for place, pair in enumerate(zip(word, other, strict=False)) if pair[0] != pair[1]), None)
+    if same is None:
+        return abs(len(word) - len(other)) <= 1
+    rest, other_rest = word[same:], other[same:]
+    swapped = rest[1:2] + rest[:1] + rest[2:]
+    return rest[1:] == other_rest[1:] or rest[1:] == other_rest or rest == other_rest[1:] or swapped == other_rest
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]", "", name.casefold())
+
+
+def control_in(name: str) -> str:
+    r"""Name the first control character of a name; empty where it has none.
+
+    >>> control_in("a\nforged"), control_in("M\u00fcller")
+    ('U+000A', '')
+    """
+    match = _CONTROL.search(name)
+    return f"U+{ord(match[0]):04X}" if match else ""
+
+
+def visible(text: str) -> str:
+    r"""Escape control characters other than tabs and ends of lines, which a text may have.
+
+    >>> visible("a\x1b[2Jb")
+    'a\\x1b[2Jb'
+    """
+    return _STEERING.sub(_escape, text)
+
+
+def visible_line(text: str) -> str:
+    r"""Escape all control characters, tabs and ends of lines included: the text stays in its line.
+
+    >>> visible_line("a\nfivefold: all is well")
+    'a\\nfivefold: all is well'
+    """
+    return _CONTROL.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode("ascii")
+
+
+def delimiter_of(header: str) -> str:
+    """Give the sign that gives the most columns of a header line; a comma where none gives several.
+
+    >>> delimiter_of("currency;date;rate"), delimiter_of("rate")
+    (';', ',')
+    """
+    return max(DELIMITERS, key=lambda sign: len(next(csv.reader([header], delimiter=sign), [])))
+
+
+def percent(share: float, decimals: int = 1) -> str:
+    """Write a share between 0 and 1 as a percentage; a share near 0 or 1 is never written as exactly 0 % or 100 %.
+
+    >>> percent(0.25), percent(0.95, 0), percent(0.0), percent(0.00001), percent(0.9999999)
+    ('25.0 %', '95 %', '0.0 %', '<0.1 %', '>99.9 %')
+    """
+    text, step = f"{100 * share:,.{decimals}f}", 10.0**-decimals
+    if text.lstrip("-") == f"{0:.{decimals}f}":
+        if share == 0:
+            return f"{0:.{decimals}f} %"
+        return f"<{step:.{decimals}f} %" if share > 0 else f">-{step:.{decimals}f} %"
+    if share < 1 and text == f"{100:.{decimals}f}":
+        return f">{100 - step:.{decimals}f} %"
+    return f"{text} %"
+
+
+def count_text(count: int, thing: str, things: str = "") -> str:
+    """Write a count with its noun; *things* is a plural that is not formed by a plain s.
+
+    >>> count_text(1, "row"), count_text(2_000, "row"), count_text(0, "country", "countries")
+    ('1 row', '2,000 rows', '0 countries')
+    """
+    return f"{count:,} {thing if count == 1 else things or f'{thing}s'}"
