@@ -24,7 +24,7 @@ from fivefold.console.visit import (
 )
 from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError, NotFoundError
 from fivefold.domain.paging import Page, Part
-from fivefold.store.decisions.policies import ACTIVE
+from fivefold.store.decisions.decisions import ACTIVE
 from fivefold.usecases.changes import asks
 from fivefold.usecases.decisions.policies import (
     PolicyLine,

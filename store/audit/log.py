@@ -1,4 +1,4 @@
-"""Writing and reading the audit log. Nothing here begins or ends a transaction."""
+"""Writing the audit log, and reading it, whole or page by page. Nothing here begins or ends a transaction."""
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,8 +10,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
+from fivefold.domain.paging import Page, Part
 from fivefold.store.audit.chain import GENESIS, Entry, Side, hash_of_entry, hash_of_value
 from fivefold.store.sql.arrays import among
+from fivefold.store.sql.keyset import scalars_of, where_given
 from fivefold.store.tables.accounts import HASH_CHARACTERS, Organisation
 from fivefold.store.tables.audit import AuditEntry, AuditHead, AuditValues
 
@@ -128,3 +130,44 @@ def latest(session: Session, count: int, organisation: str | None = None) -> Seq
         query = query.where(Organisation.name == organisation)
     rows = session.execute(query.order_by(AuditEntry.number.desc()).limit(count))
     return [(entry, name) for entry, name in rows][::-1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WantedEntries:
+    """Which entries of an organisation are listed; None is no condition.
+
+    Attributes:
+        subject_id: counts only with a kind.
+        since_us: they were written then or later.
+        until_us: they were written before.
+    """
+
+    organisation_id: int
+    actor: str | None = None
+    action: str | None = None
+    subject_kind: str | None = None
+    subject_id: str | None = None
+    since_us: int | None = None
+    until_us: int | None = None
+
+
+def latest_entries(session: Session, organisation_id: int, part: Part) -> Page[AuditEntry]:
+    """Read entries, the newest first."""
+    query = select(AuditEntry).where(AuditEntry.organisation_id == organisation_id)
+    return scalars_of(session, query, (AuditEntry.number,), part, descending=True)
+
+
+def entries_among(session: Session, wanted: WantedEntries, part: Part) -> Page[AuditEntry]:
+    """Read the entries that are wanted, those of the latest moment first."""
+    query = select(AuditEntry).where(AuditEntry.organisation_id == wanted.organisation_id)
+    query = where_given(
+        query,
+        (AuditEntry.actor, wanted.actor),
+        (AuditEntry.action, wanted.action),
+        (AuditEntry.subject_kind, wanted.subject_kind),
+        (AuditEntry.subject_id, None if wanted.subject_kind is None else wanted.subject_id),
+        moment=AuditEntry.at_us,
+        since_us=wanted.since_us,
+        until_us=wanted.until_us,
+    )
+    return scalars_of(session, query, (AuditEntry.at_us, AuditEntry.number), part, descending=True)

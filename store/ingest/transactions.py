@@ -1,15 +1,20 @@
-"""Transactions, added in bulk: staged, then added where their number is new. Begins and ends no transaction."""
+"""Transactions and corrections of them, added in bulk where their number is new. Begins and ends no transaction."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import polars as pl
 from psycopg.errors import UniqueViolation
-from sqlalchemy import TextClause, text
+from sqlalchemy import TextClause, select, text
 from sqlalchemy.orm import Session
 
-from fivefold.store.audit.history import new_batch, settled_lines, transaction_lines
-from fivefold.store.sql.arrays import array_text
-from fivefold.store.sql.bulk import write_frame
+from fivefold.domain.errors import ConflictError
+from fivefold.store.audit.history import CORRECTION, new_batch, settled_lines, transaction_lines
+from fivefold.store.levels.bulk_reads import read_rows
+from fivefold.store.sql.arrays import among, array_text
+from fivefold.store.sql.bulk import write_frame, write_rows
+from fivefold.store.tables.entities import COUNTS_FROM, Correction, Entity, Transaction
 
 COLUMNS = (
     "transaction_id",
@@ -33,6 +38,16 @@ _STAGED = {
 }
 """On PostgreSQL it is empty again after each transaction."""
 _EMPTY = text("DELETE FROM staged")
+_FACTS = ("entity_id", "at_us", "amount", "currency", "balance", "category", "account_created_us", "content")
+_JOINED = "organisation_id = :of AND transactions.transaction_id = staged.transaction_id"
+LOOKED_FOR = 50
+"""About so many of a call's numbers are looked up before it is copied: that finds retries, which repeat a whole call.
+A look-up of all would take as long as the index does; where another number was taken, the copy is rolled back."""
+_KNOWN = text(
+    "SELECT EXISTS (SELECT 1 FROM transactions"
+    " WHERE organisation_id = :of AND transaction_id = ANY(CAST(:ids AS text[])))"
+)
+CORRECTION_COLUMNS = (*CORRECTION, "organisation_id", "recorded_us", "batch")
 
 
 def _add(order: str) -> TextClause:
@@ -45,8 +60,6 @@ def _add(order: str) -> TextClause:
 
 
 _ADD = {"sqlite": _add(""), "postgresql": _add('COLLATE "C"')}
-_FACTS = ("entity_id", "at_us", "amount", "currency", "balance", "category", "account_created_us", "content")
-_JOINED = "organisation_id = :of AND transactions.transaction_id = staged.transaction_id"
 
 
 def _statements(differs: str) -> tuple[TextClause, TextClause]:
@@ -85,15 +98,6 @@ class AddedTransactions:
     conflicts: list[str]
     batch: int = field(default=0, compare=False)
     lines: list[str] = field(default_factory=list, compare=False)
-
-
-LOOKED_FOR = 50
-"""About so many of a call's numbers are looked up before it is copied: that finds retries, which repeat a whole call.
-A look-up of all would take as long as the index does; where another number was taken, the copy is rolled back."""
-_KNOWN = text(
-    "SELECT EXISTS (SELECT 1 FROM transactions"
-    " WHERE organisation_id = :of AND transaction_id = ANY(CAST(:ids AS text[])))"
-)
 
 
 def _copied(session: Session, organisation_id: int, staged: pl.DataFrame, now_us: int, batch: int) -> bool:
@@ -157,3 +161,57 @@ def add_transactions(session: Session, organisation_id: int, staged: pl.DataFram
     return AddedTransactions(
         new=len(new), changed=len(settled_rows), touched=touched, conflicts=list(conflicts), batch=batch, lines=lines
     )
+
+
+class CorrectedTransaction(NamedTuple):
+    """The entity of a stored transaction that a correction names."""
+
+    entity_id: int
+    external_id: str
+    type_id: int
+
+
+def transactions_named(
+    session: Session, organisation_id: int, numbers: Sequence[str]
+) -> dict[str, CorrectedTransaction]:
+    """Find transactions by their numbers, and lock them until the transaction ends."""
+    statement = (
+        select(Transaction.transaction_id, Entity.id, Entity.external_id, Entity.type_id)
+        .join(Entity, Entity.id == Transaction.entity_id)
+        .where(
+            Transaction.organisation_id == organisation_id,
+            among(session, Transaction.transaction_id, numbers),
+            Entity.erased_us.is_(None),
+        )
+        .order_by(Transaction.transaction_id)
+        .with_for_update(of=Transaction)
+    )
+    return {row[0]: CorrectedTransaction(row[1], row[2], row[3]) for row in session.execute(statement)}
+
+
+def corrections_named(session: Session, organisation_id: int, numbers: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Find corrections by their own numbers: `store.audit.history.CORRECTION`, each by its number."""
+    columns = [getattr(Correction, name) for name in CORRECTION]
+    statement = select(*columns).where(
+        Correction.organisation_id == organisation_id, among(session, Correction.external_id, numbers)
+    )
+    return {row["external_id"]: dict(row) for row in session.execute(statement).mappings()}
+
+
+def correction_kinds(session: Session, entity_ids: Sequence[int]) -> list[tuple[str, int, str]]:
+    """List the corrections of entities' transactions: transaction, from when it counts, kind; by arrival."""
+    frame = read_rows(
+        session,
+        f"SELECT transaction_id, {COUNTS_FROM}, kind FROM corrections WHERE entity_id IN :ids ORDER BY id",  # noqa: S608 (our own words)
+        list(entity_ids),
+        {"transaction_id": pl.String, "known_us": pl.Int64, "kind": pl.String},
+    )
+    return frame.rows()
+
+
+def add_corrections(session: Session, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Add corrections, `CORRECTION_COLUMNS`; ConflictError if a concurrent transaction took one of the numbers."""
+    try:
+        write_rows(session, "corrections", CORRECTION_COLUMNS, rows)
+    except UniqueViolation as error:
+        raise ConflictError("another call stored the same at this moment; look, and send it again") from error

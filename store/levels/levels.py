@@ -1,10 +1,13 @@
-"""Current and earlier levels. Nothing here begins or ends a transaction."""
+"""Current and earlier levels, and how many entities have each. Nothing here begins or ends a transaction."""
 
-from sqlalchemy import select
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import Page, Part
 from fivefold.store.sql.keyset import rows_of
+from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.levels import Assessment, DueMark, OverrideRow, Standing, Transition
 from fivefold.store.tables.rulesets import Family, RulesetVersion
 
@@ -59,3 +62,49 @@ def assessment_of(session: Session, organisation_id: int, entity_id: int, number
     """Find one assessment of an organisation."""
     row = session.get(Assessment, (entity_id, number))
     return row if row is not None and row.organisation_id == organisation_id else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LevelGroup:
+    """Entities with the same current state.
+
+    Attributes:
+        version_id: the ruleset that assessed them; None where none applied.
+        overridden: an override holds.
+    """
+
+    version_id: int | None
+    status: str
+    overridden: bool
+    level: int | None
+    rules_level: int | None
+    entities: int
+
+
+def level_groups(session: Session, type_id: int) -> list[LevelGroup]:
+    """Count the entities of a type by current state, without those never assessed and those erased."""
+    overridden = Standing.override_id.is_not(None)
+    by = (Standing.version_id, Standing.status, overridden, Standing.level, Standing.rules_level)
+    rows = session.execute(
+        select(*by, func.count())
+        .join(Entity, Entity.id == Standing.entity_id)
+        .where(Standing.type_id == type_id, Entity.erased_us.is_(None))
+        .group_by(*by)
+    )
+    return [
+        LevelGroup(
+            version_id=version,
+            status=status,
+            overridden=bool(set_by_hand),
+            level=level,
+            rules_level=rules_level,
+            entities=entities,
+        )
+        for version, status, set_by_hand, level, rules_level, entities in rows
+    ]
+
+
+def count_quarantined(session: Session, type_id: int) -> int:
+    """Count the quarantined entities of a type: they failed too often to be tried again."""
+    statement = select(func.count()).where(DueMark.type_id == type_id, DueMark.quarantined)
+    return session.scalar(statement) or 0

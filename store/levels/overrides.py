@@ -8,8 +8,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
-from fivefold.store.sql.conditions import where_given
-from fivefold.store.sql.keyset import rows_of
+from fivefold.store.sql.keyset import rows_of, where_given
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import OverrideRow, Standing
 

@@ -8,8 +8,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import Page, Part
-from fivefold.store.sql.conditions import where_given
-from fivefold.store.sql.keyset import scalars_of
+from fivefold.store.sql.keyset import scalars_of, where_given
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.store.tables.events import Policy
 from fivefold.store.tables.rulesets import Activation, Backtest, Proposal

@@ -1,14 +1,16 @@
-"""Keyset pagination: a list in the order of a unique key, from behind the last row on. Begins no transaction."""
+"""Lists: narrowed by what is given, in the order of a unique key, from behind the last row on. No transactions."""
 
 from collections.abc import Sequence
 from math import isfinite
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import BigInteger, Float, Select, String, literal, tuple_
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import NO_PLACE, Key, Page, Part, cut
+
+Statement = TypeVar("Statement", bound=Select[*tuple[Any, ...]])
 
 
 def rows_of(
@@ -63,3 +65,29 @@ def _fits(value: float | str, key: Any) -> bool:
         return type(value) is float and isfinite(value)
     limit = 2**63 if isinstance(key.type, BigInteger) else 2**31
     return type(value) is int and -limit <= value < limit
+
+
+def where_given(
+    statement: Statement,
+    *equal: tuple[Any, Any],
+    moment: Any,
+    since_us: int | None = None,
+    until_us: int | None = None,
+) -> Statement:
+    """Narrow a statement by what was given; None is no condition.
+
+    Args:
+        statement: what is listed.
+        equal: pairs of a column and the value that it must have.
+        moment: the column that is from *since_us* on, and before *until_us*; microseconds.
+        since_us: None for all that came before too.
+        until_us: None for all that came later too.
+    """
+    for column, value in equal:
+        if value is not None:
+            statement = statement.where(column == value)
+    if since_us is not None:
+        statement = statement.where(moment >= since_us)
+    if until_us is not None:
+        statement = statement.where(moment < until_us)
+    return statement

@@ -148,6 +148,24 @@ class ConsoleSession(Base):
     subject: Mapped[str | None] = mapped_column(Text)
 
 
+class RateTableRow(Base):
+    """A dated table of rates (JSON: currency, day, rate) into one base currency; it never changes.
+
+    Attributes:
+        number: from 1 in each organisation; the newest one holds.
+        source: its origin, for people.
+    """
+
+    __tablename__ = "rate_tables"
+
+    organisation_id: Mapped[int] = mapped_column(ForeignKey("organisations.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    base_currency: Mapped[str] = mapped_column(String(3))
+    source: Mapped[str] = mapped_column(Text)
+    content: Mapped[str] = mapped_column(Text)
+    created_us: Mapped[int] = mapped_column(BigInteger)
+
+
 class Usage(Base):
     """The usage of a token in one calendar month (UTC)."""
 

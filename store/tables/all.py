@@ -1,6 +1,6 @@
 """Every table: migrations, and tests that compare with them, import this."""
 
-import fivefold.store.accounts.rate_tables
+import fivefold.store.tables.accounts
 import fivefold.store.tables.audit
 import fivefold.store.tables.entities
 import fivefold.store.tables.events

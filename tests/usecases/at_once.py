@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fivefold.risk.facts.portfolio import NamedList, read_list
-from fivefold.store.accounts.settings import settings_row
+from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.rulesets.activations import PER_SECOND
 from fivefold.usecases.accounts import lists, settings
 from fivefold.usecases.decisions import policies

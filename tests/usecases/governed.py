@@ -11,7 +11,7 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from fivefold.store.levels.assessment_queue import Reason
-from fivefold.store.rulesets.backfills import count_of_type
+from fivefold.store.rulesets.activations import count_of_type
 from fivefold.store.rulesets.rulesets import family_named, version_numbered
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.entities import Entity, EntityType

@@ -14,7 +14,7 @@ from fivefold.risk.compiler.checks import TAKEN
 from fivefold.risk.language.base import Identifier, Name
 from fivefold.risk.language.fields import FieldType, OneOf
 from fivefold.risk.language.messages import problem_of
-from fivefold.store.accounts.organisation_lock import lock_organisation
+from fivefold.store.accounts.organisation import lock_organisation
 from fivefold.store.audit.bound_rows import digests
 from fivefold.store.sql.keyset import scalars_of
 from fivefold.store.tables.entities import EntityType

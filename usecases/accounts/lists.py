@@ -21,10 +21,10 @@ from fivefold.risk.facts.portfolio import ListVersion, NamedList
 from fivefold.risk.language.documents import MOST_NODES
 from fivefold.risk.language.messages import problem_of
 from fivefold.store.accounts.lists import list_rows
-from fivefold.store.accounts.organisation_lock import lock_organisation
+from fivefold.store.accounts.organisation import lock_organisation
 from fivefold.store.audit.chain import digest_of
 from fivefold.store.levels.assessment_queue import Reason
-from fivefold.store.rulesets.backfills import mark_type
+from fivefold.store.rulesets.activations import mark_type
 from fivefold.store.rulesets.rulesets import all_active_versions
 from fivefold.store.tables.entities import ListVersionRow
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as

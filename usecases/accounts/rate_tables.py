@@ -12,12 +12,17 @@ from fivefold.domain.clock import from_microseconds
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.domain.rate_files import DatedRate, DatedRates, checked_rate, refuse_contradictions, refuse_inverse
-from fivefold.store.accounts.organisation_lock import lock_organisation
-from fivefold.store.accounts.rate_tables import RateTableRow, newest_rates, rate_tables, transactions_by_currency
-from fivefold.store.accounts.settings import base_currency_of
+from fivefold.store.accounts.organisation import (
+    base_currency_of,
+    lock_organisation,
+    newest_rates,
+    rate_tables,
+    transactions_by_currency,
+)
 from fivefold.store.audit.chain import digest_of
 from fivefold.store.levels.assessment_queue import Reason
-from fivefold.store.rulesets.backfills import mark_type
+from fivefold.store.rulesets.activations import mark_type
+from fivefold.store.tables.accounts import RateTableRow
 from fivefold.store.tables.entities import EntityType
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as

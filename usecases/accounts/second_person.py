@@ -9,7 +9,7 @@ from collections.abc import Collection
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError
-from fivefold.store.accounts.organisation_lock import lock_organisation
+from fivefold.store.accounts.organisation import lock_organisation
 from fivefold.store.rulesets.proposals import needs_two_people
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.usecases.accounts.settings import Settings, set_sole_operator_in, settings_of

@@ -8,8 +8,7 @@ from typing import Annotated
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError, ConflictError
-from fivefold.store.accounts.organisation_lock import lock_organisation
-from fivefold.store.accounts.settings import settings_row
+from fivefold.store.accounts.organisation import lock_organisation, settings_row
 from fivefold.store.audit.bound_rows import Digests, digests
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.usecases.shared.api_fields import Moment, shown_as

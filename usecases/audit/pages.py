@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fivefold.domain.paging import Page, Part
-from fivefold.store.audit.pages import latest_entries
+from fivefold.store.audit.log import latest_entries
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context

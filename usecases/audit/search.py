@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts.members import find_member_named, names_of_members
-from fivefold.store.audit.pages import WantedEntries, entries_among
+from fivefold.store.audit.log import WantedEntries, entries_among
 from fivefold.store.ingest.entities import names_of_entities
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.usecases.audit.pages import EntryShown

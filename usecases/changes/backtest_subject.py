@@ -15,7 +15,7 @@ from fivefold.risk.compiler.value_types import column_for, vocabulary
 from fivefold.risk.engine.explain.describe import input_words
 from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.ruleset import Ruleset
-from fivefold.store.accounts.settings import base_currency_of
+from fivefold.store.accounts.organisation import base_currency_of
 from fivefold.store.rulesets.backtests import backtest_numbered
 from fivefold.store.rulesets.rulesets import rulesets_of_versions, versions_of
 from fivefold.store.tables.entities import EntityType

@@ -21,7 +21,7 @@ from fivefold.domain.errors import ConflictError, FivefoldError, NotFoundError, 
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.language.ruleset import Ruleset
-from fivefold.store.accounts.settings import settings_row
+from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.rulesets.backtests import (
     backtest_numbered,
     backtests_of,

@@ -15,8 +15,7 @@ from fivefold.models.promotions import PROMOTE, Promotion, apply_promotion, plan
 from fivefold.models.registry import Registry
 from fivefold.store.accounts import tokens as accounts
 from fivefold.store.accounts.members import count_other_organisations
-from fivefold.store.accounts.organisation_lock import lock_organisation
-from fivefold.store.accounts.settings import where_two_people_promote
+from fivefold.store.accounts.organisation import lock_organisation, where_two_people_promote
 from fivefold.store.sql.database import reading, writing
 from fivefold.usecases.accounts.organisations import DEFAULT_ORGANISATION
 from fivefold.usecases.changes.contents import ModelPromoted

@@ -18,7 +18,7 @@ from fivefold.risk.governance.backtest.compositions import (
     joined_comparisons,
 )
 from fivefold.store.levels import bulk_reads as loading
-from fivefold.store.rulesets.backfills import count_of_type
+from fivefold.store.rulesets.activations import count_of_type
 from fivefold.store.rulesets.proposals import PROPOSED, proposal_numbered
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.json_text import report_json

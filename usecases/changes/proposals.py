@@ -14,10 +14,10 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
-from fivefold.store.accounts.organisation_lock import lock_organisation
+from fivefold.store.accounts.organisation import lock_organisation
 from fivefold.store.audit.bound_rows import digests
 from fivefold.store.ingest.entities import record_activity
-from fivefold.store.rulesets.backfills import count_of_type
+from fivefold.store.rulesets.activations import count_of_type
 from fivefold.store.rulesets.proposals import (
     APPROVED,
     PROPOSED,

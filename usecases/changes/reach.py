@@ -6,9 +6,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
-from fivefold.store.decisions.policies import policy_numbered
+from fivefold.store.decisions.decisions import policy_numbered
 from fivefold.store.levels.overrides import count_below, count_with_level
-from fivefold.store.rulesets.backfills import count_of_type
+from fivefold.store.rulesets.activations import count_of_type
 from fivefold.store.rulesets.rulesets import all_active_versions
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.events import Decision

@@ -22,7 +22,7 @@ from fivefold.risk.facts.inputs import Needs, resolve, sources_of
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, ListVersion, Portfolio, members_at
 from fivefold.risk.language.fields import FieldType
 from fivefold.risk.language.policy import Policy
-from fivefold.store.accounts.settings import base_currency_of
+from fivefold.store.accounts.organisation import base_currency_of
 from fivefold.store.decisions.decisions import DecisionSubjects, EntityState
 from fivefold.store.levels.levels import is_refreshing
 from fivefold.store.sql.clocks import ahead_error

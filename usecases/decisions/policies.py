@@ -12,9 +12,16 @@ from fivefold.risk.governance.lint.policy import lint_policy
 from fivefold.risk.language import policy as language
 from fivefold.risk.language.documents import Document
 from fivefold.risk.language.reading import read_document
-from fivefold.store.accounts.settings import settings_row
+from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.audit.bound_rows import Digests
-from fivefold.store.decisions.policies import ACTIVE, PROPOSED, RETIRED, active_policy, policy_numbered, policy_versions
+from fivefold.store.decisions.decisions import (
+    ACTIVE,
+    PROPOSED,
+    RETIRED,
+    active_policy,
+    policy_numbered,
+    policy_versions,
+)
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.tables.events import Policy
 from fivefold.usecases.accounts.lists import named_lists

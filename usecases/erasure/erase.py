@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import DAY_US, day_text, resolve_now
 from fivefold.domain.errors import ConfigError, ConflictError, FivefoldError, NotFoundError
 from fivefold.domain.files import make_private_folder
-from fivefold.store.accounts.settings import settings_row
+from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.audit import history_reading
 from fivefold.store.audit.bound_rows import digests, joined
 from fivefold.store.audit.log import erase_values

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.store.accounts.lists import list_rows
 from fivefold.store.accounts.members import members_of
-from fivefold.store.decisions.policies import policy_versions
+from fivefold.store.decisions.decisions import policy_versions
 from fivefold.store.tables.accounts import Member
 from fivefold.store.tables.entities import EntityType, ListVersionRow, OrganisationSettings
 from fivefold.store.tables.events import Policy

@@ -12,7 +12,7 @@ from fivefold.domain.errors import InvalidDataError, Problem
 from fivefold.features.reading.columns import short_text
 from fivefold.store.audit.bound_rows import digests, new_ids
 from fivefold.store.audit.history import new_salts
-from fivefold.store.ingest import bulk_facts
+from fivefold.store.ingest import facts
 from fivefold.store.ingest.entities import entity_numbers, lock_entities, record_activity, type_named
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason, Subject
 from fivefold.store.sql.bulk import write_rows
@@ -87,7 +87,7 @@ def put_tags(context: Context, type_name: str, rows: Sequence[TagRow]) -> RowCou
     with context.writing() as session:
         entities = _require_entities(session, context, type_name, rows, problems)
         lock_entities(session, entities.numbers.values())
-        there = bulk_facts.tags(session, [*entities.numbers.values()])
+        there = facts.tags(session, [*entities.numbers.values()])
         of_moment = {(entity, tag, begin): (key, end) for key, entity, tag, begin, end in there}
         live = {(entity, tag): (key, end) for key, entity, tag, begin, end in there if begin <= now < (end or now + 1)}
         added: dict[tuple[int, str, int], TagRow] = {}
@@ -127,7 +127,7 @@ def add_screenings(context: Context, type_name: str, rows: Sequence[ScreeningRow
     problems = [problem for number, row in enumerate(rows) for problem in _problems_of_screening(number, row, now)]
     with context.writing() as session:
         entities = _require_entities(session, context, type_name, rows, problems)
-        there = set(bulk_facts.screenings(session, [*entities.numbers.values()]))
+        there = set(facts.screenings(session, [*entities.numbers.values()]))
         by_key = {(entities.numbers[row.external_id], row.screening, row.at_us, int(row.found)): row for row in rows}
         added = {key: row for key, row in by_key.items() if key not in there}
         hits = _last_found(there)
@@ -161,7 +161,7 @@ def put_records(
         problems += problems_of_fields([row.given.fields for row in rows], declared)
         entities = _require_entities(session, context, type_name, rows, problems)
         of = entities.kind.organisation_id
-        there = bulk_facts.records(session, of, kind, [row.given.external_id for row in rows])
+        there = facts.records(session, of, kind, [row.given.external_id for row in rows])
         _refuse_others(rows, kind, entities.numbers, there)
         numbers = [(number, row.given.external_id) for number, row in enumerate(rows)]
         if problems := problems_of_new_names([one for one in numbers if one[1] not in there], "number"):
@@ -271,7 +271,7 @@ def _refuse_falls(watch: LoweringGuard, entities: _RowEntities, rows: Sequence[A
 
 
 def _refuse_others(
-    rows: Sequence[RecordRow], kind: str, numbers: Mapping[str, int], there: Mapping[str, bulk_facts.StoredRecord]
+    rows: Sequence[RecordRow], kind: str, numbers: Mapping[str, int], there: Mapping[str, facts.StoredRecord]
 ) -> None:
     problems = [
         Problem(

@@ -15,8 +15,8 @@ from fivefold.features.reading.columns import short_text
 from fivefold.features.schema import TRANSACTION_ID
 from fivefold.store.audit.history import CORRECTION as SEALED
 from fivefold.store.audit.history import VALUES, correction_lines, new_batch
-from fivefold.store.ingest import corrections
-from fivefold.store.ingest.corrections import CorrectedTransaction
+from fivefold.store.ingest import transactions as stored_transactions
+from fivefold.store.ingest.transactions import CorrectedTransaction
 from fivefold.store.tables.entities import EntityType
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.correction_columns import CORRECTS, REVERSAL, REVERSES
@@ -89,8 +89,8 @@ def store_corrections(
     rows = [_Row(place, values) for place, values in enumerate(read.iter_rows(named=True))]
     numbers = {row.names for row in rows} | {row.number for row in rows}
     # Locked first, so that a simultaneous correction of the same transaction is seen.
-    transactions = corrections.transactions_named(session, kind.organisation_id, sorted(numbers))
-    there = corrections.corrections_named(session, kind.organisation_id, sorted(numbers))
+    transactions = stored_transactions.transactions_named(session, kind.organisation_id, sorted(numbers))
+    there = stored_transactions.corrections_named(session, kind.organisation_id, sorted(numbers))
     _refuse(_problems(rows, transactions, there, kind))
     new: dict[str, _Row] = {}
     for row in rows:
@@ -100,10 +100,10 @@ def store_corrections(
         return CorrectionsTaken(repeated=len(rows))
     dated = [row if row.values["known_us"] is not None else _known_from(row, now) for row in new.values()]
     touched = frozenset(transactions[row.names].entity_id for row in dated)
-    _refuse(_reversed_twice(dated, corrections.correction_kinds(session, sorted(touched))))
+    _refuse(_reversed_twice(dated, stored_transactions.correction_kinds(session, sorted(touched))))
     batch = new_batch()
     stored = [{**row.values, "entity_id": transactions[row.names].entity_id, "actor": actor.name} for row in dated]
-    corrections.add_corrections(
+    stored_transactions.add_corrections(
         session, [(*(each[name] for name in SEALED), kind.organisation_id, now, batch) for each in stored]
     )
     schema: dict[str, Any] = {**read.schema, "known_us": pl.Int64, "entity_id": pl.Int64, "actor": pl.String}

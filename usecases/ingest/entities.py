@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.errors import InvalidDataError, Problem
 from fivefold.features.reading.columns import short_text
 from fivefold.risk.facts.portfolio import ENTITY
-from fivefold.store.accounts.organisation_lock import lock_organisation
+from fivefold.store.accounts.organisation import lock_organisation
 from fivefold.store.audit.bound_rows import Digests, digests, joined
 from fivefold.store.audit.history import new_salts
 from fivefold.store.ingest.entities import (

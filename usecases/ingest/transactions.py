@@ -11,7 +11,7 @@ from fivefold.domain.clock import from_microseconds
 from fivefold.domain.errors import PROBLEMS_LISTED, InvalidDataError, Problem
 from fivefold.domain.money import RateTable
 from fivefold.risk.language.fields import FieldType
-from fivefold.store.accounts.settings import base_currency_of
+from fivefold.store.accounts.organisation import base_currency_of
 from fivefold.store.audit.history_reading import ADDED, CORRECTED
 from fivefold.store.ingest import transactions
 from fivefold.store.ingest.entities import entity_numbers, type_named

@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 
 from fivefold.risk.engine.assessments import Status
 from fivefold.store.ingest.entities import type_named
-from fivefold.store.levels.distribution import LevelGroup, count_quarantined, level_groups
-from fivefold.store.rulesets.backfills import count_of_type
+from fivefold.store.levels.levels import LevelGroup, count_quarantined, level_groups
+from fivefold.store.rulesets.activations import count_of_type
 from fivefold.store.rulesets.rulesets import active_versions, families_of, versions_of
 from fivefold.usecases.accounts.settings import settings_of
 from fivefold.usecases.shared.api_fields import INTERNAL

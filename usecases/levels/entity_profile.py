@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import Page, Part
-from fivefold.store.accounts.settings import levels_of
+from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.ingest import facts, ownerships
 from fivefold.store.ingest.entities import entity_named, type_named
 from fivefold.store.ingest.ownerships import Related

@@ -13,8 +13,8 @@ from sqlalchemy import case, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError, InvalidRulesetError
-from fivefold.store.accounts.settings import levels_of, settings_row
-from fivefold.store.ingest import bulk_facts
+from fivefold.store.accounts.organisation import levels_of, settings_row
+from fivefold.store.ingest import facts
 from fivefold.store.ingest.ownerships import owner_numbers
 from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.rulesets.proposals import needs_two_people
@@ -158,7 +158,7 @@ class LoweringGuard:
     def _moments_of_all(self) -> dict[tuple[int, int], list[int]]:
         """Give whom to look at together: by type and moment."""
         moments = {entity: {concern.at_us} for entity, concern in self._concerns.items()}
-        for _, entity, _, begin, end in bulk_facts.tags(self._session, sorted(moments)):
+        for _, entity, _, begin, end in facts.tags(self._session, sorted(moments)):
             if end is not None and begin <= self._concerns[entity].at_us < end:
                 moments[entity] = {self._concerns[entity].at_us, max(*moments[entity], end)}
         groups: dict[tuple[int, int], list[int]] = {}

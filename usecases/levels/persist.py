@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import iso_text
-from fivefold.store.accounts.settings import levels_of
+from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.audit import history
 from fivefold.store.audit.standings import COLUMNS, with_standing
 from fivefold.store.levels import leases as claims

@@ -19,7 +19,7 @@ from fivefold.risk.facts.inputs import Needs, part_of
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.facts.value_inputs import indicator_frame
 from fivefold.risk.language.fields import CASE_FIELDS, FieldType, ValueType, value_type_of
-from fivefold.store.accounts.settings import base_currency_of
+from fivefold.store.accounts.organisation import base_currency_of
 from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.tables.entities import EntityType
 from fivefold.usecases.accounts.lists import named_lists

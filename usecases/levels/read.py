@@ -13,7 +13,7 @@ from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.engine.assessments import Status
-from fivefold.store.accounts.settings import base_currency_of, levels_of
+from fivefold.store.accounts.organisation import base_currency_of, levels_of
 from fivefold.store.ingest.entities import entity_named, subject_of
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels import levels

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import StoreError
-from fivefold.store.levels.queue_depth import queue_depth
+from fivefold.store.levels.assessment_queue import queue_depth
 from fivefold.store.monitoring import operations as store
 from fivefold.usecases.audit.proof import ProofLine, read_proof
 from fivefold.usecases.monitoring.presence import MISSED_US

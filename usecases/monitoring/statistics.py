@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import from_microseconds, now_microseconds
-from fivefold.store.accounts.settings import base_currency_of
+from fivefold.store.accounts.organisation import base_currency_of
 from fivefold.store.monitoring import statistics as figures
 from fivefold.store.sql.clocks import clock_of, latest_us
 from fivefold.store.sql.database import reading

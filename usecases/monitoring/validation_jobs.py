@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import resolve_now
 from fivefold.domain.errors import FivefoldError, StoreError
-from fivefold.store.accounts.settings import settings_row
+from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.monitoring.validation_jobs import (
     claim_validation,
     is_waiting,

@@ -8,7 +8,7 @@ from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.domain.segments import SEGMENTS
 from fivefold.risk.engine.assessments import Status
-from fivefold.store.accounts.settings import levels_of
+from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.portfolio.current_levels import CurrentLevelRow, Order, Wanted, current_levels_of
 from fivefold.store.rulesets.rulesets import family_named

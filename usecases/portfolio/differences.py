@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError, NotFoundError
 from fivefold.risk.compiler.analysis import analyse_canonical
-from fivefold.store.accounts.settings import levels_of
+from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.rulesets.rulesets import rulesets_of_versions
 from fivefold.store.tables.levels import Assessment
 from fivefold.store.tables.rulesets import RulesetVersion

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import WHOLE, Page, Part
-from fivefold.store.accounts.settings import levels_of
+from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.levels.timeline import LABELS, Clock, Event, EventRow, events_of
 from fivefold.usecases.levels.explain import shown_line

@@ -15,7 +15,7 @@ from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Key, Page, Part
 from fivefold.store.accounts.members import locked_member
-from fivefold.store.accounts.settings import levels_of
+from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.queue import items as stored
 from fivefold.store.queue.items import DAYS, Counted, ItemName, ItemRow, QueueOrder, WantedItems

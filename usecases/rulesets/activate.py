@@ -17,22 +17,24 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import SECOND_US, resolve_now
 from fivefold.domain.errors import ConflictError
 from fivefold.domain.paging import WHOLE, Page, Part
-from fivefold.store.accounts.settings import settings_row
+from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.audit.bound_rows import digests, joined
 from fivefold.store.audit.chain import digest_of
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import BULK, Reason
 from fivefold.store.rulesets.activations import (
+    AT_ONCE,
     PER_SECOND,
     ActivationChange,
     Backfill,
     activations_of,
     begin,
+    count_of_type,
+    entities_after,
     lock_backfill,
     open_backfills,
     was_active,
 )
-from fivefold.store.rulesets.backfills import AT_ONCE, count_of_type, entities_after
 from fivefold.store.rulesets.backtests import newest_done
 from fivefold.store.rulesets.rulesets import family_named, version_numbered
 from fivefold.store.sql.database import reading, writing

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError
 from fivefold.risk.language.ruleset import Ruleset
-from fivefold.store.accounts.settings import settings_row
+from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.audit.bound_rows import digests
 from fivefold.store.rulesets.rulesets import draft_of, family_named, newest_version
 from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion

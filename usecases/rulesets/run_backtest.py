@@ -28,7 +28,7 @@ from fivefold.risk.governance.backtest.run import Backtest, HeldLevels, backtest
 from fivefold.risk.governance.examples.facts import example_portfolio, previous_levels
 from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.levels import bulk_reads as loading
-from fivefold.store.rulesets.backfills import count_of_type, entities_after
+from fivefold.store.rulesets.activations import count_of_type, entities_after
 from fivefold.store.rulesets.backtests import count_transactions
 from fivefold.store.rulesets.rulesets import families_of
 from fivefold.store.sql.database import reading

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.domain.rate_files import DatedRate, DatedRates
-from fivefold.store.accounts.rate_tables import newest_rates
+from fivefold.store.accounts.organisation import newest_rates
 
 STALE_AFTER = timedelta(days=7)
 """Rates older than that are shown as stale: no market rests for longer."""

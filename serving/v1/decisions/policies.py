@@ -7,7 +7,7 @@ from fivefold.serving.v1.errors import Place
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.schemas import Number, RequestModel, ResponseModel, Text
-from fivefold.store.decisions.policies import ACTIVE
+from fivefold.store.decisions.decisions import ACTIVE
 from fivefold.usecases.changes import asks
 from fivefold.usecases.changes.proposals import ProposalLine
 from fivefold.usecases.decisions import policies

@@ -7,8 +7,7 @@ from sqlalchemy import inspect, select
 from sqlalchemy.orm import Session
 
 from fivefold.serving.v1.path_encoding import path_to
-from fivefold.store.accounts.rate_tables import RateTableRow
-from fivefold.store.tables.accounts import Token
+from fivefold.store.tables.accounts import RateTableRow, Token
 from fivefold.store.tables.entities import Entity, ListVersionRow
 from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent, ValidationRun
 from fivefold.store.tables.levels import Assessment, DueMark, Standing, Transition

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.store.accounts import tokens as accounts
-from fivefold.store.accounts.organisation_lock import lock_organisation
+from fivefold.store.accounts.organisation import lock_organisation
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.entities import OrganisationSettings
 from tests.store import databases

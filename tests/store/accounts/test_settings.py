@@ -5,7 +5,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError
-from fivefold.store.accounts import settings
+from fivefold.store.accounts import organisation
 from fivefold.store.accounts import tokens as accounts
 from tests.usecases import platforms
 
@@ -15,12 +15,12 @@ def test_levels_and_currency_are_those_of_the_organisation(engine: Engine, locke
     mine = platforms.organisation(engine)
     other = platforms.organisation(engine, "other", ["a", "b", "c", "d"])
     with Session(engine) as session, session.begin():
-        settings.settings_row(session, other, locked=locked).base_currency = "PLN"
+        organisation.settings_row(session, other, locked=locked).base_currency = "PLN"
     with Session(engine) as session:
-        assert settings.levels_of(session, mine) == ("low", "medium", "high")
-        assert settings.levels_of(session, other) == ("a", "b", "c", "d")
-        assert settings.base_currency_of(session, mine) == "EUR"
-        assert settings.base_currency_of(session, other) == "PLN"
+        assert organisation.levels_of(session, mine) == ("low", "medium", "high")
+        assert organisation.levels_of(session, other) == ("a", "b", "c", "d")
+        assert organisation.base_currency_of(session, mine) == "EUR"
+        assert organisation.base_currency_of(session, other) == "PLN"
 
 
 def test_who_has_not_chosen_levels_is_told_to(engine: Engine) -> None:
@@ -28,4 +28,4 @@ def test_who_has_not_chosen_levels_is_told_to(engine: Engine) -> None:
         made = accounts.organisation_named(session, "new", 1)
         session.flush()
         with pytest.raises(ConflictError, match="has not chosen its levels yet"):
-            settings.levels_of(session, made.id)
+            organisation.levels_of(session, made.id)

@@ -4,7 +4,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import Part
-from fivefold.store.audit.pages import latest_entries
+from fivefold.store.audit.log import latest_entries
 from tests.store.audits import fill, organisation
 
 

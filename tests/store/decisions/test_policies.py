@@ -5,7 +5,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
-from fivefold.store.decisions.policies import active_policy, policy_numbered, policy_versions
+from fivefold.store.decisions.decisions import active_policy, policy_numbered, policy_versions
 from tests.usecases.deciding import CASH, WORTH, Desk, opened
 
 

@@ -3,7 +3,7 @@
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from fivefold.store.levels.distribution import LevelGroup, count_quarantined, level_groups
+from fivefold.store.levels.levels import LevelGroup, count_quarantined, level_groups
 from fivefold.store.tables.levels import DueMark, Standing
 from tests.store.stored import entity_of, type_of
 

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 from fivefold.store.accounts import tokens as accounts
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason, Subject
-from fivefold.store.rulesets.backfills import count_of_type, entities_after, mark_type
+from fivefold.store.rulesets.activations import count_of_type, entities_after, mark_type
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import DueMark
 

@@ -1,0 +1,72 @@
+"""An organisation's lock, settings and tables of exchange rates. Nothing here begins or ends a transaction."""
+
+from collections import Counter
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import ConflictError
+from fivefold.domain.paging import Page, Part
+from fivefold.store.sql.keyset import scalars_of
+from fivefold.store.tables.accounts import Organisation, RateTableRow
+from fivefold.store.tables.entities import Correction, OrganisationSettings, Transaction
+
+
+def settings_row(session: Session, organisation_id: int, *, locked: bool = False) -> OrganisationSettings:
+    """Find the settings of an organisation; ConflictError if its levels are not chosen yet.
+
+    *locked* locks them until the transaction ends.
+    """
+    row = session.get(OrganisationSettings, organisation_id, with_for_update=locked or None)
+    if row is None:
+        raise ConflictError("the organisation has not chosen its levels yet; that comes first")
+    return row
+
+
+def levels_of(session: Session, organisation_id: int) -> tuple[str, ...]:
+    """Give the names of the levels, lowest first."""
+    return tuple(settings_row(session, organisation_id).levels)
+
+
+def base_currency_of(session: Session, organisation_id: int) -> str:
+    """Give the currency that everything is converted into."""
+    return settings_row(session, organisation_id).base_currency
+
+
+def where_two_people_promote(session: Session) -> dict[int, str]:
+    """Map to names the organisations that require a second person before a value model becomes champion."""
+    of = OrganisationSettings.organisation_id == Organisation.id
+    statement = select(Organisation.id, Organisation.name).join(OrganisationSettings, of)
+    return dict(
+        session.execute(statement.where(OrganisationSettings.two_people_promote).order_by(Organisation.id)).all()
+    )
+
+
+def lock_organisation(session: Session, organisation_id: int) -> None:
+    """Lock an organisation until the transaction ends.
+
+    Transactions that only add rows of the organisation do not wait. On SQLite there is one writer anyway.
+    """
+    session.execute(select(Organisation.id).where(Organisation.id == organisation_id).with_for_update(key_share=True))
+
+
+def newest_rates(session: Session, organisation_id: int) -> RateTableRow | None:
+    """Find the table that holds; None for the shipped rates."""
+    statement = select(RateTableRow).where(RateTableRow.organisation_id == organisation_id)
+    return session.scalar(statement.order_by(RateTableRow.number.desc()).limit(1))
+
+
+def rate_tables(session: Session, organisation_id: int, part: Part) -> Page[RateTableRow]:
+    """List the tables of an organisation, the newest first."""
+    statement = select(RateTableRow).where(RateTableRow.organisation_id == organisation_id)
+    return scalars_of(session, statement, (RateTableRow.number,), part, descending=True)
+
+
+def transactions_by_currency(session: Session, organisation_id: int) -> dict[str, int]:
+    """Count an organisation's transactions, and corrections that give a currency, by it; reads all of them."""
+    counts: Counter[str] = Counter()
+    for table in (Transaction, Correction):
+        statement = select(table.currency, func.count()).where(table.organisation_id == organisation_id)
+        rows = session.execute(statement.where(table.currency.is_not(None)).group_by(table.currency))
+        counts.update({str(row[0]): row[1] for row in rows})
+    return dict(counts)
