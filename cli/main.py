@@ -10,7 +10,7 @@ import typer
 
 from fivefold.cli.lazy import LazyGroup
 from fivefold.domain.errors import FivefoldError
-from fivefold.domain.release import release
+from fivefold.domain.provenance import release
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -15,10 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from fivefold.charts.text.waterfall import ADDS, GUIDE, RULE, TAKES
-from fivefold.domain.account import account_name
 from fivefold.domain.clock import now_microseconds, parse_moment
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import protect_folder
+from fivefold.domain.provenance import account_name
 from fivefold.domain.settings import read_settings
 from fivefold.domain.text import visible, visible_line
 from fivefold.features.reading.text_files import ColumnMap, MappedFile, suffix_of

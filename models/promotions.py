@@ -5,9 +5,9 @@ Each promotion is a run in an experiment of its own in MLflow, so that the alias
 
 from dataclasses import dataclass
 
-from fivefold.domain.account import account_name
 from fivefold.domain.clock import DAY_US, now_microseconds
 from fivefold.domain.errors import ModelError, PromotionRefusedError
+from fivefold.domain.provenance import account_name
 from fivefold.models.registry import CHAMPION, RegisteredVersion, Registry
 
 PROMOTE, ROLLBACK = "promote", "rollback"

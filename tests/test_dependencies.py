@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from fivefold.cli.main import EXTRAS
-from fivefold.domain.release import release
+from fivefold.domain.provenance import release
 from tests.cli.running import AS_OF, CONFIG
 
 ROOT = Path(__file__).parent.parent

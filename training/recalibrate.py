@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError, ModelError, ModelNotFoundError, NotEnoughDataError
-from fivefold.domain.release import release
+from fivefold.domain.provenance import release
 from fivefold.domain.segments import SEGMENTS
 from fivefold.features.indicator_matrix import warm
 from fivefold.features.reading.sources import require_columns

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fivefold.domain.errors import ModelError
-from fivefold.domain.release import release
+from fivefold.domain.provenance import release
 from fivefold.features.indicator_matrix import catalogue, warm
 from fivefold.features.reading.sources import require_columns
 from fivefold.features.reading.tables import Source

@@ -72,7 +72,7 @@ def _work(
     from fivefold.serving.metrics.worker import WorkerPages, serving
     from fivefold.usecases.levels.worker import PARALLEL_BATCHES, Tally
     from fivefold.usecases.levels.worker_loop import LoopHealth, PeriodicTask, drain, run_forever
-    from fivefold.usecases.monitoring.presence import noted
+    from fivefold.usecases.monitoring.operations import noted
     from fivefold.usecases.rulesets.activate import has_waiting_backfills
     from fivefold.usecases.webhooks.dispatcher import deliver_due, keep_delivering
 

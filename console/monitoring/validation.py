@@ -18,6 +18,7 @@ from fivefold.risk.governance.validate.verdicts import AcceptanceLimits
 from fivefold.usecases.evidence.build import export_evidence
 from fivefold.usecases.monitoring import revalidation
 from fivefold.usecases.monitoring.page import validation_sections
+from fivefold.usecases.monitoring.people import WorkFigures, read_work_figures
 from fivefold.usecases.monitoring.revalidation import ChangeLine, Trigger
 from fivefold.usecases.monitoring.series import ValidationPoint, read_point, sign_off_validation, validation_series
 from fivefold.usecases.monitoring.validate import read_validation
@@ -28,7 +29,6 @@ from fivefold.usecases.monitoring.validation_jobs import (
     read_validation_job,
     request_validation,
 )
-from fivefold.usecases.monitoring.work_figures import WorkFigures, read_work_figures
 from fivefold.usecases.shared.inputs import read_quarter
 
 SHOWN = 12

@@ -1,4 +1,4 @@
-"""Files of transactions by their names, and text of any common form: its delimiter, gzip, its names of columns."""
+"""Files of transactions by their names, and text of any common form: delimiter, gzip, names of columns."""
 
 import csv
 import gzip

@@ -11,7 +11,7 @@ from fivefold.store.tables.events import Delivery
 from fivefold.store.tables.operations import AuditProof
 from fivefold.usecases.audit.proof import prove
 from fivefold.usecases.monitoring import operations
-from fivefold.usecases.monitoring.presence import noted
+from fivefold.usecases.monitoring.operations import noted
 from tests.console.test_queries import count
 from tests.console.visitors import Visitor
 from tests.serving.v1.more_rows import MORE

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fivefold.domain import release as module
-from fivefold.domain.release import release
+from fivefold.domain import provenance as module
+from fivefold.domain.provenance import release
 
 
 def test_the_release_is_that_of_the_package() -> None:

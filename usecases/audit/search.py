@@ -1,18 +1,18 @@
-"""Who did what: the audit log of an organisation by actor, subject, action and time, with the names of members."""
+"""Who did what: the audit log of an organisation page by page, or by actor, subject, action and time."""
 
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Annotated, Any
 
 from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts.members import find_member_named, names_of_members
-from fivefold.store.audit.log import WantedEntries, entries_among
+from fivefold.store.audit.log import WantedEntries, entries_among, latest_entries
 from fivefold.store.ingest.entities import names_of_entities
 from fivefold.store.tables.audit import AuditEntry
-from fivefold.usecases.audit.pages import EntryShown
-from fivefold.usecases.shared.api_fields import schema
+from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
 _MEMBER = "member:"
@@ -40,6 +40,27 @@ class EntryFilters:
 
 
 EVERY = EntryFilters()
+
+
+@schema("Entry")
+@dataclass(frozen=True, kw_only=True)
+class EntryShown:
+    """Who did what, to which, when. Values before and after are not shown.
+
+    Attributes:
+        subject_id: internal number of what was touched; None for many, of which `bulk_count` says how many.
+        hash: of the entry, which holds that of the one before.
+    """
+
+    number: int
+    at_us: Annotated[Moment, shown_as("at")]
+    actor: str
+    action: str
+    subject_kind: str
+    subject_id: str | None
+    bulk_count: int | None
+    details: Mapping[str, Any]
+    hash: str
 
 
 @schema("EntryFound")
@@ -119,6 +140,26 @@ def _found(entry: AuditEntry, names: Mapping[str | None, str]) -> EntryFound:
         subject_kind=entry.subject_kind,
         subject_id=entry.subject_id,
         subject_name=names.get(f"{entry.subject_kind}:{entry.subject_id}"),
+        bulk_count=entry.bulk_count,
+        details=json.loads(entry.details),
+        hash=entry.hash,
+    )
+
+
+def list_entries(context: Context, part: Part) -> Page[EntryShown]:
+    """List entries, the newest first."""
+    with context.reading() as session:
+        return latest_entries(session, context.organisation_id, part).map(_entry_line)
+
+
+def _entry_line(entry: AuditEntry) -> EntryShown:
+    return EntryShown(
+        number=entry.number,
+        at_us=entry.at_us,
+        actor=entry.actor,
+        action=entry.action,
+        subject_kind=entry.subject_kind,
+        subject_id=entry.subject_id,
         bulk_count=entry.bulk_count,
         details=json.loads(entry.details),
         hash=entry.hash,

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError
-from fivefold.domain.release import release
+from fivefold.domain.provenance import release
 from fivefold.domain.settings import Settings
 from fivefold.risk.governance.reports.page import as_html
 from fivefold.store.audit.chain_reading import names, picture

@@ -1,26 +1,31 @@
 """What waits in an organisation and who works on it: each figure as of a moment, and never a zero that is none."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from threading import Lock
+from threading import Event, Lock
 from typing import Annotated, Any, Final
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from fivefold.domain.clock import DAY_US
+from fivefold.domain.clock import DAY_US, SECOND_US, now_microseconds
 from fivefold.domain.errors import StoreError
 from fivefold.store.levels.assessment_queue import queue_depth
 from fivefold.store.monitoring import operations as store
+from fivefold.store.sql.database import writing
 from fivefold.usecases.audit.proof import ProofLine, read_proof
-from fivefold.usecases.monitoring.presence import MISSED_US
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
 MOST_WORKERS: Final = 50
 RECENT_US: Final = DAY_US
 """Workers that were seen since then are shown, whether they ended or not."""
+NOTED_EVERY_SECONDS: Final = 30.0
+MISSED_US: Final = 4 * int(NOTED_EVERY_SECONDS) * SECOND_US
+"""A worker that was not seen for so long, and did not end, hangs, was killed, or cannot reach the database."""
+KEPT_US: Final = 30 * DAY_US
 
 
 @schema("Assessing")
@@ -174,3 +179,28 @@ _FIGURES: Final[dict[str, Callable[[Context], object]]] = {
     "workers": _workers,
     "proof": read_proof,
 }
+
+
+@contextmanager
+def noted(engine: Engine, clock: Callable[[], int] = now_microseconds) -> Iterator[Callable[[Event], None]]:
+    """Note that a worker runs from now until the block ends; gives what notes it again and again until it is stopped.
+
+    A database that is out of reach is no reason not to work: then nothing is noted.
+    """
+    number: int | None = None
+    with suppress(StoreError), writing(engine) as session:
+        number = store.add_worker(session, clock(), clock() - KEPT_US)
+
+    def see(*, ended: bool) -> None:
+        if number is not None:
+            with suppress(StoreError), writing(engine) as session:
+                store.see_worker(session, number, clock(), ended=ended)
+
+    def keep_noting(stop: Event) -> None:
+        while not stop.wait(NOTED_EVERY_SECONDS):
+            see(ended=False)
+
+    try:
+        yield keep_noting
+    finally:
+        see(ended=True)

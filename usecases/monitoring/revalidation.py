@@ -18,7 +18,7 @@ from fivefold.risk.governance.validate.verdicts import AcceptanceLimits
 from fivefold.store.monitoring.revalidation import change_numbered, changes_of, run_numbered
 from fivefold.store.tables.events import MaterialChange
 from fivefold.usecases.accounts.second_person import refuse_same_person
-from fivefold.usecases.monitoring.override_figures import OverrideFigures
+from fivefold.usecases.monitoring.people import OverrideFigures
 from fivefold.usecases.monitoring.version_groups import VersionGroup
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import storable

@@ -24,7 +24,7 @@ from fivefold.usecases.monitoring.history import (
     read_level_histories,
     untold,
 )
-from fivefold.usecases.monitoring.override_figures import override_figures
+from fivefold.usecases.monitoring.people import override_figures
 from fivefold.usecases.monitoring.revalidation import Trigger, measured_triggers, still_measured, triggers_now
 from fivefold.usecases.monitoring.version_groups import VersionGroup, version_group
 from fivefold.usecases.shared.context import Context

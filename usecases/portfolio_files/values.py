@@ -75,7 +75,7 @@ class ValueSide:
         self, path: Path, rows: pl.DataFrame, rates: RateTable, compute: Compute, needs: Needs
     ) -> pl.DataFrame:
         """Compute a frame of the rows up to as-of, with a reason for each entity that has an unreadable row."""
-        from fivefold.features.reading.row_selection import readable_histories  # noqa: PLC0415 (as above)
+        from fivefold.features.reading.sources import readable_histories  # noqa: PLC0415 (as above)
 
         visible = rows
         if DATE in rows.columns:

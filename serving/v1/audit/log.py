@@ -4,10 +4,9 @@ from fivefold.domain.paging import Page
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.schemas import MomentGiven, Text
-from fivefold.usecases.audit import pages as audit_pages
 from fivefold.usecases.audit import search
-from fivefold.usecases.audit.pages import EntryShown
-from fivefold.usecases.audit.search import EntryFilters, EntryFound
+from fivefold.usecases.audit import search as audit_pages
+from fivefold.usecases.audit.search import EntryFilters, EntryFound, EntryShown
 
 
 def list_entries(context: RequestContext, query: PageQuery) -> Page[EntryShown]:

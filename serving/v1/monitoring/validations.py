@@ -11,10 +11,10 @@ from fivefold.serving.v1.schemas import LARGEST, MomentGiven, Number, RequestMod
 from fivefold.usecases.monitoring import revalidation
 from fivefold.usecases.monitoring import validate as validation
 from fivefold.usecases.monitoring.history import CONFIRMED
+from fivefold.usecases.monitoring.people import WorkFigures, read_work_figures
 from fivefold.usecases.monitoring.revalidation import REACHED, Trigger
 from fivefold.usecases.monitoring.series import ValidationPoint, sign_off_validation, validation_series
 from fivefold.usecases.monitoring.validate import Validated
-from fivefold.usecases.monitoring.work_figures import WorkFigures, read_work_figures
 from fivefold.usecases.shared.api_fields import Moment
 
 

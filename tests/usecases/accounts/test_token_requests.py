@@ -22,7 +22,7 @@ from fivefold.usecases.accounts.token_requests import (
     revoke_token,
 )
 from fivefold.usecases.accounts.tokens import create_token
-from fivefold.usecases.audit.pages import list_entries
+from fivefold.usecases.audit.search import list_entries
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context

@@ -4,7 +4,7 @@ from sqlalchemy import Engine
 
 from fivefold.domain.paging import Part
 from fivefold.usecases.accounts.organisations import actor_in
-from fivefold.usecases.audit.pages import list_entries
+from fivefold.usecases.audit.search import list_entries
 from fivefold.usecases.shared.context import Context
 from tests.store.audits import fill
 

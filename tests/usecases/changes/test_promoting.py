@@ -9,8 +9,8 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from fivefold.domain.account import account_name
 from fivefold.domain.errors import PromotionRefusedError, StoreError
+from fivefold.domain.provenance import account_name
 from fivefold.models import promotions
 from fivefold.models.promotions import promotion_history
 from fivefold.models.registry import Registry

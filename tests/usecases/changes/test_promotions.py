@@ -6,8 +6,8 @@ import pytest
 from mlflow.exceptions import MlflowException
 from sqlalchemy import Engine
 
-from fivefold.domain.account import account_name
 from fivefold.domain.errors import ConfigError, ConflictError, PromotionRefusedError
+from fivefold.domain.provenance import account_name
 from fivefold.models import promotions
 from fivefold.models.promotions import promotion_history
 from fivefold.models.registry import Registry

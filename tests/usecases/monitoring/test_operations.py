@@ -17,7 +17,7 @@ from fivefold.usecases.audit.proof import prove, read_proof
 from fivefold.usecases.audit.record import export_heads
 from fivefold.usecases.ingest.files import ImportFile, import_table
 from fivefold.usecases.ingest.import_progress import list_imports
-from fivefold.usecases.monitoring import operations, presence
+from fivefold.usecases.monitoring import operations
 from fivefold.usecases.monitoring.operations import read_figures
 from fivefold.usecases.shared.context import Context
 from tests.store.audits import forged
@@ -76,28 +76,28 @@ def test_a_worker_is_seen_until_it_ends_and_missed_where_it_was_killed(bank: Ban
         return [worker.state for worker in read_figures(bank.context.at(now)).workers or ()]
 
     clock = [bank.now]
-    with presence.noted(bank.engine, lambda: clock[0]) as keep_noting:
+    with operations.noted(bank.engine, lambda: clock[0]) as keep_noting:
         stop = threading.Event()
         stop.set()
         keep_noting(stop)
-        assert states(clock[0] + presence.MISSED_US - 1) == ["running"]
-        assert states(clock[0] + presence.MISSED_US) == ["missing"]
+        assert states(clock[0] + operations.MISSED_US - 1) == ["running"]
+        assert states(clock[0] + operations.MISSED_US) == ["missing"]
         clock[0] += 600 * SECOND
     assert states(clock[0]) == ["ended"]
     assert states(clock[0] + operations.RECENT_US + 1) == []
     with Session(bank.engine) as session, session.begin():
-        killed = store.add_worker(session, clock[0], clock[0] - presence.KEPT_US)
+        killed = store.add_worker(session, clock[0], clock[0] - operations.KEPT_US)
     assert states(clock[0] + 5 * operations.RECENT_US) == ["missing"]
     with Session(bank.engine) as session, session.begin():
-        store.add_worker(session, clock[0] + presence.KEPT_US + 1, clock[0] + 1)
+        store.add_worker(session, clock[0] + operations.KEPT_US + 1, clock[0] + 1)
         assert session.get(WorkerRow, killed) is None
 
 
 def test_a_worker_notes_itself_again_and_again(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(presence, "NOTED_EVERY_SECONDS", 0.001)
+    monkeypatch.setattr(operations, "NOTED_EVERY_SECONDS", 0.001)
     ticks = iter(range(1, 10_000_000))
     stop = threading.Event()
-    with presence.noted(bank.engine, lambda: next(ticks)) as keep_noting:
+    with operations.noted(bank.engine, lambda: next(ticks)) as keep_noting:
         thread = threading.Thread(target=keep_noting, args=(stop,))
         thread.start()
         while True:

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.store.monitoring.validation import overrides_before
 from fivefold.usecases.monitoring.history import CONFIRMED, ValidationPeriod, read_level_histories
-from fivefold.usecases.monitoring.override_figures import OverrideFigures, override_figures
+from fivefold.usecases.monitoring.people import OverrideFigures, override_figures
 from tests.usecases.planted import Planted, Step, day, planted
 
 PERIOD = ValidationPeriod(day(0), day(90))

@@ -15,7 +15,7 @@ from fivefold.risk.governance.validate.measures import MEASURED, TOO_FEW, Measur
 from fivefold.risk.governance.validate.verdicts import AcceptanceLimits
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.usecases.audit.verify import verify
-from fivefold.usecases.monitoring.override_figures import OverrideFigures
+from fivefold.usecases.monitoring.people import OverrideFigures
 from fivefold.usecases.monitoring.revalidation import (  # fmt: skip
     AGE,
     CHANGE,

@@ -15,7 +15,7 @@ from fivefold.store.tables.entities import Entity, EntityType, Record
 from fivefold.store.tables.levels import OverrideRow, Transition
 from fivefold.store.tables.queue import QueueWork
 from fivefold.store.tables.rulesets import Proposal
-from fivefold.usecases.monitoring.work_figures import BACK_DAYS, KINDS, WorkFigure, read_work_figures
+from fivefold.usecases.monitoring.people import BACK_DAYS, KINDS, WorkFigure, read_work_figures
 from fivefold.usecases.shared.context import Context
 from tests.usecases import platforms
 

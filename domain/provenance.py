@@ -1,5 +1,7 @@
-"""The release of fivefold, also where it runs from its sources without installation, as in a container."""
+"""What records name of the program that wrote them: its release, and the account that it ran under."""
 
+import os
+import pwd
 import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,3 +21,14 @@ def _of_sources(file: Path) -> str:
         return str(project["version"]) if project["name"] == "fivefold" else "unknown"
     except (OSError, KeyError, tomllib.TOMLDecodeError):
         return "unknown"
+
+
+def account_name() -> str:
+    """Give the name of the account by its number, so that `LOGNAME` cannot forge it.
+
+    An account without a name, such as a container's user, is named by its number.
+    """
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
