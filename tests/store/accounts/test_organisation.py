@@ -1,17 +1,42 @@
-"""The lock of an organisation: one at a time, and nobody waits who merely adds rows."""
+"""What an organisation decided for all of it; its lock: one at a time, and nobody waits who merely adds rows."""
 
 from pathlib import Path
 from threading import Thread
 from time import sleep
 
+import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from fivefold.domain.errors import ConflictError
+from fivefold.store.accounts import organisation
 from fivefold.store.accounts import tokens as accounts
 from fivefold.store.accounts.organisation import lock_organisation
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.entities import OrganisationSettings
 from tests.store import databases
+from tests.usecases import platforms
+
+
+@pytest.mark.parametrize("locked", [False, True])
+def test_levels_and_currency_are_those_of_the_organisation(engine: Engine, locked: bool) -> None:
+    mine = platforms.organisation(engine)
+    other = platforms.organisation(engine, "other", ["a", "b", "c", "d"])
+    with Session(engine) as session, session.begin():
+        organisation.settings_row(session, other, locked=locked).base_currency = "PLN"
+    with Session(engine) as session:
+        assert organisation.levels_of(session, mine) == ("low", "medium", "high")
+        assert organisation.levels_of(session, other) == ("a", "b", "c", "d")
+        assert organisation.base_currency_of(session, mine) == "EUR"
+        assert organisation.base_currency_of(session, other) == "PLN"
+
+
+def test_who_has_not_chosen_levels_is_told_to(engine: Engine) -> None:
+    with Session(engine) as session:
+        made = accounts.organisation_named(session, "new", 1)
+        session.flush()
+        with pytest.raises(ConflictError, match="has not chosen its levels yet"):
+            organisation.levels_of(session, made.id)
 
 
 def test_who_holds_an_organisation_keeps_others_waiting(engine: Engine) -> None:
