@@ -1,0 +1,55 @@
+"""From a number to its reasons, in a real browser: a score to a year of indicators."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.browser.conftest import Served, in_looks
+from tests.browser.test_console import visiting
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+
+def beside_the_browser(work: Callable[[], None]) -> None:
+    """Do what needs an event loop of its own: the browser's runs in this thread."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(work).result()
+
+
+@in_looks()
+def test_a_score_is_explained_from_its_picture_to_the_year_of_an_indicator(
+    browser: "Browser", served: Served, look: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dataclasses import replace
+    from datetime import date
+
+    from fivefold.domain.money import RateTable, ecb_rates
+    from fivefold.usecases.levels.value_scores import EntityScorer
+    from tests.console.test_value_half import pay
+    from tests.console.visitors import pages
+    from tests.models.making import value_model
+
+    made = value_model()
+    rates = ecb_rates("EUR", date(2024, 1, 1))
+    table = RateTable("EUR", made.rates.as_known_on, rates.rates, "tests")
+    valuer = EntityScorer(replace(made, rates=table), "fivefold-value", 3)
+    monkeypatch.setattr(pages()[1], "_valuer", lambda: valuer)
+
+    def score() -> None:
+        served.place.good("PUT", "/v1/entities/customer/payer", {}, role="app")
+        pay(served.place, valuer, range(500, 510))
+
+    beside_the_browser(score)
+    with visiting(browser, served, "investigator", **look) as page:
+        page.fill("#find", "payer")
+        page.click("header button")
+        assert page.locator("svg.waterfall").count() >= 1
+        family = page.locator("section[aria-labelledby=value] details summary").first
+        family.click()
+        assert page.locator("section[aria-labelledby=value] details[open] tr").count() >= 1
+        page.click("section[aria-labelledby=value] a[href*='/value']")
+        assert page.locator("svg.spark, td.number").count() >= 12
+        assert page.evaluate("document.documentElement.scrollWidth") <= look["viewport"]["width"]
