@@ -72,7 +72,8 @@ class OverTimePage:
         since: the first day of the time that is looked at.
         until: its last day.
         rows: the level before, the highest first, with its fields by the level at the end; None where too many moved.
-        up: how many stood higher at the end, as `down` lower.
+        up: how many stood higher at the end than before, as `down` lower.
+        first: how many had no level before, and have one at the end.
         from_level: of those who are listed; None for all who had a level.
     """
 
@@ -89,6 +90,7 @@ class OverTimePage:
     rows: tuple[tuple[str | None, tuple[MoveField, ...]], ...] | None
     up: int
     down: int
+    first: int
     from_level: str | None
     to_level: str | None
     movers: Page[Mover]
@@ -129,6 +131,7 @@ def show_over_time(visit: Visit) -> Rendered:
         rows=_rows(found, asked, (ends[0], ends[1])),
         up=_moved(found, 1),
         down=_moved(found, -1),
+        first=sum(cell.entities for cell in found.cells or () if cell.from_level is None and cell.to_level),
         from_level=ends[0],
         to_level=ends[1],
         movers=movers,

@@ -86,7 +86,7 @@ def test_the_matrix_over_time_leads_to_the_people_who_moved_and_why(place: Place
     visitor = Visitor(place).sign_in("investigator").go("/console/portfolio?type=company")
     (over_time,) = [each for each in visitor.links() if "over-time?" in each]
     visitor.go(f"{over_time}&since={day_text(at_us - at_us % DAY_US)}&until={day_text(at_us - at_us % DAY_US)}")
-    assert "1 of the type company rose to a higher level and 0 fell to a lower one." in visitor.text
+    assert "1 of the type company stand at a higher level at the end, 0 at a lower one, and " in visitor.text
     assert 'role="img"' in visitor.page.text
     (cell,) = [each for each in visitor.links() if "to=high" in each and "from=low" in each]
     visitor.go("/console/portfolio/over-time" + cell.replace("&amp;", "&"))
@@ -108,7 +108,11 @@ def test_a_time_that_is_none_is_refused_and_an_empty_one_says_so(furnished: Plac
     assert visitor.go("/console/portfolio/over-time?since=2026-02-02&until=2026-01-01").page.status_code == 422
     assert visitor.go("/console/portfolio/over-time?from=severe").page.status_code == 422
     before = visitor.go("/console/portfolio/over-time?type=customer&since=2001-01-01&until=2001-01-31")
-    assert "0 of the type customer rose to a higher level" in before.text
+    assert "0 of the type customer stand at a higher level" in before.text
+    assert "0 have their first level." in before.text
+    assert "Nobody who had a level before stands at another one at the end." in before.text
+    ever = visitor.go("/console/portfolio/over-time?type=customer&since=2001-01-01")
+    assert "0 have their first level." not in ever.text
     nobody = Visitor(furnished).sign_in("admin", THEIRS).go("/console/portfolio/over-time")
     assert "has had a level yet." in nobody.text
     assert "<svg" not in nobody.page.text

@@ -35,8 +35,8 @@ Progress = Callable[[int, int, str], None]
 """Called with how much is done, of how much, and what that counts, in words."""
 
 
-def untold(_done: int, _total: int, _part: str) -> None:
-    """Tell nobody how far it is."""
+def no_progress(_done: int, _total: int, _part: str) -> None:
+    """Report to nobody how far it is."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def read_level_histories(
     organisation_id: int,
     period: ValidationPeriod,
     confirmed: Sequence[str],
-    progress: Progress = untold,
+    progress: Progress = no_progress,
 ) -> LevelHistory:
     """Read what happened; outcomes that are among *confirmed* are. *progress* is called with the entities looked at."""
     total = count_standing(session, organisation_id)

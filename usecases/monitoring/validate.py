@@ -21,8 +21,8 @@ from fivefold.usecases.monitoring.history import (
     LevelHistory,
     Progress,
     ValidationPeriod,
+    no_progress,
     read_level_histories,
-    untold,
 )
 from fivefold.usecases.monitoring.people import override_figures
 from fivefold.usecases.monitoring.revalidation import Trigger, measured_triggers, still_measured, triggers_now
@@ -95,7 +95,7 @@ def measured_levels(
     now_us: int,
     confirmed: Sequence[str] = (CONFIRMED,),
     resamples: int = RESAMPLES,
-    progress: Progress = untold,
+    progress: Progress = no_progress,
 ) -> dict[str, Any]:
     """Measure what the levels of a time were worth, as of now; give the report. *progress* is called as it goes on.
 
