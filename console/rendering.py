@@ -56,6 +56,8 @@ NOTICES = {
     "model-rolled-back": "The version that served before serves again.",
     "validation-asked": "The validation is asked for. A worker makes it.",
     "validation-under-way": "That quarter is being validated already. This is how far it is.",
+    "evidence-asked": "The evidence is asked for. A worker collects it.",
+    "evidence-under-way": "The evidence of that quarter is being collected already. This is how far it is.",
     "validation-signed-off": "The validation is signed off.",
     "change-registered": "The change is registered. It asks for a revalidation until another person signs it off.",
     "change-signed-off": "The change is signed off.",

@@ -133,7 +133,17 @@ VIEWS: Final[tuple[View, ...]] = (
         validation.validate,
         validation.show_validation,
     ),
-    View("POST", "/console/validation/evidence", "GET /v1/audit", validation.take_evidence, validation.show_validation),
+    View(
+        "POST", "/console/validation/evidence", "GET /v1/audit", validation.ask_for_evidence, validation.show_validation
+    ),
+    View("GET", "/console/validation/evidence/{archive}", "GET /v1/audit", validation.show_evidence),
+    View(
+        "POST",
+        "/console/validation/evidence/{archive}/take",
+        "GET /v1/audit",
+        validation.take_evidence,
+        validation.show_evidence,
+    ),
     View("GET", "/console/validation/jobs/{job}", "GET /v1/validations/{validation}", validation.show_job),
     View("GET", "/console/validation/{validation}", "GET /v1/validations/{validation}", validation.show_found),
     View(

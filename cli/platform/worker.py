@@ -1,4 +1,4 @@
-"""`fivefold worker`: assesses entities, delivers webhooks, runs backtests and validations until it is stopped."""
+"""`fivefold worker`: assesses, delivers webhooks, backtests, validates and collects evidence until it is stopped."""
 
 import logging
 import signal
@@ -116,13 +116,15 @@ def _tasks(
     pages: "WorkerPages",
 ) -> "list[PeriodicTask]":
     from fivefold.usecases.changes.backtests import run_next_backtest
+    from fivefold.usecases.evidence.jobs import prune_archives, run_next_evidence
     from fivefold.usecases.levels.worker import BATCH_SIZE, Turns, run_batch
     from fivefold.usecases.levels.worker_loop import ChampionWatcher, PeriodicTask
     from fivefold.usecases.monitoring.validation_jobs import run_next_validation
     from fivefold.usecases.rulesets.activate import advance_backfills
     from fivefold.usecases.shared.idempotency import prune_keys
 
-    champion = ChampionWatcher(engine, read_settings(), clock)
+    settings = read_settings()
+    champion = ChampionWatcher(engine, settings, clock)
     champion.look()
     pages.model = None if champion.valuer is None else champion.valuer.version
     turns = Turns()
@@ -141,6 +143,8 @@ def _tasks(
         PeriodicTask("backfills", lambda: advance_backfills(engine, clock()) > 0, 1.0),
         PeriodicTask("backtests", lambda: run_next_backtest(engine, clock(), stopping=stop.is_set), 1.0),
         PeriodicTask("validations", lambda: run_next_validation(engine, clock(), stopping=stop.is_set), 1.0),
+        PeriodicTask("evidence", lambda: run_next_evidence(engine, settings, clock(), stopping=stop.is_set), 1.0),
+        PeriodicTask("old evidence", lambda: prune_archives(engine, clock=clock) > 0, 600.0),
         PeriodicTask("idempotency keys", lambda: prune_keys(engine, clock=clock) > 0, 600.0),
         PeriodicTask("value model", champion.look, 30.0),
     ]

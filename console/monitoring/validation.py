@@ -15,7 +15,8 @@ from fivefold.models.drift import SHIFTED
 from fivefold.risk.governance.reports.page import ReportPage
 from fivefold.risk.governance.validate.measures import LEAST_CONFIRMED, Measure
 from fivefold.risk.governance.validate.verdicts import AcceptanceLimits
-from fivefold.usecases.evidence.build import export_evidence
+from fivefold.usecases.evidence import jobs as evidence
+from fivefold.usecases.evidence.jobs import EvidenceJobLine
 from fivefold.usecases.monitoring import revalidation
 from fivefold.usecases.monitoring.page import validation_sections
 from fivefold.usecases.monitoring.people import WorkFigures, read_work_figures
@@ -66,6 +67,7 @@ class ValidationPage:
     Attributes:
         quarters: the present one and those before it, the latest first.
         under_way: validations that a worker makes, or will make.
+        evidence: that was asked for lately; none for those who do not see it.
         work: of the time of the validation that looks furthest; without one of the last 90 days.
         reached: the triggers that are reached now.
         points: validations, the one that looks furthest first.
@@ -82,6 +84,7 @@ class ValidationPage:
     kinds: tuple[str, ...]
     quarters: tuple[str, ...]
     under_way: Sequence[ValidationJobLine]
+    evidence: Sequence[EvidenceJobLine]
     work: WorkFigures
 
 
@@ -101,6 +104,14 @@ class JobPage:
     job: ValidationJobLine
 
 
+@dataclass(frozen=True, kw_only=True)
+class EvidencePage:
+    """The evidence of a quarter that a worker collects; `kept_days`: so long it can be taken away."""
+
+    job: EvidenceJobLine
+    kept_days: int
+
+
 def show_validation(visit: Visit) -> Rendered:
     """Show what validations found, as it was stored, and what asks for the next one."""
     points = validation_series(visit, visit.part("validations", SHOWN))
@@ -116,6 +127,7 @@ def show_validation(visit: Visit) -> Rendered:
         kinds=revalidation.KINDS,
         quarters=_quarters(visit.now()),
         under_way=list_open_validations(visit),
+        evidence=evidence.list_evidence(visit) if visit.may("GET /v1/audit") else (),
         work=_work(visit, points[0] if points else None),
     )
     return Rendered(template="monitoring/validation.html", title=text("Validation"), page=page)
@@ -161,12 +173,27 @@ def show_job(visit: Visit) -> Rendered:
     return Rendered(template="monitoring/job.html", title=text("Validation under way"), page=JobPage(job))
 
 
-def take_evidence(visit: Visit) -> Answer:
-    """Make the archive of a quarter, to be kept elsewhere."""
+def ask_for_evidence(visit: Visit) -> Answer:
+    """Ask a worker to collect the evidence of a quarter; how far it is follows."""
     quarter = read_quarter(visit.typed("quarter", text("Quarter")))
-    registry = visit.registry()
-    export = export_evidence(visit, quarter, None if registry is None else registry.settings)
-    return Download(name=f"evidence-{quarter.name}.zip", media_type="application/zip", content=export.content)
+    job, is_new = evidence.request_evidence(visit, quarter)
+    return Redirect(f"{visit.path}/evidence/{job.id}", "evidence-asked" if is_new else "evidence-under-way")
+
+
+def show_evidence(visit: Visit) -> Rendered:
+    """Show how far the evidence of a quarter is, and what is to be taken away."""
+    page = EvidencePage(job=evidence.read_evidence_job(visit, _archive(visit)), kept_days=evidence.KEPT_DAYS)
+    return Rendered(template="monitoring/evidence.html", title=text("Evidence of a quarter"), page=page)
+
+
+def take_evidence(visit: Visit) -> Answer:
+    """Take an archive away, to be kept elsewhere; the audit log keeps that."""
+    taken = evidence.take_evidence(visit, _archive(visit))
+    return Download(name=f"evidence-{taken.quarter}.zip", media_type="application/zip", content=taken.content)
+
+
+def _archive(visit: Visit) -> int:
+    return row_number(visit.parts["archive"], text("row"))
 
 
 def _quarters(now_us: int) -> tuple[str, ...]:

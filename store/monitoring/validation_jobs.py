@@ -1,15 +1,10 @@
 """Validations that workers make: leased as `store.sql.jobs` says. Nothing here begins or ends a transaction."""
 
-from typing import Any, cast
-
-from sqlalchemy import Table, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
-from fivefold.store.sql.jobs import claim_job, job_waits, update_leased_job
 from fivefold.store.tables.events import ValidationJob
-
-_JOBS = cast("Table", ValidationJob.__table__)
 
 
 def open_job(session: Session, organisation_id: int, from_us: int, until_us: int) -> ValidationJob | None:
@@ -37,18 +32,3 @@ def job_numbered(session: Session, organisation_id: int, number: int) -> Validat
     if row is None or row.organisation_id != organisation_id:
         raise NotFoundError(f"there is no validation {number} that was asked for")
     return row
-
-
-def claim_validation(session: Session, now_us: int, until_us: int) -> tuple[int, int] | None:
-    """Lease the validation that waits longest, or whose lease expired: its number, and the attempt, from 1; or None."""
-    return claim_job(session, _JOBS, now_us, until_us)
-
-
-def update_leased(session: Session, number: int, held_us: int, **values: Any) -> bool:
-    """Update a validation whose lease runs until *held_us*; False, with nothing changed, if it no longer does."""
-    return update_leased_job(session, _JOBS, number, held_us, **values)
-
-
-def is_waiting(session: Session, now_us: int) -> bool:
-    """Tell whether a validation waits for a worker."""
-    return job_waits(session, _JOBS, now_us)

@@ -2,7 +2,18 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, ForeignKey, Index, Integer, String, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Text,
+    text,
+)
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -207,3 +218,48 @@ class ValidationJob(Base):
     finished_us: Mapped[int | None] = mapped_column(BigInteger)
     error: Mapped[str | None] = mapped_column(Text)
     validation_id: Mapped[int | None] = mapped_column(ForeignKey("validations.id"))
+
+
+class EvidenceJob(Base):
+    """The evidence of a quarter that a worker collects, asked for by a person: its progress, and the archive.
+
+    Attributes:
+        quarter: such as 2026Q3.
+        attempts: how often a worker began it and was not asked to stop.
+        part: what the worker does now, in words; `done` of `total` count within it, where the total is known.
+        error: why it failed or is quarantined.
+        content: the archive; None until it is done, and once it is kept no longer.
+        manifest_sha256: of the archive, as `size_bytes`; `findings` are those of the verification of the audit log.
+    """
+
+    __tablename__ = "evidence_jobs"
+    __table_args__ = (
+        CheckConstraint("state IN ('queued', 'running', 'done', 'failed', 'quarantined')", name="state"),
+        # One of a quarter at once.
+        Index(
+            "ix_evidence_jobs_open",
+            "organisation_id",
+            "quarter",
+            unique=True,
+            sqlite_where=_OPEN,
+            postgresql_where=_OPEN,
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
+    quarter: Mapped[str] = mapped_column(String(8))
+    state: Mapped[str] = mapped_column(String(12))
+    attempts: Mapped[int] = mapped_column(Integer)
+    part: Mapped[str | None] = mapped_column(Text)
+    requested_by: Mapped[str] = mapped_column(Text)
+    requested_us: Mapped[int] = mapped_column(BigInteger)
+    lease_until_us: Mapped[int | None] = mapped_column(BigInteger)
+    done: Mapped[int] = mapped_column(BigInteger)
+    total: Mapped[int] = mapped_column(BigInteger)
+    finished_us: Mapped[int | None] = mapped_column(BigInteger)
+    error: Mapped[str | None] = mapped_column(Text)
+    content: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
+    manifest_sha256: Mapped[str | None] = mapped_column(String(64))
+    size_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    findings: Mapped[int | None] = mapped_column(Integer)

@@ -2,17 +2,20 @@
 
 import copy
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, HOUR_US, parse_moment
-from fivefold.store.tables.events import ValidationJob, ValidationRun
+from fivefold.store.tables.events import EvidenceJob, ValidationJob, ValidationRun
 from fivefold.store.tables.levels import OverrideRow
 from fivefold.store.tables.rulesets import Family, RulesetVersion
 from fivefold.usecases.evidence.archive import check_archive
+from fivefold.usecases.evidence.jobs import request_evidence, run_next_evidence
 from fivefold.usecases.monitoring.validation_jobs import request_validation, run_next_validation
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.inputs import read_quarter
 from tests.console.test_queries import count
 from tests.console.visitors import Visitor
 from tests.serving.v1.examples import QUARTER
@@ -255,13 +258,47 @@ def asked_for(place: Place) -> int:
 def test_an_administrator_takes_the_evidence_of_a_quarter_and_the_log_keeps_that(place: Place, tmp_path: Path) -> None:
     visitor = Visitor(place).sign_in("admin").go(PAGE)
     visitor.submit("/evidence", quarter="2026Q1")
+    page = visitor.page.url.path
+    assert "It waits for a worker." in visitor.text
+    visitor.go(PAGE).submit("/evidence", quarter="2026Q1")
+    assert "The evidence of that quarter is being collected already." in visitor.text
+    assert visitor.page.url.path == page
+    assert run_next_evidence(place.engine, None), "that of the furnished place"
+    assert run_next_evidence(place.engine, None)
+    assert "It is collected" in visitor.go(page).text
+    visitor.submit("/take")
     assert visitor.page.headers["content-disposition"] == 'attachment; filename="evidence-2026Q1.zip"'
     archive = tmp_path / "taken.zip"
     archive.write_bytes(visitor.page.content)
     checked = check_archive(archive)
     assert checked.problems == ()
+    assert checked.manifest_sha256 in visitor.go(page).text
     (entry,) = place.good("GET", "/v1/audit/search", params={"action": "evidence.exported"}, role="admin")
     assert entry["details"]["manifest_sha256"] == checked.manifest_sha256
-    visitor.go(PAGE).submit("/evidence", quarter="2097Q1")
+    assert "2026Q1 to be taken away" in visitor.go(PAGE).text
+    visitor.submit("/evidence", quarter="2097Q1")
     assert visitor.page.status_code == 409
     assert "2097Q1 has not begun" in visitor.text
+    assert Visitor(place).sign_in("admin", THEIRS).go(page).page.status_code == 404
+    assert Visitor(place).sign_in("approver").go(page).page.status_code == 403
+
+
+def test_evidence_under_way_says_how_far_it_is_and_what_is_gone_is_not_offered(place: Place) -> None:
+    number = request_evidence(Context(place.engine, place.actor("admin")), read_quarter("2026Q1"))[0].id
+    page = f"{PAGE}/evidence/{number}"
+
+    def become(**values: Any) -> Visitor:
+        with Session(place.engine) as session, session.begin():
+            for name, value in values.items():
+                setattr(session.get_one(EvidenceJob, number), name, value)
+        return Visitor(place).sign_in("admin").go(page)
+
+    part = "entries of the audit log that are proved"
+    assert f"2,000 of 9,000 {part}" in become(state="running", done=2_000, total=9_000, part=part).text
+    assert "40 batches" in become(done=40, total=0, part="batches").text
+    assert "it broke off: &lt;i&gt;" in become(state="failed", error="it broke off: <i>").page.text
+    visitor = become(state="done", error=None, finished_us=1, findings=2, size_bytes=10, manifest_sha256="a" * 64)
+    assert "the audit log is not whole: 2 findings" in visitor.text
+    assert "It was kept for 7 days, and is gone." in visitor.text
+    assert "Ask for it again" in visitor.text
+    assert not [form for form in visitor.forms() if form.action.endswith("/take")]

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
-from itertools import groupby, islice, pairwise
+from itertools import count, groupby, islice, pairwise
 from operator import itemgetter
 from typing import Any, Final
 
@@ -35,11 +35,20 @@ _HAS_ROWS = f'"{ROWS}"'
 _FIELDS_OF_A_NAME = {TRANSACTIONS: 1, ASSESSMENTS: 2}
 _RANGES = re.compile(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*")
 
+BATCHES = "batches of transactions and assessments that are compared with it"
+BATCHES_AT_ONCE = 20
+
 Report = Callable[[int, int, str], None]
 """Called with the organisation, the number of the entry (0 where there is none), and what is wrong."""
+Looked = Callable[[int, str], None]
+"""Called now and then with how much was looked at, and what that counts, in words."""
 Row = Mapping[str, Any]
 _Stored = tuple[int, set[int], list[str], Sequence[str]]
 """A batch as it is stored: its number, the organisations of its rows, its lines, and what is wrong with its rows."""
+
+
+def not_noted(_done: int, _part: str) -> None:
+    """Take no note of how far it is."""
 
 
 def ranges_text(numbers: Iterable[int]) -> str:
@@ -113,14 +122,15 @@ class HistoryCheck:
         self._expected.add_erased_entities(of, map(int, details.get("entities", ())))
         self._expected.add_erased(of, _read_ranges(details["values"]))
 
-    def compare(self, connection: Connection, only: int | None) -> None:
+    def compare(self, connection: Connection, only: int | None, looked: Looked = not_noted) -> None:
         """Compare everything, of one organisation or of all."""
         for of, number in self._unfollowed.items():
             self._report(of, number, "seals transactions again, and no erasure follows it")
         self._compare_emptied()
         transactions = ((*batch, ()) for batch in history_reading.transaction_batches(connection, only))
-        self._compare_batches(TRANSACTIONS, transactions)
-        self._compare_batches(ASSESSMENTS, history_reading.assessment_batches(connection, only))
+        done = count()
+        self._compare_batches(TRANSACTIONS, _counted(transactions, done, looked))
+        self._compare_batches(ASSESSMENTS, _counted(history_reading.assessment_batches(connection, only), done, looked))
         self._compare_decisions(connection, only)
         self._rows.compare(connection, only)
         for kind in (TRANSACTIONS, ASSESSMENTS):
@@ -194,6 +204,13 @@ class HistoryCheck:
         while head is not None:
             self._report(head["organisation_id"], 0, f"no entry says that decision {head['id']} was made")
             head = next(stored, None)
+
+
+def _counted(batches: Iterable[_Stored], done: Iterator[int], looked: Looked) -> Iterator[_Stored]:
+    for batch, number in zip(batches, done, strict=False):  # in this order no number is lost at the end
+        if number % BATCHES_AT_ONCE == 0:
+            looked(number, BATCHES)
+        yield batch
 
 
 def _object(text: str | None) -> Row:

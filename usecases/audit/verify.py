@@ -12,9 +12,11 @@ from fivefold.domain.errors import ConfigError
 from fivefold.store.audit.chain import GENESIS, Side, hash_of_entry, hash_of_value
 from fivefold.store.audit.chain_reading import Head, chains, heads, names, picture, stray_values
 from fivefold.store.audit.expected import Expected
-from fivefold.usecases.audit.history import HistoryCheck
+from fivefold.usecases.audit.history import HistoryCheck, Looked, not_noted
 from fivefold.usecases.audit.record import ExportedHead, ExportedHeads
 
+ENTRIES = "entries of the audit log that are proved"
+ENTRIES_AT_ONCE = 1_000
 _SIDES: tuple[Side, ...] = ("before", "after")
 
 Row = Mapping[str, Any]
@@ -85,6 +87,7 @@ def verify_picture(
     *,
     organisation: str | None = None,
     exported: ExportedHeads | None = None,
+    looked: Looked = not_noted,
 ) -> Verified:
     """Verify the chains in one consistent view of the database; as `verify` otherwise."""
     stored_heads = {head.organisation_id: head for head in heads(connection)}
@@ -96,19 +99,24 @@ def verify_picture(
         history = HistoryCheck(expected, log.report)
         for number, rows in groupby(chains(connection, only), key=itemgetter("organisation_id")):
             log.look_through(
-                number, _collect(rows, history), stored_heads.pop(number, None), exported_heads.pop(number, None)
+                number,
+                _collect(rows, history, looked),
+                stored_heads.pop(number, None),
+                exported_heads.pop(number, None),
             )
         for number in sorted({*stored_heads, *exported_heads}):  # those without a single entry
             if only in {None, number}:
                 log.look_through(number, iter(()), stored_heads.get(number), exported_heads.get(number))
-        history.compare(connection, only)
+        history.compare(connection, only, looked)
     for row in stray_values(connection, only):
         log.report(row["organisation_id"], row["number"], "is missing, and its values are there")
     return Verified(log.chains, log.entries, log.erased, log.findings, log.entries_of)
 
 
-def _collect(rows: Iterator[Row], history: HistoryCheck) -> Iterator[Row]:
-    for row in rows:
+def _collect(rows: Iterator[Row], history: HistoryCheck, looked: Looked) -> Iterator[Row]:
+    for number, row in enumerate(rows):
+        if number % ENTRIES_AT_ONCE == 0:
+            looked(number, ENTRIES)
         history.entry(row)
         yield row
 

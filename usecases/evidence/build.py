@@ -7,13 +7,11 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
-from fivefold.domain.errors import ConflictError
 from fivefold.domain.provenance import release
 from fivefold.domain.settings import Settings
 from fivefold.risk.governance.reports.page import as_html
@@ -21,6 +19,7 @@ from fivefold.store.audit.chain_reading import names, picture
 from fivefold.store.evidence.archive import entries_in, head_of, validations_in
 from fivefold.store.sql.database import reachable
 from fivefold.store.tables.events import ValidationRun
+from fivefold.usecases.audit.history import Looked, not_noted
 from fivefold.usecases.audit.verify import verify_picture
 from fivefold.usecases.evidence.archive import (
     ArchiveSection,
@@ -63,10 +62,6 @@ person who can change files can write another manifest.
 """
 
 
-MOST_BYTES = 100_000_000
-"""Of an archive that a page gives: it is held in memory."""
-
-
 @dataclass(frozen=True)
 class Evidence:
     """An archive that was made.
@@ -83,10 +78,12 @@ class Evidence:
     findings: int
 
 
-def build_evidence(context: Context, quarter: Quarter, path: Path, settings: Settings | None) -> Evidence:
+def build_evidence(
+    context: Context, quarter: Quarter, path: Path, settings: Settings | None, looked: Looked = not_noted
+) -> Evidence:
     """Write the evidence of a quarter of an actor's organisation; the same database gives the same bytes.
 
-    Everything is read in one snapshot of the database.
+    Everything is read in one snapshot of the database. *looked* is called as the audit log is proved.
     """
     models = models_part(settings, quarter)
     with reachable(), picture(context.engine) as connection, Session(bind=connection) as session:
@@ -98,7 +95,7 @@ def build_evidence(context: Context, quarter: Quarter, path: Path, settings: Set
             people_part(session, context.organisation_id, quarter),
             validations_part(session, context.organisation_id, quarter),
             in_force_part(session, context.organisation_id, quarter),
-            log.part(session),
+            log.part(session, looked),
         ]
         counts = {kind: count for part in parts for kind, count in part.counts.items()}
 
@@ -119,38 +116,6 @@ def build_evidence(context: Context, quarter: Quarter, path: Path, settings: Set
         files = [text_file("read-me.txt", read_me), *(file for part in parts for file in part.files)]
         manifest = write_archive(path, files, manifest_fields)
         return Evidence(path, manifest, counts | {"audit_entries": log.entries}, log.findings)
-
-
-@dataclass(frozen=True)
-class EvidenceExport:
-    """An archive to be taken away: its bytes, and what was made."""
-
-    content: bytes
-    made: Evidence
-
-
-def export_evidence(context: Context, quarter: Quarter, settings: Settings | None) -> EvidenceExport:
-    """Make the evidence of a quarter to be taken away; the audit log keeps who took it, and the manifest's hash.
-
-    *settings*: of the registry of value models; None where there is none. ConflictError where the archive is larger
-    than `MOST_BYTES`, or the quarter has not begun.
-    """
-    if quarter.from_us > context.now():
-        raise ConflictError(f"{quarter.name} has not begun, so there is no evidence of it")
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / f"{quarter.name}.zip"
-        made = build_evidence(context, quarter, path, settings)
-        size = path.stat().st_size
-        if size > MOST_BYTES:
-            raise ConflictError(
-                f"the evidence of {quarter.name} has {size:,} bytes, more than {MOST_BYTES:,}: make it at the machine,"
-                f" with fivefold evidence --quarter {quarter.name}"
-            )
-        content = path.read_bytes()
-    with context.writing() as session:
-        details = {"quarter": quarter.name, "manifest_sha256": made.manifest_sha256, "findings": made.findings}
-        context.record(session, "evidence.exported", ("organisation", context.organisation_id), details=details)
-    return EvidenceExport(content, made)
 
 
 def _said_of(quarter: Quarter) -> dict[str, Any]:
@@ -192,10 +157,10 @@ class _Log:
         self.entries = self.findings = 0
         self._connection, self._of, self._name, self._quarter = connection, organisation_id, name, quarter
 
-    def part(self, session: Session) -> ArchiveSection:
+    def part(self, session: Session, looked: Looked) -> ArchiveSection:
         findings: list[str] = []
         verified = verify_picture(
-            self._connection, lambda finding: findings.append(str(finding)), organisation=self._name
+            self._connection, lambda finding: findings.append(str(finding)), organisation=self._name, looked=looked
         )
         self.findings = verified.findings
         head = head_of(session, self._of)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from fivefold.serving.v1.path_encoding import path_to
 from fivefold.serving.v1.permissions import READERS
 from fivefold.serving.v1.route import Route
-from fivefold.store.tables.events import ValidationJob, ValidationRun
+from fivefold.store.tables.events import EvidenceJob, ValidationJob, ValidationRun
 from fivefold.usecases.changes.backtests import run_next_backtest
 from fivefold.usecases.ingest.import_progress import note_import
 from fivefold.usecases.shared.context import Context
@@ -316,6 +316,8 @@ def validated(place: Place) -> None:
         asked = {"reason": made.trigger, "requested_by": "member:2", "requested_us": made.made_us, "validation_id": 1}
         counts = {"attempts": 1, "done": 1, "total": 1, "finished_us": made.made_us}
         session.add(ValidationJob(state="done", **of, **asked, **counts))
+        asked = {"organisation_id": made.organisation_id, "quarter": "2026Q3", "requested_us": made.made_us}
+        session.add(EvidenceJob(state="queued", **asked, requested_by="member:1", attempts=0, done=0, total=0))
 
 
 def proposed(place: Place, maker: str) -> None:

@@ -15,15 +15,15 @@ from fivefold.store.tables.levels import Standing
 from fivefold.usecases.monitoring import validation_jobs
 from fivefold.usecases.monitoring.validate import read_validation
 from fivefold.usecases.monitoring.validation_jobs import (
-    LEASE_US,
-    MOST_ATTEMPTS,
     list_open_validations,
     read_validation_job,
     request_validation,
     run_next_validation,
 )
+from fivefold.usecases.shared import jobs
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.jobs import LEASE_US, MOST_ATTEMPTS
 from tests.store.filling import filled_once
 from tests.usecases import platforms
 from tests.usecases.planted import Planted, day, fill, planted
@@ -74,14 +74,14 @@ def test_a_worker_makes_it_and_says_how_far_it_is(
 ) -> None:
     number = asked(bank)
     told = []
-    real = validation_jobs.update_leased
+    real = jobs.update_leased_job
 
-    def watching(session: Session, *which: int, **values: Any) -> bool:
+    def watching(session: Session, *which: Any, **values: Any) -> bool:
         if "part" in values:
             told.append((values["done"], values["total"], values["part"].partition(" ")[0]))
         return real(session, *which, **values)
 
-    monkeypatch.setattr(validation_jobs, "update_leased", watching)
+    monkeypatch.setattr(jobs, "update_leased_job", watching)
     assert run_next_validation(engine, NOW)
     with Session(engine) as session:
         there = session.scalar(select(func.count()).select_from(Standing)) or 0

@@ -1,0 +1,202 @@
+"""Evidence in the background: asked for by a person, collected by a worker, and taken away while it is kept."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import DAY_US, now_microseconds
+from fivefold.domain.errors import ConflictError
+from fivefold.domain.settings import Settings
+from fivefold.store.accounts.organisation import settings_row
+from fivefold.store.evidence.archive import head_of
+from fivefold.store.evidence.jobs import forget_archives, job_numbered, jobs_since, open_job
+from fivefold.store.sql.database import writing
+from fivefold.store.tables.events import EvidenceJob
+from fivefold.usecases.audit.verify import ENTRIES
+from fivefold.usecases.evidence.build import build_evidence
+from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.inputs import Quarter, read_quarter
+from fivefold.usecases.shared.jobs import JobKind, Lease, run_next_job
+
+MOST_BYTES = 100_000_000
+"""Of an archive that is kept to be taken away."""
+KEPT_DAYS = 7
+"""So long an archive can be taken away."""
+MOST_LISTED = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvidenceJobLine:
+    """The evidence of a quarter that a worker collects.
+
+    Attributes:
+        state: queued, running, done, failed, or quarantined where it ended `attempts` workers.
+        done: of `total` (0 where that is not known), in the words of `part`; both 0 before it begins.
+        error: why it failed or is quarantined.
+        is_kept: the archive can be taken away.
+        manifest_sha256: of the archive, as `size_bytes`; None until it is done, as `findings`.
+        findings: of the verification of the audit log; 0 where it is whole.
+    """
+
+    id: int
+    quarter: str
+    state: str
+    attempts: int
+    part: str | None
+    done: int
+    total: int
+    requested_by: str
+    requested_us: int
+    finished_us: int | None
+    error: str | None
+    is_kept: bool
+    manifest_sha256: str | None
+    size_bytes: int | None
+    findings: int | None
+
+
+def request_evidence(context: Context, quarter: Quarter) -> tuple[EvidenceJobLine, bool]:
+    """Ask for the evidence of a quarter; give it, and whether it is new: of a quarter there is one at once.
+
+    ConflictError where the quarter has not begun.
+    """
+    now = context.now()
+    if quarter.from_us > now:
+        raise ConflictError(f"{quarter.name} has not begun, so there is no evidence of it")
+    with context.writing() as session:
+        settings_row(session, context.organisation_id, locked=True)
+        present = open_job(session, context.organisation_id, quarter.name)
+        if present is not None:
+            return _line(present, now), False
+        job = EvidenceJob(
+            organisation_id=context.organisation_id,
+            quarter=quarter.name,
+            state="queued",
+            attempts=0,
+            requested_by=context.actor.name,
+            requested_us=now,
+            done=0,
+            total=0,
+        )
+        session.add(job)
+        session.flush()
+        return _line(job, now), True
+
+
+def read_evidence_job(context: Context, number: int) -> EvidenceJobLine:
+    """Show how far the evidence of a quarter is; NotFoundError where none of that number was asked for."""
+    with context.reading() as session:
+        return _line(job_numbered(session, context.organisation_id, number), context.now())
+
+
+def list_evidence(context: Context) -> list[EvidenceJobLine]:
+    """List what waits, is collected, or was asked for while archives are kept, the newest first."""
+    now = context.now()
+    with context.reading() as session:
+        rows = jobs_since(session, context.organisation_id, now - KEPT_DAYS * DAY_US, MOST_LISTED)
+        return [_line(row, now) for row in rows]
+
+
+@dataclass(frozen=True)
+class EvidenceTaken:
+    """An archive that is taken away, and its quarter."""
+
+    quarter: str
+    content: bytes
+
+
+def take_evidence(context: Context, number: int) -> EvidenceTaken:
+    """Take an archive away; the audit log keeps who did, and the hash of its manifest.
+
+    Raises:
+        NotFoundError: the organisation asked for none of that number.
+        ConflictError: it is not collected, or kept no longer.
+    """
+    with context.writing() as session:
+        job = job_numbered(session, context.organisation_id, number)
+        if not _is_kept(job, context.now()) or job.content is None:
+            raise ConflictError(
+                f"there is no archive {number} of {job.quarter} to be taken away: it is {job.state}, and one that is"
+                f" done is kept for {KEPT_DAYS} days; ask for it again"
+            )
+        details = {"quarter": job.quarter, "manifest_sha256": job.manifest_sha256, "findings": job.findings}
+        taken = EvidenceTaken(job.quarter, job.content)
+        context.record(session, "evidence.exported", ("organisation", context.organisation_id), details=details)
+        return taken
+
+
+def run_next_evidence(
+    engine: Engine,
+    settings: Settings | None,
+    now_us: int | None = None,
+    *,
+    stopping: Callable[[], bool] = lambda: False,
+) -> bool:
+    """Collect the evidence that waits longest, as `run_next_job` says; *settings* are those of the value models."""
+
+    def begin(job: EvidenceJob) -> Callable[[Lease], None]:
+        quarter = read_quarter(job.quarter)
+        return lambda lease: _collect(lease, quarter, settings)
+
+    return run_next_job(engine, JobKind("evidence", EvidenceJob, begin), now_us, stopping=stopping)
+
+
+def prune_archives(engine: Engine, *, clock: Callable[[], int] = now_microseconds) -> int:
+    """Forget the archives that are kept no longer; tell how many."""
+    with writing(engine) as session:
+        return forget_archives(session, clock() - KEPT_DAYS * DAY_US)
+
+
+def _collect(lease: Lease, quarter: Quarter, settings: Settings | None) -> None:
+    with lease.who.reading() as session:
+        head = head_of(session, lease.who.organisation_id)
+    entries = 0 if head is None else head[0]
+
+    def looked(done: int, part: str) -> None:
+        lease.progress(done, entries if part == ENTRIES else 0, part)
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "evidence.zip"
+        made = build_evidence(lease.who, quarter, path, settings, looked)
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            raise ConflictError(
+                f"the evidence of {quarter.name} has {size:,} bytes, more than {MOST_BYTES:,}: make it at the machine,"
+                f" with fivefold evidence --quarter {quarter.name}"
+            )
+        content = path.read_bytes()
+
+    def write(_: Session) -> dict[str, Any]:
+        values = {"content": content, "manifest_sha256": made.manifest_sha256}
+        return {**values, "size_bytes": size, "findings": made.findings}
+
+    lease.keep(write)
+
+
+def _is_kept(job: EvidenceJob, now_us: int) -> bool:
+    return job.state == "done" and job.finished_us is not None and now_us < job.finished_us + KEPT_DAYS * DAY_US
+
+
+def _line(row: EvidenceJob, now_us: int) -> EvidenceJobLine:
+    return EvidenceJobLine(
+        id=row.id,
+        quarter=row.quarter,
+        state=row.state,
+        attempts=row.attempts,
+        part=row.part,
+        done=row.done,
+        total=row.total,
+        requested_by=row.requested_by,
+        requested_us=row.requested_us,
+        finished_us=row.finished_us,
+        error=row.error,
+        is_kept=_is_kept(row, now_us),
+        manifest_sha256=row.manifest_sha256,
+        size_bytes=row.size_bytes,
+        findings=row.findings,
+    )

@@ -1,0 +1,171 @@
+"""Jobs that a worker makes for a person, one by one: leased, kept once or not at all, and with how far they are.
+
+Where one cannot be made, why is kept with it. One whose worker died is made again by the next that asks; one that ended
+`MOST_ATTEMPTS` workers is quarantined, as it is what ends them.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from time import monotonic_ns
+from typing import Any, cast
+
+import structlog
+from sqlalchemy import Engine, Table
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import resolve_now
+from fivefold.domain.errors import FivefoldError, StoreError
+from fivefold.store.sql.database import raise_if_out_of_reach, reading, writing
+from fivefold.store.sql.jobs import claim_job, job_waits, update_leased_job
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
+
+log = structlog.get_logger("fivefold.jobs")
+
+LEASE_US = 300_000_000
+"""Five minutes, set anew with every part; a part takes seconds."""
+MOST_ATTEMPTS = 3
+"""After so many workers that ended while they made it, a job is quarantined."""
+
+OPEN = ("queued", "running")
+"""The states of a job that is not over."""
+
+
+class _LeaseLostError(Exception):
+    """Another worker has the job now."""
+
+
+class _StoppedError(Exception):
+    """The worker is asked to end, and gives the job back."""
+
+
+class Lease:
+    """Holds a job that is made, and lets it go once.
+
+    Attributes:
+        who: the person who asked for it, by whose name it is recorded.
+        began_us: when it was begun.
+    """
+
+    def __init__(
+        self,
+        who: Context,
+        rows: type[Any],
+        number: int,
+        attempt: int,
+        began_us: int,
+        stopping: Callable[[], bool],
+    ) -> None:
+        """Hold the job of a number, of a table of jobs; *stopping* tells whether the worker is asked to end."""
+        self.who, self.number, self.began_us = who, number, began_us
+        self._rows, self._attempt, self._stopping = rows, attempt, stopping
+        self._until_us = began_us + LEASE_US
+        self._start_ns = monotonic_ns()
+
+    def progress(self, done: int, total: int, part: str) -> None:
+        """Hold it for longer, and note how far it is: *part* says what counts; a *total* of 0 is not known."""
+        if self._stopping():
+            raise _StoppedError
+        until = self._now_us() + LEASE_US
+        with self.who.writing() as session:
+            self._set(session, done=done, total=total, part=part, lease_until_us=until)
+        self._until_us = until
+
+    def keep(self, write: Callable[[Session], dict[str, Any]]) -> None:
+        """Keep the result, in one transaction with the end of the job, if the lease is still held.
+
+        *write* stores what belongs elsewhere, and gives the values of the job's own columns.
+        """
+        with self.who.writing() as session:
+            self._set(session, state="done", finished_us=self._now_us(), lease_until_us=None)
+            job = session.get_one(self._rows, self.number)
+            for name, value in write(session).items():
+                setattr(job, name, value)
+
+    def give_back(self) -> None:
+        """Let another worker begin it."""
+        with self.who.writing() as session:
+            self._set(session, state="queued", attempts=self._attempt - 1, done=0, total=0, lease_until_us=None)
+
+    def fail(self, why: str) -> None:
+        """End it without a result."""
+        with suppress(_LeaseLostError), self.who.writing() as session:
+            self._set(session, state="failed", error=why, finished_us=self._now_us(), lease_until_us=None)
+
+    def _now_us(self) -> int:
+        return self.began_us + (monotonic_ns() - self._start_ns) // 1000
+
+    def _set(self, session: Session, **values: Any) -> None:
+        if not update_leased_job(session, _table(self._rows), self.number, self._until_us, **values):
+            raise _LeaseLostError
+
+
+@dataclass(frozen=True)
+class JobKind:
+    """A kind of job.
+
+    Attributes:
+        name: in the log.
+        rows: of its table, with the columns that `store.sql.jobs` names and `requested_by`.
+        begin: reads what is to be made from a row, and gives the function that makes and keeps it.
+    """
+
+    name: str
+    rows: type[Any]
+    begin: Callable[[Any], Callable[[Lease], None]]
+
+
+def run_next_job(
+    engine: Engine, kind: JobKind, now_us: int | None = None, *, stopping: Callable[[], bool] = lambda: False
+) -> bool:
+    """Make the job that waits longest, as of now; False where none waits.
+
+    Where *stopping* says that the worker is to end, the job waits for the next one.
+    """
+    now, table = resolve_now(now_us), _table(kind.rows)
+    with reading(engine) as session:
+        if not job_waits(session, table, now):
+            return False
+    with writing(engine) as session:
+        claimed = claim_job(session, table, now, now + LEASE_US)
+        if claimed is None:
+            return False
+        number, attempt = claimed
+        job = session.get_one(kind.rows, number)
+        if attempt > MOST_ATTEMPTS:
+            _quarantine(kind, job, now)
+            return True
+        who = Context(engine, Actor(job.organisation_id, job.requested_by))
+        make = kind.begin(job)
+    _run(kind, Lease(who, kind.rows, number, attempt, now, stopping), make)
+    return True
+
+
+def _table(rows: type[Any]) -> Table:
+    return cast("Table", rows.__table__)
+
+
+def _quarantine(kind: JobKind, job: Any, now_us: int) -> None:
+    job.state, job.attempts = "quarantined", MOST_ATTEMPTS
+    job.error = f"its worker ended {MOST_ATTEMPTS} times while it was made; ask for it again once the reason is found"
+    job.lease_until_us, job.finished_us = None, now_us
+    log.warning("job quarantined", kind=kind.name, job=job.id)
+
+
+def _run(kind: JobKind, lease: Lease, make: Callable[[Lease], None]) -> None:
+    try:
+        make(lease)
+    except _LeaseLostError:
+        log.warning("job taken over", kind=kind.name, job=lease.number)
+    except _StoppedError:
+        with suppress(_LeaseLostError):
+            lease.give_back()
+    except StoreError:
+        raise  # it is begun again once the database is back
+    except FivefoldError as error:
+        lease.fail(str(error))
+    except Exception as error:  # noqa: BLE001 (any error must be logged, and must not stop the worker)
+        raise_if_out_of_reach(error)
+        log.warning("job not made", kind=kind.name, job=lease.number, error=type(error).__name__)
+        lease.fail(f"it broke off: {type(error).__name__}")
