@@ -26,7 +26,10 @@ def test_a_portfolio_that_was_kept_is_not_built_again(tmp_path: Path, monkeypatc
     given = Namespace(customers=2, transactions=10, keep=tmp_path)
     built: list[int] = []
     monkeypatch.setattr(console, "fill", lambda _engine, _watcher, customers, _transactions: built.append(customers))
+    beside: list[str] = []
+    monkeypatch.setattr(console.beside, "add_beside", lambda _engine, actor: beside.append(actor.name))
     for _ in range(2):
         with console.portfolio("sqlite", given):
             pass
     assert built == [2]
+    assert beside == ["cli:benchmark"]
