@@ -52,6 +52,7 @@ DAY_US = 86_400_000_000
 ORIGIN = "https://bench.example"
 WITHOUT_USE_CASE = ("/console", "/console/session")
 LEFT_OUT = {
+    "/console/validation/evidence/{archive}": "collecting the evidence of the whole portfolio takes minutes",
     "/console/validation/jobs/{job}": "a validation of the whole portfolio takes minutes",
     "/console/validation/{validation}": "a validation of the whole portfolio takes minutes",
     "/console/models/{version}": "it reads the registry of models, and nothing of the portfolio",
