@@ -233,13 +233,14 @@ async def measure(site: Site, customers: int, requests: int) -> list[Timing]:
 
 
 def parts_of(site: Site, view: View, number: int) -> dict[str, str]:
-    """Give the variable parts of a page's path, for a customer."""
+    """Give the variable parts of a page's path, for a customer; no others, as a page may do more where it has them."""
     parts = {"type": "customer", "external_id": f"c{number}", "member": "1", "family": "measured"}
     if "{assessment}" in view.path:
         of = "SELECT a.number FROM assessments a JOIN entities e ON e.id = a.entity_id WHERE e.external_id = :name"
         with site.engine.connect() as connection:
             parts["assessment"] = f"1.{connection.scalar(text(of), {'name': f'c{number}'})}"
-    return {**parts, **beside.parts_beside(site.engine, site.session.credential.actor, number)}
+    parts |= beside.parts_beside(site.engine, site.session.credential.actor, number)
+    return {name: part for name, part in parts.items() if f"{{{name}}}" in view.path}
 
 
 async def ask(site: Site, view: View, parts: dict[str, str], query: str, seconds: list[float]) -> None:
