@@ -22,6 +22,7 @@ PARTS = {
     "assessment": "1.1",
     "validation": "1",
     "job": "1",
+    "archive": "1",
     "item": "override-1-0",
     "member": "1",
     "version": "2",

@@ -25,13 +25,18 @@ def statements(engine: Engine) -> Iterator[list[Statement]]:
         event.remove(engine, "before_cursor_execute", note)
 
 
-def plan_of(engine: Engine, statement: Statement) -> str:
-    """Give the plan of a statement; PostgreSQL's as it would be where tables are large and sorting is dear."""
+def plan_of(engine: Engine, statement: Statement, *analysed: str) -> str:
+    """Give the plan of a statement; PostgreSQL's as it would be where tables are large and sorting is dear.
+
+    Tables that are *analysed* are known as they are now, whatever another test had in them.
+    """
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":
             return "\n".join(
                 row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement[0]}", statement[1])
             )
+        for table in analysed:
+            connection.exec_driver_sql(f"ANALYZE {table}")
         for name in ("seqscan", "bitmapscan", "sort", "hashjoin", "mergejoin"):
             connection.exec_driver_sql(f"SET LOCAL enable_{name} = off")
         return "\n".join(row[0] for row in connection.exec_driver_sql(f"EXPLAIN {statement[0]}", statement[1]))

@@ -172,7 +172,7 @@ def test_nothing_reads_all_transitions(context: Context) -> None:
     about = [each for each in asked if "transitions" in each[0]]
     assert len(about) == 3
     for each in about:
-        plan = plan_of(context.engine, each)
+        plan = plan_of(context.engine, each, "transitions", "entities")
         assert "ix_transitions_rises" in plan, plan
         assert "ix_transitions_falls" in plan, plan
         assert "SCAN transitions" not in plan, plan
