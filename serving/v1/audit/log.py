@@ -5,13 +5,12 @@ from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
 from fivefold.serving.v1.schemas import MomentGiven, Text
 from fivefold.usecases.audit import search
-from fivefold.usecases.audit import search as audit_pages
 from fivefold.usecases.audit.search import EntryFilters, EntryFound, EntryShown
 
 
 def list_entries(context: RequestContext, query: PageQuery) -> Page[EntryShown]:
     """List what was done, the newest first."""
-    return audit_pages.list_entries(context, query.part)
+    return search.list_entries(context, query.part)
 
 
 class PageOfEntries(PageQuery):
