@@ -6,9 +6,10 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
+from fivefold.store.sql.jobs import OPEN
 from fivefold.store.tables.events import EvidenceJob
 
-_OPEN = EvidenceJob.state.in_(("queued", "running"))
+_OPEN = EvidenceJob.state.in_(OPEN)
 
 
 def open_job(session: Session, organisation_id: int, quarter: str) -> EvidenceJob | None:

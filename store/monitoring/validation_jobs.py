@@ -4,6 +4,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
+from fivefold.store.sql.jobs import OPEN
 from fivefold.store.tables.events import ValidationJob
 
 
@@ -13,7 +14,7 @@ def open_job(session: Session, organisation_id: int, from_us: int, until_us: int
         ValidationJob.organisation_id == organisation_id,
         ValidationJob.from_us == from_us,
         ValidationJob.until_us == until_us,
-        ValidationJob.state.in_(("queued", "running")),
+        ValidationJob.state.in_(OPEN),
     )
     return session.scalar(statement)
 
@@ -21,7 +22,7 @@ def open_job(session: Session, organisation_id: int, from_us: int, until_us: int
 def open_jobs(session: Session, organisation_id: int) -> list[ValidationJob]:
     """List the validations of an organisation that wait or run, the first asked for comes first."""
     statement = select(ValidationJob).where(
-        ValidationJob.organisation_id == organisation_id, ValidationJob.state.in_(("queued", "running"))
+        ValidationJob.organisation_id == organisation_id, ValidationJob.state.in_(OPEN)
     )
     return list(session.scalars(statement.order_by(ValidationJob.id)))
 

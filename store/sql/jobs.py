@@ -4,10 +4,13 @@ A table of jobs has the columns id, state, attempts, requested_us, lease_until_u
 until `lease_until_us`, and extends the lease as it goes; the moment also identifies its lease.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Table, and_, or_, select, update
 from sqlalchemy.orm import Session
+
+OPEN: Final = ("queued", "running")
+"""The states of a job that is not over."""
 
 
 def claim_job(session: Session, table: Table, now_us: int, until_us: int) -> tuple[int, int] | None:

@@ -177,13 +177,33 @@ class ValidationRun(Base):
     conclusion: Mapped[str | None] = mapped_column(Text)
 
 
-class ValidationJob(Base):
-    """A validation that a worker makes, asked for by a person: its progress, and its result.
+class JobColumns:
+    """What every job has that a worker makes, asked for by a person; `store.sql.jobs` leases them.
 
     Attributes:
         attempts: how often a worker began it and was not asked to stop.
-        part: what the worker does now, in words; `done` of `total` count within it.
+        part: what the worker does now, in words; `done` of `total` count within it, where the total is known.
         error: why it failed or is quarantined.
+    """
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
+    state: Mapped[str] = mapped_column(String(12))
+    attempts: Mapped[int] = mapped_column(Integer)
+    part: Mapped[str | None] = mapped_column(Text)
+    requested_by: Mapped[str] = mapped_column(Text)
+    requested_us: Mapped[int] = mapped_column(BigInteger)
+    lease_until_us: Mapped[int | None] = mapped_column(BigInteger)
+    done: Mapped[int] = mapped_column(BigInteger)
+    total: Mapped[int] = mapped_column(BigInteger)
+    finished_us: Mapped[int | None] = mapped_column(BigInteger)
+    error: Mapped[str | None] = mapped_column(Text)
+
+
+class ValidationJob(JobColumns, Base):
+    """A validation that a worker makes, asked for by a person: its progress, and its result.
+
+    Attributes:
         validation_id: what was found; None until it is done.
     """
 
@@ -202,32 +222,17 @@ class ValidationJob(Base):
         ),
     )
 
-    id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
     from_us: Mapped[int] = mapped_column(BigInteger)
     until_us: Mapped[int] = mapped_column(BigInteger)
     reason: Mapped[str] = mapped_column(Text)
-    state: Mapped[str] = mapped_column(String(12))
-    attempts: Mapped[int] = mapped_column(Integer)
-    part: Mapped[str | None] = mapped_column(Text)
-    requested_by: Mapped[str] = mapped_column(Text)
-    requested_us: Mapped[int] = mapped_column(BigInteger)
-    lease_until_us: Mapped[int | None] = mapped_column(BigInteger)
-    done: Mapped[int] = mapped_column(BigInteger)
-    total: Mapped[int] = mapped_column(BigInteger)
-    finished_us: Mapped[int | None] = mapped_column(BigInteger)
-    error: Mapped[str | None] = mapped_column(Text)
     validation_id: Mapped[int | None] = mapped_column(ForeignKey("validations.id"))
 
 
-class EvidenceJob(Base):
+class EvidenceJob(JobColumns, Base):
     """The evidence of a quarter that a worker collects, asked for by a person: its progress, and the archive.
 
     Attributes:
         quarter: such as 2026Q3.
-        attempts: how often a worker began it and was not asked to stop.
-        part: what the worker does now, in words; `done` of `total` count within it, where the total is known.
-        error: why it failed or is quarantined.
         content: the archive; None until it is done, and once it is kept no longer.
         manifest_sha256: of the archive, as `size_bytes`; `findings` are those of the verification of the audit log.
     """
@@ -246,19 +251,7 @@ class EvidenceJob(Base):
         ),
     )
 
-    id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
     quarter: Mapped[str] = mapped_column(String(8))
-    state: Mapped[str] = mapped_column(String(12))
-    attempts: Mapped[int] = mapped_column(Integer)
-    part: Mapped[str | None] = mapped_column(Text)
-    requested_by: Mapped[str] = mapped_column(Text)
-    requested_us: Mapped[int] = mapped_column(BigInteger)
-    lease_until_us: Mapped[int | None] = mapped_column(BigInteger)
-    done: Mapped[int] = mapped_column(BigInteger)
-    total: Mapped[int] = mapped_column(BigInteger)
-    finished_us: Mapped[int | None] = mapped_column(BigInteger)
-    error: Mapped[str | None] = mapped_column(Text)
     content: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
     manifest_sha256: Mapped[str | None] = mapped_column(String(64))
     size_bytes: Mapped[int | None] = mapped_column(BigInteger)

@@ -21,7 +21,7 @@ from fivefold.usecases.audit.verify import ENTRIES
 from fivefold.usecases.evidence.build import build_evidence
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import Quarter, read_quarter
-from fivefold.usecases.shared.jobs import JobKind, Lease, run_next_job
+from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, line_fields, new_job, run_next_job
 
 MOST_BYTES = 100_000_000
 """Of an archive that is kept to be taken away."""
@@ -31,29 +31,16 @@ MOST_LISTED = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvidenceJobLine:
+class EvidenceJobLine(JobLine):
     """The evidence of a quarter that a worker collects.
 
     Attributes:
-        state: queued, running, done, failed, or quarantined where it ended `attempts` workers.
-        done: of `total` (0 where that is not known), in the words of `part`; both 0 before it begins.
-        error: why it failed or is quarantined.
         is_kept: the archive can be taken away.
         manifest_sha256: of the archive, as `size_bytes`; None until it is done, as `findings`.
         findings: of the verification of the audit log; 0 where it is whole.
     """
 
-    id: int
     quarter: str
-    state: str
-    attempts: int
-    part: str | None
-    done: int
-    total: int
-    requested_by: str
-    requested_us: int
-    finished_us: int | None
-    error: str | None
     is_kept: bool
     manifest_sha256: str | None
     size_bytes: int | None
@@ -73,16 +60,7 @@ def request_evidence(context: Context, quarter: Quarter) -> tuple[EvidenceJobLin
         present = open_job(session, context.organisation_id, quarter.name)
         if present is not None:
             return _line(present, now), False
-        job = EvidenceJob(
-            organisation_id=context.organisation_id,
-            quarter=quarter.name,
-            state="queued",
-            attempts=0,
-            requested_by=context.actor.name,
-            requested_us=now,
-            done=0,
-            total=0,
-        )
+        job = EvidenceJob(**new_job(context, now), quarter=quarter.name)
         session.add(job)
         session.flush()
         return _line(job, now), True
@@ -183,20 +161,5 @@ def _is_kept(job: EvidenceJob, now_us: int) -> bool:
 
 
 def _line(row: EvidenceJob, now_us: int) -> EvidenceJobLine:
-    return EvidenceJobLine(
-        id=row.id,
-        quarter=row.quarter,
-        state=row.state,
-        attempts=row.attempts,
-        part=row.part,
-        done=row.done,
-        total=row.total,
-        requested_by=row.requested_by,
-        requested_us=row.requested_us,
-        finished_us=row.finished_us,
-        error=row.error,
-        is_kept=_is_kept(row, now_us),
-        manifest_sha256=row.manifest_sha256,
-        size_bytes=row.size_bytes,
-        findings=row.findings,
-    )
+    archive = {name: getattr(row, name) for name in ("quarter", "manifest_sha256", "size_bytes", "findings")}
+    return EvidenceJobLine(**line_fields(row), **archive, is_kept=_is_kept(row, now_us))

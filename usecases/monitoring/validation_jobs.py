@@ -14,33 +14,16 @@ from fivefold.usecases.monitoring.history import ValidationPeriod
 from fivefold.usecases.monitoring.validate import checked_period, keep_validation, measured_levels
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import checked_reason
-from fivefold.usecases.shared.jobs import JobKind, Lease, run_next_job
+from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, line_fields, new_job, run_next_job
 
 
 @dataclass(frozen=True, kw_only=True)
-class ValidationJobLine:
-    """A validation that a worker makes.
+class ValidationJobLine(JobLine):
+    """A validation that a worker makes; `validation` is the number of what was found, None until it is done."""
 
-    Attributes:
-        state: queued, running, done, failed, or quarantined where it ended `attempts` workers.
-        done: of `total`, in the words of `part`; both 0 before it begins.
-        error: why it failed or is quarantined.
-        validation: the number of what was found; None until it is done.
-    """
-
-    id: int
     from_us: int
     until_us: int
     reason: str
-    state: str
-    attempts: int
-    part: str | None
-    done: int
-    total: int
-    requested_by: str
-    requested_us: int
-    finished_us: int | None
-    error: str | None
     validation: int | None
 
 
@@ -58,18 +41,8 @@ def request_validation(context: Context, from_us: int, until_us: int, reason: st
         present = open_job(session, context.organisation_id, period.from_us, period.until_us)
         if present is not None:
             return _line(present), False
-        job = ValidationJob(
-            organisation_id=context.organisation_id,
-            from_us=period.from_us,
-            until_us=period.until_us,
-            reason=why,
-            state="queued",
-            attempts=0,
-            requested_by=context.actor.name,
-            requested_us=now,
-            done=0,
-            total=0,
-        )
+        wanted = {"from_us": period.from_us, "until_us": period.until_us, "reason": why}
+        job = ValidationJob(**new_job(context, now), **wanted)
         session.add(job)
         session.flush()
         return _line(job), True
@@ -89,19 +62,10 @@ def list_open_validations(context: Context) -> list[ValidationJobLine]:
 
 def _line(row: ValidationJob) -> ValidationJobLine:
     return ValidationJobLine(
-        id=row.id,
+        **line_fields(row),
         from_us=row.from_us,
         until_us=row.until_us,
         reason=row.reason,
-        state=row.state,
-        attempts=row.attempts,
-        part=row.part,
-        done=row.done,
-        total=row.total,
-        requested_by=row.requested_by,
-        requested_us=row.requested_us,
-        finished_us=row.finished_us,
-        error=row.error,
         validation=row.validation_id,
     )
 

@@ -6,7 +6,7 @@ Where one cannot be made, why is kept with it. One whose worker died is made aga
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from time import monotonic_ns
 from typing import Any, cast
 
@@ -28,8 +28,38 @@ LEASE_US = 300_000_000
 MOST_ATTEMPTS = 3
 """After so many workers that ended while they made it, a job is quarantined."""
 
-OPEN = ("queued", "running")
-"""The states of a job that is not over."""
+
+@dataclass(frozen=True, kw_only=True)
+class JobLine:
+    """A job, and how far it is.
+
+    Attributes:
+        state: queued, running, done, failed, or quarantined where it ended `attempts` workers.
+        done: of `total` (0 where that is not known), in the words of `part`; both 0 before it begins.
+        error: why it failed or is quarantined.
+    """
+
+    id: int
+    state: str
+    attempts: int
+    part: str | None
+    done: int
+    total: int
+    requested_by: str
+    requested_us: int
+    finished_us: int | None
+    error: str | None
+
+
+def line_fields(row: Any) -> dict[str, Any]:
+    """Give the fields of `JobLine` from a row of a table of jobs."""
+    return {each.name: getattr(row, each.name) for each in fields(JobLine)}
+
+
+def new_job(context: Context, now_us: int) -> dict[str, Any]:
+    """Give the columns of a job that an actor asks for now."""
+    asked = {"organisation_id": context.organisation_id, "requested_by": context.actor.name, "requested_us": now_us}
+    return {**asked, "state": "queued", "attempts": 0, "done": 0, "total": 0}
 
 
 class _LeaseLostError(Exception):
