@@ -1,4 +1,4 @@
-"""From a number to its reasons, in a real browser: a score to a year of indicators."""
+"""From a number to its reasons, in a real browser: a score to a year of indicators, a portfolio to who moved and why."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -53,3 +53,31 @@ def test_a_score_is_explained_from_its_picture_to_the_year_of_an_indicator(
         page.click("section[aria-labelledby=value] a[href*='/value']")
         assert page.locator("svg.spark, td.number").count() >= 12
         assert page.evaluate("document.documentElement.scrollWidth") <= look["viewport"]["width"]
+
+
+@in_looks(("dark", False))
+def test_the_portfolio_over_time_leads_to_a_customer_who_rose_and_to_why(
+    browser: "Browser", served: Served, look: dict[str, Any]
+) -> None:
+    from fivefold.domain.clock import day_text
+    from tests.console.test_portfolio import moved
+
+    days: list[str] = []
+    beside_the_browser(lambda: days.append(day_text(moved(served.place, "riser"))[:10]))
+    with visiting(browser, served, "investigator", **look) as page:
+        page.click("nav a:has-text('Portfolio')")
+        page.click("nav[aria-label=Types] a:has-text('Company')")
+        page.click("main nav a:has-text('Over time')")
+        page.fill("#since", days[0])
+        page.fill("#until", days[0])
+        page.click("form.filters button")
+        page.wait_for_url(f"**since={days[0]}*")
+        assert "1 of the type company stand at a higher level at the end" in page.inner_text("main p.sentence")
+        page.click("table.matrix td.up a")
+        page.wait_for_url("**to=high*")
+        people = page.locator("section[aria-labelledby=people]")
+        assert "override" in people.locator("tbody tr:has-text('riser')").inner_text()
+        assert page.evaluate("document.documentElement.scrollWidth") <= look["viewport"]["width"]
+        people.locator("a:text-is('riser')").click()
+        page.wait_for_url("**/console/entities/company/riser")
+        assert "riser" in page.inner_text("h1")
