@@ -1,4 +1,4 @@
-"""From a number to its reasons, in a real browser: a score to a year of indicators, a portfolio to who moved and why."""
+"""From a number to its reasons in a real browser: a score to its indicators, a portfolio to who moved and why."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
