@@ -6,6 +6,8 @@ time is read from the transitions in it, by the indexes of rises and falls: thos
 mostly everybody, are taken from the counters.
 """
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,20 +17,17 @@ from sqlalchemy.orm import Session, aliased
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.paging import Page, Part
 from fivefold.store.portfolio.transitions import CONDITIONS, Direction, TransitionRow, direction_of
+from fivefold.store.sql.arrays import among
 from fivefold.store.sql.keyset import require_key, rows_of
 from fivefold.store.tables.entities import BIG, Entity, EntityType
 from fivefold.store.tables.levels import (
     IS_FALL,
-    IS_FIRST,
     IS_RISE,
     Assessment,
     LevelMoveCount,
     PortfolioCount,
     Transition,
 )
-
-_PACK = 64
-"""More than there are levels: a number and a level are packed into one, so that one pass finds both ends."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,40 +99,40 @@ def entities_by_level(session: Session, organisation_id: int, type_id: int) -> d
     return {level: int(entities) for level, entities in rows}
 
 
-def moved_between(session: Session, span: Span) -> dict[tuple[int, int], int]:
-    """Count those who rose or fell in a time by their level before and at its end; 0 is no level.
+@dataclass(frozen=True)
+class MoverCounts:
+    """Those who rose or fell in a time, counted; 0 is no level.
 
-    Who came back is counted at the same level twice. Erased entities are counted: they stand where they stood.
+    Attributes:
+        ends: by their level before and at the end; who came back stands at the same level twice.
+        first: the levels that they reached from none.
     """
-    movers = _movers(span).subquery()
-    packed = Transition.number * literal(_PACK, BigInteger)
-    ends = (
-        select(
-            func.min(packed + func.coalesce(Transition.from_level, 0)).label("first"),
-            func.max(packed + func.coalesce(Transition.to_level, 0)).label("last"),
-        )
-        .join(movers, movers.c.entity_id == Transition.entity_id)
-        .join(Entity, Entity.id == Transition.entity_id)
-        .where(*_within(span), Entity.type_id == span.type_id)
-        .group_by(Transition.entity_id)
-        .subquery()
-    )
-    by = (ends.c.first % _PACK, ends.c.last % _PACK)
-    rows = session.execute(select(*by, func.count()).group_by(*by))
-    return {(int(before), int(after)): entities for before, after, entities in rows}
+
+    ends: Mapping[tuple[int, int], int]
+    first: Mapping[int, int]
 
 
-def first_levels_of_movers(session: Session, span: Span) -> dict[int, int]:
-    """Count the levels that those who rose or fell in a time reached in it from none."""
-    movers = _movers(span).subquery()
+def moved_between(session: Session, span: Span) -> MoverCounts:
+    """Count those who rose or fell in a time. Erased entities are counted: they stand where they stood.
+
+    Who moved is read first: a database that joins it cannot tell how many of them there are, and reads every level that
+    was reached in that time instead.
+    """
+    movers = session.scalars(_movers(span)).all()
     rows = session.execute(
-        select(Transition.to_level, func.count())
-        .join(movers, movers.c.entity_id == Transition.entity_id)
+        select(Transition.entity_id, Transition.from_level, Transition.to_level)
         .join(Entity, Entity.id == Transition.entity_id)
-        .where(*_within(span), IS_FIRST, Transition.to_level.is_not(None), Entity.type_id == span.type_id)
-        .group_by(Transition.to_level)
+        .where(among(session, Transition.entity_id, movers), *_within(span), Entity.type_id == span.type_id)
+        .order_by(Transition.entity_id, Transition.number)
     )
-    return {level: entities for level, entities in rows if level is not None}
+    ends: dict[int, tuple[int, int]] = {}
+    first: Counter[int] = Counter()
+    for entity_id, before, after in rows:
+        began, _ = ends.get(entity_id, (before or 0, 0))
+        ends[entity_id] = (began, after or 0)
+        if before is None and after is not None:
+            first[after] += 1
+    return MoverCounts(Counter(ends.values()), first)
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.portfolio.moves import (
     DayMoves,
+    MoverCounts,
     Span,
     entities_by_level,
     first_day,
-    first_levels_of_movers,
     moved_between,
     movers_between,
     moves_by_day,
@@ -176,10 +176,9 @@ def read_migration(
         span = Span(organisation_id=of, type_id=kind, since_day=since, until_day=until)
         cells = None
         if moves <= MOST_MOVES:
-            moved = moved_between(session, span) if moves else {}
-            regained = first_levels_of_movers(session, span) if moves else {}
+            moved = moved_between(session, span) if moves else MoverCounts({}, {})
             at_end = _without(entities_by_level(session, of, kind), [each for each in counted if each.day >= until])
-            cells = _cells(within, moved, regained, at_end, (None, *names))
+            cells = _cells(within, moved, at_end, (None, *names))
     return Migration(levels=names, since_us=since * DAY_US, until_us=until * DAY_US, moves=moves, cells=cells)
 
 
@@ -285,17 +284,16 @@ def _without(there: Mapping[int, int], moves: Iterable[DayMoves]) -> Counter[int
 
 def _cells(
     within: Sequence[DayMoves],
-    moved: Mapping[tuple[int, int], int],
-    regained: Mapping[int, int],
+    moved: MoverCounts,
     at_end: Mapping[int, int],
     names: Sequence[str | None],
 ) -> tuple[MigrationCell, ...]:
     """Complete the cells of those who rose or fell by those who got a first level and kept it, and who stayed."""
-    cells = Counter(moved)
+    cells = Counter(moved.ends)
     for each in within:
         if not each.from_level:
             cells[0, each.to_level] += each.entities
-    for level, entities in regained.items():
+    for level, entities in moved.first.items():
         cells[0, level] -= entities
     for level, entities in at_end.items():
         came = sum(count for (before, after), count in cells.items() if after == level != before)
