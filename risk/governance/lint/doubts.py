@@ -7,8 +7,8 @@ from typing import Any
 
 from fivefold.domain.clock import DAY_US, day_text, parse_moment
 from fivefold.domain.errors import ConfigError
-from fivefold.risk.compiler.conditions import folded
 from fivefold.risk.compiler.diagnostics import Diagnostic, warning
+from fivefold.risk.compiler.likeness import folded
 from fivefold.risk.compiler.locations import Location, inputs_named, tests_at
 from fivefold.risk.engine.explain.describe import input_words
 from fivefold.risk.language.documents import Path

@@ -5,8 +5,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from rapidfuzz import distance, fuzz
+
 from fivefold.domain.clock import to_microseconds
-from fivefold.risk.compiler.conditions import _SCORERS, folded
+from fivefold.risk.compiler.likeness import folded
 from fivefold.risk.language.expressions import All, Any_, Not
 from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.operators import Fuzzy
@@ -18,8 +20,13 @@ LEVELS = ("low", "2", "1", "high")
 
 def likeness(first: str, second: str, scorer: str) -> float:
     """Give how alike two texts are, 0 to 100; a text without a letter or digit is like no other."""
-    pair = folded(first), folded(second)
-    return float(_SCORERS[scorer](*pair)) if all(pair) else 0.0
+    measures = {"ratio": fuzz.ratio, "token_set": fuzz.token_set_ratio, "partial": fuzz.partial_ratio}
+    one, other = folded(first), folded(second)
+    if not (one and other):
+        return 0.0
+    if scorer == "jaro_winkler":
+        return 100 * distance.JaroWinkler.similarity(one, other)
+    return measures[scorer](one, other)
 
 
 def conjunction(parts: Sequence[Truth]) -> Truth:

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
-from rapidfuzz import distance, fuzz
 
-from fivefold.risk.compiler.conditions import Compiler, comparison, folded, nearly
+from fivefold.risk.compiler.conditions import Compiler, comparison, nearly
 from fivefold.risk.compiler.value_types import Column, misfit
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import Condition, input_key
@@ -208,62 +207,6 @@ letters = st.text(st.sampled_from("abcdeé ł-'"), max_size=12)
 def near(text: str | None, targets: list[str], scorer: str, at_least: int) -> bool | None:
     frame = pl.DataFrame({"it": [text]}, schema={"it": pl.String})
     return frame.select(nearly(targets, scorer, at_least)(pl.col("it"))).item()  # type: ignore[no-any-return]  # a truth
-
-
-@pytest.mark.parametrize(
-    ("text", "form"),
-    [
-        ("José", "jose"),
-        ("Jose\u0301", "jose"),
-        ("Wałęsa, Lech", "lech walesa"),
-        ("Kierkegaard Søren", "kierkegaard soren"),
-        ("Straße", "strasse"),
-        ("STRASSE", "strasse"),
-        ("Đorđe", "dorde"),
-        ("İstanbul", "istanbul"),
-        ("Þór", "thor"),
-        ("ﬁne", "fine"),
-        ("O'Brien", "obrien"),
-        ("O\u2019Brien", "obrien"),
-        ("Jean-Pierre", "jean pierre"),
-        ("Ольга Иванова", "ivanova olga"),
-        ("毛泽东", "maozedong"),
-        ("北京", "beijing"),
-        ("김정은", "gimjeongeun"),
-        ("A.B.  &  Co", "a b co"),
-        ("", ""),
-        ("...", ""),
-    ],
-)
-def test_names_have_one_form(text: str, form: str) -> None:
-    assert folded(text) == form
-
-
-@given(st.text(max_size=20))
-def test_folding_twice_changes_nothing(text: str) -> None:
-    once = folded(text)
-    assert folded(once) == once
-    assert once.isascii()
-    assert folded(text.upper().lower()) == folded(text.lower().upper().lower())
-
-
-@given(letters, st.randoms())
-def test_the_order_of_words_and_their_case_do_not_matter(text: str, random: object) -> None:
-    words = text.split()
-    random.shuffle(words)  # type: ignore[attr-defined]  # it is a random.Random
-    assert folded(" ".join(words)) == folded(text.upper()) == folded(text)
-
-
-@given(letters, letters, st.sampled_from(SCORERS))
-def test_likeness_is_rapidfuzzs_own(left: str, right: str, scorer: str) -> None:
-    one, other = folded(left), folded(right)
-    wanted = {
-        "ratio": fuzz.ratio(one, other),
-        "token_set": fuzz.token_set_ratio(one, other),
-        "partial": fuzz.partial_ratio(one, other),
-        "jaro_winkler": 100 * distance.JaroWinkler.similarity(one, other),
-    }[scorer]
-    assert likeness(left, right, scorer) == pytest.approx(wanted if one and other else 0, abs=1e-9)
 
 
 @given(letters, st.lists(letters, min_size=1, max_size=3), st.sampled_from(SCORERS), st.data())

@@ -1,0 +1,124 @@
+"""Names: brought to one form, and compared with many others as if each of them had been asked."""
+
+from random import Random
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from fivefold.risk.compiler import likeness
+from fivefold.risk.compiler.likeness import SCORERS, Targets, folded
+from tests.risk.compiler import kleene
+
+letters = st.text(st.sampled_from("abcdeé ł-'"), max_size=12)
+words = st.sampled_from(["anna", "ann", "de", "la", "cruz", "ivanova", "o'neil", "al", "ali", "a", "maria", "smith"])
+names = st.one_of(
+    letters,
+    st.lists(words, min_size=1, max_size=5).map(" ".join),
+    st.text(st.sampled_from("ab "), min_size=1, max_size=40),
+    st.text(max_size=20),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("José", "jose"),
+        ("Jose\u0301", "jose"),
+        ("Wałęsa, Lech", "lech walesa"),
+        ("Kierkegaard Søren", "kierkegaard soren"),
+        ("Straße", "strasse"),
+        ("STRASSE", "strasse"),
+        ("Đorđe", "dorde"),
+        ("İstanbul", "istanbul"),
+        ("Þór", "thor"),
+        ("ﬁne", "fine"),
+        ("O'Brien", "obrien"),
+        ("O\u2019Brien", "obrien"),
+        ("Jean-Pierre", "jean pierre"),
+        ("Ольга Иванова", "ivanova olga"),
+        ("毛泽东", "maozedong"),
+        ("北京", "beijing"),
+        ("김정은", "gimjeongeun"),
+        ("A.B.  &  Co", "a b co"),
+        ("", ""),
+        ("...", ""),
+    ],
+)
+def test_names_have_one_form(text: str, form: str) -> None:
+    assert folded(text) == form
+
+
+@given(st.text(max_size=20))
+def test_folding_twice_changes_nothing(text: str) -> None:
+    once = folded(text)
+    assert folded(once) == once
+    assert once.isascii()
+    assert folded(text.upper().lower()) == folded(text.lower().upper().lower())
+
+
+@given(letters, st.randoms())
+def test_the_order_of_words_and_their_case_do_not_matter(text: str, random: object) -> None:
+    words = text.split()
+    random.shuffle(words)  # type: ignore[attr-defined]  # it is a random.Random
+    assert folded(" ".join(words)) == folded(text.upper()) == folded(text)
+
+
+@st.composite
+def edited(draw: st.DrawFn, name: str) -> str:
+    """Change, take away or add a few letters of a name."""
+    signs = list(name)
+    for _ in range(draw(st.integers(0, 3))):
+        at = draw(st.integers(0, len(signs)))
+        signs[at : at + draw(st.integers(0, 2))] = draw(st.sampled_from(["", "a", "n", " "]))
+    return "".join(signs)
+
+
+@given(name=names, others=st.lists(names, max_size=5), scorer=st.sampled_from(sorted(SCORERS)), data=st.data())
+def test_one_of_many_is_near_as_if_each_had_been_asked(
+    name: str, others: list[str], scorer: str, data: st.DataObject
+) -> None:
+    targets = [*others, data.draw(edited(name))]
+    best = max(kleene.likeness(name, target, scorer) for target in targets)
+    steps = {1, 100, *(min(max(round(best) + step, 1), 100) for step in (-1, 0, 1))}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(likeness, "FEW", 0)
+        near = Targets(targets, scorer)
+        for at_least in steps:
+            assert near.has_near(name, at_least) is (best >= at_least - 1e-6), (at_least, best)
+
+
+@given(name=names, data=st.data(), scorer=st.sampled_from(sorted(SCORERS)))
+def test_no_text_is_more_like_another_than_what_they_have_in_common_allows(
+    name: str, data: st.DataObject, scorer: str
+) -> None:
+    other = data.draw(st.one_of(edited(name), names))
+    one, two = folded(name), folded(other)
+    if one and two:
+        if SCORERS[scorer].by_words:
+            one, two = (" ".join(sorted(set(text.split()))) for text in (one, two))
+        (most,) = SCORERS[scorer].most(likeness.Shared([two]), one)
+        assert most >= kleene.likeness(name, other, scorer) - 1e-6
+
+
+@pytest.mark.parametrize("scorer", sorted(SCORERS))
+@given(length=st.sampled_from([254, 255, 256, 300, 70_000]))
+@example(length=255)
+def test_long_names_are_compared_as_well(scorer: str, length: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(likeness, "FEW", 0)
+        near = Targets(["b" * 5, "a" * length], scorer)
+        assert near.has_near("a" * length, 100)
+        assert near.has_near("bbbbb", 100)
+        assert not near.has_near("c" * length, 1)
+
+
+def test_few_of_many_targets_are_left_to_compare() -> None:
+    random = Random(1)
+    syllables = [first + second for first in "mnrlkgbd" for second in ("a", "i", "an", "en", "or")]
+    targets = ["".join(random.choices(syllables, k=4)) for _ in range(2_000)]
+    for scorer in SCORERS:
+        near = Targets(targets, scorer)
+        left = [len(near._candidates(folded(name), 89.5)) for name in targets[:50]]
+        assert sum(left) / len(left) < 100, scorer
+        assert all(near.has_near(name, 100) for name in targets[:50])
