@@ -217,14 +217,14 @@ def _partial(shared: Shared, text: str) -> Scores:
     where the part has nothing else, n = L.
     """
     shorter = np.minimum(shared.lengths, len(text))
-    most = np.minimum(shared.letters(text), (shared.pairs(text) + shorter + 1) / 2)
+    most: Scores = np.minimum(shared.letters(text), (shared.pairs(text) + shorter + 1) / 2)
     return 200 * most / (shorter + most)
 
 
 def _jaro_winkler(shared: Shared, text: str) -> Scores:
     """A third each of the letters found in one, in the other, and in order; then more for the same beginning."""
     letters = shared.letters(text)
-    jaro = np.where(letters > 0, (letters / len(text) + letters / np.maximum(shared.lengths, 1) + 1) / 3, 0.0)
+    jaro: Scores = np.where(letters > 0, (letters / len(text) + letters / np.maximum(shared.lengths, 1) + 1) / 3, 0.0)
     return 100 * (jaro + 0.1 * shared.prefixes(text) * (1 - jaro))
 
 
