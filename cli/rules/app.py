@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import typer
 
-from fivefold.cli.rules import assess, governance, rulesets
+from fivefold.cli.rules import assess, examples, governance, rulesets
 from fivefold.cli.rules.options import with_options
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "lint": rulesets.lint,
-    "test": rulesets.run_tests,
+    "test": examples.run_tests,
     "assess": assess.print_assessment,
     "diff": rulesets.diff_files,
     "backtest": governance.print_backtest,

@@ -1,18 +1,14 @@
-"""`fivefold rules lint`, `test`, `diff` and `schema`: rulesets by themselves, before anyone is assessed by them."""
+"""`fivefold rules lint`, `diff` and `schema`: rulesets by themselves, before anyone is assessed by them."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from fivefold.cli.rules.evidence import JsonOption, write_json
-from fivefold.cli.rules.options import ListsOption, RulesetArgument
-from fivefold.cli.terminal import AsOfOption, echo, moment
+from fivefold.cli.rules.options import ListsOption
+from fivefold.cli.terminal import echo
 from fivefold.domain.errors import Finding
 from fivefold.domain.text import count_text
-
-if TYPE_CHECKING:
-    from fivefold.risk.governance.examples.run import ExampleResult
-
 
 FOUND_FATAL = 1
 """Exit code where a ruleset cannot be used; a command that was refused ends with 2."""
@@ -20,8 +16,6 @@ FOUND_FATAL = 1
 RulesetsArgument = Annotated[
     list[str], typer.Argument(metavar="RULESET...", help="Files of rulesets (YAML or JSON), or names of shipped ones.")
 ]
-FAILED = 1
-"""Exit code where an example fails, or too little is covered."""
 BeforeArgument = Annotated[str, typer.Argument(metavar="A", help="A ruleset's file, or the name of one that ships.")]
 AfterArgument = Annotated[str, typer.Argument(metavar="B", help="What it is compared with.")]
 
@@ -58,40 +52,6 @@ def _summary(files: int, fatal: int, others: int) -> str:
     if not fatal + others:
         return f"{rulesets}: nothing found"
     return f"{rulesets}: {count_text(fatal, 'error')}, {count_text(others, 'warning')}"
-
-
-def run_tests(
-    path: RulesetArgument,
-    lists: ListsOption = None,
-    as_of: AsOfOption = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every example's arithmetic.")] = False,
-) -> None:
-    """Run a ruleset's examples. It passes if all come out as expected, and they reach enough rules and cases."""
-    from fivefold.risk.governance.examples.run import run_examples
-    from fivefold.usecases.portfolio_files.bundled import lists_with, load_ruleset
-
-    analysed = load_ruleset(path)
-    ruleset, tested = analysed.ruleset, run_examples(analysed, lists_with(lists), moment(as_of, "--as-of"))
-    for result in tested.results:
-        if result.differences or verbose:
-            _show(result)
-    failed = sum(bool(result.differences) for result in tested.results)
-    echo(f"{count_text(len(tested.results), 'example')}, {failed} failed")
-    echo(
-        f"They expect something of {tested.rule_share:.1f} % of rules (at least {ruleset.coverage.rules} %) "
-        f"and {tested.case_share:.1f} % of cases (at least {ruleset.coverage.cases} %)"
-    )
-    for place in tested.missing():
-        echo(f"  not covered: {place}")
-    if not tested.passed(ruleset):
-        raise typer.Exit(FAILED)
-
-
-def _show(result: "ExampleResult") -> None:
-    echo(f"{'FAILED' if result.differences else 'passed'}  {result.name}")
-    echo(f"        {result.explanation.line}")
-    for difference in result.differences:
-        echo(f"        {difference}")
 
 
 def diff_files(

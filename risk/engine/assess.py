@@ -98,27 +98,56 @@ def assess(
         validate_held_levels("levels held until now", previous, len(ruleset.levels), "entered", needed=True)
     if overrides is not None:
         validate_held_levels("overrides", overrides, len(ruleset.levels), "until")
+    entities = timed_entities(portfolio, as_of)
+    parts = list(resolved_parts(analysed, Needs.of(analysed), portfolio, entities))
+    outcomes = []
+    for number, (versions, inputs) in enumerate(parts):
+        program = program_for(analysed, versions, portfolio.rates.base)
+        frame = assess_inputs(program, inputs, previous, overrides)
+        outcomes.append(frame.with_columns(pl.lit(number, pl.Int32).alias(VERSIONS)))
+    program = program_for(analysed, parts[0][0], portfolio.rates.base)
+    versions_used = tuple(versions for versions, _ in parts)
+    return Assessments(
+        program,
+        _joined(entities, [inputs for _, inputs in parts]),
+        _joined(entities, outcomes),
+        versions=versions_used,
+        base=portfolio.rates.base,
+    )
+
+
+def timed_entities(portfolio: Portfolio, as_of: int | pl.Series) -> pl.DataFrame:
+    """Give the entities as known at their moments; FileFormatError where their rows are wrong, or one has no moment."""
     entities = known_entities(portfolio.entities, as_of)
     if entities[AS_OF].null_count():
         timeless = entities.filter(pl.col(AS_OF).is_null())[ENTITY][0]
         raise FileFormatError(f"entity {timeless!r} has no moment of assessment; every row needs one")
-    portfolio = portfolio.with_empty_tables(ruleset.optional_tables, ruleset.case_fields)
-    needs = Needs.of(analysed)
+    return entities
+
+
+def resolved_parts(
+    analysed: AnalysedRuleset, needs: Needs, portfolio: Portfolio, entities: pl.DataFrame
+) -> Iterator[tuple[Mapping[str, ListVersion], pl.DataFrame]]:
+    """Resolve what is read of every entity, in parts for which the same versions of all lists are in force.
+
+    Args:
+        analysed: the ruleset, whose lists and optional tables they are.
+        needs: what is read: mostly what the ruleset reads.
+        portfolio: what is known.
+        entities: as `timed_entities` gives them.
+
+    Returns:
+        The versions of the lists, and a frame as `risk.facts.inputs.resolve` gives it.
+
+    Raises:
+        InvalidRulesetError: something that is read (a list, a frame, a column) is missing.
+    """
+    portfolio = portfolio.with_empty_tables(analysed.ruleset.optional_tables, analysed.ruleset.case_fields)
     parts = list(_parts(entities, portfolio.lists, analysed.lists))
     sources = sources_of(needs, portfolio)
-    inputs, outcomes = [], []
-    for number, (part, versions) in enumerate(parts):
+    for part, versions in parts:
         members = {name: version.members for name, version in versions.items()}
-        inputs.append(resolve(needs, portfolio, sources, members, part))
-        program = program_for(analysed, versions, portfolio.rates.base)
-        frame = assess_inputs(program, inputs[-1], previous, overrides)
-        outcomes.append(frame.with_columns(pl.lit(number, pl.Int32).alias(VERSIONS)))
-    program = program_for(analysed, parts[0][1], portfolio.rates.base)
-    versions_used = tuple(versions for _, versions in parts)
-    base = portfolio.rates.base
-    return Assessments(
-        program, _joined(entities, inputs), _joined(entities, outcomes), versions=versions_used, base=base
-    )
+        yield versions, resolve(needs, portfolio, sources, members, part)
 
 
 def _joined(entities: pl.DataFrame, parts: Sequence[pl.DataFrame]) -> pl.DataFrame:

@@ -36,7 +36,6 @@ from fivefold.risk.engine.program import (
     TOTAL_LEVEL,
     UNDETERMINED,
     Program,
-    floor_of,
 )
 from fivefold.risk.facts.aggregates import quotient
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, ListVersion
@@ -108,7 +107,7 @@ class Assessments:
             .alias("score"),
             pl.when(pl.col(STATUS) == Status.ASSESSED.value).then(level_name(TOTAL_LEVEL)).alias("score_level"),
             level_name(FLOOR, "floor"),
-            pl.when(pl.col(APPLIES)).then(self._floor_by()).alias("floor_by"),
+            pl.when(pl.col(APPLIES)).then(self.program.floor_by).alias("floor_by"),
             level_name(RULES_LEVEL, "rules_level"),
             pl.col(ENTERED).cast(pl.Datetime("us", "UTC")),
             pl.col(MAY_MOVE_DOWN_ON).cast(pl.Datetime("us", "UTC")),
@@ -118,15 +117,6 @@ class Assessments:
             level_name(HELD_HARD_FLOOR, "held_hard_floor"),
             as_text(),
         )
-
-    def _floor_by(self) -> pl.Expr:
-        """Name the first rule whose floor is the highest."""
-        chain: Any = pl
-        for rule in self.program.rules:
-            if any(rule.floors):
-                hit = (pl.col(FLOOR) > 0) & (floor_of(rule) == pl.col(FLOOR))
-                chain = chain.when(hit).then(pl.lit(rule.rule.id))
-        return pl.lit(None, pl.String) if chain is pl else chain.otherwise(None)
 
     def position(self, entity: str) -> int | None:
         """Find an entity's row; None where there is none."""

@@ -139,6 +139,16 @@ class Program:
             FAILED,
         ]
 
+    @cached_property
+    def floor_by(self) -> pl.Expr:
+        """Name the first rule whose floor is the highest; null where there is none."""
+        chain: Any = pl
+        for rule in self.rules:
+            if any(rule.floors):
+                hit = (pl.col(FLOOR) > 0) & (floor_of(rule) == pl.col(FLOOR))
+                chain = chain.when(hit).then(pl.lit(rule.rule.id))
+        return pl.lit(None, pl.String) if chain is pl else chain.otherwise(None)
+
     def possible_floors(self, frame: pl.DataFrame) -> list[pl.Expr]:
         """Give the expressions of the floors that what is unknown may trigger, of all rules and of hard ones."""
         nulls = {name for name, count in zip(frame.columns, frame.null_count().row(0), strict=True) if count}

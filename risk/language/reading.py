@@ -42,8 +42,17 @@ def read_stored(form: type[AnyDefinition], canonical: str, source: str = "") -> 
 def read_canonical(form: type[Form], canonical: str) -> Form | None:
     """Read a document from its canonical form, which is JSON; None where it is not in the form."""
     try:
-        return _validated(form, json.loads(canonical, parse_float=Decimal))
-    except ValueError:  # neither JSON nor the form; the reader of documents says what is wrong
+        data = json.loads(canonical, parse_float=Decimal)
+    except ValueError:  # the reader of documents says what is wrong
+        return None
+    return read_plain(form, data)
+
+
+def read_plain(form: type[Form], data: Any) -> Form | None:
+    """Read a part of the language from plain data, its numbers exact; None where it is not in the form."""
+    try:
+        return _validated(form, data)
+    except ValueError:  # as above
         return None
 
 

@@ -109,6 +109,11 @@ def example_portfolio(analysed: AnalysedRuleset, lists: Mapping[str, NamedList],
     )
 
 
+def example_moments(ruleset: Ruleset, as_of: int) -> list[int]:
+    """Give the moment of each example, *as_of* where it names none (microseconds)."""
+    return [as_of if example.as_of is None else example.as_of for example in ruleset.examples]
+
+
 def previous_levels(ruleset: Ruleset) -> pl.DataFrame:
     """Collect the levels that examples held before: `previous: {level: high, entered: 2024-01-01}`."""
     rows = []

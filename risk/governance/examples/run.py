@@ -14,7 +14,12 @@ from fivefold.risk.engine.explain.breakdown import Explanation, explain_all
 from fivefold.risk.engine.explain.rules import RuleOutcome
 from fivefold.risk.engine.program import TOTAL
 from fivefold.risk.facts.portfolio import NamedList
-from fivefold.risk.governance.examples.facts import check_examples, example_portfolio, previous_levels
+from fivefold.risk.governance.examples.facts import (
+    check_examples,
+    example_moments,
+    example_portfolio,
+    previous_levels,
+)
 from fivefold.risk.language.ruleset import Expectation, Ruleset
 
 
@@ -175,7 +180,7 @@ def _frozen(numbers: Mapping[str, set[int]]) -> dict[str, frozenset[int]]:
 
 def assess_examples(analysed: AnalysedRuleset, lists: Mapping[str, NamedList], as_of: int) -> Assessments:
     """Assess the examples as a portfolio of their own, each as of its own moment."""
-    moments = [as_of if example.as_of is None else example.as_of for example in analysed.ruleset.examples]
+    moments = example_moments(analysed.ruleset, as_of)
     portfolio, previous = example_portfolio(analysed, lists, as_of), previous_levels(analysed.ruleset)
     return assess(analysed, portfolio, pl.Series("as_of", moments, dtype=pl.Int64), previous)
 

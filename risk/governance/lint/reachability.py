@@ -47,12 +47,16 @@ class Trial:
     """Conditions, tried on values that stand for all others.
 
     Attributes:
-        truths: a column of truths for each condition, null where unknown.
+        truths: a column of truths for each condition, by its position, null where unknown.
         exact: whether what never happened cannot happen.
+        values: what was tried: a column for each input, by its key.
+        subjects: the inputs, by their keys.
     """
 
     truths: pl.DataFrame
     exact: bool
+    values: pl.DataFrame
+    subjects: Mapping[str, ComparedInput]
 
 
 def subjects_of(place: Location, scope: LintScope) -> dict[str, ComparedInput]:
@@ -80,7 +84,7 @@ def try_conditions(places: Sequence[Location], scope: LintScope) -> Trial | None
         return None
     frame = _combined(domains)
     compiled = [_compiled(place, subjects, scope).alias(str(number)) for number, place in enumerate(places)]
-    return Trial(frame.select(compiled), all(domain.exact for domain in domains.values()))
+    return Trial(frame.select(compiled), all(domain.exact for domain in domains.values()), frame, subjects)
 
 
 def _domain(key: str, subject: ComparedInput, places: Sequence[Location], scope: LintScope) -> Domain:

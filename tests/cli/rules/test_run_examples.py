@@ -1,9 +1,13 @@
 """`fivefold rules test`: examples and coverage."""
 
+import json
 from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
 
 from tests.cli.rules.test_assess import RULES
-from tests.cli.running import run, succeed
+from tests.cli.running import refuse, run, succeed
 
 EXAMPLES = """
 examples:
@@ -41,3 +45,52 @@ def test_too_little_coverage_fails_and_names_what_is_not_reached(tmp_path: Path)
 def test_all_arithmetic_is_shown_when_asked(tmp_path: Path) -> None:
     out = succeed(tmp_path, "rules", "test", "session-verification", "--verbose")
     assert out.count("passed  ") == 14
+
+
+def test_changes_that_no_example_notices_are_told_with_their_line_and_an_example(tmp_path: Path) -> None:
+    path = written(tmp_path, RULES + EXAMPLES)
+    done = run(tmp_path, "rules", "test", path, "--mutate")
+    assert done.code == 1
+    line = next(number for number, text in enumerate(path.read_text().splitlines(), 1) if "at_least" in text)
+    assert f"{path}:{line}: rule cash, case 1, when: at_least 100.3 → above 100.3: no example notices" in done.out
+    assert "country = IR, where the total is expected" in done.out
+
+
+def test_enough_that_is_noticed_passes(tmp_path: Path) -> None:
+    path = written(tmp_path, RULES + EXAMPLES)
+    found = json.loads(succeed(tmp_path, "rules", "test", path, "--mutate", "--least", 10, "--format", "json"))
+    assert found["kind"] == "mutations"
+    assert found["counts"]["unnoticed"] + found["counts"]["noticed"] + found["counts"]["no effect"] == len(
+        found["changes"]
+    )
+    assert found["noticed_percent"] < 100
+
+
+def test_examples_that_fail_are_told_before_anything_is_changed(tmp_path: Path) -> None:
+    path = written(tmp_path, RULES + EXAMPLES.replace("total: 20", "total: 25"))
+    done = run(tmp_path, "rules", "test", path, "--mutate")
+    assert done.code == 1
+    assert "total is 20, not 25" in done.out
+    assert "no example notices" not in done.out
+
+
+def test_changes_are_no_test_cases(tmp_path: Path) -> None:
+    refuse(tmp_path, "rules", "test", "session-verification", "--mutate", "--format", "junit")
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_build_servers_read_the_results(tmp_path: Path, wrong: bool) -> None:
+    text = RULES + (EXAMPLES.replace("total: 20", "total: 25") if wrong else EXAMPLES)
+    done = run(tmp_path, "rules", "test", written(tmp_path, text), "--format", "junit")
+    suite = ET.fromstring(done.out)[0]
+    assert (done.code, suite.get("tests"), suite.get("failures")) == ((1, "3", "1") if wrong else (0, "3", "0"))
+    assert [case.get("name") for case in suite] == ["iran", "cash", "coverage"]
+    failed = {case.get("name"): failure.get("message") for case in suite for failure in case}
+    assert failed == ({"cash": "total is 20, not 25"} if wrong else {})
+
+
+def test_programs_read_the_results(tmp_path: Path) -> None:
+    path = written(tmp_path, RULES + EXAMPLES)
+    found = json.loads(succeed(tmp_path, "rules", "test", path, "--format", "json"))
+    assert [example["passed"] for example in found["examples"]] == [True, True]
+    assert (found["passed"], found["not_covered"]) == (True, [])

@@ -1,0 +1,138 @@
+"""`fivefold rules test`: a ruleset's examples, how much they cover, and which small changes they do not notice."""
+
+from enum import StrEnum
+from time import monotonic
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fivefold.cli.rules.options import ListsOption, RulesetArgument
+from fivefold.cli.terminal import AsOfOption, echo, moment
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.text import count_text
+
+if TYPE_CHECKING:
+    from fivefold.risk.governance.examples.run import ExampleResult
+    from fivefold.risk.governance.mutation.run import ChangeTried, Mutations
+    from fivefold.risk.governance.reports.examples import ExamplesReport
+
+FAILED = 1
+"""Exit code where an example fails, too little is covered, or a change is not noticed."""
+
+
+class TestFormat(StrEnum):
+    """How results are written."""
+
+    TEXT = "text"
+    JSON = "json"
+    JUNIT = "junit"
+
+
+FormatOption = Annotated[
+    TestFormat, typer.Option("--format", help="For people, as JSON, or as JUnit's XML for build servers.")
+]
+MutateOption = Annotated[
+    bool,
+    typer.Option(
+        "--mutate",
+        help="Change the ruleset by one step at a time (thresholds, windows, weights, points, floors, operators) and"
+        " tell which changes no example notices.",
+    ),
+]
+LeastOption = Annotated[
+    float,
+    typer.Option("--least", min=0, max=100, help="With --mutate: pass where so many percent of changes are noticed."),
+]
+SecondsOption = Annotated[
+    float, typer.Option("--seconds", min=1, help="With --mutate: begin no further change after so long.")
+]
+
+
+def run_tests(
+    path: RulesetArgument,
+    lists: ListsOption = None,
+    as_of: AsOfOption = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every example's arithmetic.")] = False,
+    mutate: MutateOption = False,
+    least: LeastOption = 100,
+    seconds: SecondsOption = 300,
+    format_: FormatOption = TestFormat.TEXT,
+) -> None:
+    """Run a ruleset's examples. It passes if all come out as expected, and they reach enough rules and cases."""
+    from fivefold.risk.governance.examples.run import run_examples
+    from fivefold.risk.governance.reports.examples import ExamplesReport
+    from fivefold.risk.governance.reports.page import report_json
+    from fivefold.usecases.portfolio_files.bundled import lists_with, load_ruleset, ruleset_text
+
+    if mutate and format_ is TestFormat.JUNIT:
+        raise ConfigError("--format junit is for examples; with --mutate there are text and json")
+    analysed, lists_by_name, now = load_ruleset(path), lists_with(lists), moment(as_of, "--as-of")
+    report = ExamplesReport(analysed.ruleset, run_examples(analysed, lists_by_name, now))
+    if mutate and not report.failed:
+        from fivefold.risk.governance.mutation.run import mutate as try_changes
+        from fivefold.risk.language.documents import Document
+
+        end, document = monotonic() + seconds, Document(ruleset_text(path))
+        tried = try_changes(analysed, lists_by_name, now, document, is_over=lambda: monotonic() > end)
+        if format_ is TestFormat.JSON:
+            typer.echo(report_json("mutations", tried), nl=False)
+        else:
+            _show_changes(path, tried)
+        passed = not tried.counts["not tried"] and tried.noticed_percent >= least
+    else:
+        machine = {TestFormat.JSON: lambda: report_json("examples", report), TestFormat.JUNIT: report.junit}
+        if format_ in machine:
+            typer.echo(machine[format_](), nl=False)
+        else:
+            _show_examples(report, verbose)
+        passed = report.results.passed(analysed.ruleset)
+    if not passed:
+        raise typer.Exit(FAILED)
+
+
+def _show_examples(report: "ExamplesReport", verbose: bool) -> None:
+    ruleset, results = report.ruleset, report.results
+    for result in results.results:
+        if result.differences or verbose:
+            _show(result)
+    echo(f"{count_text(len(results.results), 'example')}, {report.failed} failed")
+    echo(
+        f"They expect something of {results.rule_share:.1f} % of rules (at least {ruleset.coverage.rules} %) "
+        f"and {results.case_share:.1f} % of cases (at least {ruleset.coverage.cases} %)"
+    )
+    for place in results.missing():
+        echo(f"  not covered: {place}")
+
+
+def _show(result: "ExampleResult") -> None:
+    echo(f"{'FAILED' if result.differences else 'passed'}  {result.name}")
+    echo(f"        {result.explanation.line}")
+    for difference in result.differences:
+        echo(f"        {difference}")
+
+
+def _show_changes(path: str, tried: "Mutations") -> None:
+    """Write the changes that no example notices, as editors read them, then those that none can, then the counts."""
+    from fivefold.risk.governance.mutation.run import Verdict
+
+    unnoticed, no_effect = tried.of(Verdict.UNNOTICED), tried.of(Verdict.NO_EFFECT)
+    for change in unnoticed:
+        echo(f"{_place(path, change)}: no example notices")
+        if change.inputs:
+            echo(f"    an example that would: {change.inputs}")
+        if change.example is not None:
+            echo(f"    {change.example_text}")
+    for change in no_effect:
+        echo(f"{_place(path, change)}: no example can notice: {change.no_effect}")
+    left = tried.counts["not tried"]
+    echo(
+        f"{count_text(len(tried.changes), 'change')} by one step: {tried.counts['noticed']} noticed, "
+        f"{len(unnoticed)} not noticed, {len(no_effect)} that no example can notice"
+        + (f", {left} not tried for want of time" if left else "")
+    )
+    echo(f"Examples notice {tried.noticed_percent:.1f} % of those that can be noticed")
+
+
+def _place(path: str, change: "ChangeTried") -> str:
+    at = f"{path}:{change.line}" if change.line else path
+    return f"{at}: {change.where}: {change.before} → {change.after}"

@@ -1,0 +1,73 @@
+"""What examples expect, as columns, so that many rulesets can be compared with the same examples."""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from fivefold.risk.engine.assessments import STATUS, Status
+from fivefold.risk.engine.levels import LEVEL
+from fivefold.risk.engine.outcome_codes import rule_column, slot_column
+from fivefold.risk.engine.program import TOTAL, Program
+from fivefold.risk.facts.portfolio import ENTITY
+from fivefold.risk.language.ruleset import Ruleset
+
+_LEVEL, _TOTAL, _STATUS, _FLOOR_BY = "expected level", "expected total", "expected status", "expected floor_by"
+
+
+def _case_column(rule: str) -> str:
+    return f"expected {rule_column(rule)}"
+
+
+def expected_frame(ruleset: Ruleset, scale: int) -> pl.DataFrame:
+    """Give a row for each example, in their order: what it expects, null where it does not say.
+
+    Args:
+        ruleset: with its examples.
+        scale: how many units of the total make one point.
+
+    Returns:
+        `entity_id` (the example's position, as text); level (number), total (units), status, floor_by (a rule's id);
+        and for each rule the slot of the expected case.
+    """
+    rows = []
+    for number, example in enumerate(ruleset.examples):
+        expect = example.expect
+        slots = {_case_column(rule): _slot(ruleset, rule, case) for rule, case in expect.cases.items()}
+        rows.append(
+            {
+                ENTITY: str(number),
+                _LEVEL: None if expect.level is None else ruleset.level_number(expect.level),
+                _TOTAL: None if expect.total is None else int(expect.total * scale),
+                _STATUS: expect.status,
+                _FLOOR_BY: expect.floor_by,
+                **slots,
+            }
+        )
+    kinds = {ENTITY: pl.String, _LEVEL: pl.Int64, _TOTAL: pl.Int64, _STATUS: pl.String, _FLOOR_BY: pl.String}
+    return pl.DataFrame(rows, schema={**kinds, **{_case_column(rule.id): pl.UInt8 for rule in ruleset.rules}})
+
+
+def _slot(ruleset: Ruleset, rule: str, case: int | str) -> int:
+    after_cases: Mapping[int | str, int] = {"otherwise": 0, "unknown": 1}
+    return case - 1 if isinstance(case, int) else len(ruleset.rule(rule).cases) + after_cases[case]
+
+
+def differing(outcomes: pl.DataFrame, expected: pl.DataFrame, program: Program) -> list[int]:
+    """Give the positions of the examples that come out otherwise than expected.
+
+    Args:
+        outcomes: of some examples, as `risk.engine.assessments.assess_inputs` gives them.
+        expected: as `expected_frame` gives it.
+        program: that was run.
+    """
+    applies = pl.col(STATUS) != Status.NOT_APPLICABLE.value
+    compared = [
+        (_LEVEL, pl.col(LEVEL).cast(pl.Int64)),
+        (_TOTAL, pl.col(TOTAL)),
+        (_STATUS, pl.col(STATUS)),
+        (_FLOOR_BY, pl.when(applies).then(program.floor_by)),
+        *((_case_column(rule.rule.id), slot_column(pl.col(rule.column))) for rule in program.rules),
+    ]
+    other = [pl.col(name).is_not_null() & actual.ne_missing(pl.col(name)) for name, actual in compared]
+    beside = outcomes.join(expected, on=ENTITY, how="left", maintain_order="left")
+    return [int(name) for name in beside.filter(pl.any_horizontal(other))[ENTITY]]

@@ -1,0 +1,1 @@
+"""Which small changes of a ruleset none of its examples would notice."""

@@ -1,0 +1,274 @@
+"""Every change of a ruleset by one step: a threshold, a window, a weight, points, a floor or an operator."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from fivefold.risk.language.documents import Path
+from fivefold.risk.language.operators import OPERATOR_KINDS
+from fivefold.risk.language.quantities import exact, parse_duration
+from fivefold.risk.language.ruleset import Ruleset
+
+OTHER_OPERATOR: Mapping[str, str] = {
+    "above": "at_least",
+    "at_least": "above",
+    "below": "at_most",
+    "at_most": "below",
+    "equals": "not_equals",
+    "not_equals": "equals",
+    "in": "not_in",
+    "not_in": "in",
+    "in_list": "not_in_list",
+    "not_in_list": "in_list",
+    "starts_with": "contains",
+    "ends_with": "contains",
+}
+"""The operator that is nearest to another one; those that have none are not changed themselves."""
+
+_WINDOWS = ("over", "active", "dormant", "within")
+_NUMBERS = (
+    "threshold",
+    "margin",
+    "round_to",
+    "at_least",
+    "more_than",
+    "counterparties",
+    "share",
+    "minimum",
+    "factor",
+)
+"""Parameters of patterns that are numbers, or shares in percent."""
+
+_JOINS = {"all": "any", "any": "all"}
+_WORDS = {"present": "absent", "absent": "present"}
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing in a ruleset that is moved by one step.
+
+    Attributes:
+        path: leads to what is changed, in the words of the file.
+        before: what is written there.
+        after: what the change writes in its place.
+        node: leads to the part that is replaced; mostly the same as *path*.
+        value: what that part becomes, as plain data.
+    """
+
+    path: Path
+    before: str
+    after: str
+    node: Path
+    value: Any
+
+
+def plain_data(ruleset: Ruleset) -> dict[str, Any]:
+    """Give the canonical form as plain data, its numbers exact."""
+    data: dict[str, Any] = json.loads(ruleset.canonical, parse_float=Decimal)
+    return data
+
+
+def changes_of(ruleset: Ruleset) -> Iterator[Change]:
+    """Give every change by one step, in the order of score, predicate, rules; some may be no ruleset any more.
+
+    Numbers move by one of their last written digit (31 to 30 and 32, 0.5 to 0.4 and 0.6), durations by one of their
+    unit, dates by a day, floors by a level, weights by one percent from each factor to the next.
+    """
+    data = plain_data(ruleset)
+    yield from _of_score(("score",), data["score"])
+    if "cooldown" in data:
+        yield from _of_duration(("cooldown",), data["cooldown"])
+    if "applies_to" in data:
+        yield from _of_condition(("applies_to",), data["applies_to"])
+    for position, rule in enumerate(data["rules"]):
+        yield from _of_rule(("rules", position), rule, ruleset)
+
+
+def with_change(data: Any, path: Path, value: Any) -> Any:
+    """Copy plain data with another value at a path.
+
+    >>> with_change({"rules": [{"id": "a"}, {"id": "b"}]}, ("rules", 1, "id"), "c")
+    {'rules': [{'id': 'a'}, {'id': 'c'}]}
+    """
+    if not path:
+        return value
+    copied = data.copy()
+    copied[path[0]] = with_change(data[path[0]], path[1:], value)
+    return copied
+
+
+def _set(path: Path, before: Any, after: Any) -> Change:
+    return Change(path, _text(before), _text(after), path, after)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_text, value))
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)
+
+
+def _renamed(path: Path, node: Mapping[str, Any], word: str, other: str) -> Change:
+    """Write another word for one of a mapping; what follows it stays."""
+    value = {other if name == word else name: below for name, below in node.items()}
+    shown = "" if word in _JOINS else f" {_text(node[word])}"
+    return Change((*path, word), f"{word}{shown}", f"{other}{shown}", path, value)
+
+
+def steps_around(number: int | Decimal) -> tuple[int | Decimal, int | Decimal]:
+    """Give the numbers one step below and above: one of the last digit that is written.
+
+    >>> steps_around(31), steps_around(Decimal("0.5"))
+    ((30, 32), (Decimal('0.4'), Decimal('0.6')))
+    """
+    if isinstance(number, int):
+        return number - 1, number + 1
+    step = Decimal(1).scaleb(min(0, int(number.as_tuple().exponent)))
+    return number - step, number + step
+
+
+def _of_number(path: Path, number: Any) -> Iterator[Change]:
+    for other in steps_around(number):
+        yield _set(path, number, other)
+
+
+def _of_duration(path: Path, text: str) -> Iterator[Change]:
+    length = parse_duration(text)
+    for count in (length.count - 1, length.count + 1):
+        if count:
+            yield _set(path, text, f"{count} {length.unit}{'' if count == 1 else 's'}")
+
+
+def _of_share(path: Path, text: str) -> Iterator[Change]:
+    for other in steps_around(exact(Decimal(text.removesuffix("%")))):
+        yield _set(path, text, f"{other:f}%")
+
+
+# The score: cuts, tiers and weights.
+
+
+def _of_score(path: Path, score: Mapping[str, Any]) -> Iterator[Change]:
+    if "points" in score:
+        yield from _of_cuts((*path, "points", "thresholds"), score["points"]["thresholds"])
+    for number, tier in enumerate(score.get("tiers", ())):
+        for end in ("min", "max"):
+            if end in tier:
+                yield from _of_number((*path, "tiers", number, end), tier[end])
+    if "weighted" in score:
+        weighted, at = score["weighted"], (*path, "weighted")
+        yield from _of_cuts((*at, "bands"), weighted["bands"])
+        for column, weights in weighted["weights"].items():
+            yield from _of_weights((*at, "weights", column), weights)
+        for number, choice in enumerate(weighted["weights_by"]):
+            if "when" in choice:
+                yield from _of_condition((*at, "weights_by", number, "when"), choice["when"])
+
+
+def _of_cuts(path: Path, cuts: Sequence[Any]) -> Iterator[Change]:
+    for number, cut in enumerate(cuts):
+        yield from _of_number((*path, number), cut)
+
+
+def _of_weights(path: Path, weights: Mapping[str, Any]) -> Iterator[Change]:
+    """Move one percent from each factor to the one after it, and from the last to the first."""
+    names = list(weights)
+    for giver, taker in zip(names, [*names[1:], *names[:1]], strict=True):
+        if giver != taker:
+            value = {**weights, giver: weights[giver] - 1, taker: weights[taker] + 1}
+            before, after = (f"{giver} {side[giver]}, {taker} {side[taker]}" for side in (weights, value))
+            yield Change((*path, giver), before, after, path, value)
+
+
+# Rules: what they read, their cases and what these give.
+
+
+def _of_rule(path: Path, rule: Mapping[str, Any], ruleset: Ruleset) -> Iterator[Change]:
+    if "input" in rule:
+        yield from _of_input((*path, "input"), rule["input"])
+    for number, case in enumerate(rule["cases"]):
+        yield from _of_condition((*path, "cases", number, "when"), case["when"])
+        yield from _of_outcome((*path, "cases", number), case, ruleset)
+    for rest in ("otherwise", "on_unknown"):
+        if rest in rule:
+            yield from _of_outcome((*path, rest), rule[rest], ruleset)
+    decay = rule.get("decay", {})
+    if decay:
+        yield from _of_duration((*path, "decay", "half_life"), decay["half_life"])
+    if "signal" in decay:
+        yield from _of_input((*path, "decay", "signal"), decay["signal"])
+
+
+def _of_outcome(path: Path, outcome: Mapping[str, Any], ruleset: Ruleset) -> Iterator[Change]:
+    if "points" in outcome:
+        yield from _of_number((*path, "points"), outcome["points"])
+    if "floor" in outcome:
+        floor = ruleset.level_number(outcome["floor"])
+        for other in (floor - 1, floor + 1):
+            if 1 <= other <= len(ruleset.levels):
+                yield _set((*path, "floor"), ruleset.levels[floor - 1], ruleset.levels[other - 1])
+
+
+def _of_input(path: Path, node: Mapping[str, Any]) -> Iterator[Change]:
+    for word in _WINDOWS:
+        if word in node:
+            yield from _of_duration((*path, word), node[word])
+    if "where" in node:
+        yield from _of_condition((*path, "where"), node["where"])
+    for number, side in enumerate(node.get("ratio", ())):
+        yield from _of_input((*path, "ratio", number), side)
+    for word in _NUMBERS if "pattern" in node else ():
+        if word in node:
+            change = _of_share if isinstance(node[word], str) else _of_number
+            yield from change((*path, word), node[word])
+
+
+def _of_condition(path: Path, node: Any) -> Iterator[Change]:
+    if isinstance(node, str):
+        yield _set(path, node, _WORDS[node])
+        return
+    for word, other in _JOINS.items():
+        if word in node:
+            if len(node[word]) > 1:
+                yield _renamed(path, node, word, other)
+            for number, part in enumerate(node[word]):
+                yield from _of_condition((*path, word, number), part)
+            return
+    if "not" in node:
+        yield Change((*path, "not"), "not", "without not", path, node["not"])
+        yield from _of_condition((*path, "not"), node["not"])
+        return
+    for word in OPERATOR_KINDS:
+        if word in node:
+            yield from _of_comparison(path, node, word)
+    yield from _of_input(path, node)
+
+
+def _of_comparison(path: Path, node: Mapping[str, Any], word: str) -> Iterator[Change]:
+    at, value = (*path, word), node[word]
+    if word == "is":
+        yield _set(at, value, _WORDS[value])
+    elif word == "between":
+        for number, bound in enumerate(value):
+            yield from _of_bound((*at, number), bound)
+    elif word == "fuzzy":
+        yield from _of_number((*at, "at_least"), value["at_least"])
+    elif word in OTHER_OPERATOR:
+        if OTHER_OPERATOR[word] not in node:
+            yield _renamed(path, node, word, OTHER_OPERATOR[word])
+        yield from _of_bound(at, value)
+
+
+def _of_bound(path: Path, bound: Any) -> Iterator[Change]:
+    """Move a number or a date; other text, words and flags have no neighbour."""
+    if isinstance(bound, int | Decimal) and not isinstance(bound, bool):
+        yield from _of_number(path, bound)
+    elif isinstance(bound, str):
+        try:
+            moment = datetime.fromisoformat(bound)
+        except ValueError:
+            return
+        for days in (-1, 1):
+            other = (moment + timedelta(days=days)).isoformat()
+            yield _set(path, bound, other[: len("2024-07-01")] if len(bound) == len("2024-07-01") else other)

@@ -1,0 +1,315 @@
+"""Change a ruleset by one step at a time, and look which changes none of its examples notices.
+
+Coverage tells which cases examples reach; this tells whether they would come out otherwise if a case were another one.
+The examples are read once for all changes, and each change is evaluated over all of them together.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+
+from fivefold.domain.errors import Finding, InvalidRulesetError
+from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.engine.assess import resolved_parts, timed_entities
+from fivefold.risk.engine.assessments import assess_inputs
+from fivefold.risk.engine.program import Program, compile_ruleset
+from fivefold.risk.engine.rules import CompiledRule
+from fivefold.risk.facts.inputs import Needs
+from fivefold.risk.facts.portfolio import ListVersion, NamedList, error_of
+from fivefold.risk.governance.examples.expected import differing, expected_frame
+from fivefold.risk.governance.examples.facts import BASE, example_moments, example_portfolio, previous_levels
+from fivefold.risk.governance.lint.reachability import LintScope
+from fivefold.risk.governance.mutation.changes import Change, changes_of, plain_data, with_change
+from fivefold.risk.governance.mutation.telling_inputs import Telling, telling_inputs
+from fivefold.risk.language.documents import Document
+from fivefold.risk.language.expressions import distinct
+from fivefold.risk.language.reading import read_plain, where_of
+from fivefold.risk.language.ruleset import Rule, Ruleset
+
+
+class Verdict(StrEnum):
+    """What became of a change: some example noticed it, none did, none ever could, or time was over before."""
+
+    NOTICED = "noticed"
+    UNNOTICED = "unnoticed"
+    NO_EFFECT = "no effect"
+    NOT_TRIED = "not tried"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangeTried:
+    """A change by one step, and whether examples notice it.
+
+    Attributes:
+        where: it is, as people look for it.
+        line: in the document; None where there is none.
+        before: what is written there.
+        after: what the change writes in its place.
+        verdict: what became of it.
+        noticed_by: the first example that comes out otherwise; empty where none does.
+        no_effect: why no example can notice it; empty where one may.
+        inputs: of an example that would notice it, in words; empty where none could be derived.
+        example: the same as plain data; None where it could not be written so.
+    """
+
+    where: str
+    line: int | None
+    before: str
+    after: str
+    verdict: Verdict
+    noticed_by: str = ""
+    no_effect: str = ""
+    inputs: str = ""
+    example: Mapping[str, Any] | None = None
+
+    @property
+    def example_text(self) -> str:
+        """The example as it can be put under `examples`; it is named by what it tells apart."""
+        if self.example is None:
+            return ""
+        named = {"name": f"{self.where}: {self.before}, not {self.after}", **self.example}
+        return f"- {json.dumps(named, ensure_ascii=False)}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as plain data."""
+        return {**asdict(self), "verdict": self.verdict.value}
+
+
+@dataclass(frozen=True)
+class Mutations:
+    """Every change by one step that was tried on a ruleset.
+
+    Attributes:
+        ruleset: its name.
+        content_hash: of the ruleset.
+        changes: in the order of the score, the predicate and the rules.
+    """
+
+    ruleset: str
+    content_hash: str
+    changes: tuple[ChangeTried, ...]
+
+    def of(self, verdict: Verdict) -> tuple[ChangeTried, ...]:
+        """Give the changes with a verdict."""
+        return tuple(change for change in self.changes if change.verdict is verdict)
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """How many changes have each verdict."""
+        return {verdict.value: len(self.of(verdict)) for verdict in Verdict}
+
+    @property
+    def noticed_percent(self) -> float:
+        """Percent of the changes that could be noticed, and were tried, that some example notices."""
+        noticed, missed = len(self.of(Verdict.NOTICED)), len(self.of(Verdict.UNNOTICED))
+        return 100 * noticed / (noticed + missed) if noticed + missed else 100.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as plain data: the counts, and every change."""
+        return {
+            "ruleset": self.ruleset,
+            "content_hash": self.content_hash,
+            "counts": self.counts,
+            "noticed_percent": round(self.noticed_percent, 1),
+            "changes": [change.to_dict() for change in self.changes],
+        }
+
+
+def mutate(
+    analysed: AnalysedRuleset,
+    lists: Mapping[str, NamedList],
+    as_of: int,
+    document: Document | None = None,
+    *,
+    is_over: Callable[[], bool] = lambda: False,
+) -> Mutations:
+    """Try every change of a ruleset by one step on its examples.
+
+    Args:
+        analysed: the ruleset, with its examples.
+        lists: the named lists.
+        as_of: for examples that name no moment of their own (microseconds).
+        document: what it was read from; without it changes have no lines.
+        is_over: asked before each change; what is left when it says yes is not tried.
+
+    Raises:
+        InvalidRulesetError: the ruleset cannot be used, has no examples, or one of them fails as it is.
+    """
+    analysed.require_usable()
+    ruleset = analysed.ruleset
+    if not ruleset.examples:
+        raise InvalidRulesetError([Finding("examples", "are missing, so no change can be noticed")], ruleset.name)
+    mutants = list(_mutants(analysed))
+    trial = _Trial(analysed, lists, as_of, mutants)
+    names = {"rules": [{"id": rule.id} for rule in ruleset.rules]}
+    tried = []
+    for mutant in mutants:
+        verdict, noticed_by, telling = Verdict.NOT_TRIED, "", Telling()
+        if not is_over():
+            noticed_by = trial.noticed_by(mutant)
+            verdict = Verdict.NOTICED if noticed_by else Verdict.UNNOTICED
+        if verdict is Verdict.UNNOTICED:
+            telling = trial.telling(mutant)
+            verdict = Verdict.NO_EFFECT if telling.no_effect else verdict
+        change = mutant.change
+        tried.append(
+            ChangeTried(
+                where=where_of(change.node, names),
+                line=None if document is None else document.line(change.path),
+                before=change.before,
+                after=change.after,
+                verdict=verdict,
+                noticed_by=noticed_by,
+                **vars(telling),
+            )
+        )
+    return Mutations(ruleset.name, ruleset.content_hash, tuple(tried))
+
+
+@dataclass(frozen=True)
+class _Mutant:
+    """A change that leaves a usable ruleset.
+
+    Attributes:
+        change: by one step.
+        analysed: the changed ruleset, without examples.
+        rule: the changed rule alone, as a ruleset; None where something else was changed.
+        position: of that rule.
+    """
+
+    change: Change
+    analysed: AnalysedRuleset
+    rule: AnalysedRuleset | None = None
+    position: int = -1
+
+
+def _mutants(analysed: AnalysedRuleset) -> Iterator[_Mutant]:
+    """Make every change; one after which the ruleset could not be used, or has the same content, is left out."""
+    bare = analysed.ruleset.model_copy(update={"examples": ()})
+    data = plain_data(bare)
+    for change in changes_of(bare):
+        mutant = _of_rule(bare, data, change) if change.path[0] == "rules" else _of_rest(data, change)
+        if mutant is not None and not mutant.analysed.diagnostics:
+            yield mutant
+
+
+def _of_rule(bare: Ruleset, data: Mapping[str, Any], change: Change) -> _Mutant | None:
+    """Read the changed rule alone: the others are as they were."""
+    position = change.path[1]
+    assert isinstance(position, int)
+    rule = read_plain(Rule, with_change(data["rules"][position], change.node[2:], change.value))
+    if rule is None or rule == bare.rules[position]:
+        return None
+    rules = (*bare.rules[:position], rule, *bare.rules[position + 1 :])
+    changed, alone = (AnalysedRuleset(bare.model_copy(update={"rules": them})) for them in (rules, (rule,)))
+    return _Mutant(change, changed, alone, position)
+
+
+def _of_rest(data: Any, change: Change) -> _Mutant | None:
+    ruleset = read_plain(Ruleset, with_change(data, change.node, change.value))
+    return None if ruleset is None else _Mutant(change, AnalysedRuleset(ruleset))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Examples for which the same versions of lists are in force.
+
+    Attributes:
+        lists: the members of each list.
+        inputs: what the ruleset and all its changed forms read.
+        program: the ruleset as it is, compiled.
+        outcomes: of the ruleset as it is.
+    """
+
+    lists: Mapping[str, Sequence[str]]
+    inputs: pl.DataFrame
+    program: Program
+    outcomes: pl.DataFrame
+
+
+class _Trial:
+    """The examples of a ruleset, on which its changed forms are tried."""
+
+    def __init__(
+        self, analysed: AnalysedRuleset, lists: Mapping[str, NamedList], as_of: int, mutants: Sequence[_Mutant]
+    ) -> None:
+        ruleset = analysed.ruleset
+        self._names = [example.name for example in ruleset.examples]
+        self._previous = previous_levels(ruleset)
+        every = [analysed, *(mutant.rule or mutant.analysed for mutant in mutants)]
+        needs = Needs(
+            distinct(each for one in every for each in one.inputs),
+            distinct(each for one in every for each in one.signals),
+            analysed.names,
+        )
+        portfolio = example_portfolio(analysed, lists, as_of)
+        moments = pl.Series("as_of", example_moments(ruleset, as_of), dtype=pl.Int64)
+        parts = resolved_parts(analysed, needs, portfolio, timed_entities(portfolio, moments))
+        self._parts = [self._part(analysed, versions, inputs) for versions, inputs in parts]
+        self._expected = expected_frame(ruleset, self.program.total.scale)
+        wrong = [at for part in self._parts for at in differing(part.outcomes, self._expected, part.program)]
+        if wrong:
+            findings = [Finding(f"example {self._names[at]}", "fails as the ruleset is") for at in sorted(wrong)]
+            raise InvalidRulesetError(findings, f"the examples of {ruleset.name}")
+
+    def _part(self, analysed: AnalysedRuleset, versions: Mapping[str, ListVersion], inputs: pl.DataFrame) -> _Part:
+        lists = {name: version.members for name, version in versions.items()}
+        program = compile_ruleset(analysed, lists, BASE)
+        return _Part(lists, inputs, program, assess_inputs(program, inputs, self._previous))
+
+    @property
+    def program(self) -> Program:
+        """The ruleset as it is, compiled."""
+        return self._parts[0].program
+
+    def telling(self, mutant: _Mutant) -> Telling:
+        """Find what would notice a changed form, or why nothing can: nothing by any of the lists' versions."""
+        names = mutant.analysed.names
+        tellings = [
+            telling_inputs(
+                mutant.change, part.program, _changed(part, mutant), LintScope(names, part.lists, all_lists=True)
+            )
+            for part in self._parts
+        ]
+        return next((telling for telling in tellings if not telling.no_effect), tellings[0])
+
+    def noticed_by(self, mutant: _Mutant) -> str:
+        """Name the first example that comes out otherwise by a changed form; empty where none does."""
+        noticed: list[int] = []
+        for part in self._parts:
+            program = _changed(part, mutant)
+            if mutant.rule is None or _gives_others(part, program.rules[mutant.position], mutant.position):
+                noticed += differing(assess_inputs(program, part.inputs, self._previous), self._expected, program)
+        return self._names[min(noticed)] if noticed else ""
+
+
+def _changed(part: _Part, mutant: _Mutant) -> Program:
+    """Compile a changed form: all of it, or the rule that was changed, beside the others as they are."""
+    if mutant.rule is None:
+        return compile_ruleset(mutant.analysed, part.lists, BASE)
+    alone, rules = compile_ruleset(mutant.rule, part.lists, BASE), part.program.rules
+    return replace(
+        part.program,
+        analysed=mutant.analysed,
+        inputs={**part.program.inputs, **alone.inputs},
+        signals={**part.program.signals, **alone.signals},
+        rules=(*rules[: mutant.position], alone.rules[0], *rules[mutant.position + 1 :]),
+    )
+
+
+def _gives_others(part: _Part, rule: CompiledRule, position: int) -> bool:
+    """Tell whether a changed rule gives any example something else; most that are not noticed give nothing else."""
+    if rule.floors != part.program.rules[position].floors:
+        return True
+    columns = part.inputs.columns
+    nulls = frozenset(name for name in columns if part.inputs[name].null_count())
+    errors = frozenset(name for name in rule.reads if error_of(name) in columns)
+    codes = part.inputs.with_columns(rule.code(nulls, errors))
+    if rule.signal is not None:
+        codes = codes.with_columns(rule.decayed(pl.col(rule.column)).alias(rule.column))
+    return not codes[rule.column].equals(part.outcomes[rule.column])

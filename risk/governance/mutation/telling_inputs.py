@@ -1,0 +1,288 @@
+"""Inputs that tell a changed ruleset from the one before; where there are none, no example can notice the change.
+
+Values that stand for all others are tried on the compiled conditions of both, as lint does.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.compiler.locations import Location, wheres_in
+from fivefold.risk.compiler.value_types import Column
+from fivefold.risk.engine.explain.describe import input_words, value_words
+from fivefold.risk.engine.program import Program
+from fivefold.risk.governance.lint.reachability import LintScope, Trial, try_conditions
+from fivefold.risk.governance.mutation.changes import Change
+from fivefold.risk.governance.mutation.reachable_totals import reachable_totals
+from fivefold.risk.language.documents import Path
+from fivefold.risk.language.expressions import FieldInput, IndicatorInput, ScreeningInput, TagInput, ValueInput
+from fivefold.risk.language.fields import ValueType
+from fivefold.risk.language.quantities import text_of
+from fivefold.risk.language.ruleset import Rule, WeightedScore
+
+MOST_DIFFERENCES = 200
+"""Of so many combinations of values that tell two conditions apart, the one with the shortest words is shown."""
+
+_BEFORE, _AFTER = "slot before", "slot after"
+_OTHER_WORD = "other"
+"""Stands in examples for text that no condition names."""
+
+
+@dataclass(frozen=True)
+class Telling:
+    """What is known of a change that no example notices.
+
+    Attributes:
+        no_effect: why no example can notice it; empty where one may.
+        inputs: of an example that would notice it, in words; empty where none could be derived.
+        example: the same as plain data that can be put under `examples`; None where inputs are not given directly.
+    """
+
+    no_effect: str = ""
+    inputs: str = ""
+    example: Mapping[str, Any] | None = field(default=None)
+
+
+def telling_inputs(change: Change, before: Program, after: Program, scope: LintScope) -> Telling:
+    """Find what would notice a change, or why nothing can.
+
+    Args:
+        change: that no example notices.
+        before: the ruleset, compiled.
+        after: the changed one.
+        scope: the fields and lists that conditions may use.
+    """
+    if change.path[0] == "rules":
+        return _in_rule(change, before.analysed, after.analysed, scope)
+    if change.path[0] == "cooldown":
+        return Telling(inputs=f"a customer whose level was entered {change.before} before, and would be lower now")
+    if "when" in change.path or change.path[0] == "applies_to":
+        return _of_choice(change.path, before.analysed, after.analysed, scope)
+    return _of_weights(change.path, before.analysed) if "weights" in change.path else _of_cuts(before, after)
+
+
+def _in_rule(change: Change, old: AnalysedRuleset, new: AnalysedRuleset, scope: LintScope) -> Telling:
+    path, word, position = change.path, change.path[-1], change.path[1]
+    assert isinstance(position, int)
+    rule = old.ruleset.rules[position]
+    if word in {"points", "floor"}:
+        return _of_outcome(path, rule, old, scope)
+    if word in _LENGTHS:
+        return Telling(inputs=_at_the_end(str(word), change))
+    if "where" in path:
+        return _of_where(path, old, new, scope)
+    return _of_cases(path, rule, new.ruleset.rules[position], scope) if "when" in path else Telling()
+
+
+_LENGTHS = ("half_life", "over", "active", "dormant", "within")
+"""Words whose value is a length of time."""
+
+
+def _at_the_end(window: str, change: Change) -> str:
+    if window == "half_life":
+        return f"a signal {change.before} old, where the total is expected"
+    longer = int(change.after.split()[0]) > int(change.before.split()[0])
+    length = change.before if longer else change.after
+    if window == "over":
+        which = "longer" if longer else "present"
+        return f"a fact exactly {length} old, which only the {which} window counts"
+    return f"facts that lie {length} apart"
+
+
+# Conditions: the values for which another case holds.
+
+
+def _of_cases(path: Path, rule: Rule, changed: Rule, scope: LintScope) -> Telling:
+    places = _case_places(path[:2], rule)
+    others = _case_places(path[:2], changed)
+    number = path[3]
+    assert isinstance(number, int)
+    trial = try_conditions([*places, others[number]], scope)
+    if trial is None:
+        return Telling()
+    names = [str(place) for place in range(len(places))]
+    after = [*names[:number], str(len(places)), *names[number + 1 :]]
+    slots = trial.truths.select(_slot(names).alias(_BEFORE), _slot(after).alias(_AFTER))
+    chosen = _plainest(trial, slots[_BEFORE] != slots[_AFTER])
+    if chosen is None:
+        return Telling("the same case holds, whatever the values" if trial.exact else "")
+    return _case_example(trial, chosen, rule, slots.row(chosen))
+
+
+def _case_places(path: Path, rule: Rule) -> list[Location]:
+    return [Location((*path, "cases", number, "when"), case.when, rule.input) for number, case in enumerate(rule.cases)]
+
+
+def _slot(names: Sequence[str]) -> pl.Expr:
+    """Give the number of the first condition that holds, then that of otherwise, then that of unknown."""
+    chain: Any = pl
+    for number, name in enumerate(names):
+        chain = chain.when(pl.col(name)).then(pl.lit(number, pl.Int32))
+    unknown = pl.any_horizontal([pl.col(name).is_null() for name in names])
+    slot: pl.Expr = chain.when(unknown).then(pl.lit(len(names) + 1, pl.Int32)).otherwise(pl.lit(len(names), pl.Int32))
+    return slot
+
+
+def _case_name(rule: Rule, slot: int) -> int | str:
+    rests = {len(rule.cases): "otherwise", len(rule.cases) + 1: "unknown"}
+    return rests.get(slot, slot + 1)
+
+
+def _case_words(rule: Rule, slot: int) -> str:
+    name = _case_name(rule, slot)
+    return f"case {name}" if isinstance(name, int) else name
+
+
+def _case_example(trial: Trial, row: int, rule: Rule, slots: tuple[Any, ...]) -> Telling:
+    now, then = (_case_words(rule, slot) for slot in slots)
+    given = _given(trial, row)
+    expect = {"cases": {rule.id: _case_name(rule, slots[0])}}
+    example = None if given is None else {"given": given, "expect": expect}
+    return Telling(inputs=f"{_row_words(trial, row)}: {now} holds, and would be {then}", example=example)
+
+
+def _of_choice(path: Path, old: AnalysedRuleset, new: AnalysedRuleset, scope: LintScope) -> Telling:
+    """Compare the predicate, or one choice of weights, before and after."""
+    sides = [next((place for place in side.conditions if _leads(place.path, path)), None) for side in (old, new)]
+    return _of_truths([place for place in sides if place is not None], scope)
+
+
+def _of_where(path: Path, old: AnalysedRuleset, new: AnalysedRuleset, scope: LintScope) -> Telling:
+    at = path[: path.index("where") + 1]
+    sides = [
+        next(
+            (place for where, each in side.inputs_with_paths for place in wheres_in(where, each) if place.path == at),
+            None,
+        )
+        for side in (old, new)
+    ]
+    telling = _of_truths([place for place in sides if place is not None], scope)
+    return telling if not telling.inputs else Telling(inputs=f"a fact of which is known: {telling.inputs}")
+
+
+def _leads(start: Path, path: Path) -> bool:
+    return path[: len(start)] == start
+
+
+def _of_truths(places: Sequence[Location], scope: LintScope) -> Telling:
+    trial = try_conditions(places, scope) if len(places) == 2 else None
+    if trial is None:
+        return Telling()
+    before, after = trial.truths.get_columns()
+    chosen = _plainest(trial, before.ne_missing(after))
+    if chosen is None:
+        return Telling("the condition is the same, whatever the values" if trial.exact else "")
+    now, then = (_truth_words(side[chosen]) for side in (before, after))
+    return Telling(inputs=f"{_row_words(trial, chosen)}: {now}, and would be {then}")
+
+
+def _truth_words(truth: bool | None) -> str:
+    return "unknown" if truth is None else str(truth).lower()
+
+
+# What is shown of a combination of values.
+
+
+def _plainest(trial: Trial, mask: pl.Series) -> int | None:
+    """Find, among the combinations of a mask, one that is written in few words and has little that is unknown."""
+    rows = mask.fill_null(value=False).arg_true().head(MOST_DIFFERENCES).to_list()
+    found = trial.values
+    return min(rows, key=lambda row: (sum(v is None for v in found.row(row)), len(str(found.row(row)))), default=None)
+
+
+def _row_words(trial: Trial, row: int) -> str:
+    values = trial.values.row(row, named=True)
+    return ", ".join(
+        f"{input_words(subject.rule_input)} = {_value_words(values[key], subject.column)}"
+        for key, subject in trial.subjects.items()
+    )
+
+
+def _value_words(value: Any, column: Column) -> str:
+    return "unknown" if value is None else value_words(_named(value), column)
+
+
+def _named(value: Any) -> Any:
+    """Replace what stands for all other text, which no ruleset contains, by a word."""
+    if isinstance(value, str):
+        return value.replace("\N{REFERENCE MARK}", "") or _OTHER_WORD
+    return [_named(each) for each in value] if isinstance(value, list | pl.Series) else value
+
+
+def _given(trial: Trial, row: int) -> dict[str, Any] | None:
+    """Write values as an example gives them; None where some are computed from transactions, cases or dates."""
+    given: dict[str, Any] = {}
+    values = trial.values.row(row, named=True)
+    for key, subject in trial.subjects.items():
+        value, each = _named(values[key]), subject.rule_input
+        if subject.column.kind is ValueType.MOMENT:
+            return None
+        value = int(value) if isinstance(value, float) and value.is_integer() else value
+        if isinstance(each, FieldInput):
+            given[each.field] = value
+        elif isinstance(each, TagInput):
+            given.setdefault("tags", []).extend([each.tag] if value else [])
+        elif isinstance(each, ScreeningInput) and value is not None:
+            given.setdefault("screening", []).extend([each.screening] if value else [])
+        elif isinstance(each, IndicatorInput):
+            given.setdefault("indicators", {})[each.indicator] = value
+        elif isinstance(each, ValueInput):
+            given.setdefault("value", {})[each.value] = value
+        elif not isinstance(each, ScreeningInput):
+            return None
+    return given
+
+
+# Points and floors: whether their case is ever given.
+
+
+def _of_outcome(path: Path, rule: Rule, old: AnalysedRuleset, scope: LintScope) -> Telling:
+    if path[-1] == "points" and _is_weightless(rule, old):
+        return Telling("no column gives the rule a weight above 0")
+    trial = try_conditions(_case_places(path[:2], rule), scope)
+    if trial is None or (rule.decay is not None and path[2] != "cases"):  # a case without a signal gives the latter too
+        return Telling()
+    slots = trial.truths.select(_slot(trial.truths.columns).alias(_BEFORE))
+    wanted = {"otherwise": len(rule.cases), "on_unknown": len(rule.cases) + 1}
+    at = path[3] if path[2] == "cases" else wanted[str(path[2])]
+    mask = slots[_BEFORE] == at
+    if path[2] == "otherwise" and rule.on_unknown is None:
+        mask |= slots[_BEFORE] == wanted["on_unknown"]
+    chosen = _plainest(trial, mask)
+    if chosen is None:
+        return Telling("it is never given, whatever the values" if trial.exact else "")
+    expects = "the total is expected" if path[-1] == "points" else "the level, or floor_by, is expected"
+    return Telling(inputs=f"{_row_words(trial, chosen)}, where {expects}")
+
+
+def _is_weightless(rule: Rule, old: AnalysedRuleset) -> bool:
+    score = old.ruleset.score
+    return isinstance(score, WeightedScore) and not any(
+        column.get(rule.id, 0) for column in score.weighted.weights.values()
+    )
+
+
+# Cuts and weights: whether a total lies where they differ.
+
+
+def _of_weights(path: Path, old: AnalysedRuleset) -> Telling:
+    score = old.ruleset.score
+    assert isinstance(score, WeightedScore)
+    column = str(path[3])
+    if all(choice.use != column for choice in score.weighted.weights_by):
+        return Telling(f"no choice of weights_by uses the column {column}")
+    return Telling(inputs=f"an entity of the column {column}, where the total is expected")
+
+
+def _of_cuts(before: Program, after: Program) -> Telling:
+    totals = reachable_totals(before)
+    if totals is None:
+        return Telling()
+    sides = [totals.to_frame().select(side.total.level(pl.col("total"))).to_series() for side in (before, after)]
+    moved = totals.filter(sides[0].ne_missing(sides[1]))
+    if moved.is_empty():
+        return Telling("no points add up to a total between the two")
+    return Telling(inputs=f"a total of {text_of(moved[0], before.total.scale)}, where the level is expected")
