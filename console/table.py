@@ -201,6 +201,7 @@ VIEWS: Final[tuple[View, ...]] = (
     ),
     View("GET", "/console/new-ruleset", _CHECK, editor.show_new),
     View("POST", "/console/new-ruleset/check", _CHECK, editor.check, editor.show_new, reads_document=True),
+    View("POST", "/console/new-ruleset/mutate", _CHECK, editor.check, editor.show_new, reads_document=True),
     View("POST", "/console/new-ruleset/write", _CHECK, editor.write, editor.show_new, reads_document=True),
     View(
         "POST",
@@ -215,6 +216,7 @@ VIEWS: Final[tuple[View, ...]] = (
     View("POST", f"{_RULESET}/roll-back", f"POST {_RULESET_OF}/rollback", overview.roll_back, overview.show_ruleset),
     View("GET", f"{_RULESET}/edit", f"GET {_RULESET_OF}/draft", editor.show_editor),
     View("POST", f"{_RULESET}/edit/check", _CHECK, editor.check, editor.show_editor, reads_document=True),
+    View("POST", f"{_RULESET}/edit/mutate", _CHECK, editor.check, editor.show_editor, reads_document=True),
     View("POST", f"{_RULESET}/edit/write", _CHECK, editor.write, editor.show_editor, reads_document=True),
     View(
         "POST",

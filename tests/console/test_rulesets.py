@@ -69,6 +69,16 @@ def test_a_mistake_is_shown_at_its_line_and_nothing_is_stored(place: Place, auth
     assert place.good("GET", "/v1/rulesets", role="publisher")[0]["draft_revision"] is None
 
 
+def test_changes_that_no_example_notices_are_shown_and_nothing_is_stored(place: Place, author: Visitor) -> None:
+    sent(author.go(EDIT), "mutate", document("retail", remark="new"))
+    assert author.page.status_code == 200
+    assert "Changes by one step" in author.text
+    assert "An example that would notice it" in author.text
+    assert place.good("GET", "/v1/rulesets", role="publisher")[0]["draft_revision"] is None
+    sent(author, "mutate", document("retail", examples=[]))
+    assert "No change was tried" in author.text
+
+
 def test_a_text_is_checked_saved_committed_tested_and_activated_by_another_person(
     place: Place, author: Visitor
 ) -> None:

@@ -6,7 +6,7 @@ import polars as pl
 
 from fivefold.risk.engine.assessments import STATUS, Status
 from fivefold.risk.engine.levels import LEVEL
-from fivefold.risk.engine.outcome_codes import rule_column, slot_column
+from fivefold.risk.engine.outcome_codes import points_column, rule_column, slot_column
 from fivefold.risk.engine.program import TOTAL, Program
 from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.risk.language.ruleset import Ruleset
@@ -71,3 +71,29 @@ def differing(outcomes: pl.DataFrame, expected: pl.DataFrame, program: Program) 
     other = [pl.col(name).is_not_null() & actual.ne_missing(pl.col(name)) for name, actual in compared]
     beside = outcomes.join(expected, on=ENTITY, how="left", maintain_order="left")
     return [int(name) for name in beside.filter(pl.any_horizontal(other))[ENTITY]]
+
+
+def differing_by_rule(
+    outcomes: pl.DataFrame, expected: pl.DataFrame, rule: str, codes: pl.Series, program: Program
+) -> int | None:
+    """Find an example that comes out otherwise by what one rule gives, whatever the rest gives; None for none so far.
+
+    It does where it expects another case of that rule, or a total to which the rule now gives another part.
+
+    Args:
+        outcomes: of some examples as they are, which all come out as expected.
+        expected: as `expected_frame` gives it.
+        rule: that gives something else.
+        codes: what it gives these examples.
+        program: the ruleset as it is.
+    """
+    name, case = rule_column(rule), _case_column(rule)
+    beside = outcomes.select(ENTITY, name, codes.alias("given")).join(
+        expected.select(ENTITY, _TOTAL, case), on=ENTITY, how="left", maintain_order="left"
+    )
+    other_case = pl.col(case).is_not_null() & (slot_column(pl.col("given")) != pl.col(case))
+    counts = all(weights.get(rule, 0) for weights in program.total.weights)
+    other_total = pl.lit(counts) & pl.col(_TOTAL).is_not_null()
+    other_total &= points_column(pl.col("given")) != points_column(pl.col(name))
+    found = beside.filter(other_case | other_total)[ENTITY]
+    return int(found[0]) if len(found) else None

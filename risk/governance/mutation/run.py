@@ -15,13 +15,14 @@ import polars as pl
 
 from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.compiler.checks import type_diagnostics
 from fivefold.risk.engine.assess import resolved_parts, timed_entities
 from fivefold.risk.engine.assessments import assess_inputs
 from fivefold.risk.engine.program import Program, compile_ruleset
 from fivefold.risk.engine.rules import CompiledRule
 from fivefold.risk.facts.inputs import Needs
 from fivefold.risk.facts.portfolio import ListVersion, NamedList, error_of
-from fivefold.risk.governance.examples.expected import differing, expected_frame
+from fivefold.risk.governance.examples.expected import differing, differing_by_rule, expected_frame
 from fivefold.risk.governance.examples.facts import BASE, example_moments, example_portfolio, previous_levels
 from fivefold.risk.governance.lint.reachability import LintScope
 from fivefold.risk.governance.mutation.changes import Change, changes_of, plain_data, with_change
@@ -51,7 +52,7 @@ class ChangeTried:
         before: what is written there.
         after: what the change writes in its place.
         verdict: what became of it.
-        noticed_by: the first example that comes out otherwise; empty where none does.
+        noticed_by: an example that comes out otherwise; empty where none does.
         no_effect: why no example can notice it; empty where one may.
         inputs: of an example that would notice it, in words; empty where none could be derived.
         example: the same as plain data; None where it could not be written so.
@@ -194,8 +195,17 @@ def _mutants(analysed: AnalysedRuleset) -> Iterator[_Mutant]:
     data = plain_data(bare)
     for change in changes_of(bare):
         mutant = _of_rule(bare, data, change) if change.path[0] == "rules" else _of_rest(data, change)
-        if mutant is not None and not mutant.analysed.diagnostics:
+        if mutant is not None and not _is_unusable(mutant):
             yield mutant
+
+
+def _is_unusable(mutant: _Mutant) -> bool:
+    """Tell whether a changed ruleset cannot be run; of its rules the types of the changed one alone can be wrong."""
+    alone = mutant.rule
+    if alone is None:
+        return bool(mutant.analysed.diagnostics)
+    wrong = type_diagnostics(alone.inputs_with_paths, alone.conditions, alone.names)
+    return bool(mutant.analysed.structural_diagnostics) or any(True for _ in wrong)
 
 
 def _of_rule(bare: Ruleset, data: Mapping[str, Any], change: Change) -> _Mutant | None:
@@ -270,22 +280,32 @@ class _Trial:
     def telling(self, mutant: _Mutant) -> Telling:
         """Find what would notice a changed form, or why nothing can: nothing by any of the lists' versions."""
         names = mutant.analysed.names
-        tellings = [
-            telling_inputs(
-                mutant.change, part.program, _changed(part, mutant), LintScope(names, part.lists, all_lists=True)
-            )
-            for part in self._parts
-        ]
-        return next((telling for telling in tellings if not telling.no_effect), tellings[0])
+        telling = Telling()
+        for part in self._parts:
+            scope = LintScope(names, part.lists, all_lists=True)
+            telling = telling_inputs(mutant.change, part.program, _changed(part, mutant), scope)
+            if not telling.no_effect:
+                return telling
+        return telling
 
     def noticed_by(self, mutant: _Mutant) -> str:
-        """Name the first example that comes out otherwise by a changed form; empty where none does."""
-        noticed: list[int] = []
+        """Name an example that comes out otherwise by a changed form; empty where none does."""
         for part in self._parts:
             program = _changed(part, mutant)
-            if mutant.rule is None or _gives_others(part, program.rules[mutant.position], mutant.position):
-                noticed += differing(assess_inputs(program, part.inputs, self._previous), self._expected, program)
-        return self._names[min(noticed)] if noticed else ""
+            if mutant.rule is not None:
+                rule = program.rules[mutant.position]
+                codes = _codes(part, rule)
+                if rule.floors == part.program.rules[mutant.position].floors and codes.equals(
+                    part.outcomes[rule.column]
+                ):
+                    continue
+                noticed = differing_by_rule(part.outcomes, self._expected, rule.rule.id, codes, part.program)
+                if noticed is not None:
+                    return self._names[noticed]
+            differ = differing(assess_inputs(program, part.inputs, self._previous), self._expected, program)
+            if differ:
+                return self._names[min(differ)]
+        return ""
 
 
 def _changed(part: _Part, mutant: _Mutant) -> Program:
@@ -302,14 +322,12 @@ def _changed(part: _Part, mutant: _Mutant) -> Program:
     )
 
 
-def _gives_others(part: _Part, rule: CompiledRule, position: int) -> bool:
-    """Tell whether a changed rule gives any example something else; most that are not noticed give nothing else."""
-    if rule.floors != part.program.rules[position].floors:
-        return True
+def _codes(part: _Part, rule: CompiledRule) -> pl.Series:
+    """Give what a changed rule alone gives every example."""
     columns = part.inputs.columns
-    nulls = frozenset(name for name in columns if part.inputs[name].null_count())
+    nulls = frozenset(name for name in rule.reads if name in columns and part.inputs[name].null_count())
     errors = frozenset(name for name in rule.reads if error_of(name) in columns)
     codes = part.inputs.with_columns(rule.code(nulls, errors))
     if rule.signal is not None:
         codes = codes.with_columns(rule.decayed(pl.col(rule.column)).alias(rule.column))
-    return not codes[rule.column].equals(part.outcomes[rule.column])
+    return codes[rule.column]

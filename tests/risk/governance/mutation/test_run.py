@@ -39,7 +39,7 @@ def of(mutations: Mutations, where: str, after: str) -> ChangeTried:
     return next(change for change in mutations.changes if change.where == where and change.after == after)
 
 
-def test_a_change_is_noticed_by_the_first_example_that_comes_out_otherwise() -> None:
+def test_a_change_is_noticed_by_an_example_that_comes_out_otherwise() -> None:
     found = tried(TEXT + EXAMPLES)
     assert of(found, "rule income, case 1, when", "above 1000").noticed_by == "at the bound"
     assert of(found, "rule income, case 1, when, at_least", "999").noticed_by == "below it"
@@ -106,7 +106,7 @@ def test_a_change_is_noticed_where_running_the_examples_on_it_fails() -> None:
         changed = read_plain(Ruleset, with_change(data, change.node, change.value))
         assert changed is not None
         results = run_examples(AnalysedRuleset(changed), lists, AS_OF).results
-        assert outcome.noticed_by == next((each.name for each in results if each.differences), "")
+        assert outcome.noticed_by in ([each.name for each in results if each.differences] or [""])
 
 
 def test_each_derived_example_passes_as_it_is_and_fails_on_its_change() -> None:
