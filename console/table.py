@@ -22,6 +22,7 @@ from fivefold.console.models import version, versions
 from fivefold.console.monitoring import operations, validation
 from fivefold.console.queue import many, records
 from fivefold.console.queue import page as queue
+from fivefold.console.recourse import what_if
 from fivefold.console.rulesets import backtest, editor, overview
 from fivefold.console.rulesets import version as ruleset
 from fivefold.console.visit import Redirect, View, Visit
@@ -109,6 +110,7 @@ VIEWS: Final[tuple[View, ...]] = (
     View("GET", f"{_ENTITY}/timeline", f"GET {_OF}/timeline", timeline.show_timeline),
     View("GET", f"{_ENTITY}/transactions", f"GET {_OF}/transactions/days", transactions.show_transactions),
     View("GET", f"{_ENTITY}/value", f"GET {_OF}", value_year.show_value_year),
+    View("GET", f"{_ENTITY}/what-if", f"GET {_OF}/what-if", what_if.show_what_if),
     View("GET", f"{_ENTITY}/history", f"GET {_OF}/history", assessment.show_history),
     View("GET", "/console/assessments/{assessment}", "GET /v1/assessments/{assessment}", assessment.show_assessment),
     View("GET", "/console/validation", "GET /v1/validation-series", validation.show_validation),

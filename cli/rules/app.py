@@ -4,13 +4,14 @@ from collections.abc import Callable
 
 import typer
 
-from fivefold.cli.rules import assess, examples, governance, rulesets
+from fivefold.cli.rules import assess, examples, governance, rulesets, what_if
 from fivefold.cli.rules.options import with_options
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "lint": rulesets.lint,
     "test": examples.run_tests,
     "assess": assess.print_assessment,
+    "what-if": what_if.print_what_if,
     "diff": rulesets.diff_files,
     "backtest": governance.print_backtest,
     "validate": governance.print_validation,

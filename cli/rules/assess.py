@@ -13,6 +13,12 @@ from fivefold.domain.files import replacing
 from fivefold.domain.text import percent
 
 EntitiesArgument = Annotated[Path, typer.Argument(help="Entities: Parquet, CSV, JSON or JSON lines, one row each.")]
+PreviousOption = Annotated[
+    Path | None, typer.Option("--previous", help="Levels held until now: entity_id, rules_level, entered.")
+]
+OverridesOption = Annotated[
+    Path | None, typer.Option("--overrides", help="Overrides: entity_id, level, until (empty: no end).")
+]
 SHOWN = 20
 NO_LEVEL = "no level"
 
@@ -21,12 +27,8 @@ def print_assessment(
     path: RulesetArgument,
     entities: EntitiesArgument,
     parts: PartOptions,
-    previous: Annotated[
-        Path | None, typer.Option("--previous", help="Levels held until now: entity_id, rules_level, entered.")
-    ] = None,
-    overrides: Annotated[
-        Path | None, typer.Option("--overrides", help="Overrides: entity_id, level, until (empty: no end).")
-    ] = None,
+    previous: PreviousOption = None,
+    overrides: OverridesOption = None,
     as_of: AsOfOption = None,
     *,
     value: ValueOptions,

@@ -23,7 +23,14 @@ from fivefold.risk.compiler.value_types import (
 )
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.documents import Path
-from fivefold.risk.language.expressions import FieldInput, ValueInput, Window, input_of_test
+from fivefold.risk.language.expressions import (
+    FieldInput,
+    ScreeningInput,
+    TagInput,
+    ValueInput,
+    Window,
+    input_of_test,
+)
 from fivefold.risk.language.fields import (
     CASE_FIELDS,
     COUNTRIES,
@@ -200,6 +207,7 @@ def structure_diagnostics(ruleset: Ruleset, names: Vocabulary) -> Iterator[Diagn
     for position, rule in enumerate(ruleset.rules):
         yield from _floors(("rules", position), rule, ruleset)
         yield from _signal(("rules", position), rule, names)
+        yield from _changeable(("rules", position), rule, names)
 
 
 def policy_structure_diagnostics(policy: Policy) -> Iterator[Diagnostic]:
@@ -299,6 +307,33 @@ def _has_moment(signal: Any, names: Vocabulary) -> bool:
         except UnknownNameError:
             return True  # the input has a diagnostic of its own
     return hasattr(signal, "pattern")
+
+
+_ORDERED = frozenset({ValueType.NUMBER, ValueType.MONEY, ValueType.MOMENT, ValueType.FINDING})
+"""Kinds of values that go up and down."""
+
+
+def _changeable(path: Path, rule: Rule, names: Vocabulary) -> Iterator[Diagnostic]:
+    """Find what no person can change of their own, and values that do not go up and down."""
+    if rule.changeable is None:
+        return
+    at, own = (*path, "changeable"), rule.input
+    if own is None:
+        yield Diagnostic(at, "needs an input of the rule: it says what a person can do about that")
+        return
+    others = isinstance(own, TagInput | ScreeningInput | ValueInput)
+    if others or (isinstance(own, Window) and linked_source(own) in {"cases", "alerts"}):
+        found = "tags, screenings, cases, alerts and the value are what others say of them"
+        yield Diagnostic(at, f"cannot be said of this input, which no person can change: {found}")
+        return
+    try:
+        kind = value_type_of_input(own, names)
+    except UnknownNameError:
+        return  # the input has a diagnostic of its own
+    if rule.changeable != "either" and kind not in _ORDERED:
+        yield Diagnostic(
+            at, f"is {rule.changeable}, and {value_type_phrase(kind)} goes neither up nor down; write either"
+        )
 
 
 LEAST, MOST = 1, 100

@@ -71,11 +71,12 @@ class Needs:
 
     def everything(self) -> list[LanguageModel]:
         """List the inputs, and those that other inputs are made of before them, each once."""
-        below = [part for each in self.inputs for part in _parts_of(each)]
+        below = [part for each in self.inputs for part in parts_of(each)]
         return distinct((*below, *self.signals, *self.inputs))
 
 
-def _parts_of(rule_input: Any) -> list[LanguageModel]:
+def parts_of(rule_input: Any) -> list[LanguageModel]:
+    """Give the inputs that an input is computed from; none for most."""
     if isinstance(rule_input, Ratio):
         return list(rule_input.ratio)
     names = [getattr(rule_input, name, None) for name in ("expected_monthly", "declared")]
@@ -259,7 +260,7 @@ def _with_pattern(frame: pl.DataFrame, pattern: Any, facts: LinkedFacts, units: 
     problems = [frame.select(ENTITY).join(first, on=ENTITY, how="left", maintain_order="left")[PROBLEM]]
     problems += [
         frame.select(pl.format("{} is {}", pl.lit(part.field), pl.col(error_of(input_key(part))))).to_series()
-        for part in _parts_of(pattern)
+        for part in parts_of(pattern)
         if isinstance(part, FieldInput) and error_of(input_key(part)) in frame.columns
     ]
     wrong = frame.select(pl.coalesce(problems)).to_series()

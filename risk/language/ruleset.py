@@ -144,6 +144,10 @@ class Decay(LanguageModel):
     signal: Input | None = None
 
 
+Way = Literal["up", "down", "either"]
+"""Which way a person can change a value."""
+
+
 class Rule(LanguageModel):
     """One reason for points.
 
@@ -154,6 +158,7 @@ class Rule(LanguageModel):
         otherwise: given where none holds.
         on_unknown: given where none holds and one was unknown; `otherwise` where it is not written.
         overridable: an approved override may go below this rule's floor.
+        changeable: a person can change the rule's own input, and which way; what does not say so stays as it is.
     """
 
     id: Identifier
@@ -166,6 +171,7 @@ class Rule(LanguageModel):
     on_unknown: Outcome | None = None
     decay: Decay | None = None
     overridable: bool = False
+    changeable: Way | None = None
 
 
 def _exactly(value: Any) -> Any:

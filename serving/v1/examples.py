@@ -215,6 +215,7 @@ _OWN: Final[Mapping[str, Mapping[str, Any]]] = {
     "search_decisions": {"action": "review", "actor": "token:1", "policy": "payments"},
     "search_proposals": {"state": "proposed", "kind": "ruleset.switch", "proposed_by": "Ada Lovelace"},
     "search_overrides": {"state": "requested", "requested_by": "Ada Lovelace"},
+    "read_what_if": {"direction": "down", "level": "low"},
     "read_difference": {"assessment": "1.2", "earlier": "1.1"},
     "list_transitions": {"direction": "rise,fall", "to": "high"},
     "read_levels_over_time": {"every": "month", "periods": 13},

@@ -11,6 +11,7 @@ from fivefold.serving.v1.models import models
 from fivefold.serving.v1.monitoring import operations, validations
 from fivefold.serving.v1.portfolio import distribution, entity_lists, values
 from fivefold.serving.v1.queue import queue
+from fivefold.serving.v1.recourse import what_if
 from fivefold.serving.v1.route import Route, Work
 from fivefold.serving.v1.rulesets import activations, rulesets
 from fivefold.serving.v1.webhooks import webhooks
@@ -50,6 +51,7 @@ ROUTES: tuple[Route, ...] = (
     Route("PUT", _ENTITY, FEEDERS, entities.put_entity),
     Route("GET", f"{_ENTITY}/risk", EVERYBODY, levels.read_risk),
     Route("GET", f"{_ENTITY}/history", READERS, levels.read_history),
+    Route("GET", f"{_ENTITY}/what-if", READERS, what_if.read_what_if, work=Work.READING),
     Route("GET", "/v1/assessments/{assessment}", READERS, levels.read_reasons),
     Route("GET", "/v1/assessments/{assessment}/sources", READERS, levels.read_sources),
     Route("GET", "/v1/assessments/{assessment}/difference", READERS, levels.read_difference),

@@ -93,14 +93,15 @@ def _assessed(
 ) -> str:
     program = program_for(analysed, versions, replay_inputs["base"])
     previous = previous_of(replay_inputs["previous"], inputs[ENTITY][0])
-    override = _override(inputs, replay_inputs["override"])
+    override = override_of(inputs, replay_inputs["override"])
     outcomes = assess_inputs(program, inputs, previous, override).with_columns(pl.lit(0, pl.Int32).alias(VERSIONS))
     return as_json_text(
         explain(Assessments(program, inputs, outcomes, versions=(versions,), base=replay_inputs["base"]), 0)
     )
 
 
-def _override(inputs: pl.DataFrame, pair: list[int | None] | None) -> pl.DataFrame | None:
+def override_of(inputs: pl.DataFrame, pair: list[int | None] | None) -> pl.DataFrame | None:
+    """Give an override, as it was kept, in the frame that the engine reads; None for nothing."""
     if pair is None:
         return None
     schema = {ENTITY: pl.String, "level": pl.Int64, "until": pl.Int64}

@@ -11,7 +11,7 @@ from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import STATUS, Assessments, Status
 from fivefold.risk.engine.explain.breakdown import Explanation, as_json_text, explain, explain_all
 from fivefold.risk.engine.explain.rules import signed
-from fivefold.risk.facts.portfolio import ENTITY
+from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.usecases.portfolio_files.levels import read_held_levels, read_overrides
 from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles, read_with_warnings, warn_of_unknown_entities
 
@@ -25,13 +25,21 @@ def assess_files(
     overrides: Path | None = None,
 ) -> Assessments:
     """Assess every entity; *previous* holds the levels until now, *overrides* those that people set."""
+    portfolio, held_levels, set_by_hand = read_with_levels(ruleset, files, as_of, previous, overrides)
+    return assess(ruleset, portfolio, as_of, held_levels, set_by_hand)
+
+
+def read_with_levels(
+    ruleset: AnalysedRuleset, files: PortfolioFiles, as_of: int, previous: Path | None, overrides: Path | None
+) -> tuple[Portfolio, pl.DataFrame | None, pl.DataFrame | None]:
+    """Read a portfolio, the levels held until now, and the overrides that people set; None for what is not given."""
     portfolio = read_with_warnings(files, [ruleset], as_of)
     levels = ruleset.ruleset.levels
     set_by_hand = None if overrides is None else read_overrides(overrides, levels)
     if overrides is not None and set_by_hand is not None:
         warn_of_unknown_entities(overrides, set_by_hand, portfolio.entities, files.warn)
     held_levels = None if previous is None else read_held_levels(previous, levels, as_of)
-    return assess(ruleset, portfolio, as_of, held_levels, set_by_hand)
+    return portfolio, held_levels, set_by_hand
 
 
 def without_level(assessments: Assessments) -> dict[str, list[str]]:

@@ -17,6 +17,7 @@ from fivefold.risk.governance.lint.representative_values import ComparedInput, D
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import input_key, input_of_test
 from fivefold.risk.language.fields import ValueType
+from fivefold.risk.language.operators import Operators
 
 MOST_ROWS = 20_000
 """So many combinations of values are tried at most; where more would be needed, it is undecided."""
@@ -88,14 +89,16 @@ def try_conditions(places: Sequence[Location], scope: LintScope) -> Trial | None
 
 
 def _domain(key: str, subject: ComparedInput, places: Sequence[Location], scope: LintScope) -> Domain:
-    comparisons = [
-        comparison
-        for place in places
-        for _, test in tests_at(place)
-        if input_key(input_of_test(test) or place.own) == key  # type: ignore[arg-type]  # one of them is there
-        for comparison in test.comparisons()
-    ]
+    comparisons = [comparison for test in tests_about(key, places) for comparison in test.comparisons()]
     return domain_of(subject, comparisons, scope.members, all_lists=scope.all_lists)
+
+
+def tests_about(key: str, places: Iterable[Location]) -> Iterator[Operators]:
+    """Give every test of one input, by its key, in conditions that fit their inputs."""
+    for place in places:
+        for _, test in tests_at(place):
+            if input_key(input_of_test(test) or place.own) == key:  # type: ignore[arg-type]  # one of them is there
+                yield test
 
 
 def _combined(domains: Mapping[str, Domain]) -> pl.DataFrame:

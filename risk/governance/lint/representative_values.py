@@ -36,7 +36,7 @@ MOST_TEXTS = 4_000
 MOST_WORDS_OF_A_LIST = 10
 """Of so many words every choice is tried."""
 
-_FRESH = "\N{REFERENCE MARK}"
+FRESH = "\N{REFERENCE MARK}"
 """Text that no ruleset contains: it stands for all text that the conditions do not name."""
 
 Comparisons = Sequence[tuple[str, Any]]
@@ -197,10 +197,10 @@ def _texts(declared: FieldType | None, comparisons: Comparisons, members: Member
     fuzzy = any(operator == "fuzzy" for operator, _ in comparisons)
     pieces = {word: _words(comparisons, word) for word in ("starts_with", "ends_with", "contains", "contains_any")}
     inner = list(dict.fromkeys([*pieces["contains"], *pieces["contains_any"]]))
-    starts, ends = [_FRESH, *pieces["starts_with"]], [_FRESH, *pieces["ends_with"]]
+    starts, ends = [FRESH, *pieces["starts_with"]], [FRESH, *pieces["ends_with"]]
     many = 2 ** len(inner) * len(starts) * len(ends) > MOST_TEXTS
     chosen = [*([], *([one] for one in inner))] if many else list(_subsets(inner))
-    joined = [_FRESH.join([first, *middle, last]) for first, middle, last in product(starts, chosen, ends)]
+    joined = [FRESH.join([first, *middle, last]) for first, middle, last in product(starts, chosen, ends)]
     return list(dict.fromkeys([*words, *joined])), not (many or fuzzy)
 
 
@@ -234,4 +234,4 @@ def _lists_of_texts(comparisons: Comparisons, members: Members) -> tuple[list[An
     fuzzy = any(operator == "fuzzy" for operator, _ in comparisons)
     many = len(words) > MOST_WORDS_OF_A_LIST
     chosen = [[], *([word] for word in words), words] if many else list(_subsets(words))
-    return [*chosen, [_FRESH]], not (many or fuzzy)
+    return [*chosen, [FRESH]], not (many or fuzzy)

@@ -14,7 +14,9 @@ from fivefold.risk.governance.examples.facts import check_examples
 from fivefold.risk.governance.lint.doubts import doubt_diagnostics
 from fivefold.risk.governance.lint.levels import level_diagnostics
 from fivefold.risk.governance.lint.reachability import LintScope, order_diagnostics, rest_diagnostics
+from fivefold.risk.governance.what_if.changeable import is_opposed, linked_inputs
 from fivefold.risk.language.documents import Document, Path
+from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.operators import Fuzzy
 from fivefold.risk.language.quantities import Duration
 from fivefold.risk.language.reading import read_document
@@ -41,6 +43,7 @@ def style_diagnostics(analysed: AnalysedRuleset) -> Iterator[Diagnostic]:
             yield warning(path, "has no written rationale")
         yield from _effects(path, rule)
         yield from _decay(path, rule)
+        yield from _changeable((*path, "changeable"), rule, analysed)
     if isinstance(ruleset.score, WeightedScore):
         yield from _columns(ruleset.score)
 
@@ -70,6 +73,16 @@ def _decay(path: Path, rule: Rule) -> Iterator[Diagnostic]:
                 f"looks back {over}, less than two half-lives of {rule.decay.half_life}: points would vanish, not fade"
             )
             yield warning((*at, "over"), problem)
+
+
+def _changeable(path: Path, rule: Rule, analysed: AnalysedRuleset) -> Iterator[Diagnostic]:
+    """Find declared changes that are never tried."""
+    if rule.changeable is None or rule.input is None:
+        return
+    if input_key(rule.input) in linked_inputs(analysed):
+        yield warning(path, "has no effect: another input is computed from this one, or this one from others")
+    elif is_opposed(rule, analysed):
+        yield warning(path, "has no effect: of the same input one rule says up and another down")
 
 
 def _window(rule_input: Any) -> Duration | None:

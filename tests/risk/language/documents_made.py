@@ -109,6 +109,7 @@ def rule(identifier: str) -> st.SearchStrategy[Data]:
         on_unknown=outcomes,
         decay=st.fixed_dictionaries({"half_life": days}, optional={"signal": st.just({"count": "cases"})}),
         overridable=st.booleans(),
+        changeable=st.sampled_from(["up", "down", "either"]),
     )
     return both(fixed, more)
 

@@ -18,6 +18,7 @@ def document(name: str = "retail", remark: str = "first", **changed: Any) -> str
             "category": "geography",
             "rationale": "Where they live.",
             "input": {"field": "country"},
+            "changeable": "either",
             "cases": [
                 {"when": {"equals": "KP"}, "points": 500, "floor": "high", "title": "A country without relations"},
                 {"when": {"in": ["NO", "SE"]}, "points": 340, "title": "A neighbour"},
@@ -34,6 +35,7 @@ def document(name: str = "retail", remark: str = "first", **changed: Any) -> str
                 "over": "180 days",
                 "where": {"field": "operation", "in": ["cash", "sekret operation"]},
             },
+            "changeable": "down",
             "cases": [
                 {"when": {"at_least": 77001}, "points": 400},
                 {"when": {"above": 50}, "points": 20},
@@ -45,6 +47,7 @@ def document(name: str = "retail", remark: str = "first", **changed: Any) -> str
             "category": "customer features",
             "rationale": "Sekret reasons of a rule that gave nothing.",
             "input": {"field": "income"},
+            "changeable": "either",
             "cases": [{"when": {"at_least": 31415}, "points": 7}],
         },
     ]

@@ -173,6 +173,7 @@ FIRST_DAYS = (
     Step("list_transaction_days"),
     Step("read_reasons"),
     Step("read_sources"),
+    Step("read_what_if"),
     Step("read_difference", first=assessed_again),
     Step("search_entities"),
     Step("count_entities"),

@@ -1,0 +1,102 @@
+"""`fivefold rules what-if`: the smallest changes that would move the level of one entity."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fivefold.cli.rules.assess import EntitiesArgument, OverridesOption, PreviousOption
+from fivefold.cli.rules.options import PartOptions, RulesetArgument, ValueOptions, portfolio_files
+from fivefold.cli.terminal import AsOfOption, echo, moment, show_table, warn
+from fivefold.domain.clock import day_text
+
+if TYPE_CHECKING:
+    from fivefold.risk.governance.what_if.answers import Answer, FactorChange, WhatIf
+
+SHOWN = 20
+"""So many answers are shown; the rest is counted."""
+
+
+def print_what_if(
+    path: RulesetArgument,
+    entities: EntitiesArgument,
+    parts: PartOptions,
+    entity: Annotated[str, typer.Option("--entity", help="Whose level.")],
+    previous: PreviousOption = None,
+    overrides: OverridesOption = None,
+    as_of: AsOfOption = None,
+    *,
+    value: ValueOptions,
+    up: Annotated[
+        bool, typer.Option("--up", help="What would raise the level; otherwise what would lower it.")
+    ] = False,
+    level: Annotated[
+        str | None, typer.Option("--level", help="The level that is asked for; otherwise one step from the present.")
+    ] = None,
+) -> None:
+    """Find the smallest changes that would move an entity's level: of one factor, then of two."""
+    from fivefold.risk.governance.what_if.search import Direction
+    from fivefold.usecases.portfolio_files.bundled import load_ruleset
+    from fivefold.usecases.portfolio_files.what_if import what_if_of_file
+
+    at = moment(as_of, "--as-of")
+    files = portfolio_files(entities, parts, value)
+    ruleset = load_ruleset(path)
+    direction = Direction.UP if up else Direction.DOWN
+    found = what_if_of_file(ruleset, files, at, entity, direction, level, previous=previous, overrides=overrides)
+    echo(f"{entity}: {found.now.level or 'no level'}, as of {day_text(at)}")
+    echo(found.now.line)
+    for failure in found.now.failures:
+        warn(failure)
+    _print_found(found)
+
+
+def _print_found(found: "WhatIf") -> None:
+    if found.level is None:
+        echo("\nNothing can be said: there is no level that was assessed in full.")
+        return
+    if found.wished is None:
+        echo(f"\nNothing to look for: the rules say {found.level}.")
+        return
+    if found.answers:
+        echo(f"\nWhat would make it {_wish(found)}:")
+        for answer in found.answers[:SHOWN]:
+            for line in _lines(answer):
+                echo(line)
+        if len(found.answers) > SHOWN:
+            echo(f"... and {len(found.answers) - SHOWN:,} more")
+    else:
+        echo(f"\nNo change of one or two factors that a person can change would make it {_wish(found)}.")
+    if found.overridden:
+        echo("An override holds the level; what the rules say shows when it ends.")
+    _print_without(found)
+    if found.pairs_left_out:
+        warn(f"{found.pairs_left_out:,} pairs of changes were not tried")
+
+
+def _print_without(found: "WhatIf") -> None:
+    """Print the factors of which no change alone helps: those that could be changed, and those that count."""
+    tried = [[one.title, one.why] for one in found.without if one.is_changeable]
+    if tried:
+        show_table("\nNo change of this factor alone can", ("factor", "why"), tried, left=2)
+    fixed = [one.title for one in found.without if not one.is_changeable and one.gives]
+    if fixed:
+        echo(f"\nCounts, and cannot be changed by a person: {'; '.join(fixed)}")
+
+
+def _wish(found: "WhatIf") -> str:
+    """Say which levels are good enough."""
+    return f"{found.wished}{found.beyond}"
+
+
+def _lines(answer: "Answer") -> list[str]:
+    changes = [f"{' and '.join(one.rules.values())}: {one.now} → {one.then}" for one in answer.changes]
+    held = "" if answer.held_until is None else f", held until {day_text(answer.held_until)}"
+    return [
+        f"- {'; with '.join(changes)}",
+        *(f"    {_moved(factor)}" for factor in answer.factors),
+        f"    score {answer.after.score}, {answer.level}{held}",
+    ]
+
+
+def _moved(factor: "FactorChange") -> str:
+    return f"{factor.title}: {factor.before.case_outcome.effect} → {factor.after.case_outcome.effect}"

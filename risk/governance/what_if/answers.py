@@ -1,0 +1,253 @@
+"""What would move a level, in words: each change with its case before and after, and what the rules say then."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal
+
+import polars as pl
+
+from fivefold.risk.engine.assessments import VERSIONS, Assessments
+from fivefold.risk.engine.explain.breakdown import Explanation, explain_all
+from fivefold.risk.engine.explain.describe import input_words, numbers_compared, value_words
+from fivefold.risk.engine.explain.rules import RuleOutcome
+from fivefold.risk.engine.levels import MAY_MOVE_DOWN_ON, OVERRIDDEN, WITHHELD
+from fivefold.risk.governance.lint.representative_values import FRESH
+from fivefold.risk.governance.what_if.changeable import linked_inputs
+from fivefold.risk.governance.what_if.options import Option, Options, Side
+from fivefold.risk.governance.what_if.search import Direction, Found, Subject, Wish, level_said, search
+from fivefold.risk.language.expressions import input_key
+from fivefold.risk.language.ruleset import Rule, Ruleset
+
+Why = Literal["not changeable", "linked", "not alone", "only with another", "not decided"]
+"""Why no change of a factor alone moves the level.
+
+NOT CHANGEABLE: the ruleset does not say that a person can change it. LINKED: another input is computed from it. NOT
+ALONE: whatever it were changed to. ONLY WITH ANOTHER: a pair of changes has it. NOT DECIDED: not all of its values were
+tried, as with likeness of names.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputChange:
+    """One input, changed.
+
+    Attributes:
+        name: the input in plain words.
+        rules: the rules that declare it changeable: their titles by their ids.
+        rule_input: the input itself.
+        before: its present value, as its column holds it.
+        cuts: the numbers that it is compared with: no value is shown rounded across one.
+        side: from the present value to the other one.
+        now: the present value in words, in the input's own unit.
+        then: what it is to be, likewise: below 10,000.00 EUR.
+    """
+
+    name: str
+    rules: Mapping[str, str]
+    rule_input: Any
+    before: Any
+    cuts: tuple[Decimal, ...]
+    side: Side
+    now: str
+    then: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FactorChange:
+    """A factor that comes to another case, or to other points."""
+
+    rule: str
+    title: str
+    before: RuleOutcome
+    after: RuleOutcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A smallest change that moves the level.
+
+    Attributes:
+        changes: one input, or two.
+        factors: that come to something else with them.
+        level: what the rules say then, beneath cooldown and override.
+        held_until: until then the cooldown, or a floor that is unknown, holds the level (microseconds); None where
+            nothing does.
+        after: the whole assessment then.
+    """
+
+    changes: tuple[InputChange, ...]
+    factors: tuple[FactorChange, ...]
+    level: str
+    held_until: int | None
+    after: Explanation
+
+
+@dataclass(frozen=True)
+class FactorWithout:
+    """A factor of which no change alone moves the level, and why; `gives`: it gives points or a floor now."""
+
+    rule: str
+    title: str
+    why: Why
+    gives: bool
+
+    @property
+    def is_changeable(self) -> bool:
+        """Tell whether a person can change it."""
+        return self.why not in {"not changeable", "linked"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class WhatIf:
+    """What would move the level of one entity.
+
+    Attributes:
+        direction: where to.
+        levels: of the ruleset, the lowest first.
+        level: what the rules say now, beneath cooldown and override; None where they say none in full.
+        wished: the level that is asked for, or one beyond it; None where there is none in that direction.
+        now: the assessment as it is.
+        overridden: an override holds, above what the rules say.
+        answers: single changes first, then pairs.
+        without: the other factors, in the ruleset's order.
+        pairs_left_out: so many pairs were not tried, as there are too many.
+    """
+
+    direction: Direction
+    levels: tuple[str, ...]
+    level: str | None
+    wished: str | None
+    now: Explanation
+    overridden: bool
+    answers: tuple[Answer, ...]
+    without: tuple[FactorWithout, ...]
+    pairs_left_out: int
+
+    @property
+    def beyond(self) -> str:
+        """The words after the wished level where levels beyond it would do as well; empty where there are none."""
+        levels = self.levels
+        last = levels[0] if self.direction is Direction.DOWN else levels[-1]
+        return "" if self.wished in {None, last} else " or below" if self.direction is Direction.DOWN else " or above"
+
+
+def what_if(subject: Subject, direction: Direction, level: int | None = None) -> WhatIf:
+    """Find what would move the level of one entity.
+
+    Args:
+        subject: the assessment.
+        direction: where to.
+        level: the number of the level that is asked for; one step where it is not given.
+    """
+    inputs, outcomes = subject.assessed([()])
+    now = next(_explained(subject, inputs, outcomes))
+    subject = subject.going_on(outcomes)
+    names = subject.program.ruleset.levels
+    (present,) = level_said(outcomes)
+    step = -1 if direction is Direction.DOWN else 1
+    wished = None if present is None else (present + step if level is None else level)
+    reachable = wished is not None and present is not None and 1 <= wished <= len(names)
+    if not reachable or (wished - present) * step <= 0:  # type: ignore[operator]  # both are numbers where reachable
+        wished = None
+    found = None if wished is None else search(subject, Wish(direction, wished))
+    return WhatIf(
+        direction=direction,
+        levels=names,
+        level=None if present is None else names[present - 1],
+        wished=None if wished is None else names[wished - 1],
+        now=now,
+        overridden=bool(outcomes[OVERRIDDEN][0]),
+        answers=() if found is None else tuple(_answers(subject, now, found)),
+        without=() if found is None else tuple(_without(subject, now, found)),
+        pairs_left_out=0 if found is None else found.pairs_left_out,
+    )
+
+
+def _explained(subject: Subject, inputs: pl.DataFrame, outcomes: pl.DataFrame) -> Iterator[Explanation]:
+    outcomes = outcomes.with_columns(pl.lit(0, pl.Int32).alias(VERSIONS))
+    return explain_all(Assessments(subject.program, inputs, outcomes, versions=(subject.versions,), base=subject.base))
+
+
+def _answers(subject: Subject, now: Explanation, found: Found) -> Iterator[Answer]:
+    if not found.changes:
+        return
+    inputs, outcomes = subject.assessed(found.changes)
+    names = subject.program.ruleset.levels
+    rows = zip(
+        found.changes,
+        _explained(subject, inputs, outcomes),
+        level_said(outcomes),
+        outcomes[WITHHELD],
+        outcomes[MAY_MOVE_DOWN_ON],
+        strict=True,
+    )
+    for change, after, said, withheld, may_move_down in rows:
+        assert said is not None  # the search took those alone that are assessed in full
+        yield Answer(
+            changes=tuple(_input_change(subject, found.options[key], option) for key, option in change),
+            factors=tuple(_factors(now, after)),
+            level=names[said - 1],
+            held_until=None if withheld is None else may_move_down,
+            after=after,
+        )
+
+
+def _input_change(subject: Subject, options: Options, option: Option) -> InputChange:
+    rule_input, column = options.changeable.rule_input, options.column
+    currency = getattr(rule_input, "in_currency", None) or subject.base
+    cuts = _cuts(subject.program.ruleset, rule_input)
+
+    def words(value: Any) -> str:
+        return value_words(value, column, currency, cuts)
+
+    if option.bound is not None:
+        bound = int(option.bound) if option.bound == option.bound.to_integral_value() else float(option.bound)
+        then = f"{'below' if option.side is Side.LOWER else 'above'} {words(bound)}"
+    else:
+        then = "something else" if FRESH in str(option.value) else words(option.value)
+    return InputChange(
+        name=input_words(rule_input),
+        rules={rule.id: rule.title for rule in subject.program.ruleset.rules if _declares(rule, rule_input)},
+        rule_input=rule_input,
+        before=options.before,
+        cuts=cuts,
+        side=option.side,
+        now=words(options.before),
+        then=then,
+    )
+
+
+def _declares(rule: Rule, rule_input: Any) -> bool:
+    return rule.changeable is not None and rule.input is not None and input_key(rule.input) == input_key(rule_input)
+
+
+def _cuts(ruleset: Ruleset, rule_input: Any) -> tuple[Decimal, ...]:
+    key, cuts = input_key(rule_input), (numbers_compared(rule) for rule in ruleset.rules)
+    return tuple(cut for of_rule in cuts for cut in of_rule.get(key, ()))
+
+
+def _factors(now: Explanation, after: Explanation) -> Iterator[FactorChange]:
+    for before, then in zip(now.rules, after.rules, strict=True):
+        if (before.case, before.points, before.floor) != (then.case, then.points, then.floor):
+            yield FactorChange(rule=before.rule, title=before.title, before=before, after=then)
+
+
+def _without(subject: Subject, now: Explanation, found: Found) -> Iterator[FactorWithout]:
+    """Name the factors that no change of their own input alone helps, and why."""
+    alone = {change[0][0] for change in found.changes if len(change) == 1}
+    paired = {key for change in found.changes if len(change) > 1 for key, _ in change}
+    linked = linked_inputs(subject.program.analysed)
+    for rule, outcome in zip(subject.program.ruleset.rules, now.rules, strict=True):
+        key = None if rule.input is None else input_key(rule.input)
+        if key not in alone:
+            gives = bool(outcome.points or outcome.floor)
+            yield FactorWithout(rule.id, rule.title, _why(rule, key, found, paired, linked), gives)
+
+
+def _why(rule: Rule, key: str | None, found: Found, paired: set[str], linked: frozenset[str]) -> Why:
+    if key is None or key not in found.options:
+        return "linked" if rule.changeable is not None and key in linked else "not changeable"
+    if key in paired:
+        return "only with another"
+    return "not alone" if found.options[key].exact else "not decided"

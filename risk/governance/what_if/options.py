@@ -1,0 +1,156 @@
+"""The values that an input may be changed to: of all that the ruleset cannot tell apart, the nearest.
+
+Two values of an input that are alike under every comparison that the ruleset makes of it come to the same level,
+whatever the other inputs are. So it is enough to try one of each kind: on either side the one that is nearest.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+import polars as pl
+
+from fivefold.risk.compiler.checks import type_of
+from fivefold.risk.compiler.conditions import Compiler
+from fivefold.risk.compiler.locations import Location
+from fivefold.risk.compiler.value_types import Column, ordinal
+from fivefold.risk.engine.program import Program
+from fivefold.risk.governance.lint.reachability import tests_about
+from fivefold.risk.governance.lint.representative_values import ComparedInput, Members, domain_of
+from fivefold.risk.governance.what_if.changeable import Changeable
+from fivefold.risk.language.expressions import input_key
+from fivefold.risk.language.fields import ValueType
+from fivefold.risk.language.operators import Operators
+
+_ORDERED = frozenset({ValueType.NUMBER, ValueType.MONEY, ValueType.MOMENT, ValueType.FINDING})
+
+
+class Side(StrEnum):
+    """Where a value is from the one that it takes the place of. OTHER: neither lower nor higher, as of text."""
+
+    LOWER = "lower"
+    HIGHER = "higher"
+    KNOWN = "known"
+    OTHER = "other"
+
+
+@dataclass(frozen=True)
+class Option:
+    """A value that an input may be changed to.
+
+    Attributes:
+        value: as its column holds it.
+        side: from the present value; KNOWN where that is unknown.
+        rank: 1 is the nearest on its side; what has no order is counted as it comes.
+        bound: the number of a comparison just beyond which it is, in the column's units; None where it is that number
+            itself, or no number.
+    """
+
+    value: Any
+    side: Side
+    rank: int
+    bound: Decimal | None = None
+
+    def within(self, other: "Option") -> bool:
+        """Tell whether this is no greater a change than another one of the same input."""
+        if self.side is not other.side:
+            return False
+        return self.rank <= other.rank if self.side in {Side.LOWER, Side.HIGHER} else self.rank == other.rank
+
+
+@dataclass(frozen=True)
+class Options:
+    """What an input may be changed to.
+
+    Attributes:
+        changeable: the input, and which way it may go.
+        column: of its values.
+        before: the present value; None where it is unknown.
+        options: the values.
+        exact: false where there may be others that the ruleset treats in another way, as with likeness of names.
+    """
+
+    changeable: Changeable
+    column: Column
+    before: Any
+    options: Sequence[Option]
+    exact: bool
+
+
+def options_of(changeable: Changeable, program: Program, members: Members, present: pl.Series) -> Options:
+    """Find what an input may be changed to; *present* is its column of one row."""
+    key = input_key(changeable.rule_input)
+    column, places = program.inputs[key], program.analysed.conditions
+    tests = list(tests_about(key, places))
+    comparisons = [comparison for test in tests for comparison in test.comparisons()]
+    declared = type_of(changeable.rule_input, Location((), None), program.analysed.names)
+    domain = domain_of(ComparedInput(changeable.rule_input, column, declared), comparisons, members, all_lists=True)
+    known = domain.values.drop_nulls().cast(present.dtype)
+    frame = pl.concat([present, known.alias(present.name)]).to_frame()
+    truths = frame.select(
+        _compiled(test, column, members).alias(str(number)) for number, test in enumerate(tests)
+    ).rows()
+    before = present[0]
+    alike: dict[tuple[Any, ...], list[Any]] = {}
+    for value, truth in zip(known.to_list(), truths[1:], strict=True):
+        if truth != truths[0]:
+            alike.setdefault(truth, []).append(value)
+    ordered = column.kind in _ORDERED and before is not None
+    found = _nearest(alike, before, changeable.way) if ordered else _any_of(alike, before)
+    bounds = _bounds(comparisons, column)
+    whole = present.dtype.is_integer()
+    options = [Option(each.value, each.side, each.rank, _beyond(each, bounds, whole=whole)) for each in found]
+    return Options(changeable, column, before, options, domain.exact)
+
+
+def _compiled(test: Operators, column: Column, members: Mapping[str, Sequence[str]]) -> pl.Expr:
+    return Compiler(lambda _: column, members, column).condition(test)
+
+
+def _nearest(alike: Mapping[Any, Sequence[Any]], before: Any, way: str | None) -> Iterator[Option]:
+    """Give the nearest value of each kind on each side that a person can move to."""
+    sides: tuple[tuple[str, Side, Callable[[Any], bool], Callable[[Sequence[Any]], Any]], ...] = (
+        ("down", Side.LOWER, lambda value: value < before, max),
+        ("up", Side.HIGHER, lambda value: value > before, min),
+    )
+    for name, side, is_there, nearest_of in sides:
+        if way in {name, "either"}:
+            there = [[value for value in values if is_there(value)] for values in alike.values()]
+            nearest = sorted((nearest_of(values) for values in there if values), reverse=side is Side.LOWER)
+            yield from (Option(value, side, rank) for rank, value in enumerate(nearest, 1))
+
+
+def _any_of(alike: Mapping[Any, Sequence[Any]], before: Any) -> Iterator[Option]:
+    side = Side.KNOWN if before is None else Side.OTHER
+    yield from (Option(values[0], side, rank) for rank, values in enumerate(alike.values(), 1))
+
+
+def _bounds(comparisons: Sequence[tuple[str, Any]], column: Column) -> list[Decimal]:
+    """Give the numbers that the input is compared with, in the units of its column."""
+    if column.kind not in _ORDERED:
+        return []
+    values = [
+        one
+        for operator, value in comparisons
+        if operator != "is"
+        for one in (value if isinstance(value, tuple) else (value,))
+    ]
+    return sorted({Decimal(ordinal(column.kind, one)) * column.units for one in values})
+
+
+def _beyond(option: Option, bounds: Sequence[Decimal], *, whole: bool) -> Decimal | None:
+    """Give the number of a comparison beside which a value is, on the far side from the present one."""
+    if option.side not in {Side.LOWER, Side.HIGHER} or option.value in map(float, bounds):
+        return None
+    for bound in bounds:
+        step: Any = 1 if whole else None
+        if option.side is Side.LOWER:
+            beside = math.ceil(bound) - step if whole else math.nextafter(float(bound), -math.inf)
+        else:
+            beside = math.floor(bound) + step if whole else math.nextafter(float(bound), math.inf)
+        if option.value == beside:
+            return bound
+    return None

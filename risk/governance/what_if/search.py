@@ -1,0 +1,224 @@
+"""The smallest changes that move a level: single ones, then pairs, each tried on the compiled ruleset itself."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import combinations, islice, product
+from typing import Any
+
+import polars as pl
+
+from fivefold.risk.compiler.analysis import signal_of_rule
+from fivefold.risk.engine.assessments import COMPUTED, STATUS, VERSIONS, Assessments, Status, assess_inputs
+from fivefold.risk.engine.levels import ENTERED, FLOOR_LOST, HARD_FLOOR_LOST, HELD_FLOOR, HELD_HARD_FLOOR, RULES_LEVEL
+from fivefold.risk.engine.program import Program, program_for
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, ListVersion, error_of, signal_of
+from fivefold.risk.governance.what_if.changeable import changeable_inputs
+from fivefold.risk.governance.what_if.options import Option, Options, Side, options_of
+from fivefold.risk.language.expressions import Count, Distinct, FieldInput, Sum, input_key
+
+MOST_PAIRS = 100_000
+"""So many pairs of changes are tried at most; that others were left out is said."""
+
+_AT_ONCE = 10_000
+"""So many changed rows are assessed together."""
+
+
+class Direction(StrEnum):
+    """Where a level is to move."""
+
+    DOWN = "down"
+    UP = "up"
+
+
+Change = tuple[tuple[str, Option], ...]
+"""One or two inputs by their keys, and what each is changed to."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Which levels are good enough.
+
+    Attributes:
+        direction: where the level is to move.
+        level: its number from 1, or one beyond it in that direction.
+    """
+
+    direction: Direction
+    level: int
+
+    def granted(self, level: int) -> bool:
+        """Tell whether a level is good enough."""
+        return level <= self.level if self.direction is Direction.DOWN else level >= self.level
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a search found.
+
+    Attributes:
+        options: what could be changed, by the keys of the inputs.
+        changes: the smallest changes that move the level: no part of one does, and no nearer value.
+        pairs_left_out: so many pairs were not tried.
+    """
+
+    options: Mapping[str, Options]
+    changes: tuple[Change, ...]
+    pairs_left_out: int
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One assessment whose inputs are changed.
+
+    Attributes:
+        program: the compiled ruleset, with the versions of lists that were in force.
+        versions: these versions, by the names of the lists.
+        base: the currency that money is in.
+        inputs: one row, as `Assessments.inputs`.
+        previous: the level held until then, as `assess_inputs` takes it; None for nobody's.
+        overrides: the override there was, likewise.
+    """
+
+    program: Program
+    versions: Mapping[str, ListVersion]
+    base: str
+    inputs: pl.DataFrame
+    previous: pl.DataFrame | None
+    overrides: pl.DataFrame | None
+
+    @classmethod
+    def of(
+        cls,
+        assessments: Assessments,
+        position: int,
+        previous: pl.DataFrame | None = None,
+        overrides: pl.DataFrame | None = None,
+    ) -> "Subject":
+        """Take one row of assessments."""
+        versions = assessments.versions[assessments.outcomes[VERSIONS][position]]
+        program = program_for(assessments.program.analysed, versions, assessments.base)
+        return cls(program, versions, assessments.base, assessments.inputs[[position]], previous, overrides)
+
+    def going_on(self, outcomes: pl.DataFrame) -> "Subject":
+        """Give the same from the level that its assessment came to: a change comes after it, so the cooldown runs."""
+        held = outcomes.select(
+            ENTITY,
+            pl.col(RULES_LEVEL).alias("level"),
+            ENTERED,
+            pl.col(HELD_FLOOR).alias("floor"),
+            pl.col(HELD_HARD_FLOOR).alias("hard_floor"),
+            FLOOR_LOST,
+            HARD_FLOOR_LOST,
+        )
+        return replace(self, previous=held)
+
+    @property
+    def members(self) -> Mapping[str, Sequence[str]]:
+        """The members of the named lists."""
+        return {name: version.members for name, version in self.versions.items()}
+
+    def changed(self, changes: Sequence[Change]) -> pl.DataFrame:
+        """Give a row of inputs for each change."""
+        frame = self.inputs[[0] * len(changes)]
+        touched = dict.fromkeys(key for change in changes for key, _ in change)
+        columns: list[pl.Series] = []
+        for key in touched:
+            options = [dict(change).get(key) for change in changes]
+            columns += self._columns(key, options)
+        return frame.with_columns(columns)
+
+    def _columns(self, key: str, options: Sequence[Option | None]) -> Iterator[pl.Series]:
+        """Give the columns of a changed input: its values, what could not be read of it, and its latest moment."""
+        present = self.inputs[key]
+        values = [present[0] if option is None else option.value for option in options]
+        yield pl.Series(key, values, dtype=present.dtype)
+        if error_of(key) in self.inputs.columns:
+            wrong = self.inputs[error_of(key)]
+            kept = [wrong[0] if option is None else None for option in options]
+            yield pl.Series(wrong.name, kept, dtype=wrong.dtype)
+        if signal_of(key) in self.inputs.columns:
+            moment = self.inputs[signal_of(key)]
+            rule_input = self._signals[key]
+            moments = [
+                moment[0] if option is None else self._moment(rule_input, option, moment[0]) for option in options
+            ]
+            yield pl.Series(moment.name, moments, dtype=moment.dtype)
+
+    def _moment(self, rule_input: Any, option: Option, before: int | None) -> int | None:
+        """Give when the latest fact would be: now where there is more, as before where less, never for none."""
+        if isinstance(rule_input, FieldInput):
+            return int(option.value)
+        if not option.value and (isinstance(rule_input, Count | Distinct | Sum) or hasattr(rule_input, "pattern")):
+            return None
+        return before if option.side is Side.LOWER else int(self.inputs[AS_OF][0])
+
+    @property
+    def _signals(self) -> Mapping[str, Any]:
+        rules = self.program.ruleset.rules
+        signals = [signal_of_rule(rule) for rule in rules if rule.decay is not None]
+        return {input_key(each): each for each in signals}
+
+    def assessed(self, changes: Sequence[Change]) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Assess the changed rows; the inputs, and the outcomes as `Assessments.outcomes` has them."""
+        inputs = self.changed(changes)
+        return inputs, assess_inputs(self.program, inputs, self.previous, self.overrides)
+
+    def levels(self, changes: Sequence[Change]) -> list[int | None]:
+        """Give the level that the rules say of each changed row; None where they say none in full."""
+        levels: list[int | None] = []
+        for first in range(0, len(changes), _AT_ONCE):
+            levels += level_said(self.assessed(changes[first : first + _AT_ONCE])[1])
+        return levels
+
+
+def level_said(outcomes: pl.DataFrame) -> list[int | None]:
+    """Give the number of the level that the rules and the floors that hold say, beneath cooldown and override."""
+    said = pl.max_horizontal(COMPUTED, pl.when(pl.col(HELD_FLOOR) > 0).then(HELD_FLOOR))
+    return outcomes.select(pl.when(pl.col(STATUS) == Status.ASSESSED.value).then(said)).to_series().to_list()
+
+
+def search(subject: Subject, wish: Wish) -> Found:
+    """Find the smallest changes of what a person can change that give a wished level."""
+    options = {
+        key: options_of(each, subject.program, subject.members, subject.inputs[key])
+        for key, each in changeable_inputs(subject.program.analysed).items()
+    }
+    singles: list[Change] = [((key, option),) for key, each in options.items() for option in each.options]
+    alone = _smallest(_granted(subject, wish, singles))
+    pairs = _pairs(options, alone)
+    together = _smallest(_granted(subject, wish, list(islice(pairs, MOST_PAIRS))))
+    return Found(options=options, changes=(*alone, *together), pairs_left_out=sum(1 for _ in pairs))
+
+
+def _granted(subject: Subject, wish: Wish, changes: Sequence[Change]) -> list[Change]:
+    said = subject.levels(changes)
+    return [change for change, level in zip(changes, said, strict=True) if level is not None and wish.granted(level)]
+
+
+def _pairs(options: Mapping[str, Options], alone: Sequence[Change]) -> Iterator[Change]:
+    """Give the pairs of changes of which neither is enough alone."""
+    enough: dict[str, list[Option]] = {key: [] for key in options}
+    for ((key, option),) in alone:
+        enough[key].append(option)
+    short = {
+        key: [option for option in each.options if not any(one.within(option) for one in enough[key])]
+        for key, each in options.items()
+    }
+    for first, second in combinations(options, 2):
+        for one, other in product(short[first], short[second]):
+            yield ((first, one), (second, other))
+
+
+def _smallest(changes: Iterable[Change]) -> list[Change]:
+    """Leave out the changes of which a smaller one of the same inputs is there."""
+    by_inputs: dict[tuple[str, ...], list[Change]] = {}
+    for change in sorted(changes, key=lambda change: sum(option.rank for _, option in change)):
+        kept = by_inputs.setdefault(tuple(key for key, _ in change), [])
+        if not any(_within(smaller, change) for smaller in kept):
+            kept.append(change)
+    return [change for kept in by_inputs.values() for change in kept]
+
+
+def _within(smaller: Change, change: Change) -> bool:
+    return all(one.within(other) for (_, one), (_, other) in zip(smaller, change, strict=True))

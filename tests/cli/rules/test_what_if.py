@@ -1,0 +1,69 @@
+"""`fivefold rules what-if`: the smallest changes that would move a level, and which factors cannot."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import Home, refuse, run, succeed
+
+RULES = """
+ruleset: tiny
+entity_type: customer
+fields: {country: country, age: number}
+transaction_fields: {operation: text}
+levels: [low, medium, high]
+score: {points: {thresholds: [10, 50]}}
+max_recompute_interval: 180 days
+cooldown: 30 days
+rules:
+  - id: country
+    title: Country
+    category: geography
+    input: {field: country}
+    cases: [{when: {in_list: fatf-call-for-action}, points: 60, floor: high}]
+  - id: cash
+    title: Cash
+    category: transaction execution
+    input: {sum: amount, where: {field: operation, equals: cash}, over: 30 days}
+    changeable: down
+    cases: [{when: {at_least: 100.30}, points: 20}]
+"""
+ENTITIES = "entity_id,country,age\na,DE,30\nb,IR,\nd,Germany,\n"
+ROWS = """user_id,transaction_amount,transaction_currency,transaction_date,operation
+a,-100.10,EUR,2024-06-20,cash
+a,-0.20,EUR,2024-07-01,cash
+b,-900,EUR,2024-06-20,cash
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, text in (("rules.yaml", RULES), ("entities.csv", ENTITIES), ("rows.csv", ROWS)):
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def asked(folder: Path, entity: str, *more: str | Path) -> tuple[str | Path, ...]:
+    files = (folder / "rules.yaml", folder / "entities.csv", "--transactions", folder / "rows.csv")
+    return ("rules", "what-if", *files, "--as-of", "2024-07-01", "--entity", entity, *more)
+
+
+def test_the_nearest_change_is_shown(home: Home, folder: Path) -> None:
+    told = succeed(home, *asked(folder, "a"))
+    assert "100.30 EUR → below 100.30 EUR" in told
+    assert "low, held until 2024-07-31" in told
+    assert "Country" not in told
+
+
+def test_a_floor_that_nobody_can_change_is_named(home: Home, folder: Path) -> None:
+    told = succeed(home, *asked(folder, "b"))
+    assert "No change of one or two factors" in told
+    assert "Cash    not alone" in told
+    assert "cannot be changed by a person: Country" in told
+
+
+def test_what_cannot_be_said(home: Home, folder: Path) -> None:
+    assert "no level that was assessed in full" in run(home, *asked(folder, "d")).out
+    assert "Nothing to look for" in succeed(home, *asked(folder, "b", "--up"))
+    assert "nobody" in refuse(home, *asked(folder, "nobody"))
+    assert "perhaps" in refuse(home, *asked(folder, "a", "--level", "hig"))

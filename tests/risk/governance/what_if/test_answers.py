@@ -1,0 +1,226 @@
+"""What would move a level: what a person can change, which way, and what holds the level all the same."""
+
+import json
+from datetime import date
+from typing import Any
+
+import polars as pl
+import pytest
+
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.money import base_only
+from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.facts.portfolio import Portfolio
+from fivefold.risk.governance.what_if import search
+from fivefold.risk.governance.what_if.answers import Answer, WhatIf, what_if
+from fivefold.risk.governance.what_if.options import Side
+from fivefold.risk.governance.what_if.search import Direction, Subject
+from fivefold.risk.language.reading import read_ruleset
+from tests.risk.governance.making import AS_OF, DAY
+
+Data = dict[str, Any]
+CASH = {"sum": "amount", "where": {"field": "direction", "equals": "withdrawal"}, "over": "180 days"}
+
+
+def rule(name: str, own: Data | None, *cases: Data, **more: Any) -> Data:
+    inputs = {} if own is None else {"input": own}
+    return {"id": name, "title": name.title(), "category": "other", **inputs, "cases": list(cases), **more}
+
+
+def case(when: Any, points: float = 0, **more: Any) -> Data:
+    return {"when": when, "points": points, **more}
+
+
+CASH_RULE = rule("cash", CASH, case({"at_least": 50000}, 20), case({"at_least": 10000}, 10), changeable="down")
+VERIFIED = rule("funds", {"field": "verified"}, case({"equals": False}, 10), changeable="either")
+
+
+def document(*rules: Data, **more: Any) -> Data:
+    return {
+        "ruleset": "ours",
+        "entity_type": "customer",
+        "fields": {"income": "number", "verified": "flag", "occupation": "text", "born": "date"},
+        "levels": ["low", "medium", "high"],
+        "score": {"points": {"thresholds": [10, 30]}},
+        "max_recompute_interval": "180 days",
+        "rules": list(rules),
+        **more,
+    }
+
+
+def ask(
+    made: Data, person: Data, direction: Direction = Direction.DOWN, level: int | None = None, **held: Any
+) -> WhatIf:
+    return what_if(subject(made, person, **held), direction, level)
+
+
+def subject(made: Data, person: Data, **held: Any) -> Subject:
+    analysed = AnalysedRuleset(read_ruleset(json.dumps(made)))
+    fields = {name: [person.get(name)] for name in ("income", "verified", "occupation", "born")}
+    entities = pl.DataFrame({"entity_id": ["a"], **fields}, strict=False)
+    paid = {
+        "entity_id": ["a"] * len(person.get("cash", ())),
+        "transaction_amount": [-float(amount) for amount, _ in person.get("cash", ())],
+        "transaction_currency": ["EUR"] * len(person.get("cash", ())),
+        "transaction_date": [AS_OF - days * DAY for _, days in person.get("cash", ())],
+    }
+    schema = {"entity_id": pl.String, "transaction_amount": pl.Float64, "transaction_currency": pl.String}
+    rows = pl.DataFrame(paid, schema={**schema, "transaction_date": pl.Int64})
+    moments = rows.with_columns(pl.col("transaction_date").cast(pl.Datetime("us", "UTC")))
+    tags = pl.DataFrame({"entity_id": ["a"] * len(person.get("tags", ())), "tag": person.get("tags", [])}, strict=False)
+    tags = tags.cast({"entity_id": pl.String, "tag": pl.String})
+    portfolio = Portfolio(entities, base_only("EUR", date(2024, 7, 1)), moments, tags=tags)
+    return Subject.of(assess(analysed, portfolio, AS_OF, **held), 0, **held)
+
+
+def shown(answer: Answer) -> list[tuple[str, str]]:
+    return [(change.now, change.then) for change in answer.changes]
+
+
+def test_the_nearest_sum_below_the_bound_of_its_case() -> None:
+    found = ask(document(CASH_RULE), {"cash": [(12400, 5)]})
+    (answer,) = found.answers
+    assert shown(answer) == [("12,400.00 EUR", "below 10,000.00 EUR")]
+    assert (found.level, answer.level, answer.after.score) == ("medium", "low", "0")
+    (factor,) = answer.factors
+    assert (factor.before.case, factor.after.case) == (2, "otherwise")
+    assert found.without == ()
+
+
+def test_two_factors_of_which_neither_is_enough() -> None:
+    made = document(CASH_RULE, VERIFIED, rule("rest", {"field": "income"}, case({"below": 1}, 5)))
+    found = ask(made, {"cash": [(60000, 5)], "verified": False, "income": 0})
+    assert found.level == "high"
+    assert [shown(answer) for answer in found.answers] == [
+        [("60,000.00 EUR", "below 50,000.00 EUR")],
+        [("false", "true")],
+    ]
+    found = ask(made, {"cash": [(60000, 5)], "verified": False, "income": 0}, level=1)
+    (pair,) = found.answers
+    assert shown(pair) == [("60,000.00 EUR", "below 10,000.00 EUR"), ("false", "true")]
+    assert [(one.rule, one.why) for one in found.without] == [
+        ("cash", "only with another"),
+        ("funds", "only with another"),
+        ("rest", "not changeable"),
+    ]
+    assert [one.gives for one in found.without] == [True, True, True]
+
+
+def test_of_pairs_the_ones_that_change_least_of_either() -> None:
+    income = rule("income", {"field": "income"}, case({"above": 200}, 20), case({"above": 100}, 10), changeable="down")
+    made = document(CASH_RULE, income, score={"points": {"thresholds": [21, 100]}})
+    found = ask(made, {"cash": [(60000, 5)], "income": 300})
+    alone = [shown(answer) for answer in found.answers]
+    assert alone == [
+        [("60,000.00 EUR", "below 10,000.00 EUR")],
+        [("300", "100")],
+        [
+            ("60,000.00 EUR", "below 50,000.00 EUR"),
+            ("300", "200"),
+        ],
+    ]
+
+
+def test_a_floor_of_what_nobody_can_change_holds() -> None:
+    marked = rule("marked", {"tag": "watch"}, case("present", 0, floor="high"))
+    found = ask(document(CASH_RULE, marked), {"cash": [(12400, 5)], "tags": ["watch"]})
+    assert found.level == "high"
+    assert found.answers == ()
+    assert [(one.rule, one.why, one.gives) for one in found.without] == [
+        ("cash", "not alone", True),
+        ("marked", "not changeable", True),
+    ]
+
+
+def test_only_the_way_that_is_declared_is_gone() -> None:
+    made = document(CASH_RULE)
+    assert ask(made, {"cash": [(12400, 5)]}, Direction.UP).answers == ()
+    less = {**CASH_RULE, "changeable": "up", "cases": [case({"at_least": 10000}, 40)]}
+    (answer,) = ask(document(less), {"cash": [(5000, 5)]}, Direction.UP).answers
+    assert (shown(answer), answer.level) == ([("5,000.00 EUR", "10,000.00 EUR")], "high")
+    opposed = [{**less, "id": "other", "changeable": "down"}, {**less, "cases": [case({"below": 10000}, 40)]}]
+    assert ask(document(*opposed), {"cash": [(5000, 5)]}).answers == ()
+
+
+def test_what_is_unknown_may_become_known() -> None:
+    made = document({**VERIFIED, "on_unknown": {"points": 10}})
+    (answer,) = ask(made, {}).answers
+    (change,) = answer.changes
+    assert (change.side, change.now, change.then, answer.level) == (Side.KNOWN, "unknown", "true", "low")
+
+
+def test_the_cooldown_is_told() -> None:
+    held = {"previous": pl.DataFrame({"entity_id": ["a"], "level": [2], "entered": [AS_OF - DAY_US]})}
+    (answer,) = ask(document(CASH_RULE, cooldown="30 days"), {"cash": [(12400, 5)]}, **held).answers
+    assert (answer.level, answer.after.level) == ("low", "medium")
+    assert answer.held_until == AS_OF + 29 * DAY_US
+    (answer,) = ask(document(CASH_RULE, cooldown="30 days"), {"cash": [(12400, 5)]}).answers
+    assert answer.held_until == AS_OF + 30 * DAY_US  # the level was entered by this assessment
+
+
+def test_an_override_is_told() -> None:
+    held = {
+        "overrides": pl.DataFrame(
+            {"entity_id": ["a"], "level": [3], "until": [None]}, schema_overrides={"until": pl.Int64}
+        )
+    }
+    found = ask(document(CASH_RULE), {"cash": [(12400, 5)]}, **held)
+    assert found.overridden
+    assert [(answer.level, answer.after.level) for answer in found.answers] == [("low", "high")]
+
+
+def test_points_that_fade_do_not_come_back_where_there_is_less() -> None:
+    fading = {**CASH_RULE, "cases": [case({"at_least": 50000}, 40), case({"at_least": 10000}, 20)]}
+    made = document({**fading, "decay": {"half_life": "30 days"}})
+    (answer,) = ask(made, {"cash": [(60000, 31)]}).answers
+    assert shown(answer) == [("60,000.00 EUR", "below 10,000.00 EUR")]  # below 50,000 it is 20, halved once: medium
+    more = {**fading, "changeable": "up", "cases": [case({"at_least": 50000}, 40)], "decay": {"half_life": "30 days"}}
+    (answer,) = ask(document(more), {"cash": [(20000, 100)]}, Direction.UP).answers
+    assert answer.after.score == "40"  # a fact of today
+
+
+def test_inputs_that_depend_on_each_other_stay() -> None:
+    ratio = rule("ratio", {"ratio": [CASH, {"field": "income"}]}, case({"above": 2}, 10), changeable="down")
+    income = rule("income", {"field": "income"}, case({"below": 1}, 1), changeable="up")
+    found = ask(document(ratio, income), {"cash": [(12400, 5)], "income": 100})
+    assert [shown(answer) for answer in found.answers] == [[("124", "2")]]
+    assert [(one.rule, one.why) for one in found.without] == [("income", "linked")]
+    both = document(ratio, income, CASH_RULE)
+    found = ask(both, {"cash": [(12400, 5)], "income": 100})
+    assert {one.why for one in found.without} == {"linked"}
+    born = [rule("born", {"field": "born"}, case({"below": "2000-01-01"}, 10), changeable="up")]
+    born.append(rule("age", {"days_since": "born"}, case({"at_least": 10000}, 10), changeable="down"))
+    assert {one.why for one in ask(document(*born), {"born": "1960-01-01"}).without} == {"linked"}
+
+
+def test_likeness_is_not_decided() -> None:
+    like = rule(
+        "like",
+        {"field": "occupation"},
+        case({"fuzzy": {"to": "arms dealer", "scorer": "ratio", "at_least": 20}}, 10),
+        case({"is": "present"}, 20),
+        changeable="either",
+    )
+    found = ask(document(like), {"occupation": "arms dealer"})
+    assert [(one.rule, one.why) for one in found.without] == [("like", "not decided")]
+
+
+@pytest.mark.parametrize(("level", "wished"), [(None, None), (1, None), (2, None), (3, None)])
+def test_nothing_is_below_the_lowest_level(level: int | None, wished: str | None) -> None:
+    found = ask(document(CASH_RULE), {}, level=level)
+    assert (found.level, found.wished, found.answers, found.without) == ("low", wished, (), ())
+
+
+def test_nothing_is_said_of_an_assessment_that_failed() -> None:
+    income = rule("income", {"field": "income"}, case({"below": 1}, 30), changeable="up")
+    found = ask(document(CASH_RULE, income), {"cash": [(12400, 5)], "income": "much"})
+    assert (found.level, found.answers) == (None, ())
+    assert found.now.failures
+
+
+def test_pairs_that_were_not_tried_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "MOST_PAIRS", 0)
+    made = document(CASH_RULE, VERIFIED)
+    found = ask(made, {"cash": [(60000, 5)], "verified": False}, level=1)
+    assert (found.answers, found.pairs_left_out) == ((), 2)

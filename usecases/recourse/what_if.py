@@ -1,0 +1,239 @@
+"""What would move the level of a stored entity: its last assessment, with what a person can change changed.
+
+Who knows where a line is drawn can tell customers how to stay below it. So investigators see of it what their view of
+a breakdown shows as well: the factors that gave something, what these saw, and towards where it would have to go.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated
+
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.text import perhaps
+from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
+from fivefold.risk.compiler.value_types import vocabulary
+from fivefold.risk.engine.explain.breakdown import Explanation
+from fivefold.risk.engine.program import program_for
+from fivefold.risk.governance.what_if.answers import Answer, FactorWithout, InputChange, WhatIf, what_if
+from fivefold.risk.governance.what_if.search import Direction, Subject
+from fivefold.store.ingest.entities import entity_named
+from fivefold.store.levels import levels
+from fivefold.store.tables.levels import Assessment, AssessmentInputs
+from fivefold.store.tables.rulesets import RulesetVersion
+from fivefold.usecases.levels.explain import visible_value
+from fivefold.usecases.levels.records import previous_of, read_inputs
+from fivefold.usecases.levels.replay import list_versions_used, override_of
+from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
+from fivefold.usecases.shared.context import Context
+
+
+@schema("WhatIfInput")
+@dataclass(frozen=True, kw_only=True)
+class ChangeShown:
+    """An input that would be changed.
+
+    Attributes:
+        factors: the titles of the factors that it is of.
+        name: the input in plain words.
+        now: what it was.
+        towards: lower, higher, known (it was unknown) or other.
+        then: what it would have to be, in its own unit; None for who may not see thresholds.
+    """
+
+    factors: tuple[str, ...]
+    name: str
+    now: str
+    towards: str
+    then: str | None
+
+
+@schema("WhatIfCase")
+@dataclass(frozen=True, kw_only=True)
+class CaseShown:
+    """A factor that comes to another case: which one, in words, and what it gives."""
+
+    factor: str
+    case_before: str
+    effect_before: str
+    case_after: str
+    effect_after: str
+
+
+@schema("WhatIfAnswer")
+@dataclass(frozen=True, kw_only=True)
+class AnswerShown:
+    """A smallest change that moves the level: of one factor, or of two.
+
+    Attributes:
+        level: what the rules say then.
+        held_until_us: until then the cooldown, or a floor that is unknown, holds the level all the same.
+        score: the total then; None for who may not see thresholds.
+        cases: the factors that come to something else; None likewise.
+    """
+
+    changes: tuple[ChangeShown, ...]
+    level: str
+    held_until_us: Annotated[Moment | None, shown_as("held_until")]
+    score: str | None
+    cases: tuple[CaseShown, ...] | None
+
+
+@schema("WhatIfFactor")
+@dataclass(frozen=True)
+class FactorShown:
+    """A factor of which no change alone moves the level, and why."""
+
+    factor: str
+    why: str
+    gives: bool
+
+
+@schema("WhatIf")
+@dataclass(frozen=True, kw_only=True)
+class WhatIfShown:
+    """What would move a level.
+
+    Attributes:
+        assessment: that was looked at, such as 12.3.
+        as_of_us: its moment.
+        direction: down or up.
+        level: what the rules said, beneath cooldown and override; None where they said none in full.
+        wished: the level that is asked for; None where there is none in that direction.
+        beyond: levels beyond it are good enough too, and there are some.
+        overridden: an override held, above what the rules say.
+        without: the other factors.
+        answers_not_shown: so many answers are about factors that gave nothing, which not everybody may know.
+        pairs_left_out: so many pairs of changes were not tried.
+    """
+
+    assessment: str
+    as_of_us: Annotated[Moment, shown_as("as_of")]
+    direction: str
+    level: str | None
+    wished: str | None
+    beyond: bool
+    overridden: bool
+    answers: tuple[AnswerShown, ...]
+    without: tuple[FactorShown, ...]
+    answers_not_shown: int
+    pairs_left_out: int
+
+
+def read_what_if(
+    context: Context,
+    type_name: str,
+    external_id: str,
+    direction: Direction = Direction.DOWN,
+    level: str | None = None,
+    *,
+    with_thresholds: bool,
+) -> WhatIfShown | None:
+    """Find what would move an entity's level, from its last assessment as it was recorded; nothing is stored.
+
+    None where there is no assessment, no ruleset took part in it, or it was erased. NotFoundError where there is no
+    such entity, ConfigError where there is no such level.
+    """
+    with context.reading() as session:
+        entity = entity_named(session, context.organisation_id, type_name, external_id)
+        standing = levels.current_level(session, entity.id)
+        row = (
+            None
+            if standing is None
+            else levels.assessment_of(session, context.organisation_id, entity.id, standing.number)
+        )
+        subject = None if row is None else subject_of_assessment(session, row)
+    if subject is None or row is None:
+        return None
+    names = subject.program.ruleset.levels
+    if level is not None and level not in names:
+        raise ConfigError(f"there is no level {level!r}; there are {', '.join(names)}{perhaps(level, names)}")
+    found = what_if(subject, direction, None if level is None else names.index(level) + 1)
+    view = _View(subject.program.analysed, subject.base, found.now, with_thresholds=with_thresholds)
+    return view.of(f"{row.entity_id}.{row.number}", found)
+
+
+def subject_of_assessment(session: Session, row: Assessment) -> Subject | None:
+    """Give what an assessment was made from, ready to be changed; None where no ruleset took part, or it was erased."""
+    content = session.get_one(AssessmentInputs, (row.entity_id, row.number)).content
+    if content is None or row.breakdown is None or row.version_id is None:
+        return None
+    analysed = analyse_canonical(session.get_one(RulesetVersion, row.version_id).canonical)
+    inputs, kept = read_inputs(content, row.as_of_us, str(row.entity_id))
+    versions = list_versions_used(session, row.organisation_id, kept["lists"])
+    return Subject(
+        program_for(analysed, versions, kept["base"]),
+        versions,
+        kept["base"],
+        inputs,
+        previous_of(kept["previous"], str(row.entity_id)),
+        override_of(inputs, kept["override"]),
+    )
+
+
+class _View:
+    """What a reader may see of an answer."""
+
+    def __init__(self, analysed: AnalysedRuleset, base: str, now: Explanation, *, with_thresholds: bool) -> None:
+        self._ruleset = analysed.ruleset
+        self._base = base
+        self._whole = with_thresholds
+        self._fired = {
+            one.rule for one in now.rules if isinstance(one.case, int) or one.points or one.floor
+        }  # as `explain.outcomes_shown` has it
+
+    def of(self, assessment: str, found: WhatIf) -> WhatIfShown:
+        """Give what may be seen of what was found."""
+        seen = [answer for answer in found.answers if self._may_see(each.rules for each in answer.changes)]
+        shown = tuple(dict.fromkeys(map(self._answer, seen)))  # without the thresholds several are alike
+        return WhatIfShown(
+            assessment=assessment,
+            as_of_us=found.now.as_of,
+            direction=found.direction.value,
+            level=found.level,
+            wished=found.wished,
+            beyond=bool(found.beyond),
+            overridden=found.overridden,
+            answers=shown,
+            without=tuple(self._without(found.without)),
+            answers_not_shown=len(found.answers) - len(seen),
+            pairs_left_out=found.pairs_left_out,
+        )
+
+    def _may_see(self, rules_of_changes: Iterable[Iterable[str]]) -> bool:
+        return self._whole or all(self._fired.intersection(rules) for rules in rules_of_changes)
+
+    def _answer(self, answer: Answer) -> AnswerShown:
+        cases = tuple(
+            CaseShown(
+                factor=each.title,
+                case_before=each.before.case_outcome.reason,
+                effect_before=each.before.case_outcome.effect,
+                case_after=each.after.case_outcome.reason,
+                effect_after=each.after.case_outcome.effect,
+            )
+            for each in answer.factors
+        )
+        return AnswerShown(
+            changes=tuple(map(self._change, answer.changes)),
+            level=answer.level,
+            held_until_us=answer.held_until,
+            score=answer.after.score if self._whole else None,
+            cases=cases if self._whole else None,
+        )
+
+    def _change(self, change: InputChange) -> ChangeShown:
+        visible = visible_value(change.rule_input, change.before, vocabulary(self._ruleset), self._base, change.cuts)
+        return ChangeShown(
+            factors=tuple(title for rule, title in change.rules.items() if self._whole or rule in self._fired),
+            name=change.name if self._whole else visible.name,
+            now=visible.value,
+            towards=change.side.value,
+            then=change.then if self._whole else None,
+        )
+
+    def _without(self, factors: Iterable[FactorWithout]) -> Iterable[FactorShown]:
+        for one in factors:
+            if self._whole or one.rule in self._fired:
+                yield FactorShown(one.title, one.why, one.gives)
