@@ -44,7 +44,7 @@ def test_too_little_coverage_fails_and_names_what_is_not_reached(tmp_path: Path)
 
 def test_all_arithmetic_is_shown_when_asked(tmp_path: Path) -> None:
     out = succeed(tmp_path, "rules", "test", "session-verification", "--verbose")
-    assert out.count("passed  ") == 14
+    assert out.count("passed  ") == 18
 
 
 def test_changes_that_no_example_notices_are_told_with_their_line_and_an_example(tmp_path: Path) -> None:

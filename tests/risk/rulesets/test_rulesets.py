@@ -14,6 +14,7 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_text
 from fivefold.risk.compiler.value_types import inputs_of_rule
 from fivefold.risk.governance.examples import run as examples
 from fivefold.risk.governance.lint.ruleset import lint
+from fivefold.risk.governance.mutation.run import mutate
 from fivefold.risk.language.expressions import Count, FieldInput, IndicatorInput, Ratio, ScreeningInput, Sum, TagInput
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import Category, PointsScore, Rule, Ruleset, TiersScore, WeightedScore
@@ -41,6 +42,19 @@ def test_examples_come_out_as_expected(name: str) -> None:
 def test_examples_reach_every_rule_and_what_the_ruleset_asks_of_cases(name: str) -> None:
     assert run(name).rule_share == 100
     assert run(name).passed(bundled_ruleset(name)), run(name).missing()
+
+
+@pytest.mark.parametrize(
+    "name", [SESSION, *(pytest.param(name, marks=pytest.mark.full) for name in (RETAIL, WEIGHTED))]
+)
+def test_examples_notice_the_changes_that_the_page_counts(name: str) -> None:
+    counts = mutate(AnalysedRuleset(bundled_ruleset(name)), bundled_lists(), TODAY).counts
+    row = next(
+        line for line in PAGE.read_text("utf-8").splitlines() if line.startswith(f"| `{name}` | ") and "%" in line
+    )
+    tried, _, noticed, missed, no_effect = (int(cell.split()[0]) for cell in row.split("|")[2:-1])
+    assert counts == {"noticed": noticed, "unnoticed": missed, "no effect": no_effect, "not tried": 0}
+    assert tried == sum(counts.values())
 
 
 @every_ruleset
