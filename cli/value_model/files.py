@@ -1,6 +1,7 @@
 """`fivefold simulate`, `sample` and `sort`: files to try things out on, and files put in order."""
 
 import shlex
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -36,13 +37,16 @@ def sample(
     folder: Annotated[Path, typer.Argument(help="Where the tables are written.")],
     customers: Annotated[int, typer.Option("--customers", min=20, max=10_000, help="How many customers.")] = 300,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed and day give the same customers.")] = 1,
+    end: Annotated[
+        str | None, typer.Option("--end", help="The day after the last transactions; by default today.")
+    ] = None,
 ) -> None:
-    """Write a sample portfolio for the ruleset fatf-retail. It has customers, transactions, screenings, cases, tags."""
+    """Write a sample portfolio for the ruleset fatf-retail, with labels, and two rulesets to compare."""
     from pyarrow.parquet import read_schema
 
     from fivefold.training.simulation.sample_portfolio import write_sample
 
-    tables = write_sample(folder, customers, seed)
+    tables = write_sample(folder, customers, seed, None if end is None else _day(end))
     show_table(
         f"{customers:,} invented customers in {folder}",
         ("table", "columns"),
@@ -50,11 +54,20 @@ def sample(
         left=2,
     )
     parts = " ".join(f"--{path.stem} {shlex.quote(str(path))}" for path in tables.paths[1:])
+    echo(f"  {tables.labels.name}: who was confirmed, and when it became known")
+    echo("  now.yaml, draft.yaml, my-lists: a ruleset, a draft of its next version, and the list that they read")
     echo("\nTry the shipped ruleset on them:")
     echo(f"  fivefold rules assess fatf-retail {shlex.quote(str(tables.customers))} {parts}")
     echo(f"with --explain {tables.stories['structuring']} (cash below the reporting threshold), or one of these:")
     for story, customer in tables.stories.items():
         echo(f"  {customer}  {story}")
+
+
+def _day(typed: str) -> date:
+    try:
+        return date.fromisoformat(typed)
+    except ValueError:
+        raise ConfigError(f"--end is {typed!r}; it must be a day such as 2026-07-01") from None
 
 
 def sort(path: PathArgument, output: OutputOption) -> None:

@@ -8,6 +8,7 @@ the ruleset has a customer to find. Shares are choices that give the portfolio t
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,18 @@ NEVER_SCREENED_SHARE = 0.02
 PROMPTED = ("structuring", "sanctioned", "politically-exposed", "confirmed-case", "watched")
 """Stories in the order in which the first customers who are persons get them."""
 
+LABEL_DAYS = 180
+"""Labels became known in so many days before the end."""
+
+_DRAFT_CHANGES = (
+    ("in force of the sample", "that is to follow in the sample"),
+    ("thresholds: [31, 51, 71]", "thresholds: [26, 51, 71]"),
+    ("{equals: agent}, points: 20", "{equals: agent}, points: 25"),
+    ("at_least: 20000}, points: 40", "at_least: 15000}, points: 40"),
+    ("expect: {level: critical, total: 80, floor_by", "expect: {level: critical, total: 85, floor_by"),
+)
+"""What the draft has otherwise than the ruleset in force."""
+
 _CASH_DEPOSITS = (9500.0, 9900.0, 9100.0, 9700.0)
 
 
@@ -51,6 +64,8 @@ class SamplePortfolio:
         tags: `entity_id`, `tag`, `from`.
         cases: `entity_id`, `number`, `opened`, `closed`, `outcome`.
         alerts: `entity_id`, `number`, `opened`, `closed`, `outcome`.
+        labels: `entity_id`, `confirmed`, `at`: who was confirmed in the last half year, and when it became known.
+        rulesets: the folder with `now.yaml`, `draft.yaml` and their lists, `my-lists`.
         stories: a customer for each of `PROMPTED`.
         ordinary: a customer without a story of their own, whom one transaction can raise.
     """
@@ -61,6 +76,8 @@ class SamplePortfolio:
     tags: Path
     cases: Path
     alerts: Path
+    labels: Path
+    rulesets: Path
     stories: dict[str, str]
     ordinary: str
 
@@ -101,7 +118,16 @@ def write_sample(folder: Path, customers: int = 300, seed: int = 1, end: date | 
         "alerts": _records("alert", [stories["watched"], stories["structuring"]], last),
     }
     paths = {name: _write(table, folder / f"{name}.parquet") for name, table in tables.items()}
-    return SamplePortfolio(**paths, stories=stories, ordinary=ordinary["entity_id"][0])
+    with replacing(folder / "confirmed.csv") as unfinished:
+        _labels(known, stories, rng, last).write_csv(unfinished, datetime_format="%Y-%m-%dT%H:%M:%SZ")
+    _write_rulesets(folder)
+    return SamplePortfolio(
+        **paths,
+        labels=folder / "confirmed.csv",
+        rulesets=folder,
+        stories=stories,
+        ordinary=ordinary["entity_id"][0],
+    )
 
 
 def _write(table: pl.DataFrame, path: Path) -> Path:
@@ -230,6 +256,42 @@ def _records(kind: str, customers: Sequence[str], last: date) -> pl.DataFrame:
             for number, customer in enumerate(customers, 1)
         ]
     )
+
+
+def _labels(people: pl.DataFrame, stories: dict[str, str], rng: np.random.Generator, last: date) -> pl.DataFrame:
+    """Confirm a few customers, the sooner the more stands out; what confirmed them is not in the tables alone."""
+    odds = (
+        0.03
+        + 0.12 * people["country"].is_in(["VN", "SY", "BG"]).to_numpy()
+        + 0.1 * people["onboarding"].is_in(["agent"]).to_numpy()
+        + 0.08 * people["products"].list.contains("crypto-assets").to_numpy()
+        + 0.04 * (~people["funds_verified"]).to_numpy()
+    )
+    confirmed = (rng.random(len(people)) < odds) | people["entity_id"].is_in([stories["structuring"]]).to_numpy()
+    hours_before = rng.integers(1, LABEL_DAYS * 24, len(people))
+    at = [_at(last, 0) - timedelta(hours=int(hours)) for hours in hours_before]
+    labels = people.select("entity_id", confirmed=pl.lit(value=True), at=pl.Series(at))
+    return labels.filter(pl.Series(confirmed))
+
+
+def _write_rulesets(folder: Path) -> None:
+    """Write the rulesets of the sample: the one in force, a draft that asks for more, and the list that both read."""
+    source = files("fivefold.training.simulation") / "sample_files"
+    now = (source / "now.yaml").read_text(encoding="utf-8")
+    draft = now
+    for before, after in _DRAFT_CHANGES:
+        if before not in draft:
+            raise AssertionError(f"now.yaml has no {before}")
+        draft = draft.replace(before, after)
+    (folder / "my-lists").mkdir(exist_ok=True)
+    texts = {
+        "now.yaml": now,
+        "draft.yaml": draft,
+        "my-lists/watched-occupations.yaml": (source / "watched-occupations.yaml").read_text(encoding="utf-8"),
+    }
+    for name, text in texts.items():
+        with replacing(folder / name) as unfinished:
+            unfinished.write_text(text, encoding="utf-8")
 
 
 def _at(last: date, days_before: int) -> datetime:

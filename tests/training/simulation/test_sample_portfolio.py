@@ -45,3 +45,17 @@ def test_the_same_seed_and_day_give_the_same_tables(tmp_path: Path, tables: dict
 def test_a_portfolio_without_room_for_the_stories_is_refused(tmp_path: Path, customers: int) -> None:
     with pytest.raises(ConfigError, match=f"customers is {customers}; it must be 20 to 10,000"):
         write_sample(tmp_path, customers)
+
+
+def test_labels_became_known_in_the_last_half_year_and_once_each(tmp_path: Path) -> None:
+    sample = write_sample(tmp_path, 200, seed=3, end=END)
+    labels = pl.read_csv(sample.labels, try_parse_dates=True)
+    assert labels["entity_id"].is_unique().all()
+    assert set(labels["entity_id"]) < set(pl.read_parquet(sample.customers)["entity_id"])
+    assert sample.stories["structuring"] in set(labels["entity_id"])
+    days = (pl.Series([END]) - labels["at"].dt.date()).dt.total_days()
+    assert days.is_between(0, 180).all()
+    assert days.max() > 90
+    before = labels["at"].dt.timestamp()
+    again = pl.read_csv(write_sample(tmp_path, 200, seed=3, end=END).labels, try_parse_dates=True)
+    assert again["at"].dt.timestamp().equals(before)
