@@ -23,7 +23,7 @@ COMMANDS = {
     "ui": ("value_model.registry", "Show every run and version in a browser."),
     "warm": ("value_model.catalogue", "Compile the indicators now."),
     "simulate": ("value_model.files", "Simulate customers to try things out on."),
-    "sample": ("value_model.files", "Write a sample portfolio for the ruleset fatf-retail, with labels, and two rulesets to compare."),
+    "sample": ("value_model.files", "Write a sample portfolio for the ruleset fatf-retail."),
     "sort": ("value_model.files", "Group a file's rows by customer."),
     "serve": ("serve", "Serve the champion over HTTP until stopped."),
     "tokens": ("serve", "Tokens: who may call the service, and what they used up."),

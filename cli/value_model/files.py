@@ -41,7 +41,7 @@ def sample(
         str | None, typer.Option("--end", help="The day after the last transactions; by default today.")
     ] = None,
 ) -> None:
-    """Write a sample portfolio for the ruleset fatf-retail, with labels, and two rulesets to compare."""
+    """Write a sample portfolio for the ruleset fatf-retail. It comes with labels, and with two rulesets to compare."""
     from pyarrow.parquet import read_schema
 
     from fivefold.training.simulation.sample_portfolio import write_sample
