@@ -24,6 +24,7 @@ from fivefold.charts.bars import PLOT_WIDTH, Bar
 from fivefold.console.levels.difference import points_waterfall
 from fivefold.console.rendering import attribute, moment, reading_in, seen_value, sentence, signed, words
 from fivefold.console.texts import text
+from fivefold.usecases.levels.explain import ValueSeen
 from fivefold.usecases.portfolio.export import CustomerExport
 
 _MARGIN: Final = 20 * mm
@@ -118,7 +119,7 @@ def _factors(export: CustomerExport) -> list[Any]:
     rows = [
         (
             rule.title,
-            "; ".join(f"{seen.name}: {seen_value(seen)}" for seen in rule.values) or "–",
+            "; ".join(map(_seen, rule.values)) or "–",
             signed(rule.points),
             words(rule.floor) if rule.floor else "–",
         )
@@ -133,6 +134,11 @@ def _factors(export: CustomerExport) -> list[Any]:
     table = Table(cells, colWidths=_WIDTHS, repeatRows=1, splitInRow=1, hAlign="LEFT", style=look)
     bars = points_waterfall(0.0, [(rule.title, rule.points) for rule in export.factors])[1:]
     return [*([_picture(bars), Spacer(1, 6)] if bars else []), table, Spacer(1, 6)]
+
+
+def _seen(seen: ValueSeen) -> str:
+    formula = f" ({seen.formula})" if seen.formula else ""
+    return f"{seen.name}: {seen_value(seen)}{formula}"
 
 
 def _picture(bars: Sequence[Bar]) -> Drawing:

@@ -1,7 +1,7 @@
 """A ruleset or a policy, and what follows from it alone: read once, and looked through once."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Generic, TypeVar
@@ -14,18 +14,21 @@ from fivefold.risk.compiler.checks import (
     weight_diagnostics,
 )
 from fivefold.risk.compiler.diagnostics import Diagnostic, findings
+from fivefold.risk.compiler.formulas import simple_parts
 from fivefold.risk.compiler.locations import (
     Location,
     conditions_of,
     conditions_of_policy,
     inputs_at,
     inputs_named,
+    inputs_of_calculations,
     wheres_in,
 )
+from fivefold.risk.compiler.units import unit_diagnostics
 from fivefold.risk.compiler.value_types import Vocabulary, inputs_of, inputs_of_rule, vocabulary
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.documents import Path
-from fivefold.risk.language.expressions import Ratio, Window, distinct, tests_in
+from fivefold.risk.language.expressions import distinct, tests_in
 from fivefold.risk.language.operators import Fuzzy
 from fivefold.risk.language.policy import Policy
 from fivefold.risk.language.reading import read_stored, read_text
@@ -69,9 +72,8 @@ class Analysed(ABC, Generic[AnyDefinition]):
 
     @cached_property
     def simple_inputs(self) -> tuple[LanguageModel, ...]:
-        """The same, with both sides of a ratio in its place."""
-        inputs: Sequence[Any] = self.inputs
-        return tuple(side for each in inputs for side in (each.ratio if isinstance(each, Ratio) else (each,)))
+        """The same, with both sides of a ratio, and the parts of a calculation, in its place."""
+        return tuple(distinct(part for each in self.inputs for part in simple_parts(each, self.names)))
 
     @cached_property
     def signals(self) -> tuple[LanguageModel, ...]:
@@ -82,7 +84,7 @@ class Analysed(ABC, Generic[AnyDefinition]):
     def lists(self) -> tuple[str, ...]:
         """The named lists that it needs, in alphabetical order."""
         conditions: list[Any] = [place.condition for place in self.conditions]
-        conditions += [each.where for each in self.simple_inputs if isinstance(each, Window) and each.where is not None]
+        conditions += [place.condition for place in self.wheres]
         return tuple(sorted({name for condition in conditions for name in _lists_in(condition)}))
 
     @cached_property
@@ -143,12 +145,13 @@ class AnalysedRuleset(Analysed[Ruleset]):
     @cached_property
     def inputs_with_paths(self) -> tuple[tuple[Path, LanguageModel], ...]:
         """Every input wherever it is written, with its path."""
-        return tuple(inputs_at(self.ruleset, self.conditions))
+        return (*inputs_of_calculations(self.ruleset), *inputs_at(self.ruleset, self.conditions))
 
     @cached_property
     def structural_diagnostics(self) -> tuple[Diagnostic, ...]:
         """What is wrong with names, levels, cuts, decay and weights."""
-        return (*structure_diagnostics(self.ruleset, self.names), *weight_diagnostics(self.ruleset))
+        units = unit_diagnostics(self.ruleset.calculate, self.names)
+        return (*structure_diagnostics(self.ruleset, self.names), *weight_diagnostics(self.ruleset), *units)
 
 
 class AnalysedPolicy(Analysed[Policy]):
@@ -172,12 +175,14 @@ class AnalysedPolicy(Analysed[Policy]):
     @cached_property
     def inputs_with_paths(self) -> tuple[tuple[Path, LanguageModel], ...]:
         """Every input wherever it is written, with its path."""
-        return tuple(at for place in self.conditions for at in inputs_named(place))
+        named = (at for place in self.conditions for at in inputs_named(place))
+        return (*inputs_of_calculations(self.policy), *named)
 
     @cached_property
     def structural_diagnostics(self) -> tuple[Diagnostic, ...]:
         """What is wrong with names, levels and actions."""
-        return tuple(policy_structure_diagnostics(self.policy))
+        units = unit_diagnostics(self.policy.calculate, self.names)
+        return (*policy_structure_diagnostics(self.policy), *units)
 
 
 def analyse_text(text: str, source: str = "the ruleset") -> AnalysedRuleset:

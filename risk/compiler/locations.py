@@ -6,6 +6,7 @@ from typing import Any
 
 from fivefold.risk.compiler.value_types import SOURCES, linked_source
 from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.calculations import inputs_calculated
 from fivefold.risk.language.documents import Path
 from fivefold.risk.language.expressions import All, Any_, Not, OwnTest, Ratio, Window, input_of_test, word_of
 from fivefold.risk.language.operators import Operators
@@ -63,6 +64,12 @@ def inputs_at(ruleset: Ruleset, conditions: Iterable[Location]) -> Iterator[tupl
             yield ("rules", position, "decay", "signal"), rule.decay.signal
     for place in conditions:
         yield from inputs_named(place)
+
+
+def inputs_of_calculations(definition: Ruleset | Policy) -> Iterator[tuple[Path, LanguageModel]]:
+    """Give every input that calculations are made of, used or not."""
+    for name, calculation in definition.calculate.items():
+        yield from inputs_calculated(calculation, ("calculate", name))
 
 
 def inputs_named(place: Location) -> Iterator[tuple[Path, LanguageModel]]:

@@ -1,7 +1,7 @@
 """The value type of each input of a ruleset, and the literals that it can be compared with."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +13,7 @@ from fivefold.domain.text import perhaps
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import (
+    CalculationInput,
     Count,
     DaysSince,
     Distinct,
@@ -158,12 +159,14 @@ class Vocabulary:
         transaction: fields of its transactions.
         case: fields of its cases and alerts.
         levels: their names, lowest first.
+        calculations: by name.
     """
 
     entity: Mapping[str, FieldType]
     transaction: Mapping[str, FieldType]
     case: Mapping[str, FieldType]
     levels: tuple[str, ...] = ()
+    calculations: Mapping[str, Any] = field(default_factory=dict)
 
     def linked(self, source: str) -> Mapping[str, FieldType]:
         """Give the fields of one source of linked facts."""
@@ -177,6 +180,7 @@ def vocabulary(definition: Ruleset | Policy) -> Vocabulary:
         {**definition.transaction_fields, **TRANSACTION_FIELDS},
         {**definition.case_fields, **CASE_FIELDS},
         definition.levels,
+        definition.calculate,
     )
 
 
@@ -195,7 +199,7 @@ def column_of(aggregate: Any) -> str | None:
     return str(getattr(aggregate, word))
 
 
-def value_type_of_input(rule_input: Any, names: Vocabulary) -> ValueType:
+def value_type_of_input(rule_input: Any, names: Vocabulary) -> ValueType:  # noqa: PLR0911 (one for each kind of input)
     """Give the value type of an input.
 
     Raises:
@@ -210,6 +214,8 @@ def value_type_of_input(rule_input: Any, names: Vocabulary) -> ValueType:
             if value_type_of_input(side, names) not in _NUMBERS:
                 raise UnknownNameError("is a ratio of something that is no number")
         return ValueType.NUMBER
+    if isinstance(rule_input, CalculationInput):
+        return ValueType.MONEY if _calculation(rule_input, names).unit == "money" else ValueType.NUMBER
     if isinstance(rule_input, IndicatorInput):
         if rule_input.indicator not in catalogue().names:
             near = perhaps(rule_input.indicator, catalogue().names, cutoff=0.7)
@@ -221,6 +227,24 @@ def value_type_of_input(rule_input: Any, names: Vocabulary) -> ValueType:
         return _VALUE_TYPES[rule_input.value if isinstance(rule_input, ValueInput) else rule_input.level]
     is_mark = isinstance(rule_input, TagInput | ScreeningInput)
     return ValueType.MARK if is_mark else _value_type_of_pattern(rule_input, names)
+
+
+def _calculation(rule_input: CalculationInput, names: Vocabulary) -> Any:
+    name = rule_input.calculation
+    if name not in names.calculations:
+        there = ", ".join(names.calculations) or "none"
+        raise UnknownNameError(
+            f"names the calculation {name}, which is not under calculate{perhaps(name, names.calculations)}; "
+            f"there are {there}"
+        )
+    return names.calculations[name]
+
+
+def currency_of(rule_input: Any, names: Vocabulary) -> str | None:
+    """Give the currency that an input names for its money; None where it is in the base currency, or is no money."""
+    named = names.calculations.get(rule_input.calculation) if isinstance(rule_input, CalculationInput) else rule_input
+    currency: str | None = getattr(named, "in_currency", None)
+    return currency
 
 
 _VALUE_TYPES: Mapping[str, ValueType] = {
@@ -256,7 +280,7 @@ def column_for(rule_input: Any, names: Vocabulary, base: str) -> Column:
         Misnamed: as `value_type_of_input`.
     """
     kind = value_type_of_input(rule_input, names)
-    units = minor_units(getattr(rule_input, "in_currency", None) or base) if kind is ValueType.MONEY else 1
+    units = minor_units(currency_of(rule_input, names) or base) if kind is ValueType.MONEY else 1
     return Column(input_key(rule_input), kind, units, names.levels if kind is ValueType.LEVEL else ())
 
 

@@ -11,8 +11,10 @@ from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.domain.money import minor_units
 from fivefold.risk.compiler.analysis import Analysed
 from fivefold.risk.compiler.conditions import Lists
+from fivefold.risk.compiler.formulas import calculations_in_order, parts_of_calculation
 from fivefold.risk.compiler.value_types import SOURCES, Vocabulary, linked_source, value_type_of_input
 from fivefold.risk.facts.aggregates import aggregate, quotient
+from fivefold.risk.facts.calculated import with_calculations
 from fivefold.risk.facts.linked import CONVERTED, FACT, FIELD, LINKED_ENTITY, PROBLEM, TIME, LinkedFacts
 from fivefold.risk.facts.patterns import find
 from fivefold.risk.facts.pending_transaction import pending_facts, pending_inputs
@@ -22,6 +24,7 @@ from fivefold.risk.facts.records import Recorded, prepare_records, screened, tag
 from fivefold.risk.facts.transactions import prepare, prepare_stored
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import (
+    CalculationInput,
     DaysSince,
     FieldInput,
     IndicatorInput,
@@ -70,15 +73,22 @@ class Needs:
         return cls(analysed.inputs, analysed.signals, analysed.names)
 
     def everything(self) -> list[LanguageModel]:
-        """List the inputs, and those that other inputs are made of before them, each once."""
-        below = [part for each in self.inputs for part in parts_of(each)]
+        """List the inputs, and what ratios, patterns and calculations are made of before them, each once."""
+        below = [part for each in self.inputs for part in parts_of(each, self.names)]
         return distinct((*below, *self.signals, *self.inputs))
 
 
-def parts_of(rule_input: Any) -> list[LanguageModel]:
-    """Give the inputs that an input is computed from; none for most."""
+def parts_of(rule_input: Any, names: Vocabulary) -> list[LanguageModel]:
+    """Give the inputs that an input is computed from, for a calculation those of its parts too; none for most."""
+    if isinstance(rule_input, CalculationInput):
+        within = calculations_in_order([rule_input.calculation], names.calculations)
+        return [part for name in within for part in parts_of_calculation(names.calculations[name])]
     if isinstance(rule_input, Ratio):
         return list(rule_input.ratio)
+    return _fields_of_pattern(rule_input)
+
+
+def _fields_of_pattern(rule_input: Any) -> list[LanguageModel]:
     names = [getattr(rule_input, name, None) for name in ("expected_monthly", "declared")]
     return [FieldInput(field=name) for name in names if name is not None]
 
@@ -181,6 +191,9 @@ def resolve(
             frame = _with_pattern(frame, rule_input, sources["transactions"], units)
         elif isinstance(rule_input, Ratio):
             frame = _with_ratio(frame, rule_input, needs.names, portfolio.rates.base)
+    calculated = [rule_input for rule_input in everything if isinstance(rule_input, CalculationInput)]
+    if calculated:
+        frame = with_calculations(frame, calculated, needs.names, portfolio.rates.base)
     signal_fields = [_signal_field(rule_input) for rule_input in needs.signals if isinstance(rule_input, FieldInput)]
     return frame.with_columns(*signal_fields) if signal_fields else frame
 
@@ -260,7 +273,7 @@ def _with_pattern(frame: pl.DataFrame, pattern: Any, facts: LinkedFacts, units: 
     problems = [frame.select(ENTITY).join(first, on=ENTITY, how="left", maintain_order="left")[PROBLEM]]
     problems += [
         frame.select(pl.format("{} is {}", pl.lit(part.field), pl.col(error_of(input_key(part))))).to_series()
-        for part in parts_of(pattern)
+        for part in _fields_of_pattern(pattern)
         if isinstance(part, FieldInput) and error_of(input_key(part)) in frame.columns
     ]
     wrong = frame.select(pl.coalesce(problems)).to_series()

@@ -10,11 +10,14 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from fivefold.risk.engine.explain.describe import condition_words, input_words
+from fivefold.risk.engine.explain.formulas import operation_words
+from fivefold.risk.language.calculations import Calculation, input_of_operand
 from fivefold.risk.language.expressions import Condition, Input
 from fivefold.risk.language.ruleset import Ruleset
 
 _CONDITION: TypeAdapter[Any] = TypeAdapter(Condition)
 _INPUT: TypeAdapter[Any] = TypeAdapter(Input)
+_CALCULATION: TypeAdapter[Any] = TypeAdapter(Calculation)
 
 
 def change_words(word: str, part: Any) -> str:
@@ -62,6 +65,24 @@ def rule_words(part: Mapping[str, Any]) -> str:
     return f"{part['title']} ({part['category']}{own_input}): " + "; ".join(map(case_words, part["cases"]))
 
 
+def calculation_words(part: Mapping[str, Any]) -> str:
+    """Write a calculation: its unit and its formula.
+
+    >>> calculation_words({"unit": "ratio", "divide": [{"sum": "amount"}, {"field": "income", "as": "money"}]})
+    'a ratio, sum of amount ÷ income as money'
+    """
+    calculation = _CALCULATION.validate_python(part)
+    unit = f"{part['unit']} in {part['in_currency']}" if "in_currency" in part else f"{part['unit']}"
+    article = "" if unit.startswith(("money", "days")) else "a "
+    return f"{article}{unit}, {operation_words(calculation, _operand_words)}"
+
+
+def _operand_words(operand: Any) -> str:
+    words = input_words(input_of_operand(operand))
+    unit = getattr(operand, "unit", None)
+    return words if unit is None else f"{words} as {unit}"
+
+
 _WORDS: Mapping[str, Callable[[Any], str]] = {
     "when": lambda part: condition_words(_CONDITION.validate_python(part)),
     "applies_to": lambda part: condition_words(_CONDITION.validate_python(part), "the entity"),
@@ -71,6 +92,7 @@ _WORDS: Mapping[str, Callable[[Any], str]] = {
     "on_unknown": outcome_words,
     "rule": rule_words,
     "case": case_words,
+    "calculation": calculation_words,
 }
 
 
@@ -247,8 +269,13 @@ def diff(before: Ruleset, after: Ruleset) -> RulesetDifference:
 
 
 def _ruleset(before: dict[str, Any], after: dict[str, Any]) -> Iterator[RulesetChange]:
-    own = [{word: part for word, part in side.items() if word not in _LISTS} for side in (before, after)]
+    own = [
+        {word: part for word, part in side.items() if word not in {*_LISTS, "calculate"}} for side in (before, after)
+    ]
     yield from _mapping("", *own)
+    calculations = [side.get("calculate", {}) for side in (before, after)]
+    for name in dict.fromkeys((*calculations[0], *calculations[1])):
+        yield from _part(f"calculation {name}", "calculation", *(side.get(name) for side in calculations))
     yield from _listed("rule", "id", before.get("rules", []), after.get("rules", []))
     yield from _listed("example", "name", before.get("examples", []), after.get("examples", []))
 
@@ -289,7 +316,7 @@ def _words_show_it(word: str, before: Plain, after: Plain) -> bool:
     return word in _WORDED and change_words(word, before) != change_words(word, after)
 
 
-_WORDED = frozenset({"when", "applies_to", "input", "signal", "otherwise", "on_unknown"})
+_WORDED = frozenset({"when", "applies_to", "input", "signal", "otherwise", "on_unknown", "calculation"})
 
 
 def _listed(

@@ -99,6 +99,12 @@ class ValueInput(LanguageModel):
     value: Literal["score", "segment", "expected_value"]
 
 
+class CalculationInput(LanguageModel):
+    """One of the ruleset's calculations, by its name; unknown where a part of it is unknown, or a divisor is 0."""
+
+    calculation: Name
+
+
 class TagInput(LanguageModel):
     """A tag that people gave; absent where it was not given, never unknown."""
 
@@ -123,6 +129,7 @@ PLAIN_INPUTS: dict[str, type[LanguageModel]] = {
     "ratio": Ratio,
     "indicator": IndicatorInput,
     "value": ValueInput,
+    "calculation": CalculationInput,
     "tag": TagInput,
     "screening": ScreeningInput,
 }
@@ -162,6 +169,7 @@ NumberInput = Annotated[_Numeric, _choice(NUMERIC_WORDS, "number")]
 Input = Annotated[
     _Numeric
     | Annotated[Ratio, Tag("ratio")]
+    | Annotated[CalculationInput, Tag("calculation")]
     | Annotated[TagInput, Tag("tag")]
     | Annotated[ScreeningInput, Tag("screening")]
     | Annotated[Pattern, Tag("pattern")],

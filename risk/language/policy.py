@@ -7,6 +7,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from pydantic import Discriminator, Field, Tag
 
 from fivefold.risk.language.base import Identifier, LanguageModel, Name, Words
+from fivefold.risk.language.calculations import (
+    MOST_CALCULATIONS,
+    MOST_OPERANDS,
+    Absolute,
+    Add,
+    Clamp,
+    Divide,
+    GreatestOf,
+    LeastOf,
+    Multiply,
+    Of,
+    Round,
+    Subtract,
+    calculation_of,
+    operand_of,
+)
 from fivefold.risk.language.expressions import (
     NUMERIC_WORDS,
     PLAIN_INPUTS,
@@ -84,6 +100,90 @@ else:
 """An input that can be a number."""
 
 
+_Several = Annotated[tuple["PolicyOperand", ...], Field(min_length=2, max_length=MOST_OPERANDS)]
+
+
+class PolicyAdd(Add):
+    """The sum of numbers of one unit."""
+
+    add: _Several
+
+
+class PolicySubtract(Subtract):
+    """The first number less the second, of one unit."""
+
+    subtract: tuple["PolicyOperand", "PolicyOperand"]
+
+
+class PolicyMultiply(Multiply):
+    """The product of numbers."""
+
+    multiply: _Several
+
+
+class PolicyDivide(Divide):
+    """The first number over the second; unknown where the second is 0."""
+
+    divide: tuple["PolicyOperand", "PolicyOperand"]
+
+
+class PolicyLeastOf(LeastOf):
+    """The least of numbers of one unit."""
+
+    least_of: _Several
+
+
+class PolicyGreatestOf(GreatestOf):
+    """The greatest of numbers of one unit."""
+
+    greatest_of: _Several
+
+
+class PolicyAbsolute(Absolute):
+    """The size of a number, without its sign."""
+
+    absolute: "PolicyOperand"
+
+
+class PolicyClamp(Clamp):
+    """A number, or the nearer end of a range where it is outside."""
+
+    clamp: "PolicyOperand"
+
+
+class PolicyRound(Round):
+    """A number rounded to so many decimals, half to even; money counts in its main unit."""
+
+    round: "PolicyOperand"
+
+
+class PolicyOf(Of):
+    """A number under a name of its own."""
+
+    of: "PolicyOperand"
+
+
+_OPERATIONS: dict[str, type[LanguageModel]] = {
+    "add": PolicyAdd,
+    "subtract": PolicySubtract,
+    "multiply": PolicyMultiply,
+    "divide": PolicyDivide,
+    "least_of": PolicyLeastOf,
+    "greatest_of": PolicyGreatestOf,
+    "absolute": PolicyAbsolute,
+    "clamp": PolicyClamp,
+    "round": PolicyRound,
+}
+if TYPE_CHECKING:
+    PolicyOperand: TypeAlias = Any
+    PolicyCalculation: TypeAlias = Any
+else:
+    PolicyOperand = operand_of({word: POLICY_INPUTS[word] for word in _NUMERIC}, _OPERATIONS)
+    for _form in (*_OPERATIONS.values(), PolicyOf):
+        _form.model_rebuild(_types_namespace={"PolicyOperand": PolicyOperand})
+    PolicyCalculation = calculation_of({**_OPERATIONS, "of": PolicyOf}, "Policy")
+
+
 class PolicyAll(All):
     """True if all hold, false if one fails, otherwise unknown."""
 
@@ -144,6 +244,7 @@ class Policy(Definition):
         transaction_fields: what transactions have beside the fields that all have.
         case_fields: what cases and alerts have beside the fields that all have.
         levels: names, lowest first.
+        calculate: named numbers, made of what is known of the entity, its level and the transaction.
         actions: that can be taken, the mildest first.
         wins: of the rules that give an action, the first one or the one with the most severe action.
         otherwise: the action where no rule gives one.
@@ -151,6 +252,7 @@ class Policy(Definition):
 
     word = "policy"
     name: Identifier = Field(alias="policy")
+    calculate: Annotated[dict[Name, PolicyCalculation], Field(default_factory=dict, max_length=MOST_CALCULATIONS)]
     levels: LevelNames
     actions: Annotated[tuple[Identifier, ...], Field(min_length=2, max_length=20)]
     wins: Literal["first", "most severe"]

@@ -13,7 +13,8 @@ from pydantic import (
     model_validator,
 )
 
-from fivefold.risk.language.base import Identifier, LanguageModel, Words
+from fivefold.risk.language.base import Identifier, LanguageModel, Name, Words
+from fivefold.risk.language.calculations import MOST_CALCULATIONS, Calculation
 from fivefold.risk.language.expressions import Condition, Input, word_of
 from fivefold.risk.language.fields import Definition, LevelNames
 from fivefold.risk.language.quantities import Duration, DurationText, MomentText, Percent, Points, exact, json_number
@@ -245,6 +246,7 @@ class Ruleset(Definition):
         fields: of the entity, typed; conditions may name these alone.
         transaction_fields: what transactions have beside the fields that all have.
         case_fields: what cases and alerts have beside the fields that all have.
+        calculate: named numbers, made of what is known of the entity.
         optional_tables: tables that the rules read and that may be absent; an absent one then counts as empty.
         applies_to: entities for which it is not true, unknown included, get no level from this ruleset.
         levels: names, lowest first.
@@ -254,6 +256,7 @@ class Ruleset(Definition):
 
     word = "ruleset"
     name: Identifier = Field(alias="ruleset")
+    calculate: Annotated[dict[Name, Calculation], Field(default_factory=dict, max_length=MOST_CALCULATIONS)]
     optional_tables: tuple[OptionalTable, ...] = ()
     applies_to: Condition | None = None
     levels: LevelNames

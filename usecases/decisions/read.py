@@ -172,7 +172,7 @@ def _visible_rule(
     values = tuple(
         visible_value(
             input_,
-            replay_inputs["inputs"][input_key(input_)],
+            replay_inputs["inputs"],
             analysed.names,
             replay_inputs["base"],
             cuts.get(input_key(input_), ()),

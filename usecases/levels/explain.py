@@ -14,9 +14,9 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from fivefold.risk.compiler.analysis import analyse_canonical
-from fivefold.risk.compiler.value_types import Vocabulary, column_for, vocabulary
+from fivefold.risk.compiler.value_types import Vocabulary, column_for, currency_of, vocabulary
 from fivefold.risk.engine.assessments import Status
-from fivefold.risk.engine.explain.describe import input_words, value_words
+from fivefold.risk.engine.explain.describe import formula_of, input_words, value_words
 from fivefold.risk.language.expressions import Ratio, Window, input_key, input_of_test, tests_in
 from fivefold.risk.language.operators import Operators
 from fivefold.risk.language.ruleset import Case, Rule, Ruleset
@@ -32,10 +32,11 @@ NOT_APPLICABLE = "No ruleset applies, so there is no level"
 
 @dataclass(frozen=True)
 class ValueSeen:
-    """What a case looked at."""
+    """What a case looked at; the formula, with its numbers, of what is calculated."""
 
     name: str
     value: str
+    formula: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +173,7 @@ def _case_of(outcome: Mapping[str, Any], rule: Rule) -> Case | None:
 def _values(rule: Rule, case: Case | None, ruleset: Ruleset, inputs: Mapping[str, Any]) -> Iterator[ValueSeen]:
     for key, (input_, cuts) in _looked_at(rule, case).items():
         if key in inputs["inputs"]:
-            yield visible_value(input_, inputs["inputs"][key], vocabulary(ruleset), inputs["base"], cuts)
+            yield visible_value(input_, inputs["inputs"], vocabulary(ruleset), inputs["base"], cuts)
 
 
 def inputs_shown(outcome: Mapping[str, Any], ruleset: Ruleset, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -199,18 +200,22 @@ def _numbers(test: Operators) -> Iterator[Decimal]:
         yield from (one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, Decimal))
 
 
-def visible_value(input_: Any, value: Any, names: Vocabulary, base: str, cuts: Sequence[Decimal]) -> ValueSeen:
+def visible_value(
+    input_: Any, inputs: Mapping[str, Any], names: Vocabulary, base: str, cuts: Sequence[Decimal]
+) -> ValueSeen:
     """Tell an input and its value, and nothing of what was asked of it.
 
     Args:
         input_: the input.
-        value: as it was kept.
+        inputs: the values of all inputs by their keys, as they were kept.
         names: the fields that are declared.
         base: the currency that money is in, where the input names none.
         cuts: the numbers that it was compared with: the value is not shown rounded across one.
     """
-    currency = getattr(input_, "in_currency", None) or base
-    return ValueSeen(input_named(input_), value_words(value, column_for(input_, names, base), currency, cuts))
+    value = inputs[input_key(input_)]
+    shown = value_words(value, column_for(input_, names, base), currency_of(input_, names) or base, cuts)
+    formula = formula_of(input_, names, base, input_named)
+    return ValueSeen(input_named(input_), shown, None if formula is None else formula.words(inputs, shown))
 
 
 def input_named(input_: Any) -> str:

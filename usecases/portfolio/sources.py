@@ -13,12 +13,12 @@ import polars as pl
 from sqlalchemy.orm import Session
 
 from fivefold.risk.compiler.analysis import analyse_canonical
-from fivefold.risk.compiler.value_types import linked_source
+from fivefold.risk.compiler.formulas import simple_parts
+from fivefold.risk.compiler.value_types import Vocabulary, linked_source, vocabulary
 from fivefold.risk.facts.reading import read_field
 from fivefold.risk.language.expressions import (
     DaysSince,
     FieldInput,
-    Ratio,
     ScreeningInput,
     TagInput,
     ValueInput,
@@ -77,7 +77,7 @@ class ValueSource:
 
 @dataclass(frozen=True)
 class SourcesOfValue:
-    """From where a value is that the reasons show; a ratio has two sides, which may be from two."""
+    """From where a value is that the reasons show; a ratio, or a calculation, may be from several."""
 
     name: str
     sources: tuple[ValueSource, ...]
@@ -116,7 +116,8 @@ def sources_of(context: Context, assessment: str) -> AssessmentSources | None:
             return None
         if row.version_id is None:
             return AssessmentSources(as_of_us=row.as_of_us, rules=())
-        ruleset = analyse_canonical(session.get_one(RulesetVersion, row.version_id).canonical).ruleset
+        analysed = analyse_canonical(session.get_one(RulesetVersion, row.version_id).canonical)
+        ruleset, names = analysed.ruleset, analysed.names
         inputs = inputs_of(session, row)
         shown = outcomes_shown(breakdown_of(session, row))
         behind = [{} if inputs is None else inputs_shown(outcome, ruleset, inputs) for outcome in shown]
@@ -125,21 +126,16 @@ def sources_of(context: Context, assessment: str) -> AssessmentSources | None:
             SourcesOfRule(
                 title=outcome["title"],
                 category=outcome["category"],
-                values=tuple(_of_value(input_, told) for input_ in of_rule.values()),
+                values=tuple(_of_value(input_, names, told) for input_ in of_rule.values()),
             )
             for outcome, of_rule in zip(shown, behind, strict=True)
         )
         return AssessmentSources(as_of_us=row.as_of_us, rules=rules)
 
 
-def _of_value(input_: Any, told: Mapping[str, ValueSource]) -> SourcesOfValue:
-    sources = dict.fromkeys(told[input_key(side)] for side in _sides(input_))
+def _of_value(input_: Any, names: Vocabulary, told: Mapping[str, ValueSource]) -> SourcesOfValue:
+    sources = dict.fromkeys(told[input_key(side)] for side in simple_parts(input_, names))
     return SourcesOfValue(input_named(input_), tuple(sources))
-
-
-def _sides(input_: Any) -> tuple[Any, ...]:
-    """Give what an input is of: the two sides of a ratio, or itself."""
-    return input_.ratio if isinstance(input_, Ratio) else (input_,)
 
 
 def _kind_of(input_: Any) -> tuple[Kind, str]:
@@ -173,7 +169,7 @@ def _told(
         input_key(side): (side, inputs.get(input_key(side), inputs[key]))
         for of_rule in behind
         for key, input_ in of_rule.items()
-        for side in _sides(input_)
+        for side in simple_parts(input_, vocabulary(ruleset))
     }
     known = [_kind_of(side) for side, value in sides.values() if value is not None]
     words = {kind: frozenset(about for each, about in known if each == kind) for kind in ("tag", "screening")}

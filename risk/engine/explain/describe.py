@@ -9,12 +9,23 @@ from decimal import Decimal
 from typing import Any
 
 from fivefold.domain.clock import day_text
-from fivefold.risk.compiler.value_types import SOURCES, Column, column_of, linked_source
+from fivefold.risk.compiler.value_types import (
+    SOURCES,
+    Column,
+    Vocabulary,
+    column_for,
+    column_of,
+    currency_of,
+    linked_source,
+)
+from fivefold.risk.engine.explain.formulas import FormulaDescription
 from fivefold.risk.facts.portfolio import error_of
 from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.calculations import Of
 from fivefold.risk.language.expressions import (
     All,
     Any_,
+    CalculationInput,
     Count,
     DaysSince,
     Distinct,
@@ -104,6 +115,7 @@ _LEVELS: Mapping[str, str] = {
 
 _NAMES: Mapping[type, Callable[[Any], str]] = {
     FieldInput: lambda rule_input: rule_input.field.replace("_", " "),
+    CalculationInput: lambda rule_input: rule_input.calculation.replace("_", " "),
     Ratio: _ratio_words,
     PolicyRatio: _ratio_words,
     LevelInput: lambda rule_input: _LEVELS[rule_input.level],
@@ -249,6 +261,7 @@ class InputDescription:
         column: what its values are.
         currency: that money is in.
         cuts: the numbers that it is compared with: no value is shown rounded across one.
+        formula: of a calculation; None for every other input.
     """
 
     key: str
@@ -258,20 +271,30 @@ class InputDescription:
     column: Column
     currency: str
     cuts: tuple[Decimal, ...]
+    formula: FormulaDescription | None = None
 
-    def words(self, value: Any, problem: str | None) -> str:
-        """Write the input's value, or the raw value where it could not be read."""
-        return f"{self.name} is {problem or value_words(value, self.column, self.currency, self.cuts)}"
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns that the words need."""
+        return (self.key,) if self.formula is None else self.formula.keys
+
+    def words(self, row: Mapping[str, Any]) -> str:
+        """Write the input's value, or the raw value where it could not be read; *row* has one entity's columns."""
+        problem = row.get(self.error)
+        if problem:
+            return f"{self.name} is {problem}"
+        shown = value_words(row[self.key], self.column, self.currency, self.cuts)
+        return f"{self.name} is {shown if self.formula is None else self.formula.words(row, shown)}"
 
 
 def describe_inputs(
-    inputs: Iterable[LanguageModel], columns: Mapping[str, Column], base: str, cuts: Cuts | None = None
+    inputs: Iterable[LanguageModel], names: Vocabulary, base: str, cuts: Cuts | None = None
 ) -> tuple[InputDescription, ...]:
     """Prepare inputs, each once.
 
     Args:
         inputs: the inputs.
-        columns: of a program's inputs, by their keys.
+        names: what is declared.
         base: the currency that money is in, where an input names none.
         cuts: what they are compared with; nothing where it is not given.
     """
@@ -280,12 +303,25 @@ def describe_inputs(
             key,
             error_of(key),
             input_words(each),
-            column=columns[key],
-            currency=getattr(each, "in_currency", None) or base,
+            column=column_for(each, names, base),
+            currency=currency_of(each, names) or base,
             cuts=(cuts or {}).get(key, ()),
+            formula=formula_of(each, names, base),
         )
         for key, each in {input_key(each): each for each in inputs}.items()
     )
+
+
+def formula_of(
+    rule_input: Any, names: Vocabulary, base: str, named: Callable[[Any], str] = input_words
+) -> FormulaDescription | None:
+    """Prepare the formula of a calculation, whose inputs *named* writes.
+
+    None for every other input, and for a name alone.
+    """
+    if not isinstance(rule_input, CalculationInput) or isinstance(names.calculations[rule_input.calculation], Of):
+        return None
+    return FormulaDescription(rule_input, vocabulary=names, base=base, named=named, valued=value_words)
 
 
 def numbers_compared(rule: Rule) -> Cuts:

@@ -4,15 +4,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fivefold.risk.compiler.value_types import SOURCES, inputs_of
+from fivefold.risk.compiler.formulas import simple_parts
+from fivefold.risk.compiler.value_types import SOURCES, Vocabulary, inputs_of
 from fivefold.risk.engine.explain.describe import InputDescription, describe_inputs, input_words
 from fivefold.risk.engine.program import Program
 from fivefold.risk.engine.totals import WEIGHTS_USED
 from fivefold.risk.facts.portfolio import NOT_KNOWN, error_of
 from fivefold.risk.language.base import LanguageModel
-from fivefold.risk.language.expressions import DaysSince, FieldInput, Ratio, distinct, input_key
+from fivefold.risk.language.expressions import DaysSince, FieldInput, distinct, input_key
 from fivefold.risk.language.fields import FieldType, OneOf
-from fivefold.risk.language.ruleset import Ruleset, WeightedScore
+from fivefold.risk.language.ruleset import WeightedScore
 
 PREDICATE = "whom the ruleset applies to"
 CHOICE = "the choice of weights"
@@ -35,7 +36,7 @@ class Misfit:
         error: the column of what was met.
         before: the words before that.
         after: the words after it: what would have been right.
-        sides: the misfits of both sides of a ratio.
+        sides: the misfits of both sides of a ratio, and of the parts of a calculation.
     """
 
     error: str
@@ -44,18 +45,19 @@ class Misfit:
     sides: tuple["Misfit", ...] = ()
 
 
-def misfits_of(inputs: Iterable[LanguageModel], ruleset: Ruleset) -> tuple[Misfit, ...]:
+def misfits_of(inputs: Iterable[LanguageModel], names: Vocabulary) -> tuple[Misfit, ...]:
     """Prepare the words for inputs that could not be read."""
-    return tuple(_misfit(each, ruleset) for each in distinct(inputs))
+    return tuple(_misfit(each, names) for each in distinct(inputs))
 
 
-def _misfit(rule_input: LanguageModel, ruleset: Ruleset) -> Misfit:
+def _misfit(rule_input: LanguageModel, names: Vocabulary) -> Misfit:
     error, field = error_of(input_key(rule_input)), _field_of(rule_input)
     if field is None:
-        sides = misfits_of(rule_input.ratio, ruleset) if isinstance(rule_input, Ratio) else ()
+        parts = simple_parts(rule_input, names)
+        sides = () if parts == [rule_input] else misfits_of(parts, names)
         return Misfit(error, f"{input_words(rule_input)}: ", sides=sides)
     name = input_words(FieldInput(field=field))
-    return Misfit(error, f"{name} is ", f", which is {_wrong(ruleset.fields[field])}")
+    return Misfit(error, f"{name} is ", f", which is {_wrong(names.entity[field])}")
 
 
 def _field_of(rule_input: LanguageModel) -> str | None:
@@ -116,16 +118,14 @@ class EntityFailures:
 
 def entity_failures(program: Program, base: str) -> EntityFailures:
     """Prepare the words for failures beside the rules; *base* is the currency of money."""
-    ruleset, choice_inputs = program.ruleset, []
+    ruleset, names, choice_inputs = program.ruleset, program.analysed.names, []
     if isinstance(ruleset.score, WeightedScore):
         conditions = [choice.when for choice in ruleset.score.weighted.weights_by if choice.when is not None]
         choice_inputs = [part for condition in conditions for part in inputs_of(condition)]
-    predicate = misfits_of(inputs_of(ruleset.applies_to), ruleset)
-    return EntityFailures(
-        predicate, misfits_of(choice_inputs, ruleset), describe_inputs(choice_inputs, program.inputs, base)
-    )
+    predicate = misfits_of(inputs_of(ruleset.applies_to), names)
+    return EntityFailures(predicate, misfits_of(choice_inputs, names), describe_inputs(choice_inputs, names, base))
 
 
 def values_text(descriptions: Iterable[InputDescription], inputs: Mapping[str, Any]) -> str:
     """Write the values of one entity's inputs."""
-    return ", ".join(one.words(inputs[one.key], inputs.get(one.error)) for one in descriptions)
+    return ", ".join(one.words(inputs) for one in descriptions)

@@ -82,7 +82,7 @@ class _PolicyRuleExplainer:
     unless: str
 
     def explain(self, outcome: PolicyOutcome, row: Mapping[str, Any]) -> PolicyRuleExplanation:
-        values_text = ", ".join(one.words(row[one.key], row.get(one.error)) for one in self.descriptions)
+        values_text = ", ".join(one.words(row) for one in self.descriptions)
         action = {PolicyOutcome.HELD: self.rule.action, PolicyOutcome.UNKNOWN: self.rule.on_unknown}.get(outcome)
         missing = tuple(self._missing(outcome, row))
         return PolicyRuleExplanation(
@@ -122,7 +122,7 @@ def _rule_explainer(rule: PolicyRule, program: PolicyProgram, base: str) -> _Pol
     conditions = [rule.when] if rule.unless is None else [rule.when, rule.unless]
     return _PolicyRuleExplainer(
         rule=rule,
-        descriptions=describe_inputs(inputs_of_policy_rule(rule), program.inputs, base, numbers_in(conditions)),
+        descriptions=describe_inputs(inputs_of_policy_rule(rule), program.analysed.names, base, numbers_in(conditions)),
         of_when=frozenset(map(input_key, when)),
         of_unless=frozenset(map(input_key, unless)),
         condition_text=condition_words(rule.when),

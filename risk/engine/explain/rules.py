@@ -209,12 +209,18 @@ class RuleExplainer:
             columns[self.compiled.column],
             columns[WEIGHTS_USED] if self.weights else repeat(None),
             repeat(None) if moments is None else [moment is None for moment in moments],
-            *[columns[one.key] for one in self.descriptions],
+            *[columns[key] for key in self._keys],
             *[columns[name] for name in errors],
             strict=False,  # what is always the same has no end
         )
         outcomes = _Memory(lambda fact: self._outcome(fact, errors))
         return list(map(outcomes.__getitem__, facts))
+
+    @cached_property
+    def _keys(self) -> list[str]:
+        """The columns of the values that are described, those of the rule's own inputs first."""
+        parts = [key for one in self.descriptions for key in one.keys]
+        return list(dict.fromkeys([*(one.key for one in self.descriptions), *parts]))
 
     @cached_property
     def _errors(self) -> list[str]:
@@ -223,12 +229,11 @@ class RuleExplainer:
         return list(dict.fromkeys([*(one.error for one in self.descriptions), *sides]))
 
     def _outcome(self, fact: tuple[Any, ...], errors: Sequence[str]) -> RuleOutcome:
-        case_outcome, count = self._cases[fact[:2]], len(self.descriptions)
-        values = fact[3 : 3 + count]
+        case_outcome, count = self._cases[fact[:2]], len(self._keys)
+        row = dict(zip(self._keys, fact[3:], strict=False))
+        values = fact[3 : 3 + len(self.descriptions)]
         problems = dict(zip(errors, fact[3 + count :], strict=True)) if errors else {}
-        words = [
-            one.words(value, problems.get(one.error)) for one, value in zip(self.descriptions, values, strict=True)
-        ]
+        words = [one.words(row | problems) for one in self.descriptions]
         return RuleOutcome(
             case_outcome,
             ", ".join(words),
@@ -330,8 +335,8 @@ def _rule_explainer(compiled: CompiledRule, program: Program, base: str) -> Rule
         compiled=compiled,
         levels=program.ruleset.levels,
         case_texts=tuple(case.title or condition_words(case.when, own) for case in rule.cases),
-        descriptions=describe_inputs(inputs, program.inputs, base, numbers_compared(rule)),
-        misfits=misfits_of(inputs, program.ruleset),
+        descriptions=describe_inputs(inputs, program.analysed.names, base, numbers_compared(rule)),
+        misfits=misfits_of(inputs, program.analysed.names),
         weights=tuple(column[rule.id] for column in weights if rule.id in column),
         signal=("", "") if signal is None else (input_key(signal), input_words(signal)),
     )

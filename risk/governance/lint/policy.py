@@ -12,7 +12,7 @@ from fivefold.risk.compiler.diagnostics import Diagnostic, findings, warning
 from fivefold.risk.compiler.locations import Location
 from fivefold.risk.compiler.value_types import inputs_of_policy_rule
 from fivefold.risk.governance.lint.reachability import LintScope, try_conditions
-from fivefold.risk.governance.lint.ruleset import Lists, lint_scope, list_diagnostics
+from fivefold.risk.governance.lint.ruleset import Lists, lint_scope, list_diagnostics, unused_calculations
 from fivefold.risk.language.documents import Document, Path
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.policy import Policy, PolicyRule
@@ -34,6 +34,7 @@ def lint_policy(
 def _diagnostics(analysed: AnalysedPolicy, lists: Lists | None) -> list[Diagnostic]:
     policy, fatal = analysed.policy, analysed.diagnostics
     diagnostics = [*fatal, *list_diagnostics(analysed, lists), *_style_diagnostics(policy)]
+    diagnostics += unused_calculations(analysed)
     if not fatal:
         diagnostics += _reach_diagnostics(policy, lint_scope(analysed, lists))
     return diagnostics

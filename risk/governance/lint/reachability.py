@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from math import prod
 
@@ -11,11 +12,13 @@ from fivefold.domain.money import minor_units
 from fivefold.risk.compiler.checks import type_of, value_type_at
 from fivefold.risk.compiler.conditions import Compiler
 from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, warning
+from fivefold.risk.compiler.formulas import kept
 from fivefold.risk.compiler.locations import Location, tests_at
-from fivefold.risk.compiler.value_types import Column, Vocabulary
+from fivefold.risk.compiler.value_types import Column, Vocabulary, currency_of
+from fivefold.risk.governance.lint.ranges import ANY, Range, ranges_of
 from fivefold.risk.governance.lint.representative_values import ComparedInput, Domain, Members, domain_of
 from fivefold.risk.language.base import LanguageModel
-from fivefold.risk.language.expressions import input_key, input_of_test
+from fivefold.risk.language.expressions import CalculationInput, input_key, input_of_test
 from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.operators import Operators
 
@@ -41,6 +44,11 @@ class LintScope:
     names: Vocabulary
     members: Members
     all_lists: bool
+
+    @cached_property
+    def ranges(self) -> dict[str, Range]:
+        """What each calculation can come to."""
+        return ranges_of(self.names)
 
 
 @dataclass(frozen=True)
@@ -68,11 +76,19 @@ def subjects_of(place: Location, scope: LintScope) -> dict[str, ComparedInput]:
         assert subject is not None  # lint looks at types first
         key = input_key(subject)
         kind = value_type_at(subject, place, scope.names)
-        currency = place.currency or getattr(subject, "in_currency", None)
+        currency = place.currency or currency_of(subject, scope.names)
         units = (minor_units(currency) if currency else _UNITS) if kind is ValueType.MONEY else 1
         column = Column(key, kind, units, scope.names.levels if kind is ValueType.LEVEL else ())
-        subjects.setdefault(key, ComparedInput(subject, column, type_of(subject, place, scope.names)))
+        ends = _ends(subject, scope, units)
+        subjects.setdefault(key, ComparedInput(subject, column, type_of(subject, place, scope.names), ends))
     return subjects
+
+
+def _ends(subject: LanguageModel, scope: LintScope, units: int) -> tuple[float | None, float | None]:
+    if not isinstance(subject, CalculationInput):
+        return None, None
+    low, high = scope.ranges.get(subject.calculation, ANY)
+    return None if low is None else kept(low * units), None if high is None else kept(high * units)
 
 
 def try_conditions(places: Sequence[Location], scope: LintScope) -> Trial | None:

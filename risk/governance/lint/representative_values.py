@@ -15,6 +15,7 @@ import polars as pl
 from fivefold.domain.clock import DAY_US
 from fivefold.risk.compiler.value_types import SOURCES, Column, column_of, linked_source, ordinal
 from fivefold.risk.language.expressions import (
+    CalculationInput,
     Count,
     DaysSince,
     Distinct,
@@ -51,11 +52,13 @@ class ComparedInput:
         rule_input: the input.
         column: what conditions see of it.
         declared: the declared type, where it is a field.
+        ends: the least and the greatest number that it can be, of a calculation; None where there is none.
     """
 
     rule_input: Any
     column: Column
     declared: FieldType | None
+    ends: tuple[float | None, float | None] = (None, None)
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ def _dtype(subject: ComparedInput) -> Any:
 
 
 def _is_whole_money(subject: ComparedInput) -> bool:
-    return subject.column.kind is ValueType.MONEY and not isinstance(subject.rule_input, Mean)
+    return subject.column.kind is ValueType.MONEY and not isinstance(subject.rule_input, Mean | CalculationInput)
 
 
 def _can_be_unknown(rule_input: Any) -> bool:
@@ -134,6 +137,11 @@ def _numbers(subject: ComparedInput, comparisons: Comparisons) -> list[float]:
         return sorted({int(bound) + step for bound in bounds for step in (-1, 0, 1)} | {0, DAY_US})
     around: Callable[[Any], Iterable[float]] = _whole_around if _is_whole(subject) else _around
     tried = {number for bound in bounds for number in around(bound * units)} | {0.0, 1.0}
+    low, high = subject.ends
+    if (low, high) != (None, None):
+        inside = [end for end in subject.ends if end is not None]
+        tried |= set(inside)
+        return sorted(one for one in tried if (low is None or one >= low) and (high is None or one <= high))
     possible = _possible(subject.rule_input)
     least = _least_of_pattern(subject.rule_input) if hasattr(subject.rule_input, "pattern") else 1.0
     return sorted(number for number in tried | set(around(least)) if possible(number))

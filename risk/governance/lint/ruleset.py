@@ -7,6 +7,7 @@ from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.risk.compiler.analysis import Analysed, AnalysedRuleset
 from fivefold.risk.compiler.checks import outcomes_with_paths
 from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, findings, warning
+from fivefold.risk.compiler.formulas import calculations_in_order
 from fivefold.risk.compiler.locations import Location, tests_at
 from fivefold.risk.facts.inputs import part_of
 from fivefold.risk.facts.portfolio import NamedList
@@ -16,7 +17,7 @@ from fivefold.risk.governance.lint.levels import level_diagnostics
 from fivefold.risk.governance.lint.reachability import LintScope, order_diagnostics, rest_diagnostics
 from fivefold.risk.governance.what_if.changeable import is_opposed, linked_inputs
 from fivefold.risk.language.documents import Document, Path
-from fivefold.risk.language.expressions import input_key
+from fivefold.risk.language.expressions import CalculationInput, input_key
 from fivefold.risk.language.operators import Fuzzy
 from fivefold.risk.language.quantities import Duration
 from fivefold.risk.language.reading import read_document
@@ -141,6 +142,7 @@ def _diagnostics(analysed: AnalysedRuleset, lists: Lists | None, *, notes: bool)
         *fatal,
         *list_diagnostics(analysed, lists),
         *style_diagnostics(analysed),
+        *unused_calculations(analysed),
         *doubt_diagnostics(ruleset, members),
         *_example_diagnostics(ruleset),
     ]
@@ -148,6 +150,16 @@ def _diagnostics(analysed: AnalysedRuleset, lists: Lists | None, *, notes: bool)
         diagnostics += level_diagnostics(ruleset)
     diagnostics += _reach_diagnostics(analysed, lint_scope(analysed, lists), [fault.path for fault in fatal])
     return [fault for fault in diagnostics if notes or fault.severity is not Severity.NOTE]
+
+
+def unused_calculations(analysed: Analysed[Any]) -> Iterator[Diagnostic]:
+    """Find calculations that no condition reads, directly or through another one."""
+    calculations = analysed.names.calculations
+    read = [each.calculation for each in analysed.inputs if isinstance(each, CalculationInput)]
+    used = calculations_in_order(read, calculations)
+    for name in calculations:
+        if name not in used:
+            yield warning(("calculate", name), "is never used: no rule reads it, and no calculation that a rule reads")
 
 
 def _example_diagnostics(ruleset: Ruleset) -> Iterator[Diagnostic]:

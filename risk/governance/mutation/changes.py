@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from fivefold.risk.language.calculations import OPERATIONS
 from fivefold.risk.language.documents import Path
 from fivefold.risk.language.operators import OPERATOR_KINDS
 from fivefold.risk.language.quantities import exact, parse_duration
@@ -83,6 +84,8 @@ def changes_of(ruleset: Ruleset) -> Iterator[Change]:
         yield from _of_duration(("cooldown",), data["cooldown"])
     if "applies_to" in data:
         yield from _of_condition(("applies_to",), data["applies_to"])
+    for name, calculation in data.get("calculate", {}).items():
+        yield from _of_operand(("calculate", name), calculation)
     for position, rule in enumerate(data["rules"]):
         yield from _of_rule(("rules", position), rule, ruleset)
 
@@ -179,6 +182,23 @@ def _of_weights(path: Path, weights: Mapping[str, Any]) -> Iterator[Change]:
             value = {**weights, giver: weights[giver] - 1, taker: weights[taker] + 1}
             before, after = (f"{giver} {side[giver]}, {taker} {side[taker]}" for side in (weights, value))
             yield Change((*path, giver), before, after, path, value)
+
+
+def _of_operand(path: Path, node: Any) -> Iterator[Change]:
+    """Change the numbers of a calculation, the ends of a range, the decimals, and what its inputs count."""
+    if not isinstance(node, dict):
+        yield from _of_number(path, node)
+        return
+    for word in ("from", "to", "decimals"):
+        if word in node:
+            yield from _of_number((*path, word), node[word])
+    for word, below in node.items():
+        if word in OPERATIONS or word == "of":
+            for number, part in enumerate(below) if isinstance(below, list) else ():
+                yield from _of_operand((*path, word, number), part)
+            if not isinstance(below, list):
+                yield from _of_operand((*path, word), below)
+    yield from _of_input(path, node)
 
 
 # Rules: what they read, their cases and what these give.

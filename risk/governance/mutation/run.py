@@ -257,9 +257,10 @@ class _Trial:
             distinct(each for one in every for each in one.signals),
             analysed.names,
         )
-        portfolio = example_portfolio(analysed, lists, as_of)
+        self._portfolio = example_portfolio(analysed, lists, as_of)
         moments = pl.Series("as_of", example_moments(ruleset, as_of), dtype=pl.Int64)
-        parts = resolved_parts(analysed, needs, portfolio, timed_entities(portfolio, moments))
+        self._entities = timed_entities(self._portfolio, moments)
+        parts = resolved_parts(analysed, needs, self._portfolio, self._entities)
         self._parts = [self._part(analysed, versions, inputs) for versions, inputs in parts]
         self._expected = expected_frame(ruleset, self.program.total.scale)
         wrong = [at for part in self._parts for at in differing(part.outcomes, self._expected, part.program)]
@@ -288,9 +289,17 @@ class _Trial:
                 return telling
         return telling
 
+    def _parts_read_by(self, mutant: _Mutant) -> Sequence[_Part]:
+        """Give the examples with what a changed form reads: a changed calculation has its old name, and other values."""
+        if mutant.change.path[0] != "calculate":
+            return self._parts
+        needs = Needs.of(mutant.analysed)
+        inputs = [each for _, each in resolved_parts(mutant.analysed, needs, self._portfolio, self._entities)]
+        return [replace(part, inputs=own) for part, own in zip(self._parts, inputs, strict=True)]
+
     def noticed_by(self, mutant: _Mutant) -> str:
         """Name an example that comes out otherwise by a changed form; empty where none does."""
-        for part in self._parts:
+        for part in self._parts_read_by(mutant):
             program = _changed(part, mutant)
             if mutant.rule is not None:
                 rule = program.rules[mutant.position]

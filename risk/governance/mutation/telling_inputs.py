@@ -57,6 +57,9 @@ def telling_inputs(change: Change, before: Program, after: Program, scope: LintS
     """
     if change.path[0] == "rules":
         return _in_rule(change, before.analysed, after.analysed, scope)
+    if change.path[0] == "calculate":
+        word = str(change.path[-1])
+        return Telling(inputs=_at_the_end(word, change)) if word in _LENGTHS else Telling()
     if change.path[0] == "cooldown":
         return Telling(inputs=f"a customer whose level was entered {change.before} before, and would be lower now")
     if "when" in change.path or change.path[0] == "applies_to":

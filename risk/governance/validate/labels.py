@@ -11,7 +11,8 @@ import polars as pl
 
 from fivefold.domain.errors import FileFormatError, Finding, InvalidRulesetError
 from fivefold.risk.compiler.analysis import AnalysedRuleset
-from fivefold.risk.compiler.value_types import inputs_of_rule
+from fivefold.risk.compiler.formulas import simple_parts
+from fivefold.risk.compiler.value_types import Vocabulary, inputs_of_rule
 from fivefold.risk.engine.explain.describe import input_words
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
 from fivefold.risk.facts.reading import read_field, read_moments
@@ -123,17 +124,22 @@ def refuse_leaks(analysed: AnalysedRuleset, banned: Sequence[str] = (), made_of:
         Finding(f"rule {rule.id}", f"reads {input_words(rule_input)}: {name} {_why(name, made_of)}")
         for rule in ruleset.rules
         for rule_input in inputs_of_rule(rule)
-        for name in sorted(refused & set(names_in(rule_input)))
+        for name in sorted(refused & _names_below(rule_input, analysed.names))
     ]
     in_rules = {input_key(rule_input) for rule in ruleset.rules for rule_input in inputs_of_rule(rule)}
     findings += [
         Finding("applies_to, weights_by", f"reads {input_words(rule_input)}: {name} {_why(name, made_of)}")
         for rule_input in analysed.inputs
         if input_key(rule_input) not in in_rules
-        for name in sorted(refused & set(names_in(rule_input)))
+        for name in sorted(refused & _names_below(rule_input, analysed.names))
     ]
     if findings:
         raise InvalidRulesetError(list(dict.fromkeys(findings)), f"what ruleset {ruleset.name} would be validated with")
+
+
+def _names_below(rule_input: LanguageModel, names: Vocabulary) -> set[str]:
+    """Give every name in an input, and in what it is calculated from."""
+    return {name for part in (rule_input, *simple_parts(rule_input, names)) for name in names_in(part)}
 
 
 def _why(name: str, made_of: Sequence[str]) -> str:

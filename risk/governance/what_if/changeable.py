@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.compiler.value_types import Vocabulary
 from fivefold.risk.facts.inputs import parts_of
 from fivefold.risk.language.base import LanguageModel
-from fivefold.risk.language.expressions import DaysSince, FieldInput, input_key
+from fivefold.risk.language.expressions import CalculationInput, DaysSince, FieldInput, input_key
 from fivefold.risk.language.ruleset import Rule, Way
 
 
@@ -50,22 +51,24 @@ def linked_inputs(analysed: AnalysedRuleset) -> frozenset[str]:
     """Give the keys of inputs that cannot be changed alone, as others of the ruleset are computed from them.
 
     A field from which another input that is read is computed, such as a ratio; and an input all of whose parts are
-    read by themselves, such as the days since a date that is read too.
+    read by themselves, such as the days since a date that is read too; and a calculation, which its parts decide.
     """
     read = {input_key(each) for each in analysed.inputs}
     held: set[str] = set()
     for each in analysed.inputs:
-        parts = {input_key(part) for part in _computed_from(each)}
+        parts = {input_key(part) for part in _computed_from(each, analysed.names)}
         held |= parts & read
         if parts and parts <= read and not hasattr(each, "pattern"):  # a pattern is of transactions as well
+            held.add(input_key(each))
+        if isinstance(each, CalculationInput):  # its formula would no longer come to it
             held.add(input_key(each))
     return frozenset(held)
 
 
-def _computed_from(each: LanguageModel) -> list[LanguageModel]:
+def _computed_from(each: LanguageModel, names: Vocabulary) -> list[LanguageModel]:
     if isinstance(each, DaysSince):
         return [FieldInput(field=each.days_since)]
-    return parts_of(each)
+    return parts_of(each, names)
 
 
 def is_opposed(rule: Rule, analysed: AnalysedRuleset) -> bool:

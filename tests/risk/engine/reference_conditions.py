@@ -12,7 +12,7 @@ BAD = object()
 """A value that could not be read."""
 
 AGGREGATES = ("count", "sum", "mean", "min", "max", "distinct", "days_since")
-INPUTS = ("field", *AGGREGATES, "ratio", "indicator", "value", "tag", "screening", "pattern")
+INPUTS = ("field", *AGGREGATES, "ratio", "calculation", "indicator", "value", "tag", "screening", "pattern")
 SOURCES = ("transactions", "cases", "alerts")
 
 

@@ -3,11 +3,13 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
-from math import isfinite, isnan
+from math import isfinite, isnan, prod
 from typing import Any
 
 from tests.risk.engine.reference_conditions import BAD, SOURCES, Data, World, date_of, holds
 from tests.risk.engine.reference_facts import aggregate_of, days_in, structuring_of
+
+OPERATIONS = ("add", "subtract", "multiply", "divide", "least_of", "greatest_of", "absolute", "clamp", "round", "of")
 
 
 def truth(condition: Any, own: Data | None, ruleset: Data, world: World, entity: Data) -> bool | None:
@@ -31,6 +33,8 @@ def value_of(made: Data, ruleset: Data, world: World, entity: Data) -> Any:  # n
         if over is BAD or under is BAD:
             return BAD
         return None if over is None or under is None or under == 0 else over / under
+    if "calculation" in made:
+        return calculated(ruleset["calculate"][made["calculation"]], ruleset, world, entity)
     if "indicator" in made or "value" in made:
         return read(
             entity.get(made.get("indicator") or made["value"]), "text" if "segment" in made.values() else "number"
@@ -43,6 +47,45 @@ def value_of(made: Data, ruleset: Data, world: World, entity: Data) -> Any:  # n
         since = read(entity.get(made["days_since"]), "date")
         return since if since in {None, BAD} else days_in(entity["as_of"] - since)
     return structuring_of(made, world, entity)[0] if "pattern" in made else aggregate_of(made, world, entity)[0]
+
+
+def calculated(made: Any, ruleset: Data, world: World, entity: Data) -> Any:  # noqa: C901, PLR0911 (one for each operation)
+    """Calculate with fractions; BAD where a part could not be read, None where one is unknown or a divisor is 0."""
+    if not isinstance(made, dict):
+        return Fraction(str(made))
+    word = next((word for word in OPERATIONS if word in made), None)
+    if word is None:
+        return value_of({name: part for name, part in made.items() if name != "as"}, ruleset, world, entity)
+    written = made[word] if isinstance(made[word], list) else [made[word]]
+    parts = [calculated(part, ruleset, world, entity) for part in written]
+    if BAD in parts:
+        return BAD
+    if None in parts:
+        return None
+    if word == "add":
+        return sum(parts, Fraction(0))
+    if word == "multiply":
+        return prod(parts)
+    if word == "subtract":
+        return parts[0] - parts[1]
+    if word == "divide":
+        return parts[0] / parts[1] if parts[1] else None
+    if word == "round":
+        scale = Fraction(10) ** made["decimals"]
+        return _half_even(parts[0] * scale) / scale
+    if word == "clamp":
+        low, high = (None if made.get(end) is None else Fraction(str(made[end])) for end in ("from", "to"))
+        raised = parts[0] if low is None or parts[0] >= low else low
+        return raised if high is None or raised <= high else high
+    return {"least_of": min, "greatest_of": max, "absolute": lambda one: abs(one[0]), "of": lambda one: one[0]}[word](
+        parts
+    )
+
+
+def _half_even(value: Fraction) -> Fraction:
+    down = value.numerator // value.denominator
+    rest = value - down
+    return Fraction(down + (rest > Fraction(1, 2) or (rest == Fraction(1, 2) and down % 2 == 1)))
 
 
 def read(raw: Any, declared: Any) -> Any:  # noqa: PLR0911 (one for each type)

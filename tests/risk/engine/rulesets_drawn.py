@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import Ruleset
+from tests.risk.engine.calculations_drawn import CALCULATED, calculations
 
 Data = dict[str, Any]
 Draw = Any
@@ -124,6 +125,7 @@ plain_inputs = st.one_of(
     st.sampled_from([({"indicator": "account_age"}, "number"), ({"value": "score"}, "number")]),
     st.just(({"value": "segment"}, "segment")),
     st.sampled_from([({"tag": "watch"}, "mark"), ({"screening": "pep"}, "mark")]),
+    st.sampled_from(CALCULATED).map(lambda pair: ({"calculation": pair[0]}, pair[1])),
 )
 KINDS["segment"] = ["low", "high", "top"]
 rule_inputs = st.one_of(plain_inputs, structuring.map(lambda made: (made, "finding")))
@@ -234,6 +236,7 @@ def rulesets(draw: Draw) -> Data:
         "entity_type": "customer",
         "fields": FIELDS,
         "transaction_fields": {"operation": "text"},
+        "calculate": draw(calculations()),
         "levels": LEVELS,
         "score": draw(scores([rule["id"] for rule, kind in zip(made, kinds, strict=True) if kind == "factor"])),
         "max_recompute_interval": "180 days",

@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 Data = dict[str, Any]
+OPERATIONS = {"add", "subtract", "multiply", "divide", "least_of", "greatest_of", "absolute", "clamp", "round"}
 
 words = st.sampled_from(
     ["a", "NO", "off", "12:30", "é", "1_000", "x: y", "# z", "'", '"', "\u2028", "😀", " b ", "\x7f"]
@@ -70,7 +71,33 @@ numeric = st.one_of(
     one("value", st.sampled_from(["score", "segment", "expected_value"])),
 )
 plain_inputs = st.one_of(
-    numeric, one("ratio", st.tuples(numeric, numeric).map(list)), one("tag", words), one("screening", words)
+    numeric,
+    one("ratio", st.tuples(numeric, numeric).map(list)),
+    one("tag", words),
+    one("screening", words),
+    one("calculation", names),
+)
+units = st.sampled_from(["money", "count", "ratio", "days"])
+operands: st.SearchStrategy[Any] = st.recursive(
+    st.one_of(numbers, both(numeric, optional(**{"as": units})), one("calculation", names)),
+    lambda below: st.one_of(
+        *[
+            one(word, st.lists(below, min_size=2, max_size=3))
+            for word in ("add", "multiply", "least_of", "greatest_of")
+        ],
+        *[one(word, st.lists(below, min_size=2, max_size=2)) for word in ("subtract", "divide")],
+        one("absolute", below),
+        both(one("clamp", below), optional(**{"from": numbers, "to": numbers})),
+        both(one("round", below), one("decimals", st.integers(0, 6))),
+    ),
+    max_leaves=4,
+)
+calculations = both(
+    st.one_of(
+        one("of", operands),
+        operands.filter(lambda made: isinstance(made, dict) and bool(OPERATIONS & set(made))),
+    ),
+    both(one("unit", units), optional(in_currency=st.just("USD"), rationale=st.just("Why"))),
 )
 patterns = st.one_of(
     both(
@@ -156,6 +183,7 @@ rulesets: st.SearchStrategy[Data] = both(
         fields=st.dictionaries(names, types, max_size=3),
         transaction_fields=st.dictionaries(names, types, max_size=2),
         optional_tables=st.lists(st.sampled_from(["cases", "alerts", "tags"]), max_size=2, unique=True),
+        calculate=st.dictionaries(names, calculations, max_size=2),
         applies_to=conditions,
         cooldown=durations,
         rationale=words.filter(lambda word: word.strip() != ""),

@@ -105,7 +105,7 @@ def test_what_it_says_is_what_it_is() -> None:
         ("[{transaction: amount}, {", "[{tag: x}, {", "ratio 1: is no number; it must have one of the words count"),
         ("mean: amount,", "mean: amount, where: {level: rules, equals: 1},", "level: is a word of the language, but"),
         ("equals: cash", "in_currency: EURO, equals: cash", "a currency is three capital letters"),
-        ("{tag: known, is: present}", "{tag: known, as: present}", "rule cash, unless, as: is not a word"),
+        ("{tag: known, is: present}", "{tag: known, ist: present}", "rule cash, unless, ist: is not a word"),
     ],
 )
 def test_what_does_not_fit_is_told_with_its_place(old: str, new: str, told: str) -> None:

@@ -78,6 +78,8 @@ def test_choice_that_no_column_is_for_says_each_input_once() -> None:
 
 def test_inputs_are_said_as_they_were_met() -> None:
     found = assessed(ruleset(rule("asks", case("present", 1), input={"field": "income"})), {"income": 5})
-    seen = describe_inputs([FieldInput(field="income"), FieldInput(field="income")], found.program.inputs, "EUR")
+    seen = describe_inputs(
+        [FieldInput(field="income"), FieldInput(field="income")], found.program.analysed.names, "EUR"
+    )
     assert values_text(seen, found.inputs.row(0, named=True)) == "income is 5"
     assert values_text(seen, {seen[0].key: None, seen[0].error: "'ten'"}) == "income is 'ten'"

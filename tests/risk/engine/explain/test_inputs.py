@@ -3,10 +3,10 @@
 from decimal import Decimal
 from typing import Any
 
-from fivefold.risk.compiler.value_types import Column, inputs_of_rule
+from fivefold.risk.compiler.value_types import Vocabulary, inputs_of_rule
 from fivefold.risk.engine.explain.describe import describe_inputs, numbers_compared
 from fivefold.risk.language.expressions import input_key
-from fivefold.risk.language.fields import ValueType
+from fivefold.risk.language.fields import TRANSACTION_FIELDS
 from tests.risk.engine.small import Data, case, rule, ruleset
 
 
@@ -31,10 +31,10 @@ def test_each_input_is_seen_once_in_its_own_currency() -> None:
     sums: list[Data] = [{"sum": "amount"}, {"sum": "amount", "in_currency": "USD"}]
     made = rule_of(case({"all": [{**one, "above": 5} for one in sums]}), case({**sums[0], "above": 7}))
     keys = [input_key(part) for part in inputs_of_rule(made)]
-    money = {key: Column(key, ValueType.MONEY, 100) for key in keys}
-    own, foreign = describe_inputs(inputs_of_rule(made), money, "EUR", numbers_compared(made))
-    assert own.words(499, None) == "sum of amount is 4.99 EUR"
-    assert own.words(699.99999, None) == "sum of amount is 6.9999999000 EUR"
-    assert foreign.words(699.99999, None) == "sum of amount in USD is 7.00 USD"
-    assert foreign.words(None, "inf") == "sum of amount in USD is inf"
+    names = Vocabulary({}, TRANSACTION_FIELDS, {})
+    own, foreign = describe_inputs(inputs_of_rule(made), names, "EUR", numbers_compared(made))
+    assert own.words({own.key: 499}) == "sum of amount is 4.99 EUR"
+    assert own.words({own.key: 699.99999}) == "sum of amount is 6.9999999000 EUR"
+    assert foreign.words({foreign.key: 699.99999}) == "sum of amount in USD is 7.00 USD"
+    assert foreign.words({foreign.key: None, foreign.error: "inf"}) == "sum of amount in USD is inf"
     assert (own.key, own.error) == (keys[0], f"{keys[0]}!")

@@ -46,7 +46,8 @@ def test_words_are_prepared_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_money_is_in_the_base_currency() -> None:
     made = ruleset(rule("asks", case({"at_least": 1}, 1), input={"sum": "amount"}))
     program = program_for(AnalysedRuleset(made), {}, "EUR")
-    words = [explainer_of(program, base).rules[0].descriptions[0].words(150, None) for base in ("EUR", "USD")]
+    described = [explainer_of(program, base).rules[0].descriptions[0] for base in ("EUR", "USD")]
+    words = [one.words({one.key: 150}) for one in described]
     assert words == ["sum of amount is 1.50 EUR", "sum of amount is 1.50 USD"]
 
 

@@ -10,7 +10,7 @@ from fivefold.risk.governance.lint.ruleset import lint, lint_text, style_diagnos
 from fivefold.risk.language.reading import read_ruleset
 from tests.risk.governance.linted import HERE, LISTS, changed, clean
 
-CLEAN = ("clean-points", "clean-tiers", "clean-weighted")
+CLEAN = ("clean-points", "clean-tiers", "clean-weighted", "clean-calculations")
 
 
 def told(text: str, *, notes: bool = False) -> list[str]:

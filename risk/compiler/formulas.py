@@ -1,0 +1,295 @@
+"""Calculations as exact functions: of fractions, whatever their size, with no rounding before the result.
+
+The result is kept as a 64-bit float, chosen so that it compares with every number that a ruleset can write as the
+exact result does: `kept` says how. So the columns that conditions read need no second form.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+from fivefold.domain.clock import DAY_US
+from fivefold.risk.compiler.value_types import Vocabulary, column_for
+from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.calculations import (
+    Absolute,
+    Add,
+    Clamp,
+    Divide,
+    GreatestOf,
+    LeastOf,
+    Multiply,
+    Round,
+    Subtract,
+    input_of_operand,
+    inputs_calculated,
+    operands,
+)
+from fivefold.risk.language.expressions import (
+    All,
+    CalculationInput,
+    Count,
+    DaysSince,
+    FieldInput,
+    Mean,
+    Ratio,
+    Sum,
+    distinct,
+    input_key,
+    test_of,
+)
+from fivefold.risk.language.fields import MONEY_FIELDS, ValueType
+from fivefold.risk.language.policy import LevelInput
+from fivefold.risk.language.quantities import MOST_DIGITS
+
+MOST_BITS = 8_192
+"""Largest exact number: products of products would otherwise fill the memory."""
+
+Function = Callable[[Sequence[Fraction]], Fraction]
+Exactly = Mapping[str, Fraction | None]
+"""Exact values by the keys of inputs, None where unknown."""
+
+
+class TooLargeError(ArithmeticError):
+    """A result has more digits than can be kept."""
+
+
+def parts_of_mean(mean: Mean) -> tuple[LanguageModel, LanguageModel]:
+    """Give the sum and the number of values that a mean is made of: the mean itself was rounded."""
+    window: Any = {"over": mean.over, "in_currency": mean.in_currency}
+    where = mean.where
+    if mean.mean not in MONEY_FIELDS:  # an amount is always known
+        known = test_of(FieldInput).model_validate({"field": mean.mean, "is": "present"})
+        where = known if where is None else All.model_construct(all=(where, known))
+    return (
+        Sum.model_construct(sum=mean.mean, where=mean.where, **window),
+        Count.model_construct(count="transactions", where=where, **window),
+    )
+
+
+def parts_of_calculation(calculation: Any) -> list[LanguageModel]:
+    """List the inputs that a calculation needs, other calculations among them, each once."""
+    inputs = [each for _, each in inputs_calculated(calculation)]
+    exact_parts = [part for each in inputs if isinstance(each, Mean) for part in parts_of_mean(each)]
+    return distinct([*inputs, *exact_parts])
+
+
+def simple_parts(rule_input: Any, names: Vocabulary) -> list[LanguageModel]:
+    """List what an input is made of in the end: both sides of a ratio, what a calculation reads, or itself."""
+    if isinstance(rule_input, Ratio):
+        return list(rule_input.ratio)
+    if not isinstance(rule_input, CalculationInput):
+        return [rule_input]
+    within = calculations_in_order([rule_input.calculation], names.calculations)
+    inputs = (each for name in within for _, each in inputs_calculated(names.calculations[name]))
+    return distinct(each for each in inputs if not isinstance(each, CalculationInput))
+
+
+def calculations_in_order(names: Iterable[str], calculations: Mapping[str, Any]) -> list[str]:
+    """List calculations and those that they are made of, each once and after its parts; cycles are cut."""
+    order: dict[str, None] = {}
+    begun: set[str] = set()
+
+    def visit(name: str) -> None:
+        if name in begun or name not in calculations:
+            return
+        begun.add(name)
+        for _, each in inputs_calculated(calculations[name]):
+            if isinstance(each, CalculationInput):
+                visit(each.calculation)
+        order[name] = None
+
+    for name in names:
+        visit(name)
+    return list(order)
+
+
+def exact_value(rule_input: Any, kind: ValueType, units: int) -> Callable[[Any], Fraction]:
+    """Give the function from the value in an input's column to the exact number: money in its main unit."""
+    if kind is ValueType.MONEY:
+        return lambda value: Fraction(value, units)
+    if isinstance(rule_input, DaysSince) or (isinstance(rule_input, LevelInput) and rule_input.level == "age_days"):
+        return _days
+    return _written
+
+
+def _days(value: float) -> Fraction:
+    """Give back whole microseconds, of which the days were made."""
+    whole = math.floor(value)
+    return Fraction(whole * DAY_US + round((value - whole) * DAY_US), DAY_US)
+
+
+def _written(value: float) -> Fraction:
+    """Take a float for its shortest decimal form, as it was written."""
+    is_whole = value.is_integer() and abs(value) <= _WHOLE  # beyond, it was perhaps written with fewer digits
+    return Fraction(int(value)) if is_whole else Fraction(Decimal(repr(value)))
+
+
+@lru_cache(maxsize=1_024)
+def formula(calculation: Any) -> "Formula":
+    """Compile a calculation, once for the same content."""
+    inputs = tuple(distinct(each for _, each in inputs_calculated(calculation)))
+    places = {input_key(each): place for place, each in enumerate(inputs)}
+    return Formula(inputs, _operation(calculation, places))
+
+
+@dataclass(frozen=True, eq=False)
+class Formula:
+    """A calculation as a function.
+
+    Attributes:
+        inputs: in the order in which the function takes them.
+        function: from their exact values to the result. It raises ZeroDivisionError where a divisor is 0, and
+            TooLargeError where a number grows past `MOST_BITS`.
+    """
+
+    inputs: tuple[LanguageModel, ...]
+    function: Function
+
+
+def _operand(operand: Any, places: Mapping[str, int]) -> Function:
+    if isinstance(operand, Decimal):
+        number = Fraction(operand)
+        return lambda _: number
+    rule_input = input_of_operand(operand)
+    if rule_input is None:
+        return _operation(operand, places)
+    place = places[input_key(rule_input)]
+    return lambda values: values[place]
+
+
+def _operation(operation: Any, places: Mapping[str, int]) -> Function:
+    parts = [_operand(operand, places) for _, operand in operands(operation)]
+    make = next((make for form, make in _MAKERS.items() if isinstance(operation, form)), None)
+    return parts[0] if make is None else make(operation, parts)
+
+
+_MAKERS: Mapping[type, Callable[[Any, Sequence[Function]], Function]] = {
+    Add: lambda _, parts: lambda values: _sized(sum((part(values) for part in parts), Fraction(0))),
+    Subtract: lambda _, parts: lambda values: _sized(parts[0](values) - parts[1](values)),
+    Multiply: lambda _, parts: lambda values: _product(part(values) for part in parts),
+    Divide: lambda _, parts: lambda values: _sized(parts[0](values) / parts[1](values)),
+    LeastOf: lambda _, parts: lambda values: min(part(values) for part in parts),
+    GreatestOf: lambda _, parts: lambda values: max(part(values) for part in parts),
+    Absolute: lambda _, parts: lambda values: abs(parts[0](values)),
+    Clamp: lambda operation, parts: _clamped(operation, parts[0]),
+    Round: lambda operation, parts: lambda values: Fraction(round(parts[0](values), operation.decimals)),
+}
+
+
+def zero_divisor(operation: Any, exact: Mapping[str, Fraction]) -> Any:
+    """Find the first operand in a calculation that divides and is 0; None where none is.
+
+    *exact* are the exact values of its inputs by their keys, all of them known.
+    """
+    places = {key: place for place, key in enumerate(exact)}
+    values = list(exact.values())
+    for _, operand in operands(operation):
+        found = zero_divisor(operand, exact)
+        if found is not None:
+            return found
+    divisor = operands(operation)[1][1] if isinstance(operation, Divide) else None
+    return divisor if divisor is not None and _operand(divisor, places)(values) == 0 else None
+
+
+def exact_values(names: Sequence[str], vocabulary: Vocabulary, base: str, row: Mapping[str, Any]) -> Exactly:
+    """Give the exact values of calculations, and of what they are made of, for one entity.
+
+    Args:
+        names: of calculations, each after those that it is made of.
+        vocabulary: what is declared.
+        base: the currency of money that names none.
+        row: the values in the columns of what they are made of, by their keys.
+
+    Returns:
+        By the key of each input and calculation: None where it is unknown, or a divisor is 0.
+    """
+    exact: dict[str, Fraction | None] = {}
+    for name in names:
+        made = formula(vocabulary.calculations[name])
+        for each in made.inputs:
+            if input_key(each) not in exact:
+                exact[input_key(each)] = _exact_input(each, vocabulary, base, row)
+        values = [exact[input_key(each)] for each in made.inputs]
+        exact[input_key(CalculationInput(calculation=name))] = _result(made.function, values)
+    return exact
+
+
+def _exact_input(rule_input: Any, vocabulary: Vocabulary, base: str, row: Mapping[str, Any]) -> Fraction | None:
+    if isinstance(rule_input, Mean):
+        total, count = (_exact_input(part, vocabulary, base, row) for part in parts_of_mean(rule_input))
+        return total / count if total is not None and count else None
+    value = row.get(input_key(rule_input))
+    column = column_for(rule_input, vocabulary, base)
+    return None if value is None else exact_value(rule_input, column.kind, column.units)(value)
+
+
+def _result(function: Function, values: Sequence[Fraction | None]) -> Fraction | None:
+    known = [value for value in values if value is not None]
+    try:
+        return function(known) if len(known) == len(values) else None
+    except ArithmeticError:
+        return None
+
+
+def _clamped(operation: Clamp, first: Function) -> Function:
+    least = None if operation.least is None else Fraction(operation.least)
+    most = None if operation.most is None else Fraction(operation.most)
+
+    def clamp(values: Sequence[Fraction]) -> Fraction:
+        value = first(values)
+        if least is not None and value < least:
+            return least
+        return most if most is not None and value > most else value
+
+    return clamp
+
+
+def _product(values: Iterator[Fraction]) -> Fraction:
+    product = next(values)
+    for value in values:
+        product = _sized(product * value)
+    return product
+
+
+def _sized(value: Fraction) -> Fraction:
+    if value.numerator.bit_length() + value.denominator.bit_length() > MOST_BITS:
+        raise TooLargeError
+    return value
+
+
+def kept(exact: Fraction) -> float:
+    """Give the float that stands for an exact result: on the right side of every number of 15 digits.
+
+    It is the nearest float, unless that is the float of a number of 15 digits which the result is not: then the next
+    one on the result's side. Numbers of 15 digits lie at least four floats apart, so no other one is crossed, and
+    comparing floats comes out as comparing the exact numbers would.
+
+    >>> kept(Fraction(3, 10)), kept(Fraction(1, 3)), kept(Fraction(3, 10) - Fraction(1, 10**40))
+    (0.3, 0.3333333333333333, 0.29999999999999993)
+
+    Raises:
+        TooLargeError: it is larger than any float.
+    """
+    try:
+        nearest = exact.numerator / exact.denominator
+    except OverflowError:
+        raise TooLargeError from None
+    if not nearest:
+        return math.copysign(5e-324, exact.numerator) if exact else 0.0
+    if exact.denominator == 1 and abs(exact.numerator) <= _WHOLE:
+        return nearest
+    shortest = f"{nearest:.{MOST_DIGITS - 1}e}"
+    if float(shortest) != nearest:
+        return nearest
+    written = Fraction(Decimal(shortest))
+    if exact == written:
+        return nearest
+    return math.nextafter(nearest, math.inf if exact > written else -math.inf)
+
+
+_WHOLE = 10**MOST_DIGITS

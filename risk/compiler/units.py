@@ -1,0 +1,277 @@
+"""The units of calculations: what each comes to, and what is refused, such as money plus days."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fivefold.risk.compiler.diagnostics import Diagnostic
+from fivefold.risk.compiler.value_types import (
+    UnknownNameError,
+    Vocabulary,
+    currency_of,
+    value_type_of_input,
+    value_type_phrase,
+)
+from fivefold.risk.language.calculations import (
+    Add,
+    Clamp,
+    Divide,
+    GreatestOf,
+    LeastOf,
+    Measured,
+    Subtract,
+    input_of_operand,
+    inputs_calculated,
+    operands,
+)
+from fivefold.risk.language.documents import Path
+from fivefold.risk.language.expressions import CalculationInput, Count, DaysSince, Distinct
+from fivefold.risk.language.fields import ValueType
+from fivefold.risk.language.policy import LevelInput
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What a number is an amount of.
+
+    Attributes:
+        money: the power of money in it; 0 for none.
+        days: the power of days in it; 0 for none.
+        counted: it is a number of things, and has neither money nor days.
+        currency: of the money; None for the base currency.
+    """
+
+    money: int = 0
+    days: int = 0
+    counted: bool = False
+    currency: str | None = None
+
+    def __str__(self) -> str:
+        if not (self.money or self.days):
+            return "a count" if self.counted else "a ratio"
+        money = "money" if self.currency is None else f"money in {self.currency}"
+        over = [words for words in (_power(money, self.money), _power("days", self.days)) if words]
+        under = [words for words in (_power(money, -self.money), _power("days", -self.days)) if words]
+        return " × ".join(over or ["1"]) + (f" ÷ {' ÷ '.join(under)}" if under else "")
+
+
+def _power(words: str, power: int) -> str:
+    return " × ".join([words] * max(power, 0))
+
+
+RATIO, COUNT, DAYS = Unit(), Unit(counted=True), Unit(days=1)
+
+
+def unit_named(name: str, currency: str | None = None) -> Unit:
+    """Give the unit that files call by that name."""
+    return {"money": Unit(money=1, currency=currency), "count": COUNT, "ratio": RATIO, "days": DAYS}[name]
+
+
+class UnitError(Exception):
+    """Something in a calculation that cannot be calculated.
+
+    Attributes:
+        path: leads to it from the calculation.
+        problem: what is wrong, and what would be right.
+    """
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(problem)
+        self.path = path
+        self.problem = problem
+
+
+def unit_of_input(rule_input: Any, names: Vocabulary) -> Unit:
+    """Give the unit of an input that is a number.
+
+    Raises:
+        UnknownNameError: it names what is not there, or it is no number.
+    """
+    kind = value_type_of_input(rule_input, names)
+    if kind not in {ValueType.NUMBER, ValueType.MONEY}:
+        raise UnknownNameError(f"calculates with {value_type_phrase(kind)}, which is no number")
+    if isinstance(rule_input, CalculationInput):
+        calculation = names.calculations[rule_input.calculation]
+        return unit_named(calculation.unit, calculation.in_currency)
+    if kind is ValueType.MONEY:
+        return Unit(money=1, currency=currency_of(rule_input, names))
+    if isinstance(rule_input, Count | Distinct):
+        return COUNT
+    is_days = isinstance(rule_input, DaysSince) or (isinstance(rule_input, LevelInput) and kind is ValueType.NUMBER)
+    return DAYS if is_days else RATIO
+
+
+def unit_of(operand: Any, names: Vocabulary, path: Path = ()) -> Unit | None:
+    """Give the unit of an operand or a calculation's operation; None for a number, which is of any unit.
+
+    Raises:
+        UnitError: parts that do not fit each other.
+        UnknownNameError: an input names what is not there, or is no number.
+    """
+    rule_input = input_of_operand(operand)
+    if rule_input is not None:
+        return _measured(operand, unit_of_input(rule_input, names), path)
+    steps = operands(operand)
+    if not steps:
+        return None
+    units = [((*path, *step), unit_of(part, names, (*path, *step)), _is_plain(part)) for step, part in steps]
+    verb = next((verb for form, verb in _VERBS.items() if isinstance(operand, form)), None)
+    if verb is not None:
+        return _same(units, verb)
+    if isinstance(operand, Clamp):
+        _refuse_range(operand, path)
+    return _product(units, -1 if isinstance(operand, Divide) else 1)
+
+
+def _refuse_range(operand: Clamp, path: Path) -> None:
+    if operand.least is None and operand.most is None:
+        raise UnitError(path, "is held in no range: give from, to or both")
+    if operand.least is not None and operand.most is not None and operand.least > operand.most:
+        raise UnitError((*path, "from"), f"is {operand.least}, above the {operand.most} of to")
+
+
+_VERBS: Mapping[type, str] = {
+    Add: "adds",
+    Subtract: "subtracts",
+    LeastOf: "takes the least of",
+    GreatestOf: "takes the greatest of",
+}
+
+
+def _measured(operand: Any, unit: Unit, path: Path) -> Unit:
+    """Take what `as` says of a plain number."""
+    named = getattr(operand, "unit", None)
+    if named is None:
+        return unit
+    if unit != RATIO:
+        raise UnitError((*path, "as"), f"says that it is {_named(named)}, but it is {unit} by itself; leave as out")
+    return unit_named(named)
+
+
+def _named(name: str) -> str:
+    return str(unit_named(name))
+
+
+Units = Sequence[tuple[Path, Unit | None, bool]]
+"""Of each operand its path, its unit, and whether it is an input that may be given another unit."""
+
+
+def _is_plain(operand: Any) -> bool:
+    return isinstance(operand, Measured) and operand.unit is None
+
+
+_SAY = "; a plain number says what it is with as: {field: ..., as: money}"
+
+
+def _same(units: Units, verb: str) -> Unit | None:
+    known = [each for each in units if each[1] is not None]
+    for path, unit, is_plain in known[1:]:
+        _, first, first_is_plain = known[0]
+        if unit != first:
+            hint = _SAY if (is_plain and unit == RATIO) or (first_is_plain and first == RATIO) else ""
+            raise UnitError(path, f"{verb} {first} and {unit}, which are not of one unit{hint}")
+    return known[0][1] if known else None
+
+
+def _product(units: Units, power: int) -> Unit | None:
+    """Multiply units, or divide the first by the second; numbers among them are ratios."""
+    if all(unit is None for _, unit, _ in units):
+        return None
+    result = units[0][1] or RATIO
+    for path, unit, _ in units[1:]:
+        result = _times(result, unit or RATIO, power, path)
+    return result
+
+
+def _times(first: Unit, second: Unit, power: int, path: Path) -> Unit:
+    if first.money and second.money and first.currency != second.currency:
+        raise UnitError(path, f"puts {first} and {second} together, which are of two currencies")
+    money, days = first.money + power * second.money, first.days + power * second.days
+    counted = first.counted and not second.counted if power < 0 else first.counted or second.counted
+    currency = (first.currency or second.currency) if money else None
+    return Unit(money, days, counted and not (money or days), currency)
+
+
+def unit_diagnostics(calculations: Mapping[str, Any], names: Vocabulary) -> Iterator[Diagnostic]:
+    """Find calculations whose parts do not fit each other, or come to another unit than they say, and cycles."""
+    for name, calculation in calculations.items():
+        path: Path = ("calculate", name)
+        try:
+            yield from _result(path, calculation, unit_of(calculation, names), names)
+        except UnitError as wrong:
+            yield Diagnostic((*path, *wrong.path), wrong.problem)
+        except UnknownNameError as wrong:
+            yield from _no_number(path, calculation, names, str(wrong))
+        if calculation.in_currency is not None and calculation.unit != "money":
+            yield Diagnostic((*path, "in_currency"), f"has no meaning: {calculation.unit} has no currency")
+    for cycle in _cycles(calculations):
+        yield Diagnostic(("calculate", cycle[0]), f"is calculated from itself: {' → '.join((*cycle, cycle[0]))}")
+
+
+def _no_number(path: Path, calculation: Any, names: Vocabulary, problem: str) -> Iterator[Diagnostic]:
+    """Name an input that is no number; one that names what is not there is found where inputs are looked at."""
+    for at, rule_input in inputs_calculated(calculation, path):
+        try:
+            value_type_of_input(rule_input, names)
+            unit_of_input(rule_input, names)
+        except UnknownNameError as wrong:
+            if str(wrong) == problem and problem.startswith("calculates with"):
+                yield Diagnostic(at, problem)
+
+
+def _result(path: Path, calculation: Any, unit: Unit | None, names: Vocabulary) -> Iterator[Diagnostic]:
+    if not any(True for _ in inputs_calculated(calculation)):
+        yield Diagnostic(path, "reads nothing: it is the same number for everyone; write that where it is compared")
+        return
+    declared = unit_named(calculation.unit, calculation.in_currency if calculation.unit == "money" else None)
+    if unit is not None and unit != declared:
+        hint = _hint(unit, declared, has_plain=_has_plain(calculation, names))
+        yield Diagnostic((*path, "unit"), f"says {declared}, but it comes to {unit}{hint}")
+
+
+def _has_plain(operand: Any, names: Vocabulary) -> bool:
+    if input_of_operand(operand) is not None:
+        return _is_plain(operand) and unit_of_input(input_of_operand(operand), names) == RATIO
+    return any(_has_plain(part, names) for _, part in operands(operand))
+
+
+def _hint(unit: Unit, declared: Unit, *, has_plain: bool) -> str:
+    if unit.money == 1 and declared.money and not unit.days and unit.currency:
+        return f"; write in_currency: {unit.currency}"
+    if has_plain:
+        return _SAY
+    is_named = replace(unit, currency=None) in (Unit(money=1), DAYS, COUNT, RATIO)
+    return "" if is_named else "; a calculation comes to money, count, ratio or days"
+
+
+def _cycles(calculations: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Give each circle of calculations once, beginning with the one that is written first."""
+    below = {
+        name: list(
+            dict.fromkeys(
+                each.calculation
+                for _, each in inputs_calculated(calculation)
+                if isinstance(each, CalculationInput) and each.calculation in calculations
+            )
+        )
+        for name, calculation in calculations.items()
+    }
+    found: set[frozenset[str]] = set()
+    done: set[str] = set()
+    for begin in calculations:
+        trail: list[str] = []
+        stack = [iter([begin])]
+        while stack:
+            name = next(stack[-1], None)
+            if name is None:
+                stack.pop()
+                done.update(trail[-1:])
+                trail[-1:] = []
+            elif name in trail:
+                cycle = tuple(trail[trail.index(name) :])
+                if frozenset(cycle) not in found:
+                    found.add(frozenset(cycle))
+                    yield cycle
+            elif name not in done:
+                trail.append(name)
+                stack.append(iter(below[name]))

@@ -1,0 +1,176 @@
+"""Calculations: columns against fractions, one entity against many, and what is unknown, unreadable or too large."""
+
+from datetime import datetime
+from fractions import Fraction
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+
+from fivefold.risk.engine.explain.breakdown import Explanation, explain_all
+from fivefold.risk.facts.portfolio import error_of
+from fivefold.risk.language.expressions import CalculationInput, input_key
+from tests.depth import examples
+from tests.risk.engine.calculations_drawn import NAMES, calculations
+from tests.risk.engine.reference_conditions import BAD, World
+from tests.risk.engine.reference_values import value_of
+from tests.risk.engine.rulesets_drawn import FIELDS, LEVELS
+from tests.risk.engine.small import assessed, case, rule, ruleset
+from tests.risk.engine.test_assess import QUICK, ruleset_with
+from tests.risk.engine.worlds import people_drawn, run, worlds
+
+Data = dict[str, Any]
+
+
+def reading(calculate: Data) -> Data:
+    """Write a ruleset that reads every calculation."""
+    rules = [
+        {"id": name, "title": name, "category": "other", "cases": [{"when": {"calculation": name, "above": 0}}]}
+        for name in calculate
+    ]
+    parts = {"fields": FIELDS, "transaction_fields": {"operation": "text"}, "levels": LEVELS}
+    score = {"points": {"thresholds": [31, 61, 86]}}
+    return ruleset_with(*rules, calculate=calculate, score=score, **parts)
+
+
+@settings(max_examples=examples(60), phases=QUICK)
+@given(calculations(), worlds(), people_drawn)
+def test_columns_are_what_fractions_come_to(calculate: Data, world: World, people: list[Data]) -> None:
+    made = reading(calculate)
+    together = run(made, world, people).inputs
+    for place, entity in enumerate(people):
+        alone = run(made, world, [entity]).inputs
+        for name, unit in NAMES.items():
+            key = input_key(CalculationInput(calculation=name))
+            exact = value_of({"calculation": name}, made, world, entity)
+            column = together[key][place]
+            assert column == alone[key][0]
+            if exact is None or exact is BAD:
+                assert column is None
+                assert (exact is BAD) == (
+                    error_of(key) in together.columns and together[error_of(key)][place] is not None
+                )
+            else:
+                units = 100 if unit == "money" else 1
+                assert abs(Fraction(column) / units - exact) <= abs(exact) / 2**51
+
+
+SHARE: Data = {"share": {"unit": "ratio", "divide": [{"field": "n0"}, {"field": "n1"}]}}
+
+
+def told(calculate: Data, when: Any, *rows: Data, **parts: Any) -> list[Explanation]:
+    """Explain a rule that asks the last of some calculations."""
+    asks = rule("asks", case(when, 20), input={"calculation": list(calculate)[-1]})
+    made = ruleset(asks, calculate=calculate)
+    return list(explain_all(assessed(made, *rows, **parts)))
+
+
+def test_a_breakdown_shows_the_formula_with_its_numbers() -> None:
+    transactions = pl.DataFrame(
+        {
+            "entity_id": ["e0", "e0"],
+            "transaction_amount": [-11_000.0, -1_000.0],
+            "transaction_currency": ["EUR", "EUR"],
+            "transaction_date": [datetime(2024, 6, 1), datetime(2024, 6, 2)],  # noqa: DTZ001 (UTC, as files have it)
+        }
+    )
+    calculate = {
+        "cash_out": {"unit": "money", "of": {"sum": "amount", "over": "180 days"}},
+        "left": {"unit": "money", "subtract": [{"field": "income", "as": "money"}, {"calculation": "cash_out"}]},
+        "share": {"unit": "ratio", "divide": [{"calculation": "cash_out"}, {"field": "income", "as": "money"}]},
+        "both": {"unit": "ratio", "divide": [{"calculation": "left"}, {"calculation": "cash_out"}]},
+    }
+    (share,) = told(dict(list(calculate.items())[:3]), {"at_least": 0.3}, {"income": 40_000}, transactions=transactions)
+    assert share.rules[0].seen == "share is cash out 12,000.00 EUR ÷ income 40,000.00 EUR = 0.3"
+    assert share.total == 20
+    (both,) = told(calculate, "present", {"income": 40_000}, transactions=transactions)
+    assert both.rules[0].seen == (
+        "both is left 28,000.00 EUR ÷ cash out 12,000.00 EUR = 2.33333, "
+        "where left is income 40,000.00 EUR − cash out 12,000.00 EUR = 28,000.00 EUR"
+    )
+
+
+def test_a_division_by_zero_is_unknown_with_its_reason() -> None:
+    zero, unknown, known = told(SHARE, {"below": 1}, {"n0": 3, "n1": 0}, {"n0": 3}, {"n0": 3, "n1": 10})
+    assert [each.rules[0].case for each in (zero, unknown, known)] == ["unknown", "unknown", 1]
+    assert zero.rules[0].seen == "share is unknown, as n1 is 0: n0 3 ÷ n1 0"
+    assert unknown.rules[0].seen == "share is unknown, as n1 is unknown: n0 3 ÷ n1 unknown"
+    assert zero.rules[0].missing == ("share",)
+    assert zero.total == 0
+
+
+def test_a_difference_that_is_zero_divides_nothing_though_floats_would_not_be_zero() -> None:
+    calculate = {
+        "rest": {"unit": "ratio", "subtract": [{"add": [{"field": "n1"}, {"field": "n2"}]}, {"field": "n3"}]},
+        "share": {"unit": "ratio", "divide": [{"field": "n0"}, {"calculation": "rest"}]},
+    }
+    (found,) = told(calculate, "present", {"n0": 1, "n1": 0.1, "n2": 0.2, "n3": 0.3})
+    assert found.rules[0].seen.startswith("share is unknown, as rest is 0: n0 1 ÷ rest 0, where rest is")
+
+
+def test_what_cannot_be_read_fails_as_every_other_input_does() -> None:
+    bad, fine = told(SHARE, {"below": 1}, {"n0": 3, "n1": "ten"}, {"n0": 3, "n1": 10})
+    assert bad.status == "failed"
+    assert bad.failures == ("Asks: n1 is 'ten', which is no finite number",)
+    assert (fine.status, fine.total) == ("assessed", 20)
+
+
+def test_what_is_too_large_fails_visibly() -> None:
+    times = {"multiply": [{"field": "n0"}] * 20}
+    calculate = {
+        "large": {"unit": "ratio", **times},
+        "small": {"unit": "ratio", "divide": [1, {"calculation": "large"}]},
+    }
+    grown = dict(calculate)
+    for number in range(8):  # 20 to the power of 9 factors
+        below = {"calculation": "large" if not number else f"grown{number - 1}"}
+        grown[f"grown{number}"] = {"unit": "ratio", "multiply": [below] * 20}
+    assert [each.total for each in told(calculate, {"above": 0}, {"n0": 1e10}, {"n0": 2})] == [20, 20]
+    (large,) = told(dict(list(calculate.items())[:1]), {"above": 0}, {"n0": 1e100})
+    assert (large.status, large.failures) == ("failed", ("Asks: large: the result has more digits than can be kept",))
+    huge, one = told(grown, {"above": 0}, {"n0": 1.5}, {"n0": 1})
+    assert huge.status == "failed"
+    assert "more digits than can be kept" in huge.failures[0]
+    assert one.total == 20
+
+
+@pytest.mark.parametrize(
+    ("over", "under", "holds"), [(3, 10, True), (3, 10.000_000_000_001, False), (3.000_000_000_000_01, 10, True)]
+)
+def test_a_bound_is_met_exactly_or_not_at_all(over: float, under: float, holds: bool) -> None:
+    (found,) = told(SHARE, {"at_least": 0.3}, {"n0": over, "n1": under})
+    assert (found.total == 20) is holds
+
+
+def test_less_than_a_float_below_a_bound_is_below_it() -> None:
+    tiny = {"multiply": [{"field": "n1"}] * 3}
+    calculate = {"just": {"unit": "ratio", "subtract": [{"field": "n0"}, tiny]}}
+    below, at, above = told(calculate, {"at_least": 0.3}, *({"n0": 0.3, "n1": n1} for n1 in (1e-14, 0, -1e-14)))
+    assert [each.total for each in (below, at, above)] == [0, 20, 20]
+    assert told(calculate, {"above": 0.3}, {"n0": 0.3, "n1": -1e-14})[0].total == 20
+    assert told(calculate, {"equals": 0.3}, {"n0": 0.3, "n1": -1e-14})[0].total == 0
+
+
+@pytest.mark.parametrize(
+    ("formula", "shown"),
+    [
+        ({"add": [{"field": "n0"}, {"field": "n1"}, 1]}, "n0 −2 + n1 3 + 1 = 2"),
+        (
+            {"multiply": [{"add": [{"field": "n0"}, 1]}, {"divide": [6, {"field": "n1"}]}]},
+            "(n0 −2 + 1) × (6 ÷ n1 3) = -2",
+        ),
+        ({"subtract": [{"field": "n0"}, {"add": [{"field": "n1"}, 1]}]}, "n0 -2 − (n1 3 + 1) = -6"),
+        ({"least_of": [{"field": "n0"}, {"field": "n1"}, 7]}, "the least of n0 -2, n1 3 and 7 = -2"),
+        ({"greatest_of": [{"field": "n0"}, {"field": "n1"}]}, "the greatest of n0 -2 and n1 3 = 3"),
+        ({"absolute": {"field": "n0"}}, "the size of n0 -2 = 2"),
+        ({"clamp": {"field": "n1"}, "from": 0, "to": 1}, "n1 3 held to at least 0 and at most 1 = 1"),
+        (
+            {"round": {"divide": [{"field": "n0"}, {"field": "n1"}]}, "decimals": 2},
+            "(n0 -2 ÷ n1 3) rounded to 2 decimals = -0.67",
+        ),
+    ],
+)
+def test_every_operation_is_shown(formula: Data, shown: str) -> None:
+    (found,) = told({"made": {"unit": "ratio", **formula}}, "present", {"n0": -2, "n1": 3})
+    assert found.rules[0].seen == f"made is {shown}".replace("n0 −2", "n0 -2")
