@@ -67,11 +67,11 @@ class _Columns:
         parts = [self._exact_of(each) for each in made.inputs]
         results, too_large = _results(made.function, parts, len(self.frame))
         self._exact[key] = results
-        column = column_for(calculated, self._names, self._base)
+        units = column_for(calculated, self._names, self._base).units
         values: list[float | None] = []
         for row, result in enumerate(results):
             try:
-                values.append(None if result is None else kept(result * column.units))
+                values.append(None if result is None else kept(result * units if units > 1 else result))
             except TooLargeError:
                 values.append(None)
                 results[row] = None
@@ -126,7 +126,7 @@ def _results(function: Function, parts: Sequence[Exact], count: int) -> tuple[Ex
     too_large: dict[int, str] = {}
     results: Exact = [None] * count
     for row, values in enumerate(zip(*parts, strict=True)):
-        if None in values:
+        if any(value is None for value in values):
             continue
         try:
             results[row] = function(values)

@@ -62,6 +62,23 @@ def test_a_change_is_said_in_words() -> None:
     compare("ruleset_changes", lambda row: " | ".join(lines(*row)))
 
 
+CALCULATE = """calculate:
+  share: {unit: ratio, divide: [{sum: amount, over: 30 days}, {field: income, as: money}]}
+rules:
+"""
+
+
+def test_a_calculation_that_comes_goes_or_changes_is_said_as_a_formula() -> None:
+    formula = "a ratio, sum of amount in 30 days ÷ income as money"
+    assert lines("rules:\n", CALCULATE) == [f"calculation share: added: {formula}"]
+    text = BASE.replace("rules:\n", CALCULATE)
+    assert lines(CALCULATE, "rules:\n", text) == [f"calculation share: removed: {formula}"]
+    changed = formula.replace("30", "60")
+    assert lines("over: 30 days}, {field", "over: 60 days}, {field", text) == [
+        f"calculation share: {formula} → {changed}"
+    ]
+
+
 def test_a_rule_that_comes_goes_or_is_moved() -> None:
     first, *rules = BASE.split("  - id: ")
     country, cash, structuring = ("  - id: " + rule for rule in rules)

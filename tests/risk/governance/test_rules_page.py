@@ -6,7 +6,11 @@ from textwrap import indent
 
 import pytest
 
+from fivefold.domain.clock import parse_moment
+from fivefold.risk.compiler.analysis import analyse_text
+from fivefold.risk.governance.examples.run import run_examples
 from fivefold.risk.governance.lint.ruleset import lint_text
+from fivefold.risk.language.calculations import OPERATIONS
 from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS
 from fivefold.risk.language.operators import OPERATOR_KINDS
 from fivefold.usecases.portfolio_files.bundled import bundled_lists
@@ -32,6 +36,18 @@ def test_a_rule_is_clean_in_it(rule: str) -> None:
     assert problems(RULESET.replace("\nexamples:", f"\n{indent(rule, '  ')}\nexamples:")) == []
 
 
+def test_a_calculation_is_clean_in_it_and_its_examples_come_out() -> None:
+    (block,) = (block for block in BLOCKS if block.startswith("calculate:"))
+    text = RULESET.replace("\nrules:\n", f"\n{block}\n", 1)
+    assert problems(text) == []
+    given = "{kind: person, country: NO, income: 40000, transactions: [{amount: -12000, time: 2024-06-01}]}"
+    text += f"  - {{name: spends, as_of: 2024-07-01, given: {given}, expect: {{cases: {{cash-share: 2}}}}}}\n"
+    result = run_examples(analyse_text(text), bundled_lists(), parse_moment("2024-07-01")).results[-1]
+    assert result.differences == ()
+    shown = {rule.rule: rule.seen for rule in result.explanation.rules}
+    assert f"{shown['cash-share']}\n" in PAGE
+
+
 def test_its_weights_fit_its_rules_once_they_score() -> None:
     (weighted,) = (block for block in BLOCKS if block.startswith("score:"))
     text = re.sub(r"^score:\n.*\n", weighted, RULESET, flags=re.MULTILINE)
@@ -42,4 +58,5 @@ def test_its_weights_fit_its_rules_once_they_score() -> None:
 
 def test_every_word_is_explained() -> None:
     named = set(re.findall(r"[a-z_]+", PAGE))
+    assert set(OPERATIONS) | {"of", "calculation"} <= named
     assert set(OPERATOR_KINDS) | set(TRANSACTION_FIELDS) | set(CASE_FIELDS) <= named

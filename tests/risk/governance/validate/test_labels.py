@@ -98,6 +98,16 @@ def test_inputs_made_of_the_label_are_refused_with_their_rules(refusal: Refusal)
     refuse_leaks(analysed())
 
 
+def test_a_calculation_hides_no_input_that_is_made_of_the_label() -> None:
+    rest = "income_left: {unit: ratio, add: [{calculation: inner}, 1]}"
+    inner = "inner: {unit: ratio, divide: [{count: cases}, {field: income, as: count}]}"
+    calculate = f"calculate:\n  {rest}\n  {inner}\nrules:"
+    text = TEXT.replace("rules:", calculate, 1).replace("input: {field: income}", "input: {calculation: income_left}")
+    with pytest.raises(InvalidRulesetError) as refused:
+        refuse_leaks(AnalysedRuleset(ruleset(text)))
+    assert [finding.where for finding in refused.value.findings] == ["rule income"]
+
+
 def test_names_are_those_of_fields_sources_and_patterns_wherever_they_stand() -> None:
     rule = ruleset(TEXT + CASES).rule("before")
     assert rule.input is not None
