@@ -5,6 +5,8 @@ import re
 import pytest
 
 from fivefold.usecases.changes.backtests import run_next_backtest
+from fivefold.usecases.levels import explain
+from fivefold.usecases.levels.explain import ValueSeen
 from tests.console.visitors import Visitor
 from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.places import OURS, Place
@@ -31,6 +33,17 @@ def test_the_page_says_what_v1_says(place: Place, investigator: Visitor) -> None
         for seen in rule["values"]:
             assert seen["value"] in investigator.text
     assert str(level["level"]).capitalize() in investigator.text
+
+
+def test_the_formula_of_a_calculation_stands_under_its_value(
+    place: Place, investigator: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assessed(place)
+    seen = ValueSeen("cash share", "0.3", "cash out 12,000.00 EUR ÷ income 40,000.00 EUR = 0.3")
+    monkeypatch.setattr(explain, "visible_value", lambda *_: seen)
+    text = investigator.go("/console/entities/customer/c%2F1%20%C3%A4").text
+    assert f"{seen.name}: {seen.value}" in text
+    assert seen.formula in text
 
 
 def test_an_investigator_sees_no_threshold_and_no_other_case(place: Place, investigator: Visitor) -> None:

@@ -61,6 +61,13 @@ def test_a_customer_fits_on_one_page() -> None:
     assert pages_of(document) == 1
 
 
+def test_a_calculation_has_its_formula_beside_its_value() -> None:
+    assert pdf._seen(ValueSeen("cash share", "0.3", "cash out 3 ÷ income 10 = 0.3")) == (
+        "cash share: 0.3 (cash out 3 ÷ income 10 = 0.3)"
+    )
+    assert pdf._seen(ValueSeen("income", "10")) == "income: 10"
+
+
 @pytest.mark.parametrize("long", ["word " * 4000, "x" * 20_000, "\n".join("abc" * 9 for _ in range(300))])
 def test_a_long_value_goes_on_on_the_next_page(long: str) -> None:
     rule = replace(CUSTOMER.factors[0], values=(ValueSeen("name", long),), title=long[:2000])

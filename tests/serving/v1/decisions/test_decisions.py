@@ -63,8 +63,8 @@ def test_people_are_told_what_held_and_nothing_else(deciding: Place, role: str) 
         ("Value", "unknown"),
     ]
     assert told["reasons"]["rules"][0]["values"] == [
-        {"name": "operation of the transaction", "value": "cash"},
-        {"name": "amount of the transaction", "value": "1,200.00 EUR"},
+        {"name": "operation of the transaction", "value": "cash", "formula": None},
+        {"name": "amount of the transaction", "value": "1,200.00 EUR", "formula": None},
     ]
     assert told["reasons"]["level"]["ruleset"]["name"] == "retail"
     listed = deciding.ask("GET", DECISIONS, role=role)

@@ -18,6 +18,7 @@ from tests.serving.v1.places import Place, copied
 from tests.usecases.platforms import transaction
 
 RISK = path_to("/v1/entities/{t}/{e}/risk", t="customer", e=CUSTOMER)
+CASH = {"name": "sum of amount in 180 days, of what the rule counts", "formula": None}
 FOR_APPS = {"type", "external_id", "level", "status", "since", "may_move_down_on", "stale_rates_days"}
 
 
@@ -56,7 +57,7 @@ def test_an_investigator_is_told_what_held(spent: Place, role: str) -> None:
                 "title": "Country of residence",
                 "rationale": "Where they live.",
                 "case": "A neighbour",
-                "values": [{"name": "country", "value": "NO"}],
+                "values": [{"name": "country", "value": "NO", "formula": None}],
                 "points": "340",
                 "floor": None,
             },
@@ -64,7 +65,7 @@ def test_an_investigator_is_told_what_held(spent: Place, role: str) -> None:
                 "title": "Cash in half a year",
                 "rationale": "Cash breaks the trail.",
                 "case": None,
-                "values": [{"name": "sum of amount in 180 days, of what the rule counts", "value": "100.00 EUR"}],
+                "values": [{**CASH, "value": "100.00 EUR"}],
                 "points": "20",
                 "floor": None,
             },
