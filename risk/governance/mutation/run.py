@@ -290,7 +290,7 @@ class _Trial:
         return telling
 
     def _parts_read_by(self, mutant: _Mutant) -> Sequence[_Part]:
-        """Give the examples with what a changed form reads: a changed calculation has its old name, and other values."""
+        """Give the examples with what a changed form reads: a changed calculation has its name, and other values."""
         if mutant.change.path[0] != "calculate":
             return self._parts
         needs = Needs.of(mutant.analysed)

@@ -32,7 +32,7 @@ def test_the_ruleset_is_clean() -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: str(rule.splitlines()[0]))
 def test_a_rule_is_clean_in_it(rule: str) -> None:
-    assert len(RULES) == 2
+    assert len(RULES) == 3
     assert problems(RULESET.replace("\nexamples:", f"\n{indent(rule, '  ')}\nexamples:")) == []
 
 

@@ -47,6 +47,13 @@ def test_in_a_clean_ruleset_nothing_is_found(name: str) -> None:
     assert told(clean(name), notes=True) == []
 
 
+def test_a_calculation_is_changed_by_its_parts_alone() -> None:
+    text = clean("clean-calculations").replace("- id: busy\n", "- id: busy\n    changeable: down\n")
+    assert [line.partition(": ")[2] for line in told(text)] == [
+        "rule busy, changeable: has no effect: another input is computed from this one, or this one from others"
+    ]
+
+
 @pytest.mark.parametrize("path", sorted((Path(__file__).parents[4] / "risk" / "rulesets").glob("*.yaml")), ids=str)
 def test_what_ships_is_clean(path: Path) -> None:
     from fivefold.usecases.portfolio_files.bundled import bundled_lists

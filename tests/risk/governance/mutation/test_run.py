@@ -53,6 +53,15 @@ def test_a_change_that_none_notices_has_its_line_and_an_example_that_would() -> 
     assert found.example == {"given": {"income": 100}, "expect": {"cases": {"income": 2}}}
 
 
+def test_a_change_in_a_calculation_is_noticed_though_its_name_stays() -> None:
+    half = "calculate:\n  part: {unit: ratio, multiply: [{clamp: {field: income}, from: 0, to: 5000}, 0.5]}\nrules:"
+    text = TEXT.replace("rules:", half, 1).replace("input: {field: income}", "input: {calculation: part}")
+    asked = EXAMPLES.replace("income: 1000", "income: 2000").replace("income: 999", "income: 1998")
+    found = tried(text + asked)
+    assert of(found, "calculate, part, multiply 2", "0.4").noticed_by == "at the bound"
+    assert of(found, "calculate, part, multiply 1, to", "5001").verdict is Verdict.UNNOTICED
+
+
 def test_a_threshold_between_the_totals_that_there_can_be_is_never_noticed() -> None:
     even = TEXT.replace("points: 10.5", "points: 10").replace("thresholds: [20, 40, 60]", "thresholds: [22, 40, 60]")
     found = tried(even + EXAMPLES.replace("level: medium, ", ""))
