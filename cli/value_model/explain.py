@@ -1,6 +1,7 @@
 """`fivefold explain`: one customer's score as a waterfall, in the terminal or as a picture."""
 
 import json
+from dataclasses import asdict
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,6 +24,7 @@ from fivefold.cli.terminal import (
     moment,
     print_absent_columns,
     require_source,
+    show_table,
 )
 from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError
@@ -32,10 +34,11 @@ from fivefold.training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
     from fivefold.domain.breakdown import Breakdown
-    from fivefold.features.histories import Floats
+    from fivefold.features.histories import Floats, Histories
     from fivefold.features.reading.text_files import MappedFile
     from fivefold.models.reach import HistoryReach
     from fivefold.models.value_model import ValueModel
+    from fivefold.models.what_if import WhatIf
 
 
 def add_to(app: typer.Typer) -> None:
@@ -51,6 +54,9 @@ def explain(
     most: Annotated[int, typer.Option("--most", min=1, help="Indicators shown one by one.")] = 12,
     model: ModelOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, with every indicator, for programs.")] = False,
+    events: Annotated[
+        bool, typer.Option("--what-if", help="What could be that would move the segment: a deposit, a quiet month.")
+    ] = False,
     name: NameOption = DEFAULT_NAME,
     names: MapOption = None,
 ) -> None:
@@ -59,7 +65,7 @@ def explain(
     require_source(path)
     if png:
         require_picture(png)
-    show(load_model(model, name), mapped(path, names), user, when, png=png, most=most, as_json=as_json)
+    show(load_model(model, name), mapped(path, names), user, when, png=png, most=most, as_json=as_json, events=events)
 
 
 def show(
@@ -71,12 +77,15 @@ def show(
     png: Path | None = None,
     most: int = 12,
     as_json: bool = False,
+    events: bool = False,
 ) -> None:
     """Print one customer's score and its waterfall, or all of it as JSON; draw it where a file is named."""
     from fivefold.models.explain import breakdown, explanation_content
     from fivefold.models.explain import explain as explain_matrix
+    from fivefold.models.what_if import what_if
 
-    matrix, reach = _matrix_of(model, path, user, as_of)
+    history, matrix, reach = _matrix_of(model, path, user, as_of)
+    found = what_if(model, history, as_of) if events else None
     explanations = explain_matrix(model, matrix)
     scores, parts = explanations.scores, breakdown(explanations, 0, model.currency)
     headline = (
@@ -92,6 +101,7 @@ def show(
             "category": str(scores.category[0]),
             **explanation_content(model, explanations, 0),
             "history": reach.to_dict(),
+            **({} if found is None else {"what_if": asdict(found)}),
         }
         typer.echo(json.dumps(_plain(content), ensure_ascii=False, indent=1, allow_nan=False))
     else:
@@ -99,6 +109,8 @@ def show(
         history_text = f"{reach.days:,} days of history" if CREATED in model.absent else str(reach)
         echo(f"The starting point is the score at the model's average prediction. Seen: {history_text}.")
         print_absent_columns(model)
+        if found is not None:
+            _print_events(found, model.currency)
     if png:
         from fivefold.charts.render import save
         from fivefold.charts.waterfall import waterfall
@@ -118,16 +130,30 @@ def _print(headline: str, breakdown: "Breakdown", most: int) -> None:
     echo(f"By family: {families}")
 
 
+def _print_events(found: "WhatIf", currency: str) -> None:
+    """Print the least events that move the segment, and of kinds that do not the one that moves the score farthest."""
+    rows = [
+        [one.words(currency), f"{one.score:.2f}", signed(one.change), one.category]
+        for one in (*found.smallest, *found.farthest)
+    ]
+    show_table("\nWhat if there were", ("event", "score", "change", "segment"), rows)
+    kept = [one.event for one in found.farthest]
+    if kept:
+        echo(f"No segment follows from {'; '.join(dict.fromkeys(kept))}: what moves the score farthest is shown.")
+
+
 def _plain(value: Any) -> Any:
     """Replace NaN by None: JSON has no NaN."""
     if isinstance(value, dict):
         return {name: _plain(below) for name, below in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_plain(below) for below in value]
     return None if isinstance(value, float) and isnan(value) else value
 
 
-def _matrix_of(model: "ValueModel", path: "Path | MappedFile", user: str, as_of: int) -> "tuple[Floats, HistoryReach]":
+def _matrix_of(
+    model: "ValueModel", path: "Path | MappedFile", user: str, as_of: int
+) -> "tuple[Histories, Floats, HistoryReach]":
     from fivefold.features.reading.sources import stream_histories
     from fivefold.models.reach import history_reaches
 
@@ -143,4 +169,4 @@ def _matrix_of(model: "ValueModel", path: "Path | MappedFile", user: str, as_of:
     matrix, row_counts = model.matrix(history, as_of)
     if not row_counts[0]:
         raise ConfigError(f"customer {user!r} has no row by {day_text(as_of)}; give a later --as-of")
-    return matrix, history_reaches(history, as_of)[0]
+    return history, matrix, history_reaches(history, as_of)[0]

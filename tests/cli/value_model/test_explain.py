@@ -109,3 +109,15 @@ def test_a_program_reads_all_of_it_as_json(home: Home) -> None:
     assert [part["indicator"] for part in found["contributions"]] != []
     assert set(found["contributions"][0]) == {"indicator", "family", "value", "unit", "points", "sentence"}
     assert len(found["contributions"]) == len(catalogue().names)
+
+
+def test_what_could_be_is_scored_beside(home: Home, scored: pl.DataFrame) -> None:
+    found = scored.row(by_predicate=pl.col("user_id") == "user_000002", named=True)
+    asked = ("explain", home.rows, "--user", "user_000002", "--as-of", AS_OF, "--what-if")
+    out = succeed(home.var, *asked)
+    assert "one more deposit of" in out
+    told = json.loads(succeed(home.var, *asked, "--json"))["what_if"]
+    assert told["score"] == found["score"]
+    assert told["category"] == found["category"]
+    assert all(one["category"] != found["category"] for one in told["smallest"])
+    assert {one["event"] for one in told["tried"]} >= {"one more deposit", "no transaction in the days after"}
