@@ -9,30 +9,43 @@ import pytest
 from tests.cli.running import run
 
 DOCS = Path(__file__).parents[3] / "docs"
-SURVIVORS = 1
-"""The code with which `rules test --mutate` ends where a change is not noticed."""
+STEP = re.compile(
+    r"(?ms)^    (?P<command>(?:fivefold|cd) .*?)$"
+    r"|^```yaml\n# (?P<file>[\w.]+)(?P<end>, at its end)?\n(?P<text>.*?)^```$"
+)
+"""A command, or a file that the page has written or continued."""
 
 
-def commands(page: str) -> list[list[str]]:
-    """Give the commands of a page's indented lines from `fivefold sample` on, without the name of the program."""
-    text = (DOCS / page).read_text(encoding="utf-8").replace("\\\n", " ")
-    lines = [shlex.split(line) for line in re.findall(r"(?m)^    ((?:fivefold|cd) .*)$", text)]
-    first = next(number for number, line in enumerate(lines) if line[:2] == ["fivefold", "sample"])
-    assert first == 0, f"{page}: {lines[0]} stands before the portfolio is made up"
-    return lines
+def steps(page: str) -> list[re.Match[str]]:
+    """Give the commands and the files of a page, in its order; the first makes up the sample."""
+    found = list(STEP.finditer((DOCS / page).read_text(encoding="utf-8").replace("\\\n", " ")))
+    assert found[0]["command"].startswith("fivefold sample "), page
+    return found
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("page", ["rules.md", "rules-governance.md"])
-def test_every_command_runs_as_it_is_written(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("page", "codes"),
+    [
+        ("rules.md", [0, 0, 0, 0, 1]),
+        ("rules-governance.md", [0, 0, 0, 0, 0, 0]),
+        ("ruleset-walkthrough.md", [0, 1, 0, 1, 0, 1, 1, 0, 0, 0, 0]),
+    ],
+)
+def test_every_command_runs_as_it_is_written(
+    page: str, codes: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    asked = set()
-    for program, *words in commands(page):
-        if program == "cd":
+    ended = []
+    for step in steps(page):
+        program, *words = shlex.split(step["command"] or "write")
+        if program == "write":
+            with Path(step["file"]).open("a" if step["end"] else "w", encoding="utf-8") as file:
+                file.write(step["text"])
+        elif program == "cd":
             monkeypatch.chdir(words[0])
-            continue
-        asked.add(" ".join(words[:2]))
-        result = run(tmp_path / "var", *words)
-        expected = SURVIVORS if "--mutate" in words else 0
-        assert result.code == expected, (words, result)
-    assert len(asked) >= 3
+            Path("mine.yaml").touch()
+        else:
+            done = run(tmp_path / "var", *words)
+            ended.append((words, done.code, done))
+    assert [code for _, code, _ in ended] == codes, ended
