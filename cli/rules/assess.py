@@ -37,6 +37,12 @@ def print_assessment(
         Path | None, typer.Option("--output", "-o", help="Levels: Parquet, CSV, JSON or JSON lines.")
     ] = None,
     breakdowns: Annotated[Path | None, typer.Option("--breakdowns", help="Every breakdown, as JSON lines.")] = None,
+    failures: Annotated[
+        Path | None,
+        typer.Option(
+            "--failures", help="Who could not be assessed in full, and why: Parquet, CSV, JSON or JSON lines."
+        ),
+    ] = None,
 ) -> None:
     """Assess every entity of a file. A level comes with its breakdown, and one that fails with its reason."""
     from fivefold.usecases.portfolio_files import assess
@@ -60,6 +66,9 @@ def print_assessment(
     if breakdowns is not None:
         with replacing(breakdowns) as unfinished, unfinished.open("w", encoding="utf-8") as file:
             file.writelines(assess.breakdown_lines(assessments))
+    if failures is not None:
+        with open_output(failures) as write:
+            write(assess.failures_of(assessments))
     counts = dict(table["level"].fill_null(NO_LEVEL).value_counts().iter_rows())
     ruleset = assessments.program.ruleset
     names = [*reversed(ruleset.levels), *([NO_LEVEL] if NO_LEVEL in counts else [])]
@@ -69,3 +78,5 @@ def print_assessment(
     )
     for status, listed in assess.without_level(assessments).items():
         warn(f"{len(listed):,} {status}: {', '.join(listed[:SHOWN])}{' ...' if len(listed) > SHOWN else ''}")
+    for failed, rule, problem in assess.failures_of(assessments, SHOWN).iter_rows():
+        warn(f"{failed}: {rule}: {problem}")

@@ -1,17 +1,20 @@
 """`fivefold rules lint`, `diff` and `schema`: rulesets by themselves, before anyone is assessed by them."""
 
-from typing import Annotated
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fivefold.cli.rules.evidence import JsonOption, write_json
 from fivefold.cli.rules.options import ListsOption
 from fivefold.cli.terminal import echo
-from fivefold.domain.errors import Finding
 from fivefold.domain.text import count_text
 
-FOUND_FATAL = 1
-"""Exit code where a ruleset cannot be used; a command that was refused ends with 2."""
+if TYPE_CHECKING:
+    from fivefold.risk.governance.reports.lint import LintReport
+
+FOUND = 1
+"""Exit code where a ruleset cannot be used, or is doubtful and that is asked for; a refused command ends with 2."""
 
 RulesetsArgument = Annotated[
     list[str], typer.Argument(metavar="RULESET...", help="Files of rulesets (YAML or JSON), or names of shipped ones.")
@@ -20,38 +23,62 @@ BeforeArgument = Annotated[str, typer.Argument(metavar="A", help="A ruleset's fi
 AfterArgument = Annotated[str, typer.Argument(metavar="B", help="What it is compared with.")]
 
 
+class LintFormat(StrEnum):
+    """How findings are written."""
+
+    TEXT = "text"
+    JSON = "json"
+    SARIF = "sarif"
+
+
 def lint(
     rulesets: RulesetsArgument,
     lists: ListsOption = None,
     every: Annotated[bool, typer.Option("--all", help="Tell also what could not be decided.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="End with 1 where there is a doubt, too.")] = False,
+    format_: Annotated[
+        LintFormat, typer.Option("--format", help="For people, as JSON, or as SARIF 2.1.0 for code hosts and editors.")
+    ] = LintFormat.TEXT,
 ) -> None:
     """Find what is wrong or doubtful in rulesets. Exit code 1 where one cannot be used."""
-    from fivefold.risk.governance.lint.ruleset import lint_text
+    from fivefold.domain.provenance import release
+    from fivefold.risk.governance.lint.ruleset import lint_text_by_check
+    from fivefold.risk.governance.reports.lint import LintReport
+    from fivefold.risk.governance.reports.page import report_json
     from fivefold.usecases.portfolio_files.bundled import lists_with, ruleset_text
 
     lists_by_name = lists_with(lists)
-    findings_of = {source: lint_text(ruleset_text(source), lists_by_name, notes=every)[1] for source in rulesets}
-    for source, findings in findings_of.items():
-        for finding in findings:
-            echo(_line(source, finding))
-    together = [finding for findings in findings_of.values() for finding in findings]
-    fatal = sum(finding.fatal for finding in together)
-    echo(_summary(len(findings_of), fatal, len(together) - fatal))
-    if fatal:
-        raise typer.Exit(FOUND_FATAL)
+    report = LintReport(
+        {source: lint_text_by_check(ruleset_text(source), lists_by_name, notes=every)[1] for source in rulesets}
+    )
+    if format_ is LintFormat.SARIF:
+        typer.echo(report.sarif(release()), nl=False)
+    elif format_ is LintFormat.JSON:
+        typer.echo(report_json("lint", report), nl=False)
+    else:
+        _show_findings(report)
+    if report.errors or (strict and report.doubts):
+        raise typer.Exit(FOUND)
 
 
-def _line(file: str, finding: Finding) -> str:
-    """Write a finding as editors and build servers read it: file, line, how bad, where, what."""
-    place = f"{file}:{finding.line}" if finding.line else file
-    return f"{place}: {'error' if finding.fatal else 'warning'}: {finding.where}: {finding.problem}"
+def _show_findings(report: "LintReport") -> None:
+    """Write findings as editors and build servers read them: file, line, how bad, where, what."""
+    from fivefold.risk.governance.reports.lint import SEVERITIES
+
+    for file, found in report.findings.items():
+        for fault, finding in found:
+            place = f"{file}:{finding.line}" if finding.line else file
+            echo(f"{place}: {SEVERITIES[fault.severity]}: {finding.where}: {finding.problem}")
+    echo(_summary(report))
 
 
-def _summary(files: int, fatal: int, others: int) -> str:
-    rulesets = count_text(files, "ruleset")
-    if not fatal + others:
+def _summary(report: "LintReport") -> str:
+    notes = sum(map(len, report.findings.values())) - report.errors - report.doubts
+    counted = ((report.errors, "error"), (report.doubts, "warning"), (notes, "note"))
+    rulesets = count_text(len(report.findings), "ruleset")
+    if not report.errors + report.doubts + notes:
         return f"{rulesets}: nothing found"
-    return f"{rulesets}: {count_text(fatal, 'error')}, {count_text(others, 'warning')}"
+    return f"{rulesets}: {', '.join(count_text(count, what) for count, what in counted if count or what != 'note')}"
 
 
 def diff_files(

@@ -1,7 +1,7 @@
 """Diagnostics of a ruleset or a policy, each with the path that leads to it, so that its line can be found."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from fivefold.domain.errors import Finding
@@ -27,11 +27,14 @@ class Diagnostic:
         path: leads to it, in the words of the file.
         problem: what is wrong, and what would be right.
         severity: how bad it is.
+        check: which of lint's checks found it, as `risk.governance.lint.ruleset.CHECKS` has them; two diagnostics do
+            not differ by it.
     """
 
     path: Path
     problem: str
     severity: Severity = Severity.FATAL
+    check: str = field(default="names-and-types", compare=False)
 
 
 def warning(path: Path, problem: str) -> Diagnostic:
@@ -43,6 +46,13 @@ def findings(
     diagnostics: Iterable[Diagnostic], definition: Ruleset | Policy, document: Document | None = None
 ) -> list[Finding]:
     """Write diagnostics for people: with their lines, and in the order of the file, where there is a document."""
+    return [finding for _, finding in checked_findings(diagnostics, definition, document)]
+
+
+def checked_findings(
+    diagnostics: Iterable[Diagnostic], definition: Ruleset | Policy, document: Document | None = None
+) -> list[tuple[Diagnostic, Finding]]:
+    """Give the same, each beside its diagnostic."""
     examples = definition.examples if isinstance(definition, Ruleset) else ()
     names = {
         "rules": [{"id": rule.id} for rule in definition.rules],
@@ -52,5 +62,5 @@ def findings(
     for fault in dict.fromkeys(diagnostics):
         line, column = (None, None) if document is None else document.position(fault.path)[1:]
         is_fatal = fault.severity is Severity.FATAL
-        rows.append(Finding(where_of(fault.path, names), fault.problem, line, is_fatal, column))
-    return sorted(rows, key=lambda finding: finding.line or 0)
+        rows.append((fault, Finding(where_of(fault.path, names), fault.problem, line, is_fatal, column)))
+    return sorted(rows, key=lambda row: row[1].line or 0)

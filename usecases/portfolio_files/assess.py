@@ -12,6 +12,7 @@ from fivefold.risk.engine.assessments import STATUS, Assessments, Status
 from fivefold.risk.engine.explain.breakdown import Explanation, as_json_text, explain, explain_all
 from fivefold.risk.engine.explain.rules import signed
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
+from fivefold.risk.governance.backtest.moves import failures
 from fivefold.usecases.portfolio_files.levels import read_held_levels, read_overrides
 from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles, read_with_warnings, warn_of_unknown_entities
 
@@ -47,6 +48,17 @@ def without_level(assessments: Assessments) -> dict[str, list[str]]:
     statuses = (Status.FAILED, Status.UNCLASSIFIED, Status.UNDETERMINED, Status.NOT_APPLICABLE)
     rows = {status: assessments.outcomes.filter(pl.col(STATUS) == status.value) for status in statuses}
     return {str(status): frame[ENTITY].to_list() for status, frame in rows.items() if len(frame)}
+
+
+def failures_of(assessments: Assessments, most: int | None = None) -> pl.DataFrame:
+    """Name what could not be assessed in full, and why, of the first so many entities or of all of them.
+
+    Returns:
+        `entity_id`, `rule` (or the part of the ruleset), `problem`: a row for each value that stood in the way.
+    """
+    found = failures(assessments, len(assessments) if most is None else most)
+    rows = [(failure.entity, failure.rule, failure.problem) for failure in found]
+    return pl.DataFrame(rows, schema=dict.fromkeys((ENTITY, "rule", "problem"), pl.String), orient="row")
 
 
 def explain_entity(assessments: Assessments, entity: str) -> Explanation:

@@ -1,6 +1,6 @@
 """What an example gives, as the frames of a portfolio: short words, and defaults where there is only one sense."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -8,6 +8,7 @@ import polars as pl
 from fivefold.domain.clock import from_microseconds, parse_moment
 from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.domain.money import base_only
+from fivefold.domain.text import perhaps
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.facts.portfolio import ENTITY, NamedList, Portfolio
@@ -42,7 +43,7 @@ def check_examples(ruleset: Ruleset) -> list[Finding]:
     for example in ruleset.examples:
         where = f"example {example.name}"
         findings += [
-            Finding(where, f"gives {name}, which is no field; there are {', '.join(sorted(declared))}")
+            Finding(where, f"gives {name}, which is no field; there are {_all(declared)}{perhaps(name, declared)}")
             for name in example.given
             if name not in declared
         ]
@@ -51,7 +52,7 @@ def check_examples(ruleset: Ruleset) -> list[Finding]:
         rules = {rule.id: len(rule.cases) for rule in ruleset.rules}
         rules_expected = {*expect.cases, *([expect.floor_by] if expect.floor_by else [])}
         findings += [
-            Finding(where, f"expects something of the rule {name}, which is not there")
+            Finding(where, f"expects something of the rule {name}, which is not there{perhaps(name, rules)}")
             for name in sorted(rules_expected - set(rules))
         ]
         findings += [
@@ -60,7 +61,8 @@ def check_examples(ruleset: Ruleset) -> list[Finding]:
             if isinstance(case, int) and case > rules.get(name, case)
         ]
         if expect.level is not None and not _is_level(expect.level, ruleset):
-            findings.append(Finding(where, f"expects the level {expect.level}; there are {', '.join(ruleset.levels)}"))
+            there = f"{', '.join(ruleset.levels)}{perhaps(expect.level, ruleset.levels)}"
+            findings.append(Finding(where, f"expects the level {expect.level}; there are {there}"))
     return findings
 
 
@@ -76,8 +78,12 @@ def _strange_words(example: Example, ruleset: Ruleset) -> Iterator[Finding]:
         rows = example.given.get(part)
         for row in rows if isinstance(rows, list) else ():
             for name in sorted(set(row) - declared) if isinstance(row, dict) else ():
-                there = ", ".join(sorted(declared))
-                yield Finding(f"example {example.name}, {part}", f"gives {name}, which is no field; there are {there}")
+                strange = f"gives {name}, which is no field; there are {_all(declared)}{perhaps(name, declared)}"
+                yield Finding(f"example {example.name}, {part}", strange)
+
+
+def _all(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
 
 
 def _is_level(level: str | int, ruleset: Ruleset) -> bool:

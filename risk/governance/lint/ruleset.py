@@ -1,12 +1,14 @@
 """Lint: everything that is wrong, doubtful or without effect in a ruleset, found without any data."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from fivefold.domain.errors import Finding, InvalidRulesetError
+from fivefold.domain.text import perhaps
 from fivefold.risk.compiler.analysis import Analysed, AnalysedRuleset
 from fivefold.risk.compiler.checks import outcomes_with_paths
-from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, findings, warning
+from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, checked_findings, findings, warning
 from fivefold.risk.compiler.formulas import calculations_in_order
 from fivefold.risk.compiler.locations import Location, tests_at
 from fivefold.risk.facts.inputs import part_of
@@ -22,6 +24,18 @@ from fivefold.risk.language.operators import Fuzzy
 from fivefold.risk.language.quantities import Duration
 from fivefold.risk.language.reading import read_document
 from fivefold.risk.language.ruleset import Outcome, Rule, Ruleset, WeightedScore
+
+CHECKS = {
+    "language": "The text is no ruleset: a word, a form or a value that the language does not have.",
+    "names-and-types": "Names, types, levels, cuts and weights that do not fit, so that the ruleset cannot be run.",
+    "lists": "A named list that is missing.",
+    "reasons": "Missing reasons and examples, and parts without effect.",
+    "doubts": "Screenings, likenesses, gaps between cases and shares of coverage that are hardly meant.",
+    "examples": "Examples that cannot be run as they are written.",
+    "levels": "Tiers that overlap or leave gaps, and levels that nothing can reach.",
+    "reach": "Cases, choices and outcomes that no value can reach.",
+}
+"""What lint looks at, by the name of the check, in the order in which it does."""
 
 HALF_LIVES = 2
 """A decaying rule sees its facts for at least so many half-lives: points should fade before they vanish."""
@@ -127,28 +141,35 @@ def lint_text(
     text: str, lists: Lists | None = None, *, notes: bool = False
 ) -> tuple[AnalysedRuleset | None, list[Finding]]:
     """Read a ruleset and find the same, with lines; no ruleset where it cannot be read."""
+    analysed, checked = lint_text_by_check(text, lists, notes=notes)
+    return analysed, [finding for _, finding in checked]
+
+
+def lint_text_by_check(
+    text: str, lists: Lists | None = None, *, notes: bool = False
+) -> tuple[AnalysedRuleset | None, list[tuple[Diagnostic, Finding]]]:
+    """Find the same, each beside its diagnostic, which names the check and how bad it is."""
     try:
         document = Document(text)
         analysed = AnalysedRuleset(read_document(Ruleset, document, "the ruleset"))
     except InvalidRulesetError as error:
-        return None, list(error.findings)
-    return analysed, lint(analysed, lists, document, notes=notes)
+        return None, [(Diagnostic((), each.problem, check="language"), each) for each in error.findings]
+    return analysed, checked_findings(_diagnostics(analysed, lists, notes=notes), analysed.ruleset, document)
 
 
 def _diagnostics(analysed: AnalysedRuleset, lists: Lists | None, *, notes: bool) -> list[Diagnostic]:
     ruleset, fatal = analysed.ruleset, analysed.diagnostics
     members = {name: named_list.versions[-1].members for name, named_list in (lists or {}).items()}
-    diagnostics = [
-        *fatal,
-        *list_diagnostics(analysed, lists),
-        *style_diagnostics(analysed),
-        *unused_calculations(analysed),
-        *doubt_diagnostics(ruleset, members),
-        *_example_diagnostics(ruleset),
-    ]
-    if not analysed.structural_diagnostics:
-        diagnostics += level_diagnostics(ruleset)
-    diagnostics += _reach_diagnostics(analysed, lint_scope(analysed, lists), [fault.path for fault in fatal])
+    found: dict[str, Iterable[Diagnostic]] = {
+        "names-and-types": fatal,
+        "lists": list_diagnostics(analysed, lists),
+        "reasons": (*style_diagnostics(analysed), *unused_calculations(analysed)),
+        "doubts": doubt_diagnostics(ruleset, members),
+        "examples": _example_diagnostics(ruleset),
+        "levels": () if analysed.structural_diagnostics else level_diagnostics(ruleset),
+        "reach": _reach_diagnostics(analysed, lint_scope(analysed, lists), [fault.path for fault in fatal]),
+    }
+    diagnostics = [replace(fault, check=check) for check, faults in found.items() for fault in faults]
     return [fault for fault in diagnostics if notes or fault.severity is not Severity.NOTE]
 
 
@@ -190,7 +211,9 @@ def list_diagnostics(analysed: Analysed[Any], lists: Lists | None) -> Iterator[D
             yield Diagnostic(path, f"names the list {name}; no lists were given to look it up in", Severity.WARNING)
         elif name not in lists:
             yield Diagnostic(
-                path, f"names the list {name}, which is missing; there are {', '.join(sorted(lists)) or 'none'}"
+                path,
+                f"names the list {name}, which is missing; there are {', '.join(sorted(lists)) or 'none'}"
+                f"{perhaps(name, lists)}",
             )
 
 

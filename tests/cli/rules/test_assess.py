@@ -56,6 +56,8 @@ def test_levels_go_to_a_file_and_their_distribution_to_the_screen(folder: Path) 
     assert done.out.splitlines()[0] == "4 of type customer, as of 2024-07-01"
     assert "warning: 1 failed: d" in done.err
     assert "warning: 1 not applicable: c" in done.err
+    assert "warning: d: country: " in done.err
+    assert "Germany" in done.err
     table = pl.read_parquet(folder / "levels.parquet")
     assert table.select("entity_id", "level", "status", "score", "floor_by").rows() == [
         ("a", "medium", "assessed", 20.0, None),
@@ -176,3 +178,10 @@ def test_a_row_without_a_balance_leaves_its_customer_all_but_the_value_and_one_l
     said = " ".join(done.err.split())
     assert f"user_balance is missing in rows of 1 customer, such as that of '{users[0]}' at 20" in said
     assert "the value model reads it, and the value is unknown of them" in said
+
+
+def test_who_could_not_be_assessed_is_written_with_the_reasons(folder: Path) -> None:
+    assert run(folder, *asked(folder, "--failures", folder / "failures.csv")).code == 0
+    failed = pl.read_csv(folder / "failures.csv")
+    assert failed.select("entity_id", "rule").rows() == [("d", "country")]
+    assert "Germany" in failed["problem"].item()

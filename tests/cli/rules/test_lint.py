@@ -1,6 +1,8 @@
 """`fivefold rules lint`, as a person at the terminal meets it."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,3 +76,47 @@ def test_what_is_no_file_is_refused(tmp_path: Path, lists: Path) -> None:
     assert "must be a folder" in refuse(tmp_path, "rules", "lint", "fatf-retail", "--lists", lists / "grey.yaml")
     (lists / "bad.yaml").write_text("list: bad")
     assert "bad.yaml" in refuse(tmp_path, "rules", "lint", "fatf-retail", "--lists", lists)
+
+
+DOUBTFUL = ("{at_least: 10000}, points: 10", "{at_least: 60000}, points: 10")
+
+
+def test_a_doubt_ends_with_1_where_that_is_asked_for(tmp_path: Path, lists: Path) -> None:
+    path = written(tmp_path, changed("clean-points", *DOUBTFUL))
+    assert run(tmp_path, "rules", "lint", path, "--lists", lists).code == 0
+    assert run(tmp_path, "rules", "lint", path, "--lists", lists, "--strict").code == 1
+    assert run(tmp_path, "rules", "lint", "eu-bank-weighted", "--strict", "--all").code == 0  # a note is no doubt
+
+
+def test_programs_read_what_was_found(tmp_path: Path, lists: Path) -> None:
+    path = written(tmp_path, changed("clean-points", *DOUBTFUL))
+    found = json.loads(succeed(tmp_path, "rules", "lint", path, "--lists", lists, "--format", "json"))
+    assert (found["kind"], found["errors"], found["warnings"]) == ("lint", 0, 1)
+    (finding,) = found["files"][0]["findings"]
+    assert (finding["check"], finding["severity"], finding["line"]) == ("reach", "warning", 40)
+
+
+def sarif(tmp_path: Path, *arguments: object) -> tuple[int, dict[str, Any]]:
+    done = run(tmp_path, "rules", "lint", *arguments, "--format", "sarif")
+    return done.code, json.loads(done.out)
+
+
+def test_code_hosts_read_what_was_found(tmp_path: Path, lists: Path) -> None:
+    wrong = written(tmp_path, changed("clean-points", *DOUBTFUL).replace("floor: medium", "floor: mid"), "a b.yaml")
+    code, log = sarif(tmp_path, wrong, "eu-bank-weighted", "--all", "--lists", lists)
+    (found,) = log["runs"]
+    rules = [rule["id"] for rule in found["tool"]["driver"]["rules"]]
+    assert (code, log["version"]) == (1, "2.1.0")
+    assert {result["level"] for result in found["results"]} == {"error", "warning", "note"}
+    for result in found["results"]:
+        assert rules[result["ruleIndex"]] == result["ruleId"]
+        (place,) = result["locations"]
+        assert place["physicalLocation"]["region"]["startLine"] > 0 or result["level"] == "note"
+    assert found["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].endswith("/a%20b.yaml")
+
+
+def test_a_text_that_is_no_ruleset_is_found_by_code_hosts_too(tmp_path: Path) -> None:
+    code, log = sarif(tmp_path, written(tmp_path, "ruleset: [\n"))
+    (result,) = log["runs"][0]["results"]
+    assert (code, result["ruleId"], result["level"]) == (1, "language", "error")
+    assert result["locations"][0]["physicalLocation"]["region"]["startLine"] == 2

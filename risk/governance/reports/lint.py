@@ -1,0 +1,94 @@
+"""What lint found, for machines: plain data, and SARIF 2.1.0, which code hosts and editors read.
+
+SARIF: https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from fivefold.domain.errors import Finding
+from fivefold.risk.compiler.diagnostics import Diagnostic, Severity
+from fivefold.risk.governance.lint.ruleset import CHECKS
+
+SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+
+SEVERITIES = {Severity.FATAL: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
+"""How bad a finding is, in SARIF's words; a note is what could not be decided."""
+
+
+@dataclass(frozen=True)
+class LintReport:
+    """What was found in some rulesets.
+
+    Attributes:
+        findings: of each file, by the name under which it was given, each beside its diagnostic.
+    """
+
+    findings: Mapping[str, Sequence[tuple[Diagnostic, Finding]]]
+
+    @property
+    def errors(self) -> int:
+        """How many findings make a ruleset unusable."""
+        return self._count(Severity.FATAL)
+
+    @property
+    def doubts(self) -> int:
+        """How many findings are warnings; what could not be decided is none."""
+        return self._count(Severity.WARNING)
+
+    def _count(self, severity: Severity) -> int:
+        return sum(fault.severity is severity for found in self.findings.values() for fault, _ in found)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as plain data: the findings of each file, and how many there are."""
+        return {
+            "errors": self.errors,
+            "warnings": self.doubts,
+            "files": [
+                {
+                    "file": file,
+                    "findings": [
+                        {
+                            "check": fault.check,
+                            "severity": SEVERITIES[fault.severity],
+                            "where": finding.where,
+                            "problem": finding.problem,
+                            "line": finding.line,
+                            "column": finding.column,
+                        }
+                        for fault, finding in found
+                    ],
+                }
+                for file, found in self.findings.items()
+            ],
+        }
+
+    def sarif(self, release: str) -> str:
+        """Write it as SARIF 2.1.0; *release* is the version of this program."""
+        ids = list(CHECKS)
+        driver = {
+            "name": "fivefold",
+            "version": release,
+            "rules": [{"id": name, "shortDescription": {"text": words}} for name, words in CHECKS.items()],
+        }
+        results = [_result(file, *each, ids) for file, found in self.findings.items() for each in found]
+        run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
+        log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
+        return json.dumps(log, indent=2, ensure_ascii=False) + "\n"
+
+
+def _result(file: str, fault: Diagnostic, finding: Finding, ids: Sequence[str]) -> dict[str, Any]:
+    place: dict[str, Any] = {"artifactLocation": {"uri": quote(file.replace("\\", "/"))}}
+    if finding.line is not None:
+        column = {} if finding.column is None else {"startColumn": finding.column}
+        place["region"] = {"startLine": finding.line, **column}
+    return {
+        "ruleId": fault.check,
+        "ruleIndex": ids.index(fault.check),
+        "level": SEVERITIES[fault.severity],
+        "message": {"text": f"{finding.where}: {finding.problem}"},
+        "locations": [{"physicalLocation": place, "logicalLocations": [{"fullyQualifiedName": finding.where}]}],
+    }
