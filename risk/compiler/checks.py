@@ -10,6 +10,7 @@ from fivefold.domain.segments import SEGMENTS
 from fivefold.domain.text import perhaps
 from fivefold.risk.compiler.diagnostics import Diagnostic
 from fivefold.risk.compiler.locations import Location, tests_at, wheres_in, word_at
+from fivefold.risk.compiler.units import comparison_problem
 from fivefold.risk.compiler.value_types import (
     SOURCES,
     UnknownNameError,
@@ -42,7 +43,7 @@ from fivefold.risk.language.fields import (
     described,
     value_type_of,
 )
-from fivefold.risk.language.operators import OPERATOR_KINDS, Operators
+from fivefold.risk.language.operators import INPUT_OPERATORS, OPERATOR_KINDS, Operators
 from fivefold.risk.language.policy import SOURCES_OF_LEVELS, STATUSES, LevelInput, Policy, TransactionInput
 from fivefold.risk.language.ruleset import (
     LevelName,
@@ -142,8 +143,29 @@ def _test_diagnostics(path: Path, test: Operators, place: Location, names: Vocab
         if kind not in OPERATOR_KINDS[operator]:
             fit = ", ".join(word for word, kinds in OPERATOR_KINDS.items() if kind in kinds)
             yield Diagnostic(at, f"cannot be asked of {value_type_phrase(kind)}; what can: {fit}")
+        elif isinstance(value, LanguageModel) and operator in INPUT_OPERATORS:
+            yield from _compared_diagnostics(at, (subject, value), kind, place, names)
         else:
             yield from literal_diagnostics(at, operator, value, kind, declared)
+
+
+def _compared_diagnostics(
+    path: Path, inputs: tuple[Any, Any], kind: ValueType, place: Location, names: Vocabulary
+) -> Iterator[Diagnostic]:
+    """Find what is wrong with a comparison with another input."""
+    other = inputs[1]
+    if place.source is not None and not isinstance(other, FieldInput):
+        yield Diagnostic(path, f"must be compared with a value, or with another field of {place.source}")
+        return
+    try:
+        other_kind = value_type_at(other, place, names)
+    except UnknownNameError as wrong:
+        if place.source is not None:
+            yield Diagnostic(word_at(path, other), str(wrong))
+        return
+    problem = comparison_problem(*inputs, (kind, other_kind), names, linked=place.source is not None)
+    if problem is not None:
+        yield Diagnostic(path, problem)
 
 
 def value_type_at(subject: Any, place: Location, names: Vocabulary) -> ValueType:

@@ -6,7 +6,7 @@ Polars' own &, | and ~ are Kleene's: AND with a false is false, OR with a true i
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
-from operator import and_, or_
+from operator import and_, eq, ge, gt, le, lt, ne, or_
 from typing import Any
 
 import polars as pl
@@ -14,7 +14,7 @@ import polars as pl
 from fivefold.risk.compiler.likeness import Targets
 from fivefold.risk.compiler.value_types import Column, level_number, literal
 from fivefold.risk.language.base import LanguageModel
-from fivefold.risk.language.expressions import All, Any_, Not, OwnTest, input_of_test
+from fivefold.risk.language.expressions import All, Any_, Not, OwnTest, input_of_test, inputs_compared
 from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.operators import Fuzzy, Operators
 
@@ -125,6 +125,15 @@ _BUILDERS: dict[str, Callable[[Column, Any], pl.Expr]] = {
 }
 
 
+_SIGNS: dict[str, Callable[[pl.Expr, pl.Expr], pl.Expr]] = {
+    "equals": eq,
+    "not_equals": ne,
+    "above": gt,
+    "at_least": ge,
+    "below": lt,
+    "at_most": le,
+}
+
 Resolve = Callable[[LanguageModel], Column]
 """Finds the column of an input."""
 
@@ -160,5 +169,17 @@ class Compiler:
         column = self.own if subject is None else self.resolve(subject)
         assert column is not None  # lint refuses a comparison that has nothing to compare
         self.reads[column.name] = None
-        parts = [comparison(operator, column, value, self.lists) for operator, value in test.comparisons()]
+        others = dict(inputs_compared(test))
+        parts = [
+            self._between_inputs(operator, column, others[operator])
+            if operator in others
+            else comparison(operator, column, value, self.lists)
+            for operator, value in test.comparisons()
+        ]
         return reduce(and_, parts)
+
+    def _between_inputs(self, operator: str, column: Column, other: LanguageModel) -> pl.Expr:
+        """Compare two columns: lint sees that they are of one kind and unit, and were not rounded."""
+        compared = self.resolve(other)
+        self.reads[compared.name] = None
+        return _SIGNS[operator](column.expr, compared.expr)

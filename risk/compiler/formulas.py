@@ -30,17 +30,16 @@ from fivefold.risk.language.calculations import (
     operands,
 )
 from fivefold.risk.language.expressions import (
+    TESTS,
     All,
     CalculationInput,
     Count,
     DaysSince,
-    FieldInput,
     Mean,
     Ratio,
     Sum,
     distinct,
     input_key,
-    test_of,
 )
 from fivefold.risk.language.fields import MONEY_FIELDS, ValueType
 from fivefold.risk.language.policy import LevelInput
@@ -63,7 +62,7 @@ def parts_of_mean(mean: Mean) -> tuple[LanguageModel, LanguageModel]:
     window: Any = {"over": mean.over, "in_currency": mean.in_currency}
     where = mean.where
     if mean.mean not in MONEY_FIELDS:  # an amount is always known
-        known = test_of(FieldInput).model_validate({"field": mean.mean, "is": "present"})
+        known = TESTS["field"].model_validate({"field": mean.mean, "is": "present"})
         where = known if where is None else All.model_construct(all=(where, known))
     return (
         Sum.model_construct(sum=mean.mean, where=mean.where, **window),

@@ -8,7 +8,17 @@ from fivefold.risk.compiler.value_types import SOURCES, linked_source
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.calculations import inputs_calculated
 from fivefold.risk.language.documents import Path
-from fivefold.risk.language.expressions import All, Any_, Not, OwnTest, Ratio, Window, input_of_test, word_of
+from fivefold.risk.language.expressions import (
+    All,
+    Any_,
+    Not,
+    OwnTest,
+    Ratio,
+    Window,
+    input_of_test,
+    inputs_compared,
+    word_of,
+)
 from fivefold.risk.language.operators import Operators
 from fivefold.risk.language.policy import POLICY_INPUTS, Policy
 from fivefold.risk.language.ruleset import Ruleset, WeightedScore
@@ -78,6 +88,8 @@ def inputs_named(place: Location) -> Iterator[tuple[Path, LanguageModel]]:
         subject = input_of_test(test)
         if subject is not None:
             yield path, subject
+        for operator, other in inputs_compared(test):
+            yield (*path, operator), other
 
 
 def wheres_in(path: Path, rule_input: Any) -> Iterator[Location]:

@@ -25,7 +25,7 @@ from fivefold.risk.language.calculations import (
     operands,
 )
 from fivefold.risk.language.documents import Path
-from fivefold.risk.language.expressions import CalculationInput, Count, DaysSince, Distinct
+from fivefold.risk.language.expressions import CalculationInput, Count, DaysSince, Distinct, Mean, Ratio
 from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.policy import LevelInput
 
@@ -242,6 +242,37 @@ def _hint(unit: Unit, declared: Unit, *, has_plain: bool) -> str:
         return _SAY
     is_named = replace(unit, currency=None) in (Unit(money=1), DAYS, COUNT, RATIO)
     return "" if is_named else "; a calculation comes to money, count, ratio or days"
+
+
+_WHOLE_KINDS = frozenset({ValueType.TEXT, ValueType.FLAG, ValueType.MOMENT, ValueType.LEVEL})
+_CALCULATE = "; subtract one from the other under calculate, which is exact, and compare that with 0"
+
+
+def comparison_problem(
+    subject: Any, other: Any, kinds: tuple[ValueType, ValueType], names: Vocabulary, *, linked: bool
+) -> str | None:
+    """Say why an input cannot be compared with another one; None where it can.
+
+    Args:
+        subject: the input.
+        other: what it is compared with.
+        kinds: of both.
+        names: what is declared.
+        linked: both are fields of one fact, whose amounts are in one currency.
+    """
+    kind, other_kind = kinds
+    if kind not in {*_WHOLE_KINDS, ValueType.NUMBER, ValueType.MONEY}:
+        return f"cannot compare {value_type_phrase(kind)} with another input; write a value"
+    if {kind, other_kind} == {ValueType.NUMBER, ValueType.MONEY} and not linked:
+        return f"compares {value_type_phrase(kind)} with {value_type_phrase(other_kind)}{_CALCULATE}"
+    if kind is not other_kind:
+        return f"compares {value_type_phrase(kind)} with {value_type_phrase(other_kind)}; both must be of one kind"
+    if kind in _WHOLE_KINDS or linked:
+        return None
+    if any(isinstance(each, Ratio | Mean | CalculationInput) for each in (subject, other)):
+        return f"compares what may be a fraction, and was rounded{_CALCULATE}"
+    units = unit_of_input(subject, names), unit_of_input(other, names)
+    return None if units[0] == units[1] or RATIO in units else f"compares {units[0]} with {units[1]}"
 
 
 def _cycles(calculations: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:

@@ -27,6 +27,7 @@ from fivefold.risk.language.expressions import (
     distinct,
     input_key,
     input_of_test,
+    inputs_compared,
     tests_in,
 )
 from fivefold.risk.language.fields import (
@@ -338,11 +339,12 @@ def _value_type_of_pattern(pattern: Any, names: Vocabulary) -> ValueType:
 
 
 def inputs_of(condition: Any) -> Iterator[LanguageModel]:
-    """Give the inputs that a condition names."""
+    """Give the inputs that a condition names, and those that it compares them with."""
     for test in tests_in(condition):
         subject = input_of_test(test)
         if subject is not None:
             yield subject
+        yield from (other for _, other in inputs_compared(test))
 
 
 def inputs_of_policy_rule(rule: PolicyRule) -> list[LanguageModel]:

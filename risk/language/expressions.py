@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
 from pydantic import Discriminator, Field, StringConstraints, Tag, create_model
 
 from fivefold.risk.language.base import LanguageModel, Name
-from fivefold.risk.language.operators import Operators
+from fivefold.risk.language.operators import INPUT_OPERATORS, Operators, compared_with
 from fivefold.risk.language.patterns import Pattern
 from fivefold.risk.language.quantities import DurationText
 
@@ -216,13 +216,13 @@ class Not(LanguageModel):
     negated: "Condition" = Field(alias="not")
 
 
-def test_of(form: type[LanguageModel]) -> type[Operators]:
+def test_of(form: type[LanguageModel], operators: type[Operators], prefix: str) -> type[Operators]:
     """Make the form of a test of one kind of input, which it names itself."""
-    test_form = create_model(f"{form.__name__}Test", __base__=(form, Operators), __doc__=f"A test. {form.__doc__}")
-    return cast("type[Operators]", test_form)
+    name = f"{prefix}{form.__name__}Test"
+    return cast("type[Operators]", create_model(name, __base__=(form, operators), __doc__=f"A test. {form.__doc__}"))
 
 
-TESTS: dict[str, type[Operators]] = {word: test_of(form) for word, form in PLAIN_INPUTS.items()}
+TESTS: dict[str, type[Operators]] = {word: test_of(form, Operators, "") for word, form in PLAIN_INPUTS.items()}
 """A test that names its own input, by the word that names it."""
 
 JOINS: dict[str, type[LanguageModel]] = {"all": All, "any": Any_, "not": Not}
@@ -258,17 +258,33 @@ else:
     Condition = any_of(JOINS, TESTS)
 """Any condition; `present` and `absent` alone speak of the rule's own input."""
 
-_RECURSIVE: tuple[type[LanguageModel], ...] = (All, Any_, Not, Window, Ratio, *PLAIN_INPUTS.values(), *TESTS.values())
-for _form in _RECURSIVE:
-    _form.model_rebuild(_types_namespace={"Condition": Condition, "NumberInput": NumberInput})
+COMPARED_WORDS = (*NUMERIC_WORDS, "calculation")
+"""The words of the inputs that others can be compared with."""
+
+_RECURSIVE: tuple[type[LanguageModel], ...] = (All, Any_, Not, Window, Ratio, *PLAIN_INPUTS.values())
+_TESTS: tuple[type[LanguageModel], ...] = (Operators, OwnTest, *TESTS.values())
+_NAMES = {
+    "Condition": Condition,
+    "NumberInput": NumberInput,
+    "Compared": compared_with({word: PLAIN_INPUTS[word] for word in COMPARED_WORDS}),
+}
+for _form in (*_RECURSIVE, *_TESTS):
+    _form.model_rebuild(_types_namespace=_NAMES)
 
 
 def input_of_test(test: Operators) -> LanguageModel | None:
     """Give the input that a test names; None where it is the rule's own."""
     form: Any = type(test).__bases__[0]  # as `test_of` made it
-    if form is Operators:
+    if issubclass(form, Operators):
         return None
     return cast("LanguageModel", form.model_construct(**{name: getattr(test, name) for name in form.model_fields}))
+
+
+def inputs_compared(test: Operators) -> Iterator[tuple[str, LanguageModel]]:
+    """Give the inputs that a test compares its own with, each with its operator."""
+    for operator, value in test.comparisons():
+        if operator in INPUT_OPERATORS and isinstance(value, LanguageModel):
+            yield operator, value
 
 
 def branches(condition: Any) -> tuple[Any, ...]:

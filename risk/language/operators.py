@@ -1,10 +1,21 @@
 """How a value is compared: the operators of a test, and which kinds of values each is for."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Annotated, Any, Literal, Self
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PlainSerializer,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
 
 from fivefold.risk.language.base import Identifier, LanguageModel
 from fivefold.risk.language.fields import ValueType
@@ -53,16 +64,31 @@ class Fuzzy(LanguageModel):
         return self
 
 
+if TYPE_CHECKING:
+    Compared: TypeAlias = Any
+
+
+def compared_with(inputs: Mapping[str, type[LanguageModel]]) -> Any:
+    """Make the type of what a value is compared with: text, a number, true or false; or one of some other inputs."""
+    tagged = [Annotated[form, Tag(word)] for word, form in inputs.items()]
+
+    def form(value: Any) -> str:
+        names = value if isinstance(value, dict) else type(value).model_fields if isinstance(value, BaseModel) else ()
+        return next((word for word in inputs if word in names), "scalar")
+
+    return Annotated[reduce(or_, tagged, Annotated[Scalar, Tag("scalar")]), Discriminator(form)]
+
+
 class Operators(LanguageModel):
     """Comparisons of one value; where several are given, all of them must hold."""
 
     state: Literal["present", "absent"] | None = Field(default=None, alias="is")
-    equals: Scalar | None = None
-    not_equals: Scalar | None = None
-    above: Scalar | None = None
-    at_least: Scalar | None = None
-    below: Scalar | None = None
-    at_most: Scalar | None = None
+    equals: "Compared | None" = None
+    not_equals: "Compared | None" = None
+    above: "Compared | None" = None
+    at_least: "Compared | None" = None
+    below: "Compared | None" = None
+    at_most: "Compared | None" = None
     between: tuple[Scalar, Scalar] | None = None
     among: Scalars | None = Field(default=None, alias="in")
     not_among: Scalars | None = Field(default=None, alias="not_in")
@@ -87,6 +113,9 @@ class Operators(LanguageModel):
             raise ValueError(f"compares with nothing; give one of {', '.join(OPERATOR_KINDS)}")
         return self
 
+
+INPUT_OPERATORS = ("equals", "not_equals", "above", "at_least", "below", "at_most")
+"""Operators that can compare with another input."""
 
 _ATTRIBUTES = {"is": "state", "in": "among", "not_in": "not_among"}
 """Operators whose names Python keeps for itself."""

@@ -24,6 +24,7 @@ from fivefold.risk.language.calculations import (
     operand_of,
 )
 from fivefold.risk.language.expressions import (
+    COMPARED_WORDS,
     NUMERIC_WORDS,
     PLAIN_INPUTS,
     TESTS,
@@ -37,6 +38,7 @@ from fivefold.risk.language.expressions import (
     word_of,
 )
 from fivefold.risk.language.fields import Definition, LevelNames
+from fivefold.risk.language.operators import Operators, compared_with
 from fivefold.risk.language.reading import read_text
 
 STATUSES = ("assessed", "failed", "unclassified", "undetermined", "not applicable", "no ruleset")
@@ -202,17 +204,39 @@ class PolicyNot(Not):
     negated: "PolicyCondition" = Field(alias="not")
 
 
-_OWN = {word: test_of(form) for word, form in POLICY_INPUTS.items() if word not in TESTS or form is PolicyRatio}
+_COMPARED = (*COMPARED_WORDS, "level", "transaction")
+if TYPE_CHECKING:
+    PolicyCompared: TypeAlias = Any
+else:
+    PolicyCompared = compared_with({word: POLICY_INPUTS[word] for word in _COMPARED})
+
+
+class PolicyOperators(Operators):
+    """Comparisons of one value; where several are given, all of them must hold."""
+
+    equals: "PolicyCompared | None" = None
+    not_equals: "PolicyCompared | None" = None
+    above: "PolicyCompared | None" = None
+    at_least: "PolicyCompared | None" = None
+    below: "PolicyCompared | None" = None
+    at_most: "PolicyCompared | None" = None
+
+
+_OWN = {
+    word: test_of(form, PolicyOperators, "Policy" if TESTS.get(word) and form is PLAIN_INPUTS[word] else "")
+    for word, form in POLICY_INPUTS.items()
+}
 _JOINS: dict[str, type[LanguageModel]] = {"all": PolicyAll, "any": PolicyAny, "not": PolicyNot}
 if TYPE_CHECKING:
     PolicyCondition: TypeAlias = Any
 else:
-    PolicyCondition = any_of(_JOINS, {**TESTS, **_OWN})
+    PolicyCondition = any_of(_JOINS, _OWN)
 """Any condition of a policy."""
 
-_RECURSIVE: tuple[type[LanguageModel], ...] = (PolicyRatio, *_OWN.values(), *_JOINS.values())
+_RECURSIVE: tuple[type[LanguageModel], ...] = (PolicyRatio, PolicyOperators, *_OWN.values(), *_JOINS.values())
+_NAMES = {"PolicyCondition": PolicyCondition, "PolicyNumber": PolicyNumber, "PolicyCompared": PolicyCompared}
 for _form in _RECURSIVE:
-    _form.model_rebuild(_types_namespace={"PolicyCondition": PolicyCondition, "PolicyNumber": PolicyNumber})
+    _form.model_rebuild(_types_namespace=_NAMES)
 
 
 class PolicyRule(LanguageModel):

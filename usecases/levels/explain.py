@@ -17,7 +17,7 @@ from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.compiler.value_types import Vocabulary, column_for, currency_of, vocabulary
 from fivefold.risk.engine.assessments import Status
 from fivefold.risk.engine.explain.describe import formula_of, input_words, value_words
-from fivefold.risk.language.expressions import Ratio, Window, input_key, input_of_test, tests_in
+from fivefold.risk.language.expressions import Ratio, Window, input_key, input_of_test, inputs_compared, tests_in
 from fivefold.risk.language.operators import Operators
 from fivefold.risk.language.ruleset import Case, Rule, Ruleset
 from fivefold.store.sql.database import read_once
@@ -192,6 +192,8 @@ def _looked_at(rule: Rule, case: Case | None) -> dict[str, tuple[Any, list[Decim
         input_ = input_of_test(test) or rule.input
         if input_ is not None:
             looked.setdefault(input_key(input_), (input_, []))[1].extend(_numbers(test))
+        for _, other in inputs_compared(test):
+            looked.setdefault(input_key(other), (other, []))
     return looked
 
 

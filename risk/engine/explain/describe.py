@@ -178,6 +178,8 @@ def _fuzzy_words(fuzzy: Fuzzy) -> str:
 
 
 def _literal_words(value: Any) -> str:
+    if isinstance(value, LanguageModel):
+        return input_words(value)
     if isinstance(value, tuple):
         return ", ".join(map(_literal_words, value))
     if isinstance(value, str | bool):

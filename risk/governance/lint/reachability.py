@@ -16,10 +16,10 @@ from fivefold.risk.compiler.formulas import kept
 from fivefold.risk.compiler.locations import Location, tests_at
 from fivefold.risk.compiler.value_types import Column, Vocabulary, currency_of
 from fivefold.risk.governance.lint.ranges import ANY, Range, ranges_of
-from fivefold.risk.governance.lint.representative_values import ComparedInput, Domain, Members, domain_of
+from fivefold.risk.governance.lint.representative_values import FRESH, ComparedInput, Domain, Members, domain_of
 from fivefold.risk.language.base import LanguageModel
-from fivefold.risk.language.expressions import CalculationInput, input_key, input_of_test
-from fivefold.risk.language.fields import ValueType
+from fivefold.risk.language.expressions import CalculationInput, input_key, input_of_test, inputs_compared
+from fivefold.risk.language.fields import OneOf, ValueType
 from fivefold.risk.language.operators import Operators
 
 MOST_ROWS = 20_000
@@ -71,9 +71,7 @@ class Trial:
 def subjects_of(place: Location, scope: LintScope) -> dict[str, ComparedInput]:
     """Find what a condition is about, by the key of each input."""
     subjects: dict[str, ComparedInput] = {}
-    for _, test in tests_at(place):
-        subject = input_of_test(test) or place.own
-        assert subject is not None  # lint looks at types first
+    for subject in _inputs_tested(place):
         key = input_key(subject)
         kind = value_type_at(subject, place, scope.names)
         currency = place.currency or currency_of(subject, scope.names)
@@ -82,6 +80,14 @@ def subjects_of(place: Location, scope: LintScope) -> dict[str, ComparedInput]:
         ends = _ends(subject, scope, units)
         subjects.setdefault(key, ComparedInput(subject, column, type_of(subject, place, scope.names), ends))
     return subjects
+
+
+def _inputs_tested(place: Location) -> Iterator[LanguageModel]:
+    for _, test in tests_at(place):
+        subject = input_of_test(test) or place.own
+        assert subject is not None  # lint looks at types first
+        yield subject
+        yield from (other for _, other in inputs_compared(test))
 
 
 def _ends(subject: LanguageModel, scope: LintScope, units: int) -> tuple[float | None, float | None]:
@@ -105,8 +111,26 @@ def try_conditions(places: Sequence[Location], scope: LintScope) -> Trial | None
 
 
 def _domain(key: str, subject: ComparedInput, places: Sequence[Location], scope: LintScope) -> Domain:
-    comparisons = [comparison for test in tests_about(key, places) for comparison in test.comparisons()]
-    return domain_of(subject, comparisons, scope.members, all_lists=scope.all_lists)
+    tests = list(tests_about(key, places))
+    comparisons = [pair for test in tests for pair in test.comparisons() if pair not in list(inputs_compared(test))]
+    domain = domain_of(subject, comparisons, scope.members, all_lists=scope.all_lists)
+    if not _compared_with_inputs(key, places):
+        return domain
+    values = domain.values
+    if subject.column.kind is ValueType.TEXT and not isinstance(subject.declared, OneOf):
+        values = pl.concat([pl.Series([FRESH * 2]), values])  # so that two texts can differ
+    return Domain(values, exact=False)
+
+
+def _compared_with_inputs(key: str, places: Iterable[Location]) -> bool:
+    """Tell whether an input is compared with another one: then no few values stand for all."""
+    for place in places:
+        for _, test in tests_at(place):
+            others = [input_key(other) for _, other in inputs_compared(test)]
+            subject = input_of_test(test) or place.own
+            if key in others or (others and subject is not None and input_key(subject) == key):
+                return True
+    return False
 
 
 def tests_about(key: str, places: Iterable[Location]) -> Iterator[Operators]:

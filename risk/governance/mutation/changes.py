@@ -281,7 +281,10 @@ def _of_comparison(path: Path, node: Mapping[str, Any], word: str) -> Iterator[C
 
 
 def _of_bound(path: Path, bound: Any) -> Iterator[Change]:
-    """Move a number or a date; other text, words and flags have no neighbour."""
+    """Move a number or a date, or what another input counts; other text, words and flags have no neighbour."""
+    if isinstance(bound, dict):
+        yield from _of_input(path, bound)
+        return
     if isinstance(bound, int | Decimal) and not isinstance(bound, bool):
         yield from _of_number(path, bound)
     elif isinstance(bound, str):

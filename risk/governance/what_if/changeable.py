@@ -1,13 +1,21 @@
 """What a person can change of what a ruleset reads, and which way; everything else stays as it is."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.compiler.locations import Location, tests_at
 from fivefold.risk.compiler.value_types import Vocabulary
 from fivefold.risk.facts.inputs import parts_of
 from fivefold.risk.language.base import LanguageModel
-from fivefold.risk.language.expressions import CalculationInput, DaysSince, FieldInput, input_key
+from fivefold.risk.language.expressions import (
+    CalculationInput,
+    DaysSince,
+    FieldInput,
+    input_key,
+    input_of_test,
+    inputs_compared,
+)
 from fivefold.risk.language.ruleset import Rule, Way
 
 
@@ -51,10 +59,11 @@ def linked_inputs(analysed: AnalysedRuleset) -> frozenset[str]:
     """Give the keys of inputs that cannot be changed alone, as others of the ruleset are computed from them.
 
     A field from which another input that is read is computed, such as a ratio; and an input all of whose parts are
-    read by themselves, such as the days since a date that is read too; and a calculation, which its parts decide.
+    read by themselves, such as the days since a date that is read too; a calculation, which its parts decide; and both
+    inputs of a comparison with each other.
     """
     read = {input_key(each) for each in analysed.inputs}
-    held: set[str] = set()
+    held = {input_key(each) for place in analysed.conditions for each in _compared(place)}
     for each in analysed.inputs:
         parts = {input_key(part) for part in _computed_from(each, analysed.names)}
         held |= parts & read
@@ -63,6 +72,15 @@ def linked_inputs(analysed: AnalysedRuleset) -> frozenset[str]:
         if isinstance(each, CalculationInput):  # its formula would no longer come to it
             held.add(input_key(each))
     return frozenset(held)
+
+
+def _compared(place: Location) -> Iterator[LanguageModel]:
+    """Give the inputs that a condition compares with each other."""
+    for _, test in tests_at(place):
+        others = [other for _, other in inputs_compared(test)]
+        subject = input_of_test(test) or place.own
+        if others and subject is not None:
+            yield from (subject, *others)
 
 
 def _computed_from(each: LanguageModel, names: Vocabulary) -> list[LanguageModel]:

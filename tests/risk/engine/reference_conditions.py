@@ -13,6 +13,7 @@ BAD = object()
 
 AGGREGATES = ("count", "sum", "mean", "min", "max", "distinct", "days_since")
 INPUTS = ("field", *AGGREGATES, "ratio", "calculation", "indicator", "value", "tag", "screening", "pattern")
+COMPARING = ("equals", "not_equals", "above", "at_least", "below", "at_most")
 SOURCES = ("transactions", "cases", "alerts")
 
 
@@ -42,8 +43,17 @@ def inputs_in(condition: Any, *, own: bool = False) -> Iterator[Any]:
         yield from inputs_in(condition["not"], own=own)
     elif isinstance(condition, dict) and subject(condition):
         yield subject(condition)
+        yield from _compared(condition)
     elif condition is not None and own:
         yield None
+        yield from _compared(condition)
+
+
+def _compared(test: Any) -> Iterator[Data]:
+    """Give the inputs that a test compares its own with."""
+    for word, wanted in test.items() if isinstance(test, dict) else ():
+        if word in COMPARING and isinstance(wanted, dict):
+            yield wanted
 
 
 def subject(test: Data) -> Data:
@@ -81,10 +91,18 @@ def holds(
     tests = {word: wanted for word, wanted in condition.items() if word not in made}
     return _all(
         [
-            _one(word, wanted, value, world, as_of, mark=mark, finding=own_finding and not made)
+            _one(word, *_sides(wanted, value, look_up), world, as_of, mark=mark, finding=own_finding and not made)
             for word, wanted in tests.items()
         ]
     )
+
+
+def _sides(wanted: Any, value: Any, look_up: Callable[[Data | None], Any]) -> tuple[Any, Any]:
+    """Put the value of another input in its place; unknown if either is."""
+    if not isinstance(wanted, dict):
+        return wanted, value
+    other = look_up(wanted)
+    return other, None if other is None else value
 
 
 def _all(parts: list[bool | None]) -> bool | None:
@@ -117,8 +135,9 @@ def _one(
 def _like(value: Any, wanted: Any) -> Any:
     """Bring what is written in a file to the type of the value."""
     if isinstance(value, datetime):
-        return date_of(wanted)
-    return Fraction(str(wanted)) if isinstance(value, Fraction) else wanted
+        return wanted if isinstance(wanted, datetime) else date_of(wanted)
+    is_written = isinstance(value, Fraction) and not isinstance(wanted, Fraction)
+    return Fraction(str(wanted)) if is_written else wanted
 
 
 _PLAIN: dict[str, Callable[[Any, Any], bool]] = {

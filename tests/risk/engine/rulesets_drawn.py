@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import Ruleset
 from tests.risk.engine.calculations_drawn import CALCULATED, calculations
+from tests.risk.engine.reference_conditions import COMPARING
 
 Data = dict[str, Any]
 Draw = Any
@@ -76,6 +77,12 @@ def _one_or_two(test: Data) -> Data:
     return dict(list(test.items())[:2])
 
 
+def _compared_by(drawn: tuple[tuple[Data, Data], str]) -> Data:
+    """Write a comparison of two inputs; text is only equal or not."""
+    (first, second), operator = drawn
+    return {**first, ("equals" if first == {"field": "country"} else operator): second}
+
+
 wheres = st.recursive(
     st.one_of(
         st.fixed_dictionaries({"field": st.just("operation")}).flatmap(
@@ -85,6 +92,8 @@ wheres = st.recursive(
         st.fixed_dictionaries({"field": st.just("state"), "equals": st.sampled_from(["settled", "pending"])}),
         st.fixed_dictionaries({"field": st.just("signed_amount"), "above": st.sampled_from(NUMBERS)}),
         st.fixed_dictionaries({"field": st.just("amount"), "at_least": st.sampled_from(NUMBERS)}),
+        st.just({"field": "amount", "above": {"field": "signed_amount"}}),
+        st.just({"field": "operation", "not_equals": {"field": "direction"}}),
     ),
     lambda below: st.one_of(
         st.fixed_dictionaries({"any": st.lists(below, min_size=1, max_size=2)}),
@@ -131,10 +140,24 @@ KINDS["segment"] = ["low", "high", "top"]
 rule_inputs = st.one_of(plain_inputs, structuring.map(lambda made: (made, "finding")))
 
 
+_AMOUNTS = st.tuples(st.sampled_from(["sum", "min", "max"]), windows).map(lambda pair: {pair[0]: "amount", **pair[1]})
+_OWN_MONEY = _AMOUNTS.filter(lambda made: "in_currency" not in made)
+_COUNTS = st.sampled_from([{"count": "transactions"}, {"field": "income"}, {"count": "cases"}, {"value": "score"}])
+_PAIRS = st.one_of(
+    st.tuples(_OWN_MONEY, _OWN_MONEY),
+    st.tuples(_COUNTS, _COUNTS),
+    st.tuples(st.just({"days_since": "opened_on"}), st.sampled_from([{"days_since": "cases"}, {"field": "income"}])),
+    st.just(({"field": "country"}, {"field": "occupation"})),
+    st.just(({"field": "opened_on"}, {"field": "opened_on"})),
+)
+compared = st.tuples(_PAIRS, st.sampled_from(COMPARING)).map(_compared_by)
+
+
 @cache
 def conditions(own: str | None) -> st.SearchStrategy[Any]:
     """Draw a condition; *own* is the kind of the rule's own input."""
     named = plain_inputs.flatmap(lambda made: comparisons(made[1]).map(lambda test: {**made[0], **test}))
+    named |= compared
     tests = named
     if own is not None:
         tests = st.one_of(comparisons(own), comparisons(own), named, st.sampled_from(["present", "absent"]))

@@ -174,3 +174,14 @@ def test_less_than_a_float_below_a_bound_is_below_it() -> None:
 def test_every_operation_is_shown(formula: Data, shown: str) -> None:
     (found,) = told({"made": {"unit": "ratio", **formula}}, "present", {"n0": -2, "n1": 3})
     assert found.rules[0].seen == f"made is {shown}".replace("n0 −2", "n0 -2")
+
+
+def test_a_field_is_compared_with_a_field() -> None:
+    made = ruleset(rule("asks", case({"field": "n0", "below": {"field": "n1"}}, 20)))
+    rows = ({"n0": 0.3, "n1": 0.30000000000000004}, {"n0": 3, "n1": 3}, {"n0": 3}, {"n0": 1, "n1": "ten"})
+    below, same, unknown, bad = explain_all(assessed(made, *rows))
+    assert [each.rules[0].case for each in (below, same, unknown, bad)] == [1, "otherwise", "unknown", "failed"]
+    assert same.rules[0].seen == "n0 is 3, n1 is 3"
+    assert below.rules[0].sentence.endswith("Case 1, n0 is below n1: +20 points")
+    assert unknown.rules[0].missing == ("n1",)
+    assert bad.failures == ("Asks: n1 is 'ten', which is no finite number",)
