@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from math import fsum
 
+from fivefold.domain.text import html_table
+
 
 @dataclass(frozen=True)
 class Contribution:
@@ -55,3 +57,17 @@ class Breakdown:
     def largest_first(self) -> tuple[Contribution, ...]:
         """Sort the contributions by the size of their effect, largest first, without its sign."""
         return tuple(sorted(self.contributions, key=lambda part: (-abs(part.points), part.name)))
+
+    def _repr_html_(self) -> str:
+        """Show it in a notebook: the total, then every contribution, largest first."""
+        rows = [
+            [part.label or part.name, part.family, part.seen or _value(part), f"{part.points:+.4g}"]
+            for part in self.largest_first()
+        ]
+        caption = f"{self.total:.4g} = {self.base:.4g} and {len(rows)} contributions"
+        return html_table(caption, ["what", "family", "value", "points"], rows)
+
+
+def _value(part: Contribution) -> str:
+    value = f"{part.value:.6g}" if isinstance(part.value, float) else part.value
+    return "unknown" if value is None else f"{value} {part.unit}".strip()

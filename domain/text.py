@@ -2,8 +2,9 @@
 
 import csv
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from html import escape
 from typing import Final
 
 _CUTOFF = 0.75
@@ -120,3 +121,15 @@ def count_text(count: int, thing: str, things: str = "") -> str:
     ('1 row', '2,000 rows', '0 countries')
     """
     return f"{count:,} {thing if count == 1 else things or f'{thing}s'}"
+
+
+def html_table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Write a table for a notebook; everything in it is text, whatever it looks like.
+
+    >>> html_table("Why", ["rule"], [["<b>"]])
+    '<table><caption>Why</caption><thead><tr><th>rule</th></tr></thead><tbody><tr><td>&lt;b&gt;</td></tr></tbody></table>'
+    """
+    head = "".join(f"<th>{escape(name)}</th>" for name in header)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    caption = escape(caption)
+    return f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

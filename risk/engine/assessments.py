@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import polars as pl
 
+from fivefold.domain.text import html_table
 from fivefold.risk.engine.levels import (
     ENTERED,
     FLOOR_LOST,
@@ -118,11 +119,23 @@ class Assessments:
             as_text(),
         )
 
+    def _repr_html_(self) -> str:
+        """Show them in a notebook: how many are at each level, and the first of them."""
+        table = self.table()
+        counts = dict(table.group_by("level").len().rows())
+        levels = (*reversed(self.program.ruleset.levels), None)
+        rows = [[level or "none", f"{counts[level]:,}"] for level in levels if level in counts]
+        caption = f"{len(self):,} assessed by {self.program.ruleset.name}"
+        return html_table(caption, ["level", "entities"], rows) + table.head(_SHOWN)._repr_html_()
+
     def position(self, entity: str) -> int | None:
         """Find an entity's row; None where there is none."""
         row = (self.outcomes[ENTITY] == entity).arg_max()
         return row if row is not None and self.outcomes[ENTITY][row] == entity else None
 
+
+_SHOWN = 10
+"""Entities that a notebook shows."""
 
 _LEVELS_BEFORE = {"level": "previous_level", "entered": "previous_entered"}
 _FLOORS_BEFORE = {"floor": "previous_floor", "hard_floor": "previous_hard_floor"}

@@ -50,3 +50,12 @@ def test_largest_first_does_not_depend_on_the_order_given(breakdown: Breakdown, 
 def test_without_contributions_the_base_is_the_total() -> None:
     assert Breakdown(2.5, ()).total == 2.5
     assert Breakdown(2.5, ()).families() == {}
+
+
+def test_a_notebook_shows_every_contribution_as_text() -> None:
+    known = Contribution("sum", "volume", 120.0, "EUR", 0.5, "", label="<b>deposits</b>")
+    unknown = Contribution("gap", "rhythm", None, "days", -0.25, "")
+    shown = Breakdown(2.0, (unknown, known))._repr_html_()
+    assert "<caption>2.25 = 2 and 2 contributions</caption>" in shown
+    assert "<td>&lt;b&gt;deposits&lt;/b&gt;</td><td>volume</td><td>120 EUR</td><td>+0.5</td>" in shown
+    assert shown.index("deposits") < shown.index("<td>unknown</td><td>-0.25</td>")

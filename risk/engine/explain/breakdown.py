@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from fivefold.domain.clock import day_text, iso_text
+from fivefold.domain.text import html_table
 from fivefold.risk.engine.assessments import STATUS, VERSIONS, Assessments, Status
 from fivefold.risk.engine.explain.failures import PREDICATE
 from fivefold.risk.engine.explain.rules import JSON, Columns, Explainer, RuleOutcome, explained_columns, explainer_of
@@ -158,6 +159,12 @@ class Explanation:
     lists: dict[str, str]
     failures: tuple[str, ...]
     line: str
+
+    def _repr_html_(self) -> str:
+        """Show it in a notebook: the level and the arithmetic, then what each rule saw and gave."""
+        caption = f"{self.entity}: {self.level or 'no level'} as of {day_text(self.as_of)}. {self.line}"
+        rows = [[rule.title, rule.seen, rule.case_outcome.reason, rule.case_outcome.effect] for rule in self.rules]
+        return html_table(caption, ["rule", "seen", "case", "gives"], rows)
 
 
 def explain(assessments: Assessments, position: int) -> Explanation:

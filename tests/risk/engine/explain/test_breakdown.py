@@ -216,3 +216,14 @@ NO_TIER = {"tiers": [{"title": "Low", "max": 9, "level": "low"}]}
 def test_line_where_the_rules_gave_no_level() -> None:
     made = ruleset(exactly(0), flagged("raised", 5, "high"), score=NO_TIER)
     compare("summaries_without_level", lambda row: explain(assessed(made, row[0], previous=row[1]), 0).line)
+
+
+def test_a_notebook_shows_a_breakdown_and_how_many_stand_where() -> None:
+    made = assessed(ruleset(exactly(0), flagged("f", 5)), {"n0": 31, **YES}, {"n0": 0, **YES}, {"n0": "bad", **YES})
+    shown = made._repr_html_()
+    assert "<td>medium</td><td>1</td>" in shown
+    assert "<td>none</td><td>1</td>" in shown
+    assert "e2" in shown
+    one = explain(made, 0)
+    assert one.line in one._repr_html_()
+    assert "<td>F</td><td>" in one._repr_html_()
