@@ -106,6 +106,12 @@ def print_validation(
         bool, typer.Option("--labels-from-elsewhere", help="The labels are not made of the cases and alerts given.")
     ] = False,
     against: Annotated[str | None, typer.Option("--against", help="Another ruleset, to be compared with.")] = None,
+    peer: Annotated[
+        Path | None,
+        typer.Option(
+            "--peer", help="A peer's figures to put beside: JSON, as --json of a validation writes it, or a few."
+        ),
+    ] = None,
     reference: Annotated[
         str | None, typer.Option("--reference", help="As-of of the reference period, for drift.")
     ] = None,
@@ -121,7 +127,7 @@ def print_validation(
     from fivefold.risk.governance.validate.labels import LABELS_ARE
     from fivefold.risk.governance.validate.run import Options
     from fivefold.usecases.portfolio_files.bundled import load_ruleset
-    from fivefold.usecases.portfolio_files.governance import validate_files
+    from fivefold.usecases.portfolio_files.governance import read_peer_file, validate_files
 
     rulesets = [load_ruleset(source) for source in (path, against) if source is not None]
     at = moment(as_of, "--as-of")
@@ -133,6 +139,7 @@ def print_validation(
         undated_are_later=undated,
         seed=seed,
         resamples=resamples,
+        peer=None if peer is None else read_peer_file(peer),
     )
     before = None if reference is None else _before(reference, at)
     result = validate_files(rulesets, files, labels, at, options, reference=before, undated_known=undated_known)

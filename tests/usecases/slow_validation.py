@@ -81,10 +81,11 @@ class Slow:
             mine = float(step.score)
             below, same = sum(peer < mine for peer in peers), sum(peer == mine for peer in peers)
             places.append(((below + (same + 1) / 2) / len(peers), confirmed))
-        hits = [place for place, confirmed in places if confirmed]
-        others = [place for place, confirmed in places if not confirmed]
-        wins = sum((hit > other) + (hit == other) / 2 for hit in hits for other in others)
-        return 2 * wins / (len(hits) * len(others)) - 1
+        return by_pairs(places)
+
+    def level_gini(self) -> float:
+        """The same by the rules' levels."""
+        return by_pairs([(float(step.rules_level or 0), confirmed) for step, confirmed in self.ranked()[0]])
 
     def caught(self) -> tuple[Counter[int], int, int, int]:
         """Where the newly confirmed stood; how many a lower override hid; never assessed; known before."""
@@ -172,3 +173,11 @@ def group_as(report: dict[str, Any], version: int | None) -> dict[str, Any]:
     """The figures of a version, or of all."""
     (found,) = [group for group in report["groups"] if group["version"] == version]
     return dict(found)
+
+
+def by_pairs(places: list[tuple[float, bool]]) -> float:
+    """Gini of places: how often the confirmed of a pair is above; equal ones count as halves."""
+    hits = [place for place, confirmed in places if confirmed]
+    others = [place for place, confirmed in places if not confirmed]
+    wins = sum((hit > other) + (hit == other) / 2 for hit in hits for other in others)
+    return 2 * wins / (len(hits) * len(others)) - 1

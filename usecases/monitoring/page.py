@@ -109,6 +109,7 @@ def _groups(groups: Sequence[Plain]) -> Section:
                 f"{ranked['entities']:,}",
                 f"{ranked['confirmed']:,}",
                 _measure(ranked["gini"]),
+                _measure(ranked["level_gini"]) if "level_gini" in ranked else "not measured then",
                 f"{caught['confirmed']:,}",
                 _measure(caught["captured"], percent=True),
                 _measure(caught["missed"], percent=True),
@@ -118,12 +119,13 @@ def _groups(groups: Sequence[Plain]) -> Section:
             ]
         )
     columns = [
-        "rulesets", "ranked", "of them confirmed", "Gini", "confirmed", "captured", "missed", "possible",
-        "missed by an override", "drift",
+        "rulesets", "ranked", "of them confirmed", "Gini", "Gini of the level", "confirmed", "captured", "missed",
+        "possible", "missed by an override", "drift",
     ]  # fmt: skip
     words = (
         "Gini is of the rules' totals when the time began, or at a first assessment in it, against cases that were "
-        "opened after that. Captured: in the upper levels just before the case was opened, whenever that was."
+        "opened after that; that of the level is of the levels that they led to, floors included. Captured: in the "
+        "upper levels just before the case was opened, whenever that was."
     )
     return Section("What the levels were worth", words, Table(columns, rows))
 

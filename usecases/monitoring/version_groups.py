@@ -44,6 +44,8 @@ class RankingMeasures:
         confirmed: of these, by a case that was opened after that and confirmed in time.
         known: left aside: confirmed before.
         under_way: left aside: the case was open already, and may have been counted in the total.
+        gini: of the totals.
+        level_gini: of the rules' levels, floors included and overrides apart, on the same entities.
     """
 
     entities: int
@@ -51,6 +53,7 @@ class RankingMeasures:
     known: int
     under_way: int
     gini: Measure
+    level_gini: Measure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,6 +186,7 @@ def _ranked(history: LevelHistory, first: pl.DataFrame, version: int | None, res
         known=len(confirmed_before),
         under_way=len(under_way),
         gini=gini_measure(_places(ranked_rows), marks, resamples),
+        level_gini=gini_measure(_numbers(ranked_rows, "rules_level"), marks, resamples),
     )
 
 

@@ -1,11 +1,13 @@
 """A portfolio from files in governance: backtests, validations, proposed thresholds."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
+from fivefold.domain.errors import ConfigError
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_text
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
@@ -14,6 +16,7 @@ from fivefold.risk.governance.backtest.run import Backtest, HeldLevels, backtest
 from fivefold.risk.governance.thresholds.draft import draft_text
 from fivefold.risk.governance.thresholds.propose import ThresholdProposal, propose_thresholds
 from fivefold.risk.governance.validate.labels import dated_only
+from fivefold.risk.governance.validate.peers import PeerFigures, read_peer
 from fivefold.risk.governance.validate.run import Options, Validation, validate
 from fivefold.usecases.portfolio_files.levels import read_held_levels
 from fivefold.usecases.portfolio_files.portfolio import (
@@ -83,6 +86,15 @@ def validate_files(
     assessed = [assess(ruleset, portfolio, as_of) for ruleset in rulesets]
     options = replace(options, cautions=(*cautions, *_unread(len(unreadable), unread.null_count())))
     return validate(assessed[0], labelled, options, earlier, assessed[1] if len(assessed) > 1 else None)
+
+
+def read_peer_file(path: Path) -> PeerFigures:
+    """Read a peer's figures from JSON; ConfigError where they cannot be read."""
+    try:
+        data = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as problem:  # no such file, no UTF-8, no JSON
+        raise ConfigError(f"{path} cannot be read as JSON: {problem}") from None
+    return read_peer(data, str(path))
 
 
 def _unread(entities: int, nameless: int) -> tuple[str, ...]:

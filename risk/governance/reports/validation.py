@@ -1,21 +1,24 @@
 """The page of a validation."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import astuple
 
 import polars as pl
 
 from fivefold.charts.validation import capture, confirmed, stability
-from fivefold.domain.text import percent
+from fivefold.domain.text import count_text, percent
 from fivefold.models.drift import SHIFTED, STABLE
 from fivefold.risk.governance.backtest.moves import FailedAssessment
 from fivefold.risk.governance.reports.backtest import lists_words
 from fivefold.risk.governance.reports.page import ReportPage, Section, Table
-from fivefold.risk.governance.validate.ranking import CONFIDENCE, Paired
+from fivefold.risk.governance.validate.peers import PeerComparison
+from fivefold.risk.governance.validate.ranking import CONFIDENCE, ConfidenceInterval, Paired
 from fivefold.risk.governance.validate.run import Validation
 from fivefold.risk.governance.validate.verdicts import interval_words
 
 PICTURED_FACTORS = 25
+SURE = 0.05
+"""An adjusted p-value below this is called sure."""
 
 
 def validation_page(result: Validation) -> ReportPage:
@@ -50,9 +53,10 @@ def _sections(result: Validation) -> Iterator[Section]:
         yield _compared(
             "What each rule adds",
             "Gini of the total, less Gini without the rule, in the same resamples. About 0: the rule adds nothing to "
-            "the ranking; it may still be needed for its floor.",
+            f"the ranking; it may still be needed for its floor. {_multiplicity(result)}",
             [(added.rule, added.paired) for added in result.additions],
             "without it",
+            {added.rule: added.adjusted_p_value for added in result.additions},
         )
     if result.singles:
         yield _singles(result)
@@ -61,6 +65,8 @@ def _sections(result: Validation) -> Iterator[Section]:
         yield _compared(
             "Beside another ruleset", "On the entities that both assess in full.", [(name, paired)], "its Gini"
         )
+    if result.peer is not None:
+        yield _peer(result.peer)
     if result.stability:
         yield _stability(result)
     if result.failures:
@@ -88,10 +94,13 @@ def _verdicts(result: Validation) -> Section:
 def _ranking(result: Validation) -> Section:
     assert result.ranking is not None
     ranking = result.ranking
-    rows = [["Gini", interval_words(ranking.gini)], ["AUC", interval_words(ranking.auc)]]
+    rows = [["Gini of the total", interval_words(ranking.gini)], ["AUC of the total", interval_words(ranking.auc)]]
+    if result.level_ranking is not None:
+        rows.append(["Gini of the level", interval_words(result.level_ranking.gini)])
     return Section(
-        "How well the total ranks",
-        "Gini = 2 × AUC − 1: 0 is chance, 1 is perfect. Equal totals count as halves.",
+        "How well the total and the level rank",
+        "Gini = 2 × AUC − 1: 0 is chance, 1 is perfect. Equal totals count as halves. The level is "
+        "that by the rules, floors included, of the same entities: what floors catch shows there alone.",
         Table(["", "estimate (interval)"], rows),
         capture(f"total of {result.ruleset}", result.curve, ranking.confirmed / ranking.entities),
     )
@@ -147,7 +156,53 @@ def _lifts(result: Validation) -> Section:
     return Section("Lift of every rule and case", words, Table(columns, rows, words=3))
 
 
-def _compared(title: str, words: str, pairs: list[tuple[str, Paired]], other: str) -> Section:
+def _multiplicity(result: Validation) -> str:
+    """Say how many rules are judged at once, and for how many a difference is sure all the same."""
+    count = len(result.additions)
+    sure = sum(added.adjusted_p_value < SURE for added in result.additions)
+    return (
+        f"{count_text(count, 'rule')} judged at once: of twenty that add nothing one would pass at {percent(SURE, 0)} "
+        "by chance, so p is adjusted by Holm's method, which holds whatever the rules have in common. "
+        f"Below {SURE:g}: {sure}."
+    )
+
+
+def _peer(peer: PeerComparison) -> Section:
+    rows = [
+        [
+            _PEER_FIGURES[line.figure],
+            *(_figure(side, line.figure) for side in (line.own, line.peer)),
+            "no interval given" if line.difference is None else _figure(line.difference, line.figure),
+        ]
+        for line in peer.lines
+    ]
+    words = (
+        "The peer's figures rest on other customers, other labels and another horizon, so a difference is no verdict "
+        "on the ruleset. Its interval follows from both intervals (Newcombe's method)."
+    )
+    return Section(
+        f"Beside the figures of {peer.name}", words, Table(["", "here", "peer", "difference (interval)"], rows)
+    )
+
+
+_PEER_FIGURES = {
+    "gini": "Gini of the total",
+    "level_gini": "Gini of the level",
+    "captured": "confirmed in the top levels",
+    "missed": "confirmed below them",
+}
+
+
+def _figure(interval: ConfidenceInterval, figure: str) -> str:
+    is_share = figure in {"captured", "missed"}
+    if interval.low == interval.high:
+        return percent(interval.estimate) if is_share else f"{interval.estimate:.3f}"
+    return interval_words(interval, percent=is_share)
+
+
+def _compared(
+    title: str, words: str, pairs: list[tuple[str, Paired]], other: str, adjusted: Mapping[str, float] | None = None
+) -> Section:
     rows = [
         [
             name,
@@ -155,10 +210,12 @@ def _compared(title: str, words: str, pairs: list[tuple[str, Paired]], other: st
             f"{paired.second:.3f}",
             interval_words(paired.difference),
             percent(paired.share_above),
+            *([] if adjusted is None else [f"{adjusted[name]:.3f}"]),
         ]
         for name, paired in pairs
     ]
     columns = ["", "Gini of the total", other, "difference (interval)", "resamples above"]
+    columns += [] if adjusted is None else ["p (Holm)"]
     return Section(title, words, Table(columns, rows))
 
 

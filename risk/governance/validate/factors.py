@@ -19,7 +19,7 @@ from fivefold.risk.engine.rules import CompiledRule
 from fivefold.risk.engine.totals import WEIGHTS_USED
 from fivefold.risk.governance.backtest.moves import slot_name
 from fivefold.risk.governance.validate.leaks import input_names
-from fivefold.risk.governance.validate.measures import drift_between
+from fivefold.risk.governance.validate.measures import drift_between, holm
 from fivefold.risk.governance.validate.ranking import ConfidenceInterval, Marks, Numbers, Paired, compare_all, share
 from fivefold.risk.language.fields import ValueType
 
@@ -49,10 +49,17 @@ class Lift:
 
 @dataclass(frozen=True)
 class Addition:
-    """What a rule adds: Gini of the total, less Gini of the total without the rule, in the same resamples."""
+    """What a rule adds.
+
+    Attributes:
+        rule: its id.
+        paired: Gini of the total, and of the total without the rule, in the same resamples.
+        adjusted_p_value: that of the difference, with regard to all rules being judged at once.
+    """
 
     rule: str
     paired: Paired
+    adjusted_p_value: float
 
 
 def lifts(assessments: Assessments, included: Marks, confirmed: Marks) -> tuple[Lift, ...]:
@@ -97,8 +104,10 @@ def additions(
     total = assessments.outcomes[TOTAL].to_numpy()[included]
     others: list[Numbers] = [total - _share_of(assessments, rule)[included] for rule in assessments.program.rules]
     compared = compare_all(total, others, confirmed[included], seed, resamples)
+    adjusted = holm([paired.p_value for paired in compared])
     return tuple(
-        Addition(rule.rule.id, paired) for rule, paired in zip(assessments.program.rules, compared, strict=True)
+        Addition(rule.rule.id, paired, p_value)
+        for rule, paired, p_value in zip(assessments.program.rules, compared, adjusted, strict=True)
     )
 
 

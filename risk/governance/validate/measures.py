@@ -210,6 +210,24 @@ def drift_between(reference: Integers, counts: Integers) -> Drift:
     return Drift(index, stability_verdict(index))
 
 
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjust the p-values of tests that are judged together, in their order.
+
+    A rule that is called needed, or idle, is kept or dropped, so the chance that any of these verdicts is wrong is held
+    below the limit, whatever the rules have in common: they share one total. Source: Holm, "A simple sequentially
+    rejective multiple test procedure" (1979).
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    adjusted, highest = [0.0] * len(p_values), 0.0
+    for place, number in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - place) * p_values[number]))
+        adjusted[number] = highest
+    return adjusted
+
+
 def above_cap(downward: int, with_level: int, cap_percent: int) -> bool:
     """Tell whether more of the entities with a level are overridden downwards than the cap allows."""
     return downward * 100 > cap_percent * with_level

@@ -64,12 +64,14 @@ class Paired:
         second: Gini of the second.
         difference: first − second, with the interval of the difference itself: both are resampled together.
         share_above: share of resamples in which the first was above the second; equal ones count as halves.
+        p_value: chance of a difference as far from 0 on either side, if there were none; at least 2 ÷ (resamples + 1).
     """
 
     first: float
     second: float
     difference: ConfidenceInterval
     share_above: float
+    p_value: float
 
 
 def auc(score: Numbers, confirmed: Marks) -> float:
@@ -138,7 +140,8 @@ def compare_all(
     for other, sample in zip(others, resampled[1:], strict=True):
         theirs, differences = gini(other, confirmed), resampled[0] - sample
         above = float((np.sign(differences) + 1).mean() / 2)
-        pairs.append(Paired(own, theirs, ranking_interval(own - theirs, differences), above))
+        p_value = min(1.0, 2 * (min(above, 1 - above) * resamples + 1) / (resamples + 1))
+        pairs.append(Paired(own, theirs, ranking_interval(own - theirs, differences), above, p_value))
     return pairs
 
 

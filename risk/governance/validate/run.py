@@ -24,7 +24,16 @@ from fivefold.risk.governance.validate.factors import (
 from fivefold.risk.governance.validate.labels import LabelledEntities, match_labels, refuse_leaks
 from fivefold.risk.governance.validate.leaks import Single, singles
 from fivefold.risk.governance.validate.measures import Capture, LevelRow, capture_curve, captured_share, level_rows
-from fivefold.risk.governance.validate.ranking import RESAMPLES, Marks, Paired, Ranking, compare_rankings, rank
+from fivefold.risk.governance.validate.peers import PeerComparison, PeerFigures, compare_with_peer
+from fivefold.risk.governance.validate.ranking import (
+    RESAMPLES,
+    ConfidenceInterval,
+    Marks,
+    Paired,
+    Ranking,
+    compare_rankings,
+    rank,
+)
 from fivefold.risk.governance.validate.verdicts import AcceptanceLimits, LimitVerdict, verdicts
 
 
@@ -75,6 +84,8 @@ class Validation:
         resamples: how many.
         population: who was looked at.
         ranking: AUC and Gini of the total; None where it cannot be measured.
+        level_ranking: the same of the level by the rules, floors included, on the same entities: a ruleset of floors
+            alone ranks nothing by its total.
         curve: the share of entities ranked first, and of the confirmed among them.
         levels: the portfolio by level.
         capture: what the top levels hold; None where no entity is confirmed.
@@ -82,6 +93,7 @@ class Validation:
         additions: what each rule adds to the Gini.
         singles: the best input columns alone, and all that separate suspiciously well.
         other: the same measure for another ruleset, compared pairwise; None without one.
+        peer: a peer's figures beside these; None without any.
         stability: factors against the reference period; empty without one.
         verdicts: against the floors.
         failures: what could not be assessed.
@@ -97,6 +109,7 @@ class Validation:
     resamples: int
     population: Population
     ranking: Ranking | None
+    level_ranking: Ranking | None
     curve: tuple[tuple[float, float], ...]
     levels: tuple[LevelRow, ...]
     capture: Capture | None
@@ -104,6 +117,7 @@ class Validation:
     additions: tuple[Addition, ...]
     singles: tuple[Single, ...]
     other: tuple[str, Paired] | None
+    peer: PeerComparison | None
     stability: tuple[StabilityIndex, ...]
     verdicts: tuple[LimitVerdict, ...]
     failures: tuple[FailedAssessment, ...]
@@ -126,6 +140,7 @@ class Options:
         undated_are_later: labels without a date became known after as-of.
         seed: of the resamples.
         resamples: how many.
+        peer: whose figures are put beside; None for nobody's.
         cautions: what is known to be doubtful about the facts, such as what has no date.
     """
 
@@ -136,6 +151,7 @@ class Options:
     undated_are_later: bool = False
     seed: int = 0
     resamples: int = RESAMPLES
+    peer: PeerFigures | None = None
     cautions: tuple[str, ...] = ()
 
 
@@ -175,7 +191,6 @@ def validate(
     by_level = _levels(assessments)[included], confirmed[included], ruleset.levels
     levels, capture = level_rows(*by_level), captured_share(*by_level)
     measured = _Measured(assessments, ranked, confirmed, options)
-    gini = measured.ranking.gini if measured.ranking else None
     return Validation(
         ruleset=ruleset.name,
         content_hash=ruleset.content_hash,
@@ -186,6 +201,7 @@ def validate(
         resamples=options.resamples,
         population=population,
         ranking=measured.ranking,
+        level_ranking=measured.level_ranking,
         curve=measured.curve,
         levels=levels,
         capture=capture,
@@ -193,8 +209,9 @@ def validate(
         additions=measured.additions,
         singles=measured.singles,
         other=None if other is None else _compared(assessments, other, ranked, confirmed, options),
+        peer=compare_with_peer(options.peer, measured.ranking, measured.level_ranking, capture),
         stability=() if reference is None else stability_indices(reference, assessments),
-        verdicts=verdicts(gini, capture, population.confirmed, levels, options.floors),
+        verdicts=verdicts(measured.gini, capture, population.confirmed, levels, options.floors),
         failures=failures(assessments),
         cautions=tuple(_cautions(population, measured.singles, options)),
     )
@@ -205,6 +222,7 @@ class _Measured:
 
     def __init__(self, assessments: Assessments, included: Marks, confirmed: Marks, options: Options) -> None:
         self.ranking: Ranking | None = None
+        self.level_ranking: Ranking | None = None
         self.curve: tuple[tuple[float, float], ...] = ()
         self.additions: tuple[Addition, ...] = ()
         self.singles: tuple[Single, ...] = ()
@@ -212,9 +230,15 @@ class _Measured:
         if marks.any() and not marks.all():
             total, draws = assessments.outcomes[TOTAL].to_numpy()[included], (options.seed, options.resamples)
             self.ranking = rank(total, marks, *draws)
+            self.level_ranking = rank(_levels(assessments)[included], marks, *draws)
             self.curve = tuple(capture_curve(total, marks))
             self.additions = additions(assessments, included, confirmed, *draws)
             self.singles = singles(assessments, total, included, confirmed, *draws)
+
+    @property
+    def gini(self) -> ConfidenceInterval | None:
+        """That of the total."""
+        return None if self.ranking is None else self.ranking.gini
 
 
 def _levels(assessments: Assessments) -> Integers:

@@ -85,3 +85,23 @@ def test_a_reference_after_as_of_is_refused(folder: Path) -> None:
 
 def test_labels_until_as_of_are_none_so_that_is_refused(folder: Path) -> None:
     assert "--until must be after --as-of" in refuse(folder, *asked(folder, "--until", "2024-07-01"))
+
+
+def test_a_peers_figures_stand_beside(folder: Path) -> None:
+    assert run(folder, *asked(folder, "--json", folder / "own.json")).code == 0
+    done = run(folder, *asked(folder, "--peer", folder / "own.json"), columns=250)
+    rows = {row[0]: row[1:] for row in cells(done.out, "Beside the figures of retail")}
+    assert set(rows) == {
+        "Gini of the total",
+        "Gini of the level",
+        "confirmed in the top levels",
+        "confirmed below them",
+    }
+    assert all(own == peer for own, peer, _ in rows.values())
+    assert rows["confirmed below them"][2].startswith("0.0 % (-"), rows
+
+
+def test_a_peer_without_figures_is_refused(folder: Path) -> None:
+    (folder / "peer.json").write_text("{}")
+    refuse(folder, *asked(folder, "--peer", folder / "peer.json"))
+    refuse(folder, *asked(folder, "--peer", folder / "labels.csv"))

@@ -38,6 +38,8 @@ def test_everything_that_was_found_is_on_the_page(report: dict[str, Any]) -> Non
     worth = tables["What the levels were worth"]
     gini = report["groups"][0]["ranked"]["gini"]
     assert worth.rows[0][3] == f"{gini['estimate']:.3f} ({gini['low']:.3f} to {gini['high']:.3f})"
+    level_gini = report["groups"][0]["ranked"]["level_gini"]
+    assert worth.rows[0][4] == f"{level_gini['estimate']:.3f} ({level_gini['low']:.3f} to {level_gini['high']:.3f})"
     assert all(len(row) == len(table.columns) for table in tables.values() for row in table.rows)
     low = report["groups"][0]["levels"][0]
     assert tables["Levels and alerts, all"].rows[0][:2] == ["low", f"{low['began']:,}"]
@@ -45,6 +47,14 @@ def test_everything_that_was_found_is_on_the_page(report: dict[str, Any]) -> Non
     told = " ".join(page.cautions)
     assert f"{overall['unassessed']:,} confirmed were never assessed in time" in told
     assert f"{overall['known']:,} were confirmed before that time" in told
+
+
+def test_a_validation_from_before_the_level_was_ranked_is_shown_without_that(report: dict[str, Any]) -> None:
+    for group in report["groups"]:
+        del group["ranked"]["level_gini"]
+    worth = next(one.table for one in validation_sections(7, "why", report).sections if "worth" in one.title)
+    assert worth is not None
+    assert {row[4] for row in worth.rows} == {"not measured then"}
 
 
 def test_the_page_is_html_with_all_text_escaped(report: dict[str, Any]) -> None:

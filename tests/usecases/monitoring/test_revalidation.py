@@ -70,7 +70,7 @@ def measure(estimate: float, spread: float = 0.0) -> Measure:
 
 
 def group(gini: Measure = FEW, missed: Measure = FEW, index: float | None = None, **more: Any) -> VersionGroup:
-    ranked = RankingMeasures(entities=100, confirmed=60, known=0, under_way=0, gini=gini)
+    ranked = RankingMeasures(entities=100, confirmed=60, known=0, under_way=0, gini=gini, level_gini=FEW)
     caught = CaptureMeasures(
         top=("medium", "high"),
         confirmed=60,

@@ -45,6 +45,7 @@ def test_every_figure_is_that_of_a_slow_look(engine: Engine, few: None, seed: in
         assert (group.ranked.known, group.ranked.under_way) == (known, under_way)
         assert group.ranked.confirmed >= 5, "so that there is something to be wrong about"
         assert group.ranked.gini.estimate == pytest.approx(slow.gini(), abs=1e-12)
+        assert group.ranked.level_gini.estimate == pytest.approx(slow.level_gini(), abs=1e-12)
         where, hidden, unassessed, known_before = slow.caught()
         assert group.caught.confirmed == sum(where.values()) >= 10
         assert group.caught.captured.estimate == pytest.approx((where[1] + where[2]) / sum(where.values()))

@@ -24,7 +24,7 @@ def test_everything_that_was_found_is_there() -> None:
     page = validation_page(made)
     assert [section.title for section in page.sections] == [
         "Verdicts",
-        "How well the total ranks",
+        "How well the total and the level rank",
         "Levels",
         "Lift of every rule and case",
         "What each rule adds",

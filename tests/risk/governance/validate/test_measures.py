@@ -14,6 +14,7 @@ from fivefold.risk.governance.validate.measures import (
     capture_curve,
     captured_share,
     gini_measure,
+    holm,
     level_rows,
     measure_of,
     share_measure,
@@ -99,3 +100,16 @@ def test_an_answer_is_sure_where_both_ends_give_it(low: float, high: float, sure
 @pytest.mark.parametrize(("downward", "above"), [(9, False), (10, False), (11, True)])
 def test_a_cap_is_reached_and_not_passed(downward: int, above: bool) -> None:
     assert above_cap(downward, 100, 10) is above
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=25))
+def test_holm_rejects_what_the_steps_reject(p_values: list[float]) -> None:
+    adjusted = holm(p_values)
+    assert all(p_value <= each <= 1 for p_value, each in zip(p_values, adjusted, strict=True))
+    for limit in (0.01, 0.05, 0.5):
+        rejected: set[int] = set()
+        for place, number in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+            if (len(p_values) - place) * p_values[number] > limit:
+                break
+            rejected.add(number)
+        assert {number for number, each in enumerate(adjusted) if each <= limit} == rejected

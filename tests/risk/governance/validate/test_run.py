@@ -55,6 +55,22 @@ def test_the_ranking_is_that_of_the_totals() -> None:
     assert made.ranking.gini.low < made.ranking.gini.estimate < made.ranking.gini.high
 
 
+def test_a_ruleset_of_floors_alone_ranks_by_its_levels() -> None:
+    text = (
+        TEXT.replace("points: 45, ", "").replace("points: 25", "floor: medium").replace("on_unknown: {points: 10}", "")
+    )
+    floors = text.replace("{when: {at_least: 1000}, points: 20}", "{when: {at_least: 1000}, floor: critical}")
+    floors = floors.replace("points: 10.5", "floor: medium").replace("    otherwise: {points: -5}\n", "")
+    side = found(floors)
+    made = validate(side, labels(), Options(resamples=200))
+    full = (side.outcomes["status"] == "assessed").to_numpy()
+    marks, levels = labels()["confirmed"].to_numpy()[full], side.outcomes["computed"].cast(pl.Int64).to_numpy()[full]
+    assert made.ranking is not None
+    assert made.level_ranking == rank(levels, marks, 0, 200)
+    assert made.ranking.gini.estimate == 0.0
+    assert made.level_ranking.gini.low > 0.3
+
+
 def test_a_failed_entity_counts_as_missed_and_is_named() -> None:
     made = validated()
     assert made.capture is not None

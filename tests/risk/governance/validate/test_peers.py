@@ -1,0 +1,90 @@
+"""A peer's figures: what is read, and how two figures of different customers compare."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fivefold.domain.errors import ConfigError
+from fivefold.risk.governance.validate.peers import (
+    PeerFigures,
+    compare_with_peer,
+    independent_difference,
+    read_peer,
+)
+from fivefold.risk.governance.validate.ranking import ConfidenceInterval, Ranking, share
+
+GINI = {"estimate": 0.6, "low": 0.5, "high": 0.7}
+
+
+def ranking(estimate: float, low: float, high: float) -> Ranking:
+    interval = ConfidenceInterval(estimate, low, high)
+    return Ranking(entities=900, confirmed=90, auc=interval, gini=interval)
+
+
+def test_figures_are_read_from_a_validation_and_from_what_a_person_wrote() -> None:
+    validation = {
+        "kind": "validation",
+        "ruleset": "theirs",
+        "ranking": {"gini": GINI},
+        "level_ranking": None,
+        "capture": {"captured": GINI, "missed": GINI},
+    }
+    interval = ConfidenceInterval(0.6, 0.5, 0.7)
+    assert read_peer(validation, "f") == PeerFigures("theirs", dict.fromkeys(("gini", "captured", "missed"), interval))
+    written = read_peer({"name": "North", "gini": 0.6, "captured": {"hits": 40, "of": 50}}, "f")
+    assert written.name == "North"
+    assert written.figures == {"gini": ConfidenceInterval(0.6, 0.6, 0.6), "captured": share(40, 50)}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [],
+        {},
+        {"gini": "high"},
+        {"gini": True},
+        {"gini": {"estimate": 0.8, "low": 0.1, "high": 0.7}},
+        {"gini": {"hits": 1, "of": 2}},
+        {"captured": 1.2},
+        {"captured": -0.1},
+        {"captured": {"hits": 5, "of": 4}},
+        {"captured": {"hits": 0, "of": 0}},
+        {"captured": {"hits": 1.5, "of": 4}},
+        {"gini": float("nan")},
+    ],
+)
+def test_what_is_no_figure_is_refused(wrong: Any) -> None:
+    with pytest.raises(ConfigError):
+        read_peer(wrong, "peer.json")
+
+
+def test_figures_that_both_have_are_compared_and_no_others() -> None:
+    peer = PeerFigures(
+        "North", {"gini": ConfidenceInterval(0.5, 0.4, 0.6), "missed": ConfidenceInterval(0.2, 0.1, 0.3)}
+    )
+    found = compare_with_peer(peer, ranking(0.6, 0.55, 0.65), None, None)
+    assert found is not None
+    (line,) = found.lines
+    assert (line.figure, line.own.estimate, line.peer.estimate) == ("gini", 0.6, 0.5)
+    assert line.difference is not None
+    assert line.difference.low < 0 < line.difference.estimate < line.difference.high
+
+
+def test_a_figure_without_an_interval_gives_no_interval_of_the_difference() -> None:
+    peer = read_peer({"gini": 0.5}, "f")
+    found = compare_with_peer(peer, ranking(0.6, 0.55, 0.65), None, None)
+    assert found is not None
+    (line,) = found.lines
+    assert line.difference is None
+
+
+def test_the_interval_of_a_difference_covers_it_as_often_as_it_says() -> None:
+    random, covered = np.random.default_rng(7), 0
+    for first, second in zip(random.binomial(80, 0.8, 400), random.binomial(120, 0.7, 400), strict=True):
+        sides = share(int(first), 80), share(int(second), 120)
+        assert sides[0] is not None
+        assert sides[1] is not None
+        difference = independent_difference(sides[0], sides[1])
+        covered += difference.low <= 0.1 <= difference.high
+    assert 0.92 <= covered / 400 <= 0.98
