@@ -129,7 +129,10 @@ def text_of(units: int, scale: int) -> str:
     return f"{(Decimal(units) / scale).normalize():f}"
 
 
-_PATTERN = re.compile(r"^([0-9]{1,5}) (day|month|year|hour)s?$")
+_WRITTEN = r"^[0-9]{1,5} (day|week|month|year|hour)s?$"
+_PATTERN = re.compile(_WRITTEN.replace("[0-9]{1,5}", "([0-9]{1,5})"))
+_DAYS_A_WEEK = 7
+_MOST_COUNT = 99_999
 _OFFSETS = {"hour": "h", "day": "d", "month": "mo", "year": "y"}
 HOURS_A_DAY = 24
 
@@ -173,10 +176,10 @@ LONGEST = Duration(1000, "year")
 
 
 def parse_duration(text: Any) -> Duration:
-    """Read a duration.
+    """Read a duration; weeks are days from here on.
 
-    >>> parse_duration("180 days"), str(parse_duration("1 year"))
-    (Duration(count=180, unit='day'), '1 year')
+    >>> parse_duration("180 days"), str(parse_duration("1 year")), str(parse_duration("2 weeks"))
+    (Duration(count=180, unit='day'), '1 year', '14 days')
 
     Raises:
         ValueError: the text is not a duration; the message shows the form of one.
@@ -186,8 +189,9 @@ def parse_duration(text: Any) -> Duration:
     match = _PATTERN.match(text.strip()) if isinstance(text, str) else None
     if match is None or int(match[1]) == 0:
         raise ValueError(f"{quoted_value(text)} is not a duration; write one as 180 days, 24 hours, 6 months or 1 year")
-    duration = Duration(int(match[1]), match[2])
-    if duration.days > LONGEST.days:
+    in_weeks = match[2] == "week"
+    duration = Duration(int(match[1]) * (_DAYS_A_WEEK if in_weeks else 1), "day" if in_weeks else match[2])
+    if duration.days > LONGEST.days or duration.count > _MOST_COUNT:
         raise ValueError(f"{quoted_value(text)} is longer than {LONGEST}; for everything so far leave it out")
     return duration
 
@@ -196,7 +200,7 @@ DurationText = Annotated[
     Duration,
     PlainValidator(parse_duration),
     PlainSerializer(str),
-    WithJsonSchema({"type": "string", "pattern": r"^[0-9]{1,5} (day|month|year|hour)s?$"}),
+    WithJsonSchema({"type": "string", "pattern": _WRITTEN}),
 ]
 """A duration in a ruleset."""
 

@@ -36,7 +36,7 @@ KINDS = {
     "date": DATES,
     "money": NUMBERS,
 }
-OVERS = ["24 hours", "1 day", "30 days", "1 month", "90 days", "6 months", "1 year"]
+OVERS = ["24 hours", "1 day", "4 weeks", "30 days", "1 month", "90 days", "6 months", "1 year"]
 
 points = st.one_of(st.integers(-20, 60), st.decimals(-10, 40, places=2))
 factors = st.one_of(st.integers(1, 100), st.decimals(1, 100, places=2))

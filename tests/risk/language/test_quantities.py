@@ -119,8 +119,14 @@ def test_a_duration_is_read_as_it_is_written(duration: Duration) -> None:
     assert adapter.validate_json(adapter.dump_json(duration)) == parse_duration(str(duration)) == duration
 
 
+def test_weeks_are_days_and_the_same_content() -> None:
+    assert parse_duration("2 weeks") == parse_duration("14 days") == Duration(14, "day")
+    with pytest.raises(ValueError, match="longer than"):
+        parse_duration("14286 weeks")  # more days than can be written
+
+
 @pytest.mark.parametrize(
-    ("text", "days"), [("48 hours", 2), ("1 day", 1), ("2 months", 60.87375), ("1 year", 365.2425)]
+    ("text", "days"), [("48 hours", 2), ("1 day", 1), ("1 week", 7), ("2 months", 60.87375), ("1 year", 365.2425)]
 )
 def test_lengths_can_be_compared(text: str, days: float) -> None:
     assert parse_duration(text).days == pytest.approx(days)
@@ -135,7 +141,7 @@ def test_lengths_can_be_compared(text: str, days: float) -> None:
         "0 days",
         "-1 days",
         "1.5 days",
-        "6 weeks",
+        "6 fortnights",
         "100000 days",
         "1 Day",
         "٣ days",
