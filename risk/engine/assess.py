@@ -1,6 +1,8 @@
 """Assess a portfolio: resolve what the ruleset reads, evaluate its rules, and move the levels on."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import polars as pl
 
@@ -9,6 +11,7 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assessments import VERSIONS, Assessments, assess_inputs
 from fivefold.risk.engine.program import program_for
 from fivefold.risk.facts.inputs import Needs, resolve, sources_of
+from fivefold.risk.facts.moments import next_moments
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, ListVersion, NamedList, Portfolio, members_at
 from fivefold.risk.facts.records import known_entities
 
@@ -75,6 +78,8 @@ def assess(
     as_of: int | pl.Series,
     previous: pl.DataFrame | None = None,
     overrides: pl.DataFrame | None = None,
+    *,
+    ahead: bool = False,
 ) -> Assessments:
     """Assess every entity of a portfolio; one entity is a batch of one.
 
@@ -84,6 +89,7 @@ def assess(
         as_of: one moment for all (microseconds), or one for each row of the portfolio's entities.
         previous: `entity_id`, `level` (number), `entered` (microseconds): the rules levels held until now.
         overrides: `entity_id`, `level` (number), `until` (microseconds; null for no end).
+        ahead: tell for each input as well when time alone may change it next, as `next_changes` needs it.
 
     Raises:
         InvalidRulesetError: the ruleset, or something it needs (a list, a frame, a column), is missing or wrong; then
@@ -101,18 +107,17 @@ def assess(
     entities = timed_entities(portfolio, as_of)
     parts = list(resolved_parts(analysed, Needs.of(analysed), portfolio, entities))
     outcomes = []
-    for number, (versions, inputs) in enumerate(parts):
-        program = program_for(analysed, versions, portfolio.rates.base)
-        frame = assess_inputs(program, inputs, previous, overrides)
+    for number, part in enumerate(parts):
+        program = program_for(analysed, part.versions, portfolio.rates.base)
+        frame = assess_inputs(program, part.inputs, previous, overrides)
         outcomes.append(frame.with_columns(pl.lit(number, pl.Int32).alias(VERSIONS)))
-    program = program_for(analysed, parts[0][0], portfolio.rates.base)
-    versions_used = tuple(versions for versions, _ in parts)
     return Assessments(
-        program,
-        _joined(entities, [inputs for _, inputs in parts]),
+        program_for(analysed, parts[0].versions, portfolio.rates.base),
+        _joined(entities, [part.inputs for part in parts]),
         _joined(entities, outcomes),
-        versions=versions_used,
+        versions=tuple(part.versions for part in parts),
         base=portfolio.rates.base,
+        moments=_joined(entities, [part.moments() for part in parts]) if ahead else None,
     )
 
 
@@ -125,9 +130,24 @@ def timed_entities(portfolio: Portfolio, as_of: int | pl.Series) -> pl.DataFrame
     return entities
 
 
+@dataclass(frozen=True)
+class ResolvedPart:
+    """Entities for which the same versions of all lists are in force, with what is read of them.
+
+    Attributes:
+        versions: of the lists.
+        inputs: a frame as `risk.facts.inputs.resolve` gives it.
+        moments: computes when time alone may change each input, as `risk.facts.moments.next_moments` gives it.
+    """
+
+    versions: Mapping[str, ListVersion]
+    inputs: pl.DataFrame
+    moments: Callable[[], pl.DataFrame]
+
+
 def resolved_parts(
     analysed: AnalysedRuleset, needs: Needs, portfolio: Portfolio, entities: pl.DataFrame
-) -> Iterator[tuple[Mapping[str, ListVersion], pl.DataFrame]]:
+) -> Iterator[ResolvedPart]:
     """Resolve what is read of every entity, in parts for which the same versions of all lists are in force.
 
     Args:
@@ -135,9 +155,6 @@ def resolved_parts(
         needs: what is read: mostly what the ruleset reads.
         portfolio: what is known.
         entities: as `timed_entities` gives them.
-
-    Returns:
-        The versions of the lists, and a frame as `risk.facts.inputs.resolve` gives it.
 
     Raises:
         InvalidRulesetError: something that is read (a list, a frame, a column) is missing.
@@ -147,7 +164,9 @@ def resolved_parts(
     sources = sources_of(needs, portfolio)
     for part, versions in parts:
         members = {name: version.members for name, version in versions.items()}
-        yield versions, resolve(needs, portfolio, sources, members, part)
+        inputs = resolve(needs, portfolio, sources, members, part)
+        moments = partial(next_moments, analysed, portfolio, sources, members, part, inputs)
+        yield ResolvedPart(versions, inputs, moments)
 
 
 def _joined(entities: pl.DataFrame, parts: Sequence[pl.DataFrame]) -> pl.DataFrame:

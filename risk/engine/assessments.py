@@ -71,6 +71,8 @@ class Assessments:
             `computed` (what the rules alone say now), `list_versions` (a position in *versions*).
         versions: the versions of the lists that were used, by name; several where as-ofs differ.
         base: the currency that money is in.
+        moments: n rows: `entity_id`, and when time alone may change each input, as `risk.facts.moments` tells it; None
+            where that was not asked for.
     """
 
     program: Program
@@ -79,13 +81,15 @@ class Assessments:
     _: KW_ONLY
     versions: tuple[Mapping[str, ListVersion], ...]
     base: str
+    moments: pl.DataFrame | None = None
 
     def __len__(self) -> int:
         return len(self.outcomes)
 
     def where(self, mask: pl.Series) -> Self:
         """Take the assessments of some entities."""
-        return replace(self, inputs=self.inputs.filter(mask), outcomes=self.outcomes.filter(mask))
+        moments = None if self.moments is None else self.moments.filter(mask)
+        return replace(self, inputs=self.inputs.filter(mask), outcomes=self.outcomes.filter(mask), moments=moments)
 
     def table(self) -> pl.DataFrame:
         """Give one plain row for each entity: level names instead of numbers, points instead of units.

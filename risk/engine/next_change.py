@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final
 
 import polars as pl
 
@@ -10,10 +9,10 @@ from fivefold.risk.engine.assessments import STATUS, Assessments, Status
 from fivefold.risk.engine.levels import FLOOR_HELD_UNTIL, MAY_MOVE_DOWN_ON, OVERRIDDEN, WITHHELD
 from fivefold.risk.engine.outcome_codes import points_column, slot_column
 from fivefold.risk.engine.rules import CompiledRule, length_us
+from fivefold.risk.engine.time_changes import NEVER, next_by_time
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, NamedList
 
 NEXT, WHY = "next_us", "why"
-_NEVER: Final = 2**63 - 1
 
 
 class NextChange(StrEnum):
@@ -23,6 +22,7 @@ class NextChange(StrEnum):
     MOVE_DOWN = "move down"
     DECAY = "decay"
     LIST = "list"
+    TIME = "time"
     INTERVAL = "interval"
 
 
@@ -36,13 +36,17 @@ def next_changes(
         overrides: those that it was computed with: `entity_id`, `level`, `until`.
         lists: the named lists; a version that begins later changes what was found with the one before.
 
+    Where the assessments have the moments of their inputs, the first at which time alone may change a rule's case
+    counts as well: `risk.engine.time_changes`.
+
     Returns:
         n rows: `entity_id`, `next_us` (after as-of), `why` (a `NextChange`).
     """
     frame = assessments.outcomes
     signals = [rule for rule in assessments.program.rules if rule.signal is not None]
     if signals:
-        frame = frame.with_columns(assessments.inputs[str(rule.signal)] for rule in signals)
+        columns = dict.fromkeys(str(rule.signal) for rule in signals)  # several rules may share one
+        frame = frame.with_columns(assessments.inputs[column] for column in columns)
     if overrides is not None:
         ends = overrides.select(ENTITY, pl.col("until").cast(pl.Int64).alias("override_until"))
         frame = frame.join(ends, on=ENTITY, how="left", maintain_order="left")
@@ -60,11 +64,15 @@ def next_changes(
         NextChange.INTERVAL: assessments.program.ruleset.max_recompute_interval.after(pl.col(AS_OF)),
     }
     # A moment that is reached already has been counted: an override that ended, a level that may move down now.
-    later = [pl.when(moment > pl.col(AS_OF)).then(moment).fill_null(_NEVER) for moment in moments.values()]
-    frame_of_moments = frame.select(ENTITY, *(each.alias(change) for change, each in zip(moments, later, strict=True)))
-    first = pl.min_horizontal(*moments)
-    chain = pl.coalesce(pl.when(pl.col(change) == pl.col(NEXT)).then(pl.lit(change.value)) for change in moments)
-    return frame_of_moments.with_columns(first.alias(NEXT)).select(ENTITY, NEXT, chain.alias(WHY))
+    later = [pl.when(moment > pl.col(AS_OF)).then(moment).fill_null(NEVER) for moment in moments.values()]
+    following = frame.select(ENTITY, *(each.alias(change) for change, each in zip(moments, later, strict=True)))
+    following = following.with_columns(pl.min_horizontal(*moments).alias(NEXT))
+    if assessments.moments is not None:
+        by_time = next_by_time(assessments, following[NEXT]).alias(NextChange.TIME)
+        following = following.with_columns(by_time, pl.min_horizontal(NEXT, by_time).alias(NEXT))
+    changes = [change for change in NextChange if change in following.columns]
+    chain = pl.coalesce(pl.when(pl.col(change) == pl.col(NEXT)).then(pl.lit(change.value)) for change in changes)
+    return following.select(ENTITY, NEXT, chain.alias(WHY))
 
 
 def _earliest(moments: list[pl.Expr]) -> pl.Expr:

@@ -295,8 +295,8 @@ def _concerns(pattern: Any) -> pl.Expr:
     return inside.fill_null(True) & (pl.col(FIELD).is_null() | pl.col(FIELD).is_in(fields))
 
 
-def _with_ratio(frame: pl.DataFrame, ratio: Ratio, names: Vocabulary, base: str) -> pl.DataFrame:
-    """Divide once: each side over its own units first would put 3 of 30 cents below 0.1."""
+def ratio_of(ratio: Ratio, names: Vocabulary, base: str) -> pl.Expr:
+    """Divide the columns of both sides once: each over its own units first would put 3 of 30 cents below 0.1."""
 
     def units(part: Any) -> int:
         money = value_type_of_input(part, names) is ValueType.MONEY
@@ -305,8 +305,12 @@ def _with_ratio(frame: pl.DataFrame, ratio: Ratio, names: Vocabulary, base: str)
     sides = [pl.col(input_key(part)).cast(pl.Float64) for part in ratio.ratio]
     least = min(map(units, ratio.ratio))  # powers of ten
     over, under = (side * (units(other) // least) for side, other in zip(sides, reversed(ratio.ratio), strict=True))
+    return pl.when(under != 0).then(over / under)
+
+
+def _with_ratio(frame: pl.DataFrame, ratio: Ratio, names: Vocabulary, base: str) -> pl.DataFrame:
     wrong = [error_of(input_key(part)) for part in ratio.ratio if error_of(input_key(part)) in frame.columns]
-    value = pl.when(under != 0).then(over / under).alias(input_key(ratio))
+    value = ratio_of(ratio, names, base).alias(input_key(ratio))
     return frame.with_columns(value, *([pl.coalesce(wrong).alias(error_of(input_key(ratio)))] if wrong else []))
 
 

@@ -48,6 +48,7 @@ class LinkedFacts:
         usual: what holds of the facts that count where `where` does not speak of `usual_field`.
         usual_field: the field that `usual` is about.
         as_known: expressions over `as_of` for the fields that were not known from the start.
+        moves: the columns of moments from which on a fact is there, or is another one than before.
     """
 
     rows: pl.LazyFrame
@@ -58,6 +59,7 @@ class LinkedFacts:
     usual: pl.Expr | None = None
     usual_field: str | None = None
     as_known: tuple[pl.Expr, ...] = ()
+    moves: tuple[str, ...] = (TIME,)
 
     @cached_property
     def found_problems(self) -> pl.DataFrame:

@@ -160,6 +160,7 @@ def prepare_records(
         {**declared, **CASE_FIELDS},
         lambda: find_problems(rows, checks),
         as_known=_as_known(),
+        moves=(TIME, CLOSED),
     )
 
 
@@ -223,6 +224,38 @@ def screened(screenings: pl.DataFrame, screening: str, entities: pl.DataFrame) -
     joined = entities.select(_numbered()).join(last, on=_NUMBER, how="left", maintain_order="left")
     unreadable = last.select(_NUMBER, pl.col(_UNREAD + "found").alias(_UNREAD + "at")).drop_nulls()
     return _recorded(joined["found"], pl.concat([undated, unreadable]))
+
+
+def next_dates(frame: pl.DataFrame, column: str, word: str, entities: pl.DataFrame, *moments: str) -> pl.DataFrame:
+    """Give the number of each entity for which something about a *word* begins or ends after its moment, and when.
+
+    Args:
+        frame: the tags or screenings.
+        column: that holds the word, `tag` or `screening`.
+        word: which.
+        entities: `entity_id` and `as_of`.
+        *moments: the columns that are looked at.
+
+    Returns:
+        `number` (from 0, in the order of *entities*) and `at` (microseconds), the first one of each.
+    """
+    rows = _rows_about(frame, column, word, entities, *moments)
+    return _first_after(rows, *moments)
+
+
+def next_known(rows: pl.DataFrame, entities: pl.DataFrame) -> pl.DataFrame:
+    """Give the same for attributes that are known only from a later moment on."""
+    if KNOWN_AT not in rows.columns:
+        return pl.DataFrame(schema={"number": pl.Int64, "at": pl.Int64})
+    dated = rows.select(read_field(rows[ENTITY], "text")[0], _moments(rows, KNOWN_AT)[0])
+    asked = entities.select(_numbered(), ENTITY, AS_OF)
+    return _first_after(dated.join(asked, on=ENTITY, how="inner"), KNOWN_AT)
+
+
+def _first_after(rows: pl.DataFrame, *moments: str) -> pl.DataFrame:
+    later = [pl.when(pl.col(name) > pl.col(AS_OF)).then(pl.col(name)) for name in moments]
+    first = rows.select(pl.col(_NUMBER).alias("number"), pl.min_horizontal(later).alias("at")).drop_nulls()
+    return first.group_by("number").agg(pl.col("at").min())
 
 
 def _recorded(values: pl.Series, doubtful: pl.DataFrame) -> Recorded:

@@ -44,7 +44,7 @@ from fivefold.risk.language.reading import read_text
 STATUSES = ("assessed", "failed", "unclassified", "undetermined", "not applicable", "no ruleset")
 """What can have become of an entity's latest assessment."""
 
-SOURCES_OF_LEVELS = ("rules", "override", "decay", "expiry")
+SOURCES_OF_LEVELS = ("rules", "override", "decay", "expiry", "time")
 """What can have made a level what it is."""
 
 

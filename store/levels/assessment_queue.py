@@ -44,6 +44,8 @@ class Reason(IntFlag):
     """Something stored earlier begins or ends now: a tag, a transaction dated ahead."""
     CLOCK = 65536
     """Rows that a clock ahead had written were repaired."""
+    TIME = 131072
+    """A rule may come to another case by time alone: days since passed a bound, a window lost a transaction."""
 
 
 _MARKS = cast("Table", DueMark.__table__)

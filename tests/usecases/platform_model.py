@@ -15,6 +15,7 @@ from fivefold.store.sql.clocks import LONGEST_LEASE_US
 from tests.usecases import banks
 
 CASH_DAYS, ALERT_DAYS, HALF_LIFE_DAYS = 20, 40, 5
+CASH_FROM = 1000
 COUNTRIES = {"KP": 70, "RU": 40, "NO": 5}
 POINTS = {"cash": 40, "watch": 10, "found": 1, "confirmed": 35, "alerts": 64}
 FAMILIES = ("companies", "persons")
@@ -43,7 +44,7 @@ def document(family: str, number: int) -> str:
     cash = {**banks.CASH["input"], "over": f"{CASH_DAYS} days"}  # type: ignore[dict-item]  # a mapping
     companies = {
         "country": banks.COUNTRY,
-        "cash": {"input": cash, "cases": [{"when": {"at_least": 1000}, "points": POINTS["cash"]}]},
+        "cash": {"input": cash, "cases": [{"when": {"at_least": CASH_FROM}, "points": POINTS["cash"]}]},
         "watch": banks.WATCH,
     }
     found = {"when": {"screening": "sanctions", "is": "present"}, "points": POINTS["found"], "floor": "medium"}
@@ -131,6 +132,7 @@ class Rules:
     hard_floor: int
     found_unknown: bool
     step: int | None
+    turn: int | None
 
 
 @dataclass(frozen=True)
@@ -315,6 +317,7 @@ class Model:
             ends = [moment for moment in (held.may_move_down if held.withheld else None, held.floor_ends) if moment]
             moments[Reason.MOVE_DOWN] = min((moment for moment in ends if moment > as_of), default=None)
             moments[Reason.DECAY] = rules.step
+            moments[Reason.TIME] = rules.turn
         if on:
             last_tried = VERSIONS[family or on[-1]][self.active[family or on[-1]] - 1]
             moments[Reason.INTERVAL] = as_of + last_tried.interval_days * DAY_US
@@ -395,7 +398,7 @@ class Model:
             return "rules" if held == live.id else "override"
         if held is not None:
             return "expiry" if override is not None and override.id == held else "override"
-        return "decay" if reasons == Reason.DECAY else "rules"
+        return {Reason.DECAY: "decay", Reason.TIME: "time"}.get(reasons, "rules")
 
     def _first(self, moments: Mapping[Reason, int | None], dated: int | None, as_of: int) -> tuple[int | None, Reason]:
         ahead = {reason: at for reason, at in moments.items() if at is not None and at > as_of}
@@ -403,7 +406,7 @@ class Model:
         if Reason.INTERVAL not in moments:  # no ruleset: nothing but an override's end is to come
             return (None, Reason(0)) if reason is None else (ahead[reason], reason)
         assert reason is not None
-        if dated is not None and dated < ahead[reason]:
+        if dated is not None and (dated < ahead[reason] or (dated == ahead[reason] and reason == Reason.TIME)):
             return dated, Reason.DATED
         return ahead[reason], reason
 
@@ -430,14 +433,16 @@ class Model:
     def _rules(self, entity: Entity, family: str, version: Version, as_of: int) -> Rules:
         """Add up what the rules give: the level, floors, the next step of decay."""
         watched = any(begin <= as_of and (end is None or as_of < end) for begin, end in entity.tags)
-        total, floor, hard_floor, step, found_unknown = Decimal(0), 0, 0, None, False
+        total, floor, hard_floor, step, turn, found_unknown = Decimal(0), 0, 0, None, None, False
         if watched:
             total, floor, hard_floor = total + POINTS["watch"], 3, 3
         if family == "companies":
             total += COUNTRIES.get(entity.country or "", 0)
-            total += POINTS["cash"] if self._cash(entity, as_of) >= 1000 else 0
+            cash = self._cash(entity, as_of)
+            total += POINTS["cash"] if sum(amount for _, amount in cash) >= CASH_FROM else 0
+            turn = self._cash_goes(cash)
         else:
-            points, step = self._fading(entity, as_of)
+            points, step, turn = self._fading(entity, as_of)
             total += points
             known = [one for one in entity.screenings if one[0] <= as_of]
             found_unknown = not known
@@ -450,28 +455,43 @@ class Model:
             ]
             total += POINTS["confirmed"] if confirmed else 0
         level = 1 + sum(total >= threshold for threshold in version.thresholds)
-        return Rules(max(level, floor), floor, hard_floor, found_unknown, step)
+        return Rules(max(level, floor), floor, hard_floor, found_unknown, step, turn)
 
-    def _cash(self, entity: Entity, as_of: int) -> int:
-        return sum(
-            abs(one.amount)  # a deposit or a withdrawal: its size counts
+    def _cash(self, entity: Entity, as_of: int) -> list[tuple[int, int]]:
+        return sorted(
+            (one.at, abs(one.amount))  # a deposit or a withdrawal: its size counts
             for one in self._transactions(entity)
             if one.operation == "cash"
             and one.state in {None, "SUCCEEDED", "COMPLETED"}
             and as_of - CASH_DAYS * DAY_US < one.at <= as_of
         )
 
-    def _fading(self, entity: Entity, as_of: int) -> tuple[Decimal, int | None]:
-        """Halve the points of alerts with each half-life since the latest one; and say when that happens next."""
+    def _cash_goes(self, cash: list[tuple[int, int]]) -> int | None:
+        """Say when so much has left the window that what stays gives no points any more."""
+        left = sum(amount for _, amount in cash)
+        if left < CASH_FROM:
+            return None
+        for at, amount in cash:
+            left -= amount
+            if left < CASH_FROM:
+                return at + CASH_DAYS * DAY_US
+        return None
+
+    def _fading(self, entity: Entity, as_of: int) -> tuple[Decimal, int | None, int | None]:
+        """Halve the points of alerts with each half-life since the latest one; and say when that happens next.
+
+        And when the latest has left the window, so that nothing counts any more.
+        """
         times = [
             one.closed if one.closed is not None and one.closed <= as_of else one.opened
             for one in self._about(entity, self.alerts)
         ]
         counted = [at for at in times if as_of - ALERT_DAYS * DAY_US < at <= as_of]
         if not counted:
-            return Decimal(0), None
+            return Decimal(0), None, None
         half_life = HALF_LIFE_DAYS * DAY_US
         steps = (as_of - max(counted)) // half_life
         points = Decimal(POINTS["alerts"]) / 2**steps
         rounded = points.quantize(Decimal("0.01"), ROUND_HALF_EVEN)
-        return rounded, max(counted) + (steps + 1) * half_life if rounded else None
+        step = max(counted) + (steps + 1) * half_life if rounded else None
+        return rounded, step, max(counted) + ALERT_DAYS * DAY_US

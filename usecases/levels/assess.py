@@ -12,6 +12,7 @@ from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import STATUS, Assessments, Status
 from fivefold.risk.engine.deciding import DECIDES, deciders
 from fivefold.risk.engine.levels import HELD_FLOOR, HELD_HARD_FLOOR, RULES_LEVEL, from_text
+from fivefold.risk.engine.time_changes import NEVER, next_by_time
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.rulesets.rulesets import active_versions, families_of_versions
@@ -110,7 +111,7 @@ def levels_by_rules(
     with_rules = (Status.ASSESSED.value, Status.NOT_APPLICABLE.value)
     return {
         int(entity): RulesLevel(level or 0, floor or 0, hard_floor or 0)
-        for _, assessments in _decided(rulesets, portfolio, as_of_us, *nothing, {})
+        for _, assessments, _ in _decided(rulesets, portfolio, as_of_us, *nothing, {}, ahead=False)
         for entity, status, level, floor, hard_floor in assessments.outcomes.select(
             ENTITY, STATUS, RULES_LEVEL, HELD_FLOOR, HELD_HARD_FLOOR
         ).iter_rows()
@@ -161,9 +162,9 @@ def _assess_at(
     )
     records: list[AssessmentRecord] = []
     decided_before = _decided_before(session, versions, standing)
-    for version, assessments in _decided(rulesets, portfolio, as_of, standing, overrides, decided_before):
+    for version, assessments, moves in _decided(rulesets, portfolio, as_of, standing, overrides, decided_before):
         version_id = None if version is None else versions[version].id
-        records += context.records(assessments, version_id, portfolio, rulesets[:version])
+        records += context.records(assessments, version_id, portfolio, rulesets[:version], moves)
     if not rulesets:
         records = [context.without_ruleset(entity) for entity in entity_ids]
     absent = tuple(sorted(set(ids).difference(entity_ids)))
@@ -189,10 +190,13 @@ def _decided(
     standing: pl.DataFrame,
     overrides: pl.DataFrame,
     decided_before: Mapping[str, int],
-) -> Iterator[tuple[int | None, Assessments]]:
+    *,
+    ahead: bool = True,
+) -> Iterator[tuple[int | None, Assessments, Mapping[str, int]]]:
     """Try the rulesets in order: each assesses those that none before it applied to; None for whom none applies to.
 
-    One of which it is unknown whether it applies does not let go: see `risk.engine.deciding`.
+    One of which it is unknown whether it applies does not let go: see `risk.engine.deciding`. Beside the assessments
+    stands for each entity when time alone may change what another ruleset says that was tried; with *ahead* alone.
     """
     previous = held_before(standing)
     set_by_hand = overrides.select(entity_text(), level="level", until="until_us")
@@ -200,19 +204,31 @@ def _decided(
     for ruleset in rulesets:
         if not len(undecided):
             break
-        assessments = assess(ruleset, _only(portfolio, undecided), as_of, previous, set_by_hand)
+        assessments = assess(ruleset, _only(portfolio, undecided), as_of, previous, set_by_hand, ahead=ahead)
         tried.append(assessments)
         undecided = undecided.filter(~assessments.outcomes[STATUS].is_in(DECIDES))
     if not tried:
         return
     deciding = deciders(tried, decided_before)
+    moves = _moves_of_others(tried, deciding) if ahead and len(tried) > 1 else {}
     for number, assessments in enumerate(tried):
         mine = _places_of(assessments, deciding).eq_missing(number)
         if mine.any():
-            yield number, assessments.where(mine)
+            yield number, assessments.where(mine), moves
     none = _places_of(tried[-1], deciding).is_null()
     if len(tried) == len(rulesets) and none.any():
-        yield None, tried[-1].where(none)
+        yield None, tried[-1].where(none), moves
+
+
+def _moves_of_others(tried: Sequence[Assessments], deciding: Mapping[str, int]) -> dict[str, int]:
+    """Tell for each entity when a ruleset that does not decide on it may by time alone: it applies then, or a floor."""
+    first: dict[str, int] = {}
+    for number, assessments in enumerate(tried):
+        others = assessments.where(_places_of(assessments, deciding).ne_missing(number))
+        never = pl.repeat(NEVER, len(others), dtype=pl.Int64, eager=True)
+        for entity, moment in zip(others.outcomes[ENTITY], next_by_time(others, never), strict=True):
+            first[entity] = min(moment, first.get(entity, NEVER))
+    return first
 
 
 def with_releases(standing: pl.DataFrame, releases: pl.DataFrame) -> pl.DataFrame:

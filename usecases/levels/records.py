@@ -104,8 +104,18 @@ REASONS: Mapping[str, Reason] = {
     NextChange.MOVE_DOWN: Reason.MOVE_DOWN,
     NextChange.DECAY: Reason.DECAY,
     NextChange.LIST: Reason.LIST,
+    NextChange.TIME: Reason.TIME,
     NextChange.INTERVAL: Reason.INTERVAL,
 }
+
+
+def _earliest(first: tuple[int, Reason], *others: tuple[int | None, Reason]) -> tuple[int, Reason]:
+    """Choose the earliest; of several at once that time passed says least, and otherwise the first one is taken."""
+    next_us, reason = first
+    for at, why in others:
+        if at is not None and (at < next_us or (at == next_us and reason == Reason.TIME)):
+            next_us, reason = at, why
+    return next_us, reason
 
 
 _KEPT = (
@@ -139,7 +149,7 @@ class AssessmentRecord(NamedTuple):
     Attributes:
         number: counted from 1 for each entity; that of the last one where this comes to the same.
         version_id: the ruleset that decided; None where none applied.
-        source: what made the difference: rules, override, decay or expiry.
+        source: what made the difference: rules, override, decay, expiry or time.
         level_before: what held until now.
         floor: the highest floor that is triggered.
         held_floor: the highest one that holds, triggered now or before.
@@ -216,9 +226,17 @@ class AssessmentContext:
     dated: Mapping[int, int]
 
     def records(
-        self, assessments: Assessments, version_id: int | None, portfolio: Portfolio, passed: Sequence[AnalysedRuleset]
+        self,
+        assessments: Assessments,
+        version_id: int | None,
+        portfolio: Portfolio,
+        passed: Sequence[AnalysedRuleset],
+        moves: Mapping[str, int],
     ) -> list[AssessmentRecord]:
-        """Bring assessments into the form that is stored; *passed* are the rulesets that did not apply before."""
+        """Bring assessments into the form that is stored.
+
+        *passed* are the rulesets that did not apply before; *moves* tell when one that does not decide may by time.
+        """
         if not len(assessments):
             return []
         overrides = pl.DataFrame(
@@ -237,10 +255,9 @@ class AssessmentContext:
         records = []
         for row, following_row, explained in rows:
             entity = int(row[ENTITY])
-            next_us, reason = following_row[NEXT], REASONS[following_row[WHY]]
-            for at, why in ((self.dated.get(entity), Reason.DATED), (list_begins, Reason.LIST)):
-                if at is not None and at < next_us:
-                    next_us, reason = at, why
+            others = ((moves.get(row[ENTITY]), Reason.TIME), (list_begins, Reason.LIST))
+            ends = (self.dated.get(entity), Reason.DATED)
+            next_us, reason = _earliest((following_row[NEXT], REASONS[following_row[WHY]]), *others, ends)
             applies = version_id is not None
             one = AssessmentRecord(
                 entity_id=entity,
@@ -326,11 +343,15 @@ class AssessmentContext:
         return self.before[entity]["level"] if entity in self.before else None
 
     def _source(self, entity: int, overridden: bool) -> str:
-        """Say what made the difference: an override that began, was revoked or ended; decay alone; or the rules."""
+        """Say what made the difference: an override that began or ended; decay or time alone; or the rules."""
         override_before = self.before[entity]["override_id"] if entity in self.before else None
         now = self.overrides.get(entity)
         if overridden and now is not None:
             return "override" if override_before != now["id"] else "rules"
         if override_before is not None:
             return "expiry" if now is not None and now["id"] == override_before else "override"
-        return "decay" if self.reasons[entity] == Reason.DECAY else "rules"
+        return _BY_ITSELF.get(self.reasons[entity], "rules")
+
+
+_BY_ITSELF: Mapping[int, str] = {Reason.DECAY: "decay", Reason.TIME: "time"}
+"""What made the difference where nothing else happened."""

@@ -37,17 +37,20 @@ def find_structuring(
     day or several. FFIEC BSA/AML Examination Manual, appendices F (amounts just below a threshold; round amounts)
     and G.
     """
-    threshold = Fraction(pattern.threshold)
-    suspect = (pl.col(DIRECTION) == DEPOSIT) & _suspect(pattern, units)
-    deposits = linked(entities, transactions, suspect, pattern.over, amount=AMOUNT)
+    deposits = linked(entities, transactions, suspect_deposits(pattern, units), pattern.over, amount=AMOUNT)
     counts = deposits.group_by(ROW).agg(
         pl.len().alias(NUMBER), total(AMOUNT).alias(AMOUNT), pl.col(TIME).max().alias(LATEST)
     )
-    enough = (pl.col(NUMBER) >= pattern.at_least) & (pl.col(AMOUNT) >= least_minor(threshold, units))
-    return by_row(entities, counts.filter(enough))
+    return by_row(entities, counts.filter(is_structuring(pl.col(NUMBER), pl.col(AMOUNT), pattern, units)))
 
 
-def _suspect(pattern: Structuring, units: int) -> pl.Expr:
+def is_structuring(count: pl.Expr, total_minor: pl.Expr, pattern: Structuring, units: int) -> pl.Expr:
+    """True where so many suspect deposits, of so much together, are the pattern."""
+    return (count >= pattern.at_least) & (total_minor >= least_minor(Fraction(pattern.threshold), units))
+
+
+def suspect_deposits(pattern: Structuring, units: int) -> pl.Expr:
+    """True for the transactions that the pattern counts."""
     threshold = Fraction(pattern.threshold)
     amount = pl.col(AMOUNT)
     near = amount >= least_minor(threshold * (100 - Fraction(pattern.margin)) / 100, units)
@@ -55,7 +58,8 @@ def _suspect(pattern: Structuring, units: int) -> pl.Expr:
         # A whole number is a multiple of a fraction in lowest terms if it is one of its numerator.
         step = (Fraction(pattern.round_to) * units).numerator
         near |= amount % step == 0
-    return (amount > 0) & (amount < least_minor(threshold, units)) & near
+    below = (amount > 0) & (amount < least_minor(threshold, units))
+    return (pl.col(DIRECTION) == DEPOSIT) & below & near
 
 
 _NUMBERED = "numbered"
@@ -70,19 +74,24 @@ def find_velocity(entities: pl.DataFrame, transactions: pl.LazyFrame, pattern: V
     """
     rows = linked(entities, transactions, pl.lit(value=True), pattern.over, counterparty=pattern.counterparty).collect()
     many = rows.group_by(ROW).len().filter(pl.col("len") > pattern.more_than)
-    return by_row(entities, _busiest(rows.join(many, on=ROW, how="semi"), pattern).lazy())
+    return by_row(entities, busiest(rows.join(many, on=ROW, how="semi"), pattern).lazy())
 
 
-def _busiest(rows: pl.DataFrame, pattern: Velocity) -> pl.DataFrame:
+BEGUN = "begun"
+"""When the first fact was of the last 24 hours with the largest count."""
+
+
+def busiest(rows: pl.DataFrame, pattern: Velocity) -> pl.DataFrame:
+    """Give ROW, NUMBER, LATEST and BEGUN of the rows where the pattern is; *rows* have ROW, TIME and COUNTERPARTY."""
     names = rows.select(pl.col(COUNTERPARTY).unique().drop_nulls()).with_row_index(_NUMBERED)
     number = pl.col(_NUMBERED).cast(pl.Int64).fill_null(-1)
     ordered = rows.join(names, on=COUNTERPARTY, how="left").select(ROW, TIME, number).sort(ROW, TIME)
     places, offsets = offsets_of(ordered)
     times, counterparties = (ordered[name].to_numpy() for name in (TIME, _NUMBERED))
-    counters, most, latest = (np.zeros(size, np.int64) for size in (len(names), len(places), len(places)))
+    counters, most, latest, begun = (np.zeros(size, np.int64) for size in (len(names), *[len(places)] * 3))
     limits = (DAY_US, pattern.more_than, pattern.counterparties)
-    compile_loops(loops).busiest(offsets, times, counterparties, *limits, counters, most, latest)
-    hits = pl.DataFrame({ROW: places, NUMBER: most, LATEST: latest})
+    compile_loops(loops).busiest(offsets, times, counterparties, *limits, counters, most, latest, begun)
+    hits = pl.DataFrame({ROW: places, NUMBER: most, LATEST: latest, BEGUN: begun})
     return hits.filter(pl.col(NUMBER) > 0)
 
 
@@ -93,16 +102,20 @@ def find_fan(entities: pl.DataFrame, transactions: pl.LazyFrame, pattern: Fan, _
     into one account); FFIEC BSA/AML Examination Manual, appendix F (an unusually large number and variety of
     beneficiaries).
     """
-    way = DEPOSIT if pattern.pattern == "fan-in" else WITHDRAWAL
-    relevant = (pl.col(DIRECTION) == way) & pl.col(pattern.counterparty).is_not_null()
     counts = (
-        linked(entities, transactions, relevant, pattern.over, counterparty=pattern.counterparty)
+        linked(entities, transactions, fanned(pattern), pattern.over, counterparty=pattern.counterparty)
         .group_by(ROW, COUNTERPARTY)
         .agg(pl.col(TIME).max())
         .group_by(ROW)
         .agg(pl.len().alias(NUMBER), pl.col(TIME).max().alias(LATEST))
     )
     return by_row(entities, counts.filter(pl.col(NUMBER) >= pattern.at_least))
+
+
+def fanned(pattern: Fan) -> pl.Expr:
+    """True for the transactions that the pattern counts."""
+    way = DEPOSIT if pattern.pattern == "fan-in" else WITHDRAWAL
+    return (pl.col(DIRECTION) == way) & pl.col(pattern.counterparty).is_not_null()
 
 
 _FIRST, _BEFORE = "first", "before"
@@ -124,5 +137,9 @@ def find_dormancy(
         pl.when(~inside).then(TIME).max().alias(_BEFORE),
         pl.col(TIME).max().alias(LATEST),
     )
-    slept = pl.col(_BEFORE) <= pattern.dormant.before(pl.col(_FIRST))
-    return by_row(entities, counts.filter((pl.col(NUMBER) >= pattern.at_least) & slept))
+    return by_row(entities, counts.filter(has_slept(pl.col(NUMBER), pl.col(_FIRST), pl.col(_BEFORE), pattern)))
+
+
+def has_slept(count: pl.Expr, first: pl.Expr, before: pl.Expr, pattern: DormantThenActive) -> pl.Expr:
+    """True where the active window has enough, and its first came so long after the last one before it."""
+    return (count >= pattern.at_least) & (before <= pattern.dormant.before(first))

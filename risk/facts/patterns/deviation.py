@@ -25,7 +25,9 @@ from fivefold.risk.language.expressions import FieldInput, input_key
 from fivefold.risk.language.patterns import PurposeDeviation, VolumeDeviation
 from fivefold.risk.language.quantities import Duration
 
-_DECLARED, _OUTSIDE = "declared", "outside"
+DECLARED, INSIDE, OUTSIDE = "declared", "inside", "outside"
+"""Columns of what was declared, of words that were, and of turnover whose word was not."""
+
 _MONTHS = {
     "hour": Fraction(1600, 48699 * 24),
     "day": Fraction(1600, 48699),
@@ -39,19 +41,29 @@ def find_volume_deviation(
     entities: pl.DataFrame, transactions: pl.LazyFrame, pattern: VolumeDeviation, units: int
 ) -> pl.DataFrame:
     """Give turnover over what was declared for as long, where it is the factor or more."""
-    declared = (pl.col(input_key(FieldInput(field=pattern.expected_monthly))) * units).round(mode="half_to_even")
-    declared = declared.cast(pl.Int64, strict=False)
+    declared = declared_turnover(pattern, units)
     turnover = (
         linked(entities, transactions, pl.col(AMOUNT) > 0, pattern.over, amount=AMOUNT)
         .group_by(ROW)
         .agg(total(AMOUNT).alias(AMOUNT), pl.col(TIME).max().alias(LATEST))
     )
-    beside = turnover.join(_numbered(entities, declared).filter(pl.col(_DECLARED) > 0), on=ROW)
+    beside = turnover.join(numbered(entities, declared).filter(pl.col(DECLARED) > 0), on=ROW)
+    number, deviates = times_declared(pattern)
+    return by_row(entities, beside.filter(deviates).with_columns(number.alias(NUMBER)), declared > 0)
+
+
+def declared_turnover(pattern: VolumeDeviation, units: int) -> pl.Expr:
+    """Give what was declared for a month in minor units, from the columns of the entities."""
+    declared = (pl.col(input_key(FieldInput(field=pattern.expected_monthly))) * units).round(mode="half_to_even")
+    return declared.cast(pl.Int64, strict=False)
+
+
+def times_declared(pattern: VolumeDeviation) -> tuple[pl.Expr, pl.Expr]:
+    """Give turnover over what was declared, and whether that is the pattern; they read AMOUNT and DECLARED."""
     months = months_of(pattern.over)
     bound = Fraction(pattern.factor) * months
-    number = wide(AMOUNT, months.denominator).cast(pl.Float64) / wide(_DECLARED, months.numerator).cast(pl.Float64)
-    deviating = beside.filter(wide(AMOUNT, bound.denominator) >= wide(_DECLARED, bound.numerator))
-    return by_row(entities, deviating.with_columns(number.alias(NUMBER)), declared > 0)
+    number = wide(AMOUNT, months.denominator).cast(pl.Float64) / wide(DECLARED, months.numerator).cast(pl.Float64)
+    return number, wide(AMOUNT, bound.denominator) >= wide(DECLARED, bound.numerator)
 
 
 def months_of(over: Duration) -> Fraction:
@@ -67,33 +79,49 @@ def find_purpose_deviation(
     entities: pl.DataFrame, transactions: pl.LazyFrame, pattern: PurposeDeviation, _units: int
 ) -> pl.DataFrame:
     """Give the percentage of turnover whose word was not declared, where it is the share or more."""
-    words = _words(entities, input_key(FieldInput(field=pattern.declared)))
-    has_word = (pl.col(AMOUNT) > 0) & pl.col(pattern.transaction_field).is_not_null()
+    words = declared_words(entities, pattern)
     sums = (
-        linked(entities, transactions, has_word, pattern.over, amount=AMOUNT, word=pattern.transaction_field)
+        linked(entities, transactions, has_word(pattern), pattern.over, amount=AMOUNT, word=pattern.transaction_field)
         .group_by(ROW, WORD)
         .agg(total(AMOUNT).alias(AMOUNT), pl.col(TIME).max())
     )
-    inside = _numbered(entities, words).explode(_DECLARED).drop_nulls().unique()
-    beside = sums.join(inside.with_columns(inside=True), left_on=[ROW, WORD], right_on=[ROW, _DECLARED], how="left")
-    outside = pl.col("inside").is_null()
+    beside = sums.join(declared_inside(entities, words), left_on=[ROW, WORD], right_on=[ROW, DECLARED], how="left")
+    outside = pl.col(INSIDE).is_null()
     shares = beside.group_by(ROW).agg(
         pl.col(AMOUNT).sum(),
-        pl.col(AMOUNT).filter(outside).sum().alias(_OUTSIDE),
+        pl.col(AMOUNT).filter(outside).sum().alias(OUTSIDE),
         pl.col(TIME).filter(outside).max().alias(LATEST),
     )
+    number, deviates = share_outside(pattern)
+    deviating = shares.filter(deviates).with_columns(number.alias(NUMBER))
+    return by_row(entities, deviating, words.list.drop_nulls().list.len() > 0)
+
+
+def share_outside(pattern: PurposeDeviation) -> tuple[pl.Expr, pl.Expr]:
+    """Give the percentage outside, and whether that is the pattern; they read AMOUNT, of everything, and OUTSIDE."""
     bound = Fraction(pattern.share)
-    deviating = shares.filter(wide(_OUTSIDE, 100 * bound.denominator) >= wide(AMOUNT, bound.numerator))
-    number = wide(_OUTSIDE, 100).cast(pl.Float64) / pl.col(AMOUNT).cast(pl.Float64)
-    return by_row(entities, deviating.with_columns(number.alias(NUMBER)), words.list.drop_nulls().list.len() > 0)
+    number = wide(OUTSIDE, 100).cast(pl.Float64) / pl.col(AMOUNT).cast(pl.Float64)
+    return number, wide(OUTSIDE, 100 * bound.denominator) >= wide(AMOUNT, bound.numerator)
 
 
-def _numbered(entities: pl.DataFrame, declared: pl.Expr) -> pl.LazyFrame:
-    return entities.lazy().select(pl.int_range(pl.len(), dtype=pl.UInt32).alias(ROW), declared.alias(_DECLARED))
+def has_word(pattern: PurposeDeviation) -> pl.Expr:
+    """True for the transactions that have a purpose."""
+    return (pl.col(AMOUNT) > 0) & pl.col(pattern.transaction_field).is_not_null()
 
 
-def _words(entities: pl.DataFrame, column: str) -> pl.Expr:
+def declared_inside(entities: pl.DataFrame, words: pl.Expr) -> pl.LazyFrame:
+    """Give ROW, DECLARED and INSIDE, true, for each word that was declared."""
+    return numbered(entities, words).explode(DECLARED).drop_nulls().unique().with_columns(pl.lit(True).alias(INSIDE))
+
+
+def numbered(entities: pl.DataFrame, declared: pl.Expr) -> pl.LazyFrame:
+    """Give ROW and DECLARED of every row of the entities."""
+    return entities.lazy().select(pl.int_range(pl.len(), dtype=pl.UInt32).alias(ROW), declared.alias(DECLARED))
+
+
+def declared_words(entities: pl.DataFrame, pattern: PurposeDeviation) -> pl.Expr:
     """Give the declared words as a list, whether the field is a list or one text."""
+    column = input_key(FieldInput(field=pattern.declared))
     declared = pl.col(column)
     if isinstance(entities.schema[column], pl.List):
         return declared

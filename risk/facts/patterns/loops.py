@@ -11,7 +11,7 @@ Integers = npt.NDArray[np.int64]
 
 _READ = "Array(int64,1,'C',True)"
 SIGNATURES = {
-    "busiest": f"void({_READ}, {_READ}, {_READ}, int64, int64, int64, int64[::1], int64[::1], int64[::1])",
+    "busiest": f"void({_READ}, {_READ}, {_READ}, int64, int64, int64, int64[::1], int64[::1], int64[::1], int64[::1])",
     "pass_on": f"void({_READ}, {_READ}, {_READ}, {_READ}, {_READ}, int64[::1], int64[::1])",
 }
 
@@ -26,12 +26,14 @@ def busiest(
     counters: Integers,
     most: Integers,
     latest: Integers,
+    begun: Integers,
 ) -> None:
     """Find the largest count above *more_than* in any (t - span, t] that has *least* counterparties, and the last t.
 
     It is enough to look where t is a transaction's time: any other such window holds what the one at its last
     transaction holds, or less; so does one that has only the first of several at one time. *counterparty* is a number,
     -1 where unknown; *counters*, all 0 before and after, has a place for each. *most* stays 0 where there is none.
+    *begun* is when the first transaction was of the last such window with the largest count.
     """
     for row in range(len(offsets) - 1):
         begin, end, different = offsets[row], offsets[row + 1], 0
@@ -47,7 +49,8 @@ def busiest(
                     different -= 1 if counters[who] == 0 else 0
                 begin += 1
             if at + 1 - begin > more_than and different >= least:
-                most[row] = max(most[row], at + 1 - begin)
+                if at + 1 - begin >= most[row]:
+                    most[row], begun[row] = at + 1 - begin, time[begin]
                 latest[row] = time[at]
         for at in range(begin, end):
             if counterparty[at] >= 0:

@@ -261,7 +261,7 @@ class _Trial:
         moments = pl.Series("as_of", example_moments(ruleset, as_of), dtype=pl.Int64)
         self._entities = timed_entities(self._portfolio, moments)
         parts = resolved_parts(analysed, needs, self._portfolio, self._entities)
-        self._parts = [self._part(analysed, versions, inputs) for versions, inputs in parts]
+        self._parts = [self._part(analysed, part.versions, part.inputs) for part in parts]
         self._expected = expected_frame(ruleset, self.program.total.scale)
         wrong = [at for part in self._parts for at in differing(part.outcomes, self._expected, part.program)]
         if wrong:
@@ -294,7 +294,7 @@ class _Trial:
         if mutant.change.path[0] != "calculate":
             return self._parts
         needs = Needs.of(mutant.analysed)
-        inputs = [each for _, each in resolved_parts(mutant.analysed, needs, self._portfolio, self._entities)]
+        inputs = [part.inputs for part in resolved_parts(mutant.analysed, needs, self._portfolio, self._entities)]
         return [replace(part, inputs=own) for part, own in zip(self._parts, inputs, strict=True)]
 
     def noticed_by(self, mutant: _Mutant) -> str:

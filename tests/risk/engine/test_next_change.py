@@ -78,6 +78,14 @@ def test_points_fade_in_steps(days: int, expected: int) -> None:
     assert looked_at(made(fading), NOW + days * DAY_US) == (expected, NextChange.DECAY)
 
 
+def test_two_rules_fade_from_one_signal() -> None:
+    first, second = (
+        rule(name, case({"at_least": 1}, 64), input={"count": "alerts"}, decay={"half_life": half_life})
+        for name, half_life in (("first", "90 days"), ("second", "60 days"))
+    )
+    assert looked_at(made(first, second)) == (20, NextChange.DECAY)
+
+
 def test_points_that_are_none_do_not_fade() -> None:
     fading = rule("fading", case({"at_least": 5}, 64), input={"count": "alerts"}, decay={"half_life": "90 days"})
     assert looked_at(made(fading)) == (180, NextChange.INTERVAL)

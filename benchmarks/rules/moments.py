@@ -1,0 +1,187 @@
+"""What it costs to tell when time alone may move a level, and how often a worker looks again because of it.
+
+`python -m benchmarks.rules.moments --data FOLDER` takes customers of Berka (28 years later, so that today's lists are
+in force) through a year, by rulesets that ship: each is assessed when a transaction comes, and when time was announced.
+"""
+
+import argparse
+import time
+from collections import Counter
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import polars as pl
+from tqdm import tqdm
+
+from fivefold.domain.clock import DAY_US, to_microseconds
+from fivefold.domain.money import base_only
+from fivefold.features.schema import DATE, USER_ID
+from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.engine.assessments import Assessments
+from fivefold.risk.engine.time_changes import NEVER, next_by_time
+from fivefold.risk.facts.portfolio import ENTITY, Portfolio
+from fivefold.usecases.portfolio_files.bundled import bundled_lists, bundled_ruleset
+
+LATER = pl.duration(days=10_227)
+"""28 years, in which the calendar comes round."""
+BEGIN, END = (to_microseconds(datetime(year, 7, 1, tzinfo=UTC)) for year in (2025, 2026))
+RULESETS = ("fatf-retail", "eu-bank-weighted")
+
+
+def read_portfolio(data: Path, customers: int) -> tuple[Portfolio, pl.Series]:
+    """Give customers of Berka with the fields that the rulesets read, and when each opened the account."""
+    folder = data / "berka"
+    accounts = pl.read_parquet(folder / "accounts.parquet").sort(USER_ID).sample(customers, seed=1)
+    opened = accounts["open_date"].cast(pl.Datetime("us"))
+    rows = pl.read_parquet(folder / "transactions.parquet").with_columns(pl.col(DATE) + LATER)
+    rows = rows.join(accounts.select(USER_ID), on=USER_ID, how="semi").with_columns(
+        operation=pl.when(pl.col("operation").str.starts_with("cash"))
+        .then(pl.lit("cash"))
+        .otherwise(pl.lit("transfer")),
+        purpose="k_symbol",
+        counterparty_id="k_symbol",
+        counterparty_country=pl.lit("CZ"),
+    )
+    before = rows.filter(pl.col(DATE).cast(pl.Int64) < BEGIN)
+    monthly = before.group_by(USER_ID).agg(
+        (pl.col("transaction_amount").abs().sum() / (pl.col(DATE).n_unique() / 5).clip(1)).alias("turnover"),
+        pl.col("purpose").drop_nulls().unique().alias("purposes"),
+    )
+    known = accounts.select(USER_ID).join(monthly, on=USER_ID, how="left", maintain_order="left")
+    random = np.random.default_rng(1)
+    entities = known.select(
+        pl.col(USER_ID).alias(ENTITY),
+        kind=pl.lit("person"),
+        country=pl.lit("CZ"),
+        occupation=pl.lit(None, pl.String),
+        onboarding=pl.lit("video"),
+        products=pl.lit([], pl.List(pl.String)),
+        funds_verified=pl.lit(None, pl.Boolean),
+        declared_turnover="turnover",
+        declared_purposes="purposes",
+        last_review=pl.Series(BEGIN - random.integers(0, 1000, customers) * DAY_US).cast(pl.Datetime("us")),
+        resident=pl.lit(value=True),
+        industry=pl.lit(None, pl.String),
+        ownership_layers=pl.lit(0.0),
+        nominee_shareholders=pl.lit(value=False),
+        expected_turnover="turnover",
+    )
+    screenings = pl.concat(
+        entities.select(ENTITY, screening=pl.lit(word), found=pl.lit(value=False))
+        for word in ("sanctions", "pep", "adverse-media")
+    )
+    portfolio = Portfolio(
+        entities,
+        base_only("CZK", date(2026, 7, 1)),
+        transactions=rows,
+        screenings=screenings,
+        lists={named.name: named for named in bundled_lists().values()},
+    )
+    return portfolio, (accounts.select(opened + LATER).to_series().cast(pl.Int64))
+
+
+@dataclass
+class Year:
+    """A year of a portfolio under one ruleset.
+
+    Attributes:
+        by_facts: assessments because a transaction came.
+        by_time: of each customer, those because time was announced.
+        inputs: by which input.
+    """
+
+    by_facts: int
+    by_time: np.ndarray
+    inputs: Counter[str]
+
+
+def assessed(analysed: AnalysedRuleset, portfolio: Portfolio, opened: pl.Series, at: pl.Series, *, ahead: bool) -> Any:
+    """Assess each customer at a moment of its own, with the two indicators that the rulesets read as of then."""
+    ages = ((at - opened) / DAY_US).alias("account_age")
+    regular = pl.Series("regularity_365d", np.linspace(0.5, 1.0, len(at)))
+    indicators = portfolio.entities.select(ENTITY).with_columns(ages, regular)
+    known = replace(portfolio, indicators=indicators)
+    return assess(analysed, known.with_empty_tables(("cases", "alerts", "tags"), ()), at, ahead=ahead)
+
+
+def year_of(analysed: AnalysedRuleset, portfolio: Portfolio, opened: pl.Series) -> Year:
+    """Take the customers through the year, each from one assessment to the next."""
+    rows = portfolio.transactions
+    assert isinstance(rows, pl.DataFrame)
+    days = rows.group_by(USER_ID).agg(pl.col(DATE).cast(pl.Int64).unique().sort())
+    events = dict(days.iter_rows())
+    names = portfolio.entities[ENTITY].to_list()
+    coming = [[at for at in events.get(name, []) if BEGIN < at < END] for name in names]
+    year = Year(sum(map(len, coming)), np.zeros(len(names), np.int64), Counter())
+    now = np.full(len(names), BEGIN)
+    progress = tqdm(total=len(names) * (END - BEGIN) // DAY_US, desc=analysed.ruleset.name)
+    while (live := np.flatnonzero(now < END)).size:
+        part = replace(portfolio, entities=portfolio.entities[live])
+        found = assessed(analysed, part, opened[live], pl.Series(now[live]), ahead=True)
+        facts = [next((at for at in coming[row] if at > now[row]), END) for row in live]
+        moments = next_by_time(found, pl.Series(facts, dtype=pl.Int64)).to_numpy()
+        by_time = moments < NEVER
+        year.by_time[live[by_time]] += 1
+        year.inputs.update(_named(found, moments, by_time))
+        following = np.where(by_time, moments, facts)
+        progress.update(int((following - now[live]).sum() // DAY_US))
+        now[live] = following
+    return year
+
+
+def _named(found: Assessments, moments: np.ndarray, by_time: np.ndarray) -> list[str]:
+    assert found.moments is not None
+    names = []
+    for row, moment in zip(found.moments.filter(by_time).iter_rows(named=True), moments[by_time], strict=True):
+        names += [name for name, at in row.items() if at == moment][:1]
+    return names
+
+
+def cost(analysed: AnalysedRuleset, portfolio: Portfolio, opened: pl.Series, rounds: int) -> tuple[float, float]:
+    """Give the processor time of assessing everybody at once, without and with the moments of time; medians."""
+    at = pl.Series(np.full(len(opened), (BEGIN + END) // 2))
+    taken: dict[bool, list[float]] = {False: [], True: []}
+    for number in range(rounds + 1):
+        for ahead in (False, True):
+            began = time.process_time()
+            found = assessed(analysed, portfolio, opened, at, ahead=ahead)
+            if ahead:
+                next_by_time(found, pl.repeat(NEVER, len(at), dtype=pl.Int64, eager=True))
+            if number:  # the first round warms up
+                taken[ahead].append(time.process_time() - began)
+    return median(taken[False]), median(taken[True])
+
+
+def main() -> None:
+    """Print what it costs, and how often customers are looked at again."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="the folder of the data sets")
+    parser.add_argument("--customers", type=int, default=4500, help="for what it costs")
+    parser.add_argument("--year", type=int, default=300, help="customers that are taken through a year")
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    for name in RULESETS:
+        analysed = AnalysedRuleset(bundled_ruleset(name))
+        without, with_time = cost(analysed, *read_portfolio(options.data, options.customers), options.rounds)
+        more = 100 * (with_time / without - 1)
+        print(f"{name}: {options.customers:,} customers {without:.2f} s, with time {with_time:.2f} s ({more:+.0f} %)")
+        if options.year:
+            year = year_of(analysed, *read_portfolio(options.data, options.year))
+            by_time, customers = year.by_time, len(year.by_time)
+            print(
+                f"  a customer and year: {year.by_facts / customers:.1f} by facts, {by_time.mean():.2f} by time", end=""
+            )
+            print(
+                f" (median {np.median(by_time):.0f}, 95 of 100 {np.quantile(by_time, 0.95):.0f}, most {by_time.max()})"
+            )
+            for key, count in year.inputs.most_common():
+                print(f"  {count / customers:8.2f}  {key}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""When time alone may next change what the rules say: of the moments of all inputs, the first one that matters.
+
+A moment matters where some rule's case hangs on an input that has moved by then. That is asked of the conditions
+themselves: with all such inputs taken for unknown, a rule that comes to the same case whatever they are is settled.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+import polars as pl
+
+from fivefold.risk.compiler.locations import tests_at
+from fivefold.risk.engine.assessments import Assessments
+from fivefold.risk.engine.program import Program
+from fivefold.risk.engine.rules import CompiledRule
+from fivefold.risk.facts.moments import ANYTHING
+from fivefold.risk.facts.portfolio import error_of
+from fivefold.risk.language.expressions import input_key, input_of_test
+from fivefold.risk.language.fields import ValueType
+
+NEVER: Final = 2**63 - 1
+
+_MOMENT, _NUMBER = "@moment", "@number"
+
+
+def next_by_time(assessments: Assessments, limit: pl.Series) -> pl.Series:
+    """Find for each entity the first moment after as-of at which time alone may change a rule's case.
+
+    Args:
+        assessments: with the moments of their inputs.
+        limit: for each of them, a moment (microseconds) from which nothing matters: it is looked at then anyway.
+
+    Returns:
+        Microseconds, in their order; never later than it should be, and `NEVER` where nothing comes before the limit.
+    """
+    moments = assessments.moments
+    assert moments is not None
+    found = pl.repeat(NEVER, len(moments), dtype=pl.Int64, eager=True)
+    names = [name for name in moments.columns[1:] if moments[name].null_count() < len(moments)]
+    if not names:
+        return found
+    renamed = {name: _next(name) for name in names}
+    first = pl.min_horizontal(renamed.values())
+    frame = (
+        assessments.inputs.with_columns(
+            moments[name].fill_null(NEVER).alias(column) for name, column in renamed.items()
+        )
+        .with_columns(first.alias(_MOMENT), limit.alias("@limit"))
+        .with_row_index(_NUMBER)
+    )
+    matters = _matters(assessments.program, frozenset(names), frozenset(frame.columns))
+    while True:
+        frame = frame.filter((pl.col(_MOMENT) < pl.col("@limit")) & (pl.col(_MOMENT) != NEVER))
+        if not len(frame):
+            return found
+        does = _with_unknown(frame, names).select(matters).to_series()
+        now = frame.filter(does)
+        found = found.scatter(now[_NUMBER], now[_MOMENT])
+        later = [pl.when(pl.col(column) > pl.col(_MOMENT)).then(column) for column in renamed.values()]
+        frame = frame.filter(~does).with_columns(pl.min_horizontal(*later, pl.lit(NEVER)).alias(_MOMENT))
+
+
+def _next(name: str) -> str:
+    return f"@next {name}"
+
+
+def _moved(name: str) -> pl.Expr:
+    """True where something has moved by the moment that is looked at."""
+    return pl.col(_next(name)) <= pl.col(_MOMENT)
+
+
+def _with_unknown(frame: pl.DataFrame, names: Iterable[str]) -> pl.DataFrame:
+    """Take for unknown what has moved by the moment that is looked at."""
+    return frame.with_columns(
+        pl.when(~_moved(name)).then(pl.col(name)).alias(name) for name in names if name in frame.columns
+    )
+
+
+def _matters(program: Program, names: frozenset[str], columns: frozenset[str]) -> pl.Expr:
+    """True where what has moved may change the outcome."""
+    asked = _asked_whether_known(program)
+    rules = [_unsettled(rule, names, columns, asked) for rule in program.rules if names.intersection(rule.reads)]
+    choices = [_moved(name) for name in program.weights_reads if name in names]
+    matters = pl.any_horizontal([pl.lit(value=False), *rules, *choices])
+    reads = [name for name in program.applies_reads if name in names]
+    if program.applies is not None:
+        moved = pl.any_horizontal([pl.lit(value=False), *(_unknown(name, columns) for name in reads)])
+        if reads:
+            moved |= pl.any_horizontal(map(_moved, reads)) & program.applies.is_null()
+            moved |= pl.any_horizontal([pl.lit(value=False), *(_moved(name) for name in reads if name in asked)])
+        matters = moved | (program.applies.fill_null(value=True) & matters)
+    return matters | _moved(ANYTHING) if ANYTHING in names else matters
+
+
+def _unknown(name: str, columns: frozenset[str]) -> pl.Expr:
+    """True where an input has moved that could not be read: then the rule failed, whatever its conditions say."""
+    error = error_of(name)
+    return _moved(name) & pl.col(error).is_not_null() if error in columns else pl.lit(value=False)
+
+
+def _asked_whether_known(program: Program) -> frozenset[str]:
+    """Name the inputs of which `present` or `absent` asks whether they are known: that is never unknown itself."""
+    marks = {ValueType.MARK, ValueType.FINDING}
+    asked = set()
+    for place in program.analysed.conditions:
+        for _, test in tests_at(place):
+            subject = input_of_test(test) or place.own
+            if subject is not None and any(operator == "is" for operator, _ in test.comparisons()):
+                asked.add(input_key(subject))
+    return frozenset(key for key in asked if program.inputs[key].kind not in marks)
+
+
+def _unsettled(rule: CompiledRule, names: frozenset[str], columns: frozenset[str], asked: frozenset[str]) -> pl.Expr:
+    reads = [name for name in rule.reads if name in names]
+    settled = pl.lit(value=True)
+    for condition in reversed(rule.conditions):
+        settled = pl.when(condition.is_null()).then(pl.lit(value=False)).otherwise(condition | settled)
+    moved = pl.any_horizontal(map(_moved, reads))
+    signal = _moved(rule.signal) if rule.signal in names else pl.lit(value=False)
+    sure = [_unknown(name, columns) for name in reads] + [_moved(name) for name in reads if name in asked]
+    return (moved & ~settled) | signal | pl.any_horizontal(sure)

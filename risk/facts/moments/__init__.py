@@ -1,0 +1,287 @@
+"""When time alone may change what an input says: for each kind of input the next such moment, after as-of."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from typing import Any, Final
+
+import polars as pl
+
+from fivefold.domain.money import minor_units
+from fivefold.risk.compiler.analysis import Analysed
+from fivefold.risk.compiler.conditions import Lists
+from fivefold.risk.compiler.value_types import Column
+from fivefold.risk.facts.aggregates import ROW
+from fivefold.risk.facts.calculated import with_calculations
+from fivefold.risk.facts.inputs import Needs, part_of, parts_of, ratio_of
+from fivefold.risk.facts.linked import LinkedFacts
+from fivefold.risk.facts.moments.aggregates import aggregate_steps, last_leaves
+from fivefold.risk.facts.moments.composites import Movement, Whole, composite, each_midnight
+from fivefold.risk.facts.moments.cuts import Cuts, compared_pairs, cuts_of
+from fivefold.risk.facts.moments.elapsed import elapsed_of
+from fivefold.risk.facts.moments.monotone import only_rises_or_falls
+from fivefold.risk.facts.moments.patterns import Looked, pattern_steps
+from fivefold.risk.facts.moments.steps import AT, FactsAhead, read_ahead
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio, signal_of
+from fivefold.risk.facts.reading import read_field
+from fivefold.risk.facts.records import next_dates, next_known
+from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.expressions import (
+    CalculationInput,
+    Count,
+    DaysSince,
+    Distinct,
+    FieldInput,
+    IndicatorInput,
+    Least,
+    Mean,
+    Most,
+    Ratio,
+    ScreeningInput,
+    Sum,
+    TagInput,
+    ValueInput,
+    Window,
+    input_key,
+)
+from fivefold.risk.language.fields import ValueType
+from fivefold.risk.language.patterns import (
+    DormantThenActive,
+    Fan,
+    PassThrough,
+    PurposeDeviation,
+    Structuring,
+    Velocity,
+    VolumeDeviation,
+)
+from fivefold.risk.language.policy import LevelInput, PolicyRatio, TransactionInput
+from fivefold.risk.language.quantities import Duration
+
+ANYTHING: Final = "@anything"
+"""The column of when any input of an entity may change: a fact comes, or one that could not be read goes."""
+
+MOST_STEPS: Final = 8
+"""So many steps of its parts ahead a calculation is looked at; that may be early, and is never late."""
+
+ELAPSED: Final = frozenset({"deposit_recency", "withdrawal_recency", "event_recency", "account_age", "first_event_age"})
+"""The indicators that are days since a moment, and so cross a bound at one that is known."""
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """What is known of some entities, to tell what time will change of it.
+
+    Attributes:
+        needs: what is read of them.
+        portfolio: where it is.
+        sources: the linked facts, prepared.
+        lists: members of the named lists.
+        entities: `entity_id`, `as_of` and the attributes.
+        inputs: their values as of now, with `@row`, in the order of *entities*.
+        cuts: of the inputs of numbers, by their keys.
+    """
+
+    needs: Needs
+    portfolio: Portfolio
+    sources: Mapping[str, LinkedFacts]
+    lists: Lists
+    entities: pl.DataFrame
+    inputs: pl.DataFrame
+    cuts: Mapping[str, Cuts]
+
+    @cached_property
+    def facts(self) -> dict[str, FactsAhead]:
+        """The linked facts that time may bring or take, by their source."""
+        asked = self.entities.select(ENTITY, AS_OF)
+        return {
+            source: read_ahead(asked, facts, self._windows(source), self._patterns(source), self.lists)
+            for source, facts in self.sources.items()
+        }
+
+    def _windows(self, source: str) -> list[Window]:
+        everything = self.needs.everything()
+        return [each for each in everything if isinstance(each, Window) and part_of(each) == source]
+
+    def _patterns(self, source: str) -> list[Duration]:
+        patterns = [each for each in self.needs.everything() if hasattr(each, "pattern")]
+        return [_length(each) for each in patterns] if source == "transactions" else []
+
+    def disturbances(self) -> list[pl.LazyFrame]:
+        """Give `@row` and `@at` of what may change any input."""
+        known = _by_row(next_known(self.portfolio.entities, self.entities))
+        frames = [known]
+        for source, facts in self.facts.items():
+            windows = [window.over for window in self._windows(source) if window.over is not None]
+            frames += facts.disturbances(sorted({*windows, *self._patterns(source)}, key=str))
+        return frames
+
+
+def _length(pattern: Any) -> Duration:
+    length = pattern.active if isinstance(pattern, DormantThenActive) else pattern.over
+    assert isinstance(length, Duration)
+    return length
+
+
+def _by_row(found: pl.DataFrame) -> pl.LazyFrame:
+    return found.lazy().select(pl.col("number").cast(pl.UInt32).alias(ROW), pl.col("at").alias(AT))
+
+
+def _still(_ahead: Ahead, _each: Any) -> Movement:
+    """What time alone does not change: it does when something is stored, which makes the entity due."""
+    return Movement()
+
+
+def _window(ahead: Ahead, window: Window) -> Movement:
+    """Facts leave a window; without one they only come."""
+    if window.over is None:
+        return Movement()
+    return Movement(aggregate_steps(ahead.facts[str(part_of(window))], window))
+
+
+def _days_since(ahead: Ahead, each: DaysSince) -> Movement:
+    if part_of(each) is not None:
+        return Movement(_window(ahead, each).steps, elapsed_of(pl.col(input_key(each))))
+    moments = read_field(ahead.entities[each.days_since], "date")[0]
+    return Movement(elapsed=pl.lit(ahead.entities[AS_OF] - moments))
+
+
+def _indicator(ahead: Ahead, each: IndicatorInput) -> Movement:
+    """Days since a moment pass; when others change is not known, so they are looked at each midnight, UTC."""
+    key = input_key(each)
+    if each.indicator in ELAPSED:
+        return Movement(elapsed=elapsed_of(pl.col(key)))
+    return Movement(moments=[each_midnight(ahead.inputs, key)])
+
+
+def _tag(ahead: Ahead, each: TagInput) -> Movement:
+    assert ahead.portfolio.tags is not None
+    dates = next_dates(ahead.portfolio.tags, "tag", each.tag, ahead.entities, "from", "until")
+    return Movement(moments=[_by_row(dates)])
+
+
+def _screening(ahead: Ahead, each: ScreeningInput) -> Movement:
+    assert ahead.portfolio.screenings is not None
+    dates = next_dates(ahead.portfolio.screenings, "screening", each.screening, ahead.entities, "at")
+    return Movement(moments=[_by_row(dates)])
+
+
+def _pattern(ahead: Ahead, pattern: Any) -> Movement:
+    units = minor_units(ahead.portfolio.rates.base)
+    looked = Looked(ahead.inputs, ahead.inputs[input_key(pattern)], units)
+    return Movement(pattern_steps(ahead.facts["transactions"], pattern, looked))
+
+
+def _ratio(ahead: Ahead, ratio: Any) -> Movement:
+    key = input_key(ratio)
+    parts = {input_key(part): movement_of(ahead, part) for part in ratio.ratio}
+    value = ratio_of(ratio, ahead.needs.names, ahead.portfolio.rates.base)
+    whole = Whole(parts=parts, value=lambda frame: frame.select(value).to_series())
+    return Movement(moments=composite(whole, ahead.inputs, key, ahead.cuts[key]))
+
+
+def _compared(ahead: Ahead, subject: LanguageModel, other: LanguageModel) -> list[pl.LazyFrame]:
+    """Give when an input that is compared with another one may come to the other side of it."""
+    one, two = pl.col(input_key(subject)), pl.col(input_key(other))
+    side = (one > two).cast(pl.Float64) - (one < two).cast(pl.Float64)
+    parts = {input_key(each): movement_of(ahead, each) for each in (subject, other)}
+    whole = Whole(parts=parts, value=lambda frame: frame.select(side).to_series())
+    return composite(whole, ahead.inputs.with_columns(side.alias(_SIDE)), _SIDE, _SIDES)
+
+
+_SIDE: Final = "@side"
+_SIDES: Final = Cuts(Column(_SIDE, ValueType.NUMBER), ((Decimal(0), False), (Decimal(0), True)))
+
+
+def _calculation(ahead: Ahead, calculated: CalculationInput) -> Movement:
+    """Calculations are made row by row, in fractions, so only the next few steps of their parts are looked at."""
+    key, names, base = input_key(calculated), ahead.needs.names, ahead.portfolio.rates.base
+    made_of = [each for each in parts_of(calculated, names) if not isinstance(each, CalculationInput)]
+    parts = {input_key(part): movement_of(ahead, part) for part in made_of}
+    passing = frozenset(part for part, movement in parts.items() if movement.elapsed is not None)
+    whole = Whole(
+        parts=parts,
+        value=lambda frame: with_calculations(frame.drop(key, strict=False), [calculated], names, base)[key],
+        is_monotone=only_rises_or_falls(calculated, names, passing),
+        most_steps=MOST_STEPS,
+    )
+    return Movement(moments=composite(whole, ahead.inputs, key, ahead.cuts[key]))
+
+
+MOVEMENTS: Mapping[type[LanguageModel], Callable[[Ahead, Any], Movement]] = {
+    FieldInput: _still,
+    ValueInput: _still,  # a model's word holds until it is asked again
+    **dict.fromkeys((Count, Sum, Mean, Least, Most, Distinct), _window),
+    DaysSince: _days_since,
+    Ratio: _ratio,
+    CalculationInput: _calculation,
+    PolicyRatio: _ratio,
+    IndicatorInput: _indicator,
+    TagInput: _tag,
+    ScreeningInput: _screening,
+    **dict.fromkeys(
+        (Structuring, Velocity, PassThrough, VolumeDeviation, PurposeDeviation, DormantThenActive, Fan), _pattern
+    ),
+    LevelInput: _still,  # these two are a policy's, which is asked at each decision: nothing is due by it
+    TransactionInput: _still,
+}
+"""How each kind of input moves. A kind that is not here fails: what is composed of others takes `composite`."""
+
+
+def movement_of(ahead: Ahead, rule_input: LanguageModel) -> Movement:
+    """Tell how an input moves by time alone; KeyError for a kind that `MOVEMENTS` lacks."""
+    return MOVEMENTS[type(rule_input)](ahead, rule_input)
+
+
+def next_moments(
+    analysed: Analysed[Any],
+    portfolio: Portfolio,
+    sources: Mapping[str, LinkedFacts],
+    lists: Lists,
+    entities: pl.DataFrame,
+    inputs: pl.DataFrame,
+) -> pl.DataFrame:
+    """Tell when time alone may next change what each input says.
+
+    Args:
+        analysed: what reads the inputs, and with what it compares them.
+        portfolio: where they come from.
+        sources: the linked facts, prepared.
+        lists: the members of the named lists.
+        entities: `entity_id`, `as_of` and the attributes.
+        inputs: as `risk.facts.inputs.resolve` gives them for these.
+
+    Returns:
+        The rows of *entities*: `entity_id`; a column for each input that may change, by its key, and `signal_of` it
+        for the moment from which its decay counts; `ANYTHING`. Microseconds after as-of; null where nothing comes.
+    """
+    numbered = inputs.with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).alias(ROW))
+    cuts = cuts_of(analysed, portfolio.rates.base)
+    ahead = Ahead(Needs.of(analysed), portfolio, sources, lists, entities, numbered, cuts)
+    found: dict[str, list[pl.LazyFrame]] = {}
+    for each in analysed.inputs:
+        key = input_key(each)
+        found[key] = movement_of(ahead, each).turns(numbered, key, cuts.get(key, _ANY))
+    for subject, other in compared_pairs(analysed, portfolio.rates.base):
+        found[input_key(subject)] += _compared(ahead, subject, other)
+    for each in analysed.signals:
+        if isinstance(each, Window) and each.over is not None:
+            found[signal_of(input_key(each))] = [last_leaves(ahead.facts[str(part_of(each))], each)]
+    found[ANYTHING] = ahead.disturbances()
+    return _columns(entities, found)
+
+
+_ANY: Final = Cuts(Column("", ValueType.NUMBER))
+"""The cuts of what is compared with nothing: known and unknown."""
+
+
+def _columns(entities: pl.DataFrame, found: Mapping[str, list[pl.LazyFrame]]) -> pl.DataFrame:
+    """Bring the first moment of each into a column."""
+    names = [name for name, frames in found.items() if frames]
+    plans = [pl.concat([frame.select(ROW, pl.col(AT).cast(pl.Int64)) for frame in found[name]]) for name in names]
+    firsts = pl.collect_all([plan.group_by(ROW).agg(pl.col(AT).min()) for plan in plans])
+    columns = {}
+    for name, first in zip(names, firsts, strict=True):
+        moments = pl.Series(name, [None], pl.Int64).new_from_index(0, len(entities))
+        columns[name] = moments.scatter(first[ROW], first[AT]) if len(first) else moments
+    return entities.select(ENTITY).with_columns(**columns)

@@ -1,0 +1,102 @@
+"""Where comparisons turn: of a number that moves, only the values at which one of its comparisons becomes another."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+
+from fivefold.risk.compiler.analysis import Analysed
+from fivefold.risk.compiler.locations import tests_at
+from fivefold.risk.compiler.value_types import Column, column_for, literal
+from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.expressions import input_key, input_of_test, inputs_compared
+from fivefold.risk.language.fields import ValueType
+
+Cut = tuple[Any, bool]
+"""A value, and whether it must be exceeded (above, at_most) or only reached (at_least, below) for the next place."""
+
+_NUMERIC = frozenset({ValueType.NUMBER, ValueType.MONEY, ValueType.FINDING})
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """The places that the comparisons of one input tell apart.
+
+    Attributes:
+        column: what the bounds are written for; it says of what unit they are.
+        at: the cuts, each once.
+    """
+
+    column: Column
+    at: tuple[Cut, ...] = ()
+
+    def place(self, value: pl.Expr) -> pl.Expr:
+        """Number the place of a value: how many cuts it has passed; -1 where it is unknown.
+
+        Two values of one place give the same answer to every comparison that the definition makes of the input.
+        """
+        passed = [
+            (value > literal(self.column, bound)) if beyond else (value >= literal(self.column, bound))
+            for bound, beyond in self.at
+        ]
+        count = pl.sum_horizontal([one.cast(pl.Int32) for one in passed]) if passed else pl.lit(0, pl.Int32)
+        return pl.when(value.is_null()).then(pl.lit(-1, pl.Int32)).otherwise(count)
+
+
+def cuts_of(analysed: Analysed[Any], base: str) -> dict[str, Cuts]:
+    """Collect the cuts of every input of a number that conditions compare, by its key; *base* is the currency."""
+    inputs: dict[str, LanguageModel] = {input_key(each): each for each in (*analysed.inputs, *analysed.signals)}
+    columns = {key: column_for(each, analysed.names, base) for key, each in inputs.items()}
+    found: dict[str, dict[Cut, None]] = {key: {} for key, column in columns.items() if column.kind in _NUMERIC}
+    for signal in map(input_key, analysed.signals):  # whether a pattern is there counts as well
+        if columns[signal].kind is ValueType.FINDING:
+            found[signal][Decimal(0), True] = None
+    for place in analysed.conditions:
+        for _, test in tests_at(place):
+            subject = input_of_test(test) or place.own
+            key = None if subject is None else input_key(subject)
+            if key in found:
+                assert key is not None
+                found[key] |= dict.fromkeys(_cuts_in(test.comparisons(), columns[key]))
+    return {key: Cuts(columns[key], tuple(cuts)) for key, cuts in found.items()}
+
+
+def compared_pairs(analysed: Analysed[Any], base: str) -> list[tuple[LanguageModel, LanguageModel]]:
+    """List the inputs of numbers that conditions compare with one another, each pair once."""
+    pairs = {}
+    for place in analysed.conditions:
+        for _, test in tests_at(place):
+            subject = input_of_test(test) or place.own
+            for _, other in inputs_compared(test):
+                assert subject is not None  # lint refuses a comparison that has nothing to compare
+                if column_for(subject, analysed.names, base).kind in _NUMERIC:
+                    pairs[input_key(subject), input_key(other)] = subject, other
+    return list(pairs.values())
+
+
+def _cuts_in(comparisons: Iterable[tuple[str, Any]], column: Column) -> Iterator[Cut]:
+    for operator, value in comparisons:
+        if isinstance(value, LanguageModel):
+            continue  # compared with another input: see `compared_pairs`
+        if operator == "is":
+            if column.kind is ValueType.FINDING:
+                yield Decimal(0), True
+        elif operator == "between":
+            yield value[0], False
+            yield value[1], True
+        else:
+            values = value if isinstance(value, tuple) else (value,)
+            yield from ((each, beyond) for each in values for beyond in _SIDES[operator])
+
+
+_REACHED, _EXCEEDED = (False,), (True,)
+_SIDES: Mapping[str, tuple[bool, ...]] = {
+    "at_least": _REACHED,
+    "below": _REACHED,
+    "above": _EXCEEDED,
+    "at_most": _EXCEEDED,
+    **dict.fromkeys(("equals", "not_equals", "in", "not_in"), (False, True)),
+}
+"""On which side of a bound each operator turns. An operator of numbers that is not here fails loudly."""

@@ -1,0 +1,66 @@
+"""When days since a moment cross a bound: exact to the microsecond, in the very floats that conditions compare."""
+
+from functools import lru_cache
+from typing import Final
+
+import polars as pl
+
+from fivefold.domain.clock import DAY_US
+from fivefold.risk.facts.aggregates import quotient
+from fivefold.risk.facts.moments.cuts import Cuts
+from fivefold.risk.facts.portfolio import AS_OF
+
+FARTHEST_US: Final = 1 << 62
+"""Nothing is so long ago, or will be: twice as much still fits 64 bits."""
+_EXACT_DAYS: Final = 25_000.0
+"""Up to here, 68 years, days as a float tell each microsecond from the next."""
+_COARSEST_US: Final = 16
+"""Beyond, up to as many are one float, for as long as there are dates."""
+
+
+@lru_cache(maxsize=4096)
+def least_elapsed(days: float, *, beyond: bool) -> int:
+    """Give the fewest microseconds that are at least so many days, or more with *beyond*, as `quotient` says it.
+
+    >>> least_elapsed(1.0, beyond=False), least_elapsed(1.0, beyond=True)
+    (86400000000, 86400000001)
+    """
+
+    def is_passed(elapsed: int) -> bool:
+        value = float(elapsed) / float(DAY_US)
+        return value > days if beyond else value >= days
+
+    if not is_passed(FARTHEST_US):
+        return FARTHEST_US
+    low, high = -FARTHEST_US, FARTHEST_US
+    while high - low > 1:  # days as a float never fall while microseconds rise
+        middle = (low + high) // 2
+        low, high = (low, middle) if is_passed(middle) else (middle, high)
+    return high
+
+
+def crossing(days: pl.Expr, elapsed: pl.Expr, cuts: Cuts) -> pl.Expr:
+    """Give the next moment after `as_of` at which days since a moment pass a cut; null for none.
+
+    Args:
+        days: as they are compared; null where there is no moment.
+        elapsed: the same in microseconds, or a little more.
+        cuts: of the days.
+    """
+    ahead = []
+    for bound, beyond in cuts.at:
+        end = least_elapsed(float(bound), beyond=beyond)
+        is_ahead = (days <= float(bound)) if beyond else (days < float(bound))
+        if end < FARTHEST_US:
+            ahead.append(pl.when(is_ahead).then(pl.col(AS_OF) + (end - elapsed).clip(lower_bound=1)))
+    return pl.min_horizontal(ahead) if ahead else pl.lit(None, pl.Int64)
+
+
+def elapsed_of(days: pl.Expr) -> pl.Expr:
+    """Bring days as a float back to microseconds: the most of those that are this float, so that nothing comes late.
+
+    Beyond 68 years that may be 16 too many; what is computed from it comes so much early, and is computed again then.
+    """
+    around = (days * DAY_US).round().cast(pl.Int64)
+    same = [pl.when(quotient(around + by, DAY_US) == days).then(around + by) for by in (-1, 0, 1)]
+    return pl.when(days.abs() > _EXACT_DAYS).then(around + _COARSEST_US).otherwise(pl.max_horizontal(same))

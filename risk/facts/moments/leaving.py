@@ -1,0 +1,59 @@
+"""When a fact leaves a window as time passes: the moments from which (as-of - w, as-of] is without it.
+
+In days and hours that is the fact's own moment and the length later. On the calendar it is the inverse of
+`Duration.before`, which rises by steps and falls back: 28, 29, 30 and 31 March lie one month after days of February
+that are all the 28th, so a fact of 28 February at noon leaves at noon, is inside again from midnight, and leaves again.
+"""
+
+import polars as pl
+
+from fivefold.domain.clock import DAY_US
+from fivefold.risk.facts.portfolio import AS_OF
+from fivefold.risk.language.quantities import Duration
+
+_ON_THE_CALENDAR = frozenset({"month", "year"})
+
+
+def is_on_the_calendar(over: Duration) -> bool:
+    """Tell whether a length is counted in months or years."""
+    return over.unit in _ON_THE_CALENDAR
+
+
+def leaves(moment: pl.Expr, over: Duration) -> pl.Expr:
+    """Give the next moment after `as_of` at which facts that are inside leave; exact.
+
+    Args:
+        moment: of each fact (microseconds), inside the window as of `as_of`.
+        over: the length of the window.
+    """
+    after = over.after(moment)
+    if not is_on_the_calendar(over):
+        return after
+    last = pl.max_horizontal(after, AS_OF)
+    by_day = last - last % DAY_US + moment % DAY_US
+    # A day that the later month lacks: 31 January is inside throughout 28 February, and leaves on 1 March.
+    return pl.when(_day(after) < _day(moment)).then(_next_month(after)).otherwise(by_day)
+
+
+def returns(moment: pl.Expr, over: Duration) -> pl.Expr:
+    """Give the first midnight after `as_of`, and after it has left, from which a fact is inside again; null for none.
+
+    Args:
+        moment: of each fact, inside the window or not, not after `as_of`.
+        over: the length of the window.
+    """
+    if not is_on_the_calendar(over):
+        return pl.lit(None, pl.Int64)
+    after = over.after(moment)
+    last = pl.max_horizontal(after, AS_OF)
+    midnight = last - last % DAY_US + DAY_US
+    is_last_day = _day(moment + DAY_US) == 1
+    return pl.when(is_last_day & (moment % DAY_US > 0) & (midnight < _next_month(after))).then(midnight)
+
+
+def _day(moment: pl.Expr) -> pl.Expr:
+    return moment.cast(pl.Datetime("us")).dt.day()
+
+
+def _next_month(moment: pl.Expr) -> pl.Expr:
+    return moment.cast(pl.Datetime("us")).dt.truncate("1mo").dt.offset_by("1mo").cast(pl.Int64)

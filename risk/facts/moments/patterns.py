@@ -1,0 +1,162 @@
+"""The steps of patterns: what each comes to as its transactions leave the window, by the expressions that find it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from fivefold.risk.facts.aggregates import ROW
+from fivefold.risk.facts.linked import TIME
+from fivefold.risk.facts.moments.leaving import leaves
+from fivefold.risk.facts.moments.steps import AT, VALUE, FactsAhead, newer, stepwise
+from fivefold.risk.facts.patterns import counts, deviation, pass_through, rows
+from fivefold.risk.facts.patterns.rows import AMOUNT, COUNTERPARTY, DEPOSIT, DIRECTION, WORD
+from fivefold.risk.facts.portfolio import AS_OF
+from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.patterns import (
+    DormantThenActive,
+    Fan,
+    PassThrough,
+    PurposeDeviation,
+    Structuring,
+    Velocity,
+    VolumeDeviation,
+)
+
+_SETTLED = pl.col("state") == "settled"
+_KEYS = (ROW, TIME, AT)
+_AS_HERE, _AS_THERE = {rows.ROW: ROW}, {ROW: rows.ROW}
+"""The number of an entity's row: here it stands beside the fields of facts, of which one may have the other name."""
+_COUNT = newer(pl.int_range(1, pl.len() + 1).over(ROW)).fill_null(0)
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a pattern found as of now.
+
+    Attributes:
+        inputs: the entities in their order, with the columns of the fields that patterns compare with.
+        numbers: of each of them.
+        units: minor units of the base currency to one.
+    """
+
+    inputs: pl.DataFrame
+    numbers: pl.Series
+    units: int
+
+    @property
+    def found(self) -> pl.LazyFrame:
+        """The rows in which it was found: others of most patterns can only lose what they have."""
+        everybody = pl.LazyFrame({ROW: pl.int_range(len(self.numbers), dtype=pl.UInt32, eager=True)})
+        return everybody.filter((self.numbers > 0).fill_null(value=False))
+
+
+def pattern_steps(facts: FactsAhead, pattern: Any, looked: Looked) -> pl.LazyFrame:
+    """Give the steps of a pattern; where it is not known what it comes to then, the value is unknown."""
+    return _STEPS[type(pattern)](facts, pattern, looked)
+
+
+def _where(is_found: pl.Expr, number: pl.Expr) -> pl.Expr:
+    return pl.when(is_found).then(number.cast(pl.Float64)).otherwise(pl.lit(0.0))
+
+
+def _structuring(facts: FactsAhead, pattern: Structuring, looked: Looked) -> pl.LazyFrame:
+    deposits = facts.inside(pattern.over, _SETTLED, counts.suspect_deposits(pattern, looked.units))
+    total = newer(pl.col(AMOUNT).cast(pl.Int128).cum_sum().over(ROW)).fill_null(0)
+    is_found = counts.is_structuring(_COUNT, total, pattern, looked.units)
+    return stepwise(deposits.join(looked.found, on=ROW, how="semi", maintain_order="left"), _where(is_found, _COUNT))
+
+
+def _fan(facts: FactsAhead, pattern: Fan, looked: Looked) -> pl.LazyFrame:
+    counted = facts.inside(pattern.over, _SETTLED, counts.fanned(pattern))
+    first = pl.struct(ROW, pattern.counterparty).is_first_distinct().cast(pl.Int64)
+    number = newer(first.cum_sum().over(ROW)).fill_null(0)
+    found = counted.join(looked.found, on=ROW, how="semi", maintain_order="left")
+    return stepwise(found, _where(number >= pattern.at_least, number))
+
+
+def _volume(facts: FactsAhead, pattern: VolumeDeviation, looked: Looked) -> pl.LazyFrame:
+    declared = deviation.numbered(looked.inputs, deviation.declared_turnover(pattern, looked.units))
+    turnover = (
+        facts.inside(pattern.over, _SETTLED, pl.col(AMOUNT) > 0)
+        .select(*_KEYS, AMOUNT)
+        .join(looked.found, on=ROW, how="semi", maintain_order="left")
+    )
+    running = turnover.with_columns(newer(pl.col(AMOUNT).cast(pl.Int128).cum_sum().over(ROW)).fill_null(0))
+    number, deviates = deviation.times_declared(pattern)
+    beside = running.join(declared.rename(_AS_HERE), on=ROW, how="left", maintain_order="left")
+    return stepwise(beside, _where(deviates, number))
+
+
+def _purpose(facts: FactsAhead, pattern: PurposeDeviation, looked: Looked) -> pl.LazyFrame:
+    words = deviation.declared_words(looked.inputs, pattern)
+    inside = deviation.declared_inside(looked.inputs, words).rename(_AS_HERE)
+    some = pl.LazyFrame({ROW: pl.int_range(len(looked.numbers), dtype=pl.UInt32, eager=True)}).filter(
+        looked.numbers.is_not_null()
+    )
+    beside = (
+        facts.inside(pattern.over, _SETTLED, deviation.has_word(pattern))
+        .select(*_KEYS, AMOUNT, pl.col(pattern.transaction_field).alias(WORD))
+        .join(some, on=ROW, how="semi", maintain_order="left")
+        .join(inside, left_on=[ROW, WORD], right_on=[ROW, deviation.DECLARED], how="left", maintain_order="left")
+    )
+    amount = pl.col(AMOUNT).cast(pl.Int128)
+    outside = pl.when(pl.col(deviation.INSIDE).is_null()).then(amount).otherwise(0)
+    running = beside.with_columns(
+        newer(amount.cum_sum().over(ROW)).fill_null(0).alias(AMOUNT),
+        newer(outside.cum_sum().over(ROW)).fill_null(0).alias(deviation.OUTSIDE),
+    )
+    number, deviates = deviation.share_outside(pattern)
+    return stepwise(running, _where((pl.col(AMOUNT) > 0) & deviates, number))
+
+
+def _dormancy(facts: FactsAhead, pattern: DormantThenActive, looked: Looked) -> pl.LazyFrame:
+    """As the window's first leaves, it is the last one before, and the next one is the first."""
+    del looked  # what was there before the window does not matter any more once one of the window has left
+    is_found = counts.has_slept(_COUNT, newer(pl.col(TIME)), pl.col(TIME), pattern)
+    return stepwise(facts.inside(pattern.active, _SETTLED), _where(is_found, _COUNT))
+
+
+def _velocity(facts: FactsAhead, pattern: Velocity, looked: Looked) -> pl.LazyFrame:
+    """Until the last of the busiest 24 hours loses a transaction, the largest count stays what it is."""
+    settled = (
+        facts.inside(pattern.over, _SETTLED)
+        .join(looked.found, on=ROW, how="semi")
+        .select(ROW, TIME, AS_OF, pl.col(pattern.counterparty).alias(COUNTERPARTY))
+        .collect()
+    )
+    moments = settled.select(ROW, AS_OF).unique()
+    begun = counts.busiest(settled.select(ROW, TIME, COUNTERPARTY).rename(_AS_THERE), pattern)
+    begun = begun.rename(_AS_HERE).join(moments, on=ROW)
+    return begun.lazy().select(
+        ROW, leaves(pl.col(counts.BEGUN), pattern.over).alias(AT), pl.lit(None, pl.Float64).alias(VALUE)
+    )
+
+
+def _pass_through(facts: FactsAhead, pattern: PassThrough, looked: Looked) -> pl.LazyFrame:
+    """Until a deposit leaves from which something went out, what was laid to the others stays where it is.
+
+    What comes then would have to be laid out anew, so the value is unknown: looking again is early where the number
+    comes to the same. With fewer deposits than the pattern asks for there is nothing to come.
+    """
+    passing = facts.inside(pattern.over, _SETTLED, pass_through.passing(pattern, looked.units)).select(
+        ROW, TIME, AS_OF, AMOUNT, DIRECTION
+    )
+    deposits = pl.col(DIRECTION) == DEPOSIT
+    enough = passing.filter(deposits.sum().over(ROW) >= pattern.at_least).collect()
+    passed = (pl.col(pass_through.NEEDED) > 0) & (pl.col(pass_through.PASSED) > 0)
+    laid = pass_through.laid_out(enough.rename(_AS_THERE), pattern).filter(passed).rename(_AS_HERE)
+    first = laid.group_by(ROW).agg(pl.col(TIME).min()).join(enough.select(ROW, AS_OF).unique(), on=ROW)
+    return first.lazy().select(ROW, leaves(pl.col(TIME), pattern.over).alias(AT), pl.lit(None, pl.Float64).alias(VALUE))
+
+
+_STEPS: Mapping[type[LanguageModel], Callable[[FactsAhead, Any, Looked], pl.LazyFrame]] = {
+    Structuring: _structuring,
+    Velocity: _velocity,
+    PassThrough: _pass_through,
+    VolumeDeviation: _volume,
+    PurposeDeviation: _purpose,
+    DormantThenActive: _dormancy,
+    Fan: _fan,
+}

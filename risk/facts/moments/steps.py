@@ -1,0 +1,128 @@
+"""Values that change in steps: what each fact leaves behind when it goes, and the first step that passes a cut."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from fivefold.risk.compiler.conditions import Lists
+from fivefold.risk.facts.aggregates import FEW_ENTITIES, ROW
+from fivefold.risk.facts.linked import LINKED_ENTITY, TIME, UNREADABLE, LinkedFacts, nothing_wrong
+from fivefold.risk.facts.moments.cuts import Cuts
+from fivefold.risk.facts.moments.leaving import is_on_the_calendar, leaves, returns
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY
+from fivefold.risk.facts.windows import Masks
+from fivefold.risk.language.expressions import Window
+from fivefold.risk.language.quantities import Duration
+
+AT, VALUE = "@at", "@value"
+"""Columns of steps: the row of the entity, the moment, and the value from then on (null where it is unknown)."""
+
+_ENTERS, _BASE = "@enters", "@base"
+_SLACK = Duration(4, "day")
+"""A fact on the last day of a month may come back to a window up to three days after it left."""
+
+
+@dataclass(frozen=True)
+class FactsAhead:
+    """The facts of one source that time alone may bring or take.
+
+    Attributes:
+        rows: those up to as-of that lie in the longest window, newest first for each entity, as known at as-of: `@row`,
+            `as_of`, the fields, and a column for each condition that an aggregate asks for.
+        enters: for each row of the entities the first moment after as-of at which a fact is there, or is another one.
+        masks: of the aggregates.
+        unreadable: the moments of what could not be read, `@row`, `as_of` and `time`; it spoils what it may belong to.
+    """
+
+    rows: pl.DataFrame
+    enters: pl.DataFrame
+    masks: Masks
+    unreadable: pl.DataFrame
+
+    def inside(self, over: Duration, *where: pl.Expr) -> pl.LazyFrame:
+        """Take the facts of a window for which *where* is true, with `@at`, the moment at which each leaves it."""
+        is_inside = pl.col(TIME) > over.before(pl.col(AS_OF))
+        return self.rows.lazy().filter(is_inside, *where).with_columns(leaves(pl.col(TIME), over).alias(AT))
+
+    def counted(self, window: Window, *where: pl.Expr) -> pl.LazyFrame:
+        """Take the facts that an aggregate with a window counts."""
+        assert window.over is not None
+        return self.inside(window.over, *(pl.col(name) for name, _ in self.masks.conditions(window)), *where)
+
+    def disturbances(self, lengths: Sequence[Duration]) -> list[pl.LazyFrame]:
+        """Give `@row` and `@at` of what may change any input: facts that come, come back, or cannot be read and go."""
+        frames = [self.enters.lazy()]
+        later = self.unreadable.lazy().filter(pl.col(TIME) > pl.col(AS_OF))
+        frames.append(later.select(ROW, pl.col(TIME).alias(AT)))
+        for over in lengths:
+            wrong = self.unreadable.lazy().filter(pl.col(TIME) <= pl.col(AS_OF))
+            inside = wrong.filter(pl.col(TIME) > over.before(pl.col(AS_OF)))
+            frames.append(inside.select(ROW, leaves(pl.col(TIME), over).alias(AT)))
+            if is_on_the_calendar(over):
+                back = returns(pl.col(TIME), over).alias(AT)
+                frames += [each.select(ROW, back).drop_nulls() for each in (self.rows.lazy(), wrong)]
+        return frames
+
+
+def read_ahead(
+    entities: pl.DataFrame, facts: LinkedFacts, windows: Sequence[Window], others: Sequence[Duration], lists: Lists
+) -> FactsAhead:
+    """Read what time may bring or take.
+
+    Args:
+        entities: `entity_id` and `as_of`.
+        facts: of one source.
+        windows: the aggregates over them.
+        others: the lengths of further windows over them.
+        lists: members of the named lists.
+    """
+    asked = entities.select(
+        pl.int_range(pl.len(), dtype=pl.UInt32).alias(ROW), pl.col(ENTITY).alias(LINKED_ENTITY), AS_OF
+    )
+    masks = Masks(facts, lists)
+    conditions = {name: mask for window in windows for name, mask in masks.conditions(window)}
+    lengths = {*others, *(window.over for window in windows if window.over is not None)}
+    openings = [_SLACK.before(over.before(pl.col(AS_OF).min())) for over in lengths]
+    first = asked.select(pl.min_horizontal(openings)).item() if openings and len(asked) else None
+    rows = facts.rows
+    if len(asked) <= FEW_ENTITIES:
+        rows = rows.filter(pl.col(LINKED_ENTITY).is_in(asked[LINKED_ENTITY].implode()))
+    moves = pl.any_horizontal([pl.col(name) > asked[AS_OF].min() for name in facts.moves]) | pl.col(TIME).is_null()
+    recent = pl.lit(value=False) if first is None else pl.lit(value=True) if facts.as_known else pl.col(TIME) > first
+    later = [pl.when(pl.col(name) > pl.col(AS_OF)).then(pl.col(name)) for name in facts.moves]
+    read = (
+        rows.filter(recent | moves)
+        .join(asked.lazy(), on=LINKED_ENTITY, how="inner")
+        .with_columns(pl.min_horizontal(later).alias(_ENTERS))
+        .collect(engine="streaming")
+    )
+    enters = read.group_by(ROW).agg(pl.col(_ENTERS).min().alias(AT)).drop_nulls()
+    known = read.lazy().filter(pl.col(TIME) <= pl.col(AS_OF)).with_columns(*facts.as_known).with_columns(**conditions)
+    wrong = facts.problems if read[UNREADABLE].any() else nothing_wrong()
+    unreadable = wrong.select(LINKED_ENTITY, TIME).drop_nulls().unique().join(asked, on=LINKED_ENTITY, how="inner")
+    return FactsAhead(known.sort(ROW, TIME, descending=[False, True]).collect(), enters, masks, unreadable)
+
+
+def newer(value: pl.Expr) -> pl.Expr:
+    """Give of a running value, newest fact first, what it is without this fact and all older ones; null for nothing."""
+    return value.shift(1).over(ROW)
+
+
+def stepwise(facts: pl.LazyFrame, value: pl.Expr) -> pl.LazyFrame:
+    """Give `@row`, `@at` and `@value`: what *value*, made with `newer`, comes to when each moment's facts are gone."""
+    is_newest_of_its_moment = (pl.col(TIME) != pl.col(TIME).shift(1).over(ROW)).fill_null(value=True)
+    return facts.with_columns(value.alias(VALUE)).filter(is_newest_of_its_moment).select(ROW, AT, VALUE)
+
+
+def first_turn(steps: pl.LazyFrame, base: pl.Series, cuts: Cuts) -> pl.LazyFrame:
+    """Give `@row` and `@at` of the first step that lies in another place than the value as of now.
+
+    Args:
+        steps: as `stepwise` gives them, of some rows.
+        base: the value of every row as of its as-of.
+        cuts: that tell places apart.
+    """
+    now = pl.LazyFrame({ROW: pl.int_range(len(base), dtype=pl.UInt32, eager=True), _BASE: base})
+    turned = cuts.place(pl.col(VALUE)) != cuts.place(pl.col(_BASE))
+    return steps.join(now, on=ROW, how="inner").filter(turned).group_by(ROW).agg(pl.col(AT).min())

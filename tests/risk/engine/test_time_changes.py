@@ -1,0 +1,161 @@
+"""Nothing changes by time alone before the moment that is announced: asked of drawn rulesets, and of every hour."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from fivefold.domain.clock import DAY_US
+from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.compiler.value_types import Vocabulary
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.engine.assessments import Assessments
+from fivefold.risk.engine.next_change import next_changes
+from fivefold.risk.facts.inputs import parts_of
+from fivefold.risk.facts.moments.monotone import only_rises_or_falls
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
+from fivefold.risk.language.expressions import CalculationInput, DaysSince, IndicatorInput, input_key
+from tests.depth import DEPTH, examples
+from tests.risk.engine.reference_conditions import World
+from tests.risk.engine.rulesets_drawn import read, rulesets
+from tests.risk.engine.test_assess import QUICK
+from tests.risk.engine.worlds import as_ofs, levels_before, only, people_drawn, portfolio_of, standing, worlds
+
+Data = dict[str, Any]
+
+SAME = ("status", "computed", "level", "rules_level", "entered", "floor", "hard_floor", "held_floor", "held_hard_floor")
+"""What an assessment comes to, beside the cases of its rules."""
+
+
+def held(found: Assessments) -> pl.DataFrame:
+    """Give what holds from an assessment on, as the next one goes on from it."""
+    rows = found.outcomes.filter(pl.col("rules_level").is_not_null())
+    columns = {"level": "rules_level", "entered": "entered", "floor": "held_floor", "hard_floor": "held_hard_floor"}
+    return rows.select(
+        ENTITY,
+        *(pl.col(column).cast(pl.Int64).alias(name) for name, column in columns.items()),
+        "floor_lost",
+        "hard_floor_lost",
+    )
+
+
+def outcome(found: Assessments) -> pl.DataFrame:
+    """Give what matters of it: of those to whom the ruleset does not apply no rule does."""
+    applies = pl.col("status") != "not applicable"
+    codes = (pl.when(applies).then(pl.col(rule.column)).alias(rule.column) for rule in found.program.rules)
+    return found.outcomes.select(ENTITY, *SAME, *codes)
+
+
+def is_looked_at_by_the_day(analysed: AnalysedRuleset) -> bool:
+    """Tell whether a calculation is read in which days pass and that may turn back: it is looked at each midnight."""
+    return any(
+        not only_rises_or_falls(each, analysed.names, days_in(each, analysed.names))
+        for each in analysed.inputs
+        if isinstance(each, CalculationInput)
+    )
+
+
+def days_in(calculated: CalculationInput, names: Vocabulary) -> set[str]:
+    return {input_key(part) for part in parts_of(calculated, names) if isinstance(part, DaysSince | IndicatorInput)}
+
+
+@settings(max_examples=examples(120), phases=QUICK, deadline=None)
+@given(rulesets(), worlds(), people_drawn, st.lists(st.floats(0, 1), min_size=3, max_size=3))
+def test_nothing_changes_before_the_moment_that_is_announced(
+    ruleset: Data, world: World, people: list[Data], parts: list[float]
+) -> None:
+    analysed = AnalysedRuleset(read(ruleset))
+    assume(not is_looked_at_by_the_day(analysed))
+    portfolio = portfolio_of(world, people, analysed.ruleset)
+    overrides = standing(people, "override", ("level", "until"))
+    first = assess(analysed, portfolio, as_ofs(people), levels_before(people), overrides, ahead=True)
+    announced = next_changes(first, overrides, portfolio.lists)
+    now = first.outcomes[AS_OF]
+    assert (announced["next_us"] > now).all()
+    length = announced["next_us"] - now
+    before = held(first)
+    again = assess(analysed, portfolio, now, before, overrides)
+    for share in (*parts, 1.0):
+        later = now + ((length - 1) * share).cast(pl.Int64).clip(0, length - 1)
+        then = assess(analysed, portfolio, later, before, overrides)
+        assert outcome(then).equals(outcome(again)), (now.to_list(), later.to_list())
+
+
+HOUR_US = DAY_US // 24
+FIRST = datetime(2023, 6, 30, tzinfo=UTC)
+HOURS = 24 * (60 if DEPTH == "quick" else 730)
+MOST_STEPS = 2_000
+
+
+def every_hour(portfolio: Portfolio, analysed: AnalysedRuleset, begin: int) -> pl.DataFrame:
+    """Give what the rules alone say at each hour: the entity once for every hour, all in one frame."""
+    hours = pl.DataFrame({"hour": pl.int_range(HOURS, eager=True)})
+
+    def repeated(frame: pl.DataFrame) -> pl.DataFrame:
+        named = pl.format("{}", "hour").alias(ENTITY)
+        return hours.join(frame.drop(ENTITY), how="cross").with_columns(named).drop("hour")
+
+    parts = ("entities", "transactions", "cases", "alerts", "tags", "screenings", "indicators", "values")
+    whole = replace(portfolio, **{part: repeated(getattr(portfolio, part)) for part in parts})
+    found = assess(analysed, whole, pl.int_range(HOURS, eager=True) * HOUR_US + begin)
+    known = found.inputs.select(pl.exclude(ENTITY, AS_OF).is_null())
+    rules = found.outcomes.select("status", "floor", "hard_floor", *found.program.outputs[:-5])
+    return rules.with_columns(known=pl.concat_str(known.cast(pl.String)) if known.width else pl.lit(""))
+
+
+class Life:
+    """One entity, assessed now and then: its level goes on from one assessment to the next."""
+
+    def __init__(self, analysed: AnalysedRuleset, portfolio: Portfolio, overrides: pl.DataFrame) -> None:
+        self.analysed, self.portfolio, self.overrides = analysed, portfolio, overrides
+        self.before: pl.DataFrame | None = None
+        self.level: Any = None
+        self.ends: list[int] = []
+
+    def look(self, at: int, *, ahead: bool = False) -> Assessments:
+        found = assess(self.analysed, self.portfolio, at, self.before, self.overrides, ahead=ahead)
+        self.before = held(found)
+        row = found.outcomes.row(0, named=True)
+        self.level = (row["status"], row["level"], row["rules_level"])
+        ends = (row["may_move_down_on"], row["floor_held_until"], *self.overrides["until"])
+        self.ends = [end for end in ends if end is not None and end > at]
+        return found
+
+
+@settings(max_examples=examples(30), phases=QUICK, deadline=None)
+@given(rulesets(), worlds(), people_drawn)
+def test_announced_moments_give_the_levels_of_every_hour(ruleset: Data, world: World, people: list[Data]) -> None:
+    begin = int(FIRST.timestamp()) * 1_000_000
+    # A month from a moment off the hour may end a day later than one from the hour after: that is no matter of moments.
+    made = read({**ruleset, **({"cooldown": "30 days"} if "cooldown" in ruleset else {})})
+    analysed = AnalysedRuleset(made)
+    assume(not is_looked_at_by_the_day(analysed))
+    portfolio = portfolio_of(only(world, "e0"), people[:1], made)
+    overrides = standing(people[:1], "override", ("level", "until"))
+    rules = every_hour(portfolio, analysed, begin)
+    moved = [
+        0,
+        *(
+            rules[1:]
+            .with_columns(rules[:-1].rename(lambda name: f"before {name}"))
+            .select(pl.any_horizontal(pl.col(name).ne_missing(pl.col(f"before {name}")) for name in rules.columns))
+            .to_series()
+            .arg_true()
+            + 1
+        ),
+    ]
+    hourly, announced = Life(analysed, portfolio, overrides), Life(analysed, portfolio, overrides)
+    changed, due, steps = set(moved), begin, 0
+    for hour in range(HOURS):
+        now = begin + hour * HOUR_US
+        if hour in changed or any(end <= now for end in hourly.ends):
+            hourly.look(now)
+        while due <= now:
+            found = announced.look(due, ahead=True)
+            due = next_changes(found, overrides, portfolio.lists)["next_us"][0]
+            steps += 1
+            assert steps < MOST_STEPS
+        assert announced.level == hourly.level, (hour, now)

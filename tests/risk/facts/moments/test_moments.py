@@ -1,0 +1,260 @@
+"""Each kind of input tells the moment at which time alone takes it to another place: never late, and mostly exact."""
+
+import json
+from datetime import UTC, date, datetime
+from typing import Any, get_args
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fivefold.domain.clock import DAY_US, to_microseconds
+from fivefold.domain.money import base_only
+from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.facts.moments import ANYTHING, MOVEMENTS
+from fivefold.risk.facts.moments.cuts import cuts_of
+from fivefold.risk.facts.portfolio import ENTITY, Portfolio
+from fivefold.risk.language.expressions import PLAIN_INPUTS, input_key
+from fivefold.risk.language.patterns import Pattern
+from fivefold.risk.language.policy import POLICY_INPUTS
+from fivefold.risk.language.reading import read_ruleset
+from tests.depth import examples
+
+Data = dict[str, Any]
+NOW = to_microseconds(datetime(2024, 3, 30, 12, tzinfo=UTC))
+HOUR_US = DAY_US // 24
+
+
+def test_every_kind_of_input_tells_its_moment() -> None:
+    """An input that is composed of others takes `composite`; one that stands still says so."""
+    patterns = get_args(get_args(Pattern)[0])
+    assert set(MOVEMENTS) == {*PLAIN_INPUTS.values(), *POLICY_INPUTS.values(), *patterns}
+
+
+OVERS = ["7 hours", "1 day", "30 days", "90 days", "1 month", "2 months", "1 year"]
+NUMBERS = [0, 1, 2, 3, 0.5, 1.5, 10, 30, 100, 300]
+WHERES = [None, {"field": "operation", "equals": "cash"}, {"field": "direction", "equals": "deposit"}]
+
+overs = st.sampled_from(OVERS)
+windows = st.fixed_dictionaries({"over": overs}, optional={"where": st.sampled_from(WHERES[1:])})
+aggregates = st.one_of(
+    windows.map(lambda window: {"count": "transactions", **window}),
+    *[windows.map(lambda window, word=word: {word: "amount", **window}) for word in ("sum", "mean", "min", "max")],
+    *[windows.map(lambda window, word=word: {word: "weight", **window}) for word in ("sum", "mean", "min", "max")],
+    windows.map(lambda window: {"sum": "signed_amount", **window}),
+    windows.map(lambda window: {"distinct": "operation", **window}),
+)
+since = st.one_of(
+    windows.map(lambda window: {"days_since": "transactions", **window}),
+    st.just({"days_since": "transactions"}),
+    st.just({"days_since": "opened_on"}),
+)
+ratios = st.lists(st.one_of(aggregates, since, st.just({"field": "income"})), min_size=2, max_size=2).map(
+    lambda parts: {"ratio": parts}
+)
+exact_patterns = st.one_of(
+    st.fixed_dictionaries(
+        {
+            "pattern": st.just("structuring"),
+            "threshold": st.just(3),
+            "margin": st.just("50%"),
+            "at_least": st.integers(1, 3),
+            "over": overs,
+        }
+    ),
+    st.fixed_dictionaries(
+        {"pattern": st.sampled_from(["fan-in", "fan-out"]), "at_least": st.integers(1, 2), "over": overs}
+    ),
+    st.fixed_dictionaries(
+        {
+            "pattern": st.just("volume-deviation"),
+            "expected_monthly": st.just("income"),
+            "factor": st.sampled_from([0.5, 2]),
+            "over": overs,
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            "pattern": st.just("purpose-deviation"),
+            "transaction_field": st.just("operation"),
+            "declared": st.just("words"),
+            "share": st.just("40%"),
+            "over": overs,
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            "pattern": st.just("dormant-then-active"),
+            "dormant": overs,
+            "active": overs,
+            "at_least": st.integers(1, 2),
+        }
+    ),
+)
+early_patterns = st.one_of(
+    st.fixed_dictionaries(
+        {
+            "pattern": st.just("velocity"),
+            "more_than": st.integers(1, 2),
+            "counterparties": st.integers(1, 2),
+            "over": overs,
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            "pattern": st.just("pass-through"),
+            "within": overs,
+            "share": st.just("50%"),
+            "minimum": st.just(1),
+            "at_least": st.integers(1, 2),
+            "over": overs,
+        }
+    ),
+)
+
+days = st.one_of(st.integers(0, 70), st.sampled_from([0, 1, 2, 28, 29, 30, 31, 59, 60, 365, 366]))
+moments_past = st.builds(
+    lambda day, hour, more: NOW - day * DAY_US - hour * HOUR_US - more,
+    days,
+    st.integers(0, 30),
+    st.sampled_from([0, 0, 0, 1]),
+)
+facts = st.fixed_dictionaries(
+    {
+        "at": moments_past,
+        "amount": st.sampled_from([-3.0, -1.0, 0.01, 1.0, 2.0, 2.99, 10.0]),
+        "weight": st.sampled_from([None, 0.1, 0.5, -2.0, 3.0]),
+        "operation": st.sampled_from([None, "cash", "wire", "x"]),
+        "counterparty_id": st.sampled_from([None, "a", "b", "c"]),
+    }
+)
+histories = st.lists(facts, max_size=9)
+persons = st.fixed_dictionaries(
+    {
+        "income": st.sampled_from([None, 0.0, 1.0, 2.0, 30.0]),
+        "words": st.sampled_from([None, [], ["cash"], ["wire", "x"]]),
+        "opened": st.sampled_from([None, -40 * DAY_US, -DAY_US, 0, HOUR_US, 3 * DAY_US]),
+    }
+)
+
+
+def ruleset_of(made: Data, cuts: list[float]) -> AnalysedRuleset:
+    """Write a ruleset of one rule, whose cases compare an input in all ways."""
+    words = ("above", "at_least", "below", "at_most")
+    cases = [{"when": {words[place % 4]: cut}, "points": place + 1} for place, cut in enumerate(cuts)]
+    whole = {
+        "ruleset": "one",
+        "entity_type": "customer",
+        "fields": {"income": "number", "words": ["text"], "opened_on": "date"},
+        "transaction_fields": {"operation": "text", "counterparty_id": "text", "weight": "number"},
+        "levels": ["low", "medium", "high"],
+        "score": {"points": {"thresholds": [31, 61]}},
+        "max_recompute_interval": "180 days",
+        "rules": [{"id": "one", "title": "One", "category": "other", "input": made, "cases": cases}],
+    }
+    return AnalysedRuleset(read_ruleset(json.dumps(whole)))
+
+
+def portfolio_of(history: list[Data], person: Data) -> Portfolio:
+    opened = None if person["opened"] is None else NOW + person["opened"]
+    entities = pl.DataFrame(
+        {ENTITY: ["e"], "income": [person["income"]], "words": [person["words"]], "opened_on": [opened]},
+        schema={ENTITY: pl.String, "income": pl.Float64, "words": pl.List(pl.String), "opened_on": pl.Datetime("us")},
+    )
+    rows = pl.DataFrame(
+        {
+            ENTITY: ["e"] * len(history),
+            "transaction_date": pl.Series([one["at"] for one in history], dtype=pl.Int64).cast(pl.Datetime("us")),
+            "transaction_amount": pl.Series([one["amount"] for one in history], dtype=pl.Float64),
+            "transaction_currency": ["EUR"] * len(history),
+            **{
+                name: pl.Series([one[name] for one in history], dtype=kind)
+                for name, kind in (("weight", pl.Float64), ("operation", pl.String), ("counterparty_id", pl.String))
+            },
+        },
+        schema_overrides={ENTITY: pl.String, "transaction_currency": pl.String},
+    )
+    return Portfolio(entities, base_only("EUR", date(2024, 1, 1)), transactions=rows)
+
+
+def places(analysed: AnalysedRuleset, portfolio: Portfolio, moments: list[int]) -> list[int]:
+    """Give the place of the input at each moment."""
+    key = input_key(analysed.inputs[0])
+    cuts = cuts_of(analysed, "EUR")[key]
+    return [assess(analysed, portfolio, moment).inputs.select(cuts.place(pl.col(key))).item() for moment in moments]
+
+
+def announced(analysed: AnalysedRuleset, portfolio: Portfolio) -> int | None:
+    found = assess(analysed, portfolio, NOW, ahead=True)
+    assert found.moments is not None
+    key = input_key(analysed.inputs[0])
+    moments = [found.moments[name][0] for name in (key, ANYTHING) if name in found.moments.columns]
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
+def looked_at(moment: int | None, shares: list[float]) -> list[int]:
+    """Give moments between now and the announced one, the last of them a microsecond before it."""
+    end = NOW + 800 * DAY_US if moment is None else moment
+    return [NOW, *(NOW + int((end - 1 - NOW) * share) for share in shares), end - 1]
+
+
+drawn_shares = st.lists(st.floats(0, 1), min_size=2, max_size=4)
+drawn_cuts = st.lists(st.sampled_from(NUMBERS), min_size=1, max_size=3)
+
+
+inputs_drawn = st.one_of(aggregates, since, ratios, exact_patterns)
+
+
+@settings(max_examples=examples(600), deadline=None)
+@given(st.one_of(inputs_drawn, early_patterns), drawn_cuts, histories, persons, drawn_shares)
+def test_nothing_moves_before_its_moment(
+    made: Data, cuts: list[float], history: list[Data], person: Data, shares: list[float]
+) -> None:
+    analysed, portfolio = ruleset_of(made, cuts), portfolio_of(history, person)
+    moment = announced(analysed, portfolio)
+    assert moment is None or moment > NOW
+    moments = looked_at(moment, shares)
+    assert len(set(places(analysed, portfolio, moments))) == 1, (moment, moments)
+
+
+def is_on_the_calendar(made: Data) -> bool:
+    return "month" in json.dumps(made) or "year" in json.dumps(made)
+
+
+@settings(max_examples=examples(400), deadline=None)
+@given(inputs_drawn, drawn_cuts, histories, persons)
+def test_at_its_moment_it_moves(made: Data, cuts: list[float], history: list[Data], person: Data) -> None:
+    """But for windows on the calendar, into which a fact may come back, and ratios in which days pass."""
+    if is_on_the_calendar(made) or ("ratio" in made and "days_since" in json.dumps(made)):
+        return
+    analysed, portfolio = ruleset_of(made, cuts), portfolio_of(history, person)
+    moment = announced(analysed, portfolio)
+    if moment is not None:
+        before, then = places(analysed, portfolio, [NOW, moment])
+        assert before != then
+
+
+@pytest.mark.parametrize(
+    ("comparison", "expected"),
+    [
+        ({"at_least": 90}, 90 * DAY_US),
+        ({"below": 90}, 90 * DAY_US),
+        ({"above": 90}, 90 * DAY_US + 1),
+        ({"at_most": 90}, 90 * DAY_US + 1),
+        ({"equals": 90}, 90 * DAY_US),
+        ({"between": [5, 90]}, 5 * DAY_US),
+        ({"between": [1, 90]}, 90 * DAY_US + 1),
+        ({"in": [1, 90]}, 90 * DAY_US),
+        ({"at_least": 30000}, 30000 * DAY_US),
+        ({"at_least": 1}, None),
+    ],
+)
+def test_days_cross_a_bound_to_the_microsecond(comparison: Data, expected: int | None) -> None:
+    """The account was opened two days ago."""
+    whole = json.loads(ruleset_of({"days_since": "opened_on"}, [1]).ruleset.canonical)
+    whole["rules"][0]["cases"][0]["when"] = comparison
+    portfolio = portfolio_of([], {"income": None, "words": None, "opened": -2 * DAY_US})
+    moment = announced(AnalysedRuleset(read_ruleset(json.dumps(whole))), portfolio)
+    assert moment == (None if expected is None else NOW - 2 * DAY_US + expected)
