@@ -284,7 +284,7 @@ class InputDescription:
         """Write the input's value, or the raw value where it could not be read; *row* has one entity's columns."""
         problem = row.get(self.error)
         if problem:
-            return f"{self.name} is {problem}"
+            return f"{self.name} {f'is {problem}' if self.formula is None else 'cannot be calculated'}"
         shown = value_words(row[self.key], self.column, self.currency, self.cuts)
         return f"{self.name} is {shown if self.formula is None else self.formula.words(row, shown)}"
 

@@ -113,6 +113,7 @@ def test_what_cannot_be_read_fails_as_every_other_input_does() -> None:
     bad, fine = told(SHARE, {"below": 1}, {"n0": 3, "n1": "ten"}, {"n0": 3, "n1": 10})
     assert bad.status == "failed"
     assert bad.failures == ("Asks: n1 is 'ten', which is no finite number",)
+    assert bad.rules[0].seen == "share cannot be calculated"
     assert (fine.status, fine.total) == ("assessed", 20)
 
 
