@@ -110,6 +110,8 @@ def _set(path: Path, before: Any, after: Any) -> Change:
 def _text(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(_text, value))
+    if isinstance(value, dict):  # an input that is compared with
+        return f"{{{', '.join(f'{word}: {_text(below)}' for word, below in value.items())}}}"
     return f"{value:f}" if isinstance(value, Decimal) else str(value)
 
 

@@ -114,6 +114,17 @@ def test_joins_turn_and_a_negation_goes() -> None:
     }
 
 
+def test_an_input_that_is_compared_with_moves_in_its_window() -> None:
+    sums = [{"sum": "amount", "over": f"{days} days"} for days in (30, 90)]
+    found = of_rule(input=sums[0], cases=[{"when": {"above": sums[1]}, "points": 5}])
+    written = "{over: 90 days, sum: amount}"
+    assert {change for change in found if change[0].startswith("cases.0.when")} == {
+        ("cases.0.when.above", f"above {written}", f"at_least {written}"),
+        ("cases.0.when.above.over", "90 days", "89 days"),
+        ("cases.0.when.above.over", "90 days", "91 days"),
+    }
+
+
 @given(rulesets())
 def test_a_change_is_one_place_of_the_ruleset_and_never_the_same_content(drawn: Data) -> None:
     ruleset = read(drawn)
