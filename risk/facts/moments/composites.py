@@ -1,6 +1,6 @@
 """Values made of others, such as ratios: when they turn, from how each of their parts moves."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -97,16 +97,23 @@ def composite(whole: Whole, inputs: pl.DataFrame, key: str, cuts: Cuts) -> list[
     frames = [moments for part in whole.parts.values() for moments in part.moments]
     if whole.passing:
         frames += [steps.select(ROW, AT) for steps in whole.stepping.values()]
-        frames.append(_halved(whole, inputs, key, cuts) if whole.is_monotone else each_midnight(inputs, key))
+        frames.append(
+            _halved(whole, inputs, key, cuts) if whole.is_monotone else each_midnight(inputs, key, whole.parts)
+        )
     elif whole.stepping:
         frames.append(_first_step(whole, inputs, key, cuts))
     return frames
 
 
-def each_midnight(inputs: pl.DataFrame, key: str) -> pl.LazyFrame:
-    """Give `@row` and `@at`, the next midnight, of those whose value is known."""
+def each_midnight(inputs: pl.DataFrame, key: str, parts: Iterable[str] = ()) -> pl.LazyFrame:
+    """Give `@row` and `@at`, the next midnight, of those whose value is known, or all of whose parts are.
+
+    With its parts known, a value is unknown by a divisor that is 0 now, and as days pass it is not 0 for long.
+    """
     midnight = (pl.col(AS_OF) // DAY_US + 1) * DAY_US
-    return inputs.lazy().filter(pl.col(key).is_not_null()).select(ROW, midnight.alias(AT))
+    parts_known = [pl.col(name).is_not_null() for name in parts]
+    known = pl.col(key).is_not_null() | (pl.all_horizontal(parts_known) if parts_known else False)
+    return inputs.lazy().filter(known).select(ROW, midnight.alias(AT))
 
 
 def _first_step(whole: Whole, inputs: pl.DataFrame, key: str, cuts: Cuts) -> pl.LazyFrame:

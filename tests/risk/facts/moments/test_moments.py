@@ -236,6 +236,19 @@ def test_at_its_moment_it_moves(made: Data, cuts: list[float], history: list[Dat
         assert before != then
 
 
+def test_a_divisor_that_is_zero_as_days_pass_is_looked_at_again() -> None:
+    """The account was opened thirty days ago, to the microsecond."""
+    apart = {"subtract": [{"days_since": "opened_on"}, 30]}
+    whole = json.loads(ruleset_of({"calculation": "share"}, [1]).ruleset.canonical)
+    whole["calculate"] = {"share": {"unit": "ratio", "divide": [{"days_since": "opened_on"}, apart]}}
+    analysed = AnalysedRuleset(read_ruleset(json.dumps(whole)))
+    portfolio = portfolio_of([], {"income": None, "words": None, "opened": -30 * DAY_US})
+    assert assess(analysed, portfolio, NOW).inputs[input_key(analysed.inputs[0])].to_list() == [None]
+    assert announced(analysed, portfolio) == (NOW // DAY_US + 1) * DAY_US
+    nobody = portfolio_of([], {"income": None, "words": None, "opened": None})
+    assert announced(analysed, nobody) is None
+
+
 @pytest.mark.parametrize(
     ("comparison", "expected"),
     [
