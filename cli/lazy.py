@@ -39,6 +39,7 @@ COMMANDS = {
     "erase-again": ("platform.privacy", "Put legal holds and erasures again, after a restore."),
     "hold": ("platform.privacy", "Put a legal hold on an entity, against erasure."),
     "replay": ("platform.audit", "Make a stored assessment or decision again, to the byte."),
+    "statement": ("platform.statement", "Write the statement of an assessment for the person concerned."),
     "audit": ("platform.audit", "The audit log: prove it whole, keep its heads, read it."),
     "clock": ("platform.clock", "The clocks of this machine and of the database."),
     "validate": ("platform.validation", "Measure what levels were worth in a time that is over."),

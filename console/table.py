@@ -22,7 +22,7 @@ from fivefold.console.models import version, versions
 from fivefold.console.monitoring import operations, validation
 from fivefold.console.queue import many, records
 from fivefold.console.queue import page as queue
-from fivefold.console.recourse import what_if
+from fivefold.console.recourse import statement, what_if
 from fivefold.console.rulesets import backtest, editor, overview
 from fivefold.console.rulesets import version as ruleset
 from fivefold.console.visit import Redirect, View, Visit
@@ -36,6 +36,7 @@ _VERSION = f"{_RULESET}/versions/{{number}}"
 _PROPOSAL = "/console/proposals/{proposal}"
 _PROPOSAL_OF = "/v1/proposals/{proposal}"
 _CHECK = "POST /v1/rulesets/check"
+_STATE = "POST /v1/assessments/{assessment}/statement"
 _LIST = f"{lists.LISTS}/{{list}}"
 _POLICY = f"{policies.POLICIES}/{{policy}}"
 _POLICY_VERSION = f"{_POLICY}/versions/{{number}}"
@@ -107,6 +108,8 @@ VIEWS: Final[tuple[View, ...]] = (
     View("POST", f"{_ENTITY}/end-tag", f"DELETE {_OF}/tags/{{tag}}", customer.end_tag, customer.show_customer),
     View("POST", f"{_ENTITY}/export-json", f"GET {_OF}", export.export_json, customer.show_customer),
     View("POST", f"{_ENTITY}/export-pdf", f"GET {_OF}", export.export_pdf, customer.show_customer),
+    View("POST", f"{_ENTITY}/statement-json", _STATE, statement.statement_json, customer.show_customer),
+    View("POST", f"{_ENTITY}/statement-pdf", _STATE, statement.statement_pdf, customer.show_customer),
     View("GET", f"{_ENTITY}/timeline", f"GET {_OF}/timeline", timeline.show_timeline),
     View("GET", f"{_ENTITY}/transactions", f"GET {_OF}/transactions/days", transactions.show_transactions),
     View("GET", f"{_ENTITY}/value", f"GET {_OF}", value_year.show_value_year),

@@ -46,22 +46,27 @@ def pdf_of(export: CustomerExport, zone: str) -> bytes:
     """
     with reading_in(zone):
         story = [
-            _said(f"{export.external_id} ({words(export.entity_type)})", "title"),
-            _said(_level(export)),
-            *([_said(sentence(export.sentence))] if export.sentence else []),
+            said(f"{export.external_id} ({words(export.entity_type)})", "title"),
+            said(_level(export)),
+            *([said(sentence(export.sentence))] if export.sentence else []),
             Spacer(1, 6),
             *_factors(export),
-            _said(_worth(export)),
+            said(_worth(export)),
             Spacer(1, 6),
             *_known(export),
             Spacer(1, 12),
             *_foot(export),
         ]
-        head = f"{export.external_id}, {_moment(export.exported_us)}"
+        head = f"{export.external_id}, {moment_text(export.exported_us)}"
+    return pages_of(story, head, title=export.external_id, author=export.exported_by)
+
+
+def pages_of(story: Sequence[Any], head: str, *, title: str, author: str) -> bytes:
+    """Write paragraphs and tables as pages, each with *head* and its number below."""
     written = BytesIO()
-    named = {"title": export.external_id, "author": export.exported_by, "lang": "en"}
+    named = {"title": title, "author": author, "lang": "en"}
     pages = SimpleDocTemplate(written, pagesize=A4, **dict.fromkeys(_SIDES, _MARGIN), **named)
-    pages.build(story, canvasmaker=partial(_Numbered, head=head))
+    pages.build(list(story), canvasmaker=partial(_Numbered, head=head))
     return written.getvalue()
 
 
@@ -82,14 +87,15 @@ class _Numbered(Canvas):  # type: ignore[misc]  # of a library without types
         for number, state in enumerate(self._states, start=1):
             self.__dict__.update(state)
             count = text("Page {number} of {count}", number=number, count=len(self._states))
-            foot = _said(f"{self._head} · {count}", "foot")
+            foot = said(f"{self._head} · {count}", "foot")
             foot.wrapOn(self, A4[0] - 2 * _MARGIN, _MARGIN)
             foot.drawOn(self, _MARGIN + 6, 10 * mm)
             super().showPage()
         super().save()
 
 
-def _said(written: str, style: str = "plain") -> Any:
+def said(written: str, style: str = "plain") -> Any:
+    """Give a paragraph of plain text; a style is plain, strong, title or foot."""
     return Paragraph(_with_fonts(written), _styles()[style])
 
 
@@ -107,7 +113,7 @@ def _with_fonts(written: str) -> str:
     return "".join(parts)
 
 
-def _moment(time_us: int) -> str:
+def moment_text(time_us: int) -> str:
     """Write a moment as pages do, UTC in brackets."""
     return re.sub("<[^>]+>", "", re.sub("<small>(.*?)</small>", r"(\1)", str(moment(time_us))))
 
@@ -125,7 +131,7 @@ def _factors(export: CustomerExport) -> list[Any]:
         )
         for rule in export.factors
     ]
-    cells = [[_said(each, "strong") for each in head], *([_said(each) for each in row] for row in rows)]
+    cells = [[said(each, "strong") for each in head], *([said(each) for each in row] for row in rows)]
     look = [
         ("VALIGN", (0, 0), (-1, -1), "TOP"),
         ("LINEBELOW", (0, 0), (-1, -1), 0.5, _LINE),
@@ -164,24 +170,24 @@ def _picture(bars: Sequence[Bar]) -> Drawing:
 
 def _known(export: CustomerExport) -> list[Any]:
     lines = [f"{words(name)}: {attribute(value)}" for name, value in export.attributes.items()]
-    lines += [text("Tag {tag} since {since}", tag=tag.tag, since=_moment(tag.from_us)) for tag in export.tags]
+    lines += [text("Tag {tag} since {since}", tag=tag.tag, since=moment_text(tag.from_us)) for tag in export.tags]
     lines += [
         text(
             "Screening {name}, {at}: {found}",
             name=each.screening,
-            at=_moment(each.at_us),
+            at=moment_text(each.at_us),
             found=text("hit") if each.found else text("clean"),
         )
         for each in export.screenings
     ]
-    return [_said(text("What is known"), "strong"), *(_said(line) for line in lines or [text("None so far.")])]
+    return [said(text("What is known"), "strong"), *(said(line) for line in lines or [text("None so far.")])]
 
 
 def _foot(export: CustomerExport) -> list[Any]:
-    foot = text("Exported by {name}, {at}.", name=export.exported_by, at=_moment(export.exported_us))
+    foot = text("Exported by {name}, {at}.", name=export.exported_by, at=moment_text(export.exported_us))
     if export.address is not None:
         foot += " " + text("Permanent address: {address}", address=export.address)
-    return [_said(foot)]
+    return [said(foot)]
 
 
 def _level(export: CustomerExport) -> str:
@@ -189,7 +195,7 @@ def _level(export: CustomerExport) -> str:
         return text("Risk: {status}", status=words(export.status)) + "."
     said = text("Risk: {level}", level=words(export.level))
     if export.since_us is not None:
-        said += " " + text("since {since}", since=_moment(export.since_us))
+        said += " " + text("since {since}", since=moment_text(export.since_us))
     if export.overridden:
         rules_level = words(export.rules_level) if export.rules_level else "–"
         said += ". " + text("An override holds; beneath it the rules say {level}", level=rules_level)

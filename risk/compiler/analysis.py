@@ -85,7 +85,7 @@ class Analysed(ABC, Generic[AnyDefinition]):
         """The named lists that it needs, in alphabetical order."""
         conditions: list[Any] = [place.condition for place in self.conditions]
         conditions += [place.condition for place in self.wheres]
-        return tuple(sorted({name for condition in conditions for name in _lists_in(condition)}))
+        return tuple(sorted({name for condition in conditions for name in lists_in(condition)}))
 
     @cached_property
     @abstractmethod
@@ -210,7 +210,8 @@ def signal_of_rule(rule: Rule) -> LanguageModel:
     return signal
 
 
-def _lists_in(condition: Any) -> Iterator[str]:
+def lists_in(condition: Any) -> Iterator[str]:
+    """Give the named lists that a condition reads."""
     for test in tests_in(condition):
         for operator, value in test.comparisons():
             if operator in {"in_list", "not_in_list"}:

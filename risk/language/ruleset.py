@@ -160,6 +160,8 @@ class Rule(LanguageModel):
         on_unknown: given where none holds and one was unknown; `otherwise` where it is not written.
         overridable: an approved override may go below this rule's floor.
         changeable: a person can change the rule's own input, and which way; what does not say so stays as it is.
+        disclosable: a statement for the person concerned shows it. Where nothing is said: unless it reads what others
+            found, or what `undisclosed` names.
     """
 
     id: Identifier
@@ -173,6 +175,7 @@ class Rule(LanguageModel):
     decay: Decay | None = None
     overridable: bool = False
     changeable: Way | None = None
+    disclosable: bool | None = None
 
 
 def _exactly(value: Any) -> Any:
@@ -230,6 +233,13 @@ class Coverage(LanguageModel):
     cases: Percent = Decimal(80)
 
 
+class Undisclosed(LanguageModel):
+    """What no statement for the person concerned may show a trace of: no rule that reads one of these is shown."""
+
+    inputs: tuple[Input, ...] = ()
+    lists: tuple[Identifier, ...] = ()
+
+
 OptionalTable = Literal["cases", "alerts", "tags"]
 """Tables that a ruleset may do without. Screenings are not among them: an unscreened entity is never a clean one."""
 
@@ -252,6 +262,7 @@ class Ruleset(Definition):
         levels: names, lowest first.
         max_recompute_interval: the longest that a level stands without being computed again.
         cooldown: the least time at a level before a lower one is entered.
+        undisclosed: inputs and lists that keep a rule out of statements for the person concerned.
     """
 
     word = "ruleset"
@@ -270,6 +281,7 @@ class Ruleset(Definition):
     cooldown: DurationText | None = None
     rationale: Words | None = None
     coverage: Coverage = Coverage()
+    undisclosed: Undisclosed = Undisclosed()
     rules: Annotated[tuple[Rule, ...], Field(min_length=1, max_length=1000)]
     examples: tuple[Example, ...] = ()
 

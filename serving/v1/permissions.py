@@ -11,7 +11,7 @@ from fivefold.serving.v1.models import models
 from fivefold.serving.v1.monitoring import operations, validations
 from fivefold.serving.v1.portfolio import distribution, entity_lists, values
 from fivefold.serving.v1.queue import queue
-from fivefold.serving.v1.recourse import what_if
+from fivefold.serving.v1.recourse import statement, what_if
 from fivefold.serving.v1.route import Route, Work
 from fivefold.serving.v1.rulesets import activations, rulesets
 from fivefold.serving.v1.webhooks import webhooks
@@ -55,6 +55,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/assessments/{assessment}", READERS, levels.read_reasons),
     Route("GET", "/v1/assessments/{assessment}/sources", READERS, levels.read_sources),
     Route("GET", "/v1/assessments/{assessment}/difference", READERS, levels.read_difference),
+    Route("POST", "/v1/assessments/{assessment}/statement", PUBLISHERS, statement.give_statement, work=Work.READING),
     Route("GET", f"{_ENTITY}/timeline", READERS, facts.list_events),
     Route("GET", f"{_ENTITY}/tags", READERS, facts.list_tags),
     Route("PUT", f"{_ENTITY}/tags/{{tag}}", TAGGERS, entities.set_tag, 202),

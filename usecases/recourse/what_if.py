@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.text import perhaps
-from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
+from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.compiler.value_types import vocabulary
 from fivefold.risk.engine.explain.breakdown import Explanation
 from fivefold.risk.engine.program import program_for
@@ -150,7 +150,7 @@ def read_what_if(
     if level is not None and level not in names:
         raise ConfigError(f"there is no level {level!r}; there are {', '.join(names)}{perhaps(level, names)}")
     found = what_if(subject, direction, None if level is None else names.index(level) + 1)
-    view = _View(subject.program.analysed, subject.base, found.now, with_thresholds=with_thresholds)
+    view = _View(subject, found.now, with_thresholds=with_thresholds)
     return view.of(f"{row.entity_id}.{row.number}", found)
 
 
@@ -175,9 +175,10 @@ def subject_of_assessment(session: Session, row: Assessment) -> Subject | None:
 class _View:
     """What a reader may see of an answer."""
 
-    def __init__(self, analysed: AnalysedRuleset, base: str, now: Explanation, *, with_thresholds: bool) -> None:
-        self._ruleset = analysed.ruleset
-        self._base = base
+    def __init__(self, subject: Subject, now: Explanation, *, with_thresholds: bool) -> None:
+        self._ruleset = subject.program.ruleset
+        self._base = subject.base
+        self._inputs = subject.inputs.row(0, named=True)
         self._whole = with_thresholds
         self._fired = {
             one.rule for one in now.rules if isinstance(one.case, int) or one.points or one.floor
@@ -224,7 +225,7 @@ class _View:
         )
 
     def _change(self, change: InputChange) -> ChangeShown:
-        visible = visible_value(change.rule_input, change.before, vocabulary(self._ruleset), self._base, change.cuts)
+        visible = visible_value(change.rule_input, self._inputs, vocabulary(self._ruleset), self._base, change.cuts)
         return ChangeShown(
             factors=tuple(title for rule, title in change.rules.items() if self._whole or rule in self._fired),
             name=change.name if self._whole else visible.name,

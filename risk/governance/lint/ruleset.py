@@ -13,6 +13,7 @@ from fivefold.risk.compiler.formulas import calculations_in_order
 from fivefold.risk.compiler.locations import Location, tests_at
 from fivefold.risk.facts.inputs import part_of
 from fivefold.risk.facts.portfolio import NamedList
+from fivefold.risk.governance.disclosure import disclosure_diagnostics
 from fivefold.risk.governance.examples.facts import check_examples
 from fivefold.risk.governance.lint.doubts import doubt_diagnostics
 from fivefold.risk.governance.lint.levels import level_diagnostics
@@ -59,6 +60,7 @@ def style_diagnostics(analysed: AnalysedRuleset) -> Iterator[Diagnostic]:
         yield from _effects(path, rule)
         yield from _decay(path, rule)
         yield from _changeable((*path, "changeable"), rule, analysed)
+    yield from disclosure_diagnostics(analysed)
     if isinstance(ruleset.score, WeightedScore):
         yield from _columns(ruleset.score)
 

@@ -1,6 +1,6 @@
 """What would move a level, in words: each change with its case before and after, and what the rules say then."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
@@ -141,7 +141,7 @@ def what_if(subject: Subject, direction: Direction, level: int | None = None) ->
         level: the number of the level that is asked for; one step where it is not given.
     """
     inputs, outcomes = subject.assessed([()])
-    now = next(_explained(subject, inputs, outcomes))
+    now = next(explained(subject, inputs, outcomes))
     subject = subject.going_on(outcomes)
     names = subject.program.ruleset.levels
     (present,) = level_said(outcomes)
@@ -164,7 +164,8 @@ def what_if(subject: Subject, direction: Direction, level: int | None = None) ->
     )
 
 
-def _explained(subject: Subject, inputs: pl.DataFrame, outcomes: pl.DataFrame) -> Iterator[Explanation]:
+def explained(subject: Subject, inputs: pl.DataFrame, outcomes: pl.DataFrame) -> Iterator[Explanation]:
+    """Explain changed rows as any other assessment."""
     outcomes = outcomes.with_columns(pl.lit(0, pl.Int32).alias(VERSIONS))
     return explain_all(Assessments(subject.program, inputs, outcomes, versions=(subject.versions,), base=subject.base))
 
@@ -176,7 +177,7 @@ def _answers(subject: Subject, now: Explanation, found: Found) -> Iterator[Answe
     names = subject.program.ruleset.levels
     rows = zip(
         found.changes,
-        _explained(subject, inputs, outcomes),
+        explained(subject, inputs, outcomes),
         level_said(outcomes),
         outcomes[WITHHELD],
         outcomes[MAY_MOVE_DOWN_ON],
@@ -194,18 +195,9 @@ def _answers(subject: Subject, now: Explanation, found: Found) -> Iterator[Answe
 
 
 def _input_change(subject: Subject, options: Options, option: Option) -> InputChange:
-    rule_input, column = options.changeable.rule_input, options.column
-    currency = getattr(rule_input, "in_currency", None) or subject.base
+    rule_input = options.changeable.rule_input
     cuts = _cuts(subject.program.ruleset, rule_input)
-
-    def words(value: Any) -> str:
-        return value_words(value, column, currency, cuts)
-
-    if option.bound is not None:
-        bound = int(option.bound) if option.bound == option.bound.to_integral_value() else float(option.bound)
-        then = f"{'below' if option.side is Side.LOWER else 'above'} {words(bound)}"
-    else:
-        then = "something else" if FRESH in str(option.value) else words(option.value)
+    now, then = value_texts(options, option, subject.base, cuts)
     return InputChange(
         name=input_words(rule_input),
         rules={rule.id: rule.title for rule in subject.program.ruleset.rules if _declares(rule, rule_input)},
@@ -213,9 +205,22 @@ def _input_change(subject: Subject, options: Options, option: Option) -> InputCh
         before=options.before,
         cuts=cuts,
         side=option.side,
-        now=words(options.before),
+        now=now,
         then=then,
     )
+
+
+def value_texts(options: Options, option: Option, base: str, cuts: Sequence[Decimal]) -> tuple[str, str]:
+    """Write the present value of an input, and what it is to be: below 10,000.00 EUR."""
+    currency = getattr(options.changeable.rule_input, "in_currency", None) or base
+
+    def words(value: Any) -> str:
+        return value_words(value, options.column, currency, cuts)
+
+    if option.bound is None:
+        return words(options.before), "something else" if FRESH in str(option.value) else words(option.value)
+    bound = int(option.bound) if option.bound == option.bound.to_integral_value() else float(option.bound)
+    return words(options.before), f"{'below' if option.side is Side.LOWER else 'above'} {words(bound)}"
 
 
 def _declares(rule: Rule, rule_input: Any) -> bool:

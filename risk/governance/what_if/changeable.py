@@ -63,7 +63,7 @@ def linked_inputs(analysed: AnalysedRuleset) -> frozenset[str]:
     inputs of a comparison with each other.
     """
     read = {input_key(each) for each in analysed.inputs}
-    held = {input_key(each) for place in analysed.conditions for each in _compared(place)}
+    held = {input_key(each) for place in analysed.conditions for each in compared_with_each_other(place)}
     for each in analysed.inputs:
         parts = {input_key(part) for part in _computed_from(each, analysed.names)}
         held |= parts & read
@@ -74,7 +74,7 @@ def linked_inputs(analysed: AnalysedRuleset) -> frozenset[str]:
     return frozenset(held)
 
 
-def _compared(place: Location) -> Iterator[LanguageModel]:
+def compared_with_each_other(place: Location) -> Iterator[LanguageModel]:
     """Give the inputs that a condition compares with each other."""
     for _, test in tests_at(place):
         others = [other for _, other in inputs_compared(test)]

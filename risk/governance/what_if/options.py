@@ -80,10 +80,24 @@ class Options:
     exact: bool
 
 
-def options_of(changeable: Changeable, program: Program, members: Members, present: pl.Series) -> Options:
-    """Find what an input may be changed to; *present* is its column of one row."""
+def options_of(
+    changeable: Changeable,
+    program: Program,
+    members: Members,
+    present: pl.Series,
+    places: Sequence[Location] | None = None,
+) -> Options:
+    """Find what an input may be changed to.
+
+    Args:
+        changeable: the input.
+        program: whose comparisons tell values apart.
+        members: of the named lists.
+        present: the input's column of one row.
+        places: the conditions that count; all of the ruleset by default.
+    """
     key = input_key(changeable.rule_input)
-    column, places = program.inputs[key], program.analysed.conditions
+    column, places = program.inputs[key], program.analysed.conditions if places is None else places
     tests = list(tests_about(key, places))
     comparisons = [comparison for test in tests for comparison in test.comparisons()]
     declared = type_of(changeable.rule_input, Location((), None), program.analysed.names)

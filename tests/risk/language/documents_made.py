@@ -140,6 +140,7 @@ def rule(identifier: str) -> st.SearchStrategy[Data]:
         decay=st.fixed_dictionaries({"half_life": days}, optional={"signal": st.just({"count": "cases"})}),
         overridable=st.booleans(),
         changeable=st.sampled_from(["up", "down", "either"]),
+        disclosable=st.booleans(),
     )
     return both(fixed, more)
 
@@ -185,6 +186,7 @@ rulesets: st.SearchStrategy[Data] = both(
     optional(
         fields=st.dictionaries(names, types, max_size=3),
         transaction_fields=st.dictionaries(names, types, max_size=2),
+        undisclosed=optional(lists=st.just(["hot"]), inputs=st.just([{"field": "income"}])),
         optional_tables=st.lists(st.sampled_from(["cases", "alerts", "tags"]), max_size=2, unique=True),
         calculate=st.dictionaries(names, calculations, max_size=2),
         applies_to=conditions,

@@ -75,6 +75,7 @@ EXAMPLES: Mapping[str, Example] = {
     "read_history": Example(_CUSTOMER, own=_OF_CUSTOMER),
     "read_reasons": Example({"assessment": "1.1"}, own=("assessment",)),
     "read_sources": Example({"assessment": "1.1"}, own=("assessment",)),
+    "give_statement": Example({"assessment": "1.1"}, own=("assessment",)),
     "read_what_if": Example(_CUSTOMER, own=_OF_CUSTOMER),
     "read_difference": Example({"assessment": "1.1"}, own=("assessment",), status=404),  # there is none before it
     "list_transaction_days": Example(_CUSTOMER, query={"since": "2026-10-20", "until": "2026-11-20"}, own=_OF_CUSTOMER),

@@ -174,6 +174,7 @@ FIRST_DAYS = (
     Step("read_reasons"),
     Step("read_sources"),
     Step("read_what_if"),
+    Step("give_statement"),
     Step("read_difference", first=assessed_again),
     Step("search_entities"),
     Step("count_entities"),

@@ -1,0 +1,86 @@
+"""What of a ruleset a statement for the person concerned may show: no rule that would tip them off, nor its trace."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from fivefold.risk.compiler.analysis import AnalysedRuleset, lists_in
+from fivefold.risk.compiler.diagnostics import Diagnostic, warning
+from fivefold.risk.compiler.value_types import inputs_of, inputs_of_rule, linked_source
+from fivefold.risk.facts.inputs import parts_of
+from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.expressions import ScreeningInput, TagInput, Window, input_key
+from fivefold.risk.language.ruleset import Rule, WeightedScore
+
+_FINDINGS = "what others found (a tag, a screening, a case, an alert or a pattern)"
+
+
+def is_disclosable(rule: Rule, analysed: AnalysedRuleset) -> bool:
+    """Tell whether a statement may show a rule.
+
+    What `undisclosed` names keeps it out whatever the rule says; what others found does where the rule says nothing.
+    """
+    inputs = list(_everything(list(inputs_of_rule(rule)), analysed))
+    if rule.disclosable is False or _reads_undisclosed(rule, inputs, analysed):
+        return False
+    return rule.disclosable is True or not any(map(_is_finding, inputs))
+
+
+def is_whole(analysed: AnalysedRuleset) -> bool:
+    """Tell whether everything that decides may be shown, so that totals and levels betray nothing.
+
+    It is a property of the ruleset, and never of the person: what is left out must not depend on what was found.
+    """
+    ruleset = analysed.ruleset
+    choices = ruleset.score.weighted.weights_by if isinstance(ruleset.score, WeightedScore) else ()
+    predicates = [ruleset.applies_to, *(choice.when for choice in choices)]
+    asked = [each for condition in predicates if condition is not None for each in inputs_of(condition)]
+    named = {name for condition in predicates if condition is not None for name in lists_in(condition)}
+    inputs = list(_everything(asked, analysed))
+    hidden = any(map(_is_finding, inputs)) or _names_undisclosed(inputs, analysed)
+    hidden = hidden or not named.isdisjoint(ruleset.undisclosed.lists)
+    return not hidden and all(is_disclosable(rule, analysed) for rule in ruleset.rules)
+
+
+def _everything(inputs: list[LanguageModel], analysed: AnalysedRuleset) -> Iterator[LanguageModel]:
+    """Give inputs, and those that they are computed from."""
+    for each in inputs:
+        yield each
+        yield from _everything(parts_of(each, analysed.names), analysed)
+
+
+def _is_finding(rule_input: Any) -> bool:
+    if isinstance(rule_input, TagInput | ScreeningInput) or hasattr(rule_input, "pattern"):
+        return True
+    return isinstance(rule_input, Window) and linked_source(rule_input) in {"cases", "alerts"}
+
+
+def _names_undisclosed(inputs: list[LanguageModel], analysed: AnalysedRuleset) -> bool:
+    hidden = {input_key(each) for each in analysed.ruleset.undisclosed.inputs}
+    return any(input_key(each) in hidden for each in inputs)
+
+
+def _reads_undisclosed(rule: Rule, inputs: list[LanguageModel], analysed: AnalysedRuleset) -> bool:
+    wheres = [each.where for each in inputs if isinstance(each, Window) and each.where is not None]
+    lists = {name for condition in (*(case.when for case in rule.cases), *wheres) for name in lists_in(condition)}
+    return _names_undisclosed(inputs, analysed) or not lists.isdisjoint(analysed.ruleset.undisclosed.lists)
+
+
+def disclosure_diagnostics(analysed: AnalysedRuleset) -> Iterator[Diagnostic]:
+    """Find what is declared undisclosed and read by no rule, and rules that disclose what they should hardly."""
+    ruleset = analysed.ruleset
+    if analysed.diagnostics:
+        return  # what inputs are made of is not certain
+    read = {input_key(each) for each in _everything(list(analysed.inputs), analysed)}
+    for number, each in enumerate(ruleset.undisclosed.inputs):
+        if input_key(each) not in read:
+            yield warning(("undisclosed", "inputs", number), "names an input that no rule reads")
+    for number, name in enumerate(ruleset.undisclosed.lists):
+        if name not in analysed.lists:
+            yield warning(("undisclosed", "lists", number), f"names the list {name}, which no rule reads")
+    for position, rule in enumerate(ruleset.rules):
+        inputs = list(_everything(list(inputs_of_rule(rule)), analysed))
+        path = ("rules", position, "disclosable")
+        if rule.disclosable and _reads_undisclosed(rule, inputs, analysed):
+            yield warning(path, "has no effect: it reads what undisclosed names")
+        elif rule.disclosable and any(map(_is_finding, inputs)):
+            yield warning(path, f"shows the person concerned {_FINDINGS}: see that this tips nobody off")

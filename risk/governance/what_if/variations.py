@@ -1,0 +1,59 @@
+"""What one rule would have given for other values of what it reads, everything else as it was recorded."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from fivefold.risk.compiler.locations import Location
+from fivefold.risk.compiler.value_types import inputs_of
+from fivefold.risk.engine.explain.describe import input_words, numbers_compared
+from fivefold.risk.engine.explain.rules import RuleOutcome
+from fivefold.risk.governance.what_if.answers import explained, value_texts
+from fivefold.risk.governance.what_if.changeable import Changeable, compared_with_each_other
+from fivefold.risk.governance.what_if.options import Side, options_of
+from fivefold.risk.governance.what_if.search import Subject, level_said
+from fivefold.risk.language.expressions import distinct, input_key
+from fivefold.risk.language.ruleset import Rule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variation:
+    """Another value of an input of a rule.
+
+    Attributes:
+        name: the input in plain words.
+        side: from the recorded value.
+        value: in words: below 10,000.00 EUR.
+        outcome: what the rule gives then.
+        level: what all rules say then; None where they say none in full.
+    """
+
+    name: str
+    side: Side
+    value: str
+    outcome: RuleOutcome
+    level: str | None
+
+
+def variations(subject: Subject, rule: Rule) -> Iterator[Variation]:
+    """Give for each input of a rule other values, the nearest on each side first.
+
+    They are distinguished by the rule's own conditions alone, so that they say nothing of what other rules ask.
+    """
+    own = [] if rule.input is None else [rule.input]
+    places = [Location((), case.when, rule.input) for case in rule.cases]
+    levels = subject.program.ruleset.levels
+    compared = {input_key(each) for place in places for each in compared_with_each_other(place)}
+    for each in distinct([*own, *(one for case in rule.cases for one in inputs_of(case.when))]):
+        key = input_key(each)
+        if key in compared:
+            continue  # no few values stand for all
+        options = options_of(Changeable(each, "either"), subject.program, subject.members, subject.inputs[key], places)
+        if not options.options:
+            continue
+        inputs, outcomes = subject.assessed([((key, option),) for option in options.options])
+        rows = zip(options.options, explained(subject, inputs, outcomes), level_said(outcomes), strict=True)
+        for option, after, said in rows:
+            _, value = value_texts(options, option, subject.base, numbers_compared(rule).get(key, ()))
+            outcome = next(one for one in after.rules if one.rule == rule.id)
+            level = None if said is None else levels[said - 1]
+            yield Variation(name=input_words(each), side=option.side, value=value, outcome=outcome, level=level)

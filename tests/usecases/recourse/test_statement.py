@@ -1,0 +1,164 @@
+"""A statement: which data, the effect of each, and nothing that a person could subtract what is hidden from."""
+
+import json
+from dataclasses import asdict, replace
+from itertools import product
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, select, update
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import ConflictError, NotFoundError
+from fivefold.store.tables.audit import AuditEntry
+from fivefold.store.tables.levels import AssessmentInputs
+from fivefold.usecases.ingest.facts import add_screening, set_tag
+from fivefold.usecases.recourse.statement import Statement, give_statement
+from fivefold.usecases.shared.context import Context
+from tests.store.audits import forged
+from tests.store.filling import filled_once
+from tests.usecases import banks
+from tests.usecases.banks import Bank
+
+INCOME = {**banks.INCOME, "changeable": "down"}
+SECRET = {
+    "input": {"field": "country"},
+    "disclosable": False,
+    "cases": [{"when": {"equals": "AQ"}, "points": 33}, {"when": {"equals": "NO"}, "points": 29, "floor": "high"}],
+}
+
+
+@pytest.fixture
+@filled_once
+def bank(engine: Engine) -> Bank:
+    return Bank(engine)
+
+
+def stated(bank: Bank, name: str = "a") -> Statement:
+    return give_statement(bank.context, f"{bank.id_of(name)}.{bank.standing(name).number}", "json")
+
+
+def factors(statement: Statement) -> dict[str, tuple[Any, ...]]:
+    return {one.title: (one.effect, one.points, one.at_least) for one in statement.factors}
+
+
+def test_where_everything_may_be_shown_the_effects_add_up(bank: Bank) -> None:
+    bank.activate(banks.document({"country": banks.COUNTRY, "income": INCOME, "cash": banks.CASH}))
+    bank.put("a", country="NO", income=1234.5)
+    bank.settle()
+    found = stated(bank)
+    assert (found.level, found.total) == ("medium", "45")
+    assert factors(found) == {
+        "Country": ("raises the risk", "5", None),
+        "Income": ("raises the risk", "40", None),
+        "Cash": ("has no effect", "0", None),
+    }
+    income = found.factors[1]
+    assert [(one.name, one.value) for one in income.data] == [("income", "1,234.5")]
+    (variation,) = income.variations
+    assert (variation.value, variation.effect, variation.points, variation.level) == (
+        "below 100",
+        "has no effect",
+        "0",
+        "low",
+    )
+    bank.put("a", country="NO", income=99)  # what was said of another value is so
+    bank.settle()
+    assert stated(bank).total == "5"
+
+
+def test_what_is_hidden_changes_no_byte(bank: Bank) -> None:
+    """A person who compares, adds or subtracts finds nothing: of all that was found of people, nothing shows."""
+    rules = {"income": INCOME, "watch": banks.WATCH, "screened": banks.SCREENED, "secret": SECRET}
+    bank.activate(banks.document(rules))
+    people = list(product(("AQ", "NO", "SE", None), (False, True), (None, False, True)))
+    for number, (country, tagged, hit) in enumerate(people):
+        name = f"p{number}"
+        bank.put(name, country=country, income=1234.5)
+        if tagged:
+            set_tag(Context(bank.engine, bank.actor).at(bank.now), "customer", name, "watch")
+        if hit is not None:
+            add_screening(
+                Context(bank.engine, bank.actor).at(bank.now), "customer", name, "sanctions", found=hit, at_us=bank.now
+            )
+    bank.settle()
+    levels = {bank.standing(f"p{number}").level for number in range(len(people))}
+    assert len(levels) > 1
+    same = {
+        json.dumps(asdict(replace(stated(bank, f"p{number}"), assessment="", external_id="")))
+        for number in range(len(people))
+    }
+    assert len(same) == 1
+    (text,) = same
+    assert not any(
+        word in text for word in ("AQ", "33", "29", "high", "watch", "Watch", "sanctions", "Secret", "Screened")
+    )
+    found = stated(bank, "p0")
+    assert (found.level, found.total) == (None, None)
+    assert factors(found) == {"Income": ("raises the risk", None, None)}
+    assert [(one.value, one.points, one.level) for one in found.factors[0].variations] == [("below 100", None, None)]
+
+
+def test_a_hidden_rule_about_the_same_data_names_nothing_of_it(bank: Bank) -> None:
+    shown = {"input": {"field": "country"}, "cases": [{"when": {"equals": "NO"}, "points": 20}]}
+    bank.activate(banks.document({"shown": shown, "secret": SECRET}))
+    bank.put("a", country="NO")
+    bank.settle()
+    assert "AQ" not in json.dumps(asdict(stated(bank)))
+
+
+def test_of_values_that_are_compared_with_each_other_no_other_is_stated(bank: Bank) -> None:
+    turned = {"sum": "amount", "over": "180 days"}
+    compared = {"input": turned, "cases": [{"when": {"at_least": {"max": "amount", "over": "180 days"}}, "points": 40}]}
+    bank.activate(banks.document({"turnover": compared}))
+    bank.put("a", income=10.0)
+    bank.pay(1)
+    bank.settle()
+    (factor,) = stated(bank).factors
+    assert (factor.effect, len(factor.data), factor.variations) == ("raises the risk", 2, ())
+
+
+def test_of_a_weighted_score_more_than_the_least_raises(bank: Bank) -> None:
+    rules = {
+        "country": {**banks.COUNTRY, "cases": [{"when": {"equals": "NO"}, "points": 50}], "otherwise": {"points": 1}},
+        "income": {**banks.INCOME, "cases": [{"when": {"at_least": 100}, "points": 40}], "otherwise": {"points": 1}},
+    }
+    weights = {"all": {"country": 40, "income": 60}}
+    score = {"weighted": {"bands": [31, 61], "weights": weights, "weights_by": [{"use": "all"}]}}
+    bank.activate(banks.document(rules, score=score))
+    bank.put("a", country="SE", income=1234.5)
+    bank.settle()
+    assert factors(stated(bank)) == {
+        "Country": ("has no effect", "0.4", None),
+        "Income": ("raises the risk", "24", None),
+    }
+
+
+def test_that_it_was_given_is_recorded_with_its_hash(bank: Bank) -> None:
+    bank.activate(banks.document({"income": INCOME}))
+    bank.put("a")
+    bank.settle()
+    found = stated(bank)
+    assert factors(found) == {"Income": ("not known", "0", None)}
+    with Session(bank.engine) as session:
+        entry = session.scalars(select(AuditEntry).order_by(AuditEntry.number.desc()).limit(1)).one()
+        assert (entry.action, entry.actor) == ("statement.given", bank.actor.name)
+        details = entry.details if isinstance(entry.details, dict) else json.loads(entry.details)
+        assert details == {"assessment": found.assessment, "form": "json", "sha256": found.sha256}
+    assert replace(found, total="1").sha256 != found.sha256
+
+
+def test_nothing_is_stated_of_what_is_gone_or_was_never_there(bank: Bank) -> None:
+    bank.put("a", income=1.0)
+    bank.settle()
+    with pytest.raises(ConflictError):
+        stated(bank)  # no ruleset took part
+    with pytest.raises(NotFoundError):
+        give_statement(bank.context, "9.9", "json")
+    bank.activate(banks.document({"income": INCOME}))
+    bank.mark("a")
+    bank.settle()
+    with forged(bank.engine) as connection:
+        connection.execute(update(AssessmentInputs).values(content=None))
+    with pytest.raises(ConflictError):
+        stated(bank)

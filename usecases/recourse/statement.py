@@ -1,0 +1,213 @@
+"""A statement for the person concerned: which data, the effect of each, and what another value would have done.
+
+It is made from the stored record alone. A rule that is not disclosable leaves no trace: where a ruleset has one, no
+statement of it has a level, a total or points, whatever was found of the person, so that there is nothing to subtract.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from hashlib import sha256
+from typing import Annotated, Literal
+
+from fivefold.domain.canonical import canonical_json
+from fivefold.domain.errors import ConflictError
+from fivefold.risk.compiler.value_types import inputs_of_rule
+from fivefold.risk.engine.assessments import Status
+from fivefold.risk.engine.explain.breakdown import Explanation
+from fivefold.risk.engine.explain.describe import describe_inputs, numbers_compared, value_words
+from fivefold.risk.engine.explain.rules import RuleOutcome
+from fivefold.risk.governance.disclosure import is_disclosable, is_whole
+from fivefold.risk.governance.what_if.answers import explained
+from fivefold.risk.governance.what_if.search import Subject
+from fivefold.risk.governance.what_if.variations import variations
+from fivefold.risk.language.quantities import point_units
+from fivefold.risk.language.ruleset import Rule
+from fivefold.store.ingest.entities import entity_named
+from fivefold.store.tables.entities import Entity, EntityType
+from fivefold.usecases.levels.read import find_assessment
+from fivefold.usecases.recourse.what_if import subject_of_assessment
+from fivefold.usecases.shared.api_fields import Moment, shown_as
+from fivefold.usecases.shared.context import Context
+
+Effect = Literal["raises the risk", "lowers the risk", "has no effect", "not known"]
+
+PRINCIPLES = (
+    "Each factor below looks at data about you by rules that are the same for every customer.",
+    "It raises the risk, lowers it, or has no effect; together they decide how closely we look at the relationship.",
+    "This statement says nothing of whether other checks were made, nor of what they found.",
+    "You may contest it: a person then looks at the data and at the outcome again.",
+)
+"""The same words for everybody, so that they betray nothing."""
+Form = Literal["json", "pdf"]
+
+
+@dataclass(frozen=True)
+class DataStated:
+    """What was known of the person."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariationStated:
+    """What another value of one kind of data would have done, everything else as it was."""
+
+    name: str
+    value: str
+    effect: Effect
+    points: str | None
+    level: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FactorStated:
+    """A factor.
+
+    Attributes:
+        why: there is such a factor; None where the ruleset says nothing.
+        points: exact, where everything that decides may be shown; else None.
+        at_least: the level below which it lets nobody come, likewise.
+    """
+
+    title: str
+    category: str
+    why: str | None
+    data: tuple[DataStated, ...]
+    effect: Effect
+    points: str | None
+    at_least: str | None
+    variations: tuple[VariationStated, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statement:
+    """What the person concerned is given.
+
+    Attributes:
+        level: what the rules say, where everything that decides may be shown; else None.
+        total: of the points, likewise.
+    """
+
+    assessment: str
+    entity_type: Annotated[str, shown_as("type")]
+    external_id: str
+    as_of_us: Annotated[Moment, shown_as("as_of")]
+    principles: tuple[str, ...]
+    level: str | None
+    total: str | None
+    factors: tuple[FactorStated, ...]
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the content, which the audit log keeps."""
+        return sha256(canonical_json(asdict(self)).encode()).hexdigest()
+
+
+def give_statement(context: Context, assessment: str, form: Form) -> Statement:
+    """Make the statement of an assessment, such as 12.3, and record that it was given.
+
+    Raises:
+        NotFoundError: there is no such assessment.
+        ConflictError: what it was made from was erased, or no ruleset took part in it.
+    """
+    with context.reading() as session:
+        row = find_assessment(session, context.actor, assessment)
+        entity = session.get_one(Entity, row.entity_id)
+        of = session.get_one(EntityType, entity.type_id).name, entity.external_id
+        subject = subject_of_assessment(session, row)
+        if subject is None:
+            raise ConflictError(
+                f"of assessment {assessment} nothing can be stated: it was erased, or no ruleset decided"
+            )
+    statement = _stated(subject, assessment, *of, row.as_of_us)
+    with context.writing() as session:
+        entity = entity_named(session, context.organisation_id, *of, stays=True)
+        details = {"assessment": assessment, "form": form, "sha256": statement.sha256}
+        context.record(session, "statement.given", ("entity", entity.id), details=details)
+    return statement
+
+
+def _stated(subject: Subject, assessment: str, entity_type: str, external_id: str, as_of_us: int) -> Statement:
+    analysed = subject.program.analysed
+    whole = is_whole(analysed)
+    now = next(explained(subject, *subject.assessed([()])))
+    in_full = whole and now.status == Status.ASSESSED
+    return Statement(
+        assessment=assessment,
+        entity_type=entity_type,
+        external_id=external_id,
+        as_of_us=as_of_us,
+        principles=PRINCIPLES,
+        level=_said(now, analysed.ruleset.levels) if in_full else None,
+        total=now.score if in_full else None,
+        factors=tuple(
+            _factor(subject, rule, outcome, whole=whole)
+            for rule, outcome in zip(analysed.ruleset.rules, now.rules, strict=True)
+            if is_disclosable(rule, analysed)
+        ),
+    )
+
+
+def _said(now: Explanation, levels: tuple[str, ...]) -> str:
+    """Give the level of the total and of the floors: what the rules say, without cooldown and override."""
+    return max((now.score_level, now.floor), key=lambda name: levels.index(name) if name else -1)
+
+
+def _factor(subject: Subject, rule: Rule, outcome: RuleOutcome, *, whole: bool) -> FactorStated:
+    return FactorStated(
+        title=rule.title,
+        category=rule.category,
+        why=rule.rationale,
+        data=tuple(_data(subject, rule)),
+        effect=_effect(rule, outcome),
+        points=_plain(outcome.points) if whole else None,
+        at_least=(outcome.floor or None) if whole else None,
+        variations=tuple(_variations(subject, rule, outcome, whole=whole)),
+    )
+
+
+def _data(subject: Subject, rule: Rule) -> Iterator[DataStated]:
+    signal = None if rule.decay is None else rule.decay.signal
+    inputs = [each for each in inputs_of_rule(rule) if each is not signal]
+    row = subject.inputs.row(0, named=True)
+    for one in describe_inputs(inputs, subject.program.analysed.names, subject.base, numbers_compared(rule)):
+        problem = row.get(one.error)
+        yield DataStated(one.name, problem or value_words(row[one.key], one.column, one.currency, one.cuts))
+
+
+def _effect(rule: Rule, outcome: RuleOutcome) -> Effect:
+    """Say what a factor did; of a weighted one, which always scores something, whether it is more than the least."""
+    if outcome.case in {"unknown", "failed"} and not outcome.points and not outcome.floor:
+        return "not known"
+    points = outcome.points
+    if outcome.factor is not None:
+        given = [each.points for each in (*rule.cases, rule.otherwise) if each.points is not None]
+        points = Decimal(point_units(outcome.factor[0]) - min(map(point_units, given)))
+    if points > 0 or outcome.floor:
+        return "raises the risk"
+    return "lowers the risk" if points < 0 else "has no effect"
+
+
+def _variations(subject: Subject, rule: Rule, outcome: RuleOutcome, *, whole: bool) -> Iterator[VariationStated]:
+    """Give on each side of each value the nearest that changes what the factor does: of its own outcome alone."""
+
+    def known(each: RuleOutcome) -> tuple[object, ...]:
+        return (_effect(rule, each), each.points, each.floor) if whole else (_effect(rule, each),)
+
+    given = set[tuple[str, str]]()
+    for one in variations(subject, rule):
+        if known(one.outcome) != known(outcome) and (one.name, one.side) not in given:
+            given.add((one.name, one.side))
+            yield VariationStated(
+                name=one.name,
+                value=one.value,
+                effect=_effect(rule, one.outcome),
+                points=_plain(one.outcome.points) if whole else None,
+                level=one.level if whole else None,
+            )
+
+
+def _plain(points: Decimal) -> str:
+    return f"{points.normalize():f}" if points else "0"
