@@ -121,3 +121,15 @@ def test_a_policy_calculates_with_the_transaction(engine: Engine) -> None:
     answers = [json.loads(row.answer or "{}")["rules"][0] for row in desk.rows()]
     assert answers[1]["seen"] == ("share is amount of the transaction 1,000.01 EUR ÷ income 2,000.00 EUR = 0.500005")
     assert answers[2]["missing"] == ["share"]
+
+
+def test_a_policy_compares_the_transaction_with_what_was_paid_before(engine: Engine) -> None:
+    desk = opened(engine)
+    desk.bank.pay(1, "ada", transaction_amount=-900.0)
+    larger = {"transaction": "amount", "above": {"max": "amount", "over": "90 days"}}
+    desk.publish({"when": larger, "action": "review"})
+    made = [desk.decide(given=cash(-amount)).action for amount in (900, 900.01)]
+    assert made == ["allow", "review"]
+    assert desk.decide("bo").action == "allow"
+    answer = json.loads(desk.rows()[1].answer or "{}")["rules"][0]
+    assert answer["asked"] == "amount of the transaction is above greatest amount in 90 days"
