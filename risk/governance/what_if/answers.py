@@ -17,6 +17,7 @@ from fivefold.risk.governance.what_if.changeable import linked_inputs
 from fivefold.risk.governance.what_if.options import Option, Options, Side
 from fivefold.risk.governance.what_if.search import Direction, Found, Subject, Wish, level_said, search
 from fivefold.risk.language.expressions import input_key
+from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.ruleset import Rule, Ruleset
 
 Why = Literal["not changeable", "linked", "not alone", "only with another", "not decided"]
@@ -217,8 +218,11 @@ def value_texts(options: Options, option: Option, base: str, cuts: Sequence[Deci
     def words(value: Any) -> str:
         return value_words(value, options.column, currency, cuts)
 
-    if option.bound is None:
-        return words(options.before), "something else" if FRESH in str(option.value) else words(option.value)
+    if FRESH in str(option.value):
+        return words(options.before), "something else"
+    if option.bound is None:  # one word stands for all that the rules treat alike
+        such_as = "something else, such as " if options.column.kind is ValueType.TEXT else ""
+        return words(options.before), f"{such_as}{words(option.value)}"
     bound = int(option.bound) if option.bound == option.bound.to_integral_value() else float(option.bound)
     return words(options.before), f"{'below' if option.side is Side.LOWER else 'above'} {words(bound)}"
 

@@ -180,6 +180,14 @@ def test_points_that_fade_do_not_come_back_where_there_is_less() -> None:
     assert answer.after.score == "40"  # a fact of today
 
 
+def test_one_word_stands_for_all_that_are_treated_alike() -> None:
+    own = rule("work", {"field": "occupation"}, case({"in": ["dealer", "broker"]}, 10), changeable="either")
+    (answer,) = ask(document(own), {"occupation": "dealer"}).answers
+    assert shown(answer) == [("dealer", "something else")]
+    (answer,) = ask(document(own), {"occupation": "teacher"}, Direction.UP).answers
+    assert shown(answer) == [("teacher", "something else, such as dealer")]
+
+
 def test_inputs_that_depend_on_each_other_stay() -> None:
     ratio = rule("ratio", {"ratio": [CASH, {"field": "income"}]}, case({"above": 2}, 10), changeable="down")
     income = rule("income", {"field": "income"}, case({"below": 1}, 1), changeable="up")
