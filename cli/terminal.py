@@ -87,8 +87,15 @@ AsOfOption = Annotated[
 
 
 def moment(text: str | None, option: str) -> int:
-    """Read the moment of an option; now, in whole seconds, if it is missing."""
-    return now_microseconds() // 1_000_000 * 1_000_000 if text is None else parse_moment(text, option)
+    """Read the moment of an option; now, in whole seconds, if it is missing.
+
+    An as-of that is to come gets a warning: windows that end then are emptier than they will be.
+    """
+    now = now_microseconds()
+    at = now // 1_000_000 * 1_000_000 if text is None else parse_moment(text, option)
+    if option == "--as-of" and at > now:
+        warn(f"--as-of is {text}, which is to come: what happens until then is not in the data")
+    return at
 
 
 def echo(text: str = "") -> None:

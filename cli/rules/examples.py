@@ -102,11 +102,17 @@ def _show_examples(report: "ExamplesReport", verbose: bool) -> None:
     )
     for place in results.missing():
         echo(f"  not covered: {place}")
+    if report.failed or not results.results:
+        echo(f"FAILED: {f'{report.failed} come out otherwise' if report.failed else 'there are no examples'}")
+    else:
+        echo("passed" if results.passed(ruleset) else "FAILED: the examples expect something of too little")
 
 
 def _show(result: "ExampleResult") -> None:
     echo(f"{'FAILED' if result.differences else 'passed'}  {result.name}")
     echo(f"        {result.explanation.line}")
+    for failure in result.explanation.failures:
+        echo(f"        {failure}")
     for difference in result.differences:
         echo(f"        {difference}")
 

@@ -3,6 +3,7 @@
 Fields of entities are read as columns; linked facts, which are many more, as expressions.
 """
 
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -20,6 +21,8 @@ from fivefold.risk.language.fields import COUNTRIES, FieldType, OneOf, ValueType
 
 LIST_SEPARATOR = ";"
 """Between the words of a list in a format without lists, such as CSV."""
+
+_OTHER_SEPARATORS = (",", "|", "\t")
 
 _LARGEST = int(float_info.max)
 """Above it a whole number is no 64-bit float."""
@@ -119,9 +122,32 @@ _NANOSECONDS = 1_000
 """So many are a microsecond."""
 
 
+def words_of_cell(text: str) -> list[str] | None:
+    """Read the words of a list that is written as one text: `a; b`, or as JSON. None where it is unclear what parts it.
+
+    A comma or a bar may part words, or be of one; taken for one word, a list would not contain what it does. `a, b;` is
+    one word.
+
+    >>> words_of_cell("a; b"), words_of_cell('["a", "b"]'), words_of_cell("a, b;"), words_of_cell("a, b")
+    (['a', 'b'], ['a', 'b'], ['a, b'], None)
+    """
+    if text.lstrip().startswith("["):
+        try:
+            words = json.loads(text)
+        except ValueError:
+            return None
+        return words if isinstance(words, list) and all(isinstance(word, str) for word in words) else None
+    if LIST_SEPARATOR not in text and any(sign in text for sign in _OTHER_SEPARATORS):
+        return None
+    words = [word.strip() for word in text.split(LIST_SEPARATOR)]
+    return words[:-1] if len(words) > 1 and not words[-1] else words
+
+
 def _lists(column: pl.Series) -> pl.Series:
     if column.dtype == pl.String:
-        column = column.str.split(LIST_SEPARATOR).list.eval(pl.element().str.strip_chars())
+        cells = {cell: words_of_cell(cell) for cell in column.unique().drop_nulls()}
+        words = [None if cell is None else cells[cell] for cell in column]
+        return pl.Series(column.name, words, dtype=pl.List(pl.String))
     if not isinstance(column.dtype, pl.List) or column.dtype.inner not in {pl.String, pl.Null}:
         return pl.Series(column.name, [None] * len(column), dtype=pl.List(pl.String))
     return column.cast(pl.List(pl.String)).list.drop_nulls()

@@ -5,7 +5,7 @@ ruleset `fatf-retail` declares. All of it is invented; a few customers have a st
 the ruleset has a customer to find. Shares are choices that give the portfolio the usual shape: most customers are low.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from importlib.resources import files
@@ -91,16 +91,18 @@ def write_sample(folder: Path, customers: int = 300, seed: int = 1, end: date | 
     """Write the tables of a sample portfolio into a folder, which is created where it is missing.
 
     Args:
-        folder: an existing table in it is replaced, each at once.
+        folder: an existing table in it is replaced, each at once; a ruleset that was changed never is.
         customers: how many; from 20 on, so that every story has a customer.
         seed: the same seed and end give the same tables.
         end: the day after the last transactions, UTC; the present day where it is not given.
 
     Raises:
-        ConfigError: customers is out of range.
+        ConfigError: customers is out of range, or a ruleset in the folder is another one than would be written.
     """
     if not 20 <= customers <= MOST_CUSTOMERS:
         raise ConfigError(f"customers is {customers}; it must be 20 to {MOST_CUSTOMERS:,}")
+    texts = _ruleset_texts()
+    _require_unchanged(folder, texts)
     last = datetime.now(UTC).date() if end is None else end
     simulation = Simulation(customers=customers, seed=seed, start=last - timedelta(days=DAYS_SIMULATED), end=last)
     frames = [pl.DataFrame(pl.from_arrow(table)) for table in simulate(simulation)]
@@ -120,7 +122,10 @@ def write_sample(folder: Path, customers: int = 300, seed: int = 1, end: date | 
     paths = {name: _write(table, folder / f"{name}.parquet") for name, table in tables.items()}
     with replacing(folder / "confirmed.csv") as unfinished:
         _labels(known, stories, rng, last).write_csv(unfinished, datetime_format="%Y-%m-%dT%H:%M:%SZ")
-    _write_rulesets(folder)
+    (folder / "my-lists").mkdir(exist_ok=True)
+    for name, text in texts.items():
+        with replacing(folder / name) as unfinished:
+            unfinished.write_text(text, encoding="utf-8")
     return SamplePortfolio(
         **paths,
         labels=folder / "confirmed.csv",
@@ -274,8 +279,8 @@ def _labels(people: pl.DataFrame, stories: dict[str, str], rng: np.random.Genera
     return labels.filter(pl.Series(confirmed))
 
 
-def _write_rulesets(folder: Path) -> None:
-    """Write the rulesets of the sample: the one in force, a draft that asks for more, and the list that both read."""
+def _ruleset_texts() -> dict[str, str]:
+    """Give the rulesets of the sample (the one in force, a draft that asks for more) and the list that both read."""
     source = files("fivefold.training.simulation") / "sample_files"
     now = (source / "now.yaml").read_text(encoding="utf-8")
     draft = now
@@ -283,15 +288,18 @@ def _write_rulesets(folder: Path) -> None:
         if before not in draft:
             raise AssertionError(f"now.yaml has no {before}")
         draft = draft.replace(before, after)
-    (folder / "my-lists").mkdir(exist_ok=True)
-    texts = {
-        "now.yaml": now,
-        "draft.yaml": draft,
-        "my-lists/watched-occupations.yaml": (source / "watched-occupations.yaml").read_text(encoding="utf-8"),
-    }
+    watched = (source / "watched-occupations.yaml").read_text(encoding="utf-8")
+    return {"now.yaml": now, "draft.yaml": draft, "my-lists/watched-occupations.yaml": watched}
+
+
+def _require_unchanged(folder: Path, texts: Mapping[str, str]) -> None:
     for name, text in texts.items():
-        with replacing(folder / name) as unfinished:
-            unfinished.write_text(text, encoding="utf-8")
+        path = folder / name
+        if path.exists() and path.read_text(encoding="utf-8") != text:
+            raise ConfigError(
+                f"{path} is there already and says something else, which would be lost; write the sample into another"
+                " folder, or remove the file"
+            )
 
 
 def _at(last: date, days_before: int) -> datetime:

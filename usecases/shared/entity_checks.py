@@ -146,7 +146,11 @@ def allowed_values(declared: FieldType) -> str:
     }
     if isinstance(declared, str):
         return words.get(declared, declared)
-    return "a list of texts" if isinstance(declared, tuple) else f"one of {', '.join(declared.one_of)}"
+    return (
+        "a list of texts, in one text as a; b"
+        if isinstance(declared, tuple)
+        else f"one of {', '.join(declared.one_of)}"
+    )
 
 
 def problems_of_fields(rows_of_fields: Sequence[Mapping[str, Any]], fields: Mapping[str, FieldType]) -> list[Problem]:

@@ -24,7 +24,7 @@ from fivefold.features.reading.columns import (
     short_text,
 )
 from fivefold.features.reading.fast_columns import CodedWords
-from fivefold.risk.facts.reading import LIST_SEPARATOR, read_field
+from fivefold.risk.facts.reading import read_field, words_of_cell
 from fivefold.risk.language.fields import FieldType, ValueType, value_type_of
 from fivefold.usecases.shared.entity_checks import MOST_CHARACTERS, allowed_values, storable
 
@@ -285,10 +285,16 @@ def plain_frame(
         if not _is_plain(value, own.get(name))
     ]
     problems += [problem for name in columns.keys() & _MONEY for problem in _texts_among_numbers(name, columns[name])]
+    for name in columns.keys() & {name for name, form in own.items() if value_type_of(form) is ValueType.TEXTS}:
+        words = [words_of_cell(value) if isinstance(value, str) else value for value in columns[name]]
+        problems += [
+            Problem(number, name, f"is {short_text(value)}", allowed_values(own[name]))
+            for number, (value, read) in enumerate(zip(columns[name], words, strict=True))
+            if isinstance(value, str) and read is None
+        ]
+        columns[name] = words
     if problems:
         raise InvalidDataError(problems)
-    for name in columns.keys() & {name for name, form in own.items() if value_type_of(form) is ValueType.TEXTS}:
-        columns[name] = [_words(value) if isinstance(value, str) else value for value in columns[name]]
     return pl.DataFrame({name: pl.Series(name, values, strict=False) for name, values in columns.items()})
 
 
@@ -319,7 +325,3 @@ def _is_plain(value: Any, declared: FieldType | None) -> bool:
         listed = isinstance(value, list | tuple)
         return value is None or (listed and all(isinstance(word, str) and _is_plain(word, None) for word in value))
     return not isinstance(value, Mapping | list | tuple) and not (isinstance(value, int) and abs(value) >= 2**63)
-
-
-def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(LIST_SEPARATOR)]

@@ -69,7 +69,7 @@ def _field_of(rule_input: LanguageModel) -> str | None:
 def _wrong(declared: FieldType) -> str:
     if isinstance(declared, OneOf):
         return f"not one of {', '.join(declared.one_of)}"
-    return _WRONG[declared] if isinstance(declared, str) else "no list of text"
+    return _WRONG[declared] if isinstance(declared, str) else "no list of text such as a; b"
 
 
 def misfit_words(misfits: Iterable[Misfit], errors: Mapping[str, Any]) -> tuple[str, ...]:

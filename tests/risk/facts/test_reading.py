@@ -61,3 +61,11 @@ def test_what_identifies_nobody_is_refused(dtype: pl.DataType, refusal: Refusal)
 @pytest.mark.parametrize("dtype", [pl.String(), pl.Int32(), pl.UInt64(), pl.Categorical(), pl.Null()])
 def test_text_and_whole_numbers_identify(dtype: pl.DataType) -> None:
     refuse_link("transactions", "user_id", dtype)
+
+
+@pytest.mark.parametrize("cell", ["a, b", "a|b", "a\tb", '["a", 1]', '["a"', "[a, b]"])
+def test_a_list_of_which_it_is_unclear_what_parts_it_fails_its_entity_and_no_other(cell: str) -> None:
+    values, wrong = read_field(pl.Series("products", ["a; b", cell, None, '["a", "b"]', "a, b;"]), ("text",))
+    assert values.to_list() == [["a", "b"], None, None, ["a", "b"], ["a, b"]]
+    assert wrong is not None
+    assert wrong.to_list() == [None, cell, None, None, None]

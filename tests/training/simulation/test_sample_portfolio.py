@@ -59,3 +59,15 @@ def test_labels_became_known_in_the_last_half_year_and_once_each(tmp_path: Path)
     before = labels["at"].dt.timestamp()
     again = pl.read_csv(write_sample(tmp_path, 200, seed=3, end=END).labels, try_parse_dates=True)
     assert again["at"].dt.timestamp().equals(before)
+
+
+def test_a_ruleset_that_was_changed_is_never_overwritten(tmp_path: Path) -> None:
+    sample = write_sample(tmp_path, 20, end=END)
+    before = sample.customers.read_bytes()
+    write_sample(tmp_path, 20, end=END)
+    mine = (tmp_path / "draft.yaml").read_text() + "# ours"
+    (tmp_path / "draft.yaml").write_text(mine)
+    with pytest.raises(ConfigError, match="says something else, which would be lost"):
+        write_sample(tmp_path, 30, end=END)
+    assert (tmp_path / "draft.yaml").read_text() == mine
+    assert sample.customers.read_bytes() == before, "nothing is half written"
