@@ -90,7 +90,11 @@ def _wish(found: "WhatIf") -> str:
 
 def _lines(answer: "Answer") -> list[str]:
     changes = [f"{' and '.join(one.rules.values())}: {one.now} → {one.then}" for one in answer.changes]
-    held = "" if answer.held_until is None else f", held until {day_text(answer.held_until)}"
+    held = (
+        ""
+        if answer.held_until is None
+        else f", from {day_text(answer.held_until)} on: the level now is held until then"
+    )
     return [
         f"- {'; with '.join(changes)}",
         *(f"    {_moved(factor)}" for factor in answer.factors),

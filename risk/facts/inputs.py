@@ -139,7 +139,7 @@ def _require(everything: Sequence[LanguageModel], portfolio: Portfolio) -> None:
             problems.append(
                 Finding(
                     part,
-                    f"are read, as by {input_key(rule_input)}, and none were given; {_without(part)}",
+                    f"are read, as by {_short(rule_input)}, and none were given; {_without(part)}",
                 )
             )
     for rule_input in everything:
@@ -148,6 +148,13 @@ def _require(everything: Sequence[LanguageModel], portfolio: Portfolio) -> None:
             problems.append(Finding(f"field {rule_input.field}", f"is no column of the entities; they have {there}"))
     if problems:
         raise InvalidRulesetError(problems, "what the ruleset needs")
+
+
+def _short(rule_input: LanguageModel) -> str:
+    """Write an input as a ruleset does, without its window and conditions."""
+    written = rule_input.model_dump(mode="json", by_alias=True, exclude_none=True)
+    word = next((name for name in written if name not in Window.model_fields), "")
+    return f"{{{word}: {written[word]}{', …' if len(written) > 1 else ''}}}"
 
 
 def _without(part: str) -> str:

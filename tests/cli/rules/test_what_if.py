@@ -51,7 +51,7 @@ def asked(folder: Path, entity: str, *more: str | Path) -> tuple[str | Path, ...
 def test_the_nearest_change_is_shown(home: Home, folder: Path) -> None:
     told = succeed(home, *asked(folder, "a"))
     assert "100.30 EUR → below 100.30 EUR" in told
-    assert "low, held until 2024-07-31" in told
+    assert "low, from 2024-07-31 on: the level now is held until then" in told
     assert "Country" not in told
 
 
