@@ -16,7 +16,19 @@ def test_the_customers_page_leads_to_what_would_change_the_level(place: Place, i
     assert "another value" in shown
     assert "points" in whole
     assert "points" not in shown
+    assert not any(word in shown for word in ("whatever it were", "not all of its values", "computed from it"))
     assert "90210" in Visitor(place).sign_in("publisher").go(f"{CUSTOMER}/what-if?direction=up").text
+
+
+def test_of_factors_that_gave_nothing_an_investigator_reads_their_number_alone(
+    place: Place, investigator: Visitor
+) -> None:
+    place.good("PUT", "/v1/entities/customer/new", {"attributes": {"country": "AD", "income": 1}}, role="app")
+    place.good("GET", "/v1/entities/customer/new/risk", params={"freshness": "now"}, role="app")
+    path = "/console/entities/customer/new/what-if?direction=up"
+    shown, whole = investigator.go(path).text, Visitor(place).sign_in("publisher").go(path).text
+    assert ["which are not shown: 3" in page for page in (shown, whole)] == [True, False]
+    assert ["Country of residence" in page for page in (shown, whole)] == [False, True]
 
 
 def test_who_was_never_assessed(place: Place, investigator: Visitor) -> None:

@@ -6,7 +6,7 @@ drawn can tell customers how to stay below it.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -181,6 +181,21 @@ def inputs_shown(outcome: Mapping[str, Any], ruleset: Ruleset, inputs: Mapping[s
     rule = ruleset.rule(outcome["rule"])
     looked = _looked_at(rule, _case_of(outcome, rule))
     return {key: input_ for key, (input_, _) in looked.items() if key in inputs["inputs"]}
+
+
+def numbers_seen(outcomes: Iterable[Mapping[str, Any]], ruleset: Ruleset) -> dict[str, list[Decimal]]:
+    """Give what the rules that gave something looked at, by its key, with the numbers that it was compared with there.
+
+    Args:
+        outcomes: those of the rules that gave something, as `outcomes_shown` gives them.
+        ruleset: that they are of.
+    """
+    seen: dict[str, list[Decimal]] = {}
+    for outcome in outcomes:
+        rule = ruleset.rule(outcome["rule"])
+        for key, (_, numbers) in _looked_at(rule, _case_of(outcome, rule)).items():
+            seen.setdefault(key, []).extend(numbers)
+    return seen
 
 
 def _looked_at(rule: Rule, case: Case | None) -> dict[str, tuple[Any, list[Decimal]]]:

@@ -2,9 +2,11 @@
 
 Who knows where a line is drawn can tell customers how to stay below it. So investigators see of it what their view of
 a breakdown shows as well: the factors that gave something, what these saw, and towards where it would have to go.
+That another factor is there cannot be concluded from what is missing either: of what does not help they see no more
+than that none of the changes shown is of it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -16,17 +18,21 @@ from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.compiler.value_types import vocabulary
 from fivefold.risk.engine.explain.breakdown import Explanation
 from fivefold.risk.engine.program import program_for
-from fivefold.risk.governance.what_if.answers import Answer, FactorWithout, InputChange, WhatIf, what_if
+from fivefold.risk.governance.what_if.answers import Answer, InputChange, WhatIf, what_if
 from fivefold.risk.governance.what_if.search import Direction, Subject
+from fivefold.risk.language.expressions import input_key
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.levels import levels
 from fivefold.store.tables.levels import Assessment, AssessmentInputs
 from fivefold.store.tables.rulesets import RulesetVersion
-from fivefold.usecases.levels.explain import visible_value
+from fivefold.usecases.levels.explain import numbers_seen, visible_value
 from fivefold.usecases.levels.records import previous_of, read_inputs
 from fivefold.usecases.levels.replay import list_versions_used, override_of
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
+
+NOT_SHOWN = "not shown"
+"""Why a factor is not among the answers, for who may not know more."""
 
 
 @schema("WhatIfInput")
@@ -83,7 +89,11 @@ class AnswerShown:
 @schema("WhatIfFactor")
 @dataclass(frozen=True)
 class FactorShown:
-    """A factor of which no change alone moves the level, and why."""
+    """A factor of which no change alone moves the level, and why: a reason as `FactorWithout` has it.
+
+    Who may not see thresholds sees the factors of which no such change is shown, with the reason *not shown* unless
+    a person cannot change it, or a pair that is shown has it.
+    """
 
     factor: str
     why: str
@@ -104,8 +114,10 @@ class WhatIfShown:
         beyond: levels beyond it are good enough too, and there are some.
         overridden: an override held, above what the rules say.
         without: the other factors.
-        answers_not_shown: so many answers are about factors that gave nothing, which not everybody may know.
-        pairs_left_out: so many pairs of changes were not tried.
+        answers_not_shown: so many answers are about factors that gave nothing, which not everybody may know: it is
+            theirs, or one of them comes to give something.
+        pairs_left_out: so many pairs of changes were not tried; None for who may not see thresholds, as they are of
+            all factors.
     """
 
     assessment: str
@@ -118,7 +130,7 @@ class WhatIfShown:
     answers: tuple[AnswerShown, ...]
     without: tuple[FactorShown, ...]
     answers_not_shown: int
-    pairs_left_out: int
+    pairs_left_out: int | None
 
 
 def read_what_if(
@@ -180,13 +192,15 @@ class _View:
         self._base = subject.base
         self._inputs = subject.inputs.row(0, named=True)
         self._whole = with_thresholds
-        self._fired = {
-            one.rule for one in now.rules if isinstance(one.case, int) or one.points or one.floor
-        }  # as `explain.outcomes_shown` has it
+        fired = [
+            one for one in now.rules if isinstance(one.case, int) or one.points or one.floor
+        ]  # as `explain.outcomes_shown` has it
+        self._fired = {one.rule for one in fired}
+        self._seen = numbers_seen([{"rule": one.rule, "case": one.case} for one in fired], self._ruleset)
 
     def of(self, assessment: str, found: WhatIf) -> WhatIfShown:
         """Give what may be seen of what was found."""
-        seen = [answer for answer in found.answers if self._may_see(each.rules for each in answer.changes)]
+        seen = [answer for answer in found.answers if self._may_see(answer)]
         shown = tuple(dict.fromkeys(map(self._answer, seen)))  # without the thresholds several are alike
         return WhatIfShown(
             assessment=assessment,
@@ -197,13 +211,20 @@ class _View:
             beyond=bool(found.beyond),
             overridden=found.overridden,
             answers=shown,
-            without=tuple(self._without(found.without)),
+            without=tuple(self._without(found, seen)),
             answers_not_shown=len(found.answers) - len(seen),
-            pairs_left_out=found.pairs_left_out,
+            pairs_left_out=found.pairs_left_out if self._whole else None,
         )
 
-    def _may_see(self, rules_of_changes: Iterable[Iterable[str]]) -> bool:
-        return self._whole or all(self._fired.intersection(rules) for rules in rules_of_changes)
+    def _may_see(self, answer: Answer) -> bool:
+        """Tell whether an answer changes, and makes give something else, only factors that gave something."""
+        return self._whole or (
+            all(each.rule in self._fired for each in answer.factors)
+            and all(
+                self._fired.intersection(each.rules) and input_key(each.rule_input) in self._seen
+                for each in answer.changes
+            )
+        )
 
     def _answer(self, answer: Answer) -> AnswerShown:
         cases = tuple(
@@ -225,7 +246,8 @@ class _View:
         )
 
     def _change(self, change: InputChange) -> ChangeShown:
-        visible = visible_value(change.rule_input, self._inputs, vocabulary(self._ruleset), self._base, change.cuts)
+        cuts = change.cuts if self._whole else self._seen[input_key(change.rule_input)]
+        visible = visible_value(change.rule_input, self._inputs, vocabulary(self._ruleset), self._base, cuts)
         return ChangeShown(
             factors=tuple(title for rule, title in change.rules.items() if self._whole or rule in self._fired),
             name=change.name if self._whole else visible.name,
@@ -234,7 +256,23 @@ class _View:
             then=change.then if self._whole else None,
         )
 
-    def _without(self, factors: Iterable[FactorWithout]) -> Iterable[FactorShown]:
-        for one in factors:
-            if self._whole or one.rule in self._fired:
-                yield FactorShown(one.title, one.why, one.gives)
+    def _without(self, found: WhatIf, seen: Sequence[Answer]) -> Iterator[FactorShown]:
+        if self._whole:
+            yield from (FactorShown(one.title, one.why, one.gives) for one in found.without)
+            return
+        alone = {_key(answer.changes[0]) for answer in seen if len(answer.changes) == 1}
+        paired = {_key(change) for answer in seen if len(answer.changes) > 1 for change in answer.changes}
+        fired = [rule for rule in self._ruleset.rules if rule.id in self._fired and found.wished is not None]
+        declared = {rule.input and input_key(rule.input) for rule in fired if rule.changeable is not None}
+        fixed = {one.rule for one in found.without if not one.is_changeable}
+        gives = {one.rule for one in found.now.rules if one.points or one.floor}
+        for rule in fired:
+            key = None if rule.input is None else input_key(rule.input)
+            if key is None or key not in declared or rule.id in fixed:
+                yield FactorShown(rule.title, "not changeable", rule.id in gives)
+            elif key not in alone:
+                yield FactorShown(rule.title, "only with another" if key in paired else NOT_SHOWN, rule.id in gives)
+
+
+def _key(change: InputChange) -> str:
+    return input_key(change.rule_input)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.compiler.locations import Location, tests_at
-from fivefold.risk.compiler.value_types import Vocabulary
+from fivefold.risk.compiler.value_types import SOURCES, Vocabulary, linked_source
 from fivefold.risk.facts.inputs import parts_of
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import (
@@ -58,19 +58,19 @@ def _both(first: Way | None, second: Way) -> Way | None:
 def linked_inputs(analysed: AnalysedRuleset) -> frozenset[str]:
     """Give the keys of inputs that cannot be changed alone, as others of the ruleset are computed from them.
 
-    A field from which another input that is read is computed, such as a ratio; and an input all of whose parts are
-    read by themselves, such as the days since a date that is read too; a calculation, which its parts decide; and both
-    inputs of a comparison with each other.
+    An input from which another one that is read is computed, through whatever is between: a field beside a ratio, or
+    beside a calculation of the days since it. One that is made of nothing but what others are made of too, such as the
+    days since a date that is read as well. A calculation, which its parts decide. And both inputs of a comparison with
+    each other.
     """
-    read = {input_key(each) for each in analysed.inputs}
     held = {input_key(each) for place in analysed.conditions for each in compared_with_each_other(place)}
+    everything = {input_key(each): _made_of(each, analysed.names) for each in analysed.inputs}
     for each in analysed.inputs:
-        parts = {input_key(part) for part in _computed_from(each, analysed.names)}
-        held |= parts & read
-        if parts and parts <= read and not hasattr(each, "pattern"):  # a pattern is of transactions as well
-            held.add(input_key(each))
-        if isinstance(each, CalculationInput):  # its formula would no longer come to it
-            held.add(input_key(each))
+        key = input_key(each)
+        others = {part for other, parts in everything.items() if other != key for part in parts}
+        sources = {part for part, is_source in everything[key].items() if is_source}
+        if key in others or sources <= others or isinstance(each, CalculationInput):
+            held.add(key)
     return frozenset(held)
 
 
@@ -83,10 +83,14 @@ def compared_with_each_other(place: Location) -> Iterator[LanguageModel]:
             yield from (subject, *others)
 
 
-def _computed_from(each: LanguageModel, names: Vocabulary) -> list[LanguageModel]:
-    if isinstance(each, DaysSince):
-        return [FieldInput(field=each.days_since)]
-    return parts_of(each, names)
+def _made_of(each: LanguageModel, names: Vocabulary) -> dict[str, bool]:
+    """Give the keys of an input, of what it is computed from, and of what that is; true for what is read as it is."""
+    is_of_field = isinstance(each, DaysSince) and linked_source(each) not in SOURCES
+    parts = [FieldInput(field=linked_source(each))] if is_of_field else parts_of(each, names)
+    made = {input_key(each): not parts or hasattr(each, "pattern")}  # a pattern is of transactions as well
+    for part in parts:
+        made |= _made_of(part, names)
+    return made
 
 
 def is_opposed(rule: Rule, analysed: AnalysedRuleset) -> bool:

@@ -9,6 +9,7 @@ from sqlalchemy import Engine, update
 
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError, NotFoundError
+from fivefold.risk.governance.what_if import search
 from fivefold.risk.governance.what_if.search import Direction
 from fivefold.store.tables.levels import AssessmentInputs
 from fivefold.usecases.recourse.what_if import ChangeShown, read_what_if
@@ -31,6 +32,7 @@ def asked(bank: Bank, direction: Direction = Direction.DOWN, level: str | None =
     return read_what_if(bank.context, "customer", "a", direction, level, with_thresholds=whole)
 
 
+@pytest.mark.postgresql
 def test_the_smallest_change_is_told_with_its_case(bank: Bank) -> None:
     bank.activate(banks.document({"country": banks.COUNTRY, "income": INCOME}))
     bank.put("a", country="NO", income=1234.5)
@@ -109,3 +111,73 @@ def test_who_was_never_assessed_or_is_erased(bank: Bank) -> None:
     with forged(bank.engine) as connection:
         connection.execute(update(AssessmentInputs).values(content=None))
     assert asked(bank) is None
+
+
+def shown_to_investigator(bank: Bank, direction: Direction, level: str | None = None) -> Any:
+    return asked(bank, direction, level, whole=False)
+
+
+@pytest.mark.postgresql
+def test_a_factor_that_gave_nothing_is_not_told_by_an_input_that_another_one_reads(bank: Bank) -> None:
+    own = {**INCOME, "changeable": "either", "cases": [{"when": {"at_least": 100}, "points": 5}]}
+    secret = {"input": {"field": "income"}, "cases": [{"when": {"at_least": 9999}, "points": 1, "floor": "high"}]}
+    bank.activate(banks.document({"income": own, "secret": secret}))
+    bank.put("a", income=500)
+    bank.settle()
+    assert len(asked(bank, Direction.UP, "high").answers) == 1
+    found = shown_to_investigator(bank, Direction.UP, "high")
+    assert (found.answers, found.answers_not_shown) == ((), 1)
+    assert [(one.factor, one.why) for one in found.without] == [("Income", "not shown")]
+
+
+def test_an_input_that_the_case_did_not_look_at_is_not_told(bank: Bank) -> None:
+    exposed = {"when": {"field": "pep", "equals": True}, "points": 40}
+    bank.activate(banks.document({"income": {**INCOME, "cases": [{"when": {"at_most": 50}, "points": 0}, exposed]}}))
+    bank.put("a", income=1234.5, pep=True)
+    bank.settle()
+    assert len(asked(bank).answers) == 1
+    found = shown_to_investigator(bank, Direction.DOWN)
+    assert (found.answers, found.answers_not_shown) == ((), 1)
+
+
+def test_the_value_shown_tells_nothing_of_what_other_factors_ask(bank: Bank) -> None:
+    secret = {"input": {"field": "income"}, "cases": [{"when": {"at_least": 777_777}, "points": 10}]}
+    bank.activate(banks.document({"income": INCOME, "secret": secret}))
+    bank.put("a", income=777_776.9999)
+    bank.settle()
+    (change,) = shown_to_investigator(bank, Direction.DOWN).answers[0].changes
+    assert change.now == "777,777"
+    assert asked(bank).answers[0].changes[0].now == "777,776.9999"
+
+
+def test_what_investigators_are_told_does_not_depend_on_factors_that_gave_nothing(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = {**banks.COUNTRY, "changeable": "either", "cases": [{"when": {"equals": "RU"}, "points": 40}]}
+    rules = {"income": INCOME, "country": kept}
+    hidden = {
+        "linked": {
+            "input": {"ratio": [{"field": "income"}, {"count": "transactions"}]},
+            "cases": [{"when": {"above": 10**9}, "points": 10}],
+        },
+        "like": {
+            "input": {"field": "country"},
+            "cases": [{"when": {"fuzzy": {"to": "Atlantis", "scorer": "ratio", "at_least": 99}}, "points": 10}],
+        },
+        "paired": {
+            "input": {"field": "pep"},
+            "changeable": "either",
+            "cases": [{"when": {"equals": True}, "points": 10}],
+        },
+    }
+    monkeypatch.setattr(search, "MOST_PAIRS", 0)
+    told = []
+    for more in ({}, hidden):
+        bank.activate(banks.document({**rules, **more}))
+        bank.put("a", income=1234.5, country="RU", pep=False)
+        bank.mark("a")
+        bank.settle()
+        found = shown_to_investigator(bank, Direction.DOWN, "low")
+        told.append([{one.why for one in found.without} - {"not changeable"}, found.pairs_left_out])
+        assert asked(bank, level="low").pairs_left_out
+    assert told == [[{"not shown"}, None]] * 2

@@ -232,3 +232,41 @@ def test_pairs_that_were_not_tried_are_counted(monkeypatch: pytest.MonkeyPatch) 
     made = document(CASH_RULE, VERIFIED)
     found = ask(made, {"cash": [(60000, 5)], "verified": False}, level=1)
     assert (found.answers, found.pairs_left_out) == ((), 2)
+
+
+LAST = rule("last", {"field": "born"}, case({"at_least": "2024-01-01"}, 5), case("present"), changeable="either")
+
+
+@pytest.mark.parametrize(
+    ("more", "own"),
+    [
+        ({"calculate": {"c": {"unit": "days", "of": {"days_since": "born"}}}}, {"calculation": "c"}),
+        (
+            {
+                "calculate": {
+                    "c": {"unit": "days", "of": {"days_since": "born"}},
+                    "d": {"unit": "days", "of": {"calculation": "c"}},
+                }
+            },
+            {"calculation": "d"},
+        ),
+        ({}, {"ratio": [{"days_since": "born"}, {"field": "income"}]}),
+    ],
+)
+def test_what_something_else_is_computed_from_stays_whatever_is_between(more: Data, own: Data) -> None:
+    other = rule("other", own, case({"at_least": 100}, 15), otherwise={"points": 5})
+    found = ask(document(LAST, other, **more), {"born": "2024-06-01", "income": 1})
+    assert (found.level, found.answers) == ("medium", ())
+    assert found.without[0].why == "linked"
+
+
+def test_what_is_made_of_what_others_read_stays() -> None:
+    ratio = rule("ratio", {"ratio": [{"days_since": "born"}, {"field": "income"}]}, case({"above": 2}, 10))
+    read = [
+        rule("days", {"days_since": "born"}, case("absent", 1)),
+        rule("income", {"field": "income"}, case("absent", 1)),
+    ]
+    changeable = {**ratio, "changeable": "either"}
+    person = {"born": "2024-06-01", "income": 1}
+    assert ask(document(changeable, read[0]), person).answers
+    assert ask(document(changeable, *read), person).answers == ()

@@ -21,8 +21,25 @@ def test_each_role_sees_as_much_as_of_the_reasons(place: Place) -> None:
     for answer in shown["answers"]:
         assert (answer["score"], answer["cases"]) == (None, None)
         assert [change["then"] for change in answer["changes"]] == [None] * len(answer["changes"])
+    assert {one["why"] for one in shown["without"]} <= {"not changeable", "only with another", "not shown"}
     above = place.good("GET", f"{PATH}?direction=up&level=high", role="publisher")["what_if"]
     assert {answer["level"] for answer in above["answers"]} == {"high"}
+    told = place.good("GET", f"{PATH}?direction=up&level=high", role="investigator")["what_if"]
+    reasons = place.good("GET", RISK, role="investigator")["reasons"]
+    fired = {rule["title"] for rule in reasons["rules"]}
+    of = {factor for answer in told["answers"] for change in answer["changes"] for factor in change["factors"]}
+    assert of | {one["factor"] for one in told["without"]} <= fired
+    assert (above["pairs_left_out"], told["pairs_left_out"]) == (0, None)
+
+
+def test_of_factors_that_gave_nothing_an_investigator_is_told_their_number_alone(place: Place) -> None:
+    place.good("PUT", "/v1/entities/customer/new", {"attributes": {"country": "AD", "income": 1}}, role="app")
+    place.good("GET", "/v1/entities/customer/new/risk", params={"freshness": "now"}, role="app")
+    path = "/v1/entities/customer/new/what-if?direction=up"
+    whole = place.good("GET", path, role="publisher")["what_if"]
+    told = place.good("GET", path, role="investigator")["what_if"]
+    assert whole["answers"]
+    assert (told["answers"], told["without"], told["answers_not_shown"]) == ([], [], len(whole["answers"]))
 
 
 def test_what_cannot_be_asked(place: Place) -> None:
