@@ -1,5 +1,6 @@
 """What would move a level, in words: each change with its case before and after, and what the rules say then."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,18 +15,20 @@ from fivefold.risk.engine.explain.rules import RuleOutcome
 from fivefold.risk.engine.levels import MAY_MOVE_DOWN_ON, OVERRIDDEN, WITHHELD
 from fivefold.risk.governance.lint.representative_values import FRESH
 from fivefold.risk.governance.what_if.changeable import linked_inputs
-from fivefold.risk.governance.what_if.options import Option, Options, Side
+from fivefold.risk.governance.what_if.moments import Side
+from fivefold.risk.governance.what_if.options import Option, Options
 from fivefold.risk.governance.what_if.search import Direction, Found, Subject, Wish, level_said, search
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.ruleset import Rule, Ruleset
 
-Why = Literal["not changeable", "linked", "not alone", "only with another", "not decided"]
+Why = Literal["not changeable", "linked", "not alone", "only with another", "only absent", "not decided"]
 """Why no change of a factor alone moves the level.
 
 NOT CHANGEABLE: the ruleset does not say that a person can change it. LINKED: another input is computed from it. NOT
-ALONE: whatever it were changed to. ONLY WITH ANOTHER: a pair of changes has it. NOT DECIDED: not all of its values were
-tried, as with likeness of names.
+ALONE: whatever it were changed to. ONLY WITH ANOTHER: a pair of changes has it. ONLY ABSENT: if there were no value of
+it, which nobody is advised to bring about. NOT DECIDED: not all of its values were tried, as with likeness of names, or
+points fade from a moment that they do not give.
 """
 
 
@@ -219,12 +222,18 @@ def value_texts(options: Options, option: Option, base: str, cuts: Sequence[Deci
         return value_words(value, options.column, currency, cuts)
 
     if FRESH in str(option.value):
-        return words(options.before), "something else"
+        return words(options.before), f"something else{_pieces(option.value)}"
     if option.bound is None:  # one word stands for all that the rules treat alike
         such_as = "something else, such as " if options.column.kind is ValueType.TEXT else ""
         return words(options.before), f"{such_as}{words(option.value)}"
     bound = int(option.bound) if option.bound == option.bound.to_integral_value() else float(option.bound)
     return words(options.before), f"{'below' if option.side is Side.LOWER else 'above'} {words(bound)}"
+
+
+def _pieces(value: Any) -> str:
+    """Give an example of text with pieces that the conditions name; nothing where it has none."""
+    example = re.sub(f"{FRESH}+", "…", value) if isinstance(value, str) else "…"
+    return "" if example == "…" else f", such as {example}"
 
 
 def _declares(rule: Rule, rule_input: Any) -> bool:
@@ -259,4 +268,6 @@ def _why(rule: Rule, key: str | None, found: Found, paired: set[str], linked: fr
         return "linked" if rule.changeable is not None and key in linked else "not changeable"
     if key in paired:
         return "only with another"
-    return "not alone" if found.options[key].exact else "not decided"
+    if not found.options[key].exact:
+        return "not decided"
+    return "only absent" if key in found.by_absence else "not alone"

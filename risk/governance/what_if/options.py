@@ -1,14 +1,14 @@
 """The values that an input may be changed to: of all that the ruleset cannot tell apart, the nearest.
 
 Two values of an input that are alike under every comparison that the ruleset makes of it come to the same level,
-whatever the other inputs are. So it is enough to try one of each kind: on either side the one that is nearest.
+whatever the other inputs are; where points fade from it, if they are alike in how far these have faded too. So it is
+enough to try one of each kind: on either side the one that is nearest.
 """
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any
 
 import polars as pl
@@ -21,20 +21,12 @@ from fivefold.risk.engine.program import Program
 from fivefold.risk.governance.lint.reachability import tests_about
 from fivefold.risk.governance.lint.representative_values import ComparedInput, Members, domain_of
 from fivefold.risk.governance.what_if.changeable import Changeable
+from fivefold.risk.governance.what_if.moments import Moments, Side
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.operators import Operators
 
 _ORDERED = frozenset({ValueType.NUMBER, ValueType.MONEY, ValueType.MOMENT, ValueType.FINDING})
-
-
-class Side(StrEnum):
-    """Where a value is from the one that it takes the place of. OTHER: neither lower nor higher, as of text."""
-
-    LOWER = "lower"
-    HIGHER = "higher"
-    KNOWN = "known"
-    OTHER = "other"
 
 
 @dataclass(frozen=True)
@@ -47,12 +39,15 @@ class Option:
         rank: 1 is the nearest on its side; what has no order is counted as it comes.
         bound: the number of a comparison just beyond which it is, in the column's units; None where it is that number
             itself, or no number.
+        moments: that the latest fact of the input may have then (microseconds), where points fade from it; empty where
+            none do. What is shown is as of the first.
     """
 
     value: Any
     side: Side
     rank: int
     bound: Decimal | None = None
+    moments: tuple[int | None, ...] = ()
 
     def within(self, other: "Option") -> bool:
         """Tell whether this is no greater a change than another one of the same input."""
@@ -70,13 +65,17 @@ class Options:
         column: of its values.
         before: the present value; None where it is unknown.
         options: the values.
-        exact: false where there may be others that the ruleset treats in another way, as with likeness of names.
+        absent: that there is no value; None where there is none now or always is one. Nobody is advised to bring it
+            about.
+        exact: false where there may be others that the ruleset treats in another way, as with likeness of names, or
+            where points fade from a moment that the value does not give.
     """
 
     changeable: Changeable
     column: Column
     before: Any
     options: Sequence[Option]
+    absent: Option | None
     exact: bool
 
 
@@ -86,6 +85,8 @@ def options_of(
     members: Members,
     present: pl.Series,
     places: Sequence[Location] | None = None,
+    *,
+    moments: Moments | None,
 ) -> Options:
     """Find what an input may be changed to.
 
@@ -95,6 +96,7 @@ def options_of(
         members: of the named lists.
         present: the input's column of one row.
         places: the conditions that count; all of the ruleset by default.
+        moments: of the input, where points fade from it.
     """
     key = input_key(changeable.rule_input)
     column, places = program.inputs[key], program.analysed.conditions if places is None else places
@@ -103,21 +105,32 @@ def options_of(
     declared = type_of(changeable.rule_input, Location((), None), program.analysed.names)
     domain = domain_of(ComparedInput(changeable.rule_input, column, declared), comparisons, members, all_lists=True)
     known = domain.values.drop_nulls().cast(present.dtype)
+    if moments is not None:
+        known = pl.concat([known, pl.Series(list(moments.values), dtype=present.dtype)]).unique().sort()
     frame = pl.concat([present, known.alias(present.name)]).to_frame()
     truths = frame.select(
         _compiled(test, column, members).alias(str(number)) for number, test in enumerate(tests)
     ).rows()
     before = present[0]
+    kinds = [
+        (*truth, *(() if moments is None else moments.alike(value)))
+        for value, truth in zip([before, *known], truths, strict=True)
+    ]
     alike: dict[tuple[Any, ...], list[Any]] = {}
-    for value, truth in zip(known.to_list(), truths[1:], strict=True):
-        if truth != truths[0]:
-            alike.setdefault(truth, []).append(value)
+    for value, kind in zip(known.to_list(), kinds[1:], strict=True):
+        if kind != kinds[0]:
+            alike.setdefault(kind, []).append(value)
     ordered = column.kind in _ORDERED and before is not None
     found = _nearest(alike, before, changeable.way) if ordered else _any_of(alike, before)
-    bounds = _bounds(comparisons, column)
+    bounds = sorted({*_bounds(comparisons, column), *(() if moments is None else moments.bounds)})
     whole = present.dtype.is_integer()
-    options = [Option(each.value, each.side, each.rank, _beyond(each, bounds, whole=whole)) for each in found]
-    return Options(changeable, column, before, options, domain.exact)
+    options = [replace(each, bound=_beyond(each, bounds, whole=whole)) for each in found]
+    absent = Option(None, Side.OTHER, 1) if before is not None and domain.values.null_count() else None
+    if moments is not None:
+        options = [replace(each, moments=moments.after(each.value, each.side)) for each in options]
+        absent = absent and replace(absent, moments=moments.after(None, Side.OTHER))
+    exact = domain.exact and (moments is None or moments.are_certain)
+    return Options(changeable, column, before, options, absent, exact)
 
 
 def _compiled(test: Operators, column: Column, members: Mapping[str, Sequence[str]]) -> pl.Expr:

@@ -3,22 +3,22 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from itertools import combinations, islice, product
+from itertools import combinations, product
+from math import prod
 from typing import Any
 
 import polars as pl
 
-from fivefold.risk.compiler.analysis import signal_of_rule
 from fivefold.risk.engine.assessments import COMPUTED, STATUS, VERSIONS, Assessments, Status, assess_inputs
 from fivefold.risk.engine.levels import ENTERED, FLOOR_LOST, HARD_FLOOR_LOST, HELD_FLOOR, HELD_HARD_FLOOR, RULES_LEVEL
 from fivefold.risk.engine.program import Program, program_for
-from fivefold.risk.facts.portfolio import AS_OF, ENTITY, ListVersion, error_of, signal_of
+from fivefold.risk.facts.portfolio import ENTITY, ListVersion, error_of, signal_of
 from fivefold.risk.governance.what_if.changeable import changeable_inputs
-from fivefold.risk.governance.what_if.options import Option, Options, Side, options_of
-from fivefold.risk.language.expressions import Count, Distinct, FieldInput, Sum, input_key
+from fivefold.risk.governance.what_if.moments import Moments
+from fivefold.risk.governance.what_if.options import Option, Options, options_of
 
 MOST_PAIRS = 100_000
-"""So many pairs of changes are tried at most; that others were left out is said."""
+"""So many pairs of changes are tried at most, each for every moment that it may leave; others are counted."""
 
 _AT_ONCE = 10_000
 """So many changed rows are assessed together."""
@@ -59,11 +59,13 @@ class Found:
     Attributes:
         options: what could be changed, by the keys of the inputs.
         changes: the smallest changes that move the level: no part of one does, and no nearer value.
+        by_absence: the keys of inputs that would move it if they had no value.
         pairs_left_out: so many pairs were not tried.
     """
 
     options: Mapping[str, Options]
     changes: tuple[Change, ...]
+    by_absence: frozenset[str]
     pairs_left_out: int
 
 
@@ -139,25 +141,12 @@ class Subject:
             yield pl.Series(wrong.name, kept, dtype=wrong.dtype)
         if signal_of(key) in self.inputs.columns:
             moment = self.inputs[signal_of(key)]
-            rule_input = self._signals[key]
-            moments = [
-                moment[0] if option is None else self._moment(rule_input, option, moment[0]) for option in options
-            ]
+            moments = [option.moments[0] if option is not None and option.moments else moment[0] for option in options]
             yield pl.Series(moment.name, moments, dtype=moment.dtype)
 
-    def _moment(self, rule_input: Any, option: Option, before: int | None) -> int | None:
-        """Give when the latest fact would be: now where there is more, as before where less, never for none."""
-        if isinstance(rule_input, FieldInput):
-            return int(option.value)
-        if not option.value and (isinstance(rule_input, Count | Distinct | Sum) or hasattr(rule_input, "pattern")):
-            return None
-        return before if option.side is Side.LOWER else int(self.inputs[AS_OF][0])
-
-    @property
-    def _signals(self) -> Mapping[str, Any]:
-        rules = self.program.ruleset.rules
-        signals = [signal_of_rule(rule) for rule in rules if rule.decay is not None]
-        return {input_key(each): each for each in signals}
+    def moments_of(self, rule_input: Any, *, are_distinguished: bool = True) -> Moments | None:
+        """Give when the latest fact of an input is, as `Moments.of`."""
+        return Moments.of(rule_input, self.program, self.inputs, are_distinguished=are_distinguished)
 
     def assessed(self, changes: Sequence[Change]) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Assess the changed rows; the inputs, and the outcomes as `Assessments.outcomes` has them."""
@@ -181,19 +170,54 @@ def level_said(outcomes: pl.DataFrame) -> list[int | None]:
 def search(subject: Subject, wish: Wish) -> Found:
     """Find the smallest changes of what a person can change that give a wished level."""
     options = {
-        key: options_of(each, subject.program, subject.members, subject.inputs[key])
+        key: options_of(
+            each, subject.program, subject.members, subject.inputs[key], moments=subject.moments_of(each.rule_input)
+        )
         for key, each in changeable_inputs(subject.program.analysed).items()
     }
     singles: list[Change] = [((key, option),) for key, each in options.items() for option in each.options]
     alone = _smallest(_granted(subject, wish, singles))
-    pairs = _pairs(options, alone)
-    together = _smallest(_granted(subject, wish, list(islice(pairs, MOST_PAIRS))))
-    return Found(options=options, changes=(*alone, *together), pairs_left_out=sum(1 for _ in pairs))
+    pairs, left_out = _as_many_as_allowed(_pairs(options, alone))
+    together = _smallest(_granted(subject, wish, pairs))
+    none = [one for key, each in options.items() if each.absent is not None for one in variants(((key, each.absent),))]
+    return Found(
+        options=options,
+        changes=(*alone, *together),
+        by_absence=frozenset(key for ((key, _),) in _granted(subject, wish, none)),
+        pairs_left_out=left_out,
+    )
+
+
+def variants(change: Change) -> Iterator[Change]:
+    """Give a change once for every moment that the latest facts of its inputs may have after it."""
+    each_way = [
+        [(key, replace(option, moments=(moment,))) for moment in option.moments] or [(key, option)]
+        for key, option in change
+    ]
+    yield from product(*each_way)
 
 
 def _granted(subject: Subject, wish: Wish, changes: Sequence[Change]) -> list[Change]:
-    said = subject.levels(changes)
-    return [change for change, level in zip(changes, said, strict=True) if level is not None and wish.granted(level)]
+    """Leave out the changes that do not give a wished level, whatever the moment is that they leave to fade from."""
+    rows = [(number, variant) for number, change in enumerate(changes) for variant in variants(change)]
+    said = subject.levels([variant for _, variant in rows])
+    failing = {
+        number for (number, _), level in zip(rows, said, strict=True) if level is None or not wish.granted(level)
+    }
+    return [change for number, change in enumerate(changes) if number not in failing]
+
+
+def _as_many_as_allowed(pairs: Iterable[Change]) -> tuple[list[Change], int]:
+    """Give the pairs that may be tried, and how many others there are."""
+    tried: list[Change] = []
+    rows = left_out = 0
+    for pair in pairs:
+        rows += prod(len(option.moments) or 1 for _, option in pair)
+        if rows <= MOST_PAIRS:
+            tried.append(pair)
+        else:
+            left_out += 1
+    return tried, left_out
 
 
 def _pairs(options: Mapping[str, Options], alone: Sequence[Change]) -> Iterator[Change]:

@@ -9,8 +9,9 @@ from fivefold.risk.engine.explain.describe import input_words, numbers_compared
 from fivefold.risk.engine.explain.rules import RuleOutcome
 from fivefold.risk.governance.what_if.answers import explained, value_texts
 from fivefold.risk.governance.what_if.changeable import Changeable, compared_with_each_other
-from fivefold.risk.governance.what_if.options import Side, options_of
-from fivefold.risk.governance.what_if.search import Subject, level_said
+from fivefold.risk.governance.what_if.moments import Side
+from fivefold.risk.governance.what_if.options import options_of
+from fivefold.risk.governance.what_if.search import Change, Subject, level_said, variants
 from fivefold.risk.language.expressions import distinct, input_key
 from fivefold.risk.language.ruleset import Rule
 
@@ -47,13 +48,28 @@ def variations(subject: Subject, rule: Rule) -> Iterator[Variation]:
         key = input_key(each)
         if key in compared:
             continue  # no few values stand for all
-        options = options_of(Changeable(each, "either"), subject.program, subject.members, subject.inputs[key], places)
-        if not options.options:
-            continue
-        inputs, outcomes = subject.assessed([((key, option),) for option in options.options])
-        rows = zip(options.options, explained(subject, inputs, outcomes), level_said(outcomes), strict=True)
-        for option, after, said in rows:
-            _, value = value_texts(options, option, subject.base, numbers_compared(rule).get(key, ()))
-            outcome = next(one for one in after.rules if one.rule == rule.id)
-            level = None if said is None else levels[said - 1]
-            yield Variation(name=input_words(each), side=option.side, value=value, outcome=outcome, level=level)
+        options = options_of(
+            Changeable(each, "either"),
+            subject.program,
+            subject.members,
+            subject.inputs[key],
+            places,
+            moments=subject.moments_of(each, are_distinguished=False),
+        )
+        cuts = numbers_compared(rule).get(key, ())
+        for option in options.options:
+            outcomes = list(_outcomes(subject, rule, ((key, option),)))
+            first, said = outcomes[0]
+            if any((one.case, one.points, one.floor) != (first.case, first.points, first.floor) for one, _ in outcomes):
+                continue  # it is not certain how far its points would have faded
+            _, value = value_texts(options, option, subject.base, cuts)
+            is_certain = said is not None and all(level == said for _, level in outcomes)
+            level = levels[said - 1] if is_certain and said is not None else None
+            yield Variation(name=input_words(each), side=option.side, value=value, outcome=first, level=level)
+
+
+def _outcomes(subject: Subject, rule: Rule, change: Change) -> Iterator[tuple[RuleOutcome, int | None]]:
+    """Give what a rule and all rules say after a change, for every moment that it may leave."""
+    inputs, outcomes = subject.assessed(list(variants(change)))
+    for after, said in zip(explained(subject, inputs, outcomes), level_said(outcomes), strict=True):
+        yield next(one for one in after.rules if one.rule == rule.id), said

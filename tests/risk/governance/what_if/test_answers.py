@@ -1,6 +1,7 @@
 """What would move a level: what a person can change, which way, and what holds the level all the same."""
 
 import json
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -14,9 +15,11 @@ from fivefold.risk.engine.assess import assess
 from fivefold.risk.facts.portfolio import Portfolio
 from fivefold.risk.governance.what_if import search
 from fivefold.risk.governance.what_if.answers import Answer, WhatIf, what_if
-from fivefold.risk.governance.what_if.options import Side
+from fivefold.risk.governance.what_if.moments import Side
 from fivefold.risk.governance.what_if.search import Direction, Subject
+from fivefold.risk.governance.what_if.variations import variations
 from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.language.ruleset import Rule
 from tests.risk.governance.making import AS_OF, DAY
 
 Data = dict[str, Any]
@@ -72,6 +75,10 @@ def subject(made: Data, person: Data, **held: Any) -> Subject:
     tags = tags.cast({"entity_id": pl.String, "tag": pl.String})
     portfolio = Portfolio(entities, base_only("EUR", date(2024, 7, 1)), moments, tags=tags)
     return Subject.of(assess(analysed, portfolio, AS_OF, **held), 0, **held)
+
+
+def rules_of(made: Data) -> Sequence[Rule]:
+    return read_ruleset(json.dumps(made)).rules
 
 
 def shown(answer: Answer) -> list[tuple[str, str]]:
@@ -270,3 +277,40 @@ def test_what_is_made_of_what_others_read_stays() -> None:
     person = {"born": "2024-06-01", "income": 1}
     assert ask(document(changeable, read[0]), person).answers
     assert ask(document(changeable, *read), person).answers == ()
+
+
+@pytest.mark.parametrize(
+    ("own", "person"),
+    [
+        ({"field": "occupation"}, {"occupation": "dealer"}),
+        ({"max": "amount"}, {"cash": [(500, 5)]}),
+        ({"days_since": "transactions"}, {"cash": [(500, 5)]}),
+    ],
+)
+def test_nobody_is_advised_to_have_nothing(own: Data, person: Data) -> None:
+    found = ask(document(rule("own", own, case("present", 12), changeable="either")), person)
+    assert (found.answers, [one.why for one in found.without]) == ((), ["only absent"])
+
+
+def test_what_would_not_help_if_it_were_absent_either() -> None:
+    made = document(
+        rule("own", {"field": "occupation"}, case("present", 12), changeable="either", otherwise={"points": 12})
+    )
+    (factor,) = ask(made, {"occupation": "dealer"}).without
+    assert factor.why == "not alone"
+
+
+def test_text_of_several_conditions_is_shown_by_an_example() -> None:
+    asked = [{"field": "occupation", "starts_with": "ab"}, {"field": "occupation", "ends_with": "bc"}]
+    made = document(rule("own", {"field": "occupation"}, case({"all": asked}, 12), changeable="either"))
+    (answer,) = ask(made, {"occupation": "zz"}, Direction.UP).answers
+    assert shown(answer) == [("zz", "something else, such as ab…bc")]
+    (plain, *others) = [shown(answer)[0][1] for answer in ask(made, {"occupation": "abbc"}).answers]
+    assert plain == "something else"
+    assert set(others) == {"something else, such as ab…", "something else, such as …bc"}
+
+
+def test_points_that_fade_in_a_variation_are_shown_where_they_are_certain() -> None:
+    fading = {**CASH_RULE, "decay": {"half_life": "30 days"}}
+    own = variations(subject(document(fading), {"cash": [(60000, 31)]}), rules_of(document(fading))[0])
+    assert {(one.value, one.outcome.case) for one in own} == {("below 10,000.00 EUR", "otherwise")}

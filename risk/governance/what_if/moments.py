@@ -1,0 +1,176 @@
+"""When the latest fact of an input would be after a change, from which points fade.
+
+A date is its own moment, and the days since the latest fact give its moment. How many transactions there were, or how
+much, does not say when the last of them was: so any moment is tried that it could be, and only what comes out the same
+for all of them is certain.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+import polars as pl
+
+from fivefold.domain.clock import DAY_US
+from fivefold.risk.compiler.analysis import signal_of_rule
+from fivefold.risk.compiler.value_types import column_of
+from fivefold.risk.engine.program import Program
+from fivefold.risk.engine.rules import MOST_HALVINGS, length_us
+from fivefold.risk.facts.portfolio import AS_OF, signal_of
+from fivefold.risk.language.expressions import (
+    Count,
+    DaysSince,
+    Distinct,
+    FieldInput,
+    Least,
+    Most,
+    Sum,
+    Window,
+    input_key,
+)
+
+
+class Side(StrEnum):
+    """Where a value is from the one that it takes the place of. OTHER: neither lower nor higher, as of text."""
+
+    LOWER = "lower"
+    HIGHER = "higher"
+    KNOWN = "known"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moments:
+    """The moment from which points fade, of an input that may be changed.
+
+    Attributes:
+        rule_input: the input.
+        as_of: the moment of the assessment (microseconds).
+        present: the latest fact now; None where there is none.
+        start: the window is after it; None where it has no beginning.
+        half_lives: of the rules whose points fade from it (microseconds).
+        are_distinguished: whether values that differ in how often these have passed, or in whether there is a fact at
+            all, are of different kinds.
+    """
+
+    rule_input: Any
+    as_of: int
+    present: int | None
+    start: int | None
+    half_lives: tuple[int, ...]
+    are_distinguished: bool
+
+    @classmethod
+    def of(
+        cls, rule_input: Any, program: Program, inputs: pl.DataFrame, *, are_distinguished: bool
+    ) -> "Moments | None":
+        """Find it of an input; None where no points fade from it.
+
+        Args:
+            rule_input: the input.
+            program: whose rules fade.
+            inputs: one row, as `Assessments.inputs`.
+            are_distinguished: as above.
+        """
+        key = input_key(rule_input)
+        fading = [rule for rule in program.ruleset.rules if rule.decay and input_key(signal_of_rule(rule)) == key]
+        half_lives = {length_us(rule.decay.half_life) for rule in fading if rule.decay is not None}
+        if not half_lives:
+            return None
+        as_of, over = int(inputs[AS_OF][0]), rule_input.over if isinstance(rule_input, Window) else None
+        start = None if over is None else pl.select(over.before(pl.lit(as_of, pl.Int64))).item()
+        return cls(
+            rule_input=rule_input,
+            as_of=as_of,
+            present=inputs[signal_of(key)][0],
+            start=start,
+            half_lives=tuple(sorted(half_lives)),
+            are_distinguished=are_distinguished,
+        )
+
+    @property
+    def are_certain(self) -> bool:
+        """Tell whether a value gives its moment."""
+        return isinstance(self.rule_input, FieldInput | DaysSince)
+
+    @property
+    def bounds(self) -> list[Decimal]:
+        """The values at which a half-life more has passed, in the units of the column."""
+        if not (self.are_certain and self.are_distinguished):
+            return []
+        lengths = [count * length for length in self.half_lives for count in range(1, MOST_HALVINGS + 1)]
+        if isinstance(self.rule_input, FieldInput):
+            return [Decimal(self.as_of - length) for length in lengths]
+        return [Decimal(length) / DAY_US for length in lengths]
+
+    @property
+    def values(self) -> Iterator[float]:
+        """The bounds, and what is beside them."""
+        for bound in self.bounds:
+            if isinstance(self.rule_input, FieldInput):
+                yield from (int(bound) - 1, int(bound), int(bound) + 1)
+            else:
+                at = float(bound)
+                yield from (math.nextafter(at, -math.inf), at, math.nextafter(at, math.inf))
+
+    def alike(self, value: Any) -> tuple[Any, ...]:
+        """Give what distinguishes values that every comparison treats alike; of counts and sums, whether they are 0."""
+        if not self.are_distinguished:
+            return ()
+        if not self.are_certain:
+            return (value == 0,)
+        moment = self._moment(value)
+        if moment is None:
+            return ()
+        elapsed = max(self.as_of - moment, 0)
+        return tuple(min(elapsed // length, MOST_HALVINGS) for length in self.half_lives)
+
+    def after(self, value: Any, side: Side) -> tuple[int | None, ...]:
+        """Give every moment that the latest fact may have once the input has a value: one for each that differs.
+
+        A person brings about more by a fact of the day. Where there is less, some facts were not made, perhaps the
+        latest ones. A mean, or a sum of what may be negative, moves by either; of a pattern nothing is known.
+        """
+        if self.are_certain:
+            return (self._moment(value),)
+        if isinstance(self.rule_input, Count | Distinct) and value == 0:
+            return (None,)
+        is_sum_of_sizes = isinstance(self.rule_input, Sum) and column_of(self.rule_input) == "amount"
+        grows = is_sum_of_sizes or isinstance(self.rule_input, Count | Distinct | Most)
+        more = Side.HIGHER if grows else Side.LOWER if isinstance(self.rule_input, Least) else None
+        less = {Side.HIGHER: Side.LOWER, Side.LOWER: Side.HIGHER}.get(more) if more is not None else None
+        if (
+            value is not None
+            and side in {more, Side.KNOWN}
+            and (more is not None or isinstance(self.rule_input, Window))
+        ):
+            return (self.as_of,)
+        latest = self._until(self.present if side is less else self.as_of)
+        return (*latest, None) if not value and None not in latest else latest
+
+    def _moment(self, value: Any) -> int | None:
+        if value is None:
+            return None
+        return int(value) if isinstance(self.rule_input, FieldInput) else self.as_of - _elapsed(value)
+
+    def _until(self, latest: int | None) -> tuple[int | None, ...]:
+        """Give a moment for each number of half-lives that may have passed, the latest one first."""
+        if latest is None:
+            return (None,)
+        passed = {self.as_of - count * length for length in self.half_lives for count in range(1, MOST_HALVINGS + 1)}
+        earlier = (one for one in passed if one < latest and (self.start is None or one > self.start))
+        return (latest, *sorted(earlier, reverse=True))
+
+
+def _elapsed(days: float) -> int:
+    """Give days in microseconds: the next ones below or above where a number is just beside whole ones.
+
+    >>> _elapsed(30.0) // DAY_US, _elapsed(math.nextafter(30.0, 0.0)) - 30 * DAY_US
+    (30, -1)
+    """
+    near = round(days * DAY_US)
+    exact = near / DAY_US
+    return near - 1 if days < exact else near + 1 if days > exact else near
