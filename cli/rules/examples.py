@@ -40,12 +40,21 @@ MutateOption = Annotated[
     ),
 ]
 LeastOption = Annotated[
-    float,
-    typer.Option("--least", min=0, max=100, help="With --mutate: pass where so many percent of changes are noticed."),
+    float | None,
+    typer.Option(
+        "--least",
+        min=0,
+        max=100,
+        show_default="100",
+        help="With --mutate: pass where so many percent of changes are noticed.",
+    ),
 ]
 SecondsOption = Annotated[
-    float, typer.Option("--seconds", min=1, help="With --mutate: begin no further change after so long.")
+    float | None,
+    typer.Option("--seconds", min=1, show_default="300", help="With --mutate: begin no further change after so long."),
 ]
+MOST_SECONDS = 300
+ALL_PERCENT = 100
 
 
 def run_tests(
@@ -54,8 +63,8 @@ def run_tests(
     as_of: AsOfOption = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every example's arithmetic.")] = False,
     mutate: MutateOption = False,
-    least: LeastOption = 100,
-    seconds: SecondsOption = 300,
+    least: LeastOption = None,
+    seconds: SecondsOption = None,
     format_: FormatOption = TestFormat.TEXT,
 ) -> None:
     """Run a ruleset's examples. It passes if all come out as expected, and they reach enough rules and cases."""
@@ -66,19 +75,22 @@ def run_tests(
 
     if mutate and format_ is TestFormat.JUNIT:
         raise ConfigError("--format junit is for examples; with --mutate there are text and json")
+    for option, value in (("--least", least), ("--seconds", seconds)):
+        if value is not None and not mutate:
+            raise ConfigError(f"{option} is about changes by one step; it needs --mutate")
     analysed, lists_by_name, now = load_ruleset(path), lists_with(lists), moment(as_of, "--as-of")
     report = ExamplesReport(analysed.ruleset, run_examples(analysed, lists_by_name, now))
     if mutate and not report.failed:
         from fivefold.risk.governance.mutation.run import mutate as try_changes
         from fivefold.risk.language.documents import Document
 
-        end, document = monotonic() + seconds, Document(ruleset_text(path))
+        end, document = monotonic() + (seconds or MOST_SECONDS), Document(ruleset_text(path))
         tried = try_changes(analysed, lists_by_name, now, document, is_over=lambda: monotonic() > end)
         if format_ is TestFormat.JSON:
             typer.echo(report_json("mutations", tried), nl=False)
         else:
             _show_changes(path, tried)
-        passed = not tried.counts["not tried"] and tried.noticed_percent >= least
+        passed = not tried.counts["not tried"] and tried.noticed_percent >= (ALL_PERCENT if least is None else least)
     else:
         machine = {TestFormat.JSON: lambda: report_json("examples", report), TestFormat.JUNIT: report.junit}
         if format_ in machine:

@@ -248,6 +248,9 @@ def currency_of(rule_input: Any, names: Vocabulary) -> str | None:
     return currency
 
 
+SCORES = (1, 5)
+"""The least and the greatest score of the value; no other can be given."""
+
 _VALUE_TYPES: Mapping[str, ValueType] = {
     "score": ValueType.NUMBER,
     "segment": ValueType.TEXT,

@@ -1,6 +1,7 @@
 """What an example gives, as the frames of a portfolio: short words, and defaults where there is only one sense."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import polars as pl
@@ -11,6 +12,7 @@ from fivefold.domain.money import base_only
 from fivefold.domain.text import perhaps
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.compiler.value_types import SCORES
 from fivefold.risk.facts.portfolio import ENTITY, NamedList, Portfolio
 from fivefold.risk.facts.reading import entities_from_rows
 from fivefold.risk.language.base import LanguageModel
@@ -47,7 +49,7 @@ def check_examples(ruleset: Ruleset) -> list[Finding]:
             for name in example.given
             if name not in declared
         ]
-        findings += _strange_words(example, ruleset)
+        findings += [*_strange_words(example, ruleset), *_strange_score(example)]
         expect = example.expect
         rules = {rule.id: len(rule.cases) for rule in ruleset.rules}
         rules_expected = {*expect.cases, *([expect.floor_by] if expect.floor_by else [])}
@@ -64,6 +66,19 @@ def check_examples(ruleset: Ruleset) -> list[Finding]:
             there = f"{', '.join(ruleset.levels)}{perhaps(expect.level, ruleset.levels)}"
             findings.append(Finding(where, f"expects the level {expect.level}; there are {there}"))
     return findings
+
+
+def _strange_score(example: Example) -> Iterator[Finding]:
+    """Find a score that no value has; what lint proves of cases holds for scores that there can be."""
+    value = example.given.get("value")
+    score = value.get("score") if isinstance(value, dict) else None
+    try:
+        is_strange = not SCORES[0] <= Decimal(str(score)) <= SCORES[1]
+    except InvalidOperation:  # none, or no number
+        return
+    if is_strange:
+        problem = f"gives the value a score of {score}; scores are from {SCORES[0]} to {SCORES[1]}"
+        yield Finding(f"example {example.name}", problem)
 
 
 def _strange_words(example: Example, ruleset: Ruleset) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from functools import reduce
 from typing import Any
 
 from fivefold.risk.compiler.formulas import calculations_in_order
-from fivefold.risk.compiler.value_types import SOURCES, Vocabulary, column_of, linked_source
+from fivefold.risk.compiler.value_types import SCORES, SOURCES, Vocabulary, column_of, linked_source
 from fivefold.risk.language.calculations import (
     Absolute,
     Add,
@@ -65,7 +65,7 @@ def _range_of_input(rule_input: Any, ranges: Mapping[str, Range]) -> Range:
         case CalculationInput(calculation=name):
             return ranges.get(name, ANY)
         case ValueInput(value="score"):
-            return Fraction(1), Fraction(5)
+            return Fraction(SCORES[0]), Fraction(SCORES[1])
         case Count() | Distinct() | TransactionInput(transaction="amount") | LevelInput(level="age_days"):
             return _FROM_ZERO
         case Sum() | Mean() | Least() | Most():

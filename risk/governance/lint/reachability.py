@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from math import prod
+from typing import Any
 
 import polars as pl
 
@@ -60,12 +61,19 @@ class Trial:
         exact: whether what never happened cannot happen.
         values: what was tried: a column for each input, by its key.
         subjects: the inputs, by their keys.
+        compiled: the conditions, each named by its position.
     """
 
     truths: pl.DataFrame
     exact: bool
     values: pl.DataFrame
     subjects: Mapping[str, ComparedInput]
+    compiled: Sequence[pl.Expr] = ()
+
+    def truths_of(self, values: Mapping[str, Any]) -> tuple[bool | None, ...]:
+        """Try the conditions on other values, by the keys of inputs."""
+        columns = [pl.Series(key, [value], self.values.schema[key], strict=False) for key, value in values.items()]
+        return pl.DataFrame(columns).select(self.compiled).row(0)
 
 
 def subjects_of(place: Location, scope: LintScope) -> dict[str, ComparedInput]:
@@ -107,7 +115,8 @@ def try_conditions(places: Sequence[Location], scope: LintScope) -> Trial | None
         return None
     frame = _combined(domains)
     compiled = [_compiled(place, subjects, scope).alias(str(number)) for number, place in enumerate(places)]
-    return Trial(frame.select(compiled), all(domain.exact for domain in domains.values()), frame, subjects)
+    exact = all(domain.exact for domain in domains.values())
+    return Trial(frame.select(compiled), exact, frame, subjects, compiled)
 
 
 def _domain(key: str, subject: ComparedInput, places: Sequence[Location], scope: LintScope) -> Domain:

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from fivefold.domain.clock import DAY_US
-from fivefold.risk.compiler.value_types import SOURCES, Column, column_of, linked_source, ordinal
+from fivefold.risk.compiler.value_types import SCORES, SOURCES, Column, column_of, linked_source, ordinal
 from fivefold.risk.language.expressions import (
     CalculationInput,
     Count,
@@ -142,7 +142,7 @@ def _numbers(subject: ComparedInput, comparisons: Comparisons) -> list[float]:
         inside = [end for end in subject.ends if end is not None]
         tried |= set(inside)
         return sorted(one for one in tried if (low is None or one >= low) and (high is None or one <= high))
-    possible = _possible(subject.rule_input)
+    possible = _possible(subject)
     least = _least_of_pattern(subject.rule_input) if hasattr(subject.rule_input, "pattern") else 1.0
     return sorted(number for number in tried | set(around(least)) if possible(number))
 
@@ -175,19 +175,21 @@ def _least_of_pattern(rule_input: Any) -> float:
     )
 
 
-def _possible(rule_input: Any) -> Callable[[float], bool]:
+def _possible(subject: ComparedInput) -> Callable[[float], bool]:
     """Give the test whether a number is possible for an input."""
+    rule_input = subject.rule_input
     if hasattr(rule_input, "pattern"):
         least = _least_of_pattern(rule_input)
         return lambda number: number == 0 or number >= least
     if isinstance(rule_input, ValueInput) and rule_input.value == "score":
-        return lambda number: 1 <= number <= 5
+        return lambda number: SCORES[0] <= number <= SCORES[1]
     if isinstance(rule_input, Count | Distinct) or (
         isinstance(rule_input, DaysSince) and linked_source(rule_input) in SOURCES
     ):
         return lambda number: number >= 0
     is_size = isinstance(rule_input, Sum | Mean | Least | Most) and column_of(rule_input) == "amount"
-    is_size = is_size or (isinstance(rule_input, FieldInput) and rule_input.field == "amount")
+    is_amount = isinstance(rule_input, FieldInput) and rule_input.field == "amount"
+    is_size = is_size or (is_amount and subject.column.kind is ValueType.MONEY)  # an entity may have a field so called
     is_size = is_size or (isinstance(rule_input, TransactionInput) and rule_input.transaction == "amount")
     is_size = is_size or (isinstance(rule_input, LevelInput) and rule_input.level == "age_days")
     return (lambda number: number >= 0) if is_size else (lambda _: True)

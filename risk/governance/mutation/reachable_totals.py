@@ -13,15 +13,18 @@ MOST_STEPS = 4_000_000
 """Between the least and the greatest total at most so many are looked at; where there are more, it is undecided."""
 
 
-def points_given(rule: CompiledRule) -> frozenset[int]:
+def points_given(rule: CompiledRule, slot: int | None = None) -> frozenset[int]:
     """Give every number of points (in units) that a rule can give, halved as often as its decay may.
 
-    That of a failed rule, 0, is among them.
+    Args:
+        rule: whose points they are; that of a failed rule, 0, is among them.
+        slot: the points of this outcome alone; those of all without it.
     """
-    points = {points_of(code) for code in rule.codes}
+    codes = rule.codes if slot is None else rule.codes[slot : slot + 1]
+    points = {points_of(code) for code in codes}
     if rule.signal is None:
         return frozenset(points)
-    cases = [points_of(code) for code in rule.codes[: rule.otherwise]]
+    cases = [points_of(code) for place, code in enumerate(rule.codes[: rule.otherwise]) if slot in {None, place}]
     rows = [(given, times) for given in cases for times in range(MOST_HALVINGS + 1)]
     frame = pl.DataFrame(rows, schema={"points": pl.Int64, "times": pl.Int64}, orient="row")
     return frozenset(points | set(frame.select(halved(pl.col("points"), pl.col("times"))).to_series()))
@@ -48,12 +51,13 @@ def sums_of(choices: Iterable[Iterable[int]]) -> list[int] | None:
     return [least + place * step for place, bit in enumerate(reversed(f"{reached:b}")) if bit == "1"]
 
 
-def reachable_totals(program: Program) -> pl.Series | None:
+def reachable_totals(program: Program, known: Mapping[str, frozenset[int]] | None = None) -> pl.Series | None:
     """Give every total (in units of `program.total.scale`) that rules can come to; None where there are too many.
 
-    Rules are taken as independent of each other, so that some of these totals may never happen.
+    Rules are taken as independent of each other, so that some of these totals may never happen. *known* are the points
+    of some rules, by their ids, where only such totals are asked for.
     """
-    given = {rule.rule.id: points_given(rule) for rule in program.rules}
+    given = {rule.rule.id: points_given(rule) for rule in program.rules} | dict(known or {})
     total = program.total
     columns: Sequence[Mapping[str, int] | None] = total.weights or (None,)
     found: set[int] = set()

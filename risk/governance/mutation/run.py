@@ -7,6 +7,7 @@ The examples are read once for all changes, and each change is evaluated over al
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
@@ -21,16 +22,22 @@ from fivefold.risk.engine.assessments import assess_inputs
 from fivefold.risk.engine.program import Program, compile_ruleset
 from fivefold.risk.engine.rules import CompiledRule
 from fivefold.risk.facts.inputs import Needs
-from fivefold.risk.facts.portfolio import ListVersion, NamedList, error_of
+from fivefold.risk.facts.portfolio import ENTITY, ListVersion, NamedList, error_of
 from fivefold.risk.governance.examples.expected import differing, differing_by_rule, expected_frame
-from fivefold.risk.governance.examples.facts import BASE, example_moments, example_portfolio, previous_levels
+from fivefold.risk.governance.examples.facts import (
+    BASE,
+    check_examples,
+    example_moments,
+    example_portfolio,
+    previous_levels,
+)
 from fivefold.risk.governance.lint.reachability import LintScope
 from fivefold.risk.governance.mutation.changes import Change, changes_of, plain_data, with_change
 from fivefold.risk.governance.mutation.telling_inputs import Telling, telling_inputs
 from fivefold.risk.language.documents import Document
 from fivefold.risk.language.expressions import distinct
 from fivefold.risk.language.reading import read_plain, where_of
-from fivefold.risk.language.ruleset import Rule, Ruleset
+from fivefold.risk.language.ruleset import Example, Rule, Ruleset
 
 
 class Verdict(StrEnum):
@@ -145,30 +152,29 @@ def mutate(
     ruleset = analysed.ruleset
     if not ruleset.examples:
         raise InvalidRulesetError([Finding("examples", "are missing, so no change can be noticed")], ruleset.name)
+    wrong = check_examples(ruleset)
+    if wrong:
+        raise InvalidRulesetError(wrong, f"the examples of {ruleset.name}")
     mutants = list(_mutants(analysed))
     trial = _Trial(analysed, lists, as_of, mutants)
+    if trial.failing:
+        findings = [Finding(f"example {ruleset.examples[at].name}", "fails as the ruleset is") for at in trial.failing]
+        raise InvalidRulesetError(findings, f"the examples of {ruleset.name}")
+    found = [(Verdict.NOT_TRIED, "", Telling()) if is_over() else trial.found(mutant) for mutant in mutants]
+    tellings = _proved(analysed, lists, as_of, list(zip(mutants, (telling for *_, telling in found), strict=True)))
     names = {"rules": [{"id": rule.id} for rule in ruleset.rules]}
-    tried = []
-    for mutant in mutants:
-        verdict, noticed_by, telling = Verdict.NOT_TRIED, "", Telling()
-        if not is_over():
-            noticed_by = trial.noticed_by(mutant)
-            verdict = Verdict.NOTICED if noticed_by else Verdict.UNNOTICED
-        if verdict is Verdict.UNNOTICED:
-            telling = trial.telling(mutant)
-            verdict = Verdict.NO_EFFECT if telling.no_effect else verdict
-        change = mutant.change
-        tried.append(
-            ChangeTried(
-                where=where_of(change.node, names),
-                line=None if document is None else document.line(change.path),
-                before=change.before,
-                after=change.after,
-                verdict=verdict,
-                noticed_by=noticed_by,
-                **vars(telling),
-            )
+    tried = [
+        ChangeTried(
+            where=where_of(mutant.change.node, names),
+            line=None if document is None else document.line(mutant.change.path),
+            before=mutant.change.before,
+            after=mutant.change.after,
+            verdict=verdict,
+            noticed_by=noticed_by,
+            **vars(telling),
         )
+        for mutant, (verdict, noticed_by, _), telling in zip(mutants, found, tellings, strict=True)
+    ]
     return Mutations(ruleset.name, ruleset.content_hash, tuple(tried))
 
 
@@ -264,9 +270,8 @@ class _Trial:
         self._parts = [self._part(analysed, part.versions, part.inputs) for part in parts]
         self._expected = expected_frame(ruleset, self.program.total.scale)
         wrong = [at for part in self._parts for at in differing(part.outcomes, self._expected, part.program)]
-        if wrong:
-            findings = [Finding(f"example {self._names[at]}", "fails as the ruleset is") for at in sorted(wrong)]
-            raise InvalidRulesetError(findings, f"the examples of {ruleset.name}")
+        self.failing = sorted(wrong)
+        """The positions of the examples that fail on the ruleset as it is."""
 
     def _part(self, analysed: AnalysedRuleset, versions: Mapping[str, ListVersion], inputs: pl.DataFrame) -> _Part:
         lists = {name: version.members for name, version in versions.items()}
@@ -277,6 +282,13 @@ class _Trial:
     def program(self) -> Program:
         """The ruleset as it is, compiled."""
         return self._parts[0].program
+
+    def found(self, mutant: _Mutant) -> tuple[Verdict, str, Telling]:
+        """Tell what becomes of a change: the verdict, what notices it, and what is known where nothing does."""
+        noticed_by = self.noticed_by(mutant)
+        telling = Telling() if noticed_by else self.telling(mutant)
+        unnoticed = Verdict.NO_EFFECT if telling.no_effect else Verdict.UNNOTICED
+        return Verdict.NOTICED if noticed_by else unnoticed, noticed_by, telling
 
     def telling(self, mutant: _Mutant) -> Telling:
         """Find what would notice a changed form, or why nothing can: nothing by any of the lists' versions."""
@@ -296,6 +308,14 @@ class _Trial:
         needs = Needs.of(mutant.analysed)
         inputs = [part.inputs for part in resolved_parts(mutant.analysed, needs, self._portfolio, self._entities)]
         return [replace(part, inputs=own) for part, own in zip(self._parts, inputs, strict=True)]
+
+    def is_noticed_by(self, mutant: _Mutant, position: int) -> bool:
+        """Tell whether one example comes out otherwise by a changed form."""
+        for part in self._parts_read_by(mutant):
+            program, row = _changed(part, mutant), part.inputs.filter(pl.col(ENTITY) == str(position))
+            if len(row) and differing(assess_inputs(program, row, self._previous), self._expected, program):
+                return True
+        return False
 
     def noticed_by(self, mutant: _Mutant) -> str:
         """Name an example that comes out otherwise by a changed form; empty where none does."""
@@ -340,3 +360,52 @@ def _codes(part: _Part, rule: CompiledRule) -> pl.Series:
     if rule.signal is not None:
         codes = codes.with_columns(rule.decayed(pl.col(rule.column)).alias(rule.column))
     return codes[rule.column]
+
+
+def _proved(
+    analysed: AnalysedRuleset,
+    lists: Mapping[str, NamedList],
+    as_of: int,
+    derived: Sequence[tuple[_Mutant, Telling]],
+) -> list[Telling]:
+    """Keep of what was derived for each change what is true of it.
+
+    An example is run on both forms of the ruleset: it must pass on the one and fail on the other. Where it does not,
+    its words are wrong as well.
+    """
+    examples = {at: telling.example for at, (_, telling) in enumerate(derived) if telling.example is not None}
+    kept = _keeping(analysed, lists, as_of, [(at, derived[at][0], example) for at, example in examples.items()])
+    return [Telling() if at in examples and at not in kept else telling for at, (_, telling) in enumerate(derived)]
+
+
+def _keeping(
+    analysed: AnalysedRuleset,
+    lists: Mapping[str, NamedList],
+    as_of: int,
+    derived: Sequence[tuple[int, _Mutant, Mapping[str, Any]]],
+) -> set[int]:
+    """Give the numbers of the examples that pass on the ruleset as it is and fail on their change."""
+    if not derived:
+        return set()
+    written = [{"name": f"derived {number}", **_exact(example)} for number, _, example in derived]
+    examples = [read_plain(Example, each) for each in written]
+    readable = [example for example in examples if example is not None]
+    with_them = AnalysedRuleset(analysed.ruleset.model_copy(update={"examples": tuple(readable)}))
+    try:
+        if len(readable) < len(examples) or check_examples(with_them.ruleset):
+            raise InvalidRulesetError([], "what was derived")  # noqa: TRY301 (as reading some of them does)
+        trial = _Trial(with_them, lists, as_of, [mutant for _, mutant, _ in derived])
+    except InvalidRulesetError:  # one that cannot be read must not hide the others
+        half = len(derived) // 2
+        halves = (derived[:half], derived[half:]) if half else ()
+        return {number for each in halves for number in _keeping(analysed, lists, as_of, each)}
+    return {
+        number
+        for at, (number, mutant, _) in enumerate(derived)
+        if at not in trial.failing and trial.is_noticed_by(mutant, at)
+    }
+
+
+def _exact(example: Mapping[str, Any]) -> Any:
+    """Read an example's numbers as they are written."""
+    return json.loads(json.dumps(example), parse_float=Decimal)

@@ -11,24 +11,16 @@ import polars as pl
 
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.compiler.locations import Location, wheres_in
-from fivefold.risk.compiler.value_types import Column
-from fivefold.risk.engine.explain.describe import input_words, value_words
 from fivefold.risk.engine.program import Program
 from fivefold.risk.governance.lint.reachability import LintScope, Trial, try_conditions
 from fivefold.risk.governance.mutation.changes import Change
-from fivefold.risk.governance.mutation.reachable_totals import reachable_totals
+from fivefold.risk.governance.mutation.plain_values import given_words, plain_values, values_words
+from fivefold.risk.governance.mutation.reachable_totals import points_given, reachable_totals
 from fivefold.risk.language.documents import Path
-from fivefold.risk.language.expressions import FieldInput, IndicatorInput, ScreeningInput, TagInput, ValueInput
-from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.quantities import text_of
 from fivefold.risk.language.ruleset import Rule, WeightedScore
 
-MOST_DIFFERENCES = 200
-"""Of so many combinations of values that tell two conditions apart, the one with the shortest words is shown."""
-
 _BEFORE, _AFTER = "slot before", "slot after"
-_OTHER_WORD = "other"
-"""Stands in examples for text that no condition names."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +48,7 @@ def telling_inputs(change: Change, before: Program, after: Program, scope: LintS
         scope: the fields and lists that conditions may use.
     """
     if change.path[0] == "rules":
-        return _in_rule(change, before.analysed, after.analysed, scope)
+        return _in_rule(change, before, after.analysed, scope)
     if change.path[0] == "calculate":
         word = str(change.path[-1])
         return Telling(inputs=_at_the_end(word, change)) if word in _LENGTHS else Telling()
@@ -67,12 +59,12 @@ def telling_inputs(change: Change, before: Program, after: Program, scope: LintS
     return _of_weights(change.path, before.analysed) if "weights" in change.path else _of_cuts(before, after)
 
 
-def _in_rule(change: Change, old: AnalysedRuleset, new: AnalysedRuleset, scope: LintScope) -> Telling:
-    path, word, position = change.path, change.path[-1], change.path[1]
+def _in_rule(change: Change, before: Program, new: AnalysedRuleset, scope: LintScope) -> Telling:
+    path, word, position, old = change.path, change.path[-1], change.path[1], before.analysed
     assert isinstance(position, int)
     rule = old.ruleset.rules[position]
     if word in {"points", "floor"}:
-        return _of_outcome(path, rule, old, scope)
+        return _of_outcome(change, before, scope)
     if word in _LENGTHS:
         return Telling(inputs=_at_the_end(str(word), change))
     if "where" in path:
@@ -109,10 +101,11 @@ def _of_cases(path: Path, rule: Rule, changed: Rule, scope: LintScope) -> Tellin
     names = [str(place) for place in range(len(places))]
     after = [*names[:number], str(len(places)), *names[number + 1 :]]
     slots = trial.truths.select(_slot(names).alias(_BEFORE), _slot(after).alias(_AFTER))
-    chosen = _plainest(trial, slots[_BEFORE] != slots[_AFTER])
-    if chosen is None:
+    differ = slots[_BEFORE] != slots[_AFTER]
+    if not differ.any():
         return Telling("the same case holds, whatever the values" if trial.exact else "")
-    return _case_example(trial, chosen, rule, slots.row(chosen))
+    found = plain_values(trial, differ)
+    return Telling() if found is None else _case_example(trial, found.values, rule, slots.row(found.row))
 
 
 def _case_places(path: Path, rule: Rule) -> list[Location]:
@@ -139,12 +132,12 @@ def _case_words(rule: Rule, slot: int) -> str:
     return f"case {name}" if isinstance(name, int) else name
 
 
-def _case_example(trial: Trial, row: int, rule: Rule, slots: tuple[Any, ...]) -> Telling:
+def _case_example(trial: Trial, values: Mapping[str, Any], rule: Rule, slots: tuple[Any, ...]) -> Telling:
     now, then = (_case_words(rule, slot) for slot in slots)
-    given = _given(trial, row)
+    given = given_words(trial, values)
     expect = {"cases": {rule.id: _case_name(rule, slots[0])}}
     example = None if given is None else {"given": given, "expect": expect}
-    return Telling(inputs=f"{_row_words(trial, row)}: {now} holds, and would be {then}", example=example)
+    return Telling(inputs=f"{values_words(trial, values)}: {now} holds, and would be {then}", example=example)
 
 
 def _of_choice(path: Path, old: AnalysedRuleset, new: AnalysedRuleset, scope: LintScope) -> Telling:
@@ -175,74 +168,27 @@ def _of_truths(places: Sequence[Location], scope: LintScope) -> Telling:
     if trial is None:
         return Telling()
     before, after = trial.truths.get_columns()
-    chosen = _plainest(trial, before.ne_missing(after))
-    if chosen is None:
+    differ = before.ne_missing(after)
+    if not differ.any():
         return Telling("the condition is the same, whatever the values" if trial.exact else "")
-    now, then = (_truth_words(side[chosen]) for side in (before, after))
-    return Telling(inputs=f"{_row_words(trial, chosen)}: {now}, and would be {then}")
+    found = plain_values(trial, differ)
+    if found is None:
+        return Telling()
+    now, then = (_truth_words(side[found.row]) for side in (before, after))
+    return Telling(inputs=f"{values_words(trial, found.values)}: {now}, and would be {then}")
 
 
 def _truth_words(truth: bool | None) -> str:
     return "unknown" if truth is None else str(truth).lower()
 
 
-# What is shown of a combination of values.
-
-
-def _plainest(trial: Trial, mask: pl.Series) -> int | None:
-    """Find, among the combinations of a mask, one that is written in few words and has little that is unknown."""
-    rows = mask.fill_null(value=False).arg_true().head(MOST_DIFFERENCES).to_list()
-    found = trial.values
-    return min(rows, key=lambda row: (sum(v is None for v in found.row(row)), len(str(found.row(row)))), default=None)
-
-
-def _row_words(trial: Trial, row: int) -> str:
-    values = trial.values.row(row, named=True)
-    return ", ".join(
-        f"{input_words(subject.rule_input)} = {_value_words(values[key], subject.column)}"
-        for key, subject in trial.subjects.items()
-    )
-
-
-def _value_words(value: Any, column: Column) -> str:
-    return "unknown" if value is None else value_words(_named(value), column)
-
-
-def _named(value: Any) -> Any:
-    """Replace what stands for all other text, which no ruleset contains, by a word."""
-    if isinstance(value, str):
-        return value.replace("\N{REFERENCE MARK}", "") or _OTHER_WORD
-    return [_named(each) for each in value] if isinstance(value, list | pl.Series) else value
-
-
-def _given(trial: Trial, row: int) -> dict[str, Any] | None:
-    """Write values as an example gives them; None where some are computed from transactions, cases or dates."""
-    given: dict[str, Any] = {}
-    values = trial.values.row(row, named=True)
-    for key, subject in trial.subjects.items():
-        value, each = _named(values[key]), subject.rule_input
-        if subject.column.kind is ValueType.MOMENT:
-            return None
-        value = int(value) if isinstance(value, float) and value.is_integer() else value
-        if isinstance(each, FieldInput):
-            given[each.field] = value
-        elif isinstance(each, TagInput):
-            given.setdefault("tags", []).extend([each.tag] if value else [])
-        elif isinstance(each, ScreeningInput) and value is not None:
-            given.setdefault("screening", []).extend([each.screening] if value else [])
-        elif isinstance(each, IndicatorInput):
-            given.setdefault("indicators", {})[each.indicator] = value
-        elif isinstance(each, ValueInput):
-            given.setdefault("value", {})[each.value] = value
-        elif not isinstance(each, ScreeningInput):
-            return None
-    return given
-
-
 # Points and floors: whether their case is ever given.
 
 
-def _of_outcome(path: Path, rule: Rule, old: AnalysedRuleset, scope: LintScope) -> Telling:
+def _of_outcome(change: Change, before: Program, scope: LintScope) -> Telling:
+    path, old = change.path, before.analysed
+    assert isinstance(path[1], int)
+    rule = old.ruleset.rules[path[1]]
     if path[-1] == "points" and _is_weightless(rule, old):
         return Telling("no column gives the rule a weight above 0")
     trial = try_conditions(_case_places(path[:2], rule), scope)
@@ -254,11 +200,36 @@ def _of_outcome(path: Path, rule: Rule, old: AnalysedRuleset, scope: LintScope) 
     mask = slots[_BEFORE] == at
     if path[2] == "otherwise" and rule.on_unknown is None:
         mask |= slots[_BEFORE] == wanted["on_unknown"]
-    chosen = _plainest(trial, mask)
-    if chosen is None:
+    if not mask.any():
         return Telling("it is never given, whatever the values" if trial.exact else "")
-    expects = "the total is expected" if path[-1] == "points" else "the level, or floor_by, is expected"
-    return Telling(inputs=f"{_row_words(trial, chosen)}, where {expects}")
+    found = plain_values(trial, mask)
+    beside = ", where the total is expected" if path[-1] == "points" else _beside_floor(change, before, int(at))
+    return Telling() if found is None or not beside else Telling(inputs=values_words(trial, found.values) + beside)
+
+
+def _beside_floor(change: Change, before: Program, slot: int) -> str:
+    """Say what else an example of a floor needs: points that do not come to that level by themselves."""
+    ruleset, position = before.ruleset, change.path[1]
+    assert isinstance(position, int)
+    higher = max(ruleset.level_number(change.before), ruleset.level_number(change.after))
+    name, rule = ruleset.levels[higher - 1], before.rules[position]
+    totals = reachable_totals(before, {rule.rule.id: points_given(rule, slot)})
+    if totals is None:
+        return f" and a total of a level below {name}, where the level is expected"
+    levels = totals.to_frame().select(before.total.level(pl.col("total"))).to_series()
+    below = totals.filter((levels < higher) | levels.is_null())
+    if below.is_empty():
+        return _beside_unreadable(before, position, name)
+    total = min(below, key=lambda one: (abs(one), one))
+    return f" and a total such as {text_of(total, before.total.scale)}, where the level is expected"
+
+
+def _beside_unreadable(before: Program, position: int, level: str) -> str:
+    """Say so where points alone come to a level: only floors count where another rule's input cannot be read."""
+    own = set(before.rules[position].reads)
+    is_other = any(set(rule.reads) - own for place, rule in enumerate(before.rules) if place != position)
+    needs = "and an input of another rule that cannot be read, as points alone come to"
+    return f" {needs} {level} otherwise, where the level is expected" if is_other else ""
 
 
 def _is_weightless(rule: Rule, old: AnalysedRuleset) -> bool:

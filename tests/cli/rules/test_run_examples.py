@@ -94,3 +94,8 @@ def test_programs_read_the_results(tmp_path: Path) -> None:
     found = json.loads(succeed(tmp_path, "rules", "test", path, "--format", "json"))
     assert [example["passed"] for example in found["examples"]] == [True, True]
     assert (found["passed"], found["not_covered"]) == (True, [])
+
+
+@pytest.mark.parametrize("option", ["--least", "--seconds"])
+def test_what_is_about_changes_is_refused_without_them(tmp_path: Path, option: str) -> None:
+    assert "--mutate" in refuse(tmp_path, "rules", "test", "session-verification", option, 50)
