@@ -21,7 +21,6 @@ from fivefold.risk.compiler.value_types import (
 from fivefold.risk.engine.explain.formulas import FormulaDescription
 from fivefold.risk.facts.portfolio import error_of
 from fivefold.risk.language.base import LanguageModel
-from fivefold.risk.language.calculations import Of
 from fivefold.risk.language.expressions import (
     All,
     Any_,
@@ -317,11 +316,8 @@ def describe_inputs(
 def formula_of(
     rule_input: Any, names: Vocabulary, base: str, named: Callable[[Any], str] = input_words
 ) -> FormulaDescription | None:
-    """Prepare the formula of a calculation, whose inputs *named* writes.
-
-    None for every other input, and for a name alone.
-    """
-    if not isinstance(rule_input, CalculationInput) or isinstance(names.calculations[rule_input.calculation], Of):
+    """Prepare the formula of a calculation, whose inputs *named* writes; None for every other input."""
+    if not isinstance(rule_input, CalculationInput):
         return None
     return FormulaDescription(rule_input, vocabulary=names, base=base, named=named, valued=value_words)
 

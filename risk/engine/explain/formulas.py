@@ -8,13 +8,16 @@ from functools import cached_property
 from typing import Any
 
 from fivefold.domain.money import minor_units
+from fivefold.domain.text import count_text
 from fivefold.risk.compiler.formulas import (
     calculations_in_order,
     exact_values,
+    formula,
     parts_of_calculation,
     zero_divisor,
 )
 from fivefold.risk.compiler.value_types import Column, Vocabulary, column_for, currency_of
+from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.calculations import (
     Absolute,
     Add,
@@ -73,7 +76,8 @@ def _in_words(operation: Any, parts: Sequence[Any], words: Sequence[str]) -> str
     match operation:
         case LeastOf() | GreatestOf():
             which = "least" if isinstance(operation, LeastOf) else "greatest"
-            return f"the {which} of {', '.join(words[:-1])} and {words[-1]}"
+            each = [_whole(part, text) for part, text in zip(parts, words, strict=True)]
+            return f"the {which} of {', '.join(each[:-1])} and {each[-1]}"
         case Absolute():
             return f"the size of {_whole(parts[0], words[0])}"
         case Clamp():
@@ -81,7 +85,8 @@ def _in_words(operation: Any, parts: Sequence[Any], words: Sequence[str]) -> str
             bounds = " and ".join(f"{which} {number_words(end)}" for end, which in ends if end is not None)
             return f"{_whole(parts[0], words[0])} held to {bounds}"
         case Round():
-            return f"{_whole(parts[0], words[0])} rounded to {operation.decimals} decimals"
+            places = count_text(operation.decimals, "decimal") if operation.decimals else "a whole number"
+            return f"{_whole(parts[0], words[0])} rounded to {places}"
     return words[0]
 
 
@@ -98,6 +103,35 @@ def _binding(part: Any) -> int:
     return _sign(part)[1] if operands(part) else 3
 
 
+def input_named_by(calculation: Any) -> LanguageModel | None:
+    """Give the input to which a calculation only gives a name; None where it is a formula."""
+    return input_of_operand(calculation.of) if isinstance(calculation, Of) else None
+
+
+def number_shown(text: str) -> Fraction | None:
+    """Read a number that is shown, perhaps with a currency; None where there is none.
+
+    >>> number_shown("12,500.50 EUR"), number_shown("unknown")
+    (Fraction(25001, 2), None)
+    """
+    try:
+        return Fraction(text.partition(" ")[0].replace(",", ""))
+    except ValueError:
+        return None
+
+
+_DIGITS = (None, 6, 9, 12, 15, 17)
+"""In so many digits parts are shown, as few as will do; None: as values are shown."""
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A formula in words, and what the numbers in it come to; None where some are no numbers."""
+
+    words: str
+    result: Fraction | None
+
+
 @dataclass(frozen=True, eq=False)
 class FormulaDescription:
     """A calculation, ready to be described for one entity after another.
@@ -107,7 +141,7 @@ class FormulaDescription:
         vocabulary: what is declared.
         base: the currency of money that names none.
         named: writes the name of an input.
-        valued: writes a value in a column, in a currency.
+        valued: writes a value in a column, in a currency, rounded across none of some numbers.
     """
 
     calculated: CalculationInput
@@ -115,7 +149,7 @@ class FormulaDescription:
     vocabulary: Vocabulary
     base: str
     named: Callable[[Any], str]
-    valued: Callable[[Any, Column, str], str]
+    valued: Callable[[Any, Column, str, Sequence[Decimal]], str]
 
     @cached_property
     def order(self) -> tuple[str, ...]:
@@ -131,42 +165,86 @@ class FormulaDescription:
 
     def words(self, row: Row, shown: str) -> str:
         """Write the formula with its numbers, and what it comes to; *shown* is the result as it is shown."""
-        own = self.calculated.calculation
+        own, below = self.calculated.calculation, self._below(row)
+        named = input_named_by(self.vocabulary.calculations[own])
         if row.get(input_key(self.calculated)) is None:
-            formula, below = self._formula(own, row), self._below(row)
-            return f"unknown, as {self._reason(row)}: {formula}{below}"
-        return f"{self._formula(own, row)} = {shown}{self._below(row)}"
+            formula_words = "" if named else f": {self._written(own, row).words}"
+            return f"unknown, as {self._reason(row)}{formula_words}{below}"
+        return f"{self.named(named)} {shown}{below}" if named else f"{self._formula(own, row, shown)} = {shown}{below}"
 
-    def _formula(self, name: str, row: Row) -> str:
-        return operation_words(self.vocabulary.calculations[name], lambda operand: self._operand(operand, row))
+    def _formula(self, name: str, row: Row, shown: str) -> str:
+        """Write a formula whose parts are so fine that, as they are shown, they come to what is shown.
+
+        Where the result was rounded when it was shown, they come to it when it is rounded as well. Parts that were
+        rounded when they were kept, such as a mean, may come to it only so.
+        """
+        target, key = number_shown(shown), input_key(CalculationInput(calculation=name))
+        if target is None:
+            return self._written(name, row).words
+        is_exact = exact_values(self.order, self.vocabulary, self.base, row).get(key) == target
+        half = Fraction(1, 2 * 10 ** len(shown.partition(" ")[0].partition(".")[2]))
+        near = ""
+        for digits in _DIGITS:
+            written = self._written(name, row, digits)
+            if written.result == target:
+                return written.words
+            if not near and written.result is not None and abs(written.result - target) <= half:
+                near = written.words
+            if near and not is_exact:
+                return near
+        return near or self._written(name, row, _DIGITS[-1]).words
+
+    def _written(self, name: str, row: Row, digits: int | None = None) -> "_Written":
+        """Write a formula, with the parts in so many digits, or as values are shown."""
+        operation = self.vocabulary.calculations[name]
+        texts: dict[str, str] = {}
+
+        def operand_words(operand: Any) -> str:
+            rule_input = input_of_operand(operand)
+            text = texts[input_key(rule_input)] = self._operand_value(operand, row, digits)  # type: ignore[arg-type]
+            return f"{self.named(rule_input)} {text}"
+
+        words, made = operation_words(operation, operand_words), formula(operation)
+        numbers = [number_shown(texts[input_key(each)]) for each in made.inputs]
+        known = [number for number in numbers if number is not None]
+        try:
+            return _Written(words, made.function(known) if len(known) == len(numbers) else None)
+        except ArithmeticError:
+            return _Written(words, None)
 
     def _below(self, row: Row) -> str:
         """Write the formulas of the calculations in it, but for those that are a name alone."""
         texts = [
-            f"{self.named(each)} is {self._formula(name, row)} = {self._value(each, row)}"
+            f"{self.named(each)} is {self._formula(name, row, self._value(each, row))} = {self._value(each, row)}"
             for name in reversed(self.order[:-1])
-            if not isinstance(self.vocabulary.calculations[name], Of)
+            if input_named_by(self.vocabulary.calculations[name]) is None
             for each in [CalculationInput(calculation=name)]
         ]
         return f", where {' and '.join(texts)}" if texts else ""
 
-    def _operand(self, operand: Any, row: Row) -> str:
+    def _operand_value(self, operand: Any, row: Row, digits: int | None) -> str:
         rule_input: Any = input_of_operand(operand)
         if getattr(operand, "unit", None) != "money":
-            return f"{self.named(rule_input)} {self._value(rule_input, row)}"
+            return self._value(rule_input, row, digits)
         value, units = row.get(input_key(rule_input)), minor_units(self.base)
-        column = Column("", ValueType.MONEY, units)
         minor = None if value is None else Decimal(repr(value)) * units
-        text = self.valued(None if minor is None else _plain(minor), column, self.base)
-        return f"{self.named(rule_input)} {text}"
+        return self._valued(
+            None if minor is None else _plain(minor), Column("", ValueType.MONEY, units), self.base, digits
+        )
 
     def _name(self, operand: Any) -> str:
         return self.named(input_of_operand(operand))
 
-    def _value(self, rule_input: Any, row: Row) -> str:
+    def _value(self, rule_input: Any, row: Row, digits: int | None = None) -> str:
         column = column_for(rule_input, self.vocabulary, self.base)
         currency = currency_of(rule_input, self.vocabulary) or self.base
-        return self.valued(row.get(input_key(rule_input)), column, currency)
+        return self._valued(row.get(input_key(rule_input)), column, currency, digits)
+
+    def _valued(self, value: Any, column: Column, currency: str, digits: int | None) -> str:
+        if digits is None or not isinstance(value, float):
+            return self.valued(value, column, currency, ())
+        rounded = float(f"{value:.{digits - 1}e}")
+        return self.valued(rounded, column, currency, (Decimal(repr(rounded)) / column.units,))  # and no further
 
     def _reason(self, row: Row) -> str:
         exact = exact_values(self.order, self.vocabulary, self.base, row)

@@ -1,5 +1,6 @@
 """Calculations: columns against fractions, one entity against many, and what is unknown, unreadable or too large."""
 
+import re
 from datetime import datetime
 from fractions import Fraction
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fivefold.risk.engine.explain.breakdown import Explanation, explain_all
 from fivefold.risk.facts.portfolio import error_of
@@ -164,7 +166,15 @@ def test_less_than_a_float_below_a_bound_is_below_it() -> None:
         ({"subtract": [{"field": "n0"}, {"add": [{"field": "n1"}, 1]}]}, "n0 -2 − (n1 3 + 1) = -6"),
         ({"least_of": [{"field": "n0"}, {"field": "n1"}, 7]}, "the least of n0 -2, n1 3 and 7 = -2"),
         ({"greatest_of": [{"field": "n0"}, {"field": "n1"}]}, "the greatest of n0 -2 and n1 3 = 3"),
+        (
+            {"least_of": [{"absolute": {"field": "n0"}}, {"add": [{"field": "n1"}, 1]}]},
+            "the least of (the size of n0 -2) and (n1 3 + 1) = 2",
+        ),
         ({"absolute": {"field": "n0"}}, "the size of n0 -2 = 2"),
+        ({"of": {"field": "n0"}}, "n0 -2"),
+        ({"of": {"add": [{"field": "n0"}, 1]}}, "n0 -2 + 1 = -1"),
+        ({"round": {"field": "n0"}, "decimals": 1}, "n0 -2 rounded to 1 decimal = -2"),
+        ({"round": {"field": "n0"}, "decimals": 0}, "n0 -2 rounded to a whole number = -2"),
         ({"clamp": {"field": "n1"}, "from": 0, "to": 1}, "n1 3 held to at least 0 and at most 1 = 1"),
         (
             {"round": {"divide": [{"field": "n0"}, {"field": "n1"}]}, "decimals": 2},
@@ -175,6 +185,35 @@ def test_less_than_a_float_below_a_bound_is_below_it() -> None:
 def test_every_operation_is_shown(formula: Data, shown: str) -> None:
     (found,) = told({"made": {"unit": "ratio", **formula}}, "present", {"n0": -2, "n1": 3})
     assert found.rules[0].seen == f"made is {shown}".replace("n0 −2", "n0 -2")
+
+
+@pytest.mark.parametrize(
+    ("n0", "n1", "shown"),
+    [
+        (0.00000001, 0.29999998, "n0 0.00000001 + n1 0.29999998 = 0.29999999"),
+        (0.00000001, 0.29999999, "n0 0.00000001 + n1 0.29999999 = 0.3"),
+        (1.23456789, 0.1, "n0 1.23457 + n1 0.1 = 1.33457"),
+    ],
+)
+def test_the_parts_of_a_formula_come_to_the_result_as_they_are_shown(n0: float, n1: float, shown: str) -> None:
+    calculate = {"made": {"unit": "ratio", "add": [{"field": "n0"}, {"field": "n1"}]}}
+    (found,) = told(calculate, {"at_least": 0.3}, {"n0": n0, "n1": n1})
+    assert found.rules[0].seen == f"made is {shown}"
+
+
+numbers_drawn = st.floats(-1e6, 1e6).map(lambda number: round(number, 9))
+
+
+@settings(max_examples=examples(60))
+@given(numbers_drawn, numbers_drawn, st.sampled_from(["add", "multiply", "greatest_of"]))
+def test_a_formula_is_true_as_it_is_shown(n0: float, n1: float, operation: str) -> None:
+    """Reads the formula back: its parts come to the result, which was rounded at most by half of its last digit."""
+    calculate = {"made": {"unit": "ratio", operation: [{"field": "n0"}, {"field": "n1"}]}}
+    (found,) = told(calculate, "present", {"n0": n0, "n1": n1})
+    parts, shown = found.rules[0].seen.removeprefix("made is ").replace(",", "").split(" = ")
+    first, second = (Fraction(word) for word in re.findall(r"n[01] (-?[0-9.e+-]+)", parts))
+    exact = {"add": first + second, "multiply": first * second, "greatest_of": max(first, second)}[operation]
+    assert abs(exact - Fraction(shown)) <= Fraction(1, 2 * 10 ** len(shown.partition(".")[2]))
 
 
 def test_a_field_is_compared_with_a_field() -> None:
