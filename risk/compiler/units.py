@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
 from fivefold.risk.compiler.diagnostics import Diagnostic
@@ -120,7 +121,15 @@ def unit_of(operand: Any, names: Vocabulary, path: Path = ()) -> Unit | None:
         return _same(units, verb)
     if isinstance(operand, Clamp):
         _refuse_range(operand, path)
-    return _product(units, -1 if isinstance(operand, Divide) else 1)
+    factors = [
+        (at, _number_unit(part) if unit is None else unit)
+        for (at, unit, _), (_, part) in zip(units, steps, strict=True)
+    ]
+    return (
+        None
+        if all(unit is None for _, unit, _ in units)
+        else _product(factors, -1 if isinstance(operand, Divide) else 1)
+    )
 
 
 def _refuse_range(operand: Clamp, path: Path) -> None:
@@ -173,13 +182,16 @@ def _same(units: Units, verb: str) -> Unit | None:
     return known[0][1] if known else None
 
 
-def _product(units: Units, power: int) -> Unit | None:
-    """Multiply units, or divide the first by the second; numbers among them are ratios."""
-    if all(unit is None for _, unit, _ in units):
-        return None
-    result = units[0][1] or RATIO
-    for path, unit, _ in units[1:]:
-        result = _times(result, unit or RATIO, power, path)
+def _number_unit(number: Any) -> Unit:
+    """Give the unit of a number in a product: a whole one is a count, so that twice a count is a count."""
+    return COUNT if isinstance(number, Decimal) and number == number.to_integral_value() else RATIO
+
+
+def _product(factors: Sequence[tuple[Path, Unit]], power: int) -> Unit:
+    """Multiply units, or divide the first by the second."""
+    result = factors[0][1]
+    for path, unit in factors[1:]:
+        result = _times(result, unit, power, path)
     return result
 
 
@@ -187,7 +199,7 @@ def _times(first: Unit, second: Unit, power: int, path: Path) -> Unit:
     if first.money and second.money and first.currency != second.currency:
         raise UnitError(path, f"puts {first} and {second} together, which are of two currencies")
     money, days = first.money + power * second.money, first.days + power * second.days
-    counted = first.counted and not second.counted if power < 0 else first.counted or second.counted
+    counted = power > 0 and first.counted and second.counted  # half a count, or a count of each, is no count
     currency = (first.currency or second.currency) if money else None
     return Unit(money, days, counted and not (money or days), currency)
 

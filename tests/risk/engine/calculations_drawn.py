@@ -16,6 +16,7 @@ CALCULATED = [(name, "money" if unit == "money" else "number") for name, unit in
 _OVERS = st.sampled_from([{}, {"over": "30 days"}, {"over": "1 year"}, {"over": "24 hours"}])
 _WHERES = st.sampled_from([{}, {"where": {"field": "direction", "equals": "deposit"}}])
 _WINDOWS = st.tuples(_OVERS, _WHERES).map(lambda pair: {**pair[0], **pair[1]})
+_WHOLE = st.sampled_from([-5, 0, 1, 2, 100])
 _NUMBERS = st.sampled_from([-5, 0, Decimal("0.1"), Decimal("0.3"), 1, 2, 3, 10, Decimal("29.99"), 100])
 
 
@@ -56,12 +57,15 @@ def operation(unit: str, known: int, depth: int) -> st.SearchStrategy[Any]:
 
     own, other = of(unit), of(unit) | _NUMBERS
     forms = [listed(word, own, other) for word in ("add", "subtract", "least_of", "greatest_of")]
-    forms += [listed("add", _NUMBERS, own, own), listed("multiply", own, of("ratio") | _NUMBERS)]
+    forms += [listed("add", _NUMBERS, own, own)]
+    forms += [listed("multiply", own, of("count") | _WHOLE if unit == "count" else of("ratio") | _NUMBERS)]
     forms += [own.map(lambda drawn: {"absolute": drawn})]
     forms += [st.tuples(own, st.integers(0, 3)).map(lambda pair: {"round": pair[0], "decimals": pair[1]})]
     forms += [st.tuples(own, _ENDS).map(lambda pair: {"clamp": pair[0], **pair[1]})]
-    forms += [listed("divide", own, of("ratio") | _NUMBERS.filter(bool))]
+    if unit != "count":  # half a count is none
+        forms += [listed("divide", own, of("ratio") | _NUMBERS.filter(bool))]
     if unit == "ratio":
+        forms += [listed("multiply", of("count"), own), listed("divide", of("count"), own)]
         forms += [listed("divide", of(each), of(each)) for each in _LEAVES]
     if unit in {"money", "days"}:
         forms += [listed("divide", own, of("count")), listed("multiply", of("count"), own)]
