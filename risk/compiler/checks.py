@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -43,6 +44,7 @@ from fivefold.risk.language.fields import (
     described,
     value_type_of,
 )
+from fivefold.risk.language.messages import name_phrase
 from fivefold.risk.language.operators import INPUT_OPERATORS, OPERATOR_KINDS, Operators
 from fivefold.risk.language.policy import SOURCES_OF_LEVELS, STATUSES, LevelInput, Policy, TransactionInput
 from fivefold.risk.language.ruleset import (
@@ -146,7 +148,19 @@ def _test_diagnostics(path: Path, test: Operators, place: Location, names: Vocab
         elif isinstance(value, LanguageModel) and operator in INPUT_OPERATORS:
             yield from _compared_diagnostics(at, (subject, value), kind, place, names)
         else:
-            yield from literal_diagnostics(at, operator, value, kind, declared)
+            misfits = literal_diagnostics(at, operator, value, kind, declared)
+            yield from (_with_name(fault, operator, value, place, names) for fault in misfits)
+
+
+def _with_name(fault: Diagnostic, operator: str, value: Any, place: Location, names: Vocabulary) -> Diagnostic:
+    """Say how an input is written, where its bare name is compared with."""
+    fields = names.entity if place.source is None else names.linked(place.source)
+    there = {"field": fields, "calculation": {} if place.source is not None else names.calculations}
+    word = next((word for word, declared in there.items() if isinstance(value, str) and value in declared), None)
+    if word is None or operator not in INPUT_OPERATORS:
+        return fault
+    problem, _, _ = fault.problem.partition("; ")
+    return replace(fault, problem=f"{problem}; {name_phrase(word, value)}")
 
 
 def _compared_diagnostics(

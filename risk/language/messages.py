@@ -1,6 +1,6 @@
 """What pydantic found, in the words of people who write rulesets."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -23,16 +23,19 @@ _LOOKS_LIKE = {
 EMPTY = "is empty; give a value, or leave the word out"
 
 
-def problem_of(fault: Any, fields: Iterable[str]) -> str:
+def problem_of(fault: Any, fields: Iterable[str], calculations: Iterable[str] = ()) -> str:
     """Say what is wrong, and what would be right.
 
     Args:
         fault: one of pydantic's errors.
         fields: the names of fields that the ruleset declares.
+        calculations: the names of its calculations.
     """
     kind: str = fault["type"]
     if fault["input"] is None:
         return EMPTY
+    if kind == "input" and isinstance(fault["input"], str):
+        return _bare_name(fault, {"field": list(fields), "calculation": list(calculations)})
     write = _MESSAGES.get(kind) or next((make for end, make in _MESSAGES_BY_END if kind.endswith(end)), None)
     if kind == "extra_forbidden":
         return _unknown_word(str(fault["loc"][-1]), fields)
@@ -50,6 +53,24 @@ def _unknown_word(word: str, fields: Iterable[str]) -> str:
     return problem + perhaps(word, words_of_the_language())
 
 
+def _bare_name(fault: Any, there: Mapping[str, Sequence[str]]) -> str:
+    """Say how an input is written, where its bare name stands in its place; a near name is offered."""
+    name = fault["input"]
+    word = next((word for word, names in there.items() if name in names), None)
+    if word is not None:
+        return f"{_value_phrase(name)}{name_phrase(word, name)}"
+    return _no_input(fault) + perhaps(name, [each for names in there.values() for each in names])
+
+
+def name_phrase(word: str, name: str) -> str:
+    """Say how a field or a calculation is written where an input stands.
+
+    >>> name_phrase("field", "income")
+    'income is a field: write {field: income}'
+    """
+    return f"{name} is a {word}: write {{{word}: {name}}}"
+
+
 def _one_of(fault: Any) -> str:
     expected = fault["ctx"].get("expected") or fault["ctx"].get("expected_tags") or ""
     words = [word.strip().strip("'") for word in expected.replace(" or ", ", ").split(", ")]
@@ -64,6 +85,9 @@ def _looks_like(fault: Any) -> str:
     pattern = fault["ctx"]["pattern"]
     words = pattern.removeprefix("^(").removesuffix(")$").split("|") if pattern.startswith("^(") else ()
     form = _LOOKS_LIKE.get(pattern, "is written in another form")
+    place = fault["loc"]
+    if place[-1:] == ("calculation",) or (place[:1] == ("calculate",) and place[-1:] == ("[key]",)):
+        form = form.replace("names of fields", "names of calculations").replace("opened_on", "cash_share")
     return f"{_value_phrase(fault['input'])}{form}{perhaps(fault['input'], words)}"
 
 

@@ -102,8 +102,10 @@ def _empty_value(path: Path, document: Document) -> Finding:
 def findings_of(error: ValidationError, document: Document) -> list[Finding]:
     """Write what pydantic found for people, in the order of the document."""
     faults = error.errors(include_url=False)
-    declared = document.data.get("fields") if isinstance(document.data, dict) else None
-    fields = declared if isinstance(declared, dict) else ()
+    parts = document.data if isinstance(document.data, dict) else {}
+    fields, calculations = (
+        list(map(str, part)) if isinstance(part := parts.get(word), dict) else [] for word in ("fields", "calculate")
+    )
     findings = []
     for fault in faults:
         if fault["type"] == "too_short" and _items_are_wrong(fault, faults):
@@ -111,7 +113,7 @@ def findings_of(error: ValidationError, document: Document) -> list[Finding]:
         missing = fault["loc"][-1:] if fault["type"] == "missing" else ()
         path, line, column = document.position(fault["loc"][: -1 if missing else None], fault["input"])
         where = where_of((*path, *missing), document.data)
-        findings.append(Finding(where, problem_of(fault, fields), line, column=column))
+        findings.append(Finding(where, problem_of(fault, fields, calculations), line, column=column))
     return sorted(dict.fromkeys(findings), key=lambda finding: finding.line or 0)
 
 

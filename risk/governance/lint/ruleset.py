@@ -18,7 +18,7 @@ from fivefold.risk.governance.examples.facts import check_examples
 from fivefold.risk.governance.lint.doubts import doubt_diagnostics
 from fivefold.risk.governance.lint.levels import level_diagnostics
 from fivefold.risk.governance.lint.reachability import LintScope, order_diagnostics, rest_diagnostics
-from fivefold.risk.governance.what_if.changeable import is_opposed, linked_inputs
+from fivefold.risk.governance.what_if.changeable import compared_with_each_other, is_opposed, linked_inputs
 from fivefold.risk.language.documents import Document, Path
 from fivefold.risk.language.expressions import CalculationInput, input_key
 from fivefold.risk.language.operators import Fuzzy
@@ -96,8 +96,14 @@ def _changeable(path: Path, rule: Rule, analysed: AnalysedRuleset) -> Iterator[D
     """Find declared changes that are never tried."""
     if rule.changeable is None or rule.input is None:
         return
-    if input_key(rule.input) in linked_inputs(analysed):
-        yield warning(path, "has no effect: another input is computed from this one, or this one from others")
+    key = input_key(rule.input)
+    if key in linked_inputs(analysed):
+        if analysed.diagnostics:  # a name that is wrong may be all that links them
+            return
+        compared = {input_key(each) for place in analysed.conditions for each in compared_with_each_other(place)}
+        why = "another input is computed from this one, or this one from others"
+        why = "it is compared with another input, and neither is changed alone" if key in compared else why
+        yield warning(path, f"has no effect: {why}")
     elif is_opposed(rule, analysed):
         yield warning(path, "has no effect: of the same input one rule says up and another down")
 
