@@ -200,8 +200,8 @@ class FormulaDescription:
         texts: dict[str, str] = {}
 
         def operand_words(operand: Any) -> str:
-            rule_input = input_of_operand(operand)
-            text = texts[input_key(rule_input)] = self._operand_value(operand, row, digits)  # type: ignore[arg-type]
+            rule_input: Any = input_of_operand(operand)
+            text = texts[input_key(rule_input)] = self._operand_value(operand, row, digits)
             return f"{self.named(rule_input)} {text}"
 
         words, made = operation_words(operation, operand_words), formula(operation)
