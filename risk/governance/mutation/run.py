@@ -14,6 +14,7 @@ from typing import Any
 
 import polars as pl
 
+from fivefold.domain.clock import day_text
 from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.compiler.checks import type_diagnostics
@@ -22,7 +23,7 @@ from fivefold.risk.engine.assessments import assess_inputs
 from fivefold.risk.engine.program import Program, compile_ruleset
 from fivefold.risk.engine.rules import CompiledRule
 from fivefold.risk.facts.inputs import Needs
-from fivefold.risk.facts.portfolio import ENTITY, ListVersion, NamedList, error_of
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, ListVersion, NamedList, error_of
 from fivefold.risk.governance.examples.expected import differing, differing_by_rule, expected_frame
 from fivefold.risk.governance.examples.facts import (
     BASE,
@@ -255,6 +256,7 @@ class _Trial:
         self, analysed: AnalysedRuleset, lists: Mapping[str, NamedList], as_of: int, mutants: Sequence[_Mutant]
     ) -> None:
         ruleset = analysed.ruleset
+        self._as_of = as_of
         self._names = [example.name for example in ruleset.examples]
         self._previous = previous_levels(ruleset)
         every = [analysed, *(mutant.rule or mutant.analysed for mutant in mutants)]
@@ -298,8 +300,14 @@ class _Trial:
             scope = LintScope(names, part.lists, all_lists=True)
             telling = telling_inputs(mutant.change, part.program, _changed(part, mutant), scope)
             if not telling.no_effect:
-                return telling
+                return self._dated(telling, part)
         return telling
+
+    def _dated(self, telling: Telling, part: _Part) -> Telling:
+        """Add to an example a moment at which the lists are as they were when it was derived."""
+        if telling.example is None or not part.lists or part.inputs[AS_OF].eq(self._as_of).any():
+            return telling
+        return replace(telling, example={"as_of": day_text(part.inputs[AS_OF][0]), **telling.example})
 
     def _parts_read_by(self, mutant: _Mutant) -> Sequence[_Part]:
         """Give the examples with what a changed form reads: a changed calculation has its name, and other values."""

@@ -4,6 +4,7 @@ import pytest
 
 from fivefold.domain.errors import InvalidRulesetError
 from fivefold.risk.compiler.analysis import analyse_text
+from fivefold.risk.facts.portfolio import NamedList
 from fivefold.risk.governance.mutation.run import ChangeTried, Verdict, mutate
 from fivefold.risk.language.documents import Document
 from tests.risk.governance.making import AS_OF
@@ -132,3 +133,14 @@ def test_where_points_always_come_to_the_floor_another_input_must_be_unreadable(
 
 def test_where_nothing_else_is_read_nothing_is_said_of_such_a_floor() -> None:
     assert inputs_of(FLOOR, "rule a, case 1, floor") == [""]
+
+
+def test_an_example_has_a_moment_at_which_the_lists_are_as_it_needs() -> None:
+    versions = [{"since": "2023-01-01", "members": ["Elba"]}, {"since": "2024-06-01", "members": ["Capri"]}]
+    places = NamedList.model_validate({"list": "places", "title": "Places", "source": "Ours", "versions": versions})
+    parts = "input: {field: occupation}, cases: [{when: {in_list: places}, points: 5}]"
+    text = HEAD + rule("a", parts) + EXAMPLES.replace("2024-07-01", "2024-01-01")
+    found = mutate(analyse_text(text), {"places": places}, AS_OF).of(Verdict.UNNOTICED)
+    (change,) = (each for each in found if each.where == "rule a, case 1, when")
+    assert change.example is not None
+    assert change.example["as_of"] == "2024-01-01"
