@@ -87,13 +87,14 @@ AsOfOption = Annotated[
 
 
 def moment(text: str | None, option: str) -> int:
-    """Read the moment of an option; now, in whole seconds, if it is missing.
+    """Read the moment of an option; now, in whole seconds, if it is missing."""
+    return now_microseconds() // 1_000_000 * 1_000_000 if text is None else parse_moment(text, option)
 
-    An as-of that is to come gets a warning: windows that end then are emptier than they will be.
-    """
-    now = now_microseconds()
-    at = now // 1_000_000 * 1_000_000 if text is None else parse_moment(text, option)
-    if option == "--as-of" and at > now:
+
+def past_moment(text: str | None) -> int:
+    """Read `--as-of` for files. One that is to come gets a warning: windows end then, and are not full yet."""
+    at = moment(text, "--as-of")
+    if at > now_microseconds():
         warn(f"--as-of is {text}, which is to come: what happens until then is not in the data")
     return at
 

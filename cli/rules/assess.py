@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from fivefold.cli.rules.options import PartOptions, RulesetArgument, ValueOptions, portfolio_files
-from fivefold.cli.terminal import AsOfOption, echo, moment, show_table, warn
+from fivefold.cli.terminal import AsOfOption, echo, past_moment, show_table, warn
 from fivefold.cli.value_model.output import open_output
 from fivefold.domain.clock import day_text
 from fivefold.domain.files import replacing
@@ -48,7 +48,7 @@ def print_assessment(
     from fivefold.usecases.portfolio_files import assess
     from fivefold.usecases.portfolio_files.bundled import load_ruleset
 
-    at = moment(as_of, "--as-of")
+    at = past_moment(as_of)
     files = portfolio_files(entities, parts, value)
     assessments = assess.assess_files(load_ruleset(path), files, at, previous=previous, overrides=overrides)
     if entity is not None:

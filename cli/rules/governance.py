@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from fivefold.cli.rules.evidence import DataOption, HtmlOption, JsonOption, SeedOption, show, write_evidence, write_json
 from fivefold.cli.rules.options import PartOptions, RulesetArgument, ValueOptions, portfolio_files
-from fivefold.cli.terminal import AsOfOption, echo, errors, moment, show_table, warn
+from fivefold.cli.terminal import AsOfOption, echo, errors, past_moment, show_table, warn
 from fivefold.domain.clock import parse_moment
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import replacing
@@ -55,7 +55,7 @@ def print_backtest(
     if entered is not None and len(rulesets) == 1:
         raise ConfigError("--entered says since when the levels of A stand; give A too, or the levels by --previous")
     *present, draft = (load_ruleset(source) for source in rulesets)
-    at = moment(as_of, "--as-of")
+    at = past_moment(as_of)
     files = portfolio_files(data, parts, value)
     since = None if entered is None else _since(entered, at)
     # Shown with the first call: the files are read before.
@@ -130,7 +130,7 @@ def print_validation(
     from fivefold.usecases.portfolio_files.governance import read_peer_file, validate_files
 
     rulesets = [load_ruleset(source) for source in (path, against) if source is not None]
-    at = moment(as_of, "--as-of")
+    at = past_moment(as_of)
     files = portfolio_files(data, parts, value)
     options = Options(
         banned=tuple(banned or ()),
@@ -179,7 +179,7 @@ def write_threshold_draft(
 
     if output.exists() and Path(path).exists() and output.samefile(path):
         raise ConfigError(f"--output is {output}, the ruleset itself; a draft is another file")
-    text, at = ruleset_text(path), moment(as_of, "--as-of")
+    text, at = ruleset_text(path), past_moment(as_of)
     targets = None if shares is None else _shares(shares)
     proposal, draft = propose_from_files(text, path, portfolio_files(data, parts, value), at, targets)
     with replacing(output) as unfinished:

@@ -6,7 +6,7 @@ import typer
 
 from fivefold.cli.rules.assess import EntitiesArgument, OverridesOption, PreviousOption
 from fivefold.cli.rules.options import PartOptions, RulesetArgument, ValueOptions, portfolio_files
-from fivefold.cli.terminal import AsOfOption, echo, moment, show_table, warn
+from fivefold.cli.terminal import AsOfOption, echo, past_moment, show_table, warn
 from fivefold.domain.clock import day_text
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def print_what_if(
     from fivefold.usecases.portfolio_files.bundled import load_ruleset
     from fivefold.usecases.portfolio_files.what_if import what_if_of_file
 
-    at = moment(as_of, "--as-of")
+    at = past_moment(as_of)
     files = portfolio_files(entities, parts, value)
     ruleset = load_ruleset(path)
     direction = Direction.UP if up else Direction.DOWN

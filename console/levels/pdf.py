@@ -46,12 +46,12 @@ def pdf_of(export: CustomerExport, zone: str) -> bytes:
     """
     with reading_in(zone):
         story = [
-            said(f"{export.external_id} ({words(export.entity_type)})", "title"),
-            said(_level(export)),
-            *([said(sentence(export.sentence))] if export.sentence else []),
+            paragraph(f"{export.external_id} ({words(export.entity_type)})", "title"),
+            paragraph(_level(export)),
+            *([paragraph(sentence(export.sentence))] if export.sentence else []),
             Spacer(1, 6),
             *_factors(export),
-            said(_worth(export)),
+            paragraph(_worth(export)),
             Spacer(1, 6),
             *_known(export),
             Spacer(1, 12),
@@ -87,14 +87,14 @@ class _Numbered(Canvas):  # type: ignore[misc]  # of a library without types
         for number, state in enumerate(self._states, start=1):
             self.__dict__.update(state)
             count = text("Page {number} of {count}", number=number, count=len(self._states))
-            foot = said(f"{self._head} · {count}", "foot")
+            foot = paragraph(f"{self._head} · {count}", "foot")
             foot.wrapOn(self, A4[0] - 2 * _MARGIN, _MARGIN)
             foot.drawOn(self, _MARGIN + 6, 10 * mm)
             super().showPage()
         super().save()
 
 
-def said(written: str, style: str = "plain") -> Any:
+def paragraph(written: str, style: str = "plain") -> Any:
     """Give a paragraph of plain text; a style is plain, strong, title or foot."""
     return Paragraph(_with_fonts(written), _styles()[style])
 
@@ -131,7 +131,7 @@ def _factors(export: CustomerExport) -> list[Any]:
         )
         for rule in export.factors
     ]
-    cells = [[said(each, "strong") for each in head], *([said(each) for each in row] for row in rows)]
+    cells = [[paragraph(each, "strong") for each in head], *([paragraph(each) for each in row] for row in rows)]
     look = [
         ("VALIGN", (0, 0), (-1, -1), "TOP"),
         ("LINEBELOW", (0, 0), (-1, -1), 0.5, _LINE),
@@ -180,14 +180,14 @@ def _known(export: CustomerExport) -> list[Any]:
         )
         for each in export.screenings
     ]
-    return [said(text("What is known"), "strong"), *(said(line) for line in lines or [text("None so far.")])]
+    return [paragraph(text("What is known"), "strong"), *(paragraph(line) for line in lines or [text("None so far.")])]
 
 
 def _foot(export: CustomerExport) -> list[Any]:
     foot = text("Exported by {name}, {at}.", name=export.exported_by, at=moment_text(export.exported_us))
     if export.address is not None:
         foot += " " + text("Permanent address: {address}", address=export.address)
-    return [said(foot)]
+    return [paragraph(foot)]
 
 
 def _level(export: CustomerExport) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 from reportlab.platypus import Spacer
 
-from fivefold.console.levels.pdf import moment_text, pages_of, said
+from fivefold.console.levels.pdf import moment_text, pages_of, paragraph
 from fivefold.console.rendering import reading_in, words
 from fivefold.console.texts import text
 from fivefold.usecases.recourse.statement import FactorStated, Statement, VariationStated
@@ -16,16 +16,16 @@ def pdf_of_statement(statement: Statement, zone: str) -> bytes:
         day = moment_text(statement.as_of_us)
     title = text("Statement about {name}", name=statement.external_id)
     story: list[Any] = [
-        said(title, "title"),
-        said(text("As of {day}, assessment {number}.", day=day, number=statement.assessment)),
+        paragraph(title, "title"),
+        paragraph(text("As of {day}, assessment {number}.", day=day, number=statement.assessment)),
     ]
-    story += [said(each) for each in statement.principles]
+    story += [paragraph(each) for each in statement.principles]
     if statement.level is not None:
         result = text("Together: {points} points, {level}.", points=statement.total, level=words(statement.level))
-        story.append(said(result, "strong"))
+        story.append(paragraph(result, "strong"))
     for factor in statement.factors:
         story += [Spacer(1, 6), *_factor(factor)]
-    story += [Spacer(1, 12), said(text("SHA-256 of this statement: {hash}", hash=statement.sha256), "foot")]
+    story += [Spacer(1, 12), paragraph(text("SHA-256 of this statement: {hash}", hash=statement.sha256), "foot")]
     return pages_of(story, title, title=title, author="")
 
 
@@ -34,10 +34,10 @@ def _factor(factor: FactorStated) -> list[Any]:
     effect = factor.effect if factor.points is None else f"{factor.effect} ({_points(factor.points)})"
     if factor.at_least:
         effect += "; " + text("at least {level}", level=words(factor.at_least))
-    lines = [said(f"{factor.title}: {effect}", "strong"), said(text("What we know: {data}", data=data))]
+    lines = [paragraph(f"{factor.title}: {effect}", "strong"), paragraph(text("What we know: {data}", data=data))]
     if factor.why:
-        lines.append(said(text("Why we ask: {why}", why=factor.why)))
-    return [*lines, *(said(_variation(one)) for one in factor.variations)]
+        lines.append(paragraph(text("Why we ask: {why}", why=factor.why)))
+    return [*lines, *(paragraph(_variation(one)) for one in factor.variations)]
 
 
 def _variation(one: VariationStated) -> str:

@@ -87,8 +87,10 @@ def test_letters_that_the_font_lacks_are_of_another_font_or_said_by_their_number
 
 def test_moments_are_in_the_zone_of_the_reader_with_utc_beside(monkeypatch: pytest.MonkeyPatch) -> None:
     said = list[str]()
-    paragraph = pdf._said
-    monkeypatch.setattr(pdf, "_said", lambda written, style="plain": said.append(written) or paragraph(written, style))
+    paragraph = pdf.paragraph
+    monkeypatch.setattr(
+        pdf, "paragraph", lambda written, style="plain": said.append(written) or paragraph(written, style)
+    )
     pdf.pdf_of(CUSTOMER, "Asia/Kolkata")
     assert (
         "Risk: High since 2027-01-15 13:30 IST (08:00 UTC). An override holds; beneath it the rules say Medium." in said

@@ -185,3 +185,10 @@ def test_who_could_not_be_assessed_is_written_with_the_reasons(folder: Path) -> 
     failed = pl.read_csv(folder / "failures.csv")
     assert failed.select("entity_id", "rule").rows() == [("d", "country")]
     assert "Germany" in failed["problem"].item()
+
+
+def test_a_moment_that_is_to_come_gets_a_warning(folder: Path) -> None:
+    done = run(folder, *asked(folder, as_of="2999-01-01"))
+    assert done.code == 0
+    assert "warning: --as-of is 2999-01-01, which is to come" in done.err
+    assert "to come" not in run(folder, *asked(folder)).err
