@@ -83,6 +83,8 @@ def _valuer(engine: "Engine") -> "EntityScorer | None":
 
 
 def _show(view: "LevelView") -> None:
+    from fivefold.usecases.levels.explain import gave_something
+
     since = "" if view.since_us is None else f", since {day_text(view.since_us)}"
     echo(f"{view.external_id}: {view.level or 'no level'}{since}")
     if view.breakdown is None:
@@ -96,7 +98,7 @@ def _show(view: "LevelView") -> None:
     rows = [
         [rule["title"], str(rule["case"]), rule["seen"], rule["points"], rule["floor"]]
         for rule in view.breakdown.get("rules", [])
-        if isinstance(rule["case"], int) or Decimal(rule["points"]) or rule["floor"]
+        if gave_something(rule["case"], Decimal(rule["points"]), rule["floor"])
     ]
     if rows:
         show_table("", ("rule", "case", "seen", "points", "floor"), rows, left=3)

@@ -11,6 +11,13 @@ DRAFT = TEXT.replace("[20, 40, 60]", "[25, 50, 60]")
 AS_OF = ("--as-of", "2024-07-01")
 
 
+def write_files(folder: Path, rules: str, entities: str, rows: str) -> Path:
+    """Write a ruleset, entities and transactions into a folder."""
+    for name, text in (("rules.yaml", rules), ("entities.csv", entities), ("rows.csv", rows)):
+        (folder / name).write_text(text)
+    return folder
+
+
 def made(folder: Path) -> Path:
     """Write everything into a folder."""
     people = mixed(SIZE).entities

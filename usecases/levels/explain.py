@@ -144,8 +144,13 @@ def outcomes_shown(breakdown: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [
         outcome
         for outcome in breakdown["rules"]
-        if isinstance(outcome["case"], int) or Decimal(outcome["points"]) or outcome["floor"]
+        if gave_something(outcome["case"], Decimal(outcome["points"]), outcome["floor"])
     ]
+
+
+def gave_something(case: int | str, points: Decimal, floor: str) -> bool:
+    """Tell whether a rule came to a case, or gave points or a floor: who may not see thresholds sees those alone."""
+    return isinstance(case, int) or bool(points or floor)
 
 
 def shown_line(status: str, line: str) -> str:

@@ -25,7 +25,7 @@ from fivefold.store.ingest.entities import entity_named
 from fivefold.store.levels import levels
 from fivefold.store.tables.levels import Assessment, AssessmentInputs
 from fivefold.store.tables.rulesets import RulesetVersion
-from fivefold.usecases.levels.explain import numbers_seen, visible_value
+from fivefold.usecases.levels.explain import gave_something, numbers_seen, visible_value
 from fivefold.usecases.levels.records import previous_of, read_inputs
 from fivefold.usecases.levels.replay import list_versions_used, override_of
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
@@ -192,9 +192,7 @@ class _View:
         self._base = subject.base
         self._inputs = subject.inputs.row(0, named=True)
         self._whole = with_thresholds
-        fired = [
-            one for one in now.rules if isinstance(one.case, int) or one.points or one.floor
-        ]  # as `explain.outcomes_shown` has it
+        fired = [one for one in now.rules if gave_something(one.case, one.points, one.floor)]
         self._fired = {one.rule for one in fired}
         self._seen = numbers_seen([{"rule": one.rule, "case": one.case} for one in fired], self._ruleset)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from tests.cli.rules_files import write_files
 from tests.cli.running import Home, refuse, run, succeed
 
 RULES = """
@@ -40,9 +41,7 @@ a,-900,EUR,2024-07-02,cash
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name, text in (("rules.yaml", RULES), ("entities.csv", ENTITIES), ("rows.csv", ROWS)):
-        (tmp_path / name).write_text(text)
-    return tmp_path
+    return write_files(tmp_path, RULES, ENTITIES, ROWS)
 
 
 def asked(folder: Path, *more: str | Path, as_of: str = "2024-07-01") -> tuple[str | Path, ...]:

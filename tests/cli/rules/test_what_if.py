@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.rules_files import write_files
 from tests.cli.running import Home, refuse, run, succeed
 
 RULES = """
@@ -38,9 +39,7 @@ b,-900,EUR,2024-06-20,cash
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name, text in (("rules.yaml", RULES), ("entities.csv", ENTITIES), ("rows.csv", ROWS)):
-        (tmp_path / name).write_text(text)
-    return tmp_path
+    return write_files(tmp_path, RULES, ENTITIES, ROWS)
 
 
 def asked(folder: Path, entity: str, *more: str | Path) -> tuple[str | Path, ...]:
