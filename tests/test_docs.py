@@ -109,6 +109,12 @@ def test_commands_and_their_options_are_there(page: Path) -> None:
     assert not {command: problems for command, problems in found.items() if problems}
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_code_blocks_name_one_language_at_most(page: Path) -> None:
+    """The site takes a second word for text, and what follows up to the next block for code."""
+    assert re.findall(r"^```\w+ .*$", text(page), re.MULTILINE) == []
+
+
 def test_a_wrong_command_is_seen() -> None:
     assert list(wrong("frobnicate x")) == ["no command 'frobnicate'"]
     assert list(wrong("score FILE --output=a.csv --percent 3  # why")) == ["`score` has no option --percent"]

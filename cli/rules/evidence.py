@@ -9,7 +9,8 @@ from fivefold.cli.terminal import echo, show_table, warn
 from fivefold.domain.files import replacing
 
 if TYPE_CHECKING:
-    from fivefold.risk.governance.reports.page import Reportable, ReportPage
+    from fivefold.risk.governance.reports.json_text import Reportable
+    from fivefold.risk.governance.reports.page import ReportPage
 
 HtmlOption = Annotated[
     Path | None, typer.Option("--html", help="Evidence as one HTML page, with pictures, that needs nothing else.")
@@ -50,7 +51,7 @@ def write_evidence(kind: str, result: "Reportable", page: "ReportPage", html: Pa
 
 def write_json(kind: str, result: "Reportable", path: Path) -> None:
     """Write a finding as JSON."""
-    from fivefold.risk.governance.reports.page import report_json
+    from fivefold.risk.governance.reports.json_text import report_json
 
     _write(path, report_json(kind, result))
 

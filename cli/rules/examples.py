@@ -70,7 +70,7 @@ def run_tests(
     """Run a ruleset's examples. It passes if all come out as expected, and they reach enough rules and cases."""
     from fivefold.risk.governance.examples.run import run_examples
     from fivefold.risk.governance.reports.examples import ExamplesReport
-    from fivefold.risk.governance.reports.page import report_json
+    from fivefold.risk.governance.reports.json_text import report_json
     from fivefold.usecases.portfolio_files.bundled import lists_with, load_ruleset, ruleset_text
 
     if mutate and format_ is TestFormat.JUNIT:

@@ -43,8 +43,8 @@ def lint(
     """Find what is wrong or doubtful in rulesets. Exit code 1 where one cannot be used."""
     from fivefold.domain.provenance import release
     from fivefold.risk.governance.lint.ruleset import lint_text_by_check
+    from fivefold.risk.governance.reports.json_text import report_json
     from fivefold.risk.governance.reports.lint import LintReport
-    from fivefold.risk.governance.reports.page import report_json
     from fivefold.usecases.portfolio_files.bundled import lists_with, ruleset_text
 
     lists_by_name = lists_with(lists)

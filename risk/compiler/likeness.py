@@ -175,8 +175,9 @@ class Shared:
         found, counts = np.unique(pairs * len(self._texts) + places[:-1][inside], return_counts=True)
         pair, place = np.divmod(found, len(self._texts))
         begins = np.flatnonzero(np.diff(pair, prepend=-1))
-        parts = zip(np.split(place, begins[1:]), np.split(counts, begins[1:]), strict=True)
-        return dict(zip(pair[begins].tolist(), parts, strict=True))
+        ends = [*begins[1:].tolist(), len(pair)]
+        parts = zip(pair[begins].tolist(), begins.tolist(), ends, strict=False)  # one end without a pair
+        return {code: (place[begin:end], counts[begin:end]) for code, begin, end in parts}
 
     @cached_property
     def _words(self) -> dict[str, NDArray[np.int64]]:

@@ -1,10 +1,9 @@
-"""Evidence: what a backtest or a validation found, as one page that needs nothing else, or as plain JSON."""
+"""Evidence: what a backtest or a validation found, as one page that needs nothing else."""
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import altair as alt
 import jinja2
@@ -12,9 +11,6 @@ from markupsafe import Markup
 
 from fivefold.charts.render import svg
 from fivefold.charts.text.numbers import one_line
-
-FORM = 1
-"""Of the JSON; a later form that readers cannot take has another number."""
 
 
 @dataclass(frozen=True)
@@ -58,20 +54,6 @@ class ReportPage:
     facts: Sequence[tuple[str, str]]
     cautions: Sequence[str]
     sections: Sequence[Section]
-
-
-class Reportable(Protocol):
-    """A backtest, a validation, a proposal: whatever gives itself as plain data."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give it as plain data."""
-        ...
-
-
-def report_json(kind: str, result: Reportable, indent: int | None = 2) -> str:
-    """Write a finding as JSON, with its kind and the number of its form."""
-    content = {"kind": kind, "form": FORM, **result.to_dict()}
-    return json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def as_html(page: ReportPage) -> str:

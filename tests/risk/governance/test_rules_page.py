@@ -16,7 +16,7 @@ from fivefold.risk.language.operators import OPERATOR_KINDS
 from fivefold.usecases.portfolio_files.bundled import bundled_lists
 
 PAGE = (Path(__file__).parents[3] / "docs" / "rules.md").read_text(encoding="utf-8")
-RULESET, *BLOCKS = re.findall(r"^```yaml(?: rule)?\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+RULESET, *BLOCKS = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 RULES = [block for block in BLOCKS if block.startswith("- id:")]
 
 

@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 from fivefold.charts.backtests import levels
-from fivefold.risk.governance.reports.page import ReportPage, Section, Table, as_html, report_json
+from fivefold.risk.governance.reports.json_text import report_json
+from fivefold.risk.governance.reports.page import ReportPage, Section, Table, as_html
 
 NASTY = '<script>alert("1")</script> & \x00\x1b[31m "quoted" {{ 7 * 7 }}'
 VOID = {"meta", "link", "br", "img", "input", "hr"}
