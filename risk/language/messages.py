@@ -20,7 +20,11 @@ _LOOKS_LIKE = {
 """What text of a pattern looks like."""
 
 
-EMPTY = "is empty; give a value, or leave the word out"
+def nothing_after(word: int | str) -> str:
+    """Say that nothing follows a word; `{at_least: 20,000}` is 20, and a word 000, to YAML."""
+    if isinstance(word, str) and word.isdigit():
+        return "is read as a word, as a comma ends a number; write 20000 for 20,000"
+    return "is empty; give a value, or leave the word out"
 
 
 def problem_of(fault: Any, fields: Iterable[str], calculations: Iterable[str] = ()) -> str:
@@ -33,7 +37,7 @@ def problem_of(fault: Any, fields: Iterable[str], calculations: Iterable[str] = 
     """
     kind: str = fault["type"]
     if fault["input"] is None:
-        return EMPTY
+        return nothing_after(fault["loc"][-1] if fault["loc"] else "")
     if kind == "input" and isinstance(fault["input"], str):
         return _bare_name(fault, {"field": list(fields), "calculation": list(calculations)})
     write = _MESSAGES.get(kind) or next((make for end, make in _MESSAGES_BY_END if kind.endswith(end)), None)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.risk.language.documents import Document, Path
 from fivefold.risk.language.fields import Definition
-from fivefold.risk.language.messages import EMPTY, problem_of
+from fivefold.risk.language.messages import nothing_after, problem_of
 from fivefold.risk.language.ruleset import Ruleset
 
 Form = TypeVar("Form", bound=BaseModel)
@@ -96,7 +96,7 @@ def _empty(data: Any, path: Path) -> Iterator[Path]:
 
 def _empty_value(path: Path, document: Document) -> Finding:
     _, line, column = document.position(path)
-    return Finding(where_of(path, document.data), EMPTY, line, column=column)
+    return Finding(where_of(path, document.data), nothing_after(path[-1]), line, column=column)
 
 
 def findings_of(error: ValidationError, document: Document) -> list[Finding]:

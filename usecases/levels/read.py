@@ -216,9 +216,9 @@ def read_assessment(context: Context, name: str) -> AssessmentShown:
 def find_assessment(session: Session, actor: Actor, name: str) -> Assessment:
     """Find an assessment by the number that people know, such as 12.3; NotFoundError where there is none."""
     numbers = _NUMBERED.fullmatch(name)
-    assessment_row = None
-    if numbers:
-        assessment_row = levels.assessment_of(session, actor.organisation_id, int(numbers[1]), int(numbers[2]))
+    if not numbers:
+        raise NotFoundError(f"there is no assessment {name!r}; one is written as 12.3")
+    assessment_row = levels.assessment_of(session, actor.organisation_id, int(numbers[1]), int(numbers[2]))
     if assessment_row is None:
         raise NotFoundError(f"there is no assessment {name!r}")
     return assessment_row

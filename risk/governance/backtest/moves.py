@@ -15,7 +15,9 @@ from fivefold.risk.engine.outcome_codes import points_of, slot_column
 from fivefold.risk.engine.program import APPLIES, TOTAL
 from fivefold.risk.engine.rules import CompiledRule
 from fivefold.risk.facts.portfolio import ENTITY
+from fivefold.risk.governance.diff import diff
 from fivefold.risk.language.quantities import POINT_UNITS, text_of
+from fivefold.risk.language.ruleset import Ruleset
 
 ALONE, LATER = "alone", "later"
 """By the rules alone, and after the cooldown."""
@@ -44,7 +46,7 @@ class Mover:
         steps: levels up, negative down, by the rules alone; None where it has no level before or after.
         points_before: its total now; empty where there is none.
         points_after: its total by the draft.
-        reasons: the rules that give other points than before, in words.
+        reasons: the rules that give other points than before, in words; where none does, what the score does otherwise.
     """
 
     entity: str
@@ -135,10 +137,19 @@ def movers(table: pl.DataFrame, after: Assessments, before: Assessments | None, 
     frame = table.with_row_index("place").with_columns(points, pl.col("steps").abs().fill_null(0).alias("size"))
     changed = (pl.col("before_alone") != pl.col("after_alone")) | (pl.col("points") > 0)
     first = frame.filter(changed).sort("size", "points", ENTITY, descending=[True, True, False]).head(most)
-    return tuple(_mover(row, after, before) for row in first.iter_rows(named=True))
+    of_the_score = () if before is None else _score_changes(before.program.ruleset, after.program.ruleset)
+    return tuple(_mover(row, after, before, of_the_score) for row in first.iter_rows(named=True))
 
 
-def _mover(row: dict[str, Any], after: Assessments, before: Assessments | None) -> Mover:
+def _score_changes(before: Ruleset, after: Ruleset) -> tuple[str, ...]:
+    """Write what changes levels though every rule gives the same: thresholds, tiers, weights and who is assessed."""
+    changes = diff(before, after).changes
+    return tuple(
+        str(change) for change in changes if change.where.partition(",")[0] in {"score", "levels", "applies_to"}
+    )
+
+
+def _mover(row: dict[str, Any], after: Assessments, before: Assessments | None, of_the_score: tuple[str, ...]) -> Mover:
     return Mover(
         entity=row[ENTITY],
         before=row["before_alone"],
@@ -147,7 +158,7 @@ def _mover(row: dict[str, Any], after: Assessments, before: Assessments | None) 
         steps=row["steps"],
         points_before="" if before is None else _total(before, row["place"]),
         points_after=_total(after, row["place"]),
-        reasons=() if before is None else _reasons(after, before, row["place"]),
+        reasons=() if before is None else _reasons(after, before, row["place"]) or of_the_score,
     )
 
 

@@ -82,16 +82,16 @@ def _earliest(labels: pl.DataFrame, *, undated_are_later: bool) -> pl.DataFrame:
         raise FileFormatError(f"labels have no {ENTITY}; there are {', '.join(labels.columns) or 'none'}")
     confirmed = _flags(labels, CONFIRMED, pl.repeat(True, len(labels), eager=True))
     if confirmed.null_count():
-        raise FileFormatError(
-            f"label {confirmed.is_null().arg_max()} has no confirmed: true or false (rows count from 0)"
-        )
+        which = _label_words(labels, confirmed.is_null())
+        raise FileFormatError(f"{which} does not say in the column {CONFIRMED} whether it is true or false")
     at = read_moments(labels[AT]) if AT in labels.columns else pl.repeat(None, len(labels), dtype=pl.Int64, eager=True)
     texts = labels[AT].cast(pl.String) if AT in labels.columns else pl.Series([], dtype=pl.String)
     unread = at.is_null() & texts.is_not_null() & (texts != "") if AT in labels.columns else at.is_not_null()
     if unread.any():
-        place = unread.arg_max()
+        (text,) = texts.filter(unread).head(1)
         raise FileFormatError(
-            f"label {place} has at {texts[place or 0]!r}, which is no date or time (rows count from 0)"
+            f"{_label_words(labels, unread)} has {text!r} in the column {AT}, which is no ISO date or time, "
+            "such as 2025-06-30"
         )
     missing = confirmed & at.is_null()
     if missing.any() and not undated_are_later:
@@ -101,6 +101,12 @@ def _earliest(labels: pl.DataFrame, *, undated_are_later: bool) -> pl.DataFrame:
         )
     frame = pl.DataFrame({ENTITY: labels[ENTITY].cast(pl.String), AT: at}).filter(confirmed)
     return frame.group_by(ENTITY, maintain_order=True).agg(pl.col(AT).min(), pl.lit(True).alias("labelled"))
+
+
+def _label_words(labels: pl.DataFrame, chosen: pl.Series) -> str:
+    """Name the first of the chosen labels: whose it is, and its row, from 1."""
+    place = chosen.arg_max() or 0
+    return f"the label of {labels[ENTITY][place]} (row {place + 1} of the labels)"
 
 
 def _flags(labels: pl.DataFrame, name: str, otherwise: pl.Series) -> pl.Series:

@@ -31,6 +31,16 @@ def test_who_can_no_longer_be_assessed_is_among_the_movers() -> None:
     assert mover.reasons == ("income: failed → −5",)
 
 
+def test_a_level_that_moves_by_the_score_alone_has_the_score_for_a_reason() -> None:
+    people = portfolio([{"country": "ZW"}])
+    before, after = (
+        assess(analysed(TEXT.replace("thresholds: [20", f"thresholds: [{cut}")), people, AS_OF) for cut in (20, 39)
+    )
+    assert before.outcomes["total"].equals(after.outcomes["total"])
+    (mover,) = movers(positions(after, before, None), after, before, 5)
+    assert mover.reasons == ("score, points, thresholds: 20, 40, 60 → 39, 40, 60",)
+
+
 def test_every_outcome_is_counted_once_for_everyone_the_ruleset_applies_to() -> None:
     hits = case_hits(assess(analysed(), mixed(30), AS_OF))
     for rule in ("country", "income"):
