@@ -14,9 +14,10 @@ from tqdm import tqdm
 
 from benchmarks.rules import aggregates, peers
 from benchmarks.rules.page import Timed, page
-from fivefold.risk.engine.assessments import assess_inputs
 from fivefold.risk.engine.outcome_codes import points_column, slot_column
+from fivefold.risk.engine.outcomes import assess_inputs
 from fivefold.risk.engine.program import TOTAL, Program
+from fivefold.risk.engine.single.rules import single_program
 
 ENTITIES = 1_000_000
 ZEN_ENTITIES = 200
@@ -74,12 +75,13 @@ def _measure(program: Program, decision: zen.ZenDecision, rounds: int) -> Timed:
     """Take turns in an order of each round's own; seconds for one entity, by the clock and of the processors."""
     many = peers.entities(ENTITIES)
     inputs, few, one = peers.as_inputs(many), many.head(ZEN_ENTITIES).to_dicts(), peers.as_inputs(many.head(1))
+    single, row = single_program(program), one.row(0, named=True)
     jobs: dict[str, tuple[Callable[[], object], int]] = {
         "engine": (lambda: engine_outputs(program, inputs), ENTITIES),
         "engine, what is kept": (lambda: program.run(inputs), ENTITIES),
         "hand": (lambda: hand_outputs(many), ENTITIES),
         "zen": (lambda: [decision.evaluate(row) for row in few], ZEN_ENTITIES),
-        "one, total and level": (lambda: [program.run(one) for _ in range(ONE_RUNS)], ONE_RUNS),
+        "one, total and level": (lambda: [single.run(row) for _ in range(ONE_RUNS)], ONE_RUNS),
         "one, with level over time": (lambda: [assess_inputs(program, one) for _ in range(ONE_RUNS)], ONE_RUNS),
     }
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in jobs}

@@ -16,7 +16,8 @@ from benchmarks.rulesets.tuning import only, tune, without
 from fivefold.features.histories import Floats
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
-from fivefold.risk.engine.assessments import Assessments, assess_inputs
+from fivefold.risk.engine.assessments import Assessments
+from fivefold.risk.engine.outcomes import assess_inputs
 from fivefold.risk.engine.program import TOTAL, compile_ruleset
 from fivefold.risk.governance.validate.factors import StabilityIndex, stability_indices
 from fivefold.risk.governance.validate.labels import refuse_leaks

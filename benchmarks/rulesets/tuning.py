@@ -20,8 +20,9 @@ from scipy import optimize
 
 from fivefold.features.histories import Floats
 from fivefold.risk.compiler.analysis import AnalysedRuleset
-from fivefold.risk.engine.assessments import Assessments, assess_inputs
+from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.engine.outcome_codes import slot_column
+from fivefold.risk.engine.outcomes import assess_inputs
 from fivefold.risk.engine.program import TOTAL, compile_ruleset
 from fivefold.risk.engine.rules import CompiledRule
 from fivefold.risk.governance.validate.ranking import Marks

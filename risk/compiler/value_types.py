@@ -43,7 +43,7 @@ from fivefold.risk.language.quantities import MomentText
 from fivefold.risk.language.ruleset import Rule, Ruleset
 
 _MOMENT: TypeAdapter[int] = TypeAdapter(MomentText)
-_NUMERIC_TYPES = frozenset({ValueType.NUMBER, ValueType.MONEY, ValueType.FINDING})
+NUMERIC_TYPES = frozenset({ValueType.NUMBER, ValueType.MONEY, ValueType.FINDING})
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def misfit(kind: ValueType, value: Any) -> str | None:
         return None
     if kind is ValueType.LEVEL:
         return None if isinstance(value, str | Decimal) else f"compares a level with {_quoted(value)}; write its name"
-    required: type = Decimal if kind in _NUMERIC_TYPES else bool if kind in {ValueType.FLAG, ValueType.MARK} else str
+    required: type = Decimal if kind in NUMERIC_TYPES else bool if kind in {ValueType.FLAG, ValueType.MARK} else str
     if isinstance(value, required):
         return None
     hint = _HINTS.get(required, "") if isinstance(value, str) else ""
@@ -140,7 +140,7 @@ def literal(column: Column, value: Any) -> pl.Expr:
         return pl.lit(int(minor), pl.Int64) if minor == minor.to_integral_value() else pl.lit(float(minor), pl.Float64)
     if column.kind in {ValueType.MOMENT, ValueType.LEVEL}:
         return pl.lit(ordinal(column.kind, value, column.levels), pl.Int64)
-    return pl.lit(float(value), pl.Float64) if column.kind in _NUMERIC_TYPES else pl.lit(value)
+    return pl.lit(float(value), pl.Float64) if column.kind in NUMERIC_TYPES else pl.lit(value)
 
 
 SOURCES = ("transactions", "cases", "alerts")

@@ -8,7 +8,8 @@ import polars as pl
 
 from fivefold.domain.errors import FileFormatError
 from fivefold.risk.compiler.analysis import AnalysedRuleset
-from fivefold.risk.engine.assessments import VERSIONS, Assessments, assess_inputs
+from fivefold.risk.engine.assessments import VERSIONS, Assessments
+from fivefold.risk.engine.outcomes import assess_inputs
 from fivefold.risk.engine.program import program_for
 from fivefold.risk.facts.inputs import Needs, resolve, sources_of
 from fivefold.risk.facts.moments import next_moments

@@ -3,39 +3,28 @@
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, replace
 from enum import StrEnum
-from typing import Any, Self
+from typing import Self
 
 import polars as pl
 
 from fivefold.domain.text import html_table
 from fivefold.risk.engine.levels import (
     ENTERED,
-    FLOOR_LOST,
-    HARD_FLOOR_LOST,
     HELD_FLOOR,
     HELD_HARD_FLOOR,
-    KEEPS_FLOORS,
     LEVEL,
-    LEVELS,
     MAY_MOVE_DOWN_ON,
     OVERRIDDEN,
-    PREVIOUS,
     RAISED,
     RULES_LEVEL,
     WITHHELD,
     as_text,
-    floor_stages,
-    level_stages,
-    settled_floors,
 )
 from fivefold.risk.engine.program import (
     APPLIES,
-    FAILED,
     FLOOR,
-    HARD_FLOOR,
     TOTAL,
     TOTAL_LEVEL,
-    UNDETERMINED,
     Program,
 )
 from fivefold.risk.facts.aggregates import quotient
@@ -140,86 +129,3 @@ class Assessments:
 
 _SHOWN = 10
 """Entities that a notebook shows."""
-
-_LEVELS_BEFORE = {"level": "previous_level", "entered": "previous_entered"}
-_FLOORS_BEFORE = {"floor": "previous_floor", "hard_floor": "previous_hard_floor"}
-_LOST_BEFORE = {FLOOR_LOST: "previous_floor_lost", HARD_FLOOR_LOST: "previous_hard_floor_lost"}
-_OVERRIDE = {"override_level": pl.Int8, "override_until": pl.Int64}
-
-
-def assess_inputs(
-    program: Program,
-    inputs: pl.DataFrame,
-    previous: pl.DataFrame | None = None,
-    overrides: pl.DataFrame | None = None,
-) -> pl.DataFrame:
-    """Assess rows whose inputs are there already; the columns are those of `Assessments.outcomes`.
-
-    Args:
-        program: the compiled ruleset.
-        inputs: a column for each input, `entity_id` and `as_of`.
-        previous: `entity_id`, `level`, `entered`: the rules levels held until now; everyone is new without it. Perhaps
-            `floor` and `hard_floor` (numbers of levels, 0 for none), `floor_lost` and `hard_floor_lost` (as
-            `risk.engine.levels.MOMENTS`): the floors that held.
-        overrides: `entity_id`, `level`, `until`: the overrides there are.
-    """
-    ruleset = program.ruleset
-    frame, previous_columns = _beside(inputs, previous, _LEVELS_BEFORE | _FLOORS_BEFORE | _LOST_BEFORE, PREVIOUS)
-    frame, override_columns = _beside(
-        frame, overrides, {"level": "override_level", "until": "override_until"}, _OVERRIDE
-    )
-    floors_held = previous is not None and "floor" in previous.columns and bool((previous["floor"] > 0).any())
-    possible = program.possible_floors(frame) if floors_held else []
-    plan = program.plan(frame, ENTITY, AS_OF, *previous_columns, *override_columns, *possible).with_columns(_COMPUTED)
-    floors = floor_stages(ruleset.cooldown, len(ruleset.levels)) if floors_held else settled_floors()
-    for stage in (*floors, *level_stages(ruleset.cooldown)):
-        plan = plan.with_columns(stage)
-    outcomes = program.collect(plan, frame)
-    return outcomes[[ENTITY, AS_OF, STATUS, COMPUTED, *LEVELS, *program.outputs]]
-
-
-def _beside(
-    frame: pl.DataFrame, other: pl.DataFrame | None, names: Mapping[str, str], types: Mapping[Any, Any]
-) -> tuple[pl.DataFrame, list[pl.Expr]]:
-    """Bring what else is known of the entities beside them; the frame, and the columns to read: nulls without it."""
-    there = {} if other is None else {old: new for old, new in names.items() if old in other.columns}
-    columns = [
-        pl.col(name) if name in there.values() else pl.lit(None, kind).alias(name) for name, kind in types.items()
-    ]
-    if other is None:
-        return frame, columns
-    kinds: dict[Any, Any] = {new: types[new] for new in there.values()}
-    renamed = other.select(ENTITY, *there).rename(there).cast(kinds)
-    return frame.join(renamed, on=ENTITY, how="left", validate="m:1", maintain_order="left"), columns
-
-
-def _say(status: Status) -> pl.Expr:
-    return pl.lit(status.value)
-
-
-_STATUS = (
-    pl.when(~pl.col(APPLIES))
-    .then(_say(Status.NOT_APPLICABLE))
-    .when(UNDETERMINED)
-    .then(_say(Status.UNDETERMINED))
-    .when(FAILED)
-    .then(_say(Status.FAILED))
-    .when(pl.col(TOTAL_LEVEL).is_null())
-    .then(_say(Status.UNCLASSIFIED))
-    .otherwise(_say(Status.ASSESSED))
-    .alias(STATUS)
-)
-_IN_FULL = ~pl.col(FAILED) & ~pl.col(UNDETERMINED)
-
-_COMPUTED = (
-    _STATUS,
-    pl.when(pl.col(APPLIES) & _IN_FULL & pl.col(TOTAL_LEVEL).is_not_null())
-    .then(pl.max_horizontal(TOTAL_LEVEL, FLOOR))
-    .when(APPLIES)
-    .then(pl.max_horizontal(pl.col("previous_level"), pl.when(pl.col(FLOOR) > 0).then(FLOOR)))
-    .alias(COMPUTED),
-    *(pl.when(APPLIES).then(name).otherwise(pl.lit(0, pl.Int8)).alias(name) for name in (FLOOR, HARD_FLOOR)),
-    *(pl.when(APPLIES).then(name).alias(name) for name in PREVIOUS),
-    (~_IN_FULL).alias(KEEPS_FLOORS),
-)
-"""What the rules alone ask for: nothing lowers a level, or lets go of a floor, where they could not be answered."""

@@ -49,6 +49,7 @@ class Program:
         applies: the predicate; None where the ruleset applies to everyone.
         applies_reads: the columns that the predicate reads.
         weights_reads: the columns that the choice of weights reads.
+        lists: the members of the lists that it was compiled for.
     """
 
     analysed: AnalysedRuleset
@@ -59,6 +60,7 @@ class Program:
     applies: pl.Expr | None
     applies_reads: tuple[str, ...]
     weights_reads: tuple[str, ...]
+    lists: Mapping[str, Sequence[str]]
 
     @property
     def ruleset(self) -> Ruleset:
@@ -237,6 +239,7 @@ def compile_ruleset(analysed: AnalysedRuleset, lists: Mapping[str, Sequence[str]
         applies=applies,
         applies_reads=tuple(entity.reads),
         weights_reads=tuple(choice.reads),
+        lists=lists,
     )
 
 

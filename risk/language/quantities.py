@@ -5,15 +5,16 @@ A float total puts edge cases a band too low: 10.1 + 20.7 + 0.2 is 30.9999999999
 """
 
 import re
+from calendar import monthrange
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
 import polars as pl
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
 
-from fivefold.domain.clock import iso_text, to_microseconds
+from fivefold.domain.clock import DAY_US, iso_text, to_microseconds
 
 POINT_DIGITS = 2
 """Points have at most two decimals."""
@@ -135,6 +136,7 @@ _DAYS_A_WEEK = 7
 _MOST_COUNT = 99_999
 _OFFSETS = {"hour": "h", "day": "d", "month": "mo", "year": "y"}
 HOURS_A_DAY = 24
+_EPOCH = date(1970, 1, 1).toordinal()
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,41 @@ class Duration:
     def after(self, moment: pl.Expr) -> pl.Expr:
         """The moments (microseconds, as integers) that lie this long after *moment*."""
         return moment.cast(pl.Datetime("us")).dt.offset_by(self.offset).cast(pl.Int64)
+
+    def moment_before(self, moment: int) -> int:
+        """The same for one moment.
+
+        >>> Duration(1, "day").moment_before(0)
+        -86400000000
+        """
+        moved = self._moved(moment, -self.count)
+        return pl.select(self.before(pl.lit(moment, pl.Int64))).item() if moved is None else moved
+
+    def moment_after(self, moment: int) -> int:
+        """The same for one moment.
+
+        >>> Duration(2, "hour").moment_after(0)
+        7200000000
+        """
+        moved = self._moved(moment, self.count)
+        return pl.select(self.after(pl.lit(moment, pl.Int64))).item() if moved is None else moved
+
+    def _moved(self, moment: int, count: int) -> int | None:
+        """Move a moment; None where months lead out of the years that Python's calendar has."""
+        if self.unit == "hour":
+            return moment + count * (DAY_US // HOURS_A_DAY)
+        if self.unit == "day":
+            return moment + count * DAY_US
+        day, rest = divmod(moment, DAY_US)
+        if not date.min.toordinal() <= _EPOCH + day <= date.max.toordinal():
+            return None
+        begin = date.fromordinal(_EPOCH + day)
+        months = begin.year * 12 + begin.month - 1 + count * (12 if self.unit == "year" else 1)
+        year, month = months // 12, months % 12 + 1
+        if not date.min.year <= year <= date.max.year:
+            return None
+        last = monthrange(year, month)[1]
+        return (date(year, month, min(begin.day, last)).toordinal() - _EPOCH) * DAY_US + rest
 
 
 LONGEST = Duration(1000, "year")

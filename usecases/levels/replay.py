@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
-from fivefold.risk.engine.assessments import VERSIONS, Assessments, assess_inputs
+from fivefold.risk.engine.assessments import VERSIONS, Assessments
 from fivefold.risk.engine.explain.breakdown import as_json_text, explain
+from fivefold.risk.engine.outcomes import assess_inputs
 from fivefold.risk.engine.program import program_for
 from fivefold.risk.facts.portfolio import ENTITY, ListVersion
 from fivefold.store.accounts.lists import list_rows

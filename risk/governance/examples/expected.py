@@ -56,7 +56,7 @@ def differing(outcomes: pl.DataFrame, expected: pl.DataFrame, program: Program) 
     """Give the positions of the examples that come out otherwise than expected.
 
     Args:
-        outcomes: of some examples, as `risk.engine.assessments.assess_inputs` gives them.
+        outcomes: of some examples, as `risk.engine.outcomes.assess_inputs` gives them.
         expected: as `expected_frame` gives it.
         program: that was run.
     """

@@ -19,7 +19,7 @@ from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.compiler.checks import type_diagnostics
 from fivefold.risk.engine.assess import resolved_parts, timed_entities
-from fivefold.risk.engine.assessments import assess_inputs
+from fivefold.risk.engine.outcomes import assess_inputs
 from fivefold.risk.engine.program import Program, compile_ruleset
 from fivefold.risk.engine.rules import CompiledRule
 from fivefold.risk.facts.inputs import Needs

@@ -9,8 +9,9 @@ from typing import Any
 
 import polars as pl
 
-from fivefold.risk.engine.assessments import COMPUTED, STATUS, VERSIONS, Assessments, Status, assess_inputs
+from fivefold.risk.engine.assessments import COMPUTED, STATUS, VERSIONS, Assessments, Status
 from fivefold.risk.engine.levels import ENTERED, FLOOR_LOST, HARD_FLOOR_LOST, HELD_FLOOR, HELD_HARD_FLOOR, RULES_LEVEL
+from fivefold.risk.engine.outcomes import assess_inputs
 from fivefold.risk.engine.program import Program, program_for
 from fivefold.risk.facts.portfolio import ENTITY, ListVersion, error_of, signal_of
 from fivefold.risk.governance.what_if.changeable import changeable_inputs

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from fivefold.risk.compiler.conditions import Compiler, comparison, nearly
+from fivefold.risk.compiler.plain_conditions import NoPlainFormError, PlainCompiler, plain_comparison
 from fivefold.risk.compiler.value_types import Column, misfit
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import Condition, input_key
@@ -148,6 +149,8 @@ def test_an_operator_is_as_the_book_has_it(word: str, kind: ValueType, data: st.
     found = frame.select(comparison(name, column, operand, LISTS).alias("found"))["found"]
     assert found.dtype == pl.Boolean
     assert found.to_list() == [compared(name, operand, kind, value, LISTS, units_of(kind)) for value in values]
+    plain = plain_comparison(name, column, operand, LISTS)
+    assert [plain({"it": value}) for value in values] == found.to_list()
 
 
 def misfits(kind: ValueType, word: str, operand: Any) -> list[str]:
@@ -181,6 +184,8 @@ def test_conditions_are_kleenes(kind: ValueType, data: st.DataObject) -> None:
     compiler = Compiler(lambda _: pytest.fail("nothing is named"), LISTS, column_of(kind))
     found = frame.select(compiler.condition(made).alias("found"))["found"].to_list()
     assert found == [holds(made, kind, value, LISTS, units_of(kind)) for value in values]
+    plain = PlainCompiler(lambda _: pytest.fail("nothing is named"), LISTS, column_of(kind)).condition(made)
+    assert [plain({"it": value}) for value in values] == found
 
 
 def test_a_mean_of_money_is_compared_with_its_fractions() -> None:
@@ -192,6 +197,31 @@ def test_a_mean_of_money_is_compared_with_its_fractions() -> None:
         None,
     ]
     assert frame.select(comparison("equals", column, Decimal("12.34"), {})).to_series().to_list() == [False, True, None]
+
+
+LARGE = [2**53 + 1, 2**53, 12_345, -1]
+"""Some of them no 64-bit float holds: beside a float, a column of whole numbers is one of floats."""
+
+
+@given(st.sampled_from(["above", "at_least", "equals"]), bounds, st.sampled_from([*LARGE, 1234.5, 12345.0]))
+def test_a_plain_amount_is_compared_as_a_column_is(word: str, bound: Decimal, value: float) -> None:
+    column = Column("it", ValueType.MONEY, 100)
+    found = pl.DataFrame({"it": [value]}).select(comparison(word, column, bound, {})).item()
+    assert plain_comparison(word, column, bound, {})({"it": value}) is found
+
+
+@pytest.mark.parametrize("second", [12.5, 12, None])
+def test_a_plain_sum_beside_a_mean_is_compared_as_columns_are(second: float | None) -> None:
+    test = condition.validate_python({"field": "a", "above": {"field": "b"}})
+    frame = pl.DataFrame({A: [2**53 + 1, 12, None], B: [second] * 3}, strict=False)
+    plain = PlainCompiler(resolve, {}).condition(test)
+    found = frame.select(compiler().condition(test).alias("it"))["it"].to_list()
+    assert [plain(row) for row in frame.iter_rows(named=True)] == found
+
+
+def test_what_has_no_plain_form_says_so() -> None:
+    with pytest.raises(NoPlainFormError):
+        plain_comparison("rhymes_with", column_of(ValueType.TEXT), "a", {})
 
 
 def test_an_empty_element_of_a_list_is_no_element() -> None:

@@ -9,7 +9,8 @@ import pytest
 from fivefold.domain.clock import DAY_US
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
-from fivefold.risk.engine.assessments import Status, assess_inputs
+from fivefold.risk.engine.assessments import Status
+from fivefold.risk.engine.outcomes import assess_inputs
 from tests.risk.engine.small import DAY, assessed, case, exactly, portfolio, rule, ruleset
 
 Data = dict[str, Any]

@@ -103,6 +103,8 @@ def test_windows_are_counted_as_on_a_calendar(duration: Duration, moment: dateti
     at = pl.lit(to_microseconds(moment), pl.Int64)
     found = pl.select(before=duration.before(at), after=duration.after(at)).row(0)
     assert found == (to_microseconds(moved(moment, duration, -1)), to_microseconds(moved(moment, duration, 1)))
+    plain = to_microseconds(moment)
+    assert (duration.moment_before(plain), duration.moment_after(plain)) == found
 
 
 def test_a_moment_that_is_not_known_stays_unknown() -> None:
@@ -110,7 +112,9 @@ def test_a_moment_that_is_not_known_stays_unknown() -> None:
 
 
 def test_the_longest_duration_can_be_counted() -> None:
-    assert pl.select(Duration(99_999, "year").before(pl.lit(0, pl.Int64))).item() < 0
+    long = Duration(99_999, "year")
+    assert long.moment_before(0) == pl.select(long.before(pl.lit(0, pl.Int64))).item() < 0
+    assert long.moment_after(0) == pl.select(long.after(pl.lit(0, pl.Int64))).item() > 0
 
 
 @given(durations)

@@ -1,0 +1,269 @@
+"""A condition, and each of its operators, as a plain function of one row: true, false, or None where it is unknown.
+
+This is the second form of `risk.compiler.conditions`, for one entity: a query costs more than what it computes there.
+Both are made of the same checked conditions. What is compared is compared as the columns would be: a whole number
+beside a 64-bit float is one too.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from operator import eq, ge, gt, le, lt, ne
+from typing import Any
+
+from fivefold.risk.compiler.conditions import Lists, Resolve
+from fivefold.risk.compiler.likeness import Targets
+from fivefold.risk.compiler.value_types import NUMERIC_TYPES, Column, level_number, ordinal
+from fivefold.risk.language.expressions import All, Any_, Not, OwnTest, input_of_test, inputs_compared
+from fivefold.risk.language.fields import ValueType
+from fivefold.risk.language.operators import Fuzzy, Operators
+
+Row = Mapping[str, Any]
+"""The values of one entity by the names of their columns; None where unknown, and no float that is not a number."""
+
+PlainTest = Callable[[Row], bool | None]
+"""A condition over a row."""
+
+Holds = Callable[[Any], bool]
+"""A comparison of a value that is known."""
+
+TEXTS_KEPT = 1_024
+"""So many texts are remembered with what they are like."""
+
+
+class NoPlainFormError(LookupError):
+    """A condition has no plain form, so that its columns must be asked."""
+
+
+def plain_comparison(operator: str, column: Column, value: Any, lists: Lists) -> PlainTest:
+    """Build the function of one operator; its kind was checked before.
+
+    Raises:
+        NoPlainFormError: there is none for this operator.
+    """
+    name = column.name
+    if operator == "is":
+        return _present(column, is_wanted=value == "present")
+    if operator in {"in_list", "not_in_list"}:
+        value = tuple(lists[value])
+    if isinstance(value, Fuzzy):
+        value = (value, (value.to,) if value.list is None else tuple(lists[value.list]))
+    if operator not in _BUILDERS:
+        raise NoPlainFormError(operator)
+    holds = _BUILDERS[operator](column, value)
+
+    def test(row: Row) -> bool | None:
+        found = row[name]
+        return None if found is None else holds(found)
+
+    return test
+
+
+def _present(column: Column, *, is_wanted: bool) -> PlainTest:
+    name = column.name
+    if column.kind is ValueType.MARK:
+        return lambda row: None if row[name] is None else row[name] is is_wanted
+    if column.kind is ValueType.FINDING:
+        return lambda row: None if row[name] is None else (row[name] > 0) is is_wanted
+    return lambda row: (row[name] is not None) is is_wanted
+
+
+def _bound(column: Column, value: Any) -> Any:
+    """Give what `risk.compiler.value_types.literal` gives, as a plain value."""
+    if column.kind is ValueType.MONEY:
+        minor = value * column.units
+        return int(minor) if minor == minor.to_integral_value() else float(minor)
+    if column.kind in {ValueType.MOMENT, ValueType.LEVEL}:
+        return ordinal(column.kind, value, column.levels)
+    return float(value) if column.kind in NUMERIC_TYPES else value
+
+
+def _compared(compare: Callable[[Any, Any], bool]) -> Callable[[Column, Any], Holds]:
+    def build(column: Column, value: Any) -> Holds:
+        bound = _bound(column, value)
+        if isinstance(bound, float):
+            return lambda found: compare(float(found), bound)
+        if isinstance(bound, bool | str):
+            return lambda found: compare(found, bound)
+        as_float = float(bound)
+        return lambda found: compare(found, as_float if type(found) is float else bound)
+
+    return build
+
+
+def _between(column: Column, ends: Sequence[Any]) -> Holds:
+    least, most = _compared(ge)(column, ends[0]), _compared(le)(column, ends[1])
+    return lambda found: least(found) and most(found)
+
+
+def _among(column: Column, values: Sequence[Any]) -> Holds:
+    if column.kind is ValueType.TEXTS:
+        words = frozenset(values)
+        return lambda found: any(word in words for word in found if word is not None)
+    members: frozenset[Any] = frozenset(values)
+    if column.kind is ValueType.LEVEL:
+        members = frozenset(level_number(value, column.levels) for value in values)
+    elif column.kind is ValueType.NUMBER:
+        members = frozenset(map(float, values))
+    return lambda found: found in members
+
+
+def _contains(_column: Column, value: str) -> Holds:
+    return lambda found: value in found  # a word of a list, or a part of a text
+
+
+def _contains_any(column: Column, values: Sequence[str]) -> Holds:
+    if column.kind is ValueType.TEXTS:
+        return _among(column, values)
+    return lambda found: any(value in found for value in values)
+
+
+def _fuzzy(column: Column, value: tuple[Fuzzy, Sequence[str]]) -> Holds:
+    how, targets = value
+    near = Targets(targets, how.scorer)
+
+    @lru_cache(maxsize=TEXTS_KEPT)
+    def is_near(text: str) -> bool:
+        return near.has_near(text, how.at_least)
+
+    if column.kind is ValueType.TEXTS:
+        return lambda found: any(is_near(text) for text in found if text is not None)
+    return is_near
+
+
+def _not(build: Callable[[Column, Any], Holds]) -> Callable[[Column, Any], Holds]:
+    def negated(column: Column, value: Any) -> Holds:
+        holds = build(column, value)
+        return lambda found: not holds(found)
+
+    return negated
+
+
+_SIGNS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "equals": eq,
+    "not_equals": ne,
+    "above": gt,
+    "at_least": ge,
+    "below": lt,
+    "at_most": le,
+}
+_BUILDERS: Mapping[str, Callable[[Column, Any], Holds]] = {
+    **{name: _compared(compare) for name, compare in _SIGNS.items()},
+    "between": _between,
+    "in": _among,
+    "not_in": _not(_among),
+    "in_list": _among,
+    "not_in_list": _not(_among),
+    "starts_with": lambda _, value: lambda found: found.startswith(value),
+    "ends_with": lambda _, value: lambda found: found.endswith(value),
+    "contains": _contains,
+    "contains_any": _contains_any,
+    "fuzzy": _fuzzy,
+}
+
+
+@dataclass(frozen=True)
+class PlainCompiler:
+    """Compiles the conditions of one place, as `risk.compiler.conditions.Compiler` does, to plain functions.
+
+    Attributes:
+        resolve: finds the column of an input that a test names.
+        lists: members of the named lists.
+        own: the column of the rule's own input, where there is one.
+    """
+
+    resolve: Resolve
+    lists: Lists
+    own: Column | None = None
+
+    def condition(self, condition: Any) -> PlainTest:
+        """Compile a condition.
+
+        Raises:
+            NoPlainFormError: a part of it has no plain form.
+        """
+        if isinstance(condition, All):
+            return all_of([self.condition(part) for part in condition.all])
+        if isinstance(condition, Any_):
+            return any_of([self.condition(part) for part in condition.any])
+        if isinstance(condition, Not):
+            return negation(self.condition(condition.negated))
+        if isinstance(condition, str):
+            return self._test(OwnTest.model_validate({"is": condition}))
+        if not isinstance(condition, Operators):
+            raise NoPlainFormError(type(condition).__name__)
+        return self._test(condition)
+
+    def _test(self, test: Operators) -> PlainTest:
+        subject = input_of_test(test)
+        column = self.own if subject is None else self.resolve(subject)
+        assert column is not None  # lint refuses a comparison that has nothing to compare
+        others = dict(inputs_compared(test))
+        return all_of(
+            [
+                _between_inputs(operator, column, self.resolve(others[operator]))
+                if operator in others
+                else plain_comparison(operator, column, value, self.lists)
+                for operator, value in test.comparisons()
+            ]
+        )
+
+
+def _between_inputs(operator: str, column: Column, other: Column) -> PlainTest:
+    compare, one, two = _SIGNS[operator], column.name, other.name
+
+    def test(row: Row) -> bool | None:
+        first, second = row[one], row[two]
+        if first is None or second is None:
+            return None
+        if type(first) is not type(second):  # a sum of money beside a mean: columns of both would be floats
+            first, second = float(first), float(second)
+        return compare(first, second)
+
+    return test
+
+
+def all_of(parts: Sequence[PlainTest]) -> PlainTest:
+    """True if all hold, false if one fails, otherwise unknown."""
+    if len(parts) == 1:
+        return parts[0]
+
+    def test(row: Row) -> bool | None:
+        holds: bool | None = True
+        for part in parts:
+            found = part(row)
+            if found is None:
+                holds = None
+            elif not found:
+                return False
+        return holds
+
+    return test
+
+
+def any_of(parts: Sequence[PlainTest]) -> PlainTest:
+    """True if one holds, false if all fail, otherwise unknown."""
+    if len(parts) == 1:
+        return parts[0]
+
+    def test(row: Row) -> bool | None:
+        holds: bool | None = False
+        for part in parts:
+            found = part(row)
+            if found is None:
+                holds = None
+            elif found:
+                return True
+        return holds
+
+    return test
+
+
+def negation(part: PlainTest) -> PlainTest:
+    """True if it fails, false if it holds, unknown if it is unknown."""
+
+    def test(row: Row) -> bool | None:
+        found = part(row)
+        return None if found is None else not found
+
+    return test

@@ -1,0 +1,254 @@
+"""A ruleset for one entity: case, points and floor of every rule, total and level, as plain functions of its row.
+
+It is made of the same checked rules as `risk.engine.program`, and gives the same codes, bit for bit.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+import polars as pl
+
+from fivefold.risk.compiler.analysis import VERSIONS_KEPT
+from fivefold.risk.compiler.conditions import Resolve
+from fivefold.risk.compiler.plain_conditions import NoPlainFormError, PlainCompiler, PlainTest, Row
+from fivefold.risk.compiler.value_types import Column
+from fivefold.risk.engine.outcome_codes import SLOTS, points_of
+from fivefold.risk.engine.program import (
+    APPLIES,
+    FAILED,
+    FLOOR,
+    HARD_FLOOR,
+    TOTAL,
+    TOTAL_LEVEL,
+    UNDETERMINED,
+    Program,
+)
+from fivefold.risk.engine.rules import MOST_HALVINGS, CompiledRule, length_us
+from fivefold.risk.engine.totals import WEIGHTS_USED
+from fivefold.risk.facts.portfolio import AS_OF, error_of
+from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.expressions import input_key
+from fivefold.risk.language.fields import ValueType
+from fivefold.risk.language.quantities import point_units
+from fivefold.risk.language.ruleset import Ruleset, TiersScore, WeightedScore
+
+PlainLevel = Callable[[int], int | None]
+"""From a total to the number of its level; None where it has none."""
+
+_DTYPES: Mapping[ValueType, Any] = {
+    ValueType.TEXT: pl.String,
+    ValueType.NUMBER: pl.Float64,
+    ValueType.MONEY: pl.Int64,
+    ValueType.FLAG: pl.Boolean,
+    ValueType.MOMENT: pl.Int64,
+    ValueType.TEXTS: pl.List(pl.String),
+    ValueType.MARK: pl.Boolean,
+    ValueType.FINDING: pl.Float64,
+    ValueType.LEVEL: pl.Int64,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class PlainRule:
+    """A rule as plain functions.
+
+    Attributes:
+        compiled: the rule with its codes and floors.
+        conditions: one for each case.
+    """
+
+    compiled: CompiledRule
+    conditions: tuple[PlainTest, ...]
+
+    def outcome(self, row: Row, unreadable: frozenset[str]) -> tuple[int, int]:
+        """Give the code and its slot, after decay."""
+        rule = self.compiled
+        if unreadable and not unreadable.isdisjoint(rule.reads):
+            return rule.codes[rule.failed], rule.failed
+        slot = rule.otherwise
+        for place, condition in enumerate(self.conditions):
+            holds = condition(row)
+            if holds:
+                return self._decayed(place, row) if rule.signal is not None else (rule.codes[place], place)
+            if holds is None:
+                slot = rule.unknown
+        return rule.codes[slot], slot
+
+    def _decayed(self, slot: int, row: Row) -> tuple[int, int]:
+        rule, joined = self.compiled, self.compiled.codes[slot]
+        points, signal = points_of(joined), row[str(rule.signal)]
+        if points == 0:
+            return joined, slot
+        if signal is None:
+            floor = rule.floors[slot]
+            keeps = floor > 0 and floor >= rule.floors[rule.unknown]
+            return (rule.timeless(slot), slot) if keeps else (rule.codes[rule.unknown], rule.unknown)
+        assert rule.rule.decay is not None
+        elapsed = max(row[AS_OF] - signal, 0)
+        divisor = 2 ** min(elapsed // length_us(rule.rule.decay.half_life), MOST_HALVINGS)
+        down = points // divisor
+        twice_rest = (points - down * divisor) * 2
+        is_up = twice_rest > divisor or (twice_rest == divisor and down % 2 == 1)
+        return (down + is_up) * SLOTS + slot, slot
+
+    def possible_floor(self, row: Row) -> int:
+        """Give the highest floor that a case which is unknown may trigger; as `CompiledRule.possible_floor`."""
+        floors, holds = self.compiled.floors, [condition(row) for condition in self.conditions]
+        highest = floors[self.compiled.otherwise] if None in holds else 0
+        for held, floor in zip(reversed(holds), floors[self.compiled.otherwise - 1 :: -1], strict=True):
+            later = 0 if held else highest
+            highest = max(floor if held is None else 0, later)
+        return highest
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SingleProgram:
+    """A compiled ruleset for one entity.
+
+    Attributes:
+        program: the same for columns.
+        rules: in their order.
+        applies: the predicate; None where the ruleset applies to everyone.
+        reads: the columns that anything in it reads.
+        chosen: the position of the column of weights; None where none is.
+        level: of a total.
+        batch_only: where a condition has no plain form, and its columns are asked.
+    """
+
+    program: Program
+    rules: tuple[PlainRule, ...]
+    applies: PlainTest | None
+    reads: frozenset[str]
+    chosen: Callable[[Row], int | None]
+    level: PlainLevel
+    batch_only: tuple[str, ...]
+
+    def run(self, row: Row) -> dict[str, Any]:
+        """Evaluate every rule for a row, as `Program.run` does; the values by the names of its columns, in its order.
+
+        Args:
+            row: a value for each column of a frame that `Program.run` takes.
+        """
+        program = self.program
+        unreadable = frozenset(name for name in program.inputs if row.get(error_of(name)) is not None)
+        outcome: dict[str, Any] = {}
+        floor = hard_floor = total = 0
+        points: dict[str, int] = {}
+        is_failed = not unreadable.isdisjoint(self.reads)
+        for rule in self.rules:
+            compiled = rule.compiled
+            code, slot = rule.outcome(row, unreadable)
+            outcome[compiled.column] = code
+            points[compiled.rule.id] = points_of(code)
+            floor = max(floor, compiled.floors[slot])
+            if compiled.floors[slot] > hard_floor and not compiled.rule.overridable:
+                hard_floor = compiled.floors[slot]
+        if program.total.columns:
+            chosen = self.chosen(row)
+            outcome[WEIGHTS_USED] = chosen
+            weights = {} if chosen is None else program.total.weights[chosen]
+            total = sum(points[rule] * weight for rule, weight in weights.items())
+            is_failed |= chosen is None
+        else:
+            total = sum(points.values())
+        applies = True if self.applies is None else self.applies(row)
+        outcome[TOTAL] = total
+        outcome[TOTAL_LEVEL] = self.level(total)
+        outcome[FLOOR] = floor
+        outcome[HARD_FLOOR] = hard_floor
+        outcome[APPLIES] = applies is not False
+        outcome[UNDETERMINED] = applies is None and unreadable.isdisjoint(program.applies_reads)
+        outcome[FAILED] = is_failed
+        return outcome
+
+    def possible_floors(self, row: Row) -> tuple[int, int]:
+        """Give the floors that what is unknown may trigger, of all rules and of hard ones."""
+        found = [(rule.possible_floor(row), rule.compiled.rule.overridable) for rule in self.rules]
+        return max(floor for floor, _ in found), max((floor for floor, soft in found if not soft), default=0)
+
+
+@lru_cache(maxsize=VERSIONS_KEPT)
+def single_program(program: Program) -> SingleProgram:
+    """Compile a ruleset for one entity, once for each program."""
+    ruleset = program.ruleset
+    batch_only: list[str] = []
+
+    def resolve(rule_input: LanguageModel) -> Column:
+        return program.inputs[input_key(rule_input)]
+
+    def plain(where: str, condition: Any, expression: pl.Expr, own: Column | None = None) -> PlainTest:
+        try:
+            return PlainCompiler(resolve, program.lists, own).condition(condition)
+        except NoPlainFormError:
+            batch_only.append(where)
+            return _asked_of_columns(expression, program)
+
+    rules = []
+    for rule in program.rules:
+        own = None if rule.rule.input is None else resolve(rule.rule.input)
+        pairs = zip(rule.rule.cases, rule.conditions, strict=True)
+        rules.append(PlainRule(rule, tuple(plain(rule.rule.id, case.when, one, own) for case, one in pairs)))
+    applies = None
+    if program.applies is not None:
+        applies = plain("applies_to", ruleset.applies_to, program.applies)
+    entity_reads = (*program.applies_reads, *program.weights_reads)
+    return SingleProgram(
+        program=program,
+        rules=tuple(rules),
+        applies=applies,
+        reads=frozenset((*(name for rule in program.rules for name in rule.reads), *entity_reads)),
+        chosen=_chosen(program, resolve, batch_only),
+        level=_level(ruleset, program.total.scale),
+        batch_only=tuple(dict.fromkeys(batch_only)),
+    )
+
+
+def _chosen(program: Program, resolve: Resolve, batch_only: list[str]) -> Callable[[Row], int | None]:
+    """Make the choice of the column of weights."""
+    score, expression = program.ruleset.score, program.total.column
+    if not isinstance(score, WeightedScore) or expression is None:
+        return lambda _: None
+    compiler, columns, choices = PlainCompiler(resolve, program.lists), program.total.columns, []
+    try:
+        for choice in score.weighted.weights_by:
+            test = None if choice.when is None else compiler.condition(choice.when)
+            choices.append((test, columns.index(choice.use)))
+    except NoPlainFormError:
+        batch_only.append("weights_by")
+        return _asked_of_columns(expression, program)
+    return lambda row: next((use for holds, use in choices if holds is None or holds(row)), None)
+
+
+def _asked_of_columns(expression: pl.Expr, program: Program) -> Callable[[Row], Any]:
+    """Ask the columns what has no plain form."""
+    reads = {name: program.inputs[name] for name in expression.meta.root_names()}
+
+    def test(row: Row) -> Any:
+        columns = {
+            name: pl.Series([row[name]], dtype=pl.Float64 if isinstance(row[name], float) else _DTYPES[column.kind])
+            for name, column in reads.items()
+        }
+        return pl.DataFrame(columns).select(expression).item()
+
+    return test
+
+
+def _level(ruleset: Ruleset, scale: int) -> PlainLevel:
+    score = ruleset.score
+    if isinstance(score, TiersScore):
+        ends = [(_units(tier.min), _units(tier.max), ruleset.level_number(tier.level)) for tier in score.tiers]
+        return lambda total: next((level for least, most, level in ends if _is_within(total, least, most)), None)
+    thresholds = score.weighted.bands if isinstance(score, WeightedScore) else score.points.thresholds
+    cuts = [int(threshold * scale) for threshold in thresholds]
+    return lambda total: 1 + sum(total >= cut for cut in cuts)
+
+
+def _units(end: Decimal | None) -> int | None:
+    return None if end is None else point_units(end)
+
+
+def _is_within(total: int, least: int | None, most: int | None) -> bool:
+    return (least is None or total >= least) and (most is None or total <= most)

@@ -1,0 +1,98 @@
+"""One entity by plain functions, and by queries over columns: the same outcome to the bit, whatever is drawn."""
+
+from typing import Any
+from unittest.mock import patch
+
+import polars as pl
+import pytest
+from hypothesis import Phase, given, settings
+from polars.testing import assert_frame_equal
+
+from fivefold.risk.compiler import plain_conditions
+from fivefold.risk.engine.assessments import Assessments
+from fivefold.risk.engine.outcomes import assess_columns, assess_inputs
+from fivefold.risk.engine.program import Program, compile_ruleset
+from fivefold.risk.engine.single.rules import single_program
+from tests.depth import examples
+from tests.risk.engine.reference_conditions import World
+from tests.risk.engine.rulesets_drawn import rulesets
+from tests.risk.engine.small import assessed, case, rule, ruleset
+from tests.risk.engine.worlds import levels_before, people_drawn, run, standing, worlds
+
+Data = dict[str, Any]
+QUICK = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
+"""All but to explain: that takes minutes for rulesets."""
+
+
+@settings(max_examples=examples(100), phases=QUICK)
+@given(rulesets(), worlds(), people_drawn)
+def test_one_entity_is_assessed_as_columns_are(ruleset: Data, world: World, people: list[Data]) -> None:
+    found = run(ruleset, world, people)
+    held = levels_before(people), standing(people, "override", ("level", "until"))
+    for position, before in enumerate([held, held, (None, None)][: len(found)]):
+        program = program_of(found, position)
+        row = found.inputs[position : position + 1]
+        assert single_program(program).batch_only == ()
+        assert_frame_equal(assess_inputs(program, row, *before), assess_columns(program, row, *before))
+
+
+def program_of(found: Assessments, position: int) -> Program:
+    """Compile with the versions of the lists that were in force for a row."""
+    versions = found.versions[found.outcomes["list_versions"][position]]
+    lists = {name: version.members for name, version in versions.items()}
+    return compile_ruleset(found.program.analysed, lists, found.base)
+
+
+CASES = [
+    case({"field": "country", "in": ["NO", "SE"]}, 10, "medium"),
+    case({"any": [{"field": "income", "above": 100}, {"field": "flag", "equals": True}]}, 40, "high"),
+]
+WEIGHTED = {
+    "weighted": {
+        "bands": [31, 61],
+        "weights": {"rich": {"one": 100}, "other": {"one": 100}},
+        "weights_by": [{"when": {"field": "income", "at_least": 50}, "use": "rich"}, {"use": "other"}],
+    }
+}
+
+
+@pytest.mark.parametrize("parts", [{}, {"score": WEIGHTED}], ids=["points", "weighted"])
+@pytest.mark.parametrize(
+    "row", [{"country": "NO", "income": 200}, {"country": "DE"}, {"flag": False, "income": 10}, {}]
+)
+def test_what_has_no_plain_form_is_asked_of_the_columns_and_named(row: Data, parts: Data) -> None:
+    made = ruleset(
+        rule("one", *CASES, otherwise={"points": 5}),
+        applies_to={"not": {"field": "kind", "equals": "company"}},
+        **parts,
+    )
+    found = assessed(made, row)
+    program = program_of(found, 0)
+    with patch.object(plain_conditions, "_BUILDERS", {}):
+        single = single_program(program)
+    assert single.batch_only == ("one", "applies_to", "weights_by")[: 3 if parts else 2]
+    assert_frame_equal(assess_inputs(program, found.inputs), assess_columns(program, found.inputs))
+
+
+def test_a_float_that_is_no_number_is_asked_of_the_columns() -> None:
+    """Columns hold it greater than everything, which plain comparisons do not."""
+    found = assessed(ruleset(rule("one", case({"field": "income", "above": 100}, 40))), {"income": 1})
+    (key,) = found.program.inputs
+    row = found.inputs.with_columns(pl.lit(float("nan")).alias(key))
+    made = assess_inputs(found.program, row)
+    assert_frame_equal(made, assess_columns(found.program, row))
+    assert made["total"].item() == 4000
+
+
+def test_levels_of_others_are_not_this_ones() -> None:
+    found = assessed(
+        ruleset(rule("one", case({"field": "income", "above": 100}, 40)), cooldown="30 days"), {"income": 1}
+    )
+    others = pl.DataFrame(
+        {"entity_id": ["other", "e0"], "level": [3, 2], "entered": [found.inputs["as_of"][0] - 1] * 2}
+    )
+    for previous in (others, others[:1], others[1:], others[:0]):
+        made = assess_inputs(found.program, found.inputs, previous)
+        assert_frame_equal(made, assess_columns(found.program, found.inputs, previous))
+    with pytest.raises(pl.exceptions.ComputeError):
+        assess_inputs(found.program, found.inputs, pl.concat([others, others]))
