@@ -24,6 +24,7 @@ from fivefold.risk.compiler.locations import (
     inputs_of_calculations,
     wheres_in,
 )
+from fivefold.risk.compiler.purposes import Sources, purpose_diagnostics
 from fivefold.risk.compiler.units import unit_diagnostics
 from fivefold.risk.compiler.value_types import Vocabulary, inputs_of, inputs_of_rule, vocabulary
 from fivefold.risk.language.base import LanguageModel
@@ -109,8 +110,9 @@ class Analysed(ABC, Generic[AnyDefinition]):
 
     @cached_property
     def errors(self) -> tuple[Finding, ...]:
-        """The diagnostics as people read them, without lines."""
-        return tuple(findings(self.diagnostics, self.definition))
+        """What makes it unusable, as people read it, without lines: also what commerce may not read."""
+        forbidden: list[Diagnostic] = list(purpose_diagnostics(self.definition, Sources()))
+        return tuple(findings((*self.diagnostics, *forbidden), self.definition))
 
     def require_usable(self) -> None:
         """Raise InvalidRulesetError, which names all errors, where there are any."""

@@ -19,7 +19,7 @@ from fivefold.risk.language.expressions import (
     inputs_compared,
     word_of,
 )
-from fivefold.risk.language.operators import Operators
+from fivefold.risk.language.operators import Fuzzy, Operators
 from fivefold.risk.language.policy import POLICY_INPUTS, Policy
 from fivefold.risk.language.ruleset import Ruleset, WeightedScore
 
@@ -90,6 +90,16 @@ def inputs_named(place: Location) -> Iterator[tuple[Path, LanguageModel]]:
             yield path, subject
         for operator, other in inputs_compared(test):
             yield (*path, operator), other
+
+
+def lists_named(place: Location) -> Iterator[tuple[Path, str]]:
+    """Give every named list that the tests of a condition read."""
+    for path, test in tests_at(place):
+        for operator, value in test.comparisons():
+            if operator in {"in_list", "not_in_list"}:
+                yield (*path, operator), value
+            elif isinstance(value, Fuzzy) and value.list is not None:
+                yield (*path, operator, "list"), value.list
 
 
 def wheres_in(path: Path, rule_input: Any) -> Iterator[Location]:

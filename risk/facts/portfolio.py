@@ -13,6 +13,7 @@ from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.domain.money import RateTable
 from fivefold.risk.language.base import Identifier, LanguageModel, Words
 from fivefold.risk.language.documents import Document
+from fivefold.risk.language.purposes import Purpose
 from fivefold.risk.language.quantities import MomentText
 from fivefold.risk.language.reading import validate_document
 
@@ -32,11 +33,16 @@ class ListVersion(LanguageModel):
 
 
 class NamedList(LanguageModel):
-    """A list and all its versions, oldest first."""
+    """A list and all its versions, oldest first.
+
+    Attributes:
+        purpose: what it was made for; `aml` where nothing is said.
+    """
 
     name: Identifier = Field(alias="list")
     title: Words
     source: Words
+    purpose: Purpose | None = None
     versions: Annotated[tuple[ListVersion, ...], Field(min_length=1)]
 
     @model_validator(mode="after")

@@ -17,6 +17,9 @@ Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=80)]
 """Names of fields, as columns have them: country, opened_on."""
 
+Label = Annotated[str, StringConstraints(min_length=1, max_length=80)]
+"""Names of tags and screenings, as people gave them."""
+
 Words = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
 """What is written for people."""
 

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
 
 from pydantic import Discriminator, Field, StringConstraints, Tag, create_model
 
-from fivefold.risk.language.base import LanguageModel, Name
+from fivefold.risk.language.base import Label, LanguageModel, Name
 from fivefold.risk.language.operators import INPUT_OPERATORS, Operators, compared_with
 from fivefold.risk.language.patterns import Pattern
 from fivefold.risk.language.quantities import DurationText
 
 Source = Literal["transactions", "cases", "alerts"]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
-Label = Annotated[str, StringConstraints(min_length=1, max_length=80)]
 
 
 class FieldInput(LanguageModel):

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Final
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
 from fivefold.risk.language.base import ContentHashed, Identifier, LanguageModel, Name
+from fivefold.risk.language.purposes import Purpose
 
 
 class ValueType(StrEnum):
@@ -67,6 +68,7 @@ class Definition(ContentHashed):
     word: ClassVar[str]
     name: Identifier
     entity_type: Identifier
+    purpose: Purpose = "aml"
     fields: dict[Name, FieldType] = Field(default_factory=dict)
     transaction_fields: dict[Name, FieldType] = Field(default_factory=dict)
     case_fields: dict[Name, FieldType] = Field(default_factory=dict)

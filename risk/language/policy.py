@@ -39,6 +39,7 @@ from fivefold.risk.language.expressions import (
 )
 from fivefold.risk.language.fields import Definition, LevelNames
 from fivefold.risk.language.operators import Operators, compared_with
+from fivefold.risk.language.purposes import PolicyPurposes
 from fivefold.risk.language.reading import read_text
 
 STATUSES = ("assessed", "failed", "unclassified", "undetermined", "not applicable", "no ruleset")
@@ -264,11 +265,13 @@ class Policy(Definition):
 
     Attributes:
         name: of all its versions.
+        purpose: what it and its actions are for; an action for anything but `aml` may not depend on what is `aml`.
         fields: of the entity, typed; conditions may name these alone.
         transaction_fields: what transactions have beside the fields that all have.
         case_fields: what cases and alerts have beside the fields that all have.
         levels: names, lowest first.
         calculate: named numbers, made of what is known of the entity, its level and the transaction.
+        purposes: what the data that it reads were gathered for, and actions that are for something else.
         actions: that can be taken, the mildest first.
         wins: of the rules that give an action, the first one or the one with the most severe action.
         otherwise: the action where no rule gives one.
@@ -278,6 +281,7 @@ class Policy(Definition):
     name: Identifier = Field(alias="policy")
     calculate: Annotated[dict[Name, PolicyCalculation], Field(default_factory=dict, max_length=MOST_CALCULATIONS)]
     levels: LevelNames
+    purposes: PolicyPurposes = PolicyPurposes()
     actions: Annotated[tuple[Identifier, ...], Field(min_length=2, max_length=20)]
     wins: Literal["first", "most severe"]
     rationale: Words | None = None

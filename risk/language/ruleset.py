@@ -17,6 +17,7 @@ from fivefold.risk.language.base import Identifier, LanguageModel, Name, Words
 from fivefold.risk.language.calculations import MOST_CALCULATIONS, Calculation
 from fivefold.risk.language.expressions import Condition, Input, word_of
 from fivefold.risk.language.fields import Definition, LevelNames
+from fivefold.risk.language.purposes import Purposes
 from fivefold.risk.language.quantities import Duration, DurationText, MomentText, Percent, Points, exact, json_number
 
 
@@ -253,6 +254,7 @@ class Ruleset(Definition):
 
     Attributes:
         name: of the family of versions.
+        purpose: what it is for; for anything but `aml` it may not read what is `aml`.
         fields: of the entity, typed; conditions may name these alone.
         transaction_fields: what transactions have beside the fields that all have.
         case_fields: what cases and alerts have beside the fields that all have.
@@ -262,6 +264,7 @@ class Ruleset(Definition):
         levels: names, lowest first.
         max_recompute_interval: the longest that a level stands without being computed again.
         cooldown: the least time at a level before a lower one is entered.
+        purposes: what the data that it reads were gathered for.
         undisclosed: inputs and lists that keep a rule out of statements for the person concerned.
     """
 
@@ -281,6 +284,7 @@ class Ruleset(Definition):
     cooldown: DurationText | None = None
     rationale: Words | None = None
     coverage: Coverage = Coverage()
+    purposes: Purposes = Purposes()
     undisclosed: Undisclosed = Undisclosed()
     rules: Annotated[tuple[Rule, ...], Field(min_length=1, max_length=1000)]
     examples: tuple[Example, ...] = ()

@@ -10,16 +10,27 @@ from fivefold.risk.compiler.analysis import AnalysedPolicy
 from fivefold.risk.compiler.checks import actions_at
 from fivefold.risk.compiler.diagnostics import Diagnostic, findings, warning
 from fivefold.risk.compiler.locations import Location
+from fivefold.risk.compiler.purposes import purpose_diagnostics
 from fivefold.risk.compiler.value_types import inputs_of_policy_rule
 from fivefold.risk.governance.lint.reachability import LintScope, try_conditions
-from fivefold.risk.governance.lint.ruleset import Lists, lint_scope, list_diagnostics, unused_calculations
+from fivefold.risk.governance.lint.ruleset import (
+    Lists,
+    lint_scope,
+    list_diagnostics,
+    purpose_sources,
+    unused_calculations,
+)
 from fivefold.risk.language.documents import Document, Path
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.policy import Policy, PolicyRule
+from fivefold.risk.language.purposes import PolicyPurposes
 
 
 def lint_policy(
-    analysed: AnalysedPolicy, lists: Lists | None = None, document: Document | None = None
+    analysed: AnalysedPolicy,
+    lists: Lists | None = None,
+    document: Document | None = None,
+    declared: PolicyPurposes | None = None,
 ) -> list[Finding]:
     """Find everything that is wrong or doubtful in a policy.
 
@@ -27,13 +38,15 @@ def lint_policy(
         analysed: the policy.
         lists: the named lists; without them, what depends on them is not decided, and that is said.
         document: what it was read from; without it the findings have no lines.
+        declared: what the data of the entity type and its level are for, beside what the policy says.
     """
-    return findings(_diagnostics(analysed, lists), analysed.policy, document)
+    return findings(_diagnostics(analysed, lists, declared), analysed.policy, document)
 
 
-def _diagnostics(analysed: AnalysedPolicy, lists: Lists | None) -> list[Diagnostic]:
+def _diagnostics(analysed: AnalysedPolicy, lists: Lists | None, declared: PolicyPurposes | None) -> list[Diagnostic]:
     policy, fatal = analysed.policy, analysed.diagnostics
     diagnostics = [*fatal, *list_diagnostics(analysed, lists), *_style_diagnostics(policy)]
+    diagnostics += purpose_diagnostics(policy, purpose_sources(lists, declared))
     diagnostics += unused_calculations(analysed)
     if not fatal:
         diagnostics += _reach_diagnostics(policy, lint_scope(analysed, lists))

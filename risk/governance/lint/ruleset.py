@@ -10,7 +10,8 @@ from fivefold.risk.compiler.analysis import Analysed, AnalysedRuleset
 from fivefold.risk.compiler.checks import outcomes_with_paths
 from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, checked_findings, findings, warning
 from fivefold.risk.compiler.formulas import calculations_in_order
-from fivefold.risk.compiler.locations import Location, tests_at
+from fivefold.risk.compiler.locations import Location, lists_named
+from fivefold.risk.compiler.purposes import Sources, purpose_diagnostics
 from fivefold.risk.facts.inputs import part_of
 from fivefold.risk.facts.portfolio import NamedList
 from fivefold.risk.governance.disclosure import disclosure_diagnostics
@@ -21,7 +22,7 @@ from fivefold.risk.governance.lint.reachability import LintScope, order_diagnost
 from fivefold.risk.governance.what_if.changeable import compared_with_each_other, is_opposed, linked_inputs
 from fivefold.risk.language.documents import Document, Path
 from fivefold.risk.language.expressions import CalculationInput, input_key
-from fivefold.risk.language.operators import Fuzzy
+from fivefold.risk.language.purposes import PolicyPurposes
 from fivefold.risk.language.quantities import Duration
 from fivefold.risk.language.reading import read_document
 from fivefold.risk.language.ruleset import Outcome, Rule, Ruleset, WeightedScore
@@ -29,6 +30,7 @@ from fivefold.risk.language.ruleset import Outcome, Rule, Ruleset, WeightedScore
 CHECKS = {
     "language": "The text is no ruleset: a word, a form or a value that the language does not have.",
     "names-and-types": "Names, types, levels, cuts and weights that do not fit, so that the ruleset cannot be run.",
+    "purposes": "Data gathered against money laundering, read for commerce.",
     "lists": "A named list that is missing.",
     "reasons": "Missing reasons and examples, and parts without effect.",
     "doubts": "Screenings, likenesses, gaps between cases and shares of coverage that are hardly meant.",
@@ -146,15 +148,18 @@ def lint(
 
 
 def lint_text(
-    text: str, lists: Lists | None = None, *, notes: bool = False
+    text: str, lists: Lists | None = None, *, notes: bool = False, declared: PolicyPurposes | None = None
 ) -> tuple[AnalysedRuleset | None, list[Finding]]:
-    """Read a ruleset and find the same, with lines; no ruleset where it cannot be read."""
-    analysed, checked = lint_text_by_check(text, lists, notes=notes)
+    """Read a ruleset and find the same, with lines; no ruleset where it cannot be read.
+
+    *declared* says what the data of the entity type were gathered for, beside what the ruleset says.
+    """
+    analysed, checked = lint_text_by_check(text, lists, notes=notes, declared=declared)
     return analysed, [finding for _, finding in checked]
 
 
 def lint_text_by_check(
-    text: str, lists: Lists | None = None, *, notes: bool = False
+    text: str, lists: Lists | None = None, *, notes: bool = False, declared: PolicyPurposes | None = None
 ) -> tuple[AnalysedRuleset | None, list[tuple[Diagnostic, Finding]]]:
     """Find the same, each beside its diagnostic, which names the check and how bad it is."""
     try:
@@ -162,14 +167,18 @@ def lint_text_by_check(
         analysed = AnalysedRuleset(read_document(Ruleset, document, "the ruleset"))
     except InvalidRulesetError as error:
         return None, [(Diagnostic((), each.problem, check="language"), each) for each in error.findings]
-    return analysed, checked_findings(_diagnostics(analysed, lists, notes=notes), analysed.ruleset, document)
+    diagnostics = _diagnostics(analysed, lists, notes=notes, declared=declared)
+    return analysed, checked_findings(diagnostics, analysed.ruleset, document)
 
 
-def _diagnostics(analysed: AnalysedRuleset, lists: Lists | None, *, notes: bool) -> list[Diagnostic]:
+def _diagnostics(
+    analysed: AnalysedRuleset, lists: Lists | None, *, notes: bool, declared: PolicyPurposes | None = None
+) -> list[Diagnostic]:
     ruleset, fatal = analysed.ruleset, analysed.diagnostics
     members = {name: named_list.versions[-1].members for name, named_list in (lists or {}).items()}
     found: dict[str, Iterable[Diagnostic]] = {
         "names-and-types": fatal,
+        "purposes": purpose_diagnostics(ruleset, purpose_sources(lists, declared)),
         "lists": list_diagnostics(analysed, lists),
         "reasons": (*style_diagnostics(analysed), *unused_calculations(analysed)),
         "doubts": doubt_diagnostics(ruleset, members),
@@ -179,6 +188,12 @@ def _diagnostics(analysed: AnalysedRuleset, lists: Lists | None, *, notes: bool)
     }
     diagnostics = [replace(fault, check=check) for check, faults in found.items() for fault in faults]
     return [fault for fault in diagnostics if notes or fault.severity is not Severity.NOTE]
+
+
+def purpose_sources(lists: Lists | None, declared: PolicyPurposes | None = None) -> Sources:
+    """Give what is said of purposes outside a document, by lists and types; a list that says nothing is `aml`."""
+    purposes = None if lists is None else {name: each.purpose or "aml" for name, each in lists.items()}
+    return Sources(lists=purposes, declared=declared)
 
 
 def unused_calculations(analysed: Analysed[Any]) -> Iterator[Diagnostic]:
@@ -214,7 +229,7 @@ def lint_scope(analysed: Analysed[Any], lists: Lists | None) -> LintScope:
 def list_diagnostics(analysed: Analysed[Any], lists: Lists | None) -> Iterator[Diagnostic]:
     """Find conditions that name a list which is not there; without lists, all that name one."""
     places = (*analysed.conditions, *analysed.wheres)
-    for path, name in ((path, name) for place in places for path, name in _lists_named(place)):
+    for path, name in ((path, name) for place in places for path, name in lists_named(place)):
         if lists is None:
             yield Diagnostic(path, f"names the list {name}; no lists were given to look it up in", Severity.WARNING)
         elif name not in lists:
@@ -223,15 +238,6 @@ def list_diagnostics(analysed: Analysed[Any], lists: Lists | None) -> Iterator[D
                 f"names the list {name}, which is missing; there are {', '.join(sorted(lists)) or 'none'}"
                 f"{perhaps(name, lists)}",
             )
-
-
-def _lists_named(place: Location) -> Iterator[tuple[Path, str]]:
-    for path, test in tests_at(place):
-        for operator, value in test.comparisons():
-            if operator in {"in_list", "not_in_list"}:
-                yield (*path, operator), value
-            elif isinstance(value, Fuzzy) and value.list is not None:
-                yield (*path, operator, "list"), value.list
 
 
 def _reach_diagnostics(analysed: AnalysedRuleset, scope: LintScope, wrong: Sequence[Path]) -> Iterator[Diagnostic]:

@@ -1,0 +1,49 @@
+"""Purposes: what data may be used for, and what rulesets, policies, actions and lists are for."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+from pydantic import Field
+
+from fivefold.risk.language.base import Identifier, Label, LanguageModel, Name
+
+Purpose = Literal["aml", "commercial", "both"]
+"""Against money laundering, for commerce, or for both. What is for both reaches commerce, so it may not read `aml`."""
+
+
+class Purposes(LanguageModel):
+    """What data were gathered for; that of which nothing is said is `aml`.
+
+    Attributes:
+        fields: of the entity, by name.
+        transaction_fields: those that are declared; what every transaction has is for both.
+        tags: by name.
+    """
+
+    fields: dict[Name, Purpose] = Field(default_factory=dict)
+    transaction_fields: dict[Name, Purpose] = Field(default_factory=dict)
+    tags: dict[Label, Purpose] = Field(default_factory=dict)
+
+
+class PolicyPurposes(Purposes):
+    """What data were gathered for, and what actions are for.
+
+    Attributes:
+        level: what the rulesets that decide on the type are for; `aml` where nothing is said.
+        actions: those that are for something else than the policy, by name.
+    """
+
+    level: Purpose = "aml"
+    actions: dict[Identifier, Purpose] = Field(default_factory=dict)
+
+
+def strictest(said: Iterable[Purpose | None]) -> Purpose:
+    """Join what several say of the same data: `aml` where one of them does, or nobody says anything.
+
+    >>> strictest(["both", None]), strictest(["both", "aml"]), strictest([None]), strictest(["both", "commercial"])
+    ('both', 'aml', 'aml', 'commercial')
+    """
+    there = [each for each in said if each is not None]
+    if not there or "aml" in there:
+        return "aml"
+    return "commercial" if "commercial" in there else "both"
