@@ -1,7 +1,8 @@
 """`fivefold rules assess`: files in, levels and breakdowns out."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +13,11 @@ from fivefold.domain.clock import day_text
 from fivefold.domain.files import replacing
 from fivefold.domain.text import percent
 
+if TYPE_CHECKING:
+    import polars as pl
+
+    from fivefold.usecases.portfolio_files.assess import AssessedFamilies
+
 EntitiesArgument = Annotated[Path, typer.Argument(help="Entities: Parquet, CSV, JSON or JSON lines, one row each.")]
 PreviousOption = Annotated[
     Path | None, typer.Option("--previous", help="Levels held until now: entity_id, rules_level, entered.")
@@ -20,13 +26,16 @@ OverridesOption = Annotated[
     Path | None, typer.Option("--overrides", help="Overrides: entity_id, level, until (empty: no end).")
 ]
 SHOWN = 20
-NO_LEVEL = "no level"
 
 
 def print_assessment(
     path: RulesetArgument,
     entities: EntitiesArgument,
     parts: PartOptions,
+    then: Annotated[
+        list[str] | None,
+        typer.Option("--then", help="A ruleset for those to whom none before it applies: a file or a name. Repeat it."),
+    ] = None,
     previous: PreviousOption = None,
     overrides: OverridesOption = None,
     as_of: AsOfOption = None,
@@ -44,39 +53,59 @@ def print_assessment(
         ),
     ] = None,
 ) -> None:
-    """Assess every entity of a file. A level comes with its breakdown, and one that fails with its reason."""
+    """Assess every entity of a file. A level comes with its breakdown, and one that fails with its reason.
+
+    With --then several rulesets stand side by side, such as one for people and one for companies: the first that
+    applies to an entity decides.
+    """
     from fivefold.usecases.portfolio_files import assess
     from fivefold.usecases.portfolio_files.bundled import load_ruleset
 
     at = past_moment(as_of)
     files = portfolio_files(entities, parts, value)
-    assessments = assess.assess_files(load_ruleset(path), files, at, previous=previous, overrides=overrides)
+    rulesets = [load_ruleset(name) for name in (path, *(then or ()))]
+    assessed = assess.assess_files(rulesets, files, at, previous=previous, overrides=overrides)
     if entity is not None:
-        explanation = assess.explain_entity(assessments, entity)
-        echo(f"{entity}: {explanation.level or 'no level'}, as of {day_text(explanation.as_of)}")
-        echo(explanation.line)
-        for failure in explanation.failures:
-            warn(failure)
-        show_table("", ("rule", "case", "seen", "points", "floor"), assess.outcome_rows(explanation), left=3)
+        _show_breakdown(assessed, entity, is_one_of_several=bool(then))
         return
-    table = assessments.table()
+    table = assessed.table()
     if output is not None:
         with open_output(output) as write:
             write(table)
     if breakdowns is not None:
         with replacing(breakdowns) as unfinished, unfinished.open("w", encoding="utf-8") as file:
-            file.writelines(assess.breakdown_lines(assessments))
+            file.writelines(assess.breakdown_lines(assessed))
     if failures is not None:
         with open_output(failures) as write:
-            write(assess.failures_of(assessments))
-    counts = dict(table["level"].fill_null(NO_LEVEL).value_counts().iter_rows())
-    ruleset = assessments.program.ruleset
-    names = [*reversed(ruleset.levels), *([NO_LEVEL] if NO_LEVEL in counts else [])]
-    rows = [[name, f"{counts.get(name, 0):,}", percent(counts.get(name, 0) / max(len(table), 1))] for name in names]
-    show_table(
-        f"{len(table):,} of type {ruleset.entity_type}, as of {day_text(at)}", ("level", "entities", "share"), rows
+            write(assess.failures_of(assessed))
+    first = rulesets[0].ruleset
+    _show_shares(
+        f"{len(table):,} of type {first.entity_type}, as of {day_text(at)}", table["level"], first.levels[::-1], "level"
     )
-    for status, listed in assess.without_level(assessments).items():
+    if then:
+        _show_shares("By ruleset", table["ruleset"], [each.ruleset.name for each in rulesets], "ruleset")
+    for status, listed in assess.without_level(assessed).items():
         warn(f"{len(listed):,} {status}: {', '.join(listed[:SHOWN])}{' ...' if len(listed) > SHOWN else ''}")
-    for failed, rule, problem in assess.failures_of(assessments, SHOWN).iter_rows():
+    for failed, rule, problem in assess.failures_of(assessed, SHOWN).iter_rows():
         warn(f"{failed}: {rule}: {problem}")
+
+
+def _show_breakdown(assessed: "AssessedFamilies", entity: str, *, is_one_of_several: bool) -> None:
+    """Show the level of one entity, its arithmetic and what each rule gave."""
+    from fivefold.usecases.portfolio_files.assess import explain_entity, outcome_rows
+
+    explanation = explain_entity(assessed, entity)
+    by = f" by {explanation.ruleset}" if is_one_of_several else ""
+    echo(f"{entity}: {explanation.level or 'no level'}{by}, as of {day_text(explanation.as_of)}")
+    echo(explanation.line)
+    for failure in explanation.failures:
+        warn(failure)
+    show_table("", ("rule", "case", "seen", "points", "floor"), outcome_rows(explanation), left=3)
+
+
+def _show_shares(title: str, column: "pl.Series", names: Sequence[str], word: str) -> None:
+    """Show how many entities have each name, and how many have none."""
+    counts = dict(column.fill_null(f"no {word}").value_counts().iter_rows())
+    shown = [*names, *([f"no {word}"] if f"no {word}" in counts else [])]
+    rows = [[name, f"{counts.get(name, 0):,}", percent(counts.get(name, 0) / max(len(column), 1))] for name in shown]
+    show_table(title, (word, "entities", "share"), rows)

@@ -1,6 +1,7 @@
 """A portfolio from files assessed: levels, breakdowns, and the entities without a level."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -12,30 +13,107 @@ from fivefold.risk.engine.assessments import STATUS, Assessments, Status
 from fivefold.risk.engine.explain.breakdown import Explanation, as_json_text, explain, explain_all
 from fivefold.risk.engine.explain.rules import signed
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
+from fivefold.risk.governance.backtest.compositions import Before, Composition, deciding_assessments
 from fivefold.risk.governance.backtest.moves import failures
-from fivefold.usecases.portfolio_files.levels import read_held_levels, read_overrides
+from fivefold.risk.language.ruleset import Ruleset
+from fivefold.usecases.portfolio_files.levels import RULESET, read_deciding_rulesets, read_held_levels, read_overrides
 from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles, read_with_warnings, warn_of_unknown_entities
 
 
+@dataclass(frozen=True)
+class AssessedFamilies:
+    """A portfolio, each entity assessed by the ruleset that decides on it.
+
+    Attributes:
+        entities: all of them, in the order of the portfolio.
+        parts: the assessments by each ruleset that decides on an entity, and of those to whom none applies.
+    """
+
+    entities: pl.DataFrame
+    parts: tuple[Assessments, ...]
+
+    def table(self) -> pl.DataFrame:
+        """Give one plain row for each entity, and the ruleset that decided; null where none applies."""
+        rows = pl.concat([part.table().with_columns(_decided_by(part)) for part in self.parts])
+        return self.entities.select(ENTITY).join(rows, on=ENTITY, how="left", maintain_order="left")
+
+    def of(self, entity: str) -> Assessments:
+        """Find the assessments that have an entity; ConfigError where it was not read."""
+        for part in self.parts:
+            if part.position(entity) is not None:
+                return part
+        raise ConfigError(f"there is no entity {entity} among the {len(self.entities):,} that were read")
+
+
+def _decided_by(part: Assessments) -> pl.Expr:
+    applies = pl.col(STATUS) != Status.NOT_APPLICABLE.value
+    return pl.when(applies).then(pl.lit(part.program.ruleset.name)).alias(RULESET)
+
+
 def assess_files(
-    ruleset: AnalysedRuleset,
+    rulesets: Sequence[AnalysedRuleset],
     files: PortfolioFiles,
     as_of: int,
     *,
     previous: Path | None = None,
     overrides: Path | None = None,
-) -> Assessments:
-    """Assess every entity; *previous* holds the levels until now, *overrides* those that people set."""
-    portfolio, held_levels, set_by_hand = read_with_levels(ruleset, files, as_of, previous, overrides)
-    return assess(ruleset, portfolio, as_of, held_levels, set_by_hand)
+) -> AssessedFamilies:
+    """Assess every entity by the first ruleset that applies to it, as `risk.engine.deciding` says.
+
+    Args:
+        rulesets: in the order in which they are tried; one at least.
+        files: the portfolio.
+        as_of: the moment, microseconds.
+        previous: the levels until now; its column `ruleset`, where there is one, says what decided.
+        overrides: the levels that people set.
+
+    Raises:
+        ConfigError: two rulesets have the same name, other levels or another type of entity, or a file cannot be used.
+    """
+    first, *others = rulesets
+    for other in others:
+        _require_same_kind(first.ruleset, other.ruleset)
+    names = [each.ruleset.name for each in rulesets]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"two of the rulesets have the name {max(names, key=names.count)}; each must have its own")
+    portfolio, held_levels, set_by_hand = read_with_levels(rulesets, files, as_of, previous, overrides)
+    entities = portfolio.entities
+    if not others:
+        return AssessedFamilies(entities, (assess(first, portfolio, as_of, held_levels, set_by_hand),))
+    before = Before(held_levels, {} if previous is None else read_deciding_rulesets(previous), set_by_hand)
+    composition = Composition(dict(zip(names, rulesets, strict=True)))
+    parts = [part for _, part in deciding_assessments(composition, portfolio, as_of, before)]
+    for part in parts:
+        entities = entities.join(part.outcomes.select(ENTITY), on=ENTITY, how="anti", maintain_order="left")
+    if len(entities):
+        parts.append(assess(first, replace(portfolio, entities=entities), as_of, held_levels, set_by_hand))
+    return AssessedFamilies(portfolio.entities, tuple(parts))
+
+
+def _require_same_kind(first: Ruleset, other: Ruleset) -> None:
+    """Refuse rulesets that cannot decide side by side."""
+    if first.levels != other.levels:
+        raise ConfigError(
+            f"{other.name} has the levels {', '.join(other.levels)}, and {first.name} {', '.join(first.levels)}; "
+            "rulesets that decide side by side must have the same"
+        )
+    if first.entity_type != other.entity_type:
+        raise ConfigError(
+            f"{other.name} is for entities of type {other.entity_type}, and {first.name} for {first.entity_type}; "
+            "rulesets that decide side by side must be for the same"
+        )
 
 
 def read_with_levels(
-    ruleset: AnalysedRuleset, files: PortfolioFiles, as_of: int, previous: Path | None, overrides: Path | None
+    rulesets: Sequence[AnalysedRuleset],
+    files: PortfolioFiles,
+    as_of: int,
+    previous: Path | None,
+    overrides: Path | None,
 ) -> tuple[Portfolio, pl.DataFrame | None, pl.DataFrame | None]:
     """Read a portfolio, the levels held until now, and the overrides that people set; None for what is not given."""
-    portfolio = read_with_warnings(files, [ruleset], as_of)
-    levels = ruleset.ruleset.levels
+    portfolio = read_with_warnings(files, rulesets, as_of)
+    levels = rulesets[0].ruleset.levels
     set_by_hand = None if overrides is None else read_overrides(overrides, levels)
     if overrides is not None and set_by_hand is not None:
         warn_of_unknown_entities(overrides, set_by_hand, portfolio.entities, files.warn)
@@ -43,30 +121,31 @@ def read_with_levels(
     return portfolio, held_levels, set_by_hand
 
 
-def without_level(assessments: Assessments) -> dict[str, list[str]]:
+def without_level(assessed: AssessedFamilies) -> dict[str, list[str]]:
     """Give the entities without a level by status, those that failed first."""
     statuses = (Status.FAILED, Status.UNCLASSIFIED, Status.UNDETERMINED, Status.NOT_APPLICABLE)
-    rows = {status: assessments.outcomes.filter(pl.col(STATUS) == status.value) for status in statuses}
-    return {str(status): frame[ENTITY].to_list() for status, frame in rows.items() if len(frame)}
+    frame = pl.concat([part.outcomes.select(ENTITY, STATUS) for part in assessed.parts])
+    rows = {status: frame.filter(pl.col(STATUS) == status.value)[ENTITY].to_list() for status in statuses}
+    return {str(status): entities for status, entities in rows.items() if entities}
 
 
-def failures_of(assessments: Assessments, most: int | None = None) -> pl.DataFrame:
-    """Name what could not be assessed in full, and why, of the first so many entities or of all of them.
+def failures_of(assessed: AssessedFamilies, most: int | None = None) -> pl.DataFrame:
+    """Name what could not be assessed in full, and why, of the first so many of each ruleset or of everyone.
 
     Returns:
         `entity_id`, `rule` (or the part of the ruleset), `problem`: a row for each value that stood in the way.
     """
-    found = failures(assessments, len(assessments) if most is None else most)
-    rows = [(failure.entity, failure.rule, failure.problem) for failure in found]
+    found = [one for part in assessed.parts for one in failures(part, len(part) if most is None else most)]
+    rows = [(one.entity, one.rule, one.problem) for one in found]
     return pl.DataFrame(rows, schema=dict.fromkeys((ENTITY, "rule", "problem"), pl.String), orient="row")
 
 
-def explain_entity(assessments: Assessments, entity: str) -> Explanation:
+def explain_entity(assessed: AssessedFamilies, entity: str) -> Explanation:
     """Explain the level of one entity; ConfigError where it was not read."""
-    position = assessments.position(entity)
-    if position is None:
-        raise ConfigError(f"there is no entity {entity} among the {len(assessments):,} that were read")
-    return explain(assessments, position)
+    part = assessed.of(entity)
+    position = part.position(entity)
+    assert position is not None
+    return explain(part, position)
 
 
 def outcome_rows(explanation: Explanation) -> list[list[str]]:
@@ -77,6 +156,6 @@ def outcome_rows(explanation: Explanation) -> list[list[str]]:
     ]
 
 
-def breakdown_lines(assessments: Assessments) -> Iterator[str]:
-    """Write every breakdown as a line of JSON."""
-    return (f"{as_json_text(explanation)}\n" for explanation in explain_all(assessments))
+def breakdown_lines(assessed: AssessedFamilies) -> Iterator[str]:
+    """Write every breakdown as a line of JSON, those of one ruleset after those of another."""
+    return (f"{as_json_text(explanation)}\n" for part in assessed.parts for explanation in explain_all(part))

@@ -1,6 +1,7 @@
 """Files of levels: those that entities hold, and those that people set."""
 
 from pathlib import Path
+from typing import Final
 
 import polars as pl
 
@@ -27,6 +28,18 @@ def read_held_levels(path: Path, levels: tuple[str, ...], as_of: int) -> pl.Data
         )
     numbers = frame.select(ENTITY, _required_levels(frame["rules_level"], levels, path), entered)
     return numbers.with_columns(_floors(frame, levels, path))
+
+
+RULESET: Final = "ruleset"
+"""The column that names the ruleset that decided on an entity."""
+
+
+def read_deciding_rulesets(path: Path) -> dict[str, str]:
+    """Read by entity which ruleset decided until now; of none where the file of levels does not say it."""
+    frame = read_frame(TableFile(path, lambda _: None))
+    if RULESET not in frame.columns:
+        return {}
+    return dict(frame.select(ENTITY, pl.col(RULESET).cast(pl.String)).drop_nulls().iter_rows())
 
 
 def _floors(frame: pl.DataFrame, levels: tuple[str, ...], path: Path) -> list[pl.Series]:

@@ -30,7 +30,7 @@ def what_if_of_file(
     Raises:
         ConfigError: there is no such entity, or no such level.
     """
-    portfolio, held_levels, set_by_hand = read_with_levels(ruleset, files, as_of, previous, overrides)
+    portfolio, held_levels, set_by_hand = read_with_levels([ruleset], files, as_of, previous, overrides)
     alone = portfolio.entities.filter(portfolio.entities[ENTITY] == entity)
     if alone.is_empty():
         raise ConfigError(f"there is no entity {entity} among the {len(portfolio.entities):,} that were read")

@@ -33,10 +33,12 @@ class Before:
     Attributes:
         standing: levels, since when, and floors, as `assess` takes them; None where there are none.
         families: the family that decided on each entity, by entity.
+        overrides: the levels that people set, as `assess` takes them; None where there are none.
     """
 
     standing: pl.DataFrame | None = None
     families: Mapping[str, str] = field(default_factory=dict)
+    overrides: pl.DataFrame | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,7 +179,9 @@ def deciding_assessments(
         if not len(undecided):
             break
         moments = as_of if isinstance(as_of, int) else _moments_of(undecided, portfolio, as_of)
-        assessments = assess(analysed, replace(portfolio, entities=undecided), moments, before.standing)
+        assessments = assess(
+            analysed, replace(portfolio, entities=undecided), moments, before.standing, before.overrides
+        )
         tried.append(assessments)
         undecided = undecided.filter(~assessments.outcomes[STATUS].is_in(DECIDES))
     deciding = deciders(tried, places) if tried else {}

@@ -191,3 +191,72 @@ def test_a_moment_that_is_to_come_gets_a_warning(folder: Path) -> None:
     assert done.code == 0
     assert "warning: --as-of is 2999-01-01, which is to come" in done.err
     assert "to come" not in run(folder, *asked(folder)).err
+
+
+@pytest.fixture
+def companies(folder: Path) -> Path:
+    """A ruleset for companies, beside that for people: every company is medium."""
+    text = RULES.replace("ruleset: tiny", "ruleset: tiny-companies").replace("equals: person", "equals: company")
+    path = folder / "companies.yaml"
+    path.write_text(text.replace("floor: high}]", "floor: high}]\n    otherwise: {points: 10}"))
+    return path
+
+
+def by_ruleset(levels: Path) -> list[tuple[str, str | None, str | None]]:
+    return pl.read_csv(levels).select("entity_id", "level", "ruleset").rows()
+
+
+def test_the_first_ruleset_that_applies_decides(folder: Path, companies: Path) -> None:
+    (folder / "entities.csv").write_text(f"{ENTITIES}e,,DE,\n".replace("Germany", "DE"))
+    done = run(folder, *asked(folder, "--then", companies, "-o", folder / "levels.csv"))
+    assert by_ruleset(folder / "levels.csv") == [
+        ("a", "medium", "tiny"),
+        ("b", "high", "tiny"),
+        ("c", "medium", "tiny-companies"),
+        ("d", "low", "tiny"),
+        ("e", None, "tiny"),
+    ]
+    assert "warning: 1 undetermined: e" in done.err
+    assert "not applicable" not in done.err
+    shown = succeed(folder, *asked(folder, "--then", companies, "--explain", "c"))
+    assert shown.startswith("c: medium by tiny-companies, as of 2024-07-01\n")
+
+
+def test_to_whom_none_applies_has_no_level_and_no_ruleset(folder: Path) -> None:
+    people = folder / "people.yaml"
+    people.write_text(RULES.replace("ruleset: tiny", "ruleset: people"))
+    more = asked(folder, "--then", people, "-o", folder / "levels.csv", "--failures", folder / "failures.csv")
+    done = run(folder, *more)
+    assert by_ruleset(folder / "levels.csv")[2] == ("c", None, None)
+    assert "warning: 1 not applicable: c" in done.err
+    assert pl.read_csv(folder / "failures.csv")["entity_id"].to_list() == ["d"]
+
+
+def test_who_may_belong_to_another_ruleset_stays_with_the_one_that_decided(folder: Path, companies: Path) -> None:
+    run(folder, *asked(folder, "--then", companies, "-o", folder / "before.csv"))
+    (folder / "entities.csv").write_text(ENTITIES.replace("c,company", "c,"))
+    after = folder / "after.csv"
+    run(
+        folder,
+        *asked(folder, "--then", companies, "--previous", folder / "before.csv", "-o", after, as_of="2024-07-05"),
+    )
+    assert by_ruleset(after)[2] == ("c", "medium", "tiny-companies")
+    run(folder, *asked(folder, "--then", companies, "-o", after, as_of="2024-07-05"))
+    assert by_ruleset(after)[2] == ("c", None, "tiny")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("ruleset: tiny", "ruleset: tiny", "two of the rulesets have the name tiny"),
+        ("[low, medium, high]", "[low, medium, severe]", "must have the same"),
+        ("entity_type: customer", "entity_type: shop", "must be for the same"),
+    ],
+)
+def test_rulesets_that_cannot_stand_side_by_side_are_refused(
+    folder: Path, before: str, after: str, message: str
+) -> None:
+    other = folder / "other.yaml"
+    text = RULES.replace("ruleset: tiny", "ruleset: other") if before != after else RULES
+    other.write_text(text.replace(before, after).replace("floor: high", "floor: medium"))
+    assert message in refuse(folder, *asked(folder, "--then", other))
