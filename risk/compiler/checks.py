@@ -362,6 +362,9 @@ def _changeable(path: Path, rule: Rule, names: Vocabulary) -> Iterator[Diagnosti
         found = "tags, screenings, cases, alerts and the value are what others say of them"
         yield Diagnostic(at, f"cannot be said of this input, which no person can change: {found}")
         return
+    if isinstance(own, Window) and own.ending is not None:
+        yield Diagnostic(at, "cannot be said of a window that ends in the past, which no person can change")
+        return
     try:
         kind = value_type_of_input(own, names)
     except UnknownNameError:

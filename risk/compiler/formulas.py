@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from fivefold.domain.clock import DAY_US
-from fivefold.risk.compiler.value_types import Vocabulary, column_for
+from fivefold.risk.compiler.value_types import SOURCES, Vocabulary, column_for
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.calculations import (
     Absolute,
@@ -32,12 +32,16 @@ from fivefold.risk.language.calculations import (
 from fivefold.risk.language.expressions import (
     TESTS,
     All,
+    Any_,
     CalculationInput,
     Count,
     DaysSince,
     Mean,
+    Not,
     Ratio,
+    Share,
     Sum,
+    Window,
     distinct,
     input_key,
 )
@@ -57,23 +61,44 @@ class TooLargeError(ArithmeticError):
     """A result has more digits than can be kept."""
 
 
-def parts_of_mean(mean: Mean) -> tuple[LanguageModel, LanguageModel]:
-    """Give the sum and the number of values that a mean is made of: the mean itself was rounded."""
-    window: Any = {"over": mean.over, "in_currency": mean.in_currency}
+QUOTIENTS = (Mean, Share)
+"""Aggregates that are rounded themselves, and made of two that are exact."""
+
+
+def parts_of_quotient(quotient: Any) -> tuple[Window, Window]:
+    """Give the two aggregates that a mean or a share is the quotient of; it was rounded, and they are not."""
+    return parts_of_share(quotient) if isinstance(quotient, Share) else _parts_of_mean(quotient)
+
+
+def parts_of_share(share: Share) -> tuple[Window, Window]:
+    """Give the part of a share and the whole: facts of which `where` is unknown are in neither."""
+    known = Any_.model_construct(any=(share.where, Not.model_construct(negated=share.where)))
+    part, whole = ({**_frame(share), "where": where} for where in (share.where, known))
+    if share.share in SOURCES:
+        source: Any = share.share
+        return Count.model_construct(count=source, **part), Count.model_construct(count=source, **whole)
+    return Sum.model_construct(sum=share.share, **part), Sum.model_construct(sum=share.share, **whole)
+
+
+def _frame(window: Window) -> dict[str, Any]:
+    return {word: getattr(window, word) for word in Window.model_fields}
+
+
+def _parts_of_mean(mean: Mean) -> tuple[Window, Window]:
     where = mean.where
     if mean.mean not in MONEY_FIELDS:  # an amount is always known
         known = TESTS["field"].model_validate({"field": mean.mean, "is": "present"})
         where = known if where is None else All.model_construct(all=(where, known))
     return (
-        Sum.model_construct(sum=mean.mean, where=mean.where, **window),
-        Count.model_construct(count="transactions", where=where, **window),
+        Sum.model_construct(sum=mean.mean, **_frame(mean)),
+        Count.model_construct(count="transactions", **{**_frame(mean), "where": where}),
     )
 
 
 def parts_of_calculation(calculation: Any) -> list[LanguageModel]:
     """List the inputs that a calculation needs, other calculations among them, each once."""
     inputs = [each for _, each in inputs_calculated(calculation)]
-    exact_parts = [part for each in inputs if isinstance(each, Mean) for part in parts_of_mean(each)]
+    exact_parts = [part for each in inputs if isinstance(each, QUOTIENTS) for part in parts_of_quotient(each)]
     return distinct([*inputs, *exact_parts])
 
 
@@ -110,10 +135,10 @@ def calculations_in_order(names: Iterable[str], calculations: Mapping[str, Any])
 def exact_value(rule_input: Any, kind: ValueType, units: int) -> Callable[[Any], Fraction]:
     """Give the function from the value in an input's column to the exact number: money in its main unit."""
     if kind is ValueType.MONEY:
-        return lambda value: Fraction(value, units)
+        return lambda value: Fraction(value) / units
     if isinstance(rule_input, DaysSince) or (isinstance(rule_input, LevelInput) and rule_input.level == "age_days"):
         return _days
-    return _written
+    return written_number
 
 
 def _days(value: float) -> Fraction:
@@ -122,7 +147,7 @@ def _days(value: float) -> Fraction:
     return Fraction(whole * DAY_US + round((value - whole) * DAY_US), DAY_US)
 
 
-def _written(value: float) -> Fraction:
+def written_number(value: float) -> Fraction:
     """Take a float for its shortest decimal form, as it was written."""
     is_whole = value.is_integer() and abs(value) <= _WHOLE  # beyond, it was perhaps written with fewer digits
     return Fraction(int(value)) if is_whole else Fraction(Decimal(repr(value)))
@@ -219,8 +244,8 @@ def exact_values(names: Sequence[str], vocabulary: Vocabulary, base: str, row: M
 
 
 def _exact_input(rule_input: Any, vocabulary: Vocabulary, base: str, row: Mapping[str, Any]) -> Fraction | None:
-    if isinstance(rule_input, Mean):
-        total, count = (_exact_input(part, vocabulary, base, row) for part in parts_of_mean(rule_input))
+    if isinstance(rule_input, QUOTIENTS):
+        total, count = (_exact_input(part, vocabulary, base, row) for part in parts_of_quotient(rule_input))
         return total / count if total is not None and count else None
     value = row.get(input_key(rule_input))
     column = column_for(rule_input, vocabulary, base)

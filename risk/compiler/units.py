@@ -26,7 +26,18 @@ from fivefold.risk.language.calculations import (
     operands,
 )
 from fivefold.risk.language.documents import Path
-from fivefold.risk.language.expressions import CalculationInput, Count, DaysSince, Distinct, Mean, Ratio
+from fivefold.risk.language.expressions import (
+    CalculationInput,
+    Count,
+    DaysSince,
+    Distinct,
+    Mean,
+    Median,
+    New,
+    Ratio,
+    Share,
+    StandardDeviation,
+)
 from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.policy import LevelInput
 
@@ -96,7 +107,7 @@ def unit_of_input(rule_input: Any, names: Vocabulary) -> Unit:
         return unit_named(calculation.unit, calculation.in_currency)
     if kind is ValueType.MONEY:
         return Unit(money=1, currency=currency_of(rule_input, names))
-    if isinstance(rule_input, Count | Distinct):
+    if isinstance(rule_input, Count | Distinct | New):
         return COUNT
     is_days = isinstance(rule_input, DaysSince) or (isinstance(rule_input, LevelInput) and kind is ValueType.NUMBER)
     return DAYS if is_days else RATIO
@@ -256,6 +267,7 @@ def _hint(unit: Unit, declared: Unit, *, has_plain: bool) -> str:
     return "" if is_named else "; a calculation comes to money, count, ratio or days"
 
 
+_FRACTIONS = (Ratio, Mean, Median, StandardDeviation, Share, CalculationInput)
 _WHOLE_KINDS = frozenset({ValueType.TEXT, ValueType.FLAG, ValueType.MOMENT, ValueType.LEVEL})
 _CALCULATE = "; subtract one from the other under calculate, which is exact, and compare that with 0"
 
@@ -281,7 +293,7 @@ def comparison_problem(
         return f"compares {value_type_phrase(kind)} with {value_type_phrase(other_kind)}; both must be of one kind"
     if kind in _WHOLE_KINDS or linked:
         return None
-    if any(isinstance(each, Ratio | Mean | CalculationInput) for each in (subject, other)):
+    if any(isinstance(each, _FRACTIONS) for each in (subject, other)):
         return f"compares what may be a fraction, and was rounded{_CALCULATE}"
     units = unit_of_input(subject, names), unit_of_input(other, names)
     return None if units[0] == units[1] or RATIO in units else f"compares {units[0]} with {units[1]}"

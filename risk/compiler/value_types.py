@@ -13,14 +13,18 @@ from fivefold.domain.text import perhaps
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import (
+    AGGREGATE_WORDS,
     CalculationInput,
     Count,
     DaysSince,
     Distinct,
     FieldInput,
     IndicatorInput,
+    New,
+    Percentile,
     Ratio,
     ScreeningInput,
+    Share,
     TagInput,
     ValueInput,
     Window,
@@ -29,6 +33,7 @@ from fivefold.risk.language.expressions import (
     input_of_test,
     inputs_compared,
     tests_in,
+    word_of,
 )
 from fivefold.risk.language.fields import (
     CASE_FIELDS,
@@ -189,14 +194,16 @@ def linked_source(aggregate: Any) -> str:
     """Name the linked facts that an aggregate is over; for days since a date field, that field."""
     if isinstance(aggregate, Count):
         return aggregate.count
+    if isinstance(aggregate, Share) and aggregate.share in SOURCES:
+        return aggregate.share
     return aggregate.days_since if isinstance(aggregate, DaysSince) else "transactions"
 
 
 def column_of(aggregate: Any) -> str | None:
     """Name the field of transactions that an aggregate reads; None where it reads none."""
-    if isinstance(aggregate, Count | DaysSince):
+    if isinstance(aggregate, Count | DaysSince) or (isinstance(aggregate, Share) and aggregate.share in SOURCES):
         return None
-    word = next(iter(set(type(aggregate).model_fields) - set(Window.model_fields)))
+    word = "of" if isinstance(aggregate, Percentile) else str(word_of(aggregate, AGGREGATE_WORDS))
     return str(getattr(aggregate, word))
 
 
@@ -304,24 +311,36 @@ def _value_type_of_aggregate(aggregate: Window, names: Vocabulary) -> ValueType:
             raise UnknownNameError(
                 f"counts days since {source}, which is no date; nor is it transactions, cases or alerts"
             )
-        if aggregate.where is not None or aggregate.over is not None or aggregate.in_currency is not None:
+        if any(getattr(aggregate, word) is not None for word in Window.model_fields):
             raise UnknownNameError(
-                f"counts days since the field {source}: where, over and in_currency have no meaning there"
+                f"counts days since the field {source}: where, over, ending and in_currency have no meaning there"
             )
         return ValueType.NUMBER
     if source != "transactions" and aggregate.in_currency is not None:
         raise UnknownNameError(f"is over {source}, which have no currency")
+    _require_words(aggregate)
     column = column_of(aggregate)
     if column is None:
         return ValueType.NUMBER
     kind = _declared(column, names.transaction, "a transaction")
-    if isinstance(aggregate, Distinct):
+    if isinstance(aggregate, Distinct | New):
         if kind is ValueType.TEXTS:
             raise UnknownNameError(f"counts different values of {column}, which is a list")
         return ValueType.NUMBER
     if kind is not ValueType.NUMBER:
         raise UnknownNameError(f"computes with {column}, which is a {kind.value}, not a number")
-    return ValueType.MONEY if column in MONEY_FIELDS else ValueType.NUMBER
+    return ValueType.MONEY if column in MONEY_FIELDS and not isinstance(aggregate, Share) else ValueType.NUMBER
+
+
+def _require_words(aggregate: Window) -> None:
+    """Refuse an aggregate that says nothing without a word that it lacks."""
+    if isinstance(aggregate, New) and aggregate.over is None:
+        raise UnknownNameError("counts what is new, and needs over: without a window everything is new")
+    if isinstance(aggregate, Share):
+        if aggregate.where is None:
+            raise UnknownNameError("takes a share, and needs where: it says of what")
+        if aggregate.share == "signed_amount":
+            raise UnknownNameError("takes a share of signed_amount, whose parts may cancel out; take that of amount")
 
 
 _PATTERN_FIELDS = (

@@ -13,12 +13,28 @@ from polars.lazyframe.group_by import LazyGroupBy
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.risk.compiler.conditions import Lists
+from fivefold.risk.compiler.formulas import parts_of_share
 from fivefold.risk.compiler.value_types import Column, linked_source
 from fivefold.risk.facts.linked import LINKED_ENTITY, TIME, UNREADABLE, LinkedFacts
+from fivefold.risk.facts.ordered import of_values
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, error_of, signal_of
 from fivefold.risk.facts.row_errors import without_unreadable
-from fivefold.risk.facts.windows import Masks, is_opening, starts, value_column
-from fivefold.risk.language.expressions import Count, Distinct, Least, Mean, Sum, Window, input_key
+from fivefold.risk.facts.windows import Masks, edges, is_edge, is_opening, looked_at, value_column
+from fivefold.risk.language.expressions import (
+    Count,
+    Distinct,
+    Largest,
+    Least,
+    Mean,
+    Median,
+    New,
+    Percentile,
+    Share,
+    StandardDeviation,
+    Sum,
+    Window,
+    input_key,
+)
 from fivefold.risk.language.fields import ValueType
 
 NUMBER_UNITS = 10**9
@@ -73,25 +89,51 @@ class Partials:
         return values
 
     def _lone(self, window: Window) -> pl.Expr:
-        """Make an aggregate of the facts themselves: their number, or the days since the latest."""
+        """Make an aggregate of the facts themselves: their number, a share of it, or the days since the latest."""
         if isinstance(window, Count):
             return self._count(window, None)
+        if isinstance(window, Share):
+            part, whole = (self._count(each, None) for each in parts_of_share(window))
+            return pl.when(whole != 0).then(part / whole)
         return quotient(pl.col(AS_OF) - pl.col(self._part("max", TIME, self.masks.of(window))), DAY_US)
 
-    def _over(self, key: str, window: Window, column: Column) -> pl.Expr:
+    def _over(self, key: str, window: Window, column: Column) -> pl.Expr:  # noqa: PLR0911 (one for each kind)
         """Make an aggregate of a field's values."""
         match window:
             case Sum():
                 return self._sum(key, window, column)
+            case Share():
+                return self._share(window, column)
             case Mean():
                 count = self._count(window, column)
                 return pl.when(count > 0).then(self._total(window, column) / (count * _units(column)))
             case Distinct():
-                name = self._part("distinct", column.name, self.masks.of(window, column.name))
-                return pl.col(name).fill_null(0).cast(pl.Float64)
+                return self._different(column, self.masks.of(window, column.name)).cast(pl.Float64)
+            case New():
+                until_the_end = self._different(column, self.masks.of(looked_at(window), column.name))
+                before = self._different(column, self.masks.before(window, column.name))
+                return until_the_end.cast(pl.Float64) - before.cast(pl.Float64)
+            case Median() | Percentile() | StandardDeviation() | Largest():
+                return self._in_order(key, window, column)
             case _:
                 how = "min" if isinstance(window, Least) else "max"
                 return pl.col(self._part(how, column.name, self.masks.of(window)))
+
+    def _share(self, share: Share, column: Column) -> pl.Expr:
+        part, whole = (self._total(each, column).fill_null(0) for each in parts_of_share(share))
+        return pl.when(whole != 0).then(part / whole)
+
+    def _different(self, column: Column, mask: str) -> pl.Expr:
+        return pl.col(self._part("distinct", column.name, mask)).fill_null(0)
+
+    def _in_order(self, key: str, window: Window, column: Column) -> pl.Expr:
+        """Make an aggregate of all the values that a window holds, each by itself."""
+        values = pl.col(self._part("each", column.name, self.masks.of(window, column.name)))
+        made = of_values(window, values, is_money=column.kind is ValueType.MONEY)
+        if not isinstance(window, Largest) or column.kind is not ValueType.MONEY:
+            return made
+        self._totals[key] = made
+        return made.cast(pl.Int64, strict=False)
 
     def _sum(self, key: str, window: Window, column: Column) -> pl.Expr:
         total = self._total(window, column).fill_null(0)
@@ -170,6 +212,7 @@ _PARTS: dict[str, Callable[[pl.Expr, pl.Expr], pl.Expr]] = {
     "min": lambda value, mask: _where(value, mask).min(),
     "max": lambda value, mask: _where(value, mask).max(),
     "distinct": lambda value, mask: value.filter(mask).n_unique(),
+    "each": lambda value, mask: value.filter(mask),
 }
 
 
@@ -190,7 +233,7 @@ def aggregate(
     Args:
         entities: `entity_id` (String) and `as_of` (Int64, microseconds); an entity may stand in several rows.
         sources: the facts, by the name of their source.
-        aggregates: counts, sums, means, least and greatest values, different values, days since the latest.
+        aggregates: every input that is made of linked facts.
         lists: members of the named lists.
         signals: the keys of the aggregates whose latest fact is wanted as well.
 
@@ -223,12 +266,13 @@ def _of_source(
 ) -> pl.DataFrame:
     row_number = pl.int_range(pl.len(), dtype=pl.UInt32).alias(ROW)
     rows = entities.select(row_number, pl.col(ENTITY).alias(LINKED_ENTITY), AS_OF).with_columns(
-        **starts([*windows.values()])
+        **edges([*windows.values()])
     )
     partials = Partials(facts, Masks(facts, lists))
     for name, window in windows.items():
         partials.add(name, window, signal=name in signals)
-    grouped, key = _grouped(rows, partials, bounded=all(window.over is not None for window in windows.values()))
+    bounded = all(looked_at(window).over is not None for window in windows.values())
+    grouped, key = _grouped(rows, partials, bounded=bounded)
     totals = grouped.agg(pl.col(UNREADABLE).any(), **partials.sums).collect(engine="streaming")
     values = partials.values(rows.join(totals, on=key, how="left", maintain_order="left"))
     return without_unreadable(values, rows, partials.masks, windows) if totals[UNREADABLE].any() else values
@@ -242,13 +286,14 @@ def _grouped(entities: pl.DataFrame, partials: Partials, *, bounded: bool) -> tu
     """
     rows = partials.facts.rows
     openings = [name for name in entities.columns if is_opening(name)]
+    ends = [name for name in entities.columns if is_edge(name)]
     if len(entities) <= FEW_ENTITIES:
         rows = rows.filter(pl.col(LINKED_ENTITY).is_in(entities[LINKED_ENTITY].unique().implode()))
     if len(entities) and entities[AS_OF].n_unique() == 1 and not entities[LINKED_ENTITY].is_duplicated().any():
-        moments, key = {name: pl.lit(entities[name][0], pl.Int64) for name in (AS_OF, *openings)}, LINKED_ENTITY
+        moments, key = {name: pl.lit(entities[name][0], pl.Int64) for name in (AS_OF, *ends)}, LINKED_ENTITY
     else:
         rows = rows.join(entities.lazy(), on=LINKED_ENTITY, how="inner")
-        moments, key = {name: pl.col(name) for name in (AS_OF, *openings)}, ROW
+        moments, key = {name: pl.col(name) for name in (AS_OF, *ends)}, ROW
     undated = pl.col(TIME).is_null()  # such rows cannot be used, and are looked at for that alone
     rows = rows.filter((pl.col(TIME) <= moments[AS_OF]) | undated)
     if bounded and not partials.facts.as_known:  # what was not known from the start may be later than it began

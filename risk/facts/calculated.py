@@ -11,17 +11,18 @@ from typing import Any
 import polars as pl
 
 from fivefold.risk.compiler.formulas import (
+    QUOTIENTS,
     Function,
     TooLargeError,
     calculations_in_order,
     exact_value,
     formula,
     kept,
-    parts_of_mean,
+    parts_of_quotient,
 )
 from fivefold.risk.compiler.value_types import Vocabulary, column_for
 from fivefold.risk.facts.portfolio import error_of
-from fivefold.risk.language.expressions import CalculationInput, Mean, input_key
+from fivefold.risk.language.expressions import CalculationInput, input_key
 
 TOO_LARGE = "the result has more digits than can be kept"
 
@@ -82,7 +83,11 @@ class _Columns:
 
     def _errors(self, key: str, inputs: Sequence[Any]) -> list[pl.Expr]:
         """Say what could not be read of the parts."""
-        needed = [part for each in inputs for part in (each, *(parts_of_mean(each) if isinstance(each, Mean) else ()))]
+        needed = [
+            part
+            for each in inputs
+            for part in (each, *(parts_of_quotient(each) if isinstance(each, QUOTIENTS) else ()))
+        ]
         wrong = [error_of(input_key(each)) for each in needed if error_of(input_key(each)) in self.frame.columns]
         return [pl.coalesce(wrong).alias(error_of(key))] if wrong else []
 
@@ -95,8 +100,8 @@ class _Columns:
     def _exact_of(self, rule_input: Any) -> Exact:
         key = input_key(rule_input)
         if key not in self._exact:
-            if isinstance(rule_input, Mean):
-                total, count = (self._exact_of(each) for each in parts_of_mean(rule_input))
+            if isinstance(rule_input, QUOTIENTS):
+                total, count = (self._exact_of(each) for each in parts_of_quotient(rule_input))
                 self._exact[key] = [
                     part / number if part is not None and number else None
                     for part, number in zip(total, count, strict=True)

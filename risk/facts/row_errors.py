@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from fivefold.risk.compiler.value_types import column_of
 from fivefold.risk.facts.linked import CONVERTED, FACT, FIELD, LINKED_ENTITY, PROBLEM, TIME, UNREADABLE, nothing_wrong
 from fivefold.risk.facts.portfolio import AS_OF, NOT_READ, error_of
-from fivefold.risk.facts.windows import Masks, fields_in, start_of, value_field
+from fivefold.risk.facts.windows import Masks, end_of, fields_in, looked_at, start_of
 from fivefold.risk.language.expressions import Window
 from fivefold.risk.language.fields import MONEY_FIELDS
 
@@ -104,8 +105,9 @@ def without_unreadable(
     legible = FACT in problems.columns
     problems = problems.unnest(FACT) if legible else problems
     for key, window in windows.items():
-        may_count = _may_count(window, masks) if legible else []
-        concerned = problems.filter(pl.all_horizontal(_concerns(window), *may_count))
+        whole = looked_at(window)
+        may_count = _may_count(whole, masks) if legible else []
+        concerned = problems.filter(pl.all_horizontal(_concerns(whole), *may_count))
         first = concerned.group_by("@number").agg(pl.col(_PROBLEM).first())
         if len(first):
             problem = numbered.join(first, on="@number", how="left", maintain_order="left")[_PROBLEM]
@@ -127,10 +129,12 @@ def _may_count(window: Window, masks: Masks) -> list[pl.Expr]:
 
 
 def _concerns(window: Window) -> pl.Expr:
-    fields = {*fields_in(window), value_field(window)} - {None}
+    fields = {*fields_in(window), column_of(window)} - {None}
     if window.in_currency is None and fields.intersection(MONEY_FIELDS):
         fields.add(CONVERTED)
     inside = pl.col(TIME) <= pl.col(AS_OF)
     if window.over is not None:
-        inside &= pl.col(TIME) > pl.col(start_of(window.over))
+        inside &= pl.col(TIME) > pl.col(start_of(window))
+    if window.ending is not None:
+        inside &= pl.col(TIME) <= pl.col(end_of(window))
     return inside.fill_null(True) & (pl.col(_FIELD).is_null() | pl.col(_FIELD).is_in(sorted(map(str, fields))))

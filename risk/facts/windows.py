@@ -8,26 +8,46 @@ from operator import and_
 import polars as pl
 
 from fivefold.risk.compiler.conditions import Compiler, Lists
-from fivefold.risk.compiler.value_types import Column, inputs_of
+from fivefold.risk.compiler.formulas import parts_of_share
+from fivefold.risk.compiler.value_types import Column, column_of, inputs_of
 from fivefold.risk.facts.linked import TIME, LinkedFacts
 from fivefold.risk.facts.portfolio import AS_OF
 from fivefold.risk.language.base import LanguageModel
-from fivefold.risk.language.expressions import FieldInput, Window, input_key
-from fivefold.risk.language.quantities import Duration
+from fivefold.risk.language.expressions import FieldInput, New, Share, Window, input_key
 
-_OPENING = "@after "
+_OPENING, _CLOSING = "@after ", "@until "
 """Names with @ cannot be those of fields."""
 
 _DATED = "@dated"
 
 
-def start_of(over: Duration) -> str:
-    """Name the column of the moments at which a window of that length opens, itself outside.
+def start_of(window: Window) -> str:
+    """Name the column of the moments at which a window opens, itself outside.
 
-    >>> start_of(Duration(30, "day"))
-    '@after 30 days'
+    >>> start_of(Window(over="30 days", ending="7 days ago"))
+    '@after 30 days until 7 days ago'
     """
-    return f"{_OPENING}{over}"
+    return f"{_OPENING}{_length(window)}"
+
+
+def end_of(window: Window) -> str:
+    """Name the column of the moments at which a window that ends in the past ends, itself inside."""
+    return f"{_CLOSING}{window.ending} ago"
+
+
+def _length(window: Window) -> str:
+    return str(window.over) if window.ending is None else f"{window.over} until {window.ending} ago"
+
+
+def closes(window: Window, as_of: pl.Expr) -> pl.Expr:
+    """Give the moment at which a window ends."""
+    return as_of if window.ending is None else window.ending.before(as_of)
+
+
+def opens(window: Window, as_of: pl.Expr) -> pl.Expr:
+    """Give the moment after which a window begins: its length before its end, one counted after the other."""
+    assert window.over is not None
+    return window.over.before(closes(window, as_of))
 
 
 def is_opening(name: str) -> bool:
@@ -35,10 +55,17 @@ def is_opening(name: str) -> bool:
     return name.startswith(_OPENING)
 
 
-def starts(windows: Sequence[Window]) -> dict[str, pl.Expr]:
-    """Give the opening of every window as an expression over `as_of`."""
-    lengths = {window.over for window in windows if window.over is not None}
-    return {start_of(over): over.before(pl.col(AS_OF)) for over in sorted(lengths, key=str)}
+def is_edge(name: str) -> bool:
+    """Tell whether a column is one of those that `edges` names."""
+    return name.startswith((_OPENING, _CLOSING))
+
+
+def edges(windows: Sequence[Window]) -> dict[str, pl.Expr]:
+    """Give the opening of every window, and its end where that is past, as expressions over `as_of`."""
+    as_of = pl.col(AS_OF)
+    found = {start_of(window): opens(window, as_of) for window in windows if window.over is not None}
+    found |= {end_of(window): closes(window, as_of) for window in windows if window.ending is not None}
+    return dict(sorted(found.items()))
 
 
 def fields_in(window: Window) -> set[str]:
@@ -65,7 +92,15 @@ class Masks:
 
     def of(self, window: Window, column: str | None = None) -> str:
         """Name the mask of the facts that count; with a *column*, of those whose value there is known."""
-        parts = list(self._parts_of(window))
+        return self._whole(self._in_time(window), window, column)
+
+    def before(self, window: Window, column: str) -> str:
+        """Name the mask of the facts that would count, with a known value in a column, but came before the window."""
+        name = f"@before {_length(window)}"
+        return self._whole([self._part(name, pl.col(TIME) <= pl.col(start_of(window)))], window, column)
+
+    def _whole(self, in_time: list[str], window: Window, column: str | None) -> str:
+        parts = in_time + [self._part(name, condition) for name, condition in self.conditions(window)]
         if column is not None:
             parts.append(self._part(f"@known {column}", pl.col(column).is_not_null()))
         if len(parts) == 1:
@@ -74,12 +109,13 @@ class Masks:
         self.wholes.setdefault(name, reduce(and_, map(pl.col, parts)))
         return name
 
-    def _parts_of(self, window: Window) -> list[str]:
-        if window.over is None:
-            parts = [self._part(_DATED, pl.col(TIME).is_not_null())]
-        else:
-            parts = [self._part(f"@in {window.over}", pl.col(TIME) > pl.col(start_of(window.over)))]
-        return parts + [self._part(name, condition) for name, condition in self.conditions(window)]
+    def _in_time(self, window: Window) -> list[str]:
+        parts = []
+        if window.over is not None:
+            parts.append(self._part(f"@in {_length(window)}", pl.col(TIME) > pl.col(start_of(window))))
+        if window.ending is not None:
+            parts.append(self._part(f"@not after {window.ending} ago", pl.col(TIME) <= pl.col(end_of(window))))
+        return parts or [self._part(_DATED, pl.col(TIME).is_not_null())]
 
     def conditions(self, window: Window) -> Iterator[tuple[str, pl.Expr]]:
         """Give what is asked of a fact beside its moment, each by a name; unknown where what is read is unknown."""
@@ -103,13 +139,18 @@ class Masks:
         return name
 
 
-def value_field(window: Window) -> str | None:
-    """Name the field that an aggregate computes with; None for a count and for days since."""
-    word = next(iter(set(type(window).model_fields) - set(Window.model_fields)))
-    return None if word in {"count", "days_since"} else str(getattr(window, word))
+def looked_at(window: Window) -> Window:
+    """Give the window that holds every fact which matters to an aggregate: of a share the whole, of new ones the past.
+
+    >>> looked_at(New(new="counterparty_id", over="30 days")).over is None
+    True
+    """
+    if isinstance(window, Share):
+        return parts_of_share(window)[1]
+    return window.model_copy(update={"over": None}) if isinstance(window, New) else window
 
 
 def value_column(window: Window, facts: LinkedFacts) -> Column | None:
-    """Find the column of that field."""
-    name = value_field(window)
+    """Find the column of the field that an aggregate computes with; None for a count and for days since."""
+    name = column_of(window)
     return None if name is None else facts.column(name, window.in_currency)

@@ -7,11 +7,12 @@ from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
 
 from pydantic import Discriminator, Field, StringConstraints, Tag, create_model
+from typing_extensions import TypeAliasType
 
 from fivefold.risk.language.base import Label, LanguageModel, Name
 from fivefold.risk.language.operators import INPUT_OPERATORS, Operators, compared_with
 from fivefold.risk.language.patterns import Pattern
-from fivefold.risk.language.quantities import DurationText
+from fivefold.risk.language.quantities import AgoText, DurationText, Rank
 
 Source = Literal["transactions", "cases", "alerts"]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
@@ -24,17 +25,19 @@ class FieldInput(LanguageModel):
 
 
 class Window(LanguageModel):
-    """Which linked facts an aggregate is over: those in (as-of − over, as-of] for which `where` is true.
+    """Which linked facts an aggregate is over: those in (end − over, end] for which `where` is true.
 
     Attributes:
         where: a condition on their fields; facts of which it is unknown do not count. Transactions are settled ones
             unless it speaks of their state.
-        over: the length of the window; everything up to as-of where it is not given.
+        over: the length of the window; everything up to its end where it is not given.
+        ending: how long before as-of the window ends; at as-of where it is not given.
         in_currency: only transactions in that currency, in its own amounts; otherwise all, in the base currency.
     """
 
     where: "Condition | None" = None
     over: DurationText | None = None
+    ending: AgoText | None = None
     in_currency: Currency | None = None
 
 
@@ -72,6 +75,50 @@ class Distinct(Window):
     """How many different values a field of transactions has; 0 where there is none."""
 
     distinct: Name
+
+
+class New(Window):
+    """How many different values a field of transactions has in the window and never had before it; 0 for none."""
+
+    new: Name
+
+
+class Median(Window):
+    """The middle value of a field of transactions, the mean of both of an even number; unknown where there is none."""
+
+    median: Name
+
+
+class StandardDeviation(Window):
+    """The sample standard deviation (n − 1) of a field of transactions; unknown where there are fewer than two."""
+
+    standard_deviation: Name
+
+
+class Percentile(Window):
+    """The least value of a field of transactions that so many percent do not exceed; unknown where there is none.
+
+    By the nearest rank, so it is one of the values: of n values in order that of number ⌈percentile ÷ 100 × n⌉.
+    """
+
+    percentile: Rank
+    of: Name
+
+
+class Largest(Window):
+    """The sum of the n largest values of a field of transactions, or of all that there are; 0 where there is none."""
+
+    largest: Name
+    n: Annotated[int, Field(ge=1, le=1000)]
+
+
+class Share(Window):
+    """The share that meets `where`: of a field's sum, or of the number of transactions, cases or alerts.
+
+    Facts of which `where` is unknown are in neither. Unknown where the whole is 0.
+    """
+
+    share: Name
 
 
 class DaysSince(Window):
@@ -124,6 +171,12 @@ PLAIN_INPUTS: dict[str, type[LanguageModel]] = {
     "min": Least,
     "max": Most,
     "distinct": Distinct,
+    "new": New,
+    "median": Median,
+    "standard_deviation": StandardDeviation,
+    "percentile": Percentile,
+    "largest": Largest,
+    "share": Share,
     "days_since": DaysSince,
     "ratio": Ratio,
     "indicator": IndicatorInput,
@@ -142,14 +195,32 @@ def word_of(value: Any, words: Iterable[str]) -> str | None:
 
 
 def _choice(words: tuple[str, ...], what: str) -> Discriminator:
+    in_turn = sorted(words, key=lambda word: word != "pattern")  # parameters of patterns are called as inputs are
     return Discriminator(
-        lambda value: word_of(value, words),
+        lambda value: word_of(value, in_turn),
         custom_error_type="input",
         custom_error_message=f"is no {what}; it must have one of the words {', '.join(words)}",
     )
 
 
-NUMERIC_WORDS = ("count", "sum", "mean", "min", "max", "distinct", "days_since", "indicator", "value", "field")
+AGGREGATE_WORDS = (
+    "count",
+    "sum",
+    "mean",
+    "min",
+    "max",
+    "distinct",
+    "new",
+    "median",
+    "standard_deviation",
+    "percentile",
+    "largest",
+    "share",
+    "days_since",
+)
+"""The words of the inputs that are made of linked facts."""
+
+NUMERIC_WORDS = (*AGGREGATE_WORDS, "indicator", "value", "field")
 _Numeric = (
     Annotated[FieldInput, Tag("field")]
     | Annotated[Count, Tag("count")]
@@ -158,6 +229,12 @@ _Numeric = (
     | Annotated[Least, Tag("min")]
     | Annotated[Most, Tag("max")]
     | Annotated[Distinct, Tag("distinct")]
+    | Annotated[New, Tag("new")]
+    | Annotated[Median, Tag("median")]
+    | Annotated[StandardDeviation, Tag("standard_deviation")]
+    | Annotated[Percentile, Tag("percentile")]
+    | Annotated[Largest, Tag("largest")]
+    | Annotated[Share, Tag("share")]
     | Annotated[DaysSince, Tag("days_since")]
     | Annotated[IndicatorInput, Tag("indicator")]
     | Annotated[ValueInput, Tag("value")]
@@ -254,8 +331,8 @@ def any_of(joins: Mapping[str, type[LanguageModel]], tests: Mapping[str, type[Op
 if TYPE_CHECKING:
     Condition: TypeAlias = Any
 else:
-    Condition = any_of(JOINS, TESTS)
-"""Any condition; `present` and `absent` alone speak of the rule's own input."""
+    Condition = TypeAliasType("Condition", any_of(JOINS, TESTS))
+"""Any condition; `present` and `absent` alone speak of the rule's own input. Its name ends the circle of the forms."""
 
 COMPARED_WORDS = (*NUMERIC_WORDS, "calculation")
 """The words of the inputs that others can be compared with."""

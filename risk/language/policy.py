@@ -5,6 +5,7 @@ from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import Discriminator, Field, Tag
+from typing_extensions import TypeAliasType
 
 from fivefold.risk.language.base import Identifier, LanguageModel, Name, Words
 from fivefold.risk.language.calculations import (
@@ -231,7 +232,7 @@ _JOINS: dict[str, type[LanguageModel]] = {"all": PolicyAll, "any": PolicyAny, "n
 if TYPE_CHECKING:
     PolicyCondition: TypeAlias = Any
 else:
-    PolicyCondition = any_of(_JOINS, _OWN)
+    PolicyCondition = TypeAliasType("PolicyCondition", any_of(_JOINS, _OWN))
 """Any condition of a policy."""
 
 _RECURSIVE: tuple[type[LanguageModel], ...] = (PolicyRatio, PolicyOperators, *_OWN.values(), *_JOINS.values())

@@ -112,6 +112,18 @@ Percent = Annotated[Decimal, BeforeValidator(exact), AfterValidator(_percent), P
 """A weight in percent."""
 
 
+def _rank(number: Decimal) -> Decimal:
+    if number != round(number, 2):
+        raise ValueError(f"{number} has more than two decimals")
+    if not 0 < number <= 100:
+        raise ValueError(f"{number} is out of range; a percentile is above 0 and at most 100")
+    return number
+
+
+Rank = Annotated[Decimal, BeforeValidator(exact), AfterValidator(_rank), PlainSerializer(json_number), _SCHEMA]
+"""Which percentile: at most two decimals."""
+
+
 def point_units(points: Decimal) -> int:
     """Give points as a whole number of the smallest unit.
 
@@ -240,6 +252,33 @@ DurationText = Annotated[
     WithJsonSchema({"type": "string", "pattern": _WRITTEN}),
 ]
 """A duration in a ruleset."""
+
+
+def parse_ago(text: Any) -> Duration:
+    """Read how long ago something was.
+
+    >>> parse_ago("30 days ago")
+    Duration(count=30, unit='day')
+
+    Raises:
+        ValueError: the text is no duration with `ago` behind it.
+    """
+    if isinstance(text, Duration):
+        return text
+    if not isinstance(text, str) or not text.strip().endswith(_AGO):
+        raise ValueError(f"{quoted_value(text)} does not say how long ago; write it as 30 days ago")
+    return parse_duration(text.strip().removesuffix(_AGO))
+
+
+_AGO = " ago"
+
+AgoText = Annotated[
+    Duration,
+    PlainValidator(parse_ago),
+    PlainSerializer(lambda length: f"{length}{_AGO}"),
+    WithJsonSchema({"type": "string", "pattern": _WRITTEN.replace("$", f"{_AGO}$")}),
+]
+"""How long ago something was, in a ruleset."""
 
 
 def _moment(value: Any, info: ValidationInfo) -> int:

@@ -30,12 +30,18 @@ from fivefold.risk.language.expressions import (
     Distinct,
     FieldInput,
     IndicatorInput,
+    Largest,
     Least,
     Mean,
+    Median,
     Most,
+    New,
     Not,
+    Percentile,
     Ratio,
     ScreeningInput,
+    Share,
+    StandardDeviation,
     Sum,
     TagInput,
     ValueInput,
@@ -56,6 +62,12 @@ _FUNCTIONS: Mapping[type, str] = {
     Least: "least {0}",
     Most: "greatest {0}",
     Distinct: "different values of {0}",
+    New: "new values of {0}",
+    Median: "median of {0}",
+    StandardDeviation: "standard deviation of {0}",
+    Percentile: "percentile {percentile} of {0}",
+    Largest: "sum of the {n} largest of {0}",
+    Share: "share of {0}",
 }
 _MOST_DIGITS = 15
 """Numbers of more digits, before or after the point, are written in powers of ten."""
@@ -133,12 +145,16 @@ def _aggregate_words(window: Window) -> str:
         source = linked_source(window)
         words = f"days since {f'the latest of {source}' if source in SOURCES else source.replace('_', ' ')}"
     else:
-        words = _FUNCTIONS[type(window)].format((column_of(window) or "").replace("_", " "))
+        parameters = {word: getattr(window, word) for word in ("percentile", "n") if hasattr(window, word)}
+        field = column_of(window) or linked_source(window)
+        words = _FUNCTIONS[type(window)].format(field.replace("_", " "), **parameters)
     if window.where is not None:
         words += f" where {condition_words(window.where)}"
     if window.in_currency is not None:
         words += f" in {window.in_currency}"
-    return words if window.over is None else f"{words} in {window.over}"
+    if window.over is not None:
+        words += f" in {window.over}"
+    return words if window.ending is None else f"{words} until {window.ending} ago"
 
 
 def condition_words(condition: Any, own: str = "it") -> str:

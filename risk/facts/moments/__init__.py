@@ -1,7 +1,7 @@
 """When time alone may change what an input says: for each kind of input the next such moment, after as-of."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, Final
@@ -15,14 +15,15 @@ from fivefold.risk.compiler.value_types import Column
 from fivefold.risk.facts.aggregates import ROW
 from fivefold.risk.facts.calculated import with_calculations
 from fivefold.risk.facts.inputs import Needs, part_of, parts_of, ratio_of
-from fivefold.risk.facts.linked import LinkedFacts
+from fivefold.risk.facts.linked import LINKED_ENTITY, LinkedFacts
 from fivefold.risk.facts.moments.aggregates import aggregate_steps, last_leaves
+from fivefold.risk.facts.moments.anew import SIGNAL, Anew, is_made_anew, made_anew, turns_of
 from fivefold.risk.facts.moments.composites import Movement, Whole, composite, each_midnight
 from fivefold.risk.facts.moments.cuts import Cuts, compared_pairs, cuts_of
 from fivefold.risk.facts.moments.elapsed import elapsed_of
 from fivefold.risk.facts.moments.monotone import only_rises_or_falls
 from fivefold.risk.facts.moments.patterns import Looked, pattern_steps
-from fivefold.risk.facts.moments.steps import AT, FactsAhead, read_ahead
+from fivefold.risk.facts.moments.steps import AT, VALUE, FactsAhead, read_ahead
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio, signal_of
 from fivefold.risk.facts.reading import read_field
 from fivefold.risk.facts.records import next_dates, next_known
@@ -34,11 +35,17 @@ from fivefold.risk.language.expressions import (
     Distinct,
     FieldInput,
     IndicatorInput,
+    Largest,
     Least,
     Mean,
+    Median,
     Most,
+    New,
+    Percentile,
     Ratio,
     ScreeningInput,
+    Share,
+    StandardDeviation,
     Sum,
     TagInput,
     ValueInput,
@@ -89,6 +96,7 @@ class Ahead:
     entities: pl.DataFrame
     inputs: pl.DataFrame
     cuts: Mapping[str, Cuts]
+    _anew: dict[str, Anew] = field(default_factory=dict)
 
     @cached_property
     def facts(self) -> dict[str, FactsAhead]:
@@ -98,6 +106,24 @@ class Ahead:
             source: read_ahead(asked, facts, self._windows(source), self._patterns(source), self.lists)
             for source, facts in self.sources.items()
         }
+
+    @cached_property
+    def read(self) -> dict[str, LinkedFacts]:
+        """The linked facts, each source read once; for what is computed anew at several moments."""
+        asked = self.entities[ENTITY].implode()
+        return {
+            source: replace(facts, rows=facts.rows.filter(pl.col(LINKED_ENTITY).is_in(asked)).collect().lazy())
+            for source, facts in self.sources.items()
+        }
+
+    def anew(self, window: Window) -> Anew:
+        """Compute an aggregate anew at the next moments at which what it counts changes; once for each."""
+        key = input_key(window)
+        if key not in self._anew:
+            source = str(part_of(window))
+            asked = self.entities.select(ENTITY, AS_OF)
+            self._anew[key] = made_anew(self.facts[source], window, (source, self.read[source]), asked)
+        return self._anew[key]
 
     def _windows(self, source: str) -> list[Window]:
         everything = self.needs.everything()
@@ -112,8 +138,10 @@ class Ahead:
         known = _by_row(next_known(self.portfolio.entities, self.entities))
         frames = [known]
         for source, facts in self.facts.items():
-            windows = [window.over for window in self._windows(source) if window.over is not None]
-            frames += facts.disturbances(sorted({*windows, *self._patterns(source)}, key=str))
+            windows = self._windows(source)
+            lengths = {each.over for each in windows if each.over is not None and not is_made_anew(each)}
+            frames += facts.disturbances(sorted({*lengths, *self._patterns(source)}, key=str))
+            frames += [turns_of(facts.unreadable.lazy(), each) for each in windows if is_made_anew(each)]
         return frames
 
 
@@ -133,7 +161,10 @@ def _still(_ahead: Ahead, _each: Any) -> Movement:
 
 
 def _window(ahead: Ahead, window: Window) -> Movement:
-    """Facts leave a window; without one they only come."""
+    """Facts leave a window, and enter one that ends in the past; without one they only come."""
+    if is_made_anew(window):
+        anew = ahead.anew(window)
+        return Movement(anew.steps.select(ROW, AT, VALUE), moments=[anew.later])
     if window.over is None:
         return Movement()
     return Movement(aggregate_steps(ahead.facts[str(part_of(window))], window))
@@ -141,7 +172,7 @@ def _window(ahead: Ahead, window: Window) -> Movement:
 
 def _days_since(ahead: Ahead, each: DaysSince) -> Movement:
     if part_of(each) is not None:
-        return Movement(_window(ahead, each).steps, elapsed_of(pl.col(input_key(each))))
+        return replace(_window(ahead, each), elapsed=elapsed_of(pl.col(input_key(each))))
     moments = read_field(ahead.entities[each.days_since], "date")[0]
     return Movement(elapsed=pl.lit(ahead.entities[AS_OF] - moments))
 
@@ -211,7 +242,8 @@ def _calculation(ahead: Ahead, calculated: CalculationInput) -> Movement:
 MOVEMENTS: Mapping[type[LanguageModel], Callable[[Ahead, Any], Movement]] = {
     FieldInput: _still,
     ValueInput: _still,  # a model's word holds until it is asked again
-    **dict.fromkeys((Count, Sum, Mean, Least, Most, Distinct), _window),
+    **dict.fromkeys((Count, Sum, Mean, Least, Most, Distinct, New), _window),
+    **dict.fromkeys((Median, StandardDeviation, Percentile, Largest, Share), _window),
     DaysSince: _days_since,
     Ratio: _ratio,
     CalculationInput: _calculation,
@@ -265,10 +297,19 @@ def next_moments(
     for subject, other in compared_pairs(analysed, portfolio.rates.base):
         found[input_key(subject)] += _compared(ahead, subject, other)
     for each in analysed.signals:
-        if isinstance(each, Window) and each.over is not None:
-            found[signal_of(input_key(each))] = [last_leaves(ahead.facts[str(part_of(each))], each)]
+        if isinstance(each, Window):
+            found[signal_of(input_key(each))] = _signal_turns(ahead, each)
     found[ANYTHING] = ahead.disturbances()
     return _columns(entities, found)
+
+
+def _signal_turns(ahead: Ahead, window: Window) -> list[pl.LazyFrame]:
+    """Give when the latest fact that counts is no longer there, or is another one."""
+    if is_made_anew(window):
+        anew, now = ahead.anew(window), ahead.inputs.lazy().select(ROW, signal_of(input_key(window)))
+        turned = pl.col(SIGNAL).ne_missing(pl.col(signal_of(input_key(window))))
+        return [anew.steps.join(now, on=ROW).filter(turned).select(ROW, AT), anew.later]
+    return [] if window.over is None else [last_leaves(ahead.facts[str(part_of(window))], window)]
 
 
 _ANY: Final = Cuts(Column("", ValueType.NUMBER))

@@ -11,7 +11,7 @@ from fivefold.risk.facts.linked import LINKED_ENTITY, TIME, UNREADABLE, LinkedFa
 from fivefold.risk.facts.moments.cuts import Cuts
 from fivefold.risk.facts.moments.leaving import is_on_the_calendar, leaves, returns
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY
-from fivefold.risk.facts.windows import Masks
+from fivefold.risk.facts.windows import Masks, closes, looked_at, opens
 from fivefold.risk.language.expressions import Window
 from fivefold.risk.language.quantities import Duration
 
@@ -81,9 +81,12 @@ def read_ahead(
         pl.int_range(pl.len(), dtype=pl.UInt32).alias(ROW), pl.col(ENTITY).alias(LINKED_ENTITY), AS_OF
     )
     masks = Masks(facts, lists)
-    conditions = {name: mask for window in windows for name, mask in masks.conditions(window)}
-    lengths = {*others, *(window.over for window in windows if window.over is not None)}
-    openings = [_SLACK.before(over.before(pl.col(AS_OF).min())) for over in lengths]
+    conditions = {name: mask for window in windows for name, mask in masks.conditions(looked_at(window))}
+    conditions |= {name: mask for window in windows for name, mask in masks.conditions(window)}
+    begins = pl.col(AS_OF).min()
+    openings = [_SLACK.before(over.before(begins)) for over in others]
+    openings += [_SLACK.before(opens(each, begins)) for each in windows if each.over is not None]
+    openings += [_SLACK.before(closes(each, begins)) for each in windows if each.ending is not None]
     first = asked.select(pl.min_horizontal(openings)).item() if openings and len(asked) else None
     rows = facts.rows
     if len(asked) <= FEW_ENTITIES:

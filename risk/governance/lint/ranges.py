@@ -25,9 +25,15 @@ from fivefold.risk.language.expressions import (
     Count,
     DaysSince,
     Distinct,
+    Largest,
     Least,
     Mean,
+    Median,
     Most,
+    New,
+    Percentile,
+    Share,
+    StandardDeviation,
     Sum,
     ValueInput,
 )
@@ -59,16 +65,25 @@ def _short(ends: Range) -> Range:
     return low, high
 
 
-def _range_of_input(rule_input: Any, ranges: Mapping[str, Range]) -> Range:
+def _range_of_input(rule_input: Any, ranges: Mapping[str, Range]) -> Range:  # noqa: PLR0911 (one for each kind)
     """Give the range of an input that is a number, money in its main unit."""
     match rule_input:
         case CalculationInput(calculation=name):
             return ranges.get(name, ANY)
         case ValueInput(value="score"):
             return Fraction(SCORES[0]), Fraction(SCORES[1])
-        case Count() | Distinct() | TransactionInput(transaction="amount") | LevelInput(level="age_days"):
+        case (
+            Count()
+            | Distinct()
+            | New()
+            | StandardDeviation()
+            | TransactionInput(transaction="amount")
+            | LevelInput(level="age_days")
+        ):
             return _FROM_ZERO
-        case Sum() | Mean() | Least() | Most():
+        case Share() if column_of(rule_input) in {None, "amount"}:
+            return Fraction(0), Fraction(1)
+        case Sum() | Mean() | Least() | Most() | Median() | Percentile() | Largest():
             return _FROM_ZERO if column_of(rule_input) == "amount" else ANY
         case DaysSince():
             return _FROM_ZERO if linked_source(rule_input) in SOURCES else ANY

@@ -20,9 +20,15 @@ from fivefold.risk.language.expressions import (
     DaysSince,
     Distinct,
     FieldInput,
+    Largest,
     Least,
     Mean,
+    Median,
     Most,
+    New,
+    Percentile,
+    Share,
+    StandardDeviation,
     Sum,
     TagInput,
     ValueInput,
@@ -109,11 +115,13 @@ def _dtype(subject: ComparedInput) -> Any:
 
 
 def _is_whole_money(subject: ComparedInput) -> bool:
-    return subject.column.kind is ValueType.MONEY and not isinstance(subject.rule_input, Mean | CalculationInput)
+    return subject.column.kind is ValueType.MONEY and not isinstance(
+        subject.rule_input, Mean | Median | StandardDeviation | CalculationInput
+    )
 
 
 def _can_be_unknown(rule_input: Any) -> bool:
-    if isinstance(rule_input, Count | Sum | Distinct | TagInput):
+    if isinstance(rule_input, Count | Sum | Distinct | New | Largest | TagInput):
         return False
     if hasattr(rule_input, "pattern"):
         return hasattr(rule_input, "declared") or hasattr(rule_input, "expected_monthly")
@@ -163,7 +171,11 @@ def _around(bound: Any) -> Iterable[float]:
 def _is_whole(subject: ComparedInput) -> bool:
     rule_input = subject.rule_input
     is_count = hasattr(rule_input, "pattern") and not (hasattr(rule_input, "factor") or hasattr(rule_input, "declared"))
-    return _is_whole_money(subject) or isinstance(rule_input, Count | Distinct) or is_count
+    return _is_whole_money(subject) or isinstance(rule_input, Count | Distinct | New) or is_count
+
+
+_OF_SIZES = (Sum, Mean, Least, Most, Median, Percentile, Largest)
+"""Aggregates that are no less than 0 where no value is."""
 
 
 def _least_of_pattern(rule_input: Any) -> float:
@@ -183,11 +195,13 @@ def _possible(subject: ComparedInput) -> Callable[[float], bool]:
         return lambda number: number == 0 or number >= least
     if isinstance(rule_input, ValueInput) and rule_input.value == "score":
         return lambda number: SCORES[0] <= number <= SCORES[1]
-    if isinstance(rule_input, Count | Distinct) or (
+    if isinstance(rule_input, Share) and column_of(rule_input) in {None, "amount"}:
+        return lambda number: 0 <= number <= 1
+    if isinstance(rule_input, Count | Distinct | New | StandardDeviation) or (
         isinstance(rule_input, DaysSince) and linked_source(rule_input) in SOURCES
     ):
         return lambda number: number >= 0
-    is_size = isinstance(rule_input, Sum | Mean | Least | Most) and column_of(rule_input) == "amount"
+    is_size = isinstance(rule_input, _OF_SIZES) and column_of(rule_input) == "amount"
     is_amount = isinstance(rule_input, FieldInput) and rule_input.field == "amount"
     is_size = is_size or (is_amount and subject.column.kind is ValueType.MONEY)  # an entity may have a field so called
     is_size = is_size or (isinstance(rule_input, TransactionInput) and rule_input.transaction == "amount")

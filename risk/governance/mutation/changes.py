@@ -43,6 +43,10 @@ _NUMBERS = (
 )
 """Parameters of patterns that are numbers, or shares in percent."""
 
+_AGO = " ago"
+_RANKS = ("percentile", "n")
+"""Parameters of aggregates that are numbers."""
+
 _JOINS = {"all": "any", "any": "all"}
 _WORDS = {"present": "absent", "absent": "present"}
 
@@ -195,7 +199,7 @@ def _of_operand(path: Path, node: Any) -> Iterator[Change]:
         if word in node:
             yield from _of_number((*path, word), node[word])
     for word, below in node.items():
-        if word in OPERATIONS or word == "of":
+        if word in OPERATIONS or (word == "of" and "percentile" not in node):
             for number, part in enumerate(below) if isinstance(below, list) else ():
                 yield from _of_operand((*path, word, number), part)
             if not isinstance(below, list):
@@ -236,6 +240,7 @@ def _of_input(path: Path, node: Mapping[str, Any]) -> Iterator[Change]:
     for word in _WINDOWS:
         if word in node:
             yield from _of_duration((*path, word), node[word])
+    yield from _of_aggregate(path, node)
     if "where" in node:
         yield from _of_condition((*path, "where"), node["where"])
     for number, side in enumerate(node.get("ratio", ())):
@@ -244,6 +249,16 @@ def _of_input(path: Path, node: Mapping[str, Any]) -> Iterator[Change]:
         if word in node:
             change = _of_share if isinstance(node[word], str) else _of_number
             yield from change((*path, word), node[word])
+
+
+def _of_aggregate(path: Path, node: Mapping[str, Any]) -> Iterator[Change]:
+    """Move the end of a window, which percentile it is, and how many are the largest."""
+    if "ending" in node:
+        for moved in _of_duration((*path, "ending"), node["ending"].removesuffix(_AGO)):
+            yield _set(moved.path, node["ending"], f"{moved.value}{_AGO}")
+    for word in _RANKS:
+        if word in node:
+            yield from _of_number((*path, word), node[word])
 
 
 def _of_condition(path: Path, node: Any) -> Iterator[Change]:

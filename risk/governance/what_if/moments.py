@@ -25,8 +25,10 @@ from fivefold.risk.language.expressions import (
     DaysSince,
     Distinct,
     FieldInput,
+    Largest,
     Least,
     Most,
+    New,
     Sum,
     Window,
     input_key,
@@ -136,10 +138,10 @@ class Moments:
         """
         if self.are_certain:
             return (self._moment(value),)
-        if isinstance(self.rule_input, Count | Distinct) and value == 0:
+        if isinstance(self.rule_input, Count | Distinct | New) and value == 0:
             return (None,)
-        is_sum_of_sizes = isinstance(self.rule_input, Sum) and column_of(self.rule_input) == "amount"
-        grows = is_sum_of_sizes or isinstance(self.rule_input, Count | Distinct | Most)
+        is_sum_of_sizes = isinstance(self.rule_input, Sum | Largest) and column_of(self.rule_input) == "amount"
+        grows = is_sum_of_sizes or isinstance(self.rule_input, Count | Distinct | New | Most)
         more = Side.HIGHER if grows else Side.LOWER if isinstance(self.rule_input, Least) else None
         less = {Side.HIGHER: Side.LOWER, Side.LOWER: Side.HIGHER}.get(more) if more is not None else None
         if (

@@ -64,6 +64,24 @@ def test_a_product_or_quotient_is_of_one_unit_and_no_other_can_be_said(
     assert {said for said in ("money", "count", "ratio", "days") if not unit_said(said, operation)} == {unit}
 
 
+@pytest.mark.parametrize(
+    ("made", "unit"),
+    [
+        ("{median: amount}", "money"),
+        ("{standard_deviation: amount}", "money"),
+        ("{percentile: 95, of: amount}", "money"),
+        ("{largest: amount, n: 3, over: 30 days, ending: 30 days ago}", "money"),
+        ("{new: counterparty_id, over: 30 days}", "count"),
+        ("{share: amount, where: {field: direction, equals: deposit}}", "ratio"),
+    ],
+)
+def test_an_aggregate_has_a_unit_of_its_own(made: str, unit: str) -> None:
+    text = f"{HEAD}  made: {{unit: SAID, of: {made}}}\ntransaction_fields: {{counterparty_id: text}}\n"
+    said = ("money", "count", "ratio", "days")
+    fits = [each for each in said if not analyse_text(text.replace("SAID", each)).diagnostics]
+    assert fits == [unit]
+
+
 @pytest.mark.parametrize(("first", "second"), [("money", "days"), ("count", "days"), ("ratio", "money")])
 def test_what_is_of_no_unit_is_refused_whatever_is_said(first: str, second: str) -> None:
     operation = f"divide: [{INPUTS[first]}, {INPUTS[second]}]"

@@ -25,13 +25,14 @@ def _of(*inputs: Data) -> st.SearchStrategy[Data]:
 
 
 _INCOME = {"field": "income"}
+_SHARES = [{"share": "amount", "where": {"field": "direction", "equals": "deposit"}, "over": "30 days"}]
+_AMOUNTS: list[Data] = [{word: "amount"} for word in ("sum", "mean", "min", "median")]
 _LEAVES: dict[str, st.SearchStrategy[Data]] = {
-    "money": _of({"sum": "amount"}, {"mean": "amount"}, {"min": "amount"}, {"sum": "signed_amount"})
-    | st.just({**_INCOME, "as": "money"}),
+    "money": _of(*_AMOUNTS, {"sum": "signed_amount"}) | st.just({**_INCOME, "as": "money"}),
     "count": _of({"count": "transactions"}, {"distinct": "operation"}) | st.just({**_INCOME, "as": "count"}),
     "days": _of({"days_since": "transactions"})
     | st.sampled_from([{"days_since": "opened_on"}, {**_INCOME, "as": "days"}]),
-    "ratio": st.sampled_from([_INCOME, {"indicator": "account_age"}, {"value": "score"}]),
+    "ratio": st.sampled_from([_INCOME, {"indicator": "account_age"}, {"value": "score"}, *_SHARES]),
 }
 
 

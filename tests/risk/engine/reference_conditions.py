@@ -11,7 +11,8 @@ Data = dict[str, Any]
 BAD = object()
 """A value that could not be read."""
 
-AGGREGATES = ("count", "sum", "mean", "min", "max", "distinct", "days_since")
+IN_ORDER = ("median", "standard_deviation", "percentile", "largest")
+AGGREGATES = ("count", "sum", "mean", "min", "max", "distinct", "new", *IN_ORDER, "share", "days_since")
 INPUTS = ("field", *AGGREGATES, "ratio", "calculation", "indicator", "value", "tag", "screening", "pattern")
 COMPARING = ("equals", "not_equals", "above", "at_least", "below", "at_most")
 SOURCES = ("transactions", "cases", "alerts")
@@ -58,7 +59,7 @@ def _compared(test: Any) -> Iterator[Data]:
 
 def subject(test: Data) -> Data:
     """Take the input out of a test: min and max are operators of no test, so every word but those is one's own."""
-    words = (*INPUTS, "where", "over", "in_currency")
+    words = (*INPUTS, "where", "over", "ending", "in_currency", "of", "n")
     return {word: value for word, value in test.items() if word in words}
 
 

@@ -1,9 +1,11 @@
 """The reference's facts: transactions, cases and alerts, counted one by one for one entity at a time."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from fractions import Fraction
-from math import isfinite
+from math import ceil, isfinite
+from statistics import median
 from typing import Any
 
 from dateutil.relativedelta import relativedelta
@@ -20,16 +22,24 @@ def days_in(length: timedelta) -> Fraction:
 
 
 def _window(made: Data, moment: datetime, as_of: datetime) -> bool:
-    """Tell whether a moment is in (as-of − w, as-of]."""
-    if "over" not in made:
-        return moment <= as_of
-    count, unit = made["over"].split()
-    return as_of - relativedelta(**{unit.rstrip("s") + "s": int(count)}) < moment <= as_of
+    """Tell whether a moment is in (end − w, end]."""
+    end = _ends(made, as_of)
+    return moment <= end and ("over" not in made or moment > _back(end, made["over"]))
+
+
+def _back(moment: datetime, length: str) -> datetime:
+    count, unit = length.split()
+    return moment - relativedelta(**{unit.rstrip("s") + "s": int(count)})
+
+
+def _ends(made: Data, as_of: datetime) -> datetime:
+    return _back(as_of, made["ending"].removesuffix(" ago")) if "ending" in made else as_of
 
 
 def _facts(made: Data, world: World, entity: Data) -> Any:
     """Give the facts that an aggregate counts, as they were known at as-of; BAD where one could not be read."""
-    source = made.get("count") or (made.get("days_since") if made.get("days_since") in SOURCES else "transactions")
+    named = [made.get(word) for word in ("count", "days_since", "share")]
+    source = next((name for name in named if name in SOURCES), "transactions")
     rows = [row for row in getattr(world, str(source)) if row["entity_id"] == entity["entity_id"]]
     if source == "transactions":
         known = [_transaction(row) for row in rows]
@@ -39,8 +49,7 @@ def _facts(made: Data, world: World, entity: Data) -> Any:
     where = made.get("where")
     read = {test.get("field") for test in inputs_in(where)} - {None}
     asks_state = "state" in read
-    word = next((word for word in AGGREGATES if word in made), "")
-    of_money = "in_currency" not in made and bool({"amount", "signed_amount"} & {*read, made[word] if word else ""})
+    of_money = "in_currency" not in made and bool({"amount", "signed_amount"} & {*read, field_of(made)})
     unread = [fact for fact in inside if fact.get("bad") or (of_money and fact["amount"] is None)]
     if any(_may_count(fact, made, read, world, entity["as_of"]) for fact in unread):
         return BAD
@@ -105,27 +114,89 @@ def _case(row: Data, as_of: datetime) -> Data:
     }
 
 
-def aggregate_of(made: Data, world: World, entity: Data) -> tuple[Any, datetime | None]:  # noqa: PLR0911 (one for each function)
+def field_of(made: Data) -> Any:
+    """Name the field that an aggregate computes with."""
+    word = next((word for word in AGGREGATES if word in made), "")
+    return made["of"] if word == "percentile" else made.get(word)
+
+
+def _share_of(made: Data, world: World, entity: Data) -> tuple[Any, datetime | None]:
+    """Divide what meets `where` by all of which that is known."""
+    word = "count" if made["share"] in SOURCES else "sum"
+    asked = {word if name == "share" else name: value for name, value in made.items()}
+    part, latest = aggregate_of(asked, world, entity)
+    known = {"any": [made["where"], {"not": made["where"]}]}
+    whole, _ = aggregate_of({**asked, "where": known}, world, entity)
+    if part is BAD or whole is BAD:
+        return BAD, None
+    return part / whole if whole else None, latest
+
+
+def _new_of(made: Data, world: World, entity: Data) -> tuple[Any, datetime | None]:
+    """Take from the values up to the end of the window those before it; what cannot be read of either is BAD."""
+    inside = _facts(made, world, entity)
+    end = _ends(made, entity["as_of"])
+    always = {name: value for name, value in made.items() if name not in {"over", "ending"}}
+    until = _facts(always, world, {**entity, "as_of": end})
+    before = _facts(always, world, {**entity, "as_of": _back(end, made["over"])})
+    if BAD in (inside, until, before):
+        return BAD, None
+    values, old = ({fact[made["new"]] for fact in facts} - {None} for facts in (inside, before))
+    known = [fact["time"] for fact in inside if fact[made["new"]] is not None]
+    return Fraction(len(values - old)), max(known, default=None)
+
+
+def aggregate_of(made: Data, world: World, entity: Data) -> tuple[Any, datetime | None]:
     """Compute an aggregate, and the moment of the latest fact that it counted."""
+    word = next(word for word in AGGREGATES if word in made)
+    if word == "share":
+        return _share_of(made, world, entity)
+    if word == "new":
+        return _new_of(made, world, entity)
     facts = _facts(made, world, entity)
     if facts is BAD:
         return BAD, None
-    word = next(word for word in AGGREGATES if word in made)
     if word not in {"count", "days_since"}:
-        facts = [fact for fact in facts if fact[made[word]] is not None]
+        facts = [fact for fact in facts if fact[field_of(made)] is not None]
     latest = max((fact["time"] for fact in facts), default=None)
     if word == "count":
         return Fraction(len(facts)), latest
     if word == "days_since":
         return (None if latest is None else days_in(entity["as_of"] - latest)), latest
-    values = [fact[made[word]] for fact in facts]
+    return _of_values(word, sorted(fact[field_of(made)] for fact in facts), made), latest
+
+
+def _of_values(word: str, values: list[Any], made: Data) -> Any:
+    """Compute with the values of a window in order."""
     if word == "distinct":
-        return Fraction(len(set(values))), latest
-    if word == "sum":
-        return sum(values, Fraction(0)), latest
-    if not values:
-        return None, latest
-    return {"mean": sum(values) / len(values), "min": min(values), "max": max(values)}[word], latest
+        return Fraction(len(set(values)))
+    if word in {"sum", "largest"}:
+        return sum(values[-made["n"] :] if word == "largest" else values, Fraction(0))
+    if not values or (word == "standard_deviation" and len(values) == 1):
+        return None
+    return _FUNCTIONS[word](values, made)
+
+
+def _mean(values: list[Any], _: Data) -> Any:
+    return sum(values) / len(values)
+
+
+def _deviation(values: list[Any], made: Data) -> Fraction:
+    """Take the root to forty digits."""
+    square = sum(((value - _mean(values, made)) ** 2 for value in values), Fraction(0)) / (len(values) - 1)
+    with localcontext() as context:
+        context.prec = 40
+        return Fraction((Decimal(square.numerator) / Decimal(square.denominator)).sqrt())
+
+
+_FUNCTIONS: dict[str, Callable[[list[Any], Data], Any]] = {
+    "mean": _mean,
+    "min": lambda values, _: values[0],
+    "max": lambda values, _: values[-1],
+    "median": lambda values, _: median(values),
+    "standard_deviation": _deviation,
+    "percentile": lambda values, made: values[ceil(Fraction(str(made["percentile"])) / 100 * len(values)) - 1],
+}
 
 
 def structuring_of(made: Data, world: World, entity: Data) -> tuple[Any, datetime | None]:

@@ -102,18 +102,39 @@ wheres = st.recursive(
     ),
     max_leaves=2,
 )
-windows = optional(where=wheres, over=st.sampled_from(OVERS), in_currency=st.sampled_from(["USD", "JPY"]))
+_PARTS = {"over": st.sampled_from(OVERS), "in_currency": st.sampled_from(["USD", "JPY"])}
+_ENDINGS = st.sampled_from([f"{length} ago" for length in OVERS])
+windows = st.one_of(optional(where=wheres, **_PARTS), optional(where=wheres, ending=_ENDINGS, **_PARTS))
+_bounded = st.tuples(windows, _PARTS["over"]).map(lambda pair: {**pair[0], "over": pair[1]})
+_divided = st.tuples(windows, wheres).map(lambda pair: {**pair[0], "where": pair[1]})
 case_wheres = st.fixed_dictionaries({"field": st.just("outcome"), "equals": st.sampled_from(["confirmed", "cleared"])})
-case_windows = optional(where=case_wheres, over=st.sampled_from(OVERS))
-aggregates = st.one_of(
+case_windows = optional(where=case_wheres, over=_PARTS["over"]) | optional(where=case_wheres, ending=_ENDINGS)
+_AGGREGATES = st.one_of(
     windows.map(lambda window: {"count": "transactions", **window}),
     *[windows.map(lambda window, word=word: {word: "amount", **window}) for word in ("sum", "mean", "min", "max")],
     windows.map(lambda window: {"sum": "signed_amount", **window}),
     windows.map(lambda window: {"distinct": "operation", **window}),
     windows.map(lambda window: {"days_since": "transactions", **window}),
+    *[windows.map(lambda window, word=word: {word: "amount", **window}) for word in ("median", "standard_deviation")],
+    windows.map(lambda window: {"percentile": 75, "of": "signed_amount", **window}),
+    windows.map(lambda window: {"largest": "amount", "n": 2, **window}),
+    _bounded.map(lambda window: {"new": "operation", **window}),
+    *[_divided.map(lambda window, word=word: {"share": word, **window}) for word in ("amount", "transactions")],
+    st.tuples(case_wheres, case_windows).map(lambda pair: {"share": "cases", **pair[1], "where": pair[0]}),
     st.tuples(st.sampled_from(["cases", "alerts"]), case_windows).map(lambda pair: {"count": pair[0], **pair[1]}),
     case_windows.map(lambda window: {"days_since": "cases", **window}),
 )
+
+
+@st.composite
+def _aggregates(draw: Draw) -> Data:
+    """Draw an aggregate; a strategy of one short name, as strategies of strategies are long to write out."""
+    made: Data = draw(_AGGREGATES)
+    return made
+
+
+aggregates = _aggregates()
+_MONEY = {"sum", "mean", "min", "max", "median", "standard_deviation", "percentile", "largest"}
 structuring = st.fixed_dictionaries(
     {
         "pattern": st.just("structuring"),
@@ -128,7 +149,7 @@ fields = st.sampled_from([({"field": name}, kind) for name, kind in zip(FIELDS, 
 numbers = st.one_of(aggregates, st.just({"field": "income"}))
 plain_inputs = st.one_of(
     fields,
-    aggregates.map(lambda made: (made, "money" if {"sum", "mean", "min", "max"} & set(made) else "number")),
+    aggregates.map(lambda made: (made, "money" if _MONEY & set(made) else "number")),
     st.tuples(numbers, numbers).map(lambda pair: ({"ratio": list(pair)}, "number")),
     st.just(({"days_since": "opened_on"}, "number")),
     st.sampled_from([({"indicator": "account_age"}, "number"), ({"value": "score"}, "number")]),

@@ -5,11 +5,28 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
+from statistics import median, stdev
 from typing import Any
 
 from fivefold.domain.clock import DAY_US, from_microseconds, to_microseconds
 from fivefold.domain.money import RateTable, minor_units
 
+EDGES = {"over", "ending"}
+WORDS = (
+    "count",
+    "sum",
+    "mean",
+    "min",
+    "max",
+    "distinct",
+    "new",
+    "median",
+    "standard_deviation",
+    "percentile",
+    "largest",
+    "share",
+    "days_since",
+)
 Fact = Mapping[str, Any]
 Where = Callable[[Fact], bool | None]
 
@@ -67,9 +84,12 @@ class Wanted:
 def slow(facts: Sequence[Fact], wanted: Wanted, entity: str, as_of: int) -> tuple[Any, int | None]:
     """Compute one aggregate of one entity, and the moment of the latest fact that counted."""
     written = wanted.written
-    counted = [fact for fact in facts if fact["entity"] == entity and _counts(fact, wanted, as_of)]
-    word = next(word for word in ("count", "sum", "mean", "min", "max", "distinct", "days_since") if word in written)
-    field = written[word]
+    own = [fact for fact in facts if fact["entity"] == entity]
+    counted = [fact for fact in own if _counts(fact, wanted, as_of)]
+    word = next(word for word in WORDS if word in written)
+    field = written["of" if word == "percentile" else word]
+    if word == "share":
+        return _share(own, wanted, as_of)
     if word not in {"count", "days_since"}:
         prefix = "original_" if "in_currency" in written and field in {"amount", "signed_amount"} else ""
         counted = [fact for fact in counted if fact[prefix + field] is not None]
@@ -79,7 +99,47 @@ def slow(facts: Sequence[Fact], wanted: Wanted, entity: str, as_of: int) -> tupl
         return len(counted), latest
     if word == "days_since":
         return (None if latest is None else (as_of - latest) / DAY_US), latest
+    if word == "new":
+        earlier = Wanted({name: value for name, value in written.items() if name not in EDGES}, wanted.where)
+        begins = before(_end(written, as_of), written["over"])
+        old = {fact[prefix + field] for fact in own if _counts(fact, earlier, begins)}
+        return len(set(values) - old), latest
+    if word in {"median", "percentile", "largest", "standard_deviation"}:
+        return _in_order(word, sorted(Fraction(str(value)) for value in values), written), latest
     return _of_values(word, values), latest
+
+
+def _share(facts: Sequence[Fact], wanted: Wanted, as_of: int) -> tuple[Any, int | None]:
+    """Divide what meets the condition by that of which it is known whether it does."""
+    written = wanted.written
+    prefix = "original_" if "in_currency" in written and written["share"] in {"amount", "signed_amount"} else ""
+    name = prefix + written["share"]
+    whole = [fact for fact in facts if _counts(fact, Wanted(written, lambda one: wanted.where(one) is not None), as_of)]
+    if written["share"] != "transactions":
+        whole = [fact for fact in whole if fact[name] is not None]
+    sizes = [Fraction(1) if name == "transactions" else Fraction(str(fact[name])) for fact in whole]
+    part = [size for fact, size in zip(whole, sizes, strict=True) if wanted.where(fact)]
+    latest = max((fact["time"] for fact in whole if wanted.where(fact)), default=None)
+    return float(sum(part) / sum(sizes)) if sum(sizes) else None, latest
+
+
+def _in_order(word: str, values: list[Fraction], written: Fact) -> Any:
+    """Compute what values in order tell, as floats, which whole minor units are as well."""
+    if word == "largest":
+        return float(sum(values[::-1][: written["n"]], Fraction(0)))
+    if word == "standard_deviation":
+        return stdev(values) if len(values) > 1 else None
+    if not values:
+        return None
+    if word == "median":
+        return float(median(values))
+    least = Fraction(str(written["percentile"])) / 100
+    shares = (Fraction(sum(one <= value for one in values), len(values)) for value in values)
+    return float(next(value for value, share in zip(values, shares, strict=True) if share >= least))
+
+
+def _end(written: Fact, as_of: int) -> int:
+    return before(as_of, written["ending"].removesuffix(" ago")) if "ending" in written else as_of
 
 
 def _of_values(word: str, values: list[Any]) -> Any:
@@ -102,9 +162,10 @@ def _exact_sum(values: list[Any]) -> Any:
 
 def _counts(fact: Fact, wanted: Wanted, as_of: int) -> bool:
     written = wanted.written
-    if fact["time"] > as_of:
+    ends = _end(written, as_of)
+    if fact["time"] > ends:
         return False
-    if "over" in written and fact["time"] <= before(as_of, written["over"]):
+    if "over" in written and fact["time"] <= before(ends, written["over"]):
         return False
     if "state" in fact and '"state"' not in repr(written).replace("'", '"') and fact["state"] != "settled":
         return False

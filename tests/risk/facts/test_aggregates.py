@@ -23,7 +23,7 @@ from fivefold.risk.facts.transactions import prepare
 from fivefold.risk.language.expressions import Condition, Input, Window, input_key
 from tests.depth import examples
 from tests.risk.conftest import Refusal
-from tests.risk.facts.slow_aggregates import Wanted, before, read_transaction, slow
+from tests.risk.facts.slow_aggregates import WORDS, Wanted, before, read_transaction, slow
 
 FORMS: TypeAdapter[Window] = TypeAdapter(Input)
 assert Condition is not None  # the forms know what a condition is once its module is imported
@@ -42,7 +42,7 @@ EDGES = sorted(
     {
         edge + shift
         for as_of in MOMENTS
-        for edge in (as_of, *(before(as_of, over) for over in OVERS))
+        for edge in (as_of, *(before(as_of, over) for over in OVERS), before(before(as_of, "30 days"), "1 month"))
         for shift in (-1, 0, 1)
     }
 )
@@ -127,14 +127,18 @@ SCHEMA = {
 
 @st.composite
 def wanted(draw: st.DrawFn) -> Wanted:
-    word = draw(st.sampled_from(["count", "sum", "mean", "min", "max", "distinct", "days_since"]))
-    fields = {"count": ["transactions"], "days_since": ["transactions"]}
-    fields["distinct"] = ["word", "amount", "currency", "sure", "on", "size", "transaction_id"]
+    word = draw(st.sampled_from(WORDS))
+    fields = {"count": ["transactions"], "days_since": ["transactions"], "share": ["amount", "transactions", "size"]}
+    fields["distinct"] = fields["new"] = ["word", "amount", "currency", "sure", "on", "size", "transaction_id"]
     field = draw(st.sampled_from(fields.get(word, ["amount", "signed_amount", "size"])))
-    written: dict[str, Any] = {word: field}
-    over = draw(st.none() | st.sampled_from(OVERS))
+    written: dict[str, Any] = {word: field, **({"n": draw(st.integers(1, 3))} if word == "largest" else {})}
+    if word == "percentile":
+        written = {word: draw(st.sampled_from([0.5, 25, 50, 66.67, 95, 100])), "of": field}
+    over = draw((st.nothing() if word == "new" else st.none()) | st.sampled_from(OVERS))
+    if draw(st.integers(0, 2)) == 0:
+        written["ending"] = f"{draw(st.sampled_from(OVERS))} ago"
     currency = draw(st.none() | st.sampled_from(["USD", "JPY", "EUR"]))
-    condition = draw(st.none() | st.sampled_from(CONDITIONS))
+    condition = draw((st.nothing() if word == "share" else st.none()) | st.sampled_from(CONDITIONS))
     if over is not None:
         written["over"] = over
     if currency is not None and (condition is None or "amount" not in repr(condition[0])):

@@ -1,14 +1,16 @@
 """Windows and conditions become columns, each once."""
 
+from datetime import UTC, datetime
+
 import polars as pl
 from pydantic import TypeAdapter
 
+from fivefold.risk.compiler.value_types import column_of
 from fivefold.risk.facts.linked import LinkedFacts
 from fivefold.risk.facts.portfolio import AS_OF
-from fivefold.risk.facts.windows import Masks, fields_in, is_opening, start_of, starts, value_field
+from fivefold.risk.facts.windows import Masks, edges, fields_in, is_opening, start_of
 from fivefold.risk.language.expressions import Condition, Input, Window
 from fivefold.risk.language.fields import TRANSACTION_FIELDS
-from fivefold.risk.language.quantities import parse_duration
 
 FORMS: TypeAdapter[Window] = TypeAdapter(Input)
 assert Condition is not None  # the forms know what a condition is once its module is imported
@@ -52,14 +54,22 @@ def test_without_anything_to_ask_all_facts_that_have_a_time_count() -> None:
 
 def test_openings_are_one_for_each_length() -> None:
     windows = [form(count="transactions", over=over) for over in ("1 month", "30 days", "1 month")]
-    made = pl.DataFrame({AS_OF: [0]}).select(**starts([*windows, form(count="transactions")]))
+    made = pl.DataFrame({AS_OF: [0]}).select(**edges([*windows, form(count="transactions")]))
     assert made.row(0, named=True) == {"@after 1 month": -31 * 86_400_000_000, "@after 30 days": -30 * 86_400_000_000}
     assert all(map(is_opening, made.columns))
-    assert start_of(parse_duration("30 days")) in made.columns
+    assert start_of(windows[1]) in made.columns
+
+
+def test_a_window_that_ends_in_the_past_has_an_end_of_its_own() -> None:
+    """Counted one after the other: a month before 31 March is 29 February, and a month before that 29 January."""
+    made = form(count="transactions", over="1 month", ending="1 month ago")
+    march = int(datetime(2024, 3, 31, tzinfo=UTC).timestamp()) * 1_000_000
+    ends = pl.DataFrame({AS_OF: [march]}).select(**edges([made])).cast(pl.Datetime("us")).row(0)
+    assert [f"{end:%m-%d}" for end in ends] == ["01-29", "02-29"]
 
 
 def test_the_fields_that_an_aggregate_reads_are_found() -> None:
     made = form(sum="amount", where=CASH)
-    assert (fields_in(made), value_field(made)) == ({"word", "sure"}, "amount")
+    assert (fields_in(made), column_of(made)) == ({"word", "sure"}, "amount")
     lone = form(count="transactions")
-    assert (fields_in(lone), value_field(lone)) == (set(), None)
+    assert (fields_in(lone), column_of(lone)) == (set(), None)

@@ -64,11 +64,15 @@ several = st.lists(comparisons, min_size=1, max_size=2).map(
     lambda parts: {word: v for part in parts for word, v in part.items()}
 )
 where = st.deferred(lambda: conditions)
-windows = optional(where=where, over=durations, in_currency=st.just("EUR"))
+agos = st.sampled_from(["1 day ago", "2 weeks ago", "6 months ago"])
+windows = optional(where=where, over=durations, ending=agos, in_currency=st.just("EUR"))
 numeric = st.one_of(
     one("field", names),
     both(one("count", st.sampled_from(["transactions", "cases", "alerts"])), windows),
-    *[both(one(word, st.just("amount")), windows) for word in ("sum", "mean", "min", "max", "distinct")],
+    *[both(one(word, st.just("amount")), windows) for word in ("sum", "mean", "min", "max", "distinct", "share")],
+    *[both(one(word, st.just("amount")), windows) for word in ("new", "median", "standard_deviation")],
+    both(st.just({"percentile": 95, "of": "amount"}), windows),
+    both(st.just({"largest": "amount", "n": 3}), windows),
     both(one("days_since", st.sampled_from(["transactions", "opened_on"])), optional(over=durations)),
     one("indicator", names),
     one("value", st.sampled_from(["score", "segment", "expected_value"])),

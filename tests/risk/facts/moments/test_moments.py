@@ -38,8 +38,30 @@ NUMBERS = [0, 1, 2, 3, 0.5, 1.5, 10, 30, 100]
 WHERES = [None, {"field": "operation", "equals": "cash"}, {"field": "direction", "equals": "deposit"}]
 
 overs = st.sampled_from(OVERS)
-windows = st.fixed_dictionaries({"over": overs}, optional={"where": st.sampled_from(WHERES[1:])})
+endings = overs.map(lambda length: f"{length} ago")
+wheres = st.sampled_from(WHERES[1:])
+windows = st.fixed_dictionaries({"over": overs}, optional={"where": wheres})
+past = st.fixed_dictionaries({"ending": endings}, optional={"where": wheres, "over": overs})
+either = windows | st.tuples(windows, past).map(lambda pair: {**pair[0], "ending": pair[1]["ending"]})
+counted = st.sampled_from(["amount", "weight"])
+anew = st.one_of(
+    *[
+        st.tuples(counted, either).map(lambda drawn, word=word: {word: drawn[0], **drawn[1]})
+        for word in ("median", "standard_deviation")
+    ],
+    st.tuples(st.sampled_from([25, 50, 95]), counted, either).map(
+        lambda drawn: {"percentile": drawn[0], "of": drawn[1], **drawn[2]}
+    ),
+    st.tuples(st.integers(1, 3), counted, either).map(lambda drawn: {"largest": drawn[1], "n": drawn[0], **drawn[2]}),
+    either.map(lambda window: {"new": "operation", **window}),
+    st.tuples(st.sampled_from(["amount", "transactions"]), wheres, either).map(
+        lambda drawn: {"share": drawn[0], **drawn[2], "where": drawn[1]}
+    ),
+    *[past.map(lambda window, word=word: {word: "amount", **window}) for word in ("sum", "mean", "max")],
+    past.map(lambda window: {"count": "transactions", **window}),
+)
 aggregates = st.one_of(
+    anew,
     windows.map(lambda window: {"count": "transactions", **window}),
     *[windows.map(lambda window, word=word: {word: "amount", **window}) for word in ("sum", "mean", "min", "max")],
     *[windows.map(lambda window, word=word: {word: "weight", **window}) for word in ("sum", "mean", "min", "max")],
@@ -47,6 +69,7 @@ aggregates = st.one_of(
     windows.map(lambda window: {"distinct": "operation", **window}),
 )
 since = st.one_of(
+    past.map(lambda window: {"days_since": "transactions", **window}),
     windows.map(lambda window: {"days_since": "transactions", **window}),
     st.just({"days_since": "transactions"}),
     st.just({"days_since": "opened_on"}),
@@ -299,12 +322,24 @@ PAID = [fact(1), fact(2, 2.0), fact(4, 3.0), fact(9, 10.0)]
         ({"pattern": "structuring", "threshold": 4, "margin": "50%", "at_least": 2, "over": "30 days"}, 1, 30 - 4),
         ({"pattern": "dormant-then-active", "dormant": "4 days", "active": "6 days", "at_least": 2}, 1, 6 - 4),
         ({"count": "transactions"}, 3, None),
+        ({"count": "transactions", "over": "30 days", "ending": "3 days ago"}, 3, 3 - 2),
+        ({"count": "transactions", "over": "3 days", "ending": "4 days ago"}, 2, 4 - 2),
+        ({"sum": "amount", "ending": "2 days ago"}, 16, 2 - 1),
+        ({"days_since": "transactions", "ending": "3 days ago"}, 4.5, 0.5),
+        ({"days_since": "transactions", "over": "1 day", "ending": "9 days ago"}, 100, 1),
+        ({"median": "amount", "over": "30 days"}, 2.5, 30 - 9),
+        ({"median": "amount", "over": "30 days"}, 2, 30 - 4),
+        ({"percentile": 75, "of": "amount", "over": "30 days"}, 3, 30 - 4),
+        ({"largest": "amount", "n": 2, "over": "30 days"}, 12, 30 - 9),
+        ({"standard_deviation": "amount", "over": "30 days"}, 4, 30 - 9),
+        ({"new": "operation", "over": "30 days"}, 1, 30 - 9),
+        ({"share": "amount", "where": {"field": "amount", "at_least": 3}, "over": "30 days"}, 0.7, 30 - 9),
     ],
 )
-def test_a_window_is_left_to_the_microsecond(made: Data, cut: float, days: int | None) -> None:
+def test_a_window_is_left_to_the_microsecond(made: Data, cut: float, days: float | None) -> None:
     portfolio = portfolio_of(PAID, {"income": None, "words": None, "opened": None})
     moment = announced(ruleset_of(made, [0.0, cut]), portfolio)
-    assert moment == (None if days is None else NOW + days * DAY_US)
+    assert moment == (None if days is None else NOW + int(days * DAY_US))
 
 
 @pytest.mark.parametrize(

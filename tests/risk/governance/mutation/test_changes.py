@@ -1,8 +1,10 @@
 """Changes by one step: which there are, and that each changes what it says and nothing else."""
 
+import json
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import given
 
 from fivefold.risk.governance.diff import diff
@@ -82,6 +84,33 @@ def test_windows_and_their_conditions_move() -> None:
         ("decay.half_life", "2 days", "1 day"),
         ("decay.half_life", "2 days", "3 days"),
     }
+
+
+@pytest.mark.parametrize(
+    ("made", "moved"),
+    [
+        (
+            {"percentile": 99.5, "of": "amount", "ending": "2 days ago"},
+            {
+                ("ending", "2 days ago", "1 day ago"),
+                ("ending", "2 days ago", "3 days ago"),
+                ("percentile", "99.5", "99.4"),
+                ("percentile", "99.5", "99.6"),
+            },
+        ),
+        ({"largest": "amount", "n": 3}, {("n", "3", "2"), ("n", "3", "4")}),
+    ],
+)
+def test_the_end_of_a_window_a_percentile_and_how_many_are_the_largest_move(
+    made: Data, moved: set[tuple[str, str, str]]
+) -> None:
+    """In a rule's input, and in a calculation, whose `of` is another word."""
+    cases = [{"when": {"above": 1}, "points": 5}]
+    found = of_rule(input=made, cases=cases)
+    assert {(path.partition("input.")[2], *rest) for path, *rest in found if path.startswith("input.")} == moved
+    calculated = {**json.loads(read_ruleset(TEXT).canonical), "calculate": {"a": {"unit": "money", "of": made}}}
+    paths = {".".join(map(str, each.path)) for each in changes_of(read_ruleset(json.dumps(calculated)))}
+    assert {f"calculate.a.of.{path}" for path, *_ in moved} <= paths
 
 
 def test_parameters_of_patterns_move() -> None:
