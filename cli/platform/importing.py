@@ -85,7 +85,7 @@ def setup(
     fields, transaction_fields, case_fields = (
         content.get(name) or {} for name in ("fields", "transaction_fields", "case_fields")
     )
-    define_type(who, ruleset.entity_type, fields, transaction_fields, case_fields)
+    define_type(who, ruleset.entity_type, fields, transaction_fields, case_fields, content["purposes"])
     for name in names:
         put_list(who, canonical_form(available[name]), reason=f"set-up of {ruleset.name}")
     if sole_operator:

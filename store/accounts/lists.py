@@ -25,6 +25,15 @@ def list_rows(
     return scalars_of(session, statement, (ListVersionRow.name, ListVersionRow.since_us), part)
 
 
+def list_purposes(session: Session, organisation_id: int) -> dict[str, list[str | None]]:
+    """Read what the versions of each list say that it was made for, by the name of the list."""
+    statement = select(ListVersionRow.name, ListVersionRow.purpose)
+    purposes: dict[str, list[str | None]] = {}
+    for name, purpose in session.execute(statement.where(ListVersionRow.organisation_id == organisation_id)):
+        purposes.setdefault(name, []).append(purpose)
+    return purposes
+
+
 class ListRow(NamedTuple):
     """Where a list stands; `since_us` and `members` are of the version in force, None before the first."""
 

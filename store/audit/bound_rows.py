@@ -109,7 +109,9 @@ _ALL = (
     ),
     BoundTable(
         name="entity_types",
-        columns=("id", "organisation_id", "name", "fields", "transaction_fields", "case_fields", "created_us"),
+        columns=(
+            "id", "organisation_id", "name", "fields", "transaction_fields", "case_fields", "created_us", "purposes",
+        ),
         entities=(),
     ),
     BoundTable(

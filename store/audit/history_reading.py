@@ -164,7 +164,7 @@ def decisions(connection: Connection, organisation_id: int | None = None) -> Ite
 
 def list_versions(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
     """Stream the versions of lists."""
-    query = "SELECT organisation_id, name, since_us, title, source, members FROM list_versions WHERE TRUE{of}"
+    query = "SELECT organisation_id, name, since_us, title, source, members, purpose FROM list_versions WHERE TRUE{of}"
     yield from _streamed(connection, text(query.format(of=_only(organisation_id, "organisation_id"))))
 
 

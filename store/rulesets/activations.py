@@ -125,6 +125,15 @@ def was_active(session: Session, version: RulesetVersion) -> bool:
     return session.scalar(select(Activation.id).where(Activation.version_id == version.id).limit(1)) is not None
 
 
+def contents_that_decided(session: Session, type_id: int) -> Sequence[str]:
+    """Give the canonical forms of all versions that were ever active for a type, each once."""
+    versions = select(Activation.version_id).join(Family, Family.id == Activation.family_id)
+    statement = select(RulesetVersion.canonical).where(
+        RulesetVersion.id.in_(versions.where(Family.type_id == type_id, Activation.version_id.is_not(None)))
+    )
+    return session.scalars(statement).all()
+
+
 def latest_activations(session: Session, version_ids: Sequence[int]) -> dict[int, Activation]:
     """Give the latest activation of each version that ever decided; orders of families and switches count too."""
     latest = (

@@ -71,7 +71,11 @@ class OrganisationSettings(Base):
 
 
 class EntityType(Base):
-    """A type of entity - customer, company, session - and its typed fields (JSON, as rulesets declare them)."""
+    """A type of entity - customer, company, session - and its typed fields (JSON, as rulesets declare them).
+
+    Attributes:
+        purposes: what the data were gathered for, as rulesets say it; None where nothing was said.
+    """
 
     __tablename__ = "entity_types"
     __table_args__ = (Unique("organisation_id", "name"),)
@@ -83,6 +87,7 @@ class EntityType(Base):
     transaction_fields: Mapped[dict[str, Any]] = mapped_column(JSONText())
     case_fields: Mapped[dict[str, Any]] = mapped_column(JSONText())
     created_us: Mapped[int] = mapped_column(BigInteger)
+    purposes: Mapped[dict[str, Any] | None] = mapped_column(JSONText())
     salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 
@@ -284,7 +289,11 @@ class Record(Base):
 
 
 class ListVersionRow(Base):
-    """One version of a named list."""
+    """One version of a named list.
+
+    Attributes:
+        purpose: what it was made for; None where the version says nothing.
+    """
 
     __tablename__ = "list_versions"
 
@@ -295,6 +304,7 @@ class ListVersionRow(Base):
     source: Mapped[str] = mapped_column(Text)
     members: Mapped[list[str]] = mapped_column(JSONText())
     created_us: Mapped[int] = mapped_column(BigInteger)
+    purpose: Mapped[str | None] = mapped_column(String(12))
 
 
 class ValueScore(Base):

@@ -1,7 +1,7 @@
 """Types of entities and their typed fields, as rulesets declare them. Fields are added, never changed or removed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -18,6 +18,7 @@ from fivefold.store.accounts.organisation import lock_organisation
 from fivefold.store.audit.bound_rows import digests
 from fivefold.store.sql.keyset import scalars_of
 from fivefold.store.tables.entities import EntityType
+from fivefold.usecases.accounts.purposes import joined_purposes, refuse_feeding_commerce
 from fivefold.usecases.shared.api_fields import schema
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.correction_columns import NAMES as CORRECTIONS
@@ -35,12 +36,13 @@ PARTS = ("fields", "transaction_fields", "case_fields")
 @schema("EntityType")
 @dataclass(frozen=True)
 class TypeLine:
-    """A type of entity and its typed fields."""
+    """A type of entity, its typed fields, and what its data were gathered for, as far as that was said."""
 
     name: str
     fields: Mapping[str, Any]
     transaction_fields: Mapping[str, Any]
     case_fields: Mapping[str, Any]
+    purposes: Mapping[str, Any] = field(default_factory=dict)
 
 
 def define_type(
@@ -49,12 +51,22 @@ def define_type(
     fields: Mapping[str, Any],
     transaction_fields: Mapping[str, Any] | None = None,
     case_fields: Mapping[str, Any] | None = None,
+    purposes: Mapping[str, Any] | None = None,
 ) -> TypeLine:
     """Make a type of entity, or add fields to one; fields that are there and not named again stay.
 
+    Args:
+        context: who does it.
+        name: of the type.
+        fields: of the entity, as rulesets declare them.
+        transaction_fields: of its transactions.
+        case_fields: of its cases and alerts.
+        purposes: what the data were gathered for, as rulesets say it; what was said before can become `aml`, no more.
+
     Raises:
-        ConfigError: a name or a type is invalid.
-        ConflictError: a field is there with another type: facts were taken, and rulesets written, for that one.
+        ConfigError: a name, a type or a purpose is invalid.
+        ConflictError: a field is there with another type: facts were taken, and rulesets written, for that one; or
+            what decides for commerce reads data that would be `aml`.
     """
     now = context.now()
     _check_name(name)
@@ -72,10 +84,12 @@ def define_type(
             session.add(row)
         for part, fields_of_part in declared.items():
             setattr(row, part, _joined(part, getattr(row, part), fields_of_part))
+        row.purposes = joined_purposes(row, purposes or {})
         session.flush()
         session.refresh(row)  # with its fields in their order
         after = vars(_line(row))
         if after != before:
+            refuse_feeding_commerce(session, context.organisation_id)
             _record(session, context, row, before, after)
         return TypeLine(**after)
 
@@ -162,4 +176,5 @@ def _of(context: Context) -> Select[EntityType]:
 
 
 def _line(row: EntityType) -> TypeLine:
-    return TypeLine(row.name, *(getattr(row, part) for part in PARTS))
+    parts = {part: getattr(row, part) for part in PARTS}
+    return TypeLine(name=row.name, **parts, purposes=row.purposes or {})

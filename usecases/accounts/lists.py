@@ -20,6 +20,7 @@ from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.facts.portfolio import ListVersion, NamedList
 from fivefold.risk.language.documents import MOST_NODES
 from fivefold.risk.language.messages import problem_of
+from fivefold.risk.language.purposes import strictest
 from fivefold.store.accounts.lists import list_rows
 from fivefold.store.accounts.organisation import lock_organisation
 from fivefold.store.audit.chain import digest_of
@@ -27,6 +28,7 @@ from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.rulesets.activations import mark_type
 from fivefold.store.rulesets.rulesets import all_active_versions
 from fivefold.store.tables.entities import ListVersionRow
+from fivefold.usecases.accounts.purposes import checked_purpose
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import storable
@@ -44,6 +46,7 @@ class ListLine:
     Attributes:
         since_us: it is in force from here until the next version.
         members: how many there are.
+        purpose: what it was made for: aml, commercial or both; None where the version says nothing.
     """
 
     name: str
@@ -51,6 +54,7 @@ class ListLine:
     source: str
     since_us: Annotated[Moment, shown_as("since")]
     members: int
+    purpose: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,8 @@ class ListPut:
 def named_lists(session: Session, organisation_id: int) -> dict[str, NamedList]:
     """Give all lists of an organisation by name, each with all its versions, as rulesets are assessed with them.
 
-    Every version keeps its own source; title and source of the list are those of its newest version.
+    Every version keeps its own source; title and source of the list are those of its newest version. A list is `aml` if
+    one of its versions is, those to come included; what no version says is None.
     """
     rows = list_rows(session, organisation_id)
     return {name: _named_list(list(group)) for name, group in groupby(rows, key=lambda row: row.name)}
@@ -77,7 +82,9 @@ def named_lists(session: Session, organisation_id: int) -> dict[str, NamedList]:
 
 def _named_list(rows: Sequence[ListVersionRow]) -> NamedList:
     versions = tuple(ListVersion(since=row.since_us, members=tuple(row.members), source=row.source) for row in rows)
-    return NamedList(name=rows[-1].name, title=rows[-1].title, source=rows[-1].source, versions=versions)
+    newest, said = rows[-1], [row.purpose for row in rows if row.purpose is not None]
+    purpose = strictest(map(checked_purpose, said)) if said else None
+    return NamedList(name=newest.name, title=newest.title, source=newest.source, purpose=purpose, versions=versions)
 
 
 def list_lists(context: Context, part: Part = WHOLE) -> Page[ListLine]:
@@ -86,8 +93,10 @@ def list_lists(context: Context, part: Part = WHOLE) -> Page[ListLine]:
         return list_rows(session, context.organisation_id, part=part).map(_line)
 
 
-def list_version(name: str, since_us: int, members: Sequence[str], title: str, source: str) -> NamedList:
-    """Read one version of a list; ConfigError where the name, a member, the title or the source is invalid."""
+def list_version(
+    name: str, since_us: int, members: Sequence[str], title: str, source: str, purpose: str | None = None
+) -> NamedList:
+    """Read one version of a list; ConfigError where the name, a member, a text or the purpose is invalid."""
     if isinstance(members, str) or not all(isinstance(member, str) for member in members):
         raise ConfigError(f"members of the list {name} must be a list of text")
     if len(members) > MOST_MEMBERS:
@@ -98,7 +107,8 @@ def list_version(name: str, since_us: int, members: Sequence[str], title: str, s
         "source": source,
     }
     try:
-        return NamedList(name=name, title=title, source=source, versions=(ListVersion(**version),))
+        said = None if purpose is None else checked_purpose(purpose)
+        return NamedList(name=name, title=title, source=source, purpose=said, versions=(ListVersion(**version),))
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         raise ConfigError(f"list {name}: {'.'.join(map(str, fault['loc']))} {problem_of(fault, ())}") from None
@@ -162,6 +172,7 @@ def _row(organisation_id: int, document: NamedList, version: ListVersion, now_us
         source=source,
         members=members,
         created_us=now_us,
+        purpose=document.purpose,
     )
 
 
@@ -172,6 +183,11 @@ def _not_there(rows: Sequence[ListVersionRow], there: Sequence[ListVersionRow]) 
             raise ConflictError(
                 f"the list {row.name} has a version since {day_text(row.since_us)} with other members;"
                 " a version is never changed: add a later one"
+            )
+        if row.since_us in stored and row.purpose not in {None, stored[row.since_us].purpose}:
+            raise ConflictError(
+                f"the list {row.name} has a version since {day_text(row.since_us)} that was not made for"
+                f" {row.purpose}; a version is never changed: add a later one"
             )
     return [row for row in rows if row.since_us not in stored]
 
@@ -194,11 +210,20 @@ def _record(session: Session, context: Context, new: Sequence[ListVersionRow], t
         ("list", new[0].name),
         after={
             "members": [digest_of(row.members) for row in new],
-            "words": [digest_of([row.title, row.source]) for row in new],
+            "words": [
+                digest_of([row.title, row.source, *([] if row.purpose is None else [row.purpose])]) for row in new
+            ],
         },
         details={"since_us": [row.since_us for row in new], "touched": touched},
     )
 
 
 def _line(row: ListVersionRow) -> ListLine:
-    return ListLine(name=row.name, title=row.title, source=row.source, since_us=row.since_us, members=len(row.members))
+    return ListLine(
+        name=row.name,
+        title=row.title,
+        source=row.source,
+        since_us=row.since_us,
+        members=len(row.members),
+        purpose=row.purpose,
+    )

@@ -132,4 +132,5 @@ def _of_list(row: Row) -> dict[str, str | None]:
         members = digest_of(json.loads(row["members"]))
     except (TypeError, ValueError):  # after a change by hand it is no list of text any more
         members = None
-    return {"members": members, "words": digest_of([row["title"], row["source"]])}
+    said = [row["purpose"]] if row["purpose"] is not None else []
+    return {"members": members, "words": digest_of([row["title"], row["source"], *said])}

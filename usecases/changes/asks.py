@@ -94,15 +94,17 @@ def put_list_version(
     source: str,
     reason: str = "",
     seen: tuple[int, ...] | None = None,
+    purpose: str | None = None,
 ) -> ChangeOutcome:
     """Add a version of a list, the first one or one later than all others; its result is a `ListPut`.
 
     *seen*: when the newest version began that was there while this one was written, or nothing; None not to ask.
+    *purpose*: what the list was made for; None to say nothing.
 
     Raises:
-        ConfigError: the name, a member, the title or the source is invalid; or it is proposed without a reason.
-        ConflictError: a version is there that is as late, or later; another one was added than was seen; or who asks is
-            no member.
+        ConfigError: the name, a member, a text or the purpose is invalid; or it is proposed without a reason.
+        ConflictError: a version is there that is as late, or later; another one was added than was seen; who asks is no
+            member; or something that decides for commerce reads the list, which would be `aml`.
     """
 
     def refuse_unseen(session: Session) -> None:
@@ -112,7 +114,7 @@ def put_list_version(
                 f"another person added a version of the list {name}, in force from {day_text(newest.since_us)}"
             )
 
-    version = list_version(name, since_us, members, title, source)
+    version = list_version(name, since_us, members, title, source, purpose)
     return _request_list(context, version, reason, require=refuse_unseen)
 
 

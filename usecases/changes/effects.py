@@ -11,6 +11,7 @@ from fivefold.risk.facts.portfolio import read_list
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.usecases.accounts.lists import ListPut, missing_versions, put_list_in
+from fivefold.usecases.accounts.purposes import refuse_feeding_commerce
 from fivefold.usecases.accounts.rate_tables import RateTableLine, put_rates_in, rates_in_force
 from fivefold.usecases.accounts.settings import Settings, SettingsChange, change_settings_in, settings_of
 from fivefold.usecases.changes.contents import (
@@ -81,7 +82,9 @@ def apply_content(  # noqa: C901, PLR0911 (one for each kind)
             roll_back_in(session, context, content.family, content.version, why, content.per_second, now_us)
             return None
         case ListVersionsAdded():
-            return put_list_in(session, context, read_list(content.list), now_us, marks=marks)
+            put = put_list_in(session, context, read_list(content.list), now_us, marks=marks)
+            refuse_feeding_commerce(session, context.organisation_id)
+            return put
         case RatesReplaced():
             return put_rates_in(session, context, content.base, content.source, content.rates, now_us, marks=marks)
         case PolicyRetired():

@@ -29,6 +29,7 @@ from fivefold.store.rulesets.proposals import PROPOSED
 from fivefold.store.rulesets.rulesets import all_active_versions, rulesets_of_versions
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.usecases.accounts.list_members import ListContent, ListDifference, compare_with_stored, difference
+from fivefold.usecases.accounts.purposes import purposes_of_lists
 from fivefold.usecases.changes.contents import ListVersionsAdded
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
@@ -65,6 +66,7 @@ class ListState:
         put_by: who added the newest version, or approved it; None where the audit log does not say.
         put_us: when that was.
         readers: what reads it and decides now.
+        purpose: what it was made for: `aml` where one of its versions says so, or none says anything.
     """
 
     name: str
@@ -77,6 +79,7 @@ class ListState:
     put_by: str | None
     put_us: Annotated[Moment | None, shown_as("put_at")]
     readers: tuple[ListReader, ...]
+    purpose: str
 
 
 class VersionTime(StrEnum):
@@ -129,7 +132,8 @@ def list_list_states(context: Context, part: Part = WHOLE) -> Page[ListState]:
         page = list_states(session, context.organisation_id, context.now(), part)
         entries = list_entries(session, context.organisation_id, [row.name for row in page])
         readers = _readers(session, context.organisation_id) if page else {}
-        return page.map(lambda row: _state(row, entries.get(row.name), readers))
+        purposes = purposes_of_lists(session, context.organisation_id)
+        return page.map(lambda row: _state(row, entries.get(row.name), readers, purposes[row.name]))
 
 
 def read_list_state(context: Context, name: str) -> ListState:
@@ -137,7 +141,8 @@ def read_list_state(context: Context, name: str) -> ListState:
     with context.reading() as session:
         row = _row(session, context, name)
         entries = list_entries(session, context.organisation_id, [name])
-        return _state(row, entries.get(name), _readers(session, context.organisation_id))
+        purpose = purposes_of_lists(session, context.organisation_id)[name]
+        return _state(row, entries.get(name), _readers(session, context.organisation_id), purpose)
 
 
 def list_version_states(context: Context, name: str, part: Part = WHOLE) -> Page[ListVersionState]:
@@ -185,12 +190,15 @@ def _readers(session: Session, organisation_id: int) -> Mapping[str, tuple[ListR
     return {name: tuple(found) for name, found in readers.items()}
 
 
-def _state(row: ListRow, entry: AuditEntry | None, readers: Mapping[str, tuple[ListReader, ...]]) -> ListState:
+def _state(
+    row: ListRow, entry: AuditEntry | None, readers: Mapping[str, tuple[ListReader, ...]], purpose: str
+) -> ListState:
     return ListState(
         **row._asdict(),
         put_by=None if entry is None else entry.actor,
         put_us=None if entry is None else entry.at_us,
         readers=readers.get(row.name, ()),
+        purpose=purpose,
     )
 
 

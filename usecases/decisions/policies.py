@@ -25,6 +25,7 @@ from fivefold.store.decisions.decisions import (
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.tables.events import Policy
 from fivefold.usecases.accounts.lists import named_lists
+from fivefold.usecases.accounts.purposes import declared_of, refuse_feeding_commerce
 from fivefold.usecases.accounts.second_person import refuse_same_person
 from fivefold.usecases.accounts.settings import lock_settings
 from fivefold.usecases.rulesets.review import (
@@ -122,7 +123,7 @@ def _review(context: Context, text: str) -> tuple[language.Policy, list[Finding]
     analysed, document = _read(text)
     with context.reading() as session:
         around = _surroundings(session, context, analysed.policy)
-    findings = lint_policy(analysed, around.lists, document)
+    findings = lint_policy(analysed, around.lists, document, around.declared)
     return analysed.policy, [*organisation_findings(analysed.policy, around), *findings]
 
 
@@ -167,7 +168,8 @@ def approve_policy(context: Context, name: str, number: int, reason: str) -> Pol
     Raises:
         ConfigError: there is no reason.
         NotFoundError: there is no such version.
-        ConflictError: it is not proposed any more, its writer approves it, or a newer one is active.
+        ConflictError: it is not proposed any more, its writer approves it, or a newer one is active; or it is for
+            commerce, and reads what has become `aml` since.
     """
     now = context.now()
     why = checked_reason(reason)
@@ -179,6 +181,7 @@ def approve_policy(context: Context, name: str, number: int, reason: str) -> Pol
         if before is not None:
             before.state = RETIRED
         row.state, row.approved_by, row.approved_us = ACTIVE, context.actor.name, now
+        refuse_feeding_commerce(session, context.organisation_id)
         replaced = None if before is None else before.number
         _record(session, context, "policy.approved", row, {"reason": why}, replaced=replaced)
         return policy_line(row)
@@ -245,8 +248,9 @@ def show_policy(context: Context, name: str, number: int) -> PolicyView:
     with context.reading() as session:
         row = policy_numbered(session, context.organisation_id, name, number)
         lists, line, text = named_lists(session, context.organisation_id), policy_line(row), row.document
+        declared = declared_of(session, type_named(session, context.organisation_id, line.entity_type))
     analysed, document = _read(text)
-    return PolicyView(**vars(line), document=text, doubts=tuple(lint_policy(analysed, lists, document)))
+    return PolicyView(**vars(line), document=text, doubts=tuple(lint_policy(analysed, lists, document, declared)))
 
 
 def policy_line(row: Policy) -> PolicyLine:

@@ -39,6 +39,7 @@ from fivefold.store.rulesets.backtests import newest_done
 from fivefold.store.rulesets.rulesets import family_named, version_numbered
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.tables.rulesets import Activation, Backtest, Family, RulesetVersion
+from fivefold.usecases.accounts.purposes import refuse_feeding_commerce
 from fivefold.usecases.accounts.second_person import refuse_same_person
 from fivefold.usecases.rulesets.deciding import reached_by
 from fivefold.usecases.rulesets.run_backtest import refuse_outdated
@@ -83,7 +84,7 @@ def activate(context: Context, family: str, version: int, reason: str, per_secon
         ConfigError: the reason is empty, or the rate none.
         NotFoundError: there is no such family or version.
         ConflictError: it is active; the actor edited or committed it; or no backtest of its content is done that
-            counts (`usecases.rulesets.run_backtest`).
+            counts (`usecases.rulesets.run_backtest`); or something that decides for commerce would read what is `aml`.
     """
     now = context.now()
     why, rate = checked_reason(reason), checked_per_second(per_second)
@@ -126,6 +127,7 @@ def what_stands_against(context: Context, family: str, version: int) -> tuple[st
         for check in (
             partial(_refuse_author, session, context, family_row, version_row),
             partial(_backtest, session, family_row, version_row, now),
+            partial(refuse_feeding_commerce, session, context.organisation_id, version_row),
         ):
             try:
                 check()
@@ -141,7 +143,7 @@ def roll_back_in(
 
     Raises:
         NotFoundError: there is no such family or version.
-        ConflictError: it is active, or never was.
+        ConflictError: it is active, or never was; or something that decides for commerce would read what is `aml`.
     """
     family_row, version_row = _locked_version(session, context, family, version)
     if not was_active(session, version_row):
@@ -183,6 +185,7 @@ def _switch(
     before = family.active_version_id
     family.active_version_id = version.id
     activation = begin(session, family, change)
+    refuse_feeding_commerce(session, context.organisation_id)
     context.record(
         session,
         "ruleset.rolled_back" if change.kind == "rollback" else "ruleset.activated",

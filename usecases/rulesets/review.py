@@ -12,25 +12,32 @@ from fivefold.risk.facts.portfolio import NamedList
 from fivefold.risk.governance.examples.run import ExampleResults, run_examples
 from fivefold.risk.governance.lint.ruleset import lint_text
 from fivefold.risk.language.policy import Policy
+from fivefold.risk.language.purposes import PolicyPurposes
 from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.rulesets.rulesets import draft_of, family_named
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.rulesets import Family
 from fivefold.usecases.accounts.entity_types import PARTS, Fields, read_fields, same_type, type_json
 from fivefold.usecases.accounts.lists import named_lists
+from fivefold.usecases.accounts.purposes import declared_of
 from fivefold.usecases.accounts.settings import settings_of
 from fivefold.usecases.shared.context import Context
 
 
 @dataclass(frozen=True, kw_only=True)
 class OrganisationContext:
-    """What a ruleset has to fit: levels, the type's fields, lists and least coverage of its organisation."""
+    """What a ruleset has to fit: levels, the type's fields, lists and least coverage of its organisation.
+
+    Attributes:
+        declared: what the type's data were gathered for, and what its level is for.
+    """
 
     levels: tuple[str, ...]
     type_name: str
     fields: Mapping[str, Fields]
     lists: Mapping[str, NamedList]
     minimum_coverage_percent: int
+    declared: PolicyPurposes
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,7 @@ def context_of_type(session: Session, kind: EntityType) -> OrganisationContext:
         fields={part: read_fields(getattr(kind, part)) for part in PARTS},
         lists=named_lists(session, kind.organisation_id),
         minimum_coverage_percent=settings.minimum_coverage_percent,
+        declared=declared_of(session, kind),
     )
 
 
@@ -98,7 +106,7 @@ def review(
     document: str, name: str, revision: int, around: OrganisationContext, now_us: int
 ) -> tuple[Review, Ruleset | None]:
     """Look through a draft of a revision, 0 for one that is not saved; give the ruleset too, where it can be read."""
-    analysed, findings = lint_text(document, around.lists)
+    analysed, findings = lint_text(document, around.lists, declared=around.declared)
     errors = [finding for finding in findings if finding.fatal]
     warnings = tuple(finding for finding in findings if not finding.fatal)
     if analysed is None:
@@ -213,7 +221,7 @@ def refuse_findings(findings: Sequence[Finding], why: str, source: str, purpose:
 
 def read_matching_ruleset(document: str, around: OrganisationContext) -> Ruleset:
     """Read a ruleset that can be run on what an organisation has; InvalidRulesetError names what stands against it."""
-    analysed, findings = lint_text(document, around.lists)
+    analysed, findings = lint_text(document, around.lists, declared=around.declared)
     wrong = [finding for finding in findings if finding.fatal]
     wrong += [] if analysed is None else organisation_findings(analysed.ruleset, around)
     if analysed is None or wrong:

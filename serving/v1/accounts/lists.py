@@ -1,5 +1,7 @@
 """Named lists, such as countries; rulesets read them by name."""
 
+from typing import Literal
+
 from fivefold.domain.paging import Page
 from fivefold.serving.v1.paging import PageQuery
 from fivefold.serving.v1.route import RequestContext
@@ -16,7 +18,8 @@ from fivefold.usecases.changes.proposals import ProposalLine
 class ListVersionGiven(RequestModel):
     """A version of a list: its members, and from when on it is in force, later than all versions that are there.
 
-    `reason` is needed once anything decides: then the version is proposed.
+    `reason` is needed once anything decides: then the version is proposed. `purpose` says what the list was made for;
+    one of which nobody says anything is `aml`.
     """
 
     since: MomentGiven
@@ -24,6 +27,7 @@ class ListVersionGiven(RequestModel):
     title: Text
     source: Text
     reason: Text = ""
+    purpose: Literal["aml", "commercial", "both"] | None = None
 
 
 class ListPut(ResponseModel):
@@ -42,7 +46,7 @@ def list_lists(context: RequestContext, query: PageQuery) -> Page[ListLine]:
 def add_list_version(context: RequestContext, name: Text, body: ListVersionGiven) -> ListPut:
     """Add a version of a list, or propose it once anything decides; those that are there never change."""
     arguments = (name, body.since, body.members, body.title, body.source)
-    outcome = asks.put_list_version(context, *arguments, reason=body.reason)
+    outcome = asks.put_list_version(context, *arguments, reason=body.reason, purpose=body.purpose)
     done = outcome.result if isinstance(outcome.result, lists.ListPut) else lists.ListPut((), 0)
     return ListPut.of({**vars(done), "proposal": outcome.proposal})
 

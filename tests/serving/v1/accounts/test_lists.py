@@ -11,7 +11,14 @@ from tests.usecases.deciding import CASH
 from tests.usecases.deciding import document as policy
 
 PATH = "/v1/lists/watched/versions"
-BODY = {"since": "2026-01-01", "members": ["IR", "KP"], "title": "Watched", "source": "Ourselves", "reason": "why"}
+BODY = {
+    "since": "2026-01-01",
+    "members": ["IR", "KP"],
+    "title": "Watched",
+    "source": "Ourselves",
+    "reason": "why",
+    "purpose": "both",
+}
 
 
 def test_a_version_is_added_after_those_that_are_there_by_two_people(place: Place) -> None:
@@ -28,11 +35,14 @@ def test_a_version_is_added_after_those_that_are_there_by_two_people(place: Plac
             "source": "Ourselves",
             "since": "2026-01-01T00:00:00Z",
             "members": 2,
+            "purpose": "both",
         }
     ]
     assert place.good("POST", PATH, BODY, role="publisher") == {"versions": [], "touched": 0, "proposal": None}
     other = {**BODY, "members": ["IR"]}
     assert place.ask("POST", PATH, other, role="publisher").status_code == 409
+    assert place.ask("POST", PATH, {**BODY, "purpose": "commercial"}, role="publisher").status_code == 409
+    assert place.ask("POST", PATH, {**BODY, "purpose": "trade"}, role="publisher").status_code == 422
     assert place.good("GET", "/v1/lists", token=place.tokens[THEIRS, "publisher"]) == []
 
 

@@ -34,13 +34,21 @@ def test_types_gain_fields_and_lose_none(place: Place) -> None:
     path = "/v1/entity-types/session"
     place.good("PUT", path, {"fields": {"device": "text"}}, role="admin")
     made = place.good(
-        "PUT", path, {"fields": {"kind": {"one_of": ["a", "b"]}}, "case_fields": {"x": "flag"}}, role="admin"
+        "PUT",
+        path,
+        {
+            "fields": {"kind": {"one_of": ["a", "b"]}},
+            "case_fields": {"x": "flag"},
+            "purposes": {"fields": {"kind": "both"}},
+        },
+        role="admin",
     )
     assert made == {
         "name": "session",
         "fields": {"device": "text", "kind": {"one_of": ["a", "b"]}},
         "transaction_fields": {},
         "case_fields": {"x": "flag"},
+        "purposes": {"fields": {"kind": "both"}},
     }
     assert made in place.good("GET", "/v1/entity-types", role="publisher")
     other = place.ask("PUT", path, {"fields": {"device": "number"}}, role="admin")

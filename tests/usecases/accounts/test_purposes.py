@@ -1,0 +1,237 @@
+"""Purposes on the platform: nothing that reads what was gathered against money laundering comes to serve commerce."""
+
+import json
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, update
+
+from fivefold.domain.errors import ConfigError, ConflictError, InvalidRulesetError
+from fivefold.store.tables.entities import EntityType, ListVersionRow
+from fivefold.store.tables.events import Policy
+from fivefold.store.tables.rulesets import Activation, RulesetVersion
+from fivefold.usecases.accounts.entity_types import define_type, list_types
+from fivefold.usecases.accounts.lists import list_lists, named_lists
+from fivefold.usecases.audit.verify import verify
+from fivefold.usecases.changes import asks
+from fivefold.usecases.decisions.policies import approve_policy, check_policy, propose_policy
+from fivefold.usecases.rulesets.activate import activate, what_stands_against
+from fivefold.usecases.rulesets.check import check_text
+from fivefold.usecases.rulesets.commit import commit
+from fivefold.usecases.rulesets.drafts import save_draft
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
+from tests.store.audits import bind_unnamed, forged
+from tests.store.filling import filled_once
+from tests.usecases.at_once import switch_family
+from tests.usecases.governed import DAY, NOW, agreed, document, founded, rows_of, store_backtest
+
+pytestmark = pytest.mark.postgresql
+
+People = tuple[Actor, Actor, Actor]
+Data = dict[str, Any]
+WHY = "because of the test"
+
+
+def _ruleset(*tests: Data, name: str = "good-customers", purpose: str = "commercial", **more: Any) -> str:
+    """A ruleset for commerce, whose cases test something each."""
+    cases = [{"when": test, "points": 40} for test in tests]
+    whole: Data = {
+        "ruleset": name,
+        "entity_type": "customer",
+        "purpose": purpose,
+        "fields": {"country": "country", "income": "number"},
+        "purposes": {"fields": {"income": "both", "country": "both"}},
+        "levels": ["low", "medium", "high"],
+        "score": {"points": {"thresholds": [30, 60]}},
+        "max_recompute_interval": "180 days",
+        "coverage": {"rules": 0, "cases": 0},
+        "rules": [{"id": "worth", "title": "W", "category": "other", "input": {"value": "score"}, "cases": cases}],
+    }
+    return json.dumps({**whole, **more})
+
+
+def _policy(test: Data, **more: Any) -> str:
+    whole: Data = {
+        "policy": "welcome-offer",
+        "entity_type": "customer",
+        "purpose": "commercial",
+        "fields": {"income": "number"},
+        "levels": ["low", "medium", "high"],
+        "actions": ["nothing", "offer"],
+        "wins": "first",
+        "otherwise": "nothing",
+        "rules": [{"id": "big-spender", "title": "B", "when": test, "action": "offer"}],
+    }
+    return json.dumps({**whole, **more})
+
+
+WORTH: Data = {"value": "score", "at_least": 4}
+LEVEL: Data = {"level": "in_force", "equals": "low"}
+LISTED: Data = {"field": "country", "in_list": "watched"}
+
+
+@pytest.fixture
+@filled_once
+def three(engine: Engine) -> People:
+    people = founded(engine)
+    asks.change_settings(Context(engine, people[0]).at(NOW), asks.SettingsChange(minimum_coverage_percent=0), WHY)
+    say(engine, people, {"fields": {"income": "both", "country": "both"}})
+    put(engine, people, "both")
+    return people
+
+
+def say(engine: Engine, people: People, purposes: Data) -> None:
+    define_type(Context(engine, people[0]).at(NOW), "customer", {}, purposes=purposes)
+
+
+def put(engine: Engine, people: People, purpose: str | None, since_us: int = 0) -> asks.ChangeOutcome:
+    context = Context(engine, people[0]).at(NOW)
+    return asks.put_list_version(context, "watched", since_us, ["IR"], "Watched", "our own", WHY, purpose=purpose)
+
+
+def committed(engine: Engine, people: People, text: str, name: str = "good-customers") -> int:
+    saved = save_draft(Context(engine, people[0]).at(NOW), text)
+    version = commit(Context(engine, people[1]).at(NOW), name, saved.revision, WHY).number
+    store_backtest(engine, people[0].organisation_id, name, version, NOW)
+    return version
+
+
+def decides(engine: Engine, people: People, text: str, name: str = "good-customers") -> None:
+    activate(Context(engine, people[2]).at(NOW), name, committed(engine, people, text, name), WHY)
+
+
+def offered(engine: Engine, people: People, text: str) -> None:
+    line = propose_policy(Context(engine, people[0]).at(NOW), text, WHY, WHY)
+    approve_policy(Context(engine, people[1]).at(NOW), line.name, line.number, WHY)
+
+
+def test_a_policy_for_commerce_that_reads_a_level_is_refused_with_its_path(engine: Engine, three: People) -> None:
+    standing: Data = {"unit": "days", "of": {"level": "age_days"}}
+    half: Data = {"unit": "days", "multiply": [{"calculation": "standing"}, 0.5]}
+    between = _policy({"calculation": "half", "above": 1}, calculate={"half": half, "standing": standing})
+    refused = {
+        _policy(LEVEL): "action offer → rule big-spender → level in_force",
+        between: "rule big-spender → calculation half → calculation standing → level age_days",
+        _policy({"any": [WORTH, {"screening": "pep", "is": "absent"}]}): "rule big-spender → screening pep",
+        _policy({"field": "income", "above": 1}): "rule big-spender → field income",
+        _policy(LEVEL, purposes={"level": "both"}): "rule big-spender → level in_force",
+    }
+    for text, path in refused.items():
+        with pytest.raises(InvalidRulesetError, match=path):
+            propose_policy(Context(engine, three[0]).at(NOW), text, WHY, WHY)
+        assert any(finding.fatal and finding.line for finding in check_policy(Context(engine, three[0]), text))
+    assert not rows_of(engine, Policy)
+    offered(
+        engine,
+        three,
+        _policy({"any": [WORTH, {"field": "income", "above": 1}]}, purposes={"fields": {"income": "both"}}),
+    )
+    assert [row["state"] for row in rows_of(engine, Policy)] == ["active"]
+
+
+def test_a_ruleset_for_commerce_is_committed_where_it_reads_what_is_for_both(engine: Engine, three: People) -> None:
+    silent: Data = {"purposes": {"fields": {"income": "both"}}}
+    refused = {
+        _ruleset(WORTH, {"tag": "vip", "is": "present"}, name="tagged"): "rule worth → tag vip",
+        _ruleset(WORTH, name="all", purpose="both", applies_to={"screening": "pep", "is": "absent"}): "screening pep",
+        _ruleset(LISTED, name="silent", **silent): "rule worth → field country",
+        _ruleset(WORTH, {"field": "country", "in_list": "other"}, name="listed"): "rule worth → list other",
+    }
+    asks.put_list_version(Context(engine, three[0]).at(NOW), "other", 0, ["IR"], "Other", "our own", WHY)
+    for text, path in refused.items():
+        name = json.loads(text)["ruleset"]
+        saved = save_draft(Context(engine, three[0]).at(NOW), text)
+        with pytest.raises(InvalidRulesetError, match=path):
+            commit(Context(engine, three[1]).at(NOW), name, saved.revision, WHY)
+        assert any(path in finding.problem for finding in check_text(Context(engine, three[0]).at(NOW), text).errors)
+    assert not rows_of(engine, RulesetVersion)
+    decides(engine, three, _ruleset(WORTH, LISTED))
+    assert len(rows_of(engine, Activation)) == 1
+
+
+def test_a_list_that_becomes_aml_stops_what_was_committed_before(engine: Engine, three: People) -> None:
+    number = committed(engine, three, _ruleset(LISTED))
+    assert what_stands_against(Context(engine, three[2]).at(NOW), "good-customers", number) == ()
+    put(engine, three, "aml", NOW + DAY)  # in a day, and its members are gathered from now on
+    activating = Context(engine, three[2]).at(NOW)
+    with pytest.raises(ConflictError, match=r"good-customers would feed commerce: .* rule worth → list watched"):
+        activate(activating, "good-customers", number, WHY)
+    assert any("list watched" in why for why in what_stands_against(activating, "good-customers", number))
+    assert not rows_of(engine, Activation)
+    put(engine, three, "both", NOW + 2 * DAY)  # what was gathered so stays so
+    with pytest.raises(ConflictError, match="list watched"):
+        activate(activating, "good-customers", number, WHY)
+    assert named_lists_of(engine, three)["watched"] == "aml"
+
+
+def named_lists_of(engine: Engine, three: People) -> dict[str, str | None]:
+    with Context(engine, three[0]).reading() as session:
+        return {name: each.purpose for name, each in named_lists(session, three[0].organisation_id).items()}
+
+
+def test_a_list_does_not_become_aml_while_commerce_reads_it(engine: Engine, three: People) -> None:
+    decides(engine, three, _ruleset(LISTED))
+    for purpose in (None, "commercial"):
+        outcome = put(engine, three, purpose, NOW - DAY * (2 if purpose is None else 1))
+        store_backtest(engine, three[0].organisation_id, "good-customers", 1, NOW)
+        agreed(engine, three[1], outcome, NOW)
+    with pytest.raises(ConflictError, match="ruleset good-customers would feed commerce"):
+        put(engine, three, "aml", NOW)
+    assert [line.purpose for line in list_lists(Context(engine, three[0]))] == ["both", None, "commercial"]
+    switch_family(Context(engine, three[0]).at(NOW), "good-customers", on=False, reason=WHY)
+    agreed(engine, three[1], put(engine, three, "aml", NOW), NOW)
+    with pytest.raises(ConflictError, match="ruleset good-customers would feed commerce"):
+        switch_family(Context(engine, three[0]).at(NOW), "good-customers", on=True, reason=WHY)
+    assert rows_of(engine, Activation)[-1]["kind"] == "off"
+
+
+def test_a_field_does_not_become_aml_while_commerce_reads_it_and_never_stops_being(
+    engine: Engine, three: People
+) -> None:
+    offered(engine, three, _policy({"field": "income", "above": 1}, purposes={"fields": {"income": "both"}}))
+    with pytest.raises(ConflictError, match=r"policy welcome-offer would feed commerce: .* field income"):
+        say(engine, three, {"fields": {"income": "aml"}})
+    say(engine, three, {"fields": {"country": "aml"}, "tags": {"vip": "both"}})
+    say(engine, three, {"fields": {"country": "both"}})
+    (line,) = list_types(Context(engine, three[0]))
+    assert line.purposes == {"fields": {"income": "both", "country": "aml"}, "tags": {"vip": "both"}}
+    for wrong in ({"fields": {"incom": "both"}}, {"fields": {"income": "trade"}}, {"field": {}}):
+        with pytest.raises(ConfigError, match="purposes"):
+            say(engine, three, wrong)
+
+
+def test_a_level_is_for_what_every_ruleset_is_for_that_ever_decided(engine: Engine, three: People) -> None:
+    text = _policy(LEVEL, purposes={"level": "commercial"})
+    with pytest.raises(InvalidRulesetError, match="level in_force"):  # nothing decides yet
+        propose_policy(Context(engine, three[0]).at(NOW), text, WHY, WHY)
+    decides(engine, three, _ruleset(WORTH))
+    offered(engine, three, text)
+    number = committed(engine, three, document("retail"), "retail")
+    activating = Context(engine, three[2]).at(NOW)
+    assert any("level in_force" in why for why in what_stands_against(activating, "retail", number))
+    with pytest.raises(ConflictError, match=r"policy welcome-offer would feed commerce: .* level in_force"):
+        activate(activating, "retail", number, WHY)
+    agreed(engine, three[1], asks.retire_policy(Context(engine, three[0]).at(NOW), "welcome-offer", 1, WHY), NOW)
+    activate(activating, "retail", number, WHY)
+    switch_family(Context(engine, three[0]).at(NOW), "retail", on=False, reason=WHY)
+    with pytest.raises(InvalidRulesetError, match="level in_force"):  # levels outlast what set them
+        offered(engine, three, text)
+
+
+def test_what_is_aml_reads_everything_as_before(engine: Engine, three: People) -> None:
+    put(engine, three, "aml", NOW - DAY)
+    decides(engine, three, document("retail"), "retail")
+    offered(engine, three, _policy({"all": [LEVEL, WORTH]}, purpose="aml"))
+
+
+def test_purposes_are_bound_by_the_audit_log(engine: Engine, three: People) -> None:
+    bind_unnamed(engine)
+    findings: list[str] = []
+    verify(engine, lambda finding: findings.append(str(finding)))
+    assert not findings
+    with forged(engine) as connection:
+        connection.execute(update(ListVersionRow).values(purpose="commercial"))
+        connection.execute(update(EntityType).values(purposes={"fields": {"income": "commercial"}}))
+    verify(engine, lambda finding: findings.append(str(finding)))
+    assert len(findings) == 2

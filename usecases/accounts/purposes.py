@@ -1,0 +1,109 @@
+"""What the data of an organisation were gathered for; and that nothing which decides for commerce reads what is `aml`.
+
+Data gathered against money laundering must not feed commerce (Regulation (EU) 2024/1624, article 76(4)).
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import ConfigError, ConflictError
+from fivefold.risk.compiler.analysis import analyse_canonical, analyse_canonical_policy
+from fivefold.risk.compiler.purposes import Sources, purpose_diagnostics
+from fivefold.risk.language.messages import problem_of
+from fivefold.risk.language.policy import Policy
+from fivefold.risk.language.purposes import PolicyPurposes, Purpose, Purposes, strictest
+from fivefold.risk.language.ruleset import Ruleset
+from fivefold.store.accounts.lists import list_purposes
+from fivefold.store.decisions.decisions import active_policies
+from fivefold.store.ingest.entities import type_named
+from fivefold.store.rulesets.activations import contents_that_decided
+from fivefold.store.rulesets.rulesets import all_active_versions
+from fivefold.store.tables.entities import EntityType
+from fivefold.store.tables.rulesets import Family, RulesetVersion
+
+_PURPOSE: TypeAdapter[Purpose] = TypeAdapter(Purpose)
+
+
+def checked_purpose(purpose: str) -> Purpose:
+    """Read a purpose; ConfigError where it is none."""
+    try:
+        return _PURPOSE.validate_python(purpose)
+    except ValidationError as error:
+        raise ConfigError(f"the purpose {problem_of(error.errors(include_url=False)[0], ())}") from None
+
+
+def joined_purposes(row: EntityType, purposes: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Join what is said of a type's data with what was said before; None where nothing was ever said.
+
+    ConfigError where a purpose is none, or is said of a field that the type does not have.
+    """
+    try:
+        new = Purposes.model_validate(purposes)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        raise ConfigError(f"purposes: {', '.join(map(str, fault['loc']))} {problem_of(fault, ())}") from None
+    said = dict(row.purposes or {})
+    for part, known in (("fields", row.fields), ("transaction_fields", row.transaction_fields), ("tags", None)):
+        there, words = said.get(part, {}), getattr(new, part)
+        strange = [] if known is None else [name for name in words if name not in known]
+        if strange:
+            raise ConfigError(
+                f"purposes, {part}: there is no {strange[0]}; there are {', '.join(known or ()) or 'none'}"
+            )
+        joined = {**there, **{name: strictest([word, there.get(name)]) for name, word in words.items()}}
+        said |= {part: joined} if joined else {}
+    return said or None
+
+
+def declared_of(session: Session, kind: EntityType, candidate: RulesetVersion | None = None) -> PolicyPurposes:
+    """Give what the data of a type were gathered for, and what its level is for.
+
+    The level is for what every ruleset is for that ever decided on the type: levels outlast what set them. *candidate*
+    is one that is to decide.
+    """
+    contents = [*contents_that_decided(session, kind.id), *([] if candidate is None else [candidate.canonical])]
+    decided = [json.loads(canonical).get("purpose", "aml") for canonical in contents]
+    return PolicyPurposes.model_validate({**(kind.purposes or {}), "level": strictest(decided)})
+
+
+def refuse_feeding_commerce(session: Session, organisation_id: int, candidate: RulesetVersion | None = None) -> None:
+    """Raise ConflictError where something that decides for commerce reads what is `aml`, with the path.
+
+    Called in the transaction of whatever changes what decides or what is said of data, after it: so the change is
+    undone. Or before it, with the version that is to decide.
+    """
+    session.flush()
+    type_id = None if candidate is None else session.get_one(Family, candidate.family_id).type_id
+    lists = purposes_of_lists(session, organisation_id)
+    for definition in _deciding_for_commerce(session, organisation_id, candidate):
+        kind = type_named(session, organisation_id, definition.entity_type)
+        declared = declared_of(session, kind, candidate if kind.id == type_id else None)
+        for found in purpose_diagnostics(definition, Sources(lists=lists, declared=declared)):
+            raise ConflictError(f"{definition.word} {definition.name} would feed commerce: it {found.problem}")
+
+
+def purposes_of_lists(session: Session, organisation_id: int) -> dict[str, Purpose]:
+    """Give what each list was made for: `aml` where a version says so, one to come included, or none says anything."""
+    said = list_purposes(session, organisation_id)
+    return {name: strictest(map(_or_none, each)) for name, each in said.items()}
+
+
+def _or_none(said: str | None) -> Purpose | None:
+    return None if said is None else checked_purpose(said)
+
+
+def _deciding_for_commerce(
+    session: Session, organisation_id: int, candidate: RulesetVersion | None
+) -> Iterator[Ruleset | Policy]:
+    """Give the rulesets and policies that decide and are not for `aml` alone; others are not even read."""
+    versions = [version for _, version in all_active_versions(session, organisation_id)]
+    for version in versions if candidate is None else [*versions, candidate]:
+        if '"purpose":' in version.canonical:
+            yield analyse_canonical(version.canonical).ruleset
+    for policy in active_policies(session, organisation_id):
+        if '"purpose' in policy.canonical:
+            yield analyse_canonical_policy(policy.canonical).policy
