@@ -19,11 +19,13 @@ from fivefold.store.ingest.entities import subjects
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import BULK, Reason
 from fivefold.store.levels.value_scores import scored_by_other_version
-from fivefold.store.sql.database import writing
+from fivefold.store.sql.database import reading, writing
 from fivefold.usecases.levels.value_scores import EntityScorer
 
 log = structlog.get_logger("fivefold.worker")
 
+AT_ONCE = 5_000
+"""Entities that are marked in one transaction."""
 LONGEST_PAUSE_SECONDS = 60.0
 UNEXPECTED_ERRORS = (Exception, PanicException)
 """Polars has an error that is no subclass of Exception: uncaught, it would end a thread unseen."""
@@ -173,8 +175,16 @@ class ChampionWatcher:
 
 
 def mark_scored_by_other_version(engine: Engine, model: str, version: int, now_us: int) -> int:
-    """Make entities due whose latest value is from another version of the model, or missing; count them."""
-    with writing(engine) as session:
-        entities = subjects(session, scored_by_other_version(session, model, version))
-        due.mark(session, entities, Reason.VALUE, now_us, BULK)
-    return len(entities)
+    """Make entities due whose latest value is from another version of the model, or missing; count them.
+
+    They are marked some thousand at a time, so that no other writer waits until all of them are.
+    """
+    with reading(engine) as session:
+        others = sorted(scored_by_other_version(session, model, version))
+    count = 0
+    for begin in range(0, len(others), AT_ONCE):
+        with writing(engine) as session:
+            entities = subjects(session, others[begin : begin + AT_ONCE])
+            due.mark(session, entities, Reason.VALUE, now_us, BULK)
+        count += len(entities)
+    return count

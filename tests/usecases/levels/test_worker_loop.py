@@ -1,6 +1,6 @@
 """Duties: side by side, over and over, none held up by another's failure; and done until nothing is left."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session
 from fivefold.domain.errors import FingerprintMismatchError, StoreError
 from fivefold.domain.settings import Settings
 from fivefold.models import registry
-from fivefold.store.levels.assessment_queue import Reason
+from fivefold.store.levels import assessment_queue as due
+from fivefold.store.levels.assessment_queue import Reason, Subject
 from fivefold.store.tables.entities import ValueScore
 from fivefold.usecases.levels import worker_loop as under_test
 from fivefold.usecases.levels.value_scores import EntityScorer
@@ -204,6 +205,33 @@ def test_whom_it_values_otherwise_becomes_due(engine: Engine) -> None:
     assert mark_scored_by_other_version(engine, MODEL, 2, bank.now) == 4
     assert due_for_value(bank, *names) == {"before", "never", "without before", "renamed"}
     assert bank.settle() == 4
+
+
+def test_many_are_marked_in_parts_and_where_one_part_fails_the_next_look_marks_the_rest(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank = Bank(engine)
+    names = ("a", "b", "c")
+    for number, name in enumerate(names):
+        bank.put(name)
+        bank.pay(number, name)
+    bank.settle()
+    monkeypatch.setattr(under_test, "AT_ONCE", 1)
+    mark, parts = due.mark, []
+
+    def fail_once(session: Session, entities: Sequence[Subject], *rest: Any) -> None:
+        parts.append(len(entities))
+        if len(parts) == 2:
+            raise StoreError("the database is out of reach")
+        mark(session, entities, *rest)
+
+    monkeypatch.setattr(under_test.due, "mark", fail_once)
+    with pytest.raises(StoreError):
+        mark_scored_by_other_version(engine, MODEL, 2, bank.now)
+    assert len(due_for_value(bank, *names)) == 1
+    assert mark_scored_by_other_version(engine, MODEL, 2, bank.now) == 3
+    assert parts == [1] * 5
+    assert due_for_value(bank, *names) == set(names)
 
 
 def test_what_was_said_last_counts_where_a_version_comes_back(engine: Engine) -> None:
