@@ -1,11 +1,14 @@
 """Validations, and the material changes that ask for one. Nothing here begins or ends a transaction."""
 
+from dataclasses import dataclass
+
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.sql.keyset import scalars_of
+from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.events import MaterialChange, ValidationRun
 
 
@@ -13,6 +16,37 @@ def latest_run(session: Session, organisation_id: int) -> ValidationRun | None:
     """Find the validation with the latest end; of several the one made last."""
     statement = select(ValidationRun).where(ValidationRun.organisation_id == organisation_id)
     return session.scalar(statement.order_by(ValidationRun.until_us.desc(), ValidationRun.id.desc()).limit(1))
+
+
+@dataclass(frozen=True)
+class Reviews:
+    """What is known of the reviews of an organisation.
+
+    Attributes:
+        begins_us: when the organisation was created: what ended before needs no review.
+        signed_until_us: the latest end of a validation that was signed off; None where none was.
+    """
+
+    begins_us: int
+    signed_until_us: int | None
+
+
+def reviews_by_organisation(session: Session) -> dict[int, Reviews]:
+    """Read what is known of the reviews of all organisations."""
+    return {number: Reviews(begins_us, until_us) for number, begins_us, until_us in session.execute(_REVIEWS)}
+
+
+def reviews_of(session: Session, organisation_id: int) -> Reviews:
+    """Read what is known of the reviews of an organisation."""
+    _, begins_us, until_us = session.execute(_REVIEWS.where(Organisation.id == organisation_id)).one()
+    return Reviews(begins_us, until_us)
+
+
+_REVIEWS = (
+    select(Organisation.id, Organisation.created_us, func.max(ValidationRun.until_us))
+    .outerjoin(ValidationRun, (ValidationRun.organisation_id == Organisation.id) & ValidationRun.signed_us.is_not(None))
+    .group_by(Organisation.id, Organisation.created_us)
+)
 
 
 def runs_of(session: Session, organisation_id: int, part: Part = WHOLE) -> Page[ValidationRun]:

@@ -15,25 +15,21 @@ from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.models.drift import SHIFTED
 from fivefold.risk.governance.validate.measures import Measure, above_cap, answer_by_interval
 from fivefold.risk.governance.validate.verdicts import AcceptanceLimits
-from fivefold.store.monitoring.revalidation import change_numbered, changes_of, run_numbered
+from fivefold.store.monitoring.revalidation import Reviews, change_numbered, changes_of, run_numbered
 from fivefold.store.tables.events import MaterialChange
 from fivefold.usecases.accounts.second_person import refuse_same_person
 from fivefold.usecases.monitoring.people import OverrideFigures
 from fivefold.usecases.monitoring.version_groups import VersionGroup
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import storable
-from fivefold.usecases.shared.inputs import MAX_REASON_CHARACTERS
-
-OLDEST_DAYS: Final = 365
-"""The guide asks for a review each quarter; after a year without one, what was found says nothing of now."""
+from fivefold.usecases.shared.inputs import MAX_REASON_CHARACTERS, quarter_of
 
 GUIDE = "Customer Risk Scoring Model Guide for EU Banks 2025"
 INDEX = "Siddiqi, Credit Risk Scorecards (2006)"
 OWN_CAP = "the organisation's cap on overrides; 10 % in the guide"
-OURS = "this platform; the guide asks for a review each quarter"
 
-GINI, MISSES, DRIFT, OVERRIDES, AGE, CHANGE = "gini", "misses", "drift", "overrides", "age", "material change"
-TRIGGERS = (GINI, MISSES, DRIFT, OVERRIDES, AGE, CHANGE)
+GINI, MISSES, DRIFT, OVERRIDES, REVIEW, CHANGE = "gini", "misses", "drift", "overrides", "review", "material change"
+TRIGGERS = (GINI, MISSES, DRIFT, OVERRIDES, REVIEW, CHANGE)
 
 REACHED, NOT_REACHED, UNKNOWN = "reached", "not reached", "unknown"
 EVERYTHING = "overall"
@@ -131,20 +127,25 @@ def _overrides(figures: OverrideFigures) -> Trigger:
     )
 
 
-def triggers_now(last_made_us: int | None, open_changes: int, now_us: int) -> list[Trigger]:
-    """Give the triggers that need no measures: the age of the last validation, and open material changes."""
-    age = None if last_made_us is None else (now_us - last_made_us) / DAY_US
-    old = f"never validated, or last more than {OLDEST_DAYS} days ago"
+def triggers_now(reviews: Reviews, open_changes: int, now_us: int) -> list[Trigger]:
+    """Give the triggers that need no measures: the review of the last quarter, and open material changes.
+
+    The figure of the review is how many days ago the latest time ended whose validation was signed off; its limit is
+    how many days ago the last quarter ended.
+    """
+    ended_us = quarter_of(now_us).from_us
+    signed_us = reviews.signed_until_us
+    is_missing = (reviews.begins_us if signed_us is None else signed_us) < ended_us
     changed = "a material change that nobody signed off"
     return [
         Trigger(
-            name=AGE,
+            name=REVIEW,
             about=EVERYTHING,
-            figure=age,
-            limit=OLDEST_DAYS,
-            rule=old,
-            source=OURS,
-            answer=_answer(age is None or age > OLDEST_DAYS),
+            figure=None if signed_us is None else (now_us - signed_us) / DAY_US,
+            limit=(now_us - ended_us) / DAY_US,
+            rule="no validation up to the end of the last quarter was signed off",
+            source=GUIDE,
+            answer=_answer(is_missing),
             sure=True,
         ),
         Trigger(
@@ -166,7 +167,7 @@ def _answer(beyond: bool | None) -> str:
 
 def still_measured(report: Mapping[str, Any]) -> list[Trigger]:
     """Give the triggers that a validation measured, from its report: these hold until the next one."""
-    return [Trigger(**each) for each in report["triggers"] if each["name"] not in {AGE, CHANGE}]
+    return [Trigger(**each) for each in report["triggers"] if each["name"] not in {REVIEW, CHANGE}]
 
 
 def worst(triggers: Sequence[Trigger], name: str) -> bool | None:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import from_microseconds, now_microseconds
 from fivefold.store.accounts.organisation import base_currency_of
 from fivefold.store.monitoring import statistics as figures
+from fivefold.store.monitoring.revalidation import Reviews, reviews_by_organisation
 from fivefold.store.sql.clocks import clock_of, latest_us
 from fivefold.store.sql.database import reading
 from fivefold.usecases.monitoring.revalidation import TRIGGERS, still_measured, triggers_now, worst
@@ -66,14 +67,12 @@ class OrganisationFigures:
     open_changes: int = 0
     rates_age_days: int = 0
     validation: LastValidation | None = None
+    reviews: Reviews = field(default_factory=lambda: Reviews(0, None))
 
     def triggers(self, now_us: int) -> dict[str, bool | None]:
         """Tell which triggers of a revalidation are reached; None where it is unknown."""
-        last = self.validation
-        triggers = [
-            *([] if last is None else still_measured(last.report)),
-            *triggers_now(None if last is None else last.made_us, self.open_changes, now_us),
-        ]
+        measured = [] if self.validation is None else still_measured(self.validation.report)
+        triggers = [*measured, *triggers_now(self.reviews, self.open_changes, now_us)]
         return {name: worst(triggers, name) for name in TRIGGERS}
 
 
@@ -114,6 +113,9 @@ class PlatformFigures:
             for number in names:
                 newest = rates_for(session, number, base_currency_of(session, number), day).newest
                 by_organisation[number].rates_age_days = (day - newest).days
+            for number, reviews in reviews_by_organisation(session).items():
+                if number in by_organisation:
+                    by_organisation[number].reviews = reviews
             for number, validation in self._last(session).items():
                 by_organisation[number].validation = validation
         return [by_organisation[number] for number in sorted(by_organisation)]

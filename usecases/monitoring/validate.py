@@ -12,7 +12,13 @@ from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.risk.governance.validate.measures import LEAST_CONFIRMED
 from fivefold.risk.governance.validate.ranking import RESAMPLES
 from fivefold.store.levels.assessment_queue import queue_depth
-from fivefold.store.monitoring.revalidation import count_open_changes, latest_run, run_numbered, runs_of
+from fivefold.store.monitoring.revalidation import (
+    count_open_changes,
+    latest_run,
+    reviews_of,
+    run_numbered,
+    runs_of,
+)
 from fivefold.store.monitoring.validation import overrides_before, transitions_between, versions_named
 from fivefold.store.tables.events import ValidationRun
 from fivefold.usecases.accounts.settings import Settings, settings_of
@@ -165,11 +171,7 @@ def _report(
         period,
         settings.override_cap_percent,
     )
-    last = latest_run(session, organisation_id)
-    triggers = [
-        *measured_triggers(groups, overrides),
-        *triggers_now(None if last is None else last.made_us, count_open_changes(session, organisation_id), now_us),
-    ]
+    triggers = [*measured_triggers(groups, overrides), *_triggers_now(session, organisation_id, now_us)]
     return {
         "form": FORM,
         **asdict(period),
@@ -250,13 +252,14 @@ def _validated(row: ValidationRun) -> Validated:
 
 
 def revalidation(context: Context) -> list[Trigger]:
-    """Tell what asks for a revalidation now: what the last validation measured, its age, and open material changes."""
+    """Tell what asks for a revalidation now: what the last validation measured, the review, and material changes."""
     now = context.now()
     with context.reading() as session:
         last = latest_run(session, context.organisation_id)
-        return [
-            *([] if last is None else still_measured(last.report)),
-            *triggers_now(
-                None if last is None else last.made_us, count_open_changes(session, context.organisation_id), now
-            ),
-        ]
+        measured = [] if last is None else still_measured(last.report)
+        return [*measured, *_triggers_now(session, context.organisation_id, now)]
+
+
+def _triggers_now(session: Session, organisation_id: int, now_us: int) -> list[Trigger]:
+    reviews = reviews_of(session, organisation_id)
+    return triggers_now(reviews, count_open_changes(session, organisation_id), now_us)

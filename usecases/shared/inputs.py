@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import date
 
-from fivefold.domain.clock import EARLIEST_YEAR, to_microseconds
+from fivefold.domain.clock import EARLIEST_YEAR, from_microseconds, to_microseconds
 from fivefold.domain.errors import ConfigError
 from fivefold.usecases.shared.entity_checks import storable
 
@@ -63,3 +63,13 @@ def read_quarter(name: str) -> Quarter:
     begins = date(year, 3 * number - 2, 1)
     ends = date(year + number // 4, 3 * number % 12 + 1, 1)
     return Quarter(name, to_microseconds(begins), to_microseconds(ends))
+
+
+def quarter_of(moment_us: int) -> Quarter:
+    """Find the quarter that a moment is in, in UTC.
+
+    >>> quarter_of(to_microseconds(date(2026, 10, 1))).name, quarter_of(to_microseconds(date(2026, 10, 1)) - 1).name
+    ('2026Q4', '2026Q3')
+    """
+    day = from_microseconds(moment_us)
+    return read_quarter(f"{day.year}Q{(day.month + 2) // 3}")

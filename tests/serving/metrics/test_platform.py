@@ -83,7 +83,7 @@ def test_an_organisation_is_told_by_its_number() -> None:
     assert found["fivefold_validation_alert_conversion", (("level", "low"), of)] == 0.1
     assert found["fivefold_validation_false_positive_share", (("level", "low"), of)] == 0.9
     assert found["fivefold_revalidation_trigger", (of, ("trigger", "material change"))] == 1
-    assert found["fivefold_revalidation_trigger", (of, ("trigger", "age"))] == 0
+    assert found["fivefold_revalidation_trigger", (of, ("trigger", "review"))] == 1
 
 
 def test_what_is_unknown_is_no_number() -> None:

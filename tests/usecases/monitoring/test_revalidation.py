@@ -2,22 +2,23 @@
 
 import json
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import DAY_US
+from fivefold.domain.clock import DAY_US, to_microseconds
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.models.drift import SHIFTED
 from fivefold.risk.governance.validate.measures import MEASURED, TOO_FEW, Measure
 from fivefold.risk.governance.validate.verdicts import AcceptanceLimits
+from fivefold.store.monitoring.revalidation import Reviews
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.monitoring.people import OverrideFigures
 from fivefold.usecases.monitoring.revalidation import (  # fmt: skip
-    AGE,
     CHANGE,
     DRIFT,
     GINI,
@@ -27,6 +28,7 @@ from fivefold.usecases.monitoring.revalidation import (  # fmt: skip
     NOT_REACHED,
     OVERRIDES,
     REACHED,
+    REVIEW,
     TRIGGERS,
     UNKNOWN,
     ChangeLine,
@@ -154,29 +156,45 @@ def test_a_version_by_which_nobody_stands_any_more_asks_for_nothing() -> None:
     assert worst(made, MISSES) is None
 
 
-@pytest.mark.parametrize(("age_us", "answer"), [(365 * DAY_US, NOT_REACHED), (365 * DAY_US + 1, REACHED)])
-def test_a_validation_holds_for_a_year(age_us: int, answer: str) -> None:
-    age, _ = triggers_now(0, 0, age_us)
-    assert (age.name, age.answer, age.limit) == (AGE, answer, 365)
-    assert age.figure == age_us / DAY_US
+Q3_ENDED = to_microseconds(date(2026, 10, 1))
 
 
-def test_what_was_never_validated_is_to_be() -> None:
-    age, _ = triggers_now(None, 0, 9)
-    assert (age.answer, age.figure) == (REACHED, None)
+@pytest.mark.parametrize(
+    ("signed_until_us", "answer"),
+    [(None, REACHED), (Q3_ENDED - 1, REACHED), (Q3_ENDED, NOT_REACHED), (Q3_ENDED + DAY_US, NOT_REACHED)],
+)
+def test_each_quarter_that_ended_asks_for_a_review_that_is_signed_off(signed_until_us: int | None, answer: str) -> None:
+    review, _ = triggers_now(Reviews(0, signed_until_us), 0, Q3_ENDED + 50 * DAY_US)
+    assert (review.name, review.answer, review.limit) == (REVIEW, answer, 50)
+    if signed_until_us is None:
+        assert review.figure is None
+    else:
+        assert review.figure == 50 - (signed_until_us - Q3_ENDED) / DAY_US
+
+
+def test_the_next_quarter_asks_again_from_its_first_moment() -> None:
+    q4_ended = to_microseconds(date(2027, 1, 1))
+    answers = [triggers_now(Reviews(0, Q3_ENDED), 0, q4_ended + step)[0].answer for step in (-1, 0)]
+    assert answers == [NOT_REACHED, REACHED]
+
+
+def test_who_began_in_this_quarter_has_nothing_to_review() -> None:
+    for begins_us, answer in ((Q3_ENDED - 1, REACHED), (Q3_ENDED, NOT_REACHED)):
+        review, _ = triggers_now(Reviews(begins_us, None), 0, Q3_ENDED + DAY_US)
+        assert review.answer == answer
 
 
 @pytest.mark.parametrize(("changes", "answer"), [(0, NOT_REACHED), (1, REACHED)])
 def test_an_open_change(changes: int, answer: str) -> None:
-    _, change = triggers_now(0, changes, 1)
+    _, change = triggers_now(Reviews(0, None), changes, 1)
     assert (change.name, change.answer, change.figure) == (CHANGE, answer, changes)
 
 
 def test_what_was_measured_holds_until_the_next_validation() -> None:
-    made = [*measured_triggers([group(gini=measure(0.1))], NONE), *triggers_now(None, 3, 9)]
+    made = [*measured_triggers([group(gini=measure(0.1))], NONE), *triggers_now(Reviews(0, None), 3, 9)]
     assert {trigger.name for trigger in made} == set(TRIGGERS)
     kept = still_measured({"triggers": [vars(trigger) for trigger in made]})
-    assert kept == [trigger for trigger in made if trigger.name not in {AGE, CHANGE}]
+    assert kept == [trigger for trigger in made if trigger.name not in {REVIEW, CHANGE}]
 
 
 NOW = platforms.NOW

@@ -1,12 +1,16 @@
 """The figures that an operator watches: of every organisation its own."""
 
-import pytest
-from sqlalchemy import Engine
+from datetime import date
 
-from fivefold.domain.clock import DAY_US
+import pytest
+from sqlalchemy import Engine, update
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import DAY_US, to_microseconds
 from fivefold.domain.errors import StoreError
 from fivefold.risk.governance.validate import measures
 from fivefold.store.sql.database import open_database
+from fivefold.store.tables.events import ValidationRun
 from fivefold.usecases.monitoring.revalidation import register_change
 from fivefold.usecases.monitoring.statistics import PlatformFigures
 from fivefold.usecases.monitoring.validate import validate_levels
@@ -36,7 +40,8 @@ def test_a_bank_as_it_stands(engine: Engine) -> None:
     assert (first.with_level, first.overrides, first.downward) == (4, 1, 1)
     assert (first.due, first.oldest_us, first.quarantined) == (1, bank.now, 0)
     assert (second.levels, second.due, second.oldest_us, second.validation) == ({}, 0, None, None)
-    assert second.triggers(bank.now)["age"] is True
+    assert second.triggers(bank.now)["review"] is False
+    assert second.triggers(bank.now + 92 * DAY_US)["review"] is True
     assert second.triggers(bank.now)["gini"] is None
 
 
@@ -87,8 +92,14 @@ def test_what_the_last_validation_found(engine: Engine, monkeypatch: pytest.Monk
     assert figures.read()[0].validation is found.validation, "a report is read once"
     register_change(Context(engine, bank.actor).at(NOW), "product", "Loans.")
     triggers = figures.read()[0].triggers(NOW + 2)
-    assert (triggers["material change"], triggers["age"], triggers["drift"]) == (True, False, None)
-    assert figures.read()[0].triggers(NOW + 366 * DAY_US)["age"] is True
+    assert (triggers["material change"], triggers["drift"]) == (True, None)
+    later_us = to_microseconds(date(2027, 1, 1))
+    assert figures.read()[0].triggers(later_us)["review"] is True
+    with Session(engine) as session, session.begin():
+        session.execute(
+            update(ValidationRun).where(ValidationRun.id == made.id).values(signed_us=NOW, until_us=later_us)
+        )
+    assert figures.read()[0].triggers(later_us)["review"] is False
 
 
 def test_a_database_out_of_reach_is_told() -> None:

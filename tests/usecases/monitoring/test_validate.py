@@ -1,12 +1,13 @@
 """A validation is made once, kept as it was found, and says what asks for the next one."""
 
 import json
+from datetime import date
 
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import DAY_US
+from fivefold.domain.clock import DAY_US, to_microseconds
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.events import ValidationRun
@@ -32,6 +33,7 @@ from tests.usecases.planted import Planted, Step, day, fill, planted
 
 NOW = platforms.NOW
 FROM, UNTIL = day(0), day(90)
+YEAR_ENDED = to_microseconds(date(2027, 1, 1))
 LOW, HIGH = 1, 3
 
 
@@ -243,7 +245,7 @@ def test_others_validations_and_histories_are_not_there(bank: Planted) -> None:
             read_validation(Context(bank.engine, other.actor), number)
     assert list_validations(Context(bank.engine, other.actor)) == []
     assert {trigger.name for trigger in revalidation(Context(bank.engine, other.actor).at(NOW))} == {
-        "age",
+        "review",
         "material change",
     }
 
@@ -261,29 +263,40 @@ def test_who_was_erased_is_left_out(bank: Planted) -> None:
     assert after["drift"]["ended"] == before["drift"]["ended"] - (bank.steps[gone][-1].version is not None)
 
 
+def sign_all(bank: Planted) -> None:
+    with Session(bank.engine) as session, session.begin():
+        session.execute(update(ValidationRun).values(signed_us=NOW))
+
+
 def test_what_asks_for_a_revalidation_now(bank: Planted) -> None:
     def answers(now_us: int) -> dict[str, str]:
         return {trigger.name: trigger.answer for trigger in revalidation(bank.context.at(now_us))}
 
-    assert answers(NOW) == {"age": "reached", "material change": "not reached"}
+    assert answers(NOW) == {"review": "not reached", "material change": "not reached"}
+    assert answers(YEAR_ENDED)["review"] == "reached"
     bank.override(1, 1, day(50))
     bank.add_all([[Step(day(1), bank.versions[0], 3, 3)]] * 3)
     validate_levels(bank.context.at(NOW), FROM, UNTIL, resamples=20)
-    assert answers(NOW + 365 * DAY_US)["age"] == "not reached"
-    assert answers(NOW + 365 * DAY_US + 1)["age"] == "reached"
+    assert answers(YEAR_ENDED)["review"] == "reached"
+    validate_levels(bank.context.at(YEAR_ENDED), UNTIL, YEAR_ENDED, resamples=20)
+    assert answers(YEAR_ENDED)["review"] == "reached"
+    sign_all(bank)
+    assert answers(YEAR_ENDED + 89 * DAY_US)["review"] == "not reached"
+    assert answers(YEAR_ENDED + 90 * DAY_US)["review"] == "reached"
     assert answers(NOW)["gini"] == "unknown"
     register_change(bank.context.at(NOW + 1), "country", "We open in Malta.")
     assert answers(NOW)["material change"] == "reached"
     made = validate_levels(bank.context.at(NOW + 2), FROM, UNTIL, resamples=20)
     last = {each["name"]: each["answer"] for each in made.report["triggers"]}
-    assert (last["age"], last["material change"]) == ("not reached", "reached")
+    assert (last["review"], last["material change"]) == ("not reached", "reached")
 
 
 def test_the_validation_that_looks_furthest_is_the_latest(bank: Planted) -> None:
     validate_levels(bank.context.at(NOW), FROM, UNTIL, resamples=20)
     validate_levels(bank.context.at(NOW + DAY_US), day(-90), FROM, "an old quarter", resamples=20)
-    (age,) = [trigger for trigger in revalidation(bank.context.at(NOW + 2 * DAY_US)) if trigger.name == "age"]
-    assert age.figure == 2
+    sign_all(bank)
+    (review,) = [trigger for trigger in revalidation(bank.context.at(UNTIL + 2 * DAY_US)) if trigger.name == "review"]
+    assert review.figure == 2
 
 
 def test_a_validation_that_fails_leaves_nothing(bank: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
