@@ -11,7 +11,7 @@ from fivefold.serving.v1.models import models
 from fivefold.serving.v1.monitoring import operations, validations
 from fivefold.serving.v1.portfolio import distribution, entity_lists, values
 from fivefold.serving.v1.queue import queue
-from fivefold.serving.v1.recourse import statement, what_if
+from fivefold.serving.v1.recourse import challenges, statement, what_if
 from fivefold.serving.v1.route import Route, Work
 from fivefold.serving.v1.rulesets import activations, rulesets
 from fivefold.serving.v1.webhooks import webhooks
@@ -27,6 +27,8 @@ DECIDERS = TAGGERS
 """Programs that check a transaction, and people who investigate one."""
 INVESTIGATORS = frozenset({Role.INVESTIGATOR, Role.ADMIN})
 APPROVERS = frozenset({Role.APPROVER, Role.ADMIN})
+RECEIVERS = INVESTIGATORS | PUBLISHERS
+"""People who take what a customer says, and answer."""
 REVIEWERS = frozenset({Role.APPROVER, Role.PUBLISHER, Role.ADMIN})
 """The roles that validate levels."""
 READERS = OF_RISK
@@ -39,6 +41,7 @@ EVERYBODY = READERS | {Role.APP}
 _ENTITY = "/v1/entities/{type}/{external_id}"
 _OVERRIDE = "/v1/overrides/{override}"
 _FAMILY = "/v1/rulesets/{family}"
+_CHALLENGE = "/v1/challenges/{challenge}"
 _POLICY = "/v1/policies/{policy}/versions/{number}"
 _PROPOSAL = "/v1/proposals/{proposal}"
 _ENDPOINT = "/v1/webhooks/{endpoint}"
@@ -56,6 +59,11 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/assessments/{assessment}/sources", READERS, levels.read_sources),
     Route("GET", "/v1/assessments/{assessment}/difference", READERS, levels.read_difference),
     Route("POST", "/v1/assessments/{assessment}/statement", PUBLISHERS, statement.give_statement, work=Work.READING),
+    Route("POST", "/v1/assessments/{assessment}/challenges", RECEIVERS, challenges.open_challenge, 201),
+    Route("GET", "/v1/challenges", READERS, challenges.list_challenges),
+    Route("GET", _CHALLENGE, READERS, challenges.read_challenge),
+    Route("POST", f"{_CHALLENGE}/settle", APPROVERS, challenges.settle_challenge, work=Work.READING),
+    Route("POST", f"{_CHALLENGE}/reply", RECEIVERS, challenges.give_reply),
     Route("GET", f"{_ENTITY}/timeline", READERS, facts.list_events),
     Route("GET", f"{_ENTITY}/tags", READERS, facts.list_tags),
     Route("PUT", f"{_ENTITY}/tags/{{tag}}", TAGGERS, entities.set_tag, 202),

@@ -92,6 +92,14 @@ _ALL = (
         organisation=_OF_ENTITY,
     ),
     BoundTable(
+        name="challenges",
+        columns=(
+            "id", "organisation_id", "entity_id", "number", "words", "received_us", "opened_us", "opened_by", "due_us",
+            "record_sha256", "state", "settled_by", "settled_us", "reason", "answer", "facts", "settled_number",
+            "override_id",
+        ),
+    ),
+    BoundTable(
         name="proposals",
         columns=(
             "id", "organisation_id", "entity_id", "kind", "subject", "content", "reach", "reason", "proposed_by",
@@ -119,6 +127,7 @@ _ALL = (
         columns=(
             "organisation_id", "levels", "locked_us", "base_currency", "override_cap_percent", "retention_days",
             "minimum_coverage_percent", "programs_lower_levels", "two_people_promote", "sole_operator_us",
+            "challenge_days",
         ),
         primary=("organisation_id",),
         entities=(),

@@ -10,6 +10,7 @@ from fivefold.store.audit.chain_reading import ROWS_AT_A_TIME
 from fivefold.store.tables.audit import AuditEntry, AuditHead
 from fivefold.store.tables.events import MaterialChange, Policy, ValidationRun
 from fivefold.store.tables.levels import OverrideRow
+from fivefold.store.tables.recourse import Challenge
 from fivefold.store.tables.rulesets import Activation, Backtest, Family, Proposal, RulesetVersion
 
 _ENTRIES = cast("Table", AuditEntry.__table__)
@@ -59,6 +60,15 @@ def validations_in(session: Session, organisation_id: int, from_us: int, until_u
     )
     statement = select(ValidationRun).where(ValidationRun.organisation_id == organisation_id, in_time)
     return session.scalars(statement.order_by(ValidationRun.id)).all()
+
+
+def challenges_in(session: Session, organisation_id: int, from_us: int, until_us: int) -> Sequence[Challenge]:
+    """List the challenges that were open or settled in a period."""
+    over = and_(Challenge.settled_us.is_not(None), Challenge.settled_us < from_us)
+    statement = select(Challenge).where(
+        Challenge.organisation_id == organisation_id, Challenge.opened_us < until_us, ~over
+    )
+    return session.scalars(statement.order_by(Challenge.id)).all()
 
 
 def overrides_in(session: Session, organisation_id: int, from_us: int, until_us: int) -> Sequence[OverrideRow]:

@@ -37,11 +37,12 @@ from fivefold.store.tables.entities import (
 from fivefold.store.tables.events import Decision, Delivery, OutboxEvent
 from fivefold.store.tables.levels import Assessment, AssessmentInputs, DueMark, Opening, OverrideRow, Standing
 from fivefold.store.tables.queue import QueueWork
+from fivefold.store.tables.recourse import Challenge
 from fivefold.store.tables.rulesets import BacktestMover, Proposal
 
 _DELETED: tuple[type[Any], ...] = (
     *(DueMark, Attributes, Transaction, Correction, Tag, Screening, Record, ValueScore, SearchWord, QueueWork),
-    *(BacktestMover, Opening),
+    *(BacktestMover, Opening, Challenge),
 )
 """Rows about the person alone. Due marks come first, so that a worker with their lease stores nothing any more."""
 
@@ -79,6 +80,9 @@ ACTIVITY: tuple[tuple[InstrumentedAttribute[Any], InstrumentedAttribute[Any]], .
     (Proposal.proposed_us, Proposal.entity_id),
     (Proposal.decided_us, Proposal.entity_id),
     (Decision.at_us, Decision.entity_id),
+    (Challenge.received_us, Challenge.entity_id),
+    (Challenge.opened_us, Challenge.entity_id),
+    (Challenge.settled_us, Challenge.entity_id),
     (QueueWork.changed_us, QueueWork.entity_id),
     (QueueWork.done_us, QueueWork.entity_id),
 )
@@ -149,6 +153,12 @@ def open_record(session: Session, entity_ids: Sequence[int]) -> Record | None:
     return session.scalar(statement.order_by(Record.id).limit(1))
 
 
+def open_challenge(session: Session, entity_ids: Sequence[int]) -> Challenge | None:
+    """Find an open challenge of an assessment of entities, which keeps the record until it is settled."""
+    statement = select(Challenge).where(among(session, Challenge.entity_id, entity_ids), Challenge.state == "open")
+    return session.scalar(statement.order_by(Challenge.id).limit(1))
+
+
 def erase(session: Session, entities: Sequence[Entity], now_us: int) -> list[int]:
     """Erase entities everywhere but in the values of the audit log; return the numbers of the emptied proposals."""
     ids = [entity.id for entity in entities]
@@ -196,7 +206,7 @@ def _of(table: type[DeclarativeBase]) -> ColumnElement[int]:
 
 
 def entries_about(session: Session, organisation_id: int, ids: Sequence[int]) -> list[int]:
-    """Find entries of the audit log about entities, their decisions, their overrides and proposals to end these."""
+    """Find entries of the audit log about entities, their decisions, challenges and overrides, or the end of these."""
 
     def numbers_of(table: type[Any]) -> ScalarSelect[str]:
         return select(cast_to(table.id, Text)).where(among(session, _of(table), ids)).scalar_subquery()
@@ -205,6 +215,7 @@ def entries_about(session: Session, organisation_id: int, ids: Sequence[int]) ->
         (AuditEntry.subject_kind == "entity") & among(session, AuditEntry.subject_id, [str(number) for number in ids]),
         (AuditEntry.subject_kind == "override") & AuditEntry.subject_id.in_(numbers_of(OverrideRow)),
         (AuditEntry.subject_kind == "decision") & AuditEntry.subject_id.in_(numbers_of(Decision)),
+        (AuditEntry.subject_kind == "challenge") & AuditEntry.subject_id.in_(numbers_of(Challenge)),
     )
     proposals = [str(number) for number in _proposals_about(session, ids)]
     if proposals:

@@ -7,4 +7,5 @@ import fivefold.store.tables.events
 import fivefold.store.tables.levels
 import fivefold.store.tables.operations
 import fivefold.store.tables.queue
+import fivefold.store.tables.recourse
 import fivefold.store.tables.rulesets  # noqa: F401 (imported for their tables alone)

@@ -53,6 +53,7 @@ class OrganisationSettings(Base):
             person.
         two_people_promote: a value model becomes champion only once another person approved it.
         sole_operator_us: since when one person may approve what they proposed; None where two people are needed.
+        challenge_days: within which a challenge is due; None for the usual ones.
     """
 
     __tablename__ = "organisation_settings"
@@ -67,6 +68,7 @@ class OrganisationSettings(Base):
     programs_lower_levels: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     two_people_promote: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     sole_operator_us: Mapped[int | None] = mapped_column(BigInteger)
+    challenge_days: Mapped[int | None] = mapped_column(Integer)
     salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 

@@ -19,6 +19,8 @@ MOST_CHARACTERS_OF_A_LEVEL = 40
 """As rulesets have it."""
 MOST_RETENTION_DAYS = 36_525
 """A hundred years."""
+CHALLENGE_DAYS, MOST_CHALLENGE_DAYS = 30, 365
+"""Within which a challenge is due where nothing else was set, and at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,7 @@ class Settings:
         sole_operator_us: since when one person may approve what they proposed; None where two are needed.
         programs_lower_levels: programs take back what holds a level up without a second person.
         two_people_promote: a value model becomes champion once one person proposed it and another approved.
+        challenge_days: within so many days a challenge of an assessment is due.
     """
 
     levels: tuple[str, ...]
@@ -50,6 +53,7 @@ class Settings:
     programs_lower_levels: bool
     two_people_promote: bool
     sole_operator_us: Annotated[Moment | None, shown_as("sole_operator_since")]
+    challenge_days: int = CHALLENGE_DAYS
 
 
 def settings_of(session: Session, organisation_id: int) -> Settings:
@@ -68,7 +72,12 @@ def _settings(row: OrganisationSettings) -> Settings:
         sole_operator_us=row.sole_operator_us,
         programs_lower_levels=row.programs_lower_levels,
         two_people_promote=row.two_people_promote,
+        challenge_days=_challenge_days(row),
     )
+
+
+def _challenge_days(row: OrganisationSettings) -> int:
+    return CHALLENGE_DAYS if row.challenge_days is None else row.challenge_days
 
 
 def read_settings(context: Context) -> Settings:
@@ -129,6 +138,7 @@ class SettingsChange:
     minimum_coverage_percent: int | None = None
     programs_lower_levels: bool | None = None
     two_people_promote: bool | None = None
+    challenge_days: int | None = None
 
 
 def change_settings_in(session: Session, context: Context, change: SettingsChange) -> Settings:
@@ -157,14 +167,15 @@ def check_values(change: SettingsChange) -> None:
     """Raise ConfigError where a value is invalid."""
     if change.base_currency is not None and not re.fullmatch("[A-Z]{3}", change.base_currency):
         raise ConfigError(f"base_currency is {change.base_currency!r}; it must be three capital letters such as EUR")
-    for name, most in (
-        ("override_cap_percent", 100),
-        ("retention_days", MOST_RETENTION_DAYS),
-        ("minimum_coverage_percent", 100),
+    for name, least, most in (
+        ("override_cap_percent", 0, 100),
+        ("retention_days", 0, MOST_RETENTION_DAYS),
+        ("minimum_coverage_percent", 0, 100),
+        ("challenge_days", 1, MOST_CHALLENGE_DAYS),
     ):
         value = getattr(change, name)
-        if value is not None and (type(value) is not int or not 0 <= value <= most):
-            raise ConfigError(f"{name} is {value!r}; it must be a whole number from 0 to {most}")
+        if value is not None and (type(value) is not int or not least <= value <= most):
+            raise ConfigError(f"{name} is {value!r}; it must be a whole number from {least} to {most}")
     for name in ("programs_lower_levels", "two_people_promote"):
         switch = getattr(change, name)
         if switch is not None and type(switch) is not bool:
@@ -234,4 +245,5 @@ def _audit_fields(row: OrganisationSettings) -> dict[str, object]:
         "minimum_coverage_percent": row.minimum_coverage_percent,
         "programs_lower_levels": row.programs_lower_levels,
         "two_people_promote": row.two_people_promote,
+        "challenge_days": _challenge_days(row),
     }

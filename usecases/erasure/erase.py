@@ -198,8 +198,8 @@ def erase_entity(context: Context, type_name: str, external_id: str, register: P
 
     Raises:
         NotFoundError: there is no such entity.
-        ConflictError: retention is not over, or a legal hold is on it; the message says until when. Or a case or an
-            alert about it is open, or another entity has the name that would be left to it.
+        ConflictError: retention is not over, or a legal hold is on it; the message says until when. Or a case, an
+            alert or a challenge about it is open, or another entity has the name that would be left to it.
     """
     now = context.now()
     with _permitted(), context.writing() as session:
@@ -275,9 +275,15 @@ def _refuse_held(entities: Sequence[Entity], now: int) -> None:
 def _refuse_kept(session: Session, entities: Sequence[Entity], now: int) -> None:
     """Refuse what must be kept: five years and a day after the last activity by default (FATF recommendation 11).
 
-    A case or an alert that is open is activity that has not ended.
+    A case or an alert that is open is activity that has not ended. An open challenge keeps the record that it contests.
     """
     ids = [entity.id for entity in entities]
+    contested = erasing.open_challenge(session, ids)
+    if contested is not None:
+        raise ConflictError(
+            f"challenge {contested.id} contests assessment {contested.entity_id}.{contested.number}, whose record is"
+            " kept until it is settled; nothing was erased"
+        )
     under_way = erasing.open_record(session, ids)
     if under_way is not None:
         raise ConflictError(f"the {under_way.kind} {under_way.external_id!r} about it is open; nothing was erased")

@@ -1,6 +1,7 @@
-"""Evidence of what people decided in a quarter: overrides, proposals, material changes, and who approved what of whom.
+"""Evidence of what people decided in a quarter: overrides, challenges, proposals, material changes, and approvals.
 
-Reasons of overrides, and of proposals about one entity, speak of a person, and are left out; that there is one is a
+Reasons of overrides, and of proposals about one entity, speak of a person, and are left out, as are the words of
+challenges and of their settlements; that there is one is a
 condition of asking. So is what such a proposal would have changed: a tag, a screening, a case.
 """
 
@@ -12,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.store.evidence.archive import (
     activations_before,
+    challenges_in,
     changes_in,
     overrides_in,
     policies_approved_in,
@@ -22,6 +24,7 @@ from fivefold.store.rulesets.proposals import APPROVED, REFUSED
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.store.tables.events import MaterialChange
 from fivefold.store.tables.levels import OverrideRow
+from fivefold.store.tables.recourse import Challenge
 from fivefold.store.tables.rulesets import Proposal
 from fivefold.usecases.changes.contents import OverrideRevoked
 from fivefold.usecases.evidence.archive import ArchiveSection, json_file, optional_iso_text
@@ -29,23 +32,26 @@ from fivefold.usecases.shared.inputs import Quarter
 
 
 def people_part(session: Session, organisation_id: int, quarter: Quarter) -> ArchiveSection:
-    """Collect overrides, proposals, material changes and approvals."""
+    """Collect overrides, challenges, proposals, material changes and approvals."""
     settings = session.get(OrganisationSettings, organisation_id)
     levels = [] if settings is None else settings.levels
     time = quarter.from_us, quarter.until_us
     overrides = overrides_in(session, organisation_id, *time)
     proposals = proposals_in(session, organisation_id, *time)
+    challenges = challenges_in(session, organisation_id, *time)
     changes = changes_in(session, organisation_id, *time)
     approvals = _approvals(session, organisation_id, quarter)
     return ArchiveSection(
         [
             json_file("overrides.json", [_override(row, levels) for row in overrides]),
+            json_file("challenges.json", [_challenge(row, quarter.until_us) for row in challenges]),
             json_file("proposals.json", [_proposal(row) for row in proposals]),
             json_file("material-changes.json", [_change(row) for row in changes]),
             json_file("approvals.json", approvals),
         ],
         {
             "overrides": len(overrides),
+            "challenges": len(challenges),
             "proposals": len(proposals),
             "material_changes": len(changes),
             "approvals": len(approvals),
@@ -66,6 +72,25 @@ def _override(row: OverrideRow, levels: Sequence[str]) -> dict[str, Any]:
         "decided": optional_iso_text(row.decided_us),
         "revoked_by": row.revoked_by,
         "revoked": optional_iso_text(row.revoked_us),
+    }
+
+
+def _challenge(row: Challenge, until_us: int) -> dict[str, Any]:
+    return {
+        "challenge": row.id,
+        "entity": row.entity_id,
+        "assessment": f"{row.entity_id}.{row.number}",
+        "record_sha256": row.record_sha256,
+        "received": optional_iso_text(row.received_us),
+        "opened": optional_iso_text(row.opened_us),
+        "opened_by": row.opened_by,
+        "due": optional_iso_text(row.due_us),
+        "state": row.state,
+        "settled": optional_iso_text(row.settled_us),
+        "settled_by": row.settled_by,
+        "in_time": (until_us if row.settled_us is None else row.settled_us) <= row.due_us,
+        "new_assessment": None if row.settled_number is None else f"{row.entity_id}.{row.settled_number}",
+        "override": row.override_id,
     }
 
 

@@ -33,6 +33,7 @@ class SettingsGiven(RequestModel):
     minimum_coverage_percent: Annotated[int, Field(ge=0, le=100)] | None = None
     programs_lower_levels: bool | None = None
     two_people_promote: bool | None = None
+    challenge_days: Annotated[int, Field(ge=1, le=settings.MOST_CHALLENGE_DAYS)] | None = None
     reason: Text = ""
 
 

@@ -107,22 +107,22 @@ def create() -> None:
     else:
         _refuse_replacing()
     for table in _UNCHANGEABLE:
-        _refuse(table, "UPDATE")
+        refuse(table, "UPDATE")
     for table in (*_UNCHANGEABLE, *_NEVER_DELETED):
-        _refuse(table, "DELETE")
+        refuse(table, "DELETE")
     for table in _DELETED_WITH_THE_ENTITY:
-        _refuse_unless_erased(table, "DELETE")
+        refuse_unless_erased(table, "DELETE")
     for table, fixed in _FIXED.items():
         also = f" AND ({_ALSO[table].format(same=_same())})" if table in _ALSO else ""
-        _refuse(table, "UPDATE", f"NOT ({_unchanged(fixed)}{also})")
+        refuse(table, "UPDATE", f"NOT ({unchanged(fixed)}{also})")
     for table, fixed in _FIXED_WHERE_NAMED.items():
         erasure = f" OR ({_OR_ERASURE[table]})" if table in _OR_ERASURE else ""
-        _refuse(table, "UPDATE", f"NOT (({_unchanged(fixed)}){erasure})", of=fixed)
+        refuse(table, "UPDATE", f"NOT (({unchanged(fixed)}){erasure})", of=fixed)
     for table, (emptied, kept) in _EMPTIED.items():
-        only_emptied = " AND ".join([*(f"NEW.{name} IS NULL" for name in emptied), _unchanged(kept)])
-        _refuse(table, "UPDATE", f"NOT ({only_emptied})")
-        _refuse_unless_erased(table, "UPDATE", only_emptied)
-    _refuse("audit_values", "UPDATE", f"NOT ({_VALUES_ERASED})")
+        only_emptied = " AND ".join([*(f"NEW.{name} IS NULL" for name in emptied), unchanged(kept)])
+        refuse(table, "UPDATE", f"NOT ({only_emptied})")
+        refuse_unless_erased(table, "UPDATE", only_emptied)
+    refuse("audit_values", "UPDATE", f"NOT ({_VALUES_ERASED})")
     _guard_proposals()
 
 
@@ -141,27 +141,27 @@ def _refuse_replacing() -> None:
     """Refuse INSERT OR REPLACE: it deletes the row that is in its way without asking the guard of DELETE."""
     for table in ("audit_entries", "audit_values"):
         same = "organisation_id = NEW.organisation_id AND number = NEW.number"
-        _refuse(table, "INSERT", f"EXISTS (SELECT 1 FROM {table} WHERE {same})")  # noqa: S608 (our own words)
+        refuse(table, "INSERT", f"EXISTS (SELECT 1 FROM {table} WHERE {same})")  # noqa: S608 (our own words)
 
 
 def _guard_proposals() -> None:
     """Let one be decided once, and be emptied where its entity is erased; nothing else happens to it."""
     same = _same()
     decided = (
-        f"({_unchanged((*_CONTENT, *_DECIDED, 'decision_reason', 'state'))}"
-        f" OR ({_unchanged(_CONTENT)} AND OLD.state = 'proposed' AND NEW.state IN ('approved', 'refused', 'withdrawn')"
+        f"({unchanged((*_CONTENT, *_DECIDED, 'decision_reason', 'state'))}"
+        f" OR ({unchanged(_CONTENT)} AND OLD.state = 'proposed' AND NEW.state IN ('approved', 'refused', 'withdrawn')"
         " AND NEW.decided_by IS NOT NULL AND NEW.decided_us IS NOT NULL"
         " AND (NEW.result IS NULL OR NEW.state = 'approved')))"
     )
     emptied = (
-        f"({_unchanged(_DECIDED)} AND NEW.reason = 'erased' AND NEW.decision_reason IS NULL"
+        f"({unchanged(_DECIDED)} AND NEW.reason = 'erased' AND NEW.decision_reason IS NULL"
         f" AND (NEW.subject {same} OLD.subject OR NEW.subject = 'erased')"
         f" AND (NEW.content {same} OLD.content OR NEW.content = '{{}}')"
         f" AND (NEW.reach {same} OLD.reach OR NEW.reach = '{{}}')"
         f" AND (NEW.state {same} OLD.state OR (OLD.state = 'proposed' AND NEW.state = 'withdrawn')))"
     )
-    _refuse("proposals", "UPDATE", f"NOT ({_unchanged(_PROPOSED)} AND ({decided} OR {emptied}))")
-    _refuse_unless_erased("proposals", "UPDATE", f"NOT ({decided})")
+    refuse("proposals", "UPDATE", f"NOT ({unchanged(_PROPOSED)} AND ({decided} OR {emptied}))")
+    refuse_unless_erased("proposals", "UPDATE", f"NOT ({decided})")
 
 
 def _on_postgresql() -> bool:
@@ -173,11 +173,12 @@ def _same() -> str:
     return "IS NOT DISTINCT FROM" if _on_postgresql() else "IS"
 
 
-def _unchanged(columns: Iterable[str]) -> str:
+def unchanged(columns: Iterable[str]) -> str:
+    """Write the condition that an UPDATE leaves these columns as they are."""
     return " AND ".join(f"OLD.{name} {_same()} NEW.{name}" for name in columns)
 
 
-def _refuse(table: str, statement: str, when: str = "TRUE", of: Iterable[str] = ()) -> None:
+def refuse(table: str, statement: str, when: str = "TRUE", of: Iterable[str] = ()) -> None:
     """Refuse a statement, or that for rows of a condition alone; an UPDATE may be looked at for some columns alone."""
     name = f"{table}_history_{statement.lower()}"
     what = f"{statement} OF {', '.join(of)}" if of else statement
@@ -192,7 +193,7 @@ def _refuse(table: str, statement: str, when: str = "TRUE", of: Iterable[str] = 
     op.execute(f"CREATE TRIGGER {name} BEFORE {what} ON {table} FOR EACH {rows} EXECUTE FUNCTION audit_refuse()")
 
 
-def _refuse_unless_erased(table: str, statement: str, when: str = "TRUE") -> None:
+def refuse_unless_erased(table: str, statement: str, when: str = "TRUE") -> None:
     """Refuse a statement for rows of a condition whose entity is not marked as erased."""
     name = f"{table}_erased_{statement.lower()}"
     if not _on_postgresql():

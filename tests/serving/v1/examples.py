@@ -64,6 +64,7 @@ _FAMILY, _ENDPOINT = ("family",), ("endpoint",)
 _KEPT = {"name": "kept"}
 _PROPOSED = {"policy": "payments", "number": "2"}
 WHY = "because of the test"
+WORDS = "That is not so"
 QUARTER = {"begins": "2026-07-01", "ends": "2026-10-01"}
 
 EXAMPLES: Mapping[str, Example] = {
@@ -76,6 +77,11 @@ EXAMPLES: Mapping[str, Example] = {
     "read_reasons": Example({"assessment": "1.1"}, own=("assessment",)),
     "read_sources": Example({"assessment": "1.1"}, own=("assessment",)),
     "give_statement": Example({"assessment": "1.1"}, own=("assessment",)),
+    "open_challenge": Example({"assessment": "1.1"}, {"words": WORDS}, own=("assessment",)),
+    "list_challenges": Example(query={"state": "open"}),
+    "read_challenge": Example({"challenge": "1"}, own=("challenge",)),
+    "settle_challenge": Example({"challenge": "1"}, {"outcome": "confirmed", "reason": WHY}, own=("challenge",)),
+    "give_reply": Example({"challenge": "2"}, own=("challenge",)),
     "read_what_if": Example(_CUSTOMER, own=_OF_CUSTOMER),
     "read_difference": Example({"assessment": "1.1"}, own=("assessment",), status=404),  # there is none before it
     "list_transaction_days": Example(_CUSTOMER, query={"since": "2026-10-20", "until": "2026-11-20"}, own=_OF_CUSTOMER),
@@ -245,6 +251,7 @@ def furnish(place: Place) -> Place:
     save(place, maker, "drafted", "d")
     place.good("POST", "/v1/rulesets/drafted/backtests", {}, token=maker)
     place.good("GET", f"{customer}/risk?freshness=now", role="app")
+    challenged(place)
     override(place)
     proposed(place, maker)
     revocation(place)
@@ -328,6 +335,17 @@ def proposed(place: Place, maker: str) -> None:
     for year in (2031, 2032, 2033):
         body = {"since": f"{year}-01-01", "members": ["NO"], "title": "Spare", "source": "Ourselves", "reason": WHY}
         place.good("POST", "/v1/lists/spare/versions", body, token=maker)
+
+
+def challenged(place: Place) -> None:
+    """Contest the first assessment, which waits, and another one, which was settled."""
+    place.good("POST", "/v1/assessments/1.1/challenges", {"words": WORDS}, role="investigator")
+    of_company = place.good("GET", path_to("/v1/entities/{t}/{e}/risk", t="company", e=COMPANY), role="admin")
+    made = place.good(
+        "POST", f"/v1/assessments/{of_company['assessment']}/challenges", {"words": WORDS}, role="investigator"
+    )
+    settled_as = {"outcome": "confirmed", "reason": WHY}
+    place.good("POST", f"/v1/challenges/{made['id']}/settle", settled_as, role="approver")
 
 
 def override(place: Place) -> None:

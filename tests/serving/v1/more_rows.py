@@ -11,6 +11,7 @@ from fivefold.store.tables.accounts import RateTableRow, Token
 from fivefold.store.tables.entities import Entity, ListVersionRow
 from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent, ValidationRun
 from fivefold.store.tables.levels import Assessment, DueMark, Standing, Transition
+from fivefold.store.tables.recourse import Challenge
 from fivefold.store.tables.rulesets import Activation, Backtest, BacktestMover, RulesetVersion
 from fivefold.usecases.ingest.import_progress import note_import
 from fivefold.usecases.shared.context import Context
@@ -138,6 +139,7 @@ MORE: Mapping[str, Callable[[Place, int], None]] = {
     "list_transactions": _asked("POST", "/v1/transactions", lambda number: [transaction(100 + number, CUSTOMER)]),
     "list_overrides_of": _asked("POST", f"{_COMPANY}/overrides", lambda _: {"level": "high", "reason": WHY}),
     "list_overrides": _asked("POST", f"{_COMPANY}/overrides", lambda _: {"level": "high", "reason": WHY}),
+    "list_challenges": _copied(Challenge, number=lambda number: 1_000 + number),
     "list_decisions": _asked(
         "POST",
         "/v1/decisions",

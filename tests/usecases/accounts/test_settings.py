@@ -137,6 +137,8 @@ def test_settings_are_changed_one_by_one(engine: Engine, ana: Actor) -> None:
         {"retention_days": -1},
         {"retention_days": "5"},
         {"retention_days": 36_526},
+        {"challenge_days": 0},
+        {"challenge_days": 366},
         {"base_currency": "eur"},
         {"base_currency": "EURO"},
         {"base_currency": "EUR\n"},
@@ -153,7 +155,8 @@ def test_who_settled_what_is_recorded(engine: Engine, ana: Actor) -> None:
     choose_levels(Context(engine, ana), ["a", "b", "c"])
     change_settings(Context(engine, ana), override_cap_percent=5)
     first = {"levels": ["a", "b", "c"], "base_currency": "EUR", "override_cap_percent": 10, "retention_days": 1826,
-             "minimum_coverage_percent": 80, "programs_lower_levels": False, "two_people_promote": False}  # fmt: skip
+             "minimum_coverage_percent": 80, "programs_lower_levels": False, "two_people_promote": False,
+             "challenge_days": 30}  # fmt: skip
     second = {**first, "override_cap_percent": 5}
     number = str(ana.organisation_id)
     assert audited(engine) == [

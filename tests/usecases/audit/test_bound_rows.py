@@ -25,6 +25,8 @@ from fivefold.usecases.ingest.entities import put_entities, put_owners
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
 from fivefold.usecases.ingest.ownerships import OwnersRow
 from fivefold.usecases.levels.clock_repair import repair_dates
+from fivefold.usecases.recourse.challenges import open_challenge
+from fivefold.usecases.recourse.settlement import Settlement, settle_challenge
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow, OwnerGiven
@@ -69,6 +71,7 @@ def bank(engine: Engine) -> Bank:
         [OwnersRow(0, "x", (OwnerGiven("customer", "b", None, made.now),))],
     )
     proposals(made)
+    challenges(made)
     bind_unnamed(engine)
     return made
 
@@ -113,6 +116,16 @@ def proposals(bank: Bank) -> None:
             decide(Context(bank.engine, other).at(bank.now), asked.id, "seen")
         elif name == "c":
             refuse_proposal(bank.context, asked.id, "no more")
+
+
+def challenges(bank: Bank) -> None:
+    """Two are settled."""
+    settlement = Settlement(outcome="confirmed", reason=WHY)
+    for name in "ab":
+        standing = bank.standing(name)
+        assert standing.number > 1
+        made = open_challenge(bank.context, f"{standing.entity_id}.{standing.number}", WHY)
+        settle_challenge(Context(bank.engine, Actor(bank.of, "member:2")).at(bank.now), made.id, settlement)
 
 
 def findings(bank: Bank) -> list[str]:
@@ -175,6 +188,8 @@ def test_every_column_is_compared(bank: Bank, table: str) -> None:
         changed["kind"] = "case" if row["kind"] == "alert" else "alert"
     if table == "activations":
         changed["kind"] = "off"
+    if table == "challenges":
+        changed["state"] = "corrected"
     for column, value in changed.items():
         if column in {*bound.columns, "salt"}:
             with unguarded(bank.engine) as connection:

@@ -4,10 +4,12 @@ import json
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
+from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.events import MaterialChange, Policy
+from fivefold.store.tables.recourse import Challenge
 from fivefold.store.tables.rulesets import Proposal
 from fivefold.usecases.evidence.archive import optional_iso_text
 from fivefold.usecases.evidence.people import people_part
@@ -47,8 +49,37 @@ def test_overrides_that_had_to_do_with_the_quarter(bank: Planted) -> None:
     bank.override(1, 1, day(90))
     files, counts = parts(bank)
     assert [each["override"] for each in files["overrides.json"]] == kept
-    assert counts == {"overrides": 6, "proposals": 0, "material_changes": 0, "approvals": 2}
+    assert counts == {"overrides": 6, "challenges": 0, "proposals": 0, "material_changes": 0, "approvals": 2}
     assert "reason" not in str(files)
+    assert "Wolfgang" not in str(files)
+
+
+def challenged(bank: Planted, number: int, opened_us: int, settled_us: int | None = None) -> None:
+    state = "open" if settled_us is None else "confirmed"
+    with Session(bank.engine) as session, session.begin():
+        entity = session.scalars(select(Entity).where(Entity.organisation_id == bank.actor.organisation_id)).first()
+        assert entity is not None
+        session.add(
+            Challenge(
+                organisation_id=entity.organisation_id, entity_id=entity.id, number=number, words="Wolfgang is it.",
+                received_us=opened_us, opened_us=opened_us, opened_by="member:1", due_us=opened_us + day(30) - day(0),
+                record_sha256="0f", state=state, settled_us=settled_us, settled_by=settled_us and "member:2",
+                reason=settled_us and "Wolfgang was wrong.",
+            )
+        )  # fmt: skip
+
+
+def test_challenges_that_were_open_in_the_quarter_say_whether_they_were_in_time(bank: Planted) -> None:
+    challenged(bank, 1, day(-9), day(0) - 1)
+    challenged(bank, 2, day(-9), day(0))
+    challenged(bank, 3, day(-9), day(22))
+    challenged(bank, 4, day(70))
+    challenged(bank, 5, day(5))
+    challenged(bank, 6, day(90))
+    files, counts = parts(bank)
+    found = files["challenges.json"]
+    assert [(each["challenge"], each["in_time"]) for each in found] == [(2, True), (3, False), (4, True), (5, False)]
+    assert counts["challenges"] == 4
     assert "Wolfgang" not in str(files)
 
 

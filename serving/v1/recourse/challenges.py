@@ -1,0 +1,91 @@
+"""Challenges of assessments: opened with a person's words, settled by another person, and answered."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from fivefold.domain.paging import Page
+from fivefold.serving.v1.levels.levels import Numbered
+from fivefold.serving.v1.paging import PageQuery
+from fivefold.serving.v1.route import RequestContext
+from fivefold.serving.v1.schemas import LARGEST_BIG, BigNumber, MomentGiven, RequestModel, ResponseModel, Text
+from fivefold.usecases.recourse import challenges, reply, settlement
+from fivefold.usecases.recourse.challenges import ChallengeFilters, ChallengeLine
+from fivefold.usecases.recourse.reply import Reply
+from fivefold.usecases.recourse.settlement import MOST_FACTS, Settlement
+
+
+class ChallengeGiven(RequestModel):
+    """The words of the person, and when they were received; now by default."""
+
+    words: Text
+    received: MomentGiven | None = None
+
+
+class SettlementGiven(RequestModel):
+    """How the challenge is settled, and why.
+
+    `answer`: what the person is shown besides the fixed words. `facts`: what was corrected, such as `field income`,
+    where the outcome is corrected. `override`: the number of the one that a person decided on since the challenge was
+    opened, where the outcome is overridden.
+    """
+
+    outcome: Literal["confirmed", "corrected", "overridden"]
+    reason: Text
+    answer: Text = ""
+    facts: Annotated[list[Text], Field(max_length=MOST_FACTS)] = Field(default_factory=list)
+    override: Annotated[int, Field(ge=1, le=LARGEST_BIG)] | None = None
+
+
+class PageOfChallenges(PageQuery):
+    """Which challenges; without a filter all. `external_id` is of an entity of the `type`."""
+
+    state: Literal["open", "confirmed", "corrected", "overridden"] | None = None
+    type: Text = "customer"
+    external_id: Text | None = None
+    due_before: MomentGiven | None = None
+
+
+class ReplyGiven(ResponseModel):
+    """A reply, and the SHA-256 of its content, which the audit log keeps."""
+
+    reply: Reply
+    sha256: str
+
+
+def open_challenge(context: RequestContext, assessment: Numbered, body: ChallengeGiven) -> ChallengeLine:
+    """Open a challenge of an assessment, such as 12.3: its record is kept as it is until the challenge is settled.
+
+    The same words received at the same time are the same challenge, however often they are sent.
+    """
+    return challenges.open_challenge(context, assessment, body.words, body.received)
+
+
+def list_challenges(context: RequestContext, query: PageOfChallenges) -> Page[ChallengeLine]:
+    """List challenges, those due first first."""
+    filters = ChallengeFilters(
+        state=query.state,
+        entity=None if query.external_id is None else (query.type, query.external_id),
+        due_before_us=query.due_before,
+    )
+    return challenges.list_challenges(context, filters, query.part)
+
+
+def read_challenge(context: RequestContext, challenge: BigNumber) -> ChallengeLine:
+    """Show a challenge, and whether the record that it contests is what it was."""
+    return challenges.read_challenge(context, challenge)
+
+
+def settle_challenge(context: RequestContext, challenge: BigNumber, body: SettlementGiven) -> ChallengeLine:
+    """Settle a challenge: the outcome stands, facts were corrected, or a person decided instead of the rules.
+
+    By another person than those who decided what is contested. What is corrected or overridden, is so before.
+    """
+    given = Settlement(**body.model_dump())
+    return settlement.settle_challenge(context, challenge, given, valuer=context.valuer)
+
+
+def give_reply(context: RequestContext, challenge: BigNumber) -> ReplyGiven:
+    """Make the reply to a challenge that was settled, for the person concerned, and record that it was given."""
+    made = reply.give_reply(context, challenge, "json")
+    return ReplyGiven(reply=made, sha256=made.sha256)

@@ -1,0 +1,1 @@
+"""Challenges of assessments, as they are stored."""

@@ -1,0 +1,113 @@
+"""Challenges: what is contested, and the record that is kept for them. Nothing here begins or ends a transaction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from fivefold.domain.canonical import canonical_json
+from fivefold.domain.errors import NotFoundError
+from fivefold.domain.paging import Page, Part
+from fivefold.store.audit.standings import COLUMNS, standing_in
+from fivefold.store.sql.keyset import rows_of
+from fivefold.store.tables.entities import Entity, EntityType
+from fivefold.store.tables.levels import Assessment, AssessmentInputs, Standing
+from fivefold.store.tables.recourse import Challenge
+from fivefold.store.tables.rulesets import RulesetVersion
+
+OPEN, CONFIRMED, CORRECTED, OVERRIDDEN = "open", "confirmed", "corrected", "overridden"
+
+
+def challenge_numbered(session: Session, organisation_id: int, number: int, *, locked: bool = False) -> Challenge:
+    """Find a challenge; *locked* locks it and its entity, also against erasure, until the transaction ends.
+
+    NotFoundError if the organisation has none of that number.
+    """
+    statement = select(Challenge.entity_id).join(Entity, Entity.id == Challenge.entity_id)
+    of = (Challenge.id == number, Challenge.organisation_id == organisation_id, Entity.erased_us.is_(None))
+    statement = statement.where(*of)
+    found = session.scalar(statement.with_for_update(key_share=True, of=Entity) if locked else statement)
+    row = None if found is None else session.get(Challenge, number, with_for_update=locked, populate_existing=locked)
+    if row is None:
+        raise NotFoundError(f"there is no challenge {number}")
+    return row
+
+
+def challenges_of(session: Session, entity_id: int, number: int) -> Sequence[Challenge]:
+    """List the challenges of one assessment, the first one first."""
+    of = (Challenge.entity_id == entity_id, Challenge.number == number)
+    return session.scalars(select(Challenge).where(*of).order_by(Challenge.id)).all()
+
+
+@dataclass(frozen=True)
+class ChallengeWithEntity:
+    """A challenge, whom it is about, and their latest assessment; None where there is none any more."""
+
+    challenge: Challenge
+    external_id: str
+    type_name: str
+    newest_number: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WantedChallenges:
+    """Which challenges of an organisation are listed; None is no condition.
+
+    Attributes:
+        due_before_us: they are due before; microseconds.
+    """
+
+    organisation_id: int
+    number: int | None = None
+    state: str | None = None
+    entity_id: int | None = None
+    due_before_us: int | None = None
+
+
+def challenges_among(session: Session, wanted: WantedChallenges, part: Part) -> Page[ChallengeWithEntity]:
+    """List the challenges that are wanted, those due first first; without those of erased entities."""
+    statement = (
+        select(Challenge, Entity.external_id, EntityType.name, Standing.number)
+        .join(Entity, Entity.id == Challenge.entity_id)
+        .join(EntityType, EntityType.id == Entity.type_id)
+        .outerjoin(Standing, Standing.entity_id == Challenge.entity_id)
+        .where(Challenge.organisation_id == wanted.organisation_id, Entity.erased_us.is_(None))
+    )
+    given = (
+        (Challenge.id, wanted.number),
+        (Challenge.state, wanted.state),
+        (Challenge.entity_id, wanted.entity_id),
+    )
+    for column, value in given:
+        if value is not None:
+            statement = statement.where(column == value)
+    if wanted.due_before_us is not None:
+        statement = statement.where(Challenge.due_us < wanted.due_before_us)
+    keys = (Challenge.due_us, Challenge.id)
+    return rows_of(session, statement, keys, part).map(lambda row: ChallengeWithEntity(*row))
+
+
+def record_sha256(session: Session, assessment: Assessment) -> str:
+    """Hash an assessment with all it rests on: its row, inputs with the lists' versions, breakdown, and ruleset."""
+    row = {column.name: getattr(assessment, column.name) for column in Assessment.__table__.columns}
+    version = None if assessment.version_id is None else session.get(RulesetVersion, assessment.version_id)
+    rests_on: dict[str, Any] = {
+        "inputs": _content_of(session, assessment),
+        "ruleset": None if version is None else version.canonical,
+    }
+    return sha256(canonical_json({**row, **rests_on}).encode()).hexdigest()
+
+
+def override_of(session: Session, assessment: Assessment) -> int | None:
+    """Give the number of the override that held in an assessment; None for none."""
+    stands = standing_in(_content_of(session, assessment))
+    number: int | None = None if stands is None else stands[COLUMNS.index("override_id")]
+    return number
+
+
+def _content_of(session: Session, assessment: Assessment) -> str | None:
+    inputs = session.get(AssessmentInputs, (assessment.entity_id, assessment.number), populate_existing=True)
+    return None if inputs is None else inputs.content

@@ -1,0 +1,65 @@
+"""The table of challenges: what a person concerned contests, by when they are answered, and how they were settled."""
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, String, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from fivefold.store.audit.history import SALT_CHARACTERS, new_salt
+from fivefold.store.sql.json_text import JSONText
+from fivefold.store.tables.accounts import HASH_CHARACTERS, Base
+from fivefold.store.tables.entities import BIG
+
+_IS_OPEN = text("state = 'open'")
+
+
+class Challenge(Base):
+    """A challenge: a person contests an assessment, which is kept as it is until another person settled it.
+
+    Attributes:
+        number: of the assessment, among those of the entity.
+        words: of the person.
+        received_us: when they were received; the challenge is due so many days later, as was the setting then.
+        opened_by: who wrote it down, as the audit log names them.
+        record_sha256: of the assessment and all it rests on, when the challenge was opened.
+        state: open, confirmed, corrected or overridden.
+        reason: of the settlement, for the organisation; None while it is open.
+        answer: of the settlement, for the person concerned; None where nothing is added to the fixed words.
+        facts: that were corrected, as they are named in the settlement.
+        settled_number: of the assessment that was made at the settlement; None where the contested one stands.
+        override_id: that a person decided on instead of the rules, or that was revoked.
+    """
+
+    __tablename__ = "challenges"
+    __table_args__ = (
+        CheckConstraint("state IN ('open', 'confirmed', 'corrected', 'overridden')", name="state"),
+        Index("ix_challenges_by_due", "organisation_id", "due_us", "id"),
+        Index("ix_challenges_by_state", "organisation_id", "state", "due_us", "id"),
+        Index("ix_challenges_entity", "entity_id", "due_us", "id"),
+        Index(
+            "ix_challenges_open",
+            "entity_id",
+            "number",
+            unique=True,
+            sqlite_where=_IS_OPEN,
+            postgresql_where=_IS_OPEN,
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BIG, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey("organisations.id"))
+    entity_id: Mapped[int] = mapped_column(ForeignKey("entities.id"))
+    number: Mapped[int] = mapped_column(Integer)
+    words: Mapped[str] = mapped_column(Text)
+    received_us: Mapped[int] = mapped_column(BigInteger)
+    opened_us: Mapped[int] = mapped_column(BigInteger)
+    opened_by: Mapped[str] = mapped_column(Text)
+    due_us: Mapped[int] = mapped_column(BigInteger)
+    record_sha256: Mapped[str] = mapped_column(String(HASH_CHARACTERS))
+    state: Mapped[str] = mapped_column(String(10))
+    settled_by: Mapped[str | None] = mapped_column(Text)
+    settled_us: Mapped[int | None] = mapped_column(BigInteger)
+    reason: Mapped[str | None] = mapped_column(Text)
+    answer: Mapped[str | None] = mapped_column(Text)
+    facts: Mapped[list[str] | None] = mapped_column(JSONText())
+    settled_number: Mapped[int | None] = mapped_column(Integer)
+    override_id: Mapped[int | None] = mapped_column(BIG)
+    salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)

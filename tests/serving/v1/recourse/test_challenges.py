@@ -1,0 +1,81 @@
+"""Challenges over HTTP: opened by those who talk to customers, settled by approvers, answered, and in the log."""
+
+from typing import Any
+
+import pytest
+
+from fivefold.serving.v1.path_encoding import path_to
+from tests.serving.v1.examples import CUSTOMER, WHY, WORDS
+from tests.serving.v1.places import Place
+
+CUSTOMERS = path_to("/v1/entities/{t}/{e}", t="customer", e=CUSTOMER)
+
+
+@pytest.fixture
+def assessment(place: Place) -> str:
+    level = place.good("GET", f"{CUSTOMERS}/risk", params={"freshness": "now"}, role="publisher")
+    return str(level["assessment"])
+
+
+def opened(place: Place, assessment: str, **more: Any) -> dict[str, Any]:
+    path = f"/v1/assessments/{assessment}/challenges"
+    made: dict[str, Any] = place.good("POST", path, {"words": WORDS, **more}, role="investigator")
+    return made
+
+
+def test_a_challenge_is_opened_settled_and_answered(place: Place, assessment: str) -> None:
+    made = opened(place, assessment)
+    assert (made["state"], made["assessment"], made["overdue"], made["record_unchanged"]) == (
+        "open",
+        assessment,
+        False,
+        True,
+    )
+    assert opened(place, assessment)["id"] == made["id"]
+    path = f"/v1/challenges/{made['id']}"
+    assert place.good("GET", path, role="approver") == made
+    assert [each["id"] for each in place.good("GET", "/v1/challenges?state=open", role="publisher")] == [made["id"]]
+    of = {"external_id": CUSTOMER, "due_before": made["due_at"]}
+    assert place.good("GET", "/v1/challenges", params=of, role="publisher") == []
+    settled = {"outcome": "confirmed", "reason": WHY, "answer": "We read your letter."}
+    for role in ("app", "investigator", "publisher"):
+        assert place.ask("POST", f"{path}/settle", settled, role=role).status_code == 403
+    assert place.ask("POST", f"{path}/reply", role="investigator").status_code == 409
+    assert place.good("POST", f"{path}/settle", settled, role="approver")["state"] == "confirmed"
+    assert place.ask("POST", f"{path}/settle", settled, role="approver").status_code == 409
+    given = place.good("POST", f"{path}/reply", role="investigator")
+    assert (given["reply"]["answer"], set(given["reply"]) & {"reason", "settled_by", "facts", "override"}) == (
+        "We read your letter.",
+        set(),
+    )
+    latest = place.good("GET", "/v1/audit", role="admin")[0]
+    assert (latest["action"], latest["details"]["sha256"]) == ("challenge.answered", given["sha256"])
+
+
+def test_facts_are_corrected_before(place: Place, assessment: str) -> None:
+    path = f"/v1/challenges/{opened(place, assessment)['id']}/settle"
+    body = {"outcome": "corrected", "reason": WHY, "facts": ["field country"]}
+    assert place.ask("POST", path, body, role="approver").status_code == 409
+    place.good("PUT", CUSTOMERS, {"attributes": {"country": "KP"}}, role="app")
+    done = place.good("POST", path, body, role="approver")
+    level = place.good("GET", f"{CUSTOMERS}/risk", params={"freshness": "stored"}, role="publisher")
+    assert (done["new_assessment"], done["facts"]) == (level["assessment"], ["field country"])
+
+
+def test_what_is_refused(place: Place, assessment: str) -> None:
+    path = f"/v1/assessments/{assessment}/challenges"
+    assert place.ask("POST", path, {"words": WORDS}, role="approver").status_code == 403
+    assert place.ask("POST", path, {"words": ""}, role="investigator").status_code == 422
+    late = {"words": WORDS, "received": "2099-01-01"}
+    assert place.ask("POST", path, late, role="investigator").status_code == 422
+    assert place.ask("POST", "/v1/assessments/9.9/challenges", {"words": WORDS}, role="admin").status_code == 404
+    made = opened(place, assessment)
+    assert place.ask("GET", f"/v1/challenges/{made['id']}", token=place.tokens["other", "admin"]).status_code == 404
+    bad = {"outcome": "refused", "reason": WHY}
+    assert place.ask("POST", f"/v1/challenges/{made['id']}/settle", bad, role="approver").status_code == 422
+
+
+def test_the_days_are_a_setting(place: Place, assessment: str) -> None:
+    assert place.good("GET", "/v1/settings", role="admin")["challenge_days"] == 30
+    for days in (0, 366):
+        assert place.ask("PATCH", "/v1/settings", {"challenge_days": days}, role="admin").status_code == 422

@@ -1,0 +1,461 @@
+"""Challenges: opened once, kept as they were, settled by another person, and gone with the entity alone."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text, update
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
+from fivefold.domain.paging import Part
+from fivefold.store.tables.levels import Assessment
+from fivefold.store.tables.recourse import Challenge
+from fivefold.usecases.accounts.second_person import allow_sole_operator
+from fivefold.usecases.accounts.settings import SettingsChange, change_settings_in, lock_settings
+from fivefold.usecases.audit.verify import verify
+from fivefold.usecases.erasure.erase import erase_entity
+from fivefold.usecases.ingest.entities import put_entities
+from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
+from fivefold.usecases.levels.overrides import approve_override, request_override
+from fivefold.usecases.recourse.challenges import (
+    ChallengeFilters,
+    ChallengeLine,
+    list_challenges,
+    open_challenge,
+    read_challenge,
+)
+from fivefold.usecases.recourse.reply import SENTENCES, give_reply
+from fivefold.usecases.recourse.settlement import Outcome, Settlement, settle_challenge
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.entity_checks import EntityRow
+from tests.store.audits import bind_unnamed, forged
+from tests.store.filling import filled_once
+from tests.usecases import banks
+from tests.usecases.banks import Bank
+from tests.usecases.governed import audited, together
+
+pytestmark = pytest.mark.postgresql
+
+SAID = "I have not earned that since the spring."
+WHY = "The tax return says so."
+STANDS = Settlement(outcome="confirmed", reason=WHY)
+RULES = {"country": banks.COUNTRY, "income": banks.INCOME, "watch": banks.WATCH, "screened": banks.SCREENED}
+
+
+@pytest.fixture
+@filled_once
+def bank(engine: Engine) -> Bank:
+    """A customer at medium by their income, assessed once; and another one."""
+    made = written(engine)
+    for name in "ab":
+        made.put(name, income=1234.5, country="NO")
+        add_screening(made.context, "customer", name, "sanctions", found=False, at_us=made.now)
+    made.settle()
+    bind_unnamed(engine)
+    made.wait(days=1)
+    return made
+
+
+def written(engine: Engine) -> Bank:
+    """A bank with a ruleset, so that levels may be overridden."""
+    made = Bank(engine)
+    with Session(engine) as session, session.begin():
+        lock_settings(session, made.of, made.now)
+    made.activate(banks.document(RULES))
+    return made
+
+
+def by(bank: Bank, number: int) -> Context:
+    """Another member of the bank."""
+    return Context(bank.engine, Actor(bank.of, f"member:{number}")).at(bank.now)
+
+
+def numbered(bank: Bank, name: str = "a") -> str:
+    return f"{bank.id_of(name)}.{bank.standing(name).number}"
+
+
+def opened(bank: Bank, name: str = "a", words: str = SAID) -> ChallengeLine:
+    return open_challenge(bank.context, numbered(bank, name), words)
+
+
+def corrected(*facts: str) -> Settlement:
+    return Settlement(outcome="corrected", reason=WHY, facts=facts)
+
+
+def overridden(number: int) -> Settlement:
+    return Settlement(outcome="overridden", reason=WHY, override=number)
+
+
+def approved(bank: Bank, level: str = "high", name: str = "a") -> int:
+    made = request_override(by(bank, 3), "customer", name, level, "We know them.")
+    return approve_override(by(bank, 4), made.id).id
+
+
+def findings(bank: Bank) -> list[Any]:
+    found: list[Any] = []
+    verify(bank.engine, found.append)
+    return found
+
+
+def test_a_challenge_is_due_after_the_days_that_were_set(bank: Bank) -> None:
+    made = opened(bank)
+    assert (made.state, made.assessment, made.is_newest, made.words) == ("open", numbered(bank), True, SAID)
+    assert (made.received_us, made.due_us) == (bank.now, bank.now + 30 * DAY_US)
+    assert read_challenge(bank.context.at(made.due_us - 1), made.id).overdue is False
+    assert read_challenge(bank.context.at(made.due_us), made.id).overdue is True
+    with Session(bank.engine) as session, session.begin():
+        change_settings_in(session, bank.context, SettingsChange(challenge_days=14))
+    received = bank.now - DAY_US // 2
+    other = open_challenge(bank.context, numbered(bank, "b"), SAID, received)
+    assert (other.received_us, other.due_us) == (received, received + 14 * DAY_US)
+    assert read_challenge(bank.context, made.id).due_us == made.due_us, "one that is open keeps its date"
+
+
+def test_the_same_challenge_sent_again_is_the_same_one(bank: Bank) -> None:
+    first = open_challenge(bank.context, numbered(bank), SAID, bank.now)
+    entries = len(audited(bank.engine))
+    bank.wait(days=1)
+    assert open_challenge(bank.context, first.assessment, f" {SAID} ", first.received_us) == first
+    assert open_challenge(by(bank, 2), first.assessment, SAID).id == first.id, "of no other moment"
+    with pytest.raises(ConflictError, match=f"challenge {first.id} of assessment {first.assessment} is open"):
+        open_challenge(bank.context, first.assessment, "And besides.")
+    settle_challenge(by(bank, 2), first.id, STANDS)
+    assert open_challenge(bank.context, first.assessment, SAID, first.received_us).state == "confirmed"
+    assert len(audited(bank.engine)) == entries + 1, "the settlement"
+    again = open_challenge(bank.context, first.assessment, "Look at this letter.")
+    assert (again.state, again.id != first.id) == ("open", True), "what is new can be heard"
+
+
+def test_two_at_once_open_one(kind: str, tmp_path: Path) -> None:
+    def prepared(engine: Engine) -> Bank:
+        made = Bank(engine)
+        made.activate(banks.document(RULES))
+        made.put("a", income=1234.5)
+        made.settle()
+        return made
+
+    def ask(engine: Engine, made: Bank) -> ChallengeLine:
+        return open_challenge(Context(engine, made.actor).at(made.now), "1.1", SAID)
+
+    made = together(kind, tmp_path, prepared, ask, ask)
+    assert [each.id for each in made] == [1, 1]
+
+
+@pytest.mark.parametrize("words", ["", "  ", "x" * 2001, "nul\0"])
+def test_words_that_are_none(bank: Bank, words: str) -> None:
+    with pytest.raises(ConfigError, match="the words of the challenge"):
+        opened(bank, words=words)
+
+
+def test_what_cannot_be_contested(bank: Bank) -> None:
+    theirs = Bank(bank.engine, "other")
+    for context, name in ((bank.context, "9.9"), (theirs.context, numbered(bank)), (bank.context, "a")):
+        with pytest.raises(NotFoundError, match="there is no assessment"):
+            open_challenge(context, name, SAID)
+    with pytest.raises(ConfigError, match="is still to come"):
+        open_challenge(bank.context, numbered(bank), SAID, bank.now + 36_500 * DAY_US)
+    with pytest.raises(ConflictError, match="it contests an earlier one"):
+        open_challenge(bank.context, numbered(bank), SAID, bank.now - 3 * DAY_US)
+    made = opened(bank)
+    for ask in (
+        lambda: read_challenge(theirs.context, made.id),
+        lambda: settle_challenge(theirs.context, made.id, STANDS),
+        lambda: read_challenge(bank.context, 99),
+    ):
+        with pytest.raises(NotFoundError, match="there is no challenge"):
+            ask()
+    assert list_challenges(theirs.context) == []
+
+
+def test_lists_by_due_date(bank: Bank) -> None:
+    late = open_challenge(bank.context, numbered(bank, "b"), SAID, bank.now)
+    early = open_challenge(bank.context, numbered(bank, "a"), SAID, bank.now - DAY_US)
+    found = list_challenges(bank.context, part=Part(1))
+    assert [each.id for each in found] == [early.id]
+    assert [each.id for each in list_challenges(bank.context, part=Part(1, found.next))] == [late.id]
+    settle_challenge(by(bank, 2), early.id, STANDS)
+
+    def ids(**filters: Any) -> list[int]:
+        return [each.id for each in list_challenges(bank.context, ChallengeFilters(**filters))]
+
+    assert (ids(state="open"), ids(state="confirmed"), ids(state="corrected")) == ([late.id], [early.id], [])
+    assert ids(entity=("customer", "b")) == [late.id]
+    assert ids(due_before_us=late.due_us) == [early.id]
+    assert ids() == [early.id, late.id]
+    with pytest.raises(ConfigError, match="there is no state 'closed'"):
+        ids(state="closed")
+    with pytest.raises(NotFoundError):
+        ids(entity=("customer", "nobody"))
+
+
+def test_the_record_is_kept_as_it_was(bank: Bank, tmp_path: Path) -> None:
+    made = opened(bank)
+    bank.put("a", income=5.0, country="KP")
+    bank.wait(days=1)
+    bank.settle()
+    now = read_challenge(bank.context, made.id)
+    assert (now.record_sha256, now.record_unchanged, now.is_newest) == (made.record_sha256, True, False)
+    later = bank.context.at(bank.now + 3650 * DAY_US)
+    with pytest.raises(ConflictError, match=f"challenge {made.id} contests assessment {made.assessment}"):
+        erase_entity(later, "customer", "a", tmp_path / "e")
+    with forged(bank.engine) as connection:
+        connection.execute(update(Assessment).where(Assessment.number == 1).values(score="7"))
+    assert read_challenge(bank.context, made.id).record_unchanged is False
+    with pytest.raises(ConflictError, match="is not what it was when it was opened"):
+        settle_challenge(by(bank, 2), made.id, STANDS)
+
+
+def test_what_an_account_that_is_owned_rests_on_is_kept_too(bank: Bank, tmp_path: Path) -> None:
+    bank.add_type("account", {}, {})
+    bank.put("x", ("customer", "a"), "account")
+    made = opened(bank)
+    later = bank.context.at(bank.now + 3650 * DAY_US)
+    with pytest.raises(ConflictError, match=f"challenge {made.id} "):
+        erase_entity(later, "customer", "a", tmp_path / "e")
+
+
+def test_once_it_is_settled_the_person_is_erased_with_their_words(bank: Bank, tmp_path: Path) -> None:
+    made = opened(bank, words="zanzibar")
+    settle_challenge(by(bank, 2), made.id, replace(STANDS, reason="zanzibar"))
+    assert findings(bank) == []
+    later = bank.context.at(bank.now + 3650 * DAY_US)
+    erase_entity(later, "customer", "a", tmp_path / "e")
+    assert list_challenges(bank.context) == []
+    with pytest.raises(NotFoundError):
+        read_challenge(bank.context, made.id)
+    with pytest.raises(NotFoundError):
+        open_challenge(bank.context, made.assessment, SAID)
+    assert "zanzibar" not in str(audited(bank.engine))
+    assert findings(bank) == []
+
+
+def test_confirmed_and_answered(bank: Bank) -> None:
+    made = opened(bank)
+    with pytest.raises(ConflictError, match="is open: there is no reply"):
+        give_reply(bank.context, made.id, "json")
+    done = settle_challenge(by(bank, 2), made.id, replace(STANDS, answer="We read your letter."))
+    assert (done.state, done.settled_by, done.settled_us, done.reason) == ("confirmed", "member:2", bank.now, WHY)
+    assert (done.new_assessment, done.facts, done.override, bank.standing().number) == (None, (), None, 1)
+    with pytest.raises(ConflictError, match="was settled already: confirmed by member:2"):
+        settle_challenge(by(bank, 3), made.id, STANDS)
+    reply = give_reply(bank.context, made.id, "json")
+    assert (reply.outcome, reply.answer, reply.new_assessment) == (
+        SENTENCES["confirmed"],
+        "We read your letter.",
+        None,
+    )
+    actions = [(action, who) for who, action, *_ in audited(bank.engine)][-3:]
+    assert actions == [
+        ("challenge.opened", "member:1"),
+        ("challenge.confirmed", "member:2"),
+        ("challenge.answered", "member:1"),
+    ]
+    assert json.loads(json.dumps(audited(bank.engine)[-1][3]))["sha256"] == reply.sha256
+    assert findings(bank) == []
+
+
+Correct = Callable[[Bank], object]
+CORRECTIONS: dict[str, Correct] = {
+    "field income": lambda bank: put_entities(
+        bank.context, "customer", [EntityRow("a", {"income": 5.0, "country": "NO"})]
+    ),
+    "screening sanctions": lambda bank: add_screening(
+        bank.context, "customer", "a", "sanctions", found=True, at_us=bank.now
+    ),
+    "tag watch": lambda bank: set_tag(bank.context, "customer", "a", "watch"),
+}
+
+
+@pytest.mark.parametrize("fact", CORRECTIONS)
+def test_corrected_facts_give_a_new_assessment(bank: Bank, fact: str) -> None:
+    made = opened(bank)
+    with pytest.raises(ConflictError, match="is as it was at assessment"):
+        settle_challenge(by(bank, 2), made.id, corrected(fact))
+    assert bank.standing().number == 1, "what is refused assesses nobody"
+    CORRECTIONS[fact](bank)
+    bank.wait(microseconds=1)
+    done = settle_challenge(by(bank, 2), made.id, corrected(fact))
+    assert (done.state, done.facts, done.new_assessment) == ("corrected", (fact,), numbered(bank))
+    assert (bank.standing().number, done.is_newest) == (2, False)
+    assert findings(bank) == []
+
+
+def test_a_corrected_transaction_counts_for_its_owner(bank: Bank) -> None:
+    bank.add_type("account", {}, {})
+    bank.put("x", ("customer", "a"), "account")
+    made = opened(bank)
+    with pytest.raises(ConflictError, match="the transaction 't7' is as it was"):
+        settle_challenge(by(bank, 2), made.id, corrected("transaction t7"))
+    bank.pay(7, "x", kind="account", transaction_id="t7")
+    with pytest.raises(ConflictError, match="comes to the very same"):
+        settle_challenge(by(bank, 2), made.id, corrected("transaction t7"))
+    assert read_challenge(bank.context, made.id).state == "open"
+
+
+def test_a_case_that_came_is_a_fact_that_changed(bank: Bank) -> None:
+    bank.activate(banks.document({**RULES, "alerts": banks.ALERTS}))
+    made = opened(bank)
+    put_record(bank.context, "customer", "a", "alert", RecordGiven(external_id="n 1", opened_us=bank.now))
+    with pytest.raises(ConflictError, match="the case 'n 1' is as it was"):
+        settle_challenge(by(bank, 2), made.id, corrected("case n 1"))
+    assert settle_challenge(by(bank, 2), made.id, corrected("alert n 1")).new_assessment == numbered(bank)
+
+
+def test_a_correction_that_the_rules_do_not_see_settles_nothing(bank: Bank) -> None:
+    made = opened(bank)
+    bank.put("a", income=1234.5, country="NO", occupation="teacher")
+    with pytest.raises(ConflictError, match="comes to the very same as in assessment"):
+        settle_challenge(by(bank, 2), made.id, corrected("field occupation"))
+    settle_challenge(by(bank, 2), made.id, STANDS)
+
+
+def test_an_assessment_that_is_not_the_newest_is_contested(bank: Bank) -> None:
+    first = numbered(bank)
+    bank.put("a", income=1234.5, country="RU")
+    bank.settle()
+    made = open_challenge(bank.context, first, SAID)
+    assert (made.is_newest, numbered(bank) != first) == (False, True)
+    done = settle_challenge(by(bank, 2), made.id, corrected("field country"))
+    assert done.new_assessment == numbered(bank), "it was corrected since, and assessed again"
+
+
+def test_a_person_decides_instead_of_the_rules(bank: Bank) -> None:
+    before = approved(bank, name="b")
+    made = opened(bank)
+    asked = request_override(by(bank, 3), "customer", "a", "high", "We know them.")
+    refusals = ((asked.id, "is requested"), (before, "about another entity"))
+    for number, said in refusals:
+        with pytest.raises(ConflictError, match=said):
+            settle_challenge(by(bank, 2), made.id, overridden(number))
+    with pytest.raises(NotFoundError, match="there is no override"):
+        settle_challenge(by(bank, 2), made.id, overridden(99))
+    approve_override(by(bank, 4), asked.id)
+    done = settle_challenge(by(bank, 4), made.id, overridden(asked.id))
+    assert (done.state, done.override, done.new_assessment) == ("overridden", asked.id, numbered(bank))
+    assert bank.level() == 3
+    assert findings(bank) == []
+
+
+def test_who_decided_what_is_contested_does_not_settle(bank: Bank) -> None:
+    number = approved(bank)
+    bank.settle()
+    made = opened(bank)
+    for member in (3, 4):
+        with pytest.raises(ConflictError, match=f"member:{member} took part in override {number}"):
+            settle_challenge(by(bank, member), made.id, STANDS)
+    with pytest.raises(ConflictError, match="is what is contested"):
+        settle_challenge(by(bank, 2), made.id, overridden(number))
+    bank.wait(microseconds=1)
+    bank.revoke("a", number)
+    with Session(bank.engine) as session, session.begin():
+        session.execute(text(f"UPDATE overrides SET revoked_us = {bank.now}, revoked_by = 'member:3'"))
+    done = settle_challenge(by(bank, 2), made.id, overridden(number))
+    assert (done.state, bank.level()) == ("overridden", 2)
+
+
+def test_an_override_from_before_is_no_answer(bank: Bank) -> None:
+    made = opened(bank)
+    number = approved(bank)
+    with forged(bank.engine) as connection:
+        connection.execute(update(Challenge).values(opened_us=bank.now + 1))
+    with pytest.raises(ConflictError, match="approved since challenge"):
+        settle_challenge(by(bank, 2), made.id, overridden(number))
+
+
+@pytest.mark.parametrize("actor", ["cli:ana", "token:3"])
+def test_nobody_in_particular_settles_nothing(bank: Bank, actor: str) -> None:
+    made = opened(bank)
+    who = Context(bank.engine, Actor(bank.of, actor)).at(bank.now)
+    with pytest.raises(ConflictError, match="is no member"):
+        settle_challenge(who, made.id, STANDS)
+
+
+def test_a_sole_operator_settles(engine: Engine) -> None:
+    bank = written(engine)
+    allow_sole_operator(bank.context, "A company of one.")
+    bank.put("a", income=1.0)
+    number = approved(bank)
+    bank.settle()
+    made = opened(bank)
+    who = Context(bank.engine, Actor(bank.of, "member:4")).at(bank.now)
+    assert (number, settle_challenge(who, made.id, STANDS).state) == (1, "confirmed")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "changes"),
+    [
+        ("confirmed", {"reason": " "}),
+        ("confirmed", {"facts": ["field income"]}),
+        ("confirmed", {"override": 1}),
+        ("corrected", {}),
+        ("corrected", {"facts": ["income"]}),
+        ("corrected", {"facts": ["mood bad"]}),
+        ("corrected", {"facts": ["field income"], "override": 1}),
+        ("corrected", {"facts": ["field income"] * 101}),
+        ("overridden", {}),
+        ("refused", {}),
+    ],
+)
+def test_settlements_that_are_none(bank: Bank, outcome: Outcome, changes: dict[str, Any]) -> None:
+    made = opened(bank)
+    with pytest.raises(ConfigError):
+        settle_challenge(by(bank, 2), made.id, Settlement(**{"outcome": outcome, "reason": WHY, **changes}))
+    assert read_challenge(bank.context, made.id).state == "open"
+
+
+def test_a_reply_has_nothing_of_what_the_bank_knows(bank: Bank) -> None:
+    replies = set()
+    for name, secret in (("a", "watch"), ("b", None)):
+        made = opened(bank, name)
+        if secret:
+            set_tag(bank.context, "customer", name, secret)
+        bank.put(name, income=5.0, country="NO")
+        bank.wait(microseconds=1)
+        facts = ("field income", *(("tag watch",) if secret else ()))
+        settle_challenge(by(bank, 2), made.id, replace(corrected(*facts), reason=f"secret {secret}"))
+        reply = replace(
+            give_reply(bank.context, made.id, "pdf"),
+            challenge=0, assessment="", external_id="", new_assessment="", settled_us=0, received_us=0,
+        )  # fmt: skip
+        replies.add(reply)
+    assert len(replies) == 1
+    assert "watch" not in str(replies)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE challenges SET words = 'other'",
+        "UPDATE challenges SET due_us = due_us + 1",
+        "UPDATE challenges SET state = 'confirmed'",
+        "DELETE FROM challenges",
+    ],
+)
+def test_the_database_refuses_to_change_them(bank: Bank, statement: str) -> None:
+    opened(bank)
+    with pytest.raises(DBAPIError, match="is refused"), bank.engine.begin() as connection:
+        connection.execute(text(statement))
+
+
+def test_a_forged_challenge_is_found(bank: Bank) -> None:
+    made = opened(bank)
+    with forged(bank.engine) as connection:
+        connection.execute(update(Challenge).values(due_us=made.due_us + DAY_US))
+    assert len(findings(bank)) == 1
+
+
+def test_an_end_of_a_tag_is_a_fact_that_changed(bank: Bank) -> None:
+    set_tag(bank.context, "customer", "a", "watch")
+    bank.settle()
+    made = opened(bank)
+    bank.wait(days=20)
+    end_tag(bank.context, "customer", "a", "watch")
+    bank.wait(microseconds=1)
+    assert settle_challenge(by(bank, 2), made.id, corrected("tag watch")).new_assessment == numbered(bank)

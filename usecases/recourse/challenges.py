@@ -1,0 +1,238 @@
+"""Challenges: a person contests an assessment, its record is kept as it is, and another person settles it by a date.
+
+An assessment has one open challenge at most. While one is open, nothing of the record that it contests can be erased;
+that it still is what it was is proved by a hash each time it is read. Settling is in `usecases.recourse.settlement`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import DAY_US, day_text
+from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.audit.bound_rows import Digests, digests
+from fivefold.store.ingest.entities import entity_named
+from fivefold.store.levels.levels import assessment_of
+from fivefold.store.recourse import challenges as stored
+from fivefold.store.recourse.challenges import OPEN, ChallengeWithEntity, WantedChallenges
+from fivefold.store.sql.clocks import latest_us
+from fivefold.store.tables.entities import Entity
+from fivefold.store.tables.levels import Assessment
+from fivefold.store.tables.recourse import Challenge
+from fivefold.usecases.accounts.settings import settings_of
+from fivefold.usecases.levels.read import find_assessment
+from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
+from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.inputs import checked_moment, checked_reason
+
+STATES: Final = (OPEN, stored.CONFIRMED, stored.CORRECTED, stored.OVERRIDDEN)
+
+
+@schema("Challenge")
+@dataclass(frozen=True, kw_only=True)
+class ChallengeLine:
+    """A challenge. `reason` is of the settlement and for the organisation; `answer` is for the person concerned.
+
+    Attributes:
+        assessment: that is contested, such as 12.3.
+        is_newest: nothing that differs was found of the entity since.
+        words: of the person.
+        due_us: by when it is to be settled.
+        overdue: it is open, and was due.
+        record_unchanged: what it contests is to the byte what it was when it was opened.
+        state: open, confirmed, corrected or overridden.
+        facts: that were corrected.
+        new_assessment: that was made at the settlement; None where the contested one stands.
+        override: that a person decided on instead of the rules, or that was revoked; None for none.
+    """
+
+    id: int
+    assessment: str
+    is_newest: bool
+    entity_type: Annotated[str, shown_as("type")]
+    external_id: str
+    words: str
+    received_us: Annotated[Moment, shown_as("received_at")]
+    opened_us: Annotated[Moment, shown_as("opened_at")]
+    opened_by: str
+    due_us: Annotated[Moment, shown_as("due_at")]
+    overdue: bool
+    record_sha256: str
+    record_unchanged: bool
+    state: str
+    settled_by: str | None
+    settled_us: Annotated[Moment | None, shown_as("settled_at")]
+    reason: str | None
+    answer: str | None
+    facts: tuple[str, ...]
+    new_assessment: str | None
+    override: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChallengeFilters:
+    """Which challenges are listed; None is no condition.
+
+    Attributes:
+        state: one of `STATES`.
+        entity: type and identifier of whom they are about.
+        due_before_us: they are due before; microseconds.
+    """
+
+    state: str | None = None
+    entity: tuple[str, str] | None = None
+    due_before_us: int | None = None
+
+
+EVERY: Final = ChallengeFilters()
+
+
+def open_challenge(context: Context, assessment: str, words: str, received_us: int | None = None) -> ChallengeLine:
+    """Open a challenge of an assessment, such as 12.3; the same words received at the same time are the same one.
+
+    Args:
+        context: who writes it down.
+        assessment: its number.
+        words: of the person.
+        received_us: when these were received; None for now. It is due so many days later as the organisation set.
+
+    Raises:
+        NotFoundError: there is no such assessment.
+        ConfigError: there are no words, or the moment is none, or still to come.
+        ConflictError: another challenge of this assessment is open, or it is of a later day than the words.
+    """
+    now, said = context.now(), checked_reason(words, "the words of the challenge")
+    received = now if received_us is None else checked_moment(received_us, "received")
+    with context.writing() as session:
+        row = find_assessment(session, context.actor, assessment)
+        entity = session.get_one(Entity, row.entity_id)
+        session.refresh(entity, with_for_update={"key_share": True})  # it cannot be erased meanwhile
+        if entity.erased_us is not None:
+            raise NotFoundError(f"there is no assessment {assessment!r}")
+        _refuse_moment(session, row, received, now)
+        same = _open_or_same(session, row, said, received if received_us is not None else None)
+        if same is not None:
+            return challenge_line(session, context.organisation_id, same.id, now)
+        days = settings_of(session, context.organisation_id).challenge_days
+        made = Challenge(
+            organisation_id=context.organisation_id,
+            entity_id=row.entity_id,
+            number=row.number,
+            words=said,
+            received_us=received,
+            opened_us=now,
+            opened_by=context.actor.name,
+            due_us=received + days * DAY_US,
+            record_sha256=stored.record_sha256(session, row),
+            state=OPEN,
+        )
+        session.add(made)
+        session.flush()
+        context.record(
+            session,
+            "challenge.opened",
+            ("challenge", made.id),
+            details={"entity_id": row.entity_id, "assessment": assessment, "due_us": made.due_us},
+            rows=row_of(session, made),
+        )
+        return challenge_line(session, context.organisation_id, made.id, now)
+
+
+def _open_or_same(session: Session, row: Assessment, words: str, received_us: int | None) -> Challenge | None:
+    """Find the challenge that is opened a second time; ConflictError where another one is open."""
+    for each in stored.challenges_of(session, row.entity_id, row.number):
+        if each.words == words and (each.received_us == received_us or (received_us is None and each.state == OPEN)):
+            return each
+        if each.state == OPEN:
+            raise ConflictError(
+                f"challenge {each.id} of assessment {row.entity_id}.{row.number} is open, and due on"
+                f" {day_text(each.due_us)[:10]}; what the person adds belongs to it"
+            )
+    return None
+
+
+def _refuse_moment(session: Session, row: Assessment, received_us: int, now_us: int) -> None:
+    if received_us > latest_us(session, now_us, received_us):
+        raise ConfigError(f"received is {day_text(received_us)}, which is still to come")
+    if received_us // DAY_US < row.as_of_us // DAY_US:
+        raise ConflictError(
+            f"assessment {row.entity_id}.{row.number} is of {day_text(row.as_of_us)[:10]}, and the challenge was"
+            f" received on {day_text(received_us)[:10]}: it contests an earlier one"
+        )
+
+
+def row_of(session: Session, row: Challenge) -> Digests:
+    """Hash a challenge as it is stored now, for the entry of the audit log that binds it."""
+    return digests(session, "challenges", [row.id])
+
+
+def list_challenges(context: Context, filters: ChallengeFilters = EVERY, part: Part = WHOLE) -> Page[ChallengeLine]:
+    """List challenges, those due first first; without those of erased entities.
+
+    ConfigError where there is no such state; NotFoundError where an entity is named that is not there.
+    """
+    if filters.state is not None and filters.state not in STATES:
+        raise ConfigError(f"there is no state {filters.state!r}; there are {', '.join(STATES)}")
+    now = context.now()
+    with context.reading() as session:
+        of = context.organisation_id
+        wanted = WantedChallenges(
+            organisation_id=of,
+            state=filters.state,
+            entity_id=None if filters.entity is None else entity_named(session, of, *filters.entity).id,
+            due_before_us=filters.due_before_us,
+        )
+        return stored.challenges_among(session, wanted, part).map(lambda row: _line(session, row, now))
+
+
+def read_challenge(context: Context, number: int) -> ChallengeLine:
+    """Show a challenge; NotFoundError where there is none of that number."""
+    now = context.now()
+    with context.reading() as session:
+        return challenge_line(session, context.organisation_id, number, now)
+
+
+def challenge_line(session: Session, organisation_id: int, number: int, now_us: int) -> ChallengeLine:
+    """Show one challenge; NotFoundError where there is none of that number."""
+    wanted = WantedChallenges(organisation_id=organisation_id, number=number)
+    rows: Sequence[ChallengeWithEntity] = stored.challenges_among(session, wanted, WHOLE)
+    if not rows:
+        raise NotFoundError(f"there is no challenge {number}")
+    return _line(session, rows[0], now_us)
+
+
+def _line(session: Session, found: ChallengeWithEntity, now_us: int) -> ChallengeLine:
+    row = found.challenge
+    settled = row.settled_number
+    return ChallengeLine(
+        id=row.id,
+        assessment=f"{row.entity_id}.{row.number}",
+        is_newest=found.newest_number == row.number,
+        entity_type=found.type_name,
+        external_id=found.external_id,
+        words=row.words,
+        received_us=row.received_us,
+        opened_us=row.opened_us,
+        opened_by=row.opened_by,
+        due_us=row.due_us,
+        overdue=row.state == OPEN and row.due_us <= now_us,
+        record_sha256=row.record_sha256,
+        record_unchanged=record_unchanged(session, row),
+        state=row.state,
+        settled_by=row.settled_by,
+        settled_us=row.settled_us,
+        reason=row.reason,
+        answer=row.answer,
+        facts=tuple(row.facts or ()),
+        new_assessment=None if settled is None else f"{row.entity_id}.{settled}",
+        override=row.override_id,
+    )
+
+
+def record_unchanged(session: Session, row: Challenge) -> bool:
+    """Tell whether the contested assessment and all it rests on are what they were when the challenge was opened."""
+    assessment = assessment_of(session, row.organisation_id, row.entity_id, row.number)
+    return assessment is not None and stored.record_sha256(session, assessment) == row.record_sha256

@@ -1,0 +1,83 @@
+"""The reply to a challenge, for the person concerned: fixed words by the outcome, and what was written for them.
+
+It is made from the challenge alone. Who settled it, why, which facts were corrected, and overrides are not in it: some
+of that may show what nobody may tell the person. The new assessment has a statement of its own.
+"""
+
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from typing import Annotated, Final
+
+from fivefold.domain.canonical import canonical_json
+from fivefold.domain.errors import ConflictError
+from fivefold.store.ingest.entities import entity_named
+from fivefold.store.recourse.challenges import CONFIRMED, CORRECTED, OVERRIDDEN
+from fivefold.usecases.recourse.challenges import ChallengeLine, read_challenge
+from fivefold.usecases.recourse.statement import Form
+from fivefold.usecases.shared.api_fields import Moment, shown_as
+from fivefold.usecases.shared.context import Context
+
+SENTENCES: Final = {
+    CONFIRMED: "A person looked again at the data and at the outcome. The outcome stands.",
+    CORRECTED: "Data about you were corrected. The outcome was worked out anew from the corrected data.",
+    OVERRIDDEN: "A person looked again at the data and at the outcome, and decided on the outcome themselves.",
+}
+"""The same words for everybody whose challenge was settled in this way."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """What the person concerned is given about their challenge.
+
+    Attributes:
+        assessment: that they contested.
+        outcome: in fixed words.
+        answer: what was written for them besides; None for nothing.
+        new_assessment: that was made at the settlement, and has a statement; None where the contested one stands.
+    """
+
+    challenge: int
+    assessment: str
+    entity_type: Annotated[str, shown_as("type")]
+    external_id: str
+    received_us: Annotated[Moment, shown_as("received_at")]
+    settled_us: Annotated[Moment, shown_as("settled_at")]
+    outcome: str
+    answer: str | None
+    new_assessment: str | None
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the content, which the audit log keeps."""
+        return sha256(canonical_json(asdict(self)).encode()).hexdigest()
+
+
+def give_reply(context: Context, challenge: int, form: Form) -> Reply:
+    """Make the reply to a challenge that was settled, and record that it was given.
+
+    Raises:
+        NotFoundError: there is no such challenge.
+        ConflictError: it is open.
+    """
+    reply = _reply(read_challenge(context, challenge))
+    with context.writing() as session:
+        entity_named(session, context.organisation_id, reply.entity_type, reply.external_id, stays=True)
+        details = {"assessment": reply.assessment, "form": form, "sha256": reply.sha256}
+        context.record(session, "challenge.answered", ("challenge", challenge), details=details)
+    return reply
+
+
+def _reply(line: ChallengeLine) -> Reply:
+    if line.settled_us is None:
+        raise ConflictError(f"challenge {line.id} is open: there is no reply to it yet")
+    return Reply(
+        challenge=line.id,
+        assessment=line.assessment,
+        entity_type=line.entity_type,
+        external_id=line.external_id,
+        received_us=line.received_us,
+        settled_us=line.settled_us,
+        outcome=SENTENCES[line.state],
+        answer=line.answer,
+        new_assessment=line.new_assessment,
+    )

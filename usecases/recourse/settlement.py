@@ -1,0 +1,207 @@
+"""The settlement of a challenge: the outcome stands, facts were corrected, or a person decides instead of the rules.
+
+Nothing is corrected or overridden here: that is done before, in the ordinary ways, with all that they ask for. Who
+settles is a person, and another one than those who decided what is contested.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import day_text
+from fivefold.domain.errors import ConfigError, ConflictError
+from fivefold.store.ingest.entities import subject_of
+from fivefold.store.ingest.ownerships import owned_numbers
+from fivefold.store.levels.levels import assessment_of, current_level, override_in_force
+from fivefold.store.levels.overrides import override_numbered
+from fivefold.store.recourse import changed_facts
+from fivefold.store.recourse.challenges import (
+    CONFIRMED,
+    CORRECTED,
+    OPEN,
+    OVERRIDDEN,
+    challenge_numbered,
+    override_of,
+)
+from fivefold.store.tables.entities import Entity
+from fivefold.store.tables.levels import Assessment
+from fivefold.store.tables.recourse import Challenge
+from fivefold.usecases.accounts.second_person import has_sole_operator, refuse_nobody
+from fivefold.usecases.levels.overrides import state_of
+from fivefold.usecases.levels.value_scores import EntityScorer
+from fivefold.usecases.levels.worker import assess_now
+from fivefold.usecases.recourse.challenges import ChallengeLine, challenge_line, record_unchanged, row_of
+from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.inputs import checked_reason
+
+Outcome = Literal["confirmed", "corrected", "overridden"]
+MOST_FACTS, MOST_FACT_CHARACTERS = 100, 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settlement:
+    """How a challenge is settled.
+
+    Attributes:
+        outcome: confirmed: the assessment stands. corrected: facts were corrected, and it was made again. overridden:
+            a person decided on a level instead of the rules, or took such a decision back.
+        reason: why, for the organisation.
+        answer: what the person concerned is shown besides the fixed words; nothing where it is empty.
+        facts: that were corrected, each its kind and its name, such as `field income` or `transaction t-1`.
+        override: the number of the one that was approved or revoked since the challenge was opened.
+    """
+
+    outcome: Outcome
+    reason: str
+    answer: str = ""
+    facts: Sequence[str] = ()
+    override: int | None = None
+
+
+def settle_challenge(
+    context: Context, number: int, settlement: Settlement, *, valuer: EntityScorer | None = None
+) -> ChallengeLine:
+    """Settle an open challenge. Unless it is confirmed, the entity is assessed at once, and the result is recorded.
+
+    Raises:
+        NotFoundError: there is no such challenge or override.
+        ConfigError: the reason is empty, or what is given does not belong to the outcome.
+        ConflictError: it was settled; who acts is no member, or decided what is contested; the record is not what it
+            was; no such fact changed since the assessment; the override was neither approved nor revoked since the
+            challenge was opened; or assessed again it comes to the same.
+    """
+    checked = _checked(settlement)
+    now = context.now()
+    if checked.outcome != CONFIRMED:
+        with context.reading() as session:
+            row = challenge_numbered(session, context.organisation_id, number)
+            _refuse(session, context, row, checked, now)
+            subject = subject_of(session.get_one(Entity, row.entity_id))
+        done = assess_now(context.engine, subject, clock=context.clock, valuer=valuer, actor=context.actor.name)
+        if done is None or done.failed:
+            raise ConflictError(
+                f"the entity of challenge {number} could not be assessed just now; settle it once that is possible"
+            )
+    with context.writing() as session:
+        row = challenge_numbered(session, context.organisation_id, number, locked=True)
+        _refuse(session, context, row, checked, now)
+        row.settled_number = None if checked.outcome == CONFIRMED else _new_number(session, row, now)
+        row.state, row.settled_by, row.settled_us = checked.outcome, context.actor.name, now
+        row.reason, row.answer = checked.reason, checked.answer or None
+        row.facts, row.override_id = list(checked.facts) or None, checked.override
+        context.record(
+            session,
+            f"challenge.{checked.outcome}",
+            ("challenge", row.id),
+            after={"reason": row.reason, "facts": list(checked.facts)},
+            details={
+                "entity_id": row.entity_id,
+                "assessment": f"{row.entity_id}.{row.number}",
+                "new_number": row.settled_number,
+                "override": row.override_id,
+            },
+            rows=row_of(session, row),
+        )
+        return challenge_line(session, context.organisation_id, number, now)
+
+
+def _checked(given: Settlement) -> Settlement:
+    facts = tuple(each.strip() for each in given.facts)
+    if given.outcome not in {CONFIRMED, CORRECTED, OVERRIDDEN}:
+        raise ConfigError(f"the outcome is {given.outcome!r}; it must be confirmed, corrected or overridden")
+    if bool(facts) != (given.outcome == CORRECTED):
+        raise ConfigError("facts name what was corrected: where the outcome is corrected, and nowhere else")
+    if (given.override is not None) != (given.outcome == OVERRIDDEN):
+        raise ConfigError("override is the number of an override where the outcome is overridden, and nowhere else")
+    if len(facts) > MOST_FACTS:
+        raise ConfigError(f"there are {len(facts)} facts; at most {MOST_FACTS} can be named")
+    for each in facts:
+        kind, _, name = each.partition(" ")
+        if kind not in changed_facts.KINDS or not name.strip() or len(each) > MOST_FACT_CHARACTERS:
+            kinds = ", ".join(changed_facts.KINDS)
+            raise ConfigError(
+                f"the fact {each[:MOST_FACT_CHARACTERS]!r} must be its kind and its name, such as 'field income';"
+                f" kinds are {kinds}"
+            )
+    return Settlement(
+        outcome=given.outcome,
+        reason=checked_reason(given.reason),
+        answer=checked_reason(given.answer, "the answer") if given.answer.strip() else "",
+        facts=facts,
+        override=given.override,
+    )
+
+
+def _refuse(session: Session, context: Context, row: Challenge, given: Settlement, now_us: int) -> None:
+    """Raise ConflictError unless this person can settle this challenge in this way."""
+    if row.state != OPEN:
+        raise ConflictError(
+            f"challenge {row.id} was settled already: {row.state} by {row.settled_by}"
+            f" on {day_text(row.settled_us or 0)[:10]}"
+        )
+    assessment = assessment_of(session, row.organisation_id, row.entity_id, row.number)
+    if assessment is None or not record_unchanged(session, row):
+        raise ConflictError(
+            f"the record that challenge {row.id} contests is not what it was when it was opened;"
+            " `fivefold audit verify` tells what changed"
+        )
+    contested = override_of(session, assessment)
+    _refuse_deciders(session, context, contested)
+    if given.outcome == CORRECTED:
+        _refuse_unchanged(session, assessment, given.facts)
+    elif given.override is not None:
+        _refuse_override(session, row, given.override, contested, now_us)
+
+
+def _refuse_deciders(session: Session, context: Context, contested: int | None) -> None:
+    """Refuse who asked for the override that is contested or approved it, and who is no known person."""
+    if has_sole_operator(session, context.organisation_id):
+        return
+    refuse_nobody(session, context.actor)
+    if contested is None:
+        return
+    override = override_in_force(session, contested)
+    if context.actor.name in {override.requested_by, override.decided_by}:
+        raise ConflictError(
+            f"{context.actor.name} took part in override {contested}, which is contested: another person settles it"
+        )
+
+
+def _refuse_unchanged(session: Session, assessment: Assessment, facts: Sequence[str]) -> None:
+    entities = {assessment.entity_id, *owned_numbers(session, assessment.entity_id)}
+    for each in facts:
+        kind, _, name = each.partition(" ")
+        if not changed_facts.changed_since(session, entities, kind, name.strip(), assessment.as_of_us):
+            raise ConflictError(
+                f"the {kind} {name.strip()!r} is as it was at assessment {assessment.entity_id}.{assessment.number};"
+                " correct it first, in the ordinary way"
+            )
+
+
+def _refuse_override(session: Session, row: Challenge, number: int, contested: int | None, now_us: int) -> None:
+    override = override_numbered(session, row.organisation_id, number)
+    if override.entity_id != row.entity_id:
+        raise ConflictError(f"override {number} is about another entity than challenge {row.id}")
+    if number == contested:
+        if override.state != "revoked" or (override.revoked_us or 0) < row.opened_us:
+            raise ConflictError(f"override {number} is what is contested; it must be revoked, or another one approved")
+        return
+    if state_of(override, now_us) != "live" or (override.decided_us or 0) < row.opened_us:
+        raise ConflictError(
+            f"override {number} is {state_of(override, now_us)}; it must have been approved since challenge {row.id}"
+            " was opened, and hold"
+        )
+
+
+def _new_number(session: Session, row: Challenge, now_us: int) -> int:
+    standing = current_level(session, row.entity_id)
+    if standing is None or standing.assessed_us < now_us:
+        raise ConflictError(f"the entity of challenge {row.id} was not assessed again yet; settle it once it is")
+    if standing.number <= row.number:
+        raise ConflictError(
+            f"assessed again, the entity comes to the very same as in assessment {row.entity_id}.{row.number}: nothing"
+            " that the rules look at is different; settle the challenge as confirmed, or correct what is wrong first"
+        )
+    return standing.number
