@@ -128,9 +128,9 @@ def _collect(name: str, output: Path, organisation: str) -> None:
 
 
 def _check(path: Path) -> None:
-    from fivefold.usecases.evidence.archive import check_archive
+    from fivefold.usecases.evidence.purposes import check_evidence
 
-    result = check_archive(path)
+    result = check_evidence(path)
     for problem in result.problems:
         echo(problem)
     echo(f"{path}: {result.files:,} files, {len(result.problems):,} problems")

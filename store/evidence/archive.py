@@ -34,6 +34,15 @@ def activations_before(session: Session, organisation_id: int, until_us: int) ->
     return session.scalars(statement.order_by(Activation.id)).all()
 
 
+def policies_retired(session: Session, organisation_id: int) -> dict[int, int]:
+    """Tell when versions of policies were retired, or refused, by their numbers, as the audit log has it."""
+    row = AuditEntry
+    statement = select(row.subject_id, row.at_us).where(
+        row.organisation_id == organisation_id, row.action == "policy.retired"
+    )
+    return {int(number): at_us for number, at_us in session.execute(statement) if number is not None}
+
+
 def backtests_in(
     session: Session, organisation_id: int, from_us: int, until_us: int, numbers: Sequence[int]
 ) -> Sequence[tuple[Backtest, str]]:

@@ -107,8 +107,14 @@ class ArchiveCheck:
     problems: tuple[str, ...]
 
 
-def check_archive(path: Path) -> ArchiveCheck:
-    """Compare every file of an archive with its manifest; ConfigError where it cannot be checked."""
+Problems = Callable[[zipfile.ZipFile], Iterable[str]]
+
+
+def check_archive(path: Path, meaning: Problems | None = None) -> ArchiveCheck:
+    """Compare every file of an archive with its manifest; ConfigError where it cannot be checked.
+
+    Where the files are whole, *meaning* says what is wrong with what stands in them.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             content = _manifest_bytes(archive, path)
@@ -118,6 +124,8 @@ def check_archive(path: Path) -> ArchiveCheck:
                     f"{path} is {manifest.kind} of form {manifest.form}; this reads {KIND} of form {FORM}"
                 )
             problems = tuple(_problems(archive, manifest))
+            if meaning is not None and not problems:
+                problems = tuple(meaning(archive))
     except _UNREADABLE as error:
         raise ConfigError(f"{path} is no archive that can be read: {error}") from None
     except ValidationError:

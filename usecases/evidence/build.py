@@ -32,6 +32,7 @@ from fivefold.usecases.evidence.archive import (
 from fivefold.usecases.evidence.in_force import in_force_part
 from fivefold.usecases.evidence.models import models_part
 from fivefold.usecases.evidence.people import people_part
+from fivefold.usecases.evidence.purposes import purposes_part
 from fivefold.usecases.evidence.rulesets import rulesets_part
 from fivefold.usecases.monitoring.page import validation_sections
 from fivefold.usecases.shared.context import Context
@@ -51,6 +52,8 @@ approvals.json      what one asked for and another approved
 material-changes.json
 lists.json          every version of a list that was in force at some moment of the quarter, with its members
 policies/           versions of policies for decisions, as they were written; versions.json with hashes and people
+purposes.json       every ruleset and policy that decided: what it was for, what it read by which path, and what that
+                    was gathered for; `fivefold evidence --check` works it out anew from the documents
 settings.json       levels, cap, retention, types and fields, as they are now; audit/ has every change
 roster.json         members by number, with roles; audit/ has every change
 models/             value models that served: cards, training lineage, promotions
@@ -95,6 +98,7 @@ def build_evidence(
             people_part(session, context.organisation_id, quarter),
             validations_part(session, context.organisation_id, quarter),
             in_force_part(session, context.organisation_id, quarter),
+            purposes_part(session, context.organisation_id, quarter),
             log.part(session, looked),
         ]
         counts = {kind: count for part in parts for kind, count in part.counts.items()}

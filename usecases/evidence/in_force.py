@@ -52,6 +52,7 @@ def _list(row: ListVersionRow) -> dict[str, Any]:
         "stored": optional_iso_text(row.created_us),
         "title": row.title,
         "source": row.source,
+        "purpose": row.purpose,
         "members": row.members,
     }
 
@@ -89,6 +90,7 @@ def _settings(session: Session, organisation_id: int) -> dict[str, Any]:
                 "fields": each.fields,
                 "transaction_fields": each.transaction_fields,
                 "case_fields": each.case_fields,
+                "purposes": each.purposes or {},
             }
             for each in types
         },

@@ -33,7 +33,7 @@ Data = dict[str, Any]
 WHY = "because of the test"
 
 
-def _ruleset(*tests: Data, name: str = "good-customers", purpose: str = "commercial", **more: Any) -> str:
+def ruleset_text(*tests: Data, name: str = "good-customers", purpose: str = "commercial", **more: Any) -> str:
     """A ruleset for commerce, whose cases test something each."""
     cases = [{"when": test, "points": 40} for test in tests]
     whole: Data = {
@@ -51,7 +51,7 @@ def _ruleset(*tests: Data, name: str = "good-customers", purpose: str = "commerc
     return json.dumps({**whole, **more})
 
 
-def _policy(test: Data, **more: Any) -> str:
+def policy_text(test: Data, **more: Any) -> str:
     whole: Data = {
         "policy": "welcome-offer",
         "entity_type": "customer",
@@ -109,13 +109,13 @@ def offered(engine: Engine, people: People, text: str) -> None:
 def test_a_policy_for_commerce_that_reads_a_level_is_refused_with_its_path(engine: Engine, three: People) -> None:
     standing: Data = {"unit": "days", "of": {"level": "age_days"}}
     half: Data = {"unit": "days", "multiply": [{"calculation": "standing"}, 0.5]}
-    between = _policy({"calculation": "half", "above": 1}, calculate={"half": half, "standing": standing})
+    between = policy_text({"calculation": "half", "above": 1}, calculate={"half": half, "standing": standing})
     refused = {
-        _policy(LEVEL): "action offer → rule big-spender → level in_force",
+        policy_text(LEVEL): "action offer → rule big-spender → level in_force",
         between: "rule big-spender → calculation half → calculation standing → level age_days",
-        _policy({"any": [WORTH, {"screening": "pep", "is": "absent"}]}): "rule big-spender → screening pep",
-        _policy({"field": "income", "above": 1}): "rule big-spender → field income",
-        _policy(LEVEL, purposes={"level": "both"}): "rule big-spender → level in_force",
+        policy_text({"any": [WORTH, {"screening": "pep", "is": "absent"}]}): "rule big-spender → screening pep",
+        policy_text({"field": "income", "above": 1}): "rule big-spender → field income",
+        policy_text(LEVEL, purposes={"level": "both"}): "rule big-spender → level in_force",
     }
     for text, path in refused.items():
         with pytest.raises(InvalidRulesetError, match=path):
@@ -125,7 +125,7 @@ def test_a_policy_for_commerce_that_reads_a_level_is_refused_with_its_path(engin
     offered(
         engine,
         three,
-        _policy({"any": [WORTH, {"field": "income", "above": 1}]}, purposes={"fields": {"income": "both"}}),
+        policy_text({"any": [WORTH, {"field": "income", "above": 1}]}, purposes={"fields": {"income": "both"}}),
     )
     assert [row["state"] for row in rows_of(engine, Policy)] == ["active"]
 
@@ -133,10 +133,12 @@ def test_a_policy_for_commerce_that_reads_a_level_is_refused_with_its_path(engin
 def test_a_ruleset_for_commerce_is_committed_where_it_reads_what_is_for_both(engine: Engine, three: People) -> None:
     silent: Data = {"purposes": {"fields": {"income": "both"}}}
     refused = {
-        _ruleset(WORTH, {"tag": "vip", "is": "present"}, name="tagged"): "rule worth → tag vip",
-        _ruleset(WORTH, name="all", purpose="both", applies_to={"screening": "pep", "is": "absent"}): "screening pep",
-        _ruleset(LISTED, name="silent", **silent): "rule worth → field country",
-        _ruleset(WORTH, {"field": "country", "in_list": "other"}, name="listed"): "rule worth → list other",
+        ruleset_text(WORTH, {"tag": "vip", "is": "present"}, name="tagged"): "rule worth → tag vip",
+        ruleset_text(
+            WORTH, name="all", purpose="both", applies_to={"screening": "pep", "is": "absent"}
+        ): "screening pep",
+        ruleset_text(LISTED, name="silent", **silent): "rule worth → field country",
+        ruleset_text(WORTH, {"field": "country", "in_list": "other"}, name="listed"): "rule worth → list other",
     }
     asks.put_list_version(Context(engine, three[0]).at(NOW), "other", 0, ["IR"], "Other", "our own", WHY)
     for text, path in refused.items():
@@ -146,12 +148,12 @@ def test_a_ruleset_for_commerce_is_committed_where_it_reads_what_is_for_both(eng
             commit(Context(engine, three[1]).at(NOW), name, saved.revision, WHY)
         assert any(path in finding.problem for finding in check_text(Context(engine, three[0]).at(NOW), text).errors)
     assert not rows_of(engine, RulesetVersion)
-    decides(engine, three, _ruleset(WORTH, LISTED))
+    decides(engine, three, ruleset_text(WORTH, LISTED))
     assert len(rows_of(engine, Activation)) == 1
 
 
 def test_a_list_that_becomes_aml_stops_what_was_committed_before(engine: Engine, three: People) -> None:
-    number = committed(engine, three, _ruleset(LISTED))
+    number = committed(engine, three, ruleset_text(LISTED))
     assert what_stands_against(Context(engine, three[2]).at(NOW), "good-customers", number) == ()
     put(engine, three, "aml", NOW + DAY)  # in a day, and its members are gathered from now on
     activating = Context(engine, three[2]).at(NOW)
@@ -171,7 +173,7 @@ def named_lists_of(engine: Engine, three: People) -> dict[str, str | None]:
 
 
 def test_a_list_does_not_become_aml_while_commerce_reads_it(engine: Engine, three: People) -> None:
-    decides(engine, three, _ruleset(LISTED))
+    decides(engine, three, ruleset_text(LISTED))
     for purpose in (None, "commercial"):
         outcome = put(engine, three, purpose, NOW - DAY * (2 if purpose is None else 1))
         store_backtest(engine, three[0].organisation_id, "good-customers", 1, NOW)
@@ -189,7 +191,7 @@ def test_a_list_does_not_become_aml_while_commerce_reads_it(engine: Engine, thre
 def test_a_field_does_not_become_aml_while_commerce_reads_it_and_never_stops_being(
     engine: Engine, three: People
 ) -> None:
-    offered(engine, three, _policy({"field": "income", "above": 1}, purposes={"fields": {"income": "both"}}))
+    offered(engine, three, policy_text({"field": "income", "above": 1}, purposes={"fields": {"income": "both"}}))
     with pytest.raises(ConflictError, match=r"policy welcome-offer would feed commerce: .* field income"):
         say(engine, three, {"fields": {"income": "aml"}})
     say(engine, three, {"fields": {"country": "aml"}, "tags": {"vip": "both"}})
@@ -202,10 +204,10 @@ def test_a_field_does_not_become_aml_while_commerce_reads_it_and_never_stops_bei
 
 
 def test_a_level_is_for_what_every_ruleset_is_for_that_ever_decided(engine: Engine, three: People) -> None:
-    text = _policy(LEVEL, purposes={"level": "commercial"})
+    text = policy_text(LEVEL, purposes={"level": "commercial"})
     with pytest.raises(InvalidRulesetError, match="level in_force"):  # nothing decides yet
         propose_policy(Context(engine, three[0]).at(NOW), text, WHY, WHY)
-    decides(engine, three, _ruleset(WORTH))
+    decides(engine, three, ruleset_text(WORTH))
     offered(engine, three, text)
     number = committed(engine, three, document("retail"), "retail")
     activating = Context(engine, three[2]).at(NOW)
@@ -222,7 +224,7 @@ def test_a_level_is_for_what_every_ruleset_is_for_that_ever_decided(engine: Engi
 def test_what_is_aml_reads_everything_as_before(engine: Engine, three: People) -> None:
     put(engine, three, "aml", NOW - DAY)
     decides(engine, three, document("retail"), "retail")
-    offered(engine, three, _policy({"all": [LEVEL, WORTH]}, purpose="aml"))
+    offered(engine, three, policy_text({"all": [LEVEL, WORTH]}, purpose="aml"))
 
 
 def test_purposes_are_bound_by_the_audit_log(engine: Engine, three: People) -> None:
