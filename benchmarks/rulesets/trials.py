@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from benchmarks.rulesets.data import Trial, part_of
 from benchmarks.rulesets.splits import Repeated, halves, judge
-from benchmarks.rulesets.tuning import only, tune, without
+from benchmarks.rulesets.tuning import only, shape_of, tune, without
 from fivefold.features.histories import Floats
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
@@ -71,7 +71,7 @@ class Trials:
     def __init__(self, trial: Trial, splits: int = 10, first_seed: int = 0) -> None:
         self.trial = trial
         self.first_seed = first_seed
-        self.shape = read_ruleset(trial.ruleset.read_text(encoding="utf-8"))
+        self.shape = shape_of(read_ruleset(trial.ruleset.read_text(encoding="utf-8")))
         refuse_leaks(AnalysedRuleset(self.shape), trial.banned)
         self.judged = halves(trial.confirmed, splits, first_seed)
 

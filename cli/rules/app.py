@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from fivefold.cli.rules import assess, examples, governance, rulesets, what_if
+from fivefold.cli.rules import assess, examples, governance, proposals, rulesets, what_if
 from fivefold.cli.rules.options import with_options
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -15,7 +15,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "diff": rulesets.diff_files,
     "backtest": governance.print_backtest,
     "validate": governance.print_validation,
-    "propose-thresholds": governance.write_threshold_draft,
+    "propose-points": proposals.write_points_draft,
+    "propose-thresholds": proposals.write_threshold_draft,
     "schema": rulesets.schema,
 }
 """Every command in the order in which help lists it."""

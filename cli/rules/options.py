@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from fivefold.cli.terminal import ModelOption, NameOption, load_model, warn
+from fivefold.domain.clock import parse_moment
+from fivefold.domain.errors import ConfigError
 from fivefold.training.config import DEFAULT_NAME
 
 if TYPE_CHECKING:
+    from fivefold.risk.governance.validate.run import Options
     from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles
 
 RulesetArgument = Annotated[
@@ -62,6 +65,50 @@ class ValueOptions:
     ] = None
     model: ModelOption = None
     name: NameOption = DEFAULT_NAME
+
+
+LEAST_RESAMPLES = 100
+LabelsOption = Annotated[Path, typer.Option("--labels", help="entity_id, confirmed, and at: when it became known.")]
+ResamplesOption = Annotated[int, typer.Option("--resamples", min=LEAST_RESAMPLES, help="Of every interval.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelOptions:
+    """Which labels count, and what the ruleset may not read beside them."""
+
+    until: Annotated[str | None, typer.Option("--until", help="Later labels do not count: ISO date or time.")] = None
+    undated: Annotated[bool, typer.Option("--undated-later", help="Undated labels became known after as-of.")] = False
+    undated_known: Annotated[
+        bool, typer.Option("--undated-known", help="Undated tags and screenings were known at as-of.")
+    ] = False
+    banned: Annotated[list[str] | None, typer.Option("--banned", help="A name that no input may have; repeat it.")] = (
+        None
+    )
+    elsewhere: Annotated[
+        bool, typer.Option("--labels-from-elsewhere", help="The labels are not made of the cases and alerts given.")
+    ] = False
+
+
+def validation_options(known: LabelOptions, as_of: int, seed: int, resamples: int) -> "Options":
+    """Give the options of a validation; ConfigError where the horizon is not after as-of."""
+    from fivefold.risk.governance.validate.labels import LABELS_ARE
+    from fivefold.risk.governance.validate.run import Options
+
+    return Options(
+        banned=tuple(known.banned or ()),
+        made_of=() if known.elsewhere else LABELS_ARE,
+        until=None if known.until is None else _after(known.until, as_of),
+        undated_are_later=known.undated,
+        seed=seed,
+        resamples=resamples,
+    )
+
+
+def _after(until: str, at: int) -> int:
+    last = parse_moment(until, "--until")
+    if last <= at:
+        raise ConfigError("--until must be after --as-of: labels count that became known between the two")
+    return last
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from benchmarks.rulesets.tuning import only, tune, without, written
+from fivefold.domain.errors import ConfigError
 from fivefold.domain.money import base_only
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
@@ -31,10 +32,10 @@ rules:
     category: other
     input: {field: risky}
     cases:
-      - {when: {at_least: 3}, points: 3}
-      - {when: {at_least: 2}, points: 2}
-      - {when: {at_least: 1}, points: 1}
-    on_unknown: {points: 0}
+      - {when: {at_least: 3}, points: 6}
+      - {when: {at_least: 2}, points: 4}
+      - {when: {at_least: 1}, points: 2}
+    on_unknown: {points: 3}
   - id: safe
     title: More is better
     category: other
@@ -89,7 +90,7 @@ def test_points_follow_the_odds(tuned: Ruleset) -> None:
     """20 points double the odds, less what the penalty holds back."""
     most, middle, least = points_of(tuned, "risky")
     assert most > middle > least > 0
-    assert 25 <= most <= 65
+    assert 15 <= most <= 65
     strong, weak = points_of(tuned, "safe")
     assert strong < weak < 0
     assert -45 <= strong <= -15
@@ -129,7 +130,7 @@ def test_points_are_put_into_the_text_and_the_rest_of_it_stays(tuned: Ruleset) -
 
 
 def test_the_text_of_another_ruleset_is_refused(tuned: Ruleset) -> None:
-    with pytest.raises(ValueError, match="not that of the tuned ruleset tuned"):
+    with pytest.raises(ConfigError, match="cannot be changed in this text"):
         written(TEXT.replace("More is better", "Less is worse"), tuned)
 
 

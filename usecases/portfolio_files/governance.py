@@ -13,6 +13,8 @@ from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.governance.backtest.run import Backtest, HeldLevels, backtest
+from fivefold.risk.governance.points.draft import draft_text as points_draft
+from fivefold.risk.governance.points.propose import PointsProposal, propose_points
 from fivefold.risk.governance.thresholds.draft import draft_text
 from fivefold.risk.governance.thresholds.propose import ThresholdProposal, propose_thresholds
 from fivefold.risk.governance.validate.labels import dated_only
@@ -70,22 +72,61 @@ def validate_files(
 
     Entities with an unreadable label are left out: their outcome is unknown.
     """
-    labelled, unread = read_labels(files.table("labels", labels))
-    unreadable = unread.drop_nulls().unique()
-
-    def dated(portfolio: Portfolio) -> tuple[Portfolio, tuple[str, ...]]:
-        entities = portfolio.entities.filter(~portfolio.entities[ENTITY].cast(pl.String).is_in(unreadable.implode()))
-        return dated_only(replace(portfolio, entities=entities), undated_known=undated_known)
+    known = _Labelled(files, labels, undated_known=undated_known)
 
     def as_of_reference(moment: int) -> Assessments:
-        return assess(rulesets[0], dated(read_portfolio(files, rulesets[:1], moment))[0], moment)
+        return assess(rulesets[0], known.dated(read_portfolio(files, rulesets[:1], moment))[0], moment)
 
-    portfolio, cautions = dated(read_portfolio(files, rulesets, as_of))
+    portfolio, cautions = known.dated(read_portfolio(files, rulesets, as_of))
     warn_about_portfolio(files, portfolio, rulesets)
     earlier = None if reference is None else as_of_reference(reference)
     assessed = [assess(ruleset, portfolio, as_of) for ruleset in rulesets]
-    options = replace(options, cautions=(*cautions, *_unread(len(unreadable), unread.null_count())))
-    return validate(assessed[0], labelled, options, earlier, assessed[1] if len(assessed) > 1 else None)
+    options = replace(options, cautions=(*cautions, *known.cautions))
+    return validate(assessed[0], known.labels, options, earlier, assessed[1] if len(assessed) > 1 else None)
+
+
+def propose_points_from_files(
+    text: str,
+    name: str,
+    files: PortfolioFiles,
+    labels: Path,
+    as_of: int,
+    options: Options,
+    *,
+    learn_as_of: int | None = None,
+    undated_known: bool = False,
+) -> tuple[PointsProposal, str]:
+    """Propose points for a ruleset's *text* from later confirmed labels; give the draft's text too.
+
+    Learnt from one half of the customers as of *learn_as_of*, or of *as_of* without it, and judged on the other half.
+    """
+    ruleset = analyse_text(text, name)
+    known = _Labelled(files, labels, undated_known=undated_known)
+    portfolio, cautions = known.dated(read_with_warnings(files, [ruleset], as_of))
+    judging = assess(ruleset, portfolio, as_of)
+    learning = None
+    if learn_as_of is not None:
+        earlier = known.dated(read_portfolio(files, [ruleset], learn_as_of))[0]
+        learning = assess(ruleset, earlier, learn_as_of)
+    options = replace(options, cautions=(*cautions, *known.cautions))
+    proposal, made = propose_points(judging, known.labels, options, learning)
+    return proposal, points_draft(text, judging.program, made, proposal)
+
+
+class _Labelled:
+    """Labels from a file; entities with an unreadable one are left out, as their outcome is unknown."""
+
+    def __init__(self, files: PortfolioFiles, path: Path, *, undated_known: bool) -> None:
+        self.labels, unread = read_labels(files.table("labels", path))
+        self._unreadable = unread.drop_nulls().unique()
+        self._undated_known = undated_known
+        self.cautions = _unread(len(self._unreadable), unread.null_count())
+
+    def dated(self, portfolio: Portfolio) -> tuple[Portfolio, tuple[str, ...]]:
+        """Keep what was known at as-of, with cautions about what shows no date."""
+        named = portfolio.entities[ENTITY].cast(pl.String).is_in(self._unreadable.implode())
+        entities = portfolio.entities.filter(~named)
+        return dated_only(replace(portfolio, entities=entities), undated_known=self._undated_known)
 
 
 def read_peer_file(path: Path) -> PeerFigures:

@@ -1,27 +1,18 @@
 """A proposal written as a draft: the same text with other numbers, and the reasons above it."""
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
 
-import yaml
-
-from fivefold.charts.text.numbers import one_line
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.text import percent
 from fivefold.risk.governance.diff import diff
+from fivefold.risk.governance.drafts import NOTHING_IN_FORCE, Path, with_numbers, with_reasons, without_reasons
 from fivefold.risk.governance.thresholds.propose import ThresholdProposal, present_cuts, whole_points
 from fivefold.risk.language.quantities import POINT_UNITS, text_of
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import PointsScore, Ruleset, TiersScore
 
-Path = tuple[str | int, ...]
-
-FIRST = "A DRAFT with proposed thresholds. It decides nothing until it is reviewed, tested, committed and activated."
-LAST = "End of the reasons."
-_EARLIER = re.compile(rf"\A# {re.escape(FIRST)}\n(#.*\n)*?# {re.escape(LAST)}\n")
-"""The reasons of a proposal before this one: they are of no more use."""
+FIRST = f"A DRAFT with proposed thresholds. {NOTHING_IN_FORCE}"
 
 
 def draft_text(text: str, ruleset: Ruleset, proposal: ThresholdProposal) -> str:
@@ -39,9 +30,8 @@ def draft_text(text: str, ruleset: Ruleset, proposal: ThresholdProposal) -> str:
     """
     if proposal.content_hash != ruleset.content_hash:
         raise ConfigError("the proposal was made for another ruleset than the one that is to be changed")
-    changes = dict(_changes(ruleset, proposal))
-    own = _EARLIER.sub("", text.removeprefix("\ufeff"))
-    draft = "".join(f"# {one_line(line)}\n" for line in (FIRST, *reasons(proposal), LAST)) + _replaced(own, changes)
+    numbers = {path: text_of(int(value * POINT_UNITS), POINT_UNITS) for path, value in _changes(ruleset, proposal)}
+    draft = with_reasons(with_numbers(without_reasons(text), numbers), FIRST, reasons(proposal))
     draft_ruleset = read_ruleset(draft, "the draft")
     others = [change for change in diff(ruleset, draft_ruleset).changes if not change.where.startswith("score, ")]
     if others or present_cuts(draft_ruleset).units != tuple(int(value * POINT_UNITS) for value in proposal.values):
@@ -86,25 +76,3 @@ def _changes(ruleset: Ruleset, proposal: ThresholdProposal) -> Iterator[tuple[Pa
 
 def _are_whole(proposal: ThresholdProposal) -> bool:
     return all(value == value.to_integral_value() for value in proposal.values)
-
-
-def _replaced(text: str, changes: Mapping[Path, Decimal]) -> str:
-    """Put other numbers at their places, from the last to the first so that the places stay right."""
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"the text cannot be changed in place: {one_line(str(error))}") from None
-    nodes = [(_node(root, path), value) for path, value in changes.items()]
-    for node, value in sorted(nodes, key=lambda one: -one[0].start_mark.index):
-        number = text_of(int(value * POINT_UNITS), POINT_UNITS)
-        text = text[: node.start_mark.index] + number + text[node.end_mark.index :]
-    return text
-
-
-def _node(root: Any, path: Path) -> Any:
-    for step in path:
-        if isinstance(step, int):
-            root = root.value[step]
-        else:
-            root = next(value for key, value in root.value if key.value == step)
-    return root

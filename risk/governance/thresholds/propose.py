@@ -186,8 +186,8 @@ def propose_thresholds(assessments: Assessments, targets: Sequence[float] | None
         )
     step = assessments.program.total.scale // POINT_UNITS
     points, floors = (assessed[TOTAL] // step).to_numpy(), assessed[FLOOR].to_numpy()
-    cuts = _cuts(points, floors, np.cumsum(shares)[:-1], present.units, ruleset.levels)
-    before, after = (_levels(points, floors, sides) for sides in (present.units, [units for units, _ in cuts]))
+    cuts = nearest_cuts(points, floors, np.cumsum(shares)[:-1], present.units, ruleset.levels)
+    before, after = (levels_by(points, floors, sides) for sides in (present.units, [units for units, _ in cuts]))
     others = {each.value: int((status == each.value).sum()) for each in Status if each is not Status.ASSESSED}
     return ThresholdProposal(
         ruleset=ruleset.name,
@@ -206,10 +206,21 @@ def propose_thresholds(assessments: Assessments, targets: Sequence[float] | None
     )
 
 
-def _cuts(
+def nearest_cuts(
     points: Integers, floors: Integers, below: Floats, present: Sequence[int], levels: Sequence[str]
 ) -> list[tuple[int, CutProposal]]:
-    """Choose the thresholds: each in hundredths of a point, and as it is shown."""
+    """Choose the thresholds: each in hundredths of a point, and as it is shown.
+
+    Args:
+        points: n totals, in hundredths.
+        floors: n numbers of levels, 0 for none.
+        below: the share that is to be below each level but the lowest.
+        present: the present thresholds, in hundredths.
+        levels: their names.
+
+    Raises:
+        NotEnoughDataError: there are too few different totals.
+    """
     distinct, reach = _reach(points, floors, len(below))
     cuts = []
     for number, at in enumerate(_nearest(reach, below)):
@@ -281,7 +292,8 @@ def _roundest(above: int, upto: int, present: int) -> int:
     return next(cut for size in (POINT_UNITS, POINT_UNITS // 10, 1) if (cut := upto // size * size) > above)
 
 
-def _levels(points: Integers, floors: Integers, cuts: Sequence[int]) -> Integers:
+def levels_by(points: Integers, floors: Integers, cuts: Sequence[int]) -> Integers:
+    """Give the levels of n totals by thresholds, all in hundredths, and by floors."""
     by_total = 1 + np.searchsorted(np.array(cuts), points, side="right")
     levels: Integers = np.maximum(by_total, floors)
     return levels

@@ -12,8 +12,9 @@ from fivefold.domain.errors import ConfigError
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.governance.diff import diff
+from fivefold.risk.governance.drafts import LAST
 from fivefold.risk.governance.thresholds import draft as thresholds_draft
-from fivefold.risk.governance.thresholds.draft import FIRST, LAST, draft_text
+from fivefold.risk.governance.thresholds.draft import FIRST, draft_text
 from fivefold.risk.governance.thresholds.propose import present_cuts, propose_thresholds
 from fivefold.risk.language.reading import read_ruleset
 from tests.depth import examples
@@ -94,7 +95,7 @@ def test_a_proposal_for_something_else_is_refused(refusal: Refusal) -> None:
 def test_a_draft_that_came_out_otherwise_is_refused(monkeypatch: pytest.MonkeyPatch, refusal: Refusal) -> None:
     proposal = propose_thresholds(assess(analysed(), mixed(1000), AS_OF))
     for old, new in (("rationale: Ours.", "rationale: Theirs."), ("[20, 40, 60]", "[20, 40, 61]")):
-        monkeypatch.setattr(thresholds_draft, "_replaced", lambda text, _, old=old, new=new: text.replace(old, new))
+        monkeypatch.setattr(thresholds_draft, "with_numbers", lambda text, _, old=old, new=new: text.replace(old, new))
         with refusal(ConfigError):
             draft_text(TEXT, ruleset(), proposal)
 

@@ -1,0 +1,139 @@
+"""`fivefold rules propose-points` and `propose-thresholds`: drafts with other numbers; nothing is put in force."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fivefold.cli.rules.evidence import DataOption, HtmlOption, JsonOption, SeedOption, show, write_evidence, write_json
+from fivefold.cli.rules.options import (
+    LabelOptions,
+    LabelsOption,
+    PartOptions,
+    ResamplesOption,
+    RulesetArgument,
+    ValueOptions,
+    portfolio_files,
+    validation_options,
+)
+from fivefold.cli.terminal import AsOfOption, echo, past_moment, show_table, warn
+from fivefold.domain.clock import parse_moment
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.files import replacing
+from fivefold.domain.text import percent
+
+OutputOption = Annotated[Path, typer.Option("--output", "-o", help="The draft that is written.")]
+SharesOption = Annotated[
+    str | None,
+    typer.Option("--shares", help="Percent in each level, lowest first, as 65,22,10,3; else the middles of the usual."),
+]
+
+
+def write_points_draft(
+    path: RulesetArgument,
+    data: DataOption,
+    labels: LabelsOption,
+    output: OutputOption,
+    parts: PartOptions,
+    as_of: AsOfOption = None,
+    learn_as_of: Annotated[
+        str | None,
+        typer.Option("--learn-as-of", help="An earlier moment to learn as of; what became known until --as-of counts."),
+    ] = None,
+    seed: SeedOption = 0,
+    resamples: ResamplesOption = 1000,
+    *,
+    known: LabelOptions,
+    value: ValueOptions,
+    html: HtmlOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Write a draft whose points are learnt from half of the customers, judged on the others. It is a proposal."""
+    from fivefold.risk.governance.reports.points import points_page
+    from fivefold.usecases.portfolio_files.bundled import ruleset_text
+    from fivefold.usecases.portfolio_files.governance import propose_points_from_files
+
+    _refuse_the_same(path, output)
+    text, at = ruleset_text(path), past_moment(as_of)
+    proposal, draft = propose_points_from_files(
+        text,
+        path,
+        portfolio_files(data, parts, value),
+        labels,
+        at,
+        validation_options(known, at, seed, resamples),
+        learn_as_of=None if learn_as_of is None else _earlier(learn_as_of, at),
+        undated_known=known.undated_known,
+    )
+    _write_draft(output, draft)
+    page = points_page(proposal)
+    show(page)
+    write_evidence("points proposal", proposal, page, html, json)
+    verdict = "The draft is recommended for review" if proposal.verdict.recommended else "The draft is not recommended"
+    echo(f"{verdict}: {proposal.verdict.because}. It is {output}; nothing is in force.")
+
+
+def _earlier(learn_as_of: str, at: int) -> int:
+    earlier = parse_moment(learn_as_of, "--learn-as-of")
+    if earlier >= at:
+        raise ConfigError("--learn-as-of must be before --as-of: what became known between the two is learnt from")
+    return earlier
+
+
+def _refuse_the_same(path: str, output: Path) -> None:
+    if output.exists() and Path(path).exists() and output.samefile(path):
+        raise ConfigError(f"--output is {output}, the ruleset itself; a draft is another file")
+
+
+def _write_draft(output: Path, draft: str) -> None:
+    with replacing(output) as unfinished:
+        unfinished.write_text(draft, encoding="utf-8")
+
+
+def write_threshold_draft(
+    path: RulesetArgument,
+    data: DataOption,
+    output: OutputOption,
+    shares: SharesOption = None,
+    *,
+    parts: PartOptions,
+    as_of: AsOfOption = None,
+    value: ValueOptions,
+    json: JsonOption = None,
+) -> None:
+    """Write a draft whose thresholds bring a portfolio to target shares. It is a proposal; nothing is put in force."""
+    from fivefold.usecases.portfolio_files.bundled import ruleset_text
+    from fivefold.usecases.portfolio_files.governance import propose_from_files
+
+    _refuse_the_same(path, output)
+    text, at = ruleset_text(path), past_moment(as_of)
+    targets = None if shares is None else _shares(shares)
+    proposal, draft = propose_from_files(text, path, portfolio_files(data, parts, value), at, targets)
+    _write_draft(output, draft)
+    if json is not None:
+        write_json("threshold proposal", proposal, json)
+    rows = [[row.level, percent(row.present), percent(row.proposed), percent(row.target)] for row in proposal.levels]
+    show_table(f"{proposal.entities:,} entities, as of {proposal.as_of}", ("level", "now", "draft", "target"), rows)
+    cuts = [
+        [
+            cut.level,
+            cut.present,
+            cut.proposed,
+            percent(cut.reached_below),
+            percent(cut.next_below[0]),
+            percent(cut.next_below[1]),
+        ]
+        for cut in proposal.cuts
+    ]
+    columns = ("level begins at", "now", "draft", "below it", "next lower share", "next higher share")
+    show_table("", columns, cuts)
+    echo(f"{proposal.moved:,} entities would be in another level. The draft is {output}; nothing is in force.")
+    for caution in proposal.cautions:
+        warn(caution)
+
+
+def _shares(text: str) -> list[float]:
+    try:
+        return [float(part) / 100 for part in text.split(",")]
+    except ValueError:
+        raise ConfigError(f"--shares is {text!r}; write percentages with commas between them, as 65,22,10,3") from None

@@ -1,0 +1,70 @@
+"""Drafts: the text of a ruleset with other numbers, the reasons above it and beside each of them."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from fivefold.charts.text.numbers import one_line
+from fivefold.domain.errors import ConfigError
+
+Path = tuple[str | int, ...]
+
+NOTHING_IN_FORCE = "It decides nothing until it is reviewed, tested, committed and activated."
+LAST = "End of the reasons. Below stands the text that the draft was made from; its remarks are of its authors."
+REMARK = "# proposed: "
+_HEAD = re.compile(rf"\A# A DRAFT [^\n]*\n(#[^\n]*\n)*?# {re.escape(LAST)}\n")
+"""The reasons of a proposal before this one: they are of no more use."""
+_REMARKS = re.compile(rf"^[ \t]*{re.escape(REMARK)}[^\n]*\n", re.MULTILINE)
+
+
+def without_reasons(text: str) -> str:
+    """Take the reasons of earlier proposals out of a text."""
+    return _REMARKS.sub("", _HEAD.sub("", text.removeprefix("\ufeff")))
+
+
+def with_reasons(text: str, first: str, reasons: Sequence[str]) -> str:
+    """Put reasons on top of a text; *first* begins with A DRAFT, so that the next proposal finds them."""
+    return "".join(f"# {one_line(line)}\n" for line in (first, *reasons, LAST)) + text
+
+
+def with_numbers(text: str, numbers: Mapping[Path, str], remarks: Mapping[Path, str] | None = None) -> str:
+    """Put other numbers at their places; everything else stays as it was written, remarks and order included.
+
+    Args:
+        text: a ruleset as YAML or JSON, without reasons.
+        numbers: what is to stand at each place.
+        remarks: what is to stand in a line of its own above each place.
+
+    Raises:
+        ConfigError: the text is not one that can be changed in place.
+    """
+    nodes = nodes_at(text, [*numbers, *(remarks or {})])
+    for path in sorted(numbers, key=lambda each: -nodes[each].start_mark.index):
+        text = text[: nodes[path].start_mark.index] + numbers[path] + text[nodes[path].end_mark.index :]
+    lines = text.splitlines(keepends=True)
+    for path in sorted(remarks or {}, key=lambda each: -nodes[each].start_mark.index):
+        line = nodes[path].start_mark.line
+        indent = lines[line][: len(lines[line]) - len(lines[line].lstrip())]
+        lines.insert(line, f"{indent}{REMARK}{one_line((remarks or {})[path])}\n")
+    return "".join(lines)
+
+
+def nodes_at(text: str, paths: Sequence[Path]) -> dict[Path, Any]:
+    """Find the nodes of a text at places; ConfigError where the text has no such places."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        return {path: _node(root, path) for path in paths}
+    except (yaml.YAMLError, StopIteration, LookupError) as error:
+        why = one_line(str(error)) or "a word of the ruleset is not where it should be"
+        raise ConfigError(f"the text cannot be changed in place: {why}") from None
+
+
+def _node(root: Any, path: Path) -> Any:
+    for step in path:
+        if isinstance(step, int):
+            root = root.value[step]
+        else:
+            root = next(value for key, value in root.value if key.value == step)
+    return root

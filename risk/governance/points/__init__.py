@@ -1,0 +1,1 @@
+"""Points learnt from confirmed cases, within the rules as they are written."""

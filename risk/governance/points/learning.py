@@ -1,0 +1,239 @@
+"""Points from log-odds: a ridge over the cases as they are written, each on its side of 0 and in its order.
+
+An outcome of 0 points is not learnt, nor one that few entities got. Every other one keeps the sign of its
+points and its place in the order of its rule's; what gives the same points goes on doing so. How strong the penalty
+is, and whether it holds back the points of a case or its step over the next weaker one, is chosen by cross-validation
+among those who are learnt from. Sources: of points from log-odds Siddiqi, "Credit Risk Scorecards" (2006); of bounded
+steps Tutz and Leitenstorfer, "Generalized smooth monotonic regression" (2007); of the choice of the penalty Breiman
+and others, "Classification and Regression Trees" (1984), section 3.4.3.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg, optimize, special
+
+from fivefold.domain.errors import NotEnoughDataError
+from fivefold.features.histories import Floats, Integers
+from fivefold.risk.engine.assessments import Assessments
+from fivefold.risk.facts.portfolio import ENTITY
+from fivefold.risk.governance.points.outcomes import (
+    Ladder,
+    Slot,
+    added_points,
+    ladders,
+    slots_of,
+    written_points,
+)
+from fivefold.risk.governance.validate.ranking import Marks
+from fivefold.risk.language.quantities import POINT_UNITS
+
+PENALTIES = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+"""Strengths of the ridge, per entity. Of those whose cross-validated loss is within one standard error of the least,
+the strongest is taken."""
+
+FOLDS = 5
+
+LEAST_GOT = 10
+"""An outcome that fewer of those who are learnt from got keeps its points: its odds would be those of a handful."""
+
+CASES, STEPS = "cases", "steps"
+"""What the penalty holds back: the points of every case, or its step over the next weaker one."""
+
+MOST_STEPS = 5_000
+"""Of the minimiser: far more than it takes."""
+
+_LEAST_SPREAD = 1e-6
+"""Of the learnt margins: below it nothing was learnt."""
+
+
+@dataclass(frozen=True)
+class LearntPoints:
+    """Points learnt from confirmed cases.
+
+    Attributes:
+        points: whole points of every outcome that has points other than 0, in the present order.
+        learnt: which of them were learnt; the others keep theirs, or were moved by their neighbours.
+        penalty: the strength that was chosen.
+        held_back: what it holds back, cases or steps.
+        doubling: so many points double the odds of being confirmed.
+    """
+
+    points: dict[Slot, int]
+    learnt: frozenset[Slot]
+    penalty: float
+    held_back: str
+    doubling: float
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """What is minimised: u different rows of a design, k steps on its ladders, f folds.
+
+    Attributes:
+        design: u x k.
+        hits: f x u, how many confirmed entities have a row.
+        others: the same of those who are not confirmed.
+        signs: of the k steps.
+        cases: k x k, the points of each case by the steps.
+    """
+
+    design: Floats
+    hits: Floats
+    others: Floats
+    signs: Sequence[int]
+    cases: Floats
+
+
+def learn_points(
+    found: Assessments, held: Marks, confirmed: Marks, seed: int, *, doubling: float | None = None
+) -> LearntPoints:
+    """Learn points.
+
+    Args:
+        found: the assessments of n entities by the ruleset whose cases are kept.
+        held: n marks: who may be learnt from, all of them assessed in full.
+        confirmed: n marks; only those of the held are read.
+        seed: of the folds, which are drawn by the entities' ids: their order makes no difference.
+        doubling: so many points double the odds; without it so many that totals spread as they do now.
+
+    Raises:
+        NotEnoughDataError: no outcome that enough entities got is confirmed more often in the direction of its points.
+    """
+    slots = {rule: got[held] for rule, got in slots_of(found).items()}
+    marks = confirmed[held]
+    every = ladders(found.program)
+    used = [kept for ladder in every if (kept := _often_got(ladder, slots[ladder.rule])).rungs]
+    written = written_points(found.program)
+    if not used:
+        raise NotEnoughDataError(
+            f"no case of {found.program.ruleset.name} with points was given to {LEAST_GOT} of those who are learnt "
+            "from; there is nothing to learn"
+        )
+    problem = _problem(used, slots, marks, _folds(found.outcomes.filter(held)[ENTITY].to_list(), marks, seed))
+    penalty, form = _chosen(problem)
+    weights = _learnt(problem, problem.hits.sum(axis=0), problem.others.sum(axis=0), penalty, form)[1:]
+    size = _points_of_one(found, problem, weights, used, slots, written) if doubling is None else doubling / np.log(2)
+    values = [int(np.rint(value * size)) for value in problem.cases @ weights]
+    rungs = [(ladder, rung) for ladder in used for rung in ladder.rungs]
+    learnt = {(ladder.rule, slot): value for (ladder, rung), value in zip(rungs, values, strict=True) for slot in rung}
+    points = {slot: value for ladder in every for slot, value in _in_order(ladder, learnt, written).items()}
+    return LearntPoints(points, frozenset(learnt), penalty, form, float(size * np.log(2)))
+
+
+def _often_got(ladder: Ladder, got: Integers) -> Ladder:
+    often = tuple(rung for rung in ladder.rungs if np.isin(got, rung).sum() >= LEAST_GOT)
+    return Ladder(ladder.rule, ladder.sign, often)
+
+
+def _folds(entities: Sequence[str], confirmed: Marks, seed: int) -> Integers:
+    """Put every entity into a fold, the confirmed and the others apart."""
+    order, folds = np.argsort(np.array(entities)), np.zeros(len(entities), dtype=np.int64)
+    random = np.random.default_rng(seed)
+    for side in (True, False):
+        places = order[confirmed[order] == side]
+        folds[random.permutation(places)] = np.arange(len(places)) % FOLDS
+    return folds
+
+
+def _problem(used: Sequence[Ladder], slots: Mapping[str, Integers], confirmed: Marks, folds: Integers) -> _Problem:
+    """Make the design: a column for each rung, 1 where an entity is on it or on a stronger one."""
+    columns = [
+        np.isin(slots[ladder.rule], [slot for rung in ladder.rungs[number:] for slot in rung])
+        for ladder in used
+        for number in range(len(ladder.rungs))
+    ]
+    rows, place = np.unique(np.column_stack(columns), axis=0, return_inverse=True)
+    hits, others = (
+        np.array([np.bincount(place[(folds == fold) & side], minlength=len(rows)) for fold in range(FOLDS)])
+        for side in (confirmed, ~confirmed)
+    )
+    signs = [ladder.sign for ladder in used for _ in ladder.rungs]
+    steps = linalg.block_diag(*(np.tri(len(ladder.rungs)) for ladder in used))
+    return _Problem(rows.astype(np.float64), hits.astype(np.float64), others.astype(np.float64), signs, steps)
+
+
+def _chosen(problem: _Problem) -> tuple[float, str]:
+    """Choose the strongest penalty within one standard error of the best, in the form that has the best."""
+    best: tuple[float, float, str] | None = None
+    for form in (CASES, STEPS):
+        losses = np.array([[_left_out(problem, fold, penalty, form) for fold in range(FOLDS)] for penalty in PENALTIES])
+        means, errors = losses.mean(axis=1), losses.std(axis=1, ddof=1) / FOLDS**0.5
+        least = int(means.argmin())
+        within = [size for size, mean in zip(PENALTIES, means, strict=True) if mean <= means[least] + errors[least]]
+        if best is None or means[least] < best[0]:
+            best = float(means[least]), max(within), form
+    assert best is not None
+    return best[1], best[2]
+
+
+def _left_out(problem: _Problem, fold: int, penalty: float, form: str) -> float:
+    """Give the loss on a fold of what was learnt on the others."""
+    hits, others = (np.delete(side, fold, axis=0).sum(axis=0) for side in (problem.hits, problem.others))
+    weights = _learnt(problem, hits, others, penalty, form)
+    return _loss(weights, problem.design, problem.hits[fold], problem.others[fold], np.zeros_like(problem.cases))[0]
+
+
+def _learnt(problem: _Problem, hits: Floats, others: Floats, penalty: float, form: str) -> Floats:
+    """Minimise the penalised loss: the intercept first, then a weight for each step."""
+    held_back = problem.cases.T @ problem.cases if form == CASES else np.eye(len(problem.cases))
+    bounds = [(None, None), *((0, None) if sign > 0 else (None, 0) for sign in problem.signs)]
+    found = optimize.minimize(
+        _loss,
+        np.zeros(len(bounds)),
+        args=(problem.design, hits, others, penalty * held_back),
+        jac=True,
+        bounds=bounds,
+        method="TNC",  # L-BFGS-B comes to the same points, and waits for threads in sums of a few numbers
+        options={"maxfun": MOST_STEPS},
+    )
+    weights: Floats = found.x
+    return weights
+
+
+def _loss(weights: Floats, design: Floats, hits: Floats, others: Floats, ridge: Floats) -> tuple[float, Floats]:
+    """Mean logistic loss with its gradient; the intercept is not penalised."""
+    count, margin = hits.sum() + others.sum(), weights[0] + design @ weights[1:]
+    pull = ridge @ weights[1:]
+    loss = (hits @ np.logaddexp(0, -margin) + others @ np.logaddexp(0, margin)) / count + weights[1:] @ pull / 2
+    slope = ((hits + others) * special.expit(margin) - hits) / count
+    return float(loss), np.concatenate([[slope.sum()], design.T @ slope + pull])
+
+
+def _points_of_one(
+    found: Assessments,
+    problem: _Problem,
+    weights: Floats,
+    used: Sequence[Ladder],
+    slots: Mapping[str, Integers],
+    written: Mapping[Slot, int],
+) -> float:
+    """Give the points of one unit of log-odds, so that what is learnt spreads totals as it did as it was written."""
+    counts = (problem.hits + problem.others).sum(axis=0)
+    margin = problem.design @ weights
+    mean = counts @ margin / counts.sum()
+    spread = float((counts @ (margin - mean) ** 2 / counts.sum()) ** 0.5)
+    if spread < _LEAST_SPREAD:
+        raise NotEnoughDataError(
+            f"no case of {found.program.ruleset.name} is confirmed more often, or less, in the direction of its "
+            "points; points that rank cannot be learnt from these labels"
+        )
+    own = {(ladder.rule, slot): written[ladder.rule, slot] for ladder in used for rung in ladder.rungs for slot in rung}
+    return float(added_points(slots, own).std() / POINT_UNITS / spread)
+
+
+def _in_order(ladder: Ladder, learnt: Mapping[Slot, int], written: Mapping[Slot, int]) -> dict[Slot, int]:
+    """Give all outcomes of a ladder their points: what was not learnt keeps its own, as far as the order admits."""
+    known = [learnt.get((ladder.rule, rung[0])) for rung in ladder.rungs]
+    points: dict[Slot, int] = {}
+    lowest = 0
+    for number, rung in enumerate(ladder.rungs):
+        size = known[number]
+        if size is None:
+            own = int(np.rint(abs(written[ladder.rule, rung[0]]) / POINT_UNITS))
+            above = next((abs(value) for value in known[number:] if value is not None), own)
+            size = min(max(own, lowest), max(above, lowest))
+        lowest = abs(size)
+        points |= {(ladder.rule, slot): ladder.sign * lowest for slot in rung}
+    return points

@@ -1,0 +1,147 @@
+"""What a ruleset's rules give: which outcomes may get other points, in which order, and who got them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from fivefold.features.histories import Integers
+from fivefold.risk.engine.assessments import Assessments
+from fivefold.risk.engine.outcome_codes import slot_column
+from fivefold.risk.engine.program import Program
+from fivefold.risk.engine.rules import CompiledRule
+from fivefold.risk.language.base import canonical_form
+from fivefold.risk.language.quantities import POINT_UNITS, point_units
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.language.ruleset import Outcome, Ruleset
+
+Slot = tuple[str, int]
+"""An outcome: the rule's id, and the number of its case from 0, then of `otherwise`, then of unknown."""
+
+Place = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The outcomes of a rule on one side of 0, the weakest first.
+
+    Attributes:
+        rule: its id.
+        sign: 1 or -1.
+        rungs: the slots that give the same points, for each different number of them.
+    """
+
+    rule: str
+    sign: int
+    rungs: tuple[tuple[int, ...], ...]
+
+
+def slots_of(found: Assessments) -> dict[str, Integers]:
+    """Give the slot of each rule that every entity got: n numbers for each rule's id.
+
+    Where a rule has no `on_unknown`, the unknown got `otherwise`.
+    """
+    columns = found.outcomes.select(slot_column(pl.col(rule.column)).cast(pl.Int64) for rule in found.program.rules)
+    made = {}
+    for rule in found.program.rules:
+        slots = columns[rule.column].to_numpy()
+        unknown = rule.otherwise if rule.rule.on_unknown is None else rule.unknown
+        made[rule.rule.id] = np.where(slots == rule.unknown, unknown, slots)
+    return made
+
+
+def written_outcomes(rule: CompiledRule) -> Iterator[tuple[int, Outcome]]:
+    """Give the outcomes that a rule's text names, by slot."""
+    yield from enumerate(rule.rule.cases)
+    yield rule.otherwise, rule.rule.otherwise
+    if rule.rule.on_unknown is not None:
+        yield rule.unknown, rule.rule.on_unknown
+
+
+def written_points(program: Program) -> dict[Slot, int]:
+    """Give the points of every outcome that the text gives any, in hundredths; rules whose points fade are left out."""
+    return {
+        (rule.rule.id, slot): point_units(outcome.points)
+        for rule in program.rules
+        if rule.rule.decay is None
+        for slot, outcome in written_outcomes(rule)
+        if outcome.points is not None
+    }
+
+
+def ladders(program: Program) -> list[Ladder]:
+    """Order the outcomes that may get other points: those of 0 points are on no ladder."""
+    made = []
+    points = written_points(program)
+    for rule in program.rules:
+        own = {slot: units for (name, slot), units in points.items() if name == rule.rule.id}
+        for sign in (1, -1):
+            sizes = sorted({abs(units) for units in own.values() if units * sign > 0})
+            rungs = tuple(tuple(slot for slot, units in own.items() if units == sign * size) for size in sizes)
+            if rungs:
+                made.append(Ladder(rule.rule.id, sign, rungs))
+    return made
+
+
+def place_of(program: Program, outcome: Slot) -> Place:
+    """Name the place of an outcome's points in the text."""
+    number, rule = next((at, each) for at, each in enumerate(program.rules) if each.rule.id == outcome[0])
+    slot = outcome[1]
+    word: Place = {rule.otherwise: ("otherwise",), rule.unknown: ("on_unknown",)}.get(slot, ("cases", slot))
+    return ("rules", number, *word, "points")
+
+
+def with_points(ruleset: Ruleset, program: Program, points: Mapping[Slot, int]) -> Ruleset:
+    """Give a ruleset other points.
+
+    Args:
+        ruleset: the one that the program was made of.
+        program: for the numbers of its slots.
+        points: whole points, of outcomes that have some.
+    """
+
+    def changed(rule: CompiledRule, slot: int, outcome: Outcome) -> Outcome:
+        new = points.get((rule.rule.id, slot))
+        return outcome if new is None else outcome.model_copy(update={"points": Decimal(new)})
+
+    rules = []
+    for rule in program.rules:
+        outcomes = dict(written_outcomes(rule))
+        made = {slot: changed(rule, slot, outcome) for slot, outcome in outcomes.items()}
+        update: dict[str, Any] = {
+            "cases": tuple(made[slot] for slot in range(rule.otherwise)),
+            "otherwise": made[rule.otherwise],
+            "on_unknown": made.get(rule.unknown),
+        }
+        rules.append(rule.rule.model_copy(update=update))
+    return changed_ruleset(ruleset, rules=tuple(rules))
+
+
+def with_cuts(ruleset: Ruleset, units: Sequence[int]) -> Ruleset:
+    """Give a ruleset of points other thresholds, in hundredths."""
+    score: Any = ruleset.score
+    cuts = tuple(Decimal(cut) / POINT_UNITS for cut in units)
+    return changed_ruleset(
+        ruleset, score=score.model_copy(update={"points": score.points.model_copy(update={"thresholds": cuts})})
+    )
+
+
+def changed_ruleset(ruleset: Ruleset, **parts: Any) -> Ruleset:
+    """Change parts of a ruleset; read again, as a copy would keep the canonical form of what it was copied from."""
+    return read_ruleset(canonical_form(ruleset.model_copy(update=parts)))
+
+
+def added_points(slots: Mapping[str, Integers], changes: Mapping[Slot, int]) -> Integers:
+    """Add up, for every entity, the change of points of the outcomes that it got.
+
+    Args:
+        slots: as `slots_of` gives them.
+        changes: by outcome; at least one.
+    """
+    total = np.zeros(len(next(iter(slots.values()))), dtype=np.int64)
+    for (rule, slot), change in changes.items():
+        total += change * (slots[rule] == slot)
+    return total

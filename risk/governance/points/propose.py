@@ -1,0 +1,345 @@
+"""Points proposed from confirmed cases: learnt from half of the customers, judged on the others, never put in force."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from fivefold.domain.clock import day_text
+from fivefold.domain.errors import ConfigError
+from fivefold.features.histories import Integers
+from fivefold.risk.engine.assessments import Assessments
+from fivefold.risk.engine.explain.describe import condition_words
+from fivefold.risk.engine.program import FLOOR, TOTAL
+from fivefold.risk.governance.backtest.moves import slot_name
+from fivefold.risk.governance.backtest.run import list_days, moments_words
+from fivefold.risk.governance.points.halves import Halves
+from fivefold.risk.governance.points.learning import LEAST_GOT, LearntPoints, learn_points
+from fivefold.risk.governance.points.outcomes import (
+    Slot,
+    added_points,
+    slots_of,
+    with_cuts,
+    with_points,
+    written_points,
+)
+from fivefold.risk.governance.thresholds.propose import CutProposal, levels_by, nearest_cuts, present_cuts
+from fivefold.risk.governance.validate.labels import refuse_leaks
+from fivefold.risk.governance.validate.measures import Capture, captured_share
+from fivefold.risk.governance.validate.ranking import Marks, Paired, compare_rankings
+from fivefold.risk.governance.validate.run import Options
+from fivefold.risk.language.quantities import POINT_UNITS, text_of
+from fivefold.risk.language.ruleset import PointsScore, Ruleset
+
+LEARNT = "learnt"
+ALIKE = "as what gives the same points"
+IN_ORDER = "too few got it: whole, and in the order of the rule's others"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointChange:
+    """One outcome that would give other points.
+
+    Attributes:
+        rule: its id.
+        outcome: the number of the case from 1; otherwise; or unknown.
+        asked: what the case asks, in words; empty for the others.
+        before: its points as they are.
+        after: its points in the draft.
+        source: from what its points follow: `LEARNT`, `ALIKE` or `IN_ORDER`.
+        entities: how many of those who were learnt from got it.
+        confirmed: how many of them are confirmed.
+        capture: what the change does: the share of the judged confirmed in the top levels by the draft, less that by
+            the draft with these points as they were.
+    """
+
+    rule: str
+    outcome: int | str
+    asked: str
+    before: str
+    after: str
+    source: str
+    entities: int
+    confirmed: int
+    capture: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What the draft is worth on customers who were not learnt from.
+
+    Attributes:
+        judged: how many.
+        confirmed: how many of them.
+        total: Gini of the total, by the draft and by the ruleset as it is.
+        level: the same of the level, floors included.
+        capture: what the top levels hold by the draft.
+        present_capture: what they hold by the ruleset as it is.
+        recommended: the interval of the difference lies above 0, and the level is not surely worse.
+        because: why, or why not.
+    """
+
+    judged: int
+    confirmed: int
+    total: Paired
+    level: Paired
+    capture: Capture
+    present_capture: Capture
+    recommended: bool
+    because: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointsProposal:
+    """Points for a new draft.
+
+    Attributes:
+        ruleset: the name of the present one.
+        content_hash: of the present one.
+        as_of: the moment of judging, in words.
+        learnt_as_of: the moment of learning, in words.
+        horizon: labels that became known later do not count; empty for all.
+        lists: the days since which the versions of its lists are in force, at the moment of judging.
+        seed: of the halves, the folds and the resamples.
+        resamples: how many.
+        learnt_from: how many customers.
+        learnt_confirmed: how many of them are confirmed.
+        penalty: the strength of the ridge.
+        held_back: what the penalty holds back: the points of cases, or the steps between them.
+        doubling: so many points double the odds of being confirmed.
+        changes: every outcome that would give other points.
+        cuts: the thresholds that keep the shares of the levels.
+        verdict: on the other half.
+        cautions: what the numbers do not say.
+    """
+
+    ruleset: str
+    content_hash: str
+    as_of: str
+    learnt_as_of: str
+    horizon: str
+    lists: dict[str, tuple[str, ...]]
+    seed: int
+    resamples: int
+    learnt_from: int
+    learnt_confirmed: int
+    penalty: float
+    held_back: str
+    doubling: float
+    changes: tuple[PointChange, ...]
+    cuts: tuple[CutProposal, ...]
+    verdict: Verdict
+    cautions: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as plain data."""
+        return asdict(self)
+
+
+def propose_points(
+    judging: Assessments, labels: pl.DataFrame, options: Options | None = None, learning: Assessments | None = None
+) -> tuple[PointsProposal, Ruleset]:
+    """Learn points from half of the customers, and judge them on the other half.
+
+    Args:
+        judging: the assessments of a portfolio by the present ruleset.
+        labels: see `risk.governance.validate.labels.match_labels`.
+        options: as for a validation; its floors and its peer are not read.
+        learning: the assessments by the same ruleset as of an earlier moment, to be learnt from; labels then count for
+            learning if they became known between the two moments. Without it both halves are as of one moment.
+
+    Returns:
+        The proposal, and the ruleset as it would be.
+
+    Raises:
+        ConfigError: the score is no sum of points.
+        InvalidRulesetError: an input reads what the label was made of, or is banned.
+        FileFormatError: the labels cannot be read.
+        NotEnoughDataError: too few are confirmed, or too few are not.
+    """
+    options = options or Options()
+    program = judging.program
+    ruleset = program.ruleset
+    if not isinstance(ruleset.score, PointsScore):
+        raise ConfigError(
+            f"{ruleset.name} does not score points with thresholds; points can be proposed for these alone"
+        )
+    refuse_leaks(program.analysed, options.banned, options.made_of)
+    halves = Halves(judging, learning or judging, labels, options)
+    halves.refuse_few()
+    found, held, marks = halves.learning
+    learnt = learn_points(found, held, marks, options.seed)
+    changes = _changed_units(found, learnt)
+    cuts = _kept_shares(found, held, changes)
+    judged = _Judged(*halves.judging, changes, [units for units, _ in cuts])
+    made = with_cuts(with_points(ruleset, program, _whole(changes, found)), [units for units, _ in cuts])
+    return (
+        PointsProposal(
+            ruleset=ruleset.name,
+            content_hash=ruleset.content_hash,
+            as_of=moments_words(judging),
+            learnt_as_of=moments_words(found),
+            horizon="" if options.until is None else day_text(options.until),
+            lists=list_days(judging),
+            seed=options.seed,
+            resamples=options.resamples,
+            learnt_from=int(held.sum()),
+            learnt_confirmed=int((held & marks).sum()),
+            penalty=learnt.penalty,
+            held_back=learnt.held_back,
+            doubling=learnt.doubling,
+            changes=_change_rows(found, held, marks, learnt, changes, judged),
+            cuts=tuple(cut for _, cut in cuts),
+            verdict=judged.verdict(options),
+            cautions=tuple(_cautions(judging, learning, learnt, options)),
+        ),
+        made,
+    )
+
+
+def _changed_units(found: Assessments, learnt: LearntPoints) -> dict[Slot, int]:
+    """Give what is added to the points of each outcome that changes, in hundredths."""
+    written = written_points(found.program)
+    changes = {outcome: points * POINT_UNITS - written[outcome] for outcome, points in learnt.points.items()}
+    return {outcome: change for outcome, change in changes.items() if change}
+
+
+def _whole(changes: dict[Slot, int], found: Assessments) -> dict[Slot, int]:
+    written = written_points(found.program)
+    return {outcome: (written[outcome] + change) // POINT_UNITS for outcome, change in changes.items()}
+
+
+def _totals(found: Assessments, held: Marks) -> tuple[Integers, Integers]:
+    """Give totals in hundredths, and floors, of those held."""
+    step = found.program.total.scale // POINT_UNITS
+    outcomes = found.outcomes.filter(held)
+    return (outcomes[TOTAL] // step).to_numpy(), outcomes[FLOOR].to_numpy()
+
+
+def _new_totals(found: Assessments, held: Marks, changes: dict[Slot, int]) -> Integers:
+    slots = {rule: got[held] for rule, got in slots_of(found).items()}
+    new: Integers = _totals(found, held)[0] + added_points(slots, changes)
+    return new
+
+
+def _kept_shares(found: Assessments, held: Marks, changes: dict[Slot, int]) -> list[tuple[int, CutProposal]]:
+    """Find the thresholds by which the levels of those who are learnt from hold what they hold now."""
+    ruleset = found.program.ruleset
+    totals, floors = _totals(found, held)
+    present = present_cuts(ruleset).units
+    levels = levels_by(totals, floors, present)
+    below = np.array([(levels <= number).mean() for number in range(1, len(ruleset.levels))])
+    return nearest_cuts(_new_totals(found, held, changes), floors, below, present, ruleset.levels)
+
+
+class _Judged:
+    """Those who were not learnt from, by the ruleset as it is and by the draft."""
+
+    def __init__(
+        self, found: Assessments, held: Marks, confirmed: Marks, changes: dict[Slot, int], cuts: list[int]
+    ) -> None:
+        self.names = found.program.ruleset.levels
+        self.confirmed = confirmed[held]
+        self.cuts = cuts
+        self.slots = {rule: got[held] for rule, got in slots_of(found).items()}
+        self.present, self.floors = _totals(found, held)
+        self.new = _new_totals(found, held, changes)
+        self.level = levels_by(self.new, self.floors, cuts)
+        self.present_level = levels_by(self.present, self.floors, present_cuts(found.program.ruleset).units)
+
+    def captured(self, level: Integers) -> Capture:
+        """Measure what the top levels hold."""
+        capture = captured_share(level, self.confirmed, self.names)
+        assert capture is not None  # too few confirmed were refused
+        return capture
+
+    def capture_of(self, outcome: Slot, change: int) -> float:
+        """Give what one change adds to the capture."""
+        without = self.new - added_points(self.slots, {outcome: change})
+        level = levels_by(without, self.floors, self.cuts)
+        return self.captured(self.level).captured.estimate - self.captured(level).captured.estimate
+
+    def verdict(self, options: Options) -> Verdict:
+        """Compare both."""
+        draws = self.confirmed, options.seed, options.resamples
+        total = compare_rankings(self.new, self.present, *draws)
+        level = compare_rankings(self.level, self.present_level, *draws)
+        if total.difference.low <= 0:
+            because = (
+                "the interval of the difference in the Gini of the total holds 0: chance alone may do as much"
+                if total.difference.high > 0
+                else "it ranks worse than the ruleset as it is"
+            )
+        elif level.difference.high < 0:
+            because = "its total ranks better, but its levels rank worse than those of the ruleset as it is"
+        else:
+            because = "it ranks better than the ruleset as it is, by more than chance"
+        return Verdict(
+            judged=len(self.confirmed),
+            confirmed=int(self.confirmed.sum()),
+            total=total,
+            level=level,
+            capture=self.captured(self.level),
+            present_capture=self.captured(self.present_level),
+            recommended=total.difference.low > 0 and level.difference.high >= 0,
+            because=because,
+        )
+
+
+def _change_rows(
+    found: Assessments, held: Marks, confirmed: Marks, learnt: LearntPoints, changes: dict[Slot, int], judged: _Judged
+) -> tuple[PointChange, ...]:
+    """Describe every change, in the order of the rules."""
+    slots, written = slots_of(found), written_points(found.program)
+    rows = []
+    for rule in found.program.rules:
+        for outcome, change in changes.items():
+            if outcome[0] != rule.rule.id:
+                continue
+            got = (slots[outcome[0]] == outcome[1]) & held
+            case = rule.rule.cases[outcome[1]] if outcome[1] < rule.otherwise else None
+            rows.append(
+                (
+                    outcome[1],
+                    PointChange(
+                        rule=rule.rule.id,
+                        outcome=slot_name(rule, outcome[1]),
+                        asked="" if case is None else case.title or condition_words(case.when),
+                        before=text_of(written[outcome], POINT_UNITS),
+                        after=text_of(written[outcome] + change, POINT_UNITS),
+                        source=_source(outcome in learnt.learnt, int(got.sum())),
+                        entities=int(got.sum()),
+                        confirmed=int((got & confirmed).sum()),
+                        capture=judged.capture_of(outcome, change),
+                    ),
+                )
+            )
+    order = {rule.rule.id: number for number, rule in enumerate(found.program.rules)}
+    return tuple(row for _, row in sorted(rows, key=lambda each: (order[each[1].rule], each[0])))
+
+
+def _source(learnt: bool, entities: int) -> str:
+    if not learnt:
+        return IN_ORDER
+    return LEARNT if entities >= LEAST_GOT else ALIKE
+
+
+def _cautions(judging: Assessments, learning: Assessments | None, learnt: LearntPoints, options: Options) -> list[str]:
+    cautions = list(options.cautions)
+    if learning is None:
+        cautions.append(
+            "Both halves are of one moment: the draft is judged on other customers, and on no later time. Learn as of "
+            "an earlier moment to see whether it lasts."
+        )
+    kept = len(learnt.points) - len(learnt.learnt)
+    if kept:
+        cautions.append(
+            f"{kept} outcomes were given to fewer than {LEAST_GOT} of those who were learnt from; they keep their "
+            "points as far as the order of their rule and whole points admit."
+        )
+    fades = [rule.id for rule in judging.program.ruleset.rules if rule.decay is not None]
+    if fades:
+        cautions.append(f"Points that fade are not learnt; these rules keep theirs: {', '.join(fades)}.")
+    cautions.append("Confirmed is who was looked at and confirmed; who was never looked at counts as not confirmed.")
+    return cautions
