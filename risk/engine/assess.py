@@ -11,10 +11,11 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assessments import VERSIONS, Assessments
 from fivefold.risk.engine.outcomes import assess_inputs
 from fivefold.risk.engine.program import program_for
-from fivefold.risk.facts.inputs import Needs, resolve, sources_of
+from fivefold.risk.facts.inputs import Needs
 from fivefold.risk.facts.moments import next_moments
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, ListVersion, NamedList, Portfolio, members_at
 from fivefold.risk.facts.records import known_entities
+from fivefold.risk.facts.resolution import lazy_sources, resolve_inputs
 
 
 def validate_held_levels(what: str, frame: pl.DataFrame, levels: int, moment: str, *, needed: bool = False) -> None:
@@ -111,7 +112,7 @@ def assess(
     for number, part in enumerate(parts):
         program = program_for(analysed, part.versions, portfolio.rates.base)
         frame = assess_inputs(program, part.inputs, previous, overrides)
-        outcomes.append(frame.with_columns(pl.lit(number, pl.Int32).alias(VERSIONS)))
+        outcomes.append(frame.hstack([pl.Series(VERSIONS, [number], pl.Int32).new_from_index(0, len(frame))]))
     return Assessments(
         program_for(analysed, parts[0].versions, portfolio.rates.base),
         _joined(entities, [part.inputs for part in parts]),
@@ -162,10 +163,10 @@ def resolved_parts(
     """
     portfolio = portfolio.with_empty_tables(analysed.ruleset.optional_tables, analysed.ruleset.case_fields)
     parts = list(_parts(entities, portfolio.lists, analysed.lists))
-    sources = sources_of(needs, portfolio)
+    sources = lazy_sources(needs, portfolio)
     for part, versions in parts:
         members = {name: version.members for name, version in versions.items()}
-        inputs = resolve(needs, portfolio, sources, members, part)
+        inputs = resolve_inputs(needs, portfolio, sources, members, part)
         moments = partial(next_moments, analysed, portfolio, sources, members, part, inputs)
         yield ResolvedPart(versions, inputs, moments)
 

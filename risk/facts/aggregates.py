@@ -44,7 +44,7 @@ NUMBER_DIGITS = 15
 """So many digits of a number are as they were written; a float has no more."""
 SMALL_DIGITS = 6
 """Numbers below a million have whole billionths as they are."""
-_EXACT = 2**53
+EXACT = 2**53
 """Up to here every whole number is a float."""
 
 
@@ -175,7 +175,7 @@ def in_numbers(total: pl.Expr) -> pl.Expr:
     small = quotient(total.cast(pl.Float64), NUMBER_UNITS)
     whole = (total // NUMBER_UNITS).cast(pl.Float64)
     large = whole + quotient((total % NUMBER_UNITS).cast(pl.Float64), NUMBER_UNITS)
-    return pl.when(total.abs() <= _EXACT).then(small).otherwise(large)
+    return pl.when(total.abs() <= EXACT).then(small).otherwise(large)
 
 
 def billionths(value: pl.Expr) -> pl.Expr:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import Any, Self, get_args
 
 import polars as pl
@@ -9,7 +10,7 @@ import polars as pl
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.domain.money import minor_units
-from fivefold.risk.compiler.analysis import Analysed
+from fivefold.risk.compiler.analysis import VERSIONS_KEPT, Analysed
 from fivefold.risk.compiler.conditions import Lists
 from fivefold.risk.compiler.formulas import calculations_in_order, parts_of_calculation
 from fivefold.risk.compiler.value_types import SOURCES, Vocabulary, linked_source, value_type_of_input
@@ -53,7 +54,7 @@ _FRAMES: Mapping[type, str] = {
 """The part of a portfolio that an input needs."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # what is made for one is kept with it
 class Needs:
     """What a ruleset or a policy reads.
 
@@ -69,13 +70,23 @@ class Needs:
 
     @classmethod
     def of(cls, analysed: Analysed[Any]) -> Self:
-        """Take them from an analysis."""
-        return cls(analysed.inputs, analysed.signals, analysed.names)
+        """Take them from an analysis, once."""
+        needs: Self = _needs_of(cls, analysed)  # type: ignore[arg-type]  # a class is hashable
+        return needs
 
     def everything(self) -> list[LanguageModel]:
         """List the inputs, and what ratios, patterns and calculations are made of before them, each once."""
+        return [*self._everything]
+
+    @cached_property
+    def _everything(self) -> list[LanguageModel]:
         below = [part for each in self.inputs for part in parts_of(each, self.names)]
         return distinct((*below, *self.signals, *self.inputs))
+
+
+@lru_cache(maxsize=VERSIONS_KEPT)
+def _needs_of(form: Any, analysed: Analysed[Any]) -> Any:
+    return form(analysed.inputs, analysed.signals, analysed.names)
 
 
 def parts_of(rule_input: Any, names: Vocabulary) -> list[LanguageModel]:
@@ -304,15 +315,21 @@ def _concerns(pattern: Any) -> pl.Expr:
 
 def ratio_of(ratio: Ratio, names: Vocabulary, base: str) -> pl.Expr:
     """Divide the columns of both sides once: each over its own units first would put 3 of 30 cents below 0.1."""
+    sides = [pl.col(input_key(part)).cast(pl.Float64) for part in ratio.ratio]
+    over, under = (side * units for side, units in zip(sides, units_of_ratio(ratio, names, base), strict=True))
+    return pl.when(under != 0).then(over / under)
+
+
+def units_of_ratio(ratio: Ratio, names: Vocabulary, base: str) -> tuple[int, int]:
+    """Give the numbers by which both sides are multiplied, so that they are in one unit."""
 
     def units(part: Any) -> int:
         money = value_type_of_input(part, names) is ValueType.MONEY
         return minor_units(getattr(part, "in_currency", None) or base) if money else 1
 
-    sides = [pl.col(input_key(part)).cast(pl.Float64) for part in ratio.ratio]
-    least = min(map(units, ratio.ratio))  # powers of ten
-    over, under = (side * (units(other) // least) for side, other in zip(sides, reversed(ratio.ratio), strict=True))
-    return pl.when(under != 0).then(over / under)
+    over, under = map(units, ratio.ratio)
+    least = min(over, under)  # powers of ten
+    return under // least, over // least
 
 
 def _with_ratio(frame: pl.DataFrame, ratio: Ratio, names: Vocabulary, base: str) -> pl.DataFrame:

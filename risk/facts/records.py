@@ -26,7 +26,7 @@ OPENED, CLOSED, OUTCOME, STATUS = "opened", "closed", "outcome", "status"
 OPEN: Final = "open"
 """The status of a case that is not closed yet, whatever became of it later."""
 
-_TAKEN = frozenset({LINKED_ENTITY, AS_OF, ENTITY, OPENED, *CASE_FIELDS})
+TAKEN = frozenset({LINKED_ENTITY, AS_OF, ENTITY, OPENED, *CASE_FIELDS})
 _NUMBER = "@number"
 _UNREAD = "@unread "
 _MOMENT = "it must be an ISO 8601 date or time"
@@ -65,6 +65,9 @@ def known_entities(rows: pl.DataFrame, as_of: int | pl.Series) -> pl.DataFrame:
     """
     if ENTITY not in rows.columns:
         raise FileFormatError(f"entities have no {ENTITY}; there are {', '.join(rows.columns) or 'none'}")
+    if len(rows) == 1 and isinstance(as_of, int) and KNOWN_AT not in rows.columns and _is_plain(rows[ENTITY]):
+        others = [rows[name] for name in rows.columns if name not in {ENTITY, AS_OF}]
+        return pl.DataFrame([rows[ENTITY], pl.Series(AS_OF, [as_of], pl.Int64), *others])
     entity = read_field(rows[ENTITY], "text")[0]
     if entity.null_count():
         raise FileFormatError(f"entity {entity.is_null().arg_max()} has no {ENTITY}, as text (rows count from 0)")
@@ -80,6 +83,11 @@ def known_entities(rows: pl.DataFrame, as_of: int | pl.Series) -> pl.DataFrame:
     if not dated[ENTITY].is_duplicated().any() and KNOWN_AT not in rows.columns:
         return dated
     return _latest_rows(dated)
+
+
+def _is_plain(column: pl.Series) -> bool:
+    """True where one identifier is a text as it is, so that nothing has to be read."""
+    return column.dtype == pl.String and column[0] is not None and bool(column[0].strip())
 
 
 def _latest_rows(dated: pl.DataFrame) -> pl.DataFrame:
@@ -135,7 +143,7 @@ def prepare_records(
         InvalidRulesetError: a column that the ruleset declares is missing.
     """
     schema = frame.schema
-    refuse_missing(what, schema, (ENTITY, OPENED), declared, _TAKEN)
+    refuse_missing(what, schema, (ENTITY, OPENED), declared, TAKEN)
     refuse_link(what, ENTITY, schema[ENTITY])
     link, opened = read_text(ENTITY, schema[ENTITY]), read_time(OPENED, schema[OPENED])
     closed = read_time(CLOSED, schema[CLOSED]) if CLOSED in schema else Read(pl.lit(None, pl.Int64))

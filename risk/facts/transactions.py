@@ -36,14 +36,14 @@ from fivefold.risk.language.fields import MONEY_FIELDS, TRANSACTION_FIELDS, Fiel
 REQUIRED: Final = (AMOUNT, CURRENCY, DATE)
 CONTRADICTS: Final = "@contradicts"
 """A column that may stand beside: true where another row of the entity has the same number and other content."""
-_TAKEN = frozenset({LINKED_ENTITY, AS_OF, *TRANSACTION_FIELDS, *map(original_of, MONEY_FIELDS)})
+TAKEN = frozenset({LINKED_ENTITY, AS_OF, *TRANSACTION_FIELDS, *map(original_of, MONEY_FIELDS)})
 _NUMBER, _CODE, _ID, _STATE = "@number", "@code", "@id", "@state"
 _POSITION, _UNITS, _LIMIT, _OWN, _BASED = "@position", "@units", "@limit", "@own", "@based"
 _UNUSUAL = pl.col(_CODE).replace_strict(unusual_minor_units(), default=100, return_dtype=pl.Float64)
 """Minor units of a currency without a rate: its amount is known in its own units, and in the base's it is not."""
 _NO_TEXT = pl.lit(None, pl.String)
 _WORDS = {SETTLED: "settled", PENDING: "pending", FAILED: "failed"}
-_WORDS_OF_STATES: dict[str | None, str] = {**{word: _WORDS[code] for word, code in STATES.items()}, None: "settled"}
+WORDS_OF_STATES: dict[str | None, str] = {**{word: _WORDS[code] for word, code in STATES.items()}, None: "settled"}
 
 
 def prepare(frame: pl.DataFrame | pl.LazyFrame, rates: RateTable, declared: Mapping[str, FieldType]) -> LinkedFacts:
@@ -71,7 +71,7 @@ def prepare(frame: pl.DataFrame | pl.LazyFrame, rates: RateTable, declared: Mapp
     schema = lazy.collect_schema()
     owner = _owner(schema)
     refuse_link("transactions", owner, schema[owner])
-    refuse_missing("transactions", schema, REQUIRED, declared, _TAKEN)
+    refuse_missing("transactions", schema, REQUIRED, declared, TAKEN)
     read = {
         LINKED_ENTITY: read_text(owner, schema[owner]).value,
         TIME: read_time(DATE, schema[DATE]).value,
@@ -114,13 +114,13 @@ def prepare_stored(
         InvalidRulesetError: a column that the ruleset declares is missing.
     """
     lazy = frame.lazy()
-    refuse_missing("transactions", lazy.collect_schema(), (), declared, _TAKEN)
+    refuse_missing("transactions", lazy.collect_schema(), (), declared, TAKEN)
     read = {
         LINKED_ENTITY: pl.col(ENTITY),
         _NUMBER: pl.col("amount"),
         **_currency(pl.col("currency"), rates),
         _ID: pl.col(TRANSACTION_ID),
-        _STATE: pl.col("state").replace_strict(_WORDS_OF_STATES, return_dtype=pl.String),
+        _STATE: pl.col("state").replace_strict(WORDS_OF_STATES, return_dtype=pl.String),
     }
     units = pl.coalesce(_by_currency(_minor(rates)), _UNUSUAL)
     return _facts(lazy.with_columns(**read), units, _money_checks(rates, "currency", "amount"), rates, declared)
@@ -141,7 +141,7 @@ def _facts(
     schema = rows.collect_schema()
     minor = _minor(rates)
     dearest = [max(units, rate * minor_units(rates.base)) for units, rate in zip(minor, rates.units, strict=True)]
-    limit = pl.coalesce(_by_currency([_limit(units) for units in dearest]), LARGEST_MAGNITUDE)
+    limit = pl.coalesce(_by_currency([largest_amount(units) for units in dearest]), LARGEST_MAGNITUDE)
     # 0.29 × 100 is 28.999999999999996: what was written is 29.
     own = (pl.col(_NUMBER).abs() * pl.col(_UNITS)).round(mode="half_to_even")
     steps = ({_UNITS: units, _LIMIT: limit}, {_OWN: own}, {_BASED: _converted(rates)})
@@ -204,7 +204,7 @@ def _converted(rates: RateTable) -> pl.Expr:
     return pl.when(pl.col(_POSITION) == base).then(pl.col(_OWN)).otherwise(converted)
 
 
-def _limit(units: float) -> float:
+def largest_amount(units: float) -> float:
     """Tell the largest amount whose minor units a 64-bit integer holds, a little below for the sake of rounding."""
     return min(LARGEST_MAGNITUDE, MOST_MINOR / units * (1 - 1e-12))
 
@@ -218,7 +218,7 @@ def _state(schema: pl.Schema) -> pl.Expr:
     if STATE not in schema or schema[STATE] == pl.Null:
         return pl.lit("settled")
     words = pl.col(STATE).cast(pl.String).str.to_uppercase()
-    return words.replace_strict({**_WORDS_OF_STATES, "": "settled"}, default=None, return_dtype=pl.String)
+    return words.replace_strict({**WORDS_OF_STATES, "": "settled"}, default=None, return_dtype=pl.String)
 
 
 def _owner(schema: pl.Schema) -> str:

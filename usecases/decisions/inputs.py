@@ -18,8 +18,9 @@ from fivefold.features import schema as c
 from fivefold.features.reading.columns import short_text
 from fivefold.risk.compiler.analysis import analyse_canonical_policy
 from fivefold.risk.engine.assessments import Status
-from fivefold.risk.facts.inputs import Needs, resolve, sources_of
+from fivefold.risk.facts.inputs import Needs
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, ListVersion, Portfolio, members_at
+from fivefold.risk.facts.resolution import lazy_sources, resolve_inputs
 from fivefold.risk.language.fields import FieldType
 from fivefold.risk.language.policy import Policy
 from fivefold.store.accounts.organisation import base_currency_of
@@ -219,7 +220,7 @@ _OWN_PARTS = frozenset({"levels", "pending", "values"})
 def _resolved(needs: Needs, portfolio: Portfolio, versions: Mapping[str, ListVersion], now_us: int) -> pl.DataFrame:
     members = {name: version.members for name, version in versions.items()}
     entities = portfolio.entities.hstack([pl.Series(AS_OF, [now_us], dtype=pl.Int64)])
-    return resolve(needs, portfolio, sources_of(needs, portfolio), members, entities)
+    return resolve_inputs(needs, portfolio, lazy_sources(needs, portfolio), members, entities)
 
 
 def _levels(entity_id: int, point: EntityState, now_us: int, *, ahead: bool) -> pl.DataFrame:

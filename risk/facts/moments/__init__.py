@@ -268,7 +268,7 @@ def movement_of(ahead: Ahead, rule_input: LanguageModel) -> Movement:
 def next_moments(
     analysed: Analysed[Any],
     portfolio: Portfolio,
-    sources: Mapping[str, LinkedFacts],
+    sources: Callable[[], Mapping[str, LinkedFacts]],
     lists: Lists,
     entities: pl.DataFrame,
     inputs: pl.DataFrame,
@@ -278,7 +278,7 @@ def next_moments(
     Args:
         analysed: what reads the inputs, and with what it compares them.
         portfolio: where they come from.
-        sources: the linked facts, prepared.
+        sources: prepares the linked facts, once.
         lists: the members of the named lists.
         entities: `entity_id`, `as_of` and the attributes.
         inputs: as `risk.facts.inputs.resolve` gives them for these.
@@ -289,7 +289,7 @@ def next_moments(
     """
     numbered = inputs.with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).alias(ROW))
     cuts = cuts_of(analysed, portfolio.rates.base)
-    ahead = Ahead(Needs.of(analysed), portfolio, sources, lists, entities, numbered, cuts)
+    ahead = Ahead(Needs.of(analysed), portfolio, sources(), lists, entities, numbered, cuts)
     found: dict[str, list[pl.LazyFrame]] = {}
     for each in analysed.inputs:
         key = input_key(each)

@@ -19,6 +19,8 @@ from fivefold.risk.facts.aggregates import aggregate
 from fivefold.risk.facts.linked import LinkedFacts
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, error_of, signal_of
 from fivefold.risk.facts.records import prepare_records
+from fivefold.risk.facts.single.aggregates import PLAIN_FORMS, plain_aggregate
+from fivefold.risk.facts.single.facts import of_columns
 from fivefold.risk.facts.transactions import prepare
 from fivefold.risk.language.expressions import Condition, Input, Window, input_key
 from tests.depth import examples
@@ -184,6 +186,10 @@ def check(rows: Sequence[Mapping[str, Any]], entities: Sequence[tuple[str, int]]
         assert all(map(same, values, [value for value, _ in expected])), (want.written, values, expected)
         assert latest == [moment for _, moment in expected], want.written
         assert error_of(input_key(form)) not in made.columns
+        if type(form) in PLAIN_FORMS:  # others are asked of the columns
+            plain = plain_aggregate(form, facts_of(rows), LISTS)
+            alone = [plain(of_columns(facts_of(rows), *one)) for one in entities]
+            assert alone == list(zip(values, latest, strict=True)), want.written
 
 
 @settings(max_examples=examples(150), deadline=None)

@@ -11,6 +11,8 @@ from pydantic import TypeAdapter
 from fivefold.domain.clock import DAY_US, to_microseconds
 from fivefold.risk.facts.patterns import find
 from fivefold.risk.facts.portfolio import signal_of
+from fivefold.risk.facts.single.facts import in_order
+from fivefold.risk.facts.single.patterns import plain_pattern
 from fivefold.risk.language.expressions import FieldInput, input_key
 from fivefold.risk.language.patterns import Pattern
 
@@ -75,13 +77,19 @@ def people(rows: Sequence[tuple[str, int]], **fields: pl.Series) -> pl.DataFrame
 
 
 def answers(entities: pl.DataFrame, facts: Sequence[Fact], written: Mapping[str, Any]) -> list[Answer]:
-    """Look for a pattern, and give what every row of *entities* was by_row."""
+    """Look for a pattern, and give what every row of *entities* was by_row; in plain Python it is the same."""
     pattern = pattern_of(written)
     found = find(entities, prepared(facts), pattern, UNITS)
     key = input_key(pattern)
     assert found.schema == {"entity_id": pl.String, key: pl.Float64, signal_of(key): pl.Int64}
     assert found["entity_id"].to_list() == entities["entity_id"].to_list()
-    return found.select(key, signal_of(key)).rows()
+    rows: list[Answer] = found.select(key, signal_of(key)).rows()
+    if all(made["amount"] is not None for made in facts):  # what cannot be read is for columns to say
+        plain = plain_pattern(pattern, UNITS)
+        for row, one in zip(entities.iter_rows(named=True), rows, strict=True):
+            mine = [made for made in facts if made["entity"] == row["entity_id"]]
+            assert plain(in_order(mine, row["as_of"]), row) == one
+    return rows
 
 
 def answer(facts: Sequence[Fact], written: Mapping[str, Any], as_of: int = NOW, **fields: pl.Series) -> Answer:

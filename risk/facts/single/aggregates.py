@@ -1,0 +1,188 @@
+"""Aggregates of one entity: functions of its facts in order of time, with the results of `risk.facts.aggregates`."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from fivefold.domain.clock import DAY_US
+from fivefold.risk.compiler.conditions import Lists
+from fivefold.risk.compiler.plain_conditions import NoPlainFormError, PlainCompiler, PlainTest, Row
+from fivefold.risk.compiler.value_types import Column
+from fivefold.risk.facts.aggregates import EXACT, NUMBER_DIGITS, NUMBER_UNITS, SMALL_DIGITS
+from fivefold.risk.facts.linked import MOST_MINOR, TIME, LinkedFacts
+from fivefold.risk.facts.single.facts import SETTLED, NamedTests, SingleFacts
+from fivefold.risk.facts.single.values import LeftToColumnsError
+from fivefold.risk.facts.windows import fields_in, value_column
+from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.expressions import (
+    Count,
+    DaysSince,
+    Distinct,
+    FieldInput,
+    Least,
+    Mean,
+    Most,
+    Sum,
+    Window,
+    input_key,
+)
+from fivefold.risk.language.fields import ValueType
+
+Aggregate = Callable[[SingleFacts], tuple[Any, int | None]]
+"""Gives the value, None where it is unknown, and the moment of the latest fact that counts."""
+
+_COMMON = frozenset({"where", "over", "ending", "in_currency"})
+PLAIN_FORMS: Mapping[type[Window], str] = {
+    Count: "count",
+    Sum: "sum",
+    Mean: "mean",
+    Least: "min",
+    Most: "max",
+    Distinct: "distinct",
+    DaysSince: "days_since",
+}
+"""The aggregates that have a plain form, by their own word."""
+
+
+def plain_aggregate(window: Window, facts: LinkedFacts, lists: Lists) -> Aggregate:
+    """Make the function of an aggregate.
+
+    Args:
+        window: the aggregate.
+        facts: what it counts; only the fields are looked at.
+        lists: members of the named lists.
+
+    Raises:
+        NoPlainFormError: it has none, so that columns must be asked.
+    """
+    word = PLAIN_FORMS.get(type(window))
+    if word is None or set(type(window).model_fields) - _COMMON - {word} - _unset(window):
+        raise NoPlainFormError(type(window).__name__)
+    column = value_column(window, facts)
+    if column is not None and column.kind is ValueType.TEXTS:
+        raise NoPlainFormError(column.name)
+    tests = _tests(window, facts, lists)
+    over, ending, value_of = window.over, window.ending, _VALUES[type(window)](column)
+
+    def aggregate(known: SingleFacts) -> tuple[Any, int | None]:
+        end = known.as_of if ending is None else ending.moment_before(known.as_of)
+        begin = None if over is None else over.moment_before(end)
+        rows = known.inside(begin, tests, None if ending is None else end)
+        if column is not None and column.kind is not ValueType.MONEY:
+            rows = [row for row in rows if row[column.name] is not None]
+        return value_of(rows, known.as_of), rows[-1][TIME] if rows else None
+
+    return aggregate
+
+
+def _unset(window: Window) -> set[str]:
+    """Name what an aggregate may say, and does not: that changes nothing."""
+    return {name for name in type(window).model_fields if getattr(window, name) is None}
+
+
+def _tests(window: Window, facts: LinkedFacts, lists: Lists) -> NamedTests:
+    """Give what is asked of a fact beside its moment, as `risk.facts.windows.Masks.conditions` does."""
+    tests: list[tuple[str, PlainTest]] = []
+    if facts.usual_field is not None and facts.usual_field not in fields_in(window):
+        tests.append(SETTLED)
+    if window.in_currency is not None:
+        tests.append((window.in_currency, _is_in(window.in_currency)))
+    if window.where is not None:
+
+        def resolve(read: LanguageModel) -> Column:
+            assert isinstance(read, FieldInput)  # lint refuses every other input inside `where`
+            return facts.column(read.field, window.in_currency)
+
+        name = input_key(Window(where=window.where, in_currency=window.in_currency))
+        tests.append((name, PlainCompiler(resolve, lists).condition(window.where)))
+    return tests
+
+
+def _is_in(currency: str) -> PlainTest:
+    return lambda row: row["currency"] == currency
+
+
+Value = Callable[[Sequence[Row], int], Any]
+"""From the facts that count, in order of time, and as-of."""
+
+
+def _count(_: Column | None) -> Value:
+    return lambda rows, _: float(len(rows))
+
+
+def _sum(column: Column) -> Value:
+    name = column.name
+    if column.kind is not ValueType.MONEY:
+        return lambda rows, _: in_numbers(sum(billionths(row[name]) for row in rows))
+
+    def total(rows: Sequence[Row], _: int) -> int:
+        found: int = sum(row[name] for row in rows)
+        if abs(found) > MOST_MINOR:  # columns name what is more than can be kept
+            raise LeftToColumnsError(name)
+        return found
+
+    return total
+
+
+def _mean(column: Column) -> Value:
+    name = column.name
+    if column.kind is ValueType.MONEY:
+        return lambda rows, _: float(sum(row[name] for row in rows)) / len(rows) if rows else None
+    return lambda rows, _: (
+        float(sum(billionths(row[name]) for row in rows)) / (float(len(rows)) * NUMBER_UNITS) if rows else None
+    )
+
+
+def _least(column: Column) -> Value:
+    name = column.name
+    return lambda rows, _: min((row[name] for row in rows), default=None)
+
+
+def _most(column: Column) -> Value:
+    name = column.name
+    return lambda rows, _: max((row[name] for row in rows), default=None)
+
+
+def _distinct(column: Column) -> Value:
+    name = column.name
+    return lambda rows, _: float(len({row[name] for row in rows}))
+
+
+def _days_since(_: Column | None) -> Value:
+    return lambda rows, as_of: float(as_of - rows[-1][TIME]) / float(DAY_US) if rows else None
+
+
+_VALUES: Mapping[type[Window], Callable[[Any], Value]] = {
+    Count: _count,
+    Sum: _sum,
+    Mean: _mean,
+    Least: _least,
+    Most: _most,
+    Distinct: _distinct,
+    DaysSince: _days_since,
+}
+
+
+def in_numbers(total: int) -> float:
+    """Give whole billionths as a number, as `risk.facts.aggregates.in_numbers` does."""
+    if abs(total) <= EXACT:
+        return float(total) / NUMBER_UNITS
+    whole, rest = divmod(total, NUMBER_UNITS)
+    return float(whole) + float(rest) / NUMBER_UNITS
+
+
+def billionths(value: float) -> int:
+    """Give a number in whole billionths, as `risk.facts.aggregates.billionths` does.
+
+    >>> billionths(0.1), billionths(100000000.01)
+    (100000000, 100000000010000000)
+    """
+    size = abs(value)
+    if size < 10.0**SMALL_DIGITS:
+        return round(value * NUMBER_UNITS)
+    whole = math.floor(value)
+    for digits in range(SMALL_DIGITS + 1, NUMBER_DIGITS + 1):  # before the point
+        if size < 10.0**digits:
+            parts: int = 10 ** (NUMBER_DIGITS - digits)
+            return whole * NUMBER_UNITS + round((value - whole) * parts) * (NUMBER_UNITS // parts)
+    return whole * NUMBER_UNITS

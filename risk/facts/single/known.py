@@ -1,0 +1,146 @@
+"""What is known of one entity, and the plan by which its inputs are made: steps in order, each a plain function."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+
+from fivefold.risk.facts.inputs import Needs, own_fields, part_of
+from fivefold.risk.facts.linked import LinkedFacts
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
+from fivefold.risk.facts.single.facts import SingleFacts, of_columns, of_records, of_stored, own_rows
+from fivefold.risk.facts.single.values import LeftToColumnsError, plain_moments, plain_texts
+from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.expressions import input_key
+from fivefold.risk.language.fields import CASE_FIELDS, FieldType
+
+Sources = Callable[[], Mapping[str, LinkedFacts]]
+"""Prepares the linked facts as columns, once, where anything has to ask for them."""
+
+
+@dataclass
+class Known:
+    """What is known of one entity, and what was made of it so far.
+
+    Attributes:
+        plan: what is read.
+        portfolio: where it is.
+        entities: the entity's row.
+        sources: the linked facts as columns.
+        values: by the names of columns.
+    """
+
+    plan: "Plan"
+    portfolio: Portfolio
+    entities: pl.DataFrame
+    sources: Sources
+    values: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def entity(self) -> str:
+        """Who it is."""
+        return str(self.entities[ENTITY][0])
+
+    @cached_property
+    def as_of(self) -> int:
+        """The moment."""
+        return int(self.entities[AS_OF][0])
+
+    @cached_property
+    def tags(self) -> Sequence[tuple[Any, ...]]:
+        """Each tag, from when, until when."""
+        return self._recorded("tags", "tag", "from", "until")
+
+    @cached_property
+    def screenings(self) -> Sequence[tuple[Any, ...]]:
+        """What was looked for, when, and what was found."""
+        frame = self.portfolio.screenings
+        if frame is None or frame.schema.get("found") != pl.Boolean:
+            raise LeftToColumnsError("found")
+        rows = self._recorded("screenings", "screening", "at")
+        found = own_rows(frame, self.entity)["found"].to_list()
+        return [(*row, one) for row, one in zip(rows, found, strict=True)]
+
+    def _recorded(self, part: str, word: str, *moments: str) -> Sequence[tuple[Any, ...]]:
+        frame = getattr(self.portfolio, part)
+        if word not in frame.columns:
+            raise LeftToColumnsError(word)
+        mine = own_rows(frame, self.entity)
+        dates = [plain_moments(mine[name]) if name in mine.columns else [None] * len(mine) for name in moments]
+        return list(zip(plain_texts(mine[word]), *dates, strict=True))
+
+    def facts(self, source: str) -> SingleFacts:
+        """Give the facts of a source, read once."""
+        if source not in self._facts:
+            self._facts[source] = self._read(source)
+        return self._facts[source]
+
+    @cached_property
+    def _facts(self) -> dict[str, SingleFacts]:
+        return {}
+
+    def _read(self, source: str) -> SingleFacts:
+        frame, declared = getattr(self.portfolio, source), self.plan.declared(source)
+        try:
+            if source != "transactions":
+                return of_records(frame, declared, self.entity, self.as_of)
+            if self.portfolio.stored and isinstance(frame, pl.DataFrame):
+                return of_stored(frame, self.portfolio.rates, declared, self.entity, self.as_of)
+        except LeftToColumnsError:
+            pass
+        return of_columns(self.sources()[source], self.entity, self.as_of)
+
+
+Step = Callable[[Known], Any]
+"""Makes the value of an input; what it is made of is there. LeftToColumnsError where columns must be asked."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Plan:
+    """How the inputs of one entity are made, in their order.
+
+    Attributes:
+        needs: what is read.
+        steps: by the name of the column.
+        columns: of the answer, in their order, with their types.
+        batch_only: the inputs that have no plain form.
+    """
+
+    needs: Needs
+    steps: Mapping[str, Step]
+    columns: Mapping[str, Any]
+    batch_only: tuple[LanguageModel, ...]
+
+    def declared(self, source: str) -> Mapping[str, FieldType]:
+        """Give the declared fields of a source, beside those that all its facts have."""
+        if source == "transactions":
+            return own_fields(self.needs.names)
+        return {name: form for name, form in self.needs.names.case.items() if name not in CASE_FIELDS}
+
+    @cached_property
+    def parts(self) -> frozenset[str]:
+        """The parts of a portfolio that must be there."""
+        return frozenset(part for each in self.needs.everything() if (part := part_of(each)) is not None)
+
+    @cached_property
+    def left(self) -> Needs:
+        """What columns are asked for."""
+        keys = {input_key(each) for each in self.batch_only}
+        signals = [each for each in self.needs.signals if input_key(each) in keys]
+        return Needs(self.batch_only, signals, self.needs.names)
+
+    def resolve(self, known: Known, rest: Callable[[Needs], pl.DataFrame]) -> pl.DataFrame:
+        """Resolve the inputs of one entity; *rest* gives the columns of those that have no plain form."""
+        if any(getattr(known.portfolio, part) is None for part in self.parts):
+            raise LeftToColumnsError(*self.parts)  # which say what is missing
+        columns, values = dict(self.columns), known.values
+        values[ENTITY], values[AS_OF] = known.entity, known.as_of
+        if self.batch_only:
+            frame = rest(self.left)
+            values |= frame.row(0, named=True)
+            columns |= frame.schema
+        for name, step in self.steps.items():
+            values[name] = step(known)
+        return pl.from_dicts([{name: values[name] for name in columns}], schema=columns)

@@ -1,0 +1,286 @@
+"""From what is read to the plan for one entity: a step for each input, in an order in which its parts come first."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import Any
+
+import polars as pl
+
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.money import minor_units
+from fivefold.risk.compiler.analysis import VERSIONS_KEPT
+from fivefold.risk.compiler.conditions import Lists
+from fivefold.risk.compiler.formulas import (
+    QUOTIENTS,
+    TooLargeError,
+    exact_value,
+    formula,
+    kept,
+    parts_of_quotient,
+)
+from fivefold.risk.compiler.plain_conditions import NoPlainFormError
+from fivefold.risk.compiler.value_types import column_for
+from fivefold.risk.facts.inputs import Needs, own_fields, part_of, parts_of, units_of_ratio
+from fivefold.risk.facts.linked import LinkedFacts
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, error_of, signal_of
+from fivefold.risk.facts.single.aggregates import plain_aggregate
+from fivefold.risk.facts.single.facts import own_rows
+from fivefold.risk.facts.single.known import Known, Plan, Step
+from fivefold.risk.facts.single.patterns import plain_pattern
+from fivefold.risk.facts.single.values import LeftToColumnsError, read_plain
+from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.expressions import (
+    CalculationInput,
+    DaysSince,
+    FieldInput,
+    IndicatorInput,
+    Mean,
+    Ratio,
+    ScreeningInput,
+    TagInput,
+    ValueInput,
+    Window,
+    input_key,
+)
+from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS, FieldType, ValueType
+
+_SOURCES = ("transactions", "cases", "alerts")
+_COLUMN_TYPES: Mapping[ValueType, Any] = {
+    ValueType.TEXT: pl.String,
+    ValueType.NUMBER: pl.Float64,
+    ValueType.MONEY: pl.Int64,
+    ValueType.FLAG: pl.Boolean,
+    ValueType.MOMENT: pl.Int64,
+    ValueType.TEXTS: pl.List(pl.String),
+    ValueType.MARK: pl.Boolean,
+    ValueType.FINDING: pl.Float64,
+    ValueType.LEVEL: pl.Int64,
+}
+
+
+@lru_cache(maxsize=VERSIONS_KEPT)
+def plan_for(needs: Needs, members: tuple[tuple[str, tuple[str, ...]], ...], base: str) -> Plan:
+    """Make the plan, once for the same members of lists and base currency."""
+    return _Planner(needs, dict(members), base).plan()
+
+
+@dataclass
+class _Planner:
+    """Collects the steps, and what has no plain form."""
+
+    needs: Needs
+    lists: Lists
+    base: str
+    left: dict[str, LanguageModel] = field(default_factory=dict)
+
+    def plan(self) -> Plan:
+        """Make a step of every input that has a plain form."""
+        steps: dict[str, Step] = {}
+        everything = self.needs.everything()
+        for each in everything:
+            try:
+                steps[input_key(each)] = self._step(each)
+            except NoPlainFormError:
+                self.left[input_key(each)] = each
+        columns = {ENTITY: pl.String, AS_OF: pl.Int64}
+        for each in sorted(everything, key=self._place):
+            columns |= self._columns(each)
+        columns |= {signal_of(input_key(each)): pl.Int64 for each in self.needs.signals if isinstance(each, FieldInput)}
+        return Plan(needs=self.needs, steps=steps, columns=columns, batch_only=tuple(self.left.values()))
+
+    @cached_property
+    def _signals(self) -> frozenset[str]:
+        return frozenset(map(input_key, self.needs.signals))
+
+    def _step(self, each: Any) -> Step:
+        """Make the step of an input; NoPlainFormError where it has no plain form, or something that it is made of."""
+        key = input_key(each)
+        if any(input_key(part) in self.left for part in parts_of(each, self.needs.names)):
+            raise NoPlainFormError(key)
+        if isinstance(each, Window) and part_of(each) in _SOURCES:
+            return _aggregate(each, str(part_of(each)), self)
+        if hasattr(each, "pattern"):
+            return _pattern(each, self)
+        if type(each) not in _STEPS or (isinstance(each, Window) and part_of(each) is not None):
+            raise NoPlainFormError(key)
+        return _STEPS[type(each)](each, self)
+
+    def shell(self, source: str) -> LinkedFacts:
+        """Give the fields of a source, without any facts."""
+        rows = pl.LazyFrame()
+        if source == "transactions":
+            fields = {**own_fields(self.needs.names), **TRANSACTION_FIELDS}
+            return LinkedFacts(rows, fields, base=self.base, usual=pl.lit(value=True), usual_field="state")
+        return LinkedFacts(rows, {**self.needs.names.case, **CASE_FIELDS})
+
+    def _place(self, each: LanguageModel) -> int:
+        """Order the columns as queries give them."""
+        if isinstance(each, Window) and part_of(each) is not None:
+            return 1 + _SOURCES.index(str(part_of(each)))
+        if hasattr(each, "pattern") or isinstance(each, Ratio):
+            return 1 + len(_SOURCES)
+        return 2 + len(_SOURCES) if isinstance(each, CalculationInput) else 0
+
+    def _columns(self, each: LanguageModel) -> dict[str, Any]:
+        key, column = input_key(each), column_for(each, self.needs.names, self.base)
+        is_float = isinstance(each, Mean | CalculationInput)
+        columns = {key: pl.Float64 if is_float else _COLUMN_TYPES[column.kind]}
+        is_counted = hasattr(each, "pattern") or (key in self._signals and not isinstance(each, FieldInput))
+        return columns | ({signal_of(key): pl.Int64} if is_counted else {})
+
+
+def _aggregate(window: Window, source: str, planner: _Planner) -> Step:
+    key, aggregate = input_key(window), plain_aggregate(window, planner.shell(source), planner.lists)
+
+    def step(known: Known) -> Any:
+        value, known.values[signal_of(key)] = aggregate(known.facts(source))
+        return value
+
+    return step
+
+
+def _pattern(pattern: Any, planner: _Planner) -> Step:
+    key, find = input_key(pattern), plain_pattern(pattern, minor_units(planner.base))
+
+    def step(known: Known) -> Any:
+        value, known.values[signal_of(key)] = find(known.facts("transactions"), known.values)
+        return value
+
+    return step
+
+
+def _field(each: FieldInput, planner: _Planner) -> Step:
+    name, key = each.field, input_key(each)
+    declared = planner.needs.names.entity[name]
+
+    def step(known: Known) -> Any:
+        known.values[signal_of(key)] = value = _value_of_field(known, name, declared)
+        return value
+
+    return step
+
+
+def _value_of_field(known: Known, name: str, declared: FieldType) -> Any:
+    there = known.entities.columns
+    if name not in there or (error_of(name) in there and known.entities[error_of(name)][0] is not None):
+        raise LeftToColumnsError(name)
+    return read_plain(known.entities[name], declared)[0]
+
+
+def _days_since(each: DaysSince, planner: _Planner) -> Step:
+    name = each.days_since
+    declared = planner.needs.names.entity[name]
+
+    def step(known: Known) -> Any:
+        moment = _value_of_field(known, name, declared)
+        return None if moment is None else float(known.as_of - moment) / float(DAY_US)
+
+    return step
+
+
+def _tag(each: TagInput, _: _Planner) -> Step:
+    def step(known: Known) -> bool:
+        return any(
+            tag == each.tag and (begin is None or begin <= known.as_of) and (end is None or known.as_of < end)
+            for tag, begin, end in known.tags
+        )
+
+    return step
+
+
+def _screening(each: ScreeningInput, _: _Planner) -> Step:
+    def step(known: Known) -> Any:
+        results = [
+            (-1 if at is None else 0, at or 0, found)
+            for word, at, found in known.screenings
+            if word == each.screening and found is not None and (at is None or at <= known.as_of)
+        ]
+        # Of two at the same moment the later one in the frame holds.
+        return max(enumerate(results), key=lambda one: (*one[1][:2], one[0]))[1][2] if results else None
+
+    return step
+
+
+def _look_up(part: str, column: str, kind: Any) -> Step:
+    def step(known: Known) -> Any:
+        frame = getattr(known.portfolio, part)
+        if frame.schema.get(column) != kind:
+            raise LeftToColumnsError(column)
+        mine = own_rows(frame, known.entity)
+        if len(mine) > 1:
+            raise LeftToColumnsError(part)
+        value = mine[column][0] if len(mine) else None
+        return None if value != value else value  # noqa: PLR0124 (NaN is not itself)
+
+    return step
+
+
+def _ratio(ratio: Ratio, planner: _Planner) -> Step:
+    first, second = map(input_key, ratio.ratio)
+    times, by = units_of_ratio(ratio, planner.needs.names, planner.base)
+
+    def step(known: Known) -> Any:
+        over, under = known.values[first], known.values[second]
+        if over is None or under is None or under == 0:
+            return None
+        return (float(over) * times) / (float(under) * by)
+
+    return step
+
+
+def _calculation(each: CalculationInput, planner: _Planner) -> Step:
+    names, base = planner.needs.names, planner.base
+    made = formula(names.calculations[each.calculation])
+    parts = [_exact(part, planner) for part in made.inputs]
+    key, units = _exact_name(each), column_for(each, names, base).units
+
+    def step(known: Known) -> Any:
+        known.values[key] = None
+        exact = [part(known) for part in parts]
+        if any(part is None for part in exact):
+            return None
+        try:
+            result = known.values[key] = made.function(exact)
+            return kept(result * units if units > 1 else result)
+        except ZeroDivisionError:
+            return None
+        except TooLargeError:
+            raise LeftToColumnsError(each.calculation) from None
+
+    return step
+
+
+def _exact_name(each: LanguageModel) -> str:
+    """Name the exact number of a calculation among the values: it is no column."""
+    return f"@exact {input_key(each)}"
+
+
+def _exact(part: Any, planner: _Planner) -> Step:
+    """Give the exact number of what a calculation reads."""
+    if isinstance(part, CalculationInput):
+        name = _exact_name(part)
+        return lambda known: known.values[name]
+    if isinstance(part, QUOTIENTS):
+        total, count = (_exact(each, planner) for each in parts_of_quotient(part))
+
+        def quotient(known: Known) -> Any:
+            whole, number = total(known), count(known)
+            return whole / number if whole is not None and number else None
+
+        return quotient
+    key, column = input_key(part), column_for(part, planner.needs.names, planner.base)
+    read = exact_value(part, column.kind, column.units)
+    return lambda known: None if known.values[key] is None else read(known.values[key])
+
+
+_STEPS: Mapping[type, Callable[[Any, _Planner], Step]] = {
+    FieldInput: _field,
+    DaysSince: _days_since,
+    TagInput: _tag,
+    ScreeningInput: _screening,
+    IndicatorInput: lambda each, _: _look_up("indicators", each.indicator, pl.Float64),
+    ValueInput: lambda each, _: _look_up("values", each.value, pl.String if each.value == "segment" else pl.Float64),
+    Ratio: _ratio,
+    CalculationInput: _calculation,
+}

@@ -1,0 +1,102 @@
+"""Values of a column as plain ones, read as `risk.facts.reading` reads them; what is not as expected is left to it."""
+
+import math
+import re
+from datetime import date, datetime
+from typing import Any
+
+import polars as pl
+
+from fivefold.domain.clock import to_microseconds
+from fivefold.features.schema import LARGEST_MAGNITUDE
+from fivefold.risk.language.fields import COUNTRIES, FieldType, OneOf, ValueType, value_type_of
+
+Values = list[Any]
+"""One for each row; None where unknown."""
+
+_DAY_WRITTEN = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_UTC_WRITTEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?(Z|\+00:00)", re.ASCII)
+_COUNTRIES = frozenset(COUNTRIES)
+
+
+class LeftToColumnsError(ValueError):
+    """Something is not as plain reading expects it, so that columns must be asked: they read or refuse it."""
+
+
+def read_plain(column: pl.Series, declared: FieldType, *, of_facts: bool = False) -> Values:
+    """Read a column as its declared type.
+
+    Args:
+        column: of entities, or of facts.
+        declared: the type of the field.
+        of_facts: numbers have a limit, and text of spaces alone is text.
+
+    Raises:
+        LeftToColumnsError: a value, or the type of the column, is another one than most are.
+    """
+    if column.dtype == pl.Null:
+        return [None] * len(column)
+    match value_type_of(declared):
+        case ValueType.NUMBER:
+            return _numbers(column, LARGEST_MAGNITUDE if of_facts else math.inf)
+        case ValueType.TEXT:
+            return _texts(column, declared, of_facts=of_facts)
+        case ValueType.FLAG if column.dtype == pl.Boolean:
+            return column.to_list()
+        case ValueType.MOMENT:
+            return plain_moments(column)
+        case ValueType.TEXTS if column.dtype == pl.List(pl.String):
+            lists = column.to_list()
+            return [None if words is None else [word for word in words if word is not None] for words in lists]
+    raise LeftToColumnsError(column.name)
+
+
+def _numbers(column: pl.Series, limit: float) -> Values:
+    if column.dtype != pl.Float64:
+        raise LeftToColumnsError(column.name)
+    numbers = [None if value is None or value != value else value for value in column.to_list()]  # noqa: PLR0124 (NaN)
+    if any(number is not None and (math.isinf(number) or abs(number) > limit) for number in numbers):
+        raise LeftToColumnsError(column.name)
+    return numbers
+
+
+def _texts(column: pl.Series, declared: FieldType, *, of_facts: bool) -> Values:
+    texts = plain_texts(column)
+    if isinstance(declared, OneOf) or declared == "country":
+        allowed = frozenset(declared.one_of) if isinstance(declared, OneOf) else _COUNTRIES
+        if not allowed.issuperset(text for text in texts if text is not None):
+            raise LeftToColumnsError(column.name)
+    elif not of_facts and any(text is not None and not text.strip() for text in texts):
+        raise LeftToColumnsError(column.name)  # which signs are spaces is for columns to say
+    return texts
+
+
+def plain_texts(column: pl.Series) -> Values:
+    """Give texts, None where they are empty; LeftToColumnsError where the column holds no text."""
+    if column.dtype == pl.Null:
+        return [None] * len(column)
+    if column.dtype != pl.String:
+        raise LeftToColumnsError(column.name)
+    return [text or None for text in column.to_list()]
+
+
+def plain_moments(column: pl.Series) -> Values:
+    """Give moments in microseconds UTC; LeftToColumnsError where they are not written or kept in the usual ways."""
+    if column.dtype == pl.Null:
+        return [None] * len(column)
+    if isinstance(column.dtype, pl.Datetime) and column.dtype.time_unit == "us":
+        return column.cast(pl.Int64).to_list()
+    if column.dtype == pl.String:
+        return [_moment(text) if text else None for text in column.to_list()]
+    raise LeftToColumnsError(column.name)
+
+
+def _moment(text: str) -> int:
+    try:
+        if _DAY_WRITTEN.fullmatch(text):
+            return to_microseconds(datetime.combine(date.fromisoformat(text), datetime.min.time()))
+        if _UTC_WRITTEN.fullmatch(text):
+            return to_microseconds(datetime.fromisoformat(text))
+    except ValueError:
+        pass
+    raise LeftToColumnsError(text)
