@@ -6,9 +6,11 @@ The words of a ruleset are prepared once, and then used for any number of entiti
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from fivefold.domain.clock import day_text
+from fivefold.features.indicator_matrix import catalogue
 from fivefold.risk.compiler.value_types import (
     SOURCES,
     Column,
@@ -124,6 +126,17 @@ _LEVELS: Mapping[str, str] = {
     "age_days": "age of the level in days",
 }
 
+
+def _indicator_words(rule_input: IndicatorInput) -> str:
+    words = rule_input.indicator.replace("_", " ")
+    return f"{words} in days" if rule_input.indicator in _in_days() and "days" not in words else words
+
+
+@cache
+def _in_days() -> frozenset[str]:
+    return frozenset(each.name for each in catalogue().indicators if each.unit == "days")
+
+
 _NAMES: Mapping[type, Callable[[Any], str]] = {
     FieldInput: lambda rule_input: rule_input.field.replace("_", " "),
     CalculationInput: lambda rule_input: rule_input.calculation.replace("_", " "),
@@ -131,7 +144,7 @@ _NAMES: Mapping[type, Callable[[Any], str]] = {
     PolicyRatio: _ratio_words,
     LevelInput: lambda rule_input: _LEVELS[rule_input.level],
     TransactionInput: _transaction_words,
-    IndicatorInput: lambda rule_input: rule_input.indicator.replace("_", " "),
+    IndicatorInput: _indicator_words,
     ValueInput: lambda rule_input: f"value {rule_input.value.replace('_', ' ')}",
     TagInput: lambda rule_input: f"tag {rule_input.tag}",
     ScreeningInput: lambda rule_input: f"screening for {rule_input.screening}",
