@@ -40,6 +40,7 @@ COMMANDS = {
     "hold": ("platform.privacy", "Put a legal hold on an entity, against erasure."),
     "replay": ("platform.audit", "Make a stored assessment or decision again, to the byte."),
     "statement": ("platform.statement", "Write the statement of an assessment for the person concerned."),
+    "challenge": ("platform.challenges", "Challenges: a person contests an assessment."),
     "audit": ("platform.audit", "The audit log: prove it whole, keep its heads, read it."),
     "clock": ("platform.clock", "The clocks of this machine and of the database."),
     "validate": ("platform.validation", "Measure what levels were worth in a time that is over."),

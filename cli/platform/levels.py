@@ -50,7 +50,7 @@ def level(
         return
     try:
         actor = acting_in(engine, organisation)
-        valuer = _valuer(engine) if now else None
+        valuer = serving_valuer(engine) if now else None
         freshness = Freshness.NOW if now else Freshness.STORED
         view = read_level(actor, kind, customer, freshness, valuer=valuer)
         entity = read_entity(actor, kind, customer)
@@ -73,7 +73,7 @@ def level(
         show_table("\nAssessments, the latest first", ("number", "as of", "level", "why"), rows, left=4)
 
 
-def _valuer(engine: "Engine") -> "EntityScorer | None":
+def serving_valuer(engine: "Engine") -> "EntityScorer | None":
     """Load the champion where there is one: rules may read the value."""
     from fivefold.usecases.levels.worker_loop import ChampionWatcher
 

@@ -52,8 +52,13 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(proposals_app, name="proposals")
 
 
-def person(engine: "Engine", organisation: str, token: str) -> "tuple[Context, Role]":
-    """Give the context and the role of the token's member; without one of the machine's account, which is no person."""
+def person(
+    engine: "Engine", organisation: str, token: str, roles: "tuple[Role, Role] | None" = None
+) -> "tuple[Context, Role]":
+    """Give the context and the role of the token's member; without one of the machine's account, which is no person.
+
+    *roles*: that the token may be of; a publisher's or an admin's by default.
+    """
     from fivefold.usecases.accounts.credentials import find_credential
     from fivefold.usecases.shared.actors import Role
     from fivefold.usecases.shared.context import Context
@@ -64,8 +69,9 @@ def person(engine: "Engine", organisation: str, token: str) -> "tuple[Context, R
     credential = find_credential(engine, token)
     if credential is None or credential.organisation_id != at_machine.organisation_id:
         raise ConfigError(f"the token is not valid in {organisation}")
-    if Role(credential.role) not in {Role.PUBLISHER, Role.ADMIN}:
-        raise ConfigError(f"the token is of the role {credential.role}; it must be a publisher's or an admin's")
+    first, second = roles or (Role.PUBLISHER, Role.ADMIN)
+    if Role(credential.role) not in {first, second}:
+        raise ConfigError(f"the token is of the role {credential.role}; it must be a {first}'s or an {second}'s")
     return Context(engine, credential.actor), Role(credential.role)
 
 
@@ -228,6 +234,9 @@ def settings(
             help="Whether a value model becomes champion only once another person approved it.",
         ),
     ] = None,
+    challenge_days: Annotated[
+        int | None, typer.Option("--challenge-days", help="Within which a challenge of an assessment is due.")
+    ] = None,
     organisation: OrganisationOption = "default",
     token: TokenOption = "",
 ) -> None:
@@ -246,6 +255,7 @@ def settings(
         minimum_coverage_percent=minimum_coverage,
         programs_lower_levels=programs_lower_levels,
         two_people_promote=two_people_promote,
+        challenge_days=challenge_days,
     )
     print_outcome(change_settings(who, change, reason))
 

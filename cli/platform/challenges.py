@@ -1,0 +1,160 @@
+"""`fivefold challenge`: a person contests an assessment, and another person settles it by a date."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from fivefold.cli.platform.levels import serving_valuer
+from fivefold.cli.platform.proposals import person
+from fivefold.cli.terminal import OrganisationOption, acting_in, echo, moment, open_current_database, show_table
+from fivefold.domain.clock import day_text, now_microseconds
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.files import replacing
+from fivefold.domain.paging import every_row
+
+if TYPE_CHECKING:
+    from fivefold.usecases.recourse.challenges import ChallengeLine
+    from fivefold.usecases.recourse.settlement import Outcome
+
+challenge_app = typer.Typer(
+    help="Challenges: a person contests an assessment. Another person settles it by a date.",
+    no_args_is_help=True,
+)
+
+NumberArgument = Annotated[int, typer.Argument(metavar="CHALLENGE", help="The number in `fivefold challenge list`.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (open_, list_, show, settle, reply):
+        challenge_app.command(command.__name__.strip("_"))(command)
+    app.add_typer(challenge_app, name="challenge")
+
+
+def open_(
+    assessment: Annotated[str, typer.Argument(help="The number of the contested assessment, such as 12.3.")],
+    words: Annotated[str, typer.Option("--words", help="What the person says.")],
+    received: Annotated[str | None, typer.Option("--received", help="When the words came; now by default.")] = None,
+    organisation: OrganisationOption = "default",
+) -> None:
+    """Open a challenge of an assessment: its record is kept until the challenge is settled."""
+    from fivefold.usecases.recourse.challenges import open_challenge
+
+    at_us = None if received is None else moment(received, "--received")
+    line = open_challenge(acting_in(open_current_database(), organisation), assessment, words, at_us)
+    echo(f"Challenge {line.id} of assessment {line.assessment} is {line.state}, due on {day_text(line.due_us)[:10]}.")
+    if line.state == "open":
+        echo("Its record is kept until another person than those who decided settles it:")
+        echo(f"  fivefold challenge settle {line.id} confirmed --reason … --token …")
+
+
+def list_(
+    state: Annotated[str | None, typer.Option("--state", help="open, confirmed, corrected or overridden.")] = None,
+    customer: Annotated[str | None, typer.Option("--customer", help="Of one entity, by its identifier.")] = None,
+    kind: Annotated[str, typer.Option("--type", help="The type of that entity.")] = "customer",
+    organisation: OrganisationOption = "default",
+) -> None:
+    """List challenges, those due first first."""
+    from fivefold.usecases.recourse.challenges import ChallengeFilters, list_challenges
+
+    who = acting_in(open_current_database(), organisation)
+    filters = ChallengeFilters(state=state, entity=None if customer is None else (kind, customer))
+    rows = [
+        [str(line.id), line.state, line.assessment, line.external_id, day_text(line.due_us)[:10], _age(line)]
+        for line in every_row(lambda part: list_challenges(who, filters, part))
+    ]
+    show_table("Challenges", ("id", "state", "assessment", "customer", "due", "open for"), rows, left=6)
+
+
+def _age(line: "ChallengeLine") -> str:
+    """Say how long an open challenge waits, and whether it should have been settled."""
+    if line.settled_us is not None:
+        return ""
+    days = (now_microseconds() - line.received_us) // 86_400_000_000
+    return f"{days} {'day' if days == 1 else 'days'}" + (", overdue" if line.overdue else "")
+
+
+def show(number: NumberArgument, organisation: OrganisationOption = "default") -> None:
+    """Show a challenge: the person's words, whether the record is what it was, and the settlement."""
+    from fivefold.usecases.recourse.challenges import read_challenge
+
+    line = read_challenge(acting_in(open_current_database(), organisation), number)
+    newest = "" if line.is_newest else ", which is not the newest"
+    echo(f"Challenge {line.id} of assessment {line.assessment} of {line.entity_type} {line.external_id}{newest}")
+    echo(f"Received {day_text(line.received_us)}, opened by {line.opened_by}: {line.words}")
+    echo(f"{line.state}, due {day_text(line.due_us)}{', overdue' if line.overdue else ''}")
+    if not line.record_unchanged:
+        echo("The record is not what it was when the challenge was opened: `fivefold audit verify` tells what changed")
+    if line.settled_us is None:
+        return
+    echo(f"Settled {day_text(line.settled_us)} by {line.settled_by}: {line.reason}")
+    parts = (
+        ("Answer for the person", line.answer),
+        ("Facts that were corrected", ", ".join(line.facts)),
+        ("Override", line.override),
+        ("New assessment", line.new_assessment),
+    )
+    for name, value in parts:
+        if value:
+            echo(f"{name}: {value}")
+
+
+def settle(
+    number: NumberArgument,
+    outcome: Annotated[str, typer.Argument(help="confirmed, corrected or overridden.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why, for the organisation.")],
+    answer: Annotated[str, typer.Option("--answer", help="What is written for the person.")] = "",
+    fact: Annotated[
+        list[str] | None, typer.Option("--fact", help="What was corrected, such as 'field income'; repeatable.")
+    ] = None,
+    override: Annotated[int | None, typer.Option("--override", help="The override that was decided on since.")] = None,
+    organisation: OrganisationOption = "default",
+    token: Annotated[
+        str, typer.Option("--token", envvar="FIVEFOLD_TOKEN", help="An approver's or an admin's own token.")
+    ] = "",
+) -> None:
+    """Settle a challenge: the outcome stands, facts were corrected, or a person decided instead of the rules."""
+    from fivefold.usecases.recourse.settlement import Settlement, settle_challenge
+    from fivefold.usecases.shared.actors import Role
+
+    engine = open_current_database()
+    who, _ = person(engine, organisation, token, (Role.APPROVER, Role.ADMIN))
+    given = Settlement(
+        outcome=cast("Outcome", outcome), reason=reason, answer=answer, facts=tuple(fact or ()), override=override
+    )
+    valuer = None if outcome == "confirmed" else serving_valuer(engine)
+    line = settle_challenge(who, number, given, valuer=valuer)
+    anew = "" if line.new_assessment is None else f"; the new assessment is {line.new_assessment}"
+    echo(f"Challenge {line.id} is settled: {line.state}{anew}.")
+    echo(f"  fivefold challenge reply {line.id} --output reply.pdf    # for the person")
+
+
+def reply(
+    number: NumberArgument,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .pdf or .json file to write.")],
+    organisation: OrganisationOption = "default",
+) -> None:
+    """Write the reply to a settled challenge for the person concerned.
+
+    It has fixed words for the outcome and the answer that was written for the person; nothing else of the settlement.
+    That it was given is recorded, with its SHA-256.
+    """
+    if output.suffix not in {".pdf", ".json"}:
+        raise ConfigError(f"--output is {str(output)!r}; it must end in .pdf or .json")
+    from fivefold.console.recourse.reply import json_of_reply
+    from fivefold.usecases.recourse.reply import give_reply
+
+    given = give_reply(
+        acting_in(open_current_database(), organisation), number, "pdf" if output.suffix == ".pdf" else "json"
+    )
+    if output.suffix == ".pdf":
+        from fivefold.console.recourse.reply_pdf import pdf_of_reply
+
+        content = pdf_of_reply(given, "UTC")
+    else:
+        content = json_of_reply(given)
+    with replacing(output) as unfinished:
+        unfinished.write_bytes(content)
+    echo(f"Reply to challenge {number}: {output}")
+    echo(f"  SHA-256 of its content, as the audit log has it: {given.sha256}")
