@@ -1,7 +1,7 @@
 """`fivefold rules propose-points` and `propose-thresholds`: drafts with other numbers; nothing is put in force."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,7 +22,13 @@ from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import replacing
 from fivefold.domain.text import percent
 
+if TYPE_CHECKING:
+    from fivefold.risk.governance.thresholds.propose import ThresholdProposal
+
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="The draft that is written.")]
+WithinOption = Annotated[
+    float | None, typer.Option("--within", min=0, help="Write no draft while levels are so many percent off at most.")
+]
 SharesOption = Annotated[
     str | None,
     typer.Option("--shares", help="Percent in each level, lowest first, as 65,22,10,3; else the middles of the usual."),
@@ -95,6 +101,13 @@ def write_threshold_draft(
     data: DataOption,
     output: OutputOption,
     shares: SharesOption = None,
+    within: WithinOption = None,
+    labels: Annotated[Path | None, typer.Option("--labels", help="Who was confirmed, as validate reads it.")] = None,
+    until: Annotated[str | None, typer.Option("--until", help="Later labels do not count: ISO date or time.")] = None,
+    undated: Annotated[bool, typer.Option("--undated-later", help="Undated labels became known after as-of.")] = False,
+    moves: Annotated[Path | None, typer.Option("--moves", help="Who would be in another level, as CSV.")] = None,
+    seed: SeedOption = 0,
+    resamples: ResamplesOption = 1000,
     *,
     parts: PartOptions,
     as_of: AsOfOption = None,
@@ -106,12 +119,40 @@ def write_threshold_draft(
     from fivefold.usecases.portfolio_files.governance import propose_from_files
 
     _refuse_the_same(path, output)
+    if until is not None and labels is None:
+        raise ConfigError("--until says which labels count; give --labels too")
     text, at = ruleset_text(path), past_moment(as_of)
-    targets = None if shares is None else _shares(shares)
-    proposal, draft = propose_from_files(text, path, portfolio_files(data, parts, value), at, targets)
-    _write_draft(output, draft)
+    made = propose_from_files(
+        text,
+        path,
+        portfolio_files(data, parts, value),
+        at,
+        None if shares is None else _shares(shares),
+        within=None if within is None else within / 100,
+        labels=labels,
+        options=validation_options(LabelOptions(until=until, undated=undated), at, seed, resamples),
+    )
+    proposal = made.proposal
+    if not proposal.kept:
+        _write_draft(output, made.text)
+    if moves is not None:
+        with replacing(moves) as unfinished:
+            made.movers.write_csv(unfinished)
     if json is not None:
         write_json("threshold proposal", proposal, json)
+    _show_thresholds(proposal)
+    if proposal.kept:
+        echo(f"Every level is within {within:g} % of its target: the thresholds stay, and no draft is written.")
+    else:
+        echo(f"{proposal.moved:,} entities would be in another level. The draft is {output}; nothing is in force.")
+    for caution in proposal.cautions:
+        warn(caution)
+
+
+def _show_thresholds(proposal: "ThresholdProposal") -> None:
+    """Print the shares, the thresholds with their intervals, who moves, and what that does to the confirmed."""
+    from fivefold.risk.governance.validate.verdicts import interval_words
+
     rows = [[row.level, percent(row.present), percent(row.proposed), percent(row.target)] for row in proposal.levels]
     show_table(f"{proposal.entities:,} entities, as of {proposal.as_of}", ("level", "now", "draft", "target"), rows)
     cuts = [
@@ -119,17 +160,25 @@ def write_threshold_draft(
             cut.level,
             cut.present,
             cut.proposed,
-            percent(cut.reached_below),
-            percent(cut.next_below[0]),
-            percent(cut.next_below[1]),
+            "" if cut.interval is None else " to ".join(dict.fromkeys(cut.interval)),
+            *map(percent, (cut.reached_below, *cut.next_below)),
         ]
         for cut in proposal.cuts
     ]
-    columns = ("level begins at", "now", "draft", "below it", "next lower share", "next higher share")
+    columns = ("level begins at", "now", "draft", "by chance", "below it", "next lower share", "next higher share")
     show_table("", columns, cuts)
-    echo(f"{proposal.moved:,} entities would be in another level. The draft is {output}; nothing is in force.")
-    for caution in proposal.cautions:
-        warn(caution)
+    if proposal.moves:
+        moves = [[move.present, move.proposed, f"{move.entities:,}"] for move in proposal.moves]
+        echo()
+        show_table("Who would move", ("from", "to", "entities"), moves, left=2)
+    if proposal.capture is not None:
+        rows = [
+            [name, interval_words(side.captured, percent=True), percent(side.top_share)]
+            for name, side in (("now", proposal.capture.present), ("draft", proposal.capture.proposed))
+        ]
+        show_table(
+            f"Confirmed later, in {' and '.join(proposal.capture.present.top)}", ("", "captured", "entities"), rows
+        )
 
 
 def _shares(text: str) -> list[float]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -16,8 +16,8 @@ from fivefold.risk.governance.backtest.run import Backtest, HeldLevels, backtest
 from fivefold.risk.governance.points.draft import draft_text as points_draft
 from fivefold.risk.governance.points.propose import PointsProposal, propose_points
 from fivefold.risk.governance.thresholds.draft import draft_text
-from fivefold.risk.governance.thresholds.propose import ThresholdProposal, propose_thresholds
-from fivefold.risk.governance.validate.labels import dated_only
+from fivefold.risk.governance.thresholds.propose import ThresholdProposal, movers, propose_thresholds
+from fivefold.risk.governance.validate.labels import dated_only, match_labels
 from fivefold.risk.governance.validate.peers import PeerFigures, read_peer
 from fivefold.risk.governance.validate.run import Options, Validation, validate
 from fivefold.usecases.portfolio_files.levels import read_held_levels
@@ -49,13 +49,48 @@ def backtest_files(
     return backtest(draft, portfolio, as_of, present, HeldLevels(held_levels, entered), size, seed, progress)
 
 
+@dataclass(frozen=True)
+class ThresholdDraft:
+    """A proposal, the draft's text, and who would be in another level."""
+
+    proposal: ThresholdProposal
+    text: str
+    movers: pl.DataFrame
+
+
 def propose_from_files(
-    text: str, name: str, files: PortfolioFiles, as_of: int, shares: Sequence[float] | None = None
-) -> tuple[ThresholdProposal, str]:
-    """Propose thresholds for a ruleset's *text* that bring its levels to *shares*; give the draft's text too."""
-    ruleset = analyse_text(text, name)
-    proposal = propose_thresholds(assess(ruleset, read_with_warnings(files, [ruleset], as_of), as_of), shares)
-    return proposal, draft_text(text, ruleset.ruleset, proposal)
+    text: str,
+    name: str,
+    files: PortfolioFiles,
+    as_of: int,
+    shares: Sequence[float] | None = None,
+    *,
+    within: float | None = None,
+    labels: Path | None = None,
+    options: Options | None = None,
+) -> ThresholdDraft:
+    """Propose thresholds for a ruleset's *text* that bring its levels to *shares*.
+
+    Args:
+        text: of the ruleset.
+        name: of the text.
+        files: the portfolio.
+        as_of: microseconds.
+        shares: of each level, lowest first; the middles of the usual ones without them.
+        within: thresholds are to stay while every share is so near to its target.
+        labels: who was confirmed, for what the draft does to them.
+        options: which labels count, seed and resamples.
+    """
+    ruleset, options = analyse_text(text, name), options or Options()
+    found = assess(ruleset, read_with_warnings(files, [ruleset], as_of), as_of)
+    matched = None
+    if labels is not None:
+        rows, _ = read_labels(files.table("labels", labels))
+        later = options.undated_are_later
+        matched = match_labels(rows, found.outcomes, options.until, undated_are_later=later)
+    draws = {"seed": options.seed, "resamples": options.resamples}
+    proposal = propose_thresholds(found, shares, within=within, labels=matched, **draws)
+    return ThresholdDraft(proposal, draft_text(text, ruleset.ruleset, proposal), movers(found, proposal))
 
 
 def validate_files(

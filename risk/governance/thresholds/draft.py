@@ -7,7 +7,7 @@ from fivefold.domain.errors import ConfigError
 from fivefold.domain.text import percent
 from fivefold.risk.governance.diff import diff
 from fivefold.risk.governance.drafts import NOTHING_IN_FORCE, Path, with_numbers, with_reasons, without_reasons
-from fivefold.risk.governance.thresholds.propose import ThresholdProposal, present_cuts, whole_points
+from fivefold.risk.governance.thresholds.propose import CutProposal, ThresholdProposal, present_cuts, whole_points
 from fivefold.risk.language.quantities import POINT_UNITS, text_of
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import PointsScore, Ruleset, TiersScore
@@ -54,10 +54,28 @@ def reasons(proposal: ThresholdProposal) -> list[str]:
     lines += [
         f"{cut.level} begins at {cut.proposed} (now {cut.present}): {percent(cut.reached_below)} are below it, "
         f"{percent(cut.target_below)} were to be; the next shares that can be reached are "
-        f"{percent(cut.next_below[0])} and {percent(cut.next_below[1])}"
+        f"{percent(cut.next_below[0])} and {percent(cut.next_below[1])}{_interval_words(cut)}"
         for cut in proposal.cuts
     ]
-    return [*lines, f"{proposal.moved} entities would be in another level.", *proposal.cautions]
+    lines.append(f"{proposal.moved} entities would be in another level{_moves_words(proposal)}.")
+    if proposal.capture is not None:
+        now, then = (percent(side.captured.estimate) for side in (proposal.capture.present, proposal.capture.proposed))
+        top = " and ".join(proposal.capture.present.top)
+        lines.append(f"{top} hold {now} of those confirmed later, and {then} by the draft.")
+    return [*lines, *proposal.cautions]
+
+
+def _interval_words(cut: CutProposal) -> str:
+    """Say how far chance alone moves a threshold."""
+    if cut.interval is None:
+        return ""
+    low, high = cut.interval
+    return f"; portfolios drawn again from this one came to {f'{low} as well' if low == high else f'{low} to {high}'}"
+
+
+def _moves_words(proposal: ThresholdProposal) -> str:
+    moves = [f"{move.entities} from {move.present} to {move.proposed}" for move in proposal.moves]
+    return f": {', '.join(moves)}" if moves else ""
 
 
 def _changes(ruleset: Ruleset, proposal: ThresholdProposal) -> Iterator[tuple[Path, Decimal]]:

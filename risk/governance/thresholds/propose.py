@@ -1,18 +1,23 @@
 """Thresholds that would bring a portfolio to target shares: proposed as a draft, never put in force."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from fivefold.domain.errors import ConfigError, NotEnoughDataError
 from fivefold.features.histories import Floats, Integers
 from fivefold.risk.engine.assessments import STATUS, Assessments, Status
 from fivefold.risk.engine.program import FLOOR, TOTAL
+from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.risk.governance.backtest.run import list_days, moments_words
+from fivefold.risk.governance.validate.labels import LabelledEntities
+from fivefold.risk.governance.validate.measures import Capture, captured_share
+from fivefold.risk.governance.validate.ranking import CONFIDENCE, RESAMPLES, Marks
 from fivefold.risk.governance.validate.verdicts import AcceptanceLimits
 from fivefold.risk.language.quantities import POINT_UNITS, point_units, text_of
 from fivefold.risk.language.ruleset import PointsScore, Ruleset, Tier, TiersScore
@@ -101,6 +106,8 @@ class CutProposal:
         reached_below: the share that would be.
         next_below: the shares on the next lower and the next higher threshold: nothing between them can be reached,
             since equal totals cannot be split.
+        interval: between which thresholds 95 % of the cuts were that portfolios drawn again from this one came to; None
+            where that was not asked for.
     """
 
     level: str
@@ -109,6 +116,24 @@ class CutProposal:
     target_below: float
     reached_below: float
     next_below: tuple[float, float]
+    interval: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class LevelMove:
+    """How many entities would move from one level to another."""
+
+    present: str
+    proposed: str
+    entities: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptureEffect:
+    """What the top levels hold of those who were confirmed later, by the present thresholds and by the draft's."""
+
+    present: Capture
+    proposed: Capture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +150,9 @@ class ThresholdProposal:
         levels: shares now and then.
         cuts: the thresholds.
         moved: how many entities would be in another level, by the rules alone.
+        moves: from which level to which.
+        kept: every level's share is as near to its target as was asked, so the thresholds are to stay.
+        capture: of those who were confirmed later; None without labels, or where nobody is.
         cautions: what the numbers do not say.
     """
 
@@ -137,6 +165,9 @@ class ThresholdProposal:
     levels: tuple[LevelProposal, ...]
     cuts: tuple[CutProposal, ...]
     moved: int
+    moves: tuple[LevelMove, ...]
+    kept: bool
+    capture: CaptureEffect | None
     cautions: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -159,7 +190,15 @@ def default_targets() -> tuple[float, ...]:
     return tuple(middle / sum(middles) for middle in middles)
 
 
-def propose_thresholds(assessments: Assessments, targets: Sequence[float] | None = None) -> ThresholdProposal:
+def propose_thresholds(
+    assessments: Assessments,
+    targets: Sequence[float] | None = None,
+    *,
+    within: float | None = None,
+    labels: LabelledEntities | None = None,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> ThresholdProposal:
     """Find the thresholds whose shares come nearest to the targets.
 
     Levels are counted as the rules alone give them, floors included: an entity raised by a floor is in the level of the
@@ -169,6 +208,10 @@ def propose_thresholds(assessments: Assessments, targets: Sequence[float] | None
     Args:
         assessments: the assessments of a portfolio by the present ruleset.
         targets: the share of each level, lowest first; they must add up to 1.
+        within: thresholds are to stay while every level's share is so near to its target; None: never.
+        labels: who of the assessed was confirmed later.
+        seed: of the portfolios that are drawn again.
+        resamples: how many.
 
     Raises:
         ConfigError: the targets do not fit the levels, or the ruleset's tiers are not one for each level in order.
@@ -178,32 +221,98 @@ def propose_thresholds(assessments: Assessments, targets: Sequence[float] | None
     shares = _targets(targets, ruleset.levels)
     present = present_cuts(ruleset)
     status = assessments.outcomes[STATUS]
-    assessed = assessments.outcomes.filter(status == Status.ASSESSED.value)
-    if len(assessed) < LEAST_ENTITIES:
+    assessed = (status == Status.ASSESSED.value).to_numpy()
+    if assessed.sum() < LEAST_ENTITIES:
         raise NotEnoughDataError(
-            f"{len(assessed)} entities were assessed in full; at least {LEAST_ENTITIES} are needed, since below that a "
-            "level of 2 % holds fewer than ten"
+            f"{assessed.sum()} entities were assessed in full; at least {LEAST_ENTITIES} are needed, since below that "
+            "a level of 2 % holds fewer than ten"
         )
-    step = assessments.program.total.scale // POINT_UNITS
-    points, floors = (assessed[TOTAL] // step).to_numpy(), assessed[FLOOR].to_numpy()
-    cuts = nearest_cuts(points, floors, np.cumsum(shares)[:-1], present.units, ruleset.levels)
+    points, floors = _totals(assessments, assessed)
+    below = np.cumsum(shares)[:-1]
+    cuts = nearest_cuts(points, floors, below, present.units, ruleset.levels)
+    intervals = _drawn_again(points, floors, below, present.units, seed, resamples)
     before, after = (levels_by(points, floors, sides) for sides in (present.units, [units for units, _ in cuts]))
     others = {each.value: int((status == each.value).sum()) for each in Status if each is not Status.ASSESSED}
+    rows = _level_rows(before, after, shares, ruleset.levels)
     return ThresholdProposal(
         ruleset=ruleset.name,
         content_hash=ruleset.content_hash,
         as_of=moments_words(assessments),
         lists=list_days(assessments),
-        entities=len(assessed),
+        entities=int(assessed.sum()),
         left_out=others,
-        levels=tuple(
-            LevelProposal(name, float(share), float((before == number).mean()), float((after == number).mean()))
-            for number, (name, share) in enumerate(zip(ruleset.levels, shares, strict=True), 1)
-        ),
-        cuts=tuple(cut for _, cut in cuts),
+        levels=rows,
+        cuts=tuple(replace(cut, interval=ends) for (_, cut), ends in zip(cuts, intervals, strict=True)),
         moved=int((before != after).sum()),
+        moves=_moves(before, after, ruleset.levels),
+        kept=within is not None and all(abs(row.present - row.target) <= within + _ROUNDING for row in rows),
+        capture=None if labels is None else _capture(before, after, labels, assessed, ruleset.levels),
         cautions=(*_nearer(before, after, shares), *_cautions(others)),
     )
+
+
+def movers(assessments: Assessments, proposal: ThresholdProposal) -> pl.DataFrame:
+    """List who would be in another level: `entity_id`, `present` and `proposed`, the names of levels."""
+    ruleset = assessments.program.ruleset
+    assessed = (assessments.outcomes[STATUS] == Status.ASSESSED.value).to_numpy()
+    points, floors = _totals(assessments, assessed)
+    units = [point_units(value) for value in proposal.values]
+    before, after = (levels_by(points, floors, sides) for sides in (present_cuts(ruleset).units, units))
+    names = np.array(ruleset.levels)
+    frame = assessments.outcomes.filter(assessed).select(
+        ENTITY, present=pl.Series(names[before - 1]), proposed=pl.Series(names[after - 1])
+    )
+    return frame.filter(before != after)
+
+
+def _totals(assessments: Assessments, held: Marks) -> tuple[Integers, Integers]:
+    """Give totals in hundredths, and floors, of those held."""
+    step = assessments.program.total.scale // POINT_UNITS
+    rows = assessments.outcomes.filter(held)
+    return (rows[TOTAL] // step).to_numpy(), rows[FLOOR].to_numpy()
+
+
+def _level_rows(before: Integers, after: Integers, shares: Floats, levels: Sequence[str]) -> tuple[LevelProposal, ...]:
+    return tuple(
+        LevelProposal(name, float(share), float((before == number).mean()), float((after == number).mean()))
+        for number, (name, share) in enumerate(zip(levels, shares, strict=True), 1)
+    )
+
+
+def _moves(before: Integers, after: Integers, levels: Sequence[str]) -> tuple[LevelMove, ...]:
+    pairs, counts = np.unique(np.stack([before, after]), axis=1, return_counts=True)
+    return tuple(
+        LevelMove(levels[first - 1], levels[second - 1], int(count))
+        for (first, second), count in zip(pairs.T, counts, strict=True)
+        if first != second
+    )
+
+
+def _capture(
+    before: Integers, after: Integers, labels: LabelledEntities, assessed: Marks, levels: Sequence[str]
+) -> CaptureEffect | None:
+    judged = ~labels.known_before[assessed]
+    confirmed = labels.confirmed[assessed][judged]
+    present, proposed = (captured_share(side[judged], confirmed, levels) for side in (before, after))
+    return None if present is None or proposed is None else CaptureEffect(present=present, proposed=proposed)
+
+
+def _drawn_again(
+    points: Integers, floors: Integers, below: Floats, present: Sequence[int], seed: int, resamples: int
+) -> list[tuple[str, str]]:
+    """Draw the portfolio again, so many times, and give the ends between which 95 % of each threshold lie."""
+    cells, counts = np.unique(np.stack([points, floors]), axis=1, return_counts=True)
+    distinct, place = np.unique(cells[0], return_inverse=True)
+    random = np.random.default_rng(seed)
+    found = np.empty((resamples, len(below)), dtype=np.int64)
+    for number in range(resamples):
+        drawn = random.multinomial(len(points), counts / len(points))
+        places = _nearest(_reach_of(place, cells[1], drawn, len(distinct), len(below)), below)
+        found[number] = [
+            _roundest(int(distinct[at - 1]), int(distinct[at]), present[cut]) for cut, at in enumerate(places)
+        ]
+    ends = np.quantile(found, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0, method="inverted_cdf")
+    return [(text_of(int(low), POINT_UNITS), text_of(int(high), POINT_UNITS)) for low, high in ends.T]
 
 
 def nearest_cuts(
@@ -251,11 +360,17 @@ def _targets(targets: Sequence[float] | None, levels: Sequence[str]) -> Floats:
 def _reach(points: Integers, floors: Integers, cuts: int) -> tuple[Integers, Floats]:
     """Give the distinct totals, and the share below each level if it began at each of them: cuts x (totals + 1)."""
     distinct, place = np.unique(points, return_inverse=True)
-    reach = np.zeros((cuts, len(distinct) + 1))
+    return distinct, _reach_of(place, floors, np.ones(len(points), dtype=np.int64), len(distinct), cuts)
+
+
+def _reach_of(place: Integers, floors: Integers, counts: Integers, totals: int, cuts: int) -> Floats:
+    """Give the shares of `_reach`, of cells that each hold so many entities of one total and floor."""
+    reach = np.zeros((cuts, totals + 1))
     for number in range(cuts):
         free = floors <= number + 1  # a floor above keeps an entity out of the levels below, whatever its total
-        reach[number, 1:] = np.cumsum(np.bincount(place[free], minlength=len(distinct))) / len(points)
-    return distinct, reach
+        below = np.bincount(place[free], weights=counts[free], minlength=totals)
+        reach[number, 1:] = np.cumsum(below) / counts.sum()
+    return reach
 
 
 def _nearest(reach: Floats, below: Floats) -> list[int]:

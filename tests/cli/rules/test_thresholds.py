@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from fivefold.risk.language.reading import read_ruleset
@@ -60,3 +61,34 @@ def test_the_ruleset_itself_is_never_overwritten(folder: Path) -> None:
 def test_shares_that_are_none_are_refused(folder: Path) -> None:
     assert "--shares is 'many'" in refuse(folder, *asked(folder, "--shares", "many"))
     assert "add up to 1" in refuse(folder, *asked(folder, "--shares", "50,25,15,11"))
+
+
+def test_who_moves_is_a_file_and_labels_show_what_the_draft_does_to_them(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fivefold.risk.governance.thresholds.propose.LEAST_ENTITIES", 100)
+    labels = ("--labels", folder / "labels.csv", "--until", "2024-12-31", "--resamples", "100")
+    files = ("--moves", folder / "moves.csv", "--json", folder / "p.json")
+    done = run(folder, *asked(folder, "--shares", "50,25,15,10", *labels, *files))
+    assert done.code == 0, done
+    plain = json.loads((folder / "p.json").read_text())
+    moves = pl.read_csv(folder / "moves.csv")
+    assert moves.columns == ["entity_id", "present", "proposed"]
+    assert len(moves) == plain["moved"] == sum(move["entities"] for move in plain["moves"])
+    assert plain["capture"]["proposed"]["captured"]["estimate"] >= plain["capture"]["present"]["captured"]["estimate"]
+    assert "Confirmed later, in high and critical" in done.out
+
+
+def test_thresholds_stay_while_the_shares_are_near_enough(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fivefold.risk.governance.thresholds.propose.LEAST_ENTITIES", 100)
+    far = run(folder, *asked(folder, "--resamples", "100", "--within", "1"))
+    assert (far.code, (folder / "new.yaml").exists()) == (0, True)
+    (folder / "new.yaml").unlink()
+    near = run(folder, *asked(folder, "--resamples", "100", "--within", "90"))
+    assert near.code == 0
+    assert "the thresholds stay, and no draft is written" in near.out
+    assert not (folder / "new.yaml").exists()
+
+
+def test_a_horizon_without_labels_is_refused(folder: Path) -> None:
+    assert "give --labels too" in refuse(folder, *asked(folder, "--until", "2024-12-31"))

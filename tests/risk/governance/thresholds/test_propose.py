@@ -4,6 +4,7 @@ from decimal import Decimal
 from itertools import combinations, pairwise
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,10 +18,12 @@ from fivefold.risk.governance.thresholds.propose import (
     LEAST_ENTITIES,
     Cuts,
     ThresholdProposal,
+    movers,
     present_cuts,
     propose_thresholds,
     whole_points,
 )
+from fivefold.risk.governance.validate.labels import match_labels
 from fivefold.risk.language.ruleset import Ruleset
 from tests.depth import examples
 from tests.risk.conftest import Refusal
@@ -222,3 +225,44 @@ def test_whole_points_are_told_from_parts() -> None:
         "    otherwise: {points: -5}\n    decay: {half_life: 90 days, signal: {field: since}}",
     )
     assert not whole_points(ruleset(decays.replace("income: number}", "income: number, since: date}")))
+
+
+def test_an_interval_holds_the_threshold_and_one_total_alone_has_none_to_vary() -> None:
+    """Far more entities than totals: chance moves no cut. Shares on the edge between two totals: it does."""
+    sure = propose_thresholds(spread(["a"] * 700 + ["b"] * 200 + ["c"] * 60 + ["d"] * 40), [0.7, 0.2, 0.06, 0.04])
+    assert [cut.interval for cut in sure.cuts] == [(cut.proposed, cut.proposed) for cut in sure.cuts]
+    words = [STEPS[1 + number % 8] for number in range(800)]
+    doubted = propose_thresholds(spread(words), [0.4375, 0.25, 0.1875, 0.125])
+    low, high = doubted.cuts[0].interval or ("", "")
+    assert Decimal(low) <= Decimal(doubted.cuts[0].proposed) <= Decimal(high)
+    assert low != high
+    assert propose_thresholds(spread(words), [0.4375, 0.25, 0.1875, 0.125]).cuts == doubted.cuts
+
+
+def test_who_moves_adds_up() -> None:
+    found = spread([STEPS[1 + number % 8] for number in range(800)])
+    proposal = propose_thresholds(found, [0.5, 0.25, 0.125, 0.125], resamples=100)
+    assert sum(move.entities for move in proposal.moves) == proposal.moved > 0
+    who = movers(found, proposal)
+    counted = who.group_by("present", "proposed").len().rows()
+    assert sorted(counted) == sorted((move.present, move.proposed, move.entities) for move in proposal.moves)
+
+
+def test_thresholds_stay_only_where_every_share_is_near_enough() -> None:
+    found = assess(analysed(), mixed(1000), AS_OF)
+    far = max(abs(row.present - row.target) for row in propose_thresholds(found, resamples=100).levels)
+    assert propose_thresholds(found, within=far, resamples=100).kept
+    assert not propose_thresholds(found, within=far - 0.001, resamples=100).kept
+    assert not propose_thresholds(found, resamples=100).kept
+
+
+def test_what_labels_say_counts_who_was_not_known_before() -> None:
+    found = assess(analysed(), mixed(1000), AS_OF)
+    ids = found.outcomes["entity_id"]
+    labels = pl.DataFrame({"entity_id": ids[:400], "at": ["2024-01-01"] * 100 + ["2024-09-01"] * 300})
+    matched = match_labels(labels, found.outcomes)
+    capture = propose_thresholds(found, labels=matched, resamples=100).capture
+    assert capture is not None
+    assert capture.present.prevalence == capture.proposed.prevalence == pytest.approx(240 / 720)
+    nobody = match_labels(labels.head(0), found.outcomes)
+    assert propose_thresholds(found, labels=nobody, resamples=100).capture is None
