@@ -34,6 +34,7 @@ MOST_BYTES: Final = 256_000
 SHOWN: Final = Part(200)
 """Differences of a version that is not stored, on its page."""
 SHOW: Final = ("members", "changes")
+PURPOSES: Final = ("aml", "commercial", "both")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +91,8 @@ class ListFormPage:
     Attributes:
         list: None for a new one.
         seen: when the newest version began as this one was begun; empty where there was none.
+        purpose: what was chosen; empty to say nothing.
+        purposes: what can be chosen.
         members: one a line; empty where those of the newest are too many for a form.
         too_many: they are.
         difference: from the newest version, once that was asked for.
@@ -104,6 +107,8 @@ class ListFormPage:
     since: str
     title: str
     source: str
+    purpose: str
+    purposes: tuple[str, ...]
     members: str
     too_many: bool
     difference: ListDifference | None
@@ -183,6 +188,8 @@ def show_form(visit: Visit) -> Rendered:
         name=visit.form.get("name", ""),
         since=visit.form.get("since", "") if typed else day_text(first_us - first_us % DAY_US),
         **{name: visit.form.get(name, began) if typed else began for name, began in words.items()},
+        purpose=visit.form.get("purpose", ""),
+        purposes=PURPOSES,
         members=_typed(visit) if typed else "" if too_many else began,
         too_many=too_many,
         difference=difference,
@@ -201,7 +208,7 @@ def _difference(visit: Visit) -> tuple[ListDifference, int]:
 
 def check(visit: Visit) -> Answer:
     """Say what the version that was typed would change; nothing is stored."""
-    list_version(*_version(visit))
+    list_version(*_version(visit), _purpose(visit))
     return show_form(visit)
 
 
@@ -213,7 +220,8 @@ def add(visit: Visit) -> Answer:
     else:
         _refuse_there(visit, version[0])
     began = (_moment_of(seen),) if seen else ()
-    outcome = asks.put_list_version(visit, *version, reason=visit.form.get("reason", ""), seen=began)
+    reason, purpose = visit.form.get("reason", ""), _purpose(visit)
+    outcome = asks.put_list_version(visit, *version, reason=reason, seen=began, purpose=purpose)
     if outcome.proposal is not None:
         return Redirect(address("proposals", str(outcome.proposal.id)), "list-proposed")
     return Redirect(address("lists", version[0]), "list-added" if outcome.changes else "list-same")
@@ -232,6 +240,10 @@ def _version(visit: Visit) -> tuple[str, int, list[str], str, str]:
     since_us = parse_moment(visit.typed("since", text("In force from")), text("In force from"))
     members = _members(visit)
     return name, since_us, members, visit.typed("title", text("Title")), visit.typed("source", text("Source"))
+
+
+def _purpose(visit: Visit) -> str | None:
+    return visit.form.get("purpose") or None
 
 
 def _members(visit: Visit) -> list[str]:

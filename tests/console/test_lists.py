@@ -47,6 +47,16 @@ def test_a_list_shows_its_versions_and_a_version_its_members_page_by_page(place:
     assert "has that in it" in publisher.go(f"{KEPT}/versions/2025-01-01?text=nobody").text
 
 
+def test_a_list_says_what_it_is_for_and_stays_aml_once_it_was(place: Place, publisher: Visitor) -> None:
+    assert "made for: against money laundering (aml)." in publisher.go(KEPT).text
+    shown = {"both": "commerce and against money laundering (both).", "aml": "against money laundering (aml)."}
+    for day, (purpose, said) in enumerate((("both", "both"), ("aml", "aml"), ("both", "aml")), 1):
+        typed = {**WORDS, "since": f"2199-01-0{day}", "members": f"IR\n{day}", "reason": "why", "purpose": purpose}
+        send(publisher.go(FORM), "add", **typed)
+        Visitor(place).sign_in("admin").go(publisher.page.url.path).submit("/approve", reason="seen")
+        assert f"made for: {shown[said]}" in publisher.go(KEPT).text
+
+
 def test_a_long_version_is_read_page_by_page(place: Place, publisher: Visitor) -> None:
     members = "\n".join(f"m{number:04}" for number in range(250))
     send(publisher.go(FORM), "add", **WORDS, members=members, reason="long")
@@ -153,6 +163,7 @@ def test_a_file_counts_instead_of_the_field(publisher: Visitor) -> None:
         ({"since": "soon"}, 422, "In force from is &#39;soon&#39;"),
         ({"since": "2025-01-01"}, 409, "add a later one"),
         ({"title": " "}, 422, "Title is empty"),
+        ({"purpose": "trade"}, 422, "the purpose"),
         ({"members": "a" * 257_000}, 422, "more than 256,000 bytes"),
         ({"seen": "2024-01-01"}, 409, "another person added a version"),
         ({"seen": "x"}, 404, "there is no version"),

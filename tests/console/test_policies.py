@@ -67,6 +67,20 @@ def test_a_mistake_is_shown_at_its_line_and_nothing_is_stored(place: Place, publ
     assert len(place.good("GET", "/v1/policies?policy=payments", role="publisher")) == 2
 
 
+def test_what_commerce_may_not_read_is_shown_at_its_line_with_the_path(place: Place, publisher: Visitor) -> None:
+    assert "It is for: against money laundering (aml)." in publisher.go(FIRST).text
+    offer = {"id": "offer", "when": {"level": "in_force", "equals": "low"}, "action": "note"}
+    sent(publisher.go(EDIT), "check", document([offer], purpose="commercial"))
+    assert "Faults: 1." in publisher.text
+    assert "policy payments → action note → rule offer → level in_force" in publisher.text
+    assert 'href="#line-' in publisher.page.text
+    sent(publisher, "propose", document([offer], purpose="commercial"), **LOOKED_AT)
+    assert publisher.page.status_code == 422
+    sent(publisher, "propose", document([WORTH], purpose="commercial"), **LOOKED_AT)
+    assert "It is for: commerce." in publisher.text
+    assert len(place.good("GET", "/v1/policies?policy=payments", role="publisher")) == 3
+
+
 def test_a_version_is_proposed_approved_by_another_person_and_retired(place: Place, publisher: Visitor) -> None:
     text = document([CASH, {**WORTH, "action": "review"}])
     sent(publisher.go(EDIT), "propose", text, reason="a new threshold")

@@ -40,6 +40,7 @@ def test_the_list_says_what_decides_who_committed_and_who_activated(place: Place
 def test_a_version_shows_its_text_its_changes_its_examples_and_its_backtest(place: Place) -> None:
     visitor = Visitor(place).sign_in("publisher").go(VERSION)
     assert "It decides on nobody yet." in visitor.text
+    assert "It is for: against money laundering (aml)." in visitor.text
     assert "What changes from version 1" in visitor.text
     assert "Sekret appetite, a." in visitor.text
     assert "a neighbour" in visitor.text

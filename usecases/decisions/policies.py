@@ -46,12 +46,14 @@ class PolicyLine:
 
     Attributes:
         number: from 1 in each policy.
+        purpose: what it and its actions are for, but for those of which its text says otherwise.
         state: proposed, active or retired.
         approved_by: who let it decide, or None; never who wrote it.
     """
 
     name: str
     entity_type: str
+    purpose: str
     number: int
     state: str
     content_hash: str
@@ -258,6 +260,7 @@ def policy_line(row: Policy) -> PolicyLine:
     return PolicyLine(
         name=row.name,
         entity_type=_type_of(row),
+        purpose=analyse_canonical_policy(row.canonical).policy.purpose,
         number=row.number,
         state=row.state,
         content_hash=row.content_hash,

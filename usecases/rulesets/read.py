@@ -71,8 +71,9 @@ class VersionLine:
 @schema("Version")
 @dataclass(frozen=True, kw_only=True)
 class VersionView(VersionLine):
-    """A committed version as it was written, and the results of its examples."""
+    """A committed version as it was written, what it is for, and the results of its examples."""
 
+    purpose: str
     document: str
     tests: Mapping[str, Any]
 
@@ -127,7 +128,12 @@ def read_version(context: Context, family: str, number: int) -> VersionView:
     with context.reading() as session:
         family_row = family_named(session, context.organisation_id, family)
         version = version_numbered(session, family_row, number)
-        return VersionView(**_version_fields(version, family_row), document=version.document, tests=version.tests)
+        return VersionView(
+            **_version_fields(version, family_row),
+            purpose=analyse_canonical(version.canonical).ruleset.purpose,
+            document=version.document,
+            tests=version.tests,
+        )
 
 
 def compare_versions(context: Context, family: str, number: int, before: int) -> RulesetDifference:

@@ -44,6 +44,7 @@ class PolicyLine(ResponseModel):
 
     name: str
     entity_type: str
+    purpose: str
     number: int
     state: str
     content_hash: str
