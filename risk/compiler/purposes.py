@@ -286,7 +286,7 @@ def _winner(policy: Policy, given: str | None, rest: str | None) -> str:
 
 def purpose_diagnostics(definition: Ruleset | Policy, sources: Sources) -> Iterator[Diagnostic]:
     """Find what reads data for commerce that were gathered against money laundering, and names that are not there."""
-    for each in readings(definition, sources):
+    for each in readings(definition, sources) if _serves_commerce(definition) else ():
         if not each.is_allowed:
             whose = f"the ruleset is for {_PHRASES[each.serves]}"
             if each.part != "ruleset":
@@ -295,6 +295,12 @@ def purpose_diagnostics(definition: Ruleset | Policy, sources: Sources) -> Itera
             problem = f"reads {each.source}, which is {alone}, and {whose}: {' → '.join(each.steps)}"
             yield Diagnostic(each.path, problem, check="purposes")
     yield from _names(definition)
+
+
+def _serves_commerce(definition: Ruleset | Policy) -> bool:
+    """Tell whether anything in it is for commerce; most documents need no look at what they read."""
+    actions = definition.purposes.actions.values() if isinstance(definition, Policy) else ()
+    return any(purpose != "aml" for purpose in (definition.purpose, *actions))
 
 
 _PHRASES: Mapping[Purpose, str] = {"aml": "aml", "commercial": "commerce", "both": "aml and commerce"}
