@@ -5,16 +5,20 @@ themselves: with all such inputs taken for unknown, a rule that comes to the sam
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 import polars as pl
 
+from fivefold.risk.compiler.analysis import VERSIONS_KEPT
 from fivefold.risk.compiler.locations import tests_at
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.engine.program import Program
 from fivefold.risk.engine.rules import CompiledRule
+from fivefold.risk.engine.single.rules import single_program
+from fivefold.risk.engine.single.time_changes import next_of_row
 from fivefold.risk.facts.moments import ANYTHING
-from fivefold.risk.facts.portfolio import error_of
+from fivefold.risk.facts.portfolio import ENTITY, error_of
 from fivefold.risk.language.expressions import input_key, input_of_test
 from fivefold.risk.language.fields import ValueType
 
@@ -35,6 +39,18 @@ def next_by_time(assessments: Assessments, limit: pl.Series) -> pl.Series:
     """
     moments = assessments.moments
     assert moments is not None
+    if len(moments) == 1:
+        row = assessments.inputs.row(0, named=True)
+        if all(value == value for value in row.values()):  # noqa: PLR0124 (NaN is not itself)
+            known = {name: at for name, at in moments.row(0, named=True).items() if at is not None and name != ENTITY}
+            program = assessments.program
+            first = next_of_row(single_program(program), row, known, _asked_whether_known(program), limit[0])
+            return pl.Series([NEVER if first is None else first], dtype=pl.Int64)
+    return next_of_columns(assessments, moments, limit)
+
+
+def next_of_columns(assessments: Assessments, moments: pl.DataFrame, limit: pl.Series) -> pl.Series:
+    """Find the same by queries over columns, however few entities there are."""
     found = pl.repeat(NEVER, len(moments), dtype=pl.Int64, eager=True)
     names = [name for name in moments.columns[1:] if moments[name].null_count() < len(moments)]
     if not names:
@@ -98,6 +114,7 @@ def _unknown(name: str, columns: frozenset[str]) -> pl.Expr:
     return _moved(name) & pl.col(error).is_not_null() if error in columns else pl.lit(value=False)
 
 
+@lru_cache(maxsize=VERSIONS_KEPT)
 def _asked_whether_known(program: Program) -> frozenset[str]:
     """Name the inputs of which `present` or `absent` asks whether they are known: that is never unknown itself."""
     marks = {ValueType.MARK, ValueType.FINDING}

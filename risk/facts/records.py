@@ -19,6 +19,7 @@ from fivefold.risk.facts.reading import (
     refuse_missing,
 )
 from fivefold.risk.facts.row_errors import Check, find_problems, with_problems
+from fivefold.risk.facts.single.values import LeftToColumnsError, own_rows, plain_moments, plain_texts
 from fivefold.risk.language.fields import CASE_FIELDS, FieldType
 
 KNOWN_AT: Final = "known_at"
@@ -247,8 +248,26 @@ def next_dates(frame: pl.DataFrame, column: str, word: str, entities: pl.DataFra
     Returns:
         `number` (from 0, in the order of *entities*) and `at` (microseconds), the first one of each.
     """
+    if len(entities) == 1 and {ENTITY, column} <= set(frame.columns):
+        try:
+            return _next_date_of_one(frame, column, word, entities, *moments)
+        except LeftToColumnsError:
+            pass
     rows = _rows_about(frame, column, word, entities, *moments)
     return _first_after(rows, *moments)
+
+
+def _next_date_of_one(
+    frame: pl.DataFrame, column: str, word: str, entities: pl.DataFrame, *moments: str
+) -> pl.DataFrame:
+    """Give the same of one entity, from plain values; LeftToColumnsError where they are not as most are."""
+    mine, as_of = own_rows(frame, entities[ENTITY][0]), entities[AS_OF][0]
+    words = plain_texts(mine[column])
+    dates = [plain_moments(mine[name]) for name in moments if name in mine.columns]
+    found = zip(words, *dates, strict=True)
+    later = [at for said, *ats in found if said == word for at in ats if at is not None and at > as_of]
+    first = [min(later)] if later else []
+    return pl.DataFrame({"number": [0] * len(first), "at": first}, schema={"number": pl.Int64, "at": pl.Int64})
 
 
 def next_known(rows: pl.DataFrame, entities: pl.DataFrame) -> pl.DataFrame:

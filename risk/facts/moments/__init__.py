@@ -316,11 +316,16 @@ _ANY: Final = Cuts(Column("", ValueType.NUMBER))
 """The cuts of what is compared with nothing: known and unknown."""
 
 
+_FEW_ROWS = 100
+
+
 def _columns(entities: pl.DataFrame, found: Mapping[str, list[pl.LazyFrame]]) -> pl.DataFrame:
     """Bring the first moment of each into a column."""
     names = [name for name, frames in found.items() if frames]
     plans = [pl.concat([frame.select(ROW, pl.col(AT).cast(pl.Int64)) for frame in found[name]]) for name in names]
-    firsts = pl.collect_all([plan.group_by(ROW).agg(pl.col(AT).min()) for plan in plans])
+    is_few = len(entities) <= _FEW_ROWS  # to make plans better costs more there than it spares
+    flags = pl.QueryOptFlags._eager() if is_few else pl.QueryOptFlags()  # noqa: SLF001 (as eager frames do)
+    firsts = pl.collect_all([plan.group_by(ROW).agg(pl.col(AT).min()) for plan in plans], optimizations=flags)
     columns = {}
     for name, first in zip(names, firsts, strict=True):
         moments = pl.Series(name, [None], pl.Int64).new_from_index(0, len(entities))

@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import polars as pl
 
-from fivefold.risk.compiler.analysis import Analysed
+from fivefold.risk.compiler.analysis import VERSIONS_KEPT, Analysed
 from fivefold.risk.compiler.locations import tests_at
 from fivefold.risk.compiler.value_types import Column, column_for, literal
 from fivefold.risk.language.base import LanguageModel
@@ -45,7 +46,8 @@ class Cuts:
         return pl.when(value.is_null()).then(pl.lit(-1, pl.Int32)).otherwise(count)
 
 
-def cuts_of(analysed: Analysed[Any], base: str) -> dict[str, Cuts]:
+@lru_cache(maxsize=VERSIONS_KEPT)
+def cuts_of(analysed: Analysed[Any], base: str) -> Mapping[str, Cuts]:
     """Collect the cuts of every input of a number that conditions compare, by its key; *base* is the currency."""
     inputs: dict[str, LanguageModel] = {input_key(each): each for each in (*analysed.inputs, *analysed.signals)}
     columns = {key: column_for(each, analysed.names, base) for key, each in inputs.items()}
@@ -63,6 +65,7 @@ def cuts_of(analysed: Analysed[Any], base: str) -> dict[str, Cuts]:
     return {key: Cuts(columns[key], tuple(cuts)) for key, cuts in found.items()}
 
 
+@lru_cache(maxsize=VERSIONS_KEPT)
 def compared_pairs(analysed: Analysed[Any], base: str) -> list[tuple[LanguageModel, LanguageModel]]:
     """List the inputs of numbers that conditions compare with one another, each pair once."""
     pairs = {}

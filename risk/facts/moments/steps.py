@@ -98,7 +98,7 @@ def read_ahead(
         rows.filter(recent | moves)
         .join(asked.lazy(), on=LINKED_ENTITY, how="inner")
         .with_columns(pl.min_horizontal(later).alias(_ENTERS))
-        .collect(engine="streaming")
+        .collect(engine="in-memory" if len(asked) == 1 else "streaming")
     )
     enters = read.group_by(ROW).agg(pl.col(_ENTERS).min().alias(AT)).drop_nulls()
     known = read.lazy().filter(pl.col(TIME) <= pl.col(AS_OF)).with_columns(*facts.as_known).with_columns(**conditions)

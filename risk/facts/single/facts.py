@@ -12,9 +12,9 @@ from fivefold.features.schema import TRANSACTION_ID
 from fivefold.risk.compiler.plain_conditions import PlainTest, Row
 from fivefold.risk.facts import records, transactions
 from fivefold.risk.facts.linked import LINKED_ENTITY, TIME, UNREADABLE, LinkedFacts, original_of
-from fivefold.risk.facts.portfolio import AS_OF, ENTITY, NOT_READ
+from fivefold.risk.facts.portfolio import AS_OF
 from fivefold.risk.facts.records import CLOSED, OPEN, OPENED, OUTCOME, STATUS
-from fivefold.risk.facts.single.values import LeftToColumnsError, plain_moments, plain_texts, read_plain
+from fivefold.risk.facts.single.values import LeftToColumnsError, own_rows, plain_moments, plain_texts, read_plain
 from fivefold.risk.facts.transactions import WORDS_OF_STATES, largest_amount
 from fivefold.risk.language.fields import FieldType
 
@@ -183,19 +183,3 @@ def of_records(frame: pl.DataFrame, declared: Mapping[str, FieldType], entity: s
             }
         )
     return in_order(rows, as_of)
-
-
-def own_rows(frame: pl.DataFrame, entity: str) -> pl.DataFrame:
-    """Take the rows of an entity; LeftToColumnsError where some could not be read, or entities are no text."""
-    if frame.schema.get(ENTITY) != pl.String or NOT_READ in frame.columns:
-        raise LeftToColumnsError(ENTITY)
-    is_small = len(frame) <= FEW_ROWS
-    return (
-        frame
-        if is_small and all(one == entity for one in frame[ENTITY].to_list())
-        else frame.filter(pl.col(ENTITY) == entity)
-    )
-
-
-FEW_ROWS = 100_000
-"""Up to so many, looking at each costs less than a query."""

@@ -10,8 +10,8 @@ import polars as pl
 from fivefold.risk.facts.inputs import Needs, own_fields, part_of
 from fivefold.risk.facts.linked import LinkedFacts
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
-from fivefold.risk.facts.single.facts import SingleFacts, of_columns, of_records, of_stored, own_rows
-from fivefold.risk.facts.single.values import LeftToColumnsError, plain_moments, plain_texts
+from fivefold.risk.facts.single.facts import SingleFacts, of_columns, of_records, of_stored
+from fivefold.risk.facts.single.values import LeftToColumnsError, own_rows, plain_moments, plain_texts
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.fields import CASE_FIELDS, FieldType

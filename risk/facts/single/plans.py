@@ -25,10 +25,9 @@ from fivefold.risk.facts.inputs import Needs, own_fields, part_of, parts_of, uni
 from fivefold.risk.facts.linked import LinkedFacts
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, error_of, signal_of
 from fivefold.risk.facts.single.aggregates import plain_aggregate
-from fivefold.risk.facts.single.facts import own_rows
 from fivefold.risk.facts.single.known import Known, Plan, Step
 from fivefold.risk.facts.single.patterns import plain_pattern
-from fivefold.risk.facts.single.values import LeftToColumnsError, read_plain
+from fivefold.risk.facts.single.values import LeftToColumnsError, own_rows, read_plain
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import (
     CalculationInput,

@@ -9,6 +9,7 @@ import polars as pl
 
 from fivefold.domain.clock import to_microseconds
 from fivefold.features.schema import LARGEST_MAGNITUDE
+from fivefold.risk.facts.portfolio import ENTITY, NOT_READ
 from fivefold.risk.language.fields import COUNTRIES, FieldType, OneOf, ValueType, value_type_of
 
 Values = list[Any]
@@ -100,3 +101,19 @@ def _moment(text: str) -> int:
     except ValueError:
         pass
     raise LeftToColumnsError(text)
+
+
+def own_rows(frame: pl.DataFrame, entity: str) -> pl.DataFrame:
+    """Take the rows of an entity; LeftToColumnsError where some could not be read, or entities are no text."""
+    if frame.schema.get(ENTITY) != pl.String or NOT_READ in frame.columns:
+        raise LeftToColumnsError(ENTITY)
+    is_small = len(frame) <= FEW_ROWS
+    return (
+        frame
+        if is_small and all(one == entity for one in frame[ENTITY].to_list())
+        else frame.filter(pl.col(ENTITY) == entity)
+    )
+
+
+FEW_ROWS = 100_000
+"""Up to so many, looking at each costs less than a query."""

@@ -1,23 +1,31 @@
 """One entity by plain functions, and by queries over columns: the same outcome to the bit, whatever is drawn."""
 
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
 import polars as pl
 import pytest
 from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from fivefold.domain.clock import DAY_US
 from fivefold.risk.compiler import plain_conditions
+from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.engine.outcomes import assess_columns, assess_inputs
 from fivefold.risk.engine.program import Program, compile_ruleset
 from fivefold.risk.engine.single.rules import single_program
+from fivefold.risk.engine.time_changes import next_by_time, next_of_columns
+from fivefold.risk.facts.moments import ANYTHING
+from fivefold.risk.facts.portfolio import ENTITY
 from tests.depth import examples
 from tests.risk.engine.reference_conditions import World
-from tests.risk.engine.rulesets_drawn import rulesets
+from tests.risk.engine.rulesets_drawn import read, rulesets
 from tests.risk.engine.small import assessed, case, rule, ruleset
-from tests.risk.engine.worlds import levels_before, people_drawn, run, standing, worlds
+from tests.risk.engine.worlds import as_ofs, levels_before, people_drawn, portfolio_of, run, standing, worlds
 
 Data = dict[str, Any]
 QUICK = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
@@ -34,6 +42,26 @@ def test_one_entity_is_assessed_as_columns_are(ruleset: Data, world: World, peop
         row = found.inputs[position : position + 1]
         assert single_program(program).batch_only == ()
         assert_frame_equal(assess_inputs(program, row, *before), assess_columns(program, row, *before))
+
+
+@settings(max_examples=examples(40), phases=QUICK)
+@given(rulesets(), worlds(), people_drawn, st.sampled_from([1, 400]))
+def test_time_moves_one_entity_as_columns_say(ruleset: Data, world: World, people: list[Data], days: int) -> None:
+    """With each input moved in turn, and with a limit: the same moment from plain functions and from columns."""
+    made = read(ruleset)
+    found = assess(AnalysedRuleset(made), portfolio_of(world, people[:1], made), as_ofs(people[:1]), ahead=True)
+    assert found.moments is not None
+    as_of = found.inputs["as_of"][0]
+    limit = pl.Series([as_of + days * DAY_US])
+    inputs = [*found.program.inputs, *found.program.signals.values(), ANYTHING]
+    drawn = [{name: as_of + 1 + place % 3 for place, name in enumerate(inputs[first:])} for first in range(len(inputs))]
+    for known in ({}, *drawn, None):
+        moments = found.moments
+        if known is not None:
+            columns = {name: pl.Series([known.get(name)], dtype=pl.Int64) for name in inputs}
+            moments = found.moments.select(ENTITY).with_columns(**columns)
+        asked = replace(found, moments=moments)
+        assert next_by_time(asked, limit).to_list() == next_of_columns(asked, moments, limit).to_list()
 
 
 def program_of(found: Assessments, position: int) -> Program:
