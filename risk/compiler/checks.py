@@ -58,7 +58,7 @@ from fivefold.risk.language.ruleset import (
     WeightedScore,
 )
 
-_BY_VALUE = frozenset({"equals", "not_equals", "above", "at_least", "below", "at_most", "between", "in", "not_in"})
+_BY_VALUE = frozenset({*INPUT_OPERATORS, "between", "outside", "in", "not_in"})
 """Operators that compare with values of the subject's own kind; the others take words of their own."""
 
 
@@ -78,7 +78,7 @@ def literal_diagnostics(
             yield Diagnostic(at, problem)
             return
     names = declared.one_of if isinstance(declared, OneOf) else ()
-    if operator == "between" and ordinal(kind, value[0], names) > ordinal(kind, value[1], names):
+    if operator in {"between", "outside"} and ordinal(kind, value[0], names) > ordinal(kind, value[1], names):
         yield Diagnostic(path, f"runs from {value[0]} to {value[1]}; the lower end comes first")
 
 
@@ -219,7 +219,7 @@ def type_of(subject: Any, place: Location, names: Vocabulary) -> FieldType | Non
 
 TAKEN: dict[str, frozenset[str]] = {
     "fields": frozenset(
-        {"entity_id", "as_of", "known_at", *SOURCES, "tags", "screening", "indicators", "value", "values", "previous"}
+        {"entity_id", "as_of", "known_at", *SOURCES, "screening", "indicators", "value", "values", "previous"}
     ),
     "transaction_fields": frozenset(
         {*TRANSACTION_FIELDS, "entity", "entity_id", "user_id", "original_amount", "original_signed_amount"}
@@ -358,7 +358,7 @@ def _changeable(path: Path, rule: Rule, names: Vocabulary) -> Iterator[Diagnosti
         yield Diagnostic(at, "needs an input of the rule: it says what a person can do about that")
         return
     others = isinstance(own, TagInput | ScreeningInput | ValueInput)
-    if others or (isinstance(own, Window) and linked_source(own) in {"cases", "alerts"}):
+    if others or (isinstance(own, Window) and linked_source(own) in set(SOURCES) - {"transactions"}):
         found = "tags, screenings, cases, alerts and the value are what others say of them"
         yield Diagnostic(at, f"cannot be said of this input, which no person can change: {found}")
         return

@@ -113,6 +113,7 @@ _BUILDERS: dict[str, Callable[[Column, Any], pl.Expr]] = {
     "below": lambda column, value: column.expr < literal(column, value),
     "at_most": lambda column, value: column.expr <= literal(column, value),
     "between": _between,
+    "outside": lambda column, ends: ~_between(column, ends),
     "in": _among,
     "not_in": _not(_among),
     "in_list": _among,

@@ -150,6 +150,7 @@ _SIGNS: Mapping[str, Callable[[Any, Any], bool]] = {
 _BUILDERS: Mapping[str, Callable[[Column, Any], Holds]] = {
     **{name: _compared(compare) for name, compare in _SIGNS.items()},
     "between": _between,
+    "outside": _not(_between),
     "in": _among,
     "not_in": _not(_among),
     "in_list": _among,

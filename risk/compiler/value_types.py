@@ -38,6 +38,8 @@ from fivefold.risk.language.expressions import (
 from fivefold.risk.language.fields import (
     CASE_FIELDS,
     MONEY_FIELDS,
+    SCREENING_FIELDS,
+    TAG_FIELDS,
     TRANSACTION_FIELDS,
     FieldType,
     ValueType,
@@ -148,7 +150,7 @@ def literal(column: Column, value: Any) -> pl.Expr:
     return pl.lit(float(value), pl.Float64) if column.kind in NUMERIC_TYPES else pl.lit(value)
 
 
-SOURCES = ("transactions", "cases", "alerts")
+SOURCES = ("transactions", "cases", "alerts", "tags", "screenings")
 _NUMBERS = frozenset({ValueType.NUMBER, ValueType.MONEY})
 
 
@@ -176,7 +178,8 @@ class Vocabulary:
 
     def linked(self, source: str) -> Mapping[str, FieldType]:
         """Give the fields of one source of linked facts."""
-        return self.transaction if source == "transactions" else self.case
+        own = {"transactions": self.transaction, "tags": TAG_FIELDS, "screenings": SCREENING_FIELDS}
+        return own.get(source, self.case)
 
 
 def vocabulary(definition: Ruleset | Policy) -> Vocabulary:
@@ -308,9 +311,8 @@ def _value_type_of_aggregate(aggregate: Window, names: Vocabulary) -> ValueType:
     source = linked_source(aggregate)
     if isinstance(aggregate, DaysSince) and source not in SOURCES:
         if _declared(source, names.entity, "the entity") is not ValueType.MOMENT:
-            raise UnknownNameError(
-                f"counts days since {source}, which is no date; nor is it transactions, cases or alerts"
-            )
+            sources = f"{', '.join(SOURCES[:-1])} or {SOURCES[-1]}"
+            raise UnknownNameError(f"counts days since {source}, which is no date; nor is it {sources}")
         if any(getattr(aggregate, word) is not None for word in Window.model_fields):
             raise UnknownNameError(
                 f"counts days since the field {source}: where, over, ending and in_currency have no meaning there"
@@ -337,6 +339,8 @@ def _require_words(aggregate: Window) -> None:
     if isinstance(aggregate, New) and aggregate.over is None:
         raise UnknownNameError("counts what is new, and needs over: without a window everything is new")
     if isinstance(aggregate, Share):
+        if aggregate.share in {"tags", "screenings"}:
+            raise UnknownNameError(f"takes a share of {aggregate.share}, which can only be counted")
         if aggregate.where is None:
             raise UnknownNameError("takes a share, and needs where: it says of what")
         if aggregate.share == "signed_amount":

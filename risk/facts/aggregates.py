@@ -15,11 +15,11 @@ from fivefold.domain.errors import Finding, InvalidRulesetError
 from fivefold.risk.compiler.conditions import Lists
 from fivefold.risk.compiler.formulas import parts_of_share
 from fivefold.risk.compiler.value_types import Column, linked_source
-from fivefold.risk.facts.linked import LINKED_ENTITY, TIME, UNREADABLE, LinkedFacts
+from fivefold.risk.facts.linked import FROM_THE_START, LINKED_ENTITY, TIME, UNREADABLE, LinkedFacts
 from fivefold.risk.facts.ordered import of_values
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, error_of, signal_of
 from fivefold.risk.facts.row_errors import without_unreadable
-from fivefold.risk.facts.windows import Masks, edges, is_edge, is_opening, looked_at, value_column
+from fivefold.risk.facts.windows import Masks, edges, is_edge, is_of_screenings, is_opening, looked_at, value_column
 from fivefold.risk.language.expressions import (
     Count,
     Distinct,
@@ -75,7 +75,7 @@ class Partials:
         column = value_column(window, self.facts)
         self._finals[key] = self._lone(window) if column is None else self._over(key, window, column)
         if signal:
-            self._finals[signal_of(key)] = pl.col(self._part("max", TIME, self._known_mask(window, column)))
+            self._finals[signal_of(key)] = pl.col(self._part("latest", TIME, self._known_mask(window, column)))
 
     def values(self, totals: pl.DataFrame) -> pl.DataFrame:
         """Make the values, and the errors where a sum of money is too large, from the row of each entity."""
@@ -91,11 +91,14 @@ class Partials:
     def _lone(self, window: Window) -> pl.Expr:
         """Make an aggregate of the facts themselves: their number, a share of it, or the days since the latest."""
         if isinstance(window, Count):
-            return self._count(window, None)
+            count = self._count(window, None)
+            if not is_of_screenings(window):
+                return count
+            return pl.when(pl.col(self._part("count", TIME, self.masks.asked(window))) > 0).then(count)
         if isinstance(window, Share):
             part, whole = (self._count(each, None) for each in parts_of_share(window))
             return pl.when(whole != 0).then(part / whole)
-        return quotient(pl.col(AS_OF) - pl.col(self._part("max", TIME, self.masks.of(window))), DAY_US)
+        return quotient(pl.col(AS_OF) - pl.col(self._part("latest", TIME, self.masks.of(window))), DAY_US)
 
     def _over(self, key: str, window: Window, column: Column) -> pl.Expr:  # noqa: PLR0911 (one for each kind)
         """Make an aggregate of a field's values."""
@@ -211,6 +214,7 @@ _PARTS: dict[str, Callable[[pl.Expr, pl.Expr], pl.Expr]] = {
     "number": lambda value, mask: billionths(_where(value, mask)).sum(),
     "min": lambda value, mask: _where(value, mask).min(),
     "max": lambda value, mask: _where(value, mask).max(),
+    "latest": lambda value, mask: _where(value, mask & (value > FROM_THE_START)).max(),
     "distinct": lambda value, mask: value.filter(mask).n_unique(),
     "each": lambda value, mask: value.filter(mask),
 }

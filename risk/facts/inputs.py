@@ -17,6 +17,7 @@ from fivefold.risk.compiler.value_types import SOURCES, Vocabulary, linked_sourc
 from fivefold.risk.facts.aggregates import aggregate, quotient
 from fivefold.risk.facts.calculated import with_calculations
 from fivefold.risk.facts.linked import CONVERTED, FACT, FIELD, LINKED_ENTITY, PROBLEM, TIME, LinkedFacts
+from fivefold.risk.facts.marks import prepare_screenings, prepare_tags
 from fivefold.risk.facts.patterns import find
 from fivefold.risk.facts.pending_transaction import pending_facts, pending_inputs
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, NOT_READ, Portfolio, error_of, signal_of
@@ -113,6 +114,7 @@ def sources_of(needs: Needs, portfolio: Portfolio) -> dict[str, LinkedFacts]:
     everything = needs.everything()
     _require(everything, portfolio)
     parts = {part_of(each) for each in everything}
+    counted = {part_of(each) for each in everything if isinstance(each, Window)}
     sources = {}
     read, own = prepare_stored if portfolio.stored else prepare, own_fields(needs.names)
     if "transactions" in parts and portfolio.transactions is not None:
@@ -124,6 +126,10 @@ def sources_of(needs: Needs, portfolio: Portfolio) -> dict[str, LinkedFacts]:
         if source in parts and frame is not None:
             own = {name: form for name, form in needs.names.case.items() if name not in CASE_FIELDS}
             sources[source] = prepare_records(frame, own)
+    for source, prepared in (("tags", prepare_tags), ("screenings", prepare_screenings)):
+        frame = getattr(portfolio, source)
+        if source in counted and frame is not None:
+            sources[source] = prepared(frame)
     if sum(hasattr(rule_input, "pattern") for rule_input in everything) > 1:  # each would read the transactions again
         facts = sources["transactions"]
         sources["transactions"] = replace(facts, rows=facts.rows.collect(engine="streaming").lazy())

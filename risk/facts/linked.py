@@ -25,6 +25,9 @@ count at any time), in which field (null where the whole fact cannot be used), a
 CONVERTED = "@converted"
 """Names, among the problems, the money of a fact in the base currency: there is no rate for the fact's own."""
 
+FROM_THE_START = -62_135_596_800_000_000
+"""The time of a fact that always was, the year 1: it is in no window, and its age is unknown."""
+
 MOST_MINOR = 2**63 - 1024
 """Largest amount in minor units: the largest 64-bit float that a 64-bit integer holds."""
 

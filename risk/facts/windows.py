@@ -1,8 +1,8 @@
 """Which facts each aggregate counts: windows and conditions as columns, each computed once however many share it."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import reduce
+from dataclasses import dataclass, field, replace
+from functools import partial, reduce
 from operator import and_
 
 import polars as pl
@@ -13,10 +13,13 @@ from fivefold.risk.compiler.value_types import Column, column_of, inputs_of
 from fivefold.risk.facts.linked import TIME, LinkedFacts
 from fivefold.risk.facts.portfolio import AS_OF
 from fivefold.risk.language.base import LanguageModel
-from fivefold.risk.language.expressions import FieldInput, New, Share, Window, input_key
+from fivefold.risk.language.expressions import Count, FieldInput, New, Share, Window, input_key
 
 _OPENING, _CLOSING = "@after ", "@until "
 """Names with @ cannot be those of fields."""
+
+NOT_FOUND_YET = "@found"
+"""A column of screenings that is always unknown."""
 
 _DATED = "@dated"
 
@@ -99,10 +102,32 @@ class Masks:
         name = f"@before {_length(window)}"
         return self._whole([self._part(name, pl.col(TIME) <= pl.col(start_of(window)))], window, column)
 
+    def asked(self, window: Window) -> str:
+        """Name the mask of the screenings, until the window ends, that looked for what an aggregate asks.
+
+        They may meet its `where` by what they found, which is taken for unknown here.
+        """
+
+        def resolve(read: LanguageModel) -> Column:
+            column = self._resolve(read, window)
+            return replace(column, name=NOT_FOUND_YET) if column.name == "found" else column
+
+        parts = self._in_time(looked_at(window))
+        if self.facts.usual is not None:
+            parts.append(self._part("@usual", self.facts.usual))
+        if window.where is not None:
+            name = input_key(Window(where=window.where))
+            holds = Compiler(resolve, self.lists).condition(window.where)
+            parts.append(self._part(f"@asked {name}", holds.fill_null(value=True)))
+        return self._joined(parts)
+
     def _whole(self, in_time: list[str], window: Window, column: str | None) -> str:
         parts = in_time + [self._part(name, condition) for name, condition in self.conditions(window)]
         if column is not None:
             parts.append(self._part(f"@known {column}", pl.col(column).is_not_null()))
+        return self._joined(parts)
+
+    def _joined(self, parts: Sequence[str]) -> str:
         if len(parts) == 1:
             return parts[0]
         name = f"@mask {' & '.join(parts)}"
@@ -127,12 +152,13 @@ class Masks:
             yield self._condition(window)
 
     def _condition(self, window: Window) -> tuple[str, pl.Expr]:
-        def resolve(read: LanguageModel) -> Column:
-            assert isinstance(read, FieldInput)  # lint refuses every other input inside `where`
-            return self.facts.column(read.field, window.in_currency)
-
         name = input_key(Window(where=window.where, in_currency=window.in_currency))
+        resolve = partial(self._resolve, window=window)
         return f"@where {name}", Compiler(resolve, self.lists).condition(window.where)
+
+    def _resolve(self, read: LanguageModel, window: Window) -> Column:
+        assert isinstance(read, FieldInput)  # lint refuses every other input inside `where`
+        return self.facts.column(read.field, window.in_currency)
 
     def _part(self, name: str, mask: pl.Expr) -> str:
         self.parts.setdefault(name, mask)
@@ -140,14 +166,22 @@ class Masks:
 
 
 def looked_at(window: Window) -> Window:
-    """Give the window that holds every fact which matters to an aggregate: of a share the whole, of new ones the past.
+    """Give the window that holds every fact which matters to an aggregate.
+
+    Of a share the whole; of what is new, and of screenings, the past as well.
 
     >>> looked_at(New(new="counterparty_id", over="30 days")).over is None
     True
     """
     if isinstance(window, Share):
         return parts_of_share(window)[1]
-    return window.model_copy(update={"over": None}) if isinstance(window, New) else window
+    reads_the_past = isinstance(window, New) or is_of_screenings(window)
+    return window.model_copy(update={"over": None}) if reads_the_past else window
+
+
+def is_of_screenings(window: Window) -> bool:
+    """Tell whether an aggregate counts screenings: it is unknown where none looked for what it asks."""
+    return isinstance(window, Count) and window.count == "screenings"
 
 
 def value_column(window: Window, facts: LinkedFacts) -> Column | None:

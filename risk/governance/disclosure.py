@@ -51,7 +51,7 @@ def _everything(inputs: list[LanguageModel], analysed: AnalysedRuleset) -> Itera
 def _is_finding(rule_input: Any) -> bool:
     if isinstance(rule_input, TagInput | ScreeningInput) or hasattr(rule_input, "pattern"):
         return True
-    return isinstance(rule_input, Window) and linked_source(rule_input) in {"cases", "alerts"}
+    return isinstance(rule_input, Window) and linked_source(rule_input) in {"cases", "alerts", "tags", "screenings"}
 
 
 def _names_undisclosed(inputs: list[LanguageModel], analysed: AnalysedRuleset) -> bool:

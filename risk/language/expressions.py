@@ -14,7 +14,7 @@ from fivefold.risk.language.operators import INPUT_OPERATORS, Operators, compare
 from fivefold.risk.language.patterns import Pattern
 from fivefold.risk.language.quantities import AgoText, DurationText, Rank
 
-Source = Literal["transactions", "cases", "alerts"]
+Source = Literal["transactions", "cases", "alerts", "tags", "screenings"]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 
 
@@ -42,7 +42,7 @@ class Window(LanguageModel):
 
 
 class Count(Window):
-    """How many there are; 0 where there is none."""
+    """How many there are; 0 where there is none, and unknown where nobody was screened for what `where` asks."""
 
     count: Source
 

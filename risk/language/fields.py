@@ -112,6 +112,13 @@ CASE_FIELDS: dict[str, FieldType] = {"outcome": "text", "time": "date", "closed"
 """What every case or alert has; others may be declared."""
 
 
+TAG_FIELDS: dict[str, FieldType] = {"tag": "text", "time": "date"}
+"""What every tag has; `time` is when it was given."""
+
+SCREENING_FIELDS: dict[str, FieldType] = {"screening": "text", "found": "flag", "time": "date"}
+"""What every screening has; `screening` is what was looked for."""
+
+
 _ASSIGNED = """
 AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ CA
 CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR GA

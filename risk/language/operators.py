@@ -90,6 +90,7 @@ class Operators(LanguageModel):
     below: "Compared | None" = None
     at_most: "Compared | None" = None
     between: tuple[Scalar, Scalar] | None = None
+    outside: tuple[Scalar, Scalar] | None = None
     among: Scalars | None = Field(default=None, alias="in")
     not_among: Scalars | None = Field(default=None, alias="not_in")
     in_list: Identifier | None = None
@@ -135,6 +136,7 @@ OPERATOR_KINDS: dict[str, frozenset[ValueType]] = {
     "below": _ORDERED,
     "at_most": _ORDERED,
     "between": _ORDERED,
+    "outside": _ORDERED,
     "in": _MEMBER,
     "not_in": _MEMBER,
     "in_list": _SOME_TEXT,

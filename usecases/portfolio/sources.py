@@ -141,7 +141,7 @@ def _of_value(input_: Any, names: Vocabulary, told: Mapping[str, ValueSource]) -
 def _kind_of(input_: Any) -> tuple[Kind, str]:
     """Tell of which kind an input's source is, and its name; nothing of what the rule counts, or compares with."""
     if isinstance(input_, Window) and linked_source(input_) in _LINKED:
-        return _LINKED[linked_source(input_)], ""
+        return _LINKED[linked_source(input_)], ""  # of tags and screenings no single one is named
     match input_:
         case FieldInput(field=name) | DaysSince(days_since=name):
             return "attribute", name
@@ -154,7 +154,13 @@ def _kind_of(input_: Any) -> tuple[Kind, str]:
     return "transactions", ""  # patterns and indicators
 
 
-_LINKED: Final[Mapping[str, Kind]] = {"transactions": "transactions", "cases": "cases", "alerts": "alerts"}
+_LINKED: Final[Mapping[str, Kind]] = {
+    "transactions": "transactions",
+    "cases": "cases",
+    "alerts": "alerts",
+    "tags": "tag",
+    "screenings": "screening",
+}
 
 
 def _told(

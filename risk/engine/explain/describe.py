@@ -194,8 +194,8 @@ def _tests_words(test: Operators) -> list[str]:
     return [
         _fuzzy_words(value)
         if isinstance(value, Fuzzy)
-        else f"is between {_literal_words(value[0])} and {_literal_words(value[1])}"
-        if operator == "between"
+        else f"is {operator} {_literal_words(value[0])} and {_literal_words(value[1])}"
+        if operator in {"between", "outside"}
         else _OPERATORS[operator].format(_literal_words(value))
         for operator, value in test.comparisons()
     ]

@@ -86,7 +86,7 @@ def _cuts_in(comparisons: Iterable[tuple[str, Any]], column: Column) -> Iterator
         if operator == "is":
             if column.kind is ValueType.FINDING:
                 yield Decimal(0), True
-        elif operator == "between":
+        elif operator in {"between", "outside"}:
             yield value[0], False
             yield value[1], True
         else:

@@ -9,10 +9,10 @@ from fivefold.risk.compiler.conditions import Lists
 from fivefold.risk.compiler.plain_conditions import NoPlainFormError, PlainCompiler, PlainTest, Row
 from fivefold.risk.compiler.value_types import Column
 from fivefold.risk.facts.aggregates import EXACT, NUMBER_DIGITS, NUMBER_UNITS, SMALL_DIGITS
-from fivefold.risk.facts.linked import MOST_MINOR, TIME, LinkedFacts
-from fivefold.risk.facts.single.facts import SETTLED, NamedTests, SingleFacts
+from fivefold.risk.facts.linked import FROM_THE_START, MOST_MINOR, TIME, LinkedFacts
+from fivefold.risk.facts.single.facts import HAS_RESULT, SETTLED, NamedTests, SingleFacts
 from fivefold.risk.facts.single.values import LeftToColumnsError
-from fivefold.risk.facts.windows import fields_in, value_column
+from fivefold.risk.facts.windows import fields_in, is_of_screenings, value_column
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import (
     Count,
@@ -58,6 +58,8 @@ def plain_aggregate(window: Window, facts: LinkedFacts, lists: Lists) -> Aggrega
     word = PLAIN_FORMS.get(type(window))
     if word is None or set(type(window).model_fields) - _COMMON - {word} - _unset(window):
         raise NoPlainFormError(type(window).__name__)
+    if is_of_screenings(window):
+        raise NoPlainFormError("screenings")
     column = value_column(window, facts)
     if column is not None and column.kind is ValueType.TEXTS:
         raise NoPlainFormError(column.name)
@@ -70,9 +72,14 @@ def plain_aggregate(window: Window, facts: LinkedFacts, lists: Lists) -> Aggrega
         rows = known.inside(begin, tests, None if ending is None else end)
         if column is not None and column.kind is not ValueType.MONEY:
             rows = [row for row in rows if row[column.name] is not None]
-        return value_of(rows, known.as_of), rows[-1][TIME] if rows else None
+        return value_of(rows, known.as_of), _latest(rows)
 
     return aggregate
+
+
+def _latest(rows: Sequence[Row]) -> int | None:
+    """Give the moment of the latest fact; what always was has none."""
+    return rows[-1][TIME] if rows and rows[-1][TIME] > FROM_THE_START else None
 
 
 def _unset(window: Window) -> set[str]:
@@ -84,7 +91,7 @@ def _tests(window: Window, facts: LinkedFacts, lists: Lists) -> NamedTests:
     """Give what is asked of a fact beside its moment, as `risk.facts.windows.Masks.conditions` does."""
     tests: list[tuple[str, PlainTest]] = []
     if facts.usual_field is not None and facts.usual_field not in fields_in(window):
-        tests.append(SETTLED)
+        tests.append(SETTLED if facts.usual_field == "state" else HAS_RESULT)
     if window.in_currency is not None:
         tests.append((window.in_currency, _is_in(window.in_currency)))
     if window.where is not None:
@@ -149,7 +156,11 @@ def _distinct(column: Column) -> Value:
 
 
 def _days_since(_: Column | None) -> Value:
-    return lambda rows, as_of: float(as_of - rows[-1][TIME]) / float(DAY_US) if rows else None
+    def value(rows: Sequence[Row], as_of: int) -> float | None:
+        latest = _latest(rows)
+        return None if latest is None else float(as_of - latest) / float(DAY_US)
+
+    return value
 
 
 _VALUES: Mapping[type[Window], Callable[[Any], Value]] = {

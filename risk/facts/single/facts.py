@@ -62,6 +62,9 @@ NamedTests = Sequence[tuple[str, PlainTest]]
 SETTLED: tuple[str, PlainTest] = ("settled", lambda row: row["state"] == "settled")
 """What holds of the transactions that count where nothing is said of their state."""
 
+HAS_RESULT: tuple[str, PlainTest] = ("with a result", lambda row: row["found"] is not None)
+"""What holds of the screenings that count where nothing is said of what they found."""
+
 
 def in_order(rows: Sequence[Row], as_of: int) -> SingleFacts:
     """Leave out what comes after as-of, and bring the others in order of time."""

@@ -8,9 +8,9 @@ from typing import Any
 import polars as pl
 
 from fivefold.risk.facts.inputs import Needs, own_fields, part_of
-from fivefold.risk.facts.linked import LinkedFacts
+from fivefold.risk.facts.linked import FROM_THE_START, TIME, LinkedFacts
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
-from fivefold.risk.facts.single.facts import SingleFacts, of_columns, of_records, of_stored
+from fivefold.risk.facts.single.facts import SingleFacts, in_order, of_columns, of_records, of_stored
 from fivefold.risk.facts.single.values import LeftToColumnsError, own_rows, plain_moments, plain_texts
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import input_key
@@ -84,6 +84,8 @@ class Known:
     def _read(self, source: str) -> SingleFacts:
         frame, declared = getattr(self.portfolio, source), self.plan.declared(source)
         try:
+            if source in _MARKS:
+                return in_order(_MARKS[source](self), self.as_of)
             if source != "transactions":
                 return of_records(frame, declared, self.entity, self.as_of)
             if self.portfolio.stored and isinstance(frame, pl.DataFrame):
@@ -91,6 +93,22 @@ class Known:
         except LeftToColumnsError:
             pass
         return of_columns(self.sources()[source], self.entity, self.as_of)
+
+
+def _tags(known: Known) -> list[dict[str, Any]]:
+    """Give the tags that have not ended, as `risk.facts.marks` does."""
+    lasting = [each for each in known.tags if each[2] is None or each[2] > known.as_of]
+    return [{"tag": tag, TIME: FROM_THE_START if begin is None else begin} for tag, begin, _ in lasting]
+
+
+def _screenings(known: Known) -> list[dict[str, Any]]:
+    return [
+        {"screening": looked_for, TIME: FROM_THE_START if at is None else at, "found": found}
+        for looked_for, at, found in known.screenings
+    ]
+
+
+_MARKS: Mapping[str, Callable[[Known], list[dict[str, Any]]]] = {"tags": _tags, "screenings": _screenings}
 
 
 Step = Callable[[Known], Any]

@@ -20,7 +20,7 @@ from fivefold.risk.compiler.formulas import (
     parts_of_quotient,
 )
 from fivefold.risk.compiler.plain_conditions import NoPlainFormError
-from fivefold.risk.compiler.value_types import column_for
+from fivefold.risk.compiler.value_types import SOURCES, column_for
 from fivefold.risk.facts.inputs import Needs, own_fields, part_of, parts_of, units_of_ratio
 from fivefold.risk.facts.linked import LinkedFacts
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, error_of, signal_of
@@ -35,16 +35,24 @@ from fivefold.risk.language.expressions import (
     FieldInput,
     IndicatorInput,
     Mean,
+    Median,
     Ratio,
     ScreeningInput,
+    StandardDeviation,
     TagInput,
     ValueInput,
     Window,
     input_key,
 )
-from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS, FieldType, ValueType
+from fivefold.risk.language.fields import (
+    CASE_FIELDS,
+    SCREENING_FIELDS,
+    TAG_FIELDS,
+    TRANSACTION_FIELDS,
+    FieldType,
+    ValueType,
+)
 
-_SOURCES = ("transactions", "cases", "alerts")
 _COLUMN_TYPES: Mapping[ValueType, Any] = {
     ValueType.TEXT: pl.String,
     ValueType.NUMBER: pl.Float64,
@@ -97,7 +105,7 @@ class _Planner:
         key = input_key(each)
         if any(input_key(part) in self.left for part in parts_of(each, self.needs.names)):
             raise NoPlainFormError(key)
-        if isinstance(each, Window) and part_of(each) in _SOURCES:
+        if isinstance(each, Window) and part_of(each) in SOURCES:
             return _aggregate(each, str(part_of(each)), self)
         if hasattr(each, "pattern"):
             return _pattern(each, self)
@@ -111,19 +119,23 @@ class _Planner:
         if source == "transactions":
             fields = {**own_fields(self.needs.names), **TRANSACTION_FIELDS}
             return LinkedFacts(rows, fields, base=self.base, usual=pl.lit(value=True), usual_field="state")
+        if source == "tags":
+            return LinkedFacts(rows, TAG_FIELDS)
+        if source == "screenings":
+            return LinkedFacts(rows, SCREENING_FIELDS, usual=pl.lit(value=True), usual_field="found")
         return LinkedFacts(rows, {**self.needs.names.case, **CASE_FIELDS})
 
     def _place(self, each: LanguageModel) -> int:
         """Order the columns as queries give them."""
         if isinstance(each, Window) and part_of(each) is not None:
-            return 1 + _SOURCES.index(str(part_of(each)))
+            return 1 + SOURCES.index(str(part_of(each)))
         if hasattr(each, "pattern") or isinstance(each, Ratio):
-            return 1 + len(_SOURCES)
-        return 2 + len(_SOURCES) if isinstance(each, CalculationInput) else 0
+            return 1 + len(SOURCES)
+        return 2 + len(SOURCES) if isinstance(each, CalculationInput) else 0
 
     def _columns(self, each: LanguageModel) -> dict[str, Any]:
         key, column = input_key(each), column_for(each, self.needs.names, self.base)
-        is_float = isinstance(each, Mean | CalculationInput)
+        is_float = isinstance(each, Mean | Median | StandardDeviation | CalculationInput)
         columns = {key: pl.Float64 if is_float else _COLUMN_TYPES[column.kind]}
         is_counted = hasattr(each, "pattern") or (key in self._signals and not isinstance(each, FieldInput))
         return columns | ({signal_of(key): pl.Int64} if is_counted else {})

@@ -23,7 +23,7 @@ from fivefold.risk.language.ruleset import Example, Ruleset
 BASE = "EUR"
 """The currency of examples: their transactions are in it where they say nothing else."""
 
-LINKED = ("transactions", "cases", "alerts", "tags", "screening", "indicators", "value", "previous")
+LINKED = ("transactions", "cases", "alerts", "tags", "screening", "screenings", "indicators", "value", "previous")
 """What an example may give beside the fields of the entity."""
 
 _SHORT = {
@@ -35,6 +35,8 @@ _SHORT = {
 """Words of a transaction in an example: the ruleset's own, for the API's."""
 
 _TRANSACTION = (*_SHORT.values(), "transaction_id")
+_TAG = ("tag", "from", "until")
+_SCREENING = ("screening", "found", "at")
 _RECORD = ("opened", "closed", "outcome", "status")
 
 
@@ -88,6 +90,8 @@ def _strange_words(example: Example, ruleset: Ruleset) -> Iterator[Finding]:
         "transactions": {*_SHORT, *_TRANSACTION, *ruleset.transaction_fields},
         "cases": records,
         "alerts": records,
+        "tags": set(_TAG),
+        "screenings": set(_SCREENING),
     }
     for part, declared in words.items():
         rows = example.given.get(part)
@@ -122,7 +126,7 @@ def example_portfolio(analysed: AnalysedRuleset, lists: Mapping[str, NamedList],
         transactions=_transactions(examples, ruleset),
         cases=_records(examples, "cases", ruleset),
         alerts=_records(examples, "alerts", ruleset),
-        tags=_frame([(number, {"tag": tag}) for number, tag in _each(examples, "tags")], ("tag",)),
+        tags=_tags(examples),
         screenings=_screenings(examples, analysed.inputs),
         indicators=_values(examples, "indicators", catalogue().names),
         values=_values(examples, "value", ("score", "segment", "expected_value")),
@@ -196,8 +200,23 @@ def _records(examples: Sequence[Example], part: str, ruleset: Ruleset) -> pl.Dat
     return _frame(rows, (*_RECORD, *ruleset.case_fields))
 
 
+def _tags(examples: Sequence[Example]) -> pl.DataFrame:
+    """Make the tags of examples: words, or rows with the moments from which and until which they are there."""
+    tags = [(number, tag if isinstance(tag, dict) else {"tag": tag}) for number, tag in _each(examples, "tags")]
+    return _frame(tags, _TAG)
+
+
 def _screenings(examples: Sequence[Example], inputs: Sequence[LanguageModel]) -> pl.DataFrame:
-    """Make the screenings of examples: one of any kind is one of every kind that the ruleset reads."""
+    """Make the screenings of examples.
+
+    With `screening`, what was found, one was made of every kind that the ruleset reads, at no moment in particular;
+    `screenings` are rows, each with its moment.
+    """
+    dated = _each(examples, "screenings")
+    for number, row in dated:
+        if not isinstance(row, dict):
+            right = "a list of rows such as {screening: pep, found: false, at: 2024-06-01}"
+            raise _unreadable(examples[number], "screenings", right)
     kinds = [each.screening for each in inputs if isinstance(each, ScreeningInput)]
     _each(examples, "screening")
     rows = [
@@ -206,7 +225,12 @@ def _screenings(examples: Sequence[Example], inputs: Sequence[LanguageModel]) ->
         if "screening" in example.given
         for kind in kinds
     ]
-    return pl.DataFrame(rows, schema={ENTITY: pl.String, "screening": pl.String, "found": pl.Boolean})
+    rows += [
+        {ENTITY: str(number), "screening": _text(row.get("screening")), "found": row.get("found"), "at": row.get("at")}
+        for number, row in dated
+    ]
+    texts = [{**row, "found": _text(row["found"]), "at": _text(row.get("at"))} for row in rows]
+    return pl.DataFrame(texts, schema=dict.fromkeys((ENTITY, *_SCREENING), pl.String))
 
 
 def _values(examples: Sequence[Example], part: str, names: Sequence[str]) -> pl.DataFrame:

@@ -122,7 +122,7 @@ def _is_whole_money(subject: ComparedInput) -> bool:
 
 def _can_be_unknown(rule_input: Any) -> bool:
     if isinstance(rule_input, Count | Sum | Distinct | New | Largest | TagInput):
-        return False
+        return isinstance(rule_input, Count) and rule_input.count == "screenings"
     if hasattr(rule_input, "pattern"):
         return hasattr(rule_input, "declared") or hasattr(rule_input, "expected_monthly")
     return True

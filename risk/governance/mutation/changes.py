@@ -286,7 +286,7 @@ def _of_comparison(path: Path, node: Mapping[str, Any], word: str) -> Iterator[C
     at, value = (*path, word), node[word]
     if word == "is":
         yield _set(at, value, _WORDS[value])
-    elif word == "between":
+    elif word in {"between", "outside"}:
         for number, bound in enumerate(value):
             yield from _of_bound((*at, number), bound)
     elif word == "fuzzy":

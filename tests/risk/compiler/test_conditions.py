@@ -109,7 +109,7 @@ def operands(word: str, kind: ValueType) -> st.SearchStrategy[Any]:
     some = literals(kind)
     if word == "is":
         return st.sampled_from(["present", "absent"])
-    if word == "between":
+    if word in {"between", "outside"}:
         return st.lists(some, min_size=2, max_size=2)
     if word in {"in", "not_in", "contains_any"}:
         return st.lists(some, min_size=1, max_size=3)

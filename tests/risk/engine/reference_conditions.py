@@ -15,7 +15,7 @@ IN_ORDER = ("median", "standard_deviation", "percentile", "largest")
 AGGREGATES = ("count", "sum", "mean", "min", "max", "distinct", "new", *IN_ORDER, "share", "days_since")
 INPUTS = ("field", *AGGREGATES, "ratio", "calculation", "indicator", "value", "tag", "screening", "pattern")
 COMPARING = ("equals", "not_equals", "above", "at_least", "below", "at_most")
-SOURCES = ("transactions", "cases", "alerts")
+SOURCES = ("transactions", "cases", "alerts", "tags", "screenings")
 
 
 @dataclass
@@ -148,6 +148,7 @@ _PLAIN: dict[str, Callable[[Any, Any], bool]] = {
     "below": lambda value, wanted: bool(value < _like(value, wanted)),
     "at_most": lambda value, wanted: bool(value <= _like(value, wanted)),
     "between": lambda value, wanted: bool(_like(value, wanted[0]) <= value <= _like(value, wanted[1])),
+    "outside": lambda value, wanted: bool(value < _like(value, wanted[0]) or value > _like(value, wanted[1])),
     "in": lambda value, wanted: (
         any(part in wanted for part in value)
         if isinstance(value, list)

@@ -1,7 +1,7 @@
 """The reference's facts: transactions, cases and alerts, counted one by one for one entity at a time."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from math import ceil, isfinite
@@ -41,10 +41,7 @@ def _facts(made: Data, world: World, entity: Data) -> Any:
     named = [made.get(word) for word in ("count", "days_since", "share")]
     source = next((name for name in named if name in SOURCES), "transactions")
     rows = [row for row in getattr(world, str(source)) if row["entity_id"] == entity["entity_id"]]
-    if source == "transactions":
-        known = [_transaction(row) for row in rows]
-    else:  # nothing is known of a case before it was opened, whatever it says of its end
-        known = [_case(row, entity["as_of"]) for row in rows if row["opened"] <= entity["as_of"]]
+    known = _known(str(source), rows, entity["as_of"])
     inside = [fact for fact in known if _window(made, fact["time"], entity["as_of"])]
     where = made.get("where")
     read = {test.get("field") for test in inputs_in(where)} - {None}
@@ -57,6 +54,8 @@ def _facts(made: Data, world: World, entity: Data) -> Any:
     for fact in inside:
         if source == "transactions" and not asks_state and fact["state"] != "settled":
             continue
+        if source == "screenings" and "found" not in read and fact["found"] is None:
+            continue
         if "in_currency" in made:
             if fact["currency"] != made["in_currency"]:
                 continue
@@ -64,6 +63,18 @@ def _facts(made: Data, world: World, entity: Data) -> Any:
         if where is None or holds(where, lambda test, fact=fact: fact.get(test["field"]), world, entity["as_of"]):
             counted.append(fact)
     return counted
+
+
+def _known(source: str, rows: list[Data], as_of: datetime) -> list[Data]:
+    """Read the facts of a source as they were known."""
+    if source == "transactions":
+        return [_transaction(row) for row in rows]
+    if source == "tags":
+        return [{"time": row["from"] or ALWAYS, "tag": row["tag"]} for row in rows if is_there(row, as_of)]
+    if source == "screenings":
+        return [{**row, "time": row["at"] or ALWAYS} for row in rows]
+    # Nothing is known of a case before it was opened, whatever it says of its end.
+    return [_case(row, as_of) for row in rows if row["opened"] <= as_of]
 
 
 def _may_count(fact: Data, made: Data, read: set[Any], world: World, as_of: datetime) -> bool:
@@ -114,6 +125,27 @@ def _case(row: Data, as_of: datetime) -> Data:
     }
 
 
+ALWAYS = datetime(1, 1, 1, tzinfo=UTC)
+"""The moment of what was there from the start."""
+
+
+def is_there(tag: Data, as_of: datetime) -> bool:
+    """Tell whether a tag was given, and has not ended."""
+    return (tag["from"] or ALWAYS) <= as_of and (tag["until"] is None or tag["until"] > as_of)
+
+
+def _looked_for(made: Data, world: World, entity: Data) -> bool:
+    """Tell whether some screening with a result may meet the condition by what it found."""
+    rows = [row for row in world.screenings if row["entity_id"] == entity["entity_id"] and row["found"] is not None]
+    until = [row for row in rows if (row["at"] or ALWAYS) <= _ends(made, entity["as_of"])]
+    where = made.get("where")
+    blind = [{**row, "found": None} for row in until]
+    return any(
+        where is None or holds(where, lambda test, row=row: row.get(test["field"]), world, entity["as_of"]) is not False
+        for row in blind
+    )
+
+
 def field_of(made: Data) -> Any:
     """Name the field that an aggregate computes with."""
     word = next((word for word in AGGREGATES if word in made), "")
@@ -158,9 +190,10 @@ def aggregate_of(made: Data, world: World, entity: Data) -> tuple[Any, datetime 
         return BAD, None
     if word not in {"count", "days_since"}:
         facts = [fact for fact in facts if fact[field_of(made)] is not None]
-    latest = max((fact["time"] for fact in facts), default=None)
+    latest = max((fact["time"] for fact in facts if fact["time"] != ALWAYS), default=None)
     if word == "count":
-        return Fraction(len(facts)), latest
+        is_known = made["count"] != "screenings" or _looked_for(made, world, entity)
+        return Fraction(len(facts)) if is_known else None, latest
     if word == "days_since":
         return (None if latest is None else days_in(entity["as_of"] - latest)), latest
     return _of_values(word, sorted(fact[field_of(made)] for fact in facts), made), latest

@@ -7,7 +7,7 @@ from math import isfinite, isnan, prod
 from typing import Any
 
 from tests.risk.engine.reference_conditions import BAD, SOURCES, Data, World, date_of, holds
-from tests.risk.engine.reference_facts import aggregate_of, days_in, structuring_of
+from tests.risk.engine.reference_facts import aggregate_of, days_in, is_there, structuring_of
 
 OPERATIONS = ("add", "subtract", "multiply", "divide", "least_of", "greatest_of", "absolute", "clamp", "round", "of")
 
@@ -40,7 +40,10 @@ def value_of(made: Data, ruleset: Data, world: World, entity: Data) -> Any:  # n
             entity.get(made.get("indicator") or made["value"]), "text" if "segment" in made.values() else "number"
         )
     if "tag" in made:
-        return any(row["entity_id"] == entity["entity_id"] and row["tag"] == made["tag"] for row in world.tags)
+        return any(
+            row["entity_id"] == entity["entity_id"] and row["tag"] == made["tag"] and is_there(row, entity["as_of"])
+            for row in world.tags
+        )
     if "screening" in made:
         return _screened(made["screening"], world, entity)
     if made.get("days_since") not in {None, *SOURCES}:
@@ -120,7 +123,8 @@ def _screened(wanted: str, world: World, entity: Data) -> bool | None:
     best: tuple[datetime, bool] | None = None
     for row in world.screenings:
         at = row["at"] or datetime(1900, 1, 1, tzinfo=UTC)
-        if row["entity_id"] == entity["entity_id"] and row["screening"] == wanted and at <= entity["as_of"]:
+        is_known = row["found"] is not None and at <= entity["as_of"]
+        if row["entity_id"] == entity["entity_id"] and row["screening"] == wanted and is_known:
             best = (at, row["found"]) if best is None or at >= best[0] else best
     return None if best is None else best[1]
 

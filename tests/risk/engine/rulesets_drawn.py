@@ -64,6 +64,7 @@ def comparisons(kind: str) -> st.SearchStrategy[Any]:
         ends = st.lists(st.integers(0, len(KINDS[kind]) - 1), min_size=2, max_size=2)
         ordered = dict.fromkeys(("equals", "not_equals", "above", "at_least", "below", "at_most"), value)
         ordered["between"] = ends.map(lambda two: [KINDS[kind][position] for position in sorted(two)])
+        ordered["outside"] = ordered["between"]
         among = {"in": st.lists(value, min_size=1, max_size=3)} if kind == "number" else {}
         return state | optional(**ordered, **among).filter(bool).map(_one_or_two)
     several = st.lists(value, min_size=1, max_size=2)
@@ -109,6 +110,21 @@ _bounded = st.tuples(windows, _PARTS["over"]).map(lambda pair: {**pair[0], "over
 _divided = st.tuples(windows, wheres).map(lambda pair: {**pair[0], "where": pair[1]})
 case_wheres = st.fixed_dictionaries({"field": st.just("outcome"), "equals": st.sampled_from(["confirmed", "cleared"])})
 case_windows = optional(where=case_wheres, over=_PARTS["over"]) | optional(where=case_wheres, ending=_ENDINGS)
+mark_windows = optional(over=_PARTS["over"], ending=_ENDINGS)
+_WATCHED = {"where": {"field": "tag", "equals": "watch"}}
+_FOUND = {"all": [{"field": "screening", "equals": "pep"}, {"field": "found", "equals": True}]}
+_MARKS = st.sampled_from(
+    [
+        {"count": "tags"},
+        {"count": "tags", **_WATCHED},
+        {"days_since": "tags", **_WATCHED},
+        {"count": "screenings"},
+        {"count": "screenings", "where": _FOUND},
+        {"count": "screenings", "where": {"field": "screening", "equals": "other"}},
+        {"days_since": "screenings"},
+        {"days_since": "screenings", "where": {"field": "screening", "equals": "pep"}},
+    ]
+)
 _AGGREGATES = st.one_of(
     windows.map(lambda window: {"count": "transactions", **window}),
     *[windows.map(lambda window, word=word: {word: "amount", **window}) for word in ("sum", "mean", "min", "max")],
@@ -123,6 +139,7 @@ _AGGREGATES = st.one_of(
     st.tuples(case_wheres, case_windows).map(lambda pair: {"share": "cases", **pair[1], "where": pair[0]}),
     st.tuples(st.sampled_from(["cases", "alerts"]), case_windows).map(lambda pair: {"count": pair[0], **pair[1]}),
     case_windows.map(lambda window: {"days_since": "cases", **window}),
+    st.tuples(_MARKS, mark_windows).map(lambda pair: {**pair[0], **pair[1]}),
 )
 
 

@@ -126,13 +126,14 @@ def worlds(draw: Draw) -> World:
                 [{"transaction_amount": inf}, {"transaction_amount": None}, {"transaction_currency": "XXX"}]
             )
         )
+    ends = dict.fromkeys(("from", "until"), st.none() | moments)
     record = {"opened": moments, "closed": moments, "outcome": st.sampled_from(["confirmed", "cleared"])}
     return World(
         transactions,
         draw(_rows(4, **record)),
         draw(_rows(4, **record)),
-        draw(_rows(3, tag=st.sampled_from(["watch", "other"]))),
-        draw(_rows(4, screening=st.just("pep"), found=st.booleans(), at=st.none() | moments)),
+        draw(_rows(3, tag=st.sampled_from(["watch", "other"]), **ends)),
+        draw(_rows(4, screening=st.just("pep"), found=st.none() | st.booleans(), at=st.none() | moments)),
         {
             "watched": [(datetime(2020, 1, 1, tzinfo=UTC), ["NO", "cash"]), (MOMENTS[1], ["IR", "wire", "x"])],
             "small": [(datetime(2020, 1, 1, tzinfo=UTC), ["DE"])],
@@ -160,7 +161,7 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
     },
     "cases": {"entity_id": pl.String, "opened": _TIME, "closed": _TIME, "outcome": pl.String},
     "alerts": {"entity_id": pl.String, "opened": _TIME, "closed": _TIME, "outcome": pl.String},
-    "tags": {"entity_id": pl.String, "tag": pl.String},
+    "tags": {"entity_id": pl.String, "tag": pl.String, "from": _TIME, "until": _TIME},
     "screenings": {"entity_id": pl.String, "screening": pl.String, "found": pl.Boolean, "at": _TIME},
 }
 

@@ -53,7 +53,7 @@ others = st.one_of(
 comparisons = st.one_of(
     one("is", st.sampled_from(["present", "absent"])),
     *[one(word, scalars | others) for word in ("equals", "not_equals", "above", "at_least", "below", "at_most")],
-    one("between", st.lists(scalars, min_size=2, max_size=2)),
+    *[one(word, st.lists(scalars, min_size=2, max_size=2)) for word in ("between", "outside")],
     *[one(word, st.lists(scalars, min_size=1, max_size=3)) for word in ("in", "not_in")],
     *[one(word, st.just("some-list")) for word in ("in_list", "not_in_list")],
     *[one(word, words) for word in ("starts_with", "ends_with", "contains")],

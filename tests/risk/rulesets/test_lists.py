@@ -9,7 +9,8 @@ from fivefold.domain.clock import day_text, parse_moment
 from fivefold.usecases.portfolio_files.bundled import bundled_lists
 
 CALL, GREY, EU, EEA = "fatf-call-for-action", "fatf-increased-monitoring", "eu-high-risk-third-countries", "eea"
-COUNTRIES = (CALL, GREY, EU, EEA)
+PROGRAMMES = "sanctions-programmes"
+COUNTRIES = (CALL, GREY, EU, EEA, PROGRAMMES)
 
 
 def members(name: str, day: str) -> set[str]:
@@ -53,6 +54,7 @@ def test_countries_that_were_added(name: str, country: str, before: str, since: 
         (EU, "GI", "2025-08-04", "2025-08-05"),  # Delegated Regulation (EU) 2025/1184
         (EU, "NG", "2026-01-28", "2026-01-29"),
         (EEA, "GB", "2020-12-31T23:59:59Z", "2021-01-01"),  # the end of the transition
+        (PROGRAMMES, "SY", "2025-05-27", "2025-05-28"),  # the Council lifted the economic measures
     ],
 )
 def test_countries_that_were_removed(name: str, country: str, last: str, gone: str) -> None:

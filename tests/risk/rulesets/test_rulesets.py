@@ -137,6 +137,7 @@ def test_retail_floors_are_what_law_and_the_fatf_ask_for() -> None:
     assert floors(ruleset.rule("politically-exposed")) == ["high"]
     assert floors(ruleset.rule("sanctions")) == ["critical"]
     assert floors(ruleset.rule("country-of-residence"))[0] == "high"
+    assert floors(ruleset.rule("sanctions-programme")) == ["high", "medium"]
     soft = [rule.id for rule in ruleset.rules if rule.overridable]
     assert soft == ["adverse-media"]
 
@@ -194,10 +195,10 @@ def test_whoever_gets_the_column_of_high_risk_has_a_floor() -> None:
     """That column gives velocity 5 % instead of 40 %: without a floor a worse customer could have a lower level."""
     ruleset = bundled_ruleset(WEIGHTED)
     assert floors(ruleset.rule("politically-exposed")) == ["high"]
-    assert floors(ruleset.rule("geography"))[:2] == ["high", "high"]
+    assert floors(ruleset.rule("geography"))[:3] == ["high", "high", "high"]
     choice = weighted(ruleset).weights_by[0]
     assert choice.use == "pep-or-high-risk"
-    assert len(choice.when.any) == 3
+    assert len(choice.when.any) == 4
 
 
 def busy(count: int) -> str:

@@ -282,6 +282,8 @@ def test_a_divisor_that_is_zero_as_days_pass_is_looked_at_again() -> None:
         ({"equals": 90}, 90 * DAY_US),
         ({"between": [5, 90]}, 5 * DAY_US),
         ({"between": [1, 90]}, 90 * DAY_US + 1),
+        ({"outside": [5, 90]}, 5 * DAY_US),
+        ({"outside": [1, 90]}, 90 * DAY_US + 1),
         ({"in": [1, 90]}, 90 * DAY_US),
         ({"at_least": 30000}, 30000 * DAY_US),
         ({"at_least": 1}, None),

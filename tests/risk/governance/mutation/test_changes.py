@@ -132,12 +132,12 @@ def test_parameters_of_patterns_move() -> None:
 
 
 def test_joins_turn_and_a_negation_goes() -> None:
-    parts = [{"field": "income", "between": [1, 2]}, {"not": {"field": "country", "in": ["ZA"]}}]
+    parts = [{"field": "income", "outside": [1, 2]}, {"not": {"field": "country", "in": ["ZA"]}}]
     found = of_rule(cases=[{"when": {"all": parts}, "points": 5}])
     assert {change for change in found if change[0].startswith("cases.0.when")} == {
         ("cases.0.when.all", "all", "any"),
-        *(("cases.0.when.all.0.between.0", "1", other) for other in ("0", "2")),
-        *(("cases.0.when.all.0.between.1", "2", other) for other in ("1", "3")),
+        *(("cases.0.when.all.0.outside.0", "1", other) for other in ("0", "2")),
+        *(("cases.0.when.all.0.outside.1", "2", other) for other in ("1", "3")),
         ("cases.0.when.all.1.not", "not", "without not"),
         ("cases.0.when.all.1.not.in", "in ZA", "not_in ZA"),
     }

@@ -1,0 +1,93 @@
+"""Tags and screenings as linked facts, which aggregates count as they count transactions: in one form."""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from fivefold.risk.facts.linked import FROM_THE_START, LINKED_ENTITY, TIME, UNREADABLE, LinkedFacts
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, NOT_READ
+from fivefold.risk.facts.reading import read_declared, read_text, read_time, refuse_link, refuse_missing
+from fivefold.risk.facts.row_errors import Check, find_problems, with_problems
+from fivefold.risk.facts.windows import NOT_FOUND_YET
+from fivefold.risk.language.fields import SCREENING_FIELDS, TAG_FIELDS
+
+_UNTIL = "until"
+_MOMENT = "it must be an ISO 8601 date or time"
+
+
+def prepare_tags(frame: pl.DataFrame) -> LinkedFacts:
+    """Read tags: facts from when they were given until they end, which is not included.
+
+    Args:
+        frame: `entity_id`, `tag`, and perhaps `from` (no moment: from the start) and `until`.
+
+    Raises:
+        FileFormatError: a column that all have is missing, or `entity_id` is no identifier.
+    """
+    schema = frame.schema
+    rows, checks = _read(frame, "tags", "tag", "from")
+    until = read_time(_UNTIL, schema[_UNTIL]) if _UNTIL in schema else None
+    if until is not None and until.wrong is not None:
+        checks = [*checks, _whole(_UNTIL, until.wrong, _MOMENT)]
+    ends = pl.lit(None, pl.Int64) if until is None else until.value
+    is_over = pl.col(_UNTIL) <= pl.col(AS_OF)
+    return LinkedFacts(
+        with_problems(rows, checks).select(
+            LINKED_ENTITY, TIME, UNREADABLE, read_text("tag", schema["tag"]).value.alias("tag"), ends.alias(_UNTIL)
+        ),
+        TAG_FIELDS,
+        lambda: find_problems(rows, checks),
+        as_known=(pl.when(~is_over.fill_null(value=False)).then(pl.col(TIME)).alias(TIME),),
+        moves=(TIME, _UNTIL),
+    )
+
+
+def prepare_screenings(frame: pl.DataFrame) -> LinkedFacts:
+    """Read screenings; one without a result counts only where `where` asks whether there was one.
+
+    Args:
+        frame: `entity_id`, `screening`, `found`, and perhaps `at` (no moment: before all others).
+
+    Raises:
+        FileFormatError: a column that all have is missing, or `entity_id` is no identifier.
+    """
+    schema = frame.schema
+    refuse_missing("screenings", schema, ("found",), {}, frozenset())
+    rows, checks = _read(frame, "screenings", "screening", "at")
+    found = read_declared("found", schema["found"], "flag")
+    if found.wrong is not None:
+        checks = [*checks, _whole("found", found.wrong, "true or false")]
+    columns = {
+        "screening": read_text("screening", schema["screening"]).value,
+        "found": found.value,
+        NOT_FOUND_YET: pl.lit(None, pl.Boolean),
+    }
+    return LinkedFacts(
+        with_problems(rows, checks).select(LINKED_ENTITY, TIME, UNREADABLE, **columns),
+        SCREENING_FIELDS,
+        lambda: find_problems(rows, checks),
+        usual=pl.col("found").is_not_null(),
+        usual_field="found",
+    )
+
+
+def _whole(column: str, wrong: pl.Expr, allowed: str) -> Check:
+    """Make the check of a column without which a mark cannot be used; nothing there is no mistake."""
+    return Check(column, None, wrong.fill_null(value=False), allowed)
+
+
+def _read(frame: pl.DataFrame, what: str, word: str, moment: str) -> tuple[pl.LazyFrame, Sequence[Check]]:
+    """Read whose a mark is, and from when; and find what of that cannot be used."""
+    schema = frame.schema
+    refuse_missing(what, schema, (ENTITY, word), {}, frozenset())
+    refuse_link(what, ENTITY, schema[ENTITY])
+    link = read_text(ENTITY, schema[ENTITY])
+    checks = [Check(NOT_READ, None, pl.col(NOT_READ).is_not_null())] if NOT_READ in schema else []
+    checks.append(Check(ENTITY, None, pl.col(LINKED_ENTITY).is_null()))
+    time = pl.lit(FROM_THE_START, pl.Int64)
+    if moment in schema:
+        read = read_time(moment, schema[moment])
+        time = read.value.fill_null(FROM_THE_START)
+        if read.wrong is not None:
+            checks.append(_whole(moment, read.wrong, _MOMENT))
+    return frame.lazy().with_columns(link.value.alias(LINKED_ENTITY), time.alias(TIME)), checks
