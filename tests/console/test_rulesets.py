@@ -255,7 +255,7 @@ def test_a_cell_of_a_backtest_leads_to_the_people_who_move(place: Place, author:
     author.go(cell.replace("&amp;", "&"))
     assert "What would decide: retail version 3 · what decided when it was run: retail version 1 ·" in author.text
     assert {"/console/rulesets/retail/versions/1", "/console/rulesets/retail/versions/3"} <= {*author.links()}
-    assert "no factor gave other points: a threshold changed" in author.text
+    assert "score, points, thresholds: 314.15, 772.01 → 400, 772.01" in author.text
     assert (
         "Cash in half a year sum of amount where operation is one of cash, sekret operation in 180 days in"
         in author.text

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from fivefold.domain.errors import FileFormatError, Finding, InvalidRulesetError
+from fivefold.domain.text import count_text
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.compiler.formulas import simple_parts
 from fivefold.risk.compiler.value_types import Vocabulary, inputs_of_rule
@@ -80,6 +81,11 @@ def _earliest(labels: pl.DataFrame, *, undated_are_later: bool) -> pl.DataFrame:
     """Keep one row for each confirmed entity."""
     if ENTITY not in labels.columns:
         raise FileFormatError(f"labels have no {ENTITY}; there are {', '.join(labels.columns) or 'none'}")
+    if CONFIRMED not in labels.columns and AT not in labels.columns and not undated_are_later:
+        raise FileFormatError(
+            f"labels have neither a column {CONFIRMED} nor {AT}; there are {', '.join(labels.columns)}. A column of "
+            f"another name is given with --map, such as date={AT}"
+        )
     confirmed = _flags(labels, CONFIRMED, pl.repeat(True, len(labels), eager=True))
     if confirmed.null_count():
         which = _label_words(labels, confirmed.is_null())
@@ -96,8 +102,9 @@ def _earliest(labels: pl.DataFrame, *, undated_are_later: bool) -> pl.DataFrame:
     missing = confirmed & at.is_null()
     if missing.any() and not undated_are_later:
         raise FileFormatError(
-            f"{int(missing.sum())} confirmed labels have no date in the column at: when it became known. Without it "
-            "nobody can tell what was known before; say so if all of them became known after as-of"
+            f"{count_text(int(missing.sum()), 'confirmed label')} without a date in the column {AT}, the first "
+            f"{_label_words(labels, missing)}: when it became known. Without it nobody can tell what was known before; "
+            "--undated-later says that all of them became known after as-of"
         )
     frame = pl.DataFrame({ENTITY: labels[ENTITY].cast(pl.String), AT: at}).filter(confirmed)
     return frame.group_by(ENTITY, maintain_order=True).agg(pl.col(AT).min(), pl.lit(True).alias("labelled"))
