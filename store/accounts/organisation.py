@@ -50,6 +50,16 @@ def lock_organisation(session: Session, organisation_id: int) -> None:
     session.execute(select(Organisation.id).where(Organisation.id == organisation_id).with_for_update(key_share=True))
 
 
+def lock_deciding(session: Session, organisation_id: int) -> None:
+    """Keep others that change what decides, or what it may read, waiting until the transaction ends.
+
+    The organisation first and then its settings, which alone is what activations and approvals of policies lock. A new
+    organisation has no settings yet: nothing decides there.
+    """
+    lock_organisation(session, organisation_id)
+    session.get(OrganisationSettings, organisation_id, with_for_update=True)
+
+
 def newest_rates(session: Session, organisation_id: int) -> RateTableRow | None:
     """Find the table that holds; None for the shipped rates."""
     statement = select(RateTableRow).where(RateTableRow.organisation_id == organisation_id)

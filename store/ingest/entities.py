@@ -1,6 +1,6 @@
 """Entities and their types, by name. Nothing here begins or ends a transaction."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import polars as pl
@@ -43,6 +43,12 @@ def type_named(
     if row is None:
         raise NotFoundError(f"there is no entity type {name!r}")
     return row
+
+
+def types_of_organisation(session: Session, organisation_id: int) -> Sequence[EntityType]:
+    """List the types of entity of an organisation, by name."""
+    statement = select(EntityType).where(EntityType.organisation_id == organisation_id)
+    return session.scalars(statement.order_by(EntityType.name)).all()
 
 
 def entity_named(

@@ -14,7 +14,7 @@ from fivefold.risk.compiler.checks import TAKEN
 from fivefold.risk.language.base import Identifier, Name
 from fivefold.risk.language.fields import FieldType, OneOf
 from fivefold.risk.language.messages import problem_of
-from fivefold.store.accounts.organisation import lock_organisation
+from fivefold.store.accounts.organisation import lock_deciding
 from fivefold.store.audit.bound_rows import digests
 from fivefold.store.sql.keyset import scalars_of
 from fivefold.store.tables.entities import EntityType
@@ -75,7 +75,7 @@ def define_type(
         for part, fields_of_part in zip(PARTS, (fields, transaction_fields or {}, case_fields or {}), strict=True)
     }
     with context.writing() as session:
-        lock_organisation(session, context.organisation_id)
+        lock_deciding(session, context.organisation_id)  # nothing that reads the data begins to decide meanwhile
         row = session.scalar(_of(context).where(EntityType.name == name))
         before = None if row is None else vars(_line(row))
         if row is None:

@@ -4,8 +4,8 @@ Data gathered against money laundering must not feed commerce (Regulation (EU) 2
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.orm import Session
@@ -19,7 +19,7 @@ from fivefold.risk.language.purposes import PolicyPurposes, Purpose, Purposes, s
 from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.accounts.lists import list_purposes
 from fivefold.store.decisions.decisions import active_policies
-from fivefold.store.ingest.entities import type_named
+from fivefold.store.ingest.entities import type_named, types_of_organisation
 from fivefold.store.rulesets.activations import contents_that_decided
 from fivefold.store.rulesets.rulesets import all_active_versions
 from fivefold.store.tables.entities import EntityType
@@ -59,15 +59,46 @@ def joined_purposes(row: EntityType, purposes: Mapping[str, Any]) -> dict[str, A
     return said or None
 
 
+class TypeSaid(NamedTuple):
+    """What a type says: which fields its transactions have, and what its data were gathered for."""
+
+    transaction_fields: Collection[str]
+    purposes: Mapping[str, Any]
+
+
+def declared_purposes(name: str, types: Mapping[str, TypeSaid], level: Purpose) -> PolicyPurposes:
+    """Give what the data that are read of a type were gathered for.
+
+    Transactions of everything that is owned are read among its own. So a declared field of transactions is for what
+    every type says whose transactions have a field of that name: `aml` where one of those types says nothing of it.
+
+    Args:
+        name: of the type.
+        types: all types of the organisation by name, it among them.
+        level: what its level is for.
+    """
+    own = types[name].purposes
+    said = [(each.transaction_fields, each.purposes.get("transaction_fields", {})) for each in types.values()]
+    joined = {
+        field: strictest(words.get(field, "aml") for fields, words in said if field in fields)
+        for field in own.get("transaction_fields", {})
+    }
+    return PolicyPurposes.model_validate({**own, "transaction_fields": joined, "level": level})
+
+
 def declared_of(session: Session, kind: EntityType, candidate: RulesetVersion | None = None) -> PolicyPurposes:
-    """Give what the data of a type were gathered for, and what its level is for.
+    """Give what the data that are read of a type were gathered for, and what its level is for.
 
     The level is for what every ruleset is for that ever decided on the type: levels outlast what set them. *candidate*
     is one that is to decide.
     """
     contents = [*contents_that_decided(session, kind.id), *([] if candidate is None else [candidate.canonical])]
     decided = [json.loads(canonical).get("purpose", "aml") for canonical in contents]
-    return PolicyPurposes.model_validate({**(kind.purposes or {}), "level": strictest(decided)})
+    types = {
+        row.name: TypeSaid(row.transaction_fields, row.purposes or {})
+        for row in types_of_organisation(session, kind.organisation_id)
+    }
+    return declared_purposes(kind.name, types, strictest(decided))
 
 
 def refuse_feeding_commerce(session: Session, organisation_id: int, candidate: RulesetVersion | None = None) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
-from fivefold.store.accounts.organisation import lock_organisation
+from fivefold.store.accounts.organisation import lock_deciding
 from fivefold.store.audit.bound_rows import digests
 from fivefold.store.ingest.entities import record_activity
 from fivefold.store.rulesets.activations import count_of_type
@@ -28,7 +28,7 @@ from fivefold.store.rulesets.proposals import (
     proposal_numbered,
     proposals_of,
 )
-from fivefold.store.tables.entities import EntityType, OrganisationSettings
+from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.levels import OverrideRow
 from fivefold.store.tables.rulesets import Backtest, Proposal
 from fivefold.usecases.accounts.second_person import refuse_nobody, refuse_same_person
@@ -125,7 +125,7 @@ def ask_for(
     """
     now = context.now()
     with context.writing() as session:
-        _hold(session, context)
+        lock_deciding(session, context.organisation_id)
         if require is not None:
             require(session)
         if (result := result_in_force(session, context, content)) is not None:
@@ -171,12 +171,6 @@ def _one_person_suffices(session: Session, context: Context, content: Content) -
     return not needs_two_people(session, context.organisation_id)
 
 
-def _hold(session: Session, context: Context) -> None:
-    """Keep others that change what decides waiting; a new organisation has no settings yet."""
-    lock_organisation(session, context.organisation_id)
-    session.get(OrganisationSettings, context.organisation_id, with_for_update=True)
-
-
 def _request_backtests(
     session: Session, context: Context, row: Proposal, reached: Mapping[int, Reached], now: int
 ) -> None:
@@ -210,7 +204,7 @@ def request_proposal_backtests(context: Context, number: int) -> ProposalLine:
     """
     now = context.now()
     with context.writing() as session:
-        _hold(session, context)
+        lock_deciding(session, context.organisation_id)
         row = _open(session, context, number)
         reached = rehearse(session, context, read_content(row.kind, row.content), row.reason, now)
         _request_backtests(session, context, row, reached, now)
@@ -233,7 +227,7 @@ def approve_proposal(
     now = context.now()
     why = checked_reason(reason)
     with context.writing() as session:
-        _hold(session, context)
+        lock_deciding(session, context.organisation_id)
         row = _open(session, context, number)
         refuse_same_person(session, context.actor, (row.proposed_by,), f"proposed {number}: another person approves it")
         _refuse_role(row, role, _APPROVERS)
@@ -334,7 +328,7 @@ def refuse_proposal(context: Context, number: int, reason: str, role: Role = Rol
     now = context.now()
     why = checked_reason(reason)
     with context.writing() as session:
-        _hold(session, context)
+        lock_deciding(session, context.organisation_id)
         row = _open(session, context, number)
         if row.proposed_by != context.actor.name:
             _refuse_role(row, role, _REFUSERS)

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import FivefoldError
@@ -23,10 +22,11 @@ from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.accounts.lists import list_rows
 from fivefold.store.decisions.decisions import policy_versions
 from fivefold.store.evidence.archive import activations_before, policies_retired, versions_of_organisation
-from fivefold.store.tables.entities import EntityType, ListVersionRow
+from fivefold.store.ingest.entities import types_of_organisation
+from fivefold.store.tables.entities import ListVersionRow
 from fivefold.store.tables.events import Policy
 from fivefold.store.tables.rulesets import Activation, Family, RulesetVersion
-from fivefold.usecases.accounts.purposes import checked_purpose
+from fivefold.usecases.accounts.purposes import TypeSaid, checked_purpose, declared_purposes
 from fivefold.usecases.evidence.archive import ArchiveCheck, ArchiveSection, check_archive, json_file, optional_iso_text
 from fivefold.usecases.evidence.rulesets import in_force
 from fivefold.usecases.shared.inputs import Quarter
@@ -40,10 +40,7 @@ class _Said:
 
     def __init__(self, session: Session, organisation_id: int, quarter: Quarter) -> None:
         self.rows = [row for row in list_rows(session, organisation_id) if row.created_us < quarter.until_us]
-        self.types = {
-            row.id: row
-            for row in session.scalars(select(EntityType).where(EntityType.organisation_id == organisation_id))
-        }
+        self.types = {row.id: row for row in types_of_organisation(session, organisation_id)}
         self.versions: dict[int, tuple[RulesetVersion, Family]] = {
             version.id: (version, family) for version, family in versions_of_organisation(session, organisation_id)
         }
@@ -64,8 +61,8 @@ class _Said:
             version for number in decided for version, family in [self.versions[number]] if family.type_id == type_id
         ]
         level = strictest(analyse_canonical(version.canonical).ruleset.purpose for version in of_type)
-        declared = PolicyPurposes.model_validate({**(self.types[type_id].purposes or {}), "level": level})
-        return Sources(lists=lists, declared=declared)
+        types = {row.name: TypeSaid(row.transaction_fields, row.purposes or {}) for row in self.types.values()}
+        return Sources(lists=lists, declared=declared_purposes(self.types[type_id].name, types, level))
 
 
 def purposes_part(session: Session, organisation_id: int, quarter: Quarter) -> ArchiveSection:

@@ -1,20 +1,30 @@
 """Purposes on the platform: nothing that reads what was gathered against money laundering comes to serve commerce."""
 
 import json
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, update
+from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConfigError, ConflictError, InvalidRulesetError
 from fivefold.store.tables.entities import EntityType, ListVersionRow
 from fivefold.store.tables.events import Policy
 from fivefold.store.tables.rulesets import Activation, RulesetVersion
+from fivefold.usecases.accounts import entity_types
 from fivefold.usecases.accounts.entity_types import define_type, list_types
 from fivefold.usecases.accounts.lists import list_lists, named_lists
+from fivefold.usecases.accounts.purposes import refuse_feeding_commerce
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes import asks
+from fivefold.usecases.decisions import policies
 from fivefold.usecases.decisions.policies import approve_policy, check_policy, propose_policy
+from fivefold.usecases.rulesets import activate as rulesets_activate
 from fivefold.usecases.rulesets.activate import activate, what_stands_against
 from fivefold.usecases.rulesets.check import check_text
 from fivefold.usecases.rulesets.commit import commit
@@ -24,7 +34,7 @@ from fivefold.usecases.shared.context import Context
 from tests.store.audits import bind_unnamed, forged
 from tests.store.filling import filled_once
 from tests.usecases.at_once import switch_family
-from tests.usecases.governed import DAY, NOW, agreed, document, founded, rows_of, store_backtest
+from tests.usecases.governed import DAY, NOW, agreed, document, founded, rows_of, store_backtest, together
 
 pytestmark = pytest.mark.postgresql
 
@@ -221,6 +231,28 @@ def test_a_level_is_for_what_every_ruleset_is_for_that_ever_decided(engine: Engi
         offered(engine, three, text)
 
 
+def test_transactions_of_what_is_owned_count_by_what_its_type_says(engine: Engine, three: People) -> None:
+    kinds: Data = {"hint": "text", "suspect": "flag"}
+    define = partial(define_type, Context(engine, three[0]).at(NOW))
+    define("customer", {}, kinds, purposes={"transaction_fields": dict.fromkeys(kinds, "both")})
+    define("account", {}, {"suspect": "flag"}, purposes={"transaction_fields": {"suspect": "aml"}})
+    test: Data = {"input": {"count": "transactions", "where": {"field": "suspect", "equals": True}}}
+    rule: Data = {"id": "worth", "title": "W", "category": "other", **test}
+    more: Data = {
+        "transaction_fields": kinds,
+        "purposes": {"transaction_fields": dict.fromkeys(kinds, "both")},
+        "rules": [{**rule, "cases": [{"when": {"at_least": 1}, "points": 40}]}],
+    }
+    with pytest.raises(InvalidRulesetError, match="rule worth → transaction field suspect"):
+        decides(engine, three, ruleset_text(name="suspects", **more), "suspects")
+    hinted = ruleset_text(**more).replace('"field": "suspect", "equals": true', '"field": "hint", "equals": "a"')
+    decides(engine, three, hinted)
+    for said in ({}, {"transaction_fields": {"hint": "aml"}}):
+        with pytest.raises(ConflictError, match=r"good-customers would feed commerce: .* transaction field hint"):
+            define("account", {}, {"hint": "text"}, purposes=said)
+    define("account", {}, {"hint": "text"}, purposes={"transaction_fields": {"hint": "both"}})
+
+
 def test_what_is_aml_reads_everything_as_before(engine: Engine, three: People) -> None:
     put(engine, three, "aml", NOW - DAY)
     decides(engine, three, document("retail"), "retail")
@@ -237,3 +269,49 @@ def test_purposes_are_bound_by_the_audit_log(engine: Engine, three: People) -> N
         connection.execute(update(EntityType).values(purposes={"fields": {"income": "commercial"}}))
     verify(engine, lambda finding: findings.append(str(finding)))
     assert len(findings) == 2
+
+
+Work = Callable[[Engine, Any], object]
+BOTH: Data = {"purposes": {"fields": {"income": "both"}}}
+
+
+def approving(engine: Engine, people: People) -> Work:
+    line = propose_policy(
+        Context(engine, people[0]).at(NOW), policy_text({"field": "income", "above": 1}, **BOTH), WHY, WHY
+    )
+    return lambda own, _: approve_policy(Context(own, people[1]).at(NOW), line.name, line.number, WHY).state
+
+
+def activating(engine: Engine, people: People) -> Work:
+    number = committed(engine, people, ruleset_text({"field": "income", "above": 1}, **BOTH))
+    return lambda own, _: activate(Context(own, people[2]).at(NOW), "good-customers", number, WHY)
+
+
+@pytest.mark.parametrize("ready", [approving, activating])
+def test_a_field_does_not_become_aml_in_the_moment_in_which_commerce_begins_to_read_it(
+    ready: Callable[[Engine, People], Work], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrived = Barrier(2)
+
+    def looked(session: Session, organisation_id: int, candidate: RulesetVersion | None = None) -> None:
+        refuse_feeding_commerce(session, organisation_id, candidate)
+        with suppress(BrokenBarrierError):  # one of the two waits for the other to end its transaction
+            arrived.wait(timeout=1)
+
+    def prepare(engine: Engine) -> tuple[People, Work]:
+        people = founded(engine)
+        asks.change_settings(Context(engine, people[0]).at(NOW), asks.SettingsChange(minimum_coverage_percent=0), WHY)
+        say(engine, people, {"fields": {"income": "both"}})
+        begun = people, ready(engine, people)
+        for module in (entity_types, policies, rulesets_activate):
+            monkeypatch.setattr(module, "refuse_feeding_commerce", looked)
+        return begun
+
+    def begin(engine: Engine, made: tuple[People, Work]) -> object:
+        return made[1](engine, made)
+
+    def tighten(engine: Engine, made: tuple[People, Work]) -> object:
+        return say(engine, made[0], {"fields": {"income": "aml"}})
+
+    ended = together("postgresql", tmp_path, prepare, begin, tighten)
+    assert [isinstance(each, ConflictError) for each in ended].count(True) == 1, ended
