@@ -1,5 +1,6 @@
 """The rows of a quarter's archive, by internal numbers alone. Nothing here begins or ends a transaction."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -7,7 +8,7 @@ from sqlalchemy import Connection, Table, and_, or_, select
 from sqlalchemy.orm import Session
 
 from fivefold.store.audit.chain_reading import ROWS_AT_A_TIME
-from fivefold.store.tables.audit import AuditEntry, AuditHead
+from fivefold.store.tables.audit import AuditEntry, AuditHead, AuditValues
 from fivefold.store.tables.events import MaterialChange, Policy, ValidationRun
 from fivefold.store.tables.levels import OverrideRow
 from fivefold.store.tables.recourse import Challenge
@@ -41,6 +42,21 @@ def policies_retired(session: Session, organisation_id: int) -> dict[int, int]:
         row.organisation_id == organisation_id, row.action == "policy.retired"
     )
     return {int(number): at_us for number, at_us in session.execute(statement) if number is not None}
+
+
+def types_defined(session: Session, organisation_id: int, until_us: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Tell what types of entities said of themselves, and when, as the audit log has it, in its order."""
+    row, values = AuditEntry, AuditValues
+    of_row = and_(values.organisation_id == row.organisation_id, values.number == row.number)
+    statement = (
+        select(row.at_us, values.after)
+        .join(values, of_row)
+        .where(row.organisation_id == organisation_id, row.action == "type.defined", row.at_us < until_us)
+        .order_by(row.number)
+    )
+    for at_us, after in session.execute(statement):
+        if after is not None:
+            yield at_us, json.loads(after)
 
 
 def backtests_in(

@@ -13,6 +13,7 @@ from fivefold.store.tables.accounts import Member
 from fivefold.store.tables.entities import EntityType, ListVersionRow, OrganisationSettings
 from fivefold.store.tables.events import Policy
 from fivefold.usecases.evidence.archive import ArchiveSection, File, json_file, optional_iso_text, text_file
+from fivefold.usecases.evidence.purposes import policies_deciding
 from fivefold.usecases.shared.inputs import Quarter
 
 
@@ -21,11 +22,12 @@ def in_force_part(session: Session, organisation_id: int, quarter: Quarter) -> A
     stored = [row for row in list_rows(session, organisation_id) if row.created_us < quarter.until_us]
     lists = _in_force(stored, quarter)
     policies = [row for row in policy_versions(session, organisation_id) if row.written_us < quarter.until_us]
+    decided = {row.id: times for row, *times in policies_deciding(session, organisation_id, quarter)}
     members = [row for row in members_of(session, organisation_id) if row.created_us < quarter.until_us]
     return ArchiveSection(
         [
             json_file("lists.json", [_list(row) for row in lists]),
-            json_file("policies/versions.json", [_policy(row) for row in policies]),
+            json_file("policies/versions.json", [_policy(row, decided.get(row.id)) for row in policies]),
             *(_document(row) for row in policies),
             json_file("settings.json", _settings(session, organisation_id)),
             json_file("roster.json", [_member(row) for row in members]),
@@ -57,7 +59,7 @@ def _list(row: ListVersionRow) -> dict[str, Any]:
     }
 
 
-def _policy(row: Policy) -> dict[str, Any]:
+def _policy(row: Policy, decided: Sequence[int | None] | None) -> dict[str, Any]:
     return {
         "policy": row.name,
         "version": row.number,
@@ -67,6 +69,9 @@ def _policy(row: Policy) -> dict[str, Any]:
         "written": optional_iso_text(row.written_us),
         "approved_by": row.approved_by,
         "approved": optional_iso_text(row.approved_us),
+        "decided": None
+        if decided is None
+        else dict(zip(("from", "until"), map(optional_iso_text, decided), strict=True)),
         "document": _document(row).name,
     }
 

@@ -5,7 +5,8 @@ A reader need not believe the verdict: what is read is worked out anew, from the
 
 import json
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,61 +17,42 @@ from fivefold.risk.compiler.analysis import analyse_canonical, analyse_canonical
 from fivefold.risk.compiler.purposes import Reading, Sources, readings
 from fivefold.risk.language.policy import Policy as PolicyDefinition
 from fivefold.risk.language.policy import read_policy
-from fivefold.risk.language.purposes import PolicyPurposes, strictest
+from fivefold.risk.language.purposes import Purpose, strictest
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.accounts.lists import list_rows
 from fivefold.store.decisions.decisions import policy_versions
-from fivefold.store.evidence.archive import activations_before, policies_retired, versions_of_organisation
+from fivefold.store.evidence.archive import (
+    activations_before,
+    policies_retired,
+    types_defined,
+    versions_of_organisation,
+)
 from fivefold.store.ingest.entities import types_of_organisation
-from fivefold.store.tables.entities import ListVersionRow
 from fivefold.store.tables.events import Policy
 from fivefold.store.tables.rulesets import Activation, Family, RulesetVersion
 from fivefold.usecases.accounts.purposes import TypeSaid, checked_purpose, declared_purposes
-from fivefold.usecases.evidence.archive import ArchiveCheck, ArchiveSection, check_archive, json_file, optional_iso_text
-from fivefold.usecases.evidence.rulesets import in_force
+from fivefold.usecases.evidence.archive import (
+    MANIFEST,
+    ArchiveCheck,
+    ArchiveSection,
+    check_archive,
+    json_file,
+    optional_iso_text,
+)
+from fivefold.usecases.evidence.rulesets import InForce, in_force
 from fivefold.usecases.shared.inputs import Quarter
 
 PURPOSES = "purposes.json"
 Line = dict[str, Any]
 
 
-class _Said:
-    """What was said of purposes, and when."""
-
-    def __init__(self, session: Session, organisation_id: int, quarter: Quarter) -> None:
-        self.rows = [row for row in list_rows(session, organisation_id) if row.created_us < quarter.until_us]
-        self.types = {row.id: row for row in types_of_organisation(session, organisation_id)}
-        self.versions: dict[int, tuple[RulesetVersion, Family]] = {
-            version.id: (version, family) for version, family in versions_of_organisation(session, organisation_id)
-        }
-        self.activations: Sequence[Activation] = activations_before(session, organisation_id, quarter.until_us)
-
-    def at(self, moment_us: int, type_id: int) -> Sources:
-        """Give what was said before a moment; what types say is as it is now."""
-        said: dict[str, list[ListVersionRow]] = {}
-        for row in self.rows:
-            if row.created_us < moment_us:
-                said.setdefault(row.name, []).append(row)
-        lists = {
-            name: strictest(None if row.purpose is None else checked_purpose(row.purpose) for row in rows)
-            for name, rows in said.items()
-        }
-        decided = {row.version_id for row in self.activations if row.at_us < moment_us and row.version_id is not None}
-        of_type = [
-            version for number in decided for version, family in [self.versions[number]] if family.type_id == type_id
-        ]
-        level = strictest(analyse_canonical(version.canonical).ruleset.purpose for version in of_type)
-        types = {row.name: TypeSaid(row.transaction_fields, row.purposes or {}) for row in self.types.values()}
-        return Sources(lists=lists, declared=declared_purposes(self.types[type_id].name, types, level))
-
-
 def purposes_part(session: Session, organisation_id: int, quarter: Quarter) -> ArchiveSection:
     """Collect what decided in a quarter with its purpose, what it read, and what lists and types say of theirs."""
-    said = _Said(session, organisation_id, quarter)
-    deciding = [*_rulesets(said, quarter), *_policies(session, organisation_id, said, quarter)]
-    content = {
-        "deciding": deciding,
+    versions = {version.id: (version, family) for version, family in versions_of_organisation(session, organisation_id)}
+    activations = activations_before(session, organisation_id, quarter.until_us)
+    type_names = {row.id: row.name for row in types_of_organisation(session, organisation_id)}
+    said: Line = {
         "lists": [
             {
                 "list": row.name,
@@ -78,37 +60,112 @@ def purposes_part(session: Session, organisation_id: int, quarter: Quarter) -> A
                 "stored": optional_iso_text(row.created_us),
                 "says": row.purpose,
             }
-            for row in said.rows
+            for row in list_rows(session, organisation_id)
+            if row.created_us < quarter.until_us
         ],
-        "entity_types_when_archived": {row.name: row.purposes or {} for row in said.types.values()},
-        "feeds_commerce": any(not each["allowed"] for line in deciding for each in line["reads"]),
+        "entity_types": [
+            {
+                "type": after["name"],
+                "said": optional_iso_text(at_us),
+                "transaction_fields": sorted(after.get("transaction_fields", ())),
+                "purposes": after.get("purposes", {}),
+            }
+            for at_us, after in types_defined(session, organisation_id, quarter.until_us)
+        ],
+        "rulesets_that_decided": [
+            _decided(*versions[row.version_id], row, type_names)
+            for row in _first_activations(activations)
+            if row.version_id is not None
+        ],
     }
-    return ArchiveSection([json_file(PURPOSES, content)], {})
+    deciding = [
+        *_rulesets(said, in_force(activations, quarter), versions, quarter),
+        *_policies(said, policies_deciding(session, organisation_id, quarter), quarter),
+    ]
+    feeds = any(not each["allowed"] for line in deciding for each in line["reads"])
+    return ArchiveSection([json_file(PURPOSES, {**said, "deciding": deciding, "feeds_commerce": feeds})], {})
 
 
-def _rulesets(said: _Said, quarter: Quarter) -> Iterator[Line]:
-    for force in in_force(said.activations, quarter):
-        version, family = said.versions[force.version_id]
+def _first_activations(activations: Sequence[Activation]) -> Iterator[Activation]:
+    seen = set[int | None]()
+    for row in activations:
+        if row.version_id not in seen:
+            seen.add(row.version_id)
+            yield row
+
+
+def _decided(version: RulesetVersion, family: Family, row: Activation, type_names: Mapping[int, str]) -> Line:
+    return {
+        "entity_type": type_names[family.type_id],
+        "ruleset": family.name,
+        "version": version.number,
+        "from": optional_iso_text(row.at_us),
+        "purpose": analyse_canonical(version.canonical).ruleset.purpose,
+    }
+
+
+def _sources(said: Mapping[str, Any], type_name: str, until: str | None, quarter_ends: str | None) -> Sources:
+    """Give what was said before a moment, which is the end of the quarter at most, by the sections of an archive."""
+    moment = min(_moment(each) for each in (until, quarter_ends) if each is not None)
+    lists: dict[str, list[str | None]] = {}
+    for row in said["lists"]:
+        if _moment(row["stored"]) < moment:
+            lists.setdefault(row["list"], []).append(row["says"])
+    types = {type_name: TypeSaid((), {})} | {
+        row["type"]: TypeSaid(row["transaction_fields"], row["purposes"])
+        for row in said["entity_types"]
+        if _moment(row["said"]) < moment
+    }
+    decided = [
+        row["purpose"]
+        for row in said["rulesets_that_decided"]
+        if row["entity_type"] == type_name and _moment(row["from"]) < moment
+    ]
+    return Sources(
+        lists={name: _strictest_said(each) for name, each in lists.items()},
+        declared=declared_purposes(type_name, types, _strictest_said(decided)),
+    )
+
+
+def _strictest_said(said: Sequence[str | None]) -> Purpose:
+    return strictest(None if each is None else checked_purpose(each) for each in said)
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _rulesets(
+    said: Line,
+    forces: Iterable[InForce],
+    versions: Mapping[int, tuple[RulesetVersion, Family]],
+    quarter: Quarter,
+) -> Iterator[Line]:
+    for force in forces:
+        version, family = versions[force.version_id]
         ruleset = analyse_canonical(version.canonical).ruleset
         document = f"rulesets/{family.name}/{version.number:04}.yaml"
-        until_us = quarter.until_us if force.until_us is None else min(force.until_us, quarter.until_us)
-        sources = said.at(until_us, family.type_id)
-        yield _line(ruleset, version.number, document, (force.from_us, force.until_us), sources)
+        yield _line(ruleset, version.number, document, (force.from_us, force.until_us), said, quarter)
 
 
-def _policies(session: Session, organisation_id: int, said: _Said, quarter: Quarter) -> Iterator[Line]:
+def policies_deciding(
+    session: Session, organisation_id: int, quarter: Quarter
+) -> Iterator[tuple[Policy, int, int | None]]:
+    """Give the policies that decided at some time of a quarter, and when, as for rulesets."""
     rows = [row for row in policy_versions(session, organisation_id) if row.approved_us is not None]
     retired = policies_retired(session, organisation_id)
-    types = {row.name: row.id for row in said.types.values()}
     for row in rows:
         begins = row.approved_us or 0
         later = [other.approved_us or 0 for other in rows if other.name == row.name and other.number > row.number]
         ends = min([*later, *([retired[row.id]] if row.id in retired else [])], default=None)
         if begins < quarter.until_us and (ends is None or ends > quarter.from_us):
-            policy = analyse_canonical_policy(row.canonical).policy
-            until_us = quarter.until_us if ends is None else min(ends, quarter.until_us)
-            sources = said.at(until_us, types[policy.entity_type])
-            yield _line(policy, row.number, _document_of(row), (begins, ends), sources)
+            yield row, begins, ends
+
+
+def _policies(said: Line, deciding: Iterable[tuple[Policy, int, int | None]], quarter: Quarter) -> Iterator[Line]:
+    for row, begins, ends in deciding:
+        policy = analyse_canonical_policy(row.canonical).policy
+        yield _line(policy, row.number, _document_of(row), (begins, ends), said, quarter)
 
 
 def _document_of(row: Policy) -> str:
@@ -120,10 +177,12 @@ def _line(
     number: int,
     document: str,
     times: tuple[int, int | None],
-    sources: Sources,
+    said: Mapping[str, Any],
+    quarter: Quarter,
 ) -> Line:
-    assert sources.declared is not None  # as `_Said` gives them
     from_us, until_us = times
+    quarter_ends = optional_iso_text(quarter.until_us)
+    sources = _sources(said, definition.entity_type, optional_iso_text(until_us), quarter_ends)
     return {
         "kind": definition.word,
         "name": definition.name,
@@ -133,9 +192,16 @@ def _line(
         "from": optional_iso_text(from_us),
         "until": optional_iso_text(until_us),
         "purpose": definition.purpose,
+        **_sources_json(sources),
+        "reads": [_reading(each) for each in readings(definition, sources)],
+    }
+
+
+def _sources_json(sources: Sources) -> Line:
+    assert sources.declared is not None  # as `_sources` gives them
+    return {
         "lists": dict(sources.lists or {}),
         "declared": sources.declared.model_dump(mode="json", exclude={"actions"}),
-        "reads": [_reading(each) for each in readings(definition, sources)],
     }
 
 
@@ -163,22 +229,63 @@ def purpose_problems(archive: zipfile.ZipFile) -> Iterator[str]:
         return
     try:
         content = json.loads(archive.read(PURPOSES))
-        listed = {(line["kind"], line["name"], line["version"]) for line in content["deciding"]}
+        listed = {_when(line["kind"], line["name"], line) for line in content["deciding"]}
+        decided = set(_decided_by_other_files(archive))
+        for each in sorted(decided - listed, key=str):
+            yield f"{PURPOSES}: does not say that {_words(each)}"
+        for each in sorted(listed - decided, key=str):
+            yield f"{PURPOSES}: no other file says that {_words(each)}"
+        yield from _omitted_of_lists(archive, content)
+        quarter_ends = json.loads(archive.read(MANIFEST))["quarter"]["until"]
         for line in content["deciding"]:
-            yield from _problems_of(archive, line)
-        for version in json.loads(archive.read("rulesets/versions.json")):
-            if version["in_force"] and ("ruleset", version["ruleset"], version["version"]) not in listed:
-                yield f"{PURPOSES}: says nothing of {version['ruleset']} {version['version']}, which decided"
+            yield from _problems_of(archive, content, line, quarter_ends)
     except (KeyError, TypeError, ValueError, FivefoldError) as error:
         yield f"{PURPOSES}: cannot be checked: {error}"
 
 
-def _problems_of(archive: zipfile.ZipFile, line: Mapping[str, Any]) -> Iterator[str]:
+_When = tuple[str, str, int, str, str | None]
+
+
+def _when(kind: str, name: str, line: Mapping[str, Any]) -> _When:
+    return kind, name, line["version"], line["from"], line["until"]
+
+
+def _words(when: _When) -> str:
+    kind, name, version, begins, ends = when
+    return f"{kind} {name} {version} decided from {begins} until {ends or 'the end of the quarter'}"
+
+
+def _decided_by_other_files(archive: zipfile.ZipFile) -> Iterator[_When]:
+    """Tell what decided, and when, by the files that list the versions of rulesets and policies."""
+    for version in json.loads(archive.read("rulesets/versions.json")):
+        for force in version["in_force"]:
+            yield _when("ruleset", version["ruleset"], {**version, **force})
+    for version in json.loads(archive.read("policies/versions.json")):
+        if version["decided"] is not None:
+            yield _when("policy", version["policy"], {**version, **version["decided"]})
+
+
+def _omitted_of_lists(archive: zipfile.ZipFile, content: Mapping[str, Any]) -> Iterator[str]:
+    said = {(row["list"], row["since"], row["stored"], row["says"]) for row in content["lists"]}
+    for row in json.loads(archive.read("lists.json")):
+        if (row["list"], row["since"], row["stored"], row["purpose"]) not in said:
+            yield f"{PURPOSES}: says something else of the list {row['list']} since {row['since']} than lists.json"
+
+
+def _problems_of(
+    archive: zipfile.ZipFile, content: Mapping[str, Any], line: Mapping[str, Any], quarter_ends: str
+) -> Iterator[str]:
     text, called = archive.read(line["document"]).decode(), f"{line['kind']} {line['name']} {line['version']}"
     definition = read_ruleset(text) if line["kind"] == "ruleset" else read_policy(text)
     if definition.content_hash != line["content_hash"]:
         yield f"{PURPOSES}: {called} is of another content than {line['document']}"
-    sources = Sources(lists=line["lists"], declared=PolicyPurposes.model_validate(line["declared"]))
+    if isinstance(definition, Ruleset):
+        decided = {(row["ruleset"], row["version"], row["purpose"]) for row in content["rulesets_that_decided"]}
+        if (line["name"], line["version"], definition.purpose) not in decided:
+            yield f"{PURPOSES}: {called} is not among rulesets_that_decided with its purpose, {definition.purpose}"
+    sources = _sources(content, definition.entity_type, line["until"], quarter_ends)
+    if any(line[part] != words for part, words in _sources_json(sources).items()):
+        yield f"{PURPOSES}: of {called} something else is listed than lists, types and rulesets said until it stopped"
     found = list(readings(definition, sources))
     if [_reading(each) for each in found] != line["reads"]:
         yield f"{PURPOSES}: {called} reads something else than is listed"

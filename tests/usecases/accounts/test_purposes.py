@@ -81,14 +81,18 @@ LEVEL: Data = {"level": "in_force", "equals": "low"}
 LISTED: Data = {"field": "country", "in_list": "watched"}
 
 
-@pytest.fixture
-@filled_once
-def three(engine: Engine) -> People:
+def prepared(engine: Engine) -> People:
     people = founded(engine)
     asks.change_settings(Context(engine, people[0]).at(NOW), asks.SettingsChange(minimum_coverage_percent=0), WHY)
     say(engine, people, {"fields": {"income": "both", "country": "both"}})
     put(engine, people, "both")
     return people
+
+
+@pytest.fixture
+@filled_once
+def three(engine: Engine) -> People:
+    return prepared(engine)
 
 
 def say(engine: Engine, people: People, purposes: Data) -> None:

@@ -25,20 +25,34 @@ from tests.usecases.accounts.test_purposes import (
     decides,
     offered,
     policy_text,
+    prepared,
     ruleset_text,
-    three,
+    say,
 )
 from tests.usecases.at_once import switch_family
 from tests.usecases.governed import DAY, NOW, agreed, document
 
 pytestmark = pytest.mark.postgresql
-__all__ = ["three"]  # the fixture
 
 
 @pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+def set_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Let the audit log be of the quarter, too."""
-    monkeypatch.setattr("fivefold.usecases.shared.context.now_microseconds", lambda: NOW)
+
+    def set_to(now_us: int) -> None:
+        monkeypatch.setattr("fivefold.usecases.shared.context.now_microseconds", lambda: now_us)
+
+    set_to(NOW)
+    return set_to
+
+
+@pytest.fixture
+def three(engine: Engine, set_clock: Callable[[int], None]) -> People:
+    """The organisation of the other tests, with an audit log of that time."""
+    set_clock(NOW - DAY)
+    people = prepared(engine)
+    set_clock(NOW)
+    return people
 
 
 def built(engine: Engine, people: People, folder: Path) -> tuple[Path, Any]:
@@ -51,9 +65,10 @@ def rewritten(path: Path, name: str, change: Callable[[str], str]) -> Path:
     """Write the archive with another file, and a manifest that fits it."""
     with zipfile.ZipFile(path) as archive:
         content = {each: archive.read(each) for each in archive.namelist() if each != MANIFEST}
+        quarter = {"quarter": json.loads(archive.read(MANIFEST))["quarter"]}
     content[name] = change(content[name].decode()).encode()
     other = path.with_name("other.zip")
-    write_archive(other, [File(each, lambda piece=piece: [piece]) for each, piece in content.items()], dict)
+    write_archive(other, [File(each, lambda piece=piece: [piece]) for each, piece in content.items()], lambda: quarter)
     assert not check_archive(other).problems
     return other
 
@@ -108,21 +123,46 @@ def test_a_list_counts_as_it_was_while_it_was_read(engine: Engine, three: People
     assert check_evidence(path).problems == ()
 
 
+def test_a_type_counts_by_what_it_said_while_it_was_read(
+    engine: Engine, three: People, tmp_path: Path, set_clock: Callable[[int], None]
+) -> None:
+    offered(engine, three, policy_text({"field": "income", "above": 5}, purposes={"fields": {"income": "both"}}))
+    set_clock(NOW + 1)
+    retired = asks.retire_policy(Context(engine, three[0]).at(NOW + 1), "welcome-offer", 1, WHY)
+    agreed(engine, three[1], retired, NOW + 1)
+    set_clock(NOW + 2)
+    say(engine, three, {"fields": {"income": "aml"}, "tags": {"vip": "aml"}})
+    path, content = built(engine, three, tmp_path)
+    (line,) = content["deciding"]
+    assert [each["gathered_for"] for each in line["reads"]] == ["both"]
+    assert line["declared"]["fields"] == {"country": "both", "income": "both"}
+    assert content["entity_types"][-1]["purposes"]["fields"]["income"] == "aml"
+    assert not content["feeds_commerce"]
+    assert check_evidence(path).problems == ()
+
+
 def test_a_reader_finds_what_the_archive_does_not_admit(engine: Engine, three: People, tmp_path: Path) -> None:
     decides(engine, three, ruleset_text(WORTH, LISTED))
-    path, _ = built(engine, three, tmp_path)
+    offered(engine, three, policy_text({"field": "income", "above": 5}, purposes={"fields": {"income": "both"}}))
+    path, content = built(engine, three, tmp_path)
 
-    def with_aml(text: str) -> str:
-        return text.replace('"watched": "both"', '"watched": "aml"')
+    def problems_of(**changed: Any) -> str:
+        other = rewritten(path, "purposes.json", lambda _text: json.dumps(content | changed))
+        return "\n".join(check_evidence(other).problems)
 
-    def with_nothing(text: str) -> str:
-        return json.dumps({**json.loads(text), "deciding": []})
-
-    problems = check_evidence(rewritten(path, "purposes.json", with_aml)).problems
-    assert any("rule worth → list watched" in problem for problem in problems)
-    (missing,) = check_evidence(rewritten(path, "purposes.json", with_nothing)).problems
-    assert "good-customers 1" in missing
+    lists, types, deciding = content["lists"], content["entity_types"], content["deciding"]
+    aml = [{**row, "says": "aml"} for row in lists]
+    assert "rule worth → list watched" in problems_of(lists=aml)  # whatever the line of the ruleset says
+    assert "of the list watched" in problems_of(lists=[])
+    silent = [{**row, "purposes": {}} for row in types]
+    assert "rule big-spender → field income" in problems_of(entity_types=silent)
+    assert "good-customers 1 is not among" in problems_of(rulesets_that_decided=[])
+    for line in deciding:
+        others = [each for each in deciding if each is not line]
+        assert f"does not say that {line['kind']} {line['name']} 1" in problems_of(deciding=others)
+        shorter = [*others, {**line, "until": line["from"]}]
+        assert f"no other file says that {line['kind']} {line['name']} 1" in problems_of(deciding=shorter)
     document_name = "rulesets/good-customers/0001.yaml"
     changed = rewritten(path, document_name, lambda text: text.replace('"purpose": "commercial"', '"purpose": "aml"'))
-    assert len(check_evidence(changed).problems) == 2
+    assert len(check_evidence(changed).problems) == 3
     assert check_evidence(rewritten(path, document_name, lambda _text: "{")).problems
