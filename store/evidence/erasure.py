@@ -108,20 +108,24 @@ def erased_name(entity_id: int) -> str:
     return f"erased-{entity_id}"
 
 
-def with_owned(session: Session, entity: Entity, now_us: int) -> tuple[list[Entity], list[Entity]]:
+def with_owned(session: Session, entity: Entity, now_us: int) -> tuple[list[Entity], list[Entity], list[int]]:
     """Lock an entity and what it owns or did, as they are now: facts about that are facts about the owner.
 
     First the entities erased with it, itself among them: those without another owner. Then those that it owns at
-    present together with others, which stay. Erased ones are left out.
+    present together with others, which stay. Erased ones are left out. Last the numbers of the others who own or owned
+    one of the first. They are locked too: a challenge locks the owner alone, and keeps what that one owned.
     """
     session.execute(select(EntityType.id).where(EntityType.organisation_id == entity.organisation_id).with_for_update())
     owned, present = ownerships.owned_numbers(session, entity.id), ownerships.owned_numbers(session, entity.id, now_us)
     others = ownerships.spans_of(session, owned)
     shared = {number for number in owned if any(span.owner_id != entity.id for span in others[number])}
-    statement = select(Entity).where(among(session, Entity.id, sorted({entity.id, *owned - shared, *present})))
+    alone = {entity.id, *owned - shared}
+    owners = ownerships.owner_numbers(session, alone) - alone
+    statement = select(Entity).where(among(session, Entity.id, sorted({*alone, *present, *owners})))
     statement = statement.where(Entity.erased_us.is_(None)).order_by(Entity.id).with_for_update()
     rows = list(session.scalars(statement.execution_options(populate_existing=True)))
-    return [row for row in rows if row.id not in shared], [row for row in rows if row.id in shared]
+    stay = [row for row in rows if row.id in present & shared]
+    return [row for row in rows if row.id in alone], stay, sorted(owners)
 
 
 def conflicting_entity(session: Session, entities: Sequence[Entity]) -> Entity | None:

@@ -199,16 +199,17 @@ def erase_entity(context: Context, type_name: str, external_id: str, register: P
     Raises:
         NotFoundError: there is no such entity.
         ConflictError: retention is not over, or a legal hold is on it; the message says until when. Or a case, an
-            alert or a challenge about it is open, or another entity has the name that would be left to it.
+            alert or a challenge about it is open, or a challenge about one who owns or owned it; or another entity has
+            the name that would be left to it.
     """
     now = context.now()
     with _permitted(), context.writing() as session:
         row = entity_named(session, context.organisation_id, type_name, external_id)
-        entities, shared = erasing.with_owned(session, row, now)
+        entities, shared, owners = erasing.with_owned(session, row, now)
         if row not in entities:  # it was erased, perhaps just now
             raise NotFoundError(f"there is no {type_name} {external_id!r}")
         _refuse_held([*entities, *shared], now)
-        _refuse_kept(session, [*entities, *shared], now)
+        _refuse_kept(session, [*entities, *shared], owners, now)
         _refuse_taken(session, entities)
         numbered = [(entity.id, entity.created_us) for entity in entities]
         erased = _erase(session, context, entities, now)
@@ -272,13 +273,14 @@ def _refuse_held(entities: Sequence[Entity], now: int) -> None:
         )
 
 
-def _refuse_kept(session: Session, entities: Sequence[Entity], now: int) -> None:
+def _refuse_kept(session: Session, entities: Sequence[Entity], owners: Sequence[int], now: int) -> None:
     """Refuse what must be kept: five years and a day after the last activity by default (FATF recommendation 11).
 
-    A case or an alert that is open is activity that has not ended. An open challenge keeps the record that it contests.
+    A case or an alert that is open is activity that has not ended. An open challenge keeps the record that it contests,
+    which rests also on what its entity owns or owned.
     """
     ids = [entity.id for entity in entities]
-    contested = erasing.open_challenge(session, ids)
+    contested = erasing.open_challenge(session, [*ids, *owners])
     if contested is not None:
         raise ConflictError(
             f"challenge {contested.id} contests assessment {contested.entity_id}.{contested.number}, whose record is"
