@@ -64,6 +64,12 @@ def assessment_of(session: Session, organisation_id: int, entity_id: int, number
     return row if row is not None and row.organisation_id == organisation_id else None
 
 
+def first_assessment_from(session: Session, entity_id: int, as_of_us: int, after: int) -> int | None:
+    """Give the number of an entity's first assessment of a moment or later, behind that numbered *after*."""
+    of = (Assessment.entity_id == entity_id, Assessment.number > after, Assessment.as_of_us >= as_of_us)
+    return session.scalar(select(func.min(Assessment.number)).where(*of))
+
+
 @dataclass(frozen=True, kw_only=True)
 class LevelGroup:
     """Entities with the same current state.

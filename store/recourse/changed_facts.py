@@ -1,10 +1,11 @@
-"""Whether a fact of an entity, named as people name it, came or was changed since a moment. No transactions."""
+"""Since when a fact of an entity, named as people name it, is as it is now. No transactions."""
 
 import json
 from collections.abc import Collection, Mapping
+from itertools import takewhile
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, exists, or_, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from fivefold.store.sql.arrays import among
@@ -14,52 +15,76 @@ KINDS: Final = ("field", "transaction", "tag", "screening", "case", "alert")
 """Kinds of facts that can be named; each is followed by its name."""
 
 
-def changed_since(session: Session, entity_ids: Collection[int], kind: str, name: str, since_us: int) -> bool:
-    """Tell whether a fact about one of some entities came, was corrected or ended after a moment, microseconds.
+def changed_us(session: Session, entity_ids: Collection[int], kind: str, name: str, since_us: int) -> int | None:
+    """Tell since when a fact about some entities is as it is now, if that began after a moment; None if it did not.
 
-    Tags, cases and alerts have no moment of arrival: one that is there counts where any such fact of the entity came
-    after the moment. So what was changed is never taken for unchanged.
+    Tags, cases and alerts have no moment of arrival. Such a fact is taken for changed where any of them came after the
+    moment: when the fact itself says that it began or ended, and where that is no later moment, when the last one came.
 
     Args:
         session: to read with.
-        entity_ids: whom it is about, and what they own.
+        entity_ids: whom it is about, and what they own; what changed for several changed when the last one did.
         kind: of `KINDS`.
         name: of the field, tag or screening; the number of the transaction, case or alert.
-        since_us: the moment.
+        since_us: the moment, microseconds.
     """
-    if kind == "field":
-        return any(_field_changed(session, each, name, since_us) for each in entity_ids)
-    return bool(session.scalar(select(_conditions(session, entity_ids, kind, name, since_us))))
-
-
-def _conditions(
-    session: Session, entity_ids: Collection[int], kind: str, name: str, since_us: int
-) -> ColumnElement[bool]:
-    def there(of: Any, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
-        return exists().where(among(session, of, sorted(entity_ids)), *conditions)
-
-    came = (Entity.noted_us > since_us,)
     match kind:
-        case "transaction":
-            return or_(
-                there(Transaction.entity_id, Transaction.transaction_id == name, Transaction.recorded_us > since_us),
-                there(Correction.entity_id, Correction.transaction_id == name, Correction.recorded_us > since_us),
-            )
-        case "tag":
-            return there(Tag.entity_id, Tag.tag == name, Entity.id == Tag.entity_id, *came)
+        case "field":
+            moments = [_field_changed_us(session, each, name, since_us) for each in entity_ids]
         case "screening":
-            return there(Screening.entity_id, Screening.screening == name, Screening.recorded_us > since_us)
+            moments = [_screened_us(session, each, name, since_us) for each in entity_ids]
+        case "transaction":
+            moments = [
+                session.scalar(
+                    select(func.max(table.recorded_us)).where(
+                        among(session, table.entity_id, sorted(entity_ids)),
+                        table.transaction_id == name,
+                        table.recorded_us > since_us,
+                    )
+                )
+                for table in (Transaction, Correction)
+            ]
         case _:
-            named = (Record.kind == kind, Record.external_id == name)
-            return there(Record.entity_id, *named, Entity.id == Record.entity_id, *came)
+            moments = _moments_of_undated(session, entity_ids, kind, name, since_us)
+    return max((each for each in moments if each is not None), default=None)
 
 
-def _field_changed(session: Session, entity_id: int, name: str, since_us: int) -> bool:
-    """Compare the field as it is with how it was at the moment."""
-    latest = select(Attributes.content).where(Attributes.entity_id == entity_id).order_by(Attributes.number.desc())
-    now = session.scalar(latest.limit(1))
-    then = session.scalar(latest.where(Attributes.known_us <= since_us).limit(1))
-    return _value(now, name) != _value(then, name)
+def _moments_of_undated(
+    session: Session, entity_ids: Collection[int], kind: str, name: str, since_us: int
+) -> list[int | None]:
+    table: Any = Tag if kind == "tag" else Record
+    named = (Tag.tag == name,) if kind == "tag" else (Record.kind == kind, Record.external_id == name)
+    own = (Tag.from_us, Tag.until_us) if kind == "tag" else (Record.opened_us, Record.closed_us)
+    statement = select(Entity.noted_us, *own).join(table, table.entity_id == Entity.id)
+    found = session.execute(statement.where(among(session, Entity.id, sorted(entity_ids)), *named))
+    return [
+        max((each for each in moments if each is not None and since_us < each <= noted), default=noted)
+        for noted, *moments in found
+        if noted is not None and noted > since_us
+    ]
+
+
+def _screened_us(session: Session, entity_id: int, name: str, since_us: int) -> int | None:
+    of = (Screening.entity_id == entity_id, Screening.screening == name, Screening.recorded_us > since_us)
+    statement = select(Screening.recorded_us, Screening.found).where(*of)
+    rows = session.execute(statement.order_by(Screening.recorded_us.desc(), Screening.id.desc())).all()
+    same = takewhile(lambda row: row.found == rows[0].found, rows)
+    moments: list[int] = [row.recorded_us for row in same]
+    return min(moments, default=None)
+
+
+def _field_changed_us(session: Session, entity_id: int, name: str, since_us: int) -> int | None:
+    """Compare the field as it is with how it was at the moment, and look for the version that began the present one."""
+    versions = select(Attributes.known_us, Attributes.content).where(Attributes.entity_id == entity_id)
+    versions = versions.order_by(Attributes.number.desc())
+    then = session.execute(versions.where(Attributes.known_us <= since_us).limit(1)).first()
+    later = session.execute(versions.where(Attributes.known_us > since_us)).all()
+    if not later or _value(later[0].content, name) == _value(None if then is None else then.content, name):
+        return None
+    present = _value(later[0].content, name)
+    same = takewhile(lambda row: _value(row.content, name) == present, later)
+    moments: list[int] = [row.known_us for row in same]
+    return min(moments)
 
 
 def _value(content: str | None, name: str) -> tuple[bool, Any]:

@@ -24,7 +24,8 @@ class Challenge(Base):
         reason: of the settlement, for the organisation; None while it is open.
         answer: of the settlement, for the person concerned; None where nothing is added to the fixed words.
         facts: that were corrected, as they are named in the settlement.
-        settled_number: of the assessment that was made at the settlement; None where the contested one stands.
+        settled_number: of the first assessment since what the settlement names was changed; None where the contested
+            one stands.
         override_id: that a person decided on instead of the rules, or that was revoked.
     """
 

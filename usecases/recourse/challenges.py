@@ -45,7 +45,7 @@ class ChallengeLine:
         record_unchanged: what it contests is to the byte what it was when it was opened.
         state: open, confirmed, corrected or overridden.
         facts: that were corrected.
-        new_assessment: that was made at the settlement; None where the contested one stands.
+        new_assessment: the first one since what the settlement names was changed; None where the contested one stands.
         override: that a person decided on instead of the rules, or that was revoked; None for none.
     """
 

@@ -33,7 +33,7 @@ class Reply:
         assessment: that they contested.
         outcome: in fixed words.
         answer: what was written for them besides; None for nothing.
-        new_assessment: that was made at the settlement, and has a statement; None where the contested one stands.
+        new_assessment: the first one since the change, which has a statement; None where the contested one stands.
     """
 
     challenge: int

@@ -14,7 +14,7 @@ from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.store.ingest.entities import subject_of
 from fivefold.store.ingest.ownerships import owned_numbers
-from fivefold.store.levels.levels import assessment_of, current_level, override_in_force
+from fivefold.store.levels.levels import assessment_of, current_level, first_assessment_from, override_in_force
 from fivefold.store.levels.overrides import override_numbered
 from fivefold.store.recourse import changed_facts
 from fivefold.store.recourse.challenges import (
@@ -70,14 +70,14 @@ def settle_challenge(
         ConfigError: the reason is empty, or what is given does not belong to the outcome.
         ConflictError: it was settled; who acts is no member, or decided what is contested; the record is not what it
             was; no such fact changed since the assessment; the override was neither approved nor revoked since the
-            challenge was opened; or assessed again it comes to the same.
+            challenge was opened; or assessed again it comes to the same as before that change.
     """
     checked = _checked(settlement)
     now = context.now()
     if checked.outcome != CONFIRMED:
         with context.reading() as session:
             row = challenge_numbered(session, context.organisation_id, number)
-            _refuse(session, context, row, checked, now)
+            _changed_us(session, context, row, checked, now)
             subject = subject_of(session.get_one(Entity, row.entity_id))
         done = assess_now(context.engine, subject, clock=context.clock, valuer=valuer, actor=context.actor.name)
         if done is None or done.failed:
@@ -86,8 +86,8 @@ def settle_challenge(
             )
     with context.writing() as session:
         row = challenge_numbered(session, context.organisation_id, number, locked=True)
-        _refuse(session, context, row, checked, now)
-        row.settled_number = None if checked.outcome == CONFIRMED else _new_number(session, row, now)
+        changed = _changed_us(session, context, row, checked, now)
+        row.settled_number = None if changed is None else _new_number(session, row, changed, now)
         row.state, row.settled_by, row.settled_us = checked.outcome, context.actor.name, now
         row.reason, row.answer = checked.reason, checked.answer or None
         row.facts, row.override_id = list(checked.facts) or None, checked.override
@@ -134,8 +134,11 @@ def _checked(given: Settlement) -> Settlement:
     )
 
 
-def _refuse(session: Session, context: Context, row: Challenge, given: Settlement, now_us: int) -> None:
-    """Raise ConflictError unless this person can settle this challenge in this way."""
+def _changed_us(session: Session, context: Context, row: Challenge, given: Settlement, now_us: int) -> int | None:
+    """Tell since when all is changed that the settlement names; None where the contested assessment stands.
+
+    ConflictError unless this person can settle this challenge in this way.
+    """
     if row.state != OPEN:
         raise ConflictError(
             f"challenge {row.id} was settled already: {row.state} by {row.settled_by}"
@@ -150,9 +153,10 @@ def _refuse(session: Session, context: Context, row: Challenge, given: Settlemen
     contested = override_of(session, assessment)
     _refuse_deciders(session, context, contested)
     if given.outcome == CORRECTED:
-        _refuse_unchanged(session, assessment, given.facts)
-    elif given.override is not None:
-        _refuse_override(session, row, given.override, contested, now_us)
+        return _facts_changed_us(session, assessment, given.facts)
+    if given.override is not None:
+        return _override_changed_us(session, row, given.override, contested, now_us)
+    return None
 
 
 def _refuse_deciders(session: Session, context: Context, contested: int | None) -> None:
@@ -169,39 +173,49 @@ def _refuse_deciders(session: Session, context: Context, contested: int | None) 
         )
 
 
-def _refuse_unchanged(session: Session, assessment: Assessment, facts: Sequence[str]) -> None:
+def _facts_changed_us(session: Session, assessment: Assessment, facts: Sequence[str]) -> int:
     entities = {assessment.entity_id, *owned_numbers(session, assessment.entity_id)}
+    latest = assessment.as_of_us
     for each in facts:
         kind, _, name = each.partition(" ")
-        if not changed_facts.changed_since(session, entities, kind, name.strip(), assessment.as_of_us):
+        changed = changed_facts.changed_us(session, entities, kind, name.strip(), assessment.as_of_us)
+        if changed is None:
             raise ConflictError(
                 f"the {kind} {name.strip()!r} is as it was at assessment {assessment.entity_id}.{assessment.number};"
                 " correct it first, in the ordinary way"
             )
+        latest = max(latest, changed)
+    return latest
 
 
-def _refuse_override(session: Session, row: Challenge, number: int, contested: int | None, now_us: int) -> None:
+def _override_changed_us(session: Session, row: Challenge, number: int, contested: int | None, now_us: int) -> int:
     override = override_numbered(session, row.organisation_id, number)
     if override.entity_id != row.entity_id:
         raise ConflictError(f"override {number} is about another entity than challenge {row.id}")
     if number == contested:
-        if override.state != "revoked" or (override.revoked_us or 0) < row.opened_us:
+        revoked = override.revoked_us or 0
+        if override.state != "revoked" or revoked < row.opened_us:
             raise ConflictError(f"override {number} is what is contested; it must be revoked, or another one approved")
-        return
-    if state_of(override, now_us) != "live" or (override.decided_us or 0) < row.opened_us:
+        return revoked
+    decided = override.decided_us or 0
+    if state_of(override, now_us) != "live" or decided < row.opened_us:
         raise ConflictError(
             f"override {number} is {state_of(override, now_us)}; it must have been approved since challenge {row.id}"
             " was opened, and hold"
         )
+    return decided
 
 
-def _new_number(session: Session, row: Challenge, now_us: int) -> int:
+def _new_number(session: Session, row: Challenge, changed_us: int, now_us: int) -> int:
+    """Give the first assessment since the change; that of before it says nothing about what was changed."""
     standing = current_level(session, row.entity_id)
     if standing is None or standing.assessed_us < now_us:
         raise ConflictError(f"the entity of challenge {row.id} was not assessed again yet; settle it once it is")
-    if standing.number <= row.number:
+    number = first_assessment_from(session, row.entity_id, changed_us, after=row.number)
+    if number is None:
         raise ConflictError(
-            f"assessed again, the entity comes to the very same as in assessment {row.entity_id}.{row.number}: nothing"
-            " that the rules look at is different; settle the challenge as confirmed, or correct what is wrong first"
+            f"assessed again, the entity comes to the very same as in assessment {row.entity_id}.{standing.number},"
+            " which is of before that change: nothing that the rules look at is different; settle the challenge as"
+            " confirmed, or correct what is wrong first"
         )
-    return standing.number
+    return number
