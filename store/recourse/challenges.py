@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -19,6 +19,12 @@ from fivefold.store.tables.recourse import Challenge
 from fivefold.store.tables.rulesets import RulesetVersion
 
 OPEN, CONFIRMED, CORRECTED, OVERRIDDEN = "open", "confirmed", "corrected", "overridden"
+
+_RECORDED: Final = (
+    *("entity_id", "number", "organisation_id", "as_of_us", "version_id", "source", "status", "level", "rules_level"),
+    *("floor", "score", "engine", "breakdown", "batch"),
+)
+"""Columns of an assessment in the hash of its record: written out, so that a new one changes that of no old row."""
 
 
 def challenge_numbered(session: Session, organisation_id: int, number: int, *, locked: bool = False) -> Challenge:
@@ -91,14 +97,18 @@ def challenges_among(session: Session, wanted: WantedChallenges, part: Part) -> 
 
 
 def record_sha256(session: Session, assessment: Assessment) -> str:
-    """Hash an assessment with all it rests on: its row, inputs with the lists' versions, breakdown, and ruleset."""
-    row = {column.name: getattr(assessment, column.name) for column in Assessment.__table__.columns}
+    """Hash an assessment with all it rests on: its row, inputs with the lists' versions, breakdown, and ruleset.
+
+    What is absent is left out: a column that comes later, and has no value in rows of before, changes no hash.
+    """
+    row = {name: getattr(assessment, name) for name in _RECORDED}
     version = None if assessment.version_id is None else session.get(RulesetVersion, assessment.version_id)
     rests_on: dict[str, Any] = {
         "inputs": _content_of(session, assessment),
         "ruleset": None if version is None else version.canonical,
     }
-    return sha256(canonical_json({**row, **rests_on}).encode()).hexdigest()
+    there = {name: value for name, value in {**row, **rests_on}.items() if value is not None}
+    return sha256(canonical_json(there).encode()).hexdigest()
 
 
 def override_of(session: Session, assessment: Assessment) -> int | None:
