@@ -8,9 +8,12 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Annotated, Final
 
+from sqlalchemy.orm import Session
+
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.errors import ConflictError
 from fivefold.store.ingest.entities import entity_named
+from fivefold.store.levels.overrides import override_numbered
 from fivefold.store.recourse.challenges import CONFIRMED, CORRECTED, OVERRIDDEN
 from fivefold.usecases.recourse.challenges import ChallengeLine, read_challenge
 from fivefold.usecases.recourse.statement import Form
@@ -23,6 +26,11 @@ SENTENCES: Final = {
     OVERRIDDEN: "A person looked again at the data and at the outcome, and decided on the outcome themselves.",
 }
 """The same words for everybody whose challenge was settled in this way."""
+OVER: Final = (
+    "A person had decided on the outcome that you contested. That decision is over. The outcome was worked out anew"
+    " without it."
+)
+"""Instead of those of `OVERRIDDEN`, where the contested override ended by itself before the settlement."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,15 +67,25 @@ def give_reply(context: Context, challenge: int, form: Form) -> Reply:
         NotFoundError: there is no such challenge.
         ConflictError: it is open.
     """
-    reply = _reply(read_challenge(context, challenge))
+    line = read_challenge(context, challenge)
     with context.writing() as session:
+        reply = _reply(line, is_over=_is_over(session, context.organisation_id, line))
         entity_named(session, context.organisation_id, reply.entity_type, reply.external_id, stays=True)
         details = {"assessment": reply.assessment, "form": form, "sha256": reply.sha256}
         context.record(session, "challenge.answered", ("challenge", challenge), details=details)
     return reply
 
 
-def _reply(line: ChallengeLine) -> Reply:
+def _is_over(session: Session, organisation_id: int, line: ChallengeLine) -> bool:
+    """Tell whether the override of the settlement had ended by itself; only a contested one may have."""
+    if line.override is None or line.settled_us is None:
+        return False
+    override = override_numbered(session, organisation_id, line.override)
+    until, revoked = override.until_us, override.revoked_us
+    return until is not None and until <= line.settled_us and (revoked is None or revoked >= until)
+
+
+def _reply(line: ChallengeLine, *, is_over: bool) -> Reply:
     if line.settled_us is None:
         raise ConflictError(f"challenge {line.id} is open: there is no reply to it yet")
     return Reply(
@@ -77,7 +95,7 @@ def _reply(line: ChallengeLine) -> Reply:
         external_id=line.external_id,
         received_us=line.received_us,
         settled_us=line.settled_us,
-        outcome=SENTENCES[line.state],
+        outcome=OVER if is_over else SENTENCES[line.state],
         answer=line.answer,
         new_assessment=line.new_assessment,
     )

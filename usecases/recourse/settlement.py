@@ -15,7 +15,7 @@ from fivefold.domain.errors import ConfigError, ConflictError
 from fivefold.store.ingest.entities import subject_of
 from fivefold.store.ingest.ownerships import owned_numbers
 from fivefold.store.levels.levels import assessment_of, current_level, first_assessment_from, override_in_force
-from fivefold.store.levels.overrides import override_numbered
+from fivefold.store.levels.overrides import live_overrides, override_numbered
 from fivefold.store.recourse import changed_facts
 from fivefold.store.recourse.challenges import (
     CONFIRMED,
@@ -26,9 +26,9 @@ from fivefold.store.recourse.challenges import (
     override_of,
 )
 from fivefold.store.tables.entities import Entity
-from fivefold.store.tables.levels import Assessment
+from fivefold.store.tables.levels import Assessment, OverrideRow
 from fivefold.store.tables.recourse import Challenge
-from fivefold.usecases.accounts.second_person import has_sole_operator, refuse_nobody
+from fivefold.usecases.accounts.second_person import has_sole_operator, is_member, refuse_nobody, refuse_same_person
 from fivefold.usecases.levels.overrides import state_of
 from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.levels.worker import assess_now
@@ -50,7 +50,8 @@ class Settlement:
         reason: why, for the organisation.
         answer: what the person concerned is shown besides the fixed words; nothing where it is empty.
         facts: that were corrected, each its kind and its name, such as `field income` or `transaction t-1`.
-        override: the number of the one that was approved or revoked since the challenge was opened.
+        override: the number of one that was approved since the challenge was opened; or of the contested one, if that
+            was revoked since, or is over.
     """
 
     outcome: Outcome
@@ -70,7 +71,8 @@ def settle_challenge(
         ConfigError: the reason is empty, or what is given does not belong to the outcome.
         ConflictError: it was settled; who acts is no member, or decided what is contested; the record is not what it
             was; no such fact changed since the assessment; the override was neither approved nor revoked since the
-            challenge was opened; or assessed again it comes to the same as before that change.
+            challenge was opened, nor is it a contested one that is over, or it is no other decision of other people;
+            or assessed again it comes to the same as before that change.
     """
     checked = _checked(settlement)
     now = context.now()
@@ -150,8 +152,9 @@ def _changed_us(session: Session, context: Context, row: Challenge, given: Settl
             f"the record that challenge {row.id} contests is not what it was when it was opened;"
             " `fivefold audit verify` tells what changed"
         )
-    contested = override_of(session, assessment)
-    _refuse_deciders(session, context, contested)
+    number = override_of(session, assessment)
+    contested = None if number is None else override_in_force(session, number)
+    _refuse_deciders(session, context, given.outcome, contested)
     if given.outcome == CORRECTED:
         return _facts_changed_us(session, assessment, given.facts)
     if given.override is not None:
@@ -159,18 +162,30 @@ def _changed_us(session: Session, context: Context, row: Challenge, given: Settl
     return None
 
 
-def _refuse_deciders(session: Session, context: Context, contested: int | None) -> None:
-    """Refuse who asked for the override that is contested or approved it, and who is no known person."""
-    if has_sole_operator(session, context.organisation_id):
-        return
+def _refuse_deciders(session: Session, context: Context, outcome: Outcome, contested: OverrideRow | None) -> None:
+    """Refuse who asked for the override that is contested or approved it, and who is no known person.
+
+    Who is behind an account of the machine nobody knows, so what one decided nobody can confirm, nor leave in force
+    beside corrected facts: that two members decide on another override, or that it ends, settles such a challenge.
+    """
     refuse_nobody(session, context.actor)
     if contested is None:
         return
-    override = override_in_force(session, contested)
-    if context.actor.name in {override.requested_by, override.decided_by}:
+    people = _people(contested)
+    members = {name for name in people if is_member(name)}
+    what = f"took part in override {contested.id}, which is contested: another person settles it"
+    refuse_same_person(session, context.actor, members, what)
+    unknown = sorted(people - members)
+    if unknown and outcome != OVERRIDDEN and not has_sole_operator(session, context.organisation_id):
         raise ConflictError(
-            f"{context.actor.name} took part in override {contested}, which is contested: another person settles it"
+            f"{unknown[0]} took part in override {contested.id}, which is contested, and is no member, so nothing says"
+            f" that {context.actor.name} is another person; let two members decide on an override anew, or this one"
+            " end, and settle the challenge as overridden"
         )
+
+
+def _people(override: OverrideRow) -> set[str]:
+    return {name for name in (override.requested_by, override.decided_by) if name is not None}
 
 
 def _facts_changed_us(session: Session, assessment: Assessment, facts: Sequence[str]) -> int:
@@ -188,22 +203,64 @@ def _facts_changed_us(session: Session, assessment: Assessment, facts: Sequence[
     return latest
 
 
-def _override_changed_us(session: Session, row: Challenge, number: int, contested: int | None, now_us: int) -> int:
+def _override_changed_us(
+    session: Session, row: Challenge, number: int, contested: OverrideRow | None, now_us: int
+) -> int:
     override = override_numbered(session, row.organisation_id, number)
     if override.entity_id != row.entity_id:
         raise ConflictError(f"override {number} is about another entity than challenge {row.id}")
-    if number == contested:
-        revoked = override.revoked_us or 0
-        if override.state != "revoked" or revoked < row.opened_us:
-            raise ConflictError(f"override {number} is what is contested; it must be revoked, or another one approved")
-        return revoked
+    if contested is not None and number == contested.id:
+        return _ended_us(session, row, contested, now_us)
     decided = override.decided_us or 0
     if state_of(override, now_us) != "live" or decided < row.opened_us:
         raise ConflictError(
             f"override {number} is {state_of(override, now_us)}; it must have been approved since challenge {row.id}"
             " was opened, and hold"
         )
+    if contested is not None:
+        _refuse_same_decision(session, override, contested)
     return decided
+
+
+def _ended_us(session: Session, row: Challenge, contested: OverrideRow, now_us: int) -> int:
+    """Tell when the contested override ended: by itself, or as it was revoked since the challenge was opened."""
+    state, revoked = state_of(contested, now_us), contested.revoked_us or 0
+    if state != "expired" and (state != "revoked" or revoked < row.opened_us):
+        raise ConflictError(
+            f"override {contested.id} is what is contested; it must be revoked or over, or another one approved"
+        )
+    for other in live_overrides(session, row.entity_id, now_us):
+        raise ConflictError(
+            f"override {other.id} holds since override {contested.id} ended, which is contested: settle the challenge"
+            " with that one"
+        )
+    return contested.until_us or 0 if state == "expired" else revoked
+
+
+def _refuse_same_decision(session: Session, override: OverrideRow, contested: OverrideRow) -> None:
+    """Refuse an override that is no other decision of other people than the one that is contested."""
+    before, people = _people(contested), _people(override)
+    sole = has_sole_operator(session, override.organisation_id)
+    # What nobody can confirm, as an account of the machine decided it, members may decide on anew as it was.
+    can_stand = sole or all(map(is_member, before))
+    if can_stand and (override.level, override.until_us) == (contested.level, contested.until_us):
+        raise ConflictError(
+            f"override {override.id} has the level and the end of override {contested.id}, which is contested: that"
+            " is no other decision; settle the challenge as confirmed"
+        )
+    if sole:
+        return
+    both = sorted(before & people)
+    if both:
+        raise ConflictError(
+            f"{both[0]} took part in override {contested.id}, which is contested, and in override {override.id}: two"
+            " other people decide anew"
+        )
+    if len(people) < 2 or not all(map(is_member, people)):
+        raise ConflictError(
+            f"override {override.id} was not decided by two members, so nothing says that it is a decision of other"
+            f" people than override {contested.id}, which is contested"
+        )
 
 
 def _new_number(session: Session, row: Challenge, changed_us: int, now_us: int) -> int:

@@ -1,23 +1,31 @@
 """The hold of a challenge reaches what its entity owns; settlements rest on what is later than what is contested."""
 
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, select
 
+from fivefold.domain.canonical import canonical_json
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConflictError
 from fivefold.store.tables.entities import Entity
+from fivefold.usecases.accounts.second_person import allow_sole_operator, require_two_people
 from fivefold.usecases.erasure.erase import Erased, erase_entity
 from fivefold.usecases.ingest.facts import add_screening, set_tag
-from fivefold.usecases.recourse.challenges import open_challenge, read_challenge
+from fivefold.usecases.levels.overrides import approve_override, request_override
+from fivefold.usecases.recourse.challenges import ChallengeLine, open_challenge, read_challenge
+from fivefold.usecases.recourse.reply import OVER, give_reply
 from fivefold.usecases.recourse.settlement import settle_challenge
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
 from tests.store.filling import filled_once
 from tests.usecases.banks import Bank
 from tests.usecases.recourse.test_challenges import (
     SAID,
     STANDS,
+    WHY,
     approved,
     by,
     corrected,
@@ -37,6 +45,7 @@ def bank(engine: Engine) -> Bank:
     made = written(engine)
     for name in "ab":
         made.put(name, income=1234.5, country="NO")
+        add_screening(made.context, "customer", name, "sanctions", found=False, at_us=made.now)
     made.add_type("account", {}, {})
     made.put("x", ("customer", "a"), "account")
     made.pay(7, "x", kind="account", transaction_id="t7")
@@ -157,3 +166,83 @@ def test_an_override_without_effect_is_linked_to_no_earlier_assessment(bank: Ban
     second = numbered(bank)
     done = settle_challenge(by(bank, 2), made.id, overridden(number))
     assert done.new_assessment == numbered(bank) != second
+
+
+def decided(bank: Bank, people: tuple[int, int], level: str, until_us: int | None = None) -> int:
+    made = request_override(by(bank, people[0]), "customer", "a", level, "We know them.", until_us)
+    number = approve_override(by(bank, people[1]), made.id).id
+    bank.wait(microseconds=1)
+    bank.settle()
+    bank.wait(days=1)
+    return number
+
+
+def contested_override(bank: Bank, until_us: int | None = None) -> tuple[int, ChallengeLine]:
+    """An override that members 3 and 4 decided on, and a challenge of the assessment under it."""
+    return decided(bank, (3, 4), "high", until_us), opened(bank)
+
+
+@pytest.mark.parametrize("people", [(3, 5), (5, 3), (4, 5), (5, 4), (4, 3)])
+def test_who_decided_what_is_contested_decides_nothing_else(bank: Bank, people: tuple[int, int]) -> None:
+    contested, made = contested_override(bank)
+    number = decided(bank, people, "medium")
+    with pytest.raises(ConflictError, match=f"took part in override {contested}, which is contested, and in override"):
+        settle_challenge(by(bank, 2), made.id, overridden(number))
+    with pytest.raises(ConflictError, match=f"override {number} holds since override {contested} ended"):
+        settle_challenge(by(bank, 2), made.id, overridden(contested))
+
+
+def test_the_same_level_until_the_same_end_is_no_other_decision(bank: Bank) -> None:
+    contested, made = contested_override(bank)
+    same = decided(bank, (5, 6), "high")
+    with pytest.raises(ConflictError, match=f"has the level and the end of override {contested}"):
+        settle_challenge(by(bank, 2), made.id, overridden(same))
+    other = decided(bank, (5, 6), "high", bank.now + 90 * DAY_US)
+    assert settle_challenge(by(bank, 2), made.id, overridden(other)).new_assessment == numbered(bank)
+
+
+def test_a_contested_override_that_is_over_settles_with_its_own_sentence(bank: Bank) -> None:
+    contested, made = contested_override(bank, bank.now + 5 * DAY_US)
+    with pytest.raises(ConflictError, match="must be revoked or over"):
+        settle_challenge(by(bank, 2), made.id, overridden(contested))
+    bank.wait(days=6)
+    done = settle_challenge(by(bank, 2), made.id, overridden(contested))
+    assert (done.new_assessment, bank.standing().override_id) == (numbered(bank), None)
+    assert give_reply(bank.context, made.id, "json").outcome == OVER
+
+
+def test_what_a_sole_operator_decided_two_members_decide_anew(engine: Engine) -> None:
+    bank = written(engine)
+    ana = Actor(bank.of, "cli:ana")
+    allow_sole_operator(Context(engine, ana).at(bank.now), WHY)
+    bank.put("a", income=1234.5, country="NO")
+    add_screening(bank.context, "customer", "a", "sanctions", found=False, at_us=bank.now)
+    asked = request_override(Context(engine, ana).at(bank.now), "customer", "a", "high", "We know them.")
+    approve_override(Context(engine, ana).at(bank.now), asked.id)
+    bank.wait(microseconds=1)
+    bank.settle()
+    made = opened(bank)
+    bank.wait(days=1)
+    alone = decided(bank, (5, 5), "medium")
+    require_two_people(Context(engine, ana).at(bank.now), WHY)
+    bank.put("a", income=5.0, country="NO")
+    for settlement in (STANDS, corrected("field income")):
+        with pytest.raises(ConflictError, match="cli:ana took part in override 1, which is contested, and"):
+            settle_challenge(by(bank, 2), made.id, settlement)
+    with pytest.raises(ConflictError, match="was not decided by two members"):
+        settle_challenge(by(bank, 2), made.id, overridden(alone))
+    number = decided(bank, (5, 6), "high")
+    assert settle_challenge(by(bank, 2), made.id, overridden(number)).new_assessment == numbered(bank)
+
+
+def test_what_is_absent_changes_no_hash_of_a_record(bank: Bank) -> None:
+    made = opened(bank, "x")  # no ruleset is for it
+    (row,), (inputs,) = bank.assessments("x"), bank.inputs("x")
+    assert (row.version_id, row.level, row.rules_level) == (None, None, None)
+    there = {
+        "entity_id": row.entity_id, "number": 1, "organisation_id": bank.of, "as_of_us": row.as_of_us,
+        "source": row.source, "status": row.status, "floor": row.floor, "score": row.score, "engine": row.engine,
+        "breakdown": row.breakdown, "batch": row.batch, "inputs": inputs.content,
+    }  # fmt: skip
+    present = canonical_json({name: value for name, value in there.items() if value is not None})
+    assert made.record_sha256 == sha256(present.encode()).hexdigest()
