@@ -22,7 +22,7 @@ from fivefold.risk.language.reading import read_ruleset
 
 DATA = Path(benchmarks.__file__).parent.parent.parent / "shared" / "data"
 NAMES = ("amlgentex", "berka")
-FIRST_SPLIT = {"amlgentex": 0.749, "berka": 0.830}
+FIRST_SPLIT = {"amlgentex": 0.754, "berka": 0.788}
 """Gini of the first split in docs/results-rules.md."""
 
 
@@ -112,14 +112,14 @@ def test_tuning_does_not_see_what_comes_later(trial: Trial) -> None:
 def test_the_first_split_comes_out_again(trial: Trial) -> None:
     """The committed points are those of the first split; another machine may round one by a point."""
     trials = Trials(trial, 1)
-    tuned = trials.rulesets[0]
+    tuned, committed = trials.rulesets[0], read_ruleset(trial.ruleset.read_text(encoding="utf-8"))
     pairs = [
         (float(case.points or 0), float(again.points or 0))
-        for rule, made in zip(trials.shape.rules, tuned.rules, strict=True)
+        for rule, made in zip(committed.rules, tuned.rules, strict=True)
         for case, again in zip(rule.cases, made.cases, strict=True)
     ]
     assert np.abs(np.subtract(*zip(*pairs, strict=True))).max() <= 2
-    split = trials.split(trials.judged[0], trials.shape, 20)
+    split = trials.split(trials.judged[0], committed, 20)
     assert split.validation.ranking is not None
     assert split.validation.ranking.gini.estimate == pytest.approx(FIRST_SPLIT[trial.name], abs=0.005)
     assert split.validation.population.failed == 0
