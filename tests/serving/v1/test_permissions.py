@@ -1,5 +1,6 @@
 """Every cell of the table of routes and roles, asked of the routes themselves; others' things are not there."""
 
+import re
 from itertools import product
 from pathlib import Path
 
@@ -90,6 +91,11 @@ def test_what_is_another_organisations_is_not_there(furnished: Place, route: Rou
     refuses_strangers(furnished, route)
 
 
+def missing_like(part: str) -> str:
+    """Name something that nobody has, in the form of a part: 999999 for 7, 999999.999999 for 12.3, else missing."""
+    return re.sub(r"[0-9]+", "999999", part) if re.fullmatch(r"[0-9.]+", part) else "missing"
+
+
 def refuses_strangers(place: Place, route: Route) -> None:
     before = entries(place)
     example = EXAMPLES[route.handler.__name__]
@@ -97,7 +103,7 @@ def refuses_strangers(place: Place, route: Route) -> None:
         answer = ask(place, route, place.tokens[THEIRS, role])
         assert answer.status_code == 404, (role, answer.text)
         for name in example.own[:1]:
-            missing = "999999" if example.parts[name].isdecimal() else "missing"
+            missing = missing_like(example.parts[name])
             nobodys = ask(place, route, place.tokens[THEIRS, role], **{name: missing})
             assert nobodys.status_code == 404
             assert nobodys.text.replace(missing, example.parts[name]) == answer.text
@@ -110,7 +116,7 @@ def test_each_part_that_names_something_of_ours_is_looked_for(furnished: Place) 
     for route in WITH_PARTS:
         example = EXAMPLES[route.handler.__name__]
         for name in example.own:
-            missing = "999999" if example.parts[name].isdecimal() else "missing"
+            missing = missing_like(example.parts[name])
             answer = ask(furnished, route, furnished.tokens[OURS, "admin"], **{name: missing})
             assert answer.status_code == 404, (name_of(route), name)
 
