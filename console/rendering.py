@@ -38,6 +38,8 @@ NOTICES = {
     "override-approved": "The override is approved, and the level follows it.",
     "override-refused": "The override is refused. The level stays as it is.",
     "override-revoked": "The override is ended.",
+    "challenge-opened": "The challenge is written down, and what it contests is kept.",
+    "challenge-settled": "The challenge is settled.",
     "change-proposed": "The change may lower a level, so it is proposed. Another person approves it.",
     "draft-saved": "The draft is saved.",
     "committed": "The version is committed. A backtest shows who would move; then another person activates it.",

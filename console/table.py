@@ -22,7 +22,7 @@ from fivefold.console.models import version, versions
 from fivefold.console.monitoring import operations, validation
 from fivefold.console.queue import many, records
 from fivefold.console.queue import page as queue
-from fivefold.console.recourse import statement, what_if
+from fivefold.console.recourse import challenges, statement, what_if
 from fivefold.console.rulesets import backtest, editor, overview
 from fivefold.console.rulesets import version as ruleset
 from fivefold.console.visit import Redirect, View, Visit
@@ -37,6 +37,9 @@ _PROPOSAL = "/console/proposals/{proposal}"
 _PROPOSAL_OF = "/v1/proposals/{proposal}"
 _CHECK = "POST /v1/rulesets/check"
 _STATE = "POST /v1/assessments/{assessment}/statement"
+_CONTEST = "POST /v1/assessments/{assessment}/challenges"
+_CHALLENGE = "/console/challenges/{challenge}"
+_CHALLENGE_OF = "/v1/challenges/{challenge}"
 _LIST = f"{lists.LISTS}/{{list}}"
 _POLICY = f"{policies.POLICIES}/{{policy}}"
 _POLICY_VERSION = f"{_POLICY}/versions/{{number}}"
@@ -70,6 +73,7 @@ VIEWS: Final[tuple[View, ...]] = (
     View("POST", "/console/queue/remove-filter", queue.VIEW_END, queue.remove_filter, queue.show_queue),
     View("GET", records.OVERRIDES, "GET /v1/overrides/search", records.show_overrides),
     View("GET", records.CHANGES, "GET /v1/proposals/search", records.show_changes),
+    View("GET", challenges.CHALLENGES, "GET /v1/challenges", challenges.show_challenges),
     View("GET", "/console/queue/next", queue.QUEUE, queue.show_next),
     View("GET", "/console/queue/items/{item}", queue.QUEUE, queue.show_item),
     View("POST", "/console/queue/items/{item}/assign", queue.WORK, queue.assign, queue.show_item),
@@ -110,12 +114,29 @@ VIEWS: Final[tuple[View, ...]] = (
     View("POST", f"{_ENTITY}/export-pdf", f"GET {_OF}", export.export_pdf, customer.show_customer),
     View("POST", f"{_ENTITY}/statement-json", _STATE, statement.statement_json, customer.show_customer),
     View("POST", f"{_ENTITY}/statement-pdf", _STATE, statement.statement_pdf, customer.show_customer),
+    View("POST", f"{_ENTITY}/challenge", _CONTEST, challenges.open_challenge, customer.show_customer),
     View("GET", f"{_ENTITY}/timeline", f"GET {_OF}/timeline", timeline.show_timeline),
     View("GET", f"{_ENTITY}/transactions", f"GET {_OF}/transactions/days", transactions.show_transactions),
     View("GET", f"{_ENTITY}/value", f"GET {_OF}", value_year.show_value_year),
     View("GET", f"{_ENTITY}/what-if", f"GET {_OF}/what-if", what_if.show_what_if),
     View("GET", f"{_ENTITY}/history", f"GET {_OF}/history", assessment.show_history),
     View("GET", "/console/assessments/{assessment}", "GET /v1/assessments/{assessment}", assessment.show_assessment),
+    View("GET", _CHALLENGE, f"GET {_CHALLENGE_OF}", challenges.show_challenge),
+    View("POST", f"{_CHALLENGE}/settle", f"POST {_CHALLENGE_OF}/settle", challenges.settle, challenges.show_challenge),
+    View(
+        "POST",
+        f"{_CHALLENGE}/reply-json",
+        f"POST {_CHALLENGE_OF}/reply",
+        challenges.reply_json,
+        challenges.show_challenge,
+    ),
+    View(
+        "POST",
+        f"{_CHALLENGE}/reply-pdf",
+        f"POST {_CHALLENGE_OF}/reply",
+        challenges.reply_pdf,
+        challenges.show_challenge,
+    ),
     View("GET", "/console/validation", "GET /v1/validation-series", validation.show_validation),
     View(
         "POST",

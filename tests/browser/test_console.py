@@ -34,6 +34,7 @@ PARTS = {
     "list": "kept",
     "policy": "payments",
     "decision": "1",
+    "challenge": "1",
     "since": "2025-01-01",
 }
 LOOKS = [pytest.param("light", 1280, marks=pytest.mark.full), ("dark", 360)]

@@ -27,6 +27,7 @@ PARTS = {
     "list": "kept",
     "policy": "payments",
     "decision": "1",
+    "challenge": "1",
     "since": "2025-01-01",
 }
 PEOPLE = sorted(OF_MEMBERS)

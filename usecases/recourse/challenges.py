@@ -73,6 +73,23 @@ class ChallengeLine:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ChallengeSummary:
+    """A challenge as a list of many shows it: without comparing the record of each."""
+
+    id: int
+    assessment: str
+    entity_type: str
+    external_id: str
+    words: str
+    received_us: int
+    due_us: int
+    overdue: bool
+    state: str
+    settled_by: str | None
+    settled_us: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ChallengeFilters:
     """Which challenges are listed; None is no condition.
 
@@ -174,18 +191,53 @@ def list_challenges(context: Context, filters: ChallengeFilters = EVERY, part: P
 
     ConfigError where there is no such state; NotFoundError where an entity is named that is not there.
     """
-    if filters.state is not None and filters.state not in STATES:
-        raise ConfigError(f"there is no state {filters.state!r}; there are {', '.join(STATES)}")
     now = context.now()
     with context.reading() as session:
-        of = context.organisation_id
-        wanted = WantedChallenges(
-            organisation_id=of,
-            state=filters.state,
-            entity_id=None if filters.entity is None else entity_named(session, of, *filters.entity).id,
-            due_before_us=filters.due_before_us,
-        )
-        return stored.challenges_among(session, wanted, part).map(lambda row: _line(session, row, now))
+        return _wanted(session, context, filters, part).map(lambda row: _line(session, row, now))
+
+
+def summarise_challenges(
+    context: Context, filters: ChallengeFilters = EVERY, part: Part = WHOLE
+) -> Page[ChallengeSummary]:
+    """List challenges as `list_challenges` does, in one statement however many there are."""
+    now = context.now()
+    with context.reading() as session:
+        return _wanted(session, context, filters, part).map(lambda found: _summary(found, now))
+
+
+def _wanted(session: Session, context: Context, filters: ChallengeFilters, part: Part) -> Page[ChallengeWithEntity]:
+    if filters.state is not None and filters.state not in STATES:
+        raise ConfigError(f"there is no state {filters.state!r}; there are {', '.join(STATES)}")
+    of = context.organisation_id
+    wanted = WantedChallenges(
+        organisation_id=of,
+        state=filters.state,
+        entity_id=None if filters.entity is None else entity_named(session, of, *filters.entity).id,
+        due_before_us=filters.due_before_us,
+    )
+    return stored.challenges_among(session, wanted, part)
+
+
+def _summary(found: ChallengeWithEntity, now_us: int) -> ChallengeSummary:
+    row = found.challenge
+    return ChallengeSummary(
+        id=row.id,
+        assessment=f"{row.entity_id}.{row.number}",
+        entity_type=found.type_name,
+        external_id=found.external_id,
+        words=row.words,
+        received_us=row.received_us,
+        due_us=row.due_us,
+        overdue=is_overdue(row, now_us),
+        state=row.state,
+        settled_by=row.settled_by,
+        settled_us=row.settled_us,
+    )
+
+
+def is_overdue(row: Challenge, now_us: int) -> bool:
+    """Tell whether a challenge is open, and was due."""
+    return row.state == OPEN and row.due_us <= now_us
 
 
 def read_challenge(context: Context, number: int) -> ChallengeLine:
@@ -218,7 +270,7 @@ def _line(session: Session, found: ChallengeWithEntity, now_us: int) -> Challeng
         opened_us=row.opened_us,
         opened_by=row.opened_by,
         due_us=row.due_us,
-        overdue=row.state == OPEN and row.due_us <= now_us,
+        overdue=is_overdue(row, now_us),
         record_sha256=row.record_sha256,
         record_unchanged=record_unchanged(session, row),
         state=row.state,

@@ -1,0 +1,116 @@
+"""Challenges of assessments: those that wait and those that were settled, one of them, and what is done with it."""
+
+from dataclasses import dataclass
+from typing import Final, Literal, cast
+
+from fivefold.console.recourse.reply import json_of_reply
+from fivefold.console.texts import text
+from fivefold.console.visit import Answer, Download, Redirect, Rendered, Visit, address, existing_number, plain_lines
+from fivefold.domain.clock import parse_moment
+from fivefold.domain.paging import Page
+from fivefold.store.recourse.changed_facts import KINDS
+from fivefold.usecases.recourse import challenges
+from fivefold.usecases.recourse.challenges import ChallengeFilters, ChallengeLine, ChallengeSummary
+from fivefold.usecases.recourse.reply import Reply, give_reply
+from fivefold.usecases.recourse.settlement import Outcome, Settlement, settle_challenge
+
+CHALLENGES: Final = "/console/queue/challenges"
+FILTERS: Final = ("state", "type", "external_id", "due_before")
+OUTCOMES: Final = challenges.STATES[1:]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChallengesPage:
+    """Challenges, those due first first; `chosen` are the filters as they were typed."""
+
+    chosen: dict[str, str]
+    states: tuple[str, ...]
+    found: Page[ChallengeSummary]
+    next: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChallengePage:
+    """A challenge.
+
+    Attributes:
+        customer: the address of the page of whom it is about.
+        outcomes: how it can be settled.
+        kinds: of facts that can have been corrected.
+    """
+
+    challenge: ChallengeLine
+    customer: str
+    outcomes: tuple[str, ...]
+    kinds: tuple[str, ...]
+
+
+def show_challenges(visit: Visit) -> Rendered:
+    """List challenges, as far as the filters ask for them."""
+    chosen = {name: visit.query.get(name, "").strip() for name in FILTERS}
+    due_before = chosen["due_before"]
+    filters = ChallengeFilters(
+        state=chosen["state"] or None,
+        entity=(chosen["type"] or "customer", chosen["external_id"]) if chosen["external_id"] else None,
+        due_before_us=parse_moment(due_before, text("Due before")) if due_before else None,
+    )
+    found = challenges.summarise_challenges(visit, filters, visit.part("challenges"))
+    page = ChallengesPage(chosen=chosen, states=challenges.STATES, found=found, next=visit.next_of("challenges", found))
+    return Rendered(template="recourse/challenges.html", title=text("Challenges"), page=page)
+
+
+def show_challenge(visit: Visit) -> Rendered:
+    """Show a challenge, and whether the record that it contests is what it was."""
+    found = challenges.read_challenge(visit, _number(visit))
+    customer = address("entities", found.entity_type, found.external_id)
+    page = ChallengePage(challenge=found, customer=customer, outcomes=OUTCOMES, kinds=KINDS)
+    return Rendered(template="recourse/challenge.html", title=text("Challenge {number}", number=found.id), page=page)
+
+
+def open_challenge(visit: Visit) -> Answer:
+    """Write down that a person contests the assessment that the customer's page shows."""
+    received = visit.form.get("received", "").strip()
+    made = challenges.open_challenge(
+        visit,
+        visit.typed("assessment", text("Assessment")),
+        visit.typed("words", text("Words of the person")),
+        parse_moment(received, text("Received on")) if received else None,
+    )
+    return Redirect(address("challenges", str(made.id)), "challenge-opened")
+
+
+def settle(visit: Visit) -> Answer:
+    """Settle a challenge."""
+    override = visit.form.get("override", "").strip()
+    lines = plain_lines(visit.form.get("facts", "")).split("\n")
+    settlement = Settlement(
+        outcome=cast("Outcome", visit.typed("outcome", text("Outcome"))),
+        reason=visit.typed("reason", text("Reason")),
+        answer=visit.form.get("answer", ""),
+        facts=[line for line in lines if line.strip()],
+        override=visit.number("override", text("Override")) if override else None,
+    )
+    settle_challenge(visit, _number(visit), settlement, valuer=visit.valuer)
+    return Redirect(visit.path, "challenge-settled")
+
+
+def reply_json(visit: Visit) -> Download:
+    """Give the reply to a challenge as JSON."""
+    reply = _reply(visit, "json")
+    return Download(f"reply-{reply.challenge}.json", "application/json", json_of_reply(reply))
+
+
+def reply_pdf(visit: Visit) -> Download:
+    """Give the reply to a challenge as PDF."""
+    from fivefold.console.recourse.reply_pdf import pdf_of_reply  # noqa: PLC0415 (imports ReportLab, for a rare request)
+
+    reply = _reply(visit, "pdf")
+    return Download(f"reply-{reply.challenge}.pdf", "application/pdf", pdf_of_reply(reply, visit.session.zone))
+
+
+def _reply(visit: Visit, form: Literal["json", "pdf"]) -> Reply:
+    return give_reply(visit, _number(visit), form)
+
+
+def _number(visit: Visit) -> int:
+    return existing_number(visit.parts["challenge"], text("challenge"))

@@ -1,0 +1,89 @@
+"""Challenges in pages: written down at the customer, found by their due date, settled by another person, answered."""
+
+import json
+
+import pytest
+
+from tests.console.visitors import Visitor
+from tests.serving.v1.places import Place
+
+CUSTOMER = "/console/entities/customer/contesting"
+CHALLENGES = "/console/queue/challenges"
+WORDS = "My income is <b>another</b> one."
+SHOWN = "My income is &lt;b&gt;another&lt;/b&gt; one."
+
+
+@pytest.fixture
+def assessed(place: Place) -> Place:
+    path = CUSTOMER.replace("console", "v1")
+    place.good("PUT", path, {"attributes": {"country": "KP"}}, role="app")
+    place.good("GET", f"{path}/risk", params={"freshness": "now"}, role="investigator")
+    return place
+
+
+def contest(visitor: Visitor, words: str = WORDS, **typed: str) -> Visitor:
+    return visitor.go(CUSTOMER).submit("/challenge", words=words, **typed)
+
+
+def test_a_person_contests_another_settles_and_the_reply_says_no_more_than_it_may(assessed: Place) -> None:
+    investigator = Visitor(assessed).sign_in("investigator")
+    contest(investigator)
+    path = investigator.page.url.path
+    assert path.startswith("/console/challenges/")
+    assert "The challenge is written down" in investigator.text
+    assert SHOWN in investigator.text
+    assert "is to the byte what it was" in investigator.text
+    assert not [form for form in investigator.forms() if form.action.endswith("/settle")]
+    approver = Visitor(assessed).sign_in("approver").go(path)
+    reason = "The tax return says the same."
+    approver.submit("/settle", outcome="confirmed", reason=reason, answer="We looked again.")
+    assert "The challenge is settled." in approver.text
+    assert "Confirmed by" in approver.text
+    assert reason in approver.text
+    settled = investigator.go(path)
+    assert settled.submit("/reply-pdf").page.content.startswith(b"%PDF")
+    reply = json.loads(investigator.go(path).submit("/reply-json").page.content)
+    assert (reply["answer"], reason in json.dumps(reply)) == ("We looked again.", False)
+    entries = assessed.good("GET", "/v1/audit", role="admin", params={"limit": "1000"})
+    answered = [entry for entry in entries if entry["action"] == "challenge.answered"]
+    assert [entry["details"]["form"] for entry in answered[:2]] == ["json", "pdf"]
+
+
+def test_what_is_wrong_is_said_where_it_was_typed_and_nothing_is_settled(assessed: Place) -> None:
+    path = contest(Visitor(assessed).sign_in("investigator")).page.url.path
+    approver = Visitor(assessed).sign_in("approver").go(path)
+    approver.submit("/settle", outcome="corrected", reason="Mended.", facts="", answer="Kept words")
+    assert "facts name what was corrected" in approver.text
+    assert "Kept words" in approver.page.text
+    approver.submit("/settle", outcome="corrected", reason="Mended.", facts="field income\n\n", answer="")
+    assert approver.page.status_code == 409
+    approver.submit("/settle", outcome="overridden", reason="Other.", override="x")
+    assert "it must be a whole number" in approver.text
+    assert assessed.good("GET", path.replace("console", "v1"), role="admin")["state"] == "open"
+
+
+def test_a_challenge_is_open_once_and_is_not_of_a_day_to_come(assessed: Place) -> None:
+    investigator = Visitor(assessed).sign_in("investigator")
+    contest(investigator, received="2199-01-01")
+    assert "which is still to come" in investigator.text
+    assert SHOWN in investigator.page.text, "what was typed is kept"
+    first = contest(investigator).page.url.path
+    assert contest(investigator).page.url.path == first, "the same words are the same challenge"
+    contest(investigator, "Something else")
+    assert "is open, and due on" in investigator.text
+
+
+def test_challenges_are_listed_by_what_is_due_and_found_by_customer_and_state(assessed: Place) -> None:
+    investigator = Visitor(assessed).sign_in("investigator").go(f"{CHALLENGES}?state=corrected")
+    assert "There is no challenge that these filters ask for." in investigator.text
+    contest(investigator, received="")
+    (link,) = [link for link in investigator.go(CUSTOMER).links() if link.startswith(f"{CHALLENGES}?")]
+    assert SHOWN in investigator.go(link.replace("&amp;", "&")).text
+    assert SHOWN in investigator.go(f"{CHALLENGES}?state=open").text
+    assert SHOWN not in investigator.go(f"{CHALLENGES}?state=confirmed").text
+    assert SHOWN not in investigator.go(f"{CHALLENGES}?due_before=2001-01-01").text
+    assert SHOWN in investigator.go(f"{CHALLENGES}?due_before=2199-01-01").text
+    assert investigator.go(f"{CHALLENGES}?external_id=nobody").page.status_code == 404
+    assert investigator.go(f"{CHALLENGES}?state=lost").page.status_code == 422
+    assert investigator.go("/console/challenges/99").page.status_code == 404
+    assert investigator.go("/console/challenges/x").page.status_code == 404
