@@ -41,8 +41,8 @@ def count(visitor: Visitor, address: str) -> int:
         ("/console/queue", 16),
         ("/console/portfolio?type=company", 10),
         ("/console/portfolio/over-time?type=company&from=none", 13),
-        ("/console/entities/company/acme", 21),
-        ("/console/entities/company/acme/history", 5),
+        ("/console/entities/company/acme", 24),
+        ("/console/entities/company/acme/history", 6),
         ("/console/search?text=none", 12),
     ],
 )

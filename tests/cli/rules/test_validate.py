@@ -63,7 +63,7 @@ def test_a_torn_label_leaves_out_whom_it_names(folder: Path) -> None:
 
 def test_undated_labels_need_a_word(folder: Path) -> None:
     pl.read_csv(folder / "labels.csv").drop("at").write_csv(folder / "labels.csv")
-    assert "have no date in the column at" in refuse(folder, *asked(folder))
+    assert "without a date in the column at" in refuse(folder, *asked(folder))
     said = run(folder, *asked(folder, "--undated-later"))
     assert "warning: 120 labels have no date" in said.err
 

@@ -14,7 +14,7 @@ from fivefold.usecases.shared.context import Context
 from tests.usecases.deciding import Desk, cash, opened
 
 PAGE = (Path(__file__).parents[3] / "docs" / "decisions-api.md").read_text(encoding="utf-8")
-(POLICY,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+POLICY, *_ = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 REQUEST, ANSWER = (json.loads(block) for block in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL))
 
 
