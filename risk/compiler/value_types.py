@@ -53,6 +53,20 @@ _MOMENT: TypeAdapter[int] = TypeAdapter(MomentText)
 NUMERIC_TYPES = frozenset({ValueType.NUMBER, ValueType.MONEY, ValueType.FINDING})
 
 
+DTYPES: Mapping[ValueType, Any] = {
+    ValueType.TEXT: pl.String,
+    ValueType.NUMBER: pl.Float64,
+    ValueType.MONEY: pl.Int64,
+    ValueType.FLAG: pl.Boolean,
+    ValueType.MOMENT: pl.Int64,
+    ValueType.TEXTS: pl.List(pl.String),
+    ValueType.MARK: pl.Boolean,
+    ValueType.FINDING: pl.Float64,
+    ValueType.LEVEL: pl.Int64,
+}
+"""How a column holds values of each kind; money that is a mean is Float64 instead."""
+
+
 @dataclass(frozen=True)
 class Column:
     """A column that conditions read.

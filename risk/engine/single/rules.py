@@ -3,7 +3,7 @@
 It is made of the same checked rules as `risk.engine.program`, and gives the same codes, bit for bit.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -14,7 +14,7 @@ import polars as pl
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT
 from fivefold.risk.compiler.conditions import Resolve
 from fivefold.risk.compiler.plain_conditions import NoPlainFormError, PlainCompiler, PlainTest, Row
-from fivefold.risk.compiler.value_types import Column
+from fivefold.risk.compiler.value_types import DTYPES, Column
 from fivefold.risk.engine.outcome_codes import SLOTS, points_of
 from fivefold.risk.engine.program import (
     APPLIES,
@@ -31,24 +31,11 @@ from fivefold.risk.engine.totals import WEIGHTS_USED
 from fivefold.risk.facts.portfolio import AS_OF, error_of
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import input_key
-from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.quantities import point_units
 from fivefold.risk.language.ruleset import Ruleset, TiersScore, WeightedScore
 
 PlainLevel = Callable[[int], int | None]
 """From a total to the number of its level; None where it has none."""
-
-_DTYPES: Mapping[ValueType, Any] = {
-    ValueType.TEXT: pl.String,
-    ValueType.NUMBER: pl.Float64,
-    ValueType.MONEY: pl.Int64,
-    ValueType.FLAG: pl.Boolean,
-    ValueType.MOMENT: pl.Int64,
-    ValueType.TEXTS: pl.List(pl.String),
-    ValueType.MARK: pl.Boolean,
-    ValueType.FINDING: pl.Float64,
-    ValueType.LEVEL: pl.Int64,
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,7 +215,7 @@ def _asked_of_columns(expression: pl.Expr, program: Program) -> Callable[[Row], 
 
     def test(row: Row) -> Any:
         columns = {
-            name: pl.Series([row[name]], dtype=pl.Float64 if isinstance(row[name], float) else _DTYPES[column.kind])
+            name: pl.Series([row[name]], dtype=pl.Float64 if isinstance(row[name], float) else DTYPES[column.kind])
             for name, column in reads.items()
         }
         return pl.DataFrame(columns).select(expression).item()

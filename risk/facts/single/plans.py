@@ -20,7 +20,7 @@ from fivefold.risk.compiler.formulas import (
     parts_of_quotient,
 )
 from fivefold.risk.compiler.plain_conditions import NoPlainFormError
-from fivefold.risk.compiler.value_types import SOURCES, column_for
+from fivefold.risk.compiler.value_types import DTYPES, SOURCES, column_for
 from fivefold.risk.facts.inputs import Needs, own_fields, part_of, parts_of, units_of_ratio
 from fivefold.risk.facts.linked import LinkedFacts
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, error_of, signal_of
@@ -50,20 +50,7 @@ from fivefold.risk.language.fields import (
     TAG_FIELDS,
     TRANSACTION_FIELDS,
     FieldType,
-    ValueType,
 )
-
-_COLUMN_TYPES: Mapping[ValueType, Any] = {
-    ValueType.TEXT: pl.String,
-    ValueType.NUMBER: pl.Float64,
-    ValueType.MONEY: pl.Int64,
-    ValueType.FLAG: pl.Boolean,
-    ValueType.MOMENT: pl.Int64,
-    ValueType.TEXTS: pl.List(pl.String),
-    ValueType.MARK: pl.Boolean,
-    ValueType.FINDING: pl.Float64,
-    ValueType.LEVEL: pl.Int64,
-}
 
 
 @lru_cache(maxsize=VERSIONS_KEPT)
@@ -136,7 +123,7 @@ class _Planner:
     def _columns(self, each: LanguageModel) -> dict[str, Any]:
         key, column = input_key(each), column_for(each, self.needs.names, self.base)
         is_float = isinstance(each, Mean | Median | StandardDeviation | CalculationInput)
-        columns = {key: pl.Float64 if is_float else _COLUMN_TYPES[column.kind]}
+        columns = {key: pl.Float64 if is_float else DTYPES[column.kind]}
         is_counted = hasattr(each, "pattern") or (key in self._signals and not isinstance(each, FieldInput))
         return columns | ({signal_of(key): pl.Int64} if is_counted else {})
 

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from fivefold.risk.compiler.conditions import Compiler, comparison, nearly
 from fivefold.risk.compiler.plain_conditions import NoPlainFormError, PlainCompiler, plain_comparison
-from fivefold.risk.compiler.value_types import Column, misfit
+from fivefold.risk.compiler.value_types import DTYPES, Column, misfit
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import Condition, input_key
 from fivefold.risk.language.fields import ValueType
@@ -64,17 +64,6 @@ def test_a_comparison_without_anything_to_compare_is_a_fault_of_the_program() ->
 
 
 LISTS = {"some": ["a", "NO", "Lech Wałęsa"], "none": []}
-DTYPES: dict[ValueType, Any] = {
-    ValueType.TEXT: pl.String,
-    ValueType.NUMBER: pl.Float64,
-    ValueType.MONEY: pl.Int64,
-    ValueType.FLAG: pl.Boolean,
-    ValueType.MOMENT: pl.Int64,
-    ValueType.TEXTS: pl.List(pl.String),
-    ValueType.MARK: pl.Boolean,
-    ValueType.FINDING: pl.Float64,
-    ValueType.LEVEL: pl.Int64,
-}
 DAYS = ["2024-02-29", "2024-03-01T00:00:00Z", "1970-01-01"]
 MOMENTS = [-1, 0, 1, 1_709_164_800_000_000, 1_709_251_199_999_999, 1_709_251_200_000_000]
 texts = st.sampled_from(["a", "ab", "ba", "NO", "", "A", "Walesa Lech", "é", "e\u0301", ".*"])
