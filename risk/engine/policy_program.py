@@ -40,6 +40,7 @@ class PolicyProgram:
 
     Attributes:
         analysed: the policy.
+        lists: the members of every list that it names.
         inputs: the column of every input that it reads, by its key.
         outcomes: of the rules in their order, each under the name of its column.
         rule_actions: the position of the action that each rule gives; null where it gives none.
@@ -47,6 +48,7 @@ class PolicyProgram:
     """
 
     analysed: AnalysedPolicy
+    lists: Mapping[str, Sequence[str]]
     inputs: Mapping[str, Column]
     outcomes: tuple[pl.Expr, ...]
     rule_actions: tuple[pl.Expr, ...]
@@ -94,6 +96,7 @@ def compile_policy(analysed: AnalysedPolicy, lists: Mapping[str, Sequence[str]],
         actions.append(action.alias(_action_column(position)))
     return PolicyProgram(
         analysed=analysed,
+        lists=lists,
         inputs=inputs,
         outcomes=tuple(outcomes),
         rule_actions=tuple(actions),

@@ -245,9 +245,9 @@ _LOOKUPS: Mapping[type, Callable[[pl.DataFrame, Any, pl.DataFrame], Recorded]] =
     ValueInput: lambda values, each, entities: _look_up(
         values, each.value, entities, pl.String if each.value == "segment" else pl.Float64
     ),
-    LevelInput: lambda levels, each, entities: _look_up(levels, each.level, entities, _LEVEL_TYPES[each.level]),
+    LevelInput: lambda levels, each, entities: _look_up(levels, each.level, entities, LEVEL_TYPES[each.level]),
 }
-_LEVEL_TYPES: Mapping[str, Any] = {
+LEVEL_TYPES: Mapping[str, Any] = {
     "in_force": pl.Int64,
     "rules": pl.Int64,
     "status": pl.String,

@@ -12,6 +12,7 @@ from fivefold.risk.compiler.value_types import inputs_of, inputs_of_policy_rule
 from fivefold.risk.engine.explain.describe import InputDescription, condition_words, describe_inputs, numbers_in
 from fivefold.risk.engine.outcome_codes import rule_column
 from fivefold.risk.engine.policy_program import ACTION, DECIDED, PolicyOutcome, PolicyProgram
+from fivefold.risk.engine.single.policies import single_policy
 from fivefold.risk.language.expressions import distinct, input_key
 from fivefold.risk.language.policy import PolicyRule
 
@@ -139,8 +140,10 @@ def explain_decisions(program: PolicyProgram, inputs: pl.DataFrame, base: str) -
         base: the currency that money is in.
     """
     explainers = _rule_explainers(program, base)
-    rows = zip(inputs.iter_rows(named=True), program.run(inputs).iter_rows(named=True), strict=True)
-    return [_explain_decision(program, explainers, *row) for row in rows]
+    rows = inputs.rows(named=True)
+    single = single_policy(program) if len(rows) == 1 else None
+    outcomes = program.run(inputs).iter_rows(named=True) if single is None else map(single.run, rows)
+    return [_explain_decision(program, explainers, *row) for row in zip(rows, outcomes, strict=True)]
 
 
 def _explain_decision(

@@ -96,10 +96,13 @@ class _Currency:
     largest: float
 
 
-def of_stored(
-    frame: pl.DataFrame, rates: RateTable, declared: Mapping[str, FieldType], entity: str, as_of: int
-) -> SingleFacts:
-    """Read stored transactions as `risk.facts.transactions.prepare_stored` does.
+def rows_of_stored(
+    frame: pl.DataFrame, rates: RateTable, declared: Mapping[str, FieldType], entity: str
+) -> list[dict[str, Any]]:
+    """Read stored transactions, or the pending one, as `risk.facts.transactions.prepare_stored` does.
+
+    Returns:
+        A row for each transaction, by its fields, in the order of *frame*.
 
     Raises:
         LeftToColumnsError: something of them has to be named, or refused.
@@ -132,7 +135,7 @@ def of_stored(
                 **_money(number, int(based), int(original)),
             }
         )
-    return in_order(rows, as_of)
+    return rows
 
 
 def _money(number: float, size: int, original: int) -> dict[str, Any]:

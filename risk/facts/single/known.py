@@ -10,7 +10,7 @@ import polars as pl
 from fivefold.risk.facts.inputs import Needs, own_fields, part_of
 from fivefold.risk.facts.linked import FROM_THE_START, TIME, LinkedFacts
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
-from fivefold.risk.facts.single.facts import SingleFacts, in_order, of_columns, of_records, of_stored
+from fivefold.risk.facts.single.facts import SingleFacts, in_order, of_columns, of_records, rows_of_stored
 from fivefold.risk.facts.single.values import LeftToColumnsError, own_rows, plain_moments, plain_texts
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import input_key
@@ -71,6 +71,17 @@ class Known:
         dates = [plain_moments(mine[name]) if name in mine.columns else [None] * len(mine) for name in moments]
         return list(zip(plain_texts(mine[word]), *dates, strict=True))
 
+    @cached_property
+    def pending(self) -> Mapping[str, Any] | None:
+        """The entity's pending transaction, by its fields; None where it has none."""
+        frame, declared = self.portfolio.pending, self.plan.declared("transactions")
+        if frame is None or not self.portfolio.stored:
+            raise LeftToColumnsError("pending")
+        rows = rows_of_stored(frame, self.portfolio.rates, declared, self.entity)
+        if len(rows) > 1:
+            raise LeftToColumnsError("pending")
+        return rows[0] if rows else None
+
     def facts(self, source: str) -> SingleFacts:
         """Give the facts of a source, read once."""
         if source not in self._facts:
@@ -89,7 +100,7 @@ class Known:
             if source != "transactions":
                 return of_records(frame, declared, self.entity, self.as_of)
             if self.portfolio.stored and isinstance(frame, pl.DataFrame):
-                return of_stored(frame, self.portfolio.rates, declared, self.entity, self.as_of)
+                return in_order(rows_of_stored(frame, self.portfolio.rates, declared, self.entity), self.as_of)
         except LeftToColumnsError:
             pass
         return of_columns(self.sources()[source], self.entity, self.as_of)

@@ -21,7 +21,7 @@ from fivefold.risk.compiler.formulas import (
 )
 from fivefold.risk.compiler.plain_conditions import NoPlainFormError
 from fivefold.risk.compiler.value_types import DTYPES, SOURCES, column_for
-from fivefold.risk.facts.inputs import Needs, own_fields, part_of, parts_of, units_of_ratio
+from fivefold.risk.facts.inputs import LEVEL_TYPES, Needs, own_fields, part_of, parts_of, units_of_ratio
 from fivefold.risk.facts.linked import LinkedFacts
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, error_of, signal_of
 from fivefold.risk.facts.single.aggregates import plain_aggregate
@@ -51,6 +51,7 @@ from fivefold.risk.language.fields import (
     TRANSACTION_FIELDS,
     FieldType,
 )
+from fivefold.risk.language.policy import LevelInput, PolicyRatio, TransactionInput
 
 
 @lru_cache(maxsize=VERSIONS_KEPT)
@@ -115,10 +116,10 @@ class _Planner:
     def _place(self, each: LanguageModel) -> int:
         """Order the columns as queries give them."""
         if isinstance(each, Window) and part_of(each) is not None:
-            return 1 + SOURCES.index(str(part_of(each)))
+            return 2 + SOURCES.index(str(part_of(each)))
         if hasattr(each, "pattern") or isinstance(each, Ratio):
-            return 1 + len(SOURCES)
-        return 2 + len(SOURCES) if isinstance(each, CalculationInput) else 0
+            return 2 + len(SOURCES)
+        return 3 + len(SOURCES) if isinstance(each, CalculationInput) else int(isinstance(each, TransactionInput))
 
     def _columns(self, each: LanguageModel) -> dict[str, Any]:
         key, column = input_key(each), column_for(each, self.needs.names, self.base)
@@ -196,6 +197,16 @@ def _screening(each: ScreeningInput, _: _Planner) -> Step:
         ]
         # Of two at the same moment the later one in the frame holds.
         return max(enumerate(results), key=lambda one: (*one[1][:2], one[0]))[1][2] if results else None
+
+    return step
+
+
+def _transaction(each: TransactionInput, planner: _Planner) -> Step:
+    column, currency = planner.shell("transactions").column(each.transaction, each.in_currency).name, each.in_currency
+
+    def step(known: Known) -> Any:
+        row = known.pending
+        return None if row is None or (currency is not None and row["currency"] != currency) else row[column]
 
     return step
 
@@ -279,6 +290,9 @@ _STEPS: Mapping[type, Callable[[Any, _Planner], Step]] = {
     ScreeningInput: _screening,
     IndicatorInput: lambda each, _: _look_up("indicators", each.indicator, pl.Float64),
     ValueInput: lambda each, _: _look_up("values", each.value, pl.String if each.value == "segment" else pl.Float64),
+    LevelInput: lambda each, _: _look_up("levels", each.level, LEVEL_TYPES[each.level]),
+    TransactionInput: _transaction,
     Ratio: _ratio,
+    PolicyRatio: _ratio,
     CalculationInput: _calculation,
 }

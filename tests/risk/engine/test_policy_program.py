@@ -12,6 +12,7 @@ from fivefold.risk.compiler.analysis import analyse_canonical_policy
 from fivefold.risk.engine.explain.policies import OUTCOMES
 from fivefold.risk.engine.outcome_codes import rule_column
 from fivefold.risk.engine.policy_program import ACTION, DECIDED, PolicyOutcome, policy_program_for
+from fivefold.risk.engine.single.policies import single_policy
 from tests.risk.conftest import Refusal
 from tests.risk.engine.policies_small import (
     ACTIONS,
@@ -50,6 +51,17 @@ def test_many_rows_at_once_come_to_the_same_as_each_alone(
     made = program(policy(*rules, wins=wins))
     alone = [made.run(frame([row])).row(0) for row in drawn]
     assert made.run(frame(drawn)).rows() == alone
+
+
+@given(rules=drawn_rules, drawn=rows, wins=st.sampled_from(["first", "most severe"]))
+def test_one_entity_is_decided_on_in_plain_python_as_columns_do(
+    rules: list[Any], drawn: list[tuple[Any, ...]], wins: str
+) -> None:
+    made = program(policy(*rules, wins=wins))
+    single = single_policy(made)
+    assert single is not None
+    for row, columns in zip(frame(drawn).rows(named=True), made.run(frame(drawn)).rows(named=True), strict=True):
+        assert single.run(row) == columns
 
 
 def test_the_same_policy_is_compiled_once() -> None:
