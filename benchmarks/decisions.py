@@ -18,6 +18,13 @@ from sqlalchemy import Engine
 
 from benchmarks.platform.data import FIELDS, LEVELS, TRANSACTION_FIELDS, activate, add_customers, organise, transactions
 from benchmarks.platform.data import postgresql as new_postgresql
+from fivefold.risk.compiler.analysis import analyse_canonical_policy
+from fivefold.risk.engine.policy_program import policy_program_for
+from fivefold.risk.engine.single.policies import single_policy
+from fivefold.risk.facts.inputs import Needs
+from fivefold.risk.facts.single.plans import plan_for
+from fivefold.risk.language.expressions import input_key
+from fivefold.risk.language.policy import read_policy
 from fivefold.store.sql.database import open_database, upgrade
 from fivefold.usecases.accounts.organisations import add_member
 from fivefold.usecases.decisions.decide import decide
@@ -143,6 +150,15 @@ def _line(kind: str, policy: str, freshness: Freshness, times: list[float]) -> s
     return f"| {kind} | {policy} | {freshness} | {cuts[49]:.1f} | {cuts[89]:.1f} | {cuts[98]:.1f} |"
 
 
+def without_plain_form(name: str, rules: list[tuple[str, list[dict[str, object]], str]]) -> str:
+    """Name what a policy still asks of columns, which is slow for one entity."""
+    analysed = analyse_canonical_policy(read_policy(document(name, rules)).canonical)
+    asked = [input_key(each) for each in plan_for(Needs.of(analysed), (), "EUR").batch_only]
+    if single_policy(policy_program_for(analysed, {}, "EUR")) is None:
+        asked.append("its conditions")
+    return ", ".join(asked) or "nothing"
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -156,6 +172,8 @@ def main() -> None:
         with opened() as engine:
             for line in measured(kind, engine, calls):
                 print(line, flush=True)
+    for name, rules in (("thresholds", THRESHOLDS), ("history", [*THRESHOLDS, *HISTORY])):
+        print(f"\nWithout a plain form in {name}: {without_plain_form(name, rules)}.")
     print(f"\nLoad {os.getloadavg()[0]:.1f} after, on {os.cpu_count()} processors.")
 
 

@@ -145,7 +145,8 @@ def corrections(session: Session, ids: Sequence[int], *, for_value: bool) -> pl.
     schema = {**_TRANSACTIONS, **_FOR_VALUE} if for_value else _TRANSACTIONS
     query = f"SELECT entity_id, {_names(schema)}, id, kind, {COUNTS_FROM} FROM corrections WHERE entity_id IN :ids"  # noqa: S608 (our own words)
     more = {"id": pl.Int64, "kind": pl.String, "known_us": pl.Int64}
-    return read_rows(session, query, ids, {**schema, **more}).sort("known_us", "id").drop("id")
+    frame = read_rows(session, query, ids, {**schema, **more})
+    return (frame.sort("known_us", "id") if len(frame) > 1 else frame).drop("id")
 
 
 def corrections_to_come(session: Session, ids: Sequence[int], as_of_us: int) -> pl.DataFrame:

@@ -187,7 +187,7 @@ def load_decision_inputs(
     declared = FIELDS.validate_python(parties.kind.transaction_fields)
     pending = read_pending_transaction(transaction, declared, (entity.id, entity.external_id), now_us)
     whose = (entity.organisation_id, entity.type_id, [entity.id])
-    read = read_parts(session, *whose, parts, now_us, lists=bool(analysed.lists))
+    read = read_parts(session, *whose, parts, now_us, rates=rates, lists=bool(analysed.lists))
     portfolio = replace(
         read,
         pending=pending.frame,

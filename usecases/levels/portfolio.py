@@ -117,15 +117,17 @@ def read_parts(
     *,
     stored: pl.DataFrame | None = None,
     values: pl.DataFrame | None = None,
+    rates: RateTable | None = None,
     lists: bool = True,
 ) -> Portfolio:
     """Read the entities and some *parts* of what is known of them, and the named lists unless nothing names one.
 
-    The other arguments are those of `read_stored_portfolio`.
+    The *rates* are read too where they are not given. The other arguments are those of `read_stored_portfolio`.
     """
     kind = session.get_one(EntityType, type_id)
-    day = from_microseconds(as_of_us).date()
-    rates = rates_for(session, organisation_id, base_currency_of(session, organisation_id), day)
+    if rates is None:
+        day = from_microseconds(as_of_us).date()
+        rates = rates_for(session, organisation_id, base_currency_of(session, organisation_id), day)
     whose = loading.owned(session, entity_ids) if parts & {"transactions", "cases", "alerts", "indicators"} else None
     read: dict[str, pl.DataFrame] = {}
     if whose is not None and parts & {"transactions", "indicators"}:
@@ -167,8 +169,10 @@ def read_transactions(session: Session, whose: pl.DataFrame, as_of_us: int, *, f
     """
     ids = whose["fact_of"].unique().to_list()
     stored = loading.transactions(session, ids, for_value=for_value)
-    corrections = loading.corrections(session, ids, for_value=for_value).filter(pl.col("known_us") <= as_of_us)
-    return _counted_for(with_corrections(stored, corrections), whose, "at_us")
+    corrections = loading.corrections(session, ids, for_value=for_value)
+    if len(corrections):
+        stored = with_corrections(stored, corrections.filter(pl.col("known_us") <= as_of_us))
+    return _counted_for(stored, whose, "at_us")
 
 
 def coming_corrections(session: Session, whose: pl.DataFrame, as_of_us: int) -> pl.DataFrame:
@@ -196,7 +200,7 @@ def _entities(session: Session, entity_ids: Sequence[int], fields: Mapping[str, 
 
 def _mixed(session: Session, whose: pl.DataFrame, part: str, declared: Mapping[str, FieldType]) -> bool:
     """Tell whether something that is owned is of a type that means something else by the name of a field."""
-    for type_id in whose["type_id"].drop_nulls().unique():
+    for type_id in set(whose["type_id"].to_list()) - {None}:
         theirs = FIELDS.validate_python(getattr(session.get_one(EntityType, type_id), part))
         if any(
             value_type_of(theirs[name]) is not value_type_of(form) for name, form in declared.items() if name in theirs
