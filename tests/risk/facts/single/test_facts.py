@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fivefold.domain.clock import to_microseconds
 from fivefold.domain.money import Rate, RateTable
 from fivefold.risk.facts.records import prepare_records
-from fivefold.risk.facts.single.facts import SingleFacts, of_columns, of_records, of_stored
+from fivefold.risk.facts.single.facts import SingleFacts, in_order, of_columns, of_records, rows_of_stored
 from fivefold.risk.facts.single.values import LeftToColumnsError
 from fivefold.risk.facts.transactions import prepare_stored
 
@@ -66,7 +66,7 @@ def content(facts: SingleFacts) -> list[Any]:
 def test_stored_transactions_are_read_as_columns_read_them(rows: list[Any], entity: str) -> None:
     frame = frame_of(rows)
     columns = of_columns(prepare_stored(frame, RATES, DECLARED), entity, NOW)
-    plain = of_stored(frame, RATES, DECLARED, entity, NOW)
+    plain = in_order(rows_of_stored(frame, RATES, DECLARED, entity), NOW)
     assert content(plain) == content(columns)
     assert [row["time"] for row in plain.rows] == sorted(row["time"] for row in columns.rows)
 
@@ -89,14 +89,14 @@ GOOD = {**dict.fromkeys(SCHEMA), "entity_id": "a", "time": NOW, "amount": 1.0, "
 )
 def test_what_must_be_named_is_left_to_columns(wrong: Any) -> None:
     with pytest.raises(LeftToColumnsError):
-        of_stored(frame_of([GOOD, {**GOOD, **wrong}]), RATES, DECLARED, "a", NOW)
-    assert len(of_stored(frame_of([GOOD, {**GOOD, **wrong, "entity_id": "b"}]), RATES, DECLARED, "a", NOW).rows) == 1
+        rows_of_stored(frame_of([GOOD, {**GOOD, **wrong}]), RATES, DECLARED, "a")
+    assert len(rows_of_stored(frame_of([GOOD, {**GOOD, **wrong, "entity_id": "b"}]), RATES, DECLARED, "a")) == 1
 
 
 @pytest.mark.parametrize("declared", [{"amount": "number"}, {"absent": "text"}])
 def test_fields_that_cannot_be_declared_are_left_to_columns(declared: Any) -> None:
     with pytest.raises(LeftToColumnsError):
-        of_stored(frame_of([GOOD]), RATES, declared, "a", NOW)
+        rows_of_stored(frame_of([GOOD]), RATES, declared, "a")
 
 
 times = st.sampled_from(
