@@ -155,14 +155,20 @@ def weighted(ruleset: Ruleset) -> Any:
 
 
 def test_the_weights_are_those_of_the_description() -> None:
+    """Its table has one weight for the type of customer, which who the customer is and what it does share here."""
     score = weighted(bundled_ruleset(WEIGHTED))
-    order = ("geography", "customer-type", "product", "behavioural-deviation", "velocity")
-    assert {column: [int(weights[factor]) for factor in order] for column, weights in score.weights.items()} == {
+    order = ("geography", "customer-type", "business-activity", "product", "behavioural-deviation", "velocity")
+    table = {
         "retail": [15, 10, 10, 25, 40],
         "sme": [20, 15, 20, 25, 20],
         "large-corporate": [25, 20, 25, 20, 10],
         "pep-or-high-risk": [30, 35, 15, 15, 5],
     }
+    for column, weights in score.weights.items():
+        geography, who, activity, *others = (int(weights[factor]) for factor in order)
+        assert min(who, activity) >= 5
+        assert [geography, who + activity, *others] == table[column]
+    assert score.weights.keys() == table.keys()
     assert score.bands == (31, 61, 86)
 
 
