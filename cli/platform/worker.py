@@ -74,6 +74,7 @@ def _work(
     from fivefold.usecases.levels.worker_loop import LoopHealth, PeriodicTask, drain, run_forever
     from fivefold.usecases.monitoring.operations import noted
     from fivefold.usecases.rulesets.activate import has_waiting_backfills
+    from fivefold.usecases.rulesets.markings import has_open_markings
     from fivefold.usecases.webhooks.dispatcher import deliver_due, keep_delivering
 
     tally = Tally()
@@ -82,7 +83,7 @@ def _work(
     tasks = _tasks(engine, clock, batch, tally, stop, pages)
     if once:
         webhooks_task = PeriodicTask("webhooks", lambda: deliver_due(engine) > 0, 0.5)
-        drain([*tasks, webhooks_task], until=lambda: not has_waiting_backfills(engine))
+        drain([*tasks, webhooks_task], until=lambda: not (has_waiting_backfills(engine) or has_open_markings(engine)))
         echo(f"{_summary(tally)}; nothing is left to do.")
         if tally.assessed > tally.with_level:
             echo("`fivefold level` says why some have no level.")
@@ -121,6 +122,7 @@ def _tasks(
     from fivefold.usecases.levels.worker_loop import ChampionWatcher, PeriodicTask
     from fivefold.usecases.monitoring.validation_jobs import run_next_validation
     from fivefold.usecases.rulesets.activate import advance_backfills
+    from fivefold.usecases.rulesets.markings import advance_markings
     from fivefold.usecases.shared.idempotency import prune_keys
 
     settings = read_settings()
@@ -141,6 +143,7 @@ def _tasks(
     return [
         PeriodicTask("assess", assess, 0.1),
         PeriodicTask("backfills", lambda: advance_backfills(engine, clock()) > 0, 1.0),
+        PeriodicTask("markings", lambda: advance_markings(engine, clock()) > 0, 0.5),
         PeriodicTask("backtests", lambda: run_next_backtest(engine, clock(), stopping=stop.is_set), 1.0),
         PeriodicTask("validations", lambda: run_next_validation(engine, clock(), stopping=stop.is_set), 1.0),
         PeriodicTask("evidence", lambda: run_next_evidence(engine, settings, clock(), stopping=stop.is_set), 1.0),

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.levels.markings import is_yet_to_be_marked
 from fivefold.store.sql.keyset import rows_of, scalars_of, where_given
 from fivefold.store.tables.entities import Entity, EntityType, OrganisationSettings, ValueScore
 from fivefold.store.tables.events import Decision, Policy
@@ -59,6 +60,7 @@ class EntityState:
     Attributes:
         standing: None if it was never assessed.
         mark: its due mark.
+        is_marked_later: a change that holds has yet to mark it.
         value: the latest value score; None if there is none, or it has no value.
     """
 
@@ -68,14 +70,19 @@ class EntityState:
     content_hash: str | None
     mark: DueMark | None
     value: ValueScore | None
+    is_marked_later: bool
 
 
-def standpoint_of(session: Session, entity_id: int) -> EntityState:
+def standpoint_of(session: Session, entity_id: int, now_us: int) -> EntityState:
     """Find an entity's current level and value score, in one statement."""
+    marked_later = is_yet_to_be_marked(Entity.type_id, Entity.id, now_us)
     latest = select(func.max(ValueScore.as_of_us)).where(ValueScore.entity_id == entity_id).scalar_subquery()
     valued = (ValueScore.entity_id == Entity.id, ValueScore.as_of_us == latest, ValueScore.score.is_not(None))
     row = session.execute(
-        select(Standing, Family.name, RulesetVersion.number, RulesetVersion.content_hash, DueMark, ValueScore)
+        select(
+            *(Standing, Family.name, RulesetVersion.number, RulesetVersion.content_hash, DueMark, ValueScore),
+            marked_later,
+        )
         .select_from(Entity)
         .outerjoin(Standing, Standing.entity_id == Entity.id)
         .outerjoin(RulesetVersion, RulesetVersion.id == Standing.version_id)

@@ -7,7 +7,6 @@ clears marks.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import IntFlag
 from typing import Any, NamedTuple, cast
 
@@ -124,29 +123,3 @@ def mark(session: Session, subjects: Iterable[Subject], reason: Reason, due_us: 
         session.connection().execute(_UPSERT[dialect], {**values, **columns})
     else:
         session.connection().execute(_UPSERT[dialect], [{**subject._asdict(), **values, **NEW} for subject in ordered])
-
-
-@dataclass(frozen=True)
-class QueueDepth:
-    """What an organisation's workers have before them.
-
-    Attributes:
-        due: how many entities are to be assessed.
-        oldest_us: since when the first of them is due.
-        quarantined: how many failed too often to be tried again.
-    """
-
-    due: int
-    oldest_us: int | None
-    quarantined: int
-
-
-def queue_depth(session: Session, organisation_id: int, now_us: int) -> QueueDepth:
-    """Count what is due now in an organisation."""
-    due = DueMark.quarantined.is_(False) & (DueMark.due_us <= now_us)
-    row = session.execute(
-        select(
-            func.count().filter(due), func.min(DueMark.due_us).filter(due), func.count().filter(DueMark.quarantined)
-        ).where(DueMark.organisation_id == organisation_id)
-    ).one()
-    return QueueDepth(*row)

@@ -17,15 +17,10 @@ def current_level(session: Session, entity_id: int) -> Standing | None:
     return session.get(Standing, entity_id)
 
 
-def due_mark(session: Session, entity_id: int) -> DueMark | None:
-    """Find an entity's due mark."""
-    return session.get(DueMark, entity_id)
-
-
-def is_refreshing(mark: DueMark | None, now_us: int) -> bool:
-    """Tell whether an entity is about to be assessed: it is due, or leased."""
-    if mark is None:
-        return False
+def is_refreshing(mark: DueMark | None, now_us: int, *, is_marked_later: bool = False) -> bool:
+    """Tell whether an entity is about to be assessed: it is due, or leased, or a change has yet to mark it."""
+    if mark is None or is_marked_later:
+        return is_marked_later
     waits = not mark.quarantined and mark.due_us is not None and mark.due_us <= now_us
     return waits or (mark.lease_until_us is not None and mark.lease_until_us > now_us)
 

@@ -11,6 +11,7 @@ from sqlalchemy import Table, case, func, literal_column, select
 from sqlalchemy.orm import Session
 
 from fivefold.store.levels.assessment_queue import BULK, EVENT
+from fivefold.store.levels.markings import waiting_counts
 from fivefold.store.levels.overrides import is_live
 from fivefold.store.tables.entities import Entity, EntityType, OrganisationSettings
 from fivefold.store.tables.events import Delivery, Endpoint, MaterialChange, ValidationRun
@@ -58,7 +59,7 @@ def ahead_counts(session: Session, latest_us: int) -> list[tuple[int, int]]:
 
 
 def due_counts(session: Session, now_us: int) -> list[tuple[int, int, int]]:
-    """Count the due entities: organisation, how many, since when the first is due."""
+    """Count the due entities: organisation, how many, since when the first is due. Those yet to be marked are."""
     counts: dict[int, tuple[int, int]] = {}
     # One statement for each priority, grouped by a sum: so SQLite takes the index by due moment. Otherwise it would
     # read the whole index by organisation.
@@ -69,6 +70,9 @@ def due_counts(session: Session, now_us: int) -> list[tuple[int, int, int]]:
         for number, count, oldest_us in session.execute(statement):
             before, since_us = counts.get(number, (0, oldest_us))
             counts[number] = (before + count, min(since_us, oldest_us))
+    for number, count, oldest_us in waiting_counts(session, now_us):
+        before, since_us = counts.get(number, (0, oldest_us))
+        counts[number] = (before + count, min(since_us, oldest_us))
     return [(number, count, oldest_us) for number, (count, oldest_us) in sorted(counts.items())]
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import Select, Subquery, func, literal, select, tuple_, union_al
 from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import Page, Part
+from fivefold.store.levels.markings import marked_from_us
 from fivefold.store.sql.keyset import require_key, rows_of
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.levels import DueMark, Standing
@@ -79,14 +80,23 @@ def current_levels_of(session: Session, wanted: Wanted, order: Order, part: Part
         return Page()
     first = union_all(*numbers).subquery()
     statement = (
-        select(Standing, Entity.external_id, Family.name, RulesetVersion.number, DueMark.due_us)
+        select(
+            *(Standing, Entity.external_id, Family.name, RulesetVersion.number, DueMark.due_us),
+            marked_from_us(Standing.type_id, Standing.entity_id),
+        )
         .join(first, first.c.entity_id == Standing.entity_id)
         .join(Entity, Entity.id == Standing.entity_id)
         .outerjoin(RulesetVersion, RulesetVersion.id == Standing.version_id)
         .outerjoin(Family, Family.id == RulesetVersion.family_id)
         .outerjoin(DueMark, DueMark.entity_id == Standing.entity_id)
     )
-    return rows_of(session, statement, keys, part, descending=True).map(lambda row: CurrentLevelRow(*row))
+    return rows_of(session, statement, keys, part, descending=True).map(_row)
+
+
+def _row(row: Any) -> CurrentLevelRow:
+    standing, external_id, ruleset, version, *moments = row
+    due_us = min((each for each in moments if each is not None), default=None)
+    return CurrentLevelRow(standing, external_id, ruleset, version, due_us)
 
 
 def _branches(wanted: Wanted, order: Order, part: Part) -> Iterator[Subquery]:

@@ -3,27 +3,22 @@
 One backfill runs for each type: a newer one covers all entities, so it ends an older one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import func, literal, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import WHOLE, Page, Part
-from fivefold.store.levels import assessment_queue as due
-from fivefold.store.levels.assessment_queue import BULK, Reason, Subject
+from fivefold.store.levels.assessment_queue import Subject
 from fivefold.store.sql.keyset import scalars_of
 from fivefold.store.tables.entities import Entity
-from fivefold.store.tables.levels import DueMark
 from fivefold.store.tables.rulesets import Activation, Family, RulesetVersion
 
 PER_SECOND = 200
 """Entities that become due in a second, by default."""
 AT_ONCE = 5_000
 """Entities that are read and marked together."""
-_INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,23 +153,6 @@ def entities_after(session: Session, type_id: int, after_id: int, most: int) -> 
         .limit(most)
     )
     return [Subject(*row) for row in session.execute(statement)]
-
-
-def mark_type(session: Session, type_id: int, reason: Reason, due_us: int) -> int:
-    """Mark all entities of a type due, with the lower priority; return how many they are.
-
-    One statement: however many there are, its locks are held only as long as the database needs.
-    """
-    values = {"due_us": due_us, "priority": BULK, "reasons": int(reason), **due.NEW}
-    everyone = (
-        select(Entity.id, Entity.organisation_id, Entity.type_id, *(literal(each) for each in values.values()))
-        .where(Entity.type_id == type_id, Entity.erased_us.is_(None))
-        .order_by(Entity.id)
-    )
-    insert = _INSERT[session.get_bind().dialect.name]
-    new = insert(DueMark).from_select(["entity_id", "organisation_id", "type_id", *values], everyone)
-    session.execute(due.upsert(new))
-    return count_of_type(session, type_id)
 
 
 def count_of_type(session: Session, type_id: int, until_id: int | None = None) -> int:

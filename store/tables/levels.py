@@ -251,6 +251,27 @@ class DueMark(Base):
     error: Mapped[str | None] = mapped_column(Text)
 
 
+class Marking(Base):
+    """A change that makes everybody of a type due, until all are marked. See `store.levels.markings`.
+
+    Attributes:
+        reasons: as of a due mark.
+        from_us: from when they are due; a list may hold from a later day on.
+        begun_us: when the change was made.
+        reached_id: entities up to here are marked.
+    """
+
+    __tablename__ = "markings"
+
+    id: Mapped[int] = mapped_column(BIG, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
+    type_id: Mapped[int] = mapped_column(ForeignKey("entity_types.id"), index=True)
+    reasons: Mapped[int] = mapped_column(Integer)
+    from_us: Mapped[int] = mapped_column(BigInteger)
+    begun_us: Mapped[int] = mapped_column(BigInteger)
+    reached_id: Mapped[int] = mapped_column(BIG)
+
+
 class OverrideRow(Base):
     """A level that one person asks for and another approves; whether it is live also depends on `until_us`."""
 

@@ -25,9 +25,9 @@ from fivefold.store.accounts.lists import list_rows
 from fivefold.store.accounts.organisation import lock_organisation
 from fivefold.store.audit.chain import digest_of
 from fivefold.store.levels.assessment_queue import Reason
-from fivefold.store.rulesets.activations import mark_type
+from fivefold.store.levels.markings import mark_everybody
 from fivefold.store.rulesets.rulesets import all_active_versions
-from fivefold.store.tables.entities import ListVersionRow
+from fivefold.store.tables.entities import EntityType, ListVersionRow
 from fivefold.usecases.accounts.purposes import checked_purpose
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
@@ -126,7 +126,7 @@ def missing_versions(session: Session, organisation_id: int, document: NamedList
 
 
 def put_list_in(session: Session, context: Context, document: NamedList, now_us: int, *, marks: bool = True) -> ListPut:
-    """Add versions of a list, later than all that are there; the entities that they touch become due.
+    """Add versions of a list, later than all that are there; the entities that they touch become due, part by part.
 
     Called once the change is approved, in its transaction. Without *marks* no entity becomes due, and `touched` is 0.
 
@@ -148,7 +148,7 @@ def put_list_in(session: Session, context: Context, document: NamedList, now_us:
     session.add_all(new)
     session.flush()
     touched = sum(
-        mark_type(session, type_id, Reason.LIST, max(now_us, new[0].since_us))
+        mark_everybody(session, session.get_one(EntityType, type_id), Reason.LIST, new[0].since_us, now_us)
         for type_id in _types_reading(session, context.organisation_id, document.name)
         if marks
     )

@@ -21,7 +21,7 @@ from fivefold.store.accounts.organisation import (
 )
 from fivefold.store.audit.chain import digest_of
 from fivefold.store.levels.assessment_queue import Reason
-from fivefold.store.rulesets.activations import mark_type
+from fivefold.store.levels.markings import mark_everybody
 from fivefold.store.tables.accounts import RateTableRow
 from fivefold.store.tables.entities import EntityType
 from fivefold.usecases.shared.actors import Actor
@@ -147,8 +147,8 @@ def put_rates_in(
     session.add(row)
     session.flush()
     of = EntityType.organisation_id == context.organisation_id
-    for type_id in session.scalars(select(EntityType.id).where(of)) if marks else ():
-        mark_type(session, type_id, Reason.LIST, now_us)
+    for kind in session.scalars(select(EntityType).where(of).order_by(EntityType.id)) if marks else ():
+        mark_everybody(session, kind, Reason.LIST, now_us, now_us)
     context.record(
         session,
         "rates.added",

@@ -223,16 +223,18 @@ def _decide_and_store(
         if recorded is not None:
             return recorded, False
         parties, policy = _subjects_and_policy(session, context, request)
-        point = standpoint_of(session, parties.entity.id)
+        now = context.now()
+        point = standpoint_of(session, parties.entity.id, now)
         never = point.standing is None
         if request.freshness is Freshness.STORED or (request.freshness is Freshness.REFRESH and not never):
-            return _decide_once(session, request, parties, policy, point, context.now()), False
+            return _decide_once(session, request, parties, policy, point, now), False
         subject = subject_of(parties.entity)
     assess_now(context.engine, subject, clock=context.clock, valuer=valuer, actor=context.actor.name)
     with context.reading() as session:
         parties, policy = _subjects_and_policy(session, context, request)
-        point = standpoint_of(session, parties.entity.id)
-        return _decide_once(session, request, parties, policy, point, context.now()), True
+        now = context.now()
+        point = standpoint_of(session, parties.entity.id, now)
+        return _decide_once(session, request, parties, policy, point, now), True
 
 
 def _subjects_and_policy(

@@ -19,6 +19,7 @@ from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels import levels
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.levels.failures import AssessmentFailure, assessment_failures
+from fivefold.store.levels.markings import due_state
 from fivefold.store.sql.clocks import ahead_error, ahead_message, latest_us
 from fivefold.store.sql.database import read_once
 from fivefold.store.tables.entities import Entity, EntityType
@@ -124,10 +125,11 @@ def read_level_of_profile(
     now = context.now()
     with context.reading() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id)
-        standing, mark = levels.current_level(session, entity.id), levels.due_mark(session, entity.id)
+        standing = levels.current_level(session, entity.id)
+        mark, is_marked_later = due_state(session, entity.id, now)
         old = standing is None or now - standing.assessed_us > HOUR_US
         subject = subject_of(entity)
-    if old or _waits(mark, now):
+    if old or is_marked_later or _waits(mark, now):
         assess_now(context.engine, subject, clock=context.clock, valuer=valuer, actor=context.actor.name)
     return _stored_level(context, type_name, external_id, context.now())
 
@@ -244,8 +246,9 @@ def _waits(mark: DueMark | None, now: int) -> bool:
 def _stored_level(context: Context, type_name: str, external_id: str, now: int) -> LevelView:
     with context.reading() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id)
-        standing, mark = levels.current_level(session, entity.id), levels.due_mark(session, entity.id)
-        waits = levels.is_refreshing(mark, now)
+        standing = levels.current_level(session, entity.id)
+        mark, is_marked_later = due_state(session, entity.id, now)
+        waits = levels.is_refreshing(mark, now, is_marked_later=is_marked_later)
         problem = None if mark is None else mark.error
         ahead = None if standing is None else ahead_error(session, standing.assessed_us, now)
         if standing is None:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from fivefold.domain.clock import DAY_US, SECOND_US, now_microseconds
 from fivefold.domain.errors import StoreError
-from fivefold.store.levels.assessment_queue import queue_depth
+from fivefold.store.levels.queue_depth import queue_depth
 from fivefold.store.monitoring import operations as store
 from fivefold.store.sql.database import writing
 from fivefold.usecases.audit.proof import ProofLine, read_proof

@@ -5,7 +5,8 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from fivefold.store.levels import assessment_queue as due
-from fivefold.store.levels.assessment_queue import QueueDepth, Reason, Subject, queue_depth
+from fivefold.store.levels.assessment_queue import Reason, Subject
+from fivefold.store.levels.queue_depth import QueueDepth, queue_depth
 from fivefold.store.tables.levels import DueMark
 from tests.usecases.planted import Planted, planted
 

@@ -1,14 +1,11 @@
 """Everyone of a type, part by part, in the order of their numbers; nobody twice, nobody who was erased."""
 
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
 from fivefold.store.accounts import tokens as accounts
-from fivefold.store.levels import assessment_queue as due
-from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason, Subject
-from fivefold.store.rulesets.activations import count_of_type, entities_after, mark_type
+from fivefold.store.rulesets.activations import count_of_type, entities_after
 from fivefold.store.tables.entities import Entity, EntityType
-from fivefold.store.tables.levels import DueMark
 
 
 def people(session: Session, count: int, type_name: str = "customer") -> int:
@@ -39,18 +36,3 @@ def test_they_are_counted_up_to_a_number(engine: Engine) -> None:
         kind = people(session, 5)
         session.execute(update(Entity).where(Entity.id == 2).values(erased_us=1))
         assert (count_of_type(session, kind), count_of_type(session, kind, 3), count_of_type(session, 99)) == (4, 2, 0)
-
-
-def test_everyone_is_marked_behind_what_just_happened(engine: Engine) -> None:
-    with Session(engine) as session, session.begin():
-        kind = people(session, 4)
-        people(session, 2, "company")
-        session.execute(update(Entity).where(Entity.id == 3).values(erased_us=1))
-        due.mark(session, [Subject(2, 1, kind)], Reason.TAG, 5)
-        assert mark_type(session, kind, Reason.LIST, 17) == 3
-        marks = session.scalars(select(DueMark).order_by(DueMark.entity_id))
-        assert [(mark.entity_id, mark.due_us, mark.priority, mark.reasons, mark.revision) for mark in marks] == [
-            (1, 17, BULK, Reason.LIST, 1),
-            (2, 5, EVENT, Reason.TAG | Reason.LIST, 2),
-            (4, 17, BULK, Reason.LIST, 1),
-        ]

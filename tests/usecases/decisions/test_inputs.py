@@ -42,7 +42,7 @@ def gathered(desk: Desk, *conditions: Any, name: str = "ada") -> DecisionInputs:
     rules = [{"when": condition, "action": "note"} for condition in conditions]
     with Session(desk.bank.engine) as session:
         parties = parties_of(session, desk.bank.of, "customer", name, "")
-        point = standpoint_of(session, parties.entity.id)
+        point = standpoint_of(session, parties.entity.id, NOW)
         return load_decision_inputs(
             session, read_policy(document(rules)).canonical, parties, point, cash(), desk.bank.now
         )

@@ -181,6 +181,9 @@ def test_who_is_at_it_is_told_and_who_is_quarantined_is_not_about_to_be_computed
     ):
         assert is_refreshing(DueMark(**{**nothing, **known}), 5) is told
     assert not is_refreshing(None, 5)
+    quarantined = DueMark(**{**nothing, "quarantined": True})
+    assert is_refreshing(None, 5, is_marked_later=True)
+    assert is_refreshing(quarantined, 5, is_marked_later=True), "its mark will be set anew"
 
 
 def test_stale_rates_are_told_where_money_was_converted(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:

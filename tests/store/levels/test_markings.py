@@ -1,0 +1,117 @@
+"""Everybody of a type is made due part by part; an entity that is not marked yet counts as due."""
+
+import pytest
+from sqlalchemy import Engine, select, update
+from sqlalchemy.orm import Session
+
+from fivefold.store.levels import assessment_queue as due
+from fivefold.store.levels import markings
+from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason, Subject
+from fivefold.store.levels.markings import (
+    WaitingCount,
+    due_state,
+    lock_marking,
+    mark_everybody,
+    mark_part,
+    marked_from_us,
+    open_markings,
+    waiting_counts,
+)
+from fivefold.store.tables.entities import Entity, EntityType
+from fivefold.store.tables.levels import DueMark, Marking
+from tests.store.rulesets.test_backfills import people
+
+NOW = 17
+
+
+def marked(session: Session) -> list[tuple[int, int | None, int, int, int]]:
+    rows = session.scalars(select(DueMark).order_by(DueMark.entity_id))
+    return [(row.entity_id, row.due_us, row.priority, row.reasons, row.revision) for row in rows]
+
+
+def waiting(session: Session, now_us: int = NOW) -> list[bool]:
+    """Tell of everybody whether a change has yet to mark them."""
+    return [due_state(session, number, now_us)[1] for number in session.scalars(select(Entity.id).order_by(Entity.id))]
+
+
+@pytest.fixture
+def customers(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> EntityType:
+    """Five customers, the third of them erased, and two companies; two are marked at a time."""
+    monkeypatch.setattr(markings, "PART", 2)
+    with Session(engine, expire_on_commit=False) as session, session.begin():
+        number = people(session, 5)
+        people(session, 2, "company")
+        session.execute(update(Entity).where(Entity.id == 3).values(erased_us=1))
+        return session.get_one(EntityType, number)
+
+
+def test_few_are_marked_at_once_behind_what_just_happened(
+    engine: Engine, customers: EntityType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(markings, "PART", 5)
+    with Session(engine) as session, session.begin():
+        due.mark(session, [Subject(2, customers.organisation_id, customers.id)], Reason.TAG, 5)
+        assert mark_everybody(session, customers, Reason.LIST, 0, NOW) == 4
+        assert marked(session) == [
+            (1, 17, BULK, Reason.LIST, 1),
+            (2, 5, EVENT, Reason.TAG | Reason.LIST, 2),
+            (4, 17, BULK, Reason.LIST, 1),
+            (5, 17, BULK, Reason.LIST, 1),
+        ]
+        assert not open_markings(session)
+        assert not any(waiting(session))
+
+
+def test_the_others_wait_for_workers_and_count_as_due(engine: Engine, customers: EntityType) -> None:
+    with Session(engine) as session, session.begin():
+        assert mark_everybody(session, customers, Reason.LIST, 0, NOW) == 4
+        assert [row[0] for row in marked(session)] == [1, 2]
+        assert waiting(session) == [False, False, True, True, True, False, False], (
+            "companies have nothing to do with it"
+        )
+        assert waiting_counts(session, NOW) == [WaitingCount(customers.organisation_id, 2, NOW)]
+        assert waiting_counts(session, NOW, customers.organisation_id + 1) == []
+        (number,) = open_markings(session)
+        marking = lock_marking(session, number)
+        assert marking is not None
+        assert [mark_part(session, marking, NOW + 1), mark_part(session, marking, NOW + 2)] == [2, 0]
+        assert [row[:2] for row in marked(session)] == [(1, 17), (2, 17), (4, 18), (5, 18)]
+        assert not any(waiting(session))
+        assert waiting_counts(session, NOW) == []
+        assert lock_marking(session, number) is None, "it is over"
+
+
+def test_who_is_due_for_something_else_is_counted_once(engine: Engine, customers: EntityType) -> None:
+    with Session(engine) as session, session.begin():
+        due.mark(session, [Subject(4, customers.organisation_id, customers.id)], Reason.TAG, NOW)
+        due.mark(session, [Subject(5, customers.organisation_id, customers.id)], Reason.INTERVAL, NOW + 1)
+        mark_everybody(session, customers, Reason.LIST, 0, NOW)
+        assert waiting_counts(session, NOW) == [WaitingCount(customers.organisation_id, 1, NOW)]
+
+
+def test_what_holds_from_a_later_moment_on_makes_due_from_then_on(engine: Engine, customers: EntityType) -> None:
+    with Session(engine) as session, session.begin():
+        mark_everybody(session, customers, Reason.LIST, NOW + 10, NOW)
+        assert not any(waiting(session, NOW + 9))
+        assert waiting(session, NOW + 10)[4]
+        assert waiting_counts(session, NOW) == []
+        later = select(marked_from_us(Entity.type_id, Entity.id)).where(Entity.id == 5)
+        assert session.scalar(later) == NOW + 10
+        (number,) = open_markings(session)
+        marking = session.get_one(Marking, number)
+        mark_part(session, marking, NOW + 1)
+        assert {row[1] for row in marked(session)} == {NOW + 10}
+
+
+def test_several_changes_are_marked_each_for_itself(engine: Engine, customers: EntityType) -> None:
+    with Session(engine) as session, session.begin():
+        mark_everybody(session, customers, Reason.LIST, 0, NOW)
+        first = session.get_one(Marking, open_markings(session)[0])
+        mark_part(session, first, NOW)
+        session.execute(update(DueMark).values(due_us=None, reasons=0))
+        mark_everybody(session, customers, Reason.VALUE, 0, NOW)
+        second = session.get_one(Marking, open_markings(session)[1])
+        assert mark_part(session, first, NOW) == 0
+        assert waiting(session)[3], "the second has yet to reach it"
+        mark_part(session, second, NOW)
+        assert {row[0]: row[3] for row in marked(session)} == dict.fromkeys((1, 2, 4, 5), Reason.VALUE)
