@@ -38,6 +38,7 @@ EXTRAS = {
         "uvicorn",
         "uvloop",
     ),
+    "tables": ("defusedxml", "openpyxl"),
 }
 """The modules that come with each extra of pyproject.toml; a test compares them."""
 NAME = "fivefold-plain"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from fivefold.cli.rules import assess, examples, governance, proposals, rulesets, what_if
+from fivefold.cli.rules import assess, examples, governance, proposals, rulesets, tables, what_if
 from fivefold.cli.rules.options import with_options
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -21,6 +21,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 """Every command in the order in which help lists it."""
 
+TABLE_COMMANDS: dict[str, Callable[..., None]] = {"export": tables.export_table, "import": tables.import_table}
+"""Those of decision tables, under a word of their own."""
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands under one word."""
@@ -31,4 +34,10 @@ def add_to(app: typer.Typer) -> None:
     )
     for name, command in COMMANDS.items():
         rules.command(name=name)(with_options(command))
+    table = typer.Typer(
+        help="The cases of a rule as a decision table, and back.", no_args_is_help=True, rich_markup_mode=None
+    )
+    for name, command in TABLE_COMMANDS.items():
+        table.command(name=name)(command)
+    rules.add_typer(table, name="table")
     app.add_typer(rules, name="rules")

@@ -1,4 +1,4 @@
-"""Prints the results of backtests and validations, and writes them as files."""
+"""Prints the results of backtests and validations, and writes them, and drafts, as files."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fivefold.cli.terminal import echo, show_table, warn
+from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import replacing
 
 if TYPE_CHECKING:
@@ -20,6 +21,20 @@ SeedOption = Annotated[
     int, typer.Option("--seed", min=0, help="Of everything drawn at random: equal seeds, equal answers.")
 ]
 DataOption = Annotated[Path, typer.Option("--data", help="Entities: Parquet, CSV, JSON or JSON lines, one row each.")]
+
+OutputOption = Annotated[Path, typer.Option("--output", "-o", help="The draft that is written.")]
+
+
+def refuse_the_same(path: str, output: Path) -> None:
+    """Refuse a draft that would take the place of its ruleset."""
+    if output.exists() and Path(path).exists() and output.samefile(path):
+        raise ConfigError(f"--output is {output}, the ruleset itself; a draft is another file")
+
+
+def write_draft(output: Path, draft: str) -> None:
+    """Write a draft, whole or not at all."""
+    with replacing(output) as unfinished:
+        unfinished.write_text(draft, encoding="utf-8")
 
 
 def show(page: "ReportPage") -> None:

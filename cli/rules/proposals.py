@@ -5,7 +5,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fivefold.cli.rules.evidence import DataOption, HtmlOption, JsonOption, SeedOption, show, write_evidence, write_json
+from fivefold.cli.rules.evidence import (
+    DataOption,
+    HtmlOption,
+    JsonOption,
+    OutputOption,
+    SeedOption,
+    refuse_the_same,
+    show,
+    write_draft,
+    write_evidence,
+    write_json,
+)
 from fivefold.cli.rules.options import (
     LabelOptions,
     LabelsOption,
@@ -25,7 +36,6 @@ from fivefold.domain.text import percent
 if TYPE_CHECKING:
     from fivefold.risk.governance.thresholds.propose import ThresholdProposal
 
-OutputOption = Annotated[Path, typer.Option("--output", "-o", help="The draft that is written.")]
 WithinOption = Annotated[
     float | None, typer.Option("--within", min=0, help="Write no draft while levels are so many percent off at most.")
 ]
@@ -59,7 +69,7 @@ def write_points_draft(
     from fivefold.usecases.portfolio_files.bundled import ruleset_text
     from fivefold.usecases.portfolio_files.governance import propose_points_from_files
 
-    _refuse_the_same(path, output)
+    refuse_the_same(path, output)
     text, at = ruleset_text(path), past_moment(as_of)
     proposal, draft = propose_points_from_files(
         text,
@@ -71,7 +81,7 @@ def write_points_draft(
         learn_as_of=None if learn_as_of is None else _earlier(learn_as_of, at),
         undated_known=known.undated_known,
     )
-    _write_draft(output, draft)
+    write_draft(output, draft)
     page = points_page(proposal)
     show(page)
     write_evidence("points proposal", proposal, page, html, json)
@@ -84,16 +94,6 @@ def _earlier(learn_as_of: str, at: int) -> int:
     if earlier >= at:
         raise ConfigError("--learn-as-of must be before --as-of: what became known between the two is learnt from")
     return earlier
-
-
-def _refuse_the_same(path: str, output: Path) -> None:
-    if output.exists() and Path(path).exists() and output.samefile(path):
-        raise ConfigError(f"--output is {output}, the ruleset itself; a draft is another file")
-
-
-def _write_draft(output: Path, draft: str) -> None:
-    with replacing(output) as unfinished:
-        unfinished.write_text(draft, encoding="utf-8")
 
 
 def write_threshold_draft(
@@ -118,7 +118,7 @@ def write_threshold_draft(
     from fivefold.usecases.portfolio_files.bundled import ruleset_text
     from fivefold.usecases.portfolio_files.governance import propose_from_files
 
-    _refuse_the_same(path, output)
+    refuse_the_same(path, output)
     if until is not None and labels is None:
         raise ConfigError("--until says which labels count; give --labels too")
     text, at = ruleset_text(path), past_moment(as_of)
@@ -134,7 +134,7 @@ def write_threshold_draft(
     )
     proposal = made.proposal
     if not proposal.kept:
-        _write_draft(output, made.text)
+        write_draft(output, made.text)
     if moves is not None:
         with replacing(moves) as unfinished:
             made.movers.write_csv(unfinished)

@@ -1,0 +1,70 @@
+"""`fivefold rules table export` and `import`: the cases of a rule as a decision table for a spreadsheet, and back."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fivefold.cli.rules.evidence import OutputOption, refuse_the_same, write_draft
+from fivefold.cli.rules.options import RulesetArgument
+from fivefold.cli.terminal import echo
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.files import replacing
+from fivefold.domain.text import count_text
+
+RuleArgument = Annotated[str, typer.Argument(metavar="RULE", help="The id of the rule.")]
+
+
+class TableFormat(StrEnum):
+    """What a file of a decision table is."""
+
+    CSV = "csv"
+    XLSX = "xlsx"
+
+
+FormatOption = Annotated[
+    TableFormat | None, typer.Option("--format", help="What the file is; by its ending without this.")
+]
+
+
+def export_table(
+    path: RulesetArgument,
+    rule: RuleArgument,
+    to: Annotated[Path, typer.Option("--to", help="The table that is written, as .csv or .xlsx.")],
+    format_: FormatOption = None,
+) -> None:
+    """Write the cases of a rule as a decision table: a row each, in the order in which they are tried."""
+    from fivefold.usecases.portfolio_files.bundled import load_ruleset
+    from fivefold.usecases.portfolio_files.decision_tables import format_of, table_bytes
+
+    analysed = load_ruleset(path)
+    analysed.require_usable()
+    content = table_bytes(analysed.ruleset, rule, format_of(to, format_))
+    with replacing(to) as unfinished:
+        unfinished.write_bytes(content)
+    echo(f"{count_text(len(analysed.ruleset.rule(rule).cases), 'case')} of {rule} in {to}")
+
+
+def import_table(
+    path: RulesetArgument,
+    rule: RuleArgument,
+    table: Annotated[Path, typer.Argument(metavar="TABLE", help="The decision table.")],
+    output: OutputOption,
+    format_: FormatOption = None,
+) -> None:
+    """Write a draft in which a rule has the cases of a decision table. Nothing is put in force."""
+    from fivefold.usecases.portfolio_files.bundled import ruleset_text
+    from fivefold.usecases.portfolio_files.decision_tables import draft_from_table, format_of
+
+    refuse_the_same(path, output)
+    if output.exists() and table.exists() and output.samefile(table):
+        raise ConfigError(f"--output is {output}, the table itself; a draft is another file")
+    draft = draft_from_table(ruleset_text(path), path, rule, table, format_of(table, format_))
+    write_draft(output, draft.text)
+    for line in draft.changes.lines():
+        echo(line)
+    if draft.is_same:
+        echo(f"The table says what the ruleset says: {output} has the same content hash.")
+    else:
+        echo(f"The draft is {output}; nothing is in force. Try it: fivefold rules test {output}")

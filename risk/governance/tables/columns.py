@@ -1,0 +1,95 @@
+"""The columns of a decision table: what stands in the header, and the input that it names."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from fivefold.domain.text import perhaps
+from fivefold.risk.compiler.value_types import UnknownNameError, Vocabulary, value_type_of_input
+from fivefold.risk.governance.tables.cells import CellError, read_flow
+from fivefold.risk.governance.tables.grid import flow_text
+from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.expressions import PLAIN_INPUTS, Input, input_key, word_of
+from fivefold.risk.language.fields import ValueType
+from fivefold.risk.language.messages import problem_of
+from fivefold.risk.language.operators import OPERATOR_KINDS
+
+CASE, WHEN, POINTS, FLOOR, TITLE = "case", "when", "points", "floor", "title"
+OUTCOMES = (POINTS, FLOOR, TITLE)
+OWN_WORDS = (CASE, WHEN, *OUTCOMES)
+"""Columns that are no inputs."""
+
+OTHERWISE, ON_UNKNOWN = "otherwise", "on_unknown"
+REST = (OTHERWISE, ON_UNKNOWN)
+"""What stands in the column `case` of the rows below the cases."""
+
+_INPUT: TypeAdapter[LanguageModel] = TypeAdapter(Input)
+
+
+def data_of_input(test: Mapping[str, Any]) -> dict[str, Any]:
+    """Take from a test, as plain data, what names its input; nothing where that is the rule's own.
+
+    >>> data_of_input({"field": "country", "in": ["NO"]})
+    {'field': 'country'}
+    """
+    return {word: value for word, value in test.items() if word not in OPERATOR_KINDS}
+
+
+def in_reading_order(data: Any) -> Any:
+    """Put the word that names an input before what narrows it down, and that before comparisons.
+
+    >>> in_reading_order({"equals": "a", "over": "1 day", "sum": "amount"})
+    {'sum': 'amount', 'over': '1 day', 'equals': 'a'}
+    """
+    if isinstance(data, list | tuple):
+        return [in_reading_order(below) for below in data]
+    if not isinstance(data, dict):
+        return data
+    first = word_of(data, ("pattern", *PLAIN_INPUTS))
+    words = sorted(data, key=lambda word: (word != first, word in OPERATOR_KINDS))
+    return {word: in_reading_order(data[word]) for word in words}
+
+
+def header_text(data: Mapping[str, Any]) -> str:
+    """Write an input as the header of its column: the name alone of a field, otherwise the language's own words.
+
+    >>> header_text({"field": "country"}), header_text({"sum": "amount", "over": "1 day"})
+    ('country', 'sum: amount, over: 1 day')
+    """
+    name = data.get("field")
+    if len(data) == 1 and isinstance(name, str) and name.lower() not in OWN_WORDS:
+        return name
+    return flow_text(in_reading_order(data))[1:-1]
+
+
+def read_header(text: str, names: Vocabulary) -> tuple[LanguageModel, ValueType]:
+    """Read an input from the header of its column, with the kind of its values.
+
+    Raises:
+        CellError: it names no input of the ruleset.
+    """
+    if text.isidentifier():
+        if text not in names.entity:
+            there = ", ".join(names.entity) or "none"
+            near = perhaps(text, [*OWN_WORDS, *names.entity])
+            raise CellError(
+                f"is the column {text}, which is neither a field nor one of {', '.join(OWN_WORDS)}{near}; "
+                f"the fields are {there}"
+            )
+        data: Any = {"field": text}
+    else:
+        data = read_flow(text if text.startswith("{") else f"{{{text}}}")
+    try:
+        found = _INPUT.validate_python(data, by_alias=True, by_name=False)
+        return found, value_type_of_input(found, names)
+    except ValidationError as error:
+        problem = problem_of(error.errors(include_url=False)[0], list(names.entity), list(names.calculations))
+        raise CellError(f"is the column {text!r}, which {problem}") from None
+    except UnknownNameError as error:
+        raise CellError(f"is the column {text!r}, which {error}") from None
+
+
+def same_input(one: LanguageModel | None, other: LanguageModel | None) -> bool:
+    """Tell whether two inputs are the same, however they are written."""
+    return one is not None and other is not None and input_key(one) == input_key(other)

@@ -1,0 +1,185 @@
+"""A draft with other cases: a ruleset's text in which those of one rule are replaced, all else as it was written."""
+
+import json
+from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher
+from typing import Any
+
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.text import count_text
+from fivefold.risk.governance.drafts import NOTHING_IN_FORCE, with_reasons, without_reasons
+from fivefold.risk.governance.tables.columns import ON_UNKNOWN, OTHERWISE, in_reading_order
+from fivefold.risk.governance.tables.grid import flow_text
+from fivefold.risk.governance.tables.write import plain_data
+from fivefold.risk.language.base import canonical_form
+from fivefold.risk.language.documents import Document, Path
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.language.ruleset import Case, Outcome, Rule, Ruleset
+
+FIRST = f"A DRAFT with cases from a decision table. {NOTHING_IN_FORCE}"
+
+Edit = tuple[int, int, str]
+"""Where in a text something begins and ends, and what is to stand there."""
+
+
+def draft_text(text: str, ruleset: Ruleset, changed: Ruleset, position: int, reasons: Sequence[str]) -> str:
+    """Write the draft.
+
+    A case that is as it was keeps its text, remarks included; what is new is written in one line.
+
+    Args:
+        text: the present ruleset as YAML or JSON.
+        ruleset: the same, read.
+        changed: what the draft is to say; it differs in the cases of one rule.
+        position: of that rule, from 0.
+        reasons: what is to stand above the text, line by line.
+
+    Raises:
+        ConfigError: the text cannot be changed without changing more.
+    """
+    text = without_reasons(text)
+    before, after = ruleset.rules[position], changed.rules[position]
+    edits = list(_Edits(text, ("rules", position), before, after).all())
+    for start, end, words in sorted(edits, reverse=True):
+        text = text[:start] + words + text[end:]
+    draft = with_reasons(text, FIRST, reasons)
+    if read_ruleset(draft, "the draft").content_hash != changed.content_hash:
+        raise ConfigError(
+            f"the cases of {before.id} cannot be replaced in this text without changing more; do it by hand"
+        )
+    return draft
+
+
+class _Edits:
+    """What is to change in the text of one rule."""
+
+    def __init__(self, text: str, path: Path, before: Rule, after: Rule) -> None:
+        self._text, self._path, self._before, self._after = text, path, before, after
+        self._document = Document(text)
+        self._is_json = text.lstrip().startswith("{")
+        self._cases = (*path, "cases")
+        end = self._document.list_end(self._cases)
+        span = self._document.span(self._cases)
+        if end is None or span is None:
+            raise ConfigError(f"the cases of {before.id} are not where they should be in the text; change them by hand")
+        self._column, self._span = end.column, span
+
+    def all(self) -> Iterator[Edit]:
+        """Give every edit."""
+        old, new = ([canonical_form(case) for case in rule.cases] for rule in (self._before, self._after))
+        if old != new:
+            steps = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+            yield self._in_lines(steps) if self._column is not None else self._in_brackets(steps)
+        lacking = []
+        for word in (OTHERWISE, ON_UNKNOWN):
+            outcome: Outcome | None = getattr(self._after, word)
+            if outcome == getattr(self._before, word):
+                continue
+            said = None if outcome is None or (word == OTHERWISE and outcome == Outcome()) else plain_data(outcome)
+            span = self._document.span((*self._path, word))
+            if span is not None:
+                yield self._without(word, span) if said is None else (*span, self._written(said))
+            elif said is not None:
+                lacking.append(f"{self._quoted(word)}: {self._written(said)}")
+        if lacking:
+            yield self._further(lacking)
+
+    def _written(self, said: Any) -> str:
+        return json.dumps(said, ensure_ascii=False) if self._is_json else flow_text(said)
+
+    def _quoted(self, word: str) -> str:
+        return f'"{word}"' if self._is_json else word
+
+    def _item(self, case: Case) -> str:
+        said = plain_data(case)
+        return self._written({"when": in_reading_order(said.pop("when")), **said})
+
+    def _line_end(self, index: int) -> int:
+        found = self._text.find("\n", index)
+        return len(self._text) if found < 0 else found + 1
+
+    def _in_lines(self, steps: Sequence[Any]) -> Edit:
+        """Replace cases that stand in lines of their own, each with the remarks above it."""
+        start = self._text.rfind("\n", 0, self._span[0]) + 1
+        chunks, at = [], start
+        for number in range(len(self._before.cases)):
+            end = self._line_end(self._item_span(number)[1])
+            chunks.append(self._text[at:end].removesuffix("\n") + "\n")
+            at = end
+        lines = []
+        for kind, first, last, from_, to in steps:
+            if kind == "equal":
+                lines += chunks[first:last]
+                continue
+            for number in range(from_, to):
+                is_in_place = kind == "replace" and first + number - from_ < last
+                remarks = _remarks(chunks[first + number - from_]) if is_in_place else ""
+                lines.append(f"{remarks}{' ' * (self._column or 0)}- {self._item(self._after.cases[number])}\n")
+        return (start, at, "".join(lines))
+
+    def _in_brackets(self, steps: Sequence[Any]) -> Edit:
+        """Replace cases that stand in brackets."""
+        items = [self._text[slice(*self._item_span(number))] for number in range(len(self._before.cases))]
+        made = []
+        for kind, first, last, from_, to in steps:
+            made += (
+                items[first:last] if kind == "equal" else [self._item(self._after.cases[n]) for n in range(from_, to)]
+            )
+        first_item = self._item_span(0)[0]
+        line = self._text[self._text.rfind("\n", 0, first_item) + 1 : first_item]
+        is_below = not line.strip() and "\n" in self._text[self._span[0] : first_item]
+        before, between, after = self._text[self._span[0] : first_item], f",\n{line}" if is_below else ", ", "]"
+        if is_below:
+            after = self._text[self._item_span(len(items) - 1)[1] : self._span[1]].lstrip(", ")
+        return (*self._span, before + between.join(made) + after)
+
+    def _item_span(self, number: int) -> tuple[int, int]:
+        span = self._document.span((*self._cases, number))
+        assert span is not None  # a case of the ruleset that was read from this text
+        return span
+
+    def _key(self, word: str) -> int:
+        """Find where a word of the rule stands."""
+        _, line, column = self._document.position((*self._path, word))
+        start = 0
+        for _ in range((line or 1) - 1):
+            start = self._line_end(start)
+        return start + (column or 1) - 1
+
+    def _is_in_braces(self) -> bool:
+        key = self._key("cases")
+        line = self._text[self._text.rfind("\n", 0, key) + 1 : key]
+        return self._is_json or bool(line.strip(" -"))
+
+    def _without(self, word: str, span: tuple[int, int]) -> Edit:
+        """Take a word of the rule out, with what it says."""
+        key = self._key(word)
+        if not self._is_in_braces():
+            return (self._text.rfind("\n", 0, key) + 1, self._line_end(span[1]), "")
+        before = self._text[:key].rstrip()
+        if before.endswith(","):
+            return (len(before) - 1, span[1], "")
+        rest = self._text[span[1] :]
+        return (key, span[1] + len(rest) - len(rest.lstrip().removeprefix(",").lstrip()), "")
+
+    def _further(self, lacking: Sequence[str]) -> Edit:
+        """Say more below the cases."""
+        if self._is_in_braces():
+            return (self._span[1], self._span[1], "".join(f", {each}" for each in lacking))
+        key, end = self._key("cases"), self._line_end(self._span[1])
+        indent = " " * (key - self._text.rfind("\n", 0, key) - 1)
+        begin = "" if self._text[:end].endswith("\n") else "\n"
+        return (end, end, begin + "".join(f"{indent}{each}\n" for each in lacking))
+
+
+def _remarks(chunk: str) -> str:
+    """Give the remarks that stand above a case."""
+    lines = chunk.splitlines(keepends=True)
+    first = next((number for number, line in enumerate(lines) if not line.lstrip().startswith("#") and line.strip()), 0)
+    return "".join(lines[:first])
+
+
+def reasons(source: str, rule: Rule, changed: Rule, ruleset: Ruleset) -> list[str]:
+    """Give the reasons, line by line, for the top of the file."""
+    sizes = f"{count_text(len(changed.cases), 'case')} from {source}, {len(rule.cases)} until now"
+    return [f"Made from {ruleset.name} {ruleset.content_hash}.", f"Rule {rule.id}: {sizes}."]

@@ -1,0 +1,120 @@
+"""A sheet as rows of values with addresses, whatever kind of file it stood in, and the dangers of its texts."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import Any, TypeAlias
+
+Value: TypeAlias = "str | bool | Decimal | date | None"
+"""What a cell holds; None for an empty one. A CSV holds text alone, a spreadsheet may hold the others."""
+
+MOST_ROWS = 250
+"""Most rows read: a rule has at most 200 cases."""
+
+MOST_COLUMNS = 60
+"""Most columns read."""
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""Beginnings of texts that spreadsheets run as formulas (OWASP, CSV injection)."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A sheet.
+
+    Attributes:
+        rows: its cells, the header first; every row as long as the header.
+        sheet: its name; empty for a CSV.
+        has_semicolons: the columns were parted by semicolons, as where the comma stands in decimals.
+        refused: what cells hold that cannot be read, by row and column, from 0.
+    """
+
+    rows: Sequence[Sequence[Value]]
+    sheet: str = ""
+    has_semicolons: bool = False
+    refused: Mapping[tuple[int, int], str] = field(default_factory=dict)
+
+    def address(self, row: int, column: int) -> str:
+        """Name a cell as a spreadsheet does.
+
+        >>> Grid([]).address(4, 1), Grid([], "cases").address(0, 27)
+        ('cell B5', 'cases!AB1')
+        """
+        place = f"{column_letters(column)}{row + 1}"
+        return f"{self.sheet}!{place}" if self.sheet else f"cell {place}"
+
+
+def column_letters(column: int) -> str:
+    """Give the letters of a column, counted from 0.
+
+    >>> column_letters(0), column_letters(25), column_letters(26)
+    ('A', 'Z', 'AA')
+    """
+    letters = ""
+    while column >= 0:
+        letters = chr(ord("A") + column % 26) + letters
+        column = column // 26 - 1
+    return letters
+
+
+def guarded(text: str) -> str:
+    """Put an apostrophe before a text that a spreadsheet would run as a formula, when it opens a CSV.
+
+    >>> guarded("=1+1"), guarded("'=1+1"), guarded("rock 'n' roll")
+    ("'=1+1", "''=1+1", "rock 'n' roll")
+    """
+    return f"'{text}" if text.lstrip("'").startswith(_FORMULA) else text
+
+
+def unguarded(text: str) -> str:
+    """Take the apostrophe away again.
+
+    >>> unguarded("'=1+1"), unguarded("''=1+1"), unguarded("'tis")
+    ('=1+1', "'=1+1", "'tis")
+    """
+    return text[1:] if text.startswith("'") and text.lstrip("'").startswith(_FORMULA) else text
+
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:[ -][A-Za-z0-9_]+)*|[0-9]+ (?:hour|day|week|month|year)s?(?: ago)?")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_NOT_TEXT = {"true", "false", "null"}
+_UNKEPT = re.compile(r"_(?=x[0-9A-Fa-f]{4})|(?<=x005F)_|[\u201c-\u201f]")
+"""What spreadsheets take for a character's number when they read a text, and quotes that stand for straight ones."""
+
+
+def quoted(text: str) -> str:
+    r"""Write a text as JSON does, in signs that every spreadsheet keeps.
+
+    >>> quoted("a, b"), quoted("a\x01"), quoted("_x0041_")
+    ('"a, b"', '"a\\u0001"', '"\\u005fx0041_"')
+    """
+    whole = json.dumps(text, ensure_ascii=not text.isprintable())
+    return _UNKEPT.sub(lambda sign: f"\\u{ord(sign[0]):04x}", whole)
+
+
+def flow_text(value: Any) -> str:
+    """Write plain data in one line of YAML, quoted where it must be.
+
+    >>> flow_text({"sum": "amount", "where": {"field": "a", "in": ["NO", "x, y", 3]}, "over": "30 days"})
+    '{sum: amount, where: {field: a, in: [NO, "x, y", 3]}, over: 30 days}'
+    """
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}: {flow_text(below)}" for name, below in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(flow_text, value)) + "]"
+    if isinstance(value, str):
+        is_plain = (_PLAIN.fullmatch(value) or _DATE.fullmatch(value)) and value.lower() not in _NOT_TEXT
+        return value if is_plain else quoted(value)
+    return str(value).lower() if isinstance(value, bool) else number_text(value)
+
+
+def number_text(value: Any) -> str:
+    """Write a number plainly.
+
+    >>> number_text(0.1), number_text(Decimal("1E+3")), number_text(1e-7)
+    ('0.1', '1000', '0.0000001')
+    """
+    return f"{Decimal(str(value)).normalize():f}"

@@ -1,0 +1,280 @@
+"""A decision table read back: the cases of a rule, with every fault named by its cell."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from fivefold.domain.errors import Finding, InvalidRulesetError
+from fivefold.risk.compiler.value_types import Vocabulary, vocabulary
+from fivefold.risk.governance.tables.cases import RuleCases, position_of, with_cases
+from fivefold.risk.governance.tables.cells import CellError, read_cell, read_flow, read_number
+from fivefold.risk.governance.tables.columns import (
+    CASE,
+    FLOOR,
+    ON_UNKNOWN,
+    OTHERWISE,
+    OUTCOMES,
+    OWN_WORDS,
+    POINTS,
+    REST,
+    TITLE,
+    WHEN,
+    read_header,
+    same_input,
+)
+from fivefold.risk.governance.tables.grid import MOST_COLUMNS, MOST_ROWS, Grid, Value
+from fivefold.risk.language.documents import Path
+from fivefold.risk.language.fields import ValueType
+from fivefold.risk.language.ruleset import Rule, Ruleset
+
+
+def read_table(grid: Grid, ruleset: Ruleset, identifier: str, source: str) -> Ruleset:
+    """Give a ruleset in which one rule has the cases of a table.
+
+    Args:
+        grid: the table, the header first.
+        ruleset: in which the cases are to stand.
+        identifier: the id of the rule whose cases they are.
+        source: what the table is called in messages.
+
+    Raises:
+        ConfigError: there is no such rule.
+        InvalidRulesetError: something cannot be read exactly, or does not fit; every fault names its cell.
+    """
+    position = position_of(ruleset, identifier)
+    reader = _Table(grid, ruleset.rules[position], vocabulary(ruleset))
+    made = reader.read()
+    if reader.findings:
+        raise InvalidRulesetError(list(dict.fromkeys(reader.findings)), source)
+    return with_cases(ruleset, position, made, source, reader.where)
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column of an input; `data` names it in a test, and is empty for the rule's own."""
+
+    number: int
+    kind: ValueType
+    data: Mapping[str, Any]
+
+
+@dataclass
+class _Table:
+    """Reads a table, and remembers what it found and where each case stands."""
+
+    grid: Grid
+    rule: Rule
+    names: Vocabulary
+    findings: list[Finding] = field(default_factory=list)
+    _words: dict[str, int] = field(default_factory=dict)
+    _inputs: list[_Column] = field(default_factory=list)
+    _rows: dict[str | int, int] = field(default_factory=dict)
+    _cells: dict[int, list[int]] = field(default_factory=dict)
+
+    def read(self) -> RuleCases:
+        self._look_at_size()
+        if not self.findings:
+            self._read_header()
+        if self.findings:
+            return RuleCases(())
+        cases: list[dict[str, Any]] = []
+        rest: dict[str, dict[str, Any]] = {}
+        last = 0
+        for row in range(1, len(self.grid.rows)):
+            if not any(self._text(row, column) for column in range(len(self.grid.rows[row]))):
+                self.findings.append(Finding(f"row {row + 1}", "is empty, with rows below it; take it out"))
+                continue
+            try:
+                name, last = self._name(row, last)
+            except CellError as error:
+                self._find(row, self._words[CASE], str(error))
+                continue
+            outcome = self._outcome(row)
+            if name in REST:
+                self._read_rest(row, name, outcome, rest)
+            elif rest:
+                self._find(
+                    row, 0, f"is a case below {' and '.join(rest)}; cases stand above, in the order they are tried"
+                )
+            else:
+                self._rows[len(cases)] = row
+                cases.append({"when": self._condition(row, len(cases)), **outcome})
+        if not cases and not self.findings:
+            self.findings.append(Finding("the table", "has no case; a rule has at least one"))
+        return RuleCases(tuple(cases), rest.get(OTHERWISE), rest.get(ON_UNKNOWN))
+
+    def where(self, path: Path) -> str:
+        """Name the cell of a path that begins at the rule."""
+        if path[:1] == ("cases",) and len(path) > 1 and isinstance(path[1], int):
+            row, below = self._rows[path[1]], path[2:]
+        elif path and path[0] in self._rows:
+            row, below = self._rows[path[0]], path[1:]
+        else:
+            return "the table"
+        for step in below:
+            if step in OUTCOMES and step in self._words:
+                return self._address(row, self._words[str(step)])
+            columns = self._cells.get(row)
+            if step == WHEN and columns:
+                numbers = [each for each in below if isinstance(each, int)]
+                part = numbers[0] if len(columns) > 1 and numbers and numbers[0] < len(columns) else 0
+                return self._address(row, columns[part])
+        return f"row {row + 1}"
+
+    def _address(self, row: int, column: int) -> str:
+        return f"{self.grid.address(row, column)} ({self._text(0, column)})"
+
+    def _find(self, row: int, column: int, problem: str) -> None:
+        self.findings.append(Finding(self._address(row, column), problem))
+
+    def _text(self, row: int, column: int) -> str:
+        value = self.grid.rows[row][column]
+        return "" if value is None else str(value).strip()
+
+    def _look_at_size(self) -> None:
+        rows = self.grid.rows
+        for (row, column), problem in self.grid.refused.items():
+            self.findings.append(Finding(self.grid.address(row, column), problem))
+        if not rows:
+            self.findings.append(
+                Finding("the table", f"is empty; its first row names the columns: {', '.join(OWN_WORDS)}, and inputs")
+            )
+        elif len(rows) > MOST_ROWS or len(rows[0]) > MOST_COLUMNS:
+            problem = (
+                f"has {len(rows):,} rows and {len(rows[0])} columns; read are {MOST_ROWS} rows, {MOST_COLUMNS} columns"
+            )
+            self.findings.append(Finding("the table", problem))
+
+    def _read_header(self) -> None:
+        own = self.rule.input
+        for number in range(len(self.grid.rows[0])):
+            text = self._text(0, number)
+            if text.lower() in OWN_WORDS:
+                if text.lower() in self._words:
+                    self._find(0, number, "is there twice")
+                self._words[text.lower()] = number
+                continue
+            if not text:
+                if any(self._text(row, number) for row in range(len(self.grid.rows))):
+                    self._find(0, number, "is empty above cells that are not; the first row names every column")
+                continue
+            try:
+                found, kind = read_header(text, self.names)
+            except CellError as error:
+                self.findings.append(Finding(self.grid.address(0, number), str(error)))
+                continue
+            is_own = same_input(found, own)
+            data = {} if is_own else found.model_dump(mode="json", by_alias=True, exclude_none=True)
+            if any(column.data == data for column in self._inputs):
+                self._find(0, number, "is the same input as another column; join the two")
+            self._inputs.append(_Column(number, kind, data))
+        if not self.findings and not ({POINTS, FLOOR} & self._words.keys()):
+            self._lack(f"has no column {POINTS} or {FLOOR}")
+        if not self.findings and not self._inputs and WHEN not in self._words:
+            self._lack("has no column of an input; its header is a field, or an input as rules write it")
+
+    def _lack(self, problem: str) -> None:
+        self.findings.append(Finding(self.grid.address(0, 0), f"the header {problem}; it has {self._names()}"))
+
+    def _names(self) -> str:
+        return ", ".join(str(value) for value in self.grid.rows[0] if value is not None)
+
+    def _name(self, row: int, last: int) -> tuple[str, int]:
+        """Give what a row is, a case or one of the rest, and the number of the last case that was numbered."""
+        if CASE not in self._words:
+            return CASE, last
+        text = self._text(row, self._words[CASE]).lower().replace(" ", "_")
+        if not text or text in REST:
+            return text or CASE, last
+        if not text.removesuffix(".0").isdecimal():
+            raise CellError(
+                f"is {text}; it must be the number of the case, empty for a new one, or {' or '.join(REST)} below them"
+            )
+        number = int(text.removesuffix(".0"))
+        if number < last:
+            raise CellError(
+                f"is {number}, below {last}: cases are tried in the order of the rows, and these were sorted; "
+                "sort by this column, or empty it where the new order is meant"
+            )
+        return CASE, number
+
+    def _read_rest(self, row: int, name: str, outcome: dict[str, Any], rest: dict[str, dict[str, Any]]) -> None:
+        if name in rest:
+            self._find(row, self._words[CASE], f"is {name} again; there is one such row")
+        others = [self._words[word] for word in (WHEN, TITLE) if word in self._words]
+        for column in [*(each.number for each in self._inputs), *others]:
+            if self._text(row, column):
+                self._find(row, column, f"is not empty in the row {name}, which has {POINTS} and {FLOOR} alone")
+        rest[name], self._rows[name] = outcome, row
+
+    def _outcome(self, row: int) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for word in OUTCOMES:
+            if word not in self._words or not self._text(row, self._words[word]):
+                continue
+            value = self.grid.rows[row][self._words[word]]
+            try:
+                found[word] = self._points(value) if word == POINTS else _words(value, is_level=word == FLOOR)
+            except CellError as error:
+                self._find(row, self._words[word], str(error))
+        return found
+
+    def _points(self, value: Value) -> Decimal:
+        if isinstance(value, Decimal):
+            return value
+        if not isinstance(value, str):
+            raise CellError(f"is {value}, where points are to be: a number such as 10 or -2.5")
+        return read_number(value.strip(), has_semicolons=self.grid.has_semicolons)
+
+    def _condition(self, row: int, case: int) -> Any:
+        """Read the condition of a case; each fault is kept with its cell."""
+        self._cells[row] = []
+        parts: list[Any] = []
+        found_before = len(self.findings)
+        for column in self._inputs:
+            value = self.grid.rows[row][column.number]
+            try:
+                test = read_cell(value, column.kind, has_semicolons=self.grid.has_semicolons)
+            except CellError as error:
+                self._find(row, column.number, str(error))
+                continue
+            if test is not None:
+                self._cells[row].append(column.number)
+                is_word = not column.data and str(value).strip().lower() in {"present", "absent"}
+                parts.append(test["is"] if is_word else {**column.data, **test})
+        whole = self._text(row, self._words[WHEN]) if WHEN in self._words else ""
+        if whole and not parts:
+            self._cells[row] = [self._words[WHEN]]
+            try:
+                return read_flow(whole)
+            except CellError as error:
+                self._find(row, self._words[WHEN], str(error))
+        elif whole:
+            self._find(
+                row, self._words[WHEN], "is not empty beside cells of inputs; write the whole condition in one of them"
+            )
+        elif not parts and len(self.findings) == found_before:
+            self._find(
+                row,
+                0,
+                f"begins a case without a condition; what is given where no case holds has {OTHERWISE} in "
+                f"the column {CASE}, below the cases",
+            )
+        return parts[0] if len(parts) == 1 else {"all": parts}
+
+
+def _words(value: Value, *, is_level: bool) -> str | int:
+    """Read a title, or a level: a bare number is that of a level, one in quotes a name."""
+    if isinstance(value, Decimal) and is_level and value == int(value):
+        return int(value)
+    if not isinstance(value, str):
+        what = "a level" if is_level else "text"
+        raise CellError(f"is {value}, where {what} is to be; format the cell as text, and type it again")
+    text = value.strip()
+    if is_level and text.isdecimal():
+        return int(text)
+    if not (len(text) > 1 and text.startswith('"') and text.endswith('"')):
+        return text
+    found = read_flow(text)
+    return found if isinstance(found, str) else text

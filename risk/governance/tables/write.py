@@ -1,0 +1,126 @@
+"""The cases of a rule as a decision table: a row each, in the order in which they are tried."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from fivefold.domain.text import control_in
+from fivefold.risk.governance.tables.cells import cell_text
+from fivefold.risk.governance.tables.columns import (
+    CASE,
+    FLOOR,
+    ON_UNKNOWN,
+    OTHERWISE,
+    POINTS,
+    TITLE,
+    WHEN,
+    data_of_input,
+    header_text,
+    in_reading_order,
+)
+from fivefold.risk.governance.tables.grid import Grid, Value, flow_text, quoted
+from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.operators import OPERATOR_KINDS
+from fivefold.risk.language.ruleset import Outcome, Rule
+
+_OWN = ""
+"""The key of the column of the rule's own input; of other columns it is the header."""
+
+
+def plain_data(part: LanguageModel) -> dict[str, Any]:
+    """Give a part of the language as plain data, without what is not said."""
+    return part.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+
+
+def table_of(rule: Rule) -> Grid:
+    """Write the cases of a rule as a table, the header first.
+
+    A case that tests several inputs, all of which must hold, has a cell for each. What cells cannot say, conditions
+    joined by any and not, stands whole in the column `when`.
+    """
+    headers, rows = _columns(rule)
+    keys = [*headers, *([WHEN] if any(WHEN in cells for cells in rows) else [])]
+    outcomes = [POINTS, FLOOR, *([TITLE] if any(case.title for case in rule.cases) else [])]
+    grid: list[list[Value]] = [[CASE, *(headers.get(key, WHEN) for key in keys), *outcomes]]
+    for number, (case, cells) in enumerate(zip(rule.cases, rows, strict=True), 1):
+        grid.append([Decimal(number), *(cells.get(key) for key in keys), *_outcome(case, outcomes)])
+    rest = {OTHERWISE: rule.otherwise, ON_UNKNOWN: rule.on_unknown}
+    for name, outcome in rest.items():
+        if outcome is not None and (name == ON_UNKNOWN or outcome != Outcome()):
+            grid.append([name, *(None for _ in keys), *_outcome(outcome, outcomes)])
+    return Grid(grid)
+
+
+def _columns(rule: Rule) -> tuple[dict[str, str], list[dict[str, str]]]:
+    """Give the headers by key, in an order in which cases test their inputs, and the cells of each case by key."""
+    headers = {} if rule.input is None else {_OWN: header_text(plain_data(rule.input))}
+    before: dict[str, set[str]] = {key: set() for key in headers}
+    rows = []
+    for case in rule.cases:
+        condition = plain_data(case)["when"]
+        parts = _parts(condition, headers.get(_OWN))
+        known = {key: set(keys) for key, keys in before.items()}
+        for number, (key, _, _) in enumerate(parts):
+            known.setdefault(key, set()).update(other for other, _, _ in parts[:number])
+        if not parts or _is_circular(known):
+            rows.append({WHEN: flow_text(in_reading_order(condition))})
+            continue
+        before = known
+        headers |= {key: header for key, header, _ in parts}
+        rows.append({key: text for key, _, text in parts})
+    return {key: headers[key] for key in TopologicalSorter(before).static_order()}, rows
+
+
+def _is_circular(before: dict[str, set[str]]) -> bool:
+    try:
+        TopologicalSorter(before).prepare()
+    except CycleError:
+        return True
+    return False
+
+
+def _parts(condition: Any, own: str | None) -> list[tuple[str, str, str]]:
+    """Give the cells of a condition, each with the key and the header of its column; none where cells cannot say it."""
+    parts = [condition]
+    if isinstance(condition, dict) and list(condition) == ["all"] and len(condition["all"]) > 1:
+        parts = condition["all"]
+    found = []
+    for part in parts:
+        if isinstance(part, str):
+            found.append((_OWN, str(own), part))
+            continue
+        data = data_of_input(part)
+        test = {word: value for word, value in part.items() if word in OPERATOR_KINDS}
+        header = header_text(data) if data else own
+        if not test or header is None or (data and header == own):
+            return []
+        text = cell_text(test)
+        is_bare_state = not data and list(test) == ["is"]  # `present` alone is another way to write the same
+        found.append((header if data else _OWN, header, f"is {text}" if is_bare_state else text))
+    return found if len({key for key, _, _ in found}) == len(found) else []
+
+
+def _outcome(outcome: Outcome, columns: list[str]) -> list[Value]:
+    values: Mapping[str, Value] = {
+        POINTS: outcome.points,
+        FLOOR: None if outcome.floor is None else _level(outcome.floor),
+        TITLE: _words(getattr(outcome, TITLE, None)),
+    }
+    return [values[column] for column in columns]
+
+
+def _level(level: str | int) -> Value:
+    """Write a level: one that is named by digits stands in quotes, as a bare number counts levels from 1."""
+    if isinstance(level, int):
+        return Decimal(level)
+    return _words(level) if not level.strip().isdecimal() else quoted(level)
+
+
+def _words(text: str | None) -> str | None:
+    """Write words as they are, or in quotes where a cell would not keep them."""
+    if text is None:
+        return None
+    is_kept = text == text.strip() and text == quoted(text)[1:-1] and not control_in(text)
+    looks_like_another = text[:1].isdecimal() or text.lower() in {"true", "false"}
+    return text if is_kept and not looks_like_another else quoted(text)

@@ -1,0 +1,55 @@
+"""`fivefold rules table`."""
+
+from pathlib import Path
+
+import pytest
+from openpyxl import load_workbook
+
+from fivefold.risk.language.reading import read_ruleset
+from tests.cli.running import refuse, run
+from tests.risk.governance.tables.test_round_trip import SMALL
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "now.yaml").write_text(SMALL, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize("ending", ["csv", "xlsx"])
+def test_a_rule_goes_out_as_a_table_and_comes_back_as_it_was(folder: Path, ending: str) -> None:
+    table, draft = folder / f"t.{ending}", folder / "draft.yaml"
+    assert (
+        run(folder, "rules", "table", "export", "now.yaml", "first", "--to", table).out
+        == f"3 cases of first in {table}\n"
+    )
+    done = run(folder, "rules", "table", "import", "now.yaml", "first", table, "--output", draft)
+    assert done.code == 0, done
+    assert "same content hash" in done.out
+    assert read_ruleset(draft.read_text()).content_hash == read_ruleset(SMALL).content_hash
+
+
+def test_a_changed_table_becomes_a_draft_and_its_changes_are_printed(folder: Path) -> None:
+    run(folder, "rules", "table", "export", "now.yaml", "first", "--to", "t.xlsx")
+    workbook = load_workbook(folder / "t.xlsx")
+    workbook["cases"]["C3"] = 9
+    workbook.save(folder / "t.xlsx")
+    done = run(folder, "rules", "table", "import", "now.yaml", "first", "t.xlsx", "-o", "draft.yaml")
+    assert "rule first, case 2, points: 2 → 9" in done.out
+    draft = (folder / "draft.yaml").read_text()
+    assert draft.startswith("# A DRAFT with cases from a decision table.")
+    assert "# of the first" in draft
+    assert (folder / "now.yaml").read_text() == SMALL
+
+
+def test_nothing_is_written_over_and_a_wrong_table_leaves_no_draft(folder: Path) -> None:
+    export = ("rules", "table", "export", "now.yaml", "first", "--to")
+    run(folder, *export, "t.csv")
+    table = ("rules", "table", "import", "now.yaml", "first", "t.csv", "--output")
+    assert "--output is now.yaml" in refuse(folder, *table, "now.yaml")
+    assert "--output is t.csv" in refuse(folder, *table, "t.csv")
+    assert "t.ods" in refuse(folder, *export, "t.ods")
+    (folder / "t.csv").write_text((folder / "t.csv").read_text(encoding="utf-8-sig").replace("1,a,1", '1,a,"1,5"'))
+    assert "cell C2 (points)" in refuse(folder, *table, "draft.yaml")
+    assert not (folder / "draft.yaml").exists()

@@ -1,0 +1,215 @@
+"""Decision tables as files: what spreadsheets do to them is read exactly or refused by its cell."""
+
+import io
+import zipfile
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from openpyxl import Workbook, load_workbook
+from openpyxl.worksheet.worksheet import Worksheet
+
+from fivefold.domain.errors import ConfigError, FivefoldError, InvalidRulesetError
+from fivefold.risk.governance.tables.read import read_table
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.risk.language.ruleset import Ruleset
+from fivefold.usecases.portfolio_files import decision_tables, spreadsheets
+from fivefold.usecases.portfolio_files.bundled import bundled_ruleset, bundled_rulesets
+from fivefold.usecases.portfolio_files.decision_tables import draft_from_bytes, draft_from_table, format_of, table_bytes
+from tests.risk.governance.tables.test_round_trip import SMALL, awkward_rulesets
+
+CSV = "case,word,amount,points\r\n1,a,> 5,10\r\n2,b,,20\r\n"
+
+
+def drafted(content: bytes | str, format_: str = "csv") -> Any:
+    """Give the rule of the draft that is made from a file."""
+    given_bytes = content.encode() if isinstance(content, str) else content
+    draft = draft_from_bytes(SMALL, "small", "first", given_bytes, f"t.{format_}", format_)
+    return read_ruleset(draft.text).rule("first")
+
+
+def sheet_bytes(*rows: tuple[Any, ...], change: Any = None) -> bytes:
+    """Write a workbook as a spreadsheet would."""
+    workbook = Workbook()
+    sheet = workbook.active
+    assert isinstance(sheet, Worksheet)
+    for row in rows:
+        sheet.append(row)
+    if change is not None:
+        change(workbook, sheet)
+    file = io.BytesIO()
+    workbook.save(file)
+    return file.getvalue()
+
+
+ROWS = (("case", "word", "amount", "born", "points"), (1, "a", 5, None, 10), (2, "b", None, date(2024, 3, 1), 0.1))
+
+
+@pytest.mark.parametrize("format_", ["csv", "xlsx"])
+def test_every_rule_that_ships_comes_back_from_a_file(format_: str) -> None:
+    read = {"csv": decision_tables.read_csv, "xlsx": spreadsheets.read_workbook}[format_]
+    for name in bundled_rulesets():
+        ruleset = bundled_ruleset(name)
+        for rule in ruleset.rules:
+            grid = read(table_bytes(ruleset, rule.id, format_), "t")
+            assert read_table(grid, ruleset, rule.id, "t").content_hash == ruleset.content_hash
+
+
+@given(awkward_rulesets())
+def test_awkward_texts_come_back_from_files(ruleset: Ruleset) -> None:
+    for format_ in ("csv", "xlsx"):
+        content = table_bytes(ruleset, "a", format_)
+        assert draft_from_bytes(ruleset.canonical, "t", "a", content, "t", format_).is_same
+
+
+def test_no_cell_of_a_file_is_run_as_a_formula() -> None:
+    text = SMALL.replace("equals: b", 'equals: "=1+1"').replace("points: 2,", 'points: 2, title: "@SUM(A1)",')
+    ruleset = read_ruleset(text)
+    lines = table_bytes(ruleset, "first", "csv").decode("utf-8-sig").splitlines()
+    assert not any(cell.startswith(("=", "+", "@")) for line in lines for cell in line.split(","))
+    sheet = load_workbook(io.BytesIO(table_bytes(ruleset, "first", "xlsx")))["cases"]
+    assert "f" not in {cell.data_type for row in sheet.iter_rows() for cell in row}
+    assert {cell.number_format for cell in sheet["B"]} == {"@"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        CSV.replace(",", ";"),
+        CSV.replace(",", "\t"),
+        "\ufeff" + CSV + ",,,\r\n,,,\r\n",
+        "sep=;\n" + CSV.replace(",", ";"),
+        CSV.replace("\r\n", "\n").rstrip(),
+        CSV.encode("utf-16"),
+        CSV.replace("1,a,", "1,'= a,"),
+    ],
+)
+def test_the_forms_in_which_spreadsheets_write_csv_are_read(content: bytes | str) -> None:
+    rule = drafted(content)
+    assert [case.points for case in rule.cases] == [10, 20]
+    assert rule.cases[0].when.all[0].equals == "a"
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        (CSV.replace("> 5", '"> 5,5"'), "cell C2 "),
+        (CSV.replace(",", ";").replace("> 5", "> 5,5"), "cell C2 "),
+        (CSV.replace(",", ";").replace("> 5", "> 5.000"), "cell C2 "),
+        (CSV.replace("1,a", "1,in a, b"), "row 2 "),
+        (CSV.replace("10", "10%"), "cell D2 "),
+        (CSV.replace("1,a", '1,"a'), "no CSV"),
+        (CSV.replace("a", "ä").encode("cp1252"), "line 1"),
+        (b"PK\x03\x04\x00", "t.csv"),
+        ("", "the table"),
+        ("case,word,points\n" + "x" * 200_000, "no CSV"),
+    ],
+)
+def test_a_csv_that_is_not_exact_is_refused_by_its_place(content: bytes | str, place: str) -> None:
+    with pytest.raises(FivefoldError, match=place):
+        drafted(content)
+
+
+def test_numbers_and_dates_of_a_spreadsheet_are_exact() -> None:
+    rule = drafted(sheet_bytes(*ROWS, (None, None), (None, "")), "xlsx")
+    assert str(rule.cases[1].points) == "0.1"
+    assert rule.cases[1].when.all[1].equals == "2024-03-01"
+    assert rule.cases[0].when.all[1].equals == 5
+
+
+def _cell(address: str, value: Any, number_format: str | None = None) -> Any:
+    def change(_: Workbook, sheet: Worksheet) -> None:
+        cell: Any = sheet[address]
+        cell.value = value
+        if number_format is not None:
+            cell.number_format = number_format
+
+    return change
+
+
+def _hide(what: str) -> Any:
+    def change(workbook: Workbook, sheet: Worksheet) -> None:
+        if what == "row":
+            sheet.row_dimensions[2].hidden = True
+        elif what == "column":
+            sheet.column_dimensions["C"].hidden = True
+        else:
+            workbook.create_sheet("cases").sheet_state = "hidden"
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        (_cell("C2", "=1+1"), "Sheet!C2"),
+        (_cell("E3", 0.25, "0.00%"), "Sheet!E3"),
+        (_cell("B2", 7), "Sheet!B2 "),
+        (_cell("B2", date(2024, 3, 1)), "Sheet!B2 "),
+        (_cell("D2", datetime(2024, 3, 1, 12, 30)), "Sheet!D2"),  # noqa: DTZ001 (sheets know no zones)
+        (_cell("C2", time(12, 30)), "Sheet!C2"),
+        (_cell("C2", "#N/A"), "Sheet!C2"),
+        (_cell("E3", 0.125), "Sheet!E3 "),
+        (_cell("A400", 1), "row 400"),
+        (_cell("DA2", 1), "column DA"),
+        (_hide("row"), "Sheet!A2"),
+        (_hide("column"), "Sheet!C1"),
+        (_hide("sheet"), "cases is hidden"),
+        (lambda _, sheet: sheet.merge_cells("B2:B3"), "Sheet!B2"),
+        (lambda workbook, _: workbook.create_sheet("other"), "Sheet, other"),
+    ],
+)
+def test_a_sheet_that_is_not_exact_is_refused_by_its_cell(change: Any, place: str) -> None:
+    with pytest.raises(FivefoldError, match=place):
+        drafted(sheet_bytes(*ROWS, change=change), "xlsx")
+
+
+def _packed(**parts: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, content in parts.items():
+            packed.writestr(f"{name}.xml", content)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"case,word\n",
+        b"\xd0\xcf\x11\xe0" + bytes(600),
+        _packed(a=b"<a/>"),
+        _packed(a=bytes(spreadsheets.MOST_BYTES + 1)),
+        _packed(a=b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'),
+        _packed(a=b"<a>"),
+        _packed(**{f"a{number}": b"<a/>" for number in range(spreadsheets.MOST_PARTS + 1)}),
+    ],
+)
+def test_what_is_no_workbook_or_unpacks_to_too_much_is_refused(content: bytes) -> None:
+    with pytest.raises(ConfigError, match=r"t\.xlsx"):
+        drafted(content, "xlsx")
+
+
+def test_a_text_that_no_cell_holds_is_refused() -> None:
+    long = SMALL.replace("equals: b", f"equals: {'b' * 40_000}")
+    with pytest.raises(ConfigError, match="cell B3"):
+        table_bytes(read_ruleset(long), "first", "xlsx")
+
+
+def test_a_file_is_known_by_its_ending_and_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert format_of(Path("a.CSV")) == "csv"
+    assert format_of(Path("a.dat"), "xlsx") == "xlsx"
+    for name in ("a.xls", "a.dat", "a"):
+        with pytest.raises(ConfigError, match=name):
+            format_of(Path(name))
+    monkeypatch.setattr(decision_tables, "MOST_BYTES", 10)
+    (tmp_path / "t.csv").write_text(CSV)
+    with pytest.raises(ConfigError, match="bytes"):
+        draft_from_table(SMALL, "small", "first", tmp_path / "t.csv", "csv")
+
+
+def test_a_ruleset_that_cannot_be_used_is_refused_before_its_table_is_read() -> None:
+    with pytest.raises(InvalidRulesetError, match="bad"):
+        draft_from_bytes("ruleset: bad\n", "bad", "first", b"", "t", "csv")

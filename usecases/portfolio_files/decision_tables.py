@@ -1,0 +1,178 @@
+"""Decision tables as files: one rule's cases to CSV or XLSX, and from these to a draft."""
+
+import csv
+import io
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+from fivefold.domain.errors import ConfigError
+from fivefold.domain.text import delimiter_of
+from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_text
+from fivefold.risk.governance.diff import RulesetDifference, diff
+from fivefold.risk.governance.tables.cases import position_of
+from fivefold.risk.governance.tables.draft import draft_text, reasons
+from fivefold.risk.governance.tables.grid import Grid, Value, guarded, number_text, unguarded
+from fivefold.risk.governance.tables.read import read_table
+from fivefold.risk.governance.tables.write import table_of
+from fivefold.risk.language.ruleset import Rule, Ruleset
+
+MOST_BYTES = 5_000_000
+"""Largest file read: a rule has at most two hundred cases."""
+
+FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".xlsx": "xlsx"}
+"""The format of a file by its ending."""
+
+
+def format_of(path: Path, named: str | None = None) -> str:
+    """Tell the format of a file by its ending, where none is named; ConfigError where the ending says none."""
+    if named is not None:
+        return named
+    ending = path.suffix.lower()
+    if ending in {".xls", ".xlsm", ".ods", ".numbers"}:
+        raise ConfigError(f"{path} ends in {ending}; save it as .xlsx or as CSV")
+    if ending not in FORMATS:
+        raise ConfigError(f"{path} must end in {', '.join(FORMATS)}; or say what it is by --format")
+    return FORMATS[ending]
+
+
+def table_bytes(ruleset: Ruleset, identifier: str, format_: str) -> bytes:
+    """Write the cases of a rule as CSV or as a workbook.
+
+    Raises:
+        ConfigError: there is no such rule, or the format is read alone.
+    """
+    if format_ not in {"csv", "xlsx"}:
+        raise ConfigError(f"tables are written as CSV and XLSX, not as {format_.upper()}")
+    rule = ruleset.rules[position_of(ruleset, identifier)]
+    grid = table_of(rule)
+    if format_ == "csv":
+        return csv_text(grid).encode("utf-8-sig")  # without its first sign spreadsheets take it for another encoding
+    from fivefold.usecases.portfolio_files.spreadsheets import workbook_bytes  # noqa: PLC0415 (of the extra tables)
+
+    return workbook_bytes(grid, about(ruleset, rule))
+
+
+def about(ruleset: Ruleset, rule: Rule) -> list[tuple[str, str]]:
+    """Say what a table is, and how its cells are written."""
+    return [
+        ("ruleset", ruleset.name),
+        ("content hash", ruleset.content_hash),
+        ("rule", rule.id),
+        ("title", rule.title),
+        ("", ""),
+        ("rows", "A case each, tried from the top; the first that holds wins. Below them otherwise and on_unknown."),
+        ("an empty cell", "asks nothing"),
+        ("A", "is A; also true, false, 10, 2024-07-01"),
+        ("!= A", "is not A"),
+        ("> 10", "also >=, <, <=; several with and: >= 10 and < 20"),
+        ("10..20", "from 10 to 20, both included; also outside 10..20"),
+        ("in A, B", "is one of them; also not in A, B"),
+        ("in list NAME", "is in a named list; also not in list NAME"),
+        ("present, absent", "there is a value, or a tag; there is none"),
+        ("contains A", "also starts with A, ends with A, contains any of A, B"),
+        ('"A, B"', "one text with signs that mean something elsewhere stands in quotes"),
+        ("when", "a column with whole conditions, as rules write them, where cells cannot say them"),
+    ]
+
+
+def csv_text(grid: Grid) -> str:
+    """Write a table as CSV; texts that a spreadsheet would run get an apostrophe."""
+    file = io.StringIO()
+    writer = csv.writer(file)
+    writer.writerows([[_csv_cell(value) for value in row] for row in grid.rows])
+    return file.getvalue()
+
+
+def _csv_cell(value: Value) -> str:
+    if isinstance(value, Decimal):
+        return number_text(value)
+    return "" if value is None else guarded(str(value))
+
+
+def read_csv(content: bytes, source: str) -> Grid:
+    """Read a table from CSV, its columns parted by commas, semicolons or tabs.
+
+    Raises:
+        ConfigError: it is no text in UTF-8, or rows are not as long as the header.
+    """
+    text = _text(content, source)
+    if text.startswith("sep="):  # a line by which some spreadsheets say what parts the columns
+        text = text.partition("\n")[2]
+    sign = delimiter_of(text.partition("\n")[0])
+    try:
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=sign, strict=True))
+    except csv.Error as error:
+        raise ConfigError(f"{source} is no CSV: {error}") from None
+    while rows and not any(cell.strip() for cell in rows[-1]):
+        rows.pop()
+    width = max(len(rows[0]) if rows else 0, 1)
+    for number, row in enumerate(rows, 1):
+        if len(row) > width:
+            raise ConfigError(
+                f"{source}: row {number} has {len(row)} cells, and the header {width}; a text that holds a comma or a "
+                'semicolon stands in quotes, as in "in A, B"'
+            )
+    cells = [[unguarded(cell) or None for cell in [*row, *[""] * width][:width]] for row in rows]
+    return Grid(cells, has_semicolons=sign == ";")
+
+
+def _text(content: bytes, source: str) -> str:
+    is_wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))  # what spreadsheets call Unicode text
+    try:
+        text = content.decode("utf-16" if is_wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ConfigError(f"{source} is not in UTF-8 (line {line}); save it as CSV UTF-8") from None
+    if "\0" in text:
+        raise ConfigError(f"{source} is no text; a workbook ends in .xlsx")
+    return text
+
+
+@dataclass(frozen=True)
+class TableDraft:
+    """A draft that was made from a table.
+
+    Attributes:
+        text: of the draft.
+        changes: from the ruleset to the draft.
+        is_same: the draft says what the ruleset says.
+    """
+
+    text: str
+    changes: RulesetDifference
+    is_same: bool
+
+
+def draft_from_table(text: str, name: str, identifier: str, path: Path, format_: str) -> TableDraft:
+    """Make a draft of a ruleset's *text* in which one rule has the cases of a table's file.
+
+    Raises:
+        ConfigError: the file cannot be read, or the text not be changed in place.
+        InvalidRulesetError: a cell cannot be read exactly, or does not fit; each is named.
+    """
+    with path.open("rb") as file:
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise ConfigError(f"{path} has more than {MOST_BYTES:,} bytes; a table of two hundred cases has far fewer")
+    return draft_from_bytes(text, name, identifier, content, path.name, format_)
+
+
+def draft_from_bytes(text: str, name: str, identifier: str, content: bytes, source: str, format_: str) -> TableDraft:
+    """Do the same with the bytes of a file."""
+    analysed: AnalysedRuleset = analyse_text(text, name)
+    ruleset = analysed.ruleset
+    position = position_of(ruleset, identifier)
+    changed = read_table(_read(content, source, format_), ruleset, identifier, source)
+    above = reasons(source, ruleset.rules[position], changed.rules[position], ruleset)
+    draft = draft_text(text, ruleset, changed, position, above)
+    is_same = changed.content_hash == ruleset.content_hash
+    return TableDraft(draft, diff(ruleset, changed), is_same)
+
+
+def _read(content: bytes, source: str, format_: str) -> Grid:
+    if format_ == "csv":
+        return read_csv(content, source)
+    from fivefold.usecases.portfolio_files.spreadsheets import read_workbook  # noqa: PLC0415 (of the extra tables)
+
+    return read_workbook(content, source)

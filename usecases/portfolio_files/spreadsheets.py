@@ -1,0 +1,213 @@
+"""Decision tables as XLSX: what a spreadsheet shows is read exactly, or refused by its cell."""
+
+import io
+import math
+import zipfile
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+from openpyxl import Workbook, load_workbook
+from openpyxl.styles import Alignment, Font
+from openpyxl.utils import column_index_from_string
+from openpyxl.utils.exceptions import InvalidFileException
+from openpyxl.worksheet.worksheet import Worksheet
+
+from fivefold.domain.errors import ConfigError
+from fivefold.risk.governance.tables.columns import POINTS
+from fivefold.risk.governance.tables.grid import MOST_COLUMNS, MOST_ROWS, Grid, Value, column_letters, unguarded
+
+MOST_BYTES = 20_000_000
+"""Most bytes of a workbook when it is unpacked: a table of two hundred cases has a fiftieth of that."""
+
+MOST_PARTS = 500
+"""Most files inside a workbook."""
+
+MOST_LETTERS = 32_767
+"""Most signs of a cell, as spreadsheets have it."""
+
+SHEET, ABOUT = "cases", "about"
+_TEXT_FORMAT = "@"
+_WIDTHS = (12, 60)
+"""Least and greatest width of a column, in signs."""
+
+
+def workbook_bytes(grid: Grid, about: Sequence[tuple[str, str]]) -> bytes:
+    """Write a table as a workbook, and a second sheet that says what it is.
+
+    Cells of text are formatted as text: what is typed into them stays as it was typed, and no text is run as a formula.
+
+    Raises:
+        ConfigError: a text is longer than a cell can hold.
+    """
+    workbook = Workbook()
+    sheet = workbook.active
+    assert isinstance(sheet, Worksheet)  # a new workbook has one
+    sheet.title = SHEET
+    _fill(sheet, grid)
+    notes = workbook.create_sheet(ABOUT)
+    for row, words in enumerate(about, 1):
+        for column, text in enumerate(words, 1):
+            _put(notes, row, column, text)
+    notes.column_dimensions["A"].width = 24
+    notes.column_dimensions["B"].width = 110
+    file = io.BytesIO()
+    workbook.save(file)
+    return file.getvalue()
+
+
+def _fill(sheet: Worksheet, grid: Grid) -> None:
+    header = list(grid.rows[0])
+    for column, name in enumerate(header):
+        letters = column_letters(column)
+        texts = [str(row[column]) for row in grid.rows if row[column] is not None]
+        sheet.column_dimensions[letters].width = min(max(map(len, texts), default=0) + 2, _WIDTHS[1])
+        if name != POINTS:
+            sheet.column_dimensions[letters].number_format = _TEXT_FORMAT
+        for row, values in enumerate(grid.rows):
+            _put(sheet, row + 1, column + 1, values[column], address=grid.address(row, column), is_text=name != POINTS)
+            sheet.cell(row + 1, column + 1).alignment = Alignment(wrap_text=True, vertical="top")
+        sheet.cell(1, column + 1).font = Font(bold=True)
+    sheet.freeze_panes = "B2"
+
+
+def _put(sheet: Worksheet, row: int, column: int, value: Any, *, address: str = "", is_text: bool = True) -> None:
+    cell: Any = sheet.cell(row, column)
+    if is_text:
+        cell.number_format = _TEXT_FORMAT
+    if isinstance(value, Decimal):
+        cell.value = int(value) if value == int(value) else float(value)
+    elif isinstance(value, str):
+        # Only a text that looks guarded already gets an apostrophe: the cell itself says that it holds text.
+        text = f"'{value}" if value.startswith("'") and unguarded(value) != value else value
+        if len(text) > MOST_LETTERS:
+            raise ConfigError(
+                f"{address} would have {len(text):,} signs, and a spreadsheet's cell holds {MOST_LETTERS:,}"
+            )
+        cell.value = text
+        cell.data_type = "s"
+
+
+def read_workbook(content: bytes, source: str) -> Grid:
+    """Read the table of a workbook: its only sheet, or the one that is called cases.
+
+    Raises:
+        ConfigError: it is no workbook, is too large, or has no such sheet.
+    """
+    _look_inside(content, source)
+    try:
+        workbook = load_workbook(io.BytesIO(content), data_only=False, keep_links=False)
+    except (InvalidFileException, KeyError, ValueError, TypeError, IndexError, OSError, zipfile.BadZipFile) as error:
+        raise ConfigError(f"{source} cannot be read as a workbook (.xlsx): {error}") from None
+    sheet = _sheet(workbook.worksheets, source)
+    rows, columns = sheet.max_row, sheet.max_column
+    if rows > MOST_ROWS or columns > MOST_COLUMNS:
+        raise ConfigError(
+            f"{source}: the sheet {sheet.title} goes down to row {rows:,} and to column {column_letters(columns - 1)}; "
+            f"read are {MOST_ROWS} rows and {MOST_COLUMNS} columns: delete empty rows and columns that are formatted"
+        )
+    return _grid(sheet)
+
+
+def _look_inside(content: bytes, source: str) -> None:
+    """Refuse what would unpack to too much, and what has entities or a document type, before it is read."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as packed:
+            parts = packed.infolist()
+            size = sum(part.file_size for part in parts)
+            if len(parts) > MOST_PARTS or size > MOST_BYTES:
+                raise ConfigError(
+                    f"{source} unpacks to {len(parts):,} files with {size:,} bytes; read are {MOST_PARTS} and "
+                    f"{MOST_BYTES:,}: copy the table into a workbook of its own"
+                )
+            for part in parts:
+                if part.filename.lower().endswith((".xml", ".rels", ".vml")):
+                    with packed.open(part) as file:  # a part may hold more than its entry in the index says
+                        fromstring(file.read(MOST_BYTES), forbid_dtd=True)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:  # the last where it is encrypted
+        hint = (
+            "; save it as .xlsx without a password" if content[:4] != b"PK\x03\x04" or "encrypt" in str(error) else ""
+        )
+        raise ConfigError(f"{source} is no workbook (.xlsx): {error}{hint}") from None
+    except (DefusedXmlException, SyntaxError) as error:  # a ParseError is a SyntaxError
+        raise ConfigError(f"{source} is no workbook that is read: {type(error).__name__} in a part of it") from None
+
+
+def _sheet(sheets: Iterable[Any], source: str) -> Worksheet:
+    found = [sheet for sheet in sheets if isinstance(sheet, Worksheet)]
+    named = [sheet for sheet in found if sheet.title.lower() == SHEET] or [
+        sheet for sheet in found if sheet.title.lower() != ABOUT and sheet.sheet_state == "visible"
+    ]
+    if len(named) != 1:
+        names = ", ".join(sheet.title for sheet in found) or "none"
+        raise ConfigError(f"{source} must have one sheet, or one that is called {SHEET}; its sheets are {names}")
+    if named[0].sheet_state != "visible":
+        raise ConfigError(
+            f"{source}: the sheet {named[0].title} is hidden; show it, so that what is read is what is seen"
+        )
+    return named[0]
+
+
+def _grid(sheet: Worksheet) -> Grid:
+    refused = {
+        (
+            merged.min_row - 1,
+            merged.min_col - 1,
+        ): f"is merged up to {column_letters(merged.max_col - 1)}{merged.max_row}; "
+        "part the cells, and write what holds in each row"
+        for merged in sheet.merged_cells.ranges
+    }
+    for row, dimension in sheet.row_dimensions.items():
+        if dimension.hidden and row <= sheet.max_row:
+            refused[row - 1, 0] = "begins a hidden row; show it, or delete it"
+    for letters, width in sheet.column_dimensions.items():
+        column = column_index_from_string(letters)
+        if width.hidden and column <= sheet.max_column:
+            refused[0, column - 1] = "begins a hidden column; show it, or delete it"
+    rows: list[list[Value]] = []
+    for row, cells in enumerate(sheet.iter_rows()):
+        rows.append([])
+        for column, cell in enumerate(cells):
+            value, problem = _value(cell)
+            rows[-1].append(value)
+            if problem:
+                refused[row, column] = problem
+    while rows and all(value is None for value in rows[-1]):
+        rows.pop()
+    return Grid(rows, sheet.title, refused=refused)
+
+
+def _value(cell: Any) -> tuple[Value, str]:  # noqa: PLR0911 (one for each sort of value)
+    """Give what a cell holds, and why it cannot be taken exactly."""
+    value = cell.value
+    if cell.data_type == "f":
+        return (
+            None,
+            f"is a formula ({str(getattr(value, 'text', value))[:60]}); paste its value, or format the cell as text",
+        )
+    if cell.data_type == "e":
+        return None, f"shows the error {value}"
+    if value is None or isinstance(value, bool):
+        return value, ""
+    if isinstance(value, str):
+        return unguarded(value) or None, ""
+    if isinstance(value, datetime):
+        return (
+            (value.date(), "") if value.time() == time() else (None, f"is {value}, which has a time of day: {_AS_TEXT}")
+        )
+    if isinstance(value, date):
+        return value, ""
+    if not isinstance(value, int | float):
+        return None, f"is {value}, a time or a length of time: {_AS_TEXT}"
+    if "%" in (cell.number_format or ""):
+        shown = f"{Decimal(repr(value)) * 100:f} %"
+        return None, f"is shown as {shown} and kept as {value!r}; format it as a number, and type the one that is meant"
+    if isinstance(value, float) and not math.isfinite(value):
+        return None, f"is {value}, which is no number"
+    return Decimal(repr(value)), ""
+
+
+_AS_TEXT = "format the cell as text, and type it as 2024-07-01 or 2024-07-01T12:00:00Z"
