@@ -97,9 +97,9 @@ def organise(engine: Engine) -> Actor:
     return actor
 
 
-def activate(engine: Engine, actor: Actor) -> None:
-    """Make the ruleset decide, without the ceremony."""
-    ruleset = read_ruleset(RULESET)
+def activate(engine: Engine, actor: Actor, document: str = RULESET) -> None:
+    """Make a ruleset decide, without the ceremony."""
+    ruleset = read_ruleset(document)
     with Session(engine) as session, session.begin():
         kind = session.scalars(select(EntityType.id).where(EntityType.organisation_id == actor.organisation_id)).one()
         family = Family(
@@ -116,7 +116,7 @@ def activate(engine: Engine, actor: Actor) -> None:
             organisation_id=actor.organisation_id,
             family_id=family.id,
             number=1,
-            document=RULESET,
+            document=document,
             canonical=ruleset.canonical,
             content_hash=ruleset.content_hash,
             tests={},

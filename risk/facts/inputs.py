@@ -156,7 +156,7 @@ def _require(everything: Sequence[LanguageModel], portfolio: Portfolio) -> None:
             problems.append(
                 Finding(
                     part,
-                    f"are read, as by {_short(rule_input)}, and none were given; {_without(part)}",
+                    f"are read, as by {in_short(rule_input)}, and none were given; {_without(part)}",
                 )
             )
     for rule_input in everything:
@@ -167,7 +167,7 @@ def _require(everything: Sequence[LanguageModel], portfolio: Portfolio) -> None:
         raise InvalidRulesetError(problems, "what the ruleset needs")
 
 
-def _short(rule_input: LanguageModel) -> str:
+def in_short(rule_input: LanguageModel) -> str:
     """Write an input as a ruleset does, without its window and conditions."""
     written = rule_input.model_dump(mode="json", by_alias=True, exclude_none=True)
     word = next((name for name in written if name not in Window.model_fields), "")

@@ -30,6 +30,7 @@ from fivefold.store.tables.entities import (
     Record,
     Screening,
     SearchWord,
+    SummaryTransaction,
     Tag,
     Transaction,
     ValueScore,
@@ -42,7 +43,7 @@ from fivefold.store.tables.rulesets import BacktestMover, Proposal
 
 _DELETED: tuple[type[Any], ...] = (
     *(DueMark, Attributes, Transaction, Correction, Tag, Screening, Record, ValueScore, SearchWord, QueueWork),
-    *(BacktestMover, Opening, Challenge),
+    *(SummaryTransaction, BacktestMover, Opening, Challenge),
 )
 """Rows about the person alone. Due marks come first, so that a worker with their lease stores nothing any more."""
 
@@ -91,7 +92,7 @@ ACTIVITY: tuple[tuple[InstrumentedAttribute[Any], InstrumentedAttribute[Any]], .
 DERIVED = (
     "assessment_inputs", "assessments", "backtest_movers", "deliveries", "due_marks", "level_releases", "openings",
     "outbox",
-    "search_words", "standings", "transitions", "value_scores",
+    "search_words", "standings", "summary_transactions", "transitions", "value_scores",
 )  # fmt: skip
 """Tables about entities that the program itself fills, from time to time and without end: no activity."""
 

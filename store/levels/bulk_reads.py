@@ -24,6 +24,8 @@ _TRANSACTIONS: Mapping[str, Any] = {
     "content": pl.String,
 }
 _FOR_VALUE: Mapping[str, Any] = {"balance": pl.Float64, "category": pl.String, "account_created_us": pl.Int64}
+IN_ORDER = ("entity", "at_us", "transaction_id")
+"""The one order of transactions: each database orders text in its own way."""
 _RECORDS: Mapping[str, Any] = {
     "entity": pl.Int64,
     "opened_us": pl.Int64,
@@ -126,14 +128,34 @@ def owned(session: Session, ids: Sequence[int]) -> pl.DataFrame:
     return pl.concat([own, frame], how="diagonal")
 
 
-def transactions(session: Session, ids: Sequence[int], *, for_value: bool) -> pl.DataFrame:
+def transaction_columns(*, for_value: bool) -> Mapping[str, Any]:
+    """Give the columns of transactions that are read, with those that the value model needs too if *for_value*."""
+    return {**_TRANSACTIONS, **_FOR_VALUE} if for_value else _TRANSACTIONS
+
+
+def transactions(session: Session, ids: Sequence[int], *, for_value: bool, after_us: int | None = None) -> pl.DataFrame:
     """Read transactions in the order of their time: `_TRANSACTIONS`, with `_FOR_VALUE` if *for_value*.
 
     They are sorted here: each database orders text in its own way.
+
+    *after_us*: those alone that happened after it, as they were taken.
     """
-    schema = {**_TRANSACTIONS, **_FOR_VALUE} if for_value else _TRANSACTIONS
-    query = f"SELECT entity_id, {_names(schema)} FROM transactions WHERE entity_id IN :ids"  # noqa: S608 (our own words)
-    return read_rows(session, query, ids, schema).sort("entity", "at_us", "transaction_id")
+    schema = transaction_columns(for_value=for_value)
+    later = "" if after_us is None else f" AND at_us > {after_us:d}"
+    query = f"SELECT entity_id, {_names(schema)} FROM transactions WHERE entity_id IN :ids{later}"  # noqa: S608 (our own words)
+    return read_rows(session, query, ids, schema).sort(*IN_ORDER)
+
+
+def corrected_transactions(session: Session, ids: Sequence[int], *, for_value: bool) -> pl.DataFrame:
+    """Read transactions of which something was corrected, as they were taken: they may count at another time now."""
+    schema = transaction_columns(for_value=for_value)
+    columns = ", ".join(f"t.{name}" for name in schema if name != "entity")
+    query = (
+        f"SELECT t.entity_id, {columns} FROM (SELECT DISTINCT organisation_id, transaction_id FROM corrections"  # noqa: S608 (our own words)
+        " WHERE entity_id IN :ids) c JOIN transactions t ON t.organisation_id = c.organisation_id"
+        " AND t.transaction_id = c.transaction_id"
+    )
+    return read_rows(session, query, ids, schema).sort(*IN_ORDER)
 
 
 def corrections(session: Session, ids: Sequence[int], *, for_value: bool) -> pl.DataFrame:
@@ -142,7 +164,7 @@ def corrections(session: Session, ids: Sequence[int], *, for_value: bool) -> pl.
     `_TRANSACTIONS`, with `_FOR_VALUE` if *for_value*, null where a correction changes nothing; and `kind`, and
     `known_us`, from when on it counts.
     """
-    schema = {**_TRANSACTIONS, **_FOR_VALUE} if for_value else _TRANSACTIONS
+    schema = transaction_columns(for_value=for_value)
     query = f"SELECT entity_id, {_names(schema)}, id, kind, {COUNTS_FROM} FROM corrections WHERE entity_id IN :ids"  # noqa: S608 (our own words)
     more = {"id": pl.Int64, "kind": pl.String, "known_us": pl.Int64}
     frame = read_rows(session, query, ids, {**schema, **more})
@@ -158,9 +180,10 @@ def corrections_to_come(session: Session, ids: Sequence[int], as_of_us: int) -> 
     return read_rows(session, query, ids, {"entity": pl.Int64, "at_us": pl.Int64})
 
 
-def transaction_counts(session: Session, ids: Sequence[int]) -> pl.DataFrame:
-    """Count transactions: `entity`, `count`; an entity without any is left out."""
-    query = "SELECT entity_id, count(*) FROM transactions WHERE entity_id IN :ids GROUP BY entity_id"
+def transaction_counts(session: Session, ids: Sequence[int], *, after_us: int | None = None) -> pl.DataFrame:
+    """Count transactions, perhaps those after a moment alone: `entity`, `count`; an entity without any is left out."""
+    later = "" if after_us is None else f" AND at_us > {after_us:d}"
+    query = f"SELECT entity_id, count(*) FROM transactions WHERE entity_id IN :ids{later} GROUP BY entity_id"  # noqa: S608 (our own words)
     return read_rows(session, query, ids, {"entity": pl.Int64, "count": pl.Int64})
 
 

@@ -5,8 +5,8 @@ assessment. A result clears the mark only while its lease is held and the revisi
 that came in between keeps the entity due.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
 from sqlalchemy import (
@@ -44,12 +44,14 @@ class LeasedEntity:
         revision: of its mark when it was claimed.
         reasons: `Reason` bits.
         attempts: how often it failed, or its lease was abandoned.
+        due_us: since when it is due.
     """
 
     entity_id: int
     revision: int
     reasons: int
     attempts: int
+    due_us: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,7 +236,7 @@ def _lease(
             claimed=_MARKS.c.revision,
             attempts=case((_LEFT, _MARKS.c.attempts + 1), else_=_MARKS.c.attempts),
         )
-        .returning(_MARKS.c.entity_id, _MARKS.c.revision, _REASONS_NOW, _MARKS.c.attempts)
+        .returning(_MARKS.c.entity_id, _MARKS.c.revision, _REASONS_NOW, _MARKS.c.attempts, _MARKS.c.due_us)
     )
     rows = session.execute(statement, dict(parameters)).all()
     return tuple(sorted((LeasedEntity(*row) for row in rows), key=lambda claim: claim.entity_id))
@@ -335,6 +337,7 @@ _FAIL = (
     )
 )
 _PUT_BACK = update(_MARKS).where(*_OF_LEASE).values(**_GIVEN_BACK)
+_LEAVE = update(_MARKS).where(*_OF_LEASE).values(lease=None, lease_until_us=None, claimed=None)
 
 
 def fail(session: Session, batch: Batch, errors: Mapping[int, str], next_us: Mapping[int, int], most: int) -> None:
@@ -352,3 +355,10 @@ def return_leases(session: Session, batch: Batch, errors: Mapping[int, str]) -> 
     rows = [{"of": entity_id, "held": batch.lease, "said": error} for entity_id, error in sorted(errors.items())]
     if rows:
         session.connection().execute(_PUT_BACK, rows)
+
+
+def put_back(session: Session, batch: Batch, entity_ids: Iterable[int]) -> None:
+    """Return leases of entities that were not assessed: they are due as before, and nothing failed."""
+    rows = [{"of": entity_id, "held": batch.lease} for entity_id in sorted(entity_ids)]
+    if rows:
+        session.connection().execute(_LEAVE, rows)

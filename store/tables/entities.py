@@ -185,6 +185,23 @@ class Transaction(Base):
     settled_batch: Mapped[int | None] = mapped_column(BigInteger)
 
 
+class SummaryTransaction(Base):
+    """One of the few transactions that stand for all of an entity's up to a moment; see `risk.facts.look_back`.
+
+    Workers make them, and who stores something of that time deletes them: without them, all are read.
+
+    Attributes:
+        until_us: the moment, the same for all of an entity.
+    """
+
+    __tablename__ = "summary_transactions"
+
+    entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY), primary_key=True)
+    transaction_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(Integer)
+    until_us: Mapped[int] = mapped_column(BigInteger)
+
+
 class Correction(Base):
     """A later fact about a transaction, which stays as it is: what of it was wrong, or that it does not count.
 

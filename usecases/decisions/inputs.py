@@ -19,6 +19,7 @@ from fivefold.features.reading.columns import short_text
 from fivefold.risk.compiler.analysis import analyse_canonical_policy
 from fivefold.risk.engine.assessments import Status
 from fivefold.risk.facts.inputs import Needs
+from fivefold.risk.facts.look_back import look_back
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, ListVersion, Portfolio, members_at
 from fivefold.risk.facts.resolution import lazy_sources, resolve_inputs
 from fivefold.risk.language.fields import FieldType
@@ -187,7 +188,8 @@ def load_decision_inputs(
     declared = FIELDS.validate_python(parties.kind.transaction_fields)
     pending = read_pending_transaction(transaction, declared, (entity.id, entity.external_id), now_us)
     whose = (entity.organisation_id, entity.type_id, [entity.id])
-    read = read_parts(session, *whose, parts, now_us, rates=rates, lists=bool(analysed.lists))
+    back = look_back(analysed)
+    read = read_parts(session, *whose, parts, now_us, back=back, rates=rates, lists=bool(analysed.lists))
     portfolio = replace(
         read,
         pending=pending.frame,

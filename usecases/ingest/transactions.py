@@ -16,6 +16,7 @@ from fivefold.store.audit.history_reading import ADDED, CORRECTED
 from fivefold.store.ingest import transactions
 from fivefold.store.ingest.entities import entity_numbers, type_named
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason, Subject
+from fivefold.store.levels.summaries import forget_summaries
 from fivefold.store.tables.entities import EntityType
 from fivefold.usecases.audit import record as audit
 from fivefold.usecases.ingest import corrections
@@ -120,6 +121,8 @@ def _take_transactions(call: _Call, rows: Rows, rates: RateTable) -> Transaction
     added = transactions.add_transactions(session, of, staged, call.now)
     _refuse_conflicts(added.conflicts, read, most_named)
     call.mark(added.touched)
+    earliest = staged.filter(pl.col("entity_id").is_in(added.touched)).group_by("entity_id").agg(pl.col("at_us").min())
+    forget_summaries(session, dict(earliest.iter_rows()))
     unknown = int((~read["currency"].is_in(rates.codes)).sum())
     repeated = len(frame) - added.new - added.changed
     counts = TransactionCounts(added.new, added.changed, repeated, without_rate=unknown)
@@ -136,6 +139,7 @@ def _take_corrections(call: _Call, rows: Rows, rates: RateTable, before: Transac
     unknown = int((~read["currency"].drop_nulls().is_in(rates.codes)).sum())
     if stored.new:
         call.mark(stored.touched)
+        forget_summaries(call.session, stored.touched)
         about = (CORRECTED, "transaction", stored.batch)
         details = {"corrections": stored.new, "repeated": stored.repeated, "without_rate": unknown}
         audit.record_rows(call.session, call.actor, about, stored.lines, details)

@@ -13,6 +13,7 @@ from fivefold.risk.engine.assessments import STATUS, Assessments, Status
 from fivefold.risk.engine.deciding import DECIDES, deciders
 from fivefold.risk.engine.levels import HELD_FLOOR, HELD_HARD_FLOOR, RULES_LEVEL, from_text
 from fivefold.risk.engine.time_changes import NEVER, next_by_time
+from fivefold.risk.facts.look_back import LookBack
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.rulesets.rulesets import active_versions, families_of_versions
@@ -20,13 +21,33 @@ from fivefold.store.sql import clocks
 from fivefold.store.tables.rulesets import RulesetVersion
 from fivefold.usecases.levels.portfolio import (
     coming_corrections,
+    count_rows,
     entity_text,
     parts_of,
     read_stored_portfolio,
-    read_transactions,
+    transactions_for,
 )
 from fivefold.usecases.levels.records import AssessmentContext, AssessmentRecord
 from fivefold.usecases.levels.value_scores import EntityScorer, EntityScores
+
+
+def rows_to_read(
+    session: Session, organisation_id: int, type_id: int, ids: Sequence[int], now_us: int, valuer: EntityScorer | None
+) -> dict[int, int]:
+    """Count by entity the transactions that an assessment would read, about; without those who have none."""
+    rulesets = [analyse_canonical(version.canonical) for version in active_versions(session, organisation_id, type_id)]
+    if valuer is None and not _reads_transactions(rulesets):
+        return {}
+    return count_rows(session, loading.owned(session, ids), now_us, _look_back(rulesets, valuer))
+
+
+def _reads_transactions(rulesets: Sequence[AnalysedRuleset]) -> bool:
+    return any(parts_of(ruleset) & {"transactions", "indicators"} for ruleset in rulesets)
+
+
+def _look_back(rulesets: Sequence[AnalysedRuleset], valuer: EntityScorer | None) -> LookBack | None:
+    """Tell how far back is read; None where that is everything, as the value model has indicators of all history."""
+    return LookBack.of(rulesets) if valuer is None else None
 
 
 @dataclass(frozen=True)
@@ -37,11 +58,13 @@ class AssessmentResult:
         absent: those of whom nothing is known any more.
         ahead: those whose last assessment is dated after now, with what is wrong, and who were not assessed.
         values: what the value model said of them, at each moment.
+        summaries: new ones of transactions, `store.levels.summaries.store_summaries` them.
     """
 
     records: tuple[AssessmentRecord, ...]
     absent: tuple[int, ...] = ()
     values: tuple[EntityScores, ...] = ()
+    summaries: tuple[pl.DataFrame, ...] = ()
     ahead: Mapping[int, str] = field(default_factory=dict)
 
 
@@ -83,6 +106,7 @@ def assess_entities(
         tuple(sorted((record for result in results for record in result.records), key=lambda each: each.entity_id)),
         tuple(absent for result in results for absent in result.absent),
         tuple(values for result in results for values in result.values),
+        tuple(summary for result in results for summary in result.summaries),
         ahead,
     )
 
@@ -134,10 +158,13 @@ def _assess_at(
     rulesets = [analyse_canonical(version.canonical) for version in versions]
     read = {part for ruleset in rulesets for part in parts_of(ruleset)}
     stored = to_come = None
-    if valuer is not None or read & {"transactions", "indicators"}:
-        for_value = valuer is not None or "indicators" in read
+    summaries: tuple[pl.DataFrame, ...] = ()
+    if valuer is not None or _reads_transactions(rulesets):
         whose = loading.owned(session, ids)
-        stored = read_transactions(session, whose, as_of, for_value=for_value)
+        back = _look_back(rulesets, valuer)
+        for_value = back is None or "indicators" in read or bool(back.summary)
+        stored, summary = transactions_for(session, whose, as_of, for_value=for_value, back=back)
+        summaries = () if summary is None else (summary,)
         to_come = coming_corrections(session, whose, as_of)
     values = None if valuer is None or stored is None else valuer.values_of(session, ids, stored, as_of)
     portfolio = read_stored_portfolio(
@@ -168,7 +195,7 @@ def _assess_at(
     if not rulesets:
         records = [context.without_ruleset(entity) for entity in entity_ids]
     absent = tuple(sorted(set(ids).difference(entity_ids)))
-    return AssessmentResult(tuple(records), absent, () if values is None else (values,))
+    return AssessmentResult(tuple(records), absent, () if values is None else (values,), summaries)
 
 
 def _those(frame: pl.DataFrame, entities: Collection[int]) -> pl.DataFrame:

@@ -16,6 +16,7 @@ from fivefold.store.audit.standings import COLUMNS, with_standing
 from fivefold.store.levels import leases as claims
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.levels.leases import Batch
+from fivefold.store.levels.summaries import store_summaries
 from fivefold.store.sql.bulk import delete_rows, write_rows
 from fivefold.store.tables.entities import Entity, EntityType, ValueScore
 from fivefold.store.tables.rulesets import Family, RulesetVersion
@@ -113,6 +114,8 @@ def store_result(session: Session, batch: Batch, result: AssessmentResult, actor
     add_events(session, of, _events(session, batch, moved))
     for values in result.values:
         _store_values(session, values, leased)
+    for summary in result.summaries:
+        store_summaries(session, batch, summary.filter(pl.col("entity").is_in(leased)))
     claims.clear(session, batch, {each.entity_id: (each.next_us, each.next_reason) for each in records})
     if new:
         about = ("assessments.made", "assessment", batch_number)

@@ -16,11 +16,14 @@ from fivefold.features.indicator_matrix import catalogue
 from fivefold.features.stored import stored_histories
 from fivefold.risk.compiler.analysis import Analysed, AnalysedRuleset
 from fivefold.risk.facts.inputs import Needs, part_of
+from fivefold.risk.facts.look_back import LookBack
+from fivefold.risk.facts.look_back.summary import FEWEST, summary_of
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.facts.value_inputs import indicator_frame
 from fivefold.risk.language.fields import CASE_FIELDS, FieldType, ValueType, value_type_of
 from fivefold.store.accounts.organisation import base_currency_of
 from fivefold.store.levels import bulk_reads as loading
+from fivefold.store.levels.summaries import summaries, summary_transactions
 from fivefold.store.tables.entities import EntityType
 from fivefold.usecases.accounts.lists import named_lists
 from fivefold.usecases.shared.entity_checks import FIELDS
@@ -104,7 +107,8 @@ def read_stored_portfolio(
     """
     parts = {part for analysed in rulesets for part in parts_of(analysed)}
     whose = (organisation_id, type_id, entity_ids)
-    return read_parts(session, *whose, parts, as_of_us, stored=stored, values=values)
+    back = LookBack.of(rulesets)
+    return read_parts(session, *whose, parts, as_of_us, back=back, stored=stored, values=values)
 
 
 def read_parts(
@@ -115,6 +119,7 @@ def read_parts(
     parts: set[str],
     as_of_us: int,
     *,
+    back: LookBack | None = None,
     stored: pl.DataFrame | None = None,
     values: pl.DataFrame | None = None,
     rates: RateTable | None = None,
@@ -122,7 +127,8 @@ def read_parts(
 ) -> Portfolio:
     """Read the entities and some *parts* of what is known of them, and the named lists unless nothing names one.
 
-    The *rates* are read too where they are not given. The other arguments are those of `read_stored_portfolio`.
+    *back* is that of `read_transactions`. The *rates* are read too where they are not given. The other arguments are
+    those of `read_stored_portfolio`.
     """
     kind = session.get_one(EntityType, type_id)
     if rates is None:
@@ -132,7 +138,7 @@ def read_parts(
     read: dict[str, pl.DataFrame] = {}
     if whose is not None and parts & {"transactions", "indicators"}:
         if stored is None:
-            stored = read_transactions(session, whose, as_of_us, for_value="indicators" in parts)
+            stored = read_transactions(session, whose, as_of_us, for_value="indicators" in parts, back=back)
         if "transactions" in parts:
             declared = FIELDS.validate_python(kind.transaction_fields)
             mixed = _mixed(session, whose, "transaction_fields", declared)
@@ -159,20 +165,107 @@ def parts_of(analysed: Analysed[Any]) -> set[str]:
     return {part for input_ in Needs.of(analysed).everything() if (part := part_of(input_)) is not None}
 
 
-def read_transactions(session: Session, whose: pl.DataFrame, as_of_us: int, *, for_value: bool) -> pl.DataFrame:
+def read_transactions(
+    session: Session, whose: pl.DataFrame, as_of_us: int, *, for_value: bool, back: LookBack | None = None
+) -> pl.DataFrame:
     """Read the transactions that count for entities, in the order of time.
 
     These are their own, and those of what they own or did, of the time in which they did.
 
     They are as they were known at *as_of_us*: corrected, and without those reversed. *for_value* reads with them what
-    `features.stored.stored_histories` needs.
+    `features.stored.stored_histories` needs. *back* leaves out what nothing that looks back so far can see at
+    *as_of_us*, nor later; without it, all are read.
+    """
+    return transactions_for(session, whose, as_of_us, for_value=for_value, back=back)[0]
+
+
+def transactions_for(
+    session: Session, whose: pl.DataFrame, as_of_us: int, *, for_value: bool, back: LookBack | None
+) -> tuple[pl.DataFrame, pl.DataFrame | None]:
+    """Read transactions as `read_transactions` does; and give the summaries that are to be stored, of many rows alone.
+
+    Summaries are made where *for_value* is asked for, as they need it, and where *back* is satisfied by them.
     """
     ids = whose["fact_of"].unique().to_list()
-    stored = loading.transactions(session, ids, for_value=for_value)
+    opens_us = None if back is None else back.opens_us(as_of_us)
     corrections = loading.corrections(session, ids, for_value=for_value)
+    summary = None
+    if back is None or opens_us is None or not back.summary:
+        stored = loading.transactions(session, ids, for_value=for_value, after_us=opens_us)
+    else:
+        stored, own = _with_summaries(session, whose, opens_us, for_value=for_value)
+        if for_value:
+            summary = _new_summaries(stored, own, corrections, opens_us)
     if len(corrections):
+        if opens_us is not None:
+            earlier = loading.corrected_transactions(session, ids, for_value=for_value)
+            stored = pl.concat([stored, earlier]).unique(list(_KEYS)).sort(*loading.IN_ORDER)
         stored = with_corrections(stored, corrections.filter(pl.col("known_us") <= as_of_us))
-    return _counted_for(stored, whose, "at_us")
+    return _counted_for(stored, whose, "at_us"), summary
+
+
+def count_rows(session: Session, whose: pl.DataFrame, as_of_us: int, back: LookBack | None) -> dict[int, int]:
+    """Count by entity the transactions that `transactions_for` reads, about: but for corrected ones and summaries."""
+    opens_us = None if back is None else back.opens_us(as_of_us)
+    if back is None or opens_us is None or not back.summary:
+        counts = loading.transaction_counts(session, whose["fact_of"].unique().to_list(), after_us=opens_us)
+    else:
+        others, summarised, until_us = _summarised(session, whose, opens_us)[1:]
+        counts = loading.transaction_counts(session, others)
+        if summarised:
+            counts = pl.concat([counts, loading.transaction_counts(session, summarised, after_us=until_us)])
+    of = whose.join(counts, left_on="fact_of", right_on="entity").group_by("entity").agg(pl.col("count").sum())
+    return dict(of.iter_rows())
+
+
+def _summarised(session: Session, whose: pl.DataFrame, opens_us: int) -> tuple[pl.DataFrame, list[int], list[int], int]:
+    """Tell of whom there are summaries that reach into no window.
+
+    Of what an entity owns or did there is none: that counts for the time of that alone, which no summary is of.
+
+    Returns:
+        Who may have a summary, `entity`, with `until_us` of the one that is there, or null; of whom everything is to be
+        read; of whom there is one; and the first of the moments up to which those are.
+    """
+    owned = whose.filter(pl.col("entity") != pl.col("fact_of"))["fact_of"].unique()
+    own = whose.filter(~pl.col("fact_of").is_in(owned.implode()))["fact_of"].unique()
+    before = summaries(session, own.to_list()).filter(pl.col("until_us") <= opens_us)
+    summarised = before["entity"].to_list()
+    others = whose.filter(~pl.col("fact_of").is_in(summarised))["fact_of"].unique().to_list()
+    first: Any = before["until_us"].min()
+    return own.to_frame("entity").join(before, on="entity", how="left"), others, summarised, first or 0
+
+
+def _with_summaries(
+    session: Session, whose: pl.DataFrame, opens_us: int, *, for_value: bool
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Read what happened since summaries, with their transactions, and everything of those who have none.
+
+    Beside the rows stands who may have a summary, as `_summarised` gives it.
+    """
+    own, others, summarised, until_us = _summarised(session, whose, opens_us)
+    parts = [loading.transactions(session, others, for_value=for_value)] if others or not summarised else []
+    if summarised:
+        parts.append(loading.transactions(session, summarised, for_value=for_value, after_us=until_us))
+        parts.append(summary_transactions(session, summarised, for_value=for_value))
+    return pl.concat(parts).unique(["entity", "transaction_id"]).sort(*loading.IN_ORDER), own
+
+
+def _new_summaries(
+    stored: pl.DataFrame, own: pl.DataFrame, corrections: pl.DataFrame, until_us: int
+) -> pl.DataFrame | None:
+    """Make summaries of those of whom many transactions came before a moment and are in none; None for nobody.
+
+    What was ever corrected is read in any case, and is in no summary.
+    """
+    uncorrected = stored.join(corrections, on=["entity", "transaction_id"], how="anti")
+    early = uncorrected.filter(pl.col("at_us") <= until_us).join(own, on="entity")
+    new = early.filter(pl.col("until_us").is_null() | (pl.col("at_us") > pl.col("until_us")))
+    many = new.group_by("entity").len().filter(pl.col("len") >= FEWEST)["entity"]
+    if not len(many):
+        return None
+    chosen = summary_of(uncorrected.filter(pl.col("entity").is_in(many.implode())), until_us)
+    return chosen.with_columns(pl.lit(until_us, pl.Int64).alias("until_us"))
 
 
 def coming_corrections(session: Session, whose: pl.DataFrame, as_of_us: int) -> pl.DataFrame:

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from time import monotonic
 from typing import Final
@@ -16,7 +16,7 @@ from fivefold.store.levels import leases as claims
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Subject
 from fivefold.store.levels.leases import Batch, Queue
 from fivefold.store.sql.database import reading, writing
-from fivefold.usecases.levels.assess import assess_entities
+from fivefold.usecases.levels.assess import assess_entities, rows_to_read
 from fivefold.usecases.levels.persist import StoredLevels, failure_text, store_result
 from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.levels.worker_loop import UNEXPECTED_ERRORS
@@ -79,6 +79,8 @@ MAX_ABANDONED_LEASES: Final = 12
 A database that goes away now and then stays below that."""
 BATCH_SIZE: Final = 2500
 """Fewer cost more each: about 0.1 s of a batch is the same however many there are. More hold up what just happened."""
+MOST_ROWS: Final = 200_000
+"""A batch reads no more transactions than these unless one entity alone has more: memory grows with them."""
 
 PARALLEL_BATCHES: Final = 2
 """Batches that a worker is at on PostgreSQL: one computes while the other waits for the database."""
@@ -159,10 +161,11 @@ def run_batch(
     now, order = clock(), sorted if turns is None else turns.order
     with writing(engine) as session:
         batch = claims.claim(session, new_lease(), now, now + LEASE_US, most, MAX_ABANDONED_LEASES, order)
-    if batch is not None and turns is not None:
-        turns.charge(batch)
     if batch is None:
         return None
+    batch = _bounded(engine, batch, now, valuer)
+    if turns is not None:
+        turns.charge(batch)
     begun = monotonic()
     done = process_batch(engine, batch, clock=clock, valuer=valuer, actor=actor)
     log.info(
@@ -175,6 +178,33 @@ def run_batch(
         seconds=round(monotonic() - begun, 3),
     )
     return done
+
+
+def _bounded(engine: Engine, batch: Batch, now: int, valuer: EntityScorer | None) -> Batch:
+    """Leave out of a batch, and return to the queue, those with whom it would read too many transactions.
+
+    Who is due for longest stays in it, whatever that one has: so everybody's turn comes.
+    """
+    if len(batch.claims) == 1:
+        return batch
+    ids = [claim.entity_id for claim in batch.claims]
+    try:
+        with reading(engine) as session:
+            rows = rows_to_read(session, batch.organisation_id, batch.type_id, ids, now, valuer)
+    except InvalidRulesetError:  # the same for all of them, and reported where they are assessed
+        return batch
+    if sum(rows.values()) <= MOST_ROWS:
+        return batch
+    fit, total = set[int](), 0
+    for claim in sorted(batch.claims, key=lambda each: (each.due_us or 0, each.entity_id)):
+        of_entity = rows.get(claim.entity_id, 0)
+        if not fit or total + of_entity <= MOST_ROWS:
+            fit.add(claim.entity_id)
+            total += of_entity
+    with writing(engine) as session:
+        claims.put_back(session, batch, set(ids) - fit)
+    remaining = tuple(claim for claim in batch.claims if claim.entity_id in fit)
+    return replace(batch, claims=remaining, of_queue=min(batch.of_queue, len(remaining)))
 
 
 def new_lease() -> str:

@@ -1,0 +1,127 @@
+"""How far back rulesets look: which of an entity's transactions they can do without."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from fivefold.domain.clock import DAY_US
+from fivefold.features.indicator_matrix import catalogue
+from fivefold.risk.compiler.analysis import VERSIONS_KEPT, Analysed
+from fivefold.risk.compiler.value_types import column_of
+from fivefold.risk.facts.inputs import Needs, in_short, part_of
+from fivefold.risk.facts.windows import fields_in, looked_at
+from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.expressions import DaysSince, IndicatorInput, Least, Most, Window
+from fivefold.risk.language.fields import MONEY_FIELDS
+from fivefold.risk.language.patterns import DormantThenActive
+from fivefold.risk.language.quantities import Duration
+
+OF_ENDS: Final = frozenset(
+    {
+        "deposit_recency",
+        "withdrawal_recency",
+        "event_recency",
+        "account_age",
+        "first_event_age",
+        "balance_last",
+        "channel_web",
+        "currency_count",
+    }
+)
+"""The indicators of all history that a summary of it answers: they look at a first, a last or a least, or at kinds."""
+
+GROUPED: Final = frozenset({"state", "direction", "currency"})
+"""The fields of transactions that group a summary: a condition on these alone holds for all of a group or for none."""
+
+Length = tuple[Duration, Duration | None]
+"""How long a window is, and how long before as-of it ends."""
+
+
+@dataclass(frozen=True)
+class LookBack:
+    """Which transactions matter to some rulesets.
+
+    Attributes:
+        lengths: of the windows that they look at.
+        days: of the longest window of an indicator; 0 where none is read.
+        summary: inputs that look at what came before all windows too, where a summary of it is enough, in short.
+        everything: inputs that need every single transaction, in short.
+    """
+
+    lengths: frozenset[Length] = frozenset()
+    days: int = 0
+    summary: tuple[str, ...] = ()
+    everything: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, analysed: Iterable[Analysed[Any]]) -> "LookBack":
+        """Join those of several rulesets or policies.
+
+        >>> from fivefold.risk.compiler.analysis import analyse_canonical
+        >>> LookBack.of([])
+        LookBack(lengths=frozenset(), days=0, summary=(), everything=())
+        """
+        parts = [look_back(each) for each in analysed]
+        return cls(
+            frozenset(length for part in parts for length in part.lengths),
+            max((part.days for part in parts), default=0),
+            tuple(dict.fromkeys(text for part in parts for text in part.summary)),
+            tuple(dict.fromkeys(text for part in parts for text in part.everything)),
+        )
+
+    def opens_us(self, as_of_us: int) -> int | None:
+        """Give the moment up to which no single transaction matters by itself; None where every one does.
+
+        A window that opens at a moment does not hold it, so what happened at that very moment matters no more. Later
+        moments of assessment, to which time alone leads, open no window earlier.
+        """
+        if self.everything:
+            return None
+        openings = [
+            over.moment_before(as_of_us if ending is None else ending.moment_before(as_of_us))
+            for over, ending in self.lengths
+        ]
+        return min((as_of_us - self.days * DAY_US, *openings))
+
+
+@lru_cache(maxsize=VERSIONS_KEPT)
+def look_back(analysed: Analysed[Any]) -> LookBack:
+    """Tell how far back a ruleset or a policy looks; what is not known to look less far needs every transaction."""
+    lengths, days = set[Length](), 0
+    summary, everything = list[str](), list[str]()
+    for each in Needs.of(analysed).everything():
+        if part_of(each) not in ("transactions", "indicators"):
+            continue
+        length = _length(each)
+        if isinstance(each, IndicatorInput):
+            window_days = _INDICATOR_DAYS.get(each.indicator)
+            days = max(days, window_days or 0)
+            # Some look at the last row before their window: the balance that was carried into it.
+            (everything if window_days is None and each.indicator not in OF_ENDS else summary).append(in_short(each))
+        elif length is not None:
+            lengths.add(length)
+            if isinstance(each, DormantThenActive):
+                summary.append(in_short(each))
+        else:
+            (summary if _is_of_ends(each) else everything).append(in_short(each))
+    return LookBack(frozenset(lengths), days, tuple(summary), tuple(everything))
+
+
+_INDICATOR_DAYS: Mapping[str, int | None] = {each.name: each.window_days for each in catalogue().indicators}
+
+
+def _length(each: LanguageModel) -> Length | None:
+    """Give the length of the one window that an aggregate or a pattern looks at; None where it looks at more."""
+    if isinstance(each, Window):
+        over = looked_at(each).over
+        return None if over is None else (over, each.ending)
+    over = getattr(each, "active" if isinstance(each, DormantThenActive) else "over", None)
+    return (over, None) if isinstance(over, Duration) else None
+
+
+def _is_of_ends(each: LanguageModel) -> bool:
+    """Tell whether an aggregate of all time is a first, last, least or most of groups of a summary."""
+    if not isinstance(each, DaysSince | Least | Most) or each.ending is not None:
+        return False
+    return fields_in(each) <= GROUPED and (isinstance(each, DaysSince) or column_of(each) in MONEY_FIELDS)

@@ -1,0 +1,52 @@
+"""The few transactions that stand for all of an entity's up to a moment, where only ends and extremes matter.
+
+They are transactions as they are, and not made of several, so whatever reads them reads them as it reads all others.
+Nothing that is a number of transactions, or is added up over them, may be asked of them.
+"""
+
+from typing import Final
+
+import polars as pl
+
+_ENTITY, _AT = "entity", "at_us"
+LARGEST_AMOUNT: Final = 1e11
+"""Larger ones may not fit once they are converted, and the first of those is named: who has one has no summary."""
+FEWEST: Final = 500
+"""Fewer transactions than these are read as fast as a summary is looked up."""
+_LACKING: Final = ("balance", "category", "account_created_us")
+"""Where one transaction lacks one of these, indicators that read it are undefined."""
+
+
+def summary_of(rows: pl.DataFrame, until_us: int) -> pl.DataFrame:
+    """Choose the transactions that stand for all up to a moment.
+
+    Of each state, direction and currency they are the first and the last, that with the least and the greatest amount,
+    and that with the earliest creation of the account; and of each entity the first that lacks what indicators read.
+    The summary of some, with what happened since, has the summary of all: so one is made of another and of new rows.
+
+    Args:
+        rows: transactions of entities in the order of time, `store.levels.bulk_reads.transactions` with what the value
+            model needs; of those who have a summary, those that it is of, and all later ones.
+        until_us: the moment, itself inside.
+
+    Returns:
+        `entity` and `transaction_id`, each once. Entities with an amount that is too large are left out.
+    """
+    early = rows.filter(pl.col(_AT) <= until_us)
+    large = early.filter(~(pl.col("amount").abs() <= LARGEST_AMOUNT))["entity"].unique()
+    early = early.filter(~pl.col(_ENTITY).is_in(large.implode()))
+    size, name = pl.col("amount").abs(), pl.col("transaction_id")
+    groups = early.group_by(_ENTITY, "state", "currency", pl.col("amount").sign().alias("direction"))
+    ends = groups.agg(
+        first=name.first(),
+        last=name.last(),
+        least=name.sort_by(size, maintain_order=True).first(),
+        most=name.sort_by(size, maintain_order=True).last(),
+        created=name.sort_by("account_created_us", nulls_last=True, maintain_order=True).first(),
+    )
+    lacking = [
+        early.filter(pl.col(column).is_null()).unique(_ENTITY, keep="first", maintain_order=True) for column in _LACKING
+    ]
+    found = [ends.select(_ENTITY, pl.col(end).alias("transaction_id")) for end in ends.columns[4:]]
+    found += [each.select(_ENTITY, "transaction_id") for each in lacking]
+    return pl.concat(found).unique().sort(_ENTITY, "transaction_id")

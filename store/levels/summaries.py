@@ -1,0 +1,87 @@
+"""Summaries of entities' transactions: which few stand for all up to a moment. Begins and ends no transaction.
+
+They are made by workers, and are there to read less: without one, everything is read. A call that stores or corrects
+transactions of a time that a summary covers forgets it, after it marked the entity due. So either the worker that makes
+a summary waits for that mark and then sees another revision than it claimed, or the call waits for the worker and then
+finds the summary.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+from sqlalchemy.orm import Session
+
+from fivefold.store.levels.bulk_reads import read_rows, transaction_columns
+from fivefold.store.levels.leases import Batch
+from fivefold.store.sql.arrays import array_text
+from fivefold.store.sql.bulk import delete_rows, write_rows
+
+_COLUMNS = ("entity_id", "transaction_id", "organisation_id", "until_us")
+_UNTIL: Mapping[str, Any] = {"entity": pl.Int64, "until_us": pl.Int64}
+_REVISIONS: Mapping[str, Any] = {"entity": pl.Int64, "revision": pl.Int64}
+_FORGET = {
+    "sqlite": "DELETE FROM summary_transactions WHERE entity_id = ? AND until_us >= ?",
+    "postgresql": (
+        "DELETE FROM summary_transactions s USING unnest(%s::bigint[], %s::bigint[]) AS given(entity_id, at_us)"
+        " WHERE s.entity_id = given.entity_id AND s.until_us >= given.at_us"
+    ),
+}
+BEFORE_ALL = -(2**63)
+"""The moment of a fact that may be of any."""
+
+
+def summaries(session: Session, ids: Sequence[int]) -> pl.DataFrame:
+    """Tell up to which moments there are summaries: `entity`, `until_us`."""
+    query = "SELECT DISTINCT entity_id, until_us FROM summary_transactions WHERE entity_id IN :ids"
+    return read_rows(session, query, ids, _UNTIL)
+
+
+def summary_transactions(session: Session, ids: Sequence[int], *, for_value: bool) -> pl.DataFrame:
+    """Read the transactions of summaries, in the columns of `store.levels.bulk_reads.transactions`, in no order."""
+    schema = transaction_columns(for_value=for_value)
+    columns = ", ".join(f"t.{name}" for name in schema if name != "entity")
+    query = (
+        f"SELECT t.entity_id, {columns} FROM summary_transactions s JOIN transactions t"  # noqa: S608 (our own words)
+        " ON t.organisation_id = s.organisation_id AND t.transaction_id = s.transaction_id WHERE s.entity_id IN :ids"
+    )
+    return read_rows(session, query, ids, schema)
+
+
+def store_summaries(session: Session, batch: Batch, chosen: pl.DataFrame) -> None:
+    """Store new summaries of leased entities in place of those before, of those alone to whom nothing happened since.
+
+    Args:
+        session: in the transaction that locked the marks.
+        batch: who was claimed.
+        chosen: `entity`, `transaction_id`, `until_us`.
+    """
+    ids = chosen["entity"].unique().to_list()
+    if not ids:
+        return
+    query = "SELECT entity_id, revision FROM due_marks WHERE entity_id IN :ids"
+    now = dict(read_rows(session, query, ids, _REVISIONS).iter_rows())
+    same = {claim.entity_id for claim in batch.claims if now.get(claim.entity_id) == claim.revision}
+    delete_rows(session, "summary_transactions", "entity_id", same.intersection(ids))
+    rows = [
+        (entity, transaction, batch.organisation_id, until_us)
+        for entity, transaction, until_us in chosen.select("entity", "transaction_id", "until_us").iter_rows()
+        if entity in same
+    ]
+    write_rows(session, "summary_transactions", _COLUMNS, rows)
+
+
+def forget_summaries(session: Session, earliest: Mapping[int, int] | Collection[int]) -> None:
+    """Forget summaries that cover a moment at which something is another now; the entities are marked due before.
+
+    Args:
+        session: in the transaction that marked them.
+        earliest: that moment by entity, in microseconds; of those without a moment any summary is forgotten.
+    """
+    given = earliest if isinstance(earliest, Mapping) else dict.fromkeys(earliest, BEFORE_ALL)
+    connection = session.connection()
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(_FORGET["sqlite"], list(given.items())) if given else None
+        return
+    arrays = (array_text(given), array_text(given.values()))
+    connection.exec_driver_sql(_FORGET["postgresql"], arrays)
