@@ -39,6 +39,9 @@ class PartOptions:
     screenings: Annotated[
         Path | None, typer.Option("--screenings", help="Screenings, clean ones too: entity_id, screening, found, at.")
     ] = None
+    links: Annotated[Path | None, typer.Option("--links", help="Links: type, from, to, valid_from, valid_until.")] = (
+        None
+    )
     lists: ListsOption = None
     names: Annotated[
         list[str] | None,
@@ -152,6 +155,7 @@ def portfolio_files(entities: Path, parts: PartOptions, value: ValueOptions) -> 
         alerts=parts.alerts,
         tags=parts.tags,
         screenings=parts.screenings,
+        links=parts.links,
         lists=lists_with(parts.lists),
         base=value.base,
         rates=value.rates,

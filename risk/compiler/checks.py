@@ -10,7 +10,7 @@ from typing import Any
 from fivefold.domain.segments import SEGMENTS
 from fivefold.domain.text import perhaps
 from fivefold.risk.compiler.diagnostics import Diagnostic
-from fivefold.risk.compiler.locations import Location, tests_at, wheres_in, word_at
+from fivefold.risk.compiler.locations import Location, inputs_with_paths_of_group, tests_at, wheres_in, word_at
 from fivefold.risk.compiler.units import comparison_problem
 from fivefold.risk.compiler.value_types import (
     SOURCES,
@@ -27,6 +27,7 @@ from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.documents import Path
 from fivefold.risk.language.expressions import (
     FieldInput,
+    Linked,
     ScreeningInput,
     TagInput,
     ValueInput,
@@ -112,8 +113,13 @@ def input_diagnostics(path: Path, rule_input: LanguageModel, names: Vocabulary) 
         value_type_of_input(rule_input, names)
     except UnknownNameError as wrong:
         yield Diagnostic(word_at(path, rule_input), str(wrong))
+    if isinstance(rule_input, Linked):  # which conditions are in its inputs they say themselves
+        group = rule_input.linked
+        for at, each in inputs_with_paths_of_group((*path, "linked"), group):
+            yield from input_diagnostics(at, each, names)
     for place in wheres_in(path, rule_input):
-        yield from condition_diagnostics(place, names)
+        if place.source is None or not isinstance(rule_input, Linked):
+            yield from condition_diagnostics(place, names)
 
 
 def condition_diagnostics(place: Location, names: Vocabulary) -> Iterator[Diagnostic]:
@@ -361,6 +367,9 @@ def _changeable(path: Path, rule: Rule, names: Vocabulary) -> Iterator[Diagnosti
     if others or (isinstance(own, Window) and linked_source(own) in set(SOURCES) - {"transactions"}):
         found = "tags, screenings, cases, alerts and the value are what others say of them"
         yield Diagnostic(at, f"cannot be said of this input, which no person can change: {found}")
+        return
+    if isinstance(own, Linked):
+        yield Diagnostic(at, "cannot be said of this input: what it is made of is of other people")
         return
     if isinstance(own, Window) and own.ending is not None:
         yield Diagnostic(at, "cannot be said of a window that ends in the past, which no person can change")

@@ -11,6 +11,8 @@ from fivefold.risk.language.documents import Path
 from fivefold.risk.language.expressions import (
     All,
     Any_,
+    Group,
+    Linked,
     Not,
     OwnTest,
     Ratio,
@@ -103,14 +105,34 @@ def lists_named(place: Location) -> Iterator[tuple[Path, str]]:
 
 
 def wheres_in(path: Path, rule_input: Any) -> Iterator[Location]:
-    """Give the `where` of an input, and those of both sides of a ratio."""
-    if isinstance(rule_input, Ratio):
+    """Give the `where` of an input, those of both sides of a ratio, and the conditions on linked entities."""
+    if isinstance(rule_input, Linked):
+        yield from _conditions_on_linked((*path, "linked"), rule_input.linked)
+    elif isinstance(rule_input, Ratio):
         for number, side in enumerate(rule_input.ratio):
             yield from wheres_in((*path, "ratio", number), side)
     elif isinstance(rule_input, Window) and rule_input.where is not None and linked_source(rule_input) in SOURCES:
         yield Location(
             (*path, "where"), rule_input.where, None, source=linked_source(rule_input), currency=rule_input.in_currency
         )
+
+
+def _conditions_on_linked(path: Path, group: Group) -> Iterator[Location]:
+    """Give what is asked of linked entities, and the conditions on their facts."""
+    for at, each in inputs_with_paths_of_group(path, group):
+        yield from wheres_in(at, each)
+    for word, condition in (("where", group.where), ("any", group.any)):
+        if condition is not None:
+            yield Location((*path, word), condition)
+
+
+def inputs_with_paths_of_group(path: Path, group: Group) -> Iterator[tuple[Path, LanguageModel]]:
+    """Give every input that is read of linked entities, with its path; *path* leads to the group."""
+    if group.part is not None:
+        yield (*path, group.word), group.part
+    for word, condition in (("where", group.where), ("any", group.any)):
+        if condition is not None:
+            yield from inputs_named(Location((*path, word), condition))
 
 
 def tests_at(place: Location) -> Iterator[tuple[Path, Operators]]:
@@ -133,5 +155,5 @@ def _tests(path: Path, condition: Any) -> Iterator[tuple[Path, Operators]]:
 
 def word_at(path: Path, rule_input: LanguageModel) -> Path:
     """Point at the word that names an input, as `field` in {field: country}."""
-    word = word_of(rule_input, POLICY_INPUTS)
+    word = word_of(rule_input, (*POLICY_INPUTS, "linked"))
     return path if word is None or hasattr(rule_input, "pattern") else (*path, word)

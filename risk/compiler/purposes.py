@@ -22,7 +22,7 @@ from fivefold.risk.compiler.locations import (
     tests_at,
     wheres_in,
 )
-from fivefold.risk.compiler.value_types import column_of, linked_source
+from fivefold.risk.compiler.value_types import column_of, inputs_of_group, linked_source
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.calculations import inputs_calculated
 from fivefold.risk.language.documents import Path
@@ -30,6 +30,7 @@ from fivefold.risk.language.expressions import (
     CalculationInput,
     FieldInput,
     IndicatorInput,
+    Linked,
     Ratio,
     ScreeningInput,
     TagInput,
@@ -134,6 +135,8 @@ class _Reader:
                 yield from self._directly(side)
         elif isinstance(rule_input, Window):
             yield from self._of_window(rule_input)
+        elif isinstance(rule_input, Linked):
+            yield from self._of_group(rule_input)
         elif isinstance(rule_input, FieldInput):
             yield self._field(rule_input.field)
         elif isinstance(rule_input, TransactionInput):
@@ -162,6 +165,15 @@ class _Reader:
                 fields = [each.field for each in tested if isinstance(each, FieldInput)]
                 yield from (self._transaction_field(name) for name in fields if source == "transactions")
             yield from (source for _, source in self.lists_in(place))
+
+    def _of_group(self, linked: Linked) -> Iterator[_Source]:
+        """Give the links that lead there, what is read of those linked, and the lists that conditions on them name."""
+        yield self._said("links", linked.linked.by, "link")
+        for each in inputs_of_group(linked.linked):
+            yield from self._directly(each)
+        for place in wheres_in((), linked):
+            if place.source is None:  # the others are of aggregates
+                yield from (source for _, source in self.lists_in(place))
 
     def lists_in(self, place: Location) -> Iterator[tuple[Path, _Source]]:
         """Give the lists that a condition reads, where it is known what they are for."""
@@ -311,6 +323,7 @@ def _names(definition: Ruleset | Policy) -> Iterator[Diagnostic]:
     there: list[tuple[str, Iterable[str], Mapping[str, Any] | tuple[str, ...]]] = [
         ("fields", purposes.fields, definition.fields),
         ("transaction_fields", purposes.transaction_fields, definition.transaction_fields),
+        ("links", purposes.links, getattr(definition, "links", {})),
     ]
     if isinstance(purposes, PolicyPurposes) and isinstance(definition, Policy):
         there.append(("actions", purposes.actions, definition.actions))

@@ -31,6 +31,8 @@ from fivefold.risk.language.expressions import (
     Count,
     DaysSince,
     Distinct,
+    Group,
+    Linked,
     Mean,
     Median,
     New,
@@ -105,12 +107,22 @@ def unit_of_input(rule_input: Any, names: Vocabulary) -> Unit:
     if isinstance(rule_input, CalculationInput):
         calculation = names.calculations[rule_input.calculation]
         return unit_named(calculation.unit, calculation.in_currency)
+    if isinstance(rule_input, Linked) and kind is not ValueType.MONEY:
+        return _unit_of_group(rule_input.linked, names)
     if kind is ValueType.MONEY:
         return Unit(money=1, currency=currency_of(rule_input, names))
     if isinstance(rule_input, Count | Distinct | New):
         return COUNT
     is_days = isinstance(rule_input, DaysSince) or (isinstance(rule_input, LevelInput) and kind is ValueType.NUMBER)
     return DAYS if is_days else RATIO
+
+
+def _unit_of_group(group: Group, names: Vocabulary) -> Unit:
+    """Give the unit of a number over those linked: that of theirs, but a mean of counts is a ratio."""
+    if group.part is None:
+        return COUNT
+    unit = unit_of_input(group.part, names)
+    return RATIO if group.word == "mean" and unit == COUNT else unit
 
 
 def unit_of(operand: Any, names: Vocabulary, path: Path = ()) -> Unit | None:
@@ -293,10 +305,14 @@ def comparison_problem(
         return f"compares {value_type_phrase(kind)} with {value_type_phrase(other_kind)}; both must be of one kind"
     if kind in _WHOLE_KINDS or linked:
         return None
-    if any(isinstance(each, _FRACTIONS) for each in (subject, other)):
+    if any(isinstance(each, _FRACTIONS) or _is_mean_of_group(each) for each in (subject, other)):
         return f"compares what may be a fraction, and was rounded{_CALCULATE}"
     units = unit_of_input(subject, names), unit_of_input(other, names)
     return None if units[0] == units[1] or RATIO in units else f"compares {units[0]} with {units[1]}"
+
+
+def _is_mean_of_group(rule_input: Any) -> bool:
+    return isinstance(rule_input, Linked) and rule_input.linked.word == "mean"
 
 
 def _cycles(calculations: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:

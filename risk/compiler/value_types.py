@@ -19,12 +19,17 @@ from fivefold.risk.language.expressions import (
     DaysSince,
     Distinct,
     FieldInput,
+    Group,
     IndicatorInput,
+    Linked,
+    Mean,
+    Median,
     New,
     Percentile,
     Ratio,
     ScreeningInput,
     Share,
+    StandardDeviation,
     TagInput,
     ValueInput,
     Window,
@@ -47,7 +52,7 @@ from fivefold.risk.language.fields import (
 )
 from fivefold.risk.language.policy import LevelInput, Policy, PolicyRule, TransactionInput
 from fivefold.risk.language.quantities import MomentText
-from fivefold.risk.language.ruleset import Rule, Ruleset
+from fivefold.risk.language.ruleset import LinkType, Rule, Ruleset
 
 _MOMENT: TypeAdapter[int] = TypeAdapter(MomentText)
 NUMERIC_TYPES = frozenset({ValueType.NUMBER, ValueType.MONEY, ValueType.FINDING})
@@ -182,6 +187,7 @@ class Vocabulary:
         case: fields of its cases and alerts.
         levels: their names, lowest first.
         calculations: by name.
+        links: the types of links, by name.
     """
 
     entity: Mapping[str, FieldType]
@@ -189,6 +195,7 @@ class Vocabulary:
     case: Mapping[str, FieldType]
     levels: tuple[str, ...] = ()
     calculations: Mapping[str, Any] = field(default_factory=dict)
+    links: Mapping[str, LinkType] = field(default_factory=dict)
 
     def linked(self, source: str) -> Mapping[str, FieldType]:
         """Give the fields of one source of linked facts."""
@@ -204,6 +211,7 @@ def vocabulary(definition: Ruleset | Policy) -> Vocabulary:
         {**definition.case_fields, **CASE_FIELDS},
         definition.levels,
         definition.calculate,
+        getattr(definition, "links", {}),
     )
 
 
@@ -224,7 +232,9 @@ def column_of(aggregate: Any) -> str | None:
     return str(getattr(aggregate, word))
 
 
-def value_type_of_input(rule_input: Any, names: Vocabulary) -> ValueType:  # noqa: PLR0911 (one for each kind of input)
+def value_type_of_input(  # noqa: C901, PLR0911 (one for each kind of input)
+    rule_input: Any, names: Vocabulary
+) -> ValueType:
     """Give the value type of an input.
 
     Raises:
@@ -248,10 +258,56 @@ def value_type_of_input(rule_input: Any, names: Vocabulary) -> ValueType:  # noq
                 f"names the indicator {rule_input.indicator}, which the catalogue does not have{near}"
             )
         return ValueType.NUMBER
+    if isinstance(rule_input, Linked):
+        return _value_type_of_group(rule_input.linked, names)
     if isinstance(rule_input, ValueInput | LevelInput):
         return _VALUE_TYPES[rule_input.value if isinstance(rule_input, ValueInput) else rule_input.level]
     is_mark = isinstance(rule_input, TagInput | ScreeningInput)
     return ValueType.MARK if is_mark else _value_type_of_pattern(rule_input, names)
+
+
+def inputs_of_group(group: Group) -> Iterator[LanguageModel]:
+    """Give every input that is read of linked entities."""
+    if group.part is not None:
+        yield group.part
+    for condition in (group.where, group.any):
+        if condition is not None:
+            yield from inputs_of(condition)
+
+
+_READ_OF_LINKED = (FieldInput, Window, TagInput, ScreeningInput, Ratio)
+
+
+def _value_type_of_group(group: Group, names: Vocabulary) -> ValueType:
+    if group.by not in names.links:
+        there = ", ".join(names.links) or "none"
+        raise UnknownNameError(
+            f"follows links of the type {group.by}, which is not under links{perhaps(group.by, names.links)}; "
+            f"there are {there}"
+        )
+    if names.links[group.by].kind == "shared" and group.way is not None:
+        raise UnknownNameError(f"follows {group.by} one way, which is shared and has none; leave way out")
+    if names.links[group.by].kind == "directed" and group.way is None:
+        raise UnknownNameError(f"follows {group.by}, which is directed, and needs way: to, from or both")
+    for each in inputs_of_group(group):
+        if not isinstance(each, _READ_OF_LINKED):
+            words = "fields, tags, screenings, aggregates and ratios of them"
+            raise UnknownNameError(f"reads of those linked what only the entity itself has; of them there are {words}")
+    if group.part is None:
+        return ValueType.FLAG if group.any is not None else ValueType.NUMBER
+    kind = value_type_of_input(group.part, names)
+    if kind not in _NUMBERS:
+        raise UnknownNameError(f"takes the {group.word} of {value_type_phrase(kind)}; it must be a number")
+    if kind is ValueType.MONEY and isinstance(group.part, Mean | Median | StandardDeviation):
+        raise UnknownNameError(f"takes the {group.word} of money in fractions; sum, min and max of an amount are whole")
+    return kind
+
+
+def is_money_in_fractions(rule_input: Any) -> bool:
+    """Tell whether money of an input is kept in fractions of its smallest unit, as a mean is."""
+    if isinstance(rule_input, Linked):
+        return rule_input.linked.word == "mean"
+    return isinstance(rule_input, Mean | Median | StandardDeviation | CalculationInput)
 
 
 def _calculation(rule_input: CalculationInput, names: Vocabulary) -> Any:
@@ -268,6 +324,8 @@ def _calculation(rule_input: CalculationInput, names: Vocabulary) -> Any:
 def currency_of(rule_input: Any, names: Vocabulary) -> str | None:
     """Give the currency that an input names for its money; None where it is in the base currency, or is no money."""
     named = names.calculations.get(rule_input.calculation) if isinstance(rule_input, CalculationInput) else rule_input
+    if isinstance(rule_input, Linked):
+        named = rule_input.linked.part
     currency: str | None = getattr(named, "in_currency", None)
     return currency
 

@@ -16,6 +16,7 @@ from fivefold.risk.compiler.formulas import calculations_in_order, parts_of_calc
 from fivefold.risk.compiler.value_types import SOURCES, Vocabulary, linked_source, value_type_of_input
 from fivefold.risk.facts.aggregates import aggregate, quotient
 from fivefold.risk.facts.calculated import with_calculations
+from fivefold.risk.facts.groups.values import GroupReader, inputs_of_linked
 from fivefold.risk.facts.linked import CONVERTED, FACT, FIELD, LINKED_ENTITY, PROBLEM, TIME, LinkedFacts
 from fivefold.risk.facts.marks import prepare_screenings, prepare_tags
 from fivefold.risk.facts.patterns import find
@@ -30,6 +31,7 @@ from fivefold.risk.language.expressions import (
     DaysSince,
     FieldInput,
     IndicatorInput,
+    Linked,
     Ratio,
     ScreeningInput,
     TagInput,
@@ -51,6 +53,7 @@ _FRAMES: Mapping[type, str] = {
     ValueInput: "values",
     LevelInput: "levels",
     TransactionInput: "pending",
+    Linked: "links",
 }
 """The part of a portfolio that an input needs."""
 
@@ -78,6 +81,17 @@ class Needs:
     def everything(self) -> list[LanguageModel]:
         """List the inputs, and what ratios, patterns and calculations are made of before them, each once."""
         return [*self._everything]
+
+    @cached_property
+    def of_linked(self) -> list[LanguageModel]:
+        """List what is read of entities that are linked, each once."""
+        return inputs_of_linked(self._everything)
+
+    @cached_property
+    def facts(self) -> list[LanguageModel]:
+        """List everything that reads facts: of the entity, and of those linked; with what ratios are made of."""
+        parts = [part for each in self.of_linked for part in parts_of(each, self.names)]
+        return distinct((*self._everything, *parts, *self.of_linked))
 
     @cached_property
     def _everything(self) -> list[LanguageModel]:
@@ -111,7 +125,7 @@ def sources_of(needs: Needs, portfolio: Portfolio) -> dict[str, LinkedFacts]:
     Raises:
         InvalidRulesetError: a table or column that is read is missing; then no entity is assessed.
     """
-    everything = needs.everything()
+    everything = needs.facts
     _require(everything, portfolio)
     parts = {part_of(each) for each in everything}
     counted = {part_of(each) for each in everything if isinstance(each, Window)}
@@ -169,6 +183,8 @@ def _require(everything: Sequence[LanguageModel], portfolio: Portfolio) -> None:
 
 def in_short(rule_input: LanguageModel) -> str:
     """Write an input as a ruleset does, without its window and conditions."""
+    if isinstance(rule_input, Linked):
+        return f"{{linked: {{by: {rule_input.linked.by}, …}}}}"
     written = rule_input.model_dump(mode="json", by_alias=True, exclude_none=True)
     word = next((name for name in written if name not in Window.model_fields), "")
     return f"{{{word}: {written[word]}{', …' if len(written) > 1 else ''}}}"
@@ -176,6 +192,8 @@ def in_short(rule_input: LanguageModel) -> str:
 
 def _without(part: str) -> str:
     """Write what to do where a part is absent."""
+    if part == "links":
+        return "an empty table says that nothing is known of them, and `complete` in the ruleset that there are none"
     optional = f", and `optional_tables: [{part}]` in the ruleset makes an absent table an empty one"
     return f"an empty table says that there are none{optional if part in OPTIONAL_TABLES else ''}"
 
@@ -198,8 +216,9 @@ def resolve(
     """
     everything = needs.everything()
     columns: dict[str, pl.Series] = {}
+    groups = _groups(needs, portfolio, sources, lists, entities)
     for rule_input in everything:
-        columns |= _of_entity(rule_input, needs.names, portfolio, entities)
+        columns |= _of_entity(rule_input, needs.names, portfolio, entities) | groups.get(input_key(rule_input), {})
     deciding_on = [rule_input for rule_input in everything if isinstance(rule_input, TransactionInput)]
     if deciding_on:
         columns |= pending_inputs(sources["pending"], deciding_on, entities)
@@ -220,6 +239,21 @@ def resolve(
         frame = with_calculations(frame, calculated, needs.names, portfolio.rates.base)
     signal_fields = [_signal_field(rule_input) for rule_input in needs.signals if isinstance(rule_input, FieldInput)]
     return frame.with_columns(*signal_fields) if signal_fields else frame
+
+
+def _groups(
+    needs: Needs, portfolio: Portfolio, sources: Mapping[str, LinkedFacts], lists: Lists, entities: pl.DataFrame
+) -> dict[str, dict[str, pl.Series]]:
+    """Give the columns of every group, by its key."""
+    linked = [each for each in needs.everything() if isinstance(each, Linked)]
+    if not linked:
+        return {}
+
+    def resolve_linked(inputs: Sequence[LanguageModel], asked: pl.DataFrame) -> pl.DataFrame:
+        return resolve(Needs(inputs, (), needs.names), portfolio, sources, lists, asked)
+
+    reader = GroupReader(names=needs.names, portfolio=portfolio, lists=lists, resolve=resolve_linked)
+    return reader.columns(linked, entities)
 
 
 def _of_entity(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import polars as pl
 from pydantic import Field, model_validator
@@ -16,6 +16,9 @@ from fivefold.risk.language.documents import Document
 from fivefold.risk.language.purposes import Purpose
 from fivefold.risk.language.quantities import MomentText
 from fivefold.risk.language.reading import validate_document
+
+if TYPE_CHECKING:
+    from fivefold.risk.facts.groups.links import Links
 
 
 class ListVersion(LanguageModel):
@@ -117,6 +120,8 @@ class Portfolio:
         levels: for policies: `entity_id`, `in_force` and `rules` (numbers from 1), `status`, `source`, `age_days`.
         pending: for policies: the one transaction of each entity that is decided on, in the form of *transactions*;
             what must not count as one of them stands here alone.
+        links: between entities, those that are not read among them.
+        everyone: rows as *entities* has them, of all who may be linked to one of these; None where *entities* has them.
         stored: *transactions* and *pending* were checked when they were taken, and have the columns that
             `risk.facts.transactions.prepare_stored` reads.
     """
@@ -134,6 +139,8 @@ class Portfolio:
     lists: Mapping[str, NamedList] = field(default_factory=dict)
     levels: pl.DataFrame | None = None
     pending: pl.DataFrame | None = None
+    links: "Links | None" = None
+    everyone: pl.DataFrame | None = None
     stored: bool = False
 
     def with_empty_tables(self, tables: Iterable[str], case_fields: Iterable[str]) -> "Portfolio":
@@ -155,3 +162,8 @@ def error_of(column: str) -> str:
 def signal_of(column: str) -> str:
     """Name the column that holds the moment (microseconds) of the latest fact that an input counted."""
     return f"{column}@"
+
+
+def path_of(column: str) -> str:
+    """Name the column that says of a group whom its value is made of."""
+    return f"{column}~"

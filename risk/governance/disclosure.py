@@ -8,7 +8,7 @@ from fivefold.risk.compiler.diagnostics import Diagnostic, warning
 from fivefold.risk.compiler.value_types import inputs_of, inputs_of_rule, linked_source
 from fivefold.risk.facts.inputs import parts_of
 from fivefold.risk.language.base import LanguageModel
-from fivefold.risk.language.expressions import ScreeningInput, TagInput, Window, input_key
+from fivefold.risk.language.expressions import Linked, ScreeningInput, TagInput, Window, input_key
 from fivefold.risk.language.ruleset import Rule, WeightedScore
 
 _FINDINGS = "what others found (a tag, a screening, a case, an alert or a pattern)"
@@ -17,10 +17,11 @@ _FINDINGS = "what others found (a tag, a screening, a case, an alert or a patter
 def is_disclosable(rule: Rule, analysed: AnalysedRuleset) -> bool:
     """Tell whether a statement may show a rule.
 
-    What `undisclosed` names keeps it out whatever the rule says; what others found does where the rule says nothing.
+    What `undisclosed` names, and data of other people, keep it out whatever the rule says; what others found does where
+    the rule says nothing.
     """
     inputs = list(_everything(list(inputs_of_rule(rule)), analysed))
-    if rule.disclosable is False or _reads_undisclosed(rule, inputs, analysed):
+    if rule.disclosable is False or _reads_others(inputs) or _reads_undisclosed(rule, inputs, analysed):
         return False
     return rule.disclosable is True or not any(map(_is_finding, inputs))
 
@@ -48,8 +49,13 @@ def _everything(inputs: list[LanguageModel], analysed: AnalysedRuleset) -> Itera
         yield from _everything(parts_of(each, analysed.names), analysed)
 
 
+def _reads_others(inputs: list[LanguageModel]) -> bool:
+    """Tell whether data of other people are read, which no statement shows, whatever a rule says."""
+    return any(isinstance(each, Linked) for each in inputs)
+
+
 def _is_finding(rule_input: Any) -> bool:
-    if isinstance(rule_input, TagInput | ScreeningInput) or hasattr(rule_input, "pattern"):
+    if isinstance(rule_input, TagInput | ScreeningInput | Linked) or hasattr(rule_input, "pattern"):
         return True
     return isinstance(rule_input, Window) and linked_source(rule_input) in {"cases", "alerts", "tags", "screenings"}
 
@@ -82,5 +88,7 @@ def disclosure_diagnostics(analysed: AnalysedRuleset) -> Iterator[Diagnostic]:
         path = ("rules", position, "disclosable")
         if rule.disclosable and _reads_undisclosed(rule, inputs, analysed):
             yield warning(path, "has no effect: it reads what undisclosed names")
+        elif rule.disclosable and _reads_others(inputs):
+            yield warning(path, "has no effect: it reads data of other people, which no statement shows")
         elif rule.disclosable and any(map(_is_finding, inputs)):
             yield warning(path, f"shows the person concerned {_FINDINGS}: see that this tips nobody off")

@@ -170,7 +170,7 @@ if TYPE_CHECKING:
     Operand: TypeAlias = Any
     Calculation: TypeAlias = Any
 else:
-    Operand = operand_of({word: PLAIN_INPUTS[word] for word in NUMERIC_WORDS}, OPERATIONS)
+    Operand = operand_of({word: PLAIN_INPUTS[word] for word in (*NUMERIC_WORDS, "linked")}, OPERATIONS)
     for _form in _WHOLE.values():
         _form.model_rebuild(_types_namespace={"Operand": Operand})
     Calculation = calculation_of(_WHOLE)

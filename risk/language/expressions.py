@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias, cast
 
-from pydantic import Discriminator, Field, StringConstraints, Tag, create_model
+from pydantic import Discriminator, Field, StringConstraints, Tag, create_model, model_validator
 from typing_extensions import TypeAliasType
 
 from fivefold.risk.language.base import Label, LanguageModel, Name
@@ -163,6 +163,70 @@ class ScreeningInput(LanguageModel):
     screening: Label
 
 
+GROUP_WORDS = ("count", "any", "sum", "mean", "min", "max")
+"""The words of a group that say what it comes to."""
+
+Way = Literal["to", "from", "both"]
+"""Which way links are followed: to what they lead to, to what they come from, or both."""
+
+
+class Group(LanguageModel):
+    """The entities that an entity is linked to, each once, and one number or answer made of them.
+
+    Attributes:
+        by: the type of the links, one of the ruleset's.
+        way: of links that have a direction, whether to what they lead to, to what they come from, or both.
+        steps: over so many links at most.
+        itself: the entity is one of the group.
+        where: a condition on those linked; where it is unknown of one of them, so is the result.
+        count: how many there are; 0 where there is none.
+        any: whether a condition holds of one of them: true as soon as one does, whatever is unknown of others.
+        sum: of a number of each of them; 0 where there is none.
+        mean: of a number of each of them; unknown where there is none, as for `min` and `max`.
+        min: the least number of any of them.
+        max: the greatest number of any of them.
+    """
+
+    by: Name
+    way: Way | None = None
+    steps: Annotated[int, Field(ge=1, le=5)] = 1
+    itself: bool = False
+    where: "Condition | None" = None
+    count: Literal["entities"] | None = None
+    any: "Condition | None" = None
+    sum: "NumberInput | None" = None
+    mean: "NumberInput | None" = None
+    min: "NumberInput | None" = None
+    max: "NumberInput | None" = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        there = [word for word in GROUP_WORDS if getattr(self, word) is not None]
+        if len(there) != 1:
+            raise ValueError(f"has {' and '.join(there) or 'none'} of {', '.join(GROUP_WORDS)}; it needs one")
+        return self
+
+    @property
+    def word(self) -> str:
+        """The word that says what it comes to."""
+        return next(word for word in GROUP_WORDS if getattr(self, word) is not None)
+
+    @property
+    def part(self) -> LanguageModel | None:
+        """The number of each entity that it is made of; None for `count` and `any`."""
+        made_of: LanguageModel | None = getattr(self, self.word)
+        return None if self.word in {"count", "any"} else made_of
+
+
+class Linked(LanguageModel):
+    """A number or an answer over the entities that one is linked to; unknown where nothing says whom it is linked to.
+
+    Unknown too where what it is made of is unknown of one of them, and where there are too many.
+    """
+
+    linked: Group
+
+
 PLAIN_INPUTS: dict[str, type[LanguageModel]] = {
     "field": FieldInput,
     "count": Count,
@@ -184,6 +248,7 @@ PLAIN_INPUTS: dict[str, type[LanguageModel]] = {
     "calculation": CalculationInput,
     "tag": TagInput,
     "screening": ScreeningInput,
+    "linked": Linked,
 }
 """The word that names each input, and its form; a pattern is known by its own name."""
 
@@ -248,6 +313,7 @@ Input = Annotated[
     | Annotated[CalculationInput, Tag("calculation")]
     | Annotated[TagInput, Tag("tag")]
     | Annotated[ScreeningInput, Tag("screening")]
+    | Annotated[Linked, Tag("linked")]
     | Annotated[Pattern, Tag("pattern")],
     _choice((*PLAIN_INPUTS, "pattern"), "input"),
 ]
@@ -337,7 +403,7 @@ else:
 COMPARED_WORDS = (*NUMERIC_WORDS, "calculation")
 """The words of the inputs that others can be compared with."""
 
-_RECURSIVE: tuple[type[LanguageModel], ...] = (All, Any_, Not, Window, Ratio, *PLAIN_INPUTS.values())
+_RECURSIVE: tuple[type[LanguageModel], ...] = (All, Any_, Not, Window, Ratio, Group, *PLAIN_INPUTS.values())
 _TESTS: tuple[type[LanguageModel], ...] = (Operators, OwnTest, *TESTS.values())
 _NAMES = {
     "Condition": Condition,

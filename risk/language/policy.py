@@ -82,7 +82,7 @@ class PolicyRatio(Ratio):
 
 
 POLICY_INPUTS: dict[str, type[LanguageModel]] = {
-    **PLAIN_INPUTS,
+    **{word: form for word, form in PLAIN_INPUTS.items() if word != "linked"},  # whose links rulesets alone declare
     "ratio": PolicyRatio,
     "level": LevelInput,
     "transaction": TransactionInput,

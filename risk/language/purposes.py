@@ -18,11 +18,13 @@ class Purposes(LanguageModel):
         fields: of the entity, by name.
         transaction_fields: those that are declared; what every transaction has is for both.
         tags: by name.
+        links: by their type; what is read of those linked is looked at by itself.
     """
 
     fields: dict[Name, Purpose] = Field(default_factory=dict)
     transaction_fields: dict[Name, Purpose] = Field(default_factory=dict)
     tags: dict[Label, Purpose] = Field(default_factory=dict)
+    links: dict[Name, Purpose] = Field(default_factory=dict)
 
 
 class PolicyPurposes(Purposes):

@@ -241,6 +241,21 @@ class Undisclosed(LanguageModel):
     lists: tuple[Identifier, ...] = ()
 
 
+class LinkType(LanguageModel):
+    """How links of one type are to be read.
+
+    Attributes:
+        kind: `shared` where they lead from an entity to what it shares with others, such as a household or a device,
+            which is no entity itself; `directed` where they lead from one entity to another, such as an owner.
+        complete: every link of the type is known, so whom none is known of has none.
+    """
+
+    kind: Literal["shared", "directed"]
+    complete: bool = False
+
+
+MOST_LINK_TYPES = 20
+
 OptionalTable = Literal["cases", "alerts", "tags"]
 """Tables that a ruleset may do without. Screenings are not among them: an unscreened entity is never a clean one."""
 
@@ -258,6 +273,7 @@ class Ruleset(Definition):
         fields: of the entity, typed; conditions may name these alone.
         transaction_fields: what transactions have beside the fields that all have.
         case_fields: what cases and alerts have beside the fields that all have.
+        links: the types of links between entities that inputs may follow.
         calculate: named numbers, made of what is known of the entity.
         optional_tables: tables that the rules read and that may be absent; an absent one then counts as empty.
         applies_to: entities for which it is not true, unknown included, get no level from this ruleset.
@@ -270,6 +286,7 @@ class Ruleset(Definition):
 
     word = "ruleset"
     name: Identifier = Field(alias="ruleset")
+    links: Annotated[dict[Name, LinkType], Field(default_factory=dict, max_length=MOST_LINK_TYPES)]
     calculate: Annotated[dict[Name, Calculation], Field(default_factory=dict, max_length=MOST_CALCULATIONS)]
     optional_tables: tuple[OptionalTable, ...] = ()
     applies_to: Condition | None = None

@@ -17,7 +17,17 @@ from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.compiler.value_types import Vocabulary, column_for, currency_of, vocabulary
 from fivefold.risk.engine.assessments import Status
 from fivefold.risk.engine.explain.describe import formula_of, input_words, value_words
-from fivefold.risk.language.expressions import Ratio, Window, input_key, input_of_test, inputs_compared, tests_in
+from fivefold.risk.engine.explain.groups import group_words, path_words
+from fivefold.risk.facts.portfolio import path_of
+from fivefold.risk.language.expressions import (
+    Linked,
+    Ratio,
+    Window,
+    input_key,
+    input_of_test,
+    inputs_compared,
+    tests_in,
+)
 from fivefold.risk.language.operators import Operators
 from fivefold.risk.language.ruleset import Case, Rule, Ruleset
 from fivefold.store.sql.database import read_once
@@ -236,6 +246,8 @@ def visible_value(
     """
     value = inputs[input_key(input_)]
     shown = value_words(value, column_for(input_, names, base), currency_of(input_, names) or base, cuts)
+    if isinstance(input_, Linked):
+        shown = f"{shown}, {path_words(inputs[path_of(input_key(input_))], input_.linked.by)}"
     formula = formula_of(input_, names, base, input_named)
     return ValueSeen(input_named(input_), shown, None if formula is None else formula.words(inputs, shown))
 
@@ -244,6 +256,8 @@ def input_named(input_: Any) -> str:
     """Name an input in plain words, without the conditions in it."""
     if isinstance(input_, Ratio):
         return " over ".join(input_named(side) for side in input_.ratio)
+    if isinstance(input_, Linked):
+        return group_words(input_.linked, input_named, lambda _: "what the rule asks holds")
     if isinstance(input_, Window) and input_.where is not None:
         return f"{input_words(input_.model_copy(update={'where': None}))}, of what the rule counts"
     return input_words(input_)

@@ -135,7 +135,7 @@ def read_parts(
         day = from_microseconds(as_of_us).date()
         rates = rates_for(session, organisation_id, base_currency_of(session, organisation_id), day)
     whose = loading.owned(session, entity_ids) if parts & {"transactions", "cases", "alerts", "indicators"} else None
-    read: dict[str, pl.DataFrame] = {}
+    read: dict[str, Any] = {}
     if whose is not None and parts & {"transactions", "indicators"}:
         if stored is None:
             stored = read_transactions(session, whose, as_of_us, for_value="indicators" in parts, back=back)

@@ -7,7 +7,7 @@ import polars as pl
 from fivefold.domain.errors import ConfigError
 from fivefold.features.reading.text_files import ColumnMap
 
-PARTS = ("entities", "transactions", "cases", "alerts", "tags", "screenings", "labels")
+PARTS = ("entities", "transactions", "cases", "alerts", "tags", "screenings", "links", "labels")
 
 
 class PortfolioColumns:

@@ -13,10 +13,19 @@ from fivefold.domain.errors import ConfigError
 from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.domain.rate_files import read_rates
 from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.facts.groups.links import Links
 from fivefold.risk.facts.portfolio import ENTITY, NamedList, Portfolio
 from fivefold.risk.language.expressions import ScreeningInput, TagInput
 from fivefold.usecases.portfolio_files.columns import PortfolioColumns
-from fivefold.usecases.portfolio_files.tables import SHOWN, TableFile, Warn, read_entities, read_linked, without_repeats
+from fivefold.usecases.portfolio_files.tables import (
+    SHOWN,
+    TableFile,
+    Warn,
+    read_entities,
+    read_linked,
+    read_links,
+    without_repeats,
+)
 from fivefold.usecases.portfolio_files.values import ValueSide
 
 if TYPE_CHECKING:
@@ -37,6 +46,7 @@ class PortfolioFiles:
         alerts: the same for alerts.
         tags: `entity_id`, `tag`, perhaps `from` and `until`.
         screenings: `entity_id`, `screening`, `found`, perhaps `at`.
+        links: `type`, `from`, `to`, perhaps `valid_from` and `valid_until`.
         lists: the named lists that rulesets read.
         base: the currency that money is in.
         rates: the operator's own table of rates; the ECB's without one.
@@ -51,6 +61,7 @@ class PortfolioFiles:
     alerts: Path | None = None
     tags: Path | None = None
     screenings: Path | None = None
+    links: Path | None = None
     lists: Mapping[str, NamedList]
     base: str = "EUR"
     rates: Path | None = None
@@ -69,12 +80,14 @@ def read_portfolio(files: PortfolioFiles, rulesets: Sequence[AnalysedRuleset], a
     paths: dict[str, Path | None] = {part: getattr(files, part) for part in _LINKED}
     parts: dict[str, Any] = {part: path and read_linked(files.table(part, path)) for part, path in paths.items()}
     entities = read_entities(files.table("entities", files.entities), *rulesets)
+    links = None if files.links is None else Links(read_links(files.table("links", files.links)))
     files.names.refuse_unused()
     if parts["transactions"] is not None:
         parts["transactions"] = without_repeats(parts["transactions"])
     value_side = ValueSide(rulesets=rulesets, rates=rates, as_of=as_of, load_model=files.load_model, warn=files.warn)
     indicators, values = value_side.frames(files.transactions, parts["transactions"])
-    return Portfolio(entities, rates, **parts, indicators=indicators, values=values, lists=files.lists)
+    parts |= {"indicators": indicators, "values": values, "links": links, "everyone": entities}
+    return Portfolio(entities, rates, **parts, lists=files.lists)
 
 
 def read_with_warnings(files: PortfolioFiles, rulesets: Sequence[AnalysedRuleset], as_of: int) -> Portfolio:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from gzip import BadGzipFile
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from fivefold.features.reading.csv_file import csv_frame, csv_parts, torn_frame
 from fivefold.features.reading.json_lines import JsonLine, json_lines
 from fivefold.features.reading.text_files import GZIP, TornRow, is_gzipped, open_text, suffix_of_name
 from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.facts.groups.links import FROM, TO, TYPE
 from fivefold.risk.facts.portfolio import ENTITY, NOT_KNOWN, NOT_READ, error_of
 from fivefold.risk.facts.reading import entities_from_rows, refuse_link
 from fivefold.risk.facts.records import KNOWN_AT
@@ -97,6 +98,19 @@ def read_linked(file: TableFile) -> pl.DataFrame:
     except (pl.exceptions.PolarsError, UnicodeDecodeError, EOFError, BadGzipFile) as error:
         raise FileFormatError(f"{path} cannot be read: {error}") from None
     return _with_entity(frame, file)
+
+
+def read_links(file: TableFile) -> pl.DataFrame:
+    """Read links as `read_linked` does; `from` stands for the entity, and may be missing as `to` may."""
+
+    def renamed(frame: pl.DataFrame) -> pl.DataFrame:
+        ours = file.rename(frame)
+        missing = [name for name in (TYPE, FROM, TO) if name not in ours.columns]
+        if missing:
+            raise FileFormatError(f"{file.path} has no column {', '.join(missing)}; it has {', '.join(ours.columns)}")
+        return ours.rename({FROM: ENTITY})
+
+    return read_linked(replace(file, rename=renamed)).rename({ENTITY: FROM})
 
 
 def _read_csv(file: TableFile) -> pl.DataFrame:

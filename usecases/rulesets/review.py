@@ -192,6 +192,8 @@ def organisation_findings(document: Ruleset | Policy, context: OrganisationConte
         findings.append(Finding("levels", f"are {', '.join(document.levels)}; those of the organisation are {there}"))
     for part in PARTS:
         findings += _strange_fields(part, getattr(document, part), context)
+    if isinstance(document, Ruleset) and document.links:
+        findings.append(Finding("links", "are followed in files alone: the platform keeps no links between entities"))
     return findings
 
 

@@ -21,7 +21,8 @@ from fivefold.risk.compiler.value_types import (
     linked_source,
 )
 from fivefold.risk.engine.explain.formulas import FormulaDescription
-from fivefold.risk.facts.portfolio import error_of
+from fivefold.risk.engine.explain.groups import group_words, path_words
+from fivefold.risk.facts.portfolio import error_of, path_of
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import (
     All,
@@ -34,6 +35,7 @@ from fivefold.risk.language.expressions import (
     IndicatorInput,
     Largest,
     Least,
+    Linked,
     Mean,
     Median,
     Most,
@@ -148,6 +150,7 @@ _NAMES: Mapping[type, Callable[[Any], str]] = {
     ValueInput: lambda rule_input: f"value {rule_input.value.replace('_', ' ')}",
     TagInput: lambda rule_input: f"tag {rule_input.tag}",
     ScreeningInput: lambda rule_input: f"screening for {rule_input.screening}",
+    Linked: lambda rule_input: group_words(rule_input.linked, input_words, condition_words),
 }
 
 
@@ -292,6 +295,7 @@ class InputDescription:
         currency: that money is in.
         cuts: the numbers that it is compared with: no value is shown rounded across one.
         formula: of a calculation; None for every other input.
+        linked_by: of a group, the type of its links; None for every other input.
     """
 
     key: str
@@ -302,10 +306,13 @@ class InputDescription:
     currency: str
     cuts: tuple[Decimal, ...]
     formula: FormulaDescription | None = None
+    linked_by: str | None = None
 
     @property
     def keys(self) -> tuple[str, ...]:
         """The columns that the words need."""
+        if self.linked_by is not None:
+            return (self.key, path_of(self.key))
         return (self.key,) if self.formula is None else self.formula.keys
 
     def words(self, row: Mapping[str, Any]) -> str:
@@ -314,6 +321,8 @@ class InputDescription:
         if problem:
             return f"{self.name} {f'is {problem}' if self.formula is None else 'cannot be calculated'}"
         shown = value_words(row[self.key], self.column, self.currency, self.cuts)
+        if self.linked_by is not None:
+            return f"{self.name} is {shown}, {path_words(row[path_of(self.key)], self.linked_by)}"
         return f"{self.name} is {shown if self.formula is None else self.formula.words(row, shown)}"
 
 
@@ -337,6 +346,7 @@ def describe_inputs(
             currency=currency_of(each, names) or base,
             cuts=(cuts or {}).get(key, ()),
             formula=formula_of(each, names, base),
+            linked_by=each.linked.by if isinstance(each, Linked) else None,
         )
         for key, each in {input_key(each): each for each in inputs}.items()
     )

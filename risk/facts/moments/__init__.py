@@ -1,9 +1,9 @@
 """When time alone may change what an input says: for each kind of input the next such moment, after as-of."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final
 
 import polars as pl
@@ -14,13 +14,14 @@ from fivefold.risk.compiler.conditions import Lists
 from fivefold.risk.compiler.value_types import Column
 from fivefold.risk.facts.aggregates import ROW
 from fivefold.risk.facts.calculated import with_calculations
-from fivefold.risk.facts.inputs import Needs, part_of, parts_of, ratio_of
+from fivefold.risk.facts.inputs import Needs, part_of, parts_of, ratio_of, resolve
 from fivefold.risk.facts.linked import LINKED_ENTITY, LinkedFacts
 from fivefold.risk.facts.moments.aggregates import aggregate_steps, last_leaves
 from fivefold.risk.facts.moments.anew import SIGNAL, Anew, is_made_anew, made_anew, turns_of
 from fivefold.risk.facts.moments.composites import Movement, Whole, composite, each_midnight
 from fivefold.risk.facts.moments.cuts import Cuts, compared_pairs, cuts_of
 from fivefold.risk.facts.moments.elapsed import elapsed_of
+from fivefold.risk.facts.moments.groups import group_moments
 from fivefold.risk.facts.moments.monotone import only_rises_or_falls
 from fivefold.risk.facts.moments.patterns import Looked, pattern_steps
 from fivefold.risk.facts.moments.steps import AT, VALUE, FactsAhead, read_ahead
@@ -37,6 +38,7 @@ from fivefold.risk.language.expressions import (
     IndicatorInput,
     Largest,
     Least,
+    Linked,
     Mean,
     Median,
     Most,
@@ -239,6 +241,32 @@ def _calculation(ahead: Ahead, calculated: CalculationInput) -> Movement:
     return Movement(moments=composite(whole, ahead.inputs, key, ahead.cuts[key]))
 
 
+def _linked(ahead: Ahead, each: Linked) -> Movement:
+    """What is read of those linked may move at the first moment at which anything of it does."""
+    declared = ahead.needs.names.links[each.linked.by]
+    found = group_moments(each, ahead.entities, ahead.portfolio, declared, partial(_first_moves, ahead))
+    return Movement(moments=[found])
+
+
+def _first_moves(ahead: Ahead, inputs: Sequence[LanguageModel], entities: pl.DataFrame) -> pl.DataFrame:
+    needs, whole = Needs(inputs, (), ahead.needs.names), ahead.portfolio
+    everyone = replace(whole, entities=whole.entities if whole.everyone is None else whole.everyone)
+    resolved = resolve(needs, whole, ahead.sources, ahead.lists, entities)
+    numbered = resolved.with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).alias(ROW))
+    of_linked = Ahead(needs, everyone, ahead.sources, ahead.lists, entities, numbered, {})
+    frames = of_linked.disturbances()
+    for each in inputs:
+        movement = movement_of(of_linked, each)
+        frames += movement.moments if movement.steps is None else [*movement.moments, movement.steps.select(ROW, AT)]
+        if movement.elapsed is not None:
+            frames.append(each_midnight(numbered, input_key(each)))
+    moments = (
+        pl.concat([frame.select(ROW, pl.col(AT).cast(pl.Int64)) for frame in frames]).group_by(ROW).agg(pl.min(AT))
+    )
+    named = numbered.lazy().select(ROW, ENTITY).join(moments, on=ROW, how="inner")
+    return named.select(ENTITY, AT).drop_nulls().collect()
+
+
 MOVEMENTS: Mapping[type[LanguageModel], Callable[[Ahead, Any], Movement]] = {
     FieldInput: _still,
     ValueInput: _still,  # a model's word holds until it is asked again
@@ -251,6 +279,7 @@ MOVEMENTS: Mapping[type[LanguageModel], Callable[[Ahead, Any], Movement]] = {
     IndicatorInput: _indicator,
     TagInput: _tag,
     ScreeningInput: _screening,
+    Linked: _linked,
     **dict.fromkeys(
         (Structuring, Velocity, PassThrough, VolumeDeviation, PurposeDeviation, DormantThenActive, Fan), _pattern
     ),

@@ -151,7 +151,7 @@ class Plan:
     @cached_property
     def parts(self) -> frozenset[str]:
         """The parts of a portfolio that must be there."""
-        return frozenset(part for each in self.needs.everything() if (part := part_of(each)) is not None)
+        return frozenset(part for each in self.needs.facts if (part := part_of(each)) is not None)
 
     @cached_property
     def left(self) -> Needs:

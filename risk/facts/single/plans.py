@@ -20,10 +20,10 @@ from fivefold.risk.compiler.formulas import (
     parts_of_quotient,
 )
 from fivefold.risk.compiler.plain_conditions import NoPlainFormError
-from fivefold.risk.compiler.value_types import DTYPES, SOURCES, column_for
+from fivefold.risk.compiler.value_types import DTYPES, SOURCES, column_for, is_money_in_fractions
 from fivefold.risk.facts.inputs import LEVEL_TYPES, Needs, own_fields, part_of, parts_of, units_of_ratio
 from fivefold.risk.facts.linked import LinkedFacts
-from fivefold.risk.facts.portfolio import AS_OF, ENTITY, error_of, signal_of
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, error_of, path_of, signal_of
 from fivefold.risk.facts.single.aggregates import plain_aggregate
 from fivefold.risk.facts.single.known import Known, Plan, Step
 from fivefold.risk.facts.single.patterns import plain_pattern
@@ -34,11 +34,9 @@ from fivefold.risk.language.expressions import (
     DaysSince,
     FieldInput,
     IndicatorInput,
-    Mean,
-    Median,
+    Linked,
     Ratio,
     ScreeningInput,
-    StandardDeviation,
     TagInput,
     ValueInput,
     Window,
@@ -123,9 +121,10 @@ class _Planner:
 
     def _columns(self, each: LanguageModel) -> dict[str, Any]:
         key, column = input_key(each), column_for(each, self.needs.names, self.base)
-        is_float = isinstance(each, Mean | Median | StandardDeviation | CalculationInput)
-        columns = {key: pl.Float64 if is_float else DTYPES[column.kind]}
+        columns = {key: pl.Float64 if is_money_in_fractions(each) else DTYPES[column.kind]}
         is_counted = hasattr(each, "pattern") or (key in self._signals and not isinstance(each, FieldInput))
+        if isinstance(each, Linked):
+            columns[path_of(key)] = pl.String
         return columns | ({signal_of(key): pl.Int64} if is_counted else {})
 
 

@@ -13,8 +13,10 @@ from fivefold.domain.text import perhaps
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.compiler.value_types import SCORES
+from fivefold.risk.facts.inputs import Needs
 from fivefold.risk.facts.portfolio import ENTITY, NamedList, Portfolio
 from fivefold.risk.facts.reading import entities_from_rows
+from fivefold.risk.governance.examples.links import LINKS, everybody, given_below, strange_links
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import ScreeningInput
 from fivefold.risk.language.quantities import quoted_value
@@ -23,7 +25,18 @@ from fivefold.risk.language.ruleset import Example, Ruleset
 BASE = "EUR"
 """The currency of examples: their transactions are in it where they say nothing else."""
 
-LINKED = ("transactions", "cases", "alerts", "tags", "screening", "screenings", "indicators", "value", "previous")
+LINKED = (
+    "transactions",
+    "cases",
+    "alerts",
+    "tags",
+    "screening",
+    "screenings",
+    "indicators",
+    "value",
+    "previous",
+    LINKS,
+)
 """What an example may give beside the fields of the entity."""
 
 _SHORT = {
@@ -47,11 +60,12 @@ def check_examples(ruleset: Ruleset) -> list[Finding]:
     for example in ruleset.examples:
         where = f"example {example.name}"
         findings += [
-            Finding(where, f"gives {name}, which is no field; there are {_all(declared)}{perhaps(name, declared)}")
-            for name in example.given
+            Finding(place, f"gives {name}, which is no field; there are {_all(declared)}{perhaps(name, declared)}")
+            for place, given in given_below(example)
+            for name in given
             if name not in declared
         ]
-        findings += [*_strange_words(example, ruleset), *_strange_score(example)]
+        findings += [*strange_links(example, ruleset), *_strange_words(example, ruleset), *_strange_score(example)]
         expect = example.expect
         rules = {rule.id: len(rule.cases) for rule in ruleset.rules}
         rules_expected = {*expect.cases, *([expect.floor_by] if expect.floor_by else [])}
@@ -93,12 +107,13 @@ def _strange_words(example: Example, ruleset: Ruleset) -> Iterator[Finding]:
         "tags": set(_TAG),
         "screenings": set(_SCREENING),
     }
-    for part, declared in words.items():
-        rows = example.given.get(part)
-        for row in rows if isinstance(rows, list) else ():
-            for name in sorted(set(row) - declared) if isinstance(row, dict) else ():
-                strange = f"gives {name}, which is no field; there are {_all(declared)}{perhaps(name, declared)}"
-                yield Finding(f"example {example.name}, {part}", strange)
+    for place, given in given_below(example):
+        for part, declared in words.items():
+            rows = given.get(part)
+            for row in rows if isinstance(rows, list) else ():
+                for name in sorted(set(row) - declared) if isinstance(row, dict) else ():
+                    strange = f"gives {name}, which is no field; there are {_all(declared)}{perhaps(name, declared)}"
+                    yield Finding(f"{place}, {part}", strange)
 
 
 def _all(names: Iterable[str]) -> str:
@@ -118,19 +133,23 @@ def example_portfolio(analysed: AnalysedRuleset, lists: Mapping[str, NamedList],
 
     InvalidRulesetError where an example gives something in a form that cannot be read.
     """
-    ruleset, examples = analysed.ruleset, analysed.ruleset.examples
+    ruleset = analysed.ruleset
+    examples, links = everybody(ruleset)
     rows = [{ENTITY: str(number), **example.given} for number, example in enumerate(examples)]
+    everyone = entities_from_rows(rows, ruleset.fields)
     return Portfolio(
-        entities_from_rows(rows, ruleset.fields),
+        everyone.head(len(ruleset.examples)),
         base_only(BASE, from_microseconds(as_of).date()),
         transactions=_transactions(examples, ruleset),
         cases=_records(examples, "cases", ruleset),
         alerts=_records(examples, "alerts", ruleset),
         tags=_tags(examples),
-        screenings=_screenings(examples, analysed.inputs),
+        screenings=_screenings(examples, Needs.of(analysed).facts),
         indicators=_values(examples, "indicators", catalogue().names),
         values=_values(examples, "value", ("score", "segment", "expected_value")),
         lists=lists,
+        links=links,
+        everyone=everyone,
     )
 
 

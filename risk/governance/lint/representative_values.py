@@ -13,15 +13,24 @@ from typing import Any
 import polars as pl
 
 from fivefold.domain.clock import DAY_US
-from fivefold.risk.compiler.value_types import SCORES, SOURCES, Column, column_of, linked_source, ordinal
+from fivefold.risk.compiler.value_types import (
+    SCORES,
+    SOURCES,
+    Column,
+    column_of,
+    is_money_in_fractions,
+    linked_source,
+    ordinal,
+)
 from fivefold.risk.language.expressions import (
-    CalculationInput,
     Count,
     DaysSince,
     Distinct,
     FieldInput,
+    Group,
     Largest,
     Least,
+    Linked,
     Mean,
     Median,
     Most,
@@ -115,9 +124,7 @@ def _dtype(subject: ComparedInput) -> Any:
 
 
 def _is_whole_money(subject: ComparedInput) -> bool:
-    return subject.column.kind is ValueType.MONEY and not isinstance(
-        subject.rule_input, Mean | Median | StandardDeviation | CalculationInput
-    )
+    return subject.column.kind is ValueType.MONEY and not is_money_in_fractions(subject.rule_input)
 
 
 def _can_be_unknown(rule_input: Any) -> bool:
@@ -171,7 +178,14 @@ def _around(bound: Any) -> Iterable[float]:
 def _is_whole(subject: ComparedInput) -> bool:
     rule_input = subject.rule_input
     is_count = hasattr(rule_input, "pattern") and not (hasattr(rule_input, "factor") or hasattr(rule_input, "declared"))
+    is_count |= isinstance(rule_input, Linked) and _counts(rule_input.linked)
     return _is_whole_money(subject) or isinstance(rule_input, Count | Distinct | New) or is_count
+
+
+def _counts(group: Group) -> bool:
+    """Tell whether a group comes to a whole number."""
+    is_counted = isinstance(group.part, Count | Distinct | New)
+    return group.count is not None or (is_counted and group.word != "mean")
 
 
 _OF_SIZES = (Sum, Mean, Least, Most, Median, Percentile, Largest)
@@ -195,6 +209,9 @@ def _possible(subject: ComparedInput) -> Callable[[float], bool]:
         return lambda number: number == 0 or number >= least
     if isinstance(rule_input, ValueInput) and rule_input.value == "score":
         return lambda number: SCORES[0] <= number <= SCORES[1]
+    if isinstance(rule_input, Linked):
+        counts = _counts(rule_input.linked)
+        return lambda number: not counts or number >= 0
     if isinstance(rule_input, Share) and column_of(rule_input) in {None, "amount"}:
         return lambda number: 0 <= number <= 1
     if isinstance(rule_input, Count | Distinct | New | StandardDeviation) or (

@@ -12,6 +12,7 @@ from fivefold.risk.compiler.diagnostics import Diagnostic, Severity, checked_fin
 from fivefold.risk.compiler.formulas import calculations_in_order
 from fivefold.risk.compiler.locations import Location, lists_named
 from fivefold.risk.compiler.purposes import Sources, purpose_diagnostics
+from fivefold.risk.facts.groups.values import inputs_of_linked
 from fivefold.risk.facts.inputs import part_of
 from fivefold.risk.facts.portfolio import NamedList
 from fivefold.risk.governance.disclosure import disclosure_diagnostics
@@ -21,7 +22,7 @@ from fivefold.risk.governance.lint.levels import level_diagnostics
 from fivefold.risk.governance.lint.reachability import LintScope, order_diagnostics, rest_diagnostics
 from fivefold.risk.governance.what_if.changeable import compared_with_each_other, is_opposed, linked_inputs
 from fivefold.risk.language.documents import Document, Path
-from fivefold.risk.language.expressions import CalculationInput, input_key
+from fivefold.risk.language.expressions import CalculationInput, Linked, input_key
 from fivefold.risk.language.purposes import PolicyPurposes
 from fivefold.risk.language.quantities import Duration
 from fivefold.risk.language.reading import read_document
@@ -51,7 +52,7 @@ def style_diagnostics(analysed: AnalysedRuleset) -> Iterator[Diagnostic]:
         yield warning(("ruleset",), "has no written rationale")
     if not ruleset.examples:
         yield warning(("ruleset",), "has no examples, so nobody sees what it comes to")
-    tables = {part_of(each) for each in analysed.simple_inputs}
+    tables = {part_of(each) for each in (*analysed.simple_inputs, *inputs_of_linked(analysed.simple_inputs))}
     for number, table in enumerate(ruleset.optional_tables):
         if table not in tables:
             yield warning(("optional_tables", number), f"names {table}, which no rule reads")
@@ -62,6 +63,7 @@ def style_diagnostics(analysed: AnalysedRuleset) -> Iterator[Diagnostic]:
         yield from _effects(path, rule)
         yield from _decay(path, rule)
         yield from _changeable((*path, "changeable"), rule, analysed)
+    yield from _unused_links(analysed)
     yield from disclosure_diagnostics(analysed)
     if isinstance(ruleset.score, WeightedScore):
         yield from _columns(ruleset.score)
@@ -108,6 +110,13 @@ def _changeable(path: Path, rule: Rule, analysed: AnalysedRuleset) -> Iterator[D
         yield warning(path, f"has no effect: {why}")
     elif is_opposed(rule, analysed):
         yield warning(path, "has no effect: of the same input one rule says up and another down")
+
+
+def _unused_links(analysed: AnalysedRuleset) -> Iterator[Diagnostic]:
+    used = {each.linked.by for each in analysed.simple_inputs if isinstance(each, Linked)}
+    for name in analysed.ruleset.links:
+        if name not in used:
+            yield warning(("links", name), "is followed by no rule")
 
 
 def _window(rule_input: Any) -> Duration | None:

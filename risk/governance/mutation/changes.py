@@ -245,10 +245,24 @@ def _of_input(path: Path, node: Mapping[str, Any]) -> Iterator[Change]:
         yield from _of_condition((*path, "where"), node["where"])
     for number, side in enumerate(node.get("ratio", ())):
         yield from _of_input((*path, "ratio", number), side)
+    if "linked" in node:
+        yield from _of_group((*path, "linked"), node["linked"])
     for word in _NUMBERS if "pattern" in node else ():
         if word in node:
             change = _of_share if isinstance(node[word], str) else _of_number
             yield from change((*path, word), node[word])
+
+
+def _of_group(path: Path, group: Mapping[str, Any]) -> Iterator[Change]:
+    """Change over how many links is looked, and what is asked and read of those linked."""
+    if "steps" in group:
+        yield from _of_number((*path, "steps"), group["steps"])
+    for word in ("where", "any"):
+        if word in group:
+            yield from _of_condition((*path, word), group[word])
+    for word in ("sum", "mean", "min", "max"):
+        if word in group:
+            yield from _of_input((*path, word), group[word])
 
 
 def _of_aggregate(path: Path, node: Mapping[str, Any]) -> Iterator[Change]:

@@ -67,6 +67,8 @@ def _in_rule(change: Change, before: Program, new: AnalysedRuleset, scope: LintS
         return _of_outcome(change, before, scope)
     if word in _LENGTHS:
         return Telling(inputs=_at_the_end(str(word), change))
+    if "linked" in path:  # it would have to be given of another entity
+        return Telling()
     if "where" in path:
         return _of_where(path, old, new, scope)
     return _of_cases(path, rule, new.ruleset.rules[position], scope) if "when" in path else Telling()

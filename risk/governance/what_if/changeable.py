@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.compiler.locations import Location, tests_at
-from fivefold.risk.compiler.value_types import SOURCES, Vocabulary, linked_source
+from fivefold.risk.compiler.value_types import SOURCES, Vocabulary, inputs_of_group, linked_source
 from fivefold.risk.facts.inputs import parts_of
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import (
     CalculationInput,
     DaysSince,
     FieldInput,
+    Linked,
     input_key,
     input_of_test,
     inputs_compared,
@@ -87,6 +88,8 @@ def _made_of(each: LanguageModel, names: Vocabulary) -> dict[str, bool]:
     """Give the keys of an input, of what it is computed from, and of what that is; true for what is read as it is."""
     is_of_field = isinstance(each, DaysSince) and linked_source(each) not in SOURCES
     parts = [FieldInput(field=linked_source(each))] if is_of_field else parts_of(each, names)
+    if isinstance(each, Linked) and each.linked.itself:  # a change of its own would change the group as well
+        parts = list(inputs_of_group(each.linked))
     made = {input_key(each): not parts or hasattr(each, "pattern")}  # a pattern is of transactions as well
     for part in parts:
         made |= _made_of(part, names)

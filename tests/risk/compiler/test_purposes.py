@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fivefold.domain.errors import InvalidRulesetError
 from fivefold.risk.compiler.analysis import AnalysedPolicy, AnalysedRuleset
 from fivefold.risk.compiler.purposes import Sources, actions_influenced, purpose_diagnostics, readings
-from fivefold.risk.language.expressions import AGGREGATE_WORDS, PLAIN_INPUTS
+from fivefold.risk.language.expressions import AGGREGATE_WORDS
 from fivefold.risk.language.policy import POLICY_INPUTS, Policy
 from fivefold.risk.language.purposes import PolicyPurposes
 from tests.golden import compare
@@ -281,7 +281,7 @@ def test_every_place_of_a_ruleset_is_looked_at(part: Data) -> None:
 def test_every_kind_of_input_is_known_or_taken_for_aml() -> None:
     words = {"field": "income", "count": "cases", "days_since": "cases", "calculation": "c", "value": "score"}
     free = {"indicator", "value", "transaction"}  # and sums and the like of amounts
-    for word in PLAIN_INPUTS | POLICY_INPUTS:
+    for word in POLICY_INPUTS:
         sides = [{"field": "income"}, {"value": "score"}]
         written = {word: sides if word == "ratio" else words.get(word, {"level": "rules"}.get(word, "amount"))}
         written |= {"percentile": {"percentile": 95, "of": "amount"}, "largest": {"n": 3}}.get(word, {})

@@ -13,14 +13,17 @@ BAD = object()
 
 IN_ORDER = ("median", "standard_deviation", "percentile", "largest")
 AGGREGATES = ("count", "sum", "mean", "min", "max", "distinct", "new", *IN_ORDER, "share", "days_since")
-INPUTS = ("field", *AGGREGATES, "ratio", "calculation", "indicator", "value", "tag", "screening", "pattern")
+INPUTS = ("field", *AGGREGATES, "ratio", "calculation", "indicator", "value", "tag", "screening", "linked", "pattern")
 COMPARING = ("equals", "not_equals", "above", "at_least", "below", "at_most")
 SOURCES = ("transactions", "cases", "alerts", "tags", "screenings")
 
 
 @dataclass
 class World:
-    """Everything beside the entities themselves, as rows; lists by name are versions (since, members)."""
+    """Everything beside the entities themselves, as rows; lists by name are versions (since, members).
+
+    `everyone` are the entities that may be linked to one another.
+    """
 
     transactions: list[Data] = field(default_factory=list)
     cases: list[Data] = field(default_factory=list)
@@ -28,6 +31,8 @@ class World:
     tags: list[Data] = field(default_factory=list)
     screenings: list[Data] = field(default_factory=list)
     lists: dict[str, list[tuple[datetime, list[str]]]] = field(default_factory=dict)
+    links: list[Data] = field(default_factory=list)
+    everyone: list[Data] = field(default_factory=list)
 
 
 def date_of(text: str) -> datetime:

@@ -24,7 +24,9 @@ def truth(condition: Any, own: Data | None, ruleset: Data, world: World, entity:
     return holds(condition, look_up, world, entity["as_of"], own_mark=mark, own_finding=finding)
 
 
-def value_of(made: Data, ruleset: Data, world: World, entity: Data) -> Any:  # noqa: PLR0911 (one for each kind of input)
+def value_of(  # noqa: PLR0911 (one for each kind of input)
+    made: Data, ruleset: Data, world: World, entity: Data
+) -> Any:
     """Give what an input is for an entity: None where it is unknown, BAD where it could not be read."""
     if "field" in made:
         return read(entity.get(made["field"]), ruleset["fields"][made["field"]])
@@ -46,6 +48,8 @@ def value_of(made: Data, ruleset: Data, world: World, entity: Data) -> Any:  # n
         )
     if "screening" in made:
         return _screened(made["screening"], world, entity)
+    if "linked" in made:
+        return _linked(made["linked"], ruleset, world, entity)
     if made.get("days_since") not in {None, *SOURCES}:
         since = read(entity.get(made["days_since"]), "date")
         return since if since in {None, BAD} else days_in(entity["as_of"] - since)
@@ -116,6 +120,60 @@ def _read_date(raw: Any) -> Any:
         return raw if isinstance(raw, datetime) else date_of(raw)
     except (TypeError, ValueError):
         return BAD
+
+
+def linked_to(made: Data, ruleset: Data, world: World, entity: Data) -> set[str] | None:
+    """Find whom an entity is linked to, step by step; None where nothing says whom one of them is linked to."""
+    declared, begin = ruleset["links"][made["by"]], entity["entity_id"]
+    rows = [row for row in world.links if row["type"] == made["by"]]
+    begun = [row for row in rows if row["valid_from"] is None or row["valid_from"] <= entity["as_of"]]
+    there = [row for row in begun if row["valid_until"] is None or entity["as_of"] < row["valid_until"]]
+    ways = {"to": [("from", "to")], "from": [("to", "from")]}.get(made.get("way"), [("from", "to"), ("to", "from")])
+    if declared["kind"] == "shared":
+        ways = [("from", "to")]
+    found, last = {begin}, {begin}
+    for _ in range(made.get("steps", 1)):
+        if not declared.get("complete") and not all(
+            any(row[near] == one for row in begun) for one in last for near, _ in ways
+        ):
+            return None
+        met = {row[far] for one in last for near, far in ways for row in there if row[near] == one} - {None}
+        if declared["kind"] == "shared":
+            met = {row["from"] for row in there if row["to"] in met} - {None}
+        last = met - found
+        found |= met
+    return found - {begin}
+
+
+def _linked(made: Data, ruleset: Data, world: World, entity: Data) -> Any:  # noqa: PLR0911 (one for each word)
+    """Make a number or an answer of those linked; what cannot be read of another one is unknown."""
+    found = linked_to(made, ruleset, world, entity)
+    if found is None:
+        return None
+    names = found | ({entity["entity_id"]} if made.get("itself") else set())
+    known = {one["entity_id"]: {**one, "as_of": entity["as_of"]} for one in world.everyone}
+
+    def asked(condition: Any, name: str) -> bool | None:
+        return truth(condition, None, ruleset, world, known[name]) if name in known else None
+
+    counts = {name: asked(made["where"], name) if "where" in made else True for name in names}
+    if "any" in made:
+        answers = [(counts[name], asked(made["any"], name)) for name in names]
+        if (True, True) in answers:
+            return True
+        return None if any(False not in pair for pair in answers) else False
+    if None in counts.values():
+        return None
+    counted = [name for name in names if counts[name]]
+    if "count" in made:
+        return Fraction(len(counted))
+    word = next(word for word in ("sum", "mean", "min", "max") if word in made)
+    values = [value_of(made[word], ruleset, world, known[name]) if name in known else None for name in counted]
+    if any(value is None or value is BAD for value in values):
+        return None
+    if not values:
+        return Fraction(0) if word == "sum" else None
+    return {"sum": sum, "min": min, "max": max, "mean": lambda all_: sum(all_) / len(all_)}[word](values)
 
 
 def _screened(wanted: str, world: World, entity: Data) -> bool | None:

@@ -48,6 +48,11 @@ def test_a_calculation_is_clean_in_it_and_its_examples_come_out() -> None:
     assert f"{shown['cash-share']}\n" in PAGE
 
 
+def test_groups_are_clean_in_it() -> None:
+    (block,) = (block for block in BLOCKS if block.startswith("links:"))
+    assert problems(RULESET.replace("\nrules:\n", f"\n{block}\n", 1)) == []
+
+
 def test_its_weights_fit_its_rules_once_they_score() -> None:
     (weighted,) = (block for block in BLOCKS if block.startswith("score:"))
     text = re.sub(r"^score:\n.*\n", weighted, RULESET, flags=re.MULTILINE)

@@ -77,8 +77,23 @@ numeric = st.one_of(
     one("indicator", names),
     one("value", st.sampled_from(["score", "segment", "expected_value"])),
 )
+
+
+@st.composite
+def _groups(draw: Any) -> Data:
+    """Draw a group; a strategy of one short name, as strategies of strategies are long to write out."""
+    ways = st.sampled_from(["to", "from", "both"])
+    made: Data = {"by": draw(names), **draw(optional(way=ways, steps=st.integers(1, 5), itself=st.booleans()))}
+    word = draw(st.sampled_from(["count", "any", "sum", "mean", "min", "max"]))
+    if draw(st.booleans()):
+        made["where"] = draw(where)
+    return {**made, word: "entities" if word == "count" else draw(where if word == "any" else numeric)}
+
+
+groups = _groups()
 plain_inputs = st.one_of(
     numeric,
+    one("linked", groups),
     one("ratio", st.tuples(numeric, numeric).map(list)),
     one("tag", words),
     one("screening", words),
@@ -192,6 +207,11 @@ rulesets: st.SearchStrategy[Data] = both(
         transaction_fields=st.dictionaries(names, types, max_size=2),
         undisclosed=optional(lists=st.just(["hot"]), inputs=st.just([{"field": "income"}])),
         optional_tables=st.lists(st.sampled_from(["cases", "alerts", "tags"]), max_size=2, unique=True),
+        links=st.dictionaries(
+            names,
+            both(one("kind", st.sampled_from(["shared", "directed"])), optional(complete=st.booleans())),
+            max_size=2,
+        ),
         calculate=st.dictionaries(names, calculations, max_size=2),
         applies_to=conditions,
         cooldown=durations,

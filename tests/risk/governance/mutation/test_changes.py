@@ -99,6 +99,25 @@ def test_windows_and_their_conditions_move() -> None:
             },
         ),
         ({"largest": "amount", "n": 3}, {("n", "3", "2"), ("n", "3", "4")}),
+        (
+            {
+                "linked": {
+                    "by": "a",
+                    "steps": 2,
+                    "where": {"field": "b", "above": 3},
+                    "sum": {"sum": "c", "over": "9 days"},
+                }
+            },
+            {
+                ("linked.steps", "2", "1"),
+                ("linked.steps", "2", "3"),
+                ("linked.where.above", "above 3", "at_least 3"),
+                ("linked.where.above", "3", "2"),
+                ("linked.where.above", "3", "4"),
+                ("linked.sum.over", "9 days", "8 days"),
+                ("linked.sum.over", "9 days", "10 days"),
+            },
+        ),
     ],
 )
 def test_the_end_of_a_window_a_percentile_and_how_many_are_the_largest_move(

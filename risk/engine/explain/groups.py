@@ -1,0 +1,74 @@
+"""Groups in words: what a value is made of, and whom."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fivefold.risk.facts.groups.links import MOST_LINKED, NOTHING_KNOWN, TOO_MANY, UNREADABLE
+from fivefold.risk.language.expressions import Group
+
+_MADE: Mapping[str, str] = {"sum": "sum", "mean": "mean", "min": "least", "max": "greatest"}
+
+_WHY: Mapping[str, str] = {
+    NOTHING_KNOWN: "nothing is known of links by {0}",
+    TOO_MANY: f"more than {MOST_LINKED:,} are linked by {{0}}",
+    UNREADABLE: "a link by {0} cannot be read",
+}
+
+Words = Callable[[Any], str]
+
+
+def group_words(group: Group, named: Words, asked: Words) -> str:
+    """Name what a group comes to.
+
+    Args:
+        group: the group.
+        named: names an input.
+        asked: writes a condition.
+    """
+    whom = _whom(group)
+    if group.where is not None:
+        whom += f" where {asked(group.where)}"
+    if group.any is not None:
+        return f"whether of one of {whom} {asked(group.any)}"
+    if group.count is not None:
+        return f"number of {whom}"
+    return f"{_MADE[group.word]} over {whom} of {named(group.part)}"
+
+
+def _whom(group: Group) -> str:
+    by = group.by.replace("_", " ")
+    whom = {"to": f"those to whom {by} leads", "from": f"those from whom {by} leads"}.get(
+        str(group.way), f"those linked by {by}"
+    )
+    if group.steps > 1:
+        whom += f" in up to {group.steps} steps"
+    return f"{whom} and itself" if group.itself else whom
+
+
+def path_words(path: str | None, by: str) -> str:
+    """Say whom a value was made of, or why it is unknown.
+
+    Args:
+        path: as `risk.facts.groups.values` writes it.
+        by: the type of the links.
+
+    >>> path_words('{"by":["H1"],"of":7,"who":["B","C","D","E","F"]}', "household")
+    'through household H1: B, C, D, E, F and 2 more'
+    >>> path_words('{"why":"nothing known"}', "household")
+    'as nothing is known of links by household'
+    """
+    if path is None:
+        return ""
+    content, by = json.loads(path), by.replace("_", " ")
+    if "why" in content:
+        return f"as {_WHY[content['why']].format(by)}"
+    through = f"through {' '.join([by, ', '.join(content['by'])]).strip()}"
+    whom = _several(content["who"], content["of"]) if content["of"] else "nobody else"
+    words = f"{through}: {whom}"
+    return f"{words}; not known of {_several(content['not'], content['nots'])}" if "not" in content else words
+
+
+def _several(names: list[str], count: int) -> str:
+    more = count - len(names)
+    return ", ".join(names) + (f" and {more:,} more" if more else "")

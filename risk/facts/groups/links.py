@@ -1,0 +1,250 @@
+"""Links between entities, and whom an entity is linked to at a moment: over several steps, each once, and by what."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, NamedTuple
+
+import polars as pl
+
+from fivefold.risk.facts.portfolio import NOT_READ
+from fivefold.risk.facts.reading import read_field, refuse_link, refuse_missing
+from fivefold.risk.language.expressions import Group
+from fivefold.risk.language.ruleset import LinkType
+
+MOST_LINKED: Final = 1_000
+"""An entity that is linked to more than so many has no group: a device in a shop says nothing of who used it."""
+
+BEGINS, ENDS = "valid_from", "valid_until"
+TYPE, FROM, TO = "type", "from", "to"
+
+NOTHING_KNOWN: Final = "nothing known"
+TOO_MANY: Final = "too many"
+UNREADABLE: Final = "not read"
+
+
+class Found(NamedTuple):
+    """Whom an entity is linked to.
+
+    Attributes:
+        members: the others, in alphabetical order; empty where that is not known.
+        through: what it shares with them, where its own links lead to something shared.
+        unknown: why it is not known whom it is linked to; empty where it is.
+        looked: whose links were followed, so far as they were; itself among them.
+    """
+
+    members: tuple[str, ...] = ()
+    through: tuple[str, ...] = ()
+    unknown: str = ""
+    looked: tuple[str, ...] = ()
+
+
+class _Link(NamedTuple):
+    """One end of a link as seen from the other: where it leads (None for nowhere), from when, until when."""
+
+    leads: str | None
+    begins: int | None
+    ends: int | None
+
+    def holds(self, as_of: int) -> bool:
+        """Tell whether it is there at a moment; its end is not included."""
+        return (self.begins is None or self.begins <= as_of) and (self.ends is None or as_of < self.ends)
+
+    def after(self, as_of: int) -> list[int]:
+        """Give the moments at which it begins or ends after another one."""
+        return [at for at in (self.begins, self.ends) if at is not None and at > as_of]
+
+
+@dataclass(frozen=True)
+class _Ends:
+    """The links of one type, from both ends, and whose moments cannot be read."""
+
+    forward: Mapping[str, list[_Link]]
+    backward: Mapping[str, list[_Link]]
+    spoilt: frozenset[str]
+
+
+@dataclass(frozen=True, eq=False)  # what is made for one is kept with it
+class Links:
+    """Links of all types.
+
+    Attributes:
+        frame: `type`, `from`, `to`, and perhaps `valid_from` (no moment: from the start) and `valid_until` (not
+            included). One of the two ends may be missing: then it is known that there is no such link. A row with
+            `NOT_READ` is about its `from` alone, and may be of any type.
+
+    Raises:
+        FileFormatError: on the first look, where a column is missing, or the ends are no identifiers.
+    """
+
+    frame: pl.DataFrame
+
+    @cached_property
+    def _types(self) -> Mapping[str, _Ends]:
+        frame = self._sound
+        refuse_missing("links", frame.schema, (TYPE, FROM, TO), {}, frozenset())
+        for name in (FROM, TO):
+            refuse_link("links", name, frame.schema[name])
+        texts = [read_field(frame[name], "text")[0].to_list() for name in (TYPE, FROM, TO)]
+        (begins, wrong_begin), (ends, wrong_end) = (_moments(frame, name) for name in (BEGINS, ENDS))
+        found: dict[str, tuple[dict[str, list[_Link]], dict[str, list[_Link]], set[str]]] = {}
+        for kind, start, end, begin, until, *wrong in zip(*texts, begins, ends, wrong_begin, wrong_end, strict=True):
+            forward, backward, spoilt = found.setdefault(kind, ({}, {}, set()))
+            if any(wrong):
+                spoilt.update(one for one in (start, end) if one is not None)
+                continue
+            if start is not None:
+                forward.setdefault(start, []).append(_Link(end, begin, until))
+            if end is not None:
+                backward.setdefault(end, []).append(_Link(start, begin, until))
+        return {
+            kind: _Ends(forward, backward, frozenset(spoilt)) for kind, (forward, backward, spoilt) in found.items()
+        }
+
+    @cached_property
+    def _sound(self) -> pl.DataFrame:
+        return self.frame.filter(pl.col(NOT_READ).is_null()) if NOT_READ in self.frame.columns else self.frame
+
+    @cached_property
+    def _torn(self) -> frozenset[str]:
+        """Who has a row of which nothing but this could be read."""
+        rows = self.frame.filter(pl.col(NOT_READ).is_not_null()) if NOT_READ in self.frame.columns else None
+        return frozenset() if rows is None else frozenset(rows[FROM].cast(pl.String).drop_nulls())
+
+    def _of_type(self, name: str) -> _Ends:
+        return self._types.get(name, _NO_LINKS)
+
+    @cached_property
+    def _known(self) -> dict[Any, Found]:
+        return {}
+
+    def found(self, entity: str, as_of: int, group: Group, declared: LinkType) -> Found:
+        """Tell whom an entity is linked to at a moment, as a group asks; the same is looked for once."""
+        key = (entity, as_of, group.by, group.way, group.steps, declared)
+        if key not in self._known:
+            search = _Search(self._of_type(group.by), self._torn, as_of, group, declared, self._shared)
+            self._known[key] = search.found(entity)
+        return self._known[key]
+
+    @cached_property
+    def _shared(self) -> dict[Any, list[str] | None]:
+        """Who shares something at a moment, None where they are too many."""
+        return {}
+
+    def next_change(self, entity: str, as_of: int, group: Group, declared: LinkType) -> int | None:
+        """Give the first later moment at which a link begins or ends that may change whom an entity is linked to."""
+        ends = self._of_type(group.by)
+        later: list[int] = []
+        for one in self.found(entity, as_of, group, declared).looked:
+            for side in (ends.forward, ends.backward):
+                later += [at for link in side.get(one, ()) for at in link.after(as_of)]
+            if declared.kind == "shared":
+                things = {link.leads for link in ends.forward.get(one, ()) if link.leads is not None}
+                later += [at for thing in things if (at := self._next_of_shared(ends, thing, as_of)) is not None]
+        return min(later, default=None)
+
+    def _next_of_shared(self, ends: _Ends, thing: str, as_of: int) -> int | None:
+        """Give when an entity next begins or ends to share something; looked for once."""
+        key = (id(ends), thing, as_of)
+        if key not in self._coming:
+            moments = (at for link in ends.backward.get(thing, ()) for at in link.after(as_of))
+            self._coming[key] = min(moments, default=None)
+        return self._coming[key]
+
+    @cached_property
+    def _coming(self) -> dict[Any, int | None]:
+        return {}
+
+
+_NO_LINKS: Final = _Ends({}, {}, frozenset())
+
+
+def _moments(frame: pl.DataFrame, name: str) -> tuple[list[int | None], list[bool]]:
+    """Read moments, and tell which could not be read."""
+    if name not in frame.columns:
+        return [None] * len(frame), [False] * len(frame)
+    moments, wrong = read_field(frame[name], "date")
+    return moments.to_list(), [False] * len(frame) if wrong is None else wrong.is_not_null().to_list()
+
+
+@dataclass(frozen=True)
+class _Search:
+    """Follows links from entity to entity, nearest first."""
+
+    ends: _Ends
+    torn: frozenset[str]
+    as_of: int
+    group: Group
+    declared: LinkType
+    shared: dict[Any, list[str] | None]
+
+    def found(self, entity: str) -> Found:
+        """Follow the links of one entity; whom they lead to again is not looked at again."""
+        seen, last = {entity}, [entity]
+        for _ in range(self.group.steps):
+            following: dict[str, None] = {}
+            for one in last:
+                unknown = self._unknown(one)
+                if unknown:
+                    return Found(unknown=unknown, looked=tuple(seen))
+                for other in self._others(one):
+                    if other is None or len(seen) + len(following) > MOST_LINKED + 1:
+                        return Found(unknown=TOO_MANY, looked=tuple(seen))
+                    if other not in seen:
+                        following[other] = None
+            seen |= following.keys()
+            if len(seen) > MOST_LINKED + 1:
+                return Found(unknown=TOO_MANY, looked=tuple(seen))
+            last = [*following]
+        through = sorted(self._lead_from(entity)) if self.declared.kind == "shared" else ()
+        return Found(tuple(sorted(seen - {entity})), tuple(through), looked=tuple(seen))
+
+    def _unknown(self, entity: str) -> str:
+        """Say why it is not known whom an entity is linked to directly; empty where it is."""
+        doubtful = self.ends.spoilt
+        if entity in doubtful or entity in self.torn:
+            return UNREADABLE
+        if doubtful and self.declared.kind == "shared" and not doubtful.isdisjoint(self._lead_from(entity)):
+            return UNREADABLE
+        if self.declared.complete:
+            return ""
+        is_told = all(
+            any(link.begins is None or link.begins <= self.as_of for link in side.get(entity, ()))
+            for side in self._sides()
+        )
+        return "" if is_told else NOTHING_KNOWN
+
+    def _sides(self) -> list[Mapping[str, list[_Link]]]:
+        if self.declared.kind == "shared":
+            return [self.ends.forward]
+        return [
+            side
+            for side, ways in ((self.ends.forward, ("to", "both")), (self.ends.backward, ("from", "both")))
+            if self.group.way in ways
+        ]
+
+    def _lead_from(self, entity: str) -> Iterator[str]:
+        """Give each to which a link leads directly, once: of what is shared that, and not with whom."""
+        links = (link for side in self._sides() for link in side.get(entity, ()) if link.holds(self.as_of))
+        yield from dict.fromkeys(link.leads for link in links if link.leads is not None)
+
+    def _others(self, entity: str) -> Iterator[str | None]:
+        """Give the entities that are one step away; None where too many share one thing."""
+        if self.declared.kind == "directed":
+            yield from self._lead_from(entity)
+            return
+        for thing in self._lead_from(entity):
+            sharing = self._sharing(thing)
+            yield from [None] if sharing is None else sharing
+
+    def _sharing(self, thing: str) -> list[str] | None:
+        key = (self.group.by, thing, self.as_of)
+        if key not in self.shared:
+            names: dict[str, None] = {}
+            for link in self.ends.backward.get(thing, ()):
+                if link.leads is not None and link.holds(self.as_of):
+                    names[link.leads] = None
+                if len(names) > MOST_LINKED + 1:
+                    break
+            self.shared[key] = None if len(names) > MOST_LINKED + 1 else [*names]
+        return self.shared[key]

@@ -1,0 +1,257 @@
+"""Values over the entities that one is linked to: a number or an answer for each group, and whom it is made of."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Final
+
+import polars as pl
+
+from fivefold.risk.compiler.conditions import Compiler, Lists
+from fivefold.risk.compiler.formulas import TooLargeError, exact_value, kept
+from fivefold.risk.compiler.value_types import (
+    Column,
+    Vocabulary,
+    column_for,
+    inputs_of_group,
+    is_money_in_fractions,
+)
+from fivefold.risk.facts.groups.links import Found
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio, error_of, path_of
+from fivefold.risk.facts.records import known_entities
+from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.expressions import Group, Linked, distinct, input_key
+from fivefold.risk.language.fields import ValueType
+
+SHOWN: Final = 5
+"""So many of those linked, and so many of the things that they share, are named in a breakdown."""
+
+_LARGEST: Final = 2**63 - 1
+_WAVE: Final = "@wave"
+
+Resolve = Callable[[Sequence[LanguageModel], pl.DataFrame], pl.DataFrame]
+"""Resolves inputs for some entities, no two alike: a column for each, as `risk.facts.inputs.resolve` gives them."""
+
+Moment = tuple[str, int]
+"""An entity, and the moment as of which it is looked at."""
+
+
+def entities_at(portfolio: Portfolio, moments: Sequence[Moment]) -> list[pl.DataFrame]:
+    """Give entities as known at moments, those of whom anything is known, in frames in which no two are alike.
+
+    An entity that is looked at as of several moments is in as many of them.
+    """
+    known = portfolio.entities if portfolio.everyone is None else portfolio.everyone
+    known = known.with_columns(pl.col(ENTITY).cast(pl.String)).drop(AS_OF, strict=False)
+    asked = pl.DataFrame(moments, schema={ENTITY: pl.String, AS_OF: pl.Int64}, orient="row")
+    frames = []
+    for wave in asked.with_columns(pl.int_range(pl.len()).over(ENTITY).alias(_WAVE)).partition_by(_WAVE):
+        rows = known.join(wave.select(ENTITY, AS_OF), on=ENTITY, how="inner", maintain_order="left")
+        frames.append(known_entities(rows.drop(AS_OF), rows[AS_OF]))
+    return frames
+
+
+def inputs_of_linked(inputs: Iterable[LanguageModel]) -> list[LanguageModel]:
+    """List what is read of linked entities, each once."""
+    return distinct(each for one in inputs if isinstance(one, Linked) for each in inputs_of_group(one.linked))
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupReader:
+    """Makes the values of groups.
+
+    Attributes:
+        names: what is declared.
+        portfolio: where everything is.
+        lists: members of the named lists.
+        resolve: resolves what is read of those linked.
+    """
+
+    names: Vocabulary
+    portfolio: Portfolio
+    lists: Lists
+    resolve: Resolve
+
+    def columns(self, linked: Sequence[Linked], entities: pl.DataFrame) -> dict[str, dict[str, pl.Series]]:
+        """Give the columns of each input, by its key.
+
+        Args:
+            linked: the inputs.
+            entities: `entity_id` (no two alike) and `as_of`.
+
+        Returns:
+            For each the value by its key: Float64, for money Int64 of minor units (a mean Float64 of them), Boolean for
+            `any`; null where unknown. `path_of` the key says whom it was made of, as `path_words` reads it.
+        """
+        asked: list[Moment] = list(zip(entities[ENTITY].to_list(), entities[AS_OF].to_list(), strict=True))
+        found = {input_key(each): [self._found(one, each.linked) for one in asked] for each in linked}
+        needed = {
+            (member, as_of): None
+            for each in linked
+            for (entity, as_of), there in zip(asked, found[input_key(each)], strict=True)
+            for member in in_group(each.linked, entity, there)
+        }
+        inputs = inputs_of_linked(linked)
+        rows, place = self._rows(inputs, list(needed)) if inputs else (pl.DataFrame(), dict[Moment, int]())
+        return {input_key(each): self._of(each, asked, found[input_key(each)], rows, place) for each in linked}
+
+    def _found(self, asked: Moment, group: Group) -> Found:
+        links = self.portfolio.links
+        assert links is not None  # what is read is there
+        return links.found(*asked, group, self.names.links[group.by])
+
+    def _rows(
+        self, inputs: Sequence[LanguageModel], moments: Sequence[Moment]
+    ) -> tuple[pl.DataFrame, dict[Moment, int]]:
+        """Resolve what is read of entities as of their moments; who is not known has no row."""
+        frames = [self.resolve(inputs, entities) for entities in entities_at(self.portfolio, moments)]
+        together = pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
+        names = together.select(ENTITY, AS_OF).iter_rows() if frames else ()
+        return together, {(str(entity), int(as_of)): place for place, (entity, as_of) in enumerate(names)}
+
+    def _of(
+        self,
+        each: Linked,
+        asked: Sequence[Moment],
+        found: Sequence[Found],
+        rows: pl.DataFrame,
+        place: Mapping[Moment, int],
+    ) -> dict[str, pl.Series]:
+        group, key = each.linked, input_key(each)
+        member = _Member(self._truths(group.where, rows), self._truths(group.any, rows), self._numbers(group, rows))
+        values: list[Fraction | bool | None] = []
+        paths = []
+        for (entity, as_of), there in zip(asked, found, strict=True):
+            if there.unknown:
+                values.append(None)
+                paths.append(_path(there, []))
+                continue
+            members = in_group(group, entity, there)
+            value, unknown = _value(group, [(one, member.at(place.get((one, as_of)))) for one in members])
+            values.append(value)
+            paths.append(_path(there, unknown))
+        return {key: self._column(each, values), path_of(key): pl.Series(paths, dtype=pl.String)}
+
+    def _column(self, each: Linked, values: Sequence[Fraction | bool | None]) -> pl.Series:
+        column = column_for(each, self.names, self.portfolio.rates.base)
+        if column.kind is ValueType.FLAG:
+            return pl.Series(values, dtype=pl.Boolean)
+        is_whole = column.kind is ValueType.MONEY and not is_money_in_fractions(each)
+        exact = [None if value is None else Fraction(value) * column.units for value in values]
+        written = [None if value is None else _written(value, whole=is_whole) for value in exact]
+        return pl.Series(written, dtype=pl.Int64 if is_whole else pl.Float64)
+
+    def _truths(self, condition: Any, rows: pl.DataFrame) -> list[bool | None] | None:
+        """Answer a condition for every row; None where there is none."""
+        if condition is None:
+            return None
+        compiled = Compiler(self._resolved, self.lists).condition(condition)
+        return _readable(rows, condition_inputs(condition)).select(compiled).to_series().to_list() if len(rows) else []
+
+    def _resolved(self, rule_input: LanguageModel) -> Column:
+        return column_for(rule_input, self.names, self.portfolio.rates.base)
+
+    def _numbers(self, group: Group, rows: pl.DataFrame) -> list[Fraction | None] | None:
+        """Give the exact number of every row that a group is made of; None where it is made of none."""
+        if group.part is None:
+            return None
+        if not len(rows):
+            return []
+        column = self._resolved(group.part)
+        read = exact_value(group.part, column.kind, column.units)
+        return [
+            None if value is None else read(value)
+            for value in _readable(rows, [group.part])[input_key(group.part)].to_list()
+        ]
+
+
+def condition_inputs(condition: Any) -> list[LanguageModel]:
+    """List what a condition reads."""
+    return list(inputs_of_group(Group.model_construct(by="", any=condition)))
+
+
+def _readable(rows: pl.DataFrame, inputs: Iterable[LanguageModel]) -> pl.DataFrame:
+    """Take for unknown what could not be read: that fails the entity that it is of, and no other."""
+    wrong = {key: error_of(key) for key in map(input_key, inputs) if error_of(key) in rows.columns}
+    return rows.with_columns(
+        pl.when(pl.col(error).is_null()).then(pl.col(key)).alias(key) for key, error in wrong.items()
+    )
+
+
+def in_group(group: Group, entity: str, found: Found) -> tuple[str, ...]:
+    """Give the entities that a value is made of."""
+    if found.unknown:
+        return ()
+    return (entity, *found.members) if group.itself else found.members
+
+
+@dataclass(frozen=True)
+class _Member:
+    """What is known of those linked, row by row; None for what is not asked."""
+
+    where: list[bool | None] | None
+    any: list[bool | None] | None
+    number: list[Fraction | None] | None
+
+    def at(self, place: int | None) -> tuple[bool | None, Any]:
+        """Tell of one whether it counts, and the result; nothing is known of whom there is no row."""
+        counts: bool | None = True
+        if self.where is not None:
+            counts = None if place is None else self.where[place]
+        made = self.any if self.any is not None else self.number
+        return counts, None if made is None or place is None else made[place]
+
+
+def _value(
+    group: Group, members: Sequence[tuple[str, tuple[bool | None, Any]]]
+) -> tuple[Fraction | bool | None, list[str]]:
+    """Give the result of a group, None where unknown, and of whom something is unknown where that is why."""
+    if group.count is not None:
+        unknown = [one for one, (counts, _) in members if counts is None]
+        return (None, unknown) if unknown else (Fraction(sum(bool(counts) for _, (counts, _) in members)), [])
+    if group.any is not None:
+        answers = [(one, False if False in answer else None if None in answer else True) for one, answer in members]
+        unknown = [one for one, answer in answers if answer is None]
+        if any(answer for _, answer in answers):
+            return True, []
+        return (None, unknown) if unknown else (False, [])
+    counted = [(one, counts, number) for one, (counts, number) in members if counts is not False]
+    unknown = [one for one, counts, number in counted if counts is None or number is None]
+    if unknown:
+        return None, unknown
+    numbers = [number for _, _, number in counted]
+    if not numbers:
+        return (Fraction(0) if group.sum is not None else None), []
+    return _MADE[group.word](numbers), []
+
+
+_MADE: Mapping[str, Callable[[list[Fraction]], Fraction]] = {
+    "sum": lambda numbers: sum(numbers, Fraction(0)),
+    "mean": lambda numbers: sum(numbers, Fraction(0)) / len(numbers),
+    "min": min,
+    "max": max,
+}
+
+
+def _written(exact: Fraction, *, whole: bool) -> float | int | None:
+    """Give a number as it is kept; None where it is too large for that."""
+    if whole:
+        return int(exact) if abs(exact) <= _LARGEST else None
+    try:
+        return kept(exact)
+    except TooLargeError:
+        return None
+
+
+def _path(found: Found, unknown: Sequence[str]) -> str:
+    """Write whom a value was made of: how many, the first of them, what they share, and of whom something is unknown.
+
+    Only what the entity itself shares is named: what others share among them is theirs.
+    """
+    content: dict[str, Any] = {"of": len(found.members), "who": found.members[:SHOWN], "by": found.through[:SHOWN]}
+    if found.unknown:
+        content = {"why": found.unknown}
+    elif unknown:
+        content |= {"not": unknown[:SHOWN], "nots": len(unknown)}
+    return json.dumps(content, sort_keys=True, separators=(",", ":"))

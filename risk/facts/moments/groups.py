@@ -1,0 +1,57 @@
+"""When time alone may change a group: a link begins or ends, or something moves of one of those linked."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import polars as pl
+
+from fivefold.risk.compiler.value_types import inputs_of_group
+from fivefold.risk.facts.aggregates import ROW
+from fivefold.risk.facts.groups.links import Links
+from fivefold.risk.facts.groups.values import Moment, entities_at, in_group
+from fivefold.risk.facts.moments.steps import AT
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
+from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.expressions import Linked, Ratio
+from fivefold.risk.language.ruleset import LinkType
+
+Firsts = Callable[[Sequence[LanguageModel], pl.DataFrame], pl.DataFrame]
+"""Gives `entity_id` and `@at`, the first moment at which any of some inputs moves at all, for some entities."""
+
+
+def group_moments(
+    each: Linked, entities: pl.DataFrame, portfolio: Portfolio, declared: LinkType, firsts: Firsts
+) -> pl.LazyFrame:
+    """Give `@row` and `@at` of when a group may come to something else; perhaps too early, and never late.
+
+    Args:
+        each: the input.
+        entities: `entity_id` and `as_of`.
+        portfolio: where the links are.
+        declared: how they are read.
+        firsts: tells when the inputs of those linked move.
+    """
+    links, group = portfolio.links, each.linked
+    assert isinstance(links, Links)  # what is read is there
+    asked: list[Moment] = list(zip(entities[ENTITY].to_list(), entities[AS_OF].to_list(), strict=True))
+    members = [in_group(group, entity, links.found(entity, as_of, group, declared)) for entity, as_of in asked]
+    needed = list({(one, as_of): None for (_, as_of), there in zip(asked, members, strict=True) for one in there})
+    moved: dict[Moment, int] = {}
+    inputs = list(_moving(each))
+    for frame in entities_at(portfolio, needed) if inputs else ():
+        as_ofs = dict(frame.select(ENTITY, AS_OF).iter_rows())
+        moved |= {(one, as_ofs[one]): at for one, at in firsts(inputs, frame).iter_rows()}
+    rows = []
+    for row, ((entity, as_of), there) in enumerate(zip(asked, members, strict=True)):
+        later = [at for one in there if (at := moved.get((one, as_of))) is not None]
+        link = links.next_change(entity, as_of, group, declared)
+        later += [] if link is None else [link]
+        if later:
+            rows.append((row, min(later)))
+    return pl.DataFrame(rows, schema={ROW: pl.UInt32, AT: pl.Int64}, orient="row").lazy()
+
+
+def _moving(each: Linked) -> Iterator[Any]:
+    """Give what is read of those linked, both sides of a ratio in its place."""
+    for one in inputs_of_group(each.linked):
+        yield from one.ratio if isinstance(one, Ratio) else (one,)

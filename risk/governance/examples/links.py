@@ -1,0 +1,99 @@
+"""Whom an example is linked to: entities given as the example itself is, by the type of link."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import polars as pl
+
+from fivefold.domain.errors import Finding, InvalidRulesetError
+from fivefold.domain.text import perhaps
+from fivefold.risk.facts.groups.links import FROM, TO, TYPE, Links
+from fivefold.risk.language.ruleset import Example, LinkType, Ruleset
+
+LINKS: Final = "links"
+_SHARED = "a list of entities such as [{income: 100}], empty for nobody"
+_DIRECTED = "{to: [...], from: [...]} with a list of entities after each, empty for nobody"
+
+
+class Everybody(NamedTuple):
+    """The examples and all whom they are linked to, in one row: the examples come first.
+
+    Attributes:
+        examples: one for each, with what is given of it.
+        links: between them, by their numbers.
+    """
+
+    examples: Sequence[Example]
+    links: Links
+
+
+def everybody(ruleset: Ruleset) -> Everybody:
+    """Collect the examples and whom they are linked to; InvalidRulesetError where that is given in another form."""
+    there, rows = list(ruleset.examples), []
+    for number, example in enumerate(there):  # which grows meanwhile
+        for name, way, given in _given(example, ruleset.links):
+            shared = f"of example {number}"
+            others = [str(len(there) + place) for place in range(len(given))]
+            there += [example.model_copy(update={"given": each}) for each in given]
+            rows += _rows(name, way, str(number), others, shared)
+    frame = pl.DataFrame(rows, schema=dict.fromkeys((TYPE, FROM, TO), pl.String), orient="row")
+    return Everybody(there, Links(frame))
+
+
+def _rows(name: str, way: str, own: str, others: Sequence[str], shared: str) -> list[tuple[Any, ...]]:
+    if not way:
+        return [(name, one, shared) for one in (own, *others)]
+    ends = [(own, one) if way == TO else (one, own) for one in others or (None,)]
+    return [(name, *end) for end in ends]
+
+
+def _given(example: Example, declared: Mapping[str, LinkType]) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
+    """Give the type, the way (empty where it has none) and the entities of each kind of link that an example has."""
+    links = example.given.get(LINKS, {})
+    if not isinstance(links, dict):
+        raise _unreadable(example, "", "entities by the type of link")
+    for name, value in links.items():
+        if name not in declared:
+            continue
+        if declared[name].kind == "shared":
+            yield name, "", _entities(example, name, value, _SHARED)
+            continue
+        if not isinstance(value, dict) or not set(value) <= {TO, FROM}:
+            raise _unreadable(example, name, _DIRECTED)
+        for way, others in value.items():
+            yield name, way, _entities(example, name, others, _DIRECTED)
+
+
+def _entities(example: Example, name: str, value: Any, right: str) -> list[dict[str, Any]]:
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        raise _unreadable(example, name, right)
+    return value
+
+
+def _unreadable(example: Example, name: str, right: str) -> InvalidRulesetError:
+    where = f"example {example.name}, {LINKS}{f', {name}' if name else ''}"
+    return InvalidRulesetError([Finding(where, f"must be {right}")], "an example")
+
+
+def given_below(example: Example) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Give what an example gives, and what it gives of those linked, each with the words for where that stands."""
+    waiting: list[tuple[str, Mapping[str, Any]]] = [(f"example {example.name}", example.given)]
+    while waiting:
+        where, given = waiting.pop(0)
+        yield where, given
+        links = given.get(LINKS)
+        for name, value in links.items() if isinstance(links, dict) else ():
+            several = value.values() if isinstance(value, dict) else (value,)
+            entities = [one for each in several if isinstance(each, list) for one in each if isinstance(one, dict)]
+            waiting += [(f"{where}, {name}", one) for one in entities]
+
+
+def strange_links(example: Example, ruleset: Ruleset) -> Iterator[Finding]:
+    """Find types of links that the ruleset does not have."""
+    for where, given in given_below(example):
+        links = given.get(LINKS)
+        for name in links if isinstance(links, dict) else ():
+            if name not in ruleset.links:
+                there = ", ".join(ruleset.links) or "none"
+                problem = f"gives links of the type {name}, which is not under links; there are {there}"
+                yield Finding(where, f"{problem}{perhaps(name, ruleset.links)}")
