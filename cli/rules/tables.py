@@ -8,7 +8,7 @@ import typer
 
 from fivefold.cli.rules.evidence import OutputOption, refuse_the_same, write_draft
 from fivefold.cli.rules.options import RulesetArgument
-from fivefold.cli.terminal import echo
+from fivefold.cli.terminal import echo, warn
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import replacing
 from fivefold.domain.text import count_text
@@ -16,23 +16,30 @@ from fivefold.domain.text import count_text
 RuleArgument = Annotated[str, typer.Argument(metavar="RULE", help="The id of the rule.")]
 
 
-class TableFormat(StrEnum):
-    """What a file of a decision table is."""
+class WrittenFormat(StrEnum):
+    """What a file of a decision table can be written as."""
 
     CSV = "csv"
     XLSX = "xlsx"
 
 
-FormatOption = Annotated[
-    TableFormat | None, typer.Option("--format", help="What the file is; by its ending without this.")
-]
+class ReadFormat(StrEnum):
+    """What a file of a decision table can be."""
+
+    CSV = "csv"
+    XLSX = "xlsx"
+    JDM = "jdm"
+    DMN = "dmn"
+
+
+_FORMAT = "What the file is; by its ending without this."
 
 
 def export_table(
     path: RulesetArgument,
     rule: RuleArgument,
     to: Annotated[Path, typer.Option("--to", help="The table that is written, as .csv or .xlsx.")],
-    format_: FormatOption = None,
+    format_: Annotated[WrittenFormat | None, typer.Option("--format", help=_FORMAT)] = None,
 ) -> None:
     """Write the cases of a rule as a decision table: a row each, in the order in which they are tried."""
     from fivefold.usecases.portfolio_files.bundled import load_ruleset
@@ -51,20 +58,41 @@ def import_table(
     rule: RuleArgument,
     table: Annotated[Path, typer.Argument(metavar="TABLE", help="The decision table.")],
     output: OutputOption,
-    format_: FormatOption = None,
+    format_: Annotated[ReadFormat | None, typer.Option("--format", help=_FORMAT)] = None,
+    name: Annotated[
+        str | None, typer.Option("--table", help="Which table of a JDM graph or a DMN model, by its name.")
+    ] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            help="What an input or output of JDM or DMN is here, such as customer.land=country, risk=points or note=-, "
+            "which leaves it out. Repeat it.",
+        ),
+    ] = None,
 ) -> None:
     """Write a draft in which a rule has the cases of a decision table. Nothing is put in force."""
     from fivefold.usecases.portfolio_files.bundled import ruleset_text
-    from fivefold.usecases.portfolio_files.decision_tables import draft_from_table, format_of
+    from fivefold.usecases.portfolio_files.decision_tables import Foreign, draft_from_table, format_of
 
     refuse_the_same(path, output)
     if output.exists() and table.exists() and output.samefile(table):
         raise ConfigError(f"--output is {output}, the table itself; a draft is another file")
-    draft = draft_from_table(ruleset_text(path), path, rule, table, format_of(table, format_))
+    foreign = Foreign(name, dict(map(_pair, names or [])))
+    draft = draft_from_table(ruleset_text(path), path, rule, table, format_of(table, format_), foreign)
     write_draft(output, draft.text)
     for line in draft.changes.lines():
         echo(line)
+    for note in draft.notes:
+        warn(note)
     if draft.is_same:
         echo(f"The table says what the ruleset says: {output} has the same content hash.")
     else:
         echo(f"The draft is {output}; nothing is in force. Try it: fivefold rules test {output}")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    theirs, sign, ours = text.partition("=")
+    if not sign or not theirs.strip() or not ours.strip():
+        raise ConfigError(f"--map is {text!r}; write it as THEIRS=OURS, such as customer.land=country")
+    return theirs.strip(), ours.strip()

@@ -1,8 +1,9 @@
-"""Decision tables as files: one rule's cases to CSV or XLSX, and from these to a draft."""
+"""Decision tables as files: one rule's cases to CSV or XLSX, and from these, JDM and DMN to a draft."""
 
 import csv
 import io
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,15 +13,18 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_text
 from fivefold.risk.governance.diff import RulesetDifference, diff
 from fivefold.risk.governance.tables.cases import position_of
 from fivefold.risk.governance.tables.draft import draft_text, reasons
+from fivefold.risk.governance.tables.foreign.jdm import read_jdm
+from fivefold.risk.governance.tables.foreign.translation import ForeignTable, translate
 from fivefold.risk.governance.tables.grid import Grid, Value, guarded, number_text, unguarded
 from fivefold.risk.governance.tables.read import read_table
 from fivefold.risk.governance.tables.write import table_of
+from fivefold.risk.language.expressions import OwnTest, tests_in
 from fivefold.risk.language.ruleset import Rule, Ruleset
 
 MOST_BYTES = 5_000_000
 """Largest file read: a rule has at most two hundred cases."""
 
-FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".xlsx": "xlsx"}
+FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".xlsx": "xlsx", ".json": "jdm", ".dmn": "dmn", ".xml": "dmn"}
 """The format of a file by its ending."""
 
 
@@ -118,6 +122,8 @@ def read_csv(content: bytes, source: str) -> Grid:
 
 
 def _text(content: bytes, source: str) -> str:
+    if content.startswith(b"PK\x03\x04"):
+        raise ConfigError(f"{source} is a workbook, not CSV; give it the ending .xlsx, or say --format xlsx")
     is_wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))  # what spreadsheets call Unicode text
     try:
         text = content.decode("utf-16" if is_wide else "utf-8-sig")
@@ -137,14 +143,26 @@ class TableDraft:
         text: of the draft.
         changes: from the ruleset to the draft.
         is_same: the draft says what the ruleset says.
+        notes: what may be other than it was meant, and what a table of another system means otherwise.
     """
 
     text: str
     changes: RulesetDifference
     is_same: bool
+    notes: tuple[str, ...] = ()
 
 
-def draft_from_table(text: str, name: str, identifier: str, path: Path, format_: str) -> TableDraft:
+@dataclass(frozen=True)
+class Foreign:
+    """What is to be known to read a table of another system: its name, and what its columns are here."""
+
+    table: str | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
+
+
+def draft_from_table(
+    text: str, name: str, identifier: str, path: Path, format_: str, foreign: Foreign | None = None
+) -> TableDraft:
     """Make a draft of a ruleset's *text* in which one rule has the cases of a table's file.
 
     Raises:
@@ -155,19 +173,39 @@ def draft_from_table(text: str, name: str, identifier: str, path: Path, format_:
         content = file.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
         raise ConfigError(f"{path} has more than {MOST_BYTES:,} bytes; a table of two hundred cases has far fewer")
-    return draft_from_bytes(text, name, identifier, content, path.name, format_)
+    return draft_from_bytes(text, name, identifier, content, path.name, format_, foreign)
 
 
-def draft_from_bytes(text: str, name: str, identifier: str, content: bytes, source: str, format_: str) -> TableDraft:
+def draft_from_bytes(
+    text: str, name: str, identifier: str, content: bytes, source: str, format_: str, foreign: Foreign | None = None
+) -> TableDraft:
     """Do the same with the bytes of a file."""
     analysed: AnalysedRuleset = analyse_text(text, name)
     ruleset = analysed.ruleset
     position = position_of(ruleset, identifier)
-    changed = read_table(_read(content, source, format_), ruleset, identifier, source)
-    above = reasons(source, ruleset.rules[position], changed.rules[position], ruleset)
+    foreign = foreign or Foreign()
+    notes: tuple[str, ...] = ()
+    if format_ in {"csv", "xlsx"}:
+        if foreign != Foreign():
+            raise ConfigError("--table and --map are for tables of JDM and DMN; a CSV or XLSX names its columns itself")
+        changed = read_table(_read(content, source, format_), ruleset, identifier, source)
+    else:
+        read = _foreign_table(content, source, format_, foreign.table)
+        changed, notes = translate(read, ruleset, identifier, foreign.names, source)
+    notes = (*_cautions(ruleset.rules[position], changed.rules[position]), *notes)
+    above = reasons(source, ruleset.rules[position], changed.rules[position], ruleset, notes)
     draft = draft_text(text, ruleset, changed, position, above)
     is_same = changed.content_hash == ruleset.content_hash
-    return TableDraft(draft, diff(ruleset, changed), is_same)
+    return TableDraft(draft, diff(ruleset, changed), is_same, notes)
+
+
+def _cautions(rule: Rule, changed: Rule) -> Iterator[str]:
+    """Say what a table can leave out without a person noticing."""
+    if rule.on_unknown is not None and changed.on_unknown is None:
+        yield "The table has no row on_unknown, and the rule had one: where a value is missing, otherwise is given now."
+    tests = [test for case in changed.cases for test in tests_in(case.when)]
+    if rule.input is not None and not any(isinstance(test, OwnTest) for test in tests):
+        yield f"No case asks the rule's own input any more; is it a table of another rule than {rule.id}?"
 
 
 def _read(content: bytes, source: str, format_: str) -> Grid:
@@ -176,3 +214,11 @@ def _read(content: bytes, source: str, format_: str) -> Grid:
     from fivefold.usecases.portfolio_files.spreadsheets import read_workbook  # noqa: PLC0415 (of the extra tables)
 
     return read_workbook(content, source)
+
+
+def _foreign_table(content: bytes, source: str, format_: str, name: str | None) -> ForeignTable:
+    if format_ == "jdm":
+        return read_jdm(content, source, name)
+    from fivefold.risk.governance.tables.foreign.dmn import read_dmn  # noqa: PLC0415 (of the extra tables)
+
+    return read_dmn(content, source, name)

@@ -179,7 +179,7 @@ def _remarks(chunk: str) -> str:
     return "".join(lines[:first])
 
 
-def reasons(source: str, rule: Rule, changed: Rule, ruleset: Ruleset) -> list[str]:
+def reasons(source: str, rule: Rule, changed: Rule, ruleset: Ruleset, notes: Sequence[str]) -> list[str]:
     """Give the reasons, line by line, for the top of the file."""
     sizes = f"{count_text(len(changed.cases), 'case')} from {source}, {len(rule.cases)} until now"
-    return [f"Made from {ruleset.name} {ruleset.content_hash}.", f"Rule {rule.id}: {sizes}."]
+    return [f"Made from {ruleset.name} {ruleset.content_hash}.", f"Rule {rule.id}: {sizes}.", *notes]

@@ -7,6 +7,7 @@ from openpyxl import load_workbook
 
 from fivefold.risk.language.reading import read_ruleset
 from tests.cli.running import refuse, run
+from tests.risk.governance.tables.foreign.test_dmn import model
 from tests.risk.governance.tables.test_round_trip import SMALL
 
 
@@ -53,3 +54,16 @@ def test_nothing_is_written_over_and_a_wrong_table_leaves_no_draft(folder: Path)
     (folder / "t.csv").write_text((folder / "t.csv").read_text(encoding="utf-8-sig").replace("1,a,1", '1,a,"1,5"'))
     assert "cell C2 (points)" in refuse(folder, *table, "draft.yaml")
     assert not (folder / "draft.yaml").exists()
+
+
+def test_a_table_of_another_system_is_read_by_its_ending_with_its_columns_named(folder: Path) -> None:
+    (folder / "t.dmn").write_bytes(model(("> 3", "5"), inputs=("turnover",), outputs=("risk",)))
+    table = ("rules", "table", "import", "now.yaml", "first", "t.dmn", "--output", "draft.yaml")
+    assert "--map 'turnover=FIELD'" in refuse(folder, *table)
+    assert "--map is 'turnover'" in refuse(folder, *table, "--map", "turnover")
+    done = run(folder, *table, "--map", "turnover=amount", "--map", "risk=points", "--table", "risk")
+    assert done.code == 0, done
+    assert "warning: A missing value:" in done.err
+    assert "{when: {field: amount, above: 3}, points: 5, title: Why}" in (folder / "draft.yaml").read_text()
+    export = ("rules", "table", "export", "now.yaml", "first", "--to")
+    assert "not as JDM" in refuse(folder, *export, "t.json")

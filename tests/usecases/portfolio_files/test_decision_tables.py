@@ -1,6 +1,7 @@
 """Decision tables as files: what spreadsheets do to them is read exactly or refused by its cell."""
 
 import io
+import json
 import zipfile
 from datetime import date, datetime, time
 from pathlib import Path
@@ -17,7 +18,15 @@ from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import Ruleset
 from fivefold.usecases.portfolio_files import decision_tables, spreadsheets
 from fivefold.usecases.portfolio_files.bundled import bundled_ruleset, bundled_rulesets
-from fivefold.usecases.portfolio_files.decision_tables import draft_from_bytes, draft_from_table, format_of, table_bytes
+from fivefold.usecases.portfolio_files.decision_tables import (
+    Foreign,
+    draft_from_bytes,
+    draft_from_table,
+    format_of,
+    table_bytes,
+)
+from tests.risk.governance.tables.foreign.test_dmn import model
+from tests.risk.governance.tables.foreign.test_jdm import graph
 from tests.risk.governance.tables.test_round_trip import SMALL, awkward_rulesets
 
 CSV = "case,word,amount,points\r\n1,a,> 5,10\r\n2,b,,20\r\n"
@@ -213,3 +222,26 @@ def test_a_file_is_known_by_its_ending_and_bounded(tmp_path: Path, monkeypatch: 
 def test_a_ruleset_that_cannot_be_used_is_refused_before_its_table_is_read() -> None:
     with pytest.raises(InvalidRulesetError, match="bad"):
         draft_from_bytes("ruleset: bad\n", "bad", "first", b"", "t", "csv")
+
+
+def test_what_a_table_leaves_out_is_said() -> None:
+    text = SMALL.replace("otherwise: {points: 4}", "on_unknown: {points: 4}")
+    content = b"case,amount,points\n1,> 3,5\n"
+    notes = draft_from_bytes(text, "small", "first", content, "t.csv", "csv").notes
+    assert ["on_unknown" in note for note in notes] == [True, False]
+    rest = b"case,word,points\n1,a,5\non_unknown,,5\n"
+    assert not draft_from_bytes(text, "small", "first", rest, "t.csv", "csv").notes
+
+
+def test_tables_of_other_systems_become_drafts_with_notes() -> None:
+    """Their own tests are those of `risk.governance.tables.foreign`."""
+    table = json.dumps(graph({"country": "> 3", "points": "5"}))
+    names = {"country": "amount", "n0": "word", "flag": "open"}
+    made = draft_from_bytes(SMALL, "small", "first", table.encode(), "t.json", "jdm", Foreign(None, names))
+    assert read_ruleset(made.text).rule("first").cases[0].when.above == 3
+    assert f"# {made.notes[-1]}\n" in made.text
+    table = model(("> 3", "5"), inputs=("amount",)).decode()
+    made = draft_from_bytes(SMALL, "small", "first", table.encode(), "t.dmn", "dmn", Foreign("risk"))
+    assert read_ruleset(made.text).rule("first").cases[0].when.above == 3
+    with pytest.raises(ConfigError, match="--map"):
+        draft_from_bytes(SMALL, "small", "first", CSV.encode(), "t.csv", "csv", Foreign(None, names))

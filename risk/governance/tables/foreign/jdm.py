@@ -1,0 +1,145 @@
+"""Decision tables of JDM, the JSON decision model of GoRules and its zen engine."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fivefold.domain.errors import ConfigError
+from fivefold.risk.governance.tables.foreign.translation import ForeignRow, ForeignTable
+from fivefold.risk.governance.tables.foreign.unary import System
+
+_TABLE, _INPUT, _OUTPUT = "decisionTableNode", "inputNode", "outputNode"
+MOST_NODES = 1000
+"""Most nodes and lines of a graph that is read."""
+
+
+def read_jdm(content: bytes, source: str, name: str | None = None) -> ForeignTable:
+    """Read one decision table of a graph.
+
+    Args:
+        content: the file.
+        source: what it is called in messages.
+        name: of the table; without it the graph must have one.
+
+    Raises:
+        ConfigError: it is no JDM, or the table means something by what stands around it in the graph.
+    """
+    graph = _graph(content, source)
+    nodes = [node for node in _listed(graph, "nodes", source) if isinstance(node, dict)]
+    edges = [edge for edge in _listed(graph, "edges", source) if isinstance(edge, dict)] if "edges" in graph else []
+    if len(nodes) + len(edges) > MOST_NODES:
+        raise ConfigError(f"{source} has more than {MOST_NODES} nodes and lines")
+    tables = {_name(node): node for node in nodes if node.get("type") == _TABLE}
+    if name is not None and name not in tables:
+        raise ConfigError(f"{source} has no decision table {name}; there are {', '.join(tables) or 'none'}")
+    found = [_name(node) for node in nodes if node.get("type") == _TABLE]
+    if len(tables) < len(found):
+        raise ConfigError(f"{source} has several decision tables of one name: {', '.join(found)}; give each its own")
+    if name is None and len(tables) != 1:
+        others = sorted({str(node.get("type")) for node in nodes})
+        hint = (
+            f"say which by --table: {', '.join(tables)}" if tables else f"its nodes are {', '.join(others) or 'none'}"
+        )
+        raise ConfigError(f"{source} must have one decision table ({_TABLE}), and has {len(tables)}; {hint}")
+    node = next(iter(tables.values())) if name is None else tables[name]
+    _look_around(node, nodes, edges, source)
+    return _table(node, source)
+
+
+def _graph(content: bytes, source: str) -> dict[str, Any]:
+    try:
+        graph = json.loads(content, object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{source} cannot be read as JSON: {error}") from None
+    if not isinstance(graph, dict):
+        raise ConfigError(f"{source} is no JDM: it must be an object with `nodes` and `edges`")
+    return graph
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{name} is there twice")
+        found[name] = value
+    return found
+
+
+def _listed(part: Mapping[str, Any], word: str, source: str) -> list[Any]:
+    found = part.get(word)
+    if not isinstance(found, list):
+        raise ConfigError(f"{source} is no JDM: `{word}` must be a list")
+    return found
+
+
+def _name(node: Mapping[str, Any]) -> str:
+    return str(node.get("name") or node.get("id") or "the table")
+
+
+def _look_around(node: Any, nodes: Sequence[Any], edges: Sequence[Any], source: str) -> None:
+    """Refuse a table whose inputs are made by other nodes, or whose outputs go into others."""
+    by_id = {each.get("id"): each for each in nodes}
+    for near, far, kind, what in (
+        ("targetId", "sourceId", _INPUT, "which may change what it reads"),
+        ("sourceId", "targetId", _OUTPUT, "which may change what it gives"),
+    ):
+        for edge in edges:
+            other = by_id.get(edge.get(far))
+            if edge.get(near) != node.get("id") or other is None or other.get("type") == kind:
+                continue
+            raise ConfigError(
+                f"{source}: the table {_name(node)} is joined to the node {_name(other)} ({other.get('type')}), "
+                f"{what}; only tables between the graph's input and output are read"
+            )
+
+
+def _table(node: Mapping[str, Any], source: str) -> ForeignTable:
+    content, name = node.get("content"), _name(node)
+    if not isinstance(content, dict):
+        raise ConfigError(f"{source}: the table {name} has no content")
+    policy = content.get("hitPolicy", "first")
+    if policy != "first":
+        raise ConfigError(
+            f"{source}: the table {name} has the hit policy {policy}, which gives several rows; a rule gives "
+            "one, as first does"
+        )
+    for word, plain in (("inputField", ""), ("executionMode", "single")):
+        if (content.get(word) or plain) != plain:
+            problem = f"has {word} {content[word]!r}, which rules cannot say"
+            raise ConfigError(f"{source}: the table {name} {problem}")
+    inputs, outputs = (_columns(content, word, name, source) for word in ("inputs", "outputs"))
+    rows = []
+    for number, row in enumerate(_listed(content, "rules", source), 1):
+        if not isinstance(row, dict):
+            raise ConfigError(f"{source}: {name}, row {number} is no object")
+        title = str(row.get("_description") or "")
+        cells = [
+            [_cell(row.get(identifier), f"{source}: {name}, row {number}") for identifier, _ in columns]
+            for columns in (inputs, outputs)
+        ]
+        rows.append(ForeignRow(tuple(cells[0]), tuple(cells[1]), title))
+    names = [tuple(field for _, field in columns) for columns in (inputs, outputs)]
+    return ForeignTable(System.JDM, name, "FIRST", names[0], names[1], tuple(rows))
+
+
+def _columns(content: Mapping[str, Any], word: str, name: str, source: str) -> list[tuple[str, str]]:
+    """Give the id and the field of each column."""
+    found = []
+    for column in _listed(content, word, source):
+        if not isinstance(column, dict) or not isinstance(column.get("id"), str):
+            raise ConfigError(f"{source}: the table {name} has a column without an id under `{word}`")
+        if column.get("defaultValue"):
+            raise ConfigError(f"{source}: the table {name}, column {column.get('name')}: a default value is not read")
+        found.append((column["id"], str(column.get("field") or "").strip()))
+    twice = next((field for _, field in found if [each for _, each in found].count(field) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"{source}: the table {name} has two columns of {twice or 'no field'} under `{word}`")
+    return found
+
+
+def _cell(value: Any, place: str) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise ConfigError(f"{place} has a cell that is no text: {value!r}")
+    return value

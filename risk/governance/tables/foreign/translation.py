@@ -1,0 +1,298 @@
+"""A table of another system as the cases of a rule: its columns named, its hit policy kept, or refused."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import combinations
+from typing import Any
+
+from fivefold.domain.errors import Finding, InvalidRulesetError
+from fivefold.domain.text import perhaps
+from fivefold.risk.compiler.value_types import vocabulary
+from fivefold.risk.governance.tables.cases import RuleCases, position_of, with_cases
+from fivefold.risk.governance.tables.cells import CellError
+from fivefold.risk.governance.tables.columns import OUTCOMES, POINTS, TITLE, read_header, same_input
+from fivefold.risk.governance.tables.foreign.overlap import can_meet, values_named
+from fivefold.risk.governance.tables.foreign.unary import Condition, System, denies, read_unary
+from fivefold.risk.language.documents import Path
+from fivefold.risk.language.fields import ValueType
+from fivefold.risk.language.ruleset import Ruleset
+
+LEFT_OUT = "-"
+"""What an output is mapped to that rules have no use for."""
+
+MOST_ROWS = 201
+"""Most rows: a rule has at most 200 cases, and what is given otherwise."""
+
+MOST_VALUES = 2_000
+"""Most values of a table whose rows must not hold together."""
+
+MOST_LETTERS_SHOWN = 60
+"""So many signs of a cell a message shows."""
+
+
+@dataclass(frozen=True)
+class ForeignRow:
+    """A row: its cells as they were written, and what is said of it."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class ForeignTable:
+    """A decision table of another system.
+
+    Attributes:
+        system: whose it is.
+        name: of the table.
+        hit_policy: FIRST, UNIQUE or ANY.
+        inputs: the names of what its columns compare.
+        outputs: the names of what it gives.
+        rows: in order.
+        default: what is given where no row holds, by output.
+    """
+
+    system: System
+    name: str
+    hit_policy: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    rows: tuple[ForeignRow, ...]
+    default: Mapping[str, str] = field(default_factory=dict)
+
+
+def translate(
+    table: ForeignTable, ruleset: Ruleset, identifier: str, names: Mapping[str, str], source: str
+) -> tuple[Ruleset, tuple[str, ...]]:
+    """Give a ruleset in which one rule has the cases of a table, and what is to be known of them.
+
+    Args:
+        table: of another system.
+        ruleset: in which the cases are to stand.
+        identifier: the id of the rule.
+        names: what its inputs and outputs are here: a column's header as tables of rules have it, or `-`.
+        source: what the file is called in messages.
+
+    Raises:
+        InvalidRulesetError: rules cannot say exactly what the table says; every cell is named.
+    """
+    position = position_of(ruleset, identifier)
+    translation = _Translation(table, ruleset, position, names)
+    made = translation.cases()
+    if translation.findings:
+        raise InvalidRulesetError(list(dict.fromkeys(translation.findings)), source)
+    return with_cases(ruleset, position, made, source, translation.where), translation.notes()
+
+
+@dataclass(frozen=True)
+class _Input:
+    name: str
+    data: Mapping[str, Any]
+    kind: ValueType
+
+
+class _Translation:
+    """Translates one table, and keeps what cannot be said."""
+
+    def __init__(self, table: ForeignTable, ruleset: Ruleset, position: int, names: Mapping[str, str]) -> None:
+        self._table, self._rule, self._names = table, ruleset.rules[position], names
+        self.findings: list[Finding] = []
+        self._inputs = self._named_inputs(ruleset)
+        self._outputs = self._named_outputs()
+        known = [*table.inputs, *table.outputs]
+        for name in names:
+            if name not in known:
+                self._find(
+                    "--map", f"names {name}, which is no column{perhaps(name, known)}; there are {', '.join(known)}"
+                )
+        self._cells: list[list[Condition | None]] = []
+
+    def cases(self) -> RuleCases:
+        """Give the cases; what cannot be said is kept in `findings`."""
+        table = self._table
+        if not 0 < len(table.rows) <= MOST_ROWS:
+            self._find("the table", f"has {len(table.rows)} rows; a rule has 1 to 200 cases")
+        if self.findings:
+            return RuleCases(())
+        self._cells = [self._row(number, row) for number, row in enumerate(table.rows)]
+        outcomes = [self._outcome(self._place(number), row) for number, row in enumerate(table.rows)]
+        default = None
+        if table.default:
+            given = tuple(table.default.get(name, "") for name in table.outputs)
+            default = self._outcome("the default output", ForeignRow((), given))
+        if not self.findings:
+            self._look_at_hits(outcomes)
+        if self.findings:
+            return RuleCases(())
+        last = len(table.rows) - 1
+        if not any(cell is not None for cell in self._cells[last]):
+            default = {word: value for word, value in outcomes.pop().items() if word != TITLE}
+        made = [{"when": self._when(number), **outcome} for number, outcome in enumerate(outcomes)]
+        if not made:
+            self._find(self._place(0), "holds for everyone; a rule has at least one case that asks something")
+        unknown = self._rule.on_unknown
+        said = None if unknown is None else unknown.model_dump(mode="json", exclude_none=True)
+        return RuleCases(tuple(made), default, said)
+
+    def where(self, path: Path) -> str:
+        """Name the place of a path that begins at the rule."""
+        if path[:1] != ("cases",) or len(path) < 2 or not isinstance(path[1], int):
+            return self._table.name
+        row = path[1]
+        asked = [number for number, cell in enumerate(self._cells[row]) if cell is not None]
+        if "when" not in path:
+            word = next((step for step in path if step in OUTCOMES), "")
+            return f"{self._place(row)}, {next((name for name, ours in self._outputs.items() if ours == word), word)}"
+        parts = [step for step in path[2:] if isinstance(step, int)]
+        number = asked[parts[0] if len(asked) > 1 and parts and parts[0] < len(asked) else 0]
+        return f"{self._place(row)}, {self._table.inputs[number]}"
+
+    def notes(self) -> tuple[str, ...]:
+        """Say what a missing value does, which is something else in the other system."""
+        system, rule = self._table.system, self._rule
+        given = "otherwise, as there is no on_unknown," if rule.on_unknown is None else "on_unknown"
+        missing = (
+            f"A missing value: in {system} a row that compares it does not hold, and the rows below decide. Here it is "
+            f"unknown: the cases below are tried as well, and where none holds, {given} says what is given."
+        )
+        notes = [missing]
+        denied = [
+            self._place(number)
+            for number, cells in enumerate(self._cells)
+            if any(cell is not None and denies(cell) for cell in cells)
+        ]
+        if denied:
+            notes.append(
+                f"What is not something ({', '.join(denied)}): in {system} that can hold for a missing value, and here "
+                "it is unknown. Where it is to hold, join it with absent by any."
+            )
+        left_out = [name for name, ours in self._names.items() if ours == LEFT_OUT]
+        if left_out:
+            notes.append(f"Left out, as asked: {', '.join(left_out)}.")
+        return tuple(notes)
+
+    def _find(self, where: str, problem: str) -> None:
+        self.findings.append(Finding(where, problem))
+
+    def _place(self, row: int) -> str:
+        return f"{self._table.name}, row {row + 1}"
+
+    def _named_inputs(self, ruleset: Ruleset) -> list[_Input]:
+        words = vocabulary(ruleset)
+        found: list[_Input] = []
+        for name in self._table.inputs:
+            header = self._names.get(name, name)
+            problem = "" if name in self._names or name in words.entity else _unnamed(name, words.entity)
+            try:
+                rule_input, kind = (None, None) if problem else read_header(header, words)
+            except CellError as error:
+                problem = str(error)
+            if problem or rule_input is None or kind is None:
+                self._find(f"{self._table.name}, input {name}".rstrip(), problem)
+                continue
+            own = same_input(rule_input, self._rule.input)
+            data = {} if own else rule_input.model_dump(mode="json", by_alias=True, exclude_none=True)
+            if any(each.data == data for each in found):
+                self._find(f"{self._table.name}, input {name}", "is the same input as another column; join the two")
+            found.append(_Input(name, data, kind))
+        return found
+
+    def _named_outputs(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for name in self._table.outputs:
+            ours = self._names.get(name, name)
+            if ours not in {*OUTCOMES, LEFT_OUT}:
+                self._find(
+                    f"{self._table.name}, output {name}",
+                    f"is none of {', '.join(OUTCOMES)}; say which one it is, as in --map {name}={POINTS}, or leave it "
+                    f"out: --map {name}={LEFT_OUT}",
+                )
+            elif ours in found.values() and ours != LEFT_OUT:
+                self._find(f"{self._table.name}, output {name}", f"is {ours} as another one is")
+            found[name] = ours
+        return found
+
+    def _row(self, number: int, row: ForeignRow) -> list[Condition | None]:
+        cells: list[Condition | None] = []
+        for column, text in zip(self._inputs, row.inputs, strict=True):
+            try:
+                cells.append(read_unary(text, column.kind, self._table.system))
+            except CellError as error:
+                self._find(f"{self._place(number)}, {column.name}", f"{_shown(text)} {error}")
+                cells.append(None)
+        return cells
+
+    def _outcome(self, place: str, row: ForeignRow) -> dict[str, Any]:
+        found: dict[str, Any] = {TITLE: row.title} if row.title.strip() else {}
+        for (name, ours), text in zip(self._outputs.items(), row.outputs, strict=True):
+            if ours == LEFT_OUT or not text.strip():
+                continue
+            kind, problem = ValueType.NUMBER if ours == POINTS else ValueType.LEVEL, ""
+            try:
+                said = read_unary(text, kind, self._table.system) or {}
+            except CellError as error:
+                said, problem = {}, str(error)
+            if list(said) != ["equals"]:
+                problem = problem or "is no plain value; expressions are not computed here"
+                self._find(f"{place}, {name}", f"{_shown(text)} {problem}")
+                continue
+            value = said["equals"]
+            found[ours] = int(value) if ours != POINTS and isinstance(value, Decimal) and value == int(value) else value
+        return found
+
+    def _look_at_hits(self, outcomes: Sequence[Mapping[str, Any]]) -> None:
+        """Refuse rows that the hit policy forbids, or that never decide."""
+        asks = [any(cell is not None for cell in cells) for cells in self._cells]
+        early = next((number for number, some in enumerate(asks[:-1]) if not some), None)
+        if early is not None:
+            self._find(self._place(early), "holds for everyone, so the rows below it never decide; take them out")
+        if self._table.hit_policy == "FIRST":
+            return
+        named = sum(values_named(cell) for cells in self._cells for cell in cells)
+        if named > MOST_VALUES:
+            problem = f"names {named:,} values, too many to look for rows that hold together; make its hit policy FIRST"
+            self._find(self._table.name, problem)
+            return
+        for one, other in combinations(range(len(self._cells)), 2):
+            pairs = zip(self._cells[one], self._cells[other], strict=True)
+            if not all(can_meet(first, second) for first, second in pairs):
+                continue
+            values = [{word: value for word, value in outcomes[row].items() if word != TITLE} for row in (one, other)]
+            if self._table.hit_policy == "UNIQUE" or values[0] != values[1]:
+                self._find(
+                    self._place(other),
+                    f"may hold together with row {one + 1}, which the hit policy {self._table.hit_policy} forbids; "
+                    "part them, or make it FIRST",
+                )
+
+    def _when(self, row: int) -> Any:
+        parts = [
+            _of_input(cell, column.data)
+            for column, cell in zip(self._inputs, self._cells[row], strict=True)
+            if cell is not None
+        ]
+        return parts[0] if len(parts) == 1 else {"all": parts}
+
+
+def _of_input(condition: Condition, data: Mapping[str, Any]) -> Any:
+    """Say of which input each comparison is."""
+    for word in ("any", "all"):
+        if word in condition:
+            return {word: [_of_input(part, data) for part in condition[word]]}
+    if "not" in condition:
+        return {"not": _of_input(condition["not"], data)}
+    return {**data, **condition}
+
+
+def _unnamed(name: str, fields: Iterable[str]) -> str:
+    if not name:
+        return "has no field: its cells are whole expressions, which are not read"
+    near = perhaps(name.rpartition(".")[2], fields)
+    return f"is no field of the ruleset{near}; say which input it is, as in --map '{name}=FIELD'"
+
+
+def _shown(text: str) -> str:
+    text = text.strip()
+    return repr(text if len(text) <= MOST_LETTERS_SHOWN else f"{text[:MOST_LETTERS_SHOWN]}...")

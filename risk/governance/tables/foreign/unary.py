@@ -1,0 +1,245 @@
+"""Unary tests, which DMN (in FEEL) and JDM (in zen) write into cells: the part of both that rules can say."""
+
+import json
+import re
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from fivefold.risk.governance.tables.cells import CellError
+from fivefold.risk.language.fields import ValueType
+
+Condition = dict[str, Any]
+"""A condition on the column's own value, as plain data of the language."""
+
+
+class System(StrEnum):
+    """Whose tables they are."""
+
+    JDM = "JDM"
+    DMN = "DMN"
+
+
+MOST_LETTERS = 10_000
+"""Most signs of a cell."""
+
+_COMPARED = {">": "above", ">=": "at_least", "<": "below", "<=": "at_most", "!=": "not_equals"}
+_EQUAL = {System.JDM: "==", System.DMN: "="}
+_TOKEN = re.compile(
+    r"""(?P<blank>\s+)|(?P<text>"(?:[^"\\]|\\.)*"|'[^']*')|(?P<number>-?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?![\w.]*[\w]))"""
+    r"""|(?P<number_before_dots>-?[0-9]+(?:\.[0-9]+)?(?=\.\.))|(?P<sign>>=|<=|!=|==|[<>=])|(?P<dots>\.\.)|(?P<comma>,)"""
+    r"""|(?P<bracket>[\[\]()])|(?P<at>@)|(?P<word>[^\W\d]\w*)|(?P<other>.)"""
+)
+
+
+def read_unary(text: str, kind: ValueType, system: System) -> Condition | None:
+    """Read a cell; None where it asks nothing.
+
+    >>> read_unary("[1..5)", ValueType.NUMBER, System.DMN)
+    {'at_least': Decimal('1'), 'below': Decimal('5')}
+    >>> read_unary("'NO', 'DE'", ValueType.TEXT, System.JDM)
+    {'in': ['NO', 'DE']}
+
+    Raises:
+        CellError: rules cannot say exactly that.
+    """
+    text = text.strip()
+    if not text or (text == "-" and system is System.DMN):
+        return None
+    if len(text) > MOST_LETTERS:
+        raise CellError(f"has {len(text):,} signs; read are {MOST_LETTERS:,}: put such values into a named list")
+    if kind is ValueType.TEXTS:
+        raise CellError("is asked of a list; that means something else in each system, so write it in rules")
+    if kind is ValueType.MOMENT and system is System.JDM:
+        raise CellError("is asked of a date, which JDM keeps as text; write it in rules")
+    return _Reader(text, kind, system).condition()
+
+
+def denies(condition: Any) -> bool:
+    """Tell whether a condition holds in other systems where the value is missing: what is not something."""
+    if isinstance(condition, list):
+        return any(map(denies, condition))
+    if not isinstance(condition, dict):
+        return False
+    return bool({"not", "not_in", "not_equals"} & set(condition)) or any(map(denies, condition.values()))
+
+
+class _Reader:
+    """Reads one cell from left to right."""
+
+    def __init__(self, text: str, kind: ValueType, system: System) -> None:
+        self._text, self._kind, self._system = text, kind, system
+        self._tokens = [(str(m.lastgroup), m[0]) for m in _TOKEN.finditer(text) if m.lastgroup != "blank"]
+        self._at = 0
+
+    def condition(self) -> Condition:
+        found = self._alternatives()
+        if self._at < len(self._tokens):
+            raise self._strange()
+        return found
+
+    def _peek(self, ahead: int = 0) -> tuple[str, str]:
+        return self._tokens[self._at + ahead] if self._at + ahead < len(self._tokens) else ("end", "")
+
+    def _take(self, *values: str) -> str:
+        sort, value = self._peek()
+        if value in values and sort != "text":
+            self._at += 1
+            return value
+        return ""
+
+    def _strange(self) -> CellError:
+        sort, value = self._peek()
+        if sort == "word" and self._peek(1)[1] == "(":
+            return CellError(
+                f"calls the function {value}, which rules do not have; compute it before, or write it in rules"
+            )
+        if sort == "word":
+            return CellError(
+                f"names {value}, which is no value: texts stand in quotes; other inputs cannot be compared here"
+            )
+        if sort == "end":
+            return CellError("ends too early")
+        return CellError(
+            f"is not read from {value} on; read are values, comparisons, ranges [1..5], lists of these, null, and "
+            f"{'not(...)' if self._system is System.DMN else 'in [...], not in [...], and, or'}"
+        )
+
+    def _alternatives(self) -> Condition:
+        """Read tests of which one must hold."""
+        found = [self._both()]
+        separators = (",", "or") if self._system is System.JDM else (",",)
+        while self._take(*separators):
+            found.append(self._both())
+        if len(found) == 1:
+            return found[0]
+        if self._kind in {ValueType.TEXT, ValueType.NUMBER} and all(list(each) == ["equals"] for each in found):
+            return {"in": [each["equals"] for each in found]}
+        return {"any": found}
+
+    def _both(self) -> Condition:
+        """Read tests all of which must hold."""
+        found = [self._test()]
+        while self._system is System.JDM and self._take("and"):
+            found.append(self._test())
+        if len(found) == 1:
+            return found[0]
+        words = [word for each in found for word in each]
+        is_flat = len(set(words)) == len(words) and not {"any", "not", "all", "is"} & set(words)
+        return {word: value for each in found for word, value in each.items()} if is_flat else {"all": found}
+
+    def _test(self) -> Condition:
+        if self._system is System.DMN and self._peek()[1] == "not" and self._peek(1)[1] == "(":
+            self._at += 2
+            inner = self._alternatives()
+            if not self._take(")"):
+                raise self._strange()
+            return _denied(inner)
+        if self._system is System.JDM and (self._peek()[1] == "in" or self._peek()[1] == "not"):
+            return self._membership()
+        sign = self._take(*_COMPARED, "=", "==")
+        if sign:
+            return self._comparison(sign)
+        if self._peek()[0] == "bracket":
+            return self._interval()
+        return self._equal(self._value())
+
+    def _comparison(self, sign: str) -> Condition:
+        if sign in {"=", "=="} and sign != _EQUAL[self._system]:
+            raise CellError(f"has {sign}, which {self._system} does not know as a comparison; a bare value is compared")
+        value = self._value()
+        if sign == "!=" and value is None:
+            return {"is": "present"}
+        if sign in _COMPARED and value is None:
+            raise CellError(f"has {sign} null, which never holds")
+        return {_COMPARED[sign]: value} if sign in _COMPARED else self._equal(value)
+
+    @staticmethod
+    def _equal(value: Any) -> Condition:
+        return {"is": "absent"} if value is None else {"equals": value}
+
+    def _membership(self) -> Condition:
+        is_denied = bool(self._take("not"))
+        if not self._take("in"):
+            raise self._strange()
+        if self._peek(2)[0] == "dots":
+            inner = self._interval()
+        else:
+            if not self._take("["):
+                raise self._strange()
+            inner = self._alternatives()
+            if not self._take("]"):
+                raise self._strange()
+        return _denied(inner) if is_denied else inner
+
+    def _interval(self) -> Condition:
+        opening = self._peek()[1]
+        if opening == "]" and self._system is System.JDM:
+            raise CellError("has the range ]a..b[, which zen takes for what is outside; write (a..b), or < a, > b")
+        if not self._take("[", "(", "]") or self._peek(1)[0] != "dots":
+            raise self._strange()
+        low = self._value()
+        self._at += 1
+        high = self._value()
+        closing = self._take("]", ")", "[")
+        if not closing or (closing == "[" and self._system is System.JDM):
+            raise self._strange()
+        if None in {low, high} or isinstance(low, bool):
+            raise CellError("has a range whose ends are no numbers or dates")
+        if opening == "[" and closing == "]":
+            return {"between": [low, high]}
+        return {"at_least" if opening == "[" else "above": low, "at_most" if closing == "]" else "below": high}
+
+    def _value(self) -> Any:
+        sort, text = self._peek()
+        if sort == "at" and self._system is System.DMN:
+            self._at += 1
+            return self._literal_text()
+        if text in {"date", "date and time"} or (text == "date" and self._peek(1)[1] == "and"):
+            return self._date()
+        if sort == "text":
+            if self._kind is ValueType.MOMENT:
+                raise CellError(f'compares a date with the text {text}; in FEEL a date is date("2024-07-01")')
+            return self._literal_text()
+        if sort == "word" and text in {"true", "false", "null"} and self._peek(1)[1] != "(":
+            self._at += 1
+            return {"true": True, "false": False}.get(text)
+        if sort in {"number", "number_before_dots"} and not (self._system is System.JDM and text.lstrip("-")[0] == "."):
+            self._at += 1
+            return Decimal(text)
+        raise self._strange()
+
+    def _date(self) -> str:
+        words = ("date", "and", "time", "(") if self._peek(1)[1] == "and" else ("date", "(")
+        if self._system is System.JDM or [self._peek(ahead)[1] for ahead in range(len(words))] != list(words):
+            raise self._strange()
+        self._at += len(words)
+        value = self._literal_text()
+        if not self._take(")"):
+            raise self._strange()
+        return value
+
+    def _literal_text(self) -> str:
+        sort, text = self._peek()
+        if sort != "text" or (text.startswith("'") and self._system is System.DMN):
+            raise self._strange()
+        if "\\" in text and self._system is System.JDM:
+            raise CellError(f"has the text {text} with a backslash, which zen keeps as it is; write it in rules")
+        self._at += 1
+        try:
+            found = text[1:-1] if self._system is System.JDM else json.loads(text)
+        except ValueError:
+            raise CellError(f"has the text {text}, which is not written as FEEL writes texts") from None
+        if not str(found).strip():
+            raise CellError(
+                "compares with an empty text, which is a missing value here; write null, or write it in rules"
+            )
+        return str(found)
+
+
+def _denied(inner: Condition) -> Condition:
+    word = next(iter(inner)) if len(inner) == 1 else ""
+    if word == "is":
+        return {"is": "absent" if inner["is"] == "present" else "present"}
+    opposite = {"equals": "not_equals", "in": "not_in"}.get(word)
+    return {opposite: inner[word]} if opposite else {"not": inner}
