@@ -43,6 +43,10 @@ class PartOptions:
         None
     )
     lists: ListsOption = None
+    references: Annotated[
+        list[Path] | None,
+        typer.Option("--reference", help="A reference portfolio, as rules reference writes it. Repeat it."),
+    ] = None
     names: Annotated[
         list[str] | None,
         typer.Option(
@@ -156,7 +160,7 @@ def portfolio_files(entities: Path, parts: PartOptions, value: ValueOptions) -> 
         tags=parts.tags,
         screenings=parts.screenings,
         links=parts.links,
-        lists=lists_with(parts.lists),
+        lists=lists_with(parts.lists, parts.references or ()),
         base=value.base,
         rates=value.rates,
         names=PortfolioColumns(parts.names or []),

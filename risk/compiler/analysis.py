@@ -31,6 +31,7 @@ from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.documents import Path
 from fivefold.risk.language.expressions import distinct, tests_in
 from fivefold.risk.language.operators import Fuzzy
+from fivefold.risk.language.peers import peers_of
 from fivefold.risk.language.policy import Policy
 from fivefold.risk.language.reading import read_stored, read_text
 from fivefold.risk.language.ruleset import Rule, Ruleset
@@ -86,7 +87,18 @@ class Analysed(ABC, Generic[AnyDefinition]):
         """The named lists that it needs, in alphabetical order."""
         conditions: list[Any] = [place.condition for place in self.conditions]
         conditions += [place.condition for place in self.wheres]
-        return tuple(sorted({name for condition in conditions for name in lists_in(condition)}))
+        return tuple(sorted({name for condition in conditions for name in lists_in(condition)} | self.references))
+
+    @cached_property
+    def peer_inputs(self) -> tuple[LanguageModel, ...]:
+        """Every input that is read from the reference portfolio, each once."""
+        return tuple(each for each in self.inputs if peers_of(each) is not None)
+
+    @property
+    def references(self) -> frozenset[str]:
+        """The name of the reference portfolio, a list like others, if anything is read from it."""
+        name = self.definition.reference
+        return frozenset() if name is None or not self.peer_inputs else frozenset({name})
 
     @cached_property
     @abstractmethod

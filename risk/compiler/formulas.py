@@ -46,6 +46,7 @@ from fivefold.risk.language.expressions import (
     input_key,
 )
 from fivefold.risk.language.fields import MONEY_FIELDS, ValueType
+from fivefold.risk.language.peers import peers_of
 from fivefold.risk.language.policy import LevelInput
 from fivefold.risk.language.quantities import MOST_DIGITS
 
@@ -103,9 +104,12 @@ def parts_of_calculation(calculation: Any) -> list[LanguageModel]:
 
 
 def simple_parts(rule_input: Any, names: Vocabulary) -> list[LanguageModel]:
-    """List what an input is made of in the end: both sides of a ratio, what a calculation reads, or itself."""
+    """List what an input is made of in the end: both sides of a ratio, what a calculation or peers read, or itself."""
     if isinstance(rule_input, Ratio):
         return list(rule_input.ratio)
+    peers = peers_of(rule_input)
+    if peers is not None:
+        return distinct([*simple_parts(peers.of, names), *([] if peers.group is None else [peers.group])])
     if not isinstance(rule_input, CalculationInput):
         return [rule_input]
     within = calculations_in_order([rule_input.calculation], names.calculations)

@@ -22,6 +22,7 @@ from fivefold.risk.language.expressions import (
     word_of,
 )
 from fivefold.risk.language.operators import Fuzzy, Operators
+from fivefold.risk.language.peers import PEER_WORDS, peers_of
 from fivefold.risk.language.policy import POLICY_INPUTS, Policy
 from fivefold.risk.language.ruleset import Ruleset, WeightedScore
 
@@ -105,12 +106,14 @@ def lists_named(place: Location) -> Iterator[tuple[Path, str]]:
 
 
 def wheres_in(path: Path, rule_input: Any) -> Iterator[Location]:
-    """Give the `where` of an input, those of both sides of a ratio, and the conditions on linked entities."""
+    """Give the `where` of an input and of what it is made of, and the conditions on linked entities."""
     if isinstance(rule_input, Linked):
         yield from _conditions_on_linked((*path, "linked"), rule_input.linked)
     elif isinstance(rule_input, Ratio):
         for number, side in enumerate(rule_input.ratio):
             yield from wheres_in((*path, "ratio", number), side)
+    elif (peers := peers_of(rule_input)) is not None:
+        yield from wheres_in((*path, str(word_of(rule_input, PEER_WORDS)), "of"), peers.of)
     elif isinstance(rule_input, Window) and rule_input.where is not None and linked_source(rule_input) in SOURCES:
         yield Location(
             (*path, "where"), rule_input.where, None, source=linked_source(rule_input), currency=rule_input.in_currency

@@ -40,6 +40,7 @@ from fivefold.risk.language.expressions import (
     word_of,
 )
 from fivefold.risk.language.fields import TRANSACTION_FIELDS
+from fivefold.risk.language.peers import peers_of
 from fivefold.risk.language.policy import POLICY_INPUTS, LevelInput, Policy, TransactionInput
 from fivefold.risk.language.purposes import PolicyPurposes, Purpose, strictest
 from fivefold.risk.language.ruleset import Ruleset
@@ -106,6 +107,10 @@ class _Reader:
 
     def read(self, rule_input: LanguageModel) -> dict[_Source, tuple[str, ...]]:
         """Give what an input reads, each with the shortest chain of calculations that leads there."""
+        peers = peers_of(rule_input)
+        if peers is not None:
+            grouped = () if peers.group is None else self._directly(peers.group)
+            return self.read(peers.of) | dict.fromkeys((*grouped, *self._reference()), ())
         if not isinstance(rule_input, CalculationInput):
             return dict.fromkeys(self._directly(rule_input), ())
         name = rule_input.calculation
@@ -180,6 +185,11 @@ class _Reader:
         for path, name in lists_named(place):
             if self.sources.lists is not None:
                 yield path, _Source(f"list {name}", self.sources.lists.get(name, "aml"))
+
+    def _reference(self) -> Iterator[_Source]:
+        name = self.definition.reference
+        if name is not None and self.sources.lists is not None:
+            yield _Source(f"list {name}", self.sources.lists.get(name, "aml"))
 
     def _field(self, name: str) -> _Source:
         return self._said("fields", name, "field")

@@ -50,6 +50,7 @@ from fivefold.risk.language.fields import (
     ValueType,
     value_type_of,
 )
+from fivefold.risk.language.peers import PeerFact, PeerInput, peers_of
 from fivefold.risk.language.policy import LevelInput, Policy, PolicyRule, TransactionInput
 from fivefold.risk.language.quantities import MomentText
 from fivefold.risk.language.ruleset import LinkType, Rule, Ruleset
@@ -188,6 +189,7 @@ class Vocabulary:
         levels: their names, lowest first.
         calculations: by name.
         links: the types of links, by name.
+        reference: the name of the reference portfolio; None where there is none.
     """
 
     entity: Mapping[str, FieldType]
@@ -196,6 +198,7 @@ class Vocabulary:
     levels: tuple[str, ...] = ()
     calculations: Mapping[str, Any] = field(default_factory=dict)
     links: Mapping[str, LinkType] = field(default_factory=dict)
+    reference: str | None = None
 
     def linked(self, source: str) -> Mapping[str, FieldType]:
         """Give the fields of one source of linked facts."""
@@ -212,6 +215,7 @@ def vocabulary(definition: Ruleset | Policy) -> Vocabulary:
         definition.levels,
         definition.calculate,
         getattr(definition, "links", {}),
+        definition.reference,
     )
 
 
@@ -232,7 +236,7 @@ def column_of(aggregate: Any) -> str | None:
     return str(getattr(aggregate, word))
 
 
-def value_type_of_input(  # noqa: C901, PLR0911 (one for each kind of input)
+def value_type_of_input(  # noqa: PLR0911 (one for each kind of input)
     rule_input: Any, names: Vocabulary
 ) -> ValueType:
     """Give the value type of an input.
@@ -245,18 +249,14 @@ def value_type_of_input(  # noqa: C901, PLR0911 (one for each kind of input)
     if isinstance(rule_input, Window):
         return _value_type_of_aggregate(rule_input, names)
     if isinstance(rule_input, Ratio):
-        for side in rule_input.ratio:
-            if value_type_of_input(side, names) not in _NUMBERS:
-                raise UnknownNameError("is a ratio of something that is no number")
+        _require_numbers(rule_input.ratio, names, "is a ratio of something that is no number")
         return ValueType.NUMBER
+    if isinstance(rule_input, PeerInput | PeerFact):
+        return _value_type_among_peers(rule_input, names)
     if isinstance(rule_input, CalculationInput):
         return ValueType.MONEY if _calculation(rule_input, names).unit == "money" else ValueType.NUMBER
     if isinstance(rule_input, IndicatorInput):
-        if rule_input.indicator not in catalogue().names:
-            near = perhaps(rule_input.indicator, catalogue().names, cutoff=0.7)
-            raise UnknownNameError(
-                f"names the indicator {rule_input.indicator}, which the catalogue does not have{near}"
-            )
+        _require_indicator(rule_input.indicator)
         return ValueType.NUMBER
     if isinstance(rule_input, Linked):
         return _value_type_of_group(rule_input.linked, names)
@@ -308,6 +308,29 @@ def is_money_in_fractions(rule_input: Any) -> bool:
     if isinstance(rule_input, Linked):
         return rule_input.linked.word == "mean"
     return isinstance(rule_input, Mean | Median | StandardDeviation | CalculationInput)
+
+
+def _require_numbers(inputs: Sequence[Any], names: Vocabulary, problem: str) -> None:
+    if any(value_type_of_input(each, names) not in _NUMBERS for each in inputs):
+        raise UnknownNameError(problem)
+
+
+def _require_indicator(name: str) -> None:
+    if name not in catalogue().names:
+        near = perhaps(name, catalogue().names, cutoff=0.7)
+        raise UnknownNameError(f"names the indicator {name}, which the catalogue does not have{near}")
+
+
+def _value_type_among_peers(rule_input: Any, names: Vocabulary) -> ValueType:
+    peers = peers_of(rule_input)
+    if peers is None:  # what is kept beside the input
+        return ValueType.NUMBER if rule_input.peer_fact == "count" else ValueType.MOMENT
+    _require_numbers([peers.of], names, "places something among peers that is no number")
+    if peers.group is not None and value_type_of_input(peers.group, names) is not ValueType.TEXT:
+        raise UnknownNameError(f"groups peers by {peers.group.field}, which is no text")
+    if names.reference is None:
+        raise UnknownNameError("reads peers, and there is no reference: the name of the portfolio that they are in")
+    return ValueType.NUMBER
 
 
 def _calculation(rule_input: CalculationInput, names: Vocabulary) -> Any:

@@ -20,6 +20,7 @@ from fivefold.risk.facts.groups.values import GroupReader, inputs_of_linked
 from fivefold.risk.facts.linked import CONVERTED, FACT, FIELD, LINKED_ENTITY, PROBLEM, TIME, LinkedFacts
 from fivefold.risk.facts.marks import prepare_screenings, prepare_tags
 from fivefold.risk.facts.patterns import find
+from fivefold.risk.facts.peers.columns import parts_of_peers, reference_in, with_peers
 from fivefold.risk.facts.pending_transaction import pending_facts, pending_inputs
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, NOT_READ, Portfolio, error_of, signal_of
 from fivefold.risk.facts.reading import read_field
@@ -41,6 +42,7 @@ from fivefold.risk.language.expressions import (
     input_key,
 )
 from fivefold.risk.language.fields import CASE_FIELDS, TRANSACTION_FIELDS, FieldType, ValueType
+from fivefold.risk.language.peers import PeerFact, PeerInput
 from fivefold.risk.language.policy import LevelInput, TransactionInput
 from fivefold.risk.language.ruleset import OptionalTable
 
@@ -111,6 +113,8 @@ def parts_of(rule_input: Any, names: Vocabulary) -> list[LanguageModel]:
         return [part for name in within for part in parts_of_calculation(names.calculations[name])]
     if isinstance(rule_input, Ratio):
         return list(rule_input.ratio)
+    if isinstance(rule_input, PeerInput | PeerFact):
+        return [part for each in parts_of_peers(rule_input) for part in (*parts_of(each, names), each)]
     return _fields_of_pattern(rule_input)
 
 
@@ -237,6 +241,10 @@ def resolve(
     calculated = [rule_input for rule_input in everything if isinstance(rule_input, CalculationInput)]
     if calculated:
         frame = with_calculations(frame, calculated, needs.names, portfolio.rates.base)
+    among_peers = [rule_input for rule_input in everything if isinstance(rule_input, PeerInput | PeerFact)]
+    if among_peers:
+        reference = reference_in(lists, needs.names.reference, portfolio.rates.base)
+        frame = with_peers(frame, among_peers, reference, portfolio.peers)
     signal_fields = [_signal_field(rule_input) for rule_input in needs.signals if isinstance(rule_input, FieldInput)]
     return frame.with_columns(*signal_fields) if signal_fields else frame
 

@@ -122,6 +122,8 @@ class Portfolio:
             what must not count as one of them stands here alone.
         links: between entities, those that are not read among them.
         everyone: rows as *entities* has them, of all who may be linked to one of these; None where *entities* has them.
+        peers: `entity_id` and, by the keys of inputs that are read from a reference portfolio, what is given in their
+            place; None where it is looked up.
         stored: *transactions* and *pending* were checked when they were taken, and have the columns that
             `risk.facts.transactions.prepare_stored` reads.
     """
@@ -141,6 +143,7 @@ class Portfolio:
     pending: pl.DataFrame | None = None
     links: "Links | None" = None
     everyone: pl.DataFrame | None = None
+    peers: pl.DataFrame | None = None
     stored: bool = False
 
     def with_empty_tables(self, tables: Iterable[str], case_fields: Iterable[str]) -> "Portfolio":

@@ -9,6 +9,7 @@ from fivefold.risk.compiler.value_types import inputs_of, inputs_of_rule, linked
 from fivefold.risk.facts.inputs import parts_of
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import Linked, ScreeningInput, TagInput, Window, input_key
+from fivefold.risk.language.peers import peers_of
 from fivefold.risk.language.ruleset import Rule, WeightedScore
 
 _FINDINGS = "what others found (a tag, a screening, a case, an alert or a pattern)"
@@ -37,6 +38,7 @@ def is_whole(analysed: AnalysedRuleset) -> bool:
     asked = [each for condition in predicates if condition is not None for each in inputs_of(condition)]
     named = {name for condition in predicates if condition is not None for name in lists_in(condition)}
     inputs = list(_everything(asked, analysed))
+    named |= analysed.references if any(peers_of(each) is not None for each in inputs) else set()
     hidden = any(map(_is_finding, inputs)) or _names_undisclosed(inputs, analysed)
     hidden = hidden or not named.isdisjoint(ruleset.undisclosed.lists)
     return not hidden and all(is_disclosable(rule, analysed) for rule in ruleset.rules)
@@ -68,6 +70,8 @@ def _names_undisclosed(inputs: list[LanguageModel], analysed: AnalysedRuleset) -
 def _reads_undisclosed(rule: Rule, inputs: list[LanguageModel], analysed: AnalysedRuleset) -> bool:
     wheres = [each.where for each in inputs if isinstance(each, Window) and each.where is not None]
     lists = {name for condition in (*(case.when for case in rule.cases), *wheres) for name in lists_in(condition)}
+    if any(peers_of(each) is not None for each in inputs):
+        lists |= analysed.references
     return _names_undisclosed(inputs, analysed) or not lists.isdisjoint(analysed.ruleset.undisclosed.lists)
 
 

@@ -12,6 +12,7 @@ from typing_extensions import TypeAliasType
 from fivefold.risk.language.base import Label, LanguageModel, Name
 from fivefold.risk.language.operators import INPUT_OPERATORS, Operators, compared_with
 from fivefold.risk.language.patterns import Pattern
+from fivefold.risk.language.peers import PeerFact, PeerPercentile, Peers, TimesPeerMedian
 from fivefold.risk.language.quantities import AgoText, DurationText, Rank
 
 Source = Literal["transactions", "cases", "alerts", "tags", "screenings"]
@@ -246,6 +247,8 @@ PLAIN_INPUTS: dict[str, type[LanguageModel]] = {
     "indicator": IndicatorInput,
     "value": ValueInput,
     "calculation": CalculationInput,
+    "peer_percentile": PeerPercentile,
+    "times_peer_median": TimesPeerMedian,
     "tag": TagInput,
     "screening": ScreeningInput,
     "linked": Linked,
@@ -307,10 +310,24 @@ _Numeric = (
 NumberInput = Annotated[_Numeric, _choice(NUMERIC_WORDS, "number")]
 """An input that can be a number."""
 
+PeerGroup = Annotated[
+    Annotated[FieldInput, Tag("field")] | Annotated[Literal["everyone"], Tag("everyone")],
+    Discriminator(lambda value: "everyone" if isinstance(value, str) else "field"),
+]
+"""Whose numbers a number is placed among."""
+
+PeerNumber = Annotated[
+    _Numeric | Annotated[Ratio, Tag("ratio")] | Annotated[CalculationInput, Tag("calculation")],
+    _choice((*NUMERIC_WORDS, "ratio", "calculation"), "number"),
+]
+"""A number that can be placed among those of peers."""
+
 Input = Annotated[
     _Numeric
     | Annotated[Ratio, Tag("ratio")]
     | Annotated[CalculationInput, Tag("calculation")]
+    | Annotated[PeerPercentile, Tag("peer_percentile")]
+    | Annotated[TimesPeerMedian, Tag("times_peer_median")]
     | Annotated[TagInput, Tag("tag")]
     | Annotated[ScreeningInput, Tag("screening")]
     | Annotated[Linked, Tag("linked")]
@@ -403,11 +420,23 @@ else:
 COMPARED_WORDS = (*NUMERIC_WORDS, "calculation")
 """The words of the inputs that others can be compared with."""
 
-_RECURSIVE: tuple[type[LanguageModel], ...] = (All, Any_, Not, Window, Ratio, Group, *PLAIN_INPUTS.values())
+_RECURSIVE: tuple[type[LanguageModel], ...] = (
+    All,
+    Any_,
+    Not,
+    Window,
+    Ratio,
+    Peers,
+    PeerFact,
+    Group,
+    *PLAIN_INPUTS.values(),
+)
 _TESTS: tuple[type[LanguageModel], ...] = (Operators, OwnTest, *TESTS.values())
 _NAMES = {
     "Condition": Condition,
     "NumberInput": NumberInput,
+    "PeerNumber": PeerNumber,
+    "PeerGroup": PeerGroup,
     "Compared": compared_with({word: PLAIN_INPUTS[word] for word in COMPARED_WORDS}),
 }
 for _form in (*_RECURSIVE, *_TESTS):

@@ -72,6 +72,7 @@ class Definition(ContentHashed):
     fields: dict[Name, FieldType] = Field(default_factory=dict)
     transaction_fields: dict[Name, FieldType] = Field(default_factory=dict)
     case_fields: dict[Name, FieldType] = Field(default_factory=dict)
+    reference: Identifier | None = None
 
 
 _KINDS = {

@@ -169,5 +169,6 @@ def words_of_the_language() -> tuple[str, ...]:
     while forms:
         form = forms.pop()
         forms += form.__subclasses__()
-        words |= {field.alias or name for name, field in form.model_fields.items()}
+        if getattr(form, "in_files", True):
+            words |= {field.alias or name for name, field in form.model_fields.items()}
     return tuple(sorted(words))

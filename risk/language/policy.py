@@ -270,6 +270,7 @@ class Policy(Definition):
         fields: of the entity, typed; conditions may name these alone.
         transaction_fields: what transactions have beside the fields that all have.
         case_fields: what cases and alerts have beside the fields that all have.
+        reference: the name of the reference portfolio, a list, in which peers are looked up.
         levels: names, lowest first.
         calculate: named numbers, made of what is known of the entity, its level and the transaction.
         purposes: what the data that it reads were gathered for, and actions that are for something else.

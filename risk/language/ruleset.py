@@ -205,7 +205,7 @@ class Example(LanguageModel):
     Attributes:
         given: its fields by name; also `transactions`, `cases`, `alerts` (rows), `tags` (words), `screening` (what
             screenings found; with it, whatever else the ruleset screens for counts as screened and clean),
-            `indicators` and `value` (numbers by name).
+            `indicators` and `value` (numbers by name), `peers` (places among peers, by the rule whose input it is).
         expect: level, total, floor_by, status, and the number of the case of a rule, counted from 1.
     """
 
@@ -274,6 +274,7 @@ class Ruleset(Definition):
         transaction_fields: what transactions have beside the fields that all have.
         case_fields: what cases and alerts have beside the fields that all have.
         links: the types of links between entities that inputs may follow.
+        reference: the name of the reference portfolio, a list, in which peers are looked up.
         calculate: named numbers, made of what is known of the entity.
         optional_tables: tables that the rules read and that may be absent; an absent one then counts as empty.
         applies_to: entities for which it is not true, unknown included, get no level from this ruleset.

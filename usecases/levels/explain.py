@@ -18,6 +18,7 @@ from fivefold.risk.compiler.value_types import Vocabulary, column_for, currency_
 from fivefold.risk.engine.assessments import Status
 from fivefold.risk.engine.explain.describe import formula_of, input_words, value_words
 from fivefold.risk.engine.explain.groups import group_words, path_words
+from fivefold.risk.engine.explain.peers import peer_words
 from fivefold.risk.facts.portfolio import path_of
 from fivefold.risk.language.expressions import (
     Linked,
@@ -29,6 +30,7 @@ from fivefold.risk.language.expressions import (
     tests_in,
 )
 from fivefold.risk.language.operators import Operators
+from fivefold.risk.language.peers import peers_of
 from fivefold.risk.language.ruleset import Case, Rule, Ruleset
 from fivefold.store.sql.database import read_once
 from fivefold.store.tables.levels import Assessment, AssessmentInputs
@@ -258,6 +260,8 @@ def input_named(input_: Any) -> str:
         return " over ".join(input_named(side) for side in input_.ratio)
     if isinstance(input_, Linked):
         return group_words(input_.linked, input_named, lambda _: "what the rule asks holds")
+    if peers_of(input_) is not None:
+        return peer_words(input_, input_named)
     if isinstance(input_, Window) and input_.where is not None:
         return f"{input_words(input_.model_copy(update={'where': None}))}, of what the rule counts"
     return input_words(input_)

@@ -1,6 +1,6 @@
 """Rulesets and lists: those that ship with fivefold, and one's own files."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -77,23 +77,25 @@ def bundled_lists() -> dict[str, NamedList]:
     return _by_name(_bundled_files("lists"))
 
 
-def lists_with(folder: Path | None) -> Mapping[str, NamedList]:
+def lists_with(folder: Path | None, others: Sequence[Path] = ()) -> Mapping[str, NamedList]:
     """Read the lists that ship and those of a folder; one of the folder replaces a shipped one entirely.
 
-    Every file of the folder that ends in one of `SUFFIXES` must be a list; its name is the one inside.
+    Every file of the folder that ends in one of `SUFFIXES` must be a list; its name is the one inside. *others* are
+    files of lists beside it.
 
     Raises:
         ConfigError: the folder does not exist or has no list, or a file is not in UTF-8.
         InvalidRulesetError: a file is no list, or two of the folder's files are of the same list.
     """
+    named = _by_name(others)
     if folder is None:
-        return bundled_lists()
+        return {**bundled_lists(), **named}
     if not folder.is_dir():
         raise ConfigError(f"{folder} must be a folder of lists")
     own = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
     if not own:
         raise ConfigError(f"{folder} has no list; one is a file that ends in {', '.join(SUFFIXES)}")
-    return {**bundled_lists(), **_by_name(own)}
+    return {**bundled_lists(), **_by_name(own), **named}
 
 
 def _bundled_files(folder: str) -> Iterable[_Readable]:

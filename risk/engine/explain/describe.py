@@ -22,6 +22,7 @@ from fivefold.risk.compiler.value_types import (
 )
 from fivefold.risk.engine.explain.formulas import FormulaDescription
 from fivefold.risk.engine.explain.groups import group_words, path_words
+from fivefold.risk.engine.explain.peers import PeerDescription, peer_words
 from fivefold.risk.facts.portfolio import error_of, path_of
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import (
@@ -56,6 +57,7 @@ from fivefold.risk.language.expressions import (
 )
 from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.operators import Fuzzy, Operators
+from fivefold.risk.language.peers import PeerPercentile, TimesPeerMedian, peers_of
 from fivefold.risk.language.policy import LevelInput, PolicyRatio, TransactionInput
 from fivefold.risk.language.quantities import json_number
 from fivefold.risk.language.ruleset import Rule
@@ -142,6 +144,8 @@ def _in_days() -> frozenset[str]:
 _NAMES: Mapping[type, Callable[[Any], str]] = {
     FieldInput: lambda rule_input: rule_input.field.replace("_", " "),
     CalculationInput: lambda rule_input: rule_input.calculation.replace("_", " "),
+    PeerPercentile: lambda rule_input: peer_words(rule_input, input_words),
+    TimesPeerMedian: lambda rule_input: peer_words(rule_input, input_words),
     Ratio: _ratio_words,
     PolicyRatio: _ratio_words,
     LevelInput: lambda rule_input: _LEVELS[rule_input.level],
@@ -294,7 +298,7 @@ class InputDescription:
         column: what its values are.
         currency: that money is in.
         cuts: the numbers that it is compared with: no value is shown rounded across one.
-        formula: of a calculation; None for every other input.
+        formula: of a calculation, or how a number is placed among peers; None for every other input.
         linked_by: of a group, the type of its links; None for every other input.
     """
 
@@ -305,7 +309,7 @@ class InputDescription:
     column: Column
     currency: str
     cuts: tuple[Decimal, ...]
-    formula: FormulaDescription | None = None
+    formula: FormulaDescription | PeerDescription | None = None
     linked_by: str | None = None
 
     @property
@@ -354,8 +358,10 @@ def describe_inputs(
 
 def formula_of(
     rule_input: Any, names: Vocabulary, base: str, named: Callable[[Any], str] = input_words
-) -> FormulaDescription | None:
-    """Prepare the formula of a calculation, whose inputs *named* writes; None for every other input."""
+) -> FormulaDescription | PeerDescription | None:
+    """Prepare the formula of a calculation or of a place among peers, whose inputs *named* writes; else None."""
+    if peers_of(rule_input) is not None:
+        return PeerDescription(rule_input, vocabulary=names, base=base, named=named, valued=value_words)
     if not isinstance(rule_input, CalculationInput):
         return None
     return FormulaDescription(rule_input, vocabulary=names, base=base, named=named, valued=value_words)

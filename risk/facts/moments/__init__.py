@@ -25,6 +25,7 @@ from fivefold.risk.facts.moments.groups import group_moments
 from fivefold.risk.facts.moments.monotone import only_rises_or_falls
 from fivefold.risk.facts.moments.patterns import Looked, pattern_steps
 from fivefold.risk.facts.moments.steps import AT, VALUE, FactsAhead, read_ahead
+from fivefold.risk.facts.peers.columns import peers_in, reference_in, with_peers
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio, signal_of
 from fivefold.risk.facts.reading import read_field
 from fivefold.risk.facts.records import next_dates, next_known
@@ -64,6 +65,7 @@ from fivefold.risk.language.patterns import (
     Velocity,
     VolumeDeviation,
 )
+from fivefold.risk.language.peers import PeerPercentile, TimesPeerMedian
 from fivefold.risk.language.policy import LevelInput, PolicyRatio, TransactionInput
 from fivefold.risk.language.quantities import Duration
 
@@ -267,6 +269,34 @@ def _first_moves(ahead: Ahead, inputs: Sequence[LanguageModel], entities: pl.Dat
     return named.select(ENTITY, AT).drop_nulls().collect()
 
 
+def _peers(ahead: Ahead, each: Any) -> Movement:
+    """What is placed moves, the group and the reference portfolio only when something is stored."""
+    key, names, portfolio = input_key(each), ahead.needs.names, ahead.portfolio
+    base, reference = portfolio.rates.base, reference_in(ahead.lists, names.reference, portfolio.rates.base)
+    placed, group = peers_in(each).of, peers_in(each).group
+    made_of = [part for part in parts_of(placed, names) if not isinstance(part, CalculationInput)] or [placed]
+    parts = {input_key(part): movement_of(ahead, part) for part in made_of}
+    if group is not None:
+        parts[input_key(group)] = Movement()
+    passing = frozenset(part for part, movement in parts.items() if movement.elapsed is not None)
+
+    def value(frame: pl.DataFrame) -> pl.Series:
+        if isinstance(placed, Ratio):
+            frame = frame.with_columns(ratio_of(placed, names, base).alias(input_key(placed)))
+        elif isinstance(placed, CalculationInput):
+            frame = with_calculations(frame.drop(input_key(placed), strict=False), [placed], names, base)
+        return with_peers(frame.drop(key, strict=False), [each], reference)[key]
+
+    calculated = placed if isinstance(placed, CalculationInput) else None
+    whole = Whole(
+        parts=parts,
+        value=value,
+        is_monotone=calculated is None or only_rises_or_falls(calculated, names, passing),
+        most_steps=None if calculated is None else MOST_STEPS,
+    )
+    return Movement(moments=composite(whole, ahead.inputs, key, ahead.cuts[key]))
+
+
 MOVEMENTS: Mapping[type[LanguageModel], Callable[[Ahead, Any], Movement]] = {
     FieldInput: _still,
     ValueInput: _still,  # a model's word holds until it is asked again
@@ -275,6 +305,8 @@ MOVEMENTS: Mapping[type[LanguageModel], Callable[[Ahead, Any], Movement]] = {
     DaysSince: _days_since,
     Ratio: _ratio,
     CalculationInput: _calculation,
+    PeerPercentile: _peers,
+    TimesPeerMedian: _peers,
     PolicyRatio: _ratio,
     IndicatorInput: _indicator,
     TagInput: _tag,

@@ -23,6 +23,7 @@ from fivefold.risk.compiler.plain_conditions import NoPlainFormError
 from fivefold.risk.compiler.value_types import DTYPES, SOURCES, column_for, is_money_in_fractions
 from fivefold.risk.facts.inputs import LEVEL_TYPES, Needs, own_fields, part_of, parts_of, units_of_ratio
 from fivefold.risk.facts.linked import LinkedFacts
+from fivefold.risk.facts.peers.columns import plain_peers, reference_in
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, error_of, path_of, signal_of
 from fivefold.risk.facts.single.aggregates import plain_aggregate
 from fivefold.risk.facts.single.known import Known, Plan, Step
@@ -49,6 +50,7 @@ from fivefold.risk.language.fields import (
     TRANSACTION_FIELDS,
     FieldType,
 )
+from fivefold.risk.language.peers import PeerFact, PeerInput, PeerPercentile, TimesPeerMedian
 from fivefold.risk.language.policy import LevelInput, PolicyRatio, TransactionInput
 
 
@@ -117,6 +119,8 @@ class _Planner:
             return 2 + SOURCES.index(str(part_of(each)))
         if hasattr(each, "pattern") or isinstance(each, Ratio):
             return 2 + len(SOURCES)
+        if isinstance(each, PeerInput | PeerFact):
+            return 4 + len(SOURCES)
         return 3 + len(SOURCES) if isinstance(each, CalculationInput) else int(isinstance(each, TransactionInput))
 
     def _columns(self, each: LanguageModel) -> dict[str, Any]:
@@ -282,6 +286,17 @@ def _exact(part: Any, planner: _Planner) -> Step:
     return lambda known: None if known.values[key] is None else read(known.values[key])
 
 
+def _peers(each: Any, planner: _Planner) -> Step:
+    given = plain_peers(each, reference_in(planner.lists, planner.needs.names.reference, planner.base))
+
+    def step(known: Known) -> Any:
+        if known.portfolio.peers is not None:
+            raise LeftToColumnsError("peers")
+        return given(known.values)
+
+    return step
+
+
 _STEPS: Mapping[type, Callable[[Any, _Planner], Step]] = {
     FieldInput: _field,
     DaysSince: _days_since,
@@ -294,4 +309,7 @@ _STEPS: Mapping[type, Callable[[Any, _Planner], Step]] = {
     Ratio: _ratio,
     PolicyRatio: _ratio,
     CalculationInput: _calculation,
+    PeerPercentile: _peers,
+    TimesPeerMedian: _peers,
+    PeerFact: _peers,
 }

@@ -14,11 +14,12 @@ from fivefold.features.indicator_matrix import catalogue
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.compiler.value_types import SCORES
 from fivefold.risk.facts.inputs import Needs
-from fivefold.risk.facts.portfolio import ENTITY, NamedList, Portfolio
+from fivefold.risk.facts.portfolio import ENTITY, ListVersion, NamedList, Portfolio
 from fivefold.risk.facts.reading import entities_from_rows
 from fivefold.risk.governance.examples.links import LINKS, everybody, given_below, strange_links
 from fivefold.risk.language.base import LanguageModel
-from fivefold.risk.language.expressions import ScreeningInput
+from fivefold.risk.language.expressions import ScreeningInput, input_key
+from fivefold.risk.language.peers import peers_of
 from fivefold.risk.language.quantities import quoted_value
 from fivefold.risk.language.ruleset import Example, Ruleset
 
@@ -36,6 +37,7 @@ LINKED = (
     "value",
     "previous",
     LINKS,
+    "peers",
 )
 """What an example may give beside the fields of the entity."""
 
@@ -65,7 +67,8 @@ def check_examples(ruleset: Ruleset) -> list[Finding]:
             for name in given
             if name not in declared
         ]
-        findings += [*strange_links(example, ruleset), *_strange_words(example, ruleset), *_strange_score(example)]
+        findings += [*strange_links(example, ruleset), *_strange_words(example, ruleset)]
+        findings += [*_strange_score(example), *_strange_peers(example, ruleset)]
         expect = example.expect
         rules = {rule.id: len(rule.cases) for rule in ruleset.rules}
         rules_expected = {*expect.cases, *([expect.floor_by] if expect.floor_by else [])}
@@ -95,6 +98,16 @@ def _strange_score(example: Example) -> Iterator[Finding]:
     if is_strange:
         problem = f"gives the value a score of {score}; scores are from {SCORES[0]} to {SCORES[1]}"
         yield Finding(f"example {example.name}", problem)
+
+
+def _strange_peers(example: Example, ruleset: Ruleset) -> Iterator[Finding]:
+    """Find places among peers that are given for a rule which reads none."""
+    reading = [rule.id for rule in ruleset.rules if peers_of(rule.input) is not None]
+    given = example.given.get("peers")
+    for name in given if isinstance(given, dict) else ():
+        if name not in reading:
+            problem = f"gives a place among peers for {name}, which is no rule whose input is one"
+            yield Finding(f"example {example.name}", f"{problem}; there are {_all(reading)}{perhaps(name, reading)}")
 
 
 def _strange_words(example: Example, ruleset: Ruleset) -> Iterator[Finding]:
@@ -147,10 +160,35 @@ def example_portfolio(analysed: AnalysedRuleset, lists: Mapping[str, NamedList],
         screenings=_screenings(examples, Needs.of(analysed).facts),
         indicators=_values(examples, "indicators", catalogue().names),
         values=_values(examples, "value", ("score", "segment", "expected_value")),
-        lists=lists,
+        lists=_with_reference(analysed, lists),
+        peers=_peers(ruleset) if analysed.peer_inputs else None,
         links=links,
         everyone=everyone,
     )
+
+
+def _with_reference(analysed: AnalysedRuleset, lists: Mapping[str, NamedList]) -> Mapping[str, NamedList]:
+    """Add an empty reference portfolio: examples give places among peers themselves, and others are unknown."""
+    empty = ListVersion(since=0, members=())
+    return {
+        **lists,
+        **{
+            name: NamedList(name=name, title=name, source="examples", versions=(empty,)) for name in analysed.references
+        },
+    }
+
+
+def _peers(ruleset: Ruleset) -> pl.DataFrame:
+    """Collect the places among peers that examples give, by the ids of the rules whose input they are."""
+    keys = {rule.id: input_key(rule.input) for rule in ruleset.rules if rule.input and peers_of(rule.input) is not None}
+    rows = []
+    for number, example in enumerate(ruleset.examples):
+        given = example.given.get("peers", {})
+        if not isinstance(given, dict) or not all(isinstance(place, Decimal | None) for place in given.values()):
+            raise _unreadable(example, "peers", "places among peers by rule, such as {many-payers: 98}")
+        places = {name: None if place is None else float(place) for name, place in given.items()}
+        rows.append({ENTITY: str(number), **{keys[name]: place for name, place in places.items() if name in keys}})
+    return pl.DataFrame(rows, schema={ENTITY: pl.String, **dict.fromkeys(keys.values(), pl.Float64)})
 
 
 def example_moments(ruleset: Ruleset, as_of: int) -> list[int]:

@@ -22,6 +22,7 @@ from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import CalculationInput, input_key, input_of_test, inputs_compared
 from fivefold.risk.language.fields import OneOf, ValueType
 from fivefold.risk.language.operators import Operators
+from fivefold.risk.language.peers import PeerPercentile
 
 MOST_ROWS = 20_000
 """So many combinations of values are tried at most; where more would be needed, it is undecided."""
@@ -99,6 +100,8 @@ def _inputs_tested(place: Location) -> Iterator[LanguageModel]:
 
 
 def _ends(subject: LanguageModel, scope: LintScope, units: int) -> tuple[float | None, float | None]:
+    if isinstance(subject, PeerPercentile):
+        return 0.0, 100.0
     if not isinstance(subject, CalculationInput):
         return None, None
     low, high = scope.ranges.get(subject.calculation, ANY)

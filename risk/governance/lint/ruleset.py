@@ -14,6 +14,7 @@ from fivefold.risk.compiler.locations import Location, lists_named
 from fivefold.risk.compiler.purposes import Sources, purpose_diagnostics
 from fivefold.risk.facts.groups.values import inputs_of_linked
 from fivefold.risk.facts.inputs import part_of
+from fivefold.risk.facts.peers.reference import read_reference
 from fivefold.risk.facts.portfolio import NamedList
 from fivefold.risk.governance.disclosure import disclosure_diagnostics
 from fivefold.risk.governance.examples.facts import check_examples
@@ -23,6 +24,7 @@ from fivefold.risk.governance.lint.reachability import LintScope, order_diagnost
 from fivefold.risk.governance.what_if.changeable import compared_with_each_other, is_opposed, linked_inputs
 from fivefold.risk.language.documents import Document, Path
 from fivefold.risk.language.expressions import CalculationInput, Linked, input_key
+from fivefold.risk.language.peers import peers_of
 from fivefold.risk.language.purposes import PolicyPurposes
 from fivefold.risk.language.quantities import Duration
 from fivefold.risk.language.reading import read_document
@@ -208,7 +210,8 @@ def purpose_sources(lists: Lists | None, declared: PolicyPurposes | None = None)
 def unused_calculations(analysed: Analysed[Any]) -> Iterator[Diagnostic]:
     """Find calculations that no condition reads, directly or through another one."""
     calculations = analysed.names.calculations
-    read = [each.calculation for each in analysed.inputs if isinstance(each, CalculationInput)]
+    inputs = [each if peers is None else peers.of for each in analysed.inputs for peers in [peers_of(each)]]
+    read = [each.calculation for each in inputs if isinstance(each, CalculationInput)]
     used = calculations_in_order(read, calculations)
     for name in calculations:
         if name not in used:
@@ -247,6 +250,30 @@ def list_diagnostics(analysed: Analysed[Any], lists: Lists | None) -> Iterator[D
                 f"names the list {name}, which is missing; there are {', '.join(sorted(lists)) or 'none'}"
                 f"{perhaps(name, lists)}",
             )
+    yield from _reference_diagnostics(analysed, lists)
+
+
+def _reference_diagnostics(analysed: Analysed[Any], lists: Lists | None) -> Iterator[Diagnostic]:
+    """Find a reference portfolio that is missing, is none, says nothing of what is read, or is not read at all."""
+    name = analysed.definition.reference
+    if name is None:
+        return
+    if not analysed.peer_inputs:
+        yield warning(("reference",), f"names the reference portfolio {name}, and nothing places anything among peers")
+    elif lists is None:
+        yield warning(("reference",), f"names the reference portfolio {name}; no lists were given to look it up in")
+    elif name not in lists:
+        problem = f"names the reference portfolio {name}, which is missing{perhaps(name, lists)}; examples do without"
+        yield warning(("reference",), f"{problem}, nobody is assessed without. fivefold rules reference makes one")
+    else:
+        reference = read_reference(lists[name].versions[-1].members)
+        if reference is None:
+            yield Diagnostic(("reference",), f"names the list {name}, which is no reference portfolio")
+            return
+        for path, each in analysed.inputs_with_paths:
+            peers = peers_of(each)
+            if peers is not None and not reference.has(peers):
+                yield warning(path, f"is not in the reference portfolio {name}, so it is unknown: make a new version")
 
 
 def _reach_diagnostics(analysed: AnalysedRuleset, scope: LintScope, wrong: Sequence[Path]) -> Iterator[Diagnostic]:

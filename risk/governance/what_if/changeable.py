@@ -17,6 +17,7 @@ from fivefold.risk.language.expressions import (
     input_of_test,
     inputs_compared,
 )
+from fivefold.risk.language.peers import PeerInput
 from fivefold.risk.language.ruleset import Rule, Way
 
 
@@ -61,8 +62,8 @@ def linked_inputs(analysed: AnalysedRuleset) -> frozenset[str]:
 
     An input from which another one that is read is computed, through whatever is between: a field beside a ratio, or
     beside a calculation of the days since it. One that is made of nothing but what others are made of too, such as the
-    days since a date that is read as well. A calculation, which its parts decide. And both inputs of a comparison with
-    each other.
+    days since a date that is read as well. A calculation, which its parts decide, and a place among peers. And both
+    inputs of a comparison with each other.
     """
     held = {input_key(each) for place in analysed.conditions for each in compared_with_each_other(place)}
     everything = {input_key(each): _made_of(each, analysed.names) for each in analysed.inputs}
@@ -70,7 +71,7 @@ def linked_inputs(analysed: AnalysedRuleset) -> frozenset[str]:
         key = input_key(each)
         others = {part for other, parts in everything.items() if other != key for part in parts}
         sources = {part for part, is_source in everything[key].items() if is_source}
-        if key in others or sources <= others or isinstance(each, CalculationInput):
+        if key in others or sources <= others or isinstance(each, CalculationInput | PeerInput):
             held.add(key)
     return frozenset(held)
 

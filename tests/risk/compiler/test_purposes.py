@@ -12,6 +12,7 @@ from fivefold.domain.errors import InvalidRulesetError
 from fivefold.risk.compiler.analysis import AnalysedPolicy, AnalysedRuleset
 from fivefold.risk.compiler.purposes import Sources, actions_influenced, purpose_diagnostics, readings
 from fivefold.risk.language.expressions import AGGREGATE_WORDS
+from fivefold.risk.language.peers import PEER_WORDS
 from fivefold.risk.language.policy import POLICY_INPUTS, Policy
 from fivefold.risk.language.purposes import PolicyPurposes
 from tests.golden import compare
@@ -284,6 +285,8 @@ def test_every_kind_of_input_is_known_or_taken_for_aml() -> None:
     for word in POLICY_INPUTS:
         sides = [{"field": "income"}, {"value": "score"}]
         written = {word: sides if word == "ratio" else words.get(word, {"level": "rules"}.get(word, "amount"))}
+        if word in PEER_WORDS:
+            written = {word: {"of": {"field": "income"}, "among": "everyone"}}
         written |= {"percentile": {"percentile": 95, "of": "amount"}, "largest": {"n": 3}}.get(word, {})
         policy = Policy.model_validate(
             {

@@ -13,7 +13,20 @@ BAD = object()
 
 IN_ORDER = ("median", "standard_deviation", "percentile", "largest")
 AGGREGATES = ("count", "sum", "mean", "min", "max", "distinct", "new", *IN_ORDER, "share", "days_since")
-INPUTS = ("field", *AGGREGATES, "ratio", "calculation", "indicator", "value", "tag", "screening", "linked", "pattern")
+PEERS = ("peer_percentile", "times_peer_median")
+INPUTS = (
+    "field",
+    *AGGREGATES,
+    *PEERS,
+    "ratio",
+    "calculation",
+    "indicator",
+    "value",
+    "tag",
+    "screening",
+    "linked",
+    "pattern",
+)
 COMPARING = ("equals", "not_equals", "above", "at_least", "below", "at_most")
 SOURCES = ("transactions", "cases", "alerts", "tags", "screenings")
 
@@ -23,6 +36,7 @@ class World:
     """Everything beside the entities themselves, as rows; lists by name are versions (since, members).
 
     `everyone` are the entities that may be linked to one another.
+    Each of the peers has a country and one number, which stands for whatever is placed among theirs.
     """
 
     transactions: list[Data] = field(default_factory=list)
@@ -33,6 +47,7 @@ class World:
     lists: dict[str, list[tuple[datetime, list[str]]]] = field(default_factory=dict)
     links: list[Data] = field(default_factory=list)
     everyone: list[Data] = field(default_factory=list)
+    peers: list[tuple[str | None, str]] = field(default_factory=list)
 
 
 def date_of(text: str) -> datetime:

@@ -4,9 +4,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 from math import isfinite, isnan, prod
+from statistics import median
 from typing import Any
 
-from tests.risk.engine.reference_conditions import BAD, SOURCES, Data, World, date_of, holds
+from fivefold.risk.facts.peers.reference import FEWEST_PEERS
+from tests.risk.engine.reference_conditions import BAD, PEERS, SOURCES, Data, World, date_of, holds
 from tests.risk.engine.reference_facts import aggregate_of, days_in, is_there, structuring_of
 
 OPERATIONS = ("add", "subtract", "multiply", "divide", "least_of", "greatest_of", "absolute", "clamp", "round", "of")
@@ -24,7 +26,7 @@ def truth(condition: Any, own: Data | None, ruleset: Data, world: World, entity:
     return holds(condition, look_up, world, entity["as_of"], own_mark=mark, own_finding=finding)
 
 
-def value_of(  # noqa: PLR0911 (one for each kind of input)
+def value_of(  # noqa: C901, PLR0911 (one for each kind of input)
     made: Data, ruleset: Data, world: World, entity: Data
 ) -> Any:
     """Give what an input is for an entity: None where it is unknown, BAD where it could not be read."""
@@ -35,6 +37,8 @@ def value_of(  # noqa: PLR0911 (one for each kind of input)
         if over is BAD or under is BAD:
             return BAD
         return None if over is None or under is None or under == 0 else over / under
+    if set(PEERS) & set(made):
+        return _placed(made, ruleset, world, entity)
     if "calculation" in made:
         return calculated(ruleset["calculate"][made["calculation"]], ruleset, world, entity)
     if "indicator" in made or "value" in made:
@@ -54,6 +58,23 @@ def value_of(  # noqa: PLR0911 (one for each kind of input)
         since = read(entity.get(made["days_since"]), "date")
         return since if since in {None, BAD} else days_in(entity["as_of"] - since)
     return structuring_of(made, world, entity)[0] if "pattern" in made else aggregate_of(made, world, entity)[0]
+
+
+def _placed(made: Data, ruleset: Data, world: World, entity: Data) -> Any:
+    """Place a number among those of peers, by counting them one by one."""
+    ((word, peers),) = made.items()
+    value = value_of(peers["of"], ruleset, world, entity)
+    group = None if peers["among"] == "everyone" else value_of(peers["among"], ruleset, world, entity)
+    if value is BAD or group is BAD:
+        return BAD
+    of_all = peers["among"] == "everyone"
+    numbers = sorted(Fraction(number) for country, number in world.peers if of_all or country == group)
+    if value is None or (group is None and not of_all) or len(numbers) < FEWEST_PEERS:
+        return None
+    if word == "peer_percentile":
+        return Fraction(100 * sum(number < value for number in numbers), len(numbers))
+    middle = median(numbers)
+    return value / middle if middle > 0 else None
 
 
 def calculated(made: Any, ruleset: Data, world: World, entity: Data) -> Any:  # noqa: C901, PLR0911 (one for each operation)

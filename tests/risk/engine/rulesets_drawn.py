@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import Ruleset
 from tests.risk.engine.calculations_drawn import CALCULATED, calculations
-from tests.risk.engine.reference_conditions import COMPARING
+from tests.risk.engine.reference_conditions import COMPARING, PEERS
 
 Data = dict[str, Any]
 Draw = Any
@@ -60,7 +60,7 @@ def comparisons(kind: str) -> st.SearchStrategy[Any]:
         lists = {word: st.sampled_from(["watched", "small"]) for word in ("in_list", "not_in_list")}
         return state | optional(contains=st.sampled_from(WORDS), contains_any=some, **lists).filter(bool)
     value = st.sampled_from(KINDS[kind])
-    if kind in {"number", "date", "money"}:
+    if kind in {"number", "date", "money", "place"}:
         ends = st.lists(st.integers(0, len(KINDS[kind]) - 1), min_size=2, max_size=2)
         ordered = dict.fromkeys(("equals", "not_equals", "above", "at_least", "below", "at_most"), value)
         ordered["between"] = ends.map(lambda two: [KINDS[kind][position] for position in sorted(two)])
@@ -164,6 +164,12 @@ structuring = st.fixed_dictionaries(
 FIELD_KINDS = ["country", "kind", "text", "number", "flag", "date", "texts"]
 fields = st.sampled_from([({"field": name}, kind) for name, kind in zip(FIELDS, FIELD_KINDS, strict=True)])
 numbers = st.one_of(aggregates, st.just({"field": "income"}))
+_PLACED = st.one_of(
+    numbers,
+    st.tuples(numbers, numbers).map(lambda pair: {"ratio": list(pair)}),
+    st.sampled_from([*({"calculation": name} for name, _ in CALCULATED), {"days_since": "opened_on"}]),
+)
+_AMONG = st.sampled_from(["everyone", {"field": "country"}])
 plain_inputs = st.one_of(
     fields,
     aggregates.map(lambda made: (made, "money" if _MONEY & set(made) else "number")),
@@ -173,7 +179,11 @@ plain_inputs = st.one_of(
     st.just(({"value": "segment"}, "segment")),
     st.sampled_from([({"tag": "watch"}, "mark"), ({"screening": "pep"}, "mark")]),
     st.sampled_from(CALCULATED).map(lambda pair: ({"calculation": pair[0]}, pair[1])),
+    st.tuples(st.sampled_from(PEERS), _PLACED, _AMONG).map(
+        lambda drawn: ({drawn[0]: {"of": drawn[1], "among": drawn[2]}}, "place")
+    ),
 )
+KINDS["place"] = [0, Decimal("0.5"), 1, 2, Decimal("33.3"), 50, Decimal("66.6"), 95, 100]
 KINDS["segment"] = ["low", "high", "top"]
 rule_inputs = st.one_of(plain_inputs, structuring.map(lambda made: (made, "finding")))
 
@@ -298,6 +308,7 @@ def rulesets(draw: Draw) -> Data:
         "fields": FIELDS,
         "transaction_fields": {"operation": "text"},
         "calculate": draw(calculations()),
+        "reference": "peers",
         "levels": LEVELS,
         "score": draw(scores([rule["id"] for rule, kind in zip(made, kinds, strict=True) if kind == "factor"])),
         "max_recompute_interval": "180 days",

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
 from math import inf, nan
 from typing import Any
 
@@ -12,10 +13,14 @@ from hypothesis import strategies as st
 from fivefold.domain.clock import from_microseconds, to_microseconds
 from fivefold.domain.money import Rate, RateTable
 from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.compiler.value_types import column_for
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
+from fivefold.risk.facts.peers.columns import peers_in
+from fivefold.risk.facts.peers.reference import FEWEST_PEERS, made_reference
 from fivefold.risk.facts.portfolio import ListVersion, NamedList, Portfolio
 from fivefold.risk.facts.reading import entities_from_rows
+from fivefold.risk.language.expressions import input_key
 from fivefold.risk.language.ruleset import Ruleset
 from tests.risk.engine.reference_conditions import World
 from tests.risk.engine.reference_facts import RATES
@@ -138,7 +143,27 @@ def worlds(draw: Draw) -> World:
             "watched": [(datetime(2020, 1, 1, tzinfo=UTC), ["NO", "cash"]), (MOMENTS[1], ["IR", "wire", "x"])],
             "small": [(datetime(2020, 1, 1, tzinfo=UTC), ["DE"])],
         },
+        [peer for peer, count in draw(_PEERS) for _ in range(count)],
     )
+
+
+_PEER = st.tuples(st.sampled_from([None, "NO", "DE"]), st.sampled_from(["-5", "0", "0.1", "0.3", "1", "2", "10", "90"]))
+_PEERS = st.lists(st.tuples(_PEER, st.sampled_from([1, FEWEST_PEERS - 1, FEWEST_PEERS, 40])), max_size=5)
+
+
+def reference_list(world: World, ruleset: Ruleset) -> NamedList:
+    """Write the peers down as a reference portfolio: each has the same number, whatever is placed among theirs."""
+    analysed = AnalysedRuleset(ruleset)
+    frame = pl.DataFrame({"country": [country for country, _ in world.peers]}, schema={"country": pl.String})
+    wanted, columns = [peers_in(each) for each in analysed.peer_inputs], {}
+    for peers in wanted:
+        column = column_for(peers.of, analysed.names, "EUR")
+        numbers = [float(Fraction(number) * column.units) for _, number in world.peers]
+        columns[input_key(peers.of)] = pl.Series(numbers, dtype=pl.Float64)
+        if peers.group is not None:
+            columns[input_key(peers.group)] = frame["country"]
+    made = made_reference(wanted, frame.with_columns(**columns), 0, "EUR")
+    return named_list("peers", [(datetime(2020, 1, 1, tzinfo=UTC), list(made.lines()))])
 
 
 def only(world: World, entity: str) -> World:
@@ -189,7 +214,10 @@ def portfolio_of(world: World, people: list[Data], ruleset: Ruleset) -> Portfoli
         **frames,
         indicators=known.select("entity_id", "account_age"),
         values=known.select("entity_id", "score", "segment").with_columns(expected_value=pl.lit(None, pl.Float64)),
-        lists={name: named_list(name, versions) for name, versions in world.lists.items()},
+        lists={
+            "peers": reference_list(world, ruleset),
+            **{name: named_list(name, versions) for name, versions in world.lists.items()},
+        },
     )
 
 

@@ -1,0 +1,44 @@
+"""`fivefold rules reference`: the numbers of peers, as a new version of a list."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fivefold.cli.rules.assess import EntitiesArgument
+from fivefold.cli.rules.options import PartOptions, RulesetArgument, ValueOptions, portfolio_files
+from fivefold.cli.terminal import AsOfOption, echo, past_moment, show_table, warn
+from fivefold.domain.clock import day_text
+
+OutputOption = Annotated[
+    Path, typer.Option("--output", "-o", help="The list's file; a version is added where there is one.")
+]
+
+
+def write_reference_portfolio(
+    path: RulesetArgument,
+    entities: EntitiesArgument,
+    parts: PartOptions,
+    output: OutputOption,
+    as_of: AsOfOption = None,
+    *,
+    value: ValueOptions,
+) -> None:
+    """Write the reference portfolio in which a ruleset looks up peers: of each number, how it is distributed."""
+    from fivefold.usecases.portfolio_files.bundled import load_ruleset
+    from fivefold.usecases.portfolio_files.reference import make_reference, write_reference
+
+    at = past_moment(as_of)
+    ruleset = load_ruleset(path)
+    before = output if output.exists() else None
+    made = make_reference(ruleset, portfolio_files(entities, parts, value), at, before)
+    write_reference(made, output)
+    rows = [[of, among, f"{said:,}", f"{small:,}"] for of, among, said, small in made.groups()]
+    show_table("", ("number", "among", "groups", "too small"), rows, left=2)
+    if not rows:
+        warn("no entity has any of the numbers: everything that is placed among these peers is unknown")
+    versions = len(made.named_list.versions)
+    echo(
+        f"{output}: list {made.named_list.name}, version {versions}, of {made.entities:,} as of {day_text(at)}, "
+        f"hash {made.content_hash[:12]}"
+    )

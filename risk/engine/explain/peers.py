@@ -1,0 +1,91 @@
+"""A number placed among those of peers, in words: what it is, higher than how many, in which group, of which day."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from decimal import Decimal
+from functools import cached_property
+from typing import Any
+
+from fivefold.domain.clock import day_text
+from fivefold.risk.compiler.value_types import Column, Vocabulary, column_for, currency_of
+from fivefold.risk.facts.peers.columns import parts_of_peers, peers_in
+from fivefold.risk.facts.peers.reference import FEWEST_PEERS
+from fivefold.risk.language.expressions import input_key
+from fivefold.risk.language.peers import PeerFact, PeerInput, PeerPercentile, Peers
+
+Row = Mapping[str, Any]
+
+
+def peer_words(rule_input: Any, named: Callable[[Any], str]) -> str:
+    """Name a place among peers; *named* writes the name of what is placed."""
+    peers = peers_in(rule_input)
+    among = "peers" if peers.group is None else f"peers of the same {peers.group.field.replace('_', ' ')}"
+    if isinstance(rule_input, PeerPercentile):
+        return f"percentile of {named(peers.of)} among {among}"
+    return f"{named(peers.of)} in medians of {among}"
+
+
+@dataclass(frozen=True, eq=False)
+class PeerDescription:
+    """A place among peers, ready to be described for one entity after another.
+
+    Attributes:
+        placed: the input.
+        vocabulary: what is declared.
+        base: the currency of money that names none.
+        named: writes the name of an input.
+        valued: writes a value in a column, in a currency, rounded across none of some numbers.
+    """
+
+    placed: PeerInput
+    _: KW_ONLY
+    vocabulary: Vocabulary
+    base: str
+    named: Callable[[Any], str]
+    valued: Callable[[Any, Column, str, Sequence[Decimal]], str]
+
+    @property
+    def _peers(self) -> Peers:
+        return peers_in(self.placed)
+
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """The columns that the words need."""
+        return tuple(input_key(each) for each in (*parts_of_peers(self.placed), self.placed))
+
+    def words(self, row: Row, shown: str) -> str:
+        """Write the place and what it is made of; *shown* is the place as it is shown."""
+        of, count = self._peers.of, self._fact("count", row)
+        if row.get(input_key(self.placed)) is None:
+            return f"unknown, as {self._reason(row)}"
+        if count is None:  # it was given, not looked up
+            return shown
+        column = column_for(of, self.vocabulary, self.base)
+        value = self.valued(row.get(input_key(of)), column, currency_of(of, self.vocabulary) or self.base, ())
+        is_position = isinstance(self.placed, PeerPercentile)
+        place = f"higher than {shown} %" if is_position else f"{shown} times the median"
+        reference = day_text(self._fact("as_of", row))
+        return f"{shown}: {value}, {place} of {self._whom(row)} (reference {reference})"
+
+    def _reason(self, row: Row) -> str:
+        peers, count = self._peers, self._fact("count", row)
+        if self._fact("as_of", row) is None:
+            return f"there is no reference portfolio {self.vocabulary.reference} in {self.base}"
+        if peers.group is not None and row.get(input_key(peers.group)) is None:
+            return f"{self.named(peers.group)} is unknown"
+        if row.get(input_key(peers.of)) is None:
+            return f"{self.named(peers.of)} is unknown"
+        if count is None:
+            return "the reference portfolio says nothing of it"
+        if count < FEWEST_PEERS:
+            return f"there are only {self._whom(row)}, and fewer than {FEWEST_PEERS} say nothing"
+        return "the median of the peers is not above 0"
+
+    def _whom(self, row: Row) -> str:
+        """Write how many peers there are, and of which group."""
+        peers, number = self._peers, int(self._fact("count", row))
+        count = f"{number:,} peer{'' if number == 1 else 's'}"
+        return count if peers.group is None else f"{count} in {self.named(peers.group)} {row[input_key(peers.group)]}"
+
+    def _fact(self, fact: Any, row: Row) -> Any:
+        return row.get(input_key(PeerFact(peer_fact=fact, peers=self._peers)))

@@ -1,0 +1,1 @@
+"""Numbers placed among those of peers, which a reference portfolio holds."""

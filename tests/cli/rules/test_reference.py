@@ -1,0 +1,98 @@
+"""`fivefold rules reference`: peers as a list, read by `rules assess`."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.rules_files import write_files
+from tests.cli.running import Home, refuse, run, succeed
+
+RULES = """
+ruleset: tiny
+entity_type: customer
+fields: {segment: text}
+reference: our-peers
+applies_to: {not: {field: segment, equals: staff}}
+levels: [low, medium, high]
+score: {points: {thresholds: [10, 50]}}
+max_recompute_interval: 180 days
+rules:
+  - id: turnover
+    title: Turnover
+    category: transaction execution
+    input: {peer_percentile: {of: {sum: amount, over: 30 days}, among: {field: segment}}}
+    cases: [{when: {at_least: 90}, points: 20}]
+"""
+ENTITIES = "entity_id,segment\n" + "".join(f"r{n},retail\n" for n in range(40)) + "s,staff\nb,sme\nn,\n"
+ROWS = "user_id,transaction_amount,transaction_currency,transaction_date\n" + "".join(
+    f"r{n},{n + 1},EUR,2024-06-20\n" for n in range(40)
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_files(tmp_path, RULES, ENTITIES, ROWS)
+
+
+def files(folder: Path, command: str, *more: str | Path) -> tuple[str | Path, ...]:
+    return (
+        "rules",
+        command,
+        folder / "rules.yaml",
+        folder / "entities.csv",
+        "--transactions",
+        folder / "rows.csv",
+        *more,
+    )
+
+
+def test_peers_are_written_once_and_read_for_whoever_is_assessed(home: Home, folder: Path) -> None:
+    output = folder / "our-peers.json"
+    told = succeed(home, *files(folder, "reference", "--as-of", "2024-07-01", "--output", output))
+    assert "of 41 as of 2024-07-01" in told  # neither staff nor who may be of them
+    assert " ".join(told.split()).startswith("number among groups too small sum of amount in 30 days segment 1 1")
+    breakdowns = folder / "breakdowns.jsonl"
+    shown = ("--as-of", "2024-07-10", "--reference", output, "--breakdowns", breakdowns)
+    assert run(home, *files(folder, "assess", *shown)).code == 0
+    rows = [json.loads(line) for line in breakdowns.read_text().splitlines()]
+    seen = {row["entity"]: row["rules"][0]["seen"] for row in rows}
+    assert "38.00 EUR, higher than 92.5 % of 40 peers in segment retail (reference 2024-07-01)" in seen["r37"]
+    assert "only 1 peer in segment sme" in seen["b"]
+    assert "segment is unknown" in seen["n"]
+
+
+def test_a_version_is_added_and_none_is_changed(home: Home, folder: Path) -> None:
+    output = folder / "our-peers.json"
+    for day in ("2024-07-01", "2024-07-05"):
+        succeed(home, *files(folder, "reference", "--as-of", day, "--output", output))
+    assert [each["since"][:10] for each in json.loads(output.read_text())["versions"]] == ["2024-07-01", "2024-07-05"]
+    before = output.read_bytes()
+    assert "later moment" in refuse(home, *files(folder, "reference", "--as-of", "2024-07-05", "--output", output))
+    assert output.read_bytes() == before
+
+
+def test_without_it_nobody_is_assessed(home: Home, folder: Path) -> None:
+    assert "list our-peers: is missing" in refuse(home, *files(folder, "assess", "--as-of", "2024-07-10"))
+    other = folder / "other.yaml"
+    other.write_text("list: our-peers\ntitle: t\nsource: s\nversions: [{since: 2020-01-01, members: [NO]}]\n")
+    assert "no reference portfolio called our-peers" in refuse(
+        home, *files(folder, "reference", "--as-of", "2024-07-05", "--output", other)
+    )
+    plain = folder / "plain.yaml"
+    plain.write_text(
+        RULES.replace(
+            "{peer_percentile: {of: {sum: amount, over: 30 days}, among: {field: segment}}}", "{count: transactions}"
+        )
+    )
+    words = (
+        "rules",
+        "reference",
+        plain,
+        folder / "entities.csv",
+        "--as-of",
+        "2024-07-01",
+        "--output",
+        folder / "x.json",
+    )
+    assert "places nothing among peers" in refuse(home, *words)

@@ -1,0 +1,149 @@
+"""A reference portfolio made from files: the numbers of peers, as a new version of a list."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import polars as pl
+
+from fivefold.domain.clock import day_text
+from fivefold.domain.errors import ConfigError, Finding, InvalidRulesetError
+from fivefold.domain.files import replacing
+from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.engine.assessments import STATUS, Status
+from fivefold.risk.engine.explain.describe import input_words
+from fivefold.risk.facts.peers.columns import peers_in
+from fivefold.risk.facts.peers.reference import FEWEST_PEERS, Reference, made_reference, read_reference
+from fivefold.risk.facts.portfolio import ListVersion, NamedList, Portfolio, error_of, read_list
+from fivefold.risk.language.base import canonical_form
+from fivefold.risk.language.expressions import input_key
+from fivefold.risk.language.peers import Peers
+from fivefold.risk.language.purposes import Purpose
+from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles, read_with_warnings
+
+NOT_PEERS = (Status.NOT_APPLICABLE.value, Status.UNDETERMINED.value)
+"""Whom the ruleset does not apply to, or perhaps not, is nobody's peer."""
+
+
+@dataclass(frozen=True)
+class MadeReference:
+    """A reference portfolio, and the list that has it as its newest version.
+
+    Attributes:
+        reference: the numbers.
+        named_list: all versions.
+        entities: how many entities it was made of.
+        wanted: the numbers that it was to have, and how peers are grouped.
+        content_hash: SHA-256 of the newest version's members, in hexadecimal.
+    """
+
+    reference: Reference
+    named_list: NamedList
+    entities: int
+    wanted: tuple[Peers, ...]
+
+    @property
+    def content_hash(self) -> str:
+        """Name the content of the newest version."""
+        return reference_hash(self.named_list.versions[-1].members)
+
+    def groups(self) -> list[tuple[str, str, int, int]]:
+        """Give for each number how peers are grouped, how many groups say something, and how many are too small."""
+        counts = [(peers, self.reference.counts(peers)) for peers in self.wanted]
+        return [
+            (
+                input_words(peers.of),
+                "everyone" if peers.group is None else input_words(peers.group),
+                sum(count >= FEWEST_PEERS for count in own),
+                sum(count < FEWEST_PEERS for count in own),
+            )
+            for peers, own in counts
+        ]
+
+
+def reference_hash(members: tuple[str, ...]) -> str:
+    """Give the SHA-256 of the lines of a reference portfolio, in hexadecimal."""
+    return hashlib.sha256("\n".join(members).encode()).hexdigest()
+
+
+def make_reference(ruleset: AnalysedRuleset, files: PortfolioFiles, as_of: int, before: Path | None) -> MadeReference:
+    """Make the reference portfolio of a ruleset from files.
+
+    Args:
+        ruleset: its peers, whom it applies to, and the name of the list.
+        files: the portfolio.
+        as_of: the moment that the numbers are of, and from which the version is in force (microseconds).
+        before: a file that has the earlier versions; None for the first.
+
+    Raises:
+        InvalidRulesetError: the ruleset reads no peers, or cannot be used.
+        ConfigError: the file before is no reference portfolio of that name, or has a version as late as this one.
+    """
+    ruleset.require_usable()
+    name = ruleset.definition.reference
+    if name is None or not ruleset.peer_inputs:
+        raise InvalidRulesetError([Finding("the ruleset", "places nothing among peers")], ruleset.definition.name)
+    earlier = None if before is None else _earlier(before, name, as_of)
+    portfolio = read_with_warnings(files, [ruleset], as_of)
+    wanted = peers_wanted(ruleset)
+    reference, count = reference_of(ruleset, wanted, portfolio, as_of)
+    version = ListVersion(since=as_of, members=reference.lines())
+    day = day_text(as_of)
+    made = NamedList(
+        name=name,
+        title=f"Peers for {ruleset.definition.name}",
+        source=f"{count:,} of type {ruleset.definition.entity_type} as of {day}",
+        purpose=_purpose(ruleset),
+        versions=(*(() if earlier is None else earlier.versions), version),
+    )
+    return MadeReference(reference, made, count, wanted)
+
+
+def peers_wanted(ruleset: AnalysedRuleset) -> tuple[Peers, ...]:
+    """List the numbers that a ruleset places among peers, and how these are grouped, each once."""
+    return tuple({canonical_form(peers_in(each)): peers_in(each) for each in ruleset.peer_inputs}.values())
+
+
+def reference_of(
+    ruleset: AnalysedRuleset, wanted: Sequence[Peers], portfolio: Portfolio, as_of: int
+) -> tuple[Reference, int]:
+    """Make the reference portfolio of everyone to whom a ruleset applies, and count them.
+
+    A number that could not be read is left out, and so is that of an entity in no group.
+    """
+    empty = {
+        name: NamedList(name=name, title=name, source=name, versions=(ListVersion(since=0, members=()),))
+        for name in ruleset.references
+    }
+    found = assess(ruleset, replace(portfolio, lists={**portfolio.lists, **empty}), as_of)
+    inputs = found.inputs.filter(~found.outcomes[STATUS].is_in(NOT_PEERS))
+    for peers in wanted:
+        key = input_key(peers.of)
+        if error_of(key) in inputs.columns:
+            inputs = inputs.with_columns(pl.when(pl.col(error_of(key)).is_null()).then(key).alias(key))
+    return made_reference(wanted, inputs, as_of, portfolio.rates.base), len(inputs)
+
+
+def _purpose(ruleset: AnalysedRuleset) -> Purpose | None:
+    return None if ruleset.definition.purpose == "aml" else ruleset.definition.purpose
+
+
+def _earlier(path: Path, name: str, as_of: int) -> NamedList:
+    """Read the versions before; ConfigError where another one cannot follow them."""
+    earlier = read_list(path.read_text(encoding="utf-8"), str(path))
+    last = earlier.versions[-1]
+    if earlier.name != name or read_reference(last.members) is None:
+        raise ConfigError(f"{path} has the list {earlier.name}, which is no reference portfolio called {name}")
+    if last.since >= as_of:
+        raise ConfigError(f"{path} has a version since {day_text(last.since)}; another one must be of a later moment")
+    return earlier
+
+
+def write_reference(made: MadeReference, path: Path) -> None:
+    """Write all versions as a list's file, whole or not at all."""
+    content = made.named_list.model_dump(mode="json", by_alias=True, exclude_none=True)
+    with replacing(path) as unfinished:
+        unfinished.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
