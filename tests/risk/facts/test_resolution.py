@@ -12,6 +12,7 @@ from fivefold.domain.clock import to_microseconds
 from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.compiler.plain_conditions import NoPlainFormError
 from fivefold.risk.engine.assess import timed_entities
+from fivefold.risk.facts import resolution
 from fivefold.risk.facts.inputs import Needs, resolve
 from fivefold.risk.facts.linked import LinkedFacts
 from fivefold.risk.facts.portfolio import Portfolio, members_at
@@ -94,6 +95,21 @@ def test_what_has_no_plain_form_is_asked_of_the_columns(monkeypatch: pytest.Monk
     assert not is_all_plain
     assert [type(each) for each in plan.batch_only] == [Sum, Ratio]
     assert_frame_equal(plain, columns)
+
+
+@pytest.mark.parametrize(("most", "plainly"), [(3, True), (2, False)])
+def test_very_many_transactions_are_asked_of_the_columns(
+    monkeypatch: pytest.MonkeyPatch, most: int, plainly: bool
+) -> None:
+    """There queries are faster, and say the same."""
+    held = portfolio([{"income": 1}], transactions=pl.DataFrame(ROWS))
+    asked = list[str]()
+    with monkeypatch.context() as patched:
+        patched.setattr(resolution, "MOST_PLAIN_ROWS", most)
+        patched.setattr(resolution, "plan_for", lambda *given: (asked.append("plan"), plan_for(*given))[1])
+        made, columns, _ = both(AnalysedRuleset(ASKING), held, DAY)
+    assert bool(asked) is plainly
+    assert_frame_equal(made, columns)
 
 
 @pytest.mark.parametrize("entity", [{"income": 1}, {"income": "ten"}, {}], ids=str)

@@ -20,6 +20,7 @@ from fivefold.usecases.levels import assess as assessing
 from fivefold.usecases.levels import portfolio
 from fivefold.usecases.levels.assess import AssessmentResult, assess_entities
 from fivefold.usecases.levels.portfolio import transactions_for
+from fivefold.usecases.levels.replay import replay_assessment
 from fivefold.usecases.levels.worker import assess_now
 from tests.store import databases
 from tests.usecases.banks import Bank, document
@@ -259,3 +260,12 @@ def test_what_an_entity_owns_has_no_summary(bank: Bank, busy: str) -> None:
     bank.put(owner)
     bank.put(busy, ("customer", owner))
     assert rows_read(bank, owner) == MANY + 3
+
+
+def test_what_was_assessed_by_a_summary_is_made_again_to_the_byte(bank: Bank, busy: str) -> None:
+    pay(bank, busy, 10, transaction_amount=2000.0)
+    assert rows_read(bank, busy) < MANY / 10
+    assess(bank, busy)
+    names = [f"{bank.id_of(busy)}.{made.number}" for made in bank.assessments(busy)]
+    assert len(names) == 2
+    assert all(replay_assessment(bank.context, name).same for name in names)
