@@ -18,7 +18,7 @@ from fivefold.risk.engine.program import FLOOR, TOTAL, compile_ruleset
 from fivefold.risk.governance.points.draft import with_new_numbers
 from fivefold.risk.governance.points.learning import learn_points
 from fivefold.risk.governance.points.outcomes import changed_ruleset, with_cuts, with_points
-from fivefold.risk.governance.thresholds.propose import nearest_cuts, present_cuts
+from fivefold.risk.governance.thresholds.cuts import nearest_cuts, present_cuts
 from fivefold.risk.governance.validate.ranking import Marks
 from fivefold.risk.language.quantities import POINT_UNITS
 from fivefold.risk.language.reading import read_ruleset

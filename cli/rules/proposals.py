@@ -105,6 +105,9 @@ def write_threshold_draft(
     labels: Annotated[Path | None, typer.Option("--labels", help="Who was confirmed, as validate reads it.")] = None,
     until: Annotated[str | None, typer.Option("--until", help="Later labels do not count: ISO date or time.")] = None,
     undated: Annotated[bool, typer.Option("--undated-later", help="Undated labels became known after as-of.")] = False,
+    earlier: Annotated[
+        list[Path] | None, typer.Option("--earlier", help="A draft of an earlier quarter, to take the mean with.")
+    ] = None,
     moves: Annotated[Path | None, typer.Option("--moves", help="Who would be in another level, as CSV.")] = None,
     seed: SeedOption = 0,
     resamples: ResamplesOption = 1000,
@@ -129,6 +132,7 @@ def write_threshold_draft(
         at,
         None if shares is None else _shares(shares),
         within=None if within is None else within / 100,
+        earlier=earlier or (),
         labels=labels,
         options=validation_options(LabelOptions(until=until, undated=undated), at, seed, resamples),
     )
@@ -160,13 +164,15 @@ def _show_thresholds(proposal: "ThresholdProposal") -> None:
             cut.level,
             cut.present,
             cut.proposed,
+            *([] if cut.alone is None else [cut.alone]),
             "" if cut.interval is None else " to ".join(dict.fromkeys(cut.interval)),
             *map(percent, (cut.reached_below, *cut.next_below)),
         ]
         for cut in proposal.cuts
     ]
-    columns = ("level begins at", "now", "draft", "by chance", "below it", "next lower share", "next higher share")
-    show_table("", columns, cuts)
+    alone = ["this portfolio alone"] if any(cut.alone is not None for cut in proposal.cuts) else []
+    shares = ("below it", "next lower share", "next higher share")
+    show_table("", ("level begins at", "now", "draft", *alone, "by chance", *shares), cuts)
     if proposal.moves:
         moves = [[move.present, move.proposed, f"{move.entities:,}"] for move in proposal.moves]
         echo()

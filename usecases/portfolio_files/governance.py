@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
@@ -15,11 +16,15 @@ from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.governance.backtest.run import Backtest, HeldLevels, backtest
 from fivefold.risk.governance.points.draft import draft_text as points_draft
 from fivefold.risk.governance.points.propose import PointsProposal, propose_points
+from fivefold.risk.governance.thresholds.cuts import present_cuts
 from fivefold.risk.governance.thresholds.draft import draft_text
 from fivefold.risk.governance.thresholds.propose import ThresholdProposal, movers, propose_thresholds
 from fivefold.risk.governance.validate.labels import dated_only, match_labels
 from fivefold.risk.governance.validate.peers import PeerFigures, read_peer
 from fivefold.risk.governance.validate.run import Options, Validation, validate
+from fivefold.risk.language.quantities import POINT_UNITS
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.usecases.portfolio_files.bundled import ruleset_text
 from fivefold.usecases.portfolio_files.levels import read_held_levels
 from fivefold.usecases.portfolio_files.portfolio import (
     PortfolioFiles,
@@ -66,6 +71,7 @@ def propose_from_files(
     shares: Sequence[float] | None = None,
     *,
     within: float | None = None,
+    earlier: Sequence[Path] = (),
     labels: Path | None = None,
     options: Options | None = None,
 ) -> ThresholdDraft:
@@ -78,6 +84,7 @@ def propose_from_files(
         as_of: microseconds.
         shares: of each level, lowest first; the middles of the usual ones without them.
         within: thresholds are to stay while every share is so near to its target.
+        earlier: drafts of earlier quarters: thresholds are the means of theirs and of this portfolio's.
         labels: who was confirmed, for what the draft does to them.
         options: which labels count, seed and resamples.
     """
@@ -89,8 +96,17 @@ def propose_from_files(
         later = options.undated_are_later
         matched = match_labels(rows, found.outcomes, options.until, undated_are_later=later)
     draws = {"seed": options.seed, "resamples": options.resamples}
-    proposal = propose_thresholds(found, shares, within=within, labels=matched, **draws)
+    past = [_thresholds_of(path, ruleset.ruleset.name) for path in earlier]
+    proposal = propose_thresholds(found, shares, within=within, earlier=past, labels=matched, **draws)
     return ThresholdDraft(proposal, draft_text(text, ruleset.ruleset, proposal), movers(found, proposal))
+
+
+def _thresholds_of(path: Path, name: str) -> list[Decimal]:
+    """Read the thresholds of an earlier draft; ConfigError where it is of another ruleset."""
+    draft = read_ruleset(ruleset_text(str(path)), str(path))
+    if draft.name != name:
+        raise ConfigError(f"--earlier {path} is of the ruleset {draft.name}, not of {name}")
+    return [Decimal(units) / POINT_UNITS for units in present_cuts(draft).units]
 
 
 def validate_files(

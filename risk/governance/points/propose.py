@@ -24,7 +24,7 @@ from fivefold.risk.governance.points.outcomes import (
     with_points,
     written_points,
 )
-from fivefold.risk.governance.thresholds.propose import CutProposal, levels_by, nearest_cuts, present_cuts
+from fivefold.risk.governance.thresholds.cuts import CutProposal, levels_by, nearest_cuts, present_cuts
 from fivefold.risk.governance.validate.labels import refuse_leaks
 from fivefold.risk.governance.validate.measures import Capture, captured_share
 from fivefold.risk.governance.validate.ranking import Marks, Paired, compare_rankings

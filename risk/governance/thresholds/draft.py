@@ -7,7 +7,8 @@ from fivefold.domain.errors import ConfigError
 from fivefold.domain.text import percent
 from fivefold.risk.governance.diff import diff
 from fivefold.risk.governance.drafts import NOTHING_IN_FORCE, Path, with_numbers, with_reasons, without_reasons
-from fivefold.risk.governance.thresholds.propose import CutProposal, ThresholdProposal, present_cuts, whole_points
+from fivefold.risk.governance.thresholds.cuts import CutProposal, present_cuts, whole_points
+from fivefold.risk.governance.thresholds.propose import ThresholdProposal
 from fivefold.risk.language.quantities import POINT_UNITS, text_of
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.risk.language.ruleset import PointsScore, Ruleset, TiersScore
@@ -52,7 +53,8 @@ def reasons(proposal: ThresholdProposal) -> list[str]:
         for level in proposal.levels
     ]
     lines += [
-        f"{cut.level} begins at {cut.proposed} (now {cut.present}): {percent(cut.reached_below)} are below it, "
+        f"{cut.level} begins at {cut.proposed} (now {cut.present}{_alone_words(cut)}): "
+        f"{percent(cut.reached_below)} are below it, "
         f"{percent(cut.target_below)} were to be; the next shares that can be reached are "
         f"{percent(cut.next_below[0])} and {percent(cut.next_below[1])}{_interval_words(cut)}"
         for cut in proposal.cuts
@@ -71,6 +73,11 @@ def _interval_words(cut: CutProposal) -> str:
         return ""
     low, high = cut.interval
     return f"; portfolios drawn again from this one came to {f'{low} as well' if low == high else f'{low} to {high}'}"
+
+
+def _alone_words(cut: CutProposal) -> str:
+    """Say what this portfolio alone came to, where the threshold is a mean with earlier ones."""
+    return "" if cut.alone is None else f"; the mean with earlier ones, {cut.alone} by this portfolio alone"
 
 
 def _moves_words(proposal: ThresholdProposal) -> str:

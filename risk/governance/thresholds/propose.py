@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
-from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import polars as pl
@@ -15,63 +14,13 @@ from fivefold.risk.engine.assessments import STATUS, Assessments, Status
 from fivefold.risk.engine.program import FLOOR, TOTAL
 from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.risk.governance.backtest.run import list_days, moments_words
+from fivefold.risk.governance.thresholds.cuts import CutProposal, drawn_again, levels_by, nearest_cuts, present_cuts
 from fivefold.risk.governance.validate.labels import LabelledEntities
 from fivefold.risk.governance.validate.measures import Capture, captured_share
-from fivefold.risk.governance.validate.ranking import CONFIDENCE, RESAMPLES, Marks
+from fivefold.risk.governance.validate.ranking import RESAMPLES, Marks
 from fivefold.risk.governance.validate.verdicts import AcceptanceLimits
-from fivefold.risk.language.quantities import POINT_UNITS, point_units, text_of
-from fivefold.risk.language.ruleset import PointsScore, Ruleset, Tier, TiersScore
-
-Place = tuple[str | int, ...]
-
-
-@dataclass(frozen=True)
-class Cuts:
-    """The thresholds of a ruleset.
-
-    Attributes:
-        units: the totals that begin the levels above the lowest, in hundredths of a point, ascending.
-        tiers: the positions of the tiers in the file, lowest level first; empty for points and weights.
-    """
-
-    units: tuple[int, ...]
-    tiers: tuple[int, ...] = ()
-
-
-def present_cuts(ruleset: Ruleset) -> Cuts:
-    """Read the thresholds; ConfigError where tiers are not exactly one for each level, in order and without overlap."""
-    if isinstance(ruleset.score, TiersScore):
-        return _of_tiers(ruleset, ruleset.score.tiers)
-    points = isinstance(ruleset.score, PointsScore)
-    values = ruleset.score.points.thresholds if points else ruleset.score.weighted.bands  # type: ignore[union-attr]  # checked above
-    return Cuts(tuple(point_units(value) for value in values))
-
-
-def _of_tiers(ruleset: Ruleset, tiers: Sequence[Tier]) -> Cuts:
-    levels = [ruleset.level_number(tier.level) for tier in tiers]
-    order = sorted(range(len(tiers)), key=lambda number: levels[number])
-    ordered = [tiers[number] for number in order]
-    if sorted(levels) != list(range(1, len(ruleset.levels) + 1)):
-        raise ConfigError(f"{ruleset.name} does not have exactly one tier for each level, so no tiers can be proposed")
-    begins = [tier.min for tier in ordered[1:]]
-    if any(begin is None for begin in begins) or any(tier.max is None for tier in ordered[:-1]):
-        raise ConfigError(f"a tier of {ruleset.name} between the outermost has no min or max, so none can be proposed")
-    units = tuple(point_units(begin) for begin in begins if begin is not None)
-    if any(higher <= lower for lower, higher in pairwise(units)):
-        raise ConfigError(f"the tiers of {ruleset.name} do not rise with their levels, so none can be proposed")
-    return Cuts(units, tuple(order))
-
-
-def whole_points(ruleset: Ruleset) -> bool:
-    """True where every total is a whole number of points: no rule gives, or decays to, a fraction."""
-    outcomes = [
-        outcome
-        for rule in ruleset.rules
-        for outcome in (*rule.cases, rule.otherwise, rule.on_unknown or rule.otherwise)
-    ]
-    points = [point_units(outcome.points) for outcome in outcomes if outcome.points is not None]
-    return all(units % POINT_UNITS == 0 for units in points) and not any(rule.decay for rule in ruleset.rules)
-
+from fivefold.risk.language.quantities import POINT_UNITS, point_units
+from fivefold.risk.language.ruleset import Ruleset
 
 LEAST_ENTITIES = 500
 """Below this a level of 2 % holds fewer than ten entities: its threshold would be set by a handful of people."""
@@ -92,31 +41,6 @@ class LevelProposal:
     target: float
     present: float
     proposed: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class CutProposal:
-    """One threshold.
-
-    Attributes:
-        level: the level that begins there.
-        present: where it is.
-        proposed: where it would be.
-        target_below: the share of the portfolio that is to be below that level.
-        reached_below: the share that would be.
-        next_below: the shares on the next lower and the next higher threshold: nothing between them can be reached,
-            since equal totals cannot be split.
-        interval: between which thresholds 95 % of the cuts were that portfolios drawn again from this one came to; None
-            where that was not asked for.
-    """
-
-    level: str
-    present: str
-    proposed: str
-    target_below: float
-    reached_below: float
-    next_below: tuple[float, float]
-    interval: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -190,25 +114,68 @@ def default_targets() -> tuple[float, ...]:
     return tuple(middle / sum(middles) for middle in middles)
 
 
+@dataclass(frozen=True, kw_only=True)
+class PortfolioTotals:
+    """What thresholds part: the totals of those who were assessed in full by a ruleset.
+
+    Attributes:
+        ruleset: the present one.
+        points: n totals, in hundredths of a point.
+        floors: n numbers of levels, 0 for none.
+        left_out: how many others there are, by what became of them.
+        as_of: the moment of the portfolio, in words.
+        lists: the days since which the versions of its lists are in force.
+    """
+
+    ruleset: Ruleset
+    points: Integers
+    floors: Integers
+    left_out: dict[str, int]
+    as_of: str
+    lists: dict[str, tuple[str, ...]]
+
+    @classmethod
+    def of(cls, assessments: Assessments) -> Self:
+        """Take them from assessments."""
+        status = assessments.outcomes[STATUS]
+        points, floors = _totals(assessments, _is_assessed(assessments))
+        return cls(
+            ruleset=assessments.program.ruleset,
+            points=points,
+            floors=floors,
+            left_out={each.value: int((status == each.value).sum()) for each in Status if each is not Status.ASSESSED},
+            as_of=moments_words(assessments),
+            lists=list_days(assessments),
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Join those of parts of one portfolio, of one moment."""
+        return replace(
+            parts[0],
+            points=np.concatenate([part.points for part in parts]),
+            floors=np.concatenate([part.floors for part in parts]),
+            left_out={name: sum(part.left_out[name] for part in parts) for name in parts[0].left_out},
+        )
+
+
 def propose_thresholds(
     assessments: Assessments,
     targets: Sequence[float] | None = None,
     *,
     within: float | None = None,
+    earlier: Sequence[Sequence[Decimal]] = (),
     labels: LabelledEntities | None = None,
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> ThresholdProposal:
-    """Find the thresholds whose shares come nearest to the targets.
-
-    Levels are counted as the rules alone give them, floors included: an entity raised by a floor is in the level of the
-    floor, wherever the thresholds are. The distances of all cumulated shares from their targets are made as small as
-    possible together. Thresholds have at most two decimals, as the language has.
+    """Find the thresholds whose shares come nearest to the targets, as `propose_for_totals` does.
 
     Args:
         assessments: the assessments of a portfolio by the present ruleset.
         targets: the share of each level, lowest first; they must add up to 1.
         within: thresholds are to stay while every level's share is so near to its target; None: never.
+        earlier: what earlier portfolios came to, each with a threshold for each level but the lowest.
         labels: who of the assessed was confirmed later.
         seed: of the portfolios that are drawn again.
         resamples: how many.
@@ -217,47 +184,87 @@ def propose_thresholds(
         ConfigError: the targets do not fit the levels, or the ruleset's tiers are not one for each level in order.
         NotEnoughDataError: too few entities, or too few different totals.
     """
-    ruleset = assessments.program.ruleset
+    totals = PortfolioTotals.of(assessments)
+    chance = {"seed": seed, "resamples": resamples}
+    proposal = propose_for_totals(totals, targets, within=within, earlier=earlier, **chance)
+    if labels is None:
+        return proposal
+    before, after = _levels_of(totals, proposal)
+    assessed = _is_assessed(assessments)
+    return replace(proposal, capture=_capture(before, after, labels, assessed, totals.ruleset.levels))
+
+
+def propose_for_totals(
+    totals: PortfolioTotals,
+    targets: Sequence[float] | None = None,
+    *,
+    within: float | None = None,
+    earlier: Sequence[Sequence[Decimal]] = (),
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> ThresholdProposal:
+    """Find the thresholds whose shares come nearest to the targets.
+
+    Levels are counted as the rules alone give them, floors included: an entity raised by a floor is in the level of the
+    floor, wherever the thresholds are. The distances of all cumulated shares from their targets are made as small as
+    possible together. Thresholds have at most two decimals, as the language has. With *earlier* ones they are the means
+    of these and of this portfolio's, each counted once, so that one unusual quarter moves them by a part alone.
+
+    The arguments and errors are those of `propose_thresholds`.
+    """
+    ruleset, points, floors = totals.ruleset, totals.points, totals.floors
     shares = _targets(targets, ruleset.levels)
     present = present_cuts(ruleset)
-    status = assessments.outcomes[STATUS]
-    assessed = (status == Status.ASSESSED.value).to_numpy()
-    if assessed.sum() < LEAST_ENTITIES:
+    if len(points) < LEAST_ENTITIES:
         raise NotEnoughDataError(
-            f"{assessed.sum()} entities were assessed in full; at least {LEAST_ENTITIES} are needed, since below that "
+            f"{len(points)} entities were assessed in full; at least {LEAST_ENTITIES} are needed, since below that "
             "a level of 2 % holds fewer than ten"
         )
-    points, floors = _totals(assessments, assessed)
     below = np.cumsum(shares)[:-1]
-    cuts = nearest_cuts(points, floors, below, present.units, ruleset.levels)
-    intervals = _drawn_again(points, floors, below, present.units, seed, resamples)
+    past = [_past_units(values, ruleset.levels) for values in earlier]
+    cuts = nearest_cuts(points, floors, below, present.units, ruleset.levels, past)
+    intervals = drawn_again(points, floors, below, present.units, seed, resamples)
     before, after = (levels_by(points, floors, sides) for sides in (present.units, [units for units, _ in cuts]))
-    others = {each.value: int((status == each.value).sum()) for each in Status if each is not Status.ASSESSED}
     rows = _level_rows(before, after, shares, ruleset.levels)
     return ThresholdProposal(
         ruleset=ruleset.name,
         content_hash=ruleset.content_hash,
-        as_of=moments_words(assessments),
-        lists=list_days(assessments),
-        entities=int(assessed.sum()),
-        left_out=others,
+        as_of=totals.as_of,
+        lists=totals.lists,
+        entities=len(points),
+        left_out=totals.left_out,
         levels=rows,
         cuts=tuple(replace(cut, interval=ends) for (_, cut), ends in zip(cuts, intervals, strict=True)),
         moved=int((before != after).sum()),
         moves=_moves(before, after, ruleset.levels),
         kept=within is not None and all(abs(row.present - row.target) <= within + _ROUNDING for row in rows),
-        capture=None if labels is None else _capture(before, after, labels, assessed, ruleset.levels),
-        cautions=(*_nearer(before, after, shares), *_cautions(others)),
+        capture=None,
+        cautions=(*_nearer(before, after, shares), *_cautions(totals.left_out)),
     )
+
+
+def _past_units(values: Sequence[Decimal], levels: Sequence[str]) -> list[int]:
+    if len(values) != len(levels) - 1:
+        raise ConfigError(f"an earlier proposal has {len(values)} thresholds, and there are {len(levels)} levels")
+    return [point_units(value) for value in values]
+
+
+def _is_assessed(assessments: Assessments) -> Marks:
+    assessed: Marks = (assessments.outcomes[STATUS] == Status.ASSESSED.value).to_numpy()
+    return assessed
+
+
+def _levels_of(totals: PortfolioTotals, proposal: ThresholdProposal) -> tuple[Integers, Integers]:
+    """Give the levels by the present and by the proposed thresholds."""
+    sides = present_cuts(totals.ruleset).units, [point_units(value) for value in proposal.values]
+    before, after = (levels_by(totals.points, totals.floors, units) for units in sides)
+    return before, after
 
 
 def movers(assessments: Assessments, proposal: ThresholdProposal) -> pl.DataFrame:
     """List who would be in another level: `entity_id`, `present` and `proposed`, the names of levels."""
-    ruleset = assessments.program.ruleset
-    assessed = (assessments.outcomes[STATUS] == Status.ASSESSED.value).to_numpy()
-    points, floors = _totals(assessments, assessed)
-    units = [point_units(value) for value in proposal.values]
-    before, after = (levels_by(points, floors, sides) for sides in (present_cuts(ruleset).units, units))
+    ruleset, assessed = assessments.program.ruleset, _is_assessed(assessments)
+    before, after = _levels_of(PortfolioTotals.of(assessments), proposal)
     names = np.array(ruleset.levels)
     frame = assessments.outcomes.filter(assessed).select(
         ENTITY, present=pl.Series(names[before - 1]), proposed=pl.Series(names[after - 1])
@@ -297,56 +304,6 @@ def _capture(
     return None if present is None or proposed is None else CaptureEffect(present=present, proposed=proposed)
 
 
-def _drawn_again(
-    points: Integers, floors: Integers, below: Floats, present: Sequence[int], seed: int, resamples: int
-) -> list[tuple[str, str]]:
-    """Draw the portfolio again, so many times, and give the ends between which 95 % of each threshold lie."""
-    cells, counts = np.unique(np.stack([points, floors]), axis=1, return_counts=True)
-    distinct, place = np.unique(cells[0], return_inverse=True)
-    random = np.random.default_rng(seed)
-    found = np.empty((resamples, len(below)), dtype=np.int64)
-    for number in range(resamples):
-        drawn = random.multinomial(len(points), counts / len(points))
-        places = _nearest(_reach_of(place, cells[1], drawn, len(distinct), len(below)), below)
-        found[number] = [
-            _roundest(int(distinct[at - 1]), int(distinct[at]), present[cut]) for cut, at in enumerate(places)
-        ]
-    ends = np.quantile(found, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0, method="inverted_cdf")
-    return [(text_of(int(low), POINT_UNITS), text_of(int(high), POINT_UNITS)) for low, high in ends.T]
-
-
-def nearest_cuts(
-    points: Integers, floors: Integers, below: Floats, present: Sequence[int], levels: Sequence[str]
-) -> list[tuple[int, CutProposal]]:
-    """Choose the thresholds: each in hundredths of a point, and as it is shown.
-
-    Args:
-        points: n totals, in hundredths.
-        floors: n numbers of levels, 0 for none.
-        below: the share that is to be below each level but the lowest.
-        present: the present thresholds, in hundredths.
-        levels: their names.
-
-    Raises:
-        NotEnoughDataError: there are too few different totals.
-    """
-    distinct, reach = _reach(points, floors, len(below))
-    cuts = []
-    for number, at in enumerate(_nearest(reach, below)):
-        units = _roundest(int(distinct[at - 1]), int(distinct[at]), present[number])
-        shares = reach[number]
-        cut = CutProposal(
-            level=levels[number + 1],
-            present=text_of(present[number], POINT_UNITS),
-            proposed=text_of(units, POINT_UNITS),
-            target_below=float(below[number]),
-            reached_below=float(shares[at]),
-            next_below=(float(shares[at - 1]), float(shares[at + 1])),
-        )
-        cuts.append((units, cut))
-    return cuts
-
-
 def _targets(targets: Sequence[float] | None, levels: Sequence[str]) -> Floats:
     shares = np.array(default_targets() if targets is None else targets, dtype=np.float64)
     if len(shares) != len(levels):
@@ -355,63 +312,6 @@ def _targets(targets: Sequence[float] | None, levels: Sequence[str]) -> Floats:
         texts = ", ".join(f"{share:g}" for share in shares)
         raise ConfigError(f"the target shares are {texts}; each must be above 0, and all must add up to 1")
     return shares
-
-
-def _reach(points: Integers, floors: Integers, cuts: int) -> tuple[Integers, Floats]:
-    """Give the distinct totals, and the share below each level if it began at each of them: cuts x (totals + 1)."""
-    distinct, place = np.unique(points, return_inverse=True)
-    return distinct, _reach_of(place, floors, np.ones(len(points), dtype=np.int64), len(distinct), cuts)
-
-
-def _reach_of(place: Integers, floors: Integers, counts: Integers, totals: int, cuts: int) -> Floats:
-    """Give the shares of `_reach`, of cells that each hold so many entities of one total and floor."""
-    reach = np.zeros((cuts, totals + 1))
-    for number in range(cuts):
-        free = floors <= number + 1  # a floor above keeps an entity out of the levels below, whatever its total
-        below = np.bincount(place[free], weights=counts[free], minlength=totals)
-        reach[number, 1:] = np.cumsum(below) / counts.sum()
-    return reach
-
-
-def _nearest(reach: Floats, below: Floats) -> list[int]:
-    """Choose a rising position for each cut so that the distances from the targets are least in sum."""
-    cuts, places = reach.shape[0], reach.shape[1] - 1
-    if places <= cuts:
-        raise NotEnoughDataError(
-            f"there are {places} different totals for {cuts + 1} levels; no thresholds can part them"
-        )
-    distance = np.abs(reach - below[:, None])
-    distance[:, 0] = distance[:, -1] = np.inf  # every level is to hold some total
-    cost, steps = distance[0].copy(), []
-    for number in range(1, cuts):
-        best = np.minimum.accumulate(cost)
-        at = np.maximum.accumulate(np.where(cost == best, np.arange(len(cost)), 0))
-        steps.append(np.concatenate([[0], at[:-1]]))
-        cost = distance[number] + np.concatenate([[np.inf], best[:-1]])
-    chosen = [int(np.argmin(cost))]
-    for back in reversed(steps):
-        chosen.insert(0, int(back[chosen[0]]))
-    return chosen
-
-
-def _roundest(above: int, upto: int, present: int) -> int:
-    """Choose the threshold between two neighbouring totals: the present one, or the one with the fewest decimals.
-
-    Every threshold above the lower total and up to the higher one parts them alike.
-
-    >>> _roundest(2950, 3475, 3100), _roundest(2950, 3475, 4000), _roundest(2975, 2998, 0), _roundest(2997, 2998, 0)
-    (3100, 3400, 2990, 2998)
-    """
-    if above < present <= upto:
-        return present
-    return next(cut for size in (POINT_UNITS, POINT_UNITS // 10, 1) if (cut := upto // size * size) > above)
-
-
-def levels_by(points: Integers, floors: Integers, cuts: Sequence[int]) -> Integers:
-    """Give the levels of n totals by thresholds, all in hundredths, and by floors."""
-    by_total = 1 + np.searchsorted(np.array(cuts), points, side="right")
-    levels: Integers = np.maximum(by_total, floors)
-    return levels
 
 
 _ROUNDING = 1e-9

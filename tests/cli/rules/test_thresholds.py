@@ -1,6 +1,7 @@
 """`fivefold rules propose-thresholds`."""
 
 import json
+import re
 from pathlib import Path
 
 import polars as pl
@@ -92,3 +93,28 @@ def test_thresholds_stay_while_the_shares_are_near_enough(folder: Path, monkeypa
 
 def test_a_horizon_without_labels_is_refused(folder: Path) -> None:
     assert "give --labels too" in refuse(folder, *asked(folder, "--until", "2024-12-31"))
+
+
+def test_earlier_drafts_count_as_much_as_this_portfolio(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fivefold.risk.governance.thresholds.propose.LEAST_ENTITIES", 100)
+    shares = ("--shares", "50,25,15,10")
+    assert run(folder, *asked(folder, *shares, "--output", folder / "first.yaml")).code == 0
+    alone = [cut["proposed"] for cut in proposal(folder, *shares)]
+    same = proposal(folder, *shares, "--earlier", folder / "first.yaml")
+    assert [(cut["proposed"], cut["alone"]) for cut in same] == [(value, value) for value in alone]
+    far = folder / "far.yaml"
+    far.write_text(re.sub(r"thresholds: \[.*?\]", "thresholds: [1, 2, 3]", (folder / "now.yaml").read_text()))
+    mixed = proposal(folder, *shares, "--earlier", far)
+    assert [cut["alone"] for cut in mixed] == alone
+    assert [cut["proposed"] for cut in mixed] != alone
+    assert "by this portfolio alone" in (folder / "new.yaml").read_text()
+    other = folder / "other.yaml"
+    other.write_text((folder / "now.yaml").read_text().replace("ruleset: ", "ruleset: not-", 1))
+    assert "other.yaml is of the ruleset not-" in refuse(folder, *asked(folder, "--earlier", other))
+
+
+def proposal(folder: Path, *more: object) -> list[dict[str, str]]:
+    done = run(folder, *asked(folder, *more, "--json", folder / "p.json"))
+    assert done.code == 0, done
+    cuts: list[dict[str, str]] = json.loads((folder / "p.json").read_text())["cuts"]
+    return cuts

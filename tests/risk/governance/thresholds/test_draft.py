@@ -14,8 +14,9 @@ from fivefold.risk.engine.assess import assess
 from fivefold.risk.governance.diff import diff
 from fivefold.risk.governance.drafts import LAST
 from fivefold.risk.governance.thresholds import draft as thresholds_draft
+from fivefold.risk.governance.thresholds.cuts import present_cuts
 from fivefold.risk.governance.thresholds.draft import FIRST, draft_text
-from fivefold.risk.governance.thresholds.propose import present_cuts, propose_thresholds
+from fivefold.risk.governance.thresholds.propose import propose_thresholds
 from fivefold.risk.language.reading import read_ruleset
 from tests.depth import examples
 from tests.risk.conftest import Refusal

@@ -14,14 +14,14 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.risk.governance.thresholds import propose as thresholds
+from fivefold.risk.governance.thresholds.cuts import Cuts, present_cuts, whole_points
 from fivefold.risk.governance.thresholds.propose import (
     LEAST_ENTITIES,
-    Cuts,
+    PortfolioTotals,
     ThresholdProposal,
     movers,
-    present_cuts,
+    propose_for_totals,
     propose_thresholds,
-    whole_points,
 )
 from fivefold.risk.governance.validate.labels import match_labels
 from fivefold.risk.language.ruleset import Ruleset
@@ -266,3 +266,38 @@ def test_what_labels_say_counts_who_was_not_known_before() -> None:
     assert capture.present.prevalence == capture.proposed.prevalence == pytest.approx(240 / 720)
     nobody = match_labels(labels.head(0), found.outcomes)
     assert propose_thresholds(found, labels=nobody, resamples=100).capture is None
+
+
+@settings(max_examples=examples(40), deadline=None)
+@given(
+    st.lists(st.sampled_from(STEPS), min_size=8, max_size=40).filter(lambda words: len(set(words)) >= 4),
+    st.lists(st.lists(st.integers(0, 6000), min_size=3, max_size=3, unique=True).map(sorted), min_size=1, max_size=3),
+)
+def test_a_mean_with_earlier_thresholds_parts_the_totals_as_the_mean_does(
+    words: list[str], past: list[list[int]]
+) -> None:
+    """Wherever no level would be left without a total, who is below is who is below the plain mean."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(thresholds, "LEAST_ENTITIES", 1)
+        side = spread(words)
+        targets = [0.4, 0.3, 0.2, 0.1]
+        alone = propose_thresholds(side, targets).values
+        earlier = [[Decimal(units) / 100 for units in each] for each in past]
+        found = propose_thresholds(side, targets, earlier=earlier)
+        whole = PortfolioTotals.of(side)
+        joined = PortfolioTotals.joined([PortfolioTotals.of(spread(words[first::2])) for first in (0, 1)])
+        both = [propose_for_totals(each, targets, earlier=earlier).cuts for each in (whole, joined)]
+    assert both[0] == both[1]
+    assert [Decimal(str(cut.alone)) for cut in found.cuts] == list(alone)
+    totals = np.unique(side.outcomes["total"].to_numpy())
+    means = np.mean([*past, [int(value * 100) for value in alone]], axis=0)
+    below = [int((totals < mean).sum()) for mean in means]
+    chosen = [int((totals < int(value * 100)).sum()) for value in found.values]
+    assert all(low < high for low, high in pairwise([0, *chosen, len(totals)]))
+    if all(low < high for low, high in pairwise([0, *below, len(totals)])):
+        assert chosen == below
+
+
+def test_earlier_thresholds_of_other_levels_are_refused() -> None:
+    with pytest.raises(ConfigError, match="has 1 thresholds, and there are 4 levels"):
+        propose_thresholds(spread([STEPS[number % 9] for number in range(900)]), earlier=[[Decimal(5)]])

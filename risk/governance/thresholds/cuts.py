@@ -1,0 +1,216 @@
+"""Thresholds as cuts between totals: those of a ruleset, and those whose shares come nearest to targets."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from fivefold.domain.errors import ConfigError, NotEnoughDataError
+from fivefold.features.histories import Floats, Integers
+from fivefold.risk.governance.validate.ranking import CONFIDENCE
+from fivefold.risk.language.quantities import POINT_UNITS, point_units, text_of
+from fivefold.risk.language.ruleset import PointsScore, Ruleset, Tier, TiersScore
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """The thresholds of a ruleset.
+
+    Attributes:
+        units: the totals that begin the levels above the lowest, in hundredths of a point, ascending.
+        tiers: the positions of the tiers in the file, lowest level first; empty for points and weights.
+    """
+
+    units: tuple[int, ...]
+    tiers: tuple[int, ...] = ()
+
+
+def present_cuts(ruleset: Ruleset) -> Cuts:
+    """Read the thresholds; ConfigError where tiers are not exactly one for each level, in order and without overlap."""
+    if isinstance(ruleset.score, TiersScore):
+        return _of_tiers(ruleset, ruleset.score.tiers)
+    points = isinstance(ruleset.score, PointsScore)
+    values = ruleset.score.points.thresholds if points else ruleset.score.weighted.bands  # type: ignore[union-attr]  # checked above
+    return Cuts(tuple(point_units(value) for value in values))
+
+
+def _of_tiers(ruleset: Ruleset, tiers: Sequence[Tier]) -> Cuts:
+    levels = [ruleset.level_number(tier.level) for tier in tiers]
+    order = sorted(range(len(tiers)), key=lambda number: levels[number])
+    ordered = [tiers[number] for number in order]
+    if sorted(levels) != list(range(1, len(ruleset.levels) + 1)):
+        raise ConfigError(f"{ruleset.name} does not have exactly one tier for each level, so no tiers can be proposed")
+    begins = [tier.min for tier in ordered[1:]]
+    if any(begin is None for begin in begins) or any(tier.max is None for tier in ordered[:-1]):
+        raise ConfigError(f"a tier of {ruleset.name} between the outermost has no min or max, so none can be proposed")
+    units = tuple(point_units(begin) for begin in begins if begin is not None)
+    if any(higher <= lower for lower, higher in pairwise(units)):
+        raise ConfigError(f"the tiers of {ruleset.name} do not rise with their levels, so none can be proposed")
+    return Cuts(units, tuple(order))
+
+
+def whole_points(ruleset: Ruleset) -> bool:
+    """True where every total is a whole number of points: no rule gives, or decays to, a fraction."""
+    outcomes = [
+        outcome
+        for rule in ruleset.rules
+        for outcome in (*rule.cases, rule.otherwise, rule.on_unknown or rule.otherwise)
+    ]
+    points = [point_units(outcome.points) for outcome in outcomes if outcome.points is not None]
+    return all(units % POINT_UNITS == 0 for units in points) and not any(rule.decay for rule in ruleset.rules)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CutProposal:
+    """One threshold.
+
+    Attributes:
+        level: the level that begins there.
+        present: where it is.
+        proposed: where it would be.
+        target_below: the share of the portfolio that is to be below that level.
+        reached_below: the share that would be.
+        next_below: the shares on the next lower and the next higher threshold: nothing between them can be reached,
+            since equal totals cannot be split.
+        interval: between which thresholds 95 % of the cuts were that portfolios drawn again from this one came to; None
+            where that was not asked for.
+        alone: what this portfolio alone came to, where `proposed` is the mean with earlier proposals; None otherwise.
+    """
+
+    level: str
+    present: str
+    proposed: str
+    target_below: float
+    reached_below: float
+    next_below: tuple[float, float]
+    interval: tuple[str, str] | None = None
+    alone: str | None = None
+
+
+def drawn_again(
+    points: Integers, floors: Integers, below: Floats, present: Sequence[int], seed: int, resamples: int
+) -> list[tuple[str, str]]:
+    """Draw the portfolio again, so many times, and give the ends between which 95 % of each threshold lie."""
+    cells, counts = np.unique(np.stack([points, floors]), axis=1, return_counts=True)
+    distinct, place = np.unique(cells[0], return_inverse=True)
+    random = np.random.default_rng(seed)
+    found = np.empty((resamples, len(below)), dtype=np.int64)
+    for number in range(resamples):
+        drawn = random.multinomial(len(points), counts / len(points))
+        places = _nearest(_reach_of(place, cells[1], drawn, len(distinct), len(below)), below)
+        found[number] = [
+            _roundest(int(distinct[at - 1]), int(distinct[at]), present[cut]) for cut, at in enumerate(places)
+        ]
+    ends = np.quantile(found, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0, method="inverted_cdf")
+    return [(text_of(int(low), POINT_UNITS), text_of(int(high), POINT_UNITS)) for low, high in ends.T]
+
+
+def nearest_cuts(
+    points: Integers,
+    floors: Integers,
+    below: Floats,
+    present: Sequence[int],
+    levels: Sequence[str],
+    earlier: Sequence[Sequence[int]] = (),
+) -> list[tuple[int, CutProposal]]:
+    """Choose the thresholds: each in hundredths of a point, and as it is shown.
+
+    Args:
+        points: n totals, in hundredths.
+        floors: n numbers of levels, 0 for none.
+        below: the share that is to be below each level but the lowest.
+        present: the present thresholds, in hundredths.
+        levels: their names.
+        earlier: what earlier portfolios came to, in hundredths: thresholds are the means of these and this one's.
+
+    Raises:
+        NotEnoughDataError: there are too few different totals.
+    """
+    distinct, reach = _reach(points, floors, len(below))
+    nearest = _nearest(reach, below)
+    alone = [_roundest(int(distinct[at - 1]), int(distinct[at]), now) for at, now in zip(nearest, present, strict=True)]
+    places = _mean_places(distinct, [*earlier, alone]) if earlier else nearest
+    cuts = []
+    for number, at in enumerate(places):
+        units = _roundest(int(distinct[at - 1]), int(distinct[at]), present[number])
+        shares = reach[number]
+        cut = CutProposal(
+            level=levels[number + 1],
+            present=text_of(present[number], POINT_UNITS),
+            proposed=text_of(units, POINT_UNITS),
+            target_below=float(below[number]),
+            reached_below=float(shares[at]),
+            next_below=(float(shares[at - 1]), float(shares[at + 1])),
+            alone=text_of(alone[number], POINT_UNITS) if earlier else None,
+        )
+        cuts.append((units, cut))
+    return cuts
+
+
+def _mean_places(distinct: Integers, thresholds: Sequence[Sequence[int]]) -> list[int]:
+    """Find the place of each mean threshold among the totals; they rise, and every level holds some total."""
+    count = len(thresholds[0])
+    places: list[int] = [int((distinct < mean).sum()) for mean in np.mean(thresholds, axis=0)]
+    chosen: list[int] = []
+    for number, place in enumerate(places):
+        least = chosen[-1] + 1 if chosen else 1
+        chosen.append(min(max(place, least), len(distinct) - (count - number)))
+    return chosen
+
+
+def _reach(points: Integers, floors: Integers, cuts: int) -> tuple[Integers, Floats]:
+    """Give the distinct totals, and the share below each level if it began at each of them: cuts x (totals + 1)."""
+    distinct, place = np.unique(points, return_inverse=True)
+    return distinct, _reach_of(place, floors, np.ones(len(points), dtype=np.int64), len(distinct), cuts)
+
+
+def _reach_of(place: Integers, floors: Integers, counts: Integers, totals: int, cuts: int) -> Floats:
+    """Give the shares of `_reach`, of cells that each hold so many entities of one total and floor."""
+    reach = np.zeros((cuts, totals + 1))
+    for number in range(cuts):
+        free = floors <= number + 1  # a floor above keeps an entity out of the levels below, whatever its total
+        below = np.bincount(place[free], weights=counts[free], minlength=totals)
+        reach[number, 1:] = np.cumsum(below) / counts.sum()
+    return reach
+
+
+def _nearest(reach: Floats, below: Floats) -> list[int]:
+    """Choose a rising position for each cut so that the distances from the targets are least in sum."""
+    cuts, places = reach.shape[0], reach.shape[1] - 1
+    if places <= cuts:
+        raise NotEnoughDataError(
+            f"there are {places} different totals for {cuts + 1} levels; no thresholds can part them"
+        )
+    distance = np.abs(reach - below[:, None])
+    distance[:, 0] = distance[:, -1] = np.inf  # every level is to hold some total
+    cost, steps = distance[0].copy(), []
+    for number in range(1, cuts):
+        best = np.minimum.accumulate(cost)
+        at = np.maximum.accumulate(np.where(cost == best, np.arange(len(cost)), 0))
+        steps.append(np.concatenate([[0], at[:-1]]))
+        cost = distance[number] + np.concatenate([[np.inf], best[:-1]])
+    chosen = [int(np.argmin(cost))]
+    for back in reversed(steps):
+        chosen.insert(0, int(back[chosen[0]]))
+    return chosen
+
+
+def _roundest(above: int, upto: int, present: int) -> int:
+    """Choose the threshold between two neighbouring totals: the present one, or the one with the fewest decimals.
+
+    Every threshold above the lower total and up to the higher one parts them alike.
+
+    >>> _roundest(2950, 3475, 3100), _roundest(2950, 3475, 4000), _roundest(2975, 2998, 0), _roundest(2997, 2998, 0)
+    (3100, 3400, 2990, 2998)
+    """
+    if above < present <= upto:
+        return present
+    return next(cut for size in (POINT_UNITS, POINT_UNITS // 10, 1) if (cut := upto // size * size) > above)
+
+
+def levels_by(points: Integers, floors: Integers, cuts: Sequence[int]) -> Integers:
+    """Give the levels of n totals by thresholds, all in hundredths, and by floors."""
+    by_total = 1 + np.searchsorted(np.array(cuts), points, side="right")
+    levels: Integers = np.maximum(by_total, floors)
+    return levels
