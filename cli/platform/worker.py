@@ -123,6 +123,7 @@ def _tasks(
     from fivefold.usecases.monitoring.validation_jobs import run_next_validation
     from fivefold.usecases.rulesets.activate import advance_backfills
     from fivefold.usecases.rulesets.markings import advance_markings
+    from fivefold.usecases.rulesets.threshold_reviews import begin_threshold_reviews, run_next_threshold_review
     from fivefold.usecases.shared.idempotency import prune_keys
 
     settings = read_settings()
@@ -140,6 +141,10 @@ def _tasks(
             pages.count_batch(done, (monotonic_ns() - start) / 1e9)
         return done is not None
 
+    def review_thresholds() -> bool:
+        begun = begin_threshold_reviews(engine, clock())
+        return run_next_threshold_review(engine, clock(), stopping=stop.is_set) or begun
+
     return [
         PeriodicTask("assess", assess, 0.1),
         PeriodicTask("backfills", lambda: advance_backfills(engine, clock()) > 0, 1.0),
@@ -147,6 +152,7 @@ def _tasks(
         PeriodicTask("backtests", lambda: run_next_backtest(engine, clock(), stopping=stop.is_set), 1.0),
         PeriodicTask("validations", lambda: run_next_validation(engine, clock(), stopping=stop.is_set), 1.0),
         PeriodicTask("evidence", lambda: run_next_evidence(engine, settings, clock(), stopping=stop.is_set), 1.0),
+        PeriodicTask("quarterly thresholds", review_thresholds, 60.0),
         PeriodicTask("old evidence", lambda: prune_archives(engine, clock=clock) > 0, 600.0),
         PeriodicTask("idempotency keys", lambda: prune_keys(engine, clock=clock) > 0, 600.0),
         PeriodicTask("value model", champion.look, 30.0),

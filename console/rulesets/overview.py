@@ -17,8 +17,10 @@ from fivefold.usecases.rulesets.overview import (
     list_version_states,
     read_ruleset,
 )
+from fivefold.usecases.rulesets.threshold_reviews import ThresholdReviewLine, list_threshold_reviews
 
 SHORT_LIST = Part(10)
+QUARTERS = Part(4)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +45,7 @@ class RulesetPage:
         versions: the newest first; those before are on the next page.
         activations: the last changes of what decides.
         backtests: the last ones.
+        reviews: of the thresholds, the last quarters.
         earlier: numbers of the versions on this page that decided before, and do not now.
     """
 
@@ -52,6 +55,7 @@ class RulesetPage:
     next: str | None
     activations: Page[ActivationLine]
     backtests: Page[BacktestLine]
+    reviews: Page[ThresholdReviewLine]
     earlier: tuple[int, ...]
 
 
@@ -106,6 +110,7 @@ def show_ruleset(visit: Visit) -> Rendered:
         next=visit.next_of("versions", versions),
         activations=list_activations(visit, family, SHORT_LIST),
         backtests=list_backtests(visit, family, SHORT_LIST),
+        reviews=list_threshold_reviews(visit, family, QUARTERS),
         earlier=tuple(each.number for each in versions if each.activated is not None and not each.active),
     )
     return Rendered(template="rulesets/ruleset.html", title=family, page=page)

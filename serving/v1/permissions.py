@@ -150,6 +150,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{_FAMILY}/versions/{{number}}/diff", PUBLISHERS, rulesets.compare_versions, work=Work.READING),
     Route("GET", f"{_FAMILY}/backtests", PUBLISHERS, activations.list_backtests),
     Route("POST", f"{_FAMILY}/backtests", PUBLISHERS, activations.request_backtest, 202),
+    Route("GET", f"{_FAMILY}/threshold-reviews", PUBLISHERS, activations.list_threshold_reviews),
     Route("GET", "/v1/backtests/{backtest}", PUBLISHERS, activations.read_backtest),
     Route("GET", "/v1/backtests/{backtest}/movers", PUBLISHERS, activations.list_movers),
     Route("POST", "/v1/backtests/{backtest}/cancel", PUBLISHERS, activations.cancel_backtest),

@@ -13,6 +13,7 @@ from fivefold.store.audit.history import SALT_CHARACTERS, new_salt
 from fivefold.store.sql.json_text import JSONText
 from fivefold.store.tables.accounts import HASH_CHARACTERS, NAME_CHARACTERS, Base
 from fivefold.store.tables.entities import BIG
+from fivefold.store.tables.events import JobColumns
 
 _ORGANISATION = "organisations.id"
 _FAMILY = "ruleset_families.id"
@@ -66,6 +67,32 @@ class RulesetVersion(Base):
     committed_by: Mapped[str] = mapped_column(Text)
     committed_us: Mapped[int] = mapped_column(BigInteger)
     salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
+
+
+class ThresholdReview(JobColumns, Base):
+    """Where a quarter's portfolio would have a ruleset's thresholds: a job, one of a family and a quarter.
+
+    Attributes:
+        version_id: the version that decided when it was begun.
+        rules_hash: of everything that makes its totals; thresholds of another one are of other totals.
+        thresholds: what this quarter alone came to, as text; None until it is done.
+        report: JSON.
+        draft_revision: of the draft that it left; None where it left none.
+    """
+
+    __tablename__ = "threshold_reviews"
+    __table_args__ = (
+        CheckConstraint("state IN ('queued', 'running', 'done', 'failed', 'quarantined')", name="state"),
+        Unique("family_id", "quarter"),
+    )
+
+    family_id: Mapped[int] = mapped_column(ForeignKey(_FAMILY))
+    version_id: Mapped[int] = mapped_column(ForeignKey(_VERSION))
+    quarter: Mapped[str] = mapped_column(String(8))
+    rules_hash: Mapped[str] = mapped_column(String(HASH_CHARACTERS))
+    thresholds: Mapped[list[str] | None] = mapped_column(JSONText())
+    report: Mapped[str | None] = mapped_column(Text)
+    draft_revision: Mapped[int | None] = mapped_column(Integer)
 
 
 class Backtest(Base):

@@ -68,26 +68,31 @@ def save_draft(context: Context, document: str, expected_revision: int = NO_DRAF
         ConflictError: it was saved or committed in between; or the ruleset is of another type.
     """
     now = context.now()
-    name, type_name = name_and_type_of(document)
     with context.writing() as session:
-        written = lock_settings(session, context.organisation_id, now)
-        family, made = _family(session, context.organisation_id, name, type_name, now)
-        if made:
-            written = joined(written, digests(session, "ruleset_families", [family.id]))
-        draft = session.get(Draft, family.id)
-        refuse_other_revision(family, draft, expected_revision)
-        if draft is None:
-            newest = newest_version(session, family.id)
-            draft = Draft(family_id=family.id, revision=NO_DRAFT if newest is None else revision_of(newest), editors=[])
-            session.add(draft)
-        if draft.document == document and context.actor.name in draft.editors:
-            return DraftSaved(name, type_name, draft.revision, tuple(draft.editors))
-        editors = tuple(dict.fromkeys([*draft.editors, context.actor.name]))
-        draft.document, draft.edited_us = document, now
-        draft.revision, draft.editors = draft.revision + 1, list(editors)
-        saved = DraftSaved(name, type_name, draft.revision, editors)
-        _record_draft(session, context, family, saved, written)
-        return saved
+        return save_draft_in(session, context, document, expected_revision, now)
+
+
+def save_draft_in(session: Session, context: Context, document: str, expected_revision: int, now_us: int) -> DraftSaved:
+    """Save a draft in the caller's transaction, as `save_draft` does."""
+    name, type_name = name_and_type_of(document)
+    written = lock_settings(session, context.organisation_id, now_us)
+    family, made = _family(session, context.organisation_id, name, type_name, now_us)
+    if made:
+        written = joined(written, digests(session, "ruleset_families", [family.id]))
+    draft = session.get(Draft, family.id)
+    refuse_other_revision(family, draft, expected_revision)
+    if draft is None:
+        newest = newest_version(session, family.id)
+        draft = Draft(family_id=family.id, revision=NO_DRAFT if newest is None else revision_of(newest), editors=[])
+        session.add(draft)
+    if draft.document == document and context.actor.name in draft.editors:
+        return DraftSaved(name, type_name, draft.revision, tuple(draft.editors))
+    editors = tuple(dict.fromkeys([*draft.editors, context.actor.name]))
+    draft.document, draft.edited_us = document, now_us
+    draft.revision, draft.editors = draft.revision + 1, list(editors)
+    saved = DraftSaved(name, type_name, draft.revision, editors)
+    _record_draft(session, context, family, saved, written)
+    return saved
 
 
 def _record_draft(session: Session, context: Context, family: Family, saved: DraftSaved, written: Digests) -> None:

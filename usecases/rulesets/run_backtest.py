@@ -204,18 +204,35 @@ def _on_customers(
     result: Backtest | None = None
     decided = dict.fromkeys((name for name, _ in setting.before), 0)
     present = None if setting.present is None else analyse_canonical(setting.present.canonical)
-    rulesets = [setting.draft, *([] if present is None else [present]), *(ruleset for _, ruleset in setting.before)]
+    rulesets = [setting.draft, *([] if present is None else [present])]
+    for part, remaining in reached_portfolios(engine, setting, rulesets, decided, progress):
+        with reading(engine) as session:
+            standing = HeldLevels(_levels(session, part.ids) if setting.has_standings else None)
+        part_result = backtest(setting.draft, remaining, setting.as_of_us, present, standing, keep=keep)
+        result = part_result if result is None else joined_backtests([result, part_result])
+    return result, decided
+
+
+def reached_portfolios(
+    engine: Engine,
+    setting: Setting,
+    rulesets: Sequence[AnalysedRuleset],
+    decided: dict[str, int],
+    progress: Progress,
+) -> Iterator[tuple["EntitiesTogether", Portfolio]]:
+    """Read everybody whom a family reaches, part by part, with what *rulesets* and the families before it read.
+
+    Those for whom a family before it decides are left out, and counted in *decided* by its name.
+    """
+    everything = [*rulesets, *(ruleset for _, ruleset in setting.before)]
     for part in parts_of_type(engine, setting.type_id, setting.until_id, setting.customers, setting.attempt):
         progress(part.done, setting.customers, part.words)
         with reading(engine) as session:
             of = (setting.organisation_id, setting.type_id, list(part.ids))
-            portfolio = read_stored_portfolio(session, *of, rulesets, setting.as_of_us)
-            standing = HeldLevels(_levels(session, part.ids) if setting.has_standings else None)
+            portfolio = read_stored_portfolio(session, *of, everything, setting.as_of_us)
         remaining = _without_decided(portfolio, setting, decided)
         if len(remaining.entities):
-            part_result = backtest(setting.draft, remaining, setting.as_of_us, present, standing, keep=keep)
-            result = part_result if result is None else joined_backtests([result, part_result])
-    return result, decided
+            yield part, remaining
 
 
 @dataclass(frozen=True)

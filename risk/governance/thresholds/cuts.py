@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
 from itertools import pairwise
 
 import numpy as np
@@ -130,33 +131,36 @@ def nearest_cuts(
     distinct, reach = _reach(points, floors, len(below))
     nearest = _nearest(reach, below)
     alone = [_roundest(int(distinct[at - 1]), int(distinct[at]), now) for at, now in zip(nearest, present, strict=True)]
-    places = _mean_places(distinct, [*earlier, alone]) if earlier else nearest
+    chosen = _means([*earlier, alone]) if earlier else alone
     cuts = []
-    for number, at in enumerate(places):
-        units = _roundest(int(distinct[at - 1]), int(distinct[at]), present[number])
-        shares = reach[number]
+    for number, units in enumerate(chosen):
+        at, shares = int((distinct < units).sum()), reach[number]
         cut = CutProposal(
             level=levels[number + 1],
             present=text_of(present[number], POINT_UNITS),
             proposed=text_of(units, POINT_UNITS),
             target_below=float(below[number]),
             reached_below=float(shares[at]),
-            next_below=(float(shares[at - 1]), float(shares[at + 1])),
+            next_below=(float(shares[max(at - 1, 0)]), float(shares[min(at + 1, len(distinct))])),
             alone=text_of(alone[number], POINT_UNITS) if earlier else None,
         )
         cuts.append((units, cut))
     return cuts
 
 
-def _mean_places(distinct: Integers, thresholds: Sequence[Sequence[int]]) -> list[int]:
-    """Find the place of each mean threshold among the totals; they rise, and every level holds some total."""
-    count = len(thresholds[0])
-    places: list[int] = [int((distinct < mean).sum()) for mean in np.mean(thresholds, axis=0)]
-    chosen: list[int] = []
-    for number, place in enumerate(places):
-        least = chosen[-1] + 1 if chosen else 1
-        chosen.append(min(max(place, least), len(distinct) - (count - number)))
-    return chosen
+def _means(thresholds: Sequence[Sequence[int]]) -> list[int]:
+    """Give the mean of each threshold, rising; whole points where all of them are. A level may be left without a total.
+
+    >>> _means([(1000, 2000), (1300, 2000)]), _means([(1000, 1100), (1000, 1250)]), _means([(100, 300), (300, 200)])
+    ([1200, 2000], [1000, 1175], [200, 300])
+    """
+    size = POINT_UNITS if all(units % POINT_UNITS == 0 for each in thresholds for units in each) else 1
+    means: list[int] = []
+    for column in zip(*thresholds, strict=True):
+        mean = Decimal(sum(column)) / len(column) / size
+        least = means[-1] + size if means else mean * size
+        means.append(int(max(mean.to_integral_value(ROUND_HALF_UP) * size, least)))
+    return means
 
 
 def _reach(points: Integers, floors: Integers, cuts: int) -> tuple[Integers, Floats]:

@@ -14,7 +14,9 @@ from fivefold.store.rulesets.activations import PER_SECOND
 from fivefold.usecases.changes import asks, backtests
 from fivefold.usecases.changes.backtests import BacktestLine, MoverLine
 from fivefold.usecases.rulesets import activate as activations
+from fivefold.usecases.rulesets import threshold_reviews
 from fivefold.usecases.rulesets.activate import ActivationLine
+from fivefold.usecases.rulesets.threshold_reviews import ThresholdReviewLine
 
 
 class ActivationGiven(RequestModel):
@@ -75,6 +77,11 @@ def request_backtest(context: RequestContext, family: Text, body: BacktestGiven)
 def list_backtests(context: RequestContext, family: Text, query: PageQuery) -> Page[BacktestLine]:
     """List the backtests of a ruleset, the newest first."""
     return backtests.list_backtests(context, family, query.part)
+
+
+def list_threshold_reviews(context: RequestContext, family: Text, query: PageQuery) -> Page[ThresholdReviewLine]:
+    """List where each quarter's portfolio would have a ruleset's thresholds, the newest first."""
+    return threshold_reviews.list_threshold_reviews(context, family, query.part)
 
 
 def read_backtest(context: RequestContext, backtest: Number) -> dict[str, Any]:

@@ -166,6 +166,7 @@ EXAMPLES: Mapping[str, Example] = {
     "list_versions": Example(_RETAIL, own=_FAMILY),
     "read_version": Example({**_RETAIL, "number": "1"}, own=("family", "number")),
     "compare_versions": Example({**_RETAIL, "number": "2"}, query={"before": "1"}, own=("family", "number")),
+    "list_threshold_reviews": Example(_RETAIL, own=_FAMILY),
     "list_backtests": Example(_RETAIL, own=_FAMILY),
     "request_backtest": Example(_RETAIL, {"version": 1}, own=_FAMILY),
     "read_backtest": Example({"backtest": "1"}, own=("backtest",)),

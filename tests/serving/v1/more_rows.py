@@ -12,7 +12,7 @@ from fivefold.store.tables.entities import Entity, ListVersionRow
 from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent, ValidationRun
 from fivefold.store.tables.levels import Assessment, DueMark, Standing, Transition
 from fivefold.store.tables.recourse import Challenge
-from fivefold.store.tables.rulesets import Activation, Backtest, BacktestMover, RulesetVersion
+from fivefold.store.tables.rulesets import Activation, Backtest, BacktestMover, Family, RulesetVersion, ThresholdReview
 from fivefold.usecases.ingest.import_progress import note_import
 from fivefold.usecases.shared.context import Context
 from tests.serving.v1.bank_rulesets import document
@@ -50,6 +50,29 @@ def _copy(session: Session, table: type[Any], **changes: Any) -> Any:
     session.add(made)
     session.flush()
     return made
+
+
+def _reviewed(place: Place, number: int) -> None:
+    """Thresholds of a quarter that were left as they are."""
+    with Session(place.engine) as session, session.begin():
+        family = session.scalars(select(Family).where(Family.name == "retail").order_by(Family.id)).first()
+        assert family is not None
+        session.add(
+            ThresholdReview(
+                organisation_id=family.organisation_id,
+                family_id=family.id,
+                version_id=family.active_version_id,
+                quarter=f"{1990 + number}Q1",
+                rules_hash="0" * 64,
+                state="failed",
+                attempts=1,
+                requested_by="system",
+                requested_us=number,
+                done=0,
+                total=0,
+                error=WHY,
+            )
+        )
 
 
 def _failed(place: Place, number: int) -> None:
@@ -175,6 +198,7 @@ MORE: Mapping[str, Callable[[Place, int], None]] = {
     "list_types": _asked("PUT", "/v1/entity-types/more{}", lambda _: {}),
     "list_families": _asked("PUT", "/v1/rulesets/more{}/draft", lambda number: {"document": document(f"more{number}")}),
     "list_versions": _copied(RulesetVersion, number=lambda number: 100 + number),
+    "list_threshold_reviews": _reviewed,
     "list_backtests": _copied(Backtest, requested_us=lambda number: number),
     "list_activations": _copied(Activation, reason=str),
     "list_proposals": _asked(

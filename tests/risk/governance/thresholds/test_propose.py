@@ -273,10 +273,8 @@ def test_what_labels_say_counts_who_was_not_known_before() -> None:
     st.lists(st.sampled_from(STEPS), min_size=8, max_size=40).filter(lambda words: len(set(words)) >= 4),
     st.lists(st.lists(st.integers(0, 6000), min_size=3, max_size=3, unique=True).map(sorted), min_size=1, max_size=3),
 )
-def test_a_mean_with_earlier_thresholds_parts_the_totals_as_the_mean_does(
-    words: list[str], past: list[list[int]]
-) -> None:
-    """Wherever no level would be left without a total, who is below is who is below the plain mean."""
+def test_with_earlier_thresholds_they_are_the_means(words: list[str], past: list[list[int]]) -> None:
+    """To the hundredth of a point, however far from the totals; the shares beside them are those that come of it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(thresholds, "LEAST_ENTITIES", 1)
         side = spread(words)
@@ -289,13 +287,12 @@ def test_a_mean_with_earlier_thresholds_parts_the_totals_as_the_mean_does(
         both = [propose_for_totals(each, targets, earlier=earlier).cuts for each in (whole, joined)]
     assert both[0] == both[1]
     assert [Decimal(str(cut.alone)) for cut in found.cuts] == list(alone)
-    totals = np.unique(side.outcomes["total"].to_numpy())
     means = np.mean([*past, [int(value * 100) for value in alone]], axis=0)
-    below = [int((totals < mean).sum()) for mean in means]
-    chosen = [int((totals < int(value * 100)).sum()) for value in found.values]
-    assert all(low < high for low, high in pairwise([0, *chosen, len(totals)]))
-    if all(low < high for low, high in pairwise([0, *below, len(totals)])):
-        assert chosen == below
+    chosen = [int(value * 100) for value in found.values]
+    assert all(low < high for low, high in pairwise(chosen))
+    assert np.abs(means - chosen).max() <= 2.5, "half a hundredth, and one for each threshold that would be the same"
+    totals = side.outcomes["total"].to_numpy()
+    assert [cut.reached_below for cut in found.cuts] == pytest.approx([(totals < units).mean() for units in chosen])
 
 
 def test_earlier_thresholds_of_other_levels_are_refused() -> None:

@@ -1,0 +1,37 @@
+"""Where each quarter's portfolio would have thresholds: found by workers, one of a ruleset and a quarter."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0033"
+down_revision = "0032"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Create the table."""
+    op.create_table(
+        "threshold_reviews",
+        sa.Column("id", sa.Integer(), primary_key=True),
+        sa.Column("organisation_id", sa.Integer(), sa.ForeignKey("organisations.id"), nullable=False),
+        sa.Column("family_id", sa.Integer(), sa.ForeignKey("ruleset_families.id"), nullable=False),
+        sa.Column("version_id", sa.Integer(), sa.ForeignKey("ruleset_versions.id"), nullable=False),
+        sa.Column("quarter", sa.String(8), nullable=False),
+        sa.Column("rules_hash", sa.String(64), nullable=False),
+        sa.Column("state", sa.String(12), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("part", sa.Text()),
+        sa.Column("requested_by", sa.Text(), nullable=False),
+        sa.Column("requested_us", sa.BigInteger(), nullable=False),
+        sa.Column("lease_until_us", sa.BigInteger()),
+        sa.Column("done", sa.BigInteger(), nullable=False),
+        sa.Column("total", sa.BigInteger(), nullable=False),
+        sa.Column("finished_us", sa.BigInteger()),
+        sa.Column("error", sa.Text()),
+        sa.Column("thresholds", sa.Text()),
+        sa.Column("report", sa.Text()),
+        sa.Column("draft_revision", sa.Integer()),
+        sa.CheckConstraint("state IN ('queued', 'running', 'done', 'failed', 'quarantined')", name="state"),
+        sa.UniqueConstraint("family_id", "quarter"),
+    )

@@ -1,0 +1,50 @@
+"""Reviews of thresholds, one of a ruleset and a quarter. Nothing here begins or ends a transaction."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import exists, select
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.orm import Session
+
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.store.sql.keyset import scalars_of
+from fivefold.store.tables.rulesets import Family, RulesetVersion, ThresholdReview
+
+
+def unreviewed(session: Session, quarter: str, until_us: int) -> list[tuple[Family, RulesetVersion]]:
+    """List the families that decide, by a version committed before *until_us*, and have no review of a quarter."""
+    reviewed = exists().where(ThresholdReview.family_id == Family.id, ThresholdReview.quarter == quarter)
+    statement = (
+        select(Family, RulesetVersion)
+        .join(RulesetVersion, RulesetVersion.id == Family.active_version_id)
+        .where(Family.enabled, RulesetVersion.committed_us < until_us, ~reviewed)
+        .order_by(Family.id)
+    )
+    return [(row[0], row[1]) for row in session.execute(statement)]
+
+
+def add_review(session: Session, values: dict[str, object]) -> None:
+    """Add a review, unless another worker has added it."""
+    insert = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgresql_insert
+    session.execute(insert(ThresholdReview).values(**values).on_conflict_do_nothing())
+
+
+def earlier_thresholds(
+    session: Session, family_id: int, rules_hash: str, quarter: str, most: int
+) -> list[Sequence[str]]:
+    """Give what the quarters before one came to, by the same rules: the latest first, at most so many."""
+    statement = select(ThresholdReview.thresholds).where(
+        ThresholdReview.family_id == family_id,
+        ThresholdReview.rules_hash == rules_hash,
+        ThresholdReview.quarter < quarter,
+        ThresholdReview.thresholds.is_not(None),
+    )
+    latest = session.scalars(statement.order_by(ThresholdReview.quarter.desc()).limit(most))
+    return [thresholds for thresholds in latest if thresholds is not None]
+
+
+def reviews_of(session: Session, family_id: int, part: Part = WHOLE) -> Page[ThresholdReview]:
+    """List the reviews of a family, the newest first."""
+    statement = select(ThresholdReview).where(ThresholdReview.family_id == family_id)
+    return scalars_of(session, statement, (ThresholdReview.quarter,), part, descending=True)

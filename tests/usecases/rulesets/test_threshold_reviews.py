@@ -1,0 +1,206 @@
+"""Thresholds each quarter: begun once, smoothed over a year, left as a draft beside nobody's, and never in force."""
+
+import json
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, select, update
+from sqlalchemy.orm import Session
+
+from fivefold.risk.governance.thresholds import propose
+from fivefold.risk.language.reading import read_ruleset
+from fivefold.store.tables.audit import AuditEntry
+from fivefold.store.tables.entities import Entity
+from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion
+from fivefold.usecases.accounts.entity_types import define_type
+from fivefold.usecases.accounts.settings import choose_levels
+from fivefold.usecases.ingest.entities import put_entities
+from fivefold.usecases.rulesets.commit import commit
+from fivefold.usecases.rulesets.drafts import save_draft
+from fivefold.usecases.rulesets.threshold_reviews import (
+    ThresholdReviewLine,
+    begin_threshold_reviews,
+    list_threshold_reviews,
+    run_next_threshold_review,
+)
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.entity_checks import EntityRow
+from tests.usecases.governed import DAY, NOW, organisation, people
+
+LEVELS = ("low", "medium", "high", "critical")
+QUARTER = 92 * DAY
+"""A little more than the longest quarter."""
+TEXT = """\
+ruleset: retail
+entity_type: customer
+fields: {income: number}
+levels: [low, medium, high, critical]
+score: {points: {thresholds: [10, 20, 30]}}
+max_recompute_interval: 180 days
+rationale: As our appetite statement has it.
+rules:
+  - id: income
+    title: Income
+    category: customer features
+    rationale: How much comes in.
+    input: {field: income}
+    cases:
+"""
+TEXT += "".join(f"      - {{when: {{at_least: {at}}}, points: {at}}}\n" for at in range(40, 0, -1))
+TEXT += "examples:\n" + "".join(
+    f"  - {{name: n{at}, given: {{income: {at}}}, expect: {{cases: {{income: {41 - at}}}}}}}\n" for at in range(1, 41)
+)
+
+
+@pytest.fixture
+def ana(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Actor:
+    """She has 200 customers, whose totals are spread evenly from 0 to 39: half of them would have to be low."""
+    monkeypatch.setattr(propose, "LEAST_ENTITIES", 100)
+    actor = people(organisation(engine))[0]
+    choose_levels(Context(engine, actor), LEVELS)
+    define_type(Context(engine, actor).at(NOW - 3 * QUARTER), "customer", {"income": "number"})
+    incomes(engine, actor, range(200))
+    decides(engine, actor, TEXT, NOW - 2 * QUARTER)
+    return actor
+
+
+def incomes(engine: Engine, actor: Actor, numbers: range, factor: int = 1) -> None:
+    rows = [EntityRow(f"c{number}", {"income": float(number % 40 * factor)}) for number in numbers]
+    put_entities(Context(engine, actor).at(NOW - 3 * QUARTER + factor), "customer", rows)
+
+
+def decides(engine: Engine, actor: Actor, text: str, at_us: int) -> None:
+    """Commit a ruleset at a moment, and let it decide."""
+    context = Context(engine, actor).at(at_us)
+    saved = save_draft(context, text, revision(engine))
+    commit(context, "retail", saved.revision, "as it is")
+    with Session(engine) as session, session.begin():
+        newest = session.scalars(select(RulesetVersion.id).order_by(RulesetVersion.id.desc())).first()
+        session.execute(update(Family).values(active_version_id=newest))
+
+
+def revision(engine: Engine) -> int:
+    with Session(engine) as session:
+        return session.scalar(select(Draft.revision)) or 0
+
+
+def review(engine: Engine, actor: Actor, now_us: int = NOW) -> ThresholdReviewLine:
+    begin_threshold_reviews(engine, now_us)
+    assert run_next_threshold_review(engine, now_us)
+    return list_threshold_reviews(Context(engine, actor), "retail")[0]
+
+
+def drafts(engine: Engine) -> list[Draft]:
+    with Session(engine) as session:
+        return list(session.scalars(select(Draft)))
+
+
+def thresholds(text: str) -> list[int]:
+    score: Any = read_ruleset(text).score
+    return [int(value) for value in score.points.thresholds]
+
+
+def test_a_quarter_is_reviewed_once_and_leaves_a_draft_that_nothing_puts_in_force(engine: Engine, ana: Actor) -> None:
+    found = review(engine, ana)
+    assert (found.quarter, found.state, found.outcome, found.requested_by) == ("2026Q3", "done", "draft", "system")
+    (draft,) = drafts(engine)
+    assert draft.editors == ["system"]
+    assert found.draft_revision == draft.revision
+    assert thresholds(draft.document) == [int(cut["proposed"]) for cut in found.cuts] != [10, 20, 30]
+    assert [round(level["proposed"], 2) for level in found.levels] == [0.65, 0.23, 0.1, 0.03]
+    assert draft.document.startswith("# A DRAFT with proposed thresholds")
+    assert found.moved
+    with Session(engine) as session:
+        (family,) = session.scalars(select(Family))
+        assert session.get_one(RulesetVersion, family.active_version_id).number == 1
+        entries = session.scalars(select(AuditEntry).where(AuditEntry.action == "thresholds.reviewed")).all()
+        assert [(entry.actor, json.loads(entry.details)) for entry in entries] == [
+            ("system", {"quarter": "2026Q3", "outcome": "draft"})
+        ]
+    assert not begin_threshold_reviews(engine, NOW + DAY)
+    assert not run_next_threshold_review(engine, NOW + DAY)
+    assert len(drafts(engine)) == 1
+
+
+def test_a_draft_that_somebody_edits_stays_as_it_is(engine: Engine, ana: Actor) -> None:
+    mine = TEXT.replace("[10, 20, 30]", "[11, 21, 31]")
+    save_draft(Context(engine, ana).at(NOW), mine)
+    found = review(engine, ana)
+    assert (found.outcome, found.draft_revision) == ("beside a draft", None)
+    assert [draft.document for draft in drafts(engine)] == [mine]
+    assert found.cuts
+
+
+def test_while_every_level_holds_its_usual_share_nothing_is_left(engine: Engine, ana: Actor) -> None:
+    decides(engine, ana, TEXT.replace("[10, 20, 30]", "[26, 35, 39]"), NOW - 2 * QUARTER + DAY)
+    found = review(engine, ana)
+    assert (found.outcome, found.draft_revision, found.state) == ("kept", None, "done")
+    assert drafts(engine) == []
+
+
+def test_one_unusual_quarter_moves_thresholds_by_a_part_alone(engine: Engine, ana: Actor) -> None:
+    """The first quarter asks for 26, 35, 39; in the second all incomes are halved, and it alone asks for less."""
+    first = review(engine, ana)
+    with Session(engine) as session, session.begin():
+        session.delete(session.scalars(select(Draft)).one())
+    rows = [EntityRow(f"c{number}", {"income": float(number % 40 // 2)}) for number in range(200)]
+    put_entities(Context(engine, ana).at(NOW), "customer", rows)
+    second = review(engine, ana, NOW + QUARTER)
+    assert second.quarter == "2026Q4"
+    for before, now in zip(first.cuts, second.cuts, strict=True):
+        mean = (float(before["proposed"]) + float(now["alone"])) / 2
+        assert float(now["alone"]) < float(now["proposed"]) < float(before["proposed"])
+        assert abs(float(now["proposed"]) - mean) <= 0.5
+
+
+def test_other_points_begin_anew(engine: Engine, ana: Actor) -> None:
+    """Thresholds of earlier quarters are of other totals then."""
+    review(engine, ana)
+    with Session(engine) as session, session.begin():
+        session.delete(session.scalars(select(Draft)).one())
+    decides(engine, ana, TEXT.replace("points: 40}", "points: 41}"), NOW)
+    assert [cut["alone"] for cut in review(engine, ana, NOW + QUARTER).cuts] == [None, None, None]
+
+
+def test_what_began_to_decide_after_the_quarter_is_left_for_the_next(engine: Engine, ana: Actor) -> None:
+    decides(engine, ana, TEXT.replace("[10, 20, 30]", "[26, 35, 39]"), NOW - DAY)
+    assert not begin_threshold_reviews(engine, NOW)
+    assert begin_threshold_reviews(engine, NOW + QUARTER)
+
+
+def test_too_few_customers_are_named_and_nothing_is_left(
+    engine: Engine, ana: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(propose, "LEAST_ENTITIES", 201)
+    found = review(engine, ana)
+    assert (found.state, found.outcome, found.cuts) == ("failed", None, [])
+    assert "200 entities were assessed in full; at least 201 are needed" in str(found.error)
+    assert drafts(engine) == []
+
+
+def test_a_worker_that_dies_before_it_keeps_one_leaves_it_to_the_next(
+    engine: Engine, ana: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fivefold.usecases.rulesets import threshold_reviews
+
+    def dies(*_: Any, **__: Any) -> None:
+        raise SystemExit
+
+    begin_threshold_reviews(engine, NOW)
+    with monkeypatch.context() as patched:
+        patched.setattr(threshold_reviews, "save_draft_in", dies)
+        with pytest.raises(SystemExit):
+            run_next_threshold_review(engine, NOW)
+    assert drafts(engine) == []
+    assert not run_next_threshold_review(engine, NOW + 1)
+    assert run_next_threshold_review(engine, NOW + 10 * 60 * 1_000_000)
+    assert list_threshold_reviews(Context(engine, ana), "retail")[0].outcome == "draft"
+    assert len(drafts(engine)) == 1
+
+
+def test_reports_say_nothing_of_single_customers(engine: Engine, ana: Actor) -> None:
+    found = review(engine, ana)
+    with Session(engine) as session:
+        names = set(session.scalars(select(Entity.external_id)))
+    assert not names & set(json.dumps(vars(found)).split('"'))

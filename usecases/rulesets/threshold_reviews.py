@@ -1,0 +1,177 @@
+"""Thresholds each quarter: where the portfolio would have them now, smoothed over a year, left as a draft.
+
+A worker begins one for every ruleset that decides, once a quarter is over. Nothing is put in force: the draft is
+committed, backtested and activated by people like any other, and a draft that a person edits already stays as it is. No
+draft is left while every level holds its usual share.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from hashlib import sha256
+from typing import Any, Final
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.canonical import canonical_json
+from fivefold.domain.clock import resolve_now
+from fivefold.domain.errors import ConfigError, NotEnoughDataError
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.risk.compiler.analysis import analyse_canonical
+from fivefold.risk.engine.assess import assess
+from fivefold.risk.governance.thresholds.draft import draft_text
+from fivefold.risk.governance.thresholds.propose import PortfolioTotals, ThresholdProposal, propose_for_totals
+from fivefold.risk.governance.validate.verdicts import AcceptanceLimits
+from fivefold.risk.language.ruleset import Ruleset
+from fivefold.store.rulesets.rulesets import family_named
+from fivefold.store.rulesets.threshold_reviews import add_review, earlier_thresholds, reviews_of, unreviewed
+from fivefold.store.sql.database import reading, writing
+from fivefold.store.sql.json_text import report_json
+from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion, ThresholdReview
+from fivefold.usecases.rulesets.drafts import NO_DRAFT, save_draft_in
+from fivefold.usecases.rulesets.run_backtest import Setting, reached_portfolios, setting_of
+from fivefold.usecases.shared.actors import SYSTEM, Actor
+from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.inputs import Quarter, quarter_of, read_quarter
+from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, line_fields, new_job, run_next_job
+
+SMOOTHED_OVER: Final = 4
+"""Quarters, this one among them: a year, so that no season moves thresholds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThresholdReviewLine(JobLine):
+    """The review of a ruleset's thresholds for a quarter.
+
+    Attributes:
+        outcome: kept, where every level holds its usual share; draft, where `draft_revision` is left;
+            beside a draft, where a person edited one already; None until it is done.
+        levels: by level the shares of those assessed: now, proposed and target.
+        cuts: by level above the lowest where it begins now, where it would, and what this quarter alone came to.
+        moved: how many entities would be in another level.
+    """
+
+    quarter: str
+    outcome: str | None
+    draft_revision: int | None
+    levels: list[dict[str, Any]]
+    cuts: list[dict[str, Any]]
+    moved: int | None
+
+
+def list_threshold_reviews(context: Context, family: str, part: Part = WHOLE) -> Page[ThresholdReviewLine]:
+    """List the reviews of a ruleset's thresholds, the newest first; NotFoundError where there is no such ruleset."""
+    with context.reading() as session:
+        family_row = family_named(session, context.organisation_id, family)
+        return reviews_of(session, family_row.id, part).map(_line)
+
+
+def _line(row: ThresholdReview) -> ThresholdReviewLine:
+    report: dict[str, Any] = {} if row.report is None else json.loads(row.report)
+    return ThresholdReviewLine(
+        **line_fields(row),
+        quarter=row.quarter,
+        outcome=report.get("outcome"),
+        draft_revision=row.draft_revision,
+        levels=report.get("levels", []),
+        cuts=report.get("cuts", []),
+        moved=report.get("moved"),
+    )
+
+
+def begin_threshold_reviews(engine: Engine, now_us: int | None = None) -> bool:
+    """Begin the reviews of the quarter that was over last; False where all have begun."""
+    now = resolve_now(now_us)
+    quarter = quarter_of(quarter_of(now).from_us - 1)
+    with reading(engine) as session:
+        if not unreviewed(session, quarter.name, quarter.until_us):
+            return False
+    with writing(engine) as session:
+        for family, version in unreviewed(session, quarter.name, quarter.until_us):
+            context = Context(engine, Actor(family.organisation_id, SYSTEM))
+            about = {"family_id": family.id, "version_id": version.id, "quarter": quarter.name}
+            add_review(session, {**new_job(context, now), **about, "rules_hash": rules_hash(version.canonical)})
+    return True
+
+
+def rules_hash(canonical: str) -> str:
+    """Give the hash of what makes the totals of a ruleset: its rules and weights, without its thresholds."""
+    data = json.loads(canonical)
+    weights = data["score"].get("weighted", {})
+    made_of = {"rules": data["rules"], **{name: weights.get(name) for name in ("weights", "weights_by")}}
+    return sha256(canonical_json(made_of).encode()).hexdigest()
+
+
+def run_next_threshold_review(
+    engine: Engine, now_us: int | None = None, *, stopping: Callable[[], bool] = lambda: False
+) -> bool:
+    """Make the review that waits longest, as `run_next_job` says."""
+    return run_next_job(engine, REVIEW, now_us, stopping=stopping)
+
+
+def _begin(job: ThresholdReview) -> Callable[[Lease], None]:
+    family_id, version_id, quarter, attempt = job.family_id, job.version_id, read_quarter(job.quarter), job.attempts
+
+    def make(lease: Lease) -> None:
+        with lease.who.reading() as session:
+            family, version = session.get_one(Family, family_id), session.get_one(RulesetVersion, version_id)
+            document, ruleset = version.document, analyse_canonical(version.canonical).ruleset
+            setting = setting_of(session, family, version.canonical, quarter.until_us, attempt)
+            same_rules = rules_hash(version.canonical)
+            past = earlier_thresholds(session, family_id, same_rules, quarter.name, SMOOTHED_OVER - 1)
+        proposal = _proposal(lease, setting, ruleset, past)
+        kept = _holds_usual_shares(proposal)
+
+        def write(session: Session) -> dict[str, Any]:
+            revision, outcome = None, "kept"
+            if not kept:
+                outcome = "beside a draft" if session.get(Draft, family_id) is not None else "draft"
+            if outcome == "draft":
+                text = draft_text(document, ruleset, proposal)
+                revision = save_draft_in(session, lease.who, text, NO_DRAFT, lease.began_us).revision
+            _record(session, lease.who, family_id, quarter, outcome)
+            plain = proposal.to_dict()
+            report = {name: plain[name] for name in ("levels", "cuts", "moved", "entities", "left_out", "cautions")}
+            return {
+                "thresholds": [cut.alone or cut.proposed for cut in proposal.cuts],
+                "report": report_json({**report, "outcome": outcome}),
+                "draft_revision": revision,
+            }
+
+        lease.keep(write)
+
+    return make
+
+
+def _proposal(lease: Lease, setting: Setting, ruleset: Ruleset, past: Sequence[Sequence[str]]) -> ThresholdProposal:
+    """Assess everybody whom the ruleset reaches, part by part, as of the end of the quarter."""
+    usual = len(AcceptanceLimits().shares)
+    if len(ruleset.levels) != usual:
+        raise ConfigError(
+            f"{ruleset.name} has {len(ruleset.levels)} levels, and usual shares are known of {usual}; "
+            "`fivefold rules propose-thresholds --shares` takes your own"
+        )
+    decided = dict.fromkeys((name for name, _ in setting.before), 0)
+    parts = [
+        PortfolioTotals.of(assess(setting.draft, portfolio, setting.as_of_us))
+        for _, portfolio in reached_portfolios(lease.who.engine, setting, [setting.draft], decided, lease.progress)
+    ]
+    if not parts:
+        raise NotEnoughDataError(f"{ruleset.name} reaches nobody")
+    earlier = [[Decimal(value) for value in values] for values in past]
+    return propose_for_totals(PortfolioTotals.joined(parts), earlier=earlier)
+
+
+def _holds_usual_shares(proposal: ThresholdProposal) -> bool:
+    bands = AcceptanceLimits().shares
+    return all(least <= level.present <= most for level, (least, most) in zip(proposal.levels, bands, strict=True))
+
+
+def _record(session: Session, who: Context, family_id: int, quarter: Quarter, outcome: str) -> None:
+    details = {"quarter": quarter.name, "outcome": outcome}
+    who.record(session, "thresholds.reviewed", ("ruleset", family_id), details=details)
+
+
+REVIEW = JobKind("threshold review", ThresholdReview, _begin)
