@@ -9,12 +9,14 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from fivefold.domain.clock import DAY_US, now_microseconds
 from fivefold.serving.v1.path_encoding import path_to
 from fivefold.serving.v1.permissions import READERS
 from fivefold.serving.v1.route import Route
 from fivefold.store.tables.events import EvidenceJob, ValidationJob, ValidationRun
 from fivefold.usecases.changes.backtests import run_next_backtest
 from fivefold.usecases.ingest.import_progress import note_import
+from fivefold.usecases.rulesets.threshold_reviews import begin_threshold_reviews
 from fivefold.usecases.shared.context import Context
 from tests.serving.v1.bank_rulesets import document
 from tests.serving.v1.places import Place, keep, kept, settled
@@ -27,6 +29,7 @@ from tests.usecases.platforms import transaction
 CUSTOMER, COMPANY = "c/1 ä", "acme"
 """An identifier with everything that paths have a meaning for; and the only one of its type."""
 OPENED = "2026-11-01T12:00:00Z"
+HALF_YEAR_US = 183 * DAY_US
 
 
 @dataclass(frozen=True)
@@ -248,6 +251,7 @@ def furnish(place: Place) -> Place:
     for name, remark, version in (("retail", "a", 1), ("second", "c", 1), ("second", "d", 2)):
         publish(place, maker, name, remark)
         activate(place, name, version)
+    begin_threshold_reviews(place.engine, now_microseconds() + HALF_YEAR_US)
     publish(place, maker, "retail", "b")
     save(place, maker, "drafted", "d")
     place.good("POST", "/v1/rulesets/drafted/backtests", {}, token=maker)

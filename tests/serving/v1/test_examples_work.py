@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+from fivefold.domain.clock import now_microseconds
 from fivefold.models import promotions
 from fivefold.serving.v1.path_encoding import path_to
 from fivefold.serving.v1.permissions import ROUTES
@@ -18,6 +19,8 @@ from fivefold.serving.v1.route import Route
 from fivefold.usecases.accounts.organisations import actor_in_new
 from fivefold.usecases.accounts.tokens import create_token
 from fivefold.usecases.changes.backtests import run_next_backtest
+from fivefold.usecases.rulesets.threshold_reviews import begin_threshold_reviews, run_next_threshold_review
+from tests.serving.v1.examples import HALF_YEAR_US
 from tests.serving.v1.places import PLANS, Place, routes
 from tests.serving.v1.registries import made
 from tests.store import databases
@@ -86,6 +89,14 @@ class Bank:
 def backtested(bank: Bank) -> None:
     """A worker runs what was asked for."""
     while run_next_backtest(bank.place.engine):
+        pass
+
+
+def quarter_over(bank: Bank) -> None:
+    """A worker looks at the thresholds of the quarter that is over."""
+    half_a_year_on = now_microseconds() + HALF_YEAR_US
+    begin_threshold_reviews(bank.place.engine, half_a_year_on)
+    while run_next_threshold_review(bank.place.engine, half_a_year_on):
         pass
 
 
@@ -163,6 +174,7 @@ FIRST_DAYS = (
     Step("request_backtest"),
     Step("read_backtest", first=backtested),
     Step("list_backtests"),
+    Step("list_threshold_reviews", first=quarter_over),
     Step("list_movers"),
     Step("activate", "bo"),
     Step("list_activations"),
