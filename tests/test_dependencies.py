@@ -162,6 +162,7 @@ def test_a_missing_extra_is_one_line_that_names_it(tmp_path: Path) -> None:
         ("tokens", "list"): "platform",
         ("worker", "--once"): "platform",
         ("level", "a"): "platform",
+        ("rules", "table", "export", "session-verification", "verdict", "--to", "a.xlsx"): "tables",
     }
     said = bare(tmp_path / "var", tmp_path, [list(arguments) for arguments in commands])
     for (code, text), extra in zip(said, commands.values(), strict=True):

@@ -103,8 +103,8 @@ def read_csv(content: bytes, source: str) -> Grid:
     text = _text(content, source)
     if text.startswith("sep="):  # a line by which some spreadsheets say what parts the columns
         text = text.partition("\n")[2]
-    sign = delimiter_of(text.partition("\n")[0])
     try:
+        sign = delimiter_of(text.partition("\n")[0])
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=sign, strict=True))
     except csv.Error as error:
         raise ConfigError(f"{source} is no CSV: {error}") from None

@@ -13,7 +13,6 @@ from defusedxml.ElementTree import fromstring
 from openpyxl import Workbook, load_workbook
 from openpyxl.styles import Alignment, Font
 from openpyxl.utils import column_index_from_string
-from openpyxl.utils.exceptions import InvalidFileException
 from openpyxl.worksheet.worksheet import Worksheet
 
 from fivefold.domain.errors import ConfigError
@@ -100,7 +99,7 @@ def read_workbook(content: bytes, source: str) -> Grid:
     _look_inside(content, source)
     try:
         workbook = load_workbook(io.BytesIO(content), data_only=False, keep_links=False)
-    except (InvalidFileException, KeyError, ValueError, TypeError, IndexError, OSError, zipfile.BadZipFile) as error:
+    except Exception as error:  # noqa: BLE001 (what a damaged workbook makes the library raise is not bounded)
         raise ConfigError(f"{source} cannot be read as a workbook (.xlsx): {error}") from None
     sheet = _sheet(workbook.worksheets, source)
     rows, columns = sheet.max_row, sheet.max_column

@@ -52,8 +52,11 @@ _HINTS = {
 _BARE = re.compile(r"[^\W\d_][^\W_]*(?:[ -][^\W_]+)*")
 _DATE_LIKE = re.compile(r"(?:[A-Za-z]{3,9}[ -]?[0-9]{1,4}|[A-Za-z]?[0-9]+[Ee][0-9]+)")
 """What spreadsheets make a date or a power of ten of, such as MAR1 and 1E5."""
-_NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+_NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?")
 _THOUSANDS = re.compile(r"[-+]?[0-9]{1,3}(?:\.[0-9]{3})+")
+
+MOST_DIGITS_WRITTEN = 40
+"""Longest number read: of those that are exact here none is longer, zeros in front and behind included."""
 
 
 class CellError(ValueError):
@@ -310,7 +313,7 @@ def read_number(text: str, *, has_semicolons: bool = False) -> Decimal:
             f"is {text} in a file whose columns are parted by semicolons: it may be {text.replace('.', '')} or "
             f"{Decimal(text).normalize():f}; write it without signs between thousands and zeros at the end"
         )
-    if _NUMBER.fullmatch(text):
+    if _NUMBER.fullmatch(text) and len(text) <= MOST_DIGITS_WRITTEN:
         return Decimal(text)
     if text.endswith("%"):
         raise CellError(f"is the percentage {text}; write it as a number, 0.25 or 25, as the input counts")

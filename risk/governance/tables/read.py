@@ -28,6 +28,9 @@ from fivefold.risk.language.documents import Path
 from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.ruleset import Rule, Ruleset
 
+MOST_DIGITS = 9
+"""Most digits of the number of a case or a level."""
+
 
 def read_table(grid: Grid, ruleset: Ruleset, identifier: str, source: str) -> Ruleset:
     """Give a ruleset in which one rule has the cases of a table.
@@ -187,7 +190,7 @@ class _Table:
         text = self._text(row, self._words[CASE]).lower().replace(" ", "_")
         if not text or text in REST:
             return text or CASE, last
-        if not text.removesuffix(".0").isdecimal():
+        if not text.removesuffix(".0").isdecimal() or len(text) > MOST_DIGITS:
             raise CellError(
                 f"is {text}; it must be the number of the case, empty for a new one, or {' or '.join(REST)} below them"
             )
@@ -272,7 +275,7 @@ def _words(value: Value, *, is_level: bool) -> str | int:
         what = "a level" if is_level else "text"
         raise CellError(f"is {value}, where {what} is to be; format the cell as text, and type it again")
     text = value.strip()
-    if is_level and text.isdecimal():
+    if is_level and text.isdecimal() and len(text) <= MOST_DIGITS:
         return int(text)
     if not (len(text) > 1 and text.startswith('"') and text.endswith('"')):
         return text

@@ -112,6 +112,7 @@ def test_the_forms_in_which_spreadsheets_write_csv_are_read(content: bytes | str
         (CSV.replace("1,a", '1,"a'), "no CSV"),
         (CSV.replace("a", "ä").encode("cp1252"), "line 1"),
         (b"PK\x03\x04\x00", "t.csv"),
+        ("case,word\rpoints", "no CSV"),
         ("", "the table"),
         ("case,word,points\n" + "x" * 200_000, "no CSV"),
     ],
@@ -183,6 +184,20 @@ def _packed(**parts: bytes) -> bytes:
     return file.getvalue()
 
 
+def damaged() -> bytes:
+    """Give a workbook whose style has a number that the library cannot hold."""
+    whole = sheet_bytes(*ROWS)
+    with zipfile.ZipFile(io.BytesIO(whole)) as packed:
+        parts = {part.filename.removesuffix(".xml"): packed.read(part) for part in packed.infolist()}
+    parts["xl/styles"] = parts["xl/styles"].replace(b'numFmtId="0"', b'numFmtId="99999999999"')
+    relations = {name: parts.pop(name) for name in list(parts) if name.endswith(".rels")}
+    file = io.BytesIO(_packed(**parts))
+    with zipfile.ZipFile(file, "a") as packed:
+        for name, content in relations.items():
+            packed.writestr(name, content)
+    return file.getvalue()
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -193,6 +208,7 @@ def _packed(**parts: bytes) -> bytes:
         _packed(a=bytes(spreadsheets.MOST_BYTES + 1)),
         _packed(a=b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'),
         _packed(a=b"<a>"),
+        damaged(),
         _packed(**{f"a{number}": b"<a/>" for number in range(spreadsheets.MOST_PARTS + 1)}),
     ],
 )

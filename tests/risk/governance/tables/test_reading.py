@@ -1,13 +1,18 @@
 """What people write into tables is read exactly, or refused by its cell."""
 
+from contextlib import suppress
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from fivefold.domain.errors import ConfigError, InvalidRulesetError
 from fivefold.risk.governance.tables.cells import CellError, read_cell
+from fivefold.risk.governance.tables.foreign.unary import System, read_unary
 from fivefold.risk.governance.tables.grid import Grid, Value
 from fivefold.risk.governance.tables.read import read_table
 from fivefold.risk.language.fields import ValueType
@@ -150,3 +155,57 @@ def test_a_new_row_needs_no_number_and_levels_may_be_numbers() -> None:
     assert [case.floor for case in rule.cases] == [2, 3]
     assert rule.cases[1].title == "T"
     assert rule.otherwise.points is None
+
+
+PIECES = st.text(max_size=3) | st.sampled_from(
+    [
+        *(
+            "in",
+            "not",
+            "list",
+            "and",
+            "or",
+            ">",
+            "<=",
+            "..",
+            "[",
+            "]",
+            "(",
+            ")",
+            "{",
+            "}",
+            '"a"',
+            "'b'",
+            "a",
+            "1",
+            "1.5",
+        ),
+        *("-", "null", "date", "@", ",", "present", "fuzzy", "any of", "contains", "outside", ":", "=", "%", "\\", "“"),
+        *("1e9999999999999999999", "9" * 5000, "0" * 5000),
+    ]
+)
+CELLS = st.lists(PIECES, max_size=6).map(" ".join)
+HEADERS = st.lists(
+    st.sampled_from(["case", "word", "amount", "open", "when", "points", "floor", "title", "born", "sum: amount", "{"]),
+    min_size=1,
+    max_size=6,
+)
+ROWS = HEADERS.flatmap(
+    lambda header: st.lists(
+        st.lists(CELLS | st.none() | st.booleans(), min_size=len(header), max_size=len(header)), max_size=3
+    ).map(lambda rows: [header, *rows])
+)
+
+
+@given(CELLS, st.sampled_from(list(ValueType)))
+def test_any_cell_is_read_or_refused(text: str, kind: ValueType) -> None:
+    for read in (read_cell, partial(read_unary, system=System.JDM), partial(read_unary, system=System.DMN)):
+        with suppress(CellError):
+            read(text, kind)
+
+
+@given(ROWS)
+@example([["case", "word", "floor"], ["9" * 5000, "a", "9" * 5000]])
+def test_any_table_is_read_or_refused(rows: list[Any]) -> None:
+    with suppress(InvalidRulesetError):
+        read_table(Grid(rows), read_ruleset(SMALL), "first", "t")
