@@ -12,8 +12,9 @@ from fivefold.domain.clock import from_microseconds
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.domain.rate_files import read_rates
+from fivefold.domain.text import perhaps
 from fivefold.risk.compiler.analysis import AnalysedRuleset
-from fivefold.risk.facts.groups.links import Links
+from fivefold.risk.facts.groups.links import FROM, TYPE, Links
 from fivefold.risk.facts.portfolio import ENTITY, NamedList, Portfolio
 from fivefold.risk.language.expressions import ScreeningInput, TagInput
 from fivefold.usecases.portfolio_files.columns import PortfolioColumns
@@ -105,11 +106,18 @@ def _rates(files: PortfolioFiles, as_of: int) -> RateTable:
 
 
 def warn_about_portfolio(files: PortfolioFiles, portfolio: Portfolio, rulesets: Sequence[AnalysedRuleset]) -> None:
-    """Warn of rows without a known entity, and of tags and screenings that a ruleset spells differently."""
+    """Warn of rows without a known entity, and of tags, screenings and links that a ruleset spells differently."""
     for part in _LINKED:
         rows, path = getattr(portfolio, part), getattr(files, part)
         if rows is not None and path is not None:
             warn_of_unknown_entities(path, rows, portfolio.entities, files.warn)
+    if portfolio.links is not None and files.links is not None:
+        rows = portfolio.links.frame.rename({FROM: ENTITY})
+        warn_of_unknown_entities(files.links, rows.filter(pl.col(ENTITY).is_not_null()), portfolio.entities, files.warn)
+        for doubt in dict.fromkeys(
+            doubt for ruleset in rulesets for doubt in _absent_links(files.links, rows, ruleset)
+        ):
+            files.warn(doubt)
     for doubt in dict.fromkeys(doubt for ruleset in rulesets for doubt in _other_spellings(portfolio, ruleset)):
         files.warn(doubt)
 
@@ -131,6 +139,15 @@ def warn_of_unknown_entities(path: Path, rows: pl.DataFrame, entities: pl.DataFr
     nameless = rows[ENTITY].null_count()
     if nameless:
         warn(f"{nameless:,} of the {len(rows):,} rows of {path} have no {ENTITY}, and count for no entity")
+
+
+def _absent_links(path: Path, rows: pl.DataFrame, analysed: AnalysedRuleset) -> Iterator[str]:
+    """Describe types of links of which the file has none: a misspelt one would leave all entities without a group."""
+    there = rows[TYPE].cast(pl.String).drop_nulls().unique().sort().to_list()
+    for name in analysed.ruleset.links:
+        if name not in there:
+            types = f"{', '.join(there) or 'none'}{perhaps(name, there)}"
+            yield f"{path} has no links of the type {name} of ruleset {analysed.ruleset.name}; there are {types}"
 
 
 def _other_spellings(portfolio: Portfolio, analysed: AnalysedRuleset) -> Iterator[str]:

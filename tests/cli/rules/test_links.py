@@ -59,6 +59,15 @@ def test_columns_have_the_names_that_they_are_given(folder: Path) -> None:
     assert mapped == {"a": "20", "b": "20", "c": "5", "d": "5"}
 
 
+def test_a_type_that_no_line_has_and_ends_that_nobody_knows_are_told(folder: Path) -> None:
+    (folder / "links.csv").write_text("type,from,to\nhousehould,x,H1\nhousehould,,H2\n")
+    done = run(folder, *asked(folder, "2024-05-31", "--links", folder / "links.csv"))
+    assert done.code == 0
+    assert "household" in done.err
+    assert "perhaps househould" in done.err
+    assert "'x'" in done.err
+
+
 def test_a_torn_line_makes_that_one_unknown(folder: Path) -> None:
     (folder / "links.csv").write_text("type,from,to\nhousehold,a,H1,too,many\nhousehold,a,H1\nhousehold,b,H1\n")
     done = run(
