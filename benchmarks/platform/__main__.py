@@ -1,4 +1,4 @@
-"""The platform, side by side with what it is made of: COPY, the engine, breakdowns; and how late a level is.
+"""The platform, side by side with what it is made of: COPY, the engine, codes; and how late a level is.
 
 `python -m benchmarks.platform --write docs/benchmarks-platform.md` measures everything on a PostgreSQL of its own,
 which keeps what it commits, and writes the page.

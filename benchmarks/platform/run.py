@@ -24,7 +24,7 @@ from benchmarks.platform.page import page
 from fivefold.domain.clock import now_microseconds
 from fivefold.risk.compiler.analysis import analyse_text
 from fivefold.risk.engine.assess import assess
-from fivefold.risk.engine.explain.breakdown import as_json_text, explain_all
+from fivefold.risk.engine.explain.stored import outcome_texts
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.levels.portfolio import read_stored_portfolio
 from fivefold.usecases.levels.read import read_level_of_profile
@@ -161,7 +161,7 @@ STORED = ("assessments", "assessment_inputs", "standings", "transitions", "outbo
 
 
 def measure_backfill(engine: Engine, actor: Actor, sizes: Sizes, *, anew: bool) -> dict[str, Any]:
-    """Assess everybody by the worker; and by the engine alone, with breakdowns and a COPY of the very same rows.
+    """Assess everybody by the worker; and by the engine alone, with codes and a COPY of the very same rows.
 
     *anew*: every assessment is stored, as if it came to something else; otherwise none is, since all come to the same.
     """
@@ -220,9 +220,9 @@ def _floor(engine: Engine, actor: Actor, customers: int, before: dict[str, int])
             for begin in range(0, customers, BATCH_SIZE)
         ]
     assessed = clocked(lambda: found.extend(assess(analysed, portfolio, now) for portfolio in portfolios))
-    explained = clocked(lambda: [[as_json_text(explanation) for explanation in explain_all(one)] for one in found])
+    coded = clocked(lambda: [outcome_texts(one) for one in found])
     clocks, processors = zip(*(_copy_of(engine, table, before) for table in STORED), strict=True)
-    return {"engine": assessed, "breakdown": explained, "copy": (sum(clocks), sum(processors))}
+    return {"engine": assessed, "codes": coded, "copy": (sum(clocks), sum(processors))}
 
 
 def _copy_of(engine: Engine, table: str, before: dict[str, int]) -> Taken:

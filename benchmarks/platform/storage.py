@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ def _growth(sizes: list[Sizes], customers: int) -> Iterator[str]:
         table_bytes, index_bytes = (
             (sizes[-1][table][part] - sizes[0][table][part]) / rounds / customers for part in (0, 1)
         )
-        least = min(sum(after[table]) - sum(before[table]) for before, after in zip(sizes, sizes[1:], strict=False))
+        least = min(sum(after[table]) - sum(before[table]) for before, after in pairwise(sizes))
         total += table_bytes + index_bytes
         yield f"  {table}: {table_bytes:.0f} + {index_bytes:.0f} ({least / customers:.0f})"
     yield f"  together: {total:.0f}"
@@ -161,7 +162,7 @@ def _texts(engine: Engine) -> dict[str, float]:
         for table, columns in COLUMNS.items():
             for column in columns:
                 for words, form in forms.items():
-                    asked: Any = connection.scalar(text(f"SELECT avg({form.format(column)}) FROM {table}"))  # noqa: S608 (our own words)
+                    asked: Any = connection.scalar(text(f"SELECT avg({form.format(column)}) FROM {table}"))
                     found[f"{table}.{column}{words}"] = float(asked or 0)
     return found
 

@@ -155,6 +155,8 @@ def replay(
     what = f"{'decision' if assessment.startswith('d:') else 'assessment'} {assessment}"
     if show:
         echo(json.dumps(json.loads(outcome.breakdown_now), indent=2, ensure_ascii=False))
+    if outcome.in_other_words:
+        echo(f"Its breakdown was in words {outcome.words} when it was made; words {outcome.words_now} are shown.")
     if outcome.same:
         echo(f"{what.capitalize()}: the same {len(outcome.breakdown_now):,} bytes came out.")
         age = json.loads(outcome.breakdown_now).get("stale_rates_days")

@@ -1,6 +1,6 @@
 """Reading sealed history: the lines of each batch, in the order of the batches' numbers. Begins no transaction."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, cast
@@ -19,6 +19,7 @@ from fivefold.store.audit.history import (
     settled_lines,
     transaction_lines,
 )
+from fivefold.store.levels.layouts import layout_in
 from fivefold.store.sql.arrays import among
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import Correction, Transaction
@@ -113,13 +114,17 @@ def assessment_batches(
     connection: Connection, organisation_id: int | None = None
 ) -> Iterator[tuple[int, set[int], list[str], list[str]]]:
     """Stream the batches of assessments: number, organisations, lines, and what is wrong with the content of some."""
-    yield from _assessed(_streamed(connection, text(_ASSESSED.format(of=_only(organisation_id, "a.organisation_id")))))
+    there = {(row["organisation_id"], row["name"]) for row in layouts(connection, organisation_id)}
+    rows = _streamed(connection, text(_ASSESSED.format(of=_only(organisation_id, "a.organisation_id"))))
+    yield from _assessed(rows, there)
 
 
-def _assessed(rows: Iterator[Row]) -> Iterator[tuple[int, set[int], list[str], list[str]]]:
+def _assessed(
+    rows: Iterator[Row], there: Collection[tuple[int, str]]
+) -> Iterator[tuple[int, set[int], list[str], list[str]]]:
     for batch, group in groupby(rows, key=itemgetter("batch")):
         rows_of_batch = list(group)
-        wrong = [problem for row in rows_of_batch for problem in _wrong_content(row)]
+        wrong = [problem for row in rows_of_batch for problem in _wrong_content(row, there)]
         yield (
             batch,
             {row["organisation_id"] for row in rows_of_batch},
@@ -128,7 +133,7 @@ def _assessed(rows: Iterator[Row]) -> Iterator[tuple[int, set[int], list[str], l
         )
 
 
-def _wrong_content(row: Row) -> Iterator[str]:
+def _wrong_content(row: Row, there: Collection[tuple[int, str]]) -> Iterator[str]:
     name = f"assessment {row['entity_id']}.{row['number']}"
     if row["moved_from"] is not None and (row["moved_us"], row["moved_source"]) != (row["as_of_us"], row["source"]):
         yield f"the transition of {name} has another moment or source than the assessment"
@@ -140,6 +145,16 @@ def _wrong_content(row: Row) -> Iterator[str]:
         yield f"the inputs of {name} are missing, and the entity was not erased"
     elif content_digest(row["salt"], row["content"], row["breakdown"]) != row["content_sha256"]:
         yield f"the inputs or the breakdown of {name} were changed"
+    layout = layout_in(row["content"] or "")
+    if layout is not None and (row["organisation_id"], layout) not in there:
+        yield f"the layout of the inputs of {name} is missing: {layout}"
+
+
+def layouts(connection: Connection, organisation_id: int | None = None) -> Iterator[Row]:
+    """Stream the layouts of inputs."""
+    of = _only(organisation_id, "organisation_id")
+    query = f"SELECT organisation_id, name, content FROM input_layouts WHERE TRUE{of}"  # noqa: S608 (our own words)
+    yield from _streamed(connection, text(query))
 
 
 def unsealed(connection: Connection, kind: str, organisation_id: int | None = None) -> Iterator[Row]:

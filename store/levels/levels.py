@@ -1,14 +1,15 @@
 """Current and earlier levels, and how many entities have each. Nothing here begins or ends a transaction."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import Page, Part
 from fivefold.store.sql.keyset import rows_of
 from fivefold.store.tables.entities import Entity
-from fivefold.store.tables.levels import Assessment, DueMark, OverrideRow, Standing, Transition
+from fivefold.store.tables.levels import Assessment, AssessmentInputs, DueMark, OverrideRow, Standing, Transition
 from fivefold.store.tables.rulesets import Family, RulesetVersion
 
 
@@ -46,17 +47,43 @@ def ruleset_named(session: Session, version_id: int | None) -> tuple[str, int] |
     return None if row is None else (row.name, row.number)
 
 
-def assessments_of(session: Session, entity_id: int, part: Part) -> Page[tuple[Assessment, Transition | None]]:
-    """List the assessments of an entity with their transitions, the latest first."""
+def assessments_of(
+    session: Session, entity_id: int, part: Part
+) -> Page[tuple[Assessment, Transition | None, str | None]]:
+    """List the assessments of an entity with their transitions, and what they were made from, the latest first."""
     reached = (Transition.entity_id == Assessment.entity_id) & (Transition.number == Assessment.number)
-    statement = select(Assessment, Transition).outerjoin(Transition, reached).where(Assessment.entity_id == entity_id)
-    return rows_of(session, statement, (Assessment.number,), part, descending=True)
+    columns = select(Assessment, Transition, AssessmentInputs.content)
+    joined = columns.outerjoin(Transition, reached).outerjoin(AssessmentInputs, _SAME)
+    return rows_of(
+        session, joined.where(Assessment.entity_id == entity_id), (Assessment.number,), part, descending=True
+    )
+
+
+_SAME = (AssessmentInputs.entity_id == Assessment.entity_id) & (AssessmentInputs.number == Assessment.number)
 
 
 def assessment_of(session: Session, organisation_id: int, entity_id: int, number: int) -> Assessment | None:
     """Find one assessment of an organisation."""
     row = session.get(Assessment, (entity_id, number))
     return row if row is not None and row.organisation_id == organisation_id else None
+
+
+def assessments_named(
+    session: Session, organisation_id: int, names: Sequence[tuple[int, int]]
+) -> list[tuple[Assessment, str | None]]:
+    """Find assessments by the numbers of their entities and their own, each with what it was made from."""
+    chosen = select(Assessment, AssessmentInputs.content).outerjoin(AssessmentInputs, _SAME)
+    of = chosen.where(Assessment.organisation_id == organisation_id)
+    key = tuple_(Assessment.entity_id, Assessment.number)
+    return [
+        (row, content)
+        for begin in range(0, len(names), _NAMES_AT_A_TIME)
+        for row, content in session.execute(of.where(key.in_(names[begin : begin + _NAMES_AT_A_TIME])))
+    ]
+
+
+_NAMES_AT_A_TIME = 1_000
+"""So that no database's limit of parameters is met."""
 
 
 def first_assessment_from(session: Session, entity_id: int, as_of_us: int, after: int) -> int | None:

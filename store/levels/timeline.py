@@ -42,7 +42,7 @@ from fivefold.store.tables.entities import (
     ValueScore,
 )
 from fivefold.store.tables.events import Decision, Policy
-from fivefold.store.tables.levels import Assessment, OverrideRow, Transition
+from fivefold.store.tables.levels import Assessment, AssessmentInputs, OverrideRow, Transition
 from fivefold.store.tables.queue import QueueWork
 
 
@@ -84,8 +84,9 @@ class EventRow(NamedTuple):
         about: such as the tag, the number of a case, or a name; of a level the status of its assessment.
         before: what held before; a level by number.
         after: what holds since; a level by number.
-        reason: why, or the breakdown of an assessment.
+        reason: why; of a level what the breakdown of its assessment is written from.
         by: who did it.
+        content: what the assessment of a level was made from.
     """
 
     kind: str
@@ -97,6 +98,7 @@ class EventRow(NamedTuple):
     after: str | None
     reason: str | None
     by: str | None
+    content: str | None
 
 
 class _Source(NamedTuple):
@@ -176,10 +178,10 @@ def _behind(source: _Source, at: Any, place: int) -> Any:
 
 
 def _source(kind: Event, number: Any, clocks: tuple[Any, Any], *details: Any) -> _Source:
-    """Select about, before, after, reason and by of a kind as text, as far as it has them."""
+    """Select about, before, after, reason, by and content of a kind as text, as far as it has them."""
     happened, known = clocks
-    filled = [*details, *[null()] * (5 - len(details))]
-    names = ("about", "before", "after", "reason", "by_whom")
+    filled = [*details, *[null()] * (6 - len(details))]
+    names = ("about", "before", "after", "reason", "by_whom", "content")
     statement: Select[Any] = select(
         literal(kind.value).label("kind"),
         cast(number, BigInteger).label("number"),
@@ -226,14 +228,18 @@ def _facts() -> list[_Source]:
 
 
 def _assessed() -> list[_Source]:
-    level = (Assessment.status, Transition.from_level, Transition.to_level, Assessment.breakdown, Transition.source)
-    same = and_(Assessment.entity_id == Transition.entity_id, Assessment.number == Transition.number)
+    reached = (Assessment.status, Transition.from_level, Transition.to_level)
+    level = (*reached, Assessment.breakdown, Transition.source, AssessmentInputs.content)
+    same, inputs = (
+        and_(table.entity_id == Transition.entity_id, table.number == Transition.number)
+        for table in (Assessment, AssessmentInputs)
+    )
     value = (ValueScore.model, null(), ValueScore.score, ValueScore.segment)
     return [
         _of(
             _source(Event.LEVEL, Transition.number, (Transition.at_us,) * 2, *level),
             Transition.entity_id == _ENTITY,
-            lambda rows: rows.outerjoin(Assessment, same),
+            lambda rows: rows.outerjoin(Assessment, same).outerjoin(AssessmentInputs, inputs),
         ),
         _of(
             _source(Event.VALUE, ValueScore.as_of_us, (ValueScore.as_of_us,) * 2, *value),

@@ -100,7 +100,7 @@ class ItemRow(NamedTuple):
         since_us: when it came.
         from_level: of a rise, as `to_level`; of an override `to_level` is what is asked for.
         level: the present one.
-        detail: the breakdown of an assessment, a reason, or an error, by its kind.
+        detail: a reason or an error, by its kind.
         about: what a change is about; the status of a failure.
         by: who asked for it.
     """

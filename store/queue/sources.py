@@ -114,7 +114,7 @@ def _quarantine_source() -> Source:
 def _rise_source() -> Source:
     columns = (
         *(Transition.entity_id, Transition.number, Transition.at_us, Transition.entity_id),
-        *(Transition.from_level, Transition.to_level, Assessment.breakdown, Assessment.status, null()),
+        *(Transition.from_level, Transition.to_level, null(), Assessment.status, null()),
     )
     same = and_(Assessment.entity_id == Transition.entity_id, Assessment.number == Transition.number)
     return Source(Kind.RISE, columns, (IS_RISE, Transition.at_us > number_parameter("rises_us")), (Assessment, same))

@@ -1,6 +1,6 @@
 """Rulesets: families, drafts, versions, what is active. Nothing here begins or ends a transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 
 from sqlalchemy import func, select
@@ -42,6 +42,16 @@ def rulesets_of_versions(session: Session, version_ids: Sequence[int]) -> dict[i
     )
     rows = session.execute(statement.where(RulesetVersion.id.in_(version_ids)))
     return {row.id: (row.name, row.number) for row in rows}
+
+
+def canonicals_of(session: Session, organisation_id: int, hashes: Collection[str]) -> dict[str, str]:
+    """Read the canonical form of rulesets by the hashes of their content, whichever version has it."""
+    if not hashes:
+        return {}
+    of = (RulesetVersion.organisation_id == organisation_id, RulesetVersion.content_hash.in_(sorted(hashes)))
+    first = select(func.min(RulesetVersion.id)).where(*of).group_by(RulesetVersion.content_hash)
+    statement = select(RulesetVersion.content_hash, RulesetVersion.canonical).where(RulesetVersion.id.in_(first))
+    return {row.content_hash: row.canonical for row in session.execute(statement)}
 
 
 def families_of(session: Session, organisation_id: int, type_id: int | None = None, part: Part = WHOLE) -> Page[Family]:

@@ -35,7 +35,8 @@ class Assessment(Base):
         version_id: the ruleset that assessed; None where none applied.
         source: rules, override, decay or expiry.
         level: what holds, from 1; None for no level.
-        breakdown: canonical JSON; None once erased.
+        breakdown: what it is written from when it is read, a JSON array as `risk.engine.explain.stored` writes it;
+            without a ruleset, and as older programs stored it, the text itself, a JSON object; None once erased.
         batch: of the call that made it.
     """
 
@@ -58,10 +59,26 @@ class Assessment(Base):
     batch: Mapped[int | None] = mapped_column(BigInteger)
 
 
-class AssessmentInputs(Base):
-    """The inputs of an assessment, apart from it, so that they can be erased (canonical JSON; None once erased).
+class InputLayout(Base):
+    """What the inputs of many assessments share: nothing about a person, so that it stays. Written once.
 
     Attributes:
+        name: the SHA-256 of the content, which each of them names.
+        content: canonical JSON, as `usecases.levels.content.inputs` writes it.
+    """
+
+    __tablename__ = "input_layouts"
+
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION), primary_key=True)
+    name: Mapped[str] = mapped_column(String(HASH_CHARACTERS), primary_key=True)
+    content: Mapped[str] = mapped_column(Text)
+
+
+class AssessmentInputs(Base):
+    """The inputs of an assessment, apart from it, so that they can be erased.
+
+    Attributes:
+        content: JSON, as `usecases.levels.content.inputs` writes it; None once erased.
         salt: of `sha256`; None once erased.
         sha256: of the inputs and the breakdown, as `store.audit.history.content_digest` makes it.
     """

@@ -18,6 +18,7 @@ from fivefold.store.tables.levels import Assessment, AssessmentInputs, DueMark, 
 from fivefold.store.tables.rulesets import Family, RulesetVersion
 from fivefold.usecases.ingest.entities import RowCounts, put_entities
 from fivefold.usecases.ingest.transactions import TransactionCounts, add_transactions
+from fivefold.usecases.levels.content.breakdowns import breakdown_text
 from fivefold.usecases.levels.value_scores import EntityScorer
 from fivefold.usecases.levels.worker import BatchResult, run_batch
 from fivefold.usecases.shared.actors import Actor
@@ -237,6 +238,11 @@ class Bank:
     def assessments(self, name: str = "a") -> list[Assessment]:
         """Its whole history, the first one first."""
         return self._rows(Assessment, name, Assessment.number)
+
+    def breakdown(self, name: str = "a", number: int = -1) -> str:
+        """What people read of one of its assessments, canonical JSON."""
+        with Session(self.engine) as session:
+            return breakdown_text(session, self.assessments(name)[number]) or ""
 
     def inputs(self, name: str = "a") -> list[AssessmentInputs]:
         return self._rows(AssessmentInputs, name, AssessmentInputs.number)

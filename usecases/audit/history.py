@@ -142,6 +142,9 @@ class HistoryCheck:
             name = f"{row['entity_id']}.{row['number']}"
             self._report(row["organisation_id"], 0, f"transition {name} belongs to no assessment")
         self._standings.compare(connection, only)
+        for row in history_reading.layouts(connection, only):
+            if sha256(row["content"].encode()).hexdigest() != row["name"]:
+                self._report(row["organisation_id"], 0, f"the layout {row['name']} of inputs was changed")
 
     def _compare_emptied(self) -> None:
         for of, number in self._expected.emptied_without_erasure():

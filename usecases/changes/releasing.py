@@ -28,7 +28,7 @@ from fivefold.risk.governance.backtest.compositions import Before, Composition, 
 from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.tables.levels import LevelRelease
 from fivefold.usecases.levels.assess import held_before
-from fivefold.usecases.levels.records import previous_of
+from fivefold.usecases.levels.content.inputs import previous_of
 
 MOST_MOMENTS = 400
 """Whom the withdrawn version decided on longer, or more often, is held."""

@@ -30,8 +30,9 @@ from fivefold.store.levels.levels import is_refreshing
 from fivefold.store.sql.clocks import ahead_error
 from fivefold.store.tables.entities import ValueScore
 from fivefold.store.tables.levels import Standing
+from fivefold.usecases.levels.content.inputs import types_of
 from fivefold.usecases.levels.portfolio import parts_of, read_parts, transactions_frame
-from fivefold.usecases.levels.records import NEVER_ASSESSED, types_of
+from fivefold.usecases.levels.records import NEVER_ASSESSED
 from fivefold.usecases.shared.entity_checks import FIELDS
 from fivefold.usecases.shared.rates import rates_for, stale_days
 from fivefold.usecases.shared.transaction_columns import KNOWN, OWNERS, read_columns, transaction_frame
@@ -146,7 +147,7 @@ class DecisionInputs:
     value_as_of_us: int | None
 
     def to_stored(self) -> dict[str, Any]:
-        """Give what is to be kept of it, so that `usecases.levels.records.read_inputs` reads it back."""
+        """Give what is to be kept of it, so that `usecases.levels.content.inputs.read_inputs` reads it back."""
         columns = self.inputs[sorted(set(self.inputs.columns) - {ENTITY, AS_OF})]
         return {
             "inputs": columns.row(0, named=True) if columns.width else {},

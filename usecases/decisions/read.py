@@ -24,8 +24,8 @@ from fivefold.store.ingest.entities import entity_named
 from fivefold.store.tables.events import Decision
 from fivefold.store.tables.events import Policy as PolicyRow
 from fivefold.usecases.decisions.decide import ENGINE, DecisionMade, decision_view, outcome_and_answer
+from fivefold.usecases.levels.content.inputs import read_inputs
 from fivefold.usecases.levels.explain import ValueSeen, visible_value
-from fivefold.usecases.levels.records import read_inputs
 from fivefold.usecases.levels.replay import Replayed, list_versions_used, replay_assessment
 from fivefold.usecases.shared.context import Context
 

@@ -5,13 +5,10 @@ looked at, the points and the floor. Never another case, a threshold, a conditio
 drawn can tell customers how to stay below it.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
-
-from sqlalchemy.orm import Session
 
 from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.compiler.value_types import Vocabulary, column_for, currency_of, vocabulary
@@ -32,10 +29,9 @@ from fivefold.risk.language.expressions import (
 from fivefold.risk.language.operators import Operators
 from fivefold.risk.language.peers import peers_of
 from fivefold.risk.language.ruleset import Case, Rule, Ruleset
-from fivefold.store.sql.database import read_once
-from fivefold.store.tables.levels import Assessment, AssessmentInputs
 from fivefold.store.tables.rulesets import RulesetVersion
-from fivefold.usecases.levels.read import breakdown_of, find_assessment
+from fivefold.usecases.levels.content.breakdowns import breakdown_of, inputs_of
+from fivefold.usecases.levels.read import find_assessment
 from fivefold.usecases.shared.context import Context
 
 NOT_APPLICABLE = "No ruleset applies, so there is no level"
@@ -97,7 +93,8 @@ def read_pattern_hits(context: Context, assessment: str) -> tuple[FiredRule, ...
         if row.breakdown is None or row.version_id is None:
             return ()
         ruleset = analyse_canonical(session.get_one(RulesetVersion, row.version_id).canonical).ruleset
-        fired = fired_rules(breakdown_of(session, row), ruleset, inputs_of(session, row))
+        breakdown = breakdown_of(session, row)
+        fired = {} if breakdown is None else fired_rules(breakdown, ruleset, inputs_of(session, row))
         return tuple(rule for name, rule in fired.items() if _looks_at_pattern(ruleset.rule(name)))
 
 
@@ -122,23 +119,13 @@ def read_reasons(context: Context, assessment: str) -> Reasons | None:
         return investigator_view(breakdown, ruleset, inputs_of(session, row))
 
 
-def inputs_of(session: Session, row: Assessment) -> Any:
-    """Give the inputs of an assessment as `usecases.levels.records` keeps them; None where they were erased."""
-
-    def read() -> Any:
-        content = session.get_one(AssessmentInputs, (row.entity_id, row.number)).content
-        return None if content is None else json.loads(content)
-
-    return read_once(session, ("inputs", row.entity_id, row.number), read)
-
-
 def investigator_view(breakdown: Mapping[str, Any], ruleset: Ruleset, inputs: Mapping[str, Any] | None) -> Reasons:
     """Cut a breakdown down to what held.
 
     Args:
         breakdown: as `risk.engine.explain.breakdown.as_json_text` writes it.
         ruleset: that it is of.
-        inputs: the inputs as `usecases.levels.records` keeps them; None once they were erased.
+        inputs: the inputs by their keys, and what was kept with them; None once they were erased.
     """
     rules = tuple(fired_rules(breakdown, ruleset, inputs).values())
     return Reasons(shown_line(breakdown["status"], breakdown["line"]), breakdown["score"], rules)

@@ -15,6 +15,7 @@ from fivefold.store.audit import history
 from fivefold.store.audit.standings import COLUMNS, with_standing
 from fivefold.store.levels import leases as claims
 from fivefold.store.levels.assessment_queue import Reason
+from fivefold.store.levels.layouts import add_layouts
 from fivefold.store.levels.leases import Batch
 from fivefold.store.levels.summaries import store_summaries
 from fivefold.store.sql.bulk import delete_rows, write_rows
@@ -23,6 +24,7 @@ from fivefold.store.tables.rulesets import Family, RulesetVersion
 from fivefold.store.webhooks.outbox import NewEvent, add_events
 from fivefold.usecases.audit import record as audit
 from fivefold.usecases.levels.assess import AssessmentResult
+from fivefold.usecases.levels.content.inputs import layout_name
 from fivefold.usecases.levels.records import AssessmentRecord, CurrentValue
 from fivefold.usecases.levels.value_scores import EntityScores
 from fivefold.usecases.shared.actors import Actor
@@ -103,6 +105,7 @@ def store_result(session: Session, batch: Batch, result: AssessmentResult, actor
     of = batch.organisation_id
     new = [each._replace(inputs=with_standing(each.inputs, _stands(each))) for each in records if not each.same]
     batch_number = history.new_batch()
+    add_layouts(session, of, {layout_name(layout): layout for layout in {each.layout for each in new if each.layout}})
     write_rows(session, "assessments", _ASSESSMENT, (_assessment(each, of, batch_number) for each in new))
     bound = _bound(new)
     inputs_rows = [(each.entity_id, each.number, each.inputs, *pair) for each, pair in zip(new, bound, strict=True)]

@@ -1,6 +1,5 @@
 """Levels as people and programs ask for them: stored, refreshed behind the answer, or computed for it."""
 
-import json
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,10 +20,10 @@ from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.levels.failures import AssessmentFailure, assessment_failures
 from fivefold.store.levels.markings import due_state
 from fivefold.store.sql.clocks import ahead_error, ahead_message, latest_us
-from fivefold.store.sql.database import read_once
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import Assessment, DueMark, Standing, Transition
 from fivefold.store.tables.rulesets import RulesetVersion
+from fivefold.usecases.levels.content.breakdowns import breakdown_of, lines_of_records, stored_record
 from fivefold.usecases.levels.portfolio import parts_of
 from fivefold.usecases.levels.records import NEVER_ASSESSED
 from fivefold.usecases.levels.value_scores import EntityScorer
@@ -161,9 +160,12 @@ def level_history(context: Context, type_name: str, external_id: str, part: Part
     with context.reading() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id)
         names = (None, *levels_of(session, context.organisation_id))
+        page = levels.assessments_of(session, entity.id, part)
+        records = [stored_record(row, content) for row, _, content in page]
+        lines = lines_of_records(session, context.organisation_id, records)
 
-        def line(row: tuple[Assessment, Transition | None]) -> HistoryLine:
-            assessment, transition = row
+        def line(row: tuple[Assessment, Transition | None, str | None]) -> HistoryLine:
+            assessment, transition, _ = row
             return HistoryLine(
                 assessment=f"{assessment.entity_id}.{assessment.number}",
                 at_us=assessment.as_of_us,
@@ -173,10 +175,10 @@ def level_history(context: Context, type_name: str, external_id: str, part: Part
                 source=assessment.source,
                 ruleset=levels.ruleset_named(session, assessment.version_id),
                 reached=transition is not None,
-                line="" if assessment.breakdown is None else breakdown_of(session, assessment)["line"],
+                line=lines.get((entity.id, assessment.number), ""),
             )
 
-        return levels.assessments_of(session, entity.id, part).map(line)
+        return page.map(line)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,14 +230,6 @@ def find_assessment(session: Session, actor: Actor, name: str) -> Assessment:
 
 _NUMBERED = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})")
 """Fewer digits than a database's integers hold."""
-
-
-def breakdown_of(session: Session, row: Assessment) -> Any:
-    """Give the breakdown of an assessment; None where it was erased. In a session of one moment it is parsed once."""
-    written = row.breakdown
-    if written is None:
-        return None
-    return read_once(session, ("breakdown", row.entity_id, row.number), lambda: json.loads(written))
 
 
 def _waits(mark: DueMark | None, now: int) -> bool:

@@ -1,99 +1,22 @@
 """Assessments as they are stored: compared with the last one, and kept with the inputs that repeat them to the byte."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import repeat
 from typing import Any, NamedTuple
 
 import polars as pl
 
 from fivefold.domain.canonical import canonical_json
 from fivefold.risk.compiler.analysis import AnalysedRuleset
-from fivefold.risk.engine.assessments import STATUS, VERSIONS, Assessments
-from fivefold.risk.engine.explain.breakdown import as_json_text, explain_all
-from fivefold.risk.engine.levels import FLOORS_LOST, HELD_FLOOR, HELD_HARD_FLOOR, as_text, from_text
+from fivefold.risk.engine.assessments import STATUS, Assessments
+from fivefold.risk.engine.explain.stored import contents, outcome_texts
+from fivefold.risk.engine.levels import FLOORS_LOST, HELD_FLOOR, HELD_HARD_FLOOR, as_text
 from fivefold.risk.engine.next_change import NEXT, WHY, NextChange, next_changes
+from fivefold.risk.engine.program import TOTAL
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
 from fivefold.store.levels.assessment_queue import Reason
-
-_LETTERS: Mapping[str, Any] = {
-    "b": pl.Boolean,
-    "f": pl.Float64,
-    "i": pl.Int64,
-    "l": pl.List(pl.String),
-    "s": pl.String,
-}
-"""How the type of an input's column is written."""
-
-
-def replay_inputs(
-    assessments: Assessments, before: Mapping[int, Mapping[str, Any]], overrides: Mapping[int, Mapping[str, Any]]
-) -> list[str]:
-    """Write for each assessment what it was made from, as JSON.
-
-    Keys: `inputs` (by the key of each input), `types` (a letter for each, in their order), `previous` (level, when it
-    was entered and, where floors held, those: floor, hard floor, since when they are unknown; or null), `override`
-    (level and end, or null), `base` (the currency), `lists` (the version of each list, by when it began).
-    """
-    columns = assessments.inputs.drop(ENTITY, AS_OF)
-    types = types_of(columns)
-    rest = [
-        json.dumps({"base": assessments.base, "lists": {name: one.since for name, one in used.items()}, "types": types})
-        for used in assessments.versions
-    ]
-    inputs = columns.select(pl.struct(pl.all()).struct.json_encode()).to_series() if columns.width else repeat("{}")
-    contents = []
-    for (name, version), values in zip(assessments.outcomes.select(ENTITY, VERSIONS).iter_rows(), inputs, strict=False):
-        entity = int(name)
-        content = json.dumps(
-            {
-                "previous": _held_before(before.get(entity)),
-                "override": _pair(overrides.get(entity), "level", "until_us"),
-            }
-        )[:-1]
-        contents.append(f'{content}, "inputs": {values}, {rest[version][1:]}')
-    return contents
-
-
-def types_of(columns: pl.DataFrame) -> str:
-    """Write the types of columns, a letter for each, in their order."""
-    letters = {str(kind): letter for letter, kind in _LETTERS.items()}
-    return "".join(letters[str(kind)] for kind in columns.dtypes)
-
-
-def _held_before(row: Mapping[str, Any] | None) -> list[Any] | None:
-    pair: list[Any] | None = _pair(row, "rules_level", "entered_us")
-    if pair is None or row is None or not row["floor"]:
-        return pair
-    return [*pair, row["floor"], row["hard_floor"], row["floors_lost"]]
-
-
-def previous_of(values: list[Any] | None, entity: str) -> pl.DataFrame | None:
-    """Give what was held before, as it was kept, in the frame that the engine reads; None for nothing."""
-    if values is None:
-        return None
-    level, entered, *floors = values
-    floor, hard_floor, lost = floors or (0, 0, None)
-    row = {ENTITY: entity, "level": level, "entered": entered, "floor": floor, "hard_floor": hard_floor}
-    schema = {ENTITY: pl.String, **dict.fromkeys(("level", "entered", "floor", "hard_floor"), pl.Int64)}
-    return pl.DataFrame([row], schema=schema).with_columns(from_text(pl.Series([lost], dtype=pl.String)))
-
-
-def _pair(row: Mapping[str, Any] | None, level: str, moment: str) -> list[int | None] | None:
-    return None if row is None or row[level] is None else [row[level], row[moment]]
-
-
-def read_inputs(content: str, as_of_us: int, entity: str) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """Read what was kept: the frame of one row that the engine was given, and everything else."""
-    inputs = json.loads(content)
-    names = list(inputs["inputs"])
-    schema = {name: _LETTERS[letter] for name, letter in zip(names, inputs["types"], strict=True)}
-    moment = pl.DataFrame({ENTITY: [entity], AS_OF: [as_of_us]}, schema={ENTITY: pl.String, AS_OF: pl.Int64})
-    values = pl.DataFrame([[inputs["inputs"][name]] for name in names], schema=schema, strict=True) if names else moment
-    return (moment.hstack(values) if names else moment), inputs
-
+from fivefold.usecases.levels.content.inputs import stored_inputs
 
 NEVER_ASSESSED = "never assessed"
 NO_RULESET = "no ruleset"
@@ -131,7 +54,7 @@ _KEPT = (
     "entered",
     "may_move_down_on",
 )
-"""What is kept of an outcome: the breakdown tells the rest, such as every rule's case and points."""
+"""What is kept of an outcome by itself: its codes tell the rest, such as every rule's case and points."""
 
 
 class CurrentValue(NamedTuple):
@@ -156,9 +79,10 @@ class AssessmentRecord(NamedTuple):
         hard_floor: the highest one that holds and that no override goes below.
         floors_lost: since when floors rest on what is unknown, as text; None where none does.
         override_id: the override that is live.
-        breakdown: canonical JSON.
+        breakdown: what it is written from, by `risk.engine.explain.stored`; without a ruleset its text.
         next_us: when it is to be looked at again, for `next_reason`; None where nothing is to come.
         inputs: what it was made from, JSON; empty where it comes to the same, since that is not stored again.
+        layout: what it shares of that with others; empty likewise, and without a ruleset.
         digest: of its content without its moment.
         same: it comes to the same as the last one, so that it is no assessment of its own.
         level_since_us: when the level was reached; 0 where there was never one.
@@ -186,6 +110,7 @@ class AssessmentRecord(NamedTuple):
     next_us: int | None
     next_reason: Reason
     inputs: str = ""
+    layout: str = ""
     digest: str = ""
     same: bool = False
     level_since_us: int = 0
@@ -201,18 +126,16 @@ def _going_on(record: AssessmentRecord, before: Mapping[str, Any] | None) -> Ass
     return record._replace(level_since_us=since, value=value)
 
 
-def content_digest_of(record: AssessmentRecord) -> str:
+def content_digest_of(record: AssessmentRecord, content: bytes) -> str:
     """Hash the content of an assessment without its moment: an equal one is not stored again.
 
-    Inputs are part of it as the breakdown writes them: an age that has grown by a second is no change.
+    *content* is what its breakdown says: an age that has grown by a second is no change.
     """
     parts: tuple[Any, ...] = (record.version_id, record.status, record.level, record.rules_level)
     parts += (record.floor, record.hard_floor, record.override_id)
     if record.floors_lost is not None or record.held_floor != record.floor:
         parts += (record.held_floor, record.floors_lost)
-    # The breakdown is canonical JSON and begins with its moment; without a ruleset it has none.
-    _, _, content = record.breakdown.partition(',"content_hash":')
-    return sha256(f"{parts}\n{content or record.breakdown}".encode()).hexdigest()
+    return sha256(f"{parts}\n".encode() + content).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,11 +172,13 @@ class AssessmentContext:
         rows = zip(
             assessments.outcomes.select(*_KEPT, as_text()).iter_rows(named=True),
             following.iter_rows(named=True),
-            explain_all(assessments),
+            assessments.program.total.texts(assessments.outcomes[TOTAL].to_list()),
+            outcome_texts(assessments),
+            contents(assessments),
             strict=True,
         )
         records = []
-        for row, following_row, explained in rows:
+        for row, following_row, score, codes, content in rows:
             entity = int(row[ENTITY])
             others = ((moves.get(row[ENTITY]), Reason.TIME), (list_begins, Reason.LIST))
             ends = (self.dated.get(entity), Reason.DATED)
@@ -273,22 +198,22 @@ class AssessmentContext:
                 held_floor=row[HELD_FLOOR],
                 hard_floor=row[HELD_HARD_FLOOR],
                 floors_lost=row[FLOORS_LOST],
-                score=explained.score if applies else "",
+                score=score if applies else "",
                 entered_us=row["entered"],
                 may_move_down_us=row["may_move_down_on"],
                 override_id=self.overrides[entity]["id"] if row["overridden"] else None,
-                breakdown=as_json_text(explained),
+                breakdown=codes,
                 next_us=next_us,
                 next_reason=reason,
             )
-            records.append(self._compared(one))
+            records.append(self._compared(one, content))
         return self._with_inputs(assessments, records)
 
     def _with_inputs(self, assessments: Assessments, records: Sequence[AssessmentRecord]) -> list[AssessmentRecord]:
         """Add what they were made from to those that come to something else: of the others it is not stored."""
         new = assessments.where(pl.Series([not each.same for each in records]))
-        contents = iter(replay_inputs(new, self.before, self.overrides))
-        return [each if each.same else each._replace(inputs=next(contents)) for each in records]
+        made_from = iter(stored_inputs(new, self.before, self.overrides))
+        return [each if each.same else each._replace(**next(made_from)._asdict()) for each in records]
 
     def without_ruleset(self, entity: int) -> AssessmentRecord:
         """Give what is stored where no ruleset is active: no level, but one that was set by hand, until it ends."""
@@ -296,6 +221,7 @@ class AssessmentContext:
         until = None if override is None else override["until_us"]
         live = override if until is None or self.as_of < until else None
         line = "No ruleset is active for this type, so there is no level" + (" but the one set by hand" if live else "")
+        breakdown = canonical_json({"status": NO_RULESET, "line": line, "level": ""})
         return self._compared(
             AssessmentRecord(
                 entity_id=entity,
@@ -315,16 +241,17 @@ class AssessmentContext:
                 entered_us=None,
                 may_move_down_us=None,
                 override_id=live["id"] if live else None,
-                breakdown=canonical_json({"status": NO_RULESET, "line": line, "level": ""}),
+                breakdown=breakdown,
                 next_us=until if live else None,
                 next_reason=Reason.EXPIRY if live and until else Reason(0),
                 inputs="{}",
-            )
+            ),
+            breakdown.encode(),
         )
 
-    def _compared(self, record: AssessmentRecord) -> AssessmentRecord:
+    def _compared(self, record: AssessmentRecord, content: bytes) -> AssessmentRecord:
         """Number an assessment, or give it the number of the last one where it comes to the same."""
-        before, digest = self.before.get(record.entity_id), content_digest_of(record)
+        before, digest = self.before.get(record.entity_id), content_digest_of(record, content)
         record = _going_on(record, before)
         if before is None or before["digest"] != digest:
             return record._replace(digest=digest)

@@ -6,22 +6,23 @@ from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
 from fivefold.risk.engine.assessments import VERSIONS, Assessments
 from fivefold.risk.engine.explain.breakdown import as_json_text, explain
+from fivefold.risk.engine.explain.stored import WORDS
 from fivefold.risk.engine.outcomes import assess_inputs
 from fivefold.risk.engine.program import program_for
-from fivefold.risk.facts.portfolio import ENTITY, ListVersion
+from fivefold.risk.facts.portfolio import ListVersion
 from fivefold.store.accounts.lists import list_rows
-from fivefold.store.tables.levels import AssessmentInputs
-from fivefold.store.tables.rulesets import RulesetVersion
+from fivefold.store.rulesets.rulesets import canonicals_of
+from fivefold.store.tables.levels import Assessment
+from fivefold.usecases.levels.content.breakdowns import breakdown_text, inputs_of, words_of_breakdown
+from fivefold.usecases.levels.content.inputs import inputs_frame, override_of, previous_of
 from fivefold.usecases.levels.persist import ENGINE
 from fivefold.usecases.levels.read import find_assessment
-from fivefold.usecases.levels.records import previous_of, read_inputs
 from fivefold.usecases.shared.context import Context
 
 
@@ -31,9 +32,10 @@ class Replayed:
 
     Attributes:
         same: the very same bytes came out.
-        stored: the breakdown that is stored, canonical JSON.
-        made: the one that was made now.
+        stored: the breakdown of what is stored, canonical JSON.
+        breakdown_now: the one that was made now.
         engine: the version of the engine that made the stored one; now it is `ENGINE`.
+        words: the number of the words that it had then; None where its text is stored. Now it is `WORDS`.
     """
 
     assessment: str
@@ -42,10 +44,19 @@ class Replayed:
     breakdown_now: str
     engine: str
     engine_now: str = ENGINE
+    words: int | None = None
+    words_now: int = WORDS
+
+    @property
+    def in_other_words(self) -> bool:
+        """Whether the breakdown was in other words when it was made: it is shown in those of now."""
+        return self.words not in {None, self.words_now}
 
 
 def replay_assessment(context: Context, name: str) -> Replayed:
     """Make an assessment, such as 12.3, again from its recorded inputs and versions.
+
+    What comes out is compared with the breakdown of what was recorded to have come out, to the byte.
 
     Raises:
         NotFoundError: there is no such assessment.
@@ -53,30 +64,24 @@ def replay_assessment(context: Context, name: str) -> Replayed:
     """
     with context.reading() as session:
         assessment = find_assessment(session, context.actor, name)
-        content = session.get_one(AssessmentInputs, (assessment.entity_id, assessment.number)).content
-        if assessment.breakdown is None or content is None:
+        stored, kept = breakdown_text(session, assessment), inputs_of(session, assessment)
+        if stored is None or kept is None:
             raise ConflictError(f"assessment {name} was erased: what it was made from is gone")
-        ruleset_hash = json.loads(assessment.breakdown).get("content_hash")
+        ruleset_hash = json.loads(stored).get("content_hash")
         if ruleset_hash is None:
             raise ConflictError(
                 f"no ruleset was active when assessment {name} was made: there is nothing to make again"
             )
-        canonical = session.scalars(
-            select(RulesetVersion.canonical)
-            .where(
-                RulesetVersion.organisation_id == context.organisation_id, RulesetVersion.content_hash == ruleset_hash
-            )
-            .limit(1)
-        ).one()
-        inputs, replay_inputs = read_inputs(content, assessment.as_of_us, str(assessment.entity_id))
-        versions = list_versions_used(session, context.organisation_id, replay_inputs["lists"])
-        replayed = _assessed(analyse_canonical(canonical), versions, inputs, replay_inputs)
+        canonical = canonicals_of(session, context.organisation_id, [ruleset_hash])[ruleset_hash]
+        versions = list_versions_used(session, context.organisation_id, kept["lists"])
+        replayed = _assessed(analyse_canonical(canonical), versions, kept, assessment)
         return Replayed(
             assessment=name,
-            same=replayed == assessment.breakdown,
-            stored=assessment.breakdown,
+            same=replayed == stored,
+            stored=stored,
             breakdown_now=replayed,
             engine=assessment.engine,
+            words=words_of_breakdown(assessment),
         )
 
 
@@ -90,20 +95,11 @@ def list_versions_used(session: Session, organisation_id: int, used: Mapping[str
 
 
 def _assessed(
-    analysed: AnalysedRuleset, versions: dict[str, ListVersion], inputs: pl.DataFrame, replay_inputs: dict[str, Any]
+    analysed: AnalysedRuleset, versions: dict[str, ListVersion], kept: Mapping[str, Any], assessment: Assessment
 ) -> str:
-    program = program_for(analysed, versions, replay_inputs["base"])
-    previous = previous_of(replay_inputs["previous"], inputs[ENTITY][0])
-    override = override_of(inputs, replay_inputs["override"])
-    outcomes = assess_inputs(program, inputs, previous, override).with_columns(pl.lit(0, pl.Int32).alias(VERSIONS))
-    return as_json_text(
-        explain(Assessments(program, inputs, outcomes, versions=(versions,), base=replay_inputs["base"]), 0)
-    )
-
-
-def override_of(inputs: pl.DataFrame, pair: list[int | None] | None) -> pl.DataFrame | None:
-    """Give an override, as it was kept, in the frame that the engine reads; None for nothing."""
-    if pair is None:
-        return None
-    schema = {ENTITY: pl.String, "level": pl.Int64, "until": pl.Int64}
-    return pl.DataFrame([(inputs[ENTITY][0], *pair)], schema=schema, orient="row")
+    entity, base = str(assessment.entity_id), kept["base"]
+    program = program_for(analysed, versions, base)
+    inputs = inputs_frame(kept, assessment.as_of_us, entity)
+    held = previous_of(kept["previous"], entity), override_of(kept["override"], entity)
+    outcomes = assess_inputs(program, inputs, *held).with_columns(pl.lit(0, pl.Int32).alias(VERSIONS))
+    return as_json_text(explain(Assessments(program, inputs, outcomes, versions=(versions,), base=base), 0))

@@ -13,8 +13,9 @@ from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.rulesets.rulesets import rulesets_of_versions
 from fivefold.store.tables.levels import Assessment
 from fivefold.store.tables.rulesets import RulesetVersion
-from fivefold.usecases.levels.explain import FiredRule, fired_rules, inputs_of
-from fivefold.usecases.levels.read import breakdown_of, find_assessment
+from fivefold.usecases.levels.content.breakdowns import breakdown_of, inputs_of
+from fivefold.usecases.levels.explain import FiredRule, fired_rules
+from fivefold.usecases.levels.read import find_assessment
 from fivefold.usecases.portfolio.current_levels import DecidedBy
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context

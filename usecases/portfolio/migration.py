@@ -203,7 +203,7 @@ def list_movers(
         names = settings_of(session, of).levels
         span = Span(organisation_id=of, type_id=kind, since_day=since, until_day=until)
         page = movers_between(session, span, _number(from_level, names), _number(to_level, names), part)
-        show = shower_of(session, [row.last for row in page], names)
+        show = shower_of(session, context.organisation_id, [row.last for row in page], names)
         known = (None, *names)
         return page.map(
             lambda row: Mover(

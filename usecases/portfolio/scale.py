@@ -6,7 +6,8 @@ from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.risk.engine.assessments import Status
 from fivefold.risk.language.ruleset import PointsScore, Score, WeightedScore
 from fivefold.store.tables.rulesets import RulesetVersion
-from fivefold.usecases.levels.read import breakdown_of, find_assessment
+from fivefold.usecases.levels.content.breakdowns import breakdown_of
+from fivefold.usecases.levels.read import find_assessment
 from fivefold.usecases.shared.context import Context
 
 
@@ -37,10 +38,10 @@ def read_scale(context: Context, assessment: str, *, with_thresholds: bool) -> S
     """
     with context.reading() as session:
         row = find_assessment(session, context.actor, assessment)
-        if row.breakdown is None or row.version_id is None:
+        if row.version_id is None:
             return None
         breakdown = breakdown_of(session, row)
-        if breakdown["status"] != Status.ASSESSED:
+        if breakdown is None or breakdown["status"] != Status.ASSESSED:
             return None
         ruleset = analyse_canonical(session.get_one(RulesetVersion, row.version_id).canonical).ruleset
     score_level, floor = breakdown["score_level"], breakdown["floor"]

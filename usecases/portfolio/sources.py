@@ -31,8 +31,9 @@ from fivefold.store.levels.sources import MOST_VERSIONS, Asked, Fact, FactRow, f
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.levels import Assessment
 from fivefold.store.tables.rulesets import RulesetVersion
-from fivefold.usecases.levels.explain import input_named, inputs_of, inputs_shown, outcomes_shown
-from fivefold.usecases.levels.read import breakdown_of, find_assessment
+from fivefold.usecases.levels.content.breakdowns import breakdown_of, inputs_of
+from fivefold.usecases.levels.explain import input_named, inputs_shown, outcomes_shown
+from fivefold.usecases.levels.read import find_assessment
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
 
@@ -112,14 +113,15 @@ def sources_of(context: Context, assessment: str) -> AssessmentSources | None:
     """
     with context.reading() as session:
         row = find_assessment(session, context.actor, assessment)
-        if row.breakdown is None:
+        breakdown = breakdown_of(session, row)
+        if breakdown is None:
             return None
         if row.version_id is None:
             return AssessmentSources(as_of_us=row.as_of_us, rules=())
         analysed = analyse_canonical(session.get_one(RulesetVersion, row.version_id).canonical)
         ruleset, names = analysed.ruleset, analysed.names
         inputs = inputs_of(session, row)
-        shown = outcomes_shown(breakdown_of(session, row))
+        shown = outcomes_shown(breakdown)
         behind = [{} if inputs is None else inputs_shown(outcome, ruleset, inputs) for outcome in shown]
         told = {} if inputs is None else _told(session, row, ruleset, inputs["inputs"], behind)
         rules = tuple(

@@ -1,7 +1,7 @@
 """What happened about one entity, on one timeline with two clocks: when it happened, and when it was known here."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -10,6 +10,7 @@ from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.levels.timeline import LABELS, Clock, Event, EventRow, events_of
+from fivefold.usecases.levels.content.breakdowns import Name, StoredRecord, lines_of_records
 from fivefold.usecases.levels.explain import shown_line
 from fivefold.usecases.shared.api_fields import Moment, shown_as
 from fivefold.usecases.shared.context import Context
@@ -84,10 +85,16 @@ def list_events(
         entity = entity_named(session, context.organisation_id, type_name, external_id)
         names = (None, *levels_of(session, context.organisation_id))
         rows = events_of(session, entity.id, sorted(wanted), clock, context.now(), part)
-        return rows.map(lambda row: _shown(row, entity.id, names))
+        records = [
+            StoredRecord(entity.id, row.number, row.happened_us, row.about or "", row.reason, row.content)
+            for row in rows
+            if row.kind == Event.LEVEL
+        ]
+        lines = lines_of_records(session, context.organisation_id, records)
+        return rows.map(lambda row: _shown(row, entity.id, names, lines))
 
 
-def _shown(row: EventRow, entity_id: int, names: Sequence[str | None]) -> TimelineEvent:
+def _shown(row: EventRow, entity_id: int, names: Sequence[str | None], lines: Mapping[Name, str]) -> TimelineEvent:
     kind = Event(row.kind)
     before, after, about, reason = row.before, row.after, row.about, row.reason
     changes: tuple[AttributeChange, ...] = ()
@@ -96,7 +103,8 @@ def _shown(row: EventRow, entity_id: int, names: Sequence[str | None]) -> Timeli
     if kind is Event.ATTRIBUTES:
         changes, before, after = _changes(before, after), None, None
     elif kind is Event.LEVEL:
-        reason = "" if reason is None else shown_line(about or "", json.loads(reason)["line"])
+        line = lines.get((entity_id, row.number))
+        reason = "" if line is None else shown_line(about or "", line)
         about = None
     elif kind is Event.VALUE:
         after = None if after is None else f"{float(after):.2f}"

@@ -1,7 +1,6 @@
 """Who moved: from which level to which, when, why, and by which activation of a ruleset."""
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -20,6 +19,7 @@ from fivefold.store.portfolio.transitions import (
 )
 from fivefold.store.rulesets.rulesets import rulesets_of_versions
 from fivefold.store.tables.rulesets import Activation
+from fivefold.usecases.levels.content.breakdowns import Name, lines_of
 from fivefold.usecases.levels.explain import shown_line
 from fivefold.usecases.portfolio.current_levels import DecidedBy, level_numbers
 from fivefold.usecases.shared.api_fields import Moment, shown_as
@@ -112,21 +112,22 @@ def list_transitions(context: Context, filters: TransitionFilters = EVERY, part:
             until_us=filters.until_us,
         )
         page = transitions_among(session, wanted, part)
-        show = shower_of(session, page, names)
+        show = shower_of(session, of, page, names)
         return page.map(show)
 
 
 def shower_of(
-    session: Session, rows: Iterable[TransitionRow], names: Sequence[str]
+    session: Session, organisation_id: int, rows: Sequence[TransitionRow], names: Sequence[str]
 ) -> Callable[[TransitionRow], LevelReached]:
-    """Read by which versions and activations some levels were reached; give what shows one of them.
+    """Read by which versions and activations some levels were reached, and why; give what shows one of them.
 
     *names*: of the organisation's levels, the lowest first.
     """
     versions = {number for row in rows for number in _versions(row) if number is not None}
     rulesets = rulesets_of_versions(session, sorted(versions))
     activations = activations_of_versions(session, sorted(versions))
-    return lambda row: _shown(row, (None, *names), rulesets, activations)
+    lines = lines_of(session, organisation_id, [(row.transition.entity_id, row.transition.number) for row in rows])
+    return lambda row: _shown(row, (None, *names), rulesets, activations, lines)
 
 
 def _versions(row: TransitionRow) -> tuple[int | None, int | None]:
@@ -138,6 +139,7 @@ def _shown(
     names: Sequence[str | None],
     rulesets: Mapping[int, tuple[str, int]],
     activations: Sequence[Activation],
+    lines: Mapping[Name, str],
 ) -> LevelReached:
     reached, (version, before) = row.transition, _versions(row)
     changed = reached.number > 1 and version is not None and version != before
@@ -151,7 +153,7 @@ def _shown(
         at_us=reached.at_us,
         source=reached.source,
         assessment=f"{reached.entity_id}.{reached.number}",
-        line=_line(row),
+        line=_line(row, lines),
         decided_by=_decided_by(rulesets, version),
         decided_before_by=_decided_by(rulesets, before),
         activation=_activation(behind[-1]) if behind else None,
@@ -163,10 +165,9 @@ def _decided_by(rulesets: Mapping[int, tuple[str, int]], version: int | None) ->
     return DecidedBy(name=name, version=number) if name else None
 
 
-def _line(row: TransitionRow) -> str:
-    if row.assessment is None or row.assessment.breakdown is None:
-        return ""
-    return shown_line(row.assessment.status, json.loads(row.assessment.breakdown)["line"])
+def _line(row: TransitionRow, lines: Mapping[Name, str]) -> str:
+    line = lines.get((row.transition.entity_id, row.transition.number))
+    return "" if row.assessment is None or line is None else shown_line(row.assessment.status, line)
 
 
 def _activation(row: Activation) -> ActivationBehind:

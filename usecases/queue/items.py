@@ -4,7 +4,6 @@ An item waits as long as what it is about does: an override until it is decided,
 assessed. A rise waits until a person is done with it, and for 30 days at most.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
@@ -25,6 +24,7 @@ from fivefold.store.sql.database import add_alone
 from fivefold.store.tables.accounts import Member
 from fivefold.store.tables.queue import QueueWork
 from fivefold.usecases.changes.proposals import kinds_seen_by
+from fivefold.usecases.levels.content.breakdowns import Name, lines_of
 from fivefold.usecases.levels.explain import shown_line
 from fivefold.usecases.portfolio.current_levels import level_numbers
 from fivefold.usecases.shared.actors import OF_RISK, Role
@@ -151,10 +151,9 @@ def list_items(context: Context, role: Role, filters: QueueFilters = EVERYTHING,
         ConfigError: there is no such kind or level, the role sees none of it, or the part begins behind no key.
     """
     with context.reading() as session:
-        names = levels_of(session, context.organisation_id)
-        wanted = _wanted(session, context, role, filters, names)
+        wanted = _wanted(session, context, role, filters, levels_of(session, context.organisation_id))
         page = stored.items_among(session, wanted, filters.order, part)
-        return page.map(lambda row: _shown(row, (None, *names)))
+        return page.map(_shower(session, context.organisation_id, page))
 
 
 def count_items(context: Context, role: Role, filters: QueueFilters = EVERYTHING) -> list[QueueCount]:
@@ -168,12 +167,11 @@ def count_items(context: Context, role: Role, filters: QueueFilters = EVERYTHING
 def next_item(context: Context, role: Role, filters: QueueFilters, place: Key | None) -> tuple[QueueItem, Key] | None:
     """Give the item behind a place in the queue, and its own place; None behind the last one."""
     with context.reading() as session:
-        names = levels_of(session, context.organisation_id)
-        wanted = _wanted(session, context, role, filters, names)
+        wanted = _wanted(session, context, role, filters, levels_of(session, context.organisation_id))
         page = stored.items_among(session, wanted, filters.order, Part(1, place))
         if not page:
             return None
-        return _shown(page[0], (None, *names)), stored.key_of_item(page[0], filters.order)
+        return _shower(session, context.organisation_id, page)(page[0]), stored.key_of_item(page[0], filters.order)
 
 
 def item_at(place: Key) -> str:
@@ -198,7 +196,7 @@ def read_item(context: Context, role: Role, item: str) -> QueueItem | None:
         if role not in SEEN_BY[name.kind] or stored.subject_of(session, context.organisation_id, name) is None:
             raise NotFoundError(f"there is no item {item!r} in the queue")
         row = _waiting(session, context, role, name)
-        return None if row is None else _shown(row, (None, *levels_of(session, context.organisation_id)))
+        return None if row is None else _shower(session, context.organisation_id, [row])(row)
 
 
 def change_item(
@@ -243,9 +241,8 @@ def change_item(
         add_alone(session, work)
         said = {"item": item, "assigned_to": assigned_to, "revision": work.revision}
         context.record(session, "queue.done" if done else "queue.assigned", subject[:2], details=said)
-        names = (None, *levels_of(session, context.organisation_id))
         row = _waiting(session, context, role, name)
-        return None if row is None else _shown(row, names)
+        return None if row is None else _shower(session, context.organisation_id, [row])(row)
 
 
 def _key(name: ItemName) -> dict[str, str | int]:
@@ -331,7 +328,15 @@ def own_number(context: Context) -> int | None:
     return int(number) if kind == "member" else None
 
 
-def _shown(row: ItemRow, names: Sequence[str | None]) -> QueueItem:
+def _shower(session: Session, organisation_id: int, rows: Sequence[ItemRow]) -> Callable[[ItemRow], QueueItem]:
+    """Read why some levels rose; give what shows one of these rows."""
+    names = (None, *levels_of(session, organisation_id))
+    rises = [(row.number, row.step) for row in rows if row.kind == Kind.RISE]
+    lines = lines_of(session, organisation_id, rises)
+    return lambda row: _shown(row, names, lines)
+
+
+def _shown(row: ItemRow, names: Sequence[str | None], lines: Mapping[Name, str]) -> QueueItem:
     kind = Kind(row.kind)
     return QueueItem(
         item=_text_of(ItemName(kind, row.number, row.step)),
@@ -341,7 +346,7 @@ def _shown(row: ItemRow, names: Sequence[str | None]) -> QueueItem:
         level=names[row.level or 0],
         from_level=names[row.from_level or 0],
         to_level=names[row.to_level or 0],
-        reason=_REASONS[kind](row),
+        reason=_line(row, lines) if kind is Kind.RISE else _REASONS[kind](row),
         about=(row.about or "") if kind is Kind.CHANGE else "",
         assessment=f"{row.number}.{row.step}" if kind is Kind.RISE else None,
         asked_by=row.by,
@@ -354,9 +359,10 @@ def _shown(row: ItemRow, names: Sequence[str | None]) -> QueueItem:
     )
 
 
-def _line(row: ItemRow) -> str:
+def _line(row: ItemRow, lines: Mapping[Name, str]) -> str:
     """Give the arithmetic of the assessment in one line; nothing once it was erased."""
-    return "" if row.detail is None else shown_line(row.about or "", json.loads(row.detail)["line"])
+    line = lines.get((row.number, row.step))
+    return "" if line is None else shown_line(row.about or "", line)
 
 
 def _failure(row: ItemRow) -> str:
@@ -372,6 +378,5 @@ _REASONS: Final[Mapping[Kind, Callable[[ItemRow], str]]] = {
     Kind.CHANGE: _detail,
     Kind.FAILURE: _failure,
     Kind.QUARANTINE: _detail,
-    Kind.RISE: _line,
     Kind.REVIEW: lambda _: "",
 }

@@ -23,11 +23,12 @@ from fivefold.risk.governance.what_if.search import Direction, Subject
 from fivefold.risk.language.expressions import input_key
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.levels import levels
-from fivefold.store.tables.levels import Assessment, AssessmentInputs
+from fivefold.store.tables.levels import Assessment
 from fivefold.store.tables.rulesets import RulesetVersion
+from fivefold.usecases.levels.content.breakdowns import inputs_of
+from fivefold.usecases.levels.content.inputs import inputs_frame, override_of, previous_of
 from fivefold.usecases.levels.explain import gave_something, numbers_seen, visible_value
-from fivefold.usecases.levels.records import previous_of, read_inputs
-from fivefold.usecases.levels.replay import list_versions_used, override_of
+from fivefold.usecases.levels.replay import list_versions_used
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 
@@ -168,19 +169,19 @@ def read_what_if(
 
 def subject_of_assessment(session: Session, row: Assessment) -> Subject | None:
     """Give what an assessment was made from, ready to be changed; None where no ruleset took part, or it was erased."""
-    content = session.get_one(AssessmentInputs, (row.entity_id, row.number)).content
-    if content is None or row.breakdown is None or row.version_id is None:
+    kept = inputs_of(session, row)
+    if kept is None or row.breakdown is None or row.version_id is None:
         return None
     analysed = analyse_canonical(session.get_one(RulesetVersion, row.version_id).canonical)
-    inputs, kept = read_inputs(content, row.as_of_us, str(row.entity_id))
+    entity = str(row.entity_id)
     versions = list_versions_used(session, row.organisation_id, kept["lists"])
     return Subject(
         program_for(analysed, versions, kept["base"]),
         versions,
         kept["base"],
-        inputs,
-        previous_of(kept["previous"], str(row.entity_id)),
-        override_of(inputs, kept["override"]),
+        inputs_frame(kept, row.as_of_us, entity),
+        previous_of(kept["previous"], entity),
+        override_of(kept["override"], entity),
     )
 
 

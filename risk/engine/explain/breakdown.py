@@ -21,8 +21,8 @@ from fivefold.risk.engine.levels import (
     RULES_LEVEL,
     WITHHELD,
 )
-from fivefold.risk.engine.program import FLOOR, HARD_FLOOR, TOTAL, TOTAL_LEVEL
-from fivefold.risk.facts.portfolio import AS_OF, ENTITY
+from fivefold.risk.engine.program import FLOOR, HARD_FLOOR, TOTAL, TOTAL_LEVEL, Program
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY, ListVersion
 
 NAMED = (TOTAL_LEVEL, FLOOR, LEVEL, RULES_LEVEL, WITHHELD)
 """The columns of level numbers; a summary has the names of these levels."""
@@ -114,8 +114,9 @@ _AT_ONCE = 1_024
 """So many entities are explained together: enough to share words, and few enough for their words to fit in memory."""
 
 _FLOORS = (HARD_FLOOR, HELD_FLOOR, HELD_HARD_FLOOR)
-_ROW = (ENTITY, AS_OF, STATUS, TOTAL, *NAMED, MAY_MOVE_DOWN_ON, OVERRIDDEN, RAISED, *_FLOORS, VERSIONS)
-"""The columns of outcomes that are explained beside the rules."""
+OUTCOME = (TOTAL, *NAMED, MAY_MOVE_DOWN_ON, OVERRIDDEN, RAISED, *_FLOORS)
+"""The columns of outcomes that are explained beside the rules, but for whom, when, the status and the lists."""
+_ROW = (ENTITY, AS_OF, STATUS, *OUTCOME, VERSIONS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,25 +180,32 @@ def explain_all(assessments: Assessments, positions: Sequence[int] | None = None
     """
     rows = range(len(assessments)) if positions is None else positions
     for first in range(0, len(rows), _AT_ONCE):
-        yield from _Batch(assessments, rows[first : first + _AT_ONCE]).explanations()
+        columns = explained_columns(assessments, rows[first : first + _AT_ONCE])
+        yield from explain_columns(assessments.program, assessments.base, assessments.versions, columns)
+
+
+def explain_columns(
+    program: Program, base: str, versions: Sequence[Mapping[str, ListVersion]], columns: Columns
+) -> Iterator[Explanation]:
+    """Explain entities whose inputs and outcomes stand in columns; the other arguments are those of `Assessments`."""
+    return _Batch(program, base, versions, columns).explanations()
 
 
 class _Batch:
     """Some entities whose assessments are explained together."""
 
-    def __init__(self, assessments: Assessments, positions: Sequence[int]) -> None:
-        self._assessments = assessments
-        self._positions = positions
-        self._teller: Explainer = explainer_of(assessments.program, assessments.base)
-        self._columns: Columns = explained_columns(assessments, positions)
-        self._levels = ("", *assessments.program.ruleset.levels)
-        self._lists = [
-            {name: day_text(version.since) for name, version in versions.items()} for versions in assessments.versions
-        ]
+    def __init__(
+        self, program: Program, base: str, versions: Sequence[Mapping[str, ListVersion]], columns: Columns
+    ) -> None:
+        self._program = program
+        self._teller: Explainer = explainer_of(program, base)
+        self._columns = columns
+        self._levels = ("", *program.ruleset.levels)
+        self._lists = [{name: day_text(version.since) for name, version in each.items()} for each in versions]
 
     def explanations(self) -> Iterator[Explanation]:
         columns = self._columns
-        scores = self._assessments.program.total.texts(columns[TOTAL])
+        scores = self._program.total.texts(columns[TOTAL])
         rows = zip(*[columns[name] for name in _ROW], strict=True)
         explained = zip(rows, scores, self._teller.outcomes(columns), strict=True)
         unknown = self._open_questions()
@@ -208,7 +216,7 @@ class _Batch:
     def _explanation(
         self, place: int, row: Mapping[str, Any], score: str, rules: tuple[RuleOutcome, ...], unknown: Sequence[str]
     ) -> Explanation:
-        program, status = self._assessments.program, row[STATUS]
+        program, status = self._program, row[STATUS]
         names = {column: self._levels[row[column] or 0] for column in NAMED}
         total = Decimal(row[TOTAL]) / program.total.scale
         exact_score = score if Decimal(score) == total else f"{score} (exactly {total.normalize():f})"

@@ -282,6 +282,9 @@ _VALUES: Mapping[ValueType, Callable[[Any], str]] = {
     ValueType.MOMENT: day_text,
 }
 
+_ROUNDED = frozenset({ValueType.NUMBER, ValueType.FINDING, ValueType.MONEY, ValueType.MOMENT})
+"""The kinds of values of which words do not say all."""
+
 
 Cuts = Mapping[str, tuple[Decimal, ...]]
 """The numbers that inputs are compared with, by the inputs' keys."""
@@ -328,6 +331,21 @@ class InputDescription:
         if self.linked_by is not None:
             return f"{self.name} is {shown}, {path_words(row[path_of(self.key)], self.linked_by)}"
         return f"{self.name} is {shown if self.formula is None else self.formula.words(row, shown)}"
+
+    def shown(self, columns: Mapping[str, Sequence[Any]]) -> Sequence[Any]:
+        """Give the values of some entities: as words where these say more, or round, else as they are."""
+        if self.formula is not None or self.linked_by is not None:
+            rows = zip(*[columns[key] for key in self.keys], strict=True)
+            return [self.words(dict(zip(self.keys, row, strict=True))) for row in rows]
+        if self.column.kind not in _ROUNDED:
+            return columns[self.key]
+        exact: Any = () if self.column.kind is ValueType.MOMENT else int
+        return [
+            value
+            if value is None or isinstance(value, exact)
+            else value_words(value, self.column, self.currency, self.cuts)
+            for value in columns[self.key]
+        ]
 
 
 def describe_inputs(

@@ -216,6 +216,10 @@ class RuleExplainer:
         outcomes = _Memory(lambda fact: self._outcome(fact, errors))
         return list(map(outcomes.__getitem__, facts))
 
+    def timeless(self, columns: Columns) -> list[bool]:
+        """Tell of some entities whether the moment that decay counts from is unknown; nothing where there is none."""
+        return [] if self.compiled.signal is None else [moment is None for moment in columns[self.compiled.signal]]
+
     @cached_property
     def _keys(self) -> list[str]:
         """The columns of the values that are described, those of the rule's own inputs first."""
@@ -310,6 +314,17 @@ class Explainer:
     def outcomes(self, columns: Columns) -> list[tuple[RuleOutcome, ...]]:
         """Explain what every rule gave each of some entities."""
         return list(zip(*[rule.outcomes(columns) for rule in self.rules], strict=True))
+
+    def values_shown(self, columns: Columns) -> list[Sequence[Any]]:
+        """Give what the rules saw of some entities, in columns: equal where what is shown of it is."""
+        shown = {(one.key, one.cuts): one for rule in self.rules for one in rule.descriptions}
+        errors = dict.fromkeys(one.error for one in shown.values())
+        moments = [rule.timeless(columns) for rule in self.rules]
+        return [
+            *(one.shown(columns) for one in shown.values()),
+            *(columns[name] for name in errors if name in columns),
+            *(each for each in moments if each),
+        ]
 
 
 @lru_cache(maxsize=VERSIONS_KEPT)

@@ -65,6 +65,8 @@ FORGED = {
     "UPDATE assessments SET breakdown = '{}' WHERE entity_id = 1 AND number = 1": "the breakdown of assessment 1.1",
     "UPDATE assessment_inputs SET content = '{}' WHERE entity_id = 1 AND number = 1": "the inputs or the breakdown of",
     "UPDATE assessment_inputs SET salt = NULL WHERE entity_id = 1 AND number = 1": "the entity was not erased",
+    "UPDATE input_layouts SET content = '{}'": "of inputs was changed",
+    "DELETE FROM input_layouts WHERE TRUE": "the layout of the inputs of assessment 1.1 is missing",
     "DELETE FROM assessments WHERE entity_id = 1 AND number = 1": "assessments are missing",
     "DELETE FROM transitions WHERE entity_id = 1 AND number = 1": "not as they were written: 1.1",
     "UPDATE transitions SET to_level = 1 WHERE entity_id = 1 AND number = 1": "not as they were written: 1.1",
@@ -121,6 +123,7 @@ def test_whatever_is_forged_is_found_and_named(bank: Bank) -> None:
 
 
 TABLES = (
+    "input_layouts",
     "transactions",
     "assessment_inputs",
     "assessments",
@@ -152,6 +155,8 @@ REFUSED = [
     "UPDATE assessment_inputs SET content = '{}'",
     "UPDATE assessment_inputs SET content = NULL, salt = NULL",
     "DELETE FROM assessment_inputs",
+    "UPDATE input_layouts SET content = '{}'",
+    "DELETE FROM input_layouts",
     "UPDATE transitions SET to_level = 1",
     "DELETE FROM transitions",
     "UPDATE decisions SET action = 'block'",

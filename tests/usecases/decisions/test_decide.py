@@ -21,8 +21,8 @@ from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.decisions.decide import ENGINE, outcome_and_answer
 from fivefold.usecases.decisions.read import read_decision, replay_decision
 from fivefold.usecases.ingest.facts import set_tag
+from fivefold.usecases.levels.content.inputs import read_inputs
 from fivefold.usecases.levels.read import Freshness
-from fivefold.usecases.levels.records import read_inputs
 from fivefold.usecases.shared import rates
 from fivefold.usecases.shared.context import Context
 from tests.depth import examples

@@ -25,8 +25,9 @@ from fivefold.usecases.decisions.inputs import (
     rate_answer,
     read_pending_transaction,
 )
+from fivefold.usecases.levels.content.inputs import read_inputs
 from fivefold.usecases.levels.portfolio import transactions_frame
-from fivefold.usecases.levels.records import NEVER_ASSESSED, read_inputs
+from fivefold.usecases.levels.records import NEVER_ASSESSED
 from fivefold.usecases.shared.transaction_columns import read_columns, transaction_frame
 from tests.usecases import banks
 from tests.usecases.deciding import Desk, cash, document, opened

@@ -138,7 +138,6 @@ def test_nothing_is_left_of_the_person_and_nothing_is_lost_of_others(bank: Bank,
     spoken_of = {table for table, content in before.items() if WORD in content}
     assert spoken_of >= {
         "assessment_inputs",
-        "assessments",
         "attributes",
         "audit_values",
         "decisions",

@@ -65,7 +65,7 @@ def payment(bank: Bank, number: int = 1, user: str = "a", **changed: Any) -> dic
 
 def cash_seen(bank: Bank, name: str = "a") -> str:
     """What the last assessment says of the cash."""
-    (rule,) = json.loads(bank.assessments(name)[-1].breakdown or "")["rules"]
+    (rule,) = json.loads(bank.breakdown(name))["rules"]
     return str(rule["seen"]).replace(",", "").removesuffix(".00 EUR").rpartition(" is ")[2]
 
 

@@ -124,7 +124,7 @@ def test_whom_nothing_applies_to_learns_nothing_of_the_predicate(bank: Bank) -> 
     bank.activate(banks.document({"country": banks.COUNTRY}, applies_to=applies))
     bank.mark("a")
     bank.settle()
-    assert "occupation" in bank.assessments()[-1].breakdown, "the engine's words would tell"  # type: ignore[operator]  # it has one
+    assert "occupation" in bank.breakdown(), "the engine's words would tell"
     found = latest(bank)
     assert found.line.endswith("it is unknown whether the ruleset applies: nothing lowers the level, so Low stays")
     assert "occupation" not in str(found)
@@ -146,8 +146,6 @@ def test_what_was_erased_is_not_told(bank: Bank) -> None:
         session.flush()
         inputs = session.get_one(AssessmentInputs, key)
         inputs.content = inputs.salt = None
-    assert [fired.values for fired in latest(bank).rules] == [()]
-    with Session(bank.engine) as session, session.begin():
         session.get_one(Assessment, key).breakdown = None
     assert read_reasons(bank.context, f"{key[0]}.1") is None
 

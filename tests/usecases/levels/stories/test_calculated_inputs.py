@@ -37,7 +37,7 @@ def bank(engine: Engine) -> Bank:
 
 
 def breakdown(bank: Bank, number: int = -1) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(bank.assessments()[number].breakdown or "{}")
+    found: dict[str, Any] = json.loads(bank.breakdown(number=number))
     return found
 
 

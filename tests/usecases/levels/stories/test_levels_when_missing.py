@@ -48,7 +48,7 @@ def day(bank: Bank, days: float, **attributes: Any) -> None:
 
 
 def line(bank: Bank) -> str:
-    return str(json.loads(bank.assessments()[-1].breakdown or "")["line"])
+    return str(json.loads(bank.breakdown())["line"])
 
 
 def test_a_fact_that_is_missing_from_day_two_to_day_five_changes_no_level(bank: Bank) -> None:

@@ -10,8 +10,8 @@ from fivefold.domain.clock import DAY_US
 from fivefold.risk.engine.assessments import Assessments
 from fivefold.store.tables.audit import AuditEntry
 from fivefold.usecases.levels import records as moments
+from fivefold.usecases.levels.content.inputs import StoredInputs, stored_inputs
 from fivefold.usecases.levels.read import Freshness, LevelView, level_history, read_level
-from fivefold.usecases.levels.records import replay_inputs
 from fivefold.usecases.levels.replay import replay_assessment
 from fivefold.usecases.shared.context import Context
 from tests.usecases import banks
@@ -58,11 +58,11 @@ def test_fifty_reads_of_what_does_not_change_are_one_row_whose_moment_moves(bank
 def test_what_is_not_stored_is_not_written_out(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[int] = []
 
-    def kept(found: Assessments, *rest: Any) -> list[str]:
+    def kept(found: Assessments, *rest: Any) -> list[StoredInputs]:
         written.append(len(found))
-        return replay_inputs(found, *rest)
+        return stored_inputs(found, *rest)
 
-    monkeypatch.setattr(moments, "replay_inputs", kept)
+    monkeypatch.setattr(moments, "stored_inputs", kept)
     bank.put("b", country="KP")
     bank.settle()
     assert written[-1] == 1

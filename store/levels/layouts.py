@@ -1,0 +1,41 @@
+"""What the inputs of many assessments share, stored once by its hash. Nothing here begins or ends a transaction."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from fivefold.store.tables.levels import InputLayout
+
+_INSERT: Mapping[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+
+
+def layout_in(content: str) -> str | None:
+    """Read which layout the content of an assessment names; None where it has its inputs whole, as of older programs.
+
+    >>> layout_in('{"previous":null,"layout":"ab","inputs":[1]}')
+    'ab'
+    """
+    head, _, _ = content.partition('"inputs":')
+    _, key, rest = head.partition('"layout":"')
+    return rest.partition('"')[0] if key else None
+
+
+def add_layouts(session: Session, organisation_id: int, layouts: Mapping[str, str]) -> None:
+    """Add the layouts, by their names, that an organisation lacks."""
+    lacking = sorted(set(layouts).difference(layouts_of(session, organisation_id, layouts)))
+    if not lacking:
+        return
+    rows = [{"organisation_id": organisation_id, "name": name, "content": layouts[name]} for name in lacking]
+    insert = _INSERT[session.get_bind().dialect.name](InputLayout).values(rows)
+    session.execute(insert.on_conflict_do_nothing(index_elements=["organisation_id", "name"]))
+
+
+def layouts_of(session: Session, organisation_id: int, names: Collection[str]) -> dict[str, str]:
+    """Read layouts of an organisation by their names."""
+    if not names:
+        return {}
+    of = (InputLayout.organisation_id == organisation_id, InputLayout.name.in_(sorted(names)))
+    return {row.name: row.content for row in session.execute(select(InputLayout.name, InputLayout.content).where(*of))}

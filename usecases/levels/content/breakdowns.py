@@ -1,0 +1,158 @@
+"""Breakdowns of stored assessments: written when they are read, from the codes and the inputs that are stored.
+
+What an older program stored as text is given as it stands.
+"""
+
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+from sqlalchemy.orm import Session
+
+from fivefold.risk.compiler.analysis import VERSIONS_KEPT, AnalysedRuleset, analyse_canonical
+from fivefold.risk.engine.explain.breakdown import Explanation, as_json_text
+from fivefold.risk.engine.explain.stored import StoredOutcome, explain_stored, words_of
+from fivefold.store.levels.layouts import layouts_of
+from fivefold.store.levels.levels import assessments_named
+from fivefold.store.rulesets.rulesets import canonicals_of
+from fivefold.store.sql.database import read_once
+from fivefold.store.tables.levels import Assessment, AssessmentInputs
+from fivefold.usecases.levels.content.inputs import with_layout
+
+Read = TypeVar("Read")
+Name = tuple[int, int]
+"""The number of an entity, and that of one of its assessments."""
+
+
+def inputs_of(session: Session, row: Assessment) -> dict[str, Any] | None:
+    """Give what an assessment was made from, `inputs` by their keys; None where it was erased."""
+
+    def read() -> dict[str, Any] | None:
+        content = session.get_one(AssessmentInputs, (row.entity_id, row.number)).content
+        return None if content is None else _with_layouts(session, row.organisation_id, [content])[0]
+
+    return read_once(session, ("inputs", row.entity_id, row.number), read)
+
+
+def breakdown_text(session: Session, row: Assessment) -> str | None:
+    """Write the breakdown of an assessment, canonical JSON; None where it was erased."""
+    if row.breakdown is None or _is_text(row.breakdown):
+        return row.breakdown
+    kept = inputs_of(session, row)
+    if kept is None:
+        return None
+    ruleset = _rulesets(session, row.organisation_id, {kept["ruleset"]})[kept["ruleset"]]
+    return as_json_text(_explained(row, row.breakdown, kept, ruleset))
+
+
+def breakdown_of(session: Session, row: Assessment) -> Any:
+    """Give the breakdown of an assessment; None where it was erased. In a session of one moment it is written once."""
+
+    def read() -> Any:
+        text = breakdown_text(session, row)
+        return None if text is None else json.loads(text)
+
+    return read_once(session, ("breakdown", row.entity_id, row.number), read)
+
+
+class StoredRecord(NamedTuple):
+    """An assessment as it was read: what a line is written from."""
+
+    entity_id: int
+    number: int
+    as_of_us: int
+    status: str
+    breakdown: str | None
+    content: str | None
+
+
+def lines_of(session: Session, organisation_id: int, names: Iterable[Name]) -> dict[Name, str]:
+    """Write the line of each of some assessments; those that were erased, or are not there, are left out."""
+    found = assessments_named(session, organisation_id, list(names))
+    return lines_of_records(session, organisation_id, [stored_record(row, content) for row, content in found])
+
+
+def stored_record(row: Assessment, content: str | None) -> StoredRecord:
+    """Put an assessment together with what it was made from."""
+    return StoredRecord(row.entity_id, row.number, row.as_of_us, row.status, row.breakdown, content)
+
+
+def lines_of_records(session: Session, organisation_id: int, records: Iterable[StoredRecord]) -> dict[Name, str]:
+    """Write the lines of assessments that were read already; those that were erased are left out."""
+    lines: dict[Name, str] = {}
+    coded: list[tuple[StoredRecord, str, str]] = []
+    for row in records:
+        if row.breakdown is not None and _is_text(row.breakdown):
+            lines[row.entity_id, row.number] = json.loads(row.breakdown)["line"]
+        elif row.breakdown is not None and row.content is not None:
+            coded.append((row, row.breakdown, row.content))
+    kept = _with_layouts(session, organisation_id, [content for _, _, content in coded])
+    rulesets = _rulesets(session, organisation_id, {each["ruleset"] for each in kept})
+    for (row, codes, _), each in zip(coded, kept, strict=True):
+        lines[row.entity_id, row.number] = _explained(row, codes, each, rulesets[each["ruleset"]]).line
+    return lines
+
+
+def words_of_breakdown(row: Assessment) -> int | None:
+    """Tell the number of the words that a breakdown had when it was made; None where its text is stored, or erased."""
+    return None if row.breakdown is None or _is_text(row.breakdown) else words_of(row.breakdown)
+
+
+def _is_text(breakdown: str) -> bool:
+    """Tell a text from codes: one is a JSON object, the other an array."""
+    return not breakdown.startswith("[")
+
+
+def _explained(
+    row: Assessment | StoredRecord, codes: str, kept: Mapping[str, Any], ruleset: AnalysedRuleset
+) -> Explanation:
+    outcome = StoredOutcome(
+        entity=str(row.entity_id),
+        as_of=row.as_of_us,
+        status=row.status,
+        codes=codes,
+        inputs=kept["inputs"],
+        lists=kept["lists"],
+        base=kept["base"],
+    )
+    return explain_stored(ruleset, outcome)
+
+
+def _with_layouts(session: Session, organisation_id: int, contents: Collection[str]) -> list[dict[str, Any]]:
+    """Put contents together with the layouts that they name; those of older programs name none."""
+    read: list[dict[str, Any]] = [json.loads(content) for content in contents]
+    named = {each["layout"] for each in read if "layout" in each}
+    layouts = _remembered(_LAYOUTS, named, lambda names: _read_layouts(session, organisation_id, names))
+    return [with_layout(each, layouts[each["layout"]]) if "layout" in each else each for each in read]
+
+
+def _read_layouts(session: Session, organisation_id: int, names: Collection[str]) -> dict[str, Mapping[str, Any]]:
+    return {name: json.loads(text) for name, text in layouts_of(session, organisation_id, names).items()}
+
+
+def _rulesets(session: Session, organisation_id: int, hashes: Collection[str]) -> dict[str, AnalysedRuleset]:
+    def read(lacking: Collection[str]) -> dict[str, AnalysedRuleset]:
+        canonicals = canonicals_of(session, organisation_id, lacking)
+        return {content_hash: analyse_canonical(canonical) for content_hash, canonical in canonicals.items()}
+
+    return _remembered(_RULESETS, hashes, read)
+
+
+_LAYOUTS: dict[str, Mapping[str, Any]] = {}
+_RULESETS: dict[str, AnalysedRuleset] = {}
+"""What was read last, by the hashes of its content: whatever the database, it is the same under the same hash."""
+
+
+def _remembered(
+    known: dict[str, Read], names: Collection[str], read: Callable[[Collection[str]], dict[str, Read]]
+) -> dict[str, Read]:
+    """Give what has these names; what is not known yet is read, all at once."""
+    found = {name: value for name in names if (value := known.get(name)) is not None}
+    lacking = set(names).difference(found)
+    if lacking:
+        new = read(lacking)
+        if len(known) + len(new) > VERSIONS_KEPT:
+            known.clear()
+        known.update(new)
+        found.update(new)
+    return found

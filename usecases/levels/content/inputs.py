@@ -1,0 +1,137 @@
+"""The inputs of assessments as they are stored, with all else that repeats an assessment to the byte.
+
+What many assessments share stands in a layout, once: the ruleset, the keys of its inputs, their types, the currency,
+the versions of lists. An assessment names the layout by its hash, and has values alone.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from itertools import repeat
+from typing import Any, NamedTuple
+
+import msgspec
+import polars as pl
+
+from fivefold.domain.canonical import canonical_json
+from fivefold.risk.engine.assessments import VERSIONS, Assessments
+from fivefold.risk.engine.levels import from_text
+from fivefold.risk.facts.portfolio import AS_OF, ENTITY
+
+_LETTERS: Mapping[str, Any] = {
+    "b": pl.Boolean,
+    "f": pl.Float64,
+    "i": pl.Int64,
+    "l": pl.List(pl.String),
+    "s": pl.String,
+}
+"""How the type of an input's column is written."""
+_JSON = msgspec.json.Encoder()
+
+
+class StoredInputs(NamedTuple):
+    """What one assessment was made from.
+
+    Attributes:
+        inputs: JSON. Keys: `previous` (level, when it was entered and, where floors held, those: floor, hard floor,
+            since when they are unknown; or null), `override` (level and end, or null), `layout` (the name of the
+            layout), `inputs` (values in the order of the layout).
+        layout: what it shares with others, canonical JSON. Keys: `ruleset` (the hash of its content), `inputs` (their
+            keys), `types` (a letter for each), `base` (the currency), `lists` (the version of each list, by when it
+            began).
+    """
+
+    inputs: str
+    layout: str
+
+
+def layout_name(layout: str) -> str:
+    """Name a layout by what it says."""
+    return sha256(layout.encode()).hexdigest()
+
+
+def stored_inputs(
+    assessments: Assessments, before: Mapping[int, Mapping[str, Any]], overrides: Mapping[int, Mapping[str, Any]]
+) -> list[StoredInputs]:
+    """Write for each assessment what it was made from."""
+    columns = assessments.inputs.drop(ENTITY, AS_OF)
+    layouts = [
+        _layout(assessments, columns, {name: one.since for name, one in used.items()}) for used in assessments.versions
+    ]
+    names = [layout_name(layout) for layout in layouts]
+    values = columns.iter_rows() if columns.width else repeat(())
+    stored = []
+    for (text, version), row in zip(assessments.outcomes.select(ENTITY, VERSIONS).iter_rows(), values, strict=False):
+        entity = int(text)
+        held, override = _held_before(before.get(entity)), _pair(overrides.get(entity), "level", "until_us")
+        content = _JSON.encode({"previous": held, "override": override, "layout": names[version], "inputs": row})
+        stored.append(StoredInputs(content.decode(), layouts[version]))
+    return stored
+
+
+def _layout(assessments: Assessments, columns: pl.DataFrame, lists: Mapping[str, int]) -> str:
+    return canonical_json(
+        {
+            "ruleset": assessments.program.ruleset.content_hash,
+            "inputs": columns.columns,
+            "types": types_of(columns),
+            "base": assessments.base,
+            "lists": lists,
+        }
+    )
+
+
+def with_layout(own: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
+    """Put what an assessment was made from together: its own part and its layout, `inputs` by their keys."""
+    return {**own, **shared, "inputs": dict(zip(shared["inputs"], own["inputs"], strict=True))}
+
+
+def types_of(columns: pl.DataFrame) -> str:
+    """Write the types of columns, a letter for each, in their order."""
+    letters = {str(kind): letter for letter, kind in _LETTERS.items()}
+    return "".join(letters[str(kind)] for kind in columns.dtypes)
+
+
+def _held_before(row: Mapping[str, Any] | None) -> Sequence[Any] | None:
+    pair: list[Any] | None = _pair(row, "rules_level", "entered_us")
+    if pair is None or row is None or not row["floor"]:
+        return pair
+    return [*pair, row["floor"], row["hard_floor"], row["floors_lost"]]
+
+
+def _pair(row: Mapping[str, Any] | None, level: str, moment: str) -> list[int | None] | None:
+    return None if row is None or row[level] is None else [row[level], row[moment]]
+
+
+def previous_of(values: list[Any] | None, entity: str) -> pl.DataFrame | None:
+    """Give what was held before, as it was kept, in the frame that the engine reads; None for nothing."""
+    if values is None:
+        return None
+    level, entered, *floors = values
+    floor, hard_floor, lost = floors or (0, 0, None)
+    row = {ENTITY: entity, "level": level, "entered": entered, "floor": floor, "hard_floor": hard_floor}
+    schema = {ENTITY: pl.String, **dict.fromkeys(("level", "entered", "floor", "hard_floor"), pl.Int64)}
+    return pl.DataFrame([row], schema=schema).with_columns(from_text(pl.Series([lost], dtype=pl.String)))
+
+
+def override_of(values: list[int | None] | None, entity: str) -> pl.DataFrame | None:
+    """Give an override, as it was kept, in the frame that the engine reads; None for nothing."""
+    if values is None:
+        return None
+    schema = {ENTITY: pl.String, "level": pl.Int64, "until": pl.Int64}
+    return pl.DataFrame([(entity, *values)], schema=schema, orient="row")
+
+
+def inputs_frame(kept: Mapping[str, Any], as_of_us: int, entity: str) -> pl.DataFrame:
+    """Give the frame of one row that the engine was given; *kept* has `inputs` by their keys, and their `types`."""
+    names = list(kept["inputs"])
+    schema = {name: _LETTERS[letter] for name, letter in zip(names, kept["types"], strict=True)}
+    moment = pl.DataFrame({ENTITY: [entity], AS_OF: [as_of_us]}, schema={ENTITY: pl.String, AS_OF: pl.Int64})
+    values = pl.DataFrame([[kept["inputs"][name]] for name in names], schema=schema, strict=True) if names else moment
+    return moment.hstack(values) if names else moment
+
+
+def read_inputs(content: str, as_of_us: int, entity: str) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """Read what was kept, where `inputs` stand by their keys: the frame of one row, and everything else."""
+    kept = json.loads(content)
+    return inputs_frame(kept, as_of_us, entity), kept
