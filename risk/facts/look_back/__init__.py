@@ -90,7 +90,7 @@ def look_back(analysed: Analysed[Any]) -> LookBack:
     """Tell how far back a ruleset or a policy looks; what is not known to look less far needs every transaction."""
     lengths, days = set[Length](), 0
     summary, everything = list[str](), list[str]()
-    for each in Needs.of(analysed).everything():
+    for each in Needs.of(analysed).facts:  # of those linked too
         if part_of(each) not in ("transactions", "indicators"):
             continue
         length = _length(each)

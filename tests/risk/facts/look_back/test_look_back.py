@@ -93,6 +93,13 @@ def test_the_parts_of_a_calculation_are_looked_at() -> None:
     assert back_of({"calculation": "all"}, calculate=calculated).everything == ("{sum: amount}",)
 
 
+def test_the_windows_of_peers_and_of_those_linked_are_looked_at() -> None:
+    peers = {"peer_percentile": {"of": {"sum": "amount", "over": "400 days"}, "among": {"field": "country"}}}
+    assert back_of(peers).opens_us(NOW) == opened(400)
+    household = {"linked": {"by": "household", "sum": {"sum": "amount", "over": "500 days"}}}
+    assert back_of(household, links={"household": {"kind": "shared"}}).opens_us(NOW) == opened(500)
+
+
 def test_rulesets_are_looked_at_together() -> None:
     far = analyse_text(document({"a": rule({"count": "transactions", "over": "30 days"})}))
     all_time = analyse_text(document({"a": rule({"sum": "amount"})}))
