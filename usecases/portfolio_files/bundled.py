@@ -30,7 +30,7 @@ def bundled_rulesets() -> tuple[str, ...]:
     """Name the rulesets that ship.
 
     >>> bundled_rulesets()
-    ('eu-bank-weighted', 'fatf-retail', 'session-verification')
+    ('eu-bank-weighted', 'fatf-retail', 'session-verification', 'transaction-monitoring')
     """
     return tuple(sorted(Path(file.name).stem for file in _bundled_files("rulesets")))
 

@@ -264,7 +264,8 @@ def _reference_diagnostics(analysed: Analysed[Any], lists: Lists | None) -> Iter
         yield warning(("reference",), f"names the reference portfolio {name}; no lists were given to look it up in")
     elif name not in lists:
         problem = f"names the reference portfolio {name}, which is missing{perhaps(name, lists)}; examples do without"
-        yield warning(("reference",), f"{problem}, nobody is assessed without. fivefold rules reference makes one")
+        missing = f"{problem}, nobody is assessed without. fivefold rules reference makes one"
+        yield Diagnostic(("reference",), missing, Severity.NOTE)
     else:
         reference = read_reference(lists[name].versions[-1].members)
         if reference is None:
