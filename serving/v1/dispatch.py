@@ -2,11 +2,12 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 from sqlalchemy import Engine
 from starlette.requests import Request
@@ -20,8 +21,9 @@ from fivefold.serving.access_log import BAD_TOKEN, NO_TOKEN, NOT_ALLOWED, RECORD
 from fivefold.serving.lanes import Lane
 from fivefold.serving.metrics.service import ROUTE
 from fivefold.serving.rate_limits import RateLimiter
-from fivefold.serving.request_reading import body_memory, read_body, secret_of
+from fivefold.serving.request_reading import body_memory, header_of, read_body, secret_of
 from fivefold.serving.responses import NO_CREDENTIALS, ApiError
+from fivefold.serving.together import SharedLane
 from fivefold.serving.v1.errors import IN_PART, LATER, TakenRows, invalid_part, response_to
 from fivefold.serving.v1.idempotency import respond_once
 from fivefold.serving.v1.paging import LINK, link_to, list_name
@@ -42,6 +44,10 @@ LANES: Mapping[Work, Lane] = {
     Work.READING: Lane("v1-reading", 1, each=1, waiting_each=4, waiting=32),
 }
 """Separate from scoring, which never waits behind them; the connection pool has room for both."""
+
+SHARED_BYTES = 16_000
+"""Largest body of a request that is carried out together with others: so many may wait."""
+KEY = b"idempotency-key"
 
 _NUMBER = re.compile(r"[0-9]{1,19}(\.[0-9]{1,19})?")
 _AUTHENTICATION_POOL = ThreadPoolExecutor(3, thread_name_prefix="v1-admission")
@@ -98,6 +104,9 @@ class Dispatcher:
                 most_bytes = route.most_bytes(self._limits.body_bytes)
                 body = await read_body(request, credential.token_id, most_bytes, reserve)
                 context = RequestContext.of(self._engine, credential, self._valuer(), self._plans, self._registry)
+                if may_be_shared(route, request, body):
+                    shared = SharedRequest(route, context, request, body, self._most_rows(plan))
+                    return await SHARED.run(credential.organisation_id, shared)
                 work = partial(respond, route, context, request, body, self._most_rows(plan))
                 answer = partial(respond_once, route, context, request, body, work)
                 return await LANES[route.work].run(credential.organisation_id, answer)
@@ -148,6 +157,28 @@ def respond(
     """Read a request, call the route's handler and write its result; *attempt* stores it under its idempotency key."""
     with suppress(StoreError):  # the last use is only displayed; a locked database is no reason to refuse
         note_use(context.engine, context.credential.token_id, now_microseconds())
+    arguments = read_arguments(route, context, request, body, most_rows)
+    if isinstance(arguments, Response):
+        return arguments
+    try:
+        with reachable(), attempting(attempt):
+            result = route.call(context, arguments)
+    except FivefoldError as error:
+        response = response_to(error)
+        if response is None:
+            raise
+        return response
+    response = write_result(route, result)
+    if isinstance(result, Page) and result.next is not None:
+        parts, query = parts_of(request), request.query_params
+        response.headers[LINK] = link_to(list_name(context, route, parts, query), route, parts, query, result.next)
+    return response
+
+
+def read_arguments(
+    route: Route, context: RequestContext, request: Request, body: bytes, most_rows: int
+) -> dict[str, Any] | Response:
+    """Read the parts of the path, the query and the body; an error Response if one of them is invalid."""
     if not is_readable(request.scope):
         return invalid_part("path", "is not UTF-8, in which an identifier is written before it is percent-encoded")
     parts = parts_of(request)
@@ -163,18 +194,71 @@ def respond(
                 return cast("Response", value)
             if name in route.takes:
                 arguments[name] = value
-    try:
-        with reachable(), attempting(attempt):
-            result = route.call(context, arguments)
-    except FivefoldError as error:
-        response = response_to(error)
-        if response is None:
-            raise
-        return response
+    return arguments
+
+
+def write_result(route: Route, result: Any) -> Response:
+    """Write what a handler gave."""
     if result is None:
         return Response(status_code=204)
     status = IN_PART if isinstance(result, TakenRows) and result.refused else route.status
-    response = Response(route.writer.dump_json(result, by_alias=True), status, media_type="application/json")
-    if isinstance(result, Page) and result.next is not None:
-        response.headers[LINK] = link_to(list_, route, parts, request.query_params, result.next)
-    return response
+    return Response(route.writer.dump_json(result, by_alias=True), status, media_type="application/json")
+
+
+@dataclass(frozen=True)
+class SharedRequest:
+    """A request that may be carried out together with others."""
+
+    route: Route
+    context: RequestContext
+    request: Request
+    body: bytes
+    most_rows: int
+
+    def arguments(self) -> dict[str, Any] | Response | BaseException:
+        """Read it: its arguments, or the answer or the error where it is invalid."""
+        try:
+            return read_arguments(self.route, self.context, self.request, self.body, self.most_rows)
+        except ApiError as error:
+            return error
+
+    def alone(self) -> Response | BaseException:
+        """Carry it out by itself."""
+        try:
+            return respond(self.route, self.context, self.request, self.body, self.most_rows, None)
+        except Exception as error:  # noqa: BLE001 (its caller gets it, and nobody else)
+            return error
+
+
+def may_be_shared(route: Route, request: Request, body: bytes) -> bool:
+    """Tell whether a request may be carried out together with others: a small one without an Idempotency-Key."""
+    return route.together is not None and len(body) <= SHARED_BYTES and header_of(request, KEY) is None
+
+
+def respond_together(requests: Sequence[SharedRequest]) -> Iterator[tuple[int, Response | BaseException]]:
+    """Answer requests of one route and organisation at once; one that cannot be, by itself behind the others."""
+    route, engine = requests[0].route, requests[0].context.engine
+    for token_id in {request.context.credential.token_id for request in requests}:
+        with suppress(StoreError):  # as in `respond`
+            note_use(engine, token_id, now_microseconds())
+    left: dict[int, dict[str, Any]] = {}
+    for number, request in enumerate(requests):
+        arguments = request.arguments()
+        if isinstance(arguments, dict):
+            left[number] = arguments
+        else:
+            yield number, arguments
+    if route.together is not None and len(left) > 1:
+        results = route.together([(requests[number].context, arguments) for number, arguments in left.items()])
+        for number, result in zip(list(left), results, strict=True):
+            if result is not None:
+                del left[number]
+                yield number, write_result(route, result)
+    for number in left:
+        yield number, requests[number].alone()
+
+
+SHARED: SharedLane[SharedRequest, Response] = SharedLane(
+    "v1-shared", 2, respond_together, most=128, waiting_each=512, waiting=2_048
+)
+"""Of one route alone, as its requests are carried out together."""

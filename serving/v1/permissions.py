@@ -76,7 +76,11 @@ ROUTES: tuple[Route, ...] = (
     Route("PUT", f"{_ENTITY}/alerts/{{number}}", FEEDERS, entities.put_alert, 202),
     Route("GET", f"{_ENTITY}/transactions", READERS, facts.list_transactions),
     Route("GET", f"{_ENTITY}/transactions/days", READERS, facts.list_transaction_days),
-    Route("POST", "/v1/transactions", FEEDERS, entities.post_transactions, work=Work.BULK),
+    Route(
+        *("POST", "/v1/transactions", FEEDERS, entities.post_transactions),
+        work=Work.BULK,
+        together=entities.post_transactions_together,
+    ),
     Route("GET", f"{_ENTITY}/overrides", READERS, overrides.list_overrides_of),
     Route("POST", f"{_ENTITY}/overrides", INVESTIGATORS, overrides.request_override, 201),
     Route("GET", "/v1/overrides", READERS, overrides.list_overrides),

@@ -1,7 +1,7 @@
 """A route: its roles, its parameters, the type of its response, and its handler."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum, auto
 from functools import cached_property
@@ -86,6 +86,8 @@ class Route:
         handler: parses nothing, calls one use case, and gives the response model.
         status: of a successful response.
         tells_secret: the response holds a secret, which is shown once and stored nowhere.
+        together: carries out several requests of one organisation at once, each given by its context and its arguments;
+            None in place of an answer says that the handler is to be called. None where each is carried out alone.
     """
 
     method: str
@@ -95,6 +97,7 @@ class Route:
     status: int = 200
     work: Work = Work.QUICK
     tells_secret: bool = False
+    together: Callable[[Sequence[tuple[RequestContext, Mapping[str, Any]]]], Sequence[Any]] | None = None
 
     @cached_property
     def names(self) -> tuple[str, ...]:

@@ -20,13 +20,13 @@ from fivefold.store.tables.audit import AuditEntry, AuditHead, AuditValues
 _ENTRIES = cast("Table", AuditEntry.__table__)
 _VALUES = cast("Table", AuditValues.__table__)
 _HEADS = cast("Table", AuditHead.__table__)
-_TAKE_NUMBER = (
+_TAKE_NUMBERS = (
     update(_HEADS)
     .where(_HEADS.c.organisation_id == bindparam("of"))
-    .values(number=_HEADS.c.number + 1)
+    .values(number=_HEADS.c.number + bindparam("many"))
     .returning(_HEADS.c.number, _HEADS.c.hash)
 )
-"""Locks the head until the transaction ends, and gives the new number and the hash before."""
+"""Locks the head until the transaction ends, and gives the last new number and the hash before."""
 _SET_HASH = update(_HEADS).where(_HEADS.c.organisation_id == bindparam("of")).values(hash=bindparam("made"))
 _OPEN_CHAIN = {
     dialect: upsert(_HEADS).values(number=0, hash=GENESIS).on_conflict_do_nothing()
@@ -44,28 +44,42 @@ class Appended:
 
 
 def append(session: Session, entry: Entry) -> Appended:
-    """Add an entry to its organisation's chain, in the transaction of the change that it records.
+    """Add an entry to its organisation's chain: `append_all`."""
+    return append_all(session, [entry])[-1]
+
+
+def append_all(session: Session, entries: Sequence[Entry]) -> list[Appended]:
+    """Add entries of one organisation to its chain, in the transaction of the changes that they record.
 
     It is the last thing that a transaction does: from here until the end of it, each process that appends for that
     organisation waits. One that appends for several organisations does so in the order of their numbers, since two
     that took them in different orders would wait for each other.
     """
-    session.flush()  # the change itself comes first, and whatever it waits for
+    session.flush()  # the changes themselves come first, and whatever they wait for
+    rows = [_with_values(entry) for entry in entries]
+    of = entries[0].organisation_id
+    last, previous = _take_numbers(session, of, len(rows))
+    for number, (columns, values) in enumerate(rows, last - len(rows) + 1):
+        columns |= {"number": number, "previous_hash": previous}
+        previous = columns["hash"] = hash_of_entry(columns)
+        values |= {"organisation_id": of, "number": number}
+    session.execute(insert(_ENTRIES), [columns for columns, _ in rows])
+    with_values = [values for _, values in rows if values["before"] is not None or values["after"] is not None]
+    if with_values:
+        session.execute(insert(_VALUES), with_values)
+    session.execute(_SET_HASH, {"of": of, "made": previous})
+    return [Appended(columns["number"], columns["hash"]) for columns, _ in rows]
+
+
+def _with_values(entry: Entry) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Write the columns of an entry, without its place in the chain, and those of its values."""
     salt = secrets.token_hex(HASH_CHARACTERS // 2)
     before, after = _text(entry.before), _text(entry.after)
     columns = _columns(entry) | {
         "before_hash": _value_hash(salt, "before", before),
         "after_hash": _value_hash(salt, "after", after),
     }
-    number, previous = _take_number(session, entry.organisation_id)
-    columns |= {"number": number, "previous_hash": previous}
-    digest = hash_of_entry(columns)
-    session.execute(insert(_ENTRIES), columns | {"hash": digest})
-    if before is not None or after is not None:
-        key = {"organisation_id": entry.organisation_id, "number": number}
-        session.execute(insert(_VALUES), key | {"salt": salt, "before": before, "after": after})
-    session.execute(_SET_HASH, {"of": entry.organisation_id, "made": digest})
-    return Appended(number, digest)
+    return columns, {"salt": salt, "before": before, "after": after}
 
 
 def _columns(entry: Entry) -> dict[str, Any]:
@@ -90,11 +104,13 @@ def _value_hash(salt: str, side: Side, text: str | None) -> str | None:
     return None if text is None else hash_of_value(salt, side, text)
 
 
-def _take_number(session: Session, organisation_id: int) -> tuple[int, str]:
-    head = session.execute(_TAKE_NUMBER, {"of": organisation_id}).one_or_none()
+def _take_numbers(session: Session, organisation_id: int, count: int) -> tuple[int, str]:
+    """Give the last of so many new numbers, and the hash of the entry before the first of them."""
+    wanted = {"of": organisation_id, "many": count}
+    head = session.execute(_TAKE_NUMBERS, wanted).one_or_none()
     if head is None:
         session.execute(_OPEN_CHAIN[session.get_bind().dialect.name], {"organisation_id": organisation_id})
-        head = session.execute(_TAKE_NUMBER, {"of": organisation_id}).one()
+        head = session.execute(_TAKE_NUMBERS, wanted).one()
     return head.number, head.hash
 
 

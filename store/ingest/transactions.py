@@ -163,6 +163,26 @@ def add_transactions(session: Session, organisation_id: int, staged: pl.DataFram
     )
 
 
+def numbers_taken(session: Session, organisation_id: int, numbers: Sequence[str]) -> set[str]:
+    """Give those of some numbers that transactions have already."""
+    of = (Transaction.organisation_id == organisation_id, among(session, Transaction.transaction_id, numbers))
+    return set(session.scalars(select(Transaction.transaction_id).where(*of)))
+
+
+def add_new(session: Session, organisation_id: int, staged: pl.DataFrame, now_us: int) -> None:
+    """Add transactions whose numbers nobody has, `COLUMNS` and the `batch` of each.
+
+    ConflictError if a concurrent transaction took one of the numbers: then the transaction must be undone.
+    """
+    of, now = pl.lit(organisation_id).alias("organisation_id"), pl.lit(now_us).alias("recorded_us")
+    try:
+        write_frame(
+            session, "transactions", staged.select(*COLUMNS, "batch").sort("transaction_id").with_columns(of, now)
+        )
+    except UniqueViolation as error:
+        raise ConflictError("another call stored the same at this moment; look, and send it again") from error
+
+
 class CorrectedTransaction(NamedTuple):
     """The entity of a stored transaction that a correction names."""
 

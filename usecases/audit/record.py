@@ -15,12 +15,12 @@ from fivefold.domain.files import replacing
 from fivefold.store.audit import chain_reading as audit_reading
 from fivefold.store.audit import log as audit
 from fivefold.store.audit.bound_rows import Digests
-from fivefold.store.audit.chain import digest_of
+from fivefold.store.audit.chain import Entry, digest_of
 from fivefold.store.audit.history import new_salt, seal
 from fivefold.store.audit.log import Appended
 from fivefold.store.sql.database import reading
 from fivefold.usecases.shared.actors import Actor
-from fivefold.usecases.shared.context import record
+from fivefold.usecases.shared.context import entry_of
 
 
 def bulk_of(count: int, rows: Digests) -> tuple[int, str]:
@@ -40,10 +40,14 @@ def record_rows(
         lines: of all rows, as `store.audit.history` writes them.
         details: as for `record`.
     """
+    return audit.append(session, entry_of_rows(actor, about, lines, details))
+
+
+def entry_of_rows(actor: Actor, about: tuple[str, str, int], lines: Sequence[str], details: Mapping[str, Any]) -> Entry:
+    """Make the entry that `record_rows` adds."""
     action, kind, batch = about
     sealed = seal(lines, new_salt())
-    return record(
-        session,
+    return entry_of(
         actor,
         action,
         (kind, None),

@@ -50,10 +50,15 @@ def record(
         subject: kind and internal number of what it was done to; None in place of the number for many.
         values: the rest of the entry.
     """
+    return log.append(session, entry_of(actor, action, subject, **values))
+
+
+def entry_of(actor: Actor, action: str, subject: tuple[str, str | int | None], **values: Unpack[EntryValues]) -> Entry:
+    """Make the entry that `record` adds."""
     kind, number = subject
     count, digest = values.get("bulk") or (None, None)
     after, rows = values.get("after"), values.get("rows")
-    entry = Entry(
+    return Entry(
         organisation_id=actor.organisation_id,
         at_us=now_microseconds(),
         actor=actor.name,
@@ -66,7 +71,6 @@ def record(
         bulk_count=count,
         bulk_digest=digest,
     )
-    return log.append(session, entry)
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from fivefold.usecases.changes.proposals import ProposalLine
 from fivefold.usecases.ingest import entities as ingest_entities
 from fivefold.usecases.ingest import transactions as ingest_transactions
 from fivefold.usecases.ingest.facts import RecordGiven
+from fivefold.usecases.ingest.together import PostedTransactions, add_transactions_together
 from fivefold.usecases.shared.entity_checks import EntityRow, OwnerGiven
-from fivefold.usecases.shared.row_results import MOST_REFUSED, accept_valid_rows
+from fivefold.usecases.shared.row_results import MOST_REFUSED, AcceptedRows, accept_valid_rows
 
 Rows = Annotated[list[dict[str, Any]], Field(min_length=1)]
 
@@ -171,6 +172,17 @@ def post_transactions(context: RequestContext, query: TypeOfTransactions, body: 
         return ingest_transactions.add_transactions(context, rows, query.type, most_named=most_named)
 
     return TransactionsTaken.in_part(accept_valid_rows(body, take, atomic=query.atomic))
+
+
+def post_transactions_together(
+    calls: Sequence[tuple[RequestContext, Mapping[str, Any]]],
+) -> list[TransactionsTaken | None]:
+    """Carry out several calls of `post_transactions` of one organisation; None for one to be carried out alone."""
+    posted = [
+        PostedTransactions(context.actor, arguments["query"].type, arguments["body"]) for context, arguments in calls
+    ]
+    counts = add_transactions_together(calls[0][0], posted)
+    return [None if each is None else TransactionsTaken.in_part(AcceptedRows(each)) for each in counts]
 
 
 def set_tag(context: RequestContext, type_: Text, external_id: Text, tag: Text, body: TagGiven) -> ProposalLine | None:

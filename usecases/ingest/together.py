@@ -1,0 +1,190 @@
+"""Transactions that several calls post at the same moment, stored in one transaction: each call as if it were alone.
+
+A call of one transaction costs little but its own statements, its commit and its turn at the head of the audit log.
+Many that wait for each other share these. Each call has a number and an audit entry of its own; one that is not wholly
+new and right is left to be carried out alone, so that its answer is what it always was, and no other fails with it.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import polars as pl
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import from_microseconds
+from fivefold.domain.errors import ConflictError, FileFormatError, InvalidDataError, NotFoundError
+from fivefold.risk.language.fields import FieldType
+from fivefold.store.accounts.organisation import base_currency_of
+from fivefold.store.audit import log
+from fivefold.store.audit.chain import Entry
+from fivefold.store.audit.history import TRANSACTION, lines_of, new_batch
+from fivefold.store.audit.history_reading import ADDED
+from fivefold.store.ingest import transactions
+from fivefold.store.ingest.entities import entity_numbers, type_named
+from fivefold.store.levels.assessment_queue import EVENT, Reason, Subject
+from fivefold.store.tables.entities import EntityType
+from fivefold.usecases.audit.record import entry_of_rows
+from fivefold.usecases.ingest.entities import AT_ONCE
+from fivefold.usecases.ingest.owners import mark_with_owners
+from fivefold.usecases.ingest.transactions import TransactionCounts
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.correction_columns import NAMES
+from fivefold.usecases.shared.entity_checks import FIELDS
+from fivefold.usecases.shared.rates import rates_for
+from fivefold.usecases.shared.transaction_columns import read_columns, transaction_frame
+
+MOST_ROWS: Final = AT_ONCE
+"""A call of more rows is carried out alone: it gains nothing, and what it concerns is not urgent."""
+_CALL: Final = "call"
+_NumberedRow = tuple[int, Mapping[str, Any]]
+"""A row with the number of its call."""
+
+
+@dataclass(frozen=True)
+class PostedTransactions:
+    """One call: who posts transactions of entities of which type, and the rows as they were sent."""
+
+    actor: Actor
+    type_name: str
+    rows: Sequence[Mapping[str, Any]]
+
+
+def add_transactions_together(context: Context, calls: Sequence[PostedTransactions]) -> list[TransactionCounts | None]:
+    """Take the transactions of several calls of one organisation, all in one transaction.
+
+    Each is as if `usecases.ingest.transactions.add_transactions` took it. None says that nothing of a call was taken,
+    and that it is to be carried out alone: it is not wholly new, something in it is wrong, or it has corrections. Where
+    another process took one of the numbers at this moment, that is so of all.
+
+    Raises:
+        StoreError: the database is out of reach; nothing was taken.
+        UnknownOutcomeError: it went away during the commit.
+    """
+    counts: list[TransactionCounts | None] = [None] * len(calls)
+    chosen = [number for number, call in enumerate(calls) if _is_plain(call.rows)]
+    if not chosen:
+        return counts
+    now = context.now()
+    try:
+        with context.writing() as session:
+            taken = _Together(session, context.organisation_id, now).take({number: calls[number] for number in chosen})
+    except ConflictError:
+        return counts
+    for number, count in taken.items():
+        counts[number] = count
+    return counts
+
+
+def _is_plain(rows: Sequence[Mapping[str, Any]]) -> bool:
+    return len(rows) <= MOST_ROWS and not any(NAMES & row.keys() for row in rows)
+
+
+class _Together:
+    """One transaction for many calls."""
+
+    def __init__(self, session: Session, organisation_id: int, now: int) -> None:
+        self._session, self._of, self._now = session, organisation_id, now
+
+    def take(self, calls: Mapping[int, PostedTransactions]) -> dict[int, TransactionCounts]:
+        by_type: dict[str, dict[int, PostedTransactions]] = defaultdict(dict)
+        for number, call in calls.items():
+            by_type[call.type_name][number] = call
+        parts = [part for name in sorted(by_type) if (part := self._staged(name, by_type[name])) is not None]
+        if not parts:
+            return {}
+        staged = self._new_alone(pl.concat(parts))
+        if not len(staged):
+            return {}
+        batches = {number: new_batch() for number in staged[_CALL].unique()}
+        staged = staged.with_columns(batch=pl.col(_CALL).replace_strict(batches, return_dtype=pl.Int64))
+        transactions.add_new(self._session, self._of, staged, self._now)
+        subjects = {
+            Subject(entity, self._of, kind) for entity, kind in staged.select("entity_id", "type_id").iter_rows()
+        }
+        mark_with_owners(self._session, subjects, Reason.TRANSACTION, self._now, EVENT)
+        counts = self._counts(staged)
+        log.append_all(self._session, list(_entries(calls, staged, counts, batches)))
+        return counts
+
+    def _staged(self, type_name: str, calls: Mapping[int, PostedTransactions]) -> pl.DataFrame | None:
+        """Check the rows of calls about entities of one type; those of calls with anything wrong are left out."""
+        try:
+            kind = type_named(self._session, self._of, type_name, stays=True)
+        except NotFoundError:
+            return None
+        declared = FIELDS.validate_python(kind.transaction_fields)
+        parts = [_read(part, declared, self._now) for part in _alike(calls)]
+        read = [part for part in parts if part is not None]
+        return self._with_entities(pl.concat(read), kind) if read else None
+
+    def _with_entities(self, read: pl.DataFrame, kind: EntityType) -> pl.DataFrame:
+        numbers = entity_numbers(self._session, kind.id, read["external_id"].unique().to_list())
+        rows = read.join(numbers, on="external_id", how="left", maintain_order="left")
+        strangers = rows.filter(rows["entity_id"].is_null())[_CALL].unique()
+        kind_id = pl.lit(kind.id, dtype=pl.Int64).alias("type_id")
+        return rows.filter(~rows[_CALL].is_in(strangers.to_list())).drop("external_id").with_columns(kind_id)
+
+    def _new_alone(self, staged: pl.DataFrame) -> pl.DataFrame:
+        """Leave out calls with a number that was taken before, or that another of them has, or twice itself."""
+        names = staged["transaction_id"]
+        taken = transactions.numbers_taken(self._session, self._of, names.to_list())
+        repeated = staged.filter(names.is_in(list(taken)) | names.is_duplicated())[_CALL].unique()
+        return staged.filter(~staged[_CALL].is_in(repeated.to_list()))
+
+    def _counts(self, staged: pl.DataFrame) -> dict[int, TransactionCounts]:
+        base = base_currency_of(self._session, self._of)
+        rates = rates_for(self._session, self._of, base, from_microseconds(self._now).date())
+        unknown = (~pl.col("currency").is_in(list(rates.codes))).sum()
+        found = staged.group_by(_CALL).agg(pl.len().alias("new"), unknown.alias("unknown"))
+        return {call: TransactionCounts(new, 0, 0, without_rate=without) for call, new, without in found.iter_rows()}
+
+
+def _alike(calls: Mapping[int, PostedTransactions]) -> Iterable[list[_NumberedRow]]:
+    """Group rows, with the number of their call, by which fields say something and of which kind that is.
+
+    A column of a request is read by the kinds of all its values; so no row is read otherwise than in its own call.
+    """
+    alike: dict[frozenset[tuple[str, type]], list[_NumberedRow]] = defaultdict(list)
+    for number, call in calls.items():
+        shape = frozenset((name, type(value)) for row in call.rows for name, value in row.items())
+        alike[shape] += [(number, row) for row in call.rows]
+    return alike.values()
+
+
+def _read(
+    rows: list[tuple[int, Mapping[str, Any]]], declared: Mapping[str, FieldType], now: int
+) -> pl.DataFrame | None:
+    """Check rows and bring them into the columns of the table; those of calls with anything wrong are left out."""
+    while rows:
+        try:
+            frame = transaction_frame([row for _, row in rows], declared)
+            read = read_columns(frame, declared, now, text=False, most_named=None)
+        except FileFormatError:
+            return None
+        except InvalidDataError as error:
+            wrong = {rows[problem.row][0] for problem in error.every}
+            if not wrong:
+                return None
+            rows = [row for row in rows if row[0] not in wrong]
+        else:
+            return read.with_columns(pl.Series(_CALL, [number for number, _ in rows], dtype=pl.Int64))
+    return None
+
+
+def _entries(
+    calls: Mapping[int, PostedTransactions],
+    staged: pl.DataFrame,
+    counts: Mapping[int, TransactionCounts],
+    batches: Mapping[int, int],
+) -> Iterable[Entry]:
+    """Make the entry of each call, in the order of the calls, over the lines of its own transactions."""
+    ordered = staged.sort(_CALL, "transaction_id")
+    lines: dict[int, list[str]] = defaultdict(list)
+    for number, line in zip(ordered[_CALL], lines_of(ordered.select(*TRANSACTION)), strict=True):
+        lines[number].append(line)
+    for number, of_call in lines.items():
+        about = (ADDED, "transaction", batches[number])
+        yield entry_of_rows(calls[number].actor, about, of_call, vars(counts[number]))
