@@ -74,10 +74,9 @@ def _rounds(engine: Engine, customers: int, rounds: int) -> list[dict[str, float
 
     reading = json.loads(data.RULESET)
     reading["rules"][0]["cases"][0]["when"] = {"in_list": "watched"}
-    data.RULESET = json.dumps(reading)
     actor = data.organise(engine)
     _put_list(engine, actor)
-    data.activate(engine, actor)
+    data.activate(engine, actor, json.dumps(reading))
     data.add_customers(engine, actor, customers)
     return [_round(engine, actor, customers, number) for number in range(rounds)]
 

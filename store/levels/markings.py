@@ -8,7 +8,7 @@ due. Nothing here begins or ends a transaction.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, Exists, case, func, literal, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -90,7 +90,8 @@ def is_yet_to_be_marked(type_id: Any, entity_id: Any, now_us: int) -> Exists:
 def marked_from_us(type_id: Any, entity_id: Any) -> ColumnElement[int]:
     """Give, in SQL, from when an entity is due by the first of the changes that have not marked it yet."""
     of = (Marking.type_id == type_id, Marking.reached_id < entity_id)
-    return select(func.min(Marking.from_us)).where(*of).scalar_subquery()
+    later = case((Marking.from_us > Marking.begun_us, Marking.from_us), else_=Marking.begun_us)
+    return select(func.min(later)).where(*of).scalar_subquery()
 
 
 def due_state(session: Session, entity_id: int, now_us: int) -> tuple[DueMark | None, bool]:

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from fivefold.domain.clock import DAY_US
 from fivefold.store.levels import markings
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.usecases.levels.read import Freshness, read_level, read_level_of_profile
 from fivefold.usecases.monitoring.operations import read_figures
+from fivefold.usecases.portfolio.current_levels import list_current_levels
 from fivefold.usecases.rulesets.markings import advance_markings, has_open_markings
 from tests.store import databases
 from tests.usecases.at_once import put_list_version
@@ -78,6 +80,13 @@ def test_what_waits_is_counted_before_it_is_marked(bank: Bank) -> None:
     figures = read_figures(bank.context).assessments
     assert figures is not None
     assert (figures.due, figures.oldest_us) == (5, bank.now)
+
+
+def test_lists_of_levels_say_that_they_are_due_since_the_change(bank: Bank) -> None:
+    bank.wait(1)
+    put_list_version(bank.context, "hot", bank.now - DAY_US // 2, ["MM"], "Hot", "ours")
+    due = {line.external_id: line.due_us for line in list_current_levels(bank.context, "customer")}
+    assert due == dict.fromkeys(CUSTOMERS, bank.now)
 
 
 def test_two_changes_are_marked_side_by_side(bank: Bank) -> None:
