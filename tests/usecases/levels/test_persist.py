@@ -66,7 +66,7 @@ def test_all_of_it_or_nothing(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> No
     def fails(*_: object, **__: object) -> None:
         raise RuntimeError("the audit log is full")
 
-    monkeypatch.setattr(storing.audit, "record", fails)
+    monkeypatch.setattr(storing.audit, "record_rows", fails)
     with pytest.raises(RuntimeError):
         store(bank, batch, result)
     monkeypatch.undo()
