@@ -59,7 +59,7 @@ def test_one_entity_is_read_as_columns_are(ruleset_data: Data, world: World, peo
     for person in people:
         held = portfolio_of(world, [person], made)
         plain, columns, _ = both(analysed, held, to_microseconds(person["as_of"]))
-        assert_frame_equal(plain, columns)
+        assert_frame_equal(plain, columns, check_column_order=False)  # what could not be read may stand behind
 
 
 @pytest.mark.parametrize("name", ["fatf-retail", "eu-bank-weighted"])
