@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.clock import from_microseconds
 from fivefold.domain.errors import InvalidDataError
 from fivefold.store.levels.assessment_queue import Subject
+from fivefold.usecases.ingest.together import PostedTransactions, add_transactions_together
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.levels import assess as assessing
 from fivefold.usecases.levels import portfolio
@@ -229,6 +230,18 @@ def test_a_late_transaction_is_seen_however_old_it_is(bank: Bank, busy: str) -> 
     assert rows_read(bank, busy) == MANY + 4
     assess(bank, busy)
     assert rows_read(bank, busy) <= few + 1
+
+
+def test_late_transactions_of_calls_that_are_stored_together_are_seen(bank: Bank, busy: str) -> None:
+    row = {"days": -1400, "transaction_amount": 99_999.0, "transaction_currency": "EUR"}
+    calls = [
+        PostedTransactions(bank.actor, "customer", [sent(bank, busy, MANY + number, row | {"days": days})])
+        for number, days in ((10, -1400), (11, 0))
+    ]
+    assert all(add_transactions_together(bank.context, calls))
+    assert rows_read(bank, busy) == MANY + 5
+    assess(bank, busy)
+    assert rows_read(bank, busy) < MANY
 
 
 def test_a_transaction_of_long_ago_that_is_settled_now_is_seen(bank: Bank, busy: str) -> None:
