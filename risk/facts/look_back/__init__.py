@@ -10,6 +10,7 @@ from fivefold.features.indicator_matrix import catalogue
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT, Analysed
 from fivefold.risk.compiler.value_types import column_of
 from fivefold.risk.facts.inputs import Needs, in_short, part_of
+from fivefold.risk.facts.moments.leaving import is_on_the_calendar
 from fivefold.risk.facts.windows import fields_in, looked_at
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import DaysSince, IndicatorInput, Least, Most, Window
@@ -74,15 +75,22 @@ class LookBack:
         """Give the moment up to which no single transaction matters by itself; None where every one does.
 
         A window that opens at a moment does not hold it, so what happened at that very moment matters no more. Later
-        moments of assessment, to which time alone leads, open no window earlier.
+        moments of assessment, to which time alone leads, open no window earlier: on the calendar, where a month ago
+        may be the same day again, windows open at its midnight.
         """
         if self.everything:
             return None
         openings = [
-            over.moment_before(as_of_us if ending is None else ending.moment_before(as_of_us))
+            _first_before(over, as_of_us if ending is None else _first_before(ending, as_of_us))
             for over, ending in self.lengths
         ]
         return min((as_of_us - self.days * DAY_US, *openings))
+
+
+def _first_before(length: Duration, moment: int) -> int:
+    """Give the earliest of the moments that lie so long before a moment or any later one."""
+    before = length.moment_before(moment)
+    return before - before % DAY_US if is_on_the_calendar(length) else before
 
 
 @lru_cache(maxsize=VERSIONS_KEPT)

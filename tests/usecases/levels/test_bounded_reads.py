@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 from unittest.mock import patch
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import from_microseconds
+from fivefold.domain.clock import from_microseconds, to_microseconds
 from fivefold.domain.errors import InvalidDataError
 from fivefold.store.levels.assessment_queue import Subject
 from fivefold.usecases.ingest.together import PostedTransactions, add_transactions_together
@@ -265,6 +265,32 @@ def test_a_longer_window_reads_what_a_summary_covers(bank: Bank, busy: str) -> N
     assert rows_read(bank, busy) < MANY
     bank.activate(document(rules([{"count": "transactions", "over": "2000 days"}, *OF_ENDS])))
     assert rows_read(bank, busy) == MANY + 3
+
+
+@pytest.mark.parametrize(
+    ("over", "ending", "now", "at"),
+    [
+        ("1 month", None, "2027-03-28T13:00", "2027-02-28T12:00"),
+        ("1 year", None, "2028-02-28T13:00", "2027-02-28T12:00"),
+        ("10 days", "1 month ago", "2027-03-28T13:00", "2027-02-18T12:00"),
+    ],
+)
+def test_what_left_a_window_of_the_calendar_is_read_while_it_comes_back(
+    bank: Bank, over: str, ending: str | None, now: str, at: str
+) -> None:
+    """On 29 March a month ago is 28 February again, from its midnight on."""
+    name, given = (
+        f"back{next(EXAMPLES)}",
+        {"count": "transactions", "over": over} | ({"ending": ending} if ending else {}),
+    )
+    cases = [{"when": {"at_least": 1}, "points": 40}]
+    bank.activate(document({"r": {"input": given, "cases": cases, "on_unknown": {"points": 5}}}))
+    bank.now = to_microseconds(datetime.fromisoformat(now))
+    bank.put(name)
+    row = {"transaction_currency": "EUR", "transaction_amount": 1.0, "transaction_id": f"{name}-1", "user_id": name}
+    add_transactions(bank.context, [row | {"transaction_date": at}])
+    bounded, whole = results(bank, name)
+    assert bounded.records == whole.records
 
 
 def test_what_an_entity_owns_has_no_summary(bank: Bank, busy: str) -> None:
