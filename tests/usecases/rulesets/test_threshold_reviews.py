@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
+from fivefold.risk.compiler.analysis import analyse_text
 from fivefold.risk.governance.thresholds import propose
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.store.tables.audit import AuditEntry
@@ -21,6 +22,7 @@ from fivefold.usecases.rulesets.threshold_reviews import (
     ThresholdReviewLine,
     begin_threshold_reviews,
     list_threshold_reviews,
+    rules_hash,
     run_next_threshold_review,
 )
 from fivefold.usecases.shared.actors import Actor
@@ -161,6 +163,15 @@ def test_other_points_begin_anew(engine: Engine, ana: Actor) -> None:
         session.delete(session.scalars(select(Draft)).one())
     decides(engine, ana, TEXT.replace("points: 40}", "points: 41}"), NOW)
     assert [cut["alone"] for cut in review(engine, ana, NOW + QUARTER).cuts] == [None, None, None]
+
+
+def test_another_calculation_makes_other_totals() -> None:
+    calculated = TEXT.replace("{field: income}", "{calculation: sized}")
+    hashes = set()
+    for factor in (1, 2):
+        named = f"calculate: {{sized: {{unit: count, multiply: [{{field: income}}, {factor}]}}}}"
+        hashes.add(rules_hash(analyse_text(calculated.replace("rules:", f"{named}\nrules:", 1)).ruleset.canonical))
+    assert len(hashes) == 2
 
 
 def test_what_began_to_decide_after_the_quarter_is_left_for_the_next(engine: Engine, ana: Actor) -> None:
