@@ -99,11 +99,12 @@ def run_proposal_backtest(
     comparison: CompositionComparison | None = None
     counted = _Released()
     of = (setting.type_id, setting.until_id, setting.customers, setting.attempt)
+    earlier = setting.reached.releases is not None
     for part in parts_of_type(engine, *of):
         progress(part.done, setting.customers, part.words)
         with reading(engine) as session:
             whose = (setting.organisation_id, setting.type_id, list(part.ids))
-            portfolio = read_stored_portfolio(session, *whose, rulesets, setting.as_of_us)
+            portfolio = read_stored_portfolio(session, *whose, rulesets, setting.as_of_us, earlier=earlier)
             standing = before_of(session, part.ids)
             then = replace(portfolio, lists=_in_force(setting, portfolio.lists))
             releases = _releases(session, part.ids, setting, after, then)

@@ -92,6 +92,7 @@ def read_stored_portfolio(
     *,
     stored: pl.DataFrame | None = None,
     values: pl.DataFrame | None = None,
+    earlier: bool = False,
 ) -> Portfolio:
     """Read everything that any of the rulesets reads; `entity_id` is an entity's number, as text.
 
@@ -104,10 +105,11 @@ def read_stored_portfolio(
         as_of_us: the moment; later facts are read too, and the engine leaves them aside.
         stored: `read_transactions` them, where those were read already, with all that the rulesets need.
         values: what the value model says now, instead of what it said last.
+        earlier: it is assessed as of moments before *as_of_us* too, whose windows open earlier.
     """
     parts = {part for analysed in rulesets for part in parts_of(analysed)}
     whose = (organisation_id, type_id, entity_ids)
-    back = LookBack.of(rulesets)
+    back = None if earlier else LookBack.of(rulesets)
     return read_parts(session, *whose, parts, as_of_us, back=back, stored=stored, values=values)
 
 

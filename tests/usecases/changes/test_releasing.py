@@ -3,12 +3,14 @@
 import pytest
 from sqlalchemy import Engine
 
+from fivefold.domain.clock import from_microseconds
 from fivefold.store.tables.levels import Assessment, LevelRelease, Standing, Transition
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.changes.asks import put_list_version, roll_back
 from fivefold.usecases.changes.backtests import report_of, run_next_backtest
 from fivefold.usecases.changes.proposals import read_proposal
 from fivefold.usecases.ingest.entities import put_entities
+from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.levels.replay import replay_assessment
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
@@ -17,6 +19,20 @@ from tests.usecases.governed import DAY, NOW, SECOND, agreed, document, founded,
 
 STRICT = document(medium=30).replace("points: 30}", "points: 70}").replace("at_least: 100000}, points: 40", "at_least: 1}, points: 70").replace("expect: {level: medium}", "expect: {level: high, total: 140}").replace("total: 50", "total: 80")  # fmt: skip  # noqa: E501 (one line is read more easily)
 """By it everyone with any income is high."""
+PAID = """\
+  - id: paid
+    title: Payments of a day
+    category: transaction execution
+    rationale: What moves.
+    input: {count: transactions, over: 1 day}
+    cases:
+      - {when: {at_least: 1}, points: 60}
+examples:
+  - name: paid
+    given: {country: NO, income: 0, transactions: [{time: 2024-12-01, amount: 300}]}
+    as_of: 2024-12-01T12:00:00Z
+    expect: {level: high, cases: {paid: 1}}
+"""
 LATER = NOW + DAY
 
 
@@ -36,13 +52,13 @@ def three(engine: Engine) -> People:
     return three
 
 
-def decide_again(engine: Engine, three: People) -> None:
+def decide_again(engine: Engine, three: People, text: str = STRICT) -> None:
     from fivefold.usecases.changes.backtests import request_backtest
     from fivefold.usecases.rulesets.activate import activate
     from fivefold.usecases.rulesets.commit import commit
     from fivefold.usecases.rulesets.drafts import save_draft
 
-    save_draft(Context(engine, three[0]), STRICT)
+    save_draft(Context(engine, three[0]), text)
     commit(Context(engine, three[0]).at(LATER), "retail", 2, "as it is")
     request_backtest(Context(engine, three[0]).at(LATER), "retail", 2)
     assert run_next_backtest(engine, LATER)
@@ -96,6 +112,26 @@ def test_what_the_older_version_raises_too_stays(engine: Engine, three: People) 
     assert back(engine, three, LATER + 3 * DAY)["released"] == 3
     work(engine, LATER + 3 * DAY + SECOND)
     assert levels(engine) == [3, 2, 3, 1, 2, 3]
+
+
+def test_what_the_older_version_would_have_seen_at_the_time_is_seen(engine: Engine) -> None:
+    """A payment raised by both versions, and has left all windows by now: the cooldown of the older one holds it."""
+    three = founded(engine)
+    put_list_version(Context(engine, three[0]).at(NOW), "watched", 0, ["IR"], "Watched", "our own")
+    put_entities(Context(engine, three[0]).at(NOW), "customer", [EntityRow("c0", {"country": "NO", "income": 5.0})])
+    decide(engine, three, document().replace("examples:", PAID), "retail")
+    work(engine, NOW + SECOND)
+    decide_again(engine, three, STRICT.replace("examples:", PAID))
+    work(engine, LATER + SECOND)
+    payment = {"transaction_id": "t1", "user_id": "c0", "transaction_amount": 9.5, "transaction_currency": "EUR"}
+    paid_us = LATER + DAY // 2
+    at = from_microseconds(paid_us).replace(tzinfo=None).isoformat()
+    add_transactions(Context(engine, three[0]).at(paid_us), [{**payment, "transaction_date": at}])
+    work(engine, paid_us)
+    assert levels(engine) == [3]
+    assert back(engine, three, LATER + 3 * DAY)["released"] == 0
+    work(engine, LATER + 3 * DAY + SECOND)
+    assert levels(engine) == [3]
 
 
 def test_who_was_assessed_after_the_preview_is_held(engine: Engine, three: People) -> None:
