@@ -25,7 +25,8 @@ from fivefold.risk.governance.thresholds.draft import draft_text
 from fivefold.risk.governance.thresholds.propose import PortfolioTotals, ThresholdProposal, propose_for_totals
 from fivefold.risk.governance.validate.verdicts import AcceptanceLimits
 from fivefold.risk.language.ruleset import Ruleset
-from fivefold.store.rulesets.rulesets import family_named
+from fivefold.store.accounts.organisation import settings_row
+from fivefold.store.rulesets.rulesets import family_named, newest_version
 from fivefold.store.rulesets.threshold_reviews import add_review, earlier_thresholds, reviews_of, unreviewed
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.json_text import report_json
@@ -47,7 +48,8 @@ class ThresholdReviewLine(JobLine):
 
     Attributes:
         outcome: kept, where every level holds its usual share; draft, where `draft_revision` is left;
-            beside a draft, where a person edited one already; None until it is done.
+            beside a draft, where a person edited one already; changed since, where another version was committed or
+            decides by then, or the ruleset is off; None until it is done.
         levels: by level the shares of those assessed: now, proposed and target.
         cuts: by level above the lowest where it begins now, where it would, and what this quarter alone came to.
         moved: how many entities would be in another level.
@@ -126,9 +128,8 @@ def _begin(job: ThresholdReview) -> Callable[[Lease], None]:
         kept = _holds_usual_shares(proposal)
 
         def write(session: Session) -> dict[str, Any]:
-            revision, outcome = None, "kept"
-            if not kept:
-                outcome = "beside a draft" if session.get(Draft, family_id) is not None else "draft"
+            settings_row(session, lease.who.organisation_id, locked=True)  # as all lock who save or commit a draft
+            revision, outcome = None, "kept" if kept else _outcome(session, family_id, version_id)
             if outcome == "draft":
                 text = draft_text(document, ruleset, proposal)
                 revision = save_draft_in(session, lease.who, text, NO_DRAFT, lease.began_us).revision
@@ -144,6 +145,15 @@ def _begin(job: ThresholdReview) -> Callable[[Lease], None]:
         lease.keep(write)
 
     return make
+
+
+def _outcome(session: Session, family_id: int, version_id: int) -> str:
+    """Tell what is to come of thresholds that are to move: a draft, unless a person was faster."""
+    session.expire_all()
+    family, newest = session.get_one(Family, family_id), newest_version(session, family_id)
+    if not family.enabled or family.active_version_id != version_id or newest is None or newest.id != version_id:
+        return "changed since"
+    return "draft" if session.get(Draft, family_id) is None else "beside a draft"
 
 
 def _proposal(lease: Lease, setting: Setting, ruleset: Ruleset, past: Sequence[Sequence[str]]) -> ThresholdProposal:

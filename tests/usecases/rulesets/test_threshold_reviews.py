@@ -210,6 +210,34 @@ def test_a_worker_that_dies_before_it_keeps_one_leaves_it_to_the_next(
     assert len(drafts(engine)) == 1
 
 
+@pytest.mark.parametrize("change", ["committed", "decides", "off"])
+def test_a_ruleset_that_changed_meanwhile_gets_no_draft(
+    engine: Engine, ana: Actor, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """A draft made from the version before would take the newer one back."""
+    from fivefold.usecases.rulesets import threshold_reviews
+
+    real = threshold_reviews.propose_for_totals
+
+    def meanwhile(*given: Any, **options: Any) -> Any:
+        if change == "off":
+            with Session(engine) as session, session.begin():
+                session.execute(update(Family).values(enabled=False))
+        else:
+            with Session(engine) as session:
+                before = session.scalars(select(Family.active_version_id)).one()
+            decides(engine, ana, TEXT.replace("[10, 20, 30]", "[9, 19, 29]"), NOW)
+            with Session(engine) as session, session.begin():
+                if change == "committed":
+                    session.execute(update(Family).values(active_version_id=before))
+        return real(*given, **options)
+
+    monkeypatch.setattr(threshold_reviews, "propose_for_totals", meanwhile)
+    found = review(engine, ana)
+    assert (found.state, found.outcome, found.draft_revision) == ("done", "changed since", None)
+    assert drafts(engine) == []
+
+
 def test_reports_say_nothing_of_single_customers(engine: Engine, ana: Actor) -> None:
     found = review(engine, ana)
     with Session(engine) as session:
