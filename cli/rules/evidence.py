@@ -25,10 +25,10 @@ DataOption = Annotated[Path, typer.Option("--data", help="Entities: Parquet, CSV
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="The draft that is written.")]
 
 
-def refuse_the_same(path: str, output: Path) -> None:
-    """Refuse a draft that would take the place of its ruleset."""
+def refuse_the_same(path: str | Path, output: Path, what: str = "the ruleset itself") -> None:
+    """Refuse a draft that would take the place of what it is made from."""
     if output.exists() and Path(path).exists() and output.samefile(path):
-        raise ConfigError(f"--output is {output}, the ruleset itself; a draft is another file")
+        raise ConfigError(f"--output is {output}, {what}; a draft is another file")
 
 
 def write_draft(output: Path, draft: str) -> None:

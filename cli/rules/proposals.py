@@ -122,6 +122,8 @@ def write_threshold_draft(
     from fivefold.usecases.portfolio_files.governance import propose_from_files
 
     refuse_the_same(path, output)
+    for draft in earlier or ():
+        refuse_the_same(draft, output, "a draft of --earlier")
     if until is not None and labels is None:
         raise ConfigError("--until says which labels count; give --labels too")
     text, at = ruleset_text(path), past_moment(as_of)

@@ -59,6 +59,13 @@ def test_the_ruleset_itself_is_never_overwritten(folder: Path) -> None:
     assert "a draft is another file" in refuse(folder, *asked(folder, "--output", folder / "now.yaml"))
 
 
+def test_an_earlier_draft_is_never_overwritten(folder: Path) -> None:
+    earlier = folder / "earlier.yaml"
+    earlier.write_text((folder / "now.yaml").read_text())
+    words = asked(folder, "--earlier", earlier, "--output", earlier)
+    assert "a draft of --earlier; a draft is another file" in refuse(folder, *words)
+
+
 def test_shares_that_are_none_are_refused(folder: Path) -> None:
     assert "--shares is 'many'" in refuse(folder, *asked(folder, "--shares", "many"))
     assert "add up to 1" in refuse(folder, *asked(folder, "--shares", "50,25,15,11"))
