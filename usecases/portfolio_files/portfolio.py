@@ -14,7 +14,10 @@ from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.domain.rate_files import read_rates
 from fivefold.domain.text import perhaps
 from fivefold.risk.compiler.analysis import AnalysedRuleset
-from fivefold.risk.facts.groups.links import FROM, TYPE, Links
+from fivefold.risk.engine.explain.describe import input_words
+from fivefold.risk.facts.groups.links import FROM, TO, TYPE, Links
+from fivefold.risk.facts.peers.columns import peers_in
+from fivefold.risk.facts.peers.reference import read_reference
 from fivefold.risk.facts.portfolio import ENTITY, NamedList, Portfolio
 from fivefold.risk.language.expressions import ScreeningInput, TagInput
 from fivefold.usecases.portfolio_files.columns import PortfolioColumns
@@ -114,12 +117,12 @@ def warn_about_portfolio(files: PortfolioFiles, portfolio: Portfolio, rulesets: 
     if portfolio.links is not None and files.links is not None:
         rows = portfolio.links.frame.rename({FROM: ENTITY})
         warn_of_unknown_entities(files.links, rows.filter(pl.col(ENTITY).is_not_null()), portfolio.entities, files.warn)
-        for doubt in dict.fromkeys(
-            doubt for ruleset in rulesets for doubt in _absent_links(files.links, rows, ruleset)
-        ):
+        doubts = (doubt for ruleset in rulesets for doubt in _absent_links(files.links, rows, ruleset))
+        for doubt in dict.fromkeys((*doubts, *_idle_links(files.links, rows, portfolio.entities, rulesets))):
             files.warn(doubt)
-    for doubt in dict.fromkeys(doubt for ruleset in rulesets for doubt in _other_spellings(portfolio, ruleset)):
-        files.warn(doubt)
+    for find in (_other_spellings, _absent_peers):
+        for doubt in dict.fromkeys(doubt for ruleset in rulesets for doubt in find(portfolio, ruleset)):
+            files.warn(doubt)
 
 
 def warn_of_unknown_entities(path: Path, rows: pl.DataFrame, entities: pl.DataFrame, warn: Warn) -> None:
@@ -148,6 +151,46 @@ def _absent_links(path: Path, rows: pl.DataFrame, analysed: AnalysedRuleset) -> 
         if name not in there:
             types = f"{', '.join(there) or 'none'}{perhaps(name, there)}"
             yield f"{path} has no links of the type {name} of ruleset {analysed.ruleset.name}; there are {types}"
+
+
+def _idle_links(
+    path: Path, rows: pl.DataFrame, entities: pl.DataFrame, rulesets: Sequence[AnalysedRuleset]
+) -> Iterator[str]:
+    """Describe links that count for nothing: of types that no ruleset declares, or to entities that were not read."""
+    declared = {name: kind for ruleset in rulesets for name, kind in ruleset.ruleset.links.items()}
+    types = rows[TYPE].cast(pl.String)
+    for name in types.drop_nulls().unique().sort():
+        if declared and name not in declared:
+            yield f"{path} has links of the type {name}, which no ruleset here declares{perhaps(name, declared)}"
+    directed = [name for name, kind in declared.items() if kind.kind == "directed"]
+    ends = rows.filter(types.is_in(directed))[TO].cast(pl.String).drop_nulls()
+    unknown = ends.filter(~ends.is_in(entities[ENTITY].cast(pl.String).implode()))
+    if len(unknown) and len(entities):
+        examples = ", ".join(map(repr, unknown.unique(maintain_order=True).head(SHOWN)))
+        count = f"{len(unknown):,} of the {len(ends):,} directed links of {path}"
+        yield f"{count} lead to no entity that was read, such as {examples}"
+
+
+def _absent_peers(portfolio: Portfolio, analysed: AnalysedRuleset) -> Iterator[str]:
+    """Describe numbers that a reference portfolio lacks, so that their places among peers are unknown for everyone."""
+    name = analysed.definition.reference
+    named = None if name is None else portfolio.lists.get(name)
+    reference = None if named is None else read_reference(named.versions[-1].members)
+    if reference is None or not analysed.peer_inputs:
+        return
+    remedy = "make another one: fivefold rules reference"
+    if reference.base != portfolio.rates.base:
+        yield (
+            f"the reference portfolio {name} is in {reference.base}, and this one in {portfolio.rates.base}: "
+            f"all places among peers are unknown; {remedy}"
+        )
+        return
+    absent = {input_words(peers_in(each).of) for each in analysed.peer_inputs if not reference.has(peers_in(each))}
+    if absent:
+        yield (
+            f"the reference portfolio {name} has no numbers for {', '.join(sorted(absent))}: "
+            f"their places among peers are unknown; {remedy}"
+        )
 
 
 def _other_spellings(portfolio: Portfolio, analysed: AnalysedRuleset) -> Iterator[str]:

@@ -195,9 +195,9 @@ class _Table:
                 f"is {text}; it must be the number of the case, empty for a new one, or {' or '.join(REST)} below them"
             )
         number = int(text.removesuffix(".0"))
-        if number < last:
+        if number <= last:
             raise CellError(
-                f"is {number}, below {last}: cases are tried in the order of the rows, and these were sorted; "
+                f"is {number} after {last}: cases are tried in the order of the rows, and these were sorted; "
                 "sort by this column, or empty it where the new order is meant"
             )
         return CASE, number

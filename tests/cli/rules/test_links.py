@@ -66,6 +66,15 @@ def test_a_type_that_no_line_has_and_ends_that_nobody_knows_are_told(folder: Pat
     assert "household" in done.err
     assert "perhaps househould" in done.err
     assert "'x'" in done.err
+    assert "has links of the type househould, which no ruleset here declares; perhaps household" in done.err
+
+
+def test_directed_links_to_nobody_who_was_read_are_told(folder: Path) -> None:
+    directed = RULES.replace("kind: shared", "kind: directed").replace("by: household,", "by: household, way: to,")
+    (folder / "rules.yaml").write_text(directed)
+    (folder / "links.csv").write_text("type,from,to\nhousehold,a,b\nhousehold,a,acmee\n")
+    done = run(folder, *asked(folder, "2024-05-31", "--links", folder / "links.csv"))
+    assert (done.code, "1 of the 2 directed links of" in done.err, "such as 'acmee'" in done.err) == (0, True, True)
 
 
 def test_a_torn_line_makes_that_one_unknown(folder: Path) -> None:

@@ -62,6 +62,17 @@ def test_peers_are_written_once_and_read_for_whoever_is_assessed(home: Home, fol
     assert "segment is unknown" in seen["n"]
 
 
+def test_a_reference_of_other_numbers_or_another_currency_is_warned_of(home: Home, folder: Path) -> None:
+    output, now = folder / "our-peers.json", ("--as-of", "2024-07-10")
+    succeed(home, *files(folder, "reference", "--as-of", "2024-07-01", "--output", output))
+    assert "peers" not in run(home, *files(folder, "assess", *now, "--reference", output)).err
+    dollars = run(home, *files(folder, "assess", *now, "--reference", output, "--base", "USD"))
+    assert (dollars.code, "our-peers is in EUR, and this one in USD" in dollars.err) == (0, True)
+    (folder / "rules.yaml").write_text(RULES.replace("over: 30 days", "over: 60 days"))
+    others = run(home, *files(folder, "assess", *now, "--reference", output))
+    assert (others.code, "has no numbers for sum of amount in 60 days" in others.err) == (0, True)
+
+
 def test_a_version_is_added_and_none_is_changed(home: Home, folder: Path) -> None:
     output = folder / "our-peers.json"
     for day in ("2024-07-01", "2024-07-05"):
