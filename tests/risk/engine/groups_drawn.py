@@ -23,7 +23,14 @@ LINKS: Data = {
     "owns": {"kind": "directed"},
     "controls": {"kind": "directed", "complete": True},
 }
-_NOT_READ_OF_OTHERS = ('"calculation"', '"indicator"', '"value"', '"pattern"')
+_NOT_READ_OF_OTHERS = (
+    '"calculation"',
+    '"indicator"',
+    '"value"',
+    '"pattern"',
+    '"peer_percentile"',
+    '"times_peer_median"',
+)
 _NUMBERS = st.one_of(
     st.just({"field": "income"}),
     aggregates.filter(lambda made: not {"mean", "median", "standard_deviation"} & set(made)),
