@@ -11,6 +11,7 @@ from fivefold.domain.errors import ConflictError, NotFoundError
 from fivefold.store.tables.entities import ListVersionRow
 from fivefold.store.tables.levels import Assessment
 from fivefold.usecases.ingest.facts import RecordGiven, put_record, set_tag
+from fivefold.usecases.levels.content.breakdowns import lines_of
 from fivefold.usecases.levels.replay import replay_assessment
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
@@ -109,6 +110,22 @@ def test_one_that_was_changed_does_not(bank: Bank) -> None:
     replayed = replay_assessment(bank.context, name)
     assert not replayed.same
     assert replayed.stored != replayed.breakdown_now
+
+
+@pytest.mark.parametrize("codes", ["[1]", "[1, 500, 99, 0, 99, 99]", "[", '[1, "x"]'], ids=str)
+def test_codes_that_no_assessment_has_are_named_and_hide_no_other(bank: Bank, codes: str) -> None:
+    entity, number = (int(part) for part in numbers(bank)[-1].split("."))
+    with forged(bank.engine) as connection, Session(bind=connection) as session:
+        session.get_one(Assessment, (entity, number)).breakdown = codes
+        session.flush()
+    with pytest.raises(
+        ConflictError, match=rf"assessment {entity}\.{number} cannot be explained.*fivefold audit verify"
+    ):
+        replay_assessment(bank.context, f"{entity}.{number}")
+    with Session(bank.engine) as session:
+        lines = lines_of(session, bank.of, [(entity, number - 1), (entity, number)])
+    assert "cannot be explained" in lines[entity, number]
+    assert "cannot be explained" not in lines.get((entity, number - 1), "")
 
 
 def test_an_erased_one_says_so(bank: Bank) -> None:

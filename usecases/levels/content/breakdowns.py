@@ -7,8 +7,10 @@ import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
+from msgspec import MsgspecError
 from sqlalchemy.orm import Session
 
+from fivefold.domain.errors import ConflictError
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT, AnalysedRuleset, analyse_canonical
 from fivefold.risk.engine.explain.breakdown import Explanation, as_json_text
 from fivefold.risk.engine.explain.stored import StoredOutcome, explain_stored, words_of
@@ -89,7 +91,10 @@ def lines_of_records(session: Session, organisation_id: int, records: Iterable[S
     kept = _with_layouts(session, organisation_id, [content for _, _, content in coded])
     rulesets = _rulesets(session, organisation_id, {each["ruleset"] for each in kept})
     for (row, codes, _), each in zip(coded, kept, strict=True):
-        lines[row.entity_id, row.number] = _explained(row, codes, each, rulesets[each["ruleset"]]).line
+        try:
+            lines[row.entity_id, row.number] = _explained(row, codes, each, rulesets[each["ruleset"]]).line
+        except ConflictError as error:  # of one among many, which are shown
+            lines[row.entity_id, row.number] = str(error)
     return lines
 
 
@@ -115,7 +120,13 @@ def _explained(
         lists=kept["lists"],
         base=kept["base"],
     )
-    return explain_stored(ruleset, outcome)
+    try:
+        return explain_stored(ruleset, outcome)
+    except (LookupError, TypeError, ValueError, MsgspecError) as error:  # no assessment has such codes
+        raise ConflictError(
+            f"assessment {row.entity_id}.{row.number} cannot be explained: what is stored of it does not fit its "
+            "ruleset, so it was changed; `fivefold audit verify` names what was"
+        ) from error
 
 
 def _with_layouts(session: Session, organisation_id: int, contents: Collection[str]) -> list[dict[str, Any]]:
