@@ -115,14 +115,14 @@ def run_next_threshold_review(
 
 
 def _begin(job: ThresholdReview) -> Callable[[Lease], None]:
-    family_id, version_id, quarter, attempt = job.family_id, job.version_id, read_quarter(job.quarter), job.attempts
+    family_id, version_id, quarter = job.family_id, job.version_id, read_quarter(job.quarter)
+    attempt, same_rules = job.attempts, job.rules_hash
 
     def make(lease: Lease) -> None:
         with lease.who.reading() as session:
             family, version = session.get_one(Family, family_id), session.get_one(RulesetVersion, version_id)
             document, ruleset = version.document, analyse_canonical(version.canonical).ruleset
             setting = setting_of(session, family, version.canonical, quarter.until_us, attempt)
-            same_rules = rules_hash(version.canonical)
             past = earlier_thresholds(session, family_id, same_rules, quarter.name, SMOOTHED_OVER - 1)
         proposal = _proposal(lease, setting, ruleset, past)
         kept = _holds_usual_shares(proposal)
