@@ -79,7 +79,8 @@ def bank(engine: Engine) -> Bank:
 
 def numbers(bank: Bank) -> list[str]:
     with Session(bank.engine) as session:
-        found = session.execute(select(Assessment.entity_id, Assessment.number).order_by(Assessment.entity_id))
+        key = Assessment.entity_id, Assessment.number
+        found = session.execute(select(*key).order_by(*key))
         return [f"{entity}.{number}" for entity, number in found]
 
 
