@@ -1,8 +1,9 @@
 """An organisation's lock, settings and tables of exchange rates. Nothing here begins or ends a transaction."""
 
 from collections import Counter
+from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError
@@ -10,6 +11,14 @@ from fivefold.domain.paging import Page, Part
 from fivefold.store.sql.keyset import scalars_of
 from fivefold.store.tables.accounts import Organisation, RateTableRow
 from fivefold.store.tables.entities import Correction, OrganisationSettings, Transaction
+
+_NEWEST_RATES: Final = (
+    select(RateTableRow)
+    .where(RateTableRow.organisation_id == bindparam("of"))
+    .order_by(RateTableRow.number.desc())
+    .limit(1)
+)
+"""Built once, as each decision asks it."""
 
 
 def settings_row(session: Session, organisation_id: int, *, locked: bool = False) -> OrganisationSettings:
@@ -62,8 +71,8 @@ def lock_deciding(session: Session, organisation_id: int) -> None:
 
 def newest_rates(session: Session, organisation_id: int) -> RateTableRow | None:
     """Find the table that holds; None for the shipped rates."""
-    statement = select(RateTableRow).where(RateTableRow.organisation_id == organisation_id)
-    return session.scalar(statement.order_by(RateTableRow.number.desc()).limit(1))
+    found: RateTableRow | None = session.scalar(_NEWEST_RATES, {"of": organisation_id})
+    return found
 
 
 def rate_tables(session: Session, organisation_id: int, part: Part) -> Page[RateTableRow]:

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, cast
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import Table, and_, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -17,9 +17,56 @@ from fivefold.store.tables.events import Decision, Policy
 from fivefold.store.tables.levels import DueMark, Standing
 from fivefold.store.tables.rulesets import Family, RulesetVersion
 
-_INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 PROPOSED, ACTIVE, RETIRED = "proposed", "active", "retired"
 """The states of a version."""
+
+_ADD: Final = {
+    dialect: insert(cast("Table", Decision.__table__))
+    .on_conflict_do_nothing(index_elements=["organisation_id", "decision_key"])
+    .returning(Decision.__table__.c.id)
+    for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}
+_PARTIES: Final = (
+    select(Entity, EntityType, OrganisationSettings, Policy)
+    .join(EntityType, EntityType.id == Entity.type_id)
+    .outerjoin(OrganisationSettings, OrganisationSettings.organisation_id == EntityType.organisation_id)
+    .outerjoin(
+        Policy,
+        and_(
+            Policy.organisation_id == EntityType.organisation_id,
+            Policy.name == bindparam("policy"),
+            Policy.state == ACTIVE,
+        ),
+    )
+    .where(
+        EntityType.organisation_id == bindparam("organisation_id"),
+        EntityType.name == bindparam("type_name"),
+        Entity.external_id == bindparam("external_id"),
+    )
+)
+_LATEST_VALUE: Final = (
+    select(func.max(ValueScore.as_of_us)).where(ValueScore.entity_id == bindparam("entity_id")).scalar_subquery()
+)
+_STANDPOINT: Final = (
+    select(
+        *(Standing, Family.name, RulesetVersion.number, RulesetVersion.content_hash, DueMark, ValueScore),
+        is_yet_to_be_marked(Entity.type_id, Entity.id, bindparam("now_us")),
+    )
+    .select_from(Entity)
+    .outerjoin(Standing, Standing.entity_id == Entity.id)
+    .outerjoin(RulesetVersion, RulesetVersion.id == Standing.version_id)
+    .outerjoin(Family, Family.id == RulesetVersion.family_id)
+    .outerjoin(DueMark, DueMark.entity_id == Entity.id)
+    .outerjoin(
+        ValueScore,
+        and_(ValueScore.entity_id == Entity.id, ValueScore.as_of_us == _LATEST_VALUE, ValueScore.score.is_not(None)),
+    )
+    .where(Entity.id == bindparam("entity_id"))
+)
+_KEYED: Final = select(Decision).where(
+    Decision.organisation_id == bindparam("organisation_id"), Decision.decision_key == bindparam("key")
+)
+"""These are built once, as every decision asks them, and building one costs more than the database's answer."""
 
 
 @dataclass(frozen=True)
@@ -36,18 +83,13 @@ def parties_of(
     session: Session, organisation_id: int, type_name: str, external_id: str, policy: str
 ) -> DecisionSubjects:
     """Find an entity and the active version of a policy, in one statement; NotFoundError if there is no such entity."""
-    active = (Policy.organisation_id == organisation_id, Policy.name == policy, Policy.state == ACTIVE)
-    row = session.execute(
-        select(Entity, EntityType, OrganisationSettings, Policy)
-        .join(EntityType, EntityType.id == Entity.type_id)
-        .outerjoin(OrganisationSettings, OrganisationSettings.organisation_id == EntityType.organisation_id)
-        .outerjoin(Policy, and_(*active))
-        .where(
-            EntityType.organisation_id == organisation_id,
-            EntityType.name == type_name,
-            Entity.external_id == external_id,
-        )
-    ).one_or_none()
+    wanted = {
+        "organisation_id": organisation_id,
+        "type_name": type_name,
+        "external_id": external_id,
+        "policy": policy,
+    }
+    row = session.execute(_PARTIES, wanted).one_or_none()
     if row is None:
         raise NotFoundError(f"there is no {type_name} {external_id!r}")
     return DecisionSubjects(*row)
@@ -75,29 +117,14 @@ class EntityState:
 
 def standpoint_of(session: Session, entity_id: int, now_us: int) -> EntityState:
     """Find an entity's current level and value score, in one statement."""
-    marked_later = is_yet_to_be_marked(Entity.type_id, Entity.id, now_us)
-    latest = select(func.max(ValueScore.as_of_us)).where(ValueScore.entity_id == entity_id).scalar_subquery()
-    valued = (ValueScore.entity_id == Entity.id, ValueScore.as_of_us == latest, ValueScore.score.is_not(None))
-    row = session.execute(
-        select(
-            *(Standing, Family.name, RulesetVersion.number, RulesetVersion.content_hash, DueMark, ValueScore),
-            marked_later,
-        )
-        .select_from(Entity)
-        .outerjoin(Standing, Standing.entity_id == Entity.id)
-        .outerjoin(RulesetVersion, RulesetVersion.id == Standing.version_id)
-        .outerjoin(Family, Family.id == RulesetVersion.family_id)
-        .outerjoin(DueMark, DueMark.entity_id == Entity.id)
-        .outerjoin(ValueScore, and_(*valued))
-        .where(Entity.id == entity_id)
-    ).one()
+    row = session.execute(_STANDPOINT, {"entity_id": entity_id, "now_us": now_us}).one()
     return EntityState(*row)
 
 
 def decision_keyed(session: Session, organisation_id: int, key: str) -> Decision | None:
     """Find the decision of a key."""
-    of = (Decision.organisation_id == organisation_id, Decision.decision_key == key)
-    return session.scalar(select(Decision).where(*of))
+    found: Decision | None = session.scalar(_KEYED, {"organisation_id": organisation_id, "key": key})
+    return found
 
 
 def decision_numbered(session: Session, organisation_id: int, number: int) -> Decision:
@@ -169,10 +196,7 @@ def decisions_among(session: Session, wanted: WantedDecisions, part: Part) -> Pa
 
 def add_decision(session: Session, values: Mapping[str, Any]) -> int | None:
     """Add a decision, and return its number; None if a concurrent call added one under its key."""
-    insert = _INSERT[session.get_bind().dialect.name](Decision)
-    keys = ["organisation_id", "decision_key"]
-    statement = insert.values(**values).on_conflict_do_nothing(index_elements=keys).returning(Decision.id)
-    number: int | None = session.scalar(statement)
+    number: int | None = session.scalar(_ADD[session.get_bind().dialect.name], values)
     return number
 
 

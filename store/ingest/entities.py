@@ -26,6 +26,9 @@ _NAMED: Final = (
     )
 )
 """An entity by its names; built once, as the page of one customer asks for it in every list."""
+_LIVE: Final = _NAMED.where(Entity.erased_us.is_(None))
+_STAYS, _ALONE = (_LIVE.with_for_update(key_share=True, read=read, of=Entity) for read in (True, False))
+"""The same one, locked against erasure, and against others as well."""
 
 
 def type_named(
@@ -68,8 +71,7 @@ def entity_named(
     """
     names = {"organisation_id": organisation_id, "type_name": type_name, "external_id": external_id}
     if stays or alone:
-        live = _NAMED.where(Entity.erased_us.is_(None))
-        row = session.scalar(live.with_for_update(key_share=True, read=not alone, of=Entity), names)
+        row = session.scalar(_ALONE if alone else _STAYS, names)
     else:
         row = read_once(session, ("entity", *names.values()), lambda: session.scalar(_NAMED, names))
     if row is None:

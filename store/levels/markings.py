@@ -81,7 +81,7 @@ def lock_marking(session: Session, number: int) -> Marking | None:
     return session.scalar(select(Marking).where(Marking.id == number).with_for_update(skip_locked=True))
 
 
-def is_yet_to_be_marked(type_id: Any, entity_id: Any, now_us: int) -> Exists:
+def is_yet_to_be_marked(type_id: Any, entity_id: Any, now_us: Any) -> Exists:
     """Give the condition that a change that holds by now has not marked an entity yet: it is due all the same."""
     of = (Marking.type_id == type_id, Marking.reached_id < entity_id, Marking.from_us <= now_us)
     return select(Marking.id).where(*of).exists()

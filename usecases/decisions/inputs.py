@@ -31,10 +31,11 @@ from fivefold.store.sql.clocks import ahead_error
 from fivefold.store.tables.entities import ValueScore
 from fivefold.store.tables.levels import Standing
 from fivefold.usecases.levels.content.inputs import types_of
-from fivefold.usecases.levels.portfolio import parts_of, read_parts, transactions_frame
+from fivefold.usecases.levels.portfolio import parts_of, read_parts, transaction_types, transactions_frame
 from fivefold.usecases.levels.records import NEVER_ASSESSED
 from fivefold.usecases.shared.entity_checks import FIELDS
 from fivefold.usecases.shared.rates import rates_for, stale_days
+from fivefold.usecases.shared.single_transaction import read_single
 from fivefold.usecases.shared.transaction_columns import KNOWN, OWNERS, read_columns, transaction_frame
 
 _UNNAMED = "unnamed"
@@ -83,16 +84,40 @@ def read_pending_transaction(
     there = {name: value for name, value in transaction.items() if value is not None}
     moment = from_microseconds(now_us).replace(tzinfo=None).isoformat()
     usual = {c.TRANSACTION_ID: _UNNAMED, c.DATE: moment, c.STATE: _STATE, OWNERS[0]: external_id}
-    read = read_columns(transaction_frame([{**usual, **there}], declared), declared, now_us, text=False)
-    stored = read.hstack([pl.Series("entity", [number], dtype=pl.Int64)])
+    row = read_single({**usual, **there}, declared, now_us)
+    if row is None:
+        return _of_columns({**usual, **there}, declared, entity, now_us, named=c.TRANSACTION_ID in there)
     if c.TRANSACTION_ID not in there:
+        row["transaction_id"] = None
+    columns = {ENTITY: str(number), "time": row["at_us"], **{name: row[name] for name in declared}}
+    columns |= {name: row[name] for name in ("transaction_id", "amount", "currency", "state")}
+    types = transaction_types(declared)
+    frame = pl.DataFrame([[columns[name] for name in types]], schema=types, orient="row")
+    return PendingTransaction(frame, _kept(row), row["transaction_id"])
+
+
+def _of_columns(
+    transaction: Mapping[str, Any],
+    declared: Mapping[str, FieldType],
+    entity: tuple[int, str],
+    now_us: int,
+    *,
+    named: bool,
+) -> PendingTransaction:
+    """Read by the columns that many are read by, which say what is wrong; one that is not *named* loses its number."""
+    read = read_columns(transaction_frame([transaction], declared), declared, now_us, text=False)
+    stored = read.hstack([pl.Series("entity", [entity[0]], dtype=pl.Int64)])
+    if not named:
         nothing = pl.Series("transaction_id", [None], dtype=pl.String)
         stored = stored.replace_column(stored.get_column_index("transaction_id"), nothing)
     row = stored.row(0, named=True)
+    return PendingTransaction(transactions_frame(stored, declared), _kept(row), row["transaction_id"])
+
+
+def _kept(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a transaction as it is kept: text and exact numbers alone."""
     fields = {name: row[name] for name in ("transaction_id", "at_us", "currency", "state", "content")}
-    return PendingTransaction(
-        transactions_frame(stored, declared), {**fields, "amount": repr(row["amount"])}, row["transaction_id"]
-    )
+    return {**fields, "amount": repr(row["amount"])}
 
 
 def _refuse_strange(transaction: Mapping[str, Any], declared: Mapping[str, FieldType], external_id: str) -> None:

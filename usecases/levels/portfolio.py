@@ -320,6 +320,13 @@ def transactions_frame(stored: pl.DataFrame, declared: Mapping[str, FieldType], 
     )
 
 
+def transaction_types(declared: Mapping[str, FieldType]) -> dict[str, Any]:
+    """Give the columns that `transactions_frame` makes, with their types."""
+    columns = {ENTITY: pl.String, "transaction_id": pl.String, "time": pl.Int64, "amount": pl.Float64}
+    own = {name: _JSON_TYPES[value_type_of(form)] for name, form in declared.items()}
+    return {**columns, "currency": pl.String, "state": pl.String, **own}
+
+
 def _own_fields(content: pl.Series, declared: Mapping[str, FieldType], *, mixed: bool) -> list[pl.Series]:
     """Read own fields from their JSON; all at once where each is of its kind, which `json_decode` would not look at."""
     if not declared:
