@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fivefold.cli.rules.options import PartOptions, RulesetArgument, ValueOptions, portfolio_files
+from fivefold.cli.rules.options import PartOptions, RulesetArgument, ThenOption, ValueOptions, portfolio_files
 from fivefold.cli.terminal import AsOfOption, echo, past_moment, show_table, warn
 from fivefold.cli.value_model.output import open_output
 from fivefold.domain.clock import day_text
@@ -32,10 +32,7 @@ def print_assessment(
     path: RulesetArgument,
     entities: EntitiesArgument,
     parts: PartOptions,
-    then: Annotated[
-        list[str] | None,
-        typer.Option("--then", help="A ruleset for those to whom none before it applies: a file or a name. Repeat it."),
-    ] = None,
+    then: ThenOption = None,
     previous: PreviousOption = None,
     overrides: OverridesOption = None,
     as_of: AsOfOption = None,

@@ -54,6 +54,12 @@ def show(page: "ReportPage") -> None:
         warn(caution)
 
 
+def show_evidence(kind: str, result: "Reportable", page: "ReportPage", html: Path | None, json: Path | None) -> None:
+    """Print a page, and write it as HTML and as JSON where a path is given."""
+    show(page)
+    write_evidence(kind, result, page, html, json)
+
+
 def write_evidence(kind: str, result: "Reportable", page: "ReportPage", html: Path | None, json: Path | None) -> None:
     """Write the evidence as HTML and as JSON, where a path is given; each file is complete or absent."""
     from fivefold.risk.governance.reports.page import as_html

@@ -1,19 +1,22 @@
 """`fivefold rules backtest` and `validate`: a ruleset on a portfolio, before it decides."""
 
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from tqdm import tqdm
 
-from fivefold.cli.rules.evidence import DataOption, HtmlOption, JsonOption, SeedOption, show, write_evidence
+from fivefold.cli.rules.evidence import DataOption, HtmlOption, JsonOption, SeedOption, show_evidence
 from fivefold.cli.rules.options import (
     LabelOptions,
     LabelsOption,
     PartOptions,
     ResamplesOption,
     RulesetArgument,
+    ThenOption,
     ValueOptions,
     portfolio_files,
     validation_options,
@@ -27,16 +30,28 @@ RulesetsArgument = Annotated[
 ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class StandingOptions:
+    """What stands before the draft: the levels, and the rulesets beside the one in question."""
+
+    previous: Annotated[
+        Path | None, typer.Option("--previous", help="Levels that stand: entity_id, rules_level, entered.")
+    ] = None
+    entered: Annotated[
+        str | None, typer.Option("--entered", help="Or: the levels of A stand, since this ISO date or time.")
+    ] = None
+    first: Annotated[
+        list[str] | None,
+        typer.Option("--first", help="A ruleset that is tried before A and B on both sides. Repeat it."),
+    ] = None
+    then: ThenOption = None
+
+
 def print_backtest(
     rulesets: RulesetsArgument,
     data: DataOption,
     parts: PartOptions,
-    previous: Annotated[
-        Path | None, typer.Option("--previous", help="Levels that stand: entity_id, rules_level, entered.")
-    ] = None,
-    entered: Annotated[
-        str | None, typer.Option("--entered", help="Or: the levels of A stand, since this ISO date or time.")
-    ] = None,
+    standing: StandingOptions,
     sample: Annotated[int | None, typer.Option("--sample", min=1, help="So many entities at random; else all.")] = None,
     seed: SeedOption = 0,
     as_of: AsOfOption = None,
@@ -45,45 +60,60 @@ def print_backtest(
     html: HtmlOption = None,
     json: JsonOption = None,
 ) -> None:
-    """Compare what A and B make of a portfolio: levels, who moves, hits of every case, and what cannot be assessed."""
-    from fivefold.risk.governance.reports.backtest import backtest_page
-    from fivefold.usecases.portfolio_files.bundled import load_ruleset
-    from fivefold.usecases.portfolio_files.governance import backtest_files
+    """Compare what A and B make of a portfolio: levels, who moves, hits of every case, and what cannot be assessed.
 
-    if len(rulesets) > 2:
-        raise ConfigError(f"{len(rulesets)} rulesets were given; it takes the one in force, or none, and the draft")
-    if previous is not None and entered is not None:
-        raise ConfigError("--previous and --entered both say which levels stand; give one of them")
-    if entered is not None and len(rulesets) == 1:
-        raise ConfigError("--entered says since when the levels of A stand; give A too, or the levels by --previous")
-    *present, draft = (load_ruleset(source) for source in rulesets)
+    With --first and --then several rulesets stand side by side on both sides; the draft takes the place of A.
+    """
+    from fivefold.risk.governance.reports.backtest import backtest_page
+    from fivefold.risk.governance.reports.families import families_backtest_page
+    from fivefold.usecases.portfolio_files.bundled import load_ruleset
+    from fivefold.usecases.portfolio_files.families import backtest_families_of_files
+    from fivefold.usecases.portfolio_files.governance import Draw, Standing, backtest_files
+
+    _check_standing(rulesets, standing)
+    in_force = load_ruleset(rulesets[0]) if len(rulesets) > 1 else None
+    draft = load_ruleset(rulesets[-1])
+    first, then = ([load_ruleset(source) for source in sources or ()] for sources in (standing.first, standing.then))
     at = past_moment(as_of)
     files = portfolio_files(data, parts, value)
-    since = None if entered is None else _since(entered, at)
-    # Shown with the first call: the files are read before.
+    before = Standing(standing.previous, _since(standing.entered, at))
+    with _progress() as progress:
+        drawn = Draw(sample, seed, progress)
+        if first or then:
+            found = backtest_families_of_files(draft, in_force, first, then, files, at, before, drawn)
+            show_evidence("families-backtest", found, families_backtest_page(found), html, json)
+        else:
+            alone = backtest_files(draft, in_force, files, at, before, drawn)
+            show_evidence("backtest", alone, backtest_page(alone), html, json)
+
+
+def _check_standing(rulesets: list[str], standing: StandingOptions) -> None:
+    if len(rulesets) > 2:
+        raise ConfigError(
+            f"{len(rulesets)} rulesets were given; it takes the one in force, or none, and the draft. Those that "
+            "decide beside them are given by --first and --then"
+        )
+    if standing.previous is not None and standing.entered is not None:
+        raise ConfigError("--previous and --entered both say which levels stand; give one of them")
+    if standing.entered is not None and len(rulesets) == 1:
+        raise ConfigError("--entered says since when the levels of A stand; give A too, or the levels by --previous")
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """Show with the first call how many entities are assessed: the files are read before."""
     with tqdm(desc="assessed", file=errors.file, disable=not errors.is_terminal, leave=False, delay=0.001) as bar:
 
         def advance(done: int, of: int) -> None:
             bar.total = of
             bar.update(done - bar.n)
 
-        result = backtest_files(
-            draft,
-            present[0] if present else None,
-            files,
-            at,
-            previous=previous,
-            entered=since,
-            size=sample,
-            seed=seed,
-            progress=advance,
-        )
-    page = backtest_page(result)
-    show(page)
-    write_evidence("backtest", result, page, html, json)
+        yield advance
 
 
-def _since(entered: str, as_of: int) -> int:
+def _since(entered: str | None, as_of: int) -> int | None:
+    if entered is None:
+        return None
     since = parse_moment(entered, "--entered")
     if since > as_of:
         raise ConfigError("--entered must not be after --as-of")
@@ -96,6 +126,7 @@ def print_validation(
     labels: LabelsOption,
     parts: PartOptions,
     known: LabelOptions,
+    then: ThenOption = None,
     as_of: AsOfOption = None,
     against: Annotated[str | None, typer.Option("--against", help="Another ruleset, to be compared with.")] = None,
     peer: Annotated[
@@ -114,22 +145,34 @@ def print_validation(
     html: HtmlOption = None,
     json: JsonOption = None,
 ) -> None:
-    """Measure how well a ruleset ranks and catches what became known after as-of, against named floors."""
+    """Measure how well a ruleset ranks and catches what became known after as-of, against named floors.
+
+    With --then several rulesets stand side by side: each is judged on those on whom it decides, and all together.
+    """
+    from fivefold.risk.governance.reports.families import families_validation_page
     from fivefold.risk.governance.reports.validation import validation_page
     from fivefold.usecases.portfolio_files.bundled import load_ruleset
-    from fivefold.usecases.portfolio_files.governance import read_peer_file, validate_files
+    from fivefold.usecases.portfolio_files.families import validate_families_of_files
+    from fivefold.usecases.portfolio_files.governance import validate_files
+    from fivefold.usecases.portfolio_files.labels import read_peer_file
 
-    rulesets = [load_ruleset(source) for source in (path, against) if source is not None]
+    rulesets = [load_ruleset(source) for source in (path, *(then or ()))]
+    other = None if against is None else load_ruleset(against)
     at = past_moment(as_of)
     files = portfolio_files(data, parts, value)
     options = validation_options(known, at, seed, resamples)
     if peer is not None:
         options = replace(options, peer=read_peer_file(peer))
-    before = None if reference is None else _before(reference, at)
-    result = validate_files(rulesets, files, labels, at, options, reference=before, undated_known=known.undated_known)
-    page = validation_page(result)
-    show(page)
-    write_evidence("validation", result, page, html, json)
+    before, undated = None if reference is None else _before(reference, at), known.undated_known
+    if then:
+        of_all = validate_families_of_files(
+            rulesets, other, files, labels, at, options, reference=before, undated_known=undated
+        )
+        show_evidence("families-validation", of_all, families_validation_page(of_all), html, json)
+        return
+    both = rulesets if other is None else [*rulesets, other]
+    result = validate_files(both, files, labels, at, options, reference=before, undated_known=undated)
+    show_evidence("validation", result, validation_page(result), html, json)
 
 
 def _before(reference: str, at: int) -> int:

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 RulesetArgument = Annotated[
     str, typer.Argument(metavar="RULESET", help="A ruleset's file, or the name of one that ships.")
 ]
+ThenOption = Annotated[
+    list[str] | None,
+    typer.Option("--then", help="A ruleset for those to whom none before it applies: a file or a name. Repeat it."),
+]
 ListsOption = Annotated[
     Path | None, typer.Option("--lists", help="A folder of named lists, beside those that ship; its own come first.")
 ]

@@ -13,9 +13,9 @@ from fivefold.risk.engine.assessments import STATUS, Assessments, Status
 from fivefold.risk.engine.explain.breakdown import Explanation, as_json_text, explain, explain_all
 from fivefold.risk.engine.explain.rules import signed
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
-from fivefold.risk.governance.backtest.compositions import Before, Composition, deciding_assessments
+from fivefold.risk.governance.backtest.compositions import Before, deciding_assessments
 from fivefold.risk.governance.backtest.moves import failures
-from fivefold.risk.language.ruleset import Ruleset
+from fivefold.usecases.portfolio_files.families import composed
 from fivefold.usecases.portfolio_files.levels import RULESET, read_deciding_rulesets, read_held_levels, read_overrides
 from fivefold.usecases.portfolio_files.portfolio import PortfolioFiles, read_with_warnings, warn_of_unknown_entities
 
@@ -71,37 +71,18 @@ def assess_files(
         ConfigError: two rulesets have the same name, other levels or another type of entity, or a file cannot be used.
     """
     first, *others = rulesets
-    for other in others:
-        _require_same_kind(first.ruleset, other.ruleset)
-    names = [each.ruleset.name for each in rulesets]
-    if len(set(names)) < len(names):
-        raise ConfigError(f"two of the rulesets have the name {max(names, key=names.count)}; each must have its own")
+    composition = composed(rulesets)
     portfolio, held_levels, set_by_hand = read_with_levels(rulesets, files, as_of, previous, overrides)
     entities = portfolio.entities
     if not others:
         return AssessedFamilies(entities, (assess(first, portfolio, as_of, held_levels, set_by_hand),))
     before = Before(held_levels, {} if previous is None else read_deciding_rulesets(previous), set_by_hand)
-    composition = Composition(dict(zip(names, rulesets, strict=True)))
     parts = [part for _, part in deciding_assessments(composition, portfolio, as_of, before)]
     for part in parts:
         entities = entities.join(part.outcomes.select(ENTITY), on=ENTITY, how="anti", maintain_order="left")
     if len(entities):
         parts.append(assess(first, replace(portfolio, entities=entities), as_of, held_levels, set_by_hand))
     return AssessedFamilies(portfolio.entities, tuple(parts))
-
-
-def _require_same_kind(first: Ruleset, other: Ruleset) -> None:
-    """Refuse rulesets that cannot decide side by side."""
-    if first.levels != other.levels:
-        raise ConfigError(
-            f"{other.name} has the levels {', '.join(other.levels)}, and {first.name} {', '.join(first.levels)}; "
-            "rulesets that decide side by side must have the same"
-        )
-    if first.entity_type != other.entity_type:
-        raise ConfigError(
-            f"{other.name} is for entities of type {other.entity_type}, and {first.name} for {first.entity_type}; "
-            "rulesets that decide side by side must be for the same"
-        )
 
 
 def read_with_levels(

@@ -1,6 +1,5 @@
 """A portfolio from files in governance: backtests, validations, proposed thresholds."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -12,19 +11,18 @@ from fivefold.domain.errors import ConfigError
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_text
 from fivefold.risk.engine.assess import assess
 from fivefold.risk.engine.assessments import Assessments
-from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.governance.backtest.run import Backtest, HeldLevels, backtest
 from fivefold.risk.governance.points.draft import draft_text as points_draft
 from fivefold.risk.governance.points.propose import PointsProposal, propose_points
 from fivefold.risk.governance.thresholds.cuts import present_cuts
 from fivefold.risk.governance.thresholds.draft import draft_text
 from fivefold.risk.governance.thresholds.propose import ThresholdProposal, movers, propose_thresholds
-from fivefold.risk.governance.validate.labels import dated_only, match_labels
-from fivefold.risk.governance.validate.peers import PeerFigures, read_peer
+from fivefold.risk.governance.validate.labels import match_labels
 from fivefold.risk.governance.validate.run import Options, Validation, validate
 from fivefold.risk.language.quantities import POINT_UNITS
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.usecases.portfolio_files.bundled import ruleset_text
+from fivefold.usecases.portfolio_files.labels import LabelledFile
 from fivefold.usecases.portfolio_files.levels import read_held_levels
 from fivefold.usecases.portfolio_files.portfolio import (
     PortfolioFiles,
@@ -35,23 +33,46 @@ from fivefold.usecases.portfolio_files.portfolio import (
 from fivefold.usecases.portfolio_files.tables import read_labels
 
 
+@dataclass(frozen=True)
+class Standing:
+    """The levels that stand before a draft decides.
+
+    Attributes:
+        previous: a file of them; a column `ruleset` says what decided.
+        entered: or since when those of what decides now are taken to stand, microseconds.
+    """
+
+    previous: Path | None = None
+    entered: int | None = None
+
+    def held(self, levels: tuple[str, ...], as_of: int) -> HeldLevels:
+        """Read them; ConfigError where the file cannot be used."""
+        held_levels = None if self.previous is None else read_held_levels(self.previous, levels, as_of)
+        return HeldLevels(held_levels, self.entered)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Who is assessed: a sample of so many entities, or all; and what reports how many are done."""
+
+    size: int | None = None
+    seed: int = 0
+    progress: Callable[[int, int], None] | None = None
+
+
 def backtest_files(
     draft: AnalysedRuleset,
     present: AnalysedRuleset | None,
     files: PortfolioFiles,
     as_of: int,
-    *,
-    previous: Path | None = None,
-    entered: int | None = None,
-    size: int | None = None,
-    seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    standing: Standing,
+    drawn: Draw,
 ) -> Backtest:
-    """Compare a draft with the ruleset in force; *previous* holds the levels until now, or *entered* dates its own."""
+    """Compare a draft with the ruleset in force."""
     rulesets = [draft] if present is None else [draft, present]
     portfolio = read_with_warnings(files, rulesets, as_of)
-    held_levels = None if previous is None else read_held_levels(previous, draft.ruleset.levels, as_of)
-    return backtest(draft, portfolio, as_of, present, HeldLevels(held_levels, entered), size, seed, progress)
+    held = standing.held(draft.ruleset.levels, as_of)
+    return backtest(draft, portfolio, as_of, present, held, drawn.size, drawn.seed, drawn.progress)
 
 
 @dataclass(frozen=True)
@@ -123,7 +144,7 @@ def validate_files(
 
     Entities with an unreadable label are left out: their outcome is unknown.
     """
-    known = _Labelled(files, labels, undated_known=undated_known)
+    known = LabelledFile(files, labels, undated_known=undated_known)
 
     def as_of_reference(moment: int) -> Assessments:
         return assess(rulesets[0], known.dated(read_portfolio(files, rulesets[:1], moment))[0], moment)
@@ -152,7 +173,7 @@ def propose_points_from_files(
     Learnt from one half of the customers as of *learn_as_of*, or of *as_of* without it, and judged on the other half.
     """
     ruleset = analyse_text(text, name)
-    known = _Labelled(files, labels, undated_known=undated_known)
+    known = LabelledFile(files, labels, undated_known=undated_known)
     portfolio, cautions = known.dated(read_with_warnings(files, [ruleset], as_of))
     judging = assess(ruleset, portfolio, as_of)
     learning = None
@@ -162,38 +183,3 @@ def propose_points_from_files(
     options = replace(options, cautions=(*cautions, *known.cautions))
     proposal, made = propose_points(judging, known.labels, options, learning)
     return proposal, points_draft(text, judging.program, made, proposal)
-
-
-class _Labelled:
-    """Labels from a file; entities with an unreadable one are left out, as their outcome is unknown."""
-
-    def __init__(self, files: PortfolioFiles, path: Path, *, undated_known: bool) -> None:
-        self.labels, unread = read_labels(files.table("labels", path))
-        self._unreadable = unread.drop_nulls().unique()
-        self._undated_known = undated_known
-        self.cautions = _unread(len(self._unreadable), unread.null_count())
-
-    def dated(self, portfolio: Portfolio) -> tuple[Portfolio, tuple[str, ...]]:
-        """Keep what was known at as-of, with cautions about what shows no date."""
-        named = portfolio.entities[ENTITY].cast(pl.String).is_in(self._unreadable.implode())
-        entities = portfolio.entities.filter(~named)
-        return dated_only(replace(portfolio, entities=entities), undated_known=self._undated_known)
-
-
-def read_peer_file(path: Path) -> PeerFigures:
-    """Read a peer's figures from JSON; ConfigError where they cannot be read."""
-    try:
-        data = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as problem:  # no such file, no UTF-8, no JSON
-        raise ConfigError(f"{path} cannot be read as JSON: {problem}") from None
-    return read_peer(data, str(path))
-
-
-def _unread(entities: int, nameless: int) -> tuple[str, ...]:
-    """Describe how unreadable labels are treated."""
-    cautions = []
-    if entities:
-        cautions.append(f"{entities:,} entities have a label that cannot be read, and are left out.")
-    if nameless:
-        cautions.append(f"{nameless:,} labels cannot be read and name no entity: they count as not confirmed.")
-    return tuple(cautions)

@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from fivefold.domain.clock import from_microseconds
-from fivefold.domain.errors import ConfigError
+from fivefold.domain.errors import ConfigError, InvalidRulesetError
 from fivefold.domain.money import RateTable, ecb_rates
 from fivefold.domain.rate_files import read_rates
 from fivefold.domain.text import perhaps
 from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.compiler.diagnostics import findings
+from fivefold.risk.compiler.purposes import Sources, purpose_diagnostics
 from fivefold.risk.engine.explain.describe import input_words
 from fivefold.risk.facts.groups.links import FROM, TO, TYPE, Links
 from fivefold.risk.facts.peers.columns import peers_in
 from fivefold.risk.facts.peers.reference import read_reference
 from fivefold.risk.facts.portfolio import ENTITY, NamedList, Portfolio
 from fivefold.risk.language.expressions import ScreeningInput, TagInput
+from fivefold.risk.language.purposes import Purpose
 from fivefold.usecases.portfolio_files.columns import PortfolioColumns
 from fivefold.usecases.portfolio_files.tables import (
     SHOWN,
@@ -79,7 +82,13 @@ class PortfolioFiles:
 
 
 def read_portfolio(files: PortfolioFiles, rulesets: Sequence[AnalysedRuleset], as_of: int) -> Portfolio:
-    """Read everything that any of the rulesets reads; indicators and the value are computed from the transactions."""
+    """Read everything that any of the rulesets reads; indicators and the value are computed from the transactions.
+
+    Raises:
+        InvalidRulesetError: a ruleset for commerce reads a list that is for aml alone.
+        ConfigError: a file, or the currency, cannot be used.
+    """
+    _refuse_lists_for_aml(rulesets, files.lists)
     rates = _rates(files, as_of)
     paths: dict[str, Path | None] = {part: getattr(files, part) for part in _LINKED}
     parts: dict[str, Any] = {part: path and read_linked(files.table(part, path)) for part, path in paths.items()}
@@ -92,6 +101,20 @@ def read_portfolio(files: PortfolioFiles, rulesets: Sequence[AnalysedRuleset], a
     indicators, values = value_side.frames(files.transactions, parts["transactions"])
     parts |= {"indicators": indicators, "values": values, "links": links, "everyone": entities}
     return Portfolio(entities, rates, **parts, lists=files.lists)
+
+
+def _refuse_lists_for_aml(rulesets: Sequence[AnalysedRuleset], lists: Mapping[str, NamedList]) -> None:
+    """Refuse rulesets for commerce that read a list for aml; what they read besides was looked at when they were read.
+
+    A list that is missing is refused later, by its name.
+    """
+    purposes = {name: list_.purpose or "aml" for name, list_ in lists.items()}
+    for ruleset in rulesets:
+        absent: dict[str, Purpose] = dict.fromkeys(set(ruleset.lists) - set(purposes), "both")
+        forbidden = purpose_diagnostics(ruleset.ruleset, Sources(lists=purposes | absent))
+        problems = findings(forbidden, ruleset.ruleset)
+        if problems:
+            raise InvalidRulesetError(problems, f"ruleset {ruleset.ruleset.name}")
 
 
 def read_with_warnings(files: PortfolioFiles, rulesets: Sequence[AnalysedRuleset], as_of: int) -> Portfolio:

@@ -115,9 +115,16 @@ def compare_compositions(
         InvalidRulesetError: a ruleset lacks something that it needs.
     """
     now, then = (
-        _decide(before, portfolio, as_of, standing),
-        _decide(after, lists_after, as_of, standing_after or standing),
+        decide(before, portfolio, as_of, standing),
+        decide(after, lists_after, as_of, standing_after or standing),
     )
+    return compare_decisions(now, then, keep)
+
+
+def compare_decisions(
+    now: "Decisions", then: "Decisions", keep: Callable[[pl.DataFrame], None] | None = None
+) -> CompositionComparison:
+    """Compare what is decided on the same entities before and after; *keep* as in `compare_compositions`."""
     table = now.frame.join(then.frame, on=ENTITY, suffix="_after", validate="1:1", maintain_order="left")
     if keep is not None:
         elsewhere = table.filter(pl.col(ALONE) != pl.col(f"{ALONE}_after"))
@@ -133,10 +140,18 @@ def compare_compositions(
 
 
 @dataclass(frozen=True)
-class _Decisions:
-    """Every entity with the family that decides on it and its level, and the failures."""
+class Decisions:
+    """What a composition decides.
+
+    Attributes:
+        frame: every entity with the family that decides on it and its level.
+        parts: for each family that decides on an entity the assessments of those.
+        failed: entities that could not be assessed in full.
+        failures: the first of them, with what broke.
+    """
 
     frame: pl.DataFrame
+    parts: Mapping[str, Assessments]
     failed: int
     failures: tuple[FailedAssessment, ...]
 
@@ -155,17 +170,20 @@ def _counts(frame: pl.DataFrame, column: str) -> dict[str, int]:
     return dict(frame[column].value_counts().sort(column).iter_rows())
 
 
-def _decide(what: Composition, portfolio: Portfolio, as_of: int, before: Before) -> _Decisions:
+def decide(what: Composition, portfolio: Portfolio, as_of: int | pl.Series, before: Before) -> Decisions:
     """Let each entity be decided on as it is every day: by the first ruleset that applies (`risk.engine.deciding`)."""
     parts, failed, broken = [_nowhere(portfolio.entities)], 0, list[FailedAssessment]()
-    for family, assessments in deciding_assessments(what, portfolio, as_of, before):
-        wrong = assessments.outcomes[STATUS].is_in([Status.FAILED.value, Status.UNCLASSIFIED.value])
+    deciding = dict(deciding_assessments(what, portfolio, as_of, before))
+    for family, assessments in deciding.items():
+        wrong = assessments.outcomes[STATUS].is_in(
+            [Status.FAILED.value, Status.UNCLASSIFIED.value, Status.UNDETERMINED.value]
+        )
         failed += int(wrong.sum())
         broken += failures(assessments)
         parts.append(_places(assessments, family))
     frame = pl.concat(parts).unique(ENTITY, keep="last", maintain_order=True)
     frame = portfolio.entities.select(ENTITY).join(frame, on=ENTITY, how="left", maintain_order="left")
-    return _Decisions(frame, failed, tuple(broken[:PROBLEMS_LISTED]))
+    return Decisions(frame, deciding, failed, tuple(broken[:PROBLEMS_LISTED]))
 
 
 def deciding_assessments(

@@ -137,11 +137,11 @@ def movers(table: pl.DataFrame, after: Assessments, before: Assessments | None, 
     frame = table.with_row_index("place").with_columns(points, pl.col("steps").abs().fill_null(0).alias("size"))
     changed = (pl.col("before_alone") != pl.col("after_alone")) | (pl.col("points") > 0)
     first = frame.filter(changed).sort("size", "points", ENTITY, descending=[True, True, False]).head(most)
-    of_the_score = () if before is None else _score_changes(before.program.ruleset, after.program.ruleset)
+    of_the_score = () if before is None else score_changes(before.program.ruleset, after.program.ruleset)
     return tuple(_mover(row, after, before, of_the_score) for row in first.iter_rows(named=True))
 
 
-def _score_changes(before: Ruleset, after: Ruleset) -> tuple[str, ...]:
+def score_changes(before: Ruleset, after: Ruleset) -> tuple[str, ...]:
     """Write what changes levels though every rule gives the same: thresholds, tiers, weights and who is assessed."""
     changes = diff(before, after).changes
     return tuple(
@@ -156,19 +156,21 @@ def _mover(row: dict[str, Any], after: Assessments, before: Assessments | None, 
         after=row["after_alone"],
         later=row["after_later"],
         steps=row["steps"],
-        points_before="" if before is None else _total(before, row["place"]),
-        points_after=_total(after, row["place"]),
-        reasons=() if before is None else _reasons(after, before, row["place"]) or of_the_score,
+        points_before="" if before is None else total_text(before, row["place"]),
+        points_after=total_text(after, row["place"]),
+        reasons=() if before is None else reasons(after, row["place"], before, row["place"]) or of_the_score,
     )
 
 
-def _total(assessments: Assessments, place: int) -> str:
+def total_text(assessments: Assessments, place: int) -> str:
+    """Write the total of the entity in a row; empty where it was not assessed in full."""
     row = assessments.outcomes.row(place, named=True)
     return assessments.program.total.text(row[TOTAL]) if row[STATUS] == Status.ASSESSED else ""
 
 
-def _reasons(after: Assessments, before: Assessments, place: int) -> tuple[str, ...]:
-    now, then = _outcomes(before, place), _outcomes(after, place)
+def reasons(after: Assessments, place_after: int, before: Assessments, place_before: int) -> tuple[str, ...]:
+    """Write what rules give one entity otherwise than before: *rule: +10 → +25*."""
+    now, then = _outcomes(before, place_before), _outcomes(after, place_after)
     return tuple(
         f"{rule}: {now.get(rule, 'no rule')} → {then.get(rule, 'no rule')}"
         for rule in dict.fromkeys((*now, *then))

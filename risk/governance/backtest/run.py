@@ -201,7 +201,7 @@ def backtest(
         ConfigError: the sample or the standing levels are none.
     """
     standing = standing or HeldLevels()
-    _check(standing, [each.ruleset for each in (draft, present) if each is not None])
+    check_levels(standing, [each.ruleset for each in (draft, present) if each is not None])
     part = draw(portfolio, as_of, size, seed)
     rounds = part.size * (1 + (present is not None))
     report = progress or (lambda *_: None)
@@ -231,7 +231,8 @@ def backtest(
     )
 
 
-def _check(standing: HeldLevels, rulesets: list[Ruleset]) -> None:
+def check_levels(standing: HeldLevels, rulesets: list[Ruleset]) -> None:
+    """Refuse standing levels that a ruleset does not have, with ConfigError."""
     for ruleset in rulesets if standing.levels is not None else ():
         assert standing.levels is not None
         wrong = standing.levels.filter(~pl.col("level").is_between(1, len(ruleset.levels)))

@@ -6,7 +6,8 @@ import polars as pl
 
 from fivefold.charts.backtests import levels, migration
 from fivefold.domain.text import percent
-from fivefold.risk.governance.backtest.moves import NEW, CaseHits, Cell
+from fivefold.risk.governance.backtest.families import FamilyMover
+from fivefold.risk.governance.backtest.moves import NEW, CaseHits, Cell, FailedAssessment, Mover
 from fivefold.risk.governance.backtest.run import Backtest, Side
 from fivefold.risk.governance.reports.page import ReportPage, Section, Table
 
@@ -41,7 +42,7 @@ def _sections(result: Backtest) -> Iterator[Section]:
     yield _distribution(result)
     if result.alone:
         yield _migration("From where to where, by the rules alone", result.alone, result)
-    if result.later is not None and _differs(result):
+    if result.later is not None and differs(result.alone, result.later):
         yield _migration("From where to where, after the cooldown", result.later, result)
     elif result.later is not None:
         yield Section(
@@ -49,33 +50,42 @@ def _sections(result: Backtest) -> Iterator[Section]:
         )
     if result.movers:
         yield _movers(result)
-    yield _hits(result)
+    yield hits_section("What every rule and case comes to", [(name, side.hits) for name, side in _named_sides(result)])
     yield from _failures(result)
 
 
-def _differs(result: Backtest) -> bool:
-    return result.later is not None and sorted(map(str, result.later)) != sorted(map(str, result.alone))
+def differs(alone: Sequence[Cell], later: Sequence[Cell]) -> bool:
+    """Tell whether the cooldown makes another matrix."""
+    return sorted(map(str, later)) != sorted(map(str, alone))
 
 
 def _distribution(result: Backtest) -> Section:
+    sides = [(name, side.alone, side.later) for name, side in _named_sides(result)]
+    withheld = f" The cooldown keeps {result.draft.withheld:,} at a higher level." if result.draft.withheld else ""
+    return distribution(sides, result.drawn, withheld)
+
+
+def distribution(
+    sides: Sequence[tuple[str, dict[str, int], dict[str, int] | None]], drawn: int, remark: str = ""
+) -> Section:
+    """Show how many of all those drawn are where: by name of the side by the rules alone, and after the cooldown."""
     series = []
-    for name, side in _named_sides(result):
-        series.append((f"{name}, the rules alone", side.alone))
-        if side.later is not None and side.later != side.alone:
-            series.append((f"{name}, after the cooldown", side.later))
+    for name, alone, later in sides:
+        series.append((f"{name}, the rules alone", alone))
+        if later is not None and later != alone:
+            series.append((f"{name}, after the cooldown", later))
     groups = list(dict.fromkeys(group for _, counts in series for group in counts))
     used = [group for group in groups if any(counts.get(group) for _, counts in series) or not group.startswith("(")]
     rows = [
         {"group": group, "series": name, "entities": counts.get(group, 0)} for name, counts in series for group in used
     ]
     cells = [
-        [group, *(f"{counts.get(group, 0):,} ({percent(counts.get(group, 0) / result.drawn)})" for _, counts in series)]
+        [group, *(f"{counts.get(group, 0):,} ({percent(counts.get(group, 0) / drawn)})" for _, counts in series)]
         for group in groups
     ]
-    withheld = f" The cooldown keeps {result.draft.withheld:,} at a higher level." if result.draft.withheld else ""
     return Section(
         "Who would be where",
-        f"Everyone is counted once; what could not be assessed has a line of its own.{withheld}",
+        f"Everyone is counted once; what could not be assessed has a line of its own.{remark}",
         Table(["", *(name for name, _ in series)], cells),
         levels(pl.DataFrame(rows)),
     )
@@ -88,36 +98,43 @@ def _named_sides(result: Backtest) -> list[tuple[str, Side]]:
 
 def _migration(title: str, cells: Sequence[Cell], result: Backtest) -> Section:
     order = [*(result.present or result.draft).alone, NEW]
-    before = [name for name in order if any(cell.before == name for cell in cells)]
-    after = [name for name in result.draft.alone if any(cell.after == name for cell in cells)]
+    return migration_section(title, cells, order, list(result.draft.alone), result.drawn)
+
+
+def migration_section(
+    title: str, cells: Sequence[Cell], order_before: Sequence[str], order_after: Sequence[str], drawn: int
+) -> Section:
+    """Show from where to where: names of places in their order before and after."""
+    before = [name for name in order_before if any(cell.before == name for cell in cells)]
+    after = [name for name in order_after if any(cell.after == name for cell in cells)]
     counts = {(cell.before, cell.after): cell.entities for cell in cells}
     rows = [[old, *(f"{counts.get((old, new), 0):,}" for new in after)] for old in before]
     table = pl.DataFrame([{"before": old, "after": new, "entities": count} for (old, new), count in counts.items()])
     stay = sum(count for (old, new), count in counts.items() if old == new)
-    words = f"{stay:,} of {result.drawn:,} stay where they are. Rows: before; columns: after."
+    words = f"{stay:,} of {drawn:,} stay where they are. Rows: before; columns: after."
     return Section(title, words, Table(["before \\ after", *after], rows), migration(table, before, after))
 
 
 def _movers(result: Backtest) -> Section:
     rows = [
-        [
-            mover.entity,
-            mover.before,
-            mover.after,
-            mover.later,
-            "; ".join(mover.reasons),
-            "" if mover.steps is None else f"{mover.steps:+d}",
-            mover.points_before,
-            mover.points_after,
-        ]
+        [mover.entity, mover.before, mover.after, mover.later, "; ".join(mover.reasons), *moved_numbers(mover)]
         for mover in result.movers
     ]
-    columns = ["entity", "before", "after, rules alone", "after cooldown", "why", "levels", "points before", "after"]
+    columns = ["entity", "before", "after, rules alone", "after cooldown", "why", *MOVED_NUMBERS]
     return Section("Who changes most", "By levels, then by points.", Table(columns, rows, words=5))
 
 
-def _hits(result: Backtest) -> Section:
-    sides = [{(hit.rule, hit.case): hit for hit in side.hits} for _, side in _named_sides(result)]
+MOVED_NUMBERS = ("levels", "points before", "after")
+
+
+def moved_numbers(mover: Mover | FamilyMover) -> list[str]:
+    """Write the columns `MOVED_NUMBERS` of one who would be elsewhere."""
+    return ["" if mover.steps is None else f"{mover.steps:+d}", mover.points_before, mover.points_after]
+
+
+def hits_section(title: str, named: Sequence[tuple[str, Sequence[CaseHits]]]) -> Section:
+    """Show how often every outcome was given, by name of the side; the draft is the last."""
+    sides = [{(hit.rule, hit.case): hit for hit in hits} for _, hits in named]
     rules = list(dict.fromkeys(key[0] for side in reversed(sides) for key in side))  # the draft's, then what it lacks
     keys = sorted({key for side in sides for key in side}, key=lambda key: (rules.index(key[0]), *_place(key[1])))
     pairs = [(key, [side.get(key) for side in sides]) for key in keys]
@@ -126,9 +143,9 @@ def _hits(result: Backtest) -> Section:
         for key, hits in pairs
         if any(hit is not None and (hit.entities or isinstance(hit.case, int)) for hit in hits)
     ]
-    columns = ["rule", "case", "asks", "gives", *(f"hits, {name}" for name, _ in _named_sides(result))]
+    columns = ["rule", "case", "asks", "gives", *(f"hits, {name}" for name, _ in named)]
     return Section(
-        "What every rule and case comes to",
+        title,
         "Of the entities to which the ruleset applies. A case that nobody reaches stays in the list.",
         Table(columns, rows, words=4),
     )
@@ -153,10 +170,13 @@ def _hit(hit: CaseHits | None) -> str:
 
 def _failures(result: Backtest) -> Iterator[Section]:
     for name, side in _named_sides(result):
-        if side.failed:
-            rows = [[failure.entity, failure.rule, failure.problem] for failure in side.failures]
-            listed = len({failure.entity for failure in side.failures})
-            words = (
-                f"{side.failed:,} entities; {listed:,} of them are listed. Floors may still hold; nothing lowers them."
-            )
-            yield Section(f"Not assessed in full, {name}", words, Table(["entity", "rule", "problem"], rows, words=3))
+        yield from failures_section(name, side.failed, side.failures)
+
+
+def failures_section(name: str, failed: int, failures: Sequence[FailedAssessment]) -> Iterator[Section]:
+    """Show who could not be assessed in full on one side; nothing where everybody was."""
+    if failed:
+        rows = [[failure.entity, failure.rule, failure.problem] for failure in failures]
+        listed = len({failure.entity for failure in failures})
+        words = f"{failed:,} entities; {listed:,} of them are listed. Floors may still hold; nothing lowers them."
+        yield Section(f"Not assessed in full, {name}", words, Table(["entity", "rule", "problem"], rows, words=3))

@@ -1,6 +1,6 @@
 """The page of a validation."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple
 
 import polars as pl
@@ -11,10 +11,11 @@ from fivefold.models.drift import SHIFTED, STABLE
 from fivefold.risk.governance.backtest.moves import FailedAssessment
 from fivefold.risk.governance.reports.backtest import lists_words
 from fivefold.risk.governance.reports.page import ReportPage, Section, Table
+from fivefold.risk.governance.validate.measures import Capture, LevelRow
 from fivefold.risk.governance.validate.peers import PeerComparison
 from fivefold.risk.governance.validate.ranking import CONFIDENCE, ConfidenceInterval, Paired
 from fivefold.risk.governance.validate.run import Validation
-from fivefold.risk.governance.validate.verdicts import interval_words
+from fivefold.risk.governance.validate.verdicts import LimitVerdict, interval_words
 
 PICTURED_FACTORS = 25
 SURE = 0.05
@@ -40,17 +41,18 @@ def validation_page(result: Validation) -> ReportPage:
         ("Lists", lists_words(result.lists)),
         ("Intervals", f"{percent(CONFIDENCE, 0)}, {result.resamples:,} resamples, seed {result.seed}"),
     ]
-    return ReportPage(f"Validation of {result.ruleset}", facts, result.cautions, list(_sections(result)))
+    return ReportPage(f"Validation of {result.ruleset}", facts, result.cautions, list(sections(result)))
 
 
-def _sections(result: Validation) -> Iterator[Section]:
-    yield _verdicts(result)
+def sections(result: Validation) -> Iterator[Section]:
+    """Lay out what the verdicts of one ruleset rest on."""
+    yield verdicts_section(result.verdicts)
     if result.ranking is not None:
         yield _ranking(result)
-    yield _levels(result)
+    yield levels_section(result.levels, result.capture, result.population.confirmed / max(1, result.population.judged))
     yield _lifts(result)
     if result.additions:
-        yield _compared(
+        yield compared_section(
             "What each rule adds",
             "Gini of the total, less Gini without the rule, in the same resamples. About 0: the rule adds nothing to "
             f"the ranking; it may still be needed for its floor. {_multiplicity(result)}",
@@ -62,18 +64,19 @@ def _sections(result: Validation) -> Iterator[Section]:
         yield _singles(result)
     if result.other is not None:
         name, paired = result.other
-        yield _compared(
+        yield compared_section(
             "Beside another ruleset", "On the entities that both assess in full.", [(name, paired)], "its Gini"
         )
     if result.peer is not None:
-        yield _peer(result.peer)
+        yield peer_section(result.peer)
     if result.stability:
         yield _stability(result)
     if result.failures:
         yield _failures(result.failures)
 
 
-def _verdicts(result: Validation) -> Section:
+def verdicts_section(verdicts: Sequence[LimitVerdict]) -> Section:
+    """Show the verdicts against the floors."""
     rows = [
         [
             verdict.what,
@@ -86,7 +89,7 @@ def _verdicts(result: Validation) -> Section:
                 )
             ),
         ]
-        for verdict in result.verdicts
+        for verdict in verdicts
     ]
     return Section("Verdicts", "", Table(["what", "verdict", "asked", "measured", "remarks"], rows, words=5))
 
@@ -106,7 +109,8 @@ def _ranking(result: Validation) -> Section:
     )
 
 
-def _levels(result: Validation) -> Section:
+def levels_section(levels: Sequence[LevelRow], top: Capture | None, prevalence: float) -> Section:
+    """Show how many are at each level, how many of them are confirmed, and what the top levels hold."""
     rows = [
         [
             row.level,
@@ -115,18 +119,16 @@ def _levels(result: Validation) -> Section:
             f"{row.confirmed:,}",
             "" if row.rate is None else interval_words(row.rate, percent=True),
         ]
-        for row in result.levels
+        for row in levels
     ]
-    rates = [(None, None, None) if row.rate is None else astuple(row.rate) for row in result.levels]
+    rates = [(None, None, None) if row.rate is None else astuple(row.rate) for row in levels]
     table = pl.DataFrame(
         [
             {"level": row.level, "entities": row.entities, "rate": rate, "low": low, "high": high}
-            for row, (rate, low, high) in zip(result.levels, rates, strict=True)
+            for row, (rate, low, high) in zip(levels, rates, strict=True)
         ],
         schema_overrides={"rate": pl.Float64, "low": pl.Float64, "high": pl.Float64},
     )
-    prevalence = result.population.confirmed / max(1, result.population.judged)
-    top = result.capture
     words = "By the rules alone, floors included, without cooldown and overrides." + (
         ""
         if top is None
@@ -167,7 +169,8 @@ def _multiplicity(result: Validation) -> str:
     )
 
 
-def _peer(peer: PeerComparison) -> Section:
+def peer_section(peer: PeerComparison) -> Section:
+    """Show each figure that both have beside the peer's."""
     rows = [
         [
             _PEER_FIGURES[line.figure],
@@ -200,9 +203,16 @@ def _figure(interval: ConfidenceInterval, figure: str) -> str:
     return interval_words(interval, percent=is_share)
 
 
-def _compared(
-    title: str, words: str, pairs: list[tuple[str, Paired]], other: str, adjusted: Mapping[str, float] | None = None
+def compared_section(
+    title: str,
+    words: str,
+    pairs: list[tuple[str, Paired]],
+    other: str,
+    adjusted: Mapping[str, float] | None = None,
+    *,
+    of: str = "total",
 ) -> Section:
+    """Show paired differences of one Gini and others, each by its name."""
     rows = [
         [
             name,
@@ -214,13 +224,13 @@ def _compared(
         ]
         for name, paired in pairs
     ]
-    columns = ["", "Gini of the total", other, "difference (interval)", "resamples above"]
+    columns = ["", f"Gini of the {of}", other, "difference (interval)", "resamples above"]
     columns += [] if adjusted is None else ["p (Holm)"]
     return Section(title, words, Table(columns, rows))
 
 
 def _singles(result: Validation) -> Section:
-    return _compared(
+    return compared_section(
         "Beside single inputs",
         "Each column as if it were the whole model, in the direction that suits it, known only with hindsight. A "
         "ruleset that ranks no better than its best column adds nothing to the ranking.",

@@ -188,7 +188,7 @@ def validate(
     ruleset, confirmed = assessments.program.ruleset, marked.confirmed
     ranked = included & (assessments.outcomes[STATUS] == Status.ASSESSED.value).to_numpy()
     population = _population(assessments, marked, included, ranked)
-    by_level = _levels(assessments)[included], confirmed[included], ruleset.levels
+    by_level = levels_by_rules(assessments.outcomes)[included], confirmed[included], ruleset.levels
     levels, capture = level_rows(*by_level), captured_share(*by_level)
     measured = _Measured(assessments, ranked, confirmed, options)
     return Validation(
@@ -230,7 +230,7 @@ class _Measured:
         if marks.any() and not marks.all():
             total, draws = assessments.outcomes[TOTAL].to_numpy()[included], (options.seed, options.resamples)
             self.ranking = rank(total, marks, *draws)
-            self.level_ranking = rank(_levels(assessments)[included], marks, *draws)
+            self.level_ranking = rank(levels_by_rules(assessments.outcomes)[included], marks, *draws)
             self.curve = tuple(capture_curve(total, marks))
             self.additions = additions(assessments, included, confirmed, *draws)
             self.singles = singles(assessments, total, included, confirmed, *draws)
@@ -241,9 +241,9 @@ class _Measured:
         return None if self.ranking is None else self.ranking.gini
 
 
-def _levels(assessments: Assessments) -> Integers:
+def levels_by_rules(outcomes: pl.DataFrame) -> Integers:
     """Give the levels by the rules alone: 0 where there is none."""
-    return assessments.outcomes[COMPUTED].fill_null(0).cast(pl.Int64).to_numpy()
+    return outcomes[COMPUTED].fill_null(0).cast(pl.Int64).to_numpy()
 
 
 def _population(assessments: Assessments, marked: LabelledEntities, included: Marks, ranked: Marks) -> Population:

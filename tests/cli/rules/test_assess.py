@@ -260,3 +260,35 @@ def test_rulesets_that_cannot_stand_side_by_side_are_refused(
     text = RULES.replace("ruleset: tiny", "ruleset: other") if before != after else RULES
     other.write_text(text.replace(before, after).replace("floor: high", "floor: medium"))
     assert message in refuse(folder, *asked(folder, "--then", other))
+
+
+COMMERCE = """
+ruleset: good-customers
+entity_type: customer
+purpose: commercial
+fields: {country: country}
+purposes: {fields: {country: both}}
+levels: [bronze, silver, gold]
+score: {points: {thresholds: [10, 50]}}
+max_recompute_interval: 180 days
+rules:
+  - id: country
+    title: Country
+    category: geography
+    input: {field: country}
+    cases: [{when: {in_list: neighbours}, points: 10}]
+"""
+LIST = "list: neighbours\ntitle: T\nsource: S\n%sversions: [{since: 2020-01-01, members: [DE]}]\n"
+
+
+@pytest.mark.parametrize("command", [("assess", "{rules}", "{people}"), ("backtest", "{rules}", "--data", "{people}")])
+def test_a_ruleset_for_commerce_reads_no_list_for_aml(tmp_path: Path, command: tuple[str, ...]) -> None:
+    (tmp_path / "people.csv").write_text("entity_id,country\na,DE\n")
+    (tmp_path / "rules.yaml").write_text(COMMERCE)
+    (tmp_path / "lists").mkdir()
+    given = {"{rules}": tmp_path / "rules.yaml", "{people}": tmp_path / "people.csv"}
+    whole = ("rules", *(given.get(word, word) for word in command), "--lists", tmp_path / "lists")
+    (tmp_path / "lists" / "own.yaml").write_text(LIST % "")
+    assert "rule country → list neighbours" in refuse(tmp_path, *whole)
+    (tmp_path / "lists" / "own.yaml").write_text(LIST % "purpose: both\n")
+    assert run(tmp_path, *whole).code == 0

@@ -1,0 +1,232 @@
+"""A draft among families of rulesets: who decides on whom, and who would be where, on a portfolio from files."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import polars as pl
+
+from fivefold.domain.clock import day_text
+from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.engine.assessments import Assessments
+from fivefold.risk.engine.levels import ENTERED, RULES_LEVEL
+from fivefold.risk.facts.portfolio import ENTITY, Portfolio
+from fivefold.risk.governance.backtest.compositions import (
+    NOBODY,
+    Before,
+    Composition,
+    CompositionSide,
+    Decisions,
+    EntityMoved,
+    compare_decisions,
+    decide,
+)
+from fivefold.risk.governance.backtest.moves import CaseHits, Cell, case_hits, reasons, score_changes, total_text
+from fivefold.risk.governance.backtest.run import HeldLevels, Progress, check_levels, draw, list_days
+
+NO_REACH = (
+    "The draft decides on none of these entities: compare its `applies_to` with the fields that they have, and with "
+    "that of the rulesets before it."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FamilyHits:
+    """One ruleset among those that decide.
+
+    Attributes:
+        family: the name of its place: that of the ruleset in force, which a draft takes over.
+        ruleset: its own name.
+        content_hash: of its canonical form.
+        entities: on how many it decides.
+        lists: the days since which the versions of its lists are in force.
+        hits: every outcome of every rule, of those on whom it decides; empty where it decides on nobody.
+    """
+
+    family: str
+    ruleset: str
+    content_hash: str
+    entities: int
+    lists: dict[str, tuple[str, ...]]
+    hits: tuple[CaseHits, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FamilyMover(EntityMoved):
+    """An entity that would be elsewhere, with its points and what gives others; as in other backtests."""
+
+    points_before: str
+    points_after: str
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FamiliesBacktest:
+    """Families of rulesets with a draft among them, against those that decide now.
+
+    Attributes:
+        as_of: the moment, in words.
+        entities: in the whole portfolio.
+        drawn: how many of them were assessed.
+        seed: of the sample.
+        draft_family: in whose place the draft is.
+        levels: of all rulesets, lowest first.
+        present: what decides now, in the order in which the rulesets are tried.
+        draft: what would decide.
+        present_side: how many entities are where by what decides now.
+        draft_side: the same by what would decide.
+        standing: the source of the levels held before.
+        deciders: from which family to which.
+        alone: from where to where by the rules alone.
+        later: the same after the cooldown; None where no standing levels were known.
+        movers: who changes most.
+        cautions: what the numbers do not say.
+    """
+
+    as_of: str
+    entities: int
+    drawn: int
+    seed: int
+    draft_family: str
+    levels: tuple[str, ...]
+    present: tuple[FamilyHits, ...]
+    draft: tuple[FamilyHits, ...]
+    present_side: CompositionSide
+    draft_side: CompositionSide
+    standing: str
+    deciders: tuple[Cell, ...]
+    alone: tuple[Cell, ...]
+    later: tuple[Cell, ...] | None
+    movers: tuple[FamilyMover, ...]
+    cautions: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as plain data."""
+        return asdict(self)
+
+
+def backtest_families(
+    before: Composition,
+    after: Composition,
+    draft_family: str,
+    portfolio: Portfolio,
+    as_of: int,
+    standing: HeldLevels | None = None,
+    decided: Mapping[str, str] | None = None,
+    size: int | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> FamiliesBacktest:
+    """Assess a portfolio, or a sample of it, by the families that decide now and by those with the draft among them.
+
+    Args:
+        before: what decides now; all rulesets of both have the same levels.
+        after: what would.
+        draft_family: in whose place the draft is.
+        portfolio: the entities, and all that the rulesets read of them.
+        as_of: the moment, microseconds.
+        standing: without it the rules are shown alone, without cooldown.
+        decided: the family that decided on each entity until now, where that is known.
+        size: of the sample; everyone where it is not given.
+        seed: of the sample.
+        progress: called with the number of entities that are done, and of all on both sides.
+
+    Raises:
+        InvalidRulesetError: a ruleset, or something that it needs, is not there or not right.
+        ConfigError: the sample or the standing levels are none.
+    """
+    standing, rulesets = standing or HeldLevels(), (*before.rulesets.values(), *after.rulesets.values())
+    check_levels(standing, [each.ruleset for each in rulesets])
+    part = draw(portfolio, as_of, size, seed)
+    report, steps = progress or (lambda *_: None), 2 * part.size
+    report(0, steps)
+    now = decide(before, part.portfolio, as_of, held := Before(standing.levels, decided or {}))
+    report(part.size, steps)
+    going_on, source, cautions = _standing(standing, now, held)
+    then = decide(after, part.portfolio, as_of, going_on)
+    report(steps, steps)
+    compared = compare_decisions(now, then)
+    cautions = [NO_REACH] * (draft_family not in then.parts) + cautions
+    return FamiliesBacktest(
+        as_of=day_text(as_of),
+        entities=part.entities,
+        drawn=part.size,
+        seed=seed,
+        draft_family=draft_family,
+        levels=after.rulesets[draft_family].ruleset.levels,
+        present=_families(before, now),
+        draft=_families(after, then),
+        present_side=compared.present,
+        draft_side=compared.draft,
+        standing=source,
+        deciders=_deciders(now, then),
+        alone=compared.alone,
+        later=None if going_on.standing is None else compared.later,
+        movers=tuple(_mover(moved, now, then) for moved in compared.movers),
+        cautions=tuple(cautions),
+    )
+
+
+def _standing(standing: HeldLevels, now: Decisions, held: Before) -> tuple[Before, str, list[str]]:
+    """Find the levels that are held before the draft, their source in words, and cautions about them."""
+    if standing.levels is not None:
+        return held, "the levels that were given", []
+    decided = {entity: family for family, part in now.parts.items() for entity in part.outcomes[ENTITY]}
+    if standing.entered is None:
+        caution = "The cooldown is left out: it is not known which levels stand, and since when."
+        return replace(held, families=decided), "none", [caution]
+    levels = [
+        part.outcomes.filter(pl.col(RULES_LEVEL).is_not_null()).select(
+            ENTITY, pl.col(RULES_LEVEL).alias("level"), pl.lit(standing.entered, pl.Int64).alias(ENTERED)
+        )
+        for part in now.parts.values()
+    ]
+    since = f"those of the rulesets in force, taken to stand since {day_text(standing.entered)}"
+    return Before(pl.concat(levels) if levels else None, decided), since, []
+
+
+def _families(what: Composition, decisions: Decisions) -> tuple[FamilyHits, ...]:
+    return tuple(_family(name, analysed, decisions.parts.get(name)) for name, analysed in what.rulesets.items())
+
+
+def _family(name: str, analysed: AnalysedRuleset, part: Assessments | None) -> FamilyHits:
+    return FamilyHits(
+        family=name,
+        ruleset=analysed.ruleset.name,
+        content_hash=analysed.ruleset.content_hash,
+        entities=0 if part is None else len(part),
+        lists={} if part is None else list_days(part),
+        hits=() if part is None else case_hits(part),
+    )
+
+
+def _deciders(now: Decisions, then: Decisions) -> tuple[Cell, ...]:
+    table = now.frame.select(ENTITY, "family").join(
+        then.frame.select(ENTITY, after="family"), on=ENTITY, maintain_order="left"
+    )
+    counts = table.group_by("family", "after", maintain_order=True).len()
+    return tuple(Cell(*row) for row in counts.iter_rows())
+
+
+def _mover(moved: EntityMoved, now: Decisions, then: Decisions) -> FamilyMover:
+    found = [
+        _place(side, family, moved.entity)
+        for side, family in ((now, moved.decided_before), (then, moved.decided_after))
+    ]
+    points = ["" if place is None else total_text(*place) for place in found]
+    before, after = found
+    why: tuple[str, ...] = ()
+    if before is not None and after is not None:
+        rulesets = before[0].program.ruleset, after[0].program.ruleset
+        why = reasons(*after, *before) or score_changes(*rulesets)
+    return FamilyMover(**vars(moved), points_before=points[0], points_after=points[1], reasons=why)
+
+
+def _place(side: Decisions, family: str, entity: str) -> tuple[Assessments, int] | None:
+    """Find an entity among those on whom a family decides; None where nothing does."""
+    if family == NOBODY:
+        return None
+    part = side.parts[family]
+    position = part.position(entity)
+    assert position is not None
+    return part, position

@@ -1,0 +1,139 @@
+"""Families of rulesets on a portfolio from files: each entity judged by the ruleset that decides on it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from fivefold.domain.errors import ConfigError
+from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.facts.portfolio import Portfolio
+from fivefold.risk.governance.backtest.compositions import Before, Composition, Decisions, decide
+from fivefold.risk.governance.backtest.families import FamiliesBacktest, backtest_families
+from fivefold.risk.governance.validate.families import FamiliesValidation, validate_families
+from fivefold.risk.governance.validate.run import Options
+from fivefold.risk.language.ruleset import Ruleset
+from fivefold.usecases.portfolio_files.governance import Draw, Standing
+from fivefold.usecases.portfolio_files.labels import LabelledFile
+from fivefold.usecases.portfolio_files.levels import read_deciding_rulesets
+from fivefold.usecases.portfolio_files.portfolio import (
+    PortfolioFiles,
+    read_portfolio,
+    read_with_warnings,
+    warn_about_portfolio,
+)
+
+
+def composed(rulesets: Sequence[AnalysedRuleset]) -> Composition:
+    """Let rulesets decide side by side, in the order in which they are given, each by its name.
+
+    ConfigError where two have the same name, other levels or another type of entity.
+    """
+    first, *others = (each.ruleset for each in rulesets)
+    for other in others:
+        _require_same_kind(first, other)
+    names = [each.ruleset.name for each in rulesets]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"two of the rulesets have the name {max(names, key=names.count)}; each must have its own")
+    return Composition(dict(zip(names, rulesets, strict=True)))
+
+
+def _require_same_kind(first: Ruleset, other: Ruleset) -> None:
+    """Refuse rulesets that cannot decide side by side."""
+    if first.levels != other.levels:
+        raise ConfigError(
+            f"{other.name} has the levels {', '.join(other.levels)}, and {first.name} {', '.join(first.levels)}; "
+            "rulesets that decide side by side must have the same"
+        )
+    if first.entity_type != other.entity_type:
+        raise ConfigError(
+            f"{other.name} is for entities of type {other.entity_type}, and {first.name} for {first.entity_type}; "
+            "rulesets that decide side by side must be for the same"
+        )
+
+
+def backtest_families_of_files(
+    draft: AnalysedRuleset,
+    present: AnalysedRuleset | None,
+    first: Sequence[AnalysedRuleset],
+    then: Sequence[AnalysedRuleset],
+    files: PortfolioFiles,
+    as_of: int,
+    standing: Standing,
+    drawn: Draw,
+) -> FamiliesBacktest:
+    """Compare families that decide now with the same ones and a draft in the place of one, or beside them.
+
+    Args:
+        draft: the ruleset that would decide.
+        present: the one whose place it takes; None where it is a new family.
+        first: the families that are tried before it.
+        then: those that are tried after it.
+        files: the portfolio.
+        as_of: the moment, microseconds.
+        standing: the levels until now.
+        drawn: who is assessed.
+
+    Raises:
+        ConfigError: rulesets cannot decide side by side, or a file cannot be used.
+    """
+    if present is not None:
+        _require_same_kind(present.ruleset, draft.ruleset)
+    before = composed([*first, *([] if present is None else [present]), *then])
+    family = (present or draft).ruleset.name
+    composed([*first, draft, *then])
+    named = [(each.ruleset.name, each) for each in first], [(each.ruleset.name, each) for each in then]
+    after = Composition(dict([*named[0], (family, draft), *named[1]]))
+    rulesets = [*before.rulesets.values(), draft]
+    portfolio = read_with_warnings(files, rulesets, as_of)
+    decided = {} if standing.previous is None else read_deciding_rulesets(standing.previous)
+    held = standing.held(draft.ruleset.levels, as_of)
+    draw = drawn.size, drawn.seed, drawn.progress
+    return backtest_families(before, after, family, portfolio, as_of, held, decided, *draw)
+
+
+def validate_families_of_files(
+    rulesets: Sequence[AnalysedRuleset],
+    other: AnalysedRuleset | None,
+    files: PortfolioFiles,
+    labels: Path,
+    as_of: int,
+    options: Options,
+    *,
+    reference: int | None = None,
+    undated_known: bool = False,
+) -> FamiliesValidation:
+    """Validate families of rulesets, each on those on whom it decides, and all of them together.
+
+    Args:
+        rulesets: in the order in which they are tried.
+        other: what would be in the place of the first, to be compared with; None for nothing.
+        files: the portfolio.
+        labels: who was confirmed, and when that became known.
+        as_of: the moment, microseconds.
+        options: which labels count, seed and resamples.
+        reference: the other as-of of drift, microseconds.
+        undated_known: undated tags and screenings were known at as-of.
+
+    Raises:
+        ConfigError: rulesets cannot decide side by side, or a file cannot be used.
+    """
+    composition = composed(rulesets)
+    compared = None if other is None else composed([other, *rulesets[1:]])
+    if other is not None:
+        _require_same_kind(rulesets[0].ruleset, other.ruleset)
+    all_rulesets = [*rulesets, *([] if other is None else [other])]
+    known = LabelledFile(files, labels, undated_known=undated_known)
+    portfolio, cautions = known.dated(read_portfolio(files, all_rulesets, as_of))
+    warn_about_portfolio(files, portfolio, all_rulesets)
+    earlier = None
+    if reference is not None:
+        then = known.dated(read_portfolio(files, rulesets, reference))[0]
+        earlier = _decide(composition, then, reference)
+    theirs = None if compared is None or other is None else (other.ruleset.name, _decide(compared, portfolio, as_of))
+    options = replace(options, cautions=(*cautions, *known.cautions))
+    decisions = _decide(composition, portfolio, as_of)
+    return validate_families(tuple(composition.rulesets), decisions, known.labels, as_of, options, earlier, theirs)
+
+
+def _decide(what: Composition, portfolio: Portfolio, as_of: int) -> Decisions:
+    return decide(what, portfolio, as_of, Before())
