@@ -38,6 +38,7 @@ COMMANDS = {
     "erase": ("platform.privacy", "Erase what is known of an entity, and of what it owns."),
     "erase-again": ("platform.privacy", "Put legal holds and erasures again, after a restore."),
     "hold": ("platform.privacy", "Put a legal hold on an entity, against erasure."),
+    "retention": ("platform.retention", "Show what the retention policy would remove."),
     "replay": ("platform.audit", "Make a stored assessment or decision again, to the byte."),
     "statement": ("platform.statement", "Write the statement of an assessment for the person concerned."),
     "challenge": ("platform.challenges", "Challenges: a person contests an assessment."),

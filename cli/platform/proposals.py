@@ -237,6 +237,15 @@ def settings(
     challenge_days: Annotated[
         int | None, typer.Option("--challenge-days", help="Within which a challenge of an assessment is due.")
     ] = None,
+    outbox_days: Annotated[
+        int | None, typer.Option("--outbox-days", help="After which events that were sent are removed; 0: never.")
+    ] = None,
+    deliveries_days: Annotated[
+        int | None, typer.Option("--deliveries-days", help="After which deliveries that ended are removed; 0: never.")
+    ] = None,
+    reports_days: Annotated[
+        int | None, typer.Option("--reports-days", help="After which jobs and movers of backtests go; 0: never.")
+    ] = None,
     organisation: OrganisationOption = "default",
     token: TokenOption = "",
 ) -> None:
@@ -256,6 +265,9 @@ def settings(
         programs_lower_levels=programs_lower_levels,
         two_people_promote=two_people_promote,
         challenge_days=challenge_days,
+        outbox_days=outbox_days,
+        deliveries_days=deliveries_days,
+        reports_days=reports_days,
     )
     print_outcome(change_settings(who, change, reason))
 

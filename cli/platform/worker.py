@@ -117,6 +117,7 @@ def _tasks(
     pages: "WorkerPages",
 ) -> "list[PeriodicTask]":
     from fivefold.usecases.changes.backtests import run_next_backtest
+    from fivefold.usecases.erasure.retention import remove_next_parts
     from fivefold.usecases.evidence.jobs import prune_archives, run_next_evidence
     from fivefold.usecases.levels.worker import BATCH_SIZE, Turns, run_batch
     from fivefold.usecases.levels.worker_loop import ChampionWatcher, PeriodicTask
@@ -154,6 +155,7 @@ def _tasks(
         PeriodicTask("evidence", lambda: run_next_evidence(engine, settings, clock(), stopping=stop.is_set), 1.0),
         PeriodicTask("quarterly thresholds", review_thresholds, 60.0),
         PeriodicTask("old evidence", lambda: prune_archives(engine, clock=clock) > 0, 600.0),
+        PeriodicTask("retention", lambda: remove_next_parts(engine, clock(), pages.count_removed), 60.0),
         PeriodicTask("idempotency keys", lambda: prune_keys(engine, clock=clock) > 0, 600.0),
         PeriodicTask("value model", champion.look, 30.0),
     ]

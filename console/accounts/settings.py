@@ -14,6 +14,9 @@ NUMBERS: Final = {
     "override_cap_percent": "Largest share of customers that overrides may keep below the rules, in percent",
     "minimum_coverage_percent": "Share of a ruleset's rules and cases that examples must reach, in percent",
     "retention_days": "Days after which a customer may be erased",
+    "outbox_days": "Days after which events that were sent are removed (at least 30; 0: never)",
+    "deliveries_days": "Days after which deliveries that ended are removed (at least 7; 0: never)",
+    "reports_days": "Days after which ended jobs, and whom a backtest would move, are removed (at least 92; 0: never)",
 }
 SWITCHES: Final = {
     "programs_lower_levels": "Programs take back what holds a level up without a second person",

@@ -44,6 +44,9 @@ class WorkerPages:
         self._seconds = Histogram(
             "fivefold_worker_batch_seconds", "Time of a batch", buckets=_SECONDS, registry=self._registry
         )
+        self._removed = Counter(
+            "fivefold_worker_removed_rows_total", "Rows that retention removed", ["kind"], registry=self._registry
+        )
         self._failing = Gauge(
             "fivefold_worker_duty_failing", "1 where a duty failed last", ["duty"], registry=self._registry
         )
@@ -57,6 +60,10 @@ class WorkerPages:
         self._seconds.observe(seconds)
         for outcome, count in (("assessed", done.assessed), ("failed", done.failed)):
             self._entities.labels(outcome=outcome).inc(count)
+
+    def count_removed(self, kind: str, rows: int) -> None:
+        """Count rows of a kind that the retention policy removed."""
+        self._removed.labels(kind=kind).inc(rows)
 
     def page(self, path: str) -> tuple[int, str, bytes]:
         """Give status, content type and content of a page."""

@@ -4,6 +4,7 @@ from fivefold.serving.v1.accounts import lists, members, settings
 from fivefold.serving.v1.audit import log as audit
 from fivefold.serving.v1.changes import proposals
 from fivefold.serving.v1.decisions import decisions, policies
+from fivefold.serving.v1.erasure import retention
 from fivefold.serving.v1.ingest import entities
 from fivefold.serving.v1.levels import entity_profile as facts
 from fivefold.serving.v1.levels import levels, overrides
@@ -189,6 +190,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{_ENDPOINT}/dead-letters", ADMINS, webhooks.list_dead_letters),
     Route("POST", f"{_ENDPOINT}/replay", ADMINS, webhooks.replay_deliveries, 202),
     Route("GET", "/v1/operations", ADMINS, operations.read_operations),
+    Route("GET", "/v1/retention", ADMINS, retention.preview_retention),
     Route("GET", "/v1/imports", ADMINS, operations.list_imports),
     Route("GET", "/v1/members", ADMINS, members.list_members),
     Route("POST", "/v1/members", ADMINS, members.add_member, 201),

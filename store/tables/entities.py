@@ -54,6 +54,7 @@ class OrganisationSettings(Base):
         two_people_promote: a value model becomes champion only once another person approved it.
         sole_operator_us: since when one person may approve what they proposed; None where two people are needed.
         challenge_days: within which a challenge is due; None for the usual ones.
+        outbox_days: after which events are removed, and likewise of what is named; None for what stays for good.
     """
 
     __tablename__ = "organisation_settings"
@@ -69,6 +70,9 @@ class OrganisationSettings(Base):
     two_people_promote: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     sole_operator_us: Mapped[int | None] = mapped_column(BigInteger)
     challenge_days: Mapped[int | None] = mapped_column(Integer)
+    outbox_days: Mapped[int | None] = mapped_column(Integer)
+    deliveries_days: Mapped[int | None] = mapped_column(Integer)
+    reports_days: Mapped[int | None] = mapped_column(Integer)
     salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 

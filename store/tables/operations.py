@@ -1,11 +1,12 @@
-"""The tables that operators look at: workers, imports, and when the audit log was proven last."""
+"""The tables that operators look at: workers, imports, proofs of the audit log, and runs of the retention policy."""
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fivefold.store.tables.accounts import NAME_CHARACTERS, Base
 
 _ORGANISATION = "organisations.id"
+_UNDER_WAY = text("finished_us IS NULL")
 
 
 class WorkerRow(Base):
@@ -70,3 +71,42 @@ class AuditProof(Base):
     findings: Mapped[int] = mapped_column(BigInteger)
     heads_us: Mapped[int | None] = mapped_column(BigInteger)
     whole_us: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class RetentionRun(Base):
+    """One walk through what is old, of one organisation and kind, and what it removed. See `store.evidence.retention`.
+
+    Attributes:
+        kind: of what is removed, as the policy names it.
+        days: of the policy, when it began.
+        before_us: what is older than this moment is removed, unless something rests on it.
+        reached: up to where it looked, as JSON; None where it did not look yet.
+        oldest_us: of what it removed, as is `newest_us`; None where it removed nothing.
+        finished_us: when it had looked at everything, or the policy was changed; None while it goes on.
+    """
+
+    __tablename__ = "retention_runs"
+    __table_args__ = (
+        Index("ix_retention_runs_last", "organisation_id", "kind", "id"),
+        # One of a kind at once.
+        Index(
+            "ix_retention_runs_open",
+            "organisation_id",
+            "kind",
+            unique=True,
+            sqlite_where=_UNDER_WAY,
+            postgresql_where=_UNDER_WAY,
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
+    kind: Mapped[str] = mapped_column(String(20))
+    days: Mapped[int] = mapped_column(Integer)
+    before_us: Mapped[int] = mapped_column(BigInteger)
+    started_us: Mapped[int] = mapped_column(BigInteger)
+    finished_us: Mapped[int | None] = mapped_column(BigInteger)
+    reached: Mapped[str | None] = mapped_column(Text)
+    removed: Mapped[int] = mapped_column(BigInteger)
+    oldest_us: Mapped[int | None] = mapped_column(BigInteger)
+    newest_us: Mapped[int | None] = mapped_column(BigInteger)

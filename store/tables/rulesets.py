@@ -106,6 +106,7 @@ class Backtest(Base):
         part: what the worker assesses now, in words.
         report: JSON. Text, as lists of backtests need none, and one can have thousands of lines.
         error: why it failed, was cancelled or is quarantined.
+        movers_removed_us: when the retention policy last removed customers whom it would move; None where it did not.
     """
 
     __tablename__ = "backtests"
@@ -134,6 +135,7 @@ class Backtest(Base):
     finished_us: Mapped[int | None] = mapped_column(BigInteger)
     report: Mapped[str | None] = mapped_column(Text)
     error: Mapped[str | None] = mapped_column(Text)
+    movers_removed_us: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class BacktestMover(Base):

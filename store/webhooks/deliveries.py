@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from fivefold.store.sql.clocks import LONGEST_LEASE_US
-from fivefold.store.tables.entities import Entity, EntityType
+from fivefold.store.tables.entities import Entity, EntityType, OrganisationSettings
 from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent
 
 _DELIVERIES = cast("Table", Delivery.__table__)
@@ -298,8 +298,14 @@ def endpoints_with_work(session: Session, now_us: int) -> Sequence[int]:
 
 
 def prune(session: Session, before_us: int, most: int) -> int:
-    """Delete up to *most* deliveries that arrived before a moment; return how many."""
+    """Delete up to *most* deliveries that arrived before a moment; return how many.
+
+    Those of organisations that decided for how long deliveries are kept are left to their policy.
+    """
     key = (_DELIVERIES.c.endpoint_id, _DELIVERIES.c.event_number)
-    keys = select(*key).where(is_in("delivered"), _DELIVERIES.c.delivered_us < before_us).limit(most)
+    decided = select(OrganisationSettings.organisation_id).where(OrganisationSettings.deliveries_days > 0)
+    endpoints = select(_ENDPOINTS.c.id).where(_ENDPOINTS.c.organisation_id.not_in(decided))
+    arrived = (is_in("delivered"), _DELIVERIES.c.delivered_us < before_us, _DELIVERIES.c.endpoint_id.in_(endpoints))
+    keys = select(*key).where(*arrived).limit(most)
     result: Any = session.execute(delete(_DELIVERIES).where(tuple_(*key).in_(keys)))
     return int(result.rowcount)

@@ -53,8 +53,8 @@ _INSERT = sqlite.insert(OutboxEvent).on_conflict_do_nothing(index_elements=["eve
 def add_events(session: Session, organisation_id: int, rows: Iterable[NewEvent]) -> int:
     """Put events into the outbox, numbered in the order given, in the transaction of the change; return how many.
 
-    An event whose `event_id` exists is skipped, so that a retry sends nothing twice. Rows of the outbox are never
-    deleted: erasure empties their body.
+    An event whose `event_id` exists is skipped, so that a retry sends nothing twice. Erasure empties the body of a row;
+    it goes by the retention policy alone, long after no retry comes any more (`store.evidence.retention`).
     """
     events = list(rows)
     if not events:

@@ -21,6 +21,10 @@ MOST_RETENTION_DAYS = 36_525
 """A hundred years."""
 CHALLENGE_DAYS, MOST_CHALLENGE_DAYS = 30, 365
 """Within which a challenge is due where nothing else was set, and at most."""
+FOR_GOOD = 0
+"""In place of days: nothing of this kind is removed. So it is until an organisation says otherwise."""
+FEWEST_DAYS = {"outbox_days": 30, "deliveries_days": 7, "reports_days": 92}
+"""For at least so many days is kept what the retention policy removes: docs/retention.md says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +34,7 @@ class Settings:
     `programs_lower_levels`: programs take back what holds a level up without a second person.
     `two_people_promote`: a value model becomes champion once one person proposed it and another approved.
     `sole_operator_since`: since when one person may approve what they proposed; null where two people are needed.
+    `outbox_days`, `deliveries_days` and `reports_days`: what is older is removed; 0 keeps it for good.
 
     Attributes:
         levels: their names, lowest first.
@@ -42,6 +47,8 @@ class Settings:
         programs_lower_levels: programs take back what holds a level up without a second person.
         two_people_promote: a value model becomes champion once one person proposed it and another approved.
         challenge_days: within so many days a challenge of an assessment is due.
+        outbox_days: after so many days events that were sent are removed, and likewise deliveries that ended and
+            reports; `FOR_GOOD` for never.
     """
 
     levels: tuple[str, ...]
@@ -54,6 +61,9 @@ class Settings:
     two_people_promote: bool
     sole_operator_us: Annotated[Moment | None, shown_as("sole_operator_since")]
     challenge_days: int = CHALLENGE_DAYS
+    outbox_days: int = FOR_GOOD
+    deliveries_days: int = FOR_GOOD
+    reports_days: int = FOR_GOOD
 
 
 def settings_of(session: Session, organisation_id: int) -> Settings:
@@ -73,7 +83,12 @@ def _settings(row: OrganisationSettings) -> Settings:
         programs_lower_levels=row.programs_lower_levels,
         two_people_promote=row.two_people_promote,
         challenge_days=_challenge_days(row),
+        **_removal_days(row),
     )
+
+
+def _removal_days(row: OrganisationSettings) -> dict[str, int]:
+    return {name: getattr(row, name) or FOR_GOOD for name in FEWEST_DAYS}
 
 
 def _challenge_days(row: OrganisationSettings) -> int:
@@ -139,6 +154,9 @@ class SettingsChange:
     programs_lower_levels: bool | None = None
     two_people_promote: bool | None = None
     challenge_days: int | None = None
+    outbox_days: int | None = None
+    deliveries_days: int | None = None
+    reports_days: int | None = None
 
 
 def change_settings_in(session: Session, context: Context, change: SettingsChange) -> Settings:
@@ -176,10 +194,22 @@ def check_values(change: SettingsChange) -> None:
         value = getattr(change, name)
         if value is not None and (type(value) is not int or not least <= value <= most):
             raise ConfigError(f"{name} is {value!r}; it must be a whole number from {least} to {most}")
+    for name in FEWEST_DAYS:
+        check_removal_days(name, getattr(change, name))
     for name in ("programs_lower_levels", "two_people_promote"):
         switch = getattr(change, name)
         if switch is not None and type(switch) is not bool:
             raise ConfigError(f"{name} is {switch!r}; it must be true or false")
+
+
+def check_removal_days(name: str, days: object) -> None:
+    """Raise ConfigError where no retention policy can have so many days; None is none."""
+    least = FEWEST_DAYS[name]
+    if days is not None and (type(days) is not int or (days != FOR_GOOD and not least <= days <= MOST_RETENTION_DAYS)):
+        raise ConfigError(
+            f"{name} is {days!r}; it must be {FOR_GOOD}, which keeps everything for good, or a whole number from"
+            f" {least} to {MOST_RETENTION_DAYS}"
+        )
 
 
 def set_sole_operator_in(session: Session, context: Context, since_us: int | None, why: str) -> Settings:
@@ -246,4 +276,5 @@ def _audit_fields(row: OrganisationSettings) -> dict[str, object]:
         "programs_lower_levels": row.programs_lower_levels,
         "two_people_promote": row.two_people_promote,
         "challenge_days": _challenge_days(row),
+        **_removal_days(row),
     }

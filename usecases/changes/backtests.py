@@ -78,6 +78,7 @@ class BacktestLine:
         error: why it failed, was cancelled or is quarantined.
         attempts: how often a worker began it.
         part: what is assessed now, in words; None where it does not run.
+        movers_removed_us: when the retention policy removed customers whom it would move; None where it did not.
     """
 
     id: int
@@ -94,6 +95,7 @@ class BacktestLine:
     error: str | None
     attempts: int
     part: str | None
+    movers_removed_us: Annotated[Moment | None, shown_as("movers_removed_at")]
 
 
 def request_backtest(context: Context, family: str, version: int | None = None) -> BacktestLine:
@@ -188,7 +190,7 @@ def list_movers(
     """List everybody who would be elsewhere by a backtest, or those who go from one place, or to one.
 
     NotFoundError unless it is done. Those who had no level before are no movers; who was erased is not among them, and
-    a backtest that an older version of fivefold made has none.
+    a backtest that an older version of fivefold made has none. The retention policy may have removed them.
     """
     with context.reading() as session:
         row = backtest_numbered(session, context.organisation_id, number)
@@ -238,6 +240,7 @@ def _line(session: Session, row: Backtest) -> BacktestLine:
         error=row.error,
         attempts=row.attempts,
         part=row.part if row.state == "running" else None,
+        movers_removed_us=row.movers_removed_us,
     )
 
 

@@ -34,6 +34,9 @@ class SettingsGiven(RequestModel):
     programs_lower_levels: bool | None = None
     two_people_promote: bool | None = None
     challenge_days: Annotated[int, Field(ge=1, le=settings.MOST_CHALLENGE_DAYS)] | None = None
+    outbox_days: Annotated[int, Field(ge=0, le=settings.MOST_RETENTION_DAYS)] | None = None
+    deliveries_days: Annotated[int, Field(ge=0, le=settings.MOST_RETENTION_DAYS)] | None = None
+    reports_days: Annotated[int, Field(ge=0, le=settings.MOST_RETENTION_DAYS)] | None = None
     reason: Text = ""
 
 

@@ -1,0 +1,1 @@
+"""What the retention policy removes."""

@@ -1,0 +1,206 @@
+"""What the retention policy removes: the rows that are old, and those of them on which nothing rests.
+
+For each kind there is one way to look at old rows, a part at a time in a fixed order. A dry run counts by it, and a
+run removes by it, so that both speak of the same rows. Nothing here begins or ends a transaction.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import delete, exists, func, select, tuple_, update
+from sqlalchemy.orm import Session
+
+from fivefold.store.evidence.holds import held_entities
+from fivefold.store.rulesets.proposals import PROPOSED
+from fivefold.store.sql.arrays import among
+from fivefold.store.sql.jobs import OPEN
+from fivefold.store.tables.events import Delivery, Endpoint, EvidenceJob, OutboxEvent, ValidationJob
+from fivefold.store.tables.rulesets import Backtest, BacktestMover, Family, Proposal, RulesetVersion
+from fivefold.store.webhooks.deliveries import is_in
+from fivefold.store.webhooks.outbox import settled_number
+
+Reached = Sequence[Any] | None
+"""Behind which row the next part begins, as JSON can hold it; None for the first part, and behind the last one."""
+
+
+class Scope(NamedTuple):
+    """Which rows are old, and what time it is.
+
+    Attributes:
+        before_us: what is dated before is old; microseconds, as is `now_us`.
+    """
+
+    organisation_id: int
+    before_us: int
+    now_us: int
+
+
+class OldRow(NamedTuple):
+    """An old row on which nothing rests: how it is named among those of its kind, and of when it is."""
+
+    key: tuple[int, ...]
+    at_us: int
+
+
+class OldRows(NamedTuple):
+    """A part of the old rows.
+
+    Attributes:
+        removable: those on which nothing rests.
+        kept: how many others there are in this part.
+    """
+
+    removable: Sequence[OldRow]
+    kept: int
+    reached: Reached
+
+
+class Removal(NamedTuple):
+    """How a kind of rows is removed.
+
+    Attributes:
+        look: gives the part of the old rows behind a place, of so many rows at most.
+        remove: takes rows of such a part out.
+    """
+
+    look: Callable[[Session, Scope, Reached, int], OldRows]
+    remove: Callable[[Session, Scope, Sequence[OldRow]], None]
+
+
+_NOTHING: Final = OldRows((), 0, None)
+_UNSEEN: Final = {"synchronize_session": False}
+"""The session holds none of these rows."""
+
+
+def _without_held(
+    session: Session, scope: Scope, rows: Sequence[tuple[int, OldRow]], reached: Reached, kept: int = 0
+) -> OldRows:
+    """Leave out the rows of those of whom nothing may be removed; each comes with the number of its entity."""
+    held = held_entities(session, {entity for entity, _ in rows}, scope.now_us) if rows else set()
+    removable = [row for entity, row in rows if entity not in held]
+    return OldRows(removable, kept + len(rows) - len(removable), reached)
+
+
+def _look_at_events(session: Session, scope: Scope, reached: Reached, most: int) -> OldRows:
+    """Look at events by their numbers, up to the first part in which none is old: they come in the order of time.
+
+    An event is needed while an endpoint has still to plan it, even a disabled one, or has a delivery of it. The last
+    event of all stays too: SQLite would give its number again.
+    """
+    columns = select(OutboxEvent.id, OutboxEvent.entity_id, OutboxEvent.at_us)
+    of = (OutboxEvent.organisation_id == scope.organisation_id, OutboxEvent.id > (reached[0] if reached else 0))
+    rows = session.execute(columns.where(*of).order_by(OutboxEvent.id).limit(most)).all()
+    old = [row for row in rows if row.at_us < scope.before_us]
+    if not old:
+        return _NOTHING
+    planned = select(Endpoint.id, Endpoint.planned_id).where(Endpoint.organisation_id == scope.organisation_id)
+    endpoints = session.execute(planned).all()
+    last = session.scalar(select(func.max(OutboxEvent.id))) or 0
+    upto = min([settled_number(session), last - 1, *(endpoint.planned_id for endpoint in endpoints)])
+    has_delivery = select(Delivery.event_number).where(
+        among(session, Delivery.endpoint_id, [endpoint.id for endpoint in endpoints]),
+        Delivery.event_number.between(old[0].id, old[-1].id),
+    )
+    needed = set(session.scalars(has_delivery))
+    free = [(row.entity_id, OldRow((row.id,), row.at_us)) for row in old if row.id <= upto and row.id not in needed]
+    return _without_held(session, scope, free, [rows[-1].id] if len(rows) == most else None, len(old) - len(free))
+
+
+def _remove_events(session: Session, _: Scope, rows: Sequence[OldRow]) -> None:
+    _delete(session, OutboxEvent, [OutboxEvent.id], rows)
+
+
+_ENDED: Final = {"dead": Delivery.next_us, "delivered": Delivery.delivered_us}
+"""The states in which a delivery stays, and when it came to be so."""
+
+
+def _look_at_deliveries(session: Session, scope: Scope, reached: Reached, most: int) -> OldRows:
+    """Look at deliveries that arrived or were given up: endpoint after endpoint, and in each the one and the other."""
+    of = select(Endpoint.id).where(Endpoint.organisation_id == scope.organisation_id).order_by(Endpoint.id)
+    begin = reached or (0, "", 0, 0)
+    for number in session.scalars(of).all():
+        for state, at in _ENDED.items():
+            if (number, state) < tuple(begin[:2]):
+                continue
+            behind = tuple(begin[2:]) if (number, state) == tuple(begin[:2]) else (0, 0)
+            statement = select(Delivery.event_number, Delivery.entity_id, at.label("at_us")).where(
+                Delivery.endpoint_id == number,
+                is_in(state),
+                at < scope.before_us,
+                tuple_(at, Delivery.event_number) > behind,
+            )
+            rows = session.execute(statement.order_by(at, Delivery.event_number).limit(most)).all()
+            if rows:
+                old = [(row.entity_id, OldRow((number, row.event_number), row.at_us)) for row in rows]
+                return _without_held(session, scope, old, [number, state, rows[-1].at_us, rows[-1].event_number])
+    return _NOTHING
+
+
+def _remove_deliveries(session: Session, _: Scope, rows: Sequence[OldRow]) -> None:
+    _delete(session, Delivery, [Delivery.endpoint_id, Delivery.event_number], rows)
+
+
+_JOBS: Final[tuple[type[Any], ...]] = (EvidenceJob, ValidationJob)
+"""Jobs whose rows go; what they made, an archive that was taken away or a validation, is not in them."""
+_MOVERS: Final = len(_JOBS)
+"""The place behind them is that of customers who would move by a backtest."""
+
+
+def _look_at_reports(session: Session, scope: Scope, reached: Reached, most: int) -> OldRows:
+    """Look at jobs that ended, and behind these at the customers whom backtests would move: keys begin with a place."""
+    begin = reached or (0, 0, 0)
+    for place, table in enumerate(_JOBS):
+        if place >= begin[0]:
+            ended = (table.state.not_in(OPEN), table.finished_us < scope.before_us)
+            of = (table.organisation_id == scope.organisation_id, table.id > (begin[1] if place == begin[0] else 0))
+            statement = select(table.id, table.finished_us).where(*of, *ended).order_by(table.id).limit(most)
+            rows = session.execute(statement).all()
+            if rows:
+                free = [OldRow((place, row.id), row.finished_us) for row in rows]
+                return OldRows(free, 0, [place, rows[-1].id, 0])
+    return _look_at_movers(session, scope, begin[1:] if begin[0] == _MOVERS else (0, 0), most)
+
+
+def _look_at_movers(session: Session, scope: Scope, behind: Sequence[int], most: int) -> OldRows:
+    """Look at whom backtests would move, but by those on which an open proposal or the version in force rests."""
+    active = exists().where(
+        Family.active_version_id == RulesetVersion.id, RulesetVersion.content_hash == Backtest.content_hash
+    )
+    asked = exists().where(Proposal.id == Backtest.proposal_id, Proposal.state == PROPOSED)
+    statement = (
+        select(Backtest.id, BacktestMover.entity_id, Backtest.finished_us, (active | asked).label("needed"))
+        .join(BacktestMover, BacktestMover.backtest_id == Backtest.id)
+        .where(Backtest.organisation_id == scope.organisation_id, Backtest.finished_us < scope.before_us)
+        .where(Backtest.state.not_in(OPEN), tuple_(Backtest.id, BacktestMover.entity_id) > tuple(behind))
+    )
+    rows = session.execute(statement.order_by(Backtest.id, BacktestMover.entity_id).limit(most)).all()
+    if not rows:
+        return _NOTHING
+    free = [
+        (row.entity_id, OldRow((_MOVERS, row.id, row.entity_id), row.finished_us)) for row in rows if not row.needed
+    ]
+    return _without_held(session, scope, free, [_MOVERS, rows[-1].id, rows[-1].entity_id], len(rows) - len(free))
+
+
+def _remove_reports(session: Session, scope: Scope, rows: Sequence[OldRow]) -> None:
+    for place, table in enumerate(_JOBS):
+        _delete(session, table, [table.id], [OldRow(row.key[1:], row.at_us) for row in rows if row.key[0] == place])
+    movers = [OldRow(row.key[1:], row.at_us) for row in rows if row.key[0] == _MOVERS]
+    _delete(session, BacktestMover, [BacktestMover.backtest_id, BacktestMover.entity_id], movers)
+    backtests = sorted({row.key[0] for row in movers})
+    marked = update(Backtest).where(Backtest.id.in_(backtests)).values(movers_removed_us=scope.now_us)
+    session.execute(marked.execution_options(**_UNSEEN))
+
+
+def _delete(session: Session, table: type[Any], columns: Sequence[Any], rows: Iterable[OldRow]) -> None:
+    keys = [row.key for row in rows]
+    if keys:
+        session.execute(delete(table).where(tuple_(*columns).in_(keys)).execution_options(**_UNSEEN))
+
+
+REMOVALS: Final[Mapping[str, Removal]] = {
+    "outbox": Removal(_look_at_events, _remove_events),
+    "deliveries": Removal(_look_at_deliveries, _remove_deliveries),
+    "reports": Removal(_look_at_reports, _remove_reports),
+}
+"""Everything that the policy removes, by the names of its settings."""

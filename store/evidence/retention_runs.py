@@ -1,0 +1,69 @@
+"""Runs of the retention policy: which is under way, up to where, and what it removed. Begins no transaction."""
+
+import json
+from collections.abc import Sequence
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from fivefold.store.evidence.retention import REMOVALS, OldRow, Reached
+from fivefold.store.tables.entities import OrganisationSettings
+from fivefold.store.tables.operations import RetentionRun
+
+Kind = tuple[int, str]
+"""An organisation, and a kind of its rows."""
+
+
+def policies(session: Session) -> list[Kind]:
+    """List what organisations want removed once it is old; what stays for good is left out."""
+    rows = session.scalars(select(OrganisationSettings).order_by(OrganisationSettings.organisation_id))
+    return [(row.organisation_id, kind) for row in rows for kind in REMOVALS if _days(row, kind)]
+
+
+def unfinished(session: Session) -> list[Kind]:
+    """List what runs are under way for, the oldest first; the policy may be another one by now."""
+    statement = select(RetentionRun.organisation_id, RetentionRun.kind).where(RetentionRun.finished_us.is_(None))
+    return [(row.organisation_id, row.kind) for row in session.execute(statement.order_by(RetentionRun.id))]
+
+
+def policy_of(session: Session, organisation_id: int, kind: str) -> int:
+    """Give the days of one kind, 0 where it stays for good; nobody changes them until the transaction ends."""
+    row = session.get(OrganisationSettings, organisation_id, with_for_update={"read": True}, populate_existing=True)
+    return 0 if row is None else _days(row, kind)
+
+
+def _days(row: OrganisationSettings, kind: str) -> int:
+    return getattr(row, f"{kind}_days") or 0
+
+
+def last_run(session: Session, organisation_id: int, kind: str) -> RetentionRun | None:
+    """Find the newest run of a kind, under way or not."""
+    statement = select(RetentionRun).where(RetentionRun.organisation_id == organisation_id, RetentionRun.kind == kind)
+    return session.scalar(statement.order_by(RetentionRun.id.desc()).limit(1))
+
+
+def lock_run(session: Session, number: int) -> RetentionRun | None:
+    """Lock a run that is under way; None where another worker has it now, or it is over."""
+    statement = select(RetentionRun).where(RetentionRun.id == number, RetentionRun.finished_us.is_(None))
+    return session.scalar(statement.with_for_update(skip_locked=True).execution_options(populate_existing=True))
+
+
+def note_removed(run: RetentionRun, removed: Sequence[OldRow], reached: Reached) -> None:
+    """Note what a part of a run removed, and where the next one begins."""
+    run.reached = None if reached is None else json.dumps(reached)
+    if removed:
+        moments = [row.at_us for row in removed]
+        run.removed += len(removed)
+        run.oldest_us = min([*moments, *([] if run.oldest_us is None else [run.oldest_us])])
+        run.newest_us = max([*moments, *([] if run.newest_us is None else [run.newest_us])])
+
+
+def reached_of(run: RetentionRun) -> Reached:
+    """Tell behind which row the next part of a run begins."""
+    return None if run.reached is None else tuple(json.loads(run.reached))
+
+
+def forget_empty_runs(session: Session, run: RetentionRun) -> None:
+    """Forget the runs of a kind before this one that removed nothing: the last one says when it was looked."""
+    of = (RetentionRun.organisation_id == run.organisation_id, RetentionRun.kind == run.kind)
+    session.execute(delete(RetentionRun).where(*of, RetentionRun.id < run.id, RetentionRun.removed == 0))
