@@ -164,6 +164,9 @@ BODY_EXAMPLES: Final[Mapping[str, Any]] = {
 """By handler name."""
 
 PARAMETERS: Final[Mapping[str, Any]] = {
+    "outbox_days": 90,
+    "deliveries_days": 30,
+    "reports_days": 365,
     "type": "customer",
     "external_id": "customer-17",
     "assessment": "1.1",

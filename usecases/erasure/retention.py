@@ -30,8 +30,8 @@ PAUSE_SECONDS: Final = 0.02
 EVERY_US: Final = DAY_US
 """A run begins so long after the one before it began."""
 MOST_AHEAD_US: Final = 8 * DAY_US
-"""A run believes its clock no further than so long after the run before it: a clock that is years ahead would remove
-everything. Where workers rested for longer, the next runs make up for it."""
+"""A run takes for the present no moment later than so long after that of the run before it: by a clock that is years
+ahead everything would be old. Where workers rested for longer, the next runs make up for it, one a day."""
 MOST_LOOKED_ROWS: Final = 50_000
 """Rows of a kind that a dry run looks at, so that it ends soon in a database of any size."""
 
@@ -184,15 +184,14 @@ def _run_of(session: Session, organisation_id: int, kind: str, days: int, now_us
         return runs.lock_run(session, last.id)
     if days == FOR_GOOD or not _is_due(session, organisation_id, kind, now_us):
         return None
-    believed = now_us
-    if last is not None and last.started_us <= now_us:
-        believed = min(now_us, last.started_us + MOST_AHEAD_US)
+    # Not from when the run before it began: a clock that stays ahead would be believed with the second run.
+    believed = now_us if last is None else min(now_us, last.before_us + last.days * DAY_US + MOST_AHEAD_US)
     run = RetentionRun(
         organisation_id=organisation_id,
         kind=kind,
         days=days,
         before_us=believed - days * DAY_US,
-        started_us=believed,
+        started_us=now_us,
         removed=0,
     )
     add_alone(session, run)

@@ -218,6 +218,7 @@ EXAMPLES: Mapping[str, Example] = {
     "set_roles": Example({"member": "1"}, {"roles": ["approver", "admin"]}, own=("member",)),
     "leave": Example({"member": "2"}, own=("member",)),
     "read_operations": Example(),
+    "preview_retention": Example(query={"outbox_days": "90"}),
     "list_imports": Example(),
     "search_entries": Example(query={"since": "2026-01-01"}),
     "search_decisions": Example(query={"policy": "payments"}),

@@ -282,6 +282,7 @@ FIRST_DAYS = (
     Step("search_overrides"),
     Step("search_proposals"),
     Step("read_operations"),
+    Step("preview_retention"),
     Step("list_imports"),
     Step("ask_for_token"),
     Step("list_token_requests"),

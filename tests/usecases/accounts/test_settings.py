@@ -139,6 +139,10 @@ def test_settings_are_changed_one_by_one(engine: Engine, ana: Actor) -> None:
         {"retention_days": 36_526},
         {"challenge_days": 0},
         {"challenge_days": 366},
+        {"outbox_days": 29},
+        {"deliveries_days": 6},
+        {"reports_days": 36_526},
+        {"outbox_days": True},
         {"base_currency": "eur"},
         {"base_currency": "EURO"},
         {"base_currency": "EUR\n"},
@@ -156,7 +160,7 @@ def test_who_settled_what_is_recorded(engine: Engine, ana: Actor) -> None:
     change_settings(Context(engine, ana), override_cap_percent=5)
     first = {"levels": ["a", "b", "c"], "base_currency": "EUR", "override_cap_percent": 10, "retention_days": 1826,
              "minimum_coverage_percent": 80, "programs_lower_levels": False, "two_people_promote": False,
-             "challenge_days": 30}  # fmt: skip
+             "challenge_days": 30, "outbox_days": 0, "deliveries_days": 0, "reports_days": 0}  # fmt: skip
     second = {**first, "override_cap_percent": 5}
     number = str(ana.organisation_id)
     assert audited(engine) == [
