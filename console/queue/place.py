@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
 from fivefold.console.visit import Visit, address
@@ -10,6 +11,9 @@ from fivefold.domain.paging import Key, cursor_of, key_of
 from fivefold.store.queue.items import QueueOrder
 from fivefold.usecases.queue.items import QueueItem, item_at, own_number, read_item
 from fivefold.usecases.queue.views import FILTERS
+
+_PAGES: Final = {"change": "proposals", "challenge": "challenges"}
+"""Where items are dealt with that have a page of their own, by kind."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,9 +66,9 @@ def _queue_name(visit: Visit, chosen: Mapping[str, str]) -> str:
 
 
 def page_of_item(item: QueueItem) -> str:
-    """Give the address where an item is dealt with: the customer's page, that of a change, or its own."""
-    if item.kind == "change":
-        return address("proposals", item.item.split("-")[1])
+    """Give the address where an item is dealt with: that of the customer, of a change or a challenge, or its own."""
+    if item.kind in _PAGES:
+        return address(_PAGES[item.kind], item.item.split("-")[1])
     if item.entity_type is None or item.external_id is None:
         return address("queue", "items", item.item)
     return address("entities", item.entity_type, item.external_id)

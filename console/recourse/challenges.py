@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Literal, cast
 
+from fivefold.console.queue.place import QueueBar, queue_bar
 from fivefold.console.recourse.reply import json_of_reply
 from fivefold.console.texts import text
 from fivefold.console.visit import Answer, Download, Redirect, Rendered, Visit, address, existing_number, plain_lines
@@ -34,11 +35,13 @@ class ChallengePage:
     """A challenge.
 
     Attributes:
+        bar: the item of the queue that the person came for.
         customer: the address of the page of whom it is about.
         outcomes: how it can be settled.
         kinds: of facts that can have been corrected.
     """
 
+    bar: QueueBar | None
     challenge: ChallengeLine
     customer: str
     outcomes: tuple[str, ...]
@@ -63,7 +66,7 @@ def show_challenge(visit: Visit) -> Rendered:
     """Show a challenge, and whether the record that it contests is what it was."""
     found = challenges.read_challenge(visit, _number(visit))
     customer = address("entities", found.entity_type, found.external_id)
-    page = ChallengePage(challenge=found, customer=customer, outcomes=OUTCOMES, kinds=KINDS)
+    page = ChallengePage(bar=queue_bar(visit), challenge=found, customer=customer, outcomes=OUTCOMES, kinds=KINDS)
     return Rendered(template="recourse/challenge.html", title=text("Challenge {number}", number=found.id), page=page)
 
 
@@ -91,7 +94,7 @@ def settle(visit: Visit) -> Answer:
         override=visit.number("override", text("Override")) if override else None,
     )
     settle_challenge(visit, _number(visit), settlement, valuer=visit.valuer)
-    return Redirect(visit.path, "challenge-settled")
+    return Redirect(visit.path + visit.trail, "challenge-settled")
 
 
 def reply_json(visit: Visit) -> Download:

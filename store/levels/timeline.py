@@ -30,6 +30,7 @@ from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import NO_PLACE, Key, Page, Part, cut
+from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import (
     BIG,
     Attributes,
@@ -44,6 +45,7 @@ from fivefold.store.tables.entities import (
 from fivefold.store.tables.events import Decision, Policy
 from fivefold.store.tables.levels import Assessment, AssessmentInputs, OverrideRow, Transition
 from fivefold.store.tables.queue import QueueWork
+from fivefold.store.tables.recourse import Challenge
 
 
 class Clock(StrEnum):
@@ -72,6 +74,9 @@ class Event(StrEnum):
     REVOKED = "override_ended"
     DECISION = "decision"
     WORK = "queue"
+    CONTESTED = "challenge_opened"
+    SETTLED = "challenge_settled"
+    ANSWERED = "challenge_answered"
 
 
 class EventRow(NamedTuple):
@@ -141,7 +146,7 @@ def _statement(kinds: frozenset[Event], clock: Clock, place: int | None, is_cut:
         is_cut: each kind gives no more than the page takes.
     """
     branches: list[Any] = []
-    for source in (*_facts(), *_assessed(), *_by_people()):
+    for source in (*_facts(), *_assessed(), *_by_people(), *_contested()):
         if source.kind not in kinds:
             continue
         at = source.happened if clock is Clock.HAPPENED else func.coalesce(source.known, source.happened)
@@ -290,6 +295,28 @@ def _by_people() -> list[_Source]:
     ]
 
 
+def _contested() -> list[_Source]:
+    """Give challenges and the replies to them; that one was given stands in the audit log alone."""
+    row, reply, of = Challenge, AuditEntry, Challenge.entity_id == _ENTITY
+    is_reply = and_(
+        reply.organisation_id == row.organisation_id,
+        reply.subject_kind == "challenge",
+        reply.subject_id == cast(row.id, Text),
+        reply.action == "challenge.answered",
+    )
+    words = (row.id, null(), null(), row.words, row.opened_by)
+    settled = (row.id, null(), row.state, row.reason, row.settled_by)
+    return [
+        _of(_source(Event.CONTESTED, row.id, (row.received_us, row.opened_us), *words), of),
+        _of(_source(Event.SETTLED, row.id, (row.settled_us,) * 2, *settled), of),
+        _of(
+            _source(Event.ANSWERED, reply.number, (reply.at_us,) * 2, row.id, null(), null(), null(), reply.actor),
+            of,
+            lambda rows: rows.join(row, is_reply),
+        ),
+    ]
+
+
 def _of(source: _Source, condition: Any, join: Any = None) -> _Source:
     statement = source.statement if join is None else join(source.statement)
     return source._replace(statement=statement.where(condition))
@@ -306,6 +333,12 @@ LABELS: Final[Mapping[str, frozenset[Event]]] = {
     "scores": frozenset({Event.VALUE}),
     "overrides": frozenset({Event.ASKED, Event.DECIDED, Event.REVOKED}),
     "decisions": frozenset({Event.DECISION}),
-    "people": frozenset({Event.WORK, Event.ASKED, Event.DECIDED, Event.REVOKED, Event.TAG_SET}),
+    "challenges": frozenset({Event.CONTESTED, Event.SETTLED, Event.ANSWERED}),
+    "people": frozenset(
+        {
+            *(Event.WORK, Event.ASKED, Event.DECIDED, Event.REVOKED, Event.TAG_SET),
+            *(Event.CONTESTED, Event.SETTLED, Event.ANSWERED),
+        }
+    ),
 }
 """Groups of kinds, as people ask for them."""

@@ -1,7 +1,7 @@
-"""Items of the queue: rows of six sources, and what people did about each. Nothing here begins or ends a transaction.
+"""Items of the queue: rows of several sources, and what people did. Nothing here begins or ends a transaction.
 
-Every source is read by an index in the order of when its items came, and they are merged in memory: a page costs the
-same however many others wait.
+Every source is read by an index in the order of when its items came or are due, and they are merged in memory: a page
+costs the same however many others wait.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,6 +20,7 @@ from sqlalchemy import (
     case,
     func,
     literal,
+    null,
     or_,
     select,
     tuple_,
@@ -35,17 +36,19 @@ from fivefold.store.tables.accounts import Member
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import OverrideRow, Standing
 from fivefold.store.tables.queue import QueueWork
+from fivefold.store.tables.recourse import Challenge
 from fivefold.store.tables.rulesets import Proposal
 
 DAYS: Final[Mapping[Kind, int]] = {
     Kind.OVERRIDE: 2,
     Kind.CHANGE: 2,
+    Kind.CHALLENGE: 0,
     Kind.FAILURE: 1,
     Kind.QUARANTINE: 1,
     Kind.RISE: 5,
     Kind.REVIEW: 0,
 }
-"""An item is to be dealt with this long after it came; an overdue review at once."""
+"""An item is to be dealt with this long after it came; an overdue review at once, a challenge by a date of its own."""
 MOST_COUNTED: Final = 10_000
 
 
@@ -103,6 +106,7 @@ class ItemRow(NamedTuple):
         detail: a reason or an error, by its kind.
         about: what a change is about; the status of a failure.
         by: who asked for it.
+        own_due_us: its date, where items of the kind have dates of their own.
     """
 
     kind: str
@@ -123,6 +127,12 @@ class ItemRow(NamedTuple):
     member_left_us: int | None
     done_us: int | None
     revision: int | None
+    own_due_us: int | None
+
+    @property
+    def due_us(self) -> int:
+        """Tell by when it is to be dealt with."""
+        return self.since_us + DAYS[Kind(self.kind)] * DAY_US if self.own_due_us is None else self.own_due_us
 
 
 class _Shape(NamedTuple):
@@ -161,15 +171,17 @@ def items_among(session: Session, wanted: WantedItems, order: QueueOrder, part: 
 
 def key_of_item(row: ItemRow, order: QueueOrder) -> Key:
     """Give the place of an item in an order: when it is due or came, its kind, and its numbers."""
-    return place_of(ItemName(Kind(row.kind), row.number, row.step), row.since_us, order)
+    at_us = row.due_us if order is QueueOrder.DUE else row.since_us
+    return place_of(ItemName(Kind(row.kind), row.number, row.step), at_us)
 
 
-def place_of(name: ItemName, since_us: int, order: QueueOrder) -> Key:
-    """Give the place in an order of an item that came at a moment."""
-    return (since_us + _offset_us(name.kind, order), list(Kind).index(name.kind), name.number, name.step)
+def place_of(name: ItemName, at_us: int) -> Key:
+    """Give the place of an item in an order by the moment at which it is due, or came."""
+    return (at_us, list(Kind).index(name.kind), name.number, name.step)
 
 
 def _offset_us(kind: Kind, order: QueueOrder) -> int:
+    """Give what lies between the moment by which a source is ordered and that of the list."""
     return DAYS[kind] * DAY_US if order is QueueOrder.DUE else 0
 
 
@@ -227,7 +239,8 @@ def _list_statement(
     columns = [literal(source.kind.value), number, step, since]
     columns += [Entity.id, EntityType.name, Entity.external_id, Standing.level]
     work = (QueueWork.member_id, Member.name, Member.left_us, QueueWork.done_us, QueueWork.revision)
-    statement: Select[*tuple[Any, ...]] = select(*columns, *details, *work).select_from(source.table)
+    due = null() if source.due is None else source.due
+    statement: Select[*tuple[Any, ...]] = select(*columns, *details, *work, due).select_from(source.table)
     if source.join is not None:
         statement = statement.outerjoin(*source.join)
     statement = _of_entity(statement, source).join(
@@ -237,7 +250,7 @@ def _list_statement(
     statement = _narrowed(statement.outerjoin(Member, Member.id == QueueWork.member_id), source, shape)
     if behind is not None:
         statement = statement.where(_behind(source, order, behind))
-    keys = [since, *(each for each in (number, step) if not isinstance(each, BindParameter))]
+    keys = [_moment_of(source, order), *(each for each in (number, step) if not isinstance(each, BindParameter))]
     statement = statement.order_by(*(key.desc() if order is QueueOrder.NEWEST else key for key in keys))
     return statement.limit(bindparam("most", type_=Integer)) if is_cut else statement
 
@@ -251,7 +264,8 @@ def _count_statement(places: tuple[int, ...], shape: _Shape) -> CompoundSelect[*
 def _counted(place: int, shape: _Shape) -> Select[*tuple[Any, ...]]:
     """Count the items of a source, with no table that neither says whether one waits nor is asked for."""
     source = SOURCES[place]
-    statement: Select[*tuple[Any, ...]] = select(source.since.label("since_us")).select_from(source.table)
+    ages = _moment_of(source, QueueOrder.DUE).label("since_us")
+    statement: Select[*tuple[Any, ...]] = select(ages).select_from(source.table)
     statement = _with_work(_of_entity(statement, source), source)
     if shape.of_levels:
         statement = _with_level(statement, source)
@@ -261,6 +275,11 @@ def _counted(place: int, shape: _Shape) -> Select[*tuple[Any, ...]]:
     edges = (number_parameter(f"{edge}_{source.kind}") for edge in ("overdue", "today"))
     sums = (func.sum(case((some.c.since_us <= edge, 1), else_=0)) for edge in edges)
     return select(literal(place, Integer), *sums, func.count(some.c.since_us))
+
+
+def _moment_of(source: Source, order: QueueOrder) -> Any:
+    """Give the column by which a source is ordered: its items' own dates, or when they came."""
+    return source.since if source.due is None or order is QueueOrder.NEWEST else source.due
 
 
 def _of_entity(statement: Select[*tuple[Any, ...]], source: Source) -> Select[*tuple[Any, ...]]:
@@ -310,14 +329,14 @@ def _narrowed(statement: Select[*tuple[Any, ...]], source: Source, shape: _Shape
 def _behind(source: Source, order: QueueOrder, kind: Kind) -> Any:
     """Select what comes after an item of the merged list, in terms of the source's own columns."""
     place, present, edge = list(Kind).index(source.kind), list(Kind).index(kind), number_parameter("edge_us")
-    newest = order is QueueOrder.NEWEST
+    newest, moment = order is QueueOrder.NEWEST, _moment_of(source, order)
     if place == present:
-        own = tuple_(source.since, source.number, source.step)
+        own = tuple_(moment, source.number, source.step)
         after = tuple_(edge, number_parameter("after_number"), number_parameter("after_step"))
         return own < after if newest else own > after
     if newest:
-        return source.since <= edge if place < present else source.since < edge
-    return source.since >= edge if place > present else source.since > edge
+        return moment <= edge if place < present else moment < edge
+    return moment >= edge if place > present else moment > edge
 
 
 def _places(wanted: WantedItems) -> list[int]:
@@ -365,6 +384,10 @@ def subject_of(session: Session, organisation_id: int, name: ItemName) -> tuple[
     if name.kind is Kind.CHANGE:
         row = session.get(Proposal, name.number) if name.number < 2**31 else None
         return None if row is None or row.organisation_id != organisation_id else ("proposal", row.id, row.entity_id)
+    if name.kind is Kind.CHALLENGE:
+        of = (Challenge.id == name.number, Challenge.organisation_id == organisation_id, Entity.erased_us.is_(None))
+        about = session.scalar(select(Challenge.entity_id).join(Entity, Entity.id == Challenge.entity_id).where(*of))
+        return None if about is None else ("challenge", name.number, about)
     entity = session.get(Entity, name.number)
     if entity is None or entity.organisation_id != organisation_id or entity.erased_us is not None:
         return None

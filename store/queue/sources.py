@@ -1,4 +1,4 @@
-"""Where items of the queue are: rows of six kinds, each read by an index in the order of when they came."""
+"""Where items of the queue are: rows of seven kinds, each read by an index in the order of the queue."""
 
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
@@ -8,6 +8,7 @@ from sqlalchemy import BigInteger, BindParameter, and_, bindparam, func, literal
 from fivefold.domain.clock import DAY_US
 from fivefold.store.levels.assessment_queue import BULK, EVENT
 from fivefold.store.tables.levels import IS_FAILED, IS_RISE, Assessment, DueMark, OverrideRow, Standing, Transition
+from fivefold.store.tables.recourse import Challenge
 from fivefold.store.tables.rulesets import Proposal
 
 
@@ -16,6 +17,7 @@ class Kind(StrEnum):
 
     OVERRIDE = "override"
     CHANGE = "change"
+    CHALLENGE = "challenge"
     FAILURE = "failure"
     QUARANTINE = "quarantine"
     RISE = "rise"
@@ -36,12 +38,14 @@ class Source(NamedTuple):
             the source's own, from `from_level` to `by`.
         conditions: under which an item waits; moments are parameters.
         join: another table of which there are columns, and on what.
+        due: when an item is due, where each has a date of its own; None where all of the kind have the same days.
     """
 
     kind: Kind
     columns: tuple[Any, ...]
     conditions: tuple[Any, ...]
     join: tuple[Any, Any] | None = None
+    due: Any = None
 
     @property
     def number(self) -> Any:
@@ -85,6 +89,15 @@ def _change_source() -> Source:
         *(null(), null(), row.reason, row.kind + ": " + row.subject, row.proposed_by),
     )
     return Source(Kind.CHANGE, columns, (row.state == "proposed",))
+
+
+def _challenge_source() -> Source:
+    row = Challenge
+    columns = (
+        *(row.id, literal(0, BigInteger), row.opened_us, row.entity_id),
+        *(null(), null(), row.words, null(), row.opened_by),
+    )
+    return Source(Kind.CHALLENGE, columns, (row.state == "open",), due=row.due_us)
 
 
 def _failure_sources() -> tuple[Source, Source]:
@@ -134,6 +147,7 @@ def _review_sources() -> tuple[Source, ...]:
 SOURCES: Final = (
     _override_source(),
     _change_source(),
+    _challenge_source(),
     *_failure_sources(),
     _quarantine_source(),
     _rise_source(),

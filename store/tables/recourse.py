@@ -34,6 +34,14 @@ class Challenge(Base):
         CheckConstraint("state IN ('open', 'confirmed', 'corrected', 'overridden')", name="state"),
         Index("ix_challenges_by_due", "organisation_id", "due_us", "id"),
         Index("ix_challenges_by_state", "organisation_id", "state", "due_us", "id"),
+        Index(
+            "ix_challenges_by_opening",
+            "organisation_id",
+            "opened_us",
+            "id",
+            sqlite_where=_IS_OPEN,
+            postgresql_where=_IS_OPEN,
+        ),
         Index("ix_challenges_entity", "entity_id", "due_us", "id"),
         Index(
             "ix_challenges_open",

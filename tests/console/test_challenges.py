@@ -49,6 +49,30 @@ def test_a_person_contests_another_settles_and_the_reply_says_no_more_than_it_ma
     assert [entry["details"]["form"] for entry in answered[:2]] == ["json", "pdf"]
 
 
+def test_a_challenge_is_an_item_of_the_queue_and_an_event_of_the_timeline(assessed: Place) -> None:
+    timeline = f"{CUSTOMER}/timeline?group=challenges"
+    investigator = Visitor(assessed).sign_in("investigator").go(timeline)
+    assert "Nothing happened yet." in investigator.text
+    path = contest(investigator).page.url.path
+    approver = Visitor(assessed).sign_in("approver").go("/console/queue?kind=challenge")
+    assert "Challenge to settle" in approver.text
+    assert "in 30 days" in approver.text
+    (link,) = [link for link in approver.links() if link.startswith(path)]
+    approver.go(link).submit("/assign")
+    assert approver.page.url.path == path, "the way on through the queue is kept"
+    assert "assigned to" in approver.text
+    approver.submit("/settle", outcome="confirmed", reason="The same.")
+    assert "The challenge is settled." in approver.text
+    assert "This item has left the queue" in approver.text
+    investigator.go(path).submit("/reply-json")
+    investigator.go(timeline)
+    assert "Nothing happened yet." not in investigator.text
+    for event in ("Challenge opened", "Challenge settled", "Reply given"):
+        assert event in investigator.text
+    assert SHOWN in investigator.text
+    assert investigator.links().count(path) == 3
+
+
 def test_what_is_wrong_is_said_where_it_was_typed_and_nothing_is_settled(assessed: Place) -> None:
     path = contest(Visitor(assessed).sign_in("investigator")).page.url.path
     approver = Visitor(assessed).sign_in("approver").go(path)

@@ -37,6 +37,15 @@ def test_what_differs_is_changed_and_nothing_else(place: Place, theirs: Visitor)
     assert (after.retention_days, after.programs_lower_levels) == (before.retention_days, before.programs_lower_levels)
 
 
+def test_the_days_of_challenges_are_set_within_their_bounds(place: Place, theirs: Visitor) -> None:
+    theirs.submit("/change", challenge_days="366")
+    assert "challenge_days is 366; it must be a whole number from 1 to 365" in theirs.text
+    assert present(place).challenge_days == 30
+    theirs.submit("/change", challenge_days="14")
+    assert "The settings are changed." in theirs.text
+    assert present(place).challenge_days == 14
+
+
 def test_a_change_is_proposed_once_anything_decides(place: Place) -> None:
     admin = Visitor(place).sign_in("admin").go(SETTINGS)
     before = present(place, OURS)

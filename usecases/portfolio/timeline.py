@@ -36,16 +36,18 @@ class TimelineEvent:
     """Something that happened about an entity.
 
     `kind` is attributes, tag_set, tag_ended, screening, case_opened, case_closed, owned_from, owned_until, correction,
-    level, value, override_requested, override_decided, override_ended, decision or queue. `known_at` is null where it
-    is not kept when it was known.
+    level, value, override_requested, override_decided, override_ended, decision, queue, challenge_opened,
+    challenge_settled or challenge_answered (a reply was given). `known_at` is null where it is not kept when it was
+    known.
 
     Attributes:
         happened_us: when it happened.
         known_us: when it was known here; None where that is not kept.
-        about: the tag, the screening, the number of a case or a transaction, an entity, a policy, or a state.
+        about: the tag, the screening, the number of a case or a transaction, an entity, a policy, a state, or the
+            number of a challenge.
         before: the level before; of a case or an alert which of the two it is.
-        after: the level since, or the result.
-        reason: why; of a level the arithmetic in one line.
+        after: the level since, or the result, also of a challenge.
+        reason: why; of a challenge what the person said; of a level the arithmetic in one line.
         by: who did it; of a level its source.
         assessment: of a level, such as 12.3.
         changes: of attributes.

@@ -10,14 +10,13 @@ from typing import Annotated, Final
 
 from sqlalchemy.orm import Session
 
-from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.paging import WHOLE, Key, Page, Part
 from fivefold.store.accounts.members import locked_member
 from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.ingest.entities import type_named
 from fivefold.store.queue import items as stored
-from fivefold.store.queue.items import DAYS, Counted, ItemName, ItemRow, QueueOrder, WantedItems
+from fivefold.store.queue.items import Counted, ItemName, ItemRow, QueueOrder, WantedItems
 from fivefold.store.queue.sources import Kind
 from fivefold.store.sql.clocks import ahead_message, latest_us
 from fivefold.store.sql.database import add_alone
@@ -33,6 +32,7 @@ from fivefold.usecases.shared.context import Context
 
 SEEN_BY: Final[Mapping[Kind, frozenset[Role]]] = {
     Kind.OVERRIDE: OF_RISK,
+    Kind.CHALLENGE: OF_RISK,
     Kind.CHANGE: frozenset({Role.APPROVER, Role.PUBLISHER, Role.ADMIN}),
     Kind.FAILURE: frozenset({Role.PUBLISHER, Role.ADMIN}),
     Kind.QUARANTINE: frozenset({Role.PUBLISHER, Role.ADMIN}),
@@ -72,9 +72,9 @@ EVERYTHING = QueueFilters()
 class QueueItem:
     """Something that waits for a person.
 
-    `item` names it, such as `rise-12-3`. `kind`: override and change wait for another person's decision; a failure and
-    a quarantine are assessments that did not come about; a rise is to be looked into; a review is a level that ought to
-    have been computed again.
+    `item` names it, such as `rise-12-3`. `kind`: override and change wait for another person's decision; a challenge is
+    to be settled by a date of its own; a failure and a quarantine are assessments that did not come about; a rise is to
+    be looked into; a review is a level that ought to have been computed again.
 
     Attributes:
         item: its name, such as rise-12-3.
@@ -83,10 +83,10 @@ class QueueItem:
         level: the present one; None for none.
         from_level: of a rise.
         to_level: of a rise; of an override what is asked for.
-        reason: why it waits, in one line; empty where there is nothing to say.
+        reason: why it waits, in one line, of a challenge the words of the person; empty where there is nothing to say.
         about: what a change is about.
         assessment: of a rise, such as 12.3.
-        asked_by: of an override or a change.
+        asked_by: of an override or a change; of a challenge who wrote it down.
         since_us: when it came.
         due_us: by when it is to be dealt with.
         assigned_to: the number of a member; None for nobody.
@@ -138,7 +138,7 @@ def kinds_for(role: Role) -> tuple[Kind, ...]:
     """Give the kinds of items that a role sees.
 
     >>> [kind.value for kind in kinds_for(Role.INVESTIGATOR)]
-    ['override', 'rise', 'review']
+    ['override', 'challenge', 'rise', 'review']
     """
     return tuple(kind for kind in Kind if role in SEEN_BY[kind])
 
@@ -186,7 +186,7 @@ def item_at(place: Key) -> str:
 def key_of(item: QueueItem, order: QueueOrder) -> Key:
     """Give the place of an item in the queue of an order."""
     name = read_name(item.item)
-    return stored.place_of(name, item.since_us, order)
+    return stored.place_of(name, item.due_us if order is QueueOrder.DUE else item.since_us)
 
 
 def read_item(context: Context, role: Role, item: str) -> QueueItem | None:
@@ -351,7 +351,7 @@ def _shown(row: ItemRow, names: Sequence[str | None], lines: Mapping[Name, str])
         assessment=f"{row.number}.{row.step}" if kind is Kind.RISE else None,
         asked_by=row.by,
         since_us=row.since_us,
-        due_us=row.since_us + DAYS[kind] * DAY_US,
+        due_us=row.due_us,
         assigned_to=row.member_id,
         assigned_name=row.member,
         has_left=row.member_left_us is not None,
@@ -376,6 +376,7 @@ def _detail(row: ItemRow) -> str:
 _REASONS: Final[Mapping[Kind, Callable[[ItemRow], str]]] = {
     Kind.OVERRIDE: _detail,
     Kind.CHANGE: _detail,
+    Kind.CHALLENGE: _detail,
     Kind.FAILURE: _failure,
     Kind.QUARANTINE: _detail,
     Kind.REVIEW: lambda _: "",

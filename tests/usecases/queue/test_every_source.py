@@ -19,6 +19,7 @@ from fivefold.store.tables.accounts import Member
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import DueMark, OverrideRow, Standing, Transition
 from fivefold.store.tables.queue import QueueWork
+from fivefold.store.tables.recourse import Challenge
 from fivefold.store.tables.rulesets import Proposal
 from fivefold.usecases.accounts.organisations import add_member
 from fivefold.usecases.ingest.entities import put_entities
@@ -88,9 +89,12 @@ def fill(session: Session, random: Random, of: int, members: list[int]) -> None:
         session.add(Proposal(organisation_id=of, entity_id=about, **wants, **states))
         if random.random() < 0.1:
             entity.erased_us = NOW
+    contest(session, random, of, [entity.id for entity in entities])
     session.flush()
     for override in session.scalars(select(OverrideRow).where(OverrideRow.organisation_id == of)):
         work["override", override.id, 0] = override.entity_id
+    for challenge in session.scalars(select(Challenge).where(Challenge.organisation_id == of)):
+        work["challenge", challenge.id, 0] = challenge.entity_id
     for (kind, number, step), entity_id in work.items():
         if random.random() < 0.4:
             people = {"member_id": random.choice([None, *members]), "done_us": random.choice([None, None, NOW])}
@@ -98,33 +102,49 @@ def fill(session: Session, random: Random, of: int, members: list[int]) -> None:
             session.add(QueueWork(**named, **people, revision=1, changed_us=NOW, changed_by="x"))
 
 
-Item = tuple[Kind, int, int, int, int | None, str]
-"""Kind, number, step, since when, the entity, and the kind of a change."""
+def contest(session: Session, random: Random, of: int, entities: list[int]) -> None:
+    """Let some of the customers contest what was found of them."""
+    for entity_id in entities:
+        opened_us, due_us = (NOW - random.choice(AGES_US) for _ in range(2))
+        row = Challenge(organisation_id=of, entity_id=entity_id, number=1, words="no", received_us=opened_us)
+        row.opened_us, row.opened_by, row.due_us, row.record_sha256 = opened_us, "x", due_us + DAY_US, "0" * 64
+        row.state = random.choice(["open", "open", "confirmed"])
+        session.add(row)
+
+
+Item = tuple[Kind, int, int, int, int | None, int | None]
+"""Kind, number, step, since when, the entity, and its own date where it has one."""
 
 
 def of_assessments(session: Session, of: int) -> Iterator[Item]:
     """Every item that an assessment made, or one that did not come about."""
     for row in session.scalars(select(Standing).filter_by(organisation_id=of)):
         if row.status in FAILED or row.assessed_us > NOW + DAY_US:
-            yield Kind.FAILURE, row.entity_id, row.number, row.assessed_us, row.entity_id, ""
+            yield Kind.FAILURE, row.entity_id, row.number, row.assessed_us, row.entity_id, None
     for mark in session.scalars(select(DueMark).filter_by(organisation_id=of)):
         if mark.quarantined:
-            yield Kind.QUARANTINE, mark.entity_id, mark.revision, mark.due_us or 0, mark.entity_id, ""
+            yield Kind.QUARANTINE, mark.entity_id, mark.revision, mark.due_us or 0, mark.entity_id, None
         elif mark.due_us is not None and mark.due_us <= NOW - DAY_US:
-            yield Kind.REVIEW, mark.entity_id, mark.due_us, mark.due_us, mark.entity_id, ""
+            yield Kind.REVIEW, mark.entity_id, mark.due_us, mark.due_us, mark.entity_id, None
     for move in session.scalars(select(Transition).filter_by(organisation_id=of)):
         rises = move.from_level is not None and (move.to_level or 0) > move.from_level
         if rises and move.at_us > NOW - 30 * DAY_US:
-            yield Kind.RISE, move.entity_id, move.number, move.at_us, move.entity_id, ""
+            yield Kind.RISE, move.entity_id, move.number, move.at_us, move.entity_id, None
 
 
 def slowly(session: Session, of: int) -> Iterator[Item]:
     """Every item, of whomever, from all rows of the tables."""
     yield from of_assessments(session, of)
     for override in session.scalars(select(OverrideRow).filter_by(organisation_id=of, state="requested")):
-        yield Kind.OVERRIDE, override.id, 0, override.requested_us, override.entity_id, ""
+        yield Kind.OVERRIDE, override.id, 0, override.requested_us, override.entity_id, None
     for proposal in session.scalars(select(Proposal).filter_by(organisation_id=of, state="proposed")):
-        yield Kind.CHANGE, proposal.id, 0, proposal.proposed_us, proposal.entity_id, proposal.kind
+        yield Kind.CHANGE, proposal.id, 0, proposal.proposed_us, proposal.entity_id, None
+    for row in session.scalars(select(Challenge).filter_by(organisation_id=of, state="open")):
+        yield Kind.CHALLENGE, row.id, 0, row.opened_us, row.entity_id, row.due_us
+
+
+def due_us(item: Item) -> int:
+    return item[3] + DAYS[item[0]] * DAY_US if item[5] is None else item[5]
 
 
 def expected(context: Context, role: Role, filters: QueueFilters) -> list[Item]:
@@ -153,8 +173,7 @@ def expected(context: Context, role: Role, filters: QueueFilters) -> list[Item]:
                 found.append(item)
 
     def place(item: Item) -> tuple[int, ...]:
-        due = DAYS[item[0]] * DAY_US if filters.order is QueueOrder.DUE else 0
-        return item[3] + due, list(Kind).index(item[0]), item[1], item[2]
+        return due_us(item) if filters.order is QueueOrder.DUE else item[3], list(Kind).index(item[0]), item[1], item[2]
 
     return sorted(found, key=place, reverse=filters.order is QueueOrder.NEWEST)
 
@@ -187,7 +206,7 @@ def test_items_and_their_numbers_are_what_plain_python_makes_of_the_rows(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stored, "MOST_COUNTED", most)
         for count in count_items(bank, Role.ADMIN, filters):
-            ages = [NOW - item[3] - DAYS[item[0]] * DAY_US for item in wanted if item[0] == count.kind]
+            ages = [NOW - due_us(item) for item in wanted if item[0] == count.kind]
             assert count.capped is (len(ages) > most)
             if count.capped:
                 assert most < count.total <= len(ages)
@@ -203,6 +222,7 @@ def test_items_and_their_numbers_are_what_plain_python_makes_of_the_rows(
         ("failure", "assessed_us >", "ix_standings_assessed"),
         ("quarantine", "quarantined", "ix_due_marks_"),
         ("review", "priority", "ix_due_marks_queue"),
+        ("challenge", "challenges", "ix_challenges_by_"),
     ],
 )
 def test_what_is_rare_or_late_is_found_by_an_index(bank: Context, kind: str, has: str, index: str) -> None:

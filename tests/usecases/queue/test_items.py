@@ -63,6 +63,9 @@ def ours(engine: Engine) -> Context:
         insert("due_marks", entity_id=ids["c6"], due_us=late, quarantined=False, **of, **mark)
         insert("due_marks", entity_id=ids["c7"], due_us=NOW - 5, quarantined=False, **of, **mark)
         asked = {"level": 3, "reason": "why", "state": "requested", "requested_by": "x", "requested_us": NOW - DAY_US}
+        contested = {"number": 1, "words": "no", "received_us": NOW - 30 * DAY_US, "opened_by": "x", "state": "open"}
+        of_record = {"opened_us": NOW - DAY_US // 2, "due_us": NOW + 7, "record_sha256": "0" * 64}
+        insert("challenges", id=1, entity_id=ids["c2"], **of, **contested, **of_record)
         insert("overrides", id=1, entity_id=ids["c7"], **of, **asked)
     return context
 
@@ -73,9 +76,9 @@ def names(context: Context, role: Role = Role.ADMIN, **filters: Any) -> list[str
 
 @pytest.mark.postgresql
 def test_what_is_due_first_stands_first_whatever_its_kind(ours: Context) -> None:
-    assert names(ours) == ["c1", "c6", "c5", "c3", "c7", "c0", "c4"]
-    assert names(ours, order=QueueOrder.NEWEST) == ["c4", "c3", "c0", "c7", "c6", "c5", "c1"]
-    assert names(ours, Role.INVESTIGATOR) == ["c1", "c6", "c7", "c0"]
+    assert names(ours) == ["c1", "c6", "c5", "c2", "c3", "c7", "c0", "c4"]
+    assert names(ours, order=QueueOrder.NEWEST) == ["c4", "c3", "c2", "c0", "c7", "c6", "c5", "c1"]
+    assert names(ours, Role.INVESTIGATOR) == ["c1", "c6", "c2", "c7", "c0"]
 
 
 @pytest.mark.postgresql
@@ -100,6 +103,7 @@ def test_items_are_counted_by_when_they_are_due(ours: Context) -> None:
     assert counts == {
         "override": (0, 1, 0),
         "change": (0, 0, 0),
+        "challenge": (0, 1, 0),
         "failure": (0, 1, 1),
         "quarantine": (1, 0, 0),
         "rise": (1, 0, 1),
@@ -112,7 +116,9 @@ def test_items_are_counted_by_when_they_are_due(ours: Context) -> None:
     [
         ({"kinds": ("rise",)}, ["c1", "c0"]),
         ({"kinds": ("rise", "review"), "since_us": NOW - 4 * DAY_US}, ["c6", "c0"]),
-        ({"levels": ("medium",)}, ["c1", "c0"]),
+        ({"levels": ("medium",)}, ["c1", "c2", "c0"]),
+        ({"kinds": ("challenge",), "since_us": NOW - DAY_US}, ["c2"]),
+        ({"kinds": ("challenge",), "since_us": NOW}, []),
         ({"entity_type": "customer", "kinds": ("failure",)}, ["c3", "c4"]),
         ({"assigned": "unassigned", "kinds": ("override",)}, ["c7"]),
     ],

@@ -1,7 +1,7 @@
 """Challenges: opened once, kept as they were, settled by another person, and gone with the entity alone."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from fivefold.domain.errors import ConfigError, ConflictError, NotFoundError
 from fivefold.domain.paging import Part
 from fivefold.store.tables.levels import Assessment
 from fivefold.store.tables.recourse import Challenge
+from fivefold.usecases.accounts.organisations import add_member
 from fivefold.usecases.accounts.second_person import allow_sole_operator
 from fivefold.usecases.accounts.settings import SettingsChange, change_settings_in, lock_settings
 from fivefold.usecases.audit.verify import verify
@@ -23,6 +24,8 @@ from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
 from fivefold.usecases.levels.overrides import approve_override, request_override
+from fivefold.usecases.portfolio.timeline import list_events
+from fivefold.usecases.queue.items import QueueFilters, change_item, list_items, read_item
 from fivefold.usecases.recourse.challenges import (
     ChallengeFilters,
     ChallengeLine,
@@ -32,7 +35,7 @@ from fivefold.usecases.recourse.challenges import (
 )
 from fivefold.usecases.recourse.reply import SENTENCES, give_reply
 from fivefold.usecases.recourse.settlement import Outcome, Settlement, settle_challenge
-from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.actors import Actor, Role
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from tests.store.audits import bind_unnamed, forged
@@ -102,6 +105,41 @@ def findings(bank: Bank) -> list[Any]:
     found: list[Any] = []
     verify(bank.engine, found.append)
     return found
+
+
+def of_timeline(bank: Bank, kinds: Sequence[str] = ("challenges",)) -> list[tuple[str, str, str | None, str]]:
+    found = list_events(bank.context, "customer", "a", kinds=kinds)
+    return [(event.kind, event.about, event.after, event.reason) for event in found]
+
+
+def test_a_challenge_waits_in_the_queue_until_its_own_day_and_all_of_it_stands_in_the_timeline(bank: Bank) -> None:
+    assert of_timeline(bank) == []
+    made = opened(bank)
+    (item,) = list_items(bank.context, Role.APPROVER, QueueFilters(kinds=("challenge",)))
+    name = f"challenge-{made.id}-0"
+    assert (item.item, item.external_id, item.reason, item.due_us) == (name, "a", SAID, made.due_us)
+    assert (item.level, item.asked_by) == ("medium", made.opened_by)
+    ana = add_member(bank.context, "ana", ["approver"]).id
+    changed = change_item(bank.context, Role.APPROVER, name, 0, assigned_to=ana)
+    assert changed is not None
+    assert changed.assigned_name == "ana"
+    with pytest.raises(ConfigError, match="leaves the queue when it is dealt with"):
+        change_item(bank.context, Role.APPROVER, name, 1, assigned_to=ana, done=True)
+    bank.wait(days=1)
+    settle_challenge(by(bank, 4), made.id, STANDS)
+    assert read_item(bank.context, Role.APPROVER, name) is None
+    with pytest.raises(NotFoundError):
+        read_item(bank.context, Role.APPROVER, f"challenge-{made.id + 1}-0")
+    bank.wait(days=1)
+    give_reply(by(bank, 5), made.id, "json")
+    number = str(made.id)
+    after = [("challenge_settled", number, "confirmed", WHY), ("challenge_opened", number, None, SAID)]
+    assert of_timeline(bank) == [("challenge_answered", number, None, ""), *after]
+    assert of_timeline(bank, ("people",))[:1] == [("challenge_answered", number, None, "")]
+    assert [event.by for event in list_events(bank.context, "customer", "a", kinds=("challenge_answered",))] == [
+        "member:5"
+    ]
+    assert list(list_events(bank.context, "customer", "b", kinds=("challenges",))) == []
 
 
 def test_a_challenge_is_due_after_the_days_that_were_set(bank: Bank) -> None:
