@@ -1,5 +1,6 @@
 """The one table of the console: each page and action, and the right of `/v1` that it needs."""
 
+from collections.abc import Callable
 from typing import Final
 
 from fivefold.console.accounts import lists, members, settings, sign_in, tokens
@@ -23,9 +24,9 @@ from fivefold.console.monitoring import operations, validation
 from fivefold.console.queue import many, records
 from fivefold.console.queue import page as queue
 from fivefold.console.recourse import challenges, statement, what_if
-from fivefold.console.rulesets import backtest, editor, overview
+from fivefold.console.rulesets import backtest, editor, overview, tables
 from fivefold.console.rulesets import version as ruleset
-from fivefold.console.visit import Redirect, View, Visit
+from fivefold.console.visit import Redirect, Rendered, View, Visit
 from fivefold.console.webhooks import endpoints as webhooks
 
 _ENTITY = "/console/entities/{type}/{external_id}"
@@ -36,6 +37,8 @@ _VERSION = f"{_RULESET}/versions/{{number}}"
 _PROPOSAL = "/console/proposals/{proposal}"
 _PROPOSAL_OF = "/v1/proposals/{proposal}"
 _CHECK = "POST /v1/rulesets/check"
+_TABLE_OUT = f"POST {_RULESET_OF}/tables/export"
+_TABLE_IN = f"POST {_RULESET_OF}/tables/import"
 _STATE = "POST /v1/assessments/{assessment}/statement"
 _CONTEST = "POST /v1/assessments/{assessment}/challenges"
 _CHALLENGE = "/console/challenges/{challenge}"
@@ -56,6 +59,17 @@ _MEMBER = f"{members.MEMBERS}/members/{{member}}"
 
 def _home(visit: Visit) -> Redirect:
     return Redirect("/console/queue" if visit.may(queue.QUEUE) else values.VALUES)
+
+
+def _table_views(editing: str, page: Callable[[Visit], Rendered]) -> tuple[View, ...]:
+    """Give the views of decision tables of an editor's page."""
+    return (
+        View("POST", f"{editing}/table-csv", _TABLE_OUT, tables.table_csv, page, reads_document=True),
+        View("POST", f"{editing}/table-xlsx", _TABLE_OUT, tables.table_xlsx, page, reads_document=True),
+        View(
+            "POST", f"{editing}/table-import", _TABLE_IN, editor.take_table, page, reads_document=True, takes_file=True
+        ),
+    )
 
 
 VIEWS: Final[tuple[View, ...]] = (
@@ -237,6 +251,7 @@ VIEWS: Final[tuple[View, ...]] = (
         editor.show_new,
         reads_document=True,
     ),
+    *_table_views("/console/new-ruleset", editor.show_new),
     View("GET", _RULESET, f"GET {_RULESET_OF}/versions", overview.show_ruleset),
     View("POST", f"{_RULESET}/switch", f"POST {_RULESET_OF}/switch", overview.switch, overview.show_ruleset),
     View("POST", f"{_RULESET}/roll-back", f"POST {_RULESET_OF}/rollback", overview.roll_back, overview.show_ruleset),
@@ -244,6 +259,7 @@ VIEWS: Final[tuple[View, ...]] = (
     View("POST", f"{_RULESET}/edit/check", _CHECK, editor.check, editor.show_editor, reads_document=True),
     View("POST", f"{_RULESET}/edit/mutate", _CHECK, editor.check, editor.show_editor, reads_document=True),
     View("POST", f"{_RULESET}/edit/write", _CHECK, editor.write, editor.show_editor, reads_document=True),
+    *_table_views(f"{_RULESET}/edit", editor.show_editor),
     View(
         "POST",
         f"{_RULESET}/edit/save",

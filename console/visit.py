@@ -30,6 +30,14 @@ TRAIL = ("queue", "place")
 """In an address: the filtered queue that a person works through, and where they are in it; kept from page to page."""
 
 
+@dataclass(frozen=True)
+class Upload:
+    """A file that was sent with a form: its name, as the browser gave it, and its bytes."""
+
+    name: str
+    content: bytes
+
+
 @dataclass(frozen=True, kw_only=True)
 class Visit(Context):
     """What a person asks for: the context of use cases, and what they sent.
@@ -42,6 +50,7 @@ class Visit(Context):
         parts: the variable parts of the path, by name.
         query: what the address asks for.
         form: what was typed.
+        file: that was sent, where the view takes one as it is; None for none.
         valuer: the value model that serves; None where none does.
         plans: the limits that tokens may have, by name.
         registry: opens the registry of its versions; it gives None where nothing was trained yet.
@@ -57,6 +66,7 @@ class Visit(Context):
     parts: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
     form: Mapping[str, str] = field(default_factory=dict)
+    file: Upload | None = None
     valuer: EntityScorer | None = None
     plans: Mapping[str, Plan] = field(default_factory=dict)
     registry: OpenRegistry = no_registry
@@ -177,6 +187,7 @@ class View:
         right: the route of `/v1` that the person must be allowed to call; None where everyone may who is signed in.
         handler: reads the visit, calls use cases, and answers.
         page: of an action: the page that is shown again where it is refused, with the reason.
+        takes_file: its form may send a file, of which the bytes are read; elsewhere a file is text in UTF-8.
         reads_document: its form has the text of a ruleset, and reading one takes a while.
         at_one_moment: all that a page shows was true together; False where one figure may fail and the others stay.
     """
@@ -187,6 +198,7 @@ class View:
     handler: Callable[[Visit], Answer]
     page: Callable[[Visit], Rendered] | None = None
     reads_document: bool = False
+    takes_file: bool = False
     at_one_moment: bool = True
 
 

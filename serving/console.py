@@ -4,6 +4,7 @@ import asyncio
 import hmac
 from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache, partial
 from hashlib import sha256
 from http import HTTPStatus
@@ -26,7 +27,7 @@ from fivefold import console
 from fivefold.console.accounts.sign_in import sign_in_page
 from fivefold.console.answering import MAY_BE_DONE, OUT_OF_REACH, Document, answer, error_alone
 from fivefold.console.table import VIEWS
-from fivefold.console.visit import Rights, View, Visit
+from fivefold.console.visit import Rights, Upload, View, Visit
 from fivefold.domain.errors import (
     ConfigError,
     IdentityError,
@@ -148,8 +149,8 @@ class Console:
                 request.scope[RECORD] = record
             if not is_readable(request.scope):
                 return _response(error_alone(404, "The address is not UTF-8."))
-            form = await _form(view, request, session, secret) if view.method == "POST" else {}
-            visit = self._visit(view, request, session, secret, form)
+            form, file = await _form(view, request, session, secret) if view.method == "POST" else ({}, None)
+            visit = replace(self._visit(view, request, session, secret, form), file=file)
             lane = LANES[Work.READING] if view.reads_document else LANE
             document = await lane.run(session.credential.organisation_id, partial(answer, view, visit))
         except (ApiError, StoreError) as error:
@@ -333,16 +334,20 @@ def form_token_of(secret: str) -> str:
     return hmac.new(secret.encode(), b"form", sha256).hexdigest()
 
 
-async def _form(view: View, request: Request, session: MemberSession, secret: str) -> dict[str, str]:
+Sent = tuple[dict[str, str], Upload | None]
+"""What was typed into a form, and the file that came with it."""
+
+
+async def _form(view: View, request: Request, session: MemberSession, secret: str) -> Sent:
     """Read a form that a page of this session wrote; ApiError 403 where another page sent it."""
     _require_own_origin(request)
     most_bytes = DOCUMENT_FORM_BYTES if view.reads_document else FORM_BYTES
     body = await read_body(request, session.credential.token_id, most_bytes)
     has_file = view.reads_document and request.headers.get("content-type", "").startswith("multipart/form-data")
-    form = await _parts(request, body) if has_file else _fields(body)
+    form, file = await _parts(request, body, in_bytes=view.takes_file) if has_file else (_fields(body), None)
     if not hmac.compare_digest(form.pop("form_token", "").encode(), form_token_of(secret).encode()):
         raise ApiError(403, "This form is of another session; open its page again")
-    return form
+    return form, file
 
 
 def _fields(body: bytes) -> dict[str, str]:
@@ -352,8 +357,11 @@ def _fields(body: bytes) -> dict[str, str]:
         raise ApiError(422, "The form cannot be read") from None
 
 
-async def _parts(request: Request, body: bytes) -> dict[str, str]:
-    """Read a form with a file, whose text is its value; ApiError 422 where it is none, or a file is no UTF-8."""
+async def _parts(request: Request, body: bytes, *, in_bytes: bool) -> Sent:
+    """Read a form with a file, whose text is its value; ApiError 422 where it is none, or a file is no UTF-8.
+
+    *in_bytes* keeps the file apart, and as it is.
+    """
 
     async def once() -> AsyncGenerator[bytes, None]:
         yield body
@@ -361,9 +369,15 @@ async def _parts(request: Request, body: bytes) -> dict[str, str]:
     try:
         sent = await MultiPartParser(request.headers, once(), max_files=1, max_fields=100).parse()
         try:
-            return {
-                name: value if isinstance(value, str) else (await value.read()).decode() for name, value in sent.items()
-            }
+            form, file = {}, None
+            for name, value in sent.items():
+                if isinstance(value, str):
+                    form[name] = value
+                elif not in_bytes:
+                    form[name] = (await value.read()).decode()
+                elif value.filename:  # without a name no file was chosen
+                    file = Upload(value.filename, await value.read())
+            return form, file
         finally:
             await sent.close()
     except UnicodeDecodeError:

@@ -74,11 +74,12 @@ def import_table(
     """Write a draft in which a rule has the cases of a decision table. Nothing is put in force."""
     from fivefold.usecases.portfolio_files.bundled import ruleset_text
     from fivefold.usecases.portfolio_files.decision_tables import Foreign, draft_from_table, format_of
+    from fivefold.usecases.portfolio_files.sent_tables import column_pair
 
     refuse_the_same(path, output)
     if output.exists() and table.exists() and output.samefile(table):
         raise ConfigError(f"--output is {output}, the table itself; a draft is another file")
-    foreign = Foreign(name, dict(map(_pair, names or [])))
+    foreign = Foreign(name, dict(map(column_pair, names or [])))
     draft = draft_from_table(ruleset_text(path), path, rule, table, format_of(table, format_), foreign)
     write_draft(output, draft.text)
     for line in draft.changes.lines():
@@ -89,10 +90,3 @@ def import_table(
         echo(f"The table says what the ruleset says: {output} has the same content hash.")
     else:
         echo(f"The draft is {output}; nothing is in force. Try it: fivefold rules test {output}")
-
-
-def _pair(text: str) -> tuple[str, str]:
-    theirs, sign, ours = text.partition("=")
-    if not sign or not theirs.strip() or not ours.strip():
-        raise ConfigError(f"--map is {text!r}; write it as THEIRS=OURS, such as customer.land=country")
-    return theirs.strip(), ours.strip()

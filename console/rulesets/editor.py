@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from fivefold.console.rulesets.tables import TableRead, read_file, with_table
 from fivefold.console.rulesets.text import (
     LineChange,
     TextLine,
@@ -100,6 +101,7 @@ class EditorPage:
         starts: what a new ruleset can begin with.
         outline: what the forms choose from.
         most_tiers: for which there is a form.
+        table: what became of a file with the cases of a rule; None where none was sent.
         written: what a form has just written into the text; empty otherwise.
     """
 
@@ -117,6 +119,7 @@ class EditorPage:
     operators: Mapping[str, str]
     categories: tuple[str, ...]
     written: str
+    table: TableRead | None = None
     most_tiers: int = MOST_TIERS
     starts: tuple[str, ...] = ()
 
@@ -126,7 +129,7 @@ class EditorPage:
         return () if self.checked is None else tuple(each for each in self.checked.findings if each.line is None)
 
 
-def show_editor(visit: Visit) -> Rendered:
+def show_editor(visit: Visit, table: TableRead | None = None) -> Rendered:
     """Show the draft of a ruleset, or the version that a new one begins with; what was typed is kept, and checked."""
     family = visit.parts["family"]
     ruleset = read_ruleset(visit, family)
@@ -135,13 +138,13 @@ def show_editor(visit: Visit) -> Rendered:
     if "document" not in visit.form:
         began = saved.document if saved is not None else _newest(visit, ruleset)
         return _page(visit, ruleset, began, revision, saved)
-    return _page(visit, ruleset, _typed(visit), _revision(visit), saved)
+    return _page(visit, ruleset, _typed(visit), _revision(visit), saved, table)
 
 
-def show_new(visit: Visit) -> Rendered:
+def show_new(visit: Visit, table: TableRead | None = None) -> Rendered:
     """Show the text that a new ruleset begins with: one of those that ship, or nothing."""
     start = visit.choice("start", ("", *bundled_rulesets()))
-    return _page(visit, None, _typed(visit) or (bundled_text(start) if start else ""), NO_DRAFT, None)
+    return _page(visit, None, _typed(visit) or (bundled_text(start) if start else ""), NO_DRAFT, None, table)
 
 
 def _newest(visit: Visit, ruleset: RulesetLine) -> str:
@@ -159,7 +162,12 @@ def _revision(visit: Visit) -> int:
 
 
 def _page(
-    visit: Visit, ruleset: RulesetLine | None, document: str, revision: int, saved: DraftShown | None
+    visit: Visit,
+    ruleset: RulesetLine | None,
+    document: str,
+    revision: int,
+    saved: DraftShown | None,
+    table: TableRead | None = None,
 ) -> Rendered:
     checked = check_text(visit, document) if "document" in visit.form and document.strip() else None
     present = NO_DRAFT if saved is None else saved.revision
@@ -178,6 +186,7 @@ def _page(
         operators=OPERATORS,
         categories=CATEGORIES,
         written=visit.query.get(WRITTEN, "") if visit.action == "write" and not visit.problem else "",
+        table=table,
         starts=bundled_rulesets() if ruleset is None else (),
     )
     title = text("New ruleset") if ruleset is None else text("Edit {family}", family=ruleset.name)
@@ -236,6 +245,14 @@ def write(visit: Visit) -> Answer:
             said = text("The thresholds are written into the text. Nothing is saved yet.")
     done = replace(visit, form={**visit.form, "document": document}, query={WRITTEN: said})
     return show_new(done) if "family" not in visit.parts else show_editor(done)
+
+
+def take_table(visit: Visit) -> Answer:
+    """Read a file with the cases of a rule into the text, and say what that changes; nothing is stored."""
+    read = read_file(visit)
+    done = with_table(visit, read)
+    shown = show_new(done, read) if "family" not in visit.parts else show_editor(done, read)
+    return shown if read.document is not None else replace(shown, status=422)
 
 
 def _tier_forms(visit: Visit) -> list[TierForm]:

@@ -51,6 +51,9 @@ examples:
     as_of: 2026-11-20
     expect: {total: 40, level: medium}
 """
+TABLE: Final = (
+    'case,country,points,floor,title\n1,"in IR, KP, SY",100,high,A country without relations\non_unknown,,30,,\n'
+)
 POLICY: Final = """\
 policy: payments
 entity_type: customer
@@ -118,6 +121,8 @@ BODY_EXAMPLES: Final[Mapping[str, Any]] = {
     "replay_deliveries": {"first": 1, "last": 100},
     "save_draft": {"document": RULESET, "revision": 0},
     "check_ruleset": {"document": RULESET},
+    "write_table": {"rule": "country", "format": "csv", "document": RULESET},
+    "read_table": {"rule": "country", "format": "csv", "content": TABLE, "document": RULESET},
     "try_ruleset": {"external_id": "customer-17", "document": RULESET},
     "commit": {"revision": 1, "accept_warnings": "Looked at, and taken as they are"},
     "request_backtest": {"version": 1},

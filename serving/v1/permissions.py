@@ -14,7 +14,7 @@ from fivefold.serving.v1.portfolio import distribution, entity_lists, values
 from fivefold.serving.v1.queue import queue
 from fivefold.serving.v1.recourse import challenges, statement, what_if
 from fivefold.serving.v1.route import Route, Work
-from fivefold.serving.v1.rulesets import activations, rulesets
+from fivefold.serving.v1.rulesets import activations, rulesets, tables
 from fivefold.serving.v1.webhooks import webhooks
 from fivefold.usecases.shared.actors import OF_MEMBERS, OF_RISK, Role
 
@@ -146,6 +146,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{_FAMILY}/draft", PUBLISHERS, rulesets.read_draft),
     Route("PUT", f"{_FAMILY}/draft", PUBLISHERS, rulesets.save_draft, work=Work.READING),
     Route("POST", "/v1/rulesets/check", PUBLISHERS, rulesets.check_ruleset, work=Work.READING),
+    Route("POST", f"{_FAMILY}/tables/export", PUBLISHERS, tables.write_table, work=Work.READING),
+    Route("POST", f"{_FAMILY}/tables/import", PUBLISHERS, tables.read_table, work=Work.READING),
     Route("GET", f"{_FAMILY}/draft/diff", PUBLISHERS, rulesets.compare_draft, work=Work.READING),
     Route("POST", f"{_FAMILY}/try", PUBLISHERS, rulesets.try_ruleset, work=Work.READING),
     Route("GET", f"{_FAMILY}/draft/review", PUBLISHERS, rulesets.review_draft, work=Work.READING),

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.text import delimiter_of
@@ -28,7 +28,7 @@ FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".xlsx": "xlsx", ".json"
 """The format of a file by its ending."""
 
 
-def format_of(path: Path, named: str | None = None) -> str:
+def format_of(path: PurePath, named: str | None = None) -> str:
     """Tell the format of a file by its ending, where none is named; ConfigError where the ending says none."""
     if named is not None:
         return named

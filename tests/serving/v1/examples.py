@@ -164,6 +164,10 @@ EXAMPLES: Mapping[str, Example] = {
     "review_draft": Example(_DRAFTED, own=_FAMILY),
     "check_ruleset": Example(body={"document": document("drafted", remark="more")}),
     "compare_draft": Example(_DRAFTED, own=_FAMILY, status=404),  # there is no version to compare it with
+    "write_table": Example(_DRAFTED, {"rule": "country"}, own=_FAMILY),
+    "read_table": Example(
+        _DRAFTED, {"rule": "country", "format": "csv", "content": "case,country,points\n1,in KP,50\n"}, own=_FAMILY
+    ),
     "try_ruleset": Example(_DRAFTED, {"external_id": CUSTOMER}, own=_FAMILY),
     "commit": Example(_DRAFTED, {"revision": 1, "accept_warnings": WHY}, own=_FAMILY),
     "list_versions": Example(_RETAIL, own=_FAMILY),

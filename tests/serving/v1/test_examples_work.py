@@ -166,6 +166,8 @@ FIRST_DAYS = (
     Step("read_draft"),
     Step("review_draft"),
     Step("check_ruleset"),
+    Step("write_table"),
+    Step("read_table"),
     Step("try_ruleset"),
     Step("commit"),
     Step("list_families"),

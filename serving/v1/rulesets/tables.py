@@ -1,0 +1,105 @@
+"""Decision tables over HTTP: the cases of one rule as a CSV or a workbook, and a file's cases in a text."""
+
+import base64
+import binascii
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from fivefold.domain.errors import ConfigError
+from fivefold.serving.v1.route import RequestContext
+from fivefold.serving.v1.rulesets.rulesets import Change
+from fivefold.serving.v1.schemas import RequestModel, ResponseModel, Text
+from fivefold.usecases.portfolio_files.decision_tables import Foreign
+from fivefold.usecases.portfolio_files.sent_tables import MOST_PAIRS, TableSent, export_table, import_table
+from fivefold.usecases.rulesets.overview import read_ruleset
+from fivefold.usecases.rulesets.read import read_draft
+
+Written = Literal["csv", "xlsx"]
+Read = Literal["csv", "xlsx", "jdm", "dmn"]
+ColumnName = Annotated[Text, Field(min_length=1, max_length=200)]
+
+
+class TableWanted(RequestModel):
+    """The id of a rule, the format, and the ruleset's text; null for the draft that is saved."""
+
+    rule: Text
+    format: Written = "csv"
+    document: Text | None = None
+
+
+class TableWritten(ResponseModel):
+    """The cases of a rule. `content` is the text of a CSV; of a workbook it is its bytes in Base64."""
+
+    rule: str
+    format: Written
+    file: str
+    content: str
+
+
+class TableGiven(RequestModel):
+    """A file with the cases of a rule.
+
+    `content` is its text; of a workbook it is its bytes in Base64. `document` is the ruleset's text, null for the draft
+    that is saved. `table` and `names` are for JDM and DMN: the table's name, and what their columns are here.
+    """
+
+    rule: Text
+    format: Read
+    content: Text
+    document: Text | None = None
+    table: Text | None = None
+    names: dict[ColumnName, ColumnName] = Field(default_factory=dict, max_length=MOST_PAIRS)
+
+
+class TableTaken(ResponseModel):
+    """A text in which the rule has the file's cases, what that changes, and what may be other than it was meant.
+
+    `is_same`: it says what the text before said. Nothing is stored: `PUT /v1/rulesets/{family}/draft` saves it.
+    """
+
+    document: str
+    is_same: bool
+    before_hash: str
+    after_hash: str
+    changes: list[Change]
+    notes: list[str]
+
+
+def write_table(context: RequestContext, family: Text, body: TableWanted) -> TableWritten:
+    """Write the cases of one rule as a decision table: a row each, in the order in which they are tried."""
+    made = export_table(_document(context, family, body.document), body.rule, body.format)
+    is_text = body.format == "csv"
+    content = made.content.decode("utf-8-sig") if is_text else base64.b64encode(made.content).decode()
+    return TableWritten(rule=body.rule, format=body.format, file=made.name, content=content)
+
+
+def read_table(context: RequestContext, family: Text, body: TableGiven) -> TableTaken:
+    """Read a decision table into a text: one rule gets its cases. Each cell that cannot be read exactly is named."""
+    content = body.content.encode() if body.format != "xlsx" else _bytes(body.content)
+    sent = TableSent(
+        name=f"table.{body.format}", content=content, format=body.format, foreign=Foreign(body.table, body.names)
+    )
+    made = import_table(_document(context, family, body.document), body.rule, sent)
+    return TableTaken(
+        document=made.text,
+        is_same=made.is_same,
+        before_hash=made.changes.before_hash,
+        after_hash=made.changes.after_hash,
+        changes=[Change.of(change) for change in made.changes.changes],
+        notes=list(made.notes),
+    )
+
+
+def _document(context: RequestContext, family: str, document: str | None) -> str:
+    if document is None:
+        return read_draft(context, family).document
+    read_ruleset(context, family)
+    return document
+
+
+def _bytes(content: str) -> bytes:
+    try:
+        return base64.b64decode(content, validate=True)
+    except binascii.Error:
+        raise ConfigError("content is not Base64; a workbook is sent as its bytes in Base64") from None

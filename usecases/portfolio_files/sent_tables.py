@@ -1,0 +1,144 @@
+"""Decision tables that a page or a program sends: a rule's cases out of a text, and a file's cases into it.
+
+Nothing is stored: what comes out is a text, which is saved as a draft where a person wants that.
+"""
+
+import io
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Final
+
+from fivefold.domain.errors import ConfigError
+from fivefold.risk.compiler.analysis import analyse_text
+from fivefold.usecases.portfolio_files.decision_tables import (
+    Foreign,
+    TableDraft,
+    draft_from_bytes,
+    format_of,
+    table_bytes,
+)
+
+MEDIA_TYPES: Final = {
+    "csv": "text/csv; charset=utf-8",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+"""The types of what is written, by format."""
+MOST_UNPACKED_BYTES: Final = 4_000_000
+"""Most bytes of a workbook that was sent when it is unpacked: others wait for the same memory, and a table of two
+hundred cases has a tenth of that."""
+MOST_PAIRS: Final = 100
+"""Most columns of another system that are named at once."""
+_TEXT: Final = "the text"
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """The cases of a rule as a file: its name, which is plain ASCII, its type, and its bytes."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableSent:
+    """A file with the cases of a rule.
+
+    Attributes:
+        name: of the file; its ending tells the format where none is named.
+        content: its bytes.
+        format: csv, xlsx, jdm or dmn; None for what the ending says.
+        foreign: what is to be known to read a table of JDM or DMN.
+    """
+
+    name: str
+    content: bytes
+    format: str | None = None
+    foreign: Foreign = field(default_factory=Foreign)
+
+
+def export_table(document: str, rule: str, format_: str) -> TableFile:
+    """Write the cases of a rule of a ruleset's text as a CSV or a workbook.
+
+    Raises:
+        InvalidRulesetError: the text has faults.
+        ConfigError: there is no such rule, or workbooks cannot be written here.
+    """
+    analysed = analyse_text(document, _TEXT)
+    analysed.require_usable()
+    with _extra_named():
+        content = table_bytes(analysed.ruleset, rule, format_)
+    return TableFile(f"{rule}.{format_}", MEDIA_TYPES[format_], content)
+
+
+def import_table(document: str, rule: str, sent: TableSent) -> TableDraft:
+    """Give a ruleset's text in which one rule has the cases of a file, and what that changes.
+
+    Raises:
+        InvalidRulesetError: the text has faults; or a cell cannot be read exactly, or does not fit: each is named.
+        ConfigError: the file cannot be read, or not here.
+    """
+    source = PurePath(sent.name.replace("\\", "/")).name[-60:] or "the file"
+    format_ = format_of(PurePath(source), sent.format)
+    if not sent.content:
+        raise ConfigError(f"{source} is empty")
+    if format_ == "xlsx":
+        _refuse_large(sent.content, source)
+    with _extra_named():
+        return draft_from_bytes(document, _TEXT, rule, sent.content, source, format_, sent.foreign)
+
+
+def foreign_of(table: str, lines: str) -> Foreign:
+    """Read what a table of JDM or DMN is called, and what its columns are here: a line THEIRS=OURS for each.
+
+    Raises:
+        ConfigError: a line says something else, or there are very many.
+
+    >>> foreign_of("", "customer.land = country").names
+    {'customer.land': 'country'}
+    """
+    written = [line for line in lines.splitlines() if line.strip()]
+    if len(written) > MOST_PAIRS:
+        raise ConfigError(f"{len(written)} columns are named; {MOST_PAIRS} at most")
+    return Foreign(table.strip() or None, dict(map(column_pair, written)))
+
+
+def column_pair(text: str) -> tuple[str, str]:
+    """Read what a column of another system is here; ConfigError where it is not THEIRS=OURS.
+
+    >>> column_pair("risk=points")
+    ('risk', 'points')
+    """
+    theirs, sign, ours = text.partition("=")
+    if not sign or not theirs.strip() or not ours.strip():
+        raise ConfigError(f"a column is named by {text[:60]!r}; write it as THEIRS=OURS, such as customer.land=country")
+    return theirs.strip(), ours.strip()
+
+
+def _refuse_large(content: bytes, source: str) -> None:
+    """Refuse a workbook that unpacks to much more than a table needs; what is none is refused by its reader."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as packed:
+            size = sum(part.file_size for part in packed.infolist())
+    except (zipfile.BadZipFile, NotImplementedError):
+        return
+    if size > MOST_UNPACKED_BYTES:
+        raise ConfigError(
+            f"{source} unpacks to {size:,} bytes; read are {MOST_UNPACKED_BYTES:,}: copy the table into a workbook of"
+            " its own"
+        )
+
+
+@contextmanager
+def _extra_named() -> Iterator[None]:
+    """Say which extra is missing where a module is."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"XLSX and DMN need {error.name}, which is not installed here: pip install 'fivefold[tables]'; CSV and JDM"
+            " do without"
+        ) from None
