@@ -79,7 +79,7 @@ def import_table(
     refuse_the_same(path, output)
     if output.exists() and table.exists() and output.samefile(table):
         raise ConfigError(f"--output is {output}, the table itself; a draft is another file")
-    foreign = Foreign(name, dict(map(column_pair, names or [])))
+    foreign = Foreign(name, dict(column_pair(name, "--map") for name in names or []))
     draft = draft_from_table(ruleset_text(path), path, rule, table, format_of(table, format_), foreign)
     write_draft(output, draft.text)
     for line in draft.changes.lines():

@@ -106,15 +106,15 @@ def foreign_of(table: str, lines: str) -> Foreign:
     return Foreign(table.strip() or None, dict(map(column_pair, written)))
 
 
-def column_pair(text: str) -> tuple[str, str]:
-    """Read what a column of another system is here; ConfigError where it is not THEIRS=OURS.
+def column_pair(text: str, called: str = "a column") -> tuple[str, str]:
+    """Read what a column of another system is here; ConfigError where it is not THEIRS=OURS, which says how it is *called*.
 
     >>> column_pair("risk=points")
     ('risk', 'points')
     """
     theirs, sign, ours = text.partition("=")
     if not sign or not theirs.strip() or not ours.strip():
-        raise ConfigError(f"a column is named by {text[:60]!r}; write it as THEIRS=OURS, such as customer.land=country")
+        raise ConfigError(f"{called} is {text[:60]!r}; write it as THEIRS=OURS, such as customer.land=country")
     return theirs.strip(), ours.strip()
 
 
