@@ -107,7 +107,7 @@ def foreign_of(table: str, lines: str) -> Foreign:
 
 
 def column_pair(text: str, called: str = "a column") -> tuple[str, str]:
-    """Read what a column of another system is here; ConfigError where it is not THEIRS=OURS, which says how it is *called*.
+    """Read what a column of another system is here; ConfigError, with what it is *called*, where it is not so written.
 
     >>> column_pair("risk=points")
     ('risk', 'points')
