@@ -24,8 +24,10 @@ from fivefold.risk.engine.next_change import next_changes
 from fivefold.risk.engine.outcomes import assess_columns, assess_inputs
 from fivefold.risk.engine.single.rules import single_program
 from fivefold.risk.facts.inputs import Needs, resolve
+from fivefold.risk.facts.moments import next_moments
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio, members_at
 from fivefold.risk.facts.resolution import lazy_sources, resolve_inputs
+from fivefold.risk.facts.single.moments import moment_plan_for
 from fivefold.risk.facts.single.plans import plan_for
 from fivefold.risk.language.expressions import input_key
 from fivefold.usecases.portfolio_files.bundled import bundled_lists, bundled_ruleset
@@ -98,6 +100,12 @@ def by_columns(analysed: AnalysedRuleset, portfolio: Portfolio) -> pl.DataFrame:
         return assess(analysed, portfolio, NOW).outcomes
 
 
+def with_time_by_columns(analysed: AnalysedRuleset, portfolio: Portfolio) -> pl.DataFrame:
+    """Assess by plain functions, and find by queries when time alone may change it."""
+    with patch("fivefold.risk.engine.assess.moments_ahead", next_moments):
+        return next_changes(assess(analysed, portfolio, NOW, ahead=True))
+
+
 def _resolve_columns(needs: Needs, portfolio: Portfolio, sources: Any, lists: Any, entities: Any) -> pl.DataFrame:
     return resolve(needs, portfolio, sources(), lists, entities)
 
@@ -118,6 +126,8 @@ def lines(name: str, portfolio: Portfolio, rounds: int) -> list[str]:
     analysed = AnalysedRuleset(bundled_ruleset(name))
     found = assess(analysed, portfolio, NOW)
     assert_frame_equal(found.outcomes, by_columns(analysed, portfolio))
+    found_plainly = next_changes(assess(analysed, portfolio, NOW, ahead=True))
+    assert_frame_equal(found_plainly, with_time_by_columns(analysed, portfolio))
     program, row = found.program, found.inputs.row(0, named=True)
     single, needs, entities = single_program(program), Needs.of(analysed), timed_entities(portfolio, NOW)
     versions = members_at(portfolio.lists, analysed.lists, NOW)
@@ -138,13 +148,14 @@ def lines(name: str, portfolio: Portfolio, rounds: int) -> list[str]:
         ),
         "what the rules read": (lambda: read(resolve_inputs), lambda: read(_resolve_columns)),
         "`assess`": (lambda: assess(analysed, portfolio, NOW), lambda: by_columns(analysed, portfolio)),
-        "`assess`, and when time changes it": (with_time, None),
+        "`assess`, and when time changes it": (with_time, lambda: with_time_by_columns(analysed, portfolio)),
     }
     rows = []
     for job, (plain, columns) in jobs.items():
         taken = "" if columns is None else f"{milliseconds(columns, rounds):.2f}"
         rows.append(f"| `{name}`: {job} | {milliseconds(plain, rounds):.3f} | {taken} |")
-    left = [*single.batch_only, *map(input_key, plan.batch_only)]
+    ahead = moment_plan_for(analysed, tuple(sorted(lists.items())), portfolio.rates.base)
+    left = [*single.batch_only, *map(input_key, plan.batch_only), *(f"when changes {each}" for each in ahead.left)]
     return [*rows, f"| `{name}`: without a plain form | {len(left)} {' '.join(left)} | |"]
 
 

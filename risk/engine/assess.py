@@ -12,10 +12,9 @@ from fivefold.risk.engine.assessments import VERSIONS, Assessments
 from fivefold.risk.engine.outcomes import assess_inputs
 from fivefold.risk.engine.program import program_for
 from fivefold.risk.facts.inputs import Needs
-from fivefold.risk.facts.moments import next_moments
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, ListVersion, NamedList, Portfolio, members_at
 from fivefold.risk.facts.records import known_entities
-from fivefold.risk.facts.resolution import lazy_sources, resolve_inputs
+from fivefold.risk.facts.resolution import lazy_sources, moments_ahead, resolve_inputs
 
 
 def validate_held_levels(what: str, frame: pl.DataFrame, levels: int, moment: str, *, needed: bool = False) -> None:
@@ -139,7 +138,7 @@ class ResolvedPart:
     Attributes:
         versions: of the lists.
         inputs: a frame as `risk.facts.inputs.resolve` gives it.
-        moments: computes when time alone may change each input, as `risk.facts.moments.next_moments` gives it.
+        moments: computes when time alone may change each input, as `risk.facts.resolution.moments_ahead` gives it.
     """
 
     versions: Mapping[str, ListVersion]
@@ -167,7 +166,7 @@ def resolved_parts(
     for part, versions in parts:
         members = {name: version.members for name, version in versions.items()}
         inputs = resolve_inputs(needs, portfolio, sources, members, part)
-        moments = partial(next_moments, analysed, portfolio, sources, members, part, inputs)
+        moments = partial(moments_ahead, analysed, portfolio, sources, members, part, inputs)
         yield ResolvedPart(versions, inputs, moments)
 
 

@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
+from fivefold.risk.compiler.analysis import Analysed
 from fivefold.risk.compiler.conditions import Lists
 from fivefold.risk.facts.inputs import Needs, resolve, sources_of
 from fivefold.risk.facts.linked import LinkedFacts
-from fivefold.risk.facts.portfolio import Portfolio
+from fivefold.risk.facts.moments import next_moments
+from fivefold.risk.facts.portfolio import ENTITY, Portfolio, error_of
 from fivefold.risk.facts.single.known import Known
+from fivefold.risk.facts.single.moments import moment_plan_for
 from fivefold.risk.facts.single.plans import plan_for
 from fivefold.risk.facts.single.values import LeftToColumnsError
 
@@ -51,6 +54,43 @@ def resolve_inputs(
         except LeftToColumnsError:
             pass
     return resolve(needs, portfolio, sources(), lists, entities)
+
+
+def moments_ahead(
+    analysed: Analysed[Any],
+    portfolio: Portfolio,
+    sources: Sources,
+    lists: Lists,
+    entities: pl.DataFrame,
+    inputs: pl.DataFrame,
+) -> pl.DataFrame:
+    """Tell when time alone may next change each input, as `next_moments` does; of one entity by plain functions.
+
+    What has no plain form, or is not as plain reading expects it, is asked of the columns. The arguments are those of
+    `next_moments`; of one entity, columns at which nothing comes are left out.
+    """
+    row = inputs.row(0, named=True) if len(entities) == 1 and not _are_many(portfolio.transactions) else {}
+    if row and _is_readable(row):
+        members = tuple((name, tuple(lists[name])) for name in sorted(lists))
+        plan = moment_plan_for(analysed, members, portfolio.rates.base)
+        known = Known(plan_for(Needs.of(analysed), members, portfolio.rates.base), portfolio, entities, sources)
+        try:
+            found = plan.next_moments(known, row)
+        except (LeftToColumnsError, ValueError, OverflowError):
+            pass
+        else:
+            frame = entities.select(ENTITY)
+            if plan.left:
+                frame = next_moments(analysed, portfolio, sources, lists, entities, inputs, plan.left)
+            return frame.hstack([pl.Series(name, [moment], pl.Int64) for name, moment in found.items()])
+    return next_moments(analysed, portfolio, sources, lists, entities, inputs)
+
+
+def _is_readable(row: Mapping[str, Any]) -> bool:
+    """Tell whether everything of an entity could be read, and no number is none."""
+    return all(value == value for value in row.values()) and not any(  # noqa: PLR0124 (NaN is not itself)
+        value is not None for name, value in row.items() if name.endswith(error_of(""))
+    )
 
 
 def _are_many(transactions: pl.DataFrame | pl.LazyFrame | None) -> bool:

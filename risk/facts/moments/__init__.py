@@ -1,6 +1,6 @@
 """When time alone may change what an input says: for each kind of input the next such moment, after as-of."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cached_property, partial
@@ -221,11 +221,11 @@ def _compared(ahead: Ahead, subject: LanguageModel, other: LanguageModel) -> lis
     side = (one > two).cast(pl.Float64) - (one < two).cast(pl.Float64)
     parts = {input_key(each): movement_of(ahead, each) for each in (subject, other)}
     whole = Whole(parts=parts, value=lambda frame: frame.select(side).to_series())
-    return composite(whole, ahead.inputs.with_columns(side.alias(_SIDE)), _SIDE, _SIDES)
+    return composite(whole, ahead.inputs.with_columns(side.alias(_SIDE)), _SIDE, SIDES)
 
 
 _SIDE: Final = "@side"
-_SIDES: Final = Cuts(Column(_SIDE, ValueType.NUMBER), ((Decimal(0), False), (Decimal(0), True)))
+SIDES: Final = Cuts(Column(_SIDE, ValueType.NUMBER), ((Decimal(0), False), (Decimal(0), True)))
 
 
 def _calculation(ahead: Ahead, calculated: CalculationInput) -> Movement:
@@ -333,6 +333,7 @@ def next_moments(
     lists: Lists,
     entities: pl.DataFrame,
     inputs: pl.DataFrame,
+    only: Collection[str] | None = None,
 ) -> pl.DataFrame:
     """Tell when time alone may next change what each input says.
 
@@ -343,6 +344,7 @@ def next_moments(
         lists: the members of the named lists.
         entities: `entity_id`, `as_of` and the attributes.
         inputs: as `risk.facts.inputs.resolve` gives them for these.
+        only: the columns that are asked for; all where nothing is said.
 
     Returns:
         The rows of *entities*: `entity_id`; a column for each input that may change, by its key, and `signal_of` it
@@ -352,15 +354,22 @@ def next_moments(
     cuts = cuts_of(analysed, portfolio.rates.base)
     ahead = Ahead(Needs.of(analysed), portfolio, sources(), lists, entities, numbered, cuts)
     found: dict[str, list[pl.LazyFrame]] = {}
+
+    def is_asked(name: str) -> bool:
+        return only is None or name in only
+
     for each in analysed.inputs:
         key = input_key(each)
-        found[key] = movement_of(ahead, each).turns(numbered, key, cuts.get(key, _ANY))
+        if is_asked(key):
+            found[key] = movement_of(ahead, each).turns(numbered, key, cuts.get(key, ANY))
     for subject, other in compared_pairs(analysed, portfolio.rates.base):
-        found[input_key(subject)] += _compared(ahead, subject, other)
+        if is_asked(input_key(subject)):
+            found[input_key(subject)] += _compared(ahead, subject, other)
     for each in analysed.signals:
-        if isinstance(each, Window):
+        if isinstance(each, Window) and is_asked(signal_of(input_key(each))):
             found[signal_of(input_key(each))] = _signal_turns(ahead, each)
-    found[ANYTHING] = ahead.disturbances()
+    if is_asked(ANYTHING):
+        found[ANYTHING] = ahead.disturbances()
     return _columns(entities, found)
 
 
@@ -373,7 +382,7 @@ def _signal_turns(ahead: Ahead, window: Window) -> list[pl.LazyFrame]:
     return [] if window.over is None else [last_leaves(ahead.facts[str(part_of(window))], window)]
 
 
-_ANY: Final = Cuts(Column("", ValueType.NUMBER))
+ANY: Final = Cuts(Column("", ValueType.NUMBER))
 """The cuts of what is compared with nothing: known and unknown."""
 
 

@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import polars as pl
 
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT, Analysed
 from fivefold.risk.compiler.locations import tests_at
+from fivefold.risk.compiler.plain_conditions import PlainTest, plain_comparison
 from fivefold.risk.compiler.value_types import Column, column_for, literal
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import input_key, input_of_test, inputs_compared
@@ -44,6 +45,18 @@ class Cuts:
         ]
         count = pl.sum_horizontal([one.cast(pl.Int32) for one in passed]) if passed else pl.lit(0, pl.Int32)
         return pl.when(value.is_null()).then(pl.lit(-1, pl.Int32)).otherwise(count)
+
+    def place_of(self, value: Any) -> int:
+        """Number the place of one value; None is unknown."""
+        if value is None:
+            return -1
+        row = {self.column.name: value}
+        return sum(test(row) is True for test in self._passed)
+
+    @cached_property
+    def _passed(self) -> list[PlainTest]:
+        words = (("above" if beyond else "at_least", bound) for bound, beyond in self.at)
+        return [plain_comparison(word, self.column, bound, {}) for word, bound in words]
 
 
 @lru_cache(maxsize=VERSIONS_KEPT)

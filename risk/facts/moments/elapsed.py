@@ -1,5 +1,6 @@
 """When days since a moment cross a bound: exact to the microsecond, in the very floats that conditions compare."""
 
+import math
 from functools import lru_cache
 from typing import Final
 
@@ -64,3 +65,28 @@ def elapsed_of(days: pl.Expr) -> pl.Expr:
     around = (days * DAY_US).round().cast(pl.Int64)
     same = [pl.when(quotient(around + by, DAY_US) == days).then(around + by) for by in (-1, 0, 1)]
     return pl.when(days.abs() > _EXACT_DAYS).then(around + _COARSEST_US).otherwise(pl.max_horizontal(same))
+
+
+def crossing_at(days: float | None, elapsed: int | None, as_of: int, cuts: Cuts) -> int | None:
+    """Give what `crossing` gives, for one entity."""
+    ahead = []
+    for bound, beyond in cuts.at if days is not None and elapsed is not None else ():
+        assert days is not None  # or there is no cut
+        assert elapsed is not None
+        end = least_elapsed(float(bound), beyond=beyond)
+        is_ahead = days <= float(bound) if beyond else days < float(bound)
+        if is_ahead and end < FARTHEST_US:
+            ahead.append(as_of + max(end - elapsed, 1))
+    return min(ahead, default=None)
+
+
+def elapsed_at(days: float | None) -> int | None:
+    """Give what `elapsed_of` gives, for one entity."""
+    if days is None:
+        return None
+    size = days * DAY_US
+    around = math.floor(abs(size) + 0.5) * (1 if size >= 0 else -1)
+    if abs(days) > _EXACT_DAYS:
+        return around + _COARSEST_US
+    same = [around + by for by in (-1, 0, 1) if float(around + by) / float(DAY_US) == days]
+    return max(same, default=None)

@@ -5,6 +5,8 @@ In days and hours that is the fact's own moment and the length later. On the cal
 that are all the 28th, so a fact of 28 February at noon leaves at noon, is inside again from midnight, and leaves again.
 """
 
+from datetime import date
+
 import polars as pl
 
 from fivefold.domain.clock import DAY_US
@@ -57,3 +59,45 @@ def _day(moment: pl.Expr) -> pl.Expr:
 
 def _next_month(moment: pl.Expr) -> pl.Expr:
     return moment.cast(pl.Datetime("us")).dt.truncate("1mo").dt.offset_by("1mo").cast(pl.Int64)
+
+
+def leaves_at(moment: int, over: Duration, as_of: int) -> int:
+    """Give what `leaves` gives, for one fact; ValueError or OverflowError beyond the years that Python's calendar has.
+
+    >>> leaves_at(0, Duration(1, "day"), 1)
+    86400000000
+    """
+    after = over.moment_after(moment)
+    if not is_on_the_calendar(over):
+        return after
+    if _day_at(after) < _day_at(moment):
+        return _next_month_at(after)
+    last = max(after, as_of)
+    return last - last % DAY_US + moment % DAY_US
+
+
+def returns_at(moment: int, over: Duration, as_of: int) -> int | None:
+    """Give what `returns` gives, for one fact; the errors are those of `leaves_at`."""
+    if not is_on_the_calendar(over) or moment % DAY_US == 0 or _day_at(moment + DAY_US) != 1:
+        return None
+    after = over.moment_after(moment)
+    last = max(after, as_of)
+    midnight = last - last % DAY_US + DAY_US
+    return midnight if midnight < _next_month_at(after) else None
+
+
+_EPOCH = date(1970, 1, 1).toordinal()
+
+
+def _date_at(moment: int) -> date:
+    return date.fromordinal(_EPOCH + moment // DAY_US)
+
+
+def _day_at(moment: int) -> int:
+    return _date_at(moment).day
+
+
+def _next_month_at(moment: int) -> int:
+    begin = _date_at(moment)
+    following = date(begin.year + begin.month // 12, begin.month % 12 + 1, 1)
+    return (following.toordinal() - _EPOCH) * DAY_US

@@ -63,18 +63,28 @@ def plain_aggregate(window: Window, facts: LinkedFacts, lists: Lists) -> Aggrega
     column = value_column(window, facts)
     if column is not None and column.kind is ValueType.TEXTS:
         raise NoPlainFormError(column.name)
-    tests = _tests(window, facts, lists)
-    over, ending, value_of = window.over, window.ending, _VALUES[type(window)](column)
+    counted, value_of = counted_rows(window, facts, lists), _VALUES[type(window)](column)
 
     def aggregate(known: SingleFacts) -> tuple[Any, int | None]:
+        rows = counted(known)
+        return value_of(rows, known.as_of), _latest(rows)
+
+    return aggregate
+
+
+def counted_rows(window: Window, facts: LinkedFacts, lists: Lists) -> Callable[[SingleFacts], Sequence[Row]]:
+    """Make the function that chooses the facts which an aggregate counts, in order of time; as `plain_aggregate`."""
+    tests, column, over, ending = _tests(window, facts, lists), value_column(window, facts), window.over, window.ending
+
+    def counted(known: SingleFacts) -> Sequence[Row]:
         end = known.as_of if ending is None else ending.moment_before(known.as_of)
         begin = None if over is None else over.moment_before(end)
         rows = known.inside(begin, tests, None if ending is None else end)
         if column is not None and column.kind is not ValueType.MONEY:
             rows = [row for row in rows if row[column.name] is not None]
-        return value_of(rows, known.as_of), _latest(rows)
+        return rows
 
-    return aggregate
+    return counted
 
 
 def _latest(rows: Sequence[Row]) -> int | None:

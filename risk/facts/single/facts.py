@@ -81,6 +81,19 @@ def of_columns(facts: LinkedFacts, entity: str, as_of: int) -> SingleFacts:
     return in_order(frame.drop(AS_OF).rows(named=True), as_of)
 
 
+def entering_of_columns(facts: LinkedFacts, entity: str, as_of: int) -> int | None:
+    """Give the first moment after as-of at which a fact is there, or is another one; None where nothing comes.
+
+    Raises:
+        LeftToColumnsError: one could not be read, so that it is not known what it may come to.
+    """
+    mine = facts.rows.filter(pl.col(LINKED_ENTITY) == entity).select(*facts.moves, UNREADABLE).collect()
+    if mine[UNREADABLE].any() or mine[TIME].null_count():
+        raise LeftToColumnsError(UNREADABLE)
+    later = (moment for name in facts.moves for moment in mine[name] if moment is not None and moment > as_of)
+    return min(later, default=None)
+
+
 @dataclass(frozen=True)
 class _Currency:
     """How amounts of a currency are counted.

@@ -10,7 +10,15 @@ import polars as pl
 from fivefold.risk.facts.inputs import Needs, own_fields, part_of
 from fivefold.risk.facts.linked import FROM_THE_START, TIME, LinkedFacts
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, Portfolio
-from fivefold.risk.facts.single.facts import SingleFacts, in_order, of_columns, of_records, rows_of_stored
+from fivefold.risk.facts.records import CLOSED, OPENED
+from fivefold.risk.facts.single.facts import (
+    SingleFacts,
+    entering_of_columns,
+    in_order,
+    of_columns,
+    of_records,
+    rows_of_stored,
+)
 from fivefold.risk.facts.single.values import LeftToColumnsError, own_rows, plain_moments, plain_texts
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import input_key
@@ -104,6 +112,24 @@ class Known:
         except LeftToColumnsError:
             pass
         return of_columns(self.sources()[source], self.entity, self.as_of)
+
+    def enters(self, source: str) -> int | None:
+        """Give the first moment after as-of at which a fact of a source is there, or is another one; None for none."""
+        frame = getattr(self.portfolio, source)
+        try:
+            if source in _MARKS:
+                moments = [at for row in getattr(self, source) for at in row[1:] if type(at) is int]
+            elif source != "transactions":
+                mine = own_rows(frame, self.entity)
+                names = [name for name in (OPENED, CLOSED) if name in mine.columns]
+                moments = [at for name in names for at in plain_moments(mine[name]) if at is not None]
+            elif self.portfolio.stored and isinstance(frame, pl.DataFrame):
+                moments = own_rows(frame, self.entity)[TIME].to_list()
+            else:
+                return entering_of_columns(self.sources()[source], self.entity, self.as_of)
+        except LeftToColumnsError:
+            return entering_of_columns(self.sources()[source], self.entity, self.as_of)
+        return min((at for at in moments if at > self.as_of), default=None)
 
 
 def _tags(known: Known) -> list[dict[str, Any]]:

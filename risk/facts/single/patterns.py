@@ -1,6 +1,7 @@
 """Patterns of one entity: functions of its facts in order of time, with the results of `risk.facts.patterns`."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from math import isfinite
 from typing import Any
@@ -53,35 +54,49 @@ def _settled(facts: SingleFacts, begin: int | None) -> Sequence[Row]:
     return facts.inside(begin, (SETTLED,))
 
 
-def _structuring(pattern: Structuring, units: int) -> PlainPattern:
+Chosen = Callable[[SingleFacts], Sequence[Row]]
+"""Chooses the facts that a pattern counts, in order of time."""
+
+
+def suspect_deposits(pattern: Structuring, units: int) -> tuple[Chosen, Callable[[int, int], float]]:
+    """Choose deposits that stay below the threshold; and give the number that so many, of such a sum, come to."""
     threshold = Fraction(pattern.threshold)
     least, below = (
         least_minor(bound, units) for bound in (threshold * (100 - Fraction(pattern.margin)) / 100, threshold)
     )
     step = None if pattern.round_to is None else (Fraction(pattern.round_to) * units).numerator
 
-    def find(facts: SingleFacts, _: Row) -> Found:
-        rows = [
+    def chosen(facts: SingleFacts) -> Sequence[Row]:
+        return [
             row
             for row in _settled(facts, pattern.over.moment_before(facts.as_of))
             if row[DIRECTION] == DEPOSIT
             and 0 < row[AMOUNT] < below
             and (row[AMOUNT] >= least or (step is not None and row[AMOUNT] % step == 0))
         ]
-        if len(rows) < pattern.at_least or sum(row[AMOUNT] for row in rows) < below:
-            return NOT_FOUND
-        return float(len(rows)), rows[-1][TIME]
+
+    return chosen, lambda count, total: float(count) if count >= pattern.at_least and total >= below else 0.0
+
+
+def _structuring(pattern: Structuring, units: int) -> PlainPattern:
+    chosen, number_of = suspect_deposits(pattern, units)
+
+    def find(facts: SingleFacts, _: Row) -> Found:
+        rows = chosen(facts)
+        number = number_of(len(rows), sum(row[AMOUNT] for row in rows))
+        return (number, rows[-1][TIME]) if number else NOT_FOUND
 
     return find
 
 
-def _velocity(pattern: Velocity, _units: int) -> PlainPattern:
+def busiest(pattern: Velocity) -> Callable[[SingleFacts], tuple[int, int, int]]:
+    """Find the largest count in 24 hours, 0 for none; when the last such 24 hours ended, and when they began."""
     limits = (DAY_US, pattern.more_than, pattern.counterparties)
 
-    def find(facts: SingleFacts, _: Row) -> Found:
+    def find(facts: SingleFacts) -> tuple[int, int, int]:
         rows = _settled(facts, pattern.over.moment_before(facts.as_of))
         if len(rows) <= pattern.more_than:
-            return NOT_FOUND
+            return 0, 0, 0
         numbers: dict[Any, int] = {}
         who = [
             -1 if name is None else numbers.setdefault(name, len(numbers))
@@ -91,7 +106,17 @@ def _velocity(pattern: Velocity, _units: int) -> PlainPattern:
         counters, most, latest, begun = (np.zeros(size, np.int64) for size in (max(len(numbers), 1), 1, 1, 1))
         columns = (_read_only([row[TIME] for row in rows]), _read_only(who))
         compile_loops(loops).busiest(offsets, *columns, *limits, counters, most, latest, begun)
-        return (float(most[0]), int(latest[0])) if most[0] > 0 else NOT_FOUND
+        return int(most[0]), int(latest[0]), int(begun[0])
+
+    return find
+
+
+def _velocity(pattern: Velocity, _units: int) -> PlainPattern:
+    look = busiest(pattern)
+
+    def find(facts: SingleFacts, _: Row) -> Found:
+        most, latest, _begun = look(facts)
+        return (float(most), latest) if most > 0 else NOT_FOUND
 
     return find
 
@@ -100,7 +125,18 @@ def _read_only(numbers: Sequence[int]) -> Any:
     return np.array(numbers, np.int64)
 
 
-def _pass_through(pattern: PassThrough, units: int) -> PlainPattern:
+@dataclass(frozen=True)
+class Laid:
+    """A deposit, or a withdrawal, which needs nothing; what was withdrawn of it, and when the last of that was."""
+
+    time: int
+    needed: int
+    passed: int
+    latest: int
+
+
+def laid_out(pattern: PassThrough, units: int) -> Callable[[SingleFacts], list[Laid]]:
+    """Lay withdrawals to deposits, in order of time; nothing where there are fewer deposits than it asks for."""
     least = max(least_minor(Fraction(pattern.minimum), units), 1)
     share = Fraction(pattern.share) / 100
 
@@ -108,7 +144,7 @@ def _pass_through(pattern: PassThrough, units: int) -> PlainPattern:
         enough = row[AMOUNT] * share.numerator + (share.denominator - 1)
         return int(enough // share.denominator) if row[DIRECTION] == DEPOSIT else 0
 
-    def find(facts: SingleFacts, _entity: Row) -> Found:
+    def lay_out(facts: SingleFacts) -> list[Laid]:
         laid = [
             (row[TIME], need == 0, row[AMOUNT], need, pattern.within.moment_after(row[TIME]))
             for row in _settled(facts, pattern.over.moment_before(facts.as_of))
@@ -117,84 +153,146 @@ def _pass_through(pattern: PassThrough, units: int) -> PlainPattern:
             for need in (needed(row),)
         ]
         if sum(not is_out for _, is_out, *_ in laid) < pattern.at_least:
-            return NOT_FOUND
+            return []
         times, _, amounts, needs, deadlines = zip(*sorted(laid), strict=True)
         passed, latest = np.zeros(len(laid), np.int64), np.zeros(len(laid), np.int64)
         offsets = np.array([0, len(laid)], np.int64)
         arrays = map(_read_only, (times, amounts, needs, deadlines))
         compile_loops(loops).pass_on(offsets, *arrays, passed, latest)
-        followed = [
-            moment
-            for need, part, moment in zip(needs, passed.tolist(), latest.tolist(), strict=True)
-            if need > 0 and part >= need
-        ]
+        return [Laid(*each) for each in zip(times, needs, passed.tolist(), latest.tolist(), strict=True)]
+
+    return lay_out
+
+
+def _pass_through(pattern: PassThrough, units: int) -> PlainPattern:
+    lay_out = laid_out(pattern, units)
+
+    def find(facts: SingleFacts, _entity: Row) -> Found:
+        followed = [each.latest for each in lay_out(facts) if 0 < each.needed <= each.passed]
         return (float(len(followed)), max(followed)) if len(followed) >= pattern.at_least else NOT_FOUND
 
     return find
 
 
-def _volume_deviation(pattern: VolumeDeviation, units: int) -> PlainPattern:
+def turnover_beside_declared(
+    pattern: VolumeDeviation, units: int
+) -> tuple[Chosen, Callable[[Row], int | None], Callable[[int, int], float]]:
+    """Choose what counts as turnover; give what an entity declared; and the number that a turnover beside it is."""
     key, months = input_key(FieldInput(field=pattern.expected_monthly)), months_of(pattern.over)
     bound = Fraction(pattern.factor) * months
 
-    def find(facts: SingleFacts, entity: Row) -> Found:
+    def chosen(facts: SingleFacts) -> Sequence[Row]:
+        return [row for row in _settled(facts, pattern.over.moment_before(facts.as_of)) if row[AMOUNT] > 0]
+
+    def declared_by(entity: Row) -> int | None:
         value = entity[key]
         declared = 0 if value is None or not isfinite(value * units) else round(value * units)
-        if not 0 < declared <= _MOST:
+        return declared if 0 < declared <= _MOST else None
+
+    def number_of(turnover: int, declared: int) -> float:
+        if turnover * bound.denominator < declared * bound.numerator:
+            return 0.0
+        return float(turnover * months.denominator) / float(declared * months.numerator)
+
+    return chosen, declared_by, number_of
+
+
+def _volume_deviation(pattern: VolumeDeviation, units: int) -> PlainPattern:
+    chosen, declared_by, number_of = turnover_beside_declared(pattern, units)
+
+    def find(facts: SingleFacts, entity: Row) -> Found:
+        declared = declared_by(entity)
+        if declared is None:
             return None, None
-        rows = [row for row in _settled(facts, pattern.over.moment_before(facts.as_of)) if row[AMOUNT] > 0]
-        turnover = sum(row[AMOUNT] for row in rows)
-        if not rows or turnover * bound.denominator < declared * bound.numerator:
-            return NOT_FOUND
-        number = float(turnover * months.denominator) / float(declared * months.numerator)
-        return number, rows[-1][TIME]
+        rows = chosen(facts)
+        number = number_of(sum(row[AMOUNT] for row in rows), declared)
+        return (number, rows[-1][TIME]) if rows and number else NOT_FOUND
 
     return find
 
 
-def _purpose_deviation(pattern: PurposeDeviation, _units: int) -> PlainPattern:
+def with_purpose(
+    pattern: PurposeDeviation,
+) -> tuple[Chosen, Callable[[Row], set[str]], Callable[[int, int], float]]:
+    """Choose what has a purpose; give the declared ones of an entity; and the number that sums, outside and whole, are.
+
+    With nothing outside it is 0, as nothing deviates.
+    """
     key, bound = input_key(FieldInput(field=pattern.declared)), Fraction(pattern.share)
 
-    def find(facts: SingleFacts, entity: Row) -> Found:
-        value = entity[key]
-        words = {value} if isinstance(value, str) else set(value or ()) - {None}
-        if not words:
-            return None, None
-        rows = [
+    def chosen(facts: SingleFacts) -> Sequence[Row]:
+        return [
             row
             for row in _settled(facts, pattern.over.moment_before(facts.as_of))
             if row[AMOUNT] > 0 and row[pattern.transaction_field] is not None
         ]
+
+    def words_of(entity: Row) -> set[str]:
+        value = entity[key]
+        return {value} if isinstance(value, str) else set(value or ()) - {None}
+
+    def number_of(outside: int, whole: int) -> float:
+        is_less = outside * 100 * bound.denominator < whole * bound.numerator
+        return 0.0 if whole == 0 or is_less else float(outside * 100) / float(whole)
+
+    return chosen, words_of, number_of
+
+
+def _purpose_deviation(pattern: PurposeDeviation, _units: int) -> PlainPattern:
+    chosen, words_of, number_of = with_purpose(pattern)
+
+    def find(facts: SingleFacts, entity: Row) -> Found:
+        words = words_of(entity)
+        if not words:
+            return None, None
+        rows = chosen(facts)
         others = [row for row in rows if row[pattern.transaction_field] not in words]
-        whole, outside = (sum(row[AMOUNT] for row in some) for some in (rows, others))
-        if not others or outside * 100 * bound.denominator < whole * bound.numerator:
-            return NOT_FOUND
-        return float(outside * 100) / float(whole), others[-1][TIME]
+        outside, whole = (sum(row[AMOUNT] for row in some) for some in (others, rows))
+        number = number_of(outside, whole)
+        return (number, others[-1][TIME]) if others and number else NOT_FOUND
 
     return find
+
+
+def active_rows(pattern: DormantThenActive) -> tuple[Chosen, Callable[[int, int, int], float]]:
+    """Choose what the active window has; and give the number of so many, from the first of them and the last before."""
+
+    def number_of(count: int, first: int, before: int) -> float:
+        has_slept = count >= pattern.at_least and before <= pattern.dormant.moment_before(first)
+        return float(count) if has_slept else 0.0
+
+    return lambda facts: _settled(facts, pattern.active.moment_before(facts.as_of)), number_of
 
 
 def _dormancy(pattern: DormantThenActive, _units: int) -> PlainPattern:
+    chosen, number_of = active_rows(pattern)
+
     def find(facts: SingleFacts, _: Row) -> Found:
-        rows, active = _settled(facts, None), _settled(facts, pattern.active.moment_before(facts.as_of))
+        rows, active = _settled(facts, None), chosen(facts)
         before = len(rows) - len(active)
-        if len(active) < pattern.at_least or before == 0:
+        if not active or before == 0:
             return NOT_FOUND
-        has_slept = rows[before - 1][TIME] <= pattern.dormant.moment_before(active[0][TIME])
-        return (float(len(active)), active[-1][TIME]) if has_slept else NOT_FOUND
+        number = number_of(len(active), active[0][TIME], rows[before - 1][TIME])
+        return (number, active[-1][TIME]) if number else NOT_FOUND
 
     return find
 
 
-def _fan(pattern: Fan, _units: int) -> PlainPattern:
+def fanned(pattern: Fan) -> Chosen:
+    """Choose the transactions that the pattern counts."""
     way = DEPOSIT if pattern.pattern == "fan-in" else WITHDRAWAL
+    return lambda facts: [
+        row
+        for row in _settled(facts, pattern.over.moment_before(facts.as_of))
+        if row[DIRECTION] == way and row[pattern.counterparty] is not None
+    ]
+
+
+def _fan(pattern: Fan, _units: int) -> PlainPattern:
+    chosen = fanned(pattern)
 
     def find(facts: SingleFacts, _: Row) -> Found:
-        rows = [
-            row
-            for row in _settled(facts, pattern.over.moment_before(facts.as_of))
-            if row[DIRECTION] == way and row[pattern.counterparty] is not None
-        ]
+        rows = chosen(facts)
         count = len({row[pattern.counterparty] for row in rows})
         return (float(count), rows[-1][TIME]) if count >= pattern.at_least else NOT_FOUND
 

@@ -20,7 +20,7 @@ from fivefold.risk.compiler.formulas import (
     parts_of_quotient,
 )
 from fivefold.risk.compiler.plain_conditions import NoPlainFormError
-from fivefold.risk.compiler.value_types import DTYPES, SOURCES, column_for, is_money_in_fractions
+from fivefold.risk.compiler.value_types import DTYPES, SOURCES, Vocabulary, column_for, is_money_in_fractions
 from fivefold.risk.facts.inputs import LEVEL_TYPES, Needs, own_fields, part_of, parts_of, units_of_ratio
 from fivefold.risk.facts.linked import LinkedFacts
 from fivefold.risk.facts.peers.columns import plain_peers, reference_in
@@ -58,6 +58,19 @@ from fivefold.risk.language.policy import LevelInput, PolicyRatio, TransactionIn
 def plan_for(needs: Needs, members: tuple[tuple[str, tuple[str, ...]], ...], base: str) -> Plan:
     """Make the plan, once for the same members of lists and base currency."""
     return _Planner(needs, dict(members), base).plan()
+
+
+def fields_of(source: str, names: Vocabulary, base: str) -> LinkedFacts:
+    """Give the fields of a source, without any facts; *base* is the base currency."""
+    rows = pl.LazyFrame()
+    if source == "transactions":
+        fields = {**own_fields(names), **TRANSACTION_FIELDS}
+        return LinkedFacts(rows, fields, base=base, usual=pl.lit(value=True), usual_field="state")
+    if source == "tags":
+        return LinkedFacts(rows, TAG_FIELDS)
+    if source == "screenings":
+        return LinkedFacts(rows, SCREENING_FIELDS, usual=pl.lit(value=True), usual_field="found")
+    return LinkedFacts(rows, {**names.case, **CASE_FIELDS})
 
 
 @dataclass
@@ -103,15 +116,7 @@ class _Planner:
 
     def shell(self, source: str) -> LinkedFacts:
         """Give the fields of a source, without any facts."""
-        rows = pl.LazyFrame()
-        if source == "transactions":
-            fields = {**own_fields(self.needs.names), **TRANSACTION_FIELDS}
-            return LinkedFacts(rows, fields, base=self.base, usual=pl.lit(value=True), usual_field="state")
-        if source == "tags":
-            return LinkedFacts(rows, TAG_FIELDS)
-        if source == "screenings":
-            return LinkedFacts(rows, SCREENING_FIELDS, usual=pl.lit(value=True), usual_field="found")
-        return LinkedFacts(rows, {**self.needs.names.case, **CASE_FIELDS})
+        return fields_of(source, self.needs.names, self.base)
 
     def _place(self, each: LanguageModel) -> int:
         """Order the columns as queries give them."""

@@ -1,0 +1,417 @@
+"""When time alone may change an input of one entity: `risk.facts.moments` in plain Python, with the same moments.
+
+What has no plain form is named in `MomentPlan.left`, and asked of the columns.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, Final
+
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.money import minor_units
+from fivefold.risk.compiler.analysis import VERSIONS_KEPT, Analysed
+from fivefold.risk.compiler.formulas import calculations_in_order
+from fivefold.risk.compiler.plain_conditions import NoPlainFormError, Row
+from fivefold.risk.compiler.value_types import SOURCES
+from fivefold.risk.facts.inputs import Needs, part_of, parts_of
+from fivefold.risk.facts.linked import TIME
+from fivefold.risk.facts.moments import ANY, ANYTHING, ELAPSED, MOST_STEPS, SIDES
+from fivefold.risk.facts.moments.anew import is_made_anew
+from fivefold.risk.facts.moments.composites import HORIZON_US
+from fivefold.risk.facts.moments.cuts import Cuts, compared_pairs, cuts_of
+from fivefold.risk.facts.moments.elapsed import crossing_at, elapsed_at
+from fivefold.risk.facts.moments.leaving import is_on_the_calendar, returns_at
+from fivefold.risk.facts.moments.monotone import only_rises_or_falls
+from fivefold.risk.facts.peers.columns import peers_in
+from fivefold.risk.facts.portfolio import signal_of
+from fivefold.risk.facts.records import next_known
+from fivefold.risk.facts.single.known import Known
+from fivefold.risk.facts.single.plans import fields_of
+from fivefold.risk.facts.single.steps import Steps, last_leaves, plain_pattern_steps, plain_window
+from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.expressions import (
+    CalculationInput,
+    DaysSince,
+    FieldInput,
+    IndicatorInput,
+    Ratio,
+    ScreeningInput,
+    TagInput,
+    ValueInput,
+    Window,
+    input_key,
+)
+from fivefold.risk.language.patterns import DormantThenActive
+from fivefold.risk.language.peers import PeerPercentile, TimesPeerMedian
+from fivefold.risk.language.quantities import Duration
+
+_DAYS_AROUND_US: Final = 4 * DAY_US
+"""A fact may come back to a window on the calendar up to three days after it left."""
+
+
+@dataclass(frozen=True)
+class Movement:
+    """How an input moves by time alone, as `risk.facts.moments.composites.Movement` has it for columns.
+
+    Attributes:
+        steps: its later values; None where it has none.
+        passes: it is days that pass.
+        elapsed: the microseconds so far of these; None where the moment is unknown.
+        moments: of what else may change it.
+    """
+
+    steps: Steps | None = None
+    passes: bool = False
+    elapsed: int | None = None
+    moments: Sequence[int] = ()
+
+
+Mover = Callable[[Known, Row], Movement]
+"""Tells how an input moves, from what is known of the entity and the values of its inputs."""
+
+
+def _turns(movement: Movement, now: Any, cuts: Cuts, as_of: int) -> Iterator[int]:
+    """Give when an input may come to another place among its cuts."""
+    yield from movement.moments
+    if movement.steps:
+        place = cuts.place_of(now)
+        yield from (at for at, value in movement.steps if cuts.place_of(value) != place)
+    if movement.passes:
+        crossed = crossing_at(now, movement.elapsed, as_of, cuts)
+        yield from () if crossed is None else (crossed,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Whole:
+    """A value made of others, as `risk.facts.moments.composites.Whole`.
+
+    Attributes:
+        parts: by the keys that *value* reads.
+        value: makes it of the values of the inputs.
+        cuts: of its comparisons.
+        is_monotone: while days pass and nothing else happens, it only rises or only falls.
+        most_steps: so many steps are looked at, all of them where it is None.
+    """
+
+    parts: Mapping[str, Mover]
+    value: Callable[[Known, Row], Any]
+    cuts: Cuts
+    is_monotone: bool = True
+    most_steps: int | None = None
+
+    def moments(self, known: Known, values: Row, now: Any) -> list[int]:
+        """Give when it may come to another place, from the value of *now*."""
+        moved = {key: mover(known, values) for key, mover in self.parts.items()}
+        found = [moment for each in moved.values() for moment in each.moments]
+        if any(each.passes for each in moved.values()):
+            found += [at for each in moved.values() for at, _ in each.steps or ()]
+            found += self._halved(known, values, now, moved) if self.is_monotone else self._midnight(known, values, now)
+        else:
+            found += self._first_step(known, values, now, moved)
+        return found
+
+    def _first_step(self, known: Known, values: Row, now: Any, moved: Mapping[str, Movement]) -> list[int]:
+        """Find the first step of any part that takes the value elsewhere."""
+        later: dict[int, dict[str, Any]] = {}
+        for key, each in moved.items():
+            for at, value in each.steps or ():
+                later.setdefault(at, {})[key] = value
+        place, then = self.cuts.place_of(now), dict(values)
+        for number, at in enumerate(sorted(later), 1):
+            then |= later[at]
+            if number == self.most_steps or self.cuts.place_of(self.value(known, then)) != place:
+                return [at]
+        return []
+
+    def _halved(self, known: Known, values: Row, now: Any, moved: Mapping[str, Movement]) -> list[int]:
+        """Find the first moment at which the value is elsewhere than now, by halving the time until the horizon."""
+        passing = {key: each.elapsed for key, each in moved.items() if each.passes}
+        place = self.cuts.place_of(now)
+
+        def is_elsewhere(ahead: int) -> bool:
+            days = {
+                key: None if elapsed is None else float(elapsed + ahead) / float(DAY_US)
+                for key, elapsed in passing.items()
+            }
+            return self.cuts.place_of(self.value(known, {**values, **days})) != place
+
+        begins = [-elapsed for elapsed in passing.values() if elapsed is not None and elapsed < 0]
+        horizon = min([*begins, HORIZON_US])
+        low, high = 1, horizon
+        for _ in range(HORIZON_US.bit_length()):
+            middle = (low + high) // 2
+            low, high = (low, middle) if is_elsewhere(middle) else (min(middle + 1, high), high)
+        return [known.as_of + high] if horizon < HORIZON_US or is_elsewhere(high) else []
+
+    def _midnight(self, known: Known, values: Row, now: Any) -> list[int]:
+        is_known = now is not None or all(values[key] is not None for key in self.parts)
+        return [_next_midnight(known)] if is_known else []
+
+
+def _next_midnight(known: Known) -> int:
+    return (known.as_of // DAY_US + 1) * DAY_US
+
+
+@dataclass(frozen=True)
+class MomentPlan:
+    """How the moments of a ruleset's inputs are found for one entity.
+
+    Attributes:
+        moments: of each input, by its key, and by `signal_of` it of its latest moment.
+        left: the columns that have no plain form.
+        sources: the linked facts that are read.
+        lengths: of windows on the calendar, by their source.
+    """
+
+    moments: Mapping[str, Callable[[Known, Row], Iterator[int]]]
+    left: frozenset[str]
+    sources: Sequence[str]
+    lengths: Mapping[str, Sequence[Duration]]
+
+    def next_moments(self, known: Known, values: Row) -> dict[str, int]:
+        """Give the first moment of each column that has a plain form; without those at which nothing comes.
+
+        Raises:
+            LeftToColumnsError: something is not as plain reading expects it.
+            ValueError: a moment lies beyond the years that Python's calendar has.
+        """
+        firsts = {name: min(tell(known, values), default=None) for name, tell in self.moments.items()}
+        firsts[ANYTHING] = min(self._disturbances(known), default=None)
+        return {name: first for name, first in firsts.items() if first is not None}
+
+    def _disturbances(self, known: Known) -> Iterator[int]:
+        """Give when any input may change: a fact comes, or comes back to a window on the calendar."""
+        yield from next_known(known.portfolio.entities, known.entities)["at"]
+        for source in self.sources:
+            entering = known.enters(source)
+            if entering is not None:
+                yield entering
+            for over in self.lengths.get(source, ()):
+                begin = over.moment_before(known.as_of) - _DAYS_AROUND_US
+                for row in known.facts(source).inside(begin, ()):
+                    back = returns_at(row[TIME], over, known.as_of)
+                    if back is not None:
+                        yield back
+
+
+@lru_cache(maxsize=VERSIONS_KEPT)
+def moment_plan_for(analysed: Analysed[Any], members: tuple[tuple[str, tuple[str, ...]], ...], base: str) -> MomentPlan:
+    """Make the plan, once for the same members of lists and base currency."""
+    maker = _Maker(analysed, dict(members), base)
+    moments: dict[str, list[Callable[[Known, Row], Iterator[int]]]] = {}
+    left = set()
+    for each in analysed.inputs:
+        key = input_key(each)
+        try:
+            moments[key] = [maker.turns_of(each)]
+        except NoPlainFormError:
+            left.add(key)
+    for subject, other in compared_pairs(analysed, base):
+        try:
+            moments.setdefault(input_key(subject), []).append(maker.compared(subject, other))
+        except NoPlainFormError:
+            left.add(input_key(subject))
+    for each in analysed.signals:
+        if isinstance(each, Window):
+            try:
+                moments[signal_of(input_key(each))] = [maker.signal(each)]
+            except NoPlainFormError:
+                left.add(signal_of(input_key(each)))
+    found = {name: _together(tellers) for name, tellers in moments.items() if name not in left}
+    return MomentPlan(found, frozenset(left), maker.sources, maker.lengths)
+
+
+def _together(
+    tellers: Sequence[Callable[[Known, Row], Iterator[int]]],
+) -> Callable[[Known, Row], Iterator[int]]:
+    return lambda known, values: (moment for tell in tellers for moment in tell(known, values))
+
+
+class _Maker:
+    """Makes the functions of inputs; NoPlainFormError where one has none."""
+
+    def __init__(self, analysed: Analysed[Any], lists: Mapping[str, Sequence[str]], base: str) -> None:
+        self.needs, self.names = Needs.of(analysed), analysed.names
+        self.lists, self.base = lists, base
+        self.cuts = cuts_of(analysed, base)
+        self.units = minor_units(base)
+        windows = [each for each in self.needs.everything() if isinstance(each, Window) and part_of(each) in SOURCES]
+        patterns = [each for each in self.needs.everything() if hasattr(each, "pattern")]
+        read = {str(part_of(each)) for each in windows} | ({"transactions"} if patterns else set())
+        self.sources = [source for source in SOURCES if source in read]
+        lengths = [(str(part_of(each)), each.over) for each in windows if not is_made_anew(each)]
+        lengths += [("transactions", _length(each)) for each in patterns]
+        months = {(source, over) for source, over in lengths if over is not None and is_on_the_calendar(over)}
+        self.lengths = {
+            source: sorted((over for of, over in months if of == source), key=str) for source in self.sources
+        }
+
+    def turns_of(self, each: LanguageModel) -> Callable[[Known, Row], Iterator[int]]:
+        """Tell when an input turns."""
+        key, move = input_key(each), self.mover(each)
+        cuts = self.cuts.get(key, ANY)
+        return lambda known, values: _turns(move(known, values), values[key], cuts, known.as_of)
+
+    def compared(self, subject: LanguageModel, other: LanguageModel) -> Callable[[Known, Row], Iterator[int]]:
+        """Tell when an input that is compared with another one may come to the other side of it."""
+        one, two = input_key(subject), input_key(other)
+
+        def side(_: Known, values: Row) -> float | None:
+            first, second = values[one], values[two]
+            if first is None or second is None:
+                return None
+            if isinstance(first, float) or isinstance(second, float):
+                first, second = float(first), float(second)
+            return float(first > second) - float(first < second)
+
+        whole = _Whole(parts=self._parts([subject, other]), value=side, cuts=SIDES)
+        return lambda known, values: iter(whole.moments(known, values, side(known, values)))
+
+    def signal(self, window: Window) -> Callable[[Known, Row], Iterator[int]]:
+        """Tell when the latest fact that counts is no longer there."""
+        if is_made_anew(window):
+            raise NoPlainFormError(input_key(window))
+        source, over = str(part_of(window)), window.over
+        if over is None:
+            return lambda _known, _values: iter(())
+        counted, _ = plain_window(window, fields_of(source, self.names, self.base), self.lists)
+
+        def tell(known: Known, _: Row) -> Iterator[int]:
+            end = last_leaves(counted(known.facts(source)), over, known.as_of)
+            yield from () if end is None else (end,)
+
+        return tell
+
+    def mover(self, each: Any) -> Mover:
+        """Tell how an input moves."""
+        if isinstance(each, Window) and part_of(each) is not None:
+            return self._window(each)
+        if hasattr(each, "pattern"):
+            key, steps_of = input_key(each), plain_pattern_steps(each, self.units)
+            return lambda known, values: Movement(steps_of(known.facts("transactions"), values, values[key]))
+        if type(each) not in _MOVERS:
+            raise NoPlainFormError(type(each).__name__)
+        return _MOVERS[type(each)](self, each)
+
+    def _window(self, window: Window) -> Mover:
+        key, source = input_key(window), str(part_of(window))
+        is_days = isinstance(window, DaysSince)
+        if is_made_anew(window):
+            raise NoPlainFormError(key)
+        steps_of = None
+        if window.over is not None:
+            _, steps_of = plain_window(window, fields_of(source, self.names, self.base), self.lists)
+
+        def move(known: Known, values: Row) -> Movement:
+            steps = None if steps_of is None else steps_of(known.facts(source), values, values[key])
+            return Movement(steps, is_days, elapsed_at(values[key]) if is_days else None)
+
+        return move
+
+    def whole(self, each: LanguageModel, parts: Sequence[LanguageModel], made: Sequence[str], **how: Any) -> Mover:
+        """Tell how a value made of *parts* moves; *made* are the keys of what is computed of them, in order."""
+        key = input_key(each)
+
+        def value(known: Known, values: Row) -> Any:
+            then = replace(known, values=dict(values))
+            for name in made:
+                then.values[name] = known.plan.steps[name](then)
+            return then.values[key]
+
+        if any(input_key(left) in {*made} for left in parts):
+            raise NoPlainFormError(key)
+        whole = _Whole(parts=self._parts(parts), value=value, cuts=self.cuts[key], **how)
+        return lambda known, values: Movement(moments=whole.moments(known, values, values[key]))
+
+    def _parts(self, parts: Sequence[LanguageModel]) -> dict[str, Mover]:
+        """Give the movers of parts. On the calendar two facts may leave at once in either order: columns are asked."""
+        if any(_is_by_months(_length(each)) for each in parts):
+            raise NoPlainFormError("months")
+        return {input_key(each): self.mover(each) for each in parts}
+
+    def passing(self, parts: Sequence[Any]) -> frozenset[str]:
+        """Name the parts that are days which pass."""
+        return frozenset(input_key(each) for each in parts if _passes(each))
+
+
+def _passes(each: Any) -> bool:
+    return isinstance(each, DaysSince) or (isinstance(each, IndicatorInput) and each.indicator in ELAPSED)
+
+
+def _length(each: Any) -> Duration | None:
+    return each.active if isinstance(each, DormantThenActive) else getattr(each, "over", None)
+
+
+def _is_by_months(over: Duration | None) -> bool:
+    return over is not None and is_on_the_calendar(over)
+
+
+def _still(_maker: _Maker, _each: Any) -> Mover:
+    still = Movement()
+    return lambda _known, _values: still
+
+
+def _days_since(_: _Maker, each: DaysSince) -> Mover:
+    key = input_key(each)
+    return lambda _known, values: Movement(passes=True, elapsed=elapsed_at(values[key]))
+
+
+def _indicator(_: _Maker, each: IndicatorInput) -> Mover:
+    key = input_key(each)
+    if each.indicator in ELAPSED:
+        return lambda _known, values: Movement(passes=True, elapsed=elapsed_at(values[key]))
+    return lambda known, values: Movement(moments=[] if values[key] is None else [_next_midnight(known)])
+
+
+def _recorded(part: str, word: str) -> Mover:
+    def move(known: Known, _: Row) -> Movement:
+        rows = getattr(known, part)
+        later = (at for said, *ats in rows if said == word for at in ats if type(at) is int and at > known.as_of)
+        return Movement(moments=sorted(later)[:1])
+
+    return move
+
+
+def _ratio(maker: _Maker, ratio: Ratio) -> Mover:
+    return maker.whole(ratio, ratio.ratio, [input_key(ratio)])
+
+
+def _calculation(maker: _Maker, calculated: CalculationInput) -> Mover:
+    parts = [each for each in parts_of(calculated, maker.names) if not isinstance(each, CalculationInput)]
+    is_monotone = only_rises_or_falls(calculated, maker.names, maker.passing(parts))
+    made = _calculations(maker, calculated)
+    return maker.whole(calculated, parts, made, is_monotone=is_monotone, most_steps=MOST_STEPS)
+
+
+def _calculations(maker: _Maker, calculated: CalculationInput) -> list[str]:
+    names = calculations_in_order([calculated.calculation], maker.names.calculations)
+    return [input_key(CalculationInput(calculation=name)) for name in names]
+
+
+def _peers(maker: _Maker, each: Any) -> Mover:
+    placed, group = peers_in(each).of, peers_in(each).group
+    parts = [part for part in parts_of(placed, maker.names) if not isinstance(part, CalculationInput)] or [placed]
+    is_calculated = isinstance(placed, CalculationInput)
+    made = _calculations(maker, placed) if is_calculated else [input_key(placed)] if isinstance(placed, Ratio) else []
+    return maker.whole(
+        each,
+        [*parts, *([] if group is None else [group])],
+        [*made, input_key(each)],
+        is_monotone=not is_calculated or only_rises_or_falls(placed, maker.names, maker.passing(parts)),
+        most_steps=MOST_STEPS if is_calculated else None,
+    )
+
+
+_MOVERS: Mapping[type[LanguageModel], Callable[[_Maker, Any], Mover]] = {
+    FieldInput: _still,
+    ValueInput: _still,
+    DaysSince: _days_since,
+    IndicatorInput: _indicator,
+    TagInput: lambda _, each: _recorded("tags", each.tag),
+    ScreeningInput: lambda _, each: _recorded("screenings", each.screening),
+    Ratio: _ratio,
+    CalculationInput: _calculation,
+    PeerPercentile: _peers,
+    TimesPeerMedian: _peers,
+}

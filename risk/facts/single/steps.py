@@ -1,0 +1,281 @@
+"""What an aggregate or a pattern of one entity comes to as its facts leave the window: `risk.facts.moments`, plainly.
+
+Newest fact first, running values give what it comes to when a fact and all older ones are gone.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from fivefold.risk.compiler.conditions import Lists
+from fivefold.risk.compiler.plain_conditions import NoPlainFormError, Row
+from fivefold.risk.compiler.value_types import Column
+from fivefold.risk.facts.aggregates import NUMBER_UNITS
+from fivefold.risk.facts.linked import TIME, LinkedFacts
+from fivefold.risk.facts.moments.leaving import leaves_at
+from fivefold.risk.facts.patterns.rows import AMOUNT
+from fivefold.risk.facts.single import patterns
+from fivefold.risk.facts.single.aggregates import PLAIN_FORMS, billionths, counted_rows, in_numbers
+from fivefold.risk.facts.single.facts import SingleFacts
+from fivefold.risk.facts.windows import is_of_screenings, value_column
+from fivefold.risk.language.base import LanguageModel
+from fivefold.risk.language.expressions import Count, DaysSince, Distinct, Least, Mean, Most, Sum, Window
+from fivefold.risk.language.fields import ValueType
+from fivefold.risk.language.patterns import (
+    DormantThenActive,
+    Fan,
+    PassThrough,
+    PurposeDeviation,
+    Structuring,
+    Velocity,
+    VolumeDeviation,
+)
+from fivefold.risk.language.quantities import Duration
+
+Steps = Sequence[tuple[int, Any]]
+"""Moments, and the value from each on; None where it is unknown."""
+
+StepsOf = Callable[[SingleFacts, Row, Any], Steps]
+"""Gives the steps from the facts, the values of the entity's inputs, and the value of now."""
+
+Running = Callable[[], tuple[Callable[[Row], None], Callable[[], Any]]]
+"""Begins a running value: what adds a fact, and what tells the value of those added."""
+
+_MOST = (1 << 63) - 1
+
+
+def stepwise(rows: Sequence[Row], over: Duration, as_of: int, running: Running) -> Steps:
+    """Give what a value comes to when each moment's facts are gone.
+
+    Args:
+        rows: that are counted, in order of time.
+        over: the length of the window.
+        as_of: the moment.
+        running: the value of the facts that stay.
+    """
+    add, value = running()
+    found, before = [], None
+    for row in reversed(rows):
+        if row[TIME] != before:
+            before = row[TIME]
+            found.append((leaves_at(before, over, as_of), value()))
+        add(row)
+    return found
+
+
+def last_leaves(rows: Sequence[Row], over: Duration, as_of: int) -> int | None:
+    """Give when the latest fact leaves; None where there is none."""
+    return max((leaves_at(row[TIME], over, as_of) for row in rows), default=None)
+
+
+def plain_window(
+    window: Window, facts: LinkedFacts, lists: Lists
+) -> tuple[Callable[[SingleFacts], Sequence[Row]], StepsOf]:
+    """Choose the facts that an aggregate with a window counts, and give its steps.
+
+    Raises:
+        NoPlainFormError: it has none, so that columns must be asked.
+    """
+    if type(window) not in PLAIN_FORMS or is_of_screenings(window) or window.over is None:
+        raise NoPlainFormError(type(window).__name__)
+    column, over = value_column(window, facts), window.over
+    if column is not None and column.kind is ValueType.TEXTS:
+        raise NoPlainFormError(column.name)
+    counted = counted_rows(window, facts, lists)
+    if isinstance(window, DaysSince):
+
+        def ends(known: SingleFacts, _values: Row, _now: Any) -> Steps:
+            end = last_leaves(counted(known), over, known.as_of)
+            return [] if end is None else [(end, None)]
+
+        return counted, ends
+    running = _RUNNING[type(window)](column)
+    return counted, lambda known, _values, _now: stepwise(counted(known), over, known.as_of, running)
+
+
+def _count(_: Column | None) -> Running:
+    def begin() -> tuple[Callable[[Row], None], Callable[[], Any]]:
+        there: list[Row] = []
+        return there.append, lambda: float(len(there))
+
+    return begin
+
+
+def _total(column: Column, value_of: Callable[[int, int], Any]) -> Running:
+    """Run a sum, in minor units or billionths, beside the count."""
+    name, is_money = column.name, column.kind is ValueType.MONEY
+
+    def begin() -> tuple[Callable[[Row], None], Callable[[], Any]]:
+        total, count = 0, 0
+
+        def add(row: Row) -> None:
+            nonlocal total, count
+            total, count = total + (row[name] if is_money else billionths(row[name])), count + 1
+
+        return add, lambda: value_of(total, count)
+
+    return begin
+
+
+def _sum(column: Column) -> Running:
+    if column.kind is ValueType.MONEY:
+        return _total(column, lambda total, _: total if abs(total) <= _MOST else None)
+    return _total(column, lambda total, _: in_numbers(total))
+
+
+def _mean(column: Column) -> Running:
+    units = 1 if column.kind is ValueType.MONEY else NUMBER_UNITS
+    return _total(column, lambda total, count: float(total) / (float(count) * units) if count else None)
+
+
+def _extreme(choose: Callable[[Any, Any], Any]) -> Callable[[Column], Running]:
+    def of(column: Column) -> Running:
+        def begin() -> tuple[Callable[[Row], None], Callable[[], Any]]:
+            there: list[Any] = []
+
+            def add(row: Row) -> None:
+                there[:] = [choose(row[column.name], there[0]) if there else row[column.name]]
+
+            return add, lambda: there[0] if there else None
+
+        return begin
+
+    return of
+
+
+def _distinct(column: Column) -> Running:
+    return _different(column.name, float)
+
+
+def _different(name: str, number_of: Callable[[int], float]) -> Running:
+    def begin() -> tuple[Callable[[Row], None], Callable[[], Any]]:
+        there: set[Any] = set()
+        return lambda row: there.add(row[name]), lambda: number_of(len(there))
+
+    return begin
+
+
+_RUNNING: Mapping[type[Window], Callable[[Any], Running]] = {
+    Count: _count,
+    Sum: _sum,
+    Mean: _mean,
+    Least: _extreme(min),
+    Most: _extreme(max),
+    Distinct: _distinct,
+}
+
+
+def plain_pattern_steps(pattern: Any, units: int) -> StepsOf:
+    """Give the steps of a pattern; *units* are the base currency's minor units to one.
+
+    Raises:
+        NoPlainFormError: it has none, so that columns must be asked.
+    """
+    known = _PATTERNS.get(type(pattern))
+    if known is None:
+        raise NoPlainFormError(type(pattern).__name__)
+    return known(pattern, units)
+
+
+def _where_found(steps: StepsOf) -> StepsOf:
+    """Leave out what is not found now: it can only lose what it has."""
+    return lambda facts, values, now: steps(facts, values, now) if now is not None and now > 0 else []
+
+
+def _sums(judge: Callable[[int, int], float], outside: Callable[[Row], bool] | None = None) -> Running:
+    """Run a count, or a sum of what is *outside*, beside the sum of all; and judge the two."""
+
+    def begin() -> tuple[Callable[[Row], None], Callable[[], Any]]:
+        first, total = 0, 0
+
+        def add(row: Row) -> None:
+            nonlocal first, total
+            first += 1 if outside is None else row[AMOUNT] if outside(row) else 0
+            total += row[AMOUNT]
+
+        return add, lambda: judge(first, total)
+
+    return begin
+
+
+def _structuring(pattern: Structuring, units: int) -> StepsOf:
+    chosen, number_of = patterns.suspect_deposits(pattern, units)
+    running = _sums(number_of)
+    return _where_found(lambda facts, _values, _now: stepwise(chosen(facts), pattern.over, facts.as_of, running))
+
+
+def _fan(pattern: Fan, _units: int) -> StepsOf:
+    chosen = patterns.fanned(pattern)
+    running = _different(pattern.counterparty, lambda count: float(count) if count >= pattern.at_least else 0.0)
+    return _where_found(lambda facts, _values, _now: stepwise(chosen(facts), pattern.over, facts.as_of, running))
+
+
+def _volume(pattern: VolumeDeviation, units: int) -> StepsOf:
+    chosen, declared_by, number_of = patterns.turnover_beside_declared(pattern, units)
+
+    def steps(facts: SingleFacts, values: Row, _now: Any) -> Steps:
+        declared = declared_by(values)
+        assert declared is not None  # or it would not be found
+        running = _sums(lambda _, turnover: number_of(turnover, declared))
+        return stepwise(chosen(facts), pattern.over, facts.as_of, running)
+
+    return _where_found(steps)
+
+
+def _purpose(pattern: PurposeDeviation, _units: int) -> StepsOf:
+    chosen, words_of, number_of = patterns.with_purpose(pattern)
+
+    def steps(facts: SingleFacts, values: Row, now: Any) -> Steps:
+        words = words_of(values)
+        running = _sums(number_of, lambda row: row[pattern.transaction_field] not in words)
+        return [] if now is None else stepwise(chosen(facts), pattern.over, facts.as_of, running)
+
+    return steps
+
+
+def _dormancy(pattern: DormantThenActive, _units: int) -> StepsOf:
+    """As the window's first leaves, it is the last one before, and the next one is the first."""
+    chosen, number_of = patterns.active_rows(pattern)
+
+    def steps(facts: SingleFacts, _values: Row, _now: Any) -> Steps:
+        rows, found, newer = chosen(facts), list[tuple[int, Any]](), None
+        for count, row in enumerate(reversed(rows)):
+            if row[TIME] != newer:
+                number = 0.0 if newer is None else number_of(count, newer, row[TIME])
+                found.append((leaves_at(row[TIME], pattern.active, facts.as_of), number))
+                newer = row[TIME]
+        return found
+
+    return steps
+
+
+def _velocity(pattern: Velocity, _units: int) -> StepsOf:
+    """Until the last of the busiest 24 hours loses a transaction, the largest count stays what it is."""
+    look = patterns.busiest(pattern)
+
+    def steps(facts: SingleFacts, _values: Row, _now: Any) -> Steps:
+        most, _latest, begun = look(facts)
+        return [(leaves_at(begun, pattern.over, facts.as_of), None)] if most > 0 else []
+
+    return _where_found(steps)
+
+
+def _pass_through(pattern: PassThrough, units: int) -> StepsOf:
+    """Until a deposit leaves from which something went out, what was laid to the others stays where it is."""
+    lay_out = patterns.laid_out(pattern, units)
+
+    def steps(facts: SingleFacts, _values: Row, _now: Any) -> Steps:
+        first = next((each.time for each in lay_out(facts) if each.needed > 0 and each.passed > 0), None)
+        return [] if first is None else [(leaves_at(first, pattern.over, facts.as_of), None)]
+
+    return steps
+
+
+_PATTERNS: Mapping[type[LanguageModel], Callable[[Any, int], StepsOf]] = {
+    Structuring: _structuring,
+    Velocity: _velocity,
+    PassThrough: _pass_through,
+    VolumeDeviation: _volume,
+    PurposeDeviation: _purpose,
+    DormantThenActive: _dormancy,
+    Fan: _fan,
+}
