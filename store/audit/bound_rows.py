@@ -56,7 +56,7 @@ class BoundTable:
         """Name and hash rows, each given as its salt and its columns; the hash is None without a salt."""
         places = [self.columns.index(column) for column in self.named_by]
         for salt, *values in rows:
-            name = ".".join([str(values[place]) for place in places])
+            name = ".".join([str(values[place] or 0) for place in places])  # a link may lead to no entity: 0
             yield name, None if salt is None else row_digest(str(salt), values)
 
     @property
@@ -92,6 +92,14 @@ _ALL = (
         organisation=_OF_ENTITY,
     ),
     BoundTable(
+        name="links",
+        columns=(
+            "id", "organisation_id", "type_id", "entity_id", "link", "other_id", "thing", "from_us", "until_us",
+            "recorded_us", "set_by",
+        ),
+        entities=("entity_id", "other_id"),
+    ),
+    BoundTable(
         name="challenges",
         columns=(
             "id", "organisation_id", "entity_id", "number", "words", "received_us", "opened_us", "opened_by", "due_us",
@@ -119,6 +127,7 @@ _ALL = (
         name="entity_types",
         columns=(
             "id", "organisation_id", "name", "fields", "transaction_fields", "case_fields", "created_us", "purposes",
+            "links",
         ),
         entities=(),
     ),

@@ -14,7 +14,7 @@ from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session
 from fivefold.domain.canonical import canonical_json
 from fivefold.store.accounts.idempotency import forget_answers
 from fivefold.store.audit.history import new_salt
-from fivefold.store.ingest import ownerships
+from fivefold.store.ingest import links, ownerships
 from fivefold.store.ingest.entities import subjects
 from fivefold.store.levels.assessment_queue import Subject
 from fivefold.store.rulesets.backtests import forget_entities
@@ -26,6 +26,7 @@ from fivefold.store.tables.entities import (
     Correction,
     Entity,
     EntityType,
+    Link,
     Ownership,
     Record,
     Screening,
@@ -73,6 +74,9 @@ ACTIVITY: tuple[tuple[InstrumentedAttribute[Any], InstrumentedAttribute[Any]], .
     (Screening.recorded_us, Screening.entity_id),
     (Ownership.from_us, Ownership.owner_id),
     (Ownership.until_us, Ownership.owner_id),
+    (Link.from_us, Link.entity_id),
+    (Link.until_us, Link.entity_id),
+    (Link.recorded_us, Link.entity_id),
     (Record.opened_us, Record.entity_id),
     (Record.closed_us, Record.entity_id),
     (OverrideRow.requested_us, OverrideRow.entity_id),
@@ -172,6 +176,7 @@ def erase(session: Session, entities: Sequence[Entity], now_us: int) -> list[int
         entity.erased_us, entity.salt = now_us, new_salt()  # former digests say nothing any more
     session.flush()  # the triggers that guard history check `erased_us`
     ownerships.forget(session, ids)
+    links.forget(session, ids)
     for table in _DELETED:
         session.execute(delete(table).where(among(session, _of(table), ids)), execution_options=_UNSEEN)
     for table, emptied in _EMPTIED:

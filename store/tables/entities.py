@@ -36,6 +36,8 @@ _ORGANISATION = "organisations.id"
 _WORD = String(100)
 _IS_SETTLED = text("settled_batch IS NOT NULL")
 _IS_ERASED = text("erased_us IS NOT NULL")
+_TO_ENTITY = text("other_id IS NOT NULL")
+_TO_THING = text("thing IS NOT NULL")
 COUNTS_FROM = "CASE WHEN recorded_us < known_us THEN recorded_us ELSE known_us END"
 """From when a correction counts: none is known after it was recorded, unless a clock was ahead and was mended."""
 MOST_WORD = 40
@@ -81,6 +83,7 @@ class EntityType(Base):
 
     Attributes:
         purposes: what the data were gathered for, as rulesets say it; None where nothing was said.
+        links: the kinds of links between entities of the type, by name; None where there are none.
     """
 
     __tablename__ = "entity_types"
@@ -94,6 +97,7 @@ class EntityType(Base):
     case_fields: Mapped[dict[str, Any]] = mapped_column(JSONText())
     created_us: Mapped[int] = mapped_column(BigInteger)
     purposes: Mapped[dict[str, Any] | None] = mapped_column(JSONText())
+    links: Mapped[dict[str, Any] | None] = mapped_column(JSONText())
     salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 
@@ -143,6 +147,41 @@ class Ownership(Base):
     owner_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY), index=True)
     from_us: Mapped[int | None] = mapped_column(BigInteger)
     until_us: Mapped[int | None] = mapped_column(BigInteger)
+    salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
+
+
+class Link(Base):
+    """That an entity is linked to another one of its type, or to something that it shares, for a time.
+
+    Of the same two no two times overlap. One whose end is its beginning never was. Without `other_id` and `thing` it is
+    known that there is no such link.
+
+    Attributes:
+        link: the type of link, as the type of entity declares it.
+        other_id: to whom a directed link leads.
+        thing: what is shared, which is no entity.
+        from_us: None where it always was.
+        until_us: the first moment at which it is there no more; None where there is no end.
+    """
+
+    __tablename__ = "links"
+    __table_args__ = (
+        Index("ix_links_entity_id_link", "entity_id", "link"),
+        Index("ix_links_other_id_link", "other_id", "link", sqlite_where=_TO_ENTITY, postgresql_where=_TO_ENTITY),
+        Index("ix_links_thing", "type_id", "link", "thing", sqlite_where=_TO_THING, postgresql_where=_TO_THING),
+    )
+
+    id: Mapped[int] = mapped_column(BIG, primary_key=True)
+    organisation_id: Mapped[int] = mapped_column(ForeignKey(_ORGANISATION))
+    type_id: Mapped[int] = mapped_column(ForeignKey("entity_types.id"))
+    entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY))
+    link: Mapped[str] = mapped_column(_WORD)
+    other_id: Mapped[int | None] = mapped_column(ForeignKey(_ENTITY))
+    thing: Mapped[str | None] = mapped_column(Text)
+    from_us: Mapped[int | None] = mapped_column(BigInteger)
+    until_us: Mapped[int | None] = mapped_column(BigInteger)
+    recorded_us: Mapped[int] = mapped_column(BigInteger)
+    set_by: Mapped[str] = mapped_column(Text)
     salt: Mapped[str | None] = mapped_column(String(SALT_CHARACTERS), default=new_salt)
 
 

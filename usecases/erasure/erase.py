@@ -27,14 +27,14 @@ from fivefold.store.audit import history_reading
 from fivefold.store.audit.bound_rows import digests, joined
 from fivefold.store.audit.log import erase_values
 from fivefold.store.evidence import erasure as erasing
-from fivefold.store.ingest.entities import entity_named
-from fivefold.store.levels import assessment_queue as due
+from fivefold.store.ingest.entities import entity_named, subject_of
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.sql.database import writing
 from fivefold.store.tables.accounts import Organisation
 from fivefold.store.tables.entities import Entity
 from fivefold.usecases.audit import record as audit
 from fivefold.usecases.audit.history import ranges_text
+from fivefold.usecases.levels.groups.reach import mark_linked, reached_by
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 
@@ -237,8 +237,9 @@ def _erase(session: Session, context: Context, entities: Sequence[Entity], now: 
     ids = tuple(entity.id for entity in entities)
     about = erasing.entries_about(session, context.organisation_id, ids)
     batches = history_reading.batches_of(session, ids)
+    linked = reached_by(session, [subject_of(entity) for entity in entities], now)  # before their links go
     proposals = erasing.erase(session, entities, now)
-    due.mark(session, owners, Reason.ATTRIBUTE, now)
+    mark_linked(session, owners, Reason.ATTRIBUTE, now, before=linked)
     numbers = sorted({*about, *_seal_again(session, context, batches)})
     entries = erase_values(session, context.organisation_id, numbers, now)
     context.record(

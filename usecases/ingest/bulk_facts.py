@@ -83,7 +83,9 @@ def put_tags(context: Context, type_name: str, rows: Sequence[TagRow]) -> RowCou
     """
     now = context.now()
     problems = [problem for number, row in enumerate(rows) for problem in _problems_of_tag(number, row, now)]
-    problems += _twice(rows, "tag", lambda row: (row.external_id, row.tag, row.from_us), lambda row: row.until_us)
+    problems += repeated_otherwise(
+        rows, "tag", lambda row: (row.external_id, row.tag, row.from_us), lambda row: row.until_us
+    )
     with context.writing() as session:
         entities = _require_entities(session, context, type_name, rows, problems)
         lock_entities(session, entities.numbers.values())
@@ -155,7 +157,7 @@ def put_records(
     """Open, change or close cases or alerts, known by their numbers; errors are those of `put_tags`."""
     now = context.now()
     problems = [problem for number, row in enumerate(rows) for problem in _problems_of_record(number, row, now)]
-    problems += _twice(rows, "number", lambda row: row.given.external_id, lambda row: row)
+    problems += repeated_otherwise(rows, "number", lambda row: row.given.external_id, lambda row: row)
     with context.writing() as session:
         declared = FIELDS.validate_python(type_named(session, context.organisation_id, type_name).case_fields)
         problems += problems_of_fields([row.given.fields for row in rows], declared)
@@ -295,7 +297,9 @@ def _moment(values: Sequence[Any]) -> int:
     return int(opened if closed is None else closed)
 
 
-def _twice(rows: Sequence[Any], field: str, name: Callable[[Any], Any], content: Callable[[Any], Any]) -> list[Problem]:
+def repeated_otherwise(
+    rows: Sequence[Any], field: str, name: Callable[[Any], Any], content: Callable[[Any], Any]
+) -> list[Problem]:
     """Name rows that stand for the same thing as an earlier one, with other content."""
     first: dict[Any, Any] = {}
     return [

@@ -30,6 +30,7 @@ from fivefold.store.sql.bulk import write_rows
 from fivefold.store.tables.entities import Attributes, Entity, EntityType
 from fivefold.usecases.audit import record as audit
 from fivefold.usecases.ingest.ownerships import OwnersChanged, OwnersRow, change_owners, find_owners, rows_with_owners
+from fivefold.usecases.levels.groups.reach import mark_linked
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import FIELDS, EntityRow, problems_of_new_names, refuse_bad_rows
 
@@ -85,7 +86,7 @@ def put_entities(context: Context, type_name: str, rows: Sequence[EntityRow]) ->
         priority = BULK if len(rows) > AT_ONCE else EVENT
         record_activity(session, owned.owners | owned.spans.keys(), now)
         due.mark(session, added_ids, Reason.NEW, now, priority)
-        due.mark(session, [*changed, *subjects(session, owned.owners)], Reason.ATTRIBUTE, now, priority)
+        mark_linked(session, [*changed, *subjects(session, owned.owners)], Reason.ATTRIBUTE, now, priority)
         counts = RowCounts(len(added_ids), len(changed), len(rows) - len(added_ids) - len(changed))
         if added_ids or changed:
             before = attributes.get(changed[0].entity_id, (0, {}))[1] if changed else {}
@@ -124,7 +125,7 @@ def put_owners(context: Context, type_name: str, rows: Sequence[OwnersRow]) -> R
         priority = BULK if len(rows) > AT_ONCE else EVENT
         concerned = subjects(session, owned.owners | owned.spans.keys())
         record_activity(session, (one.entity_id for one in concerned), now)
-        due.mark(session, concerned, Reason.ATTRIBUTE, now, priority)
+        mark_linked(session, concerned, Reason.ATTRIBUTE, now, priority)
         counts = RowCounts(owned.new, owned.changed, len(rows) - owned.new - owned.changed)
         if owned.spans:
             sealed = digests(session, "ownerships", owned.written)

@@ -1,4 +1,4 @@
-"""A fact about an account concerns its owners: they become due with it. Nothing owns itself through others."""
+"""A fact about an account concerns its owners, and who is linked to them: all become due. Nothing owns itself."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -10,8 +10,8 @@ from fivefold.features.reading.columns import short_text
 from fivefold.store.ingest.entities import subjects
 from fivefold.store.ingest.facts import entity_name
 from fivefold.store.ingest.ownerships import owner_numbers, owners_above
-from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import EVENT, Reason, Subject
+from fivefold.usecases.levels.groups.reach import mark_linked
 
 MOST_NAMED = 10
 """Of a longer circle of owners so many are named."""
@@ -28,17 +28,17 @@ class NewOwner(NamedTuple):
 def mark_with_owners(
     session: Session, concerned: Iterable[Subject], reason: Reason, due_us: int, priority: int = EVENT
 ) -> None:
-    """Mark entities due, and those who own them or did: the fact may be of their time.
+    """Mark entities due, who owns them or did, as the fact may be of that time, and those in whose groups they are.
 
-    A call that gives an entity another owner marks it too. So either that is done by the time that our own mark is set,
-    and the present owner is found and marked as well; or it waits for us, and marks the new owner after us.
+    A call that gives an entity another owner or link marks it too. So either that is done by the time that our own mark
+    is set, and whom it leads to is found and marked as well; or it waits for us, and marks them after us.
     """
     marked = {subject.entity_id: subject for subject in concerned}
-    new_owners = owner_numbers(session, marked) - marked.keys()
-    due.mark(session, [*marked.values(), *subjects(session, new_owners)], reason, due_us, priority)
-    later = owner_numbers(session, marked) - new_owners - marked.keys()
-    if later:
-        due.mark(session, subjects(session, later), reason, due_us, priority)
+    new_owners = subjects(session, owner_numbers(session, marked) - marked.keys())
+    mark_linked(session, [*marked.values(), *new_owners], reason, due_us, priority)
+    later_owners = owner_numbers(session, marked) - {owner.entity_id for owner in new_owners} - marked.keys()
+    if later_owners:
+        mark_linked(session, subjects(session, later_owners), reason, due_us, priority)
 
 
 def refuse_cycles(

@@ -19,6 +19,7 @@ from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.rulesets.rulesets import active_versions, families_of_versions
 from fivefold.store.sql import clocks
 from fivefold.store.tables.rulesets import RulesetVersion
+from fivefold.usecases.levels.groups.links import LinkedEntities, read_linked
 from fivefold.usecases.levels.portfolio import (
     coming_corrections,
     count_rows,
@@ -34,11 +35,17 @@ from fivefold.usecases.levels.value_scores import EntityScorer, EntityScores
 def rows_to_read(
     session: Session, organisation_id: int, type_id: int, ids: Sequence[int], now_us: int, valuer: EntityScorer | None
 ) -> dict[int, int]:
-    """Count by entity the transactions that an assessment would read, about; without those who have none."""
+    """Count by entity the transactions that an assessment would read, about; without those who have none.
+
+    Those of whom it is linked to are counted for it, and each of these as one more.
+    """
     rulesets = [analyse_canonical(version.canonical) for version in active_versions(session, organisation_id, type_id)]
     if valuer is None and not _reads_transactions(rulesets):
         return {}
-    return count_rows(session, loading.owned(session, ids), now_us, _look_back(rulesets, valuer))
+    back, linked = _look_back(rulesets, valuer), read_linked(session, type_id, ids, rulesets, now_us)
+    if linked is None:
+        return count_rows(session, loading.owned(session, ids), now_us, back)
+    return linked.summed(count_rows(session, loading.owned(session, linked.everyone()), now_us, back))
 
 
 def _reads_transactions(rulesets: Sequence[AnalysedRuleset]) -> bool:
@@ -157,16 +164,18 @@ def _assess_at(
     versions = active_versions(session, organisation_id, type_id)
     rulesets = [analyse_canonical(version.canonical) for version in versions]
     read = {part for ruleset in rulesets for part in parts_of(ruleset)}
+    linked = read_linked(session, type_id, ids, rulesets, as_of)
     stored = to_come = None
     summaries: tuple[pl.DataFrame, ...] = ()
     if valuer is not None or _reads_transactions(rulesets):
-        whose = loading.owned(session, ids)
+        whose = loading.owned(session, ids if linked is None else linked.everyone())
         back = _look_back(rulesets, valuer)
         for_value = back is None or "indicators" in read or bool(back.summary)
         stored, summary = transactions_for(session, whose, as_of, for_value=for_value, back=back)
         summaries = () if summary is None else (summary,)
         to_come = coming_corrections(session, whose, as_of)
-    values = None if valuer is None or stored is None else valuer.values_of(session, ids, stored, as_of)
+    own = stored if linked is None or stored is None else _those(stored, ids)
+    values = None if valuer is None or own is None else valuer.values_of(session, ids, own, as_of)
     portfolio = read_stored_portfolio(
         session,
         organisation_id,
@@ -176,6 +185,7 @@ def _assess_at(
         as_of,
         stored=stored,
         values=None if values is None else values.frame,
+        linked=linked,
     )
     entity_ids = sorted(int(entity) for entity in portfolio.entities[ENTITY])
     before = {row["entity"]: row for row in standing.iter_rows(named=True)}
@@ -185,7 +195,7 @@ def _assess_at(
         before=before,
         overrides=live,
         reasons=reasons,
-        dated=_dated_after(portfolio, (stored, to_come), as_of),
+        dated=_first_of_group(_dated_after(portfolio, (stored, to_come), as_of), linked),
     )
     records: list[AssessmentRecord] = []
     decided_before = _decided_before(session, versions, standing)
@@ -314,6 +324,17 @@ def _dated_after(portfolio: Portfolio, moments: Sequence[pl.DataFrame | None], a
         return {}
     first = pl.concat(dated).filter(pl.col("at") > as_of).group_by("entity").agg(pl.col("at").min())
     return dict(first.iter_rows())
+
+
+def _first_of_group(dated: Mapping[int, int], linked: LinkedEntities | None) -> Mapping[int, int]:
+    """Let what is dated of somebody count for those who are linked to them as well."""
+    if linked is None:
+        return dated
+    firsts = {
+        entity: min((dated[one] for one in (entity, *members) if one in dated), default=None)
+        for entity, members in linked.members.items()
+    }
+    return {entity: first for entity, first in firsts.items() if first is not None}
 
 
 _MOMENTS: Mapping[str, Sequence[str]] = {

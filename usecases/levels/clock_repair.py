@@ -13,12 +13,12 @@ from sqlalchemy import Engine
 from fivefold.domain.clock import day_text, now_microseconds
 from fivefold.domain.errors import ConfigError
 from fivefold.store.audit.chain import digest_of
-from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels import future_rows as ahead
 from fivefold.store.levels.assessment_queue import BULK, Reason, Subject
 from fivefold.store.levels.future_rows import FutureRows
 from fivefold.store.sql.clocks import database_now_us, latest_us
 from fivefold.store.sql.database import reading, writing
+from fivefold.usecases.levels.groups.reach import mark_linked
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import record
 
@@ -98,7 +98,7 @@ def _part(engine: Engine, organisation_id: int, moments: tuple[int, int], actor:
             return 0
         ids = [subject.entity_id for subject in subjects]
         marked = [Subject(*subject[:3]) for subject in subjects if not subject.erased]
-        due.mark(session, marked, Reason.CLOCK, now, BULK)
+        mark_linked(session, marked, Reason.CLOCK, now, BULK)
         facts, digests = ahead.redate_facts(session, ids, latest, now)
         stands = ahead.restore_levels(session, ids, latest, now)
         mended = {

@@ -15,12 +15,14 @@ from sqlalchemy.orm import Session
 from fivefold.domain.errors import ConflictError, InvalidRulesetError
 from fivefold.store.accounts.organisation import levels_of, settings_row
 from fivefold.store.ingest import facts
+from fivefold.store.ingest.entities import subjects
 from fivefold.store.ingest.ownerships import owner_numbers
 from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.rulesets.proposals import needs_two_people
 from fivefold.store.tables.entities import Entity, EntityType, Record
 from fivefold.usecases.accounts.second_person import has_sole_operator, is_member
 from fivefold.usecases.levels.assess import RulesLevel, levels_by_rules
+from fivefold.usecases.levels.groups.reach import reached_by
 from fivefold.usecases.shared.actors import Actor
 
 HOW = (
@@ -50,7 +52,7 @@ class Fall:
     Attributes:
         before: level, floor and hard floor by the rules, without the change: names, empty for none.
         after: the same with it; None where it cannot be computed.
-        through: the entities that the change is about: itself, or what it owns.
+        through: the entities that the change is about: itself, what it owns, or whom it is linked to.
     """
 
     entity_type: str
@@ -91,12 +93,12 @@ class LoweringGuard:
     """
 
     def __init__(self, session: Session, actor: Actor, part: str, about: Mapping[int, Concern], now_us: int) -> None:
-        """Look at those who were ever assessed, and at who owns them.
+        """Look at those who were ever assessed, at who owns them, and at those in whose groups they are.
 
         Args:
             session: in the transaction of the change.
             actor: who makes it.
-            part: of what is known: tags, screenings, cases or alerts.
+            part: of what is known: tags, screenings, cases, alerts or links.
             about: whom it is about, by their numbers.
             now_us: the present, microseconds.
         """
@@ -135,7 +137,10 @@ class LoweringGuard:
             raise WouldLowerError(falls)
 
     def _concerned(self, about: Mapping[int, Concern], now_us: int) -> dict[int, Concern]:
-        """Add the owners; leave out entities that were never assessed: they have no level that could fall."""
+        """Add the owners, and who is linked; leave out who was never assessed: they have no level that could fall.
+
+        Where so many are linked that everybody of the type is marked, none of them is looked at.
+        """
         owners = owner_numbers(self._session, about)
         self._through = {entity: {entity} for entity in about}
         concerns = dict(about)
@@ -147,6 +152,12 @@ class LoweringGuard:
                     max(other.at_us for other in others), any(other.takes_back for other in others)
                 )
                 self._through.setdefault(owner, set()).add(owned)
+        everyone = subjects(self._session, concerns)
+        for linked in reached_by(self._session, everyone, now_us).others:
+            concerns[linked] = Concern(
+                max(other.at_us for other in about.values()), any(other.takes_back for other in about.values())
+            )
+            self._through[linked] = set(about)
         standing = loading.current_levels(self._session, sorted(concerns))
         last = dict(standing.select("entity", "assessed_us").iter_rows())
         return {

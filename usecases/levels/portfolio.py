@@ -4,7 +4,7 @@ A transaction has the content of its newest correction by then; one that was rev
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -26,6 +26,7 @@ from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.levels.summaries import summaries, summary_transactions
 from fivefold.store.tables.entities import EntityType
 from fivefold.usecases.accounts.lists import named_lists
+from fivefold.usecases.levels.groups.links import LinkedEntities, read_linked
 from fivefold.usecases.shared.entity_checks import FIELDS
 from fivefold.usecases.shared.rates import rates_for
 
@@ -92,6 +93,7 @@ def read_stored_portfolio(
     *,
     stored: pl.DataFrame | None = None,
     values: pl.DataFrame | None = None,
+    linked: LinkedEntities | None = None,
     earlier: bool = False,
 ) -> Portfolio:
     """Read everything that any of the rulesets reads; `entity_id` is an entity's number, as text.
@@ -105,12 +107,14 @@ def read_stored_portfolio(
         as_of_us: the moment; later facts are read too, and the engine leaves them aside.
         stored: `read_transactions` them, where those were read already, with all that the rulesets need.
         values: what the value model says now, instead of what it said last.
+        linked: whom they are linked to, where that was read already.
         earlier: it is assessed as of moments before *as_of_us* too, whose windows open earlier.
     """
     parts = {part for analysed in rulesets for part in parts_of(analysed)}
     whose = (organisation_id, type_id, entity_ids)
     back = None if earlier else LookBack.of(rulesets)
-    return read_parts(session, *whose, parts, as_of_us, back=back, stored=stored, values=values)
+    linked = linked or read_linked(session, type_id, entity_ids, rulesets, as_of_us, earlier=earlier)
+    return read_parts(session, *whose, parts, as_of_us, back=back, stored=stored, values=values, linked=linked)
 
 
 def read_parts(
@@ -126,17 +130,20 @@ def read_parts(
     values: pl.DataFrame | None = None,
     rates: RateTable | None = None,
     lists: bool = True,
+    linked: LinkedEntities | None = None,
 ) -> Portfolio:
     """Read the entities and some *parts* of what is known of them, and the named lists unless nothing names one.
 
-    *back* is that of `read_transactions`. The *rates* are read too where they are not given. The other arguments are
-    those of `read_stored_portfolio`.
+    Of those *linked* the same parts are read, but for indicators and values, which no group asks for. *back* is that of
+    `read_transactions`. The *rates* are read too where they are not given. The other arguments are those of
+    `read_stored_portfolio`.
     """
+    everyone = entity_ids if linked is None else linked.everyone()
     kind = session.get_one(EntityType, type_id)
     if rates is None:
         day = from_microseconds(as_of_us).date()
         rates = rates_for(session, organisation_id, base_currency_of(session, organisation_id), day)
-    whose = loading.owned(session, entity_ids) if parts & {"transactions", "cases", "alerts", "indicators"} else None
+    whose = loading.owned(session, everyone) if parts & {"transactions", "cases", "alerts", "indicators"} else None
     read: dict[str, Any] = {}
     if whose is not None and parts & {"transactions", "indicators"}:
         if stored is None:
@@ -146,25 +153,26 @@ def read_parts(
             mixed = _mixed(session, whose, "transaction_fields", declared)
             read["transactions"] = transactions_frame(stored, declared, mixed=mixed)
         if "indicators" in parts:
-            read["indicators"] = _indicators(stored, rates, as_of_us)
+            read["indicators"] = _indicators(stored.filter(pl.col("entity").is_in(list(entity_ids))), rates, as_of_us)
     for part in parts & {"cases", "alerts"}:
         assert whose is not None
         declared = FIELDS.validate_python(kind.case_fields)
         mixed = _mixed(session, whose, "case_fields", declared)
         read[part] = _records(session, part.removesuffix("s"), whose, declared, mixed=mixed)
-    if "tags" in parts:
-        read["tags"] = _tags(session, entity_ids)
-    if "screenings" in parts:
-        read["screenings"] = _screenings(session, entity_ids)
+    for part in parts & _OF_EVERYONE.keys():
+        read[part] = _OF_EVERYONE[part](session, everyone)
     if "values" in parts:
         read["values"] = values if values is not None else _values(session, entity_ids)
-    entities = _entities(session, entity_ids, FIELDS.validate_python(kind.fields))
-    return Portfolio(entities, rates, **read, lists=named_lists(session, organisation_id) if lists else {}, stored=True)
+    read["entities"] = _entities(session, entity_ids, FIELDS.validate_python(kind.fields))
+    if linked is not None:
+        read["links"] = linked.links
+        read["everyone"] = _entities(session, everyone, FIELDS.validate_python(kind.fields))
+    return Portfolio(rates=rates, lists=named_lists(session, organisation_id) if lists else {}, stored=True, **read)
 
 
 def parts_of(analysed: Analysed[Any]) -> set[str]:
-    """Name the parts of a portfolio that a ruleset or a policy reads, beside the entities."""
-    return {part for input_ in Needs.of(analysed).everything() if (part := part_of(input_)) is not None}
+    """Name the parts of a portfolio that a ruleset or a policy reads, of those linked too, beside the entities."""
+    return {part for input_ in Needs.of(analysed).facts if (part := part_of(input_)) is not None}
 
 
 def read_transactions(
@@ -384,6 +392,12 @@ def _screenings(session: Session, entity_ids: Sequence[int]) -> pl.DataFrame:
     return loading.screenings(session, entity_ids).select(
         entity_text(), "screening", pl.col("found") == 1, pl.col("at_us").cast(pl.Datetime("us")).alias("at")
     )
+
+
+_OF_EVERYONE: Mapping[str, Callable[[Session, Sequence[int]], pl.DataFrame]] = {
+    "tags": _tags,
+    "screenings": _screenings,
+}
 
 
 def _values(session: Session, entity_ids: Sequence[int]) -> pl.DataFrame:

@@ -136,7 +136,7 @@ class Links:
         ends = self._of_type(group.by)
         later: list[int] = []
         for one in self.found(entity, as_of, group, declared).looked:
-            for side in (ends.forward, ends.backward):
+            for side in _sides(ends, group, declared):
                 later += [at for link in side.get(one, ()) for at in link.after(as_of)]
             if declared.kind == "shared":
                 things = {link.leads for link in ends.forward.get(one, ()) if link.leads is not None}
@@ -165,6 +165,14 @@ def _moments(frame: pl.DataFrame, name: str) -> tuple[list[int | None], list[boo
         return [None] * len(frame), [False] * len(frame)
     moments, wrong = read_field(frame[name], "date")
     return moments.to_list(), [False] * len(frame) if wrong is None else wrong.is_not_null().to_list()
+
+
+def _sides(ends: _Ends, group: Group, declared: LinkType) -> list[Mapping[str, list[_Link]]]:
+    """Give the links that a group follows, by where it comes from."""
+    if declared.kind == "shared":
+        return [ends.forward]
+    ways = ((ends.forward, ("to", "both")), (ends.backward, ("from", "both")))
+    return [side for side, those in ways if group.way in those]
 
 
 @dataclass(frozen=True)
@@ -210,22 +218,14 @@ class _Search:
             return ""
         is_told = all(
             any(link.begins is None or link.begins <= self.as_of for link in side.get(entity, ()))
-            for side in self._sides()
+            for side in _sides(self.ends, self.group, self.declared)
         )
         return "" if is_told else NOTHING_KNOWN
 
-    def _sides(self) -> list[Mapping[str, list[_Link]]]:
-        if self.declared.kind == "shared":
-            return [self.ends.forward]
-        return [
-            side
-            for side, ways in ((self.ends.forward, ("to", "both")), (self.ends.backward, ("from", "both")))
-            if self.group.way in ways
-        ]
-
     def _lead_from(self, entity: str) -> Iterator[str]:
         """Give each to which a link leads directly, once: of what is shared that, and not with whom."""
-        links = (link for side in self._sides() for link in side.get(entity, ()) if link.holds(self.as_of))
+        sides = _sides(self.ends, self.group, self.declared)
+        links = (link for side in sides for link in side.get(entity, ()) if link.holds(self.as_of))
         yield from dict.fromkeys(link.leads for link in links if link.leads is not None)
 
     def _others(self, entity: str) -> Iterator[str | None]:

@@ -100,6 +100,11 @@ _IS_ERASED = {
 """What tells, of a table's row, that the entity is erased; of the others their `entity_id` does."""
 
 
+LINK_IS_ERASED = "EXISTS (SELECT 1 FROM entities WHERE id IN (OLD.entity_id, OLD.other_id) AND erased_us IS NOT NULL)"
+"""What tells of a link that one of its ends is erased."""
+_UNLESS_ERASED = "is history, ", " is refused unless the entity is erased"
+
+
 def create() -> None:
     """Create the triggers, and on PostgreSQL the functions that they run."""
     if _on_postgresql():
@@ -130,8 +135,7 @@ def _prepare_postgresql() -> None:
     """Create the functions, since conditions of triggers cannot ask other tables; and take rights from everybody."""
     _create_function("audit_refuse", "FALSE", "is append-only, ", " is refused")
     for name, is_erased in {"history": _ENTITY_IS_ERASED, **_IS_ERASED}.items():
-        said = "is history, ", " is refused unless the entity is erased"
-        _create_function(f"{name}_refuse_unless_erased", is_erased, *said)
+        _create_function(f"{name}_refuse_unless_erased", is_erased, *_UNLESS_ERASED)
     op.execute("REVOKE UPDATE, DELETE, TRUNCATE ON audit_entries FROM PUBLIC")
     for table in ("audit_values", "audit_heads"):
         op.execute(f"REVOKE DELETE, TRUNCATE ON {table} FROM PUBLIC")
@@ -193,17 +197,22 @@ def refuse(table: str, statement: str, when: str = "TRUE", of: Iterable[str] = (
     op.execute(f"CREATE TRIGGER {name} BEFORE {what} ON {table} FOR EACH {rows} EXECUTE FUNCTION audit_refuse()")
 
 
-def refuse_unless_erased(table: str, statement: str, when: str = "TRUE") -> None:
-    """Refuse a statement for rows of a condition whose entity is not marked as erased."""
+def refuse_unless_erased(table: str, statement: str, when: str = "TRUE", is_erased: str | None = None) -> None:
+    """Refuse a statement for rows of a condition whose entity is not marked as erased.
+
+    *is_erased* tells that of a table that came later, whose `entity_id` alone does not.
+    """
     name = f"{table}_erased_{statement.lower()}"
     if not _on_postgresql():
-        is_erased = _IS_ERASED.get(table, _ENTITY_IS_ERASED)
+        is_erased = is_erased or _IS_ERASED.get(table, _ENTITY_IS_ERASED)
         op.execute(
             f"CREATE TRIGGER {name} BEFORE {statement} ON {table} WHEN ({when}) AND NOT ({is_erased})"
             f" BEGIN SELECT RAISE(ABORT, '{table} is history, {statement} is refused unless the entity is erased'); END"
         )
         return
-    function = f"{table if table in _IS_ERASED else 'history'}_refuse_unless_erased"
+    if is_erased is not None:
+        _create_function(f"{table}_refuse_unless_erased", is_erased, *_UNLESS_ERASED)
+    function = f"{table if is_erased is not None or table in _IS_ERASED else 'history'}_refuse_unless_erased"
     rows = "" if when == "TRUE" else f" WHEN ({when})"
     op.execute(f"CREATE TRIGGER {name} BEFORE {statement} ON {table} FOR EACH ROW{rows} EXECUTE FUNCTION {function}()")
     if statement == "DELETE":

@@ -1,0 +1,155 @@
+"""Links between entities: by which end they are found, and what changes of them. Begins and ends no transaction."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+import polars as pl
+from sqlalchemy import case, delete, or_, select, update
+from sqlalchemy.orm import Session, aliased
+
+from fivefold.domain.paging import Page, Part
+from fivefold.store.audit.bound_rows import new_ids
+from fivefold.store.audit.history import new_salts
+from fivefold.store.levels.bulk_reads import read_rows
+from fivefold.store.sql.arrays import among
+from fivefold.store.sql.bulk import write_rows
+from fivefold.store.sql.keyset import rows_of
+from fivefold.store.tables.entities import Entity, Link
+
+ENDS: Final = {"entity_id": pl.Int64, "other_id": pl.Int64, "thing": pl.String}
+_TIMES = {"from_us": pl.Int64, "until_us": pl.Int64}
+_SCHEMA: Final = {**ENDS, **_TIMES}
+_LATEST: Final = 2**62
+"""Later than any moment."""
+
+
+class StoredLink(NamedTuple):
+    """A link as it is stored; `id` is None for one that is new."""
+
+    entity_id: int
+    link: str
+    other_id: int | None = None
+    thing: str | None = None
+    from_us: int | None = None
+    until_us: int | None = None
+    id: int | None = None
+
+    @property
+    def ends(self) -> tuple[int, str, int | None, str | None]:
+        """What it links to what."""
+        return (self.entity_id, self.link, self.other_id, self.thing)
+
+
+def links_from(session: Session, entity_ids: Iterable[int]) -> list[StoredLink]:
+    """Give all links of entities, in the order in which they were added."""
+    columns = {"entity_id": pl.Int64, "link": pl.String, **_SCHEMA, "id": pl.Int64}
+    query = (
+        "SELECT entity_id, link, other_id, thing, from_us, until_us, id FROM links WHERE entity_id IN :ids ORDER BY id"
+    )
+    return [
+        StoredLink(*row)
+        for row in read_rows(session, query, sorted(entity_ids), columns).select(StoredLink._fields).iter_rows()
+    ]
+
+
+def touched_by_links(session: Session, entity_ids: Iterable[int]) -> list[int]:
+    """Give those of some entities from or to whom any link leads or led; for most of them there is none."""
+    query = (
+        "SELECT e.id FROM entities e WHERE e.id IN :ids AND (EXISTS (SELECT 1 FROM links l WHERE l.entity_id = e.id)"
+        " OR EXISTS (SELECT 1 FROM links l WHERE l.other_id = e.id))"
+    )
+    return read_rows(session, query, sorted(entity_ids), {"id": pl.Int64})["id"].to_list()
+
+
+def links_at(
+    session: Session,
+    type_id: int,
+    link: str,
+    end: str,
+    ids: Sequence[int] | Sequence[str],
+    as_of_us: int | None,
+    most: int,
+) -> pl.DataFrame:
+    """Read the links of one type that have some ends: `entity_id`, `other_id`, `thing`, `from_us`, `until_us`.
+
+    Args:
+        session: to read with.
+        type_id: the type of the entities.
+        link: the type of the links, an identifier.
+        end: at which end, one of `ENDS`.
+        ids: the ends.
+        as_of_us: the moment; of links that ended before one for each end is read. None reads all of all times.
+        most: of each end so many that are there then, those that end first, and so many that begin later.
+    """
+    assert link.isidentifier(), link  # it stands in the query
+    where = f"l.type_id = {type_id:d} AND l.link = '{link}' AND l.{end} IN :ids"
+    columns = ", ".join(f"l.{name}" for name in _SCHEMA)
+    if as_of_us is None:
+        return read_rows(session, f"SELECT {columns} FROM links l WHERE {where}", ids, _SCHEMA)  # noqa: S608 (our own words)
+    when = f"CASE WHEN l.from_us > {as_of_us:d} THEN 2 WHEN l.until_us <= {as_of_us:d} THEN 0 ELSE 1 END"
+    moment = f"coalesce(CASE WHEN l.from_us > {as_of_us:d} THEN l.from_us ELSE l.until_us END, {_LATEST})"
+    query = (
+        f"SELECT {', '.join(_SCHEMA)} FROM (SELECT {columns}, {when} AS time_of,"  # noqa: S608 (our own words)
+        f" row_number() OVER (PARTITION BY l.{end}, {when} ORDER BY {moment}, l.id) AS place"
+        f" FROM links l WHERE {where}) s WHERE s.place <= CASE s.time_of WHEN 0 THEN 1 ELSE {most:d} END"
+    )
+    return read_rows(session, query, ids, _SCHEMA)
+
+
+def write_links(
+    session: Session,
+    kind: tuple[int, int],
+    added: Sequence[StoredLink],
+    changed: Sequence[StoredLink],
+    by: tuple[str, int],
+) -> list[int]:
+    """Add links, and change the times of others; return the numbers of the rows.
+
+    Args:
+        session: in the transaction.
+        kind: the numbers of the organisation and of the type of the entities.
+        added: new ones.
+        changed: with other times than before.
+        by: who says so, and when.
+    """
+    numbers, salts = new_ids(session, "links", len(added)), new_salts(len(added))
+    names = ("id", "salt", "organisation_id", "type_id", *StoredLink._fields[:-1], "set_by", "recorded_us")
+    rows = ((number, salt, *kind, *one[:-1], *by) for number, salt, one in zip(numbers, salts, added, strict=True))
+    write_rows(session, "links", names, rows)
+    times: list[Any] = [{"id": one.id, "from_us": one.from_us, "until_us": one.until_us} for one in changed]
+    if times:
+        session.execute(update(Link), times)
+    return [*numbers, *(one["id"] for one in times)]
+
+
+def forget(session: Session, entity_ids: Sequence[int]) -> None:
+    """Delete the links from and to erased entities."""
+    of_them = or_(among(session, Link.entity_id, entity_ids), among(session, Link.other_id, entity_ids))
+    session.execute(delete(Link).where(of_them), execution_options={"synchronize_session": False})
+
+
+def links_of(session: Session, entity_id: int, part: Part) -> Page[tuple[Link, str | None]]:
+    """List the links from and to an entity, the newest first, each with the name of who is at the other end.
+
+    That is None where it leads to what is shared, or nowhere.
+    """
+    other = aliased(Entity)
+    statement = (
+        select(Link, other.external_id)
+        .outerjoin(other, other.id == case((Link.entity_id == entity_id, Link.other_id), else_=Link.entity_id))
+        .where(or_(Link.entity_id == entity_id, Link.other_id == entity_id))
+    )
+    return rows_of(session, statement, (Link.id,), part, descending=True)
+
+
+def sharing(session: Session, link: Link, most: int) -> list[str]:
+    """Name others who share a thing at present or later, up to so many, in the order in which that became known."""
+    statement = (
+        select(Entity.external_id)
+        .join(Link, Link.entity_id == Entity.id)
+        .where(Link.type_id == link.type_id, Link.link == link.link, Link.thing == link.thing)
+        .where(Link.entity_id != link.entity_id, Entity.erased_us.is_(None))
+        .order_by(Link.id)
+        .limit(most)
+    )
+    return list(dict.fromkeys(session.scalars(statement)))

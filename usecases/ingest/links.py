@@ -1,0 +1,258 @@
+"""Links between entities in: each known again however often it is sent. Whom they lead to becomes due as well."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import day_text
+from fivefold.domain.errors import InvalidDataError, Problem
+from fivefold.domain.text import control_in, perhaps
+from fivefold.features.reading.columns import short_text
+from fivefold.risk.facts.groups.links import MOST_LINKED
+from fivefold.store.audit.bound_rows import digests
+from fivefold.store.ingest.entities import entity_numbers, lock_entities, record_activity, type_named
+from fivefold.store.ingest.links import StoredLink, links_at, links_from, write_links
+from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason, Subject
+from fivefold.store.tables.entities import EntityType
+from fivefold.usecases.audit import record as audit
+from fivefold.usecases.ingest.bulk_facts import repeated_otherwise
+from fivefold.usecases.ingest.entities import AT_ONCE, RowCounts
+from fivefold.usecases.levels.groups.reach import mark_linked, reached_by
+from fivefold.usecases.levels.lowering import HOW, Concern, LoweringGuard
+from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.entity_checks import MOST_CHARACTERS, storable
+from fivefold.usecases.shared.inputs import LATEST_US
+
+NAME = f"text of 1 to {MOST_CHARACTERS} characters, without control characters"
+MOMENT = "a moment before the year 9000"
+
+
+@dataclass(frozen=True)
+class LinkRow:
+    """That an entity is linked to another one, or to something that it shares; to nothing where *to* is None.
+
+    It begins at `from_us`. Without one it is the latest that is known of the two, or else has no beginning, or begins
+    now where that one ended. It ends at `until_us`, or not at all.
+    """
+
+    external_id: str
+    link: str
+    to: str | None = None
+    from_us: int | None = None
+    until_us: int | None = None
+
+
+def put_links(context: Context, type_name: str, rows: Sequence[LinkRow]) -> RowCounts:
+    """Link entities of a type, or say when links begin or end. Of the same two no two times overlap.
+
+    Raises:
+        NotFoundError: there is no such type.
+        InvalidDataError: rows that cannot be taken, each named; then nothing was taken.
+    """
+    now = context.now()
+    problems = [problem for number, row in enumerate(rows) for problem in _problems_of(number, row)]
+    problems += repeated_otherwise(
+        rows, "to", lambda row: (row.external_id, row.link, row.to, row.from_us), lambda row: row.until_us
+    )
+    with context.writing() as session:
+        kind = type_named(session, context.organisation_id, type_name, locked=True)
+        numbers = _numbers(session, kind, rows, problems)
+        found = _Found(kind, numbers, now)
+        ids = {numbers[row.external_id] for row in rows}
+        lock_entities(session, {*ids, *_ends_of(kind, numbers, rows)})
+        found.begin(links_from(session, ids))
+        counts, problems = found.take(rows)
+        if problems:
+            raise InvalidDataError(problems)
+        if found.concerned:
+            _store(session, context, rows, found, counts)
+        return counts
+
+
+def _problems_of(number: int, row: LinkRow) -> Iterator[Problem]:
+    for name, text in (("from", row.external_id), ("type", row.link), ("to", row.to)):
+        if text is None and name == "to":
+            continue
+        if not isinstance(text, str) or not 1 <= len(text) <= MOST_CHARACTERS or not storable(text) or control_in(text):
+            yield Problem(number, name, f"is {short_text(text)}", NAME)
+    for name, moment in (("valid_from", row.from_us), ("valid_until", row.until_us)):
+        if moment is not None and moment >= LATEST_US:
+            yield Problem(number, name, f"is {day_text(moment)}", MOMENT)
+
+
+def _ends_of(kind: EntityType, numbers: Mapping[str, int], rows: Sequence[LinkRow]) -> set[int]:
+    """Number the entities to which directed links lead."""
+    links = kind.links or {}
+    return {numbers[row.to] for row in rows if row.to is not None and links[row.link] == "directed"}
+
+
+def _numbers(session: Session, kind: EntityType, rows: Sequence[LinkRow], problems: list[Problem]) -> Mapping[str, int]:
+    """Find the entities that the rows name; InvalidDataError for everything that is wrong."""
+    declared = kind.links or {}
+    directed = [declared.get(row.link) == "directed" for row in rows]
+    names = {row.external_id for row in rows} | {
+        row.to for row, leads in zip(rows, directed, strict=True) if leads and row.to is not None
+    }
+    found = entity_numbers(session, kind.id, [name for name in names if isinstance(name, str) and storable(name)])
+    numbers = dict(found.select("external_id", "entity_id").iter_rows())
+    for number, (row, leads) in enumerate(zip(rows, directed, strict=True)):
+        if row.link not in declared:
+            there = ", ".join(declared) or "none"
+            problem = f"is {short_text(row.link)}, which {kind.name} does not declare{perhaps(row.link, declared)}"
+            problems.append(Problem(number, "type", problem, there))
+        for name, end in (("from", row.external_id), ("to", row.to if leads else None)):
+            if end is not None and end not in numbers:
+                problem = f"is {short_text(end)}: there is no such {kind.name}"
+                problems.append(Problem(number, name, problem, "one that was added"))
+        if leads and row.to == row.external_id:
+            problems.append(Problem(number, "to", "is the entity itself", "another entity, or nothing"))
+    if problems:
+        raise InvalidDataError(sorted(problems, key=lambda problem: problem.row))
+    return numbers
+
+
+@dataclass
+class _Found:
+    """The links of some entities, while rows change them.
+
+    Attributes:
+        concerned: the entities at the ends of those that are new or changed, and from when on it shows.
+    """
+
+    kind: EntityType
+    numbers: Mapping[str, int]
+    now_us: int
+    concerned: dict[int, Concern] = field(default_factory=dict)
+    _before: dict[int, StoredLink] = field(default_factory=dict)
+    _links: dict[tuple[int, str, int | None, str | None], list[StoredLink]] = field(default_factory=dict)
+
+    def begin(self, there: Sequence[StoredLink]) -> None:
+        """Take what is stored."""
+        for one in there:
+            self._links.setdefault(one.ends, []).append(one)
+            self._before[one.id or 0] = one
+
+    def take(self, rows: Sequence[LinkRow]) -> tuple[RowCounts, list[Problem]]:
+        """Let rows change it; count them, or say what is wrong."""
+        new = changed = 0
+        problems = []
+        for number, row in enumerate(rows):
+            wanted = self._wanted(row)
+            spans = self._links.setdefault(wanted.ends, [])
+            places = self._places(spans, row)
+            if len(places) > 1:
+                problem = "overlaps several known times of this link"
+                problems.append(Problem(number, "valid_from", problem, "one of them, or a time apart"))
+                continue
+            place = places[0] if places else None
+            wanted = wanted._replace(from_us=self._begins(spans, place, row))
+            if None not in (wanted.from_us, wanted.until_us) and (wanted.until_us or 0) < (wanted.from_us or 0):
+                problem = f"is before it began, on {day_text(wanted.from_us or 0)}"
+                problems.append(Problem(number, "valid_until", problem, "that moment or a later one"))
+                continue
+            if place is None:
+                spans.append(wanted)
+                new += 1
+            elif spans[place] == wanted._replace(id=spans[place].id):
+                continue
+            else:
+                spans[place] = wanted._replace(id=spans[place].id)
+                changed += 1
+            self._note(wanted, takes_back=place is not None)
+        return RowCounts(new, changed, len(rows) - new - changed), problems
+
+    def _wanted(self, row: LinkRow) -> StoredLink:
+        leads = (self.kind.links or {})[row.link] == "directed"
+        other = self.numbers[row.to] if leads and row.to is not None else None
+        thing = None if leads else row.to
+        return StoredLink(self.numbers[row.external_id], row.link, other, thing, row.from_us, row.until_us)
+
+    def _places(self, spans: Sequence[StoredLink], row: LinkRow) -> list[int]:
+        """Find which known times a row is about: one, none for a new one, or several."""
+        if row.from_us is not None:
+            return [place for place, span in enumerate(spans) if _overlap(span, row)]
+        if not spans:
+            return []
+        latest = max(range(len(spans)), key=lambda place: (spans[place].from_us is not None, spans[place].from_us))
+        return [latest] if self._goes_on(spans[latest].until_us) or not self._goes_on(row.until_us) else []
+
+    def _begins(self, spans: Sequence[StoredLink], place: int | None, row: LinkRow) -> int | None:
+        if row.from_us is not None:
+            return row.from_us
+        if place is not None:
+            return spans[place].from_us
+        return self.now_us if spans else None
+
+    def _goes_on(self, until_us: int | None) -> bool:
+        return until_us is None or until_us > self.now_us
+
+    def _note(self, link: StoredLink, *, takes_back: bool) -> None:
+        shows = max(self.now_us, *(at for at in (link.from_us, link.until_us, self.now_us) if at is not None))
+        for one in (link.entity_id, link.other_id):
+            if one is not None:
+                before = self.concerned.get(one, Concern(shows))
+                self.concerned[one] = Concern(max(shows, before.at_us), takes_back or before.takes_back)
+
+    @property
+    def added(self) -> list[StoredLink]:
+        """What is to be added."""
+        return [one for spans in self._links.values() for one in spans if one.id is None]
+
+    @property
+    def changed(self) -> list[StoredLink]:
+        """What has other times than before."""
+        return [one for spans in self._links.values() for one in spans if one.id and one != self._before[one.id]]
+
+
+def _overlap(span: StoredLink, row: LinkRow) -> bool:
+    """Tell whether both have a moment in common, or begin at the same one."""
+    if span.from_us == row.from_us:
+        return True
+    ends_after = row.until_us is None or span.from_us is None or span.from_us < row.until_us
+    return ends_after and (span.until_us is None or row.from_us is None or row.from_us < span.until_us)
+
+
+def _store(session: Session, context: Context, rows: Sequence[LinkRow], found: _Found, counts: RowCounts) -> None:
+    """Store what is new and what changed; mark whom it concerns; record the call once."""
+    kind, now = found.kind, found.now_us
+    subjects = [Subject(entity, kind.organisation_id, kind.id) for entity in sorted(found.concerned)]
+    added, changed = found.added, found.changed
+    before = reached_by(session, subjects, now)
+    about = {**_sharing(session, kind, added, now), **found.concerned}
+    watch = LoweringGuard(session, context.actor, "links", about, now)
+    of = (kind.organisation_id, kind.id)
+    written = write_links(session, of, added, changed, (context.actor.name, now))
+    session.flush()
+    if falls := watch.falls():
+        through = {
+            name for name, one in found.numbers.items() if one in {one for fall in falls for one in fall.through}
+        }
+        named = [number for number, row in enumerate(rows) if {row.external_id, row.to} & through]
+        problem = f"cannot be taken alone: {falls[0]}"
+        raise InvalidDataError([Problem(number, "to", problem, HOW) for number in named or range(len(rows))])
+    record_activity(session, found.concerned, now)
+    priority = BULK if len(subjects) > AT_ONCE else EVENT
+    mark_linked(session, subjects, Reason.ATTRIBUTE, now, priority, before)
+    sealed = digests(session, "links", written)
+    context.record(
+        session,
+        "links.put",
+        ("entity", None),
+        details=vars(counts),
+        bulk=audit.bulk_of(counts.new + counts.changed, sealed),
+        rows=sealed,
+    )
+
+
+def _sharing(session: Session, kind: EntityType, added: Sequence[StoredLink], now: int) -> dict[int, Concern]:
+    """Name who shares already what somebody comes to share: what they share may come to less with one more."""
+    things: dict[str, set[str]] = {}
+    for one in added:
+        if one.thing is not None:
+            things.setdefault(one.link, set()).add(one.thing)
+    sharing: dict[int, Concern] = {}
+    for link, names in things.items():
+        rows = links_at(session, kind.id, link, "thing", sorted(names), now, MOST_LINKED + 1)
+        sharing |= {entity: Concern(now) for entity in rows["entity_id"]}
+    return sharing

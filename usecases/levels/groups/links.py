@@ -1,0 +1,204 @@
+"""Stored links, as the engine follows them: those of some entities, over the steps that rulesets ask for."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+import polars as pl
+from sqlalchemy.orm import Session
+
+from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.facts.groups.links import BEGINS, ENDS, FROM, MOST_LINKED, TO, TYPE, Links
+from fivefold.risk.facts.inputs import Needs
+from fivefold.risk.language.expressions import Linked
+from fivefold.store.ingest.links import links_at
+
+MOST_READ: Final = MOST_LINKED + 3
+"""Of one end so many links are read: more than tell that they are too many."""
+AT_ONCE: Final = 250
+"""Ends whose links are read at once: one of them may have `MOST_READ` links, and each of these as many again."""
+
+
+class Followed(NamedTuple):
+    """How rulesets follow the links of one type, all of them together.
+
+    Attributes:
+        link: the type.
+        shared: whether they lead to what is shared, and not to entities.
+        forward: whether they are followed from where they begin.
+        backward: whether they are followed from where they end.
+        steps: over how many of them at most.
+    """
+
+    link: str
+    shared: bool
+    forward: bool
+    backward: bool
+    steps: int
+
+
+def followed_by(rulesets: Iterable[AnalysedRuleset]) -> list[Followed]:
+    """Tell how rulesets follow links, by type; nothing where they follow none."""
+    found: dict[tuple[str, bool], Followed] = {}
+    for analysed in rulesets:
+        for each in Needs.of(analysed).everything():
+            if not isinstance(each, Linked):
+                continue
+            group = each.linked
+            shared = analysed.ruleset.links[group.by].kind == "shared"
+            before = found.get((group.by, shared), Followed(group.by, shared, False, False, 0))
+            found[group.by, shared] = Followed(
+                group.by,
+                shared,
+                before.forward or shared or group.way in ("to", "both"),
+                before.backward or (not shared and group.way in ("from", "both")),
+                max(before.steps, group.steps),
+            )
+    return list(found.values())
+
+
+@dataclass(frozen=True)
+class LinkedEntities:
+    """Whom some entities are linked to.
+
+    Attributes:
+        links: as the engine follows them.
+        members: of each entity whom it may be linked to, as far as that is not too many.
+    """
+
+    links: Links
+    members: Mapping[int, frozenset[int]]
+
+    def everyone(self) -> list[int]:
+        """Number all of them, and those whom they are linked to."""
+        return sorted({*self.members, *(one for members in self.members.values() for one in members)})
+
+    def summed(self, counts: Mapping[int, int]) -> dict[int, int]:
+        """Add up by entity what was counted of it and of whom it is linked to, each of these as one more."""
+        return {
+            entity: len(members) + sum(counts.get(one, 0) for one in (entity, *members))
+            for entity, members in self.members.items()
+        }
+
+
+def read_linked(
+    session: Session,
+    type_id: int,
+    entity_ids: Iterable[int],
+    rulesets: Sequence[AnalysedRuleset],
+    as_of_us: int,
+    *,
+    earlier: bool = False,
+) -> LinkedEntities | None:
+    """Read the links of entities of a type, as far as rulesets follow them; None where they follow none.
+
+    Who is linked to too many, of whom nothing is known for that, is followed no further.
+
+    Args:
+        session: to read with.
+        type_id: the type of the entities.
+        entity_ids: their numbers.
+        rulesets: what follows links.
+        as_of_us: the moment.
+        earlier: earlier moments count too: links of all times are followed.
+    """
+    ways = followed_by(rulesets)
+    if not ways:
+        return None
+    frames: list[pl.DataFrame] = []
+    members: dict[int, set[int]] = {entity: set() for entity in entity_ids}
+    for way in ways:
+        reading = _Reading(session, type_id, way, None if earlier else as_of_us)
+        for entity, seen in reading.follow(members).items():
+            members[entity] |= seen - {entity}
+        frames += reading.frames
+    empty = pl.DataFrame(schema={TYPE: pl.String, FROM: pl.String, TO: pl.String, **_MOMENTS})
+    links = Links(pl.concat([empty, *frames]).unique(maintain_order=True))
+    return LinkedEntities(links, {entity: frozenset(those) for entity, those in members.items()})
+
+
+_MOMENTS: Final[Mapping[str, Any]] = {BEGINS: pl.Datetime("us"), ENDS: pl.Datetime("us")}
+
+
+@dataclass
+class _Reading:
+    """Reads the links of one type, step by step, of all entities together.
+
+    Attributes:
+        at_us: the moment at which links have to be there to be followed; None for any.
+        frames: what was read, as the engine has it.
+    """
+
+    session: Session
+    type_id: int
+    way: Followed
+    at_us: int | None
+    frames: list[pl.DataFrame] = field(default_factory=list)
+    others: dict[int, list[int]] = field(default_factory=dict)
+    sharing: dict[str, list[int]] = field(default_factory=dict)
+
+    def follow(self, entity_ids: Iterable[int]) -> dict[int, set[int]]:
+        """Give whom each entity reaches, itself among them; itself alone where they are too many."""
+        seen = {entity: {entity} for entity in entity_ids}
+        last = {entity: [entity] for entity in seen}
+        for _ in range(self.way.steps):
+            self._read([one for those in last.values() for one in those])
+            following: dict[int, list[int]] = {}
+            for entity, those in last.items():
+                new = {other for one in those for other in self.others[one]} - seen[entity]
+                seen[entity] |= new
+                if self.at_us is not None and len(seen[entity]) > MOST_LINKED + 1:
+                    seen[entity] = {entity}
+                elif new:
+                    following[entity] = sorted(new)
+            last = following
+        return seen
+
+    def _read(self, entity_ids: Iterable[int]) -> None:
+        """Read the links of entities that were not read, and with them who is at their other ends."""
+        new = sorted(set(entity_ids) - self.others.keys())
+        for begin in range(0, len(new), AT_ONCE):
+            part = new[begin : begin + AT_ONCE]
+            self.others |= {entity: [] for entity in part}
+            if self.way.shared:
+                self._read_shared(part)
+            for end, followed in (("entity_id", self.way.forward), ("other_id", self.way.backward)):
+                if followed and not self.way.shared:
+                    rows = self._rows(end, part)
+                    other = "other_id" if end == "entity_id" else "entity_id"
+                    for one, at_end in self._there(rows).select(end, other).drop_nulls().iter_rows():
+                        self.others[one].append(at_end)
+
+    def _read_shared(self, part: Sequence[int]) -> None:
+        things = self._there(self._rows("entity_id", part)).select("entity_id", "thing").drop_nulls()
+        new = sorted(set(things["thing"]) - self.sharing.keys())
+        for begin in range(0, len(new), AT_ONCE):
+            names = new[begin : begin + AT_ONCE]
+            self.sharing |= {thing: [] for thing in names}
+            for thing, entity in self._there(self._rows("thing", names)).select("thing", "entity_id").iter_rows():
+                self.sharing[thing].append(entity)
+        for entity, thing in things.iter_rows():
+            self.others[entity] += self.sharing[thing]
+
+    def _rows(self, end: str, ids: Sequence[int] | Sequence[str]) -> pl.DataFrame:
+        """Read links by one end, and note them; of what an entity shares itself all is read, however much it is."""
+        most = MOST_ALL if self.way.shared and end == "entity_id" else MOST_READ
+        rows = links_at(self.session, self.type_id, self.way.link, end, ids, self.at_us, most)
+        to = pl.col("thing") if self.way.shared else pl.col("other_id").cast(pl.String)
+        times = (
+            pl.col(name).cast(pl.Datetime("us")).alias(to) for name, to in (("from_us", BEGINS), ("until_us", ENDS))
+        )
+        named = (pl.lit(self.way.link).alias(TYPE), pl.col("entity_id").cast(pl.String).alias(FROM), to.alias(TO))
+        self.frames.append(rows.select(*named, *times))
+        return rows
+
+    def _there(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Leave out the links that are not there at the moment."""
+        if self.at_us is None:
+            return rows
+        begun = pl.col("from_us").is_null() | (pl.col("from_us") <= self.at_us)
+        return rows.filter(begun & (pl.col("until_us").is_null() | (pl.col("until_us") > self.at_us)))
+
+
+MOST_ALL: Final = 2**31
+"""As many as there are."""

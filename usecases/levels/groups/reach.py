@@ -1,0 +1,200 @@
+"""Whom a fact concerns through links: those in whose groups an entity is, as the rulesets that decide follow links.
+
+Found in the transaction of the fact, and marked due in it. Nothing here begins or ends a transaction.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+import polars as pl
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import HOUR_US
+from fivefold.risk.compiler.analysis import analyse_canonical
+from fivefold.risk.facts.groups.links import MOST_LINKED
+from fivefold.store.ingest.entities import subjects
+from fivefold.store.ingest.links import links_at, touched_by_links
+from fivefold.store.levels import assessment_queue as due
+from fivefold.store.levels.assessment_queue import EVENT, Reason, Subject
+from fivefold.store.levels.markings import mark_everybody
+from fivefold.store.rulesets.rulesets import active_versions
+from fivefold.store.sql.arrays import among
+from fivefold.store.tables.entities import EntityType
+from fivefold.usecases.levels.groups.links import Followed, followed_by
+
+MOST_MARKED: Final = 2_000
+"""So many others a fact marks in its own transaction. Where more are linked, or ten times as many as the call is about,
+everybody of the type is marked instead, part by part."""
+
+
+@dataclass
+class Reached:
+    """Who has to be looked at again.
+
+    Attributes:
+        others: entities, beside those that it began from.
+        types: of which everybody has to be, since too many are linked to follow them.
+    """
+
+    others: set[int] = field(default_factory=set)
+    types: set[int] = field(default_factory=set)
+
+    def add(self, more: "Reached") -> None:
+        """Take in those of another one."""
+        self.others |= more.others
+        self.types |= more.types
+
+    def mark(self, session: Session, concerned: Iterable[Subject], reason: Reason, due_us: int, priority: int) -> None:
+        """Mark them due, with those whom a fact is about, in one order, so that concurrent callers do not deadlock."""
+        due.mark(session, [*concerned, *subjects(session, self.others)], reason, due_us, priority)
+        for type_id in sorted(self.types):
+            mark_everybody(session, session.get_one(EntityType, type_id), reason, due_us, due_us)
+
+
+def mark_linked(
+    session: Session,
+    concerned: Iterable[Subject],
+    reason: Reason,
+    due_us: int,
+    priority: int = EVENT,
+    before: Reached | None = None,
+) -> None:
+    """Mark entities due, and those in whose groups they are.
+
+    A call that changes a link marks both of its ends. So either it is done by the time that our own mark is set, and
+    whom it leads to is found and marked as well; or it waits for us, and marks them after us. *before* are those who
+    were reached before such a call.
+    """
+    subjects_marked = list(concerned)
+    reached = reached_by(session, subjects_marked, due_us)
+    if before is not None:
+        reached.add(before)
+    reached.mark(session, subjects_marked, reason, due_us, priority)
+    later = reached_by(session, subjects_marked, due_us)
+    later.others -= reached.others
+    later.types -= reached.types
+    if later.others or later.types:
+        later.mark(session, (), reason, due_us, priority)
+
+
+def reached_by(session: Session, concerned: Iterable[Subject], now_us: int) -> Reached:
+    """Find those whose groups an entity is in, directly or over several steps.
+
+    A group that is unknown, as too many share something, stays so whatever happens to one of them: these are left out.
+    So a call that changes links asks before it and after it.
+
+    Args:
+        session: in the transaction of the fact.
+        concerned: whom the fact is about.
+        now_us: the present.
+    """
+    by_type: dict[int, list[Subject]] = {}
+    for subject in concerned:
+        by_type.setdefault(subject.type_id, []).append(subject)
+    reached = Reached()
+    ids = [subject.entity_id for those in by_type.values() for subject in those]
+    touched = set(touched_by_links(session, ids)) if ids else set()
+    for type_id, those in sorted(by_type.items()):
+        begin = {subject.entity_id for subject in those} & touched
+        if begin:
+            reached.add(_reached_in(session, those[0].organisation_id, type_id, begin, max(len(ids), 1), now_us))
+    reached.others -= set(ids)
+    return reached
+
+
+def _reached_in(
+    session: Session, organisation_id: int, type_id: int, begin: Collection[int], about: int, now_us: int
+) -> Reached:
+    hold_what_decides(session, [type_id])
+    rulesets = [analyse_canonical(version.canonical) for version in active_versions(session, organisation_id, type_id)]
+    reached = Reached()
+    for way in followed_by(rulesets):
+        search = _Search(session, type_id, way, now_us, max(MOST_MARKED, 10 * about))
+        found = search.follow(begin)
+        if found is None:
+            return Reached(types={type_id})
+        reached.others |= found
+    return reached
+
+
+def hold_what_decides(session: Session, type_ids: Iterable[int], *, changes: bool = False) -> None:
+    """Keep what decides on types as it is until the transaction ends; or, where it *changes*, wait for those who do.
+
+    Otherwise a fact would not reach those whose groups begin to count meanwhile, and they might be looked at before it.
+    """
+    statement = select(EntityType.id).where(among(session, EntityType.id, sorted(type_ids))).order_by(EntityType.id)
+    session.execute(statement.with_for_update(key_share=not changes, read=not changes))
+
+
+@dataclass
+class _Search:
+    """Follows links of one type back to those whose groups they make.
+
+    Attributes:
+        most: others; where there are more, they are not followed.
+    """
+
+    session: Session
+    type_id: int
+    way: Followed
+    now_us: int
+    most: int
+
+    def follow(self, begin: Collection[int]) -> set[int] | None:
+        """Give those who are reached; None where they are more than are followed."""
+        seen, last = set(begin), sorted(begin)
+        for _ in range(self.way.steps):
+            following = set[int]()
+            for end, other, followed in (
+                ("other_id", "entity_id", self.way.forward and not self.way.shared),
+                ("entity_id", "other_id", self.way.backward),
+            ):
+                if followed and last:
+                    rows = self._rows(end, last)
+                    if rows is None:
+                        return None
+                    following |= set(rows[other].drop_nulls())
+            if self.way.shared and last:
+                sharing = self._sharing(last)
+                if sharing is None:
+                    return None
+                following |= sharing
+            last = sorted(following - seen)
+            seen |= following
+            if len(seen) > self.most + len(begin):
+                return None
+        return seen - set(begin)
+
+    def _rows(self, end: str, ids: Collection[int]) -> pl.DataFrame | None:
+        """Read the links at some ends that are there, or that begin later; None where there are too many.
+
+        Those that ended within the last hour are among them: the clock of who assesses may be behind.
+        """
+        most = self.most + 1
+        rows = links_at(self.session, self.type_id, self.way.link, end, sorted(ids), self.now_us - HOUR_US, most)
+        live = rows.filter(pl.col("until_us").is_null() | (pl.col("until_us") > self.now_us - HOUR_US))
+        return live if len(live) < most else None
+
+    def _sharing(self, ids: Collection[int]) -> set[int] | None:
+        """Give those who share something with some entities, but for what too many share."""
+        own = self._rows("entity_id", ids)
+        if own is None:
+            return None
+        things = own["thing"].drop_nulls().unique().to_list()
+        if not things:
+            return set()
+        rows = links_at(
+            self.session, self.type_id, self.way.link, "thing", sorted(things), self.now_us - HOUR_US, MOST_LINKED + 3
+        )
+        at = self.now_us
+        begun = pl.col("from_us").is_null() | (pl.col("from_us") <= at)
+        held = rows.filter(begun & (pl.col("until_us").is_null() | (pl.col("until_us") > at)))
+        counts = {str(thing): count for thing, count in held["thing"].value_counts().iter_rows()}
+        crowded = {thing for thing, count in counts.items() if count > MOST_LINKED + 1}
+        several = {thing for thing, count in rows["thing"].value_counts().iter_rows() if count >= MOST_LINKED + 3}
+        if several - crowded:  # not all of them were read, and it is not known that they are too many
+            return None
+        live = rows.filter(pl.col("until_us").is_null() | (pl.col("until_us") > at - HOUR_US))
+        return set(live.filter(~pl.col("thing").is_in(sorted(crowded)))["entity_id"])
