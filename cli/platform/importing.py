@@ -38,6 +38,7 @@ TABLES = {
     "transactions": "Take transactions and their corrections, in the API's columns: each is taken once.",
     "tags": "Take tags: entity_id, tag, perhaps from and until. What is sent again is known.",
     "screenings": "Take screenings: entity_id, screening, found (true or false), at. What is sent again is known.",
+    "links": "Take links: type, from, to (nothing: there is none), perhaps valid_from and valid_until.",
     "cases": "Take cases: entity_id, number, opened, perhaps closed, outcome, status and fields.",
     "alerts": "Take alerts, in the columns of cases.",
 }
@@ -85,7 +86,8 @@ def setup(
     fields, transaction_fields, case_fields = (
         content.get(name) or {} for name in ("fields", "transaction_fields", "case_fields")
     )
-    define_type(who, ruleset.entity_type, fields, transaction_fields, case_fields, content["purposes"])
+    links = {name: declared.kind for name, declared in ruleset.links.items()}
+    define_type(who, ruleset.entity_type, fields, transaction_fields, case_fields, content["purposes"], links)
     for name in names:
         put_list(who, canonical_form(available[name]), reason=f"set-up of {ruleset.name}")
     if sole_operator:

@@ -71,6 +71,8 @@ ROUTES: tuple[Route, ...] = (
     Route("DELETE", f"{_ENTITY}/tags/{{tag}}", TAGGERS, entities.end_tag, 202),
     Route("GET", f"{_ENTITY}/screenings", READERS, facts.list_screenings),
     Route("POST", f"{_ENTITY}/screenings", FEEDERS, entities.add_screening, 202),
+    Route("GET", f"{_ENTITY}/links", READERS, facts.list_links),
+    Route("POST", "/v1/links/{type}", FEEDERS, entities.put_links, work=Work.BULK),
     Route("GET", f"{_ENTITY}/cases", READERS, facts.list_cases),
     Route("PUT", f"{_ENTITY}/cases/{{number}}", FEEDERS, entities.put_case, 202),
     Route("GET", f"{_ENTITY}/alerts", READERS, facts.list_alerts),

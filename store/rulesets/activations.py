@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.levels.assessment_queue import Subject
 from fivefold.store.sql.keyset import scalars_of
-from fivefold.store.tables.entities import Entity
+from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.rulesets import Activation, Family, RulesetVersion
 
 PER_SECOND = 200
@@ -49,6 +49,8 @@ def begin(session: Session, family: Family, change: ActivationChange) -> Activat
     """
     matters = family.enabled or change.kind == "off"
     if matters:
+        # Who stores a fact marks whom it reaches as links are followed by then, and holds this row until that is done.
+        session.execute(select(EntityType.id).where(EntityType.id == family.type_id).with_for_update())
         of_type = select(Family.id).where(Family.type_id == family.type_id)
         ended = update(Activation).where(Activation.family_id.in_(of_type), Activation.finished_us.is_(None))
         session.execute(ended.values(finished_us=change.now_us))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Select, select
@@ -14,6 +14,7 @@ from fivefold.risk.compiler.checks import TAKEN
 from fivefold.risk.language.base import Identifier, Name
 from fivefold.risk.language.fields import FieldType, OneOf
 from fivefold.risk.language.messages import problem_of
+from fivefold.risk.language.ruleset import MOST_LINK_TYPES
 from fivefold.store.accounts.organisation import lock_deciding
 from fivefold.store.audit.bound_rows import digests
 from fivefold.store.sql.keyset import scalars_of
@@ -27,6 +28,8 @@ Fields = Mapping[str, FieldType]
 
 FIELDS: TypeAdapter[dict[str, FieldType]] = TypeAdapter(dict[Name, FieldType])
 """Reads typed fields, of people or from their columns."""
+LinkKind = Literal["shared", "directed"]
+_LINKS: TypeAdapter[dict[str, LinkKind]] = TypeAdapter(dict[Name, LinkKind])
 _IDENTIFIER: TypeAdapter[str] = TypeAdapter(Identifier)
 
 PARTS = ("fields", "transaction_fields", "case_fields")
@@ -36,13 +39,19 @@ PARTS = ("fields", "transaction_fields", "case_fields")
 @schema("EntityType")
 @dataclass(frozen=True)
 class TypeLine:
-    """A type of entity, its typed fields, and what its data were gathered for, as far as that was said."""
+    """A type of entity, its typed fields, what its data were gathered for, and how its entities are linked.
+
+    Attributes:
+        purposes: as far as anything was said.
+        links: the kinds of links by name: shared, or directed.
+    """
 
     name: str
     fields: Mapping[str, Any]
     transaction_fields: Mapping[str, Any]
     case_fields: Mapping[str, Any]
     purposes: Mapping[str, Any] = field(default_factory=dict)
+    links: Mapping[str, LinkKind] = field(default_factory=dict)
 
 
 def define_type(
@@ -52,8 +61,9 @@ def define_type(
     transaction_fields: Mapping[str, Any] | None = None,
     case_fields: Mapping[str, Any] | None = None,
     purposes: Mapping[str, Any] | None = None,
+    links: Mapping[str, Any] | None = None,
 ) -> TypeLine:
-    """Make a type of entity, or add fields to one; fields that are there and not named again stay.
+    """Make a type of entity, or add fields and links to one; those that are there and not named again stay.
 
     Args:
         context: who does it.
@@ -62,11 +72,12 @@ def define_type(
         transaction_fields: of its transactions.
         case_fields: of its cases and alerts.
         purposes: what the data were gathered for, as rulesets say it; what was said before can become `aml`, no more.
+        links: of each type of link between its entities its kind: `shared` or `directed`.
 
     Raises:
         ConfigError: a name, a type or a purpose is invalid.
-        ConflictError: a field is there with another type: facts were taken, and rulesets written, for that one; or
-            what decides for commerce reads data that would be `aml`.
+        ConflictError: a field or a link is there with another type: facts were taken, and rulesets written, for that
+            one; or what decides for commerce reads data that would be `aml`.
     """
     now = context.now()
     _check_name(name)
@@ -84,6 +95,7 @@ def define_type(
             session.add(row)
         for part, fields_of_part in declared.items():
             setattr(row, part, _joined(part, getattr(row, part), fields_of_part))
+        row.links = _joined_links(row.links or {}, links or {}) or None
         row.purposes = joined_purposes(row, purposes or {})
         session.flush()
         session.refresh(row)  # with its fields in their order
@@ -103,7 +115,7 @@ def _record(
         ("entity type", row.id),
         before=before,
         after=after,
-        details={part: sorted(set(after[part]) - set((before or {}).get(part, ()))) for part in PARTS},
+        details={part: sorted(set(after[part]) - set((before or {}).get(part, ()))) for part in (*PARTS, "links")},
         rows=digests(session, "entity_types", [row.id]),
     )
 
@@ -127,6 +139,21 @@ def checked_fields(part: str, definitions: Mapping[str, Any]) -> dict[str, Field
     if reserved:
         raise ConfigError(f"{part}: {', '.join(reserved)} has a meaning already; choose another name")
     return read
+
+
+def _joined_links(there: Mapping[str, Any], links: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        new = _LINKS.validate_python(dict(links))
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        raise ConfigError(f"links: {fault['loc'][0]} {problem_of(fault, ())}") from None
+    changed = [name for name, kind in new.items() if there.get(name, kind) != kind]
+    if changed:
+        raise ConflictError(f"links: {changed[0]} is {there[changed[0]]}, for good; give the new link another name")
+    joined = {**new, **there}
+    if len(joined) > MOST_LINK_TYPES:
+        raise ConfigError(f"links: there would be {len(joined)}; there may be {MOST_LINK_TYPES}")
+    return joined
 
 
 def read_fields(content: Mapping[str, Any]) -> dict[str, FieldType]:
@@ -177,4 +204,4 @@ def _of(context: Context) -> Select[EntityType]:
 
 def _line(row: EntityType) -> TypeLine:
     parts = {part: getattr(row, part) for part in PARTS}
-    return TypeLine(name=row.name, **parts, purposes=row.purposes or {})
+    return TypeLine(name=row.name, **parts, purposes=row.purposes or {}, links=row.links or {})

@@ -39,7 +39,7 @@ def checked_purpose(purpose: str) -> Purpose:
 def joined_purposes(row: EntityType, purposes: Mapping[str, Any]) -> dict[str, Any] | None:
     """Join what is said of a type's data with what was said before; None where nothing was ever said.
 
-    ConfigError where a purpose is none, or is said of a field that the type does not have.
+    ConfigError where a purpose is none, or is said of a field or a link that the type does not have.
     """
     try:
         new = Purposes.model_validate(purposes)
@@ -47,7 +47,8 @@ def joined_purposes(row: EntityType, purposes: Mapping[str, Any]) -> dict[str, A
         fault = error.errors(include_url=False)[0]
         raise ConfigError(f"purposes: {', '.join(map(str, fault['loc']))} {problem_of(fault, ())}") from None
     said = dict(row.purposes or {})
-    for part, known in (("fields", row.fields), ("transaction_fields", row.transaction_fields), ("tags", None)):
+    known_by_part = {"fields": row.fields, "transaction_fields": row.transaction_fields, "links": row.links or {}}
+    for part, known in (*known_by_part.items(), ("tags", None)):
         there, words = said.get(part, {}), getattr(new, part)
         strange = [] if known is None else [name for name in words if name not in known]
         if strange:

@@ -1,4 +1,4 @@
-"""Rows of files as the use cases take them: entities, tags, screenings, cases and alerts."""
+"""Rows of files as the use cases take them: entities, tags, screenings, links, cases and alerts."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,14 +7,17 @@ import polars as pl
 
 from fivefold.domain.errors import FileFormatError, InvalidDataError, Problem
 from fivefold.features.reading.columns import short_text
+from fivefold.risk.facts.groups.links import BEGINS, ENDS, FROM, TO, TYPE
 from fivefold.risk.facts.reading import read_field
 from fivefold.risk.language.fields import CASE_FIELDS, FieldType, ValueType, value_type_of
 from fivefold.usecases.ingest.bulk_facts import RecordRow, ScreeningRow, TagRow
 from fivefold.usecases.ingest.facts import RecordGiven
+from fivefold.usecases.ingest.links import LinkRow
 from fivefold.usecases.ingest.ownerships import OwnersRow
 from fivefold.usecases.shared.entity_checks import EntityRow, OwnerGiven, allowed_values
 
 NAMES = ("entity_id", "user_id")
+_WITHOUT_FIELDS = frozenset({"owners", "tags", "screenings", "links"})
 OWNER, OWNER_TYPE = "owner_id", "owner_type"
 NUMBER = "number"
 
@@ -81,6 +84,20 @@ def read_screening_rows(part: pl.DataFrame, source: str) -> list[ScreeningRow]:
     words, found, at = read.texts("screening", needed=True), read.flags("found"), read.moments("at", needed=True)
     read.raise_if_any()
     return [ScreeningRow(*row) for row in zip(_filled(ids), words, found, at, strict=True)]
+
+
+def read_link_rows(part: pl.DataFrame, source: str) -> list[LinkRow]:
+    """Read links: `type`, `from`, `to`, perhaps `valid_from` and `valid_until`; errors as of `read_entity_rows`.
+
+    The columns are those of files that are assessed without a platform.
+    """
+    _require(part, (FROM, TYPE, TO), source)
+    _refuse_strange(part, (FROM, TYPE, TO, BEGINS, ENDS), {}, source, "links")
+    read = _Reading(part)
+    columns = (read.texts(FROM, needed=True), read.texts(TYPE, needed=True), read.texts(TO))
+    begins, ends = read.moments(BEGINS), read.moments(ENDS)
+    read.raise_if_any()
+    return [LinkRow(*row) for row in zip(*columns, begins, ends, strict=True)]
 
 
 def read_record_rows(part: pl.DataFrame, fields: Mapping[str, FieldType], source: str) -> list[RecordRow]:
@@ -175,7 +192,7 @@ def _refuse_strange(
 ) -> None:
     strange = [name for name in part.columns if name not in usual and name not in fields]
     if strange:
-        known_names = ", ".join(fields) if fields or what not in {"owners", "tags", "screenings"} else ", ".join(usual)
+        known_names = ", ".join(usual if not fields and what in _WITHOUT_FIELDS else fields)
         raise FileFormatError(
             f"{source} has {', '.join(strange)}, which are no fields of {what}; its fields are {known_names or 'none'}"
         )

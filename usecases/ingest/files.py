@@ -28,6 +28,7 @@ from fivefold.usecases.ingest.file_parts import (
     renamed_columns,
 )
 from fivefold.usecases.ingest.import_progress import note_import
+from fivefold.usecases.ingest.links import put_links
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import FIELDS
@@ -157,12 +158,21 @@ def _records(kind: Literal["case", "alert"], source: _Source) -> Take:
     return take
 
 
+def _links(source: _Source) -> Take:
+    def take(part: pl.DataFrame) -> RowCounts:
+        rows = import_rows.read_link_rows(part, str(source.path))
+        return put_links(source.context, source.type_name, rows)
+
+    return take
+
+
 TABLES: Mapping[str, Callable[[_Source], Take]] = {
     "entities": _entities,
     "owners": _owners,
     "transactions": _transactions,
     "tags": _tags,
     "screenings": _screenings,
+    "links": _links,
     "cases": partial(_records, "case"),
     "alerts": partial(_records, "alert"),
 }

@@ -78,7 +78,7 @@ def _problems_of(number: int, row: LinkRow) -> Iterator[Problem]:
             yield Problem(number, name, f"is {short_text(text)}", NAME)
     for name, moment in (("valid_from", row.from_us), ("valid_until", row.until_us)):
         if moment is not None and moment >= LATEST_US:
-            yield Problem(number, name, f"is {day_text(moment)}", MOMENT)
+            yield Problem(number, name, "is too late", MOMENT)
 
 
 def _ends_of(kind: EntityType, numbers: Mapping[str, int], rows: Sequence[LinkRow]) -> set[int]:

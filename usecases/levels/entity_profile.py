@@ -5,18 +5,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+from sqlalchemy.orm import Session
+
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import Page, Part
 from fivefold.store.accounts.organisation import levels_of
-from fivefold.store.ingest import facts, ownerships
+from fivefold.store.ingest import facts, links, ownerships
 from fivefold.store.ingest.entities import entity_named, type_named
 from fivefold.store.ingest.ownerships import Related
-from fivefold.store.tables.entities import Correction, Entity, Record, Transaction
+from fivefold.store.tables.entities import Correction, Entity, Link, Record, Transaction
 from fivefold.store.tables.levels import Standing
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.transaction_columns import SENT_AS
 
+MOST_SHARING = 10
 MOST_RELATED = 1000
 """Of what an entity owns, and of who owns it, so many are named with it."""
 
@@ -101,6 +104,31 @@ class ScreeningLine:
     found: bool
     at_us: Annotated[Moment, shown_as("at")]
     recorded_us: Annotated[Moment, shown_as("recorded_at")]
+
+
+@schema("Link")
+@dataclass(frozen=True, kw_only=True)
+class LinkLine:
+    """A link from or to an entity: to another one, to something that is shared, or to nothing.
+
+    Attributes:
+        link: its type, as the type of entity declares it.
+        way: `to` another entity, `from` another one, `shared`, or `none` where it is known that there is none.
+        other: the identifier of the entity at the other end; None where there is none.
+        thing: what is shared; None where nothing is.
+        sharing: of what is shared the first of the others who share it or did, up to `MOST_SHARING`.
+        from_us: None where it always was.
+        until_us: None where there is no end.
+    """
+
+    link: Annotated[str, shown_as("type")]
+    way: Literal["to", "from", "shared", "none"]
+    other: str | None
+    thing: str | None
+    sharing: tuple[str, ...]
+    from_us: Annotated[Moment | None, shown_as("since")]
+    until_us: Annotated[Moment | None, shown_as("until")]
+    set_by: str
 
 
 @schema("Case")
@@ -227,6 +255,32 @@ def list_screenings(context: Context, type_name: str, external_id: str, part: Pa
                 screening.screening, screening.found, screening.at_us, screening.recorded_us
             )
         )
+
+
+def list_links(context: Context, type_name: str, external_id: str, part: Part) -> Page[LinkLine]:
+    """List the links from and to an entity, the newest first; NotFoundError where there is no such entity."""
+    with context.reading() as session:
+        entity = entity_named(session, context.organisation_id, type_name, external_id)
+        rows = links.links_of(session, entity.id, part)
+        return rows.map(lambda row: _link(session, entity.id, *row))
+
+
+def _link(session: Session, entity_id: int, link: Link, other: str | None) -> LinkLine:
+    way: Literal["to", "from", "shared", "none"] = "none"
+    if link.thing is not None:
+        way = "shared"
+    elif link.other_id is not None:
+        way = "to" if link.entity_id == entity_id else "from"
+    return LinkLine(
+        link=link.link,
+        way=way,
+        other=other,
+        thing=link.thing,
+        sharing=() if link.thing is None else tuple(links.sharing(session, link, MOST_SHARING)),
+        from_us=link.from_us,
+        until_us=link.until_us,
+        set_by=link.set_by,
+    )
 
 
 def list_records(

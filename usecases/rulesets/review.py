@@ -30,6 +30,7 @@ class OrganisationContext:
 
     Attributes:
         declared: what the type's data were gathered for, and what its level is for.
+        links: the kinds of the type's links by name.
     """
 
     levels: tuple[str, ...]
@@ -38,6 +39,7 @@ class OrganisationContext:
     lists: Mapping[str, NamedList]
     minimum_coverage_percent: int
     declared: PolicyPurposes
+    links: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ def context_of_type(session: Session, kind: EntityType) -> OrganisationContext:
         lists=named_lists(session, kind.organisation_id),
         minimum_coverage_percent=settings.minimum_coverage_percent,
         declared=declared_of(session, kind),
+        links=kind.links or {},
     )
 
 
@@ -192,9 +195,19 @@ def organisation_findings(document: Ruleset | Policy, context: OrganisationConte
         findings.append(Finding("levels", f"are {', '.join(document.levels)}; those of the organisation are {there}"))
     for part in PARTS:
         findings += _strange_fields(part, getattr(document, part), context)
-    if isinstance(document, Ruleset) and document.links:
-        findings.append(Finding("links", "are followed in files alone: the platform keeps no links between entities"))
+    if isinstance(document, Ruleset):
+        findings += _strange_links(document, context)
     return findings
+
+
+def _strange_links(ruleset: Ruleset, context: OrganisationContext) -> Iterator[Finding]:
+    for name, declared in ruleset.links.items():
+        kind = context.links.get(name)
+        if kind is None:
+            there = ", ".join(context.links) or "none"
+            yield Finding(f"links, {name}", f"is no link of the type {context.type_name}; there are {there}")
+        elif kind != declared.kind:
+            yield Finding(f"links, {name}", f"is {declared.kind}; of the type {context.type_name} it is {kind}")
 
 
 def _strange_fields(part: str, declared: Fields, context: OrganisationContext) -> Iterator[Finding]:

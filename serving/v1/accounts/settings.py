@@ -49,12 +49,16 @@ class SettingsAsked(Settings):
 
 
 class FieldsGiven(RequestModel):
-    """Typed fields and purposes, as rulesets declare them: of the entity, its transactions, its cases and alerts."""
+    """Typed fields and purposes, as rulesets declare them: of the entity, its transactions, its cases and alerts.
+
+    `links` gives each type of link between entities its kind: `shared` or `directed`.
+    """
 
     fields: dict[str, Any] = Field(default_factory=dict)
     transaction_fields: dict[str, Any] = Field(default_factory=dict)
     case_fields: dict[str, Any] = Field(default_factory=dict)
     purposes: dict[str, Any] = Field(default_factory=dict)
+    links: dict[str, Any] = Field(default_factory=dict)
 
 
 def read_settings(context: RequestContext) -> Settings:
@@ -83,7 +87,7 @@ def list_types(context: RequestContext, query: PageQuery) -> Page[TypeLine]:
 def define_type(context: RequestContext, name: Text, body: FieldsGiven) -> TypeLine:
     """Make a type of entity, or add fields to one; fields that are there stay as they are."""
     return entity_types.define_type(
-        context, name, body.fields, body.transaction_fields, body.case_fields, body.purposes
+        context, name, body.fields, body.transaction_fields, body.case_fields, body.purposes, body.links
     )
 
 

@@ -12,6 +12,7 @@ from fivefold.serving.v1.schemas import MomentGiven, RequestModel, ResponseModel
 from fivefold.usecases.changes import facts
 from fivefold.usecases.changes.proposals import ProposalLine
 from fivefold.usecases.ingest import entities as ingest_entities
+from fivefold.usecases.ingest import links
 from fivefold.usecases.ingest import transactions as ingest_transactions
 from fivefold.usecases.ingest.facts import RecordGiven
 from fivefold.usecases.ingest.together import PostedTransactions, add_transactions_together
@@ -153,6 +154,29 @@ def _row(external_id: str, entity: EntityGiven) -> EntityRow:
     if entity.owners is not None:
         owners = [OwnerGiven(one.type, one.external_id, one.from_, one.until) for one in entity.owners]
     return EntityRow(external_id, entity.attributes, owner, owners)
+
+
+class LinkGiven(RequestModel):
+    """That an entity is linked to another one of its type or to something that it shares, as the type declares `type`.
+
+    Without `to` it is known that there is no such link. Without `valid_from` it is the latest that is known of the two,
+    or else has no beginning. With a `valid_until` it ends then.
+    """
+
+    type: Text
+    from_: Text = Field(alias="from")
+    to: Text | None = None
+    valid_from: MomentGiven | None = None
+    valid_until: MomentGiven | None = None
+
+
+def put_links(
+    context: RequestContext, type_: Text, query: HowToTake, body: Annotated[list[LinkGiven], Field(min_length=1)]
+) -> RowsTaken:
+    """Link entities of a type, or say when links begin or end; what is sent again is known."""
+    rows = [links.LinkRow(each.from_, each.type, each.to, each.valid_from, each.valid_until) for each in body]
+    take = partial(links.put_links, context, type_)
+    return RowsTaken.in_part(accept_valid_rows(rows, take, atomic=query.atomic))
 
 
 def post_transactions(context: RequestContext, query: TypeOfTransactions, body: Rows) -> TransactionsTaken:

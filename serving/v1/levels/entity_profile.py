@@ -14,6 +14,7 @@ from fivefold.usecases.levels import entity_profile as facts
 from fivefold.usecases.levels import read as levels
 from fivefold.usecases.levels.entity_profile import (
     EntityLine,
+    LinkLine,
     RecordLine,
     RelatedLine,
     ScreeningLine,
@@ -90,6 +91,11 @@ def list_tags(context: RequestContext, type_: Text, external_id: Text, query: Pa
 def list_screenings(context: RequestContext, type_: Text, external_id: Text, query: PageQuery) -> Page[ScreeningLine]:
     """List an entity's screenings, those that were made last first."""
     return facts.list_screenings(context, type_, external_id, query.part)
+
+
+def list_links(context: RequestContext, type_: Text, external_id: Text, query: PageQuery) -> Page[LinkLine]:
+    """List the links from and to an entity, those that ended and those to come among them, the newest first."""
+    return facts.list_links(context, type_, external_id, query.part)
 
 
 def list_cases(context: RequestContext, type_: Text, external_id: Text, query: PageQuery) -> Page[RecordLine]:

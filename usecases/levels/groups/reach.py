@@ -20,13 +20,14 @@ from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import EVENT, Reason, Subject
 from fivefold.store.levels.markings import mark_everybody
 from fivefold.store.rulesets.rulesets import active_versions
-from fivefold.store.sql.arrays import among
 from fivefold.store.tables.entities import EntityType
 from fivefold.usecases.levels.groups.links import Followed, followed_by
 
 MOST_MARKED: Final = 2_000
-"""So many others a fact marks in its own transaction. Where more are linked, or ten times as many as the call is about,
-everybody of the type is marked instead, part by part."""
+"""So many others a fact marks in its own transaction; where more are linked, everybody of the type is marked instead,
+part by part."""
+TIMES_AS_MANY: Final = 10
+"""A call about many marks so many times as many in its own transaction."""
 
 
 @dataclass
@@ -107,11 +108,11 @@ def reached_by(session: Session, concerned: Iterable[Subject], now_us: int) -> R
 def _reached_in(
     session: Session, organisation_id: int, type_id: int, begin: Collection[int], about: int, now_us: int
 ) -> Reached:
-    hold_what_decides(session, [type_id])
+    _hold_what_decides(session, type_id)
     rulesets = [analyse_canonical(version.canonical) for version in active_versions(session, organisation_id, type_id)]
     reached = Reached()
     for way in followed_by(rulesets):
-        search = _Search(session, type_id, way, now_us, max(MOST_MARKED, 10 * about))
+        search = _Search(session, type_id, way, now_us, max(MOST_MARKED, TIMES_AS_MANY * about))
         found = search.follow(begin)
         if found is None:
             return Reached(types={type_id})
@@ -119,13 +120,13 @@ def _reached_in(
     return reached
 
 
-def hold_what_decides(session: Session, type_ids: Iterable[int], *, changes: bool = False) -> None:
-    """Keep what decides on types as it is until the transaction ends; or, where it *changes*, wait for those who do.
+def _hold_what_decides(session: Session, type_id: int) -> None:
+    """Let changes of what decides on a type wait until the transaction ends.
 
     Otherwise a fact would not reach those whose groups begin to count meanwhile, and they might be looked at before it.
     """
-    statement = select(EntityType.id).where(among(session, EntityType.id, sorted(type_ids))).order_by(EntityType.id)
-    session.execute(statement.with_for_update(key_share=not changes, read=not changes))
+    statement = select(EntityType.id).where(EntityType.id == type_id)
+    session.execute(statement.with_for_update(key_share=True, read=True))
 
 
 @dataclass
