@@ -87,12 +87,16 @@ _TRANSACTION: Final = {
 
 BODY_EXAMPLES: Final[Mapping[str, Any]] = {
     "choose_levels": {"levels": _LEVELS},
-    "define_type": {"fields": _FIELDS, "transaction_fields": _TRANSACTION_FIELDS},
+    "define_type": {"fields": _FIELDS, "transaction_fields": _TRANSACTION_FIELDS, "links": {"household": "shared"}},
     "change_settings": {"override_cap_percent": 10, "retention_days": 1826, "reason": WHY},
     "add_member": {"name": "Ada Lovelace", "roles": ["publisher"]},
     "set_roles": {"roles": ["publisher", "approver"]},
     "ask_for_token": {"role": "publisher", "plan": "standard", "member": 1, "label": "Ada's notebook"},
     "put_entity": {"attributes": {"country": "SE", "occupation": "teacher"}},
+    "put_links": [
+        {"type": "household", "from": "customer-17", "to": "H1", "valid_from": "2026-01-05"},
+        {"type": "household", "from": "customer-18"},
+    ],
     "put_entities": [
         {"external_id": "customer-18", "attributes": {"country": "NO"}},
         {"external_id": "customer-19", "attributes": {"country": "KP"}},

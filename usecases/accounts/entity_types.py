@@ -115,7 +115,10 @@ def _record(
         ("entity type", row.id),
         before=before,
         after=after,
-        details={part: sorted(set(after[part]) - set((before or {}).get(part, ()))) for part in (*PARTS, "links")},
+        details={
+            part: sorted(set(after[part]) - set((before or {}).get(part, ())))
+            for part in (*PARTS, *(["links"] if after["links"] else []))
+        },
         rows=digests(session, "entity_types", [row.id]),
     )
 

@@ -246,7 +246,7 @@ def _store(session: Session, context: Context, rows: Sequence[LinkRow], found: _
 
 
 def _sharing(session: Session, kind: EntityType, added: Sequence[StoredLink], now: int) -> dict[int, Concern]:
-    """Name who shares already what somebody comes to share: what they share may come to less with one more."""
+    """Name who shares already what another entity comes to share: their groups may come to less with one more."""
     things: dict[str, set[str]] = {}
     for one in added:
         if one.thing is not None:

@@ -327,7 +327,7 @@ def _dated_after(portfolio: Portfolio, moments: Sequence[pl.DataFrame | None], a
 
 
 def _first_of_group(dated: Mapping[int, int], linked: LinkedEntities | None) -> Mapping[int, int]:
-    """Let what is dated of somebody count for those who are linked to them as well."""
+    """Let what is dated of an entity count for those who are linked to it as well."""
     if linked is None:
         return dated
     firsts = {

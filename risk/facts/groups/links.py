@@ -139,7 +139,8 @@ class Links:
             for side in _sides(ends, group, declared):
                 later += [at for link in side.get(one, ()) for at in link.after(as_of)]
             if declared.kind == "shared":
-                things = {link.leads for link in ends.forward.get(one, ()) if link.leads is not None}
+                own = (link for link in ends.forward.get(one, ()) if link.holds(as_of))
+                things = {link.leads for link in own if link.leads is not None}
                 later += [at for thing in things if (at := self._next_of_shared(ends, thing, as_of)) is not None]
         return min(later, default=None)
 

@@ -94,6 +94,10 @@ EXAMPLES: Mapping[str, Example] = {
     "end_tag": Example({**_CUSTOMER, "tag": "kept"}, own=(*_OF_CUSTOMER, "tag")),
     "list_screenings": Example(_CUSTOMER, own=_OF_CUSTOMER),
     "add_screening": Example(_CUSTOMER, {"screening": "pep", "found": False}, own=_OF_CUSTOMER),
+    "list_links": Example(_CUSTOMER, own=_OF_CUSTOMER),
+    "put_links": Example(
+        {"type": "customer"}, [{"type": "household", "from": CUSTOMER, "to": "H1", "valid_from": OPENED}]
+    ),
     "list_cases": Example(_CUSTOMER, own=_OF_CUSTOMER),
     "put_case": Example({**_CUSTOMER, "number": "case 1"}, {"opened_at": OPENED}, own=_OF_CUSTOMER),
     "list_alerts": Example(_CUSTOMER, own=_OF_CUSTOMER),
@@ -249,6 +253,8 @@ def furnish(place: Place) -> Place:
     place.good("PUT", customer, {"attributes": {"country": "NO"}}, role="app")
     place.good("PUT", path_to("/v1/entities/{t}/{e}", t="company", e=COMPANY), {}, role="app")
     place.good("PUT", f"{customer}/tags/kept", {}, role="app")
+    place.good("PUT", "/v1/entity-types/customer", {"links": {"household": "shared"}}, role="admin")
+    place.good("POST", "/v1/links/customer", [{"type": "household", "from": CUSTOMER, "to": "H0"}], role="app")
     place.good("POST", "/v1/transactions", [transaction(1, CUSTOMER)], role="app")
     listed(place)
     rates = [{"currency": "AED", "date": "2024-06-28", "rate": 0.25}]

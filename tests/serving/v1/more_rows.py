@@ -157,6 +157,9 @@ MORE: Mapping[str, Callable[[Place, int], None]] = {
     ),
     "list_tags": _asked("PUT", f"{_CUSTOMER}/tags/tag {{}}", lambda _: {}),
     "list_screenings": _asked("POST", f"{_CUSTOMER}/screenings", lambda n: {"screening": f"list {n}", "found": False}),
+    "list_links": _asked(
+        "POST", "/v1/links/customer", lambda n: [{"type": "household", "from": CUSTOMER, "to": f"house {n}"}]
+    ),
     "list_cases": _asked("PUT", f"{_CUSTOMER}/cases/{{}}", lambda _: {"opened_at": OPENED}),
     "list_alerts": _asked("PUT", f"{_CUSTOMER}/alerts/{{}}", lambda _: {"opened_at": OPENED}),
     "list_transactions": _asked("POST", "/v1/transactions", lambda number: [transaction(100 + number, CUSTOMER)]),

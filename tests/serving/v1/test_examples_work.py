@@ -161,6 +161,8 @@ FIRST_DAYS = (
     Step("list_cases"),
     Step("put_alert"),
     Step("list_alerts"),
+    Step("put_links"),
+    Step("list_links"),
     Step("add_endpoint"),
     Step("save_draft"),
     Step("read_draft"),

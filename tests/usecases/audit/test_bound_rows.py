@@ -1,4 +1,4 @@
-"""Attributes, tags, screenings, cases, ownerships and proposals are what the audit log says, row by row."""
+"""Attributes, tags, screenings, cases, ownerships, links and proposals are what the audit log says, row by row."""
 
 import tempfile
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import FivefoldError
 from fivefold.store.audit.bound_rows import TABLES
+from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.audit.verify import AuditFinding, verify, verify_picture
 from fivefold.usecases.changes import facts
 from fivefold.usecases.changes.proposals import approve_proposal, refuse_proposal
@@ -23,6 +24,7 @@ from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.ingest.bulk_facts import RecordRow, ScreeningRow, TagRow, add_screenings, put_records, put_tags
 from fivefold.usecases.ingest.entities import put_entities, put_owners
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening, end_tag, put_record, set_tag
+from fivefold.usecases.ingest.links import LinkRow, put_links
 from fivefold.usecases.ingest.ownerships import OwnersRow
 from fivefold.usecases.levels.clock_repair import repair_dates
 from fivefold.usecases.recourse.challenges import open_challenge
@@ -52,12 +54,14 @@ def bank(engine: Engine) -> Bank:
     made.add_type("account", {}, {})
     version = made.activate(banks.document({"watch": banks.WATCH}))
     decided(made, version)
+    define_type(made.context, "customer", {}, links={"household": "shared"})
     rows = [EntityRow(name, {"country": "NO"}) for name in "abcd"]
     put_entities(made.context, "customer", rows)
     made.put("a", country="SE")
     made.put("x", ("customer", "a"), "account")
     put_owners(made.context, "account", [OwnersRow(0, "x", (OwnerGiven("customer", "b"),))])
     files(made, "abc")
+    put_links(made.context, "customer", [LinkRow(name, "household", "H1") for name in "abc"])
     made.settle()
     made.wait(days=1)
     by_hand(made, "a")
@@ -65,6 +69,7 @@ def bank(engine: Engine) -> Bank:
     of = (made.context, "customer")
     end_tag(*of, "a", "vip")
     files(made, "ab", closed=True)
+    put_links(made.context, "customer", [LinkRow(name, "household", "H1", None, made.now) for name in "ab"])
     put_owners(
         made.context,
         "account",
@@ -182,7 +187,7 @@ def test_every_column_is_compared(bank: Bank, table: str) -> None:
     with bank.engine.connect() as connection:
         row = rows_of(connection, table)[-1]
         assert {*bound.columns, "salt"} == row.keys() - NOT_BOUND.get(table, set())
-    name = ".".join(str(row[column]) for column in bound.named_by)
+    name = ".".join(str(row[column] or 0) for column in bound.named_by)
     changed = {column: another(row[column]) for column in row} | {"state": "refused", "organisation_id": 2}
     if table == "records":
         changed["kind"] = "case" if row["kind"] == "alert" else "alert"
@@ -206,7 +211,7 @@ def test_a_row_that_goes_and_one_that_comes_are_found(bank: Bank, table: str) ->
     bound = TABLES[table]
     with bank.engine.connect() as connection:
         row = rows_of(connection, table)[0]
-    name = ".".join(str(row[column]) for column in bound.named_by)
+    name = ".".join(str(row[column] or 0) for column in bound.named_by)
     with unguarded(bank.engine) as connection:
         connection.execute(text(f"DELETE FROM {table} WHERE {where(table, row)}"))
         found = findings_in(connection)
