@@ -6,8 +6,8 @@ from alembic import op
 from fivefold.store.migrations.initial.columns import BIG, only_where
 from fivefold.store.migrations.initial.guards import LINK_IS_ERASED, refuse, refuse_unless_erased, unchanged
 
-revision = "0036"
-down_revision = "0035"
+revision = "0037"
+down_revision = "0036"
 branch_labels = None
 depends_on = None
 
