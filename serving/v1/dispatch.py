@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
+import structlog
 from sqlalchemy import Engine
 from starlette.requests import Request
 from starlette.responses import Response
@@ -48,6 +49,8 @@ LANES: Mapping[Work, Lane] = {
 SHARED_BYTES = 16_000
 """Largest body of a request that is carried out together with others: so many may wait."""
 KEY = b"idempotency-key"
+
+log = structlog.get_logger("fivefold.service")
 
 _NUMBER = re.compile(r"[0-9]{1,19}(\.[0-9]{1,19})?")
 _AUTHENTICATION_POOL = ThreadPoolExecutor(3, thread_name_prefix="v1-admission")
@@ -249,13 +252,31 @@ def respond_together(requests: Sequence[SharedRequest]) -> Iterator[tuple[int, R
         else:
             yield number, arguments
     if route.together is not None and len(left) > 1:
-        results = route.together([(requests[number].context, arguments) for number, arguments in left.items()])
-        for number, result in zip(list(left), results, strict=True):
+        calls = [(requests[number].context, arguments) for number, arguments in left.items()]
+        for number, result in zip(list(left), _results_together(route.together, calls), strict=True):
             if result is not None:
                 del left[number]
                 yield number, write_result(route, result)
     for number in left:
         yield number, requests[number].alone()
+
+
+def _results_together(
+    together: Callable[[Sequence[tuple[RequestContext, Mapping[str, Any]]]], Sequence[Any]],
+    requests: Sequence[tuple[RequestContext, Mapping[str, Any]]],
+) -> Sequence[Any]:
+    """Carry out requests at once: the result of each, None for one that is to be carried out by itself.
+
+    Where an unexpected error ended all of them, which leaves nothing behind, each is: so it is the answer of that one
+    alone whose content the database refuses. What the database's absence ends is not tried again.
+    """
+    try:
+        return together(requests)
+    except StoreError:
+        raise
+    except Exception as error:  # noqa: BLE001 (whoever it concerns gets it, once it is carried out alone)
+        log.warning("not carried out together", requests=len(requests), error=type(error).__name__)
+        return [None] * len(requests)
 
 
 SHARED: SharedLane[SharedRequest, Response] = SharedLane(

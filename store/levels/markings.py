@@ -107,7 +107,10 @@ def due_state(session: Session, entity_id: int, now_us: int) -> tuple[DueMark | 
 
 
 def waiting_counts(session: Session, now_us: int, organisation_id: int | None = None) -> list[WaitingCount]:
-    """Count whom changes that hold by now have yet to mark, and who is not due for anything else; by organisation."""
+    """Count whom changes that hold by now have yet to mark, and who is not due for anything else; by organisation.
+
+    A quarantined entity is one of them: it waits for something new, which the change is.
+    """
     of = () if organisation_id is None else (Marking.organisation_id == organisation_id,)
     least, begun = func.min(Marking.reached_id), func.min(Marking.begun_us)
     statement = select(Marking.organisation_id, Marking.type_id, least, begun).where(Marking.from_us <= now_us, *of)
@@ -119,7 +122,14 @@ def waiting_counts(session: Session, now_us: int, organisation_id: int | None = 
             select(func.count())
             .outerjoin_from(Entity, DueMark, DueMark.entity_id == Entity.id)
             .where(Entity.type_id == type_id, Entity.id > reached_id, Entity.erased_us.is_(None))
-            .where(or_(DueMark.entity_id.is_(None), DueMark.due_us.is_(None), DueMark.due_us > now_us))
+            .where(
+                or_(
+                    DueMark.entity_id.is_(None),
+                    DueMark.due_us.is_(None),
+                    DueMark.due_us > now_us,
+                    DueMark.quarantined,
+                )
+            )
         )
         entities = session.scalar(others) or 0
         if entities:

@@ -269,7 +269,7 @@ def reachable() -> Iterator[None]:
     """Raise StoreError if the database is out of reach for now: gone, not answering, or locked for too long."""
     try:
         yield
-    except (DBAPIError, PoolTimeout) as error:
+    except (DBAPIError, PoolTimeout, psycopg.Error, sqlite3.Error) as error:  # the last two from the driver itself
         raise_if_out_of_reach(error)
         raise
 

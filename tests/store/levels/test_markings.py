@@ -17,6 +17,7 @@ from fivefold.store.levels.markings import (
     open_markings,
     waiting_counts,
 )
+from fivefold.store.levels.queue_depth import queue_depth
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import DueMark, Marking
 from tests.store.rulesets.test_backfills import people
@@ -87,6 +88,22 @@ def test_who_is_due_for_something_else_is_counted_once(engine: Engine, customers
         due.mark(session, [Subject(5, customers.organisation_id, customers.id)], Reason.INTERVAL, NOW + 1)
         mark_everybody(session, customers, Reason.LIST, 0, NOW)
         assert waiting_counts(session, NOW) == [WaitingCount(customers.organisation_id, 1, NOW)]
+
+
+def test_who_is_quarantined_is_due_by_the_change_and_counted(engine: Engine, customers: EntityType) -> None:
+    """A mark that failed too often is due by none of the counts of marks; the change that comes is news to it."""
+    with Session(engine) as session, session.begin():
+        due.mark(session, [Subject(4, customers.organisation_id, customers.id)], Reason.TAG, NOW)
+        session.get_one(DueMark, 4).quarantined = True
+        assert queue_depth(session, customers.organisation_id, NOW).due == 0
+        mark_everybody(session, customers, Reason.LIST, 0, NOW)
+        assert waiting_counts(session, NOW) == [WaitingCount(customers.organisation_id, 2, NOW)]
+        before = queue_depth(session, customers.organisation_id, NOW)
+        while numbers := open_markings(session):
+            mark_part(session, session.get_one(Marking, numbers[0]), NOW)
+        after = queue_depth(session, customers.organisation_id, NOW)
+        assert (before.due, after.due) == (4, 4), "marked or yet to be marked, each is counted once"
+        assert (before.quarantined, after.quarantined) == (1, 0)
 
 
 def test_what_holds_from_a_later_moment_on_makes_due_from_then_on(engine: Engine, customers: EntityType) -> None:

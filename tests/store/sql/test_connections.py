@@ -15,6 +15,7 @@ from fivefold.serving.authentication import Authenticator
 from fivefold.serving.quota import QuotaCharger
 from fivefold.store.accounts.plans import read_plans
 from fivefold.store.accounts.tokens import Allowance, Charge
+from fivefold.store.sql.bulk import write_rows
 from fivefold.store.sql.database import KEEPALIVE, open_database, reachable, require_current
 from fivefold.usecases.accounts.tokens import create_token
 from tests.store import databases
@@ -63,6 +64,25 @@ def test_one_that_goes_silent_in_a_transaction_is_out_of_reach_and_the_next_is_n
 
     with pytest.raises(StoreError):
         ask_twice()
+    assert ask(engine) == 1
+
+
+def test_a_database_that_is_full_while_rows_are_copied_is_out_of_reach(engine: Engine) -> None:
+    """A copy asks the driver itself, whose errors nothing wraps: they came to the caller as faults of ours."""
+
+    def copy() -> None:
+        with reachable(), engine.begin() as connection:
+            says = "'BEGIN RAISE EXCEPTION USING ERRCODE = ''disk_full''; END'"
+            for statement in (
+                "CREATE TEMP TABLE copied (number integer)",
+                f"CREATE FUNCTION pg_temp.say_full() RETURNS trigger LANGUAGE plpgsql AS {says}",
+                "CREATE TRIGGER full_disk BEFORE INSERT ON copied FOR EACH ROW EXECUTE FUNCTION pg_temp.say_full()",
+            ):
+                connection.execute(text(statement))
+            write_rows(connection, "copied", ["number"], [[1]])
+
+    with pytest.raises(StoreError):
+        copy()
     assert ask(engine) == 1
 
 

@@ -5,11 +5,13 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import StoreError, UnknownOutcomeError
@@ -17,10 +19,11 @@ from fivefold.serving.v1 import dispatch
 from fivefold.serving.v1.ingest import entities
 from fivefold.store.audit.history_reading import ADDED
 from fivefold.store.tables.audit import AuditEntry
+from fivefold.store.tables.entities import Transaction
 from fivefold.usecases.audit.verify import verify
 from fivefold.usecases.ingest.together import add_transactions_together
 from tests.serving.inprocess import client
-from tests.serving.v1.places import OURS, Place
+from tests.serving.v1.places import OURS, Place, settled
 from tests.store.audits import bind_unnamed
 
 NEW = {"new": 1, "changed": 0, "repeated": 0, "corrections": 0, "without_rate": 0, "refused": 0, "errors": []}
@@ -123,3 +126,32 @@ def test_where_the_database_goes_away_all_know(
 
     monkeypatch.setattr(entities, "add_transactions_together", gone)
     assert {answer.status_code for answer in post(many, [row("1")], [row("2")])} == {status}
+
+
+_INSERT = "CREATE TRIGGER refusal BEFORE INSERT ON transactions"
+REFUSALS = {
+    "sqlite": (f"{_INSERT} WHEN NEW.transaction_id = 'r2' BEGIN SELECT RAISE(ABORT, 'not this one'); END",),
+    "postgresql": (
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not this one'; END $$",
+        f"{_INSERT} FOR EACH ROW WHEN (NEW.transaction_id = 'r2') EXECUTE FUNCTION refuse()",
+    ),
+}
+"""Stands for what nobody expects of a database: it refuses one row, and with it all that come in the same copy."""
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_what_the_database_refuses_of_one_is_the_answer_of_that_one_alone(tmp_path: Path, kind: str) -> None:
+    with settled(tmp_path, kind) as place:
+        place.good("PUT", "/v1/entities/customer/many", {"attributes": {}}, role="app")
+        with place.engine.begin() as connection:
+            for statement in REFUSALS[kind]:
+                connection.execute(text(statement))
+        answers = post(place, *([row(f"r{number}")] for number in range(5)))
+        assert [answer.status_code for answer in answers] == [200, 200, 500, 200, 200]
+        assert [answer.json() for answer in answers if answer.status_code == 200] == [NEW] * 4
+        with Session(place.engine) as session:
+            stored = session.scalars(select(Transaction.transaction_id).order_by(Transaction.transaction_id)).all()
+        assert stored == ["held", "r0", "r1", "r3", "r4"]
+        bind_unnamed(place.engine)
+        assert not verify(place.engine, print).findings
