@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import BULK, Reason
-from fivefold.store.rulesets.activations import count_of_type, entities_after
+from fivefold.store.rulesets.activations import count_of_type, last_after, present_after
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import DueMark, Marking
 
@@ -42,30 +42,31 @@ def mark_everybody(session: Session, kind: EntityType, reason: Reason, from_us: 
         reached_id=0,
     )
     session.add(marking)
+    count = count_of_type(session, kind.id)  # before it, as others wait for those that are marked
     mark_part(session, marking, now_us)
-    return count_of_type(session, kind.id)
+    return count
 
 
 def mark_part(session: Session, marking: Marking, now_us: int) -> int:
     """Mark the entities that come next, and end the marking where they are the last; tell how many they are."""
     session.flush()
-    part = entities_after(session, marking.type_id, marking.reached_id, PART)
-    if part:
-        _mark_between(session, marking, part[-1].entity_id, max(now_us, marking.from_us))
-    if len(part) < PART:
+    last_id, count = last_after(session, marking.type_id, marking.reached_id, PART)
+    if count:
+        _mark_to(session, marking, last_id, max(now_us, marking.from_us))
+    if count < PART:
         session.delete(marking)
     else:
-        marking.reached_id = part[-1].entity_id
+        marking.reached_id = last_id
     session.flush()
-    return len(part)
+    return count
 
 
-def _mark_between(session: Session, marking: Marking, last_id: int, due_us: int) -> None:
+def _mark_to(session: Session, marking: Marking, last_id: int, due_us: int) -> None:
     """Mark in one statement, in the order of their numbers: one by one takes many times as long."""
     values = {"due_us": due_us, "priority": BULK, "reasons": marking.reasons, **due.NEW}
-    of = (Entity.type_id == marking.type_id, Entity.id > marking.reached_id, Entity.id <= last_id)
+    of = (*present_after(marking.type_id, marking.reached_id), Entity.id <= last_id)
     rows = select(Entity.id, Entity.organisation_id, Entity.type_id, *(literal(each) for each in values.values()))
-    rows = rows.where(*of, Entity.erased_us.is_(None)).order_by(Entity.id)
+    rows = rows.where(*of).order_by(Entity.id)
     new = _INSERT[session.get_bind().dialect.name](DueMark)
     columns = ["entity_id", "organisation_id", "type_id", *values]
     session.execute(due.upsert(new.from_select(columns, rows)))

@@ -6,7 +6,7 @@ One backfill runs for each type: a newer one covers all entities, so it ends an 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import WHOLE, Page, Part
@@ -148,13 +148,26 @@ def activations_of(session: Session, family_id: int, part: Part = WHOLE) -> Page
 
 def entities_after(session: Session, type_id: int, after_id: int, most: int) -> list[Subject]:
     """List entities of a type in the order of their numbers, those after one; erased ones are left out."""
-    statement = (
-        select(Entity.id, Entity.organisation_id, Entity.type_id)
-        .where(Entity.type_id == type_id, Entity.id > after_id, Entity.erased_us.is_(None))
-        .order_by(Entity.id)
-        .limit(most)
-    )
+    columns = (Entity.id, Entity.organisation_id, Entity.type_id)
+    statement = select(*columns).where(*present_after(type_id, after_id)).order_by(Entity.id).limit(most)
     return [Subject(*row) for row in session.execute(statement)]
+
+
+def last_after(session: Session, type_id: int, after_id: int, most: int) -> tuple[int, int]:
+    """Give the last number that `entities_after` would list, 0 where there is none, and how many it would list."""
+    numbers = select(Entity.id).where(*present_after(type_id, after_id)).order_by(Entity.id).limit(most).subquery()
+    last, count = session.execute(select(func.coalesce(func.max(numbers.c.id), 0), func.count())).one()
+    return last, count
+
+
+def present_after(type_id: int, after_id: int) -> tuple[ColumnElement[bool], ...]:
+    """Give the conditions of entities of a type after a number, erased ones left out.
+
+    They name the organisation too: it is the first column of the index that has these numbers in order. Without it each
+    part of a walk reads all entities of the type, and sorts them.
+    """
+    of = select(EntityType.organisation_id).where(EntityType.id == type_id).scalar_subquery()
+    return (Entity.organisation_id == of, Entity.type_id == type_id, Entity.id > after_id, Entity.erased_us.is_(None))
 
 
 def count_of_type(session: Session, type_id: int, until_id: int | None = None) -> int:

@@ -4,8 +4,9 @@ from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
 from fivefold.store.accounts import tokens as accounts
-from fivefold.store.rulesets.activations import count_of_type, entities_after
+from fivefold.store.rulesets.activations import count_of_type, entities_after, last_after
 from fivefold.store.tables.entities import Entity, EntityType
+from tests.store.plans import plan_of, statements
 
 
 def people(session: Session, count: int, type_name: str = "customer") -> int:
@@ -29,6 +30,29 @@ def test_entities_come_in_the_order_of_their_numbers(engine: Engine) -> None:
         kind = people(session, 5)
         assert [subject.entity_id for subject in entities_after(session, kind, 2, 2)] == [3, 4]
         assert entities_after(session, kind, 5, 2) == []
+
+
+def test_the_last_of_a_part_is_that_of_the_list(engine: Engine) -> None:
+    with Session(engine) as session, session.begin():
+        kind = people(session, 5)
+        session.execute(update(Entity).where(Entity.id == 4).values(erased_us=1))
+        assert last_after(session, kind, 2, 2) == (5, 2)
+        assert last_after(session, kind, 3, 2) == (5, 1)
+        assert last_after(session, kind, 5, 2) == (0, 0)
+
+
+def test_a_part_reads_an_index_that_has_their_order(engine: Engine) -> None:
+    """Each part read all entities of the type and sorted them, while others waited for it."""
+    with Session(engine) as session, session.begin():
+        kind = people(session, 5)
+    with Session(engine) as session, statements(engine) as asked:
+        entities_after(session, kind, 2, 2)
+        last_after(session, kind, 2, 2)
+    for statement in asked:
+        plan = plan_of(engine, statement)
+        assert "ix_entities_type " in plan
+        assert "TEMP B-TREE" not in plan
+        assert "Sort" not in plan
 
 
 def test_they_are_counted_up_to_a_number(engine: Engine) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Engine, event, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from fivefold.domain.errors import ConfigError, FivefoldError, StoreError
@@ -24,6 +24,7 @@ from fivefold.store.sql.database import (
     open_database,
     require_current,
     upgrade,
+    writing,
 )
 from fivefold.store.tables.accounts import Base
 from tests.store import databases
@@ -184,6 +185,24 @@ def test_readers_do_not_wait_for_the_writer_on_sqlite(tmp_path: Path) -> None:
         writer.execute(ANYONE)
         with engine.connect() as reader:
             assert reader.scalar(text("SELECT count(*) FROM organisations")) == 0
+
+
+def test_who_waits_for_the_writer_on_sqlite_asks_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite itself asks ever less often: beside one who writes without pauses, a turn came after seconds."""
+    with databases.opened(databases.new_url("sqlite", tmp_path)) as engine:
+        asked: list[str] = []
+        with engine.connect() as holder:
+            holder.exec_driver_sql("BEGIN IMMEDIATE")
+            event.listen(engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+            monkeypatch.setattr(database, "BUSY_SECONDS", 1)
+            with pytest.raises(StoreError, match="cannot be reached"), writing(engine):
+                pass
+        assert asked.count("BEGIN IMMEDIATE") > 5
+        with writing(engine) as session:
+            waits_ms = session.connection().exec_driver_sql("PRAGMA busy_timeout").scalar_one()
+        assert waits_ms == 1000, "everything else waits as long as ever"
 
 
 @pytest.mark.parametrize(
