@@ -274,7 +274,7 @@ def _results_together(
         return together(requests)
     except StoreError:
         raise
-    except Exception as error:  # noqa: BLE001 (whoever it concerns gets it, once it is carried out alone)
+    except Exception as error:  # noqa: BLE001 (the one that it concerns gets it, once it is carried out alone)
         log.warning("not carried out together", requests=len(requests), error=type(error).__name__)
         return [None] * len(requests)
 
