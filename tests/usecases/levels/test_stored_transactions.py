@@ -17,6 +17,7 @@ from fivefold.features.histories import Histories
 from fivefold.features.reading.sources import read_histories
 from fivefold.features.stored import stored_histories
 from fivefold.risk.facts.linked import LinkedFacts
+from fivefold.risk.facts.look_back.summary import FEWEST
 from fivefold.risk.facts.transactions import prepare, prepare_stored
 from fivefold.risk.facts.value_inputs import indicator_frame
 from fivefold.usecases.ingest.transactions import add_transactions
@@ -135,3 +136,24 @@ def assert_same_facts(stored: LinkedFacts, of_file: LinkedFacts) -> None:
     assert stored.rows.collect().sort(keys).equals(of_file.rows.collect().sort(keys))
     keys = ("entity", "time", "problem")
     assert stored.problems.sort(keys).equals(of_file.problems.sort(keys))
+
+
+KINDS: dict[str, Any] = {"operation": "text", "urgent": "flag", "rate": "number", "parties": ("text",)}
+
+
+@pytest.mark.parametrize("different", [3, 400])
+def test_fields_of_many_are_those_of_each(different: int) -> None:
+    """What many say alike is read once: it stands where it was said, whether few say the same or most."""
+    said = [
+        None,
+        *(f'{{"operation": "o{number}", "rate": {number}.5, "urgent": false}}' for number in range(different)),
+        '{"parties": ["a", "b"]}',
+        "{}",
+    ]
+    contents = [said[number * number % len(said)] for number in range(FEWEST + 100)]
+    stored = pl.DataFrame(
+        {"content": contents},
+        schema={"content": pl.String},
+    ).with_columns(entity=1, transaction_id=pl.lit("t"), at_us=0, amount=1.0, currency=pl.lit("EUR"), state=pl.lit(""))
+    one_by_one = [transactions_frame(part, KINDS) for part in stored.iter_slices(1)]
+    assert transactions_frame(stored, KINDS).equals(pl.concat(one_by_one))
