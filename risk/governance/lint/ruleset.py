@@ -14,6 +14,7 @@ from fivefold.risk.compiler.locations import Location, lists_named
 from fivefold.risk.compiler.purposes import Sources, purpose_diagnostics
 from fivefold.risk.facts.groups.values import inputs_of_linked
 from fivefold.risk.facts.inputs import part_of
+from fivefold.risk.facts.look_back import look_back
 from fivefold.risk.facts.peers.reference import read_reference
 from fivefold.risk.facts.portfolio import NamedList
 from fivefold.risk.governance.disclosure import disclosure_diagnostics
@@ -39,6 +40,7 @@ CHECKS = {
     "doubts": "Screenings, likenesses, gaps between cases and shares of coverage that are hardly meant.",
     "examples": "Examples that cannot be run as they are written.",
     "levels": "Tiers that overlap or leave gaps, and levels that nothing can reach.",
+    "history": "Inputs for which an assessment on the platform reads every transaction of an entity.",
     "reach": "Cases, choices and outcomes that no value can reach.",
 }
 """What lint looks at, by the name of the check, in the order in which it does."""
@@ -195,6 +197,7 @@ def _diagnostics(
         "doubts": doubt_diagnostics(ruleset, members),
         "examples": _example_diagnostics(ruleset),
         "levels": () if analysed.structural_diagnostics else level_diagnostics(ruleset),
+        "history": history_diagnostics(analysed),
         "reach": _reach_diagnostics(analysed, lint_scope(analysed, lists), [fault.path for fault in fatal]),
     }
     diagnostics = [replace(fault, check=check) for check, faults in found.items() for fault in faults]
@@ -205,6 +208,17 @@ def purpose_sources(lists: Lists | None, declared: PolicyPurposes | None = None)
     """Give what is said of purposes outside a document, by lists and types; a list that says nothing is `aml`."""
     purposes = None if lists is None else {name: each.purpose or "aml" for name, each in lists.items()}
     return Sources(lists=purposes, declared=declared)
+
+
+def history_diagnostics(analysed: AnalysedRuleset) -> Iterator[Diagnostic]:
+    """Note the inputs for which each event costs what is stored, and not what changed.
+
+    No doubt: what is meant of all time cannot be said otherwise.
+    """
+    everything = () if analysed.diagnostics else look_back(analysed).everything
+    if everything:
+        problem = f"reads every transaction of an entity at each event, for {', '.join(everything)}"
+        yield Diagnostic(("ruleset",), problem, Severity.NOTE)
 
 
 def unused_calculations(analysed: Analysed[Any]) -> Iterator[Diagnostic]:

@@ -96,6 +96,26 @@ def test_what_cannot_be_decided_is_a_note() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        ("{median: amount}", "{median: amount}"),
+        ("{median: amount, over: 30 days}", None),
+        ("{max: amount}", None),
+    ],
+)
+def test_what_reads_all_of_history_is_a_note(value: str, named: str | None) -> None:
+    """No doubt: what is meant of all time cannot be said otherwise; who runs it should know what it costs."""
+    rule = (
+        "\nrules:\n  - id: all-time\n    title: All time\n    category: other\n    rationale: Why not.\n"
+        f"    input: {value}\n    cases:\n      - {{when: {{above: 5}}, points: 1}}\n"
+    )
+    text = clean("clean-points").replace("\nrules:\n", rule, 1)
+    assert told(text) == []
+    found = [note for note in told(text, notes=True) if "every transaction" in note]
+    assert [note.partition(" for ")[2] for note in found] == ([] if named is None else [named])
+
+
 def test_a_choice_of_weights_for_everyone_is_not_required() -> None:
     text = changed(
         "clean-weighted", "      - {use: retail}", "      - {when: {field: kind, equals: person}, use: retail}"
