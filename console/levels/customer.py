@@ -20,6 +20,7 @@ from fivefold.usecases.changes.proposals import ChangeOutcome
 from fivefold.usecases.levels import entity_profile, overrides, read
 from fivefold.usecases.levels.entity_profile import (
     EntityShown,
+    LinkLine,
     RecordLine,
     ScreeningLine,
     TagLine,
@@ -76,6 +77,7 @@ class CustomerPage:
     levels: tuple[str, ...]
     overrides: Page[OverrideLine]
     readings: dict[int, list[Reading]]
+    links: Page[LinkLine]
     tags: Page[TagLine]
     screenings: Page[ScreeningLine]
     cases: Page[RecordLine]
@@ -103,6 +105,7 @@ def show_customer(visit: Visit) -> Rendered:
         levels=levels,
         overrides=listed,
         readings=readings_of(visit, [each.id for each in listed]),
+        links=entity_profile.list_links(*of, SHORT_LIST),
         tags=entity_profile.list_tags(*of, SHORT_LIST),
         screenings=entity_profile.list_screenings(*of, SHORT_LIST),
         cases=entity_profile.list_records(*of, "case", SHORT_LIST),

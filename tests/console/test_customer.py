@@ -114,6 +114,25 @@ def test_what_is_wrong_is_said_on_the_page_and_what_was_typed_is_kept(
     assert "<details open>" in investigator.page.text
 
 
+def test_links_lead_to_those_whom_a_customer_is_linked_to(place: Place, investigator: Visitor) -> None:
+    kinds = {"links": {"household": "shared", "owns": "directed"}}
+    place.good("PUT", "/v1/entity-types/company", kinds, role="admin")
+    place.good("PUT", "/v1/entities/company/b%2F2", {}, role="app")
+    place.good("PUT", "/v1/entities/company/b%2F3", {}, role="app")
+    assert "household" not in investigator.go(ACME).text
+    rows = [
+        ("owns", "acme", "b/2"),
+        ("household", "acme", "H 1"),
+        ("household", "b/3", "H 1"),
+        ("owns", "b/3", "acme"),
+    ]
+    links = [{"type": kind, "from": name, "to": to} for kind, name, to in rows]
+    assert place.good("POST", "/v1/links/company", links, role="app")["new"] == 4
+    investigator.go(ACME)
+    assert "H 1, shared by b/3" in investigator.text
+    assert {"/console/entities/company/b%2F2", "/console/entities/company/b%2F3"} <= set(investigator.links())
+
+
 def test_a_tag_is_set_and_ended(investigator: Visitor) -> None:
     investigator.go(ACME).submit("/tag", tag="watch")
     assert "The tag is set." in investigator.text
