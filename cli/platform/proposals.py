@@ -31,6 +31,21 @@ TokenOption = Annotated[
 ]
 
 
+OutboxDays = Annotated[
+    int | None, typer.Option("--outbox-days", help="After which events that were sent are removed; 0: never.")
+]
+DeliveriesDays = Annotated[
+    int | None, typer.Option("--deliveries-days", help="After which deliveries that ended are removed; 0: never.")
+]
+ReportsDays = Annotated[
+    int | None, typer.Option("--reports-days", help="After which jobs and movers of backtests go; 0: never.")
+]
+AssessmentsDays = Annotated[
+    int | None,
+    typer.Option("--assessments-days", help="After which goes what old assessments were made from; 0: never."),
+]
+
+
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     for command in (
@@ -237,15 +252,10 @@ def settings(
     challenge_days: Annotated[
         int | None, typer.Option("--challenge-days", help="Within which a challenge of an assessment is due.")
     ] = None,
-    outbox_days: Annotated[
-        int | None, typer.Option("--outbox-days", help="After which events that were sent are removed; 0: never.")
-    ] = None,
-    deliveries_days: Annotated[
-        int | None, typer.Option("--deliveries-days", help="After which deliveries that ended are removed; 0: never.")
-    ] = None,
-    reports_days: Annotated[
-        int | None, typer.Option("--reports-days", help="After which jobs and movers of backtests go; 0: never.")
-    ] = None,
+    outbox_days: OutboxDays = None,
+    deliveries_days: DeliveriesDays = None,
+    reports_days: ReportsDays = None,
+    assessments_days: AssessmentsDays = None,
     organisation: OrganisationOption = "default",
     token: TokenOption = "",
 ) -> None:
@@ -268,6 +278,7 @@ def settings(
         outbox_days=outbox_days,
         deliveries_days=deliveries_days,
         reports_days=reports_days,
+        assessments_days=assessments_days,
     )
     print_outcome(change_settings(who, change, reason))
 

@@ -22,6 +22,9 @@ def retention(
     ] = None,
     deliveries_days: Annotated[int | None, typer.Option("--deliveries-days", help="The same for deliveries.")] = None,
     reports_days: Annotated[int | None, typer.Option("--reports-days", help="The same for reports.")] = None,
+    assessments_days: Annotated[
+        int | None, typer.Option("--assessments-days", help="The same for assessments.")
+    ] = None,
     organisation: Annotated[str, typer.Option("--organisation", help="Whose it is.")] = "default",
 ) -> None:
     """Show what the retention policy would remove. Nothing is removed: workers do that.
@@ -30,7 +33,12 @@ def retention(
     """
     from fivefold.usecases.erasure.retention import preview_retention
 
-    days = {"outbox": outbox_days, "deliveries": deliveries_days, "reports": reports_days}
+    days = {
+        "outbox": outbox_days,
+        "deliveries": deliveries_days,
+        "reports": reports_days,
+        "assessments": assessments_days,
+    }
     lines = preview_retention(acting_in(open_current_database(), organisation), days)
     columns = ("what", "kept for", "would go", "the oldest", "old, and stays", "last run")
     show_table("Retention", columns, [_row(line) for line in lines], left=2)

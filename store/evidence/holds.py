@@ -22,6 +22,14 @@ def held_entities(session: Session, entity_ids: Collection[int], now_us: int) ->
     item of the queue about them is open; or they are quarantined. What is open about one who owns or owned an entity
     holds that entity too, and so does what is open about one that it owns or owned: facts of one count for the other.
     """
+    related = related_entities(session, entity_ids)
+    everybody = sorted(set().union(*related.values()))
+    held = {number for statement in _open(session, everybody, now_us) for number in session.scalars(statement)}
+    return {entity for entity, others in related.items() if others & held}
+
+
+def related_entities(session: Session, entity_ids: Collection[int]) -> dict[int, set[int]]:
+    """Give for each entity itself, with those that it owns or owned and those that own or owned it."""
     related: dict[int, set[int]] = {entity: {entity} for entity in entity_ids}
     ids = sorted(related)
     for entity, owner in session.execute(
@@ -31,9 +39,7 @@ def held_entities(session: Session, entity_ids: Collection[int], now_us: int) ->
     ):
         related.get(entity, set()).add(owner)
         related.get(owner, set()).add(entity)
-    everybody = sorted(set().union(*related.values()))
-    held = {number for statement in _open(session, everybody, now_us) for number in session.scalars(statement)}
-    return {entity for entity, others in related.items() if others & held}
+    return related
 
 
 def _open(session: Session, ids: list[int], now_us: int) -> Iterator[Any]:

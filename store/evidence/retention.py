@@ -4,13 +4,24 @@ For each kind there is one way to look at old rows, a part at a time in a fixed 
 run removes by it, so that both speak of the same rows. Nothing here begins or ends a transaction.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from sqlalchemy import delete, exists, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from fivefold.store.evidence.holds import held_entities
+from fivefold.store.evidence.old_rows import (
+    NOTHING,
+    UNSEEN,
+    OldRow,
+    OldRows,
+    Reached,
+    Removal,
+    Removed,
+    Scope,
+    without_held,
+)
+from fivefold.store.evidence.retention_assessments import look_at_assessments, remove_assessments
 from fivefold.store.rulesets.proposals import PROPOSED
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.jobs import OPEN
@@ -18,67 +29,6 @@ from fivefold.store.tables.events import Delivery, Endpoint, EvidenceJob, Outbox
 from fivefold.store.tables.rulesets import Backtest, BacktestMover, Family, Proposal, RulesetVersion
 from fivefold.store.webhooks.deliveries import is_in
 from fivefold.store.webhooks.outbox import settled_number
-
-Reached = Sequence[Any] | None
-"""Behind which row the next part begins, as JSON can hold it; None for the first part, and behind the last one."""
-
-
-class Scope(NamedTuple):
-    """Which rows are old, and what time it is.
-
-    Attributes:
-        before_us: what is dated before is old; microseconds, as is `now_us`.
-    """
-
-    organisation_id: int
-    before_us: int
-    now_us: int
-
-
-class OldRow(NamedTuple):
-    """An old row on which nothing rests: how it is named among those of its kind, and of when it is."""
-
-    key: tuple[int, ...]
-    at_us: int
-
-
-class OldRows(NamedTuple):
-    """A part of the old rows.
-
-    Attributes:
-        removable: those on which nothing rests.
-        kept: how many others there are in this part.
-    """
-
-    removable: Sequence[OldRow]
-    kept: int
-    reached: Reached
-
-
-class Removal(NamedTuple):
-    """How a kind of rows is removed.
-
-    Attributes:
-        look: gives the part of the old rows behind a place, of so many rows at most.
-        remove: takes rows of such a part out.
-    """
-
-    look: Callable[[Session, Scope, Reached, int], OldRows]
-    remove: Callable[[Session, Scope, Sequence[OldRow]], None]
-
-
-_NOTHING: Final = OldRows((), 0, None)
-_UNSEEN: Final = {"synchronize_session": False}
-"""The session holds none of these rows."""
-
-
-def _without_held(
-    session: Session, scope: Scope, rows: Sequence[tuple[int, OldRow]], reached: Reached, kept: int = 0
-) -> OldRows:
-    """Leave out the rows of those of whom nothing may be removed; each comes with the number of its entity."""
-    held = held_entities(session, {entity for entity, _ in rows}, scope.now_us) if rows else set()
-    removable = [row for entity, row in rows if entity not in held]
-    return OldRows(removable, kept + len(rows) - len(removable), reached)
 
 
 def _look_at_events(session: Session, scope: Scope, reached: Reached, most: int) -> OldRows:
@@ -92,7 +42,7 @@ def _look_at_events(session: Session, scope: Scope, reached: Reached, most: int)
     rows = session.execute(columns.where(*of).order_by(OutboxEvent.id).limit(most)).all()
     old = [row for row in rows if row.at_us < scope.before_us]
     if not old:
-        return _NOTHING
+        return NOTHING
     planned = select(Endpoint.id, Endpoint.planned_id).where(Endpoint.organisation_id == scope.organisation_id)
     endpoints = session.execute(planned).all()
     last = session.scalar(select(func.max(OutboxEvent.id))) or 0
@@ -103,11 +53,11 @@ def _look_at_events(session: Session, scope: Scope, reached: Reached, most: int)
     )
     needed = set(session.scalars(has_delivery))
     free = [(row.entity_id, OldRow((row.id,), row.at_us)) for row in old if row.id <= upto and row.id not in needed]
-    return _without_held(session, scope, free, [rows[-1].id] if len(rows) == most else None, len(old) - len(free))
+    return without_held(session, scope, free, [rows[-1].id] if len(rows) == most else None, len(old) - len(free))
 
 
-def _remove_events(session: Session, _: Scope, rows: Sequence[OldRow]) -> None:
-    _delete(session, OutboxEvent, [OutboxEvent.id], rows)
+def _remove_events(session: Session, _: Scope, rows: Sequence[OldRow]) -> Removed:
+    return _delete(session, OutboxEvent, [OutboxEvent.id], rows)
 
 
 _ENDED: Final = {"dead": Delivery.next_us, "delivered": Delivery.delivered_us}
@@ -132,12 +82,12 @@ def _look_at_deliveries(session: Session, scope: Scope, reached: Reached, most: 
             rows = session.execute(statement.order_by(at, Delivery.event_number).limit(most)).all()
             if rows:
                 old = [(row.entity_id, OldRow((number, row.event_number), row.at_us)) for row in rows]
-                return _without_held(session, scope, old, [number, state, rows[-1].at_us, rows[-1].event_number])
-    return _NOTHING
+                return without_held(session, scope, old, [number, state, rows[-1].at_us, rows[-1].event_number])
+    return NOTHING
 
 
-def _remove_deliveries(session: Session, _: Scope, rows: Sequence[OldRow]) -> None:
-    _delete(session, Delivery, [Delivery.endpoint_id, Delivery.event_number], rows)
+def _remove_deliveries(session: Session, _: Scope, rows: Sequence[OldRow]) -> Removed:
+    return _delete(session, Delivery, [Delivery.endpoint_id, Delivery.event_number], rows)
 
 
 _JOBS: Final[tuple[type[Any], ...]] = (EvidenceJob, ValidationJob)
@@ -175,32 +125,35 @@ def _look_at_movers(session: Session, scope: Scope, behind: Sequence[int], most:
     )
     rows = session.execute(statement.order_by(Backtest.id, BacktestMover.entity_id).limit(most)).all()
     if not rows:
-        return _NOTHING
+        return NOTHING
     free = [
         (row.entity_id, OldRow((_MOVERS, row.id, row.entity_id), row.finished_us)) for row in rows if not row.needed
     ]
-    return _without_held(session, scope, free, [_MOVERS, rows[-1].id, rows[-1].entity_id], len(rows) - len(free))
+    return without_held(session, scope, free, [_MOVERS, rows[-1].id, rows[-1].entity_id], len(rows) - len(free))
 
 
-def _remove_reports(session: Session, scope: Scope, rows: Sequence[OldRow]) -> None:
+def _remove_reports(session: Session, scope: Scope, rows: Sequence[OldRow]) -> Removed:
     for place, table in enumerate(_JOBS):
         _delete(session, table, [table.id], [OldRow(row.key[1:], row.at_us) for row in rows if row.key[0] == place])
     movers = [OldRow(row.key[1:], row.at_us) for row in rows if row.key[0] == _MOVERS]
     _delete(session, BacktestMover, [BacktestMover.backtest_id, BacktestMover.entity_id], movers)
     backtests = sorted({row.key[0] for row in movers})
     marked = update(Backtest).where(Backtest.id.in_(backtests)).values(movers_removed_us=scope.now_us)
-    session.execute(marked.execution_options(**_UNSEEN))
+    session.execute(marked.execution_options(**UNSEEN))
+    return Removed(rows)
 
 
-def _delete(session: Session, table: type[Any], columns: Sequence[Any], rows: Iterable[OldRow]) -> None:
+def _delete(session: Session, table: type[Any], columns: Sequence[Any], rows: Sequence[OldRow]) -> Removed:
     keys = [row.key for row in rows]
     if keys:
-        session.execute(delete(table).where(tuple_(*columns).in_(keys)).execution_options(**_UNSEEN))
+        session.execute(delete(table).where(tuple_(*columns).in_(keys)).execution_options(**UNSEEN))
+    return Removed(rows)
 
 
 REMOVALS: Final[Mapping[str, Removal]] = {
     "outbox": Removal(_look_at_events, _remove_events),
     "deliveries": Removal(_look_at_deliveries, _remove_deliveries),
     "reports": Removal(_look_at_reports, _remove_reports),
+    "assessments": Removal(look_at_assessments, remove_assessments),
 }
 """Everything that the policy removes, by the names of its settings."""

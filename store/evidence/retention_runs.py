@@ -1,12 +1,13 @@
 """Runs of the retention policy: which is under way, up to where, and what it removed. Begins no transaction."""
 
 import json
-from collections.abc import Sequence
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from fivefold.store.evidence.retention import REMOVALS, OldRow, Reached
+from fivefold.store.audit.removals import digest_of_lines
+from fivefold.store.evidence.old_rows import Reached, Removed
+from fivefold.store.evidence.retention import REMOVALS
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.store.tables.operations import RetentionRun
 
@@ -48,12 +49,14 @@ def lock_run(session: Session, number: int) -> RetentionRun | None:
     return session.scalar(statement.with_for_update(skip_locked=True).execution_options(populate_existing=True))
 
 
-def note_removed(run: RetentionRun, removed: Sequence[OldRow], reached: Reached) -> None:
+def note_removed(run: RetentionRun, removed: Removed, reached: Reached) -> None:
     """Note what a part of a run removed, and where the next one begins."""
     run.reached = None if reached is None else json.dumps(reached)
-    if removed:
-        moments = [row.at_us for row in removed]
-        run.removed += len(removed)
+    if removed.lines:
+        run.digest = digest_of_lines(removed.lines, run.digest or "")
+    if removed.rows:
+        moments = [row.at_us for row in removed.rows]
+        run.removed += len(moments)
         run.oldest_us = min([*moments, *([] if run.oldest_us is None else [run.oldest_us])])
         run.newest_us = max([*moments, *([] if run.newest_us is None else [run.newest_us])])
 

@@ -23,6 +23,8 @@ _ORGANISATION = "organisations.id"
 IS_FAILED = text("status IN ('failed', 'unclassified', 'undetermined')")
 """What an assessment came to that is no level in full: in the statement itself, so that the index of these serves."""
 
+_IS_WHOLE = text("breakdown IS NOT NULL")
+"""Of an assessment: neither erasure nor retention took out what it was made from."""
 IS_RISE, IS_FALL = text("to_level > from_level"), text("from_level > coalesce(to_level, 0)")
 IS_FIRST = text("from_level IS NULL")
 """Where a transition went, in the statement itself for the same reason; of every transition one of them holds."""
@@ -36,12 +38,17 @@ class Assessment(Base):
         source: rules, override, decay or expiry.
         level: what holds, from 1; None for no level.
         breakdown: what it is written from when it is read, a JSON array as `risk.engine.explain.stored` writes it;
-            without a ruleset, and as older programs stored it, the text itself, a JSON object; None once erased.
+            without a ruleset, and as older programs stored it, the text itself, a JSON object; None once erased, or
+            removed by the retention policy.
         batch: of the call that made it.
     """
 
     __tablename__ = "assessments"
-    __table_args__ = (Index("ix_assessments_batch", "batch"),)
+    __table_args__ = (
+        Index("ix_assessments_batch", "batch"),
+        # Those of a batch are of one moment, so that PostgreSQL keeps the moment once for all of them.
+        Index("ix_assessments_old", "organisation_id", "as_of_us", sqlite_where=_IS_WHOLE, postgresql_where=_IS_WHOLE),
+    )
 
     entity_id: Mapped[int] = mapped_column(BIG, primary_key=True)
     number: Mapped[int] = mapped_column(Integer, primary_key=True)
@@ -81,6 +88,7 @@ class AssessmentInputs(Base):
         content: JSON, as `usecases.levels.content.inputs` writes it; None once erased.
         salt: of `sha256`; None once erased.
         sha256: of the inputs and the breakdown, as `store.audit.history.content_digest` makes it.
+        removed_by: the number of the run of the retention policy that emptied it; None where none did.
     """
 
     __tablename__ = "assessment_inputs"
@@ -90,6 +98,7 @@ class AssessmentInputs(Base):
     content: Mapped[str | None] = mapped_column(Text)
     salt: Mapped[str | None] = mapped_column(String(32))
     sha256: Mapped[str | None] = mapped_column(String(HASH_CHARACTERS))
+    removed_by: Mapped[int | None] = mapped_column(Integer)
 
 
 class Standing(Base):

@@ -3,7 +3,7 @@
 from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from fivefold.store.tables.accounts import NAME_CHARACTERS, Base
+from fivefold.store.tables.accounts import HASH_CHARACTERS, NAME_CHARACTERS, Base
 
 _ORGANISATION = "organisations.id"
 _UNDER_WAY = text("finished_us IS NULL")
@@ -82,6 +82,7 @@ class RetentionRun(Base):
         before_us: what is older than this moment is removed, unless something rests on it.
         reached: up to where it looked, as JSON; None where it did not look yet.
         oldest_us: of what it removed, as is `newest_us`; None where it removed nothing.
+        digest: of the assessments that it emptied, one after the other; None for other kinds.
         finished_us: when it had looked at everything, or the policy was changed; None while it goes on.
     """
 
@@ -110,3 +111,4 @@ class RetentionRun(Base):
     removed: Mapped[int] = mapped_column(BigInteger)
     oldest_us: Mapped[int | None] = mapped_column(BigInteger)
     newest_us: Mapped[int | None] = mapped_column(BigInteger)
+    digest: Mapped[str | None] = mapped_column(String(HASH_CHARACTERS))

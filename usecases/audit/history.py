@@ -13,6 +13,8 @@ from sqlalchemy import Connection
 from fivefold.store.audit import history_reading, standings
 from fivefold.store.audit.expected import Expected, ExpectedDecision, Sealed
 from fivefold.store.audit.history import differing, seal, subject_of_line
+from fivefold.usecases.audit.removals import ACTIONS as REMOVAL_ACTIONS
+from fivefold.usecases.audit.removals import RemovalCheck
 from fivefold.usecases.audit.rows import ACTIONS as ROW_ACTIONS
 from fivefold.usecases.audit.rows import RowCheck
 from fivefold.usecases.shared.context import ROWS
@@ -76,6 +78,7 @@ class HistoryCheck:
         """Expect nothing yet."""
         self._expected, self._report = expected, report
         self._rows, self._standings = RowCheck(expected, report), StandingCheck(expected, report)
+        self._removals = RemovalCheck(report)
         self._unfollowed: dict[int, int] = {}
 
     def entry(self, row: Row) -> None:
@@ -94,6 +97,8 @@ class HistoryCheck:
                 self._decision(row, json.loads(row["details"]), after)
             elif action in ROW_ACTIONS:
                 self._rows.entry(row, json.loads(row["details"]), after)
+            elif action in REMOVAL_ACTIONS:
+                self._removals.entry(row, json.loads(row["details"]))
             elif action == REPAIRED:
                 self._standings.entry(row, after)
             elif action == "entity.erased":
@@ -142,6 +147,7 @@ class HistoryCheck:
             name = f"{row['entity_id']}.{row['number']}"
             self._report(row["organisation_id"], 0, f"transition {name} belongs to no assessment")
         self._standings.compare(connection, only)
+        self._removals.compare(connection, only)
         for row in history_reading.layouts(connection, only):
             if sha256(row["content"].encode()).hexdigest() != row["name"]:
                 self._report(row["organisation_id"], 0, f"the layout {row['name']} of inputs was changed")

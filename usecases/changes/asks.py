@@ -15,7 +15,7 @@ from fivefold.store.rulesets.activations import PER_SECOND
 from fivefold.store.rulesets.rulesets import families_of
 from fivefold.usecases.accounts.lists import ListPut, list_version, missing_versions
 from fivefold.usecases.accounts.rate_tables import checked_rates, rates_content
-from fivefold.usecases.accounts.settings import SettingsChange, check_values, settings_of
+from fivefold.usecases.accounts.settings import SettingsChange, check_values, refuse_short_retention, settings_of
 from fivefold.usecases.changes.contents import (
     ListVersionsAdded,
     OverrideRevoked,
@@ -178,12 +178,15 @@ def change_settings(
     Raises:
         ConfigError: a value is invalid; or it is proposed without a reason.
         ConflictError: the levels were not chosen yet; the base currency is to change although a ruleset was written;
-            who asks is no member; or a setting has another value by now than was seen.
+            who asks is no member; a setting has another value by now than was seen; or assessments would be kept for
+            fewer days than other records.
     """
     check_values(change)
 
     def refuse_changed(session: Session) -> None:
-        present = vars(settings_of(session, context.organisation_id))
+        settings = settings_of(session, context.organisation_id)
+        refuse_short_retention(settings, change)
+        present = vars(settings)
         for name, value in (seen or {}).items():
             if present[name] != value:
                 raise ConflictError(f"another person changed the settings: {name} is {present[name]} now")

@@ -14,8 +14,10 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US, resolve_now
 from fivefold.domain.errors import ConflictError
+from fivefold.store.audit.removals import BEGUN, REMOVED
 from fivefold.store.evidence import retention_runs as runs
-from fivefold.store.evidence.retention import REMOVALS, Reached, Scope
+from fivefold.store.evidence.old_rows import Reached, Scope
+from fivefold.store.evidence.retention import REMOVALS
 from fivefold.store.sql.database import add_alone, reading, writing
 from fivefold.store.tables.operations import RetentionRun
 from fivefold.usecases.accounts.settings import FOR_GOOD, check_removal_days, settings_of
@@ -59,7 +61,7 @@ class RetentionLine:
     false there are more: counting ended early.
 
     Attributes:
-        kind: outbox, deliveries or reports.
+        kind: outbox, deliveries, reports or assessments.
         days: after which a row is old; `FOR_GOOD` for never.
         before_us: what is dated before is old; None where nothing ever is.
         removable: rows that would be removed.
@@ -204,13 +206,16 @@ def _remove_part(session: Session, run: RetentionRun, days: int, now_us: int) ->
     if days == FOR_GOOD or now_us - days * DAY_US < run.before_us:
         _finish(session, run, now_us, whole=False)
         return 0
-    removal, scope = REMOVALS[run.kind], Scope(run.organisation_id, run.before_us, now_us)
+    removal, scope = REMOVALS[run.kind], Scope(run.organisation_id, run.before_us, now_us, run.id)
     part = removal.look(session, scope, runs.reached_of(run), PART_ROWS)
-    removal.remove(session, scope, part.removable)
-    runs.note_removed(run, part.removable, part.reached)
+    removed = removal.remove(session, scope, part.removable)
+    is_first = bool(removed.lines) and run.digest is None
+    runs.note_removed(run, removed, part.reached)
     if part.reached is None:
         _finish(session, run, now_us, whole=True)
-    return len(part.removable)
+    elif is_first:
+        _record(session, run, BEGUN, _said_of(run))
+    return len(removed.rows)
 
 
 def _finish(session: Session, run: RetentionRun, now_us: int, *, whole: bool) -> None:
@@ -218,15 +223,17 @@ def _finish(session: Session, run: RetentionRun, now_us: int, *, whole: bool) ->
     run.finished_us = now_us
     session.flush()
     if run.removed:
-        details = {
-            "run": run.id,
-            "kind": run.kind,
-            "days": run.days,
-            "before_us": run.before_us,
-            "removed": run.removed,
-            "oldest_us": run.oldest_us,
-            "newest_us": run.newest_us,
-            "whole": whole,
-        }
-        about = ("organisation", run.organisation_id)
-        record(session, Actor(run.organisation_id, SYSTEM), "retention.removed", about, details=details)
+        moments = {"oldest_us": run.oldest_us, "newest_us": run.newest_us}
+        details = {**_said_of(run), "removed": run.removed, **moments, "whole": whole}
+        _record(session, run, REMOVED, details, None if run.digest is None else (run.removed, run.digest))
+
+
+def _said_of(run: RetentionRun) -> dict[str, object]:
+    return {"run": run.id, "kind": run.kind, "days": run.days, "before_us": run.before_us}
+
+
+def _record(
+    session: Session, run: RetentionRun, action: str, details: dict[str, object], bulk: tuple[int, str] | None = None
+) -> None:
+    about = ("organisation", run.organisation_id)
+    record(session, Actor(run.organisation_id, SYSTEM), action, about, details=details, bulk=bulk)

@@ -23,7 +23,7 @@ from fivefold.store.sql.clocks import ahead_error, ahead_message, latest_us
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import Assessment, DueMark, Standing, Transition
 from fivefold.store.tables.rulesets import RulesetVersion
-from fivefold.usecases.levels.content.breakdowns import breakdown_of, lines_of_records, stored_record
+from fivefold.usecases.levels.content.breakdowns import breakdown_of, gone_text, lines_of_records, stored_record
 from fivefold.usecases.levels.portfolio import parts_of
 from fivefold.usecases.levels.records import NEVER_ASSESSED
 from fivefold.usecases.levels.value_scores import EntityScorer
@@ -189,6 +189,7 @@ class AssessmentShown:
         level: what held; None for no level.
         rules_level: what the rules said, beneath an override too.
         ruleset: name and version of the ruleset that decided; None where none did.
+        gone: how what it was made from went, in words; None where it is there.
     """
 
     entity_type: str
@@ -198,6 +199,7 @@ class AssessmentShown:
     rules_level: str | None
     status: str
     ruleset: tuple[str, int] | None
+    gone: str | None
 
 
 def read_assessment(context: Context, name: str) -> AssessmentShown:
@@ -214,6 +216,7 @@ def read_assessment(context: Context, name: str) -> AssessmentShown:
             rules_level=names[row.rules_level or 0],
             status=row.status,
             ruleset=levels.ruleset_named(session, row.version_id),
+            gone=gone_text(session, row) if row.breakdown is None else None,
         )
 
 

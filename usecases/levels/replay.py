@@ -19,7 +19,7 @@ from fivefold.risk.facts.portfolio import ListVersion
 from fivefold.store.accounts.lists import list_rows
 from fivefold.store.rulesets.rulesets import canonicals_of
 from fivefold.store.tables.levels import Assessment
-from fivefold.usecases.levels.content.breakdowns import breakdown_text, inputs_of, words_of_breakdown
+from fivefold.usecases.levels.content.breakdowns import breakdown_text, gone_text, inputs_of, words_of_breakdown
 from fivefold.usecases.levels.content.inputs import inputs_frame, override_of, previous_of
 from fivefold.usecases.levels.persist import ENGINE
 from fivefold.usecases.levels.read import find_assessment
@@ -66,7 +66,7 @@ def replay_assessment(context: Context, name: str) -> Replayed:
         assessment = find_assessment(session, context.actor, name)
         stored, kept = breakdown_text(session, assessment), inputs_of(session, assessment)
         if stored is None or kept is None:
-            raise ConflictError(f"assessment {name} was erased: what it was made from is gone")
+            raise ConflictError(f"assessment {name} {gone_text(session, assessment)}: what it was made from is gone")
         ruleset_hash = json.loads(stored).get("content_hash")
         if ruleset_hash is None:
             raise ConflictError(

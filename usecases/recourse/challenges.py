@@ -23,6 +23,7 @@ from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.levels import Assessment
 from fivefold.store.tables.recourse import Challenge
 from fivefold.usecases.accounts.settings import settings_of
+from fivefold.usecases.levels.content.breakdowns import gone_text
 from fivefold.usecases.levels.read import find_assessment
 from fivefold.usecases.shared.api_fields import Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context
@@ -129,6 +130,12 @@ def open_challenge(context: Context, assessment: str, words: str, received_us: i
         session.refresh(entity, with_for_update={"key_share": True})  # it cannot be erased meanwhile
         if entity.erased_us is not None:
             raise NotFoundError(f"there is no assessment {assessment!r}")
+        session.refresh(row)  # as it is once nothing can be taken out of it any more
+        if row.breakdown is None:
+            raise ConflictError(
+                f"assessment {assessment} {gone_text(session, row)}: what it was made from is gone, so that nobody can"
+                " look whether it was right; the present level can be contested"
+            )
         _refuse_moment(session, row, received, now)
         same = _open_or_same(session, row, said, received if received_us is not None else None)
         if same is not None:

@@ -25,6 +25,7 @@ from fivefold.risk.language.quantities import point_units
 from fivefold.risk.language.ruleset import Rule
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.tables.entities import Entity, EntityType
+from fivefold.usecases.levels.content.breakdowns import gone_text
 from fivefold.usecases.levels.read import find_assessment
 from fivefold.usecases.recourse.what_if import subject_of_assessment
 from fivefold.usecases.shared.api_fields import Moment, shown_as
@@ -118,9 +119,8 @@ def give_statement(context: Context, assessment: str, form: Form) -> Statement:
         of = session.get_one(EntityType, entity.type_id).name, entity.external_id
         subject = subject_of_assessment(session, row)
         if subject is None:
-            raise ConflictError(
-                f"of assessment {assessment} nothing can be stated: it was erased, or no ruleset decided"
-            )
+            why = "no ruleset decided" if row.breakdown is not None else f"it {gone_text(session, row)}"
+            raise ConflictError(f"of assessment {assessment} nothing can be stated: {why}")
     statement = _stated(subject, assessment, *of, row.as_of_us)
     with context.writing() as session:
         entity = entity_named(session, context.organisation_id, *of, stays=True)

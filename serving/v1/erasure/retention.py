@@ -12,6 +12,7 @@ class RetentionQuery(RequestModel):
     outbox_days: int | None = None
     deliveries_days: int | None = None
     reports_days: int | None = None
+    assessments_days: int | None = None
 
 
 class RetentionShown(ResponseModel):

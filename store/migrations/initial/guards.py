@@ -88,11 +88,11 @@ _VALUES_ERASED = (
 _PROPOSED = ("id", "organisation_id", "entity_id", "kind", "proposed_by", "proposed_us", "salt")
 _CONTENT = ("subject", "content", "reach", "reason")
 _DECIDED = ("decided_by", "decided_us", "result")
-_ENTITY_IS_ERASED = "EXISTS (SELECT 1 FROM entities WHERE id = OLD.entity_id AND erased_us IS NOT NULL)"
+ENTITY_IS_ERASED = "EXISTS (SELECT 1 FROM entities WHERE id = OLD.entity_id AND erased_us IS NOT NULL)"
 _IS_ERASED = {
     "ownerships": "EXISTS (SELECT 1 FROM entities WHERE id IN (OLD.entity_id, OLD.owner_id) AND erased_us IS NOT NULL)",
     # A proposal about several entities is of none, but one that would revoke an override.
-    "proposals": _ENTITY_IS_ERASED  # noqa: S608 (our own words)
+    "proposals": ENTITY_IS_ERASED  # noqa: S608 (our own words)
     + " OR (OLD.kind = 'override.revoke' AND EXISTS (SELECT 1 FROM overrides o"
     " JOIN entities e ON e.id = o.entity_id WHERE OLD.content = '{\"override\":' || o.id || '}'"
     " AND e.erased_us IS NOT NULL))",
@@ -134,7 +134,7 @@ def create() -> None:
 def _prepare_postgresql() -> None:
     """Create the functions, since conditions of triggers cannot ask other tables; and take rights from everybody."""
     _create_function("audit_refuse", "FALSE", "is append-only, ", " is refused")
-    for name, is_erased in {"history": _ENTITY_IS_ERASED, **_IS_ERASED}.items():
+    for name, is_erased in {"history": ENTITY_IS_ERASED, **_IS_ERASED}.items():
         _create_function(f"{name}_refuse_unless_erased", is_erased, *_UNLESS_ERASED)
     op.execute("REVOKE UPDATE, DELETE, TRUNCATE ON audit_entries FROM PUBLIC")
     for table in ("audit_values", "audit_heads"):
@@ -204,7 +204,7 @@ def refuse_unless_erased(table: str, statement: str, when: str = "TRUE", is_eras
     """
     name = f"{table}_erased_{statement.lower()}"
     if not _on_postgresql():
-        is_erased = is_erased or _IS_ERASED.get(table, _ENTITY_IS_ERASED)
+        is_erased = is_erased or _IS_ERASED.get(table, ENTITY_IS_ERASED)
         op.execute(
             f"CREATE TRIGGER {name} BEFORE {statement} ON {table} WHEN ({when}) AND NOT ({is_erased})"
             f" BEGIN SELECT RAISE(ABORT, '{table} is history, {statement} is refused unless the entity is erased'); END"
@@ -219,6 +219,29 @@ def refuse_unless_erased(table: str, statement: str, when: str = "TRUE", is_eras
         op.execute(
             f"CREATE TRIGGER {name}_all BEFORE TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse()"
         )
+
+
+def refuse_unless(table: str, statement: str, when: str, allowed: str) -> None:
+    """Refuse a statement for rows of a condition unless another one holds, which may ask other tables."""
+    name, said = f"{table}_erased_{statement.lower()}", "unless the entity is erased, or retention removed it"
+    if not _on_postgresql():
+        op.execute(
+            f"CREATE TRIGGER {name} BEFORE {statement} ON {table} WHEN ({when}) AND NOT ({allowed})"
+            f" BEGIN SELECT RAISE(ABORT, '{table} is history, {statement} is refused {said}'); END"
+        )
+        return
+    _create_function(f"{table}_refuse_unless", allowed, "is history, ", f" is refused {said}")
+    op.execute(
+        f"CREATE TRIGGER {name} BEFORE {statement} ON {table} FOR EACH ROW WHEN ({when})"
+        f" EXECUTE FUNCTION {table}_refuse_unless()"
+    )
+
+
+def drop_guards(table: str, statement: str) -> None:
+    """Take away what `refuse` and `refuse_unless_erased` made, to put others in their place."""
+    of = f" ON {table}" if _on_postgresql() else ""
+    for kind in ("history", "erased"):
+        op.execute(f"DROP TRIGGER {table}_{kind}_{statement.lower()}{of}")
 
 
 def _create_function(name: str, allowed: str, before: str, after: str) -> None:

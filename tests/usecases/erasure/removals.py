@@ -1,19 +1,15 @@
 """A bank with a retention policy, for tests of what it removes."""
 
-from sqlalchemy.orm import Session
-
 from fivefold.domain.clock import DAY_US
-from fivefold.store.tables.entities import OrganisationSettings
+from fivefold.usecases.accounts.settings import SettingsChange, change_settings_in
 from fivefold.usecases.erasure.retention import RetentionLine, preview_retention, remove_next_parts
 from tests.usecases.banks import Bank
 
 
 def keep(bank: Bank, **days: int) -> None:
     """Let a policy hold, as if it had been approved."""
-    with Session(bank.engine) as session, session.begin():
-        row = session.get_one(OrganisationSettings, bank.of)
-        for name, number in days.items():
-            setattr(row, name, number)
+    with bank.context.writing() as session:
+        change_settings_in(session, bank.context, SettingsChange(**days))  # type: ignore[arg-type]  # all of them are numbers
 
 
 def remove(bank: Bank, most_parts: int = 1_000) -> dict[str, int]:

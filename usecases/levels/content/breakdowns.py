@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 from msgspec import MsgspecError
 from sqlalchemy.orm import Session
 
+from fivefold.domain.clock import day_text
 from fivefold.domain.errors import ConflictError
 from fivefold.risk.compiler.analysis import VERSIONS_KEPT, AnalysedRuleset, analyse_canonical
 from fivefold.risk.engine.explain.breakdown import Explanation, as_json_text
@@ -19,6 +20,7 @@ from fivefold.store.levels.levels import assessments_named
 from fivefold.store.rulesets.rulesets import canonicals_of
 from fivefold.store.sql.database import read_once
 from fivefold.store.tables.levels import Assessment, AssessmentInputs
+from fivefold.store.tables.operations import RetentionRun
 from fivefold.usecases.levels.content.inputs import with_layout
 
 Read = TypeVar("Read")
@@ -55,6 +57,15 @@ def breakdown_of(session: Session, row: Assessment) -> Any:
         return None if text is None else json.loads(text)
 
     return read_once(session, ("breakdown", row.entity_id, row.number), read)
+
+
+def gone_text(session: Session, row: Assessment) -> str:
+    """Say how what an assessment was made from went: by the retention policy, and when, or by an erasure."""
+    inputs = session.get(AssessmentInputs, (row.entity_id, row.number))
+    run = None if inputs is None or inputs.removed_by is None else session.get(RetentionRun, inputs.removed_by)
+    if run is None:
+        return "was erased"
+    return f"was removed by the retention policy on {day_text(run.finished_us or run.started_us)[:10]}"
 
 
 class StoredRecord(NamedTuple):

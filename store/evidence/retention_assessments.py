@@ -1,0 +1,156 @@
+"""Assessments that are old, and what rests on them. What they were made from goes; their facts and transitions stay.
+
+Nothing here begins or ends a transaction.
+"""
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import func, or_, select, tuple_, update
+from sqlalchemy.orm import Session
+
+from fivefold.store.audit.removals import line_of_removed
+from fivefold.store.evidence.holds import held_entities, related_entities
+from fivefold.store.evidence.old_rows import NOTHING, UNSEEN, OldRow, OldRows, Reached, Removed, Scope
+from fivefold.store.sql.arrays import among
+from fivefold.store.tables.audit import AuditEntry
+from fivefold.store.tables.entities import Entity
+from fivefold.store.tables.events import Decision
+from fivefold.store.tables.levels import (
+    Assessment,
+    AssessmentInputs,
+    OverrideReading,
+    OverrideRow,
+    Standing,
+    Transition,
+)
+from fivefold.store.tables.recourse import Challenge
+
+STATED: Final = "statement.given"
+"""The action of entries that name an assessment of which a person was given a statement."""
+_KEY: Final = (Assessment.entity_id, Assessment.number)
+_INPUTS_KEY: Final = (AssessmentInputs.entity_id, AssessmentInputs.number)
+
+Name = tuple[int, int]
+"""The number of an entity, and that of one of its assessments."""
+
+
+def look_at_assessments(session: Session, scope: Scope, reached: Reached, most: int) -> OldRows:
+    """Look at assessments by their moments, those that are whole alone; a part ends anywhere among those of a batch."""
+    behind = tuple(reached or (-(1 << 62), 0, 0))
+    statement = select(Assessment.as_of_us, *_KEY).where(
+        Assessment.organisation_id == scope.organisation_id,
+        Assessment.as_of_us < scope.before_us,
+        Assessment.as_of_us >= behind[0],
+        Assessment.breakdown.is_not(None),
+        tuple_(Assessment.as_of_us, *_KEY) > behind,
+    )
+    rows = session.execute(statement.order_by(Assessment.as_of_us, *_KEY).limit(most)).all()
+    if not rows:
+        return NOTHING
+    moments = {(row.entity_id, row.number): row.as_of_us for row in rows}
+    needed = _needed(session, scope, moments)
+    removable = [OldRow(name, at_us) for name, at_us in moments.items() if name not in needed]
+    last = rows[-1]
+    goes_on = [last.as_of_us, last.entity_id, last.number] if len(rows) == most else None
+    return OldRows(removable, len(rows) - len(removable), goes_on)
+
+
+def remove_assessments(session: Session, scope: Scope, rows: Sequence[OldRow]) -> Removed:
+    """Empty assessments, those left out on which something came to rest; nothing can until the transaction ends.
+
+    Who opens a challenge or puts a hold locks the entity: it waits for a part, or is seen by it. Entities that another
+    transaction has locked now are left to the next run, so that no part waits.
+    """
+    moments = {(row.key[0], row.key[1]): row.at_us for row in rows}
+    locked = _lock(session, {entity for entity, _ in moments})
+    mine = {name: at_us for name, at_us in moments.items() if name[0] in locked}
+    needed = _needed(session, scope, mine)
+    names = [name for name in mine if name not in needed]  # in the order of their moments, as they came
+    if not names:
+        return Removed(())
+    columns = select(*_INPUTS_KEY, AssessmentInputs.sha256).where(tuple_(*_INPUTS_KEY).in_(names))
+    hashes = {(row.entity_id, row.number): row.sha256 for row in session.execute(columns)}
+    names = [name for name in names if name in hashes]
+    inputs = update(AssessmentInputs).where(tuple_(*_INPUTS_KEY).in_(names))
+    emptied = inputs.values(content=None, salt=None, removed_by=scope.run_id)
+    session.execute(emptied.execution_options(**UNSEEN))  # first: the guard of assessments asks for it
+    breakdowns = update(Assessment).where(tuple_(*_KEY).in_(names)).values(breakdown=None)
+    session.execute(breakdowns.execution_options(**UNSEEN))
+    removed = [OldRow(name, mine[name]) for name in names]
+    return Removed(removed, [line_of_removed(*name, hashes[name]) for name in names])
+
+
+def _lock(session: Session, ids: Collection[int]) -> set[int]:
+    """Lock entities with those whom they own and who own them; give those that could be locked with all of these."""
+    related = related_entities(session, ids)
+    everybody = sorted(set().union(*related.values()))
+    statement = select(Entity.id).where(among(session, Entity.id, everybody)).order_by(Entity.id)
+    locked = set(session.scalars(statement.with_for_update(key_share=True, skip_locked=True)))
+    return {entity for entity, others in related.items() if others <= locked}
+
+
+def _needed(session: Session, scope: Scope, moments: Mapping[Name, int]) -> set[Name]:
+    """Find the assessments that something rests on, each given with its moment."""
+    ids = sorted({entity for entity, _ in moments})
+    held = held_entities(session, ids, scope.now_us) if ids else set()
+    named = set(_named(session, scope, ids)) if ids else set()
+    present = session.scalars(select(Standing).where(among(session, Standing.entity_id, ids)))
+    standings = {row.entity_id: row for row in present}
+    return {
+        name
+        for name, at_us in moments.items()
+        if name[0] in held or name in named or _holds_up(standings.get(name[0]), name[1], at_us, scope.now_us)
+    }
+
+
+def _holds_up(standing: Standing | None, number: int, at_us: int, now_us: int) -> bool:
+    """Tell whether the present level rests on an assessment: the newest, and the one by which it was entered.
+
+    Where a floor, an override or a cooldown holds, each since then is needed: one of them began it.
+    """
+    if standing is None or number >= standing.number or standing.entered_us is None:
+        return True
+    held = bool(standing.floor or standing.hard_floor or standing.floors_lost or standing.override_id)
+    cooling = standing.may_move_down_us is not None and standing.may_move_down_us > now_us
+    return at_us == standing.entered_us or (at_us > standing.entered_us and (held or cooling))
+
+
+def _named(session: Session, scope: Scope, ids: Sequence[int]) -> Iterator[Name]:
+    """Give the assessments of entities that something names: decisions, challenges, overrides, statements, levels."""
+    reached = select(Transition.entity_id, func.max(Transition.number)).group_by(Transition.entity_id)
+    yield from _pairs(session, reached.where(among(session, Transition.entity_id, ids)))
+    # The first of those by the version that decides: a roll-back of it goes on from what stood before.
+    other = or_(Assessment.version_id.is_(None), Assessment.version_id != Standing.version_id)
+    first = (
+        select(Standing.entity_id, func.coalesce(func.max(Assessment.number), 0) + 1)
+        .outerjoin(Assessment, (Assessment.entity_id == Standing.entity_id) & other)
+        .where(among(session, Standing.entity_id, ids))
+        .group_by(Standing.entity_id)
+    )
+    yield from _pairs(session, first)
+    decided = select(Decision.entity_id, Decision.assessment_number)
+    yield from _pairs(session, decided.where(among(session, Decision.entity_id, ids)).distinct())
+    contested = among(session, Challenge.entity_id, ids)
+    yield from _pairs(session, select(Challenge.entity_id, Challenge.number).where(contested))
+    yield from _pairs(session, select(Challenge.entity_id, Challenge.settled_number).where(contested))
+    read = select(OverrideRow.entity_id, OverrideReading.number).join(
+        OverrideReading, OverrideReading.override_id == OverrideRow.id
+    )
+    yield from _pairs(session, read.where(among(session, OverrideRow.entity_id, ids)))
+    stated = select(AuditEntry.details).where(
+        AuditEntry.organisation_id == scope.organisation_id,
+        AuditEntry.subject_kind == "entity",
+        among(session, AuditEntry.subject_id, [str(number) for number in ids]),
+        AuditEntry.action == STATED,
+    )
+    for details in session.scalars(stated):
+        entity, _, number = json.loads(details)["assessment"].partition(".")
+        yield int(entity), int(number)
+
+
+def _pairs(session: Session, statement: Any) -> Iterator[Name]:
+    for entity, number in session.execute(statement):
+        if number is not None:
+            yield entity, number
