@@ -7,7 +7,7 @@ of the few that are left. So the answer is rapidfuzz's own, as if it had been as
 
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -26,6 +26,10 @@ FEW: Final = 64
 """So many targets are compared sooner than what they share with a text is counted."""
 _MOST_LETTERS: Final = 255
 """Longer texts are compared with everything: letters are counted in bytes."""
+_MOST_KEPT: Final = 2
+"""Of the letters of a name few are there more often."""
+_OFTEN: Final = 64
+"""A pair that more than one text of so many has is kept as a row; that is little more to keep than its places."""
 _LETTERS: Final = 128
 """Of ASCII, in which folded texts are."""
 _PREFIX: Final = 4
@@ -80,24 +84,35 @@ class Targets:
         """Tell whether one of them is so like a name, from 0 to 100; exactly *at_least* is enough."""
         text = folded(name)
         candidates = self._candidates(text, at_least - PREFILTER) if text else ()
-        if not candidates:
-            return False
+        return any(self._is_any_near(text, some, at_least) for some in candidates)
+
+    def _is_any_near(self, text: str, candidates: Sequence[str], at_least: float) -> bool:
         unit = self._scorer.whole / 100
         best = process.extractOne(
             text, candidates, scorer=self._scorer.similarity, score_cutoff=(at_least - PREFILTER) * unit
         )
         return best is not None and best[1] >= (at_least - ROUNDING) * unit
 
-    def _candidates(self, text: str, least: float) -> Sequence[str]:
-        """Give the targets that may score *least*, and perhaps others."""
+    def _candidates(self, text: str, least: float) -> Iterator[Sequence[str]]:
+        """Give the targets that may score *least*, and perhaps others, in parts: first those that may score the most.
+
+        One that is near is enough, and is mostly among these.
+        """
         if len(self._texts) <= FEW:
-            return self._texts
+            yield self._texts
+            return
         if self._scorer.by_words:
             text = _each_word_once(text)
         if not _is_countable(text):
-            return self._texts
-        possible = self._shared.uncounted | (self._scorer.most(self._shared, text) >= least - ROUNDING)
-        return [self._texts[place] for place in np.flatnonzero(possible)]
+            yield self._texts
+            return
+        most = self._scorer.most(self._shared, text)
+        places = np.flatnonzero(self._shared.uncounted | (most >= least - ROUNDING))
+        if len(places) > FEW:
+            places = places[np.argpartition(-most[places], FEW)]
+            yield [self._texts[place] for place in places[:FEW]]
+            places = places[FEW:]
+        yield [self._texts[place] for place in places]
 
     @cached_property
     def _shared(self) -> "Shared":
@@ -124,20 +139,36 @@ class Shared:
         self.lengths = np.array([len(text) for text in texts], dtype=np.float64)
         self.uncounted = np.array([not _is_countable(text) for text in texts])
         self._texts = ["" if skip else text for text, skip in zip(texts, self.uncounted, strict=True)]
+        self._up_to: dict[tuple[int, int], NDArray[np.uint8]] = {}
 
     def letters(self, text: str) -> Scores:
         """Count the letters that each text has in common with one, each as often as both have it."""
-        common = np.zeros(len(self._texts), np.uint8)  # no more than the letters of a text
-        for letter, count in Counter(text).items():
-            common += np.minimum(self._counts[ord(letter)], np.uint8(count))
-        return common.astype(np.float64)
+        return self._in_common(self._counts, Counter(text.encode("ascii"))).astype(np.float64)
 
     def pairs(self, text: str) -> Scores:
         """Count the pairs of letters beside each other, in the same way."""
-        common = np.zeros(len(self._texts))
-        for pair, count in Counter(pairwise(text.encode("ascii"))).items():
-            places, counts = self._pairs.get(pair[0] * _LETTERS + pair[1], _NOWHERE)
-            common[places] += np.minimum(counts, count)
+        pairs = Counter(pairwise(text.encode("ascii")))
+        written = {pair[0] * _LETTERS + pair[1]: count for pair, count in pairs.items()}
+        common = self._in_common(self._often, {pair: count for pair, count in written.items() if pair in self._often})
+        for pair in written.keys() & self._pairs.keys():
+            places, counts = self._pairs[pair]
+            common[places] += np.minimum(counts, np.uint8(written[pair]))
+        return common.astype(np.float64)
+
+    def _in_common(self, counts: Any, written: Mapping[int, int]) -> NDArray[np.uint8]:
+        """Add what each text has of something, up to what one has: no more in all than the letters of a text.
+
+        A row up to a small number is kept, as to compare with the number takes as long as to add twenty rows. The code
+        of a letter is no pair's.
+        """
+        common = np.zeros(len(self._texts), np.uint8)
+        for code, count in written.items():
+            row = self._up_to.get((code, count))
+            if row is None:
+                row = np.minimum(counts[code], np.uint8(count))
+                if count <= _MOST_KEPT:
+                    self._up_to[code, count] = row
+            common += row
         return common
 
     def words(self, text: str) -> Scores:
@@ -168,7 +199,8 @@ class Shared:
         return np.bincount(codes * size + places, minlength=_LETTERS * size).reshape(_LETTERS, size).astype(np.uint8)
 
     @cached_property
-    def _pairs(self) -> dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    def _places_of_pairs(self) -> dict[int, tuple[NDArray[np.int64], NDArray[np.uint8]]]:
+        """Give where each pair is, and how often there."""
         codes, places = self._codes
         inside = places[:-1] == places[1:]
         pairs = (codes[:-1] * _LETTERS + codes[1:])[inside]
@@ -177,7 +209,25 @@ class Shared:
         begins = np.flatnonzero(np.diff(pair, prepend=-1))
         ends = [*begins[1:].tolist(), len(pair)]
         parts = zip(pair[begins].tolist(), begins.tolist(), ends, strict=False)  # one end without a pair
-        return {code: (place[begin:end], counts[begin:end]) for code, begin, end in parts}
+        return {code: (place[begin:end], counts[begin:end].astype(np.uint8)) for code, begin, end in parts}
+
+    @cached_property
+    def _pairs(self) -> dict[int, tuple[NDArray[np.int64], NDArray[np.uint8]]]:
+        """The pairs that few texts have."""
+        return {code: found for code, found in self._places_of_pairs.items() if not self._is_often(found[0])}
+
+    @cached_property
+    def _often(self) -> dict[int, NDArray[np.uint8]]:
+        """How often each text has a pair, of those that many have: a whole row is added sooner than its places."""
+        rows = {}
+        for code, (places, counts) in self._places_of_pairs.items():
+            if self._is_often(places):
+                rows[code] = np.zeros(len(self._texts), np.uint8)
+                rows[code][places] = counts
+        return rows
+
+    def _is_often(self, places: NDArray[np.int64]) -> bool:
+        return len(places) * _OFTEN > len(self._texts)
 
     @cached_property
     def _words(self) -> dict[str, NDArray[np.int64]]:

@@ -74,15 +74,24 @@ def edited(draw: st.DrawFn, name: str) -> str:
     return "".join(signs)
 
 
-@given(name=names, others=st.lists(names, max_size=5), scorer=st.sampled_from(sorted(SCORERS)), data=st.data())
+@given(
+    name=names,
+    others=st.lists(names, max_size=5),
+    scorer=st.sampled_from(sorted(SCORERS)),
+    data=st.data(),
+    few=st.integers(0, 2),
+    often=st.sampled_from([0, 2, 64]),
+)
 def test_one_of_many_is_near_as_if_each_had_been_asked(
-    name: str, others: list[str], scorer: str, data: st.DataObject
+    name: str, others: list[str], scorer: str, data: st.DataObject, few: int, often: int
 ) -> None:
+    """However many are compared first, and whichever pairs of letters are kept as rows."""
     targets = [*others, data.draw(edited(name))]
     best = max(kleene.likeness(name, target, scorer) for target in targets)
     steps = {1, 100, *(min(max(round(best) + step, 1), 100) for step in (-1, 0, 1))}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(likeness, "FEW", 0)
+        patch.setattr(likeness, "FEW", few)
+        patch.setattr(likeness, "_OFTEN", often)
         near = Targets(targets, scorer)
         for at_least in steps:
             assert near.has_near(name, at_least) is (best >= at_least - 1e-6), (at_least, best)
@@ -119,6 +128,6 @@ def test_few_of_many_targets_are_left_to_compare() -> None:
     targets = ["".join(random.choices(syllables, k=4)) for _ in range(2_000)]
     for scorer in SCORERS:
         near = Targets(targets, scorer)
-        left = [len(near._candidates(folded(name), 89.5)) for name in targets[:50]]
+        left = [sum(map(len, near._candidates(folded(name), 89.5))) for name in targets[:50]]
         assert sum(left) / len(left) < 100, scorer
         assert all(near.has_near(name, 100) for name in targets[:50])
