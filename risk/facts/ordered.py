@@ -44,6 +44,12 @@ def of_values(window: Window, values: pl.Expr, *, is_money: bool) -> pl.Expr:
 _MONEY_TYPES: dict[type, Any] = {Largest: pl.Int128, Percentile: pl.Int64}
 
 
+def of_plain_values(window: Window, values: Sequence[Any], *, is_money: bool) -> Any:
+    """Give the same of one entity's values, none of them unknown; money as a whole number of any size."""
+    kind = _MONEY_TYPES.get(type(window), pl.Float64) if is_money else pl.Float64
+    return _result(_FUNCTIONS[type(window)](window, _numbers(values, is_money=is_money)), kind)
+
+
 def _numbers(values: Sequence[Any] | None, *, is_money: bool) -> list[Any]:
     """Give the values in order, each exact."""
     ordered = sorted(values or ())

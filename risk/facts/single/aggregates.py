@@ -6,22 +6,30 @@ from typing import Any
 
 from fivefold.domain.clock import DAY_US
 from fivefold.risk.compiler.conditions import Lists
+from fivefold.risk.compiler.formulas import parts_of_share
 from fivefold.risk.compiler.plain_conditions import NoPlainFormError, PlainCompiler, PlainTest, Row
 from fivefold.risk.compiler.value_types import Column
 from fivefold.risk.facts.aggregates import EXACT, NUMBER_DIGITS, NUMBER_UNITS, SMALL_DIGITS
 from fivefold.risk.facts.linked import FROM_THE_START, MOST_MINOR, TIME, LinkedFacts
+from fivefold.risk.facts.ordered import of_plain_values
 from fivefold.risk.facts.single.facts import HAS_RESULT, SETTLED, NamedTests, SingleFacts
 from fivefold.risk.facts.single.values import LeftToColumnsError
-from fivefold.risk.facts.windows import fields_in, is_of_screenings, value_column
+from fivefold.risk.facts.windows import fields_in, is_of_screenings, looked_at, value_column
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import (
     Count,
     DaysSince,
     Distinct,
     FieldInput,
+    Largest,
     Least,
     Mean,
+    Median,
     Most,
+    New,
+    Percentile,
+    Share,
+    StandardDeviation,
     Sum,
     Window,
     input_key,
@@ -40,8 +48,15 @@ PLAIN_FORMS: Mapping[type[Window], str] = {
     Most: "max",
     Distinct: "distinct",
     DaysSince: "days_since",
+    Median: "median",
+    StandardDeviation: "standard_deviation",
+    Percentile: "percentile",
+    Largest: "largest",
+    Share: "share",
+    New: "new",
 }
 """The aggregates that have a plain form, by their own word."""
+_MORE_WORDS: Mapping[type[Window], frozenset[str]] = {Percentile: frozenset({"of"}), Largest: frozenset({"n"})}
 
 
 def plain_aggregate(window: Window, facts: LinkedFacts, lists: Lists) -> Aggregate:
@@ -56,14 +71,22 @@ def plain_aggregate(window: Window, facts: LinkedFacts, lists: Lists) -> Aggrega
         NoPlainFormError: it has none, so that columns must be asked.
     """
     word = PLAIN_FORMS.get(type(window))
-    if word is None or set(type(window).model_fields) - _COMMON - {word} - _unset(window):
+    words = {word, *_MORE_WORDS.get(type(window), ())}
+    if word is None or set(type(window).model_fields) - _COMMON - words - _unset(window):
         raise NoPlainFormError(type(window).__name__)
     if is_of_screenings(window):
         raise NoPlainFormError("screenings")
     column = value_column(window, facts)
     if column is not None and column.kind is ValueType.TEXTS:
         raise NoPlainFormError(column.name)
-    counted, value_of = counted_rows(window, facts, lists), _VALUES[type(window)](column)
+    counted = counted_rows(window, facts, lists)
+    if isinstance(window, Share):
+        share = _share(window, facts, lists)
+        return lambda known: (share(known), _latest(counted(known)))
+    if isinstance(window, New):
+        number = _new(window, facts, lists)
+        return lambda known: (number(known), _latest(counted(known)))
+    value_of = _in_order(window, column) if type(window) in _IN_ORDER else _VALUES[type(window)](column)
 
     def aggregate(known: SingleFacts) -> tuple[Any, int | None]:
         rows = counted(known)
@@ -85,6 +108,53 @@ def counted_rows(window: Window, facts: LinkedFacts, lists: Lists) -> Callable[[
         return rows
 
     return counted
+
+
+def _share(window: Share, facts: LinkedFacts, lists: Lists) -> Callable[[SingleFacts], float | None]:
+    """Divide the sums, or the numbers, of the part and the whole, each a float."""
+    column, (part, whole) = value_column(window, facts), parts_of_share(window)
+    of_part, of_whole = (counted_rows(each, facts, lists) for each in (part, whole))
+
+    def total(rows: Sequence[Row]) -> int:
+        if column is None:
+            return len(rows)
+        values = [row[column.name] for row in rows]
+        return sum(values) if column.kind is ValueType.MONEY else sum(map(billionths, values))
+
+    def share(known: SingleFacts) -> float | None:
+        over, under = total(of_part(known)), total(of_whole(known))
+        return float(over) / float(under) if under else None
+
+    return share
+
+
+def _new(window: New, facts: LinkedFacts, lists: Lists) -> Callable[[SingleFacts], float]:
+    """Count the values until the window ends, but for those that were there before it began."""
+    name, of_all = window.new, counted_rows(looked_at(window), facts, lists)
+
+    def count(known: SingleFacts) -> float:
+        rows = of_all(known)
+        end = known.as_of if window.ending is None else window.ending.moment_before(known.as_of)
+        begin = None if window.over is None else window.over.moment_before(end)
+        before = {row[name] for row in rows if begin is not None and row[TIME] <= begin}
+        return float(len({row[name] for row in rows} - before))
+
+    return count
+
+
+_IN_ORDER = frozenset({Median, StandardDeviation, Percentile, Largest})
+
+
+def _in_order(window: Window, column: Any) -> "Value":
+    name, is_money = column.name, column.kind is ValueType.MONEY
+
+    def value(rows: Sequence[Row], _: int) -> Any:
+        found = of_plain_values(window, [row[name] for row in rows], is_money=is_money)
+        if is_money and isinstance(found, int) and abs(found) > MOST_MINOR:  # columns name what is too much to keep
+            raise LeftToColumnsError(name)
+        return found
+
+    return value
 
 
 def _latest(rows: Sequence[Row]) -> int | None:

@@ -75,7 +75,8 @@ def plain_window(
     Raises:
         NoPlainFormError: it has none, so that columns must be asked.
     """
-    if type(window) not in PLAIN_FORMS or is_of_screenings(window) or window.over is None:
+    has_steps = isinstance(window, DaysSince) or type(window) in _RUNNING
+    if not has_steps or type(window) not in PLAIN_FORMS or is_of_screenings(window) or window.over is None:
         raise NoPlainFormError(type(window).__name__)
     column, over = value_column(window, facts), window.over
     if column is not None and column.kind is ValueType.TEXTS:

@@ -62,7 +62,7 @@ def test_one_entity_is_read_as_columns_are(ruleset_data: Data, world: World, peo
         assert_frame_equal(plain, columns, check_column_order=False)  # what could not be read may stand behind
 
 
-@pytest.mark.parametrize("name", ["fatf-retail", "eu-bank-weighted"])
+@pytest.mark.parametrize("name", ["fatf-retail", "eu-bank-weighted", "transaction-monitoring"])
 def test_rulesets_that_ship_have_a_plain_form_throughout(name: str) -> None:
     analysed = AnalysedRuleset(bundled_ruleset(name))
     members = tuple((each, ()) for each in sorted(analysed.lists))
