@@ -16,7 +16,7 @@ from random import Random
 import rapidfuzz
 from rapidfuzz import process
 
-from fivefold.risk.compiler.likeness import PREFILTER, SCORERS, Targets, folded
+from fivefold.risk.compiler.likeness import FEW, PREFILTER, SCORERS, Targets, folded
 
 MEMBERS, NAMES = 10_000, 200
 AIM_MS = 0.2
@@ -111,9 +111,10 @@ The aim is {AIM_MS} ms a name.
 {table}
 
 How like two texts are at most follows from the letters, pairs of letters and words that they share. This is computed
-for the whole list at once, in arrays; rapidfuzz is asked of those members alone that may reach the cut-off. The less a
-measure asks for, the more members are left: `partial` from 80 on looks for any part of a name that is a little like
-the shorter one, which many parts are.
+for the whole list at once, in arrays; rapidfuzz is asked of those members alone that may reach the cut-off, first of
+the {FEW} that may be the likest: one that is near is enough. So a name that is near none costs the most, and a measure
+that asks for little (`partial` from 80 on looks for any part of a name that is a little like the shorter one) leaves
+the more members the fewer names are found. It is one process on one processor; a batch gains nothing by others here.
 """
 
 
