@@ -60,6 +60,7 @@ LEFT_OUT = {
     "/console/decisions/{decision}": "a decision needs a policy that two people approved",
     "/console/backtests/{backtest}": "a backtest of the whole portfolio takes minutes",
     "/console/proposals/{proposal}": "nothing here needs two people",
+    "/console/lists/{list}/peers": "no ruleset here reads peers",
     "/console/challenges/{challenge}": "nobody here contests an assessment",
 }
 """Pages that are not measured, and why."""

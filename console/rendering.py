@@ -88,6 +88,8 @@ NOTICES = {
     "list-proposed": "The version is proposed. Another person approves it.",
     "list-same": "The list has that version already.",
     "backtest-cancelled": "The backtest is cancelled. A worker that runs it stops at the next part.",
+    "reference-asked": "The reference is asked for. A worker builds it, and proposes it as a version of its list.",
+    "reference-under-way": "A reference of that version is being built already. This is how far it is.",
     "order-changed": "The order is changed.",
     "order-proposed": "The order is proposed. Another person approves it.",
     "ruleset-switched": "The ruleset is switched.",

@@ -24,7 +24,7 @@ from fivefold.console.monitoring import operations, validation
 from fivefold.console.queue import many, records
 from fivefold.console.queue import page as queue
 from fivefold.console.recourse import challenges, statement, what_if
-from fivefold.console.rulesets import backtest, editor, overview, tables
+from fivefold.console.rulesets import backtest, editor, overview, references, tables
 from fivefold.console.rulesets import version as ruleset
 from fivefold.console.visit import Redirect, Rendered, View, Visit
 from fivefold.console.webhooks import endpoints as webhooks
@@ -253,6 +253,13 @@ VIEWS: Final[tuple[View, ...]] = (
     ),
     *_table_views("/console/new-ruleset", editor.show_new),
     View("GET", _RULESET, f"GET {_RULESET_OF}/versions", overview.show_ruleset),
+    View(
+        "POST",
+        f"{_RULESET}/build-reference",
+        f"POST {_RULESET_OF}/references",
+        references.build_reference,
+        overview.show_ruleset,
+    ),
     View("POST", f"{_RULESET}/switch", f"POST {_RULESET_OF}/switch", overview.switch, overview.show_ruleset),
     View("POST", f"{_RULESET}/roll-back", f"POST {_RULESET_OF}/rollback", overview.roll_back, overview.show_ruleset),
     View("GET", f"{_RULESET}/edit", f"GET {_RULESET_OF}/draft", editor.show_editor),
@@ -296,6 +303,7 @@ VIEWS: Final[tuple[View, ...]] = (
     View("POST", "/console/new-list/check", _PUT_LIST, lists.check, lists.show_form, reads_document=True),
     View("POST", "/console/new-list/add", _PUT_LIST, lists.add, lists.show_form, reads_document=True),
     View("GET", _LIST, "GET /v1/lists/{name}/versions", lists.show_list),
+    View("GET", f"{_LIST}/peers", "GET /v1/lists/{name}/reference", references.show_reference),
     View("GET", f"{_LIST}/versions/{{since}}", "GET /v1/lists/{name}/members", lists.show_version),
     View("GET", f"{_LIST}/new-version", _PUT_LIST, lists.show_form),
     View("POST", f"{_LIST}/new-version/check", _PUT_LIST, lists.check, lists.show_form, reads_document=True),

@@ -117,6 +117,7 @@ def _tasks(
     pages: "WorkerPages",
 ) -> "list[PeriodicTask]":
     from fivefold.usecases.changes.backtests import run_next_backtest
+    from fivefold.usecases.changes.references import run_next_reference
     from fivefold.usecases.erasure.retention import remove_next_parts
     from fivefold.usecases.evidence.jobs import prune_archives, run_next_evidence
     from fivefold.usecases.levels.worker import BATCH_SIZE, Turns, run_batch
@@ -151,6 +152,7 @@ def _tasks(
         PeriodicTask("backfills", lambda: advance_backfills(engine, clock()) > 0, 1.0),
         PeriodicTask("markings", lambda: advance_markings(engine, clock()) > 0, 0.5),
         PeriodicTask("backtests", lambda: run_next_backtest(engine, clock(), stopping=stop.is_set), 1.0),
+        PeriodicTask("references", lambda: run_next_reference(engine, clock(), stopping=stop.is_set), 1.0),
         PeriodicTask("validations", lambda: run_next_validation(engine, clock(), stopping=stop.is_set), 1.0),
         PeriodicTask("evidence", lambda: run_next_evidence(engine, settings, clock(), stopping=stop.is_set), 1.0),
         PeriodicTask("quarterly thresholds", review_thresholds, 60.0),

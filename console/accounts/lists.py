@@ -27,6 +27,7 @@ from fivefold.usecases.changes.list_overview import (
     read_list_state,
     waiting_versions,
 )
+from fivefold.usecases.changes.reference_fit import is_reference
 
 LISTS: Final = "/console/lists"
 MOST_BYTES: Final = 256_000
@@ -52,6 +53,7 @@ class ListPage:
     Attributes:
         versions: the newest first.
         waiting: changes that another person approves.
+        is_reference: it has the numbers of peers.
     """
 
     list: ListState
@@ -59,6 +61,7 @@ class ListPage:
     versions: Page[ListVersionState]
     next: str | None
     waiting: tuple[WaitingVersion, ...]
+    is_reference: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +137,7 @@ def show_list(visit: Visit) -> Rendered:
         versions=versions,
         next=visit.next_of("versions", versions),
         waiting=waiting_versions(visit, name),
+        is_reference=is_reference(visit, name),
     )
     return Rendered(template="accounts/list.html", title=name, page=page)
 

@@ -9,6 +9,8 @@ from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import Page, Part
 from fivefold.usecases.changes import asks
 from fivefold.usecases.changes.backtests import BacktestLine, list_backtests
+from fivefold.usecases.changes.reference_fit import ReferenceState, read_reference_state
+from fivefold.usecases.changes.references import ReferenceJobLine, list_reference_jobs
 from fivefold.usecases.rulesets.activate import ActivationLine, list_activations
 from fivefold.usecases.rulesets.overview import (
     RulesetLine,
@@ -19,8 +21,7 @@ from fivefold.usecases.rulesets.overview import (
 )
 from fivefold.usecases.rulesets.threshold_reviews import ThresholdReviewLine, list_threshold_reviews
 
-SHORT_LIST = Part(10)
-QUARTERS = Part(4)
+SHORT_LIST, SHORTER_LIST = Part(10), Part(4)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,8 @@ class RulesetPage:
         activations: the last changes of what decides.
         backtests: the last ones.
         reviews: of the thresholds, the last quarters.
+        reference: for peers; None where it reads none.
+        references: that were asked for, the last ones.
         earlier: numbers of the versions on this page that decided before, and do not now.
     """
 
@@ -56,6 +59,8 @@ class RulesetPage:
     activations: Page[ActivationLine]
     backtests: Page[BacktestLine]
     reviews: Page[ThresholdReviewLine]
+    reference: ReferenceState | None
+    references: Page[ReferenceJobLine]
     earlier: tuple[int, ...]
 
 
@@ -110,7 +115,9 @@ def show_ruleset(visit: Visit) -> Rendered:
         next=visit.next_of("versions", versions),
         activations=list_activations(visit, family, SHORT_LIST),
         backtests=list_backtests(visit, family, SHORT_LIST),
-        reviews=list_threshold_reviews(visit, family, QUARTERS),
+        reviews=list_threshold_reviews(visit, family, SHORTER_LIST),
+        reference=read_reference_state(visit, family),
+        references=list_reference_jobs(visit, family, SHORTER_LIST),
         earlier=tuple(each.number for each in versions if each.activated is not None and not each.active),
     )
     return Rendered(template="rulesets/ruleset.html", title=family, page=page)

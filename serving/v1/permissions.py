@@ -14,7 +14,7 @@ from fivefold.serving.v1.portfolio import distribution, entity_lists, values
 from fivefold.serving.v1.queue import queue
 from fivefold.serving.v1.recourse import challenges, statement, what_if
 from fivefold.serving.v1.route import Route, Work
-from fivefold.serving.v1.rulesets import activations, rulesets, tables
+from fivefold.serving.v1.rulesets import activations, references, rulesets, tables
 from fivefold.serving.v1.webhooks import webhooks
 from fivefold.usecases.shared.actors import OF_MEMBERS, OF_RISK, Role
 
@@ -159,6 +159,9 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{_FAMILY}/versions/{{number}}/diff", PUBLISHERS, rulesets.compare_versions, work=Work.READING),
     Route("GET", f"{_FAMILY}/backtests", PUBLISHERS, activations.list_backtests),
     Route("POST", f"{_FAMILY}/backtests", PUBLISHERS, activations.request_backtest, 202),
+    Route("POST", f"{_FAMILY}/references", PUBLISHERS, references.request_reference, 202),
+    Route("GET", f"{_FAMILY}/references", PUBLISHERS, references.list_references),
+    Route("GET", f"{_FAMILY}/reference", PUBLISHERS, references.read_reference_state),
     Route("GET", f"{_FAMILY}/threshold-reviews", PUBLISHERS, activations.list_threshold_reviews),
     Route("GET", "/v1/backtests/{backtest}", PUBLISHERS, activations.read_backtest),
     Route("GET", "/v1/backtests/{backtest}/movers", PUBLISHERS, activations.list_movers),
@@ -177,6 +180,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/lists/overview", PUBLISHERS, lists.list_list_states),
     Route("GET", "/v1/lists/{name}/versions", PUBLISHERS, lists.list_versions_of_list),
     Route("GET", "/v1/lists/{name}/members", PUBLISHERS, lists.list_list_members),
+    Route("GET", "/v1/lists/{name}/reference", PUBLISHERS, references.read_reference),
     Route("GET", "/v1/lists/{name}/changes", PUBLISHERS, lists.list_member_changes),
     Route("POST", "/v1/lists/{name}/versions", PUBLISHERS, lists.add_list_version, 201, work=Work.BULK),
     Route("GET", "/v1/rates", READERS, settings.read_rates),

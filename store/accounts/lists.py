@@ -1,7 +1,7 @@
 """Stored named lists: a row for each version. Nothing here begins or ends a transaction."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import JSON, Select, Text, and_, cast, func, select, type_coerce
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
@@ -113,6 +113,18 @@ def list_row_since(session: Session, organisation_id: int, name: str, since_us: 
     if row is None:
         raise NotFoundError(f"the list {name!r} has no version that begins then")
     return row
+
+
+_BEGINNING: Final = r'["{\"reference\":'
+"""How the members of a reference portfolio are written: its first line says what it is."""
+
+
+def begins_like_reference(session: Session, organisation_id: int, name: str) -> bool:
+    """Tell whether the newest version of a list begins as a reference portfolio does, without reading it."""
+    row = ListVersionRow
+    begins = func.substr(type_coerce(row.members, Text), 1, len(_BEGINNING))
+    statement = select(begins).where(row.organisation_id == organisation_id, row.name == name)
+    return session.scalar(statement.order_by(row.since_us.desc()).limit(1)) == _BEGINNING
 
 
 class ListProposal(NamedTuple):

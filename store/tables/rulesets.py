@@ -95,6 +95,26 @@ class ThresholdReview(JobColumns, Base):
     draft_revision: Mapped[int | None] = mapped_column(Integer)
 
 
+class ReferenceJob(JobColumns, Base):
+    """A reference portfolio that a worker builds for a version of a ruleset: its progress, and what became of it.
+
+    Attributes:
+        report: JSON, of what it has; None until it is done.
+        proposal_id: of the change by which it is to be a version of its list; None where it became one at once.
+    """
+
+    __tablename__ = "reference_jobs"
+    __table_args__ = (
+        CheckConstraint("state IN ('queued', 'running', 'done', 'failed', 'quarantined')", name="state"),
+        Index("ix_reference_jobs_family_id", "family_id", "id"),
+    )
+
+    family_id: Mapped[int] = mapped_column(ForeignKey(_FAMILY))
+    version_id: Mapped[int] = mapped_column(ForeignKey(_VERSION))
+    report: Mapped[str | None] = mapped_column(Text)
+    proposal_id: Mapped[int | None] = mapped_column(ForeignKey("proposals.id"))
+
+
 class Backtest(Base):
     """A backtest of one content, or of a proposal, in the background: its progress and its report.
 

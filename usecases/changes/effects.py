@@ -30,6 +30,7 @@ from fivefold.usecases.changes.contents import (
     SettingsChanged,
     TagChanged,
 )
+from fivefold.usecases.changes.reference_fit import refuse_misfit
 from fivefold.usecases.decisions.policies import PolicyLine, retire_policy_in
 from fivefold.usecases.ingest.facts import RecordGiven, add_screening_in, end_tag_in, put_record_in, set_tag_in
 from fivefold.usecases.levels.overrides import revoke_override_in
@@ -82,7 +83,10 @@ def apply_content(  # noqa: C901, PLR0911 (one for each kind)
             roll_back_in(session, context, content.family, content.version, why, content.per_second, now_us)
             return None
         case ListVersionsAdded():
-            put = put_list_in(session, context, read_list(content.list), now_us, marks=marks)
+            named_list = read_list(content.list)
+            newest = named_list.versions[-1].members
+            refuse_misfit(session, context.organisation_id, named_list.name, newest)
+            put = put_list_in(session, context, named_list, now_us, marks=marks)
             refuse_feeding_commerce(session, context.organisation_id)
             return put
         case RatesReplaced():

@@ -123,37 +123,50 @@ def ask_for(
         ConfigError: the reason is empty although it is proposed; or as the kind says.
         NotFoundError, ConflictError: it cannot be done now; or who asks is no member.
     """
-    now = context.now()
     with context.writing() as session:
-        lock_deciding(session, context.organisation_id)
-        if require is not None:
-            require(session)
-        if (result := result_in_force(session, context, content)) is not None:
-            return ChangeOutcome(result, None, changes=False)
-        if _one_person_suffices(session, context, content):
-            return ChangeOutcome(apply_content(session, context, content, reason.strip(), now), None)
-        why = checked_reason(reason)
-        refuse_nobody(session, context.actor)
-        reached = rehearse(session, context, content, why, now, champions)
-        row = Proposal(
-            organisation_id=context.organisation_id,
-            kind=content.kind,
-            subject=content.subject,
-            content=asdict(content),
-            reach=reach_of(session, context, content, reached, now) if reach is None else dict(reach),
-            entity_id=content.entity if isinstance(content, FACTS) else None,
-            reason=why,
-            proposed_by=context.actor.name,
-            proposed_us=now,
-            state=PROPOSED,
-        )
-        session.add(row)
-        session.flush()
-        session.refresh(row)  # with its keys in their order
-        _note(session, content, now)
-        _request_backtests(session, context, row, reached, now)
-        _record(session, context, "proposal.made", row, {"reason": why})
-        return ChangeOutcome(None, _line(session, row))
+        return ask_for_in(session, context, content, reason, reach, champions, require)
+
+
+def ask_for_in(
+    session: Session,
+    context: Context,
+    content: Content,
+    reason: str,
+    reach: Mapping[str, Any] | None = None,
+    champions: Champions | None = None,
+    require: Callable[[Session], None] | None = None,
+) -> ChangeOutcome:
+    """Do the same in a transaction that the caller ends."""
+    now = context.now()
+    lock_deciding(session, context.organisation_id)
+    if require is not None:
+        require(session)
+    if (result := result_in_force(session, context, content)) is not None:
+        return ChangeOutcome(result, None, changes=False)
+    if _one_person_suffices(session, context, content):
+        return ChangeOutcome(apply_content(session, context, content, reason.strip(), now), None)
+    why = checked_reason(reason)
+    refuse_nobody(session, context.actor)
+    reached = rehearse(session, context, content, why, now, champions)
+    row = Proposal(
+        organisation_id=context.organisation_id,
+        kind=content.kind,
+        subject=content.subject,
+        content=asdict(content),
+        reach=reach_of(session, context, content, reached, now) if reach is None else dict(reach),
+        entity_id=content.entity if isinstance(content, FACTS) else None,
+        reason=why,
+        proposed_by=context.actor.name,
+        proposed_us=now,
+        state=PROPOSED,
+    )
+    session.add(row)
+    session.flush()
+    session.refresh(row)  # with its keys in their order
+    _note(session, content, now)
+    _request_backtests(session, context, row, reached, now)
+    _record(session, context, "proposal.made", row, {"reason": why})
+    return ChangeOutcome(None, _line(session, row))
 
 
 def _note(session: Session, content: Content, now: int) -> None:

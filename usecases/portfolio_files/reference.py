@@ -96,7 +96,7 @@ def make_reference(ruleset: AnalysedRuleset, files: PortfolioFiles, as_of: int, 
         name=name,
         title=f"Peers for {ruleset.definition.name}",
         source=f"{count:,} of type {ruleset.definition.entity_type} as of {day}",
-        purpose=_purpose(ruleset),
+        purpose=purpose_of(ruleset),
         versions=(*(() if earlier is None else earlier.versions), version),
     )
     return MadeReference(reference, made, count, wanted)
@@ -114,6 +114,16 @@ def reference_of(
 
     A number that could not be read is left out, and so is that of an entity in no group.
     """
+    numbers = peer_numbers(ruleset, wanted, portfolio, as_of)
+    return made_reference(wanted, numbers, as_of, portfolio.rates.base), len(numbers)
+
+
+def peer_numbers(ruleset: AnalysedRuleset, wanted: Sequence[Peers], portfolio: Portfolio, as_of: int) -> pl.DataFrame:
+    """Give the numbers of everyone to whom a ruleset applies: a row each, and a column for each number and each group.
+
+    Numbers are 64-bit floats and groups text, null where unknown or not to be read; the rows of parts of a portfolio
+    stand beneath each other.
+    """
     empty = {
         name: NamedList(name=name, title=name, source=name, versions=(ListVersion(since=0, members=()),))
         for name in ruleset.references
@@ -124,10 +134,13 @@ def reference_of(
         key = input_key(peers.of)
         if error_of(key) in inputs.columns:
             inputs = inputs.with_columns(pl.when(pl.col(error_of(key)).is_null()).then(key).alias(key))
-    return made_reference(wanted, inputs, as_of, portfolio.rates.base), len(inputs)
+    numbers = {input_key(peers.of): pl.Float64() for peers in wanted}
+    groups = {input_key(peers.group): pl.String() for peers in wanted if peers.group is not None}
+    return inputs.select(pl.col(key).cast(kind) for key, kind in {**groups, **numbers}.items())
 
 
-def _purpose(ruleset: AnalysedRuleset) -> Purpose | None:
+def purpose_of(ruleset: AnalysedRuleset) -> Purpose | None:
+    """Give what the list of a ruleset's peers was made for; None for what all lists are against by default."""
     return None if ruleset.definition.purpose == "aml" else ruleset.definition.purpose
 
 

@@ -177,6 +177,10 @@ EXAMPLES: Mapping[str, Example] = {
     "list_versions": Example(_RETAIL, own=_FAMILY),
     "read_version": Example({**_RETAIL, "number": "1"}, own=("family", "number")),
     "compare_versions": Example({**_RETAIL, "number": "2"}, query={"before": "1"}, own=("family", "number")),
+    "request_reference": Example(_RETAIL, {"version": 1}, own=_FAMILY, status=422),  # it places nothing among peers
+    "list_references": Example(_RETAIL, own=_FAMILY),
+    "read_reference_state": Example(_RETAIL, own=_FAMILY),
+    "read_reference": Example({"name": "kept"}, status=404),  # it has countries
     "list_threshold_reviews": Example(_RETAIL, own=_FAMILY),
     "list_backtests": Example(_RETAIL, own=_FAMILY),
     "request_backtest": Example(_RETAIL, {"version": 1}, own=_FAMILY),

@@ -12,7 +12,15 @@ from fivefold.store.tables.entities import Entity, ListVersionRow
 from fivefold.store.tables.events import Delivery, Endpoint, OutboxEvent, ValidationRun
 from fivefold.store.tables.levels import Assessment, DueMark, Standing, Transition
 from fivefold.store.tables.recourse import Challenge
-from fivefold.store.tables.rulesets import Activation, Backtest, BacktestMover, Family, RulesetVersion, ThresholdReview
+from fivefold.store.tables.rulesets import (
+    Activation,
+    Backtest,
+    BacktestMover,
+    Family,
+    ReferenceJob,
+    RulesetVersion,
+    ThresholdReview,
+)
 from fivefold.usecases.ingest.import_progress import note_import
 from fivefold.usecases.shared.context import Context
 from tests.serving.v1.bank_rulesets import document
@@ -73,6 +81,16 @@ def _reviewed(place: Place, number: int) -> None:
                 error=WHY,
             )
         )
+
+
+def _referenced(place: Place, number: int) -> None:
+    """A reference for peers that nobody built yet."""
+    with Session(place.engine) as session, session.begin():
+        family = session.scalars(select(Family).where(Family.name == "retail").order_by(Family.id)).first()
+        assert family is not None
+        of = {"organisation_id": family.organisation_id, "family_id": family.id, "version_id": family.active_version_id}
+        asked = {"state": "queued", "attempts": 0, "requested_by": "system", "requested_us": number}
+        session.add(ReferenceJob(**of, **asked, done=0, total=0))
 
 
 def _failed(place: Place, number: int) -> None:
@@ -202,6 +220,7 @@ MORE: Mapping[str, Callable[[Place, int], None]] = {
     "list_families": _asked("PUT", "/v1/rulesets/more{}/draft", lambda number: {"document": document(f"more{number}")}),
     "list_versions": _copied(RulesetVersion, number=lambda number: 100 + number),
     "list_threshold_reviews": _reviewed,
+    "list_references": _referenced,
     "list_backtests": _copied(Backtest, requested_us=lambda number: number),
     "list_activations": _copied(Activation, reason=str),
     "list_proposals": _asked(

@@ -19,6 +19,7 @@ from fivefold.serving.v1.route import Route
 from fivefold.usecases.accounts.organisations import actor_in_new
 from fivefold.usecases.accounts.tokens import create_token
 from fivefold.usecases.changes.backtests import run_next_backtest
+from fivefold.usecases.changes.references import run_next_reference
 from fivefold.usecases.rulesets.threshold_reviews import begin_threshold_reviews, run_next_threshold_review
 from tests.serving.v1.examples import HALF_YEAR_US
 from tests.serving.v1.places import PLANS, Place, routes
@@ -111,6 +112,50 @@ def second_version(bank: Bank) -> None:
     good("POST", f"{at}/backtests", {"version": 2}, token=ada)
     backtested(bank)
     good("POST", f"{at}/activate", {"version": 2, "reason": why}, token=bo)
+
+
+_PEERS = {"family": "peers"}
+
+
+_PLACING = """\
+ruleset: peers
+entity_type: merchant
+fields: {size: number}
+reference: our-peers
+levels: [low, medium, high]
+score: {points: {thresholds: [30, 60]}}
+max_recompute_interval: 30 days
+cooldown: 30 days
+rationale: Who stands out among merchants.
+rules:
+  - id: size
+    title: Size among peers
+    category: customer features
+    rationale: Few are so large.
+    input: {peer_percentile: {of: {field: size}, among: everyone}}
+    cases:
+      - when: {at_least: 97}
+        points: 40
+examples:
+  - {name: large, given: {size: 9, peers: {size: 98}}, expect: {level: medium}}
+"""
+
+
+def peers_committed(bank: Bank) -> None:
+    """Merchants are placed among peers by a ruleset of their own."""
+    ada, admin, app = bank.tokens["ada", "publisher"], bank.tokens["ada", "admin"], bank.tokens["app", "app"]
+    good, at = bank.place.good, "/v1/rulesets/peers"
+    good("PUT", "/v1/entity-types/merchant", {"fields": {"size": "number"}}, token=admin)
+    good("PUT", "/v1/entities/merchant/m1", {"attributes": {"size": 1}}, token=app)
+    good("PUT", f"{at}/draft", {"document": _PLACING}, token=ada)
+    good("POST", f"{at}/commit", {"revision": 1, "accept_warnings": bank.body("activate")["reason"]}, token=ada)
+
+
+def reference_approved(bank: Bank) -> None:
+    """A worker builds what was asked for, and another person approves it."""
+    while run_next_reference(bank.place.engine):
+        pass
+    list_approved(bank)
 
 
 def another_draft(bank: Bank) -> None:
@@ -268,6 +313,10 @@ FIRST_DAYS = (
     Step("read_rates"),
     Step("list_rate_tables"),
     Step("retire_policy"),
+    Step("request_reference", parts=_PEERS, first=peers_committed),
+    Step("list_references", parts=_PEERS),
+    Step("read_reference_state", parts=_PEERS),
+    Step("read_reference", parts={"name": "our-peers"}, first=reference_approved),
     Step("request_backtest"),
     Step("cancel_backtest", parts={"backtest": "4"}),
     Step("revoke_override"),

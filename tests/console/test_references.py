@@ -1,0 +1,73 @@
+"""References for peers in pages: asked for, built, approved by another person, and shown with what is wrong."""
+
+import json
+
+import pytest
+
+from fivefold.usecases.changes.references import run_next_reference
+from tests.console.visitors import Visitor
+from tests.serving.v1.bank_rulesets import document
+from tests.serving.v1.places import Place
+
+RULESET, PEERS = "/console/rulesets/placed", "/console/lists/our-peers/peers"
+SIZE = {"peer_percentile": {"of": {"field": "size"}, "among": "everyone"}}
+
+
+def placing() -> str:
+    """A ruleset that places the sizes of companies among those of all."""
+    ruleset = json.loads(document("placed"))
+    rule = {**ruleset["rules"][2], "input": SIZE, "cases": [{"when": {"at_least": 90}, "points": 7}]}
+    rule.pop("changeable")
+    own = {"entity_type": "company", "fields": {"size": "number"}, "transaction_fields": {}, "rules": [rule]}
+    small = {"name": "small", "given": {"size": 1, "peers": {"income": 50}}, "expect": {"level": "low"}}
+    ruleset.pop("applies_to", None)
+    return json.dumps({**ruleset, **own, "reference": "our-peers", "examples": [small]})
+
+
+@pytest.fixture
+def author(place: Place) -> Visitor:
+    for size in range(3):
+        place.good("PUT", f"/v1/entities/company/sized{size}", {"attributes": {"size": size}}, role="app")
+    at = "/v1/rulesets/placed"
+    place.good("PUT", f"{at}/draft", {"document": placing()}, role="publisher")
+    place.good("POST", f"{at}/commit", {"revision": 1, "accept_warnings": "as it is"}, role="publisher")
+    return Visitor(place).sign_in("publisher").go(RULESET)
+
+
+def test_a_reference_is_asked_for_built_approved_and_shown(place: Place, author: Visitor) -> None:
+    assert "reads peers from the list our-peers, of which no version is in force" in author.text
+    author.submit("/build-reference", version="1")
+    assert "The reference is asked for." in author.text
+    assert "queued" in author.text
+    author.submit("/build-reference", version="1")
+    assert "is being built already" in author.text
+    assert run_next_reference(place.engine)
+    author.go(RULESET)
+    (change,) = {link for link in author.links() if link.startswith("/console/proposals/")}
+    other = Visitor(place).sign_in("admin").go(change)
+    other.submit("/approve", reason="Agreed", confirmed="yes")
+    author.go(RULESET)
+    assert "reads peers from our-peers , whose numbers are of" in author.text
+    assert "Too few peers" in author.text
+    assert PEERS in author.links()
+    author.go(PEERS)
+    assert "Numbers as of" in author.text
+    assert "too few" in author.text
+    assert "size everyone 3 too few 1" in author.text
+    assert PEERS in author.go("/console/lists/our-peers").links()
+
+
+def test_a_ruleset_without_peers_and_a_list_without_numbers_say_so(place: Place, author: Visitor) -> None:
+    assert "Reference for peers" not in author.go("/console/rulesets/retail").text
+    author.go("/console/lists/kept/peers")
+    assert "This list is no reference for peers." in author.text
+    for address in ("/console/lists/none/peers", "/console/lists/kept/peers?since=2025-01-01", f"{PEERS}?since=x"):
+        assert author.go(address).page.status_code == 404
+    assert "/console/lists/kept/peers" not in author.go("/console/lists/kept").links()
+
+
+def test_what_is_no_version_is_refused_with_the_reason(author: Visitor) -> None:
+    for version, status in (("2", 404), ("", 422), ("x", 404)):
+        author.go(RULESET).submit("/build-reference", version=version)
+        assert author.page.status_code == status
+    assert "queued" not in author.go(RULESET).text

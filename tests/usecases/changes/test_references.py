@@ -1,0 +1,219 @@
+"""References for peers on the platform: built by a worker, proposed, approved by another person, and looked at."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, select, update
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import ConfigError, NotFoundError
+from fivefold.domain.paging import Part, every_row
+from fivefold.risk.facts.peers.reference import read_reference
+from fivefold.store.accounts.lists import list_rows
+from fivefold.store.tables.audit import AuditEntry
+from fivefold.store.tables.entities import OrganisationSettings
+from fivefold.store.tables.rulesets import Family
+from fivefold.usecases.changes import references
+from fivefold.usecases.changes.asks import put_list_version
+from fivefold.usecases.changes.backtests import run_next_backtest
+from fivefold.usecases.changes.proposals import approve_proposal, list_proposals
+from fivefold.usecases.changes.reference_fit import is_reference, read_reference_state, read_reference_version
+from fivefold.usecases.changes.references import list_reference_jobs, request_reference, run_next_reference
+from fivefold.usecases.rulesets import run_backtest
+from fivefold.usecases.shared.actors import Actor
+from fivefold.usecases.shared.context import Context
+from tests.usecases import banks
+from tests.usecases.banks import Bank
+
+pytestmark = pytest.mark.postgresql
+
+AMONG = {"field": "country"}
+PLACED = {
+    "input": {"peer_percentile": {"of": {"field": "income"}, "among": AMONG}},
+    "cases": [{"when": {"at_least": 90}, "points": 70}],
+    "on_unknown": {"points": 1},
+}
+OFTEN = {
+    **PLACED,
+    "input": {"times_peer_median": {"of": {"count": "transactions", "over": "30 days"}, "among": "everyone"}},
+}
+
+
+@pytest.fixture
+def bank(engine: Engine) -> Bank:
+    """Forty customers of NO with incomes 0 to 39, three of SE, and one whose income nobody knows."""
+    made = Bank(engine)
+    made.actor = Actor(made.of, "member:1")
+    two_people(engine, needed=True)
+    made.activate(banks.document({"placed": PLACED}, reference="our-peers"))
+    decides(engine, None)  # nobody is assessed by it before it has a reference
+    for number in range(40):
+        made.put(f"no{number}", income=number, country="NO")
+    for number in range(3):
+        made.put(f"se{number}", income=number, country="SE")
+    made.put("unknown", country="NO")
+    return made
+
+
+def decides(engine: Engine, version_id: int | None) -> None:
+    with Session(engine) as session, session.begin():
+        session.execute(update(Family).values(active_version_id=version_id))
+
+
+def two_people(engine: Engine, *, needed: bool) -> None:
+    with Session(engine) as session, session.begin():
+        session.execute(update(OrganisationSettings).values(two_people_promote=needed))
+
+
+def other(bank: Bank) -> Context:
+    return Context(bank.engine, Actor(bank.of, "member:2")).at(bank.now)
+
+
+def approve(bank: Bank, number: int) -> None:
+    """Let another person approve a change, once its backtests are run."""
+    while run_next_backtest(bank.engine, bank.now):
+        pass
+    approve_proposal(other(bank), number, "Agreed")
+
+
+def built(bank: Bank, version: int = 1) -> Any:
+    """Ask for a reference, and let a worker build it."""
+    request_reference(bank.context, "retail", version)
+    assert run_next_reference(bank.engine, bank.now)
+    return list_reference_jobs(bank.context, "retail")[0]
+
+
+def versions(bank: Bank) -> list[int]:
+    with Session(bank.engine) as session:
+        return [row.since_us for row in list_rows(session, bank.of, "our-peers")]
+
+
+def test_a_reference_is_built_proposed_and_in_force_once_another_person_approves(bank: Bank) -> None:
+    asked, is_new = request_reference(bank.context, "retail", 1)
+    assert (asked.state, asked.entities, is_new) == ("queued", None, True)
+    assert request_reference(bank.context, "retail", 1) == (asked, False)
+    assert run_next_reference(bank.engine, bank.now)
+    assert not run_next_reference(bank.engine, bank.now)
+    (job,) = list_reference_jobs(bank.context, "retail")
+    assert (job.state, job.error, job.list, job.entities) == ("done", None, "our-peers", 44)
+    assert (job.groups, job.small_groups) == (2, 1)
+    assert versions(bank) == [], "nothing is in force before it is approved"
+    (proposal,) = list_proposals(bank.context)
+    assert (proposal.id, proposal.state, proposal.proposed_by) == (job.proposal, "proposed", bank.actor.name)
+    approve(bank, proposal.id)
+    assert versions(bank) == [bank.now]
+    shown = read_reference_version(bank.context, "our-peers")
+    assert (shown.as_of_us, shown.base_currency, shown.content_hash) == (bank.now, "EUR", job.content_hash)
+    assert [(line.group, line.peers, line.median, line.is_small) for line in shown.groups] == [
+        ("NO", 40, "19.5", False),
+        ("SE", 3, "1", True),
+    ]
+    assert [line.number for line in shown.groups] == ["income", "income"]
+    decides(bank.engine, 1)
+    bank.put("new", income=38, country="NO")
+    bank.settle()
+    assert bank.level("new") == 3, "higher than 95 % of peers"
+    with Session(bank.engine) as session:
+        entries = session.scalars(select(AuditEntry.action).where(AuditEntry.action.startswith("reference"))).all()
+    assert entries == ["reference.requested"]
+
+
+def test_parts_of_the_portfolio_make_the_same_reference(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = built(bank)
+    monkeypatch.setattr(run_backtest, "MOST_ENTITIES", 7)
+    parted = built(bank)
+    assert (parted.entities, parted.content_hash) == (whole.entities, whole.content_hash)
+    assert parted.id != whole.id
+    jobs = every_row(lambda part: list_reference_jobs(bank.context, "retail", part), 1)
+    assert [job.id for job in jobs] == [parted.id, whole.id]
+
+
+def test_what_cannot_be_built_says_why(bank: Bank) -> None:
+    with pytest.raises(NotFoundError):
+        request_reference(bank.context, "retail", 2)
+    bank.activate(banks.document({"income": banks.INCOME}))
+    with pytest.raises(ConfigError, match="places nothing among peers"):
+        request_reference(bank.context, "retail", 2)
+    bank.activate(
+        banks.document({"placed": PLACED}, reference="our-peers", applies_to={"field": "country", "equals": "KP"})
+    )
+    job = built(bank, 3)
+    assert (job.state, job.error) == ("failed", "retail reaches nobody, so nobody is a peer")
+    assert list_reference_jobs(bank.context, "retail", Part(1))[0].proposal is None
+
+
+def test_a_worker_that_is_asked_to_end_gives_the_job_back(bank: Bank) -> None:
+    request_reference(bank.context, "retail", 1)
+    run_next_reference(bank.engine, bank.now, stopping=lambda: True)
+    assert [(job.state, job.attempts) for job in list_reference_jobs(bank.context, "retail")] == [("queued", 0)]
+    assert run_next_reference(bank.engine, bank.now)
+    assert len(list_proposals(bank.context)) == 1
+
+
+def test_a_version_that_does_not_fit_what_decides_is_refused_by_what_it_lacks(bank: Bank) -> None:
+    approve(bank, built(bank).proposal)
+    decides(bank.engine, 1)
+    with Session(bank.engine) as session:
+        (row,) = list_rows(session, bank.of, "our-peers")
+        members = tuple(row.members)
+    later = bank.now + DAY_US
+    assert read_reference(members) is not None
+
+    def put(lines: Any) -> None:
+        put_list_version(bank.context, "our-peers", later, lines, "Peers", "By hand", "why")
+
+    with pytest.raises(ConfigError, match="does not fit the ruleset retail, which decides: it is no reference"):
+        put(["NO", "SE"])
+    with pytest.raises(ConfigError, match="its money is in USD, and that of the organisation in EUR"):
+        put([members[0].replace("EUR", "USD"), *members[1:]])
+    with pytest.raises(ConfigError, match="it has no numbers of income among country"):
+        put(members[:1])
+    put(members)
+    bank.activate(banks.document({"placed": PLACED, "often": OFTEN}, reference="our-peers"))
+    with pytest.raises(ConfigError, match="it has no numbers of transactions in 30 days among everyone"):
+        put_list_version(bank.context, "our-peers", later + DAY_US, members, "Peers", "By hand", "why")
+    put_list_version(bank.context, "another", later, ["NO"], "Others", "By hand", "why")
+
+
+def test_a_ruleset_says_whether_its_reference_is_missing_old_or_of_too_few(bank: Bank) -> None:
+    state = read_reference_state(bank.context, "retail")
+    assert state is not None
+    assert (state.list, state.version, state.as_of_us, state.groups) == ("our-peers", 1, None, 0)
+    assert not is_reference(bank.context, "our-peers")
+    approve(bank, built(bank).proposal)
+    assert is_reference(bank.context, "our-peers")
+    fresh = read_reference_state(bank.context, "retail")
+    assert fresh is not None
+    assert fresh == replace(state, as_of_us=bank.now, groups=2, small_groups=1)
+    made_us = bank.now
+    bank.wait(days=365)
+    assert read_reference_state(bank.context, "retail") == fresh, "a year to the day is not older than a year"
+    assert not read_reference_version(bank.context, "our-peers").is_old
+    bank.wait(microseconds=1)
+    assert read_reference_state(bank.context, "retail") == replace(fresh, is_old=True)
+    assert read_reference_version(bank.context, "our-peers", made_us).is_old
+    bank.activate(banks.document({"placed": PLACED, "often": OFTEN}, reference="our-peers"))
+    lacking = read_reference_state(bank.context, "retail")
+    assert lacking is not None
+    assert lacking.misfits == ("it has no numbers of transactions in 30 days among everyone",)
+    bank.activate(banks.document({"income": banks.INCOME}))
+    assert read_reference_state(bank.context, "retail") is None
+
+
+def test_a_list_that_is_no_reference_is_not_shown_as_one(bank: Bank) -> None:
+    put_list_version(bank.context, "others", bank.now, ["NO"], "Others", "By hand", "why")
+    approve(bank, list_proposals(bank.context)[0].id)
+    assert not is_reference(bank.context, "others")
+    for name in ("others", "none"):
+        with pytest.raises(NotFoundError, match="there is no reference portfolio"):
+            read_reference_version(bank.context, name)
+
+
+def test_while_nothing_decides_a_reference_is_added_as_lists_are(engine: Engine, bank: Bank) -> None:
+    two_people(engine, needed=False)
+    job = built(bank)
+    assert (job.state, job.proposal) == ("done", None)
+    assert versions(bank) == [bank.now]
+    assert references.REFERENCE.name == "reference portfolio"

@@ -1,0 +1,243 @@
+"""References for peers as they are stored: what a version says, and whether it serves the rulesets that read it."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from pydantic import ValidationError
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import DAY_US
+from fivefold.domain.errors import ConfigError, NotFoundError
+from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
+from fivefold.risk.engine.explain.describe import input_words
+from fivefold.risk.facts.peers.columns import peers_in
+from fivefold.risk.facts.peers.reference import FEWEST_PEERS, Reference, read_reference
+from fivefold.risk.language.base import canonical_form
+from fivefold.risk.language.peers import Peers
+from fivefold.store.accounts.lists import begins_like_reference, list_row_at
+from fivefold.store.accounts.organisation import base_currency_of
+from fivefold.store.rulesets.rulesets import all_active_versions, family_named, newest_version
+from fivefold.store.tables.entities import ListVersionRow
+from fivefold.store.tables.rulesets import Family, RulesetVersion
+from fivefold.usecases.portfolio_files.reference import reference_hash
+from fivefold.usecases.shared.api_fields import Moment, shown_as
+from fivefold.usecases.shared.context import Context
+
+OLD_DAYS: Final = 365
+"""A reference portfolio that is older says how peers were."""
+MOST_NAMED: Final = 10
+"""Most misfits that one message names."""
+
+
+def small_groups(reference: Reference) -> int:
+    """Count the groups of too few peers, of which nothing is said."""
+    return sum(each.count < FEWEST_PEERS for each in reference.distributions.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeerGroupLine:
+    """The peers of one group with one number.
+
+    Attributes:
+        number: in words, such as sum of amount in 180 days.
+        among: the field whose value peers share; everyone for none.
+        group: that value; None for everyone.
+        median: of the numbers, as text.
+        is_small: there are too few peers, so nothing is said.
+    """
+
+    number: str
+    among: str
+    group: str | None
+    peers: int
+    median: str
+    is_small: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceShown:
+    """A version of a reference portfolio.
+
+    Attributes:
+        since_us: it is in force from here until the next version.
+        as_of_us: the moment that its numbers are of.
+        base_currency: that its money is in.
+        is_old: its numbers are of more than a year ago.
+        groups: those with the most peers first, of each number.
+    """
+
+    name: str
+    title: str
+    source: str
+    since_us: Annotated[Moment, shown_as("since")]
+    as_of_us: Annotated[Moment, shown_as("as_of")]
+    base_currency: str
+    content_hash: str
+    is_old: bool
+    groups: tuple[PeerGroupLine, ...]
+
+
+def read_reference_version(context: Context, name: str, at_us: int | None = None) -> ReferenceShown:
+    """Show the version of a reference portfolio in force at a moment; without one now, else the first to come.
+
+    NotFoundError where there is no such version, or the list is no reference portfolio.
+    """
+    now = context.now()
+    with context.reading() as session:
+        of = context.organisation_id
+        row = _row_at(session, of, name, now) if at_us is None else list_row_at(session, of, name, at_us)
+        reference = None if row is None else read_reference(tuple(row.members))
+        if row is None or reference is None:
+            raise NotFoundError(f"there is no reference portfolio {name!r}")
+        return ReferenceShown(
+            name=name,
+            title=row.title,
+            source=row.source,
+            since_us=row.since_us,
+            as_of_us=reference.as_of,
+            base_currency=reference.base,
+            content_hash=reference_hash(tuple(row.members)),
+            is_old=_is_old(reference, now),
+            groups=tuple(_group_lines(reference)),
+        )
+
+
+def is_reference(context: Context, name: str) -> bool:
+    """Tell whether the newest version of a list is a reference portfolio, by how it begins."""
+    with context.reading() as session:
+        return begins_like_reference(session, context.organisation_id, name)
+
+
+def _row_at(session: Session, organisation_id: int, name: str, now_us: int) -> ListVersionRow | None:
+    return list_row_at(session, organisation_id, name, now_us) or list_row_at(session, organisation_id, name)
+
+
+def _is_old(reference: Reference, now_us: int) -> bool:
+    return now_us - reference.as_of > OLD_DAYS * DAY_US
+
+
+def _group_lines(reference: Reference) -> Iterator[PeerGroupLine]:
+    kinds = list(dict.fromkeys((of, among) for of, among, _ in reference.distributions))
+    place = {kind: number for number, kind in enumerate(kinds)}
+    found = sorted(reference.distributions.items(), key=lambda row: (place[row[0][:2]], -row[1].count, row[0][2] or ""))
+    for (of, among, group), distribution in found:
+        yield PeerGroupLine(
+            number=_words_of(of, among),
+            among=among or "everyone",
+            group=group,
+            peers=distribution.count,
+            median=f"{float(distribution.median):,.6g}",
+            is_small=distribution.count < FEWEST_PEERS,
+        )
+
+
+def _words_of(of: str, among: str) -> str:
+    """Say a number in words; as it is written where this version of the program does not know its form."""
+    try:
+        peers = Peers.model_validate({"of": json.loads(of), "among": {"field": among} if among else "everyone"})
+    except ValidationError:
+        return of
+    return input_words(peers.of)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceState:
+    """How a ruleset stands with its reference portfolio.
+
+    Attributes:
+        list: that has it.
+        version: of the ruleset that is meant: the one that decides, or the newest where that one reads none.
+        as_of_us: of the version in force; None where there is none.
+        is_old: its numbers are of more than a year ago.
+        groups: how many it has, and how many of these have too few peers.
+        misfits: what the ruleset reads and it does not say.
+    """
+
+    list: str
+    version: int
+    as_of_us: int | None
+    is_old: bool
+    groups: int
+    small_groups: int
+    misfits: tuple[str, ...]
+
+
+def read_reference_state(context: Context, ruleset: str) -> ReferenceState | None:
+    """Tell whether the reference portfolio of a ruleset serves; None where it reads none, or has no version.
+
+    NotFoundError where there is no such ruleset.
+    """
+    now = context.now()
+    with context.reading() as session:
+        family = family_named(session, context.organisation_id, ruleset)
+        found = _version_with_peers(session, family)
+        if found is None:
+            return None
+        row, analysed, name = found
+        held = list_row_at(session, context.organisation_id, name, now)
+        reference = None if held is None else read_reference(tuple(held.members))
+        base = base_currency_of(session, context.organisation_id)
+        return ReferenceState(
+            list=name,
+            version=row.number,
+            as_of_us=None if reference is None else reference.as_of,
+            is_old=reference is not None and _is_old(reference, now),
+            groups=0 if reference is None else len(reference.distributions),
+            small_groups=0 if reference is None else small_groups(reference),
+            misfits=() if held is None else tuple(misfits_of(reference, analysed, base)),
+        )
+
+
+def _version_with_peers(session: Session, family: Family) -> tuple[RulesetVersion, AnalysedRuleset, str] | None:
+    """Find the version that is meant, and the list that it reads peers from: the one that decides, else the newest."""
+    active = None if family.active_version_id is None else session.get_one(RulesetVersion, family.active_version_id)
+    for row in (active, newest_version(session, family.id)):
+        analysed = None if row is None else analyse_canonical(row.canonical)
+        if row is not None and analysed is not None and analysed.peer_inputs and analysed.definition.reference:
+            return row, analysed, analysed.definition.reference
+    return None
+
+
+def misfits_of(reference: Reference | None, ruleset: AnalysedRuleset, base: str) -> Iterator[str]:
+    """Say why what a ruleset places among peers would be unknown to everyone; nothing where a reference serves.
+
+    Args:
+        reference: None for a list that is none.
+        ruleset: that reads it.
+        base: the currency of the organisation.
+    """
+    if reference is None:
+        yield "it is no reference portfolio"
+        return
+    if reference.base != base:
+        yield f"its money is in {reference.base}, and that of the organisation in {base}"
+    for peers in _unsaid(reference, ruleset.peer_inputs):
+        among = "everyone" if peers.group is None else input_words(peers.group)
+        yield f"it has no numbers of {input_words(peers.of)} among {among}"
+
+
+def _unsaid(reference: Reference, inputs: Sequence[Any]) -> list[Peers]:
+    read = {canonical_form(peers_in(each)): peers_in(each) for each in inputs}
+    return [peers for peers in read.values() if not reference.has(peers)]
+
+
+def refuse_misfit(session: Session, organisation_id: int, name: str, members: Sequence[str]) -> None:
+    """Raise ConfigError where a list's new version does not fit a ruleset that decides, and reads peers from it."""
+    reading = [
+        analysed
+        for _, version in all_active_versions(session, organisation_id)
+        if (analysed := analyse_canonical(version.canonical)).definition.reference == name and analysed.peer_inputs
+    ]
+    if not reading:
+        return
+    reference, base = read_reference(tuple(members)), base_currency_of(session, organisation_id)
+    for ruleset in reading:
+        wrong = list(misfits_of(reference, ruleset, base))
+        if wrong:
+            more = f"; and {len(wrong) - MOST_NAMED} more" if len(wrong) > MOST_NAMED else ""
+            raise ConfigError(
+                f"the version of the list {name} does not fit the ruleset {ruleset.definition.name}, which decides:"
+                f" {'; '.join(wrong[:MOST_NAMED])}{more}. A ruleset that reads other numbers has a list of its own"
+            )

@@ -1,0 +1,163 @@
+"""References for peers: built by a worker from the platform's own portfolio, and proposed as a version of their list.
+
+Peers are those on whom the ruleset decides: whom it applies to, and no ruleset before it. Nothing is in force by that:
+another person approves the version as that of any list.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import day_text
+from fivefold.domain.errors import ConfigError, NotEnoughDataError
+from fivefold.domain.paging import WHOLE, Page, Part
+from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
+from fivefold.risk.facts.peers.reference import made_reference
+from fivefold.risk.language.base import canonical_form
+from fivefold.store.accounts.organisation import lock_deciding
+from fivefold.store.rulesets.references import JobOfVersion, jobs_of, open_job
+from fivefold.store.rulesets.rulesets import family_named, version_numbered
+from fivefold.store.sql.json_text import report_json
+from fivefold.store.tables.rulesets import Family, ReferenceJob, RulesetVersion
+from fivefold.usecases.accounts.lists import list_version
+from fivefold.usecases.changes.contents import ListVersionsAdded
+from fivefold.usecases.changes.proposals import ask_for_in
+from fivefold.usecases.changes.reference_fit import small_groups
+from fivefold.usecases.portfolio_files.reference import peer_numbers, peers_wanted, purpose_of, reference_hash
+from fivefold.usecases.rulesets.run_backtest import reached_portfolios, setting_of
+from fivefold.usecases.shared.context import Context
+from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, line_fields, new_job, run_next_job
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceJobLine(JobLine):
+    """A reference portfolio that a worker builds for a version of a ruleset.
+
+    Attributes:
+        list: that it is to be a version of.
+        entities: of how many it was made; None until it is done, as `groups`, `small_groups` and `content_hash`.
+        small_groups: groups of too few peers, of which nothing is said.
+        proposal: the change by which it becomes a version; None where it became one at once.
+    """
+
+    ruleset: str
+    version: int
+    list: str | None
+    entities: int | None
+    groups: int | None
+    small_groups: int | None
+    content_hash: str | None
+    proposal: int | None
+
+
+def request_reference(context: Context, ruleset: str, version: int) -> tuple[ReferenceJobLine, bool]:
+    """Ask for the reference portfolio of a version of a ruleset; give the job, and whether it is new.
+
+    Raises:
+        NotFoundError: there is no such version.
+        ConfigError: it places nothing among peers.
+    """
+    now = context.now()
+    with context.writing() as session:
+        lock_deciding(session, context.organisation_id)
+        family = family_named(session, context.organisation_id, ruleset)
+        row = version_numbered(session, family, version)
+        _require_peers(analyse_canonical(row.canonical))
+        present = open_job(session, row.id)
+        if present is not None:
+            return _line(family, JobOfVersion(present, version)), False
+        job = ReferenceJob(**new_job(context, now), family_id=family.id, version_id=row.id)
+        session.add(job)
+        session.flush()
+        details = {"ruleset": ruleset, "version": version}
+        context.record(session, "reference.requested", ("ruleset", family.id), details=details)
+        return _line(family, JobOfVersion(job, version)), True
+
+
+def _require_peers(ruleset: AnalysedRuleset) -> str:
+    """Give the name of the list that a ruleset reads peers from; ConfigError where it reads none."""
+    name = ruleset.definition.reference
+    if name is None or not ruleset.peer_inputs:
+        raise ConfigError(f"{ruleset.definition.name} places nothing among peers, so it needs no reference portfolio")
+    return name
+
+
+def list_reference_jobs(context: Context, ruleset: str, part: Part = WHOLE) -> Page[ReferenceJobLine]:
+    """List the reference portfolios that were asked for a ruleset, the newest first; NotFoundError without it."""
+    with context.reading() as session:
+        family = family_named(session, context.organisation_id, ruleset)
+        return jobs_of(session, family.id, part).map(lambda found: _line(family, found))
+
+
+def _line(family: Family, found: JobOfVersion) -> ReferenceJobLine:
+    report: dict[str, Any] = {} if found.job.report is None else json.loads(found.job.report)
+    return ReferenceJobLine(
+        **line_fields(found.job),
+        ruleset=family.name,
+        version=found.version,
+        list=report.get("list"),
+        entities=report.get("entities"),
+        groups=report.get("groups"),
+        small_groups=report.get("small_groups"),
+        content_hash=report.get("content_hash"),
+        proposal=found.job.proposal_id,
+    )
+
+
+def run_next_reference(
+    engine: Engine, now_us: int | None = None, *, stopping: Callable[[], bool] = lambda: False
+) -> bool:
+    """Build the reference portfolio that waits longest, as `run_next_job` says."""
+    return run_next_job(engine, REFERENCE, now_us, stopping=stopping)
+
+
+def _begin(job: ReferenceJob) -> Callable[[Lease], None]:
+    family_id, version_id, attempt = job.family_id, job.version_id, job.attempts
+
+    def make(lease: Lease) -> None:
+        with lease.who.reading() as session:
+            family, version = session.get_one(Family, family_id), session.get_one(RulesetVersion, version_id)
+            name, number = family.name, version.number
+            setting = setting_of(session, family, version.canonical, lease.began_us, attempt)
+        list_name, wanted = _require_peers(setting.draft), peers_wanted(setting.draft)
+        decided = dict.fromkeys((other for other, _ in setting.before), 0)
+        parts, base = [], ""
+        for _, portfolio in reached_portfolios(lease.who.engine, setting, [setting.draft], decided, lease.progress):
+            parts.append(peer_numbers(setting.draft, wanted, portfolio, setting.as_of_us))
+            base = portfolio.rates.base
+        numbers = pl.concat(parts) if parts else None
+        if numbers is None or not len(numbers):
+            raise NotEnoughDataError(f"{name} reaches nobody, so nobody is a peer")
+        reference = made_reference(wanted, numbers, setting.as_of_us, base)
+        members = reference.lines()
+        source = (
+            f"{len(numbers):,} of type {setting.draft.definition.entity_type} as of {day_text(setting.as_of_us)[:10]}"
+        )
+        words = (f"Peers for {name}", source)
+        document = list_version(list_name, setting.as_of_us, members, *words, purpose_of(setting.draft))
+
+        def write(session: Session) -> dict[str, Any]:
+            why = f"Built from the portfolio for version {number} of {name}"
+            content = ListVersionsAdded(list_name, canonical_form(document))
+            outcome = ask_for_in(session, lease.who, content, why)
+            report = {
+                "list": list_name,
+                "entities": len(numbers),
+                "groups": len(reference.distributions),
+                "small_groups": small_groups(reference),
+                "content_hash": reference_hash(members),
+            }
+            proposal = None if outcome.proposal is None else outcome.proposal.id
+            return {"report": report_json(report), "proposal_id": proposal}
+
+        lease.keep(write)
+
+    return make
+
+
+REFERENCE = JobKind("reference portfolio", ReferenceJob, _begin)
