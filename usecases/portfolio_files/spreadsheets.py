@@ -11,6 +11,7 @@ from typing import Any
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 from openpyxl import Workbook, load_workbook
+from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from openpyxl.styles import Alignment, Font
 from openpyxl.utils import column_index_from_string
 from openpyxl.worksheet.worksheet import Worksheet
@@ -40,7 +41,7 @@ def workbook_bytes(grid: Grid, about: Sequence[tuple[str, str]]) -> bytes:
     Cells of text are formatted as text: what is typed into them stays as it was typed, and no text is run as a formula.
 
     Raises:
-        ConfigError: a text is longer than a cell can hold.
+        ConfigError: a text is longer than a cell can hold, or has a sign that none can.
     """
     workbook = Workbook()
     sheet = workbook.active
@@ -85,6 +86,11 @@ def _put(sheet: Worksheet, row: int, column: int, value: Any, *, address: str = 
         if len(text) > MOST_LETTERS:
             raise ConfigError(
                 f"{address} would have {len(text):,} signs, and a spreadsheet's cell holds {MOST_LETTERS:,}"
+            )
+        if sign := ILLEGAL_CHARACTERS_RE.search(text):
+            raise ConfigError(
+                f"{address or 'the sheet ' + ABOUT} would have the sign U+{ord(sign[0]):04X}, which no spreadsheet can"
+                " hold; take it out of the ruleset, or write CSV"
             )
         cell.value = text
         cell.data_type = "s"

@@ -143,10 +143,15 @@ def _read_date(raw: Any) -> Any:
         return BAD
 
 
+def _never_held(link: Data) -> bool:
+    ends = link["valid_from"], link["valid_until"]
+    return None not in ends and ends[1] <= ends[0]
+
+
 def linked_to(made: Data, ruleset: Data, world: World, entity: Data) -> set[str] | None:
     """Find whom an entity is linked to, step by step; None where nothing says whom one of them is linked to."""
     declared, begin = ruleset["links"][made["by"]], entity["entity_id"]
-    rows = [row for row in world.links if row["type"] == made["by"]]
+    rows = [row for row in world.links if row["type"] == made["by"] and not _never_held(row)]
     begun = [row for row in rows if row["valid_from"] is None or row["valid_from"] <= entity["as_of"]]
     there = [row for row in begun if row["valid_until"] is None or entity["as_of"] < row["valid_until"]]
     ways = {"to": [("from", "to")], "from": [("to", "from")]}.get(made.get("way"), [("from", "to"), ("to", "from")])

@@ -84,6 +84,17 @@ def test_a_payment_of_one_moves_the_level_of_all_of_the_household(bank: Bank) ->
     assert f"through household H1: {bank.id_of('b')}" in bank.breakdown("a")
 
 
+def test_a_link_that_was_taken_back_tells_of_no_household(bank: Bank) -> None:
+    bank.activate(document(fraud=FRAUD))
+    put(bank, ("a", "household", "H1", bank.now))
+    bank.wait(1)
+    bank.settle()
+    assert bank.assessments("a")[-1].score == "0"
+    put(bank, ("a", "household", "H1", bank.now - DAY_US, bank.now - DAY_US))
+    bank.settle()
+    assert bank.assessments("a")[-1].score == "3"
+
+
 def test_time_alone_moves_the_level_of_those_who_are_linked(bank: Bank) -> None:
     bank.activate(document(cash=CASH))
     put(bank, ("a", "household", "H1"), ("b", "household", "H1"))

@@ -223,6 +223,12 @@ def test_a_text_that_no_cell_holds_is_refused() -> None:
         table_bytes(read_ruleset(long), "first", "xlsx")
 
 
+def test_a_sign_that_no_cell_holds_is_refused_by_its_number() -> None:
+    titled = SMALL.replace("title: First", 'title: "First\\v"')
+    with pytest.raises(ConfigError, match=r"U\+000B"):
+        table_bytes(read_ruleset(titled), "first", "xlsx")
+
+
 def test_a_file_is_known_by_its_ending_and_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert format_of(Path("a.CSV")) == "csv"
     assert format_of(Path("a.dat"), "xlsx") == "xlsx"
