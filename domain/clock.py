@@ -88,6 +88,15 @@ def utc_text(time_us: int, timespec: str = "auto") -> str:
     return from_microseconds(time_us).isoformat(timespec=timespec).removesuffix("+00:00") + "Z"
 
 
+def second_text(time_us: int) -> str:
+    """Write a moment as `day_text` does, in whole seconds: the last one that has begun.
+
+    >>> second_text(1_000_001), second_text(86_400_000_000)
+    ('1970-01-01T00:00:01Z', '1970-01-02')
+    """
+    return day_text(time_us // SECOND_US * SECOND_US)
+
+
 def day_text(time_us: int) -> str:
     """Write a moment for people: the date alone at midnight UTC, with the time otherwise.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fivefold.cli.terminal import acting_in, echo, open_current_database, show_table, warn
-from fivefold.domain.clock import day_text, now_microseconds
+from fivefold.domain.clock import now_microseconds, second_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.settings import read_settings
 from fivefold.domain.text import count_text
@@ -49,7 +49,7 @@ def verify(
     if verified.findings:
         echo(f"{scope}: {count_text(verified.findings, 'finding')}, {erased}.")
         raise typer.Exit(FINDINGS)
-    against = f"against the heads of {day_text(exported.exported_us)}" if exported else "without exported heads"
+    against = f"against the heads of {second_text(exported.exported_us)}" if exported else "without exported heads"
     echo(f"{scope}, {against}: the audit log is whole; {erased}.")
 
 
@@ -74,7 +74,7 @@ def show(
         [
             line.organisation,
             str(line.number),
-            day_text(line.at_us // 1_000_000 * 1_000_000),
+            second_text(line.at_us),
             line.actor,
             line.action,
             line.subject,

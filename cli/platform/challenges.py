@@ -8,7 +8,7 @@ import typer
 from fivefold.cli.platform.levels import serving_valuer
 from fivefold.cli.platform.proposals import person
 from fivefold.cli.terminal import OrganisationOption, acting_in, echo, moment, open_current_database, show_table
-from fivefold.domain.clock import day_text, now_microseconds
+from fivefold.domain.clock import day_text, now_microseconds, second_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import replacing
 from fivefold.domain.paging import every_row
@@ -82,13 +82,13 @@ def show(number: NumberArgument, organisation: OrganisationOption = "default") -
     line = read_challenge(acting_in(open_current_database(), organisation), number)
     newest = "" if line.is_newest else ", which is not the newest"
     echo(f"Challenge {line.id} of assessment {line.assessment} of {line.entity_type} {line.external_id}{newest}")
-    echo(f"Received {day_text(line.received_us)}, opened by {line.opened_by}: {line.words}")
-    echo(f"{line.state}, due {day_text(line.due_us)}{', overdue' if line.overdue else ''}")
+    echo(f"Received {second_text(line.received_us)}, opened by {line.opened_by}: {line.words}")
+    echo(f"{line.state}, due {second_text(line.due_us)}{', overdue' if line.overdue else ''}")
     if not line.record_unchanged:
         echo("The record is not what it was when the challenge was opened: `fivefold audit verify` tells what changed")
     if line.settled_us is None:
         return
-    echo(f"Settled {day_text(line.settled_us)} by {line.settled_by}: {line.reason}")
+    echo(f"Settled {second_text(line.settled_us)} by {line.settled_by}: {line.reason}")
     parts = (
         ("Answer for the person", line.answer),
         ("Facts that were corrected", ", ".join(line.facts)),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fivefold.cli.terminal import actor, echo, open_current_database, show_table
-from fivefold.domain.clock import day_text
+from fivefold.domain.clock import second_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,9 @@ def check() -> None:
 
     clocks = read_clocks(open_current_database())
     seconds = (clocks.machine_us - clocks.database_us) / 1_000_000
-    echo(f"By the database it is {day_text(clocks.database_us)}; this machine's clock is {seconds:+,.1f} s from that.")
+    echo(
+        f"By the database it is {second_text(clocks.database_us)}; this machine's clock is {seconds:+,.1f} s from that."
+    )
     if clocks.ahead:
         _show(clocks.ahead)
         echo("A clock was ahead. When it is right again: fivefold clock repair --reason WHY")
@@ -53,5 +55,5 @@ def repair(reason: Annotated[str, typer.Option("--reason", help="Why, for the au
 
 
 def _show(ahead: "Sequence[FutureRows]") -> None:
-    rows = [[str(each.organisation_id), each.kind, f"{each.entries:,}", day_text(each.latest_us)] for each in ahead]
+    rows = [[str(each.organisation_id), each.kind, f"{each.entries:,}", second_text(each.latest_us)] for each in ahead]
     show_table("Dated after now", ("organisation", "what", "how many", "the latest"), rows, left=2)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fivefold.cli.terminal import OrganisationOption, acting_in, echo, open_current_database, show_table
-from fivefold.domain.clock import day_text
+from fivefold.domain.clock import second_text
 from fivefold.domain.errors import NotFoundError
 from fivefold.domain.paging import every_row
 from fivefold.domain.settings import read_settings
@@ -69,7 +69,7 @@ def level(
     _show_related("Owners", entity.owners)
     _show_related("Owns", entity.owns)
     if past:
-        rows = [[line.assessment, day_text(line.at_us), line.level or "none", line.line] for line in lines]
+        rows = [[line.assessment, second_text(line.at_us), line.level or "none", line.line] for line in lines]
         show_table("\nAssessments, the latest first", ("number", "as of", "level", "why"), rows, left=4)
 
 
@@ -85,7 +85,7 @@ def serving_valuer(engine: "Engine") -> "EntityScorer | None":
 def _show(view: "LevelView") -> None:
     from fivefold.usecases.levels.explain import gave_something
 
-    since = "" if view.since_us is None else f", since {day_text(view.since_us)}"
+    since = "" if view.since_us is None else f", since {second_text(view.since_us)}"
     echo(f"{view.external_id}: {view.level or 'no level'}{since}")
     if view.breakdown is None:
         echo(f"{view.status}; `fivefold worker --once` assesses all that are due, --now this one")
@@ -93,7 +93,7 @@ def _show(view: "LevelView") -> None:
     echo(view.breakdown["line"])
     if view.override is not None:
         by = view.override
-        until = "" if by.until_us is None else f" until {day_text(by.until_us)}"
+        until = "" if by.until_us is None else f" until {second_text(by.until_us)}"
         echo(f"Override to {by.level}{until}, approved by {by.approved_by}: {by.reason}")
     rows = [
         [rule["title"], str(rule["case"]), rule["seen"], rule["points"], rule["floor"]]
@@ -105,7 +105,7 @@ def _show(view: "LevelView") -> None:
     echo()
     if view.assessed_us is not None:
         echo(
-            f"{view.status.capitalize()} as of {day_text(view.assessed_us)} by {_ruleset(view)};"
+            f"{view.status.capitalize()} as of {second_text(view.assessed_us)} by {_ruleset(view)};"
             f" `fivefold replay {view.assessment}` computes it again and compares"
         )
     if view.stale_rates_days is not None:
@@ -114,7 +114,7 @@ def _show(view: "LevelView") -> None:
             " `fivefold rates` takes newer ones."
         )
     if view.may_move_down_us is not None:
-        echo(f"A lower level can follow from {day_text(view.may_move_down_us)} on.")
+        echo(f"A lower level can follow from {second_text(view.may_move_down_us)} on.")
     if view.refreshing:
         echo("Something happened since: a worker will compute it again; --now does so at once.")
     if view.problem is not None:
@@ -128,8 +128,8 @@ def _show_related(title: str, lines: "Sequence[RelatedLine]") -> None:
                 line.external_id,
                 line.entity_type,
                 line.level or "none",
-                "" if line.from_us is None else day_text(line.from_us),
-                "" if line.until_us is None else day_text(line.until_us),
+                "" if line.from_us is None else second_text(line.from_us),
+                "" if line.until_us is None else second_text(line.until_us),
             ]
             for line in lines
         ]

@@ -16,7 +16,7 @@ from fivefold.cli.terminal import (
     show_table,
     warn,
 )
-from fivefold.domain.clock import day_text
+from fivefold.domain.clock import day_text, second_text
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import every_row
 
@@ -148,7 +148,7 @@ def dead(
             line.event_id,
             line.kind,
             "erased" if line.external_id is None else f"{line.entity_type} {line.external_id}",
-            day_text(line.died_us // 1_000_000 * 1_000_000),
+            second_text(line.died_us),
             line.error,
             str(line.attempts),
         ]

@@ -77,7 +77,7 @@ def print_assessment(
             write(assess.failures_of(assessed))
     first = rulesets[0].ruleset
     _show_shares(
-        f"{len(table):,} of type {first.entity_type}, as of {day_text(at)}", table["level"], first.levels[::-1], "level"
+        f"{len(table):,} of type {first.entity_type}, as of {day_text(at)}", table["level"], first.levels, "level"
     )
     if then:
         _show_shares("By ruleset", table["ruleset"], [each.ruleset.name for each in rulesets], "ruleset")

@@ -143,7 +143,7 @@ def write_threshold_draft(
         write_draft(output, made.text)
     if moves is not None:
         with replacing(moves) as unfinished:
-            made.movers.write_csv(unfinished)
+            (made.movers.clear() if proposal.kept else made.movers).write_csv(unfinished)
     if json is not None:
         write_json("threshold proposal", proposal, json)
     _show_thresholds(proposal)
@@ -159,8 +159,9 @@ def _show_thresholds(proposal: "ThresholdProposal") -> None:
     """Print the shares, the thresholds with their intervals, who moves, and what that does to the confirmed."""
     from fivefold.risk.governance.validate.verdicts import interval_words
 
+    draft = "would be" if proposal.kept else "draft"
     rows = [[row.level, percent(row.present), percent(row.proposed), percent(row.target)] for row in proposal.levels]
-    show_table(f"{proposal.entities:,} entities, as of {proposal.as_of}", ("level", "now", "draft", "target"), rows)
+    show_table(f"{proposal.entities:,} entities, as of {proposal.as_of}", ("level", "now", draft, "target"), rows)
     cuts = [
         [
             cut.level,
@@ -174,12 +175,12 @@ def _show_thresholds(proposal: "ThresholdProposal") -> None:
     ]
     alone = ["this portfolio alone"] if any(cut.alone is not None for cut in proposal.cuts) else []
     shares = ("below it", "next lower share", "next higher share")
-    show_table("", ("level begins at", "now", "draft", *alone, "by chance", *shares), cuts)
-    if proposal.moves:
+    show_table("", ("level begins at", "now", draft, *alone, "by chance", *shares), cuts)
+    if proposal.moves and not proposal.kept:
         moves = [[move.present, move.proposed, f"{move.entities:,}"] for move in proposal.moves]
         echo()
         show_table("Who would move", ("from", "to", "entities"), moves, left=2)
-    if proposal.capture is not None:
+    if proposal.capture is not None and not proposal.kept:
         rows = [
             [name, interval_words(side.captured, percent=True), percent(side.top_share)]
             for name, side in (("now", proposal.capture.present), ("draft", proposal.capture.proposed))

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from fivefold.cli.rules.evidence import OutputOption, refuse_the_same, write_draft
-from fivefold.cli.rules.options import RulesetArgument
+from fivefold.cli.rules.options import ListsOption, RulesetArgument
 from fivefold.cli.terminal import echo, warn
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.files import replacing
@@ -70,17 +70,19 @@ def import_table(
             "which leaves it out. Repeat it.",
         ),
     ] = None,
+    lists: ListsOption = None,
 ) -> None:
     """Write a draft in which a rule has the cases of a decision table. Nothing is put in force."""
-    from fivefold.usecases.portfolio_files.bundled import ruleset_text
+    from fivefold.usecases.portfolio_files.bundled import lists_with, ruleset_text
     from fivefold.usecases.portfolio_files.decision_tables import Foreign, draft_from_table, format_of
     from fivefold.usecases.portfolio_files.sent_tables import column_pair
 
     refuse_the_same(path, output)
     if output.exists() and table.exists() and output.samefile(table):
         raise ConfigError(f"--output is {output}, the table itself; a draft is another file")
-    foreign = Foreign(name, dict(column_pair(name, "--map") for name in names or []))
-    draft = draft_from_table(ruleset_text(path), path, rule, table, format_of(table, format_), foreign)
+    foreign = Foreign(name, dict(column_pair(each, "--map") for each in names or []))
+    known = lists_with(lists)
+    draft = draft_from_table(ruleset_text(path), path, rule, table, format_of(table, format_), foreign, known)
     write_draft(output, draft.text)
     for line in draft.changes.lines():
         echo(line)
@@ -89,4 +91,5 @@ def import_table(
     if draft.is_same:
         echo(f"The table says what the ruleset says: {output} has the same content hash.")
     else:
-        echo(f"The draft is {output}; nothing is in force. Try it: fivefold rules test {output}")
+        given = "" if lists is None else f" --lists {lists}"
+        echo(f"The draft is {output}; nothing is in force. Try it: fivefold rules test {output}{given}")

@@ -393,12 +393,11 @@ def column_for(rule_input: Any, names: Vocabulary, base: str) -> Column:
     return Column(input_key(rule_input), kind, units, names.levels if kind is ValueType.LEVEL else ())
 
 
-def _declared(name: str, fields: Mapping[str, FieldType], whose: str) -> ValueType:
+def _declared(name: str, fields: Mapping[str, FieldType], whose: str, also: Sequence[str] = ()) -> ValueType:
+    """Give the type of a field; UnknownNameError offers a near one, or what else could stand in its place."""
     if name not in fields:
-        names = ", ".join(fields) or "none"
-        raise UnknownNameError(
-            f"names the field {name}, which {whose} does not have{perhaps(name, fields)}; declared are {names}"
-        )
+        names, near = ", ".join(fields) or "none", perhaps(name, [*also, *fields])
+        raise UnknownNameError(f"names the field {name}, which {whose} does not have{near}; declared are {names}")
     return value_type_of(fields[name])
 
 
@@ -419,7 +418,8 @@ def _value_type_of_aggregate(aggregate: Window, names: Vocabulary) -> ValueType:
     column = column_of(aggregate)
     if column is None:
         return ValueType.NUMBER
-    kind = _declared(column, names.transaction, "a transaction")
+    also = ("transactions", "cases", "alerts") if isinstance(aggregate, Share) else ()
+    kind = _declared(column, names.transaction, "a transaction", also)
     if isinstance(aggregate, Distinct | New):
         if kind is ValueType.TEXTS:
             raise UnknownNameError(f"counts different values of {column}, which is a list")

@@ -161,7 +161,7 @@ def resolved_parts(
         InvalidRulesetError: something that is read (a list, a frame, a column) is missing.
     """
     portfolio = portfolio.with_empty_tables(analysed.ruleset.optional_tables, analysed.ruleset.case_fields)
-    parts = list(_parts(entities, portfolio.lists, analysed.lists))
+    parts = list(_parts(entities, portfolio.lists, analysed))
     sources = lazy_sources(needs, portfolio)
     for part, versions in parts:
         members = {name: version.members for name, version in versions.items()}
@@ -179,10 +179,10 @@ def _joined(entities: pl.DataFrame, parts: Sequence[pl.DataFrame]) -> pl.DataFra
 
 
 def _parts(
-    entities: pl.DataFrame, lists: Mapping[str, NamedList], needed: Sequence[str]
+    entities: pl.DataFrame, lists: Mapping[str, NamedList], analysed: AnalysedRuleset
 ) -> Iterator[tuple[pl.DataFrame, Mapping[str, ListVersion]]]:
     """Cut the entities into parts for which the same versions of all lists are in force; mostly there is one."""
-    begins = {version.since for name in needed if name in lists for version in lists[name].versions}
+    begins = {version.since for name in analysed.lists if name in lists for version in lists[name].versions}
     moments = entities[AS_OF]
     newest = max(begins, default=0)  # without entities it is enough that the lists are there
     first = int(moments.min() if len(moments) else newest)  # type: ignore[arg-type]  # moments are whole numbers
@@ -192,4 +192,4 @@ def _parts(
         inside = moments >= cut if following is None else (moments >= cut) & (moments < following)
         part = entities if len(cuts) == 1 else entities.filter(inside)
         if len(part) or len(cuts) == 1:
-            yield part, members_at(lists, needed, cut)
+            yield part, members_at(lists, analysed.lists, cut, analysed.references)

@@ -116,7 +116,7 @@ class Assessments:
         """Show them in a notebook: how many are at each level, and the first of them."""
         table = self.table()
         counts = dict(table.group_by("level").len().rows())
-        levels = (*reversed(self.program.ruleset.levels), None)
+        levels = (*self.program.ruleset.levels, None)
         rows = [[level or "none", f"{counts[level]:,}"] for level in levels if level in counts]
         caption = f"{len(self):,} assessed by {self.program.ruleset.name}"
         return html_table(caption, ["level", "entities"], rows) + table.head(_SHOWN)._repr_html_()

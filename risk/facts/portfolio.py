@@ -1,6 +1,6 @@
 """A portfolio: the entities of one type, everything linked to them, as frames, and the named lists."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any
@@ -65,8 +65,10 @@ def read_list(text: str, source: str = "the list") -> NamedList:
     return validate_document(NamedList, Document(text, source), source)
 
 
-def members_at(lists: Mapping[str, NamedList], names: Sequence[str], as_of: int) -> dict[str, ListVersion]:
-    """Find the versions in force of every list that is needed.
+def members_at(
+    lists: Mapping[str, NamedList], names: Sequence[str], as_of: int, references: Collection[str] = ()
+) -> dict[str, ListVersion]:
+    """Find the versions in force of every list that is needed; *references* are those in which peers are looked up.
 
     Raises:
         InvalidRulesetError: one is missing, or had no version yet; then no entity is assessed.
@@ -81,7 +83,10 @@ def members_at(lists: Mapping[str, NamedList], names: Sequence[str], as_of: int)
             begins = day_text(lists[name].versions[0].since)
             problems.append(Finding(f"list {name}", f"has no version before {begins}; as-of is {day_text(as_of)}"))
         else:
-            problems.append(Finding(f"list {name}", f"is missing; there are {', '.join(sorted(lists)) or 'none'}"))
+            made = "; a reference portfolio is made by fivefold rules reference, and given by --reference"
+            remedy = made if name in references else ""
+            problem = f"is missing; there are {', '.join(sorted(lists)) or 'none'}{remedy}"
+            problems.append(Finding(f"list {name}", problem))
     if problems:
         raise InvalidRulesetError(problems, "what the ruleset needs")
     return versions

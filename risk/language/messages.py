@@ -1,6 +1,7 @@
 """What pydantic found, in the words of people who write rulesets."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
@@ -40,10 +41,37 @@ def problem_of(fault: Any, fields: Iterable[str], calculations: Iterable[str] = 
         return nothing_after(fault["loc"][-1] if fault["loc"] else "")
     if kind == "input" and isinstance(fault["input"], str):
         return _bare_name(fault, {"field": list(fields), "calculation": list(calculations)})
+    if fault.get("ctx", {}).get("expected") == "'everyone'":
+        return _among(fault, fields)
     write = _MESSAGES.get(kind) or next((make for end, make in _MESSAGES_BY_END if kind.endswith(end)), None)
     if kind == "extra_forbidden":
         return _unknown_word(str(fault["loc"][-1]), fields)
-    return write(fault) if write else _as_it_is(fault)
+    return (write(fault) if write else _as_it_is(fault)) + _swapped(fault)
+
+
+_FORMS = {
+    ("largest", "largest"): "{largest: amount, n: 3}",
+    ("percentile", "percentile"): "{percentile: 95, of: amount}",
+    ("percentile", "of"): "{percentile: 95, of: amount}",
+}
+"""How an aggregate with two words is written, by it and the word that has the other one's value."""
+
+
+def _swapped(fault: Any) -> str:
+    """Say how an aggregate is written, where a number stands for its field, or a field for its number."""
+    form = _FORMS.get(tuple(fault["loc"][-2:]))
+    expects_text = fault["type"] == "string_type"
+    has_other = isinstance(fault["input"], int | float | Decimal) if expects_text else isinstance(fault["input"], str)
+    return "" if form is None or not has_other else f"; it is written {form}"
+
+
+def _among(fault: Any, fields: Iterable[str]) -> str:
+    """Say what peers have in common, where something else stands there than everyone."""
+    name = fault["input"]
+    if name in fields:
+        return f"{_value_phrase(name)}{name_phrase('field', name)}"
+    near = perhaps(name, ["everyone", *fields]) if isinstance(name, str) else ""
+    return f"{_value_phrase(name)}must be everyone, or a field as {{field: segment}}{near}"
 
 
 def _unknown_word(word: str, fields: Iterable[str]) -> str:
@@ -119,6 +147,8 @@ def _as_it_is(fault: Any) -> str:
 
 
 def _text(fault: Any) -> str:
+    if tuple(fault["loc"][-2:]) in _FORMS:
+        return f"{_value_phrase(fault['input'])}must name a field"
     return f"{_value_phrase(fault['input'])}must be text; in quotes, where it looks like a number: '12'"
 
 

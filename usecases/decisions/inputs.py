@@ -222,7 +222,7 @@ def load_decision_inputs(
         levels=_levels(entity.id, point, now_us, ahead=ahead),
         values=_values(entity.id, value),
     )
-    versions = members_at(portfolio.lists, analysed.lists, now_us)
+    versions = members_at(portfolio.lists, analysed.lists, now_us, analysed.references)
     converts = pending.answer_fields["currency"] != base or bool(parts & {"transactions", "indicators"})
     resolved = _resolved(Needs.of(analysed), portfolio, versions, now_us)
     answers = {

@@ -3,13 +3,14 @@
 import csv
 import io
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path, PurePath
 
 from fivefold.domain.errors import ConfigError
-from fivefold.domain.text import delimiter_of
+from fivefold.domain.text import delimiter_of, perhaps
 from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_text
+from fivefold.risk.facts.portfolio import NamedList
 from fivefold.risk.governance.diff import RulesetDifference, diff
 from fivefold.risk.governance.tables.cases import position_of
 from fivefold.risk.governance.tables.draft import draft_text, reasons
@@ -161,9 +162,17 @@ class Foreign:
 
 
 def draft_from_table(
-    text: str, name: str, identifier: str, path: Path, format_: str, foreign: Foreign | None = None
+    text: str,
+    name: str,
+    identifier: str,
+    path: Path,
+    format_: str,
+    foreign: Foreign | None = None,
+    lists: Mapping[str, NamedList] | None = None,
 ) -> TableDraft:
     """Make a draft of a ruleset's *text* in which one rule has the cases of a table's file.
+
+    A list that the cases name and that is not among *lists*, where these are given, is noted.
 
     Raises:
         ConfigError: the file cannot be read, or the text not be changed in place.
@@ -173,7 +182,16 @@ def draft_from_table(
         content = file.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
         raise ConfigError(f"{path} has more than {MOST_BYTES:,} bytes; a table of two hundred cases has far fewer")
-    return draft_from_bytes(text, name, identifier, content, path.name, format_, foreign)
+    draft = draft_from_bytes(text, name, identifier, content, path.name, format_, foreign)
+    if lists is None:
+        return draft
+    needed = analyse_text(draft.text, name).lists
+    absent = [
+        f"No list {each} was found{perhaps(each, lists)}; --lists names the folder of one's own."
+        for each in needed
+        if each not in lists
+    ]
+    return replace(draft, notes=(*draft.notes, *absent))
 
 
 def draft_from_bytes(

@@ -109,6 +109,7 @@ def propose_from_files(
         labels: who was confirmed, for what the draft does to them.
         options: which labels count, seed and resamples.
     """
+    _refuse_twice(earlier)
     ruleset, options = analyse_text(text, name), options or Options()
     found = assess(ruleset, read_with_warnings(files, [ruleset], as_of), as_of)
     matched = None
@@ -120,6 +121,14 @@ def propose_from_files(
     past = [_thresholds_of(path, ruleset.ruleset.name) for path in earlier]
     proposal = propose_thresholds(found, shares, within=within, earlier=past, labels=matched, **draws)
     return ThresholdDraft(proposal, draft_text(text, ruleset.ruleset, proposal), movers(found, proposal))
+
+
+def _refuse_twice(earlier: Sequence[Path]) -> None:
+    """Refuse a draft that is named twice: it would count for two quarters."""
+    files = [path.resolve() for path in earlier]
+    for number, path in enumerate(earlier):
+        if files[number] in files[:number]:
+            raise ConfigError(f"--earlier names {path} twice; each draft of an earlier quarter counts once")
 
 
 def _thresholds_of(path: Path, name: str) -> list[Decimal]:

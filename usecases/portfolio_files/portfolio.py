@@ -141,7 +141,8 @@ def warn_about_portfolio(files: PortfolioFiles, portfolio: Portfolio, rulesets: 
         rows = portfolio.links.frame.rename({FROM: ENTITY})
         warn_of_unknown_entities(files.links, rows.filter(pl.col(ENTITY).is_not_null()), portfolio.entities, files.warn)
         doubts = (doubt for ruleset in rulesets for doubt in _absent_links(files.links, rows, ruleset))
-        for doubt in dict.fromkeys((*doubts, *_idle_links(files.links, rows, portfolio.entities, rulesets))):
+        idle = _idle_links(files.links, rows, portfolio.entities, rulesets)
+        for doubt in dict.fromkeys((*doubts, *idle, *_undated_links(files.links, portfolio.links))):
             files.warn(doubt)
     for find in (_other_spellings, _absent_peers):
         for doubt in dict.fromkeys(doubt for ruleset in rulesets for doubt in find(portfolio, ruleset)):
@@ -192,6 +193,18 @@ def _idle_links(
         examples = ", ".join(map(repr, unknown.unique(maintain_order=True).head(SHOWN)))
         count = f"{len(unknown):,} of the {len(ends):,} directed links of {path}"
         yield f"{count} lead to no entity that was read, such as {examples}"
+
+
+def _undated_links(path: Path, links: Links) -> Iterator[str]:
+    """Name the first links with a moment that cannot be read."""
+    found = list(links.unreadable_moments())
+    for kind, start, end, column, text in found[:SHOWN]:
+        yield (
+            f"{path}: the link {kind} from {start!r} to {end!r} has {text!r} in {column}, which is no ISO date or "
+            "time: whom these are linked to is unknown"
+        )
+    if len(found) > SHOWN:
+        yield f"{path} has {len(found) - SHOWN:,} more links with a moment that cannot be read"
 
 
 def _absent_peers(portfolio: Portfolio, analysed: AnalysedRuleset) -> Iterator[str]:

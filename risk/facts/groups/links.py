@@ -103,6 +103,14 @@ class Links:
             kind: _Ends(forward, backward, frozenset(spoilt)) for kind, (forward, backward, spoilt) in found.items()
         }
 
+    def unreadable_moments(self) -> Iterator[tuple[str, str, str, str, str]]:
+        """Give each moment that cannot be read: the type of the link, its ends, the column, and what is there."""
+        frame = self._sound
+        for column in (BEGINS, ENDS):
+            wrong = _moments(frame, column)[1]
+            for row in frame.filter(pl.Series(wrong, dtype=pl.Boolean)).iter_rows(named=True):
+                yield str(row[TYPE]), str(row[FROM] or ""), str(row[TO] or ""), column, str(row[column])
+
     @cached_property
     def _sound(self) -> pl.DataFrame:
         return self.frame.filter(pl.col(NOT_READ).is_null()) if NOT_READ in self.frame.columns else self.frame

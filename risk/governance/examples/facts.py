@@ -19,7 +19,7 @@ from fivefold.risk.facts.reading import entities_from_rows
 from fivefold.risk.governance.examples.links import LINKS, everybody, given_below, strange_links
 from fivefold.risk.language.base import LanguageModel
 from fivefold.risk.language.expressions import ScreeningInput, input_key
-from fivefold.risk.language.peers import peers_of
+from fivefold.risk.language.peers import PeerPercentile, peers_of
 from fivefold.risk.language.quantities import quoted_value
 from fivefold.risk.language.ruleset import Example, Ruleset
 
@@ -101,13 +101,28 @@ def _strange_score(example: Example) -> Iterator[Finding]:
 
 
 def _strange_peers(example: Example, ruleset: Ruleset) -> Iterator[Finding]:
-    """Find places among peers that are given for a rule which reads none."""
-    reading = [rule.id for rule in ruleset.rules if peers_of(rule.input) is not None]
+    """Find places among peers that are given for a rule which reads none, or that no number can have."""
+    inputs = {rule.id: rule.input for rule in ruleset.rules if peers_of(rule.input) is not None}
+    reading = list(inputs)
     given = example.given.get("peers")
-    for name in given if isinstance(given, dict) else ():
+    for name, place in given.items() if isinstance(given, dict) else ():
         if name not in reading:
             problem = f"gives a place among peers for {name}, which is no rule whose input is one"
             yield Finding(f"example {example.name}", f"{problem}; there are {_all(reading)}{perhaps(name, reading)}")
+        elif not _is_place(place, inputs[name]):
+            allowed = "0 to 100 percent" if isinstance(inputs[name], PeerPercentile) else "a number from 0 on"
+            problem = f"gives {name} the place {place} among peers; there is {allowed}"
+            yield Finding(f"example {example.name}", problem)
+
+
+MOST_PERCENT = 100
+
+
+def _is_place(place: Any, rule_input: Any) -> bool:
+    """Tell whether a number can have this place among peers; what is no number is refused elsewhere."""
+    if not isinstance(place, Decimal):
+        return True
+    return place >= 0 and (place <= MOST_PERCENT or not isinstance(rule_input, PeerPercentile))
 
 
 def _strange_words(example: Example, ruleset: Ruleset) -> Iterator[Finding]:

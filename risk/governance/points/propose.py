@@ -1,6 +1,8 @@
 """Points proposed from confirmed cases: learnt from half of the customers, judged on the others, never put in force."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -174,6 +176,7 @@ def propose_points(
     cuts = _kept_shares(found, held, changes)
     judged = _Judged(*halves.judging, changes, [units for units, _ in cuts])
     made = with_cuts(with_points(ruleset, program, _whole(changes, found)), [units for units, _ in cuts])
+    rows = _change_rows(found, held, marks, learnt, changes, judged)
     return (
         PointsProposal(
             ruleset=ruleset.name,
@@ -189,10 +192,10 @@ def propose_points(
             penalty=learnt.penalty,
             held_back=learnt.held_back,
             doubling=learnt.doubling,
-            changes=_change_rows(found, held, marks, learnt, changes, judged),
+            changes=rows,
             cuts=tuple(cut for _, cut in cuts),
             verdict=judged.verdict(options),
-            cautions=tuple(_cautions(judging, learning, learnt, options)),
+            cautions=tuple(_cautions(judging, learning, learnt, rows, options)),
         ),
         made,
     )
@@ -325,7 +328,22 @@ def _source(learnt: bool, entities: int) -> str:
     return LEARNT if entities >= LEAST_GOT else ALIKE
 
 
-def _cautions(judging: Assessments, learning: Assessments | None, learnt: LearntPoints, options: Options) -> list[str]:
+def _fallen_unknown(rows: Sequence[PointChange]) -> list[str]:
+    """Name the rules whose unknown values would give fewer points, which too few got to learn it from."""
+    return [
+        row.rule
+        for row in rows
+        if row.outcome == "unknown" and row.source != LEARNT and Decimal(row.after) < Decimal(row.before)
+    ]
+
+
+def _cautions(
+    judging: Assessments,
+    learning: Assessments | None,
+    learnt: LearntPoints,
+    rows: Sequence[PointChange],
+    options: Options,
+) -> list[str]:
     cautions = list(options.cautions)
     if learning is None:
         cautions.append(
@@ -337,6 +355,13 @@ def _cautions(judging: Assessments, learning: Assessments | None, learnt: Learnt
         cautions.append(
             f"{kept} outcomes were given to fewer than {LEAST_GOT} of those who were learnt from; they keep their "
             "points as far as the order of their rule and whole points admit."
+        )
+    fallen = _fallen_unknown(rows)
+    if fallen:
+        cautions.append(
+            "An unknown value would give fewer points than now, though too few got it to learn that: "
+            f"{', '.join(fallen)}. It follows the outcomes beside it in the order of its rule. Look whether it should: "
+            "what is unknown is no good news."
         )
     fades = [rule.id for rule in judging.program.ruleset.rules if rule.decay is not None]
     if fades:

@@ -11,7 +11,7 @@ from tests.cli.running import run
 DOCS = Path(__file__).parents[3] / "docs"
 STEP = re.compile(
     r"(?ms)^    (?P<command>(?:fivefold|cd) .*?)$"
-    r"|^```yaml\n# (?P<file>[\w.]+)(?P<end>, at its end)?\n(?P<text>.*?)^```$"
+    r"|^```(?:yaml\n#|xml\n<!--) (?P<file>[\w.]+)(?P<end>, at its end)?(?: -->)?\n(?P<text>.*?)^```$"
 )
 """A command, or a file that the page has written or continued."""
 
@@ -29,6 +29,7 @@ def steps(page: str) -> list[re.Match[str]]:
     [
         ("rules.md", [0, 0, 0, 0, 1]),
         ("rules-peers.md", [0, 0, 0, 0]),
+        ("decision-tables.md", [0, 0, 0, 0]),
         ("rules-governance.md", [0, 0, 0, 0, 0, 0, 0, 0, 0]),
         ("ruleset-walkthrough.md", [0, 1, 0, 1, 0, 1, 1, 0, 0, 0, 0]),
     ],

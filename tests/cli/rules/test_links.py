@@ -90,3 +90,11 @@ def test_links_that_are_read_must_be_given_with_their_columns(folder: Path) -> N
     assert "household" in refuse(folder, *asked(folder, "2024-05-31"))
     (folder / "links.csv").write_text("kind,from,to\nhousehold,a,H1\n")
     assert "type" in refuse(folder, *asked(folder, "2024-05-31", "--links", folder / "links.csv"))
+
+
+def test_a_link_with_a_moment_that_cannot_be_read_is_named(folder: Path) -> None:
+    (folder / "links.csv").write_text(LINKS.replace("H1,2024-01-01", "H1,yesterday"))
+    done = run(folder, *asked(folder, "2024-05-31", "--links", folder / "links.csv"))
+    assert done.code == 0
+    assert "the link household from 'b' to 'H1' has 'yesterday' in valid_from" in " ".join(done.err.split())
+    assert "household from 'a'" not in done.err

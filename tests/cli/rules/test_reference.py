@@ -107,3 +107,23 @@ def test_without_it_nobody_is_assessed(home: Home, folder: Path) -> None:
         folder / "x.json",
     )
     assert "places nothing among peers" in refuse(home, *words)
+
+
+def test_without_its_reference_it_is_said_where_one_comes_from(home: Home, folder: Path) -> None:
+    refused = refuse(home, *files(folder, "assess", "--as-of", "2024-07-10"))
+    assert "list our-peers: is missing" in refused
+    assert "made by fivefold rules reference, and given by --reference" in refused
+    (folder / "rules.yaml").write_text(RULES.replace("equals: staff", "in_list: nobody"))
+    other = refuse(home, *files(folder, "reference", "--as-of", "2024-07-10", "--output", folder / "p.json"))
+    assert "list nobody: is missing" in other
+    assert "--reference" not in other
+
+
+def test_examples_give_places_that_there_are(home: Home, folder: Path) -> None:
+    text = RULES + "examples:\n  - {name: a, given: {peers: {turnover: %s}}, expect: {level: low}}\n"
+    for place, is_doubted in (("0", False), ("100", False), ("100.1", True), ("198", True), ("-1", True)):
+        (folder / "rules.yaml").write_text(text % place)
+        linted = run(home, "rules", "lint", folder / "rules.yaml")
+        assert (f"the place {place} among peers; there is 0 to 100 percent" in linted.out + linted.err) == is_doubted
+    (folder / "rules.yaml").write_text(text.replace("peer_percentile", "times_peer_median") % "198")
+    assert "among peers; there is" not in run(home, "rules", "lint", folder / "rules.yaml").out

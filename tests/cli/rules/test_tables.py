@@ -65,5 +65,12 @@ def test_a_table_of_another_system_is_read_by_its_ending_with_its_columns_named(
     assert done.code == 0, done
     assert "warning: A missing value:" in done.err
     assert "{when: {field: amount, above: 3}, points: 5, title: Why}" in (folder / "draft.yaml").read_text()
+    labelled = (folder / "t.dmn").read_bytes().replace(b"<input>", b'<input label="Turnover of the month">')
+    (folder / "t.dmn").write_bytes(labelled)
+    by_label = ("--map", "Turnover of the month=amount", "--map", "risk=points")
+    said = (folder / "draft.yaml").read_text()
+    assert run(folder, *table, *by_label).code == 0
+    assert (folder / "draft.yaml").read_text() == said
+    assert "says twice what turnover is" in refuse(folder, *table, *by_label, "--map", "turnover=other")
     export = ("rules", "table", "export", "now.yaml", "first", "--to")
     assert "not as JDM" in refuse(folder, *export, "t.json")

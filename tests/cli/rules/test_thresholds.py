@@ -96,6 +96,8 @@ def test_thresholds_stay_while_the_shares_are_near_enough(folder: Path, monkeypa
     assert near.code == 0
     assert "the thresholds stay, and no draft is written" in near.out
     assert not (folder / "new.yaml").exists()
+    assert "Who would move" in far.out
+    assert "Who would move" not in near.out, "nobody does, as the thresholds stay"
 
 
 def test_a_horizon_without_labels_is_refused(folder: Path) -> None:
@@ -115,6 +117,9 @@ def test_earlier_drafts_count_as_much_as_this_portfolio(folder: Path, monkeypatc
     assert [cut["alone"] for cut in mixed] == alone
     assert [cut["proposed"] for cut in mixed] != alone
     assert "by this portfolio alone" in (folder / "new.yaml").read_text()
+    again = folder / "sub" / ".." / "far.yaml"
+    (folder / "sub").mkdir()
+    assert "counts once" in refuse(folder, *asked(folder, "--earlier", far, "--earlier", again))
     other = folder / "other.yaml"
     other.write_text((folder / "now.yaml").read_text().replace("ruleset: ", "ruleset: not-", 1))
     assert "other.yaml is of the ruleset not-" in refuse(folder, *asked(folder, "--earlier", other))

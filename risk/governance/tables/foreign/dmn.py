@@ -102,7 +102,12 @@ class _Decision:
         rows = [self._row(number, each, inputs, names) for number, each in enumerate(self._all(table, "rule"), 1)]
         default = {name: self._default(each) for name, each in zip(names, outputs, strict=True)}
         given = {name: text for name, text in default.items() if text}
-        return ForeignTable(System.DMN, self._name, policy, tuple(inputs), tuple(names), tuple(rows), given)
+        labels: dict[str, tuple[str, ...]] = {}
+        for element, column in zip((*self._all(table, "input"), *outputs), (*inputs, *names), strict=True):
+            label = str(element.get("label") or "").strip()
+            if label and label != column:
+                labels[label] = (*labels.get(label, ()), column)
+        return ForeignTable(System.DMN, self._name, policy, tuple(inputs), tuple(names), tuple(rows), given, labels)
 
     def _tag(self, word: str) -> str:
         return f"{{{self._space}}}{word}"

@@ -52,6 +52,7 @@ class ForeignTable:
         outputs: the names of what it gives.
         rows: in order.
         default: what is given where no row holds, by output.
+        labels: what people see above its columns, where that is not their name, each with the columns that it is above.
     """
 
     system: System
@@ -61,6 +62,7 @@ class ForeignTable:
     outputs: tuple[str, ...]
     rows: tuple[ForeignRow, ...]
     default: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def translate(
@@ -97,17 +99,28 @@ class _Translation:
     """Translates one table, and keeps what cannot be said."""
 
     def __init__(self, table: ForeignTable, ruleset: Ruleset, position: int, names: Mapping[str, str]) -> None:
-        self._table, self._rule, self._names = table, ruleset.rules[position], names
+        self._table, self._rule = table, ruleset.rules[position]
         self.findings: list[Finding] = []
+        self._names = self._by_column(names)
         self._inputs = self._named_inputs(ruleset)
         self._outputs = self._named_outputs()
-        known = [*table.inputs, *table.outputs]
-        for name in names:
-            if name not in known:
-                self._find(
-                    "--map", f"names {name}, which is no column{perhaps(name, known)}; there are {', '.join(known)}"
-                )
         self._cells: list[list[Condition | None]] = []
+
+    def _by_column(self, names: Mapping[str, str]) -> dict[str, str]:
+        """Give what each column is here by its own name, where it is named by that or by its label."""
+        known, labels = [*self._table.inputs, *self._table.outputs], self._table.labels
+        found: dict[str, str] = {}
+        for name, ours in names.items():
+            columns = (name,) if name in known else labels.get(name, ())
+            if not columns:
+                near = perhaps(name, [*known, *labels])
+                self._find("--map", f"names {name}, which is no column{near}; there are {', '.join(known)}")
+            elif len(columns) > 1:
+                problem = f"names {name}, which stands above several columns; name one of {', '.join(columns)}"
+                self._find("--map", problem)
+            elif found.setdefault(columns[0], ours) != ours:
+                self._find("--map", f"says twice what {columns[0]} is: {found[columns[0]]} and {ours}")
+        return found
 
     def cases(self) -> RuleCases:
         """Give the cases; what cannot be said is kept in `findings`."""

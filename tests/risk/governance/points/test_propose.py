@@ -202,6 +202,16 @@ def test_what_few_got_follows_the_order_of_the_others() -> None:
     assert all((case.points or 0) <= strongest for case in made.rule("b").cases)
 
 
+def test_an_unknown_that_falls_with_the_others_though_few_got_it_is_named() -> None:
+    """Of a nobody is unknown, and what ranks nothing loses its points: the unknown go with it."""
+    proposal, made = proposed(text_of([30, 20, 10], [3, 2, 1], unknown=30))
+    fallen = [rule for rule in ("a", "b") if (unknown := made.rule(rule).on_unknown) and unknown.points < 30]
+    named = [caution for caution in proposal.cautions if "An unknown value would give fewer points" in caution]
+    assert bool(named) == bool(fallen)
+    assert all(rule in named[0] for rule in fallen)
+    assert fallen
+
+
 def test_nothing_is_recommended_that_may_be_chance() -> None:
     """Labels of chance alone: neither the rules nor what is learnt from them ranks."""
     who = customers()
