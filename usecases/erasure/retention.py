@@ -148,18 +148,28 @@ def remove_next_parts(
         engine: the database.
         now_us: the present; by default that of this machine.
         count: called with a kind and how many of its rows were removed.
+
+    Raises:
+        FivefoldError: or another error of one kind or organisation, the first of them, once all others had their part.
     """
     now = resolve_now(now_us)
     with reading(engine) as session:
         waiting = runs.unfinished(session)
         due = [each for each in runs.policies(session) if each not in waiting and _is_due(session, *each, now)]
     worked = False
+    failed: list[Exception] = []
     for organisation_id, kind in [*waiting, *due]:
-        removed = _advance(engine, organisation_id, kind, now)
+        try:
+            removed = _advance(engine, organisation_id, kind, now)
+        except Exception as error:  # noqa: BLE001 (a role that may not empty assessments holds up no other organisation)
+            failed.append(error)
+            continue
         if removed is not None:
             worked = True
             count(kind, removed)
             sleep(PAUSE_SECONDS)
+    if failed:
+        raise failed[0]
     return worked
 
 

@@ -432,3 +432,18 @@ def test_what_is_planned_late_is_planned_before_it_goes(bank: Bank) -> None:
     bank.wait(1)
     assert remove(bank) == {}
     assert replace(line(bank, "outbox"), last_run=None).kept == 2
+
+
+def test_a_kind_that_fails_holds_up_no_other(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the role of a worker may not delete in one of the tables."""
+
+    def refuses(*_: object) -> None:
+        raise RuntimeError("permission denied")
+
+    keep(bank, outbox_days=90, reports_days=92)
+    outbox = removing.REMOVALS["outbox"]
+    monkeypatch.setitem(removing.REMOVALS, "outbox", outbox._replace(look=refuses))  # type: ignore[arg-type]  # it gives nothing
+    with pytest.raises(RuntimeError):
+        remove(bank)
+    with Session(bank.engine) as session:
+        assert [run.kind for run in session.scalars(select(RetentionRun))] == ["reports"]
