@@ -224,7 +224,7 @@ def test_a_text_that_no_cell_holds_is_refused() -> None:
 
 
 def test_a_sign_that_no_cell_holds_is_refused_by_its_number() -> None:
-    titled = SMALL.replace("title: First", 'title: "First\\v"')
+    titled = SMALL.replace("title: First", 'title: "Fi\\vrst"')
     with pytest.raises(ConfigError, match=r"U\+000B"):
         table_bytes(read_ruleset(titled), "first", "xlsx")
 
