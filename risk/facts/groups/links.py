@@ -94,7 +94,7 @@ class Links:
                 spoilt.update(one for one in (start, end) if one is not None)
                 continue
             if begin is not None and until is not None and until <= begin:
-                continue  # it was taken back: it never held, so it says nothing of whom anybody is linked to
+                continue  # it was taken back: it never held, so it says nothing of either end
             if start is not None:
                 forward.setdefault(start, []).append(_Link(end, begin, until))
             if end is not None:
