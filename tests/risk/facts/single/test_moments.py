@@ -1,5 +1,6 @@
 """When time alone may change the inputs of one entity, in plain Python: the moments that the columns give."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +14,7 @@ from fivefold.risk.compiler.analysis import AnalysedRuleset
 from fivefold.risk.compiler.value_types import Column
 from fivefold.risk.engine.assess import timed_entities
 from fivefold.risk.facts.inputs import Needs
-from fivefold.risk.facts.moments import ANYTHING, next_moments
+from fivefold.risk.facts.moments import ANYTHING, MOST_STEPS, next_moments
 from fivefold.risk.facts.moments.cuts import Cuts
 from fivefold.risk.facts.moments.elapsed import crossing, crossing_at, elapsed_at, elapsed_of
 from fivefold.risk.facts.moments.leaving import leaves, leaves_at, returns, returns_at
@@ -22,6 +23,7 @@ from fivefold.risk.facts.resolution import lazy_sources, moments_ahead, resolve_
 from fivefold.risk.facts.single.moments import moment_plan_for
 from fivefold.risk.language.fields import ValueType
 from fivefold.risk.language.quantities import parse_duration
+from fivefold.risk.language.reading import read_ruleset
 from fivefold.usecases.portfolio_files.bundled import bundled_ruleset
 from tests.depth import examples
 from tests.risk.engine.reference_conditions import World
@@ -72,6 +74,76 @@ def test_rulesets_move_as_their_columns_do(ruleset: Data, world: World, people: 
 def test_rulesets_that_ship_have_moments_in_plain_form(name: str) -> None:
     analysed = AnalysedRuleset(bundled_ruleset(name))
     assert not moment_plan_for(analysed, tuple((each, ()) for each in sorted(analysed.lists)), "EUR").left
+
+
+RECENT = {"count": "transactions", "over": "10 days"}
+STORIES: list[tuple[Data, list[float], list[Data]]] = [
+    *(
+        (
+            {"pattern": "dormant-then-active", "dormant": "4 days", "active": "12 days", "at_least": least},
+            [1],
+            [drawn.fact(1), drawn.fact(2), drawn.fact(10), drawn.fact(30)],
+        )
+        for least in (2, 3)
+    ),
+    *(
+        (
+            {"pattern": "dormant-then-active", "dormant": "4 days", "active": active, "at_least": least},
+            [1],
+            drawn.PAID,
+        )
+        for active in ("3 days", "5 days", "6 days")
+        for least in (1, 2, 3)
+    ),
+    *(
+        (
+            {
+                "pattern": "pass-through",
+                "within": "3 days",
+                "share": "50%",
+                "minimum": 1,
+                "at_least": least,
+                "over": "30 days",
+            },
+            [1],
+            [drawn.fact(20, 2.0), drawn.fact(12, 3.0), drawn.fact(11, -3.0), drawn.fact(6, 4.0), drawn.fact(5, -4.0)],
+        )
+        for least in (1, 2, 3)
+    ),
+    *(
+        ({"ratio": [{"days_since": "transactions"}, {"count": "transactions"}]}, [0, cut], drawn.PAID)
+        for cut in (0.3, 0.5, 1.5, 5, 10, 100)
+    ),
+    *(
+        (
+            {"ratio": [{"sum": "amount", "over": "30 days"}, {"count": "transactions", "over": "10 days"}]},
+            [0, cut],
+            drawn.PAID,
+        )
+        for cut in (1.5, 3, 5)
+    ),
+]
+
+
+@pytest.mark.parametrize(("made", "cuts", "history"), STORIES)
+def test_a_story_moves_as_its_column_does(made: Data, cuts: list[float], history: list[Data]) -> None:
+    person = {"income": None, "words": None, "opened": None}
+    plain, columns = both(drawn.ruleset_of(made, cuts), drawn.portfolio_of(history, person), drawn.NOW)
+    assert plain == columns
+
+
+@pytest.mark.parametrize("facts", [3, 8, 9, 12])
+@pytest.mark.parametrize("cut", [-100.0, 2.5, 6.5])
+def test_a_calculation_is_looked_at_a_few_steps_ahead(facts: int, cut: float) -> None:
+    """With more steps than are looked at, the last of these counts: early, in the same way as by columns."""
+    whole = json.loads(drawn.ruleset_of({"calculation": "twice"}, [cut]).ruleset.canonical)
+    whole["calculate"] = {"twice": {"unit": "count", "multiply": [{"count": "transactions", "over": "30 days"}, 2]}}
+    analysed = AnalysedRuleset(read_ruleset(json.dumps(whole)))
+    history = [drawn.fact(day + 0.5) for day in range(facts)]
+    held = drawn.portfolio_of(history, {"income": None, "words": None, "opened": None})
+    plain, columns = both(analysed, held, drawn.NOW)
+    assert plain == columns
+    assert (len(plain) == 2) is (facts >= MOST_STEPS or cut == 2.5)  # with the entity itself
 
 
 def test_what_has_no_plain_form_is_asked_of_the_columns() -> None:
