@@ -94,6 +94,7 @@ def put_tags(context: Context, type_name: str, rows: Sequence[TagRow]) -> RowCou
         live = {(entity, tag): (key, end) for key, entity, tag, begin, end in there if begin <= now < (end or now + 1)}
         added: dict[tuple[int, str, int], TagRow] = {}
         changed: dict[int, tuple[int, TagRow]] = {}
+        about: dict[int, Concern] = {}
         for row in dict.fromkeys(rows):
             entity = entities.numbers[row.external_id]
             present = (
@@ -101,10 +102,13 @@ def put_tags(context: Context, type_name: str, rows: Sequence[TagRow]) -> RowCou
             )
             if present is None:
                 added[entity, row.tag, now if row.from_us is None else row.from_us] = row
+                concern = Concern.of_new(now, row.from_us, row.until_us)
             elif present[1] != row.until_us:
                 changed[present[0]] = (entity, row)
-        about = {entity: Concern(now) for entity, _, _ in added}
-        about |= {entity: Concern(max(now, row.until_us or now), True) for entity, row in changed.values()}
+                concern = Concern.of_change(now, present[1], row.until_us)
+            else:
+                continue
+            about[entity] = about.get(entity, concern) | concern
         watch = LoweringGuard(session, context.actor, "tags", about, now)
         of = entities.kind.organisation_id
         ids = _add(
@@ -135,7 +139,7 @@ def add_screenings(context: Context, type_name: str, rows: Sequence[ScreeningRow
         hits = _last_found(there)
         cleared = {entity for entity, word, _, hit in added if not hit and (entity, word) in hits}
         watch = LoweringGuard(
-            session, context.actor, "screenings", {entity: Concern(now, True) for entity in cleared}, now
+            session, context.actor, "screenings", {entity: Concern.of_change(now) for entity in cleared}, now
         )
         of = entities.kind.organisation_id
         ids = _add(
@@ -176,8 +180,8 @@ def put_records(
                 added.append((of, kind, name, entities.numbers[row.external_id], *values))
             elif there[name].values != values:
                 changed.append((there[name], values))
-        about = {row[3]: Concern(now) for row in added}
-        about |= {record.entity_id: Concern(now, True) for record, _ in changed}
+        about = {row[3]: Concern.of_new(now) for row in added}
+        about |= {record.entity_id: Concern.of_change(now) for record, _ in changed}
         watch = LoweringGuard(session, context.actor, f"{kind}s", about, now)
         columns = ("opened_us", "closed_us", "outcome", "status", "content")
         names = ("organisation_id", "kind", "external_id", "entity_id", *columns)

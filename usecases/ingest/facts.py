@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, case, select, update
@@ -65,7 +65,9 @@ def set_tag(context: Context, type_name: str, external_id: str, tag: str, *, unt
         entity = entity_named(session, context.organisation_id, type_name, external_id, alone=True)
         there = _live_tag(session, entity, tag, now)
         ends_before = until_us is not None and there is not None and until_us < (there["until_us"] or until_us + 1)
-        concern = Concern(until_us or now, takes_back=True) if ends_before else Concern(now)
+        concern = Concern.of_new(now, until_us=until_us)
+        if there is not None:
+            concern = replace(Concern.of_change(now, there["until_us"], until_us), takes_back=ends_before)
         watch = LoweringGuard(session, context.actor, "tags", {entity.id: concern}, now)
         set_tag_in(session, context, entity, tag, until_us, now)
         watch.refuse_falls()
@@ -105,7 +107,7 @@ def end_tag(context: Context, type_name: str, external_id: str, tag: str) -> Non
     now = context.now()
     with context.writing() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id, alone=True)
-        watch = LoweringGuard(session, context.actor, "tags", {entity.id: Concern(now, takes_back=True)}, now)
+        watch = LoweringGuard(session, context.actor, "tags", {entity.id: Concern.of_change(now)}, now)
         end_tag_in(session, context, entity, tag, now)
         watch.refuse_falls()
 
@@ -164,7 +166,7 @@ def add_screening(
         entity = entity_named(session, context.organisation_id, type_name, external_id, stays=True)
         clears = not found and _was_found(session, entity, screening)
         watch = LoweringGuard(
-            session, context.actor, "screenings", {entity.id: Concern(now, takes_back=True)} if clears else {}, now
+            session, context.actor, "screenings", {entity.id: Concern.of_change(now)} if clears else {}, now
         )
         add_screening_in(session, context, entity, screening, found=found, at=at, now=now)
         watch.refuse_falls()
@@ -218,9 +220,8 @@ def put_record(
         entity = entity_named(session, context.organisation_id, type_name, external_id, stays=True)
         there = _record_numbered(session, entity, kind, record_given.external_id)
         before = None if there is None else (there.id, _moment(there))
-        watch = LoweringGuard(
-            session, context.actor, f"{kind}s", {entity.id: Concern(now, takes_back=there is not None)}, now
-        )
+        concern = Concern.of_new(now) if there is None else Concern.of_change(now)
+        watch = LoweringGuard(session, context.actor, f"{kind}s", {entity.id: concern}, now)
         put_record_in(session, context, entity, kind, record_given, now)
         watch.refuse_falls()
         if before is not None and _moment(record_given) < before[1]:

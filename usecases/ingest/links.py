@@ -117,7 +117,7 @@ class _Found:
     """The links of some entities, while rows change them.
 
     Attributes:
-        concerned: the entities at the ends of those that are new or changed, and from when on it shows.
+        concerned: the entities at the ends of those that are new or changed, and when it shows.
     """
 
     kind: EntityType
@@ -146,6 +146,7 @@ class _Found:
                 problems.append(Problem(number, "valid_from", problem, "one of them, or a time apart"))
                 continue
             place = places[0] if places else None
+            before = None if place is None else spans[place]
             wanted = wanted._replace(from_us=self._begins(spans, place, row))
             if None not in (wanted.from_us, wanted.until_us) and (wanted.until_us or 0) < (wanted.from_us or 0):
                 problem = f"is before it began, on {day_text(wanted.from_us or 0)}"
@@ -159,7 +160,7 @@ class _Found:
             else:
                 spans[place] = wanted._replace(id=spans[place].id)
                 changed += 1
-            self._note(wanted, takes_back=place is not None)
+            self._note(wanted, before)
         return RowCounts(new, changed, len(rows) - new - changed), problems
 
     def _wanted(self, row: LinkRow) -> StoredLink:
@@ -187,12 +188,13 @@ class _Found:
     def _goes_on(self, until_us: int | None) -> bool:
         return until_us is None or until_us > self.now_us
 
-    def _note(self, link: StoredLink, *, takes_back: bool) -> None:
-        shows = max(self.now_us, *(at for at in (link.from_us, link.until_us, self.now_us) if at is not None))
+    def _note(self, link: StoredLink, before: StoredLink | None) -> None:
+        concern = Concern.of_new(self.now_us, link.from_us, link.until_us)
+        if before is not None:
+            concern = Concern.of_change(self.now_us, before.from_us, before.until_us, link.from_us, link.until_us)
         for one in (link.entity_id, link.other_id):
             if one is not None:
-                before = self.concerned.get(one, Concern(shows))
-                self.concerned[one] = Concern(max(shows, before.at_us), takes_back or before.takes_back)
+                self.concerned[one] = self.concerned.get(one, concern) | concern
 
     @property
     def added(self) -> list[StoredLink]:
@@ -219,7 +221,9 @@ def _store(session: Session, context: Context, rows: Sequence[LinkRow], found: _
     subjects = [Subject(entity, kind.organisation_id, kind.id) for entity in sorted(found.concerned)]
     added, changed = found.added, found.changed
     before = reached_by(session, subjects, now)
-    about = {**_sharing(session, kind, added, now), **found.concerned}
+    about = dict(found.concerned)
+    for entity, concern in _sharing(session, kind, [*added, *changed], found).items():
+        about[entity] = about.get(entity, concern) | concern
     watch = LoweringGuard(session, context.actor, "links", about, now)
     of = (kind.organisation_id, kind.id)
     written = write_links(session, of, added, changed, (context.actor.name, now))
@@ -245,14 +249,16 @@ def _store(session: Session, context: Context, rows: Sequence[LinkRow], found: _
     )
 
 
-def _sharing(session: Session, kind: EntityType, added: Sequence[StoredLink], now: int) -> dict[int, Concern]:
+def _sharing(session: Session, kind: EntityType, put: Sequence[StoredLink], found: _Found) -> dict[int, Concern]:
     """Name who shares already what another entity comes to share: their groups may come to less with one more."""
-    things: dict[str, set[str]] = {}
-    for one in added:
+    things: dict[str, dict[str, Concern]] = {}
+    for one in put:
         if one.thing is not None:
-            things.setdefault(one.link, set()).add(one.thing)
+            concerns, concern = things.setdefault(one.link, {}), found.concerned[one.entity_id]
+            concerns[one.thing] = concerns.get(one.thing, concern) | concern
     sharing: dict[int, Concern] = {}
-    for link, names in things.items():
-        rows = links_at(session, kind.id, link, "thing", sorted(names), now, MOST_LINKED + 1)
-        sharing |= {entity: Concern(now) for entity in rows["entity_id"]}
+    for link, concerns in things.items():
+        rows = links_at(session, kind.id, link, "thing", sorted(concerns), found.now_us, MOST_LINKED + 1)
+        for entity, thing in rows.select("entity_id", "thing").iter_rows():
+            sharing[entity] = sharing.get(entity, concerns[thing]) | concerns[thing]
     return sharing

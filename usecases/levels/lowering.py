@@ -7,22 +7,30 @@ first clean screening answers what was unknown, and takes nothing back.
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import or_
+from typing import Final
 
 from sqlalchemy import case, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import ConflictError, InvalidRulesetError
+from fivefold.risk.compiler.analysis import analyse_canonical
 from fivefold.store.accounts.organisation import levels_of, settings_row
 from fivefold.store.ingest import facts
 from fivefold.store.ingest.entities import subjects
+from fivefold.store.ingest.links import links_from, touched_by_links
 from fivefold.store.ingest.ownerships import owner_numbers
 from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.rulesets.proposals import needs_two_people
+from fivefold.store.rulesets.rulesets import active_versions
 from fivefold.store.tables.entities import Entity, EntityType, Record
 from fivefold.usecases.accounts.second_person import has_sole_operator, is_member
 from fivefold.usecases.levels.assess import RulesLevel, levels_by_rules
+from fivefold.usecases.levels.groups.links import followed_by
 from fivefold.usecases.levels.groups.reach import reached_by
+from fivefold.usecases.levels.portfolio import parts_of
 from fivefold.usecases.shared.actors import Actor
 
 HOW = (
@@ -31,18 +39,45 @@ HOW = (
 )
 """What to do instead."""
 
+MOST_MOMENTS: Final = 100
+"""At so many moments an entity is looked at; a change that concerns it at more of them needs two people."""
+
 
 @dataclass(frozen=True)
 class Concern:
     """How a change concerns an entity.
 
     Attributes:
-        at_us: from when on it shows, microseconds.
+        at_us: the moments from which on what is known with the change may differ in another way, microseconds.
+        ends_us: those at which what is new ends: from then on all is as it would be without it, so they matter only
+            where another change concerns the entity as well.
         takes_back: it takes back something that was said before.
     """
 
-    at_us: int
+    at_us: frozenset[int]
+    ends_us: frozenset[int] = frozenset()
     takes_back: bool = False
+
+    @classmethod
+    def of_new(cls, now_us: int, from_us: int | None = None, until_us: int | None = None) -> "Concern":
+        """Of something new, from a moment until another one, or from now on without an end; in microseconds."""
+        return cls(_from(now_us, from_us), frozenset() if until_us is None else _from(now_us, until_us))
+
+    @classmethod
+    def of_change(cls, now_us: int, *moments_us: int | None) -> "Concern":
+        """Of another beginning or end: now, and the old and new ones that are to come; None is none."""
+        return cls(_from(now_us, *moments_us), takes_back=True)
+
+    def __or__(self, other: "Concern") -> "Concern":
+        """Concern the same entity by both."""
+        if self == other:
+            return self
+        moments = self.at_us | self.ends_us | other.at_us | other.ends_us
+        return Concern(moments, takes_back=self.takes_back or other.takes_back)
+
+
+def _from(now_us: int, *moments_us: int | None) -> frozenset[int]:
+    return frozenset({now_us, *(at for at in moments_us if at is not None and at > now_us)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +88,7 @@ class Fall:
         before: level, floor and hard floor by the rules, without the change: names, empty for none.
         after: the same with it; None where it cannot be computed.
         through: the entities that the change is about: itself, what it owns, or whom it is linked to.
+        why: why it cannot be computed, where more is known of that.
     """
 
     entity_type: str
@@ -60,12 +96,13 @@ class Fall:
     before: tuple[str, str, str] | None
     after: tuple[str, str, str] | None
     through: frozenset[int]
+    why: str = ""
 
     def __str__(self) -> str:
         """Say it in words."""
         who = f"{self.entity_type} {self.external_id!r}"
         if self.before is None or self.after is None:
-            return f"what {who} would fall to cannot be computed"
+            return f"what {who} would fall to cannot be computed" + (f", as {self.why}" if self.why else "")
         for what, before, after in zip(("level", "floor", "hard floor"), self.before, self.after, strict=True):
             if before != after:
                 return f"the {what} of {who} would fall from {before} to {after or 'none'}"
@@ -88,8 +125,9 @@ class WouldLowerError(ConflictError):
 class LoweringGuard:
     """Looks at whom a change is about before it is made; `falls` looks again after it, in the same transaction.
 
-    Each is looked at when the change shows, and when the last of its tags that end by themselves is over: otherwise one
-    person could let a tag end tomorrow while a case holds the level, and close the case while the tag still does.
+    Each is looked at at every moment of its concern, and when any of its tags and links begins or ends by itself:
+    otherwise one person could let a tag end tomorrow while a case holds the level, and close the case while the tag
+    still does. Who cannot be looked at, as the moments or those who are linked are too many, counts as lowered.
     """
 
     def __init__(self, session: Session, actor: Actor, part: str, about: Mapping[int, Concern], now_us: int) -> None:
@@ -105,6 +143,7 @@ class LoweringGuard:
         self._session, self._actor, self._part = session, actor, part
         self._concerns: dict[int, Concern] = {}
         self._through: dict[int, set[int]] = {}
+        self._unseen: dict[int, str] = {}
         if about and _needs_two(session, actor):
             self._concerns = self._concerned(about, now_us)
         self._moments = self._moments_of_all()
@@ -112,23 +151,28 @@ class LoweringGuard:
 
     def falls(self) -> list[Fall]:
         """Tell whose level or floor the change lowers."""
+        falls = {entity: self._fall(entity, why=why) for entity, why in self._unseen.items()}
         if not self._before:
-            return []
+            return list(falls.values())
         after = self._levels()
-        names = ("", *levels_of(self._session, self._actor.organisation_id))
-        falls: dict[int, Fall] = {}
         for (entity, at_us), before in self._before.items():
             if entity not in falls and _falls(before, after[entity, at_us], self._concerns[entity].takes_back):
-                row = self._session.get_one(Entity, entity)
-                kind = self._session.get_one(EntityType, row.type_id).name
-                falls[entity] = Fall(
-                    entity_type=kind,
-                    external_id=row.external_id,
-                    before=_with_level_names(before, names),
-                    after=_with_level_names(after[entity, at_us], names),
-                    through=frozenset(self._through[entity]),
-                )
+                falls[entity] = self._fall(entity, before, after[entity, at_us])
         return list(falls.values())
+
+    def _fall(
+        self, entity: int, before: RulesLevel | None = None, after: RulesLevel | None = None, why: str = ""
+    ) -> Fall:
+        names = ("", *levels_of(self._session, self._actor.organisation_id))
+        row = self._session.get_one(Entity, entity)
+        return Fall(
+            entity_type=self._session.get_one(EntityType, row.type_id).name,
+            external_id=row.external_id,
+            before=_with_level_names(before, names),
+            after=_with_level_names(after, names),
+            through=frozenset(self._through[entity]),
+            why=why,
+        )
 
     def refuse_falls(self) -> None:
         """Raise WouldLower where the change lowers any level or floor: nothing of its transaction stays."""
@@ -139,7 +183,8 @@ class LoweringGuard:
     def _concerned(self, about: Mapping[int, Concern], now_us: int) -> dict[int, Concern]:
         """Add the owners, and who is linked; leave out who was never assessed: they have no level that could fall.
 
-        Where so many are linked that everybody of the type is marked, none of them is looked at.
+        Where so many are linked that everybody of the type is marked, none of them is looked at; so nothing is taken
+        back there by one person alone.
         """
         owners = owner_numbers(self._session, about)
         self._through = {entity: {entity} for entity in about}
@@ -147,33 +192,46 @@ class LoweringGuard:
         pairs = loading.owned(self._session, sorted(owners)).select("fact_of", "entity")
         for owned, owner in pairs.iter_rows():
             if owned in about and owned != owner:
-                others = [about[owned], *([concerns[owner]] if owner in concerns else [])]
-                concerns[owner] = Concern(
-                    max(other.at_us for other in others), any(other.takes_back for other in others)
-                )
+                concerns[owner] = concerns.get(owner, about[owned]) | about[owned]
                 self._through.setdefault(owner, set()).add(owned)
         everyone = subjects(self._session, concerns)
-        for linked in reached_by(self._session, everyone, now_us).others:
-            concerns[linked] = Concern(
-                max(other.at_us for other in about.values()), any(other.takes_back for other in about.values())
-            )
-            self._through[linked] = set(about)
+        reached = reached_by(self._session, everyone, now_us)
+        hubs = [
+            one.entity_id for one in everyone if one.type_id in reached.types and concerns[one.entity_id].takes_back
+        ]
+        if hubs and any(self._follows(type_id) for type_id in reached.types):
+            self._unseen = dict.fromkeys(touched_by_links(self._session, hubs), "too many are linked to look at them")
+        if reached.others:
+            concerns |= dict.fromkeys(reached.others, reduce(or_, about.values()))
+            self._through |= {linked: set(about) for linked in reached.others}
         standing = loading.current_levels(self._session, sorted(concerns))
         last = dict(standing.select("entity", "assessed_us").iter_rows())
         return {
-            entity: Concern(max(concern.at_us, now_us, last[entity]), concern.takes_back)
+            entity: replace(concern, at_us=frozenset(max(at, now_us, last[entity]) for at in concern.at_us))
             for entity, concern in concerns.items()
             if entity in last
         }
 
+    def _follows(self, type_id: int) -> bool:
+        """Tell whether what decides on a type reads the part that changes, and follows links."""
+        versions = active_versions(self._session, self._actor.organisation_id, type_id)
+        rulesets = [analyse_canonical(version.canonical) for version in versions]
+        return any(self._part in parts_of(ruleset) and followed_by([ruleset]) for ruleset in rulesets)
+
     def _moments_of_all(self) -> dict[tuple[int, int], list[int]]:
-        """Give whom to look at together: by type and moment."""
-        moments = {entity: {concern.at_us} for entity, concern in self._concerns.items()}
-        for _, entity, _, begin, end in facts.tags(self._session, sorted(moments)):
-            if end is not None and begin <= self._concerns[entity].at_us < end:
-                moments[entity] = {self._concerns[entity].at_us, max(*moments[entity], end)}
+        """Give whom to look at together: by type and moment. Who has too many moments is not looked at."""
+        moments = {entity: set(concern.at_us) for entity, concern in self._concerns.items()}
+        spans: list[tuple[int, int | None, int | None]]
+        spans = [(entity, begin, end) for _, entity, _, begin, end in facts.tags(self._session, sorted(moments))]
+        spans += [(link.entity_id, link.from_us, link.until_us) for link in links_from(self._session, moments)]
+        for entity, *ends in spans:
+            first = min(self._concerns[entity].at_us)
+            moments[entity] |= {at for at in ends if at is not None and at > first}
         groups: dict[tuple[int, int], list[int]] = {}
         for entity, when in moments.items():
+            if len(when) > MOST_MOMENTS:
+                self._unseen[entity] = f"there are more than {MOST_MOMENTS} moments to look at"
+                continue
             type_id = self._session.get_one(Entity, entity).type_id
             for at_us in sorted(when):
                 groups.setdefault((type_id, at_us), []).append(entity)

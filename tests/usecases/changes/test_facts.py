@@ -1,6 +1,7 @@
 """What holds a level up is not taken back by one person alone: tags, cases, screenings, and files of them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from fivefold.usecases.changes.proposals import ChangeOutcome, approve_proposal,
 from fivefold.usecases.erasure.erase import erase_entity
 from fivefold.usecases.ingest.bulk_facts import RecordRow, ScreeningRow, TagRow, add_screenings, put_records, put_tags
 from fivefold.usecases.ingest.facts import RecordGiven
+from fivefold.usecases.levels import lowering
 from fivefold.usecases.levels.entity_profile import list_records, list_tags
 from fivefold.usecases.levels.lowering import WouldLowerError
 from fivefold.usecases.shared.actors import Actor, Role
@@ -239,6 +241,47 @@ def test_the_last_row_of_a_file_that_holds_a_level_is_refused(bank: Bank) -> Non
     done = RecordGiven(external_id="7", opened_us=bank.now - 9, closed_us=bank.now, outcome="no harm")
     with pytest.raises(InvalidDataError, match="customer 'b' would fall from high to low"):
         put_records(Context(bank.engine, machine).at(bank.now), "customer", [RecordRow("b", done)], "case")
+
+
+def test_a_later_row_about_an_entity_hides_no_other_one(bank: Bank) -> None:
+    """At the end of the other tag the first would be over as well, with the change and without it."""
+    begins, days_100 = bank.now, bank.now + 100 * DAY_US
+    both = [TagRow("a", "watch", begins, days_100), TagRow("a", "other", begins, begins + 200 * DAY_US)]
+    put_tags(bank.context, "customer", both)
+    bank.settle()
+    bank.wait(days=11)
+    shorter = TagRow("a", "watch", begins, bank.now)
+    longer = TagRow("a", "other", begins, begins + 3000 * DAY_US)
+    for rows in ([shorter], [shorter, longer], [longer, shorter]):
+        with pytest.raises(InvalidDataError, match="customer 'a' would fall from high to low"):
+            put_tags(bank.context, "customer", rows)
+    assert put_tags(bank.context, "customer", [longer]).changed == 1
+
+
+def test_who_falls_once_another_new_tag_ends_is_found(engine: Engine) -> None:
+    """For an hour one new tag makes up for the other one, which takes points away and stays."""
+    bank = Bank(engine)
+    points = {"watch": 65, "bad": 65, "good": -65}
+    rules = {
+        name: {"cases": [{"when": {"tag": name, "is": "present"}, "points": each}]} for name, each in points.items()
+    }
+    decided(bank, bank.activate(banks.document(rules)))
+    bank.put("a")
+    tag(bank)
+    bank.settle()
+    bank.wait(days=11)
+    rows = [TagRow("a", "bad", bank.now, bank.now + 3_600_000_000), TagRow("a", "good", bank.now)]
+    with pytest.raises(InvalidDataError, match="customer 'a' would fall from high to low"):
+        put_tags(bank.context, "customer", rows)
+
+
+def test_more_moments_than_are_looked_at_need_two_people(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lowering, "MOST_MOMENTS", 3)
+    rows = [TagRow("a", f"tag {days}", bank.now, bank.now + days * DAY_US) for days in (1, 2, 3)]
+    with pytest.raises(InvalidDataError, match="more than 3 moments to look at"):
+        put_tags(bank.context, "customer", rows)
+    assert put_tags(bank.context, "customer", rows[:2]).new == 2
+    assert put_tags(bank.context, "customer", [replace(rows[2], external_id="b")]).new == 1
 
 
 @pytest.mark.parametrize("kind", ["case", "alert"])

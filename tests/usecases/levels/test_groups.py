@@ -23,7 +23,7 @@ from fivefold.store.ingest.links import links_from
 from fivefold.store.tables.entities import EntityType
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.erasure.erase import erase_entity
-from fivefold.usecases.ingest.facts import end_tag, set_tag
+from fivefold.usecases.ingest.facts import RecordGiven, end_tag, put_record, set_tag
 from fivefold.usecases.ingest.links import LinkRow, put_links
 from fivefold.usecases.levels.assess import assess_entities
 from fivefold.usecases.levels.groups import links as reading
@@ -305,5 +305,86 @@ def test_one_person_alone_takes_nothing_back_that_holds_up_another_one(bank: Ban
     bank.settle()
     with pytest.raises(ConflictError):
         end_tag(bank.context, "customer", "b", "fraud")
-    with pytest.raises(Exception, match="cannot be taken alone"):
+    with pytest.raises(InvalidDataError, match="cannot be taken alone"):
         put(bank, ("b", "household", "H1", None, bank.now))
+
+
+@pytest.mark.parametrize("whose", ["a", "b"])
+@pytest.mark.parametrize("days", [2, 4000])
+def test_one_person_alone_does_not_put_off_the_beginning_of_a_link(bank: Bank, whose: str, days: int) -> None:
+    """It would be there again when it begins, and not until then."""
+    decided(bank, bank.activate(document(fraud=FRAUD)))
+    put(bank, ("a", "household", "H1"), ("b", "household", "H1"))
+    set_tag(bank.context, "customer", "b", "fraud")
+    bank.settle()
+    bank.wait(11)
+    with pytest.raises(InvalidDataError, match="'a' would fall from high to low"):
+        put(bank, (whose, "household", "H1", bank.now + days * DAY_US))
+    bank.settle()
+    assert bank.level("a") == 3
+
+
+def test_one_person_alone_does_not_put_off_a_link_several_steps_away(bank: Bank) -> None:
+    decided(bank, bank.activate(document(owned=OWNED)))
+    put(bank, ("a", "owns", "b"), ("b", "owns", "c"))
+    bank.settle()
+    bank.wait(11)
+    with pytest.raises(InvalidDataError, match="'a' would fall from medium to low"):
+        put(bank, ("b", "owns", "c", bank.now + 5 * DAY_US))
+
+
+def test_a_row_about_later_hides_no_other_row_of_a_call(bank: Bank) -> None:
+    """In 3,000 days the payments count no longer, with the links and without them."""
+    decided(bank, bank.activate(document(cash=CASH)))
+    put(bank, ("a", "household", "H1"), ("b", "household", "H1"))
+    bank.pay(1, "b")
+    bank.pay(2, "b")
+    bank.settle()
+    bank.wait(11)
+    ends, begins = ("b", "household", "H1", None, bank.now), ("b", "household", "H2", bank.now + 3000 * DAY_US)
+    for rows in ([ends], [ends, begins]):
+        with pytest.raises(InvalidDataError, match="'a' would fall from medium to low"):
+            put(bank, *rows)
+    put(bank, begins)
+    bank.settle()
+    assert bank.level("a") == 2
+
+
+def test_what_holds_until_a_link_ends_is_not_let_go_before(bank: Bank) -> None:
+    """A tag of one's own holds the level while the link is to end in an hour; then the tag is taken off."""
+    own = {"input": {"tag": "fraud"}, "cases": [{"when": {"equals": True}, "points": 65}]}
+    rules = {"fraud": FRAUD, "own": own}
+    decided(bank, bank.activate(banks.document(rules, links={"household": LINKS["household"]})))
+    put(bank, ("a", "household", "H1"), ("b", "household", "H1"))
+    for name in "ab":
+        set_tag(bank.context, "customer", name, "fraud")
+    bank.settle()
+    bank.wait(11)
+    put(bank, ("a", "household", "H1", None, bank.now + 3_600_000_000))
+    with pytest.raises(ConflictError, match="'a' would fall from high to low"):
+        end_tag(bank.context, "customer", "a", "fraud")
+
+
+def test_where_too_many_are_linked_one_person_alone_takes_nothing_back(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is new is taken all the same, and so is what no group reads."""
+    decided(bank, bank.activate(document(fraud=FRAUD)))
+    put(bank, ("a", "household", "H1"), ("b", "household", "H1"))
+    for name in "bc":
+        set_tag(bank.context, "customer", name, "fraud")
+    given = RecordGiven(external_id="7", opened_us=bank.now)
+    put_record(bank.context, "customer", "b", "case", given)
+    bank.settle()
+    monkeypatch.setattr(reach, "MOST_MARKED", 0)
+    monkeypatch.setattr(reach, "TIMES_AS_MANY", 0)
+    bank.wait(11)
+    with pytest.raises(ConflictError, match="too many are linked"):
+        end_tag(bank.context, "customer", "b", "fraud")
+    with pytest.raises(InvalidDataError, match="too many are linked"):
+        put(bank, ("b", "household", "H1", None, bank.now))
+    end_tag(bank.context, "customer", "c", "fraud")  # nobody is linked to c
+    put_record(bank.context, "customer", "b", "case", replace(given, closed_us=bank.now, outcome="no harm"))
+    set_tag(bank.context, "customer", "a", "fraud")
+    bank.settle()
+    assert bank.level("a") == 3
