@@ -1,18 +1,21 @@
 """Of whom nothing may be removed: a hold is on them, or something about them is open. Begins no transaction."""
 
 from collections.abc import Collection, Iterator
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session, aliased
 
 from fivefold.store.rulesets.proposals import PROPOSED
 from fivefold.store.sql.arrays import among
-from fivefold.store.tables.entities import Entity, Ownership, Record
+from fivefold.store.tables.entities import Entity, Link, Ownership, Record
 from fivefold.store.tables.levels import DueMark, OverrideRow
 from fivefold.store.tables.queue import QueueWork
 from fivefold.store.tables.recourse import Challenge
 from fivefold.store.tables.rulesets import Proposal
+
+MOST_LINKED: Final = 1_000
+"""Others of a group; of more the rules know nothing (`risk.facts.groups.links`), so none counts for another."""
 
 
 def held_entities(session: Session, entity_ids: Collection[int], now_us: int) -> set[int]:
@@ -20,9 +23,12 @@ def held_entities(session: Session, entity_ids: Collection[int], now_us: int) ->
 
     A legal hold is on them; a case, an alert, a challenge, a proposal, an override that was asked for or holds, or an
     item of the queue about them is open; or they are quarantined. What is open about one who owns or owned an entity
-    holds that entity too, and so does what is open about one that it owns or owned: facts of one count for the other.
+    holds that entity too, and so does what is open about one that it owns or owned, or is or was linked to in one
+    step, in either direction: facts of one count for the other. What more than `MOST_LINKED` share links nobody.
     """
     related = related_entities(session, entity_ids)
+    for entity, others in _linked(session, sorted(related)):
+        related[entity] |= others
     everybody = sorted(set().union(*related.values()))
     held = {number for statement in _open(session, everybody, now_us) for number in session.scalars(statement)}
     return {entity for entity, others in related.items() if others & held}
@@ -40,6 +46,47 @@ def related_entities(session: Session, entity_ids: Collection[int]) -> dict[int,
         related.get(entity, set()).add(owner)
         related.get(owner, set()).add(entity)
     return related
+
+
+def lock_related(session: Session, entity_ids: Collection[int]) -> set[int]:
+    """Lock entities with those whom they own and who own them; give those that could be locked with all of these.
+
+    Who opens a challenge or puts a hold locks the entity: it waits until the transaction ends, or is seen by who
+    asks once this returned. What another transaction has locked now is left out, so that nobody waits for it.
+    """
+    related = related_entities(session, entity_ids)
+    everybody = sorted(set().union(*related.values()))
+    statement = select(Entity.id).where(among(session, Entity.id, everybody)).order_by(Entity.id)
+    locked = set(session.scalars(statement.with_for_update(key_share=True, skip_locked=True)))
+    return {entity for entity, others in related.items() if others <= locked}
+
+
+def _linked(session: Session, ids: list[int]) -> Iterator[tuple[int, set[int]]]:
+    """Give entities with those linked to them: at the other end of a directed link, or by what they share."""
+    for near, far in ((Link.entity_id, Link.other_id), (Link.other_id, Link.entity_id)):
+        directed = select(near.label("near"), Link.link, far.label("far")).where(
+            among(session, near, ids), Link.other_id.is_not(None)
+        )
+        for (entity, _), others in _groups(session, directed):
+            yield entity, others
+    wanted, shared = set(ids), (Link.type_id, Link.link, Link.thing)
+    theirs = select(*shared).where(among(session, Link.entity_id, ids), Link.thing.is_not(None)).distinct().subquery()
+    sharer = aliased(Link)
+    same = (sharer.type_id == theirs.c.type_id) & (sharer.link == theirs.c.link) & (sharer.thing == theirs.c.thing)
+    for _, those in _groups(session, select(*theirs.c, sharer.entity_id.label("far")).join(sharer, same)):
+        yield from ((entity, those) for entity in those & wanted)
+
+
+def _groups(session: Session, ends: Any) -> Iterator[tuple[tuple[Any, ...], set[int]]]:
+    """Give the entities `far` by the other columns; where there are too many, as for a rule, it is no group."""
+    each = ends.distinct().subquery()
+    keys = [column for column in each.c if column.name != "far"]
+    place = func.row_number().over(partition_by=keys, order_by=each.c.far)
+    ranked = select(*keys, each.c.far, place.label("place")).subquery()
+    found: dict[tuple[Any, ...], set[int]] = {}
+    for *key, far, _ in session.execute(select(ranked).where(ranked.c.place <= MOST_LINKED + 2)):
+        found.setdefault(tuple(key), set()).add(far)
+    yield from ((key, those) for key, those in found.items() if len(those) <= MOST_LINKED + 1)
 
 
 def _open(session: Session, ids: list[int], now_us: int) -> Iterator[Any]:

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy.orm import Session
 
-from fivefold.store.evidence.holds import held_entities
+from fivefold.store.evidence.holds import held_entities, lock_related
 
 Reached = Sequence[Any] | None
 """Behind which row the next part begins, as JSON can hold it; None for the first part, and behind the last one."""
@@ -15,7 +15,8 @@ class Scope(NamedTuple):
     """Which rows are old, and what time it is.
 
     Attributes:
-        before_us: what is dated before is old; microseconds, as is `now_us`.
+        before_us: what is dated before is old; microseconds.
+        now_us: the present by which holds end; for a run, no later than the one by which rows are old.
         run_id: the number of the run that removes; 0 where nothing is removed.
     """
 
@@ -26,10 +27,15 @@ class Scope(NamedTuple):
 
 
 class OldRow(NamedTuple):
-    """An old row on which nothing rests: how it is named among those of its kind, and of when it is."""
+    """An old row on which nothing rests: how it is named among those of its kind, and of when it is.
+
+    Attributes:
+        entity_id: whom it is about; None where it is about nobody.
+    """
 
     key: tuple[int, ...]
     at_us: int
+    entity_id: int | None = None
 
 
 class OldRows(NamedTuple):
@@ -74,10 +80,19 @@ UNSEEN: Final = {"synchronize_session": False}
 """For statements on rows of which the session holds none."""
 
 
-def without_held(
-    session: Session, scope: Scope, rows: Sequence[tuple[int, OldRow]], reached: Reached, kept: int = 0
-) -> OldRows:
-    """Leave out the rows of those of whom nothing may be removed; each comes with the number of its entity."""
-    held = held_entities(session, {entity for entity, _ in rows}, scope.now_us) if rows else set()
-    removable = [row for entity, row in rows if entity not in held]
+def without_held(session: Session, scope: Scope, rows: Sequence[OldRow], reached: Reached, kept: int = 0) -> OldRows:
+    """Leave out the rows of those of whom nothing may be removed."""
+    held = held_entities(session, _concerned(rows), scope.now_us) if rows else set()
+    removable = [row for row in rows if row.entity_id not in held]
     return OldRows(removable, kept + len(rows) - len(removable), reached)
+
+
+def free_once_locked(session: Session, scope: Scope, rows: Sequence[OldRow]) -> list[OldRow]:
+    """Lock whom rows are about, and give the rows of those who are still not held; others are the next run's."""
+    locked = lock_related(session, _concerned(rows))
+    mine = [row for row in rows if row.entity_id is None or row.entity_id in locked]
+    return list(without_held(session, scope, mine, None).removable)
+
+
+def _concerned(rows: Sequence[OldRow]) -> set[int]:
+    return {row.entity_id for row in rows if row.entity_id is not None}

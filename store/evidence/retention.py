@@ -7,7 +7,7 @@ run removes by it, so that both speak of the same rows. Nothing here begins or e
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import delete, exists, func, select, tuple_, update
+from sqlalchemy import ColumnElement, delete, exists, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from fivefold.store.evidence.old_rows import (
@@ -19,6 +19,7 @@ from fivefold.store.evidence.old_rows import (
     Removal,
     Removed,
     Scope,
+    free_once_locked,
     without_held,
 )
 from fivefold.store.evidence.retention_assessments import look_at_assessments, remove_assessments
@@ -34,6 +35,7 @@ from fivefold.store.webhooks.outbox import settled_number
 def _look_at_events(session: Session, scope: Scope, reached: Reached, most: int) -> OldRows:
     """Look at events by their numbers, up to the first part in which none is old: they come in the order of time.
 
+    A clock that was ahead dated some later than they were: such a part says nothing of those behind it.
     An event is needed while an endpoint has still to plan it, even a disabled one, or has a delivery of it. The last
     event of all stays too: SQLite would give its number again.
     """
@@ -41,8 +43,9 @@ def _look_at_events(session: Session, scope: Scope, reached: Reached, most: int)
     of = (OutboxEvent.organisation_id == scope.organisation_id, OutboxEvent.id > (reached[0] if reached else 0))
     rows = session.execute(columns.where(*of).order_by(OutboxEvent.id).limit(most)).all()
     old = [row for row in rows if row.at_us < scope.before_us]
+    behind = [rows[-1].id] if len(rows) == most else None
     if not old:
-        return NOTHING
+        return OldRows((), 0, behind if any(row.at_us > scope.now_us for row in rows) else None)
     planned = select(Endpoint.id, Endpoint.planned_id).where(Endpoint.organisation_id == scope.organisation_id)
     endpoints = session.execute(planned).all()
     last = session.scalar(select(func.max(OutboxEvent.id))) or 0
@@ -52,12 +55,12 @@ def _look_at_events(session: Session, scope: Scope, reached: Reached, most: int)
         Delivery.event_number.between(old[0].id, old[-1].id),
     )
     needed = set(session.scalars(has_delivery))
-    free = [(row.entity_id, OldRow((row.id,), row.at_us)) for row in old if row.id <= upto and row.id not in needed]
-    return without_held(session, scope, free, [rows[-1].id] if len(rows) == most else None, len(old) - len(free))
+    free = [OldRow((row.id,), row.at_us, row.entity_id) for row in old if row.id <= upto and row.id not in needed]
+    return without_held(session, scope, free, behind, len(old) - len(free))
 
 
-def _remove_events(session: Session, _: Scope, rows: Sequence[OldRow]) -> Removed:
-    return _delete(session, OutboxEvent, [OutboxEvent.id], rows)
+def _remove_events(session: Session, scope: Scope, rows: Sequence[OldRow]) -> Removed:
+    return _delete(session, OutboxEvent, [OutboxEvent.id], free_once_locked(session, scope, rows))
 
 
 _ENDED: Final = {"dead": Delivery.next_us, "delivered": Delivery.delivered_us}
@@ -81,13 +84,17 @@ def _look_at_deliveries(session: Session, scope: Scope, reached: Reached, most: 
             )
             rows = session.execute(statement.order_by(at, Delivery.event_number).limit(most)).all()
             if rows:
-                old = [(row.entity_id, OldRow((number, row.event_number), row.at_us)) for row in rows]
+                old = [OldRow((number, row.event_number), row.at_us, row.entity_id) for row in rows]
                 return without_held(session, scope, old, [number, state, rows[-1].at_us, rows[-1].event_number])
     return NOTHING
 
 
-def _remove_deliveries(session: Session, _: Scope, rows: Sequence[OldRow]) -> Removed:
-    return _delete(session, Delivery, [Delivery.endpoint_id, Delivery.event_number], rows)
+def _remove_deliveries(session: Session, scope: Scope, rows: Sequence[OldRow]) -> Removed:
+    """Remove deliveries, but those that were sent again since they were looked at: these wait, and stay."""
+    free = free_once_locked(session, scope, rows)
+    return _delete(
+        session, Delivery, [Delivery.endpoint_id, Delivery.event_number], free, Delivery.state.in_(list(_ENDED))
+    )
 
 
 _JOBS: Final[tuple[type[Any], ...]] = (EvidenceJob, ValidationJob)
@@ -126,28 +133,32 @@ def _look_at_movers(session: Session, scope: Scope, behind: Sequence[int], most:
     rows = session.execute(statement.order_by(Backtest.id, BacktestMover.entity_id).limit(most)).all()
     if not rows:
         return NOTHING
-    free = [
-        (row.entity_id, OldRow((_MOVERS, row.id, row.entity_id), row.finished_us)) for row in rows if not row.needed
-    ]
+    free = [OldRow((_MOVERS, row.id, row.entity_id), row.finished_us, row.entity_id) for row in rows if not row.needed]
     return without_held(session, scope, free, [_MOVERS, rows[-1].id, rows[-1].entity_id], len(rows) - len(free))
 
 
 def _remove_reports(session: Session, scope: Scope, rows: Sequence[OldRow]) -> Removed:
+    free = free_once_locked(session, scope, rows)
     for place, table in enumerate(_JOBS):
-        _delete(session, table, [table.id], [OldRow(row.key[1:], row.at_us) for row in rows if row.key[0] == place])
-    movers = [OldRow(row.key[1:], row.at_us) for row in rows if row.key[0] == _MOVERS]
+        _delete(session, table, [table.id], [row._replace(key=row.key[1:]) for row in free if row.key[0] == place])
+    movers = [row._replace(key=row.key[1:]) for row in free if row.key[0] == _MOVERS]
     _delete(session, BacktestMover, [BacktestMover.backtest_id, BacktestMover.entity_id], movers)
     backtests = sorted({row.key[0] for row in movers})
     marked = update(Backtest).where(Backtest.id.in_(backtests)).values(movers_removed_us=scope.now_us)
     session.execute(marked.execution_options(**UNSEEN))
-    return Removed(rows)
+    return Removed(free)
 
 
-def _delete(session: Session, table: type[Any], columns: Sequence[Any], rows: Sequence[OldRow]) -> Removed:
+def _delete(
+    session: Session, table: type[Any], columns: Sequence[Any], rows: Sequence[OldRow], *still: ColumnElement[bool]
+) -> Removed:
+    """Delete rows by their keys, of which *still* holds: PostgreSQL asks it anew of a row that it had to wait for."""
     keys = [row.key for row in rows]
-    if keys:
-        session.execute(delete(table).where(tuple_(*columns).in_(keys)).execution_options(**UNSEEN))
-    return Removed(rows)
+    if not keys:
+        return Removed(())
+    statement = delete(table).where(tuple_(*columns).in_(keys), *still).returning(*columns)
+    gone = {tuple(key) for key in session.execute(statement.execution_options(**UNSEEN))}
+    return Removed([row for row in rows if row.key in gone])
 
 
 REMOVALS: Final[Mapping[str, Removal]] = {

@@ -4,18 +4,17 @@ Nothing here begins or ends a transaction.
 """
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import func, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from fivefold.store.audit.removals import line_of_removed
-from fivefold.store.evidence.holds import held_entities, related_entities
+from fivefold.store.evidence.holds import held_entities, lock_related
 from fivefold.store.evidence.old_rows import NOTHING, UNSEEN, OldRow, OldRows, Reached, Removed, Scope
 from fivefold.store.sql.arrays import among
 from fivefold.store.tables.audit import AuditEntry
-from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.events import Decision
 from fivefold.store.tables.levels import (
     Assessment,
@@ -51,7 +50,7 @@ def look_at_assessments(session: Session, scope: Scope, reached: Reached, most: 
         return NOTHING
     moments = {(row.entity_id, row.number): row.as_of_us for row in rows}
     needed = _needed(session, scope, moments)
-    removable = [OldRow(name, at_us) for name, at_us in moments.items() if name not in needed]
+    removable = [OldRow(name, at_us, name[0]) for name, at_us in moments.items() if name not in needed]
     last = rows[-1]
     goes_on = [last.as_of_us, last.entity_id, last.number] if len(rows) == most else None
     return OldRows(removable, len(rows) - len(removable), goes_on)
@@ -60,11 +59,10 @@ def look_at_assessments(session: Session, scope: Scope, reached: Reached, most: 
 def remove_assessments(session: Session, scope: Scope, rows: Sequence[OldRow]) -> Removed:
     """Empty assessments, those left out on which something came to rest; nothing can until the transaction ends.
 
-    Who opens a challenge or puts a hold locks the entity: it waits for a part, or is seen by it. Entities that another
-    transaction has locked now are left to the next run, so that no part waits.
+    Entities that another transaction has locked now are left to the next run, so that no part waits.
     """
     moments = {(row.key[0], row.key[1]): row.at_us for row in rows}
-    locked = _lock(session, {entity for entity, _ in moments})
+    locked = lock_related(session, {entity for entity, _ in moments})
     mine = {name: at_us for name, at_us in moments.items() if name[0] in locked}
     needed = _needed(session, scope, mine)
     names = [name for name in mine if name not in needed]  # in the order of their moments, as they came
@@ -78,17 +76,8 @@ def remove_assessments(session: Session, scope: Scope, rows: Sequence[OldRow]) -
     session.execute(emptied.execution_options(**UNSEEN))  # first: the guard of assessments asks for it
     breakdowns = update(Assessment).where(tuple_(*_KEY).in_(names)).values(breakdown=None)
     session.execute(breakdowns.execution_options(**UNSEEN))
-    removed = [OldRow(name, mine[name]) for name in names]
+    removed = [OldRow(name, mine[name], name[0]) for name in names]
     return Removed(removed, [line_of_removed(*name, hashes[name]) for name in names])
-
-
-def _lock(session: Session, ids: Collection[int]) -> set[int]:
-    """Lock entities with those whom they own and who own them; give those that could be locked with all of these."""
-    related = related_entities(session, ids)
-    everybody = sorted(set().union(*related.values()))
-    statement = select(Entity.id).where(among(session, Entity.id, everybody)).order_by(Entity.id)
-    locked = set(session.scalars(statement.with_for_update(key_share=True, skip_locked=True)))
-    return {entity for entity, others in related.items() if others <= locked}
 
 
 def _needed(session: Session, scope: Scope, moments: Mapping[Name, int]) -> set[Name]:

@@ -2,7 +2,7 @@
 
 import json
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from fivefold.store.audit.removals import digest_of_lines
@@ -43,6 +43,13 @@ def last_run(session: Session, organisation_id: int, kind: str) -> RetentionRun 
     return session.scalar(statement.order_by(RetentionRun.id.desc()).limit(1))
 
 
+def has_begun(session: Session, organisation_id: int, kind: str, after_us: int, until_us: int) -> bool:
+    """Tell whether a run of a kind began after a moment, and no later than another one."""
+    of = (RetentionRun.organisation_id == organisation_id, RetentionRun.kind == kind)
+    began = (RetentionRun.started_us > after_us, RetentionRun.started_us <= until_us)
+    return session.scalar(select(RetentionRun.id).where(*of, *began).limit(1)) is not None
+
+
 def lock_run(session: Session, number: int) -> RetentionRun | None:
     """Lock a run that is under way; None where another worker has it now, or it is over."""
     statement = select(RetentionRun).where(RetentionRun.id == number, RetentionRun.finished_us.is_(None))
@@ -67,6 +74,10 @@ def reached_of(run: RetentionRun) -> Reached:
 
 
 def forget_empty_runs(session: Session, run: RetentionRun) -> None:
-    """Forget the runs of a kind before this one that removed nothing: the last one says when it was looked."""
+    """Forget the runs of a kind that removed nothing, but this one and the one before: they say when it was looked.
+
+    The one before it may be of a worker with another clock, which would else begin one after each of this clock.
+    """
     of = (RetentionRun.organisation_id == run.organisation_id, RetentionRun.kind == run.kind)
-    session.execute(delete(RetentionRun).where(*of, RetentionRun.id < run.id, RetentionRun.removed == 0))
+    before = session.scalar(select(func.max(RetentionRun.id)).where(*of, RetentionRun.id < run.id)) or 0
+    session.execute(delete(RetentionRun).where(*of, RetentionRun.id < before, RetentionRun.removed == 0))

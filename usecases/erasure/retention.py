@@ -106,13 +106,14 @@ def preview_retention(context: Context, days: Mapping[str, int | None] | None = 
 
 def _line(session: Session, organisation_id: int, kind: str, days: int, now_us: int) -> RetentionLine:
     before = None if days == FOR_GOOD else now_us - days * DAY_US
-    removable = kept = 0
+    removable = kept = looked = 0
     oldest: int | None = None
     reached: Reached = None
     goes_on = before is not None
-    while before is not None and goes_on and removable + kept < MOST_LOOKED_ROWS:
+    while before is not None and goes_on and looked < MOST_LOOKED_ROWS:
         part = REMOVALS[kind].look(session, Scope(organisation_id, before, now_us), reached, PART_ROWS)
         removable, kept, reached = removable + len(part.removable), kept + part.kept, part.reached
+        looked += len(part.removable) + part.kept or PART_ROWS  # rows that are dated ahead are neither
         moments = [row.at_us for row in part.removable]
         oldest = min([*moments, *([] if oldest is None else [oldest])], default=None)
         goes_on = reached is not None
@@ -174,9 +175,9 @@ def remove_next_parts(
 
 
 def _is_due(session: Session, organisation_id: int, kind: str, now_us: int) -> bool:
-    last = runs.last_run(session, organisation_id, kind)
-    # One that is dated ahead was begun by a clock that was ahead: it holds nobody up.
-    return last is None or not last.started_us <= now_us < last.started_us + EVERY_US
+    # One that is dated ahead was begun by a clock that was ahead: it holds nobody up, and neither does the newest one
+    # alone count. Two workers whose clocks are apart would else begin one after the other, again and again.
+    return not runs.has_begun(session, organisation_id, kind, now_us - EVERY_US, now_us)
 
 
 def _advance(engine: Engine, organisation_id: int, kind: str, now_us: int) -> int | None:
@@ -216,7 +217,9 @@ def _remove_part(session: Session, run: RetentionRun, days: int, now_us: int) ->
     if days == FOR_GOOD or now_us - days * DAY_US < run.before_us:
         _finish(session, run, now_us, whole=False)
         return 0
-    removal, scope = REMOVALS[run.kind], Scope(run.organisation_id, run.before_us, now_us, run.id)
+    # By the present that the run believes in: a clock that is ahead ends no hold and no override either.
+    believed = min(now_us, run.before_us + run.days * DAY_US)
+    removal, scope = REMOVALS[run.kind], Scope(run.organisation_id, run.before_us, believed, run.id)
     part = removal.look(session, scope, runs.reached_of(run), PART_ROWS)
     removed = removal.remove(session, scope, part.removable)
     is_first = bool(removed.lines) and run.digest is None

@@ -126,7 +126,7 @@ def test_an_event_that_an_endpoint_has_still_to_get_stays(bank: Bank) -> None:
     assert remove(bank) == {"outbox": 1}
 
 
-def _endpoint(bank: Bank, states: dict[str, str]) -> int:
+def endpoint(bank: Bank, states: dict[str, str]) -> int:
     """An endpoint whose deliveries of the events of customers ended, a year ago, or did not."""
     with Session(bank.engine) as session, session.begin():
         made = Endpoint(
@@ -154,7 +154,7 @@ def deliveries(bank: Bank) -> dict[int, str]:
 
 
 def test_deliveries_that_ended_go_and_then_their_events(bank: Bank) -> None:
-    _endpoint(bank, {"first": "dead", "second": "delivered", "third": "waiting"})
+    endpoint(bank, {"first": "dead", "second": "delivered", "third": "waiting"})
     keep(bank, outbox_days=90, deliveries_days=30)
     assert line(bank, "deliveries").removable == 2
     removed = remove(bank)
@@ -167,7 +167,7 @@ def test_deliveries_that_ended_go_and_then_their_events(bank: Bank) -> None:
 
 
 def test_an_event_stays_while_a_delivery_of_it_can_be_sent_again(bank: Bank) -> None:
-    _endpoint(bank, {"first": "dead", "second": "delivered"})
+    endpoint(bank, {"first": "dead", "second": "delivered"})
     keep(bank, outbox_days=90)
     assert remove(bank) == {}, "deliveries stay for good, and what they carry with them"
     assert line(bank, "outbox").kept == 2
@@ -175,7 +175,7 @@ def test_an_event_stays_while_a_delivery_of_it_can_be_sent_again(bank: Bank) -> 
 
 def test_who_decides_for_how_long_deliveries_are_kept_is_not_asked_twice(bank: Bank) -> None:
     """What arrived went after 30 days in any case; an organisation that wants a year of it gets a year."""
-    _endpoint(bank, {"first": "delivered"})
+    endpoint(bank, {"first": "delivered"})
     keep(bank, deliveries_days=2 * YEAR)
     assert prune_deliveries(bank.engine, bank.now) == 0
     assert remove(bank) == {}
@@ -214,7 +214,7 @@ HOLDS: dict[str, Callable[[Bank, Path], None]] = {
 def test_what_opens_between_a_dry_run_and_the_run_keeps_everything_of_the_customer(
     bank: Bank, tmp_path: Path, what: str
 ) -> None:
-    _endpoint(bank, {"first": "dead"})
+    endpoint(bank, {"first": "dead"})
     keep(bank, outbox_days=90, deliveries_days=30)
     assert line(bank, "deliveries").removable == 1
     HOLDS[what](bank, tmp_path)
@@ -228,8 +228,9 @@ def test_a_hold_that_ends_lets_the_next_run_remove(bank: Bank, tmp_path: Path) -
     keep(bank, outbox_days=90)
     _hold(bank, tmp_path)
     assert remove(bank) == {"outbox": 1}
-    bank.wait(10)
-    assert remove(bank) == {"outbox": 1}
+    for expected in ({}, {"outbox": 1}):
+        bank.wait(5)
+        assert remove(bank) == expected
     assert bank.id_of("first") not in told(bank)
 
 

@@ -1,0 +1,154 @@
+"""What the retention policy must leave where a clock is wrong, or something happens while a worker removes."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
+
+from fivefold.domain.clock import DAY_US
+from fivefold.risk.facts.groups import links as groups
+from fivefold.store.evidence import holds
+from fivefold.store.evidence import retention as removing
+from fivefold.store.evidence.old_rows import OldRows, Reached, Scope
+from fivefold.usecases.accounts.entity_types import define_type
+from fivefold.usecases.erasure import retention
+from fivefold.usecases.erasure.erase import set_legal_hold
+from fivefold.usecases.ingest.links import LinkRow, put_links
+from fivefold.usecases.webhooks.endpoints import replay_dead_letters
+from tests.store.filling import filled_once
+from tests.usecases import banks
+from tests.usecases.banks import Bank
+from tests.usecases.erasure.removals import keep, line, remove
+from tests.usecases.erasure.test_removals import YEAR, deliveries, endpoint, ids, told
+
+pytestmark = pytest.mark.postgresql
+
+
+@pytest.fixture
+@filled_once
+def bank(engine: Engine) -> Bank:
+    """Two customers whose levels were announced a year ago, and one of today."""
+    made = Bank(engine)
+    made.activate(banks.document({"country": banks.COUNTRY}))
+    define_type(made.context, "customer", {}, links={"household": "shared", "owns": "directed"})
+    made.wait(-YEAR)
+    for name in ("first", "second"):
+        made.put(name, country="KP")
+    made.settle()
+    made.wait(YEAR)
+    made.put("third", country="KP")
+    made.settle()
+    return made
+
+
+def _hold(bank: Bank, folder: Path, name: str = "first", days: int = 100) -> None:
+    set_legal_hold(bank.context, "customer", name, bank.now + days * DAY_US, "Court.", folder / "register")
+
+
+def _meanwhile(bank: Bank, kind: str, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Let something happen between the look of a worker and its removal; on SQLite there is one writer: before both."""
+    whole = removing.REMOVALS[kind]
+    if bank.engine.dialect.name == "sqlite":
+        happens()
+        return
+
+    def look(session: Session, scope: Scope, reached: Reached, most: int) -> OldRows:
+        found = whole.look(session, scope, reached, most)
+        if found.removable:
+            happens()
+        return found
+
+    monkeypatch.setitem(removing.REMOVALS, kind, whole._replace(look=look))
+
+
+def test_a_hold_outlasts_a_clock_that_is_ahead(bank: Bank, tmp_path: Path) -> None:
+    endpoint(bank, {"first": "dead"})
+    keep(bank, outbox_days=90, deliveries_days=30)
+    _hold(bank, tmp_path)
+    assert "deliveries" not in remove(bank)
+    bank.wait(2 * YEAR)
+    assert "deliveries" not in remove(bank)
+    bank.wait(-2 * YEAR)
+    assert bank.id_of("first") in deliveries(bank)
+
+
+def test_a_delivery_that_is_sent_again_while_a_worker_removes_waits(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = endpoint(bank, {"first": "dead", "second": "dead"})
+    keep(bank, deliveries_days=30)
+    with bank.engine.begin() as connection:
+        delivered = "UPDATE deliveries SET state = 'delivered', delivered_us = next_us WHERE entity_id = :second"
+        connection.execute(text(delivered), {"second": bank.id_of("second")})
+    _meanwhile(bank, "deliveries", monkeypatch, lambda: replay_dead_letters(bank.context, number))
+    assert remove(bank) == {"deliveries": 1}, "and what the audit log is told is what went"
+    assert deliveries(bank) == {bank.id_of("first"): "waiting"}
+
+
+@pytest.mark.parametrize("kind", ["outbox", "deliveries"])
+def test_a_hold_that_comes_while_a_worker_removes_holds(
+    bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    if kind == "deliveries":
+        endpoint(bank, {"first": "dead", "second": "dead"})
+    keep(bank, **({"outbox_days": 90} if kind == "outbox" else {"deliveries_days": 30}))
+    _meanwhile(bank, kind, monkeypatch, lambda: _hold(bank, tmp_path))
+    assert remove(bank) == {kind: 1}
+    left = told(bank) if kind == "outbox" else list(deliveries(bank))
+    assert bank.id_of("first") in left
+    assert bank.id_of("second") not in left
+
+
+def test_events_that_were_dated_ahead_hide_no_old_ones(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    with bank.engine.begin() as connection:
+        ahead = {"at": bank.now + 9 * YEAR * DAY_US, "first": bank.id_of("first")}
+        connection.execute(text("UPDATE outbox SET at_us = :at WHERE entity_id = :first"), ahead)
+    monkeypatch.setattr(retention, "PART_ROWS", 1)
+    keep(bank, outbox_days=90)
+    assert (line(bank, "outbox").removable, line(bank, "outbox").whole) == (1, True)
+    assert remove(bank) == {"outbox": 1}
+    assert told(bank) == ids(bank, "first", "third")
+
+
+def test_two_workers_whose_clocks_are_apart_begin_one_run_each(bank: Bank) -> None:
+    keep(bank, outbox_days=90)
+    remove(bank)
+    begun = 0
+    for ahead in (0, 300) * 6:
+        bank.wait(ahead)
+        begun += retention.remove_next_parts(bank.engine, bank.now)
+        bank.wait(-ahead)
+    assert begun == 1, "the other one's; that of this clock was before"
+    bank.wait(1)
+    assert retention.remove_next_parts(bank.engine, bank.now), "a run a day"
+
+
+LINKS = {
+    "a household": [LinkRow("first", "household", "H"), LinkRow("third", "household", "H")],
+    "a link to who is on hold": [LinkRow("first", "owns", "third")],
+    "a link from who is on hold": [LinkRow("third", "owns", "first")],
+}
+
+
+@pytest.mark.parametrize("what", LINKS)
+def test_a_hold_on_one_who_is_linked_holds(bank: Bank, tmp_path: Path, what: str) -> None:
+    put_links(bank.context, "customer", [*LINKS[what], LinkRow("second", "household", "another")])
+    bank.settle()
+    endpoint(bank, {"first": "dead", "second": "dead"})
+    keep(bank, deliveries_days=30)
+    _hold(bank, tmp_path, "third")
+    assert line(bank, "deliveries").kept == 1
+    assert remove(bank) == {"deliveries": 1}
+    assert list(deliveries(bank)) == ids(bank, "first")
+
+
+def test_what_too_many_share_links_nobody(bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert holds.MOST_LINKED == groups.MOST_LINKED, "as for rules"
+    put_links(bank.context, "customer", [LinkRow(name, "household", "H") for name in ("first", "second", "third")])
+    _hold(bank, tmp_path, "third")
+    keep(bank, outbox_days=90)
+    assert line(bank, "outbox").kept == 2
+    monkeypatch.setattr(holds, "MOST_LINKED", 1)
+    assert (line(bank, "outbox").kept, line(bank, "outbox").removable) == (0, 2)
