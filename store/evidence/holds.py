@@ -22,9 +22,10 @@ def held_entities(session: Session, entity_ids: Collection[int], now_us: int) ->
     """Find those of some entities of which nothing may be removed now.
 
     A legal hold is on them; a case, an alert, a challenge, a proposal, an override that was asked for or holds, or an
-    item of the queue about them is open; or they are quarantined. What is open about one who owns or owned an entity
-    holds that entity too, and so does what is open about one that it owns or owned, or is or was linked to in one
-    step, in either direction: facts of one count for the other. What more than `MOST_LINKED` share links nobody.
+    item of the queue about them that a person took is open; or they are quarantined. What is open about one who owns
+    or owned an entity holds that entity too, and so does what is open about one that it owns or owned, or is or was
+    linked to in one step, in either direction: facts of one count for the other. What more than `MOST_LINKED` share
+    links nobody.
     """
     related = related_entities(session, entity_ids)
     for entity, others in _linked(session, sorted(related)):
