@@ -49,6 +49,7 @@ def test_types_gain_fields_and_lose_none(place: Place) -> None:
         "transaction_fields": {},
         "case_fields": {"x": "flag"},
         "purposes": {"fields": {"kind": "both"}},
+        "links": {},
     }
     assert made in place.good("GET", "/v1/entity-types", role="publisher")
     other = place.ask("PUT", path, {"fields": {"device": "number"}}, role="admin")
