@@ -15,6 +15,7 @@ def configure_logs(lowest_level: int = logging.INFO) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.JSONRenderer(),
         ],
+        # A line is one write: printing would write its end apart, and lines of two workers could run together.
         # stderr of the moment: a cached logger would go on writing to one that was closed or replaced.
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),
     )

@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from fivefold.domain.errors import StoreError
+from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.events import Delivery
 from fivefold.store.tables.operations import AuditProof
 from fivefold.usecases.audit.proof import prove
@@ -16,6 +17,7 @@ from tests.console.test_queries import count
 from tests.console.visitors import Visitor
 from tests.serving.v1.more_rows import MORE
 from tests.serving.v1.places import OURS, THEIRS, Place
+from tests.store.audits import forged
 
 OPERATIONS = "/console/operations"
 HOOK = f"{OPERATIONS}/webhooks/1"
@@ -57,7 +59,9 @@ def test_workers_proof_and_imports_are_shown(place: Place, admin: Visitor) -> No
     assert "Without exported heads" in text
     assert "1,234 entries" in text
     assert "tags-7.csv" in text
-    assert prove(place.engine, print).findings, "the place has rows that no call wrote"
+    with forged(place.engine) as connection:
+        connection.execute(update(EntityType).values(created_us=EntityType.created_us + 1))
+    assert prove(place.engine, print).findings, "a row is not what the log says"
     assert "The log was last proven whole on 1970-01-01" in admin.go(OPERATIONS).text
 
 
