@@ -5,6 +5,19 @@ from fivefold.usecases.accounts.settings import SettingsChange, change_settings_
 from fivefold.usecases.erasure.retention import RetentionLine, preview_retention, remove_next_parts
 from tests.usecases.banks import Bank
 
+YEAR = 365
+
+
+def announce(bank: Bank) -> None:
+    """Let the levels of `first` and `second` be announced a year ago, and that of `third` today."""
+    bank.wait(-YEAR)
+    for name in ("first", "second"):
+        bank.put(name, country="KP")
+    bank.settle()
+    bank.wait(YEAR)
+    bank.put("third", country="KP")
+    bank.settle()
+
 
 def keep(bank: Bank, **days: int) -> None:
     """Let a policy hold, as if it had been approved."""

@@ -20,8 +20,8 @@ from fivefold.usecases.webhooks.endpoints import replay_dead_letters
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
-from tests.usecases.erasure.removals import keep, line, remove
-from tests.usecases.erasure.test_removals import YEAR, deliveries, endpoint, ids, told
+from tests.usecases.erasure.removals import YEAR, announce, keep, line, remove
+from tests.usecases.erasure.test_removals import deliveries, endpoint, ids, told
 
 pytestmark = pytest.mark.postgresql
 
@@ -33,13 +33,7 @@ def bank(engine: Engine) -> Bank:
     made = Bank(engine)
     made.activate(banks.document({"country": banks.COUNTRY}))
     define_type(made.context, "customer", {}, links={"household": "shared", "owns": "directed"})
-    made.wait(-YEAR)
-    for name in ("first", "second"):
-        made.put(name, country="KP")
-    made.settle()
-    made.wait(YEAR)
-    made.put("third", country="KP")
-    made.settle()
+    announce(made)
     return made
 
 

@@ -26,13 +26,12 @@ from fivefold.usecases.webhooks.plan import plan_deliveries, prune_deliveries
 from tests.store.filling import filled_once
 from tests.usecases import banks
 from tests.usecases.banks import Bank
-from tests.usecases.erasure.removals import keep, line, remove
+from tests.usecases.erasure.removals import YEAR, announce, keep, line, remove
 from tests.usecases.erasure.test_erase import chain_holds
 
 pytestmark = pytest.mark.postgresql
 
 URL = "http://127.0.0.1:9/"
-YEAR = 365
 
 
 @pytest.fixture
@@ -41,13 +40,7 @@ def bank(engine: Engine) -> Bank:
     """Two customers whose levels were announced a year ago, and one of today."""
     made = Bank(engine)
     made.activate(banks.document({"country": banks.COUNTRY}))
-    made.wait(-YEAR)
-    for name in ("first", "second"):
-        made.put(name, country="KP")
-    made.settle()
-    made.wait(YEAR)
-    made.put("third", country="KP")
-    made.settle()
+    announce(made)
     return made
 
 
