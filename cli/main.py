@@ -21,7 +21,7 @@ STOPPED = 130
 EXTRAS = {
     "charts": ("altair", "vl_convert"),
     "train": ("matplotlib", "mlflow", "optuna", "pandas", "sklearn", "shap"),
-    "platform": ("alembic", "cryptography", "httpx", "psycopg", "sqlalchemy", "structlog"),
+    "platform": ("alembic", "cryptography", "httpx", "psycopg", "sqlalchemy", "standardwebhooks", "structlog"),
     "serve": (
         "authlib",
         "bentoml",

@@ -1,7 +1,6 @@
 """Webhooks as an organisation sets them up: endpoints and their secrets, dead letters, and sending these again."""
 
 import re
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -24,11 +23,8 @@ from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.api_fields import INTERNAL, Moment, schema, shown_as
 from fivefold.usecases.shared.context import Context, EntryValues
 from fivefold.usecases.webhooks.addresses import checked_url
-from fivefold.usecases.webhooks.signing import Secret, live_secrets, read_secrets, rotate, secrets_json
+from fivefold.usecases.webhooks.signing import Secret, live_secrets, new_secret, read_secrets, rotate, secrets_json
 
-SECRET_BYTES = 32
-WRITTEN_FIRST = "whsec_"
-"""A secret begins with it, to be known for one where it turns up by mistake."""
 KEPT_HOURS = 24
 """How long a secret goes on signing once there is a newer one."""
 MOST_KINDS = 50
@@ -92,7 +88,7 @@ def add_endpoint(
         )
     target = checked_url(url, private_allowed=private_allowed, http_allowed=http_allowed)
     kind_names = _checked_kinds(kinds)
-    secret = _new_secret()
+    secret = new_secret()
     with context.writing() as session:
         endpoint = Endpoint(
             organisation_id=context.organisation_id,
@@ -193,7 +189,7 @@ def rotate_secret(
     now = context.now()
     if not 0 <= kept_hours <= KEPT_HOURS:
         raise ConfigError(f"kept_hours is {kept_hours}; it must be from 0 to {KEPT_HOURS}")
-    secret = _new_secret()
+    secret = new_secret()
     with context.writing() as session:
         endpoint = _seen_endpoint(session, context, endpoint_id, revision)
         signing = rotate(read_secrets(endpoint.secrets), secret, now, now + kept_hours * HOUR_US)
@@ -261,10 +257,6 @@ def encrypt_secrets(engine: Engine, who: str) -> int:
             context = Context(engine, Actor(endpoint.organisation_id, who))
             record_endpoint_change(session, context, endpoint, "secrets_encrypted")
         return len(rows)
-
-
-def _new_secret() -> str:
-    return WRITTEN_FIRST + secrets.token_urlsafe(SECRET_BYTES)
 
 
 def _checked_kinds(kinds: Sequence[str]) -> list[str]:

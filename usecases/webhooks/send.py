@@ -13,7 +13,7 @@ from fivefold.domain.clock import utc_text
 from fivefold.domain.errors import ConflictError
 from fivefold.store.webhooks.deliveries import LeasedDelivery
 from fivefold.usecases.webhooks.addresses import addresses_of
-from fivefold.usecases.webhooks.signing import Secret, webhook_signature
+from fivefold.usecases.webhooks.signing import Secret, earlier_signature, webhook_signature
 
 LIMIT_SECONDS = 10
 """An attempt takes no longer, from looking up the host to the end of the answer."""
@@ -57,14 +57,17 @@ def body_of(claim: LeasedDelivery) -> bytes:
 
 
 def headers_of(claim: LeasedDelivery, secrets: Sequence[Secret], timestamp_s: int, body: bytes) -> dict[str, str]:
-    """Write the headers of an attempt."""
+    """Write the headers of an attempt: those of Standard Webhooks, and for one release those of before."""
     return {
         "Content-Type": "application/json",
         "User-Agent": "fivefold",
+        "webhook-id": claim.event_id,
+        "webhook-timestamp": str(timestamp_s),
+        "webhook-signature": webhook_signature(secrets, claim.event_id, timestamp_s, body),
         "Fivefold-Event-Id": claim.event_id,
         "Fivefold-Sequence": str(claim.event_number),
         "Fivefold-Timestamp": str(timestamp_s),
-        "Fivefold-Signature": webhook_signature(secrets, timestamp_s, body),
+        "Fivefold-Signature": earlier_signature(secrets, timestamp_s, body),
     }
 
 

@@ -1,11 +1,15 @@
 """Signatures of webhooks, the secrets that make them, and the keys that encrypt these secrets in the database.
 
-A copy of the database alone is not enough to sign. `docs/webhooks.md` says how a receiver checks a signature.
+Signatures follow Standard Webhooks (https://www.standardwebhooks.com); those of before stand beside them for one
+release. A copy of the database alone is not enough to sign. `docs/webhooks.md` says how a receiver checks a signature.
 """
 
+import datetime as dt
 import hmac
 import json
 import os
+import secrets as random_bytes
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -13,6 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from standardwebhooks import Webhook
 
 from fivefold.domain.canonical import canonical_json
 from fivefold.domain.errors import ConfigError
@@ -77,7 +82,11 @@ def new_key() -> str:
 
 
 SCHEME = "v1"
-"""Of the signature: another one where what is signed, or how, changes."""
+"""Of the signature in the headers of before."""
+WRITTEN_FIRST = "whsec_"
+"""A secret begins with it, to be known for one where it turns up by mistake."""
+SECRET_BYTES = 32
+_STANDARD = str.maketrans("-_", "+/")
 
 
 @dataclass(frozen=True)
@@ -85,12 +94,28 @@ class Secret:
     """A secret that an endpoint and fivefold share.
 
     Attributes:
-        text: as it was shown when it was made; its bytes in UTF-8 are the key.
+        text: as it was shown when it was made, `whsec_` and base64. What the base64 stands for is the key; of the
+            headers of before, the text's bytes in UTF-8 are.
         until_us: it signs no more from then on; None for the newest.
     """
 
     text: str = field(repr=False)
     until_us: int | None = None
+
+
+def new_secret() -> str:
+    """Make a secret, as Standard Webhooks writes them."""
+    return WRITTEN_FIRST + b64encode(random_bytes.token_bytes(SECRET_BYTES)).decode("ascii")
+
+
+def standard_secret(text: str) -> str:
+    """Write a secret as Standard Webhooks does; those of before 22 November 2026 were in the alphabet for URLs.
+
+    >>> standard_secret("whsec_-_8"), standard_secret("whsec_+/8=")
+    ('whsec_+/8=', 'whsec_+/8=')
+    """
+    digits = text.removeprefix(WRITTEN_FIRST).translate(_STANDARD).rstrip("=")
+    return WRITTEN_FIRST + digits + "=" * (-len(digits) % 4)
 
 
 def rotate(secrets: Sequence[Secret], new_secret: str, now_us: int, until_us: int) -> tuple[Secret, ...]:
@@ -116,10 +141,20 @@ def secrets_json(secrets: Sequence[Secret]) -> str:
     return encrypt(canonical_json([vars(secret) for secret in secrets]))
 
 
-def webhook_signature(secrets: Sequence[Secret], timestamp_s: int, body: bytes) -> str:
-    """Sign a moment and a body with each secret: HMAC-SHA256, in hexadecimal, by commas.
+def webhook_signature(secrets: Sequence[Secret], event_id: str, timestamp_s: int, body: bytes) -> str:
+    """Sign an event, a moment and a body with each secret as Standard Webhooks does: base64, by spaces.
 
-    >>> webhook_signature([Secret("a"), Secret("b")], 1_800_000_000, b"{}").split(",")[0]
+    >>> webhook_signature([Secret("whsec_YQ=="), Secret("whsec_Yg==")], "e1", 1_800_000_000, b"{}").split(" ")[0]
+    'v1,b2/Vp7UyGqPeLjQ0fTk2LAp8x7Hs2QdcDghmNyB1YGU='
+    """
+    moment, text = dt.datetime.fromtimestamp(timestamp_s, tz=dt.UTC), body.decode()
+    return " ".join(Webhook(standard_secret(secret.text)).sign(event_id, moment, text) for secret in secrets)
+
+
+def earlier_signature(secrets: Sequence[Secret], timestamp_s: int, body: bytes) -> str:
+    """Sign a moment and a body with each secret as before Standard Webhooks: HMAC-SHA256, in hexadecimal, by commas.
+
+    >>> earlier_signature([Secret("a"), Secret("b")], 1_800_000_000, b"{}").split(",")[0]
     'v1=a36e6ba6b74072c6c8438b9048d55b8020c527afda2812d9fae8235223c28f05'
     """
     signed = str(timestamp_s).encode() + b"." + body

@@ -265,6 +265,7 @@ def test_both_secrets_sign_after_a_rotation_and_the_new_one_alone_a_day_later(en
         for number, at_us in enumerate((NOW, NOW + day_us - 1, NOW + day_us)):
             tell(engine, ours, [f"c1-{number}"])
             deliver_due(engine, at_us)
+    assert [got.headers["webhook-signature"].count("v1,") for got in receiver.got] == [2, 2, 1]
     assert [got.headers["Fivefold-Signature"].count("v1=") for got in receiver.got] == [2, 2, 1]
     assert [got.headers["Fivefold-Timestamp"] for got in receiver.got] == [
         str(at_us // SECOND_US) for at_us in (NOW, NOW + day_us - 1, NOW + day_us)

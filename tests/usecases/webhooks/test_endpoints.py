@@ -1,7 +1,10 @@
 """Endpoints: theirs alone, secrets shown once, every change recorded without them; the receiver's page is true."""
 
+import hmac
 import json
 import re
+import time
+from base64 import b64decode, urlsafe_b64decode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,10 +32,10 @@ from fivefold.usecases.webhooks.endpoints import (
 )
 from fivefold.usecases.webhooks.plan import plan_deliveries
 from fivefold.usecases.webhooks.progress import list_failing, read_endpoint
-from fivefold.usecases.webhooks.signing import read_secrets
+from fivefold.usecases.webhooks.signing import Secret, read_secrets, secrets_json
 from tests.store.filling import filled_once
 from tests.usecases.platforms import NOW
-from tests.usecases.receivers import DAY_US, MACHINE, SECOND_US, endpoint, organisation, receiving, tell
+from tests.usecases.receivers import DAY_US, MACHINE, SECOND_US, Got, organisation, receiving, tell
 
 URL = "https://hooks.example/fivefold"
 PAGE = Path(__file__).parents[3] / "docs" / "webhooks.md"
@@ -56,7 +59,7 @@ def secrets_of(engine: Engine, endpoint_id: int) -> list[Any]:
 
 def test_an_endpoint_is_listed_with_all_but_its_secret(engine: Engine, ours: Actor) -> None:
     made = add_endpoint(Context(engine, ours).at(NOW), URL, kinds=["level.reached", "case.closed"])
-    assert re.fullmatch(r"whsec_[\w-]{43}", made.secret)
+    assert re.fullmatch(r"whsec_[\w+/]{43}=", made.secret)
     (line,) = list_endpoints(Context(engine, ours).at(NOW))
     assert line.id == made.endpoint_id
     assert (line.url, line.kinds) == (URL, ("case.closed", "level.reached"))
@@ -214,50 +217,100 @@ def test_another_organisations_endpoint_is_as_if_it_were_not_there(
     assert list_endpoints(Context(engine, theirs))[0].enabled
 
 
-def test_the_snippet_of_the_receivers_page_takes_what_is_sent_and_nothing_else(
-    engine: Engine, ours: Actor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The lines of docs/webhooks.md, as they stand there, against requests that really came in."""
+def snippet_of_the_page() -> dict[str, Any]:
+    """Run the lines of docs/webhooks.md as they stand there; give what they define."""
     snippet = re.search(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     assert snippet
     names: dict[str, Any] = {}
     exec(snippet[1], names)
-    verify = names["verify"]
-    machine = Actor(ours.organisation_id, MACHINE)
+    return names
+
+
+def replace_secrets(engine: Engine, endpoint_id: int, *secrets: Secret) -> None:
+    with Session(engine) as session, session.begin():
+        session.get_one(Endpoint, endpoint_id).secrets = secrets_json(secrets)
+
+
+@pytest.mark.postgresql
+def test_a_receiver_by_the_library_takes_what_is_sent_through_a_rotation(engine: Engine, ours: Actor) -> None:
+    """It answers 401 to what it cannot verify, so a delivery that arrived was verified there, over the wire."""
+    read_webhook, known = snippet_of_the_page()["read_webhook"], [""]
+    machine = Context(engine, Actor(ours.organisation_id, MACHINE))
+
+    def answer(got: Got) -> int:
+        told = read_webhook(known[0], got.headers, got.body)
+        return 401 if told is None else 200 if told == got.told else 500
+
+    def arrives(event: str) -> bool:
+        tell(engine, ours.organisation_id, [event])
+        deliver_due(engine)
+        return receiver.ended[-1][0].told["event_id"] == event and receiver.ended[-1][1] == 200
+
+    with receiving(answer) as receiver:
+        first = add_endpoint(machine, receiver.url, private_allowed=True)
+        known[0] = first.secret
+        assert arrives("c1-a")
+        second = rotate_secret(machine, first.endpoint_id)
+        assert arrives("c2-a"), "the receiver knows the old one, and both sign"
+        known[0] = second.secret
+        assert arrives("c2-b")
+        drop_old_secrets(machine, first.endpoint_id)
+        assert arrives("c2-c")
+        known[0] = first.secret
+        assert not arrives("c3-a"), "the old one has ended"
+    assert {status for _, status in receiver.ended} == {200, 401}
+
+
+def test_a_secret_of_before_signs_as_its_page_says(engine: Engine, ours: Actor) -> None:
+    """Its alphabet is the one for URLs: the page says what the library is given instead."""
+    written = re.search(r"^    secret = (.*)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert written
+    earlier = "whsec_" + "-_" * 21 + "8"
+    given = eval(written[1], {"secret": earlier})
+    assert b64decode(given.removeprefix("whsec_"), validate=True) == urlsafe_b64decode(earlier[6:] + "=")
     with receiving() as receiver:
-        first = endpoint(engine, ours.organisation_id, receiver.url)
+        made = add_endpoint(Context(engine, Actor(ours.organisation_id, MACHINE)), receiver.url, private_allowed=True)
+        replace_secrets(engine, made.endpoint_id, Secret(earlier))
         tell(engine, ours.organisation_id, ["c1-a"])
-        deliver_due(engine, NOW)
-        second = rotate_secret(Context(engine, machine).at(NOW), first.endpoint_id)
-        tell(engine, ours.organisation_id, ["c1-b"])
-        deliver_due(engine, NOW + SECOND_US)
-        drop_old_secrets(Context(engine, machine).at(NOW), first.endpoint_id)
-        tell(engine, ours.organisation_id, ["c1-c"])
-        deliver_due(engine, NOW + 2 * SECOND_US)
-    monkeypatch.setattr(names["time"], "time", lambda: NOW / SECOND_US)
-    taken = [
-        [verify(secret, got.headers, got.body) for secret in (first.secret, second.secret)] for got in receiver.got
-    ]
-    assert taken == [[True, False], [True, True], [False, True]]
-    got = receiver.got[0]
-    assert not verify(first.secret, got.headers, got.body + b" ")
-    assert not verify(first.secret, {**got.headers, "Fivefold-Timestamp": str(NOW // SECOND_US + 1)}, got.body)
-    for unsigned in ("", "é", "v1=", got.headers["Fivefold-Signature"].removeprefix("v1=")):
-        assert not verify(first.secret, {**got.headers, "Fivefold-Signature": unsigned}, got.body)
-    assert not verify(first.secret, {}, got.body)
-    monkeypatch.setattr(names["time"], "time", lambda: NOW / SECOND_US + 301)
-    assert not verify(first.secret, got.headers, got.body), "somebody kept it, and sends it again later"
+        deliver_due(engine)
+    (got,) = receiver.got
+    read_webhook = snippet_of_the_page()["read_webhook"]
+    assert read_webhook(given, got.headers, got.body) == got.told
+    assert read_webhook(made.secret, got.headers, got.body) is None
+    signed = got.headers["Fivefold-Timestamp"].encode() + b"." + got.body
+    expected = hmac.digest(earlier.encode(), signed, "sha256").hex()
+    assert got.headers["Fivefold-Signature"] == f"v1={expected}"
+
+
+def test_the_snippet_of_the_page_refuses_what_was_changed_or_kept(engine: Engine, ours: Actor) -> None:
+    read_webhook = snippet_of_the_page()["read_webhook"]
+    with receiving() as receiver:
+        made = add_endpoint(Context(engine, Actor(ours.organisation_id, MACHINE)), receiver.url, private_allowed=True)
+        tell(engine, ours.organisation_id, ["c1-a", "c2-a"])
+        deliver_due(engine)
+        tell(engine, ours.organisation_id, ["c3-a"])
+        deliver_due(engine, time.time_ns() // 1000 - 301 * SECOND_US)
+    got, other, late = sorted(receiver.got, key=lambda got: got.told["event_id"])
+    assert read_webhook(made.secret, got.headers, got.body) == got.told
+    assert read_webhook(made.secret, got.headers, got.body + b" ") is None
+    assert read_webhook(made.secret, {}, got.body) is None
+    assert read_webhook(made.secret, late.headers, late.body) is None, "somebody kept it, and sends it again later"
+    bare = got.headers["webhook-signature"].removeprefix("v1,")
+    for signature in ("", "é", "v1,", "v1,é", bare, f"v2,{bare}", other.headers["webhook-signature"]):
+        assert read_webhook(made.secret, {**got.headers, "webhook-signature": signature}, got.body) is None
+    for name in ("webhook-id", "webhook-timestamp"):
+        changed = {**got.headers, name: got.headers[name] + "1"}
+        assert read_webhook(made.secret, changed, got.body) is None
 
 
 def test_the_receivers_page_says_what_is_so() -> None:
     page = PAGE.read_text(encoding="utf-8")
     for said in ("30 seconds", "12 hours", "14 attempts", "10 seconds", "24 hours", "64 kB", "60 seconds"):
         assert said in page, said
-    for header in ("Event-Id", "Sequence", "Timestamp", "Signature"):
-        assert f"`Fivefold-{header}`" in page
+    for header in ("webhook-id", "webhook-timestamp", "webhook-signature", "Fivefold-Sequence", "Fivefold-Signature"):
+        assert f"`{header}`" in page
 
 
 def test_secrets_in_the_database_are_what_was_shown(engine: Engine, ours: Actor) -> None:
     made = add_endpoint(Context(engine, ours).at(NOW), URL)
     assert secrets_of(engine, made.endpoint_id) == [{"text": made.secret, "until_us": None}]
-    assert webhooks.SECRET_BYTES == 32

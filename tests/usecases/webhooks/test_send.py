@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from fivefold.store.webhooks.deliveries import LeasedDelivery
 from fivefold.usecases.webhooks import send as webhook_sending
 from fivefold.usecases.webhooks.send import Destination, Found, body_of, look_up, open_transport, send
-from fivefold.usecases.webhooks.signing import Secret, webhook_signature
+from fivefold.usecases.webhooks.signing import Secret, earlier_signature, webhook_signature
 from tests.usecases.platforms import NOW
 from tests.usecases.receivers import Receiver, receiving
 
@@ -83,12 +83,16 @@ def test_a_webhook_says_what_happened_to_whom_and_is_signed_with_every_secret() 
         "Content-Type": "application/json",
         "Content-Length": str(len(got.body)),
         "User-Agent": "fivefold",
+        "webhook-id": "bank-5-2",
+        "webhook-timestamp": str(AT_S),
+        "webhook-signature": webhook_signature(SECRETS, "bank-5-2", AT_S, got.body),
         "Fivefold-Event-Id": "bank-5-2",
         "Fivefold-Sequence": "17",
         "Fivefold-Timestamp": str(AT_S),
-        "Fivefold-Signature": webhook_signature(SECRETS, AT_S, got.body),
+        "Fivefold-Signature": earlier_signature(SECRETS, AT_S, got.body),
     }
     assert got.headers["Fivefold-Signature"].count("v1=") == 2
+    assert got.headers["webhook-signature"].count("v1,") == 2
 
 
 def test_of_what_was_erased_it_is_told_that_it_happened_and_not_to_whom() -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import stat
+from base64 import b64encode, urlsafe_b64encode
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,14 @@ from fivefold.usecases.shared.context import Context
 from fivefold.usecases.webhooks.endpoints import add_endpoint, encrypt_secrets, list_endpoints
 from fivefold.usecases.webhooks.signing import (
     Secret,
+    earlier_signature,
     live_secrets,
     new_key,
+    new_secret,
     read_secrets,
     rotate,
     secrets_json,
+    standard_secret,
     webhook_signature,
 )
 from tests.usecases import platforms
@@ -31,22 +35,43 @@ several = st.lists(texts, min_size=1, max_size=4, unique=True)
 
 
 @given(several, st.integers(0, 2**40), st.binary())
-def test_a_signature_is_the_hmac_of_moment_and_body_with_each_secret(
+def test_an_earlier_signature_is_the_hmac_of_moment_and_body_with_each_secret(
     secrets: list[str], timestamp_s: int, body: bytes
 ) -> None:
     signed = f"{timestamp_s}.".encode() + body
     expected = [f"v1={hmac.digest(secret.encode(), signed, hashlib.sha256).hex()}" for secret in secrets]
-    assert webhook_signature([Secret(secret) for secret in secrets], timestamp_s, body).split(",") == expected
+    assert earlier_signature([Secret(secret) for secret in secrets], timestamp_s, body).split(",") == expected
 
 
-@given(texts, st.integers(0, 2**40), st.integers(0, 2**40), st.binary(), st.binary())
-def test_another_moment_or_body_has_another_signature(
-    secret: str, one_s: int, other_s: int, one: bytes, other: bytes
+keys = st.binary(min_size=1, max_size=40)
+
+
+@given(st.lists(st.tuples(keys, st.booleans()), min_size=1, max_size=3), texts, st.integers(0, 2**37), texts)
+def test_a_signature_is_that_of_standard_webhooks_with_each_secret_in_either_alphabet(
+    made: list[tuple[bytes, bool]], event_id: str, timestamp_s: int, body: str
 ) -> None:
-    same = (one_s, one) == (other_s, other)
-    assert (
-        webhook_signature([Secret(secret)], one_s, one) == webhook_signature([Secret(secret)], other_s, other)
-    ) is same
+    written = [(urlsafe_b64encode(key).rstrip(b"=") if early else b64encode(key)).decode() for key, early in made]
+    signed = f"{event_id}.{timestamp_s}.{body}".encode()
+    expected = ["v1," + b64encode(hmac.digest(key, signed, "sha256")).decode() for key, _ in made]
+    secrets = [Secret(f"whsec_{text}") for text in written]
+    assert webhook_signature(secrets, event_id, timestamp_s, body.encode()).split(" ") == expected
+
+
+@given(st.data(), keys, texts, st.integers(0, 2**37), texts)
+def test_another_event_moment_or_body_has_another_signature(
+    data: st.DataObject, key: bytes, event_id: str, timestamp_s: int, body: str
+) -> None:
+    secrets = [Secret("whsec_" + b64encode(key).decode())]
+    one, two = webhook_signature(secrets, event_id, timestamp_s, body.encode()), data.draw(st.integers(0, 2))
+    others = [event_id + "x", timestamp_s, body] if two == 0 else [event_id, timestamp_s + 1, body]
+    others = [event_id, timestamp_s, body + " "] if two == 2 else others
+    assert one != webhook_signature(secrets, str(others[0]), int(others[1]), str(others[2]).encode())
+
+
+def test_a_secret_in_the_usual_alphabet_stays_as_it_is() -> None:
+    made = new_secret()
+    assert standard_secret(made) == made
+    assert new_secret() != made
 
 
 @given(several, moments, st.integers(0, 10**12))
