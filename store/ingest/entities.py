@@ -1,18 +1,19 @@
 """Entities and their types, by name. Nothing here begins or ends a transaction."""
 
-from collections.abc import Iterable, Sequence
-from typing import Final
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 import polars as pl
-from sqlalchemy import bindparam, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import and_, bindparam, func, select, update
+from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.errors import NotFoundError
 from fivefold.store.levels.assessment_queue import Subject
 from fivefold.store.levels.bulk_reads import read_rows
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.database import read_once
-from fivefold.store.tables.entities import Entity, EntityType
+from fivefold.store.tables.entities import Attributes, Entity, EntityType
 
 MOST_IN_ONE = 1000
 """Values in one statement's list: SQLite takes 32,766."""
@@ -142,3 +143,19 @@ def entity_numbers(session: Session, type_id: int, external_ids: Iterable[str]) 
         sorted(set(external_ids)),
         {"external_id": pl.String, "entity_id": pl.Int64},
     )
+
+
+def known_as(
+    session: Session, entity_ids: Sequence[int]
+) -> dict[int, tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
+    """Give of some entities the name, the fields of the type and the latest attributes; erased ones are left out."""
+    version = aliased(Attributes)
+    latest = select(func.max(version.number)).where(version.entity_id == Entity.id).scalar_subquery()
+    statement = (
+        select(Entity.id, Entity.external_id, EntityType.fields, Attributes.content)
+        .join(EntityType, EntityType.id == Entity.type_id)
+        .outerjoin(Attributes, and_(Attributes.entity_id == Entity.id, Attributes.number == latest))
+        .where(among(session, Entity.id, entity_ids), Entity.erased_us.is_(None))
+    )
+    rows = session.execute(statement)
+    return {number: (name, fields, json.loads(content or "{}")) for number, name, fields, content in rows}

@@ -20,6 +20,7 @@ from sqlalchemy import (
     cast,
     func,
     literal,
+    not_,
     null,
     or_,
     select,
@@ -36,6 +37,7 @@ from fivefold.store.tables.entities import (
     Attributes,
     Correction,
     Entity,
+    Link,
     Ownership,
     Record,
     Screening,
@@ -77,6 +79,9 @@ class Event(StrEnum):
     CONTESTED = "challenge_opened"
     SETTLED = "challenge_settled"
     ANSWERED = "challenge_answered"
+    LINKED = "linked"
+    UNLINKED = "link_ended"
+    TAKEN_BACK = "link_taken_back"
 
 
 class EventRow(NamedTuple):
@@ -146,7 +151,7 @@ def _statement(kinds: frozenset[Event], clock: Clock, place: int | None, is_cut:
         is_cut: each kind gives no more than the page takes.
     """
     branches: list[Any] = []
-    for source in (*_facts(), *_assessed(), *_by_people(), *_contested()):
+    for source in (*_facts(), *_links(), *_assessed(), *_by_people(), *_contested()):
         if source.kind not in kinds:
             continue
         at = source.happened if clock is Clock.HAPPENED else func.coalesce(source.known, source.happened)
@@ -230,6 +235,28 @@ def _facts() -> list[_Source]:
             Correction.entity_id == _ENTITY,
         ),
     ]
+
+
+def _links() -> list[_Source]:
+    """Give what an entity was linked to, and by whom it was; a link that ends where it begins was taken back."""
+    other = aliased(Entity)
+    at_other_end = case((Link.entity_id == _ENTITY, Link.other_id), else_=Link.entity_id)
+    way = case(
+        (Link.thing.is_not(None), "shared"),
+        (Link.other_id.is_(None), "none"),
+        (Link.entity_id == _ENTITY, "to"),
+        else_="from",
+    )
+    what = (Link.link, way, func.coalesce(Link.thing, other.external_id), null())
+    began = func.coalesce(Link.from_us, Link.recorded_us)
+    ours = or_(Link.entity_id == _ENTITY, Link.other_id == _ENTITY)
+    never_held = and_(Link.from_us.is_not(None), Link.until_us <= Link.from_us)
+    each = (
+        (_source(Event.LINKED, Link.id, (began, Link.recorded_us), *what, Link.set_by), ours),
+        (_source(Event.UNLINKED, Link.id, (Link.until_us, null()), *what), and_(ours, not_(never_held))),
+        (_source(Event.TAKEN_BACK, Link.id, (Link.until_us, null()), *what), and_(ours, never_held)),
+    )
+    return [_of(source, which, lambda rows: rows.outerjoin(other, other.id == at_other_end)) for source, which in each]
 
 
 def _assessed() -> list[_Source]:
@@ -326,7 +353,7 @@ LABELS: Final[Mapping[str, frozenset[Event]]] = {
     "facts": frozenset(
         {
             *(Event.ATTRIBUTES, Event.TAG_SET, Event.TAG_ENDED, Event.SCREENING, Event.OPENED, Event.CLOSED),
-            *(Event.OWNED, Event.SOLD, Event.CORRECTION),
+            *(Event.OWNED, Event.SOLD, Event.CORRECTION, Event.LINKED, Event.UNLINKED, Event.TAKEN_BACK),
         }
     ),
     "levels": frozenset({Event.LEVEL}),

@@ -15,6 +15,7 @@ from fivefold.store.ingest.entities import entity_numbers, lock_entities, record
 from fivefold.store.ingest.links import StoredLink, links_at, links_from, write_links
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason, Subject
 from fivefold.store.tables.entities import EntityType
+from fivefold.usecases.accounts.entity_types import how_to_declare_links
 from fivefold.usecases.audit import record as audit
 from fivefold.usecases.ingest.bulk_facts import repeated_otherwise
 from fivefold.usecases.ingest.entities import AT_ONCE, RowCounts
@@ -98,9 +99,9 @@ def _numbers(session: Session, kind: EntityType, rows: Sequence[LinkRow], proble
     numbers = dict(found.select("external_id", "entity_id").iter_rows())
     for number, (row, leads) in enumerate(zip(rows, directed, strict=True)):
         if row.link not in declared:
-            there = ", ".join(declared) or "none"
+            there = ", ".join(declared) or "none so far"
             problem = f"is {short_text(row.link)}, which {kind.name} does not declare{perhaps(row.link, declared)}"
-            problems.append(Problem(number, "type", problem, there))
+            problems.append(Problem(number, "type", problem, f"{there}; {how_to_declare_links(kind.name)}"))
         for name, end in (("from", row.external_id), ("to", row.to if leads else None)):
             if end is not None and end not in numbers:
                 problem = f"is {short_text(end)}: there is no such {kind.name}"

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from fivefold.risk.compiler.analysis import analyse_canonical
+from sqlalchemy.orm import Session
+
+from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
 from fivefold.risk.compiler.value_types import Vocabulary, column_for, currency_of, vocabulary
 from fivefold.risk.engine.assessments import Status
 from fivefold.risk.engine.explain.describe import formula_of, input_words, value_words
@@ -29,8 +31,10 @@ from fivefold.risk.language.expressions import (
 from fivefold.risk.language.operators import Operators
 from fivefold.risk.language.peers import peers_of
 from fivefold.risk.language.ruleset import Case, Rule, Ruleset
+from fivefold.store.tables.levels import Assessment
 from fivefold.store.tables.rulesets import RulesetVersion
 from fivefold.usecases.levels.content.breakdowns import breakdown_of, inputs_of
+from fivefold.usecases.levels.groups.names import with_names
 from fivefold.usecases.levels.read import find_assessment
 from fivefold.usecases.shared.context import Context
 
@@ -92,10 +96,12 @@ def read_pattern_hits(context: Context, assessment: str) -> tuple[FiredRule, ...
         row = find_assessment(session, context.actor, assessment)
         if row.breakdown is None or row.version_id is None:
             return ()
-        ruleset = analyse_canonical(session.get_one(RulesetVersion, row.version_id).canonical).ruleset
+        analysed = analyse_canonical(session.get_one(RulesetVersion, row.version_id).canonical)
         breakdown = breakdown_of(session, row)
-        fired = {} if breakdown is None else fired_rules(breakdown, ruleset, inputs_of(session, row))
-        return tuple(rule for name, rule in fired.items() if _looks_at_pattern(ruleset.rule(name)))
+        fired = (
+            {} if breakdown is None else fired_rules(breakdown, analysed.ruleset, named_inputs(session, row, analysed))
+        )
+        return tuple(rule for name, rule in fired.items() if _looks_at_pattern(analysed.ruleset.rule(name)))
 
 
 def _looks_at_pattern(rule: Rule) -> bool:
@@ -115,8 +121,14 @@ def read_reasons(context: Context, assessment: str) -> Reasons | None:
             return None
         if row.version_id is None:
             return Reasons(shown_line(breakdown["status"], breakdown["line"]), "", ())
-        ruleset = analyse_canonical(session.get_one(RulesetVersion, row.version_id).canonical).ruleset
-        return investigator_view(breakdown, ruleset, inputs_of(session, row))
+        analysed = analyse_canonical(session.get_one(RulesetVersion, row.version_id).canonical)
+        return investigator_view(breakdown, analysed.ruleset, named_inputs(session, row, analysed))
+
+
+def named_inputs(session: Session, row: Assessment, analysed: AnalysedRuleset) -> dict[str, Any] | None:
+    """Give what an assessment was made from, with those linked by their names; None once it was erased."""
+    kept = inputs_of(session, row)
+    return None if kept is None else {**kept, "inputs": with_names(session, analysed, kept["inputs"])}
 
 
 def investigator_view(breakdown: Mapping[str, Any], ruleset: Ruleset, inputs: Mapping[str, Any] | None) -> Reasons:

@@ -13,8 +13,8 @@ from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.rulesets.rulesets import rulesets_of_versions
 from fivefold.store.tables.levels import Assessment
 from fivefold.store.tables.rulesets import RulesetVersion
-from fivefold.usecases.levels.content.breakdowns import breakdown_of, inputs_of
-from fivefold.usecases.levels.explain import FiredRule, fired_rules
+from fivefold.usecases.levels.content.breakdowns import breakdown_of
+from fivefold.usecases.levels.explain import FiredRule, fired_rules, named_inputs
 from fivefold.usecases.levels.read import find_assessment
 from fivefold.usecases.portfolio.current_levels import DecidedBy
 from fivefold.usecases.shared.api_fields import Moment, shown_as
@@ -125,8 +125,8 @@ def _read(session: Session, row: Assessment, names: tuple[str | None, ...]) -> _
 def _fired(
     session: Session, row: Assessment, breakdown: Mapping[str, Any], version: RulesetVersion
 ) -> dict[tuple[int, str], FiredRule]:
-    ruleset = analyse_canonical(version.canonical).ruleset
-    fired = fired_rules(breakdown, ruleset, inputs_of(session, row))
+    analysed = analyse_canonical(version.canonical)
+    fired = fired_rules(breakdown, analysed.ruleset, named_inputs(session, row, analysed))
     return {(version.family_id, rule): each for rule, each in fired.items()}
 
 

@@ -37,16 +37,18 @@ class TimelineEvent:
 
     `kind` is attributes, tag_set, tag_ended, screening, case_opened, case_closed, owned_from, owned_until, correction,
     level, value, override_requested, override_decided, override_ended, decision, queue, challenge_opened,
-    challenge_settled or challenge_answered (a reply was given). `known_at` is null where it is not kept when it was
-    known.
+    challenge_settled, challenge_answered (a reply was given), linked, link_ended or link_taken_back (it never held).
+    `known_at` is null where it is not kept when it was known.
 
     Attributes:
         happened_us: when it happened.
         known_us: when it was known here; None where that is not kept.
-        about: the tag, the screening, the number of a case or a transaction, an entity, a policy, a state, or the
-            number of a challenge.
-        before: the level before; of a case or an alert which of the two it is.
-        after: the level since, or the result, also of a challenge.
+        about: the tag, the screening, the number of a case or a transaction, an entity, a policy, a state, the number
+            of a challenge, or the type of a link.
+        before: the level before; of a case or an alert which of the two it is; of a link its way: to or from another
+            entity, shared, or none.
+        after: the level since, or the result, also of a challenge; of a link the entity at its other end, or what is
+            shared.
         reason: why; of a challenge what the person said; of a level the arithmetic in one line.
         by: who did it; of a level its source.
         assessment: of a level, such as 12.3.

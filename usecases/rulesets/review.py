@@ -17,7 +17,14 @@ from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.rulesets.rulesets import draft_of, family_named
 from fivefold.store.tables.entities import EntityType
 from fivefold.store.tables.rulesets import Family
-from fivefold.usecases.accounts.entity_types import PARTS, Fields, read_fields, same_type, type_json
+from fivefold.usecases.accounts.entity_types import (
+    PARTS,
+    Fields,
+    how_to_declare_links,
+    read_fields,
+    same_type,
+    type_json,
+)
 from fivefold.usecases.accounts.lists import named_lists
 from fivefold.usecases.accounts.purposes import declared_of
 from fivefold.usecases.accounts.settings import settings_of
@@ -205,7 +212,8 @@ def _strange_links(ruleset: Ruleset, context: OrganisationContext) -> Iterator[F
         kind = context.links.get(name)
         if kind is None:
             there = ", ".join(context.links) or "none"
-            yield Finding(f"links, {name}", f"is no link of the type {context.type_name}; there are {there}")
+            how = how_to_declare_links(context.type_name)
+            yield Finding(f"links, {name}", f"is no link of the type {context.type_name}; there are {there}; {how}")
         elif kind != declared.kind:
             yield Finding(f"links, {name}", f"is {declared.kind}; of the type {context.type_name} it is {kind}")
 

@@ -86,6 +86,19 @@ def test_what_cannot_be_is_named_and_nothing_is_taken(bank: Bank, row: tuple[tup
     assert lines(bank, "b") == []
 
 
+@pytest.mark.parametrize("links", [{}, LINKS], ids=["none declared", "others declared"])
+def test_a_type_that_is_not_declared_says_how_it_would_be(engine: Engine, links: dict[str, str]) -> None:
+    bare = Bank(engine)
+    define_type(bare.context, "customer", {}, links=links)
+    bare.put("a")
+    with pytest.raises(InvalidDataError) as refused:
+        put(bare, ("a", "device", "D1"))
+    (problem,) = refused.value.problems
+    assert problem.allowed.startswith(", ".join(links) or "none")
+    for words in ("`links: {NAME: shared}`", "PUT /v1/entity-types/customer", "fivefold import setup"):
+        assert words in problem.allowed
+
+
 def test_times_that_overlap_several_are_refused(bank: Bank) -> None:
     put(bank, ("a", "owns", "b", 1, 3), ("a", "owns", "b", 5, 9))
     with pytest.raises(InvalidDataError) as refused:

@@ -7,8 +7,10 @@ from fivefold.domain.clock import DAY_US
 from fivefold.domain.errors import ConfigError
 from fivefold.domain.paging import every_row
 from fivefold.store.levels.timeline import Clock
+from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.ingest.entities import put_entities
 from fivefold.usecases.ingest.facts import add_screening, set_tag
+from fivefold.usecases.ingest.links import LinkRow, put_links
 from fivefold.usecases.portfolio.timeline import list_events
 from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
@@ -60,6 +62,36 @@ def test_pages_of_any_length_give_every_event_once_by_one_statement_each(ours: C
     with statements(ours.engine) as asked:
         list_events(ours, *OF, clock=clock)
     assert len(asked) == 3, "the entity, the levels, the events"
+
+
+@pytest.mark.postgresql
+def test_links_stand_at_both_ends_and_one_that_never_held_was_taken_back(ours: Context) -> None:
+    define_type(ours, "customer", {}, links={"household": "shared", "owns": "directed"})
+    rows = [
+        LinkRow("a", "household", "H1", NOW - 30 * DAY_US),
+        LinkRow("b", "owns", "a", NOW - 20 * DAY_US, NOW - 9 * DAY_US),
+        LinkRow("a", "owns", None),
+        LinkRow("b", "household", "H1", NOW + DAY_US),
+    ]
+    put_links(ours.at(NOW - 4 * DAY_US), "customer", rows)
+    put_links(ours.at(NOW - 3 * DAY_US), "customer", [LinkRow("a", "household", "H1", *[NOW - 30 * DAY_US] * 2)])
+
+    def told(name: str, clock: Clock) -> list[tuple[str, str, str | None, str | None, float]]:
+        events = list_events(ours, "customer", name, kinds=("linked", "link_ended", "link_taken_back"), clock=clock)
+        return [(one.kind, one.about, one.before, one.after, (one.happened_us - NOW) / DAY_US) for one in events]
+
+    began, ended = ("linked", "owns", "from", "b", -20), ("link_ended", "owns", "from", "b", -9)
+    shared = [(kind, "household", "shared", "H1", -30) for kind in ("link_taken_back", "linked")]
+    none = ("linked", "owns", "none", None, -4)
+    assert told("a", Clock.HAPPENED) == [none, ended, began, *shared]
+    assert sorted(told("a", Clock.KNOWN)) == sorted(told("a", Clock.HAPPENED))
+    assert told("b", Clock.HAPPENED) == [
+        ("link_ended", "owns", "to", "a", -9),
+        ("linked", "owns", "to", "a", -20),
+    ]
+    assert ("linked", "household", "shared", "H1", 1) in told("b", Clock.KNOWN)
+    facts = list_events(ours, *OF, kinds=("facts",))
+    assert {one.by for one in facts if one.kind == "linked"} == {"member:1"}
 
 
 def test_a_kind_that_there_is_not_is_refused(ours: Context) -> None:
