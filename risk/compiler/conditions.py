@@ -24,14 +24,14 @@ Test = Callable[[pl.Expr], pl.Expr]
 def nearly(targets: Sequence[str], scorer: str, at_least: int) -> Test:
     """Make the test whether a text column is at least so like one of *targets*; null stays null.
 
-    Every different text is compared once.
+    Every different text is compared once, many of them on all processors.
     """
     near = Targets(targets, scorer)
 
     def test(column: pl.Series) -> pl.Series:
         texts = column.unique().drop_nulls()
-        is_near = [near.has_near(text, at_least) for text in texts]
-        hits = column.is_in(texts.filter(pl.Series(is_near, dtype=pl.Boolean)).implode())
+        is_near = pl.Series(near.have_near(texts.to_list(), at_least), dtype=pl.Boolean)
+        hits = column.is_in(texts.filter(is_near).implode())
         return hits.alias(column.name)
 
     return lambda column: column.map_batches(test, return_dtype=pl.Boolean)

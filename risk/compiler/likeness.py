@@ -1,21 +1,24 @@
 """Likeness of names, measured by rapidfuzz: whether one of many targets is at least so like a text.
 
 Most targets cannot be like a text, as they share too few letters with it. How like two texts are at most follows from
-how many letters, and which words, they have in common; that is computed for all targets at once, and rapidfuzz is asked
-of the few that are left. So the answer is rapidfuzz's own, as if it had been asked of every target.
+how many letters, and which words, they have in common. So the letters are counted for all targets at once, in bytes;
+of those that have enough it is computed how like they are at most, and rapidfuzz is asked of the few that are left.
+The answer is rapidfuzz's own, as if it had been asked of every target.
 """
 
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
 from anyascii import anyascii
 from numpy.typing import NDArray
+from polars import thread_pool_size
 from rapidfuzz import distance, fuzz, process
 
 ROUNDING: Final = 1e-6
@@ -24,6 +27,8 @@ PREFILTER: Final = 0.5
 """How far below the cut-off candidates are still looked at; rapidfuzz drops some that reach it by a hair."""
 FEW: Final = 64
 """So many targets are compared sooner than what they share with a text is counted."""
+_FIRST: Final = 8
+"""So many of those that may be the likest are compared first: mostly one of them is near, if any is."""
 _MOST_LETTERS: Final = 255
 """Longer texts are compared with everything: letters are counted in bytes."""
 _MOST_KEPT: Final = 2
@@ -35,7 +40,13 @@ _LETTERS: Final = 128
 _PREFIX: Final = 4
 """Letters at the beginning for which Jaro-Winkler gives more, a tenth of what is missing for each."""
 
+_PART: Final = 16
+"""So many names are a thread's next piece of work: some milliseconds, so that none waits long for the last."""
+_ROWS_KEPT: Final = 64
+"""Of letters that are enough: a byte for each target and length of a name."""
+
 Scores = NDArray[np.float64]
+Places = NDArray[np.int64]
 
 
 def folded(text: str) -> str:
@@ -59,13 +70,24 @@ class Scorer:
         similarity: of two texts, by rapidfuzz.
         whole: what it gives for equal texts.
         most: how like each of many texts is to one at most, from 0 to 100, by what they have in common.
-        by_words: a word that is there twice counts once.
+        enough: how many letters in common a text of each length needs for *most* to come to so much.
+        by_words: a word that is there twice counts once, and one in common may be enough.
+        by_prefix: the same first letter adds to *most*.
+        by_pairs: for so many letters, pairs of them must be in common as well.
     """
 
     similarity: Any
     whole: float
-    most: "Callable[[Shared, str], Scores]"
+    most: "Callable[[Common], Scores]"
+    enough: "Callable[[Scores, int, float], Scores]"
     by_words: bool = False
+    by_prefix: bool = False
+    by_pairs: bool = False
+
+
+@cache
+def _shared_pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(thread_pool_size(), "names")
 
 
 class Targets:
@@ -86,12 +108,33 @@ class Targets:
         candidates = self._candidates(text, at_least - PREFILTER) if text else ()
         return any(self._is_any_near(text, some, at_least) for some in candidates)
 
+    def have_near(self, names: Sequence[str], at_least: float, pool: Executor | None = None) -> list[bool]:
+        """Tell it of each of many names, in threads.
+
+        Args:
+            names: texts, each as `has_near` takes it.
+            at_least: from 0 to 100.
+            pool: the threads; by default those that all calls of this process share, as many as Polars has
+                (`POLARS_MAX_THREADS`, or one for each processor).
+        """
+        if len(names) <= _PART or len(self._texts) <= FEW or (pool is None and thread_pool_size() == 1):
+            return [self.has_near(name, at_least) for name in names]
+        parts = [names[begin : begin + _PART] for begin in range(1, len(names), _PART)]
+        found = [self.has_near(names[0], at_least)]  # what all threads read is made before they begin
+        for part in (pool or _shared_pool()).map(lambda part: [self.has_near(name, at_least) for name in part], parts):
+            found += part
+        return found
+
     def _is_any_near(self, text: str, candidates: Sequence[str], at_least: float) -> bool:
-        unit = self._scorer.whole / 100
-        best = process.extractOne(
-            text, candidates, scorer=self._scorer.similarity, score_cutoff=(at_least - PREFILTER) * unit
-        )
-        return best is not None and best[1] >= (at_least - ROUNDING) * unit
+        unit, similarity = self._scorer.whole / 100, self._scorer.similarity
+        cut = (at_least - PREFILTER) * unit
+        if len(candidates) > FEW:  # takes as long, and lets other threads run meanwhile
+            likenesses = process.cdist([text], candidates, scorer=similarity, score_cutoff=cut, dtype=np.float64)
+            best = float(likenesses.max())
+        else:
+            one = process.extractOne(text, candidates, scorer=similarity, score_cutoff=cut)
+            best = 0.0 if one is None else one[1]
+        return best >= (at_least - ROUNDING) * unit
 
     def _candidates(self, text: str, least: float) -> Iterator[Sequence[str]]:
         """Give the targets that may score *least*, and perhaps others, in parts: first those that may score the most.
@@ -106,11 +149,14 @@ class Targets:
         if not _is_countable(text):
             yield self._texts
             return
-        most = self._scorer.most(self._shared, text)
-        places = np.flatnonzero(self._shared.uncounted | (most >= least - ROUNDING))
+        common = self._shared.common(text, least - ROUNDING, self._scorer)
+        most = self._scorer.most(common)
+        may = self._shared.uncounted[common.places] | (most >= least - ROUNDING)
+        places, most = common.places[may], most[may]
         if len(places) > FEW:
-            places = places[np.argpartition(-most[places], FEW)]
-            yield [self._texts[place] for place in places[:FEW]]
+            places = places[np.argpartition(-most, (_FIRST, FEW))]
+            for begin, end in ((0, _FIRST), (_FIRST, FEW)):
+                yield [self._texts[place] for place in places[begin:end]]
             places = places[FEW:]
         yield [self._texts[place] for place in places]
 
@@ -140,20 +186,55 @@ class Shared:
         self.uncounted = np.array([not _is_countable(text) for text in texts])
         self._texts = ["" if skip else text for text, skip in zip(texts, self.uncounted, strict=True)]
         self._up_to: dict[tuple[int, int], NDArray[np.uint8]] = {}
+        self._rows_enough: dict[tuple[int, float, bool], NDArray[np.uint8]] = {}
 
-    def letters(self, text: str) -> Scores:
-        """Count the letters that each text has in common with one, each as often as both have it."""
-        return self._in_common(self._counts, Counter(text.encode("ascii"))).astype(np.float64)
+    def common(self, text: str, least: float, scorer: Scorer) -> "Common":
+        """Find the texts that have enough in common with one to be so like it, from 0 to 100, and perhaps others."""
+        letters = self._in_common(self._counts, Counter(text.encode("ascii")))
+        may = letters >= self._enough(len(text), least, scorer)
+        if scorer.by_words:
+            for word in text.split():
+                may[self._words.get(word, _NOWHERE[0])] = True
+        if scorer.by_prefix:
+            same = self._beginning_with.get(ord(text[0]), _NOWHERE[0])
+            may[same] |= letters[same] >= self._enough(len(text), _before_prefix(least), scorer)[same]
+        pairs = self._pairs_in_common(text) if scorer.by_pairs else letters
+        if scorer.by_pairs:
+            may &= pairs >= self._enough(len(text), least, scorer, pairs=True)
+        places = np.flatnonzero(may)
+        return Common(
+            shared=self,
+            text=text,
+            places=places,
+            letters=letters[places].astype(np.float64),
+            pairs=pairs[places].astype(np.float64),
+            lengths=self.lengths[places],
+        )
 
-    def pairs(self, text: str) -> Scores:
-        """Count the pairs of letters beside each other, in the same way."""
+    def _enough(self, length: int, least: float, scorer: Scorer, *, pairs: bool = False) -> NDArray[np.uint8]:
+        """Give how many letters, or pairs, in common with a text of a length are enough; 0 for texts not counted.
+
+        Rows are kept, as names come in few lengths.
+        """
+        row = self._rows_enough.get((length, least, pairs))
+        if row is None:
+            enough = np.ceil(scorer.enough(self.lengths, length, least) - ROUNDING)
+            if pairs:
+                enough = 2 * enough - np.minimum(self.lengths, length) - 1
+            row = np.where(self.uncounted, 0, np.clip(enough, 0, _MOST_LETTERS)).astype(np.uint8)
+            if len(self._rows_enough) < _ROWS_KEPT:
+                self._rows_enough[length, least, pairs] = row
+        return row
+
+    def _pairs_in_common(self, text: str) -> NDArray[np.uint8]:
+        """Count the pairs of letters beside each other that each text has in common with one, as often as both do."""
         pairs = Counter(pairwise(text.encode("ascii")))
         written = {pair[0] * _LETTERS + pair[1]: count for pair, count in pairs.items()}
         common = self._in_common(self._often, {pair: count for pair, count in written.items() if pair in self._often})
         for pair in written.keys() & self._pairs.keys():
             places, counts = self._pairs[pair]
             common[places] += np.minimum(counts, np.uint8(written[pair]))
-        return common.astype(np.float64)
+        return common
 
     def _in_common(self, counts: Any, written: Mapping[int, int]) -> NDArray[np.uint8]:
         """Add what each text has of something, up to what one has: no more in all than the letters of a text.
@@ -178,13 +259,13 @@ class Shared:
             length[self._words.get(word, _NOWHERE[0])] += len(word) + 1
         return np.maximum(length - 1, 0.0)
 
-    def prefixes(self, text: str) -> Scores:
-        """Count the letters at the beginning that are the same, up to `_PREFIX`."""
-        same, count = np.ones(len(self._texts), np.bool_), np.zeros(len(self._texts), np.uint8)
+    def prefixes(self, text: str, places: Places) -> Scores:
+        """Count the letters at the beginning that some texts have in common with one, up to `_PREFIX`."""
+        same, count = np.ones(len(places), np.bool_), np.zeros(len(places))
         for letters, letter in zip(self._beginnings, text.encode("ascii"), strict=False):
-            same &= letters == letter
+            same &= letters[places] == letter
             count += same
-        return count.astype(np.float64)
+        return count
 
     @cached_property
     def _codes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -199,7 +280,7 @@ class Shared:
         return np.bincount(codes * size + places, minlength=_LETTERS * size).reshape(_LETTERS, size).astype(np.uint8)
 
     @cached_property
-    def _places_of_pairs(self) -> dict[int, tuple[NDArray[np.int64], NDArray[np.uint8]]]:
+    def _places_of_pairs(self) -> dict[int, tuple[Places, NDArray[np.uint8]]]:
         """Give where each pair is, and how often there."""
         codes, places = self._codes
         inside = places[:-1] == places[1:]
@@ -212,7 +293,7 @@ class Shared:
         return {code: (place[begin:end], counts[begin:end].astype(np.uint8)) for code, begin, end in parts}
 
     @cached_property
-    def _pairs(self) -> dict[int, tuple[NDArray[np.int64], NDArray[np.uint8]]]:
+    def _pairs(self) -> dict[int, tuple[Places, NDArray[np.uint8]]]:
         """The pairs that few texts have."""
         return {code: found for code, found in self._places_of_pairs.items() if not self._is_often(found[0])}
 
@@ -230,12 +311,18 @@ class Shared:
         return len(places) * _OFTEN > len(self._texts)
 
     @cached_property
-    def _words(self) -> dict[str, NDArray[np.int64]]:
+    def _words(self) -> dict[str, Places]:
         words: dict[str, list[int]] = {}
         for place, text in enumerate(self._texts):
             for word in text.split():
                 words.setdefault(word, []).append(place)
         return {word: np.array(places) for word, places in words.items()}
+
+    @cached_property
+    def _beginning_with(self) -> dict[int, Places]:
+        """The places of the texts that begin with a letter."""
+        first = self._beginnings[0]
+        return {letter: np.flatnonzero(first == letter) for letter in np.unique(first).tolist()}
 
     @cached_property
     def _beginnings(self) -> NDArray[np.uint8]:
@@ -247,19 +334,44 @@ class Shared:
 _NOWHERE: Final = (np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
-def _ratio(shared: Shared, text: str) -> Scores:
+@dataclass(frozen=True)
+class Common:
+    """What some of many texts have in common with one; arrays of one length.
+
+    Attributes:
+        shared: the many.
+        text: the one.
+        places: of the texts among the many.
+        letters: in common, each as often as both have it; 0 for texts that are too long to be counted.
+        pairs: of letters beside each other, in the same way, where the scorer looks at them; letters otherwise.
+        lengths: of the texts.
+    """
+
+    shared: Shared
+    text: str
+    places: Places
+    letters: Scores
+    pairs: Scores
+    lengths: Scores
+
+
+def _ratio(common: Common) -> Scores:
     """Twice the letters that both have in the same order, over the letters of both."""
-    return 200 * shared.letters(text) / (shared.lengths + len(text))
+    return 200 * common.letters / (common.lengths + len(common.text))
 
 
-def _token_set(shared: Shared, text: str) -> Scores:
+def _ratio_enough(lengths: Scores, length: int, least: float) -> Scores:
+    return least * (lengths + length) / 200
+
+
+def _token_set(common: Common) -> Scores:
     """The best of three: all words of both, and the common words beside all those of either."""
-    words = shared.words(text)
-    beside = 200 * words / (words + np.minimum(shared.lengths, len(text)))
-    return np.maximum(_ratio(shared, text), beside)
+    words = common.shared.words(common.text)[common.places]
+    beside = 200 * words / (words + np.minimum(common.lengths, len(common.text)))
+    return np.maximum(_ratio(common), beside)
 
 
-def _partial(shared: Shared, text: str) -> Scores:
+def _partial(common: Common) -> Scores:
     """The shorter text beside the part of the longer one that is most like it.
 
     Of m letters, L are in a part of n: the score is 2 L / (m + n). L is at most n, and the letters in common. A letter
@@ -267,21 +379,35 @@ def _partial(shared: Shared, text: str) -> Scores:
     B pairs in common leave L at most (B + m + 1 + n) / 3 (the lemma of q-grams, Ukkonen 1992). Both are at their best
     where the part has nothing else, n = L.
     """
-    shorter = np.minimum(shared.lengths, len(text))
-    most: Scores = np.minimum(shared.letters(text), (shared.pairs(text) + shorter + 1) / 2)
+    shorter = np.minimum(common.lengths, len(common.text))
+    most: Scores = np.minimum(common.letters, (common.pairs + shorter + 1) / 2)
     return 200 * most / (shorter + most)
 
 
-def _jaro_winkler(shared: Shared, text: str) -> Scores:
+def _partial_enough(lengths: Scores, length: int, least: float) -> Scores:
+    return least * np.minimum(lengths, length) / (200 - least)
+
+
+def _jaro_winkler(common: Common) -> Scores:
     """A third each of the letters found in one, in the other, and in order; then more for the same beginning."""
-    letters = shared.letters(text)
-    jaro: Scores = np.where(letters > 0, (letters / len(text) + letters / np.maximum(shared.lengths, 1) + 1) / 3, 0.0)
-    return 100 * (jaro + 0.1 * shared.prefixes(text) * (1 - jaro))
+    letters, length = common.letters, len(common.text)
+    jaro: Scores = np.where(letters > 0, (letters / length + letters / np.maximum(common.lengths, 1) + 1) / 3, 0.0)
+    return 100 * (jaro + 0.1 * common.shared.prefixes(common.text, common.places) * (1 - jaro))
+
+
+def _jaro_enough(lengths: Scores, length: int, least: float) -> Scores:
+    """Of texts whose first letter is another one; others may be less like, as `_before_prefix` tells."""
+    return (3 * least / 100 - 1) * length * lengths / (length + lengths)
+
+
+def _before_prefix(least: float) -> float:
+    """Give what Jaro's measure must come to, from 0 to 100, where the whole beginning is the same."""
+    return (least - 10 * _PREFIX) / (1 - 0.1 * _PREFIX)
 
 
 SCORERS: Final[Mapping[str, Scorer]] = {
-    "ratio": Scorer(fuzz.ratio, 100, _ratio),
-    "token_set": Scorer(fuzz.token_set_ratio, 100, _token_set, by_words=True),
-    "partial": Scorer(fuzz.partial_ratio, 100, _partial),
-    "jaro_winkler": Scorer(distance.JaroWinkler.similarity, 1, _jaro_winkler),
+    "ratio": Scorer(fuzz.ratio, 100, _ratio, _ratio_enough),
+    "token_set": Scorer(fuzz.token_set_ratio, 100, _token_set, _ratio_enough, by_words=True),
+    "partial": Scorer(fuzz.partial_ratio, 100, _partial, _partial_enough, by_pairs=True),
+    "jaro_winkler": Scorer(distance.JaroWinkler.similarity, 1, _jaro_winkler, _jaro_enough, by_prefix=True),
 }

@@ -1,7 +1,10 @@
 """Names: brought to one form, and compared with many others as if each of them had been asked."""
 
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
+from threading import enumerate as enumerate_threads
 
+import polars as pl
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -91,6 +94,7 @@ def test_one_of_many_is_near_as_if_each_had_been_asked(
     steps = {1, 100, *(min(max(round(best) + step, 1), 100) for step in (-1, 0, 1))}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(likeness, "FEW", few)
+        patch.setattr(likeness, "_FIRST", few // 2)
         patch.setattr(likeness, "_OFTEN", often)
         near = Targets(targets, scorer)
         for at_least in steps:
@@ -106,8 +110,11 @@ def test_no_text_is_more_like_another_than_what_they_have_in_common_allows(
     if one and two:
         if SCORERS[scorer].by_words:
             one, two = (" ".join(sorted(set(text.split()))) for text in (one, two))
-        (most,) = SCORERS[scorer].most(likeness.Shared([two]), one)
-        assert most >= kleene.likeness(name, other, scorer) - 1e-6
+        like = kleene.likeness(name, other, scorer)
+        for least in (min(0.5, like), like - 0.5, like - 1e-6):
+            common = likeness.Shared([two]).common(one, least, SCORERS[scorer])
+            assert common.places.tolist() == [0]
+            assert SCORERS[scorer].most(common)[0] >= like - 1e-6
 
 
 @pytest.mark.parametrize("scorer", sorted(SCORERS))
@@ -116,6 +123,7 @@ def test_no_text_is_more_like_another_than_what_they_have_in_common_allows(
 def test_long_names_are_compared_as_well(scorer: str, length: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(likeness, "FEW", 0)
+        patch.setattr(likeness, "_FIRST", 0)
         near = Targets(["b" * 5, "a" * length], scorer)
         assert near.has_near("a" * length, 100)
         assert near.has_near("bbbbb", 100)
@@ -131,3 +139,30 @@ def test_few_of_many_targets_are_left_to_compare() -> None:
         left = [sum(map(len, near._candidates(folded(name), 89.5))) for name in targets[:50]]
         assert sum(left) / len(left) < 100, scorer
         assert all(near.has_near(name, 100) for name in targets[:50])
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@given(data=st.data(), scorer=st.sampled_from(sorted(SCORERS)))
+def test_many_names_are_told_as_one_by_one_however_many_threads_there_are(
+    threads: int, data: st.DataObject, scorer: str
+) -> None:
+    targets = data.draw(st.lists(names, min_size=1, max_size=8))
+    asked = data.draw(st.lists(st.one_of(names, edited(targets[0])), max_size=20))
+    at_least = data.draw(st.integers(1, 100))
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(threads) as pool:
+        patch.setattr(likeness, "FEW", 0)
+        patch.setattr(likeness, "_FIRST", 0)
+        patch.setattr(likeness, "_PART", 3)
+        expected = [Targets(targets, scorer).has_near(name, at_least) for name in asked]
+        near = Targets(targets, scorer)
+        assert near.have_near(asked, at_least, pool) == near.have_near(asked, at_least) == expected
+
+
+def test_only_so_many_threads_compare_names_as_polars_has() -> None:
+    near = Targets([f"{number:05}" for number in range(200)], "ratio")
+    before = {thread for thread in enumerate_threads() if thread.name.startswith("names")}
+    asked = [f"{number:05}" for number in range(0, 4_000, 10)]
+    found = near.have_near(asked, 100)
+    working = {thread for thread in enumerate_threads() if thread.name.startswith("names")}
+    assert found == [number < 200 for number in range(0, 4_000, 10)]
+    assert len(before | working) <= pl.thread_pool_size()
