@@ -209,8 +209,13 @@ def _worth(export: CustomerExport) -> str:
     said = text("Score {score} of 5, segment {segment}.", score=f"{value.score:.2f}", segment=value.segment)
     money = f"{value.expected_value:,.2f} {value.currency}"
     if value.horizon_days is None:
-        return f"{said} " + text("Expected value {money}.", money=money)
-    return f"{said} " + text("Expected value {money} over the next {days} days.", money=money, days=value.horizon_days)
+        said += " " + text("Expected value {money}.", money=money)
+    else:
+        said += " " + text("Expected value {money} over the next {days} days.", money=money, days=value.horizon_days)
+    if value.superseded_by is None:
+        return said
+    words = {"said": value.model_version, "serves": value.superseded_by}
+    return f"{said} " + text("By version {said} of the value model; version {serves} serves by now.", **words)
 
 
 @cache

@@ -1,5 +1,7 @@
 """Markings: a change that reaches everybody of a type makes them due part by part, so that no writer waits for all.
 
+A marking with a version of the value model, `store.levels.champions`, reaches those whom another version valued.
+
 The first part is marked in the transaction of the change; how far the rest is stands in a row that workers work off,
 each part in a transaction of its own, and that is gone once all are marked. Until then an entity behind it counts as
 due. Nothing here begins or ends a transaction.
@@ -8,18 +10,21 @@ due. Nothing here begins or ends a transaction.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Exists, case, func, literal, or_, select
+from sqlalchemy import ColumnElement, Exists, Select, and_, case, func, literal, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import BULK, Reason
+from fivefold.store.levels.value_scores import is_valued_otherwise
 from fivefold.store.rulesets.activations import count_of_type, last_after, present_after
 from fivefold.store.tables.entities import Entity, EntityType
 from fivefold.store.tables.levels import DueMark, Marking
 
 PART: Final = 2_000
 """Entities that are marked in one transaction: who stores a fact about one of them waits for that long."""
+PAUSE_SECONDS: Final = 0.02
+"""Behind each part: on SQLite who waits for the one writer's lock asks for it again only now and then."""
 _INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
@@ -48,7 +53,7 @@ def mark_everybody(session: Session, kind: EntityType, reason: Reason, from_us: 
 
 
 def mark_part(session: Session, marking: Marking, now_us: int) -> int:
-    """Mark the entities that come next, and end the marking where they are the last; tell how many they are."""
+    """Look at the entities that come next, mark whom it reaches, and end it where they are the last; count them all."""
     session.flush()
     last_id, count = last_after(session, marking.type_id, marking.reached_id, PART)
     if count:
@@ -64,7 +69,9 @@ def mark_part(session: Session, marking: Marking, now_us: int) -> int:
 def _mark_to(session: Session, marking: Marking, last_id: int, due_us: int) -> None:
     """Mark in one statement, in the order of their numbers: one by one takes many times as long."""
     values = {"due_us": due_us, "priority": BULK, "reasons": marking.reasons, **due.NEW}
-    of = (*present_after(marking.type_id, marking.reached_id), Entity.id <= last_id)
+    of = [*present_after(marking.type_id, marking.reached_id), Entity.id <= last_id]
+    if marking.model is not None:
+        of.append(is_valued_otherwise(Entity.id, marking.model, marking.model_version))
     rows = select(Entity.id, Entity.organisation_id, Entity.type_id, *(literal(each) for each in values.values()))
     rows = rows.where(*of).order_by(Entity.id)
     new = _INSERT[session.get_bind().dialect.name](DueMark)
@@ -73,8 +80,11 @@ def _mark_to(session: Session, marking: Marking, last_id: int, due_us: int) -> N
 
 
 def open_markings(session: Session) -> Sequence[int]:
-    """List the numbers of open markings, in all organisations, the oldest first."""
-    return session.scalars(select(Marking.id).order_by(Marking.id)).all()
+    """List the numbers of open markings, in all organisations, the oldest first.
+
+    Those of a version of the value model are left out: only workers that loaded it advance them.
+    """
+    return session.scalars(select(Marking.id).where(Marking.model.is_(None)).order_by(Marking.id)).all()
 
 
 def lock_marking(session: Session, number: int) -> Marking | None:
@@ -84,15 +94,20 @@ def lock_marking(session: Session, number: int) -> Marking | None:
 
 def is_yet_to_be_marked(type_id: Any, entity_id: Any, now_us: Any) -> Exists:
     """Give the condition that a change that holds by now has not marked an entity yet: it is due all the same."""
-    of = (Marking.type_id == type_id, Marking.reached_id < entity_id, Marking.from_us <= now_us)
-    return select(Marking.id).where(*of).exists()
+    of = (*_not_reached(type_id, entity_id), Marking.from_us <= now_us)
+    return select(Marking.id).where(*of).correlate_except(Marking).exists()
+
+
+def _not_reached(type_id: Any, entity_id: Any) -> tuple[ColumnElement[bool], ...]:
+    """Give the conditions that a marking has yet to reach an entity."""
+    of_champion = is_valued_otherwise(entity_id, Marking.model, Marking.model_version)
+    return Marking.type_id == type_id, Marking.reached_id < entity_id, or_(Marking.model.is_(None), of_champion)
 
 
 def marked_from_us(type_id: Any, entity_id: Any) -> ColumnElement[int]:
     """Give, in SQL, from when an entity is due by the first of the changes that have not marked it yet."""
-    of = (Marking.type_id == type_id, Marking.reached_id < entity_id)
     later = case((Marking.from_us > Marking.begun_us, Marking.from_us), else_=Marking.begun_us)
-    return select(func.min(later)).where(*of).scalar_subquery()
+    return select(func.min(later)).where(*_not_reached(type_id, entity_id)).correlate_except(Marking).scalar_subquery()
 
 
 def due_state(session: Session, entity_id: int, now_us: int) -> tuple[DueMark | None, bool]:
@@ -113,27 +128,28 @@ def waiting_counts(session: Session, now_us: int, organisation_id: int | None = 
     A quarantined entity is one of them: it waits for something new, which the change is.
     """
     of = () if organisation_id is None else (Marking.organisation_id == organisation_id,)
-    least, begun = func.min(Marking.reached_id), func.min(Marking.begun_us)
-    statement = select(Marking.organisation_id, Marking.type_id, least, begun).where(Marking.from_us <= now_us, *of)
+    found = session.scalars(select(Marking).where(Marking.from_us <= now_us, *of).order_by(Marking.id)).all()
     counts: dict[int, WaitingCount] = {}
-    for number, type_id, reached_id, begun_us in session.execute(
-        statement.group_by(Marking.organisation_id, Marking.type_id)
-    ):
-        others = (
-            select(func.count())
-            .outerjoin_from(Entity, DueMark, DueMark.entity_id == Entity.id)
-            .where(Entity.type_id == type_id, Entity.id > reached_id, Entity.erased_us.is_(None))
-            .where(
-                or_(
-                    DueMark.entity_id.is_(None),
-                    DueMark.due_us.is_(None),
-                    DueMark.due_us > now_us,
-                    DueMark.quarantined,
-                )
-            )
-        )
-        entities = session.scalar(others) or 0
+    for type_id in dict.fromkeys(marking.type_id for marking in found):
+        of_type = [marking for marking in found if marking.type_id == type_id]
+        number, begun_us = of_type[0].organisation_id, min(marking.begun_us for marking in of_type)
+        entities = session.scalar(_not_due_yet(type_id, of_type, now_us)) or 0
         if entities:
             before = counts.get(number, WaitingCount(number, 0, begun_us))
             counts[number] = WaitingCount(number, before.entities + entities, min(before.oldest_us, begun_us))
     return list(counts.values())
+
+
+def _not_due_yet(type_id: int, of_type: Sequence[Marking], now_us: int) -> Select[int]:
+    """Count the entities of a type that one of some markings has yet to reach, and that nothing else makes due."""
+    not_reached = []
+    for marking in of_type:
+        behind = Entity.id > marking.reached_id
+        model, version = marking.model, marking.model_version
+        not_reached.append(behind if model is None else and_(behind, is_valued_otherwise(Entity.id, model, version)))
+    marked = or_(DueMark.entity_id.is_(None), DueMark.due_us.is_(None), DueMark.due_us > now_us, DueMark.quarantined)
+    return (
+        select(func.count())
+        .outerjoin_from(Entity, DueMark, DueMark.entity_id == Entity.id)
+        .where(Entity.type_id == type_id, Entity.erased_us.is_(None), or_(*not_reached), marked)
+    )

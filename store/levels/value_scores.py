@@ -1,23 +1,44 @@
-"""Stored value scores. Nothing here begins or ends a transaction."""
+"""Stored value scores beside the version that serves. Nothing here begins or ends a transaction."""
 
-from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import exists, or_, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, Integer, and_, func, literal, or_, select
+from sqlalchemy.orm import aliased
 
 from fivefold.store.tables.entities import Ownership, Transaction, ValueScore
-from fivefold.store.tables.levels import Standing
+from fivefold.store.tables.levels import Champion, Standing
 
 
-def scored_by_other_version(session: Session, model: str, version: int) -> Sequence[int]:
-    """List assessed entities whose latest value score is not from this model version.
+def is_valued_otherwise(entity_id: Any, model: Any, version: Any) -> ColumnElement[bool]:
+    """Give the condition that an assessed entity's latest value score is not from this version of a model.
 
-    An entity without any score is listed only if it, or what it owns or owned, has transactions.
+    An entity without any score is meant only if it, or what it owns or owned, has transactions. The arguments may be
+    columns of any enclosing statement.
     """
-    later = aliased(ValueScore)
-    has_score = exists().where(ValueScore.entity_id == Standing.entity_id)
-    last = ~exists().where(later.entity_id == ValueScore.entity_id, later.as_of_us > ValueScore.as_of_us)
-    by_it = has_score.where(ValueScore.model == model, ValueScore.model_version == version, last)
-    own = exists().where(Transaction.entity_id == Standing.entity_id)
-    owned = exists().where(Ownership.owner_id == Standing.entity_id, Transaction.entity_id == Ownership.entity_id)
-    return session.scalars(select(Standing.entity_id).where(~by_it, or_(has_score, own, owned))).all()
+    standing, score, moved, owned = aliased(Standing), aliased(ValueScore), aliased(Transaction), aliased(Ownership)
+    assessed = select(standing.entity_id).where(standing.entity_id == entity_id).correlate_except(standing).exists()
+    scored = select(score.entity_id).where(score.entity_id == entity_id).correlate_except(score).exists()
+    by_it = _latest(entity_id, lambda last: and_(last.model == model, last.model_version == version))
+    own = select(moved.entity_id).where(moved.entity_id == entity_id).correlate_except(moved).exists()
+    of_owned = select(owned.entity_id).join(moved, moved.entity_id == owned.entity_id)
+    through = of_owned.where(owned.owner_id == entity_id).correlate_except(owned, moved).exists()
+    return and_(assessed, ~by_it, or_(scored, own, through))
+
+
+def superseded_by(entity_id: Any) -> ColumnElement[int | None]:
+    """Give, in SQL, the version that serves where another one gave an entity's latest value score; else null."""
+    champion = aliased(Champion)
+    by_other = _latest(
+        entity_id,
+        lambda last: or_(last.model != champion.model, last.model_version != champion.model_version),
+    )
+    statement = select(champion.model_version).where(by_other).correlate_except(champion)
+    return statement.scalar_subquery()
+
+
+def _latest(entity_id: Any, condition: Any) -> ColumnElement[bool]:
+    """Give the condition that an entity has a value score whose latest is as it is asked."""
+    last, later = aliased(ValueScore), aliased(ValueScore)
+    newest = select(func.max(later.as_of_us)).where(later.entity_id == entity_id).correlate_except(later)
+    of = (last.entity_id == entity_id, last.as_of_us == newest.scalar_subquery(), condition(last))
+    return select(literal(1, Integer)).select_from(last).where(*of).correlate_except(last).exists()

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import Page, Part
 from fivefold.store.levels.markings import marked_from_us
+from fivefold.store.levels.value_scores import superseded_by
 from fivefold.store.sql.keyset import require_key, rows_of
 from fivefold.store.tables.entities import Entity
 from fivefold.store.tables.levels import DueMark, Standing
@@ -55,13 +56,18 @@ class Wanted:
 
 @dataclass(frozen=True)
 class CurrentLevelRow:
-    """A current level, its entity, the name and number of the version that decided, and when it is due next."""
+    """A current level, its entity, the name and number of the version that decided, and when it is due next.
+
+    Attributes:
+        superseded_by: the version of the value model that serves, where another one gave the value; else None.
+    """
 
     standing: Standing
     external_id: str
     ruleset: str | None
     version: int | None
     due_us: int | None
+    superseded_by: int | None
 
 
 _LEVEL = func.coalesce(Standing.level, 0)
@@ -81,8 +87,8 @@ def current_levels_of(session: Session, wanted: Wanted, order: Order, part: Part
     first = union_all(*numbers).subquery()
     statement = (
         select(
-            *(Standing, Entity.external_id, Family.name, RulesetVersion.number, DueMark.due_us),
-            marked_from_us(Standing.type_id, Standing.entity_id),
+            *(Standing, Entity.external_id, Family.name, RulesetVersion.number, superseded_by(Standing.entity_id)),
+            *(DueMark.due_us, marked_from_us(Standing.type_id, Standing.entity_id)),
         )
         .join(first, first.c.entity_id == Standing.entity_id)
         .join(Entity, Entity.id == Standing.entity_id)
@@ -94,9 +100,9 @@ def current_levels_of(session: Session, wanted: Wanted, order: Order, part: Part
 
 
 def _row(row: Any) -> CurrentLevelRow:
-    standing, external_id, ruleset, version, *moments = row
+    standing, external_id, ruleset, version, superseded, *moments = row
     due_us = min((each for each in moments if each is not None), default=None)
-    return CurrentLevelRow(standing, external_id, ruleset, version, due_us)
+    return CurrentLevelRow(standing, external_id, ruleset, version, due_us, superseded)
 
 
 def _branches(wanted: Wanted, order: Order, part: Part) -> Iterator[Subquery]:

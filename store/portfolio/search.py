@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, aliased
 
 from fivefold.domain.paging import Page, Part
+from fivefold.store.levels.value_scores import superseded_by
 from fivefold.store.portfolio.words import Place, end_of, words_of_entity
 from fivefold.store.sql.bulk import delete_rows, write_rows
 from fivefold.store.sql.keyset import require_key, rows_of
@@ -66,11 +67,16 @@ class WantedEntities:
 
 @dataclass(frozen=True)
 class FoundRow:
-    """An entity that was found, where its word stands, and where it stands itself; None if it was never assessed."""
+    """An entity that was found, where its word stands, and where it stands itself; None if it was never assessed.
+
+    Attributes:
+        superseded_by: the version of the value model that serves, where another one gave the value; else None.
+    """
 
     place: int
     entity: Entity
     standing: Standing | None
+    superseded_by: int | None
 
 
 def store_words(
@@ -96,7 +102,7 @@ def entities_found(session: Session, wanted: WantedEntities, part: Part) -> Page
         require_key((literal(0, Integer), SearchWord.word, SearchWord.entity_id), part.after)
     first = union_all(*(select(each.subquery()) for each in _branches(session, wanted, part))).subquery()
     statement = (
-        select(first.c.place, Entity, Standing)
+        select(first.c.place, Entity, Standing, superseded_by(Entity.id))
         .join(first, first.c.entity_id == Entity.id)
         .outerjoin(Standing, Standing.entity_id == Entity.id)
     )

@@ -8,6 +8,7 @@ from sqlalchemy import func, literal, select, tuple_, union_all
 from sqlalchemy.orm import Session
 
 from fivefold.domain.paging import Page, Part
+from fivefold.store.levels.value_scores import superseded_by
 from fivefold.store.sql.keyset import require_key, rows_of
 from fivefold.store.tables.entities import Entity, ValueScore
 from fivefold.store.tables.levels import Standing
@@ -15,7 +16,11 @@ from fivefold.store.tables.levels import Standing
 
 @dataclass(frozen=True)
 class ValueRow:
-    """What an entity is worth; `as_of_us`: since when the value model says so."""
+    """What an entity is worth, and since when the value model says so.
+
+    Attributes:
+        superseded_by: the version of the model that serves, where another one said so; else None.
+    """
 
     external_id: str
     score: float | None
@@ -23,6 +28,7 @@ class ValueRow:
     expected_value: float | None
     currency: str | None
     as_of_us: int | None
+    superseded_by: int | None
 
 
 def values_of(session: Session, type_id: int, segments: Sequence[str], part: Part) -> Page[ValueRow]:
@@ -43,6 +49,7 @@ def values_of(session: Session, type_id: int, segments: Sequence[str], part: Par
             Standing.expected_value,
             Standing.value_currency,
             _SINCE.where(ValueScore.entity_id == Standing.entity_id).scalar_subquery(),
+            superseded_by(Standing.entity_id),
         )
         .join(first, first.c.entity_id == Standing.entity_id)
         .join(Entity, Entity.id == Standing.entity_id)

@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from fivefold.store.tables.accounts import HASH_CHARACTERS, Base
+from fivefold.store.tables.accounts import HASH_CHARACTERS, NAME_CHARACTERS, Base
 from fivefold.store.tables.entities import BIG
 
 _ENTITY = "entities.id"
@@ -285,6 +285,8 @@ class Marking(Base):
         from_us: from when they are due; a list may hold from a later day on.
         begun_us: when the change was made.
         reached_id: entities up to here are marked.
+        model: where another version of the value model serves, its name: only those are due whose value is of another
+            one; else None, as `model_version`.
     """
 
     __tablename__ = "markings"
@@ -296,6 +298,25 @@ class Marking(Base):
     from_us: Mapped[int] = mapped_column(BigInteger)
     begun_us: Mapped[int] = mapped_column(BigInteger)
     reached_id: Mapped[int] = mapped_column(BIG)
+    model: Mapped[str | None] = mapped_column(String(NAME_CHARACTERS))
+    model_version: Mapped[int | None] = mapped_column(Integer)
+
+
+class Champion(Base):
+    """The version of the value model that serves, as the platform knows it: one row. See `store.levels.champions`.
+
+    Attributes:
+        id: 1.
+        since_us: when it was promoted here, or a worker saw it first.
+    """
+
+    __tablename__ = "champions"
+    __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    model: Mapped[str] = mapped_column(String(NAME_CHARACTERS))
+    model_version: Mapped[int] = mapped_column(Integer)
+    since_us: Mapped[int] = mapped_column(BigInteger)
 
 
 class OverrideRow(Base):

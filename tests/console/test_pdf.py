@@ -43,6 +43,7 @@ CUSTOMER = CustomerExport(
         horizon_days=90,
         model="fivefold-value",
         model_version=1,
+        superseded_by=None,
         as_of_us=AT,
     ),
     attributes={"products": ["current-account", "savings"], "last_review": "2026-08-24T00:00:00.000000"},

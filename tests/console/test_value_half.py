@@ -82,6 +82,7 @@ def explained(model: ValueModel) -> ValueView:
         as_of_us=NOW,
         model="fivefold-value",
         model_version=3,
+        superseded_by=None,
         horizon_days=90,
         breakdown=parts,
         unexplained="",

@@ -16,6 +16,7 @@ from fivefold.models.registry import Registry
 from fivefold.store.accounts import tokens as accounts
 from fivefold.store.accounts.members import count_other_organisations
 from fivefold.store.accounts.organisation import lock_organisation, where_two_people_promote
+from fivefold.store.levels.champions import begin_champion
 from fivefold.store.sql.database import reading, writing
 from fivefold.usecases.accounts.organisations import DEFAULT_ORGANISATION
 from fivefold.usecases.changes.contents import ModelPromoted
@@ -241,7 +242,10 @@ def _recorded(engine: Engine, registry: Registry, planned: Promotion, actor: str
 def _record(
     session: Session, registry: Registry, planned: Promotion, at_machine: str, approver: Actor | None = None
 ) -> None:
-    """Record it in the log of every organisation; *approver* in the log of their own, where the proposal is."""
+    """Record it in the log of every organisation; *approver* in the log of their own, where the proposal is.
+
+    Whoever reads a value of another version is told so from then on; workers that loaded this one mark them due.
+    """
     details = {
         "model": registry.name,
         "version": planned.version,
@@ -249,6 +253,7 @@ def _record(
         "forced": planned.forced,
         "content_hash": _content_hash(registry, planned.version),
     }
+    begin_champion(session, registry.name, planned.version, now_microseconds())
     organisations = accounts.every_organisation(session)
     if not organisations:
         organisations = [accounts.organisation_named(session, DEFAULT_ORGANISATION, now_microseconds()).id]

@@ -25,6 +25,7 @@ from fivefold.risk.facts.portfolio import ENTITY
 from fivefold.risk.facts.value_inputs import value_frame
 from fivefold.store.ingest.entities import entity_named
 from fivefold.store.levels import bulk_reads as loading
+from fivefold.store.levels.value_scores import superseded_by
 from fivefold.store.tables.entities import ValueScore
 from fivefold.usecases.levels.portfolio import entity_text, read_transactions
 from fivefold.usecases.shared.context import Context
@@ -172,6 +173,7 @@ class ValueView:
         score: from 1 to 5; None where there was no value, as `segment` and `expected_value`.
         expected_value: over `horizon_days`, in `currency`.
         as_of_us: the moment.
+        superseded_by: the version that serves, where another one said so: it is yet to say its own; else None.
         horizon_days: of the model; None where that model does not serve now.
         breakdown: base and points by indicator, whose total is the score; None where it cannot be explained.
         unexplained: why there is no breakdown; empty where there is one, or no score.
@@ -185,6 +187,7 @@ class ValueView:
     as_of_us: int
     model: str
     model_version: int
+    superseded_by: int | None
     horizon_days: int | None
     breakdown: Breakdown | None
     unexplained: str
@@ -209,9 +212,10 @@ def read_value(
     with context.reading() as session:
         entity = entity_named(session, context.organisation_id, type_name, external_id)
         latest = select(ValueScore).where(ValueScore.entity_id == entity.id).order_by(ValueScore.as_of_us.desc())
-        row = session.scalar(latest.limit(1))
-        if row is None:
+        found = session.execute(latest.add_columns(superseded_by(entity.id)).limit(1)).one_or_none()
+        if found is None:
             return None
+        row, superseded = found
         serves = valuer is not None and (valuer.name, valuer.version) == (row.model, row.model_version)
         explained, why = None, ""
         if row.score is not None and valuer is not None and serves:
@@ -229,6 +233,7 @@ def read_value(
             as_of_us=row.as_of_us,
             model=row.model,
             model_version=row.model_version,
+            superseded_by=superseded,
             horizon_days=valuer.model.horizon_days if valuer is not None and serves else None,
             breakdown=None if explained is None else explained[0],
             unexplained=why,

@@ -15,17 +15,13 @@ from sqlalchemy import Engine
 from fivefold.domain.clock import now_microseconds
 from fivefold.domain.errors import FivefoldError, StoreError
 from fivefold.domain.settings import Settings
-from fivefold.store.ingest.entities import subjects
-from fivefold.store.levels import assessment_queue as due
-from fivefold.store.levels.assessment_queue import BULK, Reason
-from fivefold.store.levels.value_scores import scored_by_other_version
-from fivefold.store.sql.database import reading, writing
+from fivefold.store.levels import markings
+from fivefold.store.levels.champions import begin_champion, next_marking
+from fivefold.store.sql.database import writing
 from fivefold.usecases.levels.value_scores import EntityScorer
 
 log = structlog.get_logger("fivefold.worker")
 
-AT_ONCE = 5_000
-"""Entities that are marked in one transaction."""
 LONGEST_PAUSE_SECONDS = 60.0
 UNEXPECTED_ERRORS = (Exception, PanicException)
 """Polars has an error that is no subclass of Exception: uncaught, it would end a thread unseen."""
@@ -128,7 +124,7 @@ class ChampionWatcher:
         self._settings = settings
         self._lock = Lock()
         self._valuer: EntityScorer | None = None
-        self._marked: int | None = None
+        self._begun: int | None = None
 
     @property
     def valuer(self) -> EntityScorer | None:
@@ -137,20 +133,38 @@ class ChampionWatcher:
             return self._valuer
 
     def look(self) -> bool:
-        """Load a new champion, if there is one; then every entity that it may score otherwise becomes due.
+        """Load a new champion, if there is one, and make everybody due, part by part, whom it may score otherwise.
 
-        It is loaded before they are marked, so that no entity is assessed by the one before it. Where marking fails,
-        the next poll does it.
+        Each call does one step, and tells whether there may be another. A champion is loaded before anybody is marked
+        for it, so that no entity is assessed by the one before it. Each worker begins the marking anew when it first
+        sees a version: until then it may have assessed by the one before it whom another worker had marked. Where a
+        step fails, the next call does it.
 
         Raises:
             StoreError: the database is out of reach.
         """
+        if self._mark_next():
+            return True
         self.load()
         champion = self.valuer
-        if champion is None or champion.version == self._marked:
+        if champion is None or champion.version == self._begun:
             return False
-        mark_scored_by_other_version(self._engine, champion.name, champion.version, self._clock())
-        self._marked = champion.version
+        with writing(self._engine) as session:
+            begin_champion(session, champion.name, champion.version, self._clock())
+        self._begun = champion.version
+        return True
+
+    def _mark_next(self) -> bool:
+        """Mark the next entities for the champion that is loaded; False where none are left, or it is not begun."""
+        champion = self.valuer
+        if champion is None or champion.version != self._begun:
+            return False
+        with writing(self._engine) as session:
+            marking = next_marking(session, champion.name, champion.version)
+            if marking is None:
+                return False
+            markings.mark_part(session, marking, self._clock())
+        sleep(markings.PAUSE_SECONDS)
         return True
 
     def load(self) -> None:
@@ -172,19 +186,3 @@ class ChampionWatcher:
         with self._lock:
             self._valuer = loaded
         log.info("value model", name=loaded.name, version=loaded.version)
-
-
-def mark_scored_by_other_version(engine: Engine, model: str, version: int, now_us: int) -> int:
-    """Make entities due whose latest value is from another version of the model, or missing; count them.
-
-    They are marked some thousand at a time, so that no other writer waits until all of them are.
-    """
-    with reading(engine) as session:
-        others = sorted(scored_by_other_version(session, model, version))
-    count = 0
-    for begin in range(0, len(others), AT_ONCE):
-        with writing(engine) as session:
-            entities = subjects(session, others[begin : begin + AT_ONCE])
-            due.mark(session, entities, Reason.VALUE, now_us, BULK)
-        count += len(entities)
-    return count

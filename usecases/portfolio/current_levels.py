@@ -66,6 +66,7 @@ class CurrentLevel:
         value_score: from 1 to 5; None where the value model knows no value, as are the three after it.
         segment: of the value score.
         expected_value: in `currency`.
+        superseded_by: the version of the value model that serves, where another one gave the value; else None.
         since_us: when the level was reached; None where there was never one.
         assessed_us: when it was computed last.
         due_us: when it is to be computed again; None where nothing is to come.
@@ -84,6 +85,7 @@ class CurrentLevel:
     segment: str | None
     expected_value: float | None
     currency: str | None
+    superseded_by: int | None
     since_us: Annotated[Moment | None, shown_as("since")]
     assessed_us: Annotated[Moment, shown_as("assessed_at")]
     due_us: Annotated[Moment | None, shown_as("due_at")]
@@ -142,6 +144,7 @@ def _shown(row: CurrentLevelRow, names: Sequence[str | None]) -> CurrentLevel:
         segment=standing.segment,
         expected_value=standing.expected_value,
         currency=None if standing.value_score is None else standing.value_currency,
+        superseded_by=row.superseded_by,
         since_us=standing.level_since_us if standing.level_since_us > 0 else None,
         assessed_us=standing.assessed_us,
         due_us=row.due_us,

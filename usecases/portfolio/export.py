@@ -21,7 +21,7 @@ MOST_ROWS = Part(100)
 
 @dataclass(frozen=True, kw_only=True)
 class ExportedValue:
-    """What a customer is worth, over so many days."""
+    """What a customer is worth, over so many days; `superseded_by`: the version that serves, where it is another."""
 
     score: float | None
     segment: str | None
@@ -30,6 +30,7 @@ class ExportedValue:
     horizon_days: int | None
     model: str
     model_version: int
+    superseded_by: int | None
     as_of_us: Annotated[Moment, shown_as("as_of")]
 
 
@@ -121,5 +122,6 @@ def _value(of: tuple[Context, str, str], valuer: EntityScorer | None) -> Exporte
         horizon_days=value.horizon_days,
         model=value.model,
         model_version=value.model_version,
+        superseded_by=value.superseded_by,
         as_of_us=value.as_of_us,
     )

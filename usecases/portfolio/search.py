@@ -48,7 +48,8 @@ class EntityFound:
     """An entity that was found, and where it stands.
 
     `found_in`: identifier, name or other; null where no word was looked for. `name`: what its text fields say whose own
-    names say that they hold names. What comes after is null where it was never assessed, or has none.
+    names say that they hold names. What comes after is null where it was never assessed, or has none. `superseded_by`:
+    the version of the value model that serves, where another one gave the value.
     """
 
     external_id: str
@@ -61,6 +62,7 @@ class EntityFound:
     segment: str | None
     expected_value: float | None
     currency: str | None
+    superseded_by: int | None
     since_us: Annotated[Moment | None, shown_as("since")]
     assessment: str | None
 
@@ -151,6 +153,7 @@ def _shown(row: FoundRow, names: Sequence[str | None], name: str, wanted: Wanted
         segment=standing.segment,
         expected_value=standing.expected_value,
         currency=None if standing.value_score is None else standing.value_currency,
+        superseded_by=row.superseded_by,
         since_us=standing.level_since_us if standing.level_since_us > 0 else None,
         assessment=f"{standing.entity_id}.{standing.number}",
     )

@@ -76,6 +76,7 @@ class CustomerValue:
         score: from 1 to 5.
         expected_value: in `currency`, over the horizon of the model.
         as_of_us: the day, at midnight UTC, since which the value model says so.
+        superseded_by: the version of the model that serves, where another one said so: it is yet to say its own.
     """
 
     external_id: str
@@ -84,6 +85,7 @@ class CustomerValue:
     expected_value: float | None
     currency: str | None
     as_of_us: Annotated[Moment | None, shown_as("as_of")]
+    superseded_by: int | None
 
 
 def value_by_segment(context: Context, type_name: str) -> PortfolioValue:
@@ -129,7 +131,8 @@ def search_values(context: Context, type_name: str, text: str, part: Part = WHOL
     """
     with context.reading() as session:
         found = entities_found(session, _wanted(session, context, type_name, text), part)
-        since = since_when(session, [row.entity.id for row in found if row.standing is not None])
+        assessed = [row.entity.id for row in found if row.standing is not None]
+        since = since_when(session, assessed)
         return found.map(lambda row: _found(row, since.get(row.entity.id)))
 
 
@@ -159,9 +162,9 @@ def _wanted(session: Session, context: Context, type_name: str, text: str) -> Wa
 def _found(row: FoundRow, as_of_us: int | None) -> CustomerValue:
     name, standing = row.entity.external_id, row.standing
     if standing is None or standing.value_score is None:
-        return _shown(ValueRow(name, None, None, None, None, None))
+        return _shown(ValueRow(name, None, None, None, None, None, row.superseded_by))
     value = (standing.value_score, standing.segment, standing.expected_value, standing.value_currency)
-    return _shown(ValueRow(name, *value, as_of_us))
+    return _shown(ValueRow(name, *value, as_of_us, row.superseded_by))
 
 
 def _shown(row: ValueRow) -> CustomerValue:

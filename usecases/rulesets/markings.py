@@ -1,16 +1,12 @@
 """Changes that reach everybody of a type, such as another version of a list: workers mark the rest of them due."""
 
 from time import sleep
-from typing import Final
 
 from sqlalchemy import Engine
 
 from fivefold.domain.clock import resolve_now
 from fivefold.store.levels import markings
 from fivefold.store.sql.database import reading, writing
-
-PAUSE_SECONDS: Final = 0.02
-"""Behind each part: on SQLite who waits for the one writer's lock asks for it again only now and then."""
 
 
 def advance_markings(engine: Engine, now_us: int | None = None) -> int:
@@ -28,7 +24,7 @@ def _advance(engine: Engine, number: int, now_us: int) -> int:
     with writing(engine) as session:
         marking = markings.lock_marking(session, number)
         marked = 0 if marking is None else markings.mark_part(session, marking, now_us)
-    sleep(PAUSE_SECONDS)
+    sleep(markings.PAUSE_SECONDS)
     return marked
 
 

@@ -49,6 +49,7 @@ class ValueOfEntity(ResponseModel):
 
     `score`, `segment` and `expected_value`: null where there is no value any more. `breakdown`: null where the score
     cannot be explained, for the reason in `unexplained`. `horizon_days`: null where that model does not serve now.
+    `superseded_by`: the version that serves, where another one said so and it is yet to say its own.
     """
 
     type: str
@@ -61,6 +62,7 @@ class ValueOfEntity(ResponseModel):
     horizon_days: int | None
     model: str
     model_version: int
+    superseded_by: int | None
     breakdown: BreakdownOfValue | None
     unexplained: str
 

@@ -1,0 +1,355 @@
+"""Another version of the value model: who is due by it, and what is said of a value until it has said its own.
+
+Stories on both databases: it is read before it is marked and after, two versions follow each other, workers end midway.
+"""
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, select, update
+from sqlalchemy.orm import Session
+
+from fivefold.domain.errors import FingerprintMismatchError, StoreError
+from fivefold.domain.money import RateTable, ecb_rates
+from fivefold.domain.settings import Settings
+from fivefold.models import registry
+from fivefold.models.value_model import ValueModel
+from fivefold.store.levels import markings
+from fivefold.store.levels.assessment_queue import Reason
+from fivefold.store.levels.champions import begin_champion
+from fivefold.store.levels.queue_depth import queue_depth
+from fivefold.store.tables.entities import ValueScore
+from fivefold.store.tables.levels import Champion, DueMark, Marking
+from fivefold.usecases.levels import worker_loop
+from fivefold.usecases.levels.read import Freshness, read_level, read_level_of_profile
+from fivefold.usecases.levels.value_scores import EntityScorer, read_value
+from fivefold.usecases.levels.worker_loop import ChampionWatcher
+from fivefold.usecases.portfolio.current_levels import list_current_levels
+from fivefold.usecases.portfolio.export import export_customer
+from fivefold.usecases.portfolio.search import Search, search_entities
+from fivefold.usecases.portfolio.values import list_values, read_value_alone, search_values
+from fivefold.usecases.rulesets.markings import advance_markings, has_open_markings
+from tests.models.making import value_model
+from tests.usecases import banks
+from tests.usecases.banks import Bank
+
+pytestmark = pytest.mark.postgresql
+
+MODEL = "fivefold-value"
+NAMES = ("a", "b", "c", "d")
+WHOLE = {"user_balance": 500.0, "user_created": "2025-01-01", "user_category": "WEB"}
+
+
+class Shelf:
+    """A registry: its champion, and the model that each version is."""
+
+    number: int | None = None
+    model: Any = None
+    broken: tuple[int, ...] = ()
+
+    def __init__(self, *_: Any) -> None:
+        """Be like any other."""
+
+    def champion(self) -> Any:
+        return None if Shelf.number is None else SimpleNamespace(number=Shelf.number)
+
+    def load(self, number: int) -> Any:
+        if number in Shelf.broken:
+            raise FingerprintMismatchError("other indicators")
+        return Shelf.model
+
+
+@pytest.fixture(scope="module")
+def model() -> ValueModel:
+    made = value_model()
+    rates = ecb_rates("EUR", date(2024, 1, 1))
+    return replace(made, rates=RateTable("EUR", made.rates.as_known_on, rates.rates, "tests"))
+
+
+@pytest.fixture
+def bank(engine: Engine, model: ValueModel, monkeypatch: pytest.MonkeyPatch) -> Bank:
+    """Four customers whom version 1 valued, one who never moved money; two are marked at a time."""
+    monkeypatch.setattr(markings, "PART", 2)
+    made = Bank(engine)
+    made.valuer = EntityScorer(model, MODEL, 1)
+    made.activate(banks.document({"country": banks.COUNTRY}))
+    for number, name in enumerate(NAMES):
+        made.put(name, country="NO")
+        made.pay(number, name, **WHOLE)
+    made.put("still", country="NO")
+    made.settle()
+    with Session(engine) as session, session.begin():
+        begin_champion(session, MODEL, 1, made.now)
+    made.wait(1 / 1440)
+    return made
+
+
+@pytest.fixture
+def shelf(model: ValueModel, monkeypatch: pytest.MonkeyPatch) -> type[Shelf]:
+    monkeypatch.setattr(registry, "Registry", Shelf)
+    monkeypatch.setattr(Shelf, "number", 1)
+    monkeypatch.setattr(Shelf, "model", model)
+    monkeypatch.setattr(Shelf, "broken", ())
+    return Shelf
+
+
+def worker(bank: Bank, folder: Path) -> ChampionWatcher:
+    """What a worker that has just been started looks at the registry with."""
+    settings = Settings(folder)
+    settings.registry.touch()
+    return ChampionWatcher(bank.engine, settings, lambda: bank.now)
+
+
+def swap(bank: Bank, version: int) -> None:
+    """Note that a version serves, as a promotion does."""
+    with Session(bank.engine) as session, session.begin():
+        begin_champion(session, MODEL, version, bank.now)
+
+
+def marked(bank: Bank) -> set[str]:
+    """Tell who has a mark by which they are due."""
+    return {name for name in (*NAMES, "still") if (bank.mark_of(name).due_us or bank.now + 1) <= bank.now}
+
+
+def refreshing(bank: Bank) -> set[str]:
+    of = (bank.context, "customer")
+    return {name for name in (*NAMES, "still") if read_level(*of, name, Freshness.STORED).refreshing}
+
+
+def due_in_list(bank: Bank) -> set[str]:
+    found = list_current_levels(bank.context, "customer")
+    return {line.external_id for line in found if line.due_us is not None and line.due_us <= bank.now}
+
+
+def superseded(bank: Bank, name: str) -> set[int | None]:
+    """Read one customer's value in every way that there is; all say the same of which version serves instead."""
+    of = (bank.context, "customer")
+    value, alone = (read(*of, name, valuer=bank.valuer) for read in (read_value, read_value_alone))
+    exported = export_customer(*of, name, by="ana", form="json").value
+    assert value is not None
+    assert alone is not None
+    assert exported is not None
+    lists: list[Any] = [
+        *list_current_levels(*of),
+        *list_values(*of),
+        *search_values(*of, name),
+        *search_entities(*of, Search(text=name)),
+    ]
+    found = {line.superseded_by for line in lists if line.external_id == name}
+    return {value.superseded_by, alone.superseded_by, exported.superseded_by, *found}
+
+
+def versions(bank: Bank) -> dict[str, int]:
+    """Give which version gave each one's latest value."""
+    with Session(bank.engine) as session:
+        rows = session.scalars(select(ValueScore).order_by(ValueScore.as_of_us))
+        latest = {row.entity_id: row.model_version for row in rows}
+    return {name: latest[bank.id_of(name)] for name in NAMES}
+
+
+def test_before_it_is_marked_everybody_is_due_and_each_value_says_by_whom_it_is_not(bank: Bank) -> None:
+    assert {each for name in NAMES for each in superseded(bank, name)} == {None}
+    assert not refreshing(bank)
+    swap(bank, 2)
+    assert {each for name in NAMES for each in superseded(bank, name)} == {2}
+    assert refreshing(bank) == set(NAMES), "nobody has valued the one who never moved money"
+    assert due_in_list(bank) == set(NAMES)
+    assert not marked(bank), "workers do that"
+    with Session(bank.engine) as session:
+        assert queue_depth(session, bank.of, bank.now).due == 4
+
+
+def test_a_worker_marks_them_part_by_part_and_then_values_them(bank: Bank, shelf: type[Shelf], tmp_path: Path) -> None:
+    swap(bank, 2)
+    shelf.number = 2
+    champion = worker(bank, tmp_path)
+    assert champion.look()
+    assert not marked(bank), "it has loaded it, and begins"
+    assert champion.look()
+    assert marked(bank) == {"a", "b"}
+    assert refreshing(bank) == set(NAMES)
+    bank.valuer = champion.valuer
+    assert bank.settle() == 2
+    assert versions(bank) == {"a": 2, "b": 2, "c": 1, "d": 1}
+    assert [superseded(bank, name) for name in NAMES] == [{None}, {None}, {2}, {2}]
+    assert refreshing(bank) == due_in_list(bank) == {"c", "d"}
+    while champion.look():
+        pass
+    assert bank.settle() == 2
+    assert set(versions(bank).values()) == {2}
+    assert not refreshing(bank)
+    assert not champion.look()
+    with Session(bank.engine) as session:
+        assert not session.scalars(select(Marking)).all()
+
+
+def test_a_person_who_looks_before_the_mark_arrives_sees_the_new_value(bank: Bank, model: ValueModel) -> None:
+    swap(bank, 2)
+    new = EntityScorer(model, MODEL, 2)
+    viewed = read_level_of_profile(bank.context, "customer", "d", valuer=new)
+    assert not viewed.refreshing
+    assert superseded(bank, "d") == {None}
+    assert refreshing(bank) == {"a", "b", "c"}
+
+
+def test_of_two_in_a_row_the_last_one_counts(bank: Bank, shelf: type[Shelf], tmp_path: Path) -> None:
+    """The marking of the first ends where it is, and whom it valued is due by the second."""
+    champion = worker(bank, tmp_path)
+    shelf.number = 2
+    assert champion.look()
+    assert champion.look()
+    bank.valuer = champion.valuer
+    bank.settle()
+    swap(bank, 3)
+    assert {each for name in NAMES for each in superseded(bank, name)} == {3}
+    assert refreshing(bank) == set(NAMES)
+    shelf.number = 3
+    while champion.look():
+        pass
+    bank.valuer = champion.valuer
+    bank.wait(1 / 1440)
+    assert bank.settle() == 4
+    assert set(versions(bank).values()) == {3}
+    assert not refreshing(bank)
+
+
+def test_one_that_comes_back_has_nobody_to_value_whom_it_valued_last(bank: Bank) -> None:
+    swap(bank, 2)
+    swap(bank, 1)
+    assert not refreshing(bank)
+    assert {each for name in NAMES for each in superseded(bank, name)} == {None}
+    with Session(bank.engine) as session:
+        assert not session.scalars(select(Marking)).all()
+
+
+def test_where_a_worker_ends_midway_the_next_marks_the_rest(
+    bank: Bank, shelf: type[Shelf], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.number = 2
+    first = worker(bank, tmp_path)
+    first.look()
+    first.look()
+    with monkeypatch.context() as patched:
+        patched.setattr(worker_loop.markings, "mark_part", dies)
+        with pytest.raises(StoreError):
+            first.look()
+    assert marked(bank) == {"a", "b"}
+    assert refreshing(bank) == set(NAMES)
+    second = worker(bank, tmp_path)
+    while second.look():
+        pass
+    assert marked(bank) == set(NAMES)
+    bank.valuer = second.valuer
+    assert bank.settle() == 4
+    assert not refreshing(bank)
+
+
+def dies(*_: object) -> int:
+    raise StoreError("out of reach")
+
+
+def test_whom_an_older_worker_valued_meanwhile_it_marks_once_it_sees_the_new_one(
+    bank: Bank, shelf: type[Shelf], tmp_path: Path
+) -> None:
+    """Two workers: the one that sees it first marks, the other one assesses by what it had."""
+    older = worker(bank, tmp_path)
+    assert older.look()
+    assert not older.look()
+    shelf.number = 2
+    newer = worker(bank, tmp_path)
+    while newer.look():
+        pass
+    assert older.valuer is not None
+    bank.valuer = older.valuer
+    assert bank.settle() == 4
+    assert set(versions(bank).values()) == {1}
+    assert superseded(bank, "a") == {2}, "who reads it is told all the same"
+    while older.look():
+        pass
+    assert marked(bank) == set(NAMES)
+
+
+def test_a_worker_that_cannot_load_it_marks_nobody_and_everybody_stays_due(
+    bank: Bank, shelf: type[Shelf], tmp_path: Path
+) -> None:
+    champion = worker(bank, tmp_path)
+    champion.look()
+    swap(bank, 2)
+    shelf.number, shelf.broken = 2, (2,)
+    assert not champion.look()
+    assert not marked(bank)
+    assert refreshing(bank) == set(NAMES)
+    assert advance_markings(bank.engine, bank.now) == 0, "only those who loaded it mark for it"
+    assert not has_open_markings(bank.engine), "so a worker that does all there is to do ends"
+
+
+def test_where_beginning_fails_the_next_look_begins(
+    bank: Bank, shelf: type[Shelf], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even where the version after that one cannot be loaded."""
+    shelf.number = 2
+    champion = worker(bank, tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(worker_loop, "begin_champion", dies)
+        for _ in range(2):
+            with pytest.raises(StoreError, match="out of reach"):
+                champion.look()
+    assert not refreshing(bank)
+    shelf.number, shelf.broken = 3, (3,)
+    while champion.look():
+        pass
+    assert marked(bank) == set(NAMES)
+
+
+def test_at_another_start_nobody_is_due_whom_the_same_version_looked_at(
+    bank: Bank, shelf: type[Shelf], tmp_path: Path
+) -> None:
+    for _ in range(2):
+        champion = worker(bank, tmp_path)
+        while champion.look():
+            pass
+        assert not marked(bank)
+    with Session(bank.engine) as session:
+        (row,) = session.scalars(select(Champion))
+        assert (row.model, row.model_version) == (MODEL, 1)
+        assert row.since_us < bank.now, "it served before"
+
+
+def test_who_owns_what_has_transactions_is_due_without_any_value(bank: Bank) -> None:
+    bank.valuer = None
+    bank.add_type("account", {}, {"operation": "text"})
+    bank.put("owner", country="NO")
+    bank.put("account", ("customer", "owner"), "account")
+    bank.pay(17, "account", "account")
+    bank.settle()
+    swap(bank, 2)
+    assert read_level(bank.context, "customer", "owner", Freshness.STORED).refreshing
+
+
+def test_one_of_another_name_and_the_same_number_is_another_one(bank: Bank) -> None:
+    with Session(bank.engine) as session, session.begin():
+        begin_champion(session, "another", 1, bank.now)
+    assert refreshing(bank) == set(NAMES)
+    assert superseded(bank, "a") == {1}
+
+
+def test_who_is_due_for_something_else_is_counted_once_and_the_reasons_are_both(
+    bank: Bank, shelf: type[Shelf], tmp_path: Path
+) -> None:
+    bank.mark("c", Reason.TAG)
+    with Session(bank.engine) as session, session.begin():
+        session.execute(update(DueMark).where(DueMark.entity_id == bank.id_of("d")).values(quarantined=True))
+    swap(bank, 2)
+    with Session(bank.engine) as session:
+        depth = queue_depth(session, bank.of, bank.now)
+    assert depth.due == 4
+    shelf.number = 2
+    champion = worker(bank, tmp_path)
+    while champion.look():
+        pass
+    assert bank.mark_of("c").reasons & (Reason.TAG | Reason.VALUE) == Reason.TAG | Reason.VALUE
+    assert not bank.mark_of("d").quarantined, "another version is news"
