@@ -167,6 +167,7 @@ def test_a_line_says_where_an_entity_stands(context: Context) -> None:
             segment="top",
             expected_value=0.1,
             currency="EUR",
+            superseded_by=None,
             since_us=10,
             assessed_us=9,
             due_us=3,

@@ -88,6 +88,7 @@ def test_a_customer_is_shown_with_the_value_and_its_day(bank: Bank) -> None:
         "expected_value": 900.25,
         "currency": "EUR",
         "as_of_us": AT_US - 12_345,
+        "superseded_by": None,
     }
     value = read_value_alone(bank.context, "customer", "b-3")
     assert value is not None
