@@ -1,8 +1,8 @@
-"""Which version of the value model serves, as the platform knows it, and whom another one has to value anew.
+"""Which version of the value model serves, as the platform knows it, and which entities it has to value anew.
 
 The registry says what serves, and each process asks it for itself; a level is asked of a database that does not know
-it. So a promotion on this machine, or the first worker that sees one of another, writes it down, and from then on
-whoever reads a value of another version is told. Nothing here begins or ends a transaction.
+it. So a promotion on this machine, or the first worker that sees one of another, writes it down, and from then on each
+value that another version gave names this one. Nothing here begins or ends a transaction.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ _INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.
 
 
 def begin_champion(session: Session, model: str, version: int, now_us: int) -> None:
-    """Note that a version serves, and begin to mark those due, in all organisations, whom another one valued.
+    """Note that a version serves, and begin to mark due, in all organisations, the entities that another one valued.
 
     Nobody is marked here. A marking of the version before it ends, however far it was: one of a type is open at most.
     """

@@ -244,7 +244,7 @@ def _record(
 ) -> None:
     """Record it in the log of every organisation; *approver* in the log of their own, where the proposal is.
 
-    Whoever reads a value of another version is told so from then on; workers that loaded this one mark them due.
+    From then on each value that another version gave names this one; workers that loaded it mark those entities due.
     """
     details = {
         "model": registry.name,

@@ -133,9 +133,9 @@ class ChampionWatcher:
             return self._valuer
 
     def look(self) -> bool:
-        """Load a new champion, if there is one, and make everybody due, part by part, whom it may score otherwise.
+        """Load a new champion, if there is one, and make those due, part by part, whom it may score otherwise.
 
-        Each call does one step, and tells whether there may be another. A champion is loaded before anybody is marked
+        Each call does one step, and tells whether there may be another. A champion is loaded before the first is marked
         for it, so that no entity is assessed by the one before it. Each worker begins the marking anew when it first
         sees a version: until then it may have assessed by the one before it whom another worker had marked. Where a
         step fails, the next call does it.
