@@ -158,5 +158,5 @@ def _tests(path: Path, condition: Any) -> Iterator[tuple[Path, Operators]]:
 
 def word_at(path: Path, rule_input: LanguageModel) -> Path:
     """Point at the word that names an input, as `field` in {field: country}."""
-    word = word_of(rule_input, (*POLICY_INPUTS, "linked"))
+    word = word_of(rule_input, POLICY_INPUTS)
     return path if word is None or hasattr(rule_input, "pattern") else (*path, word)

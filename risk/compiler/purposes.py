@@ -333,7 +333,7 @@ def _names(definition: Ruleset | Policy) -> Iterator[Diagnostic]:
     there: list[tuple[str, Iterable[str], Mapping[str, Any] | tuple[str, ...]]] = [
         ("fields", purposes.fields, definition.fields),
         ("transaction_fields", purposes.transaction_fields, definition.transaction_fields),
-        ("links", purposes.links, getattr(definition, "links", {})),
+        ("links", purposes.links, definition.links),
     ]
     if isinstance(purposes, PolicyPurposes) and isinstance(definition, Policy):
         there.append(("actions", purposes.actions, definition.actions))

@@ -214,7 +214,7 @@ def vocabulary(definition: Ruleset | Policy) -> Vocabulary:
         {**definition.case_fields, **CASE_FIELDS},
         definition.levels,
         definition.calculate,
-        getattr(definition, "links", {}),
+        definition.links,
         definition.reference,
     )
 

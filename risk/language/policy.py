@@ -42,6 +42,7 @@ from fivefold.risk.language.fields import Definition, LevelNames
 from fivefold.risk.language.operators import Operators, compared_with
 from fivefold.risk.language.purposes import PolicyPurposes
 from fivefold.risk.language.reading import read_text
+from fivefold.risk.language.ruleset import MOST_LINK_TYPES, LinkType
 
 STATUSES = ("assessed", "failed", "unclassified", "undetermined", "not applicable", "no ruleset")
 """What can have become of an entity's latest assessment."""
@@ -82,7 +83,7 @@ class PolicyRatio(Ratio):
 
 
 POLICY_INPUTS: dict[str, type[LanguageModel]] = {
-    **{word: form for word, form in PLAIN_INPUTS.items() if word != "linked"},  # whose links rulesets alone declare
+    **PLAIN_INPUTS,
     "ratio": PolicyRatio,
     "level": LevelInput,
     "transaction": TransactionInput,
@@ -182,7 +183,7 @@ if TYPE_CHECKING:
     PolicyOperand: TypeAlias = Any
     PolicyCalculation: TypeAlias = Any
 else:
-    PolicyOperand = operand_of({word: POLICY_INPUTS[word] for word in _NUMERIC}, _OPERATIONS)
+    PolicyOperand = operand_of({word: POLICY_INPUTS[word] for word in (*_NUMERIC, "linked")}, _OPERATIONS)
     for _form in (*_OPERATIONS.values(), PolicyOf):
         _form.model_rebuild(_types_namespace={"PolicyOperand": PolicyOperand})
     PolicyCalculation = calculation_of({**_OPERATIONS, "of": PolicyOf}, "Policy")
@@ -270,6 +271,8 @@ class Policy(Definition):
         fields: of the entity, typed; conditions may name these alone.
         transaction_fields: what transactions have beside the fields that all have.
         case_fields: what cases and alerts have beside the fields that all have.
+        links: the types of links between entities that inputs may follow; of those linked no level and no pending
+            transaction is asked for.
         reference: the name of the reference portfolio, a list, in which peers are looked up.
         levels: names, lowest first.
         calculate: named numbers, made of what is known of the entity, its level and the transaction.
@@ -281,6 +284,7 @@ class Policy(Definition):
 
     word = "policy"
     name: Identifier = Field(alias="policy")
+    links: Annotated[dict[Name, LinkType], Field(default_factory=dict, max_length=MOST_LINK_TYPES)]
     calculate: Annotated[dict[Name, PolicyCalculation], Field(default_factory=dict, max_length=MOST_CALCULATIONS)]
     levels: LevelNames
     purposes: PolicyPurposes = PolicyPurposes()

@@ -31,6 +31,7 @@ from fivefold.store.sql.clocks import ahead_error
 from fivefold.store.tables.entities import ValueScore
 from fivefold.store.tables.levels import Standing
 from fivefold.usecases.levels.content.inputs import types_of
+from fivefold.usecases.levels.groups.links import read_linked
 from fivefold.usecases.levels.portfolio import parts_of, read_parts, transaction_types, transactions_frame
 from fivefold.usecases.levels.records import NEVER_ASSESSED
 from fivefold.usecases.shared.entity_checks import FIELDS
@@ -215,7 +216,8 @@ def load_decision_inputs(
     pending = read_pending_transaction(transaction, declared, (entity.id, entity.external_id), now_us)
     whose = (entity.organisation_id, entity.type_id, [entity.id])
     back = look_back(analysed)
-    read = read_parts(session, *whose, parts, now_us, back=back, rates=rates, lists=bool(analysed.lists))
+    linked = read_linked(session, entity.type_id, [entity.id], [analysed], now_us)
+    read = read_parts(session, *whose, parts, now_us, back=back, rates=rates, lists=bool(analysed.lists), linked=linked)
     portfolio = replace(
         read,
         pending=pending.frame,

@@ -26,6 +26,7 @@ from fivefold.store.tables.events import Policy as PolicyRow
 from fivefold.usecases.decisions.decide import ENGINE, DecisionMade, decision_view, outcome_and_answer
 from fivefold.usecases.levels.content.inputs import read_inputs
 from fivefold.usecases.levels.explain import ValueSeen, visible_value
+from fivefold.usecases.levels.groups.names import with_names
 from fivefold.usecases.levels.replay import Replayed, list_versions_used, replay_assessment
 from fivefold.usecases.shared.context import Context
 
@@ -149,6 +150,7 @@ def view_decision(context: Context, number: int) -> DecisionReasons | None:
             return None
         analysed = analyse_canonical_policy(session.get_one(PolicyRow, decision.policy_id).canonical)
         answer, replay_inputs = json.loads(decision.answer), json.loads(decision.inputs)
+        replay_inputs["inputs"] = with_names(session, analysed, replay_inputs["inputs"])
     outcomes = zip(analysed.policy.rules, answer["rules"], strict=True)
     hidden = OUTCOMES[PolicyOutcome.NOT_HELD]
     rules = tuple(

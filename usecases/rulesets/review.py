@@ -202,13 +202,11 @@ def organisation_findings(document: Ruleset | Policy, context: OrganisationConte
         findings.append(Finding("levels", f"are {', '.join(document.levels)}; those of the organisation are {there}"))
     for part in PARTS:
         findings += _strange_fields(part, getattr(document, part), context)
-    if isinstance(document, Ruleset):
-        findings += _strange_links(document, context)
-    return findings
+    return [*findings, *_strange_links(document, context)]
 
 
-def _strange_links(ruleset: Ruleset, context: OrganisationContext) -> Iterator[Finding]:
-    for name, declared in ruleset.links.items():
+def _strange_links(document: Ruleset | Policy, context: OrganisationContext) -> Iterator[Finding]:
+    for name, declared in document.links.items():
         kind = context.links.get(name)
         if kind is None:
             there = ", ".join(context.links) or "none"

@@ -19,6 +19,7 @@ from fivefold.risk.governance.lint.ruleset import (
     list_diagnostics,
     purpose_sources,
     unused_calculations,
+    unused_links,
 )
 from fivefold.risk.language.documents import Document, Path
 from fivefold.risk.language.expressions import input_key
@@ -47,7 +48,7 @@ def _diagnostics(analysed: AnalysedPolicy, lists: Lists | None, declared: Policy
     policy, fatal = analysed.policy, analysed.diagnostics
     diagnostics = [*fatal, *list_diagnostics(analysed, lists), *_style_diagnostics(policy)]
     diagnostics += purpose_diagnostics(policy, purpose_sources(lists, declared))
-    diagnostics += unused_calculations(analysed)
+    diagnostics += [*unused_calculations(analysed), *unused_links(analysed)]
     if not fatal:
         diagnostics += _reach_diagnostics(policy, lint_scope(analysed, lists))
     return diagnostics

@@ -67,7 +67,7 @@ def style_diagnostics(analysed: AnalysedRuleset) -> Iterator[Diagnostic]:
         yield from _effects(path, rule)
         yield from _decay(path, rule)
         yield from _changeable((*path, "changeable"), rule, analysed)
-    yield from _unused_links(analysed)
+    yield from unused_links(analysed)
     yield from disclosure_diagnostics(analysed)
     if isinstance(ruleset.score, WeightedScore):
         yield from _columns(ruleset.score)
@@ -116,9 +116,10 @@ def _changeable(path: Path, rule: Rule, analysed: AnalysedRuleset) -> Iterator[D
         yield warning(path, "has no effect: of the same input one rule says up and another down")
 
 
-def _unused_links(analysed: AnalysedRuleset) -> Iterator[Diagnostic]:
+def unused_links(analysed: Analysed[Any]) -> Iterator[Diagnostic]:
+    """Find types of links that are declared and followed by no rule."""
     used = {each.linked.by for each in analysed.simple_inputs if isinstance(each, Linked)}
-    for name in analysed.ruleset.links:
+    for name in analysed.definition.links:
         if name not in used:
             yield warning(("links", name), "is followed by no rule")
 

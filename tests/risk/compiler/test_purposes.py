@@ -288,6 +288,7 @@ def test_every_kind_of_input_is_known_or_taken_for_aml() -> None:
         if word in PEER_WORDS:
             written = {word: {"of": {"field": "income"}, "among": "everyone"}}
         written |= {"percentile": {"percentile": 95, "of": "amount"}, "largest": {"n": 3}}.get(word, {})
+        written |= {"linked": {"by": "home", "count": "entities"}} if word == "linked" else {}
         policy = Policy.model_validate(
             {
                 "policy": "made",

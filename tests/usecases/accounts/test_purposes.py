@@ -319,3 +319,52 @@ def test_a_field_does_not_become_aml_in_the_moment_in_which_commerce_begins_to_r
 
     ended = together("postgresql", tmp_path, prepare, begin, tighten)
     assert [isinstance(each, ConflictError) for each in ended].count(True) == 1, ended
+
+
+def linked_text(by: str, test: Data, **more: Any) -> str:
+    """A ruleset for commerce that asks something of those linked."""
+    rule = {"id": "near", "title": "N", "category": "other", "input": {"linked": {"by": by, "any": test}}}
+    whole: Data = {
+        "links": {by: {"kind": "shared"}},
+        "rules": [{**rule, "cases": [{"when": {"equals": True}, "points": 40}]}],
+        "purposes": {"fields": {"income": "both"}, "links": {"household": "both"}},
+    }
+    return ruleset_text(**{**whole, **more})
+
+
+RICH: Data = {"field": "income", "above": 1}
+AGES: Data = {"linked": {"by": "household", "sum": {"field": "age"}}}
+PART: Data = {"when": {"calculation": "part", "above": 1}, "points": 40}
+
+
+def test_commerce_reads_of_those_linked_what_it_may_read_itself_and_by_links_that_it_may_follow(
+    engine: Engine, three: People
+) -> None:
+    links = {"household": "shared", "device": "shared"}
+    purposes = {"links": {"household": "both"}}
+    define_type(Context(engine, three[0]).at(NOW), "customer", {"age": "number"}, purposes=purposes, links=links)
+    follows: Data = {"fields": {"income": "both"}, "links": {"household": "both", "device": "both"}}
+    calculated: Data = {
+        "fields": {"age": "number"},
+        "calculate": {"part": {"unit": "ratio", "divide": [{"value": "score"}, AGES]}},
+        "rules": [{"id": "near", "title": "N", "category": "other", "cases": [PART]}],
+        "purposes": {"fields": {"age": "both"}, "links": {"household": "both"}},
+    }
+    refused = {
+        linked_text("household", {"tag": "vip", "is": "present"}, name="tag"): "ruleset tag → rule near → tag vip",
+        linked_text("household", {"screening": "pep", "is": "present"}, name="pep"): "rule near → screening pep",
+        linked_text("household", {"count": "cases", "above": 0}, name="cases"): "rule near → cases",
+        linked_text("device", RICH, purposes=follows, name="device"): "rule near → link device",
+        linked_text("household", RICH, **calculated, name="age"): "rule near → calculation part → field age",
+    }
+    for text, path in refused.items():
+        name = json.loads(text)["ruleset"]
+        saved = save_draft(Context(engine, three[0]).at(NOW), text)
+        with pytest.raises(InvalidRulesetError, match=path):
+            commit(Context(engine, three[1]).at(NOW), name, saved.revision, WHY)
+    assert not rows_of(engine, RulesetVersion)
+    decides(engine, three, linked_text("household", RICH))
+    with pytest.raises(ConflictError, match=r"good-customers would feed commerce: .* rule near → link household"):
+        say(engine, three, {"links": {"household": "aml"}})
+    with pytest.raises(ConflictError, match=r"good-customers would feed commerce: .* rule near → field income"):
+        say(engine, three, {"fields": {"income": "aml"}})

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 import polars as pl
 from sqlalchemy.orm import Session
 
-from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.compiler.analysis import Analysed
 from fivefold.risk.facts.groups.links import BEGINS, ENDS, FROM, MOST_LINKED, TO, TYPE, Links
 from fivefold.risk.facts.inputs import Needs
 from fivefold.risk.language.expressions import Linked
@@ -37,15 +37,15 @@ class Followed(NamedTuple):
     steps: int
 
 
-def followed_by(rulesets: Iterable[AnalysedRuleset]) -> list[Followed]:
-    """Tell how rulesets follow links, by type; nothing where they follow none."""
+def followed_by(rulesets: Iterable[Analysed[Any]]) -> list[Followed]:
+    """Tell how rulesets, or policies, follow links, by type; nothing where they follow none."""
     found: dict[tuple[str, bool], Followed] = {}
     for analysed in rulesets:
         for each in Needs.of(analysed).everything():
             if not isinstance(each, Linked):
                 continue
             group = each.linked
-            shared = analysed.ruleset.links[group.by].kind == "shared"
+            shared = analysed.definition.links[group.by].kind == "shared"
             before = found.get((group.by, shared), Followed(group.by, shared, False, False, 0))
             found[group.by, shared] = Followed(
                 group.by,
@@ -85,7 +85,7 @@ def read_linked(
     session: Session,
     type_id: int,
     entity_ids: Iterable[int],
-    rulesets: Sequence[AnalysedRuleset],
+    rulesets: Sequence[Analysed[Any]],
     as_of_us: int,
     *,
     earlier: bool = False,
@@ -98,7 +98,7 @@ def read_linked(
         session: to read with.
         type_id: the type of the entities.
         entity_ids: their numbers.
-        rulesets: what follows links.
+        rulesets: what follows links; policies too.
         as_of_us: the moment.
         earlier: earlier moments count too: links of all times are followed.
     """

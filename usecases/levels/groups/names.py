@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from fivefold.risk.compiler.analysis import AnalysedRuleset
+from fivefold.risk.compiler.analysis import Analysed
 from fivefold.risk.facts.inputs import Needs
 from fivefold.risk.facts.portfolio import path_of
 from fivefold.risk.language.expressions import Linked, input_key
@@ -20,14 +20,14 @@ _WHOLE_NAMES = ("name", "full_name")
 _PARTS_OF_NAME = ("first_name", "last_name")
 
 
-def with_names(session: Session, analysed: AnalysedRuleset, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+def with_names(session: Session, analysed: Analysed[Any], inputs: Mapping[str, Any]) -> Mapping[str, Any]:
     """Put names in place of the numbers of those linked; what was erased since keeps its number.
 
     Roles that read the reasons of a level read the entities of its type too, so a name tells them nothing new.
 
     Args:
         session: to read with.
-        analysed: the ruleset that asked.
+        analysed: the ruleset, or the policy, that asked.
         inputs: the values of all inputs by their keys, with whom they were made of, as they were kept.
     """
     keys = (path_of(input_key(each)) for each in Needs.of(analysed).everything() if isinstance(each, Linked))
