@@ -25,6 +25,8 @@ PART: Final = 2_000
 """Entities that are marked in one transaction: who stores a fact about one of them waits for that long."""
 PAUSE_SECONDS: Final = 0.02
 """Behind each part: on SQLite who waits for the one writer's lock asks for it again only now and then."""
+JOINED_US: Final = 10_000_000
+"""So long a marking that has not begun stands for further facts."""
 _INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
@@ -50,6 +52,64 @@ def mark_everybody(session: Session, kind: EntityType, reason: Reason, from_us: 
     count = count_of_type(session, kind.id)  # before it, as others wait for those that are marked
     mark_part(session, marking, now_us)
     return count
+
+
+def mark_everybody_once(session: Session, kind: EntityType, reason: Reason, now_us: int) -> None:
+    """Make everybody of a type due now, all by workers; where that is about to begin anyway, nothing is added.
+
+    For facts that come by the hundred and concern everybody each time. A marking that nobody has begun marks everybody
+    after all that was committed before it begins: it is held so that it does not begin before the caller commits. It is
+    waited for by new facts for `JOINED_US` alone: otherwise facts without a break would keep it from ever beginning.
+    """
+    statement = (
+        select(Marking.id)
+        .where(*_not_begun(kind.id, int(reason)), Marking.from_us <= now_us, Marking.begun_us >= now_us - JOINED_US)
+        .with_for_update(read=True, skip_locked=True)
+        .limit(1)
+    )
+    if session.scalar(statement) is None:
+        session.add(
+            Marking(
+                organisation_id=kind.organisation_id,
+                type_id=kind.id,
+                reasons=int(reason),
+                from_us=now_us,
+                begun_us=now_us,
+                reached_id=0,
+            )
+        )
+        session.flush()
+
+
+def _not_begun(type_id: int, reasons: int) -> tuple[ColumnElement[bool], ...]:
+    return (Marking.type_id == type_id, Marking.reasons == reasons, Marking.reached_id == 0, Marking.model.is_(None))
+
+
+def may_begin(session: Session, marking: Marking) -> bool:
+    """Tell whether a locked marking may go on: it began, or no earlier one that is like it is under way.
+
+    So of a type and a reason one is under way and the others wait for it, and then become one.
+    """
+    earlier = select(Marking.id).where(
+        Marking.type_id == marking.type_id,
+        Marking.reasons == marking.reasons,
+        Marking.model.is_(None),
+        Marking.reached_id > 0,
+    )
+    return marking.reached_id > 0 or session.scalar(earlier.limit(1)) is None
+
+
+def join_waiting(session: Session, marking: Marking, now_us: int) -> None:
+    """Let a locked marking that begins stand for those like it that nobody has begun, and hold by now.
+
+    What they are about was committed before it begins. One that a caller holds is left: what that is about is not.
+    """
+    others = select(Marking).where(
+        *_not_begun(marking.type_id, marking.reasons), Marking.id != marking.id, Marking.from_us <= now_us
+    )
+    for other in session.scalars(others.with_for_update(skip_locked=True)):
+        session.delete(other)
+    session.flush()
 
 
 def mark_part(session: Session, marking: Marking, now_us: int) -> int:

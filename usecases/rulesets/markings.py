@@ -23,7 +23,11 @@ def advance_markings(engine: Engine, now_us: int | None = None) -> int:
 def _advance(engine: Engine, number: int, now_us: int) -> int:
     with writing(engine) as session:
         marking = markings.lock_marking(session, number)
-        marked = 0 if marking is None else markings.mark_part(session, marking, now_us)
+        marked = 0
+        if marking is not None and markings.may_begin(session, marking):
+            if marking.reached_id == 0 and marking.from_us <= now_us:
+                markings.join_waiting(session, marking, now_us)
+            marked = markings.mark_part(session, marking, now_us)
     sleep(markings.PAUSE_SECONDS)
     return marked
 

@@ -8,12 +8,16 @@ from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels import markings
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason, Subject
 from fivefold.store.levels.markings import (
+    JOINED_US,
     WaitingCount,
     due_state,
+    join_waiting,
     lock_marking,
     mark_everybody,
+    mark_everybody_once,
     mark_part,
     marked_from_us,
+    may_begin,
     open_markings,
     waiting_counts,
 )
@@ -132,3 +136,70 @@ def test_several_changes_are_marked_each_for_itself(engine: Engine, customers: E
         assert waiting(session)[3], "the second has yet to reach it"
         mark_part(session, second, NOW)
         assert {row[0]: row[3] for row in marked(session)} == dict.fromkeys((1, 2, 4, 5), Reason.VALUE)
+
+
+def once(session: Session, customers: EntityType, now_us: int = NOW, reason: Reason = Reason.TAG) -> list[int]:
+    mark_everybody_once(session, customers, reason, now_us)
+    return list(open_markings(session))
+
+
+def test_facts_that_concern_everybody_wait_together_until_they_are_marked(
+    engine: Engine, customers: EntityType
+) -> None:
+    with Session(engine) as session, session.begin():
+        (first,) = once(session, customers)
+        assert once(session, customers, NOW + 1) == [first]
+        assert (marked(session), any(waiting(session, NOW - 1))) == ([], False)
+        assert [index for index, waits in enumerate(waiting(session), 1) if waits] == [1, 2, 3, 4, 5]
+        assert len(once(session, customers, reason=Reason.SCREENING)) == 2, "why somebody was assessed is kept apart"
+
+
+def test_a_fact_while_others_are_marked_is_not_lost_and_waits_for_them(engine: Engine, customers: EntityType) -> None:
+    with Session(engine) as session, session.begin():
+        begun = session.get_one(Marking, once(session, customers)[0])
+        assert mark_part(session, begun, NOW) == 2
+        session.execute(update(DueMark).values(due_us=None, reasons=0))  # they were assessed before the fact came
+        for _ in range(3):
+            after = once(session, customers, NOW + 1)
+        assert len(after) == 2
+        second = session.get_one(Marking, after[1])
+        assert (may_begin(session, begun), may_begin(session, second)) == (True, False)
+        assert mark_part(session, begun, NOW + 1) == 2
+        assert mark_part(session, begun, NOW + 1) == 0
+        assert may_begin(session, second)
+        while open_markings(session):
+            mark_part(session, second, NOW + 1)
+        assert {row[0]: row[1] for row in marked(session)} == dict.fromkeys((1, 2, 4, 5), NOW + 1)
+
+
+def test_those_that_wait_become_one_as_it_begins(engine: Engine, customers: EntityType) -> None:
+    with Session(engine) as session, session.begin():
+        later = NOW + JOINED_US + 1
+        assert len([once(session, customers, at) for at in (NOW, later)][-1]) == 2, "or nobody could ever begin it"
+        first = session.get_one(Marking, open_markings(session)[0])
+        join_waiting(session, first, later - 1)
+        assert len(open_markings(session)) == 2, "what holds later is not marked now"
+        join_waiting(session, first, later)
+        assert list(open_markings(session)) == [first.id]
+
+
+@pytest.mark.postgresql
+def test_nobody_begins_what_a_fact_waits_for_before_the_fact_is_there(engine: Engine, customers: EntityType) -> None:
+    if engine.dialect.name == "sqlite":
+        pytest.skip("there one transaction writes at a time")
+    with Session(engine) as session, session.begin():
+        (number,) = once(session, customers)
+    with Session(engine) as fact, Session(engine) as other, Session(engine) as worker:
+        assert once(fact, customers) == once(other, customers) == [number]
+        assert lock_marking(worker, number) is None
+        fact.commit()
+        assert lock_marking(worker, number) is None, "the other fact is not there yet"
+        other.commit()
+        begins = lock_marking(worker, number)
+        assert begins is not None
+        assert len(once(fact, customers)) == 2, "it may be read before this fact is there"
+        join_waiting(worker, begins, NOW)
+        mark_part(worker, begins, NOW)
+        fact.commit()
+        worker.commit()
+        assert len(open_markings(fact)) == 2

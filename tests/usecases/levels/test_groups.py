@@ -20,6 +20,7 @@ from fivefold.risk.engine.assess import assess
 from fivefold.risk.facts.groups import links as engine_links
 from fivefold.risk.facts.groups.links import Links
 from fivefold.store.ingest.links import links_from
+from fivefold.store.levels import markings
 from fivefold.store.tables.entities import EntityType
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.erasure.erase import erase_entity
@@ -30,6 +31,7 @@ from fivefold.usecases.levels.groups import links as reading
 from fivefold.usecases.levels.groups import reach
 from fivefold.usecases.levels.portfolio import read_stored_portfolio
 from fivefold.usecases.levels.replay import replay_assessment
+from fivefold.usecases.rulesets.markings import advance_markings
 from tests.store import databases
 from tests.store.filling import filled_once
 from tests.usecases import banks
@@ -192,7 +194,44 @@ def test_too_many_to_follow_are_marked_with_everybody(bank: Bank, monkeypatch: p
     bank.settle()
     bank.wait(1)
     set_tag(bank.context, "customer", "b", "watch")
+    assert bank.settle() == 1, "the others are marked by a worker"
+    while advance_markings(bank.engine, bank.now):
+        pass
     assert bank.settle() == 4
+
+
+@pytest.mark.postgresql
+def test_many_facts_about_a_hub_mark_everybody_as_often_as_there_is_time_for(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many facts come: one marking is worked off, one waits, and nobody's level is missed."""
+    monkeypatch.setattr(reach, "MOST_MARKED", 0)
+    monkeypatch.setattr(reach, "TIMES_AS_MANY", 0)
+    monkeypatch.setattr(markings, "PART", 2)
+    bank.activate(document(fraud=FRAUD))
+    put(bank, *((name, "household", "hub") for name in "abcd"))
+    while advance_markings(bank.engine, bank.now):
+        pass
+    bank.settle()
+    open_at_once, marked = [], 0
+    for number in range(30):
+        bank.wait(microseconds=1)
+        if number % 10 == 9:
+            end_tag(bank.context, "customer", "d", "fraud")
+        else:
+            set_tag(bank.context, "customer", "d", "fraud" if number % 10 == 0 else f"other{number}")
+        with Session(bank.engine) as session:
+            open_at_once.append(len(markings.open_markings(session)))
+        if number % 5 == 4:
+            marked += advance_markings(bank.engine, bank.now)
+            bank.settle()
+    assert max(open_at_once) == 2
+    assert marked == 2 * 6
+    while advance_markings(bank.engine, bank.now):
+        pass
+    bank.settle()
+    assert [bank.assessments(name)[-1].score for name in "abcd"] == ["0", "0", "0", "0"]
+    assert "65" in {each.score for each in bank.assessments("a")}
 
 
 def test_an_erased_entity_has_no_links_and_who_had_one_is_looked_at_again(bank: Bank, tmp_path: Any) -> None:

@@ -18,14 +18,14 @@ from fivefold.store.ingest.entities import subjects
 from fivefold.store.ingest.links import links_at, touched_by_links
 from fivefold.store.levels import assessment_queue as due
 from fivefold.store.levels.assessment_queue import EVENT, Reason, Subject
-from fivefold.store.levels.markings import mark_everybody
+from fivefold.store.levels.markings import mark_everybody_once
 from fivefold.store.rulesets.rulesets import active_versions
 from fivefold.store.tables.entities import EntityType
 from fivefold.usecases.levels.groups.links import Followed, followed_by
 
 MOST_MARKED: Final = 2_000
 """So many others a fact marks in its own transaction; where more are linked, everybody of the type is marked instead,
-part by part."""
+part by part, by workers: however many facts come meanwhile, one marking that has not begun stands for all of them."""
 TIMES_AS_MANY: Final = 10
 """A call about many marks so many times as many in its own transaction."""
 
@@ -51,7 +51,7 @@ class Reached:
         """Mark them due, with those whom a fact is about, in one order, so that concurrent callers do not deadlock."""
         due.mark(session, [*concerned, *subjects(session, self.others)], reason, due_us, priority)
         for type_id in sorted(self.types):
-            mark_everybody(session, session.get_one(EntityType, type_id), reason, due_us, due_us)
+            mark_everybody_once(session, session.get_one(EntityType, type_id), reason, due_us)
 
 
 def mark_linked(
