@@ -5,6 +5,7 @@ import gc
 import os
 import shutil
 import tempfile
+from collections.abc import Generator
 from functools import cache
 
 import currency_converter
@@ -15,6 +16,7 @@ from xdist.scheduler import LoadFileScheduling
 from tests.depth import DEPTH
 from tests.pace import slowness
 from tests.sharing import FOLDER
+from tests.tracing import some_examples_traced, untraced
 
 # A test that hangs must fail and say where it hung; on a slow machine, or one with much else to do, later.
 os.environ.setdefault("PYTEST_TIMEOUT", str(round(300 * slowness())))
@@ -52,6 +54,8 @@ _LONG = (
     *_TOGETHER,
     "tests/usecases/changes/test_two_people.py",
     "tests/usecases/test_platform_machine.py",
+    "tests/usecases/levels/test_bounded_reads.py",
+    "tests/usecases/levels/test_groups.py",
     "tests/features/catalogue/test_kernel.py",
     "tests/usecases/test_worker_killed.py",
 )
@@ -85,15 +89,26 @@ _ONE_DATABASE_ENOUGH = ("tests/usecases/", "tests/serving/")
 """Where the same steps on PostgreSQL prove little that SQLite does not, unless a test is marked `postgresql`."""
 
 
-def _runs_in_ci_alone(item: pytest.Item) -> bool:
-    """Tell whether a test is marked so, or runs on PostgreSQL where its twin on SQLite is enough for `make test`."""
+def _is_twin(item: pytest.Item) -> bool:
+    """Tell whether a test runs on PostgreSQL where its twin on SQLite is enough for `make test`."""
     parameters = getattr(item, "callspec", None)
-    return item.get_closest_marker("full") is not None or (
+    return (
         item.nodeid.startswith(_ONE_DATABASE_ENOUGH)
         and parameters is not None
         and "postgresql" in parameters.params.values()
         and item.get_closest_marker("postgresql") is None
     )
+
+
+def _runs_in_ci_alone(item: pytest.Item) -> bool:
+    return item.get_closest_marker("full") is not None or _is_twin(item)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool | None, bool | None]:
+    """Measure coverage with some of the examples of a property, and not with the twins: each takes twice as long."""
+    with untraced() if _is_twin(item) else some_examples_traced(getattr(item, "obj", None)):
+        return (yield)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -33,7 +33,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fivefold.models.drift.LEAST_CUSTOMERS", 3)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.full)])
 def test_every_figure_is_that_of_a_slow_look(engine: Engine, few: None, seed: int) -> None:
     bank = planted(engine)
     fill(bank, seed)
