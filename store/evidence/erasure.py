@@ -34,6 +34,7 @@ from fivefold.store.tables.entities import (
     SummaryTransaction,
     Tag,
     Transaction,
+    TransactionBlock,
     ValueScore,
 )
 from fivefold.store.tables.events import Decision, Delivery, OutboxEvent
@@ -44,7 +45,7 @@ from fivefold.store.tables.rulesets import BacktestMover, Proposal
 
 _DELETED: tuple[type[Any], ...] = (
     *(DueMark, Attributes, Transaction, Correction, Tag, Screening, Record, ValueScore, SearchWord, QueueWork),
-    *(SummaryTransaction, BacktestMover, Opening, Challenge),
+    *(SummaryTransaction, TransactionBlock, BacktestMover, Opening, Challenge),
 )
 """Rows about the person alone. Due marks come first, so that a worker with their lease stores nothing any more."""
 
@@ -96,7 +97,8 @@ ACTIVITY: tuple[tuple[InstrumentedAttribute[Any], InstrumentedAttribute[Any]], .
 DERIVED = (
     "assessment_inputs", "assessments", "backtest_movers", "deliveries", "due_marks", "level_releases", "openings",
     "outbox",
-    "search_words", "standings", "summary_transactions", "transitions", "value_scores",
+    "search_words", "standings", "summary_transactions", "transaction_blocks",
+    "transitions", "value_scores",
 )  # fmt: skip
 """Tables about entities that the program itself fills, from time to time and without end: no activity."""
 

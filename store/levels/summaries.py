@@ -59,9 +59,7 @@ def store_summaries(session: Session, batch: Batch, chosen: pl.DataFrame) -> Non
     ids = chosen["entity"].unique().to_list()
     if not ids:
         return
-    query = "SELECT entity_id, revision FROM due_marks WHERE entity_id IN :ids"
-    now = dict(read_rows(session, query, ids, _REVISIONS).iter_rows())
-    same = {claim.entity_id for claim in batch.claims if now.get(claim.entity_id) == claim.revision}
+    same = unchanged_entities(session, batch, ids)
     delete_rows(session, "summary_transactions", "entity_id", same.intersection(ids))
     rows = [
         (entity, transaction, batch.organisation_id, until_us)
@@ -69,6 +67,13 @@ def store_summaries(session: Session, batch: Batch, chosen: pl.DataFrame) -> Non
         if entity in same
     ]
     write_rows(session, "summary_transactions", _COLUMNS, rows)
+
+
+def unchanged_entities(session: Session, batch: Batch, ids: Sequence[int]) -> set[int]:
+    """Tell to which of some entities nothing happened since they were claimed; their marks are locked."""
+    query = "SELECT entity_id, revision FROM due_marks WHERE entity_id IN :ids"
+    now = dict(read_rows(session, query, ids, _REVISIONS).iter_rows()) if ids else {}
+    return {claim.entity_id for claim in batch.claims if now.get(claim.entity_id) == claim.revision}
 
 
 def forget_summaries(session: Session, earliest: Mapping[int, int] | Collection[int]) -> None:

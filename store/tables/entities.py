@@ -14,6 +14,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     SmallInteger,
     String,
     Text,
@@ -244,6 +245,25 @@ class SummaryTransaction(Base):
     transaction_id: Mapped[str] = mapped_column(Text, primary_key=True)
     organisation_id: Mapped[int] = mapped_column(Integer)
     until_us: Mapped[int] = mapped_column(BigInteger)
+
+
+class TransactionBlock(Base):
+    """An entity's transactions between two moments by columns, so that many are read fast; see `store.ingest.blocks`.
+
+    Workers make them, and who stores something of that time deletes them: without them, transactions are read.
+
+    Attributes:
+        until_us: the last moment of it.
+        from_us: the last moment before it.
+        content: the transactions as they were taken, as Parquet.
+    """
+
+    __tablename__ = "transaction_blocks"
+
+    entity_id: Mapped[int] = mapped_column(ForeignKey(_ENTITY), primary_key=True)
+    until_us: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    from_us: Mapped[int] = mapped_column(BigInteger)
+    content: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class Correction(Base):

@@ -22,6 +22,7 @@ from fivefold.store.audit.chain import Entry
 from fivefold.store.audit.history import TRANSACTION, lines_of, new_batch
 from fivefold.store.audit.history_reading import ADDED
 from fivefold.store.ingest import transactions
+from fivefold.store.ingest.blocks import forget_blocks
 from fivefold.store.ingest.entities import entity_numbers, type_named
 from fivefold.store.levels.assessment_queue import EVENT, Reason, Subject
 from fivefold.store.levels.summaries import forget_summaries
@@ -106,7 +107,9 @@ class _Together:
             Subject(entity, self._of, kind) for entity, kind in staged.select("entity_id", "type_id").iter_rows()
         }
         mark_with_owners(self._session, subjects, Reason.TRANSACTION, self._now, EVENT)
-        forget_summaries(self._session, dict(staged.group_by("entity_id").agg(pl.col("at_us").min()).iter_rows()))
+        earliest = dict(staged.group_by("entity_id").agg(pl.col("at_us").min()).iter_rows())
+        forget_summaries(self._session, earliest)
+        forget_blocks(self._session, earliest)
         counts = self._counts(staged)
         log.append_all(self._session, list(_entries(calls, staged, counts, batches)))
         return counts

@@ -14,6 +14,7 @@ from fivefold.risk.language.fields import FieldType
 from fivefold.store.accounts.organisation import base_currency_of
 from fivefold.store.audit.history_reading import ADDED, CORRECTED
 from fivefold.store.ingest import transactions
+from fivefold.store.ingest.blocks import forget_blocks
 from fivefold.store.ingest.entities import entity_numbers, type_named
 from fivefold.store.levels.assessment_queue import BULK, EVENT, Reason, Subject
 from fivefold.store.levels.summaries import forget_summaries
@@ -123,6 +124,7 @@ def _take_transactions(call: _Call, rows: Rows, rates: RateTable) -> Transaction
     call.mark(added.touched)
     earliest = staged.filter(pl.col("entity_id").is_in(added.touched)).group_by("entity_id").agg(pl.col("at_us").min())
     forget_summaries(session, dict(earliest.iter_rows()))
+    forget_blocks(session, dict(earliest.iter_rows()))
     unknown = int((~read["currency"].is_in(rates.codes)).sum())
     repeated = len(frame) - added.new - added.changed
     counts = TransactionCounts(added.new, added.changed, repeated, without_rate=unknown)

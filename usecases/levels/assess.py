@@ -15,12 +15,14 @@ from fivefold.risk.engine.levels import HELD_FLOOR, HELD_HARD_FLOOR, RULES_LEVEL
 from fivefold.risk.engine.time_changes import NEVER, next_by_time
 from fivefold.risk.facts.look_back import LookBack
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
+from fivefold.store.ingest.blocks import NewBlocks
 from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.rulesets.rulesets import active_versions, families_of_versions
 from fivefold.store.sql import clocks
 from fivefold.store.tables.rulesets import RulesetVersion
 from fivefold.usecases.levels.groups.links import LinkedEntities, read_linked
 from fivefold.usecases.levels.portfolio import (
+    TransactionsRead,
     coming_corrections,
     count_rows,
     entity_text,
@@ -66,12 +68,14 @@ class AssessmentResult:
         ahead: those whose last assessment is dated after now, with what is wrong, and who were not assessed.
         values: what the value model said of them, at each moment.
         summaries: new ones of transactions, `store.levels.summaries.store_summaries` them.
+        blocks: new ones of transactions, `store.ingest.blocks.store_blocks` them.
     """
 
     records: tuple[AssessmentRecord, ...]
     absent: tuple[int, ...] = ()
     values: tuple[EntityScores, ...] = ()
     summaries: tuple[pl.DataFrame, ...] = ()
+    blocks: tuple[NewBlocks, ...] = ()
     ahead: Mapping[int, str] = field(default_factory=dict)
 
 
@@ -114,6 +118,7 @@ def assess_entities(
         tuple(absent for result in results for absent in result.absent),
         tuple(values for result in results for values in result.values),
         tuple(summary for result in results for summary in result.summaries),
+        tuple(new for result in results for new in result.blocks),
         ahead,
     )
 
@@ -166,13 +171,13 @@ def _assess_at(
     read = {part for ruleset in rulesets for part in parts_of(ruleset)}
     linked = read_linked(session, type_id, ids, rulesets, as_of)
     stored = to_come = None
-    summaries: tuple[pl.DataFrame, ...] = ()
+    found = TransactionsRead(pl.DataFrame())
     if valuer is not None or _reads_transactions(rulesets):
         whose = loading.owned(session, ids if linked is None else linked.everyone())
         back = _look_back(rulesets, valuer)
         for_value = back is None or "indicators" in read or bool(back.summary)
-        stored, summary = transactions_for(session, whose, as_of, for_value=for_value, back=back)
-        summaries = () if summary is None else (summary,)
+        found = transactions_for(session, whose, as_of, for_value=for_value, back=back, stored_of=ids)
+        stored = found.rows
         to_come = coming_corrections(session, whose, as_of)
     own = stored if linked is None or stored is None else _those(stored, ids)
     values = None if valuer is None or own is None else valuer.values_of(session, ids, own, as_of)
@@ -205,7 +210,9 @@ def _assess_at(
     if not rulesets:
         records = [context.without_ruleset(entity) for entity in entity_ids]
     absent = tuple(sorted(set(ids).difference(entity_ids)))
-    return AssessmentResult(tuple(records), absent, () if values is None else (values,), summaries)
+    summaries = () if found.summary is None else (found.summary,)
+    scores = () if values is None else (values,)
+    return AssessmentResult(tuple(records), absent, scores, summaries, tuple(found.blocks))
 
 
 def _those(frame: pl.DataFrame, entities: Collection[int]) -> pl.DataFrame:

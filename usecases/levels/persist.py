@@ -13,6 +13,7 @@ from fivefold.domain.clock import iso_text
 from fivefold.store.accounts.organisation import levels_of
 from fivefold.store.audit import history
 from fivefold.store.audit.standings import COLUMNS, with_standing
+from fivefold.store.ingest.blocks import store_blocks
 from fivefold.store.levels import leases as claims
 from fivefold.store.levels.assessment_queue import Reason
 from fivefold.store.levels.layouts import add_layouts
@@ -119,6 +120,7 @@ def store_result(session: Session, batch: Batch, result: AssessmentResult, actor
         _store_values(session, values, leased)
     for summary in result.summaries:
         store_summaries(session, batch, summary.filter(pl.col("entity").is_in(leased)))
+    store_blocks(session, batch, [each for each in result.blocks if each.blocks[0].entity_id in leased])
     claims.clear(session, batch, {each.entity_id: (each.next_us, each.next_reason) for each in records})
     if new:
         about = ("assessments.made", "assessment", batch_number)

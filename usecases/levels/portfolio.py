@@ -5,6 +5,7 @@ A transaction has the content of its newest correction by then; one that was rev
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -22,6 +23,8 @@ from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.facts.value_inputs import indicator_frame
 from fivefold.risk.language.fields import CASE_FIELDS, FieldType, ValueType, value_type_of
 from fivefold.store.accounts.organisation import base_currency_of
+from fivefold.store.ingest import blocks
+from fivefold.store.ingest.blocks import NewBlocks, ReadTransactions
 from fivefold.store.levels import bulk_reads as loading
 from fivefold.store.levels.summaries import summaries, summary_transactions
 from fivefold.store.tables.entities import EntityType
@@ -175,6 +178,21 @@ def parts_of(analysed: Analysed[Any]) -> set[str]:
     return {part for input_ in Needs.of(analysed).facts if (part := part_of(input_)) is not None}
 
 
+@dataclass(frozen=True)
+class TransactionsRead:
+    """Transactions that count for entities, and what is to be stored so that they are read faster.
+
+    Attributes:
+        rows: in the order of time.
+        summary: new ones, `store.levels.summaries.store_summaries` them; None for nobody.
+        blocks: new ones, `store.ingest.blocks.store_blocks` them.
+    """
+
+    rows: pl.DataFrame
+    summary: pl.DataFrame | None = None
+    blocks: Sequence[NewBlocks] = ()
+
+
 def read_transactions(
     session: Session, whose: pl.DataFrame, as_of_us: int, *, for_value: bool, back: LookBack | None = None
 ) -> pl.DataFrame:
@@ -186,32 +204,41 @@ def read_transactions(
     `features.stored.stored_histories` needs. *back* leaves out what nothing that looks back so far can see at
     *as_of_us*, nor later; without it, all are read.
     """
-    return transactions_for(session, whose, as_of_us, for_value=for_value, back=back)[0]
+    return transactions_for(session, whose, as_of_us, for_value=for_value, back=back).rows
 
 
 def transactions_for(
-    session: Session, whose: pl.DataFrame, as_of_us: int, *, for_value: bool, back: LookBack | None
-) -> tuple[pl.DataFrame, pl.DataFrame | None]:
-    """Read transactions as `read_transactions` does; and give the summaries that are to be stored, of many rows alone.
+    session: Session,
+    whose: pl.DataFrame,
+    as_of_us: int,
+    *,
+    for_value: bool,
+    back: LookBack | None,
+    stored_of: Sequence[int] = (),
+) -> TransactionsRead:
+    """Read transactions as `read_transactions` does; give the summaries and blocks to store, of many rows.
 
-    Summaries are made where *for_value* is asked for, as they need it, and where *back* is satisfied by them.
+    Summaries are made where *for_value* is asked for, as they need it, and where *back* is satisfied by them; blocks
+    of those in *stored_of*.
     """
     ids = whose["fact_of"].unique().to_list()
     opens_us = None if back is None else back.opens_us(as_of_us)
     corrections = loading.corrections(session, ids, for_value=for_value)
     summary = None
     if back is None or opens_us is None or not back.summary:
-        stored = loading.transactions(session, ids, for_value=for_value, after_us=opens_us)
+        read = [blocks.transactions(session, ids, for_value=for_value, after_us=opens_us)]
+        stored = read[0].rows
     else:
-        stored, own = _with_summaries(session, whose, opens_us, for_value=for_value)
+        stored, own, read = _with_summaries(session, whose, opens_us, for_value=for_value)
         if for_value:
             summary = _new_summaries(stored, own, corrections, opens_us)
+    made = [new for each in read for new in blocks.new_blocks(session, stored_of, each, as_of_us)] if stored_of else []
     if len(corrections):
         if opens_us is not None:
             earlier = loading.corrected_transactions(session, ids, for_value=for_value)
             stored = pl.concat([stored, earlier]).unique(list(_KEYS)).sort(*loading.IN_ORDER)
         stored = with_corrections(stored, corrections.filter(pl.col("known_us") <= as_of_us))
-    return _counted_for(stored, whose, "at_us"), summary
+    return TransactionsRead(_counted_for(stored, whose, "at_us"), summary, made)
 
 
 def count_rows(session: Session, whose: pl.DataFrame, as_of_us: int, back: LookBack | None) -> dict[int, int]:
@@ -248,19 +275,21 @@ def _summarised(session: Session, whose: pl.DataFrame, opens_us: int) -> tuple[p
 
 def _with_summaries(
     session: Session, whose: pl.DataFrame, opens_us: int, *, for_value: bool
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+) -> tuple[pl.DataFrame, pl.DataFrame, list[ReadTransactions]]:
     """Read what happened since summaries, with their transactions, and everything of those who have none.
 
-    Beside the rows stands who may have a summary, as `_summarised` gives it.
+    Beside the rows stands who may have a summary, as `_summarised` gives it, and what was read without summaries.
     """
     own, others, summarised, until_us = _summarised(session, whose, opens_us)
-    parts = [loading.transactions(session, others, for_value=for_value)] if others or not summarised else []
+    read = [blocks.transactions(session, others, for_value=for_value)] if others or not summarised else []
     if summarised:
-        parts.append(loading.transactions(session, summarised, for_value=for_value, after_us=until_us))
+        read.append(blocks.transactions(session, summarised, for_value=for_value, after_us=until_us))
+    parts = [each.rows for each in read]
+    if summarised:
         parts.append(summary_transactions(session, summarised, for_value=for_value))
     if len(parts) == 1:
-        return parts[0], own
-    return pl.concat(parts).unique(["entity", "transaction_id"]).sort(*loading.IN_ORDER), own
+        return parts[0], own, read
+    return pl.concat(parts).unique(["entity", "transaction_id"]).sort(*loading.IN_ORDER), own, read
 
 
 def _new_summaries(
@@ -270,8 +299,11 @@ def _new_summaries(
 
     What was ever corrected is read in any case, and is in no summary.
     """
-    uncorrected = stored.join(corrections, on=["entity", "transaction_id"], how="anti")
-    early = uncorrected.filter(pl.col("at_us") <= until_us).join(own, on="entity")
+    before = stored.filter(pl.col("at_us") <= until_us)
+    if len(before) < FEWEST:
+        return None
+    uncorrected = before.join(corrections, on=["entity", "transaction_id"], how="anti")
+    early = uncorrected.join(own, on="entity")
     new = early.filter(pl.col("until_us").is_null() | (pl.col("at_us") > pl.col("until_us")))
     many = new.group_by("entity").len().filter(pl.col("len") >= FEWEST)["entity"]
     if not len(many):
