@@ -17,7 +17,7 @@ from fivefold.risk.compiler.value_types import SOURCES, Vocabulary, linked_sourc
 from fivefold.risk.facts.aggregates import aggregate, quotient
 from fivefold.risk.facts.calculated import with_calculations
 from fivefold.risk.facts.groups.values import GroupReader, inputs_of_linked
-from fivefold.risk.facts.linked import CONVERTED, FACT, FIELD, LINKED_ENTITY, PROBLEM, TIME, LinkedFacts
+from fivefold.risk.facts.linked import CONVERTED, FACT, FIELD, LINKED_ENTITY, PROBLEM, TIME, UNREADABLE, LinkedFacts
 from fivefold.risk.facts.marks import prepare_screenings, prepare_tags
 from fivefold.risk.facts.patterns import find
 from fivefold.risk.facts.peers.columns import parts_of_peers, reference_in, with_peers
@@ -150,7 +150,8 @@ def sources_of(needs: Needs, portfolio: Portfolio) -> dict[str, LinkedFacts]:
             sources[source] = prepared(frame)
     if sum(hasattr(rule_input, "pattern") for rule_input in everything) > 1:  # each would read the transactions again
         facts = sources["transactions"]
-        sources["transactions"] = replace(facts, rows=facts.rows.collect(engine="streaming").lazy())
+        rows = facts.rows.collect(engine="streaming")
+        sources["transactions"] = replace(facts, rows=rows.lazy(), is_readable=not rows[UNREADABLE].any())
     return sources
 
 
@@ -331,21 +332,30 @@ def _with_pattern(frame: pl.DataFrame, pattern: Any, facts: LinkedFacts, units: 
     numbers = find(frame, facts.rows, pattern, units).drop(ENTITY)
     key = input_key(pattern)
     frame = frame.with_columns(*numbers)
-    # A pattern looks at settled transactions alone; what is known to be another one spoils nothing.
-    settled = (pl.col(FACT).struct.field("state") == "settled").fill_null(True)
-    bad = facts.found_problems.filter(settled).select(pl.col(LINKED_ENTITY).alias(ENTITY), TIME, FIELD, PROBLEM)
-    concerned = bad.join(frame.select(ENTITY, AS_OF), on=ENTITY, maintain_order="left")
-    first = concerned.filter(_concerns(pattern)).group_by(ENTITY).agg(pl.col(PROBLEM).first())
-    problems = [frame.select(ENTITY).join(first, on=ENTITY, how="left", maintain_order="left")[PROBLEM]]
+    problems = [] if facts.is_readable else [_problems_of(frame, pattern, facts)]
     problems += [
         frame.select(pl.format("{} is {}", pl.lit(part.field), pl.col(error_of(input_key(part))))).to_series()
         for part in _fields_of_pattern(pattern)
         if isinstance(part, FieldInput) and error_of(input_key(part)) in frame.columns
     ]
+    if not problems:
+        return frame
     wrong = frame.select(pl.coalesce(problems)).to_series()
     if wrong.null_count() == len(wrong):
         return frame
     return frame.with_columns(pl.when(wrong.is_null()).then(pl.col(key)).alias(key), wrong.alias(error_of(key)))
+
+
+def _problems_of(frame: pl.DataFrame, pattern: Any, facts: LinkedFacts) -> pl.Series:
+    """Give for each entity the first transaction that cannot be read and spoils a pattern.
+
+    A pattern looks at settled transactions alone; what is known to be another one spoils nothing.
+    """
+    settled = (pl.col(FACT).struct.field("state") == "settled").fill_null(True)
+    bad = facts.found_problems.filter(settled).select(pl.col(LINKED_ENTITY).alias(ENTITY), TIME, FIELD, PROBLEM)
+    concerned = bad.join(frame.select(ENTITY, AS_OF), on=ENTITY, maintain_order="left")
+    first = concerned.filter(_concerns(pattern)).group_by(ENTITY).agg(pl.col(PROBLEM).first())
+    return frame.select(ENTITY).join(first, on=ENTITY, how="left", maintain_order="left")[PROBLEM]
 
 
 def _concerns(pattern: Any) -> pl.Expr:

@@ -51,6 +51,7 @@ class LinkedFacts:
         usual: what holds of the facts that count where `where` does not speak of `usual_field`.
         usual_field: the field that `usual` is about.
         as_known: expressions over `as_of` for the fields that were not known from the start.
+        is_readable: nothing is wrong with any of them; where it is False, nobody looked yet.
         moves: the columns of moments from which on a fact is there, or is another one than before.
     """
 
@@ -63,6 +64,7 @@ class LinkedFacts:
     usual_field: str | None = None
     as_known: tuple[pl.Expr, ...] = ()
     moves: tuple[str, ...] = (TIME,)
+    is_readable: bool = False
 
     @cached_property
     def found_problems(self) -> pl.DataFrame:

@@ -19,7 +19,7 @@ from fivefold.features.reading.columns import short_text
 from fivefold.risk.compiler.analysis import analyse_canonical_policy
 from fivefold.risk.engine.assessments import Status
 from fivefold.risk.facts.inputs import Needs
-from fivefold.risk.facts.look_back import look_back
+from fivefold.risk.facts.look_back import RULES, look_back
 from fivefold.risk.facts.portfolio import AS_OF, ENTITY, ListVersion, Portfolio, members_at
 from fivefold.risk.facts.resolution import lazy_sources, resolve_inputs
 from fivefold.risk.language.fields import FieldType
@@ -217,7 +217,8 @@ def load_decision_inputs(
     whose = (entity.organisation_id, entity.type_id, [entity.id])
     back = look_back(analysed)
     linked = read_linked(session, entity.type_id, [entity.id], [analysed], now_us)
-    read = read_parts(session, *whose, parts, now_us, back=back, rates=rates, lists=bool(analysed.lists), linked=linked)
+    given: dict[str, Any] = {"back": back, "rules": look_back(analysed, RULES), "rates": rates, "linked": linked}
+    read = read_parts(session, *whose, parts, now_us, lists=bool(analysed.lists), **given)
     portfolio = replace(
         read,
         pending=pending.frame,

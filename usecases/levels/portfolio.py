@@ -17,8 +17,8 @@ from fivefold.features.indicator_matrix import catalogue
 from fivefold.features.stored import stored_histories
 from fivefold.risk.compiler.analysis import Analysed, AnalysedRuleset
 from fivefold.risk.facts.inputs import Needs, part_of
-from fivefold.risk.facts.look_back import LookBack
-from fivefold.risk.facts.look_back.summary import FEWEST, summary_of
+from fivefold.risk.facts.look_back import RULES, LookBack
+from fivefold.risk.facts.look_back.summary import FEWEST, SUMMARY_READS, summary_of, with_summary
 from fivefold.risk.facts.portfolio import ENTITY, Portfolio
 from fivefold.risk.facts.value_inputs import indicator_frame
 from fivefold.risk.language.fields import CASE_FIELDS, FieldType, ValueType, value_type_of
@@ -115,9 +115,10 @@ def read_stored_portfolio(
     """
     parts = {part for analysed in rulesets for part in parts_of(analysed)}
     whose = (organisation_id, type_id, entity_ids)
-    back = None if earlier else LookBack.of(rulesets)
+    back, rules = (None, None) if earlier else (LookBack.of(rulesets), LookBack.of(rulesets, RULES))
     linked = linked or read_linked(session, type_id, entity_ids, rulesets, as_of_us, earlier=earlier)
-    return read_parts(session, *whose, parts, as_of_us, back=back, stored=stored, values=values, linked=linked)
+    given: dict[str, Any] = {"stored": stored, "values": values, "linked": linked}
+    return read_parts(session, *whose, parts, as_of_us, back=back, rules=rules, **given)
 
 
 def read_parts(
@@ -129,6 +130,7 @@ def read_parts(
     as_of_us: int,
     *,
     back: LookBack | None = None,
+    rules: LookBack | None = None,
     stored: pl.DataFrame | None = None,
     values: pl.DataFrame | None = None,
     rates: RateTable | None = None,
@@ -138,7 +140,8 @@ def read_parts(
     """Read the entities and some *parts* of what is known of them, and the named lists unless nothing names one.
 
     Of those *linked* the same parts are read, but for indicators and values, which no group asks for. *back* is that of
-    `read_transactions`. The *rates* are read too where they are not given. The other arguments are those of
+    `read_transactions`, and *rules* that of what reads transactions itself: indicators and the value model often look
+    further back. The *rates* are read too where they are not given. The other arguments are those of
     `read_stored_portfolio`.
     """
     everyone = entity_ids if linked is None else linked.everyone()
@@ -154,7 +157,8 @@ def read_parts(
         if "transactions" in parts:
             declared = FIELDS.validate_python(kind.transaction_fields)
             mixed = _mixed(session, whose, "transaction_fields", declared)
-            read["transactions"] = transactions_frame(stored, declared, mixed=mixed)
+            looked_at = stored if rules is None else _looked_at(stored, rules, as_of_us)
+            read["transactions"] = transactions_frame(looked_at, declared, mixed=mixed)
         if "indicators" in parts:
             read["indicators"] = _indicators(stored.filter(pl.col("entity").is_in(list(entity_ids))), rates, as_of_us)
     for part in parts & {"cases", "alerts"}:
@@ -171,6 +175,14 @@ def read_parts(
         read["links"] = linked.links
         read["everyone"] = _entities(session, everyone, FIELDS.validate_python(kind.fields))
     return Portfolio(rates=rates, lists=named_lists(session, organisation_id) if lists else {}, stored=True, **read)
+
+
+def _looked_at(stored: pl.DataFrame, rules: LookBack, as_of_us: int) -> pl.DataFrame:
+    """Leave out what rules do not look at, where a summary of it is not needed, or can be made of what was read."""
+    opens_us, can_be_made = rules.opens_us(as_of_us), {*stored.columns} >= SUMMARY_READS
+    if opens_us is None or (rules.summary and not can_be_made):
+        return stored
+    return with_summary(stored, opens_us, needed=bool(rules.summary))
 
 
 def parts_of(analysed: Analysed[Any]) -> set[str]:

@@ -35,6 +35,11 @@ OF_ENDS: Final = frozenset(
 GROUPED: Final = frozenset({"state", "direction", "currency"})
 """The fields of transactions that group a summary: a condition on these alone holds for all of a group or for none."""
 
+BOTH: Final = frozenset({"transactions", "indicators"})
+"""The parts of a portfolio that are made of transactions."""
+RULES: Final = frozenset({"transactions"})
+"""What rules read themselves."""
+
 Length = tuple[Duration, Duration | None]
 """How long a window is, and how long before as-of it ends."""
 
@@ -56,19 +61,19 @@ class LookBack:
     everything: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, analysed: Iterable[Analysed[Any]]) -> "LookBack":
-        """Join those of several rulesets or policies.
+    def of(cls, analysed: Iterable[Analysed[Any]], parts: frozenset[str] = BOTH) -> "LookBack":
+        """Join those of several rulesets or policies; of the inputs alone that read some *parts* of a portfolio.
 
         >>> from fivefold.risk.compiler.analysis import analyse_canonical
         >>> LookBack.of([])
         LookBack(lengths=frozenset(), days=0, summary=(), everything=())
         """
-        parts = [look_back(each) for each in analysed]
+        each_one = [look_back(each, parts) for each in analysed]
         return cls(
-            frozenset(length for part in parts for length in part.lengths),
-            max((part.days for part in parts), default=0),
-            tuple(dict.fromkeys(text for part in parts for text in part.summary)),
-            tuple(dict.fromkeys(text for part in parts for text in part.everything)),
+            frozenset(length for one in each_one for length in one.lengths),
+            max((one.days for one in each_one), default=0),
+            tuple(dict.fromkeys(text for one in each_one for text in one.summary)),
+            tuple(dict.fromkeys(text for one in each_one for text in one.everything)),
         )
 
     def opens_us(self, as_of_us: int) -> int | None:
@@ -94,12 +99,12 @@ def _first_before(length: Duration, moment: int) -> int:
 
 
 @lru_cache(maxsize=VERSIONS_KEPT)
-def look_back(analysed: Analysed[Any]) -> LookBack:
+def look_back(analysed: Analysed[Any], parts: frozenset[str] = BOTH) -> LookBack:
     """Tell how far back a ruleset or a policy looks; what is not known to look less far needs every transaction."""
     lengths, days = set[Length](), 0
     summary, everything = list[str](), list[str]()
     for each in Needs.of(analysed).facts:  # of those linked too
-        if part_of(each) not in ("transactions", "indicators"):
+        if part_of(each) not in parts:
             continue
         length = _length(each)
         if isinstance(each, IndicatorInput):

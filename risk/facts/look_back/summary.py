@@ -15,6 +15,8 @@ FEWEST: Final = 500
 """Fewer transactions than these are read as fast as a summary is looked up."""
 _LACKING: Final = ("balance", "category", "account_created_us")
 """Where one transaction lacks one of these, indicators that read it are undefined."""
+SUMMARY_READS: Final = frozenset({"state", "currency", "amount", *_LACKING})
+"""The columns that a summary is made by, beside those that every transaction has."""
 
 
 def summary_of(rows: pl.DataFrame, until_us: int) -> pl.DataFrame:
@@ -40,13 +42,37 @@ def summary_of(rows: pl.DataFrame, until_us: int) -> pl.DataFrame:
     ends = groups.agg(
         first=name.first(),
         last=name.last(),
-        least=name.sort_by(size, maintain_order=True).first(),
-        most=name.sort_by(size, maintain_order=True).last(),
-        created=name.sort_by("account_created_us", nulls_last=True, maintain_order=True).first(),
+        least=name.get(size.arg_min()),
+        most=name.reverse().get(size.reverse().arg_max()),
+        created=name.get(pl.col("account_created_us").arg_min()),
     )
     lacking = [
         early.filter(pl.col(column).is_null()).unique(_ENTITY, keep="first", maintain_order=True) for column in _LACKING
     ]
     found = [ends.select(_ENTITY, pl.col(end).alias("transaction_id")) for end in ends.columns[4:]]
     found += [each.select(_ENTITY, "transaction_id") for each in lacking]
-    return pl.concat(found).unique().sort(_ENTITY, "transaction_id")
+    return pl.concat(found).drop_nulls().unique().sort(_ENTITY, "transaction_id")
+
+
+def with_summary(rows: pl.DataFrame, until_us: int, *, needed: bool) -> pl.DataFrame:
+    """Let a summary stand for what came up to a moment, in the order of time; nothing where none is *needed*.
+
+    Of an entity that has no summary all rows stay.
+
+    Args:
+        rows: as `summary_of` takes them.
+        until_us: the moment.
+        needed: anything looks at what came before.
+    """
+    early = rows.filter(pl.col(_AT) <= until_us)
+    if len(early) < FEWEST:
+        return rows
+    later = rows.filter(pl.col(_AT) > until_us)
+    if not needed:
+        return later
+    chosen = summary_of(early, until_us)
+    kept = early.join(chosen, on=[_ENTITY, "transaction_id"], how="semi", maintain_order="left")
+    if rows[_ENTITY][0] == rows[_ENTITY][-1]:  # rows of one entity are in order as they come
+        return pl.concat([kept if len(chosen) else early, later])
+    whole = early.filter(~pl.col(_ENTITY).is_in(chosen[_ENTITY].unique().implode()))
+    return pl.concat([kept, whole, later]).sort(_ENTITY, _AT, "transaction_id")

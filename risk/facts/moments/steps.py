@@ -104,7 +104,12 @@ def read_ahead(
     known = read.lazy().filter(pl.col(TIME) <= pl.col(AS_OF)).with_columns(*facts.as_known).with_columns(**conditions)
     wrong = facts.problems if read[UNREADABLE].any() else nothing_wrong()
     unreadable = wrong.select(LINKED_ENTITY, TIME).drop_nulls().unique().join(asked, on=LINKED_ENTITY, how="inner")
-    return FactsAhead(known.sort(ROW, TIME, descending=[False, True]).collect(), enters, masks, unreadable)
+    found = known.collect()
+    if len(asked) == 1 and found[TIME].is_sorted():  # as what is stored comes
+        newest_first = found.reverse()
+    else:
+        newest_first = found.sort(ROW, TIME, descending=[False, True])
+    return FactsAhead(newest_first, enters, masks, unreadable)
 
 
 def newer(value: pl.Expr) -> pl.Expr:

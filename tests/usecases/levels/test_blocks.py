@@ -27,7 +27,16 @@ from fivefold.usecases.levels.replay import replay_assessment
 from fivefold.usecases.levels.worker import assess_now
 from tests.store import databases
 from tests.usecases.banks import Bank, document
-from tests.usecases.levels.test_bounded_reads import INPUTS, OF_ENDS, STEP, WHOLE, happen, rules, sent
+from tests.usecases.levels.test_bounded_reads import (
+    INPUTS,
+    OF_ENDS,
+    STEP,
+    WHOLE,
+    happen,
+    rules,
+    rules_look_at_all,
+    sent,
+)
 
 pytestmark = pytest.mark.postgresql
 
@@ -63,7 +72,7 @@ def results(bank: Bank, name: str) -> tuple[AssessmentResult, AssessmentResult]:
     with Session(bank.engine) as session:
         of = (bank.of, 1, {bank.id_of(name): 1}, bank.now)
         by_blocks = assess_entities(session, *of)
-        with patch.object(assessing, "transactions_for", all_of_them), without_blocks():
+        with patch.object(assessing, "transactions_for", all_of_them), rules_look_at_all(), without_blocks():
             return by_blocks, assess_entities(session, *of)
 
 

@@ -1,12 +1,13 @@
 """What is not read changes nothing: levels, breakdowns and due dates are those of the whole history."""
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 from unittest.mock import patch
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,13 +15,16 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import from_microseconds, to_microseconds
 from fivefold.domain.errors import InvalidDataError
+from fivefold.risk.compiler.analysis import AnalysedRuleset, analyse_canonical
+from fivefold.risk.facts.look_back import summary
 from fivefold.store.levels.assessment_queue import Subject
+from fivefold.store.rulesets.rulesets import active_versions
 from fivefold.usecases.ingest.together import PostedTransactions, add_transactions_together
 from fivefold.usecases.ingest.transactions import add_transactions
 from fivefold.usecases.levels import assess as assessing
 from fivefold.usecases.levels import portfolio
 from fivefold.usecases.levels.assess import AssessmentResult, assess_entities
-from fivefold.usecases.levels.portfolio import transactions_for
+from fivefold.usecases.levels.portfolio import read_stored_portfolio, transactions_for
 from fivefold.usecases.levels.replay import replay_assessment
 from fivefold.usecases.levels.worker import assess_now
 from tests.store import databases
@@ -150,9 +154,15 @@ def results(bank: Bank, name: str) -> tuple[AssessmentResult, AssessmentResult]:
 
     with Session(bank.engine) as session:
         of = (bank.of, 1, {bank.id_of(name): 1}, bank.now)
-        bounded = assess_entities(session, *of)
-        with patch.object(assessing, "transactions_for", all_of_them):
+        with patch.object(summary, "FEWEST", 2):
+            bounded = assess_entities(session, *of)
+        with patch.object(assessing, "transactions_for", all_of_them), rules_look_at_all():
             return bounded, assess_entities(session, *of)
+
+
+def rules_look_at_all() -> AbstractContextManager[Any]:
+    """Let rules have what indicators alone look at."""
+    return patch.object(portfolio, "_looked_at", lambda stored, *given: stored)
 
 
 @given(
@@ -308,3 +318,24 @@ def test_what_was_assessed_by_a_summary_is_made_again_to_the_byte(bank: Bank, bu
     names = [f"{bank.id_of(busy)}.{made.number}" for made in bank.assessments(busy)]
     assert len(names) == 2
     assert all(replay_assessment(bank.context, name).same for name in names)
+
+
+def test_what_indicators_alone_look_at_is_not_given_to_rules(bank: Bank) -> None:
+    """An indicator of a year is read beside windows of a month, and a summary stands for the rest of the year."""
+    name = f"year{next(EXAMPLES)}"
+    bank.put(name)
+    bank.activate(document(rules([INPUTS[0], {"indicator": "regularity_365d"}, {"max": "amount"}])))
+    row = {"transaction_currency": "EUR", "transaction_amount": 10.0}
+    many = [sent(bank, name, number, {**row, "days": -number / 4}) for number in range(4 * 300)]
+    add_transactions(bank.context, many)
+    with Session(bank.engine) as session:
+        ruleset = active_rulesets(session, bank.of)
+        read = read_stored_portfolio(session, bank.of, 1, [bank.id_of(name)], ruleset, bank.now)
+    assert isinstance(read.transactions, pl.DataFrame)
+    assert 4 * 30 <= len(read.transactions) < 4 * 40
+    bounded, whole = results(bank, name)
+    assert bounded.records == whole.records
+
+
+def active_rulesets(session: Session, of: int) -> list[AnalysedRuleset]:
+    return [analyse_canonical(version.canonical) for version in active_versions(session, of, 1)]

@@ -1,6 +1,7 @@
 """A summary with what came later says what all rows say, of everything that a summary is enough for."""
 
 from typing import Any
+from unittest.mock import patch
 
 import polars as pl
 from hypothesis import given
@@ -10,8 +11,8 @@ from polars.testing import assert_frame_equal
 from fivefold.domain.clock import DAY_US, from_microseconds
 from fivefold.features.indicator_matrix import catalogue
 from fivefold.features.stored import stored_histories
-from fivefold.risk.facts.look_back import OF_ENDS
-from fivefold.risk.facts.look_back.summary import LARGEST_AMOUNT, summary_of
+from fivefold.risk.facts.look_back import OF_ENDS, summary
+from fivefold.risk.facts.look_back.summary import LARGEST_AMOUNT, summary_of, with_summary
 from fivefold.risk.facts.value_inputs import indicator_frame
 from fivefold.usecases.shared.rates import rates_of
 from tests.usecases.platforms import NOW
@@ -73,6 +74,34 @@ def test_a_summary_and_what_came_later_stand_for_all(rows: list[tuple[Any, ...]]
     whole_values, values = (indicator_frame(stored_histories(each, RATES), NOW) for each in (whole, some))
     names = SAME if days <= -365 else [*OF_ENDS]
     assert_frame_equal(values.select("entity_id", *names), whole_values.select("entity_id", *names), check_exact=True)
+
+
+@given(st.lists(ROW, max_size=30), st.sampled_from([0, -30, -365]), st.booleans(), st.sampled_from([1, 3]))
+def test_rows_that_were_read_are_made_fewer(rows: list[tuple[Any, ...]], days: int, needed: bool, most: int) -> None:
+    """By the summary that is read where one is stored; nothing of before stays where nothing looks at it."""
+    until_us = NOW + days * DAY_US
+    for whole in (frame(rows), frame([row for row in rows if row[0] == 1])):
+        with patch.object(summary, "FEWEST", most):
+            fewer = with_summary(whole, until_us, needed=needed)
+        early = whole.filter(pl.col("at_us") <= until_us)
+        if not len(early) or len(early) < most:
+            assert_frame_equal(fewer, whole)
+        elif needed:
+            assert_frame_equal(fewer, with_later(whole, until_us))
+        else:
+            assert_frame_equal(fewer, whole.filter(pl.col("at_us") > until_us))
+
+
+def test_of_an_entity_that_has_no_summary_all_rows_stay() -> None:
+    """An amount that may not fit once it is converted is named by the first of those."""
+    row = (NOW - DAY_US, LARGEST_AMOUNT * 2, "EUR", None, 1.0, "WEB", None)
+    many = [(2, NOW - number * DAY_US, 1.0, "EUR", None, 1.0, "WEB", None) for number in range(9)]
+    whole = frame([(1, *row), (1, *row), (1, *row), *many])
+    with patch.object(summary, "FEWEST", 2):
+        fewer = with_summary(whole, NOW, needed=True)
+        assert_frame_equal(with_summary(whole.filter(pl.col("entity") == 1), NOW, needed=True), whole.head(3))
+    assert_frame_equal(fewer.filter(pl.col("entity") == 1), whole.head(3))
+    assert len(fewer) < len(whole)
 
 
 @given(st.lists(ROW, max_size=30), st.integers(-600, -1), st.integers(0, 300))
