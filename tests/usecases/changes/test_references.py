@@ -27,8 +27,6 @@ from fivefold.usecases.shared.context import Context
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 
-pytestmark = pytest.mark.postgresql
-
 AMONG = {"field": "country"}
 PLACED = {
     "input": {"peer_percentile": {"of": {"field": "income"}, "among": AMONG}},
@@ -90,6 +88,7 @@ def versions(bank: Bank) -> list[int]:
         return [row.since_us for row in list_rows(session, bank.of, "our-peers")]
 
 
+@pytest.mark.postgresql
 def test_a_reference_is_built_proposed_and_in_force_once_another_person_approves(bank: Bank) -> None:
     asked, is_new = request_reference(bank.context, "retail", 1)
     assert (asked.state, asked.entities, is_new) == ("queued", None, True)
@@ -144,6 +143,7 @@ def test_what_cannot_be_built_says_why(bank: Bank) -> None:
     assert list_reference_jobs(bank.context, "retail", Part(1))[0].proposal is None
 
 
+@pytest.mark.postgresql
 def test_a_worker_that_is_asked_to_end_gives_the_job_back(bank: Bank) -> None:
     request_reference(bank.context, "retail", 1)
     run_next_reference(bank.engine, bank.now, stopping=lambda: True)

@@ -10,7 +10,6 @@ from fivefold.usecases.levels.worker import BatchResult
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 
-pytestmark = pytest.mark.postgresql
 ROWS = {"a": 2, "b": 1, "c": 10, "d": 1}
 """Of the last 180 days; what came before is not read."""
 
@@ -64,6 +63,7 @@ def test_a_batch_reads_no_more_rows_than_it_may(bank: Bank, names: str, batches:
     assert [(mark.lease, mark.claimed, mark.attempts, mark.error) for mark in marks] == [(None, None, 0, None)] * 4
 
 
+@pytest.mark.postgresql
 def test_rows_of_accounts_count_for_their_owners(bank: Bank) -> None:
     arrive(bank, "ac")
     bank.put("owner", None)
@@ -80,6 +80,7 @@ def test_where_nothing_reads_transactions_none_are_counted(bank: Bank) -> None:
     assert bank.run() == BatchResult(4, 0, 4)
 
 
+@pytest.mark.postgresql
 def test_what_cannot_be_counted_is_told_of_each(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     """A ruleset that cannot be read is no reason to stop the worker."""
 

@@ -23,7 +23,6 @@ from tests.store.portfolio.counting import assert_counted
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 
-pytestmark = pytest.mark.postgresql
 WHOLE = {"user_balance": 500.0, "user_created": "2025-01-01", "user_category": "WEB"}
 COLUMNS = ("score", "level_since_us", "value_score", "segment", "expected_value", "value_currency")
 _VALUE = "(SELECT v.{} FROM value_scores v WHERE v.entity_id = s.entity_id ORDER BY v.as_of_us DESC LIMIT 1)"
@@ -125,6 +124,7 @@ def test_the_columns_say_what_the_history_says(bank: Bank, change: Callable[[Ban
     assert columns(bank) == by_history(bank)
 
 
+@pytest.mark.postgresql
 def test_what_holds_on_keeps_its_moment(bank: Bank) -> None:
     since = bank.standing("a").level_since_us
     bank.wait(days=31)
@@ -163,6 +163,7 @@ def test_after_a_clock_that_was_ahead_the_value_of_before_holds(bank: Bank) -> N
     assert values == {entity: row[2:] for entity, row in whole.items()}
 
 
+@pytest.mark.postgresql
 def test_a_database_of_before_is_filled_from_its_history(bank: Bank) -> None:
     with Session(bank.engine) as session, session.begin():  # one value that ended, and one of nobody assessed
         session.add(

@@ -44,8 +44,6 @@ from tests.usecases import banks
 from tests.usecases.banks import Bank
 from tests.usecases.governed import audited, together
 
-pytestmark = pytest.mark.postgresql
-
 SAID = "I have not earned that since the spring."
 WHY = "The tax return says so."
 STANDS = Settlement(outcome="confirmed", reason=WHY)
@@ -112,6 +110,7 @@ def of_timeline(bank: Bank, kinds: Sequence[str] = ("challenges",)) -> list[tupl
     return [(event.kind, event.about, event.after, event.reason) for event in found]
 
 
+@pytest.mark.postgresql
 def test_a_challenge_waits_in_the_queue_until_its_own_day_and_all_of_it_stands_in_the_timeline(bank: Bank) -> None:
     assert of_timeline(bank) == []
     made = opened(bank)
@@ -171,6 +170,7 @@ def test_the_same_challenge_sent_again_is_the_same_one(bank: Bank) -> None:
     assert (again.state, again.id != first.id) == ("open", True), "what is new can be heard"
 
 
+@pytest.mark.postgresql
 def test_two_at_once_open_one(kind: str, tmp_path: Path) -> None:
     def prepared(engine: Engine) -> Bank:
         made = Bank(engine)
@@ -467,6 +467,7 @@ def test_a_reply_has_nothing_of_what_the_bank_knows(bank: Bank) -> None:
     assert "watch" not in str(replies)
 
 
+@pytest.mark.postgresql
 @pytest.mark.parametrize(
     "statement",
     [

@@ -35,8 +35,6 @@ from tests.usecases.recourse.test_challenges import (
     written,
 )
 
-pytestmark = pytest.mark.postgresql
-
 
 @pytest.fixture
 @filled_once
@@ -72,6 +70,7 @@ def test_an_account_of_a_person_who_contests_is_kept(bank: Bank, tmp_path: Path,
     assert erased(bank, tmp_path).entity_ids
 
 
+@pytest.mark.postgresql
 def test_another_person_is_erased_while_one_contests(bank: Bank, tmp_path: Path) -> None:
     bank.put("x", ("customer", "b"), "account")
     open_challenge(bank.context, numbered(bank), SAID)
@@ -79,6 +78,7 @@ def test_another_person_is_erased_while_one_contests(bank: Bank, tmp_path: Path)
     assert erased(bank, tmp_path, "customer", "b").entity_ids == (number,)
 
 
+@pytest.mark.postgresql
 def test_erasure_waits_for_a_challenge_that_is_being_opened(bank: Bank, tmp_path: Path) -> None:
     if bank.engine.dialect.name == "sqlite":
         pytest.skip("it has one writer")
@@ -235,6 +235,7 @@ def test_what_a_sole_operator_decided_two_members_decide_anew(engine: Engine) ->
     assert settle_challenge(by(bank, 2), made.id, overridden(number)).new_assessment == numbered(bank)
 
 
+@pytest.mark.postgresql
 def test_what_is_absent_changes_no_hash_of_a_record(bank: Bank) -> None:
     made = opened(bank, "x")  # no ruleset is for it
     (row,), (inputs,) = bank.assessments("x"), bank.inputs("x")

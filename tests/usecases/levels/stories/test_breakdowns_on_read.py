@@ -29,8 +29,6 @@ from tests.usecases.banks import Bank
 from tests.usecases.levels.stories.test_calculated_inputs import CALCULATE
 from tests.usecases.levels.stories.test_calculated_inputs import RULES as CALCULATED
 
-pytestmark = pytest.mark.postgresql
-
 Written = dict[tuple[int, int, str], str]
 """Breakdowns as the engine wrote them with the assessment, by entity, moment and codes."""
 RULES = {
@@ -97,6 +95,7 @@ def texts_read(bank: Bank) -> dict[str, dict[int, str | None]]:
         return {name: {row.number: breakdown_text(session, row) for row in bank.assessments(name)} for name in NAMES}
 
 
+@pytest.mark.postgresql
 def test_what_is_read_is_what_was_written(bank: Bank, written: Written) -> None:
     count = 0
     for name in NAMES:

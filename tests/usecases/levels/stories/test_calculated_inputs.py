@@ -13,8 +13,6 @@ from tests.usecases import banks
 from tests.usecases.banks import Bank
 from tests.usecases.deciding import cash, opened
 
-pytestmark = pytest.mark.postgresql
-
 CALCULATE: dict[str, Any] = {
     "cash_in": {"unit": "money", "of": {"sum": "amount", "where": {"field": "operation", "equals": "cash"}}},
     "cash_share": {"unit": "ratio", "divide": [{"calculation": "cash_in"}, {"field": "income", "as": "money"}]},
@@ -41,6 +39,7 @@ def breakdown(bank: Bank, number: int = -1) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.postgresql
 def test_a_level_by_a_calculation_is_explained_and_made_again(bank: Bank) -> None:
     bank.put("a")
     bank.settle()

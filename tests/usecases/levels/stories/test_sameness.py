@@ -17,8 +17,6 @@ from fivefold.usecases.shared.context import Context
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 
-pytestmark = pytest.mark.postgresql
-
 OPENED = {"input": {"days_since": "opened_on"}, "cases": [{"when": {"below": 100}, "points": 40}]}
 
 
@@ -70,6 +68,7 @@ def test_what_is_not_stored_is_not_written_out(bank: Bank, monkeypatch: pytest.M
     assert written[-1] == 0
 
 
+@pytest.mark.postgresql
 def test_what_changes_is_stored_and_what_then_stays_is_not(bank: Bank) -> None:
     bank.put("a", country="RU")
     assert [read(bank).level for _ in range(3)] == ["medium"] * 3

@@ -11,8 +11,6 @@ from fivefold.usecases.ingest.facts import set_tag
 from tests.usecases import banks
 from tests.usecases.banks import Bank
 
-pytestmark = pytest.mark.postgresql
-
 OPENED = {"input": {"days_since": "opened_on"}, "cases": [{"when": {"at_least": 90}, "points": 70}]}
 MEAN = {
     "input": {"mean": "amount", "over": "20 days"},
@@ -49,6 +47,7 @@ def test_days_since_take_a_level_up_at_their_moment(engine: Engine) -> None:
     assert Reason(bank.mark_of().reasons) == Reason.INTERVAL
 
 
+@pytest.mark.postgresql
 def test_a_window_loses_its_facts_one_after_another(engine: Engine) -> None:
     """One exit changes nothing, so nobody looks; the second one takes the sum below its bound."""
     bank = Bank(engine)
