@@ -99,3 +99,24 @@ def test_the_page_has_both_clocks_and_no_markup_of_stored_text(told: Place) -> N
 def test_what_cannot_be_read_is_said(furnished: Place, query: str, status: int) -> None:
     visitor = Visitor(furnished).sign_in("investigator")
     assert visitor.go(f"/console/entities/company/acme/timeline?{query}").page.status_code == status
+
+
+def test_a_link_stands_on_the_pages_of_both_ends_until_it_is_taken_back(place: Place) -> None:
+    for name in ("told", "other"):
+        place.good("PUT", f"/v1/entities/customer/{name}", {"attributes": {}}, role="app")
+    place.good("PUT", "/v1/entity-types/customer", {"links": {"household": "shared", "owns": "directed"}}, role="admin")
+    begins = "2026-01-02T03:04:05Z"
+    links = [
+        {"type": "household", "from": "told", "to": "<i>H1</i>"},
+        {"type": "owns", "from": "told", "to": "other", "valid_from": begins},
+    ]
+    place.good("POST", "/v1/links/customer", links, role="app")
+    place.good("POST", "/v1/links/customer", [{**links[1], "valid_until": begins}], role="app")
+    visitor = Visitor(place).sign_in("investigator").go(f"{PAGE}/timeline?group=facts")
+    for words in (
+        "Linked Household: &lt;i&gt;H1",
+        "Linked Owns: leads to other",
+        "Link taken back Owns: leads to other",
+    ):
+        assert words in visitor.text
+    assert "Link taken back Owns: comes from told" in visitor.go(PAGE.replace("told", "other")).text
