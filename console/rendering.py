@@ -90,6 +90,8 @@ NOTICES = {
     "backtest-cancelled": "The backtest is cancelled. A worker that runs it stops at the next part.",
     "reference-asked": "The reference is asked for. A worker builds it, and proposes it as a version of its list.",
     "reference-under-way": "A reference of that version is being built already. This is how far it is.",
+    "points-asked": "The points are asked for. A worker learns them, and leaves them as a draft.",
+    "points-under-way": "Points of this ruleset are being learnt already. This is how far it is.",
     "order-changed": "The order is changed.",
     "order-proposed": "The order is proposed. Another person approves it.",
     "ruleset-switched": "The ruleset is switched.",

@@ -24,7 +24,7 @@ from fivefold.console.monitoring import operations, validation
 from fivefold.console.queue import many, records
 from fivefold.console.queue import page as queue
 from fivefold.console.recourse import challenges, statement, what_if
-from fivefold.console.rulesets import backtest, editor, overview, references, tables
+from fivefold.console.rulesets import backtest, editor, overview, points, references, tables
 from fivefold.console.rulesets import version as ruleset
 from fivefold.console.visit import Redirect, Rendered, View, Visit
 from fivefold.console.webhooks import endpoints as webhooks
@@ -260,6 +260,8 @@ VIEWS: Final[tuple[View, ...]] = (
         references.build_reference,
         overview.show_ruleset,
     ),
+    View("GET", f"{_RULESET}/points", f"GET {_RULESET_OF}/points", points.show_points),
+    View("POST", f"{_RULESET}/points", f"POST {_RULESET_OF}/points", points.ask_for_points, points.show_points),
     View("POST", f"{_RULESET}/switch", f"POST {_RULESET_OF}/switch", overview.switch, overview.show_ruleset),
     View("POST", f"{_RULESET}/roll-back", f"POST {_RULESET_OF}/rollback", overview.roll_back, overview.show_ruleset),
     View("GET", f"{_RULESET}/edit", f"GET {_RULESET_OF}/draft", editor.show_editor),

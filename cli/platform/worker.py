@@ -125,6 +125,7 @@ def _tasks(
     from fivefold.usecases.monitoring.validation_jobs import run_next_validation
     from fivefold.usecases.rulesets.activate import advance_backfills
     from fivefold.usecases.rulesets.markings import advance_markings
+    from fivefold.usecases.rulesets.points.jobs import run_next_points
     from fivefold.usecases.rulesets.threshold_reviews import begin_threshold_reviews, run_next_threshold_review
     from fivefold.usecases.shared.idempotency import prune_keys
 
@@ -153,6 +154,7 @@ def _tasks(
         PeriodicTask("markings", lambda: advance_markings(engine, clock()) > 0, 0.5),
         PeriodicTask("backtests", lambda: run_next_backtest(engine, clock(), stopping=stop.is_set), 1.0),
         PeriodicTask("references", lambda: run_next_reference(engine, clock(), stopping=stop.is_set), 1.0),
+        PeriodicTask("points", lambda: run_next_points(engine, clock(), stopping=stop.is_set), 1.0),
         PeriodicTask("validations", lambda: run_next_validation(engine, clock(), stopping=stop.is_set), 1.0),
         PeriodicTask("evidence", lambda: run_next_evidence(engine, settings, clock(), stopping=stop.is_set), 1.0),
         PeriodicTask("quarterly thresholds", review_thresholds, 60.0),

@@ -130,6 +130,7 @@ BODY_EXAMPLES: Final[Mapping[str, Any]] = {
     "try_ruleset": {"external_id": "customer-17", "document": RULESET},
     "commit": {"revision": 1, "accept_warnings": "Looked at, and taken as they are"},
     "request_reference": {"version": 1},
+    "request_points": {"as_of": "2026-01-01", "learn_as_of": "2025-07-01"},
     "request_backtest": {"version": 1},
     "cancel_backtest": {"reason": "Another version is to come"},
     "activate": {"version": 1, "reason": WHY},

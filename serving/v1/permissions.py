@@ -14,7 +14,7 @@ from fivefold.serving.v1.portfolio import distribution, entity_lists, values
 from fivefold.serving.v1.queue import queue
 from fivefold.serving.v1.recourse import challenges, statement, what_if
 from fivefold.serving.v1.route import Route, Work
-from fivefold.serving.v1.rulesets import activations, references, rulesets, tables
+from fivefold.serving.v1.rulesets import activations, points, references, rulesets, tables
 from fivefold.serving.v1.webhooks import webhooks
 from fivefold.usecases.shared.actors import OF_MEMBERS, OF_RISK, Role
 
@@ -162,6 +162,8 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", f"{_FAMILY}/references", PUBLISHERS, references.request_reference, 202),
     Route("GET", f"{_FAMILY}/references", PUBLISHERS, references.list_references),
     Route("GET", f"{_FAMILY}/reference", PUBLISHERS, references.read_reference_state),
+    Route("POST", f"{_FAMILY}/points", PUBLISHERS, points.request_points, 202),
+    Route("GET", f"{_FAMILY}/points", PUBLISHERS, points.list_points),
     Route("GET", f"{_FAMILY}/threshold-reviews", PUBLISHERS, activations.list_threshold_reviews),
     Route("GET", "/v1/backtests/{backtest}", PUBLISHERS, activations.read_backtest),
     Route("GET", "/v1/backtests/{backtest}/movers", PUBLISHERS, activations.list_movers),

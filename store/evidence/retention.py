@@ -7,8 +7,8 @@ run removes by it, so that both speak of the same rows. Nothing here begins or e
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, delete, exists, func, select, tuple_, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, delete, exists, false, func, select, tuple_, update
+from sqlalchemy.orm import Session, aliased
 
 from fivefold.store.evidence.old_rows import (
     NOTHING,
@@ -24,10 +24,20 @@ from fivefold.store.evidence.old_rows import (
 )
 from fivefold.store.evidence.retention_assessments import look_at_assessments, remove_assessments
 from fivefold.store.rulesets.proposals import PROPOSED
+from fivefold.store.rulesets.threshold_reviews import EARLIER_REVIEWS
 from fivefold.store.sql.arrays import among
 from fivefold.store.sql.jobs import OPEN
 from fivefold.store.tables.events import Delivery, Endpoint, EvidenceJob, OutboxEvent, ValidationJob
-from fivefold.store.tables.rulesets import Backtest, BacktestMover, Family, Proposal, RulesetVersion
+from fivefold.store.tables.rulesets import (
+    Backtest,
+    BacktestMover,
+    Family,
+    PointsJob,
+    Proposal,
+    ReferenceJob,
+    RulesetVersion,
+    ThresholdReview,
+)
 from fivefold.store.webhooks.deliveries import is_in
 from fivefold.store.webhooks.outbox import settled_number
 
@@ -97,8 +107,8 @@ def _remove_deliveries(session: Session, scope: Scope, rows: Sequence[OldRow]) -
     )
 
 
-_JOBS: Final[tuple[type[Any], ...]] = (EvidenceJob, ValidationJob)
-"""Jobs whose rows go; what they made, an archive that was taken away or a validation, is not in them."""
+_JOBS: Final[tuple[type[Any], ...]] = (EvidenceJob, ValidationJob, ReferenceJob, PointsJob, ThresholdReview)
+"""Jobs whose rows go; what they made, such as a validation, a version of a list or a draft, is not in them."""
 _MOVERS: Final = len(_JOBS)
 """The place behind them is that of customers who would move by a backtest."""
 
@@ -110,12 +120,22 @@ def _look_at_reports(session: Session, scope: Scope, reached: Reached, most: int
         if place >= begin[0]:
             ended = (table.state.not_in(OPEN), table.finished_us < scope.before_us)
             of = (table.organisation_id == scope.organisation_id, table.id > (begin[1] if place == begin[0] else 0))
-            statement = select(table.id, table.finished_us).where(*of, *ended).order_by(table.id).limit(most)
+            needed = (_is_smoothed_with() if table is ThresholdReview else false()).label("needed")
+            statement = select(table.id, table.finished_us, needed).where(*of, *ended).order_by(table.id).limit(most)
             rows = session.execute(statement).all()
             if rows:
-                free = [OldRow((place, row.id), row.finished_us) for row in rows]
-                return OldRows(free, 0, [place, rows[-1].id, 0])
+                free = [OldRow((place, row.id), row.finished_us) for row in rows if not row.needed]
+                return OldRows(free, len(rows) - len(free), [place, rows[-1].id, 0])
     return _look_at_movers(session, scope, begin[1:] if begin[0] == _MOVERS else (0, 0), most)
+
+
+def _is_smoothed_with() -> ColumnElement[bool]:
+    """Give the condition that thresholds of a review count in the next mean: few later ones are of the same rules."""
+    later = aliased(ThresholdReview)
+    same = (later.family_id == ThresholdReview.family_id, later.rules_hash == ThresholdReview.rules_hash)
+    counted = select(func.count()).where(*same, later.quarter > ThresholdReview.quarter, later.thresholds.is_not(None))
+    number = counted.correlate(ThresholdReview).scalar_subquery()
+    return and_(ThresholdReview.thresholds.is_not(None), number < EARLIER_REVIEWS)
 
 
 def _look_at_movers(session: Session, scope: Scope, behind: Sequence[int], most: int) -> OldRows:

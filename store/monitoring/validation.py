@@ -18,6 +18,8 @@ from fivefold.store.tables.entities import Entity, Ownership, Record
 from fivefold.store.tables.levels import Assessment, OverrideRow, Standing, Transition
 from fivefold.store.tables.rulesets import Family, RulesetVersion
 
+CONFIRMED_OUTCOME = "confirmed"
+"""The outcome of a case or an alert that means confirmed, unless other words are given."""
 ENTITIES_AT_ONCE = 10_000
 """Entities read together: few enough for memory, many enough for one statement to pay."""
 

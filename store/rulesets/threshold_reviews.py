@@ -1,6 +1,7 @@
 """Reviews of thresholds, one of a ruleset and a quarter. Nothing here begins or ends a transaction."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from sqlalchemy import exists, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
@@ -10,6 +11,9 @@ from sqlalchemy.orm import Session
 from fivefold.domain.paging import WHOLE, Page, Part
 from fivefold.store.sql.keyset import scalars_of
 from fivefold.store.tables.rulesets import Family, RulesetVersion, ThresholdReview
+
+EARLIER_REVIEWS: Final = 3
+"""Reviews with which the next one is smoothed: with it they are a year, so that no season moves thresholds."""
 
 
 def unreviewed(session: Session, quarter: str, until_us: int) -> list[tuple[Family, RulesetVersion]]:

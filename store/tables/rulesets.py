@@ -115,6 +115,33 @@ class ReferenceJob(JobColumns, Base):
     proposal_id: Mapped[int | None] = mapped_column(ForeignKey("proposals.id"))
 
 
+class PointsJob(JobColumns, Base):
+    """Points that a worker learns from cases for a version of a ruleset: its progress, and what it found.
+
+    Attributes:
+        version_id: the newest version when it was asked for.
+        as_of_us: customers are judged as they were known then.
+        learn_as_of_us: they are learnt from as of this earlier moment; None for the same.
+        until_us: cases that ended then or later do not count.
+        report: JSON; None until it is done.
+        draft_revision: of the draft that it left; None where it left none.
+    """
+
+    __tablename__ = "points_jobs"
+    __table_args__ = (
+        CheckConstraint("state IN ('queued', 'running', 'done', 'failed', 'quarantined')", name="state"),
+        Index("ix_points_jobs_family_id", "family_id", "id"),
+    )
+
+    family_id: Mapped[int] = mapped_column(ForeignKey(_FAMILY))
+    version_id: Mapped[int] = mapped_column(ForeignKey(_VERSION))
+    as_of_us: Mapped[int] = mapped_column(BigInteger)
+    learn_as_of_us: Mapped[int | None] = mapped_column(BigInteger)
+    until_us: Mapped[int] = mapped_column(BigInteger)
+    report: Mapped[str | None] = mapped_column(Text)
+    draft_revision: Mapped[int | None] = mapped_column(Integer)
+
+
 class Backtest(Base):
     """A backtest of one content, or of a proposal, in the background: its progress and its report.
 

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from fivefold.domain.clock import DAY_US
 from fivefold.store.monitoring.validation import (
+    CONFIRMED_OUTCOME,
     ENTITIES_AT_ONCE,
     NO_ASSESSMENTS,
     assessment_frames,
@@ -23,7 +24,7 @@ from fivefold.store.monitoring.validation import (
     records_before,
 )
 
-CONFIRMED, NOT_CONFIRMED, WITHOUT_OUTCOME, OPEN = "confirmed", "not confirmed", "without outcome", "open"
+CONFIRMED, NOT_CONFIRMED, WITHOUT_OUTCOME, OPEN = CONFIRMED_OUTCOME, "not confirmed", "without outcome", "open"
 """Outcomes of an alert."""
 
 READS = "customers whose levels are read"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -27,7 +27,13 @@ from fivefold.risk.governance.validate.verdicts import AcceptanceLimits
 from fivefold.risk.language.ruleset import Ruleset
 from fivefold.store.accounts.organisation import settings_row
 from fivefold.store.rulesets.rulesets import family_named, newest_version
-from fivefold.store.rulesets.threshold_reviews import add_review, earlier_thresholds, reviews_of, unreviewed
+from fivefold.store.rulesets.threshold_reviews import (
+    EARLIER_REVIEWS,
+    add_review,
+    earlier_thresholds,
+    reviews_of,
+    unreviewed,
+)
 from fivefold.store.sql.database import reading, writing
 from fivefold.store.sql.json_text import report_json
 from fivefold.store.tables.rulesets import Draft, Family, RulesetVersion, ThresholdReview
@@ -37,9 +43,6 @@ from fivefold.usecases.shared.actors import SYSTEM, Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.inputs import Quarter, quarter_of, read_quarter
 from fivefold.usecases.shared.jobs import JobKind, JobLine, Lease, line_fields, new_job, run_next_job
-
-SMOOTHED_OVER: Final = 4
-"""Quarters, this one among them: a year, so that no season moves thresholds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +126,7 @@ def _begin(job: ThresholdReview) -> Callable[[Lease], None]:
             family, version = session.get_one(Family, family_id), session.get_one(RulesetVersion, version_id)
             document, ruleset = version.document, analyse_canonical(version.canonical).ruleset
             setting = setting_of(session, family, version.canonical, quarter.until_us, attempt)
-            past = earlier_thresholds(session, family_id, same_rules, quarter.name, SMOOTHED_OVER - 1)
+            past = earlier_thresholds(session, family_id, same_rules, quarter.name, EARLIER_REVIEWS)
         proposal = _proposal(lease, setting, ruleset, past)
         kept = _holds_usual_shares(proposal)
 

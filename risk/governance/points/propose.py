@@ -163,10 +163,7 @@ def propose_points(
     options = options or Options()
     program = judging.program
     ruleset = program.ruleset
-    if not isinstance(ruleset.score, PointsScore):
-        raise ConfigError(
-            f"{ruleset.name} does not score points with thresholds; points can be proposed for these alone"
-        )
+    require_points(ruleset)
     refuse_leaks(program.analysed, options.banned, options.made_of)
     halves = Halves(judging, learning or judging, labels, options)
     halves.refuse_few()
@@ -199,6 +196,14 @@ def propose_points(
         ),
         made,
     )
+
+
+def require_points(ruleset: Ruleset) -> None:
+    """Refuse a ruleset whose score is no sum of points, with ConfigError."""
+    if not isinstance(ruleset.score, PointsScore):
+        raise ConfigError(
+            f"{ruleset.name} does not score points with thresholds; points can be proposed for these alone"
+        )
 
 
 def _changed_units(found: Assessments, learnt: LearntPoints) -> dict[Slot, int]:

@@ -17,6 +17,7 @@ from fivefold.store.tables.rulesets import (
     Backtest,
     BacktestMover,
     Family,
+    PointsJob,
     ReferenceJob,
     RulesetVersion,
     ThresholdReview,
@@ -91,6 +92,16 @@ def _referenced(place: Place, number: int) -> None:
         of = {"organisation_id": family.organisation_id, "family_id": family.id, "version_id": family.active_version_id}
         asked = {"state": "queued", "attempts": 0, "requested_by": "system", "requested_us": number}
         session.add(ReferenceJob(**of, **asked, done=0, total=0))
+
+
+def _points_asked(place: Place, number: int) -> None:
+    """Points that no worker learnt yet."""
+    with Session(place.engine) as session, session.begin():
+        family = session.scalars(select(Family).where(Family.name == "retail").order_by(Family.id)).first()
+        assert family is not None
+        of = {"organisation_id": family.organisation_id, "family_id": family.id, "version_id": family.active_version_id}
+        asked = {"state": "queued", "attempts": 0, "requested_by": "system", "requested_us": number}
+        session.add(PointsJob(**of, **asked, done=0, total=0, as_of_us=number, until_us=number + 1))
 
 
 def _failed(place: Place, number: int) -> None:
@@ -221,6 +232,7 @@ MORE: Mapping[str, Callable[[Place, int], None]] = {
     "list_versions": _copied(RulesetVersion, number=lambda number: 100 + number),
     "list_threshold_reviews": _reviewed,
     "list_references": _referenced,
+    "list_points": _points_asked,
     "list_backtests": _copied(Backtest, requested_us=lambda number: number),
     "list_activations": _copied(Activation, reason=str),
     "list_proposals": _asked(

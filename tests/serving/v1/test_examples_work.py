@@ -224,6 +224,8 @@ FIRST_DAYS = (
     Step("read_backtest", first=backtested),
     Step("list_backtests"),
     Step("list_threshold_reviews", first=quarter_over),
+    Step("request_points"),
+    Step("list_points"),
     Step("list_movers"),
     Step("activate", "bo"),
     Step("list_activations"),

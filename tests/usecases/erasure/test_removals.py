@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, select, text
@@ -17,7 +18,14 @@ from fivefold.store.tables.audit import AuditEntry
 from fivefold.store.tables.entities import OrganisationSettings
 from fivefold.store.tables.events import Delivery, Endpoint, EvidenceJob, OutboxEvent, ValidationJob
 from fivefold.store.tables.operations import RetentionRun
-from fivefold.store.tables.rulesets import Backtest, BacktestMover
+from fivefold.store.tables.rulesets import (
+    Backtest,
+    BacktestMover,
+    PointsJob,
+    ReferenceJob,
+    RulesetVersion,
+    ThresholdReview,
+)
 from fivefold.usecases.changes.backtests import list_movers
 from fivefold.usecases.erasure import retention
 from fivefold.usecases.erasure.erase import set_legal_hold
@@ -227,10 +235,11 @@ def test_a_hold_that_ends_lets_the_next_run_remove(bank: Bank, tmp_path: Path) -
     assert bank.id_of("first") not in told(bank)
 
 
-def _job(table: type[EvidenceJob] | type[ValidationJob], bank: Bank, at: int, **given: object) -> object:
-    return table(
+def _job(table: type[Any], bank: Bank, at: int, **given: object) -> object:
+    made: object = table(
         organisation_id=bank.of, attempts=1, requested_by="member:1", requested_us=at, done=0, total=0, **given
     )  # fmt: skip
+    return made
 
 
 def _backtest(bank: Bank, session: Session, finished_us: int, canonical: str) -> int:
@@ -441,3 +450,35 @@ def test_a_kind_that_fails_holds_up_no_other(bank: Bank, monkeypatch: pytest.Mon
         remove(bank)
     with Session(bank.engine) as session:
         assert [run.kind for run in session.scalars(select(RetentionRun))] == ["reports"]
+
+
+def _review(bank: Bank, of: dict[str, int], quarter: str, thresholds: list[str] | None, rules: str = "a") -> object:
+    at = bank.now - YEAR * DAY_US
+    made = {"state": "failed" if thresholds is None else "done", "finished_us": at, "rules_hash": rules * 64}
+    return _job(ThresholdReview, bank, at, **of, **made, quarter=quarter, thresholds=thresholds)
+
+
+def test_jobs_of_rulesets_go_but_thresholds_with_which_the_next_are_smoothed(bank: Bank) -> None:
+    """The last three of the same rules stay, however old, in whatever order their rules decided; failed ones go."""
+    old = bank.now - YEAR * DAY_US
+    with Session(bank.engine) as session, session.begin():
+        version = session.scalars(select(RulesetVersion)).one()
+        of = {"family_id": version.family_id, "version_id": version.id}
+        ended, asked = {"state": "done", "finished_us": old}, {"as_of_us": 0, "until_us": 1}
+        session.add(_job(ReferenceJob, bank, old, **of, **ended))
+        session.add(_job(PointsJob, bank, old, **of, **ended, **asked))
+        session.add(_job(PointsJob, bank, old, **of, state="running", lease_until_us=1, **asked))
+        session.add(_job(PointsJob, bank, old, **of, state="done", finished_us=bank.now, **asked))
+        for quarter in ("2023Q1", "2023Q2", "2023Q4", "2024Q1", "2024Q3"):
+            session.add(_review(bank, of, quarter, ["1", "2"]))
+        session.add(_review(bank, of, "2023Q3", ["1", "2"], "b"))
+        session.add(_review(bank, of, "2024Q2", None))
+    keep(bank, reports_days=92)
+    found = line(bank, "reports")
+    assert (found.removable, found.kept) == (5, 4)
+    assert remove(bank) == {"reports": 5}
+    with Session(bank.engine) as session:
+        assert not session.scalars(select(ReferenceJob)).all()
+        assert sorted(job.state for job in session.scalars(select(PointsJob))) == ["done", "running"]
+        kept = sorted(review.quarter for review in session.scalars(select(ThresholdReview)))
+    assert kept == ["2023Q3", "2023Q4", "2024Q1", "2024Q3"]

@@ -1,0 +1,1 @@
+"""Points of a ruleset, learnt from the platform's own cases and left as a draft."""
