@@ -224,7 +224,7 @@ def _parts(engine: Engine, setting: Setting, decided: dict[str, int], progress: 
 
 
 def _joined(setting: Setting, parts: Sequence[Assessments]) -> Assessments:
-    """Put parts together that are of one moment; of what the rules read nothing is kept, as only outcomes are learnt."""
+    """Put parts together that are of one moment; what the rules read is left out, as outcomes alone are learnt."""
     if not parts:
         raise NotEnoughDataError(f"{setting.draft.ruleset.name} reaches nobody, so there is nobody to learn from")
     outcomes = pl.concat([part.outcomes for part in parts])
