@@ -1,6 +1,7 @@
 """Points on the platform: asked for, learnt from cases by a worker, left as a draft, and never in force."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from fivefold.domain.errors import ConfigError, ConflictError, InvalidRulesetErr
 from fivefold.domain.paging import every_row
 from fivefold.risk.language.reading import read_ruleset
 from fivefold.store.tables.audit import AuditEntry
+from fivefold.store.tables.entities import Entity, Record
 from fivefold.store.tables.rulesets import Draft, Family, PointsJob, RulesetVersion
 from fivefold.usecases.accounts.entity_types import define_type
 from fivefold.usecases.accounts.settings import choose_levels
@@ -31,6 +33,7 @@ from fivefold.usecases.shared.actors import Actor
 from fivefold.usecases.shared.context import Context
 from fivefold.usecases.shared.entity_checks import EntityRow
 from fivefold.usecases.shared.jobs import LEASE_US
+from tests.store.filling import filled_once
 from tests.usecases.governed import DAY, NOW, organisation, people
 
 pytestmark = pytest.mark.postgresql
@@ -77,6 +80,7 @@ examples:
 
 
 @pytest.fixture
+@filled_once
 def ana(engine: Engine) -> Actor:
     """She has 480 customers, of whom most of one country are confirmed later; the ruleset looks at their size."""
     actor = people(organisation(engine))[0]
@@ -88,17 +92,22 @@ def ana(engine: Engine) -> Actor:
         for number in range(CUSTOMERS)
     ]
     put_entities(before, "customer", rows)
-    for number in CONFIRMED:
-        closed(engine, actor, f"c{number}", NOW - 50 * DAY)
+    closed(engine, actor, [f"c{number}" for number in CONFIRMED], NOW - 50 * DAY)
     committed(engine, actor, TEXT, NOW - 200 * DAY)
     return actor
 
 
-def closed(engine: Engine, actor: Actor, name: str, at_us: int, outcome: str = "confirmed", kind: Any = "case") -> None:
-    given = RecordGiven(
-        external_id=f"{kind} of {name} at {at_us}", opened_us=at_us - DAY, closed_us=at_us, outcome=outcome
-    )
-    put_record(Context(engine, actor).at(NOW), "customer", name, kind, given)
+def closed(
+    engine: Engine, actor: Actor, names: Sequence[str], at_us: int, outcome: str = "confirmed", kind: str = "case"
+) -> None:
+    """Let a case, or an alert, have ended about each of them."""
+    with Session(engine) as session, session.begin():
+        ids = {entity.external_id: entity.id for entity in session.scalars(select(Entity))}
+        of = {"organisation_id": actor.organisation_id, "kind": kind, "outcome": outcome}
+        for name in names:
+            number = f"of {name} at {at_us}"
+            moments = {"opened_us": at_us - DAY, "closed_us": at_us}
+            session.add(Record(**of, **moments, external_id=number, entity_id=ids[name]))
 
 
 def committed(engine: Engine, actor: Actor, text: str, at_us: int) -> None:
@@ -196,8 +205,7 @@ def test_too_few_labels_are_named_and_nothing_is_left(engine: Engine, ana: Actor
 def test_learnt_as_of_an_earlier_day_and_judged_by_later_cases(engine: Engine, ana: Actor) -> None:
     """Half of the cases ended before the day of judging, half after it."""
     early = CONFIRMED[::2]
-    for number in early:
-        closed(engine, ana, f"c{number}", NOW - 150 * DAY)
+    closed(engine, ana, [f"c{number}" for number in early], NOW - 150 * DAY)
     found = learnt(engine, ana, PointsWanted(as_of_us=AS_OF, learn_as_of_us=NOW - 200 * DAY))
     assert (found.state, found.error) == ("done", None)
     assert found.learnt_confirmed is not None
@@ -295,8 +303,8 @@ def test_a_worker_that_is_asked_to_end_gives_it_back(engine: Engine, ana: Actor)
 
 
 def test_only_confirmed_cases_of_the_organisation_that_ended_are_labels(engine: Engine, ana: Actor) -> None:
-    closed(engine, ana, "c1", NOW - 40 * DAY, "not confirmed")
-    closed(engine, ana, "c2", NOW - 40 * DAY, kind="alert")
+    closed(engine, ana, ["c1"], NOW - 40 * DAY, "not confirmed")
+    closed(engine, ana, ["c2"], NOW - 40 * DAY, kind="alert")
     put_record(
         Context(engine, ana).at(NOW), "customer", "c3", "case", RecordGiven(external_id="open", opened_us=NOW - DAY)
     )
