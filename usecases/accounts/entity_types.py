@@ -162,7 +162,7 @@ def _joined_links(there: Mapping[str, Any], links: Mapping[str, Any]) -> dict[st
 def how_to_declare_links(type_name: str) -> str:
     """Say how a type of entity comes to declare a type of link."""
     return (
-        f"an admin declares another by `links: {{NAME: shared}}` (or `directed`) in PUT /v1/entity-types/{type_name}, "
+        f"an admin declares one by `links: {{NAME: shared}}` (or `directed`) in PUT /v1/entity-types/{type_name}, "
         "or those of a ruleset by `fivefold import setup RULESET`"
     )
 
